@@ -1,0 +1,1 @@
+//! Calibration error and the reliability table behind it.

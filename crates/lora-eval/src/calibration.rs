@@ -1,1 +1,0 @@
-//! Calibration error and the reliability table behind it.

@@ -1,0 +1,218 @@
+//! What can be wrong with the numbers that an evaluation is asked to score.
+
+use crate::calibration::Binning;
+
+/// Why an evaluation was refused.
+///
+/// Every variant carries the facts; the message names the place, what was expected and how to mend it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EvalError {
+    /// The number of values doesn't fit the announced axes.
+    #[error(
+        "{what} holds {found} values, expected {expected} (the product of its axes {axes:?}): \
+         pass every value once, row-major"
+    )]
+    ValueCount {
+        /// Which array.
+        what: &'static str,
+        /// The announced sizes of its axes.
+        axes: Vec<usize>,
+        /// Their product (`usize::MAX` where it doesn't fit).
+        expected: usize,
+        /// The values given.
+        found: usize,
+    },
+    /// An axis is too short to be scored.
+    #[error("the axis {axis} has length {found}, expected at least {minimum}: give more {axis}")]
+    AxisTooShort {
+        /// Name of the axis.
+        axis: &'static str,
+        /// Its length.
+        found: usize,
+        /// The least that makes sense.
+        minimum: usize,
+    },
+    /// A logit is NaN or infinite.
+    #[error(
+        "the logit of member {member}, example {example}, class {class} is {value}, expected a finite \
+         number: the model has diverged, train it with a smaller learning rate or in a wider number format"
+    )]
+    LogitNotFinite {
+        /// Index of the ensemble member.
+        member: usize,
+        /// Index of the example.
+        example: usize,
+        /// Index of the class.
+        class: usize,
+        /// The value found.
+        value: f32,
+    },
+    /// A value to be scored is NaN or infinite.
+    #[error(
+        "the {what} of example {example} is {value}, expected a finite number: remove or mend the example"
+    )]
+    ValueNotFinite {
+        /// Which of the values (prediction, target, …).
+        what: &'static str,
+        /// Index of the example.
+        example: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// A probability is NaN or outside of 0..=1.
+    #[error(
+        "the probability of class {class} of example {example} is {value}, expected 0 to 1: \
+         pass probabilities, not logits"
+    )]
+    ProbabilityOutOfRange {
+        /// Index of the example.
+        example: usize,
+        /// Index of the class.
+        class: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// The probabilities of an example don't sum to one.
+    #[error(
+        "the probabilities of example {example} sum to {sum}, expected 1 within {tolerance}: \
+         normalize each row over its classes"
+    )]
+    ProbabilitySum {
+        /// Index of the example.
+        example: usize,
+        /// The sum found.
+        sum: f64,
+        /// The allowed distance from 1.
+        tolerance: f64,
+    },
+    /// A confidence is NaN or outside of 0..=1.
+    #[error(
+        "the confidence of example {example} is {value}, expected 0 to 1: pass the top class's probability"
+    )]
+    ConfidenceOutOfRange {
+        /// Index of the example within the accumulator.
+        example: u64,
+        /// The value found.
+        value: f64,
+    },
+    /// A label or a predicted class isn't one of the classes.
+    #[error(
+        "the {what} of example {example} is class {found}, expected 0 to {}: score with the label names \
+         that the model was trained with",
+        classes.saturating_sub(1)
+    )]
+    ClassOutOfRange {
+        /// Which of the two (label, prediction, …).
+        what: &'static str,
+        /// Index of the example.
+        example: u64,
+        /// The class found.
+        found: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
+    /// Two things that must speak of the same classes don't.
+    #[error("{what} has {found} classes, expected {expected}: both must come from the same label set")]
+    ClassCount {
+        /// Which of the two is judged.
+        what: &'static str,
+        /// The number of classes expected.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// Two lists that must run over the same examples have different lengths.
+    #[error("{what} holds {found} examples, expected {expected}: both lists must describe the same examples")]
+    ExampleCount {
+        /// Which of the two is judged.
+        what: &'static str,
+        /// The number of examples expected.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+    /// A score over no examples has no value.
+    #[error("{metric} has no value over zero examples: give at least one")]
+    NoExamples {
+        /// The score asked for.
+        metric: &'static str,
+    },
+    /// A correlation with a constant has no value.
+    #[error(
+        "{metric} has no value because all {what} are equal ({value}): report the mean squared error instead"
+    )]
+    ConstantValues {
+        /// The score asked for.
+        metric: &'static str,
+        /// The constant side (predictions or targets).
+        what: &'static str,
+        /// The constant.
+        value: f64,
+    },
+    /// The number of calibration bins is out of range.
+    #[error("{found} calibration bins were asked for, expected 1 to {maximum}: 15 is the usual choice")]
+    BinCount {
+        /// The number asked for.
+        found: usize,
+        /// The most that is allowed.
+        maximum: usize,
+    },
+    /// Two reliability tables with different bins can't be merged.
+    #[error(
+        "a reliability table with {found} can't be merged into one with {expected}: use one binning for both"
+    )]
+    BinningMismatch {
+        /// The binning of the table that is merged into.
+        expected: Binning,
+        /// The binning of the other table.
+        found: Binning,
+    },
+    /// A temperature isn't a positive finite number.
+    #[error("the temperature is {found}, expected a finite number above 0: 1 leaves the logits as they are")]
+    Temperature {
+        /// The value given.
+        found: f64,
+    },
+    /// A member that the ensemble doesn't have.
+    #[error("{what} {found} was asked of an ensemble of {members} members, expected {minimum} to {maximum}")]
+    MemberOutOfRange {
+        /// What was asked for (a member by index, or the first so many members).
+        what: &'static str,
+        /// The number given.
+        found: usize,
+        /// The size of the ensemble.
+        members: usize,
+        /// The smallest number that makes sense.
+        minimum: usize,
+        /// The largest.
+        maximum: usize,
+    },
+    /// A bootstrap without resamples.
+    #[error(
+        "{found} bootstrap resamples were asked for, expected at least {minimum}: 10000 is a good choice"
+    )]
+    ResampleCount {
+        /// The number asked for.
+        found: usize,
+        /// The least that makes sense.
+        minimum: usize,
+    },
+    /// A confidence level outside of the open interval 0..1.
+    #[error("the confidence level is {found}, expected a number between 0 and 1: 0.95 is the usual choice")]
+    ConfidenceLevel {
+        /// The value given.
+        found: f64,
+    },
+    /// The metric gave NaN or infinity on a bootstrap resample.
+    #[error(
+        "the difference of the metrics is {value} on {}, expected a finite number: choose a metric that has \
+         a value on every resample",
+        match resample { Some(index) => format!("bootstrap resample {index}"), None => "the data itself".to_owned() }
+    )]
+    DifferenceNotFinite {
+        /// Index of the resample; `None` for the data itself.
+        resample: Option<usize>,
+        /// The value found.
+        value: f64,
+    },
+}

@@ -1,1 +1,55 @@
-//! Placeholder.
+//! LoRA and LoRA Dropout: adapter math, masks, targets and PEFT files.
+//!
+//! The method is *LoRA Dropout as a Sparsity Regularizer for Overfitting Control* (arXiv 2404.09610): every adapted
+//! linear computes `y = x W + b + s · ((x ⊙ m_A) A B) ⊙ m_B`, where the keep-masks drop columns of PEFT's `lora_A`
+//! and rows of its `lora_B`. Masks are values drawn from a seed, never hidden state, so the same pass can be
+//! repeated on any backend, and an ensemble of a thousand members is one adapter and a seed.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `config` | [`LoraConfig`]: what the user chooses, checked once |
+//! | `targets` | which linears are adapted, by Hugging Face path |
+//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`]: the equation and its dense update |
+//! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
+//! | `model` | the traits a model implements: [`Linears`], [`Model`] |
+//! | `adapted` | [`Adapted`]: attach, count, merge, detach |
+//! | `peft` | adapter folders that PEFT reads and writes |
+//! | `tensors`, `atomic` | safetensors in, files out |
+//!
+//! ```
+//! use burn::tensor::{Device, Distribution, Tensor};
+//! use lora_core::{LoraConfig, LoraLinear, Pass, Targets};
+//!
+//! let device = Device::default();
+//! let weight = Tensor::<2>::random([6, 4], Distribution::Default, &device); // [d_input, d_output]
+//! let mut linear = LoraLinear::new("layer.0.query", weight, None);
+//! let config = LoraConfig::new(2, 4.0, Targets::names(["query"]));
+//! config.validate().expect("rank 2 and alpha 4 are valid");
+//! linear.attach_low_rank(&config.low_rank_of("layer.0.query"), config.init, 7);
+//!
+//! let x = Tensor::<2>::random([3, 6], Distribution::Default, &device);
+//! let y = linear.forward(x, &Pass::Mean); // [3, 4]
+//! assert_eq!(y.dims(), [3, 4]);
+//! ```
+
+mod adapted;
+mod adapter;
+pub mod atomic;
+mod config;
+mod linear;
+mod model;
+mod pass;
+// pub mod peft;
+mod sampler;
+mod targets;
+mod tensors;
+
+pub use adapted::{Adapted, AttachReport, ParameterCount};
+pub use adapter::{Adapter, LowRank};
+pub use config::{BiasMode, ConfigError, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
+pub use linear::{BaseTraining, LoraLinear, ParamRef, Role, TrainedParam};
+pub use model::{Linears, Model};
+pub use pass::{MaskSet, Pass};
+pub use sampler::{AdapterShape, Draw, MaskSampler};
+pub use targets::{TargetNames, Targets};
+pub use tensors::{HostTensor, TensorFile, TensorFileError};

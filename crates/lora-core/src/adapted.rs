@@ -1,0 +1,158 @@
+//! A model with adapters: attach, count, merge, detach.
+
+use burn::module::Module;
+
+use crate::config::{BiasMode, ConfigError, LoraConfig};
+use crate::linear::{BaseTraining, LoraLinear, ParamRef, TrainedParam};
+use crate::model::Linears;
+use crate::sampler::AdapterShape;
+use crate::targets::ends_in;
+
+/// A model that carries adapters. Merging and detaching give back the plain model, so nothing is merged twice.
+#[derive(Clone, Debug)]
+pub struct Adapted<M> {
+    /// The model.
+    pub model: M,
+    config: LoraConfig,
+}
+
+/// What [`Adapted::attach`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttachReport {
+    /// Paths of the adapted linears.
+    pub adapted: Vec<String>,
+    /// Paths of the linears that are trained in full.
+    pub trained_in_full: Vec<String>,
+}
+
+/// How many numbers a model holds and how many of them are trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterCount {
+    /// Trained numbers: adapters, heads, biases.
+    pub trained: usize,
+    /// All numbers, those of the adapters included.
+    pub all: usize,
+}
+
+impl<M: Module + Linears> Adapted<M> {
+    /// Freezes the model, puts new adapters on its targets and opens the modules to save for training.
+    ///
+    /// Only adapters, modules to save and (with [`BiasMode::LoraOnly`]) biases of adapted linears are trainable
+    /// afterwards. The factors A are drawn from `(seed, path)`.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if a setting is invalid or the targets match nothing.
+    pub fn attach(model: M, config: LoraConfig, seed: u64) -> Result<(Self, AttachReport), ConfigError> {
+        config.validate()?;
+        let mut paths = Vec::new();
+        model.visit_linears(&mut |linear| paths.push(linear.path().to_owned()));
+        let trained_in_full: Vec<String> = paths
+            .iter()
+            .filter(|path| is_saved(path, &config.modules_to_save))
+            .cloned()
+            .collect();
+        let adapted = config.targets.resolve(&paths, &model.heads(), &trained_in_full)?;
+
+        let mut model = model.freeze();
+        model.visit_linears_mut(&mut |linear| {
+            let path = linear.path().to_owned();
+            if adapted.contains(&path) {
+                linear.attach_low_rank(&config.low_rank_of(&path), config.init, seed);
+                if config.bias == BiasMode::LoraOnly {
+                    linear.train_base(BaseTraining::Bias);
+                }
+            } else if trained_in_full.contains(&path) {
+                linear.train_base(BaseTraining::Full);
+            }
+        });
+        Ok((
+            Self { model, config },
+            AttachReport {
+                adapted,
+                trained_in_full,
+            },
+        ))
+    }
+
+    /// The settings that the adapters were made with.
+    pub fn config(&self) -> &LoraConfig {
+        &self.config
+    }
+
+    /// The same adapters on a changed model, for example [`Module::train`] or [`Module::valid`].
+    #[must_use]
+    pub fn map(self, change: impl FnOnce(M) -> M) -> Self {
+        Self {
+            model: change(self.model),
+            config: self.config,
+        }
+    }
+
+    /// The sizes of every adapter, in the model's order: what a mask sampler needs to know.
+    pub fn adapter_shapes(&self) -> Vec<AdapterShape> {
+        adapter_shapes(&self.model)
+    }
+
+    /// Hands out every trained parameter, in a fixed order.
+    pub fn visit_trained<'a>(&'a self, visit: &mut dyn FnMut(TrainedParam<'a>)) {
+        self.model
+            .visit_linears(&mut |linear: &'a LoraLinear| linear.visit_trained(visit));
+    }
+
+    /// Counts trained and all parameters.
+    pub fn count(&self) -> ParameterCount {
+        let mut trained = 0;
+        self.visit_trained(&mut |parameter| {
+            trained += match parameter.param {
+                ParamRef::Matrix(param) => param.shape().num_elements(),
+                ParamRef::Vector(param) => param.shape().num_elements(),
+            };
+        });
+        ParameterCount {
+            trained,
+            all: self.model.num_params(),
+        }
+    }
+
+    /// The plain model with the expected update added to its weights: [`crate::Pass::Mean`] without adapters.
+    #[must_use]
+    pub fn merge(mut self) -> M {
+        self.model.visit_linears_mut(&mut LoraLinear::merge);
+        self.model
+    }
+
+    /// The plain model without adapters. Modules trained in full stay as they were trained.
+    #[must_use]
+    pub fn detach(mut self) -> M {
+        self.model.visit_linears_mut(&mut |linear| {
+            linear.detach();
+        });
+        self.model
+    }
+}
+
+/// The sizes of every adapter of a model, in its order.
+pub(crate) fn adapter_shapes(model: &impl Linears) -> Vec<AdapterShape> {
+    let mut shapes = Vec::new();
+    model.visit_linears(&mut |linear| {
+        if linear.adapter.is_some() {
+            let [d_input, d_output] = linear.dims();
+            shapes.push(AdapterShape {
+                path: linear.path().to_owned(),
+                d_input,
+                d_output,
+            });
+        }
+    });
+    shapes
+}
+
+/// PEFT's `modules_to_save` names modules; a linear belongs to one if the path, or the path of a module
+/// around it, ends in the name.
+fn is_saved(path: &str, names: &[String]) -> bool {
+    let around = path.match_indices('.').map(|(end, _)| &path[..end]).chain([path]);
+    around
+        .into_iter()
+        .any(|module| names.iter().any(|name| ends_in(module, name)))
+}

@@ -1,0 +1,288 @@
+//! What the user chooses about the adapters.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::targets::{Targets, pattern_matches};
+
+/// Settings of LoRA and LoRA Dropout. Plain data; [`LoraConfig::validate`] checks it once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraConfig {
+    /// Rank `r` of the update, at least 1.
+    pub rank: usize,
+    /// Numerator `α` of the scaling.
+    pub alpha: f64,
+    /// How rank and alpha give the factor `s`.
+    pub scaling: Scaling,
+    /// LoRA Dropout; `None` is plain LoRA.
+    pub dropout: Option<LoraDropout>,
+    /// PEFT's `lora_dropout`: probability of fresh element-wise dropout on the branch's input while training.
+    pub input_dropout: f64,
+    /// How the factors start.
+    pub init: Init,
+    /// Which linears are adapted.
+    pub targets: Targets,
+    /// Ranks of single modules, by pattern; the first that matches wins (PEFT's `rank_pattern`).
+    pub rank_pattern: Vec<(String, usize)>,
+    /// Alphas of single modules, by pattern; the first that matches wins (PEFT's `alpha_pattern`).
+    pub alpha_pattern: Vec<(String, f64)>,
+    /// Which biases are trained.
+    pub bias: BiasMode,
+    /// Modules that are trained in full and saved with the adapter, by the end of their path. Names that the
+    /// model does not have are passed over, as in PEFT.
+    pub modules_to_save: Vec<String>,
+}
+
+/// How the factor `s` of the branch follows from rank and alpha.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// `α / r` (LoRA, arXiv 2106.09685).
+    Standard,
+    /// `α / √r` (rsLoRA, arXiv 2312.03732).
+    RankStabilized,
+}
+
+/// LoRA Dropout's two settings (arXiv 2404.09610).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraDropout {
+    /// Probability `p` that a column of A, and a row of B, is dropped; in `[0, 1)`.
+    pub probability: f64,
+    /// What a kept entry is multiplied by.
+    pub rescale: Rescale,
+}
+
+/// What a kept mask entry is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rescale {
+    /// 1, as the paper's equations have it: a masked pass carries (1−p)² of the update on average.
+    Plain,
+    /// 1/(1−p): a masked pass carries the whole update on average.
+    Rescaled,
+}
+
+impl LoraDropout {
+    /// The mean of `m_A m_B`: what a pass without masks multiplies the update by, so that it computes the
+    /// expected update. (1−p)² for plain masks, 1 for rescaled ones.
+    pub fn mean_factor(&self) -> f64 {
+        match self.rescale {
+            Rescale::Plain => (1.0 - self.probability).powi(2),
+            Rescale::Rescaled => 1.0,
+        }
+    }
+
+    /// The value of a kept mask entry.
+    pub fn kept_value(&self) -> f64 {
+        match self.rescale {
+            Rescale::Plain => 1.0,
+            Rescale::Rescaled => 1.0 / (1.0 - self.probability),
+        }
+    }
+}
+
+/// How the factors start. B is zero in all of them, so training starts at the base model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Init {
+    /// `A ~ U(−1/√d_input, 1/√d_input)`: Kaiming uniform with a = √5, PEFT's default.
+    KaimingUniform,
+    /// `A ~ N(0, 1/rank)`, standard deviation 1/rank: PEFT's `gaussian`.
+    Gaussian,
+}
+
+/// Which biases are trained (PEFT's `bias`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BiasMode {
+    /// None of them.
+    None,
+    /// Those of the adapted linears.
+    LoraOnly,
+}
+
+/// Rank, alpha and the factors that follow from them, for one adapted linear.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LowRankSettings {
+    /// Rank `r`.
+    pub rank: usize,
+    /// The factor `s`.
+    pub scale: f64,
+    /// What a pass without masks multiplies the update by; see [`LoraDropout::mean_factor`].
+    pub mean_factor: f64,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, Error, PartialEq)]
+pub enum ConfigError {
+    /// A rank of zero.
+    #[error("rank is 0 in {key}: a LoRA adapter needs a rank of at least 1; 8 is usual")]
+    ZeroRank {
+        /// The key that holds it.
+        key: String,
+    },
+    /// An alpha that is not a positive number.
+    #[error("alpha is {found} in {key}: expected a positive number, usually the rank or twice the rank")]
+    Alpha {
+        /// The key that holds it.
+        key: String,
+        /// The value.
+        found: f64,
+    },
+    /// A probability outside `[0, 1)`.
+    #[error(
+        "{key} is {found}: expected a probability from 0 up to, but not including, 1; at 1 every update is dropped"
+    )]
+    Probability {
+        /// The key that holds it.
+        key: &'static str,
+        /// The value.
+        found: f64,
+    },
+    /// A regular expression that does not parse.
+    #[error("{key} holds the pattern `{pattern}`, which is not a regular expression: {reason}")]
+    Pattern {
+        /// The key that holds it.
+        key: &'static str,
+        /// The pattern.
+        pattern: String,
+        /// What the parser says.
+        reason: String,
+    },
+    /// Targets that no linear has.
+    #[error("target_modules {targets} matches none of the {} linears of this model; some of them: {}", available.len(), sample(available))]
+    NoTarget {
+        /// The targets, as given.
+        targets: String,
+        /// Paths of all linears of the model.
+        available: Vec<String>,
+    },
+    /// One of several target names that no linear has.
+    #[error("target_modules holds `{name}`, which matches no linear of this model; the last parts of their paths are: {}", available.join(", "))]
+    UnusedTarget {
+        /// The name.
+        name: String,
+        /// Last path components of the model's linears.
+        available: Vec<String>,
+    },
+}
+
+fn sample(paths: &[String]) -> String {
+    paths
+        .iter()
+        .take(4)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+impl LoraConfig {
+    /// Plain LoRA with PEFT's defaults for everything but what the user must choose.
+    pub fn new(rank: usize, alpha: f64, targets: Targets) -> Self {
+        Self {
+            rank,
+            alpha,
+            scaling: Scaling::Standard,
+            dropout: None,
+            input_dropout: 0.0,
+            init: Init::KaimingUniform,
+            targets,
+            rank_pattern: Vec::new(),
+            alpha_pattern: Vec::new(),
+            bias: BiasMode::None,
+            modules_to_save: Vec::new(),
+        }
+    }
+
+    /// The same settings with LoRA Dropout.
+    #[must_use]
+    pub fn with_dropout(mut self, probability: f64, rescale: Rescale) -> Self {
+        self.dropout = Some(LoraDropout { probability, rescale });
+        self
+    }
+
+    /// The same settings with these modules trained in full.
+    #[must_use]
+    pub fn with_modules_to_save(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.modules_to_save = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Checks every value that can be checked without a model.
+    ///
+    /// # Errors
+    ///
+    /// The first [`ConfigError`] found.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let ranks = std::iter::once(("r".to_owned(), self.rank)).chain(
+            self.rank_pattern
+                .iter()
+                .map(|(key, rank)| (format!("rank_pattern `{key}`"), *rank)),
+        );
+        for (key, rank) in ranks {
+            if rank == 0 {
+                return Err(ConfigError::ZeroRank { key });
+            }
+        }
+        let alphas = std::iter::once(("lora_alpha".to_owned(), self.alpha)).chain(
+            self.alpha_pattern
+                .iter()
+                .map(|(key, alpha)| (format!("alpha_pattern `{key}`"), *alpha)),
+        );
+        for (key, found) in alphas {
+            if !(found.is_finite() && found > 0.0) {
+                return Err(ConfigError::Alpha { key, found });
+            }
+        }
+        let probabilities = [
+            (
+                "the probability of LoRA Dropout",
+                self.dropout.map_or(0.0, |dropout| dropout.probability),
+            ),
+            ("lora_dropout", self.input_dropout),
+        ];
+        for (key, found) in probabilities {
+            if !(0.0..1.0).contains(&found) {
+                return Err(ConfigError::Probability { key, found });
+            }
+        }
+        for (pattern, _) in &self.rank_pattern {
+            pattern_matches("rank_pattern", pattern, "")?;
+        }
+        for (pattern, _) in &self.alpha_pattern {
+            pattern_matches("alpha_pattern", pattern, "")?;
+        }
+        self.targets.validate()
+    }
+
+    /// Rank and scale of the linear at a path, patterns applied.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a pattern is not a regular expression: call [`LoraConfig::validate`] first.
+    pub fn low_rank_of(&self, path: &str) -> LowRankSettings {
+        let rank = first_match("rank_pattern", &self.rank_pattern, path).unwrap_or(self.rank);
+        let alpha = first_match("alpha_pattern", &self.alpha_pattern, path).unwrap_or(self.alpha);
+        let scale = match self.scaling {
+            Scaling::Standard => alpha / rank as f64,
+            Scaling::RankStabilized => alpha / (rank as f64).sqrt(),
+        };
+        LowRankSettings {
+            rank,
+            scale,
+            mean_factor: self.mean_factor(),
+        }
+    }
+
+    /// What a pass without masks multiplies the update by.
+    pub fn mean_factor(&self) -> f64 {
+        self.dropout.map_or(1.0, |dropout| dropout.mean_factor())
+    }
+}
+
+fn first_match<T: Copy>(key: &'static str, patterns: &[(String, T)], path: &str) -> Option<T> {
+    let hit = patterns.iter().find(|(pattern, _)| {
+        pattern_matches(key, pattern, path).expect("patterns are checked by `validate`")
+    });
+    hit.map(|(_, value)| *value)
+}

@@ -1,0 +1,30 @@
+//! What a model offers to adapters, training and evaluation.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use crate::linear::LoraLinear;
+use crate::pass::Pass;
+
+/// The one traversal over a model's linears. It serves attach, save, load, merge and count.
+pub trait Linears {
+    /// Calls `visit` with every linear, in a fixed order.
+    fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear));
+
+    /// Calls `visit` with every linear, in the same order, to change it.
+    fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear));
+
+    /// Paths of the output head: trained in full by default, and left out by "all linear".
+    fn heads(&self) -> Vec<String>;
+}
+
+/// A model that turns an input batch into class scores or values.
+pub trait Model: Module + Linears {
+    /// A batch, on the host.
+    type Input;
+
+    /// # Shapes
+    ///
+    /// - output: `[batch, classes]`: logits, or `[batch, 1]` values for regression
+    fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
+}

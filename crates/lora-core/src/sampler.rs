@@ -1,0 +1,156 @@
+//! Masks from a seed: counter-based, so any mask can be drawn alone, in any order, on any machine.
+
+use std::collections::HashMap;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use lora_kernels::KeepMasks;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Bernoulli, Distribution};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::config::LoraDropout;
+use crate::pass::{InputDropout, MaskSet};
+
+/// Draws [`MaskSet`]s on the host. The numbers depend on the seed, the draw, the path of the adapter and the side,
+/// and on nothing else: neither on the backend nor on what was drawn before, nor on the grouping.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaskSampler {
+    /// The seed.
+    pub seed: u64,
+    /// LoRA Dropout; `None` draws no masks.
+    pub dropout: Option<LoraDropout>,
+    /// Probability of PEFT's input dropout; 0 draws none.
+    pub input_dropout: f64,
+}
+
+/// What a mask is drawn for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Draw {
+    /// A training step.
+    Step {
+        /// Number of the optimizer step.
+        step: u64,
+        /// Number of the mask within the step: several passes, or groups of one batch.
+        sample: u32,
+    },
+    /// A member of an ensemble.
+    Member(u64),
+}
+
+/// The sizes of an adapted linear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdapterShape {
+    /// Hugging Face path.
+    pub path: String,
+    /// Length of `m_A`.
+    pub d_input: usize,
+    /// Length of `m_B`.
+    pub d_output: usize,
+}
+
+/// What is drawn for an adapter; keeps the streams of the two masks and of the noise apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Side {
+    Input,
+    Output,
+    Noise,
+}
+
+impl MaskSampler {
+    /// One mask for each draw, as the groups of one set: `draws.len()` groups.
+    pub fn draw(&self, draws: &[Draw], adapters: &[AdapterShape], device: &Device) -> MaskSet {
+        let keep = self
+            .dropout
+            .filter(|dropout| dropout.probability > 0.0)
+            .map(|dropout| {
+                let masks = |adapter: &AdapterShape| KeepMasks {
+                    input: self.side(
+                        &dropout,
+                        draws,
+                        &adapter.path,
+                        Side::Input,
+                        adapter.d_input,
+                        device,
+                    ),
+                    output: self.side(
+                        &dropout,
+                        draws,
+                        &adapter.path,
+                        Side::Output,
+                        adapter.d_output,
+                        device,
+                    ),
+                };
+                adapters
+                    .iter()
+                    .map(|adapter| (adapter.path.clone(), masks(adapter)))
+                    .collect::<HashMap<_, _>>()
+            });
+        let input = (self.input_dropout > 0.0).then(|| InputDropout {
+            seed: self.seed,
+            probability: self.input_dropout,
+            draws: draws.to_vec(),
+        });
+        MaskSet::new(keep, input)
+    }
+
+    /// The masks of ensemble members, one group a member.
+    pub fn members(
+        &self,
+        members: std::ops::Range<u64>,
+        adapters: &[AdapterShape],
+        device: &Device,
+    ) -> MaskSet {
+        self.draw(&members.map(Draw::Member).collect::<Vec<_>>(), adapters, device)
+    }
+
+    fn side(
+        &self,
+        dropout: &LoraDropout,
+        draws: &[Draw],
+        path: &str,
+        side: Side,
+        length: usize,
+        device: &Device,
+    ) -> Tensor<2> {
+        let keep = Bernoulli::new(1.0 - dropout.probability)
+            .expect("the probability was checked with the configuration");
+        let kept = dropout.kept_value() as f32;
+        let mut values = Vec::with_capacity(draws.len() * length);
+        for draw in draws {
+            let mut generator = generator(self.seed, path, side, *draw);
+            values.extend(
+                keep.sample_iter(&mut generator)
+                    .take(length)
+                    .map(|keep| if keep { kept } else { 0.0 }),
+            );
+        }
+        Tensor::from_data(TensorData::new(values, [draws.len(), length]), device)
+    }
+}
+
+/// The generator of one side of one adapter in one draw: its 256-bit key holds all four.
+pub(crate) fn generator(seed: u64, path: &str, side: Side, draw: Draw) -> ChaCha8Rng {
+    let (index, sample, kind) = match draw {
+        Draw::Step { step, sample } => (step, sample, 1),
+        Draw::Member(member) => (member, 0, 2),
+    };
+    keyed(seed, path, index, sample, kind, side as u16)
+}
+
+/// The generator of a parameter's first values.
+pub(crate) fn parameter_generator(seed: u64, path: &str) -> ChaCha8Rng {
+    keyed(seed, path, 0, 0, 0, 0)
+}
+
+fn keyed(seed: u64, path: &str, index: u64, sample: u32, kind: u16, side: u16) -> ChaCha8Rng {
+    let mut key = [0; 32];
+    key[..8].copy_from_slice(&seed.to_le_bytes());
+    key[8..16].copy_from_slice(&xxh3_64(path.as_bytes()).to_le_bytes());
+    key[16..24].copy_from_slice(&index.to_le_bytes());
+    key[24..28].copy_from_slice(&sample.to_le_bytes());
+    key[28..30].copy_from_slice(&kind.to_le_bytes());
+    key[30..].copy_from_slice(&side.to_le_bytes());
+    ChaCha8Rng::from_seed(key)
+}

@@ -1,0 +1,265 @@
+//! Which linears are adapted, by Hugging Face path.
+
+use std::fmt;
+
+use regex::Regex;
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+
+/// The choice of linears, with PEFT's rules (`target_modules` and the fields that narrow it).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Targets {
+    /// PEFT's `target_modules`.
+    pub modules: TargetNames,
+    /// PEFT's `exclude_modules`: names or one regular expression.
+    pub exclude: Option<TargetNames>,
+    /// PEFT's `layers_to_transform`: only these layer numbers.
+    pub layers: Option<Vec<usize>>,
+}
+
+/// Names of modules: PEFT's three forms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetNames {
+    /// Exact paths, or last parts of paths.
+    Names(Vec<String>),
+    /// A regular expression on the whole path.
+    Pattern(String),
+    /// Every linear but the output head.
+    AllLinear,
+}
+
+impl Targets {
+    /// Linears whose path is, or ends in, one of the names.
+    pub fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::from(TargetNames::Names(names.into_iter().map(Into::into).collect()))
+    }
+
+    /// Every linear but the output head.
+    pub fn all_linear() -> Self {
+        Self::from(TargetNames::AllLinear)
+    }
+
+    /// Checks that every pattern is a regular expression.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::Pattern`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        self.modules.matches("target_modules", "")?;
+        if let Some(exclude) = &self.exclude {
+            exclude.matches("exclude_modules", "")?;
+        }
+        Ok(())
+    }
+
+    /// The paths that are adapted, in the order given.
+    ///
+    /// `heads` are the paths of the output head, which "all linear" leaves out; `saved` are the paths trained in
+    /// full, which are never adapted.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoTarget`] if nothing is left, [`ConfigError::UnusedTarget`] if one of several names matches
+    /// nothing, [`ConfigError::Pattern`].
+    pub fn resolve(
+        &self,
+        paths: &[String],
+        heads: &[String],
+        saved: &[String],
+    ) -> Result<Vec<String>, ConfigError> {
+        let mut resolved = Vec::new();
+        for path in paths {
+            let excluded = match &self.exclude {
+                Some(exclude) => exclude.matches("exclude_modules", path)?,
+                None => false,
+            };
+            let is_head = self.modules == TargetNames::AllLinear && heads.contains(path);
+            let in_layers = self
+                .layers
+                .as_ref()
+                .is_none_or(|layers| layer_of(path).is_some_and(|layer| layers.contains(&layer)));
+            if !excluded
+                && !is_head
+                && in_layers
+                && !saved.contains(path)
+                && self.modules.matches("target_modules", path)?
+            {
+                resolved.push(path.clone());
+            }
+        }
+        if resolved.is_empty() {
+            return Err(ConfigError::NoTarget {
+                targets: self.to_string(),
+                available: paths.to_vec(),
+            });
+        }
+        if let TargetNames::Names(names) = &self.modules {
+            for name in names {
+                if !paths.iter().any(|path| ends_in(path, name)) {
+                    return Err(ConfigError::UnusedTarget {
+                        name: name.clone(),
+                        available: last_parts(paths),
+                    });
+                }
+            }
+        }
+        Ok(resolved)
+    }
+}
+
+impl From<TargetNames> for Targets {
+    fn from(modules: TargetNames) -> Self {
+        Self {
+            modules,
+            exclude: None,
+            layers: None,
+        }
+    }
+}
+
+impl TargetNames {
+    fn matches(&self, key: &'static str, path: &str) -> Result<bool, ConfigError> {
+        match self {
+            Self::Names(names) => Ok(names.iter().any(|name| ends_in(path, name))),
+            Self::Pattern(pattern) => Ok(compile(key, pattern, &format!("^(?:{pattern})$"))?.is_match(path)),
+            Self::AllLinear => Ok(true),
+        }
+    }
+}
+
+impl fmt::Display for Targets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.modules {
+            TargetNames::Names(names) => write!(formatter, "[{}]", names.join(", "))?,
+            TargetNames::Pattern(pattern) => write!(formatter, "`{pattern}`")?,
+            TargetNames::AllLinear => write!(formatter, "all-linear")?,
+        }
+        if let Some(layers) = &self.layers {
+            write!(formatter, " in layers {layers:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a path is `name` or ends in `.name`: whole components, never a substring.
+pub(crate) fn ends_in(path: &str, name: &str) -> bool {
+    path.strip_suffix(name)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// PEFT's rule for `rank_pattern` and `alpha_pattern`: `(.*\.)?(pattern)$` from the start of the path.
+pub(crate) fn pattern_matches(key: &'static str, pattern: &str, path: &str) -> Result<bool, ConfigError> {
+    Ok(compile(key, pattern, &format!(r"^(?:.*\.)?(?:{pattern})$"))?.is_match(path))
+}
+
+fn compile(key: &'static str, pattern: &str, whole: &str) -> Result<Regex, ConfigError> {
+    Regex::new(whole).map_err(|error| ConfigError::Pattern {
+        key,
+        pattern: pattern.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// The number of the layer a path lies in: its last component that is a number and stands between two others.
+fn layer_of(path: &str) -> Option<usize> {
+    let parts: Vec<&str> = path.split('.').collect();
+    let inner = parts.get(1..parts.len().saturating_sub(1))?;
+    inner.iter().rev().find_map(|part| part.parse().ok())
+}
+
+fn last_parts(paths: &[String]) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for path in paths {
+        let part = path.rsplit('.').next().unwrap_or(path).to_owned();
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths() -> Vec<String> {
+        [
+            "bert.layer.0.query",
+            "bert.layer.0.subquery",
+            "bert.layer.1.query",
+            "bert.layer.11.value",
+            "classifier",
+        ]
+        .map(String::from)
+        .to_vec()
+    }
+
+    fn resolve(targets: &Targets) -> Result<Vec<String>, ConfigError> {
+        targets.resolve(&paths(), &["classifier".into()], &[])
+    }
+
+    #[test]
+    fn a_name_matches_whole_components_only() {
+        assert_eq!(
+            resolve(&Targets::names(["query"])).as_deref(),
+            Ok(&paths()[..1]
+                .iter()
+                .chain(&paths()[2..3])
+                .cloned()
+                .collect::<Vec<_>>()[..])
+        );
+    }
+
+    #[test]
+    fn a_pattern_must_match_the_whole_path() {
+        let pattern = Targets::from(TargetNames::Pattern(r".*\.1\.query".into()));
+        assert_eq!(resolve(&pattern), Ok(vec!["bert.layer.1.query".to_owned()]));
+        let partial = Targets::from(TargetNames::Pattern("query".into()));
+        assert!(matches!(resolve(&partial), Err(ConfigError::NoTarget { .. })));
+    }
+
+    #[test]
+    fn all_linear_leaves_out_the_head() {
+        assert_eq!(resolve(&Targets::all_linear()), Ok(paths()[..4].to_vec()));
+    }
+
+    #[test]
+    fn layers_are_matched_as_numbers_not_as_text() {
+        let targets = Targets {
+            layers: Some(vec![1]),
+            ..Targets::all_linear()
+        };
+        assert_eq!(resolve(&targets), Ok(vec!["bert.layer.1.query".to_owned()]));
+    }
+
+    #[test]
+    fn modules_trained_in_full_are_never_adapted() {
+        let saved = ["bert.layer.0.query".to_owned()];
+        let resolved = Targets::names(["query"]).resolve(&paths(), &[], &saved);
+        assert_eq!(resolved, Ok(vec!["bert.layer.1.query".to_owned()]));
+    }
+
+    #[test]
+    fn a_misspelled_name_is_refused_and_the_choices_are_listed() {
+        let error = resolve(&Targets::names(["query", "valeu"])).expect_err("valeu is no linear");
+        let sentence = error.to_string();
+        assert!(
+            sentence.contains("`valeu`") && sentence.contains("query, subquery, value, classifier"),
+            "{sentence}"
+        );
+    }
+
+    #[test]
+    fn a_broken_pattern_is_refused_by_name() {
+        let error = Targets::from(TargetNames::Pattern("(".into()))
+            .validate()
+            .expect_err("unclosed group");
+        assert!(
+            error
+                .to_string()
+                .starts_with("target_modules holds the pattern `(`")
+        );
+    }
+}

@@ -1,0 +1,176 @@
+//! Examples, what is to be predicted about them, and their tokenized form.
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::{Batch, Encoded, Padding, Targets};
+use crate::error::DataError;
+use crate::labels::LabelNames;
+
+/// One text, or a pair of texts, and what a model should say about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Example {
+    /// The text, or the first of two.
+    pub text: String,
+    /// The second text of a pair: hypothesis, answer, paraphrase.
+    pub text_pair: Option<String>,
+    /// The truth, where it is known.
+    pub target: Option<Target>,
+}
+
+/// What a model should say about one example.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Target {
+    /// A class, as an index into the task's [`LabelNames`].
+    Class(usize),
+    /// A finite number.
+    Value(f32),
+}
+
+/// What is predicted: one of several named classes, or a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "snake_case")]
+pub enum Task {
+    /// One class of several.
+    Classification {
+        /// The class names in the order of the model's outputs.
+        labels: LabelNames,
+    },
+    /// A number.
+    Regression,
+}
+
+impl Task {
+    /// The number of outputs that a model needs: one a class, or one.
+    pub fn outputs(&self) -> usize {
+        self.labels().map_or(1, LabelNames::len)
+    }
+
+    /// The class names, unless the task is regression.
+    pub fn labels(&self) -> Option<&LabelNames> {
+        match self {
+            Self::Classification { labels } => Some(labels),
+            Self::Regression => None,
+        }
+    }
+}
+
+/// Examples of one task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// The examples, in the order of the file.
+    pub examples: Vec<Example>,
+    /// What is predicted about them.
+    pub task: Task,
+}
+
+impl Dataset {
+    /// The number of examples.
+    pub fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.examples.is_empty()
+    }
+
+    /// The examples of these rows, in this order.
+    ///
+    /// # Panics
+    /// When a row is not below [`Dataset::len`].
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        Self {
+            examples: rows.iter().map(|&row| self.examples[row].clone()).collect(),
+            task: self.task.clone(),
+        }
+    }
+
+    /// The targets of all examples, or [`Targets::None`] when no example has one.
+    ///
+    /// # Errors
+    /// [`DataError::MixedTargets`] when some examples have a target of the task's kind and others have not.
+    pub fn targets(&self) -> Result<Targets, DataError> {
+        if self.examples.iter().all(|example| example.target.is_none()) {
+            return Ok(Targets::None);
+        }
+        let mut classes = Vec::new();
+        let mut values = Vec::new();
+        for (row, example) in self.examples.iter().enumerate() {
+            match (&self.task, example.target) {
+                (Task::Classification { labels }, Some(Target::Class(class))) if class < labels.len() => {
+                    classes.push(class);
+                }
+                (Task::Regression, Some(Target::Value(value))) => values.push(value),
+                (Task::Classification { .. }, _) => {
+                    return Err(DataError::MixedTargets {
+                        row,
+                        expected: "a class",
+                    });
+                }
+                (Task::Regression, _) => {
+                    return Err(DataError::MixedTargets {
+                        row,
+                        expected: "a number",
+                    });
+                }
+            }
+        }
+        Ok(match self.task {
+            Task::Classification { .. } => Targets::Classes(classes),
+            Task::Regression => Targets::Values(values),
+        })
+    }
+
+    /// One stratum an example, for [`stratified_split`](crate::stratified_split): its class, or 0 for all examples
+    /// of a regression or without a target.
+    pub fn strata(&self) -> Vec<usize> {
+        let stratum = |example: &Example| match example.target {
+            Some(Target::Class(class)) => class,
+            Some(Target::Value(_)) | None => 0,
+        };
+        self.examples.iter().map(stratum).collect()
+    }
+}
+
+/// A tokenized data set: what [`Batch`]es are cut from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EncodedDataset {
+    /// The tokenized examples, in the order of the data set.
+    pub encoded: Vec<Encoded>,
+    /// Their targets.
+    pub targets: Targets,
+    /// What is predicted.
+    pub task: Task,
+    /// How many examples lost tokens because they were longer than the tokenizer's maximal length.
+    pub truncated: usize,
+}
+
+impl EncodedDataset {
+    /// The number of examples.
+    pub fn len(&self) -> usize {
+        self.encoded.len()
+    }
+
+    /// Whether there is no example.
+    pub fn is_empty(&self) -> bool {
+        self.encoded.is_empty()
+    }
+
+    /// The number of tokens of each example: what [`train_batches`](crate::train_batches) and
+    /// [`eval_batches`](crate::eval_batches) plan with.
+    pub fn lengths(&self) -> Vec<usize> {
+        self.encoded.iter().map(Encoded::len).collect()
+    }
+
+    /// One batch of these rows, in this order; [`Batch::rows`] is `rows`.
+    ///
+    /// # Panics
+    /// When `rows` is empty or a row is not below [`EncodedDataset::len`].
+    pub fn batch(&self, rows: &[usize], padding: Padding) -> Batch {
+        let encoded: Vec<&Encoded> = rows.iter().map(|&row| &self.encoded[row]).collect();
+        Batch::from_encoded(&encoded, padding)
+            .with_rows(rows.to_vec())
+            .with_targets(self.targets.select(rows))
+    }
+}

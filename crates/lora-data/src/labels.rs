@@ -1,0 +1,246 @@
+//! The names of the classes, in the order of the model's outputs.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::DataError;
+use crate::suggest::nearest;
+
+/// Class names in the order of the model's outputs: at least two, none empty, each once.
+///
+/// Serializes as a list of names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<String>", into = "Vec<String>")]
+pub struct LabelNames(Vec<String>);
+
+impl LabelNames {
+    /// The names in the order of the model's outputs.
+    ///
+    /// # Errors
+    /// [`DataError::TooFewLabels`], [`DataError::RepeatedLabel`], [`DataError::EmptyLabelName`].
+    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        if names.len() < 2 {
+            return Err(DataError::TooFewLabels { names });
+        }
+        let mut seen = HashSet::new();
+        for (index, name) in names.iter().enumerate() {
+            if name.trim().is_empty() {
+                return Err(DataError::EmptyLabelName { index });
+            }
+            if !seen.insert(name.as_str()) {
+                return Err(DataError::RepeatedLabel {
+                    label: name.clone(),
+                    index,
+                });
+            }
+        }
+        Ok(Self(names))
+    }
+
+    /// The names that a Hugging Face `config.json` keeps under `id2label`, or `None` where it has none, or only the
+    /// placeholders `LABEL_0`, `LABEL_1`… that Transformers writes when nobody has named the classes.
+    ///
+    /// `origin` is the file's path, for messages.
+    ///
+    /// # Errors
+    /// [`DataError::Json`] when the text is not a JSON object; [`DataError::Id2Label`] when the ids are not
+    /// 0, 1, 2…; the errors of [`LabelNames::new`].
+    pub fn from_config_json(config: &str, origin: impl AsRef<Path>) -> Result<Option<Self>, DataError> {
+        #[derive(Deserialize)]
+        struct Config {
+            id2label: Option<BTreeMap<String, String>>,
+        }
+        let file = origin.as_ref();
+        let config: Config = serde_json::from_str(config).map_err(|source| DataError::Json {
+            file: file.to_path_buf(),
+            line: source.line(),
+            column: source.column(),
+            source,
+        })?;
+        let Some(mut by_id) = config.id2label else {
+            return Ok(None);
+        };
+        if by_id.is_empty() {
+            return Ok(None);
+        }
+        let mut names = Vec::with_capacity(by_id.len());
+        for id in 0..by_id.len() {
+            let name = by_id.remove(&id.to_string()).ok_or_else(|| DataError::Id2Label {
+                file: file.to_path_buf(),
+                missing: id,
+                found: by_id.keys().cloned().collect(),
+            })?;
+            names.push(name);
+        }
+        let placeholders = names
+            .iter()
+            .enumerate()
+            .all(|(id, name)| *name == format!("LABEL_{id}"));
+        // One name is how a regression head is written: no classes.
+        if placeholders || names.len() == 1 {
+            Ok(None)
+        } else {
+            Self::new(names).map(Some)
+        }
+    }
+
+    /// The number of classes.
+    #[expect(clippy::len_without_is_empty, reason = "there are always at least two names")]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// All names in order.
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The name of class `index`.
+    ///
+    /// # Panics
+    /// When `index` is not below [`LabelNames::len`].
+    pub fn name(&self, index: usize) -> &str {
+        &self.0[index]
+    }
+
+    /// The class of this name, or `None`.
+    pub fn index_of(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|known| known == name)
+    }
+
+    /// The class that a value of a data file means: its name, or, where no name is itself an integer, its index
+    /// (data sets often keep 0 and 1 while the model calls them negative and positive).
+    pub fn class_of(&self, value: &str) -> Option<usize> {
+        self.index_of(value).or_else(|| {
+            let index: usize = value.parse().ok()?;
+            let numbered = self.0.iter().any(|name| name.parse::<i64>().is_ok());
+            (!numbered && index < self.len()).then_some(index)
+        })
+    }
+
+    /// The names that occur in data, in order: as integers when all are, else by code point.
+    pub(crate) fn from_data<'a>(
+        values: impl Iterator<Item = &'a str>,
+        file: &Path,
+    ) -> Result<Self, DataError> {
+        let mut names: Vec<&str> = values.collect::<HashSet<_>>().into_iter().collect();
+        names.sort_unstable();
+        if names.iter().all(|name| name.parse::<i64>().is_ok()) {
+            names.sort_by_key(|name| name.parse::<i64>().ok());
+        }
+        match names[..] {
+            [only] => Err(DataError::OneClass {
+                file: PathBuf::from(file),
+                label: only.to_owned(),
+            }),
+            _ => Self::new(names),
+        }
+    }
+
+    /// The known name nearest to a wrong one, if any is near.
+    pub(crate) fn nearest(&self, wrong: &str) -> Option<String> {
+        nearest(wrong, self.0.iter().map(String::as_str))
+    }
+}
+
+impl TryFrom<Vec<String>> for LabelNames {
+    type Error = DataError;
+
+    fn try_from(names: Vec<String>) -> Result<Self, DataError> {
+        Self::new(names)
+    }
+}
+
+impl From<LabelNames> for Vec<String> {
+    fn from(labels: LabelNames) -> Self {
+        labels.0
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn names(labels: &LabelNames) -> Vec<&str> {
+        labels.names().iter().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn integers_sort_by_value_and_words_by_code_point() {
+        let file = Path::new("x.csv");
+        let numbers = LabelNames::from_data(["10", "9", "-1", "9"].into_iter(), file).unwrap();
+        assert_eq!(names(&numbers), ["-1", "9", "10"]);
+        let words = LabelNames::from_data(["b", "10", "9"].into_iter(), file).unwrap();
+        assert_eq!(names(&words), ["10", "9", "b"]);
+    }
+
+    #[test]
+    fn an_integer_in_data_means_the_index_unless_names_are_integers() {
+        let words = LabelNames::new(["negative", "positive"]).unwrap();
+        assert_eq!(words.class_of("1"), Some(1));
+        assert_eq!(words.class_of("positive"), Some(1));
+        assert_eq!(words.class_of("2"), None);
+        let numbers = LabelNames::new(["1", "2"]).unwrap();
+        assert_eq!(numbers.class_of("1"), Some(0));
+        assert_eq!(numbers.class_of("0"), None);
+    }
+
+    #[test]
+    fn names_that_are_empty_repeated_or_alone_are_refused() {
+        assert!(matches!(
+            LabelNames::new(["a"]),
+            Err(DataError::TooFewLabels { .. })
+        ));
+        assert!(matches!(
+            LabelNames::new(["a", "b", "a"]),
+            Err(DataError::RepeatedLabel { index: 2, .. })
+        ));
+        assert!(matches!(
+            LabelNames::new(["a", " "]),
+            Err(DataError::EmptyLabelName { index: 1 })
+        ));
+    }
+
+    #[test]
+    fn config_json_gives_names_in_the_order_of_their_ids() {
+        let eleven: Vec<String> = (0..11).map(|id| format!("\"{id}\": \"class {id}\"")).collect();
+        let config = format!("{{\"id2label\": {{{}}}}}", eleven.join(", "));
+        let labels = LabelNames::from_config_json(&config, "config.json")
+            .unwrap()
+            .unwrap();
+        assert_eq!(labels.name(10), "class 10");
+        assert_eq!(labels.index_of("class 2"), Some(2));
+    }
+
+    #[test]
+    fn config_json_without_names_or_with_placeholders_gives_none() {
+        for config in [
+            "{}",
+            r#"{"id2label": null}"#,
+            r#"{"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}"#,
+        ] {
+            assert_eq!(LabelNames::from_config_json(config, "config.json").unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn config_json_with_a_gap_in_its_ids_is_refused_by_the_missing_id() {
+        let error = LabelNames::from_config_json(r#"{"id2label": {"0": "a", "2": "c"}}"#, "m/config.json");
+        assert!(matches!(error, Err(DataError::Id2Label { missing: 1, .. })));
+    }
+
+    #[test]
+    fn serializes_as_a_list_and_refuses_a_bad_list() {
+        let labels = LabelNames::new(["x", "y"]).unwrap();
+        assert_eq!(serde_json::to_string(&labels).unwrap(), r#"["x","y"]"#);
+        assert_eq!(
+            serde_json::from_str::<LabelNames>(r#"["x","y"]"#).unwrap(),
+            labels
+        );
+        assert!(serde_json::from_str::<LabelNames>(r#"["x","x"]"#).is_err());
+    }
+}

@@ -1,0 +1,137 @@
+//! Files of labelled text: one example a row, in CSV, TSV, JSONL or JSON.
+//!
+//! A format's own file turns text into a [`Table`](table::Table); `columns` says which columns matter; `labels` turns
+//! strings into targets. Every error keeps the line where its row starts.
+
+pub(crate) mod bytes;
+mod columns;
+pub(crate) mod delimited;
+mod format;
+mod json;
+mod labels;
+mod table;
+
+use std::path::Path;
+
+pub use columns::{Column, Columns, ResolvedColumn, ResolvedColumns};
+pub use format::Format;
+pub use labels::LabelRule;
+
+use crate::dataset::{Dataset, Example};
+use crate::error::DataError;
+
+/// How to read a file. The default: format by the name's ending, a header, columns by their usual names, classes from
+/// the data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadOptions {
+    /// The format, or `None` to tell it from the name's ending ([`Format::of_path`]).
+    pub format: Option<Format>,
+    /// Which columns hold texts and labels.
+    pub columns: Columns,
+    /// What labels mean.
+    pub labels: LabelRule,
+    /// Whether the first row of a CSV or TSV names the columns. Without, columns are given by index.
+    pub header: bool,
+    /// For a JSON object: the key of its list of rows. `None`: the only list it has, or else `data`.
+    pub json_field: Option<String>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            format: None,
+            columns: Columns::default(),
+            labels: LabelRule::default(),
+            header: true,
+            json_field: None,
+        }
+    }
+}
+
+/// What came out of a file, and what was made of its form: to be shown, so that a wrong guess is seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadFile {
+    /// The examples in the order of the file.
+    pub dataset: Dataset,
+    /// The format that was read.
+    pub format: Format,
+    /// The columns that were read.
+    pub columns: ResolvedColumns,
+}
+
+/// Reads a file of labelled text, all of it, into memory.
+///
+/// # Errors
+/// A [`DataError`] for the first thing that is wrong: the path, the format, the encoding, the form, a column, a cell.
+pub fn read_file(path: impl AsRef<Path>, options: &ReadOptions) -> Result<ReadFile, DataError> {
+    let path = path.as_ref();
+    let format = match options.format {
+        Some(format) => format,
+        None => Format::of_path(path)?,
+    };
+    let bytes = bytes::read_bytes(path)?;
+    read_str(bytes::utf8(&bytes, path)?, path, format, options)
+}
+
+/// The same from text in memory. `origin` is its path, for messages; [`ReadOptions::format`] is not looked at.
+///
+/// # Errors
+/// Those of [`read_file`] but for the path and the encoding.
+pub fn read_str(
+    content: &str,
+    origin: impl AsRef<Path>,
+    format: Format,
+    options: &ReadOptions,
+) -> Result<ReadFile, DataError> {
+    let file = origin.as_ref();
+    let content = content.strip_prefix('\u{FEFF}').unwrap_or(content);
+    if content.trim().is_empty() {
+        return Err(DataError::Empty {
+            file: file.to_path_buf(),
+        });
+    }
+    let table = match format {
+        Format::Csv => delimited::read_quoted(content, b',', options.header, file)?,
+        Format::QuotedTsv => delimited::read_quoted(content, b'\t', options.header, file)?,
+        Format::Tsv => delimited::read_plain(content, options.header, file)?,
+        Format::Jsonl => json::read_lines(content, file)?,
+        Format::Json => json::read_document(content, options.json_field.as_deref(), file)?,
+    };
+    let (text, text_pair) = columns::texts(&options.columns, &table, file)?;
+    let (label, targets) = match &options.labels {
+        LabelRule::Unlabelled(task) => (None, labels::no_targets(task, table.rows.len())),
+        rule @ (LabelRule::FromData | LabelRule::Known(_) | LabelRule::Numbers) => {
+            let texts: Vec<&ResolvedColumn> = std::iter::once(&text).chain(&text_pair).collect();
+            let label = columns::label(&options.columns, &texts, &table, file)?;
+            let targets = labels::targets(&table, &label, rule, file)?;
+            (Some(label), targets)
+        }
+    };
+    let columns = ResolvedColumns {
+        text,
+        text_pair,
+        label,
+    };
+    let examples = table.rows.iter().zip(targets.each).map(|(row, target)| {
+        let text = row.text(&columns.text, file)?;
+        let text_pair = columns
+            .text_pair
+            .as_ref()
+            .map(|pair| row.text(pair, file))
+            .transpose()?;
+        Ok(Example {
+            text,
+            text_pair,
+            target,
+        })
+    });
+    let examples = examples.collect::<Result<Vec<_>, DataError>>()?;
+    Ok(ReadFile {
+        dataset: Dataset {
+            examples,
+            task: targets.task,
+        },
+        format,
+        columns,
+    })
+}

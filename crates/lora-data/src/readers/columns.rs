@@ -1,0 +1,356 @@
+//! Which columns hold the texts and the label: as asked for, or by their usual names.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::table::{Naming, Table};
+use crate::error::DataError;
+use crate::suggest::nearest;
+
+/// Pairs of texts as data sets name them, in the order in which they are looked for.
+const PAIRS: [(&str, &str); 10] = [
+    ("sentence1", "sentence2"),
+    ("premise", "hypothesis"),
+    ("question1", "question2"),
+    ("question", "sentence"),
+    ("question", "passage"),
+    ("query", "passage"),
+    ("text1", "text2"),
+    ("text_a", "text_b"),
+    ("text", "text_pair"),
+    ("#1 string", "#2 string"),
+];
+/// Single texts, in the order in which they are looked for.
+const TEXTS: [&str; 8] = [
+    "text",
+    "sentence",
+    "sentence1",
+    "content",
+    "review",
+    "comment",
+    "tweet",
+    "question",
+];
+/// Labels, in the order in which they are looked for.
+const LABELS: [&str; 9] = [
+    "label",
+    "labels",
+    "gold_label",
+    "class",
+    "category",
+    "target",
+    "score",
+    "is_duplicate",
+    "quality",
+];
+
+/// A column: by name, or by index from 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Column {
+    /// The index, from 0.
+    Index(usize),
+    /// The name in the header, or the key of a JSON object.
+    Name(String),
+}
+
+impl FromStr for Column {
+    type Err = Infallible;
+
+    /// Digits only: an index; anything else: a name.
+    fn from_str(given: &str) -> Result<Self, Infallible> {
+        Ok(given
+            .parse()
+            .map_or_else(|_| Self::Name(given.to_owned()), Self::Index))
+    }
+}
+
+impl From<&str> for Column {
+    fn from(name: &str) -> Self {
+        Self::Name(name.to_owned())
+    }
+}
+
+impl From<usize> for Column {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// Which columns to read. What is not given is told from usual names, in either case: `sentence1` and `sentence2`,
+/// `premise` and `hypothesis`…, else `text`, `sentence`…; `label`, `labels`, `class`… for the label.
+///
+/// Where `text` is given and `text_pair` is not, there is no second text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Columns {
+    /// The text, or the first of two.
+    pub text: Option<Column>,
+    /// The second text.
+    pub text_pair: Option<Column>,
+    /// The label.
+    pub label: Option<Column>,
+}
+
+/// A column that is in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedColumn {
+    /// Its name in the file, or `column 0`, `column 1`… where the file has none.
+    pub name: String,
+    /// Its index, from 0.
+    pub index: usize,
+}
+
+/// The columns that are read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedColumns {
+    /// The text, or the first of two.
+    pub text: ResolvedColumn,
+    /// The second text, if there is one.
+    pub text_pair: Option<ResolvedColumn>,
+    /// The label, unless labels are not read.
+    pub label: Option<ResolvedColumn>,
+}
+
+impl fmt::Display for ResolvedColumns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text_pair {
+            Some(pair) => write!(formatter, "texts `{}` and `{}`", self.text.name, pair.name)?,
+            None => write!(formatter, "text `{}`", self.text.name)?,
+        }
+        self.label
+            .iter()
+            .try_for_each(|label| write!(formatter, ", label `{}`", label.name))
+    }
+}
+
+/// The columns of the text and of the second text, if there is one.
+pub(super) fn texts(
+    asked: &Columns,
+    table: &Table,
+    file: &Path,
+) -> Result<(ResolvedColumn, Option<ResolvedColumn>), DataError> {
+    let find = |column: &Column, role| find(column, role, table, file);
+    match (&asked.text, &asked.text_pair) {
+        (Some(text), pair) => {
+            let pair = pair.as_ref().map(|pair| find(pair, "second text")).transpose()?;
+            Ok((find(text, "text")?, pair))
+        }
+        // A second text alone: the first is told from the single names.
+        (None, Some(pair)) => {
+            let pair = find(pair, "second text")?;
+            Ok((usual(&TEXTS, &[&pair], "text", table, file)?, Some(pair)))
+        }
+        (None, None) => match usual_pair(table) {
+            Some((text, pair)) => Ok((text, Some(pair))),
+            None => Ok((usual(&TEXTS, &[], "text", table, file)?, None)),
+        },
+    }
+}
+
+/// The column of the label; never told to be one of `taken`.
+pub(super) fn label(
+    asked: &Columns,
+    taken: &[&ResolvedColumn],
+    table: &Table,
+    file: &Path,
+) -> Result<ResolvedColumn, DataError> {
+    match &asked.label {
+        Some(label) => find(label, "label", table, file),
+        None => usual(&LABELS, taken, "label", table, file),
+    }
+}
+
+fn find(
+    column: &Column,
+    role: &'static str,
+    table: &Table,
+    file: &Path,
+) -> Result<ResolvedColumn, DataError> {
+    let file = file.to_path_buf();
+    match column {
+        &Column::Index(index) => match table.names.get(index) {
+            Some(name) => Ok(ResolvedColumn {
+                name: name.clone(),
+                index,
+            }),
+            None => Err(DataError::ColumnOutOfRange {
+                file,
+                role,
+                index,
+                columns: table.names.len(),
+            }),
+        },
+        Column::Name(name) if table.naming == Naming::Numbers => Err(DataError::NeedsIndex {
+            file,
+            role,
+            wanted: Some(name.clone()),
+        }),
+        Column::Name(name) => {
+            let mut places = table.names.iter().enumerate().filter(|(_, found)| *found == name);
+            match (places.next(), places.next()) {
+                (Some((index, _)), None) => Ok(ResolvedColumn {
+                    name: name.clone(),
+                    index,
+                }),
+                (Some(_), Some(_)) => Err(DataError::RepeatedColumn {
+                    file,
+                    column: name.clone(),
+                }),
+                (None, _) => Err(DataError::MissingColumn {
+                    file,
+                    role,
+                    wanted: name.clone(),
+                    found: table.names.clone(),
+                    nearest: nearest(name, table.names.iter().map(String::as_str)),
+                }),
+            }
+        }
+    }
+}
+
+fn usual(
+    names: &[&str],
+    taken: &[&ResolvedColumn],
+    role: &'static str,
+    table: &Table,
+    file: &Path,
+) -> Result<ResolvedColumn, DataError> {
+    if table.naming == Naming::Numbers {
+        return Err(DataError::NeedsIndex {
+            file: file.to_path_buf(),
+            role,
+            wanted: None,
+        });
+    }
+    names
+        .iter()
+        .filter_map(|name| named(name, table))
+        .find(|column| !taken.contains(&column))
+        .ok_or_else(|| DataError::NoUsualColumn {
+            file: file.to_path_buf(),
+            role,
+            found: table.names.clone(),
+            header: table.naming == Naming::Header,
+        })
+}
+
+fn usual_pair(table: &Table) -> Option<(ResolvedColumn, ResolvedColumn)> {
+    PAIRS
+        .iter()
+        .find_map(|(first, second)| named(first, table).zip(named(second, table)))
+}
+
+/// The first column of this lower-case name, unless the file names no columns.
+fn named(name: &str, table: &Table) -> Option<ResolvedColumn> {
+    let same = |found: &String| table.naming != Naming::Numbers && found.to_lowercase() == name;
+    let index = table.names.iter().position(same)?;
+    Some(ResolvedColumn {
+        name: table.names[index].clone(),
+        index,
+    })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn table(names: &[&str]) -> Table {
+        Table {
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            naming: Naming::Header,
+            rows: Vec::new(),
+        }
+    }
+
+    fn shown(asked: &Columns, names: &[&str]) -> String {
+        let (table, file) = (table(names), Path::new("x.tsv"));
+        let (text, text_pair) = texts(asked, &table, file).unwrap();
+        let label = Some(label(asked, &[&text], &table, file).unwrap());
+        ResolvedColumns {
+            text,
+            text_pair,
+            label,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn the_columns_of_glue_are_found_by_their_names() {
+        let usual = Columns::default();
+        assert_eq!(
+            shown(&usual, &["sentence", "label"]),
+            "text `sentence`, label `label`"
+        );
+        let mrpc = ["Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"];
+        assert_eq!(
+            shown(&usual, &mrpc),
+            "texts `#1 String` and `#2 String`, label `Quality`"
+        );
+        let stsb = [
+            "index",
+            "genre",
+            "source1",
+            "source2",
+            "sentence1",
+            "sentence2",
+            "score",
+        ];
+        assert_eq!(
+            shown(&usual, &stsb),
+            "texts `sentence1` and `sentence2`, label `score`"
+        );
+        let qnli = ["index", "question", "sentence", "label"];
+        assert_eq!(
+            shown(&usual, &qnli),
+            "texts `question` and `sentence`, label `label`"
+        );
+    }
+
+    #[test]
+    fn a_given_text_column_stands_alone() {
+        let asked = Columns {
+            text: Some("sentence2".into()),
+            ..Columns::default()
+        };
+        assert_eq!(
+            shown(&asked, &["sentence1", "sentence2", "label"]),
+            "text `sentence2`, label `label`"
+        );
+        let asked = Columns {
+            text: Some(2.into()),
+            text_pair: Some(0.into()),
+            label: Some(1.into()),
+        };
+        assert_eq!(shown(&asked, &["a", "b", "c"]), "texts `c` and `a`, label `b`");
+    }
+
+    #[test]
+    fn a_column_is_never_both_text_and_label() {
+        let asked = Columns {
+            text: Some("label".into()),
+            ..Columns::default()
+        };
+        assert_eq!(shown(&asked, &["label", "class"]), "text `label`, label `class`");
+    }
+
+    #[test]
+    fn digits_are_an_index_and_anything_else_a_name() {
+        assert_eq!("3".parse::<Column>().unwrap(), Column::Index(3));
+        assert_eq!("#1 ID".parse::<Column>().unwrap(), "#1 ID".into());
+        let columns: Columns = serde_json::from_str(r#"{"text": 3, "label": "mark"}"#).unwrap();
+        assert_eq!(
+            columns,
+            Columns {
+                text: Some(3.into()),
+                text_pair: None,
+                label: Some("mark".into())
+            }
+        );
+    }
+}

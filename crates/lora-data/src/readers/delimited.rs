@@ -1,0 +1,238 @@
+//! CSV and TSV: fields between separators, with quoting or without.
+
+use std::path::Path;
+
+use super::table::{Cell, Naming, Row, Table};
+use crate::error::DataError;
+
+/// Tab-separated without quoting.
+pub(super) fn read_plain(content: &str, header: bool, file: &Path) -> Result<Table, DataError> {
+    let rows =
+        plain_rows(content).map(|(line, fields)| (line, fields.into_iter().map(str::to_owned).collect()));
+    table(rows.map(Ok), header, file)
+}
+
+/// Separated by `separator`, quoted as in RFC 4180.
+pub(super) fn read_quoted(
+    content: &str,
+    separator: u8,
+    header: bool,
+    file: &Path,
+) -> Result<Table, DataError> {
+    if let Some(line) = unclosed_quote(content.as_bytes(), separator) {
+        return Err(DataError::UnclosedQuote {
+            file: file.to_path_buf(),
+            line,
+        });
+    }
+    let mut reader = csv::ReaderBuilder::new();
+    // The first row is not the reader's business, and rows of another length are told with our words.
+    let reader = reader.delimiter(separator).has_headers(false).flexible(true);
+    let mut line_of = LineCounter::new(content);
+    let records = reader
+        .from_reader(content.as_bytes())
+        .into_records()
+        .map(|record| {
+            let record = record.map_err(|source| DataError::Csv {
+                file: file.to_path_buf(),
+                source,
+            })?;
+            let start = record.position().map_or(0, csv::Position::byte);
+            let fields = record.iter().map(str::to_owned).collect();
+            Ok((
+                line_of.first_filled_from(usize::try_from(start).unwrap_or(usize::MAX)),
+                fields,
+            ))
+        });
+    table(records, header, file)
+}
+
+/// The lines of a plain TSV that hold something, each with its number (from 1) and its fields.
+pub(crate) fn plain_rows(content: &str) -> impl Iterator<Item = (usize, Vec<&str>)> {
+    let lines = (1..).zip(
+        content
+            .split('\n')
+            .map(|line| line.strip_suffix('\r').unwrap_or(line)),
+    );
+    lines
+        .filter(|(_, line)| !line.is_empty())
+        .map(|(number, line)| (number, line.split('\t').collect()))
+}
+
+type Fields = (usize, Vec<String>);
+
+fn table(
+    mut rows: impl Iterator<Item = Result<Fields, DataError>>,
+    header: bool,
+    file: &Path,
+) -> Result<Table, DataError> {
+    let (first_line, first) = rows.next().unwrap_or_else(|| {
+        Err(DataError::Empty {
+            file: file.to_path_buf(),
+        })
+    })?;
+    let columns = first.len();
+    let mut table = Table {
+        names: Table::numbered(columns),
+        naming: Naming::Numbers,
+        rows: Vec::new(),
+    };
+    if header {
+        table.naming = Naming::Header;
+        table.names = first.iter().map(|name| name.trim().to_owned()).collect();
+    } else {
+        table.rows.push(row(first_line, first));
+    }
+    for fields in rows {
+        let (line, fields) = fields?;
+        if fields.len() != columns {
+            let (file, found) = (file.to_path_buf(), fields.len());
+            return Err(DataError::RaggedRow {
+                file,
+                line,
+                expected: columns,
+                found,
+            });
+        }
+        table.rows.push(row(line, fields));
+    }
+    if table.rows.is_empty() {
+        Err(DataError::HeaderOnly {
+            file: file.to_path_buf(),
+        })
+    } else {
+        Ok(table)
+    }
+}
+
+fn row(line: usize, fields: Vec<String>) -> Row {
+    Row {
+        line,
+        cells: fields.into_iter().map(Cell::Text).collect(),
+    }
+}
+
+/// The line of a quote that opens a field and is never closed. The csv crate would take everything after it as one
+/// field and say nothing.
+fn unclosed_quote(bytes: &[u8], separator: u8) -> Option<usize> {
+    enum Place {
+        FieldStart,
+        Unquoted,
+        Quoted { since: usize },
+        AfterQuote { since: usize },
+    }
+    let mut line = 1;
+    let mut place = Place::FieldStart;
+    for &byte in bytes {
+        let ends_field = byte == separator || byte == b'\n' || byte == b'\r';
+        place = match place {
+            Place::FieldStart if byte == b'"' => Place::Quoted { since: line },
+            Place::Quoted { since } if byte == b'"' => Place::AfterQuote { since },
+            Place::Quoted { since } => Place::Quoted { since },
+            // A quote written twice is a quote inside the field.
+            Place::AfterQuote { since } if byte == b'"' => Place::Quoted { since },
+            _ if ends_field => Place::FieldStart,
+            _ => Place::Unquoted,
+        };
+        line += usize::from(byte == b'\n');
+    }
+    match place {
+        Place::Quoted { since } => Some(since),
+        Place::FieldStart | Place::Unquoted | Place::AfterQuote { .. } => None,
+    }
+}
+
+/// Turns byte offsets that only grow into line numbers.
+pub(super) struct LineCounter<'a> {
+    bytes: &'a [u8],
+    offset: usize,
+    line: usize,
+}
+
+impl<'a> LineCounter<'a> {
+    pub fn new(content: &'a str) -> Self {
+        Self {
+            bytes: content.as_bytes(),
+            offset: 0,
+            line: 1,
+        }
+    }
+
+    /// The line of the byte at `offset`, from 1.
+    pub fn line_at(&mut self, offset: usize) -> usize {
+        let end = offset.min(self.bytes.len());
+        self.line += self.bytes[self.offset..end].split(|&byte| byte == b'\n').count() - 1;
+        self.offset = end;
+        self.line
+    }
+
+    /// The line of the first byte at or after `offset` that ends no line: the csv crate gives the start of a row before
+    /// it skips empty lines and the second half of CR LF.
+    fn first_filled_from(&mut self, offset: usize) -> usize {
+        let rest = self.bytes.get(offset..).unwrap_or_default();
+        let skipped = rest
+            .iter()
+            .take_while(|&&byte| byte == b'\n' || byte == b'\r')
+            .count();
+        self.line_at(offset + skipped)
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn csv(content: &str) -> Vec<(usize, Vec<String>)> {
+        let table = read_quoted(content, b',', false, Path::new("x.csv")).unwrap();
+        let text = |cell: &Cell| match cell {
+            Cell::Text(text) => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        table
+            .rows
+            .iter()
+            .map(|row| (row.line, row.cells.iter().map(text).collect()))
+            .collect()
+    }
+
+    fn fields(fields: &[&str]) -> Vec<String> {
+        fields.iter().map(|&field| field.to_owned()).collect()
+    }
+
+    #[test]
+    fn rows_keep_the_line_where_they_start_whatever_ends_lines() {
+        for end in ["\n", "\r\n"] {
+            let content = ["a,b", "\"two", "lines\",c", "", "d,\"e \"\"f\"\"\""].join(end);
+            let two_lines = format!("two{end}lines");
+            let expected = [
+                (1, fields(&["a", "b"])),
+                (2, fields(&[&two_lines, "c"])),
+                (5, fields(&["d", "e \"f\""])),
+            ];
+            assert_eq!(csv(&content), expected);
+        }
+    }
+
+    #[test]
+    fn plain_rows_take_quotes_as_they_are() {
+        let rows: Vec<_> = plain_rows("1\t\" open\r\n\n2\tit's \"so\"\t\n").collect();
+        assert_eq!(
+            rows,
+            [(1, vec!["1", "\" open"]), (3, vec!["2", "it's \"so\"", ""])]
+        );
+    }
+
+    #[test]
+    fn an_unclosed_quote_is_found_by_its_line() {
+        let line = |content: &str| unclosed_quote(content.as_bytes(), b',');
+        assert_eq!(line("a,\"b\"\n\"c\"\"d\",e\n"), None);
+        assert_eq!(
+            line("a,6\" wide\nb,c\n"),
+            None,
+            "a quote inside an unquoted field is a character"
+        );
+        assert_eq!(line("a,b\n\"c,d\ne,f\n"), Some(2));
+        assert_eq!(line("a,b\nc,\"d\"\"\n"), Some(2));
+    }
+}

@@ -1,0 +1,197 @@
+//! JSON and JSONL: rows that are objects with the columns as keys, or lists with the columns in order.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::delimited::LineCounter;
+use super::table::{Cell, Naming, Row, Table};
+use crate::error::DataError;
+use crate::suggest::nearest;
+
+const A_LIST_OF_ROWS: &str = "a list of rows, or an object with such a list under one of its keys";
+const AN_OBJECT: &str = "an object with the columns as keys, as in the first row";
+const A_LIST: &str = "a list as long as the first row";
+const A_ROW: &str = "a row: an object with the columns as keys, or a list";
+
+/// One row a line; empty lines are skipped.
+pub(super) fn read_lines(content: &str, file: &Path) -> Result<Table, DataError> {
+    let mut builder = Builder::new(file);
+    for (line, text) in (1..)
+        .zip(content.lines())
+        .filter(|(_, text)| !text.trim().is_empty())
+    {
+        builder.push(line, text)?;
+    }
+    Ok(builder.table)
+}
+
+/// A list of rows, or an object with such a list under `field`.
+pub(super) fn read_document(content: &str, field: Option<&str>, file: &Path) -> Result<Table, DataError> {
+    let mut lines = LineCounter::new(content);
+    let (list_line, rows): (usize, Vec<&RawValue>) = match content.trim_start().as_bytes() {
+        [b'{', ..] => {
+            let object: BTreeMap<String, &RawValue> = parse(content, 1, file)?;
+            let list = list_of_rows(&object, field, file)?;
+            let line = lines.line_at(offset_in(content, list));
+            (line, parse(list.get(), line, file)?)
+        }
+        [b'[', ..] => (1, parse(content, 1, file)?),
+        _ => {
+            let value: Value = parse(content, 1, file)?;
+            let (file, found) = (file.to_path_buf(), cell(value).kind());
+            return Err(DataError::JsonShape {
+                file,
+                line: 1,
+                expected: A_LIST_OF_ROWS,
+                found,
+            });
+        }
+    };
+    if rows.is_empty() {
+        return Err(DataError::EmptyList {
+            file: file.to_path_buf(),
+            line: list_line,
+        });
+    }
+    let mut builder = Builder::new(file);
+    for row in rows {
+        builder.push(lines.line_at(offset_in(content, row)), row.get())?;
+    }
+    Ok(builder.table)
+}
+
+/// Where a part lies in the text it was parsed from.
+fn offset_in(content: &str, part: &RawValue) -> usize {
+    part.get().as_ptr().addr() - content.as_ptr().addr()
+}
+
+fn list_of_rows<'a>(
+    object: &BTreeMap<String, &'a RawValue>,
+    field: Option<&str>,
+    file: &Path,
+) -> Result<&'a RawValue, DataError> {
+    let lists: Vec<&str> = object
+        .iter()
+        .filter(|(_, value)| value.get().starts_with('['))
+        .map(|(key, _)| key.as_str())
+        .collect();
+    let chosen = match (field, &lists[..]) {
+        (Some(field), _) => lists.iter().find(|&&key| key == field),
+        (None, [only]) => Some(only),
+        (None, _) => lists.iter().find(|&&key| key == "data"),
+    };
+    match chosen {
+        Some(&key) => Ok(object[key]),
+        None => Err(DataError::JsonField {
+            file: file.to_path_buf(),
+            wanted: field.map(str::to_owned),
+            nearest: field.and_then(|field| nearest(field, lists.iter().copied())),
+            found: lists.into_iter().map(str::to_owned).collect(),
+        }),
+    }
+}
+
+/// Parses a part of the file that starts on line `first_line`.
+fn parse<'a, T: serde::Deserialize<'a>>(
+    text: &'a str,
+    first_line: usize,
+    file: &Path,
+) -> Result<T, DataError> {
+    serde_json::from_str(text).map_err(|source| DataError::Json {
+        file: file.to_path_buf(),
+        line: first_line + source.line().saturating_sub(1),
+        column: source.column(),
+        source,
+    })
+}
+
+/// Collects rows; the columns of objects are all keys in the order in which they first occur.
+struct Builder<'a> {
+    file: &'a Path,
+    table: Table,
+    index_of: HashMap<String, usize>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(file: &'a Path) -> Self {
+        let table = Table {
+            names: Vec::new(),
+            naming: Naming::Keys,
+            rows: Vec::new(),
+        };
+        Self {
+            file,
+            table,
+            index_of: HashMap::new(),
+        }
+    }
+
+    fn push(&mut self, line: usize, text: &str) -> Result<(), DataError> {
+        let value: Value = parse(text, line, self.file)?;
+        let first = self.table.rows.is_empty();
+        let keys = self.table.naming == Naming::Keys;
+        let cells = match value {
+            Value::Object(object) if keys => self.object_cells(object),
+            Value::Array(list) if first => {
+                self.table.naming = Naming::Numbers;
+                self.table.names = Table::numbered(list.len());
+                list.into_iter().map(cell).collect()
+            }
+            Value::Array(list) if !keys && list.len() == self.table.names.len() => {
+                list.into_iter().map(cell).collect()
+            }
+            other => {
+                let expected = match (first, keys) {
+                    (true, _) => A_ROW,
+                    (false, true) => AN_OBJECT,
+                    (false, false) => A_LIST,
+                };
+                let found = if !keys && other.is_array() {
+                    "a list of another length"
+                } else {
+                    cell(other).kind()
+                };
+                return Err(DataError::JsonShape {
+                    file: self.file.to_path_buf(),
+                    line,
+                    expected,
+                    found,
+                });
+            }
+        };
+        self.table.rows.push(Row { line, cells });
+        Ok(())
+    }
+
+    fn object_cells(&mut self, object: serde_json::Map<String, Value>) -> Vec<Cell> {
+        let mut cells = vec![Cell::Absent; self.table.names.len()];
+        for (key, value) in object {
+            if let Some(&index) = self.index_of.get(&key) {
+                cells[index] = cell(value);
+            } else {
+                // A key that no row before had: they lack it.
+                for row in &mut self.table.rows {
+                    row.cells.push(Cell::Absent);
+                }
+                self.index_of.insert(key.clone(), cells.len());
+                self.table.names.push(key);
+                cells.push(cell(value));
+            }
+        }
+        cells
+    }
+}
+
+fn cell(value: Value) -> Cell {
+    match value {
+        Value::String(text) => Cell::Text(text),
+        Value::Number(number) => Cell::Number(number.to_string()),
+        Value::Bool(value) => Cell::Bool(value),
+        Value::Array(_) => Cell::List,
+        Value::Object(_) => Cell::Object,
+        Value::Null => Cell::Absent,
+    }
+}

@@ -1,0 +1,123 @@
+//! Rows and columns, whatever format they came from.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use super::columns::ResolvedColumn;
+use crate::error::DataError;
+
+/// A file as rows of equally many cells.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Column names, or `column 0`, `column 1`… where the file has none.
+    pub names: Vec<String>,
+    /// Where the names are from.
+    pub naming: Naming,
+    /// At least one.
+    pub rows: Vec<Row>,
+}
+
+/// Where column names are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// The first row of a CSV or TSV.
+    Header,
+    /// The keys of JSON objects.
+    Keys,
+    /// The file has none: columns are numbered.
+    Numbers,
+}
+
+impl Table {
+    /// Names for columns that have none.
+    pub fn numbered(columns: usize) -> Vec<String> {
+        (0..columns).map(|index| format!("column {index}")).collect()
+    }
+}
+
+/// One row.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// The line of the file where the row starts, from 1.
+    pub line: usize,
+    /// One cell a column.
+    pub cells: Vec<Cell>,
+}
+
+/// One value. CSV and TSV have only text.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cell {
+    Text(String),
+    Number(String),
+    Bool(bool),
+    List,
+    Object,
+    /// `null`, or no such key in this row.
+    Absent,
+}
+
+impl Cell {
+    /// The kind of value, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "a string",
+            Self::Number(_) => "a number",
+            Self::Bool(_) => "true or false",
+            Self::List => "a list",
+            Self::Object => "an object",
+            Self::Absent => "absent",
+        }
+    }
+}
+
+impl Row {
+    /// The text in a column: a string with something in it. White space around it is kept.
+    pub fn text(&self, column: &ResolvedColumn, file: &Path) -> Result<String, DataError> {
+        match &self.cells[column.index] {
+            Cell::Text(text) if text.trim().is_empty() => Err(DataError::EmptyText {
+                file: file.to_path_buf(),
+                line: self.line,
+                column: column.name.clone(),
+            }),
+            Cell::Text(text) => Ok(text.clone()),
+            Cell::Absent => Err(self.no_value(column, file)),
+            other => Err(self.wrong_type(column, "a string", other, file)),
+        }
+    }
+
+    /// The label in a column, as it is written; white space around it is dropped.
+    pub fn label(&self, column: &ResolvedColumn, file: &Path) -> Result<Cow<'_, str>, DataError> {
+        match &self.cells[column.index] {
+            Cell::Text(text) if text.trim().is_empty() => Err(self.no_value(column, file)),
+            Cell::Text(text) => Ok(Cow::Borrowed(text.trim())),
+            Cell::Number(number) => Ok(Cow::Borrowed(number)),
+            Cell::Bool(value) => Ok(Cow::Borrowed(if *value { "true" } else { "false" })),
+            Cell::Absent => Err(self.no_value(column, file)),
+            other => Err(self.wrong_type(column, "a string or a number", other, file)),
+        }
+    }
+
+    fn no_value(&self, column: &ResolvedColumn, file: &Path) -> DataError {
+        DataError::NoValue {
+            file: file.to_path_buf(),
+            line: self.line,
+            column: column.name.clone(),
+        }
+    }
+
+    fn wrong_type(
+        &self,
+        column: &ResolvedColumn,
+        expected: &'static str,
+        cell: &Cell,
+        file: &Path,
+    ) -> DataError {
+        DataError::WrongType {
+            file: file.to_path_buf(),
+            line: self.line,
+            column: column.name.clone(),
+            expected,
+            found: cell.kind(),
+        }
+    }
+}

@@ -39,7 +39,7 @@ mod config;
 mod linear;
 mod model;
 mod pass;
-// pub mod peft;
+pub mod peft;
 mod sampler;
 mod targets;
 mod tensors;
@@ -50,6 +50,6 @@ pub use config::{BiasMode, ConfigError, Init, LoraConfig, LoraDropout, LowRankSe
 pub use linear::{BaseTraining, LoraLinear, ParamRef, Role, TrainedParam};
 pub use model::{Linears, Model};
 pub use pass::{MaskSet, Pass};
-pub use sampler::{AdapterShape, Draw, MaskSampler};
+pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
 pub use targets::{TargetNames, Targets};
 pub use tensors::{HostTensor, TensorFile, TensorFileError};

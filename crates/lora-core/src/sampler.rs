@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lora_kernels::KeepMasks;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Bernoulli, Distribution};
+use rand_distr::{Bernoulli, Distribution, Normal};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::config::LoraDropout;
@@ -137,6 +137,19 @@ pub(crate) fn generator(seed: u64, path: &str, side: Side, draw: Draw) -> ChaCha
         Draw::Member(member) => (member, 0, 2),
     };
     keyed(seed, path, index, sample, kind, side as u16)
+}
+
+/// `count` draws from N(0, `deviation`²) that depend on `(seed, name)` alone: the start of a new weight.
+///
+/// # Panics
+///
+/// Panics if the deviation is negative or not finite.
+pub fn seeded_normal(seed: u64, name: &str, count: usize, deviation: f64) -> Vec<f32> {
+    let normal = Normal::new(0.0, deviation as f32).expect("the deviation is finite and not negative");
+    normal
+        .sample_iter(&mut parameter_generator(seed, name))
+        .take(count)
+        .collect()
 }
 
 /// The generator of a parameter's first values.

@@ -1,0 +1,117 @@
+//! Why an adapter folder could not be read.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::config::ConfigError;
+use crate::tensors::TensorFileError;
+
+/// An adapter folder that cannot be used.
+#[derive(Debug, Error)]
+pub enum AdapterError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}; an adapter folder has adapter_config.json and adapter_model.safetensors", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file is not JSON, or a value has the wrong type.
+    #[error("{}: {reason}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column where there is one.
+        reason: serde_json::Error,
+    },
+    /// A setting that changes numbers and is not supported.
+    #[error("{}: {key} is {found}; supported: {supported}", path.display())]
+    Setting {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// What is supported.
+        supported: &'static str,
+    },
+    /// The settings do not fit together or do not fit the model.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: ConfigError,
+    },
+    /// The tensor file cannot be used.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// A tensor that the settings promise is not in the file.
+    #[error("{} lacks the tensor `{name}`, which adapter_config.json promises", path.display())]
+    MissingTensor {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+    },
+    /// A tensor that the settings have no place for.
+    #[error(
+        "{} holds {} that adapter_config.json does not account for, first `{}`; only adapters and modules_to_save belong here",
+        path.display(), plural(names.len()), names[0]
+    )]
+    UnknownTensor {
+        /// The file.
+        path: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// Two names in the file for one tensor.
+    #[error("{} holds the tensor `{name}` under two names", path.display())]
+    DuplicateTensor {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+    },
+    /// A tensor of the wrong shape.
+    #[error("{}: tensor `{name}` has shape {found:?}; the model and adapter_config.json need {expected:?}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        name: String,
+        /// The shape needed.
+        expected: Vec<usize>,
+        /// The shape found.
+        found: Vec<usize>,
+    },
+    /// The side file belongs to another adapter.
+    #[error(
+        "{} says that training used alpha {training_alpha} with an expected update of {mean_factor}, but lora_alpha in \
+         adapter_config.json is {found}, not {expected}; the two files belong to different adapters: remove one of them",
+        path.display()
+    )]
+    SideFile {
+        /// The side file.
+        path: PathBuf,
+        /// The alpha it names.
+        training_alpha: f64,
+        /// The factor of its settings.
+        mean_factor: f64,
+        /// Their product.
+        expected: f64,
+        /// `lora_alpha`.
+        found: f64,
+    },
+}
+
+fn plural(count: usize) -> String {
+    if count == 1 {
+        "1 tensor".into()
+    } else {
+        format!("{count} tensors")
+    }
+}

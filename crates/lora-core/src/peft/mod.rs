@@ -1,0 +1,18 @@
+//! Adapter folders that Hugging Face PEFT reads and writes.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `adapter_config.json` | rank, alpha, targets… in PEFT's words; `lora_alpha` carries the expected update |
+//! | `adapter_model.safetensors` | factors, heads and biases, in PyTorch's orientation |
+//! | `lora_dropout.json` | ours alone: LoRA Dropout's settings and the alpha used in training |
+//!
+//! Reading is strict: a tensor that is unknown, missing, of the wrong shape or named twice is refused by name.
+
+mod config;
+mod error;
+mod folder;
+mod side;
+
+pub use error::AdapterError;
+pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE, TaskType, trained_tensors};
+pub use side::{Average, DropoutFile, EnsembleSettings, SIDE_FILE};

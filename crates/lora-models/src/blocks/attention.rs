@@ -1,0 +1,75 @@
+//! Multi-head self-attention of the encoders.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+use lora_kernels::attention;
+
+/// Query, key and value projections, attention over all positions, output projection.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    /// `[d_model, d_model]`.
+    pub query: LoraLinear,
+    /// `[d_model, d_model]`.
+    pub key: LoraLinear,
+    /// `[d_model, d_model]`.
+    pub value: LoraLinear,
+    /// `[d_model, d_model]`.
+    pub output: LoraLinear,
+    #[module(skip)]
+    n_heads: usize,
+}
+
+impl SelfAttention {
+    /// The block of these projections.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `d_model` is not a multiple of `n_heads`.
+    pub fn new([query, key, value, output]: [LoraLinear; 4], n_heads: usize) -> Self {
+        let [_, d_model] = query.dims();
+        assert!(
+            d_model.is_multiple_of(n_heads),
+            "{n_heads} heads do not divide {d_model} features"
+        );
+        Self {
+            query,
+            key,
+            value,
+            output,
+            n_heads,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, seq, d_model]`
+    /// - bias: broadcastable to `[batch, n_heads, seq, seq]`
+    pub fn forward(&self, input: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
+        let [batch, seq, d_model] = input.dims();
+        let heads = |x: Tensor<3>| {
+            x.reshape([batch, seq, self.n_heads, d_model / self.n_heads])
+                .swap_dims(1, 2)
+        };
+        let query = heads(self.query.forward(input.clone(), pass)); // [batch, n_heads, seq, d_head]
+        let key = heads(self.key.forward(input.clone(), pass));
+        let value = heads(self.value.forward(input, pass));
+        let context = attention(query, key, value, Some(bias)); // [batch, n_heads, seq, d_head]
+        self.output
+            .forward(context.swap_dims(1, 2).reshape([batch, seq, d_model]), pass)
+    }
+
+    /// Calls `visit` with the four projections.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        [&self.query, &self.key, &self.value, &self.output]
+            .into_iter()
+            .for_each(visit);
+    }
+
+    /// Calls `visit` with the four projections, to change them.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        [&mut self.query, &mut self.key, &mut self.value, &mut self.output]
+            .into_iter()
+            .for_each(visit);
+    }
+}

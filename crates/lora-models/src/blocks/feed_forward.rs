@@ -1,0 +1,37 @@
+//! The feed-forward block of the encoders.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+use lora_kernels::gelu;
+
+/// `gelu(x W₁ + b₁) W₂ + b₂`.
+#[derive(Module, Debug)]
+pub struct FeedForward {
+    /// `[d_model, d_ff]`.
+    pub up: LoraLinear,
+    /// `[d_ff, d_model]`.
+    pub down: LoraLinear,
+}
+
+impl FeedForward {
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, seq, d_model]`
+    pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        let hidden = gelu(self.up.forward(input, pass)); // [batch, seq, d_ff]
+        self.down.forward(hidden, pass)
+    }
+
+    /// Calls `visit` with both linears.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        visit(&self.up);
+        visit(&self.down);
+    }
+
+    /// Calls `visit` with both linears, to change them.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        visit(&mut self.up);
+        visit(&mut self.down);
+    }
+}

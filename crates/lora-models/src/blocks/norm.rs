@@ -1,0 +1,32 @@
+//! Layer normalization as a module.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use lora_kernels::layer_norm;
+
+/// See [`lora_kernels::layer_norm`].
+#[derive(Module, Debug)]
+pub struct LayerNorm {
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+    #[module(skip)]
+    epsilon: f64,
+}
+
+impl LayerNorm {
+    /// A layer norm with these parameters, both `[d_model]`.
+    pub fn new(gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Self {
+        Self {
+            gamma: Param::from_tensor(gamma),
+            beta: Param::from_tensor(beta),
+            epsilon,
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - input, output: `[..., d_model]`
+    pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        layer_norm(input, self.gamma.val(), self.beta.val(), self.epsilon)
+    }
+}

@@ -1,0 +1,110 @@
+//! The files of a Hugging Face checkpoint.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lora_core::TensorFile;
+use serde_json::Value;
+
+use crate::error::LoadError;
+
+/// Config, weights and tokenizer of one model.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The folder, or the name of embedded bytes.
+    pub origin: PathBuf,
+    /// `config.json`.
+    pub config: Value,
+    /// `model.safetensors`.
+    pub weights: TensorFile,
+    /// `tokenizer.json`, as it is; `None` if the folder has none.
+    pub tokenizer: Option<Cow<'static, [u8]>>,
+}
+
+impl Checkpoint {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if a file is missing or corrupt.
+    pub fn open(folder: &Path) -> Result<Self, LoadError> {
+        let config_path = folder.join("config.json");
+        if !config_path.is_file() {
+            return Err(LoadError::MissingFile {
+                folder: folder.to_owned(),
+                file: "config.json",
+            });
+        }
+        let config = fs::read(&config_path).map_err(|source| LoadError::Read {
+            path: config_path,
+            source,
+        })?;
+        let weights_path = folder.join("model.safetensors");
+        if !weights_path.is_file() {
+            let others = ["pytorch_model.bin", "model.safetensors.index.json", "tf_model.h5"];
+            return Err(
+                match others.into_iter().find(|file| folder.join(file).is_file()) {
+                    Some(found) => LoadError::WeightsFormat {
+                        folder: folder.to_owned(),
+                        found,
+                    },
+                    None => LoadError::MissingFile {
+                        folder: folder.to_owned(),
+                        file: "model.safetensors",
+                    },
+                },
+            );
+        }
+        let tokenizer_path = folder.join("tokenizer.json");
+        let tokenizer = match fs::read(&tokenizer_path) {
+            Ok(bytes) => Some(Cow::Owned(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(source) => {
+                return Err(LoadError::Read {
+                    path: tokenizer_path,
+                    source,
+                });
+            }
+        };
+        Self::from_parts(folder, &config, TensorFile::open(&weights_path)?, tokenizer)
+    }
+
+    /// A checkpoint from bytes in the program; `name` stands for the folder in messages.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if a part is corrupt.
+    pub fn from_bytes(
+        name: &str,
+        config: &[u8],
+        weights: &'static [u8],
+        tokenizer: &'static [u8],
+    ) -> Result<Self, LoadError> {
+        let weights = TensorFile::from_bytes(weights, &Path::new(name).join("model.safetensors"))?;
+        Self::from_parts(Path::new(name), config, weights, Some(Cow::Borrowed(tokenizer)))
+    }
+
+    /// The path of its `config.json`, for messages.
+    pub fn config_path(&self) -> PathBuf {
+        self.origin.join("config.json")
+    }
+
+    fn from_parts(
+        origin: &Path,
+        config: &[u8],
+        weights: TensorFile,
+        tokenizer: Option<Cow<'static, [u8]>>,
+    ) -> Result<Self, LoadError> {
+        let config = serde_json::from_slice(config).map_err(|reason| LoadError::Config {
+            path: origin.join("config.json"),
+            reason,
+        })?;
+        Ok(Self {
+            origin: origin.to_owned(),
+            config,
+            weights,
+            tokenizer,
+        })
+    }
+}

@@ -1,0 +1,119 @@
+//! Why a model could not be loaded.
+
+use std::path::PathBuf;
+
+use lora_core::TensorFileError;
+use thiserror::Error;
+
+/// A model that cannot be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The weights file cannot be used.
+    #[error(transparent)]
+    Tensors(#[from] TensorFileError),
+    /// A file of the folder cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The folder lacks a file that every Hugging Face checkpoint has.
+    #[error("{} holds no {file}; a model folder has config.json, model.safetensors and tokenizer.json", folder.display())]
+    MissingFile {
+        /// The folder.
+        folder: PathBuf,
+        /// The file.
+        file: &'static str,
+    },
+    /// The folder has weights, but in another format.
+    #[error("{} holds {found}, but no model.safetensors; save the model again with safe serialization", folder.display())]
+    WeightsFormat {
+        /// The folder.
+        folder: PathBuf,
+        /// The file that is there.
+        found: &'static str,
+    },
+    /// config.json does not parse, or lacks a key.
+    #[error("{}: {reason}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column where there is one.
+        reason: serde_json::Error,
+    },
+    /// A family that is not supported.
+    #[error("{}: model_type is `{found}`; supported: {supported}", path.display())]
+    Family {
+        /// The file.
+        path: PathBuf,
+        /// The model type.
+        found: String,
+        /// Those that are.
+        supported: &'static str,
+    },
+    /// A setting of config.json that is not supported.
+    #[error("{}: {key} is `{found}`; supported: {supported}", path.display())]
+    Setting {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// Its value.
+        found: String,
+        /// Those that are.
+        supported: &'static str,
+    },
+    /// Weights that the model needs are not in the file.
+    #[error(
+        "{} lacks {} of the tensors that config.json promises: {}; it may belong to another model",
+        path.display(), names.len(), first(names)
+    )]
+    MissingWeights {
+        /// The file.
+        path: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A tensor of the wrong shape.
+    #[error("{}: tensor `{name}` has shape {found:?}; config.json promises {expected:?}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Shape by config.json.
+        expected: Vec<usize>,
+        /// Shape in the file.
+        found: Vec<usize>,
+    },
+    /// Neither a folder nor in the cache.
+    #[error("`{name}` is no folder here and not in the hub's cache at {}; {mend}", cache.display())]
+    NotFound {
+        /// Path or hub id, as given.
+        name: String,
+        /// The cache folder.
+        cache: PathBuf,
+        /// What to do.
+        mend: &'static str,
+    },
+    /// The hub did not give a file.
+    #[error("cannot fetch {file} of `{name}` from the hub: {reason}")]
+    Hub {
+        /// Hub id.
+        name: String,
+        /// The file.
+        file: String,
+        /// What the client says.
+        reason: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+fn first(names: &[String]) -> String {
+    let mut shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > 3 {
+        shown.push_str(", …");
+    }
+    shown
+}

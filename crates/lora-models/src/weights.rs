@@ -1,0 +1,220 @@
+//! Tensors by Hugging Face path, with a report of what was missing or left over.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+use burn::module::Param;
+use burn::nn::Embedding;
+use burn::tensor::{Device, Tensor, TensorData};
+use lora_core::{HostTensor, LoraLinear, TensorFile, seeded_normal};
+use serde::Serialize;
+
+use crate::blocks::LayerNorm;
+use crate::error::LoadError;
+
+/// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
+#[derive(Debug)]
+pub struct Weights<'a> {
+    file: &'a TensorFile,
+    device: &'a Device,
+    /// `bert.` for a model whose checkpoint was saved without its head, and so without this prefix.
+    absent_prefix: Option<&'static str>,
+    seed: u64,
+    record: RefCell<Record>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    used: BTreeSet<String>,
+    missing: Vec<String>,
+    initialized: Vec<String>,
+}
+
+/// What loading found beside the tensors it used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LoadReport {
+    /// Tensors that the file lacks (or has for another number of classes) and that started from the seed.
+    pub initialized: Vec<String>,
+    /// Tensors of the file that the model has no place for.
+    pub left_over: Vec<String>,
+}
+
+/// A place in the model's tree of names.
+#[derive(Clone, Debug)]
+pub struct Scope<'a> {
+    weights: &'a Weights<'a>,
+    path: String,
+}
+
+impl<'a> Weights<'a> {
+    /// The tensors of a file for a model whose paths begin with `prefix`; a file whose names lack it is understood too.
+    /// New tensors are drawn from `(seed, name)`.
+    pub fn new(file: &'a TensorFile, prefix: &'static str, seed: u64, device: &'a Device) -> Self {
+        let absent_prefix = (!file.names().any(|name| name.starts_with(prefix))).then_some(prefix);
+        Self {
+            file,
+            device,
+            absent_prefix,
+            seed,
+            record: RefCell::default(),
+        }
+    }
+
+    /// The root of the model's tree of names.
+    pub fn root(&'a self) -> Scope<'a> {
+        Scope {
+            weights: self,
+            path: String::new(),
+        }
+    }
+
+    /// The report, once everything is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::MissingWeights`] if a tensor was missing that has no sensible start.
+    pub fn finish(self) -> Result<LoadReport, LoadError> {
+        let record = self.record.into_inner();
+        if !record.missing.is_empty() {
+            return Err(LoadError::MissingWeights {
+                path: self.file.origin().to_owned(),
+                names: record.missing,
+            });
+        }
+        let left_over = self
+            .file
+            .names()
+            .filter(|name| !record.used.contains(*name))
+            .map(str::to_owned)
+            .collect();
+        Ok(LoadReport {
+            initialized: record.initialized,
+            left_over,
+        })
+    }
+
+    /// The tensor of a name, or `None`. Marks it as used.
+    fn take(&self, name: &str) -> Result<Option<HostTensor>, LoadError> {
+        let in_file = match self.absent_prefix.and_then(|prefix| name.strip_prefix(prefix)) {
+            Some(rest) => rest,
+            None => name,
+        };
+        let tensor = self.file.read(in_file)?;
+        if tensor.is_some() {
+            self.record.borrow_mut().used.insert(in_file.to_owned());
+        }
+        Ok(tensor)
+    }
+}
+
+impl Scope<'_> {
+    /// A place below this one.
+    #[must_use]
+    pub fn at(&self, name: impl AsRef<str>) -> Self {
+        Self {
+            weights: self.weights,
+            path: self.name(name.as_ref()),
+        }
+    }
+
+    /// A linear with bias, frozen.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Shape`], [`LoadError::Tensors`]. A missing tensor is reported by [`Weights::finish`].
+    pub fn linear(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
+        let weight = self.tensor("weight", [d_output, d_input])?;
+        let bias = self.tensor("bias", [d_output])?;
+        Ok(LoraLinear::new(self.path.clone(), weight.transpose(), Some(bias)))
+    }
+
+    /// A linear with bias that may be absent, as a head on a pretrained model is: weight drawn from
+    /// N(0, `deviation`²), bias zero. One of another shape counts as absent: it belongs to other classes.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Tensors`].
+    pub fn linear_or_new(
+        &self,
+        d_input: usize,
+        d_output: usize,
+        deviation: f64,
+    ) -> Result<LoraLinear, LoadError> {
+        let weight = self.weights.take(&self.name("weight"))?;
+        let bias = self.weights.take(&self.name("bias"))?;
+        if let (Some(weight), Some(bias)) = (weight, bias)
+            && weight.shape == [d_output, d_input]
+            && bias.shape == [d_output]
+        {
+            let weight: Tensor<2> = self.to_device(weight.values, [d_output, d_input]);
+            let bias = self.to_device(bias.values, [d_output]);
+            return Ok(LoraLinear::new(self.path.clone(), weight.transpose(), Some(bias)));
+        }
+        let name = self.name("weight");
+        let values = seeded_normal(self.weights.seed, &name, d_input * d_output, deviation);
+        let mut record = self.weights.record.borrow_mut();
+        record.initialized.extend([name, self.name("bias")]);
+        let weight = self.to_device(values, [d_input, d_output]);
+        let bias = Tensor::zeros([d_output], self.weights.device);
+        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
+    }
+
+    /// An embedding table, frozen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn embedding(&self, count: usize, d_model: usize) -> Result<Embedding, LoadError> {
+        Ok(Embedding {
+            weight: Param::from_tensor(self.tensor("weight", [count, d_model])?),
+        })
+    }
+
+    /// A layer norm, frozen. Names of TensorFlow's checkpoints (`gamma`, `beta`) are understood.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn layer_norm(&self, d_model: usize, epsilon: f64) -> Result<LayerNorm, LoadError> {
+        let old = self.weights.take(&self.name("gamma"))?.is_some();
+        let [gamma, beta] = if old {
+            ["gamma", "beta"]
+        } else {
+            ["weight", "bias"]
+        };
+        Ok(LayerNorm::new(
+            self.tensor(gamma, [d_model])?,
+            self.tensor(beta, [d_model])?,
+            epsilon,
+        ))
+    }
+
+    fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
+        let name = self.name(name);
+        let Some(tensor) = self.weights.take(&name)? else {
+            self.weights.record.borrow_mut().missing.push(name);
+            return Ok(Tensor::zeros(shape, self.weights.device));
+        };
+        if tensor.shape != shape {
+            return Err(LoadError::Shape {
+                path: self.weights.file.origin().to_owned(),
+                name,
+                expected: shape.to_vec(),
+                found: tensor.shape,
+            });
+        }
+        Ok(self.to_device(tensor.values, shape))
+    }
+
+    fn to_device<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(values, shape), self.weights.device)
+    }
+
+    fn name(&self, last: &str) -> String {
+        if self.path.is_empty() {
+            last.to_owned()
+        } else {
+            format!("{}.{last}", self.path)
+        }
+    }
+}

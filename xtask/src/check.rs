@@ -1,0 +1,177 @@
+//! `cargo xtask check`: the gate. Each step is a command that people can also type themselves.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::tidy;
+
+/// The libraries that do tensor work; their tests run on a second backend.
+const TENSOR_CRATES: [&str; 4] = ["lora-kernels", "lora-core", "lora-models", "lora-train"];
+
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Run only these steps, in the usual order (may be given several times)
+    #[arg(long, value_enum)]
+    only: Vec<Step>,
+    /// Go on after a step that failed, and tell at the end which did
+    #[arg(long)]
+    keep_going: bool,
+}
+
+/// The steps, quick ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Formatting
+    Fmt,
+    /// Rules of the house
+    Tidy,
+    /// Lints of all crates, tests, examples and benches
+    Clippy,
+    /// Documentation without a broken link
+    Doc,
+    /// All tests and documentation examples
+    Test,
+    /// The tests of the tensor crates on the ndarray backend
+    TestNdarray,
+    /// The program on its embedded model and data
+    Demo,
+}
+
+pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    let steps = Step::value_variants()
+        .iter()
+        .filter(|step| options.only.is_empty() || options.only.contains(step));
+    let mut report = Vec::new();
+    for &step in steps {
+        println!("\n=== {} ({})", step.name(), step.what());
+        let start = Instant::now();
+        let outcome = step.run(root);
+        let seconds = start.elapsed().as_secs_f64();
+        if let Err(error) = &outcome {
+            println!("{error:#}");
+        }
+        println!(
+            "=== {} {} after {seconds:.1} s",
+            step.name(),
+            verdict(outcome.is_ok())
+        );
+        report.push((step, outcome.is_ok(), seconds));
+        if outcome.is_err() && !options.keep_going {
+            break;
+        }
+    }
+    println!();
+    for (step, passed, seconds) in &report {
+        println!("{:<14}{:<8}{seconds:>8.1} s", step.name(), verdict(*passed));
+    }
+    let failed: Vec<_> = report
+        .iter()
+        .filter(|(_, passed, _)| !passed)
+        .map(|(step, ..)| step.name())
+        .collect();
+    if !failed.is_empty() {
+        bail!(
+            "check failed: {}; run one again with `cargo xtask check --only NAME`",
+            failed.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn verdict(passed: bool) -> &'static str {
+    if passed { "passed" } else { "FAILED" }
+}
+
+impl Step {
+    /// The name on the command line.
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn run(self, root: &Path) -> Result<()> {
+        if self == Self::Tidy {
+            return tidy::run(root);
+        }
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(self.cargo_arguments()).current_dir(root);
+        if self == Self::Doc {
+            command.env("RUSTDOCFLAGS", "-D warnings");
+        }
+        let status = command
+            .status()
+            .with_context(|| format!("cannot start {}", self.what()))?;
+        if !status.success() {
+            bail!("`{}` ended with {status}", self.what());
+        }
+        Ok(())
+    }
+
+    /// The command as people would type it.
+    fn what(self) -> String {
+        match self {
+            Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Doc => format!(
+                "RUSTDOCFLAGS='-D warnings' cargo {}",
+                self.cargo_arguments().join(" ")
+            ),
+            _ => format!("cargo {}", self.cargo_arguments().join(" ")),
+        }
+    }
+
+    fn cargo_arguments(self) -> Vec<&'static str> {
+        let words = match self {
+            Self::Fmt => "fmt --all --check",
+            Self::Tidy => "",
+            Self::Clippy => "clippy --workspace --all-targets -- -D warnings",
+            Self::Doc => "doc --no-deps --workspace",
+            Self::Test => "test --workspace",
+            Self::TestNdarray => {
+                let crates = TENSOR_CRATES.into_iter().flat_map(|name| ["-p", name]);
+                return std::iter::once("test")
+                    .chain(crates)
+                    .chain(["--no-default-features", "--features", "ndarray"])
+                    .collect();
+            }
+            Self::Demo => "run --release -- demo --fast",
+        };
+        words.split_whitespace().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! The gate runs what CONTRIBUTING says it runs.
+
+    use clap::ValueEnum as _;
+
+    use super::Step;
+
+    #[test]
+    fn every_step_is_a_command_that_can_be_typed() {
+        let commands: Vec<_> = Step::value_variants().iter().map(|step| step.what()).collect();
+        assert_eq!(
+            commands,
+            [
+                "cargo fmt --all --check",
+                "cargo xtask tidy",
+                "cargo clippy --workspace --all-targets -- -D warnings",
+                "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace",
+                "cargo test --workspace",
+                "cargo test -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features \
+                 --features ndarray",
+                "cargo run --release -- demo --fast",
+            ]
+        );
+    }
+
+    #[test]
+    fn steps_are_named_in_kebab_case() {
+        assert_eq!(Step::TestNdarray.name(), "test-ndarray");
+    }
+}

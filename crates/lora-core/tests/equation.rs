@@ -1,0 +1,172 @@
+//! The equation of an adapted linear, and what merging, masking and averaging must give.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+mod support;
+
+use std::collections::HashMap;
+
+use burn::tensor::Tensor;
+use lora_core::{
+    Adapted, Adapter, Init, LoraDropout, LoraLinear, LowRankSettings, MaskSampler, MaskSet, Pass, Rescale,
+};
+use lora_kernels::KeepMasks;
+use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
+
+/// 5 → 4, rank 3, alpha 8, so s = 8/3; B not zero.
+fn adapted_linear(rescale: Rescale) -> (LoraLinear, MaskSampler) {
+    let dropout = LoraDropout {
+        probability: 0.3,
+        rescale,
+    };
+    let settings = LowRankSettings {
+        rank: 3,
+        scale: 8.0 / 3.0,
+        mean_factor: dropout.mean_factor(),
+    };
+    let mut linear = LoraLinear::new("layer.query", normal("w", [5, 4]), Some(normal("bias", [4])));
+    linear.attach_low_rank(&settings, Init::KaimingUniform, 11);
+    let Some(Adapter::LowRank(adapter)) = &mut linear.adapter else {
+        unreachable!()
+    };
+    adapter.b = burn::module::Param::from_tensor(normal("b", [3, 4]));
+    (
+        linear,
+        MaskSampler {
+            seed: 5,
+            dropout: Some(dropout),
+            input_dropout: 0.0,
+        },
+    )
+}
+
+fn shapes(linear: &LoraLinear) -> Vec<lora_core::AdapterShape> {
+    let [d_input, d_output] = linear.dims();
+    vec![lora_core::AdapterShape {
+        path: linear.path().to_owned(),
+        d_input,
+        d_output,
+    }]
+}
+
+#[test]
+fn a_masked_pass_computes_the_papers_equation() {
+    for rescale in [Rescale::Plain, Rescale::Rescaled] {
+        let (linear, sampler) = adapted_linear(rescale);
+        let masks = sampler.members(4..5, &shapes(&linear), &device());
+        let x = normal("x", [2, 3, 5]);
+        let ours = numbers(linear.forward(x.clone(), &Pass::Masked(&masks)));
+
+        // By hand, number by number, from the paper: W x + b + s · m_B ⊙ (B (A (m_A ⊙ x))).
+        let keep = masks.keep_masks("layer.query").unwrap();
+        let (keep_input, keep_output) = (numbers(keep.input.clone()), numbers(keep.output.clone()));
+        let Some(Adapter::LowRank(adapter)) = &linear.adapter else {
+            unreachable!()
+        };
+        let (a, b) = (numbers(adapter.a.val()), numbers(adapter.b.val()));
+        let (w, bias, x) = (
+            numbers(linear.base.weight.val()),
+            numbers(normal("bias", [4])),
+            numbers(x),
+        );
+        let mut expected = Vec::new();
+        for row in 0..6 {
+            for o in 0..4 {
+                let base: f32 = bias[o] + (0..5).map(|i| x[row * 5 + i] * w[i * 4 + o]).sum::<f32>();
+                let branch: f32 = (0..3)
+                    .map(|r| {
+                        let low: f32 = (0..5)
+                            .map(|i| x[row * 5 + i] * keep_input[i] * a[i * 3 + r])
+                            .sum();
+                        low * b[r * 4 + o]
+                    })
+                    .sum();
+                expected.push(base + 8.0 / 3.0 * branch * keep_output[o]);
+            }
+        }
+        assert_close(&ours, &expected, 1e-5);
+    }
+}
+
+#[test]
+fn a_new_adapter_changes_nothing() {
+    let model = Tiny::new();
+    let x = normal("x", [4, 5]);
+    let before = numbers(model.forward(x.clone(), &Pass::Mean));
+    let (adapted, report) = Adapted::attach(model, config(), 7).unwrap();
+    assert_eq!(report.adapted, ["net.layer.0.query", "net.layer.1.value"]);
+    assert_eq!(report.trained_in_full, ["classifier"]);
+    assert_eq!(numbers(adapted.model.forward(x, &Pass::Mean)), before);
+}
+
+#[test]
+fn parameters_are_counted_by_the_closed_formula() {
+    let (adapted, _) = Adapted::attach(Tiny::new(), config(), 7).unwrap();
+    let count = adapted.count();
+    let (adapters, head) = (2 * (5 + 7) + 2 * (7 + 6), 6 * 3 + 3);
+    assert_eq!(count.trained, adapters + head);
+    assert_eq!(count.all, adapters + (5 * 7 + 7) + (7 * 6 + 6) + head);
+}
+
+#[test]
+fn masks_of_ones_are_plain_lora() {
+    let (mut adapted, _) = Adapted::attach(Tiny::new(), config(), 7).unwrap();
+    fill_b(&mut adapted.model);
+    let ones = adapted.adapter_shapes().into_iter().map(|shape| {
+        let masks = KeepMasks {
+            input: Tensor::ones([1, shape.d_input], &device()),
+            output: Tensor::ones([1, shape.d_output], &device()),
+        };
+        (shape.path, masks)
+    });
+    let masks = MaskSet::from_masks(ones.collect::<HashMap<_, _>>());
+    let x = normal("x", [4, 5]);
+    let masked = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&masks)));
+    assert_close(&masked, &numbers(adapted.model.forward(x, &Pass::Mean)), 1e-6);
+}
+
+#[test]
+fn the_mean_pass_is_the_average_over_masks_within_its_standard_error() {
+    const MEMBERS: usize = 4000;
+    for rescale in [Rescale::Plain, Rescale::Rescaled] {
+        let (linear, sampler) = adapted_linear(rescale);
+        let masks = sampler.members(0..MEMBERS as u64, &shapes(&linear), &device());
+        let x = normal("x", [1, 5]);
+        let mean_pass = numbers(linear.forward(x.clone(), &Pass::Mean));
+        let all = numbers(linear.forward(x.repeat_dim(0, MEMBERS), &Pass::Masked(&masks))); // [members, 4]
+        for o in 0..4 {
+            let outputs = (0..MEMBERS).map(|member| f64::from(all[member * 4 + o]));
+            let mean = outputs.clone().sum::<f64>() / MEMBERS as f64;
+            let variance = outputs.map(|y| (y - mean).powi(2)).sum::<f64>() / (MEMBERS - 1) as f64;
+            let standard_error = (variance / MEMBERS as f64).sqrt();
+            let deviation = (mean - f64::from(mean_pass[o])).abs() / standard_error;
+            assert!(
+                standard_error > 1e-4 && deviation < 4.0,
+                "{rescale:?}, output {o}: {deviation} standard errors"
+            );
+        }
+    }
+}
+
+#[test]
+fn merged_and_unmerged_agree_where_alpha_is_not_the_rank() {
+    for rescale in [Rescale::Plain, Rescale::Rescaled] {
+        let config = config().with_dropout(0.4, rescale);
+        let (mut adapted, _) = Adapted::attach(Tiny::new(), config, 7).unwrap();
+        fill_b(&mut adapted.model);
+        let x = normal("x", [4, 5]);
+        let unmerged = numbers(adapted.model.forward(x.clone(), &Pass::Mean));
+        let merged = adapted.merge();
+        assert!(merged.first.adapter.is_none());
+        assert_close(&numbers(merged.forward(x, &Pass::Mean)), &unmerged, 1e-5);
+    }
+}
+
+#[test]
+fn detaching_gives_back_the_base_model() {
+    let x = normal("x", [4, 5]);
+    let before = numbers(Tiny::new().forward(x.clone(), &Pass::Mean));
+    let (mut adapted, _) = Adapted::attach(Tiny::new(), config(), 7).unwrap();
+    fill_b(&mut adapted.model);
+    assert_ne!(numbers(adapted.model.forward(x.clone(), &Pass::Mean)), before);
+    assert_eq!(numbers(adapted.detach().forward(x, &Pass::Mean)), before);
+}

@@ -1,0 +1,155 @@
+//! Masks depend on seed, draw, path and side, and on nothing else.
+
+mod support;
+
+use burn::tensor::Tensor;
+use lora_core::{Adapted, AdapterShape, Draw, LoraDropout, MaskSampler, Pass, Rescale};
+use proptest::prelude::*;
+use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
+
+fn sampler(seed: u64, probability: f64, rescale: Rescale) -> MaskSampler {
+    MaskSampler {
+        seed,
+        dropout: Some(LoraDropout { probability, rescale }),
+        input_dropout: 0.0,
+    }
+}
+
+fn adapters() -> Vec<AdapterShape> {
+    [("net.layer.0.query", 5, 7), ("net.layer.1.value", 7, 6)]
+        .map(|(path, d_input, d_output)| AdapterShape {
+            path: path.into(),
+            d_input,
+            d_output,
+        })
+        .to_vec()
+}
+
+/// Both masks of one group, as numbers.
+fn group(sampler: &MaskSampler, draws: &[Draw], group: usize, path: &str) -> (Vec<f32>, Vec<f32>) {
+    let set = sampler.draw(draws, &adapters(), &device());
+    let masks = set.keep_masks(path).expect("the path is adapted");
+    let row = |mask: &Tensor<2>| numbers(mask.clone().narrow(0, group, 1));
+    (row(&masks.input), row(&masks.output))
+}
+
+proptest! {
+    #[test]
+    fn one_seed_gives_the_same_member_in_any_grouping_and_order(
+        seed: u64,
+        member in 0_u64..1000,
+        before in proptest::collection::vec(0_u64..1000, 0..5),
+    ) {
+        let sampler = sampler(seed, 0.5, Rescale::Rescaled);
+        let alone = group(&sampler, &[Draw::Member(member)], 0, "net.layer.1.value");
+        let draws: Vec<Draw> = before.iter().copied().chain([member]).map(Draw::Member).collect();
+        prop_assert_eq!(group(&sampler, &draws, before.len(), "net.layer.1.value"), alone);
+    }
+
+    #[test]
+    fn mask_entries_are_zero_or_the_kept_value(seed: u64, probability in 0.01_f64..0.99) {
+        for rescale in [Rescale::Plain, Rescale::Rescaled] {
+            let sampler = sampler(seed, probability, rescale);
+            let kept = if rescale == Rescale::Plain { 1.0 } else { (1.0 / (1.0 - probability)) as f32 };
+            let (input, output) = group(&sampler, &[Draw::Step { step: 3, sample: 1 }], 0, "net.layer.0.query");
+            prop_assert!(input.iter().chain(&output).all(|&entry| entry == 0.0 || entry == kept));
+        }
+    }
+}
+
+#[test]
+fn draws_paths_sides_and_seeds_give_different_masks() {
+    // 400 entries: two equal masks by chance have probability 2^-400.
+    let wide = [
+        AdapterShape {
+            path: "a".into(),
+            d_input: 400,
+            d_output: 400,
+        },
+        AdapterShape {
+            path: "b".into(),
+            d_input: 400,
+            d_output: 400,
+        },
+    ];
+    let mut seen = Vec::new();
+    for seed in [1, 2] {
+        for draw in [
+            Draw::Member(0),
+            Draw::Member(1),
+            Draw::Step { step: 0, sample: 0 },
+            Draw::Step { step: 0, sample: 1 },
+            Draw::Step { step: 1, sample: 0 },
+        ] {
+            let set = sampler(seed, 0.5, Rescale::Plain).draw(&[draw], &wide, &device());
+            for path in ["a", "b"] {
+                let masks = set.keep_masks(path).expect("the path is adapted");
+                seen.extend([numbers(masks.input.clone()), numbers(masks.output.clone())]);
+            }
+        }
+    }
+    for (index, mask) in seen.iter().enumerate() {
+        assert!(
+            !seen[..index].contains(mask),
+            "mask {index} repeats an earlier one"
+        );
+    }
+}
+
+#[test]
+fn the_share_of_dropped_entries_is_the_probability() {
+    let wide = [AdapterShape {
+        path: "a".into(),
+        d_input: 100_000,
+        d_output: 2,
+    }];
+    let set = sampler(1, 0.3, Rescale::Plain).draw(&[Draw::Member(0)], &wide, &device());
+    let kept: f32 = numbers(set.keep_masks("a").expect("the path is adapted").input.clone())
+        .iter()
+        .sum();
+    // Standard deviation of the share: sqrt(0.3·0.7/100000) = 0.00145.
+    assert!((kept / 100_000.0 - 0.7).abs() < 0.006);
+}
+
+#[test]
+fn a_grouped_pass_gives_each_part_of_the_batch_its_member() {
+    let (mut adapted, _) = Adapted::attach(Tiny::new(), config(), 7).expect("valid settings");
+    fill_b(&mut adapted.model);
+    let sampler = sampler(9, 0.5, Rescale::Plain);
+    // Batch 7 over 2 and 3 groups: sizes that do not divide; 7 groups: one mask an example.
+    for groups in [1, 2, 3, 7] {
+        let x = normal("x", [7, 5]);
+        let set = sampler.members(0..groups as u64, &adapters(), &device());
+        let together = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&set)));
+        for row in 0..7 {
+            let member = (row * groups / 7) as u64;
+            let set = sampler.members(member..member + 1, &adapters(), &device());
+            let alone = numbers(
+                adapted
+                    .model
+                    .forward(x.clone().narrow(0, row, 1), &Pass::Masked(&set)),
+            );
+            assert_close(&together[row * 3..row * 3 + 3], &alone, 1e-5);
+        }
+    }
+}
+
+#[test]
+fn input_dropout_is_fresh_for_every_number_and_repeats_with_its_draw() {
+    let (mut adapted, _) = Adapted::attach(Tiny::new(), config(), 7).expect("valid settings");
+    fill_b(&mut adapted.model);
+    let sampler = MaskSampler {
+        seed: 2,
+        dropout: None,
+        input_dropout: 0.5,
+    };
+    let pass = |step| sampler.draw(&[Draw::Step { step, sample: 0 }], &adapters(), &device());
+    let x = normal("x", [1, 5]).repeat_dim(0, 2); // two equal rows
+    let first = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&pass(1))));
+    assert_eq!(
+        first,
+        numbers(adapted.model.forward(x.clone(), &Pass::Masked(&pass(1))))
+    );
+    assert_ne!(first, numbers(adapted.model.forward(x, &Pass::Masked(&pass(2)))));
+    assert_ne!(first[..3], first[3..], "equal rows get their own noise");
+}

@@ -1,0 +1,144 @@
+//! `cargo xtask golden`: runs reference cases computed by Hugging Face Transformers and PEFT, and compares every number.
+
+mod case;
+mod compare;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde::Serialize;
+
+pub use compare::Differences;
+
+/// Options of `cargo xtask golden`.
+#[derive(Args)]
+pub struct Options {
+    /// Folder with the cases: DIR/{models,adapters,training,lora_dropout}/CASE/{io.safetensors,base/,adapter/}
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Run only cases whose path holds this text
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+    /// Print one JSON document instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Device: flex, or another backend this program was built with
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+/// What came out of one case.
+#[derive(Serialize)]
+pub struct Outcome {
+    /// Folder of kind and name, such as `models/bert_seqcls`.
+    pub case: String,
+    /// Whether every number is within its tolerance.
+    pub passed: bool,
+    /// The largest differences; `None` if the case could not run.
+    pub differences: Option<Differences>,
+    /// Why it did not pass.
+    pub reason: Option<String>,
+}
+
+/// Runs the cases and prints them. Fails if one of them does.
+///
+/// # Errors
+///
+/// If the folder holds no case, or a case failed.
+pub fn run(options: &Options) -> Result<()> {
+    let device = device(&options.device)?;
+    let outcomes = run_all(&options.dir, &options.only, &device, |outcome| {
+        if !options.json {
+            println!("{}", line(outcome));
+        }
+    })?;
+    let passed = outcomes.iter().filter(|outcome| outcome.passed).count();
+    let failed = outcomes.len() - passed;
+    if options.json {
+        let document = serde_json::json!({
+            "tolerances": compare::tolerances(), "passed": passed, "failed": failed, "cases": outcomes,
+        });
+        println!("{}", serde_json::to_string_pretty(&document)?);
+    } else {
+        println!("{}", compare::legend());
+        println!("{passed} passed, {failed} failed");
+    }
+    if failed > 0 {
+        bail!("{failed} of {} cases failed", outcomes.len());
+    }
+    Ok(())
+}
+
+/// Runs every case below a folder whose path holds `only`, in the order of their paths.
+///
+/// # Errors
+///
+/// If there is no such case.
+pub fn run_all(
+    dir: &Path,
+    only: &str,
+    device: &burn::tensor::Device,
+    mut seen: impl FnMut(&Outcome),
+) -> Result<Vec<Outcome>> {
+    let mut folders = Vec::new();
+    collect(dir, &mut folders).with_context(|| format!("cannot read {}", dir.display()))?;
+    folders.sort();
+    let mut outcomes = Vec::new();
+    for folder in folders {
+        let name = folder.strip_prefix(dir).unwrap_or(&folder).display().to_string();
+        if !name.contains(only) {
+            continue;
+        }
+        let outcome = match case::run(&folder, device) {
+            Ok(differences) => Outcome {
+                case: name,
+                passed: differences.within_tolerance(),
+                reason: (!differences.within_tolerance()).then(|| differences.worst()),
+                differences: Some(differences),
+            },
+            Err(error) => {
+                Outcome { case: name, passed: false, differences: None, reason: Some(format!("{error:#}")) }
+            }
+        };
+        seen(&outcome);
+        outcomes.push(outcome);
+    }
+    if outcomes.is_empty() {
+        bail!("no case found: expected folders with io.safetensors below {}", dir.display());
+    }
+    Ok(outcomes)
+}
+
+fn collect(dir: &Path, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if dir.join("io.safetensors").is_file() {
+        folders.push(dir.to_owned());
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, folders)?;
+        }
+    }
+    Ok(())
+}
+
+fn line(outcome: &Outcome) -> String {
+    let verdict = if outcome.passed { "pass" } else { "FAIL" };
+    let case = &outcome.case;
+    let numbers = match &outcome.differences {
+        Some(found) => format!("abs {:8.1e}  rel {:8.1e}", found.absolute, found.relative),
+        None => " ".repeat(27),
+    };
+    let reason = outcome.reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+    format!("{verdict}  {case:<44}  {numbers}{reason}")
+}
+
+fn device(name: &str) -> Result<burn::tensor::Device> {
+    anyhow::ensure!(name == "flex", "--device {name}: only flex so far");
+    Ok(burn::tensor::Device::flex())
+}
+
+#[cfg(test)]
+mod tests;

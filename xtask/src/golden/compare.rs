@@ -1,0 +1,114 @@
+//! Differences between our numbers and the reference's.
+
+use anyhow::{Result, ensure};
+use lora_core::HostTensor;
+use serde::Serialize;
+
+/// Outputs: largest absolute difference allowed.
+const OUTPUT_TOLERANCE: f64 = 1e-4;
+/// Gradients and weights: largest relative difference allowed.
+const RELATIVE_TOLERANCE: f64 = 1e-3;
+/// A relative difference is taken against the reference number, but at least this part of its tensor's largest number:
+/// f32 leaves noise in numbers that should be zero.
+const FLOOR: f64 = 1e-2;
+
+/// The largest differences of a case.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Differences {
+    /// Over outputs (hidden states, logits, losses).
+    pub absolute: f64,
+    /// Where that was.
+    pub absolute_at: String,
+    /// Over gradients, gradient norms and weights.
+    pub relative: f64,
+    /// Where that was.
+    pub relative_at: String,
+    /// How many numbers were compared.
+    pub compared: usize,
+}
+
+impl Differences {
+    /// Compares outputs number by number; `counts` says which positions count.
+    pub fn outputs(
+        &mut self,
+        name: &str,
+        ours: &[f32],
+        reference: &HostTensor,
+        counts: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        same_length(name, ours, reference)?;
+        for (index, (found, expected)) in ours.iter().zip(&reference.values).enumerate() {
+            if counts(index) {
+                let difference = (f64::from(*found) - f64::from(*expected)).abs();
+                // A NaN must not pass as small.
+                if difference.is_nan() || difference > self.absolute {
+                    self.absolute = if difference.is_nan() { f64::INFINITY } else { difference };
+                    self.absolute_at = format!("{name}[{index}]");
+                }
+                self.compared += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares gradients or weights number by number.
+    pub fn relative(&mut self, name: &str, ours: &[f32], reference: &HostTensor) -> Result<()> {
+        same_length(name, ours, reference)?;
+        let largest = reference.values.iter().fold(0.0_f64, |largest, value| largest.max(f64::from(value.abs())));
+        for (index, (found, expected)) in ours.iter().zip(&reference.values).enumerate() {
+            let expected = f64::from(*expected);
+            let scale = expected.abs().max(FLOOR * largest).max(f64::from(f32::MIN_POSITIVE));
+            let difference = (f64::from(*found) - expected).abs() / scale;
+            if difference.is_nan() || difference > self.relative {
+                self.relative = if difference.is_nan() { f64::INFINITY } else { difference };
+                self.relative_at = format!("{name}[{index}]");
+            }
+            self.compared += 1;
+        }
+        Ok(())
+    }
+
+    /// Takes in the differences of another part of the case.
+    pub fn merge(&mut self, other: Self) {
+        if other.absolute > self.absolute {
+            (self.absolute, self.absolute_at) = (other.absolute, other.absolute_at);
+        }
+        if other.relative > self.relative {
+            (self.relative, self.relative_at) = (other.relative, other.relative_at);
+        }
+        self.compared += other.compared;
+    }
+
+    /// Whether every difference is allowed.
+    pub fn within_tolerance(&self) -> bool {
+        self.absolute <= OUTPUT_TOLERANCE && self.relative <= RELATIVE_TOLERANCE && self.compared > 0
+    }
+
+    /// Where the largest differences are.
+    pub fn worst(&self) -> String {
+        format!("largest differences at {} and {}", self.absolute_at, self.relative_at)
+    }
+}
+
+fn same_length(name: &str, ours: &[f32], reference: &HostTensor) -> Result<()> {
+    ensure!(
+        ours.len() == reference.values.len(),
+        "{name}: we have {} numbers, the reference {:?}",
+        ours.len(),
+        reference.shape
+    );
+    Ok(())
+}
+
+/// The tolerances, for machines.
+pub fn tolerances() -> serde_json::Value {
+    serde_json::json!({ "absolute": OUTPUT_TOLERANCE, "relative": RELATIVE_TOLERANCE, "relative_floor": FLOOR })
+}
+
+/// The tolerances, for people.
+pub fn legend() -> String {
+    format!(
+        "abs: outputs, at most {OUTPUT_TOLERANCE:e}; rel: gradients and weights, at most {RELATIVE_TOLERANCE:e} of the \
+         reference number or of {FLOOR:e} of its tensor's largest"
+    )
+}

@@ -1,0 +1,62 @@
+//! The committed cases pass, and a wrong number does not.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use lora_core::HostTensor;
+
+use super::{Differences, run_all};
+
+fn folder(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+fn assert_all_pass(dir: &Path, only: &str) {
+    let outcomes = run_all(dir, only, &Device::flex(), |_| {}).expect("the folder holds cases");
+    for outcome in outcomes {
+        assert!(outcome.passed, "{}: {:?}", outcome.case, outcome.reason);
+    }
+}
+
+#[test]
+fn the_committed_cases_pass() {
+    assert_all_pass(&folder("golden"), "");
+}
+
+#[test]
+fn the_shared_bert_cases_of_supported_kinds_pass() {
+    let dir = folder("../../shared/parity/goldens");
+    if !dir.is_dir() {
+        println!("skipped: {} is absent", dir.display());
+        return;
+    }
+    for case in [
+        "models/bert_seqcls",
+        "adapters/bert_seqcls_lora",
+        "adapters/bert_seqcls_rslora_patterns",
+        "adapters/bert_seqcls_all_linear",
+        "adapters/bert_seqcls_last_layer",
+        "adapters/bert_seqcls_bias_lora_only",
+        "adapters/bert_seqcls_pooler",
+        "lora_dropout/bert_seqcls",
+        "training/bert_seqcls_lora",
+    ] {
+        assert_all_pass(&dir, case);
+    }
+}
+
+#[test]
+fn a_difference_or_a_nan_is_seen() {
+    let reference = HostTensor { shape: vec![3], values: vec![1.0, 0.0, -2.0] };
+    for wrong in [[1.0, 2e-4, -2.0], [1.0, f32::NAN, -2.0]] {
+        let mut differences = Differences::default();
+        differences.outputs("x", &wrong, &reference, |_| true).expect("same length");
+        assert!(!differences.within_tolerance());
+    }
+    let mut differences = Differences::default();
+    differences.relative("x", &[1.0, 0.0, -2.01], &reference).expect("same length");
+    assert!(!differences.within_tolerance(), "5e-3 relative is over 1e-3");
+    let mut differences = Differences::default();
+    differences.outputs("x", &[1.0, 0.0, -2.0], &reference, |_| true).expect("same length");
+    assert!(differences.within_tolerance());
+}

@@ -1,1 +1,35 @@
 //! Tables, pictures and the self-contained page of a run.
+//!
+//! Everything here is a pure function from values to text: nothing is read, written or fetched. The values are
+//! plain serde types, so the page and `results.json` come from the same ones.
+//!
+//! - [`Table`]: one set of numbers for the terminal, Markdown, CSV and HTML.
+//! - [`reliability_diagram`], [`line_chart`], [`scatter_chart`]: pictures as SVG, each a file of its own.
+//! - [`Page`]: tables, pictures and settings as one HTML file without external resources.
+//!
+//! ```
+//! use lora_eval::report::{Better, Block, Cell, Column, Page, Section, Table};
+//!
+//! let mut table = Table::new(
+//!     "Test set",
+//!     "method",
+//!     vec![Column::new("accuracy", Better::Higher, 3), Column::new("ECE", Better::Lower, 3).with_unit("15 bins")],
+//! );
+//! table.push("LoRA", vec![Cell::spread(0.871, 0.012), Cell::spread(0.094, 0.011)]);
+//! table.push("LoRA Dropout", vec![Cell::spread(0.884, 0.009), Cell::spread(0.041, 0.006)]);
+//! assert!(table.to_markdown().contains("| LoRA Dropout | **0.884** ±0.009 | **0.041** ±0.006 |"));
+//!
+//! let mut page = Page::new("A small run");
+//! page.sections.push(Section::new("Results").with_block(Block::Table(table)));
+//! assert!(page.to_html().starts_with("<!doctype html>"));
+//! ```
+
+mod chart;
+mod missing;
+mod page;
+mod table;
+mod templates;
+
+pub use chart::{ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
+pub use page::{Block, Figure, Page, Provenance, Section};
+pub use table::{Better, Cell, Column, Row, Table};

@@ -1,0 +1,20 @@
+//! Pictures as SVG: geometry in Rust, markup in one template.
+//!
+//! Each picture stands alone (a page, a README, a slide), scales with its place, has a title and a description for
+//! readers who hear it, and follows light and dark. Series differ in colour, dash and marker, so colour is never the
+//! only difference; the colours stay apart under the three colour-vision deficiencies (a test measures it).
+
+mod axes;
+mod drawing;
+mod labels;
+mod legend;
+mod lines;
+mod reliability;
+mod scale;
+mod scatter;
+#[cfg(test)]
+mod tests;
+
+pub use lines::{Series, line_chart};
+pub use reliability::reliability_diagram;
+pub use scatter::{ScatterPoint, scatter_chart};

@@ -111,6 +111,17 @@ pub enum EvalError {
         /// How many classes there are.
         classes: usize,
     },
+    /// The class whose F1 is asked for isn't one of the classes.
+    #[error(
+        "class {found} was chosen as the positive class of F1, expected 0 to {}: GLUE counts class 1 of two",
+        classes.saturating_sub(1)
+    )]
+    PositiveClass {
+        /// The class asked for.
+        found: usize,
+        /// How many classes there are.
+        classes: usize,
+    },
     /// Two things that must speak of the same classes don't.
     #[error("{what} has {found} classes, expected {expected}: both must come from the same label set")]
     ClassCount {
@@ -167,11 +178,15 @@ pub enum EvalError {
         /// The binning of the other table.
         found: Binning,
     },
-    /// A temperature isn't a positive finite number.
-    #[error("the temperature is {found}, expected a finite number above 0: 1 leaves the logits as they are")]
+    /// A temperature is NaN, not positive or absurd.
+    #[error("the temperature is {found}, expected {minimum} to {maximum}: 1 leaves the logits as they are")]
     Temperature {
         /// The value given.
         found: f64,
+        /// The smallest temperature allowed.
+        minimum: f64,
+        /// The largest temperature allowed.
+        maximum: f64,
     },
     /// A member that the ensemble doesn't have.
     #[error("{what} {found} was asked of an ensemble of {members} members, expected {minimum} to {maximum}")]

@@ -1,7 +1,69 @@
 //! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, bootstrap, reports.
+//!
+//! An evaluation runs over four steps, each a type of its own:
+//!
+//! 1. [`Predictions`]: the logits `[members, examples, classes]` of an ensemble. A plain model has one member.
+//! 2. [`ClassProbabilities`]: their [`average`](Predictions::average) `[examples, classes]`.
+//! 3. Accumulators: counts and sums over examples. Batches are merged, so the split into batches doesn't matter:
+//!    [`ConfusionMatrix`](classification::ConfusionMatrix), [`ReliabilityTable`](calibration::ReliabilityTable),
+//!    [`NegativeLogLikelihood`](proper::NegativeLogLikelihood), [`BrierScore`](proper::BrierScore), or all in one,
+//!    [`ScoreAccumulator`].
+//! 4. [`Scores`]: the numbers.
+//!
+//! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
+//! [bootstrap](Bootstrap) interval of a difference, [`MeanStd`] over seeds, and the scores of [`regression`].
+//!
+//! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].
+//!
+//! ```
+//! use lora_eval::calibration::Binning;
+//! use lora_eval::{Average, Predictions, Scores, fit_temperature};
+//!
+//! // Two members, four examples, two classes; every member is far too sure.
+//! let validation = Predictions::new(
+//!     2,
+//!     4,
+//!     2,
+//!     vec![
+//!         6.0, 0.0, 5.0, 0.0, 0.0, 6.0, 0.0, 4.0, //
+//!         5.0, 0.0, 6.0, 0.0, 0.0, 4.0, 1.0, 7.0,
+//!     ],
+//! )?;
+//! let labels = [0, 0, 1, 0];
+//!
+//! let before = Scores::of(&validation.average(Average::Probabilities), &labels, Binning::default())?;
+//! let fit = fit_temperature(&validation, &labels, Average::Probabilities)?;
+//! let cooled = validation.with_temperature(fit.temperature)?;
+//! let after = Scores::of(&cooled.average(Average::Probabilities), &labels, Binning::default())?;
+//!
+//! assert_eq!(before.accuracy, 0.75);
+//! assert!(fit.temperature > 1.0 && after.nll < before.nll && after.ece < before.ece);
+//! // A contradicted example: how unsure is the ensemble in nats, and do its members agree?
+//! let doubt = cooled.uncertainty()[3];
+//! assert!(doubt.predictive_entropy >= doubt.expected_entropy && doubt.disagreement == 0.0);
+//! # Ok::<(), lora_eval::EvalError>(())
+//! ```
 
+pub mod bootstrap;
 pub mod calibration;
+pub mod classification;
 mod error;
+pub mod mean_std;
+pub mod predictions;
+pub mod probabilities;
+pub mod proper;
+pub mod regression;
 pub mod report;
+pub mod scores;
+pub mod softmax;
+pub mod temperature;
+pub mod uncertainty;
 
+pub use bootstrap::{Bootstrap, BootstrapInterval};
 pub use error::EvalError;
+pub use mean_std::MeanStd;
+pub use predictions::{Average, Predictions};
+pub use probabilities::ClassProbabilities;
+pub use scores::{ScoreAccumulator, Scores};
+pub use temperature::{FittedTemperature, fit_temperature};
+pub use uncertainty::Uncertainty;

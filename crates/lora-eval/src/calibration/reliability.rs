@@ -202,6 +202,7 @@ mod tests {
             accuracy: 0.5,
         };
         assert_eq!(table.bins()[0], first);
+        assert_eq!(table.bins().len(), 2);
     }
 
     #[test]

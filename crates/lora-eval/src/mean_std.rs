@@ -1,0 +1,99 @@
+//! Mean and standard deviation over the seeds of a repeated run.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::EvalError;
+
+/// Mean ± sample standard deviation of a score over repeated runs.
+///
+/// ```
+/// use lora_eval::MeanStd;
+/// let accuracy = MeanStd::of(&[0.80, 0.82, 0.84])?;
+/// assert_eq!(format!("{accuracy:.2}"), "0.82 ± 0.02");
+/// # Ok::<(), lora_eval::EvalError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MeanStd {
+    /// How many runs.
+    pub n: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Sample standard deviation (divided by `n − 1`); `None` for a single run, which says nothing about the spread.
+    pub std: Option<f64>,
+}
+
+impl MeanStd {
+    /// Of one value a run.
+    ///
+    /// # Errors
+    /// [`EvalError::NoExamples`] for no values, [`EvalError::ValueNotFinite`] for NaN or infinity.
+    pub fn of(values: &[f64]) -> Result<Self, EvalError> {
+        if values.is_empty() {
+            return Err(EvalError::NoExamples {
+                metric: "mean over runs",
+            });
+        }
+        if let Some(example) = values.iter().position(|value| !value.is_finite()) {
+            return Err(EvalError::ValueNotFinite {
+                what: "score",
+                example,
+                value: values[example],
+            });
+        }
+        let n = values.len();
+        let mean = values.iter().sum::<f64>() / n as f64;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        Ok(Self {
+            n,
+            mean,
+            std: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()),
+        })
+    }
+}
+
+impl fmt::Display for MeanStd {
+    /// `mean ± std` with the precision asked for (4 decimals unless given), the mean alone for a single run.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let precision = formatter.precision().unwrap_or(4);
+        write!(formatter, "{:.precision$}", self.mean)?;
+        match self.std {
+            Some(std) => write!(formatter, " ± {std:.precision$}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_that_of_a_sample() {
+        // Deviations from 5: −3, −1, 1, 3, squared 20, over 4 − 1.
+        let score = MeanStd::of(&[2.0, 4.0, 6.0, 8.0]).unwrap();
+        assert!((score.mean - 5.0).abs() < 1e-15);
+        assert!((score.std.unwrap() - (20.0_f64 / 3.0).sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn a_single_run_has_no_deviation() {
+        let score = MeanStd::of(&[0.75]).unwrap();
+        assert_eq!(
+            (score.n, score.std, score.to_string()),
+            (1, None, "0.7500".to_owned())
+        );
+    }
+
+    #[test]
+    fn nothing_and_nan_are_refused() {
+        assert!(MeanStd::of(&[]).is_err());
+        assert!(matches!(
+            MeanStd::of(&[1.0, f64::NAN]),
+            Err(EvalError::ValueNotFinite { example: 1, .. })
+        ));
+    }
+}

@@ -1,0 +1,183 @@
+//! The loss that temperature scaling minimizes, its derivatives, and the way down.
+
+use crate::{Average, Predictions};
+
+/// `|d NLL / d ln T|` below which the minimum counts as found, in nats.
+pub(super) const STATIONARY: f64 = 1e-13;
+/// Newton needs about five; bisection alone would need about fifty.
+const MAXIMUM_ITERATIONS: u32 = 200;
+
+/// The loss at one temperature, and its first two derivatives by `ln T`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Point {
+    pub(super) log_temperature: f64,
+    pub(super) nll: f64,
+    pub(super) slope: f64,
+    curvature: f64,
+}
+
+/// The mean negative log-likelihood of labels as a function of `ln T`.
+pub(super) struct Likelihood<'a> {
+    /// `[members, examples, classes]`
+    logits: Vec<f64>,
+    members: usize,
+    classes: usize,
+    labels: &'a [usize],
+}
+
+impl<'a> Likelihood<'a> {
+    pub(super) fn new(predictions: &Predictions, labels: &'a [usize], average: Average) -> Self {
+        let logits: Vec<f64> = predictions
+            .logits()
+            .iter()
+            .map(|logit| f64::from(*logit))
+            .collect();
+        let (members, classes) = (predictions.members(), predictions.classes());
+        match average {
+            Average::Probabilities => Self {
+                logits,
+                members,
+                classes,
+                labels,
+            },
+            // The softmax of the mean logits is a single model with those logits.
+            Average::Logits => {
+                let mut mean = vec![0.0; labels.len() * classes];
+                for member in logits.chunks_exact(mean.len()) {
+                    mean.iter_mut()
+                        .zip(member)
+                        .for_each(|(mean, logit)| *mean += logit / members as f64);
+                }
+                Self {
+                    logits: mean,
+                    members: 1,
+                    classes,
+                    labels,
+                }
+            }
+        }
+    }
+
+    /// With β = 1/T: `ln p_m = β z_y − ln Σ_c exp(β z_c)`. Let `d_m` and `v_m` be the mean and the variance of `z_c − z_y` under
+    /// member m. Then `d ln p_m / d ln T = β d_m` and `d² ln p_m / d(ln T)² = −β d_m − β² v_m`. The ensemble's
+    /// `ln (1/M Σ_m p_m)` weighs the members by `w_m ∝ p_m`: the slope is `Σ w_m s_m`, the curvature
+    /// `Σ w_m (c_m + s_m²) − (Σ w_m s_m)²`.
+    pub(super) fn at(&self, log_temperature: f64) -> Point {
+        let beta = (-log_temperature).exp();
+        let examples = self.labels.len();
+        let (mut log_likelihood, mut slopes, mut curvatures) = (0.0, 0.0, 0.0);
+        for (example, &label) in self.labels.iter().enumerate() {
+            let members: Vec<_> = (0..self.members)
+                .map(|member| {
+                    let row = &self.logits[(member * examples + example) * self.classes..][..self.classes];
+                    log_probability(row, label, beta)
+                })
+                .collect();
+            let largest = members
+                .iter()
+                .map(|member| member.0)
+                .fold(f64::NEG_INFINITY, f64::max);
+            let (mut weights, mut slope, mut second) = (0.0, 0.0, 0.0);
+            for (log_p, slope_m, curvature_m) in members {
+                let weight = (log_p - largest).exp();
+                weights += weight;
+                slope += weight * slope_m;
+                second += weight * (curvature_m + slope_m * slope_m);
+            }
+            slope /= weights;
+            log_likelihood += largest + (weights / self.members as f64).ln();
+            slopes += slope;
+            curvatures += second / weights - slope * slope;
+        }
+        let n = examples as f64;
+        // `0 − x`: a loss of nothing is 0, not −0.
+        Point {
+            log_temperature,
+            nll: 0.0 - log_likelihood / n,
+            slope: 0.0 - slopes / n,
+            curvature: 0.0 - curvatures / n,
+        }
+    }
+
+    /// A minimum between `falling` and `rising`, in either order of temperature.
+    ///
+    /// Kept true throughout: at `falling` the loss falls towards `rising`, and at `rising` it rises again or isn't below `falling`.
+    /// So a minimum not above `falling` lies between them, also where the loss has more than one valley.
+    pub(super) fn descend(&self, mut falling: Point, mut rising: Point) -> (Point, u32) {
+        let direction = (rising.log_temperature - falling.log_temperature).signum();
+        let mut point = falling;
+        for iteration in 1..=MAXIMUM_ITERATIONS {
+            let (from, to) = (falling.log_temperature, rising.log_temperature);
+            let newton = point.log_temperature - point.slope / point.curvature;
+            let inside = (newton - from) * direction > 0.0 && (to - newton) * direction > 0.0;
+            // Far away Newton may creep: until it has all but arrived, every second step halves the bracket.
+            let arriving = (newton - point.log_temperature).abs() < 1e-3;
+            let use_newton = inside && point.curvature > 0.0 && (arriving || iteration % 2 == 1);
+            let next = if use_newton {
+                newton
+            } else {
+                f64::midpoint(from, to)
+            };
+            if (next - from).abs() <= f64::EPSILON || (to - next).abs() <= f64::EPSILON {
+                return (point, iteration);
+            }
+            point = self.at(next);
+            if point.slope.abs() <= STATIONARY {
+                return (point, iteration);
+            }
+            if point.slope * direction < 0.0 && point.nll < falling.nll {
+                falling = point;
+            } else {
+                rising = point;
+            }
+        }
+        (point, MAXIMUM_ITERATIONS)
+    }
+}
+
+/// `ln p_y` of one row `[classes]` at inverse temperature `beta`, and its first two derivatives by `ln T`.
+fn log_probability(logits: &[f64], label: usize, beta: f64) -> (f64, f64, f64) {
+    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (mut sum, mut mean, mut square) = (0.0, 0.0, 0.0);
+    for logit in logits {
+        let weight = (beta * (logit - largest)).exp();
+        let difference = logit - logits[label];
+        sum += weight;
+        mean += weight * difference;
+        square += weight * difference * difference;
+    }
+    mean /= sum;
+    let variance = square / sum - mean * mean;
+    (
+        beta * (logits[label] - largest) - sum.ln(),
+        beta * mean,
+        -beta * mean - beta * beta * variance,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn slope_and_curvature_are_the_derivatives_of_loss_and_slope(
+            logits in prop::collection::vec(-3.0_f32..3.0, 3 * 4 * 5),
+            labels in prop::collection::vec(0_usize..5, 4),
+            log_temperature in -0.5_f64..1.5,
+        ) {
+            let predictions = Predictions::new(3, 4, 5, logits).unwrap();
+            let likelihood = Likelihood::new(&predictions, &labels, Average::Probabilities);
+            let h = 1e-5;
+            let (below, above) = (likelihood.at(log_temperature - h), likelihood.at(log_temperature + h));
+            let point = likelihood.at(log_temperature);
+            // Central differences are off by h² times the third derivative and by 1e-16 / h.
+            prop_assert!((point.slope - (above.nll - below.nll) / (2.0 * h)).abs() < 1e-7);
+            prop_assert!((point.curvature - (above.slope - below.slope) / (2.0 * h)).abs() < 1e-7);
+        }
+    }
+}

@@ -1,1 +1,203 @@
-//! Placeholder.
+//! Models of named shapes with made-up weights, for benches: time does not depend on the numbers.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use lora_core::{Adapted, LoraConfig, Targets as Linears, TensorFile};
+use lora_data::{Batch, Targets};
+use lora_models::{Checkpoint, HeadOptions, SequenceClassifier};
+use lora_train::TrainConfig;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+/// The sizes of a model and of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// For tables.
+    pub name: &'static str,
+    /// `d_model`.
+    pub d_model: usize,
+    /// `d_ff`.
+    pub d_ff: usize,
+    /// `n_heads`.
+    pub n_heads: usize,
+    /// Layers.
+    pub n_layers: usize,
+    /// Rows of a batch.
+    pub batch: usize,
+    /// Tokens of a row.
+    pub seq: usize,
+}
+
+/// MiniLM-L6 and BERT-base at the sizes that PyTorch + PEFT was measured with.
+pub const SHAPES: [Shape; 3] = [
+    Shape {
+        name: "minilm-16x64",
+        d_model: 384,
+        d_ff: 1536,
+        n_heads: 12,
+        n_layers: 6,
+        batch: 16,
+        seq: 64,
+    },
+    Shape {
+        name: "minilm-32x24",
+        d_model: 384,
+        d_ff: 1536,
+        n_heads: 12,
+        n_layers: 6,
+        batch: 32,
+        seq: 24,
+    },
+    Shape {
+        name: "base-8x128",
+        d_model: 768,
+        d_ff: 3072,
+        n_heads: 12,
+        n_layers: 12,
+        batch: 8,
+        seq: 128,
+    },
+];
+
+const VOCABULARY: usize = 30_522;
+const CLASSES: usize = 2;
+/// Rank and alpha of every bench.
+pub const RANK: usize = 8;
+/// See [`RANK`].
+pub const ALPHA: f64 = 16.0;
+
+impl Shape {
+    /// Tokens of a batch.
+    pub fn tokens(&self) -> usize {
+        self.batch * self.seq
+    }
+
+    /// The model without adapters.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the family cannot load what this function wrote.
+    pub fn model(&self, device: &Device) -> SequenceClassifier {
+        let head = HeadOptions {
+            outputs: CLASSES,
+            seed: 0,
+        };
+        let (model, _) = SequenceClassifier::load(&self.checkpoint(), head, device)
+            .expect("the checkpoint was written to fit");
+        model
+    }
+
+    /// The model with LoRA on query and value.
+    ///
+    /// # Panics
+    ///
+    /// As [`Shape::model`].
+    pub fn adapted(
+        &self,
+        change: impl FnOnce(LoraConfig) -> LoraConfig,
+        device: &Device,
+    ) -> Adapted<SequenceClassifier> {
+        let config = LoraConfig::new(RANK, ALPHA, Linears::names(["query", "value"]))
+            .with_modules_to_save(["classifier"]);
+        Adapted::attach(self.model(device), change(config), 0)
+            .expect("query and value exist")
+            .0
+    }
+
+    /// A batch without padding.
+    pub fn batch(&self) -> Batch {
+        let tokens = self.tokens();
+        Batch {
+            batch: self.batch,
+            seq: self.seq,
+            input_ids: (0..tokens)
+                .map(|token| (token * 7919 % VOCABULARY) as i32)
+                .collect(),
+            token_type_ids: vec![0; tokens],
+            attention_mask: vec![1.0; tokens],
+            targets: Targets::Classes((0..self.batch).map(|row| row % CLASSES).collect()),
+            rows: (0..self.batch).collect(),
+        }
+    }
+
+    /// Settings of the training step that is timed.
+    pub fn train_config(&self) -> TrainConfig {
+        TrainConfig::new(1e-4, 1.0, self.batch)
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let Self {
+            d_model,
+            d_ff,
+            n_heads,
+            n_layers,
+            ..
+        } = *self;
+        let config = serde_json::json!({
+            "model_type": "bert", "hidden_size": d_model, "num_hidden_layers": n_layers, "num_attention_heads": n_heads,
+            "intermediate_size": d_ff, "vocab_size": VOCABULARY, "max_position_embeddings": 512,
+        });
+        let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut linear = |path: String, d_input: usize, d_output: usize| {
+            shapes.push((format!("{path}.weight"), vec![d_output, d_input]));
+            shapes.push((format!("{path}.bias"), vec![d_output]));
+        };
+        for layer in 0..n_layers {
+            for name in [
+                "attention.self.query",
+                "attention.self.key",
+                "attention.self.value",
+                "attention.output.dense",
+            ] {
+                linear(format!("bert.encoder.layer.{layer}.{name}"), d_model, d_model);
+            }
+            linear(
+                format!("bert.encoder.layer.{layer}.intermediate.dense"),
+                d_model,
+                d_ff,
+            );
+            linear(format!("bert.encoder.layer.{layer}.output.dense"), d_ff, d_model);
+        }
+        let mut norms = vec!["bert.embeddings.LayerNorm".to_owned()];
+        for layer in 0..n_layers {
+            norms.push(format!("bert.encoder.layer.{layer}.attention.output.LayerNorm"));
+            norms.push(format!("bert.encoder.layer.{layer}.output.LayerNorm"));
+        }
+        for norm in norms {
+            shapes.extend([
+                (format!("{norm}.weight"), vec![d_model]),
+                (format!("{norm}.bias"), vec![d_model]),
+            ]);
+        }
+        for (table, count) in [("word", VOCABULARY), ("position", 512), ("token_type", 2)] {
+            shapes.push((
+                format!("bert.embeddings.{table}_embeddings.weight"),
+                vec![count, d_model],
+            ));
+        }
+        // Small numbers of both signs; f16 keeps the file small.
+        let largest = shapes
+            .iter()
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .max()
+            .unwrap_or(0);
+        let numbers: Vec<u8> = (0..largest)
+            .flat_map(|i| half::f16::from_f32((i * 40_503 % 65_536) as f32 / 655_360.0 - 0.05).to_le_bytes())
+            .collect();
+        let views = shapes.iter().map(|(name, shape)| {
+            let bytes = &numbers[..2 * shape.iter().product::<usize>()];
+            (
+                name,
+                TensorView::new(Dtype::F16, shape.clone(), bytes).expect("the bytes were cut to the shape"),
+            )
+        });
+        let bytes = safetensors::serialize(views, None).expect("every tensor has its own name");
+        Checkpoint {
+            origin: Path::new(self.name).to_owned(),
+            config,
+            weights: TensorFile::from_bytes(bytes, Path::new(self.name)).expect("the file was just written"),
+            tokenizer: None,
+        }
+    }
+}

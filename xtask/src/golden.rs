@@ -24,8 +24,8 @@ pub struct Options {
     #[arg(long)]
     json: bool,
     /// Device: flex, or another backend this program was built with
-    #[arg(long, default_value = "flex")]
-    device: String,
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    device: lora_cli::device::DeviceName,
 }
 
 /// What came out of one case.
@@ -47,7 +47,7 @@ pub struct Outcome {
 ///
 /// If the folder holds no case, or a case failed.
 pub fn run(options: &Options) -> Result<()> {
-    let device = device(&options.device)?;
+    let device = options.device.open()?;
     let outcomes = run_all(&options.dir, &options.only, &device, |outcome| {
         if !options.json {
             println!("{}", line(outcome));
@@ -97,15 +97,21 @@ pub fn run_all(
                 reason: (!differences.within_tolerance()).then(|| differences.worst()),
                 differences: Some(differences),
             },
-            Err(error) => {
-                Outcome { case: name, passed: false, differences: None, reason: Some(format!("{error:#}")) }
-            }
+            Err(error) => Outcome {
+                case: name,
+                passed: false,
+                differences: None,
+                reason: Some(format!("{error:#}")),
+            },
         };
         seen(&outcome);
         outcomes.push(outcome);
     }
     if outcomes.is_empty() {
-        bail!("no case found: expected folders with io.safetensors below {}", dir.display());
+        bail!(
+            "no case found: expected folders with io.safetensors below {}",
+            dir.display()
+        );
     }
     Ok(outcomes)
 }
@@ -131,13 +137,12 @@ fn line(outcome: &Outcome) -> String {
         Some(found) => format!("abs {:8.1e}  rel {:8.1e}", found.absolute, found.relative),
         None => " ".repeat(27),
     };
-    let reason = outcome.reason.as_deref().map(|reason| format!("  {reason}")).unwrap_or_default();
+    let reason = outcome
+        .reason
+        .as_deref()
+        .map(|reason| format!("  {reason}"))
+        .unwrap_or_default();
     format!("{verdict}  {case:<44}  {numbers}{reason}")
-}
-
-fn device(name: &str) -> Result<burn::tensor::Device> {
-    anyhow::ensure!(name == "flex", "--device {name}: only flex so far");
-    Ok(burn::tensor::Device::flex())
 }
 
 #[cfg(test)]

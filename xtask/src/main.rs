@@ -1,8 +1,10 @@
 //! Project tasks: `cargo xtask check` is the gate that CI runs, `cargo xtask tidy` its rules of the house.
 #![expect(clippy::print_stdout, reason = "a program for people at a terminal")]
 
+mod bench;
 mod check;
 mod golden;
+mod interop;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -25,8 +27,12 @@ struct Arguments {
 enum Task {
     /// Everything that must pass before a change lands: format, house rules, lints, docs, tests, the demo
     Check(check::Options),
+    /// Times of kernels and training steps, side by side with Burn's own LoRA and PyTorch + PEFT
+    Bench(bench::Options),
     /// Reference cases computed by Hugging Face Transformers and PEFT, compared number by number
     Golden(golden::Options),
+    /// Adapters trained here load in PEFT and the other way round, with the same probabilities
+    Interop(interop::Options),
     /// The rules of the house that no other tool knows: layers, file sizes and names, leftovers
     Tidy,
 }
@@ -34,7 +40,9 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check(options) => check::run(&repository_root(), &options),
+        Task::Bench(options) => bench::run(&repository_root(), &options),
         Task::Golden(options) => golden::run(&options),
+        Task::Interop(options) => interop::run(&repository_root(), &options),
         Task::Tidy => tidy::run(&repository_root()),
     };
     match outcome {

@@ -59,7 +59,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
         println!("{finding}");
     }
     if !findings.is_empty() {
-        bail!("{} findings; {} files were read", findings.len(), tree.files().len());
+        bail!(
+            "{} findings; {} files were read",
+            findings.len(),
+            tree.files().len()
+        );
     }
     println!("{} files are tidy", tree.files().len());
     Ok(())

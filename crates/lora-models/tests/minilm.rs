@@ -15,6 +15,7 @@ fn device() -> Device {
 }
 
 #[cfg(all(feature = "ndarray", not(feature = "flex")))]
+#[expect(deprecated, reason = "a second opinion on numbers")]
 fn device() -> Device {
     Device::ndarray()
 }
@@ -38,7 +39,9 @@ fn minilm_equals_transformers_on_real_sentences() {
     let (shape, input_ids) = narrow(integers("input_ids"), |id| id as i32);
     let (_, token_type_ids) = narrow(integers("token_type_ids"), |id| id as i32);
     let (_, attention_mask) = narrow(integers("attention_mask"), |keep| keep as f32);
-    let [batch, seq] = shape[..] else { panic!("input_ids is a matrix") };
+    let [batch, seq] = shape[..] else {
+        panic!("input_ids is a matrix")
+    };
     let batch = Batch {
         batch,
         seq,
@@ -56,25 +59,41 @@ fn minilm_equals_transformers_on_real_sentences() {
     assert!(report.left_over.is_empty(), "{:?}", report.left_over);
     model.visit_linears_mut(&mut |linear| {
         if linear.path() == "classifier" {
-            let weight = (0..3 * 384).map(|i| ((0.1 * f64::from(i)).sin() / 10.0) as f32).collect::<Vec<_>>();
+            let weight = (0..3 * 384)
+                .map(|i| ((0.1 * f64::from(i)).sin() / 10.0) as f32)
+                .collect::<Vec<_>>();
             let weight = Tensor::<2>::from_data(TensorData::new(weight, [3, 384]), &device());
             linear.base.weight = Param::from_tensor(weight.transpose());
-            linear.base.bias = Some(Param::from_tensor(Tensor::from_floats([0.1, -0.2, 0.3], &device())));
+            linear.base.bias = Some(Param::from_tensor(Tensor::from_floats(
+                [0.1, -0.2, 0.3],
+                &device(),
+            )));
         }
     });
 
     let mut last = Vec::new();
-    let logits = numbers(model.observed_forward(&batch, &Pass::Mean, &mut |hidden| last = numbers(hidden.clone())));
-    assert_eq!(logits, numbers(model.forward(&batch, &Pass::Mean)), "observing changes nothing");
+    let logits =
+        numbers(model.observed_forward(&batch, &Pass::Mean, &mut |hidden| last = numbers(hidden.clone())));
+    assert_eq!(
+        logits,
+        numbers(model.forward(&batch, &Pass::Mean)),
+        "observing changes nothing"
+    );
     let expected = golden.read("logits").unwrap().unwrap().values;
     for (found, expected) in logits.iter().zip(&expected) {
-        assert!((found - expected).abs() < 1e-4, "logits {logits:?}, expected {expected:?}");
+        assert!(
+            (found - expected).abs() < 1e-4,
+            "logits {logits:?}, expected {expected:?}"
+        );
     }
     let expected = golden.read("hidden.6").unwrap().unwrap().values;
     assert_eq!(last.len(), expected.len());
     for (index, (found, expected)) in last.iter().zip(&expected).enumerate() {
         if batch.attention_mask[index / 384] == 1.0 {
-            assert!((found - expected).abs() < 1e-4, "hidden.6[{index}]: {found}, expected {expected}");
+            assert!(
+                (found - expected).abs() < 1e-4,
+                "hidden.6[{index}]: {found}, expected {expected}"
+            );
         }
     }
 }

@@ -38,7 +38,11 @@ struct TrainingNotes {
 
 /// Runs the case in a folder. Its kind is the name of the folder around it.
 pub fn run(folder: &Path, device: &Device) -> Result<Differences> {
-    let kind = folder.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    let kind = folder
+        .parent()
+        .and_then(Path::file_name)
+        .unwrap_or_default()
+        .to_string_lossy();
     let case = Case::open(folder, device)?;
     match &*kind {
         "models" => case.outputs(&case.model, ""),
@@ -62,12 +66,21 @@ impl Case {
         if !architecture.ends_with("ForSequenceClassification") {
             bail!("the head of {architecture} is not supported");
         }
-        let outputs = checkpoint.weights.shape("classifier.weight").map_or(0, |shape| shape[0]);
-        let (model, report) = SequenceClassifier::load(&checkpoint, HeadOptions { outputs, seed: 0 }, device)?;
+        let outputs = checkpoint
+            .weights
+            .shape("classifier.weight")
+            .map_or(0, |shape| shape[0]);
+        let (model, report) =
+            SequenceClassifier::load(&checkpoint, HeadOptions { outputs, seed: 0 }, device)?;
         if !report.initialized.is_empty() || !report.left_over.is_empty() {
             bail!("the checkpoint does not fit: {report:?}");
         }
-        Ok(Self { model, batch: batch(&reference)?, reference, device: device.clone() })
+        Ok(Self {
+            model,
+            batch: batch(&reference)?,
+            reference,
+            device: device.clone(),
+        })
     }
 
     fn adapted(&self, folder: &Path) -> Result<Adapted<SequenceClassifier>> {
@@ -75,17 +88,28 @@ impl Case {
     }
 
     fn expected(&self, name: &str) -> Result<HostTensor> {
-        self.reference.read(name)?.with_context(|| format!("the case lacks the tensor {name}"))
+        self.reference
+            .read(name)?
+            .with_context(|| format!("the case lacks the tensor {name}"))
     }
 
     /// Hidden states of every layer where tokens are real, and logits.
     fn outputs(&self, model: &SequenceClassifier, prefix: &str) -> Result<Differences> {
         let mut hidden_states = Vec::new();
-        let logits = model
-            .observed_forward(&self.batch, &Pass::Mean, &mut |hidden| hidden_states.push(numbers(hidden.clone())));
+        let logits = model.observed_forward(&self.batch, &Pass::Mean, &mut |hidden| {
+            hidden_states.push(numbers(hidden.clone()))
+        });
         let mut differences = Differences::default();
-        let expected = self.reference.names().filter(|name| name.starts_with(&format!("{prefix}hidden."))).count();
-        anyhow::ensure!(expected == hidden_states.len(), "we have {} hidden states, not {expected}", hidden_states.len());
+        let expected = self
+            .reference
+            .names()
+            .filter(|name| name.starts_with(&format!("{prefix}hidden.")))
+            .count();
+        anyhow::ensure!(
+            expected == hidden_states.len(),
+            "we have {} hidden states, not {expected}",
+            hidden_states.len()
+        );
         for (layer, ours) in hidden_states.iter().enumerate() {
             let name = format!("{prefix}hidden.{layer}");
             let d_model = ours.len() / self.batch.attention_mask.len();
@@ -142,7 +166,11 @@ impl Case {
         let trainer = Trainer::new(adapted.clone(), TrainConfig::new(1e-3, 1.0, self.batch.batch), 1)?;
         let mut differences = Differences::default();
         for member in 0.. {
-            if !self.reference.names().any(|name| name.starts_with(&format!("member{member}."))) {
+            if !self
+                .reference
+                .names()
+                .any(|name| name.starts_with(&format!("member{member}.")))
+            {
                 anyhow::ensure!(member > 0, "the case has no members");
                 break;
             }
@@ -151,9 +179,19 @@ impl Case {
                 let pass = Pass::Masked(&masks);
                 let tag = format!("member{member}.{convention}");
                 let logits = numbers(adapted.model.forward(&self.batch, &pass));
-                differences.outputs(&format!("{tag}.logits"), &logits, &self.expected(&format!("{tag}.logits"))?, |_| true)?;
+                differences.outputs(
+                    &format!("{tag}.logits"),
+                    &logits,
+                    &self.expected(&format!("{tag}.logits"))?,
+                    |_| true,
+                )?;
                 let (loss, gradients) = trainer.pass_gradients(&self.batch, &pass);
-                differences.outputs(&format!("{tag}.loss"), &[loss as f32], &self.expected(&format!("{tag}.loss"))?, |_| true)?;
+                differences.outputs(
+                    &format!("{tag}.loss"),
+                    &[loss as f32],
+                    &self.expected(&format!("{tag}.loss"))?,
+                    |_| true,
+                )?;
                 for adapter in adapted.adapter_shapes() {
                     for (ours, theirs) in [("lora_A", "grad_a"), ("lora_B", "grad_b")] {
                         let gradient = &gradients[&format!("{}.{ours}.weight", adapter.path)];
@@ -175,7 +213,13 @@ impl Case {
                 let data = TensorData::new(mask.values, [1, length]);
                 Ok(Tensor::<2>::from_data(data, &self.device).mul_scalar(kept))
             };
-            masks.insert(adapter.path.clone(), KeepMasks { input: mask("a")?, output: mask("b")? });
+            masks.insert(
+                adapter.path.clone(),
+                KeepMasks {
+                    input: mask("a")?,
+                    output: mask("b")?,
+                },
+            );
         }
         Ok(MaskSet::from_masks(masks))
     }
@@ -185,10 +229,13 @@ impl Case {
 fn batch(reference: &TensorFile) -> Result<Batch> {
     let integers = |name: &str| reference.read_integers(name);
     let (shape, input_ids) = integers("input_ids").context("the case lacks input_ids")?;
-    let [batch, seq] = shape[..] else { bail!("input_ids has shape {shape:?}, expected [batch, seq]") };
+    let [batch, seq] = shape[..] else {
+        bail!("input_ids has shape {shape:?}, expected [batch, seq]")
+    };
     let narrow = |values: Vec<i64>| values.into_iter().map(|value| value as i32).collect::<Vec<_>>();
     let (_, attention_mask) = integers("attention_mask").context("the case lacks attention_mask")?;
-    let token_type_ids = integers("token_type_ids").map_or_else(|| vec![0; batch * seq], |(_, values)| narrow(values));
+    let token_type_ids =
+        integers("token_type_ids").map_or_else(|| vec![0; batch * seq], |(_, values)| narrow(values));
     let targets = match integers("labels") {
         Some((_, labels)) => Targets::Classes(labels.into_iter().map(|label| label as usize).collect()),
         None => Targets::None,
@@ -205,5 +252,9 @@ fn batch(reference: &TensorFile) -> Result<Batch> {
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().convert::<f32>().try_into_vec().expect("the data was converted to f32")
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .expect("the data was converted to f32")
 }

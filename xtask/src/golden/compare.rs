@@ -42,7 +42,11 @@ impl Differences {
                 let difference = (f64::from(*found) - f64::from(*expected)).abs();
                 // A NaN must not pass as small.
                 if difference.is_nan() || difference > self.absolute {
-                    self.absolute = if difference.is_nan() { f64::INFINITY } else { difference };
+                    self.absolute = if difference.is_nan() {
+                        f64::INFINITY
+                    } else {
+                        difference
+                    };
                     self.absolute_at = format!("{name}[{index}]");
                 }
                 self.compared += 1;
@@ -54,13 +58,23 @@ impl Differences {
     /// Compares gradients or weights number by number.
     pub fn relative(&mut self, name: &str, ours: &[f32], reference: &HostTensor) -> Result<()> {
         same_length(name, ours, reference)?;
-        let largest = reference.values.iter().fold(0.0_f64, |largest, value| largest.max(f64::from(value.abs())));
+        let largest = reference
+            .values
+            .iter()
+            .fold(0.0_f64, |largest, value| largest.max(f64::from(value.abs())));
         for (index, (found, expected)) in ours.iter().zip(&reference.values).enumerate() {
             let expected = f64::from(*expected);
-            let scale = expected.abs().max(FLOOR * largest).max(f64::from(f32::MIN_POSITIVE));
+            let scale = expected
+                .abs()
+                .max(FLOOR * largest)
+                .max(f64::from(f32::MIN_POSITIVE));
             let difference = (f64::from(*found) - expected).abs() / scale;
             if difference.is_nan() || difference > self.relative {
-                self.relative = if difference.is_nan() { f64::INFINITY } else { difference };
+                self.relative = if difference.is_nan() {
+                    f64::INFINITY
+                } else {
+                    difference
+                };
                 self.relative_at = format!("{name}[{index}]");
             }
             self.compared += 1;
@@ -86,7 +100,10 @@ impl Differences {
 
     /// Where the largest differences are.
     pub fn worst(&self) -> String {
-        format!("largest differences at {} and {}", self.absolute_at, self.relative_at)
+        format!(
+            "largest differences at {} and {}",
+            self.absolute_at, self.relative_at
+        )
     }
 }
 

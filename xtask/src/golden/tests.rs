@@ -47,16 +47,25 @@ fn the_shared_bert_cases_of_supported_kinds_pass() {
 
 #[test]
 fn a_difference_or_a_nan_is_seen() {
-    let reference = HostTensor { shape: vec![3], values: vec![1.0, 0.0, -2.0] };
+    let reference = HostTensor {
+        shape: vec![3],
+        values: vec![1.0, 0.0, -2.0],
+    };
     for wrong in [[1.0, 2e-4, -2.0], [1.0, f32::NAN, -2.0]] {
         let mut differences = Differences::default();
-        differences.outputs("x", &wrong, &reference, |_| true).expect("same length");
+        differences
+            .outputs("x", &wrong, &reference, |_| true)
+            .expect("same length");
         assert!(!differences.within_tolerance());
     }
     let mut differences = Differences::default();
-    differences.relative("x", &[1.0, 0.0, -2.01], &reference).expect("same length");
+    differences
+        .relative("x", &[1.0, 0.0, -2.01], &reference)
+        .expect("same length");
     assert!(!differences.within_tolerance(), "5e-3 relative is over 1e-3");
     let mut differences = Differences::default();
-    differences.outputs("x", &[1.0, 0.0, -2.0], &reference, |_| true).expect("same length");
+    differences
+        .outputs("x", &[1.0, 0.0, -2.0], &reference, |_| true)
+        .expect("same length");
     assert!(differences.within_tolerance());
 }

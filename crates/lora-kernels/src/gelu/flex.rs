@@ -1,7 +1,7 @@
 //! Gelu on Flex: vectorized by the compiler for the instruction set found at run time, on all threads.
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Flex, TensorMetadata, ops::ActivationOps};
+use burn::backend::{Flex, ops::ActivationOps};
 use burn::tensor::DType;
 use rayon::prelude::*;
 

@@ -11,6 +11,7 @@ fn device() -> Device {
 }
 
 #[cfg(all(feature = "ndarray", not(feature = "flex")))]
+#[expect(deprecated, reason = "a second opinion on numbers")]
 fn device() -> Device {
     Device::ndarray()
 }

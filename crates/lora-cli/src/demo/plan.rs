@@ -1,0 +1,171 @@
+//! What the demo does: sizes, settings and methods.
+
+use lora_core::{LoraConfig, Rescale, Targets};
+use lora_train::{MaskGrouping, Schedule, TrainConfig};
+use serde::{Deserialize, Serialize};
+
+/// Sizes and settings. Settings were chosen by `lora demo --choose`, which looks at validation rows only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Each draws its own training and validation rows, first values, order and masks.
+    pub seeds: Vec<u64>,
+    /// Rows to train on.
+    pub train: usize,
+    /// Rows that the temperature is fitted on.
+    pub validation: usize,
+    /// Rows of the same domain that are scored once.
+    pub test: usize,
+    /// Rows of the other domain that are scored once.
+    pub shifted: usize,
+    /// Passes over the training rows.
+    pub epochs: f64,
+    /// Rows a step.
+    pub batch_size: usize,
+    /// Peak learning rate of AdamW.
+    pub learning_rate: f64,
+    /// Rank of every adapter.
+    pub rank: usize,
+    /// Alpha of every adapter.
+    pub alpha: f64,
+    /// Probability of PEFT's input dropout, where it is used.
+    pub input_dropout: f64,
+    /// LoRA Dropout's probability, where it is used.
+    pub mask_probability: f64,
+    /// LoRA Dropout's rescaling, where it is used.
+    pub mask_rescale: Rescale,
+    /// Which rows of a step share a mask.
+    pub mask_grouping: MaskGrouping,
+    /// Members of the ensemble.
+    pub members: u64,
+}
+
+/// What is trained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Training {
+    /// Plain LoRA.
+    Plain,
+    /// LoRA with PEFT's input dropout.
+    InputDropout,
+    /// LoRA Dropout.
+    LoraDropout,
+}
+
+/// What is trained, and how it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Plain LoRA.
+    Lora,
+    /// LoRA with PEFT's input dropout.
+    InputDropout,
+    /// LoRA Dropout, one pass with the expected update.
+    DropoutMean,
+    /// LoRA Dropout, probabilities averaged over members.
+    DropoutEnsemble,
+}
+
+impl Training {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Plain, Self::InputDropout, Self::LoraDropout];
+
+    /// The methods that one training serves.
+    pub fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Plain => &[Method::Lora],
+            Self::InputDropout => &[Method::InputDropout],
+            Self::LoraDropout => &[Method::DropoutMean, Method::DropoutEnsemble],
+        }
+    }
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "LoRA",
+            Self::InputDropout => "LoRA + input dropout",
+            Self::LoraDropout => "LoRA Dropout",
+        }
+    }
+}
+
+impl Method {
+    /// All of them, in the order of the tables.
+    pub const ALL: [Self; 4] = [
+        Self::Lora,
+        Self::InputDropout,
+        Self::DropoutMean,
+        Self::DropoutEnsemble,
+    ];
+
+    /// In words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lora => "LoRA",
+            Self::InputDropout => "LoRA + input dropout (PEFT)",
+            Self::DropoutMean => "LoRA Dropout, mean pass",
+            Self::DropoutEnsemble => "LoRA Dropout, ensemble",
+        }
+    }
+}
+
+impl Plan {
+    /// The demo as it is meant.
+    pub fn usual() -> Self {
+        Self {
+            seeds: vec![1, 2, 3],
+            train: 256,
+            validation: 256,
+            test: 600,
+            shifted: 600,
+            epochs: 12.0,
+            batch_size: 32,
+            learning_rate: 2e-3,
+            rank: 8,
+            alpha: 16.0,
+            input_dropout: 0.1,
+            mask_probability: 0.5,
+            mask_rescale: Rescale::Rescaled,
+            mask_grouping: MaskGrouping::Example,
+            members: 8,
+        }
+    }
+
+    /// Under a minute.
+    pub fn fast() -> Self {
+        Self {
+            seeds: vec![1],
+            train: 96,
+            validation: 96,
+            test: 150,
+            shifted: 150,
+            epochs: 4.0,
+            members: 4,
+            ..Self::usual()
+        }
+    }
+
+    /// The adapters of a training.
+    pub fn lora_config(&self, training: Training) -> LoraConfig {
+        let config = LoraConfig::new(self.rank, self.alpha, Targets::names(["query", "value"]));
+        let config = config.with_modules_to_save(["classifier"]);
+        match training {
+            Training::Plain => config,
+            Training::InputDropout => LoraConfig {
+                input_dropout: self.input_dropout,
+                ..config
+            },
+            Training::LoraDropout => config.with_dropout(self.mask_probability, self.mask_rescale),
+        }
+    }
+
+    /// The budget of every training.
+    pub fn train_config(&self, seed: u64) -> TrainConfig {
+        TrainConfig {
+            lr_scheduler_type: Schedule::Linear,
+            warmup_ratio: 0.06,
+            mask_grouping: self.mask_grouping,
+            seed,
+            ..TrainConfig::new(self.learning_rate, self.epochs, self.batch_size)
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Training and scoring: every training with every seed.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use burn::tensor::Device;
+use indicatif::ProgressBar;
+use lora_core::{Adapted, Rescale};
+use lora_data::Padding;
+use lora_eval::calibration::{Binning, ReliabilityBin};
+use lora_eval::proper::cross_entropy;
+use lora_eval::report::{Better, Cell, Column, Table};
+use lora_eval::{Average, MeanStd, Passes, Predictions, ScoreAccumulator, Scores, fit_temperature, predict};
+use lora_models::{Checkpoint, SequenceClassifier};
+use lora_train::{Event, FitData, Flow, StepReport, fit};
+use serde::{Deserialize, Serialize};
+
+use super::data::{DemoData, DemoPart};
+use super::plan::{Method, Plan, Training};
+use crate::pipeline::load_model;
+use crate::scoring::member_sampler;
+use crate::terminal::Terminal;
+
+/// One method with one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MethodRun {
+    /// Which.
+    pub method: Method,
+    /// The seed.
+    pub seed: u64,
+    /// Passes a row.
+    pub members: u64,
+    /// Temperature that fits the validation rows.
+    pub temperature: f64,
+    /// On the rows it was trained on.
+    pub train: Scores,
+    /// On the validation rows.
+    pub validation: Scores,
+    /// In the domain of training.
+    pub test: PartScores,
+    /// In the other domain.
+    pub shifted: PartScores,
+    /// Of training, which the methods of one training share.
+    pub training_seconds: f64,
+    /// Of scoring the rows of both domains.
+    pub scoring_seconds: f64,
+    /// Loss of each step of the training.
+    pub losses: Vec<f64>,
+}
+
+/// One method on the rows of one domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PartScores {
+    /// As it is.
+    pub plain: Scores,
+    /// With the temperature that fits the validation rows.
+    pub scaled: Scores,
+    /// Mean cross-entropy against what people say, in nats.
+    pub people: f64,
+    /// The bins of the calibration error.
+    pub reliability: Vec<ReliabilityBin>,
+    /// Negative log-likelihood of each row, in nats.
+    pub row_nll: Vec<f64>,
+}
+
+/// A progress bar that counts passes over rows; a training pass over a row, forward and backward, counts three.
+struct Meter {
+    bar: ProgressBar,
+}
+
+const TRAINING_WEIGHT: u64 = 3;
+
+/// Every training with every seed.
+pub fn run_all(
+    checkpoint: &Checkpoint,
+    data: &DemoData,
+    plan: &Plan,
+    device: &Device,
+    terminal: &Terminal,
+) -> Result<Vec<MethodRun>> {
+    let scored = (plan.train + plan.validation + plan.test + plan.shifted) as u64;
+    let scoring = scored * (Training::ALL.len() as u64 + plan.members);
+    let training = (plan.train as f64 * plan.epochs) as u64 * TRAINING_WEIGHT * Training::ALL.len() as u64;
+    let meter = Meter {
+        bar: terminal.progress((scoring + training) * plan.seeds.len() as u64, "demo"),
+    };
+    let mut runs = Vec::new();
+    for &seed in &plan.seeds {
+        let [train, validation] = data.draw(plan, seed)?;
+        for training in Training::ALL {
+            meter.bar.set_message(format!("{}, seed {seed}", training.name()));
+            let trained = train_one(checkpoint, data, &train, plan, training, seed, device, &meter)?;
+            for &method in training.methods() {
+                runs.push(trained.score(
+                    plan,
+                    method,
+                    [&train, &validation, &data.test, &data.shifted],
+                    &meter,
+                )?);
+            }
+        }
+    }
+    meter.bar.finish_and_clear();
+    Ok(runs)
+}
+
+/// A trained model and how it got there.
+struct Trained {
+    adapted: Adapted<SequenceClassifier>,
+    seed: u64,
+    losses: Vec<f64>,
+    seconds: f64,
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "called in two places, with everything a training depends on"
+)]
+fn train_one(
+    checkpoint: &Checkpoint,
+    data: &DemoData,
+    train: &DemoPart,
+    plan: &Plan,
+    training: Training,
+    seed: u64,
+    device: &Device,
+    meter: &Meter,
+) -> Result<Trained> {
+    let started = Instant::now();
+    let (model, _) = load_model(checkpoint, &train.part.encoded.task, seed, device)?;
+    let (adapted, _) = Adapted::attach(model, plan.lora_config(training), seed)?;
+    let fit_data = FitData {
+        train: &train.part.encoded,
+        validation: None,
+        padding: Padding::with(data.pad_id()?),
+    };
+    let weight = TRAINING_WEIGHT * plan.batch_size as u64;
+    let mut observer = |event: &Event| {
+        if let Event::Stepped { .. } = event {
+            meter.bar.inc(weight);
+        }
+        Flow::Continue
+    };
+    let fitted = fit(adapted, &plan.train_config(seed), &fit_data, &mut observer)?;
+    Ok(Trained {
+        adapted: fitted.last,
+        seed,
+        losses: fitted
+            .history
+            .steps
+            .iter()
+            .map(|step: &StepReport| step.loss)
+            .collect(),
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+impl Trained {
+    fn predictions(
+        &self,
+        plan: &Plan,
+        method: Method,
+        part: &DemoPart,
+        meter: &Meter,
+    ) -> Result<Predictions> {
+        let batches = part
+            .part
+            .batches
+            .iter()
+            .map(|batch| (batch, batch.rows.as_slice()));
+        let sampler = member_sampler(self.adapted.config(), self.seed);
+        let passes = match method {
+            Method::DropoutEnsemble => Passes::Members {
+                sampler: &sampler,
+                members: 0..plan.members,
+            },
+            Method::Lora | Method::InputDropout | Method::DropoutMean => Passes::Mean,
+        };
+        let start = meter.bar.position();
+        let mut progress = |done: usize| meter.bar.set_position(start + done as u64);
+        Ok(predict(
+            &self.adapted,
+            batches,
+            part.part.encoded.len(),
+            &passes,
+            &mut progress,
+        )
+        .into_predictions()?)
+    }
+
+    fn score(
+        &self,
+        plan: &Plan,
+        method: Method,
+        [train, validation, test, shifted]: [&DemoPart; 4],
+        meter: &Meter,
+    ) -> Result<MethodRun> {
+        let average = Average::Probabilities;
+        let whole = |part: &DemoPart| -> Result<(Predictions, Scores)> {
+            let predictions = self.predictions(plan, method, part, meter)?;
+            let scores = Scores::of(&predictions.average(average), part.labels(), Binning::default())?;
+            Ok((predictions, scores))
+        };
+        let (_, train) = whole(train)?;
+        let (predictions, validation_scores) = whole(validation)?;
+        let temperature = fit_temperature(&predictions, validation.labels(), average)?.temperature;
+        let started = Instant::now();
+        let part = |part: &DemoPart| -> Result<PartScores> {
+            let (predictions, plain) = whole(part)?;
+            let probabilities = predictions.average(average);
+            let mut bins = ScoreAccumulator::new(plain.classes, Binning::default())?;
+            for (row, label) in probabilities.rows().zip(part.labels()) {
+                bins.update(row, *label)?;
+            }
+            let scaled = predictions.with_temperature(temperature)?.average(average);
+            Ok(PartScores {
+                plain,
+                scaled: Scores::of(&scaled, part.labels(), Binning::default())?,
+                people: cross_entropy(&probabilities, &part.people)?,
+                reliability: bins.reliability_bins(),
+                row_nll: probabilities
+                    .rows()
+                    .zip(part.labels())
+                    .map(|(row, label)| -row[*label].max(f64::EPSILON).ln())
+                    .collect(),
+            })
+        };
+        let (test, shifted) = (part(test)?, part(shifted)?);
+        Ok(MethodRun {
+            method,
+            seed: self.seed,
+            members: if method == Method::DropoutEnsemble {
+                plan.members
+            } else {
+                1
+            },
+            temperature,
+            train,
+            validation: validation_scores,
+            test,
+            shifted,
+            training_seconds: self.seconds,
+            scoring_seconds: started.elapsed().as_secs_f64(),
+            losses: self.losses.clone(),
+        })
+    }
+}
+
+/// Compares settings on validation rows only: probabilities of both kinds of dropout at several learning rates.
+pub fn choose(
+    checkpoint: &Checkpoint,
+    data: &DemoData,
+    plan: &Plan,
+    device: &Device,
+    terminal: &Terminal,
+) -> Result<Table> {
+    let mut candidates = Vec::new();
+    for learning_rate in [1e-3, 2e-3, 4e-3] {
+        let plan = Plan {
+            learning_rate,
+            ..plan.clone()
+        };
+        candidates.push((plan.clone(), Training::Plain, 0.0));
+        for p in [0.1, 0.3, 0.5] {
+            candidates.push((
+                Plan {
+                    input_dropout: p,
+                    ..plan.clone()
+                },
+                Training::InputDropout,
+                p,
+            ));
+            for mask_rescale in [Rescale::Plain, Rescale::Rescaled] {
+                candidates.push((
+                    Plan {
+                        mask_probability: p,
+                        mask_rescale,
+                        ..plan.clone()
+                    },
+                    Training::LoraDropout,
+                    p,
+                ));
+            }
+        }
+    }
+    let weight = (plan.train as f64 * plan.epochs) as u64 * TRAINING_WEIGHT
+        + plan.validation as u64 * (1 + plan.members);
+    let total = weight * candidates.len() as u64 * plan.seeds.len() as u64;
+    let meter = Meter {
+        bar: terminal.progress(total, "settings"),
+    };
+    let columns = vec![
+        Column::new("learning rate", Better::None, 4),
+        Column::new("p", Better::None, 1),
+        Column::new("accuracy", Better::Higher, 3),
+        Column::new("NLL", Better::Lower, 3).with_unit("nats"),
+        Column::new("ECE", Better::Lower, 3).with_unit("15 bins"),
+    ];
+    let mut table = Table::new("Settings, on validation rows", "method", columns);
+    for (plan, training, p) in candidates {
+        let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); training.methods().len()];
+        for &seed in &plan.seeds {
+            let [train, validation] = data.draw(&plan, seed)?;
+            let trained = train_one(checkpoint, data, &train, &plan, training, seed, device, &meter)?;
+            for (scores, &method) in scores.iter_mut().zip(training.methods()) {
+                let predictions = trained.predictions(&plan, method, &validation, &meter)?;
+                scores.push(Scores::of(
+                    &predictions.average(Average::Probabilities),
+                    validation.labels(),
+                    Binning::default(),
+                )?);
+            }
+        }
+        for (scores, method) in scores.iter().zip(training.methods()) {
+            let spread = |of: fn(&Scores) -> f64| spread(scores.iter().map(of));
+            let rescale = match (training, plan.mask_rescale) {
+                (Training::LoraDropout, Rescale::Plain) => ", plain masks",
+                (Training::LoraDropout, Rescale::Rescaled) => ", rescaled masks",
+                _ => "",
+            };
+            table.push(
+                format!("{}{rescale}", method.name()),
+                vec![
+                    Cell::value(plan.learning_rate),
+                    Cell::value(p),
+                    spread(|scores| scores.accuracy)?,
+                    spread(|scores| scores.nll)?,
+                    spread(|scores| scores.ece)?,
+                ],
+            );
+        }
+    }
+    meter.bar.finish_and_clear();
+    Ok(table)
+}
+
+/// Mean and standard deviation over seeds; the value alone for one seed.
+pub fn spread(values: impl Iterator<Item = f64>) -> Result<Cell> {
+    let of = MeanStd::of(&values.collect::<Vec<_>>())?;
+    Ok(match of.std {
+        Some(std) => Cell::spread(of.mean, std),
+        None => Cell::value(of.mean),
+    })
+}

@@ -1,0 +1,116 @@
+//! The work itself: forward pass and training step, by this project and by Burn's own LoRA.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use bench_model::{ALPHA, RANK, Shape};
+use burn::module::{Lora, Module, ParamGroup};
+use burn::optim::{AdamWConfig, GradientsParams};
+use burn::tensor::{Device, Int, Tensor};
+use lora_core::{Model, Pass, Rescale};
+use lora_data::Targets;
+use lora_kernels::cross_entropy;
+use lora_train::{MaskGrouping, TrainConfig, Trainer};
+
+use super::report::{Row, Work};
+
+/// Repetitions that are not measured: caches, thread pools and the allocator settle.
+const WARM_UP: u32 = 2;
+
+/// Everything for one shape.
+pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
+    let device = Device::flex();
+    let row = |tool, work, milliseconds| Row {
+        tool,
+        shape: shape.name.to_owned(),
+        work,
+        milliseconds,
+    };
+    let mut rows = Vec::new();
+    let batch = shape.batch();
+
+    let adapted = shape.adapted(|config| config, &device);
+    let forward = median(repetitions, || {
+        adapted.model.forward(&batch, &Pass::Mean).into_data();
+        Ok(())
+    })?;
+    rows.push(row("this project", Work::Forward, forward));
+
+    let dropout = |p: f64| {
+        shape.adapted(
+            |config| {
+                if p > 0.0 {
+                    config.with_dropout(p, Rescale::Rescaled)
+                } else {
+                    config
+                }
+            },
+            &device,
+        )
+    };
+    for (work, p, masks_per_step, mask_grouping) in [
+        (Work::Step, 0.0, 1, MaskGrouping::Pass),
+        (Work::StepExampleMasks, 0.5, 1, MaskGrouping::Example),
+        (Work::StepFourMasks, 0.5, 4, MaskGrouping::Pass),
+    ] {
+        let config = TrainConfig {
+            masks_per_step,
+            mask_grouping,
+            ..shape.train_config()
+        };
+        let mut trainer = Trainer::new(dropout(p), config, 1_000_000)?;
+        let step = median(repetitions, || {
+            trainer.step(std::slice::from_ref(&batch))?;
+            Ok(())
+        })?;
+        rows.push(row("this project", work, step));
+    }
+    rows.push(row(
+        "Burn apply_lora",
+        Work::Step,
+        burn_step(shape, &device, repetitions)?,
+    ));
+    Ok(rows)
+}
+
+/// A training step with Burn's own LoRA on the same model, loss and optimizer.
+fn burn_step(shape: &Shape, device: &Device, repetitions: u32) -> Result<f64> {
+    let weights = ParamGroup::from_regex(r"(query|value)\.base\.weight$")?;
+    let mut model = shape
+        .model(device)
+        .train()
+        .apply_lora(Lora::new(RANK, ALPHA).set_param_group(weights));
+    let mut optimizer = AdamWConfig::new().init();
+    let batch = shape.batch();
+    let Targets::Classes(classes) = &batch.targets else {
+        unreachable!("the bench's batch has classes")
+    };
+    let classes: Vec<i32> = classes.iter().map(|class| *class as i32).collect();
+    median(repetitions, || {
+        let targets = Tensor::<1, Int>::from_data(classes.as_slice(), device);
+        let loss = cross_entropy(model.forward(&batch, &Pass::Mean), targets);
+        let gradients = GradientsParams::from_grads(loss.backward(), &model);
+        model = optimizer.step(1e-4, model.clone(), gradients);
+        loss.into_data();
+        Ok(())
+    })
+}
+
+/// Median time in milliseconds.
+fn median(repetitions: u32, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+    let mut times = Vec::new();
+    for repetition in 0..WARM_UP + repetitions {
+        let start = Instant::now();
+        work()?;
+        if repetition >= WARM_UP {
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    let middle = times.len() / 2;
+    Ok(if times.len() % 2 == 1 {
+        times[middle]
+    } else {
+        f64::midpoint(times[middle - 1], times[middle])
+    })
+}

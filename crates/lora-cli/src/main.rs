@@ -1,2 +1,30 @@
-//! Placeholder.
-fn main() {}
+//! The `lora` program: parse, run, and turn the outcome into an exit code.
+//!
+//! 0: done. 1: it failed on the way. 2: the command or an input is wrong, and nothing was done.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::Parser;
+use lora_cli::args::Arguments;
+use lora_cli::failure;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    failure::remember_panics();
+    // Clap itself ends the program on a wrong command (2), on --help and on --version (0).
+    let arguments = Arguments::parse();
+    match panic::catch_unwind(AssertUnwindSafe(|| lora_cli::run(&arguments))) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            failure::show(&failure::sentence(&error));
+            ExitCode::from(failure::exit_code(&error))
+        }
+        Err(_) => {
+            failure::show(&failure::bug());
+            ExitCode::FAILURE
+        }
+    }
+}

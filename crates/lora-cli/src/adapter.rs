@@ -1,0 +1,186 @@
+//! An adapter folder on its base model: what `eval` and `predict` start from.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use lora_core::Adapted;
+use lora_core::peft::AdapterFolder;
+use lora_data::{Column, Columns, Format, LabelNames, Task, TextTokenizer};
+use lora_models::{Checkpoint, SequenceClassifier};
+
+use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::pipeline::{hub_options, load_model, open_checkpoint, open_tokenizer};
+use crate::task::TaskFile;
+
+/// Where PEFT keeps the head's weight, by family: its first axis is the number of outputs.
+const HEAD_WEIGHTS: [&str; 3] = ["classifier.weight", "score.weight", "classifier.out_proj.weight"];
+
+/// An adapter folder on its base model, ready to predict.
+#[derive(Debug)]
+pub struct OpenedAdapter {
+    /// The model, in validation mode.
+    pub adapted: Adapted<SequenceClassifier>,
+    /// Its tokenizer.
+    pub tokenizer: TextTokenizer,
+    /// What it predicts.
+    pub task: Task,
+    /// What the folder says about its training; none for a folder that PEFT wrote.
+    pub task_file: Option<TaskFile>,
+    /// The base model.
+    pub base_model: String,
+}
+
+/// Where an adapter is and what the folder may not say itself.
+#[derive(clap::Args, Clone, Debug)]
+pub struct AdapterArgs {
+    /// Adapter folder, written by `lora train` or by PEFT.
+    #[arg(long, value_name = "DIR")]
+    pub adapter: PathBuf,
+    /// Base model, if it is not where the adapter folder says: a folder, a hub id, or minilm-l6.
+    #[arg(long, value_name = "MODEL")]
+    pub base: Option<String>,
+    /// Branch, tag or commit of a hub id.
+    #[arg(long)]
+    pub revision: Option<String>,
+    /// Class names in the order of the outputs, for an adapter folder that does not name them.
+    #[arg(long, value_delimiter = ',', value_name = "NAME,NAME")]
+    pub labels: Option<Vec<String>>,
+    /// Longest text in tokens [as in training, else 128].
+    #[arg(long, value_name = "TOKENS")]
+    pub max_seq_length: Option<usize>,
+    /// flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1.
+    #[arg(long, default_value = DEFAULT_DEVICE)]
+    pub device: DeviceName,
+    /// Rows of a batch.
+    #[arg(long, default_value_t = 32, value_parser = positive)]
+    pub batch_size: usize,
+}
+
+/// A number that is at least 1, for flags.
+///
+/// # Errors
+///
+/// What was found and what is expected.
+pub fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("expected a whole number of at least 1".to_owned()),
+    }
+}
+
+/// Opens an adapter folder and puts it on its base model.
+///
+/// # Errors
+///
+/// If a part is missing, corrupt, or does not fit the others.
+pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
+    let device = args.device.open()?;
+    let task_file = TaskFile::read(&args.adapter)?;
+    let folder = AdapterFolder::read(&args.adapter)?;
+    let named = task_file
+        .as_ref()
+        .map(|task| task.base_model.clone())
+        .or_else(|| folder.base_model.clone());
+    let Some(base_model) = args.base.clone().or(named) else {
+        bail!(
+            "`{}` names no base model; give it with --base",
+            args.adapter.display()
+        );
+    };
+    let revision = args.revision.as_deref();
+    let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
+    let checkpoint = open_checkpoint(&base_model, &hub_options(revision)).with_context(|| {
+        format!(
+            "the base model of `{}` cannot be opened (--base names another)",
+            args.adapter.display()
+        )
+    })?;
+    let task = task_of(args, task_file.as_ref(), &folder, &checkpoint)?;
+    let saved_length = task_file.as_ref().map(|task| task.max_seq_length);
+    let tokenizer = open_tokenizer(&checkpoint, args.max_seq_length.or(saved_length).unwrap_or(128))?;
+    let (model, _) = load_model(&checkpoint, &task, 0, &device)?;
+    let adapted = folder.attach_to(model)?.map(|model| model.valid());
+    Ok(OpenedAdapter {
+        adapted,
+        tokenizer,
+        task,
+        task_file,
+        base_model,
+    })
+}
+
+/// What an adapter predicts: as told by flag, by its own file, by the base model's labels, or by numbers.
+fn task_of(
+    args: &AdapterArgs,
+    task_file: Option<&TaskFile>,
+    folder: &AdapterFolder,
+    checkpoint: &Checkpoint,
+) -> Result<Task> {
+    let head = HEAD_WEIGHTS
+        .into_iter()
+        .find_map(|name| folder.shape(name)?.first().copied());
+    let task = match (&args.labels, task_file) {
+        (Some(names), _) => Task::Classification {
+            labels: LabelNames::new(names).context("--labels")?,
+        },
+        (None, Some(file)) => file.task()?,
+        (None, None) if head == Some(1) => Task::Regression,
+        (None, None) => {
+            let config = checkpoint.config.to_string();
+            let known = LabelNames::from_config_json(&config, checkpoint.config_path())?;
+            let fitting = known.filter(|labels| head.is_none_or(|outputs| labels.len() == outputs));
+            let labels = match (fitting, head) {
+                (Some(labels), _) => labels,
+                (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
+                (None, None) => bail!(
+                    "`{}` holds no head and the base model names no labels; name the classes with --labels",
+                    args.adapter.display()
+                ),
+            };
+            Task::Classification { labels }
+        }
+    };
+    if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {
+        bail!(
+            "`{}` has a head for {outputs} outputs, but there are {} labels; give one name an output with --labels",
+            args.adapter.display(),
+            task.outputs()
+        );
+    }
+    Ok(task)
+}
+
+/// The columns that flags name, over those of the training.
+pub fn columns_over(saved: Option<Columns>, given: &ColumnArgs) -> Columns {
+    let mut columns = saved.unwrap_or_default();
+    if given.text_column.is_some() {
+        columns.text.clone_from(&given.text_column);
+        // A pair of the training has nothing to do with another text column.
+        columns.text_pair = None;
+    }
+    if given.text_pair_column.is_some() {
+        columns.text_pair.clone_from(&given.text_pair_column);
+    }
+    if given.label_column.is_some() {
+        columns.label.clone_from(&given.label_column);
+    }
+    columns
+}
+
+/// Which columns of a data file are read.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ColumnArgs {
+    /// Column of the text, by name or index from 0 [as in training].
+    #[arg(long, value_name = "COLUMN")]
+    pub text_column: Option<Column>,
+    /// Column of the second text.
+    #[arg(long, value_name = "COLUMN")]
+    pub text_pair_column: Option<Column>,
+    /// Column of the label [as in training].
+    #[arg(long, value_name = "COLUMN")]
+    pub label_column: Option<Column>,
+    /// Format of the file, if its name does not tell: csv, tsv, tsv-quoted, jsonl, json.
+    #[arg(long, value_name = "FORMAT")]
+    pub data_format: Option<Format>,
+}

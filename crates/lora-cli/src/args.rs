@@ -1,0 +1,109 @@
+//! The command line, as typed.
+
+use clap::{Parser, Subcommand};
+
+use crate::completions::CompletionsArgs;
+use crate::demo::DemoArgs;
+use crate::eval::EvalArgs;
+use crate::inspect::InspectArgs;
+use crate::predict::PredictArgs;
+use crate::train::TrainArgs;
+
+/// Fine-tunes transformers with LoRA and LoRA Dropout, and says how far their probabilities can be trusted.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "lora", version, propagate_version = true, after_help = EXIT_CODES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Results as JSON on stdout, and nothing else there.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no notes.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done.";
+
+/// The subcommands.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Command {
+    /// Shows the method on an embedded model and embedded text; downloads nothing.
+    Demo(DemoArgs),
+    /// Trains an adapter on labelled text.
+    #[command(after_long_help = TRAIN_EXAMPLES)]
+    Train(TrainArgs),
+    /// Scores an adapter on labelled text: mean pass and ensemble, with and without temperature.
+    #[command(after_long_help = EVAL_EXAMPLES)]
+    Eval(EvalArgs),
+    /// Labels texts, with probability and uncertainty.
+    #[command(after_long_help = PREDICT_EXAMPLES)]
+    Predict(PredictArgs),
+    /// Shows what is in a model or an adapter folder.
+    #[command(after_long_help = INSPECT_EXAMPLES)]
+    Inspect(InspectArgs),
+    /// Prints a script that makes a shell complete subcommands and flags.
+    #[command(after_long_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArgs),
+}
+
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  Train as a file says, with another learning rate:
+    lora train --config run.yaml --learning-rate 1e-3
+  Without a file, on the embedded model; validation and test rows are split off:
+    lora train --model-name-or-path minilm-l6 --data-file reviews.csv --output-dir runs/reviews \\
+      --learning-rate 1e-3 --num-train-epochs 5 --per-device-train-batch-size 16 --mask-probability 0.5
+  See what would happen, and whether one batch runs:
+    lora train --config run.yaml --dry-run
+
+A configuration file is YAML, TOML or JSON (told by its ending) and has the same keys as the flags, with underscores:
+  model_name_or_path: minilm-l6
+  train_file: train.tsv
+  validation_file: dev.tsv
+  output_dir: runs/first
+  learning_rate: 1e-3
+  num_train_epochs: 5
+  per_device_train_batch_size: 16
+  mask_probability: 0.5
+A flag wins over the file. Relative paths start at the current folder.";
+
+const EVAL_EXAMPLES: &str = "\
+Examples:
+  lora eval --adapter runs/reviews --data test.csv
+  lora eval --adapter runs/reviews --data test.csv --members 32 --seed 7 --average logits
+  lora eval --adapter runs/reviews --data other-domain.csv --report shift.html --json > scores.json";
+
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  lora predict --adapter runs/reviews \"a gripping film\" \"dull and far too long\"
+  lora predict --adapter runs/reviews --data new.csv --output labelled.csv
+  cat lines.txt | lora predict --adapter runs/reviews --json -
+
+For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument.";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  lora inspect minilm-l6
+  lora inspect runs/reviews
+  lora inspect peft-adapter --base bert-base-uncased --json";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  lora completions bash > ~/.local/share/bash-completion/completions/lora
+  lora completions zsh > ~/.zfunc/_lora
+  lora completions fish > ~/.config/fish/completions/lora.fish";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,151 @@
+//! Every key of a run, once: the file's keys, the flags and their help come from this table.
+
+use std::sync::LazyLock;
+
+/// A key of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// Its name in a file; as a flag with hyphens.
+    pub name: &'static str,
+    /// How the text of a flag becomes a value.
+    pub form: Form,
+    /// Where it stands in the help.
+    pub section: &'static str,
+    /// What it is, as one sentence without a full stop.
+    pub help: &'static str,
+}
+
+/// How the text of a flag becomes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The text as it is.
+    Text,
+    /// A number or true/false where it is one, else the text.
+    Scalar,
+    /// A flag without value.
+    Switch,
+    /// Names separated by commas; a pattern if it holds other characters than names do.
+    Names,
+    /// Scalars separated by commas.
+    List,
+    /// `name=value` pairs separated by commas, or a JSON object.
+    Pairs,
+}
+
+/// Keys without which nothing can be trained.
+pub const REQUIRED: [&str; 5] = [
+    "model_name_or_path",
+    "output_dir",
+    "learning_rate",
+    "num_train_epochs",
+    "per_device_train_batch_size",
+];
+
+const DATA: &str = "Model and data";
+const ADAPTER: &str = "Adapter";
+const ENSEMBLE: &str = "LoRA Dropout";
+const TRAINING: &str = "Training";
+
+const fn key(name: &'static str, form: Form, section: &'static str, help: &'static str) -> Key {
+    Key {
+        name,
+        form,
+        section,
+        help,
+    }
+}
+
+/// All keys: first those of [`super::RunConfig`], then [`lora_train::TrainConfig::KEYS`], each in the order of the fields.
+#[rustfmt::skip]
+pub const KEYS: &[Key] = &[
+    key("model_name_or_path", Form::Text, DATA, "Base model: a folder, a hub id, or minilm-l6, which is embedded"),
+    key("revision", Form::Text, DATA, "Branch, tag or commit of a hub id [main]"),
+    key("train_file", Form::Text, DATA, "Labelled text to train on (.csv, .tsv, .jsonl, .json)"),
+    key("validation_file", Form::Text, DATA, "Labelled text that picks the best model; without it a share of the training rows is split off"),
+    key("test_file", Form::Text, DATA, "Labelled text that is scored once, at the end"),
+    key("data_file", Form::Text, DATA, "One file in place of the three; validation and test rows are split off"),
+    key("data_format", Form::Text, DATA, "Format of the files, if the name does not tell: csv, tsv, tsv-quoted, jsonl, json"),
+    key("validation_fraction", Form::Scalar, DATA, "Share of the rows split off for validation when there is no validation_file; 0 for none [0.1]"),
+    key("test_fraction", Form::Scalar, DATA, "Share of the rows of data_file split off for the test [0.1]"),
+    key("text_column", Form::Scalar, DATA, "Column of the text, by name or index from 0 [usual names]"),
+    key("text_pair_column", Form::Scalar, DATA, "Column of the second text, for pairs"),
+    key("label_column", Form::Scalar, DATA, "Column of the label [usual names]"),
+    key("problem_type", Form::Text, DATA, "single_label_classification or regression [from the labels]"),
+    key("max_seq_length", Form::Scalar, DATA, "Longest text in tokens; longer ones are cut [128]"),
+    key("output_dir", Form::Text, DATA, "Folder for the adapter, the scores and the report"),
+    key("overwrite_output_dir", Form::Switch, DATA, "Write over an earlier run in output_dir"),
+    key("device", Form::Text, DATA, "flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
+
+    key("r", Form::Scalar, ADAPTER, "Rank of the update [8]"),
+    key("lora_alpha", Form::Scalar, ADAPTER, "Numerator of the scaling alpha/r [8]"),
+    key("use_rslora", Form::Switch, ADAPTER, "Scale by alpha/sqrt(r) (rsLoRA)"),
+    key("target_modules", Form::Names, ADAPTER, "Linears to adapt: names, a pattern on the whole path, or all-linear [query,value]"),
+    key("exclude_modules", Form::Names, ADAPTER, "Linears to leave out: names or a pattern"),
+    key("layers_to_transform", Form::List, ADAPTER, "Only these layers, from 0"),
+    key("rank_pattern", Form::Pairs, ADAPTER, "Ranks of single modules: pattern=rank,…"),
+    key("alpha_pattern", Form::Pairs, ADAPTER, "Alphas of single modules: pattern=alpha,…"),
+    key("bias", Form::Text, ADAPTER, "Biases to train: none or lora_only [none]"),
+    key("modules_to_save", Form::List, ADAPTER, "Modules trained in full beside the head"),
+    key("init_lora_weights", Form::Scalar, ADAPTER, "Start of the factors A: true (Kaiming uniform) or gaussian [true]"),
+    key("lora_dropout", Form::Scalar, ADAPTER, "PEFT's dropout on the branch's input, in training only [0]"),
+
+    key("mask_probability", Form::Scalar, ENSEMBLE, "LoRA Dropout's p: probability that a column of A, or a row of B, is dropped; 0 for plain LoRA [0]"),
+    key("mask_rescale", Form::Text, ENSEMBLE, "plain: kept entries stay, as in the paper's equations, and a pass without masks uses (1-p)^2 of the update; rescaled: kept entries are divided by 1-p [plain]"),
+    key("ensemble_members", Form::Scalar, ENSEMBLE, "Passes of the test-time ensemble, each with masks of its own; 0 for none [8 with LoRA Dropout]"),
+    key("ensemble_average", Form::Text, ENSEMBLE, "What the ensemble averages: probabilities or logits [probabilities]"),
+    key("temperature_scaling", Form::Switch, ENSEMBLE, "Fit a temperature on the validation rows, and score with and without it [true]"),
+
+    key("learning_rate", Form::Scalar, TRAINING, "Learning rate of the factors A and of biases"),
+    key("num_train_epochs", Form::Scalar, TRAINING, "Passes over the training rows"),
+    key("per_device_train_batch_size", Form::Scalar, TRAINING, "Rows of a batch"),
+    key("loraplus_lr_ratio", Form::Scalar, TRAINING, "LoRA+: learning rate of B as a multiple of that of A [1]"),
+    key("head_learning_rate", Form::Scalar, TRAINING, "Learning rate of the head [learning_rate]"),
+    key("weight_decay", Form::Scalar, TRAINING, "Decoupled weight decay [0]"),
+    key("adam_beta1", Form::Scalar, TRAINING, "Decay of AdamW's first moment [0.9]"),
+    key("adam_beta2", Form::Scalar, TRAINING, "Decay of AdamW's second moment [0.999]"),
+    key("adam_epsilon", Form::Scalar, TRAINING, "AdamW's epsilon [1e-8]"),
+    key("max_grad_norm", Form::Scalar, TRAINING, "Norm that the whole gradient is clipped to; 0 for no clipping [1]"),
+    key("lr_scheduler_type", Form::Text, TRAINING, "linear, cosine or constant [linear]"),
+    key("warmup_steps", Form::Scalar, TRAINING, "Steps in which the learning rate rises from 0 [0]"),
+    key("warmup_ratio", Form::Scalar, TRAINING, "The same as a share of all steps [0]"),
+    key("max_steps", Form::Scalar, TRAINING, "Number of steps, in place of num_train_epochs"),
+    key("gradient_accumulation_steps", Form::Scalar, TRAINING, "Batches a step [1]"),
+    key("masks_per_step", Form::Scalar, TRAINING, "LoRA Dropout's N: masks that a step averages over, one pass each [1]"),
+    key("mask_grouping", Form::Scalar, TRAINING, "Rows of a pass that share a mask: pass (all, as in the paper), example (none), or a number of groups [pass]"),
+    key("seed", Form::Scalar, TRAINING, "Seed of splits, new weights, order of rows, masks and ensemble [42]"),
+    key("eval_strategy", Form::Text, TRAINING, "When the validation rows are scored: no, epoch or steps [epoch]"),
+    key("eval_steps", Form::Scalar, TRAINING, "Steps between evaluations, for eval_strategy steps"),
+    key("per_device_eval_batch_size", Form::Scalar, TRAINING, "Rows of an evaluation batch [32]"),
+    key("metric_for_best_model", Form::Text, TRAINING, "loss, accuracy, balanced_accuracy, f1, matthews_correlation, brier, ece, pearson or spearman [loss]"),
+    key("early_stopping_patience", Form::Scalar, TRAINING, "Evaluations without improvement after which training ends [never]"),
+    key("early_stopping_threshold", Form::Scalar, TRAINING, "What counts as an improvement must be larger than this [0]"),
+];
+
+impl Key {
+    /// The key of this name.
+    pub fn named(name: &str) -> Option<&'static Self> {
+        KEYS.iter().find(|key| key.name == name)
+    }
+
+    /// The flag without its two hyphens.
+    ///
+    /// # Panics
+    ///
+    /// Panics for a key that is not in [`KEYS`].
+    pub fn flag(&self) -> &'static str {
+        static FLAGS: LazyLock<Vec<String>> =
+            LazyLock::new(|| KEYS.iter().map(|key| key.name.replace('_', "-")).collect());
+        let index = KEYS.iter().position(|key| key.name == self.name);
+        &FLAGS[index.expect("keys are made in this file only")]
+    }
+}
+
+/// The key nearest to a wrong one, if it is near enough to be a slip.
+pub fn nearest(wrong: &str) -> Option<&'static str> {
+    let wrong = wrong.to_lowercase().replace('-', "_");
+    let similarity = |key: &&Key| strsim::normalized_damerau_levenshtein(&wrong, key.name);
+    let best = KEYS
+        .iter()
+        .max_by(|left, right| similarity(left).total_cmp(&similarity(right)))?;
+    (similarity(&best) >= 0.6).then_some(best.name)
+}

@@ -1,0 +1,143 @@
+//! Values of keys that have several forms, as PEFT reads them.
+
+use lora_core::TargetNames;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// What is predicted, in Hugging Face's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemType {
+    /// One class of several.
+    SingleLabelClassification,
+    /// A number.
+    Regression,
+}
+
+/// Names of modules, or a pattern on whole paths; `all-linear` is a word of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a list of names, a pattern, or all-linear")]
+pub enum NamesOrPattern {
+    /// Names.
+    Names(Vec<String>),
+    /// A pattern, or `all-linear`.
+    Pattern(String),
+}
+
+impl NamesOrPattern {
+    /// The form that adapters are resolved with.
+    pub fn to_target_names(&self) -> TargetNames {
+        match self {
+            Self::Names(names) => TargetNames::Names(names.clone()),
+            Self::Pattern(pattern) if pattern == "all-linear" => TargetNames::AllLinear,
+            Self::Pattern(pattern) => TargetNames::Pattern(pattern.clone()),
+        }
+    }
+}
+
+/// One layer or several.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a layer number or a list of them")]
+pub enum Layers {
+    /// One.
+    One(usize),
+    /// Several.
+    Many(Vec<usize>),
+}
+
+impl Layers {
+    /// The numbers.
+    pub fn numbers(&self) -> Vec<usize> {
+        match self {
+            Self::One(layer) => vec![*layer],
+            Self::Many(layers) => layers.clone(),
+        }
+    }
+}
+
+/// PEFT's `init_lora_weights`, the forms that leave the base model as it is and start with an update of zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InitWeights {
+    /// `true`.
+    #[default]
+    KaimingUniform,
+    /// `gaussian`.
+    Gaussian,
+}
+
+impl Serialize for InitWeights {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::KaimingUniform => serializer.serialize_bool(true),
+            Self::Gaussian => serializer.serialize_str("gaussian"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for InitWeights {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Bool(true) => Ok(Self::KaimingUniform),
+            Value::String(word) if word == "gaussian" => Ok(Self::Gaussian),
+            _ => Err(serde::de::Error::custom("expected true or gaussian")),
+        }
+    }
+}
+
+/// Values by pattern, in the order in which they were written: the first that matches wins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patterns<T>(pub Vec<(String, T)>);
+
+impl<T> Default for Patterns<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Serialize> Serialize for Patterns<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(pattern, value)| (pattern, value)))
+    }
+}
+
+impl<'de, T: for<'a> Deserialize<'a>> Deserialize<'de> for Patterns<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Map::<String, Value>::deserialize(deserializer)?;
+        map.into_iter()
+            .map(|(pattern, value)| Ok((pattern, T::deserialize(value).map_err(serde::de::Error::custom)?)))
+            .collect::<Result<_, D::Error>>()
+            .map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn patterns_keep_their_order() {
+        let text = r#"{"z": 1, "a": 2, "m": 3}"#;
+        let patterns: Patterns<usize> = serde_json::from_str(text).unwrap();
+        assert_eq!(patterns.0[0], ("z".to_owned(), 1));
+        assert_eq!(
+            serde_json::to_string(&patterns).unwrap(),
+            text.replace(": ", ":").replace(", ", ",")
+        );
+    }
+
+    #[test]
+    fn a_start_that_changes_the_base_model_is_refused() {
+        for (value, fits) in [
+            (json!(true), true),
+            (json!("gaussian"), true),
+            (json!(false), false),
+            (json!("pissa"), false),
+        ] {
+            assert_eq!(serde_json::from_value::<InitWeights>(value).is_ok(), fits);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! `--device`: from a name to a Burn device.
+
+use std::fmt;
+use std::str::FromStr;
+
+use burn::tensor::Device;
+use thiserror::Error;
+
+/// The device that is used when none is named.
+pub const DEFAULT_DEVICE: &str = "flex";
+
+/// Kinds of devices, each a cargo feature of this program.
+const KINDS: [Kind; 7] = [
+    Kind::Flex,
+    Kind::NdArray,
+    Kind::Wgpu,
+    Kind::Vulkan,
+    Kind::Metal,
+    Kind::Cuda,
+    Kind::Rocm,
+];
+
+/// A device by name: `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `cuda`, `rocm`, the last five also as `cuda:1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceName {
+    kind: Kind,
+    which: Which,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Flex,
+    NdArray,
+    Wgpu,
+    Vulkan,
+    Metal,
+    Cuda,
+    Rocm,
+}
+
+/// Which of the devices of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    First,
+    Index(usize),
+    /// The software device of a graphics interface.
+    Software,
+}
+
+/// A device that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DeviceError {
+    /// No such name.
+    #[error("device is `{found}`: expected one of {}, or one with an index, such as cuda:1", names(&KINDS))]
+    Unknown {
+        /// The name.
+        found: String,
+    },
+    /// The program was built without it.
+    #[error(
+        "device `{found}` is not in this build, which has {}; build with `cargo build --release --features {found}`",
+        names(&compiled())
+    )]
+    NotCompiled {
+        /// The name without index.
+        found: &'static str,
+    },
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::NdArray => "ndarray",
+            Self::Wgpu => "wgpu",
+            Self::Vulkan => "vulkan",
+            Self::Metal => "metal",
+            Self::Cuda => "cuda",
+            Self::Rocm => "rocm",
+        }
+    }
+
+    fn is_compiled(self) -> bool {
+        match self {
+            Self::Flex => cfg!(feature = "flex"),
+            Self::NdArray => cfg!(feature = "ndarray"),
+            Self::Wgpu => cfg!(feature = "wgpu"),
+            Self::Vulkan => cfg!(feature = "vulkan"),
+            Self::Metal => cfg!(feature = "metal"),
+            Self::Cuda => cfg!(feature = "cuda"),
+            Self::Rocm => cfg!(feature = "rocm"),
+        }
+    }
+}
+
+fn compiled() -> Vec<Kind> {
+    KINDS.into_iter().filter(|kind| kind.is_compiled()).collect()
+}
+
+fn names(kinds: &[Kind]) -> String {
+    let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
+    if names.is_empty() {
+        "no device".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+impl FromStr for DeviceName {
+    type Err = DeviceError;
+
+    fn from_str(text: &str) -> Result<Self, DeviceError> {
+        let unknown = || DeviceError::Unknown {
+            found: text.to_owned(),
+        };
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => (name, Some(index)),
+            None => (text, None),
+        };
+        let kind = KINDS
+            .into_iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(unknown)?;
+        let which = match index {
+            None => Which::First,
+            Some(_) if matches!(kind, Kind::Flex | Kind::NdArray) => return Err(unknown()),
+            Some("cpu") if matches!(kind, Kind::Wgpu | Kind::Vulkan) => Which::Software,
+            Some(index) => Which::Index(index.parse().map_err(|_| unknown())?),
+        };
+        Ok(Self { kind, which })
+    }
+}
+
+impl fmt::Display for DeviceName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.kind.name())?;
+        match self.which {
+            Which::First => Ok(()),
+            Which::Index(index) => write!(formatter, ":{index}"),
+            Which::Software => formatter.write_str(":cpu"),
+        }
+    }
+}
+
+impl DeviceName {
+    /// The device.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::NotCompiled`].
+    pub fn open(self) -> Result<Device, DeviceError> {
+        match self.kind {
+            #[cfg(feature = "flex")]
+            Kind::Flex => Ok(Device::flex()),
+            #[cfg(feature = "ndarray")]
+            Kind::NdArray => {
+                #[expect(deprecated, reason = "kept as a second opinion on numbers")]
+                let device = Device::ndarray();
+                Ok(device)
+            }
+            #[cfg(feature = "wgpu")]
+            Kind::Wgpu => Ok(Device::wgpu(self.which.device_kind())),
+            #[cfg(feature = "vulkan")]
+            Kind::Vulkan => Ok(Device::vulkan(self.which.device_kind())),
+            #[cfg(feature = "metal")]
+            Kind::Metal => Ok(Device::metal(self.which.device_kind())),
+            #[cfg(feature = "cuda")]
+            Kind::Cuda => Ok(Device::cuda(self.which.index())),
+            #[cfg(feature = "rocm")]
+            Kind::Rocm => Ok(Device::rocm(self.which.index())),
+            #[allow(unreachable_patterns, reason = "reached unless every device is compiled in")]
+            kind => Err(DeviceError::NotCompiled { found: kind.name() }),
+        }
+    }
+}
+
+impl Which {
+    #[cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal"))]
+    fn device_kind(self) -> burn::tensor::DeviceKind {
+        match self {
+            Self::First => burn::tensor::DeviceKind::DefaultDevice,
+            Self::Index(index) => burn::tensor::DeviceKind::DiscreteGpu(index),
+            Self::Software => burn::tensor::DeviceKind::Cpu,
+        }
+    }
+
+    #[cfg(any(feature = "cuda", feature = "rocm"))]
+    fn index(self) -> usize {
+        match self {
+            Self::Index(index) => index,
+            Self::First | Self::Software => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn names_are_read_as_they_are_written() {
+        for name in [
+            "flex",
+            "ndarray",
+            "wgpu",
+            "vulkan:1",
+            "vulkan:cpu",
+            "cuda:3",
+            "rocm",
+            "metal:0",
+        ] {
+            assert_eq!(name.parse::<DeviceName>().unwrap().to_string(), name);
+        }
+    }
+
+    #[test]
+    fn other_names_are_refused_with_the_choices() {
+        for name in ["gpu", "cuda:", "cuda:x", "flex:0", "", "cuda:cpu"] {
+            let error = name.parse::<DeviceName>().unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("`{name}`")) && error.contains("flex, ndarray"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_device_that_was_not_built_names_the_feature_to_build_with() {
+        for kind in KINDS.into_iter().filter(|kind| !kind.is_compiled()) {
+            let error = kind.name().parse::<DeviceName>().unwrap().open().unwrap_err();
+            let feature = format!("--features {}`", kind.name());
+            assert!(error.to_string().contains(&feature), "{error}");
+        }
+    }
+}

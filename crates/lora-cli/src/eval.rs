@@ -1,0 +1,177 @@
+//! `lora eval`: how good, and how honest, is an adapter on labelled text?
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use lora_core::peft::{Average, EnsembleSettings};
+use lora_data::{LabelRule, ReadOptions, Task, read_file};
+use lora_eval::calibration::Binning;
+use serde_json::json;
+
+use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, columns_over, open_adapter};
+use crate::config::DEFAULT_MEMBERS;
+use crate::output;
+use crate::pipeline::EncodedPart;
+use crate::provenance::MadeBy;
+use crate::scoring::{ScoredMethod, member_sampler, run_passes, score, table};
+use crate::task::Temperatures;
+use crate::terminal::Terminal;
+use crate::train::report::score_page;
+
+/// Arguments of `lora eval`.
+#[derive(Args, Clone, Debug)]
+pub struct EvalArgs {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Labelled text (.csv, .tsv, .jsonl, .json).
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    ensemble: EnsembleArgs,
+    /// Write a report page.
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+}
+
+/// The ensemble, over what the adapter folder recommends.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct EnsembleArgs {
+    /// Passes of the ensemble, each with masks of its own; 0 for none [as in training].
+    #[arg(long, value_name = "N")]
+    pub members: Option<u64>,
+    /// Seed of the members' masks [as in training].
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// What the ensemble averages [as in training].
+    #[arg(long, value_enum)]
+    pub average: Option<AverageArg>,
+}
+
+/// What an ensemble averages over its members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AverageArg {
+    /// Class probabilities.
+    Probabilities,
+    /// Logits.
+    Logits,
+}
+
+impl EnsembleArgs {
+    /// The ensemble to run: flags over the folder's recommendation; none where nothing differs between members.
+    ///
+    /// # Errors
+    ///
+    /// If members are asked for and the adapter has no masks.
+    pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
+        let config = opened.adapted.config();
+        let sampler = member_sampler(config, 0);
+        let saved = opened.task_file.as_ref().and_then(|task| task.ensemble);
+        let usual = saved.map_or(
+            if sampler.dropout.is_some() {
+                DEFAULT_MEMBERS
+            } else {
+                0
+            },
+            |saved| saved.members,
+        );
+        let members = self.members.unwrap_or(usual);
+        if members == 0 {
+            return Ok(None);
+        }
+        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
+            bail!(
+                "--members is {members}, but the adapter was trained without LoRA Dropout, so that all members would \
+                 be the same; leave --members out, or train with mask_probability"
+            );
+        }
+        Ok(Some(EnsembleSettings {
+            members,
+            seed: self.seed.or(saved.map(|saved| saved.seed)).unwrap_or(42),
+            average: match self.average {
+                Some(AverageArg::Probabilities) => Average::Probabilities,
+                Some(AverageArg::Logits) => Average::Logits,
+                None => saved.map_or(Average::default(), |saved| saved.average),
+            },
+        }))
+    }
+}
+
+/// Scores an adapter.
+///
+/// # Errors
+///
+/// If an input is wrong or a report cannot be written.
+pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
+    args.report.as_deref().map(output::check_file).transpose()?;
+    let opened = open_adapter(&args.adapter)?;
+    let ensemble = args.ensemble.settings(&opened)?;
+    let read = read_file(&args.data, &read_options(args, &opened))?;
+    terminal.note(format!(
+        "{}: {} rows, {}",
+        args.data.display(),
+        read.dataset.len(),
+        read.columns
+    ));
+    let part = EncodedPart::new(&read.dataset, &opened.tokenizer, args.adapter.batch_size)?;
+    let outputs = run_passes(&opened.adapted, &part, ensemble, "scoring", terminal);
+    let temperatures = usable_temperatures(&opened, ensemble);
+    let methods = score(&outputs, &part.encoded.targets, temperatures)?;
+    let name = args.data.display().to_string();
+    let table = table(&name, &methods);
+    terminal.table(&table)?;
+    let document = json!({
+        "adapter": args.adapter.adapter,
+        "base_model": opened.base_model,
+        "data": args.data,
+        "rows": part.encoded.len(),
+        "truncated": part.encoded.truncated,
+        "device": args.adapter.device.to_string(),
+        "ensemble": ensemble,
+        "binning": Binning::default().to_string(),
+        "methods": methods,
+        "made_by": MadeBy::this_call(),
+    });
+    if let Some(path) = &args.report {
+        let page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
+        lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
+        terminal.note(format!("report: {}", path.display()));
+    }
+    terminal.document(&document)
+}
+
+/// Fitted temperatures, where they were fitted for what is scored now.
+fn usable_temperatures(opened: &OpenedAdapter, ensemble: Option<EnsembleSettings>) -> Temperatures {
+    let Some(task) = &opened.task_file else {
+        return Temperatures::default();
+    };
+    // Another number of members or another average is another predictor, and needs another temperature.
+    let same = |now: EnsembleSettings, then: EnsembleSettings| {
+        (now.members, now.average) == (then.members, then.average)
+    };
+    let fits = ensemble
+        .zip(task.ensemble)
+        .is_some_and(|(now, then)| same(now, then));
+    Temperatures {
+        mean: task.temperature.mean,
+        ensemble: task.temperature.ensemble.filter(|_| fits),
+    }
+}
+
+fn read_options(args: &EvalArgs, opened: &OpenedAdapter) -> ReadOptions {
+    let saved = opened.task_file.as_ref().map(|task| task.columns());
+    ReadOptions {
+        format: args.columns.data_format,
+        columns: columns_over(saved, &args.columns),
+        labels: match &opened.task {
+            Task::Classification { labels } => LabelRule::Known(labels.clone()),
+            Task::Regression => LabelRule::Numbers,
+        },
+        ..ReadOptions::default()
+    }
+}
+
+/// Methods by data set, for reports.
+pub type ScoredParts<'a> = [(String, &'a [ScoredMethod])];

@@ -1,0 +1,108 @@
+//! From an error to one sentence and an exit code.
+
+use std::io::Write;
+use std::panic::{self, PanicHookInfo};
+use std::sync::Mutex;
+
+use anyhow::Error;
+use lora_eval::EvalError;
+use lora_models::LoadError;
+use lora_train::TrainError;
+
+/// Exit code of a wrong command or input.
+pub const BAD_INPUT: u8 = 2;
+/// Exit code of a run that failed on the way.
+pub const FAILED: u8 = 1;
+
+/// The error and its causes as one line. A cause that the sentence before already quotes is not said twice.
+pub fn sentence(error: &Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if sentence.is_empty() {
+            sentence = text;
+        } else if !sentence.contains(&text) {
+            sentence = format!("{sentence}: {text}");
+        }
+    }
+    sentence
+}
+
+/// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
+/// cannot be scored, the network.
+pub fn exit_code(error: &Error) -> u8 {
+    let failed_on_the_way = error.chain().any(|cause| {
+        let diverged = matches!(
+            cause.downcast_ref::<TrainError>(),
+            Some(TrainError::Diverged { .. } | TrainError::Evaluation { .. })
+        );
+        let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }));
+        diverged || network || cause.is::<EvalError>()
+    });
+    if failed_on_the_way { FAILED } else { BAD_INPUT }
+}
+
+/// Writes `error: …` to stderr. A closed stderr is nothing to fail about.
+pub fn show(sentence: &str) {
+    let _ = writeln!(std::io::stderr(), "error: {sentence}");
+}
+
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// From now on a panic is remembered for [`bug`] instead of printed: some libraries panic and catch it themselves.
+pub fn remember_panics() {
+    panic::set_hook(Box::new(|info| {
+        if let Ok(mut last) = LAST_PANIC.lock() {
+            *last = Some(describe(info));
+        }
+    }));
+}
+
+/// The sentence for a panic that nobody caught.
+pub fn bug() -> String {
+    let what = LAST_PANIC.lock().ok().and_then(|mut last| last.take());
+    let what = what.unwrap_or_else(|| "nothing is known about it".to_owned());
+    format!("this is a bug in lora ({what}); please report it with the command and its input")
+}
+
+fn describe(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let message = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    match info.location() {
+        Some(at) => format!("{message}, at {}:{}", at.file(), at.line()),
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn causes_are_joined_and_never_said_twice() {
+        let error = anyhow!("no space left").context("cannot write `a`: no space left");
+        assert_eq!(sentence(&error), "cannot write `a`: no space left");
+        let error = anyhow!("line 3\n  is odd").context("`run.yaml`");
+        assert_eq!(sentence(&error), "`run.yaml`: line 3 is odd");
+    }
+
+    #[test]
+    fn bad_input_is_2_and_a_failure_on_the_way_is_1() {
+        assert_eq!(exit_code(&anyhow!("there is no such file")), BAD_INPUT);
+        let diverged = TrainError::Diverged {
+            step: 3,
+            loss: f64::NAN,
+            grad_norm: f64::NAN,
+            learning_rate: 1.0,
+        };
+        let outcome: anyhow::Result<()> = Err(diverged).context("training");
+        assert_eq!(outcome.map_err(|error| exit_code(&error)), Err(FAILED));
+    }
+}

@@ -1,0 +1,311 @@
+//! `lora inspect`: what is in a model or an adapter folder.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use clap::Args;
+use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
+use lora_core::{Adapted, Linears, LoraConfig, TensorFile};
+use lora_data::Task;
+use lora_eval::report::{Better, Cell, Column, Table};
+use lora_models::{Checkpoint, SequenceClassifier};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::parameters::{grouped, parameter_line, peft_count};
+use crate::pipeline::{hub_options, load_model, open_checkpoint};
+use crate::task::TaskFile;
+use crate::terminal::Terminal;
+
+/// Arguments of `lora inspect`.
+#[derive(Args, Clone, Debug)]
+pub struct InspectArgs {
+    /// Model folder, adapter folder, hub id, or minilm-l6.
+    #[arg(value_name = "DIR|ID")]
+    what: String,
+    /// Base model of an adapter, to count parameters with [the one that the folder names, if it is on this machine].
+    #[arg(long, value_name = "MODEL")]
+    base: Option<String>,
+    /// Branch, tag or commit of a hub id.
+    #[arg(long)]
+    revision: Option<String>,
+    /// Where tensors are loaded.
+    #[arg(long, default_value = DEFAULT_DEVICE)]
+    device: DeviceName,
+}
+
+/// A linear of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct LinearSize {
+    path: String,
+    d_input: usize,
+    d_output: usize,
+}
+
+/// An adapter of a folder.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct AdapterSize {
+    path: String,
+    rank: usize,
+    d_input: usize,
+    d_output: usize,
+    /// What the product of the factors is multiplied by in the mean pass.
+    scale: f64,
+    /// Frobenius norm of the mean pass's update.
+    update_norm: f64,
+}
+
+/// Shows a model or an adapter folder.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
+    let folder = Path::new(&args.what);
+    if folder.join(CONFIG_FILE).is_file() {
+        return show_adapter(args, folder, terminal);
+    }
+    if folder.is_dir() && !folder.join("config.json").is_file() {
+        bail!(
+            "`{}` holds neither {CONFIG_FILE} nor config.json; give a model folder or an adapter folder",
+            args.what
+        );
+    }
+    let checkpoint = open_checkpoint(&args.what, &hub_options(args.revision.as_deref()))?;
+    show_model(args, &checkpoint, terminal)
+}
+
+fn show_model(args: &InspectArgs, checkpoint: &Checkpoint, terminal: &Terminal) -> Result<()> {
+    // One output stands for the head, which a base model lacks.
+    let (model, report) = load_model(checkpoint, &Task::Regression, 0, &args.device.open()?)?;
+    let mut linears = Vec::new();
+    model.visit_linears(&mut |linear| {
+        let [d_input, d_output] = linear.dims();
+        linears.push(LinearSize {
+            path: linear.path().to_owned(),
+            d_input,
+            d_output,
+        });
+    });
+    linears.retain(|linear| !model.heads().contains(&linear.path));
+    let mut in_heads = 0;
+    model.visit_linears(&mut |linear| {
+        if model.heads().iter().any(|head| head == linear.path()) {
+            in_heads += linear.num_params();
+        }
+    });
+    let parameters = model.num_params() - in_heads;
+    let family = checkpoint.config["model_type"].as_str().unwrap_or("unknown");
+    let columns = vec![
+        Column::new("d_input", Better::None, 0),
+        Column::new("d_output", Better::None, 0),
+    ];
+    let title = format!(
+        "{}: {family}, {} parameters without head",
+        args.what,
+        grouped(parameters)
+    );
+    let mut table = Table::new(title, "linear", columns);
+    for linear in &linears {
+        let sizes = [linear.d_input, linear.d_output];
+        table.push(
+            linear.path.clone(),
+            sizes.map(|size| Cell::text(size.to_string())).to_vec(),
+        );
+    }
+    terminal.table(&table)?;
+    terminal.document(&json!({
+        "kind": "model",
+        "name": args.what,
+        "family": family,
+        "parameters": parameters,
+        "heads": model.heads(),
+        "linears": linears,
+        "initialized": report.initialized,
+        "left_over": report.left_over,
+        "config": checkpoint.config,
+    }))
+}
+
+fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<()> {
+    let folder = AdapterFolder::read(path)?;
+    let task = TaskFile::read(path)?;
+    let tensors = TensorFile::open(&path.join(TENSOR_FILE))?;
+    let adapters = adapters_in(&tensors, &folder.config)?;
+    let saved: usize = tensors
+        .names()
+        .filter_map(|name| tensors.shape(name))
+        .map(|shape| shape.iter().product::<usize>())
+        .sum();
+    let base = args.base.clone().or_else(|| folder.base_model.clone());
+    let on_base = count_on_base(args, &folder, task.as_ref(), base.as_deref(), terminal)?;
+
+    let columns = vec![
+        Column::new("rank", Better::None, 0),
+        Column::new("d_input", Better::None, 0),
+        Column::new("d_output", Better::None, 0),
+        Column::new("scale", Better::None, 4),
+        Column::new("norm of the update", Better::None, 4),
+    ];
+    let title = format!(
+        "{}: {} adapters, {} saved numbers",
+        args.what,
+        adapters.len(),
+        grouped(saved)
+    );
+    let mut table = Table::new(title, "linear", columns)
+        .with_note("Scale and Frobenius norm are those of the mean pass, which every PEFT reader computes.");
+    for adapter in &adapters {
+        let sizes =
+            [adapter.rank, adapter.d_input, adapter.d_output].map(|size| Cell::text(size.to_string()));
+        let mut cells = sizes.to_vec();
+        cells.extend([Cell::value(adapter.scale), Cell::value(adapter.update_norm)]);
+        table.push(adapter.path.clone(), cells);
+    }
+    terminal.table(&table)?;
+    terminal.say(format!("base model: {}", base.as_deref().unwrap_or("not named")))?;
+    terminal.say(describe_dropout(&folder.config))?;
+    if let Some(adapted) = &on_base {
+        terminal.say(parameter_line(adapted))?;
+    }
+    let counts = on_base.as_ref().map(peft_count);
+    terminal.document(&json!({
+        "kind": "adapter",
+        "name": args.what,
+        "base_model": base,
+        "task_type": folder.task_type,
+        "config": folder.config,
+        "ensemble": folder.ensemble,
+        "task": task,
+        "adapters": adapters,
+        "saved_numbers": saved,
+        "trainable_params": counts.map(|count| count.trained),
+        "all_params": counts.map(|count| count.all),
+    }))
+}
+
+fn describe_dropout(config: &LoraConfig) -> String {
+    match config.dropout {
+        Some(dropout) => format!(
+            "LoRA Dropout: probability {}, {} masks; a mean pass carries {:.4} of the update",
+            dropout.probability,
+            match dropout.rescale {
+                lora_core::Rescale::Plain => "plain",
+                lora_core::Rescale::Rescaled => "rescaled",
+            },
+            dropout.mean_factor()
+        ),
+        None => format!("no LoRA Dropout; input dropout {}", config.input_dropout),
+    }
+}
+
+/// The adapter on its base model, if that can be had without the network. A base that was asked for must load.
+fn count_on_base(
+    args: &InspectArgs,
+    folder: &AdapterFolder,
+    task: Option<&TaskFile>,
+    base: Option<&str>,
+    terminal: &Terminal,
+) -> Result<Option<Adapted<SequenceClassifier>>> {
+    let Some(base) = base else { return Ok(None) };
+    let mut hub = hub_options(args.revision.as_deref());
+    hub.offline |= args.base.is_none();
+    let checkpoint = match open_checkpoint(base, &hub) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) if args.base.is_some() => return Err(error.context("--base")),
+        Err(_) => {
+            terminal.note(format!(
+                "the base model `{base}` is not here; parameters are counted with --base MODEL"
+            ));
+            return Ok(None);
+        }
+    };
+    let outputs = folder
+        .shape("classifier.weight")
+        .and_then(|shape| shape.first().copied());
+    let task = match task {
+        Some(task) => task.task()?,
+        None => match outputs {
+            Some(outputs) if outputs > 1 => Task::Classification {
+                labels: lora_data::LabelNames::new((0..outputs).map(|class| class.to_string()))?,
+            },
+            _ => Task::Regression,
+        },
+    };
+    let (model, _) = load_model(&checkpoint, &task, 0, &args.device.open()?)?;
+    Ok(Some(folder.attach_to(model)?))
+}
+
+fn adapters_in(tensors: &TensorFile, config: &LoraConfig) -> Result<Vec<AdapterSize>> {
+    let is_a = |name: &&str| name.contains(".lora_A.");
+    let read = |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {
+        let tensor = tensors.read(name)?;
+        let tensor =
+            tensor.with_context(|| format!("`{}` lacks the tensor `{name}`", tensors.origin().display()))?;
+        Ok((tensor.shape, tensor.values))
+    };
+    let adapter = |name: &str| {
+        let path = name.split(".lora_A.").next().unwrap_or(name);
+        let path = path.strip_prefix("base_model.model.").unwrap_or(path);
+        let (a_shape, a) = read(name)?;
+        let (b_shape, b) = read(&name.replace(".lora_A.", ".lora_B."))?;
+        let ([rank, d_input], [d_output, rank_of_b]) = (&a_shape[..], &b_shape[..]) else {
+            bail!("`{}`: `{name}` is no matrix", tensors.origin().display());
+        };
+        if rank != rank_of_b {
+            bail!(
+                "`{}`: the factors of `{path}` have the ranks {rank} and {rank_of_b}",
+                tensors.origin().display()
+            );
+        }
+        let scale = config.low_rank_of(path).scale * config.mean_factor();
+        Ok(AdapterSize {
+            path: path.to_owned(),
+            rank: *rank,
+            d_input: *d_input,
+            d_output: *d_output,
+            scale,
+            update_norm: scale * product_norm(&a, &b, *rank),
+        })
+    };
+    tensors.names().filter(is_a).map(adapter).collect()
+}
+
+/// Frobenius norm of `B A` without the product: `‖BA‖² = Σ_ij (BᵀB)_ij (AAᵀ)_ij`.
+///
+/// # Shapes
+///
+/// - a: `[rank, d_input]`
+/// - b: `[d_output, rank]`
+fn product_norm(a: &[f32], b: &[f32], rank: usize) -> f64 {
+    let d_input = a.len() / rank;
+    let mut square = 0.0;
+    for i in 0..rank {
+        for j in 0..rank {
+            let of_a: f64 = (0..d_input)
+                .map(|k| f64::from(a[i * d_input + k]) * f64::from(a[j * d_input + k]))
+                .sum();
+            let of_b: f64 = b
+                .chunks_exact(rank)
+                .map(|row| f64::from(row[i]) * f64::from(row[j]))
+                .sum();
+            square += of_a * of_b;
+        }
+    }
+    square.max(0.0).sqrt()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::product_norm;
+
+    #[test]
+    fn the_norm_is_that_of_the_product() {
+        // A = [[1, 2, 0], [0, 1, 3]], B = [[2, 1], [0, 4]]: BA = [[2, 5, 3], [0, 4, 12]].
+        let norm = product_norm(&[1.0, 2.0, 0.0, 0.0, 1.0, 3.0], &[2.0, 1.0, 0.0, 4.0], 2);
+        let expected = f64::from(4 + 25 + 9 + 16 + 144).sqrt();
+        assert!((norm - expected).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,54 @@
+//! The `lora` program as a library, so that tests and other programs can use its parts.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `args` | the command line, from which help and shell completions are made |
+//! | `config` | [`config::RunConfig`]: the settings of a training, from file and flags |
+//! | `device` | `--device` |
+//! | `terminal` | the one place that prints: tables, progress, JSON |
+//! | `failure` | from an error to one sentence and an exit code |
+//! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
+//! | `parameters` | PEFT's line of parameter counts |
+//! | `output`, `provenance` | the output folder; what made a result |
+//! | `task` | `task.json`: what an adapter folder must know to be used again |
+//! | `scoring` | passes over a data set, and the rows of the score table |
+//! | `train`, `eval`, `predict`, `inspect`, `demo`, `completions` | the subcommands |
+
+pub mod adapter;
+pub mod args;
+pub mod completions;
+pub mod config;
+pub mod demo;
+pub mod device;
+pub mod eval;
+pub mod failure;
+pub mod inspect;
+pub mod output;
+pub mod parameters;
+pub mod pipeline;
+pub mod predict;
+pub mod provenance;
+pub mod scoring;
+pub mod task;
+pub mod terminal;
+pub mod train;
+
+use args::{Arguments, Command};
+use terminal::Terminal;
+
+/// Runs a subcommand.
+///
+/// # Errors
+///
+/// What went wrong, for [`failure::sentence`] and [`failure::exit_code`].
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let terminal = Terminal::new(arguments.quiet, arguments.json);
+    match &arguments.command {
+        Command::Demo(args) => demo::run(args, &terminal),
+        Command::Train(args) => train::run(args, &terminal),
+        Command::Eval(args) => eval::run(args, &terminal),
+        Command::Predict(args) => predict::run(args, &terminal),
+        Command::Inspect(args) => inspect::run(args, &terminal),
+        Command::Completions(args) => completions::run(args, &terminal),
+    }
+}

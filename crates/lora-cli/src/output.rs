@@ -1,0 +1,178 @@
+//! The output folder: checked before any work, so that nobody trains for an hour and then cannot save.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use lora_core::atomic::{WriteError, write_file};
+use serde::Serialize;
+use serde_json::Value;
+use thiserror::Error;
+
+/// The file that makes a folder one of our runs.
+pub const RUN_FILE: &str = "run.json";
+
+/// What the disk must take before a run starts. Adapters are larger; a full disk takes not even this.
+const PROBE: [u8; 64 * 1024] = [0; 64 * 1024];
+
+/// An output folder that cannot be used.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// A file stands there.
+    #[error("output_dir is `{}`, but `{}` is a file, not a folder; choose another folder", path.display(), file.display())]
+    NotAFolder {
+        /// The output folder.
+        path: PathBuf,
+        /// The file: the folder itself, or one above it.
+        file: PathBuf,
+    },
+    /// Something else is in it.
+    #[error("output_dir `{}` holds files, but no run of this program (there is no {RUN_FILE}); choose a new or an empty folder", path.display())]
+    Foreign {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// An earlier run is in it.
+    #[error("output_dir `{}` holds an earlier run; choose another folder, or write over it with --overwrite", path.display())]
+    Occupied {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// Nothing can be written there.
+    #[error("output_dir `{}` cannot be written to ({source}); choose a folder that you may write to, on a disk with space left", path.display())]
+    NotWritable {
+        /// The output folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// Checks that a run can be written to a folder. Leaves nothing behind, not even the folder.
+///
+/// # Errors
+///
+/// [`OutputError`].
+pub fn check_folder(path: &Path, overwrite: bool) -> Result<(), OutputError> {
+    let not_writable = |source| OutputError::NotWritable {
+        path: path.to_owned(),
+        source,
+    };
+    if path.is_dir() {
+        let is_empty = fs::read_dir(path).map_err(not_writable)?.next().is_none();
+        if !is_empty && !is_run(path) {
+            return Err(OutputError::Foreign {
+                path: path.to_owned(),
+            });
+        }
+        if !is_empty && !overwrite {
+            return Err(OutputError::Occupied {
+                path: path.to_owned(),
+            });
+        }
+    }
+    let existing = nearest_existing(path);
+    if !existing.is_dir() {
+        return Err(OutputError::NotAFolder {
+            path: path.to_owned(),
+            file: existing,
+        });
+    }
+    let mut probe = tempfile::tempfile_in(&existing).map_err(not_writable)?;
+    probe
+        .write_all(&PROBE)
+        .and_then(|()| probe.sync_all())
+        .map_err(not_writable)
+}
+
+/// Checks that a file can be written; see [`check_folder`].
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn check_file(path: &Path) -> Result<(), WriteError> {
+    let failed = |source| WriteError {
+        path: path.to_owned(),
+        source,
+    };
+    if path.is_dir() {
+        return Err(failed(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+    }
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let existing = nearest_existing(folder.unwrap_or(Path::new(".")));
+    let mut probe = tempfile::tempfile_in(existing).map_err(failed)?;
+    probe.write_all(&PROBE).map_err(failed)
+}
+
+/// Writes a value as indented JSON, whole or not at all.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)?;
+    text.push('\n');
+    Ok(write_file(path, text.as_bytes())?)
+}
+
+fn is_run(folder: &Path) -> bool {
+    let text = fs::read(folder.join(RUN_FILE)).unwrap_or_default();
+    let run: Value = serde_json::from_slice(&text).unwrap_or_default();
+    run["program"] == crate::provenance::PROGRAM
+}
+
+/// The path itself, or the nearest one above it that exists.
+fn nearest_existing(path: &Path) -> PathBuf {
+    let existing = path.ancestors().find(|ancestor| ancestor.exists());
+    match existing {
+        Some(ancestor) if !ancestor.as_os_str().is_empty() => ancestor.to_owned(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn a_new_and_an_empty_folder_are_fine_and_stay_as_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        check_folder(folder.path(), false).unwrap();
+        check_folder(&folder.path().join("new/deep"), false).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_with_other_files_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("thesis.tex"), "precious").unwrap();
+        for overwrite in [false, true] {
+            let error = check_folder(folder.path(), overwrite).unwrap_err();
+            assert!(matches!(error, OutputError::Foreign { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_earlier_run_is_written_over_only_when_asked_to() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(RUN_FILE), r#"{"program": "lora"}"#).unwrap();
+        assert!(matches!(
+            check_folder(folder.path(), false),
+            Err(OutputError::Occupied { .. })
+        ));
+        check_folder(folder.path(), true).unwrap();
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_the_folder_or_above_it_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        for path in [file.clone(), file.join("below")] {
+            let error = check_folder(&path, true).unwrap_err();
+            assert!(matches!(error, OutputError::NotAFolder { .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Opening what a run needs: checkpoint, tokenizer, data. Whatever would only fail later is checked here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use burn::tensor::Device;
+use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
+use lora_models::{Checkpoint, HeadOptions, HubOptions, LoadReport, SequenceClassifier, locate};
+
+/// Name of the model that the program carries.
+pub const EMBEDDED_MODEL: &str = "minilm-l6";
+/// How the hub is used, by the variables that Hugging Face's own libraries obey: `HF_HUB_CACHE`, `HF_HOME`,
+/// `HF_HUB_OFFLINE`.
+pub fn hub_options(revision: Option<&str>) -> HubOptions {
+    let folder = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let home = || {
+        folder("HF_HOME").unwrap_or_else(|| {
+            let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+            cache.unwrap_or_default().join("huggingface")
+        })
+    };
+    let offline = std::env::var("HF_HUB_OFFLINE").unwrap_or_default().to_uppercase();
+    HubOptions {
+        cache: folder("HF_HUB_CACHE").unwrap_or_else(|| home().join("hub")),
+        revision: revision.unwrap_or("main").to_owned(),
+        offline: ["1", "ON", "YES", "TRUE"].contains(&offline.as_str()),
+    }
+}
+
+/// Opens a model by folder, hub id or the name of the embedded one.
+///
+/// # Errors
+///
+/// If it is not there, or a file is missing or corrupt.
+pub fn open_checkpoint(name: &str, hub: &HubOptions) -> Result<Checkpoint> {
+    if name == EMBEDDED_MODEL {
+        return Ok(Checkpoint::from_bytes(
+            EMBEDDED_MODEL,
+            include_bytes!("../../../assets/minilm-l6/config.json"),
+            include_bytes!("../../../assets/minilm-l6/model.safetensors"),
+            include_bytes!("../../../assets/minilm-l6/tokenizer.json"),
+        )?);
+    }
+    if Path::new(name).is_file() {
+        bail!(
+            "`{name}` is a file; give the folder that holds config.json, model.safetensors and tokenizer.json"
+        );
+    }
+    Ok(Checkpoint::open(&locate(name, hub)?)?)
+}
+
+/// The tokenizer of a checkpoint, cut to a length that the model takes.
+///
+/// # Errors
+///
+/// If there is none, it does not fit the model, or the length is more than the model has positions.
+pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<TextTokenizer> {
+    let path = checkpoint.origin.join("tokenizer.json");
+    let Some(bytes) = &checkpoint.tokenizer else {
+        bail!(
+            "`{}` holds no tokenizer.json; save the tokenizer into the model's folder (`save_pretrained` of a fast tokenizer)",
+            checkpoint.origin.display()
+        );
+    };
+    let size = |key: &str| checkpoint.config[key].as_u64().map(|size| size as usize);
+    if let Some(positions) = size("max_position_embeddings").filter(|positions| max_seq_length > *positions) {
+        bail!(
+            "max_seq_length is {max_seq_length}, but the model takes at most {positions} tokens \
+             (max_position_embeddings in `{}`); lower max_seq_length",
+            checkpoint.config_path().display()
+        );
+    }
+    let tokenizer = TextTokenizer::from_bytes(bytes, &path)?.with_max_length(max_seq_length)?;
+    if let Some(rows) = size("vocab_size").filter(|rows| tokenizer.vocabulary_size() > *rows) {
+        bail!(
+            "`{}` has {} tokens, but the model knows {rows} (vocab_size in config.json); the tokenizer belongs to another model",
+            path.display(),
+            tokenizer.vocabulary_size()
+        );
+    }
+    tokenizer.pad_id()?;
+    Ok(tokenizer)
+}
+
+/// The linears of a family that are adapted unless the user says otherwise: PEFT's choice.
+pub fn usual_targets(checkpoint: &Checkpoint) -> &'static [&'static str] {
+    match checkpoint.config["model_type"].as_str() {
+        Some("deberta-v2") => &["query_proj", "value_proj"],
+        Some("distilbert") => &["q_lin", "v_lin"],
+        Some("llama" | "mistral" | "qwen2") => &["q_proj", "v_proj"],
+        _ => &["query", "value"],
+    }
+}
+
+/// A tokenized data set, cut into batches for evaluation once.
+#[derive(Debug)]
+pub struct EncodedPart {
+    /// The rows.
+    pub encoded: EncodedDataset,
+    /// The rows in batches.
+    pub batches: Vec<Batch>,
+}
+
+impl EncodedPart {
+    /// Tokenizes a data set.
+    ///
+    /// # Errors
+    ///
+    /// If a text cannot be tokenized.
+    pub fn new(dataset: &Dataset, tokenizer: &TextTokenizer, batch_size: usize) -> Result<Self> {
+        let encoded = tokenizer.encode_dataset(dataset)?;
+        let padding = Padding::with(tokenizer.pad_id()?);
+        let batches = eval_batches(&encoded.lengths(), batch_size)
+            .iter()
+            .map(|rows| encoded.batch(rows, padding))
+            .collect();
+        Ok(Self { encoded, batches })
+    }
+}
+
+/// The base model with a head for a task.
+///
+/// # Errors
+///
+/// If a tensor is missing or of the wrong shape, or the family is not supported.
+pub fn load_model(
+    checkpoint: &Checkpoint,
+    task: &Task,
+    seed: u64,
+    device: &Device,
+) -> Result<(SequenceClassifier, LoadReport)> {
+    let head = HeadOptions {
+        outputs: task.outputs(),
+        seed,
+    };
+    Ok(SequenceClassifier::load(checkpoint, head, device)?)
+}

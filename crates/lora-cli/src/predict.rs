@@ -1,0 +1,385 @@
+//! `lora predict`: labels for texts, with how sure the model is.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use lora_data::{Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
+use lora_eval::softmax::top_class;
+use lora_eval::{Average, ModelOutputs};
+use serde::Serialize;
+
+use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, columns_over, open_adapter};
+use crate::eval::EnsembleArgs;
+use crate::output;
+use crate::pipeline::EncodedPart;
+use crate::scoring::{Outputs, average_of, run_passes};
+use crate::terminal::Terminal;
+
+/// Arguments of `lora predict`.
+#[derive(Args, Clone, Debug)]
+pub struct PredictArgs {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Texts, or - for one text a line from the standard input.
+    #[arg(
+        value_name = "TEXT",
+        required_unless_present = "data",
+        conflicts_with = "data"
+    )]
+    texts: Vec<String>,
+    /// File of texts (.csv, .tsv, .jsonl, .json); labels in it are not read.
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    #[command(flatten)]
+    ensemble: EnsembleArgs,
+    /// Write the predictions to a file in place of the standard output.
+    #[arg(long, value_name = "FILE.jsonl|FILE.csv")]
+    output: Option<PathBuf>,
+}
+
+/// What is said about one text.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// The text.
+    pub text: String,
+    /// The second text of a pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text_pair: Option<String>,
+    /// The answer.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// The answer of either task.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// A class.
+    Class {
+        /// Its name.
+        label: String,
+        /// Its probability.
+        probability: f64,
+        /// All probabilities, in the order of the labels.
+        probabilities: Vec<f64>,
+        /// Entropy of the probabilities in nats: 0 is sure, ln(classes) is clueless.
+        predictive_entropy: f64,
+        /// What the members of the ensemble disagree about, in nats.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mutual_information: Option<f64>,
+    },
+    /// A number.
+    Value {
+        /// The number; the mean over members for an ensemble.
+        value: f64,
+        /// Standard deviation over the members.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        deviation: Option<f64>,
+    },
+}
+
+/// Form of the output file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FileForm {
+    Jsonl,
+    Csv,
+}
+
+/// Labels texts.
+///
+/// # Errors
+///
+/// If an input is wrong or the output cannot be written.
+pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
+    let file_form = args.output.as_deref().map(form_of).transpose()?;
+    args.output.as_deref().map(output::check_file).transpose()?;
+    let opened = open_adapter(&args.adapter)?;
+    let ensemble = args.ensemble.settings(&opened)?;
+    let dataset = read_texts(args, &opened)?;
+    let part = EncodedPart::new(&dataset, &opened.tokenizer, args.adapter.batch_size)?;
+    if part.encoded.truncated > 0 {
+        terminal.note(format!(
+            "{} of {} texts are longer than the model reads and were cut",
+            part.encoded.truncated,
+            part.encoded.len()
+        ));
+    }
+    let outputs = run_passes(&opened.adapted, &part, ensemble, "predicting", terminal);
+    let answers = answers(&outputs, &opened)?;
+    let predictions: Vec<Prediction> = dataset
+        .examples
+        .into_iter()
+        .zip(answers)
+        .map(|(Example { text, text_pair, .. }, answer)| Prediction {
+            text,
+            text_pair,
+            answer,
+        })
+        .collect();
+    match (&args.output, file_form) {
+        (Some(path), Some(form)) => {
+            let content = match form {
+                FileForm::Jsonl => lines(&predictions)?.join("\n") + "\n",
+                FileForm::Csv => to_csv(&predictions)?,
+            };
+            lora_core::atomic::write_file(path, content.as_bytes())?;
+            terminal.note(format!("{} predictions: {}", predictions.len(), path.display()));
+            Ok(())
+        }
+        _ if terminal.json() => lines(&predictions)?
+            .iter()
+            .try_for_each(|line| terminal.raw(line)),
+        _ => predictions
+            .iter()
+            .try_for_each(|prediction| terminal.say(in_words(prediction))),
+    }
+}
+
+fn form_of(path: &Path) -> Result<FileForm> {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("jsonl") => Ok(FileForm::Jsonl),
+        Some("csv") => Ok(FileForm::Csv),
+        _ => bail!("--output `{}`: end the name in .jsonl or .csv", path.display()),
+    }
+}
+
+fn read_texts(args: &PredictArgs, opened: &OpenedAdapter) -> Result<Dataset> {
+    let saved = opened.task_file.as_ref();
+    if let Some(path) = &args.data {
+        let options = ReadOptions {
+            format: args.columns.data_format,
+            columns: columns_over(saved.map(|task| task.columns()), &args.columns),
+            labels: LabelRule::Unlabelled(opened.task.clone()),
+            ..ReadOptions::default()
+        };
+        return Ok(read_file(path, &options)?.dataset);
+    }
+    let texts = if args.texts == ["-"] {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().read_to_end(&mut bytes);
+        read.context("cannot read the standard input")?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let good = error.utf8_error().valid_up_to();
+            let line = error.as_bytes()[..good]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1;
+            anyhow::anyhow!("standard input, line {line}: not UTF-8; convert the text to UTF-8")
+        })?;
+        text.lines().map(str::to_owned).collect()
+    } else {
+        args.texts.clone()
+    };
+    let is_pair = saved.is_some_and(|task| task.text_pair_column.is_some());
+    let examples: Result<Vec<Example>> = (1..)
+        .zip(&texts)
+        .map(|(number, text)| example(number, text, is_pair))
+        .collect();
+    let examples = examples?;
+    if examples.is_empty() {
+        bail!(
+            "there is no text; give texts as arguments, lines on the standard input with -, or a file with --data"
+        );
+    }
+    Ok(Dataset {
+        examples,
+        task: opened.task.clone(),
+    })
+}
+
+fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
+    if text.trim().is_empty() {
+        bail!("text {number} is empty; remove it");
+    }
+    let (text, text_pair) = match text.split_once('\t') {
+        Some((first, second)) if is_pair => (first, Some(second.to_owned())),
+        None if is_pair => {
+            bail!("text {number}: this adapter reads pairs; put a tab between the first text and the second")
+        }
+        _ => (text, None),
+    };
+    Ok(Example {
+        text: text.to_owned(),
+        text_pair,
+        target: None,
+    })
+}
+
+fn answers(outputs: &Outputs, opened: &OpenedAdapter) -> Result<Vec<Answer>> {
+    let fitted = opened
+        .task_file
+        .as_ref()
+        .map(|task| task.temperature)
+        .unwrap_or_default();
+    let (outputs, average, temperature, is_ensemble) = match &outputs.ensemble {
+        Some((settings, outputs)) => (outputs, average_of(settings.average), fitted.ensemble, true),
+        None => (&outputs.mean, Average::default(), fitted.mean, false),
+    };
+    match &opened.task {
+        Task::Regression => Ok(values(outputs, is_ensemble)),
+        Task::Classification { labels } => {
+            classes(outputs.clone(), labels, average, temperature, is_ensemble)
+        }
+    }
+}
+
+fn classes(
+    outputs: ModelOutputs,
+    labels: &LabelNames,
+    average: Average,
+    temperature: Option<f64>,
+    is_ensemble: bool,
+) -> Result<Vec<Answer>> {
+    let predictions = outputs
+        .into_predictions()?
+        .with_temperature(temperature.unwrap_or(1.0))?;
+    let probabilities = predictions.average(average);
+    let uncertainties = predictions.uncertainty();
+    let answer = |(row, uncertainty): (&[f64], lora_eval::Uncertainty)| {
+        let top = top_class(row);
+        Answer::Class {
+            label: labels.name(top).to_owned(),
+            probability: row[top],
+            probabilities: row.to_vec(),
+            predictive_entropy: lora_eval::uncertainty::entropy(row),
+            mutual_information: is_ensemble.then_some(uncertainty.mutual_information),
+        }
+    };
+    Ok(probabilities.rows().zip(uncertainties).map(answer).collect())
+}
+
+fn values(outputs: &ModelOutputs, is_ensemble: bool) -> Vec<Answer> {
+    let means = outputs.mean_values();
+    let answer = |(example, value): (usize, f64)| {
+        let of_member = |member: usize| {
+            f64::from(outputs.values[(member * outputs.examples + example) * outputs.outputs])
+        };
+        let squares = (0..outputs.members).map(|member| (of_member(member) - value).powi(2));
+        let variance = squares.sum::<f64>() / (outputs.members.max(2) - 1) as f64;
+        Answer::Value {
+            value,
+            deviation: is_ensemble.then(|| variance.sqrt()),
+        }
+    };
+    means.into_iter().enumerate().map(answer).collect()
+}
+
+fn lines(predictions: &[Prediction]) -> Result<Vec<String>> {
+    let line = |prediction| serde_json::to_string(prediction).context("a prediction is no JSON");
+    predictions.iter().map(line).collect()
+}
+
+fn in_words(prediction: &Prediction) -> String {
+    let text = match &prediction.text_pair {
+        Some(pair) => format!("{}\t{pair}", prediction.text),
+        None => prediction.text.clone(),
+    };
+    match &prediction.answer {
+        Answer::Class {
+            label,
+            probability,
+            predictive_entropy,
+            mutual_information,
+            ..
+        } => {
+            let disagreement =
+                mutual_information.map(|information| format!(" · mutual information {information:.3}"));
+            let disagreement = disagreement.unwrap_or_default();
+            format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement} · {text}")
+        }
+        Answer::Value { value, deviation } => {
+            let deviation = deviation
+                .map(|deviation| format!(" ± {deviation:.4}"))
+                .unwrap_or_default();
+            format!("{value:.4}{deviation} · {text}")
+        }
+    }
+}
+
+fn to_csv(predictions: &[Prediction]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let is_pair = predictions
+        .iter()
+        .any(|prediction| prediction.text_pair.is_some());
+    for (index, prediction) in predictions.iter().enumerate() {
+        let mut fields = vec![("text", prediction.text.clone())];
+        if is_pair {
+            fields.push(("text_pair", prediction.text_pair.clone().unwrap_or_default()));
+        }
+        match &prediction.answer {
+            Answer::Class {
+                label,
+                probability,
+                predictive_entropy,
+                mutual_information,
+                ..
+            } => {
+                fields.push(("label", label.clone()));
+                fields.push(("probability", probability.to_string()));
+                fields.push(("predictive_entropy", predictive_entropy.to_string()));
+                fields.extend(mutual_information.map(|value| ("mutual_information", value.to_string())));
+            }
+            Answer::Value { value, deviation } => {
+                fields.push(("value", value.to_string()));
+                fields.extend(deviation.map(|value| ("deviation", value.to_string())));
+            }
+        }
+        if index == 0 {
+            writer.write_record(fields.iter().map(|(name, _)| name))?;
+        }
+        writer.write_record(fields.iter().map(|(_, value)| value))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    fn prediction() -> Prediction {
+        Prediction {
+            text: "plain, \"quoted\"".to_owned(),
+            text_pair: None,
+            answer: Answer::Class {
+                label: "good".to_owned(),
+                probability: 0.75,
+                probabilities: vec![0.25, 0.75],
+                predictive_entropy: 0.5,
+                mutual_information: Some(0.125),
+            },
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_header_and_quotes_where_needed() {
+        let expected = "text,label,probability,predictive_entropy,mutual_information\n\
+            \"plain, \"\"quoted\"\"\",good,0.75,0.5,0.125\n";
+        assert_eq!(to_csv(&[prediction()]).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_of_json_is_flat() {
+        let line = &lines(&[prediction()]).unwrap()[0];
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(
+            (&value["label"], &value["probabilities"][1]),
+            (&"good".into(), &0.75.into())
+        );
+    }
+
+    #[test]
+    fn pairs_are_split_at_the_tab() {
+        let example_of =
+            |text, is_pair| example(1, text, is_pair).map(|example| (example.text, example.text_pair));
+        assert_eq!(example_of("a\tb", true).unwrap(), ("a".into(), Some("b".into())));
+        assert_eq!(example_of("a\tb", false).unwrap(), ("a\tb".into(), None));
+        assert!(example_of("a", true).unwrap_err().to_string().contains("tab"));
+    }
+}

@@ -1,0 +1,74 @@
+//! What made a result: program, versions, command line.
+
+use serde::{Deserialize, Serialize};
+
+/// Name of the program, by which its own files are known.
+pub const PROGRAM: &str = "lora";
+/// Version of the tensor library; a test compares it with the lock file.
+const BURN: &str = "0.22.1";
+
+/// What made a result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MadeBy {
+    /// [`PROGRAM`].
+    pub program: String,
+    /// Versions, each with the name of what has it.
+    pub versions: Vec<(String, String)>,
+    /// The command as typed.
+    pub command: String,
+    /// Operating system and processor.
+    pub platform: String,
+}
+
+impl MadeBy {
+    /// This program, as it was called.
+    pub fn this_call() -> Self {
+        let words: Vec<String> = std::env::args_os()
+            .map(|word| quoted(&word.to_string_lossy()))
+            .collect();
+        let mut command = words;
+        if let Some(program) = command.first_mut() {
+            // Where the program lies says nothing about what it did.
+            PROGRAM.clone_into(program);
+        }
+        Self {
+            program: PROGRAM.to_owned(),
+            versions: vec![
+                (PROGRAM.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+                ("burn".to_owned(), BURN.to_owned()),
+            ],
+            command: command.join(" "),
+            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+        }
+    }
+}
+
+/// A word as a shell would read it back.
+fn quoted(word: &str) -> String {
+    let is_plain = |character: char| character.is_alphanumeric() || "-_./=,:+@%~".contains(character);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(quoted("--r"), "--r");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn the_version_of_burn_is_that_of_the_lock_file() {
+        let lock = include_str!("../../../Cargo.lock");
+        let package = format!("name = \"burn\"\nversion = \"{BURN}\"\n");
+        assert!(lock.contains(&package));
+    }
+}

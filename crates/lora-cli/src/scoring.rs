@@ -1,0 +1,280 @@
+//! Passes over a data set, and the rows of the score table: mean pass and ensemble, each without and with temperature.
+
+use anyhow::Result;
+use lora_core::peft::{Average as PeftAverage, EnsembleSettings};
+use lora_core::{Adapted, LoraConfig, MaskSampler};
+use lora_data::Targets;
+use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
+use lora_eval::regression::RegressionScores;
+use lora_eval::report::{Better, Cell, Column, Table};
+use lora_eval::{Average, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict};
+use lora_models::SequenceClassifier;
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::EncodedPart;
+use crate::task::Temperatures;
+use crate::terminal::Terminal;
+
+/// What the model said about a data set, in each of the ways it was asked.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    /// One pass with the expected update.
+    pub mean: ModelOutputs,
+    /// One pass a member.
+    pub ensemble: Option<(EnsembleSettings, ModelOutputs)>,
+}
+
+/// One way to predict, scored on one data set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScoredMethod {
+    /// In words, for tables.
+    pub method: String,
+    /// Passes: 1 for the mean pass.
+    pub members: u64,
+    /// What was averaged over members.
+    pub average: Option<Average>,
+    /// What the logits were divided by.
+    pub temperature: f64,
+    /// The scores.
+    pub scores: TaskScores,
+    /// The bins of the calibration error, from low to high confidence.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reliability: Vec<ReliabilityBin>,
+}
+
+/// Scores of either task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum TaskScores {
+    /// Of classes.
+    Classification(Scores),
+    /// Of numbers.
+    Regression(RegressionScores),
+}
+
+impl TaskScores {
+    /// Negative log-likelihood in nats, or mean squared error: what training makes small.
+    pub fn loss(&self) -> f64 {
+        match self {
+            Self::Classification(scores) => scores.nll,
+            Self::Regression(scores) => scores.mse,
+        }
+    }
+}
+
+/// The two enums say the same on two floors.
+pub fn average_of(average: PeftAverage) -> Average {
+    match average {
+        PeftAverage::Probabilities => Average::Probabilities,
+        PeftAverage::Logits => Average::Logits,
+    }
+}
+
+/// What draws the masks of an ensemble's members: those of LoRA Dropout; for an adapter that was trained without, PEFT's
+/// input dropout (Monte Carlo dropout).
+pub fn member_sampler(config: &LoraConfig, seed: u64) -> MaskSampler {
+    let dropout = config.dropout.filter(|dropout| dropout.probability > 0.0);
+    MaskSampler {
+        seed,
+        dropout,
+        input_dropout: if dropout.is_some() {
+            0.0
+        } else {
+            config.input_dropout
+        },
+    }
+}
+
+/// Runs the model over a data set, with progress.
+pub fn run_passes(
+    adapted: &Adapted<SequenceClassifier>,
+    part: &EncodedPart,
+    ensemble: Option<EnsembleSettings>,
+    what: &str,
+    terminal: &Terminal,
+) -> Outputs {
+    let examples = part.encoded.len();
+    let members = ensemble.map_or(0, |ensemble| ensemble.members);
+    let bar = terminal.progress((members + 1) * examples as u64, what);
+    let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
+    let mean = predict(adapted, batches.clone(), examples, &Passes::Mean, &mut |done| {
+        bar.set_position(done as u64);
+    });
+    let ensemble = ensemble.map(|settings| {
+        let sampler = member_sampler(adapted.config(), settings.seed);
+        let passes = Passes::Members {
+            sampler: &sampler,
+            members: 0..settings.members,
+        };
+        let outputs = predict(adapted, batches, examples, &passes, &mut |done| {
+            bar.set_position((examples + done) as u64);
+        });
+        (settings, outputs)
+    });
+    bar.finish_and_clear();
+    Outputs { mean, ensemble }
+}
+
+/// Temperatures that fit outputs on validation rows; none for regression.
+///
+/// # Errors
+///
+/// If the model has diverged.
+pub fn fit_temperatures(outputs: &Outputs, targets: &Targets) -> Result<Temperatures> {
+    let Targets::Classes(labels) = targets else {
+        return Ok(Temperatures::default());
+    };
+    let fit = |outputs: &ModelOutputs, average| -> Result<f64> {
+        let predictions = outputs.clone().into_predictions()?;
+        Ok(fit_temperature(&predictions, labels, average)?.temperature)
+    };
+    let mean = fit(&outputs.mean, Average::Probabilities)?;
+    let ensemble = outputs.ensemble.as_ref();
+    let ensemble = ensemble.map(|(settings, outputs)| fit(outputs, average_of(settings.average)));
+    Ok(Temperatures {
+        mean: Some(mean),
+        ensemble: ensemble.transpose()?,
+    })
+}
+
+/// Scores outputs in every way: mean pass and ensemble, without and with temperature.
+///
+/// # Errors
+///
+/// If the model has diverged.
+pub fn score(outputs: &Outputs, targets: &Targets, temperatures: Temperatures) -> Result<Vec<ScoredMethod>> {
+    let mut methods = Vec::new();
+    let mut add = |name: &str, outputs: &ModelOutputs, average, fitted: Option<f64>| -> Result<()> {
+        let fitted = fitted.filter(|_| matches!(targets, Targets::Classes(_)));
+        for temperature in std::iter::once(None).chain(fitted.map(Some)) {
+            methods.push(score_one(name, outputs.clone(), average, temperature, targets)?);
+        }
+        Ok(())
+    };
+    add("mean pass", &outputs.mean, None, temperatures.mean)?;
+    if let Some((settings, outputs)) = &outputs.ensemble {
+        let name = format!("ensemble of {}", settings.members);
+        add(
+            &name,
+            outputs,
+            Some(average_of(settings.average)),
+            temperatures.ensemble,
+        )?;
+    }
+    Ok(methods)
+}
+
+fn score_one(
+    name: &str,
+    outputs: ModelOutputs,
+    average: Option<Average>,
+    temperature: Option<f64>,
+    targets: &Targets,
+) -> Result<ScoredMethod> {
+    let members = outputs.members as u64;
+    let (scores, reliability) = match targets {
+        Targets::Values(values) => {
+            let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+            let scores = RegressionScores::of(&outputs.mean_values(), &values)?;
+            (TaskScores::Regression(scores), Vec::new())
+        }
+        Targets::Classes(labels) => {
+            let predictions = outputs
+                .into_predictions()?
+                .with_temperature(temperature.unwrap_or(1.0))?;
+            let (scores, bins) = score_classes(&predictions, labels, average.unwrap_or_default())?;
+            (TaskScores::Classification(scores), bins)
+        }
+        Targets::None => {
+            anyhow::bail!("there are no labels to score against; give a file with a label column")
+        }
+    };
+    let method = match temperature {
+        Some(temperature) => format!("{name}, T = {temperature:.3}"),
+        None => name.to_owned(),
+    };
+    Ok(ScoredMethod {
+        method,
+        members,
+        average,
+        temperature: temperature.unwrap_or(1.0),
+        scores,
+        reliability,
+    })
+}
+
+fn score_classes(
+    predictions: &Predictions,
+    labels: &[usize],
+    average: Average,
+) -> Result<(Scores, Vec<ReliabilityBin>)> {
+    let probabilities = predictions.average(average);
+    let mut reliability = ReliabilityTable::new(Binning::default())?;
+    let tops = probabilities.top_classes();
+    for ((row, top), label) in probabilities.rows().zip(tops).zip(labels) {
+        reliability.update(row[top], top == *label)?;
+    }
+    let scores = Scores::of(&probabilities, labels, Binning::default())?;
+    Ok((scores, reliability.bins()))
+}
+
+/// The score table of one data set.
+pub fn table(title: &str, methods: &[ScoredMethod]) -> Table {
+    match methods.first().map(|method| &method.scores) {
+        Some(TaskScores::Regression(_)) => regression_table(title, methods),
+        _ => classification_table(title, methods),
+    }
+}
+
+fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
+    let binning = Binning::default();
+    let columns = vec![
+        Column::new("accuracy", Better::Higher, 3),
+        Column::new("F1", Better::Higher, 3),
+        Column::new("MCC", Better::Higher, 3),
+        Column::new("NLL", Better::Lower, 3).with_unit("nats"),
+        Column::new("ECE", Better::Lower, 3).with_unit(format!("{} bins", binning.bins)),
+        Column::new("Brier", Better::Lower, 3),
+    ];
+    let mut table = Table::new(title, "method", columns).with_note(format!(
+        "ECE is a fraction over equal-width bins of confidence: {binning}. F1 is that of class 1 of two, else the macro \
+         average. T: temperature fitted on validation rows."
+    ));
+    for method in methods {
+        if let TaskScores::Classification(scores) = &method.scores {
+            let cells = [
+                scores.accuracy,
+                scores.f1,
+                scores.matthews,
+                scores.nll,
+                scores.ece,
+                scores.brier,
+            ];
+            table.push(method.method.clone(), cells.map(Cell::value).to_vec());
+        }
+    }
+    table
+}
+
+fn regression_table(title: &str, methods: &[ScoredMethod]) -> Table {
+    let columns = vec![
+        Column::new("Pearson", Better::Higher, 3),
+        Column::new("Spearman", Better::Higher, 3),
+        Column::new("MSE", Better::Lower, 4),
+        Column::new("MAE", Better::Lower, 4),
+    ];
+    let mut table = Table::new(title, "method", columns);
+    for method in methods {
+        if let TaskScores::Regression(scores) = &method.scores {
+            let correlation = |value: Option<f64>| value.map_or(Cell::Empty, Cell::value);
+            let cells = vec![
+                correlation(scores.pearson),
+                correlation(scores.spearman),
+                Cell::value(scores.mse),
+                Cell::value(scores.mae),
+            ];
+            table.push(method.method.clone(), cells);
+        }
+    }
+    table
+}

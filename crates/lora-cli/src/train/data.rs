@@ -1,0 +1,149 @@
+//! Training, validation and test rows: from three files, or split from one.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use lora_data::{
+    DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumns, Task, read_file, stratified_split,
+};
+
+use crate::config::{ProblemType, Resolved, RunConfig};
+use crate::terminal::Terminal;
+
+/// The rows of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// Rows to train on.
+    pub train: Dataset,
+    /// Rows that pick the best model and the temperature.
+    pub validation: Option<Dataset>,
+    /// Rows that are scored once.
+    pub test: Option<Dataset>,
+    /// The columns that were read.
+    pub columns: ResolvedColumns,
+}
+
+/// Reads and splits, and says what was made of the files.
+///
+/// # Errors
+///
+/// The first thing that is wrong in a file, or too few rows to split.
+pub fn read_parts(resolved: &Resolved, terminal: &Terminal) -> Result<Parts> {
+    let config = &resolved.config;
+    let (key, path) = match (&config.data_file, &config.train_file) {
+        (Some(path), _) => ("data_file", path),
+        (None, Some(path)) => ("train_file", path),
+        (None, None) => anyhow::bail!("missing: train_file (or data_file)"),
+    };
+    let first = read_first(config, path)
+        .with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
+    terminal.note(format!(
+        "{}: {} rows, {}{}",
+        path.display(),
+        first.dataset.len(),
+        first.columns,
+        in_words(&first.dataset.task)
+    ));
+    let further = |key: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Dataset>> {
+        let Some(path) = path else { return Ok(None) };
+        let read = read_further(config, path, &first.dataset.task);
+        let read = read.with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
+        terminal.note(format!("{}: {} rows", path.display(), read.dataset.len()));
+        Ok(Some(read.dataset))
+    };
+    let validation = further("validation_file", &config.validation_file)?;
+    let test = further("test_file", &config.test_file)?;
+    let split_test = config.data_file.is_some();
+    let columns = first.columns;
+    let split = split(first.dataset, config, validation.is_none(), split_test, terminal)?;
+    Ok(Parts {
+        train: split.0,
+        validation: validation.or(split.1),
+        test: test.or(split.2),
+        columns,
+    })
+}
+
+fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
+    ReadOptions {
+        format: config.data_format,
+        columns: config.columns(),
+        labels,
+        ..ReadOptions::default()
+    }
+}
+
+/// The file that says what the labels are. Decimal labels mean a regression, unless the user said otherwise.
+fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
+    match config.problem_type {
+        Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+        Some(ProblemType::SingleLabelClassification) => {
+            Ok(read_file(path, &options(config, LabelRule::FromData))?)
+        }
+        None => match read_file(path, &options(config, LabelRule::FromData)) {
+            Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+            outcome => Ok(outcome?),
+        },
+    }
+}
+
+fn read_further(config: &RunConfig, path: &Path, task: &Task) -> Result<ReadFile> {
+    let labels = match task {
+        Task::Classification { labels } => LabelRule::Known(labels.clone()),
+        Task::Regression => LabelRule::Numbers,
+    };
+    Ok(read_file(path, &options(config, labels))?)
+}
+
+fn in_words(task: &Task) -> String {
+    match task.labels() {
+        None => ", regression".to_owned(),
+        Some(labels) if labels.len() <= 8 => format!(", classes {}", labels.names().join(", ")),
+        Some(labels) => format!(", {} classes", labels.len()),
+    }
+}
+
+type Split = (Dataset, Option<Dataset>, Option<Dataset>);
+
+fn split(
+    whole: Dataset,
+    config: &RunConfig,
+    wants_validation: bool,
+    wants_test: bool,
+    terminal: &Terminal,
+) -> Result<Split> {
+    let share = |wanted: bool, fraction: f64| {
+        if wanted && fraction > 0.0 {
+            whole_rows(fraction * whole.len() as f64)
+        } else {
+            0
+        }
+    };
+    let validation = share(wants_validation, config.validation_fraction);
+    let test = share(wants_test, config.test_fraction);
+    if validation + test == 0 {
+        return Ok((whole, None, None));
+    }
+    let rows = whole.len();
+    let train = rows.checked_sub(validation + test).filter(|train| *train > 0).with_context(|| {
+        format!(
+            "{rows} rows cannot be split into training, validation and test rows; give more rows, or a validation_file, or \
+             set validation_fraction to 0"
+        )
+    })?;
+    let seed = config.train.seed;
+    let parts = stratified_split(&whole.strata(), &[train, validation, test], seed)?;
+    terminal.note(format!("split with seed {seed}, classes in proportion: {train} training, {validation} validation, {test} test rows"));
+    let part = |index: usize| {
+        Some(&parts[index])
+            .filter(|rows| !rows.is_empty())
+            .map(|rows| whole.select(rows))
+    };
+    Ok((whole.select(&parts[0]), part(1), part(2)))
+}
+
+/// A share of rows: rounded, and at least one.
+#[expect(clippy::cast_sign_loss, reason = "fractions and counts are not negative")]
+fn whole_rows(rows: f64) -> usize {
+    (rows.round() as usize).max(1)
+}

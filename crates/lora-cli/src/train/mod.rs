@@ -1,0 +1,387 @@
+//! `lora train`: from labelled text to an adapter folder with scores and a report.
+
+pub mod data;
+pub mod progress;
+pub mod report;
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use lora_core::atomic::write_file;
+use lora_core::{Adapted, Linears};
+use lora_data::{Column, Padding, ResolvedColumn, train_batches};
+use lora_eval::report::Page;
+use lora_models::{LoadReport, SequenceClassifier};
+use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
+use serde_json::{Value, json};
+
+use crate::config::flags::Overrides;
+use crate::config::{Resolved, resolve};
+use crate::device::DeviceName;
+use crate::output::{RUN_FILE, check_folder, write_json};
+use crate::parameters::{parameter_line, peft_count};
+use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, usual_targets};
+use crate::provenance::MadeBy;
+use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, run_passes, score, table};
+use crate::task::{TASK_FILE, TaskFile, Temperatures, id2label, problem_type};
+use crate::terminal::Terminal;
+use data::{Parts, read_parts};
+use progress::{Saving, Watcher};
+
+/// Arguments of `lora train`.
+#[derive(Args, Clone, Debug)]
+pub struct TrainArgs {
+    /// Settings (.yaml, .toml, .json); every key is also a flag.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Load everything, run one batch, print the settings and counts; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+/// Everything a training needs, loaded and checked.
+struct Prepared {
+    resolved: Resolved,
+    adapted: Adapted<SequenceClassifier>,
+    loaded: LoadReport,
+    train: EncodedPart,
+    validation: Option<EncodedPart>,
+    test: Option<EncodedPart>,
+    padding: Padding,
+    task: TaskFile,
+}
+
+/// Trains an adapter, or only shows what would happen.
+///
+/// # Errors
+///
+/// If an input is wrong, the training diverges, or results cannot be written.
+pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
+    let resolved = resolve(args.config.as_deref(), &args.overrides)?;
+    let config = &resolved.config;
+    let name: DeviceName = config
+        .device
+        .parse()
+        .map_err(|error| resolved.origins.at("device", error))?;
+    let device = name
+        .open()
+        .map_err(|error| resolved.origins.at("device", error))?;
+    check_folder(&config.output_dir, config.overwrite_output_dir || args.dry_run)
+        .map_err(|error| resolved.origins.at("output_dir", error))?;
+    let parts = read_parts(&resolved, terminal)?;
+    let prepared = prepare(resolved, &parts, &device, terminal)?;
+    terminal.note(parameter_line(&prepared.adapted));
+    if args.dry_run {
+        dry_run(prepared, terminal)
+    } else {
+        train(prepared, terminal)
+    }
+}
+
+fn prepare(
+    resolved: Resolved,
+    parts: &Parts,
+    device: &burn::tensor::Device,
+    terminal: &Terminal,
+) -> Result<Prepared> {
+    let config = &resolved.config;
+    let checkpoint = open_checkpoint(
+        &config.model_name_or_path,
+        &hub_options(config.revision.as_deref()),
+    )
+    .map_err(|error| at(&resolved, "model_name_or_path", error))?;
+    let tokenizer = open_tokenizer(&checkpoint, config.max_seq_length)?;
+    let seed = config.train.seed;
+    let (model, loaded) = load_model(&checkpoint, &parts.train.task, seed, device)?;
+    if !loaded.initialized.is_empty() {
+        terminal.note(format!(
+            "new, from seed {seed}: {}",
+            loaded.initialized.join(", ")
+        ));
+    }
+    let lora = config.lora(&model.heads(), usual_targets(&checkpoint));
+    let (adapted, attached) =
+        Adapted::attach(model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
+    terminal.note(format!(
+        "{} linears adapted, {} trained in full ({})",
+        attached.adapted.len(),
+        attached.trained_in_full.len(),
+        attached.trained_in_full.join(", ")
+    ));
+    let batch_size = config.train.per_device_eval_batch_size;
+    let encode = |part: &lora_data::Dataset| EncodedPart::new(part, &tokenizer, batch_size);
+    let train = encode(&parts.train)?;
+    if train.encoded.truncated > 0 {
+        terminal.note(format!(
+            "{} of {} training texts are longer than max_seq_length {} and were cut",
+            train.encoded.truncated,
+            train.encoded.len(),
+            config.max_seq_length
+        ));
+    }
+    let task = task_file(&resolved, parts);
+    Ok(Prepared {
+        adapted,
+        loaded,
+        train,
+        validation: parts.validation.as_ref().map(encode).transpose()?,
+        test: parts.test.as_ref().map(encode).transpose()?,
+        padding: Padding::with(tokenizer.pad_id()?),
+        task,
+        resolved,
+    })
+}
+
+/// The error with the place of a key before it, kept as it is: its kind decides the exit code.
+fn at(resolved: &Resolved, key: &str, error: anyhow::Error) -> anyhow::Error {
+    match resolved.origins.of(key) {
+        Some(place) => error.context(place),
+        None => error,
+    }
+}
+
+fn task_file(resolved: &Resolved, parts: &Parts) -> TaskFile {
+    let config = &resolved.config;
+    // What the user gave is kept: an index stays an index.
+    let column = |given: &Option<Column>, found: &ResolvedColumn| {
+        given.clone().unwrap_or(Column::Name(found.name.clone()))
+    };
+    let columns = &parts.columns;
+    let label = columns.label.as_ref();
+    TaskFile {
+        format: 1,
+        problem_type: problem_type(&parts.train.task),
+        id2label: id2label(&parts.train.task),
+        max_seq_length: config.max_seq_length,
+        text_column: column(&config.text_column, &columns.text),
+        text_pair_column: columns
+            .text_pair
+            .as_ref()
+            .map(|found| column(&config.text_pair_column, found)),
+        label_column: label.map_or(Column::Name("label".to_owned()), |found| {
+            column(&config.label_column, found)
+        }),
+        base_model: config.model_name_or_path.clone(),
+        revision: config.revision.clone(),
+        temperature: Temperatures::default(),
+        ensemble: config.ensemble(),
+    }
+}
+
+fn dry_run(prepared: Prepared, terminal: &Terminal) -> Result<()> {
+    let document = run_document(&prepared);
+    let config = &prepared.resolved.config;
+    let settings = serde_saphyr::to_string(config)?;
+    terminal.say(settings.trim_end())?;
+    terminal.say(format!("# {}", parameter_line(&prepared.adapted)))?;
+    let encoded = &prepared.train.encoded;
+    let steps = config.train.total_steps(encoded.len());
+    let batch_size = config.train.per_device_train_batch_size;
+    let first = train_batches(&encoded.lengths(), batch_size, config.train.seed, 0).remove(0);
+    let batch = encoded.batch(&first, prepared.padding);
+    let mut trainer = Trainer::new(prepared.adapted, config.train.clone(), steps)?;
+    let start = Instant::now();
+    let report = trainer.step(&[batch])?;
+    let seconds = start.elapsed().as_secs_f64();
+    terminal.say(format!(
+        "# one batch of {} rows: loss {:.4}, {seconds:.2} s; {steps} steps in all; nothing was written",
+        first.len(),
+        report.loss
+    ))?;
+    let mut document = document;
+    document["dry_run"] =
+        json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps});
+    terminal.document(&document)
+}
+
+/// `run.json`: everything that the results follow from.
+fn run_document(prepared: &Prepared) -> Value {
+    let made_by = MadeBy::this_call();
+    let rows = |part: &Option<EncodedPart>| part.as_ref().map(|part| part.encoded.len());
+    let count = peft_count(&prepared.adapted);
+    json!({
+        "program": made_by.program,
+        "versions": made_by.versions,
+        "command": made_by.command,
+        "platform": made_by.platform,
+        "device": prepared.resolved.config.device,
+        "seed": prepared.resolved.config.train.seed,
+        "rows": {
+            "train": prepared.train.encoded.len(),
+            "validation": rows(&prepared.validation),
+            "test": rows(&prepared.test),
+        },
+        "trainable_params": count.trained,
+        "all_params": count.all,
+        "new_parameters": prepared.loaded.initialized,
+        "config": prepared.resolved.config,
+    })
+}
+
+fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
+    let config = prepared.resolved.config.clone();
+    let folder = config.output_dir.clone();
+    let document = run_document(&prepared);
+    // These two make the folder a run, and its checkpoints usable even if the training is interrupted.
+    write_json(&folder.join(RUN_FILE), &document)?;
+    write_json(&folder.join(TASK_FILE), &prepared.task)?;
+
+    let saving = Saving {
+        folder: &folder,
+        base_model: &config.model_name_or_path,
+        ensemble: config.ensemble(),
+    };
+    let mut watcher = Watcher::new(saving, config.train.metric_for_best_model, terminal);
+    let fit_data = FitData {
+        train: &prepared.train.encoded,
+        validation: prepared.validation.as_ref().map(|part| &part.encoded),
+        padding: prepared.padding,
+    };
+    let start = Instant::now();
+    let fitted =
+        fit(prepared.adapted, &config.train, &fit_data, &mut watcher).map_err(|error| match error {
+            TrainError::Config(error) => prepared.resolved.origins.training_error(&error),
+            other => anyhow!(other),
+        })?;
+    let train_seconds = start.elapsed().as_secs_f64();
+    if let Some(error) = watcher.error {
+        return Err(error.into());
+    }
+    saving.write(Checkpoint::Best, &fitted.best)?;
+
+    let start = Instant::now();
+    let parts = Scored::of(
+        &fitted,
+        &prepared.train,
+        prepared.validation.as_ref(),
+        prepared.test.as_ref(),
+        &config,
+        terminal,
+    )?;
+    let task = TaskFile {
+        temperature: parts.temperatures,
+        ..prepared.task
+    };
+    let results = json!({
+        "run": document,
+        "seconds": {"train": train_seconds, "score": start.elapsed().as_secs_f64()},
+        "best_step": fitted.history.best_step,
+        "steps": fitted.history.steps.len(),
+        "temperature": parts.temperatures,
+        "scores": parts.scores.iter().map(|(name, methods)| (name.clone(), json!(methods))).collect::<serde_json::Map<_, _>>(),
+        "train_test_gap": parts.gap(),
+        "history": fitted.history,
+    });
+    write_json(&folder.join(TASK_FILE), &task)?;
+    write_json(&folder.join("results.json"), &results)?;
+    let page = page(&parts, &fitted, &config, &results);
+    write_file(&folder.join("report.html"), page.to_html().as_bytes())?;
+    show(&parts, &folder, terminal)?;
+    terminal.document(&results)
+}
+
+/// Scores of the best model on each data set.
+struct Scored {
+    scores: Vec<(String, Vec<ScoredMethod>)>,
+    temperatures: Temperatures,
+}
+
+impl Scored {
+    fn of(
+        fitted: &Fitted<SequenceClassifier>,
+        train: &EncodedPart,
+        validation: Option<&EncodedPart>,
+        test: Option<&EncodedPart>,
+        config: &crate::config::RunConfig,
+        terminal: &Terminal,
+    ) -> Result<Self> {
+        let ensemble = config.ensemble();
+        let run = |part: &EncodedPart, ensemble, what: &str| -> Outputs {
+            run_passes(
+                &fitted.best,
+                part,
+                ensemble,
+                &format!("scoring {what} rows"),
+                terminal,
+            )
+        };
+        let validation = validation.map(|part| (part, run(part, ensemble, "validation")));
+        let temperatures = match &validation {
+            Some((part, outputs)) if config.temperature_scaling => {
+                fit_temperatures(outputs, &part.encoded.targets)?
+            }
+            _ => Temperatures::default(),
+        };
+        let mut scores = Vec::new();
+        // Of the training rows only the mean pass, for the gap.
+        let outputs = run(train, None, "training");
+        scores.push((
+            "training".to_owned(),
+            score(&outputs, &train.encoded.targets, Temperatures::default())?,
+        ));
+        if let Some((part, outputs)) = &validation {
+            scores.push((
+                "validation".to_owned(),
+                score(outputs, &part.encoded.targets, temperatures)?,
+            ));
+        }
+        if let Some(part) = test {
+            let outputs = run(part, ensemble, "test");
+            scores.push((
+                "test".to_owned(),
+                score(&outputs, &part.encoded.targets, temperatures)?,
+            ));
+        }
+        Ok(Self { scores, temperatures })
+    }
+
+    /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
+    fn gap(&self) -> Option<f64> {
+        let loss = |name: &str| {
+            let (_, methods) = self.scores.iter().find(|(part, _)| part == name)?;
+            Some(methods.first()?.scores.loss())
+        };
+        Some(loss("test").or_else(|| loss("validation"))? - loss("training")?)
+    }
+}
+
+fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
+    for (name, methods) in &parts.scores {
+        terminal.table(&table(&format!("{name} rows"), methods))?;
+    }
+    if let Some(gap) = parts.gap() {
+        terminal.say(format!("train/test gap of the loss: {gap:.4}"))?;
+    }
+    terminal.say(format!(
+        "written: {0} (adapter, scores, {0}/report.html)",
+        folder.display()
+    ))
+}
+
+fn page(
+    parts: &Scored,
+    fitted: &Fitted<SequenceClassifier>,
+    config: &crate::config::RunConfig,
+    results: &Value,
+) -> Page {
+    let scores: Vec<(String, &[ScoredMethod])> = parts
+        .scores
+        .iter()
+        .filter(|(name, _)| name != "training")
+        .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
+        .collect();
+    let mut page = report::score_page("A training run", &scores, results);
+    page.subtitle = format!("{}, seed {}", config.model_name_or_path, config.train.seed);
+    if let Some(gap) = parts.gap() {
+        page.summary.push(format!(
+            "The loss of the mean pass is {gap:.4} higher on rows that were not trained on than on the training rows."
+        ));
+    }
+    page.sections.push(report::curves(&fitted.history));
+    page.settings = json!(config);
+    page
+}

@@ -1,0 +1,126 @@
+//! What a training shows and writes while it runs.
+
+use std::path::Path;
+
+use indicatif::ProgressBar;
+use lora_core::Adapted;
+use lora_core::atomic::WriteError;
+use lora_core::peft::{AdapterFolder, EnsembleSettings, TaskType};
+use lora_models::SequenceClassifier;
+use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
+
+use crate::terminal::Terminal;
+
+/// Name of the folder, in the output folder, of the adapter after the last step.
+pub const LAST: &str = "last";
+
+/// Where and how checkpoints are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Saving<'a> {
+    /// The output folder.
+    pub folder: &'a Path,
+    /// The base model, as it was given.
+    pub base_model: &'a str,
+    /// The ensemble that the adapter is meant for.
+    pub ensemble: Option<EnsembleSettings>,
+}
+
+impl Saving<'_> {
+    /// Writes an adapter folder: the best one is the output folder itself.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    pub fn write(&self, kind: Checkpoint, adapted: &Adapted<SequenceClassifier>) -> Result<(), WriteError> {
+        let folder = match kind {
+            Checkpoint::Best => self.folder.to_owned(),
+            Checkpoint::Last => self.folder.join(LAST),
+        };
+        AdapterFolder::write(
+            &folder,
+            adapted,
+            TaskType::SeqCls,
+            Some(self.base_model),
+            self.ensemble,
+        )
+    }
+}
+
+/// Shows a bar with time left and writes checkpoints. After an error the training stops, and the error waits.
+pub struct Watcher<'a> {
+    saving: Saving<'a>,
+    metric: Metric,
+    terminal: &'a Terminal,
+    bar: ProgressBar,
+    last_loss: f64,
+    /// Why the training was stopped.
+    pub error: Option<WriteError>,
+}
+
+impl<'a> Watcher<'a> {
+    /// Before the first step.
+    pub fn new(saving: Saving<'a>, metric: Metric, terminal: &'a Terminal) -> Self {
+        Self {
+            saving,
+            metric,
+            terminal,
+            bar: ProgressBar::hidden(),
+            last_loss: f64::NAN,
+            error: None,
+        }
+    }
+
+    fn say(&self, line: String) {
+        if self.bar.is_hidden() {
+            self.terminal.note(line);
+        } else {
+            self.bar.println(line);
+        }
+    }
+}
+
+impl Observer<SequenceClassifier> for Watcher<'_> {
+    fn on_event(&mut self, event: &Event) -> Flow {
+        match event {
+            Event::Started(plan) => self.bar = self.terminal.progress(plan.steps, "training"),
+            Event::Stepped { report, epoch } => {
+                self.last_loss = report.loss;
+                self.bar.set_position(report.step);
+                self.bar
+                    .set_message(format!("epoch {epoch:.1} · loss {:.3}", report.loss));
+            }
+            Event::Evaluating { .. } => {}
+            Event::Evaluated(evaluation) => {
+                let best = if evaluation.is_best { " · best so far" } else { "" };
+                let metric = match (self.metric, evaluation.metric) {
+                    (Metric::Loss, _) | (_, None) => String::new(),
+                    (metric, Some(value)) => format!(" · {metric} {value:.4}"),
+                };
+                self.say(format!(
+                    "step {} · epoch {:.1} · training loss {:.4} · validation loss {:.4}{metric}{best}",
+                    evaluation.step, evaluation.epoch, self.last_loss, evaluation.loss
+                ));
+            }
+            Event::Finished(reason) => {
+                self.bar.finish_and_clear();
+                if *reason == FinishReason::EarlyStopping {
+                    self.terminal.note("stopped early: no improvement any more");
+                }
+            }
+        }
+        Flow::Continue
+    }
+
+    fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<SequenceClassifier>) -> Flow {
+        if self.error.is_some() {
+            return Flow::Stop;
+        }
+        match self.saving.write(kind, adapted) {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                self.error = Some(error);
+                Flow::Stop
+            }
+        }
+    }
+}

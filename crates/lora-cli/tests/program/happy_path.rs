@@ -1,0 +1,240 @@
+//! From labelled text to predictions, on a tiny random model.
+
+use serde_json::Value;
+
+use crate::workspace::{Workspace, recipe};
+
+const TRAIN: [&str; 4] = ["train", "--config", "run.yaml", "--quiet"];
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn an_adapter_is_trained_scored_used_and_shown() {
+    let workspace = Workspace::new();
+    let said = workspace.lora_works(&["train", "--config", "run.yaml", "--json"]);
+    let results = json(&said.stdout);
+    assert_eq!(results["steps"], 3);
+    assert_eq!(
+        results["run"]["rows"],
+        serde_json::json!({"train": 22, "validation": 2, "test": null})
+    );
+    // Mean pass and ensemble, each without and with temperature.
+    assert_eq!(results["scores"]["validation"].as_array().unwrap().len(), 4);
+    assert!(results["train_test_gap"].is_number());
+    assert!(said.stderr.contains("trainable params: "), "{}", said.stderr);
+    for file in [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "lora_dropout.json",
+        "task.json",
+        "run.json",
+    ] {
+        assert!(workspace.path("out").join(file).is_file(), "{file}");
+    }
+    assert!(workspace.path("out/last/adapter_model.safetensors").is_file());
+    assert_eq!(
+        json(std::str::from_utf8(&workspace.read("out/results.json")).unwrap()),
+        results
+    );
+    assert!(workspace.read("out/report.html").starts_with(b"<!doctype html>"));
+
+    let eval = ["eval", "--adapter", "out", "--data", "train.csv"];
+    let scores = json(
+        &workspace
+            .lora_works(&[&eval[..], &["--json", "--report", "page.html"]].concat())
+            .stdout,
+    );
+    let methods = scores["methods"].as_array().unwrap();
+    assert_eq!(
+        methods
+            .iter()
+            .map(|method| &method["members"])
+            .collect::<Vec<_>>(),
+        [1, 1, 3, 3]
+    );
+    assert_eq!(scores["ensemble"]["seed"], 11);
+    assert!(workspace.path("page.html").is_file());
+    let table = workspace.lora_works(&eval).stdout;
+    assert!(
+        table.contains("15 bins") && table.contains("ensemble of 3"),
+        "{table}"
+    );
+
+    // Fewer members: the fitted temperature is not theirs.
+    let fewer = json(
+        &workspace
+            .lora_works(&[&eval[..], &["--json", "--members", "2"]].concat())
+            .stdout,
+    );
+    assert_eq!(fewer["methods"].as_array().unwrap().len(), 3);
+
+    let predict = ["predict", "--adapter", "out", "--quiet"];
+    let lines = workspace
+        .lora_works(&[&predict[..], &["--json", "a gripping film", "dull"]].concat())
+        .stdout;
+    let predictions: Vec<Value> = lines.lines().map(json).collect();
+    assert_eq!(predictions.len(), 2);
+    assert_eq!(predictions[1]["text"], "dull");
+    let sum: f64 = predictions[0]["probabilities"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p.as_f64().unwrap())
+        .sum();
+    assert!((sum - 1.0).abs() < 1e-9);
+    assert!(predictions[0]["mutual_information"].is_number());
+    workspace.lora_works(&[&predict[..], &["--data", "train.csv", "--output", "labelled.csv"]].concat());
+    let labelled = String::from_utf8(workspace.read("labelled.csv")).unwrap();
+    assert!(
+        labelled.starts_with("text,label,probability,predictive_entropy,mutual_information\n"),
+        "{labelled}"
+    );
+    assert_eq!(labelled.lines().count(), 25);
+
+    let shown = json(&workspace.lora_works(&["inspect", "out", "--json"]).stdout);
+    assert_eq!(shown["adapters"].as_array().unwrap().len(), 4);
+    // Query and value of two layers, r = 2, plus the head.
+    assert_eq!(shown["trainable_params"], 4 * 2 * (16 + 16) + 16 * 2 + 2);
+    assert!(
+        workspace
+            .lora_works(&["inspect", "out"])
+            .stdout
+            .contains("LoRA Dropout: probability 0.5, plain masks")
+    );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let workspace = Workspace::new();
+    for (output, seed) in [("first", "3"), ("second", "3"), ("third", "4")] {
+        workspace.lora_works(&[&TRAIN[..], &["--output-dir", output, "--seed", seed]].concat());
+    }
+    let adapter = |output: &str| workspace.read(&format!("{output}/adapter_model.safetensors"));
+    assert_eq!(adapter("first"), adapter("second"));
+    assert_ne!(adapter("first"), adapter("third"));
+}
+
+#[test]
+fn a_dry_run_shows_the_settings_runs_a_batch_and_writes_nothing() {
+    let workspace = Workspace::new();
+    let before = workspace.everything();
+    let said = workspace.lora_works(&[&TRAIN[..], &["--dry-run", "--lora-alpha", "6"]].concat());
+    assert!(
+        said.stdout.contains("trainable params: 290 || all params: "),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        said.stdout.contains("one batch of 8 rows: loss "),
+        "{}",
+        said.stdout
+    );
+    assert!(workspace.everything() == before);
+    // What was printed is itself a configuration.
+    workspace.write("resolved.yaml", &said.stdout);
+    let json_form = workspace
+        .lora_works(&["train", "--config", "resolved.yaml", "--dry-run", "--json", "-q"])
+        .stdout;
+    let document = json(&json_form);
+    assert_eq!(document["config"]["lora_alpha"], 6.0);
+    assert_eq!(document["config"]["mask_rescale"], "plain");
+    assert!(document["dry_run"]["loss"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn an_earlier_run_is_written_over_when_asked_to() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&TRAIN);
+    let masked = workspace.read("out/adapter_model.safetensors");
+    workspace.write(
+        "run.yaml",
+        recipe(&[("mask_probability", ""), ("ensemble_members", "")]),
+    );
+    workspace.lora_works(&[&TRAIN[..], &["--overwrite"]].concat());
+    assert_ne!(workspace.read("out/adapter_model.safetensors"), masked);
+    assert!(!workspace.path("out/lora_dropout.json").exists());
+    let scores = json(
+        &workspace
+            .lora_works(&["eval", "--adapter", "out", "--data", "train.csv", "--json"])
+            .stdout,
+    );
+    assert_eq!(scores["methods"].as_array().unwrap().len(), 2);
+    let refused = workspace.lora(&[
+        "eval",
+        "--adapter",
+        "out",
+        "--data",
+        "train.csv",
+        "--members",
+        "4",
+    ]);
+    assert_eq!(refused.code, Some(2));
+    assert!(
+        refused.stderr.contains("without LoRA Dropout"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn one_file_is_split_into_three_parts() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "run.yaml",
+        recipe(&[
+            ("train_file", ""),
+            ("data_file", "train.csv"),
+            ("test_fraction", "0.25"),
+        ]),
+    );
+    let results = json(&workspace.lora_works(&[&TRAIN[..], &["--json"]].concat()).stdout);
+    assert_eq!(
+        results["run"]["rows"],
+        serde_json::json!({"train": 16, "validation": 2, "test": 6})
+    );
+    assert_eq!(results["scores"]["test"].as_array().unwrap().len(), 4);
+}
+
+#[test]
+fn decimal_labels_are_a_regression_on_pairs() {
+    let workspace = Workspace::new();
+    let rows: String = (0..20)
+        .map(|row| format!("a film {row}\ta movie {row}\t{}.5\n", row % 4))
+        .collect();
+    workspace.write("pairs.tsv", format!("sentence1\tsentence2\tscore\n{rows}"));
+    workspace.write(
+        "run.yaml",
+        recipe(&[("train_file", "pairs.tsv"), ("metric_for_best_model", "spearman")]),
+    );
+    workspace.lora_works(&TRAIN);
+    let scores = json(
+        &workspace
+            .lora_works(&["eval", "--adapter", "out", "--data", "pairs.tsv", "--json"])
+            .stdout,
+    );
+    assert!(scores["methods"][0]["scores"]["mse"].is_number());
+    let lines = workspace
+        .lora_works(&["predict", "--adapter", "out", "--json", "-q", "one film\tanother"])
+        .stdout;
+    assert!(json(&lines)["value"].is_number() && json(&lines)["deviation"].is_number());
+}
+
+#[test]
+fn the_embedded_model_is_shown_without_any_file() {
+    let workspace = Workspace::new();
+    let shown = json(&workspace.lora_works(&["inspect", "minilm-l6", "--json"]).stdout);
+    assert_eq!(shown["family"], "bert");
+    assert_eq!(shown["linears"].as_array().unwrap().len(), 6 * 6 + 1);
+    assert_eq!(shown["parameters"], 22_713_216);
+}
+
+#[test]
+fn completions_know_the_flags_of_every_key() {
+    let workspace = Workspace::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = workspace.lora_works(&["completions", shell]).stdout;
+        assert!(script.contains("mask-probability"), "{shell}");
+    }
+}

@@ -1,0 +1,6 @@
+//! The program as a whole: the real binary on small files.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod bad_input;
+mod happy_path;
+mod workspace;

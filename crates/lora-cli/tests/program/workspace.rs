@@ -1,0 +1,220 @@
+//! A temporary folder with a tiny model and a small data file, and the program run in it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use tempfile::TempDir;
+
+const D_MODEL: usize = 16;
+const D_FF: usize = 24;
+const LAYERS: usize = 2;
+const VOCABULARY: usize = 30_522;
+const POSITIONS: usize = 40;
+
+/// The folder; gone at the end of the test.
+pub struct Workspace {
+    folder: TempDir,
+}
+
+/// What the program said.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Workspace {
+    /// With `model/`, `train.csv` and `run.yaml`.
+    pub fn new() -> Self {
+        let workspace = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        write_tiny_bert(&workspace.path("model"));
+        workspace.write("train.csv", &rows());
+        workspace.write("run.yaml", &recipe(&[]));
+        workspace
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    /// Runs the program in the folder, without network.
+    pub fn lora(&self, arguments: &[&str]) -> Said {
+        let output = Command::new(env!("CARGO_BIN_EXE_lora"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("HF_HOME", self.path("no-cache"))
+            .env("HF_HUB_OFFLINE", "1")
+            .env_remove("HF_HUB_CACHE")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        Said {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// As [`Workspace::lora`], and it must work.
+    pub fn lora_works(&self, arguments: &[&str]) -> Said {
+        let said = self.lora(arguments);
+        assert_eq!(said.code, Some(0), "lora {arguments:?}: {}", said.stderr);
+        said
+    }
+
+    /// Every file below the folder with its content, and every folder.
+    pub fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        let mut left = vec![self.folder.path().to_owned()];
+        while let Some(folder) = left.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    found.insert(path.clone(), Vec::new());
+                    left.push(path);
+                } else {
+                    found.insert(path.clone(), fs::read(&path).unwrap());
+                }
+            }
+        }
+        found
+    }
+}
+
+/// 24 rows of two classes.
+fn rows() -> String {
+    let mut text = "text,label\n".to_owned();
+    for row in 0..24 {
+        let (adjective, label) = if row % 2 == 0 {
+            ("gripping", "good")
+        } else {
+            ("dull", "bad")
+        };
+        text.push_str(&format!("a {adjective} film number {row},{label}\n"));
+    }
+    text
+}
+
+/// A complete configuration; `changes` replace or add whole lines by key, an empty value takes the line out.
+pub fn recipe(changes: &[(&str, &str)]) -> String {
+    let mut keys = vec![
+        ("model_name_or_path", "model"),
+        ("train_file", "train.csv"),
+        ("output_dir", "out"),
+        ("max_seq_length", "24"),
+        ("max_steps", "3"),
+        ("learning_rate", "5e-3"),
+        ("per_device_train_batch_size", "8"),
+        ("r", "2"),
+        ("lora_alpha", "4"),
+        ("mask_probability", "0.5"),
+        ("ensemble_members", "3"),
+        ("seed", "11"),
+    ];
+    for (key, value) in changes {
+        keys.retain(|(known, _)| known != key);
+        keys.push((key, value));
+    }
+    keys.iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(key, value)| format!("{key}: {value}\n"))
+        .collect()
+}
+
+/// A random BERT with the embedded model's tokenizer.
+fn write_tiny_bert(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    let config = serde_json::json!({
+        "model_type": "bert", "hidden_size": D_MODEL, "num_hidden_layers": LAYERS, "num_attention_heads": 2,
+        "intermediate_size": D_FF, "vocab_size": VOCABULARY, "max_position_embeddings": POSITIONS,
+        "type_vocab_size": 2, "hidden_act": "gelu",
+    });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../assets/minilm-l6");
+    fs::copy(assets.join("tokenizer.json"), folder.join("tokenizer.json")).unwrap();
+
+    let mut shapes: Vec<(String, Vec<usize>)> = vec![
+        (
+            "embeddings.word_embeddings.weight".into(),
+            vec![VOCABULARY, D_MODEL],
+        ),
+        (
+            "embeddings.position_embeddings.weight".into(),
+            vec![POSITIONS, D_MODEL],
+        ),
+        ("embeddings.token_type_embeddings.weight".into(), vec![2, D_MODEL]),
+    ];
+    let mut norm =
+        |path: String| ["weight", "bias"].map(|part| shapes.push((format!("{path}.{part}"), vec![D_MODEL])));
+    norm("embeddings.LayerNorm".into());
+    for layer in 0..LAYERS {
+        norm(format!("encoder.layer.{layer}.attention.output.LayerNorm"));
+        norm(format!("encoder.layer.{layer}.output.LayerNorm"));
+    }
+    let mut linear = |path: String, d_input: usize, d_output: usize| {
+        shapes.push((format!("{path}.weight"), vec![d_output, d_input]));
+        shapes.push((format!("{path}.bias"), vec![d_output]));
+    };
+    for layer in 0..LAYERS {
+        for part in [
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+        ] {
+            linear(format!("encoder.layer.{layer}.{part}"), D_MODEL, D_MODEL);
+        }
+        linear(format!("encoder.layer.{layer}.intermediate.dense"), D_MODEL, D_FF);
+        linear(format!("encoder.layer.{layer}.output.dense"), D_FF, D_MODEL);
+    }
+    linear("pooler.dense".into(), D_MODEL, D_MODEL);
+
+    // A multiplicative generator: numbers without pattern that need no library.
+    let mut state = 12_345_u64;
+    let mut number = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 40) as f32 / (1_u64 << 24) as f32 - 0.5) * 0.6
+    };
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
+        .into_iter()
+        .map(|(name, shape)| {
+            let count = shape.iter().product();
+            let offset = if name.ends_with("LayerNorm.weight") {
+                1.0
+            } else {
+                0.0
+            };
+            let bytes = (0..count)
+                .flat_map(|_| (number() + offset).to_le_bytes())
+                .collect();
+            (name, shape, bytes)
+        })
+        .collect();
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
+    fs::write(
+        folder.join("model.safetensors"),
+        safetensors::serialize(views, None).unwrap(),
+    )
+    .unwrap();
+}

@@ -74,11 +74,11 @@ impl RatedText {
 
     /// The share of people whose rating falls in each class `[classes]`, in the order of [`sentiment_labels`]; sums to 1.
     pub fn human_distribution(&self) -> [f64; CLASSES.len()] {
-        let mut shares = [0.0; CLASSES.len()];
+        let mut people = [0_usize; CLASSES.len()];
         for &rating in &self.ratings {
-            shares[sentiment_class(f64::from(rating))] += 1.0 / self.ratings.len() as f64;
+            people[sentiment_class(f64::from(rating))] += 1;
         }
-        shares
+        people.map(|count| count as f64 / self.ratings.len() as f64)
     }
 
     /// The review or article that the sentence is from; its own id where it stands alone. Sentences of one group belong
@@ -209,6 +209,7 @@ fn rated_text(file: &Path, line: usize, fields: &[&str]) -> Result<RatedText, Da
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(clippy::float_cmp, reason = "quarters are exact")]
 mod tests {
     use super::*;
 

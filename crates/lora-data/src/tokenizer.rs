@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tokenizers::{
-    EncodeInput, Encoding, PostProcessor as _, Tokenizer, TruncationDirection, TruncationParams,
-    TruncationStrategy,
+    Encoding, PostProcessor as _, Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy,
+    truncate_encodings,
 };
 
 use crate::batch::Encoded;
@@ -22,10 +22,12 @@ const GROUP: usize = 1024;
 /// What `tokenizer.json` says about truncation length and padding is overridden; a side to truncate from is kept.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
+    /// Without truncation and padding of its own.
     inner: Tokenizer,
     origin: PathBuf,
     pad_id: Option<u32>,
-    /// The side that truncation removes; the file may say so even where it sets no length.
+    max_length: Option<usize>,
+    /// The side that truncation removes.
     side: TruncationDirection,
 }
 
@@ -65,6 +67,7 @@ impl TextTokenizer {
             inner,
             origin,
             pad_id,
+            max_length: None,
             side,
         })
     }
@@ -74,25 +77,15 @@ impl TextTokenizer {
     ///
     /// # Errors
     /// [`DataError::MaxLengthTooSmall`] when not even one token of each of two texts would fit.
-    pub fn with_max_length(mut self, max_length: usize) -> Result<Self, DataError> {
+    pub fn with_max_length(self, max_length: usize) -> Result<Self, DataError> {
         let special = self.special_tokens(true);
         if max_length < special + 2 {
             return Err(DataError::MaxLengthTooSmall { max_length, special });
         }
-        let strategy = TruncationStrategy::LongestFirst;
-        let truncation = TruncationParams {
-            direction: self.side,
-            max_length,
-            strategy,
-            stride: 0,
-        };
-        self.inner
-            .with_truncation(Some(truncation))
-            .map_err(|source| DataError::BadTokenizer {
-                file: self.origin.clone(),
-                source,
-            })?;
-        Ok(self)
+        Ok(Self {
+            max_length: Some(max_length),
+            ..self
+        })
     }
 
     /// The same with this padding token, for a tokenizer that names none.
@@ -114,7 +107,7 @@ impl TextTokenizer {
         })
     }
 
-    /// The number of tokens, added tokens included: no id is as large.
+    /// The number of tokens, added tokens included.
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
@@ -134,22 +127,39 @@ impl TextTokenizer {
     pub fn encode_all_counted(&self, examples: &[Example]) -> Result<(Vec<Encoded>, usize), DataError> {
         let mut encoded = Vec::with_capacity(examples.len());
         let mut truncated = 0;
-        for (group, first) in examples.chunks(GROUP).zip((0..).step_by(GROUP)) {
-            let encodings = encode(&self.inner, group, first)?;
-            truncated += encodings
+        for group in examples.chunks(GROUP) {
+            let first = encoded.len();
+            let failed = |source| DataError::Tokenize {
+                first,
+                last: first + group.len() - 1,
+                source,
+            };
+            let texts = group.iter().map(|example| example.text.as_str()).collect();
+            let pairs = group
                 .iter()
-                .filter(|encoding| !encoding.get_overflowing().is_empty())
-                .count();
-            truncated += self.count_stopped_short(group, &encodings, first)?;
-            encoded.extend(encodings.iter().map(ids));
+                .filter_map(|example| example.text_pair.as_deref())
+                .collect();
+            // Not `encode_batch_fast`: it leaves out what some templates need.
+            let texts = self.inner.encode_batch::<&str>(texts, false).map_err(failed)?;
+            let mut pairs = self
+                .inner
+                .encode_batch::<&str>(pairs, false)
+                .map_err(failed)?
+                .into_iter();
+            for (example, text) in group.iter().zip(texts) {
+                let pair = example.text_pair.as_ref().and_then(|_| pairs.next());
+                let (ids, was_truncated) = self.put_together(text, pair).map_err(failed)?;
+                if ids.is_empty() {
+                    return Err(DataError::NoTokens {
+                        row: encoded.len(),
+                        text: example.text.clone(),
+                    });
+                }
+                encoded.push(ids);
+                truncated += usize::from(was_truncated);
+            }
         }
-        match encoded.iter().position(Encoded::is_empty) {
-            Some(row) => Err(DataError::NoTokens {
-                row,
-                text: examples[row].text.clone(),
-            }),
-            None => Ok((encoded, truncated)),
-        }
+        Ok((encoded, truncated))
     }
 
     /// A whole data set, ready to be cut into batches.
@@ -167,39 +177,43 @@ impl TextTokenizer {
         })
     }
 
-    /// The library stops reading a text once it has `max_length` tokens. Where it then adds no special token (GPT-2),
-    /// nothing is left to cut off, and a text that was cut looks like one that fits exactly: these are read again in full.
-    fn count_stopped_short(
+    /// Truncates and adds special tokens; also says whether anything was cut off.
+    ///
+    /// The library could do both in the first call. But from 0.23.2 on it then stops reading each text at the maximal
+    /// length, so it no longer knows which text of a pair is the longer, and cuts some pairs otherwise than Transformers
+    /// does (a case of the golden); nor could one tell a text that was stopped from one that just fits.
+    fn put_together(
         &self,
-        group: &[Example],
-        encodings: &[Encoding],
-        first: usize,
-    ) -> Result<usize, DataError> {
-        let Some(limit) = self
-            .inner
-            .get_truncation()
-            .map(|truncation| truncation.max_length)
-        else {
-            return Ok(0);
-        };
-        let fits_exactly = |(example, encoding): (&Example, &Encoding)| {
-            let no_special = self.special_tokens(example.text_pair.is_some()) == 0;
-            let exact = encoding.len() == limit && encoding.get_overflowing().is_empty();
-            (no_special && exact).then(|| example.clone())
-        };
-        let unclear: Vec<Example> = group.iter().zip(encodings).filter_map(fits_exactly).collect();
-        if unclear.is_empty() {
-            return Ok(0);
+        text: Encoding,
+        mut pair: Option<Encoding>,
+    ) -> Result<(Encoded, bool), tokenizers::Error> {
+        if let Some(pair) = &mut pair {
+            pair.set_type_ids(vec![1; pair.len()]);
         }
-        let mut unlimited = self.inner.clone();
-        unlimited
-            .with_truncation(None)
-            .map_err(|source| DataError::BadTokenizer {
-                file: self.origin.clone(),
-                source,
-            })?;
-        let whole = encode(&unlimited, &unclear, first)?;
-        Ok(whole.iter().filter(|encoding| encoding.len() > limit).count())
+        let (mut text, mut pair) = match self.max_length {
+            Some(max_length) => {
+                let params = TruncationParams {
+                    direction: self.side,
+                    max_length: max_length - self.special_tokens(pair.is_some()),
+                    strategy: TruncationStrategy::LongestFirst,
+                    stride: 0,
+                };
+                truncate_encodings(text, pair, &params)?
+            }
+            None => (text, pair),
+        };
+        // What was cut off would get special tokens too.
+        let cut_off =
+            text.take_overflowing().len() + pair.as_mut().map_or(0, |pair| pair.take_overflowing().len());
+        let encoding = self.inner.post_process(text, pair, true)?;
+        let input_ids = encoding.get_ids().to_vec();
+        Ok((
+            Encoded {
+                input_ids,
+                token_type_ids: encoding.get_type_ids().to_vec(),
+            },
+            cut_off > 0,
+        ))
     }
 
     /// How many tokens the template adds to one text, or to a pair.
@@ -207,32 +221,5 @@ impl TextTokenizer {
         self.inner
             .get_post_processor()
             .map_or(0, |processor| processor.added_tokens(pair))
-    }
-}
-
-/// `first` is the index of the group's first example, for messages.
-fn encode(tokenizer: &Tokenizer, group: &[Example], first: usize) -> Result<Vec<Encoding>, DataError> {
-    let inputs: Vec<EncodeInput> = group.iter().map(input).collect();
-    // Not `encode_batch_fast`: it forgets which text of a pair a token is from, and only some templates say it again.
-    tokenizer
-        .encode_batch(inputs, true)
-        .map_err(|source| DataError::Tokenize {
-            first,
-            last: first + group.len() - 1,
-            source,
-        })
-}
-
-fn input(example: &Example) -> EncodeInput<'_> {
-    match &example.text_pair {
-        Some(pair) => (example.text.as_str(), pair.as_str()).into(),
-        None => example.text.as_str().into(),
-    }
-}
-
-fn ids(encoding: &Encoding) -> Encoded {
-    Encoded {
-        input_ids: encoding.get_ids().to_vec(),
-        token_type_ids: encoding.get_type_ids().to_vec(),
     }
 }

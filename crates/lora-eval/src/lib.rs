@@ -47,6 +47,7 @@
 pub mod bootstrap;
 pub mod calibration;
 pub mod classification;
+pub mod ensemble;
 mod error;
 pub mod mean_std;
 pub mod predictions;
@@ -60,6 +61,7 @@ pub mod temperature;
 pub mod uncertainty;
 
 pub use bootstrap::{Bootstrap, BootstrapInterval};
+pub use ensemble::{ModelOutputs, Passes, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
 pub use predictions::{Average, Predictions};

@@ -75,7 +75,8 @@ pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
 
 /// A training step with Burn's own LoRA on the same model, loss and optimizer.
 fn burn_step(shape: &Shape, device: &Device, repetitions: u32) -> Result<f64> {
-    let weights = ParamGroup::from_regex(r"(query|value)\.base\.weight$")?;
+    let weights = ParamGroup::from_regex(r"(query|value)\.base\.weight$")
+        .map_err(|error| anyhow::anyhow!("the pattern of the targets: {error:?}"))?;
     let mut model = shape
         .model(device)
         .train()

@@ -1,0 +1,205 @@
+//! What well-formed files become.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use lora_data::{
+    Columns, Dataset, Example, Format, LabelNames, LabelRule, ReadOptions, Target, Task, read_file, read_str,
+};
+
+fn read(content: &str, format: Format, options: &ReadOptions) -> Dataset {
+    read_str(content, "x", format, options).unwrap().dataset
+}
+
+fn classes(dataset: &Dataset) -> Vec<Option<Target>> {
+    dataset.examples.iter().map(|example| example.target).collect()
+}
+
+fn targets(classes: &[usize]) -> Vec<Option<Target>> {
+    classes.iter().map(|&class| Some(Target::Class(class))).collect()
+}
+
+#[test]
+fn the_same_rows_in_every_format_are_the_same_data_set() {
+    let files = [
+        ("rows.csv", "text,label\n\"a, \"\"b\"\"\",yes\nc,no\n"),
+        ("rows.tsv", "text\tlabel\na, \"b\"\tyes\nc\tno\n"),
+        (
+            "rows.jsonl",
+            "{\"text\": \"a, \\\"b\\\"\", \"label\": \"yes\"}\n\n{\"label\": \"no\", \"text\": \"c\"}",
+        ),
+        (
+            "rows.json",
+            "[{\"text\": \"a, \\\"b\\\"\", \"label\": \"yes\"}, {\"text\": \"c\", \"label\": \"no\"}]",
+        ),
+        (
+            "data.json",
+            "{\"version\": 2, \"rows\": [{\"text\": \"a, \\\"b\\\"\", \"label\": \"yes\"}, {\"text\": \"c\", \"label\": \"no\"}]}",
+        ),
+    ];
+    let example = |text: &str, class| Example {
+        text: text.to_owned(),
+        text_pair: None,
+        target: Some(Target::Class(class)),
+    };
+    let expected = Dataset {
+        examples: vec![example("a, \"b\"", 1), example("c", 0)],
+        task: Task::Classification {
+            labels: LabelNames::new(["no", "yes"]).unwrap(),
+        },
+    };
+    let folder = tempfile::tempdir().unwrap();
+    for (name, content) in files {
+        for mark in ["", "\u{FEFF}"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, format!("{mark}{content}")).unwrap();
+            assert_eq!(
+                read_file(&path, &ReadOptions::default()).unwrap().dataset,
+                expected,
+                "{name}"
+            );
+        }
+    }
+}
+
+#[test]
+fn plain_tsv_keeps_quotes_and_quoted_tsv_takes_them_off() {
+    let content = "label\ttext\n0\t\"He said \"\"no\"\"\"\n1\tplain\n";
+    let plain = read(content, Format::Tsv, &ReadOptions::default());
+    assert_eq!(plain.examples[0].text, "\"He said \"\"no\"\"\"");
+    let quoted = read(content, Format::QuotedTsv, &ReadOptions::default());
+    assert_eq!(quoted.examples[0].text, "He said \"no\"");
+    assert_eq!(quoted.examples[1].text, "plain");
+}
+
+#[test]
+fn a_bare_quote_in_plain_tsv_swallows_nothing() {
+    let content = "sentence1\tsentence2\tlabel\n\" open\tb\t0\nc\td \" e\t1\n";
+    let dataset = read(content, Format::Tsv, &ReadOptions::default());
+    assert_eq!(dataset.len(), 2);
+    assert_eq!(dataset.examples[0].text, "\" open");
+    assert_eq!(dataset.examples[1].text_pair.as_deref(), Some("d \" e"));
+}
+
+#[test]
+fn columns_by_index_read_a_file_without_a_header() {
+    let columns = Columns {
+        text: Some(3.into()),
+        text_pair: None,
+        label: Some(1.into()),
+    };
+    let options = ReadOptions {
+        columns,
+        header: false,
+        ..ReadOptions::default()
+    };
+    let read = read_str(
+        "gj04\t1\t\tFirst.\ngj04\t0\t*\tSecond the.\n",
+        "cola.tsv",
+        Format::Tsv,
+        &options,
+    )
+    .unwrap();
+    assert_eq!(read.columns.to_string(), "text `column 3`, label `column 1`");
+    assert_eq!(read.dataset.examples[0].text, "First.");
+    assert_eq!(classes(&read.dataset), targets(&[1, 0]));
+}
+
+#[test]
+fn rows_of_lists_are_read_by_index_from_the_named_list() {
+    let columns = Columns {
+        text: Some(0.into()),
+        text_pair: None,
+        label: Some(1.into()),
+    };
+    let options = ReadOptions {
+        columns,
+        json_field: Some("val".to_owned()),
+        ..ReadOptions::default()
+    };
+    let content = r#"{"train": [["x", "other"]], "val": [["a", "oos"], ["b", "greeting"]]}"#;
+    let dataset = read(content, Format::Json, &options);
+    assert_eq!(dataset.task.labels().unwrap().names(), ["greeting", "oos"]);
+    assert_eq!(classes(&dataset), targets(&[1, 0]));
+}
+
+#[test]
+fn labels_may_be_strings_integers_or_booleans() {
+    let rows = |labels: [&str; 3]| {
+        labels
+            .map(|label| format!("{{\"text\": \"a\", \"label\": {label}}}"))
+            .join("\n")
+    };
+    for (labels, names, expected) in [
+        (["10", "9", "10"], ["9", "10"], [1, 0, 1]),
+        (["\"b\"", "\" a \"", "\"b\""], ["a", "b"], [1, 0, 1]),
+        (["true", "false", "true"], ["false", "true"], [1, 0, 1]),
+        (["-1", "1", "-1"], ["-1", "1"], [0, 1, 0]),
+    ] {
+        let dataset = read(&rows(labels), Format::Jsonl, &ReadOptions::default());
+        assert_eq!(dataset.task.labels().unwrap().names(), names);
+        assert_eq!(classes(&dataset), targets(&expected));
+    }
+}
+
+#[test]
+fn known_labels_keep_the_order_of_the_model() {
+    let labels = LabelNames::new(["positive", "negative", "neutral"]).unwrap();
+    let options = ReadOptions {
+        labels: LabelRule::Known(labels),
+        ..ReadOptions::default()
+    };
+    let dataset = read("text,label\na,negative\nb,2\n", Format::Csv, &options);
+    assert_eq!(classes(&dataset), targets(&[1, 2]));
+    assert_eq!(dataset.task.outputs(), 3);
+}
+
+#[test]
+fn a_regression_reads_integers_and_decimals_as_numbers() {
+    let options = ReadOptions {
+        labels: LabelRule::Numbers,
+        ..ReadOptions::default()
+    };
+    let dataset = read(
+        "sentence1,sentence2,score\na,b,5\nc,d,3.25\ne,f,-1e-1\n",
+        Format::Csv,
+        &options,
+    );
+    assert_eq!(dataset.task, Task::Regression);
+    let value = |value| Some(Target::Value(value));
+    assert_eq!(classes(&dataset), [value(5.0), value(3.25), value(-0.1)]);
+}
+
+#[test]
+fn unlabelled_text_needs_no_label_column_and_ignores_one() {
+    let task = Task::Classification {
+        labels: LabelNames::new(["a", "b"]).unwrap(),
+    };
+    let options = ReadOptions {
+        labels: LabelRule::Unlabelled(task.clone()),
+        ..ReadOptions::default()
+    };
+    for content in ["text\nx\ny\n", "text,label\nx,unheard of\ny,\n"] {
+        let read = read_str(content, "x.csv", Format::Csv, &options).unwrap();
+        assert_eq!(read.columns.label, None);
+        assert_eq!(read.dataset.task, task);
+        assert_eq!(classes(&read.dataset), [None, None]);
+    }
+}
+
+#[test]
+fn a_key_that_comes_later_is_a_column_too() {
+    let content = "{\"text\": \"a\", \"label\": 0}\n{\"note\": 1, \"text\": \"b\", \"label\": 1}\n";
+    let columns = Columns {
+        label: Some("note".into()),
+        ..Columns::default()
+    };
+    let options = ReadOptions {
+        columns,
+        ..ReadOptions::default()
+    };
+    let error = read_str(content, "x.jsonl", Format::Jsonl, &options)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("line 1: `note` has no value"), "{error}");
+    assert_eq!(read(content, Format::Jsonl, &ReadOptions::default()).len(), 2);
+}

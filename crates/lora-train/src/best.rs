@@ -1,0 +1,122 @@
+//! Which evaluation was the best, and when to stop waiting for a better one.
+
+use crate::config::TrainConfig;
+use crate::metric::Metric;
+
+/// Follows the metric over evaluations, by the rules of Hugging Face's `Trainer` and `EarlyStoppingCallback`: every
+/// strictly better value is the best; one that is better by no more than the threshold does not renew the patience.
+#[derive(Clone, Debug)]
+pub(crate) struct BestSoFar {
+    metric: Metric,
+    patience: Option<u64>,
+    threshold: f64,
+    best: Option<f64>,
+    without_improvement: u64,
+}
+
+/// What an evaluation means for the training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub is_best: bool,
+    pub out_of_patience: bool,
+}
+
+impl BestSoFar {
+    pub(crate) fn new(config: &TrainConfig) -> Self {
+        Self {
+            metric: config.metric_for_best_model,
+            patience: config.early_stopping_patience,
+            threshold: config.early_stopping_threshold,
+            best: None,
+            without_improvement: 0,
+        }
+    }
+
+    /// Takes the metric of an evaluation; a metric without value is never better.
+    pub(crate) fn judge(&mut self, value: Option<f64>) -> Verdict {
+        let gain = match (value, self.best) {
+            (None, _) => f64::NEG_INFINITY,
+            (Some(_), None) => f64::INFINITY,
+            (Some(value), Some(best)) if self.metric.smaller_is_better() => best - value,
+            (Some(value), Some(best)) => value - best,
+        };
+        let is_best = gain > 0.0;
+        if is_best {
+            self.best = value;
+        }
+        if gain > self.threshold {
+            self.without_improvement = 0;
+        } else {
+            self.without_improvement += 1;
+        }
+        Verdict {
+            is_best,
+            out_of_patience: self
+                .patience
+                .is_some_and(|patience| self.without_improvement >= patience),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdicts(metric: Metric, threshold: f64, values: &[Option<f64>]) -> Vec<(bool, bool)> {
+        let config = TrainConfig {
+            metric_for_best_model: metric,
+            early_stopping_patience: Some(2),
+            early_stopping_threshold: threshold,
+            ..TrainConfig::new(1e-3, 1.0, 4)
+        };
+        let mut best = BestSoFar::new(&config);
+        values
+            .iter()
+            .map(|value| {
+                let verdict = best.judge(*value);
+                (verdict.is_best, verdict.out_of_patience)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_equal_value_is_no_improvement() {
+        let values = [0.5, 0.5, 0.6, 0.55, 0.6].map(Some);
+        assert_eq!(
+            verdicts(Metric::Accuracy, 0.0, &values),
+            [
+                (true, false),
+                (false, false),
+                (true, false),
+                (false, false),
+                (false, true)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_smaller_loss_is_better() {
+        let values = [0.7, 0.6, 0.65, 0.5].map(Some);
+        assert_eq!(
+            verdicts(Metric::Loss, 0.0, &values),
+            [(true, false), (true, false), (false, false), (true, false)]
+        );
+    }
+
+    #[test]
+    fn gains_within_the_threshold_are_best_but_do_not_renew_the_patience() {
+        let values = [0.5, 0.505, 0.51].map(Some);
+        assert_eq!(
+            verdicts(Metric::Accuracy, 0.01, &values),
+            [(true, false), (true, false), (true, true)]
+        );
+    }
+
+    #[test]
+    fn a_metric_without_value_is_never_the_best() {
+        assert_eq!(
+            verdicts(Metric::Pearson, 0.0, &[None, Some(-0.2), None, None]),
+            [(false, false), (true, false), (false, false), (false, true)]
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! Why a training ends without a model.
+
+use lora_eval::EvalError;
+use thiserror::Error;
+
+use crate::config::TrainConfigError;
+use crate::metric::Metric;
+
+/// A training that cannot start or go on.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum TrainError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Config(#[from] TrainConfigError),
+    /// The model has no trained parameter.
+    #[error("the model has no trained parameter: attach adapters before training")]
+    NothingTrained,
+    /// A data set without examples.
+    #[error("the {part} set is empty: expected at least one example")]
+    NoExamples {
+        /// Training or validation.
+        part: &'static str,
+    },
+    /// A data set without labels.
+    #[error("the {part} set has no labels: give a file with a label column")]
+    NoTargets {
+        /// Training or validation.
+        part: &'static str,
+    },
+    /// The metric does not belong to the task.
+    #[error("metric_for_best_model is `{metric}`, which {task} does not have: expected {choices}")]
+    Metric {
+        /// The metric.
+        metric: Metric,
+        /// The kind of task.
+        task: &'static str,
+        /// The metrics it has.
+        choices: &'static str,
+    },
+    /// Loss or gradient is no longer a finite number.
+    #[error(
+        "training diverged in step {step}: the loss is {loss} and the norm of the gradient {grad_norm} at learning rate \
+         {learning_rate:e}; lower learning_rate, add warmup, or check the data"
+    )]
+    Diverged {
+        /// The optimizer step, counted from 1; its update was not applied.
+        step: u64,
+        /// The loss.
+        loss: f64,
+        /// Norm of the gradient before clipping.
+        grad_norm: f64,
+        /// The learning rate of the step.
+        learning_rate: f64,
+    },
+    /// The outputs on the validation set cannot be scored.
+    #[error("evaluation after step {step}: {source}")]
+    Evaluation {
+        /// The optimizer step, counted from 1.
+        step: u64,
+        /// What is wrong.
+        source: EvalError,
+    },
+}

@@ -1,0 +1,106 @@
+//! What the loop tells its caller.
+
+use lora_core::Adapted;
+use serde::{Deserialize, Serialize};
+
+use crate::trainer::StepReport;
+
+/// Something that happened in the loop.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Before the first step.
+    Started(Plan),
+    /// An optimizer step is done.
+    Stepped {
+        /// Its numbers.
+        report: StepReport,
+        /// Passes over the training set so far, as a fraction.
+        epoch: f64,
+    },
+    /// An evaluation goes on.
+    Evaluating {
+        /// Examples done.
+        done: usize,
+        /// Examples of the validation set.
+        examples: usize,
+    },
+    /// An evaluation is done.
+    Evaluated(Evaluation),
+    /// After the last step.
+    Finished(FinishReason),
+}
+
+/// How long the training will be, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Optimizer steps of one pass over the training set.
+    pub steps_per_epoch: u64,
+    /// Passes over the training set.
+    pub epochs: f64,
+    /// Examples of the training set.
+    pub examples: usize,
+}
+
+/// The numbers of an evaluation with the mean pass.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Passes over the training set so far, as a fraction.
+    pub epoch: f64,
+    /// Negative log-likelihood in nats, or mean squared error.
+    pub loss: f64,
+    /// `metric_for_best_model`; none where it has no value (the correlation of constants).
+    pub metric: Option<f64>,
+    /// Whether the metric is better than in all evaluations before.
+    pub is_best: bool,
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// All steps are done.
+    AllSteps,
+    /// The metric did not improve any more.
+    EarlyStopping,
+    /// The observer asked for it.
+    Stopped,
+}
+
+/// What an observer wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// End the training after what is going on, without further evaluation.
+    Stop,
+}
+
+/// Which state of the model is worth keeping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Checkpoint {
+    /// The best by `metric_for_best_model` so far.
+    Best,
+    /// The latest, after an evaluation and at the end.
+    Last,
+}
+
+/// Who listens to the loop: shows progress, writes checkpoints, stops it. A closure `FnMut(&Event) -> Flow` is one.
+pub trait Observer<M> {
+    /// Something happened.
+    fn on_event(&mut self, event: &Event) -> Flow;
+
+    /// The model, in validation mode, is worth writing. An observer that fails to keeps the error and stops.
+    fn on_checkpoint(&mut self, _kind: Checkpoint, _step: u64, _adapted: &Adapted<M>) -> Flow {
+        Flow::Continue
+    }
+}
+
+impl<M, F: FnMut(&Event) -> Flow> Observer<M> for F {
+    fn on_event(&mut self, event: &Event) -> Flow {
+        self(event)
+    }
+}

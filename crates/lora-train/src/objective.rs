@@ -1,0 +1,164 @@
+//! The training objective: the loss under drawn masks, averaged.
+
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
+use lora_core::{Adapted, AdapterShape, Draw, MaskSampler, MaskSet, Model, Pass};
+use lora_data::{Batch, Targets};
+use lora_kernels::cross_entropy;
+
+use crate::config::TrainConfig;
+use crate::grouping::MaskGrouping;
+
+/// LoRA Dropout's objective, `L(x) = 1/N Σ_i ℓ(x; θ0 + Δθ(m_i))` (arXiv 2404.09610): loss and gradient are averaged
+/// over N fresh masks a step, one forward and backward pass each.
+///
+/// The passes of a step take its masks in order: the batches of an accumulation one after the other, each with its N
+/// passes, each pass with as many masks as its [`MaskGrouping`] says. Without anything to draw (plain LoRA, or a
+/// dropout of 0) there is one pass a batch, and it is [`Pass::Mean`].
+#[derive(Clone, Debug)]
+pub struct Objective {
+    sampler: MaskSampler,
+    passes: usize,
+    grouping: MaskGrouping,
+    adapters: Vec<AdapterShape>,
+    device: Device,
+}
+
+/// What backward passes give.
+#[derive(Debug)]
+pub struct LossAndGradients {
+    /// `[1]`, without autodiff.
+    pub loss: Tensor<1>,
+    /// Gradients of the trained parameters, and of no others.
+    pub gradients: GradientsParams,
+}
+
+impl Objective {
+    /// The objective for a model in training mode, masks drawn with the seed of the settings.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model has no linear.
+    pub fn new<M: Model>(adapted: &Adapted<M>, config: &TrainConfig) -> Self {
+        let lora = adapted.config();
+        let sampler = MaskSampler {
+            seed: config.seed,
+            dropout: lora.dropout.filter(|dropout| dropout.probability > 0.0),
+            input_dropout: lora.input_dropout,
+        };
+        let mut device = None;
+        adapted.model.visit_linears(&mut |linear| {
+            device.get_or_insert_with(|| linear.base.weight.device());
+        });
+        Self {
+            sampler,
+            passes: config.masks_per_step,
+            grouping: config.mask_grouping,
+            adapters: adapted.adapter_shapes(),
+            device: device.expect("an adapted model has a linear"),
+        }
+    }
+
+    /// Loss and gradient of one optimizer step over all rows of its batches: a batch counts by its number of rows, so
+    /// where a step is cut into batches does not matter to plain LoRA.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no batch, or a batch has no targets.
+    pub fn step<M: Model<Input = Batch>>(
+        &self,
+        adapted: &Adapted<M>,
+        step: u64,
+        batches: &[Batch],
+    ) -> LossAndGradients {
+        let rows: usize = batches.iter().map(|batch| batch.batch).sum();
+        let passes = if self.draws_masks() { self.passes } else { 1 };
+        let mut accumulator = GradientsAccumulator::new();
+        let mut losses = Vec::new();
+        let mut sample = 0;
+        for batch in batches {
+            let weight = batch.batch as f64 / rows as f64 / passes as f64;
+            for _ in 0..passes {
+                let masks = self.masks(step, &mut sample, batch.batch);
+                let pass = masks.as_ref().map_or(Pass::Mean, Pass::Masked);
+                let LossAndGradients { loss, gradients } = backward(adapted, batch, &pass, weight);
+                losses.push(loss);
+                accumulator.accumulate(&adapted.model, gradients);
+            }
+        }
+        LossAndGradients {
+            loss: Tensor::cat(losses, 0).sum(),
+            gradients: accumulator.grads(),
+        }
+    }
+
+    fn draws_masks(&self) -> bool {
+        self.sampler.dropout.is_some() || self.sampler.input_dropout > 0.0
+    }
+
+    /// The masks of the next pass over so many rows; none for plain LoRA.
+    fn masks(&self, step: u64, sample: &mut u32, rows: usize) -> Option<MaskSet> {
+        self.draws_masks().then(|| {
+            let first = *sample;
+            *sample += self.grouping.masks(rows) as u32;
+            let draws: Vec<Draw> = (first..*sample)
+                .map(|sample| Draw::Step { step, sample })
+                .collect();
+            self.sampler.draw(&draws, &self.adapters, &self.device)
+        })
+    }
+}
+
+/// One forward and backward pass of `weight` times the loss.
+///
+/// # Panics
+///
+/// Panics if the model is not in training mode ([`Module::train`](burn::module::Module::train)), or the batch has no
+/// targets.
+pub fn backward<M: Model<Input = Batch>>(
+    adapted: &Adapted<M>,
+    batch: &Batch,
+    pass: &Pass<'_>,
+    weight: f64,
+) -> LossAndGradients {
+    let outputs = adapted.model.forward(batch, pass);
+    let loss = loss(outputs, &batch.targets).mul_scalar(weight);
+    let gradients = GradientsParams::from_grads(loss.backward(), &adapted.model);
+    LossAndGradients {
+        loss: loss.inner(),
+        gradients,
+    }
+}
+
+/// Cross-entropy for classes, mean squared error for values; means over the batch.
+///
+/// # Shapes
+///
+/// - outputs: `[batch, classes]`, or `[batch, 1]` for values
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// Panics if there are no targets, their number is not the batch size, or a class is not below `classes`.
+pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
+    let [batch, classes] = outputs.dims();
+    let device = outputs.device();
+    match targets {
+        Targets::None => panic!("a batch without targets has no loss"),
+        Targets::Classes(labels) => {
+            if let Some(label) = labels.iter().find(|label| **label >= classes) {
+                panic!("class {label} for a model with {classes} classes");
+            }
+            let labels: Vec<i32> = labels.iter().map(|label| *label as i32).collect();
+            let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
+            cross_entropy(outputs, labels)
+        }
+        Targets::Values(values) => {
+            assert_shape!(outputs, [batch, 1]);
+            let values = TensorData::new(values.clone(), [values.len(), 1]);
+            let values = Tensor::<2>::from_data(values, &device);
+            assert_shape!(values, [batch, 1]);
+            (outputs - values).square().mean()
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! One optimizer step at a time.
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{Adapted, HostTensor, Model, Pass};
+use lora_data::Batch;
+use serde::{Deserialize, Serialize};
+
+use crate::config::TrainConfig;
+use crate::error::TrainError;
+use crate::gradients::{clip_factor, global_norm, named_gradients, scale};
+use crate::objective::{LossAndGradients, Objective, backward};
+use crate::optimizer::AdapterOptimizer;
+
+/// A model under training. It does steps on batches that it is given; [`fit`](crate::fit()) is the loop around it.
+#[derive(Clone)]
+pub struct Trainer<M> {
+    /// In training mode.
+    adapted: Adapted<M>,
+    objective: Objective,
+    optimizer: AdapterOptimizer,
+    config: TrainConfig,
+    total_steps: u64,
+    steps_done: u64,
+}
+
+/// The numbers of one optimizer step.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Optimizer steps done, this one included.
+    pub step: u64,
+    /// The objective before the update: the loss, averaged over rows and masks.
+    pub loss: f64,
+    /// 2-norm of the whole gradient before clipping.
+    pub grad_norm: f64,
+    /// Learning rate of the factors A in this step.
+    pub learning_rate: f64,
+}
+
+impl<M: Model<Input = Batch>> Trainer<M> {
+    /// Puts the model into training mode. `total_steps` is what the schedule runs over.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Config`], [`TrainError::NothingTrained`].
+    pub fn new(adapted: Adapted<M>, config: TrainConfig, total_steps: u64) -> Result<Self, TrainError> {
+        config.validate()?;
+        let mut trained = 0;
+        adapted.visit_trained(&mut |_| trained += 1);
+        if trained == 0 {
+            return Err(TrainError::NothingTrained);
+        }
+        let adapted = adapted.map(Module::train);
+        Ok(Self {
+            objective: Objective::new(&adapted, &config),
+            optimizer: AdapterOptimizer::new(&adapted, &config),
+            adapted,
+            config,
+            total_steps,
+            steps_done: 0,
+        })
+    }
+
+    /// One optimizer step over the batches of an accumulation: masks, gradients, clipping, AdamW.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Diverged`] if loss or gradient is not finite; the parameters are then left as they were.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no batch, or a batch has no targets.
+    pub fn step(&mut self, batches: &[Batch]) -> Result<StepReport, TrainError> {
+        let warmup_steps = self.config.warmup_steps_of(self.total_steps);
+        let schedule = self.config.lr_scheduler_type;
+        let factor = schedule.factor(self.steps_done, warmup_steps, self.total_steps);
+        let learning_rate = self.config.learning_rate * factor;
+
+        let LossAndGradients { loss, mut gradients } =
+            self.objective.step(&self.adapted, self.steps_done, batches);
+        let (loss, grad_norm) = read_both(loss, global_norm(&self.adapted, &gradients));
+        let step = self.steps_done + 1;
+        if !(loss.is_finite() && grad_norm.is_finite()) {
+            return Err(TrainError::Diverged {
+                step,
+                loss,
+                grad_norm,
+                learning_rate,
+            });
+        }
+
+        let clipped = clip_factor(grad_norm, self.config.max_grad_norm);
+        if clipped < 1.0 {
+            scale(&self.adapted, &mut gradients, clipped);
+        }
+        self.adapted.model = self.optimizer.step(self.adapted.model.clone(), gradients, factor);
+        self.steps_done = step;
+        Ok(StepReport {
+            step,
+            loss,
+            grad_norm,
+            learning_rate,
+        })
+    }
+
+    /// Optimizer steps done.
+    pub fn steps_done(&self) -> u64 {
+        self.steps_done
+    }
+
+    /// The model as it is now, in validation mode. Cheap: tensors are shared.
+    pub fn adapted(&self) -> Adapted<M> {
+        self.adapted.clone().map(|model| model.valid())
+    }
+
+    /// The model, in validation mode.
+    pub fn into_adapted(self) -> Adapted<M> {
+        self.adapted.map(|model| model.valid())
+    }
+
+    /// Gradients of the coming step before clipping, by name as [`named_gradients`] says. Nothing changes.
+    ///
+    /// # Panics
+    ///
+    /// As [`Trainer::step`].
+    pub fn gradients(&self, batches: &[Batch]) -> BTreeMap<String, HostTensor> {
+        let LossAndGradients { gradients, .. } = self.objective.step(&self.adapted, self.steps_done, batches);
+        named_gradients(&self.adapted, &gradients)
+    }
+
+    /// Loss and gradients of a single pass, such as one under masks given by hand. Nothing changes.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the batch has no targets.
+    pub fn pass_gradients(&self, batch: &Batch, pass: &Pass<'_>) -> (f64, BTreeMap<String, HostTensor>) {
+        let LossAndGradients { loss, gradients } = backward(&self.adapted, batch, pass, 1.0);
+        (
+            f64::from(loss.into_scalar::<f32>()),
+            named_gradients(&self.adapted, &gradients),
+        )
+    }
+}
+
+/// Two numbers with one transfer from the device.
+fn read_both(first: Tensor<1>, second: Tensor<1>) -> (f64, f64) {
+    let both = Tensor::cat(vec![first, second], 0).into_data().convert::<f32>();
+    let values = both
+        .try_into_vec::<f32>()
+        .expect("a float tensor converts to f32");
+    (f64::from(values[0]), f64::from(values[1]))
+}

@@ -1,0 +1,8 @@
+//! Training a small random model: gradients, steps, the loop.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+mod fitting;
+mod gradients;
+mod observing;
+mod steps;
+mod toy;

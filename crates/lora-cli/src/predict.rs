@@ -14,7 +14,7 @@ use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, columns_over, open_
 use crate::eval::EnsembleArgs;
 use crate::output;
 use crate::pipeline::EncodedPart;
-use crate::scoring::{Outputs, average_of, run_passes};
+use crate::scoring::{Outputs, run_passes};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora predict`.
@@ -217,7 +217,7 @@ fn answers(outputs: &Outputs, opened: &OpenedAdapter) -> Result<Vec<Answer>> {
         .map(|task| task.temperature)
         .unwrap_or_default();
     let (outputs, average, temperature, is_ensemble) = match &outputs.ensemble {
-        Some((settings, outputs)) => (outputs, average_of(settings.average), fitted.ensemble, true),
+        Some((settings, outputs)) => (outputs, settings.average, fitted.ensemble, true),
         None => (&outputs.mean, Average::default(), fitted.mean, false),
     };
     match &opened.task {

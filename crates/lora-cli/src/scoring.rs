@@ -1,7 +1,7 @@
 //! Passes over a data set, and the rows of the score table: mean pass and ensemble, each without and with temperature.
 
 use anyhow::Result;
-use lora_core::peft::{Average as PeftAverage, EnsembleSettings};
+use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, LoraConfig, MaskSampler};
 use lora_data::Targets;
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
@@ -59,14 +59,6 @@ impl TaskScores {
             Self::Classification(scores) => scores.nll,
             Self::Regression(scores) => scores.mse,
         }
-    }
-}
-
-/// The two enums say the same on two floors.
-pub fn average_of(average: PeftAverage) -> Average {
-    match average {
-        PeftAverage::Probabilities => Average::Probabilities,
-        PeftAverage::Logits => Average::Logits,
     }
 }
 
@@ -130,7 +122,7 @@ pub fn fit_temperatures(outputs: &Outputs, targets: &Targets) -> Result<Temperat
     };
     let mean = fit(&outputs.mean, Average::Probabilities)?;
     let ensemble = outputs.ensemble.as_ref();
-    let ensemble = ensemble.map(|(settings, outputs)| fit(outputs, average_of(settings.average)));
+    let ensemble = ensemble.map(|(settings, outputs)| fit(outputs, settings.average));
     Ok(Temperatures {
         mean: Some(mean),
         ensemble: ensemble.transpose()?,
@@ -154,12 +146,7 @@ pub fn score(outputs: &Outputs, targets: &Targets, temperatures: Temperatures) -
     add("mean pass", &outputs.mean, None, temperatures.mean)?;
     if let Some((settings, outputs)) = &outputs.ensemble {
         let name = format!("ensemble of {}", settings.members);
-        add(
-            &name,
-            outputs,
-            Some(average_of(settings.average)),
-            temperatures.ensemble,
-        )?;
+        add(&name, outputs, Some(settings.average), temperatures.ensemble)?;
     }
     Ok(methods)
 }

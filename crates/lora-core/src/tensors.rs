@@ -64,6 +64,30 @@ pub enum TensorFileError {
     },
 }
 
+impl HostTensor {
+    /// The transpose of a matrix, row-major again: between PyTorch's `[d_output, d_input]` and Burn's
+    /// `[d_input, d_output]`. A strided view would do, but sums in another order, so that a saved adapter
+    /// would not come back with the same bits.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the tensor is no matrix.
+    #[must_use]
+    pub fn transposed(&self) -> Self {
+        let &[rows, columns] = &self.shape[..] else {
+            panic!("a tensor of shape {:?} is no matrix", self.shape)
+        };
+        let mut values = Vec::with_capacity(self.values.len());
+        for column in 0..columns {
+            values.extend((0..rows).map(|row| self.values[row * columns + column]));
+        }
+        Self {
+            shape: vec![columns, rows],
+            values,
+        }
+    }
+}
+
 impl TensorFile {
     /// Reads a file.
     ///

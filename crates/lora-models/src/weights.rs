@@ -123,9 +123,10 @@ impl Scope<'_> {
     ///
     /// [`LoadError::Shape`], [`LoadError::Tensors`]. A missing tensor is reported by [`Weights::finish`].
     pub fn linear(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
-        let weight = self.tensor("weight", [d_output, d_input])?;
+        let weight = self.host_tensor("weight", [d_output, d_input])?;
         let bias = self.tensor("bias", [d_output])?;
-        Ok(LoraLinear::new(self.path.clone(), weight.transpose(), Some(bias)))
+        let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
+        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
     }
 
     /// A linear with bias that may be absent, as a head on a pretrained model is: weight drawn from
@@ -146,9 +147,9 @@ impl Scope<'_> {
             && weight.shape == [d_output, d_input]
             && bias.shape == [d_output]
         {
-            let weight: Tensor<2> = self.to_device(weight.values, [d_output, d_input]);
+            let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
             let bias = self.to_device(bias.values, [d_output]);
-            return Ok(LoraLinear::new(self.path.clone(), weight.transpose(), Some(bias)));
+            return Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)));
         }
         let name = self.name("weight");
         let values = seeded_normal(self.weights.seed, &name, d_input * d_output, deviation);
@@ -190,10 +191,18 @@ impl Scope<'_> {
     }
 
     fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
+        Ok(self.to_device(self.host_tensor(name, shape)?.values, shape))
+    }
+
+    /// A tensor that must be there; zeros stand in for a missing one until [`Weights::finish`] names them all.
+    fn host_tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<HostTensor, LoadError> {
         let name = self.name(name);
         let Some(tensor) = self.weights.take(&name)? else {
             self.weights.record.borrow_mut().missing.push(name);
-            return Ok(Tensor::zeros(shape, self.weights.device));
+            return Ok(HostTensor {
+                shape: shape.to_vec(),
+                values: vec![0.0; shape.iter().product()],
+            });
         };
         if tensor.shape != shape {
             return Err(LoadError::Shape {
@@ -203,7 +212,7 @@ impl Scope<'_> {
                 found: tensor.shape,
             });
         }
-        Ok(self.to_device(tensor.values, shape))
+        Ok(tensor)
     }
 
     fn to_device<const D: usize>(&self, values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {

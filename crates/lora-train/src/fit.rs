@@ -62,12 +62,7 @@ pub fn fit<M: Model<Input = Batch>>(
     data: &FitData<'_>,
     observer: &mut dyn Observer<M>,
 ) -> Result<Fitted<M>, TrainError> {
-    config.validate()?;
-    check("training", data.train)?;
-    if let Some(validation) = data.validation {
-        check("validation", validation)?;
-        config.metric_for_best_model.check(&validation.targets)?;
-    }
+    data.check(config)?;
     let examples = data.train.len();
     let (steps, steps_per_epoch) = (config.total_steps(examples), config.steps_per_epoch(examples));
     let plan = Plan {
@@ -96,6 +91,24 @@ pub fn fit<M: Model<Input = Batch>>(
     };
     run.history.finish = run.all_epochs(data)?;
     Ok(run.finish())
+}
+
+impl FitData<'_> {
+    /// Whether [`fit()`] can begin with these settings; it checks this itself, but a caller may want to know before it
+    /// writes anything.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError`] if a setting or a data set cannot be used.
+    pub fn check(&self, config: &TrainConfig) -> Result<(), TrainError> {
+        config.validate()?;
+        check("training", self.train)?;
+        if let Some(validation) = self.validation {
+            check("validation", validation)?;
+            config.metric_for_best_model.check(&validation.targets)?;
+        }
+        Ok(())
+    }
 }
 
 fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError> {

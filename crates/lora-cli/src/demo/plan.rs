@@ -115,10 +115,10 @@ impl Plan {
             seeds: vec![1, 2, 3],
             train: 256,
             validation: 256,
-            test: 600,
-            shifted: 600,
-            epochs: 12.0,
-            batch_size: 32,
+            test: 300,
+            shifted: 300,
+            epochs: 8.0,
+            batch_size: 16,
             learning_rate: 2e-3,
             rank: 8,
             alpha: 16.0,
@@ -126,7 +126,7 @@ impl Plan {
             mask_probability: 0.5,
             mask_rescale: Rescale::Rescaled,
             mask_grouping: MaskGrouping::Example,
-            members: 8,
+            members: 6,
         }
     }
 
@@ -135,11 +135,11 @@ impl Plan {
         Self {
             seeds: vec![1],
             train: 96,
-            validation: 96,
-            test: 150,
-            shifted: 150,
+            validation: 60,
+            test: 100,
+            shifted: 100,
             epochs: 4.0,
-            members: 4,
+            members: 3,
             ..Self::usual()
         }
     }

@@ -225,6 +225,16 @@ fn run_document(prepared: &Prepared) -> Value {
 fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
     let config = prepared.resolved.config.clone();
     let folder = config.output_dir.clone();
+    let fit_data = FitData {
+        train: &prepared.train.encoded,
+        validation: prepared.validation.as_ref().map(|part| &part.encoded),
+        padding: prepared.padding,
+    };
+    let refuse = |error| match error {
+        TrainError::Config(error) => prepared.resolved.origins.training_error(&error),
+        other => anyhow!(other),
+    };
+    fit_data.check(&config.train).map_err(refuse)?;
     let document = run_document(&prepared);
     // These two make the folder a run, and its checkpoints usable even if the training is interrupted.
     write_json(&folder.join(RUN_FILE), &document)?;
@@ -236,17 +246,8 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         ensemble: config.ensemble(),
     };
     let mut watcher = Watcher::new(saving, config.train.metric_for_best_model, terminal);
-    let fit_data = FitData {
-        train: &prepared.train.encoded,
-        validation: prepared.validation.as_ref().map(|part| &part.encoded),
-        padding: prepared.padding,
-    };
     let start = Instant::now();
-    let fitted =
-        fit(prepared.adapted, &config.train, &fit_data, &mut watcher).map_err(|error| match error {
-            TrainError::Config(error) => prepared.resolved.origins.training_error(&error),
-            other => anyhow!(other),
-        })?;
+    let fitted = fit(prepared.adapted.clone(), &config.train, &fit_data, &mut watcher).map_err(refuse)?;
     let train_seconds = start.elapsed().as_secs_f64();
     if let Some(error) = watcher.error {
         return Err(error.into());

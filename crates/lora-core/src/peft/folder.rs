@@ -157,24 +157,26 @@ impl AdapterFolder {
         let path = linear.path().to_owned();
         let [d_input, d_output] = linear.dims();
         let device = linear.base.weight.device();
-        let mut take = |name: String, shape: &[usize]| -> Result<TensorData, AdapterError> {
+        let mut take = |name: String, shape: &[usize]| -> Result<HostTensor, AdapterError> {
             let tensor = self.take(&name, shape)?;
             left.remove(name.as_str());
-            Ok(TensorData::new(tensor.values, tensor.shape))
+            Ok(tensor)
+        };
+        let matrix = |tensor: &HostTensor| {
+            let HostTensor { shape, values } = tensor.transposed();
+            Tensor::<2>::from_data(TensorData::new(values, shape), &device)
         };
         if linear.adapter.is_some() {
             let settings = self.config.low_rank_of(&path);
             let a = take(format!("{path}.lora_A.weight"), &[settings.rank, d_input])?;
             let b = take(format!("{path}.lora_B.weight"), &[d_output, settings.rank])?;
-            let factor = |data| Tensor::<2>::from_data(data, &device).transpose();
-            let low_rank = LowRank::from_factors(factor(a), factor(b), &settings);
+            let low_rank = LowRank::from_factors(matrix(&a), matrix(&b), &settings);
             linear.adapter = Some(Adapter::LowRank(low_rank));
         }
         let training = linear.base_training();
         if training == BaseTraining::Full {
-            let weight =
-                Tensor::<2>::from_data(take(format!("{path}.weight"), &[d_output, d_input])?, &device);
-            linear.base.weight = Param::from_tensor(weight.transpose());
+            let weight = take(format!("{path}.weight"), &[d_output, d_input])?;
+            linear.base.weight = Param::from_tensor(matrix(&weight));
         }
         if training != BaseTraining::Frozen && linear.base.bias.is_some() {
             let name = if training == BaseTraining::Full {
@@ -183,6 +185,7 @@ impl AdapterFolder {
                 "base_layer.bias"
             };
             let bias = take(format!("{path}.{name}"), &[d_output])?;
+            let bias = TensorData::new(bias.values, bias.shape);
             linear.base.bias = Some(Param::from_tensor(Tensor::from_data(bias, &device)));
         }
         Ok(())

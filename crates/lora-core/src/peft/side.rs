@@ -39,13 +39,14 @@ pub struct EnsembleSettings {
 }
 
 /// What an ensemble averages over its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Average {
-    /// Class probabilities, as the calibration literature does.
+    /// `1/M Σ_m softmax(z_m / T)`: the predictive distribution of the calibration literature.
     #[default]
     Probabilities,
-    /// Logits, as the convexity condition of the paper's theorem suggests.
+    /// `softmax(1/M Σ_m z_m / T)`: the average for which the paper's Jensen argument holds (the loss is convex in the
+    /// logits).
     Logits,
 }
 

@@ -1,21 +1,10 @@
 //! The average over the members of an ensemble.
 
-use serde::{Deserialize, Serialize};
+pub use lora_core::peft::Average;
 
 use super::Predictions;
 use crate::probabilities::ClassProbabilities;
 use crate::softmax::softmax;
-
-/// What is averaged over the members of an ensemble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Average {
-    /// `1/M Σ_m softmax(z_m / T)`: the predictive distribution of the calibration literature.
-    #[default]
-    Probabilities,
-    /// `softmax(1/M Σ_m z_m / T)`: the average for which the paper's Jensen argument holds (the loss is convex in the logits).
-    Logits,
-}
 
 impl Predictions {
     /// The probabilities `[examples, classes]` of the whole ensemble.

@@ -179,10 +179,10 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
             return Ok(Some(FinishReason::Stopped));
         }
         let is_last = report.step == self.history.plan.steps;
-        if is_last || self.evaluation_is_due(report.step) {
-            if let Some(reason) = self.evaluate()? {
-                return Ok(Some(reason));
-            }
+        if (is_last || self.evaluation_is_due(report.step))
+            && let Some(reason) = self.evaluate()?
+        {
+            return Ok(Some(reason));
         }
         Ok(is_last.then_some(FinishReason::AllSteps))
     }
@@ -210,9 +210,9 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let (step, epoch, examples) = (self.trainer.steps_done(), self.epochs_done(), dataset.len());
         let adapted = self.trainer.adapted();
         let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-        let mut stop = false;
+        let mut asked_to_end = false;
         let outputs = predict(&adapted, inputs, examples, &Passes::Mean, &mut |done| {
-            stop |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
+            asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
         });
         let measured = self
             .config
@@ -228,17 +228,17 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
             is_best: verdict.is_best,
         };
         self.history.evaluations.push(evaluation);
-        stop |= self.observer.on_event(&Event::Evaluated(evaluation)) == Flow::Stop;
+        asked_to_end |= self.observer.on_event(&Event::Evaluated(evaluation)) == Flow::Stop;
         if verdict.is_best {
             self.history.best_step = Some(step);
-            stop |= self.observer.on_checkpoint(Checkpoint::Best, step, &adapted) == Flow::Stop;
+            asked_to_end |= self.observer.on_checkpoint(Checkpoint::Best, step, &adapted) == Flow::Stop;
             self.best = Some(adapted.clone());
         }
         if step < self.history.plan.steps && !verdict.out_of_patience {
             // The last one of all is handed out at the end, whatever ends the training.
-            stop |= self.observer.on_checkpoint(Checkpoint::Last, step, &adapted) == Flow::Stop;
+            asked_to_end |= self.observer.on_checkpoint(Checkpoint::Last, step, &adapted) == Flow::Stop;
         }
-        Ok(match (stop, verdict.out_of_patience) {
+        Ok(match (asked_to_end, verdict.out_of_patience) {
             (true, _) => Some(FinishReason::Stopped),
             (false, true) => Some(FinishReason::EarlyStopping),
             (false, false) => None,

@@ -149,7 +149,10 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
             if let Some(label) = labels.iter().find(|label| **label >= classes) {
                 panic!("class {label} for a model with {classes} classes");
             }
-            let labels: Vec<i32> = labels.iter().map(|label| *label as i32).collect();
+            let labels: Vec<i32> = labels
+                .iter()
+                .map(|label| i32::try_from(*label).expect("a class is below the number of classes"))
+                .collect();
             let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
             cross_entropy(outputs, labels)
         }

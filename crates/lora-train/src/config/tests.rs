@@ -52,42 +52,42 @@ fn every_bad_value_is_refused_by_its_key() {
         ("num_train_epochs is -1", |config| config.num_train_epochs = -1.0),
         ("loraplus_lr_ratio is 0", |config| config.loraplus_lr_ratio = 0.0),
         ("head_learning_rate is -0.1", |config| {
-            config.head_learning_rate = Some(-0.1)
+            config.head_learning_rate = Some(-0.1);
         }),
         ("weight_decay is -0.5", |config| config.weight_decay = -0.5),
         ("adam_beta1 is 1", |config| config.adam_beta1 = 1.0),
         ("adam_beta2 is -0.1", |config| config.adam_beta2 = -0.1),
         ("adam_epsilon is 0", |config| config.adam_epsilon = 0.0),
         ("max_grad_norm is inf", |config| {
-            config.max_grad_norm = f64::INFINITY
+            config.max_grad_norm = f64::INFINITY;
         }),
         ("warmup_ratio is 1.5", |config| config.warmup_ratio = 1.5),
         ("early_stopping_threshold is -1", |config| {
-            config.early_stopping_threshold = -1.0
+            config.early_stopping_threshold = -1.0;
         }),
         ("per_device_train_batch_size is 0", |config| {
-            config.per_device_train_batch_size = 0
+            config.per_device_train_batch_size = 0;
         }),
         ("gradient_accumulation_steps is 0", |config| {
-            config.gradient_accumulation_steps = 0
+            config.gradient_accumulation_steps = 0;
         }),
         ("masks_per_step is 0", |config| config.masks_per_step = 0),
         ("mask_grouping is 0", |config| {
-            config.mask_grouping = MaskGrouping::Groups(0)
+            config.mask_grouping = MaskGrouping::Groups(0);
         }),
         ("per_device_eval_batch_size is 0", |config| {
-            config.per_device_eval_batch_size = 0
+            config.per_device_eval_batch_size = 0;
         }),
         ("max_steps is 0", |config| config.max_steps = Some(0)),
         ("eval_steps is 0", |config| config.eval_steps = Some(0)),
         ("early_stopping_patience is 0", |config| {
-            config.early_stopping_patience = Some(0)
+            config.early_stopping_patience = Some(0);
         }),
         ("warmup_steps is 3 and warmup_ratio is 0.1", |config| {
             (config.warmup_steps, config.warmup_ratio) = (3, 0.1);
         }),
         ("eval_strategy is steps", |config| {
-            config.eval_strategy = EvalStrategy::Steps
+            config.eval_strategy = EvalStrategy::Steps;
         }),
         (
             "early_stopping_patience is 2, but eval_strategy is no",

@@ -30,13 +30,13 @@ fn trainer(lora: LoraConfig, settings: TrainConfig) -> Trainer<Toy> {
 
 /// The masks of the first step with these sample numbers.
 fn masks(adapted: &Adapted<Toy>, samples: std::ops::Range<u32>) -> MaskSet {
-    let sampler = MaskSampler {
+    let drawing = MaskSampler {
         seed: 9,
         dropout: adapted.config().dropout,
         input_dropout: 0.0,
     };
     let draws: Vec<Draw> = samples.map(|sample| Draw::Step { step: 0, sample }).collect();
-    sampler.draw(&draws, &adapted.adapter_shapes(), &device())
+    drawing.draw(&draws, &adapted.adapter_shapes(), &device())
 }
 
 /// The mean of the gradients of single passes, each over a batch under one mask.
@@ -240,7 +240,7 @@ fn the_loss_is_cross_entropy_or_the_mean_squared_error() {
     let of = |outputs: Tensor<2>, targets: Targets| loss(outputs, &targets).into_scalar::<f32>();
     // Softmax of (ln 2, 0, 0) is (1/2, 1/4, 1/4).
     let logits = Tensor::from_floats([[2.0_f32.ln(), 0.0, 0.0], [0.0, 0.0, 0.0]], &device);
-    let expected = (4.0_f32.ln() + 3.0_f32.ln()) / 2.0;
+    let expected = f32::midpoint(4.0_f32.ln(), 3.0_f32.ln());
     assert!((of(logits, Targets::Classes(vec![2, 0])) - expected).abs() < 1e-6);
     let values = Tensor::from_floats([[1.0], [2.0], [-1.0]], &device);
     let expected = (0.25 + 4.0 + 1.0) / 3.0;

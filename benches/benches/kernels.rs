@@ -1,5 +1,5 @@
 //! Each kernel alone, at MiniLM's sizes.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
+#![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -15,9 +15,11 @@ fn normal<const D: usize>(shape: [usize; D]) -> Tensor<D> {
 fn kernels(criterion: &mut Criterion) {
     let device = Device::flex();
     let hidden = normal([16, 64, 1536]);
-    criterion.bench_function("gelu", |bench| bench.iter(|| gelu(hidden.clone())));
+    criterion.bench_function("gelu", |bench| {
+        bench.iter(|| gelu(hidden.clone()));
+    });
     criterion.bench_function("gelu, primitive", |bench| {
-        bench.iter(|| gelu_primitive(hidden.clone()))
+        bench.iter(|| gelu_primitive(hidden.clone()));
     });
 
     let (gamma, beta, input) = (normal([384]), normal([384]), normal([16, 64, 384]));
@@ -56,7 +58,7 @@ fn kernels(criterion: &mut Criterion) {
     let logits = normal([32, 150]);
     let targets = Tensor::<1, Int>::zeros([32], &device);
     criterion.bench_function("cross-entropy", |bench| {
-        bench.iter(|| cross_entropy(logits.clone(), targets.clone()))
+        bench.iter(|| cross_entropy(logits.clone(), targets.clone()));
     });
 }
 

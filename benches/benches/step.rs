@@ -1,5 +1,5 @@
 //! Forward pass and training step of MiniLM, plain and with LoRA Dropout.
-#![expect(missing_docs, reason = "criterion's macros make public items")]
+#![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use bench_model::SHAPES;
 use burn::tensor::Device;

@@ -14,7 +14,7 @@ pub use compare::Differences;
 /// Options of `cargo xtask golden`.
 #[derive(Args)]
 pub struct Options {
-    /// Folder with the cases: DIR/{models,adapters,training,lora_dropout}/CASE/{io.safetensors,base/,adapter/}
+    /// Folder with the cases: `DIR/{models,adapters,training,lora_dropout}/CASE/{io.safetensors,base/,adapter/}`
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
     /// Run only cases whose path holds this text

@@ -14,8 +14,7 @@ use crate::config::DEFAULT_MEMBERS;
 use crate::output;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
-use crate::scoring::{ScoredMethod, member_sampler, run_passes, score, table};
-use crate::task::Temperatures;
+use crate::scoring::{member_sampler, run_passes, score, table};
 use crate::terminal::Terminal;
 use crate::train::report::score_page;
 
@@ -117,7 +116,10 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     ));
     let part = EncodedPart::new(&read.dataset, &opened.tokenizer, args.adapter.batch_size)?;
     let outputs = run_passes(&opened.adapted, &part, ensemble, "scoring", terminal);
-    let temperatures = usable_temperatures(&opened, ensemble);
+    let saved = opened.task_file.as_ref();
+    let temperatures = saved
+        .map(|task| task.temperatures_for(ensemble))
+        .unwrap_or_default();
     let methods = score(&outputs, &part.encoded.targets, temperatures)?;
     let name = args.data.display().to_string();
     let table = table(&name, &methods);
@@ -142,24 +144,6 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     terminal.document(&document)
 }
 
-/// Fitted temperatures, where they were fitted for what is scored now.
-fn usable_temperatures(opened: &OpenedAdapter, ensemble: Option<EnsembleSettings>) -> Temperatures {
-    let Some(task) = &opened.task_file else {
-        return Temperatures::default();
-    };
-    // Another number of members or another average is another predictor, and needs another temperature.
-    let same = |now: EnsembleSettings, then: EnsembleSettings| {
-        (now.members, now.average) == (then.members, then.average)
-    };
-    let fits = ensemble
-        .zip(task.ensemble)
-        .is_some_and(|(now, then)| same(now, then));
-    Temperatures {
-        mean: task.temperature.mean,
-        ensemble: task.temperature.ensemble.filter(|_| fits),
-    }
-}
-
 fn read_options(args: &EvalArgs, opened: &OpenedAdapter) -> ReadOptions {
     let saved = opened.task_file.as_ref().map(|task| task.columns());
     ReadOptions {
@@ -172,6 +156,3 @@ fn read_options(args: &EvalArgs, opened: &OpenedAdapter) -> ReadOptions {
         ..ReadOptions::default()
     }
 }
-
-/// Methods by data set, for reports.
-pub type ScoredParts<'a> = [(String, &'a [ScoredMethod])];

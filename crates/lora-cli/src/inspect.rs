@@ -139,7 +139,9 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         .filter_map(|name| tensors.shape(name))
         .map(|shape| shape.iter().product::<usize>())
         .sum();
-    let base = args.base.clone().or_else(|| folder.base_model.clone());
+    // The task file has the name as it was given, which may be that of the embedded model.
+    let given = task.as_ref().map(|task| task.base_model.clone());
+    let base = args.base.clone().or(given).or_else(|| folder.base_model.clone());
     let on_base = count_on_base(args, &folder, task.as_ref(), base.as_deref(), terminal)?;
 
     let columns = vec![

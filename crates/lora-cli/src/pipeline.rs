@@ -9,6 +9,17 @@ use lora_models::{Checkpoint, HeadOptions, HubOptions, LoadReport, SequenceClass
 
 /// Name of the model that the program carries.
 pub const EMBEDDED_MODEL: &str = "minilm-l6";
+/// The same model on the hub.
+const EMBEDDED_ON_HUB: &str = "sentence-transformers/all-MiniLM-L6-v2";
+
+/// The name that other programs know a model by, for `adapter_config.json`.
+pub fn public_name(name: &str) -> &str {
+    if name == EMBEDDED_MODEL {
+        EMBEDDED_ON_HUB
+    } else {
+        name
+    }
+}
 /// How the hub is used, by the variables that Hugging Face's own libraries obey: `HF_HUB_CACHE`, `HF_HOME`,
 /// `HF_HUB_OFFLINE`.
 pub fn hub_options(revision: Option<&str>) -> HubOptions {

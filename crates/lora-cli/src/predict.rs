@@ -211,10 +211,10 @@ fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
 }
 
 fn answers(outputs: &Outputs, opened: &OpenedAdapter) -> Result<Vec<Answer>> {
-    let fitted = opened
-        .task_file
-        .as_ref()
-        .map(|task| task.temperature)
+    let ensemble = outputs.ensemble.as_ref().map(|(settings, _)| *settings);
+    let saved = opened.task_file.as_ref();
+    let fitted = saved
+        .map(|task| task.temperatures_for(ensemble))
         .unwrap_or_default();
     let (outputs, average, temperature, is_ensemble) = match &outputs.ensemble {
         Some((settings, outputs)) => (outputs, settings.average, fitted.ensemble, true),

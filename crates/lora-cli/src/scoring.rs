@@ -107,18 +107,26 @@ pub fn run_passes(
     Outputs { mean, ensemble }
 }
 
-/// Temperatures that fit outputs on validation rows; none for regression.
+/// Temperatures that fit outputs on validation rows; none for regression. Says so where the rows do not determine one.
 ///
 /// # Errors
 ///
 /// If the model has diverged.
-pub fn fit_temperatures(outputs: &Outputs, targets: &Targets) -> Result<Temperatures> {
+pub fn fit_temperatures(outputs: &Outputs, targets: &Targets, terminal: &Terminal) -> Result<Temperatures> {
     let Targets::Classes(labels) = targets else {
         return Ok(Temperatures::default());
     };
     let fit = |outputs: &ModelOutputs, average| -> Result<f64> {
         let predictions = outputs.clone().into_predictions()?;
-        Ok(fit_temperature(&predictions, labels, average)?.temperature)
+        let fitted = fit_temperature(&predictions, labels, average)?;
+        if !fitted.has_minimum {
+            terminal.note(format!(
+                "{} validation rows do not determine a temperature: T = {:.3} is where the search ended; give more rows",
+                labels.len(),
+                fitted.temperature
+            ));
+        }
+        Ok(fitted.temperature)
     };
     let mean = fit(&outputs.mean, Average::Probabilities)?;
     let ensemble = outputs.ensemble.as_ref();

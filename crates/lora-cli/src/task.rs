@@ -106,6 +106,17 @@ impl TaskFile {
         }
     }
 
+    /// Fitted temperatures, where they were fitted for what runs now: another number of members or another average is
+    /// another predictor, and needs another temperature.
+    pub fn temperatures_for(&self, ensemble: Option<EnsembleSettings>) -> Temperatures {
+        let kind = |settings: EnsembleSettings| (settings.members, settings.average);
+        let fits = ensemble.is_some() && ensemble.map(kind) == self.ensemble.map(kind);
+        Temperatures {
+            mean: self.temperature.mean,
+            ensemble: self.temperature.ensemble.filter(|_| fits),
+        }
+    }
+
     /// The columns to read from a file like that of the training.
     pub fn columns(&self) -> Columns {
         Columns {

@@ -36,6 +36,10 @@ struct Constants {
 
 impl LowRank {
     /// New factors: A drawn on the host from `(seed, path)`, B zero, so that the update starts at zero.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the rank or the input size is 0.
     pub fn init(
         path: &str,
         [d_input, d_output]: [usize; 2],

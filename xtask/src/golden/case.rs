@@ -97,7 +97,7 @@ impl Case {
     fn outputs(&self, model: &SequenceClassifier, prefix: &str) -> Result<Differences> {
         let mut hidden_states = Vec::new();
         let logits = model.observed_forward(&self.batch, &Pass::Mean, &mut |hidden| {
-            hidden_states.push(numbers(hidden.clone()))
+            hidden_states.push(numbers(hidden.clone()));
         });
         let mut differences = Differences::default();
         let expected = self
@@ -237,7 +237,7 @@ fn batch(reference: &TensorFile) -> Result<Batch> {
     let token_type_ids =
         integers("token_type_ids").map_or_else(|| vec![0; batch * seq], |(_, values)| narrow(values));
     let targets = match integers("labels") {
-        Some((_, labels)) => Targets::Classes(labels.into_iter().map(|label| label as usize).collect()),
+        Some((_, labels)) => Targets::Classes(labels.into_iter().map(usize::try_from).collect::<Result<_, _>>()?),
         None => Targets::None,
     };
     Ok(Batch {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -29,8 +29,8 @@ pub struct Entry {
 /// If the file cannot be read or parsed, or holds a key that is unknown or stands twice.
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
     let shown = path.display();
-    let bytes = fs::read(path).with_context(|| {
-        format!("cannot read the configuration file `{shown}`; check the path given to --config")
+    let bytes = fs::read(path).map_err(|error| {
+        anyhow!("cannot read the configuration file `{shown}` ({error}); check the path given to --config")
     })?;
     let Ok(text) = String::from_utf8(bytes) else {
         bail!("`{shown}` is not UTF-8; save the configuration file as UTF-8");
@@ -64,7 +64,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>> {
         .map(|ending| ending.to_string_lossy().to_lowercase());
     let mistake = |format: &str, line: Option<usize>, reason: String| {
         let at = line.map(|line| format!(", line {line}")).unwrap_or_default();
-        anyhow::anyhow!(
+        anyhow!(
             "`{shown}`{at}: not valid {format} ({reason}); a configuration file holds one `key` and value a line, \
              mend the text there"
         )

@@ -23,6 +23,8 @@ pub struct Plan {
     pub batch_size: usize,
     /// Peak learning rate of AdamW.
     pub learning_rate: f64,
+    /// The layers that carry adapters: the upper half, below which no gradient is needed.
+    pub layers: Vec<usize>,
     /// Rank of every adapter.
     pub rank: usize,
     /// Alpha of every adapter.
@@ -113,20 +115,21 @@ impl Plan {
     pub fn usual() -> Self {
         Self {
             seeds: vec![1, 2, 3],
-            train: 256,
-            validation: 256,
-            test: 300,
-            shifted: 300,
+            train: 200,
+            validation: 200,
+            test: 250,
+            shifted: 250,
             epochs: 8.0,
             batch_size: 16,
             learning_rate: 2e-3,
+            layers: vec![3, 4, 5],
             rank: 8,
             alpha: 16.0,
             input_dropout: 0.1,
             mask_probability: 0.5,
             mask_rescale: Rescale::Rescaled,
             mask_grouping: MaskGrouping::Example,
-            members: 6,
+            members: 5,
         }
     }
 
@@ -144,9 +147,19 @@ impl Plan {
         }
     }
 
+    /// Rows that one training goes through, repeated ones counted.
+    #[expect(clippy::cast_sign_loss, reason = "both factors are positive")]
+    pub fn training_rows(&self) -> u64 {
+        (self.train as f64 * self.epochs) as u64
+    }
+
     /// The adapters of a training.
     pub fn lora_config(&self, training: Training) -> LoraConfig {
-        let config = LoraConfig::new(self.rank, self.alpha, Targets::names(["query", "value"]));
+        let targets = Targets {
+            layers: Some(self.layers.clone()),
+            ..Targets::names(["query", "value"])
+        };
+        let config = LoraConfig::new(self.rank, self.alpha, targets);
         let config = config.with_modules_to_save(["classifier"]);
         match training {
             Training::Plain => config,

@@ -80,7 +80,7 @@ pub fn run_all(
 ) -> Result<Vec<MethodRun>> {
     let scored = (plan.train + plan.validation + plan.test + plan.shifted) as u64;
     let scoring = scored * (Training::ALL.len() as u64 + plan.members);
-    let training = (plan.train as f64 * plan.epochs) as u64 * TRAINING_WEIGHT * Training::ALL.len() as u64;
+    let training = plan.training_rows() * TRAINING_WEIGHT * Training::ALL.len() as u64;
     let meter = Meter {
         bar: terminal.progress((scoring + training) * plan.seeds.len() as u64, "demo"),
     };
@@ -246,7 +246,7 @@ impl Trained {
     }
 }
 
-/// Compares settings on validation rows only: probabilities of both kinds of dropout at several learning rates.
+/// Compares settings on validation rows only: probabilities of both kinds of dropout.
 pub fn choose(
     checkpoint: &Checkpoint,
     data: &DemoData,
@@ -254,43 +254,37 @@ pub fn choose(
     device: &Device,
     terminal: &Terminal,
 ) -> Result<Table> {
-    let mut candidates = Vec::new();
-    for learning_rate in [1e-3, 2e-3, 4e-3] {
-        let plan = Plan {
-            learning_rate,
-            ..plan.clone()
-        };
-        candidates.push((plan.clone(), Training::Plain, 0.0));
-        for p in [0.1, 0.3, 0.5] {
+    let mut candidates = vec![(plan.clone(), Training::Plain, 0.0)];
+    for p in [0.1, 0.3, 0.5] {
+        let input_dropout = p;
+        candidates.push((
+            Plan {
+                input_dropout,
+                ..plan.clone()
+            },
+            Training::InputDropout,
+            p,
+        ));
+        for mask_rescale in [Rescale::Plain, Rescale::Rescaled] {
+            let mask_probability = p;
             candidates.push((
                 Plan {
-                    input_dropout: p,
+                    mask_probability,
+                    mask_rescale,
                     ..plan.clone()
                 },
-                Training::InputDropout,
+                Training::LoraDropout,
                 p,
             ));
-            for mask_rescale in [Rescale::Plain, Rescale::Rescaled] {
-                candidates.push((
-                    Plan {
-                        mask_probability: p,
-                        mask_rescale,
-                        ..plan.clone()
-                    },
-                    Training::LoraDropout,
-                    p,
-                ));
-            }
         }
     }
-    let weight = (plan.train as f64 * plan.epochs) as u64 * TRAINING_WEIGHT
+    let weight = plan.training_rows() * TRAINING_WEIGHT
         + plan.validation as u64 * (1 + plan.members);
     let total = weight * candidates.len() as u64 * plan.seeds.len() as u64;
     let meter = Meter {
         bar: terminal.progress(total, "settings"),
     };
     let columns = vec![
-        Column::new("learning rate", Better::None, 4),
         Column::new("p", Better::None, 1),
         Column::new("accuracy", Better::Higher, 3),
         Column::new("NLL", Better::Lower, 3).with_unit("nats"),
@@ -300,13 +294,13 @@ pub fn choose(
     for (plan, training, p) in candidates {
         let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); training.methods().len()];
         for &seed in &plan.seeds {
-            let [train, validation] = data.draw(&plan, seed)?;
+            let [train, held_out] = data.draw(&plan, seed)?;
             let trained = train_one(checkpoint, data, &train, &plan, training, seed, device, &meter)?;
             for (scores, &method) in scores.iter_mut().zip(training.methods()) {
-                let predictions = trained.predictions(&plan, method, &validation, &meter)?;
+                let predictions = trained.predictions(&plan, method, &held_out, &meter)?;
                 scores.push(Scores::of(
                     &predictions.average(Average::Probabilities),
-                    validation.labels(),
+                    held_out.labels(),
                     Binning::default(),
                 )?);
             }
@@ -321,7 +315,6 @@ pub fn choose(
             table.push(
                 format!("{}{rescale}", method.name()),
                 vec![
-                    Cell::value(plan.learning_rate),
                     Cell::value(p),
                     spread(|scores| scores.accuracy)?,
                     spread(|scores| scores.nll)?,

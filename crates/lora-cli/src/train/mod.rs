@@ -22,7 +22,9 @@ use crate::config::{Resolved, resolve};
 use crate::device::DeviceName;
 use crate::output::{RUN_FILE, check_folder, write_json};
 use crate::parameters::{parameter_line, peft_count};
-use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, usual_targets};
+use crate::pipeline::{
+    EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name, usual_targets,
+};
 use crate::provenance::MadeBy;
 use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, run_passes, score, table};
 use crate::task::{TASK_FILE, TaskFile, Temperatures, id2label, problem_type};
@@ -242,7 +244,7 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
 
     let saving = Saving {
         folder: &folder,
-        base_model: &config.model_name_or_path,
+        base_model: public_name(&config.model_name_or_path),
         ensemble: config.ensemble(),
     };
     let mut watcher = Watcher::new(saving, config.train.metric_for_best_model, terminal);
@@ -313,7 +315,7 @@ impl Scored {
         let validation = validation.map(|part| (part, run(part, ensemble, "validation")));
         let temperatures = match &validation {
             Some((part, outputs)) if config.temperature_scaling => {
-                fit_temperatures(outputs, &part.encoded.targets)?
+                fit_temperatures(outputs, &part.encoded.targets, terminal)?
             }
             _ => Temperatures::default(),
         };

@@ -19,7 +19,7 @@ pub const LAST: &str = "last";
 pub struct Saving<'a> {
     /// The output folder.
     pub folder: &'a Path,
-    /// The base model, as it was given.
+    /// The base model, by the name that other programs know.
     pub base_model: &'a str,
     /// The ensemble that the adapter is meant for.
     pub ensemble: Option<EnsembleSettings>,

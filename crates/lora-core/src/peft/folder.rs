@@ -218,6 +218,10 @@ impl AdapterFolder {
     /// # Errors
     ///
     /// [`WriteError`]; no file is left half-written.
+    ///
+    /// # Panics
+    ///
+    /// Panics if two trained parameters have the same name, which no model's paths allow.
     pub fn write<M: Module + Linears>(
         folder: &Path,
         adapted: &Adapted<M>,
@@ -277,6 +281,10 @@ impl AdapterFolder {
 
 /// Every trained parameter of a model under PEFT's name without prefix, in PyTorch's orientation (matrices
 /// `[d_output, d_input]`), sorted by name.
+///
+/// # Panics
+///
+/// Never: every float converts to f32.
 pub fn trained_tensors<M: Module + Linears>(adapted: &Adapted<M>) -> BTreeMap<String, HostTensor> {
     let mut tensors = BTreeMap::new();
     adapted.visit_trained(&mut |trained| {

@@ -15,6 +15,7 @@ use crate::output;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
 use crate::scoring::{member_sampler, run_passes, score, table};
+use crate::task::TaskFile;
 use crate::terminal::Terminal;
 use crate::train::report::score_page;
 
@@ -145,7 +146,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
 }
 
 fn read_options(args: &EvalArgs, opened: &OpenedAdapter) -> ReadOptions {
-    let saved = opened.task_file.as_ref().map(|task| task.columns());
+    let saved = opened.task_file.as_ref().map(TaskFile::columns);
     ReadOptions {
         format: args.columns.data_format,
         columns: columns_over(saved, &args.columns),

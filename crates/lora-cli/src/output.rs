@@ -13,7 +13,7 @@ use thiserror::Error;
 pub const RUN_FILE: &str = "run.json";
 
 /// What the disk must take before a run starts. Adapters are larger; a full disk takes not even this.
-const PROBE: [u8; 64 * 1024] = [0; 64 * 1024];
+static PROBE: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// An output folder that cannot be used.
 #[derive(Debug, Error)]

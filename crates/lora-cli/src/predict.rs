@@ -15,6 +15,7 @@ use crate::eval::EnsembleArgs;
 use crate::output;
 use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
+use crate::task::TaskFile;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora predict`.
@@ -152,7 +153,7 @@ fn read_texts(args: &PredictArgs, opened: &OpenedAdapter) -> Result<Dataset> {
     if let Some(path) = &args.data {
         let options = ReadOptions {
             format: args.columns.data_format,
-            columns: columns_over(saved.map(|task| task.columns()), &args.columns),
+            columns: columns_over(saved.map(TaskFile::columns), &args.columns),
             labels: LabelRule::Unlabelled(opened.task.clone()),
             ..ReadOptions::default()
         };
@@ -164,11 +165,8 @@ fn read_texts(args: &PredictArgs, opened: &OpenedAdapter) -> Result<Dataset> {
         read.context("cannot read the standard input")?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let good = error.utf8_error().valid_up_to();
-            let line = error.as_bytes()[..good]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
+            let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
+            let line = before.matches('\n').count() + 1;
             anyhow::anyhow!("standard input, line {line}: not UTF-8; convert the text to UTF-8")
         })?;
         text.lines().map(str::to_owned).collect()

@@ -116,24 +116,24 @@ pub fn fit_temperatures(outputs: &Outputs, targets: &Targets, terminal: &Termina
     let Targets::Classes(labels) = targets else {
         return Ok(Temperatures::default());
     };
-    let fit = |outputs: &ModelOutputs, average| -> Result<f64> {
+    let fit = |outputs: &ModelOutputs, average| -> Result<Option<f64>> {
         let predictions = outputs.clone().into_predictions()?;
         let fitted = fit_temperature(&predictions, labels, average)?;
         if !fitted.has_minimum {
             terminal.note(format!(
-                "{} validation rows do not determine a temperature: T = {:.3} is where the search ended; give more rows",
-                labels.len(),
-                fitted.temperature
+                "{} validation rows do not determine a temperature, so none is used; give more rows",
+                labels.len()
             ));
         }
-        Ok(fitted.temperature)
+        // Where the search ended says nothing about the model, and would push every probability to 0 or 1.
+        Ok(fitted.has_minimum.then_some(fitted.temperature))
     };
     let mean = fit(&outputs.mean, Average::Probabilities)?;
     let ensemble = outputs.ensemble.as_ref();
     let ensemble = ensemble.map(|(settings, outputs)| fit(outputs, settings.average));
     Ok(Temperatures {
-        mean: Some(mean),
-        ensemble: ensemble.transpose()?,
+        mean,
+        ensemble: ensemble.transpose()?.flatten(),
     })
 }
 

@@ -200,9 +200,13 @@ fn one_file_is_split_into_three_parts() {
 #[test]
 fn decimal_labels_are_a_regression_on_pairs() {
     let workspace = Workspace::new();
-    let rows: String = (0..20)
-        .map(|row| format!("a film {row}\ta movie {row}\t{}.5\n", row % 4))
+    let rows: Vec<String> = (0..20)
+        .map(|row| format!("a film {row}	a movie {row}	{}.5", row % 4))
         .collect();
+    let rows = rows.join(
+        "
+",
+    );
     workspace.write("pairs.tsv", format!("sentence1\tsentence2\tscore\n{rows}"));
     workspace.write(
         "run.yaml",

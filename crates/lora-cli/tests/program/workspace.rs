@@ -35,8 +35,8 @@ impl Workspace {
             folder: tempfile::tempdir().unwrap(),
         };
         write_tiny_bert(&workspace.path("model"));
-        workspace.write("train.csv", &rows());
-        workspace.write("run.yaml", &recipe(&[]));
+        workspace.write("train.csv", rows());
+        workspace.write("run.yaml", recipe(&[]));
         workspace
     }
 
@@ -100,16 +100,12 @@ impl Workspace {
 
 /// 24 rows of two classes.
 fn rows() -> String {
-    let mut text = "text,label\n".to_owned();
+    let mut lines = vec!["text,label".to_owned()];
     for row in 0..24 {
-        let (adjective, label) = if row % 2 == 0 {
-            ("gripping", "good")
-        } else {
-            ("dull", "bad")
-        };
-        text.push_str(&format!("a {adjective} film number {row},{label}\n"));
+        let (adjective, label) = [("gripping", "good"), ("dull", "bad")][row % 2];
+        lines.push(format!("a {adjective} film number {row},{label}"));
     }
-    text
+    lines.join("\n")
 }
 
 /// A complete configuration; `changes` replace or add whole lines by key, an empty value takes the line out.
@@ -132,10 +128,12 @@ pub fn recipe(changes: &[(&str, &str)]) -> String {
         keys.retain(|(known, _)| known != key);
         keys.push((key, value));
     }
-    keys.iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(key, value)| format!("{key}: {value}\n"))
-        .collect()
+    let lines = keys.iter().filter(|(_, value)| !value.is_empty());
+    let lines: Vec<String> = lines.map(|(key, value)| format!("{key}: {value}")).collect();
+    lines.join(
+        "
+",
+    )
 }
 
 /// A random BERT with the embedded model's tokenizer.

@@ -1,0 +1,114 @@
+//! Bad input: one sentence that names the place and the mend, exit code 2, nothing written.
+
+mod in_training;
+mod with_an_adapter;
+
+use crate::workspace::{Said, Workspace};
+
+fn check(what: &str, workspace: &Workspace, arguments: &[&str], message: &[&str]) {
+    let before = workspace.everything();
+    let said = workspace.lora(arguments);
+    assert_one_sentence(what, &said);
+    for part in message {
+        assert!(
+            said.stderr.contains(part),
+            "{what}: no `{part}` in: {}",
+            said.stderr
+        );
+    }
+    assert!(workspace.everything() == before, "{what}: something was written");
+}
+
+fn assert_one_sentence(what: &str, said: &Said) {
+    assert_eq!(said.code, Some(2), "{what}: {}", said.stderr);
+    assert_eq!(said.stdout, "", "{what}");
+    let errors: Vec<&str> = said
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("error: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "{what}: {}", said.stderr);
+    assert_eq!(
+        said.stderr.lines().last(),
+        errors.first().copied(),
+        "{what}: the sentence is the last line"
+    );
+    for word in ["panic", "this is a bug", "backtrace", "thread '"] {
+        assert!(!said.stderr.contains(word), "{what}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_configuration_that_does_not_parse_is_refused_by_file_and_line() {
+    let workspace = Workspace::new();
+    workspace.write("a.yaml", "r: 4\nseed: [1\n");
+    workspace.write("b.toml", "r = 4\nseed = = 1\n");
+    workspace.write("c.json", "{\n\"r\": 4,,\n}");
+    workspace.write("d.ini", "r = 4\n");
+    workspace.write("e.yaml", b"r: \xff\n");
+    let files = [
+        ("a.yaml", "not valid YAML"),
+        ("b.toml", "line 2: not valid TOML"),
+        ("c.json", "line 2: not valid JSON"),
+        ("d.ini", "end it in .yaml, .toml or .json"),
+        ("e.yaml", "is not UTF-8"),
+        ("missing.yaml", "cannot read the configuration file"),
+    ];
+    for (file, message) in files {
+        check(file, &workspace, &["train", "--config", file], &[file, message]);
+    }
+}
+
+#[test]
+fn a_wrong_flag_is_named_as_a_flag() {
+    let workspace = Workspace::new();
+    let train = ["train", "--config", "run.yaml"];
+    for (flag, value, message) in [
+        ("--r", "0", "flag --r: rank is 0"),
+        (
+            "--mask-probability",
+            "1",
+            "flag --mask-probability: mask_probability is 1",
+        ),
+        (
+            "--rank-pattern",
+            "query",
+            "flag --rank-pattern: `query` is no list of pairs",
+        ),
+        (
+            "--output-dir",
+            "train.csv",
+            "flag --output-dir: output_dir is `train.csv`",
+        ),
+    ] {
+        check(
+            flag,
+            &workspace,
+            &[&train[..], &[flag, value]].concat(),
+            &[message],
+        );
+    }
+}
+
+#[test]
+fn an_unknown_flag_is_refused_with_a_suggestion() {
+    let said = Workspace::new().lora(&["train", "--learning-rte", "1"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("--learning-rate"), "{}", said.stderr);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_that_takes_no_files_is_refused_before_training() {
+    // Nobody, not even an administrator, can make a file there.
+    let workspace = Workspace::new();
+    check(
+        "a read-only folder",
+        &workspace,
+        &["train", "--config", "run.yaml", "--output-dir", "/proc/lora-run"],
+        &[
+            "output_dir `/proc/lora-run` cannot be written to",
+            "choose a folder that you may write to",
+        ],
+    );
+}

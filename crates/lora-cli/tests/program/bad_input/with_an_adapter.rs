@@ -1,0 +1,131 @@
+//! Mistakes with an adapter that is there.
+
+use super::check;
+use crate::workspace::Workspace;
+
+/// What is wrong, the command, and what the message must name.
+type Case = (&'static str, &'static [&'static str], &'static [&'static str]);
+
+const CASES: &[Case] = &[
+    (
+        "no adapter",
+        &["eval", "--adapter", "nowhere", "--data", "train.csv"],
+        &["nowhere", "adapter_config.json"],
+    ),
+    (
+        "an unknown label",
+        &["eval", "--adapter", "out", "--data", "odd.csv"],
+        &["`odd.csv`, line 2", "`splendid`", "`bad`, `good`"],
+    ),
+    (
+        "a wrong column",
+        &["eval", "--adapter", "out", "--data", "other.csv"],
+        &["`other.csv`", "no text column `text`", "`review`"],
+    ),
+    (
+        "an empty file",
+        &["eval", "--adapter", "out", "--data", "empty.csv"],
+        &["`empty.csv`: the file is empty"],
+    ),
+    (
+        "no UTF-8",
+        &["eval", "--adapter", "out", "--data", "latin.csv"],
+        &["`latin.csv`, line 2", "UTF-8"],
+    ),
+    (
+        "another base",
+        &[
+            "eval",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--base",
+            "minilm-l6",
+        ],
+        &["adapter_model.safetensors", "shape"],
+    ),
+    (
+        "labels that do not fit the head",
+        &[
+            "eval",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--labels",
+            "a,b,c",
+        ],
+        &["head for 2 outputs", "3 labels", "--labels"],
+    ),
+    (
+        "a report below a file",
+        &[
+            "eval",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--report",
+            "train.csv/page.html",
+        ],
+        &["cannot write train.csv/page.html"],
+    ),
+    (
+        "an output without form",
+        &["predict", "--adapter", "out", "--output", "a.txt", "x"],
+        &["`a.txt`", ".jsonl or .csv"],
+    ),
+    (
+        "an empty text",
+        &["predict", "--adapter", "out", "fine", " "],
+        &["text 2 is empty"],
+    ),
+    (
+        "no text on the standard input",
+        &["predict", "--adapter", "out", "-"],
+        &["there is no text"],
+    ),
+    (
+        "nothing to inspect",
+        &["inspect", "hollow"],
+        &["`hollow` holds neither adapter_config.json nor config.json"],
+    ),
+    (
+        "an earlier run",
+        &["train", "--config", "run.yaml"],
+        &["output_dir `out` holds an earlier run", "--overwrite"],
+    ),
+];
+
+const EVAL: &[&str] = &["eval", "--adapter", "out", "--data", "train.csv"];
+
+#[test]
+fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
+    workspace.write("odd.csv", "text,label\na film,splendid\n");
+    workspace.write("other.csv", "review,label\na film,good\n");
+    workspace.write("empty.csv", "");
+    workspace.write("latin.csv", b"text,label\na caf\xe9,good\n");
+    std::fs::create_dir_all(workspace.path("hollow")).unwrap();
+    for (what, arguments, message) in CASES {
+        check(what, &workspace, arguments, message);
+    }
+    let tensors = workspace.read("out/adapter_model.safetensors");
+    workspace.write("out/adapter_model.safetensors", &tensors[..tensors.len() - 7]);
+    check(
+        "a cut adapter",
+        &workspace,
+        EVAL,
+        &["adapter_model.safetensors is not a valid safetensors file"],
+    );
+    workspace.write("out/adapter_model.safetensors", tensors);
+    workspace.write("out/task.json", "{");
+    check(
+        "a damaged task file",
+        &workspace,
+        EVAL,
+        &["task.json` is damaged", "--labels"],
+    );
+}

@@ -3,8 +3,9 @@
 pub mod data;
 pub mod progress;
 pub mod report;
+mod scores;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
@@ -12,9 +13,8 @@ use clap::Args;
 use lora_core::atomic::write_file;
 use lora_core::{Adapted, Linears};
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
-use lora_eval::report::Page;
 use lora_models::{LoadReport, SequenceClassifier};
-use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
+use lora_train::{Checkpoint, FitData, TrainError, Trainer, fit};
 use serde_json::{Value, json};
 
 use crate::config::flags::Overrides;
@@ -26,11 +26,11 @@ use crate::pipeline::{
     EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name, usual_targets,
 };
 use crate::provenance::MadeBy;
-use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, run_passes, score, table};
 use crate::task::{TASK_FILE, TaskFile, Temperatures, id2label, problem_type};
 use crate::terminal::Terminal;
 use data::{Parts, read_parts};
 use progress::{Saving, Watcher};
+use scores::{Scored, page, show};
 
 /// Arguments of `lora train`.
 #[derive(Args, Clone, Debug)]
@@ -285,106 +285,4 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
     write_file(&folder.join("report.html"), page.to_html().as_bytes())?;
     show(&parts, &folder, terminal)?;
     terminal.document(&results)
-}
-
-/// Scores of the best model on each data set.
-struct Scored {
-    scores: Vec<(String, Vec<ScoredMethod>)>,
-    temperatures: Temperatures,
-}
-
-impl Scored {
-    fn of(
-        fitted: &Fitted<SequenceClassifier>,
-        train: &EncodedPart,
-        validation: Option<&EncodedPart>,
-        test: Option<&EncodedPart>,
-        config: &crate::config::RunConfig,
-        terminal: &Terminal,
-    ) -> Result<Self> {
-        let ensemble = config.ensemble();
-        let run = |part: &EncodedPart, ensemble, what: &str| -> Outputs {
-            run_passes(
-                &fitted.best,
-                part,
-                ensemble,
-                &format!("scoring {what} rows"),
-                terminal,
-            )
-        };
-        let validation = validation.map(|part| (part, run(part, ensemble, "validation")));
-        let temperatures = match &validation {
-            Some((part, outputs)) if config.temperature_scaling => {
-                fit_temperatures(outputs, &part.encoded.targets, terminal)?
-            }
-            _ => Temperatures::default(),
-        };
-        let mut scores = Vec::new();
-        // Of the training rows only the mean pass, for the gap.
-        let outputs = run(train, None, "training");
-        scores.push((
-            "training".to_owned(),
-            score(&outputs, &train.encoded.targets, Temperatures::default())?,
-        ));
-        if let Some((part, outputs)) = &validation {
-            scores.push((
-                "validation".to_owned(),
-                score(outputs, &part.encoded.targets, temperatures)?,
-            ));
-        }
-        if let Some(part) = test {
-            let outputs = run(part, ensemble, "test");
-            scores.push((
-                "test".to_owned(),
-                score(&outputs, &part.encoded.targets, temperatures)?,
-            ));
-        }
-        Ok(Self { scores, temperatures })
-    }
-
-    /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
-    fn gap(&self) -> Option<f64> {
-        let loss = |name: &str| {
-            let (_, methods) = self.scores.iter().find(|(part, _)| part == name)?;
-            Some(methods.first()?.scores.loss())
-        };
-        Some(loss("test").or_else(|| loss("validation"))? - loss("training")?)
-    }
-}
-
-fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
-    for (name, methods) in &parts.scores {
-        terminal.table(&table(&format!("{name} rows"), methods))?;
-    }
-    if let Some(gap) = parts.gap() {
-        terminal.say(format!("train/test gap of the loss: {gap:.4}"))?;
-    }
-    terminal.say(format!(
-        "written: {0} (adapter, scores, {0}/report.html)",
-        folder.display()
-    ))
-}
-
-fn page(
-    parts: &Scored,
-    fitted: &Fitted<SequenceClassifier>,
-    config: &crate::config::RunConfig,
-    results: &Value,
-) -> Page {
-    let scores: Vec<(String, &[ScoredMethod])> = parts
-        .scores
-        .iter()
-        .filter(|(name, _)| name != "training")
-        .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
-        .collect();
-    let mut page = report::score_page("A training run", &scores, results);
-    page.subtitle = format!("{}, seed {}", config.model_name_or_path, config.train.seed);
-    if let Some(gap) = parts.gap() {
-        page.summary.push(format!(
-            "The loss of the mean pass is {gap:.4} higher on rows that were not trained on than on the training rows."
-        ));
-    }
-    page.sections.push(report::curves(&fitted.history));
-    page.settings = json!(config);
-    page
 }

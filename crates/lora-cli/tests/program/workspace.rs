@@ -29,13 +29,14 @@ pub struct Said {
 }
 
 impl Workspace {
-    /// With `model/`, `train.csv` and `run.yaml`.
+    /// With `model/`, `train.csv`, `dev.csv` and `run.yaml`.
     pub fn new() -> Self {
         let workspace = Self {
             folder: tempfile::tempdir().unwrap(),
         };
         write_tiny_bert(&workspace.path("model"));
         workspace.write("train.csv", rows());
+        workspace.write("dev.csv", VALIDATION);
         workspace.write("run.yaml", recipe(&[]));
         workspace
     }
@@ -98,6 +99,10 @@ impl Workspace {
     }
 }
 
+/// Most labels are what training teaches and one contradicts it, so that a temperature has a best value.
+const VALIDATION: &str = "text,label\na gripping film,good\na dull film,bad\na gripping movie,good\na dull movie,bad\n\
+    one gripping film,good\none dull film,bad\nthat gripping film,bad\n";
+
 /// 24 rows of two classes.
 fn rows() -> String {
     let mut lines = vec!["text,label".to_owned()];
@@ -113,10 +118,11 @@ pub fn recipe(changes: &[(&str, &str)]) -> String {
     let mut keys = vec![
         ("model_name_or_path", "model"),
         ("train_file", "train.csv"),
+        ("validation_file", "dev.csv"),
         ("output_dir", "out"),
         ("max_seq_length", "24"),
-        ("max_steps", "3"),
-        ("learning_rate", "5e-3"),
+        ("max_steps", "30"),
+        ("learning_rate", "2e-2"),
         ("per_device_train_batch_size", "8"),
         ("r", "2"),
         ("lora_alpha", "4"),

@@ -116,7 +116,11 @@ const IN_TRAINING: &[Mistake] = &[
     },
     Mistake {
         what: "too few rows to split",
-        changes: &[("train_file", ""), ("data_file", "train.csv")],
+        changes: &[
+            ("train_file", ""),
+            ("validation_file", ""),
+            ("data_file", "train.csv"),
+        ],
         files: |workspace| workspace.write("train.csv", "text,label\na,good\nb,bad\n"),
         message: &["2 rows cannot be split", "give more rows"],
     },
@@ -153,7 +157,7 @@ const IN_TRAINING: &[Mistake] = &[
         changes: &[("learning_rte", "1")],
         files: NOTHING,
         message: &[
-            "run.yaml`, line 13",
+            "run.yaml`, line 14",
             "unknown key `learning_rte`",
             "did you mean `learning_rate`?",
         ],

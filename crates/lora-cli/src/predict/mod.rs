@@ -1,14 +1,15 @@
 //! `lora predict`: labels for texts, with how sure the model is.
 
+mod prediction;
+
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lora_data::{Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
 use lora_eval::softmax::top_class;
 use lora_eval::{Average, ModelOutputs};
-use serde::Serialize;
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, columns_over, open_adapter};
 use crate::eval::EnsembleArgs;
@@ -17,6 +18,8 @@ use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
 use crate::task::TaskFile;
 use crate::terminal::Terminal;
+pub use prediction::{Answer, Prediction};
+use prediction::{FileForm, in_words, lines, to_csv};
 
 /// Arguments of `lora predict`.
 #[derive(Args, Clone, Debug)]
@@ -42,61 +45,13 @@ pub struct PredictArgs {
     output: Option<PathBuf>,
 }
 
-/// What is said about one text.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Prediction {
-    /// The text.
-    pub text: String,
-    /// The second text of a pair.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text_pair: Option<String>,
-    /// The answer.
-    #[serde(flatten)]
-    pub answer: Answer,
-}
-
-/// The answer of either task.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// A class.
-    Class {
-        /// Its name.
-        label: String,
-        /// Its probability.
-        probability: f64,
-        /// All probabilities, in the order of the labels.
-        probabilities: Vec<f64>,
-        /// Entropy of the probabilities in nats: 0 is sure, ln(classes) is clueless.
-        predictive_entropy: f64,
-        /// What the members of the ensemble disagree about, in nats.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mutual_information: Option<f64>,
-    },
-    /// A number.
-    Value {
-        /// The number; the mean over members for an ensemble.
-        value: f64,
-        /// Standard deviation over the members.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        deviation: Option<f64>,
-    },
-}
-
-/// Form of the output file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FileForm {
-    Jsonl,
-    Csv,
-}
-
 /// Labels texts.
 ///
 /// # Errors
 ///
 /// If an input is wrong or the output cannot be written.
 pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
-    let file_form = args.output.as_deref().map(form_of).transpose()?;
+    let file_form = args.output.as_deref().map(FileForm::of_path).transpose()?;
     args.output.as_deref().map(output::check_file).transpose()?;
     let opened = open_adapter(&args.adapter)?;
     let ensemble = args.ensemble.settings(&opened)?;
@@ -137,14 +92,6 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         _ => predictions
             .iter()
             .try_for_each(|prediction| terminal.say(in_words(prediction))),
-    }
-}
-
-fn form_of(path: &Path) -> Result<FileForm> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("jsonl") => Ok(FileForm::Jsonl),
-        Some("csv") => Ok(FileForm::Csv),
-        _ => bail!("--output `{}`: end the name in .jsonl or .csv", path.display()),
     }
 }
 
@@ -267,110 +214,11 @@ fn values(outputs: &ModelOutputs, is_ensemble: bool) -> Vec<Answer> {
     means.into_iter().enumerate().map(answer).collect()
 }
 
-fn lines(predictions: &[Prediction]) -> Result<Vec<String>> {
-    let line = |prediction| serde_json::to_string(prediction).context("a prediction is no JSON");
-    predictions.iter().map(line).collect()
-}
-
-fn in_words(prediction: &Prediction) -> String {
-    let text = match &prediction.text_pair {
-        Some(pair) => format!("{}\t{pair}", prediction.text),
-        None => prediction.text.clone(),
-    };
-    match &prediction.answer {
-        Answer::Class {
-            label,
-            probability,
-            predictive_entropy,
-            mutual_information,
-            ..
-        } => {
-            let disagreement =
-                mutual_information.map(|information| format!(" · mutual information {information:.3}"));
-            let disagreement = disagreement.unwrap_or_default();
-            format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement} · {text}")
-        }
-        Answer::Value { value, deviation } => {
-            let deviation = deviation
-                .map(|deviation| format!(" ± {deviation:.4}"))
-                .unwrap_or_default();
-            format!("{value:.4}{deviation} · {text}")
-        }
-    }
-}
-
-fn to_csv(predictions: &[Prediction]) -> Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let is_pair = predictions
-        .iter()
-        .any(|prediction| prediction.text_pair.is_some());
-    for (index, prediction) in predictions.iter().enumerate() {
-        let mut fields = vec![("text", prediction.text.clone())];
-        if is_pair {
-            fields.push(("text_pair", prediction.text_pair.clone().unwrap_or_default()));
-        }
-        match &prediction.answer {
-            Answer::Class {
-                label,
-                probability,
-                predictive_entropy,
-                mutual_information,
-                ..
-            } => {
-                fields.push(("label", label.clone()));
-                fields.push(("probability", probability.to_string()));
-                fields.push(("predictive_entropy", predictive_entropy.to_string()));
-                fields.extend(mutual_information.map(|value| ("mutual_information", value.to_string())));
-            }
-            Answer::Value { value, deviation } => {
-                fields.push(("value", value.to_string()));
-                fields.extend(deviation.map(|value| ("deviation", value.to_string())));
-            }
-        }
-        if index == 0 {
-            writer.write_record(fields.iter().map(|(name, _)| name))?;
-        }
-        writer.write_record(fields.iter().map(|(_, value)| value))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
     use super::*;
-
-    fn prediction() -> Prediction {
-        Prediction {
-            text: "plain, \"quoted\"".to_owned(),
-            text_pair: None,
-            answer: Answer::Class {
-                label: "good".to_owned(),
-                probability: 0.75,
-                probabilities: vec![0.25, 0.75],
-                predictive_entropy: 0.5,
-                mutual_information: Some(0.125),
-            },
-        }
-    }
-
-    #[test]
-    fn a_table_has_a_header_and_quotes_where_needed() {
-        let expected = "text,label,probability,predictive_entropy,mutual_information\n\
-            \"plain, \"\"quoted\"\"\",good,0.75,0.5,0.125\n";
-        assert_eq!(to_csv(&[prediction()]).unwrap(), expected);
-    }
-
-    #[test]
-    fn a_line_of_json_is_flat() {
-        let line = &lines(&[prediction()]).unwrap()[0];
-        let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(
-            (&value["label"], &value["probabilities"][1]),
-            (&"good".into(), &0.75.into())
-        );
-    }
 
     #[test]
     fn pairs_are_split_at_the_tab() {

@@ -1,0 +1,122 @@
+//! Scores of a training: on each part of the data, in tables and on the report page.
+
+use std::path::Path;
+
+use anyhow::Result;
+use lora_eval::report::Page;
+use lora_models::SequenceClassifier;
+use lora_train::Fitted;
+use serde_json::{Value, json};
+
+use super::report::{curves, score_page};
+use crate::config::RunConfig;
+use crate::pipeline::EncodedPart;
+use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, run_passes, score, table};
+use crate::task::Temperatures;
+use crate::terminal::Terminal;
+
+/// Scores of the best model on each data set.
+pub(super) struct Scored {
+    /// Training, validation, test, as far as they exist.
+    pub scores: Vec<(String, Vec<ScoredMethod>)>,
+    /// Fitted on the validation rows.
+    pub temperatures: Temperatures,
+}
+
+impl Scored {
+    pub fn of(
+        fitted: &Fitted<SequenceClassifier>,
+        train: &EncodedPart,
+        validation: Option<&EncodedPart>,
+        test: Option<&EncodedPart>,
+        config: &RunConfig,
+        terminal: &Terminal,
+    ) -> Result<Self> {
+        let ensemble = config.ensemble();
+        let run = |part: &EncodedPart, ensemble, what: &str| -> Outputs {
+            run_passes(
+                &fitted.best,
+                part,
+                ensemble,
+                &format!("scoring {what} rows"),
+                terminal,
+            )
+        };
+        let validation = validation.map(|part| (part, run(part, ensemble, "validation")));
+        let temperatures = match &validation {
+            Some((part, outputs)) if config.temperature_scaling => {
+                fit_temperatures(outputs, &part.encoded.targets, terminal)?
+            }
+            _ => Temperatures::default(),
+        };
+        let mut scores = Vec::new();
+        // Of the training rows only the mean pass, for the gap.
+        let outputs = run(train, None, "training");
+        scores.push((
+            "training".to_owned(),
+            score(&outputs, &train.encoded.targets, Temperatures::default())?,
+        ));
+        if let Some((part, outputs)) = &validation {
+            scores.push((
+                "validation".to_owned(),
+                score(outputs, &part.encoded.targets, temperatures)?,
+            ));
+        }
+        if let Some(part) = test {
+            let outputs = run(part, ensemble, "test");
+            scores.push((
+                "test".to_owned(),
+                score(&outputs, &part.encoded.targets, temperatures)?,
+            ));
+        }
+        Ok(Self { scores, temperatures })
+    }
+
+    /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
+    pub fn gap(&self) -> Option<f64> {
+        let loss = |name: &str| {
+            let (_, methods) = self.scores.iter().find(|(part, _)| part == name)?;
+            Some(methods.first()?.scores.loss())
+        };
+        Some(loss("test").or_else(|| loss("validation"))? - loss("training")?)
+    }
+}
+
+/// Shows the score tables and where everything is.
+pub(super) fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
+    for (name, methods) in &parts.scores {
+        terminal.table(&table(&format!("{name} rows"), methods))?;
+    }
+    if let Some(gap) = parts.gap() {
+        terminal.say(format!("train/test gap of the loss: {gap:.4}"))?;
+    }
+    terminal.say(format!(
+        "written: {0} (adapter, scores, {0}/report.html)",
+        folder.display()
+    ))
+}
+
+/// The report of a training.
+pub(super) fn page(
+    parts: &Scored,
+    fitted: &Fitted<SequenceClassifier>,
+    config: &RunConfig,
+    results: &Value,
+) -> Page {
+    let scores: Vec<(String, &[ScoredMethod])> = parts
+        .scores
+        .iter()
+        .filter(|(name, _)| name != "training")
+        .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
+        .collect();
+    let mut page = score_page("A training run", &scores, results);
+    page.subtitle = format!("{}, seed {}", config.model_name_or_path, config.train.seed);
+    if let Some(gap) = parts.gap() {
+        page.summary.push(format!(
+            "The loss of the mean pass is {gap:.4} higher on rows that were not trained on than on the training rows."
+        ));
+    }
+    page.sections.push(curves(&fitted.history));
+    page.settings = json!(config);
+    page
+}

@@ -52,3 +52,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Completions(args) => completions::run(args, &terminal),
     }
 }
+
+/// The README's example, compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -237,7 +237,12 @@ fn batch(reference: &TensorFile) -> Result<Batch> {
     let token_type_ids =
         integers("token_type_ids").map_or_else(|| vec![0; batch * seq], |(_, values)| narrow(values));
     let targets = match integers("labels") {
-        Some((_, labels)) => Targets::Classes(labels.into_iter().map(usize::try_from).collect::<Result<_, _>>()?),
+        Some((_, labels)) => Targets::Classes(
+            labels
+                .into_iter()
+                .map(usize::try_from)
+                .collect::<Result<_, _>>()?,
+        ),
         None => Targets::None,
     };
     Ok(Batch {

@@ -81,6 +81,8 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
     let page = page::page(&results, &made_by)?.to_html();
     write_json(&args.output.join(RUN_FILE), &made_by)?;
     write_json(&args.output.join("results.json"), &results)?;
+    let picture = page::picture(&results)?;
+    write_file(&args.output.join("accuracy-ece.svg"), picture.as_bytes()).context("the picture")?;
     let report = args.output.join("report.html");
     write_file(&report, page.as_bytes()).context("the report")?;
     terminal.say(format!(

@@ -68,6 +68,11 @@ pub fn page(results: &DemoResults, made_by: &MadeBy) -> Result<Page> {
     Ok(page)
 }
 
+/// Accuracy against calibration error in the domain of training, as a file of its own.
+pub fn picture(results: &DemoResults) -> Result<String> {
+    Ok(accuracy_against_ece(results, "Movie reviews", |run| &run.test)?.svg)
+}
+
 /// What came out, in sentences made from the numbers.
 fn summary(results: &DemoResults) -> Result<Vec<String>> {
     let over_seeds = |method, of: fn(&MethodRun) -> f64| -> Result<f64> {

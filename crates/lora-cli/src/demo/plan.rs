@@ -117,8 +117,8 @@ impl Plan {
             seeds: vec![1, 2, 3],
             train: 200,
             validation: 200,
-            test: 250,
-            shifted: 250,
+            test: 200,
+            shifted: 200,
             epochs: 8.0,
             batch_size: 16,
             learning_rate: 2e-3,
@@ -126,10 +126,10 @@ impl Plan {
             rank: 8,
             alpha: 16.0,
             input_dropout: 0.1,
-            mask_probability: 0.5,
+            mask_probability: 0.1,
             mask_rescale: Rescale::Rescaled,
             mask_grouping: MaskGrouping::Example,
-            members: 5,
+            members: 4,
         }
     }
 

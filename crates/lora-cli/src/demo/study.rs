@@ -1,5 +1,8 @@
 //! Training and scoring: every training with every seed.
 
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -84,24 +87,46 @@ pub fn run_all(
     let meter = Meter {
         bar: terminal.progress((scoring + training) * plan.seeds.len() as u64, "demo"),
     };
-    let mut runs = Vec::new();
-    for &seed in &plan.seeds {
+    let jobs: Vec<(u64, Training)> = plan
+        .seeds
+        .iter()
+        .flat_map(|&seed| Training::ALL.map(|training| (seed, training)))
+        .collect();
+    let runs = in_parallel(&jobs, |&(seed, training)| {
         let [train, validation] = data.draw(plan, seed)?;
-        for training in Training::ALL {
-            meter.bar.set_message(format!("{}, seed {seed}", training.name()));
-            let trained = train_one(checkpoint, data, &train, plan, training, seed, device, &meter)?;
-            for &method in training.methods() {
-                runs.push(trained.score(
-                    plan,
-                    method,
-                    [&train, &validation, &data.test, &data.shifted],
-                    &meter,
-                )?);
-            }
-        }
-    }
+        let trained = train_one(checkpoint, data, &train, plan, training, seed, device, &meter)?;
+        let parts = [&train, &validation, &data.test, &data.shifted];
+        let methods = training.methods().iter();
+        methods
+            .map(|&method| trained.score(plan, method, parts, &meter))
+            .collect::<Result<Vec<_>>>()
+    });
     meter.bar.finish_and_clear();
-    Ok(runs)
+    Ok(runs.into_iter().collect::<Result<Vec<_>>>()?.concat())
+}
+
+/// Does independent jobs on all cores, results in the order of the jobs. A batch of short sentences is too small to keep
+/// more than one core busy; several trainings at once are not.
+fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(index) else { return done };
+            done.push((index, work(job)));
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores.min(jobs.len())).map(|_| scope.spawn(worker)).collect();
+        let finished = workers.into_iter().map(|worker| worker.join());
+        finished
+            .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    });
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A trained model and how it got there.
@@ -176,8 +201,11 @@ impl Trained {
             },
             Method::Lora | Method::InputDropout | Method::DropoutMean => Passes::Mean,
         };
-        let start = meter.bar.position();
-        let mut progress = |done: usize| meter.bar.set_position(start + done as u64);
+        let mut before = 0;
+        let mut progress = |done: usize| {
+            meter.bar.inc((done - before) as u64);
+            before = done;
+        };
         Ok(predict(
             &self.adapted,
             batches,
@@ -206,15 +234,15 @@ impl Trained {
         let temperature = fit_temperature(&predictions, validation.labels(), average)?.temperature;
         let started = Instant::now();
         let part = |part: &DemoPart| -> Result<PartScores> {
-            let (predictions, plain) = whole(part)?;
+            let (predictions, unscaled) = whole(part)?;
             let probabilities = predictions.average(average);
-            let mut bins = ScoreAccumulator::new(plain.classes, Binning::default())?;
+            let mut bins = ScoreAccumulator::new(unscaled.classes, Binning::default())?;
             for (row, label) in probabilities.rows().zip(part.labels()) {
                 bins.update(row, *label)?;
             }
             let scaled = predictions.with_temperature(temperature)?.average(average);
             Ok(PartScores {
-                plain,
+                plain: unscaled,
                 scaled: Scores::of(&scaled, part.labels(), Binning::default())?,
                 people: cross_entropy(&probabilities, &part.people)?,
                 reliability: bins.reliability_bins(),
@@ -278,8 +306,7 @@ pub fn choose(
             ));
         }
     }
-    let weight = plan.training_rows() * TRAINING_WEIGHT
-        + plan.validation as u64 * (1 + plan.members);
+    let weight = plan.training_rows() * TRAINING_WEIGHT + plan.validation as u64 * (1 + plan.members);
     let total = weight * candidates.len() as u64 * plan.seeds.len() as u64;
     let meter = Meter {
         bar: terminal.progress(total, "settings"),
@@ -291,20 +318,21 @@ pub fn choose(
         Column::new("ECE", Better::Lower, 3).with_unit("15 bins"),
     ];
     let mut table = Table::new("Settings, on validation rows", "method", columns);
-    for (plan, training, p) in candidates {
+    let scored = in_parallel(&candidates, |(plan, training, _)| -> Result<Vec<Vec<Scores>>> {
         let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); training.methods().len()];
         for &seed in &plan.seeds {
-            let [train, held_out] = data.draw(&plan, seed)?;
-            let trained = train_one(checkpoint, data, &train, &plan, training, seed, device, &meter)?;
+            let [train, held_out] = data.draw(plan, seed)?;
+            let trained = train_one(checkpoint, data, &train, plan, *training, seed, device, &meter)?;
             for (scores, &method) in scores.iter_mut().zip(training.methods()) {
-                let predictions = trained.predictions(&plan, method, &held_out, &meter)?;
-                scores.push(Scores::of(
-                    &predictions.average(Average::Probabilities),
-                    held_out.labels(),
-                    Binning::default(),
-                )?);
+                let predictions = trained.predictions(plan, method, &held_out, &meter)?;
+                let probabilities = predictions.average(Average::Probabilities);
+                scores.push(Scores::of(&probabilities, held_out.labels(), Binning::default())?);
             }
         }
+        Ok(scores)
+    });
+    for ((plan, training, p), scores) in candidates.into_iter().zip(scored) {
+        let scores = scores?;
         for (scores, method) in scores.iter().zip(training.methods()) {
             let spread = |of: fn(&Scores) -> f64| spread(scores.iter().map(of));
             let rescale = match (training, plan.mask_rescale) {

@@ -16,6 +16,7 @@ pub fn device() -> Device {
 }
 
 #[cfg(all(feature = "ndarray", not(feature = "flex")))]
+#[expect(deprecated, reason = "a second opinion on numbers")]
 pub fn device() -> Device {
     Device::ndarray()
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -120,7 +120,7 @@ fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> V
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let mut results: Vec<(usize, R)> = thread::scope(|scope| {
         let workers: Vec<_> = (0..cores.min(jobs.len())).map(|_| scope.spawn(worker)).collect();
-        let finished = workers.into_iter().map(|worker| worker.join());
+        let finished = workers.into_iter().map(ScopedJoinHandle::join);
         finished
             .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
@@ -331,9 +331,9 @@ pub fn choose(
         }
         Ok(scores)
     });
-    for ((plan, training, p), scores) in candidates.into_iter().zip(scored) {
-        let scores = scores?;
-        for (scores, method) in scores.iter().zip(training.methods()) {
+    for ((plan, training, p), of_methods) in candidates.into_iter().zip(scored) {
+        let of_methods = of_methods?;
+        for (scores, method) in of_methods.iter().zip(training.methods()) {
             let spread = |of: fn(&Scores) -> f64| spread(scores.iter().map(of));
             let rescale = match (training, plan.mask_rescale) {
                 (Training::LoraDropout, Rescale::Plain) => ", plain masks",

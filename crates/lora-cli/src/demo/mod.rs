@@ -41,7 +41,7 @@ pub struct DemoArgs {
     /// Device: flex, or another backend this program was built with
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Only compare settings on validation rows, as the demo's own were chosen; the test rows are not touched
+    /// Only compare dropout probabilities on validation rows, as the demo's own were chosen; no test row is touched
     #[arg(long)]
     pub choose: bool,
 }

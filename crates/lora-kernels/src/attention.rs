@@ -51,7 +51,10 @@ pub fn scaled_attention(
         let shape = bias.dims();
         let full = [batch, n_heads, seq, seq_key];
         assert!(
-            shape.iter().zip(full).all(|(&found, full)| found == full || found == 1),
+            shape
+                .iter()
+                .zip(full)
+                .all(|(&found, full)| found == full || found == 1),
             "a bias of {shape:?} cannot be broadcast to {full:?}"
         );
     }
@@ -192,8 +195,7 @@ impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
             fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
                 let ([query, key, value], bias, scale) = ops.state;
                 let grad = grads.consume::<B>(&ops.node);
-                let (query, key, value) =
-                    B::fused_attention_backward(query, key, value, bias, grad, scale);
+                let (query, key, value) = B::fused_attention_backward(query, key, value, bias, grad, scale);
                 for (node, grad) in ops.parents.into_iter().zip([query, key, value]) {
                     if let Some(node) = node {
                         grads.register::<B>(node.id, grad);

@@ -27,7 +27,12 @@ use burn::tensor::{Shape, Tensor, assert_shape};
 pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let [d_input, d_output] = weight.dims();
     let mut shape = input.dims();
-    assert_eq!(shape[D - 1], d_input, "the input has {} features, not {d_input}", shape[D - 1]);
+    assert_eq!(
+        shape[D - 1],
+        d_input,
+        "the input has {} features, not {d_input}",
+        shape[D - 1]
+    );
     shape[D - 1] = d_output;
     let rows = shape[..D - 1].iter().product::<usize>();
     let bias = bias.unwrap_or_else(|| Tensor::zeros([d_output], &input.device()));
@@ -64,7 +69,10 @@ pub(crate) fn branched_linear(
     assert_shape!(weight, [d_input, d_output]);
     assert_shape!(a, [groups, d_input, rank]);
     assert_shape!(b, [groups, rank, d_output]);
-    assert!(rows.is_multiple_of(groups), "{groups} groups do not divide {rows} rows");
+    assert!(
+        rows.is_multiple_of(groups),
+        "{groups} groups do not divide {rows} rows"
+    );
     let bias = bias.unwrap_or_else(|| Tensor::zeros([d_output], &input.device()));
     Tensor::from_dispatch(Dispatch::fused_branched_linear(
         input.into_dispatch(),

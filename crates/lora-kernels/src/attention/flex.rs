@@ -32,7 +32,7 @@ impl AttentionOps for Flex {
                 let mut weights = vec![0.0; seq * inputs.seq_key()];
                 for head in 0..n_heads {
                     let weights = inputs.weights(example, head, &mut weights);
-                    let value = inputs.head(&inputs.value, example, head);
+                    let value = head_of(&inputs.value, example, head);
                     multiply(weights, value, &mut output[head * d_head..], width);
                 }
             });
@@ -68,10 +68,10 @@ impl AttentionOps for Flex {
                 let mut scores_grad = vec![0.0; seq * seq_key];
                 for head in 0..n_heads {
                     let at = head * d_head;
-                    let grad = inputs.head(&grad, example, head);
-                    let value = inputs.head(&inputs.value, example, head);
-                    let key = inputs.head(&inputs.key, example, head);
-                    let query = inputs.head(&inputs.query, example, head);
+                    let grad = head_of(&grad, example, head);
+                    let value = head_of(&inputs.value, example, head);
+                    let key = head_of(&inputs.key, example, head);
+                    let query = head_of(&inputs.query, example, head);
                     let weights = inputs.weights(example, head, &mut weights);
                     multiply(weights.transposed(), grad, &mut value_grad[at..], width);
                     multiply(grad, value.transposed(), &mut scores_grad, seq_key);
@@ -120,26 +120,17 @@ impl Inputs {
         self.key.shape()[2]
     }
 
-    /// `[seq, d_head]` of one head of one example.
-    fn head<'a>(&self, tensor: &'a FloatTensor<Flex>, example: usize, head: usize) -> Matrix<'a> {
-        let [_, _, seq, d_head] = tensor.shape().dims();
-        let strides = tensor.layout().strides();
-        let start = tensor.layout().start_offset() as isize
-            + example as isize * strides[0]
-            + head as isize * strides[1];
-        let row = if seq == 1 { d_head } else { strides[2] as usize };
-        Matrix::new(&tensor.storage()[start as usize..], [seq, d_head], row)
-    }
-
     /// The weights P of one head of one example, `[seq, seq_key]`, written into `buffer`.
     fn weights<'a>(&self, example: usize, head: usize, buffer: &'a mut [f32]) -> Matrix<'a> {
-        let query = self.head(&self.query, example, head);
-        let key = self.head(&self.key, example, head);
+        let query = head_of(&self.query, example, head);
+        let key = head_of(&self.key, example, head);
         let ([seq, _], [seq_key, _]) = (query.dims(), key.dims());
         multiply(query, key.transposed(), buffer, seq_key);
         for_rows(buffer, seq_key, seq, |scores, row| {
             match self.bias(example, head, row) {
-                &[bias] => scores.iter_mut().for_each(|score| *score = *score * self.scale + bias),
+                &[bias] => scores
+                    .iter_mut()
+                    .for_each(|score| *score = *score * self.scale + bias),
                 bias => {
                     for (score, bias) in scores.iter_mut().zip(bias) {
                         *score = *score * self.scale + bias;
@@ -147,9 +138,13 @@ impl Inputs {
                 }
             }
             let largest = largest(scores);
-            scores.iter_mut().for_each(|score| *score = exp(*score - largest));
+            for score in scores.iter_mut() {
+                *score = exp(*score - largest);
+            }
             let inverse = 1.0 / sum_of(scores, scores, |score, _| score);
-            scores.iter_mut().for_each(|score| *score *= inverse);
+            for score in scores.iter_mut() {
+                *score *= inverse;
+            }
         });
         Matrix::new(buffer, [seq, seq_key], seq_key)
     }
@@ -158,17 +153,32 @@ impl Inputs {
     fn bias(&self, example: usize, head: usize, row: usize) -> &[f32] {
         let bias = &self.bias;
         let shape: [usize; 4] = bias.shape().dims();
-        let start: isize = [example, head, row]
+        let start: usize = [example, head, row]
             .into_iter()
-            .zip(bias.layout().strides())
+            .zip(strides(bias))
             .zip(shape)
-            .map(|((index, stride), size)| if size == 1 { 0 } else { index as isize * stride })
+            .map(|((index, stride), size)| if size == 1 { 0 } else { index * stride })
             .sum();
-        &bias.storage()[bias.layout().start_offset() + start as usize..][..shape[3]]
+        &bias.storage()[bias.layout().start_offset() + start..][..shape[3]]
     }
 }
 
-/// `left · right`, on this thread alone: the examples are spread over the threads.
+/// `[seq, d_head]` of one head of one example.
+fn head_of(tensor: &FloatTensor<Flex>, example: usize, head: usize) -> Matrix<'_> {
+    let [_, _, seq, d_head] = tensor.shape().dims();
+    let [batch_stride, head_stride, row_stride] = strides(tensor);
+    let start = tensor.layout().start_offset() + example * batch_stride + head * head_stride;
+    let row_stride = if seq == 1 { d_head } else { row_stride };
+    Matrix::new(&tensor.storage()[start..], [seq, d_head], row_stride)
+}
+
+/// The strides of all axes but the last, of a tensor of [`with_contiguous_rows`].
+fn strides(tensor: &FloatTensor<Flex>) -> [usize; 3] {
+    let strides = tensor.layout().strides();
+    [0, 1, 2].map(|axis| strides[axis].unsigned_abs())
+}
+
+/// Writes `left · right`.
 fn multiply(left: Matrix<'_>, right: Matrix<'_>, output: &mut [f32], stride: usize) {
     let product = Product {
         left,

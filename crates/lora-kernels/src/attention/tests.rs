@@ -40,7 +40,9 @@ fn formula(
 }
 
 fn assert_close(found: &[f32], reference: &[f32], what: &str) {
-    let largest = reference.iter().fold(1e-30_f32, |largest, x| largest.max(x.abs()));
+    let largest = reference
+        .iter()
+        .fold(1e-30_f32, |largest, x| largest.max(x.abs()));
     for (found, reference) in found.iter().zip(reference) {
         let difference = (found - reference).abs() / largest;
         assert!(difference < 5e-6, "{what}: {found} and {reference}");
@@ -107,9 +109,18 @@ fn a_trained_bias_gets_its_gradient() {
 fn hidden_keys_change_nothing() {
     let [query, key, value] = [0, 1, 2].map(|_| normal([1, 2, 4, 8]));
     let mask = Tensor::<2>::from_floats([[1.0, 1.0, 1.0, 0.0]], &device().autodiff());
-    let all = attention(query.clone(), key.clone(), value.clone(), Some(padding_bias(mask)));
+    let all = attention(
+        query.clone(),
+        key.clone(),
+        value.clone(),
+        Some(padding_bias(mask)),
+    );
     let [key, value] = [key, value].map(|x| x.narrow(2, 0, 3));
-    assert_close(&numbers(all), &numbers(attention(query, key, value, None)), "output");
+    assert_close(
+        &numbers(all),
+        &numbers(attention(query, key, value, None)),
+        "output",
+    );
 }
 
 #[test]

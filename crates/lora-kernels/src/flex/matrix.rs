@@ -45,7 +45,11 @@ impl<'a> Matrix<'a> {
     /// `[rows, columns]`.
     pub fn dims(&self) -> [usize; 2] {
         let [rows, cols] = self.shape;
-        if self.transposed { [cols, rows] } else { [rows, cols] }
+        if self.transposed {
+            [cols, rows]
+        } else {
+            [rows, cols]
+        }
     }
 
     /// `len` contiguous rows from `first` on.
@@ -92,7 +96,10 @@ impl Packed {
                 .enumerate()
                 .for_each(fill);
         } else {
-            panels.chunks_mut((rows * width).max(1)).enumerate().for_each(fill);
+            panels
+                .chunks_mut((rows * width).max(1))
+                .enumerate()
+                .for_each(fill);
         }
         Self {
             panels,

@@ -1,5 +1,10 @@
 //! Matrix products in f32 with what a LoRA linear adds to them: a bias and a low-rank branch, summed in registers.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the instruction set found at run time"
+)]
+
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -137,7 +142,12 @@ impl WithSimd for RowsOfProduct<'_> {
 impl RowsOfProduct<'_> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
-        let Product { left, right, bias, branch } = *self.product;
+        let Product {
+            left,
+            right,
+            bias,
+            branch,
+        } = *self.product;
         let [all_rows, depth] = left.dims();
         let [_, cols] = right.dims();
         let width = right.width();

@@ -37,9 +37,15 @@ fn output_and_gradient_equal_those_of_the_primitive_version() {
         for (fused, primitive) in fused.0.iter().zip(&primitive.0) {
             assert!((fused - primitive).abs() < 1e-5 * primitive.abs().max(1.0));
         }
-        let largest = primitive.1.iter().fold(1.0_f32, |largest, x| largest.max(x.abs()));
+        let largest = primitive
+            .1
+            .iter()
+            .fold(1.0_f32, |largest, x| largest.max(x.abs()));
         for (fused, primitive) in fused.1.iter().zip(&primitive.1) {
-            assert!((fused - primitive).abs() < 2e-5 * largest, "{fused} and {primitive} in {shape:?}");
+            assert!(
+                (fused - primitive).abs() < 2e-5 * largest,
+                "{fused} and {primitive} in {shape:?}"
+            );
         }
     }
 }
@@ -48,7 +54,12 @@ fn output_and_gradient_equal_those_of_the_primitive_version() {
 fn a_large_mean_costs_no_precision() {
     // 4096 ± 1: mean 4096, variance 1, so the output is ±1.
     let x = Tensor::<2>::from_floats([[4095.0, 4097.0, 4095.0, 4097.0]], &device());
-    let y = layer_norm(x, Tensor::ones([4], &device()), Tensor::zeros([4], &device()), 0.0);
+    let y = layer_norm(
+        x,
+        Tensor::ones([4], &device()),
+        Tensor::zeros([4], &device()),
+        0.0,
+    );
     assert_eq!(numbers(y), [-1.0, 1.0, -1.0, 1.0]);
 }
 
@@ -67,6 +78,11 @@ fn trained_gamma_and_beta_get_their_gradients() {
 #[test]
 fn the_input_of_layer_norm_is_not_changed() {
     let x = Tensor::<2>::from_floats([[1.0, 2.0]], &device());
-    let _ = layer_norm(x.clone(), Tensor::ones([2], &device()), Tensor::zeros([2], &device()), 0.0);
+    let _ = layer_norm(
+        x.clone(),
+        Tensor::ones([2], &device()),
+        Tensor::zeros([2], &device()),
+        0.0,
+    );
     assert_eq!(numbers(x), [1.0, 2.0]);
 }

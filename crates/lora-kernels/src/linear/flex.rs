@@ -41,8 +41,7 @@ impl LinearOps for Flex {
         if input.dtype() != DType::F32 {
             return with_bias::<Self>(composed_branched_linear::<Self>(input, weight, a, b), bias);
         }
-        let [input, weight, bias, a, b] =
-            [input, weight, bias, a, b].map(|tensor| tensor.to_contiguous());
+        let [input, weight, bias, a, b] = [input, weight, bias, a, b].map(|tensor| tensor.to_contiguous());
         let down = through(matrix(&input), groups(&a, false));
         let rank = a.shape()[2];
         let rows = input.shape()[0];
@@ -50,7 +49,12 @@ impl LinearOps for Flex {
             left: Matrix::new(&down, [rows, rank], rank),
             right: &groups(&b, false),
         };
-        product(matrix(&input), matrix(&weight), Some(numbers(&bias)), Some(branch))
+        product(
+            matrix(&input),
+            matrix(&weight),
+            Some(numbers(&bias)),
+            Some(branch),
+        )
     }
 
     fn fused_branched_linear_backward(
@@ -144,7 +148,12 @@ fn through(left: Matrix<'_>, right: Vec<Packed>) -> Vec<f32> {
         return output;
     }
     if let [right] = &right[..] {
-        let product = Product { left, right, bias: None, branch: None };
+        let product = Product {
+            left,
+            right,
+            bias: None,
+            branch: None,
+        };
         product.write(&mut output, rank);
         return output;
     }

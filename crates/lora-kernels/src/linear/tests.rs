@@ -27,7 +27,9 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 /// Largest difference, relative to the largest number of the reference.
 fn difference<const D: usize>(found: Tensor<D>, reference: Tensor<D>) -> f32 {
     let (found, reference) = (numbers(found), numbers(reference));
-    let largest = reference.iter().fold(1e-30_f32, |largest, x| largest.max(x.abs()));
+    let largest = reference
+        .iter()
+        .fold(1e-30_f32, |largest, x| largest.max(x.abs()));
     let differences = found.iter().zip(&reference).map(|(a, b)| (a - b).abs());
     differences.fold(0.0, f32::max) / largest
 }
@@ -64,7 +66,9 @@ fn a_trained_weight_and_bias_get_their_gradients() {
     let weight = normal([9, 4]).require_grad();
     let bias = normal([4]).require_grad();
     let x = normal([5, 9]);
-    let gradients = linear(x.clone(), weight.clone(), Some(bias.clone())).sum().backward();
+    let gradients = linear(x.clone(), weight.clone(), Some(bias.clone()))
+        .sum()
+        .backward();
     // d(sum)/dW = the sum of the inputs in each row, d(sum)/d(bias) = the number of rows.
     let sums = x.sum_dim(0).reshape([9, 1]).expand([9, 4]);
     assert!(difference(weight.grad(&gradients).unwrap(), sums.inner()) < 1e-6);
@@ -83,7 +87,13 @@ fn the_branched_linear_equals_its_formula_forward_and_backward() {
         let x = normal([rows, d_input]).require_grad();
         let a = normal([groups, d_input, rank]).require_grad();
         let b = normal([groups, rank, d_output]).require_grad();
-        let fused = branched_linear(x.clone(), weight.clone(), Some(bias.clone()), a.clone(), b.clone());
+        let fused = branched_linear(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            a.clone(),
+            b.clone(),
+        );
         let update = x
             .clone()
             .reshape([groups, rows / groups, d_input])

@@ -75,13 +75,24 @@ impl AttentionOps for Flex {
                     let weights = inputs.weights(example, head, &mut weights);
                     multiply(weights.transposed(), grad, &mut value_grad[at..], width);
                     multiply(grad, value.transposed(), &mut scores_grad, seq_key);
-                    for_rows(&mut scores_grad, seq_key, seq, |grad, row| {
-                        let weights = weights.line(row, 0, seq_key);
-                        let mean = sum_of(weights, grad, |weight, grad| weight * grad);
-                        for (grad, weight) in grad.iter_mut().zip(weights) {
-                            *grad = weight * (*grad - mean) * inputs.scale;
-                        }
-                    });
+                    for_rows(
+                        &mut scores_grad,
+                        seq_key,
+                        seq,
+                        #[inline(always)]
+                        |grad, row| {
+                            let weights = weights.line(row, 0, seq_key);
+                            let mean = sum_of(
+                                weights,
+                                grad,
+                                #[inline(always)]
+                                |weight, grad| weight * grad,
+                            );
+                            for (grad, weight) in grad.iter_mut().zip(weights) {
+                                *grad = weight * (*grad - mean) * inputs.scale;
+                            }
+                        },
+                    );
                     let scores_grad = Matrix::new(&scores_grad, [seq, seq_key], seq_key);
                     multiply(scores_grad, key, &mut query_grad[at..], width);
                     multiply(scores_grad.transposed(), query, &mut key_grad[at..], width);
@@ -126,26 +137,38 @@ impl Inputs {
         let key = head_of(&self.key, example, head);
         let ([seq, _], [seq_key, _]) = (query.dims(), key.dims());
         multiply(query, key.transposed(), buffer, seq_key);
-        for_rows(buffer, seq_key, seq, |scores, row| {
-            match self.bias(example, head, row) {
-                &[bias] => scores
-                    .iter_mut()
-                    .for_each(|score| *score = *score * self.scale + bias),
-                bias => {
-                    for (score, bias) in scores.iter_mut().zip(bias) {
-                        *score = *score * self.scale + bias;
+        for_rows(
+            buffer,
+            seq_key,
+            seq,
+            #[inline(always)]
+            |scores, row| {
+                match self.bias(example, head, row) {
+                    &[bias] => scores
+                        .iter_mut()
+                        .for_each(|score| *score = *score * self.scale + bias),
+                    bias => {
+                        for (score, bias) in scores.iter_mut().zip(bias) {
+                            *score = *score * self.scale + bias;
+                        }
                     }
                 }
-            }
-            let largest = largest(scores);
-            for score in scores.iter_mut() {
-                *score = exp(*score - largest);
-            }
-            let inverse = 1.0 / sum_of(scores, scores, |score, _| score);
-            for score in scores.iter_mut() {
-                *score *= inverse;
-            }
-        });
+                let largest = largest(scores);
+                for score in scores.iter_mut() {
+                    *score = exp(*score - largest);
+                }
+                let inverse = 1.0
+                    / sum_of(
+                        scores,
+                        scores,
+                        #[inline(always)]
+                        |score, _| score,
+                    );
+                for score in scores.iter_mut() {
+                    *score *= inverse;
+                }
+            },
+        );
         Matrix::new(buffer, [seq, seq_key], seq_key)
     }
 

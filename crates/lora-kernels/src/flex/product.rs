@@ -86,19 +86,12 @@ pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32
     let task = |first: usize| {
         let len = TASK_COLS.min(cols - first);
         let mut out = vec![0.0; rows * len];
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for p in 0..depth {
-                    let right = right.line(p, first, len);
-                    for (out, left) in out.chunks_exact_mut(len).zip(left.line(p, 0, rows)) {
-                        for (out, right) in out.iter_mut().zip(right) {
-                            *out = left.mul_add(*right, *out);
-                        }
-                    }
-                }
-            },
-        );
+        Arch::new().dispatch(OuterProducts {
+            left,
+            right,
+            first,
+            out: &mut out,
+        });
         (first, out)
     };
     let starts: Vec<usize> = (0..cols).step_by(TASK_COLS).collect();
@@ -115,6 +108,37 @@ pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32
         }
     }
     out
+}
+
+/// The columns from `first` on of a [`transposed_product`], as many as fill `out`.
+struct OuterProducts<'a> {
+    left: Matrix<'a>,
+    right: Matrix<'a>,
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for OuterProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [depth, rows] = self.left.dims();
+        let len = self.out.len() / rows;
+        for p in 0..depth {
+            let (right, right_rest) = S::as_simd_f32s(self.right.line(p, self.first, len));
+            for (out, left) in self.out.chunks_exact_mut(len).zip(self.left.line(p, 0, rows)) {
+                let (out, out_rest) = S::as_mut_simd_f32s(out);
+                let factor = simd.splat_f32s(*left);
+                for (out, right) in out.iter_mut().zip(right) {
+                    *out = simd.mul_add_f32s(factor, *right, *out);
+                }
+                for (out, right) in out_rest.iter_mut().zip(right_rest) {
+                    *out += left * right;
+                }
+            }
+        }
+    }
 }
 
 /// Rows `first..first + len` of a product, with the vectors of one instruction set.

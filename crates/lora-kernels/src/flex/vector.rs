@@ -5,6 +5,7 @@
     reason = "only inlined code is compiled for the instruction set found at run time"
 )]
 
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Numbers a thread takes at a time: 16 KiB, so that input and output stay in its first-level cache.
@@ -13,34 +14,59 @@ const CHUNK: usize = 4096;
 /// Sums are kept in so many parts, which vectors of any width divide; so their order is the same on every machine.
 const LANES: usize = 16;
 
-/// Runs `body` on chunks of `values` and the index each starts at, in parallel and with the widest vectors there are.
+/// Runs `body`, which must be `#[inline(always)]`, on chunks of `values` and the index each starts at, in parallel and with the widest vectors there are.
 pub(crate) fn for_chunks(values: &mut [f32], body: impl Fn(&mut [f32], usize) + Sync) {
-    for_rows(values, CHUNK, 1, |chunk, index| body(chunk, index * CHUNK));
+    for_rows(
+        values,
+        CHUNK,
+        1,
+        #[inline(always)]
+        |chunk, index| body(chunk, index * CHUNK),
+    );
 }
 
-/// Runs `body` on rows of `width` numbers and the index of each, `rows_per_task` at a time on one thread.
+/// Runs `body`, which must be `#[inline(always)]`, on rows of `width` numbers and the index of each, `rows_per_task` at a time on one thread.
 pub(crate) fn for_rows(
     values: &mut [f32],
     width: usize,
     rows_per_task: usize,
     body: impl Fn(&mut [f32], usize) + Sync,
 ) {
-    let arch = pulp::Arch::new();
-    let task_len = (width * rows_per_task).max(1);
-    let run = |(task, chunk): (usize, &mut [f32])| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (row, values) in chunk.chunks_mut(width.max(1)).enumerate() {
-                    body(values, task * rows_per_task + row);
-                }
-            },
-        );
+    let arch = Arch::new();
+    let width = width.max(1);
+    let task_len = width * rows_per_task.max(1);
+    let run = |(task, values): (usize, &mut [f32])| {
+        arch.dispatch(Rows {
+            values,
+            width,
+            first: task * rows_per_task,
+            body: &body,
+        });
     };
     if values.len() <= task_len {
         run((0, values));
     } else {
         values.par_chunks_mut(task_len).enumerate().for_each(run);
+    }
+}
+
+/// Rows of one task. A struct and not a closure: the compiler wraps a closure that is called once in a function that it
+/// need not inline, and then compiles for the oldest instruction set.
+struct Rows<'a, F> {
+    values: &'a mut [f32],
+    width: usize,
+    first: usize,
+    body: &'a F,
+}
+
+impl<F: Fn(&mut [f32], usize)> WithSimd for Rows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (row, values) in self.values.chunks_mut(self.width).enumerate() {
+            (self.body)(values, self.first + row);
+        }
     }
 }
 
@@ -59,10 +85,14 @@ pub(crate) fn sum_of(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
 /// The largest number that is not NaN.
 #[inline(always)]
 pub(crate) fn largest(x: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
     let mut maxima = [f32::NEG_INFINITY; LANES];
     let (lanes, rest) = x.as_chunks::<LANES>();
     for x in lanes {

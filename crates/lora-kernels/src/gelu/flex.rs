@@ -18,11 +18,15 @@ impl GeluOps for Flex {
         let mut output = input.to_contiguous();
         drop(input);
         // In place where nobody else holds the input; otherwise this copies, as a fresh output would be written.
-        for_chunks(contiguous_mut(&mut output), |chunk, _| {
-            for x in chunk {
-                *x *= normal_cdf(*x).0;
-            }
-        });
+        for_chunks(
+            contiguous_mut(&mut output),
+            #[inline(always)]
+            |chunk, _| {
+                for x in chunk {
+                    *x *= normal_cdf(*x).0;
+                }
+            },
+        );
         output
     }
 
@@ -34,12 +38,16 @@ impl GeluOps for Flex {
         let x = numbers(&input);
         let mut output = grad.to_contiguous();
         drop(grad);
-        for_chunks(contiguous_mut(&mut output), |chunk, start| {
-            for (grad, x) in chunk.iter_mut().zip(&x[start..]) {
-                let (cdf, exponential) = normal_cdf(*x);
-                *grad *= cdf + x * exponential * INVERSE_SQRT_TWO_PI;
-            }
-        });
+        for_chunks(
+            contiguous_mut(&mut output),
+            #[inline(always)]
+            |chunk, start| {
+                for (grad, x) in chunk.iter_mut().zip(&x[start..]) {
+                    let (cdf, exponential) = normal_cdf(*x);
+                    *grad *= cdf + x * exponential * INVERSE_SQRT_TWO_PI;
+                }
+            },
+        );
         output
     }
 }

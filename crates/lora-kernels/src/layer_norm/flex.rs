@@ -26,12 +26,18 @@ impl LayerNormOps for Flex {
         drop(input);
         let (gamma, beta) = (numbers(&gamma), numbers(&beta));
         // In place where nobody else holds the input; otherwise this copies, as a fresh output would be written.
-        for_rows(contiguous_mut(&mut output), gamma.len(), ROWS, |row, _| {
-            let (mean, inverse) = moments(row, epsilon);
-            for ((x, gamma), beta) in row.iter_mut().zip(gamma).zip(beta) {
-                *x = (*x - mean) * inverse * gamma + beta;
-            }
-        });
+        for_rows(
+            contiguous_mut(&mut output),
+            gamma.len(),
+            ROWS,
+            #[inline(always)]
+            |row, _| {
+                let (mean, inverse) = moments(row, epsilon);
+                for ((x, gamma), beta) in row.iter_mut().zip(gamma).zip(beta) {
+                    *x = (*x - mean) * inverse * gamma + beta;
+                }
+            },
+        );
         output
     }
 
@@ -49,18 +55,34 @@ impl LayerNormOps for Flex {
         drop(grad);
         let (input, gamma) = (numbers(&input), numbers(&gamma));
         let width = gamma.len();
-        for_rows(contiguous_mut(&mut output), width, ROWS, |grad, index| {
-            let x = &input[index * width..][..width];
-            let (mean, inverse) = moments(x, epsilon);
-            for (grad, gamma) in grad.iter_mut().zip(gamma) {
-                *grad *= gamma;
-            }
-            let mean_grad = sum_of(grad, x, |grad, _| grad) / width as f32;
-            let mean_product = sum_of(grad, x, |grad, x| grad * ((x - mean) * inverse)) / width as f32;
-            for (grad, x) in grad.iter_mut().zip(x) {
-                *grad = (*grad - mean_grad - (x - mean) * inverse * mean_product) * inverse;
-            }
-        });
+        for_rows(
+            contiguous_mut(&mut output),
+            width,
+            ROWS,
+            #[inline(always)]
+            |grad, index| {
+                let x = &input[index * width..][..width];
+                let (mean, inverse) = moments(x, epsilon);
+                for (grad, gamma) in grad.iter_mut().zip(gamma) {
+                    *grad *= gamma;
+                }
+                let mean_grad = sum_of(
+                    grad,
+                    x,
+                    #[inline(always)]
+                    |grad, _| grad,
+                ) / width as f32;
+                let mean_product = sum_of(
+                    grad,
+                    x,
+                    #[inline(always)]
+                    |grad, x| grad * ((x - mean) * inverse),
+                ) / width as f32;
+                for (grad, x) in grad.iter_mut().zip(x) {
+                    *grad = (*grad - mean_grad - (x - mean) * inverse * mean_product) * inverse;
+                }
+            },
+        );
         output
     }
 }
@@ -73,7 +95,17 @@ impl LayerNormOps for Flex {
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f64) -> (f32, f32) {
     let count = row.len() as f32;
-    let mean = sum_of(row, row, |x, _| x) / count;
-    let variance = sum_of(row, row, |x, _| (x - mean) * (x - mean)) / count;
+    let mean = sum_of(
+        row,
+        row,
+        #[inline(always)]
+        |x, _| x,
+    ) / count;
+    let variance = sum_of(
+        row,
+        row,
+        #[inline(always)]
+        |x, _| (x - mean) * (x - mean),
+    ) / count;
     (mean, 1.0 / (variance + epsilon as f32).sqrt())
 }

@@ -9,7 +9,7 @@ mod norm;
 
 pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
-pub use encoder_layer::{EncoderLayer, EncoderLayerNames, EncoderSizes};
+pub use encoder_layer::{EncoderLayer, EncoderLayerNames, EncoderSizes, Reading, encoder_layers};
 pub use feed_forward::FeedForward;
 pub use input::{attention_mask, places, token_ids};
 pub use norm::LayerNorm;

@@ -2,12 +2,13 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Tensor, module::linear};
-use lora_kernels::lora_linear;
+use burn::tensor::{Tensor, TensorData, module::linear};
 
-use crate::adapter::{Adapter, LowRank};
-use crate::config::{Init, LowRankSettings};
+use crate::adapter::{Adapter, Delta, LowRank, StartError, SvdForm, WeightDecomposed, start};
+use crate::config::{Form, Init, LoraConfig};
+use crate::config_error::ConfigError;
 use crate::pass::Pass;
+use crate::tensors::HostTensor;
 
 /// A linear layer that may carry an adapter. It knows its Hugging Face path, by which targets, masks and files
 /// refer to it.
@@ -21,6 +22,18 @@ pub struct LoraLinear {
     path: String,
     #[module(skip)]
     training: BaseTraining,
+    /// What an init moved from the base weight into the adapter, `s · A₀ B₀`.
+    #[module(skip)]
+    moved: Option<Moved>,
+}
+
+/// The first factors of an init that changes the base weight, on the host: as small as the adapter itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Moved {
+    /// `[d_input, rank]`, multiplied by the scale of the mean pass.
+    pub a: HostTensor,
+    /// `[rank, d_output]`.
+    pub b: HostTensor,
 }
 
 /// Which part of the pretrained layer is trained, and so saved with the adapter.
@@ -41,9 +54,13 @@ pub enum Role {
     A,
     /// The factor B.
     B,
+    /// AdaLoRA's E.
+    SingularValues,
+    /// DoRA's lengths of weight columns.
+    Magnitude,
     /// Weight or bias of a module trained in full.
     Head,
-    /// Bias of an adapted linear.
+    /// Bias of an adapted linear, or of its factor B.
     Bias,
 }
 
@@ -84,6 +101,7 @@ impl LoraLinear {
             adapter: None,
             path: path.into(),
             training: BaseTraining::Frozen,
+            moved: None,
         }
     }
 
@@ -102,7 +120,8 @@ impl LoraLinear {
         self.training
     }
 
-    /// `y = x W + b + s · ((x ⊙ m_A) A B) ⊙ m_B`; see [`lora_linear`].
+    /// `y = x W + b`, changed by the adapter as its form says; for LoRA `+ s · ((x ⊙ m_A) A B) ⊙ m_B`
+    /// ([`lora_kernels::lora_linear`]).
     ///
     /// # Shapes
     ///
@@ -117,45 +136,110 @@ impl LoraLinear {
         let bias = self.base.bias.as_ref().map(Param::val);
         match &self.adapter {
             None => linear(input, weight, bias),
-            Some(Adapter::LowRank(adapter)) => {
-                let shape = input.dims();
-                let rows = shape[1..D - 1].iter().product();
-                let branch = adapter.branch(&self.path, [shape[0], rows], pass);
-                lora_linear(input, weight, bias, branch)
-            }
+            Some(adapter) => adapter.forward(&self.path, input, weight, bias, pass),
         }
     }
 
-    /// The dense update of [`Pass::Mean`], `[d_input, d_output]`; `None` without an adapter.
-    pub fn delta(&self) -> Option<Tensor<2>> {
+    /// The dense update of [`Pass::Mean`]; `None` without an adapter.
+    pub fn delta(&self) -> Option<Delta> {
         self.adapter
             .as_ref()
-            .map(|Adapter::LowRank(adapter)| adapter.delta())
+            .map(|adapter| adapter.delta(&self.base.weight.val()))
     }
 
-    /// Puts a new LoRA adapter on this linear, its A drawn from `(seed, path)`.
-    pub fn attach_low_rank(&mut self, settings: &LowRankSettings, init: Init, seed: u64) {
+    /// Puts a new adapter on this linear, its random numbers drawn from `(seed, path)`. Settings must be valid
+    /// ([`LoraConfig::validate`]). An init that moves part of the base weight into the adapter does so here.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::RankTooLarge`], [`ConfigError::OddRank`], [`ConfigError::NotFinite`].
+    pub fn attach(&mut self, config: &LoraConfig, seed: u64) -> Result<(), ConfigError> {
         let device = self.base.weight.device();
-        self.adapter = Some(Adapter::LowRank(LowRank::init(
-            &self.path,
-            self.dims(),
-            settings,
-            init,
-            seed,
-            &device,
-        )));
+        let dims = self.dims();
+        let settings = config.low_rank_of(&self.path);
+        if matches!(config.form, Form::Svd(_)) {
+            let svd = SvdForm::init(&self.path, dims, &settings, seed, &device);
+            self.adapter = Some(Adapter::Svd(svd));
+            return Ok(());
+        }
+        let weight = || HostTensor::of(self.base.weight.val());
+        let first = start(&self.path, dims, &settings, config.init, seed, weight)
+            .map_err(|error| self.cannot_start(error, settings.rank, config.init))?;
+        let on_device = |tensor: &HostTensor| {
+            let data = TensorData::new(tensor.values.clone(), tensor.shape.clone());
+            Tensor::<2>::from_data(data, &device)
+        };
+        let mut low_rank = LowRank::from_factors(on_device(&first.a), on_device(&first.b), &settings);
+        if config.lora_bias {
+            low_rank = low_rank.with_bias(&device);
+        }
+        if config.init.changes_base() {
+            let rest = (self.base.weight.val() - low_rank.delta()).detach();
+            self.base.weight = frozen(rest);
+            let mut moved = Moved {
+                a: first.a,
+                b: first.b,
+            };
+            for value in &mut moved.a.values {
+                *value *= settings.mean_scale() as f32;
+            }
+            self.moved = Some(moved);
+        }
+        self.adapter = Some(match config.form {
+            Form::WeightDecomposed => {
+                Adapter::WeightDecomposed(WeightDecomposed::init(low_rank, self.base.weight.val()))
+            }
+            Form::LowRank | Form::Svd(_) => Adapter::LowRank(low_rank),
+        });
+        Ok(())
     }
 
-    /// Takes the adapter off and leaves the pretrained layer.
+    fn cannot_start(&self, error: StartError, rank: usize, init: Init) -> ConfigError {
+        let path = self.path.clone();
+        let [d_input, d_output] = self.dims();
+        match error {
+            StartError::RankTooLarge { largest } => ConfigError::RankTooLarge {
+                path,
+                init: if init == Init::Pissa { "pissa" } else { "olora" },
+                rank,
+                d_input,
+                d_output,
+                largest,
+            },
+            StartError::OddRank => ConfigError::OddRank { path, rank },
+            StartError::NotFinite => ConfigError::NotFinite { path },
+        }
+    }
+
+    /// What an init moved from the base weight into the adapter.
+    pub(crate) fn moved(&self) -> Option<&Moved> {
+        self.moved.as_ref()
+    }
+
+    /// Takes the adapter off and leaves the pretrained layer. What an init had moved into the adapter is put back.
     pub fn detach(&mut self) -> Option<Adapter> {
+        if let Some(moved) = self.moved.take() {
+            let device = self.base.weight.device();
+            let [a, b] = [moved.a, moved.b]
+                .map(|tensor| Tensor::<2>::from_data(TensorData::new(tensor.values, tensor.shape), &device));
+            self.base.weight = frozen((self.base.weight.val() + a.matmul(b)).detach());
+        }
         self.adapter.take()
     }
 
     /// Adds the update of [`Pass::Mean`] to the weight and takes the adapter off.
     pub fn merge(&mut self) {
         if let Some(delta) = self.delta() {
-            let weight = (self.base.weight.val() + delta).detach();
+            let weight = (self.base.weight.val() + delta.weight).detach();
             self.base.weight = Param::from_tensor(weight);
+            if let Some(added) = delta.bias {
+                let bias = match &self.base.bias {
+                    Some(bias) => bias.val() + added,
+                    None => added,
+                };
+                self.base.bias = Some(Param::from_tensor(bias.detach()));
+            }
+            self.moved = None;
             self.adapter = None;
         }
     }
@@ -174,17 +258,28 @@ impl LoraLinear {
     pub fn visit_trained<'a>(&'a self, visit: &mut dyn FnMut(TrainedParam<'a>)) {
         let path = &self.path;
         let mut emit = |name: String, role, param| visit(TrainedParam { name, role, param });
-        if let Some(Adapter::LowRank(adapter)) = &self.adapter {
-            emit(
-                format!("{path}.lora_A.weight"),
-                Role::A,
-                ParamRef::Matrix(&adapter.a),
-            );
-            emit(
-                format!("{path}.lora_B.weight"),
-                Role::B,
-                ParamRef::Matrix(&adapter.b),
-            );
+        match &self.adapter {
+            None => {}
+            Some(Adapter::LowRank(adapter)) => visit_low_rank(path, adapter, &mut emit),
+            Some(Adapter::WeightDecomposed(adapter)) => {
+                visit_low_rank(path, &adapter.low_rank, &mut emit);
+                emit(
+                    format!("{path}.lora_magnitude_vector"),
+                    Role::Magnitude,
+                    ParamRef::Vector(&adapter.magnitude),
+                );
+            }
+            Some(Adapter::Svd(adapter)) => {
+                if let Some(factors) = &adapter.factors {
+                    emit(format!("{path}.lora_A"), Role::A, ParamRef::Matrix(&factors.a));
+                    emit(format!("{path}.lora_B"), Role::B, ParamRef::Matrix(&factors.b));
+                    emit(
+                        format!("{path}.lora_E"),
+                        Role::SingularValues,
+                        ParamRef::Matrix(&factors.e),
+                    );
+                }
+            }
         }
         match self.training {
             BaseTraining::Frozen => {}
@@ -209,4 +304,25 @@ impl LoraLinear {
             }
         }
     }
+}
+
+fn visit_low_rank<'a>(path: &str, adapter: &'a LowRank, emit: &mut dyn FnMut(String, Role, ParamRef<'a>)) {
+    emit(
+        format!("{path}.lora_A.weight"),
+        Role::A,
+        ParamRef::Matrix(&adapter.a),
+    );
+    emit(
+        format!("{path}.lora_B.weight"),
+        Role::B,
+        ParamRef::Matrix(&adapter.b),
+    );
+    if let Some(bias) = &adapter.bias {
+        emit(format!("{path}.lora_B.bias"), Role::Bias, ParamRef::Vector(bias));
+    }
+}
+
+/// A parameter that is not trained.
+fn frozen(tensor: Tensor<2>) -> Param<Tensor<2>> {
+    Param::from_tensor(tensor).set_require_grad(false)
 }

@@ -109,7 +109,7 @@ impl Objective {
     }
 }
 
-/// One forward and backward pass of `weight` times the loss.
+/// One forward and backward pass of `weight` times the loss, to which AdaLoRA adds its orthogonality loss, as PEFT does.
 ///
 /// # Panics
 ///
@@ -122,7 +122,14 @@ pub fn backward<M: Model<Input = Batch>>(
     weight: f64,
 ) -> LossAndGradients {
     let outputs = adapted.model.forward(batch, pass);
-    let loss = loss(outputs, &batch.targets).mul_scalar(weight);
+    let mut loss = loss(outputs, &batch.targets);
+    if let Some(adalora) = adapted.config().adalora()
+        && adalora.orth_reg_weight > 0.0
+        && let Some(distance) = adapted.orthogonality()
+    {
+        loss = loss + distance.mul_scalar(adalora.orth_reg_weight);
+    }
+    let loss = loss.mul_scalar(weight);
     let gradients = GradientsParams::from_grads(loss.backward(), &adapted.model);
     LossAndGradients {
         loss: loss.inner(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 use crate::tensors::TensorFileError;
 
 /// An adapter folder that cannot be used.

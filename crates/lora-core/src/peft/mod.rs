@@ -12,7 +12,9 @@ mod config;
 mod error;
 mod folder;
 mod side;
+mod writing;
 
 pub use error::AdapterError;
-pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE, TaskType, trained_tensors};
+pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE, TaskType};
 pub use side::{Average, DropoutFile, EnsembleSettings, SIDE_FILE};
+pub use writing::trained_tensors;

@@ -38,6 +38,9 @@ fn the_shared_bert_cases_of_supported_kinds_pass() {
         "adapters/bert_seqcls_last_layer",
         "adapters/bert_seqcls_bias_lora_only",
         "adapters/bert_seqcls_pooler",
+        "adapters/bert_seqcls_dora",
+        "adapters/bert_seqcls_pissa",
+        "adapters/bert_seqcls_adalora",
         "lora_dropout/bert_seqcls",
         "training/bert_seqcls_lora",
     ] {

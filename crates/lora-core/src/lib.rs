@@ -15,6 +15,7 @@
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
 //! | `peft` | adapter folders that PEFT reads and writes |
+//! | `combine` | several adapters into one |
 //! | `tensors`, `atomic` | safetensors in, files out |
 //!
 //! ```
@@ -38,6 +39,7 @@ mod adalora;
 mod adapted;
 mod adapter;
 pub mod atomic;
+pub mod combine;
 mod config;
 mod config_error;
 mod linear;

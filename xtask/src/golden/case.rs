@@ -16,9 +16,9 @@ use serde::Deserialize;
 use super::compare::Differences;
 
 /// The folder of a case with everything read.
-struct Case {
+pub(super) struct Case {
     model: Transformer,
-    batch: Batch,
+    pub batch: Batch,
     reference: TensorFile,
     device: Device,
 }
@@ -43,6 +43,9 @@ pub fn run(folder: &Path, device: &Device) -> Result<Differences> {
         .and_then(Path::file_name)
         .unwrap_or_default()
         .to_string_lossy();
+    if kind == "combined" {
+        return super::combined::run(folder);
+    }
     let case = Case::open(folder, device)?;
     match &*kind {
         "models" => case.outputs(&case.model, ""),
@@ -54,6 +57,7 @@ pub fn run(folder: &Path, device: &Device) -> Result<Differences> {
         }
         "training" => case.training(folder),
         "lora_dropout" => case.lora_dropout(folder),
+        "adalora_training" => super::adalora::training(&case, folder),
         other => bail!("cases of kind `{other}` are not supported"),
     }
 }
@@ -78,11 +82,11 @@ impl Case {
         })
     }
 
-    fn adapted(&self, folder: &Path) -> Result<Adapted<Transformer>> {
+    pub fn adapted(&self, folder: &Path) -> Result<Adapted<Transformer>> {
         Ok(AdapterFolder::read(&folder.join("adapter"))?.attach_to(self.model.clone())?)
     }
 
-    fn expected(&self, name: &str) -> Result<HostTensor> {
+    pub fn expected(&self, name: &str) -> Result<HostTensor> {
         self.reference
             .read(name)?
             .with_context(|| format!("the case lacks the tensor {name}"))

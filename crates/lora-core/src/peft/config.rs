@@ -251,7 +251,7 @@ impl PeftConfig {
 
 /// What PEFT needs to load an adapter. Fields that not every PEFT since 0.10 knows are written only where they are used: an
 /// older one fails on them.
-pub(super) fn to_json(config: &LoraConfig, task_type: TaskType, base_model: Option<&str>) -> Value {
+pub(super) fn to_json(config: &LoraConfig, task_type: Option<TaskType>, base_model: Option<&str>) -> Value {
     let factor = config.mean_factor();
     let mut fields = json!({
         "alpha_pattern": to_map(config.alpha_pattern.iter().map(|(key, alpha)| (key, number(alpha * factor)))),

@@ -76,6 +76,16 @@ pub enum AdapterError {
         /// Its name.
         name: String,
     },
+    /// An adapter that plain LoRA cannot express.
+    #[error("the adapter in {} is {form}, which plain LoRA alone cannot express; {advice}", path.display())]
+    NotPlain {
+        /// The folder.
+        path: PathBuf,
+        /// What it is.
+        form: &'static str,
+        /// What to do instead.
+        advice: &'static str,
+    },
     /// A tensor of the wrong shape.
     #[error("{}: tensor `{name}` has shape {found:?}; the model and adapter_config.json need {expected:?}", path.display())]
     Shape {

@@ -118,6 +118,36 @@ impl AdapterFolder {
         self.tensors.shape(self.names.get(name)?)
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its file of tensors.
+    pub(super) fn tensor_path(&self) -> &Path {
+        self.tensors.origin()
+    }
+
+    /// Names of its tensors, without prefix.
+    pub fn tensor_names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// All its tensors by name without prefix, in PyTorch's orientation.
+    ///
+    /// # Errors
+    ///
+    /// [`AdapterError::Tensors`].
+    pub fn tensors_by_name(&self) -> Result<BTreeMap<String, HostTensor>, AdapterError> {
+        let mut tensors = BTreeMap::new();
+        for (name, in_file) in &self.names {
+            if let Some(tensor) = self.tensors.read(in_file)? {
+                tensors.insert(name.clone(), tensor);
+            }
+        }
+        Ok(tensors)
+    }
+
     /// Puts the adapters, heads and biases of the folder on a model.
     ///
     /// # Errors

@@ -66,13 +66,13 @@ impl AdapterFolder {
             folder,
             &config,
             ensemble,
-            &to_json(&config, task_type, base_model),
+            &to_json(&config, Some(task_type), base_model),
         )
     }
 }
 
 /// The side file, if there is LoRA Dropout, then `adapter_config.json`.
-fn write_settings(
+pub(super) fn write_settings(
     folder: &Path,
     config: &LoraConfig,
     ensemble: Option<EnsembleSettings>,

@@ -8,6 +8,10 @@ use lora_data::Batch;
 use crate::error::LoadError;
 use crate::families::FamilyConfig;
 use crate::families::bert::Bert;
+use crate::families::deberta_v2::DebertaV2;
+use crate::families::distilbert::DistilBert;
+use crate::families::electra::Electra;
+use crate::families::roberta::Roberta;
 use crate::weights::Weights;
 
 /// The pretrained model of a family, without head.
@@ -15,6 +19,14 @@ use crate::weights::Weights;
 pub enum Trunk {
     /// BERT.
     Bert(Bert),
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta(Roberta),
+    /// ELECTRA.
+    Electra(Electra),
+    /// DistilBERT.
+    DistilBert(DistilBert),
+    /// DeBERTa-v2 and v3.
+    DebertaV2(DebertaV2),
 }
 
 impl Trunk {
@@ -28,6 +40,10 @@ impl Trunk {
         let at = weights.root().at(config.family().prefix.trim_end_matches('.'));
         match config {
             FamilyConfig::Bert(config) => Bert::load(config, &at).map(Self::Bert),
+            FamilyConfig::Roberta(config) => Roberta::load(config, &at).map(Self::Roberta),
+            FamilyConfig::Electra(config) => Electra::load(config, &at).map(Self::Electra),
+            FamilyConfig::DistilBert(config) => DistilBert::load(config, &at).map(Self::DistilBert),
+            FamilyConfig::DebertaV2(config) => DebertaV2::load(config, &at).map(Self::DebertaV2),
         }
     }
 
@@ -39,6 +55,10 @@ impl Trunk {
     pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
         match self {
             Self::Bert(trunk) => trunk.encode(input, pass, observe),
+            Self::Roberta(trunk) => trunk.encode(input, pass, observe),
+            Self::Electra(trunk) => trunk.encode(input, pass, observe),
+            Self::DistilBert(trunk) => trunk.encode(input, pass, observe),
+            Self::DebertaV2(trunk) => trunk.encode(input, pass, observe),
         }
     }
 
@@ -46,6 +66,10 @@ impl Trunk {
     pub fn token_embeddings(&self) -> Tensor<2> {
         match self {
             Self::Bert(trunk) => trunk.token_embeddings(),
+            Self::Roberta(trunk) => trunk.token_embeddings(),
+            Self::Electra(trunk) => trunk.token_embeddings(),
+            Self::DistilBert(trunk) => trunk.token_embeddings(),
+            Self::DebertaV2(trunk) => trunk.token_embeddings(),
         }
     }
 
@@ -53,6 +77,10 @@ impl Trunk {
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
         match self {
             Self::Bert(trunk) => trunk.visit_linears(visit),
+            Self::Roberta(trunk) => trunk.visit_linears(visit),
+            Self::Electra(trunk) => trunk.visit_linears(visit),
+            Self::DistilBert(trunk) => trunk.visit_linears(visit),
+            Self::DebertaV2(trunk) => trunk.visit_linears(visit),
         }
     }
 
@@ -60,6 +88,10 @@ impl Trunk {
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
         match self {
             Self::Bert(trunk) => trunk.visit_linears_mut(visit),
+            Self::Roberta(trunk) => trunk.visit_linears_mut(visit),
+            Self::Electra(trunk) => trunk.visit_linears_mut(visit),
+            Self::DistilBert(trunk) => trunk.visit_linears_mut(visit),
+            Self::DebertaV2(trunk) => trunk.visit_linears_mut(visit),
         }
     }
 }

@@ -4,13 +4,21 @@
 //! its numbers depend on), the modules, their loading by Hugging Face path, and `encode`.
 
 pub mod bert;
+pub mod deberta_v2;
 mod defaults;
+pub mod distilbert;
+pub mod electra;
+pub mod roberta;
 
 use crate::blocks::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 
 use self::bert::BertConfig;
+use self::deberta_v2::DebertaV2Config;
+use self::distilbert::DistilBertConfig;
+use self::electra::ElectraConfig;
+use self::roberta::RobertaConfig;
 
 /// What a family is called in the files of Hugging Face and PEFT.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +36,14 @@ pub struct Family {
 pub enum FamilyConfig {
     /// BERT.
     Bert(BertConfig),
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta(RobertaConfig),
+    /// ELECTRA.
+    Electra(ElectraConfig),
+    /// DistilBERT.
+    DistilBert(DistilBertConfig),
+    /// DeBERTa-v2 and v3.
+    DebertaV2(DebertaV2Config),
 }
 
 /// What heads must know of the trunk below them.
@@ -88,7 +104,13 @@ pub struct MaskedLmNames {
 }
 
 /// Every family that can be loaded.
-pub const FAMILIES: [&Family; 1] = [&bert::FAMILY];
+pub const FAMILIES: [&Family; 5] = [
+    &bert::FAMILY,
+    &roberta::FAMILY,
+    &electra::FAMILY,
+    &distilbert::FAMILY,
+    &deberta_v2::FAMILY,
+];
 
 impl FamilyConfig {
     /// The settings in a checkpoint's `config.json`.
@@ -101,6 +123,10 @@ impl FamilyConfig {
         let family = FAMILIES.iter().find(|family| family.model_types.contains(&found));
         match family.map(|family| family.model_types[0]) {
             Some("bert") => BertConfig::read(checkpoint).map(Self::Bert),
+            Some("roberta") => RobertaConfig::read(checkpoint).map(Self::Roberta),
+            Some("electra") => ElectraConfig::read(checkpoint).map(Self::Electra),
+            Some("distilbert") => DistilBertConfig::read(checkpoint).map(Self::DistilBert),
+            Some("deberta-v2") => DebertaV2Config::read(checkpoint).map(Self::DebertaV2),
             _ => Err(LoadError::Family {
                 path: checkpoint.config_path(),
                 found: found.to_owned(),
@@ -117,6 +143,10 @@ impl FamilyConfig {
     pub fn family(&self) -> &'static Family {
         match self {
             Self::Bert(_) => &bert::FAMILY,
+            Self::Roberta(_) => &roberta::FAMILY,
+            Self::Electra(_) => &electra::FAMILY,
+            Self::DistilBert(_) => &distilbert::FAMILY,
+            Self::DebertaV2(_) => &deberta_v2::FAMILY,
         }
     }
 
@@ -124,6 +154,10 @@ impl FamilyConfig {
     pub fn outline(&self) -> Outline {
         match self {
             Self::Bert(config) => config.outline(),
+            Self::Roberta(config) => config.outline(),
+            Self::Electra(config) => config.outline(),
+            Self::DistilBert(config) => config.outline(),
+            Self::DebertaV2(config) => config.outline(),
         }
     }
 }

@@ -15,6 +15,7 @@
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
 //! | `peft` | adapter folders that PEFT reads and writes |
+//! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
 //! | `combine` | several adapters into one |
 //! | `tensors`, `atomic` | safetensors in, files out |
 //!
@@ -38,6 +39,7 @@
 mod adalora;
 mod adapted;
 mod adapter;
+pub mod any_module;
 pub mod atomic;
 pub mod combine;
 mod config;

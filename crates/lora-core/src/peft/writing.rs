@@ -112,7 +112,7 @@ pub(super) fn write_settings(
 /// # Panics
 ///
 /// Panics if two tensors have the same name.
-pub(crate) fn write_tensors(
+pub fn write_tensors(
     path: &Path,
     tensors: impl IntoIterator<Item = (String, HostTensor)>,
 ) -> Result<(), WriteError> {

@@ -2,8 +2,9 @@
 
     python make_adapter_goldens.py --out . --seed 13      # the cases committed here
 
-  adapters/bert_seqcls_KIND        outputs with the adapter (dora, pissa, olora, lora_bias, exclude, adalora) and without
-  adalora_training/bert_seqcls     loss and rank pattern of every step of an AdaLoRA training, and its last weights
+  adapters/tiny_bert_KIND          outputs with the adapter (dora, pissa, olora, lora_bias, exclude, adalora) and without
+  adalora_training/tiny_bert       loss and rank pattern of every step of an AdaLoRA training, and its last weights
+  training/tiny_bert_KIND          gradients, losses and last weights of ten AdamW steps (dora, pissa)
   combined/METHOD                  two adapters (combined/one, combined/two) put together by add_weighted_adapter
 
 Needs torch, transformers, peft and safetensors; every io.json names the versions used.
@@ -168,10 +169,12 @@ def adalora_training():
              case="AdaLoRA training, AdamW without schedule and clipping", lr=2e-2, weight_decay=0.01, steps=30, patterns=patterns)
 
 
-def named(model):
-    """Trained parameters under the names of PEFT's files."""
-    return {name.replace("base_model.model.", "").replace(".default", "").replace("modules_to_save.", ""): p.detach().clone()
-            for name, p in model.named_parameters() if p.requires_grad}
+def named(model, what="data"):
+    """Trained parameters, or their gradients, under the names of PEFT's files."""
+    def in_file(name):
+        name = name.replace("base_model.model.", "").replace(".default", "").replace("modules_to_save.", "")
+        return name.removesuffix(".weight") if "magnitude" in name else name
+    return {in_file(name): getattr(p, what).detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
 
 def combined():
@@ -227,6 +230,42 @@ def combined():
     only(root, *configs, *methods)
 
 
+def trainings():
+    """Gradients and ten steps with AdamW: what DoRA's norm and PiSSA's base weight pass on to the gradient, and what not."""
+    kinds = {
+        "dora": LoraConfig(task_type="SEQ_CLS", r=3, lora_alpha=5, target_modules=TARGETS, use_dora=True),
+        "pissa": LoraConfig(task_type="SEQ_CLS", r=3, lora_alpha=5, target_modules=TARGETS, init_lora_weights="pissa"),
+    }
+    for kind, config in kinds.items():
+        folder = fresh(f"{arguments.out}/training/tiny_bert_{kind}")
+        model, batch = tiny_bert(), inputs()
+        write_base(model, folder)
+        labels = torch.randint(0, CLASSES, (ROWS,))
+        adapted = get_peft_model(model, config)
+        disturb(adapted)
+        write_adapter(adapted, f"{folder}/adapter")
+        adapted.train()
+        notes = dict(lr=1e-2, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01, max_grad_norm=1.0, warmup_steps=2,
+                     total_steps=10, schedule="linear")
+        optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=notes["lr"], weight_decay=0.01)
+        schedule = transformers.get_linear_schedule_with_warmup(optimizer, notes["warmup_steps"], notes["total_steps"])
+        losses, norms, gradients = [], [], {}
+        for step in range(notes["total_steps"]):
+            loss = adapted(**batch, labels=labels).loss
+            loss.backward()
+            if step == 0:
+                gradients = {f"grad.base_model.model.{name}": gradient for name, gradient in named(adapted, "grad").items()}
+            norms.append(torch.nn.utils.clip_grad_norm_([p for p in adapted.parameters() if p.requires_grad], 1.0))
+            losses.append(loss.detach())
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        final = {f"final.base_model.model.{name}": value for name, value in named(adapted).items()}
+        write_io(folder, {**batch, "labels": labels, "losses": torch.stack(losses), "grad_norms": torch.stack(norms),
+                          **gradients, **final}, case=f"ten AdamW steps, {kind}", **notes)
+
+
 adapters()
 adalora_training()
 combined()
+trainings()

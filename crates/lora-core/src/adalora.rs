@@ -152,10 +152,9 @@ impl AdaLora {
         } else {
             let left = 1.0 - (step - self.tinit) as f64 / (last - self.tinit) as f64;
             // PEFT truncates, and multiplies in this order.
-            let budget = (initial - target) as f64 * left.powi(3) + target as f64;
-            BudgetStep::Allocate {
-                budget: budget as usize,
-            }
+            #[expect(clippy::cast_sign_loss, reason = "no term is negative")]
+            let budget = ((initial - target) as f64 * left.powi(3) + target as f64) as usize;
+            BudgetStep::Allocate { budget }
         }
     }
 }
@@ -203,7 +202,8 @@ mod tests {
 
     #[test]
     fn values_out_of_range_are_refused_by_key() {
-        let cases: [(&str, fn(&mut AdaLora)); 7] = [
+        type Change = fn(&mut AdaLora);
+        let cases: [(&str, Change); 7] = [
             ("init_r", |s| s.init_r = 0),
             ("target_r", |s| s.target_r = 7),
             ("deltaT", |s| s.delta_t = 0),

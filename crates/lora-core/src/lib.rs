@@ -16,6 +16,7 @@
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
 //! | `peft` | adapter folders that PEFT reads and writes |
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
+//! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
 //! | `tensors`, `atomic` | safetensors in, files out |
 //!
@@ -41,6 +42,7 @@ mod adapted;
 mod adapter;
 pub mod any_module;
 pub mod atomic;
+mod bank;
 pub mod combine;
 mod config;
 mod config_error;
@@ -55,6 +57,7 @@ mod tensors;
 pub use adalora::{AdaLora, BudgetStep, RankPattern};
 pub use adapted::{Adapted, AttachReport, ParameterCount};
 pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
+pub use bank::{AdapterBank, BankError};
 pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
 pub use config_error::ConfigError;
 pub use linear::{BaseTraining, LoraLinear, ParamRef, Role, TrainedParam};

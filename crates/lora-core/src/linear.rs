@@ -2,9 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Tensor, TensorData, module::linear};
+use burn::tensor::{Device, Int, Tensor, TensorData, module::linear};
 
 use crate::adapter::{Adapter, Delta, LowRank, StartError, SvdForm, WeightDecomposed, start};
+use crate::bank::Choice;
 use crate::config::{Form, Init, LoraConfig};
 use crate::config_error::ConfigError;
 use crate::pass::Pass;
@@ -25,6 +26,9 @@ pub struct LoraLinear {
     /// What an init moved from the base weight into the adapter, `s · A₀ B₀`.
     #[module(skip)]
     moved: Option<Moved>,
+    /// What the adapters of a bank have in the place of this linear.
+    #[module(skip)]
+    pub(crate) choices: Vec<Option<Choice>>,
 }
 
 /// The first factors of an init that changes the base weight, on the host: as small as the adapter itself.
@@ -102,6 +106,7 @@ impl LoraLinear {
             path: path.into(),
             training: BaseTraining::Frozen,
             moved: None,
+            choices: Vec::new(),
         }
     }
 
@@ -130,14 +135,65 @@ impl LoraLinear {
     ///
     /// # Panics
     ///
-    /// Panics if the shapes do not agree, or if the pass holds masks, but none for this linear.
+    /// Panics if the shapes do not agree, if the pass holds masks, but none for this linear, or if it chooses an adapter that
+    /// is not in the bank.
     pub fn forward<const D: usize>(&self, input: Tensor<D>, pass: &Pass) -> Tensor<D> {
-        let weight = self.base.weight.val();
-        let bias = self.base.bias.as_ref().map(Param::val);
-        match &self.adapter {
+        match pass {
+            Pass::Chosen(rows) => self.forward_chosen(&input, rows),
+            Pass::Mean | Pass::Masked(_) => self.forward_with(&self.base, self.adapter.as_ref(), input, pass),
+        }
+    }
+
+    fn forward_with<const D: usize>(
+        &self,
+        base: &Linear,
+        adapter: Option<&Adapter>,
+        input: Tensor<D>,
+        pass: &Pass,
+    ) -> Tensor<D> {
+        let weight = base.weight.val();
+        let bias = base.bias.as_ref().map(Param::val);
+        match adapter {
             None => linear(input, weight, bias),
             Some(adapter) => adapter.forward(&self.path, input, weight, bias, pass),
         }
+    }
+
+    /// Rows of one adapter go through together, and then back to their places.
+    fn forward_chosen<const D: usize>(&self, input: &Tensor<D>, rows: &[Option<usize>]) -> Tensor<D> {
+        assert_eq!(
+            rows.len(),
+            input.dims()[0],
+            "one choice for each row of the batch"
+        );
+        // Adapters that leave this linear alone share its base.
+        let own = |row: &Option<usize>| row.filter(|number| self.choices[*number].is_some());
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by_key(|row| own(&rows[*row]));
+        let mut parts = Vec::new();
+        for group in order.chunk_by(|left, right| own(&rows[*left]) == own(&rows[*right])) {
+            let part = if group.len() == rows.len() {
+                input.clone()
+            } else {
+                input.clone().select(0, indices(group, &input.device()))
+            };
+            let choice = own(&rows[group[0]]).and_then(|number| self.choices[number].as_ref());
+            parts.push(match choice {
+                Some(Choice { base, adapter }) => {
+                    self.forward_with(base, adapter.as_ref(), part, &Pass::Mean)
+                }
+                None => self.forward_with(&self.base, None, part, &Pass::Mean),
+            });
+        }
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        let mut places = vec![0; order.len()];
+        for (place, row) in order.into_iter().enumerate() {
+            places[row] = place;
+        }
+        let device = input.device();
+        Tensor::cat(parts, 0).select(0, indices(&places, &device))
     }
 
     /// The dense update of [`Pass::Mean`]; `None` without an adapter.
@@ -320,6 +376,11 @@ fn visit_low_rank<'a>(path: &str, adapter: &'a LowRank, emit: &mut dyn FnMut(Str
     if let Some(bias) = &adapter.bias {
         emit(format!("{path}.lora_B.bias"), Role::Bias, ParamRef::Vector(bias));
     }
+}
+
+fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
+    let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+    Tensor::from_data(rows.as_slice(), device)
 }
 
 /// A parameter that is not trained.

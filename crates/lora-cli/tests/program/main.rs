@@ -3,4 +3,5 @@
 
 mod bad_input;
 mod happy_path;
+mod operations;
 mod workspace;

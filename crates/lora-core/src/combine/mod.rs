@@ -152,6 +152,10 @@ pub type Keep<'a> = dyn FnMut(Place<'_>, usize, f64) -> Vec<bool> + 'a;
 /// # Errors
 ///
 /// [`CombineError`] if the adapters do not fit together or the method does not fit them.
+///
+/// # Panics
+///
+/// Panics if a rule's density is not between 0 and 1, which [`Method::with`] does not allow.
 pub fn combine(
     adapters: &[PlainLora],
     weights: &[f64],

@@ -84,6 +84,7 @@ fn keep_largest(tensor: &mut [f32], density: f64) {
     if density >= 1.0 {
         return;
     }
+    #[expect(clippy::cast_sign_loss, reason = "a density is above 0")]
     let kept = (density * tensor.len() as f64) as usize;
     let mut order: Vec<usize> = (0..tensor.len()).collect();
     order.sort_by(|left, right| tensor[*right].abs().total_cmp(&tensor[*left].abs()));

@@ -13,6 +13,7 @@ use crate::targets::{TargetNames, Targets};
 
 /// The fields of PEFT's `LoraConfig` that this crate acts on.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "these are PEFT's fields")]
 pub(super) struct PeftConfig {
     peft_type: String,
     pub task_type: Option<TaskType>,

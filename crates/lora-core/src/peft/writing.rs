@@ -161,13 +161,13 @@ fn cut_triplets<M: Module + Linears>(
 ) -> RankPattern {
     let mut written = RankPattern::new();
     adapted.model.visit_linears(&mut |linear| {
-        let Some(Adapter::Svd(adapter)) = &linear.adapter else {
+        let Some(Adapter::Svd(svd)) = &linear.adapter else {
             return;
         };
         let path = linear.path();
         let [d_input, d_output] = linear.dims();
         let [a, b, e] = ["lora_A", "lora_B", "lora_E"].map(|factor| format!("{path}.{factor}"));
-        if adapter.rank() == 0 {
+        if svd.rank() == 0 {
             for (name, shape) in [(a, [0, d_input]), (b, [d_output, 0]), (e, [0, 1])] {
                 let empty = HostTensor {
                     shape: shape.to_vec(),
@@ -179,7 +179,7 @@ fn cut_triplets<M: Module + Linears>(
             return;
         }
         let Some(kept) = pattern.get(path) else { return };
-        if adapter.rank() != init_r {
+        if svd.rank() != init_r {
             // Read from a folder: what was cut is gone already.
             written.insert(path.to_owned(), kept.clone());
             return;

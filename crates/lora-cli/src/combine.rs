@@ -30,7 +30,7 @@ pub struct CombineArgs {
     /// PEFT's name of the method.
     #[arg(long, default_value = "cat")]
     method: Method,
-    /// Share of the numbers that ties, dare and magnitude_prune keep.
+    /// Share of the numbers that ties, dare and magnitude pruning keep.
     #[arg(long)]
     density: Option<f64>,
     /// How ties elects signs: total (by the sum) or frequency (by number).

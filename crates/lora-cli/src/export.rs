@@ -20,7 +20,7 @@ pub struct ExportArgs {
     /// Adapter folder, written by `lora train` or by PEFT.
     #[arg(long, value_name = "DIR")]
     adapter: PathBuf,
-    /// Folder for adapter_config.json and adapter_model.safetensors.
+    /// Folder for PEFT's two files.
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Base model, which PiSSA and OLoRA need, if it is not where the adapter folder says.

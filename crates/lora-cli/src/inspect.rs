@@ -258,9 +258,10 @@ fn adapters_in(folder: &AdapterFolder) -> Result<Vec<AdapterSize>> {
     let is_svd = folder.config.adalora().is_some();
     let suffix = if is_svd { "" } else { ".weight" };
     let ending = format!(".lora_A{suffix}");
-    let paths = folder
+    let paths: Vec<String> = folder
         .tensor_names()
-        .filter_map(|name| name.strip_suffix(&ending));
+        .filter_map(|name| Some(name.strip_suffix(&ending)?.to_owned()))
+        .collect();
     let adapter = |path: &str| {
         let mut take = |factor: &str| {
             let name = format!("{path}.{factor}{suffix}");
@@ -284,7 +285,9 @@ fn adapters_in(folder: &AdapterFolder) -> Result<Vec<AdapterSize>> {
         if is_svd && d_input > 0 {
             let e = take("lora_E")?;
             for (row, weight) in a.values.chunks_exact_mut(d_input).zip(&e.values) {
-                row.iter_mut().for_each(|value| *value *= weight);
+                for value in row {
+                    *value *= weight;
+                }
             }
         }
         let scale = folder.config.low_rank_of(path).mean_scale();
@@ -297,8 +300,7 @@ fn adapters_in(folder: &AdapterFolder) -> Result<Vec<AdapterSize>> {
             update_norm: scale * product_norm(&a.values, &b.values, rank),
         })
     };
-    let paths: Vec<String> = paths.map(str::to_owned).collect();
-    paths.iter().map(|path| path.as_str()).map(adapter).collect()
+    paths.iter().map(String::as_str).map(adapter).collect()
 }
 
 /// The form of the update in words.

@@ -66,3 +66,20 @@ pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
 pub use targets::{TargetNames, Targets};
 pub use tensors::{HostTensor, TensorFile, TensorFileError};
+
+/// The book's pages on adapters, compiled and run as tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/src/adapters/lora.md")]
+    pub struct Lora;
+    #[doc = include_str!("../../../docs/src/adapters/dora.md")]
+    pub struct Dora;
+    #[doc = include_str!("../../../docs/src/adapters/adalora.md")]
+    pub struct AdaLora;
+    #[doc = include_str!("../../../docs/src/adapters/starts.md")]
+    pub struct Starts;
+    #[doc = include_str!("../../../docs/src/adapters/operations.md")]
+    pub struct Operations;
+    #[doc = include_str!("../../../docs/src/adapters/any-module.md")]
+    pub struct AnyModule;
+}

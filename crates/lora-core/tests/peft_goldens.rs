@@ -162,7 +162,8 @@ fn what_a_folder_promises_must_be_there() {
         .unwrap();
     let base = case.join("base/model.safetensors");
     let copy = tempfile::tempdir().unwrap();
-    let lies: [(&str, fn(&mut Value)); 5] = [
+    type Lie = fn(&mut Value);
+    let lies: [(&str, Lie); 5] = [
         ("init_r", |c| c["init_r"] = 6.into()),
         ("target_r is 9", |c| c["target_r"] = 9.into()),
         ("has shape", |c| {

@@ -88,9 +88,10 @@ impl Origins {
     pub fn adapter_error(&self, error: &ConfigError) -> anyhow::Error {
         let key = match error {
             ConfigError::ZeroRank { key } | ConfigError::Alpha { key, .. } => key.as_str(),
-            ConfigError::Probability { key, .. } | ConfigError::Pattern { key, .. } => key,
+            ConfigError::Probability { key, .. }
+            | ConfigError::Pattern { key, .. }
+            | ConfigError::AdaLora { key, .. } => key,
             ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } => "target_modules",
-            ConfigError::AdaLora { key, .. } => key,
             ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
             ConfigError::RankPattern { .. } => "rank_pattern",
             ConfigError::NotFinite { .. } => "model_name_or_path",

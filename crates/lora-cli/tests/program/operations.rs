@@ -8,12 +8,18 @@ fn json(workspace: &Workspace, name: &str) -> Value {
     serde_json::from_slice(&workspace.read(name)).unwrap()
 }
 
-/// Probabilities of two texts by the mean pass of an adapter.
+/// Probabilities of two texts by the mean pass of an adapter on the base model of its training.
 fn probabilities(workspace: &Workspace, adapter: &str) -> Vec<f64> {
+    probabilities_on(workspace, adapter, "model")
+}
+
+fn probabilities_on(workspace: &Workspace, adapter: &str, base: &str) -> Vec<f64> {
     let predict = [
         "predict",
         "--adapter",
         adapter,
+        "--base",
+        base,
         "--members",
         "0",
         "--json",
@@ -70,10 +76,11 @@ fn an_adalora_run_is_exported_merged_and_combined() {
         "--output",
         "merged",
     ]);
-    assert_eq!(
-        json(&workspace, "merged/config.json")["architectures"][0],
-        "BertForSequenceClassification"
-    );
+    let names = json(&workspace, "merged/config.json")["id2label"].clone();
+    assert_eq!(names, json(&workspace, "out/task.json")["id2label"]);
+    // With nothing added the merged model computes what the adapter did.
+    workspace.lora_works(&["combine", "out", "--weights", "0", "--output", "nothing"]);
+    assert_near(&probabilities_on(&workspace, "nothing", "merged"), &trained);
 
     // Half of it twice is the whole.
     workspace.lora_works(&[

@@ -154,6 +154,8 @@ fn an_exported_adapter_computes_the_same_update_as_plain_lora() {
     }
 }
 
+type Lie = fn(&mut Value);
+
 #[test]
 fn what_a_folder_promises_must_be_there() {
     let case = cases()
@@ -162,7 +164,6 @@ fn what_a_folder_promises_must_be_there() {
         .unwrap();
     let base = case.join("base/model.safetensors");
     let copy = tempfile::tempdir().unwrap();
-    type Lie = fn(&mut Value);
     let lies: [(&str, Lie); 5] = [
         ("init_r", |c| c["init_r"] = 6.into()),
         ("target_r is 9", |c| c["target_r"] = 9.into()),

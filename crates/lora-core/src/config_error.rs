@@ -24,7 +24,7 @@ pub enum ConfigError {
         "{key} is {found}: expected a probability from 0 up to, but not including, 1; at 1 every update is dropped"
     )]
     Probability {
-        /// The key that holds it.
+        /// The key that holds it: `mask_probability` for LoRA Dropout, `lora_dropout` for PEFT's input dropout.
         key: &'static str,
         /// The value.
         found: f64,

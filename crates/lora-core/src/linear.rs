@@ -2,7 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Int, Tensor, TensorData, module::linear};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use lora_kernels::linear;
 
 use crate::adapter::{Adapter, Delta, LowRank, StartError, SvdForm, WeightDecomposed, start};
 use crate::bank::Choice;

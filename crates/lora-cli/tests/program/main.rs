@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod bad_input;
+mod diverged;
+mod forms_of_data;
 mod happy_path;
+mod monte_carlo;
 mod operations;
 mod workspace;

@@ -1,9 +1,8 @@
 //! AdaLoRA's three factors.
 
 use burn::module::{Module, Param};
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_kernels::{LowRankBranch, lora_linear};
+use lora_kernels::{LowRankBranch, linear, lora_linear};
 
 use super::{Constants, folded_shape, noise, param};
 use crate::config::LowRankSettings;

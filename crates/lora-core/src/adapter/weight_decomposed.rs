@@ -2,8 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::linear;
-use lora_kernels::lora_linear;
+use lora_kernels::{linear, lora_linear};
 
 use super::{LowRank, folded_shape, param};
 use crate::pass::Pass;

@@ -42,6 +42,8 @@ pub(crate) struct InputDropout {
     pub seed: u64,
     pub probability: f64,
     pub draws: Vec<Draw>,
+    /// Which of an adapter's streams is drawn from.
+    pub side: Side,
 }
 
 impl Pass<'_> {
@@ -90,6 +92,21 @@ impl MaskSet {
         }
     }
 
+    /// The same draws for a tensor that all rows of a group read, given once for each group, such as a table of relative
+    /// positions. The masks are those of the rows; input dropout's noise is drawn anew, and depends on the draw alone.
+    #[must_use]
+    pub fn for_groups(&self) -> Self {
+        let input = self.input.clone().map(|input| InputDropout {
+            side: Side::SharedNoise,
+            ..input
+        });
+        Self {
+            keep: self.keep.clone(),
+            input,
+            rows: None,
+        }
+    }
+
     /// The masks of the adapter at a path; `None` if this pass drops nothing there.
     ///
     /// # Panics
@@ -117,6 +134,7 @@ impl MaskSet {
             seed,
             probability,
             draws,
+            side,
         } = self.input.as_ref()?;
         let [batch, tokens, d_input] = shape;
         let keep =
@@ -131,7 +149,7 @@ impl MaskSet {
         for (group, draw) in draws.iter().enumerate() {
             // The same sharing of rows as for the masks: row i belongs to group ⌊i·groups/batch⌋.
             let block = (group * batch).div_ceil(groups)..((group + 1) * batch).div_ceil(groups);
-            let mut generator = generator(*seed, path, Side::Noise, *draw);
+            let mut generator = generator(*seed, path, *side, *draw);
             match &self.rows {
                 None => draw_numbers(&mut generator, block.len() * tokens * d_input),
                 Some(rows) => {

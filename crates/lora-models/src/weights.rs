@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 use burn::module::Param;
 use burn::nn::Embedding;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{HostTensor, LoraLinear, TensorFile, seeded_normal};
+use lora_core::{HostTensor, LoraLinear, seeded_normal};
 use serde::Serialize;
 
 use crate::blocks::LayerNorm;
 use crate::error::LoadError;
+use crate::weight_files::WeightFiles;
 
 /// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
 #[derive(Debug)]
 pub struct Weights<'a> {
-    file: &'a TensorFile,
+    file: &'a WeightFiles,
     device: &'a Device,
     /// `bert.` for a model whose checkpoint was saved without its head, and so without this prefix.
     absent_prefix: Option<&'static str>,
@@ -58,7 +59,7 @@ pub struct Scope<'a> {
 impl<'a> Weights<'a> {
     /// The tensors of a file for a model whose paths begin with `prefix`; a file whose names lack it is understood too.
     /// New tensors are drawn from `(seed, name)`.
-    pub fn new(file: &'a TensorFile, prefix: &'static str, seed: u64, device: &'a Device) -> Self {
+    pub fn new(file: &'a WeightFiles, prefix: &'static str, seed: u64, device: &'a Device) -> Self {
         let absent_prefix = (!file.names().any(|name| name.starts_with(prefix))).then_some(prefix);
         Self {
             file,
@@ -93,7 +94,7 @@ impl<'a> Weights<'a> {
         let left_over = self
             .file
             .names()
-            .filter(|name| !record.used.contains(*name))
+            .filter(|name| !record.used.contains(*name) && !is_buffer(name))
             .map(str::to_owned)
             .collect();
         Ok(LoadReport {
@@ -126,6 +127,11 @@ impl<'a> Weights<'a> {
     fn initialized(&self, name: String) {
         self.record.borrow_mut().initialized.push(name);
     }
+}
+
+/// Counts 0, 1, 2… that old checkpoints saved beside the table of positions: no weight is lost with them.
+fn is_buffer(name: &str) -> bool {
+    name.ends_with("embeddings.position_ids")
 }
 
 impl Scope<'_> {
@@ -206,17 +212,17 @@ impl Scope<'_> {
     /// [`LoadError::Tensors`].
     pub fn vector_or_zeros(&self, name: &str, length: usize) -> Result<Tensor<1>, LoadError> {
         let name = self.name(name);
-        match self
-            .weights
-            .take(&name)?
-            .filter(|vector| vector.shape == [length])
-        {
-            Some(vector) => Ok(self.to_device(vector.values, [length])),
-            None => {
-                self.weights.initialized(name);
-                Ok(Tensor::zeros([length], self.weights.device))
-            }
+        let found = self.weights.take(&name)?;
+        if let Some(vector) = found.filter(|vector| vector.shape == [length]) {
+            return Ok(self.to_device(vector.values, [length]));
         }
+        self.weights.initialized(name);
+        Ok(Tensor::zeros([length], self.weights.device))
+    }
+
+    /// Whether the checkpoint has a tensor of this place.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.has(&self.name(name))
     }
 
     /// Says that a tensor is no left-over though nothing is made of it: it repeats another one.
@@ -269,8 +275,7 @@ impl Scope<'_> {
     ///
     /// As for [`Scope::linear`].
     pub fn layer_norm_or_new(&self, d_model: usize, epsilon: f64) -> Result<LayerNorm, LoadError> {
-        let has = |last: &str| self.weights.has(&self.name(last));
-        if has("weight") || has("gamma") {
+        if self.has("weight") || self.has("gamma") {
             return self.layer_norm(d_model, epsilon);
         }
         self.weights.initialized(self.name("weight"));

@@ -22,9 +22,11 @@ mod cross_entropy;
 mod gelu;
 mod layer_norm;
 mod lora_linear;
+mod rms_norm;
 
 pub use attention::{attention, padding_bias};
 pub use cross_entropy::cross_entropy;
 pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::layer_norm;
 pub use lora_linear::{KeepMasks, LowRankBranch, lora_linear};
+pub use rms_norm::rms_norm;

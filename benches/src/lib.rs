@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use lora_core::{Adapted, LoraConfig, Targets as Linears, TensorFile};
 use lora_data::{Batch, Targets};
-use lora_models::{Checkpoint, HeadOptions, SequenceClassifier};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, SequenceClassifier};
 use lora_train::TrainConfig;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -80,7 +80,7 @@ impl Shape {
     /// Panics if the family cannot load what this function wrote.
     pub fn model(&self, device: &Device) -> SequenceClassifier {
         let head = HeadOptions {
-            outputs: CLASSES,
+            kind: HeadKind::Sequence { outputs: CLASSES },
             seed: 0,
         };
         let (model, _) = SequenceClassifier::load(&self.checkpoint(), head, device)

@@ -7,14 +7,11 @@ use burn::module::Module;
 use lora_core::Adapted;
 use lora_core::peft::AdapterFolder;
 use lora_data::{Column, Columns, Format, LabelNames, Task, TextTokenizer};
-use lora_models::{Checkpoint, SequenceClassifier};
+use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
 
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::pipeline::{hub_options, load_model, open_checkpoint, open_tokenizer};
 use crate::task::TaskFile;
-
-/// Where PEFT keeps the head's weight, by family: its first axis is the number of outputs.
-const HEAD_WEIGHTS: [&str; 3] = ["classifier.weight", "score.weight", "classifier.out_proj.weight"];
 
 /// An adapter folder on its base model, ready to predict.
 #[derive(Debug)]
@@ -117,9 +114,9 @@ fn task_of(
     folder: &AdapterFolder,
     checkpoint: &Checkpoint,
 ) -> Result<Task> {
-    let head = HEAD_WEIGHTS
-        .into_iter()
-        .find_map(|name| folder.shape(name)?.first().copied());
+    let head = folder
+        .shape(&sequence_output_name(checkpoint)?)
+        .and_then(|shape| shape.first().copied());
     let task = match (&args.labels, task_file) {
         (Some(names), _) => Task::Classification {
             labels: LabelNames::new(names).context("--labels")?,

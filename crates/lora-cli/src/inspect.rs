@@ -9,7 +9,7 @@ use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::{Adapted, Linears, LoraConfig, TensorFile};
 use lora_data::Task;
 use lora_eval::report::{Better, Cell, Column, Table};
-use lora_models::{Checkpoint, SequenceClassifier};
+use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
 use serde::Serialize;
 use serde_json::json;
 
@@ -89,10 +89,19 @@ fn show_model(args: &InspectArgs, checkpoint: &Checkpoint, terminal: &Terminal) 
             d_output,
         });
     });
-    linears.retain(|linear| !model.heads().contains(&linear.path));
+    let head = model.modules_to_save();
+    let in_head = |path: &str| {
+        let rests = head
+            .iter()
+            .filter_map(|module| path.strip_prefix(module.as_str()));
+        rests
+            .into_iter()
+            .any(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    linears.retain(|linear| !in_head(&linear.path));
     let mut in_heads = 0;
     model.visit_linears(&mut |linear| {
-        if model.heads().iter().any(|head| head == linear.path()) {
+        if in_head(linear.path()) {
             in_heads += linear.num_params();
         }
     });
@@ -121,7 +130,7 @@ fn show_model(args: &InspectArgs, checkpoint: &Checkpoint, terminal: &Terminal) 
         "name": args.what,
         "family": family,
         "parameters": parameters,
-        "heads": model.heads(),
+        "heads": head,
         "linears": linears,
         "initialized": report.initialized,
         "left_over": report.left_over,
@@ -225,7 +234,7 @@ fn count_on_base(
         }
     };
     let outputs = folder
-        .shape("classifier.weight")
+        .shape(&sequence_output_name(&checkpoint)?)
         .and_then(|shape| shape.first().copied());
     let task = match task {
         Some(task) => task.task()?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
-use lora_models::{Checkpoint, HeadOptions, HubOptions, LoadReport, SequenceClassifier, locate};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, HubOptions, LoadReport, SequenceClassifier, locate};
 
 /// Name of the model that the program carries.
 pub const EMBEDDED_MODEL: &str = "minilm-l6";
@@ -97,16 +97,6 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
     Ok(tokenizer)
 }
 
-/// The linears of a family that are adapted unless the user says otherwise: PEFT's choice.
-pub fn usual_targets(checkpoint: &Checkpoint) -> &'static [&'static str] {
-    match checkpoint.config["model_type"].as_str() {
-        Some("deberta-v2") => &["query_proj", "value_proj"],
-        Some("distilbert") => &["q_lin", "v_lin"],
-        Some("llama" | "mistral" | "qwen2") => &["q_proj", "v_proj"],
-        _ => &["query", "value"],
-    }
-}
-
 /// A tokenized data set, cut into batches for evaluation once.
 #[derive(Debug)]
 pub struct EncodedPart {
@@ -145,7 +135,9 @@ pub fn load_model(
     device: &Device,
 ) -> Result<(SequenceClassifier, LoadReport)> {
     let head = HeadOptions {
-        outputs: task.outputs(),
+        kind: HeadKind::Sequence {
+            outputs: task.outputs(),
+        },
         seed,
     };
     Ok(SequenceClassifier::load(checkpoint, head, device)?)

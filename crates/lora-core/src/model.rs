@@ -14,17 +14,25 @@ pub trait Linears {
     /// Calls `visit` with every linear, in the same order, to change it.
     fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear));
 
-    /// Paths of the output head: trained in full by default, and left out by "all linear".
+    /// Paths of the linears whose outputs are the model's: left out by "all linear".
     fn heads(&self) -> Vec<String>;
 }
 
-/// A model that turns an input batch into class scores or values.
+/// A model that turns an input batch into rows of logits or values, so that losses, metrics and ensembles need know
+/// nothing of heads.
+///
+/// | head | rows | outputs |
+/// |---|---|---|
+/// | sequence classification, regression | `batch` | classes; 1 for regression |
+/// | token classification | `batch · seq`, row-major | classes |
+/// | language models | `batch · seq`, row-major | tokens of the vocabulary |
+/// | extractive question answering | `2 · batch`: all starts, then all ends | `seq` |
 pub trait Model: Module + Linears {
     /// A batch, on the host.
     type Input;
 
     /// # Shapes
     ///
-    /// - output: `[batch, classes]`: logits, or `[batch, 1]` values for regression
+    /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
 }

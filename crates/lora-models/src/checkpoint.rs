@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lora_core::TensorFile;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::LoadError;
@@ -88,6 +89,42 @@ impl Checkpoint {
     /// The path of its `config.json`, for messages.
     pub fn config_path(&self) -> PathBuf {
         self.origin.join("config.json")
+    }
+
+    /// `config.json` as a type of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Config`] if a key is missing or has a value of another kind.
+    pub fn parse_config<T: for<'de> Deserialize<'de>>(&self) -> Result<T, LoadError> {
+        T::deserialize(&self.config).map_err(|reason| LoadError::Config {
+            path: self.config_path(),
+            reason,
+        })
+    }
+
+    /// Checks a setting that has one supported value.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Setting`].
+    pub fn expect(&self, key: &'static str, found: &str, supported: &'static str) -> Result<(), LoadError> {
+        if found == supported {
+            return Ok(());
+        }
+        Err(LoadError::Setting {
+            path: self.config_path(),
+            key,
+            found: found.to_owned(),
+            supported,
+        })
+    }
+
+    /// How many classes `config.json` names; 2 if it names none, as in Hugging Face.
+    pub fn outputs(&self) -> usize {
+        let named = self.config["id2label"].as_object().map(serde_json::Map::len);
+        let counted = self.config["num_labels"].as_u64().map(|count| count as usize);
+        named.or(counted).unwrap_or(2)
     }
 
     fn from_parts(

@@ -44,14 +44,22 @@ pub enum LoadError {
         reason: serde_json::Error,
     },
     /// A family that is not supported.
-    #[error("{}: model_type is `{found}`; supported: {supported}", path.display())]
+    #[error("{}: model_type is `{found}`; supported: {}", path.display(), supported.join(", "))]
     Family {
         /// The file.
         path: PathBuf,
         /// The model type.
         found: String,
         /// Those that are.
-        supported: &'static str,
+        supported: Vec<&'static str>,
+    },
+    /// A head that the family does not have.
+    #[error("the family of {} has no {head}; choose another task or another model", path.display())]
+    Head {
+        /// The weights.
+        path: PathBuf,
+        /// The head.
+        head: &'static str,
     },
     /// A setting of config.json that is not supported.
     #[error("{}: {key} is `{found}`; supported: {supported}", path.display())]

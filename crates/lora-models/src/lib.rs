@@ -1,28 +1,38 @@
 //! Transformer blocks and model families that load Hugging Face checkpoints.
 //!
-//! A family is one file that reads top to bottom: its `config.json`, its layers with their Hugging Face paths, its
-//! heads. Blocks that families share are in [`blocks`]. Every linear is a [`lora_core::LoraLinear`] that
-//! knows its path, so adapters attach to any family in the same way.
+//! A model is a *trunk*, the pretrained part of a family, and a *head*, what it is used for; any family takes any head
+//! that it has in Hugging Face. A family is one file that reads top to bottom: its `config.json`, its layers with their
+//! Hugging Face paths, its names. Every linear is a [`lora_core::LoraLinear`] that knows its path, so adapters attach to
+//! any family in the same way.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `checkpoint` | [`Checkpoint`]: config, weights and tokenizer of a folder or of embedded bytes |
 //! | `hub` | [`locate`]: a local folder, the hub's cache, or (if asked for) the hub |
 //! | `weights` | [`Weights`]: tensors by path, with a report of what was missing or left over |
-//! | `blocks` | embedding, attention, feed-forward, norm |
-//! | `bert` | the BERT family |
-//! | `classifier` | [`SequenceClassifier`]: any family with a sequence classification or regression head |
+//! | `blocks` | what families share: attention, feed-forward, norm |
+//! | `families` | one file a family, and [`families::FamilyConfig`], which chooses among them |
+//! | `heads` | one file a head, and [`heads::HeadKind`] |
+//! | `trunk`, `transformer` | [`Trunk`]: any family; [`Transformer`]: any family with any head |
 
-pub mod bert;
 pub mod blocks;
 mod checkpoint;
-mod classifier;
 mod error;
+pub mod families;
+pub mod heads;
 mod hub;
+mod transformer;
+mod trunk;
 mod weights;
 
 pub use checkpoint::Checkpoint;
-pub use classifier::{HeadOptions, SequenceClassifier};
 pub use error::LoadError;
+pub use families::FamilyConfig;
+pub use heads::HeadKind;
 pub use hub::{HubOptions, locate};
-pub use weights::{LoadReport, Scope, Weights};
+pub use transformer::{HeadOptions, Transformer, sequence_output_name};
+pub use trunk::Trunk;
+pub use weights::{Bias, LoadReport, Scope, Weights};
+
+/// A [`Transformer`] whose head is for sequences, as its users expect it.
+pub type SequenceClassifier = Transformer;

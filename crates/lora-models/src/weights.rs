@@ -39,6 +39,15 @@ pub struct LoadReport {
     pub left_over: Vec<String>,
 }
 
+/// Whether a linear has a bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    /// `x W + b`.
+    Present,
+    /// `x W`.
+    Absent,
+}
+
 /// A place in the model's tree of names.
 #[derive(Clone, Debug)]
 pub struct Scope<'a> {
@@ -95,15 +104,27 @@ impl<'a> Weights<'a> {
 
     /// The tensor of a name, or `None`. Marks it as used.
     fn take(&self, name: &str) -> Result<Option<HostTensor>, LoadError> {
-        let in_file = match self.absent_prefix.and_then(|prefix| name.strip_prefix(prefix)) {
-            Some(rest) => rest,
-            None => name,
-        };
+        let in_file = self.in_file(name);
         let tensor = self.file.read(in_file)?;
         if tensor.is_some() {
             self.record.borrow_mut().used.insert(in_file.to_owned());
         }
         Ok(tensor)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.file.shape(self.in_file(name)).is_some()
+    }
+
+    /// A name as the file has it.
+    fn in_file<'b>(&self, name: &'b str) -> &'b str {
+        self.absent_prefix
+            .and_then(|prefix| name.strip_prefix(prefix))
+            .unwrap_or(name)
+    }
+
+    fn initialized(&self, name: String) {
+        self.record.borrow_mut().initialized.push(name);
     }
 }
 
@@ -129,8 +150,19 @@ impl Scope<'_> {
         Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
     }
 
-    /// A linear with bias that may be absent, as a head on a pretrained model is: weight drawn from
-    /// N(0, `deviation`²), bias zero. One of another shape counts as absent: it belongs to other classes.
+    /// A linear without bias, frozen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn linear_without_bias(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
+        let weight = self.host_tensor("weight", [d_output, d_input])?;
+        let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
+        Ok(LoraLinear::new(self.path.clone(), weight, None))
+    }
+
+    /// A linear that may be absent, as a head on a pretrained model is: weight drawn from N(0, `deviation`²), bias
+    /// zero. One of another shape counts as absent: it belongs to other classes.
     ///
     /// # Errors
     ///
@@ -139,25 +171,66 @@ impl Scope<'_> {
         &self,
         d_input: usize,
         d_output: usize,
+        bias: Bias,
         deviation: f64,
     ) -> Result<LoraLinear, LoadError> {
         let weight = self.weights.take(&self.name("weight"))?;
-        let bias = self.weights.take(&self.name("bias"))?;
-        if let (Some(weight), Some(bias)) = (weight, bias)
-            && weight.shape == [d_output, d_input]
-            && bias.shape == [d_output]
+        let weight = weight.filter(|weight| weight.shape == [d_output, d_input]);
+        let found = match bias {
+            Bias::Present => self.weights.take(&self.name("bias"))?,
+            Bias::Absent => None,
+        };
+        let found = found.filter(|bias| bias.shape == [d_output]);
+        if let Some(weight) = weight
+            && (found.is_some() || bias == Bias::Absent)
         {
             let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
-            let bias = self.to_device(bias.values, [d_output]);
-            return Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)));
+            let bias = found.map(|bias| self.to_device(bias.values, [d_output]));
+            return Ok(LoraLinear::new(self.path.clone(), weight, bias));
         }
         let name = self.name("weight");
         let values = seeded_normal(self.weights.seed, &name, d_input * d_output, deviation);
-        let mut record = self.weights.record.borrow_mut();
-        record.initialized.extend([name, self.name("bias")]);
+        self.weights.initialized(name);
         let weight = self.to_device(values, [d_input, d_output]);
-        let bias = Tensor::zeros([d_output], self.weights.device);
-        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
+        let bias = (bias == Bias::Present).then(|| {
+            self.weights.initialized(self.name("bias"));
+            Tensor::zeros([d_output], self.weights.device)
+        });
+        Ok(LoraLinear::new(self.path.clone(), weight, bias))
+    }
+
+    /// A vector, frozen; zeros if it is absent or of another length.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Tensors`].
+    pub fn vector_or_zeros(&self, name: &str, length: usize) -> Result<Tensor<1>, LoadError> {
+        let name = self.name(name);
+        match self
+            .weights
+            .take(&name)?
+            .filter(|vector| vector.shape == [length])
+        {
+            Some(vector) => Ok(self.to_device(vector.values, [length])),
+            None => {
+                self.weights.initialized(name);
+                Ok(Tensor::zeros([length], self.weights.device))
+            }
+        }
+    }
+
+    /// Says that a tensor is no left-over though nothing is made of it: it repeats another one.
+    pub fn pass_over(&self, name: &str) {
+        let name = self.weights.in_file(&self.name(name)).to_owned();
+        self.weights.record.borrow_mut().used.insert(name);
+    }
+
+    /// The error of a family that has no such head.
+    pub fn no_head(&self, head: &'static str) -> LoadError {
+        LoadError::Head {
+            path: self.weights.file.origin().to_owned(),
+            head,
+        }
     }
 
     /// An embedding table, frozen.
@@ -186,6 +259,26 @@ impl Scope<'_> {
         Ok(LayerNorm::new(
             self.tensor(gamma, [d_model])?,
             self.tensor(beta, [d_model])?,
+            epsilon,
+        ))
+    }
+
+    /// As [`Scope::layer_norm`]; one that is absent starts as the identity's: factor 1, offset 0.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn layer_norm_or_new(&self, d_model: usize, epsilon: f64) -> Result<LayerNorm, LoadError> {
+        let has = |last: &str| self.weights.has(&self.name(last));
+        if has("weight") || has("gamma") {
+            return self.layer_norm(d_model, epsilon);
+        }
+        self.weights.initialized(self.name("weight"));
+        self.weights.initialized(self.name("bias"));
+        let device = self.weights.device;
+        Ok(LayerNorm::new(
+            Tensor::ones([d_model], device),
+            Tensor::zeros([d_model], device),
             epsilon,
         ))
     }

@@ -7,7 +7,7 @@ use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::{Linears, Model, Pass, TensorFile};
 use lora_data::{Batch, Targets};
-use lora_models::{Checkpoint, HeadOptions, SequenceClassifier};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
 #[cfg(feature = "flex")]
 fn device() -> Device {
@@ -53,8 +53,11 @@ fn minilm_equals_transformers_on_real_sentences() {
     };
 
     let checkpoint = Checkpoint::open(&path("../../assets/minilm-l6")).unwrap();
-    let head = HeadOptions { outputs: 3, seed: 0 };
-    let (mut model, report) = SequenceClassifier::load(&checkpoint, head, &device()).unwrap();
+    let head = HeadOptions {
+        kind: HeadKind::Sequence { outputs: 3 },
+        seed: 0,
+    };
+    let (mut model, report) = Transformer::load(&checkpoint, head, &device()).unwrap();
     assert_eq!(report.initialized, ["classifier.weight", "classifier.bias"]);
     assert!(report.left_over.is_empty(), "{:?}", report.left_over);
     model.visit_linears_mut(&mut |linear| {

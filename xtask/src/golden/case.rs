@@ -9,7 +9,7 @@ use lora_core::peft::{AdapterFolder, trained_tensors};
 use lora_core::{Adapted, HostTensor, MaskSet, Model, Pass, TensorFile};
 use lora_data::{Batch, Targets};
 use lora_kernels::KeepMasks;
-use lora_models::{Checkpoint, HeadOptions, SequenceClassifier};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 use lora_train::{Schedule, TrainConfig, Trainer};
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ use super::compare::Differences;
 
 /// The folder of a case with everything read.
 struct Case {
-    model: SequenceClassifier,
+    model: Transformer,
     batch: Batch,
     reference: TensorFile,
     device: Device,
@@ -63,15 +63,10 @@ impl Case {
         let reference = TensorFile::open(&folder.join("io.safetensors"))?;
         let checkpoint = Checkpoint::open(&folder.join("base"))?;
         let architecture = checkpoint.config["architectures"][0].as_str().unwrap_or_default();
-        if !architecture.ends_with("ForSequenceClassification") {
+        let Some(kind) = HeadKind::of_architecture(architecture, checkpoint.outputs()) else {
             bail!("the head of {architecture} is not supported");
-        }
-        let outputs = checkpoint
-            .weights
-            .shape("classifier.weight")
-            .map_or(0, |shape| shape[0]);
-        let (model, report) =
-            SequenceClassifier::load(&checkpoint, HeadOptions { outputs, seed: 0 }, device)?;
+        };
+        let (model, report) = Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, device)?;
         if !report.initialized.is_empty() || !report.left_over.is_empty() {
             bail!("the checkpoint does not fit: {report:?}");
         }
@@ -83,7 +78,7 @@ impl Case {
         })
     }
 
-    fn adapted(&self, folder: &Path) -> Result<Adapted<SequenceClassifier>> {
+    fn adapted(&self, folder: &Path) -> Result<Adapted<Transformer>> {
         Ok(AdapterFolder::read(&folder.join("adapter"))?.attach_to(self.model.clone())?)
     }
 
@@ -94,7 +89,7 @@ impl Case {
     }
 
     /// Hidden states of every layer where tokens are real, and logits.
-    fn outputs(&self, model: &SequenceClassifier, prefix: &str) -> Result<Differences> {
+    fn outputs(&self, model: &Transformer, prefix: &str) -> Result<Differences> {
         let mut hidden_states = Vec::new();
         let logits = model.observed_forward(&self.batch, &Pass::Mean, &mut |hidden| {
             hidden_states.push(numbers(hidden.clone()));
@@ -116,9 +111,23 @@ impl Case {
             let real = |index: usize| self.batch.attention_mask[index / d_model] == 1.0;
             differences.outputs(&name, ours, &self.expected(&name)?, real)?;
         }
-        let name = format!("{prefix}logits");
-        differences.outputs(&name, &numbers(logits), &self.expected(&name)?, |_| true)?;
+        let (name, expected) = self.expected_logits(prefix)?;
+        differences.outputs(&name, &numbers(logits), &expected, |_| true)?;
         Ok(differences)
+    }
+
+    /// The reference's logits in the order of our rows: those of question answering lie in two tensors.
+    fn expected_logits(&self, prefix: &str) -> Result<(String, HostTensor)> {
+        let starts = format!("{prefix}start_logits");
+        let Some(mut both) = self.reference.read(&starts)? else {
+            let name = format!("{prefix}logits");
+            let expected = self.expected(&name)?;
+            return Ok((name, expected));
+        };
+        let ends = self.expected(&format!("{prefix}end_logits"))?;
+        both.shape[0] *= 2;
+        both.values.extend(ends.values);
+        Ok((starts, both))
     }
 
     /// Gradients at step 0; losses, gradient norms and the final weights of all steps.
@@ -204,7 +213,7 @@ impl Case {
         Ok(differences)
     }
 
-    fn masks(&self, adapted: &Adapted<SequenceClassifier>, member: usize, kept: f64) -> Result<MaskSet> {
+    fn masks(&self, adapted: &Adapted<Transformer>, member: usize, kept: f64) -> Result<MaskSet> {
         let mut masks = HashMap::new();
         for adapter in adapted.adapter_shapes() {
             let mask = |side: &str| -> Result<Tensor<2>> {

@@ -10,10 +10,10 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use lora_core::Adapted;
 use lora_core::atomic::write_file;
-use lora_core::{Adapted, Linears};
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
-use lora_models::{LoadReport, SequenceClassifier};
+use lora_models::{FamilyConfig, LoadReport, SequenceClassifier};
 use lora_train::{Checkpoint, FitData, TrainError, Trainer, fit};
 use serde_json::{Value, json};
 
@@ -22,9 +22,7 @@ use crate::config::{Resolved, resolve};
 use crate::device::DeviceName;
 use crate::output::{RUN_FILE, check_folder, write_json};
 use crate::parameters::{parameter_line, peft_count};
-use crate::pipeline::{
-    EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name, usual_targets,
-};
+use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
 use crate::provenance::MadeBy;
 use crate::task::{TASK_FILE, TaskFile, Temperatures, id2label, problem_type};
 use crate::terminal::Terminal;
@@ -105,7 +103,8 @@ fn prepare(
             loaded.initialized.join(", ")
         ));
     }
-    let lora = config.lora(&model.heads(), usual_targets(&checkpoint));
+    let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
+    let lora = config.lora(&model.modules_to_save(), usual_targets);
     let (adapted, attached) =
         Adapted::attach(model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(

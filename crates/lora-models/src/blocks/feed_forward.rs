@@ -3,23 +3,31 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
-use lora_kernels::gelu;
 
-/// `gelu(x W₁ + b₁) W₂ + b₂`.
+use super::Activation;
+
+/// `activation(x W₁ + b₁) W₂ + b₂`.
 #[derive(Module, Debug)]
 pub struct FeedForward {
     /// `[d_model, d_ff]`.
     pub up: LoraLinear,
     /// `[d_ff, d_model]`.
     pub down: LoraLinear,
+    #[module(skip)]
+    activation: Activation,
 }
 
 impl FeedForward {
+    /// The block of these linears.
+    pub fn new(up: LoraLinear, down: LoraLinear, activation: Activation) -> Self {
+        Self { up, down, activation }
+    }
+
     /// # Shapes
     ///
     /// - input, output: `[batch, seq, d_model]`
     pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let hidden = gelu(self.up.forward(input, pass)); // [batch, seq, d_ff]
+        let hidden = self.activation.forward(self.up.forward(input, pass)); // [batch, seq, d_ff]
         self.down.forward(hidden, pass)
     }
 

@@ -1,0 +1,110 @@
+//! The layer of BERT and its descendants.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+
+use super::{Activation, FeedForward, LayerNorm, SelfAttention};
+use crate::error::LoadError;
+use crate::weights::Scope;
+
+/// Attention and feed-forward, each followed by residual and norm (post-norm, as in Vaswani et al. 2017).
+#[derive(Module, Debug)]
+pub struct EncoderLayer {
+    attention: SelfAttention,
+    attention_norm: LayerNorm,
+    feed_forward: FeedForward,
+    output_norm: LayerNorm,
+}
+
+/// Where a family keeps the parts of a layer, below the layer's own path.
+#[derive(Clone, Copy, Debug)]
+pub struct EncoderLayerNames {
+    /// Projection of the queries.
+    pub query: &'static str,
+    /// Projection of the keys.
+    pub key: &'static str,
+    /// Projection of the values.
+    pub value: &'static str,
+    /// Projection of the heads' outputs.
+    pub attention_output: &'static str,
+    /// Norm after the attention's residual.
+    pub attention_norm: &'static str,
+    /// First linear of the feed-forward block.
+    pub up: &'static str,
+    /// Second linear of the feed-forward block.
+    pub down: &'static str,
+    /// Norm after the feed-forward block's residual.
+    pub output_norm: &'static str,
+}
+
+/// The sizes of a layer and what else its numbers depend on.
+#[derive(Clone, Copy, Debug)]
+pub struct EncoderSizes {
+    /// Features of a hidden state.
+    pub d_model: usize,
+    /// Features inside the feed-forward block.
+    pub d_ff: usize,
+    /// Number of attention heads.
+    pub n_heads: usize,
+    /// Epsilon of the norms.
+    pub epsilon: f64,
+    /// Activation of the feed-forward block.
+    pub activation: Activation,
+}
+
+impl EncoderLayer {
+    /// The layer whose path is that of the scope.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if the heads do not divide the features.
+    pub fn load(names: &EncoderLayerNames, sizes: &EncoderSizes, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let (d_model, d_ff) = (sizes.d_model, sizes.d_ff);
+        let projection = |name: &str| at.at(name).linear(d_model, d_model);
+        let projections = [
+            projection(names.query)?,
+            projection(names.key)?,
+            projection(names.value)?,
+            projection(names.attention_output)?,
+        ];
+        let norm = |name: &str| at.at(name).layer_norm(d_model, sizes.epsilon);
+        Ok(Self {
+            attention: SelfAttention::new(projections, sizes.n_heads),
+            attention_norm: norm(names.attention_norm)?,
+            feed_forward: FeedForward::new(
+                at.at(names.up).linear(d_model, d_ff)?,
+                at.at(names.down).linear(d_ff, d_model)?,
+                sizes.activation,
+            ),
+            output_norm: norm(names.output_norm)?,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden, output: `[batch, seq, d_model]`
+    /// - bias: broadcastable to `[batch, n_heads, seq, seq]`
+    pub fn forward(&self, hidden: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
+        let attended = self.attention.forward(hidden.clone(), bias, pass);
+        let hidden = self.attention_norm.forward(hidden + attended);
+        let fed = self.feed_forward.forward(hidden.clone(), pass);
+        self.output_norm.forward(hidden + fed)
+    }
+
+    /// Calls `visit` with the six linears.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        self.attention.visit_linears(visit);
+        self.feed_forward.visit_linears(visit);
+    }
+
+    /// Calls `visit` with the six linears, to change them.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        self.attention.visit_linears_mut(visit);
+        self.feed_forward.visit_linears_mut(visit);
+    }
+}

@@ -1,0 +1,129 @@
+//! The families of pretrained transformers: one file each, with its settings, its layers and its table of names.
+//!
+//! A family's file holds, from top to bottom: [`Family`] (what it is called), its config (the keys of `config.json` that
+//! its numbers depend on), the modules, their loading by Hugging Face path, and `encode`.
+
+pub mod bert;
+mod defaults;
+
+use crate::blocks::Activation;
+use crate::checkpoint::Checkpoint;
+use crate::error::LoadError;
+
+use self::bert::BertConfig;
+
+/// What a family is called in the files of Hugging Face and PEFT.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Family {
+    /// `model_type` in `config.json`; several where families differ in their tokenizer alone.
+    pub model_types: &'static [&'static str],
+    /// What stands before the paths of the trunk, with the dot; checkpoints without head lack it.
+    pub prefix: &'static str,
+    /// The linears that PEFT adapts unless the user says otherwise.
+    pub targets: &'static [&'static str],
+}
+
+/// The settings of any family.
+#[derive(Clone, Debug)]
+pub enum FamilyConfig {
+    /// BERT.
+    Bert(BertConfig),
+}
+
+/// What heads must know of the trunk below them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline {
+    /// Features of a hidden state.
+    pub d_model: usize,
+    /// Features of a token's embedding; another number than `d_model` in some families.
+    pub d_embedding: usize,
+    /// Number of tokens.
+    pub vocab_size: usize,
+    /// Epsilon of the layer norms.
+    pub epsilon: f64,
+    /// Standard deviation of new weights.
+    pub deviation: f64,
+    /// Whether a language model's decoder is the table of token embeddings.
+    pub tied: bool,
+    /// How many tokens a sequence may have; `None` where positions are relative alone.
+    pub max_tokens: Option<usize>,
+    /// The head on the whole sequence.
+    pub sequence: SequenceForm,
+    /// Names of the masked language model's head; `None` for decoders.
+    pub masked_lm: Option<MaskedLmNames>,
+}
+
+/// A family's own form of the head on the whole sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SequenceForm {
+    /// `output(activation(dense(first token)))`.
+    FirstToken {
+        /// Path of the dense layer.
+        dense: &'static str,
+        /// What follows it.
+        activation: Activation,
+        /// Path of the output layer.
+        output: &'static str,
+        /// Modules that are no part of a pretrained checkpoint, so that adapters train and save them in full. PEFT's
+        /// names.
+        trained: &'static [&'static str],
+    },
+    /// `score(last real token)`, without bias: the decoders' form.
+    LastToken,
+}
+
+/// Paths of a masked language model's head: `decoder(norm(activation(dense(hidden))))`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaskedLmNames {
+    /// Linear from `d_model` to `d_embedding`.
+    pub dense: &'static str,
+    /// Layer norm.
+    pub norm: &'static str,
+    /// Linear from `d_embedding` to the vocabulary, usually the table of embeddings.
+    pub decoder: &'static str,
+    /// The decoder's bias, which is a tensor of its own.
+    pub bias: &'static str,
+    /// What follows the dense layer.
+    pub activation: Activation,
+}
+
+/// Every family that can be loaded.
+pub const FAMILIES: [&Family; 1] = [&bert::FAMILY];
+
+impl FamilyConfig {
+    /// The settings in a checkpoint's `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the family or a setting is not supported, or a key is missing.
+    pub fn read(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+        let found = checkpoint.config["model_type"].as_str().unwrap_or_default();
+        let family = FAMILIES.iter().find(|family| family.model_types.contains(&found));
+        match family.map(|family| family.model_types[0]) {
+            Some("bert") => BertConfig::read(checkpoint).map(Self::Bert),
+            _ => Err(LoadError::Family {
+                path: checkpoint.config_path(),
+                found: found.to_owned(),
+                supported: FAMILIES
+                    .iter()
+                    .flat_map(|family| family.model_types)
+                    .copied()
+                    .collect(),
+            }),
+        }
+    }
+
+    /// What the family is called.
+    pub fn family(&self) -> &'static Family {
+        match self {
+            Self::Bert(_) => &bert::FAMILY,
+        }
+    }
+
+    /// What heads must know.
+    pub fn outline(&self) -> Outline {
+        match self {
+            Self::Bert(config) => config.outline(),
+        }
+    }
+}

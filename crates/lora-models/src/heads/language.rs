@@ -1,0 +1,157 @@
+//! Language models' heads: logits over the vocabulary for every token.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+use burn::tensor::module::linear;
+use lora_core::{LoraLinear, Pass};
+
+use super::rows_of_tokens;
+use crate::blocks::{Activation, LayerNorm};
+use crate::error::LoadError;
+use crate::families::Outline;
+use crate::trunk::Trunk;
+use crate::weights::{Bias, Scope};
+
+/// `decoder(norm(activation(dense(hidden))))`: the token behind a mask (Devlin et al. 2018). Names are the family's.
+#[derive(Module, Debug)]
+pub struct MaskedLmHead {
+    /// `[d_model, d_embedding]`.
+    pub dense: LoraLinear,
+    norm: LayerNorm,
+    /// From `d_embedding` to the vocabulary.
+    pub decoder: Decoder,
+    #[module(skip)]
+    activation: Activation,
+}
+
+/// `decoder(hidden)`: the next token.
+#[derive(Module, Debug)]
+pub struct CausalLmHead {
+    /// From `d_model` to the vocabulary, at `lm_head`.
+    pub decoder: Decoder,
+}
+
+/// A linear to the vocabulary.
+#[derive(Module, Debug)]
+pub enum Decoder {
+    /// The transposed table of token embeddings: no tensor of its own but the bias.
+    Tied(TiedDecoder),
+    /// A linear of its own.
+    Own(LoraLinear),
+}
+
+/// What a tied decoder has beside the table.
+#[derive(Module, Debug)]
+pub struct TiedDecoder {
+    /// `[vocab_size]`.
+    bias: Option<Param<Tensor<1>>>,
+}
+
+impl MaskedLmHead {
+    /// The head of a family; what is missing starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Head`] for a family without such a head, [`LoadError::Tensors`].
+    pub fn load(outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let Some(names) = outline.masked_lm else {
+            return Err(at.no_head("a masked language model's head"));
+        };
+        let d_embedding = outline.d_embedding;
+        let dense = at.at(names.dense);
+        Ok(Self {
+            dense: dense.linear_or_new(outline.d_model, d_embedding, Bias::Present, outline.deviation)?,
+            norm: at
+                .at(names.norm)
+                .layer_norm_or_new(d_embedding, outline.epsilon)?,
+            decoder: Decoder::load(names.decoder, Some(names.bias), outline, at)?,
+            activation: names.activation,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[batch · seq, vocab_size]`, row-major
+    pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
+        let hidden = self.activation.forward(self.dense.forward(hidden, pass)); // [batch, seq, d_embedding]
+        rows_of_tokens(self.decoder.forward(self.norm.forward(hidden), trunk, pass))
+    }
+}
+
+impl CausalLmHead {
+    /// The head at `lm_head`; one that is missing starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Tensors`].
+    pub fn load(outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let decoder = Decoder::load("lm_head", None, outline, at)?;
+        Ok(Self { decoder })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[batch · seq, vocab_size]`, row-major
+    pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
+        rows_of_tokens(self.decoder.forward(hidden, trunk, pass))
+    }
+}
+
+impl Decoder {
+    fn load(
+        path: &'static str,
+        bias: Option<&'static str>,
+        outline: &Outline,
+        at: &Scope<'_>,
+    ) -> Result<Self, LoadError> {
+        let decoder = at.at(path);
+        let vocab_size = outline.vocab_size;
+        let bias = match bias {
+            Some(name) => Some(at.vector_or_zeros(name, vocab_size)?),
+            None => None,
+        };
+        if outline.tied {
+            // Checkpoints that were saved before tensors were shared hold the table and the bias twice.
+            decoder.pass_over("weight");
+            decoder.pass_over("bias");
+            return Ok(Self::Tied(TiedDecoder {
+                bias: bias.map(Param::from_tensor),
+            }));
+        }
+        decoder.pass_over("bias");
+        let mut own =
+            decoder.linear_or_new(outline.d_embedding, vocab_size, Bias::Absent, outline.deviation)?;
+        own.base.bias = bias.map(Param::from_tensor);
+        Ok(Self::Own(own))
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_embedding]`
+    /// - output: `[batch, seq, vocab_size]`
+    pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<3> {
+        match self {
+            Self::Tied(tied) => {
+                let table = trunk.token_embeddings().transpose(); // [d_embedding, vocab_size]
+                linear(hidden, table, tied.bias.as_ref().map(Param::val))
+            }
+            Self::Own(decoder) => decoder.forward(hidden, pass),
+        }
+    }
+
+    /// Calls `visit` with the linear, if it is one of its own.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        if let Self::Own(decoder) = self {
+            visit(decoder);
+        }
+    }
+
+    /// Calls `visit` with the linear, if it is one of its own, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        if let Self::Own(decoder) = self {
+            visit(decoder);
+        }
+    }
+}

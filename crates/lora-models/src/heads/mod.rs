@@ -1,0 +1,191 @@
+//! What stands on a trunk: one file a head. Each gives rows of logits, as [`lora_core::Model::forward`] says.
+
+mod language;
+mod sequence;
+mod spans;
+mod tokens;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::peft::TaskType;
+use lora_core::{LoraLinear, Pass};
+use lora_data::Batch;
+
+use crate::error::LoadError;
+use crate::families::{Outline, SequenceForm};
+use crate::trunk::Trunk;
+use crate::weights::Scope;
+
+pub use language::{CausalLmHead, Decoder, MaskedLmHead, TiedDecoder};
+pub use sequence::{FirstTokenHead, LastTokenHead};
+pub use spans::SpanHead;
+pub use tokens::TokenHead;
+
+/// What a head is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadKind {
+    /// One row of logits a sequence: classification, or regression with one output.
+    Sequence {
+        /// Number of classes; 1 for regression.
+        outputs: usize,
+    },
+    /// One row of logits a token.
+    Tokens {
+        /// Number of classes.
+        outputs: usize,
+    },
+    /// Start and end of an answer in the text.
+    Spans,
+    /// The tokens behind masks.
+    MaskedLm,
+    /// The token after each token.
+    CausalLm,
+}
+
+/// The head of a model.
+#[derive(Module, Debug)]
+pub enum Head {
+    /// A sequence, by its first token.
+    FirstToken(FirstTokenHead),
+    /// A sequence, by its last real token.
+    LastToken(LastTokenHead),
+    /// Each token.
+    Tokens(TokenHead),
+    /// Start and end of an answer.
+    Spans(SpanHead),
+    /// Masked language model.
+    MaskedLm(MaskedLmHead),
+    /// Causal language model.
+    CausalLm(CausalLmHead),
+}
+
+impl HeadKind {
+    /// The kind by the name of a Hugging Face class, such as `BertForMaskedLM`; `None` for a class without head or with
+    /// one that is not supported.
+    pub fn of_architecture(class: &str, outputs: usize) -> Option<Self> {
+        let kinds = [
+            ("ForSequenceClassification", Self::Sequence { outputs }),
+            ("ForTokenClassification", Self::Tokens { outputs }),
+            ("ForQuestionAnswering", Self::Spans),
+            ("ForMaskedLM", Self::MaskedLm),
+            ("ForCausalLM", Self::CausalLm),
+            ("LMHeadModel", Self::CausalLm),
+        ];
+        let kind = kinds.into_iter().find(|(head, _)| class.ends_with(head));
+        kind.map(|(_, kind)| kind)
+    }
+
+    /// PEFT's name of the task; it has none for masked language models.
+    pub fn task_type(self) -> Option<TaskType> {
+        match self {
+            Self::Sequence { .. } => Some(TaskType::SeqCls),
+            Self::Tokens { .. } => Some(TaskType::TokenCls),
+            Self::Spans => Some(TaskType::QuestionAns),
+            Self::CausalLm => Some(TaskType::CausalLm),
+            Self::MaskedLm => None,
+        }
+    }
+}
+
+impl Head {
+    /// Builds a head on a trunk of this outline. What the checkpoint lacks starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Head`] if the family has no such head, [`LoadError::Tensors`].
+    pub fn load(kind: HeadKind, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+        match kind {
+            HeadKind::Sequence { outputs } => match outline.sequence {
+                SequenceForm::FirstToken { .. } => {
+                    FirstTokenHead::load(outputs, outline, at).map(Self::FirstToken)
+                }
+                SequenceForm::LastToken => LastTokenHead::load(outputs, outline, at).map(Self::LastToken),
+            },
+            HeadKind::Tokens { outputs } => TokenHead::load(outputs, outline, at).map(Self::Tokens),
+            HeadKind::Spans => SpanHead::load(outline, at).map(Self::Spans),
+            HeadKind::MaskedLm => MaskedLmHead::load(outline, at).map(Self::MaskedLm),
+            HeadKind::CausalLm => CausalLmHead::load(outline, at).map(Self::CausalLm),
+        }
+    }
+
+    /// Rows of logits.
+    ///
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[rows, outputs]`, as [`lora_core::Model::forward`] says
+    pub fn forward(&self, hidden: Tensor<3>, input: &Batch, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
+        match self {
+            Self::FirstToken(head) => head.forward(hidden, pass),
+            Self::LastToken(head) => head.forward(hidden, input, pass),
+            Self::Tokens(head) => head.forward(hidden, pass),
+            Self::Spans(head) => head.forward(hidden, pass),
+            Self::MaskedLm(head) => head.forward(hidden, trunk, pass),
+            Self::CausalLm(head) => head.forward(hidden, trunk, pass),
+        }
+    }
+
+    /// The modules whose outputs are the logits: "all linear" leaves them out.
+    pub fn outputs(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        let mut push = |linear: &LoraLinear| paths.push(linear.path().to_owned());
+        match self {
+            Self::FirstToken(head) => push(&head.output),
+            Self::LastToken(head) => push(&head.score),
+            Self::Tokens(head) => push(&head.classifier),
+            Self::Spans(head) => push(&head.outputs),
+            Self::MaskedLm(head) => head.decoder.visit_linears(&mut push),
+            Self::CausalLm(head) => head.decoder.visit_linears(&mut push),
+        }
+        paths
+    }
+
+    /// The modules that adapters train and save in full, by PEFT's names: those that no pretrained model has. A language
+    /// model's head is pretrained.
+    pub fn modules_to_save(&self) -> Vec<String> {
+        let names: &[&str] = match self {
+            Self::FirstToken(head) => head.trained(),
+            Self::LastToken(_) => &["score"],
+            Self::Tokens(_) => &["classifier"],
+            Self::Spans(_) => &["qa_outputs"],
+            Self::MaskedLm(_) | Self::CausalLm(_) => &[],
+        };
+        names.iter().copied().map(str::to_owned).collect()
+    }
+
+    /// Calls `visit` with every linear, in a fixed order.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        match self {
+            Self::FirstToken(head) => [&head.dense, &head.output].into_iter().for_each(visit),
+            Self::LastToken(head) => visit(&head.score),
+            Self::Tokens(head) => visit(&head.classifier),
+            Self::Spans(head) => visit(&head.outputs),
+            Self::MaskedLm(head) => {
+                visit(&head.dense);
+                head.decoder.visit_linears(visit);
+            }
+            Self::CausalLm(head) => head.decoder.visit_linears(visit),
+        }
+    }
+
+    /// Calls `visit` with every linear, in the same order, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        match self {
+            Self::FirstToken(head) => [&mut head.dense, &mut head.output].into_iter().for_each(visit),
+            Self::LastToken(head) => visit(&mut head.score),
+            Self::Tokens(head) => visit(&mut head.classifier),
+            Self::Spans(head) => visit(&mut head.outputs),
+            Self::MaskedLm(head) => {
+                visit(&mut head.dense);
+                head.decoder.visit_linears_mut(visit);
+            }
+            Self::CausalLm(head) => head.decoder.visit_linears_mut(visit),
+        }
+    }
+}
+
+/// `[batch, seq, outputs]` as rows, `[batch · seq, outputs]`.
+fn rows_of_tokens(logits: Tensor<3>) -> Tensor<2> {
+    let [batch, seq, outputs] = logits.dims();
+    logits.reshape([batch * seq, outputs])
+}

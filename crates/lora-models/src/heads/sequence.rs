@@ -1,0 +1,110 @@
+//! One row of logits a sequence: classification, or regression with one output.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+use lora_data::Batch;
+
+use crate::blocks::Activation;
+use crate::error::LoadError;
+use crate::families::{Outline, SequenceForm};
+use crate::weights::{Bias, Scope};
+
+/// `output(activation(dense(first token)))`: the encoders' form. Names and activation are the family's.
+#[derive(Module, Debug)]
+pub struct FirstTokenHead {
+    /// `[d_model, d_model]`.
+    pub dense: LoraLinear,
+    /// `[d_model, outputs]`.
+    pub output: LoraLinear,
+    #[module(skip)]
+    activation: Activation,
+    #[module(skip)]
+    trained: &'static [&'static str],
+}
+
+/// `score(last real token)`: the decoders' form, for only the last token has seen all others.
+#[derive(Module, Debug)]
+pub struct LastTokenHead {
+    /// `[d_model, outputs]`, without bias.
+    pub score: LoraLinear,
+}
+
+impl FirstTokenHead {
+    /// The head of a family; what is missing starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Head`] for a family of the other form, [`LoadError::Tensors`].
+    pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let SequenceForm::FirstToken {
+            dense,
+            activation,
+            output,
+            trained,
+        } = outline.sequence
+        else {
+            return Err(at.no_head("a head on the first token"));
+        };
+        let (d_model, deviation) = (outline.d_model, outline.deviation);
+        Ok(Self {
+            dense: at
+                .at(dense)
+                .linear_or_new(d_model, d_model, Bias::Present, deviation)?,
+            output: at
+                .at(output)
+                .linear_or_new(d_model, outputs, Bias::Present, deviation)?,
+            activation,
+            trained,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[batch, outputs]`
+    pub fn forward(&self, hidden: Tensor<3>, pass: &Pass) -> Tensor<2> {
+        let first = hidden.narrow(1, 0, 1).squeeze_dim::<2>(1); // [batch, d_model]
+        let pooled = self.activation.forward(self.dense.forward(first, pass));
+        self.output.forward(pooled, pass)
+    }
+
+    /// Modules that no pretrained checkpoint has.
+    pub fn trained(&self) -> &'static [&'static str] {
+        self.trained
+    }
+}
+
+impl LastTokenHead {
+    /// The head at `score`; one that is missing starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Tensors`].
+    pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let score =
+            at.at("score")
+                .linear_or_new(outline.d_model, outputs, Bias::Absent, outline.deviation)?;
+        Ok(Self { score })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[batch, outputs]`
+    pub fn forward(&self, hidden: Tensor<3>, input: &Batch, pass: &Pass) -> Tensor<2> {
+        let [batch, seq, d_model] = hidden.dims();
+        let last: Vec<i32> = input
+            .attention_mask
+            .chunks(seq)
+            .enumerate()
+            .map(|(row, mask)| {
+                let place = mask.iter().rposition(|&real| real > 0.0).unwrap_or(0);
+                (row * seq + place) as i32
+            })
+            .collect();
+        let last = Tensor::from_data(last.as_slice(), &hidden.device());
+        let last = hidden.reshape([batch * seq, d_model]).select(0, last); // [batch, d_model]
+        self.score.forward(last, pass)
+    }
+}

@@ -1,0 +1,40 @@
+//! Extractive question answering: where in the text an answer starts and ends (Devlin et al. 2018, section 4.2).
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+
+use crate::error::LoadError;
+use crate::families::Outline;
+use crate::weights::{Bias, Scope};
+
+/// Two scores for every token; classes are the places of the sequence.
+#[derive(Module, Debug)]
+pub struct SpanHead {
+    /// `[d_model, 2]`: start and end.
+    pub outputs: LoraLinear,
+}
+
+impl SpanHead {
+    /// The head at `qa_outputs`; one that is missing starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Tensors`].
+    pub fn load(outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let outputs = at.at("qa_outputs");
+        Ok(Self {
+            outputs: outputs.linear_or_new(outline.d_model, 2, Bias::Present, outline.deviation)?,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[2 · batch, seq]`: the starts of all rows, then their ends
+    pub fn forward(&self, hidden: Tensor<3>, pass: &Pass) -> Tensor<2> {
+        let [batch, seq, _] = hidden.dims();
+        let scores = self.outputs.forward(hidden, pass); // [batch, seq, 2]
+        scores.permute([2, 0, 1]).reshape([2 * batch, seq])
+    }
+}

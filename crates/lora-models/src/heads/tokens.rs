@@ -1,0 +1,44 @@
+//! One row of logits a token: named entities, parts of speech.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+
+use super::rows_of_tokens;
+use crate::error::LoadError;
+use crate::families::Outline;
+use crate::weights::{Bias, Scope};
+
+/// A linear on every token.
+#[derive(Module, Debug)]
+pub struct TokenHead {
+    /// `[d_model, outputs]`.
+    pub classifier: LoraLinear,
+}
+
+impl TokenHead {
+    /// The head at `classifier`; one that is missing starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Tensors`].
+    pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let classifier = at.at("classifier");
+        Ok(Self {
+            classifier: classifier.linear_or_new(
+                outline.d_model,
+                outputs,
+                Bias::Present,
+                outline.deviation,
+            )?,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[batch · seq, outputs]`, row-major
+    pub fn forward(&self, hidden: Tensor<3>, pass: &Pass) -> Tensor<2> {
+        rows_of_tokens(self.classifier.forward(hidden, pass))
+    }
+}

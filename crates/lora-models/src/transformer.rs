@@ -1,0 +1,108 @@
+//! A model of any family with any head.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use lora_core::{Linears, LoraLinear, Model, Pass};
+use lora_data::Batch;
+
+use crate::checkpoint::Checkpoint;
+use crate::error::LoadError;
+use crate::families::{FamilyConfig, SequenceForm};
+use crate::heads::{Head, HeadKind};
+use crate::trunk::Trunk;
+use crate::weights::{LoadReport, Weights};
+
+/// A trunk with a head on it.
+#[derive(Module, Debug)]
+pub struct Transformer {
+    /// The pretrained part.
+    pub trunk: Trunk,
+    /// What the model is used for.
+    pub head: Head,
+}
+
+/// Which head, and how it starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadOptions {
+    /// What the head is for.
+    pub kind: HeadKind,
+    /// Seed of what the checkpoint lacks.
+    pub seed: u64,
+}
+
+impl Transformer {
+    /// Builds the model of the family that `config.json` names.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the family, a setting or the head is not supported, or tensors are missing or of the wrong
+    /// shape.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        head: HeadOptions,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), LoadError> {
+        let config = FamilyConfig::read(checkpoint)?;
+        let weights = Weights::new(&checkpoint.weights, config.family().prefix, head.seed, device);
+        let model = Self {
+            trunk: Trunk::load(&config, &weights)?,
+            head: Head::load(head.kind, &config.outline(), &weights.root())?,
+        };
+        Ok((model, weights.finish()?))
+    }
+
+    /// As [`Model::forward`]; `observe` sees the hidden states `[batch, seq, d_model]` of every layer, the embeddings'
+    /// first.
+    pub fn observed_forward(
+        &self,
+        input: &Batch,
+        pass: &Pass,
+        observe: &mut dyn FnMut(&Tensor<3>),
+    ) -> Tensor<2> {
+        let hidden = self.trunk.encode(input, pass, observe);
+        self.head.forward(hidden, input, &self.trunk, pass)
+    }
+
+    /// The modules that adapters train and save in full unless the user says otherwise; see [`Head::modules_to_save`].
+    pub fn modules_to_save(&self) -> Vec<String> {
+        self.head.modules_to_save()
+    }
+}
+
+/// The name of the tensor whose first axis is the number of outputs, in a checkpoint or adapter folder for sequences of
+/// this checkpoint's family.
+///
+/// # Errors
+///
+/// As for [`FamilyConfig::read`].
+pub fn sequence_output_name(checkpoint: &Checkpoint) -> Result<String, LoadError> {
+    let path = match FamilyConfig::read(checkpoint)?.outline().sequence {
+        SequenceForm::FirstToken { output, .. } => output,
+        SequenceForm::LastToken => "score",
+    };
+    Ok(format!("{path}.weight"))
+}
+
+impl Linears for Transformer {
+    fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        self.trunk.visit_linears(visit);
+        self.head.visit_linears(visit);
+    }
+
+    fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        self.trunk.visit_linears_mut(visit);
+        self.head.visit_linears_mut(visit);
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.head.outputs()
+    }
+}
+
+impl Model for Transformer {
+    type Input = Batch;
+
+    fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
+        self.observed_forward(input, pass, &mut |_| {})
+    }
+}

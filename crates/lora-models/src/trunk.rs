@@ -1,0 +1,65 @@
+//! The part of a model below its head, of any family.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+use lora_data::Batch;
+
+use crate::error::LoadError;
+use crate::families::FamilyConfig;
+use crate::families::bert::Bert;
+use crate::weights::Weights;
+
+/// The pretrained model of a family, without head.
+#[derive(Module, Debug)]
+pub enum Trunk {
+    /// BERT.
+    Bert(Bert),
+}
+
+impl Trunk {
+    /// Builds the trunk that the settings describe.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if a tensor has another shape than the settings say. Missing ones are reported by
+    /// [`Weights::finish`].
+    pub fn load(config: &FamilyConfig, weights: &Weights<'_>) -> Result<Self, LoadError> {
+        let at = weights.root().at(config.family().prefix.trim_end_matches('.'));
+        match config {
+            FamilyConfig::Bert(config) => Bert::load(config, &at).map(Self::Bert),
+        }
+    }
+
+    /// The hidden states of the last layer; `observe` sees those of every layer, the embeddings' first.
+    ///
+    /// # Shapes
+    ///
+    /// - output, and what is observed: `[batch, seq, d_model]`
+    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
+        match self {
+            Self::Bert(trunk) => trunk.encode(input, pass, observe),
+        }
+    }
+
+    /// The table of token embeddings, `[vocab_size, d_embedding]`.
+    pub fn token_embeddings(&self) -> Tensor<2> {
+        match self {
+            Self::Bert(trunk) => trunk.token_embeddings(),
+        }
+    }
+
+    /// Calls `visit` with every linear, in a fixed order.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        match self {
+            Self::Bert(trunk) => trunk.visit_linears(visit),
+        }
+    }
+
+    /// Calls `visit` with every linear, in the same order, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        match self {
+            Self::Bert(trunk) => trunk.visit_linears_mut(visit),
+        }
+    }
+}

@@ -351,7 +351,7 @@ mod tests {
             prop_assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[0] - sizes[sizes.len() - 1] <= 1);
             let kept: Vec<f32> = cut.iter().flat_map(|part| match &part.targets {
                 Targets::Values(values) => values.clone(),
-                Targets::None | Targets::Classes(_) => Vec::new(),
+                Targets::None | Targets::Classes(_) | Targets::Positions(_) => Vec::new(),
             }).collect();
             prop_assert_eq!(kept, values);
         }

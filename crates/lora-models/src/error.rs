@@ -5,12 +5,17 @@ use std::path::PathBuf;
 use lora_core::TensorFileError;
 use thiserror::Error;
 
+use crate::gguf::GgufError;
+
 /// A model that cannot be loaded.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The weights file cannot be used.
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
+    /// A GGUF file cannot be used.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A file of the folder cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {

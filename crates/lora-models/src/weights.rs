@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::{HostTensor, LoraLinear, TensorFile, seeded_normal};
 use serde::Serialize;
 
-use crate::blocks::LayerNorm;
+use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
 
 /// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
@@ -161,6 +161,17 @@ impl Scope<'_> {
         Ok(LoraLinear::new(self.path.clone(), weight, None))
     }
 
+    /// A linear with bias that is stored as `[d_input, d_output]` (GPT-2's), frozen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn linear_transposed(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
+        let weight = self.tensor("weight", [d_input, d_output])?;
+        let bias = self.tensor("bias", [d_output])?;
+        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
+    }
+
     /// A linear that may be absent, as a head on a pretrained model is: weight drawn from N(0, `deviation`²), bias
     /// zero. One of another shape counts as absent: it belongs to other classes.
     ///
@@ -261,6 +272,15 @@ impl Scope<'_> {
             self.tensor(beta, [d_model])?,
             epsilon,
         ))
+    }
+
+    /// A norm by the root mean square, frozen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn rms_norm(&self, d_model: usize, epsilon: f64) -> Result<RmsNorm, LoadError> {
+        Ok(RmsNorm::new(self.tensor("weight", [d_model])?, epsilon))
     }
 
     /// As [`Scope::layer_norm`]; one that is absent starts as the identity's: factor 1, offset 0.

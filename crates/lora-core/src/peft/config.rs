@@ -53,11 +53,11 @@ enum OneOrMany {
     Many(Vec<usize>),
 }
 
-/// Fields that change what an adapter computes. Any value but null, false or empty is refused.
-const UNSUPPORTED: [&str; 16] = [
+/// Fields that change what an adapter computes. Any value but null, false or empty is refused. `fan_in_fan_out` is none of
+/// them: it says how the base model stores its weights, which the model itself knows.
+const UNSUPPORTED: [&str; 15] = [
     "use_dora",
     "lora_bias",
-    "fan_in_fan_out",
     "layers_pattern",
     "layer_replication",
     "target_parameters",

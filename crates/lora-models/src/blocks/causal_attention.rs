@@ -128,7 +128,9 @@ impl CausalSelfAttention {
 impl Projections {
     fn forward(&self, input: Tensor<3>, pass: &Pass) -> [Tensor<3>; 3] {
         match self {
-            Self::Separate(linears) => linears.each_ref().map(|linear| linear.forward(input.clone(), pass)),
+            Self::Separate(linears) => linears
+                .each_ref()
+                .map(|linear| linear.forward(input.clone(), pass)),
             Self::Fused(linear) => {
                 let all = linear.forward(input, pass); // [batch, seq, 3 · d_model]
                 let d_model = all.dims()[2] / 3;
@@ -198,7 +200,9 @@ mod tests {
             group: 1,
         };
         let bias = causal_bias(span, None, &Device::default());
-        let values = bias.map_or(vec![0.0; past + seq], |bias| bias.into_data().to_vec::<f32>().unwrap());
+        let values = bias.map_or(vec![0.0; past + seq], |bias| {
+            bias.into_data().try_to_vec::<f32>().unwrap()
+        });
         values
             .chunks(past + seq)
             .map(|row| (0..row.len()).filter(|key| row[*key] == 0.0).collect())
@@ -229,7 +233,7 @@ mod tests {
         };
         let bias = causal_bias(span, None, &Device::default()).unwrap();
         assert_eq!(bias.dims(), [1, 1, 6, 2]);
-        let rows = bias.into_data().to_vec::<f32>().unwrap();
+        let rows = bias.into_data().try_to_vec::<f32>().unwrap();
         assert_eq!(rows[..4], rows[4..8]);
         assert_eq!(rows[..4], rows[8..]);
     }

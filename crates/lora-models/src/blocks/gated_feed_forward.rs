@@ -1,10 +1,12 @@
 //! The gated feed-forward block of the LLaMA family.
 
 use burn::module::Module;
-use burn::tensor::{Tensor, activation::silu};
+use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
-/// `(silu(x W_g) ⊙ x W_u) W_d` (Shazeer 2020, SwiGLU).
+use super::Activation;
+
+/// `(activation(x W_g) ⊙ x W_u) W_d` (Shazeer 2020; SwiGLU with silu).
 #[derive(Module, Debug)]
 pub struct GatedFeedForward {
     /// `[d_model, d_ff]`.
@@ -13,6 +15,9 @@ pub struct GatedFeedForward {
     pub up: LoraLinear,
     /// `[d_ff, d_model]`.
     pub down: LoraLinear,
+    /// Activation of the gate.
+    #[module(skip)]
+    pub activation: Activation,
 }
 
 impl GatedFeedForward {
@@ -20,7 +25,7 @@ impl GatedFeedForward {
     ///
     /// - input, output: `[batch, seq, d_model]`
     pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let gate = silu(self.gate.forward(input.clone(), pass)); // [batch, seq, d_ff]
+        let gate = self.activation.forward(self.gate.forward(input.clone(), pass)); // [batch, seq, d_ff]
         let up = self.up.forward(input, pass); // [batch, seq, d_ff]
         self.down.forward(gate * up, pass)
     }

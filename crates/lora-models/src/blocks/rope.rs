@@ -6,9 +6,10 @@ use std::f32::consts::TAU;
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// How the angles are changed for texts longer than those of pretraining.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum RopeScaling {
     /// Not at all.
+    #[default]
     None,
     /// Every frequency divided by a factor (Chen et al. 2023).
     Linear {
@@ -147,14 +148,12 @@ mod tests {
     fn a_score_depends_on_the_distance_of_two_positions_alone() {
         let device = Device::default();
         let rope = Rope::new(6, 10_000.0, RopeScaling::None);
-        let vector = |values: [f32; 6]| {
-            Tensor::<1>::from_floats(values, &device).reshape([1, 1, 1, 6])
-        };
+        let vector = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 1, 6]);
         let score = |query: usize, key: usize| {
             let turn = |heads: Tensor<4>, position| rope.rotation(position, 1, &device).apply(heads);
             let query = turn(vector([0.3, -1.2, 0.7, 2.0, 0.1, -0.4]), query);
             let key = turn(vector([1.1, 0.2, -0.5, 0.9, -1.3, 0.6]), key);
-            (query * key).sum().into_data().to_vec::<f32>().unwrap()[0]
+            (query * key).sum().into_data().try_to_vec::<f32>().unwrap()[0]
         };
         assert!((score(3, 1) - score(12, 10)).abs() < 1e-5);
         assert!((score(3, 1) - score(3, 2)).abs() > 1e-2);

@@ -40,7 +40,7 @@ pub struct Gpt2Config {
     pub n_inner: Option<usize>,
     /// Activation of the feed-forward block.
     #[serde(default = "gelu_new")]
-    pub activation_function: String,
+    pub activation_function: Activation,
     /// Epsilon of the norms.
     #[serde(default = "tiny")]
     pub layer_norm_epsilon: f64,
@@ -58,8 +58,8 @@ pub struct Gpt2Config {
     pub tie_word_embeddings: bool,
 }
 
-fn gelu_new() -> String {
-    "gelu_new".into()
+fn gelu_new() -> Activation {
+    Activation::GeluTanh
 }
 fn tiny() -> f64 {
     1e-5
@@ -74,7 +74,7 @@ fn yes() -> bool {
 /// The decoder: embeddings of tokens and positions, layers, norm.
 #[derive(Module, Debug)]
 pub struct Gpt2 {
-    pub(crate) wte: Embedding,
+    wte: Embedding,
     wpe: Embedding,
     layers: Vec<Gpt2Layer>,
     ln_f: LayerNorm,
@@ -97,7 +97,6 @@ impl Gpt2Config {
     /// [`LoadError`] if a key is missing or has a value that is not supported.
     pub fn read(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
         let config: Self = checkpoint.parse_config()?;
-        Activation::of_config(checkpoint, "activation_function", &config.activation_function)?;
         if config.n_head == 0 || !config.n_embd.is_multiple_of(config.n_head) {
             return Err(checkpoint.unsupported("n_head", &config.n_head.to_string(), "a divisor of n_embd"));
         }
@@ -132,17 +131,17 @@ impl Gpt2 {
     /// # Errors
     ///
     /// [`LoadError`] if a tensor has another shape than the configuration says.
-    pub fn load(config: &Gpt2Config, checkpoint: &Checkpoint, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let activation =
-            Activation::of_config(checkpoint, "activation_function", &config.activation_function)?;
+    pub fn load(config: &Gpt2Config, at: &Scope<'_>) -> Result<Self, LoadError> {
         let layers = (0..config.n_layer)
-            .map(|layer| Gpt2Layer::load(config, activation, &at.at(format!("h.{layer}"))))
+            .map(|layer| Gpt2Layer::load(config, &at.at(format!("h.{layer}"))))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             wte: at.at("wte").embedding(config.vocab_size, config.n_embd)?,
             wpe: at.at("wpe").embedding(config.n_positions, config.n_embd)?,
             layers,
-            ln_f: at.at("ln_f").layer_norm(config.n_embd, config.layer_norm_epsilon)?,
+            ln_f: at
+                .at("ln_f")
+                .layer_norm(config.n_embd, config.layer_norm_epsilon)?,
         })
     }
 
@@ -201,6 +200,11 @@ impl Gpt2 {
         hidden
     }
 
+    /// `[vocab_size, d_model]`.
+    pub fn token_embeddings(&self) -> Tensor<2> {
+        self.wte.weight.val()
+    }
+
     fn device(&self) -> Device {
         self.wte.weight.device()
     }
@@ -223,7 +227,7 @@ impl Gpt2 {
 }
 
 impl Gpt2Layer {
-    fn load(config: &Gpt2Config, activation: Activation, at: &Scope<'_>) -> Result<Self, LoadError> {
+    fn load(config: &Gpt2Config, at: &Scope<'_>) -> Result<Self, LoadError> {
         let d_model = config.n_embd;
         let d_ff = config.n_inner.unwrap_or(4 * d_model);
         let linear = |name: &str, d_input, d_output| at.at(name).linear_transposed(d_input, d_output);
@@ -242,11 +246,11 @@ impl Gpt2Layer {
                 },
             },
             ln_2: norm("ln_2")?,
-            feed_forward: FeedForward {
-                up: linear("mlp.c_fc", d_model, d_ff)?,
-                down: linear("mlp.c_proj", d_ff, d_model)?,
-                activation,
-            },
+            feed_forward: FeedForward::new(
+                linear("mlp.c_fc", d_model, d_ff)?,
+                linear("mlp.c_proj", d_ff, d_model)?,
+                config.activation_function,
+            ),
         })
     }
 

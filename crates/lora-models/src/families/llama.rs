@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::rope_settings::{RopeSettings, rope_of};
 use super::{Family, Outline, SequenceForm};
 use crate::blocks::{
-    CausalSelfAttention, CausalSpan, GatedFeedForward, Heads, KeyValueCache, LayerCache, Projections, RmsNorm,
-    Rope, Sight, Tokens, causal_bias,
+    Activation, CausalSelfAttention, CausalSpan, GatedFeedForward, Heads, KeyValueCache, LayerCache,
+    Projections, RmsNorm, Rope, RopeScaling, Sight, Tokens, causal_bias,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -52,9 +52,9 @@ pub struct LlamaConfig {
     /// Standard deviation of new weights.
     #[serde(default = "deviation")]
     pub initializer_range: f64,
-    /// Activation of the feed-forward block; only `silu` is known.
+    /// Activation of the gate.
     #[serde(default = "silu")]
-    pub hidden_act: String,
+    pub hidden_act: Activation,
     /// Whether the linears of attention have biases.
     #[serde(default)]
     pub attention_bias: bool,
@@ -79,6 +79,9 @@ pub struct LlamaConfig {
     pub max_window_layers: Option<usize>,
     /// For each layer `full_attention` or `sliding_attention`.
     pub layer_types: Option<Vec<String>>,
+    /// Base and scaling of the frequencies, from the three keys above.
+    #[serde(skip)]
+    pub rope: (f32, RopeScaling),
 }
 
 fn tiny() -> f64 {
@@ -87,14 +90,14 @@ fn tiny() -> f64 {
 fn deviation() -> f64 {
     0.02
 }
-fn silu() -> String {
-    "silu".into()
+fn silu() -> Activation {
+    Activation::Silu
 }
 
 /// The decoder: embeddings, layers, norm.
 #[derive(Module, Debug)]
 pub struct Llama {
-    pub(crate) embed_tokens: Embedding,
+    embed_tokens: Embedding,
     layers: Vec<LlamaLayer>,
     norm: RmsNorm,
     #[module(skip)]
@@ -128,9 +131,6 @@ impl LlamaConfig {
         let refuse = |key, found: &dyn ToString, supported| {
             Err(checkpoint.unsupported(key, &found.to_string(), supported))
         };
-        if config.hidden_act != "silu" {
-            return refuse("hidden_act", &config.hidden_act, "silu");
-        }
         if heads.key_value == 0 || !heads.query.is_multiple_of(heads.key_value) {
             return refuse(
                 "num_key_value_heads",
@@ -152,7 +152,7 @@ impl LlamaConfig {
                 return refuse("layer_types", other, "full_attention, sliding_attention");
             }
         }
-        rope_of(&config, checkpoint)?;
+        config.rope = rope_of(&config, checkpoint)?;
         Ok(config)
     }
 
@@ -198,8 +198,8 @@ impl Llama {
     ///
     /// # Errors
     ///
-    /// [`LoadError`] if a tensor has another shape than the configuration says, or the frequencies are not supported.
-    pub fn load(config: &LlamaConfig, checkpoint: &Checkpoint, at: &Scope<'_>) -> Result<Self, LoadError> {
+    /// [`LoadError`] if a tensor has another shape than the configuration says.
+    pub fn load(config: &LlamaConfig, at: &Scope<'_>) -> Result<Self, LoadError> {
         let layers = (0..config.num_hidden_layers)
             .map(|layer| LlamaLayer::load(config, layer, &at.at(format!("layers.{layer}"))))
             .collect::<Result<_, _>>()?;
@@ -209,7 +209,7 @@ impl Llama {
                 .embedding(config.vocab_size, config.hidden_size)?,
             layers,
             norm: at.at("norm").rms_norm(config.hidden_size, config.rms_norm_eps)?,
-            rope: rope_of(config, checkpoint)?,
+            rope: Rope::new(config.heads().d_head, config.rope.0, config.rope.1),
         })
     }
 
@@ -271,6 +271,11 @@ impl Llama {
         hidden
     }
 
+    /// `[vocab_size, d_model]`.
+    pub fn token_embeddings(&self) -> Tensor<2> {
+        self.embed_tokens.weight.val()
+    }
+
     fn device(&self) -> Device {
         self.embed_tokens.weight.device()
     }
@@ -323,6 +328,7 @@ impl LlamaLayer {
             gate: linear("mlp.gate_proj", config.mlp_bias, d_model, d_ff)?,
             up: linear("mlp.up_proj", config.mlp_bias, d_model, d_ff)?,
             down: linear("mlp.down_proj", config.mlp_bias, d_ff, d_model)?,
+            activation: config.hidden_act,
         };
         Ok(Self {
             input_norm: norm("input_layernorm", d_model)?,

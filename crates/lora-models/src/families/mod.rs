@@ -5,12 +5,19 @@
 
 pub mod bert;
 mod defaults;
+pub mod gpt2;
+pub mod llama;
+mod rope_settings;
 
 use crate::blocks::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 
 use self::bert::BertConfig;
+use self::gpt2::Gpt2Config;
+use self::llama::LlamaConfig;
+
+pub use rope_settings::RopeSettings;
 
 /// What a family is called in the files of Hugging Face and PEFT.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,6 +35,10 @@ pub struct Family {
 pub enum FamilyConfig {
     /// BERT.
     Bert(BertConfig),
+    /// LLaMA, Mistral, Qwen2, Qwen3.
+    Llama(LlamaConfig),
+    /// GPT-2.
+    Gpt2(Gpt2Config),
 }
 
 /// What heads must know of the trunk below them.
@@ -88,7 +99,7 @@ pub struct MaskedLmNames {
 }
 
 /// Every family that can be loaded.
-pub const FAMILIES: [&Family; 1] = [&bert::FAMILY];
+pub const FAMILIES: [&Family; 3] = [&bert::FAMILY, &llama::FAMILY, &gpt2::FAMILY];
 
 impl FamilyConfig {
     /// The settings in a checkpoint's `config.json`.
@@ -101,6 +112,8 @@ impl FamilyConfig {
         let family = FAMILIES.iter().find(|family| family.model_types.contains(&found));
         match family.map(|family| family.model_types[0]) {
             Some("bert") => BertConfig::read(checkpoint).map(Self::Bert),
+            Some("llama") => LlamaConfig::read(checkpoint).map(Self::Llama),
+            Some("gpt2") => Gpt2Config::read(checkpoint).map(Self::Gpt2),
             _ => Err(LoadError::Family {
                 path: checkpoint.config_path(),
                 found: found.to_owned(),
@@ -117,6 +130,8 @@ impl FamilyConfig {
     pub fn family(&self) -> &'static Family {
         match self {
             Self::Bert(_) => &bert::FAMILY,
+            Self::Llama(_) => &llama::FAMILY,
+            Self::Gpt2(_) => &gpt2::FAMILY,
         }
     }
 
@@ -124,6 +139,8 @@ impl FamilyConfig {
     pub fn outline(&self) -> Outline {
         match self {
             Self::Bert(config) => config.outline(),
+            Self::Llama(config) => config.outline(),
+            Self::Gpt2(config) => config.outline(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::llama::LlamaConfig;
-use crate::blocks::{Rope, RopeScaling};
+use crate::blocks::RopeScaling;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 
@@ -27,12 +27,15 @@ pub struct RopeSettings {
 
 const KINDS: &str = "default, linear, llama3";
 
-/// The frequencies of a model.
+/// Base and scaling of a model's frequencies.
 ///
 /// # Errors
 ///
 /// [`LoadError::Setting`] for a kind of scaling that is not known, or one that lacks a number.
-pub(super) fn rope_of(config: &LlamaConfig, checkpoint: &Checkpoint) -> Result<Rope, LoadError> {
+pub(super) fn rope_of(
+    config: &LlamaConfig,
+    checkpoint: &Checkpoint,
+) -> Result<(f32, RopeScaling), LoadError> {
     let given = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
     let settings = given.cloned().unwrap_or_default();
     let kind = settings.rope_type.as_deref().unwrap_or("default");
@@ -58,5 +61,5 @@ pub(super) fn rope_of(config: &LlamaConfig, checkpoint: &Checkpoint) -> Result<R
         other => return Err(checkpoint.unsupported("rope_parameters.rope_type", other, KINDS)),
     };
     let theta = settings.rope_theta.or(config.rope_theta).unwrap_or(10_000.0);
-    Ok(Rope::new(config.heads().d_head, theta, scaling))
+    Ok((theta, scaling))
 }

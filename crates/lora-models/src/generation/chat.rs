@@ -2,9 +2,11 @@
 //! `tokenizer_config.json` or `chat_template.jinja`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use minijinja::value::{Rest, Value};
-use minijinja::{Environment, ErrorKind, State, context};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Enumerator, Object, Rest, Value};
+use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -28,7 +30,7 @@ pub struct ChatTemplate {
 }
 
 /// What templates call `bos_token` and so on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct SpecialTokens {
     bos_token: Option<String>,
     eos_token: Option<String>,
@@ -115,6 +117,14 @@ impl ChatTemplate {
         }
     }
 
+    /// The same with the tokens for the beginning and the end of a text, which templates may write.
+    #[must_use]
+    pub fn with_special_tokens(mut self, bos_token: Option<String>, eos_token: Option<String>) -> Self {
+        self.special.bos_token = bos_token;
+        self.special.eos_token = eos_token;
+        self
+    }
+
     /// The conversation as a prompt. `add_generation_prompt` ends it with the beginning of an answer.
     ///
     /// # Errors
@@ -127,15 +137,44 @@ impl ChatTemplate {
         };
         let mut environment = Environment::new();
         // As Transformers sets up Jinja.
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build();
+        environment.set_syntax(syntax.map_err(failed)?);
         environment.set_unknown_method_callback(call_method);
         environment.add_function("raise_exception", raise_exception);
         environment.add_filter("tojson", to_json);
         let template = environment.template_from_str(&self.source).map_err(failed)?;
         template
-            .render(context! { messages, add_generation_prompt, ..Value::from_serialize(&self.special) })
+            .render(context! {
+                messages => messages.iter().cloned().map(Value::from_object).collect::<Value>(),
+                add_generation_prompt,
+                bos_token => or_undefined(self.special.bos_token.as_deref()),
+                eos_token => or_undefined(self.special.eos_token.as_deref()),
+                pad_token => or_undefined(self.special.pad_token.as_deref()),
+                unk_token => or_undefined(self.special.unk_token.as_deref()),
+            })
             .map_err(failed)
+    }
+}
+
+fn or_undefined(token: Option<&str>) -> Value {
+    token.map_or(Value::UNDEFINED, Value::from)
+}
+
+/// To a template, a message is a dictionary with its keys in this order.
+impl Object for ChatMessage {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "role" => Some(Value::from(self.role.as_str())),
+            "content" => Some(Value::from(self.content.as_str())),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["role", "content"])
     }
 }
 
@@ -178,14 +217,20 @@ fn read(path: &Path) -> Result<Option<String>, ChatError> {
 }
 
 /// What templates call to refuse a conversation.
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands arguments over by value"
+)]
 fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
 }
 
 /// Python's `json.dumps`: a space after commas and colons.
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
-fn to_json(_: &State<'_, '_>, value: Value, _: Rest<Value>) -> Result<Value, minijinja::Error> {
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands arguments over by value"
+)]
+fn to_json(value: Value, _: Rest<Value>) -> Result<Value, minijinja::Error> {
     let failed = |reason: serde_json::Error| {
         minijinja::Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(reason)
     };

@@ -147,9 +147,15 @@ mod tests {
         );
         limits.max_tokens = Some(3);
         let (generated, _) = count_up(&limits, usize::MAX);
-        assert_eq!((generated.tokens, generated.reason), (vec![5], StopReason::MaxTokens));
+        assert_eq!(
+            (generated.tokens, generated.reason),
+            (vec![5], StopReason::MaxTokens)
+        );
         limits.max_tokens = None;
         let (generated, _) = count_up(&limits, 1);
-        assert_eq!((generated.tokens, generated.reason), (vec![5], StopReason::Caller));
+        assert_eq!(
+            (generated.tokens, generated.reason),
+            (vec![5], StopReason::Caller)
+        );
     }
 }

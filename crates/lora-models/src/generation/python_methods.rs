@@ -5,7 +5,7 @@ use minijinja::{Error, ErrorKind, State};
 
 /// Calls a method of a string or a dictionary as Python would.
 pub(super) fn call_method(
-    _: &State<'_, '_>,
+    _: &mut State<'_, '_>,
     object: &Value,
     method: &str,
     arguments: &[Value],

@@ -67,12 +67,19 @@ impl Sampling {
 
     fn penalize(&self, logits: &mut [f32], history: &[i32]) {
         let penalty = self.repetition_penalty as f32;
-        let mut tokens: Vec<usize> = history.iter().filter_map(|token| usize::try_from(*token).ok()).collect();
+        let mut tokens: Vec<usize> = history
+            .iter()
+            .filter_map(|token| usize::try_from(*token).ok())
+            .collect();
         tokens.sort_unstable();
         tokens.dedup(); // once, however often it stands there
         for token in tokens {
             if let Some(logit) = logits.get_mut(token) {
-                *logit = if *logit < 0.0 { *logit * penalty } else { *logit / penalty };
+                *logit = if *logit < 0.0 {
+                    *logit * penalty
+                } else {
+                    *logit / penalty
+                };
             }
         }
     }
@@ -125,7 +132,11 @@ impl Sampler {
             repetition_penalty,
         } = settings;
         if !(temperature.is_finite() && temperature >= 0.0) {
-            return refuse("temperature", temperature, "a number from 0; 0 always takes the most probable token");
+            return refuse(
+                "temperature",
+                temperature,
+                "a number from 0; 0 always takes the most probable token",
+            );
         }
         if top_k == Some(0) {
             return refuse("top_k", 0.0, "at least 1");
@@ -134,7 +145,11 @@ impl Sampler {
             return refuse("top_p", top_p, "a number above 0 and at most 1");
         }
         if !(repetition_penalty.is_finite() && repetition_penalty > 0.0) {
-            return refuse("repetition_penalty", repetition_penalty, "a number above 0; 1 is none");
+            return refuse(
+                "repetition_penalty",
+                repetition_penalty,
+                "a number above 0; 1 is none",
+            );
         }
         Ok(Self {
             settings,
@@ -203,7 +218,9 @@ mod tests {
     use super::*;
 
     fn kept(logits: &[f32]) -> Vec<usize> {
-        (0..logits.len()).filter(|token| logits[*token].is_finite()).collect()
+        (0..logits.len())
+            .filter(|token| logits[*token].is_finite())
+            .collect()
     }
 
     #[test]
@@ -221,12 +238,36 @@ mod tests {
     fn a_setting_out_of_range_is_named() {
         let greedy = Sampling::greedy();
         for (sampling, key) in [
-            (Sampling { temperature: -1.0, ..greedy }, "temperature"),
-            (Sampling { temperature: f64::NAN, ..greedy }, "temperature"),
-            (Sampling { top_k: Some(0), ..greedy }, "top_k"),
+            (
+                Sampling {
+                    temperature: -1.0,
+                    ..greedy
+                },
+                "temperature",
+            ),
+            (
+                Sampling {
+                    temperature: f64::NAN,
+                    ..greedy
+                },
+                "temperature",
+            ),
+            (
+                Sampling {
+                    top_k: Some(0),
+                    ..greedy
+                },
+                "top_k",
+            ),
             (Sampling { top_p: 0.0, ..greedy }, "top_p"),
             (Sampling { top_p: 1.5, ..greedy }, "top_p"),
-            (Sampling { repetition_penalty: 0.0, ..greedy }, "repetition_penalty"),
+            (
+                Sampling {
+                    repetition_penalty: 0.0,
+                    ..greedy
+                },
+                "repetition_penalty",
+            ),
         ] {
             assert_eq!(Sampler::new(sampling, 0).unwrap_err().key, key);
         }
@@ -247,7 +288,10 @@ mod tests {
         }
         // Five standard deviations of a binomial share: 5 √(p (1 − p) / n) < 0.018.
         for (count, probability) in counts.into_iter().zip([0.5, 0.25, 0.25]) {
-            assert!((f64::from(count) / f64::from(draws) - probability).abs() < 0.018, "{counts:?}");
+            assert!(
+                (f64::from(count) / f64::from(draws) - probability).abs() < 0.018,
+                "{counts:?}"
+            );
         }
     }
 

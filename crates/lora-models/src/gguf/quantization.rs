@@ -83,7 +83,10 @@ impl TensorType {
     ///
     /// Panics if the bytes are not whole blocks.
     pub fn dequantize(self, bytes: &[u8]) -> Vec<f32> {
-        assert!(bytes.len().is_multiple_of(self.block_bytes()), "bytes are whole blocks");
+        assert!(
+            bytes.len().is_multiple_of(self.block_bytes()),
+            "bytes are whole blocks"
+        );
         let mut values = Vec::with_capacity(bytes.len() / self.block_bytes() * self.block_len());
         for block in bytes.chunks_exact(self.block_bytes()) {
             self.dequantize_block(block, &mut values);

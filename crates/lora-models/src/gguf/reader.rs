@@ -295,7 +295,9 @@ impl Cursor<'_> {
         shape: &[usize],
         kind: TensorType,
     ) -> Option<std::ops::Range<usize>> {
-        let count = shape.iter().try_fold(1_usize, |count, size| count.checked_mul(*size))?;
+        let count = shape
+            .iter()
+            .try_fold(1_usize, |count, size| count.checked_mul(*size))?;
         let row = shape.last().copied().unwrap_or(1);
         let whole = row.is_multiple_of(kind.block_len());
         let bytes = (count / kind.block_len()).checked_mul(kind.block_bytes())?;

@@ -80,9 +80,13 @@ fn sentence_piece(gguf: &Gguf, tokens: &[&str]) -> Result<Parts, GgufError> {
     let scores: Option<Vec<f64>> = scores.and_then(|scores| scores.iter().map(Setting::as_float).collect());
     let scores = scores.filter(|scores| scores.len() == tokens.len());
     let scores = scores.ok_or_else(|| missing(gguf, key, "a list with a number for each token"))?;
-    let unknown = gguf.setting("tokenizer.ggml.unknown_token_id").and_then(Setting::as_integer);
+    let unknown = gguf
+        .setting("tokenizer.ggml.unknown_token_id")
+        .and_then(Setting::as_integer);
     let unknown = tokens.get(unknown.and_then(|id| usize::try_from(id).ok()).unwrap_or(0));
-    let with_space = gguf.setting("tokenizer.ggml.add_space_prefix").and_then(Setting::as_bool);
+    let with_space = gguf
+        .setting("tokenizer.ggml.add_space_prefix")
+        .and_then(Setting::as_bool);
     let with_space = with_space.unwrap_or(true);
     let mut normalizers = vec![json!({"type": "Replace", "pattern": {"String": " "}, "content": "▁"})];
     let mut decoders = vec![
@@ -106,7 +110,11 @@ fn sentence_piece(gguf: &Gguf, tokens: &[&str]) -> Result<Parts, GgufError> {
 
 /// Every way to make a token of two others, the token with the highest score first: SentencePiece merges by score.
 fn merges_by_score(tokens: &[&str], scores: &[f64]) -> Vec<Value> {
-    let ids: HashMap<&str, usize> = tokens.iter().enumerate().map(|(id, token)| (*token, id)).collect();
+    let ids: HashMap<&str, usize> = tokens
+        .iter()
+        .enumerate()
+        .map(|(id, token)| (*token, id))
+        .collect();
     let mut merges = Vec::new();
     for (id, token) in tokens.iter().enumerate() {
         for (cut, _) in token.char_indices().skip(1) {
@@ -132,8 +140,13 @@ fn vocabulary(tokens: &[&str]) -> serde_json::Map<String, Value> {
 }
 
 fn added_tokens(gguf: &Gguf, tokens: &[&str]) -> Vec<Value> {
-    let kinds = gguf.setting("tokenizer.ggml.token_type").and_then(Setting::as_list);
-    let kinds = kinds.unwrap_or_default().iter().map(|kind| kind.as_integer().unwrap_or(0));
+    let kinds = gguf
+        .setting("tokenizer.ggml.token_type")
+        .and_then(Setting::as_list);
+    let kinds = kinds
+        .unwrap_or_default()
+        .iter()
+        .map(|kind| kind.as_integer().unwrap_or(0));
     tokens
         .iter()
         .zip(kinds)
@@ -163,14 +176,24 @@ fn post_processor(gguf: &Gguf, tokens: &[&str]) -> Value {
     };
     let around = |sequence: &str, kind: usize| {
         let sequence = json!({"Sequence": {"id": sequence, "type_id": kind}});
-        special(first, kind).into_iter().chain([sequence]).chain(special(last, kind)).collect::<Vec<_>>()
+        special(first, kind)
+            .into_iter()
+            .chain([sequence])
+            .chain(special(last, kind))
+            .collect::<Vec<_>>()
     };
     let named: serde_json::Map<String, Value> = [first, last]
         .into_iter()
         .flatten()
-        .map(|(token, id)| (token.to_owned(), json!({"id": token, "ids": [id], "tokens": [token]})))
+        .map(|(token, id)| {
+            (
+                token.to_owned(),
+                json!({"id": token, "ids": [id], "tokens": [token]}),
+            )
+        })
         .collect();
-    json!({"type": "TemplateProcessing", "single": around("A", 0), "pair": [around("A", 0), around("B", 1)].concat(),
+    let pair = [around("A", 0), around("B", 1)].concat();
+    json!({"type": "TemplateProcessing", "single": around("A", 0), "pair": pair,
         "special_tokens": named})
 }
 

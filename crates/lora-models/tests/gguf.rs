@@ -53,7 +53,8 @@ fn settings_of_every_kind_are_read() {
 #[test]
 fn a_file_that_is_cut_short_is_refused_wherever_it_ends() {
     let whole = bytes();
-    for end in (0..whole.len() - 1).step_by(97).chain([3, 4, 8, 23, 24]) {
+    // The last tensor is followed by up to 31 bytes that are no part of it.
+    for end in (0..whole.len() - 32).step_by(97).chain([3, 4, 8, 23, 24]) {
         assert!(
             Gguf::from_bytes(whole[..end].to_vec(), Path::new("short.gguf")).is_err(),
             "{end} bytes of {}",

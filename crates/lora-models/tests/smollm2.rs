@@ -188,7 +188,7 @@ fn the_gguf_of_smollm2_says_the_same() {
     for prompt in &prompts {
         let difference = opened.largest_difference(prompt);
         println!("{:?}: largest difference of a logit {difference:e}", prompt.text);
-        assert!(difference < 1.0, "{}: {difference}", prompt.text);
+        assert!(difference < 0.25, "{}: {difference}", prompt.text);
     }
     assert!(
         opened

@@ -12,7 +12,8 @@
 //! | `output`, `provenance` | the output folder; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
-//! | `train`, `eval`, `predict`, `inspect`, `demo`, `completions` | the subcommands |
+//! | `language_model` | a causal language model with all that generation needs |
+//! | `train`, `eval`, `predict`, `generate`, `inspect`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
 pub mod args;
@@ -22,7 +23,9 @@ pub mod demo;
 pub mod device;
 pub mod eval;
 pub mod failure;
+pub mod generate;
 pub mod inspect;
+pub mod language_model;
 pub mod output;
 pub mod parameters;
 pub mod pipeline;
@@ -48,6 +51,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, &terminal),
         Command::Eval(args) => eval::run(args, &terminal),
         Command::Predict(args) => predict::run(args, &terminal),
+        Command::Generate(args) => generate::run(args, &terminal),
         Command::Inspect(args) => inspect::run(args, &terminal),
         Command::Completions(args) => completions::run(args, &terminal),
     }

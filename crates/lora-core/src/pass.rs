@@ -36,7 +36,24 @@ pub(crate) struct InputDropout {
     pub draws: Vec<Draw>,
 }
 
+impl Pass<'_> {
+    /// Number of groups that rows of the batch are shared out to: 1 for a pass without masks.
+    pub fn groups(&self) -> usize {
+        match self {
+            Pass::Mean => 1,
+            Pass::Masked(set) => set.groups(),
+        }
+    }
+}
+
 impl MaskSet {
+    /// Number of groups that rows of the batch are shared out to.
+    pub fn groups(&self) -> usize {
+        let masks = self.keep.as_ref().and_then(|keep| keep.values().next());
+        let draws = self.input.as_ref().map(|input| input.draws.len());
+        masks.map(|masks| masks.input.dims()[0]).or(draws).unwrap_or(1)
+    }
+
     /// Masks given by hand, for each adapter by its path.
     pub fn from_masks(keep: HashMap<String, KeepMasks>) -> Self {
         Self {

@@ -125,6 +125,22 @@ impl Checkpoint {
         }
     }
 
+    /// Checks that attention heads divide the features of a hidden state.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Heads`].
+    pub fn expect_heads(&self, d_model: usize, n_heads: usize) -> Result<(), LoadError> {
+        if n_heads > 0 && d_model.is_multiple_of(n_heads) {
+            return Ok(());
+        }
+        Err(LoadError::Heads {
+            path: self.config_path(),
+            d_model,
+            n_heads,
+        })
+    }
+
     /// How many classes `config.json` names; 2 if it names none, as in Hugging Face.
     pub fn outputs(&self) -> usize {
         let named = self.config["id2label"].as_object().map(serde_json::Map::len);

@@ -58,6 +58,16 @@ pub enum LoadError {
         /// Those that are.
         supported: Vec<&'static str>,
     },
+    /// Attention heads that do not divide the features.
+    #[error("{}: {n_heads} attention heads do not divide {d_model} features; expected a divisor of at least 1", path.display())]
+    Heads {
+        /// The file.
+        path: PathBuf,
+        /// Features of a hidden state.
+        d_model: usize,
+        /// Number of heads.
+        n_heads: usize,
+    },
     /// A head that the family does not have.
     #[error("the family of {} has no {head}; choose another task or another model", path.display())]
     Head {

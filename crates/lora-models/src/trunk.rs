@@ -9,8 +9,12 @@ use crate::blocks::{KeyValueCache, Tokens};
 use crate::error::LoadError;
 use crate::families::FamilyConfig;
 use crate::families::bert::Bert;
+use crate::families::deberta_v2::DebertaV2;
+use crate::families::distilbert::DistilBert;
+use crate::families::electra::Electra;
 use crate::families::gpt2::Gpt2;
 use crate::families::llama::Llama;
+use crate::families::roberta::Roberta;
 use crate::weights::Weights;
 
 /// The pretrained model of a family, without head.
@@ -22,6 +26,14 @@ pub enum Trunk {
     Llama(Llama),
     /// GPT-2.
     Gpt2(Gpt2),
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta(Roberta),
+    /// ELECTRA.
+    Electra(Electra),
+    /// DistilBERT.
+    DistilBert(DistilBert),
+    /// DeBERTa-v2 and v3.
+    DebertaV2(DebertaV2),
 }
 
 impl Trunk {
@@ -37,6 +49,10 @@ impl Trunk {
             FamilyConfig::Bert(config) => Bert::load(config, &at).map(Self::Bert),
             FamilyConfig::Llama(config) => Llama::load(config, &at).map(Self::Llama),
             FamilyConfig::Gpt2(config) => Gpt2::load(config, &at).map(Self::Gpt2),
+            FamilyConfig::Roberta(config) => Roberta::load(config, &at).map(Self::Roberta),
+            FamilyConfig::Electra(config) => Electra::load(config, &at).map(Self::Electra),
+            FamilyConfig::DistilBert(config) => DistilBert::load(config, &at).map(Self::DistilBert),
+            FamilyConfig::DebertaV2(config) => DebertaV2::load(config, &at).map(Self::DebertaV2),
         }
     }
 
@@ -50,6 +66,10 @@ impl Trunk {
             Self::Bert(trunk) => trunk.encode(input, pass, observe),
             Self::Llama(trunk) => trunk.encode(input, pass, observe),
             Self::Gpt2(trunk) => trunk.encode(input, pass, observe),
+            Self::Roberta(trunk) => trunk.encode(input, pass, observe),
+            Self::Electra(trunk) => trunk.encode(input, pass, observe),
+            Self::DistilBert(trunk) => trunk.encode(input, pass, observe),
+            Self::DebertaV2(trunk) => trunk.encode(input, pass, observe),
         }
     }
 
@@ -63,7 +83,11 @@ impl Trunk {
         match self {
             Self::Llama(trunk) => Some(trunk.advance(tokens, cache, pass)),
             Self::Gpt2(trunk) => Some(trunk.advance(tokens, cache, pass)),
-            Self::Bert(_) => None,
+            Self::Bert(_)
+            | Self::Roberta(_)
+            | Self::Electra(_)
+            | Self::DistilBert(_)
+            | Self::DebertaV2(_) => None,
         }
     }
 
@@ -73,6 +97,10 @@ impl Trunk {
             Self::Bert(trunk) => trunk.token_embeddings(),
             Self::Llama(trunk) => trunk.token_embeddings(),
             Self::Gpt2(trunk) => trunk.token_embeddings(),
+            Self::Roberta(trunk) => trunk.token_embeddings(),
+            Self::Electra(trunk) => trunk.token_embeddings(),
+            Self::DistilBert(trunk) => trunk.token_embeddings(),
+            Self::DebertaV2(trunk) => trunk.token_embeddings(),
         }
     }
 
@@ -82,6 +110,10 @@ impl Trunk {
             Self::Bert(trunk) => trunk.visit_linears(visit),
             Self::Llama(trunk) => trunk.visit_linears(visit),
             Self::Gpt2(trunk) => trunk.visit_linears(visit),
+            Self::Roberta(trunk) => trunk.visit_linears(visit),
+            Self::Electra(trunk) => trunk.visit_linears(visit),
+            Self::DistilBert(trunk) => trunk.visit_linears(visit),
+            Self::DebertaV2(trunk) => trunk.visit_linears(visit),
         }
     }
 
@@ -91,6 +123,10 @@ impl Trunk {
             Self::Bert(trunk) => trunk.visit_linears_mut(visit),
             Self::Llama(trunk) => trunk.visit_linears_mut(visit),
             Self::Gpt2(trunk) => trunk.visit_linears_mut(visit),
+            Self::Roberta(trunk) => trunk.visit_linears_mut(visit),
+            Self::Electra(trunk) => trunk.visit_linears_mut(visit),
+            Self::DistilBert(trunk) => trunk.visit_linears_mut(visit),
+            Self::DebertaV2(trunk) => trunk.visit_linears_mut(visit),
         }
     }
 }

@@ -303,7 +303,12 @@ impl Scope<'_> {
         ))
     }
 
-    fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
+    /// A tensor of this place, frozen, as it lies in the file.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
         Ok(self.to_device(self.host_tensor(name, shape)?.values, shape))
     }
 

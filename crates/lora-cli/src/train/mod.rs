@@ -1,6 +1,7 @@
 //! `lora train`: from labelled text to an adapter folder with scores and a report.
 
 pub mod data;
+mod language;
 pub mod progress;
 pub mod report;
 mod scores;
@@ -12,13 +13,14 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use lora_core::Adapted;
 use lora_core::atomic::write_file;
+use lora_core::peft::TaskType;
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
 use lora_models::{FamilyConfig, LoadReport, SequenceClassifier};
 use lora_train::{Checkpoint, FitData, TrainError, Trainer, fit};
 use serde_json::{Value, json};
 
 use crate::config::flags::Overrides;
-use crate::config::{Resolved, resolve};
+use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
 use crate::output::{RUN_FILE, check_folder, write_json};
 use crate::parameters::{parameter_line, peft_count};
@@ -72,6 +74,9 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         .map_err(|error| resolved.origins.at("device", error))?;
     check_folder(&config.output_dir, config.overwrite_output_dir || args.dry_run)
         .map_err(|error| resolved.origins.at("output_dir", error))?;
+    if config.problem_type == Some(ProblemType::CausalLm) {
+        return language::run(&resolved, &device, args.dry_run, terminal);
+    }
     let parts = read_parts(&resolved, terminal)?;
     let prepared = prepare(resolved, &parts, &device, terminal)?;
     terminal.note(parameter_line(&prepared.adapted));
@@ -243,6 +248,7 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
 
     let saving = Saving {
         folder: &folder,
+        task_type: TaskType::SeqCls,
         base_model: public_name(&config.model_name_or_path),
         ensemble: config.ensemble(),
     };

@@ -19,6 +19,8 @@ pub const LAST: &str = "last";
 pub struct Saving<'a> {
     /// The output folder.
     pub folder: &'a Path,
+    /// What the adapter is for.
+    pub task_type: TaskType,
     /// The base model, by the name that other programs know.
     pub base_model: &'a str,
     /// The ensemble that the adapter is meant for.
@@ -39,7 +41,7 @@ impl Saving<'_> {
         AdapterFolder::write(
             &folder,
             adapted,
-            TaskType::SeqCls,
+            self.task_type,
             Some(self.base_model),
             self.ensemble,
         )

@@ -98,6 +98,7 @@ impl BertConfig {
     /// [`LoadError::Config`], [`LoadError::Setting`].
     pub fn read(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
         let config: Self = checkpoint.parse_config()?;
+        checkpoint.expect_heads(config.hidden_size, config.num_attention_heads)?;
         checkpoint.expect(
             "position_embedding_type",
             &config.position_embedding_type,

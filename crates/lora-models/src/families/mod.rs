@@ -4,9 +4,13 @@
 //! its numbers depend on), the modules, their loading by Hugging Face path, and `encode`.
 
 pub mod bert;
+pub mod deberta_v2;
 mod defaults;
+pub mod distilbert;
+pub mod electra;
 pub mod gpt2;
 pub mod llama;
+pub mod roberta;
 mod rope_settings;
 
 use crate::blocks::Activation;
@@ -16,6 +20,11 @@ use crate::error::LoadError;
 use self::bert::BertConfig;
 use self::gpt2::Gpt2Config;
 use self::llama::LlamaConfig;
+
+use self::deberta_v2::DebertaV2Config;
+use self::distilbert::DistilBertConfig;
+use self::electra::ElectraConfig;
+use self::roberta::RobertaConfig;
 
 pub use rope_settings::RopeSettings;
 
@@ -39,6 +48,14 @@ pub enum FamilyConfig {
     Llama(LlamaConfig),
     /// GPT-2.
     Gpt2(Gpt2Config),
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta(RobertaConfig),
+    /// ELECTRA.
+    Electra(ElectraConfig),
+    /// DistilBERT.
+    DistilBert(DistilBertConfig),
+    /// DeBERTa-v2 and v3.
+    DebertaV2(DebertaV2Config),
 }
 
 /// What heads must know of the trunk below them.
@@ -99,7 +116,15 @@ pub struct MaskedLmNames {
 }
 
 /// Every family that can be loaded.
-pub const FAMILIES: [&Family; 3] = [&bert::FAMILY, &llama::FAMILY, &gpt2::FAMILY];
+pub const FAMILIES: [&Family; 7] = [
+    &llama::FAMILY,
+    &gpt2::FAMILY,
+    &bert::FAMILY,
+    &roberta::FAMILY,
+    &electra::FAMILY,
+    &distilbert::FAMILY,
+    &deberta_v2::FAMILY,
+];
 
 impl FamilyConfig {
     /// The settings in a checkpoint's `config.json`.
@@ -114,6 +139,10 @@ impl FamilyConfig {
             Some("bert") => BertConfig::read(checkpoint).map(Self::Bert),
             Some("llama") => LlamaConfig::read(checkpoint).map(Self::Llama),
             Some("gpt2") => Gpt2Config::read(checkpoint).map(Self::Gpt2),
+            Some("roberta") => RobertaConfig::read(checkpoint).map(Self::Roberta),
+            Some("electra") => ElectraConfig::read(checkpoint).map(Self::Electra),
+            Some("distilbert") => DistilBertConfig::read(checkpoint).map(Self::DistilBert),
+            Some("deberta-v2") => DebertaV2Config::read(checkpoint).map(Self::DebertaV2),
             _ => Err(LoadError::Family {
                 path: checkpoint.config_path(),
                 found: found.to_owned(),
@@ -132,6 +161,10 @@ impl FamilyConfig {
             Self::Bert(_) => &bert::FAMILY,
             Self::Llama(_) => &llama::FAMILY,
             Self::Gpt2(_) => &gpt2::FAMILY,
+            Self::Roberta(_) => &roberta::FAMILY,
+            Self::Electra(_) => &electra::FAMILY,
+            Self::DistilBert(_) => &distilbert::FAMILY,
+            Self::DebertaV2(_) => &deberta_v2::FAMILY,
         }
     }
 
@@ -141,6 +174,10 @@ impl FamilyConfig {
             Self::Bert(config) => config.outline(),
             Self::Llama(config) => config.outline(),
             Self::Gpt2(config) => config.outline(),
+            Self::Roberta(config) => config.outline(),
+            Self::Electra(config) => config.outline(),
+            Self::DistilBert(config) => config.outline(),
+            Self::DebertaV2(config) => config.outline(),
         }
     }
 }

@@ -1,0 +1,211 @@
+//! RoBERTa (Liu et al. 2019) and XLM-RoBERTa (Conneau et al. 2020), as Hugging Face's `RobertaModel` computes them: BERT's
+//! layers, no segments, and positions that count from the number of the padding token.
+
+use burn::module::Module;
+use burn::nn::Embedding;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+use lora_data::Batch;
+use lora_kernels::padding_bias;
+use serde::Deserialize;
+
+use super::bert::LAYER;
+use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
+use crate::blocks::{Activation, EncoderLayer, EncoderSizes, LayerNorm, attention_mask, token_ids};
+use crate::checkpoint::Checkpoint;
+use crate::error::LoadError;
+use crate::weights::Scope;
+
+/// RoBERTa's names. XLM-RoBERTa differs in its tokenizer alone.
+pub const FAMILY: Family = Family {
+    model_types: &["roberta", "xlm-roberta"],
+    prefix: "roberta.",
+    targets: &["query", "value"],
+};
+
+/// The keys of `config.json` that RoBERTa's numbers depend on; others are passed over.
+#[derive(Clone, Debug, Deserialize)]
+pub struct RobertaConfig {
+    /// `d_model`.
+    pub hidden_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// `n_heads`.
+    pub num_attention_heads: usize,
+    /// `d_ff`.
+    pub intermediate_size: usize,
+    /// Number of tokens.
+    pub vocab_size: usize,
+    /// Rows of the table of positions; the first `pad_token_id + 1` belong to no token.
+    pub max_position_embeddings: usize,
+    /// The padding token: the first token of a text has the position after this number.
+    #[serde(default = "one")]
+    pub pad_token_id: i32,
+    /// Rows of the table of segments; only the first is used.
+    #[serde(default = "defaults::two")]
+    pub type_vocab_size: usize,
+    /// Epsilon of the layer norms.
+    #[serde(default = "defaults::epsilon")]
+    pub layer_norm_eps: f64,
+    /// Standard deviation of new weights.
+    #[serde(default = "defaults::deviation")]
+    pub initializer_range: f64,
+    /// Activation of the feed-forward block.
+    #[serde(default = "defaults::gelu")]
+    pub hidden_act: Activation,
+    /// Kind of positions; only `absolute` is known.
+    #[serde(default = "defaults::absolute")]
+    pub position_embedding_type: String,
+    /// Whether the masked language model's decoder is the table of token embeddings.
+    #[serde(default = "defaults::yes")]
+    pub tie_word_embeddings: bool,
+}
+
+fn one() -> i32 {
+    1
+}
+
+/// The encoder: embeddings and layers.
+#[derive(Module, Debug)]
+pub struct Roberta {
+    word_embeddings: Embedding,
+    position_embeddings: Embedding,
+    token_type_embeddings: Embedding,
+    embeddings_norm: LayerNorm,
+    layers: Vec<EncoderLayer>,
+    #[module(skip)]
+    pad_token_id: i32,
+}
+
+impl RobertaConfig {
+    /// The settings of a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Config`], [`LoadError::Setting`].
+    pub fn read(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+        let config: Self = checkpoint.parse_config()?;
+        checkpoint.expect_heads(config.hidden_size, config.num_attention_heads)?;
+        checkpoint.expect(
+            "position_embedding_type",
+            &config.position_embedding_type,
+            "absolute",
+        )?;
+        Ok(config)
+    }
+
+    /// What heads must know.
+    pub fn outline(&self) -> Outline {
+        let unused = usize::try_from(self.pad_token_id + 1).unwrap_or(0);
+        Outline {
+            d_model: self.hidden_size,
+            d_embedding: self.hidden_size,
+            vocab_size: self.vocab_size,
+            epsilon: self.layer_norm_eps,
+            deviation: self.initializer_range,
+            tied: self.tie_word_embeddings,
+            max_tokens: Some(self.max_position_embeddings.saturating_sub(unused)),
+            sequence: SequenceForm::FirstToken {
+                dense: "classifier.dense",
+                activation: Activation::Tanh,
+                output: "classifier.out_proj",
+                trained: &["classifier"],
+            },
+            masked_lm: Some(MaskedLmNames {
+                dense: "lm_head.dense",
+                norm: "lm_head.layer_norm",
+                decoder: "lm_head.decoder",
+                bias: "lm_head.bias",
+                activation: Activation::Gelu,
+            }),
+        }
+    }
+}
+
+impl Roberta {
+    /// The encoder whose path is that of the scope.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn load(config: &RobertaConfig, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let d_model = config.hidden_size;
+        let sizes = EncoderSizes {
+            d_model,
+            d_ff: config.intermediate_size,
+            n_heads: config.num_attention_heads,
+            epsilon: config.layer_norm_eps,
+            activation: config.hidden_act,
+        };
+        let embeddings = at.at("embeddings");
+        let table = |name: &str, count| embeddings.at(name).embedding(count, d_model);
+        Ok(Self {
+            word_embeddings: table("word_embeddings", config.vocab_size)?,
+            position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
+            token_type_embeddings: table("token_type_embeddings", config.type_vocab_size)?,
+            embeddings_norm: embeddings
+                .at("LayerNorm")
+                .layer_norm(d_model, config.layer_norm_eps)?,
+            layers: (0..config.num_hidden_layers)
+                .map(|layer| EncoderLayer::load(&LAYER, &sizes, &at.at(format!("encoder.layer.{layer}"))))
+                .collect::<Result<_, _>>()?,
+            pad_token_id: config.pad_token_id,
+        })
+    }
+
+    /// The hidden states of the last layer; `observe` sees those of every layer, the embeddings' first.
+    ///
+    /// # Shapes
+    ///
+    /// - output, and what is observed: `[batch, seq, d_model]`
+    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
+        let device = &self.word_embeddings.weight.device();
+        let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
+        // RoBERTa knows no segments: every token has that of number 0.
+        let segment = self.token_type_embeddings.weight.val().narrow(0, 0, 1); // [1, d_model]
+        let embedded = self
+            .word_embeddings
+            .forward(token_ids(input, &input.input_ids, device))
+            + segment.unsqueeze::<3>()
+            + self
+                .position_embeddings
+                .forward(token_ids(input, &self.positions(input), device));
+        let mut hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
+        observe(&hidden);
+        for layer in &self.layers {
+            hidden = layer.forward(hidden, bias.clone(), pass);
+            observe(&hidden);
+        }
+        hidden
+    }
+
+    /// The n-th token of a row that is no padding token has position `pad + n`, counted from 1; padding tokens have
+    /// position `pad`. Row-major, as the batch's ids.
+    fn positions(&self, input: &Batch) -> Vec<i32> {
+        let pad = self.pad_token_id;
+        let rows = input.input_ids.chunks(input.seq).flat_map(|row| {
+            row.iter().scan(pad, move |last, &token| {
+                *last += i32::from(token != pad);
+                Some(if token == pad { pad } else { *last })
+            })
+        });
+        rows.collect()
+    }
+
+    /// The table of token embeddings, `[vocab_size, d_model]`.
+    pub fn token_embeddings(&self) -> Tensor<2> {
+        self.word_embeddings.weight.val()
+    }
+
+    /// Calls `visit` with every linear.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        self.layers.iter().for_each(|layer| layer.visit_linears(visit));
+    }
+
+    /// Calls `visit` with every linear, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        self.layers
+            .iter_mut()
+            .for_each(|layer| layer.visit_linears_mut(visit));
+    }
+}

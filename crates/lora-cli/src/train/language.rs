@@ -8,7 +8,7 @@ use lora_core::Adapted;
 use lora_core::peft::TaskType;
 use lora_data::{
     Column, Completion, CompletionColumns, EncodedDataset, Padding, ResolvedColumn,
-    ResolvedCompletionColumns, grouped_split, read_completions, train_batches,
+    ResolvedCompletionColumns, read_completions, stratified_split, train_batches,
 };
 use lora_models::Transformer;
 use lora_train::{Checkpoint, FitData, Fitted, StepReport, TrainConfig, TrainError, Trainer, fit};
@@ -108,7 +108,7 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
     })
 }
 
-/// Training and validation rows. Rows of one prompt stay together: their completions may be alike.
+/// Training and validation rows.
 fn split(rows: Vec<Completion>, config: &RunConfig) -> Result<(Vec<Completion>, Option<Vec<Completion>>)> {
     let share = config.validation_fraction * rows.len() as f64;
     #[expect(clippy::cast_sign_loss, reason = "fractions and counts are not negative")]
@@ -116,8 +116,14 @@ fn split(rows: Vec<Completion>, config: &RunConfig) -> Result<(Vec<Completion>, 
     if count == 0 || config.train.eval_strategy == lora_train::EvalStrategy::No {
         return Ok((rows, None));
     }
-    let groups: Vec<&str> = rows.iter().map(|row| row.prompt.as_str()).collect();
-    let parts = grouped_split(&groups, &[rows.len() - count, count], config.train.seed)?;
+    let train = rows.len().saturating_sub(count);
+    if train == 0 {
+        bail!(
+            "{} rows cannot be split into training and validation rows; give more rows, or set validation_fraction to 0",
+            rows.len()
+        );
+    }
+    let parts = stratified_split(&vec![0; rows.len()], &[train, count], config.train.seed)?;
     let select = |part: &[usize]| part.iter().map(|row| rows[*row].clone()).collect();
     Ok((select(&parts[0]), Some(select(&parts[1]))))
 }

@@ -12,8 +12,9 @@ use super::{RmsNorm, Rotation};
 /// projection. With as many key/value heads as heads it is multi-head attention.
 #[derive(Module, Debug)]
 pub struct CausalSelfAttention {
-    /// How query, key and value are made.
-    pub projections: Projections,
+    /// Query, key, value: `[d_model, n_heads · d_head]`, then twice `[d_model, n_key_value_heads · d_head]`; or one linear
+    /// for all three, side by side (GPT-2).
+    pub projections: Vec<LoraLinear>,
     /// `[n_heads · d_head, d_model]`.
     pub output: LoraLinear,
     /// A norm over `d_head` of every query head (Qwen3).
@@ -25,21 +26,12 @@ pub struct CausalSelfAttention {
     pub heads: Heads,
 }
 
-/// The linears before attention.
-#[derive(Module, Debug)]
-pub enum Projections {
-    /// Query, key, value: `[d_model, n_heads · d_head]`, then twice `[d_model, n_key_value_heads · d_head]`.
-    Separate([LoraLinear; 3]),
-    /// One linear for all three, side by side: `[d_model, 3 · d_model]` (GPT-2).
-    Fused(LoraLinear),
-}
-
 /// How features are shared out to heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heads {
     /// `n_heads`, of the query.
     pub query: usize,
-    /// Heads of key and value; a divisor of `n_heads`. Query head h reads key head ⌊h / (query / key_value)⌋.
+    /// Heads of key and value; a divisor of `n_heads`. Query head h reads key head `⌊h / (query / key_value)⌋`.
     pub key_value: usize,
     /// `d_head`.
     pub d_head: usize,
@@ -67,6 +59,10 @@ impl CausalSelfAttention {
     /// - input, output: `[batch, seq, d_model]`
     ///
     /// With a cache, the keys are those of the tokens in it and of the input.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are neither three projections nor one.
     pub fn forward(
         &self,
         input: Tensor<3>,
@@ -80,7 +76,7 @@ impl CausalSelfAttention {
             key_value,
             d_head,
         } = self.heads;
-        let [query, key, value] = self.projections.forward(input, pass);
+        let [query, key, value] = self.project(input, pass);
         let split = |x: Tensor<3>, heads| x.reshape([batch, seq, heads, d_head]).swap_dims(1, 2);
         let mut query = split(query, n_heads); // [batch, n_heads, seq, d_head]
         let mut key = split(key, key_value); // [batch, n_key_value_heads, seq, d_head]
@@ -90,8 +86,8 @@ impl CausalSelfAttention {
             key = key_norm.forward(key);
         }
         if let Some(rotation) = &sight.rotation {
-            query = rotation.apply(query);
-            key = rotation.apply(key);
+            query = rotation.apply(&query);
+            key = rotation.apply(&key);
         }
         let [key, value] = match cache {
             Some(cache) => cache.extend(key, value),
@@ -106,37 +102,29 @@ impl CausalSelfAttention {
         self.output.forward(context, pass)
     }
 
+    /// Query, key and value, each `[batch, seq, its heads · d_head]`.
+    fn project(&self, input: Tensor<3>, pass: &Pass) -> [Tensor<3>; 3] {
+        match &self.projections[..] {
+            [query, key, value] => [query, key, value].map(|linear| linear.forward(input.clone(), pass)),
+            [fused] => {
+                let all = fused.forward(input, pass); // [batch, seq, 3 · d_model]
+                let width = all.dims()[2] / 3;
+                [0, 1, 2].map(|part| all.clone().narrow(2, part * width, width))
+            }
+            other => panic!("{} projections; attention has three, or one for all", other.len()),
+        }
+    }
+
     /// Calls `visit` with every projection.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        match &self.projections {
-            Projections::Separate(linears) => linears.iter().for_each(&mut *visit),
-            Projections::Fused(linear) => visit(linear),
-        }
+        self.projections.iter().for_each(&mut *visit);
         visit(&self.output);
     }
 
     /// Calls `visit` with every projection, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        match &mut self.projections {
-            Projections::Separate(linears) => linears.iter_mut().for_each(&mut *visit),
-            Projections::Fused(linear) => visit(linear),
-        }
+        self.projections.iter_mut().for_each(&mut *visit);
         visit(&mut self.output);
-    }
-}
-
-impl Projections {
-    fn forward(&self, input: Tensor<3>, pass: &Pass) -> [Tensor<3>; 3] {
-        match self {
-            Self::Separate(linears) => linears
-                .each_ref()
-                .map(|linear| linear.forward(input.clone(), pass)),
-            Self::Fused(linear) => {
-                let all = linear.forward(input, pass); // [batch, seq, 3 · d_model]
-                let d_model = all.dims()[2] / 3;
-                [0, 1, 2].map(|part| all.clone().narrow(2, part * d_model, d_model))
-            }
-        }
     }
 }
 
@@ -144,7 +132,7 @@ impl Projections {
 #[derive(Clone, Copy, Debug)]
 pub struct CausalSpan {
     /// Tokens before those of this pass, held by a cache.
-    pub past: usize,
+    pub before: usize,
     /// Tokens of this pass.
     pub seq: usize,
     /// A token sees only the last so many, itself included (Mistral); none sees all before it.
@@ -157,24 +145,24 @@ pub struct CausalSpan {
 ///
 /// # Shapes
 ///
-/// - padding: `[batch, 1, 1, past + seq]`, from [`lora_kernels::padding_bias`]
-/// - output: `[batch or 1, 1, group · seq, past + seq]`
+/// - padding: `[batch, 1, 1, before + seq]`, from [`lora_kernels::padding_bias`]
+/// - output: `[batch or 1, 1, group · seq, before + seq]`
 pub fn causal_bias(span: CausalSpan, padding: Option<Tensor<4>>, device: &Device) -> Option<Tensor<4>> {
     // As `padding_bias`: its sum with one is finite in f16 too.
     const HIDDEN: f32 = -3.0e4;
     let CausalSpan {
-        past,
+        before,
         seq,
         window,
         group,
     } = span;
-    let keys = past + seq;
+    let keys = before + seq;
     if seq == 1 && window.is_none_or(|window| keys <= window) {
         return padding;
     }
     let hidden = |query: usize, key: usize| key > query || window.is_some_and(|window| key + window <= query);
     let values = (0..group * seq).flat_map(|row| {
-        let query = past + row % seq;
+        let query = before + row % seq;
         (0..keys).map(move |key| if hidden(query, key) { HIDDEN } else { 0.0 })
     });
     let data = TensorData::new(values.collect::<Vec<_>>(), [1, 1, group * seq, keys]);
@@ -194,7 +182,7 @@ mod tests {
     /// For each query, the keys it sees.
     fn seen(past: usize, seq: usize, window: Option<usize>) -> Vec<Vec<usize>> {
         let span = CausalSpan {
-            past,
+            before: past,
             seq,
             window,
             group: 1,
@@ -226,7 +214,7 @@ mod tests {
     #[test]
     fn every_head_of_a_group_has_the_rows_of_all_queries() {
         let span = CausalSpan {
-            past: 0,
+            before: 0,
             seq: 2,
             window: None,
             group: 3,

@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Pass};
 
 use super::Activation;
 
-/// `(activation(x W_g) ⊙ x W_u) W_d` (Shazeer 2020; SwiGLU with silu).
+/// `(activation(x W_g) ⊙ x W_u) W_d` (Shazeer 2020; with silu: `SwiGLU`).
 #[derive(Module, Debug)]
 pub struct GatedFeedForward {
     /// `[d_model, d_ff]`.

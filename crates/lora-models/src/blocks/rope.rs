@@ -110,7 +110,7 @@ impl Rotation {
     /// # Panics
     ///
     /// Panics if `seq` or `d_head` differ from those of the rotation.
-    pub fn apply(&self, heads: Tensor<4>) -> Tensor<4> {
+    pub fn apply(&self, heads: &Tensor<4>) -> Tensor<4> {
         let half = heads.dims()[3] / 2;
         let [first, second] = [0, half].map(|start| heads.clone().narrow(3, start, half));
         let (cos, sin) = (self.cos.clone(), self.sin.clone());
@@ -150,7 +150,7 @@ mod tests {
         let rope = Rope::new(6, 10_000.0, RopeScaling::None);
         let vector = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 1, 6]);
         let score = |query: usize, key: usize| {
-            let turn = |heads: Tensor<4>, position| rope.rotation(position, 1, &device).apply(heads);
+            let turn = |heads: Tensor<4>, position| rope.rotation(position, 1, &device).apply(&heads);
             let query = turn(vector([0.3, -1.2, 0.7, 2.0, 0.1, -0.4]), query);
             let key = turn(vector([1.1, 0.2, -0.5, 0.9, -1.3, 0.6]), key);
             (query * key).sum().into_data().try_to_vec::<f32>().unwrap()[0]

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Family, Outline, SequenceForm};
 use crate::blocks::{
     Activation, CausalSelfAttention, CausalSpan, FeedForward, Heads, KeyValueCache, LayerCache, LayerNorm,
-    Projections, Sight, Tokens, causal_bias,
+    Sight, Tokens, causal_bias,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -47,7 +47,7 @@ pub struct Gpt2Config {
     /// Standard deviation of new weights.
     #[serde(default = "deviation")]
     pub initializer_range: f64,
-    /// Whether scores are divided by √d_head; only yes is known.
+    /// Whether scores are divided by `√d_head`; only yes is known.
     #[serde(default = "yes")]
     pub scale_attn_weights: bool,
     /// Whether scores are divided by the number of the layer too; only no is known.
@@ -177,10 +177,11 @@ impl Gpt2 {
     ) -> Tensor<3> {
         let device = self.device();
         let [_, seq] = tokens.ids.dims();
-        let past = cache.as_ref().map_or(0, |cache| cache.len());
-        let positions = Tensor::<1, Int>::arange(past as i64..(past + seq) as i64, &device).unsqueeze::<2>(); // [1, seq]
+        let before = cache.as_ref().map_or(0, |cache| cache.len());
+        let positions =
+            Tensor::<1, Int>::arange(before as i64..(before + seq) as i64, &device).unsqueeze::<2>(); // [1, seq]
         let span = CausalSpan {
-            past,
+            before,
             seq,
             window: None,
             group: 1,
@@ -235,7 +236,7 @@ impl Gpt2Layer {
         Ok(Self {
             ln_1: norm("ln_1")?,
             attention: CausalSelfAttention {
-                projections: Projections::Fused(linear("attn.c_attn", d_model, 3 * d_model)?),
+                projections: vec![linear("attn.c_attn", d_model, 3 * d_model)?],
                 output: linear("attn.c_proj", d_model, d_model)?,
                 query_norm: None,
                 key_norm: None,

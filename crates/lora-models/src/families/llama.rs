@@ -11,8 +11,8 @@ use serde::Deserialize;
 use super::rope_settings::{RopeSettings, rope_of};
 use super::{Family, Outline, SequenceForm};
 use crate::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, GatedFeedForward, Heads, KeyValueCache, LayerCache,
-    Projections, RmsNorm, Rope, RopeScaling, Sight, Tokens, causal_bias,
+    Activation, CausalSelfAttention, CausalSpan, GatedFeedForward, Heads, KeyValueCache, LayerCache, RmsNorm,
+    Rope, RopeScaling, Sight, Tokens, causal_bias,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -27,6 +27,7 @@ pub const FAMILY: Family = Family {
 
 /// The keys of `config.json` that the numbers depend on; others are passed over.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the keys of config.json")]
 pub struct LlamaConfig {
     /// Which of the families it is.
     pub model_type: String,
@@ -241,8 +242,8 @@ impl Llama {
     ) -> Tensor<3> {
         let device = self.device();
         let [_, seq] = tokens.ids.dims();
-        let past = cache.as_ref().map_or(0, |cache| cache.len());
-        let rotation = self.rope.rotation(past, seq, &device);
+        let before = cache.as_ref().map_or(0, |cache| cache.len());
+        let rotation = self.rope.rotation(before, seq, &device);
         let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
 
         let mut hidden = self.embed_tokens.forward(tokens.ids.clone()); // [batch, seq, d_model]
@@ -252,7 +253,7 @@ impl Llama {
             if !sights.iter().any(|(known, _)| *known == window) {
                 let group = layer.attention.heads.group();
                 let span = CausalSpan {
-                    past,
+                    before,
                     seq,
                     window,
                     group,
@@ -303,9 +304,13 @@ impl LlamaLayer {
         let heads = config.heads();
         let (d_query, d_key_value) = (heads.query * heads.d_head, heads.key_value * heads.d_head);
         let input_bias = config.attention_bias || config.model_type == "qwen2";
-        let linear = |name: &str, bias: bool, d_input, d_output| match bias {
-            true => at.at(name).linear(d_input, d_output),
-            false => at.at(name).linear_without_bias(d_input, d_output),
+        let linear = |name: &str, bias: bool, d_input, d_output| {
+            let at = at.at(name);
+            if bias {
+                at.linear(d_input, d_output)
+            } else {
+                at.linear_without_bias(d_input, d_output)
+            }
         };
         let norm = |name: &str, size| at.at(name).rms_norm(size, config.rms_norm_eps);
         let head_norm = |name: &str| {
@@ -314,11 +319,11 @@ impl LlamaLayer {
                 .transpose()
         };
         let attention = CausalSelfAttention {
-            projections: Projections::Separate([
+            projections: vec![
                 linear("self_attn.q_proj", input_bias, d_model, d_query)?,
                 linear("self_attn.k_proj", input_bias, d_model, d_key_value)?,
                 linear("self_attn.v_proj", input_bias, d_model, d_key_value)?,
-            ]),
+            ],
             output: linear("self_attn.o_proj", config.attention_bias, d_query, d_model)?,
             query_norm: head_norm("self_attn.q_norm")?,
             key_norm: head_norm("self_attn.k_norm")?,

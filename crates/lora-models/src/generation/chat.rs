@@ -32,10 +32,10 @@ pub struct ChatTemplate {
 /// What templates call `bos_token` and so on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct SpecialTokens {
-    bos_token: Option<String>,
-    eos_token: Option<String>,
-    pad_token: Option<String>,
-    unk_token: Option<String>,
+    bos: Option<String>,
+    eos: Option<String>,
+    pad: Option<String>,
+    unk: Option<String>,
 }
 
 /// A chat template that cannot be used.
@@ -49,7 +49,7 @@ pub enum ChatError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// tokenizer_config.json is no JSON.
+    /// `tokenizer_config.json` is no JSON.
     #[error("{}: {reason}", path.display())]
     Json {
         /// The file.
@@ -120,8 +120,8 @@ impl ChatTemplate {
     /// The same with the tokens for the beginning and the end of a text, which templates may write.
     #[must_use]
     pub fn with_special_tokens(mut self, bos_token: Option<String>, eos_token: Option<String>) -> Self {
-        self.special.bos_token = bos_token;
-        self.special.eos_token = eos_token;
+        self.special.bos = bos_token;
+        self.special.eos = eos_token;
         self
     }
 
@@ -150,10 +150,10 @@ impl ChatTemplate {
             .render(context! {
                 messages => messages.iter().cloned().map(Value::from_object).collect::<Value>(),
                 add_generation_prompt,
-                bos_token => or_undefined(self.special.bos_token.as_deref()),
-                eos_token => or_undefined(self.special.eos_token.as_deref()),
-                pad_token => or_undefined(self.special.pad_token.as_deref()),
-                unk_token => or_undefined(self.special.unk_token.as_deref()),
+                bos_token => or_undefined(self.special.bos.as_deref()),
+                eos_token => or_undefined(self.special.eos.as_deref()),
+                pad_token => or_undefined(self.special.pad.as_deref()),
+                unk_token => or_undefined(self.special.unk.as_deref()),
             })
             .map_err(failed)
     }
@@ -186,10 +186,10 @@ impl SpecialTokens {
             token.as_str().or(token["content"].as_str()).map(str::to_owned)
         };
         Self {
-            bos_token: token("bos_token"),
-            eos_token: token("eos_token"),
-            pad_token: token("pad_token"),
-            unk_token: token("unk_token"),
+            bos: token("bos_token"),
+            eos: token("eos_token"),
+            pad: token("pad_token"),
+            unk: token("unk_token"),
         }
     }
 }
@@ -217,10 +217,6 @@ fn read(path: &Path) -> Result<Option<String>, ChatError> {
 }
 
 /// What templates call to refuse a conversation.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the engine hands arguments over by value"
-)]
 fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
 }

@@ -59,7 +59,9 @@ impl Sampling {
         self.penalize(logits, history);
         if self.temperature > 0.0 {
             let temperature = self.temperature as f32;
-            logits.iter_mut().for_each(|logit| *logit /= temperature);
+            for logit in logits.iter_mut() {
+                *logit /= temperature;
+            }
             self.keep_top_k(logits);
             self.keep_top_p(logits);
         }

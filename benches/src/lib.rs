@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use lora_core::{Adapted, LoraConfig, Targets as Linears, TensorFile};
 use lora_data::{Batch, Targets};
-use lora_models::{Checkpoint, HeadKind, HeadOptions, SequenceClassifier};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, SequenceClassifier, WeightFiles};
 use lora_train::TrainConfig;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -193,10 +193,11 @@ impl Shape {
             )
         });
         let bytes = safetensors::serialize(views, None).expect("every tensor has its own name");
+        let file = TensorFile::from_bytes(bytes, Path::new(self.name)).expect("the file was just written");
         Checkpoint {
             origin: Path::new(self.name).to_owned(),
             config,
-            weights: TensorFile::from_bytes(bytes, Path::new(self.name)).expect("the file was just written"),
+            weights: WeightFiles::of_safetensors(file),
             tokenizer: None,
         }
     }

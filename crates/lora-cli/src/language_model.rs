@@ -45,7 +45,7 @@ impl LanguageModel {
             let template = gguf.chat_template();
             let template =
                 template.ok_or_else(|| format!("`{name}` holds no chat template; give a plain prompt"));
-            (gguf.checkpoint()?, template)
+            (gguf.into_checkpoint()?, template)
         } else {
             let checkpoint = open_checkpoint(name, &hub_options(revision))?;
             let template = ChatTemplate::of_folder(&checkpoint.origin);

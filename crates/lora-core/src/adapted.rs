@@ -6,7 +6,6 @@ use crate::config::{BiasMode, ConfigError, LoraConfig};
 use crate::linear::{BaseTraining, LoraLinear, ParamRef, TrainedParam};
 use crate::model::Linears;
 use crate::sampler::AdapterShape;
-use crate::targets::ends_in;
 
 /// A model that carries adapters. Merging and detaching give back the plain model, so nothing is merged twice.
 #[derive(Clone, Debug)]
@@ -149,10 +148,10 @@ pub(crate) fn adapter_shapes(model: &impl Linears) -> Vec<AdapterShape> {
 }
 
 /// PEFT's `modules_to_save` names modules; a linear belongs to one if the path, or the path of a module
-/// around it, ends in the name.
+/// around it, ends in the name. Ends as text does: PEFT saves DistilBERT's `pre_classifier` for `classifier`.
 fn is_saved(path: &str, names: &[String]) -> bool {
     let around = path.match_indices('.').map(|(end, _)| &path[..end]).chain([path]);
     around
         .into_iter()
-        .any(|module| names.iter().any(|name| ends_in(module, name)))
+        .any(|module| names.iter().any(|name| module.ends_with(name.as_str())))
 }

@@ -53,8 +53,9 @@ pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
 pub use error::DataError;
 pub use labels::LabelNames;
 pub use readers::{
-    Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadFile, ReadOptions, ResolvedColumn,
-    ResolvedColumns, ResolvedCompletionColumns, read_completions, read_file, read_str,
+    Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadCompletions, ReadFile,
+    ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns, read_completions, read_file,
+    read_str,
 };
 pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,

@@ -15,7 +15,9 @@ mod table;
 use std::path::Path;
 
 pub use columns::{Column, Columns, ResolvedColumn, ResolvedColumns};
-pub use completions::{Completion, CompletionColumns, ResolvedCompletionColumns, read_completions};
+pub use completions::{
+    Completion, CompletionColumns, ReadCompletions, ResolvedCompletionColumns, read_completions,
+};
 pub use format::Format;
 pub use labels::LabelRule;
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::LoadError;
+use crate::weight_files::WeightFiles;
 
 /// Config, weights and tokenizer of one model.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub struct Checkpoint {
     pub origin: PathBuf,
     /// `config.json`.
     pub config: Value,
-    /// `model.safetensors`.
-    pub weights: TensorFile,
+    /// The tensors, in whatever files they are.
+    pub weights: WeightFiles,
     /// `tokenizer.json`, as it is; `None` if the folder has none.
     pub tokenizer: Option<Cow<'static, [u8]>>,
 }
@@ -41,22 +42,6 @@ impl Checkpoint {
             path: config_path,
             source,
         })?;
-        let weights_path = folder.join("model.safetensors");
-        if !weights_path.is_file() {
-            let others = ["pytorch_model.bin", "model.safetensors.index.json", "tf_model.h5"];
-            return Err(
-                match others.into_iter().find(|file| folder.join(file).is_file()) {
-                    Some(found) => LoadError::WeightsFormat {
-                        folder: folder.to_owned(),
-                        found,
-                    },
-                    None => LoadError::MissingFile {
-                        folder: folder.to_owned(),
-                        file: "model.safetensors",
-                    },
-                },
-            );
-        }
         let tokenizer_path = folder.join("tokenizer.json");
         let tokenizer = match fs::read(&tokenizer_path) {
             Ok(bytes) => Some(Cow::Owned(bytes)),
@@ -68,7 +53,7 @@ impl Checkpoint {
                 });
             }
         };
-        Self::from_parts(folder, &config, TensorFile::open(&weights_path)?, tokenizer)
+        Self::from_parts(folder, &config, WeightFiles::open(folder)?, tokenizer)
     }
 
     /// A checkpoint from bytes in the program; `name` stands for the folder in messages.
@@ -83,7 +68,12 @@ impl Checkpoint {
         tokenizer: &'static [u8],
     ) -> Result<Self, LoadError> {
         let weights = TensorFile::from_bytes(weights, &Path::new(name).join("model.safetensors"))?;
-        Self::from_parts(Path::new(name), config, weights, Some(Cow::Borrowed(tokenizer)))
+        Self::from_parts(
+            Path::new(name),
+            config,
+            WeightFiles::of_safetensors(weights),
+            Some(Cow::Borrowed(tokenizer)),
+        )
     }
 
     /// The path of its `config.json`, for messages.
@@ -151,7 +141,7 @@ impl Checkpoint {
     fn from_parts(
         origin: &Path,
         config: &[u8],
-        weights: TensorFile,
+        weights: WeightFiles,
         tokenizer: Option<Cow<'static, [u8]>>,
     ) -> Result<Self, LoadError> {
         let config = serde_json::from_slice(config).map_err(|reason| LoadError::Config {

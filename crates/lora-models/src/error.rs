@@ -6,6 +6,7 @@ use lora_core::TensorFileError;
 use thiserror::Error;
 
 use crate::gguf::GgufError;
+use crate::pytorch::PytorchProblem;
 
 /// A model that cannot be loaded.
 #[derive(Debug, Error)]
@@ -32,8 +33,32 @@ pub enum LoadError {
         /// The file.
         file: &'static str,
     },
+    /// A file of `torch.save` cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Pytorch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: PytorchProblem,
+    },
+    /// A shard whose name is a path.
+    #[error("{} names the shard `{name}`; expected the name of a file beside it", path.display())]
+    ShardName {
+        /// The index.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// A tensor that two shards hold.
+    #[error("{}: two shards hold the tensor `{name}`; expected each tensor once", path.display())]
+    DuplicateTensor {
+        /// The index.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
     /// The folder has weights, but in another format.
-    #[error("{} holds {found}, but no model.safetensors; save the model again with safe serialization", folder.display())]
+    #[error("{} holds {found}, but neither model.safetensors nor pytorch_model.bin; save the model again with safe serialization", folder.display())]
     WeightsFormat {
         /// The folder.
         folder: PathBuf,

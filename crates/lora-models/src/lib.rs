@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `checkpoint` | [`Checkpoint`]: config, weights and tokenizer of a folder or of embedded bytes |
 //! | `hub` | [`locate`]: a local folder, the hub's cache, or (if asked for) the hub |
+//! | `weight_files`, `pytorch` | [`WeightFiles`]: safetensors or `pytorch_model.bin`, in one file or in shards |
 //! | `weights` | [`Weights`]: tensors by path, with a report of what was missing or left over |
 //! | `blocks` | what families share: attention, feed-forward, norm |
 //! | `families` | one file a family, and [`families::FamilyConfig`], which chooses among them |
@@ -25,8 +26,10 @@ pub mod generation;
 pub mod gguf;
 pub mod heads;
 mod hub;
+pub mod pytorch;
 mod transformer;
 mod trunk;
+mod weight_files;
 mod weights;
 
 pub use checkpoint::Checkpoint;
@@ -36,6 +39,7 @@ pub use heads::HeadKind;
 pub use hub::{HubOptions, locate};
 pub use transformer::{HeadOptions, Transformer, sequence_output_name};
 pub use trunk::Trunk;
+pub use weight_files::WeightFiles;
 pub use weights::{Bias, LoadReport, Scope, Weights};
 
 /// A [`Transformer`] whose head is for sequences, as its users expect it.

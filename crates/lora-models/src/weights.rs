@@ -6,16 +6,17 @@ use std::collections::BTreeSet;
 use burn::module::Param;
 use burn::nn::Embedding;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{HostTensor, LoraLinear, TensorFile, seeded_normal};
+use lora_core::{HostTensor, LoraLinear, seeded_normal};
 use serde::Serialize;
 
 use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
+use crate::weight_files::WeightFiles;
 
 /// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
 #[derive(Debug)]
 pub struct Weights<'a> {
-    file: &'a TensorFile,
+    file: &'a WeightFiles,
     device: &'a Device,
     /// `bert.` for a model whose checkpoint was saved without its head, and so without this prefix.
     absent_prefix: Option<&'static str>,
@@ -58,7 +59,7 @@ pub struct Scope<'a> {
 impl<'a> Weights<'a> {
     /// The tensors of a file for a model whose paths begin with `prefix`; a file whose names lack it is understood too.
     /// New tensors are drawn from `(seed, name)`.
-    pub fn new(file: &'a TensorFile, prefix: &'static str, seed: u64, device: &'a Device) -> Self {
+    pub fn new(file: &'a WeightFiles, prefix: &'static str, seed: u64, device: &'a Device) -> Self {
         let absent_prefix = (!file.names().any(|name| name.starts_with(prefix))).then_some(prefix);
         Self {
             file,
@@ -93,7 +94,7 @@ impl<'a> Weights<'a> {
         let left_over = self
             .file
             .names()
-            .filter(|name| !record.used.contains(*name))
+            .filter(|name| !record.used.contains(*name) && !is_buffer(name))
             .map(str::to_owned)
             .collect();
         Ok(LoadReport {
@@ -126,6 +127,18 @@ impl<'a> Weights<'a> {
     fn initialized(&self, name: String) {
         self.record.borrow_mut().initialized.push(name);
     }
+}
+
+/// What old checkpoints saved though it follows from the configuration: counts 0, 1, 2… beside the table of positions,
+/// causal masks, frequencies. No weight is lost with them.
+fn is_buffer(name: &str) -> bool {
+    let buffers = [
+        "embeddings.position_ids",
+        ".attn.bias",
+        ".attn.masked_bias",
+        ".rotary_emb.inv_freq",
+    ];
+    buffers.iter().any(|buffer| name.ends_with(buffer))
 }
 
 impl Scope<'_> {
@@ -230,6 +243,11 @@ impl Scope<'_> {
         }
     }
 
+    /// Whether the checkpoint has a tensor of this place.
+    pub fn has(&self, name: &str) -> bool {
+        self.weights.has(&self.name(name))
+    }
+
     /// Says that a tensor is no left-over though nothing is made of it: it repeats another one.
     pub fn pass_over(&self, name: &str) {
         let name = self.weights.in_file(&self.name(name)).to_owned();
@@ -289,8 +307,7 @@ impl Scope<'_> {
     ///
     /// As for [`Scope::linear`].
     pub fn layer_norm_or_new(&self, d_model: usize, epsilon: f64) -> Result<LayerNorm, LoadError> {
-        let has = |last: &str| self.weights.has(&self.name(last));
-        if has("weight") || has("gamma") {
+        if self.has("weight") || self.has("gamma") {
             return self.layer_norm(d_model, epsilon);
         }
         self.weights.initialized(self.name("weight"));

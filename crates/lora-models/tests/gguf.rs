@@ -87,7 +87,7 @@ fn another_format_and_another_version_are_named() {
 fn a_file_without_settings_of_a_model_is_refused_by_key() {
     let error = Gguf::open(&golden("gguf.gguf"))
         .unwrap()
-        .checkpoint()
+        .into_checkpoint()
         .unwrap_err();
     assert!(error.to_string().contains("token_embd.weight"), "{error}");
 }

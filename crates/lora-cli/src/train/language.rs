@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use lora_core::Adapted;
 use lora_core::peft::TaskType;
 use lora_data::{
-    Column, Completion, CompletionColumns, EncodedDataset, Padding, ResolvedColumn,
+    Column, Completion, CompletionColumns, EncodedDataset, Padding, ReadCompletions, ResolvedColumn,
     ResolvedCompletionColumns, read_completions, stratified_split, train_batches,
 };
 use lora_models::Transformer;
@@ -67,12 +67,25 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
     let read = |key: &str, path: &std::path::Path| {
         let read = read_completions(path, config.data_format, &columns);
         let read = read.with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
-        terminal.note(format!("{}: {} rows, {}", path.display(), read.0.len(), read.1));
+        let left_out = match read.empty {
+            0 => String::new(),
+            empty => format!("; {empty} more have an empty completion and are left out"),
+        };
+        let count = read.completions.len();
+        terminal.note(format!(
+            "{}: {count} rows, {}{left_out}",
+            path.display(),
+            read.columns
+        ));
         anyhow::Ok(read)
     };
-    let (rows, columns) = read(key, path)?;
+    let ReadCompletions {
+        completions: rows,
+        columns,
+        ..
+    } = read(key, path)?;
     let (rows, validation) = match &config.validation_file {
-        Some(path) => (rows, Some(read("validation_file", path)?.0)),
+        Some(path) => (rows, Some(read("validation_file", path)?.completions)),
         None => split(rows, config)?,
     };
     let seed = config.train.seed;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::columns::{self, Column, ResolvedColumn};
-use super::table::{Cell, Table};
+use super::table::{Cell, Row, Table};
 use super::{Format, bytes, read_table};
 use crate::error::DataError;
 
@@ -46,6 +46,17 @@ pub struct ResolvedCompletionColumns {
     pub completion: ResolvedColumn,
 }
 
+/// What came out of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadCompletions {
+    /// The rows with a completion, in the order of the file.
+    pub completions: Vec<Completion>,
+    /// How many rows have an empty completion, which teaches nothing; they are left out.
+    pub empty: usize,
+    /// The columns that were read.
+    pub columns: ResolvedCompletionColumns,
+}
+
 /// Reads a file of prompts and completions, all of it, into memory; the format is told from the name unless given.
 ///
 /// # Errors
@@ -54,7 +65,7 @@ pub fn read_completions(
     path: impl AsRef<Path>,
     format: Option<Format>,
     columns: &CompletionColumns,
-) -> Result<(Vec<Completion>, ResolvedCompletionColumns), DataError> {
+) -> Result<ReadCompletions, DataError> {
     let path = path.as_ref();
     let format = match format {
         Some(format) => format,
@@ -63,26 +74,34 @@ pub fn read_completions(
     let bytes = bytes::read_bytes(path)?;
     let table = read_table(bytes::utf8(&bytes, path)?, path, format, true, None)?;
     let columns = resolve(columns, &table, path)?;
-    let completions = table.rows.iter().map(|row| {
+    let is_empty = |row: &&Row, column: &ResolvedColumn| match &row.cells[column.index] {
+        Cell::Text(text) => text.trim().is_empty(),
+        _ => false,
+    };
+    let mut completions = Vec::with_capacity(table.rows.len());
+    let filled = table
+        .rows
+        .iter()
+        .filter(|row| !is_empty(row, &columns.completion));
+    for row in filled {
         let prompt = row.text(&columns.prompt, path)?;
-        let context = match &columns.context {
-            Some(context) => match &row.cells[context.index] {
-                Cell::Absent => String::new(),
-                Cell::Text(text) if text.trim().is_empty() => String::new(),
-                _ => row.text(context, path)?,
-            },
-            None => String::new(),
-        };
-        Ok(Completion {
-            prompt: if context.is_empty() {
-                prompt
-            } else {
-                format!("{prompt}\n\n{context}")
+        let context = columns
+            .context
+            .as_ref()
+            .filter(|context| row.cells[context.index] != Cell::Absent && !is_empty(&row, context));
+        completions.push(Completion {
+            prompt: match context {
+                Some(context) => format!("{prompt}\n\n{}", row.text(context, path)?),
+                None => prompt,
             },
             completion: row.text(&columns.completion, path)?,
-        })
-    });
-    Ok((completions.collect::<Result<_, DataError>>()?, columns))
+        });
+    }
+    Ok(ReadCompletions {
+        empty: table.rows.len() - completions.len(),
+        completions,
+        columns,
+    })
 }
 
 fn resolve(
@@ -132,7 +151,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        read_completions(&path, None, columns).map(|(rows, columns)| (rows, columns.to_string()))
+        read_completions(&path, None, columns).map(|read| (read.completions, read.columns.to_string()))
     }
 
     #[test]
@@ -161,8 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_completion_is_refused_by_line_and_column() {
+    fn an_empty_completion_is_left_out_and_a_missing_one_refused() {
         let text = "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"c\", \"completion\": \"\"}\n";
+        let (rows, _) = read("a.jsonl", text, &CompletionColumns::default()).unwrap();
+        assert_eq!(rows.len(), 1);
+        let text = "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"c\"}\n";
         let error = read("a.jsonl", text, &CompletionColumns::default())
             .unwrap_err()
             .to_string();

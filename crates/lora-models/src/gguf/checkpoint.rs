@@ -1,11 +1,10 @@
 //! A [`Checkpoint`] from a GGUF file: Hugging Face's settings, names and order of rows.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
-use lora_core::{HostTensor, TensorFile};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use lora_core::HostTensor;
 use serde_json::{Value, json};
 
 use super::error::GgufError;
@@ -14,6 +13,7 @@ use super::tokenizer::tokenizer_json;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::generation::ChatTemplate;
+use crate::weight_files::WeightFiles;
 
 const ARCHITECTURES: &str = "llama, qwen2, qwen3";
 
@@ -33,46 +33,18 @@ const LAYER: [(&str, &str); 11] = [
 ];
 
 impl Gguf {
-    /// Settings, weights (dequantized to f32) and tokenizer as Hugging Face names and orders them.
+    /// Settings, weights and tokenizer as Hugging Face names and orders them. Tensors are dequantized when they are read.
     ///
     /// # Errors
     ///
     /// [`LoadError::Gguf`] if a setting is missing, or the architecture or the tokenizer is not supported.
-    ///
-    /// # Panics
-    ///
-    /// Never: what is written is read back.
-    pub fn checkpoint(&self) -> Result<Checkpoint, LoadError> {
+    pub fn into_checkpoint(self) -> Result<Checkpoint, LoadError> {
         let config = self.config()?;
-        let is_llama = self.architecture()? == "llama";
-        let heads = |key: &str| config[key].as_u64().map_or(1, |heads| heads as usize);
-        let tensors = self.names().map(|name| {
-            let tensor = self.read(name).expect("it was listed");
-            let renamed = hugging_face_name(name).unwrap_or_else(|| name.to_owned());
-            // llama.cpp turns neighbouring features, the LLaMA checkpoints of Hugging Face those half a head apart.
-            let tensor = match renamed.rsplit('.').nth(1) {
-                Some("q_proj") if is_llama => halves_together(tensor, heads("num_attention_heads")),
-                Some("k_proj") if is_llama => halves_together(tensor, heads("num_key_value_heads")),
-                _ => tensor,
-            };
-            let bytes: Vec<u8> = tensor
-                .values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect();
-            (renamed, tensor.shape, bytes)
-        });
-        let tensors: Vec<_> = tensors.collect();
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes);
-            (name, view.expect("the bytes were made from the shape"))
-        });
-        let bytes = safetensors::serialize(views, None).expect("every tensor has its own name");
-        drop(tensors);
+        let tokenizer = tokenizer_json(&self)?;
         Ok(Checkpoint {
             origin: self.origin().to_owned(),
-            weights: TensorFile::from_bytes(bytes, self.origin())?,
-            tokenizer: Some(Cow::Owned(tokenizer_json(self)?)),
+            weights: WeightFiles::of_gguf(GgufWeights::new(self, &config)?),
+            tokenizer: Some(Cow::Owned(tokenizer)),
             config,
         })
     }
@@ -173,6 +145,64 @@ impl Gguf {
     }
 }
 
+/// The tensors of a GGUF file under Hugging Face's names.
+#[derive(Debug)]
+pub(crate) struct GgufWeights {
+    gguf: Gguf,
+    names: BTreeMap<String, Stored>,
+}
+
+/// How the file has a tensor.
+#[derive(Debug)]
+struct Stored {
+    name: String,
+    /// llama.cpp turns neighbouring features, the LLaMA checkpoints of Hugging Face those half a head apart: the heads whose
+    /// rows are to be put in order.
+    turned_heads: Option<usize>,
+}
+
+impl GgufWeights {
+    fn new(gguf: Gguf, config: &Value) -> Result<Self, GgufError> {
+        let is_llama = gguf.architecture()? == "llama";
+        let heads = |key: &str| config[key].as_u64().map(|heads| heads as usize);
+        let names = gguf.names().map(|name| {
+            let renamed = hugging_face_name(name).unwrap_or_else(|| name.to_owned());
+            let turned_heads = match renamed.rsplit('.').nth(1) {
+                Some("q_proj") if is_llama => heads("num_attention_heads"),
+                Some("k_proj") if is_llama => heads("num_key_value_heads"),
+                _ => None,
+            };
+            let name = name.to_owned();
+            (renamed, Stored { name, turned_heads })
+        });
+        Ok(Self {
+            names: names.collect(),
+            gguf,
+        })
+    }
+
+    pub fn origin(&self) -> &Path {
+        self.gguf.origin()
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.gguf.shape(&self.names.get(name)?.name)
+    }
+
+    pub fn read(&self, name: &str) -> Option<HostTensor> {
+        let stored = self.names.get(name)?;
+        let tensor = self.gguf.read(&stored.name)?;
+        Some(match stored.turned_heads {
+            Some(heads) => halves_together(tensor, heads),
+            None => tensor,
+        })
+    }
+}
+
 /// Hugging Face's name of a tensor; `None` for one that it does not have.
 fn hugging_face_name(name: &str) -> Option<String> {
     let (module, kind) = name.rsplit_once('.')?;
@@ -192,6 +222,9 @@ fn hugging_face_name(name: &str) -> Option<String> {
 /// The rows of every head in the order 0, 2, 4…, 1, 3, 5….
 fn halves_together(tensor: HostTensor, heads: usize) -> HostTensor {
     let rows = tensor.shape[0];
+    if heads == 0 || !rows.is_multiple_of(2 * heads) {
+        return tensor; // its shape will be refused against the settings
+    }
     let width = tensor.values.len() / rows;
     let d_head = rows / heads;
     let source = |row: usize| {

@@ -17,6 +17,7 @@ mod quantization;
 mod reader;
 mod tokenizer;
 
+pub(crate) use checkpoint::GgufWeights;
 pub use error::GgufError;
 pub use quantization::TensorType;
 pub use reader::{Gguf, Setting};

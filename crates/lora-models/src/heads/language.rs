@@ -108,7 +108,13 @@ impl Decoder {
     ) -> Result<Self, LoadError> {
         let decoder = at.at(path);
         let vocab_size = outline.vocab_size;
+        // An untied decoder has a bias of its own beside the tied one's, which then has no part.
+        let own_bias = !outline.tied && decoder.has("bias");
         let bias = match bias {
+            Some(name) if own_bias => {
+                at.pass_over(name);
+                Some(decoder.vector_or_zeros("bias", vocab_size)?)
+            }
             Some(name) => Some(at.vector_or_zeros(name, vocab_size)?),
             None => None,
         };
@@ -120,7 +126,6 @@ impl Decoder {
                 bias: bias.map(Param::from_tensor),
             }));
         }
-        decoder.pass_over("bias");
         let mut own =
             decoder.linear_or_new(outline.d_embedding, vocab_size, Bias::Absent, outline.deviation)?;
         own.base.bias = bias.map(Param::from_tensor);

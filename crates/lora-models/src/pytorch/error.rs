@@ -1,0 +1,56 @@
+//! Why a file of `torch.save` cannot be read.
+
+use thiserror::Error;
+
+use super::Number;
+
+/// What is wrong with a file of `torch.save`.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum PytorchProblem {
+    /// The file ends early, or a length in it is wrong.
+    #[error("cut short or damaged at byte {at}; fetch it again")]
+    CutShort {
+        /// Where, in the part that was read.
+        at: usize,
+    },
+    /// An archive without an entry it needs.
+    #[error("the archive lacks `{name}`; expected what torch.save writes")]
+    MissingEntry {
+        /// Below the archive's folder.
+        name: String,
+    },
+    /// An entry that is compressed, which `torch.save` never does.
+    #[error("`{name}` is compressed; expected what torch.save writes, which is not")]
+    Compressed {
+        /// Below the archive's folder.
+        name: String,
+    },
+    /// An instruction that no table of tensors needs.
+    #[error("the pickle holds the instruction {code:#04x} at byte {at}; expected a state_dict alone")]
+    Instruction {
+        /// Its code.
+        code: u8,
+        /// Where.
+        at: usize,
+    },
+    /// The file holds something else than tensors by name.
+    #[error("the file holds no table of tensors; save model.state_dict()")]
+    NoTable,
+    /// A tensor that reaches outside its numbers.
+    #[error("tensor `{tensor}` reaches outside its storage; the file is damaged")]
+    Outside {
+        /// Its name.
+        tensor: String,
+    },
+    /// A tensor whose numbers are no weights.
+    #[error("tensor `{tensor}` holds {found:?}; expected F32, F16, BF16 or F64")]
+    Number {
+        /// Its name.
+        tensor: String,
+        /// What it holds.
+        found: Number,
+    },
+    /// Numbers in the other order of bytes.
+    #[error("the file was written on a big-endian machine; save it again on a little-endian one")]
+    BigEndian,
+}

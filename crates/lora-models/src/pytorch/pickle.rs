@@ -1,0 +1,386 @@
+//! The part of pickle's instructions that a table of tensors needs (protocols 2 to 4).
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::PytorchProblem;
+
+/// A value on the pickle's stack. Copies are cheap: whatever can be large is shared.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Whatever has no part in a table of tensors.
+    Opaque,
+    /// Between here and the top of the stack lie the parts of a value.
+    Mark,
+    /// A whole number.
+    Int(i64),
+    /// Text.
+    Text(Rc<str>),
+    /// A name of Python's, which is never called: `module name`.
+    Global(Rc<str>),
+    /// Values that do not change.
+    Tuple(Rc<[Value]>),
+    /// Values.
+    List(Vec<Value>),
+    /// Values by key, in order.
+    Dict(Vec<(Value, Value)>),
+    /// Numbers that lie elsewhere in the file.
+    Storage(Storage),
+    /// A view of such numbers.
+    Tensor(Rc<TensorView>),
+}
+
+/// What numbers of a storage are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// 32 bits.
+    F32,
+    /// 16 bits, IEEE.
+    F16,
+    /// 16 bits, the upper half of [`Number::F32`].
+    BF16,
+    /// 64 bits.
+    F64,
+    /// Whole numbers or truth values of so many bytes.
+    Other {
+        /// Bytes of one.
+        width: usize,
+    },
+}
+
+/// Numbers that lie elsewhere in the file.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// What they are.
+    pub number: Number,
+    /// Their name in the file.
+    pub key: Rc<str>,
+}
+
+/// A tensor: a view of a storage.
+#[derive(Clone, Debug)]
+pub struct TensorView {
+    /// The numbers.
+    pub storage: Storage,
+    /// First element.
+    pub offset: usize,
+    /// Sizes of the axes.
+    pub shape: Vec<usize>,
+    /// Elements between neighbours, by axis.
+    pub strides: Vec<usize>,
+}
+
+impl Number {
+    /// Bytes of one number.
+    pub fn width(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::F64 => 8,
+            Self::Other { width } => width,
+        }
+    }
+
+    fn of_storage(class: &str) -> Option<Self> {
+        Some(match class.strip_prefix("torch ")?.strip_suffix("Storage")? {
+            "Float" => Self::F32,
+            "Half" => Self::F16,
+            "BFloat16" => Self::BF16,
+            "Double" => Self::F64,
+            "Long" => Self::Other { width: 8 },
+            "Int" => Self::Other { width: 4 },
+            "Short" => Self::Other { width: 2 },
+            "Char" | "Byte" | "Bool" => Self::Other { width: 1 },
+            _ => return None,
+        })
+    }
+}
+
+/// Runs a pickle up to its end; gives its value and its length in bytes. `seen` is told of every storage.
+///
+/// # Errors
+///
+/// [`PytorchProblem`] if it is damaged or more than a table of tensors.
+pub fn run(bytes: &[u8], seen: &mut dyn FnMut(&Storage)) -> Result<(Value, usize), PytorchProblem> {
+    let mut machine = Machine {
+        bytes,
+        at: 0,
+        stack: Vec::new(),
+        memo: HashMap::new(),
+    };
+    loop {
+        let at = machine.at;
+        let [code] = machine.take::<1>()?;
+        if code == b'.' {
+            return Ok((machine.pop()?, machine.at));
+        }
+        if !machine.step(code, seen)? {
+            return Err(PytorchProblem::Instruction { code, at });
+        }
+    }
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    stack: Vec<Value>,
+    memo: HashMap<u32, Value>,
+}
+
+impl Machine<'_> {
+    /// One instruction; false if it is not known.
+    fn step(&mut self, code: u8, seen: &mut dyn FnMut(&Storage)) -> Result<bool, PytorchProblem> {
+        match code {
+            0x80 => drop(self.take::<1>()?), // protocol
+            0x95 => drop(self.take::<8>()?), // frame
+            b'(' => self.stack.push(Value::Mark),
+            b'}' => self.stack.push(Value::Dict(Vec::new())),
+            b']' => self.stack.push(Value::List(Vec::new())),
+            b')' => self.stack.push(Value::Tuple(Rc::new([]))),
+            b'N' | 0x88 | 0x89 => self.stack.push(Value::Opaque), // None, True, False
+            b'G' => {
+                self.take::<8>()?; // a float
+                self.stack.push(Value::Opaque);
+            }
+            b'K' => {
+                let [value] = self.take()?;
+                self.stack.push(Value::Int(i64::from(value)));
+            }
+            b'M' => {
+                let value = u16::from_le_bytes(self.take()?);
+                self.stack.push(Value::Int(i64::from(value)));
+            }
+            b'J' => {
+                let value = i32::from_le_bytes(self.take()?);
+                self.stack.push(Value::Int(i64::from(value)));
+            }
+            0x8a => {
+                let [length] = self.take()?;
+                let value = self.long(usize::from(length))?;
+                self.stack.push(value);
+            }
+            b'X' => {
+                let length = u32::from_le_bytes(self.take()?);
+                self.text(length as usize)?;
+            }
+            0x8c => {
+                let [length] = self.take()?;
+                self.text(usize::from(length))?;
+            }
+            b'c' => {
+                let name = format!("{} {}", self.line()?, self.line()?);
+                self.stack.push(Value::Global(name.into()));
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                let (Value::Text(name), Value::Text(module)) = (name, module) else {
+                    return Err(self.damaged());
+                };
+                self.stack.push(Value::Global(format!("{module} {name}").into()));
+            }
+            b'q' => {
+                let [slot] = self.take()?;
+                self.remember(u32::from(slot));
+            }
+            b'r' => {
+                let slot = u32::from_le_bytes(self.take()?);
+                self.remember(slot);
+            }
+            0x94 => self.remember(self.memo.len() as u32),
+            b'h' => {
+                let [slot] = self.take()?;
+                self.recall(u32::from(slot))?;
+            }
+            b'j' => {
+                let slot = u32::from_le_bytes(self.take()?);
+                self.recall(slot)?;
+            }
+            b't' => {
+                let parts = self.pop_to_mark()?;
+                self.stack.push(Value::Tuple(parts.into()));
+            }
+            0x85..=0x87 => {
+                let parts = self.pop_last(usize::from(code - 0x84))?;
+                self.stack.push(Value::Tuple(parts.into()));
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item]);
+            }
+            b'e' => {
+                let items = self.pop_to_mark()?;
+                self.append(items);
+            }
+            b's' => {
+                let pair = self.pop_last(2)?;
+                self.set(pair);
+            }
+            b'u' => {
+                let pairs = self.pop_to_mark()?;
+                self.set(pairs);
+            }
+            b'b' => drop(self.pop()?), // attributes of an object
+            b'Q' => {
+                let storage = self.pop()?;
+                let storage = storage_of(&storage).ok_or_else(|| self.damaged())?;
+                seen(&storage);
+                self.stack.push(Value::Storage(storage));
+            }
+            b'R' => {
+                let (arguments, callee) = (self.pop()?, self.pop()?);
+                self.stack.push(result_of(&callee, &arguments));
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn damaged(&self) -> PytorchProblem {
+        PytorchProblem::CutShort { at: self.at }
+    }
+
+    fn slice(&mut self, length: usize) -> Result<&[u8], PytorchProblem> {
+        let start = self.at;
+        let end = start.checked_add(length).filter(|end| *end <= self.bytes.len());
+        self.at = end.ok_or_else(|| self.damaged())?;
+        Ok(&self.bytes[start..self.at])
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], PytorchProblem> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.slice(N)?);
+        Ok(bytes)
+    }
+
+    fn line(&mut self) -> Result<String, PytorchProblem> {
+        let length = self.bytes[self.at..].iter().position(|byte| *byte == b'\n');
+        let length = length.ok_or_else(|| self.damaged())?;
+        let line = String::from_utf8_lossy(self.slice(length)?).into_owned();
+        self.at += 1;
+        Ok(line)
+    }
+
+    fn text(&mut self, length: usize) -> Result<(), PytorchProblem> {
+        let text = String::from_utf8_lossy(self.slice(length)?).into_owned();
+        self.stack.push(Value::Text(text.into()));
+        Ok(())
+    }
+
+    /// A whole number of any length; one of more than 64 bits has no part in a table.
+    fn long(&mut self, length: usize) -> Result<Value, PytorchProblem> {
+        let bytes = self.slice(length)?;
+        if bytes.len() > 8 {
+            return Ok(Value::Opaque);
+        }
+        let fill = if bytes.last().is_some_and(|last| *last >= 0x80) {
+            0xff
+        } else {
+            0
+        };
+        let mut whole = [fill; 8];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        Ok(Value::Int(i64::from_le_bytes(whole)))
+    }
+
+    fn pop(&mut self) -> Result<Value, PytorchProblem> {
+        self.stack.pop().ok_or_else(|| self.damaged())
+    }
+
+    fn pop_last(&mut self, count: usize) -> Result<Vec<Value>, PytorchProblem> {
+        let start = self
+            .stack
+            .len()
+            .checked_sub(count)
+            .ok_or_else(|| self.damaged())?;
+        Ok(self.stack.split_off(start))
+    }
+
+    fn pop_to_mark(&mut self) -> Result<Vec<Value>, PytorchProblem> {
+        let mark = self.stack.iter().rposition(|value| matches!(value, Value::Mark));
+        let mark = mark.ok_or_else(|| self.damaged())?;
+        let parts = self.stack.split_off(mark + 1);
+        self.stack.pop();
+        Ok(parts)
+    }
+
+    fn append(&mut self, items: Vec<Value>) {
+        if let Some(Value::List(list)) = self.stack.last_mut() {
+            list.extend(items);
+        }
+    }
+
+    fn set(&mut self, items: Vec<Value>) {
+        if let Some(Value::Dict(dict)) = self.stack.last_mut() {
+            let mut items = items.into_iter();
+            while let (Some(key), Some(value)) = (items.next(), items.next()) {
+                dict.push((key, value));
+            }
+        }
+    }
+
+    /// Lists and dictionaries change after they are remembered, and no table refers to one twice: they are not kept.
+    fn remember(&mut self, slot: u32) {
+        let value = match self.stack.last() {
+            None | Some(Value::List(_) | Value::Dict(_)) => Value::Opaque,
+            Some(value) => value.clone(),
+        };
+        self.memo.insert(slot, value);
+    }
+
+    fn recall(&mut self, slot: u32) -> Result<(), PytorchProblem> {
+        let value = self.memo.get(&slot).cloned().ok_or_else(|| self.damaged())?;
+        self.stack.push(value);
+        Ok(())
+    }
+}
+
+/// `("storage", class, key, location, count)`.
+fn storage_of(id: &Value) -> Option<Storage> {
+    let Value::Tuple(parts) = id else { return None };
+    match &parts[..] {
+        [Value::Text(kind), Value::Global(class), Value::Text(key), ..] if &**kind == "storage" => {
+            Some(Storage {
+                number: Number::of_storage(class)?,
+                key: key.clone(),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What the few calls that a table holds give.
+fn result_of(callee: &Value, arguments: &Value) -> Value {
+    let (Value::Global(callee), Value::Tuple(arguments)) = (callee, arguments) else {
+        return Value::Opaque;
+    };
+    match (&**callee, &arguments[..]) {
+        ("collections OrderedDict", []) => Value::Dict(Vec::new()),
+        ("torch._utils _rebuild_parameter", [tensor, ..]) => tensor.clone(),
+        (
+            "torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor",
+            [Value::Storage(storage), Value::Int(offset), shape, strides, ..],
+        ) => {
+            let parts = usize::try_from(*offset)
+                .ok()
+                .zip(sizes(shape).zip(sizes(strides)));
+            parts.map_or(Value::Opaque, |(offset, (shape, strides))| {
+                Value::Tensor(Rc::new(TensorView {
+                    storage: storage.clone(),
+                    offset,
+                    shape,
+                    strides,
+                }))
+            })
+        }
+        _ => Value::Opaque,
+    }
+}
+
+fn sizes(value: &Value) -> Option<Vec<usize>> {
+    let Value::Tuple(parts) = value else { return None };
+    let sizes = parts.iter().map(|part| match part {
+        Value::Int(size) => usize::try_from(*size).ok(),
+        _ => None,
+    });
+    sizes.collect()
+}

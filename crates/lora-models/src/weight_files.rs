@@ -1,0 +1,208 @@
+//! The files that hold a checkpoint's tensors, seen as one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lora_core::{HostTensor, TensorFile};
+use serde::Deserialize;
+
+use crate::error::LoadError;
+use crate::gguf::GgufWeights;
+use crate::pytorch::PytorchFile;
+
+/// Name of the one file of most checkpoints.
+const SAFETENSORS: &str = "model.safetensors";
+const SAFETENSORS_INDEX: &str = "model.safetensors.index.json";
+const PYTORCH: &str = "pytorch_model.bin";
+const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
+
+/// The tensors of a checkpoint, in one file or several, by safetensors or by PyTorch.
+#[derive(Debug)]
+pub struct WeightFiles {
+    origin: PathBuf,
+    files: Vec<WeightFile>,
+    /// The file of each tensor.
+    index: BTreeMap<String, usize>,
+}
+
+#[derive(Debug)]
+enum WeightFile {
+    Safetensors(TensorFile),
+    Pytorch(PytorchFile),
+    Gguf(GgufWeights),
+}
+
+/// `*.index.json`: which file holds which tensor.
+#[derive(Debug, Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl WeightFiles {
+    /// Opens the weights of a folder: `model.safetensors`, or its shards by their index, or else `pytorch_model.bin`, or
+    /// its shards.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if none is there, a shard is missing or corrupt, or the index and the shards disagree.
+    pub fn open(folder: &Path) -> Result<Self, LoadError> {
+        let one = |name: &str| folder.join(name).is_file().then(|| folder.join(name));
+        if let Some(path) = one(SAFETENSORS) {
+            return Self::of_files(&path, vec![WeightFile::Safetensors(TensorFile::open(&path)?)]);
+        }
+        if let Some(path) = one(SAFETENSORS_INDEX) {
+            return Self::open_shards(&path, |shard| {
+                Ok(WeightFile::Safetensors(TensorFile::open(shard)?))
+            });
+        }
+        if let Some(path) = one(PYTORCH) {
+            return Self::of_files(&path, vec![WeightFile::Pytorch(PytorchFile::open(&path)?)]);
+        }
+        if let Some(path) = one(PYTORCH_INDEX) {
+            return Self::open_shards(&path, |shard| PytorchFile::open(shard).map(WeightFile::Pytorch));
+        }
+        let others = ["tf_model.h5", "flax_model.msgpack", "model.onnx"];
+        Err(
+            match others.into_iter().find(|file| folder.join(file).is_file()) {
+                Some(found) => LoadError::WeightsFormat {
+                    folder: folder.to_owned(),
+                    found,
+                },
+                None => LoadError::MissingFile {
+                    folder: folder.to_owned(),
+                    file: SAFETENSORS,
+                },
+            },
+        )
+    }
+
+    /// Weights from one safetensors file, such as one that the program carries.
+    pub fn of_safetensors(file: TensorFile) -> Self {
+        let index = file.names().map(|name| (name.to_owned(), 0)).collect();
+        Self {
+            origin: file.origin().to_owned(),
+            files: vec![WeightFile::Safetensors(file)],
+            index,
+        }
+    }
+
+    /// Weights of a GGUF file under Hugging Face's names.
+    pub(crate) fn of_gguf(weights: GgufWeights) -> Self {
+        let index = weights.names().map(|name| (name.to_owned(), 0)).collect();
+        Self {
+            origin: weights.origin().to_owned(),
+            files: vec![WeightFile::Gguf(weights)],
+            index,
+        }
+    }
+
+    fn open_shards(
+        path: &Path,
+        open: impl Fn(&Path) -> Result<WeightFile, LoadError>,
+    ) -> Result<Self, LoadError> {
+        let bytes = fs::read(path).map_err(|source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let listed: Index = serde_json::from_slice(&bytes).map_err(|reason| LoadError::Config {
+            path: path.to_owned(),
+            reason,
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut names: Vec<&String> = listed.weight_map.values().collect();
+        names.sort();
+        names.dedup();
+        // A name from a file may not lead out of the folder.
+        if let Some(name) = names
+            .iter()
+            .find(|name| Path::new(name).file_name() != Some(name.as_ref()))
+        {
+            return Err(LoadError::ShardName {
+                path: path.to_owned(),
+                name: (*name).clone(),
+            });
+        }
+        let files = names
+            .iter()
+            .map(|name| open(&folder.join(name)))
+            .collect::<Result<_, _>>()?;
+        let opened = Self::of_files(path, files)?;
+        let absent = listed
+            .weight_map
+            .keys()
+            .filter(|name| !opened.index.contains_key(*name));
+        let absent: Vec<String> = absent.cloned().collect();
+        if !absent.is_empty() {
+            return Err(LoadError::MissingWeights {
+                path: path.to_owned(),
+                names: absent,
+            });
+        }
+        Ok(opened)
+    }
+
+    fn of_files(origin: &Path, files: Vec<WeightFile>) -> Result<Self, LoadError> {
+        let mut index = BTreeMap::new();
+        for (place, file) in files.iter().enumerate() {
+            for name in file.names() {
+                if index.insert(name.to_owned(), place).is_some() {
+                    return Err(LoadError::DuplicateTensor {
+                        path: origin.to_owned(),
+                        name: name.to_owned(),
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            origin: origin.to_owned(),
+            files,
+            index,
+        })
+    }
+
+    /// The file, or the index of several.
+    pub fn origin(&self) -> &Path {
+        &self.origin
+    }
+
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.index.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor; `None` if there is none of that name.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        match &self.files[*self.index.get(name)?] {
+            WeightFile::Safetensors(file) => file.shape(name),
+            WeightFile::Pytorch(file) => file.shape(name),
+            WeightFile::Gguf(weights) => weights.shape(name),
+        }
+    }
+
+    /// A tensor as f32; `None` if there is none of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Tensors`], [`LoadError::Pytorch`] if its numbers are no floating-point numbers.
+    pub fn read(&self, name: &str) -> Result<Option<HostTensor>, LoadError> {
+        let Some(place) = self.index.get(name) else {
+            return Ok(None);
+        };
+        match &self.files[*place] {
+            WeightFile::Safetensors(file) => Ok(file.read(name)?),
+            WeightFile::Pytorch(file) => file.read(name),
+            WeightFile::Gguf(weights) => Ok(weights.read(name)),
+        }
+    }
+}
+
+impl WeightFile {
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Safetensors(file) => file.names().collect(),
+            Self::Pytorch(file) => file.names().collect(),
+            Self::Gguf(weights) => weights.names().collect(),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+"""Writes reference cases for families, heads and file layouts: what Transformers and PEFT compute on tiny random models.
+
+    python make_families.py            # writes models/, adapters/ and lora_dropout/ beside this file
+    python make_families.py --out DIR --seed 5 --hidden 24 --heads 3 --layers 3 --rank 3
+
+Needs torch, transformers, peft, safetensors; their versions are in each io.json. `cargo xtask golden --dir` runs the folders
+too. A case holds
+
+    base/               config.json and weights: one file, several with an index, or pytorch_model.bin
+    adapter/            for adapters: what PEFT saves
+    io.safetensors      input_ids, attention_mask, token_type_ids; hidden.N; logits, or start_logits and end_logits;
+                        for adapters also base.*: the same without the adapter;
+                        for lora_dropout memberK.mask_{a,b}.PATH and memberK.{plain,rescaled}.{logits,loss,grad_{a,b}.PATH}
+    io.json             versions, settings, what the case is for
+"""
+
+import argparse
+import json
+import os
+import shutil
+
+import peft
+import torch
+import transformers as tf
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--out", default=os.path.dirname(os.path.abspath(__file__)))
+parser.add_argument("--seed", type=int, default=23)
+parser.add_argument("--hidden", type=int, default=12)
+parser.add_argument("--heads", type=int, default=3)
+parser.add_argument("--layers", type=int, default=2)
+parser.add_argument("--rank", type=int, default=2)
+options = parser.parse_args()
+
+HIDDEN, HEADS, LAYERS, RANK = options.hidden, options.heads, options.layers, options.rank
+VOCAB, LABELS, ROWS, LENGTH, POSITIONS = 31, 4, 3, 11, 20
+tf.logging.set_verbosity_error()
+tf.logging.disable_progress_bar()
+
+shared = dict(
+    hidden_size=HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=HEADS, intermediate_size=2 * HIDDEN + 1,
+    vocab_size=VOCAB, num_labels=LABELS, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    max_position_embeddings=POSITIONS, pad_token_id=0,
+)
+
+
+def bert(**more):
+    return tf.BertConfig(**{**shared, **more})
+
+
+def roberta(config=tf.RobertaConfig, **more):
+    return config(**{**shared, "pad_token_id": 1, "type_vocab_size": 1, **more})
+
+
+def electra(**more):
+    return tf.ElectraConfig(**{**shared, "embedding_size": HIDDEN // 2 + 1, **more})
+
+
+def distilbert(**more):
+    names = dict(
+        dim=HIDDEN, hidden_dim=2 * HIDDEN + 1, n_layers=LAYERS, n_heads=HEADS, vocab_size=VOCAB, num_labels=LABELS,
+        max_position_embeddings=POSITIONS, dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0, pad_token_id=0,
+    )
+    return tf.DistilBertConfig(**{**names, **more})
+
+
+def deberta_v3(**more):
+    """The settings of the published v3 checkpoints, with few buckets, so that the logarithm counts."""
+    published = dict(
+        type_vocab_size=0, relative_attention=True, position_buckets=6, norm_rel_ebd="layer_norm", share_att_key=True,
+        pos_att_type=["p2c", "c2p"], position_biased_input=False, pooler_hidden_size=HIDDEN, pooler_dropout=0.0,
+    )
+    return tf.DebertaV2Config(**{**shared, **published, **more})
+
+
+def deberta_v2(**more):
+    """Everything that v3 leaves out: convolution, own projections of positions, absolute positions, segments, small embeddings."""
+    settings = dict(
+        type_vocab_size=2, position_biased_input=True, share_att_key=False, position_buckets=-1, max_relative_positions=5,
+        norm_rel_ebd="none", embedding_size=HIDDEN - 1, conv_kernel_size=3, conv_act="gelu", pooler_hidden_act="tanh",
+    )
+    return deberta_v3(**{**settings, **more})
+
+
+MODELS = {
+    "bert_tokens": lambda: tf.BertForTokenClassification(bert()),
+    "bert_untied_mlm": lambda: tf.BertForMaskedLM(bert(tie_word_embeddings=False)),
+    "bert_relu_seqcls": lambda: tf.BertForSequenceClassification(bert(hidden_act="relu")),
+    "roberta_tokens": lambda: tf.RobertaForTokenClassification(roberta()),
+    "roberta_qa": lambda: tf.RobertaForQuestionAnswering(roberta(num_labels=2)),
+    "roberta_mlm": lambda: tf.RobertaForMaskedLM(roberta()),
+    "xlmr_seqcls": lambda: tf.XLMRobertaForSequenceClassification(roberta(tf.XLMRobertaConfig)),
+    "electra_seqcls": lambda: tf.ElectraForSequenceClassification(electra()),
+    "electra_tokens": lambda: tf.ElectraForTokenClassification(electra(embedding_size=HIDDEN)),
+    "electra_qa": lambda: tf.ElectraForQuestionAnswering(electra(num_labels=2)),
+    "electra_mlm": lambda: tf.ElectraForMaskedLM(electra()),
+    "distilbert_seqcls": lambda: tf.DistilBertForSequenceClassification(distilbert()),
+    "distilbert_tokens": lambda: tf.DistilBertForTokenClassification(distilbert()),
+    "distilbert_qa": lambda: tf.DistilBertForQuestionAnswering(distilbert(num_labels=2, qa_dropout=0.0)),
+    "distilbert_mlm": lambda: tf.DistilBertForMaskedLM(distilbert()),
+    "debertav3_tokens": lambda: tf.DebertaV2ForTokenClassification(deberta_v3()),
+    "debertav3_mlm": lambda: tf.DebertaV2ForMaskedLM(deberta_v3()),
+    "debertav2_seqcls": lambda: tf.DebertaV2ForSequenceClassification(deberta_v2()),
+    "debertav2_mlm": lambda: tf.DebertaV2ForMaskedLM(deberta_v2(pos_att_type="c2p", legacy=False, embedding_size=HIDDEN)),
+    "debertav2_absolute_qa": lambda: tf.DebertaV2ForQuestionAnswering(deberta_v2(relative_attention=False, num_labels=2)),
+}
+LAYOUTS = {
+    "bert_sharded": (lambda: tf.BertForTokenClassification(bert()), "sharded"),
+    "distilbert_bin": (lambda: tf.DistilBertForTokenClassification(distilbert()), "bin"),
+    "roberta_f16_bin": (lambda: tf.RobertaForSequenceClassification(roberta()), "bin-f16"),
+    "electra_bf16": (lambda: tf.ElectraForSequenceClassification(electra()), "bf16"),
+}
+ADAPTERS = {
+    "electra_seqcls_lora": (MODELS["electra_seqcls"], "SEQ_CLS", ["query", "value"]),
+    "electra_seqcls_all_linear": (MODELS["electra_seqcls"], "SEQ_CLS", "all-linear"),
+    "distilbert_seqcls_lora": (MODELS["distilbert_seqcls"], "SEQ_CLS", ["q_lin", "v_lin"]),
+    "roberta_tokens_lora": (MODELS["roberta_tokens"], "TOKEN_CLS", ["query", "value"]),
+    "distilbert_qa_lora": (MODELS["distilbert_qa"], "QUESTION_ANS", ["q_lin", "out_lin"]),
+    "debertav2_seqcls_lora": (MODELS["debertav2_seqcls"], "SEQ_CLS", ["query_proj", "pos_key_proj", "pos_query_proj"]),
+}
+DROPOUT = {"debertav3_seqcls": (lambda: tf.DebertaV2ForSequenceClassification(deberta_v3()), ["query_proj", "key_proj"])}
+
+
+def built(make):
+    model = make().eval()
+    for parameter in model.parameters():
+        noise = torch.randn_like(parameter)
+        parameter.data = 0.3 * noise if parameter.dim() > 1 else parameter.data + 0.05 * noise
+    model.tie_weights()
+    return model
+
+
+def inputs(model):
+    config = model.config
+    ids = torch.randint(3, VOCAB, (ROWS, LENGTH))
+    mask = torch.ones_like(ids)
+    for row, real in enumerate((LENGTH, 7, 2)):
+        mask[row, real:] = 0
+        ids[row, real:] = config.pad_token_id
+    batch = {"input_ids": ids, "attention_mask": mask}
+    if config.model_type in ("bert", "electra") or getattr(config, "type_vocab_size", 0) > 1:
+        segments = torch.zeros_like(ids)
+        segments[:, 4:] = 1
+        batch["token_type_ids"] = segments * mask
+    return batch
+
+
+def outputs(model, batch):
+    with torch.no_grad():
+        found = model(**batch, output_hidden_states=True)
+    named = {f"hidden.{index}": hidden for index, hidden in enumerate(found.hidden_states)}
+    for name in ("logits", "start_logits", "end_logits"):
+        if getattr(found, name, None) is not None:
+            named[name] = getattr(found, name)
+    return named
+
+
+def save_base(model, folder, layout="one"):
+    base = f"{folder}/base"
+    os.makedirs(base, exist_ok=True)
+    if layout.endswith("f16"):
+        model.to(torch.bfloat16 if layout == "bf16" else torch.float16)
+    model.save_pretrained(base, **({"max_shard_size": "6KB"} if layout == "sharded" else {}))
+    if layout.startswith("bin"):
+        os.remove(f"{base}/model.safetensors")
+        torch.save(model.state_dict(), f"{base}/pytorch_model.bin")
+    model.float()  # what the file holds, computed in float32
+
+
+def write(folder, tensors, **notes):
+    shaped = {name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}
+    save_file(shaped, f"{folder}/io.safetensors")
+    versions = dict(torch=torch.__version__, transformers=tf.__version__, peft=peft.__version__)
+    settings = dict(seed=options.seed, hidden=HIDDEN, heads=HEADS, layers=LAYERS, rank=RANK)
+    with open(f"{folder}/io.json", "w") as file:
+        json.dump({**versions, **settings, **notes}, file, indent=1)
+        file.write("\n")
+
+
+def adapted(model, task, targets):
+    config = LoraConfig(r=RANK, lora_alpha=2 * RANK + 1, task_type=task, target_modules=targets)
+    model = get_peft_model(model, config).eval()
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            parameter.data.normal_(0, 0.3)
+    return model
+
+
+def save_adapter(model, folder):
+    model.save_pretrained(f"{folder}/adapter")
+    os.remove(f"{folder}/adapter/README.md")
+
+
+def fresh(kind, name):
+    # A case has the same numbers whatever stands before it.
+    torch.manual_seed(options.seed * 1000 + sum(map(ord, f"{kind}/{name}")))
+    folder = f"{options.out}/{kind}/{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    return folder
+
+
+for name, (make, layout) in {**{name: (make, "one") for name, make in MODELS.items()}, **LAYOUTS}.items():
+    folder = fresh("models", name)
+    model = built(make)
+    save_base(model, folder, layout)
+    batch = inputs(model)
+    write(folder, {**batch, **outputs(model, batch)}, case="forward", layout=layout)
+
+for name, (make, task, targets) in ADAPTERS.items():
+    folder = fresh("adapters", name)
+    model = built(make)
+    save_base(model, folder)
+    batch = inputs(model)
+    plain = {f"base.{key}": value for key, value in outputs(model, batch).items()}
+    model = adapted(model, task, targets)
+    save_adapter(model, folder)
+    write(folder, {**batch, **plain, **outputs(model, batch)}, case="forward with a PEFT adapter", task_type=task)
+
+for name, (make, targets) in DROPOUT.items():
+    folder = fresh("lora_dropout", name)
+    p = 0.4
+    model = built(make)
+    save_base(model, folder)
+    batch = inputs(model)
+    labels = torch.randint(0, LABELS, (ROWS,))
+    model = adapted(model, "SEQ_CLS", targets)
+    save_adapter(model, folder)
+    layers = {key.removeprefix("base_model.model."): part for key, part in model.named_modules() if hasattr(part, "lora_A")}
+    factors = {path: (part.lora_A["default"].weight, part.lora_B["default"].weight) for path, part in layers.items()}
+    originals = {path: (a.detach().clone(), b.detach().clone()) for path, (a, b) in factors.items()}
+    tensors = {**batch, "labels": labels}
+    for member in range(2):
+        masks = {
+            path: (torch.bernoulli(torch.full((a.shape[1],), 1 - p)), torch.bernoulli(torch.full((b.shape[0],), 1 - p)))
+            for path, (a, b) in originals.items()
+        }
+        for path, (mask_a, mask_b) in masks.items():
+            tensors[f"member{member}.mask_a.{path}"] = mask_a
+            tensors[f"member{member}.mask_b.{path}"] = mask_b
+        for convention, kept in (("plain", 1.0), ("rescaled", 1 / (1 - p))):
+            tag = f"member{member}.{convention}"
+            # A masked factor is the factor times its mask: columns of A, rows of B. The gradient follows by the same mask.
+            for path, (a, b) in factors.items():
+                a.data = originals[path][0] * masks[path][0] * kept
+                b.data = originals[path][1] * masks[path][1].unsqueeze(1) * kept
+            model.zero_grad(set_to_none=True)
+            found = model(**batch, labels=labels)
+            found.loss.backward()
+            tensors[f"{tag}.logits"] = found.logits
+            tensors[f"{tag}.loss"] = found.loss.reshape(1)
+            for path, (a, b) in factors.items():
+                tensors[f"{tag}.grad_a.{path}"] = a.grad * masks[path][0] * kept
+                tensors[f"{tag}.grad_b.{path}"] = b.grad * masks[path][1].unsqueeze(1) * kept
+    write(folder, tensors, case="LoRA Dropout under given masks", p=p)

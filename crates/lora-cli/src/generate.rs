@@ -79,9 +79,10 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let device = args.device.open()?;
     let prompt = args.prompt_text()?;
     let opened = open(args, &device)?;
-    let text = match args.chat {
-        true => opened.chat_prompt(args.system.as_deref(), &prompt)?,
-        false => prompt,
+    let text = if args.chat {
+        opened.chat_prompt(args.system.as_deref(), &prompt)?
+    } else {
+        prompt
     };
     let ids = opened.tokenizer.encode_prompt(&text, !args.chat)?;
     if ids.is_empty() {

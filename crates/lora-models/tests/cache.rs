@@ -134,7 +134,7 @@ fn assert_cache_changes_nothing(model: &Transformer, pass: &Pass) {
     use lora_core::Model as _;
     let ids = [3, 17, 5, 5, 11, 20, 1, 9];
     let encoded = Encoded {
-        input_ids: ids.iter().map(|id| *id as u32).collect(),
+        input_ids: ids.iter().map(|id: &i32| id.cast_unsigned()).collect(),
         token_type_ids: vec![0; ids.len()],
     };
     let batch = Batch::from_encoded(&[&encoded], Padding::with(0));

@@ -19,6 +19,7 @@ pub use resolve::{Origins, Resolved, resolve};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the keys of a file")]
 pub struct RunConfig {
     /// Base model: a folder, a hub id, or the name of the embedded one.
     pub model_name_or_path: String,

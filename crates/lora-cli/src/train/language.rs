@@ -44,7 +44,7 @@ pub fn run(resolved: &Resolved, device: &Device, dry_run: bool, terminal: &Termi
     if dry_run {
         try_one_batch(prepared, terminal)
     } else {
-        train(prepared, terminal)
+        train(&prepared, terminal)
     }
 }
 
@@ -213,7 +213,7 @@ fn run_document(prepared: &Prepared<'_>) -> Value {
     })
 }
 
-fn train(prepared: Prepared<'_>, terminal: &Terminal) -> Result<()> {
+fn train(prepared: &Prepared<'_>, terminal: &Terminal) -> Result<()> {
     let config = &prepared.resolved.config;
     let folder = &config.output_dir;
     let data = FitData {
@@ -226,7 +226,7 @@ fn train(prepared: Prepared<'_>, terminal: &Terminal) -> Result<()> {
         other => anyhow!(other),
     };
     data.check(&config.train).map_err(refuse)?;
-    let document = run_document(&prepared);
+    let document = run_document(prepared);
     write_json(&folder.join(RUN_FILE), &document)?;
     write_json(&folder.join(TASK_FILE), &task_file(config, &prepared.columns))?;
     let saving = Saving {

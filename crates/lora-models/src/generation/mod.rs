@@ -106,7 +106,7 @@ mod tests {
             &mut |tokens| {
                 asked.push(tokens.to_vec());
                 let mut logits = vec![0.0; 16];
-                logits[tokens.last().map_or(0, |last| *last as usize + 1)] = 1.0;
+                logits[tokens.last().map_or(0, |last| last.cast_unsigned() as usize + 1)] = 1.0;
                 logits
             },
             &mut |_| {

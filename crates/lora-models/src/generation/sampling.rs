@@ -286,7 +286,7 @@ mod tests {
         let mut counts = [0_u32; 3];
         for _ in 0..draws {
             let mut logits = [0.5_f32, 0.25, 0.25].map(f32::ln);
-            counts[sampler.choose(&mut logits, &[]) as usize] += 1;
+            counts[sampler.choose(&mut logits, &[]).cast_unsigned() as usize] += 1;
         }
         // Five standard deviations of a binomial share: 5 √(p (1 − p) / n) < 0.018.
         for (count, probability) in counts.into_iter().zip([0.5, 0.25, 0.25]) {
@@ -311,8 +311,8 @@ mod tests {
             let smallest = kept.iter().map(|token| probabilities[*token]).fold(f64::INFINITY, f64::min);
             prop_assert!(mass >= top_p - 1e-9, "{mass}");
             prop_assert!(kept.len() == 1 || mass - smallest < top_p + 1e-9, "one token fewer would do");
-            for token in 0..logits.len() {
-                prop_assert!(kept.contains(&token) || probabilities[token] <= smallest);
+            for (token, probability) in probabilities.iter().enumerate() {
+                prop_assert!(kept.contains(&token) || *probability <= smallest);
             }
         }
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use lora_core::{Adapted, LoraConfig, Targets as Linears, TensorFile};
+use lora_core::{Adapted, LoraConfig, Rescale, Targets as Linears, TensorFile};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, SequenceClassifier, WeightFiles};
-use lora_train::TrainConfig;
+use lora_train::{MaskGrouping, TrainConfig, Trainer};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
@@ -59,6 +59,67 @@ pub const SHAPES: [Shape; 3] = [
         seq: 128,
     },
 ];
+
+/// A training step that is timed, by how it draws masks.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// For tables.
+    pub name: &'static str,
+    /// Probability of LoRA Dropout, rescaled; 0 for plain LoRA.
+    pub probability: f64,
+    /// Masks that the step averages over, one pass each.
+    pub masks_per_step: usize,
+    /// Rows of a pass that share a mask.
+    pub mask_grouping: MaskGrouping,
+}
+
+impl Step {
+    /// Plain LoRA.
+    pub const PLAIN: Self = Self {
+        name: "training step, plain LoRA",
+        probability: 0.0,
+        masks_per_step: 1,
+        mask_grouping: MaskGrouping::Pass,
+    };
+    /// LoRA Dropout as in the paper, with one mask.
+    pub const ONE_MASK: Self = Self {
+        name: "training step, one mask a pass",
+        probability: 0.5,
+        ..Self::PLAIN
+    };
+    /// One pass with a mask for each row.
+    pub const EXAMPLE_MASKS: Self = Self {
+        name: "training step, one mask an example",
+        mask_grouping: MaskGrouping::Example,
+        ..Self::ONE_MASK
+    };
+    /// Four passes with a mask each.
+    pub const FOUR_MASKS: Self = Self {
+        name: "training step, 4 masks a step",
+        masks_per_step: 4,
+        ..Self::ONE_MASK
+    };
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::PLAIN, Self::ONE_MASK, Self::EXAMPLE_MASKS, Self::FOUR_MASKS];
+
+    /// A trainer that does this step on the shape's model.
+    ///
+    /// # Panics
+    ///
+    /// As [`Shape::model`].
+    pub fn trainer(&self, shape: &Shape, device: &Device) -> Trainer<SequenceClassifier> {
+        let dropout = |config: LoraConfig| match self.probability {
+            0.0 => config,
+            probability => config.with_dropout(probability, Rescale::Rescaled),
+        };
+        let config = TrainConfig {
+            masks_per_step: self.masks_per_step,
+            mask_grouping: self.mask_grouping,
+            ..shape.train_config()
+        };
+        Trainer::new(shape.adapted(dropout, device), config, 1_000_000).expect("the settings are valid")
+    }
+}
 
 const VOCABULARY: usize = 30_522;
 const CLASSES: usize = 2;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use lora_core::Adapted;
 use lora_core::peft::AdapterFolder;
-use lora_data::{Column, Columns, Format, LabelNames, Task, TextTokenizer};
+use lora_data::{Column, Format, LabelNames, LabelRule, ReadOptions, Task, TextTokenizer};
 use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
 
 use crate::device::{DEFAULT_DEVICE, DeviceName};
@@ -148,9 +148,9 @@ fn task_of(
     Ok(task)
 }
 
-/// The columns that flags name, over those of the training.
-pub fn columns_over(saved: Option<Columns>, given: &ColumnArgs) -> Columns {
-    let mut columns = saved.unwrap_or_default();
+/// How a data file is read: as the training's files were, but for what flags say.
+pub fn read_options(saved: Option<&TaskFile>, given: &ColumnArgs, labels: LabelRule) -> ReadOptions {
+    let mut columns = saved.map(TaskFile::columns).unwrap_or_default();
     if given.text_column.is_some() {
         columns.text.clone_from(&given.text_column);
         // A pair of the training has nothing to do with another text column.
@@ -162,7 +162,13 @@ pub fn columns_over(saved: Option<Columns>, given: &ColumnArgs) -> Columns {
     if given.label_column.is_some() {
         columns.label.clone_from(&given.label_column);
     }
-    columns
+    ReadOptions {
+        format: given.data_format,
+        columns,
+        labels,
+        header: (given.header).unwrap_or_else(|| saved.is_none_or(|task| task.header)),
+        ..ReadOptions::default()
+    }
 }
 
 /// Which columns of a data file are read.
@@ -180,4 +186,7 @@ pub struct ColumnArgs {
     /// Format of the file, if its name does not tell: csv, tsv, tsv-quoted, jsonl, json.
     #[arg(long, value_name = "FORMAT")]
     pub data_format: Option<Format>,
+    /// Whether the first row of a CSV or TSV names the columns [as in training].
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    pub header: Option<bool>,
 }

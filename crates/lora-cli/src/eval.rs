@@ -5,17 +5,16 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use lora_core::peft::{Average, EnsembleSettings};
-use lora_data::{LabelRule, ReadOptions, Task, read_file};
+use lora_data::{LabelRule, Task, read_file};
 use lora_eval::calibration::Binning;
 use serde_json::json;
 
-use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, columns_over, open_adapter};
+use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::config::DEFAULT_MEMBERS;
 use crate::output;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
 use crate::scoring::{member_sampler, run_passes, score, table};
-use crate::task::TaskFile;
 use crate::terminal::Terminal;
 use crate::train::report::score_page;
 
@@ -108,7 +107,12 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     args.report.as_deref().map(output::check_file).transpose()?;
     let opened = open_adapter(&args.adapter)?;
     let ensemble = args.ensemble.settings(&opened)?;
-    let read = read_file(&args.data, &read_options(args, &opened))?;
+    let labels = match &opened.task {
+        Task::Classification { labels } => LabelRule::Known(labels.clone()),
+        Task::Regression => LabelRule::Numbers,
+    };
+    let options = read_options(opened.task_file.as_ref(), &args.columns, labels);
+    let read = read_file(&args.data, &options)?;
     terminal.note(format!(
         "{}: {} rows, {}",
         args.data.display(),
@@ -143,17 +147,4 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.note(format!("report: {}", path.display()));
     }
     terminal.document(&document)
-}
-
-fn read_options(args: &EvalArgs, opened: &OpenedAdapter) -> ReadOptions {
-    let saved = opened.task_file.as_ref().map(TaskFile::columns);
-    ReadOptions {
-        format: args.columns.data_format,
-        columns: columns_over(saved, &args.columns),
-        labels: match &opened.task {
-            Task::Classification { labels } => LabelRule::Known(labels.clone()),
-            Task::Regression => LabelRule::Numbers,
-        },
-        ..ReadOptions::default()
-    }
 }

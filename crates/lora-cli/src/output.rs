@@ -104,15 +104,77 @@ pub fn check_file(path: &Path) -> Result<(), WriteError> {
     probe.write_all(&PROBE).map_err(failed)
 }
 
+/// A value as indented JSON with a line's end.
+///
+/// # Errors
+///
+/// If the value is no JSON.
+pub fn json_text(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
+}
+
 /// Writes a value as indented JSON, whole or not at all.
 ///
 /// # Errors
 ///
 /// [`WriteError`].
 pub fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(value)?;
-    text.push('\n');
-    Ok(write_file(path, text.as_bytes())?)
+    Ok(write_file(path, json_text(value)?.as_bytes())?)
+}
+
+/// Writes files that belong together: `write` puts them into a folder beside, and only when all are whole is each moved
+/// to its place. If one cannot be written, the folder stays as it was, and is not made if it was not there.
+///
+/// # Errors
+///
+/// [`WriteError`], with the path in the folder, not beside it.
+pub fn write_together(
+    folder: &Path,
+    write: impl FnOnce(&Path) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let failed = |source| WriteError {
+        path: folder.to_owned(),
+        source,
+    };
+    // On the same disk, so that moving is renaming.
+    let beside = tempfile::tempdir_in(nearest_existing(folder)).map_err(failed)?;
+    write(beside.path()).map_err(|WriteError { path, source }| WriteError {
+        path: match path.strip_prefix(beside.path()) {
+            Ok(inner) => folder.join(inner),
+            Err(_) => path,
+        },
+        source,
+    })?;
+    move_all(beside.path(), folder).map_err(failed)
+}
+
+fn move_all(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            move_all(&from, &to)?;
+        } else {
+            fs::rename(from, to)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file that may not be there.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn remove_file(path: &Path) -> Result<(), WriteError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(WriteError {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 fn is_run(folder: &Path) -> bool {
@@ -163,6 +225,29 @@ mod tests {
             Err(OutputError::Occupied { .. })
         ));
         check_folder(folder.path(), true).unwrap();
+    }
+
+    #[test]
+    fn files_that_belong_together_are_all_written_or_none() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("new/run");
+        let refused = write_together(&folder, |beside| {
+            write_file(&beside.join("first"), b"1")?;
+            write_file(&beside.join("first/second"), b"2") // below a file
+        });
+        assert_eq!(refused.unwrap_err().path, folder.join("first/second"));
+        assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
+        for content in ["1", "2"] {
+            write_together(&folder, |beside| {
+                write_file(&beside.join("first"), content.as_bytes())?;
+                write_file(&beside.join("deep/second"), content.as_bytes())
+            })
+            .unwrap();
+            for name in ["first", "deep/second"] {
+                assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), content);
+            }
+        }
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use burn::tensor::Device;
 use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
-use lora_models::{Checkpoint, HeadKind, HeadOptions, HubOptions, LoadReport, SequenceClassifier, locate};
+use lora_models::{
+    Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, SequenceClassifier, locate,
+};
 
 /// Name of the model that the program carries.
 pub const EMBEDDED_MODEL: &str = "minilm-l6";
@@ -77,8 +79,8 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
             checkpoint.origin.display()
         );
     };
-    let size = |key: &str| checkpoint.config[key].as_u64().map(|size| size as usize);
-    if let Some(positions) = size("max_position_embeddings").filter(|positions| max_seq_length > *positions) {
+    let model = FamilyConfig::read(checkpoint)?.outline();
+    if let Some(positions) = model.max_tokens.filter(|positions| max_seq_length > *positions) {
         bail!(
             "max_seq_length is {max_seq_length}, but the model takes at most {positions} tokens \
              (max_position_embeddings in `{}`); lower max_seq_length",
@@ -86,7 +88,8 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
         );
     }
     let tokenizer = TextTokenizer::from_bytes(bytes, &path)?.with_max_length(max_seq_length)?;
-    if let Some(rows) = size("vocab_size").filter(|rows| tokenizer.vocabulary_size() > *rows) {
+    let rows = model.vocab_size;
+    if tokenizer.vocabulary_size() > rows {
         bail!(
             "`{}` has {} tokens, but the model knows {rows} (vocab_size in config.json); the tokenizer belongs to another model",
             path.display(),

@@ -25,6 +25,9 @@ pub struct TaskFile {
     pub id2label: Option<Map<String, Value>>,
     /// Longest text in tokens.
     pub max_seq_length: usize,
+    /// Whether the first row of a CSV or TSV names the columns.
+    #[serde(default = "has_header")]
+    pub header: bool,
     /// Column of the text.
     pub text_column: Column,
     /// Column of the second text.
@@ -43,6 +46,10 @@ pub struct TaskFile {
     /// The ensemble that was scored.
     #[serde(default)]
     pub ensemble: Option<EnsembleSettings>,
+}
+
+fn has_header() -> bool {
+    true
 }
 
 /// Temperatures, one for each way to predict: what calibrates one pass does not calibrate an ensemble.

@@ -1,7 +1,7 @@
 //! Writing that never leaves half a file: write beside, sync, rename.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -21,7 +21,7 @@ pub struct WriteError {
 ///
 /// # Errors
 ///
-/// [`WriteError`]; the old content is then untouched.
+/// [`WriteError`]; the old content is then untouched, and folders that were made for the file are gone again.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     let failed = |source| WriteError {
         path: path.to_owned(),
@@ -31,18 +31,29 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), WriteError> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(content).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
+    let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
+    let written = write_beside(path, folder, content);
+    if written.is_err() {
+        // From the inside out. One that holds another's file by now is not empty, and stays.
+        for folder in made {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+    written.map_err(failed)
+}
+
+fn write_beside(path: &Path, folder: &Path, content: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
     #[cfg(unix)]
     {
         // A temporary file is private; what a user asked for should have the rights of an ordinary file.
         use std::os::unix::fs::PermissionsExt;
         file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))
-            .map_err(failed)?;
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
     }
-    file.persist(path).map_err(|error| failed(error.error))?;
+    file.persist(path)?;
     Ok(())
 }

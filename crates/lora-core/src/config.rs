@@ -134,7 +134,7 @@ pub enum ConfigError {
         "{key} is {found}: expected a probability from 0 up to, but not including, 1; at 1 every update is dropped"
     )]
     Probability {
-        /// The key that holds it.
+        /// The key that holds it: `mask_probability` for LoRA Dropout, `lora_dropout` for PEFT's input dropout.
         key: &'static str,
         /// The value.
         found: f64,
@@ -236,7 +236,7 @@ impl LoraConfig {
         }
         let probabilities = [
             (
-                "the probability of LoRA Dropout",
+                "mask_probability",
                 self.dropout.map_or(0.0, |dropout| dropout.probability),
             ),
             ("lora_dropout", self.input_dropout),
@@ -285,4 +285,26 @@ fn first_match<T: Copy>(key: &'static str, patterns: &[(String, T)], path: &str)
         pattern_matches(key, pattern, path).expect("patterns are checked by `validate`")
     });
     hit.map(|(_, value)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_probability_is_named_by_the_key_that_holds_it() {
+        let plain = LoraConfig::new(4, 8.0, Targets::names(["query"]));
+        let masked = plain.clone().with_dropout(1.5, Rescale::Plain);
+        let noisy = LoraConfig {
+            input_dropout: 1.5,
+            ..plain
+        };
+        for (config, name) in [(masked, "mask_probability"), (noisy, "lora_dropout")] {
+            let refused = ConfigError::Probability {
+                key: name,
+                found: 1.5,
+            };
+            assert_eq!(config.validate(), Err(refused));
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! How adapters act in one forward pass.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_kernels::KeepMasks;
+use rand_chacha::ChaCha8Rng;
 use rand_distr::{Bernoulli, Distribution};
 
 use crate::sampler::{Draw, Side, generator};
@@ -22,10 +24,13 @@ pub enum Pass<'a> {
 ///
 /// One type serves training and ensembles: `groups` is 1 for one mask a pass (the paper), the batch size for one
 /// mask an example, the number of members for an ensemble in one pass over repeated rows.
+///
+/// A clone shares the masks, so a set for each batch of a data set costs nothing: see [`MaskSet::for_rows`].
 #[derive(Clone, Debug, Default)]
 pub struct MaskSet {
-    keep: Option<HashMap<String, KeepMasks>>,
+    keep: Option<Arc<HashMap<String, KeepMasks>>>,
     input: Option<InputDropout>,
+    rows: Option<Vec<usize>>,
 }
 
 /// PEFT's `lora_dropout`, as a value: which numbers it draws is fixed by seed and draws.
@@ -34,6 +39,8 @@ pub(crate) struct InputDropout {
     pub seed: u64,
     pub probability: f64,
     pub draws: Vec<Draw>,
+    /// Which of an adapter's streams is drawn from.
+    pub side: Side,
 }
 
 impl Pass<'_> {
@@ -57,13 +64,43 @@ impl MaskSet {
     /// Masks given by hand, for each adapter by its path.
     pub fn from_masks(keep: HashMap<String, KeepMasks>) -> Self {
         Self {
-            keep: Some(keep),
-            input: None,
+            keep: Some(Arc::new(keep)),
+            ..Self::default()
         }
     }
 
     pub(crate) fn new(keep: Option<HashMap<String, KeepMasks>>, input: Option<InputDropout>) -> Self {
-        Self { keep, input }
+        Self {
+            keep: keep.map(Arc::new),
+            input,
+            rows: None,
+        }
+    }
+
+    /// The same set for a batch of these rows of a data set. Input dropout's noise on a row then depends on that row
+    /// and the place in it (the token), not on the batch: neither on the other rows, nor their order, nor the padding.
+    /// Without it the noise depends on the place in the batch, which is all that training needs.
+    #[must_use]
+    pub fn for_rows(&self, rows: &[usize]) -> Self {
+        Self {
+            rows: Some(rows.to_vec()),
+            ..self.clone()
+        }
+    }
+
+    /// The same draws for a tensor that all rows of a group read, given once for each group, such as a table of relative
+    /// positions. The masks are those of the rows; input dropout's noise is drawn anew, and depends on the draw alone.
+    #[must_use]
+    pub fn for_groups(&self) -> Self {
+        let input = self.input.clone().map(|input| InputDropout {
+            side: Side::SharedNoise,
+            ..input
+        });
+        Self {
+            keep: self.keep.clone(),
+            input,
+            rows: None,
+        }
     }
 
     /// The masks of the adapter at a path; `None` if this pass drops nothing there.
@@ -83,29 +120,44 @@ impl MaskSet {
     ///
     /// # Shapes
     ///
-    /// - output: `[batch, rows, d_input]`
+    /// - output: `[batch, tokens, d_input]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the set is for rows of another number than the batch has.
     pub(crate) fn input_noise(&self, path: &str, shape: [usize; 3], device: &Device) -> Option<Tensor<3>> {
         let InputDropout {
             seed,
             probability,
             draws,
+            side,
         } = self.input.as_ref()?;
-        let [batch, rows, d_input] = shape;
+        let [batch, tokens, d_input] = shape;
         let keep =
             Bernoulli::new(1.0 - probability).expect("the probability was checked with the configuration");
         let kept = (1.0 / (1.0 - probability)) as f32;
         let groups = draws.len();
-        let mut values = Vec::with_capacity(batch * rows * d_input);
+        let mut values = Vec::with_capacity(batch * tokens * d_input);
+        let mut draw_numbers = |generator: &mut ChaCha8Rng, count| {
+            let kept_or_not = keep.sample_iter(generator).take(count);
+            values.extend(kept_or_not.map(|keep| if keep { kept } else { 0.0 }));
+        };
         for (group, draw) in draws.iter().enumerate() {
             // The same sharing of rows as for the masks: row i belongs to group ⌊i·groups/batch⌋.
             let block = (group * batch).div_ceil(groups)..((group + 1) * batch).div_ceil(groups);
-            let mut generator = generator(*seed, path, Side::Noise, *draw);
-            let count = block.len() * rows * d_input;
-            values.extend(
-                keep.sample_iter(&mut generator)
-                    .take(count)
-                    .map(|keep| if keep { kept } else { 0.0 }),
-            );
+            let mut generator = generator(*seed, path, *side, *draw);
+            match &self.rows {
+                None => draw_numbers(&mut generator, block.len() * tokens * d_input),
+                Some(rows) => {
+                    assert_eq!(rows.len(), batch, "one data set row for each row of the batch");
+                    for row in &rows[block] {
+                        // A stream of its own, read from its start: token by token, so padding changes nothing before it.
+                        generator.set_stream(*row as u64);
+                        generator.set_word_pos(0);
+                        draw_numbers(&mut generator, tokens * d_input);
+                    }
+                }
+            }
         }
         Some(Tensor::from_data(TensorData::new(values, shape), device))
     }

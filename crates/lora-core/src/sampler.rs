@@ -55,6 +55,8 @@ pub(crate) enum Side {
     Input,
     Output,
     Noise,
+    /// Noise on what all rows of a group read.
+    SharedNoise,
 }
 
 impl MaskSampler {
@@ -91,6 +93,7 @@ impl MaskSampler {
             seed: self.seed,
             probability: self.input_dropout,
             draws: draws.to_vec(),
+            side: Side::Noise,
         });
         MaskSet::new(keep, input)
     }

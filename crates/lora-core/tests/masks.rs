@@ -153,3 +153,48 @@ fn input_dropout_is_fresh_for_every_number_and_repeats_with_its_draw() {
     assert_ne!(first, numbers(adapted.model.forward(x, &Pass::Masked(&pass(2)))));
     assert_ne!(first[..3], first[3..], "equal rows get their own noise");
 }
+
+/// Outputs under input dropout, `[tokens, d_output]` for each of these data set rows.
+fn noisy(rows: &[usize], tokens: usize) -> Vec<Vec<f32>> {
+    let (mut adapted, _) = Adapted::attach(Tiny::new(), config(), 7).expect("valid settings");
+    fill_b(&mut adapted.model);
+    let sampler = MaskSampler {
+        seed: 2,
+        dropout: None,
+        input_dropout: 0.5,
+    };
+    let set = sampler.members(4..5, &adapters(), &device()).for_rows(rows);
+    // Every token of every row is the same, so that only the noise tells them apart.
+    let x = normal("x", [1, 5])
+        .reshape([1, 1, 5])
+        .repeat(&[rows.len(), tokens, 1]);
+    let y = adapted.model.first.forward(x, &Pass::Masked(&set));
+    let d_output = y.dims()[2];
+    numbers(y)
+        .chunks(tokens * d_output)
+        .map(<[f32]>::to_vec)
+        .collect()
+}
+
+proptest! {
+    #[test]
+    fn input_dropout_of_a_token_depends_on_its_row_and_place_alone(
+        rows in Just((0..6_usize).collect::<Vec<_>>()).prop_shuffle(),
+        batch in 1_usize..=6,
+        tokens in 3_usize..9,
+    ) {
+        let alone = noisy(&[rows[batch - 1]], 3).remove(0);
+        let among = noisy(&rows[..batch], tokens).remove(batch - 1);
+        assert_close(&among[..alone.len()], &alone, 1e-5);
+    }
+}
+
+#[test]
+fn input_dropout_is_fresh_for_every_row_and_token() {
+    let rows = noisy(&[0, 1, 5], 4);
+    let width = rows[0].len() / 4;
+    let tokens: Vec<&[f32]> = rows.iter().flat_map(|row| row.chunks(width)).collect();
+    // Five numbers are dropped or kept: 32 patterns for 12 tokens, so some may agree, but not most.
+    let fresh = (0..tokens.len()).filter(|&index| !tokens[..index].contains(&tokens[index]));
+    assert!(fresh.count() > 6);
+}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::DataError;
+use crate::error::{DataError, LabelNamesError};
 use crate::suggest::nearest;
 
 /// Class names in the order of the model's outputs: at least two, none empty, each once.
@@ -19,19 +19,19 @@ impl LabelNames {
     /// The names in the order of the model's outputs.
     ///
     /// # Errors
-    /// [`DataError::TooFewLabels`], [`DataError::RepeatedLabel`], [`DataError::EmptyLabelName`].
-    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, DataError> {
+    /// [`LabelNamesError::TooFewLabels`], [`LabelNamesError::RepeatedLabel`], [`LabelNamesError::EmptyLabelName`].
+    pub fn new(names: impl IntoIterator<Item = impl Into<String>>) -> Result<Self, LabelNamesError> {
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
         if names.len() < 2 {
-            return Err(DataError::TooFewLabels { names });
+            return Err(LabelNamesError::TooFewLabels { names });
         }
         let mut seen = HashSet::new();
         for (index, name) in names.iter().enumerate() {
             if name.trim().is_empty() {
-                return Err(DataError::EmptyLabelName { index });
+                return Err(LabelNamesError::EmptyLabelName { index });
             }
             if !seen.insert(name.as_str()) {
-                return Err(DataError::RepeatedLabel {
+                return Err(LabelNamesError::RepeatedLabel {
                     label: name.clone(),
                     index,
                 });
@@ -46,7 +46,7 @@ impl LabelNames {
     /// `origin` is the file's path, for messages.
     ///
     /// # Errors
-    /// [`DataError::Json`] when the text is not a JSON object; [`DataError::Id2Label`] when the ids are not
+    /// [`DataError::Json`] when the text is not a JSON object; [`LabelNamesError::Id2Label`] when the ids are not
     /// 0, 1, 2…; the errors of [`LabelNames::new`].
     pub fn from_config_json(config: &str, origin: impl AsRef<Path>) -> Result<Option<Self>, DataError> {
         #[derive(Deserialize)]
@@ -68,11 +68,13 @@ impl LabelNames {
         }
         let mut names = Vec::with_capacity(by_id.len());
         for id in 0..by_id.len() {
-            let name = by_id.remove(&id.to_string()).ok_or_else(|| DataError::Id2Label {
-                file: file.to_path_buf(),
-                missing: id,
-                found: by_id.keys().cloned().collect(),
-            })?;
+            let name = by_id
+                .remove(&id.to_string())
+                .ok_or_else(|| LabelNamesError::Id2Label {
+                    file: file.to_path_buf(),
+                    missing: id,
+                    found: by_id.keys().cloned().collect(),
+                })?;
             names.push(name);
         }
         let placeholders = names
@@ -83,7 +85,7 @@ impl LabelNames {
         if placeholders || names.len() == 1 {
             Ok(None)
         } else {
-            Self::new(names).map(Some)
+            Ok(Some(Self::new(names)?))
         }
     }
 
@@ -136,7 +138,7 @@ impl LabelNames {
                 file: PathBuf::from(file),
                 label: only.to_owned(),
             }),
-            _ => Self::new(names),
+            _ => Ok(Self::new(names)?),
         }
     }
 
@@ -147,9 +149,9 @@ impl LabelNames {
 }
 
 impl TryFrom<Vec<String>> for LabelNames {
-    type Error = DataError;
+    type Error = LabelNamesError;
 
-    fn try_from(names: Vec<String>) -> Result<Self, DataError> {
+    fn try_from(names: Vec<String>) -> Result<Self, LabelNamesError> {
         Self::new(names)
     }
 }
@@ -193,15 +195,15 @@ mod tests {
     fn names_that_are_empty_repeated_or_alone_are_refused() {
         assert!(matches!(
             LabelNames::new(["a"]),
-            Err(DataError::TooFewLabels { .. })
+            Err(LabelNamesError::TooFewLabels { .. })
         ));
         assert!(matches!(
             LabelNames::new(["a", "b", "a"]),
-            Err(DataError::RepeatedLabel { index: 2, .. })
+            Err(LabelNamesError::RepeatedLabel { index: 2, .. })
         ));
         assert!(matches!(
             LabelNames::new(["a", " "]),
-            Err(DataError::EmptyLabelName { index: 1 })
+            Err(LabelNamesError::EmptyLabelName { index: 1 })
         ));
     }
 
@@ -230,7 +232,13 @@ mod tests {
     #[test]
     fn config_json_with_a_gap_in_its_ids_is_refused_by_the_missing_id() {
         let error = LabelNames::from_config_json(r#"{"id2label": {"0": "a", "2": "c"}}"#, "m/config.json");
-        assert!(matches!(error, Err(DataError::Id2Label { missing: 1, .. })));
+        assert!(matches!(
+            error,
+            Err(DataError::LabelNames(LabelNamesError::Id2Label {
+                missing: 1,
+                ..
+            }))
+        ));
     }
 
     #[test]

@@ -50,7 +50,7 @@ mod tokenizer;
 pub use batch::{Batch, Encoded, Padding, Targets};
 pub use batches::{TrainBatches, eval_batches, train_batches};
 pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
-pub use error::DataError;
+pub use error::{ColumnError, DataError, LabelNamesError, TokenizerError};
 pub use labels::LabelNames;
 pub use readers::{
     Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadCompletions, ReadFile,

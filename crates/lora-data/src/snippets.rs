@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use crate::dataset::{Dataset, Example, Target, Task};
-use crate::error::DataError;
+use crate::error::{ColumnError, DataError};
 use crate::labels::LabelNames;
 use crate::readers::delimited::plain_rows;
 
@@ -127,7 +127,7 @@ pub fn snippet_dataset(texts: &[RatedText]) -> Dataset {
 /// `origin` is the file's path, for messages.
 ///
 /// # Errors
-/// [`DataError::Empty`], [`DataError::HeaderOnly`], [`DataError::MissingColumn`] (another header),
+/// [`DataError::Empty`], [`DataError::HeaderOnly`], [`ColumnError::MissingColumn`] (another header),
 /// [`DataError::RaggedRow`], [`DataError::EmptyText`], [`DataError::BadRating`], [`DataError::WrongMean`].
 pub fn read_snippets(content: &str, origin: impl AsRef<Path>) -> Result<Vec<RatedText>, DataError> {
     const HEADER: [&str; 4] = ["id", "text", "mean", "ratings"];
@@ -141,13 +141,14 @@ pub fn read_snippets(content: &str, origin: impl AsRef<Path>) -> Result<Vec<Rate
         .enumerate()
         .find(|&(index, name)| header.get(index) != Some(name))
     {
-        return Err(DataError::MissingColumn {
+        return Err(ColumnError::MissingColumn {
             file: file.to_path_buf(),
             role: missing.1,
             wanted: (*missing.1).to_owned(),
             found: header.iter().map(|&name| name.to_owned()).collect(),
             nearest: None,
-        });
+        }
+        .into());
     }
     let texts = rows
         .map(|(line, fields)| rated_text(file, line, &fields))

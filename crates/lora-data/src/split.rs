@@ -17,14 +17,7 @@ use crate::seeded::{Purpose, generator};
 /// # Errors
 /// [`DataError::TooFewExamples`] when the sizes add up to more than the rows.
 pub fn stratified_split(strata: &[usize], sizes: &[usize], seed: u64) -> Result<Vec<Vec<usize>>, DataError> {
-    let wanted = sizes.iter().sum();
-    if wanted > strata.len() {
-        return Err(DataError::TooFewExamples {
-            wanted,
-            available: strata.len(),
-            part: None,
-        });
-    }
+    check_sizes(sizes, strata.len())?;
     let mut random = generator(seed, Purpose::Split, 0);
     let mut rows: Vec<usize> = (0..strata.len()).collect();
     rows.shuffle(&mut random);
@@ -55,14 +48,7 @@ pub fn grouped_split<G: Eq + Hash>(
         groups.len(),
         "one stratum and one group for each row"
     );
-    let wanted = sizes.iter().sum();
-    if wanted > strata.len() {
-        return Err(DataError::TooFewExamples {
-            wanted,
-            available: strata.len(),
-            part: None,
-        });
-    }
+    check_sizes(sizes, strata.len())?;
     let mut random = generator(seed, Purpose::Split, 0);
     let mut members = rows_of_groups(groups);
     members.shuffle(&mut random);
@@ -91,6 +77,18 @@ pub fn grouped_split<G: Eq + Hash>(
         Ok(draw(&mut by_stratum(rows, strata), size))
     };
     dealt.iter_mut().zip(sizes).enumerate().map(draw_part).collect()
+}
+
+fn check_sizes(sizes: &[usize], available: usize) -> Result<(), DataError> {
+    let wanted = sizes.iter().sum();
+    if wanted > available {
+        return Err(DataError::TooFewExamples {
+            wanted,
+            available,
+            part: None,
+        });
+    }
+    Ok(())
 }
 
 /// The rows of each group, groups in the order of their first row (a hash map's own order differs from run to run).

@@ -11,7 +11,7 @@ use tokenizers::{
 
 use crate::batch::Encoded;
 use crate::dataset::{Dataset, EncodedDataset, Example};
-use crate::error::DataError;
+use crate::error::{DataError, TokenizerError};
 use crate::readers::bytes::read_bytes;
 
 pub use generation::{EncodedCompletions, TextStream};
@@ -39,19 +39,19 @@ impl TextTokenizer {
     /// The tokenizer of a `tokenizer.json`, without truncation until [`TextTokenizer::with_max_length`].
     ///
     /// # Errors
-    /// [`DataError::Missing`], [`DataError::Unreadable`], [`DataError::BadTokenizer`].
+    /// [`DataError::Missing`], [`DataError::Unreadable`], [`TokenizerError::BadTokenizer`].
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        Self::from_bytes(&read_bytes(path)?, path)
+        Ok(Self::from_bytes(&read_bytes(path)?, path)?)
     }
 
     /// The same from the content of the file. `origin` is its path, for messages.
     ///
     /// # Errors
-    /// [`DataError::BadTokenizer`].
-    pub fn from_bytes(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Self, DataError> {
+    /// [`TokenizerError::BadTokenizer`].
+    pub fn from_bytes(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Self, TokenizerError> {
         let origin = origin.as_ref().to_path_buf();
-        let bad = |source| DataError::BadTokenizer {
+        let bad = |source| TokenizerError::BadTokenizer {
             file: origin.clone(),
             source,
         };
@@ -80,11 +80,11 @@ impl TextTokenizer {
     /// longer text first (`longest_first`).
     ///
     /// # Errors
-    /// [`DataError::MaxLengthTooSmall`] when not even one token of each of two texts would fit.
-    pub fn with_max_length(self, max_length: usize) -> Result<Self, DataError> {
+    /// [`TokenizerError::MaxLengthTooSmall`] when not even one token of each of two texts would fit.
+    pub fn with_max_length(self, max_length: usize) -> Result<Self, TokenizerError> {
         let special = self.special_tokens(true);
         if max_length < special + 2 {
-            return Err(DataError::MaxLengthTooSmall { max_length, special });
+            return Err(TokenizerError::MaxLengthTooSmall { max_length, special });
         }
         Ok(Self {
             max_length: Some(max_length),
@@ -104,9 +104,9 @@ impl TextTokenizer {
     /// The padding token: the one set, else that of the file's padding section, else `[PAD]` or `<pad>`.
     ///
     /// # Errors
-    /// [`DataError::NoPadToken`].
-    pub fn pad_id(&self) -> Result<u32, DataError> {
-        self.pad_id.ok_or_else(|| DataError::NoPadToken {
+    /// [`TokenizerError::NoPadToken`].
+    pub fn pad_id(&self) -> Result<u32, TokenizerError> {
+        self.pad_id.ok_or_else(|| TokenizerError::NoPadToken {
             file: self.origin.clone(),
         })
     }
@@ -119,8 +119,8 @@ impl TextTokenizer {
     /// The examples as token ids, in order.
     ///
     /// # Errors
-    /// [`DataError::Tokenize`], [`DataError::NoTokens`].
-    pub fn encode_all(&self, examples: &[Example]) -> Result<Vec<Encoded>, DataError> {
+    /// [`TokenizerError::Tokenize`], [`TokenizerError::NoTokens`].
+    pub fn encode_all(&self, examples: &[Example]) -> Result<Vec<Encoded>, TokenizerError> {
         self.encode_all_counted(examples).map(|(encoded, _)| encoded)
     }
 
@@ -128,12 +128,12 @@ impl TextTokenizer {
     ///
     /// # Errors
     /// Those of [`TextTokenizer::encode_all`].
-    pub fn encode_all_counted(&self, examples: &[Example]) -> Result<(Vec<Encoded>, usize), DataError> {
+    pub fn encode_all_counted(&self, examples: &[Example]) -> Result<(Vec<Encoded>, usize), TokenizerError> {
         let mut encoded = Vec::with_capacity(examples.len());
         let mut truncated = 0;
         for group in examples.chunks(GROUP) {
             let first = encoded.len();
-            let failed = |source| DataError::Tokenize {
+            let failed = |source| TokenizerError::Tokenize {
                 first,
                 last: first + group.len() - 1,
                 source,
@@ -154,7 +154,7 @@ impl TextTokenizer {
                 let pair = example.text_pair.as_ref().and_then(|_| pairs.next());
                 let (ids, was_truncated) = self.put_together(text, pair).map_err(failed)?;
                 if ids.is_empty() {
-                    return Err(DataError::NoTokens {
+                    return Err(TokenizerError::NoTokens {
                         row: encoded.len(),
                         text: example.text.clone(),
                     });

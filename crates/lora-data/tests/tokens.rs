@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lora_data::{DataError, Dataset, Example, Padding, Target, Targets, Task, TextTokenizer};
+use lora_data::{DataError, Dataset, Example, Padding, Target, Targets, Task, TextTokenizer, TokenizerError};
 use serde::Deserialize;
 
 /// `tests/golden/tokens.json`, made by `make_tokens.py` beside it.
@@ -148,7 +148,7 @@ fn a_length_without_room_for_text_is_refused() {
     let error = minilm_once().clone().with_max_length(4).unwrap_err();
     assert!(matches!(
         error,
-        DataError::MaxLengthTooSmall {
+        TokenizerError::MaxLengthTooSmall {
             max_length: 4,
             special: 3
         }
@@ -165,7 +165,7 @@ fn a_text_without_a_token_is_refused_by_its_row() {
     let error = tokenizer
         .encode_all(&[example("a", None), example(" \u{2003} ", None)])
         .unwrap_err();
-    assert!(matches!(error, DataError::NoTokens { row: 1, .. }));
+    assert!(matches!(error, TokenizerError::NoTokens { row: 1, .. }));
 }
 
 #[test]

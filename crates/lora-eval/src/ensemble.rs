@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::Device;
-use lora_core::{Adapted, MaskSampler, Model, Pass};
+use lora_core::{Adapted, MaskSampler, MaskSet, Model, Pass};
 
 use crate::{EvalError, Predictions};
 
@@ -62,7 +62,8 @@ impl ModelOutputs {
 /// Runs the model over all batches, once for each pass, and puts the outputs in the order of the data set.
 ///
 /// `batches` are the model's inputs with the data set row of each of their rows; together they hold every row of
-/// `0..examples` once. The masks of a member are drawn once and serve all batches. The model must be in validation
+/// `0..examples` once. The masks of a member are drawn once and serve all batches; the noise of input dropout is drawn for
+/// each row, so no output depends on how the rows are put into batches. The model must be in validation
 /// mode ([`Module::valid`](burn::module::Module::valid)), else every pass records a graph in vain. `progress` is told
 /// the number of finished examples, counted once for each member.
 ///
@@ -80,9 +81,11 @@ where
     M::Input: 'a,
 {
     let mut collected = Collected::new(examples);
-    let mut run = |pass: &Pass<'_>| {
+    let mut run = |masks: Option<&MaskSet>| {
         for (input, rows) in batches.clone() {
-            let outputs = adapted.model.forward(input, pass); // [batch, outputs]
+            let masks = masks.map(|masks| masks.for_rows(rows));
+            let pass = masks.as_ref().map_or(Pass::Mean, Pass::Masked);
+            let outputs = adapted.model.forward(input, &pass); // [batch, outputs]
             let [_, width] = outputs.dims();
             #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
             let values = outputs
@@ -96,12 +99,12 @@ where
         collected.finish_member();
     };
     match passes {
-        Passes::Mean => run(&Pass::Mean),
+        Passes::Mean => run(None),
         Passes::Members { sampler, members } => {
             let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
             for member in members.clone() {
                 let masks = sampler.members(member..member + 1, &shapes, &device);
-                run(&Pass::Masked(&masks));
+                run(Some(&masks));
             }
         }
     }
@@ -287,8 +290,9 @@ mod tests {
             batch_size in 1_usize..=EXAMPLES,
         ) {
             let rows: Vec<Vec<usize>> = order.chunks(batch_size).map(<[usize]>::to_vec).collect();
-            let sampler = probe().1;
-            for passes in [Passes::Mean, members(&sampler, 0..2)] {
+            let masks = probe().1;
+            let noise = MaskSampler { dropout: None, input_dropout: 0.4, ..masks.clone() };
+            for passes in [Passes::Mean, members(&masks, 0..2), members(&noise, 0..2)] {
                 let (whole, _) = run(&[(0..EXAMPLES).collect()], &passes);
                 let (cut, _) = run(&rows, &passes);
                 prop_assert_eq!((cut.members, cut.examples, cut.outputs), (whole.members, whole.examples, whole.outputs));

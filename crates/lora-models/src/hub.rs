@@ -6,6 +6,7 @@ use hf_hub::api::sync::ApiBuilder;
 use hf_hub::{Cache, Repo, RepoType};
 
 use crate::error::LoadError;
+use crate::weight_files::{CHOICES, shards};
 
 /// How the hub is used.
 #[derive(Clone, Debug)]
@@ -18,7 +19,7 @@ pub struct HubOptions {
     pub offline: bool,
 }
 
-const NEEDED: [&str; 2] = ["config.json", "model.safetensors"];
+const CONFIG: &str = "config.json";
 const WANTED: [&str; 1] = ["tokenizer.json"];
 
 /// The folder of a model given as a path or a hub id (`organization/name`). A path that exists never touches the network.
@@ -44,10 +45,11 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
     }
     let repo = Repo::with_revision(name.to_owned(), RepoType::Model, options.revision.clone());
     let cached = Cache::new(options.cache.clone()).repo(repo.clone());
-    if let Some(weights) = cached.get(NEEDED[1])
-        && cached.get(NEEDED[0]).is_some()
+    if let Some(config) = cached.get(CONFIG)
+        && let Some(weights) = CHOICES.iter().find_map(|file| cached.get(file))
+        && shards(&weights)?.iter().all(|shard| cached.get(shard).is_some())
     {
-        return Ok(folder_of(&weights));
+        return Ok(folder_of(&config));
     }
     if options.offline {
         return Err(not_found(
@@ -65,12 +67,22 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
         .build()
         .map_err(|reason| hub_error("the file list", Box::new(reason)))?
         .repo(repo);
-    let mut folder = PathBuf::new();
-    for file in NEEDED {
-        folder = folder_of(
-            &api.get(file)
-                .map_err(|reason| hub_error(file, Box::new(reason)))?,
-        );
+    let get = |file: &str| {
+        let fetched = api.get(file);
+        fetched.map_err(|reason| hub_error(file, Box::new(reason)))
+    };
+    let info = api.info();
+    let listed = info
+        .map_err(|reason| hub_error("the file list", Box::new(reason)))?
+        .siblings;
+    let is_there = |file: &str| listed.iter().any(|listed| listed.rfilename == file);
+    let choice = CHOICES
+        .into_iter()
+        .find(|file| is_there(file))
+        .unwrap_or(CHOICES[0]);
+    let folder = folder_of(&get(CONFIG)?);
+    for shard in shards(&get(choice)?)? {
+        get(&shard)?;
     }
     for file in WANTED {
         // A model without a tokenizer loads; whoever needs the tokenizer says that it is missing.

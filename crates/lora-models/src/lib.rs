@@ -19,6 +19,8 @@
 //! | `trunk`, `transformer` | [`Trunk`]: any family; [`Transformer`]: any family with any head |
 
 pub mod blocks;
+#[cfg(doctest)]
+mod book;
 mod checkpoint;
 mod error;
 pub mod families;

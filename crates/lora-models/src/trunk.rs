@@ -19,6 +19,7 @@ use crate::weights::Weights;
 
 /// The pretrained model of a family, without head.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a model")]
 pub enum Trunk {
     /// BERT.
     Bert(Bert),

@@ -17,6 +17,9 @@ const SAFETENSORS_INDEX: &str = "model.safetensors.index.json";
 const PYTORCH: &str = "pytorch_model.bin";
 const PYTORCH_INDEX: &str = "pytorch_model.bin.index.json";
 
+/// The files of weights that are understood, the first that is there is taken.
+pub(crate) const CHOICES: [&str; 4] = [SAFETENSORS, SAFETENSORS_INDEX, PYTORCH, PYTORCH_INDEX];
+
 /// The tensors of a checkpoint, in one file or several, by safetensors or by PyTorch.
 #[derive(Debug)]
 pub struct WeightFiles {
@@ -101,28 +104,9 @@ impl WeightFiles {
         path: &Path,
         open: impl Fn(&Path) -> Result<WeightFile, LoadError>,
     ) -> Result<Self, LoadError> {
-        let bytes = fs::read(path).map_err(|source| LoadError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let listed: Index = serde_json::from_slice(&bytes).map_err(|reason| LoadError::Config {
-            path: path.to_owned(),
-            reason,
-        })?;
+        let listed = Index::read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        let mut names: Vec<&String> = listed.weight_map.values().collect();
-        names.sort();
-        names.dedup();
-        // A name from a file may not lead out of the folder.
-        if let Some(name) = names
-            .iter()
-            .find(|name| Path::new(name).file_name() != Some(name.as_ref()))
-        {
-            return Err(LoadError::ShardName {
-                path: path.to_owned(),
-                name: (*name).clone(),
-            });
-        }
+        let names = listed.shards(path)?;
         let files = names
             .iter()
             .map(|name| open(&folder.join(name)))
@@ -193,6 +177,50 @@ impl WeightFiles {
             WeightFile::Safetensors(file) => Ok(file.read(name)?),
             WeightFile::Pytorch(file) => file.read(name),
             WeightFile::Gguf(weights) => Ok(weights.read(name)),
+        }
+    }
+}
+
+/// The shards that a file of weights names: none if it is no index.
+///
+/// # Errors
+///
+/// [`LoadError`] if it is an index that cannot be read.
+pub(crate) fn shards(path: &Path) -> Result<Vec<String>, LoadError> {
+    if path.extension().is_some_and(|extension| extension == "json") {
+        Index::read(path)?.shards(path)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+impl Index {
+    fn read(path: &Path) -> Result<Self, LoadError> {
+        let bytes = fs::read(path).map_err(|source| LoadError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        serde_json::from_slice(&bytes).map_err(|reason| LoadError::Config {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    /// The files it names, each once.
+    fn shards(&self, path: &Path) -> Result<Vec<String>, LoadError> {
+        let mut names: Vec<String> = self.weight_map.values().cloned().collect();
+        names.sort();
+        names.dedup();
+        // A name from a file may not lead out of the folder.
+        let outside = names
+            .iter()
+            .find(|name| Path::new(name).file_name() != Some(name.as_ref()));
+        match outside {
+            Some(name) => Err(LoadError::ShardName {
+                path: path.to_owned(),
+                name: name.clone(),
+            }),
+            None => Ok(names),
         }
     }
 }

@@ -230,17 +230,12 @@ impl Scope<'_> {
     /// [`LoadError::Tensors`].
     pub fn vector_or_zeros(&self, name: &str, length: usize) -> Result<Tensor<1>, LoadError> {
         let name = self.name(name);
-        match self
-            .weights
-            .take(&name)?
-            .filter(|vector| vector.shape == [length])
-        {
-            Some(vector) => Ok(self.to_device(vector.values, [length])),
-            None => {
-                self.weights.initialized(name);
-                Ok(Tensor::zeros([length], self.weights.device))
-            }
+        let found = self.weights.take(&name)?;
+        if let Some(vector) = found.filter(|vector| vector.shape == [length]) {
+            return Ok(self.to_device(vector.values, [length]));
         }
+        self.weights.initialized(name);
+        Ok(Tensor::zeros([length], self.weights.device))
     }
 
     /// Whether the checkpoint has a tensor of this place.

@@ -4,7 +4,10 @@
 //! The weights are not part of the project: the tests run where `LORA_SMOLLM2` names the folder of the checkpoint, and where
 //! `LORA_SMOLLM2_GGUF` names the GGUF file that it was made from. Without, they say so and pass.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
-#![expect(clippy::print_stdout, reason = "a test says what it skips and how near it came")]
+#![expect(
+    clippy::print_stdout,
+    reason = "a test says what it skips and how near it came"
+)]
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

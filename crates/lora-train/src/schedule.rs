@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
 
-    /// Written by `tests/goldens/schedule.py`.
+    /// Written by `tests/golden/schedule.py`.
     #[derive(Deserialize)]
     struct Golden {
         cases: Vec<Case>,
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn factors_are_those_of_transformers() {
-        let golden: Golden = serde_json::from_str(include_str!("../tests/goldens/schedule.json")).unwrap();
+        let golden: Golden = serde_json::from_str(include_str!("../tests/golden/schedule.json")).unwrap();
         assert_eq!(golden.cases.len(), 18);
         for case in golden.cases {
             let Case {

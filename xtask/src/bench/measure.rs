@@ -3,14 +3,13 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use bench_model::{ALPHA, RANK, Shape};
+use bench_model::{ALPHA, RANK, Shape, Step};
 use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor};
-use lora_core::{Model, Pass, Rescale};
+use lora_core::{Model, Pass};
 use lora_data::Targets;
 use lora_kernels::cross_entropy;
-use lora_train::{MaskGrouping, TrainConfig, Trainer};
 
 use super::report::{Row, Work};
 
@@ -36,29 +35,12 @@ pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
     })?;
     rows.push(row("this project", Work::Forward, forward));
 
-    let dropout = |p: f64| {
-        shape.adapted(
-            |config| {
-                if p > 0.0 {
-                    config.with_dropout(p, Rescale::Rescaled)
-                } else {
-                    config
-                }
-            },
-            &device,
-        )
-    };
-    for (work, p, masks_per_step, mask_grouping) in [
-        (Work::Step, 0.0, 1, MaskGrouping::Pass),
-        (Work::StepExampleMasks, 0.5, 1, MaskGrouping::Example),
-        (Work::StepFourMasks, 0.5, 4, MaskGrouping::Pass),
+    for (work, step) in [
+        (Work::Step, Step::PLAIN),
+        (Work::StepExampleMasks, Step::EXAMPLE_MASKS),
+        (Work::StepFourMasks, Step::FOUR_MASKS),
     ] {
-        let config = TrainConfig {
-            masks_per_step,
-            mask_grouping,
-            ..shape.train_config()
-        };
-        let mut trainer = Trainer::new(dropout(p), config, 1_000_000)?;
+        let mut trainer = step.trainer(shape, &device);
         let step = median(repetitions, || {
             trainer.step(std::slice::from_ref(&batch))?;
             Ok(())

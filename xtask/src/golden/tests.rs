@@ -21,27 +21,38 @@ fn assert_all_pass(dir: &Path, only: &str) {
 #[test]
 fn the_committed_cases_pass() {
     assert_all_pass(&folder("golden"), "");
+    assert_all_pass(&folder("../crates/lora-models/tests/golden"), "");
 }
 
 #[test]
-fn the_shared_bert_cases_of_supported_kinds_pass() {
+fn the_shared_encoder_cases_pass() {
     let dir = folder("../../shared/parity/goldens");
     if !dir.is_dir() {
         println!("skipped: {} is absent", dir.display());
         return;
     }
     for case in [
-        "models/bert_seqcls",
-        "adapters/bert_seqcls_lora",
-        "adapters/bert_seqcls_rslora_patterns",
-        "adapters/bert_seqcls_all_linear",
-        "adapters/bert_seqcls_last_layer",
-        "adapters/bert_seqcls_bias_lora_only",
+        "models/bert",
+        "models/roberta",
+        "models/deberta",
         "adapters/bert_seqcls_pooler",
-        "lora_dropout/bert_seqcls",
-        "training/bert_seqcls_lora",
+        "adapters/debertav3_seqcls_pooler",
+        "lora_dropout/bert",
+        "training/bert",
+        "training/deberta",
     ] {
         assert_all_pass(&dir, case);
+    }
+    for family in ["bert_seqcls", "roberta_seqcls", "debertav3_seqcls"] {
+        for kind in [
+            "lora",
+            "rslora_patterns",
+            "all_linear",
+            "last_layer",
+            "bias_lora_only",
+        ] {
+            assert_all_pass(&dir, &format!("adapters/{family}_{kind}"));
+        }
     }
 }
 

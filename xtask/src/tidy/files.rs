@@ -4,7 +4,7 @@ use super::Finding;
 use super::tree::Tree;
 
 /// A longer file has more than one subject.
-const LONGEST: usize = 500;
+const LONGEST: usize = 400;
 
 /// Names that say nothing of the content.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "common", "helper", "helpers", "misc"];

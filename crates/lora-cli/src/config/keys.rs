@@ -65,6 +65,7 @@ pub const KEYS: &[Key] = &[
     key("test_file", Form::Text, DATA, "Labelled text that is scored once, at the end"),
     key("data_file", Form::Text, DATA, "One file in place of the three; validation and test rows are split off"),
     key("data_format", Form::Text, DATA, "Format of the files, if the name does not tell: csv, tsv, tsv-quoted, jsonl, json"),
+    key("header", Form::Switch, DATA, "Whether the first row of a CSV or TSV names the columns; without, columns are given by index from 0 [true]"),
     key("validation_fraction", Form::Scalar, DATA, "Share of the rows split off for validation when there is no validation_file; 0 for none [0.1]"),
     key("test_fraction", Form::Scalar, DATA, "Share of the rows of data_file split off for the test [0.1]"),
     key("text_column", Form::Scalar, DATA, "Column of the text, or of the prompt of a language model, by name or index from 0 [usual names]"),

@@ -18,6 +18,10 @@ pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, ProblemType};
 pub use resolve::{Origins, Resolved, resolve};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in a flat file"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the keys of a file")]
 pub struct RunConfig {
@@ -41,6 +45,9 @@ pub struct RunConfig {
     /// Format of the files; none: told from the name.
     #[serde(default)]
     pub data_format: Option<Format>,
+    /// Whether the first row of a CSV or TSV names the columns.
+    #[serde(default = "defaults::yes")]
+    pub header: bool,
     /// Share of the rows split off for validation.
     #[serde(default = "defaults::fraction")]
     pub validation_fraction: f64,

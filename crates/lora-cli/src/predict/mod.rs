@@ -7,16 +7,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use lora_data::{Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
+use lora_data::{Dataset, Example, LabelNames, LabelRule, Task, read_file};
 use lora_eval::softmax::top_class;
 use lora_eval::{Average, ModelOutputs};
 
-use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, columns_over, open_adapter};
+use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::eval::EnsembleArgs;
 use crate::output;
 use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
-use crate::task::TaskFile;
 use crate::terminal::Terminal;
 pub use prediction::{Answer, Prediction};
 use prediction::{FileForm, in_words, lines, to_csv};
@@ -98,12 +97,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
 fn read_texts(args: &PredictArgs, opened: &OpenedAdapter) -> Result<Dataset> {
     let saved = opened.task_file.as_ref();
     if let Some(path) = &args.data {
-        let options = ReadOptions {
-            format: args.columns.data_format,
-            columns: columns_over(saved.map(TaskFile::columns), &args.columns),
-            labels: LabelRule::Unlabelled(opened.task.clone()),
-            ..ReadOptions::default()
-        };
+        let options = read_options(saved, &args.columns, LabelRule::Unlabelled(opened.task.clone()));
         return Ok(read_file(path, &options)?.dataset);
     }
     let texts = if args.texts == ["-"] {

@@ -68,6 +68,7 @@ fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
     ReadOptions {
         format: config.data_format,
         columns: config.columns(),
+        header: config.header,
         labels,
         ..ReadOptions::default()
     }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use lora_core::Adapted;
 use lora_core::peft::TaskType;
@@ -11,16 +11,17 @@ use lora_data::{
     ResolvedCompletionColumns, read_completions, stratified_split, train_batches,
 };
 use lora_models::Transformer;
-use lora_train::{Checkpoint, FitData, Fitted, StepReport, TrainConfig, TrainError, Trainer, fit};
+use lora_train::{FitData, Fitted, StepReport, TrainConfig, Trainer};
 use serde_json::{Value, json};
 
-use super::progress::{Saving, Watcher};
+use super::fit_and_save;
+use super::progress::{RESULTS_FILE, Saving};
 use crate::config::{ProblemType, Resolved, RunConfig};
 use crate::language_model::LanguageModel;
-use crate::output::{RUN_FILE, write_json};
+use crate::output::{json_text, write_json};
 use crate::parameters::{parameter_line, peft_count};
 use crate::provenance::MadeBy;
-use crate::task::{TASK_FILE, TaskFile, Temperatures};
+use crate::task::{TaskFile, Temperatures};
 use crate::terminal::Terminal;
 
 /// Everything a training needs, loaded and checked.
@@ -221,28 +222,21 @@ fn train(prepared: &Prepared<'_>, terminal: &Terminal) -> Result<()> {
         validation: prepared.validation.as_ref(),
         padding: prepared.padding,
     };
-    let refuse = |error| match error {
-        TrainError::Config(error) => prepared.resolved.origins.training_error(&error),
-        other => anyhow!(other),
-    };
-    data.check(&config.train).map_err(refuse)?;
-    let document = run_document(prepared);
-    write_json(&folder.join(RUN_FILE), &document)?;
-    write_json(&folder.join(TASK_FILE), &task_file(config, &prepared.columns))?;
+    let mut document = run_document(prepared);
+    let run_text = json_text(&document)?;
+    let task_text = json_text(&task_file(config, &prepared.columns))?;
     let saving = Saving {
         folder,
         task_type: TaskType::CausalLm,
         base_model: &config.model_name_or_path,
         ensemble: None,
+        run: &run_text,
+        task: &task_text,
     };
-    let mut watcher = Watcher::new(saving, config.train.metric_for_best_model, terminal);
     let start = Instant::now();
-    let fitted = fit(prepared.adapted.clone(), &config.train, &data, &mut watcher).map_err(refuse)?;
+    let adapted = prepared.adapted.clone();
+    let fitted = fit_and_save(adapted, prepared.resolved, &data, saving, &mut document, terminal)?;
     let seconds = start.elapsed().as_secs_f64();
-    if let Some(error) = watcher.error {
-        return Err(error.into());
-    }
-    saving.write(Checkpoint::Best, &fitted.best)?;
     let tokens = tokens_read(
         &prepared.train.lengths(),
         &config.train,
@@ -250,7 +244,7 @@ fn train(prepared: &Prepared<'_>, terminal: &Terminal) -> Result<()> {
     );
     let rate = tokens as f64 / seconds;
     write_json(
-        &folder.join("results.json"),
+        &folder.join(RESULTS_FILE),
         &json!({
             "run": document, "seconds": {"train": seconds}, "tokens": tokens, "tokens_per_second": rate,
             "best_step": fitted.history.best_step, "history": fitted.history,

@@ -16,20 +16,20 @@ use lora_core::atomic::write_file;
 use lora_core::peft::TaskType;
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
 use lora_models::{FamilyConfig, LoadReport, SequenceClassifier};
-use lora_train::{Checkpoint, FitData, TrainError, Trainer, fit};
+use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
 use serde_json::{Value, json};
 
 use crate::config::flags::Overrides;
 use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
-use crate::output::{RUN_FILE, check_folder, write_json};
+use crate::output::{RUN_FILE, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
 use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
 use crate::provenance::MadeBy;
 use crate::task::{TASK_FILE, TaskFile, Temperatures, id2label, problem_type};
 use crate::terminal::Terminal;
 use data::{Parts, read_parts};
-use progress::{Saving, Watcher};
+use progress::{REPORT_FILE, RESULTS_FILE, Saving, Watcher};
 use scores::{Scored, page, show};
 
 /// Arguments of `lora train`.
@@ -163,6 +163,7 @@ fn task_file(resolved: &Resolved, parts: &Parts) -> TaskFile {
         problem_type: problem_type(&parts.train.task),
         id2label: id2label(&parts.train.task),
         max_seq_length: config.max_seq_length,
+        header: config.header,
         text_column: column(&config.text_column, &columns.text),
         text_pair_column: columns
             .text_pair
@@ -236,30 +237,27 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         validation: prepared.validation.as_ref().map(|part| &part.encoded),
         padding: prepared.padding,
     };
-    let refuse = |error| match error {
-        TrainError::Config(error) => prepared.resolved.origins.training_error(&error),
-        other => anyhow!(other),
-    };
-    fit_data.check(&config.train).map_err(refuse)?;
-    let document = run_document(&prepared);
-    // These two make the folder a run, and its checkpoints usable even if the training is interrupted.
-    write_json(&folder.join(RUN_FILE), &document)?;
-    write_json(&folder.join(TASK_FILE), &prepared.task)?;
-
+    let mut document = run_document(&prepared);
+    let (run_text, task_text) = (json_text(&document)?, json_text(&prepared.task)?);
     let saving = Saving {
         folder: &folder,
         task_type: TaskType::SeqCls,
         base_model: public_name(&config.model_name_or_path),
         ensemble: config.ensemble(),
+        run: &run_text,
+        task: &task_text,
     };
-    let mut watcher = Watcher::new(saving, config.train.metric_for_best_model, terminal);
     let start = Instant::now();
-    let fitted = fit(prepared.adapted.clone(), &config.train, &fit_data, &mut watcher).map_err(refuse)?;
+    let adapted = prepared.adapted.clone();
+    let fitted = fit_and_save(
+        adapted,
+        &prepared.resolved,
+        &fit_data,
+        saving,
+        &mut document,
+        terminal,
+    )?;
     let train_seconds = start.elapsed().as_secs_f64();
-    if let Some(error) = watcher.error {
-        return Err(error.into());
-    }
-    saving.write(Checkpoint::Best, &fitted.best)?;
 
     let start = Instant::now();
     let parts = Scored::of(
@@ -284,10 +282,52 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         "train_test_gap": parts.gap(),
         "history": fitted.history,
     });
-    write_json(&folder.join(TASK_FILE), &task)?;
-    write_json(&folder.join("results.json"), &results)?;
-    let page = page(&parts, &fitted, &config, &results);
-    write_file(&folder.join("report.html"), page.to_html().as_bytes())?;
+    let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
+    let page = page(&parts, &fitted, &config, &results).to_html();
+    write_together(&folder, |beside| {
+        write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
+        write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
+        write_file(&beside.join(REPORT_FILE), page.as_bytes())
+    })?;
     show(&parts, &folder, terminal)?;
     terminal.document(&results)
+}
+
+/// Trains, and writes the best and the last adapter on the way. A training that fails after a checkpoint says so in
+/// `run.json`, which is `document`.
+fn fit_and_save(
+    adapted: Adapted<SequenceClassifier>,
+    resolved: &Resolved,
+    data: &FitData<'_>,
+    saving: Saving<'_>,
+    document: &mut Value,
+    terminal: &Terminal,
+) -> Result<Fitted<SequenceClassifier>> {
+    let config = &resolved.config.train;
+    let refuse = |error| match error {
+        TrainError::Config(error) => resolved.origins.training_error(&error),
+        other => anyhow!(other),
+    };
+    data.check(config).map_err(refuse)?;
+    let mut watcher = Watcher::new(saving, config.metric_for_best_model, terminal);
+    let fitted = match fit(adapted, config, data, &mut watcher) {
+        Ok(fitted) => fitted,
+        Err(error) => {
+            // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
+            if watcher.has_saved {
+                document["failed"] = json!(error.to_string());
+                write_json(&saving.folder.join(RUN_FILE), document)?;
+                terminal.note(format!(
+                    "{} keeps the best adapter from before the failure",
+                    saving.folder.display()
+                ));
+            }
+            return Err(refuse(error));
+        }
+    };
+    if let Some(error) = watcher.error {
+        return Err(error.into());
+    }
+    saving.write(Checkpoint::Best, &fitted.best)?;
+    Ok(fitted)
 }

@@ -4,12 +4,19 @@ use std::path::Path;
 
 use indicatif::ProgressBar;
 use lora_core::Adapted;
-use lora_core::atomic::WriteError;
-use lora_core::peft::{AdapterFolder, EnsembleSettings, TaskType};
+use lora_core::atomic::{WriteError, write_file};
+use lora_core::peft::{AdapterFolder, EnsembleSettings, SIDE_FILE, TaskType};
 use lora_models::SequenceClassifier;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 
+use crate::output::{RUN_FILE, remove_file, write_together};
+use crate::task::TASK_FILE;
 use crate::terminal::Terminal;
+
+/// All scores and the history of the training.
+pub const RESULTS_FILE: &str = "results.json";
+/// The page.
+pub const REPORT_FILE: &str = "report.html";
 
 /// Name of the folder, in the output folder, of the adapter after the last step.
 pub const LAST: &str = "last";
@@ -25,26 +32,41 @@ pub struct Saving<'a> {
     pub base_model: &'a str,
     /// The ensemble that the adapter is meant for.
     pub ensemble: Option<EnsembleSettings>,
+    /// `run.json`, which makes the folder a run.
+    pub run: &'a str,
+    /// `task.json`, which makes a checkpoint usable even if the training is interrupted.
+    pub task: &'a str,
 }
 
 impl Saving<'_> {
-    /// Writes an adapter folder: the best one is the output folder itself.
+    /// Writes an adapter folder: the best one is the output folder itself. The first checkpoint is also the first thing
+    /// that a training writes, so one that fails before leaves the folder, and an earlier run in it, as they were.
     ///
     /// # Errors
     ///
     /// [`WriteError`].
     pub fn write(&self, kind: Checkpoint, adapted: &Adapted<SequenceClassifier>) -> Result<(), WriteError> {
-        let folder = match kind {
-            Checkpoint::Best => self.folder.to_owned(),
-            Checkpoint::Last => self.folder.join(LAST),
+        let place = |folder: &Path| match kind {
+            Checkpoint::Best => folder.to_owned(),
+            Checkpoint::Last => folder.join(LAST),
         };
-        AdapterFolder::write(
-            &folder,
-            adapted,
-            self.task_type,
-            Some(self.base_model),
-            self.ensemble,
-        )
+        write_together(self.folder, |beside| {
+            AdapterFolder::write(
+                &place(beside),
+                adapted,
+                self.task_type,
+                Some(self.base_model),
+                self.ensemble,
+            )?;
+            write_file(&beside.join(TASK_FILE), self.task.as_bytes())?;
+            write_file(&beside.join(RUN_FILE), self.run.as_bytes())
+        })?;
+        // What an earlier run left here would be taken for this one's.
+        if adapted.config().dropout.is_none() {
+            remove_file(&place(self.folder).join(SIDE_FILE))?;
+        }
+        remove_file(&self.folder.join(RESULTS_FILE))?;
+        remove_file(&self.folder.join(REPORT_FILE))
     }
 }
 
@@ -55,6 +77,8 @@ pub struct Watcher<'a> {
     terminal: &'a Terminal,
     bar: ProgressBar,
     last_loss: f64,
+    /// Whether a checkpoint is in the folder.
+    pub has_saved: bool,
     /// Why the training was stopped.
     pub error: Option<WriteError>,
 }
@@ -68,6 +92,7 @@ impl<'a> Watcher<'a> {
             terminal,
             bar: ProgressBar::hidden(),
             last_loss: f64::NAN,
+            has_saved: false,
             error: None,
         }
     }
@@ -118,7 +143,10 @@ impl Observer<SequenceClassifier> for Watcher<'_> {
             return Flow::Stop;
         }
         match self.saving.write(kind, adapted) {
-            Ok(()) => Flow::Continue,
+            Ok(()) => {
+                self.has_saved = true;
+                Flow::Continue
+            }
             Err(error) => {
                 self.error = Some(error);
                 Flow::Stop

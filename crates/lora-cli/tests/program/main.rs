@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 mod bad_input;
+mod diverged;
+mod forms_of_data;
 mod happy_path;
+mod monte_carlo;
 mod workspace;

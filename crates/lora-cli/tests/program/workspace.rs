@@ -15,6 +15,8 @@ const LAYERS: usize = 2;
 const VOCABULARY: usize = 30_522;
 const POSITIONS: usize = 40;
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lora");
+
 /// The folder; gone at the end of the test.
 pub struct Workspace {
     folder: TempDir,
@@ -57,8 +59,24 @@ impl Workspace {
 
     /// Runs the program in the folder, without network.
     pub fn lora(&self, arguments: &[&str]) -> Said {
-        let output = Command::new(env!("CARGO_BIN_EXE_lora"))
-            .args(arguments)
+        self.run(Command::new(PROGRAM).args(arguments))
+    }
+
+    /// As [`Workspace::lora`], but no file can grow beyond so many blocks: the write that would do it fails in the middle,
+    /// as on a full disk. A block has 512 bytes, in some shells 1024.
+    #[cfg(unix)]
+    pub fn lora_with_small_files(&self, blocks: u32, arguments: &[&str]) -> Said {
+        // The signal that goes with the limit is ignored, so that the program sees the error.
+        let script = format!("ulimit -f {blocks}; trap '' XFSZ; exec \"$0\" \"$@\"");
+        self.run(
+            Command::new("/bin/sh")
+                .args(["-c", &script, PROGRAM])
+                .args(arguments),
+        )
+    }
+
+    fn run(&self, command: &mut Command) -> Said {
+        let output = command
             .current_dir(self.folder.path())
             .env("HF_HOME", self.path("no-cache"))
             .env("HF_HUB_OFFLINE", "1")

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Naming, Table};
-use crate::error::DataError;
+use crate::error::ColumnError;
 use crate::suggest::nearest;
 
 /// Pairs of texts as data sets name them, in the order in which they are looked for.
@@ -133,7 +133,7 @@ pub(super) fn texts(
     asked: &Columns,
     table: &Table,
     file: &Path,
-) -> Result<(ResolvedColumn, Option<ResolvedColumn>), DataError> {
+) -> Result<(ResolvedColumn, Option<ResolvedColumn>), ColumnError> {
     let find = |column: &Column, role| find(column, role, table, file);
     match (&asked.text, &asked.text_pair) {
         (Some(text), pair) => {
@@ -158,7 +158,7 @@ pub(super) fn label(
     taken: &[&ResolvedColumn],
     table: &Table,
     file: &Path,
-) -> Result<ResolvedColumn, DataError> {
+) -> Result<ResolvedColumn, ColumnError> {
     match &asked.label {
         Some(label) => find(label, "label", table, file),
         None => usual(&LABELS, taken, "label", table, file),
@@ -171,7 +171,7 @@ pub(super) fn find(
     role: &'static str,
     table: &Table,
     file: &Path,
-) -> Result<ResolvedColumn, DataError> {
+) -> Result<ResolvedColumn, ColumnError> {
     let file = file.to_path_buf();
     match column {
         &Column::Index(index) => match table.names.get(index) {
@@ -179,14 +179,14 @@ pub(super) fn find(
                 name: name.clone(),
                 index,
             }),
-            None => Err(DataError::ColumnOutOfRange {
+            None => Err(ColumnError::ColumnOutOfRange {
                 file,
                 role,
                 index,
                 columns: table.names.len(),
             }),
         },
-        Column::Name(name) if table.naming == Naming::Numbers => Err(DataError::NeedsIndex {
+        Column::Name(name) if table.naming == Naming::Numbers => Err(ColumnError::NeedsIndex {
             file,
             role,
             wanted: Some(name.clone()),
@@ -198,11 +198,11 @@ pub(super) fn find(
                     name: name.clone(),
                     index,
                 }),
-                (Some(_), Some(_)) => Err(DataError::RepeatedColumn {
+                (Some(_), Some(_)) => Err(ColumnError::RepeatedColumn {
                     file,
                     column: name.clone(),
                 }),
-                (None, _) => Err(DataError::MissingColumn {
+                (None, _) => Err(ColumnError::MissingColumn {
                     file,
                     role,
                     wanted: name.clone(),
@@ -221,9 +221,9 @@ pub(super) fn usual(
     role: &'static str,
     table: &Table,
     file: &Path,
-) -> Result<ResolvedColumn, DataError> {
+) -> Result<ResolvedColumn, ColumnError> {
     if table.naming == Naming::Numbers {
-        return Err(DataError::NeedsIndex {
+        return Err(ColumnError::NeedsIndex {
             file: file.to_path_buf(),
             role,
             wanted: None,
@@ -233,7 +233,7 @@ pub(super) fn usual(
         .iter()
         .filter_map(|name| named(name, table))
         .find(|column| !taken.contains(&column))
-        .ok_or_else(|| DataError::NoUsualColumn {
+        .ok_or_else(|| ColumnError::NoUsualColumn {
             file: file.to_path_buf(),
             role,
             found: table.names.clone(),

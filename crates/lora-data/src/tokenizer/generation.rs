@@ -3,7 +3,7 @@
 use super::TextTokenizer;
 use crate::batch::{Encoded, Targets};
 use crate::dataset::EncodedDataset;
-use crate::error::DataError;
+use crate::error::TokenizerError;
 use crate::readers::Completion;
 
 /// Prompts and completions as token ids.
@@ -32,18 +32,18 @@ impl TextTokenizer {
     /// as one for its beginning; a chat template has written them already.
     ///
     /// # Errors
-    /// [`DataError::Tokenize`].
-    pub fn encode_prompt(&self, text: &str, special: bool) -> Result<Vec<u32>, DataError> {
+    /// [`TokenizerError::Tokenize`].
+    pub fn encode_prompt(&self, text: &str, special: bool) -> Result<Vec<u32>, TokenizerError> {
         self.encode_one(text, special, 0)
     }
 
     /// The text of tokens, without special ones.
     ///
     /// # Errors
-    /// [`DataError::Decode`].
-    pub fn decode(&self, ids: &[u32]) -> Result<String, DataError> {
+    /// [`TokenizerError::Decode`].
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
         let text = self.inner.decode(ids, true);
-        text.map_err(|source| DataError::Decode { source })
+        text.map_err(|source| TokenizerError::Decode { source })
     }
 
     /// The id of a token by its text, such as `</s>`.
@@ -67,14 +67,14 @@ impl TextTokenizer {
     /// Prompt and completion are tokenized one by one: a prompt has the tokens that it has when the model is used.
     ///
     /// # Errors
-    /// [`DataError::Tokenize`]; [`DataError::NoRoom`] if every prompt fills the maximal length.
+    /// [`TokenizerError::Tokenize`]; [`TokenizerError::NoRoom`] if every prompt fills the maximal length.
     pub fn encode_completions(
         &self,
         completions: &[Completion],
         special: bool,
         end: u32,
         max_length: usize,
-    ) -> Result<EncodedCompletions, DataError> {
+    ) -> Result<EncodedCompletions, TokenizerError> {
         let (mut encoded, mut targets) = (Vec::new(), Vec::new());
         let (mut truncated, mut left_out) = (0, 0);
         for (row, Completion { prompt, completion }) in completions.iter().enumerate() {
@@ -99,7 +99,7 @@ impl TextTokenizer {
             });
         }
         if encoded.is_empty() {
-            return Err(DataError::NoRoom {
+            return Err(TokenizerError::NoRoom {
                 prompts: completions.len(),
                 max_length,
             });
@@ -115,9 +115,9 @@ impl TextTokenizer {
         })
     }
 
-    fn encode_one(&self, text: &str, special: bool, row: usize) -> Result<Vec<u32>, DataError> {
+    fn encode_one(&self, text: &str, special: bool, row: usize) -> Result<Vec<u32>, TokenizerError> {
         let encoding = self.inner.encode(text, special);
-        let encoding = encoding.map_err(|source| DataError::Tokenize {
+        let encoding = encoding.map_err(|source| TokenizerError::Tokenize {
             first: row,
             last: row,
             source,
@@ -130,8 +130,8 @@ impl TextStream<'_> {
     /// What the next token adds to the text; empty while a character is not complete.
     ///
     /// # Errors
-    /// [`DataError::Decode`].
-    pub fn push(&mut self, id: u32) -> Result<String, DataError> {
+    /// [`TokenizerError::Decode`].
+    pub fn push(&mut self, id: u32) -> Result<String, TokenizerError> {
         // Bytes of one character; after so many that do not make one, they are broken and shown as such.
         const LONGEST: usize = 4;
         self.ids.push(id);

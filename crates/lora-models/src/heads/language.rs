@@ -33,6 +33,7 @@ pub struct CausalLmHead {
 
 /// A linear to the vocabulary.
 #[derive(Module, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a model")]
 pub enum Decoder {
     /// The transposed table of token embeddings: no tensor of its own but the bias.
     Tied(TiedDecoder),

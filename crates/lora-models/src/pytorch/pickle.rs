@@ -142,17 +142,13 @@ impl Machine<'_> {
                 self.take::<8>()?; // a float
                 self.stack.push(Value::Opaque);
             }
-            b'K' => {
-                let [value] = self.take()?;
-                self.stack.push(Value::Int(i64::from(value)));
-            }
-            b'M' => {
-                let value = u16::from_le_bytes(self.take()?);
-                self.stack.push(Value::Int(i64::from(value)));
-            }
-            b'J' => {
-                let value = i32::from_le_bytes(self.take()?);
-                self.stack.push(Value::Int(i64::from(value)));
+            b'K' | b'M' | b'J' => {
+                let value = match code {
+                    b'K' => i64::from(self.take::<1>()?[0]),
+                    b'M' => i64::from(u16::from_le_bytes(self.take()?)),
+                    _ => i64::from(i32::from_le_bytes(self.take()?)),
+                };
+                self.stack.push(Value::Int(value));
             }
             0x8a => {
                 let [length] = self.take()?;

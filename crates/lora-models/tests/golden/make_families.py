@@ -110,6 +110,7 @@ LAYOUTS = {
     "bert_sharded": (lambda: tf.BertForTokenClassification(bert()), "sharded"),
     "distilbert_bin": (lambda: tf.DistilBertForTokenClassification(distilbert()), "bin"),
     "roberta_f16_bin": (lambda: tf.RobertaForSequenceClassification(roberta()), "bin-f16"),
+    "debertav3_old_bin": (lambda: tf.DebertaV2ForSequenceClassification(deberta_v3()), "bin-before-1.6"),
     "electra_bf16": (lambda: tf.ElectraForSequenceClassification(electra()), "bf16"),
 }
 ADAPTERS = {
@@ -165,7 +166,8 @@ def save_base(model, folder, layout="one"):
     model.save_pretrained(base, **({"max_shard_size": "6KB"} if layout == "sharded" else {}))
     if layout.startswith("bin"):
         os.remove(f"{base}/model.safetensors")
-        torch.save(model.state_dict(), f"{base}/pytorch_model.bin")
+        modern = layout != "bin-before-1.6"
+        torch.save(model.state_dict(), f"{base}/pytorch_model.bin", _use_new_zipfile_serialization=modern)
     model.float()  # what the file holds, computed in float32
 
 

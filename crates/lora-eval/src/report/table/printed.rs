@@ -136,7 +136,7 @@ fn print_cell(cell: &Cell, column: &Column) -> PrintedCell {
 }
 
 /// Marks the best cells of a column. Equal as printed is equal: a difference that the reader cannot see is not
-/// called a win. One value alone has nothing to be better than.
+/// called a win. One value alone, or values that are all equal, have nothing to be better than.
 fn mark_best(rows: &mut [PrintedRow], column: usize, better: Better) {
     let values = || rows.iter().filter_map(|row| row.cells[column].value);
     if better == Better::None || values().count() < 2 {
@@ -155,9 +155,12 @@ fn mark_best(rows: &mut [PrintedRow], column: usize, better: Better) {
     else {
         return;
     };
+    let is_best = |cell: &PrintedCell| cell.value.is_some() && cell.main == text;
+    let beats_another =
+        (rows.iter().map(|row| &row.cells[column])).any(|cell| cell.value.is_some() && !is_best(cell));
     for row in rows {
         let cell = &mut row.cells[column];
-        cell.best = cell.value.is_some() && cell.main == text;
+        cell.best = beats_another && is_best(cell);
     }
 }
 

@@ -62,6 +62,15 @@ fn values_that_print_the_same_are_all_best() {
 }
 
 #[test]
+fn nothing_is_best_where_all_values_print_the_same() {
+    assert_eq!(best_of(Better::Higher, &[0.91, 0.94, 0.9]), [false, false, false]);
+    assert_eq!(
+        best_of(Better::Lower, &[0.5, f64::NAN, 0.5]),
+        [false, false, false]
+    );
+}
+
+#[test]
 fn a_single_value_and_values_that_are_not_finite_are_never_best() {
     assert_eq!(best_of(Better::Higher, &[0.5]), [false]);
     assert_eq!(

@@ -39,11 +39,13 @@ pub struct Terms {
 
 /// Relative positions of one pass.
 #[derive(Clone, Debug)]
-pub struct Relative {
+pub struct Relative<'a> {
     /// The table, once for each group of masks: `[groups, 2·span, d_model]`.
     pub table: Tensor<3>,
     /// Row of the table for the query at i and the key at j: `[seq, seq]`.
     pub rows: Tensor<2, Int>,
+    /// How adapters act on the table: by the masks of each group.
+    pub pass: Pass<'a>,
 }
 
 impl DisentangledAttention {
@@ -81,7 +83,7 @@ impl DisentangledAttention {
         &self,
         input: Tensor<3>,
         hidden: Tensor<4, Bool>,
-        relative: Option<&Relative>,
+        relative: Option<&Relative<'_>>,
         pass: &Pass,
     ) -> Tensor<3> {
         // Far below every real score; a row of padding alone gets equal weights, as in Hugging Face.
@@ -102,13 +104,13 @@ impl DisentangledAttention {
             let rows = relative.rows.clone().unsqueeze::<4>();
             if self.terms.content_to_position {
                 let projection = self.position_key.as_ref().unwrap_or(&self.key);
-                let position = self.positions(projection, &relative.table, batch, pass);
+                let position = self.positions(projection, relative, batch);
                 let by_row = query.matmul(position.transpose()); // [batch, n_heads, seq, 2·span]
                 scores = scores + by_row.gather(3, rows.clone().expand(shape));
             }
             if self.terms.position_to_content {
                 let projection = self.position_query.as_ref().unwrap_or(&self.query);
-                let position = self.positions(projection, &relative.table, batch, pass);
+                let position = self.positions(projection, relative, batch);
                 let by_row = key.matmul(position.mul_scalar(scale).transpose()); // [batch, n_heads, seq, 2·span]
                 // Rows are keys here, so the pairs are turned round twice.
                 let by_key = by_row.gather(3, rows.transpose().expand(shape)); // [.., key, query]
@@ -124,8 +126,8 @@ impl DisentangledAttention {
     }
 
     /// The projected table for every row of the batch: `[1 or batch, n_heads, 2·span, d_head]`.
-    fn positions(&self, projection: &LoraLinear, table: &Tensor<3>, batch: usize, pass: &Pass) -> Tensor<4> {
-        let projected = self.heads(projection.forward(table.clone(), pass));
+    fn positions(&self, projection: &LoraLinear, relative: &Relative<'_>, batch: usize) -> Tensor<4> {
+        let projected = self.heads(projection.forward(relative.table.clone(), &relative.pass));
         let [groups, ..] = projected.dims();
         if groups == 1 {
             return projected;

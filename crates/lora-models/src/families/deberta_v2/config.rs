@@ -13,6 +13,7 @@ use crate::families::{MaskedLmNames, Outline, SequenceForm, defaults};
 /// The keys of `config.json` that DeBERTa's numbers depend on; others are passed over. v3 checkpoints are v2 models with
 /// other settings.
 #[derive(Clone, Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the keys of config.json")]
 pub struct DebertaV2Config {
     /// `d_model`.
     pub hidden_size: usize,

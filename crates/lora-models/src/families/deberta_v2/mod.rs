@@ -121,7 +121,12 @@ impl DebertaV2 {
         let real = real.reshape([batch, seq, 1]);
 
         let embedded = self.embed(input) * real.clone(); // [batch, seq, d_model]
-        let relative = self.relative(seq, pass);
+        let table_masks = match pass {
+            Pass::Mean => None,
+            Pass::Masked(masks) => Some(masks.for_groups()),
+        };
+        let table_pass = table_masks.as_ref().map_or(Pass::Mean, Pass::Masked);
+        let relative = self.relative(seq, table_pass);
         let mut hidden = embedded.clone();
         observe(&hidden);
         for (index, layer) in self.layers.iter().enumerate() {
@@ -153,7 +158,7 @@ impl DebertaV2 {
 
     /// Relative positions for this pass: the projections that read them may be adapted, so that each group of masks has
     /// its own.
-    fn relative(&self, seq: usize, pass: &Pass) -> Option<Relative> {
+    fn relative<'a>(&self, seq: usize, pass: Pass<'a>) -> Option<Relative<'a>> {
         let table = self.relative_table.as_ref()?.val();
         let positions = self.relative_positions?;
         let table = match &self.relative_norm {
@@ -165,6 +170,7 @@ impl DebertaV2 {
         Some(Relative {
             table: table.unsqueeze::<3>().repeat_dim(0, pass.groups()),
             rows: Tensor::<2, Int>::from_data(rows, &device),
+            pass,
         })
     }
 
@@ -212,7 +218,7 @@ impl DebertaLayer {
         &self,
         hidden: Tensor<3>,
         padding: Tensor<4, burn::tensor::Bool>,
-        relative: Option<&Relative>,
+        relative: Option<&Relative<'_>>,
         pass: &Pass,
     ) -> Tensor<3> {
         let attended = self.attention.forward(hidden.clone(), padding, relative, pass);

@@ -1,9 +1,18 @@
 //! Everything that can be wrong with data that a user brings: where it is, what was expected, how to mend it.
 
-use std::fmt;
+mod columns;
+mod label_names;
+mod tokenizer;
+mod words;
+
 use std::path::PathBuf;
 
 use thiserror::Error;
+
+pub use columns::ColumnError;
+pub use label_names::LabelNamesError;
+pub use tokenizer::TokenizerError;
+use words::{did_you_mean, in_part, json_reason, quoted, wanted_list};
 
 /// Why a data file, a tokenizer or a split was refused. Lines and columns of a text start at 1, column indices of a
 /// table at 0, as in Python and pandas.
@@ -150,68 +159,6 @@ pub enum DataError {
         nearest: Option<String>,
     },
 
-    // ---- its columns ----
-    /// The named column is not in the file.
-    #[error("`{}`: there is no {role} column `{wanted}`; the columns are {}{}", file.display(), quoted(found), did_you_mean(nearest.as_ref()))]
-    MissingColumn {
-        /// The file.
-        file: PathBuf,
-        /// What the column is for: text, second text or label.
-        role: &'static str,
-        /// The name asked for.
-        wanted: String,
-        /// The columns of the file.
-        found: Vec<String>,
-        /// The column it may have meant.
-        nearest: Option<String>,
-    },
-
-    /// No column was named, and none has a usual name.
-    #[error("`{}`: no {role} column has a usual name; name the {role} column{} (the columns are {})", file.display(), first_row_is_data(*header), quoted(found))]
-    NoUsualColumn {
-        /// The file.
-        file: PathBuf,
-        /// What the column is for: text or label.
-        role: &'static str,
-        /// The columns of the file.
-        found: Vec<String>,
-        /// Whether the first row was taken as a header, which it may not be.
-        header: bool,
-    },
-
-    /// The index is beyond the last column.
-    #[error("`{}`: there is no {role} column {index}; the {columns} columns have the indices 0 to {}", file.display(), columns - 1)]
-    ColumnOutOfRange {
-        /// The file.
-        file: PathBuf,
-        /// What the column is for.
-        role: &'static str,
-        /// The index asked for.
-        index: usize,
-        /// How many columns there are.
-        columns: usize,
-    },
-
-    /// Without a header, or with JSON lists as rows, columns have no names.
-    #[error("`{}`: the columns have no names (no header, or rows that are JSON lists), so the {role} column must be given by index, from 0; {}", file.display(), given_column(wanted.as_ref()))]
-    NeedsIndex {
-        /// The file.
-        file: PathBuf,
-        /// What the column is for.
-        role: &'static str,
-        /// The name that was given, if one was.
-        wanted: Option<String>,
-    },
-
-    /// Two columns have the name that was asked for.
-    #[error("`{}`: two columns are named `{column}`; rename one, or give the column by index", file.display())]
-    RepeatedColumn {
-        /// The file.
-        file: PathBuf,
-        /// The name.
-        column: String,
-    },
-
     // ---- its cells ----
     /// A cell of the wrong JSON type.
     #[error("`{}`, line {line}: `{column}` is {found}; expected {expected}", file.display())]
@@ -302,46 +249,6 @@ pub enum DataError {
         label: String,
     },
 
-    // ---- label names ----
-    /// Fewer than two classes.
-    #[error(
-        "a classifier needs at least two label names, found {}; add the missing names",
-        quoted(names)
-    )]
-    TooFewLabels {
-        /// The names given.
-        names: Vec<String>,
-    },
-
-    /// A name that stands twice.
-    #[error(
-        "label name `{label}` stands a second time at position {index}; each class needs a name of its own"
-    )]
-    RepeatedLabel {
-        /// The name.
-        label: String,
-        /// The position of the second, from 0.
-        index: usize,
-    },
-
-    /// A name of white space only.
-    #[error("the label name at position {index} is empty; give the class a name")]
-    EmptyLabelName {
-        /// The position, from 0.
-        index: usize,
-    },
-
-    /// `id2label` is not numbered 0, 1, 2…
-    #[error("`{}`: id2label lacks the id \"{missing}\" (further ids: {}); number the classes 0, 1, 2 and so on", file.display(), quoted(found))]
-    Id2Label {
-        /// The `config.json`.
-        file: PathBuf,
-        /// The lowest id that is missing.
-        missing: usize,
-        /// The ids that are left over.
-        found: Vec<String>,
-    },
-
     /// Some examples have a target of the task's kind and others have not.
     #[error(
         "example {row} (from 0) has no target or one of another kind; expected {expected} for every example, or no target at all"
@@ -353,73 +260,18 @@ pub enum DataError {
         expected: &'static str,
     },
 
-    // ---- tokenizing ----
-    /// Not a `tokenizer.json`.
-    #[error("`{}`: not a tokenizer ({source}); give the tokenizer.json of the model", file.display())]
-    BadTokenizer {
-        /// The file.
-        file: PathBuf,
-        /// What the tokenizers crate said.
-        source: tokenizers::Error,
-    },
+    // ---- its parts ----
+    /// A column that is not there, or cannot be told.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
 
-    /// The maximal length leaves no room for text.
-    #[error("max_length {max_length} leaves no room for text beside {special} special tokens; give at least {}", special + 2)]
-    MaxLengthTooSmall {
-        /// The length asked for.
-        max_length: usize,
-        /// Special tokens that a pair of texts takes.
-        special: usize,
-    },
+    /// Label names that name no classes.
+    #[error(transparent)]
+    LabelNames(#[from] LabelNamesError),
 
-    /// The tokenizer names no padding token.
-    #[error("`{}`: the tokenizer has no padding token ([PAD] or <pad>); give the id of one", file.display())]
-    NoPadToken {
-        /// The tokenizer's file.
-        file: PathBuf,
-    },
-
-    /// The tokenizer failed on texts.
-    #[error(
-        "examples {first} to {last} (from 0) cannot be tokenized ({source}); look for the odd one among them"
-    )]
-    Tokenize {
-        /// The first example of the group that failed.
-        first: usize,
-        /// The last one.
-        last: usize,
-        /// What the tokenizers crate said.
-        source: tokenizers::Error,
-    },
-
-    /// A text that the tokenizer makes nothing of.
-    #[error(
-        "example {row} (from 0) has no token: the tokenizer drops every character of `{text}`; remove the example"
-    )]
-    NoTokens {
-        /// The example.
-        row: usize,
-        /// Its text.
-        text: String,
-    },
-
-    /// Tokens that are no text.
-    #[error("tokens cannot be turned into text ({source}); the tokenizer may belong to another model")]
-    Decode {
-        /// What the tokenizers crate said.
-        source: tokenizers::Error,
-    },
-
-    /// No prompt leaves room for its completion.
-    #[error(
-        "none of the {prompts} prompts leaves room for a completion within {max_length} tokens; raise the maximal length"
-    )]
-    NoRoom {
-        /// How many there are.
-        prompts: usize,
-        /// Longest prompt and completion together.
-        max_length: usize,
-    },
+    /// A tokenizer, or a text that it makes nothing of.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
 
     // ---- splits ----
     /// More rows asked for than there are.
@@ -457,61 +309,4 @@ pub enum DataError {
         /// The mean of the ratings.
         expected: f64,
     },
-}
-
-/// At most this many names are listed in a message; a data set may have hundreds of labels.
-const LISTED: usize = 12;
-
-fn quoted(names: &[String]) -> String {
-    if names.is_empty() {
-        return "none".to_owned();
-    }
-    let mut list: Vec<String> = names
-        .iter()
-        .take(LISTED)
-        .map(|name| format!("`{name}`"))
-        .collect();
-    if names.len() > LISTED {
-        list.push(format!("and {} more", names.len() - LISTED));
-    }
-    list.join(", ")
-}
-
-fn did_you_mean(nearest: Option<&String>) -> impl fmt::Display {
-    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
-}
-
-/// The parser's reason without its position, which is that in its part of the file, not in the whole.
-fn json_reason(source: &serde_json::Error) -> String {
-    let reason = source.to_string();
-    let position = format!(" at line {} column {}", source.line(), source.column());
-    reason.strip_suffix(&position).unwrap_or(&reason).to_owned()
-}
-
-fn first_row_is_data(header: bool) -> &'static str {
-    if header {
-        ", or, if the first row is data, read the file without a header"
-    } else {
-        ""
-    }
-}
-
-fn wanted_list(wanted: Option<&String>) -> impl fmt::Display {
-    wanted.map_or_else(
-        || "it is not clear which list holds the rows".to_owned(),
-        |key| format!("there is no list `{key}`"),
-    )
-}
-
-fn given_column(wanted: Option<&String>) -> impl fmt::Display {
-    wanted.map_or_else(
-        || "none was given".to_owned(),
-        |name| format!("`{name}` was given"),
-    )
-}
-
-fn in_part(part: Option<usize>) -> impl fmt::Display {
-    part.map_or_else(String::new, |part| {
-        format!(" in the groups of part {part} (from 0)")
-    })
 }

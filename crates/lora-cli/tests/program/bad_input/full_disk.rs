@@ -1,0 +1,97 @@
+//! A disk that fills up: writes fail before the work, or in the middle of a file after it.
+
+use super::check_said;
+use crate::workspace::{Workspace, recipe};
+
+/// Less than a run needs to start.
+const FULL: u32 = 16;
+/// Room for the probe before the work, not for what comes out of it.
+const NEARLY_FULL: u32 = 256;
+
+/// What does not fit, the room for a file in blocks, the command, and what the message must name.
+type Case = (
+    &'static str,
+    u32,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+const CASES: &[Case] = &[
+    (
+        "nothing fits",
+        FULL,
+        &["train", "--config", "run.yaml", "--output-dir", "new"],
+        &[
+            "output_dir `new` cannot be written to",
+            "on a disk with space left",
+        ],
+    ),
+    (
+        "the adapter does not fit into a new folder",
+        NEARLY_FULL,
+        &[
+            "train",
+            "--config",
+            "large.yaml",
+            "--output-dir",
+            "new/deep",
+            "--quiet",
+        ],
+        &[
+            "cannot write new/deep/adapter_model.safetensors",
+            "has space left",
+        ],
+    ),
+    (
+        "the adapter does not fit in the place of an earlier one",
+        NEARLY_FULL,
+        &["train", "--config", "large.yaml", "--overwrite", "--quiet"],
+        &["cannot write out/adapter_model.safetensors", "has space left"],
+    ),
+    (
+        "a page does not fit",
+        FULL,
+        &[
+            "eval",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--report",
+            "page.html",
+        ],
+        &["cannot write page.html", "has space left"],
+    ),
+    (
+        "predictions do not fit",
+        NEARLY_FULL,
+        &[
+            "predict",
+            "--adapter",
+            "out",
+            "--data",
+            "long.csv",
+            "--output",
+            "new/labels.csv",
+            "--quiet",
+        ],
+        &["cannot write new/labels.csv", "has space left"],
+    ),
+];
+
+#[test]
+fn a_full_disk_is_one_sentence_and_leaves_nothing_half_written() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
+    // A rank of 1024 makes factors of 64 KiB each: eight of them do not fit.
+    workspace.write("large.yaml", recipe(&[("r", "1024"), ("max_steps", "1")]));
+    let long = "a gripping film ".repeat(6_000);
+    workspace.write("long.csv", ["text", &long, &long, &long, &long].join("\n"));
+    for (what, blocks, arguments, message) in CASES {
+        let before = workspace.everything();
+        let said = workspace.lora_with_small_files(*blocks, arguments);
+        check_said(what, &workspace, &before, &said, message);
+    }
+    // The earlier run is not only there, it works.
+    workspace.lora_works(&["eval", "--adapter", "out", "--data", "train.csv"]);
+}

@@ -1,0 +1,73 @@
+//! What can be wrong with the columns that were asked for.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::words::{did_you_mean, first_row_is_data, given_column, quoted};
+
+/// Why no column was taken. Indices start at 0, as in Python and pandas.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ColumnError {
+    /// The named column is not in the file.
+    #[error("`{}`: there is no {role} column `{wanted}`; the columns are {}{}", file.display(), quoted(found), did_you_mean(nearest.as_ref()))]
+    MissingColumn {
+        /// The file.
+        file: PathBuf,
+        /// What the column is for: text, second text or label.
+        role: &'static str,
+        /// The name asked for.
+        wanted: String,
+        /// The columns of the file.
+        found: Vec<String>,
+        /// The column it may have meant.
+        nearest: Option<String>,
+    },
+
+    /// No column was named, and none has a usual name.
+    #[error("`{}`: no {role} column has a usual name; name the {role} column{} (the columns are {})", file.display(), first_row_is_data(*header), quoted(found))]
+    NoUsualColumn {
+        /// The file.
+        file: PathBuf,
+        /// What the column is for: text or label.
+        role: &'static str,
+        /// The columns of the file.
+        found: Vec<String>,
+        /// Whether the first row was taken as a header, which it may not be.
+        header: bool,
+    },
+
+    /// The index is beyond the last column.
+    #[error("`{}`: there is no {role} column {index}; the {columns} columns have the indices 0 to {}", file.display(), columns - 1)]
+    ColumnOutOfRange {
+        /// The file.
+        file: PathBuf,
+        /// What the column is for.
+        role: &'static str,
+        /// The index asked for.
+        index: usize,
+        /// How many columns there are.
+        columns: usize,
+    },
+
+    /// Without a header, or with JSON lists as rows, columns have no names.
+    #[error("`{}`: the columns have no names (no header, or rows that are JSON lists), so the {role} column must be given by index, from 0; {}", file.display(), given_column(wanted.as_ref()))]
+    NeedsIndex {
+        /// The file.
+        file: PathBuf,
+        /// What the column is for.
+        role: &'static str,
+        /// The name that was given, if one was.
+        wanted: Option<String>,
+    },
+
+    /// Two columns have the name that was asked for.
+    #[error("`{}`: two columns are named `{column}`; rename one, or give the column by index", file.display())]
+    RepeatedColumn {
+        /// The file.
+        file: PathBuf,
+        /// The name.
+        column: String,
+    },
+}

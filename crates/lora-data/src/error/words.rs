@@ -1,0 +1,60 @@
+//! Parts of sentences that several messages share.
+
+use std::fmt;
+
+/// At most this many names are listed in a message; a data set may have hundreds of labels.
+const LISTED: usize = 12;
+
+pub(super) fn quoted(names: &[String]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    let mut list: Vec<String> = names
+        .iter()
+        .take(LISTED)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    if names.len() > LISTED {
+        list.push(format!("and {} more", names.len() - LISTED));
+    }
+    list.join(", ")
+}
+
+pub(super) fn did_you_mean(nearest: Option<&String>) -> impl fmt::Display {
+    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}
+
+/// The parser's reason without its position, which is that in its part of the file, not in the whole.
+pub(super) fn json_reason(source: &serde_json::Error) -> String {
+    let reason = source.to_string();
+    let position = format!(" at line {} column {}", source.line(), source.column());
+    reason.strip_suffix(&position).unwrap_or(&reason).to_owned()
+}
+
+pub(super) fn first_row_is_data(header: bool) -> &'static str {
+    if header {
+        ", or, if the first row is data, read the file without a header"
+    } else {
+        ""
+    }
+}
+
+pub(super) fn wanted_list(wanted: Option<&String>) -> impl fmt::Display {
+    wanted.map_or_else(
+        || "it is not clear which list holds the rows".to_owned(),
+        |key| format!("there is no list `{key}`"),
+    )
+}
+
+pub(super) fn given_column(wanted: Option<&String>) -> impl fmt::Display {
+    wanted.map_or_else(
+        || "none was given".to_owned(),
+        |name| format!("`{name}` was given"),
+    )
+}
+
+pub(super) fn in_part(part: Option<usize>) -> impl fmt::Display {
+    part.map_or_else(String::new, |part| {
+        format!(" in the groups of part {part} (from 0)")
+    })
+}

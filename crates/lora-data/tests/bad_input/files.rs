@@ -1,0 +1,139 @@
+//! Files that are not there, not text, or not rows.
+
+use lora_data::{Format, ReadOptions, read_file};
+
+use super::{Case, case, check, sentence_of, with};
+
+#[test]
+fn a_file_that_cannot_be_read_as_text() {
+    let latin1 = b"text,label\nfine,0\ncaf\xE9,1\n";
+    check(vec![
+        case(
+            "empty.csv",
+            "",
+            &["the file is empty", "expected one example a row"],
+        ),
+        case("blank.jsonl", "\u{FEFF}\n  \n", &["the file is empty"]),
+        case("header.csv", "text,label\n", &["a header and no row"]),
+        case("header.tsv", "text\tlabel\r\n\r\n", &["a header and no row"]),
+        case("data.txt", "text\n", &["format", ".csv, .tsv, .jsonl or .json"]),
+        case("noending", "text\n", &["format"]),
+        Case {
+            content: latin1,
+            ..case(
+                "latin1.csv",
+                "",
+                &["line 3: byte 0xE9 at offset 21", "UTF-8", "iconv"],
+            )
+        },
+    ]);
+}
+
+#[test]
+fn a_path_that_leads_nowhere_or_to_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing =
+        sentence_of(&read_file(folder.path().join("trian.csv"), &ReadOptions::default()).unwrap_err());
+    assert!(
+        missing.contains("trian.csv`: there is no such file; check the path"),
+        "{missing}"
+    );
+    let options = ReadOptions {
+        format: Some(Format::Csv),
+        ..ReadOptions::default()
+    };
+    let a_folder = sentence_of(&read_file(folder.path(), &options).unwrap_err());
+    assert!(
+        a_folder.contains("cannot be read") && a_folder.contains("a data set is a file"),
+        "{a_folder}"
+    );
+}
+
+#[test]
+fn rows_that_do_not_fit_the_first() {
+    check(vec![
+        case(
+            "long.csv",
+            "text,label\na,0\n\nb, and c,1\n",
+            &["line 4: 3 fields", "first row has 2", "quotes in CSV"],
+        ),
+        case(
+            "short.tsv",
+            "text\tlabel\na\t0\nb\n",
+            &["line 3: 1 fields", "first row has 2"],
+        ),
+        case(
+            "after.csv",
+            "text,label\n\"two\nlines\",0\nb\n",
+            &["line 4: 1 fields"],
+        ),
+        case("crlf.csv", "text,label\r\na,0\r\nb\r\n", &["line 3: 1 fields"]),
+        case(
+            "open.csv",
+            "label,text\n0,\"a\n1,b\n",
+            &["line 2: the quote that opens here", "close it", "format tsv"],
+        ),
+    ]);
+}
+
+#[test]
+fn text_that_is_not_json_or_json_that_is_not_rows() {
+    check(vec![
+        case(
+            "cut.jsonl",
+            "{\"text\": \"a\", \"label\": 0}\n{\"text\": \"b\"\n",
+            &["line 2, column", "not valid JSON", "EOF"],
+        ),
+        case(
+            "bad.json",
+            "[\n {\"text\": \"a\"},\n {\"text\": oops}\n]",
+            &["line 3, column 11", "not valid JSON"],
+        ),
+        case(
+            "number.json",
+            "7",
+            &["line 1: expected a list of rows", "found a number"],
+        ),
+        case(
+            "line.jsonl",
+            "\n\"a\"\n",
+            &["line 2: expected a row", "found a string"],
+        ),
+        case(
+            "mixed.jsonl",
+            "{\"text\": \"a\"}\n[\"b\"]\n",
+            &["line 2: expected an object", "found a list"],
+        ),
+        case(
+            "lists.json",
+            "[[\"a\", 0],\n[\"b\"]]",
+            &["line 2: expected a list as long", "a list of another length"],
+        ),
+        case("none.json", "[]", &["line 1: the list of rows is empty"]),
+        case(
+            "none_in.json",
+            "{\n\"data\": []}",
+            &["line 2: the list of rows is empty"],
+        ),
+        case(
+            "no_list.json",
+            "{\"version\": 1}",
+            &["not clear which list", "its lists: none"],
+        ),
+        case(
+            "two.json",
+            "{\"train\": [], \"test\": []}",
+            &["not clear which list", "`test`, `train`"],
+        ),
+        with(
+            case(
+                "key.json",
+                "{\"train\": [], \"test\": []}",
+                &["no list `tain`", "did you mean `train`?"],
+            ),
+            |options| {
+                options.json_field = Some("tain".to_owned());
+            },
+        ),
+    ]);
+}

@@ -1,0 +1,114 @@
+//! Rows of a batch under masks of their own compute what each computes alone: also where a family reads something once for
+//! all rows, as DeBERTa reads its table of relative positions.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor};
+use lora_core::peft::AdapterFolder;
+use lora_core::{Adapted, LoraDropout, MaskSampler, Model, Pass, Rescale, TensorFile};
+use lora_data::{Batch, Targets};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
+
+const CASES: [&str; 4] = [
+    "adapters/electra_seqcls_lora",
+    "adapters/distilbert_seqcls_lora",
+    "adapters/debertav2_seqcls_lora",
+    "lora_dropout/debertav3_seqcls",
+];
+
+#[cfg(feature = "flex")]
+fn device() -> Device {
+    Device::flex()
+}
+
+#[cfg(all(feature = "ndarray", not(feature = "flex")))]
+#[expect(deprecated, reason = "a second opinion on numbers")]
+fn device() -> Device {
+    Device::ndarray()
+}
+
+fn open(case: &str) -> (Adapted<Transformer>, Batch) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/golden")
+        .join(case);
+    let checkpoint = Checkpoint::open(&folder.join("base")).unwrap();
+    let kind = HeadKind::Sequence {
+        outputs: checkpoint.outputs(),
+    };
+    let (model, _) = Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device()).unwrap();
+    let adapter = AdapterFolder::read(&folder.join("adapter")).unwrap();
+    let case = TensorFile::open(&folder.join("io.safetensors")).unwrap();
+    let (shape, ids) = case.read_integers("input_ids").unwrap();
+    let (_, mask) = case.read_integers("attention_mask").unwrap();
+    let batch = Batch {
+        batch: shape[0],
+        seq: shape[1],
+        token_type_ids: vec![0; ids.len()],
+        input_ids: ids.into_iter().map(|id| id as i32).collect(),
+        attention_mask: mask.into_iter().map(|keep| keep as f32).collect(),
+        targets: Targets::None,
+        rows: vec![40, 7, 12],
+    };
+    (adapter.attach_to(model).unwrap(), batch)
+}
+
+fn sampler(input_dropout: f64) -> MaskSampler {
+    MaskSampler {
+        seed: 5,
+        dropout: Some(LoraDropout {
+            probability: 0.4,
+            rescale: Rescale::Plain,
+        }),
+        input_dropout,
+    }
+}
+
+fn numbers(tensor: Tensor<2>) -> Vec<f32> {
+    tensor.into_data().convert::<f32>().try_into_vec().unwrap()
+}
+
+#[test]
+fn a_row_under_the_masks_of_its_group_computes_what_it_computes_alone() {
+    for case in CASES {
+        let (adapted, batch) = open(case);
+        let shapes = adapted.adapter_shapes();
+        for input_dropout in [0.0, 0.3] {
+            let sampler = sampler(input_dropout);
+            for groups in [1, 2, 3] {
+                let masks = sampler.members(0..groups as u64, &shapes, &device());
+                let masks = masks.for_rows(&batch.rows);
+                let together = numbers(adapted.model.forward(&batch, &Pass::Masked(&masks)));
+                let outputs = together.len() / batch.batch;
+                for row in 0..batch.batch {
+                    let member = (row * groups / batch.batch) as u64;
+                    let masks = sampler.members(member..member + 1, &shapes, &device());
+                    let masks = masks.for_rows(&batch.rows[row..=row]);
+                    let alone = numbers(
+                        adapted
+                            .model
+                            .forward(&batch.slice(row..row + 1), &Pass::Masked(&masks)),
+                    );
+                    for (a, b) in together[row * outputs..].iter().zip(&alone) {
+                        assert!(
+                            (a - b).abs() < 1e-5,
+                            "{case}, {groups} groups, row {row}: {a} and {b}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn members_differ() {
+    for case in CASES {
+        let (adapted, batch) = open(case);
+        let [one, other] = [0, 1].map(|member| {
+            let masks = sampler(0.0).members(member..member + 1, &adapted.adapter_shapes(), &device());
+            numbers(adapted.model.forward(&batch, &Pass::Masked(&masks)))
+        });
+        assert_ne!(one, other, "{case}");
+    }
+}

@@ -10,6 +10,10 @@ use lora_train::{MaskGrouping, TrainConfig, Trainer};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
+/// Every program that links this crate allocates as `lora` does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The sizes of a model and of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {

@@ -2,8 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Tensor, module::linear};
-use lora_kernels::lora_linear;
+use burn::tensor::Tensor;
+use lora_kernels::{linear, lora_linear};
 
 use crate::adapter::{Adapter, LowRank};
 use crate::config::{Init, LowRankSettings};

@@ -1,6 +1,13 @@
 //! Scaled dot-product attention with an additive bias.
 
-use burn::tensor::activation::softmax;
+#[cfg(feature = "flex")]
+mod flex;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::{Tensor, assert_shape};
 
 /// `softmax(Q Kᵀ / √d_head + bias) V` (Vaswani et al. 2017, eq. 1).
@@ -16,19 +23,49 @@ use burn::tensor::{Tensor, assert_shape};
 ///
 /// Panics if the shapes do not agree.
 pub fn attention(query: Tensor<4>, key: Tensor<4>, value: Tensor<4>, bias: Option<Tensor<4>>) -> Tensor<4> {
-    let [batch, n_heads, _, d_head] = query.dims();
+    let d_head = query.dims()[3];
+    scaled_attention(query, key, value, bias, 1.0 / (d_head as f64).sqrt())
+}
+
+/// [`attention`] with another scale than `1 / √d_head`.
+///
+/// # Shapes
+///
+/// As [`attention`].
+///
+/// # Panics
+///
+/// As [`attention`].
+pub fn scaled_attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    bias: Option<Tensor<4>>,
+    scale: f64,
+) -> Tensor<4> {
+    let [batch, n_heads, seq, d_head] = query.dims();
     let [_, _, seq_key, _] = key.dims();
     assert_shape!(key, [batch, n_heads, seq_key, d_head]);
     assert_shape!(value, [batch, n_heads, seq_key, d_head]);
-
-    // Scaling the query touches seq·d_head numbers, scaling the scores seq·seq_key.
-    let query = query.mul_scalar(1.0 / (d_head as f64).sqrt());
-    let scores = query.matmul(key.transpose()); // [batch, n_heads, seq, seq_key]
-    let scores = match bias {
-        Some(bias) => scores + bias,
-        None => scores,
-    };
-    softmax(scores, 3).matmul(value)
+    if let Some(bias) = &bias {
+        let shape = bias.dims();
+        let full = [batch, n_heads, seq, seq_key];
+        assert!(
+            shape
+                .iter()
+                .zip(full)
+                .all(|(&found, full)| found == full || found == 1),
+            "a bias of {shape:?} cannot be broadcast to {full:?}"
+        );
+    }
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([1, 1, 1, 1], &query.device()));
+    Tensor::from_dispatch(Dispatch::fused_attention(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        bias.into_dispatch(),
+        scale,
+    ))
 }
 
 /// The bias that hides padded keys: 0 where a token is real, a large negative number where it is padding.
@@ -48,3 +85,139 @@ pub fn padding_bias(attention_mask: Tensor<2>) -> Tensor<4> {
         .mul_scalar(-HIDDEN)
         .reshape([batch, 1, 1, seq])
 }
+
+/// Attention as a backend operation; the bodies here serve every backend.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda", feature = "rocm")),
+    Autodiff
+)]
+pub(crate) trait AttentionOps: Backend {
+    /// See [`scaled_attention`].
+    fn fused_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        composed_attention::<Self>(query, key, value, bias, scale)
+    }
+
+    /// The gradients of query, key and value. With the weights P and dP = grad Vᵀ they are scale · dS K, scale · dSᵀ Q
+    /// and Pᵀ grad, where dS = P ⊙ (dP − Σⱼ P dP). P is computed again, which costs less than keeping it.
+    fn fused_attention_backward(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        scale: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        composed_attention_backward::<Self>(query, key, value, bias, grad, scale)
+    }
+}
+
+/// The weights P, `[batch, n_heads, seq, seq_key]`.
+fn attention_weights<B: Backend>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    scale: f64,
+) -> FloatTensor<B> {
+    // Scaling the query touches seq·d_head numbers, scaling the scores seq·seq_key.
+    let query = B::float_mul_scalar(query, scale.into());
+    let scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
+    B::softmax(B::float_add(scores, bias), 3)
+}
+
+/// Attention from primitives.
+fn composed_attention<B: Backend>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    value: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    scale: f64,
+) -> FloatTensor<B> {
+    B::float_matmul(attention_weights::<B>(query, key, bias, scale), value)
+}
+
+/// The gradients of query, key and value from primitives.
+fn composed_attention_backward<B: Backend>(
+    query: FloatTensor<B>,
+    key: FloatTensor<B>,
+    value: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    scale: f64,
+) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let weights = attention_weights::<B>(query.clone(), key.clone(), bias, scale);
+    let value_grad = B::float_matmul(B::float_swap_dims(weights.clone(), 2, 3), grad.clone());
+    let weights_grad = B::float_matmul(grad, B::float_swap_dims(value, 2, 3));
+    let mean = B::float_sum_dim(B::float_mul(weights.clone(), weights_grad.clone()), 3);
+    let scores_grad = B::float_mul(weights, B::float_sub(weights_grad, mean));
+    let scores_grad = B::float_mul_scalar(scores_grad, scale.into());
+    (
+        B::float_matmul(scores_grad.clone(), key),
+        B::float_matmul(B::float_swap_dims(scores_grad, 2, 3), query),
+        value_grad,
+    )
+}
+
+#[cfg(feature = "ndarray")]
+impl AttentionOps for burn::backend::NdArray {}
+
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "cuda",
+    feature = "rocm"
+))]
+impl AttentionOps for burn::backend::Cube {}
+
+impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
+    fn fused_attention(
+        query: FloatTensor<Self>,
+        key: FloatTensor<Self>,
+        value: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        scale: f64,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Attention;
+
+        impl<B: AttentionOps> Backward<B, 3> for Attention {
+            /// Query, key and value; bias; scale.
+            type State = ([FloatTensor<B>; 3], FloatTensor<B>, f64);
+
+            fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let ([query, key, value], bias, scale) = ops.state;
+                let grad = grads.consume::<B>(&ops.node);
+                let (query, key, value) = B::fused_attention_backward(query, key, value, bias, grad, scale);
+                for (node, grad) in ops.parents.into_iter().zip([query, key, value]) {
+                    if let Some(node) = node {
+                        grads.register::<B>(node.id, grad);
+                    }
+                }
+            }
+        }
+
+        if bias.is_tracked() {
+            return composed_attention::<Self>(query, key, value, bias, scale);
+        }
+        let nodes = [query.node(), key.node(), value.node()];
+        let inputs = [query, key, value].map(FloatTensor::<Self>::into_primitive);
+        let bias = bias.into_primitive();
+        let [query, key, value] = inputs.clone();
+        let output = B::fused_attention(query, key, value, bias.clone(), scale);
+        match Attention.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((inputs, bias, scale), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

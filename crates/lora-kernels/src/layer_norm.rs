@@ -1,6 +1,15 @@
 //! Layer normalization.
 
-use burn::tensor::{Tensor, assert_shape};
+#[cfg(feature = "flex")]
+mod flex;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::ops::ModuleOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor, assert_shape, module};
 
 /// `(x − mean) / √(variance + epsilon) · gamma + beta` over the last axis, with the biased variance
 /// (Ba et al. 2016; `torch.nn.LayerNorm`).
@@ -23,5 +32,126 @@ pub fn layer_norm<const D: usize>(
     let d_model = input.dims()[D - 1];
     assert_shape!(gamma, [d_model]);
     assert_shape!(beta, [d_model]);
-    burn::tensor::module::layer_norm(input, gamma, Some(beta), epsilon)
+    Tensor::from_dispatch(Dispatch::fused_layer_norm(
+        input.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        epsilon,
+    ))
 }
+
+/// The same from Burn's primitives alone: the reference that [`layer_norm`] is tested against.
+pub fn layer_norm_primitive<const D: usize>(
+    input: Tensor<D>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+) -> Tensor<D> {
+    module::layer_norm(input, gamma, Some(beta), epsilon)
+}
+
+/// Layer normalization as a backend operation; the bodies here serve every backend.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda", feature = "rocm")),
+    Autodiff
+)]
+pub(crate) trait LayerNormOps: Backend {
+    /// See [`layer_norm`].
+    fn fused_layer_norm(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        Self::layer_norm(input, gamma, Some(beta), epsilon)
+    }
+
+    /// The gradient of the input: with x̂ the normalized input, σ the deviation and h = grad · gamma,
+    /// `(h − mean(h) − x̂ mean(h x̂)) / σ`.
+    fn fused_layer_norm_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        composed_layer_norm_backward::<Self>(input, gamma, grad, epsilon)
+    }
+}
+
+/// The gradient of the input from primitives.
+fn composed_layer_norm_backward<B: Backend>(
+    input: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    let shape = input.shape();
+    let axis = shape.num_dims() - 1;
+    let mut broadcast = vec![1; axis];
+    broadcast.push(shape[axis]);
+    let mean = B::float_mean_dim(input.clone(), axis);
+    let centred = B::float_sub(input, mean);
+    let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), axis);
+    let deviation = B::float_sqrt(B::float_add_scalar(variance, epsilon.into()));
+    let normalized = B::float_div(centred, deviation.clone());
+    let scaled = B::float_mul(grad, B::float_reshape(gamma, Shape::from(broadcast)));
+    let mean_scaled = B::float_mean_dim(scaled.clone(), axis);
+    let mean_product = B::float_mean_dim(B::float_mul(scaled.clone(), normalized.clone()), axis);
+    let inner = B::float_sub(
+        B::float_sub(scaled, mean_scaled),
+        B::float_mul(normalized, mean_product),
+    );
+    B::float_div(inner, deviation)
+}
+
+#[cfg(feature = "ndarray")]
+impl LayerNormOps for burn::backend::NdArray {}
+
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "cuda",
+    feature = "rocm"
+))]
+impl LayerNormOps for burn::backend::Cube {}
+
+impl<B: LayerNormOps, C: CheckpointStrategy> LayerNormOps for Autodiff<B, C> {
+    fn fused_layer_norm(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct FrozenLayerNorm;
+
+        impl<B: LayerNormOps> Backward<B, 1> for FrozenLayerNorm {
+            /// Input, gamma, epsilon.
+            type State = (FloatTensor<B>, FloatTensor<B>, f64);
+
+            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let (input, gamma, epsilon) = ops.state;
+                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+                    B::fused_layer_norm_backward(input, gamma, grad, epsilon)
+                });
+            }
+        }
+
+        if gamma.is_tracked() || beta.is_tracked() {
+            return <Self as ModuleOps<Self>>::layer_norm(input, gamma, Some(beta), epsilon);
+        }
+        let node = input.node();
+        let [input, gamma, beta] = [input, gamma, beta].map(FloatTensor::<Self>::into_primitive);
+        let output = B::fused_layer_norm(input.clone(), gamma.clone(), beta, epsilon);
+        match FrozenLayerNorm.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((input, gamma, epsilon), output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 //!
 //! Each file holds one operation: its formula, its shapes, and a version composed of Burn primitives that runs
 //! on every backend and is differentiable. Models and adapters call these functions and nothing below
-//! them, so a fused version can replace a body here without a change anywhere else; `gelu` shows how: a Burn
-//! backend extension, with a vectorized body for the Flex backend.
+//! them. An operation that matters for time is a Burn backend extension: its body in primitives serves every backend, and
+//! a fused one replaces it on the Flex backend, forward and backward.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -19,14 +19,18 @@
 
 mod attention;
 mod cross_entropy;
+#[cfg(feature = "flex")]
+mod flex;
 mod gelu;
 mod layer_norm;
+mod linear;
 mod lora_linear;
 mod rms_norm;
 
-pub use attention::{attention, padding_bias};
+pub use attention::{attention, padding_bias, scaled_attention};
 pub use cross_entropy::cross_entropy;
 pub use gelu::{gelu, gelu_primitive};
-pub use layer_norm::layer_norm;
+pub use layer_norm::{layer_norm, layer_norm_primitive};
+pub use linear::linear;
 pub use lora_linear::{KeepMasks, LowRankBranch, lora_linear};
 pub use rms_norm::rms_norm;

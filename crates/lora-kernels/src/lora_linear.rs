@@ -1,7 +1,8 @@
 //! The linear layer with a low-rank branch and LoRA Dropout's two masks.
 
-use burn::tensor::module::linear;
 use burn::tensor::{Tensor, assert_shape};
+
+use crate::linear::{branched_linear, linear};
 
 /// The trainable branch beside a frozen linear layer.
 #[derive(Clone, Debug)]
@@ -55,33 +56,37 @@ pub fn lora_linear<const D: usize>(
     assert_shape!(branch.a, [d_input, rank]);
     assert_shape!(branch.b, [rank, d_output]);
 
-    let base = linear(input.clone(), weight, bias);
-    let shape = base.dims();
+    let shape = input.dims();
     let batch = shape[0];
-    let rows = input.dims()[..D - 1].iter().product::<usize>() / batch;
-
-    let branch_input = input.reshape([batch, rows, d_input]);
-    let branch_input = match branch.input_noise {
-        Some(noise) => branch_input * noise,
-        None => branch_input,
-    };
+    let rows: usize = shape[1..D - 1].iter().product();
     let b = branch.b.mul_scalar(branch.scale);
-    let update = match branch.masks {
-        None => linear(linear(branch_input, branch.a, None), b, None),
+    let (a, b) = match branch.masks {
+        None => (branch.a.unsqueeze::<3>(), b.unsqueeze::<3>()),
         Some(masks) => {
             let masks = masks.fitted_to(batch);
             let [groups, _] = masks.input.dims();
             assert_shape!(masks.input, [groups, d_input]);
             assert_shape!(masks.output, [groups, d_output]);
-            let a = branch.a.unsqueeze::<3>() * masks.input.reshape([groups, d_input, 1]); // [groups, d_input, rank]
-            let b = b.unsqueeze::<3>() * masks.output.reshape([groups, 1, d_output]); // [groups, rank, d_output]
-            branch_input
-                .reshape([groups, batch / groups * rows, d_input])
-                .matmul(a) // [groups, batch/groups·rows, rank]
-                .matmul(b) // [groups, batch/groups·rows, d_output]
+            (
+                branch.a.unsqueeze::<3>() * masks.input.reshape([groups, d_input, 1]), // [groups, d_input, rank]
+                b.unsqueeze::<3>() * masks.output.reshape([groups, 1, d_output]), // [groups, rank, d_output]
+            )
         }
     };
-    base + update.reshape(shape)
+    let mut output_shape = shape;
+    output_shape[D - 1] = d_output;
+    let Some(noise) = branch.input_noise else {
+        let input = input.reshape([batch * rows, d_input]);
+        return branched_linear(input, weight, bias, a, b).reshape(output_shape);
+    };
+    // The branch reads other numbers than the frozen layer.
+    let [groups, ..] = a.dims();
+    let branch_input = input.clone().reshape([batch, rows, d_input]) * noise;
+    let update = branch_input
+        .reshape([groups, batch / groups * rows, d_input])
+        .matmul(a) // [groups, batch/groups·rows, rank]
+        .matmul(b); // [groups, batch/groups·rows, d_output]
+    linear(input, weight, bias) + update.reshape(output_shape)
 }
 
 impl KeepMasks {

@@ -1,0 +1,14 @@
+//! What the fused bodies for the Flex backend (pure Rust on the CPU, f32) share.
+//!
+//! No unsafe code: the instruction set is chosen at run time by `pulp`, threads come from `rayon`, and both work on
+//! slices. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
+
+mod matrix;
+mod product;
+mod storage;
+mod vector;
+
+pub(crate) use matrix::{Matrix, Packed};
+pub(crate) use product::{Branch, Product, transposed_product};
+pub(crate) use storage::{contiguous_mut, new_tensor, numbers};
+pub(crate) use vector::{exp, for_chunks, for_rows, largest, sum_of};

@@ -1,0 +1,309 @@
+//! Matrix products in f32 with what a LoRA linear adds to them: a bias and a low-rank branch, summed in registers.
+
+#![expect(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the instruction set found at run time"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{Matrix, Packed};
+
+/// Depth of the sums that stay in registers at a time: a panel of it (64 KiB at 512 bits) stays in the second-level cache.
+const DEPTH: usize = 512;
+/// Rows of the output that one task computes at most; with [`DEPTH`] their left side stays in the second-level cache.
+const TASK_ROWS: usize = 128;
+/// Products of fewer multiplications run on the calling thread.
+const LARGE: usize = 1 << 19;
+
+/// `left · right + bias + branch`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Product<'a> {
+    /// `[rows, depth]`.
+    pub left: Matrix<'a>,
+    /// `[depth, cols]`.
+    pub right: &'a Packed,
+    /// `[cols]`.
+    pub bias: Option<&'a [f32]>,
+    /// The low-rank part.
+    pub branch: Option<Branch<'a>>,
+}
+
+/// A second product of small depth, with another right side for each group of rows: contiguous groups of equal size.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Branch<'a> {
+    /// `[rows, rank]`.
+    pub left: Matrix<'a>,
+    /// One `[rank, cols]` for each group.
+    pub right: &'a [Packed],
+}
+
+impl Product<'_> {
+    /// Writes the product into rows of `out` that are `stride` apart, on all threads if it is large.
+    pub fn write(&self, out: &mut [f32], stride: usize) {
+        let [rows, depth] = self.left.dims();
+        let [_, cols] = self.right.dims();
+        if rows == 0 || cols == 0 {
+            return;
+        }
+        let threads = rayon::current_num_threads();
+        if threads == 1 || rows * depth * cols < LARGE {
+            self.write_rows(0, rows, out, stride);
+            return;
+        }
+        // As many equal tasks as the threads can share evenly, in whole blocks of rows.
+        let rounds = rows.div_ceil(threads * TASK_ROWS);
+        let task_rows = rows.div_ceil(threads * rounds).next_multiple_of(8);
+        out.par_chunks_mut(task_rows * stride)
+            .enumerate()
+            .for_each(|(task, out)| {
+                let first = task * task_rows;
+                if first < rows {
+                    self.write_rows(first, task_rows.min(rows - first), out, stride);
+                }
+            });
+    }
+
+    fn write_rows(&self, first: usize, len: usize, out: &mut [f32], stride: usize) {
+        Arch::new().dispatch(RowsOfProduct {
+            product: self,
+            first,
+            len,
+            out,
+            stride,
+        });
+    }
+}
+
+/// `leftᵀ · right` of two matrices with contiguous rows, `[left columns, right columns]`: a sum of outer products,
+/// for a left side of few columns, such as a gradient of a low-rank factor.
+pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+    /// Columns of the right side that one task takes.
+    const TASK_COLS: usize = 64;
+    let [depth, rows] = left.dims();
+    let [_, cols] = right.dims();
+    let task = |first: usize| {
+        let len = TASK_COLS.min(cols - first);
+        let mut out = vec![0.0; rows * len];
+        Arch::new().dispatch(OuterProducts {
+            left,
+            right,
+            first,
+            out: &mut out,
+        });
+        (first, out)
+    };
+    let starts: Vec<usize> = (0..cols).step_by(TASK_COLS).collect();
+    let blocks: Vec<(usize, Vec<f32>)> = if rows * depth * cols < LARGE {
+        starts.into_iter().map(task).collect()
+    } else {
+        starts.into_par_iter().map(task).collect()
+    };
+    let mut out = vec![0.0; rows * cols];
+    for (first, block) in blocks {
+        let len = TASK_COLS.min(cols - first);
+        for (row, block) in block.chunks_exact(len).enumerate() {
+            out[row * cols + first..][..len].copy_from_slice(block);
+        }
+    }
+    out
+}
+
+/// The columns from `first` on of a [`transposed_product`], as many as fill `out`.
+struct OuterProducts<'a> {
+    left: Matrix<'a>,
+    right: Matrix<'a>,
+    first: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for OuterProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let [depth, rows] = self.left.dims();
+        let len = self.out.len() / rows;
+        for p in 0..depth {
+            let (right, right_rest) = S::as_simd_f32s(self.right.line(p, self.first, len));
+            for (out, left) in self.out.chunks_exact_mut(len).zip(self.left.line(p, 0, rows)) {
+                let (out, out_rest) = S::as_mut_simd_f32s(out);
+                let factor = simd.splat_f32s(*left);
+                for (out, right) in out.iter_mut().zip(right) {
+                    *out = simd.mul_add_f32s(factor, *right, *out);
+                }
+                for (out, right) in out_rest.iter_mut().zip(right_rest) {
+                    *out += left * right;
+                }
+            }
+        }
+    }
+}
+
+/// Rows `first..first + len` of a product, with the vectors of one instruction set.
+struct RowsOfProduct<'a> {
+    product: &'a Product<'a>,
+    first: usize,
+    len: usize,
+    out: &'a mut [f32],
+    stride: usize,
+}
+
+impl WithSimd for RowsOfProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if S::REGISTER_COUNT >= 32 {
+            self.run::<S, 8>(simd);
+        } else {
+            self.run::<S, 4>(simd);
+        }
+    }
+}
+
+impl RowsOfProduct<'_> {
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+        let Product {
+            left,
+            right,
+            bias,
+            branch,
+        } = *self.product;
+        let [all_rows, depth] = left.dims();
+        let [_, cols] = right.dims();
+        let width = right.width();
+        let group_rows = branch.map_or(all_rows, |branch| all_rows / branch.right.len());
+        let mut padded_bias = vec![0.0; cols.next_multiple_of(width)];
+        if let Some(bias) = bias {
+            padded_bias[..cols].copy_from_slice(bias);
+        }
+        for from in (0..depth.max(1)).step_by(DEPTH) {
+            let len = DEPTH.min(depth - from);
+            let start = (from == 0).then_some(padded_bias.as_slice());
+            let branch = branch.filter(|_| from + len == depth);
+            for panel in 0..cols.div_ceil(width) {
+                let mut row = 0;
+                while row < self.len {
+                    let at = self.first + row;
+                    let group = at / group_rows;
+                    let rows = ROWS.min(self.len - row).min((group + 1) * group_rows - at);
+                    let block = Block {
+                        left,
+                        right: right.panel(panel, from, len),
+                        from,
+                        branch: branch.map(|branch| {
+                            let right = &branch.right[group];
+                            (branch.left, right.panel(panel, 0, right.dims()[0]))
+                        }),
+                        start: start.map(|bias| &bias[panel * width..][..width]),
+                        row: at,
+                    };
+                    let filled = width.min(cols - panel * width);
+                    let out = &mut self.out[row * self.stride + panel * width..];
+                    if rows == ROWS {
+                        block.compute::<S, ROWS>(simd, out, self.stride, filled);
+                    } else if rows >= 4 && ROWS > 4 {
+                        block.compute::<S, 4>(simd, out, self.stride, filled);
+                        row += 4;
+                        continue;
+                    } else {
+                        block.compute::<S, 1>(simd, out, self.stride, filled);
+                        row += 1;
+                        continue;
+                    }
+                    row += rows;
+                }
+            }
+        }
+    }
+}
+
+/// A few rows of one panel of the output.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    left: Matrix<'a>,
+    /// Panel of the right side, from row `from` of it.
+    right: &'a [f32],
+    from: usize,
+    branch: Option<(Matrix<'a>, &'a [f32])>,
+    /// What the sums start from; what stands in the output, if `None`.
+    start: Option<&'a [f32]>,
+    row: usize,
+}
+
+impl Block<'_> {
+    #[inline(always)]
+    fn compute<S: Simd, const ROWS: usize>(&self, simd: S, out: &mut [f32], stride: usize, filled: usize) {
+        let lanes = S::F32_LANES;
+        let mut sums = [[simd.splat_f32s(0.0); 2]; ROWS];
+        if let Some(start) = self.start {
+            let (start, _) = S::as_simd_f32s(start);
+            sums = [[start[0], start[1]]; ROWS];
+        } else {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let out = &out[row * stride..][..filled];
+                sums[0] = simd.partial_load_f32s(&out[..lanes.min(filled)]);
+                sums[1] = simd.partial_load_f32s(&out[lanes.min(filled)..]);
+            }
+        }
+        sums = accumulate::<S, ROWS>(simd, sums, self.left, self.row, self.from, self.right);
+        if let Some((left, right)) = self.branch {
+            sums = accumulate::<S, ROWS>(simd, sums, left, self.row, 0, right);
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            let out = &mut out[row * stride..][..filled];
+            if filled == 2 * lanes {
+                let (out, _) = S::as_mut_simd_f32s(out);
+                out[0] = sums[0];
+                out[1] = sums[1];
+            } else {
+                let (low, high) = out.split_at_mut(lanes.min(filled));
+                simd.partial_store_f32s(low, sums[0]);
+                simd.partial_store_f32s(high, sums[1]);
+            }
+        }
+    }
+}
+
+/// Adds `left[row.., from..] · right` to the sums, where `right` holds two vectors for each step of the depth.
+#[inline(always)]
+fn accumulate<S: Simd, const ROWS: usize>(
+    simd: S,
+    mut sums: [[S::f32s; 2]; ROWS],
+    left: Matrix<'_>,
+    row: usize,
+    from: usize,
+    right: &[f32],
+) -> [[S::f32s; 2]; ROWS] {
+    let (right, _) = S::as_simd_f32s(right);
+    let (right, _) = right.as_chunks::<2>();
+    let depth = right.len();
+    if left.is_transposed() {
+        for (p, right) in right.iter().enumerate() {
+            let left = left.line(from + p, row, ROWS);
+            for r in 0..ROWS {
+                let x = simd.splat_f32s(left[r]);
+                sums[r][0] = simd.mul_add_f32s(x, right[0], sums[r][0]);
+                sums[r][1] = simd.mul_add_f32s(x, right[1], sums[r][1]);
+            }
+        }
+    } else {
+        let mut lines = [&[] as &[f32]; ROWS];
+        for (r, line) in lines.iter_mut().enumerate() {
+            *line = left.line(row + r, from, depth);
+        }
+        let lines = lines.map(|line| &line[..depth]);
+        for p in 0..depth {
+            let right = &right[p];
+            for r in 0..ROWS {
+                let x = simd.splat_f32s(lines[r][p]);
+                sums[r][0] = simd.mul_add_f32s(x, right[0], sums[r][0]);
+                sums[r][1] = simd.mul_add_f32s(x, right[1], sums[r][1]);
+            }
+        }
+    }
+    sums
+}

@@ -1,0 +1,286 @@
+//! The linear layer, frozen or trained, with or without a low-rank branch.
+
+#[cfg(feature = "flex")]
+mod flex;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::ops::ModuleOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor, assert_shape};
+
+/// `y = x W + bias`.
+///
+/// Weight and bias get gradients only if they ask for them; a frozen layer costs one product in the backward pass.
+///
+/// # Shapes
+///
+/// - input: `[..., d_input]`
+/// - weight: `[d_input, d_output]`; bias: `[d_output]`
+/// - output: `[..., d_output]`
+///
+/// # Panics
+///
+/// Panics if the shapes do not agree.
+pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+    let [d_input, d_output] = weight.dims();
+    let mut shape = input.dims();
+    assert_eq!(
+        shape[D - 1],
+        d_input,
+        "the input has {} features, not {d_input}",
+        shape[D - 1]
+    );
+    shape[D - 1] = d_output;
+    let rows = shape[..D - 1].iter().product::<usize>();
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([d_output], &input.device()));
+    let output = Dispatch::fused_linear(
+        input.reshape([rows, d_input]).into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+    );
+    Tensor::<2>::from_dispatch(output).reshape(shape)
+}
+
+/// `y = x W + bias + (x A_g) B_g` for contiguous groups g of rows, all of one size.
+///
+/// # Shapes
+///
+/// - input: `[rows, d_input]`
+/// - weight: `[d_input, d_output]`; bias: `[d_output]`
+/// - a: `[groups, d_input, rank]`; b: `[groups, rank, d_output]`
+/// - output: `[rows, d_output]`
+///
+/// # Panics
+///
+/// Panics if the shapes do not agree or the groups do not divide the rows.
+pub(crate) fn branched_linear(
+    input: Tensor<2>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    a: Tensor<3>,
+    b: Tensor<3>,
+) -> Tensor<2> {
+    let [rows, d_input] = input.dims();
+    let [_, d_output] = weight.dims();
+    let [groups, _, rank] = a.dims();
+    assert_shape!(weight, [d_input, d_output]);
+    assert_shape!(a, [groups, d_input, rank]);
+    assert_shape!(b, [groups, rank, d_output]);
+    assert!(
+        rows.is_multiple_of(groups),
+        "{groups} groups do not divide {rows} rows"
+    );
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([d_output], &input.device()));
+    Tensor::from_dispatch(Dispatch::fused_branched_linear(
+        input.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        a.into_dispatch(),
+        b.into_dispatch(),
+    ))
+}
+
+/// Linear layers as backend operations; the bodies here serve every backend. Shapes as in [`linear`], [`branched_linear`].
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda", feature = "rocm")),
+    Autodiff
+)]
+pub(crate) trait LinearOps: Backend {
+    /// `x W + bias`.
+    fn fused_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        Self::linear(input, weight, Some(bias))
+    }
+
+    /// `g Wᵀ`.
+    fn fused_linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::linear_x_backward(weight, grad)
+    }
+
+    /// `x W + bias + (x A_g) B_g`.
+    fn fused_branched_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let output = composed_branched_linear::<Self>(input, weight, a, b);
+        with_bias::<Self>(output, bias)
+    }
+
+    /// The gradient of the input: `g Wᵀ + (g B_gᵀ) A_gᵀ`.
+    fn fused_branched_linear_backward(
+        weight: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let [weight, a, b] = [(weight, 0, 1), (a, 1, 2), (b, 1, 2)]
+            .map(|(tensor, first, second)| Self::float_swap_dims(tensor, first, second));
+        composed_branched_linear::<Self>(grad, weight, b, a)
+    }
+
+    /// The gradients of both factors: `x_gᵀ (g B_gᵀ)` and `(x_g A_g)ᵀ g`.
+    fn fused_branch_factors_backward(
+        input: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        composed_branch_factors_backward::<Self>(input, a, b, grad)
+    }
+}
+
+/// `x W + (x A_g) B_g` from primitives.
+fn composed_branched_linear<B: Backend>(
+    input: FloatTensor<B>,
+    weight: FloatTensor<B>,
+    a: FloatTensor<B>,
+    b: FloatTensor<B>,
+) -> FloatTensor<B> {
+    let base = B::linear(input.clone(), weight, None);
+    let down = B::float_matmul(grouped::<B>(input, &a), a);
+    let update = B::float_matmul(down, b);
+    let shape = base.shape();
+    B::float_add(base, B::float_reshape(update, shape))
+}
+
+/// `[rows, d] + [d]`.
+fn with_bias<B: Backend>(output: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = Shape::new([1, bias.shape()[0]]);
+    B::float_add(output, B::float_reshape(bias, shape))
+}
+
+/// Both factors' gradients from primitives.
+fn composed_branch_factors_backward<B: Backend>(
+    input: FloatTensor<B>,
+    a: FloatTensor<B>,
+    b: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let input = grouped::<B>(input, &a);
+    let grad = grouped::<B>(grad, &a);
+    let through_b = B::float_matmul(grad.clone(), B::float_swap_dims(b, 1, 2));
+    let through_a = B::float_matmul(input.clone(), a);
+    (
+        B::float_matmul(B::float_swap_dims(input, 1, 2), through_b),
+        B::float_matmul(B::float_swap_dims(through_a, 1, 2), grad),
+    )
+}
+
+/// `[rows, d]` as `[groups, rows / groups, d]`.
+fn grouped<B: Backend>(rows: FloatTensor<B>, a: &FloatTensor<B>) -> FloatTensor<B> {
+    let groups = a.shape()[0];
+    let shape = rows.shape();
+    B::float_reshape(rows, Shape::new([groups, shape[0] / groups, shape[1]]))
+}
+
+#[cfg(feature = "ndarray")]
+impl LinearOps for burn::backend::NdArray {}
+
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "cuda",
+    feature = "rocm"
+))]
+impl LinearOps for burn::backend::Cube {}
+
+impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
+    fn fused_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct FrozenLinear;
+
+        impl<B: LinearOps> Backward<B, 1> for FrozenLinear {
+            type State = FloatTensor<B>;
+
+            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let weight = ops.state;
+                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+                    B::fused_linear_backward(weight, grad)
+                });
+            }
+        }
+
+        if weight.is_tracked() || bias.is_tracked() {
+            return <Self as ModuleOps<Self>>::linear(input, weight, Some(bias));
+        }
+        let node = input.node();
+        let weight = weight.into_primitive();
+        let output = B::fused_linear(input.into_primitive(), weight.clone(), bias.into_primitive());
+        match FrozenLinear.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(weight, output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+
+    fn fused_branched_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct BranchedLinear;
+
+        impl<B: LinearOps> Backward<B, 3> for BranchedLinear {
+            /// Input, weight, A, B.
+            type State = [FloatTensor<B>; 4];
+
+            fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let [input, weight, a, b] = ops.state;
+                let grad = grads.consume::<B>(&ops.node);
+                let [input_node, a_node, b_node] = ops.parents;
+                if a_node.is_some() || b_node.is_some() {
+                    let (a_grad, b_grad) =
+                        B::fused_branch_factors_backward(input, a.clone(), b.clone(), grad.clone());
+                    if let Some(node) = a_node {
+                        grads.register::<B>(node.id, a_grad);
+                    }
+                    if let Some(node) = b_node {
+                        grads.register::<B>(node.id, b_grad);
+                    }
+                }
+                if let Some(node) = input_node {
+                    grads.register::<B>(node.id, B::fused_branched_linear_backward(weight, a, b, grad));
+                }
+            }
+        }
+
+        if weight.is_tracked() || bias.is_tracked() {
+            let output = composed_branched_linear::<Self>(input, weight, a, b);
+            return with_bias::<Self>(output, bias);
+        }
+        let nodes = [input.node(), a.node(), b.node()];
+        let [input, weight, a, b] = [input, weight, a, b].map(FloatTensor::<Self>::into_primitive);
+        let output = B::fused_branched_linear(
+            input.clone(),
+            weight.clone(),
+            bias.into_primitive(),
+            a.clone(),
+            b.clone(),
+        );
+        match BranchedLinear.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish([input, weight, a, b], output),
+            OpsKind::UnTracked(prep) => prep.finish(output),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

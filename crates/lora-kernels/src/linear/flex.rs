@@ -1,0 +1,192 @@
+//! Linear layers on Flex: one product with bias and low-rank branch summed in registers, frozen weights read in place.
+
+use burn::backend::Flex;
+use burn::backend::TensorMetadata;
+use burn::backend::ops::ModuleOps;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::DType;
+use rayon::prelude::*;
+
+use super::{LinearOps, composed_branch_factors_backward, composed_branched_linear, with_bias};
+use crate::flex::{Branch, Matrix, Packed, Product, contiguous_mut, new_tensor, numbers, transposed_product};
+
+impl LinearOps for Flex {
+    fn fused_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if input.dtype() != DType::F32 {
+            return Self::linear(input, weight, Some(bias));
+        }
+        let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.to_contiguous());
+        product(matrix(&input), matrix(&weight), Some(numbers(&bias)), None)
+    }
+
+    fn fused_linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        if grad.dtype() != DType::F32 {
+            return Self::linear_x_backward(weight, grad);
+        }
+        let [weight, grad] = [weight, grad].map(|tensor| tensor.to_contiguous());
+        product(matrix(&grad), matrix(&weight).transposed(), None, None)
+    }
+
+    fn fused_branched_linear(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if input.dtype() != DType::F32 {
+            return with_bias::<Self>(composed_branched_linear::<Self>(input, weight, a, b), bias);
+        }
+        let [input, weight, bias, a, b] = [input, weight, bias, a, b].map(|tensor| tensor.to_contiguous());
+        let down = through(matrix(&input), groups(&a, false));
+        let rank = a.shape()[2];
+        let rows = input.shape()[0];
+        let branch = Branch {
+            left: Matrix::new(&down, [rows, rank], rank),
+            right: &groups(&b, false),
+        };
+        product(
+            matrix(&input),
+            matrix(&weight),
+            Some(numbers(&bias)),
+            Some(branch),
+        )
+    }
+
+    fn fused_branched_linear_backward(
+        weight: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if grad.dtype() != DType::F32 {
+            let [a, b] = [a, b].map(|factor| factor.transpose(1, 2));
+            return composed_branched_linear::<Self>(grad, weight.transpose(0, 1), b, a);
+        }
+        let [weight, a, b, grad] = [weight, a, b, grad].map(|tensor| tensor.to_contiguous());
+        let down = through(matrix(&grad), groups(&b, true));
+        let rank = a.shape()[2];
+        let branch = Branch {
+            left: Matrix::new(&down, [grad.shape()[0], rank], rank),
+            right: &groups(&a, true),
+        };
+        product(matrix(&grad), matrix(&weight).transposed(), None, Some(branch))
+    }
+
+    fn fused_branch_factors_backward(
+        input: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        if grad.dtype() != DType::F32 {
+            return composed_branch_factors_backward::<Self>(input, a, b, grad);
+        }
+        let [input, a, b, grad] = [input, a, b, grad].map(|tensor| tensor.to_contiguous());
+        let [input_rows, grad_rows] = [matrix(&input), matrix(&grad)];
+        let [group_count, d_input, rank] = a.shape().dims();
+        let [rows, d_output] = grad_rows.dims();
+        let group_rows = rows / group_count;
+        let through_b = through(grad_rows, groups(&b, true));
+        let through_a = through(input_rows, groups(&a, false));
+        let through_b = Matrix::new(&through_b, [rows, rank], rank);
+        let through_a = Matrix::new(&through_a, [rows, rank], rank);
+
+        let mut a_grad = new_tensor([group_count, d_input, rank]);
+        let mut b_grad = new_tensor([group_count, rank, d_output]);
+        contiguous_mut(&mut a_grad)
+            .par_chunks_mut(d_input * rank)
+            .zip(contiguous_mut(&mut b_grad).par_chunks_mut(rank * d_output))
+            .enumerate()
+            .for_each(|(group, (a_grad, b_grad))| {
+                let [x, grad, x_a, grad_b] = [input_rows, grad_rows, through_a, through_b]
+                    .map(|matrix| matrix.rows(group * group_rows, group_rows));
+                let transposed = transposed_product(grad_b, x); // [rank, d_input]
+                for (feature, a_grad) in a_grad.chunks_exact_mut(rank).enumerate() {
+                    for (component, a_grad) in a_grad.iter_mut().enumerate() {
+                        *a_grad = transposed[component * d_input + feature];
+                    }
+                }
+                b_grad.copy_from_slice(&transposed_product(x_a, grad));
+            });
+        (a_grad, b_grad)
+    }
+}
+
+/// `left · right + bias + branch` as a tensor.
+fn product(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
+    branch: Option<Branch<'_>>,
+) -> FloatTensor<Flex> {
+    let [rows, _] = left.dims();
+    let [_, cols] = right.dims();
+    let mut output = new_tensor([rows, cols]);
+    let right = Packed::new(right);
+    let product = Product {
+        left,
+        right: &right,
+        bias,
+        branch,
+    };
+    product.write(contiguous_mut(&mut output), cols);
+    output
+}
+
+/// The rows of each group through its own narrow matrix: `[rows, rank]`.
+fn through(left: Matrix<'_>, right: Vec<Packed>) -> Vec<f32> {
+    let [rows, _] = left.dims();
+    let [_, rank] = right[0].dims();
+    let group_rows = rows / right.len();
+    let mut output = vec![0.0; rows * rank];
+    if rows * rank == 0 {
+        return output;
+    }
+    if let [right] = &right[..] {
+        let product = Product {
+            left,
+            right,
+            bias: None,
+            branch: None,
+        };
+        product.write(&mut output, rank);
+        return output;
+    }
+    output
+        .par_chunks_mut(group_rows * rank)
+        .zip(right)
+        .enumerate()
+        .for_each(|(group, (output, right))| {
+            let product = Product {
+                left: left.rows(group * group_rows, group_rows),
+                right: &right,
+                bias: None,
+                branch: None,
+            };
+            product.write(output, rank);
+        });
+    output
+}
+
+/// A `[rows, cols]` tensor as a matrix.
+fn matrix(tensor: &FloatTensor<Flex>) -> Matrix<'_> {
+    let [rows, cols] = tensor.shape().dims();
+    Matrix::new(numbers(tensor), [rows, cols], cols)
+}
+
+/// The matrices of a `[groups, rows, cols]` tensor, packed.
+fn groups(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Packed> {
+    let [groups, rows, cols] = tensor.shape().dims();
+    let all = numbers(tensor);
+    (0..groups)
+        .map(|group| {
+            let matrix = Matrix::new(&all[group * rows * cols..][..rows * cols], [rows, cols], cols);
+            Packed::new(if transposed { matrix.transposed() } else { matrix })
+        })
+        .collect()
+}

@@ -1,0 +1,139 @@
+//! Linear layers against their composition of primitives, forward and backward, at sizes that fit no block.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use burn::tensor::{Device, Distribution, Tensor, module};
+
+use super::{branched_linear, linear};
+
+#[cfg(feature = "flex")]
+fn device() -> Device {
+    Device::flex()
+}
+
+#[cfg(all(feature = "ndarray", not(feature = "flex")))]
+#[expect(deprecated, reason = "a second opinion on numbers")]
+fn device() -> Device {
+    Device::ndarray()
+}
+
+fn normal<const D: usize>(shape: [usize; D]) -> Tensor<D> {
+    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device().autodiff())
+}
+
+fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().unwrap()
+}
+
+/// Largest difference, relative to the largest number of the reference.
+fn difference<const D: usize>(found: Tensor<D>, reference: Tensor<D>) -> f32 {
+    let (found, reference) = (numbers(found), numbers(reference));
+    let largest = reference
+        .iter()
+        .fold(1e-30_f32, |largest, x| largest.max(x.abs()));
+    let differences = found.iter().zip(&reference).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max) / largest
+}
+
+/// Rows, features in, features out, groups, rank: odd sizes, single rows, and sums longer than one block of depth.
+const SHAPES: [[usize; 5]; 6] = [
+    [1, 7, 5, 1, 1],
+    [6, 33, 65, 3, 2],
+    [28, 48, 31, 7, 5],
+    [130, 1030, 97, 2, 8],
+    [264, 384, 384, 1, 8],
+    [512, 96, 200, 16, 17],
+];
+
+#[test]
+fn linear_equals_burns_linear_forward_and_backward() {
+    for [rows, d_input, d_output, ..] in SHAPES {
+        let weight = normal([d_input, d_output]);
+        let bias = normal([d_output]);
+        let grad = normal([1, rows, d_output]);
+        let x = normal([1, rows, d_input]).require_grad();
+        for bias in [None, Some(bias)] {
+            let fused = linear(x.clone(), weight.clone(), bias.clone());
+            let reference = module::linear(x.clone(), weight.clone(), bias);
+            assert!(difference(fused.clone(), reference.clone()) < 2e-6);
+            let gradient = |y: Tensor<3>| x.grad(&(y * grad.clone()).sum().backward()).unwrap();
+            assert!(difference(gradient(fused), gradient(reference)) < 2e-6);
+        }
+    }
+}
+
+#[test]
+fn a_trained_weight_and_bias_get_their_gradients() {
+    let weight = normal([9, 4]).require_grad();
+    let bias = normal([4]).require_grad();
+    let x = normal([5, 9]);
+    let gradients = linear(x.clone(), weight.clone(), Some(bias.clone()))
+        .sum()
+        .backward();
+    // d(sum)/dW = the sum of the inputs in each row, d(sum)/d(bias) = the number of rows.
+    let sums = x.sum_dim(0).reshape([9, 1]).expand([9, 4]);
+    assert!(difference(weight.grad(&gradients).unwrap(), sums.inner()) < 1e-6);
+    assert_eq!(numbers(bias.grad(&gradients).unwrap()), [5.0; 4]);
+}
+
+#[test]
+fn the_branched_linear_equals_its_formula_forward_and_backward() {
+    for [rows, d_input, d_output, groups, rank] in SHAPES {
+        if rows % groups != 0 {
+            continue;
+        }
+        let weight = normal([d_input, d_output]);
+        let bias = normal([d_output]);
+        let grad = normal([rows, d_output]);
+        let x = normal([rows, d_input]).require_grad();
+        let a = normal([groups, d_input, rank]).require_grad();
+        let b = normal([groups, rank, d_output]).require_grad();
+        let fused = branched_linear(
+            x.clone(),
+            weight.clone(),
+            Some(bias.clone()),
+            a.clone(),
+            b.clone(),
+        );
+        let update = x
+            .clone()
+            .reshape([groups, rows / groups, d_input])
+            .matmul(a.clone())
+            .matmul(b.clone());
+        let reference = module::linear(x.clone(), weight, Some(bias)) + update.reshape([rows, d_output]);
+        assert!(difference(fused.clone(), reference.clone()) < 3e-6);
+        let [fused, reference] = [fused, reference].map(|y| {
+            let gradients = (y * grad.clone()).sum().backward();
+            (
+                x.grad(&gradients).unwrap(),
+                a.grad(&gradients).unwrap(),
+                b.grad(&gradients).unwrap(),
+            )
+        });
+        assert!(difference(fused.0, reference.0) < 3e-6);
+        assert!(difference(fused.1, reference.1) < 3e-6);
+        assert!(difference(fused.2, reference.2) < 3e-6);
+    }
+}
+
+#[test]
+fn a_trained_bias_beside_a_branch_gets_its_gradient() {
+    let bias = normal([4]).require_grad();
+    let y = branched_linear(
+        normal([6, 3]),
+        normal([3, 4]),
+        Some(bias.clone()),
+        normal([2, 3, 1]),
+        normal([2, 1, 4]),
+    );
+    assert_eq!(numbers(bias.grad(&y.sum().backward()).unwrap()), [6.0; 4]);
+}
+
+#[test]
+fn a_view_of_other_layout_gives_the_same_product() {
+    let weight = normal([8, 6]);
+    let x: Tensor<2> = normal([8, 10]);
+    let view = x.clone().swap_dims(0, 1);
+    let copy = Tensor::<2>::from_data(view.clone().into_data(), &device().autodiff());
+    let (fused, reference) = (linear(view, weight.clone(), None), linear(copy, weight, None));
+    assert_eq!(numbers(fused), numbers(reference));
+}

@@ -66,7 +66,7 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
         completion: config.label_column.clone(),
     };
     let read = |key: &str, path: &std::path::Path| {
-        let read = read_completions(path, config.data_format, &columns);
+        let read = read_completions(path, config.data_format, config.header, &columns);
         let read = read.with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
         let left_out = match read.empty {
             0 => String::new(),
@@ -264,6 +264,7 @@ fn task_file(config: &RunConfig, columns: &ResolvedCompletionColumns) -> TaskFil
         problem_type: ProblemType::CausalLm,
         id2label: None,
         max_seq_length: config.max_seq_length,
+        header: config.header,
         text_column: column(&config.text_column, &columns.prompt),
         text_pair_column: context.map(|found| column(&config.text_pair_column, found)),
         label_column: column(&config.label_column, &columns.completion),

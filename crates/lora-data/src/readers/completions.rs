@@ -58,12 +58,14 @@ pub struct ReadCompletions {
 }
 
 /// Reads a file of prompts and completions, all of it, into memory; the format is told from the name unless given.
+/// `header` says whether the first row of a CSV or TSV names the columns.
 ///
 /// # Errors
 /// A [`DataError`] for the first thing that is wrong: the path, the format, the encoding, the form, a column, a cell.
 pub fn read_completions(
     path: impl AsRef<Path>,
     format: Option<Format>,
+    header: bool,
     columns: &CompletionColumns,
 ) -> Result<ReadCompletions, DataError> {
     let path = path.as_ref();
@@ -72,7 +74,7 @@ pub fn read_completions(
         None => Format::of_path(path)?,
     };
     let bytes = bytes::read_bytes(path)?;
-    let table = read_table(bytes::utf8(&bytes, path)?, path, format, true, None)?;
+    let table = read_table(bytes::utf8(&bytes, path)?, path, format, header, None)?;
     let columns = resolve(columns, &table, path)?;
     let is_empty = |row: &&Row, column: &ResolvedColumn| match &row.cells[column.index] {
         Cell::Text(text) => text.trim().is_empty(),
@@ -151,7 +153,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        read_completions(&path, None, columns).map(|read| (read.completions, read.columns.to_string()))
+        read_completions(&path, None, true, columns).map(|read| (read.completions, read.columns.to_string()))
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::completions::CompletionsArgs;
 use crate::demo::DemoArgs;
 use crate::eval::EvalArgs;
 use crate::export::ExportArgs;
+use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
@@ -44,6 +45,9 @@ pub enum Command {
     /// Labels texts, with probability and uncertainty.
     #[command(after_long_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Continues a prompt with a causal language model, token by token.
+    #[command(after_long_help = GENERATE_EXAMPLES)]
+    Generate(GenerateArgs),
     /// Shows what is in a model or an adapter folder.
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
@@ -95,6 +99,15 @@ Examples:
   cat lines.txt | lora predict --adapter runs/reviews --json -
 
 For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument.";
+
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  lora generate --model smollm2 --prompt \"The capital of France is\"
+  lora generate --model smollm2 --chat --prompt \"Name three rivers.\" --temperature 0.7 --top-p 0.9 --seed 1
+  lora generate --model model.Q4_1.gguf --prompt - < prompt.txt
+  lora generate --adapter runs/instructions --chat --prompt \"Name three rivers.\" --json
+
+Without --temperature the most probable token is taken every time.";
 
 const INSPECT_EXAMPLES: &str = "\
 Examples:

@@ -13,7 +13,8 @@
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
 //! | `folder_swap` | a folder that appears whole or not at all |
-//! | `train`, `eval`, `predict`, `inspect`, `merge`, `export`, `combine`, `demo`, `completions` | the subcommands |
+//! | `language_model` | a causal language model with all that generation needs |
+//! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
 pub mod args;
@@ -26,7 +27,9 @@ pub mod eval;
 pub mod export;
 pub mod failure;
 pub mod folder_swap;
+pub mod generate;
 pub mod inspect;
+pub mod language_model;
 pub mod merge;
 pub mod output;
 pub mod parameters;
@@ -53,6 +56,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, &terminal),
         Command::Eval(args) => eval::run(args, &terminal),
         Command::Predict(args) => predict::run(args, &terminal),
+        Command::Generate(args) => generate::run(args, &terminal),
         Command::Inspect(args) => inspect::run(args, &terminal),
         Command::Merge(args) => merge::run(args, &terminal),
         Command::Export(args) => export::run(args, &terminal),

@@ -68,6 +68,9 @@ pub struct RunConfig {
     /// What is predicted; none: told from the labels.
     #[serde(default)]
     pub problem_type: Option<ProblemType>,
+    /// Whether the prompts of a language model are written with its chat template.
+    #[serde(default)]
+    pub chat_template: bool,
     /// Longest text in tokens.
     #[serde(default = "defaults::max_seq_length")]
     pub max_seq_length: usize,

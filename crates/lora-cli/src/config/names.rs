@@ -12,6 +12,8 @@ pub enum ProblemType {
     SingleLabelClassification,
     /// A number.
     Regression,
+    /// The completion of a prompt, token by token.
+    CausalLm,
 }
 
 /// Names of modules, or a pattern on whole paths; `all-linear` is a word of its own.

@@ -1,6 +1,8 @@
 //! `cargo xtask golden`: runs reference cases computed by Hugging Face Transformers and PEFT, and compares every number.
 
+mod adalora;
 mod case;
+mod combined;
 mod compare;
 
 use std::path::{Path, PathBuf};

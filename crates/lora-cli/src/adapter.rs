@@ -1,6 +1,6 @@
 //! An adapter folder on its base model: what `eval` and `predict` start from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
@@ -66,6 +66,49 @@ pub fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// An adapter folder with its base model's files, before a model is built.
+#[derive(Debug)]
+pub struct AdapterSource {
+    /// The adapter.
+    pub folder: AdapterFolder,
+    /// What the folder says about its training; none for a folder that PEFT wrote.
+    pub task_file: Option<TaskFile>,
+    /// The base model's name.
+    pub base_model: String,
+    /// The base model's files.
+    pub checkpoint: Checkpoint,
+}
+
+/// Opens an adapter folder and the files of its base model.
+///
+/// # Errors
+///
+/// If a part is missing or corrupt.
+pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -> Result<AdapterSource> {
+    let task_file = TaskFile::read(adapter)?;
+    let folder = AdapterFolder::read(adapter)?;
+    let named = task_file
+        .as_ref()
+        .map(|task| task.base_model.clone())
+        .or_else(|| folder.base_model.clone());
+    let Some(base_model) = base.map(str::to_owned).or(named) else {
+        bail!("`{}` names no base model; give it with --base", adapter.display());
+    };
+    let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
+    let checkpoint = open_checkpoint(&base_model, &hub_options(revision)).with_context(|| {
+        format!(
+            "the base model of `{}` cannot be opened (--base names another)",
+            adapter.display()
+        )
+    })?;
+    Ok(AdapterSource {
+        folder,
+        task_file,
+        base_model,
+        checkpoint,
+    })
+}
+
 /// Opens an adapter folder and puts it on its base model.
 ///
 /// # Errors
@@ -73,27 +116,13 @@ pub fn positive(text: &str) -> Result<usize, String> {
 /// If a part is missing, corrupt, or does not fit the others.
 pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
     let device = args.device.open()?;
-    let task_file = TaskFile::read(&args.adapter)?;
-    let folder = AdapterFolder::read(&args.adapter)?;
-    let named = task_file
-        .as_ref()
-        .map(|task| task.base_model.clone())
-        .or_else(|| folder.base_model.clone());
-    let Some(base_model) = args.base.clone().or(named) else {
-        bail!(
-            "`{}` names no base model; give it with --base",
-            args.adapter.display()
-        );
-    };
-    let revision = args.revision.as_deref();
-    let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
-    let checkpoint = open_checkpoint(&base_model, &hub_options(revision)).with_context(|| {
-        format!(
-            "the base model of `{}` cannot be opened (--base names another)",
-            args.adapter.display()
-        )
-    })?;
-    let task = task_of(args, task_file.as_ref(), &folder, &checkpoint)?;
+    let AdapterSource {
+        folder,
+        task_file,
+        base_model,
+        checkpoint,
+    } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    let task = task_of(args.labels.as_deref(), task_file.as_ref(), &folder, &checkpoint)?;
     let saved_length = task_file.as_ref().map(|task| task.max_seq_length);
     let tokenizer = open_tokenizer(&checkpoint, args.max_seq_length.or(saved_length).unwrap_or(128))?;
     let (model, _) = load_model(&checkpoint, &task, 0, &device)?;
@@ -108,8 +137,12 @@ pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
 }
 
 /// What an adapter predicts: as told by flag, by its own file, by the base model's labels, or by numbers.
-fn task_of(
-    args: &AdapterArgs,
+///
+/// # Errors
+///
+/// If the names do not fit the head, or there is neither a head nor a name.
+pub fn task_of(
+    given: Option<&[String]>,
     task_file: Option<&TaskFile>,
     folder: &AdapterFolder,
     checkpoint: &Checkpoint,
@@ -117,7 +150,7 @@ fn task_of(
     let head = folder
         .shape(&sequence_output_name(checkpoint)?)
         .and_then(|shape| shape.first().copied());
-    let task = match (&args.labels, task_file) {
+    let task = match (given, task_file) {
         (Some(names), _) => Task::Classification {
             labels: LabelNames::new(names).context("--labels")?,
         },
@@ -132,7 +165,7 @@ fn task_of(
                 (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
                 (None, None) => bail!(
                     "`{}` holds no head and the base model names no labels; name the classes with --labels",
-                    args.adapter.display()
+                    folder.path().display()
                 ),
             };
             Task::Classification { labels }
@@ -141,7 +174,7 @@ fn task_of(
     if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {
         bail!(
             "`{}` has a head for {outputs} outputs, but there are {} labels; give one name an output with --labels",
-            args.adapter.display(),
+            folder.path().display(),
             task.outputs()
         );
     }

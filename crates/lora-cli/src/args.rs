@@ -2,10 +2,14 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::combine::CombineArgs;
 use crate::completions::CompletionsArgs;
 use crate::demo::DemoArgs;
 use crate::eval::EvalArgs;
+use crate::export::ExportArgs;
+use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
+use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
 use crate::train::TrainArgs;
 
@@ -41,9 +45,21 @@ pub enum Command {
     /// Labels texts, with probability and uncertainty.
     #[command(after_long_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Continues a prompt with a causal language model, token by token.
+    #[command(after_long_help = GENERATE_EXAMPLES)]
+    Generate(GenerateArgs),
     /// Shows what is in a model or an adapter folder.
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
+    /// Merges an adapter into its base model and writes that as a Hugging Face folder.
+    #[command(after_long_help = MERGE_EXAMPLES)]
+    Merge(MergeArgs),
+    /// Writes an adapter as plain LoRA, which every reader of PEFT's files understands.
+    #[command(after_long_help = EXPORT_EXAMPLES)]
+    Export(ExportArgs),
+    /// Makes one adapter of several.
+    #[command(after_long_help = COMBINE_EXAMPLES)]
+    Combine(CombineArgs),
     /// Prints a script that makes a shell complete subcommands and flags.
     #[command(after_long_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -84,11 +100,44 @@ Examples:
 
 For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument.";
 
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  lora generate --model smollm2 --prompt \"The capital of France is\"
+  lora generate --model smollm2 --chat --prompt \"Name three rivers.\" --temperature 0.7 --top-p 0.9 --seed 1
+  lora generate --model model.Q4_1.gguf --prompt - < prompt.txt
+  lora generate --adapter runs/instructions --chat --prompt \"Name three rivers.\" --json
+
+Without --temperature the most probable token is taken every time.";
+
 const INSPECT_EXAMPLES: &str = "\
 Examples:
   lora inspect minilm-l6
   lora inspect runs/reviews
   lora inspect peft-adapter --base bert-base-uncased --json";
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  lora merge --adapter runs/reviews --output models/reviews
+  lora merge --adapter peft-adapter --base bert-base-uncased --labels negative,positive --output merged
+
+The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32.";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  lora export --adapter runs/adalora --output plain
+  lora export --adapter runs/pissa --base bert-base-uncased --output plain
+
+The expected update of LoRA Dropout is folded into alpha, AdaLoRA's singular values into A, and what PiSSA and OLoRA took
+from the base model is subtracted again, with as many ranks. DoRA has no such form: use lora merge.";
+
+const COMBINE_EXAMPLES: &str = "\
+Examples:
+  lora combine runs/one runs/two --weights 0.7,0.3 --method cat --output runs/both
+  lora combine runs/one runs/two --weights 1,-1 --method svd --rank 8 --output runs/difference
+  lora combine runs/one runs/two --weights 1,1 --method ties --density 0.5 --output runs/ties
+
+Methods, as in PEFT: linear, cat, svd, ties, ties_svd, dare_linear, dare_ties, dare_linear_svd, dare_ties_svd,
+magnitude_prune, magnitude_prune_svd. cat and svd are true to the weighted sum; linear is a rough approximation.";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

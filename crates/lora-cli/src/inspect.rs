@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
-use lora_core::{Adapted, Linears, LoraConfig, TensorFile};
+use lora_core::{Adapted, Form, Init, Linears, LoraConfig, TensorFile};
 use lora_data::Task;
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
@@ -142,7 +142,7 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
     let folder = AdapterFolder::read(path)?;
     let task = TaskFile::read(path)?;
     let tensors = TensorFile::open(&path.join(TENSOR_FILE))?;
-    let adapters = adapters_in(&tensors, &folder.config)?;
+    let adapters = adapters_in(&folder)?;
     let saved: usize = tensors
         .names()
         .filter_map(|name| tensors.shape(name))
@@ -161,9 +161,11 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         Column::new("norm of the update", Better::None, 4),
     ];
     let title = format!(
-        "{}: {} adapters, {} saved numbers",
+        "{}: {}, {} linears, rank {} in all, {} saved numbers",
         args.what,
+        form_of(&folder.config),
         adapters.len(),
+        adapters.iter().map(|adapter| adapter.rank).sum::<usize>(),
         grouped(saved)
     );
     let mut table = Table::new(title, "linear", columns)
@@ -184,6 +186,7 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
     let counts = on_base.as_ref().map(peft_count);
     terminal.document(&json!({
         "kind": "adapter",
+        "form": form_of(&folder.config),
         "name": args.what,
         "base_model": base,
         "task_type": folder.task_type,
@@ -249,39 +252,66 @@ fn count_on_base(
     Ok(Some(folder.attach_to(model)?))
 }
 
-fn adapters_in(tensors: &TensorFile, config: &LoraConfig) -> Result<Vec<AdapterSize>> {
-    let is_a = |name: &&str| name.contains(".lora_A.");
-    let read = |name: &str| -> Result<(Vec<usize>, Vec<f32>)> {
-        let tensor = tensors.read(name)?;
-        let tensor =
-            tensor.with_context(|| format!("`{}` lacks the tensor `{name}`", tensors.origin().display()))?;
-        Ok((tensor.shape, tensor.values))
-    };
-    let adapter = |name: &str| {
-        let path = name.split(".lora_A.").next().unwrap_or(name);
-        let path = path.strip_prefix("base_model.model.").unwrap_or(path);
-        let (a_shape, a) = read(name)?;
-        let (b_shape, b) = read(&name.replace(".lora_A.", ".lora_B."))?;
-        let ([rank, d_input], [d_output, rank_of_b]) = (&a_shape[..], &b_shape[..]) else {
-            bail!("`{}`: `{name}` is no matrix", tensors.origin().display());
+/// The adapters of a folder. DoRA's norms are those of its factors; what the lengths of columns add depends on the base model.
+fn adapters_in(folder: &AdapterFolder) -> Result<Vec<AdapterSize>> {
+    let mut tensors = folder.tensors_by_name()?;
+    let is_svd = folder.config.adalora().is_some();
+    let suffix = if is_svd { "" } else { ".weight" };
+    let ending = format!(".lora_A{suffix}");
+    let paths: Vec<String> = folder
+        .tensor_names()
+        .filter_map(|name| Some(name.strip_suffix(&ending)?.to_owned()))
+        .collect();
+    let adapter = |path: &str| {
+        let mut take = |factor: &str| {
+            let name = format!("{path}.{factor}{suffix}");
+            let tensor = tensors.remove(&name);
+            tensor.with_context(|| format!("`{}` lacks the tensor `{name}`", folder.path().display()))
         };
-        if rank != rank_of_b {
+        let (mut a, b) = (take("lora_A")?, take("lora_B")?);
+        let ([rank, d_input], [d_output, rank_of_b]) = (&a.shape[..], &b.shape[..]) else {
+            bail!(
+                "`{}`: the factors of `{path}` are no matrices",
+                folder.path().display()
+            );
+        };
+        let (rank, d_input, d_output) = (*rank, *d_input, *d_output);
+        if rank != *rank_of_b {
             bail!(
                 "`{}`: the factors of `{path}` have the ranks {rank} and {rank_of_b}",
-                tensors.origin().display()
+                folder.path().display()
             );
         }
-        let scale = config.low_rank_of(path).scale * config.mean_factor();
+        if is_svd && d_input > 0 {
+            let e = take("lora_E")?;
+            for (row, weight) in a.values.chunks_exact_mut(d_input).zip(&e.values) {
+                for value in row {
+                    *value *= weight;
+                }
+            }
+        }
+        let scale = folder.config.low_rank_of(path).mean_scale();
         Ok(AdapterSize {
             path: path.to_owned(),
-            rank: *rank,
-            d_input: *d_input,
-            d_output: *d_output,
+            rank,
+            d_input,
+            d_output,
             scale,
-            update_norm: scale * product_norm(&a, &b, *rank),
+            update_norm: scale * product_norm(&a.values, &b.values, rank),
         })
     };
-    tensors.names().filter(is_a).map(adapter).collect()
+    paths.iter().map(String::as_str).map(adapter).collect()
+}
+
+/// The form of the update in words.
+fn form_of(config: &LoraConfig) -> &'static str {
+    match (&config.form, config.init) {
+        (Form::Svd(_), _) => "AdaLoRA",
+        (Form::WeightDecomposed, _) => "DoRA",
+        (Form::LowRank, Init::Pissa) => "LoRA (PiSSA)",
+        (Form::LowRank, Init::Olora) => "LoRA (OLoRA)",
+        (Form::LowRank, _) => "LoRA",
+    }
 }
 
 /// Frobenius norm of `B A` without the product: `‖BA‖² = Σ_ij (BᵀB)_ij (AAᵀ)_ij`.
@@ -291,6 +321,9 @@ fn adapters_in(tensors: &TensorFile, config: &LoraConfig) -> Result<Vec<AdapterS
 /// - a: `[rank, d_input]`
 /// - b: `[d_output, rank]`
 fn product_norm(a: &[f32], b: &[f32], rank: usize) -> f64 {
+    if rank == 0 {
+        return 0.0;
+    }
     let d_input = a.len() / rank;
     let mut square = 0.0;
     for i in 0..rank {

@@ -12,17 +12,25 @@
 //! | `output`, `provenance` | the output folder; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
-//! | `train`, `eval`, `predict`, `inspect`, `demo`, `completions` | the subcommands |
+//! | `folder_swap` | a folder that appears whole or not at all |
+//! | `language_model` | a causal language model with all that generation needs |
+//! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
 pub mod args;
+pub mod combine;
 pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod device;
 pub mod eval;
+pub mod export;
 pub mod failure;
+pub mod folder_swap;
+pub mod generate;
 pub mod inspect;
+pub mod language_model;
+pub mod merge;
 pub mod output;
 pub mod parameters;
 pub mod pipeline;
@@ -48,7 +56,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, &terminal),
         Command::Eval(args) => eval::run(args, &terminal),
         Command::Predict(args) => predict::run(args, &terminal),
+        Command::Generate(args) => generate::run(args, &terminal),
         Command::Inspect(args) => inspect::run(args, &terminal),
+        Command::Merge(args) => merge::run(args, &terminal),
+        Command::Export(args) => export::run(args, &terminal),
+        Command::Combine(args) => combine::run(args, &terminal),
         Command::Completions(args) => completions::run(args, &terminal),
     }
 }

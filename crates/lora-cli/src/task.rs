@@ -84,7 +84,9 @@ impl TaskFile {
                 task.format
             );
         }
-        task.task().with_context(|| format!("`{shown}`"))?;
+        if task.problem_type != ProblemType::CausalLm {
+            task.task().with_context(|| format!("`{shown}`"))?;
+        }
         Ok(Some(task))
     }
 
@@ -96,6 +98,11 @@ impl TaskFile {
     pub fn task(&self) -> Result<Task> {
         match self.problem_type {
             ProblemType::Regression => Ok(Task::Regression),
+            ProblemType::CausalLm => {
+                bail!(
+                    "the adapter belongs to a language model, which has no labels; use `lora generate --adapter`"
+                )
+            }
             ProblemType::SingleLabelClassification => {
                 let names = self
                     .id2label

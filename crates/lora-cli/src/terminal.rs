@@ -84,6 +84,15 @@ impl Terminal {
         print(text)
     }
 
+    /// A piece of a text that is still being made, to stdout, without a line's end; nothing where stdout is for JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`Terminal::say`].
+    pub fn piece(&self, text: &str) -> Result<()> {
+        if self.json { Ok(()) } else { write(text) }
+    }
+
     /// A bar with rate and time left on stderr; hidden where stderr is no terminal.
     ///
     /// # Panics
@@ -116,8 +125,12 @@ fn columns() -> Option<u16> {
 }
 
 fn print(text: &str) -> Result<()> {
+    write(&format!("{text}\n"))
+}
+
+fn write(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome.context("cannot write to the standard output; check where it is redirected to"),
     }

@@ -1,8 +1,12 @@
 //! A model with adapters: attach, count, merge, detach.
 
 use burn::module::Module;
+use burn::tensor::Tensor;
 
-use crate::config::{BiasMode, ConfigError, LoraConfig};
+use crate::adalora::RankPattern;
+use crate::adapter::Adapter;
+use crate::config::{BiasMode, Form, LoraConfig};
+use crate::config_error::ConfigError;
 use crate::linear::{BaseTraining, LoraLinear, ParamRef, TrainedParam};
 use crate::model::Linears;
 use crate::sampler::AdapterShape;
@@ -41,7 +45,7 @@ impl<M: Module + Linears> Adapted<M> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if a setting is invalid or the targets match nothing.
+    /// [`ConfigError`] if a setting is invalid, the targets match nothing, or a linear's weight allows no such start.
     pub fn attach(model: M, config: LoraConfig, seed: u64) -> Result<(Self, AttachReport), ConfigError> {
         config.validate()?;
         let mut paths = Vec::new();
@@ -54,10 +58,13 @@ impl<M: Module + Linears> Adapted<M> {
         let adapted = config.targets.resolve(&paths, &model.heads(), &trained_in_full)?;
 
         let mut model = model.freeze();
+        let mut result = Ok(());
         model.visit_linears_mut(&mut |linear| {
             let path = linear.path().to_owned();
             if adapted.contains(&path) {
-                linear.attach_low_rank(&config.low_rank_of(&path), config.init, seed);
+                if result.is_ok() {
+                    result = linear.attach(&config, seed);
+                }
                 if config.bias == BiasMode::LoraOnly {
                     linear.train_base(BaseTraining::Bias);
                 }
@@ -65,6 +72,7 @@ impl<M: Module + Linears> Adapted<M> {
                 linear.train_base(BaseTraining::Full);
             }
         });
+        result?;
         Ok((
             Self { model, config },
             AttachReport {
@@ -77,6 +85,33 @@ impl<M: Module + Linears> Adapted<M> {
     /// The settings that the adapters were made with.
     pub fn config(&self) -> &LoraConfig {
         &self.config
+    }
+
+    /// Sets which triplets AdaLoRA keeps; files hold only these. Of no effect for other forms.
+    pub fn set_rank_pattern(&mut self, pattern: RankPattern) {
+        if let Form::Svd(adalora) = &mut self.config.form {
+            adalora.rank_pattern = pattern;
+        }
+    }
+
+    /// Sets the number of steps that AdaLoRA's budget is shared out over. Of no effect for other forms.
+    pub fn set_total_step(&mut self, total: u64) {
+        if let Form::Svd(adalora) = &mut self.config.form {
+            adalora.total_step = Some(total);
+        }
+    }
+
+    /// AdaLoRA's orthogonality loss, `[1]`: `‖P Pᵀ − I‖`, averaged over both factors of all linears; `None` for other forms.
+    pub fn orthogonality(&self) -> Option<Tensor<1>> {
+        let mut distances = Vec::new();
+        self.model.visit_linears(&mut |linear| {
+            if let Some(Adapter::Svd(svd)) = &linear.adapter
+                && let Some(factors) = &svd.factors
+            {
+                distances.extend(factors.orthogonality());
+            }
+        });
+        (!distances.is_empty()).then(|| Tensor::cat(distances, 0).mean())
     }
 
     /// The same adapters on a changed model, for example [`Module::train`] or [`Module::valid`].

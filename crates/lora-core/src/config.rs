@@ -1,8 +1,9 @@
 //! What the user chooses about the adapters.
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
+use crate::adalora::AdaLora;
+use crate::config_error::ConfigError;
 use crate::targets::{Targets, pattern_matches};
 
 /// Settings of LoRA and LoRA Dropout. Plain data; [`LoraConfig::validate`] checks it once.
@@ -26,6 +27,13 @@ pub struct LoraConfig {
     pub rank_pattern: Vec<(String, usize)>,
     /// Alphas of single modules, by pattern; the first that matches wins (PEFT's `alpha_pattern`).
     pub alpha_pattern: Vec<(String, f64)>,
+    /// Which form the update has.
+    pub form: Form,
+    /// PEFT's `lora_bias`: a bias of the factor B is trained too.
+    pub lora_bias: bool,
+    /// PEFT's `fan_in_fan_out`: the checkpoint stores this model's weights as `[d_input, d_output]` (GPT-2). It changes
+    /// no number here, but PEFT wants to read it again.
+    pub fan_in_fan_out: bool,
     /// Which biases are trained.
     pub bias: BiasMode,
     /// Modules that are trained in full and saved with the adapter, by the end of their path. Names that the
@@ -81,14 +89,40 @@ impl LoraDropout {
     }
 }
 
-/// How the factors start. B is zero in all of them, so training starts at the base model.
+/// Which form the update of a linear has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// LoRA: `s · A B`.
+    LowRank,
+    /// DoRA (arXiv 2402.09353): LoRA gives the direction of every weight column, a trained vector its length.
+    WeightDecomposed,
+    /// AdaLoRA (arXiv 2303.10512): `s · A diag(E) B`, whose ranks are shared out while training.
+    Svd(AdaLora),
+}
+
+/// How the factors start. In all of them training starts at the base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// `A ~ U(−1/√d_input, 1/√d_input)`: Kaiming uniform with a = √5, PEFT's default.
+    /// `A ~ U(−1/√d_input, 1/√d_input)`, B zero: Kaiming uniform with a = √5, PEFT's default.
     KaimingUniform,
-    /// `A ~ N(0, 1/rank)`, standard deviation 1/rank: PEFT's `gaussian`.
+    /// `A ~ N(0, 1/rank)`, standard deviation 1/rank, B zero: PEFT's `gaussian`.
     Gaussian,
+    /// A and B are the largest singular triplets of the base weight, which is left with the rest (arXiv 2404.02948).
+    Pissa,
+    /// B is an orthonormal basis of what the first r inputs give, and A the weight in it; the base weight is left with
+    /// the rest (arXiv 2406.01775).
+    Olora,
+    /// A and B are random with rows in two halves of one orthonormal basis, so that their product is zero.
+    Orthogonal,
+}
+
+impl Init {
+    /// Whether part of the base weight moves into the adapter, so that a reader must move it likewise.
+    pub fn changes_base(self) -> bool {
+        matches!(self, Self::Pissa | Self::Olora)
+    }
 }
 
 /// Which biases are trained (PEFT's `bias`).
@@ -112,68 +146,11 @@ pub struct LowRankSettings {
     pub mean_factor: f64,
 }
 
-/// A setting that cannot be used.
-#[derive(Debug, Error, PartialEq)]
-pub enum ConfigError {
-    /// A rank of zero.
-    #[error("rank is 0 in {key}: a LoRA adapter needs a rank of at least 1; 8 is usual")]
-    ZeroRank {
-        /// The key that holds it.
-        key: String,
-    },
-    /// An alpha that is not a positive number.
-    #[error("alpha is {found} in {key}: expected a positive number, usually the rank or twice the rank")]
-    Alpha {
-        /// The key that holds it.
-        key: String,
-        /// The value.
-        found: f64,
-    },
-    /// A probability outside `[0, 1)`.
-    #[error(
-        "{key} is {found}: expected a probability from 0 up to, but not including, 1; at 1 every update is dropped"
-    )]
-    Probability {
-        /// The key that holds it: `mask_probability` for LoRA Dropout, `lora_dropout` for PEFT's input dropout.
-        key: &'static str,
-        /// The value.
-        found: f64,
-    },
-    /// A regular expression that does not parse.
-    #[error("{key} holds the pattern `{pattern}`, which is not a regular expression: {reason}")]
-    Pattern {
-        /// The key that holds it.
-        key: &'static str,
-        /// The pattern.
-        pattern: String,
-        /// What the parser says.
-        reason: String,
-    },
-    /// Targets that no linear has.
-    #[error("target_modules {targets} matches none of the {} linears of this model; some of them: {}", available.len(), sample(available))]
-    NoTarget {
-        /// The targets, as given.
-        targets: String,
-        /// Paths of all linears of the model.
-        available: Vec<String>,
-    },
-    /// One of several target names that no linear has.
-    #[error("target_modules holds `{name}`, which matches no linear of this model; the last parts of their paths are: {}", available.join(", "))]
-    UnusedTarget {
-        /// The name.
-        name: String,
-        /// Last path components of the model's linears.
-        available: Vec<String>,
-    },
-}
-
-fn sample(paths: &[String]) -> String {
-    paths
-        .iter()
-        .take(4)
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .join(", ")
+impl LowRankSettings {
+    /// What the product of the factors is multiplied by in a pass without masks.
+    pub fn mean_scale(&self) -> f64 {
+        self.scale * self.mean_factor
+    }
 }
 
 impl LoraConfig {
@@ -189,6 +166,9 @@ impl LoraConfig {
             targets,
             rank_pattern: Vec::new(),
             alpha_pattern: Vec::new(),
+            form: Form::LowRank,
+            lora_bias: false,
+            fan_in_fan_out: false,
             bias: BiasMode::None,
             modules_to_save: Vec::new(),
         }
@@ -206,6 +186,21 @@ impl LoraConfig {
     pub fn with_modules_to_save(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.modules_to_save = names.into_iter().map(Into::into).collect();
         self
+    }
+
+    /// The same settings with another form of the update.
+    #[must_use]
+    pub fn with_form(mut self, form: Form) -> Self {
+        self.form = form;
+        self
+    }
+
+    /// The settings of AdaLoRA, if that is the form.
+    pub fn adalora(&self) -> Option<&AdaLora> {
+        match &self.form {
+            Form::Svd(adalora) => Some(adalora),
+            Form::LowRank | Form::WeightDecomposed => None,
+        }
     }
 
     /// Checks every value that can be checked without a model.
@@ -252,6 +247,37 @@ impl LoraConfig {
         for (pattern, _) in &self.alpha_pattern {
             pattern_matches("alpha_pattern", pattern, "")?;
         }
+        if let Form::Svd(adalora) = &self.form {
+            adalora.validate()?;
+            if self.init != Init::KaimingUniform {
+                return Err(ConfigError::Conflict {
+                    one: "peft_type ADALORA",
+                    other: "init_lora_weights",
+                    reason: "its factors start from a normal distribution; leave init_lora_weights true",
+                });
+            }
+            if self.lora_bias {
+                return Err(ConfigError::Conflict {
+                    one: "peft_type ADALORA",
+                    other: "lora_bias",
+                    reason: "its B has no bias",
+                });
+            }
+        }
+        if self.lora_bias && self.init != Init::KaimingUniform {
+            return Err(ConfigError::Conflict {
+                one: "lora_bias",
+                other: "init_lora_weights",
+                reason: "PEFT accepts a bias with its default start only; leave init_lora_weights true",
+            });
+        }
+        if self.form == Form::WeightDecomposed && self.lora_bias {
+            return Err(ConfigError::Conflict {
+                one: "use_dora",
+                other: "lora_bias",
+                reason: "DoRA scales weights, and PEFT refuses to merge a bias with them",
+            });
+        }
         self.targets.validate()
     }
 
@@ -261,6 +287,13 @@ impl LoraConfig {
     ///
     /// Panics if a pattern is not a regular expression: call [`LoraConfig::validate`] first.
     pub fn low_rank_of(&self, path: &str) -> LowRankSettings {
+        if let Form::Svd(adalora) = &self.form {
+            return LowRankSettings {
+                rank: adalora.rank_of(path),
+                scale: adalora.scale(self.alpha),
+                mean_factor: self.mean_factor(),
+            };
+        }
         let rank = first_match("rank_pattern", &self.rank_pattern, path).unwrap_or(self.rank);
         let alpha = first_match("alpha_pattern", &self.alpha_pattern, path).unwrap_or(self.alpha);
         let scale = match self.scaling {

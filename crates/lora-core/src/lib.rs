@@ -9,11 +9,15 @@
 //! |---|---|
 //! | `config` | [`LoraConfig`]: what the user chooses, checked once |
 //! | `targets` | which linears are adapted, by Hugging Face path |
-//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`]: the equation and its dense update |
+//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
+//! | `adalora` | [`AdaLora`]: settings of the rank budget |
 //! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
 //! | `peft` | adapter folders that PEFT reads and writes |
+//! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
+//! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
+//! | `combine` | several adapters into one |
 //! | `tensors`, `atomic` | safetensors in, files out |
 //!
 //! ```
@@ -24,18 +28,24 @@
 //! let weight = Tensor::<2>::random([6, 4], Distribution::Default, &device); // [d_input, d_output]
 //! let mut linear = LoraLinear::new("layer.0.query", weight, None);
 //! let config = LoraConfig::new(2, 4.0, Targets::names(["query"]));
-//! config.validate().expect("rank 2 and alpha 4 are valid");
-//! linear.attach_low_rank(&config.low_rank_of("layer.0.query"), config.init, 7);
+//! config.validate()?;
+//! linear.attach(&config, 7)?;
 //!
 //! let x = Tensor::<2>::random([3, 6], Distribution::Default, &device);
 //! let y = linear.forward(x, &Pass::Mean); // [3, 4]
 //! assert_eq!(y.dims(), [3, 4]);
+//! # Ok::<(), lora_core::ConfigError>(())
 //! ```
 
+mod adalora;
 mod adapted;
 mod adapter;
+pub mod any_module;
 pub mod atomic;
+mod bank;
+pub mod combine;
 mod config;
+mod config_error;
 mod linear;
 mod model;
 mod pass;
@@ -44,12 +54,32 @@ mod sampler;
 mod targets;
 mod tensors;
 
+pub use adalora::{AdaLora, BudgetStep, RankPattern};
 pub use adapted::{Adapted, AttachReport, ParameterCount};
-pub use adapter::{Adapter, LowRank};
-pub use config::{BiasMode, ConfigError, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
+pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
+pub use bank::{AdapterBank, BankError};
+pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
+pub use config_error::ConfigError;
 pub use linear::{BaseTraining, LoraLinear, ParamRef, Role, TrainedParam};
 pub use model::{Linears, Model};
 pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
 pub use targets::{TargetNames, Targets};
 pub use tensors::{HostTensor, TensorFile, TensorFileError};
+
+/// The book's pages on adapters, compiled and run as tests.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/src/adapters/lora.md")]
+    pub struct Lora;
+    #[doc = include_str!("../../../docs/src/adapters/dora.md")]
+    pub struct Dora;
+    #[doc = include_str!("../../../docs/src/adapters/adalora.md")]
+    pub struct AdaLora;
+    #[doc = include_str!("../../../docs/src/adapters/starts.md")]
+    pub struct Starts;
+    #[doc = include_str!("../../../docs/src/adapters/operations.md")]
+    pub struct Operations;
+    #[doc = include_str!("../../../docs/src/adapters/any-module.md")]
+    pub struct AnyModule;
+}

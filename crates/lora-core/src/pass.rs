@@ -18,6 +18,9 @@ pub enum Pass<'a> {
     Mean,
     /// With these masks.
     Masked(&'a MaskSet),
+    /// Without masks, each row of the batch with the adapter of this number in an [`AdapterBank`](crate::AdapterBank), or
+    /// with none.
+    Chosen(&'a [Option<usize>]),
 }
 
 /// Everything random about one pass: LoRA Dropout's keep-masks of each adapter, and the key of PEFT's input dropout.
@@ -44,11 +47,12 @@ pub(crate) struct InputDropout {
 }
 
 impl Pass<'_> {
-    /// Number of groups that rows of the batch are shared out to: 1 for a pass without masks.
+    /// Number of groups that rows of the batch are shared out to: 1 for a pass in which all rows are treated alike.
     pub fn groups(&self) -> usize {
         match self {
             Pass::Mean => 1,
             Pass::Masked(set) => set.groups(),
+            Pass::Chosen(rows) => rows.len(),
         }
     }
 }

@@ -117,19 +117,30 @@ impl MaskSampler {
         length: usize,
         device: &Device,
     ) -> Tensor<2> {
+        let mut values = Vec::with_capacity(draws.len() * length);
+        for draw in draws {
+            values.extend(self.entries(dropout, path, side, *draw, length));
+        }
+        Tensor::from_data(TensorData::new(values, [draws.len(), length]), device)
+    }
+
+    /// The entries of one mask.
+    pub(crate) fn entries(
+        &self,
+        dropout: &LoraDropout,
+        path: &str,
+        side: Side,
+        draw: Draw,
+        length: usize,
+    ) -> Vec<f32> {
         let keep = Bernoulli::new(1.0 - dropout.probability)
             .expect("the probability was checked with the configuration");
         let kept = dropout.kept_value() as f32;
-        let mut values = Vec::with_capacity(draws.len() * length);
-        for draw in draws {
-            let mut generator = generator(self.seed, path, side, *draw);
-            values.extend(
-                keep.sample_iter(&mut generator)
-                    .take(length)
-                    .map(|keep| if keep { kept } else { 0.0 }),
-            );
-        }
-        Tensor::from_data(TensorData::new(values, [draws.len(), length]), device)
+        let mut generator = generator(self.seed, path, side, draw);
+        keep.sample_iter(&mut generator)
+            .take(length)
+            .map(|keep| if keep { kept } else { 0.0 })
+            .collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 
 /// The choice of linears, with PEFT's rules (`target_modules` and the fields that narrow it).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub struct Targets {
     pub exclude: Option<TargetNames>,
     /// PEFT's `layers_to_transform`: only these layer numbers.
     pub layers: Option<Vec<usize>>,
+    /// PEFT's `layers_pattern`: regular expressions for the component before the layer number; any component if empty.
+    pub layers_pattern: Vec<String>,
 }
 
 /// Names of modules: PEFT's three forms.
@@ -51,6 +53,21 @@ impl Targets {
         if let Some(exclude) = &self.exclude {
             exclude.matches("exclude_modules", "")?;
         }
+        self.layer_of("")?;
+        if self.layers.is_some() && !matches!(self.modules, TargetNames::Names(_) | TargetNames::AllLinear) {
+            return Err(ConfigError::Conflict {
+                one: "layers_to_transform",
+                other: "a pattern as target_modules",
+                reason: "the pattern already says which layers; give target_modules as a list of names",
+            });
+        }
+        if self.layers.is_none() && !self.layers_pattern.is_empty() {
+            return Err(ConfigError::Conflict {
+                one: "layers_pattern",
+                other: "no layers_to_transform",
+                reason: "the pattern says where the number stands, but not which numbers; give layers_to_transform",
+            });
+        }
         Ok(())
     }
 
@@ -76,10 +93,10 @@ impl Targets {
                 None => false,
             };
             let is_head = self.modules == TargetNames::AllLinear && heads.contains(path);
-            let in_layers = self
-                .layers
-                .as_ref()
-                .is_none_or(|layers| layer_of(path).is_some_and(|layer| layers.contains(&layer)));
+            let in_layers = match &self.layers {
+                Some(layers) => self.layer_of(path)?.is_some_and(|layer| layers.contains(&layer)),
+                None => true,
+            };
             if !excluded
                 && !is_head
                 && in_layers
@@ -107,6 +124,26 @@ impl Targets {
         }
         Ok(resolved)
     }
+
+    /// The number of the layer a path lies in: the first component that is a number and has two before it, or stands
+    /// after a component that the layers' pattern matches.
+    fn layer_of(&self, path: &str) -> Result<Option<usize>, ConfigError> {
+        const KEY: &str = "layers_pattern";
+        let any = [String::from(r"[^.]*")];
+        let (start, patterns) = if self.layers_pattern.is_empty() {
+            (r"^.*?\.", &any[..])
+        } else {
+            (r"^(?:.*?\.)?", &self.layers_pattern[..])
+        };
+        for pattern in patterns {
+            let found =
+                compile(KEY, pattern, &format!(r"{start}(?:{pattern})\.(?<layer>\d+)\."))?.captures(path);
+            if let Some(found) = found {
+                return Ok(found["layer"].parse().ok());
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl From<TargetNames> for Targets {
@@ -115,6 +152,7 @@ impl From<TargetNames> for Targets {
             modules,
             exclude: None,
             layers: None,
+            layers_pattern: Vec::new(),
         }
     }
 }
@@ -160,13 +198,6 @@ fn compile(key: &'static str, pattern: &str, whole: &str) -> Result<Regex, Confi
         pattern: pattern.to_owned(),
         reason: error.to_string(),
     })
-}
-
-/// The number of the layer a path lies in: its last component that is a number and stands between two others.
-fn layer_of(path: &str) -> Option<usize> {
-    let parts: Vec<&str> = path.split('.').collect();
-    let inner = parts.get(1..parts.len().saturating_sub(1))?;
-    inner.iter().rev().find_map(|part| part.parse().ok())
 }
 
 fn last_parts(paths: &[String]) -> Vec<String> {
@@ -232,6 +263,31 @@ mod tests {
             ..Targets::all_linear()
         };
         assert_eq!(resolve(&targets), Ok(vec!["bert.layer.1.query".to_owned()]));
+    }
+
+    #[test]
+    fn the_layer_is_the_first_number_or_the_one_after_the_pattern() {
+        let all = Targets::all_linear();
+        let of = |targets: &Targets, path| targets.layer_of(path).expect("the pattern is valid");
+        assert_eq!(of(&all, "model.layers.3.experts.7.up"), Some(3));
+        assert_eq!(
+            of(&all, "layers.3.up"),
+            None,
+            "PEFT wants a component around the layers"
+        );
+        assert_eq!(
+            of(&all, "model.layers.3"),
+            None,
+            "the layer itself is not in a layer"
+        );
+        let experts = Targets {
+            layers: Some(vec![7]),
+            layers_pattern: vec!["blocks?".into(), "experts".into()],
+            ..all
+        };
+        assert_eq!(of(&experts, "model.layers.3.experts.7.up"), Some(7));
+        assert_eq!(of(&experts, "block.5.up"), Some(5));
+        assert_eq!(of(&experts, "model.layers.3.up"), None);
     }
 
     #[test]

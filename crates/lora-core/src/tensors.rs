@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::tensor::Tensor;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use thiserror::Error;
@@ -65,6 +66,19 @@ pub enum TensorFileError {
 }
 
 impl HostTensor {
+    /// The numbers of a tensor, as f32.
+    ///
+    /// # Panics
+    ///
+    /// Never: every float converts to f32.
+    pub fn of<const D: usize>(tensor: Tensor<D>) -> Self {
+        let data = tensor.into_data().convert::<f32>();
+        Self {
+            shape: data.shape().to_vec(),
+            values: data.try_into_vec().expect("the data was converted to f32"),
+        }
+    }
+
     /// The transpose of a matrix, row-major again: between PyTorch's `[d_output, d_input]` and Burn's
     /// `[d_input, d_output]`. A strided view would do, but sums in another order, so that a saved adapter
     /// would not come back with the same bits.

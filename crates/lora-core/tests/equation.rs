@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use burn::tensor::Tensor;
 use lora_core::{
-    Adapted, Adapter, Init, LoraDropout, LoraLinear, LowRankSettings, MaskSampler, MaskSet, Pass, Rescale,
+    Adapted, Adapter, LoraConfig, LoraDropout, LoraLinear, MaskSampler, MaskSet, Pass, Rescale, Targets,
 };
 use lora_kernels::KeepMasks;
 use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
@@ -18,13 +18,12 @@ fn adapted_linear(rescale: Rescale) -> (LoraLinear, MaskSampler) {
         probability: 0.3,
         rescale,
     };
-    let settings = LowRankSettings {
-        rank: 3,
-        scale: 8.0 / 3.0,
-        mean_factor: dropout.mean_factor(),
+    let config = LoraConfig {
+        dropout: Some(dropout),
+        ..LoraConfig::new(3, 8.0, Targets::names(["query"]))
     };
     let mut linear = LoraLinear::new("layer.query", normal("w", [5, 4]), Some(normal("bias", [4])));
-    linear.attach_low_rank(&settings, Init::KaimingUniform, 11);
+    linear.attach(&config, 11).unwrap();
     let Some(Adapter::LowRank(adapter)) = &mut linear.adapter else {
         unreachable!()
     };

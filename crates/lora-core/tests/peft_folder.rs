@@ -177,7 +177,14 @@ fn with_tensors(change: impl Fn(&mut Tensors)) -> String {
 fn every_lie_is_refused_by_name() {
     let cases = [
         (with_config(|c| c["peft_type"] = json!("IA3")), "peft_type is IA3"),
-        (with_config(|c| c["use_dora"] = json!(true)), "use_dora is true"),
+        (
+            with_config(|c| c["use_qalora"] = json!(true)),
+            "use_qalora is true",
+        ),
+        (
+            with_config(|c| c["use_dora"] = json!(true)),
+            "lacks the tensor `base_model.model.net.layer.0.query.lora_magnitude_vector`",
+        ),
         (with_config(|c| c["r"] = json!(0)), "rank is 0 in r"),
         (
             with_config(|c| c["r"] = json!("eight")),

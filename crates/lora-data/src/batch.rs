@@ -62,6 +62,9 @@ pub enum Targets {
     Classes(Vec<usize>),
     /// Numbers `[batch]`.
     Values(Vec<f32>),
+    /// Class indices, one a position of each row without padding; `None` where the output does not count. For a causal
+    /// language model the class is the next token, so the last position never has one.
+    Positions(Vec<Vec<Option<u32>>>),
 }
 
 impl Targets {
@@ -75,6 +78,9 @@ impl Targets {
             Self::None => Self::None,
             Self::Classes(classes) => Self::Classes(rows.iter().map(|&row| classes[row]).collect()),
             Self::Values(values) => Self::Values(rows.iter().map(|&row| values[row]).collect()),
+            Self::Positions(positions) => {
+                Self::Positions(rows.iter().map(|&row| positions[row].clone()).collect())
+            }
         }
     }
 
@@ -84,6 +90,15 @@ impl Targets {
             Self::None => None,
             Self::Classes(classes) => Some(classes.len()),
             Self::Values(values) => Some(values.len()),
+            Self::Positions(positions) => Some(positions.len()),
+        }
+    }
+
+    /// How many outputs are judged: one a row, or one a position that has a class.
+    pub fn judged(&self) -> usize {
+        match self {
+            Self::Positions(positions) => positions.iter().flatten().flatten().count(),
+            Self::None | Self::Classes(_) | Self::Values(_) => self.count().unwrap_or(0),
         }
     }
 
@@ -92,6 +107,7 @@ impl Targets {
             Self::None => Self::None,
             Self::Classes(classes) => Self::Classes(classes.repeat(times)),
             Self::Values(values) => Self::Values(values.repeat(times)),
+            Self::Positions(positions) => Self::Positions(vec![&positions[..]; times].concat()),
         }
     }
 
@@ -100,6 +116,7 @@ impl Targets {
             Self::None => Self::None,
             Self::Classes(classes) => Self::Classes(classes[range].to_vec()),
             Self::Values(values) => Self::Values(values[range].to_vec()),
+            Self::Positions(positions) => Self::Positions(positions[range].to_vec()),
         }
     }
 }
@@ -334,7 +351,7 @@ mod tests {
             prop_assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[0] - sizes[sizes.len() - 1] <= 1);
             let kept: Vec<f32> = cut.iter().flat_map(|part| match &part.targets {
                 Targets::Values(values) => values.clone(),
-                Targets::None | Targets::Classes(_) => Vec::new(),
+                Targets::None | Targets::Classes(_) | Targets::Positions(_) => Vec::new(),
             }).collect();
             prop_assert_eq!(kept, values);
         }

@@ -140,8 +140,8 @@ pub struct EncodedDataset {
     pub encoded: Vec<Encoded>,
     /// Their targets.
     pub targets: Targets,
-    /// What is predicted.
-    pub task: Task,
+    /// What is predicted; `None` for a language model, which predicts tokens.
+    pub task: Option<Task>,
     /// How many examples lost tokens because they were longer than the tokenizer's maximal length.
     pub truncated: usize,
 }

@@ -53,11 +53,12 @@ pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
 pub use error::{ColumnError, DataError, LabelNamesError, TokenizerError};
 pub use labels::LabelNames;
 pub use readers::{
-    Column, Columns, Format, LabelRule, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, read_file,
+    Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadCompletions, ReadFile,
+    ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns, read_completions, read_file,
     read_str,
 };
 pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,
 };
 pub use split::{grouped_split, stratified_split};
-pub use tokenizer::TextTokenizer;
+pub use tokenizer::{EncodedCompletions, TextStream, TextTokenizer};

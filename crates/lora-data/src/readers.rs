@@ -5,6 +5,7 @@
 
 pub(crate) mod bytes;
 mod columns;
+mod completions;
 pub(crate) mod delimited;
 mod format;
 mod json;
@@ -14,11 +15,15 @@ mod table;
 use std::path::Path;
 
 pub use columns::{Column, Columns, ResolvedColumn, ResolvedColumns};
+pub use completions::{
+    Completion, CompletionColumns, ReadCompletions, ResolvedCompletionColumns, read_completions,
+};
 pub use format::Format;
 pub use labels::LabelRule;
 
 use crate::dataset::{Dataset, Example};
 use crate::error::DataError;
+use table::Table;
 
 /// How to read a file. The default: format by the name's ending, a header, columns by their usual names, classes from
 /// the data.
@@ -84,19 +89,13 @@ pub fn read_str(
     options: &ReadOptions,
 ) -> Result<ReadFile, DataError> {
     let file = origin.as_ref();
-    let content = content.strip_prefix('\u{FEFF}').unwrap_or(content);
-    if content.trim().is_empty() {
-        return Err(DataError::Empty {
-            file: file.to_path_buf(),
-        });
-    }
-    let table = match format {
-        Format::Csv => delimited::read_quoted(content, b',', options.header, file)?,
-        Format::QuotedTsv => delimited::read_quoted(content, b'\t', options.header, file)?,
-        Format::Tsv => delimited::read_plain(content, options.header, file)?,
-        Format::Jsonl => json::read_lines(content, file)?,
-        Format::Json => json::read_document(content, options.json_field.as_deref(), file)?,
-    };
+    let table = read_table(
+        content,
+        file,
+        format,
+        options.header,
+        options.json_field.as_deref(),
+    )?;
     let (text, text_pair) = columns::texts(&options.columns, &table, file)?;
     let (label, targets) = match &options.labels {
         LabelRule::Unlabelled(task) => (None, labels::no_targets(task, table.rows.len())),
@@ -134,4 +133,27 @@ pub fn read_str(
         format,
         columns,
     })
+}
+
+/// A file's rows and columns, whatever its format.
+fn read_table(
+    content: &str,
+    file: &Path,
+    format: Format,
+    header: bool,
+    json_field: Option<&str>,
+) -> Result<Table, DataError> {
+    let content = content.strip_prefix('\u{FEFF}').unwrap_or(content);
+    if content.trim().is_empty() {
+        return Err(DataError::Empty {
+            file: file.to_path_buf(),
+        });
+    }
+    match format {
+        Format::Csv => delimited::read_quoted(content, b',', header, file),
+        Format::QuotedTsv => delimited::read_quoted(content, b'\t', header, file),
+        Format::Tsv => delimited::read_plain(content, header, file),
+        Format::Jsonl => json::read_lines(content, file),
+        Format::Json => json::read_document(content, json_field, file),
+    }
 }

@@ -1,5 +1,7 @@
 //! Text into token ids, exactly as Hugging Face does it: the same `tokenizer.json`, run by the same library.
 
+mod generation;
+
 use std::path::{Path, PathBuf};
 
 use tokenizers::{
@@ -11,6 +13,8 @@ use crate::batch::Encoded;
 use crate::dataset::{Dataset, EncodedDataset, Example};
 use crate::error::{DataError, TokenizerError};
 use crate::readers::bytes::read_bytes;
+
+pub use generation::{EncodedCompletions, TextStream};
 
 /// Examples tokenized in one call to the library. It runs them in parallel and keeps far more about each than we do, so a
 /// whole large file at once would need gigabytes.
@@ -172,7 +176,7 @@ impl TextTokenizer {
         Ok(EncodedDataset {
             encoded,
             targets,
-            task: dataset.task.clone(),
+            task: Some(dataset.task.clone()),
             truncated,
         })
     }

@@ -25,6 +25,7 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod lora_linear;
+mod rms_norm;
 
 pub use attention::{attention, padding_bias, scaled_attention};
 pub use cross_entropy::cross_entropy;
@@ -32,3 +33,4 @@ pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::{layer_norm, layer_norm_primitive};
 pub use linear::linear;
 pub use lora_linear::{KeepMasks, LowRankBranch, lora_linear};
+pub use rms_norm::rms_norm;

@@ -10,3 +10,5 @@ mod distilbert {}
 mod electra {}
 #[doc = include_str!("../../../docs/src/families/roberta.md")]
 mod roberta {}
+#[doc = include_str!("../../../docs/src/families/llama.md")]
+mod llama {}

@@ -102,12 +102,17 @@ impl Checkpoint {
         if found == supported {
             return Ok(());
         }
-        Err(LoadError::Setting {
+        Err(self.unsupported(key, found, supported))
+    }
+
+    /// The error of a setting that is not supported.
+    pub fn unsupported(&self, key: &'static str, found: &str, supported: &'static str) -> LoadError {
+        LoadError::Setting {
             path: self.config_path(),
             key,
             found: found.to_owned(),
             supported,
-        })
+        }
     }
 
     /// Checks that attention heads divide the features of a hidden state.

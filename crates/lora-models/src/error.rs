@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use lora_core::TensorFileError;
 use thiserror::Error;
 
+use crate::gguf::GgufError;
 use crate::pytorch::PytorchProblem;
 
 /// A model that cannot be loaded.
@@ -13,6 +14,9 @@ pub enum LoadError {
     /// The weights file cannot be used.
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
+    /// A GGUF file cannot be used.
+    #[error(transparent)]
+    Gguf(#[from] GgufError),
     /// A file of the folder cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {

@@ -13,6 +13,8 @@
 //! | `weights` | [`Weights`]: tensors by path, with a report of what was missing or left over |
 //! | `blocks` | what families share: attention, feed-forward, norm |
 //! | `families` | one file a family, and [`families::FamilyConfig`], which chooses among them |
+//! | `generation` | text by a causal language model: [`generation::generate`], sampling, chat templates |
+//! | `gguf` | [`gguf::Gguf`]: the one-file format of llama.cpp |
 //! | `heads` | one file a head, and [`heads::HeadKind`] |
 //! | `trunk`, `transformer` | [`Trunk`]: any family; [`Transformer`]: any family with any head |
 
@@ -22,6 +24,8 @@ mod book;
 mod checkpoint;
 mod error;
 pub mod families;
+pub mod generation;
+pub mod gguf;
 pub mod heads;
 mod hub;
 pub mod pytorch;

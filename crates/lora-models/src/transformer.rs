@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use lora_core::{Linears, LoraLinear, Model, Pass};
 use lora_data::Batch;
 
-use crate::blocks::Reading;
+use crate::blocks::{KeyValueCache, Reading, Tokens};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
@@ -62,6 +62,21 @@ impl Transformer {
     ) -> Tensor<2> {
         let hidden = self.trunk.encode(input, pass, Reading::EveryToken, observe);
         self.head.forward(hidden, input, &self.trunk, pass)
+    }
+
+    /// The logits of the token after each row of tokens, which follow those in the cache and join it; `None` for a model
+    /// that is no causal language model.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, vocab_size]`
+    pub fn next_logits(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Option<Tensor<2>> {
+        let Head::CausalLm(head) = &self.head else {
+            return None;
+        };
+        let hidden = self.trunk.advance(tokens, cache, pass)?;
+        let last = hidden.dims()[1] - 1;
+        Some(head.forward(hidden.narrow(1, last, 1), &self.trunk, pass))
     }
 
     /// The modules that adapters train and save in full unless the user says otherwise; see [`Head::modules_to_save`].

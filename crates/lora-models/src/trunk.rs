@@ -5,13 +5,15 @@ use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 
-use crate::blocks::Reading;
+use crate::blocks::{KeyValueCache, Reading, Tokens};
 use crate::error::LoadError;
 use crate::families::FamilyConfig;
 use crate::families::bert::Bert;
 use crate::families::deberta_v2::DebertaV2;
 use crate::families::distilbert::DistilBert;
 use crate::families::electra::Electra;
+use crate::families::gpt2::Gpt2;
+use crate::families::llama::Llama;
 use crate::families::roberta::Roberta;
 use crate::weights::Weights;
 
@@ -21,6 +23,10 @@ use crate::weights::Weights;
 pub enum Trunk {
     /// BERT.
     Bert(Bert),
+    /// LLaMA, Mistral, Qwen2, Qwen3.
+    Llama(Llama),
+    /// GPT-2.
+    Gpt2(Gpt2),
     /// RoBERTa and XLM-RoBERTa.
     Roberta(Roberta),
     /// ELECTRA.
@@ -42,6 +48,8 @@ impl Trunk {
         let at = weights.root().at(config.family().prefix.trim_end_matches('.'));
         match config {
             FamilyConfig::Bert(config) => Bert::load(config, &at).map(Self::Bert),
+            FamilyConfig::Llama(config) => Llama::load(config, &at).map(Self::Llama),
+            FamilyConfig::Gpt2(config) => Gpt2::load(config, &at).map(Self::Gpt2),
             FamilyConfig::Roberta(config) => Roberta::load(config, &at).map(Self::Roberta),
             FamilyConfig::Electra(config) => Electra::load(config, &at).map(Self::Electra),
             FamilyConfig::DistilBert(config) => DistilBert::load(config, &at).map(Self::DistilBert),
@@ -67,7 +75,27 @@ impl Trunk {
             Self::Roberta(trunk) => trunk.encode(input, pass, reading, observe),
             Self::Electra(trunk) => trunk.encode(input, pass, reading, observe),
             Self::DistilBert(trunk) => trunk.encode(input, pass, reading, observe),
+            Self::Llama(trunk) => trunk.encode(input, pass, observe),
+            Self::Gpt2(trunk) => trunk.encode(input, pass, observe),
             Self::DebertaV2(trunk) => trunk.encode(input, pass, observe),
+        }
+    }
+
+    /// The hidden states of tokens that follow those in the cache, which they join; `None` for encoders, where every token
+    /// sees all others.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, seq, d_model]`
+    pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Option<Tensor<3>> {
+        match self {
+            Self::Llama(trunk) => Some(trunk.advance(tokens, cache, pass)),
+            Self::Gpt2(trunk) => Some(trunk.advance(tokens, cache, pass)),
+            Self::Bert(_)
+            | Self::Roberta(_)
+            | Self::Electra(_)
+            | Self::DistilBert(_)
+            | Self::DebertaV2(_) => None,
         }
     }
 
@@ -75,6 +103,8 @@ impl Trunk {
     pub fn token_embeddings(&self) -> Tensor<2> {
         match self {
             Self::Bert(trunk) => trunk.token_embeddings(),
+            Self::Llama(trunk) => trunk.token_embeddings(),
+            Self::Gpt2(trunk) => trunk.token_embeddings(),
             Self::Roberta(trunk) => trunk.token_embeddings(),
             Self::Electra(trunk) => trunk.token_embeddings(),
             Self::DistilBert(trunk) => trunk.token_embeddings(),
@@ -86,6 +116,8 @@ impl Trunk {
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
         match self {
             Self::Bert(trunk) => trunk.visit_linears(visit),
+            Self::Llama(trunk) => trunk.visit_linears(visit),
+            Self::Gpt2(trunk) => trunk.visit_linears(visit),
             Self::Roberta(trunk) => trunk.visit_linears(visit),
             Self::Electra(trunk) => trunk.visit_linears(visit),
             Self::DistilBert(trunk) => trunk.visit_linears(visit),
@@ -97,6 +129,8 @@ impl Trunk {
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
         match self {
             Self::Bert(trunk) => trunk.visit_linears_mut(visit),
+            Self::Llama(trunk) => trunk.visit_linears_mut(visit),
+            Self::Gpt2(trunk) => trunk.visit_linears_mut(visit),
             Self::Roberta(trunk) => trunk.visit_linears_mut(visit),
             Self::Electra(trunk) => trunk.visit_linears_mut(visit),
             Self::DistilBert(trunk) => trunk.visit_linears_mut(visit),

@@ -8,6 +8,7 @@ use lora_core::{HostTensor, TensorFile};
 use serde::Deserialize;
 
 use crate::error::LoadError;
+use crate::gguf::GgufWeights;
 use crate::pytorch::PytorchFile;
 
 /// Name of the one file of most checkpoints.
@@ -32,6 +33,7 @@ pub struct WeightFiles {
 enum WeightFile {
     Safetensors(TensorFile),
     Pytorch(PytorchFile),
+    Gguf(GgufWeights),
 }
 
 /// `*.index.json`: which file holds which tensor.
@@ -84,6 +86,16 @@ impl WeightFiles {
         Self {
             origin: file.origin().to_owned(),
             files: vec![WeightFile::Safetensors(file)],
+            index,
+        }
+    }
+
+    /// Weights of a GGUF file under Hugging Face's names.
+    pub(crate) fn of_gguf(weights: GgufWeights) -> Self {
+        let index = weights.names().map(|name| (name.to_owned(), 0)).collect();
+        Self {
+            origin: weights.origin().to_owned(),
+            files: vec![WeightFile::Gguf(weights)],
             index,
         }
     }
@@ -148,6 +160,7 @@ impl WeightFiles {
         match &self.files[*self.index.get(name)?] {
             WeightFile::Safetensors(file) => file.shape(name),
             WeightFile::Pytorch(file) => file.shape(name),
+            WeightFile::Gguf(weights) => weights.shape(name),
         }
     }
 
@@ -163,6 +176,7 @@ impl WeightFiles {
         match &self.files[*place] {
             WeightFile::Safetensors(file) => Ok(file.read(name)?),
             WeightFile::Pytorch(file) => file.read(name),
+            WeightFile::Gguf(weights) => Ok(weights.read(name)),
         }
     }
 }
@@ -216,6 +230,7 @@ impl WeightFile {
         match self {
             Self::Safetensors(file) => file.names().collect(),
             Self::Pytorch(file) => file.names().collect(),
+            Self::Gguf(weights) => weights.names().collect(),
         }
     }
 }

@@ -9,7 +9,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::{HostTensor, LoraLinear, seeded_normal};
 use serde::Serialize;
 
-use crate::blocks::LayerNorm;
+use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
 use crate::weight_files::WeightFiles;
 
@@ -129,9 +129,16 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Counts 0, 1, 2… that old checkpoints saved beside the table of positions: no weight is lost with them.
+/// What old checkpoints saved though it follows from the configuration: counts 0, 1, 2… beside the table of positions,
+/// causal masks, frequencies. No weight is lost with them.
 fn is_buffer(name: &str) -> bool {
-    name.ends_with("embeddings.position_ids")
+    let buffers = [
+        "embeddings.position_ids",
+        ".attn.bias",
+        ".attn.masked_bias",
+        ".rotary_emb.inv_freq",
+    ];
+    buffers.iter().any(|buffer| name.ends_with(buffer))
 }
 
 impl Scope<'_> {
@@ -165,6 +172,17 @@ impl Scope<'_> {
         let weight = self.host_tensor("weight", [d_output, d_input])?;
         let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
         Ok(LoraLinear::new(self.path.clone(), weight, None))
+    }
+
+    /// A linear with bias that is stored as `[d_input, d_output]` (GPT-2's), frozen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn linear_transposed(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
+        let weight = self.tensor("weight", [d_input, d_output])?;
+        let bias = self.tensor("bias", [d_output])?;
+        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
     }
 
     /// A linear that may be absent, as a head on a pretrained model is: weight drawn from N(0, `deviation`²), bias
@@ -267,6 +285,15 @@ impl Scope<'_> {
             self.tensor(beta, [d_model])?,
             epsilon,
         ))
+    }
+
+    /// A norm by the root mean square, frozen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn rms_norm(&self, d_model: usize, epsilon: f64) -> Result<RmsNorm, LoadError> {
+        Ok(RmsNorm::new(self.tensor("weight", [d_model])?, epsilon))
     }
 
     /// As [`Scope::layer_norm`]; one that is absent starts as the identity's: factor 1, offset 0.

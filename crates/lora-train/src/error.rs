@@ -15,6 +15,19 @@ pub enum TrainError {
     /// The model has no trained parameter.
     #[error("the model has no trained parameter: attach adapters before training")]
     NothingTrained,
+    /// AdaLoRA's budget has no steps to shrink in.
+    #[error(
+        "tinit is {tinit} and tfinal {tfinal}, but the training has {total_steps} steps: AdaLoRA's budget shrinks in the steps \
+         between them; lower tinit or tfinal, or train longer"
+    )]
+    Budget {
+        /// Steps before the budget shrinks.
+        tinit: u64,
+        /// Steps after it has.
+        tfinal: u64,
+        /// All steps.
+        total_steps: u64,
+    },
     /// A data set without examples.
     #[error("the {part} set is empty: expected at least one example")]
     NoExamples {

@@ -1,6 +1,6 @@
 //! The loop: epochs, steps, evaluations, the best model.
 
-use lora_core::{Adapted, Model};
+use lora_core::{Adapted, Model, Pass};
 use lora_data::{Batch, EncodedDataset, Padding, Targets, eval_batches, train_batches};
 use lora_eval::{Passes, predict};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,8 @@ use crate::best::BestSoFar;
 use crate::config::{EvalStrategy, TrainConfig};
 use crate::error::TrainError;
 use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
+use crate::metric::Measured;
+use crate::objective::loss;
 use crate::trainer::{StepReport, Trainer};
 
 /// The data of a training.
@@ -117,7 +119,29 @@ fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError>
     }
     match dataset.targets {
         Targets::None => Err(TrainError::NoTargets { part }),
-        Targets::Classes(_) | Targets::Values(_) => Ok(()),
+        Targets::Classes(_) | Targets::Values(_) | Targets::Positions(_) => Ok(()),
+    }
+}
+
+/// Mean loss of the tokens that are judged, each counted once.
+fn token_loss<M: Model<Input = Batch>>(
+    adapted: &Adapted<M>,
+    batches: &[Batch],
+    progress: &mut dyn FnMut(usize),
+) -> Measured {
+    let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
+    for batch in batches {
+        let mean = loss(adapted.model.forward(batch, &Pass::Mean), &batch.targets);
+        let judged = batch.targets.judged();
+        sum += f64::from(mean.into_scalar::<f32>()) * judged as f64;
+        tokens += judged;
+        done += batch.batch;
+        progress(done);
+    }
+    let loss = sum / tokens as f64;
+    Measured {
+        loss,
+        metric: Some(loss),
     }
 }
 
@@ -209,16 +233,19 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         };
         let (step, epoch, examples) = (self.trainer.steps_done(), self.epochs_done(), dataset.len());
         let adapted = self.trainer.adapted();
-        let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
         let mut asked_to_end = false;
-        let outputs = predict(&adapted, inputs, examples, &Passes::Mean, &mut |done| {
+        let mut progress = |done| {
             asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
-        });
-        let measured = self
-            .config
-            .metric_for_best_model
-            .measure(outputs, &dataset.targets);
-        let measured = measured.map_err(|source| TrainError::Evaluation { step, source })?;
+        };
+        let measured = if let Targets::Positions(_) = dataset.targets {
+            token_loss(&adapted, batches, &mut progress)
+        } else {
+            let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
+            let outputs = predict(&adapted, inputs, examples, &Passes::Mean, &mut progress);
+            let metric = self.config.metric_for_best_model;
+            let measured = metric.measure(outputs, &dataset.targets);
+            measured.map_err(|source| TrainError::Evaluation { step, source })?
+        };
         let verdict = self.judge.judge(measured.metric);
         let evaluation = Evaluation {
             step,

@@ -8,6 +8,7 @@
 //! | `objective` | [`Objective`]: N masks a step, losses and gradients averaged |
 //! | `gradients` | the norm that clipping needs; gradients by PEFT's names |
 //! | `optimizer` | [`AdapterOptimizer`]: AdamW with a learning rate for A, B and heads |
+//! | `allocator` | [`RankAllocator`]: AdaLoRA's importance and budget |
 //! | `trainer` | [`Trainer`]: one optimizer step at a time |
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
@@ -38,6 +39,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod allocator;
 mod best;
 mod config;
 mod error;
@@ -51,6 +53,7 @@ mod optimizer;
 mod schedule;
 mod trainer;
 
+pub use allocator::{FactorGradients, RankAllocator};
 pub use config::{EvalStrategy, TrainConfig, TrainConfigError};
 pub use error::TrainError;
 pub use event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};

@@ -59,8 +59,8 @@ impl Objective {
         }
     }
 
-    /// Loss and gradient of one optimizer step over all rows of its batches: a batch counts by its number of rows, so
-    /// where a step is cut into batches does not matter to plain LoRA.
+    /// Loss and gradient of one optimizer step over all rows of its batches: a batch counts by its number of targets (rows,
+    /// or tokens for a language model), so where a step is cut into batches does not matter to plain LoRA.
     ///
     /// # Panics
     ///
@@ -71,13 +71,13 @@ impl Objective {
         step: u64,
         batches: &[Batch],
     ) -> LossAndGradients {
-        let rows: usize = batches.iter().map(|batch| batch.batch).sum();
+        let targets: usize = batches.iter().map(|batch| batch.targets.judged()).sum();
         let passes = if self.draws_masks() { self.passes } else { 1 };
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::new();
         let mut sample = 0;
         for batch in batches {
-            let weight = batch.batch as f64 / rows as f64 / passes as f64;
+            let weight = batch.targets.judged() as f64 / targets.max(1) as f64 / passes as f64;
             for _ in 0..passes {
                 let masks = self.masks(step, &mut sample, batch.batch);
                 let pass = masks.as_ref().map_or(Pass::Mean, Pass::Masked);
@@ -109,7 +109,7 @@ impl Objective {
     }
 }
 
-/// One forward and backward pass of `weight` times the loss.
+/// One forward and backward pass of `weight` times the loss, to which AdaLoRA adds its orthogonality loss, as PEFT does.
 ///
 /// # Panics
 ///
@@ -122,7 +122,14 @@ pub fn backward<M: Model<Input = Batch>>(
     weight: f64,
 ) -> LossAndGradients {
     let outputs = adapted.model.forward(batch, pass);
-    let loss = loss(outputs, &batch.targets).mul_scalar(weight);
+    let mut loss = loss(outputs, &batch.targets);
+    if let Some(adalora) = adapted.config().adalora()
+        && adalora.orth_reg_weight > 0.0
+        && let Some(distance) = adapted.orthogonality()
+    {
+        loss = loss + distance.mul_scalar(adalora.orth_reg_weight);
+    }
+    let loss = loss.mul_scalar(weight);
     let gradients = GradientsParams::from_grads(loss.backward(), &adapted.model);
     LossAndGradients {
         loss: loss.inner(),
@@ -130,11 +137,12 @@ pub fn backward<M: Model<Input = Batch>>(
     }
 }
 
-/// Cross-entropy for classes, mean squared error for values; means over the batch.
+/// Cross-entropy for classes, mean squared error for values; means over what is judged. Positions without a class count
+/// neither in the sum nor in the mean; the loss is 0 where no position has one.
 ///
 /// # Shapes
 ///
-/// - outputs: `[batch, classes]`, or `[batch, 1]` for values
+/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions
 /// - output: `[1]`
 ///
 /// # Panics
@@ -146,13 +154,7 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
     match targets {
         Targets::None => panic!("a batch without targets has no loss"),
         Targets::Classes(labels) => {
-            if let Some(label) = labels.iter().find(|label| **label >= classes) {
-                panic!("class {label} for a model with {classes} classes");
-            }
-            let labels: Vec<i32> = labels
-                .iter()
-                .map(|label| i32::try_from(*label).expect("a class is below the number of classes"))
-                .collect();
+            let labels: Vec<i32> = labels.iter().map(|label| class(*label, classes)).collect();
             let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
             cross_entropy(outputs, labels)
         }
@@ -163,5 +165,38 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
             assert_shape!(values, [batch, 1]);
             (outputs - values).square().mean()
         }
+        Targets::Positions(rows) => {
+            let seq = batch / rows.len();
+            let (mut places, mut labels) = (Vec::new(), Vec::new());
+            for (row, positions) in rows.iter().enumerate() {
+                assert!(
+                    positions.len() <= seq,
+                    "{} positions in {seq} tokens",
+                    positions.len()
+                );
+                for (position, label) in positions.iter().enumerate() {
+                    if let Some(label) = label {
+                        places.push(
+                            i32::try_from(row * seq + position).expect("a batch has fewer than 2^31 tokens"),
+                        );
+                        labels.push(class(*label as usize, classes));
+                    }
+                }
+            }
+            if places.is_empty() {
+                return outputs.sum().mul_scalar(0.0);
+            }
+            let places = Tensor::<1, Int>::from_data(places.as_slice(), &device);
+            let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
+            cross_entropy(outputs.select(0, places), labels) // the softmax of judged positions alone
+        }
     }
+}
+
+fn class(label: usize, classes: usize) -> i32 {
+    assert!(
+        label < classes,
+        "class {label} for a model with {classes} classes"
+    );
+    i32::try_from(label).expect("a class is below the number of classes")
 }

@@ -61,7 +61,7 @@ impl AdapterOptimizer {
 /// The learning rate of a kind of parameter before the schedule.
 pub fn learning_rate_of(role: Role, config: &TrainConfig) -> f64 {
     match role {
-        Role::A | Role::Bias => config.learning_rate,
+        Role::A | Role::SingularValues | Role::Magnitude | Role::Bias => config.learning_rate,
         Role::B => config.learning_rate * config.loraplus_lr_ratio,
         Role::Head => config.head_learning_rate.unwrap_or(config.learning_rate),
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{Adapted, HostTensor, Model, Pass};
+use lora_core::{Adapted, HostTensor, Model, Pass, RankPattern};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
 
+use crate::allocator::{FactorGradients, RankAllocator};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::gradients::{clip_factor, global_norm, named_gradients, scale};
@@ -21,6 +22,8 @@ pub struct Trainer<M> {
     adapted: Adapted<M>,
     objective: Objective,
     optimizer: AdapterOptimizer,
+    /// AdaLoRA's.
+    allocator: Option<RankAllocator>,
     config: TrainConfig,
     total_steps: u64,
     steps_done: u64,
@@ -44,16 +47,18 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`], [`TrainError::NothingTrained`].
-    pub fn new(adapted: Adapted<M>, config: TrainConfig, total_steps: u64) -> Result<Self, TrainError> {
+    /// [`TrainError::Config`], [`TrainError::NothingTrained`], [`TrainError::Budget`].
+    pub fn new(mut adapted: Adapted<M>, config: TrainConfig, total_steps: u64) -> Result<Self, TrainError> {
         config.validate()?;
         let mut trained = 0;
         adapted.visit_trained(&mut |_| trained += 1);
         if trained == 0 {
             return Err(TrainError::NothingTrained);
         }
+        let allocator = allocator(&mut adapted, total_steps)?;
         let adapted = adapted.map(Module::train);
         Ok(Self {
+            allocator,
             objective: Objective::new(&adapted, &config),
             optimizer: AdapterOptimizer::new(&adapted, &config),
             adapted,
@@ -63,7 +68,8 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         })
     }
 
-    /// One optimizer step over the batches of an accumulation: masks, gradients, clipping, AdamW.
+    /// One optimizer step over the batches of an accumulation: masks, gradients, clipping, AdamW; for AdaLoRA the importance
+    /// of its triplets and, where it is due, the shrinking of their number.
     ///
     /// # Errors
     ///
@@ -95,7 +101,14 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         if clipped < 1.0 {
             scale(&self.adapted, &mut gradients, clipped);
         }
+        let kept = self
+            .allocator
+            .as_ref()
+            .map(|_| FactorGradients::of(&self.adapted.model, &gradients));
         self.adapted.model = self.optimizer.step(self.adapted.model.clone(), gradients, factor);
+        if let (Some(allocator), Some(gradients)) = (&mut self.allocator, kept) {
+            allocator.update(&mut self.adapted, &gradients, self.steps_done);
+        }
         self.steps_done = step;
         Ok(StepReport {
             step,
@@ -103,6 +116,14 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             grad_norm,
             learning_rate,
         })
+    }
+
+    /// Which triplets AdaLoRA keeps since its last allocation; none before the first one, and for other forms.
+    pub fn rank_pattern(&self) -> Option<&RankPattern> {
+        self.allocator
+            .as_ref()
+            .map(RankAllocator::pattern)
+            .filter(|pattern| !pattern.is_empty())
     }
 
     /// Optimizer steps done.
@@ -142,6 +163,26 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             named_gradients(&self.adapted, &gradients),
         )
     }
+}
+
+/// AdaLoRA's allocator for the model, which learns the length of its training if it does not say one.
+fn allocator<M: Model>(
+    adapted: &mut Adapted<M>,
+    total_steps: u64,
+) -> Result<Option<RankAllocator>, TrainError> {
+    let Some(settings) = adapted.config().adalora().cloned() else {
+        return Ok(None);
+    };
+    let total_steps = settings.total_step.unwrap_or(total_steps);
+    if settings.tinit + settings.tfinal >= total_steps {
+        return Err(TrainError::Budget {
+            tinit: settings.tinit,
+            tfinal: settings.tfinal,
+            total_steps,
+        });
+    }
+    adapted.set_total_step(total_steps);
+    Ok(Some(RankAllocator::new(settings, total_steps)))
 }
 
 /// Two numbers with one transfer from the device.

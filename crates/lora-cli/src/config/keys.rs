@@ -43,6 +43,7 @@ pub const REQUIRED: [&str; 5] = [
 
 const DATA: &str = "Model and data";
 const ADAPTER: &str = "Adapter";
+const ADALORA: &str = "AdaLoRA (peft_type ADALORA)";
 const ENSEMBLE: &str = "LoRA Dropout";
 const TRAINING: &str = "Training";
 
@@ -68,27 +69,41 @@ pub const KEYS: &[Key] = &[
     key("header", Form::Switch, DATA, "Whether the first row of a CSV or TSV names the columns; without, columns are given by index from 0 [true]"),
     key("validation_fraction", Form::Scalar, DATA, "Share of the rows split off for validation when there is no validation_file; 0 for none [0.1]"),
     key("test_fraction", Form::Scalar, DATA, "Share of the rows of data_file split off for the test [0.1]"),
-    key("text_column", Form::Scalar, DATA, "Column of the text, by name or index from 0 [usual names]"),
-    key("text_pair_column", Form::Scalar, DATA, "Column of the second text, for pairs"),
-    key("label_column", Form::Scalar, DATA, "Column of the label [usual names]"),
-    key("problem_type", Form::Text, DATA, "single_label_classification or regression [from the labels]"),
+    key("text_column", Form::Scalar, DATA, "Column of the text, or of the prompt of a language model, by name or index from 0 [usual names]"),
+    key("text_pair_column", Form::Scalar, DATA, "Column of the second text, for pairs, or of what belongs to the prompt"),
+    key("label_column", Form::Scalar, DATA, "Column of the label, or of the completion [usual names]"),
+    key("problem_type", Form::Text, DATA, "single_label_classification, regression [from the labels], or causal_lm"),
+    key("chat_template", Form::Switch, DATA, "For causal_lm: prompts are written with the model's chat template, as a user's message"),
     key("max_seq_length", Form::Scalar, DATA, "Longest text in tokens; longer ones are cut [128]"),
     key("output_dir", Form::Text, DATA, "Folder for the adapter, the scores and the report"),
     key("overwrite_output_dir", Form::Switch, DATA, "Write over an earlier run in output_dir"),
     key("device", Form::Text, DATA, "flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
 
+    key("peft_type", Form::Text, ADAPTER, "LORA, or ADALORA: ranks are shared out while training [LORA]"),
     key("r", Form::Scalar, ADAPTER, "Rank of the update [8]"),
     key("lora_alpha", Form::Scalar, ADAPTER, "Numerator of the scaling alpha/r [8]"),
     key("use_rslora", Form::Switch, ADAPTER, "Scale by alpha/sqrt(r) (rsLoRA)"),
+    key("use_dora", Form::Switch, ADAPTER, "Train the length of every weight column apart from its direction (DoRA)"),
+    key("lora_bias", Form::Switch, ADAPTER, "Train a bias of the factor B too"),
     key("target_modules", Form::Names, ADAPTER, "Linears to adapt: names, a pattern on the whole path, or all-linear [query,value]"),
     key("exclude_modules", Form::Names, ADAPTER, "Linears to leave out: names or a pattern"),
     key("layers_to_transform", Form::List, ADAPTER, "Only these layers, from 0"),
+    key("layers_pattern", Form::Names, ADAPTER, "Name of the list that the layers are numbered in, if not the first number of a path counts"),
     key("rank_pattern", Form::Pairs, ADAPTER, "Ranks of single modules: pattern=rank,…"),
     key("alpha_pattern", Form::Pairs, ADAPTER, "Alphas of single modules: pattern=alpha,…"),
     key("bias", Form::Text, ADAPTER, "Biases to train: none or lora_only [none]"),
     key("modules_to_save", Form::List, ADAPTER, "Modules trained in full beside the head"),
-    key("init_lora_weights", Form::Scalar, ADAPTER, "Start of the factors A: true (Kaiming uniform) or gaussian [true]"),
+    key("init_lora_weights", Form::Scalar, ADAPTER, "Start of the factors: true (A Kaiming uniform, B zero), gaussian, orthogonal, or from the base weight: pissa, olora [true]"),
     key("lora_dropout", Form::Scalar, ADAPTER, "PEFT's dropout on the branch's input, in training only [0]"),
+
+    key("target_r", Form::Scalar, ADALORA, "Average rank at the end [8]"),
+    key("init_r", Form::Scalar, ADALORA, "Rank of every linear at the start [12]"),
+    key("tinit", Form::Scalar, ADALORA, "Steps before the budget shrinks [0]"),
+    key("tfinal", Form::Scalar, ADALORA, "Steps at the end with fixed ranks [0]"),
+    key("deltaT", Form::Scalar, ADALORA, "Steps between two allocations [1]"),
+    key("beta1", Form::Scalar, ADALORA, "Smoothing of the sensitivity of weights [0.85]"),
+    key("beta2", Form::Scalar, ADALORA, "Smoothing of its uncertainty [0.85]"),
+    key("orth_reg_weight", Form::Scalar, ADALORA, "Weight of the loss that keeps triplets orthogonal [0.5]"),
 
     key("mask_probability", Form::Scalar, ENSEMBLE, "LoRA Dropout's p: probability that a column of A, or a row of B, is dropped; 0 for plain LoRA [0]"),
     key("mask_rescale", Form::Text, ENSEMBLE, "plain: kept entries stay, as in the paper's equations, and a pass without masks uses (1-p)^2 of the update; rescaled: kept entries are divided by 1-p [plain]"),

@@ -1,5 +1,6 @@
 //! The settings of a training: one flat list of keys, from a file and from flags.
 
+mod adalora;
 pub mod file;
 pub mod flags;
 pub mod keys;
@@ -9,12 +10,13 @@ mod resolve;
 use std::path::PathBuf;
 
 use lora_core::peft::{Average, EnsembleSettings};
-use lora_core::{BiasMode, Init, LoraConfig, LoraDropout, Rescale, Scaling, Targets};
+use lora_core::{BiasMode, Form, LoraConfig, LoraDropout, Rescale, Scaling, Targets};
 use lora_data::{Column, Columns, Format};
 use lora_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
-pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, ProblemType};
+pub use adalora::AdaLoraKeys;
+pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType};
 pub use resolve::{Origins, Resolved, resolve};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
@@ -23,6 +25,7 @@ pub use resolve::{Origins, Resolved, resolve};
     reason = "each is a key of its own in a flat file"
 )]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "these are the switches of a file")]
 pub struct RunConfig {
     /// Base model: a folder, a hub id, or the name of the embedded one.
     pub model_name_or_path: String,
@@ -65,6 +68,9 @@ pub struct RunConfig {
     /// What is predicted; none: told from the labels.
     #[serde(default)]
     pub problem_type: Option<ProblemType>,
+    /// Whether the prompts of a language model are written with its chat template.
+    #[serde(default)]
+    pub chat_template: bool,
     /// Longest text in tokens.
     #[serde(default = "defaults::max_seq_length")]
     pub max_seq_length: usize,
@@ -77,6 +83,9 @@ pub struct RunConfig {
     #[serde(default = "defaults::device")]
     pub device: String,
 
+    /// LoRA or AdaLoRA.
+    #[serde(default)]
+    pub peft_type: PeftType,
     /// Rank.
     #[serde(default = "defaults::rank")]
     pub r: usize,
@@ -86,6 +95,12 @@ pub struct RunConfig {
     /// Rank-stabilized scaling.
     #[serde(default)]
     pub use_rslora: bool,
+    /// DoRA: the length of every weight column is trained apart from its direction.
+    #[serde(default)]
+    pub use_dora: bool,
+    /// A bias on the factor B.
+    #[serde(default)]
+    pub lora_bias: bool,
     /// Linears to adapt; none: the family's query and value projections.
     #[serde(default)]
     pub target_modules: Option<NamesOrPattern>,
@@ -95,6 +110,9 @@ pub struct RunConfig {
     /// Only these layers.
     #[serde(default)]
     pub layers_to_transform: Option<Layers>,
+    /// The component before the layer number.
+    #[serde(default)]
+    pub layers_pattern: Option<NamesOrPattern>,
     /// Ranks of single modules.
     #[serde(default)]
     pub rank_pattern: Patterns<usize>,
@@ -113,6 +131,10 @@ pub struct RunConfig {
     /// PEFT's input dropout.
     #[serde(default)]
     pub lora_dropout: f64,
+
+    /// AdaLoRA.
+    #[serde(flatten)]
+    pub adalora: AdaLoraKeys,
 
     /// LoRA Dropout's probability; 0 is plain LoRA.
     #[serde(default)]
@@ -193,17 +215,25 @@ impl RunConfig {
                 rescale: self.mask_rescale,
             }),
             input_dropout: self.lora_dropout,
-            init: match self.init_lora_weights {
-                InitWeights::KaimingUniform => Init::KaimingUniform,
-                InitWeights::Gaussian => Init::Gaussian,
-            },
+            init: self.init_lora_weights.0,
             targets: Targets {
                 modules,
                 exclude: self.exclude_modules.as_ref().map(NamesOrPattern::to_target_names),
                 layers: self.layers_to_transform.as_ref().map(Layers::numbers),
+                layers_pattern: self
+                    .layers_pattern
+                    .as_ref()
+                    .map_or_else(Vec::new, NamesOrPattern::texts),
             },
             rank_pattern: self.rank_pattern.0.clone(),
             alpha_pattern: self.alpha_pattern.0.clone(),
+            form: match (self.peft_type, self.use_dora) {
+                (PeftType::AdaLora, _) => Form::Svd(self.adalora.settings()),
+                (PeftType::Lora, true) => Form::WeightDecomposed,
+                (PeftType::Lora, false) => Form::LowRank,
+            },
+            lora_bias: self.lora_bias,
+            fan_in_fan_out: false,
             bias: self.bias,
             modules_to_save,
         }

@@ -1,6 +1,6 @@
 //! Values of keys that have several forms, as PEFT reads them.
 
-use lora_core::TargetNames;
+use lora_core::{Init, TargetNames};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -12,6 +12,8 @@ pub enum ProblemType {
     SingleLabelClassification,
     /// A number.
     Regression,
+    /// The completion of a prompt, token by token.
+    CausalLm,
 }
 
 /// Names of modules, or a pattern on whole paths; `all-linear` is a word of its own.
@@ -31,6 +33,16 @@ impl NamesOrPattern {
             Self::Names(names) => TargetNames::Names(names.clone()),
             Self::Pattern(pattern) if pattern == "all-linear" => TargetNames::AllLinear,
             Self::Pattern(pattern) => TargetNames::Pattern(pattern.clone()),
+        }
+    }
+}
+
+impl NamesOrPattern {
+    /// As a list.
+    pub fn texts(&self) -> Vec<String> {
+        match self {
+            Self::Names(names) => names.clone(),
+            Self::Pattern(pattern) => vec![pattern.clone()],
         }
     }
 }
@@ -55,31 +67,54 @@ impl Layers {
     }
 }
 
-/// PEFT's `init_lora_weights`, the forms that leave the base model as it is and start with an update of zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum InitWeights {
-    /// `true`.
+/// PEFT's `peft_type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum PeftType {
+    /// LoRA, or DoRA with `use_dora`.
     #[default]
-    KaimingUniform,
-    /// `gaussian`.
-    Gaussian,
+    Lora,
+    /// AdaLoRA.
+    AdaLora,
+}
+
+/// PEFT's `init_lora_weights`, the forms that depend on the base model alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InitWeights(pub Init);
+
+/// The words for all starts but PEFT's default, which is `true`.
+const INITS: [(&str, Init); 4] = [
+    ("gaussian", Init::Gaussian),
+    ("orthogonal", Init::Orthogonal),
+    ("pissa", Init::Pissa),
+    ("olora", Init::Olora),
+];
+
+impl Default for InitWeights {
+    fn default() -> Self {
+        Self(Init::KaimingUniform)
+    }
 }
 
 impl Serialize for InitWeights {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::KaimingUniform => serializer.serialize_bool(true),
-            Self::Gaussian => serializer.serialize_str("gaussian"),
+        match INITS.iter().find(|(_, init)| *init == self.0) {
+            Some((word, _)) => serializer.serialize_str(word),
+            None => serializer.serialize_bool(true),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for InitWeights {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match Value::deserialize(deserializer)? {
-            Value::Bool(true) => Ok(Self::KaimingUniform),
-            Value::String(word) if word == "gaussian" => Ok(Self::Gaussian),
-            _ => Err(serde::de::Error::custom("expected true or gaussian")),
+        let value = Value::deserialize(deserializer)?;
+        let named = |word: &str| INITS.iter().find(|(name, _)| *name == word);
+        match (&value, value.as_str().and_then(named)) {
+            (Value::Bool(true), _) => Ok(Self::default()),
+            (_, Some((_, init))) => Ok(Self(*init)),
+            _ => Err(serde::de::Error::custom(
+                "expected true, gaussian, orthogonal, pissa or olora",
+            )),
         }
     }
 }
@@ -130,14 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_changes_the_base_model_is_refused() {
-        for (value, fits) in [
-            (json!(true), true),
-            (json!("gaussian"), true),
-            (json!(false), false),
-            (json!("pissa"), false),
-        ] {
-            assert_eq!(serde_json::from_value::<InitWeights>(value).is_ok(), fits);
+    fn starts_are_read_and_written_in_peft_s_words() {
+        for value in [json!(true), json!("gaussian"), json!("pissa"), json!("olora")] {
+            let init: InitWeights = serde_json::from_value(value.clone()).unwrap();
+            assert_eq!(serde_json::to_value(init).unwrap(), value);
+        }
+        for value in [json!(false), json!("loftq")] {
+            assert!(serde_json::from_value::<InitWeights>(value).is_err());
         }
     }
 }

@@ -8,10 +8,10 @@ use lora_core::ConfigError;
 use lora_train::TrainConfigError;
 use serde_json::{Map, Value, json};
 
-use super::RunConfig;
 use super::file;
 use super::flags::Overrides;
 use super::keys::{Key, REQUIRED};
+use super::{PeftType, RunConfig};
 
 /// A configuration and the places its values come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,8 +88,14 @@ impl Origins {
     pub fn adapter_error(&self, error: &ConfigError) -> anyhow::Error {
         let key = match error {
             ConfigError::ZeroRank { key } | ConfigError::Alpha { key, .. } => key.as_str(),
-            ConfigError::Probability { key, .. } | ConfigError::Pattern { key, .. } => key,
+            ConfigError::Probability { key, .. }
+            | ConfigError::Pattern { key, .. }
+            | ConfigError::AdaLora { key, .. } => key,
             ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } => "target_modules",
+            ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
+            ConfigError::RankPattern { .. } => "rank_pattern",
+            ConfigError::NotFinite { .. } => "model_name_or_path",
+            ConfigError::Conflict { one, .. } => one,
         };
         // A key inside a pattern is followed by that pattern.
         self.at(key.split(' ').next().unwrap_or(key), error)
@@ -194,6 +200,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
              remove ensemble_members",
         ));
     }
+    check_form(config, origins)?;
     config
         .lora(&[], &["query"])
         .validate()
@@ -202,6 +209,29 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
         .train
         .validate()
         .map_err(|error| origins.training_error(&error))
+}
+
+/// Keys of one form of adapter beside another form.
+fn check_form(config: &RunConfig, origins: &Origins) -> Result<()> {
+    if config.peft_type == PeftType::AdaLora {
+        let sole = [("use_dora", config.use_dora), ("use_rslora", config.use_rslora)];
+        if let Some((key, _)) = sole.into_iter().find(|(_, given)| *given) {
+            let message = format!(
+                "{key} does not go with peft_type ADALORA, which has a form and a scale of its own; remove one of them"
+            );
+            return Err(origins.at(key, message));
+        }
+        return Ok(());
+    }
+    match config.adalora.first_given() {
+        Some(key) => {
+            let message = format!(
+                "{key} is a setting of AdaLoRA, but peft_type is LORA; set peft_type to ADALORA, or remove {key}"
+            );
+            Err(origins.at(key, message))
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use anyhow::Result;
 use burn::tensor::Device;
 use indicatif::ProgressBar;
 use lora_core::{Adapted, Rescale};
-use lora_data::Padding;
+use lora_data::{Padding, Task, sentiment_labels};
 use lora_eval::calibration::{Binning, ReliabilityBin};
 use lora_eval::proper::cross_entropy;
 use lora_eval::report::{Better, Cell, Column, Table};
@@ -152,7 +152,10 @@ fn train_one(
     meter: &Meter,
 ) -> Result<Trained> {
     let started = Instant::now();
-    let (model, _) = load_model(checkpoint, &train.part.encoded.task, seed, device)?;
+    let task = Task::Classification {
+        labels: sentiment_labels(),
+    };
+    let (model, _) = load_model(checkpoint, &task, seed, device)?;
     let (adapted, _) = Adapted::attach(model, plan.lora_config(training), seed)?;
     let fit_data = FitData {
         train: &train.part.encoded,

@@ -81,7 +81,7 @@ fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
         Some(ProblemType::SingleLabelClassification) => {
             Ok(read_file(path, &options(config, LabelRule::FromData))?)
         }
-        None => match read_file(path, &options(config, LabelRule::FromData)) {
+        None | Some(ProblemType::CausalLm) => match read_file(path, &options(config, LabelRule::FromData)) {
             Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
             outcome => Ok(outcome?),
         },

@@ -1,6 +1,7 @@
 //! `lora train`: from labelled text to an adapter folder with scores and a report.
 
 pub mod data;
+mod language;
 pub mod progress;
 pub mod report;
 mod scores;
@@ -12,13 +13,14 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 use lora_core::Adapted;
 use lora_core::atomic::write_file;
+use lora_core::peft::TaskType;
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
 use lora_models::{FamilyConfig, LoadReport, SequenceClassifier};
-use lora_train::{Checkpoint, FitData, TrainError, Trainer, fit};
+use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
 use serde_json::{Value, json};
 
 use crate::config::flags::Overrides;
-use crate::config::{Resolved, resolve};
+use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
 use crate::output::{RUN_FILE, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
@@ -72,6 +74,9 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         .map_err(|error| resolved.origins.at("device", error))?;
     check_folder(&config.output_dir, config.overwrite_output_dir || args.dry_run)
         .map_err(|error| resolved.origins.at("output_dir", error))?;
+    if config.problem_type == Some(ProblemType::CausalLm) {
+        return language::run(&resolved, &device, args.dry_run, terminal);
+    }
     let parts = read_parts(&resolved, terminal)?;
     let prepared = prepare(resolved, &parts, &device, terminal)?;
     terminal.note(parameter_line(&prepared.adapted));
@@ -232,42 +237,27 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         validation: prepared.validation.as_ref().map(|part| &part.encoded),
         padding: prepared.padding,
     };
-    let refuse = |error| match error {
-        TrainError::Config(error) => prepared.resolved.origins.training_error(&error),
-        other => anyhow!(other),
-    };
-    fit_data.check(&config.train).map_err(refuse)?;
     let mut document = run_document(&prepared);
     let (run_text, task_text) = (json_text(&document)?, json_text(&prepared.task)?);
     let saving = Saving {
         folder: &folder,
+        task_type: TaskType::SeqCls,
         base_model: public_name(&config.model_name_or_path),
         ensemble: config.ensemble(),
         run: &run_text,
         task: &task_text,
     };
-    let mut watcher = Watcher::new(saving, config.train.metric_for_best_model, terminal);
     let start = Instant::now();
-    let fitted = match fit(prepared.adapted.clone(), &config.train, &fit_data, &mut watcher) {
-        Ok(fitted) => fitted,
-        Err(error) => {
-            // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
-            if watcher.has_saved {
-                document["failed"] = json!(error.to_string());
-                write_json(&folder.join(RUN_FILE), &document)?;
-                terminal.note(format!(
-                    "{} keeps the best adapter from before the failure",
-                    folder.display()
-                ));
-            }
-            return Err(refuse(error));
-        }
-    };
+    let adapted = prepared.adapted.clone();
+    let fitted = fit_and_save(
+        adapted,
+        &prepared.resolved,
+        &fit_data,
+        saving,
+        &mut document,
+        terminal,
+    )?;
     let train_seconds = start.elapsed().as_secs_f64();
-    if let Some(error) = watcher.error {
-        return Err(error.into());
-    }
-    saving.write(Checkpoint::Best, &fitted.best)?;
 
     let start = Instant::now();
     let parts = Scored::of(
@@ -301,4 +291,43 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
     })?;
     show(&parts, &folder, terminal)?;
     terminal.document(&results)
+}
+
+/// Trains, and writes the best and the last adapter on the way. A training that fails after a checkpoint says so in
+/// `run.json`, which is `document`.
+fn fit_and_save(
+    adapted: Adapted<SequenceClassifier>,
+    resolved: &Resolved,
+    data: &FitData<'_>,
+    saving: Saving<'_>,
+    document: &mut Value,
+    terminal: &Terminal,
+) -> Result<Fitted<SequenceClassifier>> {
+    let config = &resolved.config.train;
+    let refuse = |error| match error {
+        TrainError::Config(error) => resolved.origins.training_error(&error),
+        other => anyhow!(other),
+    };
+    data.check(config).map_err(refuse)?;
+    let mut watcher = Watcher::new(saving, config.metric_for_best_model, terminal);
+    let fitted = match fit(adapted, config, data, &mut watcher) {
+        Ok(fitted) => fitted,
+        Err(error) => {
+            // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
+            if watcher.has_saved {
+                document["failed"] = json!(error.to_string());
+                write_json(&saving.folder.join(RUN_FILE), document)?;
+                terminal.note(format!(
+                    "{} keeps the best adapter from before the failure",
+                    saving.folder.display()
+                ));
+            }
+            return Err(refuse(error));
+        }
+    };
+    if let Some(error) = watcher.error {
+        return Err(error.into());
+    }
+    saving.write(Checkpoint::Best, &fitted.best)?;
+    Ok(fitted)
 }

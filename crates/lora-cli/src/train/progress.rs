@@ -26,6 +26,8 @@ pub const LAST: &str = "last";
 pub struct Saving<'a> {
     /// The output folder.
     pub folder: &'a Path,
+    /// What the adapter is for.
+    pub task_type: TaskType,
     /// The base model, by the name that other programs know.
     pub base_model: &'a str,
     /// The ensemble that the adapter is meant for.
@@ -52,7 +54,7 @@ impl Saving<'_> {
             AdapterFolder::write(
                 &place(beside),
                 adapted,
-                TaskType::SeqCls,
+                self.task_type,
                 Some(self.base_model),
                 self.ensemble,
             )?;

@@ -5,5 +5,7 @@ mod bad_input;
 mod diverged;
 mod forms_of_data;
 mod happy_path;
+mod language_model;
 mod monte_carlo;
+mod operations;
 mod workspace;

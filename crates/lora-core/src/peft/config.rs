@@ -7,28 +7,38 @@ use serde_json::{Map, Value, json};
 
 use super::error::AdapterError;
 use super::folder::TaskType;
-use crate::config::{BiasMode, Init, LoraConfig, Scaling};
+use crate::adalora::AdaLora;
+use crate::config::{BiasMode, Form, Init, LoraConfig, Scaling};
 use crate::targets::{TargetNames, Targets};
 
 /// The fields of PEFT's `LoraConfig` that this crate acts on.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "these are PEFT's fields")]
 pub(super) struct PeftConfig {
     peft_type: String,
     pub task_type: Option<TaskType>,
     pub base_model_name_or_path: Option<String>,
-    r: usize,
+    #[serde(default)]
+    r: Option<usize>,
     pub lora_alpha: f64,
     #[serde(default)]
     lora_dropout: f64,
     target_modules: Option<NamesOrPattern>,
     exclude_modules: Option<NamesOrPattern>,
     layers_to_transform: Option<OneOrMany>,
-    #[serde(default, deserialize_with = "map_in_order")]
-    rank_pattern: Vec<(String, usize)>,
-    #[serde(default, deserialize_with = "map_in_order")]
+    layers_pattern: Option<NamesOrPattern>,
+    #[serde(default)]
+    rank_pattern: Option<Value>,
+    #[serde(default, deserialize_with = "alphas")]
     pub alpha_pattern: Vec<(String, f64)>,
     #[serde(default)]
     use_rslora: bool,
+    #[serde(default)]
+    use_dora: bool,
+    #[serde(default)]
+    lora_bias: bool,
+    #[serde(default)]
+    fan_in_fan_out: bool,
     #[serde(default)]
     bias: Option<String>,
     #[serde(default)]
@@ -36,7 +46,24 @@ pub(super) struct PeftConfig {
     #[serde(default)]
     init_lora_weights: Value,
     #[serde(flatten)]
+    adalora: AdaLoraFields,
+    #[serde(flatten)]
     others: Map<String, Value>,
+}
+
+/// The fields of PEFT's `AdaLoraConfig`; its defaults where one is absent.
+#[derive(Debug, Deserialize)]
+struct AdaLoraFields {
+    target_r: Option<usize>,
+    init_r: Option<usize>,
+    tinit: Option<u64>,
+    tfinal: Option<u64>,
+    #[serde(rename = "deltaT")]
+    delta_t: Option<u64>,
+    beta1: Option<f64>,
+    beta2: Option<f64>,
+    orth_reg_weight: Option<f64>,
+    total_step: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,12 +80,11 @@ enum OneOrMany {
     Many(Vec<usize>),
 }
 
+/// What follows the path in AdaLoRA's rank pattern.
+const RANK_KEY: &str = ".lora_E";
+
 /// Fields that change what an adapter computes. Any value but null, false or empty is refused.
-const UNSUPPORTED: [&str; 16] = [
-    "use_dora",
-    "lora_bias",
-    "fan_in_fan_out",
-    "layers_pattern",
+const UNSUPPORTED: [&str; 12] = [
     "layer_replication",
     "target_parameters",
     "trainable_token_indices",
@@ -91,26 +117,41 @@ impl PeftConfig {
                 supported,
             })
         };
-        if self.peft_type != "LORA" {
-            return refuse("peft_type", self.peft_type.clone(), "LORA");
-        }
+        let is_adalora = match self.peft_type.as_str() {
+            "LORA" => false,
+            "ADALORA" => true,
+            other => return refuse("peft_type", other.to_owned(), "LORA, ADALORA"),
+        };
         for key in UNSUPPORTED {
             if self.others.get(key).is_some_and(is_set) {
                 return refuse(key, self.others[key].to_string(), "null or false");
             }
         }
-        if let Some(init) = self.init_lora_weights.as_str()
-            && ["pissa", "olora", "corda", "loftq"]
-                .iter()
-                .any(|changes_base| init.starts_with(changes_base))
-        {
-            // These inits move part of the base weight into the adapter; the file alone does not undo that.
-            return refuse(
-                "init_lora_weights",
-                init.to_owned(),
-                "true, false, gaussian, orthogonal, eva",
-            );
-        }
+        let init = match self.init_lora_weights.as_str() {
+            None | Some("eva") => Init::KaimingUniform,
+            Some("gaussian") => Init::Gaussian,
+            Some("orthogonal") => Init::Orthogonal,
+            Some("pissa") => Init::Pissa,
+            Some("olora") => Init::Olora,
+            // The others move part of the base weight into the adapter in a way that the file does not tell.
+            Some(other) => {
+                return refuse(
+                    "init_lora_weights",
+                    other.to_owned(),
+                    "true, false, gaussian, orthogonal, eva, pissa, olora",
+                );
+            }
+        };
+        let form = match (is_adalora, self.use_dora) {
+            (true, true) => return refuse("use_dora", "true".to_owned(), "false with peft_type ADALORA"),
+            (true, false) => Form::Svd(self.adalora(path)?),
+            (false, true) => Form::WeightDecomposed,
+            (false, false) => Form::LowRank,
+        };
+        let rank_pattern = if is_adalora { Vec::new() } else { self.ranks(path)? };
+        let Some(rank) = self.r.or(is_adalora.then_some(8)) else {
+            return refuse("r", "absent".to_owned(), "a rank of at least 1");
+        };
         let bias = match self.bias.as_deref() {
             None | Some("none") => BiasMode::None,
             Some("lora_only") => BiasMode::LoraOnly,
@@ -131,7 +172,7 @@ impl PeftConfig {
             }
         }
         let config = LoraConfig {
-            rank: self.r,
+            rank,
             alpha: self.lora_alpha,
             scaling: if self.use_rslora {
                 Scaling::RankStabilized
@@ -140,7 +181,7 @@ impl PeftConfig {
             },
             dropout: None,
             input_dropout: self.lora_dropout,
-            init: Init::KaimingUniform,
+            init,
             targets: Targets {
                 modules: target_modules.to_target_names(),
                 exclude: self.exclude_modules.as_ref().map(NamesOrPattern::to_target_names),
@@ -148,9 +189,17 @@ impl PeftConfig {
                     OneOrMany::One(layer) => vec![*layer],
                     OneOrMany::Many(layers) => layers.clone(),
                 }),
+                layers_pattern: match &self.layers_pattern {
+                    None => Vec::new(),
+                    Some(NamesOrPattern::Names(patterns)) => patterns.clone(),
+                    Some(NamesOrPattern::Pattern(pattern)) => vec![pattern.clone()],
+                },
             },
-            rank_pattern: self.rank_pattern.clone(),
+            rank_pattern,
             alpha_pattern: self.alpha_pattern.clone(),
+            form,
+            lora_bias: self.lora_bias,
+            fan_in_fan_out: self.fan_in_fan_out,
             bias,
             modules_to_save,
         };
@@ -160,18 +209,64 @@ impl PeftConfig {
         })?;
         Ok(config)
     }
+
+    /// LoRA's `rank_pattern`: ranks by pattern.
+    fn ranks(&self, path: &Path) -> Result<Vec<(String, usize)>, AdapterError> {
+        map_in_order(self.rank_pattern.clone().unwrap_or_default()).map_err(|reason| AdapterError::Json {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    /// AdaLoRA's settings; its `rank_pattern` says for each `PATH.lora_E` which triplets are kept.
+    fn adalora(&self, path: &Path) -> Result<AdaLora, AdapterError> {
+        let kept: Vec<(String, Vec<bool>)> = map_in_order(self.rank_pattern.clone().unwrap_or_default())
+            .map_err(|reason| AdapterError::Json {
+                path: path.to_owned(),
+                reason,
+            })?;
+        let rank_pattern = kept
+            .into_iter()
+            .map(|(key, kept)| {
+                let key = key.strip_prefix("base_model.model.").unwrap_or(&key);
+                let key = key.strip_suffix(".default").unwrap_or(key);
+                (key.strip_suffix(RANK_KEY).unwrap_or(key).to_owned(), kept)
+            })
+            .collect();
+        let usual = AdaLora::default();
+        let fields = &self.adalora;
+        Ok(AdaLora {
+            target_r: fields.target_r.unwrap_or(usual.target_r),
+            init_r: fields.init_r.unwrap_or(usual.init_r),
+            tinit: fields.tinit.unwrap_or(usual.tinit),
+            tfinal: fields.tfinal.unwrap_or(usual.tfinal),
+            delta_t: fields.delta_t.unwrap_or(usual.delta_t),
+            beta1: fields.beta1.unwrap_or(usual.beta1),
+            beta2: fields.beta2.unwrap_or(usual.beta2),
+            orth_reg_weight: fields.orth_reg_weight.unwrap_or(usual.orth_reg_weight),
+            total_step: fields.total_step,
+            rank_pattern,
+        })
+    }
 }
 
-/// What PEFT needs to load an adapter. Only fields that every PEFT since 0.10 knows: an older one fails on others.
-pub(super) fn to_json(config: &LoraConfig, task_type: TaskType, base_model: Option<&str>) -> Value {
+/// What PEFT needs to load an adapter. Fields that not every PEFT since 0.10 knows are written only where they are used: an
+/// older one fails on them.
+pub(super) fn to_json(config: &LoraConfig, task_type: Option<TaskType>, base_model: Option<&str>) -> Value {
     let factor = config.mean_factor();
     let mut fields = json!({
         "alpha_pattern": to_map(config.alpha_pattern.iter().map(|(key, alpha)| (key, number(alpha * factor)))),
         "base_model_name_or_path": base_model,
         "bias": match config.bias { BiasMode::None => "none", BiasMode::LoraOnly => "lora_only" },
-        "fan_in_fan_out": false,
+        "fan_in_fan_out": config.fan_in_fan_out,
         "inference_mode": true,
-        "init_lora_weights": match config.init { Init::KaimingUniform => json!(true), Init::Gaussian => json!("gaussian") },
+        "init_lora_weights": match config.init {
+            Init::KaimingUniform => json!(true),
+            Init::Gaussian => json!("gaussian"),
+            Init::Orthogonal => json!("orthogonal"),
+            Init::Pissa => json!("pissa"),
+            Init::Olora => json!("olora"),
+        },
         "layers_pattern": null,
         "layers_to_transform": config.targets.layers,
         "lora_alpha": number(config.alpha * factor),
@@ -183,13 +278,50 @@ pub(super) fn to_json(config: &LoraConfig, task_type: TaskType, base_model: Opti
         "revision": null,
         "target_modules": config.targets.modules.to_json(),
         "task_type": task_type,
-        "use_dora": false,
+        "use_dora": config.form == Form::WeightDecomposed,
         "use_rslora": config.scaling == Scaling::RankStabilized,
     });
-    if let (Some(exclude), Value::Object(fields)) = (&config.targets.exclude, &mut fields) {
-        fields.insert("exclude_modules".into(), exclude.to_json());
+    if let Value::Object(fields) = &mut fields {
+        if let Some(exclude) = &config.targets.exclude {
+            fields.insert("exclude_modules".into(), exclude.to_json());
+        }
+        if !config.targets.layers_pattern.is_empty() {
+            fields.insert("layers_pattern".into(), json!(config.targets.layers_pattern));
+        }
+        if config.lora_bias {
+            fields.insert("lora_bias".into(), json!(true));
+        }
+        if let Some(adalora) = config.adalora() {
+            fields.extend(adalora_fields(adalora));
+        }
         fields.sort_keys();
     }
+    fields
+}
+
+fn adalora_fields(adalora: &AdaLora) -> Map<String, Value> {
+    let pattern = adalora
+        .rank_pattern
+        .iter()
+        .map(|(path, kept)| (format!("{path}{RANK_KEY}"), json!(kept)))
+        .collect::<Map<_, _>>();
+    // PEFT refuses a missing number of steps, or one that the budget does not fit into.
+    let total_step = adalora.total_step.unwrap_or(adalora.tinit + adalora.tfinal + 1);
+    let Value::Object(fields) = json!({
+        "beta1": adalora.beta1,
+        "beta2": adalora.beta2,
+        "deltaT": adalora.delta_t,
+        "init_r": adalora.init_r,
+        "orth_reg_weight": adalora.orth_reg_weight,
+        "peft_type": "ADALORA",
+        "rank_pattern": if pattern.is_empty() { Value::Null } else { Value::Object(pattern) },
+        "target_r": adalora.target_r,
+        "tfinal": adalora.tfinal,
+        "tinit": adalora.tinit,
+        "total_step": total_step,
+    }) else {
+        unreachable!("the literal is an object")
+    };
     fields
 }
 
@@ -235,14 +367,14 @@ fn is_set(value: &Value) -> bool {
     }
 }
 
-/// A JSON object as pairs in the order of the file: the first pattern that matches wins.
-fn map_in_order<'de, D, T>(deserializer: D) -> Result<Vec<(String, T)>, D::Error>
-where
-    D: serde::Deserializer<'de>,
-    T: for<'a> Deserialize<'a>,
-{
-    let map = Option::<Map<String, Value>>::deserialize(deserializer)?.unwrap_or_default();
+/// A JSON object, or null, as pairs in the order of the file: the first pattern that matches wins.
+fn map_in_order<T: for<'a> Deserialize<'a>>(value: Value) -> Result<Vec<(String, T)>, serde_json::Error> {
+    let map = Option::<Map<String, Value>>::deserialize(value)?.unwrap_or_default();
     map.into_iter()
-        .map(|(key, value)| Ok((key, T::deserialize(value).map_err(serde::de::Error::custom)?)))
+        .map(|(key, value)| Ok((key, T::deserialize(value)?)))
         .collect()
+}
+
+fn alphas<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<(String, f64)>, D::Error> {
+    map_in_order(Value::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 use crate::tensors::TensorFileError;
 
 /// An adapter folder that cannot be used.
@@ -75,6 +75,16 @@ pub enum AdapterError {
         path: PathBuf,
         /// Its name.
         name: String,
+    },
+    /// An adapter that plain LoRA cannot express.
+    #[error("the adapter in {} is {form}, which plain LoRA alone cannot express; {advice}", path.display())]
+    NotPlain {
+        /// The folder.
+        path: PathBuf,
+        /// What it is.
+        form: &'static str,
+        /// What to do instead.
+        advice: &'static str,
     },
     /// A tensor of the wrong shape.
     #[error("{}: tensor `{name}` has shape {found:?}; the model and adapter_config.json need {expected:?}", path.display())]

@@ -1,23 +1,20 @@
-//! The folder as a whole: read it onto a model, write it from one.
+//! An adapter folder, read and put on a model.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 use serde::{Deserialize, Serialize};
 
-use super::config::{PeftConfig, to_json};
+use super::config::PeftConfig;
 use super::error::AdapterError;
 use super::side::{DropoutFile, EnsembleSettings, SIDE_FILE};
 use crate::adapted::Adapted;
 use crate::adapter::{Adapter, LowRank};
-use crate::atomic::{WriteError, write_file};
 use crate::config::LoraConfig;
-use crate::linear::{BaseTraining, LoraLinear, ParamRef};
+use crate::linear::{BaseTraining, LoraLinear};
 use crate::model::Linears;
 use crate::tensors::{HostTensor, TensorFile};
 
@@ -26,7 +23,7 @@ pub const CONFIG_FILE: &str = "adapter_config.json";
 /// Name of the tensors' file.
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";
 /// What PEFT puts before every module path.
-const PREFIX: &str = "base_model.model.";
+pub(super) const PREFIX: &str = "base_model.model.";
 
 /// PEFT's `task_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +118,36 @@ impl AdapterFolder {
         self.tensors.shape(self.names.get(name)?)
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its file of tensors.
+    pub(super) fn tensor_path(&self) -> &Path {
+        self.tensors.origin()
+    }
+
+    /// Names of its tensors, without prefix.
+    pub fn tensor_names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// All its tensors by name without prefix, in PyTorch's orientation.
+    ///
+    /// # Errors
+    ///
+    /// [`AdapterError::Tensors`].
+    pub fn tensors_by_name(&self) -> Result<BTreeMap<String, HostTensor>, AdapterError> {
+        let mut tensors = BTreeMap::new();
+        for (name, in_file) in &self.names {
+            if let Some(tensor) = self.tensors.read(in_file)? {
+                tensors.insert(name.clone(), tensor);
+            }
+        }
+        Ok(tensors)
+    }
+
     /// Puts the adapters, heads and biases of the folder on a model.
     ///
     /// # Errors
@@ -164,19 +191,42 @@ impl AdapterFolder {
         };
         let matrix = |tensor: &HostTensor| {
             let HostTensor { shape, values } = tensor.transposed();
-            Tensor::<2>::from_data(TensorData::new(values, shape), &device)
+            Param::from_tensor(Tensor::<2>::from_data(TensorData::new(values, shape), &device))
         };
-        if linear.adapter.is_some() {
-            let settings = self.config.low_rank_of(&path);
-            let a = take(format!("{path}.lora_A.weight"), &[settings.rank, d_input])?;
-            let b = take(format!("{path}.lora_B.weight"), &[d_output, settings.rank])?;
-            let low_rank = LowRank::from_factors(matrix(&a), matrix(&b), &settings);
-            linear.adapter = Some(Adapter::LowRank(low_rank));
+        let vector = |tensor: HostTensor| {
+            let data = TensorData::new(tensor.values, tensor.shape);
+            Param::from_tensor(Tensor::<1>::from_data(data, &device))
+        };
+        let rank = self.config.low_rank_of(&path).rank;
+        let mut fill_low_rank = |low_rank: &mut LowRank| -> Result<(), AdapterError> {
+            low_rank.a = matrix(&take(format!("{path}.lora_A.weight"), &[rank, d_input])?);
+            low_rank.b = matrix(&take(format!("{path}.lora_B.weight"), &[d_output, rank])?);
+            if low_rank.bias.is_some() {
+                low_rank.bias = Some(vector(take(format!("{path}.lora_B.bias"), &[d_output])?));
+            }
+            Ok(())
+        };
+        match &mut linear.adapter {
+            None => {}
+            Some(Adapter::LowRank(adapter)) => fill_low_rank(adapter)?,
+            Some(Adapter::WeightDecomposed(adapter)) => {
+                fill_low_rank(&mut adapter.low_rank)?;
+                let magnitude = take(format!("{path}.lora_magnitude_vector"), &[d_output])?;
+                adapter.magnitude = vector(magnitude);
+            }
+            Some(Adapter::Svd(adapter)) => {
+                let a = take(format!("{path}.lora_A"), &[rank, d_input])?;
+                let b = take(format!("{path}.lora_B"), &[d_output, rank])?;
+                let e = take(format!("{path}.lora_E"), &[rank, 1])?;
+                if let Some(factors) = &mut adapter.factors {
+                    (factors.a, factors.b, factors.e) = (matrix(&a), matrix(&b), matrix(&e));
+                }
+            }
         }
         let training = linear.base_training();
         if training == BaseTraining::Full {
             let weight = take(format!("{path}.weight"), &[d_output, d_input])?;
-            linear.base.weight = Param::from_tensor(matrix(&weight));
+            linear.base.weight = matrix(&weight);
         }
         if training != BaseTraining::Frozen && linear.base.bias.is_some() {
             let name = if training == BaseTraining::Full {
@@ -185,8 +235,7 @@ impl AdapterFolder {
                 "base_layer.bias"
             };
             let bias = take(format!("{path}.{name}"), &[d_output])?;
-            let bias = TensorData::new(bias.values, bias.shape);
-            linear.base.bias = Some(Param::from_tensor(Tensor::from_data(bias, &device)));
+            linear.base.bias = Some(vector(bias));
         }
         Ok(())
     }
@@ -209,99 +258,6 @@ impl AdapterFolder {
         }
         Ok(tensor)
     }
-
-    /// Writes a folder that PEFT loads: the settings last, so that a folder with settings is a whole one.
-    ///
-    /// `lora_alpha` carries the expected update; with LoRA Dropout the side file says how it was trained and which
-    /// ensemble is meant.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`]; no file is left half-written.
-    ///
-    /// # Panics
-    ///
-    /// Panics if two trained parameters have the same name, which no model's paths allow.
-    pub fn write<M: Module + Linears>(
-        folder: &Path,
-        adapted: &Adapted<M>,
-        task_type: TaskType,
-        base_model: Option<&str>,
-        ensemble: Option<EnsembleSettings>,
-    ) -> Result<(), WriteError> {
-        let tensors: Vec<_> = trained_tensors(adapted)
-            .into_iter()
-            .map(|(name, tensor)| {
-                let bytes: Vec<u8> = tensor
-                    .values
-                    .iter()
-                    .flat_map(|value| value.to_le_bytes())
-                    .collect();
-                (format!("{PREFIX}{name}"), tensor.shape, bytes)
-            })
-            .collect();
-        let views = tensors.iter().map(|(name, shape, bytes)| {
-            let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
-                .expect("the bytes were made from the shape");
-            (name, view)
-        });
-        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let bytes = safetensors::serialize(views, Some(metadata)).expect("every tensor has its own name");
-        write_file(&folder.join(TENSOR_FILE), &bytes)?;
-
-        let config = adapted.config();
-        let side_path = folder.join(SIDE_FILE);
-        match config.dropout {
-            Some(dropout) => {
-                let side = DropoutFile {
-                    format: 1,
-                    probability: dropout.probability,
-                    rescale: dropout.rescale,
-                    alpha: config.alpha,
-                    alpha_pattern: config.alpha_pattern.clone(),
-                    ensemble,
-                };
-                write_file(&side_path, &pretty(&side))?;
-            }
-            // The folder may hold the side file of an adapter that stood here before.
-            None if side_path.exists() => {
-                fs::remove_file(&side_path).map_err(|source| WriteError {
-                    path: side_path,
-                    source,
-                })?;
-            }
-            None => {}
-        }
-        write_file(
-            &folder.join(CONFIG_FILE),
-            &pretty(&to_json(config, task_type, base_model)),
-        )
-    }
-}
-
-/// Every trained parameter of a model under PEFT's name without prefix, in PyTorch's orientation (matrices
-/// `[d_output, d_input]`), sorted by name.
-///
-/// # Panics
-///
-/// Never: every float converts to f32.
-pub fn trained_tensors<M: Module + Linears>(adapted: &Adapted<M>) -> BTreeMap<String, HostTensor> {
-    let mut tensors = BTreeMap::new();
-    adapted.visit_trained(&mut |trained| {
-        let data = match trained.param {
-            ParamRef::Matrix(param) => param.val().transpose().into_data(),
-            ParamRef::Vector(param) => param.val().into_data(),
-        };
-        let tensor = HostTensor {
-            shape: data.shape().to_vec(),
-            values: data
-                .convert::<f32>()
-                .try_into_vec()
-                .expect("the data was converted to f32"),
-        };
-        tensors.insert(trained.name, tensor);
-    });
-    tensors
 }
 
 /// Maps names as this crate writes them to names as the file has them. A PEFT adapter named `default` may carry that name
@@ -309,12 +265,7 @@ pub fn trained_tensors<M: Module + Linears>(adapted: &Adapted<M>) -> BTreeMap<St
 fn names_of(tensors: &TensorFile) -> Result<BTreeMap<String, String>, AdapterError> {
     let mut names = BTreeMap::new();
     for in_file in tensors.names() {
-        let name = in_file
-            .strip_prefix(PREFIX)
-            .unwrap_or(in_file)
-            .replace(".lora_A.default.", ".lora_A.")
-            .replace(".lora_B.default.", ".lora_B.")
-            .replace(".modules_to_save.default.", ".");
+        let name = without_adapter_name(in_file.strip_prefix(PREFIX).unwrap_or(in_file));
         if names.insert(name.clone(), in_file.to_owned()).is_some() {
             return Err(AdapterError::DuplicateTensor {
                 path: tensors.origin().to_owned(),
@@ -325,15 +276,23 @@ fn names_of(tensors: &TensorFile) -> Result<BTreeMap<String, String>, AdapterErr
     Ok(names)
 }
 
+fn without_adapter_name(name: &str) -> String {
+    let mut name = name.replace(".modules_to_save.default.", ".");
+    for factor in ["lora_A", "lora_B", "lora_E", "lora_magnitude_vector"] {
+        let inside = format!(".{factor}.default");
+        if let Some(start) = name.find(&inside) {
+            let end = start + inside.len();
+            if name[end..].is_empty() || name[end..].starts_with('.') {
+                name.replace_range(start..end, &format!(".{factor}"));
+            }
+        }
+    }
+    name
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, AdapterError> {
     fs::read(path).map_err(|source| AdapterError::Read {
         path: path.to_owned(),
         source,
     })
-}
-
-fn pretty(value: &impl Serialize) -> Vec<u8> {
-    let mut text = serde_json::to_string_pretty(value).expect("settings are plain data");
-    text.push('\n');
-    text.into_bytes()
 }

@@ -11,8 +11,12 @@
 mod config;
 mod error;
 mod folder;
+mod plain;
 mod side;
+mod writing;
 
 pub use error::AdapterError;
-pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE, TaskType, trained_tensors};
+pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE, TaskType};
+pub use plain::{Factors, PlainLora};
 pub use side::{Average, DropoutFile, EnsembleSettings, SIDE_FILE};
+pub use writing::{trained_tensors, write_tensors};

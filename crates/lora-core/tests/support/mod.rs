@@ -1,4 +1,5 @@
 //! A small model with every axis of another size, and numbers out of tensors.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};

@@ -56,4 +56,22 @@ pub enum TokenizerError {
         /// Its text.
         text: String,
     },
+
+    /// Tokens that are no text.
+    #[error("tokens cannot be turned into text ({source}); the tokenizer may belong to another model")]
+    Decode {
+        /// What the tokenizers crate said.
+        source: tokenizers::Error,
+    },
+
+    /// No prompt leaves room for its completion.
+    #[error(
+        "none of the {prompts} prompts leaves room for a completion within {max_length} tokens; raise the maximal length"
+    )]
+    NoRoom {
+        /// How many there are.
+        prompts: usize,
+        /// Longest prompt and completion together.
+        max_length: usize,
+    },
 }

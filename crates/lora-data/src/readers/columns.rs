@@ -165,7 +165,8 @@ pub(super) fn label(
     }
 }
 
-fn find(
+/// The column asked for.
+pub(super) fn find(
     column: &Column,
     role: &'static str,
     table: &Table,
@@ -213,7 +214,8 @@ fn find(
     }
 }
 
-fn usual(
+/// The first column with a usual name that is not taken.
+pub(super) fn usual(
     names: &[&str],
     taken: &[&ResolvedColumn],
     role: &'static str,

@@ -2,14 +2,26 @@
 
 mod activation;
 mod attention;
+mod causal_attention;
 mod encoder_layer;
 mod feed_forward;
+mod gated_feed_forward;
 mod input;
+mod key_value_cache;
 mod norm;
+mod rms_norm;
+mod rope;
+mod tokens;
 
 pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
+pub use causal_attention::{CausalSelfAttention, CausalSpan, Heads, Sight, causal_bias};
 pub use encoder_layer::{EncoderLayer, EncoderLayerNames, EncoderSizes, Reading, encoder_layers};
 pub use feed_forward::FeedForward;
+pub use gated_feed_forward::GatedFeedForward;
 pub use input::{attention_mask, places, token_ids};
+pub use key_value_cache::{KeyValueCache, LayerCache};
 pub use norm::LayerNorm;
+pub use rms_norm::RmsNorm;
+pub use rope::{Rope, RopeScaling, Rotation};
+pub use tokens::Tokens;

@@ -8,17 +8,25 @@ pub mod deberta_v2;
 mod defaults;
 pub mod distilbert;
 pub mod electra;
+pub mod gpt2;
+pub mod llama;
 pub mod roberta;
+mod rope_settings;
 
 use crate::blocks::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 
 use self::bert::BertConfig;
+use self::gpt2::Gpt2Config;
+use self::llama::LlamaConfig;
+
 use self::deberta_v2::DebertaV2Config;
 use self::distilbert::DistilBertConfig;
 use self::electra::ElectraConfig;
 use self::roberta::RobertaConfig;
+
+pub use rope_settings::RopeSettings;
 
 /// What a family is called in the files of Hugging Face and PEFT.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +44,10 @@ pub struct Family {
 pub enum FamilyConfig {
     /// BERT.
     Bert(BertConfig),
+    /// LLaMA, Mistral, Qwen2, Qwen3.
+    Llama(LlamaConfig),
+    /// GPT-2.
+    Gpt2(Gpt2Config),
     /// RoBERTa and XLM-RoBERTa.
     Roberta(RobertaConfig),
     /// ELECTRA.
@@ -104,7 +116,9 @@ pub struct MaskedLmNames {
 }
 
 /// Every family that can be loaded.
-pub const FAMILIES: [&Family; 5] = [
+pub const FAMILIES: [&Family; 7] = [
+    &llama::FAMILY,
+    &gpt2::FAMILY,
     &bert::FAMILY,
     &roberta::FAMILY,
     &electra::FAMILY,
@@ -123,6 +137,8 @@ impl FamilyConfig {
         let family = FAMILIES.iter().find(|family| family.model_types.contains(&found));
         match family.map(|family| family.model_types[0]) {
             Some("bert") => BertConfig::read(checkpoint).map(Self::Bert),
+            Some("llama") => LlamaConfig::read(checkpoint).map(Self::Llama),
+            Some("gpt2") => Gpt2Config::read(checkpoint).map(Self::Gpt2),
             Some("roberta") => RobertaConfig::read(checkpoint).map(Self::Roberta),
             Some("electra") => ElectraConfig::read(checkpoint).map(Self::Electra),
             Some("distilbert") => DistilBertConfig::read(checkpoint).map(Self::DistilBert),
@@ -143,6 +159,8 @@ impl FamilyConfig {
     pub fn family(&self) -> &'static Family {
         match self {
             Self::Bert(_) => &bert::FAMILY,
+            Self::Llama(_) => &llama::FAMILY,
+            Self::Gpt2(_) => &gpt2::FAMILY,
             Self::Roberta(_) => &roberta::FAMILY,
             Self::Electra(_) => &electra::FAMILY,
             Self::DistilBert(_) => &distilbert::FAMILY,
@@ -154,6 +172,8 @@ impl FamilyConfig {
     pub fn outline(&self) -> Outline {
         match self {
             Self::Bert(config) => config.outline(),
+            Self::Llama(config) => config.outline(),
+            Self::Gpt2(config) => config.outline(),
             Self::Roberta(config) => config.outline(),
             Self::Electra(config) => config.outline(),
             Self::DistilBert(config) => config.outline(),

@@ -252,3 +252,26 @@ fn the_loss_is_cross_entropy_or_the_mean_squared_error() {
 fn a_class_the_model_does_not_have_panics() {
     let _ = loss(Tensor::zeros([2, 3], &device()), &Targets::Classes(vec![0, 3]));
 }
+
+#[test]
+fn positions_without_a_class_count_neither_in_the_sum_nor_in_the_mean() {
+    // Two rows of three positions, two classes; three positions are judged.
+    let logits = [
+        [2.0, 0.0],
+        [9.0, 9.0],
+        [0.0, 1.0],
+        [0.5, 0.5],
+        [-3.0, 8.0],
+        [7.0, -7.0],
+    ];
+    let targets = Targets::Positions(vec![vec![Some(0), None, Some(1)], vec![Some(1)]]);
+    let outputs = Tensor::<2>::from_floats(logits, &device());
+    let found = loss(outputs.clone(), &targets).into_scalar::<f32>();
+    // −ln softmax by hand: ln(1 + e^−2), ln(1 + e^−1), ln 2.
+    let expected = ((-2.0_f32).exp().ln_1p() + (-1.0_f32).exp().ln_1p() + 2.0_f32.ln()) / 3.0;
+    assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+    assert_eq!(targets.judged(), 3);
+
+    let none = Targets::Positions(vec![vec![None; 3], Vec::new()]);
+    assert_eq!(loss(outputs, &none).into_scalar::<f32>(), 0.0);
+}

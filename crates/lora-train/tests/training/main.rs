@@ -1,6 +1,7 @@
 //! Training a small random model: gradients, steps, the loop.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod adalora;
 mod fitting;
 mod gradients;
 mod observing;

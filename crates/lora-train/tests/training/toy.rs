@@ -158,7 +158,7 @@ pub fn dataset(examples: usize, phase: usize) -> EncodedDataset {
     EncodedDataset {
         encoded,
         targets: Targets::Classes((0..examples).map(class_of).collect()),
-        task: Task::Classification { labels },
+        task: Some(Task::Classification { labels }),
         truncated: 0,
     }
 }
@@ -175,7 +175,7 @@ pub fn regression(examples: usize, phase: usize) -> EncodedDataset {
         .collect();
     EncodedDataset {
         targets: Targets::Values(values),
-        task: Task::Regression,
+        task: Some(Task::Regression),
         ..dataset
     }
 }

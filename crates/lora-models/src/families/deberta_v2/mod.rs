@@ -122,10 +122,10 @@ impl DebertaV2 {
 
         let embedded = self.embed(input) * real.clone(); // [batch, seq, d_model]
         let table_masks = match pass {
-            Pass::Mean => None,
+            Pass::Mean | Pass::Chosen(_) => None,
             Pass::Masked(masks) => Some(masks.for_groups()),
         };
-        let table_pass = table_masks.as_ref().map_or(Pass::Mean, Pass::Masked);
+        let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);
         let relative = self.relative(seq, table_pass);
         let mut hidden = embedded.clone();
         observe(&hidden);

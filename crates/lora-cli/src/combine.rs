@@ -1,0 +1,100 @@
+//! `lora combine`: one adapter of several.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lora_core::combine::{MajoritySign, Method, combine};
+use lora_core::peft::{AdapterFolder, PlainLora};
+use serde_json::json;
+
+use crate::folder_swap::{check_free, write_folder};
+use crate::output::write_json;
+use crate::task::{TASK_FILE, TaskFile};
+use crate::terminal::Terminal;
+
+/// Arguments of `lora combine`.
+#[derive(Args, Clone, Debug)]
+pub struct CombineArgs {
+    /// Adapter folders.
+    #[arg(value_name = "DIR", required = true)]
+    adapters: Vec<PathBuf>,
+    /// One weight for each adapter [1 each].
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NUMBERS",
+        allow_negative_numbers = true
+    )]
+    weights: Option<Vec<f64>>,
+    /// PEFT's name of the method.
+    #[arg(long, default_value = "cat")]
+    method: Method,
+    /// Share of the numbers that ties, dare and magnitude pruning keep.
+    #[arg(long)]
+    density: Option<f64>,
+    /// How ties elects signs: total (by the sum) or frequency (by number).
+    #[arg(long, default_value = "total", value_parser = majority_sign)]
+    majority_sign: MajoritySign,
+    /// Rank of the result, for svd [the largest of the adapters].
+    #[arg(long)]
+    rank: Option<usize>,
+    /// Seed of what dare drops.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Folder for the adapter.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+}
+
+fn majority_sign(text: &str) -> Result<MajoritySign, String> {
+    match text {
+        "total" => Ok(MajoritySign::Total),
+        "frequency" => Ok(MajoritySign::Frequency),
+        _ => Err("expected total or frequency".to_owned()),
+    }
+}
+
+/// Combines adapters of one base model.
+///
+/// # Errors
+///
+/// If a folder is missing, corrupt, or no plain LoRA or AdaLoRA, the adapters do not fit together, or the result cannot be
+/// written.
+pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
+    check_free(&args.output)?;
+    let mut adapters = Vec::new();
+    for folder in &args.adapters {
+        adapters.push(PlainLora::read(&AdapterFolder::read(folder)?)?);
+    }
+    let weights = args.weights.clone().unwrap_or_else(|| vec![1.0; adapters.len()]);
+    let combination = args.method.with(args.density, args.majority_sign, args.rank)?;
+    let combined = combine(&adapters, &weights, combination, args.seed)?;
+    let first = args.adapters.first().context("clap asks for an adapter")?;
+    let task = TaskFile::read(first)?;
+    write_folder(&args.output, |path| {
+        combined.write(path)?;
+        if let Some(task) = task {
+            // Temperatures and ensembles were fitted to one of the adapters, not to all of them.
+            let task = TaskFile {
+                temperature: crate::task::Temperatures::default(),
+                ensemble: None,
+                ..task
+            };
+            write_json(&path.join(TASK_FILE), &task)?;
+        }
+        Ok(())
+    })?;
+    terminal.say(format!(
+        "{} adapters combined into {}, for {} linears; without temperature and ensemble",
+        adapters.len(),
+        args.output.display(),
+        combined.factors.len()
+    ))?;
+    terminal.document(&json!({
+        "output": args.output,
+        "weights": weights,
+        "config": combined.peft_config(),
+        "adapters": combined.factors.keys().collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,72 @@
+//! `lora export`: an adapter as plain LoRA.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use lora_core::peft::{AdapterFolder, PlainLora};
+use serde_json::json;
+
+use crate::adapter::open_source;
+use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::folder_swap::{check_free, write_folder};
+use crate::merge::put_on_base;
+use crate::pipeline::public_name;
+use crate::terminal::Terminal;
+
+/// Arguments of `lora export`.
+#[derive(Args, Clone, Debug)]
+pub struct ExportArgs {
+    /// Adapter folder, written by `lora train` or by PEFT.
+    #[arg(long, value_name = "DIR")]
+    adapter: PathBuf,
+    /// Folder for PEFT's two files.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// Base model, which PiSSA and OLoRA need, if it is not where the adapter folder says.
+    #[arg(long, value_name = "MODEL")]
+    base: Option<String>,
+    /// Branch, tag or commit of a hub id.
+    #[arg(long)]
+    revision: Option<String>,
+    /// Where PiSSA and OLoRA are undone.
+    #[arg(long, default_value = DEFAULT_DEVICE)]
+    device: DeviceName,
+}
+
+/// Writes the adapter so that its mean pass is plain LoRA with PEFT's oldest settings.
+///
+/// # Errors
+///
+/// If a part is missing, corrupt, or does not fit the others, the adapter is DoRA, or the folder cannot be written.
+pub fn run(args: &ExportArgs, terminal: &Terminal) -> Result<()> {
+    check_free(&args.output)?;
+    let folder = AdapterFolder::read(&args.adapter)?;
+    let mut plain = if folder.config.init.changes_base() {
+        let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+        let (adapted, _) = put_on_base(&source, None, &args.device.open()?)?;
+        PlainLora::of_model(
+            &adapted,
+            &args.adapter,
+            folder.task_type,
+            folder.base_model.clone(),
+        )?
+    } else {
+        PlainLora::read(&folder)?
+    };
+    if let Some(base) = &args.base {
+        plain.base_model = Some(public_name(base).to_owned());
+    }
+    write_folder(&args.output, |path| Ok(plain.write(path)?))?;
+    let ranks: usize = plain.factors.values().map(lora_core::peft::Factors::rank).sum();
+    terminal.say(format!(
+        "{} linears with {ranks} ranks in all written to {}",
+        plain.factors.len(),
+        args.output.display()
+    ))?;
+    terminal.document(&json!({
+        "output": args.output,
+        "config": plain.peft_config(),
+        "adapters": plain.factors.keys().collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,315 @@
+//! `lora generate`: a prompt continued, token by token.
+
+use std::io::Read;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use burn::module::Module;
+use burn::tensor::Device;
+use clap::Args;
+use lora_core::Pass;
+use lora_core::peft::AdapterFolder;
+use lora_models::Transformer;
+use lora_models::blocks::{KeyValueCache, Tokens};
+use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
+use serde_json::json;
+
+use crate::adapter::positive;
+use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::language_model::LanguageModel;
+use crate::task::TaskFile;
+use crate::terminal::Terminal;
+
+/// Arguments of `lora generate`.
+#[derive(Args, Clone, Debug)]
+pub struct GenerateArgs {
+    /// Model: a folder, a hub id, or a GGUF file [the base model of --adapter].
+    #[arg(long, value_name = "MODEL", required_unless_present = "adapter")]
+    model: Option<String>,
+    /// Adapter folder, written by `lora train` or by PEFT.
+    #[arg(long, value_name = "DIR")]
+    adapter: Option<PathBuf>,
+    /// Branch, tag or commit of a hub id.
+    #[arg(long)]
+    revision: Option<String>,
+    /// Text to continue, or - for the standard input.
+    #[arg(long, value_name = "TEXT")]
+    prompt: String,
+    /// The prompt is a user's message, written with the model's chat template.
+    #[arg(long)]
+    chat: bool,
+    /// The system's message before it.
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
+    /// New tokens at most.
+    #[arg(long, default_value_t = 128, value_parser = positive, value_name = "TOKENS")]
+    max_new_tokens: usize,
+    /// Logits are divided by this before a token is drawn; 0 takes the most probable token.
+    #[arg(long, default_value_t = 0.0)]
+    temperature: f64,
+    /// Draw from the so many most probable tokens only.
+    #[arg(long, value_parser = positive)]
+    top_k: Option<usize>,
+    /// Draw from the smallest set of most probable tokens with this probability only.
+    #[arg(long, default_value_t = 1.0)]
+    top_p: f64,
+    /// Divides positive logits of tokens that stand in the text, and multiplies negative ones; 1 for none.
+    #[arg(long, default_value_t = 1.0)]
+    repetition_penalty: f64,
+    /// Further token that ends the text, beside the model's own; may be given several times.
+    #[arg(long, value_name = "TOKEN")]
+    stop: Vec<String>,
+    /// Seed of the draws.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1.
+    #[arg(long, default_value = DEFAULT_DEVICE)]
+    device: DeviceName,
+}
+
+/// Continues a prompt.
+///
+/// # Errors
+///
+/// If an input is wrong or the output cannot be written.
+pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
+    let mut sampler = Sampler::new(args.sampling()?, args.seed)?;
+    let device = args.device.open()?;
+    let prompt = args.prompt_text()?;
+    let opened = open(args, &device)?;
+    let text = if args.chat {
+        opened.chat_prompt(args.system.as_deref(), &prompt)?
+    } else {
+        prompt
+    };
+    let ids = opened.tokenizer.encode_prompt(&text, !args.chat)?;
+    if ids.is_empty() {
+        bail!("the prompt has no token; give a text with --prompt");
+    }
+    let limits = args.limits(&opened)?;
+    if limits.max_tokens.is_some_and(|most| ids.len() >= most) {
+        bail!(
+            "the prompt has {} tokens, but the model takes at most {} with the answer; shorten it",
+            ids.len(),
+            limits.max_tokens.unwrap_or_default()
+        );
+    }
+    if !args.chat {
+        terminal.piece(&text)?;
+    }
+    let clock = Clock::start();
+    let said = say(&opened, &ids, &limits, &mut sampler, &device, clock, terminal)?;
+    terminal.piece("\n")?;
+    terminal.note(format!(
+        "{} prompt tokens at {:.1} tokens/s · {} new tokens at {:.1} tokens/s · {}",
+        ids.len(),
+        said.clock.prompt_rate(ids.len()),
+        said.generated.tokens.len(),
+        said.clock.rate(said.generated.tokens.len()),
+        in_words(said.generated.reason)
+    ));
+    terminal.document(&json!({
+        "prompt": text,
+        "text": said.text,
+        "tokens": said.generated.tokens,
+        "stop": in_words(said.generated.reason),
+        "prompt_tokens": ids.len(),
+        "seed": args.seed,
+        "seconds": {"prompt": said.clock.prompt_seconds, "new_tokens": said.clock.token_seconds},
+        "tokens_per_second": said.clock.rate(said.generated.tokens.len()),
+    }))
+}
+
+impl GenerateArgs {
+    fn sampling(&self) -> Result<Sampling> {
+        if self.temperature == 0.0 && (self.top_k.is_some() || self.top_p < 1.0) {
+            bail!(
+                "--top-k and --top-p choose among tokens that are drawn; give --temperature above 0 too, such as 0.7"
+            );
+        }
+        Ok(Sampling {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            repetition_penalty: self.repetition_penalty,
+        })
+    }
+
+    fn prompt_text(&self) -> Result<String> {
+        if self.prompt != "-" {
+            return Ok(self.prompt.clone());
+        }
+        let mut text = String::new();
+        let read = std::io::stdin().read_to_string(&mut text);
+        read.context("cannot read the standard input as UTF-8")?;
+        Ok(text.trim_end_matches(['\n', '\r']).to_owned())
+    }
+
+    fn limits(&self, opened: &LanguageModel) -> Result<Limits> {
+        let given = self.stop.iter().map(|token| {
+            let id = opened.tokenizer.token_id(token);
+            id.with_context(|| {
+                format!("--stop `{token}` is no token of this model; give one of its vocabulary")
+            })
+        });
+        let given = given.collect::<Result<Vec<u32>>>()?;
+        Ok(Limits {
+            max_new_tokens: self.max_new_tokens,
+            stop_tokens: opened
+                .stop_tokens
+                .iter()
+                .chain(&given)
+                .map(|id| id.cast_signed())
+                .collect(),
+            max_tokens: opened.max_tokens,
+        })
+    }
+}
+
+/// The model, with the adapter on it if there is one.
+fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
+    let Some(folder) = &args.adapter else {
+        let name = args.model.as_deref().unwrap_or_default();
+        return LanguageModel::open(name, args.revision.as_deref(), 0, device);
+    };
+    let adapter = AdapterFolder::read(folder)?;
+    let task = TaskFile::read(folder)?;
+    let named = task.as_ref().map(|task| task.base_model.clone());
+    let named = named.or_else(|| adapter.base_model.clone());
+    let Some(name) = args.model.clone().or(named) else {
+        bail!("`{}` names no base model; give it with --model", folder.display());
+    };
+    let revision = args
+        .revision
+        .clone()
+        .or_else(|| task.and_then(|task| task.revision));
+    let mut opened = LanguageModel::open(&name, revision.as_deref(), 0, device).with_context(|| {
+        format!(
+            "the base model of `{}` cannot be opened (--model names another)",
+            folder.display()
+        )
+    })?;
+    // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three.
+    opened.model = adapter
+        .attach_to(opened.model)?
+        .map(|model: Transformer| model.valid())
+        .merge();
+    Ok(opened)
+}
+
+/// What was said, and how long it took.
+struct Said {
+    generated: Generated,
+    text: String,
+    clock: Clock,
+}
+
+fn say(
+    opened: &LanguageModel,
+    ids: &[u32],
+    limits: &Limits,
+    sampler: &mut Sampler,
+    device: &Device,
+    mut clock: Clock,
+    terminal: &Terminal,
+) -> Result<Said> {
+    let prompt: Vec<i32> = ids.iter().map(|id| id.cast_signed()).collect();
+    let mut cache = KeyValueCache::default();
+    let mut stream = opened.tokenizer.stream();
+    let mut text = String::new();
+    let mut outcome = Ok(());
+    let generated = generate(
+        &prompt,
+        limits,
+        sampler,
+        &mut |tokens| {
+            let logits = next_logits(&opened.model, tokens, &mut cache, device);
+            clock.lap();
+            logits
+        },
+        &mut |token| {
+            outcome = written(&mut stream, token, &mut text, terminal);
+            if outcome.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        },
+    );
+    outcome?;
+    Ok(Said {
+        generated,
+        text,
+        clock,
+    })
+}
+
+fn next_logits(model: &Transformer, tokens: &[i32], cache: &mut KeyValueCache, device: &Device) -> Vec<f32> {
+    let logits = model.next_logits(&Tokens::of_row(tokens, device), cache, &Pass::Mean);
+    let logits = logits.expect("the model was opened as a causal language model");
+    let logits = logits.into_data().convert::<f32>();
+    logits.try_into_vec().expect("a float tensor converts to f32")
+}
+
+fn written(
+    stream: &mut lora_data::TextStream<'_>,
+    token: i32,
+    text: &mut String,
+    terminal: &Terminal,
+) -> Result<()> {
+    let piece = stream.push(token.cast_unsigned())?;
+    text.push_str(&piece);
+    terminal.piece(&piece)
+}
+
+/// The time of the prompt, and of the tokens after it.
+struct Clock {
+    last: Instant,
+    prompt_seconds: Option<f64>,
+    token_seconds: f64,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self {
+            last: Instant::now(),
+            prompt_seconds: None,
+            token_seconds: 0.0,
+        }
+    }
+
+    /// Logits have come: the first of the prompt, all others of a token.
+    fn lap(&mut self) {
+        let seconds = self.last.elapsed().as_secs_f64();
+        self.last = Instant::now();
+        if self.prompt_seconds.is_none() {
+            self.prompt_seconds = Some(seconds);
+        } else {
+            self.token_seconds += seconds;
+        }
+    }
+
+    fn prompt_rate(&self, tokens: usize) -> f64 {
+        tokens as f64 / self.prompt_seconds.unwrap_or(f64::NAN)
+    }
+
+    /// The first new token comes with the prompt.
+    fn rate(&self, tokens: usize) -> f64 {
+        if self.token_seconds > 0.0 {
+            tokens.saturating_sub(1) as f64 / self.token_seconds
+        } else {
+            0.0
+        }
+    }
+}
+
+fn in_words(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::StopToken => "the model ended it",
+        StopReason::MaxNewTokens => "max_new_tokens",
+        StopReason::MaxTokens => "the model has no more positions",
+        StopReason::Caller => "interrupted",
+    }
+}

@@ -1,0 +1,212 @@
+//! A causal language model: taught by completions, then asked.
+
+use std::path::Path;
+
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+
+use crate::workspace::Workspace;
+
+const WORDS: [&str; 10] = [
+    "<unk>", "</s>", "say", "red", "blue", "green", "now", "please", "sky", "grass",
+];
+
+/// A LLaMA of one layer that knows ten words, with numbers that follow no pattern.
+fn write_tiny_llama(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let config = json!({
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12, "vocab_size": WORDS.len(),
+        "max_position_embeddings": 16, "eos_token_id": 1, "pad_token_id": 1, "tie_word_embeddings": true,
+    });
+    let vocabulary: serde_json::Map<String, Value> = (0..)
+        .zip(WORDS)
+        .map(|(id, word)| (word.to_owned(), Value::from(id)))
+        .collect();
+    let tokenizer = json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null, "decoder": null,
+        "added_tokens": [{"id": 1, "content": "</s>", "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true}],
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "model": {"type": "WordLevel", "unk_token": "<unk>", "vocab": vocabulary},
+    });
+    let layer = "model.layers.0";
+    let shapes = [
+        ("model.embed_tokens".to_owned(), vec![WORDS.len(), 8]),
+        ("model.norm".to_owned(), vec![8]),
+        (format!("{layer}.input_layernorm"), vec![8]),
+        (format!("{layer}.post_attention_layernorm"), vec![8]),
+        (format!("{layer}.self_attn.q_proj"), vec![8, 8]),
+        (format!("{layer}.self_attn.k_proj"), vec![4, 8]),
+        (format!("{layer}.self_attn.v_proj"), vec![4, 8]),
+        (format!("{layer}.self_attn.o_proj"), vec![8, 8]),
+        (format!("{layer}.mlp.gate_proj"), vec![12, 8]),
+        (format!("{layer}.mlp.up_proj"), vec![12, 8]),
+        (format!("{layer}.mlp.down_proj"), vec![8, 12]),
+    ];
+    let number =
+        |seed: usize, place: usize| ((seed * 7919 + place * 104_729 + 4321) % 10_007) as f32 / 10_007.0 - 0.5;
+    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
+        .into_iter()
+        .enumerate()
+        .map(|(seed, (name, shape))| {
+            let count = shape.iter().product::<usize>();
+            let bytes = (0..count)
+                .flat_map(|place| number(seed, place).to_le_bytes())
+                .collect();
+            (format!("{name}.weight"), shape, bytes)
+        })
+        .collect();
+    let views = tensors.iter().map(|(name, shape, bytes)| {
+        (
+            name,
+            TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap(),
+        )
+    });
+    std::fs::write(
+        folder.join("model.safetensors"),
+        safetensors::serialize(views, None).unwrap(),
+    )
+    .unwrap();
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let template = "{% for message in messages %}{{ message.content }} please{% endfor %}";
+    std::fs::write(folder.join("chat_template.jinja"), template).unwrap();
+}
+
+fn document(stdout: &str) -> Value {
+    serde_json::from_str(stdout).unwrap()
+}
+
+#[test]
+fn a_language_model_learns_completions_and_says_them() {
+    let workspace = Workspace::new();
+    write_tiny_llama(&workspace.path("llama"));
+    workspace.write(
+        "pairs.json",
+        r#"[{"prompt": "say sky", "completion": "blue"}, {"prompt": "say grass", "completion": "green now"},
+            {"prompt": "say say say", "completion": ""}]"#,
+    );
+    let train = [
+        "train",
+        "--problem-type",
+        "causal_lm",
+        "--model-name-or-path",
+        "llama",
+        "--train-file",
+        "pairs.json",
+        "--chat-template",
+        "--output-dir",
+        "out",
+        "--learning-rate",
+        "0.1",
+        "--max-steps",
+        "60",
+        "--eval-strategy",
+        "no",
+        "--per-device-train-batch-size",
+        "2",
+        "--max-seq-length",
+        "12",
+        "--target-modules",
+        "all-linear",
+        "--json",
+    ];
+    let said = workspace.lora_works(&train);
+    assert!(
+        said.stderr.contains("1 more have an empty completion"),
+        "{}",
+        said.stderr
+    );
+    let steps = document(&said.stdout)["history"]["steps"].clone();
+    let loss = |step: usize| steps[step]["loss"].as_f64().unwrap();
+    assert!(loss(59) < 0.1 * loss(0), "loss {} to {}", loss(0), loss(59));
+
+    let config: Value = serde_json::from_slice(&workspace.read("out/adapter_config.json")).unwrap();
+    assert_eq!(config["task_type"], "CAUSAL_LM");
+    for (prompt, answer) in [("say sky", "blue"), ("say grass", "green now")] {
+        let asked = [
+            "generate",
+            "--adapter",
+            "out",
+            "--chat",
+            "--prompt",
+            prompt,
+            "--max-new-tokens",
+            "5",
+            "--json",
+        ];
+        let answered = document(&workspace.lora_works(&asked).stdout);
+        assert_eq!(answered["text"].as_str().unwrap().trim(), answer);
+        assert_eq!(answered["stop"], "the model ended it");
+        assert_eq!(answered["prompt"], format!("{prompt} please"));
+    }
+}
+
+#[test]
+fn the_same_seed_draws_the_same_text() {
+    let workspace = Workspace::new();
+    write_tiny_llama(&workspace.path("llama"));
+    let say = |seed: &str| {
+        let said = workspace.lora_works(&[
+            "generate",
+            "--model",
+            "llama",
+            "--prompt",
+            "say red",
+            "--temperature",
+            "2",
+            "--max-new-tokens",
+            "9",
+            "--seed",
+            seed,
+            "--json",
+        ]);
+        document(&said.stdout)["tokens"].clone()
+    };
+    assert_eq!(say("1"), say("1"));
+    let others: Vec<Value> = ["2", "3", "4", "5"].map(say).to_vec();
+    assert!(others.iter().any(|tokens| *tokens != say("1")), "{others:?}");
+}
+
+#[test]
+fn what_generate_cannot_use_is_refused_in_one_sentence() {
+    let workspace = Workspace::new();
+    write_tiny_llama(&workspace.path("llama"));
+    let long = "say ".repeat(16);
+    let mistakes: [(&[&str], &str); 6] = [
+        (&["--model", "minilm-l6", "--prompt", "say"], "is an encoder"),
+        (
+            &["--model", "llama", "--prompt", "say", "--top-p", "0.5"],
+            "--temperature above 0",
+        ),
+        (
+            &[
+                "--model",
+                "llama",
+                "--prompt",
+                "say",
+                "--temperature",
+                "1",
+                "--top-p",
+                "0",
+            ],
+            "top_p is 0",
+        ),
+        (
+            &["--model", "llama", "--prompt", "say", "--stop", "halt"],
+            "`halt` is no token",
+        ),
+        (&["--model", "llama", "--prompt", &long], "at most 16"),
+        (&["--model", "absent.gguf", "--prompt", "say"], "absent.gguf"),
+    ];
+    for (arguments, message) in mistakes {
+        let said = workspace.lora(&[&["generate"], arguments].concat());
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        assert!(
+            said.stderr.contains(message),
+            "no `{message}` in: {}",
+            said.stderr
+        );
+    }
+}

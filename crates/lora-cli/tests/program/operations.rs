@@ -1,0 +1,117 @@
+//! Merging, exporting and combining adapters that the program trained.
+
+use serde_json::Value;
+
+use crate::workspace::{Workspace, recipe};
+
+fn json(workspace: &Workspace, name: &str) -> Value {
+    serde_json::from_slice(&workspace.read(name)).unwrap()
+}
+
+/// Probabilities of two texts by the mean pass of an adapter on the base model of its training.
+fn probabilities(workspace: &Workspace, adapter: &str) -> Vec<f64> {
+    probabilities_on(workspace, adapter, "model")
+}
+
+fn probabilities_on(workspace: &Workspace, adapter: &str, base: &str) -> Vec<f64> {
+    let predict = [
+        "predict",
+        "--adapter",
+        adapter,
+        "--base",
+        base,
+        "--members",
+        "0",
+        "--json",
+        "--quiet",
+    ];
+    let said = workspace.lora_works(&[&predict[..], &["a fine film", "dull"]].concat());
+    let lines = said
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let numbers: Vec<f64> = lines
+        .flat_map(|line| line["probabilities"].as_array().unwrap().clone())
+        .map(|number| number.as_f64().unwrap())
+        .collect();
+    assert_eq!(numbers.len(), 4);
+    numbers
+}
+
+fn assert_near(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-4, "{found}, expected {expected}");
+    }
+}
+
+#[test]
+fn an_adalora_run_is_exported_merged_and_combined() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "run.yaml",
+        recipe(&[
+            ("peft_type", "ADALORA"),
+            ("init_r", "4"),
+            ("target_r", "2"),
+            ("tfinal", "1"),
+            ("mask_probability", "0.2"),
+            ("temperature_scaling", "false"),
+        ]),
+    );
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
+    let settings = json(&workspace, "out/adapter_config.json");
+    assert_eq!(settings["peft_type"], "ADALORA");
+    let trained = probabilities(&workspace, "out");
+
+    workspace.lora_works(&["export", "--adapter", "out", "--output", "plain"]);
+    assert_eq!(json(&workspace, "plain/adapter_config.json")["peft_type"], "LORA");
+
+    workspace.lora_works(&[
+        "merge",
+        "--adapter",
+        "out",
+        "--base",
+        "model",
+        "--output",
+        "merged",
+    ]);
+    let names = json(&workspace, "merged/config.json")["id2label"].clone();
+    assert_eq!(names, json(&workspace, "out/task.json")["id2label"]);
+    // With nothing added the merged model computes what the adapter did.
+    workspace.lora_works(&["combine", "out", "--weights", "0", "--output", "nothing"]);
+    assert_near(&probabilities_on(&workspace, "nothing", "merged"), &trained);
+
+    // Half of it twice is the whole.
+    workspace.lora_works(&[
+        "combine",
+        "out",
+        "out",
+        "--weights",
+        "0.5,0.5",
+        "--method",
+        "cat",
+        "--output",
+        "twice",
+    ]);
+    assert_near(&probabilities(&workspace, "twice"), &trained);
+
+    let again = workspace.lora(&["export", "--adapter", "out", "--output", "plain"]);
+    assert_eq!(again.code, Some(2));
+    assert!(again.stderr.contains("exists already"), "{}", again.stderr);
+}
+
+#[test]
+fn keys_of_another_form_are_refused_with_the_remedy() {
+    let workspace = Workspace::new();
+    let said = workspace.lora(&["train", "--config", "run.yaml", "--init-r", "4"]);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.stderr.contains("--init-r") && said.stderr.contains("set peft_type to ADALORA"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora(&["combine", "out", "--method", "average", "--output", "x"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.contains("ties_svd"), "{}", said.stderr);
+}

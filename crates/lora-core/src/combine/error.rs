@@ -1,0 +1,84 @@
+//! Why adapters cannot be combined.
+
+use thiserror::Error;
+
+/// Adapters that cannot be combined.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum CombineError {
+    /// Nothing to combine.
+    #[error("there is no adapter to combine; give at least one folder")]
+    NoAdapters,
+    /// Another number of weights than adapters.
+    #[error("there are {adapters} adapters and {weights} weights; give one weight for each adapter")]
+    Weights {
+        /// Number of adapters.
+        adapters: usize,
+        /// Number of weights.
+        weights: usize,
+    },
+    /// A method that does not exist.
+    #[error(
+        "the method `{found}` is not known; expected linear, cat, svd, ties, ties_svd, dare_linear, dare_ties, \
+         dare_linear_svd, dare_ties_svd, magnitude_prune or magnitude_prune_svd"
+    )]
+    Method {
+        /// What was given.
+        found: String,
+    },
+    /// A density that is missing or out of range.
+    #[error("the method {method} needs a density above 0 and up to 1, the share of numbers kept, but it is {}; 0.5 is usual", shown(*found))]
+    Density {
+        /// The method.
+        method: &'static str,
+        /// The density.
+        found: Option<f64>,
+    },
+    /// Factors of different ranks.
+    #[error(
+        "the adapters have the ranks {ranks:?} at `{path}`; this method adds factors number by number and needs one rank: use cat or svd"
+    )]
+    Ranks {
+        /// The linear.
+        path: String,
+        /// The ranks.
+        ranks: Vec<usize>,
+    },
+    /// Adapters for linears of different sizes.
+    #[error(
+        "the adapters are for linears of different sizes at `{path}`: {found:?} inputs and outputs, where another has {expected:?}; they belong to different base models"
+    )]
+    Shape {
+        /// The linear.
+        path: String,
+        /// Inputs and outputs of the first.
+        expected: [usize; 2],
+        /// Those of another.
+        found: [usize; 2],
+    },
+    /// A bias on B.
+    #[error(
+        "the adapter at `{path}` has a bias (lora_bias), for which combining is not defined; merge that adapter instead"
+    )]
+    Bias {
+        /// The linear.
+        path: String,
+    },
+    /// A module that several adapters trained in full.
+    #[error(
+        "several adapters hold the tensor `{name}`, and each another one; a module trained in full cannot be combined: combine adapters trained without it, or with the same one"
+    )]
+    Saved {
+        /// Its name.
+        name: String,
+    },
+    /// Numbers that are not finite.
+    #[error("the combined update of `{path}` is not finite; check the adapters")]
+    NotFinite {
+        /// The linear.
+        path: String,
+    },
+}
+
+fn shown(density: Option<f64>) -> String {
+    density.map_or_else(|| "absent".to_owned(), |density| density.to_string())
+}

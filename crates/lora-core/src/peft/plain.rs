@@ -1,0 +1,325 @@
+//! An adapter as plain LoRA: factors, a scale, and what else the folder holds. What every reader of LoRA understands.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::module::Module;
+
+use super::config::to_json;
+use super::error::AdapterError;
+use super::folder::{AdapterFolder, PREFIX, TENSOR_FILE, TaskType};
+use super::writing::{trained_tensors, write_settings, write_tensors};
+use crate::adapted::Adapted;
+use crate::adapter::Adapter;
+use crate::atomic::WriteError;
+use crate::config::{Form, Init, LoraConfig, Scaling};
+use crate::linear::Role;
+use crate::model::Linears;
+use crate::targets::{TargetNames, Targets};
+use crate::tensors::HostTensor;
+
+/// The update `scale · B A` of one linear, in PyTorch's orientation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Factors {
+    /// `[rank, d_input]`.
+    pub a: HostTensor,
+    /// `[d_output, rank]`.
+    pub b: HostTensor,
+    /// PEFT's `lora_bias`, `[d_output]`.
+    pub bias: Option<HostTensor>,
+    /// What the product, and the bias, are multiplied by in the mean pass.
+    pub scale: f64,
+}
+
+/// An adapter as plain LoRA, on the host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlainLora {
+    /// By path. A linear without update is left out.
+    pub factors: BTreeMap<String, Factors>,
+    /// Heads and biases under PEFT's names, without prefix.
+    pub saved: BTreeMap<String, HostTensor>,
+    /// Everything but ranks, alphas and targets, which follow from the factors.
+    pub config: LoraConfig,
+    /// What the adapter is for.
+    pub task_type: Option<TaskType>,
+    /// The base model.
+    pub base_model: Option<String>,
+}
+
+impl Factors {
+    /// Rank of the update.
+    pub fn rank(&self) -> usize {
+        self.a.shape[0]
+    }
+}
+
+impl PlainLora {
+    /// The adapter of a folder: LoRA as it is; AdaLoRA with `A' = diag(E) A`. LoRA Dropout's expected update is in the scales.
+    ///
+    /// # Errors
+    ///
+    /// [`AdapterError::NotPlain`] for DoRA, and for inits that changed the base model: see [`PlainLora::of_model`];
+    /// [`AdapterError`] if a tensor is missing, misshapen or unknown.
+    pub fn read(folder: &AdapterFolder) -> Result<Self, AdapterError> {
+        let config = &folder.config;
+        let not_plain = |form, advice| {
+            Err(AdapterError::NotPlain {
+                path: folder.path().to_owned(),
+                form,
+                advice,
+            })
+        };
+        if config.form == Form::WeightDecomposed {
+            return not_plain("DoRA", "merge it into its base model instead (`lora merge`)");
+        }
+        if config.init.changes_base() {
+            return not_plain(
+                "an adapter that took part of the base weight (PiSSA, OLoRA)",
+                "it can be exported together with its base model (--base)",
+            );
+        }
+        let mut saved = folder.tensors_by_name()?;
+        let mut take = |name: String| {
+            saved.remove(&name).ok_or_else(|| AdapterError::MissingTensor {
+                path: folder.tensor_path().to_owned(),
+                name: format!("{PREFIX}{name}"),
+            })
+        };
+        let is_svd = matches!(config.form, Form::Svd(_));
+        let suffix = if is_svd { "" } else { ".weight" };
+        let ending = format!(".lora_A{suffix}");
+        let paths: Vec<String> = folder
+            .tensor_names()
+            .filter_map(|name| name.strip_suffix(&ending).map(str::to_owned))
+            .collect();
+        let mut factors = BTreeMap::new();
+        for path in paths {
+            let settings = config.low_rank_of(&path);
+            let mut a = take(format!("{path}.lora_A{suffix}"))?;
+            let b = take(format!("{path}.lora_B{suffix}"))?;
+            let matrix_of = |name: &str, tensor: &HostTensor, expected: Vec<usize>| {
+                if tensor.shape == expected {
+                    return Ok(());
+                }
+                Err(AdapterError::Shape {
+                    path: folder.tensor_path().to_owned(),
+                    name: format!("{PREFIX}{path}.{name}"),
+                    expected,
+                    found: tensor.shape.clone(),
+                })
+            };
+            let rank = settings.rank;
+            matrix_of("lora_A", &a, vec![rank, a.shape.get(1).copied().unwrap_or(1)])?;
+            matrix_of("lora_B", &b, vec![b.shape.first().copied().unwrap_or(1), rank])?;
+            if is_svd {
+                let e = take(format!("{path}.lora_E"))?;
+                matrix_of("lora_E", &e, vec![rank, 1])?;
+                weight_rows(&mut a, &e.values);
+            }
+            let bias = config
+                .lora_bias
+                .then(|| take(format!("{path}.lora_B.bias")))
+                .transpose()?;
+            if rank > 0 {
+                factors.insert(
+                    path,
+                    Factors {
+                        a,
+                        b,
+                        bias,
+                        scale: settings.mean_scale(),
+                    },
+                );
+            }
+        }
+        if let Some(name) = saved.keys().find(|name| name.contains(".lora_")) {
+            return Err(AdapterError::UnknownTensor {
+                path: folder.tensor_path().to_owned(),
+                names: vec![name.clone()],
+            });
+        }
+        Ok(Self {
+            factors,
+            saved,
+            config: config.clone(),
+            task_type: folder.task_type,
+            base_model: folder.base_model.clone(),
+        })
+    }
+
+    /// The adapters of a model. What PiSSA or OLoRA took from the base weight is subtracted again, by as many ranks:
+    /// `s A B − s A₀ B₀ = s [A, A₀] [B; −B₀]`, so that the adapter fits the unchanged base model.
+    ///
+    /// # Errors
+    ///
+    /// [`AdapterError::NotPlain`] for DoRA; `folder` names the adapter in it.
+    pub fn of_model<M: Module + Linears>(
+        adapted: &Adapted<M>,
+        folder: &Path,
+        task_type: Option<TaskType>,
+        base_model: Option<String>,
+    ) -> Result<Self, AdapterError> {
+        let mut factors = BTreeMap::new();
+        let mut is_dora = false;
+        adapted.model.visit_linears(&mut |linear| {
+            let (mut a, mut b, bias, scale) = match &linear.adapter {
+                None => return,
+                Some(Adapter::WeightDecomposed(_)) => {
+                    is_dora = true;
+                    return;
+                }
+                Some(Adapter::LowRank(low_rank)) => (
+                    HostTensor::of(low_rank.a.val()).transposed(),
+                    HostTensor::of(low_rank.b.val()).transposed(),
+                    low_rank.bias.as_ref().map(|bias| HostTensor::of(bias.val())),
+                    low_rank.mean_scale(),
+                ),
+                Some(Adapter::Svd(svd)) => match &svd.factors {
+                    None => return,
+                    Some(factors) => (
+                        HostTensor::of(factors.weighted_a()).transposed(),
+                        HostTensor::of(factors.b.val()).transposed(),
+                        None,
+                        svd.mean_scale(),
+                    ),
+                },
+            };
+            if let Some(moved) = linear.moved() {
+                let mut moved_a = moved.a.transposed();
+                for value in &mut moved_a.values {
+                    *value /= -scale as f32;
+                }
+                a = rows_under(&a, &moved_a);
+                b = rows_under(&b.transposed(), &moved.b).transposed();
+            }
+            factors.insert(linear.path().to_owned(), Factors { a, b, bias, scale });
+        });
+        if is_dora {
+            return Err(AdapterError::NotPlain {
+                path: folder.to_owned(),
+                form: "DoRA",
+                advice: "merge it into its base model instead (`lora merge`)",
+            });
+        }
+        let mut saved = trained_tensors(adapted);
+        let mut of_adapters = Vec::new();
+        adapted.visit_trained(&mut |trained| {
+            let is_branch_bias = trained.name.ends_with(".lora_B.bias");
+            if is_branch_bias || !matches!(trained.role, Role::Head | Role::Bias) {
+                of_adapters.push(trained.name);
+            }
+        });
+        saved.retain(|name, _| !of_adapters.contains(name));
+        Ok(Self {
+            factors,
+            saved,
+            config: adapted.config().clone(),
+            task_type,
+            base_model,
+        })
+    }
+
+    /// Settings with which PEFT computes exactly these scales: the commonest rank and alpha, and patterns for the others.
+    pub fn peft_config(&self) -> LoraConfig {
+        let alpha_of = |factors: &Factors| factors.scale * factors.rank() as f64;
+        let mut counts: Vec<(usize, f64, usize)> = Vec::new();
+        for factors in self.factors.values() {
+            let (rank, alpha) = (factors.rank(), alpha_of(factors));
+            match counts
+                .iter_mut()
+                .find(|known| (known.0, known.1) == (rank, alpha))
+            {
+                Some(known) => known.2 += 1,
+                None => counts.push((rank, alpha, 1)),
+            }
+        }
+        let (rank, alpha) = counts
+            .iter()
+            .max_by_key(|known| known.2)
+            .map_or((self.config.rank, self.config.alpha), |known| (known.0, known.1));
+        // `^` keeps the pattern from matching the end of a longer path.
+        let others = |differs: &dyn Fn(&Factors) -> bool| -> Vec<(String, Factors)> {
+            let differing = self.factors.iter().filter(|(_, factors)| differs(factors));
+            differing
+                .map(|(path, factors)| (format!("^{path}"), factors.clone()))
+                .collect()
+        };
+        LoraConfig {
+            rank,
+            alpha,
+            scaling: Scaling::Standard,
+            dropout: None,
+            form: Form::LowRank,
+            init: Init::KaimingUniform,
+            targets: self.targets(),
+            rank_pattern: others(&|factors| factors.rank() != rank)
+                .into_iter()
+                .map(|(path, factors)| (path, factors.rank()))
+                .collect(),
+            alpha_pattern: others(&|factors| alpha_of(factors) != alpha)
+                .into_iter()
+                .map(|(path, factors)| (path, alpha_of(&factors)))
+                .collect(),
+            ..self.config.clone()
+        }
+    }
+
+    /// The given targets; exact paths where linears of them have no update.
+    fn targets(&self) -> Targets {
+        let paths: Vec<String> = self.factors.keys().cloned().collect();
+        match self.config.adalora() {
+            // Linears that lost all their triplets have no tensors.
+            Some(adalora) if adalora.rank_pattern.keys().any(|path| adalora.rank_of(path) == 0) => {
+                Targets::from(TargetNames::Names(paths))
+            }
+            _ => self.config.targets.clone(),
+        }
+    }
+
+    /// Writes a folder of plain LoRA; no side file, for the expected update is in the scales.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    ///
+    /// # Panics
+    ///
+    /// Never: names are keys of maps.
+    pub fn write(&self, folder: &Path) -> Result<(), WriteError> {
+        let mut tensors = BTreeMap::new();
+        for (path, factors) in &self.factors {
+            tensors.insert(format!("{PREFIX}{path}.lora_A.weight"), factors.a.clone());
+            tensors.insert(format!("{PREFIX}{path}.lora_B.weight"), factors.b.clone());
+            if let Some(bias) = &factors.bias {
+                tensors.insert(format!("{PREFIX}{path}.lora_B.bias"), bias.clone());
+            }
+        }
+        for (name, tensor) in &self.saved {
+            tensors.insert(format!("{PREFIX}{name}"), tensor.clone());
+        }
+        write_tensors(&folder.join(TENSOR_FILE), tensors)?;
+        let config = self.peft_config();
+        let settings = to_json(&config, self.task_type, self.base_model.as_deref());
+        write_settings(folder, &config, None, &settings)
+    }
+}
+
+/// Multiplies row k by the k-th number.
+fn weight_rows(matrix: &mut HostTensor, numbers: &[f32]) {
+    let columns = matrix.shape[1];
+    if columns > 0 {
+        for (row, number) in matrix.values.chunks_exact_mut(columns).zip(numbers) {
+            for value in row {
+                *value *= number;
+            }
+        }
+    }
+}
+
+/// `upper` with the rows of `lower` under it.
+fn rows_under(upper: &HostTensor, lower: &HostTensor) -> HostTensor {
+    HostTensor {
+        shape: vec![upper.shape[0] + lower.shape[0], upper.shape[1]],
+        values: [&upper.values[..], &lower.values[..]].concat(),
+    }
+}

@@ -1,0 +1,228 @@
+//! Self-attention of the decoders: every token sees itself and those before it.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use lora_core::{LoraLinear, Pass};
+use lora_kernels::attention;
+
+use super::key_value_cache::LayerCache;
+use super::{RmsNorm, Rotation};
+
+/// Query, key and value projections, grouped-query attention (Ainslie et al. 2023) over the tokens up to each one, output
+/// projection. With as many key/value heads as heads it is multi-head attention.
+#[derive(Module, Debug)]
+pub struct CausalSelfAttention {
+    /// Query, key, value: `[d_model, n_heads · d_head]`, then twice `[d_model, n_key_value_heads · d_head]`; or one linear
+    /// for all three, side by side (GPT-2).
+    pub projections: Vec<LoraLinear>,
+    /// `[n_heads · d_head, d_model]`.
+    pub output: LoraLinear,
+    /// A norm over `d_head` of every query head (Qwen3).
+    pub query_norm: Option<RmsNorm>,
+    /// A norm over `d_head` of every key head (Qwen3).
+    pub key_norm: Option<RmsNorm>,
+    /// How features are shared out to heads.
+    #[module(skip)]
+    pub heads: Heads,
+}
+
+/// How features are shared out to heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heads {
+    /// `n_heads`, of the query.
+    pub query: usize,
+    /// Heads of key and value; a divisor of `n_heads`. Query head h reads key head `⌊h / (query / key_value)⌋`.
+    pub key_value: usize,
+    /// `d_head`.
+    pub d_head: usize,
+}
+
+/// What a layer must know of the positions of this pass.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// Turns queries and keys; none for models with another kind of positions.
+    pub rotation: Option<Rotation>,
+    /// What hides tokens, from [`causal_bias`]; none where every key is seen.
+    pub bias: Option<Tensor<4>>,
+}
+
+impl Heads {
+    /// Query heads that share a key head.
+    pub fn group(self) -> usize {
+        self.query / self.key_value
+    }
+}
+
+impl CausalSelfAttention {
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, seq, d_model]`
+    ///
+    /// With a cache, the keys are those of the tokens in it and of the input.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there are neither three projections nor one.
+    pub fn forward(
+        &self,
+        input: Tensor<3>,
+        sight: &Sight,
+        cache: Option<&mut LayerCache>,
+        pass: &Pass,
+    ) -> Tensor<3> {
+        let [batch, seq, _] = input.dims();
+        let Heads {
+            query: n_heads,
+            key_value,
+            d_head,
+        } = self.heads;
+        let [query, key, value] = self.project(input, pass);
+        let split = |x: Tensor<3>, heads| x.reshape([batch, seq, heads, d_head]).swap_dims(1, 2);
+        let mut query = split(query, n_heads); // [batch, n_heads, seq, d_head]
+        let mut key = split(key, key_value); // [batch, n_key_value_heads, seq, d_head]
+        let value = split(value, key_value);
+        if let (Some(query_norm), Some(key_norm)) = (&self.query_norm, &self.key_norm) {
+            query = query_norm.forward(query);
+            key = key_norm.forward(key);
+        }
+        if let Some(rotation) = &sight.rotation {
+            query = rotation.apply(&query);
+            key = rotation.apply(&key);
+        }
+        let [key, value] = match cache {
+            Some(cache) => cache.extend(key, value),
+            None => [key, value],
+        };
+        // The heads of a group stand one below the other, as more queries of one key head: no key is copied.
+        let query = query.reshape([batch, key_value, self.heads.group() * seq, d_head]);
+        let context = attention(query, key, value, sight.bias.clone())
+            .reshape([batch, n_heads, seq, d_head])
+            .swap_dims(1, 2)
+            .reshape([batch, seq, n_heads * d_head]);
+        self.output.forward(context, pass)
+    }
+
+    /// Query, key and value, each `[batch, seq, its heads · d_head]`.
+    fn project(&self, input: Tensor<3>, pass: &Pass) -> [Tensor<3>; 3] {
+        match &self.projections[..] {
+            [query, key, value] => [query, key, value].map(|linear| linear.forward(input.clone(), pass)),
+            [fused] => {
+                let all = fused.forward(input, pass); // [batch, seq, 3 · d_model]
+                let width = all.dims()[2] / 3;
+                [0, 1, 2].map(|part| all.clone().narrow(2, part * width, width))
+            }
+            other => panic!("{} projections; attention has three, or one for all", other.len()),
+        }
+    }
+
+    /// Calls `visit` with every projection.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        self.projections.iter().for_each(&mut *visit);
+        visit(&self.output);
+    }
+
+    /// Calls `visit` with every projection, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        self.projections.iter_mut().for_each(&mut *visit);
+        visit(&mut self.output);
+    }
+}
+
+/// Which keys each query may see.
+#[derive(Clone, Copy, Debug)]
+pub struct CausalSpan {
+    /// Tokens before those of this pass, held by a cache.
+    pub before: usize,
+    /// Tokens of this pass.
+    pub seq: usize,
+    /// A token sees only the last so many, itself included (Mistral); none sees all before it.
+    pub window: Option<usize>,
+    /// Query heads that share a key head.
+    pub group: usize,
+}
+
+/// The bias that hides later tokens, tokens out of the window, and padding; none if nothing is hidden.
+///
+/// # Shapes
+///
+/// - padding: `[batch, 1, 1, before + seq]`, from [`lora_kernels::padding_bias`]
+/// - output: `[batch or 1, 1, group · seq, before + seq]`
+pub fn causal_bias(span: CausalSpan, padding: Option<Tensor<4>>, device: &Device) -> Option<Tensor<4>> {
+    // As `padding_bias`: its sum with one is finite in f16 too.
+    const HIDDEN: f32 = -3.0e4;
+    let CausalSpan {
+        before,
+        seq,
+        window,
+        group,
+    } = span;
+    let keys = before + seq;
+    if seq == 1 && window.is_none_or(|window| keys <= window) {
+        return padding;
+    }
+    let hidden = |query: usize, key: usize| key > query || window.is_some_and(|window| key + window <= query);
+    let values = (0..group * seq).flat_map(|row| {
+        let query = before + row % seq;
+        (0..keys).map(move |key| if hidden(query, key) { HIDDEN } else { 0.0 })
+    });
+    let data = TensorData::new(values.collect::<Vec<_>>(), [1, 1, group * seq, keys]);
+    let causal = Tensor::from_data(data, device);
+    Some(match padding {
+        Some(padding) => causal + padding,
+        None => causal,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    /// For each query, the keys it sees.
+    fn seen(past: usize, seq: usize, window: Option<usize>) -> Vec<Vec<usize>> {
+        let span = CausalSpan {
+            before: past,
+            seq,
+            window,
+            group: 1,
+        };
+        let bias = causal_bias(span, None, &Device::default());
+        let values = bias.map_or(vec![0.0; past + seq], |bias| {
+            bias.into_data().try_to_vec::<f32>().unwrap()
+        });
+        values
+            .chunks(past + seq)
+            .map(|row| (0..row.len()).filter(|key| row[*key] == 0.0).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_token_sees_itself_and_those_before() {
+        assert_eq!(seen(0, 3, None), [vec![0], vec![0, 1], vec![0, 1, 2]]);
+        assert_eq!(seen(2, 2, None), [vec![0, 1, 2], vec![0, 1, 2, 3]]);
+        assert_eq!(seen(4, 1, None), [vec![0, 1, 2, 3, 4]]);
+    }
+
+    #[test]
+    fn a_window_counts_the_token_itself() {
+        assert_eq!(seen(0, 4, Some(2)), [vec![0], vec![0, 1], vec![1, 2], vec![2, 3]]);
+        assert_eq!(seen(4, 1, Some(2)), [vec![3, 4]]);
+        assert_eq!(seen(1, 1, Some(2)), [vec![0, 1]]);
+    }
+
+    #[test]
+    fn every_head_of_a_group_has_the_rows_of_all_queries() {
+        let span = CausalSpan {
+            before: 0,
+            seq: 2,
+            window: None,
+            group: 3,
+        };
+        let bias = causal_bias(span, None, &Device::default()).unwrap();
+        assert_eq!(bias.dims(), [1, 1, 6, 2]);
+        let rows = bias.into_data().try_to_vec::<f32>().unwrap();
+        assert_eq!(rows[..4], rows[4..8]);
+        assert_eq!(rows[..4], rows[8..]);
+    }
+}

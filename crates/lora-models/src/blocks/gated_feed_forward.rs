@@ -1,0 +1,44 @@
+//! The gated feed-forward block of the LLaMA family.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use lora_core::{LoraLinear, Pass};
+
+use super::Activation;
+
+/// `(activation(x W_g) ⊙ x W_u) W_d` (Shazeer 2020; with silu: `SwiGLU`).
+#[derive(Module, Debug)]
+pub struct GatedFeedForward {
+    /// `[d_model, d_ff]`.
+    pub gate: LoraLinear,
+    /// `[d_model, d_ff]`.
+    pub up: LoraLinear,
+    /// `[d_ff, d_model]`.
+    pub down: LoraLinear,
+    /// Activation of the gate.
+    #[module(skip)]
+    pub activation: Activation,
+}
+
+impl GatedFeedForward {
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, seq, d_model]`
+    pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
+        let gate = self.activation.forward(self.gate.forward(input.clone(), pass)); // [batch, seq, d_ff]
+        let up = self.up.forward(input, pass); // [batch, seq, d_ff]
+        self.down.forward(gate * up, pass)
+    }
+
+    /// Calls `visit` with the three linears.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        [&self.gate, &self.up, &self.down].into_iter().for_each(visit);
+    }
+
+    /// Calls `visit` with the three linears, to change them.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        [&mut self.gate, &mut self.up, &mut self.down]
+            .into_iter()
+            .for_each(visit);
+    }
+}

@@ -1,0 +1,270 @@
+//! GPT-2 (Radford et al. 2019). Its linears are stored as `[d_input, d_output]`, the transpose of everyone else's.
+
+use burn::module::Module;
+use burn::nn::Embedding;
+use burn::tensor::{Device, Int, Tensor};
+use lora_core::{LoraLinear, Pass};
+use lora_data::Batch;
+use serde::Deserialize;
+
+use super::{Family, Outline, SequenceForm};
+use crate::blocks::{
+    Activation, CausalSelfAttention, CausalSpan, FeedForward, Heads, KeyValueCache, LayerCache, LayerNorm,
+    Sight, Tokens, causal_bias,
+};
+use crate::checkpoint::Checkpoint;
+use crate::error::LoadError;
+use crate::weights::Scope;
+
+/// What the family is called.
+pub const FAMILY: Family = Family {
+    model_types: &["gpt2"],
+    prefix: "transformer.",
+    targets: &["c_attn"],
+};
+
+/// The keys of `config.json` that GPT-2's numbers depend on; others are passed over.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Gpt2Config {
+    /// `d_model`.
+    pub n_embd: usize,
+    /// Number of layers.
+    pub n_layer: usize,
+    /// `n_heads`.
+    pub n_head: usize,
+    /// Longest sequence.
+    pub n_positions: usize,
+    /// Number of tokens.
+    pub vocab_size: usize,
+    /// `d_ff`; four times `d_model` if not given.
+    pub n_inner: Option<usize>,
+    /// Activation of the feed-forward block.
+    #[serde(default = "gelu_new")]
+    pub activation_function: Activation,
+    /// Epsilon of the norms.
+    #[serde(default = "tiny")]
+    pub layer_norm_epsilon: f64,
+    /// Standard deviation of new weights.
+    #[serde(default = "deviation")]
+    pub initializer_range: f64,
+    /// Whether scores are divided by `√d_head`; only yes is known.
+    #[serde(default = "yes")]
+    pub scale_attn_weights: bool,
+    /// Whether scores are divided by the number of the layer too; only no is known.
+    #[serde(default)]
+    pub scale_attn_by_inverse_layer_idx: bool,
+    /// Whether the output layer is the table of token embeddings.
+    #[serde(default = "yes")]
+    pub tie_word_embeddings: bool,
+}
+
+fn gelu_new() -> Activation {
+    Activation::GeluTanh
+}
+fn tiny() -> f64 {
+    1e-5
+}
+fn deviation() -> f64 {
+    0.02
+}
+fn yes() -> bool {
+    true
+}
+
+/// The decoder: embeddings of tokens and positions, layers, norm.
+#[derive(Module, Debug)]
+pub struct Gpt2 {
+    wte: Embedding,
+    wpe: Embedding,
+    layers: Vec<Gpt2Layer>,
+    ln_f: LayerNorm,
+}
+
+/// Norm, attention, residual; norm, feed-forward, residual.
+#[derive(Module, Debug)]
+struct Gpt2Layer {
+    ln_1: LayerNorm,
+    attention: CausalSelfAttention,
+    ln_2: LayerNorm,
+    feed_forward: FeedForward,
+}
+
+impl Gpt2Config {
+    /// The settings in `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if a key is missing or has a value that is not supported.
+    pub fn read(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+        let config: Self = checkpoint.parse_config()?;
+        if config.n_head == 0 || !config.n_embd.is_multiple_of(config.n_head) {
+            return Err(checkpoint.unsupported("n_head", &config.n_head.to_string(), "a divisor of n_embd"));
+        }
+        if !config.scale_attn_weights {
+            return Err(checkpoint.unsupported("scale_attn_weights", "false", "true"));
+        }
+        if config.scale_attn_by_inverse_layer_idx {
+            return Err(checkpoint.unsupported("scale_attn_by_inverse_layer_idx", "true", "false"));
+        }
+        Ok(config)
+    }
+
+    /// What heads must know.
+    pub fn outline(&self) -> Outline {
+        Outline {
+            d_model: self.n_embd,
+            d_embedding: self.n_embd,
+            vocab_size: self.vocab_size,
+            epsilon: self.layer_norm_epsilon,
+            deviation: self.initializer_range,
+            tied: self.tie_word_embeddings,
+            max_tokens: Some(self.n_positions),
+            sequence: SequenceForm::LastToken,
+            masked_lm: None,
+        }
+    }
+}
+
+impl Gpt2 {
+    /// Builds the decoder from the tensors below `at`.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if a tensor has another shape than the configuration says.
+    pub fn load(config: &Gpt2Config, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let layers = (0..config.n_layer)
+            .map(|layer| Gpt2Layer::load(config, &at.at(format!("h.{layer}"))))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            wte: at.at("wte").embedding(config.vocab_size, config.n_embd)?,
+            wpe: at.at("wpe").embedding(config.n_positions, config.n_embd)?,
+            layers,
+            ln_f: at
+                .at("ln_f")
+                .layer_norm(config.n_embd, config.layer_norm_epsilon)?,
+        })
+    }
+
+    /// The hidden states after the last norm; `observe` sees the embeddings, the states between the layers, and the
+    /// output.
+    ///
+    /// # Shapes
+    ///
+    /// - output, and what is observed: `[batch, seq, d_model]`
+    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
+        self.run(&Tokens::of_batch(input, &self.device()), None, pass, observe)
+    }
+
+    /// As [`Gpt2::encode`] for the tokens that follow those in the cache, which they join.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, seq, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model has no more positions.
+    pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Tensor<3> {
+        self.run(tokens, Some(cache), pass, &mut |_| {})
+    }
+
+    fn run(
+        &self,
+        tokens: &Tokens,
+        mut cache: Option<&mut KeyValueCache>,
+        pass: &Pass,
+        observe: &mut dyn FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
+        let device = self.device();
+        let [_, seq] = tokens.ids.dims();
+        let before = cache.as_ref().map_or(0, |cache| cache.len());
+        let positions =
+            Tensor::<1, Int>::arange(before as i64..(before + seq) as i64, &device).unsqueeze::<2>(); // [1, seq]
+        let span = CausalSpan {
+            before,
+            seq,
+            window: None,
+            group: 1,
+        };
+        let sight = Sight {
+            rotation: None,
+            bias: causal_bias(span, tokens.padding.clone(), &device),
+        };
+        let mut hidden = self.wte.forward(tokens.ids.clone()) + self.wpe.forward(positions); // [batch, seq, d_model]
+        for (index, layer) in self.layers.iter().enumerate() {
+            observe(&hidden);
+            let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
+            hidden = layer.forward(hidden, &sight, layer_cache, pass);
+        }
+        let hidden = self.ln_f.forward(hidden);
+        observe(&hidden);
+        hidden
+    }
+
+    /// `[vocab_size, d_model]`.
+    pub fn token_embeddings(&self) -> Tensor<2> {
+        self.wte.weight.val()
+    }
+
+    fn device(&self) -> Device {
+        self.wte.weight.device()
+    }
+
+    /// Calls `visit` with every linear.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        for layer in &self.layers {
+            layer.attention.visit_linears(visit);
+            layer.feed_forward.visit_linears(visit);
+        }
+    }
+
+    /// Calls `visit` with every linear, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        for layer in &mut self.layers {
+            layer.attention.visit_linears_mut(visit);
+            layer.feed_forward.visit_linears_mut(visit);
+        }
+    }
+}
+
+impl Gpt2Layer {
+    fn load(config: &Gpt2Config, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let d_model = config.n_embd;
+        let d_ff = config.n_inner.unwrap_or(4 * d_model);
+        let linear = |name: &str, d_input, d_output| at.at(name).linear_transposed(d_input, d_output);
+        let norm = |name: &str| at.at(name).layer_norm(d_model, config.layer_norm_epsilon);
+        Ok(Self {
+            ln_1: norm("ln_1")?,
+            attention: CausalSelfAttention {
+                projections: vec![linear("attn.c_attn", d_model, 3 * d_model)?],
+                output: linear("attn.c_proj", d_model, d_model)?,
+                query_norm: None,
+                key_norm: None,
+                heads: Heads {
+                    query: config.n_head,
+                    key_value: config.n_head,
+                    d_head: d_model / config.n_head,
+                },
+            },
+            ln_2: norm("ln_2")?,
+            feed_forward: FeedForward::new(
+                linear("mlp.c_fc", d_model, d_ff)?,
+                linear("mlp.c_proj", d_ff, d_model)?,
+                config.activation_function,
+            ),
+        })
+    }
+
+    fn forward(
+        &self,
+        hidden: Tensor<3>,
+        sight: &Sight,
+        cache: Option<&mut LayerCache>,
+        pass: &Pass,
+    ) -> Tensor<3> {
+        let normed = self.ln_1.forward(hidden.clone());
+        let hidden = hidden + self.attention.forward(normed, sight, cache, pass);
+        let normed = self.ln_2.forward(hidden.clone());
+        hidden + self.feed_forward.forward(normed, pass)
+    }
+}

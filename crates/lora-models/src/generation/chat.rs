@@ -1,0 +1,263 @@
+//! Chat templates: a conversation written as the model was trained to read it. Templates are Jinja, as in Hugging Face's
+//! `tokenizer_config.json` or `chat_template.jinja`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Enumerator, Object, Rest, Value};
+use minijinja::{Environment, ErrorKind, context};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::python_methods::call_method;
+
+/// One turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChatMessage {
+    /// Who speaks: `system`, `user` or `assistant`.
+    pub role: String,
+    /// What is said.
+    pub content: String,
+}
+
+/// The template of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatTemplate {
+    origin: PathBuf,
+    source: String,
+    special: SpecialTokens,
+}
+
+/// What templates call `bos_token` and so on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct SpecialTokens {
+    bos: Option<String>,
+    eos: Option<String>,
+    pad: Option<String>,
+    unk: Option<String>,
+}
+
+/// A chat template that cannot be used.
+#[derive(Debug, Error)]
+pub enum ChatError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// `tokenizer_config.json` is no JSON.
+    #[error("{}: {reason}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        reason: serde_json::Error,
+    },
+    /// The model has no template.
+    #[error(
+        "{} holds no chat template (chat_template.jinja, or chat_template in tokenizer_config.json); it may be a base \
+         model: give a plain prompt", folder.display()
+    )]
+    NoTemplate {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The template does not parse, or refuses the conversation.
+    #[error("the chat template of {}: {reason}", path.display())]
+    Template {
+        /// The file.
+        path: PathBuf,
+        /// What the engine or the template says.
+        reason: Box<minijinja::Error>,
+    },
+}
+
+impl ChatTemplate {
+    /// The template of a model's folder.
+    ///
+    /// # Errors
+    ///
+    /// [`ChatError`] if there is none, or a file cannot be read.
+    pub fn of_folder(folder: &Path) -> Result<Self, ChatError> {
+        let config_path = folder.join("tokenizer_config.json");
+        let config: serde_json::Value = match read(&config_path)? {
+            Some(text) => serde_json::from_str(&text).map_err(|reason| ChatError::Json {
+                path: config_path.clone(),
+                reason,
+            })?,
+            None => serde_json::Value::Null,
+        };
+        let template_path = folder.join("chat_template.jinja");
+        let (origin, source) = match (read(&template_path)?, template_in(&config)) {
+            (Some(source), _) => (template_path, source),
+            (None, Some(source)) => (config_path, source.to_owned()),
+            (None, None) => {
+                return Err(ChatError::NoTemplate {
+                    folder: folder.to_owned(),
+                });
+            }
+        };
+        Ok(Self {
+            origin,
+            source,
+            special: SpecialTokens::of_config(&config),
+        })
+    }
+
+    /// A template by its text, without special tokens; `origin` names it in messages.
+    pub fn from_source(source: impl Into<String>, origin: impl Into<PathBuf>) -> Self {
+        Self {
+            origin: origin.into(),
+            source: source.into(),
+            special: SpecialTokens::default(),
+        }
+    }
+
+    /// The same with the tokens for the beginning and the end of a text, which templates may write.
+    #[must_use]
+    pub fn with_special_tokens(mut self, bos_token: Option<String>, eos_token: Option<String>) -> Self {
+        self.special.bos = bos_token;
+        self.special.eos = eos_token;
+        self
+    }
+
+    /// The conversation as a prompt. `add_generation_prompt` ends it with the beginning of an answer.
+    ///
+    /// # Errors
+    ///
+    /// [`ChatError::Template`] if the template does not parse, or refuses the conversation.
+    pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String, ChatError> {
+        let failed = |reason| ChatError::Template {
+            path: self.origin.clone(),
+            reason: Box::new(reason),
+        };
+        let mut environment = Environment::new();
+        // As Transformers sets up Jinja.
+        let syntax = SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build();
+        environment.set_syntax(syntax.map_err(failed)?);
+        environment.set_unknown_method_callback(call_method);
+        environment.add_function("raise_exception", raise_exception);
+        environment.add_filter("tojson", to_json);
+        let template = environment.template_from_str(&self.source).map_err(failed)?;
+        template
+            .render(context! {
+                messages => messages.iter().cloned().map(Value::from_object).collect::<Value>(),
+                add_generation_prompt,
+                bos_token => or_undefined(self.special.bos.as_deref()),
+                eos_token => or_undefined(self.special.eos.as_deref()),
+                pad_token => or_undefined(self.special.pad.as_deref()),
+                unk_token => or_undefined(self.special.unk.as_deref()),
+            })
+            .map_err(failed)
+    }
+}
+
+fn or_undefined(token: Option<&str>) -> Value {
+    token.map_or(Value::UNDEFINED, Value::from)
+}
+
+/// To a template, a message is a dictionary with its keys in this order.
+impl Object for ChatMessage {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        match key.as_str()? {
+            "role" => Some(Value::from(self.role.as_str())),
+            "content" => Some(Value::from(self.content.as_str())),
+            _ => None,
+        }
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&["role", "content"])
+    }
+}
+
+impl SpecialTokens {
+    fn of_config(config: &serde_json::Value) -> Self {
+        // A token is its text, or an object with the text as `content`.
+        let token = |key: &str| {
+            let token = &config[key];
+            token.as_str().or(token["content"].as_str()).map(str::to_owned)
+        };
+        Self {
+            bos: token("bos_token"),
+            eos: token("eos_token"),
+            pad: token("pad_token"),
+            unk: token("unk_token"),
+        }
+    }
+}
+
+/// One template, or a list of named ones of which `default` is the one for conversations.
+fn template_in(config: &serde_json::Value) -> Option<&str> {
+    let template = &config["chat_template"];
+    let named = || {
+        let named = template.as_array()?;
+        let default = named.iter().find(|template| template["name"] == "default")?;
+        default["template"].as_str()
+    };
+    template.as_str().or_else(named)
+}
+
+fn read(path: &Path) -> Result<Option<String>, ChatError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ChatError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// What templates call to refuse a conversation.
+fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
+    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+}
+
+/// Python's `json.dumps`: a space after commas and colons.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the engine hands arguments over by value"
+)]
+fn to_json(value: Value, _: Rest<Value>) -> Result<Value, minijinja::Error> {
+    let failed = |reason: serde_json::Error| {
+        minijinja::Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(reason)
+    };
+    let value = serde_json::to_value(&value).map_err(failed)?;
+    let mut text = String::new();
+    write_json(&value, &mut text).map_err(failed)?;
+    Ok(Value::from_safe_string(text))
+}
+
+fn write_json(value: &serde_json::Value, text: &mut String) -> Result<(), serde_json::Error> {
+    use serde_json::Value as Json;
+    match value {
+        Json::Array(items) => {
+            text.push('[');
+            for (index, item) in items.iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { ", " });
+                write_json(item, text)?;
+            }
+            text.push(']');
+        }
+        Json::Object(fields) => {
+            text.push('{');
+            for (index, (key, field)) in fields.iter().enumerate() {
+                text.push_str(if index == 0 { "" } else { ", " });
+                text.push_str(&serde_json::to_string(key)?);
+                text.push_str(": ");
+                write_json(field, text)?;
+            }
+            text.push('}');
+        }
+        scalar => text.push_str(&serde_json::to_string(scalar)?),
+    }
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! GGUF: the one-file format of llama.cpp, with weights that may be quantized, settings and tokenizer.
+//!
+//! Layout (version 2 and 3): magic `GGUF`, version, number of tensors, number of settings; the settings; for each tensor
+//! its name, sizes (fastest axis first), type and offset; padding; the tensors' bytes. Everything little-endian.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `reader` | [`Gguf`]: settings and tensors of a file |
+//! | `quantization` | [`TensorType`]: numbers from blocks of 32 or 256 |
+//! | `checkpoint` | `config.json` and Hugging Face's names from GGUF's |
+//! | `tokenizer` | `tokenizer.json` from GGUF's vocabulary |
+//! | `error` | [`GgufError`] |
+
+mod checkpoint;
+mod error;
+mod quantization;
+mod reader;
+mod tokenizer;
+
+pub(crate) use checkpoint::GgufWeights;
+pub use error::GgufError;
+pub use quantization::TensorType;
+pub use reader::{Gguf, Setting};

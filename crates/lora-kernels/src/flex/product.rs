@@ -14,6 +14,11 @@ use super::{Matrix, Packed};
 const DEPTH: usize = 512;
 /// Rows of the output that one task computes at most; with [`DEPTH`] their left side stays in the second-level cache.
 const TASK_ROWS: usize = 128;
+/// A deep left side is copied into place if so many panels read it: rows that lie a multiple of 4 KiB apart would push each
+/// other out of the first-level cache.
+const GATHER_PANELS: usize = 4;
+/// Distance of the copied rows: no power of two, for the same reason.
+const GATHER_STRIDE: usize = DEPTH + 16;
 /// Products of fewer multiplications run on the calling thread.
 const LARGE: usize = 1 << 19;
 
@@ -180,39 +185,56 @@ impl RowsOfProduct<'_> {
         if let Some(bias) = bias {
             padded_bias[..cols].copy_from_slice(bias);
         }
+        let panels = cols.div_ceil(width);
+        let gathers = !left.is_transposed() && depth > DEPTH && panels >= GATHER_PANELS;
+        let mut gathered = vec![0.0; if gathers { self.len * GATHER_STRIDE } else { 0 }];
         for from in (0..depth.max(1)).step_by(DEPTH) {
             let len = DEPTH.min(depth - from);
+            if gathers {
+                for (row, gathered) in gathered.chunks_exact_mut(GATHER_STRIDE).enumerate() {
+                    gathered[..len].copy_from_slice(left.line(self.first + row, from, len));
+                }
+            }
+            // The left side of these rows and this depth, and the place in it of the task's first row and depth.
+            let (near, near_row, near_from) = if gathers {
+                (Matrix::new(&gathered, [self.len, len], GATHER_STRIDE), 0, 0)
+            } else {
+                (left, self.first, from)
+            };
             let start = (from == 0).then_some(padded_bias.as_slice());
             let branch = branch.filter(|_| from + len == depth);
-            for panel in 0..cols.div_ceil(width) {
+            for panel in 0..panels {
                 let mut row = 0;
                 while row < self.len {
                     let at = self.first + row;
                     let group = at / group_rows;
                     let rows = ROWS.min(self.len - row).min((group + 1) * group_rows - at);
                     let block = Block {
-                        left,
+                        left: near,
+                        row: near_row + row,
+                        from: near_from,
                         right: right.panel(panel, from, len),
-                        from,
                         branch: branch.map(|branch| {
                             let right = &branch.right[group];
-                            (branch.left, right.panel(panel, 0, right.dims()[0]))
+                            (branch.left, at, right.panel(panel, 0, right.dims()[0]))
                         }),
                         start: start.map(|bias| &bias[panel * width..][..width]),
-                        row: at,
                     };
                     let filled = width.min(cols - panel * width);
                     let out = &mut self.out[row * self.stride + panel * width..];
-                    if rows == ROWS {
-                        block.compute::<S, ROWS>(simd, out, self.stride, filled);
-                    } else if rows >= 4 && ROWS > 4 {
-                        block.compute::<S, 4>(simd, out, self.stride, filled);
-                        row += 4;
-                        continue;
-                    } else {
-                        block.compute::<S, 1>(simd, out, self.stride, filled);
-                        row += 1;
-                        continue;
+                    let rows = match (rows == ROWS, rows >= 4) {
+                        (true, _) => ROWS,
+                        (false, true) => 4,
+                        (false, false) => 1,
+                    };
+                    // A narrow right side, such as a low-rank factor, fills only one of the two vectors.
+                    match (rows, filled <= S::F32_LANES) {
+                        (1, false) => block.compute::<S, 1, 2>(simd, out, self.stride, filled),
+                        (1, true) => block.compute::<S, 1, 1>(simd, out, self.stride, filled),
+                        (4, false) => block.compute::<S, 4, 2>(simd, out, self.stride, filled),
+                        (4, true) => block.compute::<S, 4, 1>(simd, out, self.stride, filled),
+                        (_, false) => block.compute::<S, ROWS, 2>(simd, out, self.stride, filled),
+                        (_, true) => block.compute::<S, ROWS, 1>(simd, out, self.stride, filled),
                     }
                     row += rows;
                 }
@@ -225,44 +247,55 @@ impl RowsOfProduct<'_> {
 #[derive(Clone, Copy)]
 struct Block<'a> {
     left: Matrix<'a>,
-    /// Panel of the right side, from row `from` of it.
-    right: &'a [f32],
+    /// The first row of the block in `left`.
+    row: usize,
+    /// The first column of `left` that counts.
     from: usize,
-    branch: Option<(Matrix<'a>, &'a [f32])>,
+    /// The rows of the right side that belong to these columns, of one panel.
+    right: &'a [f32],
+    /// The same of the branch: left side, first row in it, panel.
+    branch: Option<(Matrix<'a>, usize, &'a [f32])>,
     /// What the sums start from; what stands in the output, if `None`.
     start: Option<&'a [f32]>,
-    row: usize,
 }
 
 impl Block<'_> {
     #[inline(always)]
-    fn compute<S: Simd, const ROWS: usize>(&self, simd: S, out: &mut [f32], stride: usize, filled: usize) {
+    fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
+        &self,
+        simd: S,
+        out: &mut [f32],
+        stride: usize,
+        filled: usize,
+    ) {
         let lanes = S::F32_LANES;
-        let mut sums = [[simd.splat_f32s(0.0); 2]; ROWS];
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
         if let Some(start) = self.start {
             let (start, _) = S::as_simd_f32s(start);
-            sums = [[start[0], start[1]]; ROWS];
+            for sums in &mut sums {
+                sums.copy_from_slice(&start[..VECTORS]);
+            }
         } else {
             for (row, sums) in sums.iter_mut().enumerate() {
-                let out = &out[row * stride..][..filled];
-                sums[0] = simd.partial_load_f32s(&out[..lanes.min(filled)]);
-                sums[1] = simd.partial_load_f32s(&out[lanes.min(filled)..]);
+                let parts = out[row * stride..][..filled].chunks(lanes);
+                for (sum, part) in sums.iter_mut().zip(parts) {
+                    *sum = simd.partial_load_f32s(part);
+                }
             }
         }
-        sums = accumulate::<S, ROWS>(simd, sums, self.left, self.row, self.from, self.right);
-        if let Some((left, right)) = self.branch {
-            sums = accumulate::<S, ROWS>(simd, sums, left, self.row, 0, right);
+        sums = accumulate::<S, ROWS, VECTORS>(simd, sums, self.left, self.row, self.from, self.right);
+        if let Some((left, row, right)) = self.branch {
+            sums = accumulate::<S, ROWS, VECTORS>(simd, sums, left, row, 0, right);
         }
         for (row, sums) in sums.iter().enumerate() {
             let out = &mut out[row * stride..][..filled];
-            if filled == 2 * lanes {
+            if filled == VECTORS * lanes {
                 let (out, _) = S::as_mut_simd_f32s(out);
-                out[0] = sums[0];
-                out[1] = sums[1];
+                out.copy_from_slice(sums);
             } else {
-                let (low, high) = out.split_at_mut(lanes.min(filled));
-                simd.partial_store_f32s(low, sums[0]);
-                simd.partial_store_f32s(high, sums[1]);
+                for (sum, part) in sums.iter().zip(out.chunks_mut(lanes)) {
+                    simd.partial_store_f32s(part, *sum);
+                }
             }
         }
     }
@@ -270,14 +303,14 @@ impl Block<'_> {
 
 /// Adds `left[row.., from..] · right` to the sums, where `right` holds two vectors for each step of the depth.
 #[inline(always)]
-fn accumulate<S: Simd, const ROWS: usize>(
+fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
     simd: S,
-    mut sums: [[S::f32s; 2]; ROWS],
+    mut sums: [[S::f32s; VECTORS]; ROWS],
     left: Matrix<'_>,
     row: usize,
     from: usize,
     right: &[f32],
-) -> [[S::f32s; 2]; ROWS] {
+) -> [[S::f32s; VECTORS]; ROWS] {
     let (right, _) = S::as_simd_f32s(right);
     let (right, _) = right.as_chunks::<2>();
     let depth = right.len();
@@ -286,8 +319,9 @@ fn accumulate<S: Simd, const ROWS: usize>(
             let left = left.line(from + p, row, ROWS);
             for r in 0..ROWS {
                 let x = simd.splat_f32s(left[r]);
-                sums[r][0] = simd.mul_add_f32s(x, right[0], sums[r][0]);
-                sums[r][1] = simd.mul_add_f32s(x, right[1], sums[r][1]);
+                for v in 0..VECTORS {
+                    sums[r][v] = simd.mul_add_f32s(x, right[v], sums[r][v]);
+                }
             }
         }
     } else {
@@ -300,8 +334,9 @@ fn accumulate<S: Simd, const ROWS: usize>(
             let right = &right[p];
             for r in 0..ROWS {
                 let x = simd.splat_f32s(lines[r][p]);
-                sums[r][0] = simd.mul_add_f32s(x, right[0], sums[r][0]);
-                sums[r][1] = simd.mul_add_f32s(x, right[1], sums[r][1]);
+                for v in 0..VECTORS {
+                    sums[r][v] = simd.mul_add_f32s(x, right[v], sums[r][v]);
+                }
             }
         }
     }

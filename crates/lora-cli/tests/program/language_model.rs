@@ -52,7 +52,7 @@ fn write_tiny_llama(folder: &Path) {
         .map(|(seed, (name, shape))| {
             let count = shape.iter().product::<usize>();
             // Norms of some size, or no logit would stand out.
-            let size = if shape.len() == 1 { 6.0 } else { 0.0 };
+            let size = if shape.len() == 1 { 3.0 } else { 0.0 };
             let bytes = (0..count).flat_map(|place| (size + number(seed, place)).to_le_bytes());
             let bytes = bytes.collect();
             (format!("{name}.weight"), shape, bytes)
@@ -100,9 +100,9 @@ fn a_language_model_learns_completions_and_says_them() {
         "--output-dir",
         "out",
         "--learning-rate",
-        "0.1",
+        "0.03",
         "--max-steps",
-        "60",
+        "300",
         "--eval-strategy",
         "no",
         "--per-device-train-batch-size",
@@ -121,7 +121,7 @@ fn a_language_model_learns_completions_and_says_them() {
     );
     let steps = document(&said.stdout)["history"]["steps"].clone();
     let loss = |step: usize| steps[step]["loss"].as_f64().unwrap();
-    assert!(loss(59) < 0.1 * loss(0), "loss {} to {}", loss(0), loss(59));
+    assert!(loss(299) < 0.1, "loss {} to {}", loss(0), loss(299));
 
     let config: Value = serde_json::from_slice(&workspace.read("out/adapter_config.json")).unwrap();
     assert_eq!(config["task_type"], "CAUSAL_LM");

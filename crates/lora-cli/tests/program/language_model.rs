@@ -131,23 +131,21 @@ fn a_language_model_learns_completions_and_says_them() {
 
     let config: Value = serde_json::from_slice(&workspace.read("out/adapter_config.json")).unwrap();
     assert_eq!(config["task_type"], "CAUSAL_LM");
-    for (prompt, answer) in [("say sky", "blue")] {
-        let asked = [
-            "generate",
-            "--adapter",
-            "out",
-            "--chat",
-            "--prompt",
-            prompt,
-            "--max-new-tokens",
-            "5",
-            "--json",
-        ];
-        let answered = document(&workspace.lora_works(&asked).stdout);
-        assert_eq!(answered["text"].as_str().unwrap().trim(), answer);
-        assert_eq!(answered["stop"], "the model ended it");
-        assert_eq!(answered["prompt"], format!("{prompt} please"));
-    }
+    let asked = [
+        "generate",
+        "--adapter",
+        "out",
+        "--chat",
+        "--prompt",
+        "say sky",
+        "--max-new-tokens",
+        "5",
+        "--json",
+    ];
+    let answered = document(&workspace.lora_works(&asked).stdout);
+    assert_eq!(answered["text"].as_str().unwrap().trim(), "blue");
+    assert_eq!(answered["stop"], "the model ended it");
+    assert_eq!(answered["prompt"], "say sky please");
 }
 
 #[test]

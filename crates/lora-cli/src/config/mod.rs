@@ -25,7 +25,6 @@ pub use resolve::{Origins, Resolved, resolve};
     reason = "each is a key of its own in a flat file"
 )]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "these are the switches of a file")]
 pub struct RunConfig {
     /// Base model: a folder, a hub id, or the name of the embedded one.
     pub model_name_or_path: String,

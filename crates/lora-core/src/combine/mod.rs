@@ -14,15 +14,16 @@
 //! A name with `_svd` works on the updates in place of the factors and takes the best approximation of the result.
 
 mod error;
+mod method;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
 use nalgebra::{DMatrix, SVD};
 use rand_distr::{Bernoulli, Distribution};
 
 pub use error::CombineError;
+pub use method::Method;
 pub use rule::{MajoritySign, Rule};
 
 use crate::peft::{Factors, PlainLora};
@@ -47,86 +48,6 @@ pub enum Combination {
         /// Rank of the result; the largest rank of the adapters if absent.
         rank: Option<usize>,
     },
-}
-
-/// PEFT's name of a method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Method {
-    name: &'static str,
-}
-
-/// PEFT's names.
-const METHODS: [&str; 11] = [
-    "linear",
-    "cat",
-    "svd",
-    "ties",
-    "ties_svd",
-    "dare_linear",
-    "dare_ties",
-    "dare_linear_svd",
-    "dare_ties_svd",
-    "magnitude_prune",
-    "magnitude_prune_svd",
-];
-
-impl FromStr for Method {
-    type Err = CombineError;
-
-    fn from_str(text: &str) -> Result<Self, CombineError> {
-        let known = METHODS.into_iter().find(|name| *name == text);
-        known
-            .map(|name| Self { name })
-            .ok_or_else(|| CombineError::Method {
-                found: text.to_owned(),
-            })
-    }
-}
-
-impl Method {
-    /// The combination with a density (of what is kept), an election of signs, and a rank.
-    ///
-    /// # Errors
-    ///
-    /// [`CombineError::Density`] if the method needs a density and there is none between 0 and 1.
-    pub fn with(
-        self,
-        density: Option<f64>,
-        sign: MajoritySign,
-        rank: Option<usize>,
-    ) -> Result<Combination, CombineError> {
-        let (of_factors, on_updates) = match self.name.strip_suffix("_svd") {
-            Some(rule) => (rule, true),
-            None if self.name == "svd" => ("linear", true),
-            None => (self.name, false),
-        };
-        let density = || match density {
-            Some(density) if density > 0.0 && density <= 1.0 => Ok(density),
-            found => Err(CombineError::Density {
-                method: self.name,
-                found,
-            }),
-        };
-        let rule = match of_factors {
-            "cat" => return Ok(Combination::Concatenate),
-            "ties" => Rule::Ties {
-                density: density()?,
-                sign,
-            },
-            "dare_linear" => Rule::DareLinear { density: density()? },
-            "dare_ties" => Rule::DareTies {
-                density: density()?,
-                sign,
-            },
-            "magnitude_prune" => Rule::MagnitudePrune { density: density()? },
-            _ => Rule::Linear,
-        };
-        Ok(if on_updates {
-            Combination::Updates { rule, rank }
-        } else {
-            Combination::Factors(rule)
-        })
-    }
 }
 
 /// Which numbers of a tensor a random rule looks at.

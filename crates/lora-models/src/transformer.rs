@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use lora_core::{Linears, LoraLinear, Model, Pass};
 use lora_data::Batch;
 
-use crate::blocks::{KeyValueCache, Tokens};
+use crate::blocks::{KeyValueCache, Reading, Tokens};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
@@ -60,7 +60,7 @@ impl Transformer {
         pass: &Pass,
         observe: &mut dyn FnMut(&Tensor<3>),
     ) -> Tensor<2> {
-        let hidden = self.trunk.encode(input, pass, observe);
+        let hidden = self.trunk.encode(input, pass, Reading::EveryToken, observe);
         self.head.forward(hidden, input, &self.trunk, pass)
     }
 
@@ -119,6 +119,7 @@ impl Model for Transformer {
     type Input = Batch;
 
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
-        self.observed_forward(input, pass, &mut |_| {})
+        let hidden = self.trunk.encode(input, pass, self.head.reads(), &mut |_| {});
+        self.head.forward(hidden, input, &self.trunk, pass)
     }
 }

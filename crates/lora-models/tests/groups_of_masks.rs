@@ -112,3 +112,21 @@ fn members_differ() {
         assert_ne!(one, other, "{case}");
     }
 }
+
+#[test]
+fn leaving_out_tokens_that_the_head_does_not_read_changes_no_logits() {
+    for case in CASES {
+        let (adapted, batch) = open(case);
+        for input_dropout in [0.0, 0.3] {
+            let masks = sampler(input_dropout).members(0..3, &adapted.adapter_shapes(), &device());
+            let masks = masks.for_rows(&batch.rows);
+            for pass in [Pass::Mean, Pass::Masked(&masks)] {
+                let read = numbers(adapted.model.forward(&batch, &pass));
+                let all = numbers(adapted.model.observed_forward(&batch, &pass, &mut |_| {}));
+                for (a, b) in read.iter().zip(&all) {
+                    assert!((a - b).abs() < 1e-6, "{case}: {a} and {b}");
+                }
+            }
+        }
+    }
+}

@@ -41,22 +41,26 @@ impl SelfAttention {
         }
     }
 
+    /// The tokens `read` attend to all of `input`.
+    ///
     /// # Shapes
     ///
-    /// - input, output: `[batch, seq, d_model]`
-    /// - bias: broadcastable to `[batch, n_heads, seq, seq]`
-    pub fn forward(&self, input: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
-        let [batch, seq, d_model] = input.dims();
+    /// - read, output: `[batch, tokens, d_model]`
+    /// - input: `[batch, seq, d_model]`
+    /// - bias: broadcastable to `[batch, n_heads, tokens, seq]`
+    pub fn forward(&self, read: Tensor<3>, input: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
+        let [batch, tokens, d_model] = read.dims();
         let heads = |x: Tensor<3>| {
+            let [_, seq, _] = x.dims();
             x.reshape([batch, seq, self.n_heads, d_model / self.n_heads])
                 .swap_dims(1, 2)
         };
-        let query = heads(self.query.forward(input.clone(), pass)); // [batch, n_heads, seq, d_head]
-        let key = heads(self.key.forward(input.clone(), pass));
+        let query = heads(self.query.forward(read, pass)); // [batch, n_heads, tokens, d_head]
+        let key = heads(self.key.forward(input.clone(), pass)); // [batch, n_heads, seq, d_head]
         let value = heads(self.value.forward(input, pass));
-        let context = attention(query, key, value, Some(bias)); // [batch, n_heads, seq, d_head]
+        let context = attention(query, key, value, Some(bias)); // [batch, n_heads, tokens, d_head]
         self.output
-            .forward(context.swap_dims(1, 2).reshape([batch, seq, d_model]), pass)
+            .forward(context.swap_dims(1, 2).reshape([batch, tokens, d_model]), pass)
     }
 
     /// Calls `visit` with the four projections.

@@ -53,6 +53,44 @@ pub struct EncoderSizes {
     pub activation: Activation,
 }
 
+/// Which hidden states of the last layer are read. No token of a layer needs another of the same layer but through the
+/// keys and values, so the rest need not be computed: one layer's feed-forward block and two of its projections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Those of every token.
+    EveryToken,
+    /// That of the first token of each sequence.
+    FirstToken,
+}
+
+/// The hidden states after all layers; `observe` sees those of every layer.
+///
+/// # Shapes
+///
+/// - hidden: `[batch, seq, d_model]`
+/// - bias: `[batch, 1, 1, seq]`
+/// - output: `[batch, seq, d_model]`, or `[batch, 1, d_model]` if only the first token is read
+pub fn encoder_layers(
+    layers: &[EncoderLayer],
+    mut hidden: Tensor<3>,
+    bias: &Tensor<4>,
+    pass: &Pass,
+    reading: Reading,
+    observe: &mut dyn FnMut(&Tensor<3>),
+) -> Tensor<3> {
+    for (index, layer) in layers.iter().enumerate() {
+        let last = index + 1 == layers.len();
+        let read = if last && reading == Reading::FirstToken {
+            hidden.clone().narrow(1, 0, 1)
+        } else {
+            hidden.clone()
+        };
+        hidden = layer.forward(read, hidden, bias.clone(), pass);
+        observe(&hidden);
+    }
+    hidden
+}
+
 impl EncoderLayer {
     /// The layer whose path is that of the scope.
     ///
@@ -85,13 +123,16 @@ impl EncoderLayer {
         })
     }
 
+    /// The layer's output for the tokens `read`, which attend to all `hidden`.
+    ///
     /// # Shapes
     ///
-    /// - hidden, output: `[batch, seq, d_model]`
-    /// - bias: broadcastable to `[batch, n_heads, seq, seq]`
-    pub fn forward(&self, hidden: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
-        let attended = self.attention.forward(hidden.clone(), bias, pass);
-        let hidden = self.attention_norm.forward(hidden + attended);
+    /// - read, output: `[batch, tokens, d_model]`
+    /// - hidden: `[batch, seq, d_model]`
+    /// - bias: broadcastable to `[batch, n_heads, tokens, seq]`
+    pub fn forward(&self, read: Tensor<3>, hidden: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
+        let attended = self.attention.forward(read.clone(), hidden, bias, pass);
+        let hidden = self.attention_norm.forward(read + attended);
         let fed = self.feed_forward.forward(hidden.clone(), pass);
         self.output_norm.forward(hidden + fed)
     }

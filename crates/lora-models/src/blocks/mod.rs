@@ -16,7 +16,7 @@ mod tokens;
 pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
 pub use causal_attention::{CausalSelfAttention, CausalSpan, Heads, Sight, causal_bias};
-pub use encoder_layer::{EncoderLayer, EncoderLayerNames, EncoderSizes};
+pub use encoder_layer::{EncoderLayer, EncoderLayerNames, EncoderSizes, Reading, encoder_layers};
 pub use feed_forward::FeedForward;
 pub use gated_feed_forward::GatedFeedForward;
 pub use input::{attention_mask, places, token_ids};

@@ -11,7 +11,8 @@ use serde::Deserialize;
 
 use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
 use crate::blocks::{
-    Activation, EncoderLayer, EncoderLayerNames, EncoderSizes, LayerNorm, attention_mask, places, token_ids,
+    Activation, EncoderLayer, EncoderLayerNames, EncoderSizes, LayerNorm, Reading, attention_mask,
+    encoder_layers, places, token_ids,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -144,21 +145,24 @@ impl DistilBert {
     ///
     /// # Shapes
     ///
-    /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
+    /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
+    ///   token is read
+    pub fn encode(
+        &self,
+        input: &Batch,
+        pass: &Pass,
+        reading: Reading,
+        observe: &mut dyn FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
         let device = &self.word_embeddings.weight.device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
         let embedded = self
             .word_embeddings
             .forward(token_ids(input, &input.input_ids, device))
             + self.position_embeddings.forward(places(input, device));
-        let mut hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
+        let hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
         observe(&hidden);
-        for layer in &self.layers {
-            hidden = layer.forward(hidden, bias.clone(), pass);
-            observe(&hidden);
-        }
-        hidden
+        encoder_layers(&self.layers, hidden, &bias, pass, reading, observe)
     }
 
     /// The table of token embeddings, `[vocab_size, d_model]`.

@@ -117,13 +117,13 @@ pub struct MaskedLmNames {
 
 /// Every family that can be loaded.
 pub const FAMILIES: [&Family; 7] = [
-    &llama::FAMILY,
-    &gpt2::FAMILY,
     &bert::FAMILY,
     &roberta::FAMILY,
     &electra::FAMILY,
     &distilbert::FAMILY,
     &deberta_v2::FAMILY,
+    &llama::FAMILY,
+    &gpt2::FAMILY,
 ];
 
 impl FamilyConfig {

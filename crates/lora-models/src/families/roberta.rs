@@ -11,7 +11,9 @@ use serde::Deserialize;
 
 use super::bert::LAYER;
 use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
-use crate::blocks::{Activation, EncoderLayer, EncoderSizes, LayerNorm, attention_mask, token_ids};
+use crate::blocks::{
+    Activation, EncoderLayer, EncoderSizes, LayerNorm, Reading, attention_mask, encoder_layers, token_ids,
+};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -157,8 +159,15 @@ impl Roberta {
     ///
     /// # Shapes
     ///
-    /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
+    /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
+    ///   token is read
+    pub fn encode(
+        &self,
+        input: &Batch,
+        pass: &Pass,
+        reading: Reading,
+        observe: &mut dyn FnMut(&Tensor<3>),
+    ) -> Tensor<3> {
         let device = &self.word_embeddings.weight.device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
         // RoBERTa knows no segments: every token has that of number 0.
@@ -170,13 +179,9 @@ impl Roberta {
             + self
                 .position_embeddings
                 .forward(token_ids(input, &self.positions(input), device));
-        let mut hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
+        let hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
         observe(&hidden);
-        for layer in &self.layers {
-            hidden = layer.forward(hidden, bias.clone(), pass);
-            observe(&hidden);
-        }
-        hidden
+        encoder_layers(&self.layers, hidden, &bias, pass, reading, observe)
     }
 
     /// The n-th token of a row that is no padding token has position `pad + n`, counted from 1; padding tokens have

@@ -11,6 +11,7 @@ use lora_core::peft::TaskType;
 use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 
+use crate::blocks::Reading;
 use crate::error::LoadError;
 use crate::families::{Outline, SequenceForm};
 use crate::trunk::Trunk;
@@ -112,7 +113,7 @@ impl Head {
     ///
     /// # Shapes
     ///
-    /// - hidden: `[batch, seq, d_model]`
+    /// - hidden: `[batch, seq, d_model]`; at least the tokens of [`Head::reads`]
     /// - output: `[rows, outputs]`, as [`lora_core::Model::forward`] says
     pub fn forward(&self, hidden: Tensor<3>, input: &Batch, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
         match self {
@@ -122,6 +123,14 @@ impl Head {
             Self::Spans(head) => head.forward(hidden, pass),
             Self::MaskedLm(head) => head.forward(hidden, trunk, pass),
             Self::CausalLm(head) => head.forward(hidden, trunk, pass),
+        }
+    }
+
+    /// Which hidden states [`Head::forward`] reads.
+    pub fn reads(&self) -> Reading {
+        match self {
+            Self::FirstToken(_) => Reading::FirstToken,
+            _ => Reading::EveryToken,
         }
     }
 

@@ -103,8 +103,20 @@ impl Step {
         masks_per_step: 4,
         ..Self::ONE_MASK
     };
+    /// One pass with four masks, each for a quarter of the rows.
+    pub const FOUR_GROUPS: Self = Self {
+        name: "training step, 4 masks in one pass",
+        mask_grouping: MaskGrouping::Groups(4),
+        ..Self::ONE_MASK
+    };
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::PLAIN, Self::ONE_MASK, Self::EXAMPLE_MASKS, Self::FOUR_MASKS];
+    pub const ALL: [Self; 5] = [
+        Self::PLAIN,
+        Self::ONE_MASK,
+        Self::EXAMPLE_MASKS,
+        Self::FOUR_GROUPS,
+        Self::FOUR_MASKS,
+    ];
 
     /// A trainer that does this step on the shape's model.
     ///

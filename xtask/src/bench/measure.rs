@@ -38,6 +38,7 @@ pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
     for (work, step) in [
         (Work::Step, Step::PLAIN),
         (Work::StepExampleMasks, Step::EXAMPLE_MASKS),
+        (Work::StepFourGroups, Step::FOUR_GROUPS),
         (Work::StepFourMasks, Step::FOUR_MASKS),
     ] {
         let mut trainer = step.trainer(shape, &device);

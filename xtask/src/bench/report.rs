@@ -13,15 +13,18 @@ pub enum Work {
     Step,
     /// The same with LoRA Dropout, one mask an example.
     StepExampleMasks,
+    /// The same with LoRA Dropout, four masks in one pass.
+    StepFourGroups,
     /// The same with LoRA Dropout, four masks a step.
     StepFourMasks,
 }
 
 impl Work {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::Forward,
         Self::Step,
         Self::StepExampleMasks,
+        Self::StepFourGroups,
         Self::StepFourMasks,
     ];
 
@@ -30,6 +33,7 @@ impl Work {
             Self::Forward => "forward",
             Self::Step => "training step",
             Self::StepExampleMasks => "training step, a mask an example",
+            Self::StepFourGroups => "training step, 4 masks in one pass",
             Self::StepFourMasks => "training step, 4 masks",
         }
     }

@@ -125,7 +125,8 @@ pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
     let task = task_of(args.labels.as_deref(), task_file.as_ref(), &folder, &checkpoint)?;
     let saved_length = task_file.as_ref().map(|task| task.max_seq_length);
     let tokenizer = open_tokenizer(&checkpoint, args.max_seq_length.or(saved_length).unwrap_or(128))?;
-    let (model, _) = load_model(&checkpoint, &task, 0, &device)?;
+    let (model, loaded) = load_model(&checkpoint, &task, 0, &device)?;
+    loaded.expect_all_in(|name| folder.shape(name).is_some())?;
     let adapted = folder.attach_to(model)?.map(|model| model.valid());
     Ok(OpenedAdapter {
         adapted,

@@ -172,7 +172,9 @@ impl GenerateArgs {
 fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
     let Some(folder) = &args.adapter else {
         let name = args.model.as_deref().unwrap_or_default();
-        return LanguageModel::open(name, args.revision.as_deref(), 0, device);
+        let opened = LanguageModel::open(name, args.revision.as_deref(), 0, device)?;
+        opened.loaded.expect_all_in(|_| false)?;
+        return Ok(opened);
     };
     let adapter = AdapterFolder::read(folder)?;
     let task = TaskFile::read(folder)?;
@@ -191,6 +193,9 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
             folder.display()
         )
     })?;
+    opened
+        .loaded
+        .expect_all_in(|name| adapter.shape(name).is_some())?;
     // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three.
     opened.model = adapter
         .attach_to(opened.model)?

@@ -108,7 +108,8 @@ pub fn put_on_base(
             (HeadKind::Sequence { outputs }, Some(task))
         }
     };
-    let (model, _) = Transformer::load(checkpoint, HeadOptions { kind, seed: 0 }, device)?;
+    let (model, loaded) = Transformer::load(checkpoint, HeadOptions { kind, seed: 0 }, device)?;
+    loaded.expect_all_in(|name| folder.shape(name).is_some())?;
     Ok((folder.attach_to(model)?, task))
 }
 

@@ -281,6 +281,12 @@ impl LoraConfig {
         self.targets.validate()
     }
 
+    /// Whether a module is trained in full: whether its path, or the path of a module around it, ends in one of
+    /// [`LoraConfig::modules_to_save`]. Ends as text does: PEFT saves DistilBERT's `pre_classifier` for `classifier`.
+    pub fn saves(&self, path: &str) -> bool {
+        self.modules_to_save.iter().any(|name| saves(name, path))
+    }
+
     /// Rank and scale of the linear at a path, patterns applied.
     ///
     /// # Panics
@@ -311,6 +317,12 @@ impl LoraConfig {
     pub fn mean_factor(&self) -> f64 {
         self.dropout.map_or(1.0, |dropout| dropout.mean_factor())
     }
+}
+
+/// Whether a module to save is the module at a path, or one around it.
+pub(crate) fn saves(name: &str, path: &str) -> bool {
+    let around = path.match_indices('.').map(|(end, _)| &path[..end]).chain([path]);
+    around.into_iter().any(|module| module.ends_with(name))
 }
 
 fn first_match<T: Copy>(key: &'static str, patterns: &[(String, T)], path: &str) -> Option<T> {

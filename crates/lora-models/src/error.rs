@@ -124,6 +124,18 @@ pub enum LoadError {
         /// Their names.
         names: Vec<String>,
     },
+    /// Weights that nothing gives: they would be random numbers.
+    #[error(
+        "{} lacks {}, and nothing else holds them: the model would compute with random numbers; give the model that was trained, \
+         or train these parts and save them with the adapter",
+        path.display(), first(names)
+    )]
+    NewWeights {
+        /// The weights.
+        path: PathBuf,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// A tensor of the wrong shape.
     #[error("{}: tensor `{name}` has shape {found:?}; config.json promises {expected:?}", path.display())]
     Shape {

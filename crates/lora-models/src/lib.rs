@@ -10,7 +10,7 @@
 //! | `checkpoint` | [`Checkpoint`]: config, weights and tokenizer of a folder or of embedded bytes |
 //! | `hub` | [`locate`]: a local folder, the hub's cache, or (if asked for) the hub |
 //! | `weight_files`, `pytorch` | [`WeightFiles`]: safetensors or `pytorch_model.bin`, in one file or in shards |
-//! | `weights` | [`Weights`]: tensors by path, with a report of what was missing or left over |
+//! | `weights`, `load_report` | [`Weights`]: tensors by path; [`LoadReport`]: what was missing or left over |
 //! | `blocks` | what families share: attention, feed-forward, norm |
 //! | `families` | one file a family, and [`families::FamilyConfig`], which chooses among them |
 //! | `generation` | text by a causal language model: [`generation::generate`], sampling, chat templates |
@@ -28,6 +28,7 @@ pub mod generation;
 pub mod gguf;
 pub mod heads;
 mod hub;
+mod load_report;
 pub mod pytorch;
 mod transformer;
 mod trunk;
@@ -39,10 +40,11 @@ pub use error::LoadError;
 pub use families::FamilyConfig;
 pub use heads::HeadKind;
 pub use hub::{HubOptions, locate};
+pub use load_report::LoadReport;
 pub use transformer::{HeadOptions, Transformer, sequence_output_name};
 pub use trunk::Trunk;
 pub use weight_files::WeightFiles;
-pub use weights::{Bias, LoadReport, Scope, Weights};
+pub use weights::{Bias, Scope, Weights};
 
 /// A [`Transformer`] whose head is for sequences, as its users expect it.
 pub type SequenceClassifier = Transformer;

@@ -10,8 +10,9 @@ use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
 use crate::heads::{Head, HeadKind};
+use crate::load_report::LoadReport;
 use crate::trunk::Trunk;
-use crate::weights::{LoadReport, Weights};
+use crate::weights::Weights;
 
 /// A trunk with a head on it.
 #[derive(Module, Debug)]

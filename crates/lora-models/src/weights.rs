@@ -7,10 +7,10 @@ use burn::module::Param;
 use burn::nn::Embedding;
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::{HostTensor, LoraLinear, seeded_normal};
-use serde::Serialize;
 
 use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
+use crate::load_report::LoadReport;
 use crate::weight_files::WeightFiles;
 
 /// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
@@ -24,20 +24,18 @@ pub struct Weights<'a> {
     record: RefCell<Record>,
 }
 
+/// So many missing tensors are named at most, and so many zeros stand in for them: a `config.json` that promises a billion
+/// layers, or a table as large as the memory, is refused before anything is made of it.
+const MOST_MISSING: usize = 1000;
+const MOST_ZEROS: usize = 1 << 24;
+
 #[derive(Debug, Default)]
 struct Record {
     used: BTreeSet<String>,
     missing: Vec<String>,
+    /// Zeros that stand in for missing tensors.
+    zeros: usize,
     initialized: Vec<String>,
-}
-
-/// What loading found beside the tensors it used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct LoadReport {
-    /// Tensors that the file lacks (or has for another number of classes) and that started from the seed.
-    pub initialized: Vec<String>,
-    /// Tensors of the file that the model has no place for.
-    pub left_over: Vec<String>,
 }
 
 /// Whether a linear has a bias.
@@ -98,6 +96,7 @@ impl<'a> Weights<'a> {
             .map(str::to_owned)
             .collect();
         Ok(LoadReport {
+            path: self.file.origin().to_owned(),
             initialized: record.initialized,
             left_over,
         })

@@ -150,4 +150,11 @@ fn a_head_for_other_classes_starts_from_the_seed_and_is_reported() {
         report.initialized,
         ["classifier.out_proj.weight", "classifier.out_proj.bias"]
     );
+    // An adapter may bring them; without it the model is of no use.
+    assert!(report.expect_all_in(|_| true).is_ok());
+    let refused = report.expect_all_in(|name| name.ends_with("weight")).unwrap_err();
+    assert!(
+        matches!(&refused, LoadError::NewWeights { names, .. } if names == &["classifier.out_proj.bias"]),
+        "{refused}"
+    );
 }

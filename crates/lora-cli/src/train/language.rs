@@ -20,6 +20,7 @@ use crate::config::{ProblemType, Resolved, RunConfig};
 use crate::language_model::LanguageModel;
 use crate::output::{json_text, write_json};
 use crate::parameters::{parameter_line, peft_count};
+use crate::pipeline::save_new_modules;
 use crate::provenance::MadeBy;
 use crate::task::{TaskFile, Temperatures};
 use crate::terminal::Terminal;
@@ -108,7 +109,14 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
     }
     let train = encode(rows, "training", &opened, config, terminal)?;
     let validation = validation.map(|rows| encode(rows, "validation", &opened, config, terminal));
-    let lora = config.lora(&opened.model.modules_to_save(), opened.usual_targets);
+    if !opened.loaded.initialized.is_empty() {
+        terminal.note(format!(
+            "new, from seed {seed}: {}",
+            opened.loaded.initialized.join(", ")
+        ));
+    }
+    let mut lora = config.lora(&opened.model.modules_to_save(), opened.usual_targets);
+    save_new_modules(&mut lora, &opened.loaded);
     let (adapted, attached) =
         Adapted::attach(opened.model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!("{} linears adapted", attached.adapted.len()));

@@ -24,7 +24,9 @@ use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
 use crate::output::{RUN_FILE, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
-use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
+use crate::pipeline::{
+    EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name, save_new_modules,
+};
 use crate::provenance::MadeBy;
 use crate::task::{TASK_FILE, TaskFile, Temperatures, id2label, problem_type};
 use crate::terminal::Terminal;
@@ -109,7 +111,8 @@ fn prepare(
         ));
     }
     let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
-    let lora = config.lora(&model.modules_to_save(), usual_targets);
+    let mut lora = config.lora(&model.modules_to_save(), usual_targets);
+    save_new_modules(&mut lora, &loaded);
     let (adapted, attached) =
         Adapted::attach(model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(

@@ -12,7 +12,7 @@ const WORDS: [&str; 10] = [
 ];
 
 /// A LLaMA of one layer that knows ten words, with numbers that follow no pattern.
-fn write_tiny_llama(folder: &Path) {
+pub fn write_tiny_llama(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     let config = json!({
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8, "num_hidden_layers": 1,

@@ -7,5 +7,6 @@ mod forms_of_data;
 mod happy_path;
 mod language_model;
 mod monte_carlo;
+mod new_weights;
 mod operations;
 mod workspace;

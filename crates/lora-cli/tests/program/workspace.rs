@@ -75,6 +75,25 @@ impl Workspace {
         )
     }
 
+    /// As [`Workspace::lora`], with what the shell's `umask` takes away from new files.
+    #[cfg(unix)]
+    pub fn lora_with_umask(&self, mask: &str, arguments: &[&str]) -> Said {
+        let script = format!("umask {mask}; exec \"$0\" \"$@\"");
+        self.run(
+            Command::new("/bin/sh")
+                .args(["-c", &script, PROGRAM])
+                .args(arguments),
+        )
+    }
+
+    /// Takes tensors out of a safetensors file.
+    pub fn keep_tensors(&self, name: &str, keep: impl Fn(&str) -> bool) {
+        let bytes = self.read(name);
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let kept = tensors.iter().filter(|(name, _)| keep(name));
+        self.write(name, safetensors::serialize(kept, None).unwrap());
+    }
+
     fn run(&self, command: &mut Command) -> Said {
         let output = command
             .current_dir(self.folder.path())

@@ -323,11 +323,23 @@ impl Scope<'_> {
         Ok(self.to_device(self.host_tensor(name, shape)?.values, shape))
     }
 
-    /// A tensor that must be there; zeros stand in for a missing one until [`Weights::finish`] names them all.
+    /// A tensor that must be there; zeros stand in for a missing one until [`Weights::finish`] names them all, as far as there
+    /// is room.
     fn host_tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<HostTensor, LoadError> {
         let name = self.name(name);
         let Some(tensor) = self.weights.take(&name)? else {
-            self.weights.record.borrow_mut().missing.push(name);
+            let mut record = self.weights.record.borrow_mut();
+            record.missing.push(name);
+            let count = shape
+                .iter()
+                .try_fold(1_usize, |count, size| count.checked_mul(*size));
+            record.zeros = record.zeros.saturating_add(count.unwrap_or(usize::MAX));
+            if record.zeros > MOST_ZEROS || record.missing.len() > MOST_MISSING {
+                return Err(LoadError::MissingWeights {
+                    path: self.weights.file.origin().to_owned(),
+                    names: std::mem::take(&mut record.missing),
+                });
+            }
             return Ok(HostTensor {
                 shape: shape.to_vec(),
                 values: vec![0.0; shape.iter().product()],

@@ -141,6 +141,33 @@ fn a_layer_that_the_weights_lack_is_named() {
 }
 
 #[test]
+fn a_config_that_promises_more_than_memory_holds_is_refused_at_once() {
+    let folder = copy("bert_tokens");
+    edit(&folder.path().join("config.json"), |config| {
+        config["num_hidden_layers"] = json!(1_000_000_000);
+    });
+    let sentence = refused(folder.path());
+    assert!(sentence.contains("bert.encoder.layer.2."), "{sentence}");
+
+    // Tables that are not there have any size, beyond what can be counted too.
+    for vocab_size in [1_u64 << 40, u64::MAX] {
+        let folder = copy("bert_tokens");
+        let path = folder.path().join("model.safetensors");
+        let bytes = fs::read(&path).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let left = tensors
+            .iter()
+            .filter(|(name, _)| !name.ends_with("word_embeddings.weight"));
+        fs::write(&path, safetensors::serialize(left, None).unwrap()).unwrap();
+        edit(&folder.path().join("config.json"), |config| {
+            config["vocab_size"] = json!(vocab_size);
+        });
+        let sentence = refused(folder.path());
+        assert!(sentence.contains("word_embeddings.weight"), "{sentence}");
+    }
+}
+
+#[test]
 fn a_head_for_other_classes_starts_from_the_seed_and_is_reported() {
     let checkpoint = Checkpoint::open(&golden("electra_seqcls")).unwrap();
     let kind = HeadKind::Sequence { outputs: 7 };

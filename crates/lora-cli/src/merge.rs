@@ -58,7 +58,7 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
         .map(|shape| shape.path)
         .collect();
     let checkpoint = &source.checkpoint;
-    let tensors = tensors_of(&adapted.merge(), checkpoint);
+    let tensors = tensors_of(&adapted.merge(), checkpoint)?;
     write_folder(&args.output, |folder| {
         write_tensors(&folder.join("model.safetensors"), tensors)?;
         if let Some(tokenizer) = &checkpoint.tokenizer {
@@ -114,15 +114,18 @@ pub fn put_on_base(
 }
 
 /// Every tensor of the checkpoint under the name that the model's class gives it, with the linears as they are now.
-fn tensors_of(model: &Transformer, checkpoint: &Checkpoint) -> BTreeMap<String, HostTensor> {
+fn tensors_of(model: &Transformer, checkpoint: &Checkpoint) -> Result<BTreeMap<String, HostTensor>> {
     let file = &checkpoint.weights;
     let prefix = prefix_of(model);
     let has_prefix = file.names().any(|name| name.starts_with(&prefix));
     let mut tensors = BTreeMap::new();
     for name in file.names() {
-        // Buffers of whole numbers, such as position_ids, are made anew by every reader.
-        let Ok(Some(tensor)) = file.read(name) else {
-            continue;
+        let tensor = match file.read(name) {
+            Ok(Some(tensor)) => tensor,
+            Ok(None) => continue,
+            // Buffers of whole numbers, such as position_ids, are made anew by every reader.
+            Err(error) if error.is_about_whole_numbers() => continue,
+            Err(error) => return Err(error.into()),
         };
         let full = if has_prefix {
             name.to_owned()
@@ -132,7 +135,7 @@ fn tensors_of(model: &Transformer, checkpoint: &Checkpoint) -> BTreeMap<String, 
         tensors.insert(full, tensor);
     }
     model.visit_linears(&mut |linear| insert_linear(linear, &mut tensors));
-    tensors
+    Ok(tensors)
 }
 
 /// Puts a linear in the place of its old self, in that one's orientation; a new one, such as a head, in PyTorch's.

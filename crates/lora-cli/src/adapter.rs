@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use lora_core::Adapted;
-use lora_core::peft::AdapterFolder;
+use lora_core::peft::{AdapterFolder, EnsembleSettings};
 use lora_data::{Column, Format, LabelNames, LabelRule, ReadOptions, Task, TextTokenizer};
 use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
 
@@ -24,6 +24,9 @@ pub struct OpenedAdapter {
     pub task: Task,
     /// What the folder says about its training; none for a folder that PEFT wrote.
     pub task_file: Option<TaskFile>,
+    /// The ensemble that the folder recommends: that of `task.json`, which knows temperatures for it, or else that of
+    /// `lora_dropout.json`.
+    pub ensemble: Option<EnsembleSettings>,
     /// The base model.
     pub base_model: String,
 }
@@ -128,11 +131,16 @@ pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
     let (model, loaded) = load_model(&checkpoint, &task, 0, &device)?;
     loaded.expect_all_in(|name| folder.shape(name).is_some())?;
     let adapted = folder.attach_to(model)?.map(|model| model.valid());
+    let ensemble = match &task_file {
+        Some(task) => task.ensemble,
+        None => folder.ensemble,
+    };
     Ok(OpenedAdapter {
         adapted,
         tokenizer,
         task,
         task_file,
+        ensemble,
         base_model,
     })
 }

@@ -67,7 +67,7 @@ impl EnsembleArgs {
     pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
         let config = opened.adapted.config();
         let sampler = member_sampler(config, 0);
-        let saved = opened.task_file.as_ref().and_then(|task| task.ensemble);
+        let saved = opened.ensemble;
         let usual = saved.map_or(
             if sampler.dropout.is_some() {
                 DEFAULT_MEMBERS

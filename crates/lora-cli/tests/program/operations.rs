@@ -115,3 +115,79 @@ fn keys_of_another_form_are_refused_with_the_remedy() {
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("ties_svd"), "{}", said.stderr);
 }
+
+#[test]
+fn the_side_file_recommends_the_ensemble_where_there_is_no_task_file() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "run.yaml",
+        recipe(&[("ensemble_average", "logits"), ("max_steps", "2")]),
+    );
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
+    std::fs::remove_file(workspace.path("out/task.json")).unwrap();
+    let eval = [
+        "eval",
+        "--adapter",
+        "out",
+        "--base",
+        "model",
+        "--labels",
+        "bad,good",
+        "--data",
+        "dev.csv",
+        "--max-seq-length",
+        "24",
+        "--json",
+    ];
+    let said = workspace.lora_works(&eval);
+    let document: Value = serde_json::from_str(&said.stdout).unwrap();
+    let expected = serde_json::json!({"members": 3, "seed": 11, "average": "logits"});
+    assert_eq!(document["ensemble"], expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_have_the_rights_that_the_user_gives_to_new_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let workspace = Workspace::new();
+    workspace.write("run.yaml", recipe(&[("max_steps", "2")]));
+    let said = workspace.lora_with_umask("027", &["train", "--config", "run.yaml", "--quiet"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    for file in [
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "task.json",
+        "run.json",
+    ] {
+        let mode = std::fs::metadata(workspace.path("out").join(file))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o640, "{file}: {mode:o}");
+    }
+}
+
+#[test]
+fn a_tensor_that_cannot_be_read_is_not_left_out_of_a_merged_model() {
+    let workspace = Workspace::new();
+    workspace.write("run.yaml", recipe(&[("max_steps", "2")]));
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
+    let bytes = workspace.read("model/model.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let with = |name: &str, dtype, bytes: &[u8]| {
+        let view = safetensors::tensor::TensorView::new(dtype, vec![1], bytes).unwrap();
+        let more = tensors.iter().chain([(name, view)]);
+        workspace.write(
+            "model/model.safetensors",
+            safetensors::serialize(more, None).unwrap(),
+        );
+    };
+    let merge = ["merge", "--adapter", "out", "--base", "model", "--output"];
+    // Counts of positions are made anew by every reader; numbers of 8 bits are weights that nobody here can read.
+    with("embeddings.position_ids", safetensors::Dtype::I64, &[0; 8]);
+    workspace.lora_works(&[&merge[..], &["merged"]].concat());
+    with("extra.weight", safetensors::Dtype::F8_E4M3, &[0]);
+    let said = workspace.lora(&[&merge[..], &["other"]].concat());
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("`extra.weight`"), "{}", said.stderr);
+}

@@ -135,6 +135,16 @@ pub enum BiasMode {
     LoraOnly,
 }
 
+impl BiasMode {
+    /// PEFT's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::LoraOnly => "lora_only",
+        }
+    }
+}
+
 /// Rank, alpha and the factors that follow from them, for one adapted linear.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LowRankSettings {

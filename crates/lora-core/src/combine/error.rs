@@ -16,6 +16,41 @@ pub enum CombineError {
         /// Number of weights.
         weights: usize,
     },
+    /// A weight that is no finite number.
+    #[error("the weight of adapter {} is {found}; expected a finite number, usually between -1 and 1", index + 1)]
+    Weight {
+        /// Number of the adapter in the list, from 0.
+        index: usize,
+        /// The weight.
+        found: f64,
+    },
+    /// A rank of zero for the result.
+    #[error(
+        "the rank of the result is 0; give a rank of at least 1, or none for the largest rank of the adapters"
+    )]
+    ZeroRank,
+    /// Adapters that train other biases.
+    #[error(
+        "the adapters were trained with different settings of bias ({first} and {other}), and one adapter can have only one; combine \
+         adapters of one setting, or merge one of them into the base model"
+    )]
+    BiasModes {
+        /// Setting of the first adapter.
+        first: &'static str,
+        /// Another one.
+        other: &'static str,
+    },
+    /// Adapters of different base models.
+    #[error(
+        "the adapters name different base models, `{first}` and `{other}`, whose updates do not add up; if both are one model, give it \
+         one name as base_model_name_or_path in their adapter_config.json"
+    )]
+    BaseModels {
+        /// That of the first that names one.
+        first: String,
+        /// Another one.
+        other: String,
+    },
     /// A method that does not exist.
     #[error(
         "the method `{found}` is not known; expected linear, cat, svd, ties, ties_svd, dare_linear, dare_ties, \

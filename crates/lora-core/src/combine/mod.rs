@@ -116,6 +116,7 @@ pub fn combine_with(
             weights: weights.len(),
         });
     }
+    check_settings(adapters, weights, combination)?;
     let largest = adapters
         .iter()
         .flat_map(|adapter| adapter.factors.values().map(Factors::rank))
@@ -161,8 +162,42 @@ pub fn combine_with(
         saved: saved(adapters)?,
         config,
         task_type: first.task_type,
-        base_model: first.base_model.clone(),
+        base_model: adapters.iter().find_map(|adapter| adapter.base_model.clone()),
     })
+}
+
+/// What can be checked before any number is computed.
+fn check_settings(
+    adapters: &[PlainLora],
+    weights: &[f64],
+    combination: Combination,
+) -> Result<(), CombineError> {
+    if let Some(index) = weights.iter().position(|weight| !weight.is_finite()) {
+        return Err(CombineError::Weight {
+            index,
+            found: weights[index],
+        });
+    }
+    if let Combination::Updates { rank: Some(0), .. } = combination {
+        return Err(CombineError::ZeroRank);
+    }
+    let mode = |adapter: &PlainLora| adapter.config.bias;
+    if let Some(other) = adapters.iter().find(|other| mode(other) != mode(&adapters[0])) {
+        return Err(CombineError::BiasModes {
+            first: mode(&adapters[0]).name(),
+            other: mode(other).name(),
+        });
+    }
+    let mut names = adapters.iter().filter_map(|adapter| adapter.base_model.as_ref());
+    if let Some(first) = names.next()
+        && let Some(other) = names.find(|other| *other != first)
+    {
+        return Err(CombineError::BaseModels {
+            first: first.clone(),
+            other: other.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// An adapter on one linear.

@@ -257,7 +257,7 @@ pub(super) fn to_json(config: &LoraConfig, task_type: Option<TaskType>, base_mod
     let mut fields = json!({
         "alpha_pattern": to_map(config.alpha_pattern.iter().map(|(key, alpha)| (key, number(alpha * factor)))),
         "base_model_name_or_path": base_model,
-        "bias": match config.bias { BiasMode::None => "none", BiasMode::LoraOnly => "lora_only" },
+        "bias": config.bias.name(),
         "fan_in_fan_out": config.fan_in_fan_out,
         "inference_mode": true,
         "init_lora_weights": match config.init {

@@ -14,7 +14,8 @@ pub struct Targets {
     pub modules: TargetNames,
     /// PEFT's `exclude_modules`: names or one regular expression.
     pub exclude: Option<TargetNames>,
-    /// PEFT's `layers_to_transform`: only these layer numbers.
+    /// PEFT's `layers_to_transform`: only these layer numbers; all if there is none. A linear whose whole path is a name of
+    /// [`Targets::modules`] is adapted in any layer.
     pub layers: Option<Vec<usize>>,
     /// PEFT's `layers_pattern`: regular expressions for the component before the layer number; any component if empty.
     pub layers_pattern: Vec<String>,
@@ -78,8 +79,7 @@ impl Targets {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::NoTarget`] if nothing is left, [`ConfigError::UnusedTarget`] if one of several names matches
-    /// nothing, [`ConfigError::Pattern`].
+    /// [`ConfigError::NoTarget`] if nothing is left, [`ConfigError::Pattern`].
     pub fn resolve(
         &self,
         paths: &[String],
@@ -93,9 +93,10 @@ impl Targets {
                 None => false,
             };
             let is_head = self.modules == TargetNames::AllLinear && heads.contains(path);
-            let in_layers = match &self.layers {
+            let in_layers = match self.layers.as_deref() {
+                None | Some([]) => true,
+                Some(_) if self.modules.names_whole(path) => true,
                 Some(layers) => self.layer_of(path)?.is_some_and(|layer| layers.contains(&layer)),
-                None => true,
             };
             if !excluded
                 && !is_head
@@ -112,17 +113,29 @@ impl Targets {
                 available: paths.to_vec(),
             });
         }
-        if let TargetNames::Names(names) = &self.modules {
-            for name in names {
-                if !paths.iter().any(|path| ends_in(path, name)) {
-                    return Err(ConfigError::UnusedTarget {
-                        name: name.clone(),
-                        available: last_parts(paths),
-                    });
-                }
-            }
-        }
         Ok(resolved)
+    }
+
+    /// Checks that each of several names matches a path, as one that a user gave should.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::UnusedTarget`].
+    pub fn check_names(&self, paths: &[String]) -> Result<(), ConfigError> {
+        let TargetNames::Names(names) = &self.modules else {
+            return Ok(());
+        };
+        let (used, unused): (Vec<_>, Vec<_>) = names
+            .iter()
+            .partition(|name| paths.iter().any(|path| ends_in(path, name)));
+        match unused.first() {
+            // Where nothing matches at all, `resolve` says more.
+            Some(name) if !used.is_empty() => Err(ConfigError::UnusedTarget {
+                name: (*name).clone(),
+                available: last_parts(paths),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The number of the layer a path lies in: the first component that is a number and has two before it, or stands
@@ -158,6 +171,11 @@ impl From<TargetNames> for Targets {
 }
 
 impl TargetNames {
+    /// Whether one of the names is this path, and not only its end.
+    fn names_whole(&self, path: &str) -> bool {
+        matches!(self, Self::Names(names) if names.iter().any(|name| name == path))
+    }
+
     fn matches(&self, key: &'static str, path: &str) -> Result<bool, ConfigError> {
         match self {
             Self::Names(names) => Ok(names.iter().any(|name| ends_in(path, name))),
@@ -200,7 +218,8 @@ fn compile(key: &'static str, pattern: &str, whole: &str) -> Result<Regex, Confi
     })
 }
 
-fn last_parts(paths: &[String]) -> Vec<String> {
+/// The last components of paths, each once.
+pub(crate) fn last_parts(paths: &[String]) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for path in paths {
         let part = path.rsplit('.').next().unwrap_or(path).to_owned();
@@ -266,6 +285,25 @@ mod tests {
     }
 
     #[test]
+    fn no_layer_number_is_no_limit() {
+        let targets = Targets {
+            layers: Some(Vec::new()),
+            ..Targets::names(["query"])
+        };
+        assert_eq!(resolve(&targets), resolve(&Targets::names(["query"])));
+    }
+
+    #[test]
+    fn a_whole_path_is_adapted_in_any_layer() {
+        let targets = Targets {
+            layers: Some(vec![1]),
+            ..Targets::names(["query", "bert.layer.11.value", "classifier"])
+        };
+        let expected = ["bert.layer.1.query", "bert.layer.11.value", "classifier"];
+        assert_eq!(resolve(&targets), Ok(expected.map(String::from).to_vec()));
+    }
+
+    #[test]
     fn the_layer_is_the_first_number_or_the_one_after_the_pattern() {
         let all = Targets::all_linear();
         let of = |targets: &Targets, path| targets.layer_of(path).expect("the pattern is valid");
@@ -299,7 +337,8 @@ mod tests {
 
     #[test]
     fn a_misspelled_name_is_refused_and_the_choices_are_listed() {
-        let error = resolve(&Targets::names(["query", "valeu"])).expect_err("valeu is no linear");
+        let targets = Targets::names(["query", "valeu"]);
+        let error = targets.check_names(&paths()).expect_err("valeu is no linear");
         let sentence = error.to_string();
         assert!(
             sentence.contains("`valeu`") && sentence.contains("query, subquery, value, classifier"),

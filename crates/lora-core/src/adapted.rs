@@ -5,11 +5,12 @@ use burn::tensor::Tensor;
 
 use crate::adalora::RankPattern;
 use crate::adapter::Adapter;
-use crate::config::{BiasMode, Form, LoraConfig};
+use crate::config::{BiasMode, Form, LoraConfig, saves};
 use crate::config_error::ConfigError;
 use crate::linear::{BaseTraining, LoraLinear, ParamRef, TrainedParam};
 use crate::model::Linears;
 use crate::sampler::AdapterShape;
+use crate::targets::last_parts;
 
 /// A model that carries adapters. Merging and detaching give back the plain model, so nothing is merged twice.
 #[derive(Clone, Debug)]
@@ -45,16 +46,24 @@ impl<M: Module + Linears> Adapted<M> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if a setting is invalid, the targets match nothing, or a linear's weight allows no such start.
+    /// [`ConfigError`] if a setting is invalid, a target or a module to save matches nothing, or a linear's weight allows no
+    /// such start.
     pub fn attach(model: M, config: LoraConfig, seed: u64) -> Result<(Self, AttachReport), ConfigError> {
+        let paths = linear_paths(&model);
+        config.targets.check_names(&paths)?;
+        check_saved(&config.modules_to_save, &paths)?;
+        Self::attach_what_matches(model, config, seed)
+    }
+
+    /// As [`Adapted::attach`], but names that match nothing are passed over: PEFT writes such names into its files.
+    pub(crate) fn attach_what_matches(
+        model: M,
+        config: LoraConfig,
+        seed: u64,
+    ) -> Result<(Self, AttachReport), ConfigError> {
         config.validate()?;
-        let mut paths = Vec::new();
-        model.visit_linears(&mut |linear| paths.push(linear.path().to_owned()));
-        let trained_in_full: Vec<String> = paths
-            .iter()
-            .filter(|path| is_saved(path, &config.modules_to_save))
-            .cloned()
-            .collect();
+        let paths = linear_paths(&model);
+        let trained_in_full: Vec<String> = paths.iter().filter(|path| config.saves(path)).cloned().collect();
         let adapted = config.targets.resolve(&paths, &model.heads(), &trained_in_full)?;
 
         let mut model = model.freeze();
@@ -65,11 +74,15 @@ impl<M: Module + Linears> Adapted<M> {
                 if result.is_ok() {
                     result = linear.attach(&config, seed);
                 }
-                if config.bias == BiasMode::LoraOnly {
-                    linear.train_base(BaseTraining::Bias);
-                }
+                linear.train_base(match config.bias {
+                    BiasMode::None => BaseTraining::Frozen,
+                    BiasMode::LoraOnly => BaseTraining::Bias,
+                });
             } else if trained_in_full.contains(&path) {
                 linear.train_base(BaseTraining::Full);
+            } else {
+                // A merged model keeps what an earlier adapter trained, but trains it no more.
+                linear.train_base(BaseTraining::Frozen);
             }
         });
         result?;
@@ -182,11 +195,23 @@ pub(crate) fn adapter_shapes(model: &impl Linears) -> Vec<AdapterShape> {
     shapes
 }
 
-/// PEFT's `modules_to_save` names modules; a linear belongs to one if the path, or the path of a module
-/// around it, ends in the name. Ends as text does: PEFT saves DistilBERT's `pre_classifier` for `classifier`.
-fn is_saved(path: &str, names: &[String]) -> bool {
-    let around = path.match_indices('.').map(|(end, _)| &path[..end]).chain([path]);
-    around
-        .into_iter()
-        .any(|module| names.iter().any(|name| module.ends_with(name.as_str())))
+/// Paths of the linears, in the model's order.
+fn linear_paths(model: &impl Linears) -> Vec<String> {
+    let mut paths = Vec::new();
+    model.visit_linears(&mut |linear| paths.push(linear.path().to_owned()));
+    paths
+}
+
+/// Refuses a module to save that no linear belongs to: it would silently not be trained, and PEFT would look in vain for
+/// its tensors.
+fn check_saved(names: &[String], paths: &[String]) -> Result<(), ConfigError> {
+    let saves_any = |name: &str| paths.iter().any(|path| saves(name, path));
+    let unused = names.iter().find(|name| !saves_any(name));
+    match unused {
+        None => Ok(()),
+        Some(name) => Err(ConfigError::UnusedModule {
+            name: name.clone(),
+            available: last_parts(paths),
+        }),
+    }
 }

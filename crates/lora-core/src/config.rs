@@ -36,8 +36,7 @@ pub struct LoraConfig {
     pub fan_in_fan_out: bool,
     /// Which biases are trained.
     pub bias: BiasMode,
-    /// Modules that are trained in full and saved with the adapter, by the end of their path. Names that the
-    /// model does not have are passed over, as in PEFT.
+    /// Modules that are trained in full and saved with the adapter, by the end of their path.
     pub modules_to_save: Vec<String>,
 }
 

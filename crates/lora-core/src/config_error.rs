@@ -121,6 +121,14 @@ pub enum ConfigError {
         /// Last path components of the model's linears.
         available: Vec<String>,
     },
+    /// A module to save that no linear belongs to.
+    #[error("modules_to_save holds `{name}`, to which no linear of this model belongs, and only linears can be trained in full; the last parts of their paths are: {}", available.join(", "))]
+    UnusedModule {
+        /// The name.
+        name: String,
+        /// Last path components of the model's linears.
+        available: Vec<String>,
+    },
 }
 
 fn sample(paths: &[String]) -> String {

@@ -92,6 +92,7 @@ impl Origins {
             | ConfigError::Pattern { key, .. }
             | ConfigError::AdaLora { key, .. } => key,
             ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } => "target_modules",
+            ConfigError::UnusedModule { .. } => "modules_to_save",
             ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
             ConfigError::RankPattern { .. } => "rank_pattern",
             ConfigError::NotFinite { .. } => "model_name_or_path",

@@ -148,16 +148,19 @@ impl AdapterFolder {
         Ok(tensors)
     }
 
-    /// Puts the adapters, heads and biases of the folder on a model.
+    /// Puts the adapters, heads and biases of the folder on a model. Targets and modules to save that the model does not have
+    /// are passed over, as in PEFT; the tensors must be just those of the others.
     ///
     /// # Errors
     ///
     /// [`AdapterError`] if the targets match nothing, or a tensor is missing, unknown or of the wrong shape.
     pub fn attach_to<M: Module + Linears>(&self, model: M) -> Result<Adapted<M>, AdapterError> {
         let (mut adapted, _) =
-            Adapted::attach(model, self.config.clone(), 0).map_err(|reason| AdapterError::Config {
-                path: self.folder.join(CONFIG_FILE),
-                reason,
+            Adapted::attach_what_matches(model, self.config.clone(), 0).map_err(|reason| {
+                AdapterError::Config {
+                    path: self.folder.join(CONFIG_FILE),
+                    reason,
+                }
             })?;
         let mut left: BTreeMap<&str, &str> = self
             .names

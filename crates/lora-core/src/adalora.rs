@@ -54,7 +54,7 @@ pub enum BudgetStep {
         /// Triplets to keep in all linears together.
         budget: usize,
     },
-    /// The triplets cut before are kept at zero.
+    /// The triplets that the last allocation cut are set to zero.
     Hold,
 }
 
@@ -139,6 +139,9 @@ impl AdaLora {
     }
 
     /// What happens after the optimizer's update of step `step` of `total`, with `linears` adapted linears.
+    ///
+    /// Without final steps (`tfinal` 0) the last allocation is followed by up to `deltaT − 1` steps in which what it cut grows
+    /// again. The very last step cuts it once more, as PEFT does when it saves: the trained model and its file are one.
     pub fn step(&self, step: u64, total: u64, linears: usize) -> BudgetStep {
         let last = total.saturating_sub(self.tfinal);
         let (initial, target) = (self.init_r * linears, self.target_r * linears);
@@ -148,7 +151,11 @@ impl AdaLora {
             let budget = if step <= self.tinit { initial } else { target };
             BudgetStep::Finalize { budget }
         } else if step <= self.tinit || !step.is_multiple_of(self.delta_t) {
-            BudgetStep::Measure
+            if step + 1 == total {
+                BudgetStep::Hold
+            } else {
+                BudgetStep::Measure
+            }
         } else {
             let left = 1.0 - (step - self.tinit) as f64 / (last - self.tinit) as f64;
             // PEFT truncates, and multiplies in this order.
@@ -185,6 +192,23 @@ mod tests {
         assert_eq!(at(14), BudgetStep::Allocate { budget: 12 }); // 12·(1/12)³ + 12 = 12.01
         assert_eq!(at(15), BudgetStep::Finalize { budget: 12 });
         assert_eq!([at(16), at(19)], [BudgetStep::Hold; 2]);
+    }
+
+    #[test]
+    fn without_final_steps_the_last_step_cuts_what_the_last_allocation_cut() {
+        let settings = AdaLora {
+            tinit: 0,
+            tfinal: 0,
+            delta_t: 10,
+            ..settings()
+        };
+        let at = |step| settings.step(step, 26, 4);
+        assert_eq!(at(10), BudgetStep::Allocate { budget: 14 }); // 12·(16/26)³ + 12 = 14.80
+        assert_eq!(at(20), BudgetStep::Allocate { budget: 12 }); // 12·(6/26)³ + 12 = 12.15
+        assert_eq!([at(0), at(21), at(24)], [BudgetStep::Measure; 3]);
+        assert_eq!(at(25), BudgetStep::Hold);
+        // A last step that is one of PEFT's allocations stays one.
+        assert!(matches!(settings.step(20, 21, 4), BudgetStep::Allocate { .. }));
     }
 
     #[test]

@@ -28,6 +28,26 @@ pub enum TrainError {
         /// All steps.
         total_steps: u64,
     },
+    /// AdaLoRA's number of steps is another one than the training's.
+    #[error(
+        "total_step is {total_step}, but the training has {total_steps} steps: AdaLoRA's budget would shrink on the schedule of \
+         another training; leave total_step out, or set it to the number of steps (`Adapted::set_total_step`)"
+    )]
+    TotalStep {
+        /// What the adapter's settings say.
+        total_step: u64,
+        /// Steps of the training.
+        total_steps: u64,
+    },
+    /// An earlier training has shared out AdaLoRA's budget.
+    #[error(
+        "an earlier training has cut the triplets of `{path}`, and a budget is shared out once; merge the adapter into its base \
+         model, and train a new one on that"
+    )]
+    RanksAreCut {
+        /// A linear whose triplets are cut.
+        path: String,
+    },
     /// A data set without examples.
     #[error("the {part} set is empty: expected at least one example")]
     NoExamples {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{Adapted, HostTensor, Model, Pass, RankPattern};
+use lora_core::{AdaLora, Adapted, Adapter, HostTensor, Linears, Model, Pass, RankPattern};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +47,8 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`], [`TrainError::NothingTrained`], [`TrainError::Budget`].
+    /// [`TrainError::Config`], [`TrainError::NothingTrained`], [`TrainError::Budget`], [`TrainError::TotalStep`],
+    /// [`TrainError::RanksAreCut`].
     pub fn new(mut adapted: Adapted<M>, config: TrainConfig, total_steps: u64) -> Result<Self, TrainError> {
         config.validate()?;
         let mut trained = 0;
@@ -173,7 +174,15 @@ fn allocator<M: Model>(
     let Some(settings) = adapted.config().adalora().cloned() else {
         return Ok(None);
     };
-    let total_steps = settings.total_step.unwrap_or(total_steps);
+    if let Some(path) = cut_linear(&adapted.model, &settings) {
+        return Err(TrainError::RanksAreCut { path });
+    }
+    if let Some(total_step) = settings.total_step.filter(|given| *given != total_steps) {
+        return Err(TrainError::TotalStep {
+            total_step,
+            total_steps,
+        });
+    }
     if settings.tinit + settings.tfinal >= total_steps {
         return Err(TrainError::Budget {
             tinit: settings.tinit,
@@ -183,6 +192,19 @@ fn allocator<M: Model>(
     }
     adapted.set_total_step(total_steps);
     Ok(Some(RankAllocator::new(settings, total_steps)))
+}
+
+/// A linear whose triplets an earlier training cut: their budget cannot be shared out again.
+fn cut_linear(model: &impl Linears, settings: &AdaLora) -> Option<String> {
+    let mut cut = settings.rank_pattern.keys().next().cloned();
+    model.visit_linears(&mut |linear| {
+        if let Some(Adapter::Svd(svd)) = &linear.adapter
+            && svd.rank() != settings.init_r
+        {
+            cut.get_or_insert_with(|| linear.path().to_owned());
+        }
+    });
+    cut
 }
 
 /// Two numbers with one transfer from the device.

@@ -1,10 +1,10 @@
 //! AdaLoRA in the trainer. That its numbers are PEFT's is shown by the reference cases of `xtask/golden`.
 
-use lora_core::peft::trained_tensors;
+use lora_core::peft::{AdapterFolder, TaskType, trained_tensors};
 use lora_core::{AdaLora, Form, LoraConfig, Rescale};
 use lora_train::{TrainConfig, TrainError, Trainer};
 
-use crate::toy::{adapted, batch, config, trained_bits};
+use crate::toy::{Toy, adapted, batch, config, trained_bits};
 
 const STEPS: u64 = 12;
 
@@ -84,6 +84,53 @@ fn where_nothing_is_to_be_cut_everything_is_kept() {
             .flatten()
             .all(|kept| *kept)
     );
+}
+
+/// In PEFT what is cut grows again after the last allocation, and its file holds it cut.
+#[test]
+fn without_final_steps_the_trained_model_is_the_one_that_the_last_allocation_left() {
+    let trainer = trained(lora(AdaLora {
+        tinit: 0,
+        tfinal: 0,
+        delta_t: 5,
+        ..settings()
+    }));
+    let pattern = trainer.rank_pattern().unwrap().clone();
+    assert!(pattern.values().flatten().any(|kept| !kept));
+    let tensors = trained_tensors(&trainer.into_adapted());
+    for (path, kept) in pattern {
+        let weights = &tensors[&format!("{path}.lora_E")].values;
+        let alive: Vec<bool> = weights.iter().map(|weight| *weight != 0.0).collect();
+        assert_eq!(alive, kept, "{path}");
+    }
+}
+
+#[test]
+fn an_adapter_whose_ranks_are_cut_is_not_trained_again() {
+    let cut = trained(lora(settings())).into_adapted();
+    let again = Trainer::new(cut.clone(), TrainConfig::new(1e-3, 1.0, 6), STEPS).err();
+    assert!(matches!(again, Some(TrainError::RanksAreCut { .. })), "{again:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    AdapterFolder::write(folder.path(), &cut, TaskType::SeqCls, None, None).unwrap();
+    let read = AdapterFolder::read(folder.path()).unwrap();
+    let read = read.attach_to(Toy::new(3)).unwrap();
+    let again = Trainer::new(read, TrainConfig::new(1e-3, 1.0, 6), STEPS).err();
+    assert!(matches!(again, Some(TrainError::RanksAreCut { .. })), "{again:?}");
+}
+
+#[test]
+fn the_length_of_another_training_is_refused() {
+    let other = AdaLora {
+        total_step: Some(STEPS + 5),
+        ..settings()
+    };
+    let refused = Trainer::new(adapted(lora(other)), TrainConfig::new(1e-3, 1.0, 6), STEPS).err();
+    let expected = TrainError::TotalStep {
+        total_step: STEPS + 5,
+        total_steps: STEPS,
+    };
+    assert_eq!(refused, Some(expected));
 }
 
 #[test]

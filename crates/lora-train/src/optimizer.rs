@@ -1,9 +1,11 @@
 //! AdamW on adapters and heads, with a learning rate for each kind of parameter.
 
+use std::collections::BTreeMap;
+
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::module::ParamGroup;
+use burn::module::{ParamGroup, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use lora_core::{Adapted, Model, ParamRef, Role};
+use lora_core::{Adapted, Model, ParamRef, Role, TrainedParam};
 
 use crate::config::TrainConfig;
 
@@ -20,19 +22,21 @@ pub struct AdapterOptimizer {
 impl AdapterOptimizer {
     /// An optimizer without history for the trained parameters of a model.
     pub fn new<M: Model>(adapted: &Adapted<M>, config: &TrainConfig) -> Self {
-        let group = |wanted: Role| {
-            let mut ids = Vec::new();
-            adapted.visit_trained(&mut |parameter| {
-                if parameter.role == wanted {
-                    ids.push(match parameter.param {
-                        ParamRef::Matrix(param) => param.id,
-                        ParamRef::Vector(param) => param.id,
-                    });
-                }
-            });
-            ParamGroup::from_ids(ids)
-        };
-        let others = [Role::B, Role::Head].map(|role| (group(role), learning_rate_of(role, config)));
+        // By the bits of the rate: a rate is a product of two settings, equal or not.
+        let mut groups: BTreeMap<u64, Vec<ParamId>> = BTreeMap::new();
+        adapted.visit_trained(&mut |parameter| {
+            let rate = learning_rate_of(&parameter, config);
+            if rate != config.learning_rate {
+                let id = match parameter.param {
+                    ParamRef::Matrix(param) => param.id,
+                    ParamRef::Vector(param) => param.id,
+                };
+                groups.entry(rate.to_bits()).or_default().push(id);
+            }
+        });
+        let others = groups
+            .into_iter()
+            .map(|(rate, ids)| (ParamGroup::from_ids(ids), f64::from_bits(rate)));
         let adamw = AdamWConfig::new()
             .with_beta_1(config.adam_beta1 as f32)
             .with_beta_2(config.adam_beta2 as f32)
@@ -42,7 +46,7 @@ impl AdapterOptimizer {
         Self {
             adamw,
             learning_rate: config.learning_rate,
-            others: others.to_vec(),
+            others: others.collect(),
         }
     }
 
@@ -58,11 +62,18 @@ impl AdapterOptimizer {
     }
 }
 
-/// The learning rate of a kind of parameter before the schedule.
-pub fn learning_rate_of(role: Role, config: &TrainConfig) -> f64 {
-    match role {
-        Role::A | Role::SingularValues | Role::Magnitude | Role::Bias => config.learning_rate,
-        Role::B => config.learning_rate * config.loraplus_lr_ratio,
-        Role::Head => config.head_learning_rate.unwrap_or(config.learning_rate),
+/// The learning rate of a parameter before the schedule. LoRA+ (arXiv 2402.12354) has another one for the factors B; as in
+/// PEFT's `create_loraplus_optimizer` it holds for every vector too: biases and `DoRA`'s magnitudes. Heads with a rate of
+/// their own have that one.
+pub fn learning_rate_of(parameter: &TrainedParam<'_>, config: &TrainConfig) -> f64 {
+    let is_vector = matches!(parameter.param, ParamRef::Vector(_));
+    let usual = if is_vector || parameter.role == Role::B {
+        config.learning_rate * config.loraplus_lr_ratio
+    } else {
+        config.learning_rate
+    };
+    match (parameter.role, config.head_learning_rate) {
+        (Role::Head, Some(rate)) => rate,
+        _ => usual,
     }
 }

@@ -114,7 +114,7 @@ pub const KEYS: &[Key] = &[
     key("learning_rate", Form::Scalar, TRAINING, "Learning rate of the factors A and of biases"),
     key("num_train_epochs", Form::Scalar, TRAINING, "Passes over the training rows"),
     key("per_device_train_batch_size", Form::Scalar, TRAINING, "Rows of a batch"),
-    key("loraplus_lr_ratio", Form::Scalar, TRAINING, "LoRA+: learning rate of B as a multiple of that of A [1]"),
+    key("loraplus_lr_ratio", Form::Scalar, TRAINING, "LoRA+: learning rate of B, of biases and of DoRA's magnitudes as a multiple of that of A [1]"),
     key("head_learning_rate", Form::Scalar, TRAINING, "Learning rate of the head [learning_rate]"),
     key("weight_decay", Form::Scalar, TRAINING, "Decoupled weight decay [0]"),
     key("adam_beta1", Form::Scalar, TRAINING, "Decay of AdamW's first moment [0.9]"),

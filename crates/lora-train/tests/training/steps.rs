@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lora_core::peft::trained_tensors;
 use lora_core::{Linears, Rescale};
-use lora_train::{MaskGrouping, Schedule, TrainConfig, TrainError, Trainer};
+use lora_train::{MaskGrouping, Schedule, TrainConfig, TrainError, Trainer, learning_rate_of};
 
 use crate::toy::{Toy, adapted, batch, config, frozen_bits, trained_bits};
 
@@ -124,8 +124,9 @@ fn steps_are_adamw_on_clipped_gradients_at_the_rate_of_each_role() {
         for (name, before) in before {
             let rate = factor
                 * match name.as_str() {
-                    name if name.contains("lora_B") => 3.0 * 5e-2,
                     name if name.starts_with("classifier") => 0.2,
+                    // PEFT's LoRA+ counts every vector to B.
+                    name if name.contains("lora_B") || name.ends_with("bias") => 3.0 * 5e-2,
                     _ => 5e-2,
                 };
             let count = before.values.len();
@@ -143,6 +144,20 @@ fn steps_are_adamw_on_clipped_gradients_at_the_rate_of_each_role() {
             }
         }
     }
+}
+
+#[test]
+fn a_head_without_a_rate_of_its_own_is_in_the_groups_of_lora_plus() {
+    let settings = TrainConfig {
+        loraplus_lr_ratio: 3.0,
+        ..settings()
+    };
+    let mut rates = BTreeMap::new();
+    adapted(config()).visit_trained(&mut |parameter| {
+        rates.insert(parameter.name.clone(), learning_rate_of(&parameter, &settings));
+    });
+    assert!((rates["classifier.weight"] - 5e-2).abs() < 1e-15);
+    assert!((rates["classifier.bias"] - 3.0 * 5e-2).abs() < 1e-15);
 }
 
 #[test]

@@ -32,8 +32,9 @@ impl BestSoFar {
         }
     }
 
-    /// Takes the metric of an evaluation; a metric without value is never better.
+    /// Takes the metric of an evaluation; a metric without value, or whose value is no finite number, is never better.
     pub(crate) fn judge(&mut self, value: Option<f64>) -> Verdict {
+        let value = value.filter(|value| value.is_finite());
         let gain = match (value, self.best) {
             (None, _) => f64::NEG_INFINITY,
             (Some(_), None) => f64::INFINITY,
@@ -109,6 +110,15 @@ mod tests {
         assert_eq!(
             verdicts(Metric::Accuracy, 0.01, &values),
             [(true, false), (true, false), (true, true)]
+        );
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_never_the_best() {
+        let values = [f64::NAN, 0.7, f64::NEG_INFINITY, 0.6].map(Some);
+        assert_eq!(
+            verdicts(Metric::Loss, 0.0, &values),
+            [(false, false), (true, false), (false, false), (true, false)]
         );
     }
 

@@ -4,7 +4,6 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// A file or folder that could not be written.
@@ -44,16 +43,16 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), WriteError> {
 
 fn write_beside(path: &Path, folder: &Path, content: &[u8]) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let mut file = NamedTempFile::new_in(folder)?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
+    let mut beside = tempfile::Builder::new();
     #[cfg(unix)]
     {
-        // A temporary file is private; what a user asked for should have the rights of an ordinary file.
+        // A temporary file is private; what a user asked for has the rights of an ordinary file, which the user's mask narrows.
         use std::os::unix::fs::PermissionsExt;
-        file.as_file()
-            .set_permissions(fs::Permissions::from_mode(0o644))?;
+        beside.permissions(fs::Permissions::from_mode(0o666));
     }
+    let mut file = beside.tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())
 }

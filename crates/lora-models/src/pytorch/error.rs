@@ -33,6 +33,14 @@ pub enum PytorchProblem {
         /// Where.
         at: usize,
     },
+    /// Values inside of values, deeper than any table of tensors.
+    #[error("the pickle nests values more than {most} deep at byte {at}; expected a state_dict alone")]
+    Nested {
+        /// What is read at most.
+        most: usize,
+        /// Where.
+        at: usize,
+    },
     /// The file holds something else than tensors by name.
     #[error("the file holds no table of tensors; save model.state_dict()")]
     NoTable,

@@ -112,7 +112,7 @@ pub fn run(bytes: &[u8], seen: &mut dyn FnMut(&Storage)) -> Result<(Value, usize
         let at = machine.at;
         let [code] = machine.take::<1>()?;
         if code == b'.' {
-            return Ok((machine.pop()?, machine.at));
+            return Ok((machine.pop()?.value, machine.at));
         }
         if !machine.step(code, seen)? {
             return Err(PytorchProblem::Instruction { code, at });
@@ -120,11 +120,29 @@ pub fn run(bytes: &[u8], seen: &mut dyn FnMut(&Storage)) -> Result<(Value, usize
     }
 }
 
+/// How deep values may lie inside of others. Values are dropped by recursion, so a file may not choose the depth; a
+/// checkpoint's tensors lie less than ten deep.
+const DEEPEST: usize = 100;
+
 struct Machine<'a> {
     bytes: &'a [u8],
     at: usize,
-    stack: Vec<Value>,
-    memo: HashMap<u32, Value>,
+    stack: Vec<Placed>,
+    memo: HashMap<u32, Placed>,
+}
+
+/// A value on the stack.
+#[derive(Clone)]
+struct Placed {
+    value: Value,
+    /// How many values lie inside of each other in it.
+    depth: usize,
+}
+
+/// The values alone, and the depth of what holds them.
+fn inside(parts: Vec<Placed>) -> (Vec<Value>, usize) {
+    let depth = parts.iter().map(|part| part.depth + 1).max().unwrap_or(0);
+    (parts.into_iter().map(|part| part.value).collect(), depth)
 }
 
 impl Machine<'_> {
@@ -133,14 +151,14 @@ impl Machine<'_> {
         match code {
             0x80 => drop(self.take::<1>()?), // protocol
             0x95 => drop(self.take::<8>()?), // frame
-            b'(' => self.stack.push(Value::Mark),
-            b'}' => self.stack.push(Value::Dict(Vec::new())),
-            b']' => self.stack.push(Value::List(Vec::new())),
-            b')' => self.stack.push(Value::Tuple(Rc::new([]))),
-            b'N' | 0x88 | 0x89 => self.stack.push(Value::Opaque), // None, True, False
+            b'(' => self.push(Value::Mark),
+            b'}' => self.push(Value::Dict(Vec::new())),
+            b']' => self.push(Value::List(Vec::new())),
+            b')' => self.push(Value::Tuple(Rc::new([]))),
+            b'N' | 0x88 | 0x89 => self.push(Value::Opaque), // None, True, False
             b'G' => {
                 self.take::<8>()?; // a float
-                self.stack.push(Value::Opaque);
+                self.push(Value::Opaque);
             }
             b'K' | b'M' | b'J' => {
                 let value = match code {
@@ -148,12 +166,12 @@ impl Machine<'_> {
                     b'M' => i64::from(u16::from_le_bytes(self.take()?)),
                     _ => i64::from(i32::from_le_bytes(self.take()?)),
                 };
-                self.stack.push(Value::Int(value));
+                self.push(Value::Int(value));
             }
             0x8a => {
                 let [length] = self.take()?;
                 let value = self.long(usize::from(length))?;
-                self.stack.push(value);
+                self.push(value);
             }
             b'X' => {
                 let length = u32::from_le_bytes(self.take()?);
@@ -165,14 +183,14 @@ impl Machine<'_> {
             }
             b'c' => {
                 let name = format!("{} {}", self.line()?, self.line()?);
-                self.stack.push(Value::Global(name.into()));
+                self.push(Value::Global(name.into()));
             }
             0x93 => {
-                let (name, module) = (self.pop()?, self.pop()?);
+                let (name, module) = (self.pop()?.value, self.pop()?.value);
                 let (Value::Text(name), Value::Text(module)) = (name, module) else {
                     return Err(self.damaged());
                 };
-                self.stack.push(Value::Global(format!("{module} {name}").into()));
+                self.push(Value::Global(format!("{module} {name}").into()));
             }
             b'q' => {
                 let [slot] = self.take()?;
@@ -193,38 +211,42 @@ impl Machine<'_> {
             }
             b't' => {
                 let parts = self.pop_to_mark()?;
-                self.stack.push(Value::Tuple(parts.into()));
+                self.push_tuple(parts)?;
             }
             0x85..=0x87 => {
                 let parts = self.pop_last(usize::from(code - 0x84))?;
-                self.stack.push(Value::Tuple(parts.into()));
+                self.push_tuple(parts)?;
             }
             b'a' => {
                 let item = self.pop()?;
-                self.append(vec![item]);
+                self.append(vec![item])?;
             }
             b'e' => {
                 let items = self.pop_to_mark()?;
-                self.append(items);
+                self.append(items)?;
             }
             b's' => {
                 let pair = self.pop_last(2)?;
-                self.set(pair);
+                self.set(pair)?;
             }
             b'u' => {
                 let pairs = self.pop_to_mark()?;
-                self.set(pairs);
+                self.set(pairs)?;
             }
             b'b' => drop(self.pop()?), // attributes of an object
             b'Q' => {
-                let storage = self.pop()?;
+                let storage = self.pop()?.value;
                 let storage = storage_of(&storage).ok_or_else(|| self.damaged())?;
                 seen(&storage);
-                self.stack.push(Value::Storage(storage));
+                self.push(Value::Storage(storage));
             }
             b'R' => {
                 let (arguments, callee) = (self.pop()?, self.pop()?);
-                self.stack.push(result_of(&callee, &arguments));
+                // The result may be one of the arguments.
+                self.stack.push(Placed {
+                    value: result_of(&callee.value, &arguments.value),
+                    depth: arguments.depth,
+                });
             }
             _ => return Ok(false),
         }
@@ -258,7 +280,7 @@ impl Machine<'_> {
 
     fn text(&mut self, length: usize) -> Result<(), PytorchProblem> {
         let text = String::from_utf8_lossy(self.slice(length)?).into_owned();
-        self.stack.push(Value::Text(text.into()));
+        self.push(Value::Text(text.into()));
         Ok(())
     }
 
@@ -278,11 +300,36 @@ impl Machine<'_> {
         Ok(Value::Int(i64::from_le_bytes(whole)))
     }
 
-    fn pop(&mut self) -> Result<Value, PytorchProblem> {
+    /// A value with nothing inside.
+    fn push(&mut self, value: Value) {
+        self.stack.push(Placed { value, depth: 0 });
+    }
+
+    fn push_tuple(&mut self, parts: Vec<Placed>) -> Result<(), PytorchProblem> {
+        let (parts, depth) = inside(parts);
+        self.check_depth(depth)?;
+        self.stack.push(Placed {
+            value: Value::Tuple(parts.into()),
+            depth,
+        });
+        Ok(())
+    }
+
+    fn check_depth(&self, depth: usize) -> Result<(), PytorchProblem> {
+        if depth <= DEEPEST {
+            return Ok(());
+        }
+        Err(PytorchProblem::Nested {
+            most: DEEPEST,
+            at: self.at,
+        })
+    }
+
+    fn pop(&mut self) -> Result<Placed, PytorchProblem> {
         self.stack.pop().ok_or_else(|| self.damaged())
     }
 
-    fn pop_last(&mut self, count: usize) -> Result<Vec<Value>, PytorchProblem> {
+    fn pop_last(&mut self, count: usize) -> Result<Vec<Placed>, PytorchProblem> {
         let start = self
             .stack
             .len()
@@ -291,36 +338,53 @@ impl Machine<'_> {
         Ok(self.stack.split_off(start))
     }
 
-    fn pop_to_mark(&mut self) -> Result<Vec<Value>, PytorchProblem> {
-        let mark = self.stack.iter().rposition(|value| matches!(value, Value::Mark));
+    fn pop_to_mark(&mut self) -> Result<Vec<Placed>, PytorchProblem> {
+        let mark = self
+            .stack
+            .iter()
+            .rposition(|part| matches!(part.value, Value::Mark));
         let mark = mark.ok_or_else(|| self.damaged())?;
         let parts = self.stack.split_off(mark + 1);
         self.stack.pop();
         Ok(parts)
     }
 
-    fn append(&mut self, items: Vec<Value>) {
-        if let Some(Value::List(list)) = self.stack.last_mut() {
+    fn append(&mut self, items: Vec<Placed>) -> Result<(), PytorchProblem> {
+        let (items, depth) = inside(items);
+        self.check_depth(depth)?;
+        if let Some(top) = self.stack.last_mut()
+            && let Value::List(list) = &mut top.value
+        {
             list.extend(items);
+            top.depth = top.depth.max(depth);
         }
+        Ok(())
     }
 
-    fn set(&mut self, items: Vec<Value>) {
-        if let Some(Value::Dict(dict)) = self.stack.last_mut() {
+    fn set(&mut self, items: Vec<Placed>) -> Result<(), PytorchProblem> {
+        let (items, depth) = inside(items);
+        self.check_depth(depth)?;
+        if let Some(top) = self.stack.last_mut()
+            && let Value::Dict(dict) = &mut top.value
+        {
             let mut items = items.into_iter();
             while let (Some(key), Some(value)) = (items.next(), items.next()) {
                 dict.push((key, value));
             }
+            top.depth = top.depth.max(depth);
         }
+        Ok(())
     }
 
     /// Lists and dictionaries change after they are remembered, and no table refers to one twice: they are not kept.
     fn remember(&mut self, slot: u32) {
-        let value = match self.stack.last() {
-            None | Some(Value::List(_) | Value::Dict(_)) => Value::Opaque,
-            Some(value) => value.clone(),
+        let top = self.stack.last();
+        let kept = top.filter(|top| !matches!(top.value, Value::List(_) | Value::Dict(_)));
+        let opaque = || Placed {
+            value: Value::Opaque,
+            depth: 0,
         };
-        self.memo.insert(slot, value);
+        self.memo.insert(slot, kept.cloned().unwrap_or_else(opaque));
     }
 
     fn recall(&mut self, slot: u32) -> Result<(), PytorchProblem> {

@@ -140,6 +140,26 @@ fn a_call_is_never_made_and_leaves_no_tensor() {
 }
 
 #[test]
+fn values_nested_without_end_are_refused() {
+    // Tuples of one, lists in lists, and a call that hands its argument on.
+    let nested: [(&[u8], &[u8]); 3] = [
+        (b")", b"\x85"),
+        (b"", b"]"),
+        (b")", b"\x85\x85q\x00ctorch._utils\n_rebuild_parameter\nh\x00R"),
+    ];
+    for (start, step) in nested {
+        let mut pickle = [b"\x80\x02", start, &step.repeat(300_000)[..]].concat();
+        pickle.extend(b"a".repeat(300_000));
+        pickle.push(b'.');
+        let bytes = archive(&[("data.pkl", &pickle)], 0);
+        assert!(
+            matches!(refused(&bytes), PytorchProblem::Nested { most: 100, .. }),
+            "{step:?}"
+        );
+    }
+}
+
+#[test]
 fn an_unknown_instruction_is_refused_with_its_place() {
     let bytes = archive(&[("data.pkl", b"\x80\x02\xff.")], 0);
     assert_eq!(refused(&bytes), PytorchProblem::Instruction { code: 0xff, at: 2 });

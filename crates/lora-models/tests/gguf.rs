@@ -84,6 +84,35 @@ fn another_format_and_another_version_are_named() {
 }
 
 #[test]
+fn a_table_of_tokens_without_axes_is_refused_by_name() {
+    let text = |text: &str| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat();
+    let integer = |name: &str, value: u32| {
+        [
+            text(&format!("llama.{name}")),
+            vec![4, 0, 0, 0],
+            value.to_le_bytes().to_vec(),
+        ]
+        .concat()
+    };
+    let architecture = [text("general.architecture"), vec![8, 0, 0, 0], text("llama")].concat();
+    let table = [text("token_embd.weight"), vec![0; 4], vec![0; 4], vec![0; 8]].concat();
+    let header = [
+        b"GGUF".to_vec(),
+        3_u32.to_le_bytes().to_vec(),
+        1_u64.to_le_bytes().to_vec(),
+        2_u64.to_le_bytes().to_vec(),
+        architecture,
+        integer("embedding_length", 8),
+        table,
+    ];
+    // Room for alignment and for the one number.
+    let bytes = [header.concat(), vec![0; 64]].concat();
+    let gguf = Gguf::from_bytes(bytes, Path::new("odd.gguf")).unwrap();
+    let error = gguf.into_checkpoint().unwrap_err();
+    assert!(error.to_string().contains("token_embd.weight"), "{error}");
+}
+
+#[test]
 fn a_file_without_settings_of_a_model_is_refused_by_key() {
     let error = Gguf::open(&golden("gguf.gguf"))
         .unwrap()

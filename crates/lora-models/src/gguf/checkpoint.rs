@@ -92,8 +92,8 @@ impl Gguf {
                 "files without it",
             ));
         }
-        let embeddings = self.shape("token_embd.weight");
-        let embeddings = embeddings.ok_or_else(|| self.missing("token_embd.weight", "a tensor"))?;
+        let embeddings = self.shape("token_embd.weight").and_then(<[usize]>::first);
+        let vocab_size = embeddings.ok_or_else(|| self.missing("token_embd.weight", "a matrix"))?;
         let scaling = self.setting(&key("rope.scaling.type")).and_then(Setting::as_text);
         let rope = match scaling {
             None | Some("none") => json!({"rope_type": "default"}),
@@ -107,7 +107,7 @@ impl Gguf {
             "num_attention_heads": integer("attention.head_count")?,
             "num_key_value_heads": integer("attention.head_count_kv").or_else(|_| integer("attention.head_count"))?,
             "intermediate_size": integer("feed_forward_length")?,
-            "vocab_size": embeddings[0],
+            "vocab_size": vocab_size,
             "max_position_embeddings": integer("context_length")?,
             "rms_norm_eps": number("attention.layer_norm_rms_epsilon")?,
             "attention_bias": architecture == "llama" && self.shape("blk.0.attn_q.bias").is_some(),
@@ -221,8 +221,8 @@ fn hugging_face_name(name: &str) -> Option<String> {
 
 /// The rows of every head in the order 0, 2, 4…, 1, 3, 5….
 fn halves_together(tensor: HostTensor, heads: usize) -> HostTensor {
-    let rows = tensor.shape[0];
-    if heads == 0 || !rows.is_multiple_of(2 * heads) {
+    let rows = tensor.shape.first().copied().unwrap_or(0);
+    if rows == 0 || heads == 0 || !rows.is_multiple_of(heads.saturating_mul(2)) {
         return tensor; // its shape will be refused against the settings
     }
     let width = tensor.values.len() / rows;
@@ -252,6 +252,18 @@ mod tests {
         };
         let expected = [0.0, 2.0, 1.0, 3.0, 10.0, 12.0, 11.0, 13.0];
         assert_eq!(halves_together(tensor, 2).values, expected);
+    }
+
+    #[test]
+    fn a_tensor_without_rows_is_left_for_the_settings_to_refuse() {
+        for shape in [vec![], vec![0, 3]] {
+            let tensor = HostTensor {
+                values: vec![1.0; shape.iter().product()],
+                shape,
+            };
+            assert_eq!(halves_together(tensor.clone(), 2), tensor);
+            assert_eq!(halves_together(tensor.clone(), usize::MAX), tensor);
+        }
     }
 
     #[test]

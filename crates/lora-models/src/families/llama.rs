@@ -25,6 +25,9 @@ pub const FAMILY: Family = Family {
     targets: &["q_proj", "v_proj"],
 };
 
+/// Transformers' default of Qwen's `max_window_layers`.
+const QWEN_FULL_LAYERS: usize = 28;
+
 /// The keys of `config.json` that the numbers depend on; others are passed over.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the keys of config.json")]
@@ -124,7 +127,7 @@ impl LlamaConfig {
     /// [`LoadError`] if a key is missing or has a value that is not supported.
     pub fn read(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
         let mut config: Self = checkpoint.parse_config()?;
-        if config.model_type == "mistral" && checkpoint.config.get("sliding_window").is_none() {
+        if checkpoint.config.get("sliding_window").is_none() {
             // Transformers' default; `null` turns the window off.
             config.sliding_window = Some(4096);
         }
@@ -142,7 +145,7 @@ impl LlamaConfig {
         if heads.d_head == 0 || !heads.d_head.is_multiple_of(2) {
             return refuse("head_dim", &heads.d_head, "an even number");
         }
-        if let Some(types) = &config.layer_types {
+        if let Some(types) = config.qwen_layer_types() {
             if types.len() != config.num_hidden_layers {
                 return refuse("layer_types", &types.len(), "one for each of num_hidden_layers");
             }
@@ -182,15 +185,24 @@ impl LlamaConfig {
         }
     }
 
-    /// The window of a layer: Mistral's on every layer, Qwen's where it is switched on.
+    /// The window of a layer: Mistral's on every layer, Qwen's where it is switched on, from `max_window_layers` on or as
+    /// `layer_types` says.
     pub fn window(&self, layer: usize) -> Option<usize> {
-        let has_window = match (&self.layer_types, self.model_type.as_str()) {
-            (_, "llama") => false,
-            (Some(types), _) => types[layer] == "sliding_attention",
-            (None, "mistral") => true,
-            (None, _) => self.use_sliding_window && self.max_window_layers.is_none_or(|first| layer >= first),
+        let has_window = match (self.model_type.as_str(), self.qwen_layer_types()) {
+            ("llama", _) => false,
+            ("mistral", _) => true,
+            (_, Some(types)) => self.use_sliding_window && types[layer] == "sliding_attention",
+            (_, None) => {
+                self.use_sliding_window && layer >= self.max_window_layers.unwrap_or(QWEN_FULL_LAYERS)
+            }
         };
         self.sliding_window.filter(|_| has_window)
+    }
+
+    /// The kinds of the layers, which the other families pass over.
+    fn qwen_layer_types(&self) -> Option<&[String]> {
+        let is_qwen = self.model_type.starts_with("qwen");
+        self.layer_types.as_deref().filter(|_| is_qwen)
     }
 }
 

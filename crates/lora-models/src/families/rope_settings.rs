@@ -11,8 +11,10 @@ use crate::error::LoadError;
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct RopeSettings {
     /// The kind of scaling: `default`, `linear` or `llama3`.
-    #[serde(alias = "type")]
     pub rope_type: Option<String>,
+    /// The old name of `rope_type`. Some versions of Transformers wrote both, and `rope_type` holds.
+    #[serde(rename = "type")]
+    pub old_type: Option<String>,
     /// Base of the frequencies.
     pub rope_theta: Option<f32>,
     /// What frequencies are divided by.
@@ -38,7 +40,8 @@ pub(super) fn rope_of(
 ) -> Result<(f32, RopeScaling), LoadError> {
     let given = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
     let settings = given.cloned().unwrap_or_default();
-    let kind = settings.rope_type.as_deref().unwrap_or("default");
+    let kind = settings.rope_type.as_deref().or(settings.old_type.as_deref());
+    let kind = kind.unwrap_or("default");
     let needed = |key, number: Option<f32>| {
         number
             .filter(|number| *number > 0.0)

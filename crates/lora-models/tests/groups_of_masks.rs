@@ -6,7 +6,10 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use lora_core::peft::AdapterFolder;
-use lora_core::{Adapted, LoraDropout, MaskSampler, Model, Pass, Rescale, TensorFile};
+use lora_core::{
+    Adapted, Adapter, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, Rescale,
+    Targets as Modules, TensorFile,
+};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
@@ -110,6 +113,43 @@ fn members_differ() {
             numbers(adapted.model.forward(&batch, &Pass::Masked(&masks)))
         });
         assert_ne!(one, other, "{case}");
+    }
+}
+
+#[test]
+fn masks_reach_every_linear_of_deberta() {
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/models/debertav2_seqcls/base");
+    let checkpoint = Checkpoint::open(&base).unwrap();
+    let (_, batch) = open("adapters/debertav2_seqcls_lora");
+    let load = || {
+        let kind = HeadKind::Sequence { outputs: 3 };
+        Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device())
+            .unwrap()
+            .0
+    };
+    let mut last_parts = Vec::new();
+    load().visit_linears(&mut |linear| {
+        let last = linear.path().rsplit('.').next().unwrap_or_default().to_owned();
+        if !last_parts.contains(&last) {
+            last_parts.push(last);
+        }
+    });
+    assert!(last_parts.contains(&"embed_proj".to_owned()), "{last_parts:?}");
+    for name in last_parts {
+        let config = LoraConfig::new(2, 5.0, Modules::names([&name])).with_dropout(0.4, Rescale::Plain);
+        let (mut adapted, _) = Adapted::attach(load(), config, 1).unwrap();
+        adapted.model.visit_linears_mut(&mut |linear| {
+            if let Some(Adapter::LowRank(factors)) = &mut linear.adapter {
+                factors.b = factors.b.clone().map(|b| b + 0.5);
+            }
+        });
+        let masks = sampler(0.0).members(0..1, &adapted.adapter_shapes(), &device());
+        let masked = numbers(adapted.model.forward(&batch, &Pass::Masked(&masks)));
+        assert_ne!(
+            masked,
+            numbers(adapted.model.forward(&batch, &Pass::Mean)),
+            "{name}"
+        );
     }
 }
 

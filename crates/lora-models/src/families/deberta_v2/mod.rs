@@ -120,7 +120,7 @@ impl DebertaV2 {
         let padding = both.lower_elem(0.5); // [batch, 1, seq, seq]
         let real = real.reshape([batch, seq, 1]);
 
-        let embedded = self.embed(input) * real.clone(); // [batch, seq, d_model]
+        let embedded = self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
         let table_masks = match pass {
             Pass::Mean | Pass::Chosen(_) => None,
             Pass::Masked(masks) => Some(masks.for_groups()),
@@ -139,7 +139,7 @@ impl DebertaV2 {
         hidden
     }
 
-    fn embed(&self, input: &Batch) -> Tensor<3> {
+    fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {
         let device = &self.word_embeddings.weight.device();
         let mut embedded = self
             .word_embeddings
@@ -151,7 +151,7 @@ impl DebertaV2 {
             embedded = embedded + table.forward(token_ids(input, &input.token_type_ids, device));
         }
         if let Some(project) = &self.project {
-            embedded = project.forward(embedded, &Pass::Mean);
+            embedded = project.forward(embedded, pass);
         }
         self.embeddings_norm.forward(embedded)
     }

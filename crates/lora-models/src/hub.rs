@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use hf_hub::api::Siblings;
 use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use crate::error::LoadError;
 use crate::weight_files::{CHOICES, shards};
@@ -20,7 +21,14 @@ pub struct HubOptions {
 }
 
 const CONFIG: &str = "config.json";
-const WANTED: [&str; 1] = ["tokenizer.json"];
+const TOKENIZER: &str = "tokenizer.json";
+/// What is fetched beside config and weights, where the model has it: the tokenizer, chat templates, stop tokens.
+const WANTED: [&str; 4] = [
+    TOKENIZER,
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "generation_config.json",
+];
 
 /// The folder of a model given as a path or a hub id (`organization/name`). A path that exists never touches the network.
 ///
@@ -43,13 +51,16 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
             "give a folder that exists, or a hub id such as organization/name",
         ));
     }
-    let repo = Repo::with_revision(name.to_owned(), RepoType::Model, options.revision.clone());
-    let cached = Cache::new(options.cache.clone()).repo(repo.clone());
-    if let Some(config) = cached.get(CONFIG)
-        && let Some(weights) = CHOICES.iter().find_map(|file| cached.get(file))
-        && shards(&weights)?.iter().all(|shard| cached.get(shard).is_some())
+    let repo = |revision: &str| Repo::with_revision(name.to_owned(), RepoType::Model, revision.to_owned());
+    let cached = Cache::new(options.cache.clone()).repo(repo(&options.revision));
+    let cached_config = match cached.get(CONFIG) {
+        Some(config) if weights_are_cached(&cached)? => Some(config),
+        _ => None,
+    };
+    if let Some(config) = &cached_config
+        && (options.offline || cached.get(TOKENIZER).is_some())
     {
-        return Ok(folder_of(&config));
+        return Ok(folder_of(config));
     }
     if options.offline {
         return Err(not_found(
@@ -61,12 +72,23 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
         file: file.to_owned(),
         reason,
     };
-    let api = ApiBuilder::new()
+    let hub = ApiBuilder::new()
         .with_cache_dir(options.cache.clone())
         .with_progress(false)
         .build()
-        .map_err(|reason| hub_error("the file list", Box::new(reason)))?
-        .repo(repo);
+        .map_err(|reason| hub_error("the file list", Box::new(reason)))?;
+    if let Some(folder) = cached_config.as_deref().map(folder_of) {
+        // Without a tokenizer: another program fetched no more than it needed. The rest is taken from the same commit, or not at
+        // all: the model is there, and whoever needs a tokenizer says that it is missing.
+        let api = hub.repo(repo(&commit_of(&folder, &options.revision)));
+        if let Ok(info) = api.info() {
+            for file in wanted(&info.siblings) {
+                let _ = api.get(file);
+            }
+        }
+        return Ok(folder);
+    }
+    let api = hub.repo(repo(&options.revision));
     let get = |file: &str| {
         let fetched = api.get(file);
         fetched.map_err(|reason| hub_error(file, Box::new(reason)))
@@ -84,13 +106,62 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
     for shard in shards(&get(choice)?)? {
         get(&shard)?;
     }
-    for file in WANTED {
-        // A model without a tokenizer loads; whoever needs the tokenizer says that it is missing.
-        let _ = api.get(file);
+    for file in wanted(&listed) {
+        get(file)?;
     }
     Ok(folder)
 }
 
+fn weights_are_cached(cached: &CacheRepo) -> Result<bool, LoadError> {
+    let Some(weights) = CHOICES.iter().find_map(|file| cached.get(file)) else {
+        return Ok(false);
+    };
+    Ok(shards(&weights)?.iter().all(|shard| cached.get(shard).is_some()))
+}
+
+/// Those of [`WANTED`] that the hub has.
+fn wanted(listed: &[Siblings]) -> impl Iterator<Item = &'static str> {
+    WANTED
+        .into_iter()
+        .filter(|file| listed.iter().any(|listed| listed.rfilename == *file))
+}
+
+/// The commit of a folder in the cache, which is called after it: a branch may have gone on since.
+fn commit_of(folder: &Path, otherwise: &str) -> String {
+    let name = folder.file_name().and_then(|name| name.to_str());
+    name.unwrap_or(otherwise).to_owned()
+}
+
 fn folder_of(file: &Path) -> PathBuf {
     file.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_generation_needs_is_fetched_where_the_model_has_it() {
+        let listed = [
+            "config.json",
+            "generation_config.json",
+            "chat_template.jinja",
+            "tokenizer.json",
+            "vocab.txt",
+        ];
+        let listed = listed.map(|file| Siblings {
+            rfilename: file.to_owned(),
+        });
+        let wanted: Vec<&str> = wanted(&listed).collect();
+        assert_eq!(
+            wanted,
+            ["tokenizer.json", "chat_template.jinja", "generation_config.json"]
+        );
+    }
+
+    #[test]
+    fn a_cached_model_is_completed_from_its_own_commit() {
+        let folder = Path::new("hub/models--org--name/snapshots/0123abc");
+        assert_eq!(commit_of(folder, "main"), "0123abc");
+    }
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::{WriteError, write_file};
+use lora_core::peft::CONFIG_FILE;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
@@ -123,7 +124,8 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
 }
 
 /// Writes files that belong together: `write` puts them into a folder beside, and only when all are whole is each moved
-/// to its place. If one cannot be written, the folder stays as it was, and is not made if it was not there.
+/// to its place, the settings that make the folder a whole one last. If one cannot be written, the folder stays as it was, and
+/// is not made if it was not there.
 ///
 /// # Errors
 ///
@@ -148,18 +150,37 @@ pub fn write_together(
     move_all(beside.path(), folder).map_err(failed)
 }
 
+/// The files by which readers know a whole adapter and a run: whoever finds them finds all others.
+const LAST: [&str; 2] = [CONFIG_FILE, RUN_FILE];
+
 fn move_all(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            move_all(&from, &to)?;
-        } else {
-            fs::rename(from, to)?;
+    for file in in_order(from)? {
+        let to = to.join(&file);
+        if let Some(folder) = to.parent() {
+            fs::create_dir_all(folder)?;
         }
+        fs::rename(from.join(file), to)?;
     }
     Ok(())
+}
+
+/// The files below a folder by their paths in it, in the order in which they may appear.
+fn in_order(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let (mut files, mut folders) = (Vec::new(), vec![PathBuf::new()]);
+    while let Some(inner) = folders.pop() {
+        for entry in fs::read_dir(folder.join(&inner))? {
+            let path = inner.join(entry?.file_name());
+            if folder.join(&path).is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path);
+            }
+        }
+    }
+    let rank = |path: &PathBuf| LAST.iter().position(|name| path.ends_with(name));
+    files.sort_by_key(|path| (rank(path), path.clone()));
+    Ok(files)
 }
 
 /// Removes a file that may not be there.
@@ -248,6 +269,33 @@ mod tests {
             }
         }
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn the_files_that_make_a_folder_whole_come_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            "run.json",
+            "adapter_config.json",
+            "last/adapter_config.json",
+            "last/adapter_model.safetensors",
+            "task.json",
+            "adapter_model.safetensors",
+        ];
+        for name in names {
+            write_file(&folder.path().join(name), b"").unwrap();
+        }
+        let order = in_order(folder.path()).unwrap();
+        let order: Vec<&str> = order.iter().map(|path| path.to_str().unwrap()).collect();
+        let expected = [
+            "adapter_model.safetensors",
+            "last/adapter_model.safetensors",
+            "task.json",
+            "adapter_config.json",
+            "last/adapter_config.json",
+            "run.json",
+        ];
+        assert_eq!(order, expected);
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn a_folder_comes_back_with_the_same_bits() {
         assert_eq!(read.task_type, Some(TaskType::SeqCls));
         assert_eq!(read.shape("classifier.weight"), Some(&[3, 6][..]));
         let again = read.attach_to(Tiny::new()).unwrap();
-        assert_eq!(again.config().dropout, adapted.config().dropout);
+        assert_eq!(again.dropout(), adapted.dropout());
         assert_eq!(trained_tensors(&again), trained_tensors(&adapted));
         let x = normal("x", [4, 5]);
         assert_eq!(
@@ -123,7 +123,7 @@ fn other_readers_get_the_expected_update() {
         .unwrap()
         .attach_to(Tiny::new())
         .unwrap();
-    assert_eq!(plain.config().dropout, None);
+    assert_eq!(plain.dropout(), None);
     let x = normal("x", [4, 5]);
     let theirs = numbers(plain.model.forward(x.clone(), &Pass::Mean));
     assert_close(&theirs, &numbers(adapted.model.forward(x, &Pass::Mean)), 1e-6);

@@ -141,7 +141,7 @@ fn an_exported_adapter_computes_the_same_update_as_plain_lora() {
             let weight = |linear: LoraLinear| lora_core::HostTensor::of(linear.base.weight.val()).values;
             model.linears.into_iter().map(weight).collect()
         };
-        let (ours, expected) = (weights(again.merge()), weights(adapted.merge()));
+        let (ours, expected) = (weights(again.merge().unwrap()), weights(adapted.merge().unwrap()));
         for (ours, expected) in ours.iter().zip(&expected) {
             for (found, expected) in ours.iter().zip(expected) {
                 assert!(

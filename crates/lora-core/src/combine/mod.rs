@@ -342,6 +342,7 @@ fn factors(a_shape: [usize; 2], a: Vec<f32>, b_shape: [usize; 2], b: Vec<f32>) -
         b: tensor(b_shape, b),
         bias: None,
         scale: 1.0,
+        is_table: false,
     }
 }
 

@@ -10,8 +10,8 @@ use serde_json::json;
 
 use crate::folder_swap::{check_free, write_folder};
 use crate::output::write_json;
-use crate::task::{TASK_FILE, TaskFile};
 use crate::saved::Saved;
+use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora combine`.

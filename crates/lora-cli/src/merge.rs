@@ -50,7 +50,10 @@ pub struct MergeArgs {
 pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
     if matches!(Saved::read(&args.adapter)?, Saved::Model { .. }) {
-        bail!("`{}` is a whole model already: there is nothing to merge", args.adapter.display());
+        bail!(
+            "`{}` is a whole model already: there is nothing to merge",
+            args.adapter.display()
+        );
     }
     let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
     let (adapted, task) = put_on_base(&source, args.labels.as_deref(), &args.device.open()?)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use burn::module::Module;
 use lora_core::peft::{AdapterError, AdapterFolder, CONFIG_FILE, EnsembleSettings, TaskType};
-use lora_core::{Adapted, HeadConfig, Linears, TUNING_FILE, Tuning, TunedFolder};
+use lora_core::{Adapted, HeadConfig, Linears, TUNING_FILE, TunedFolder, Tuning};
 use lora_models::Checkpoint;
 
 use crate::model_folder::MODEL_CONFIG_FILE;

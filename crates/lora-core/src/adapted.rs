@@ -94,7 +94,9 @@ impl<M: Module + Linears> Adapted<M> {
         let adapted = match &tuning {
             Tuning::Lora(config) => config.targets.resolve(&paths, &no_linears, &trained_in_full)?,
             Tuning::Bottleneck(config) => {
-                let followed = block_ends.into_iter().filter(|(_, block)| config.placement.is_after(*block));
+                let followed = block_ends
+                    .into_iter()
+                    .filter(|(_, block)| config.placement.is_after(*block));
                 followed.map(|(path, _)| path).collect()
             }
             Tuning::Full(_) | Tuning::BitFit(_) => Vec::new(),
@@ -244,9 +246,13 @@ impl<M: Module + Linears> Adapted<M> {
         self.model.visit_linears(&mut |linear| {
             let path = linear.path();
             if linear.bottleneck.is_some() {
-                result = Err(MergeError::Bottleneck { path: path.to_owned() });
+                result = Err(MergeError::Bottleneck {
+                    path: path.to_owned(),
+                });
             } else if linear.adapter.is_some() && shared.iter().any(|table| table == path) {
-                result = Err(MergeError::Shared { path: path.to_owned() });
+                result = Err(MergeError::Shared {
+                    path: path.to_owned(),
+                });
             }
         });
         result?;

@@ -108,7 +108,13 @@ impl Bottleneck {
     /// A bottleneck that changes nothing: `W_up` and both biases are zero, `W_down` is drawn from `(seed, path)` as in Houlsby
     /// et al. 2019, section 3.6: normal with deviation 0.01, cut off at two deviations. (There `W_up` is drawn too, which
     /// changes the pretrained model a little.)
-    pub(crate) fn init(path: &str, d_model: usize, config: &BottleneckConfig, seed: u64, device: &Device) -> Self {
+    pub(crate) fn init(
+        path: &str,
+        d_model: usize,
+        config: &BottleneckConfig,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
         let normal = Normal::new(0.0_f32, 1.0).expect("the deviation is positive");
         let values: Vec<f32> = normal
             .sample_iter(&mut parameter_generator(seed, &format!("{path}.adapter_down")))

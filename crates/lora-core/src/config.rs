@@ -143,7 +143,11 @@ impl Init {
             "orthogonal" => Some(Self::Orthogonal),
             "pissa" => Some(Self::Pissa),
             "olora" => Some(Self::Olora),
-            _ => word.strip_prefix("pissa_niter_")?.parse().ok().map(Self::PissaNiter),
+            _ => word
+                .strip_prefix("pissa_niter_")?
+                .parse()
+                .ok()
+                .map(Self::PissaNiter),
         }
     }
 

@@ -112,7 +112,13 @@ fn update(low_rank: &LowRank, path: &str, ids: Tensor<2, Int>, pass: &Pass) -> T
     let group_of_row: Vec<i32> = (0..batch).map(|row| (row * groups / batch) as i32).collect();
     let group_of_row = Tensor::<1, Int>::from_data(group_of_row.as_slice(), &ids.device());
     let places = ids + group_of_row.clone().mul_scalar(count as i32).reshape([batch, 1]); // in all masks, end to end
-    let keep_tokens = input.clone().reshape([groups * count]).select(0, places.reshape([batch * seq]));
-    let keep_features = output.clone().select(0, group_of_row).reshape([batch, 1, d_output]);
+    let keep_tokens = input
+        .clone()
+        .reshape([groups * count])
+        .select(0, places.reshape([batch * seq]));
+    let keep_features = output
+        .clone()
+        .select(0, group_of_row)
+        .reshape([batch, 1, d_output]);
     product(rows * keep_tokens.reshape([batch, seq, 1])).mul_scalar(low_rank.scale()) * keep_features
 }

@@ -21,8 +21,14 @@ pub(crate) struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     /// All tensors of a file; `names` tells what the model calls them.
-    pub(crate) fn new(file: &'a TensorFile, names: &'a BTreeMap<String, String>, prefix: &'static str) -> Self {
-        let left = names.iter().map(|(name, in_file)| (name.as_str(), in_file.as_str()));
+    pub(crate) fn new(
+        file: &'a TensorFile,
+        names: &'a BTreeMap<String, String>,
+        prefix: &'static str,
+    ) -> Self {
+        let left = names
+            .iter()
+            .map(|(name, in_file)| (name.as_str(), in_file.as_str()));
         Self {
             file,
             left: left.collect(),
@@ -65,7 +71,10 @@ impl<'a> Waiting<'a> {
     /// # Errors
     ///
     /// As [`Waiting::take`].
-    pub(crate) fn fill<M: Module + Linears>(&mut self, adapted: Adapted<M>) -> Result<Adapted<M>, AdapterError> {
+    pub(crate) fn fill<M: Module + Linears>(
+        &mut self,
+        adapted: Adapted<M>,
+    ) -> Result<Adapted<M>, AdapterError> {
         let mut values = HashMap::new();
         let mut result = Ok(());
         adapted.visit_trained(&mut |trained| {

@@ -191,7 +191,11 @@ impl LoraLinear {
             places[row] = place;
         }
         let output = Tensor::cat(parts, 0);
-        assert_eq!(rows.len(), output.dims()[0], "one choice for each row of the batch");
+        assert_eq!(
+            rows.len(),
+            output.dims()[0],
+            "one choice for each row of the batch"
+        );
         output.select(0, indices(&places, &device))
     }
 

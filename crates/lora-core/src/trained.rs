@@ -175,7 +175,11 @@ impl LoraLinear {
         }
         if let Some(bias) = &self.base.bias {
             // PEFT wraps an adapted linear.
-            let name = if self.adapter.is_some() { "base_layer.bias" } else { "bias" };
+            let name = if self.adapter.is_some() {
+                "base_layer.bias"
+            } else {
+                "bias"
+            };
             emit(name, role, ParamRef::Vector(bias));
         }
     }

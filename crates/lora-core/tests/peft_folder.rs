@@ -198,10 +198,14 @@ fn every_lie_is_refused_by_name() {
             with_config(|c| c["target_modules"] = Value::Null),
             "target_modules is null",
         ),
-        (with_config(|c| c["bias"] = json!("all")), "bias is all"),
+        (with_config(|c| c["bias"] = json!("some")), "bias is some"),
         (
-            with_config(|c| c["init_lora_weights"] = json!("pissa_niter_4")),
-            "init_lora_weights is pissa_niter_4",
+            with_config(|c| c["bias"] = json!("all")),
+            "lacks the tensor `base_model.model.net.layer.0.query.base_layer.bias`",
+        ),
+        (
+            with_config(|c| c["init_lora_weights"] = json!("pissa_niter_many")),
+            "init_lora_weights is pissa_niter_many",
         ),
         (
             with_config(|c| c["lora_alpha"] = json!(5)),
@@ -213,7 +217,7 @@ fn every_lie_is_refused_by_name() {
         ),
         (
             with_tensors(|t| t.push(("base_model.model.net.layer.0.query.weight".into(), vec![7, 5]))),
-            "net.layer.0.query.weight`; only adapters",
+            "net.layer.0.query.weight`; only what was trained",
         ),
         (
             with_tensors(|t| t.push(("classifier.weight".into(), vec![3, 6]))),

@@ -34,7 +34,11 @@ impl LinearsOf {
             let bias = tensors.read(&format!("{path}.bias")).unwrap();
             let bias = bias.map(|bias| Tensor::from_data(TensorData::new(bias.values, bias.shape), &device));
             let weight = Tensor::from_data(TensorData::new(weight.values, weight.shape), &device);
-            let kind = if is_table { LinearKind::Table } else { LinearKind::Linear };
+            let kind = if is_table {
+                LinearKind::Table
+            } else {
+                LinearKind::Linear
+            };
             LoraLinear::new(path, weight, bias).of_kind(kind)
         });
         let of_norm = |name: &&str| {

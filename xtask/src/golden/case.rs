@@ -158,7 +158,11 @@ impl Case {
         };
         let adapted = self.adapted(folder)?;
         // Other tuners' tensors have the names of the model, without PEFT's prefix.
-        let prefix = if adapted.lora().is_some() { "base_model.model." } else { "" };
+        let prefix = if adapted.lora().is_some() {
+            "base_model.model."
+        } else {
+            ""
+        };
         let mut trainer = Trainer::new(adapted, config, notes.total_steps)?;
         let batches = std::slice::from_ref(&self.batch);
 

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::{
-    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, Placement, Rescale,
-    Scaling, Targets, Tuning,
+    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, Placement,
+    Rescale, Scaling, Targets, Tuning,
 };
 use lora_data::{Column, Columns, Format};
 use lora_train::TrainConfig;

@@ -226,7 +226,10 @@ fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> {
         "loraplus_lr_ratio" | "masks_per_step" | "mask_grouping" => config.tuning == TuningKind::Lora,
         _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
     };
-    let Some(key) = KEYS.iter().find(|key| origins.places.contains_key(key.name) && !belongs(key)) else {
+    let Some(key) = KEYS
+        .iter()
+        .find(|key| origins.places.contains_key(key.name) && !belongs(key))
+    else {
         return Ok(());
     };
     let name = key.name;

@@ -21,7 +21,10 @@ pub(super) fn show(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Resu
         .tensors()
         .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
         .collect();
-    let numbers: usize = tensors.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let numbers: usize = tensors
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>())
+        .sum();
     let title = format!(
         "{}: {}, {} tensors, {} saved numbers",
         args.what,

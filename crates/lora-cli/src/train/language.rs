@@ -111,8 +111,8 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
     let train = encode(rows, "training", &opened, config, terminal)?;
     let validation = validation.map(|rows| encode(rows, "validation", &opened, config, terminal));
     let tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
-    let (adapted, attached) =
-        Adapted::attach(opened.model, tuning, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
+    let (adapted, attached) = Adapted::attach(opened.model, tuning, seed)
+        .map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(
         "tuning {}: {} linears adapted",
         adapted.tuning().name(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use indicatif::ProgressBar;
 use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, EnsembleSettings, SIDE_FILE, TENSOR_FILE, TaskType};
-use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, Tuning, TunedFolder};
+use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder, Tuning};
 use lora_models::SequenceClassifier;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 

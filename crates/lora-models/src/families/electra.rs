@@ -192,7 +192,11 @@ impl Electra {
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        let tables = [&self.word_embeddings, &self.position_embeddings, &self.token_type_embeddings];
+        let tables = [
+            &self.word_embeddings,
+            &self.position_embeddings,
+            &self.token_type_embeddings,
+        ];
         tables.into_iter().for_each(|embedding| visit(&embedding.table));
         self.project.iter().for_each(&mut *visit);
         self.layers.iter().for_each(|layer| layer.visit_linears(visit));
@@ -200,8 +204,14 @@ impl Electra {
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        let tables = [&mut self.word_embeddings, &mut self.position_embeddings, &mut self.token_type_embeddings];
-        tables.into_iter().for_each(|embedding| visit(&mut embedding.table));
+        let tables = [
+            &mut self.word_embeddings,
+            &mut self.position_embeddings,
+            &mut self.token_type_embeddings,
+        ];
+        tables
+            .into_iter()
+            .for_each(|embedding| visit(&mut embedding.table));
         self.project.iter_mut().for_each(&mut *visit);
         self.layers
             .iter_mut()

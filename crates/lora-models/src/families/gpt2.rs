@@ -189,8 +189,8 @@ impl Gpt2 {
             rotation: None,
             bias: causal_bias(span, tokens.padding.clone(), &device),
         };
-        let mut hidden = self.wte.forward(tokens.ids.clone(), pass)
-            + self.wpe.forward_shared(positions, batch, pass); // [batch, seq, d_model]
+        let mut hidden =
+            self.wte.forward(tokens.ids.clone(), pass) + self.wpe.forward_shared(positions, batch, pass); // [batch, seq, d_model]
         for (index, layer) in self.layers.iter().enumerate() {
             observe(&hidden);
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));

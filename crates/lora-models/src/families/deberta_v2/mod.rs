@@ -182,7 +182,10 @@ impl DebertaV2 {
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
         let tables = [&self.position_embeddings, &self.token_type_embeddings];
         visit(&self.word_embeddings.table);
-        tables.into_iter().flatten().for_each(|embedding| visit(&embedding.table));
+        tables
+            .into_iter()
+            .flatten()
+            .for_each(|embedding| visit(&embedding.table));
         self.project.iter().for_each(&mut *visit);
         for layer in &self.layers {
             layer.attention.visit_linears(visit);
@@ -194,7 +197,10 @@ impl DebertaV2 {
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
         let tables = [&mut self.position_embeddings, &mut self.token_type_embeddings];
         visit(&mut self.word_embeddings.table);
-        tables.into_iter().flatten().for_each(|embedding| visit(&mut embedding.table));
+        tables
+            .into_iter()
+            .flatten()
+            .for_each(|embedding| visit(&mut embedding.table));
         self.project.iter_mut().for_each(&mut *visit);
         for layer in &mut self.layers {
             layer.attention.visit_linears_mut(visit);

@@ -90,6 +90,10 @@ fn is_head(name: &str) -> bool {
     name.starts_with("classifier.")
 }
 
+fn is_bias(name: &str) -> bool {
+    name.rsplit('.').next() == Some("bias")
+}
+
 type Rule = fn(&str) -> bool;
 
 #[test]
@@ -98,14 +102,14 @@ fn gradients_reach_exactly_what_is_trained_and_every_other_tensor_keeps_its_bits
         (Tuning::Full(HeadConfig::new(["classifier"])), |_| true, 0),
         (
             Tuning::BitFit(HeadConfig::new(["classifier"])),
-            |name| is_head(name) || name.ends_with(".bias"),
+            |name| is_head(name) || is_bias(name),
             0,
         ),
         (bottlenecks(Placement::Houlsby), is_head, 4 * 2 * LAYERS),
         (bottlenecks(Placement::Pfeiffer), is_head, 4 * LAYERS),
         (
             lora(&["query"], BiasMode::All),
-            |name| is_head(name) || name.ends_with(".bias"),
+            |name| is_head(name) || is_bias(name),
             2 * LAYERS,
         ),
         (
@@ -162,18 +166,18 @@ fn a_folder_brings_back_every_bit_and_a_lie_in_it_is_refused_by_name() {
     ] {
         let mut trainer = trainer(tuning.clone());
         trainer.step(&[batch()]).unwrap();
-        let trained = trainer.into_adapted();
+        let adapted = trainer.into_adapted();
         let folder = tempfile::tempdir().unwrap();
-        TunedFolder::write(folder.path(), &trained, TaskType::SeqCls, Some("base")).unwrap();
+        TunedFolder::write(folder.path(), &adapted, TaskType::SeqCls, Some("base")).unwrap();
         let read = TunedFolder::read(folder.path()).unwrap();
         assert_eq!(
             (&read.tuning, read.base_model.as_deref()),
             (&tuning, Some("base"))
         );
         let again = read.attach_to(model()).unwrap();
-        assert_eq!(logits(&again.model), logits(&trained.model));
+        assert_eq!(logits(&again.model), logits(&adapted.model));
 
-        let mut tensors = trained_tensors(&trained);
+        let mut tensors = trained_tensors(&adapted);
         let lost = tensors.pop_first().unwrap().0;
         lora_core::peft::write_tensors(&folder.path().join(TUNED_TENSOR_FILE), tensors).unwrap();
         let error = TunedFolder::read(folder.path())

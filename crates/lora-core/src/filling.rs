@@ -83,7 +83,7 @@ impl<'a> Waiting<'a> {
             }
             match self.take(&trained.name, &trained.param.file_shape()) {
                 Ok(tensor) => {
-                    values.insert(trained.param.id(), trained.param.from_file(tensor));
+                    values.insert(trained.param.id(), trained.param.in_memory(tensor));
                 }
                 Err(error) => result = Err(error),
             }

@@ -93,7 +93,7 @@ impl ParamRef<'_> {
     }
 
     /// A tensor of a file as the parameter holds it.
-    pub(crate) fn from_file(&self, tensor: HostTensor) -> TensorData {
+    pub(crate) fn in_memory(&self, tensor: HostTensor) -> TensorData {
         let HostTensor { shape, values } = match self {
             Self::Matrix(_) => tensor.transposed(),
             Self::Table(_) | Self::Vector(_) | Self::Kernel(_) => tensor,

@@ -10,6 +10,7 @@ use crate::trained::{BaseTraining, Role};
 /// A way to tune a pretrained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one in a model")]
 pub enum Tuning {
     /// LoRA in one of its forms, with or without LoRA Dropout.
     Lora(LoraConfig),

@@ -138,13 +138,14 @@ pub fn combine_with(
             }
         }
         check(path, &present)?;
-        let combined = match combination {
+        let mut combined = match combination {
             Combination::Concatenate => concatenated(&present),
             Combination::Factors(rule) => of_factors(path, &present, rule, keep)?,
             Combination::Updates { rule, rank } => {
                 of_updates(path, &present, rule, rank.unwrap_or(largest), keep)?
             }
         };
+        combined.is_table = present[0].factors.is_table;
         factors.insert(path.clone(), combined);
     }
     let names = factors.keys().cloned().collect();

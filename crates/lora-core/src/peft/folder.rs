@@ -220,8 +220,8 @@ fn names_of(tensors: &TensorFile) -> Result<BTreeMap<String, String>, AdapterErr
 /// With `bias: all`, PEFT writes the biases of `modules_to_save` twice more: under the names of the module's inner copies,
 /// trained and as they were before.
 fn is_stray(name: &str) -> bool {
-    let inner = name.ends_with(".modules_to_save.bias");
-    inner || (name.contains(".original_module.") && name.ends_with(".bias"))
+    name.strip_suffix(".bias")
+        .is_some_and(|module| module.contains(".original_module") || module.ends_with(".modules_to_save"))
 }
 
 fn without_adapter_name(name: &str) -> String {

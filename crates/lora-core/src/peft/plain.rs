@@ -161,6 +161,10 @@ impl PlainLora {
     /// # Errors
     ///
     /// [`AdapterError::NotPlain`] for DoRA; `folder` names the adapter in it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model is not tuned with LoRA.
     pub fn of_model<M: Module + Linears>(
         adapted: &Adapted<M>,
         folder: &Path,

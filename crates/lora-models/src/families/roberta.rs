@@ -205,25 +205,25 @@ impl Roberta {
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        let tables = [
+        for embedding in [
             &self.word_embeddings,
             &self.position_embeddings,
             &self.token_type_embeddings,
-        ];
-        tables.into_iter().for_each(|embedding| visit(&embedding.table));
+        ] {
+            visit(&embedding.table);
+        }
         self.layers.iter().for_each(|layer| layer.visit_linears(visit));
     }
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        let tables = [
+        for embedding in [
             &mut self.word_embeddings,
             &mut self.position_embeddings,
             &mut self.token_type_embeddings,
-        ];
-        tables
-            .into_iter()
-            .for_each(|embedding| visit(&mut embedding.table));
+        ] {
+            visit(&mut embedding.table);
+        }
         self.layers
             .iter_mut()
             .for_each(|layer| layer.visit_linears_mut(visit));

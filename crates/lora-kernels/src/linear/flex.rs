@@ -8,7 +8,10 @@ use burn::tensor::DType;
 use rayon::prelude::*;
 
 use super::{LinearOps, composed_branch_factors_backward, composed_branched_linear, with_bias};
-use crate::flex::{Branch, Matrix, Packed, Product, contiguous_mut, new_tensor, numbers, transposed_product};
+use crate::flex::{
+    Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, tensor_of,
+    transposed_product,
+};
 
 impl LinearOps for Flex {
     fn fused_linear(
@@ -42,13 +45,10 @@ impl LinearOps for Flex {
             return with_bias::<Self>(composed_branched_linear::<Self>(input, weight, a, b), bias);
         }
         let [input, weight, bias, a, b] = [input, weight, bias, a, b].map(|tensor| tensor.to_contiguous());
-        let down = through(matrix(&input), groups(&a, false));
+        let down = through(matrix(&input), &groups(&a, false));
         let rank = a.shape()[2];
         let rows = input.shape()[0];
-        let branch = Branch {
-            left: Matrix::new(&down, [rows, rank], rank),
-            right: &groups(&b, false),
-        };
+        let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&b, false)[..]);
         product(
             matrix(&input),
             matrix(&weight),
@@ -68,12 +68,10 @@ impl LinearOps for Flex {
             return composed_branched_linear::<Self>(grad, weight.transpose(0, 1), b, a);
         }
         let [weight, a, b, grad] = [weight, a, b, grad].map(|tensor| tensor.to_contiguous());
-        let down = through(matrix(&grad), groups(&b, true));
+        let down = through(matrix(&grad), &groups(&b, true));
         let rank = a.shape()[2];
-        let branch = Branch {
-            left: Matrix::new(&down, [grad.shape()[0], rank], rank),
-            right: &groups(&a, true),
-        };
+        let rows = grad.shape()[0];
+        let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&a, true)[..]);
         product(matrix(&grad), matrix(&weight).transposed(), None, Some(branch))
     }
 
@@ -91,8 +89,8 @@ impl LinearOps for Flex {
         let [group_count, d_input, rank] = a.shape().dims();
         let [rows, d_output] = grad_rows.dims();
         let group_rows = rows / group_count;
-        let through_b = through(grad_rows, groups(&b, true));
-        let through_a = through(input_rows, groups(&a, false));
+        let through_b = through(grad_rows, &groups(&b, true));
+        let through_a = through(input_rows, &groups(&a, false));
         let through_b = Matrix::new(&through_b, [rows, rank], rank);
         let through_a = Matrix::new(&through_a, [rows, rank], rank);
 
@@ -117,29 +115,40 @@ impl LinearOps for Flex {
     }
 }
 
-/// `left · right + bias + branch` as a tensor.
+/// `left · right + bias + branch` as a tensor; the branch has a left side and a right side for each group of rows.
 fn product(
     left: Matrix<'_>,
     right: Matrix<'_>,
     bias: Option<&[f32]>,
-    branch: Option<Branch<'_>>,
+    branch: Option<(Matrix<'_>, &[Matrix<'_>])>,
 ) -> FloatTensor<Flex> {
     let [rows, _] = left.dims();
     let [_, cols] = right.dims();
-    let mut output = new_tensor([rows, cols]);
-    let right = Packed::new(right);
+    if (1..=ThinProduct::ROWS).contains(&rows) && !right.is_transposed() {
+        let product = ThinProduct {
+            left,
+            right,
+            bias,
+            branch,
+        };
+        return tensor_of(product.compute(), [rows, cols]);
+    }
+    let branch_right = branch.map(|(_, right)| packed(right));
     let product = Product {
         left,
-        right: &right,
+        right: &Packed::new(right),
         bias,
-        branch,
+        branch: branch
+            .zip(branch_right.as_deref())
+            .map(|((left, _), right)| Branch { left, right }),
     };
-    product.write(contiguous_mut(&mut output), cols);
-    output
+    let mut output = vec![0.0; rows * cols];
+    product.write(&mut output, cols);
+    tensor_of(output, [rows, cols])
 }
 
 /// The rows of each group through its own narrow matrix: `[rows, rank]`.
-fn through(left: Matrix<'_>, right: Vec<Packed>) -> Vec<f32> {
+fn through(left: Matrix<'_>, right: &[Matrix<'_>]) -> Vec<f32> {
     let [rows, _] = left.dims();
     let [_, rank] = right[0].dims();
     let group_rows = rows / right.len();
@@ -147,6 +156,7 @@ fn through(left: Matrix<'_>, right: Vec<Packed>) -> Vec<f32> {
     if rows * rank == 0 {
         return output;
     }
+    let right = packed(right);
     if let [right] = &right[..] {
         let product = Product {
             left,
@@ -179,14 +189,18 @@ fn matrix(tensor: &FloatTensor<Flex>) -> Matrix<'_> {
     Matrix::new(numbers(tensor), [rows, cols], cols)
 }
 
-/// The matrices of a `[groups, rows, cols]` tensor, packed.
-fn groups(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Packed> {
+/// The matrices of a `[groups, rows, cols]` tensor.
+fn groups(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Matrix<'_>> {
     let [groups, rows, cols] = tensor.shape().dims();
     let all = numbers(tensor);
     (0..groups)
         .map(|group| {
             let matrix = Matrix::new(&all[group * rows * cols..][..rows * cols], [rows, cols], cols);
-            Packed::new(if transposed { matrix.transposed() } else { matrix })
+            if transposed { matrix.transposed() } else { matrix }
         })
         .collect()
+}
+
+fn packed(matrices: &[Matrix<'_>]) -> Vec<Packed> {
+    matrices.iter().map(|matrix| Packed::new(*matrix)).collect()
 }

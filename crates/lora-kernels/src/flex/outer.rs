@@ -8,20 +8,21 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Matrix;
 use super::product::LARGE;
+use super::{Matrix, for_rows, sum_of};
 
 /// A product whose right side is read in place: for a left side of few rows, to which packing would cost more than it
-/// brings. It adds the same numbers in the same order as [`Product`](super::Product), so which of them is taken changes no bit.
+/// brings. With a right side of contiguous rows it adds the same numbers in the same order as [`Product`](super::Product), so
+/// which of them is taken changes no bit; with one of contiguous columns each number is a dot product, summed in lanes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinProduct<'a> {
     /// `[rows, depth]`.
     pub left: Matrix<'a>,
-    /// `[depth, cols]`, with contiguous rows.
+    /// `[depth, cols]`.
     pub right: Matrix<'a>,
     /// `[cols]`.
     pub bias: Option<&'a [f32]>,
-    /// The low-rank part: `[rows, rank]`, and `[rank, cols]` for each group of rows.
+    /// The low-rank part: `[rows, rank]`, and `[rank, cols]` for each group of rows, of which the same side is contiguous.
     pub branch: Option<(Matrix<'a>, &'a [Matrix<'a>])>,
 }
 
@@ -31,6 +32,41 @@ impl ThinProduct<'_> {
 
     /// The product, `[rows, cols]`.
     pub fn compute(&self) -> Vec<f32> {
+        if self.right.is_transposed() {
+            self.by_dot_products()
+        } else {
+            self.by_outer_products()
+        }
+    }
+
+    fn by_dot_products(&self) -> Vec<f32> {
+        let [rows, depth] = self.left.dims();
+        let [_, cols] = self.right.dims();
+        let mut columns = vec![0.0; cols * rows];
+        for_rows(
+            &mut columns,
+            rows,
+            (LARGE / (rows * depth).max(1)).max(1),
+            #[inline(always)]
+            |column, col| {
+                let right = self.right.line(col, 0, depth);
+                for (row, out) in column.iter_mut().enumerate() {
+                    *out = dot(self.left.line(row, 0, depth), right);
+                    if let Some(bias) = self.bias {
+                        *out += bias[col];
+                    }
+                    if let Some((left, right)) = self.branch {
+                        let [_, rank] = left.dims();
+                        let right = right[row / (rows / right.len())].line(col, 0, rank);
+                        *out += dot(left.line(row, 0, rank), right);
+                    }
+                }
+            },
+        );
+        Matrix::new(&columns, [cols, rows], rows).flipped()
+    }
+
+    fn by_outer_products(&self) -> Vec<f32> {
         let [rows, depth] = self.left.dims();
         let [_, cols] = self.right.dims();
         // Wide enough that memory is read in long runs, and cut for all threads.
@@ -62,6 +98,16 @@ impl ThinProduct<'_> {
             }
         })
     }
+}
+
+#[inline(always)]
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    sum_of(
+        x,
+        y,
+        #[inline(always)]
+        |x, y| x * y,
+    )
 }
 
 /// `leftᵀ · right` of two matrices with contiguous rows, `[left columns, right columns]`: a sum of outer products,

@@ -75,7 +75,7 @@ pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings,
 pub use config_error::ConfigError;
 pub use embedding::LoraEmbedding;
 pub use linear::{Block, LinearKind, LoraLinear};
-pub use model::{Linears, Model};
+pub use model::{Linears, Model, select_rows};
 pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
 pub use targets::{TargetNames, Targets};

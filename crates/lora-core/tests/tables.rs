@@ -49,7 +49,7 @@ fn ids() -> Tensor<2, Int> {
 fn one_hot() -> Tensor<3> {
     let rows = IDS.iter().flatten();
     let values: Vec<f32> = rows
-        .flat_map(|id| (0..COUNT).map(move |place| f32::from(u8::from(place == *id as usize))))
+        .flat_map(|id| (0..COUNT).map(move |place| f32::from(u8::from(place as i32 == *id))))
         .collect();
     Tensor::from_data(TensorData::new(values, [5, 4, COUNT]), &device())
 }

@@ -94,6 +94,10 @@ mod book {
     pub struct Dora;
     #[doc = include_str!("../../../docs/src/adapters/adalora.md")]
     pub struct AdaLora;
+    #[doc = include_str!("../../../docs/src/adapters/tables.md")]
+    pub struct Tables;
+    #[doc = include_str!("../../../docs/src/adapters/other-tuners.md")]
+    pub struct OtherTuners;
     #[doc = include_str!("../../../docs/src/adapters/starts.md")]
     pub struct Starts;
     #[doc = include_str!("../../../docs/src/adapters/operations.md")]

@@ -142,10 +142,7 @@ fn check_required(values: &Map<String, Value>, origins: &Origins) -> Result<()> 
 
 /// Finds the key whose value cannot be read: it alone fails beside values that can.
 fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json::Error) -> anyhow::Error {
-    let readable = json!({
-        "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
-        "per_device_train_batch_size": 1,
-    });
+    let readable = smallest();
     for (name, value) in values {
         let mut probe = readable.clone();
         probe[name] = value.clone();
@@ -158,6 +155,20 @@ fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json
         }
     }
     anyhow!("the settings cannot be used: {whole}")
+}
+
+/// The keys that must be given, and nothing else.
+fn smallest() -> Value {
+    json!({
+        "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
+        "per_device_train_batch_size": 1,
+    })
+}
+
+/// The default of every key.
+fn usual_values() -> Value {
+    let usual: Result<RunConfig, _> = serde_json::from_value(smallest());
+    usual.map_or(Value::Null, |usual| json!(usual))
 }
 
 fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
@@ -226,10 +237,10 @@ fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> {
         "loraplus_lr_ratio" | "masks_per_step" | "mask_grouping" => config.tuning == TuningKind::Lora,
         _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
     };
-    let Some(key) = KEYS
-        .iter()
-        .find(|key| origins.places.contains_key(key.name) && !belongs(key))
-    else {
+    // A resolved configuration that was printed holds every key: defaults are no wishes.
+    let (given, usual) = (json!(config), usual_values());
+    let is_wish = |key: &Key| origins.places.contains_key(key.name) && given[key.name] != usual[key.name];
+    let Some(key) = KEYS.iter().find(|key| is_wish(key) && !belongs(key)) else {
         return Ok(());
     };
     let name = key.name;

@@ -27,6 +27,8 @@ fn probabilities(workspace: &Workspace, folder: &str) -> Vec<f64> {
         "predict",
         "--adapter",
         folder,
+        "--max-seq-length",
+        "24",
         "--json",
         "--quiet",
         "a fine film",

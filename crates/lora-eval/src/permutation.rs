@@ -192,10 +192,10 @@ mod tests {
         let test = Permutation::default()
             .paired(2, |exchanged| {
                 let pick = |example: usize, own: bool| {
-                    if own != exchanged[example] {
-                        first[example]
-                    } else {
+                    if own == exchanged[example] {
                         second[example]
+                    } else {
+                        first[example]
                     }
                 };
                 Ok(pick(0, true).max(pick(1, true)) - pick(0, false).max(pick(1, false)))

@@ -80,7 +80,11 @@ pub(super) fn read(files: &[PathBuf], split: &Split) -> Result<(Vec<ChoiceQuesti
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        let (of_file, lost) = choices::read(std::slice::from_ref(file), name.strip_suffix(&ending(split)))?;
+        let (of_file, lost) = choices::read(
+            std::slice::from_ref(file),
+            name.strip_suffix(&ending(split)),
+            false,
+        )?;
         questions.extend(of_file);
         left_out += lost;
     }

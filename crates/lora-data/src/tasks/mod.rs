@@ -112,6 +112,7 @@ enum Form {
     Trec(trec::Detail),
     Spans,
     Choices(PromptStyle),
+    Arc,
     Mmlu,
     Instructions,
 }
@@ -170,7 +171,7 @@ pub struct ReadSplit {
     /// The files that were read.
     pub files: Vec<PathBuf>,
     /// Rows that the task leaves out, because the distributed file holds broken ones: QQP's lines with line breaks inside, ARC
-    /// questions in CSV that have lost the choice which is right, instructions with an empty answer.
+    /// questions that a CSV has robbed of the right choice, instructions with an empty answer.
     pub left_out: usize,
 }
 
@@ -265,6 +266,7 @@ impl Benchmark {
     pub fn prompt_style(&self) -> Option<PromptStyle> {
         match self.form {
             Form::Choices(style) => Some(style),
+            Form::Arc => Some(PromptStyle::Letters),
             Form::Mmlu => Some(PromptStyle::Mmlu),
             Form::Texts(_) | Form::Clinc | Form::Trec(_) | Form::Spans | Form::Instructions => None,
         }
@@ -293,8 +295,8 @@ impl Benchmark {
             Form::Clinc => (Rows::Texts(clinc::read(&files, split)?), 0),
             Form::Trec(detail) => (Rows::Texts(trec::read(&files, *detail)?), 0),
             Form::Spans => (Rows::Spans(spans::read(&files)?), 0),
-            Form::Choices(_) => {
-                let (questions, left_out) = choices::read(&files, None)?;
+            Form::Choices(_) | Form::Arc => {
+                let (questions, left_out) = choices::read(&files, None, matches!(self.form, Form::Arc))?;
                 (Rows::Choices(questions), left_out)
             }
             Form::Mmlu => {

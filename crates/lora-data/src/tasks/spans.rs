@@ -182,13 +182,13 @@ struct Answered {
 
 fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
     let bytes = bytes::read_bytes(file)?;
-    let content = bytes::utf8(&bytes, file)?;
-    let content = content.strip_prefix('\u{FEFF}').unwrap_or(content);
+    let json = bytes::utf8(&bytes, file)?;
+    let json = json.strip_prefix('\u{FEFF}').unwrap_or(json);
     // A list of rows is a table, not SQuAD's tree.
-    if content.trim_start().starts_with('[') {
+    if json.trim_start().starts_with('[') {
         return read_rows(&read_table_file(file, Format::Json, true, None)?, file, gathered);
     }
-    let document: Document = serde_json::from_str(content).map_err(|source| DataError::Json {
+    let document: Document = serde_json::from_str(json).map_err(|source| DataError::Json {
         file: file.to_path_buf(),
         line: source.line(),
         column: source.column(),

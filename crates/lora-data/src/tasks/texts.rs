@@ -170,14 +170,13 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(Table, usize), Da
         .iter()
         .any(|field| form.text.contains(&field.trim().to_lowercase().as_str()));
     let headerless = form.headerless.as_ref().filter(|_| !is_header);
-    let (names, allowed) = match headerless {
-        Some(headerless) => (Vec::new(), headerless.fields.to_vec()),
-        None => {
-            let names: Vec<String> = first.iter().map(|name| name.trim().to_owned()).collect();
-            let count = names.len();
-            lines.next();
-            (names, vec![count])
-        }
+    let (names, allowed) = if let Some(headerless) = headerless {
+        (Vec::new(), headerless.fields.to_vec())
+    } else {
+        let names: Vec<String> = first.iter().map(|name| name.trim().to_owned()).collect();
+        let count = names.len();
+        lines.next();
+        (names, vec![count])
     };
     let mut table = Table {
         naming: Naming::Header,

@@ -139,12 +139,12 @@ fn lines(bytes: &[u8], detail: Detail, labels: &LabelNames, file: &Path) -> Resu
         let parts = content
             .split_once(' ')
             .and_then(|(label, text)| Some((label.split_once(':')?, label, text.trim())));
-        let Some(((coarse, _), fine, text)) = parts.filter(|(_, _, text)| !text.is_empty()) else {
+        let Some(((coarse, _), whole, text)) = parts.filter(|(_, _, text)| !text.is_empty()) else {
             return Err(TaskError::NotTrec { file, line }.into());
         };
         let label = match detail {
             Detail::Coarse => coarse,
-            Detail::Fine => fine,
+            Detail::Fine => whole,
         };
         let Some(class) = labels.index_of(label) else {
             return Err(DataError::UnknownLabel {

@@ -55,13 +55,12 @@ impl TextTokenizer {
                     .iter()
                     .find(|(text, _)| text == answer)
                     .map(|(_, token)| *token);
-                let token = match found {
-                    Some(token) => token,
-                    None => {
-                        let token = self.answer_token(&prompt.text, answer)?;
-                        known.push((answer.clone(), token));
-                        token
-                    }
+                let token = if let Some(token) = found {
+                    token
+                } else {
+                    let token = self.answer_token(&prompt.text, answer)?;
+                    known.push((answer.clone(), token));
+                    token
                 };
                 tokens.push(token);
             }

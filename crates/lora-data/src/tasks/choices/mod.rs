@@ -78,7 +78,7 @@ pub(super) static ARC_EASY: Benchmark = Benchmark {
         split("validation", 570, &[&["validation.json"], &["arc_easy_test.csv"]]),
         split("test", 2_376, &[]),
     ],
-    form: Form::Choices(PromptStyle::Letters),
+    form: Form::Arc,
 };
 
 pub(super) static ARC_CHALLENGE: Benchmark = Benchmark {
@@ -97,7 +97,7 @@ pub(super) static ARC_CHALLENGE: Benchmark = Benchmark {
         ),
         split("test", 1_172, &[]),
     ],
-    form: Form::Choices(PromptStyle::Letters),
+    form: Form::Arc,
 };
 
 pub(super) static WINOGRANDE: Benchmark = Benchmark {
@@ -138,10 +138,12 @@ pub(super) static USER: Benchmark = Benchmark {
     form: Form::Choices(PromptStyle::Letters),
 };
 
-/// All files, one after the other, and the number of questions left out. `subject`: what they are about, if no column says it.
+/// All files, one after the other, and the number of questions left out: those of a CSV without a header that has lost their right
+/// choice, if `leave_out_lost`. `subject`: what the questions are about, if no column says it.
 pub(super) fn read(
     files: &[PathBuf],
     subject: Option<&str>,
+    leave_out_lost: bool,
 ) -> Result<(Vec<ChoiceQuestion>, usize), DataError> {
     let (mut questions, mut left_out) = (Vec::new(), 0);
     for file in files {
@@ -153,7 +155,7 @@ pub(super) fn read(
         let table = read_table_file(file, format, header, None)?;
         let columns = row::Columns::of(&table, file)?;
         for row in &table.rows {
-            match columns.question(row, file)? {
+            match columns.question(row, leave_out_lost, file)? {
                 Some(mut question) => {
                     question.subject = question.subject.or_else(|| subject.map(str::to_owned));
                     questions.push(question);

@@ -7,7 +7,7 @@ use crate::readers::Completion;
 /// How a question is put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PromptStyle {
-    /// Question, `Choices:`, `A) …`, and `Answer:`: the protocol of Laplace-LoRA and BLoB (their repository `bayesian-peft`). Their
+    /// Question, `Choices:`, `A) …`, and `Answer:`: the protocol of Laplace-LoRA and `BLoB` (their repository `bayesian-peft`). Their
     /// prompt for OpenBookQA misspells `Choices:`, and theirs for OpenBookQA and ARC put letter and choice the wrong way round;
     /// here neither is so.
     Letters,
@@ -113,11 +113,10 @@ impl PromptStyle {
 
     /// The question up to the colon before the answer.
     fn ask(self, question: &ChoiceQuestion) -> String {
-        let lines = |separator: &str| -> String {
+        let lines = |separator: char| {
             let choices = question.choices.iter().enumerate();
-            choices
-                .map(|(index, choice)| format!("{}{separator} {choice}\n", letter(index)))
-                .collect()
+            let line = |(index, choice): (usize, &String)| format!("{}{separator} {choice}", letter(index));
+            choices.map(line).collect::<Vec<_>>().join("\n")
         };
         let passage = |cut: Option<usize>| match &question.passage {
             Some(passage) => format!(
@@ -132,15 +131,15 @@ impl PromptStyle {
         let asked = &question.question;
         match self {
             Self::Letters => format!(
-                "{}Question: {asked}\nChoices:\n{}Answer:",
+                "{}Question: {asked}\nChoices:\n{}\nAnswer:",
                 passage(None),
-                lines(")")
+                lines(')')
             ),
             Self::TrueFalse => format!(
                 "{}Question: {asked}\nAnswer (true or false):",
                 passage(Some(PASSAGE))
             ),
-            Self::Mmlu => format!("{}\n{}Answer:", asked.trim(), lines(".")),
+            Self::Mmlu => format!("{}\n{}\nAnswer:", asked.trim(), lines('.')),
         }
     }
 

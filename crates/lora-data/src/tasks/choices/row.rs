@@ -28,7 +28,7 @@ pub(super) struct Columns {
     passage: Option<ResolvedColumn>,
     subject: Option<ResolvedColumn>,
     choices: Choices,
-    /// Without a header: a file that somebody has converted, in which choices may have got lost.
+    /// Without a header: somebody has converted the file, and choices may have got lost.
     bare: bool,
 }
 
@@ -120,8 +120,13 @@ impl Columns {
         })
     }
 
-    /// One row; `None` where it has lost the choice that is right.
-    pub(super) fn question(&self, row: &Row, file: &Path) -> Result<Option<ChoiceQuestion>, DataError> {
+    /// One row; `None` where a file without a header has lost the choice that is right, if such rows are to be left out.
+    pub(super) fn question(
+        &self,
+        row: &Row,
+        leave_out_lost: bool,
+        file: &Path,
+    ) -> Result<Option<ChoiceQuestion>, DataError> {
         let text = row.text(&self.question, file)?;
         if let Choices::InText = self.choices {
             let answer = self
@@ -137,6 +142,9 @@ impl Columns {
             return Ok(Some(question));
         }
         let (choices, labels) = self.choices_of(row, file)?;
+        if leave_out_lost && self.bare && self.has_lost_its_answer(row, choices.len()) {
+            return Ok(None);
+        }
         if choices.len() < 2 {
             return Err(TaskError::TooFewChoices {
                 file: file.to_path_buf(),
@@ -150,7 +158,6 @@ impl Columns {
             Some(column) => match answer(&row.cells[column.index], &choices, &labels) {
                 Found::Choice(answer) => Some(answer),
                 Found::KeptBack => None,
-                Found::Nothing(_) if self.bare && lost(&row.cells[column.index]) => return Ok(None),
                 Found::Nothing(answer) => {
                     return Err(TaskError::BadAnswer {
                         file: file.to_path_buf(),
@@ -172,6 +179,12 @@ impl Columns {
             answer,
             subject: optional(&self.subject)?,
         }))
+    }
+
+    /// Whether the answer is the letter or the number of a choice, though not of one that the row has.
+    fn has_lost_its_answer(&self, row: &Row, choices: usize) -> bool {
+        let cell = self.answer.as_ref().map(|column| &row.cells[column.index]);
+        matches!(cell, Some(Cell::Text(text)) if letter_or_number(text.trim()).is_some_and(|answer| (choices..5).contains(&answer)))
     }
 
     /// The choices of a row, and their labels where it has any.
@@ -276,11 +289,6 @@ fn letter_or_number(text: &str) -> Option<usize> {
         [letter @ b'a'..=b'z'] => Some(usize::from(letter - b'a')),
         _ => text.parse::<usize>().ok()?.checked_sub(1),
     }
-}
-
-/// Whether an answer is the letter or number of a choice, though not of one that the row has.
-fn lost(cell: &Cell) -> bool {
-    matches!(cell, Cell::Text(text) if letter_or_number(text.trim()).is_some_and(|answer| answer < 5))
 }
 
 /// Question and choices out of the text of an instruction; `answer` is like `answer3`, `option1`, `true`.

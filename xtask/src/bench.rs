@@ -24,6 +24,9 @@ pub struct Options {
     /// Only these shapes
     #[arg(long, value_name = "NAME")]
     shapes: Vec<String>,
+    /// Only this work
+    #[arg(long, value_name = "WORK")]
+    work: Vec<report::Work>,
     /// Threads of every tool; all cores if not given
     #[arg(long)]
     threads: Option<usize>,
@@ -76,7 +79,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     for shape in SHAPES {
         if options.shapes.is_empty() || options.shapes.iter().any(|name| name == shape.name) {
             eprintln!("measuring {}", shape.name);
-            rows.extend(measure::all(&shape, options.repetitions)?);
+            rows.extend(measure::all(&shape, options.repetitions, &options.work)?);
         }
     }
     if let Some(python) = &options.peer_python {

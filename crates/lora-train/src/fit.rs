@@ -10,7 +10,7 @@ use crate::config::{EvalStrategy, TrainConfig};
 use crate::error::TrainError;
 use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
 use crate::metric::Measured;
-use crate::objective::loss;
+use crate::objective::batch_loss;
 use crate::trainer::{StepReport, Trainer};
 
 /// The data of a training.
@@ -131,7 +131,7 @@ fn token_loss<M: Model<Input = Batch>>(
 ) -> Measured {
     let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
     for batch in batches {
-        let mean = loss(adapted.model.forward(batch, &Pass::Mean), &batch.targets);
+        let mean = batch_loss(&adapted.model, batch, &Pass::Mean);
         let judged = batch.targets.judged();
         sum += f64::from(mean.into_scalar::<f32>()) * judged as f64;
         tokens += judged;

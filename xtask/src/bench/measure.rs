@@ -16,8 +16,9 @@ use super::report::{Row, Work};
 /// Repetitions that are not measured: caches, thread pools and the allocator settle.
 const WARM_UP: u32 = 2;
 
-/// Everything for one shape.
-pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
+/// The wanted work for one shape; all of it if none is named.
+pub fn all(shape: &Shape, repetitions: u32, wanted: &[Work]) -> Result<Vec<Row>> {
+    let wants = |work: Work| wanted.is_empty() || wanted.contains(&work);
     let device = Device::flex();
     let row = |tool, work, milliseconds| Row {
         tool,
@@ -28,12 +29,14 @@ pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let batch = shape.batch();
 
-    let adapted = shape.adapted(|config| config, &device);
-    let forward = median(repetitions, || {
-        adapted.model.forward(&batch, &Pass::Mean).into_data();
-        Ok(())
-    })?;
-    rows.push(row("this project", Work::Forward, forward));
+    if wants(Work::Forward) {
+        let adapted = shape.adapted(|config| config, &device);
+        let forward = median(repetitions, || {
+            adapted.model.forward(&batch, &Pass::Mean).into_data();
+            Ok(())
+        })?;
+        rows.push(row("this project", Work::Forward, forward));
+    }
 
     for (work, step) in [
         (Work::Step, Step::PLAIN),
@@ -41,6 +44,9 @@ pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
         (Work::StepFourGroups, Step::FOUR_GROUPS),
         (Work::StepFourMasks, Step::FOUR_MASKS),
     ] {
+        if !wants(work) {
+            continue;
+        }
         let mut trainer = step.trainer(shape, &device);
         let step = median(repetitions, || {
             trainer.step(std::slice::from_ref(&batch))?;
@@ -48,11 +54,13 @@ pub fn all(shape: &Shape, repetitions: u32) -> Result<Vec<Row>> {
         })?;
         rows.push(row("this project", work, step));
     }
-    rows.push(row(
-        "Burn apply_lora",
-        Work::Step,
-        burn_step(shape, &device, repetitions)?,
-    ));
+    if wants(Work::Step) {
+        rows.push(row(
+            "Burn apply_lora",
+            Work::Step,
+            burn_step(shape, &device, repetitions)?,
+        ));
+    }
     Ok(rows)
 }
 

@@ -1,10 +1,11 @@
 //! Measured times as a table of ratios.
 
+use clap::ValueEnum;
 use lora_eval::report::{Better, Cell, Column, Table};
 use serde::Serialize;
 
 /// What was timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Forward pass.

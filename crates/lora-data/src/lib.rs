@@ -39,6 +39,8 @@
 
 mod batch;
 mod batches;
+#[cfg(doctest)]
+mod book;
 mod dataset;
 mod error;
 mod labels;
@@ -64,4 +66,6 @@ pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,
 };
 pub use split::{grouped_split, stratified_split};
-pub use tokenizer::{EncodedChoices, EncodedCompletions, TextStream, TextTokenizer, Window, Windows};
+pub use tokenizer::{
+    EncodedChoices, EncodedCompletions, TextStream, TextTokenizer, Window, Windows, window_dataset,
+};

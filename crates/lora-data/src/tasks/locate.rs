@@ -29,9 +29,12 @@ pub(super) fn files(task: &Benchmark, at: &Path, split: &'static Split) -> Resul
     if let Some(files) = plain.iter().find_map(|file| found(&[file.as_str()])) {
         return Ok(files);
     }
-    for place in &places {
-        let shards = shards(place, split.name);
-        if !shards.is_empty() {
+    for name in names(split.name) {
+        let shards = places
+            .iter()
+            .map(|place| shards(place, name))
+            .find(|shards| !shards.is_empty());
+        if let Some(shards) = shards {
             return Ok(shards);
         }
     }
@@ -92,11 +95,11 @@ pub(super) fn shards(place: &Path, split: &str) -> Vec<PathBuf> {
     shards
 }
 
-/// A split's name, and what else its file may be called.
+/// A split's name, and what else its file may be called. Where one file holds both, out-of-scope queries stand with the others.
 fn names(split: &str) -> Vec<&str> {
     match split {
         "validation" => vec!["validation", "dev", "val", "valid"],
-        other => vec![other],
+        other => std::iter::once(other).chain(other.strip_prefix("oos_")).collect(),
     }
 }
 
@@ -149,6 +152,8 @@ mod tests {
         ];
         assert_eq!(found("cola", "train", &hub), [hub[1], hub[0]]);
         assert_eq!(found("choices", "validation", &["val.jsonl"]), ["val.jsonl"]);
+        let hub = ["plus/test-00000-of-00001.parquet"];
+        assert_eq!(found("clinc150", "oos_test", &hub), hub);
     }
 
     #[test]

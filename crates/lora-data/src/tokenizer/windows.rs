@@ -3,7 +3,8 @@
 use tokenizers::{Encoding, TruncationDirection};
 
 use super::{GROUP, TextTokenizer};
-use crate::batch::Encoded;
+use crate::batch::{Encoded, Targets};
+use crate::dataset::EncodedDataset;
 use crate::error::{DataError, TaskError, TokenizerError};
 use crate::tasks::{Answer, Spans};
 
@@ -41,6 +42,16 @@ pub struct Window {
     /// The tokens where the first true answer starts and ends; `(0, 0)`, the first token, where the window doesn't hold all of it, or
     /// there is none.
     pub target: (usize, usize),
+}
+
+/// Windows as a data set to train on: the targets are [`Targets::Spans`].
+pub fn window_dataset(windows: &[Window]) -> EncodedDataset {
+    EncodedDataset {
+        encoded: windows.iter().map(|window| window.encoded.clone()).collect(),
+        targets: Targets::Spans(windows.iter().map(|window| window.target).collect()),
+        task: None,
+        truncated: 0,
+    }
 }
 
 impl TextTokenizer {

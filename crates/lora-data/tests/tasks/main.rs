@@ -4,6 +4,7 @@
 
 mod answers;
 mod bad_rows;
+mod book;
 mod forms;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lora_data::tasks::{Answer, SpanQuestion, Spans};
-use lora_data::{DataError, TaskError, TextTokenizer, Windows};
+use lora_data::{DataError, Padding, Targets, TaskError, TextTokenizer, Windows, window_dataset};
 use serde::Deserialize;
 
 /// `tests/golden/windows.json`, made by `make_windows.py` beside it.
@@ -106,4 +106,20 @@ fn a_window_without_room_for_new_context_is_refused() {
         panic!("{error}")
     };
     assert_eq!((*room, *overlap), (6, 8));
+}
+
+#[test]
+fn windows_become_batches_with_their_places_as_targets() {
+    let spans = spans("Who rows?", "Ana rows a boat.", Some("a boat"));
+    let windows = minilm().encode_windows(&spans, Windows::default()).unwrap();
+    let dataset = window_dataset(&windows);
+    let batch = dataset.batch(&[0, 0], Padding::with(0));
+    assert_eq!(batch.targets, Targets::Spans(vec![windows[0].target; 2]));
+    assert_eq!(
+        (
+            batch.targets.judged(),
+            batch.repeat(3).split(2)[1].targets.judged()
+        ),
+        (2, 3)
+    );
 }

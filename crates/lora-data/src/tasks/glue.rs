@@ -77,7 +77,7 @@ pub(super) static MRPC: Benchmark = Benchmark {
     title: "MRPC: do two sentences of news mean the same?",
     metric: TaskMetric::AccuracyAndF1,
     hub: Some((HUB, "mrpc")),
-    license: "Microsoft Research data licence, for research",
+    license: "Microsoft's Shared Source licence, for research",
     folders: &["MRPC"],
     splits: &[
         split("train", 3_668, &[&["train.tsv"]]),
@@ -122,7 +122,7 @@ pub(super) static MNLI: Benchmark = Benchmark {
     title: "MNLI: does the premise entail or contradict the hypothesis?",
     metric: TaskMetric::Accuracy,
     hub: Some((HUB, "mnli")),
-    license: "mixed by source (OANC, CC BY, fiction), free to use",
+    license: "mixed by source: OANC's own licence, CC BY and CC BY-SA 3.0",
     folders: &["MNLI"],
     splits: &[
         split("train", 392_702, &[&["train.tsv"]]),

@@ -23,7 +23,7 @@ use crate::train::report::score_page;
 pub struct EvalArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Labelled text (.csv, .tsv, .jsonl, .json).
+    /// Labelled text (.csv, .tsv, .jsonl, .json, .parquet).
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     #[command(flatten)]

@@ -180,7 +180,7 @@ fn score_one(
             let (scores, bins) = score_classes(&predictions, labels, average.unwrap_or_default())?;
             (TaskScores::Classification(scores), bins)
         }
-        Targets::None | Targets::Positions(_) => {
+        Targets::None | Targets::Positions(_) | Targets::Spans(_) => {
             anyhow::bail!("there are no labels to score against; give a file with a label column")
         }
     };

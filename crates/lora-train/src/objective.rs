@@ -136,11 +136,13 @@ pub fn backward<M: Model<Input = Batch>>(
 }
 
 /// Cross-entropy for classes, mean squared error for values; means over what is judged. Positions without a class count
-/// neither in the sum nor in the mean; the loss is 0 where no position has one.
+/// neither in the sum nor in the mean; the loss is 0 where no position has one. Of a span, start and end count alike: the
+/// classes of both are the places of the row (Devlin et al. 2018, section 4.2).
 ///
 /// # Shapes
 ///
-/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions
+/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions, `[2 · batch, seq]` for
+///   spans: the starts of all rows, then their ends
 /// - output: `[1]`
 ///
 /// # Panics
@@ -170,6 +172,11 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
             }
             // The softmax of judged positions alone.
             loss(select_rows(outputs, &places), &Targets::Classes(labels))
+        }
+        Targets::Spans(spans) => {
+            let starts = spans.iter().map(|(start, _)| *start);
+            let ends = spans.iter().map(|(_, end)| *end);
+            loss(outputs, &Targets::Classes(starts.chain(ends).collect()))
         }
     }
 }

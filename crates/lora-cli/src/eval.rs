@@ -23,7 +23,7 @@ use crate::train::report::score_page;
 pub struct EvalArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Labelled text (.csv, .tsv, .jsonl, .json).
+    /// Labelled text (.csv, .tsv, .jsonl, .json, .parquet).
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     #[command(flatten)]
@@ -65,8 +65,7 @@ impl EnsembleArgs {
     ///
     /// If members are asked for and the adapter has no masks.
     pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
-        let config = opened.adapted.config();
-        let sampler = member_sampler(config, 0);
+        let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
         let usual = saved.map_or(
             if sampler.dropout.is_some() {

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
-use lora_core::LoraConfig;
 use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
 use lora_models::{
     Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, SequenceClassifier, locate,
@@ -124,16 +123,6 @@ impl EncodedPart {
             .map(|rows| encoded.batch(rows, padding))
             .collect();
         Ok(Self { encoded, batches })
-    }
-}
-
-/// Has everything trained and saved that the checkpoint lacks: whoever reads the adapter must get the same numbers, and a new
-/// module that is not trained would be another one with another seed.
-pub fn save_new_modules(lora: &mut LoraConfig, loaded: &LoadReport) {
-    for module in loaded.new_modules() {
-        if !lora.saves(&module) {
-            lora.modules_to_save.push(module);
-        }
     }
 }
 

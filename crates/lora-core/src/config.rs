@@ -110,6 +110,10 @@ pub enum Init {
     Gaussian,
     /// A and B are the largest singular triplets of the base weight, which is left with the rest (arXiv 2404.02948).
     Pissa,
+    /// As [`Init::Pissa`], with the triplets found by so many rounds of subspace iteration from a random sketch (Halko et al.
+    /// 2011, arXiv 0909.4061, algorithms 4.4 and 5.1; PEFT's `pissa_niter_N`). The sketch depends on the path alone, so
+    /// that a reader of the adapter finds the same triplets; PEFT draws another one each time.
+    PissaNiter(u32),
     /// B is an orthonormal basis of what the first r inputs give, and A the weight in it; the base weight is left with
     /// the rest (arXiv 2406.01775).
     Olora,
@@ -118,9 +122,37 @@ pub enum Init {
 }
 
 impl Init {
+    /// PEFT's word for it in `init_lora_weights`; none for PEFT's default, which is `true`.
+    pub fn word(self) -> Option<String> {
+        let word = match self {
+            Self::KaimingUniform => return None,
+            Self::Gaussian => "gaussian",
+            Self::Orthogonal => "orthogonal",
+            Self::Pissa => "pissa",
+            Self::Olora => "olora",
+            Self::PissaNiter(rounds) => return Some(format!("pissa_niter_{rounds}")),
+        };
+        Some(word.to_owned())
+    }
+
+    /// The start that PEFT's word means, if it is one of these.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "gaussian" => Some(Self::Gaussian),
+            "orthogonal" => Some(Self::Orthogonal),
+            "pissa" => Some(Self::Pissa),
+            "olora" => Some(Self::Olora),
+            _ => word
+                .strip_prefix("pissa_niter_")?
+                .parse()
+                .ok()
+                .map(Self::PissaNiter),
+        }
+    }
+
     /// Whether part of the base weight moves into the adapter, so that a reader must move it likewise.
     pub fn changes_base(self) -> bool {
-        matches!(self, Self::Pissa | Self::Olora)
+        matches!(self, Self::Pissa | Self::PissaNiter(_) | Self::Olora)
     }
 }
 
@@ -132,6 +164,8 @@ pub enum BiasMode {
     None,
     /// Those of the adapted linears.
     LoraOnly,
+    /// All of the model, those of norms too.
+    All,
 }
 
 impl BiasMode {
@@ -140,6 +174,7 @@ impl BiasMode {
         match self {
             Self::None => "none",
             Self::LoraOnly => "lora_only",
+            Self::All => "all",
         }
     }
 }
@@ -290,12 +325,6 @@ impl LoraConfig {
         self.targets.validate()
     }
 
-    /// Whether a module is trained in full: whether its path, or the path of a module around it, ends in one of
-    /// [`LoraConfig::modules_to_save`]. Ends as text does: PEFT saves DistilBERT's `pre_classifier` for `classifier`.
-    pub fn saves(&self, path: &str) -> bool {
-        self.modules_to_save.iter().any(|name| saves(name, path))
-    }
-
     /// Rank and scale of the linear at a path, patterns applied.
     ///
     /// # Panics
@@ -326,12 +355,6 @@ impl LoraConfig {
     pub fn mean_factor(&self) -> f64 {
         self.dropout.map_or(1.0, |dropout| dropout.mean_factor())
     }
-}
-
-/// Whether a module to save is the module at a path, or one around it.
-pub(crate) fn saves(name: &str, path: &str) -> bool {
-    let around = path.match_indices('.').map(|(end, _)| &path[..end]).chain([path]);
-    around.into_iter().any(|module| module.ends_with(name))
 }
 
 fn first_match<T: Copy>(key: &'static str, patterns: &[(String, T)], path: &str) -> Option<T> {

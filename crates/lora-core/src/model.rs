@@ -1,14 +1,15 @@
 //! What a model offers to adapters, training and evaluation.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::linear::LoraLinear;
 use crate::pass::Pass;
+use crate::tensor_names::TensorNames;
 
 /// The one traversal over a model's linears. It serves attach, save, load, merge and count.
 pub trait Linears {
-    /// Calls `visit` with every linear, in a fixed order.
+    /// Calls `visit` with every linear and every table of embeddings, in a fixed order.
     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear));
 
     /// Calls `visit` with every linear, in the same order, to change it.
@@ -16,6 +17,16 @@ pub trait Linears {
 
     /// Paths of the linears whose outputs are the model's: left out by "all linear".
     fn heads(&self) -> Vec<String>;
+
+    /// Names of the tensors that belong to no linear; without them, only linears can be tuned.
+    fn tensor_names(&self) -> TensorNames {
+        TensorNames::default()
+    }
+
+    /// Paths of the tables whose weight is another part's too, which reads it without adapter: tied output layers.
+    fn shared_tables(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A model that turns an input batch into rows of logits or values, so that losses, metrics and ensembles need know
@@ -35,4 +46,28 @@ pub trait Model: Module + Linears {
     ///
     /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
+
+    /// Some rows of [`Model::forward`], in the order given. Models that can compute them alone do.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[rows, outputs]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row is not one of the output.
+    fn forward_rows(&self, input: &Self::Input, rows: &[usize], pass: &Pass) -> Tensor<2> {
+        select_rows(self.forward(input, pass), rows)
+    }
+}
+
+/// `[rows, width]` of a matrix.
+///
+/// # Panics
+///
+/// Panics if the matrix has no such row.
+pub fn select_rows(matrix: Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    let indices: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
+    let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &matrix.device());
+    matrix.select(0, indices)
 }

@@ -65,14 +65,6 @@ pub enum TensorFileError {
     },
 }
 
-impl TensorFileError {
-    /// Whether a tensor was to be read as weights and holds whole numbers or truth values, as saved counts of positions do.
-    pub fn is_about_whole_numbers(&self) -> bool {
-        use Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
-        matches!(self, Self::Type { dtype, .. } if [BOOL, U8, I8, U16, I16, U32, I32, U64, I64].contains(dtype))
-    }
-}
-
 impl HostTensor {
     /// The numbers of a tensor, as f32.
     ///

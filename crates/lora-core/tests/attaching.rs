@@ -43,7 +43,7 @@ fn names_in_a_file_that_the_model_does_not_have_are_passed_over_and_kept() {
     let read = AdapterFolder::read(folder.path()).unwrap();
     let again = read.attach_to(Tiny::new()).unwrap();
     assert_eq!(trained_tensors(&again), trained_tensors(&adapted));
-    assert_eq!(again.config().modules_to_save, ["classifier", "score"]);
+    assert_eq!(again.tuning().modules_to_save(), ["classifier", "score"]);
 }
 
 #[test]
@@ -53,9 +53,9 @@ fn a_second_adapter_trains_nothing_that_only_the_first_one_trained() {
         ..config()
     };
     let second = LoraConfig::new(2, 5.0, Targets::names(["query"]));
-    for take_off in [Adapted::<Tiny>::merge, Adapted::<Tiny>::detach] {
-        let (adapted, _) = Adapted::attach(Tiny::new(), first.clone(), 1).unwrap();
-        let (again, _) = Adapted::attach(take_off(adapted), second.clone(), 1).unwrap();
+    let adapted = || Adapted::attach(Tiny::new(), first.clone(), 1).unwrap().0;
+    for plain in [adapted().merge().unwrap(), adapted().detach()] {
+        let (again, _) = Adapted::attach(plain, second.clone(), 1).unwrap();
         let names: Vec<String> = trained_tensors(&again).into_keys().collect();
         let expected = ["lora_A", "lora_B"].map(|factor| format!("net.layer.0.query.{factor}.weight"));
         assert_eq!(names, expected);

@@ -170,17 +170,6 @@ pub enum LoadError {
     },
 }
 
-impl LoadError {
-    /// Whether a tensor was to be read as weights and holds whole numbers, as saved counts of positions do.
-    pub fn is_about_whole_numbers(&self) -> bool {
-        match self {
-            Self::Tensors(error) => error.is_about_whole_numbers(),
-            Self::Pytorch { problem, .. } => matches!(problem, PytorchProblem::Number { .. }),
-            _ => false,
-        }
-    }
-}
-
 fn first(names: &[String]) -> String {
     let mut shown = names.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
     if names.len() > 3 {

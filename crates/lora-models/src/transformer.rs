@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lora_core::{Linears, LoraLinear, Model, Pass};
+use lora_core::{Linears, LoraLinear, Model, Pass, TensorNames, select_rows};
 use lora_data::Batch;
 
 use crate::blocks::{KeyValueCache, Reading, Tokens};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
-use crate::heads::{Head, HeadKind};
+use crate::heads::{Head, HeadKind, rows_of_tokens};
 use crate::load_report::LoadReport;
 use crate::trunk::Trunk;
 use crate::weights::Weights;
@@ -21,6 +21,8 @@ pub struct Transformer {
     pub trunk: Trunk,
     /// What the model is used for.
     pub head: Head,
+    #[module(skip)]
+    names: TensorNames,
 }
 
 /// Which head, and how it starts.
@@ -49,6 +51,7 @@ impl Transformer {
         let model = Self {
             trunk: Trunk::load(&config, &weights)?,
             head: Head::load(head.kind, &config.outline(), &weights.root())?,
+            names: weights.tensor_names(),
         };
         Ok((model, weights.finish()?))
     }
@@ -114,6 +117,18 @@ impl Linears for Transformer {
     fn heads(&self) -> Vec<String> {
         self.head.outputs()
     }
+
+    fn tensor_names(&self) -> TensorNames {
+        self.names.clone()
+    }
+
+    fn shared_tables(&self) -> Vec<String> {
+        if self.head.shares_table() {
+            vec![self.trunk.token_table().path().to_owned()]
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 impl Model for Transformer {
@@ -122,5 +137,20 @@ impl Model for Transformer {
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
         let hidden = self.trunk.encode(input, pass, self.head.reads(), &mut |_| {});
         self.head.forward(hidden, input, &self.trunk, pass)
+    }
+
+    fn forward_rows(&self, input: &Batch, rows: &[usize], pass: &Pass) -> Tensor<2> {
+        let hidden = |reading| self.trunk.encode(input, pass, reading, &mut |_| {});
+        match &self.head {
+            // An adapter on the decoder needs to know the example that a token belongs to.
+            Head::CausalLm(head) if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) => {
+                let rows = select_rows(rows_of_tokens(hidden(Reading::EveryToken)), rows);
+                head.forward(rows.unsqueeze(), &self.trunk, pass)
+            }
+            head => {
+                let outputs = head.forward(hidden(head.reads()), input, &self.trunk, pass);
+                select_rows(outputs, rows)
+            }
+        }
     }
 }

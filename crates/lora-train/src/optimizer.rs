@@ -27,11 +27,10 @@ impl AdapterOptimizer {
         adapted.visit_trained(&mut |parameter| {
             let rate = learning_rate_of(&parameter, config);
             if rate != config.learning_rate {
-                let id = match parameter.param {
-                    ParamRef::Matrix(param) => param.id,
-                    ParamRef::Vector(param) => param.id,
-                };
-                groups.entry(rate.to_bits()).or_default().push(id);
+                groups
+                    .entry(rate.to_bits())
+                    .or_default()
+                    .push(parameter.param.id());
             }
         });
         let others = groups
@@ -63,17 +62,16 @@ impl AdapterOptimizer {
 }
 
 /// The learning rate of a parameter before the schedule. LoRA+ (arXiv 2402.12354) has another one for the factors B; as in
-/// PEFT's `create_loraplus_optimizer` it holds for every vector too: biases and `DoRA`'s magnitudes. Heads with a rate of
-/// their own have that one.
+/// PEFT's `create_loraplus_optimizer` it holds for every vector beside them too: biases and `DoRA`'s magnitudes. Heads with a
+/// rate of their own have that one.
 pub fn learning_rate_of(parameter: &TrainedParam<'_>, config: &TrainConfig) -> f64 {
     let is_vector = matches!(parameter.param, ParamRef::Vector(_));
-    let usual = if is_vector || parameter.role == Role::B {
-        config.learning_rate * config.loraplus_lr_ratio
-    } else {
-        config.learning_rate
-    };
+    let of_b = config.learning_rate * config.loraplus_lr_ratio;
     match (parameter.role, config.head_learning_rate) {
         (Role::Head, Some(rate)) => rate,
-        _ => usual,
+        (Role::Bottleneck | Role::Pretrained, _) => config.learning_rate,
+        (Role::B, _) => of_b,
+        _ if is_vector => of_b,
+        _ => config.learning_rate,
     }
 }

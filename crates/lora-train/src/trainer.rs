@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{AdaLora, Adapted, Adapter, HostTensor, Linears, Model, Pass, RankPattern};
+use lora_core::{AdaLora, Adapted, Adapter, HostTensor, Linears, LoraConfig, Model, Pass, RankPattern};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
 
@@ -171,7 +171,7 @@ fn allocator<M: Model>(
     adapted: &mut Adapted<M>,
     total_steps: u64,
 ) -> Result<Option<RankAllocator>, TrainError> {
-    let Some(settings) = adapted.config().adalora().cloned() else {
+    let Some(settings) = adapted.lora().and_then(LoraConfig::adalora).cloned() else {
         return Ok(None);
     };
     if let Some(path) = cut_linear(&adapted.model, &settings) {

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::file;
 use super::flags::Overrides;
-use super::keys::{Key, REQUIRED};
-use super::{PeftType, RunConfig};
+use super::keys::{KEYS, Key, REQUIRED};
+use super::{PeftType, RunConfig, TuningKind};
 
 /// A configuration and the places its values come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,8 +91,12 @@ impl Origins {
             ConfigError::Probability { key, .. }
             | ConfigError::Pattern { key, .. }
             | ConfigError::AdaLora { key, .. } => key,
-            ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } => "target_modules",
+            ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } | ConfigError::Table { .. } => {
+                "target_modules"
+            }
             ConfigError::UnusedModule { .. } => "modules_to_save",
+            ConfigError::ZeroBottleneck => "bottleneck_size",
+            ConfigError::NothingToTrain { .. } => "tuning",
             ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
             ConfigError::RankPattern { .. } => "rank_pattern",
             ConfigError::NotFinite { .. } => "model_name_or_path",
@@ -139,10 +143,7 @@ fn check_required(values: &Map<String, Value>, origins: &Origins) -> Result<()> 
 
 /// Finds the key whose value cannot be read: it alone fails beside values that can.
 fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json::Error) -> anyhow::Error {
-    let readable = json!({
-        "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
-        "per_device_train_batch_size": 1,
-    });
+    let readable = smallest();
     for (name, value) in values {
         let mut probe = readable.clone();
         probe[name] = value.clone();
@@ -155,6 +156,20 @@ fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json
         }
     }
     anyhow!("the settings cannot be used: {whole}")
+}
+
+/// The keys that must be given, and nothing else.
+fn smallest() -> Value {
+    json!({
+        "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
+        "per_device_train_batch_size": 1,
+    })
+}
+
+/// The default of every key.
+fn usual_values() -> Value {
+    let usual: Result<RunConfig, _> = serde_json::from_value(smallest());
+    usual.map_or(Value::Null, |usual| json!(usual))
 }
 
 fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
@@ -201,15 +216,48 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
              remove ensemble_members",
         ));
     }
+    check_tuning(config, origins)?;
     check_form(config, origins)?;
     config
-        .lora(&[], &["query"])
+        .tuning(&[], &["query"])
         .validate()
         .map_err(|error| origins.adapter_error(&error))?;
     config
         .train
         .validate()
         .map_err(|error| origins.training_error(&error))
+}
+
+/// Keys of one way of tuning beside another one.
+fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> {
+    const OF_BOTTLENECKS: [&str; 2] = ["bottleneck_size", "bottleneck_activation"];
+    let is_bottleneck = matches!(config.tuning, TuningKind::Houlsby | TuningKind::Pfeiffer);
+    let belongs = |key: &Key| match key.name {
+        "tuning" | "modules_to_save" | "temperature_scaling" => true,
+        name if OF_BOTTLENECKS.contains(&name) => is_bottleneck,
+        "loraplus_lr_ratio" | "masks_per_step" | "mask_grouping" => config.tuning == TuningKind::Lora,
+        _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
+    };
+    // A resolved configuration that was printed holds every key: defaults are no wishes.
+    let (given, usual) = (json!(config), usual_values());
+    let is_wish = |key: &Key| origins.places.contains_key(key.name) && given[key.name] != usual[key.name];
+    let Some(key) = KEYS.iter().find(|key| is_wish(key) && !belongs(key)) else {
+        return Ok(());
+    };
+    let name = key.name;
+    let owner = if OF_BOTTLENECKS.contains(&name) {
+        "bottleneck adapters (tuning houlsby or pfeiffer)"
+    } else {
+        "LoRA (tuning lora)"
+    };
+    let tuning = serde_json::to_value(config.tuning).unwrap_or_default();
+    Err(origins.at(
+        name,
+        format!(
+            "{name} is a setting of {owner}, but tuning is {}; change tuning, or remove {name}",
+            tuning.as_str().unwrap_or_default()
+        ),
+    ))
 }
 
 /// Keys of one form of adapter beside another form.

@@ -32,7 +32,7 @@ pub struct PredictArgs {
         conflicts_with = "data"
     )]
     texts: Vec<String>,
-    /// File of texts (.csv, .tsv, .jsonl, .json); labels in it are not read.
+    /// File of texts (.csv, .tsv, .jsonl, .json, .parquet); labels in it are not read.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     #[command(flatten)]

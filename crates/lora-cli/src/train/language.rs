@@ -18,9 +18,9 @@ use super::fit_and_save;
 use super::progress::{RESULTS_FILE, Saving};
 use crate::config::{ProblemType, Resolved, RunConfig};
 use crate::language_model::LanguageModel;
+use crate::model_folder::ModelFolder;
 use crate::output::{json_text, write_json};
 use crate::parameters::{parameter_line, peft_count};
-use crate::pipeline::save_new_modules;
 use crate::provenance::MadeBy;
 use crate::task::{TaskFile, Temperatures};
 use crate::terminal::Terminal;
@@ -33,6 +33,7 @@ struct Prepared<'a> {
     validation: Option<EncodedDataset>,
     padding: Padding,
     columns: ResolvedCompletionColumns,
+    model_folder: ModelFolder,
 }
 
 /// Trains an adapter on completions, or only shows what would happen.
@@ -115,11 +116,16 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
             opened.loaded.initialized.join(", ")
         ));
     }
-    let mut lora = config.lora(&opened.model.modules_to_save(), opened.usual_targets);
-    save_new_modules(&mut lora, &opened.loaded);
-    let (adapted, attached) =
-        Adapted::attach(opened.model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
-    terminal.note(format!("{} linears adapted", attached.adapted.len()));
+    let mut tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    // A new module that is not trained and saved would be another one with another seed.
+    tuning.save_also(opened.loaded.new_modules());
+    let (adapted, attached) = Adapted::attach(opened.model, tuning, seed)
+        .map_err(|error| resolved.origins.adapter_error(&error))?;
+    terminal.note(format!(
+        "tuning {}: {} linears adapted",
+        adapted.tuning().name(),
+        attached.adapted.len()
+    ));
     Ok(Prepared {
         resolved,
         adapted,
@@ -127,6 +133,7 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
         validation: validation.transpose()?,
         padding: Padding::with(opened.pad_id),
         columns,
+        model_folder: opened.model_folder,
     })
 }
 
@@ -238,6 +245,7 @@ fn train(prepared: &Prepared<'_>, terminal: &Terminal) -> Result<()> {
         task_type: TaskType::CausalLm,
         base_model: &config.model_name_or_path,
         ensemble: None,
+        model_folder: &prepared.model_folder,
         run: &run_text,
         task: &task_text,
     };

@@ -9,4 +9,5 @@ mod language_model;
 mod monte_carlo;
 mod new_weights;
 mod operations;
+mod tuners;
 mod workspace;

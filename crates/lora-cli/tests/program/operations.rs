@@ -166,28 +166,3 @@ fn files_have_the_rights_that_the_user_gives_to_new_files() {
         assert_eq!(mode & 0o777, 0o640, "{file}: {mode:o}");
     }
 }
-
-#[test]
-fn a_tensor_that_cannot_be_read_is_not_left_out_of_a_merged_model() {
-    let workspace = Workspace::new();
-    workspace.write("run.yaml", recipe(&[("max_steps", "2")]));
-    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
-    let bytes = workspace.read("model/model.safetensors");
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let with = |name: &str, dtype, bytes: &[u8]| {
-        let view = safetensors::tensor::TensorView::new(dtype, vec![1], bytes).unwrap();
-        let more = tensors.iter().chain([(name, view)]);
-        workspace.write(
-            "model/model.safetensors",
-            safetensors::serialize(more, None).unwrap(),
-        );
-    };
-    let merge = ["merge", "--adapter", "out", "--base", "model", "--output"];
-    // Counts of positions are made anew by every reader; numbers of 8 bits are weights that nobody here can read.
-    with("embeddings.position_ids", safetensors::Dtype::I64, &[0; 8]);
-    workspace.lora_works(&[&merge[..], &["merged"]].concat());
-    with("extra.weight", safetensors::Dtype::F8_E4M3, &[0]);
-    let said = workspace.lora(&[&merge[..], &["other"]].concat());
-    assert_eq!(said.code, Some(2), "{}", said.stderr);
-    assert!(said.stderr.contains("`extra.weight`"), "{}", said.stderr);
-}

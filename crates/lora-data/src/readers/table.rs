@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use super::columns::ResolvedColumn;
 use crate::error::DataError;
 
 /// A file as rows of equally many cells.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Column names, or `column 0`, `column 1`… where the file has none.
     pub names: Vec<String>,
     /// Where the names are from.
@@ -19,7 +21,7 @@ pub(super) struct Table {
 
 /// Where column names are from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Naming {
+pub(crate) enum Naming {
     /// The first row of a CSV or TSV.
     Header,
     /// The keys of JSON objects.
@@ -37,8 +39,8 @@ impl Table {
 
 /// One row.
 #[derive(Debug)]
-pub(super) struct Row {
-    /// The line of the file where the row starts, from 1.
+pub(crate) struct Row {
+    /// The line of the file where the row starts, from 1. Parquet has no lines: there it is the number of the row, from 1.
     pub line: usize,
     /// One cell a column.
     pub cells: Vec<Cell>,
@@ -46,12 +48,12 @@ pub(super) struct Row {
 
 /// One value. CSV and TSV have only text.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Text(String),
     Number(String),
     Bool(bool),
-    List,
-    Object,
+    List(Vec<Value>),
+    Object(Map<String, Value>),
     /// `null`, or no such key in this row.
     Absent,
 }
@@ -63,8 +65,8 @@ impl Cell {
             Self::Text(_) => "a string",
             Self::Number(_) => "a number",
             Self::Bool(_) => "true or false",
-            Self::List => "a list",
-            Self::Object => "an object",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
             Self::Absent => "absent",
         }
     }
@@ -97,7 +99,7 @@ impl Row {
         }
     }
 
-    fn no_value(&self, column: &ResolvedColumn, file: &Path) -> DataError {
+    pub fn no_value(&self, column: &ResolvedColumn, file: &Path) -> DataError {
         DataError::NoValue {
             file: file.to_path_buf(),
             line: self.line,
@@ -105,7 +107,7 @@ impl Row {
         }
     }
 
-    fn wrong_type(
+    pub fn wrong_type(
         &self,
         column: &ResolvedColumn,
         expected: &'static str,

@@ -59,6 +59,19 @@ impl<'a> Matrix<'a> {
         Self::new(&self.data[first * self.stride..], [len, cols], self.stride)
     }
 
+    /// The numbers column by column, as a copy.
+    pub fn flipped(&self) -> Vec<f32> {
+        let [rows, cols] = self.shape;
+        assert!(!self.transposed, "the columns are contiguous already");
+        let mut out = vec![0.0; rows * cols];
+        for row in 0..rows {
+            for (col, value) in self.line(row, 0, cols).iter().enumerate() {
+                out[col * rows + row] = *value;
+            }
+        }
+        out
+    }
+
     /// The numbers `from..from + len` of a contiguous row (of a contiguous column, if transposed).
     #[inline]
     pub fn line(&self, index: usize, from: usize, len: usize) -> &'a [f32] {

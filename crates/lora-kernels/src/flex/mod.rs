@@ -4,11 +4,13 @@
 //! slices. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
 
 mod matrix;
+mod outer;
 mod product;
 mod storage;
 mod vector;
 
 pub(crate) use matrix::{Matrix, Packed};
-pub(crate) use product::{Branch, Product, transposed_product};
-pub(crate) use storage::{contiguous_mut, new_tensor, numbers};
+pub(crate) use outer::{ThinProduct, transposed_product};
+pub(crate) use product::{Branch, Product};
+pub(crate) use storage::{contiguous_mut, new_tensor, numbers, tensor_of};
 pub(crate) use vector::{exp, for_chunks, for_rows, largest, sum_of};

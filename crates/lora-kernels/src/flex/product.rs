@@ -20,7 +20,7 @@ const GATHER_PANELS: usize = 4;
 /// Distance of the copied rows: no power of two, for the same reason.
 const GATHER_STRIDE: usize = DEPTH + 16;
 /// Products of fewer multiplications run on the calling thread.
-const LARGE: usize = 1 << 19;
+pub(super) const LARGE: usize = 1 << 19;
 
 /// `left · right + bias + branch`.
 #[derive(Clone, Copy, Debug)]
@@ -78,71 +78,6 @@ impl Product<'_> {
             out,
             stride,
         });
-    }
-}
-
-/// `leftᵀ · right` of two matrices with contiguous rows, `[left columns, right columns]`: a sum of outer products,
-/// for a left side of few columns, such as a gradient of a low-rank factor.
-pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
-    /// Columns of the right side that one task takes.
-    const TASK_COLS: usize = 64;
-    let [depth, rows] = left.dims();
-    let [_, cols] = right.dims();
-    let task = |first: usize| {
-        let len = TASK_COLS.min(cols - first);
-        let mut out = vec![0.0; rows * len];
-        Arch::new().dispatch(OuterProducts {
-            left,
-            right,
-            first,
-            out: &mut out,
-        });
-        (first, out)
-    };
-    let starts: Vec<usize> = (0..cols).step_by(TASK_COLS).collect();
-    let blocks: Vec<(usize, Vec<f32>)> = if rows * depth * cols < LARGE {
-        starts.into_iter().map(task).collect()
-    } else {
-        starts.into_par_iter().map(task).collect()
-    };
-    let mut out = vec![0.0; rows * cols];
-    for (first, block) in blocks {
-        let len = TASK_COLS.min(cols - first);
-        for (row, block) in block.chunks_exact(len).enumerate() {
-            out[row * cols + first..][..len].copy_from_slice(block);
-        }
-    }
-    out
-}
-
-/// The columns from `first` on of a [`transposed_product`], as many as fill `out`.
-struct OuterProducts<'a> {
-    left: Matrix<'a>,
-    right: Matrix<'a>,
-    first: usize,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for OuterProducts<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let [depth, rows] = self.left.dims();
-        let len = self.out.len() / rows;
-        for p in 0..depth {
-            let (right, right_rest) = S::as_simd_f32s(self.right.line(p, self.first, len));
-            for (out, left) in self.out.chunks_exact_mut(len).zip(self.left.line(p, 0, rows)) {
-                let (out, out_rest) = S::as_mut_simd_f32s(out);
-                let factor = simd.splat_f32s(*left);
-                for (out, right) in out.iter_mut().zip(right) {
-                    *out = simd.mul_add_f32s(factor, *right, *out);
-                }
-                for (out, right) in out_rest.iter_mut().zip(right_rest) {
-                    *out += left * right;
-                }
-            }
-        }
     }
 }
 

@@ -31,6 +31,10 @@ pub(crate) fn contiguous_mut(tensor: &mut FloatTensor<Flex>) -> &mut [f32] {
 /// A tensor of zeros, and so an output to be written.
 pub(crate) fn new_tensor(shape: impl Into<Shape>) -> FloatTensor<Flex> {
     let shape = shape.into();
-    // Not `zeros`, which makes a vector of bytes and copies it for its alignment.
-    FloatTensor::<Flex>::from_data(TensorData::new(vec![0.0f32; shape.num_elements()], shape))
+    tensor_of(vec![0.0; shape.num_elements()], shape)
+}
+
+/// The numbers as a tensor. Nothing is copied, unlike in Burn's `zeros`, which makes bytes and then aligns them.
+pub(crate) fn tensor_of(numbers: Vec<f32>, shape: impl Into<Shape>) -> FloatTensor<Flex> {
+    FloatTensor::<Flex>::from_data(TensorData::new(numbers, shape.into()))
 }

@@ -8,7 +8,10 @@ use burn::tensor::DType;
 use rayon::prelude::*;
 
 use super::{LinearOps, composed_branch_factors_backward, composed_branched_linear, with_bias};
-use crate::flex::{Branch, Matrix, Packed, Product, contiguous_mut, new_tensor, numbers, transposed_product};
+use crate::flex::{
+    Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, tensor_of,
+    transposed_product,
+};
 
 impl LinearOps for Flex {
     fn fused_linear(
@@ -19,7 +22,8 @@ impl LinearOps for Flex {
         if input.dtype() != DType::F32 {
             return Self::linear(input, weight, Some(bias));
         }
-        let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.to_contiguous());
+        let [input, bias] = [input, bias].map(|tensor| tensor.to_contiguous());
+        let weight = with_contiguous_side(weight);
         product(matrix(&input), matrix(&weight), Some(numbers(&bias)), None)
     }
 
@@ -27,7 +31,7 @@ impl LinearOps for Flex {
         if grad.dtype() != DType::F32 {
             return Self::linear_x_backward(weight, grad);
         }
-        let [weight, grad] = [weight, grad].map(|tensor| tensor.to_contiguous());
+        let (weight, grad) = (with_contiguous_side(weight), grad.to_contiguous());
         product(matrix(&grad), matrix(&weight).transposed(), None, None)
     }
 
@@ -41,14 +45,12 @@ impl LinearOps for Flex {
         if input.dtype() != DType::F32 {
             return with_bias::<Self>(composed_branched_linear::<Self>(input, weight, a, b), bias);
         }
-        let [input, weight, bias, a, b] = [input, weight, bias, a, b].map(|tensor| tensor.to_contiguous());
-        let down = through(matrix(&input), groups(&a, false));
+        let [input, bias, a, b] = [input, bias, a, b].map(|tensor| tensor.to_contiguous());
+        let weight = with_contiguous_side(weight);
+        let down = through(matrix(&input), &groups(&a, false));
         let rank = a.shape()[2];
         let rows = input.shape()[0];
-        let branch = Branch {
-            left: Matrix::new(&down, [rows, rank], rank),
-            right: &groups(&b, false),
-        };
+        let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&b, false)[..]);
         product(
             matrix(&input),
             matrix(&weight),
@@ -67,13 +69,12 @@ impl LinearOps for Flex {
             let [a, b] = [a, b].map(|factor| factor.transpose(1, 2));
             return composed_branched_linear::<Self>(grad, weight.transpose(0, 1), b, a);
         }
-        let [weight, a, b, grad] = [weight, a, b, grad].map(|tensor| tensor.to_contiguous());
-        let down = through(matrix(&grad), groups(&b, true));
+        let [a, b, grad] = [a, b, grad].map(|tensor| tensor.to_contiguous());
+        let weight = with_contiguous_side(weight);
+        let down = through(matrix(&grad), &groups(&b, true));
         let rank = a.shape()[2];
-        let branch = Branch {
-            left: Matrix::new(&down, [grad.shape()[0], rank], rank),
-            right: &groups(&a, true),
-        };
+        let rows = grad.shape()[0];
+        let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&a, true)[..]);
         product(matrix(&grad), matrix(&weight).transposed(), None, Some(branch))
     }
 
@@ -91,8 +92,8 @@ impl LinearOps for Flex {
         let [group_count, d_input, rank] = a.shape().dims();
         let [rows, d_output] = grad_rows.dims();
         let group_rows = rows / group_count;
-        let through_b = through(grad_rows, groups(&b, true));
-        let through_a = through(input_rows, groups(&a, false));
+        let through_b = through(grad_rows, &groups(&b, true));
+        let through_a = through(input_rows, &groups(&a, false));
         let through_b = Matrix::new(&through_b, [rows, rank], rank);
         let through_a = Matrix::new(&through_a, [rows, rank], rank);
 
@@ -117,29 +118,42 @@ impl LinearOps for Flex {
     }
 }
 
-/// `left · right + bias + branch` as a tensor.
+/// `left · right + bias + branch` as a tensor; the branch has a left side and a right side for each group of rows.
 fn product(
     left: Matrix<'_>,
     right: Matrix<'_>,
     bias: Option<&[f32]>,
-    branch: Option<Branch<'_>>,
+    branch: Option<(Matrix<'_>, &[Matrix<'_>])>,
 ) -> FloatTensor<Flex> {
     let [rows, _] = left.dims();
     let [_, cols] = right.dims();
-    let mut output = new_tensor([rows, cols]);
-    let right = Packed::new(right);
+    let alike = |other: &Matrix| other.is_transposed() == right.is_transposed();
+    let alike = branch.is_none_or(|(_, right)| right.iter().all(alike));
+    if (1..=ThinProduct::ROWS).contains(&rows) && alike {
+        let product = ThinProduct {
+            left,
+            right,
+            bias,
+            branch,
+        };
+        return tensor_of(product.compute(), [rows, cols]);
+    }
+    let branch_right = branch.map(|(_, right)| packed(right));
     let product = Product {
         left,
-        right: &right,
+        right: &Packed::new(right),
         bias,
-        branch,
+        branch: branch
+            .zip(branch_right.as_deref())
+            .map(|((left, _), right)| Branch { left, right }),
     };
-    product.write(contiguous_mut(&mut output), cols);
-    output
+    let mut output = vec![0.0; rows * cols];
+    product.write(&mut output, cols);
+    tensor_of(output, [rows, cols])
 }
 
 /// The rows of each group through its own narrow matrix: `[rows, rank]`.
-fn through(left: Matrix<'_>, right: Vec<Packed>) -> Vec<f32> {
+fn through(left: Matrix<'_>, right: &[Matrix<'_>]) -> Vec<f32> {
     let [rows, _] = left.dims();
     let [_, rank] = right[0].dims();
     let group_rows = rows / right.len();
@@ -147,6 +161,7 @@ fn through(left: Matrix<'_>, right: Vec<Packed>) -> Vec<f32> {
     if rows * rank == 0 {
         return output;
     }
+    let right = packed(right);
     if let [right] = &right[..] {
         let product = Product {
             left,
@@ -173,20 +188,42 @@ fn through(left: Matrix<'_>, right: Vec<Packed>) -> Vec<f32> {
     output
 }
 
-/// A `[rows, cols]` tensor as a matrix.
+/// The tensor as it is if its rows or its columns are contiguous, as those of a tied decoder's table are; else a copy.
+fn with_contiguous_side(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    if tensor.is_contiguous() || has_contiguous_columns(&tensor) {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+fn has_contiguous_columns(tensor: &FloatTensor<Flex>) -> bool {
+    let [rows, _] = tensor.shape().dims();
+    tensor.layout().strides() == [1, rows as isize]
+}
+
+/// A `[rows, cols]` tensor of [`with_contiguous_side`] as a matrix.
 fn matrix(tensor: &FloatTensor<Flex>) -> Matrix<'_> {
     let [rows, cols] = tensor.shape().dims();
+    if !tensor.is_contiguous() {
+        let columns = &tensor.storage()[tensor.layout().start_offset()..];
+        return Matrix::new(columns, [cols, rows], rows).transposed();
+    }
     Matrix::new(numbers(tensor), [rows, cols], cols)
 }
 
-/// The matrices of a `[groups, rows, cols]` tensor, packed.
-fn groups(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Packed> {
+/// The matrices of a `[groups, rows, cols]` tensor.
+fn groups(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Matrix<'_>> {
     let [groups, rows, cols] = tensor.shape().dims();
     let all = numbers(tensor);
     (0..groups)
         .map(|group| {
             let matrix = Matrix::new(&all[group * rows * cols..][..rows * cols], [rows, cols], cols);
-            Packed::new(if transposed { matrix.transposed() } else { matrix })
+            if transposed { matrix.transposed() } else { matrix }
         })
         .collect()
+}
+
+fn packed(matrices: &[Matrix<'_>]) -> Vec<Packed> {
+    matrices.iter().map(|matrix| Packed::new(*matrix)).collect()
 }

@@ -61,6 +61,30 @@ fn linear_equals_burns_linear_forward_and_backward() {
     }
 }
 
+/// Few rows are multiplied in another way than many.
+#[cfg(feature = "flex")]
+#[test]
+fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
+    for [rows, d_input, d_output, groups, rank] in SHAPES {
+        let x = normal([rows, d_input]);
+        let (weight, bias) = (normal([d_input, d_output]), Some(normal([d_output])));
+        let (a, b) = (normal([groups, d_input, rank]), normal([groups, rank, d_output]));
+        let plain = linear(x.clone(), weight.clone(), bias.clone());
+        let branched = branched_linear(x.clone(), weight.clone(), bias.clone(), a.clone(), b.clone());
+        let group_rows = rows / groups;
+        for group in 0..groups {
+            let first = group * group_rows;
+            let rows = first..first + group_rows.min(5);
+            let x = x.clone().slice([rows.clone()]);
+            let [a, b] = [&a, &b].map(|factor| factor.clone().slice([group..group + 1]));
+            let alone = linear(x.clone(), weight.clone(), bias.clone());
+            assert_eq!(numbers(alone), numbers(plain.clone().slice([rows.clone()])));
+            let alone = branched_linear(x, weight.clone(), bias.clone(), a, b);
+            assert_eq!(numbers(alone), numbers(branched.clone().slice([rows])));
+        }
+    }
+}
+
 #[test]
 fn a_trained_weight_and_bias_get_their_gradients() {
     let weight = normal([9, 4]).require_grad();
@@ -136,4 +160,22 @@ fn a_view_of_other_layout_gives_the_same_product() {
     let copy = Tensor::<2>::from_data(view.clone().into_data(), &device().autodiff());
     let (fused, reference) = (linear(view, weight.clone(), None), linear(copy, weight, None));
     assert_eq!(numbers(fused), numbers(reference));
+}
+
+/// A tied decoder's weight is the transposed table of embeddings.
+#[test]
+fn a_transposed_weight_is_multiplied_as_its_copy_is() {
+    for [rows, d_input, d_output, ..] in SHAPES {
+        let table: Tensor<2> = normal([d_output, d_input]);
+        let weight = table.swap_dims(0, 1);
+        let copy = Tensor::<2>::from_data(weight.clone().into_data(), &device().autodiff());
+        let bias = Some(normal([d_output]));
+        let grad = normal([rows, d_output]);
+        let x = normal([rows, d_input]).require_grad();
+        let found = linear(x.clone(), weight, bias.clone());
+        let reference = module::linear(x.clone(), copy, bias);
+        assert!(difference(found.clone(), reference.clone()) < 2e-6);
+        let gradient = |y: Tensor<2>| x.grad(&(y * grad.clone()).sum().backward()).unwrap();
+        assert!(difference(gradient(found), gradient(reference)) < 2e-6);
+    }
 }

@@ -2,8 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::linear;
 use lora_core::{LoraLinear, Pass};
+use lora_kernels::linear;
 
 use super::rows_of_tokens;
 use crate::blocks::{Activation, LayerNorm};
@@ -123,13 +123,11 @@ impl Decoder {
             // Checkpoints that were saved before tensors were shared hold the table and the bias twice.
             decoder.pass_over("weight");
             decoder.pass_over("bias");
-            return Ok(Self::Tied(TiedDecoder {
-                bias: bias.map(Param::from_tensor),
-            }));
+            return Ok(Self::Tied(TiedDecoder { bias }));
         }
         let mut own =
             decoder.linear_or_new(outline.d_embedding, vocab_size, Bias::Absent, outline.deviation)?;
-        own.base.bias = bias.map(Param::from_tensor);
+        own.base.bias = bias;
         Ok(Self::Own(own))
     }
 
@@ -145,6 +143,11 @@ impl Decoder {
             }
             Self::Own(decoder) => decoder.forward(hidden, pass),
         }
+    }
+
+    /// Whether an adapter acts here, whose masks may differ from row to row of a batch.
+    pub fn is_adapted(&self) -> bool {
+        matches!(self, Self::Own(decoder) if decoder.adapter.is_some())
     }
 
     /// Calls `visit` with the linear, if it is one of its own.

@@ -126,6 +126,15 @@ impl Head {
         }
     }
 
+    /// Whether the output layer is the table of token embeddings.
+    pub fn shares_table(&self) -> bool {
+        match self {
+            Self::MaskedLm(head) => matches!(head.decoder, Decoder::Tied(_)),
+            Self::CausalLm(head) => matches!(head.decoder, Decoder::Tied(_)),
+            Self::FirstToken(_) | Self::LastToken(_) | Self::Tokens(_) | Self::Spans(_) => false,
+        }
+    }
+
     /// Which hidden states [`Head::forward`] reads.
     pub fn reads(&self) -> Reading {
         match self {
@@ -193,8 +202,8 @@ impl Head {
     }
 }
 
-/// `[batch, seq, outputs]` as rows, `[batch · seq, outputs]`.
-fn rows_of_tokens(logits: Tensor<3>) -> Tensor<2> {
-    let [batch, seq, outputs] = logits.dims();
-    logits.reshape([batch * seq, outputs])
+/// `[batch, seq, width]` as rows, `[batch · seq, width]`.
+pub(crate) fn rows_of_tokens(tokens: Tensor<3>) -> Tensor<2> {
+    let [batch, seq, width] = tokens.dims();
+    tokens.reshape([batch * seq, width])
 }

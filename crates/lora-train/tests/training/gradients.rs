@@ -32,7 +32,7 @@ fn trainer(lora: LoraConfig, settings: TrainConfig) -> Trainer<Toy> {
 fn masks(adapted: &Adapted<Toy>, samples: std::ops::Range<u32>) -> MaskSet {
     let drawing = MaskSampler {
         seed: 9,
-        dropout: adapted.config().dropout,
+        dropout: adapted.dropout(),
         input_dropout: 0.0,
     };
     let draws: Vec<Draw> = samples.map(|sample| Draw::Step { step: 0, sample }).collect();
@@ -245,6 +245,18 @@ fn the_loss_is_cross_entropy_or_the_mean_squared_error() {
     let values = Tensor::from_floats([[1.0], [2.0], [-1.0]], &device);
     let expected = (0.25 + 4.0 + 1.0) / 3.0;
     assert!((of(values, Targets::Values(vec![0.5, 4.0, 0.0])) - expected).abs() < 1e-6);
+}
+
+#[test]
+fn start_and_end_of_a_span_count_alike() {
+    // Two rows of three places: the starts of both, then their ends.
+    let scores = [[1.0, 0.0, 0.0], [0.0, 0.0, 2.0], [0.0, 3.0, 0.0], [0.0, 0.0, 0.0]];
+    let outputs = Tensor::<2>::from_floats(scores, &device());
+    let found = loss(outputs, &Targets::Spans(vec![(0, 1), (2, 0)])).into_scalar::<f32>();
+    // −ln softmax of one score x against two zeros: ln(1 + 2 e^−x).
+    let of = |x: f32| (2.0 * (-x).exp()).ln_1p();
+    let expected = (of(1.0) + of(2.0) + of(3.0) + of(0.0)) / 4.0;
+    assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
 }
 
 #[test]

@@ -68,6 +68,10 @@ pub fn scaled_attention(
     ))
 }
 
+/// What is added to a score that is to have no weight: far below every real score, yet its sum with one stays finite in f16
+/// too. Where all scores are hidden, all weights are equal (as in Hugging Face).
+pub const HIDDEN: f64 = -3.0e4;
+
 /// The bias that hides padded keys: 0 where a token is real, a large negative number where it is padding.
 ///
 /// The number is finite, so that a row of padding alone still gives finite outputs (as in Hugging Face).
@@ -77,8 +81,6 @@ pub fn scaled_attention(
 /// - `attention_mask`: `[batch, seq]`, 1 for a real token, 0 for padding
 /// - output: `[batch, 1, 1, seq]`
 pub fn padding_bias(attention_mask: Tensor<2>) -> Tensor<4> {
-    // Far below every real score, yet its sum with one stays finite in f16 too.
-    const HIDDEN: f64 = -3.0e4;
     let [batch, seq] = attention_mask.dims();
     attention_mask
         .sub_scalar(1.0)

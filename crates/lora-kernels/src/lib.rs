@@ -19,6 +19,8 @@
 
 mod attention;
 mod cross_entropy;
+#[cfg(test)]
+mod drawn;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
@@ -27,7 +29,7 @@ mod linear;
 mod lora_linear;
 mod rms_norm;
 
-pub use attention::{attention, padding_bias, scaled_attention};
+pub use attention::{HIDDEN, attention, padding_bias, scaled_attention};
 pub use cross_entropy::cross_entropy;
 pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::{layer_norm, layer_norm_primitive};

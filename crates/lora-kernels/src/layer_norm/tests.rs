@@ -1,9 +1,10 @@
 //! Layer normalization against Burn's primitives and a closed form.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use super::{layer_norm, layer_norm_primitive};
+use crate::drawn;
 
 #[cfg(feature = "flex")]
 fn device() -> Device {
@@ -24,7 +25,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 fn output_and_gradient_equal_those_of_the_primitive_version() {
     for shape in [[1, 1, 3], [2, 7, 16], [3, 5, 33], [4, 64, 384]] {
         let device = device().autodiff();
-        let normal = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.5, 2.0), &device);
+        let normal = |shape: [usize; 3]| drawn::normal(shape, 0.5, 2.0, &device);
         let width = shape[2];
         let [gamma, beta] = [0, 1].map(|_| normal([1, 1, width]).reshape([width]));
         let x = normal(shape).require_grad();

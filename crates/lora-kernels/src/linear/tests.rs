@@ -1,9 +1,10 @@
 //! Linear layers against their composition of primitives, forward and backward, at sizes that fit no block.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
-use burn::tensor::{Device, Distribution, Tensor, module};
+use burn::tensor::{Device, Tensor, module};
 
 use super::{branched_linear, linear};
+use crate::drawn;
 
 #[cfg(feature = "flex")]
 fn device() -> Device {
@@ -17,7 +18,7 @@ fn device() -> Device {
 }
 
 fn normal<const D: usize>(shape: [usize; D]) -> Tensor<D> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.0), &device().autodiff())
+    drawn::normal(shape, 0.0, 1.0, &device().autodiff())
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

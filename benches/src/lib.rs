@@ -5,7 +5,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use lora_core::{Adapted, LoraConfig, Rescale, Targets as Linears, TensorFile};
 use lora_data::{Batch, Targets};
-use lora_models::{Checkpoint, HeadKind, HeadOptions, SequenceClassifier, WeightFiles};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, WeightFiles};
 use lora_train::{MaskGrouping, TrainConfig, Trainer};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -141,7 +141,7 @@ impl Step {
     /// # Panics
     ///
     /// As [`Shape::model`].
-    pub fn trainer(&self, shape: &Shape, device: &Device) -> Trainer<SequenceClassifier> {
+    pub fn trainer(&self, shape: &Shape, device: &Device) -> Trainer<Transformer> {
         let dropout = |config: LoraConfig| match self.probability {
             0.0 => config,
             probability => config.with_dropout(probability, Rescale::Rescaled),
@@ -190,13 +190,13 @@ impl Shape {
     /// # Panics
     ///
     /// Panics if the family cannot load what this function wrote.
-    pub fn model(&self, device: &Device) -> SequenceClassifier {
+    pub fn model(&self, device: &Device) -> Transformer {
         let head = HeadOptions {
             kind: HeadKind::Sequence { outputs: CLASSES },
             seed: 0,
         };
-        let (model, _) = SequenceClassifier::load(&self.checkpoint(), head, device)
-            .expect("the checkpoint was written to fit");
+        let (model, _) =
+            Transformer::load(&self.checkpoint(), head, device).expect("the checkpoint was written to fit");
         model
     }
 
@@ -209,7 +209,7 @@ impl Shape {
         &self,
         change: impl FnOnce(LoraConfig) -> LoraConfig,
         device: &Device,
-    ) -> Adapted<SequenceClassifier> {
+    ) -> Adapted<Transformer> {
         let config = LoraConfig::new(RANK, ALPHA, Linears::names(["query", "value"]))
             .with_modules_to_save(["classifier"]);
         Adapted::attach(self.model(device), change(config), 0)

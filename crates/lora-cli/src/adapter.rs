@@ -7,7 +7,7 @@ use burn::module::Module;
 use lora_core::Adapted;
 use lora_core::peft::EnsembleSettings;
 use lora_data::{Column, Format, LabelNames, LabelRule, ReadOptions, Task, TextTokenizer};
-use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
+use lora_models::{Checkpoint, Transformer, sequence_output_name};
 
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::pipeline::{hub_options, load_model, open_checkpoint, open_tokenizer};
@@ -18,7 +18,7 @@ use crate::task::TaskFile;
 #[derive(Debug)]
 pub struct OpenedAdapter {
     /// The model, in validation mode.
-    pub adapted: Adapted<SequenceClassifier>,
+    pub adapted: Adapted<Transformer>,
     /// Its tokenizer.
     pub tokenizer: TextTokenizer,
     /// What it predicts.

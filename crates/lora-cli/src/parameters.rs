@@ -1,10 +1,10 @@
 //! How many parameters there are, in PEFT's words.
 
 use lora_core::{Adapted, ParameterCount, Role};
-use lora_models::SequenceClassifier;
+use lora_models::Transformer;
 
 /// PEFT's line of parameter counts. PEFT keeps a frozen copy of every module that is trained in full and counts it too.
-pub fn parameter_line(adapted: &Adapted<SequenceClassifier>) -> String {
+pub fn parameter_line(adapted: &Adapted<Transformer>) -> String {
     let ParameterCount { trained, all } = peft_count(adapted);
     let percent = 100.0 * trained as f64 / all as f64;
     format!(
@@ -15,7 +15,7 @@ pub fn parameter_line(adapted: &Adapted<SequenceClassifier>) -> String {
 }
 
 /// Parameters as PEFT counts them; see [`parameter_line`].
-pub fn peft_count(adapted: &Adapted<SequenceClassifier>) -> ParameterCount {
+pub fn peft_count(adapted: &Adapted<Transformer>) -> ParameterCount {
     let mut copies = 0;
     adapted.visit_trained(&mut |trained| {
         // Only PEFT's tuners keep one.

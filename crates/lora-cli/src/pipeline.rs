@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use burn::tensor::Device;
 use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
 use lora_models::{
-    Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, SequenceClassifier, locate,
+    Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, Transformer, locate,
 };
 
 /// Name of the model that the program carries.
@@ -136,12 +136,12 @@ pub fn load_model(
     task: &Task,
     seed: u64,
     device: &Device,
-) -> Result<(SequenceClassifier, LoadReport)> {
+) -> Result<(Transformer, LoadReport)> {
     let head = HeadOptions {
         kind: HeadKind::Sequence {
             outputs: task.outputs(),
         },
         seed,
     };
-    Ok(SequenceClassifier::load(checkpoint, head, device)?)
+    Ok(Transformer::load(checkpoint, head, device)?)
 }

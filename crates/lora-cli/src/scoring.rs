@@ -8,7 +8,7 @@ use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::regression::RegressionScores;
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_eval::{Average, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict};
-use lora_models::SequenceClassifier;
+use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::EncodedPart;
@@ -64,7 +64,7 @@ impl TaskScores {
 
 /// What draws the masks of an ensemble's members: those of LoRA Dropout; for an adapter that was trained without, PEFT's
 /// input dropout (Monte Carlo dropout).
-pub fn member_sampler(adapted: &Adapted<SequenceClassifier>, seed: u64) -> MaskSampler {
+pub fn member_sampler(adapted: &Adapted<Transformer>, seed: u64) -> MaskSampler {
     let dropout = adapted.dropout();
     MaskSampler {
         seed,
@@ -79,7 +79,7 @@ pub fn member_sampler(adapted: &Adapted<SequenceClassifier>, seed: u64) -> MaskS
 
 /// Runs the model over a data set, with progress.
 pub fn run_passes(
-    adapted: &Adapted<SequenceClassifier>,
+    adapted: &Adapted<Transformer>,
     part: &EncodedPart,
     ensemble: Option<EnsembleSettings>,
     what: &str,

@@ -110,10 +110,7 @@ impl Reparameterizer for LoraDropoutOn {
             unreachable!("this start does not look at the weight")
         });
         let first = first.expect("this start fits every shape");
-        let matrix = |tensor: HostTensor| {
-            let data = TensorData::new(tensor.values, tensor.shape);
-            Param::from_tensor(Tensor::<2>::from_data(data, &device))
-        };
+        let matrix = |tensor: HostTensor| Param::from_tensor(tensor.on::<2>(&device));
         let kept = mean_entry(self.dropout);
         let mask = |length: usize| {
             let data = TensorData::new(vec![kept; length], [length]);

@@ -43,11 +43,8 @@ impl LoraLinear {
         let weight = || HostTensor::of(self.base.weight.val());
         let first = start(self.path(), dims, &settings, config.init, seed, weight)
             .map_err(|error| self.cannot_start(error, settings.rank, config.init))?;
-        let on_device = |tensor: &HostTensor| {
-            let data = TensorData::new(tensor.values.clone(), tensor.shape.clone());
-            Tensor::<2>::from_data(data, &device)
-        };
-        let mut low_rank = LowRank::from_factors(on_device(&first.a), on_device(&first.b), &settings);
+        let (a, b) = (first.a.clone().on(&device), first.b.clone().on(&device));
+        let mut low_rank = LowRank::from_factors(a, b, &settings);
         if config.lora_bias {
             low_rank = low_rank.with_bias(&device);
         }
@@ -128,8 +125,7 @@ impl LoraLinear {
     pub fn detach(&mut self) -> Option<Adapter> {
         if let Some(moved) = self.moved.take() {
             let device = self.base.weight.device();
-            let [a, b] = [moved.a, moved.b]
-                .map(|tensor| Tensor::<2>::from_data(TensorData::new(tensor.values, tensor.shape), &device));
+            let [a, b] = [moved.a, moved.b].map(|tensor| tensor.on::<2>(&device));
             self.base.weight = frozen((self.base.weight.val() + a.matmul(b)).detach());
         }
         self.bottleneck = None;

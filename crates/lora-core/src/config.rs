@@ -31,8 +31,8 @@ pub struct LoraConfig {
     pub form: Form,
     /// PEFT's `lora_bias`: a bias of the factor B is trained too.
     pub lora_bias: bool,
-    /// PEFT's `fan_in_fan_out`: the checkpoint stores this model's weights as `[d_input, d_output]` (GPT-2). It changes
-    /// no number here, but PEFT wants to read it again.
+    /// PEFT's `fan_in_fan_out`, as it was read. It changes no number, here or there: PEFT looks at the class of each module,
+    /// and corrects the setting with a warning.
     pub fan_in_fan_out: bool,
     /// Which biases are trained.
     pub bias: BiasMode,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use thiserror::Error;
@@ -77,6 +77,15 @@ impl HostTensor {
             shape: data.shape().to_vec(),
             values: data.try_into_vec().expect("the data was converted to f32"),
         }
+    }
+
+    /// The same numbers on a device.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the tensor has another number of axes.
+    pub fn on<const D: usize>(self, device: &Device) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(self.values, self.shape), device)
     }
 
     /// The transpose of a matrix, row-major again: between PyTorch's `[d_output, d_input]` and Burn's

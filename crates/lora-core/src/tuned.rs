@@ -138,14 +138,14 @@ impl TunedFolder {
     pub fn write<M: Module + Linears>(
         folder: &Path,
         adapted: &Adapted<M>,
-        task_type: TaskType,
+        task_type: impl Into<Option<TaskType>>,
         base_model: Option<&str>,
     ) -> Result<(), WriteError> {
         write_tensors(&folder.join(TUNED_TENSOR_FILE), trained_tensors(adapted))?;
         let file = TuningFile {
             format: 1,
             tuning: adapted.tuning().clone(),
-            task_type: Some(task_type),
+            task_type: task_type.into(),
             base_model_name_or_path: base_model.map(str::to_owned),
         };
         let mut text = serde_json::to_string_pretty(&file).expect("settings are plain data");

@@ -129,6 +129,45 @@ fn other_readers_get_the_expected_update() {
     assert_close(&theirs, &numbers(adapted.model.forward(x, &Pass::Mean)), 1e-6);
 }
 
+#[test]
+fn a_side_file_of_another_adapter_or_layout_is_refused() {
+    let patterns = LoraConfig {
+        alpha_pattern: vec![("value".into(), 9.5)],
+        ..config().with_dropout(0.5, Rescale::Plain)
+    };
+    let (folder, _) = written(patterns);
+    let with = |key: &str, value: Value| {
+        let mut side = json(folder.path(), "lora_dropout.json");
+        side[key] = value;
+        let other = TempDir::new().unwrap();
+        for file in ["adapter_config.json", "adapter_model.safetensors"] {
+            fs::copy(folder.path().join(file), other.path().join(file)).unwrap();
+        }
+        fs::write(other.path().join("lora_dropout.json"), side.to_string()).unwrap();
+        refused(other.path())
+    };
+    let sentence = with("format", json!(2));
+    assert!(
+        sentence.contains("lora_dropout.json: format is 2; supported: 1"),
+        "{sentence}"
+    );
+    for patterns in [json!([]), json!([["value", 4.0]]), json!([["query", 9.5]])] {
+        let sentence = with("alpha_pattern", patterns);
+        assert!(sentence.contains("different adapters"), "{sentence}");
+    }
+}
+
+#[test]
+fn a_folder_without_task_is_written_back_without_one() {
+    let (folder, adapted) = written(config());
+    AdapterFolder::write(folder.path(), &adapted, None, None, None).unwrap();
+    assert_eq!(
+        json(folder.path(), "adapter_config.json")["task_type"],
+        Value::Null
+    );
+    assert_eq!(AdapterFolder::read(folder.path()).unwrap().task_type, None);
+}
+
 /// Reads the folder onto the model and gives the sentence of the error.
 fn refused(folder: &Path) -> String {
     let error = AdapterFolder::read(folder)

@@ -45,6 +45,3 @@ pub use transformer::{HeadOptions, Transformer, sequence_output_name};
 pub use trunk::Trunk;
 pub use weight_files::WeightFiles;
 pub use weights::{Bias, Scope, Weights};
-
-/// A [`Transformer`] whose head is for sequences, as its users expect it.
-pub type SequenceClassifier = Transformer;

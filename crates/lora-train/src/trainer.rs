@@ -209,9 +209,6 @@ fn cut_linear(model: &impl Linears, settings: &AdaLora) -> Option<String> {
 
 /// Two numbers with one transfer from the device.
 fn read_both(first: Tensor<1>, second: Tensor<1>) -> (f64, f64) {
-    let both = Tensor::cat(vec![first, second], 0).into_data().convert::<f32>();
-    let values = both
-        .try_into_vec::<f32>()
-        .expect("a float tensor converts to f32");
+    let values = HostTensor::of(Tensor::cat(vec![first, second], 0)).values;
     (f64::from(values[0]), f64::from(values[1]))
 }

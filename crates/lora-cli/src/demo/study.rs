@@ -14,7 +14,7 @@ use lora_eval::calibration::{Binning, ReliabilityBin};
 use lora_eval::proper::cross_entropy;
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_eval::{Average, MeanStd, Passes, Predictions, ScoreAccumulator, Scores, fit_temperature, predict};
-use lora_models::{Checkpoint, SequenceClassifier};
+use lora_models::{Checkpoint, Transformer};
 use lora_train::{Event, FitData, Flow, StepReport, fit};
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +131,7 @@ fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> V
 
 /// A trained model and how it got there.
 struct Trained {
-    adapted: Adapted<SequenceClassifier>,
+    adapted: Adapted<Transformer>,
     seed: u64,
     losses: Vec<f64>,
     seconds: f64,

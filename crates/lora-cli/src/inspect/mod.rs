@@ -11,7 +11,7 @@ use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::{Adapted, Form, Init, LinearKind, Linears, LoraConfig, TUNING_FILE, TensorFile};
 use lora_data::Task;
 use lora_eval::report::{Better, Cell, Column, Table};
-use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
+use lora_models::{Checkpoint, Transformer, sequence_output_name};
 use serde::Serialize;
 use serde_json::json;
 
@@ -235,7 +235,7 @@ fn count_on_base(
     task: Option<&TaskFile>,
     base: Option<&str>,
     terminal: &Terminal,
-) -> Result<Option<Adapted<SequenceClassifier>>> {
+) -> Result<Option<Adapted<Transformer>>> {
     let Some(base) = base else { return Ok(None) };
     let mut hub = hub_options(args.revision.as_deref());
     hub.offline |= args.base.is_none();

@@ -15,7 +15,7 @@ use lora_core::Adapted;
 use lora_core::atomic::write_file;
 use lora_core::peft::TaskType;
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
-use lora_models::{FamilyConfig, LoadReport, SequenceClassifier};
+use lora_models::{FamilyConfig, LoadReport, Transformer};
 use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ pub struct TrainArgs {
 /// Everything a training needs, loaded and checked.
 struct Prepared {
     resolved: Resolved,
-    adapted: Adapted<SequenceClassifier>,
+    adapted: Adapted<Transformer>,
     loaded: LoadReport,
     train: EncodedPart,
     validation: Option<EncodedPart>,
@@ -303,13 +303,13 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
 /// Trains, and writes the best and the last adapter on the way. A training that fails after a checkpoint says so in
 /// `run.json`, which is `document`.
 fn fit_and_save(
-    adapted: Adapted<SequenceClassifier>,
+    adapted: Adapted<Transformer>,
     resolved: &Resolved,
     data: &FitData<'_>,
     saving: Saving<'_>,
     document: &mut Value,
     terminal: &Terminal,
-) -> Result<Fitted<SequenceClassifier>> {
+) -> Result<Fitted<Transformer>> {
     let config = &resolved.config.train;
     let refuse = |error| match error {
         TrainError::Config(error) => resolved.origins.training_error(&error),

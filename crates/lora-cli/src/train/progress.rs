@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, EnsembleSettings, SIDE_FILE, TENSOR_FILE, TaskType};
 use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder, Tuning};
-use lora_models::SequenceClassifier;
+use lora_models::Transformer;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 
 use crate::model_folder::{MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
@@ -43,7 +43,7 @@ pub struct Saving<'a> {
 
 impl Saving<'_> {
     /// LoRA as PEFT has it, a whole model as Transformers has it, and anything else as the tensors that were trained.
-    fn write_tuned(&self, folder: &Path, adapted: &Adapted<SequenceClassifier>) -> Result<(), WriteError> {
+    fn write_tuned(&self, folder: &Path, adapted: &Adapted<Transformer>) -> Result<(), WriteError> {
         let base = Some(self.base_model);
         match adapted.tuning() {
             Tuning::Lora(_) => AdapterFolder::write(folder, adapted, self.task_type, base, self.ensemble),
@@ -60,7 +60,7 @@ impl Saving<'_> {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub fn write(&self, kind: Checkpoint, adapted: &Adapted<SequenceClassifier>) -> Result<(), WriteError> {
+    pub fn write(&self, kind: Checkpoint, adapted: &Adapted<Transformer>) -> Result<(), WriteError> {
         let place = |folder: &Path| match kind {
             Checkpoint::Best => folder.to_owned(),
             Checkpoint::Last => folder.join(LAST),
@@ -80,7 +80,7 @@ impl Saving<'_> {
 }
 
 /// The files that folders of other tuners have: not those of this one.
-fn foreign_files(adapted: &Adapted<SequenceClassifier>) -> Vec<&'static str> {
+fn foreign_files(adapted: &Adapted<Transformer>) -> Vec<&'static str> {
     const OF_LORA: [&str; 3] = [CONFIG_FILE, TENSOR_FILE, SIDE_FILE];
     const OF_TUNED: [&str; 2] = [TUNING_FILE, TUNED_TENSOR_FILE];
     const OF_MODELS: [&str; 3] = [MODEL_CONFIG_FILE, WEIGHT_FILE, TOKENIZER_FILE];
@@ -130,7 +130,7 @@ impl<'a> Watcher<'a> {
     }
 }
 
-impl Observer<SequenceClassifier> for Watcher<'_> {
+impl Observer<Transformer> for Watcher<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
         match event {
             Event::Started(plan) => self.bar = self.terminal.progress(plan.steps, "training"),
@@ -162,7 +162,7 @@ impl Observer<SequenceClassifier> for Watcher<'_> {
         Flow::Continue
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<SequenceClassifier>) -> Flow {
+    fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<Transformer>) -> Flow {
         if self.error.is_some() {
             return Flow::Stop;
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use lora_eval::report::Page;
-use lora_models::SequenceClassifier;
+use lora_models::Transformer;
 use lora_train::Fitted;
 use serde_json::{Value, json};
 
@@ -25,7 +25,7 @@ pub(super) struct Scored {
 
 impl Scored {
     pub fn of(
-        fitted: &Fitted<SequenceClassifier>,
+        fitted: &Fitted<Transformer>,
         train: &EncodedPart,
         validation: Option<&EncodedPart>,
         test: Option<&EncodedPart>,
@@ -99,7 +99,7 @@ pub(super) fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result
 /// The report of a training.
 pub(super) fn page(
     parts: &Scored,
-    fitted: &Fitted<SequenceClassifier>,
+    fitted: &Fitted<Transformer>,
     config: &RunConfig,
     results: &Value,
 ) -> Page {

@@ -127,6 +127,16 @@ pub enum AdapterError {
         /// `lora_alpha`.
         found: f64,
     },
+    /// The side file's alpha patterns belong to another adapter.
+    #[error(
+        "{}: its alpha_pattern, times the expected update, is not the alpha_pattern of adapter_config.json; the two files belong to \
+         different adapters: remove one of them",
+        path.display()
+    )]
+    SidePatterns {
+        /// The side file.
+        path: PathBuf,
+    },
 }
 
 fn plural(count: usize) -> String {

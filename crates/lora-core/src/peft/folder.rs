@@ -79,9 +79,18 @@ impl AdapterFolder {
                     path: side_path.clone(),
                     reason,
                 })?;
+            if side.format != 1 {
+                return Err(AdapterError::Setting {
+                    path: side_path,
+                    key: "format",
+                    found: side.format.to_string(),
+                    supported: "1",
+                });
+            }
             let mean_factor = side.dropout().mean_factor();
+            let close = |found: f64, expected: f64| (expected - found).abs() <= 1e-9 * expected.abs();
             let expected = side.alpha * mean_factor;
-            if (expected - parsed.lora_alpha).abs() > 1e-9 * expected.abs() {
+            if !close(parsed.lora_alpha, expected) {
                 return Err(AdapterError::SideFile {
                     path: side_path,
                     training_alpha: side.alpha,
@@ -89,6 +98,18 @@ impl AdapterFolder {
                     expected,
                     found: parsed.lora_alpha,
                 });
+            }
+            let patterns = |found: &[(String, f64)], trained: &[(String, f64)]| {
+                found.len() == trained.len()
+                    && found
+                        .iter()
+                        .zip(trained)
+                        .all(|((pattern, found), (of, trained))| {
+                            pattern == of && close(*found, trained * mean_factor)
+                        })
+            };
+            if !patterns(&parsed.alpha_pattern, &side.alpha_pattern) {
+                return Err(AdapterError::SidePatterns { path: side_path });
             }
             config.dropout = Some(side.dropout());
             config.alpha = side.alpha;

@@ -40,7 +40,7 @@ impl AdapterFolder {
     pub fn write<M: Module + Linears>(
         folder: &Path,
         adapted: &Adapted<M>,
-        task_type: TaskType,
+        task_type: impl Into<Option<TaskType>>,
         base_model: Option<&str>,
         ensemble: Option<EnsembleSettings>,
     ) -> Result<(), WriteError> {
@@ -66,7 +66,7 @@ impl AdapterFolder {
             folder,
             &config,
             ensemble,
-            &to_json(&config, Some(task_type), base_model),
+            &to_json(&config, task_type.into(), base_model),
         )
     }
 }

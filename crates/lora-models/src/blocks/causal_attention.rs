@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::{LoraLinear, Pass};
-use lora_kernels::attention;
+use lora_kernels::{HIDDEN, attention};
 
 use super::key_value_cache::LayerCache;
 use super::{RmsNorm, Rotation};
@@ -148,8 +148,6 @@ pub struct CausalSpan {
 /// - padding: `[batch, 1, 1, before + seq]`, from [`lora_kernels::padding_bias`]
 /// - output: `[batch or 1, 1, group · seq, before + seq]`
 pub fn causal_bias(span: CausalSpan, padding: Option<Tensor<4>>, device: &Device) -> Option<Tensor<4>> {
-    // As `padding_bias`: its sum with one is finite in f16 too.
-    const HIDDEN: f32 = -3.0e4;
     let CausalSpan {
         before,
         seq,
@@ -163,7 +161,7 @@ pub fn causal_bias(span: CausalSpan, padding: Option<Tensor<4>>, device: &Device
     let hidden = |query: usize, key: usize| key > query || window.is_some_and(|window| key + window <= query);
     let values = (0..group * seq).flat_map(|row| {
         let query = before + row % seq;
-        (0..keys).map(move |key| if hidden(query, key) { HIDDEN } else { 0.0 })
+        (0..keys).map(move |key| if hidden(query, key) { HIDDEN as f32 } else { 0.0 })
     });
     let data = TensorData::new(values.collect::<Vec<_>>(), [1, 1, group * seq, keys]);
     let causal = Tensor::from_data(data, device);

@@ -41,6 +41,7 @@ pub struct Family {
 
 /// The settings of any family.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one of a model")]
 pub enum FamilyConfig {
     /// BERT.
     Bert(BertConfig),

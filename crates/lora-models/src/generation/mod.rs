@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `sampling` | [`Sampling`], [`Sampler`]: how the next token is chosen, in the order of Transformers |
 //! | `chat` | [`ChatTemplate`]: a conversation written as the model was trained to read it |
-//! | `here` | [`generate`]: the loop |
+//! | `mod` | [`generate`]: the loop |
 
 mod chat;
 mod python_methods;

@@ -240,14 +240,7 @@ impl Machine<'_> {
                 seen(&storage);
                 self.push(Value::Storage(storage));
             }
-            b'R' => {
-                let (arguments, callee) = (self.pop()?, self.pop()?);
-                // The result may be one of the arguments.
-                self.stack.push(Placed {
-                    value: result_of(&callee.value, &arguments.value),
-                    depth: arguments.depth,
-                });
-            }
+            b'R' => self.call()?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -311,6 +304,16 @@ impl Machine<'_> {
         self.stack.push(Placed {
             value: Value::Tuple(parts.into()),
             depth,
+        });
+        Ok(())
+    }
+
+    fn call(&mut self) -> Result<(), PytorchProblem> {
+        let (arguments, callee) = (self.pop()?, self.pop()?);
+        // The result may be one of the arguments.
+        self.stack.push(Placed {
+            value: result_of(&callee.value, &arguments.value),
+            depth: arguments.depth,
         });
         Ok(())
     }

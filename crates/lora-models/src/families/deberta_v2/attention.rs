@@ -5,6 +5,7 @@ use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Int, Tensor};
 use lora_core::{Block, LoraLinear, Pass};
+use lora_kernels::HIDDEN;
 
 use super::DebertaV2Config;
 use crate::error::LoadError;
@@ -86,8 +87,6 @@ impl DisentangledAttention {
         relative: Option<&Relative<'_>>,
         pass: &Pass,
     ) -> Tensor<3> {
-        // Far below every real score; a row of padding alone gets equal weights, as in Hugging Face.
-        const HIDDEN: f64 = -3.0e4;
         let [batch, seq, d_model] = input.dims();
         let terms =
             1 + usize::from(self.terms.content_to_position) + usize::from(self.terms.position_to_content);

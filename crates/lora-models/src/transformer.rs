@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lora_core::{Linears, LoraLinear, Model, Pass, select_rows};
+use lora_core::{Linears, LoraLinear, Model, Pass, TensorNames, select_rows};
 use lora_data::Batch;
 
 use crate::blocks::{KeyValueCache, Reading, Tokens};
@@ -20,6 +20,8 @@ pub struct Transformer {
     pub trunk: Trunk,
     /// What the model is used for.
     pub head: Head,
+    #[module(skip)]
+    names: TensorNames,
 }
 
 /// Which head, and how it starts.
@@ -48,6 +50,7 @@ impl Transformer {
         let model = Self {
             trunk: Trunk::load(&config, &weights)?,
             head: Head::load(head.kind, &config.outline(), &weights.root())?,
+            names: weights.tensor_names(),
         };
         Ok((model, weights.finish()?))
     }
@@ -112,6 +115,18 @@ impl Linears for Transformer {
 
     fn heads(&self) -> Vec<String> {
         self.head.outputs()
+    }
+
+    fn tensor_names(&self) -> TensorNames {
+        self.names.clone()
+    }
+
+    fn shared_tables(&self) -> Vec<String> {
+        if self.head.shares_table() {
+            vec![self.trunk.token_table().path().to_owned()]
+        } else {
+            Vec::new()
+        }
     }
 }
 

@@ -100,16 +100,21 @@ impl Trunk {
     }
 
     /// The table of token embeddings, `[vocab_size, d_embedding]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
+    pub fn token_table(&self) -> &LoraLinear {
         match self {
-            Self::Bert(trunk) => trunk.token_embeddings(),
-            Self::Llama(trunk) => trunk.token_embeddings(),
-            Self::Gpt2(trunk) => trunk.token_embeddings(),
-            Self::Roberta(trunk) => trunk.token_embeddings(),
-            Self::Electra(trunk) => trunk.token_embeddings(),
-            Self::DistilBert(trunk) => trunk.token_embeddings(),
-            Self::DebertaV2(trunk) => trunk.token_embeddings(),
+            Self::Bert(trunk) => trunk.token_table(),
+            Self::Llama(trunk) => trunk.token_table(),
+            Self::Gpt2(trunk) => trunk.token_table(),
+            Self::Roberta(trunk) => trunk.token_table(),
+            Self::Electra(trunk) => trunk.token_table(),
+            Self::DistilBert(trunk) => trunk.token_table(),
+            Self::DebertaV2(trunk) => trunk.token_table(),
         }
+    }
+
+    /// The pretrained table of token embeddings, `[vocab_size, d_embedding]`.
+    pub fn token_embeddings(&self) -> Tensor<2> {
+        self.token_table().base.weight.val()
     }
 
     /// Calls `visit` with every linear, in a fixed order.

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 
 use super::file;
 use super::flags::Overrides;
-use super::keys::{Key, REQUIRED};
-use super::{PeftType, RunConfig};
+use super::keys::{KEYS, Key, REQUIRED};
+use super::{PeftType, RunConfig, TuningKind};
 
 /// A configuration and the places its values come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +91,11 @@ impl Origins {
             ConfigError::Probability { key, .. }
             | ConfigError::Pattern { key, .. }
             | ConfigError::AdaLora { key, .. } => key,
-            ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } => "target_modules",
+            ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } | ConfigError::Table { .. } => {
+                "target_modules"
+            }
+            ConfigError::ZeroBottleneck => "bottleneck_size",
+            ConfigError::NothingToTrain { .. } => "tuning",
             ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
             ConfigError::RankPattern { .. } => "rank_pattern",
             ConfigError::NotFinite { .. } => "model_name_or_path",
@@ -200,15 +204,48 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
              remove ensemble_members",
         ));
     }
+    check_tuning(config, origins)?;
     check_form(config, origins)?;
     config
-        .lora(&[], &["query"])
+        .tuning(&[], &["query"])
         .validate()
         .map_err(|error| origins.adapter_error(&error))?;
     config
         .train
         .validate()
         .map_err(|error| origins.training_error(&error))
+}
+
+/// Keys of one way of tuning beside another one.
+fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> {
+    const OF_BOTTLENECKS: [&str; 2] = ["bottleneck_size", "bottleneck_activation"];
+    let is_bottleneck = matches!(config.tuning, TuningKind::Houlsby | TuningKind::Pfeiffer);
+    let belongs = |key: &Key| match key.name {
+        "tuning" | "modules_to_save" | "temperature_scaling" => true,
+        name if OF_BOTTLENECKS.contains(&name) => is_bottleneck,
+        "loraplus_lr_ratio" | "masks_per_step" | "mask_grouping" => config.tuning == TuningKind::Lora,
+        _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
+    };
+    let Some(key) = KEYS
+        .iter()
+        .find(|key| origins.places.contains_key(key.name) && !belongs(key))
+    else {
+        return Ok(());
+    };
+    let name = key.name;
+    let owner = if OF_BOTTLENECKS.contains(&name) {
+        "bottleneck adapters (tuning houlsby or pfeiffer)"
+    } else {
+        "LoRA (tuning lora)"
+    };
+    let tuning = serde_json::to_value(config.tuning).unwrap_or_default();
+    Err(origins.at(
+        name,
+        format!(
+            "{name} is a setting of {owner}, but tuning is {}; change tuning, or remove {name}",
+            tuning.as_str().unwrap_or_default()
+        ),
+    ))
 }
 
 /// Keys of one form of adapter beside another form.

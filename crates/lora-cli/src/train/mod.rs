@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use crate::config::flags::Overrides;
 use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
+use crate::model_folder::ModelFolder;
 use crate::output::{RUN_FILE, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
 use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
@@ -55,6 +56,7 @@ struct Prepared {
     test: Option<EncodedPart>,
     padding: Padding,
     task: TaskFile,
+    model_folder: ModelFolder,
 }
 
 /// Trains an adapter, or only shows what would happen.
@@ -109,11 +111,12 @@ fn prepare(
         ));
     }
     let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
-    let lora = config.lora(&model.modules_to_save(), usual_targets);
+    let tuning = config.tuning(&model.modules_to_save(), usual_targets);
     let (adapted, attached) =
-        Adapted::attach(model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
+        Adapted::attach(model, tuning, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(
-        "{} linears adapted, {} trained in full ({})",
+        "tuning {}: {} linears adapted, {} trained in full ({})",
+        adapted.tuning().name(),
         attached.adapted.len(),
         attached.trained_in_full.len(),
         attached.trained_in_full.join(", ")
@@ -138,6 +141,7 @@ fn prepare(
         test: parts.test.as_ref().map(encode).transpose()?,
         padding: Padding::with(tokenizer.pad_id()?),
         task,
+        model_folder: ModelFolder::of(&checkpoint, Some(&parts.train.task), Some(TaskType::SeqCls)),
         resolved,
     })
 }
@@ -244,6 +248,7 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         task_type: TaskType::SeqCls,
         base_model: public_name(&config.model_name_or_path),
         ensemble: config.ensemble(),
+        model_folder: &prepared.model_folder,
         run: &run_text,
         task: &task_text,
     };

@@ -8,4 +8,5 @@ mod happy_path;
 mod language_model;
 mod monte_carlo;
 mod operations;
+mod tuners;
 mod workspace;

@@ -188,21 +188,45 @@ impl WithSimd for OuterProducts<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let [depth, rows] = self.left.dims();
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        /// Outer products that are added before a sum goes back to memory.
+        const STEPS: usize = 4;
+        let [depth, _] = self.left.dims();
+        let whole = depth - depth % STEPS;
+        for p in (0..whole).step_by(STEPS) {
+            self.add::<S, STEPS>(simd, p);
+        }
+        for p in whole..depth {
+            self.add::<S, 1>(simd, p);
+        }
+    }
+}
+
+impl OuterProducts<'_> {
+    /// Adds the outer products `p..p + STEPS`, in this order.
+    #[inline(always)]
+    fn add<S: Simd, const STEPS: usize>(&mut self, simd: S, p: usize) {
+        let [_, rows] = self.left.dims();
         let len = self.out.len() / rows;
-        for p in 0..depth {
-            let (right, right_rest) = S::as_simd_f32s(self.right.line(p, self.first, len));
-            for (out, left) in self.out.chunks_exact_mut(len).zip(self.left.line(p, 0, rows)) {
-                let (out, out_rest) = S::as_mut_simd_f32s(out);
-                let factor = simd.splat_f32s(*left);
-                for (out, right) in out.iter_mut().zip(right) {
-                    *out = simd.mul_add_f32s(factor, *right, *out);
+        let lines: [&[f32]; STEPS] = std::array::from_fn(|step| self.right.line(p + step, self.first, len));
+        let vectors = lines.map(|line| S::as_simd_f32s(line).0);
+        let rests = lines.map(|line| S::as_simd_f32s(line).1);
+        let lefts: [&[f32]; STEPS] = std::array::from_fn(|step| self.left.line(p + step, 0, rows));
+        for (row, out) in self.out.chunks_exact_mut(len).enumerate() {
+            let factors = lefts.map(|left| simd.splat_f32s(left[row]));
+            let (out, out_rest) = S::as_mut_simd_f32s(out);
+            let vectors = vectors.map(|vectors| &vectors[..out.len()]);
+            for (index, out) in out.iter_mut().enumerate() {
+                for step in 0..STEPS {
+                    *out = simd.mul_add_f32s(factors[step], vectors[step][index], *out);
                 }
-                if !out_rest.is_empty() {
-                    let [right, sum] = [right_rest, out_rest].map(|rest| simd.partial_load_f32s(rest));
-                    simd.partial_store_f32s(out_rest, simd.mul_add_f32s(factor, right, sum));
+            }
+            if !out_rest.is_empty() {
+                let mut sum = simd.partial_load_f32s(out_rest);
+                for step in 0..STEPS {
+                    sum = simd.mul_add_f32s(factors[step], simd.partial_load_f32s(rests[step]), sum);
                 }
+                simd.partial_store_f32s(out_rest, sum);
             }
         }
     }

@@ -2,9 +2,8 @@
 //! Mistral (sliding window), Qwen2 (biases on query, key and value) and Qwen3 (norms on query and key heads).
 
 use burn::module::Module;
-use burn::nn::Embedding;
 use burn::tensor::{Device, Tensor};
-use lora_core::{LoraLinear, Pass};
+use lora_core::{Block, LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use serde::Deserialize;
 
@@ -98,7 +97,7 @@ fn silu() -> Activation {
 /// The decoder: embeddings, layers, norm.
 #[derive(Module, Debug)]
 pub struct Llama {
-    embed_tokens: Embedding,
+    embed_tokens: LoraEmbedding,
     layers: Vec<LlamaLayer>,
     norm: RmsNorm,
     #[module(skip)]
@@ -246,7 +245,7 @@ impl Llama {
         let rotation = self.rope.rotation(before, seq, &device);
         let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
 
-        let mut hidden = self.embed_tokens.forward(tokens.ids.clone()); // [batch, seq, d_model]
+        let mut hidden = self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
         for (index, layer) in self.layers.iter().enumerate() {
             observe(&hidden);
             let window = layer.window;
@@ -273,16 +272,17 @@ impl Llama {
     }
 
     /// `[vocab_size, d_model]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
-        self.embed_tokens.weight.val()
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.embed_tokens.table
     }
 
     fn device(&self) -> Device {
-        self.embed_tokens.weight.device()
+        self.embed_tokens.weight().device()
     }
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        visit(&self.embed_tokens.table);
         for layer in &self.layers {
             layer.attention.visit_linears(visit);
             layer.feed_forward.visit_linears(visit);
@@ -291,6 +291,7 @@ impl Llama {
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        visit(&mut self.embed_tokens.table);
         for layer in &mut self.layers {
             layer.attention.visit_linears_mut(visit);
             layer.feed_forward.visit_linears_mut(visit);
@@ -324,7 +325,8 @@ impl LlamaLayer {
                 linear("self_attn.k_proj", input_bias, d_model, d_key_value)?,
                 linear("self_attn.v_proj", input_bias, d_model, d_key_value)?,
             ],
-            output: linear("self_attn.o_proj", config.attention_bias, d_query, d_model)?,
+            output: linear("self_attn.o_proj", config.attention_bias, d_query, d_model)?
+                .ending(Block::Attention),
             query_norm: head_norm("self_attn.q_norm")?,
             key_norm: head_norm("self_attn.k_norm")?,
             heads,
@@ -332,7 +334,7 @@ impl LlamaLayer {
         let feed_forward = GatedFeedForward {
             gate: linear("mlp.gate_proj", config.mlp_bias, d_model, d_ff)?,
             up: linear("mlp.up_proj", config.mlp_bias, d_model, d_ff)?,
-            down: linear("mlp.down_proj", config.mlp_bias, d_ff, d_model)?,
+            down: linear("mlp.down_proj", config.mlp_bias, d_ff, d_model)?.ending(Block::FeedForward),
             activation: config.hidden_act,
         };
         Ok(Self {

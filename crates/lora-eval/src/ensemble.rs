@@ -69,7 +69,6 @@ impl ModelOutputs {
 ///
 /// # Panics
 /// If a row is missing, out of range or given twice.
-#[expect(clippy::needless_pass_by_value, reason = "iterators are handed over by value")]
 pub fn predict<'a, M: Model>(
     adapted: &Adapted<M>,
     batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,

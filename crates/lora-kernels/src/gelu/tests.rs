@@ -110,7 +110,7 @@ fn the_gradient_of_gelu_equals_exact_values() {
     let found = numbers(x.grad(&gelu(x.clone()).sum().backward()).unwrap());
     for ((x, exact), found) in exact.iter().zip(found) {
         assert!(
-            (found - exact).abs() <= 2e-7,
+            (f64::from(found) - exact).abs() <= 2e-7,
             "gelu'({x}) = {found}, exact {exact}"
         );
     }

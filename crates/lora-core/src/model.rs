@@ -47,6 +47,16 @@ pub trait Model: Module + Linears {
     /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
 
+    /// [`Model::forward`] in several passes over one input, as the members of an ensemble make them. The passes differ in their
+    /// masks alone, so a model may compute what lies below its lowest adapter once.
+    ///
+    /// # Shapes
+    ///
+    /// - each output: `[rows, outputs]`
+    fn forward_members(&self, input: &Self::Input, passes: &[Pass]) -> Vec<Tensor<2>> {
+        passes.iter().map(|pass| self.forward(input, pass)).collect()
+    }
+
     /// Some rows of [`Model::forward`], in the order given. Models that can compute them alone do.
     ///
     /// # Shapes

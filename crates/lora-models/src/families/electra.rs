@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::bert::LAYER;
 use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
 use crate::blocks::{
-    Activation, EncoderLayer, EncoderSizes, LayerNorm, Reading, attention_mask, encoder_layers, places,
+    Activation, EncoderLayer, EncoderSizes, Encoding, LayerNorm, attention_mask, encoder_layers, places,
     token_ids,
 };
 use crate::checkpoint::Checkpoint;
@@ -152,19 +152,13 @@ impl Electra {
         })
     }
 
-    /// The hidden states of the last layer; `observe` sees those of every layer, the embeddings' first.
+    /// The hidden states of the last layer.
     ///
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
     ///   token is read
-    pub fn encode(
-        &self,
-        input: &Batch,
-        pass: &Pass,
-        reading: Reading,
-        observe: &mut dyn FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         let device = &self.word_embeddings.weight().device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
         let embedded = self
@@ -181,8 +175,8 @@ impl Electra {
             Some(project) => project.forward(embedded, pass), // [batch, seq, d_model]
             None => embedded,
         };
-        observe(&hidden);
-        encoder_layers(&self.layers, hidden, &bias, pass, reading, observe)
+        (encoding.observe)(&hidden);
+        encoder_layers(&self.layers, hidden, &bias, pass, encoding)
     }
 
     /// The table of token embeddings, `[vocab_size, d_embedding]`.

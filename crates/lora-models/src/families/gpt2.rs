@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::{Family, Outline, SequenceForm};
 use crate::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, FeedForward, Heads, KeyValueCache, LayerCache, LayerNorm,
-    Sight, Tokens, causal_bias,
+    Activation, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads, KeyValueCache, LayerCache,
+    LayerNorm, Reading, Sight, Tokens, causal_bias, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -150,8 +150,8 @@ impl Gpt2 {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
-        self.run(&Tokens::of_batch(input, &self.device()), None, pass, observe)
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        self.run(&Tokens::of_batch(input, &self.device()), None, pass, encoding)
     }
 
     /// As [`Gpt2::encode`] for the tokens that follow those in the cache, which they join.
@@ -164,7 +164,12 @@ impl Gpt2 {
     ///
     /// Panics if the model has no more positions.
     pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Tensor<3> {
-        self.run(tokens, Some(cache), pass, &mut |_| {})
+        let encoding = Encoding {
+            reading: Reading::EveryToken,
+            observe: &mut |_| {},
+            below: None,
+        };
+        self.run(tokens, Some(cache), pass, encoding)
     }
 
     fn run(
@@ -172,8 +177,9 @@ impl Gpt2 {
         tokens: &Tokens,
         mut cache: Option<&mut KeyValueCache>,
         pass: &Pass,
-        observe: &mut dyn FnMut(&Tensor<3>),
+        encoding: Encoding<'_>,
     ) -> Tensor<3> {
+        let Encoding { observe, below, .. } = encoding;
         let device = self.device();
         let [batch, seq] = tokens.ids.dims();
         let before = cache.as_ref().map_or(0, |cache| cache.len());
@@ -189,13 +195,13 @@ impl Gpt2 {
             rotation: None,
             bias: causal_bias(span, tokens.padding.clone(), &device),
         };
-        let mut hidden =
+        let hidden =
             self.wte.forward(tokens.ids.clone(), pass) + self.wpe.forward_shared(positions, batch, pass); // [batch, seq, d_model]
-        for (index, layer) in self.layers.iter().enumerate() {
+        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden| {
             observe(&hidden);
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
-            hidden = layer.forward(hidden, &sight, layer_cache, pass);
-        }
+            layer.forward(hidden, &sight, layer_cache, pass)
+        });
         let hidden = self.ln_f.forward(hidden);
         observe(&hidden);
         hidden

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use super::rope_settings::{RopeSettings, rope_of};
 use super::{Family, Outline, SequenceForm};
 use crate::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, GatedFeedForward, Heads, KeyValueCache, LayerCache, RmsNorm,
-    Rope, RopeScaling, Sight, Tokens, causal_bias,
+    Activation, CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, Heads, KeyValueCache,
+    LayerCache, Reading, RmsNorm, Rope, RopeScaling, Sight, Tokens, causal_bias, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -231,8 +231,8 @@ impl Llama {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
-        self.run(&Tokens::of_batch(input, &self.device()), None, pass, observe)
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        self.run(&Tokens::of_batch(input, &self.device()), None, pass, encoding)
     }
 
     /// As [`Llama::encode`] for the tokens that follow those in the cache, which they join.
@@ -241,7 +241,12 @@ impl Llama {
     ///
     /// - output: `[batch, seq, d_model]`
     pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Tensor<3> {
-        self.run(tokens, Some(cache), pass, &mut |_| {})
+        let encoding = Encoding {
+            reading: Reading::EveryToken,
+            observe: &mut |_| {},
+            below: None,
+        };
+        self.run(tokens, Some(cache), pass, encoding)
     }
 
     fn run(
@@ -249,16 +254,17 @@ impl Llama {
         tokens: &Tokens,
         mut cache: Option<&mut KeyValueCache>,
         pass: &Pass,
-        observe: &mut dyn FnMut(&Tensor<3>),
+        encoding: Encoding<'_>,
     ) -> Tensor<3> {
+        let Encoding { observe, below, .. } = encoding;
         let device = self.device();
         let [_, seq] = tokens.ids.dims();
         let before = cache.as_ref().map_or(0, |cache| cache.len());
         let rotation = self.rope.rotation(before, seq, &device);
         let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
 
-        let mut hidden = self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
-        for (index, layer) in self.layers.iter().enumerate() {
+        let hidden = self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
+        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden| {
             observe(&hidden);
             let window = layer.window;
             if !sights.iter().any(|(known, _)| *known == window) {
@@ -276,8 +282,8 @@ impl Llama {
             let known = sights.iter().find(|(known, _)| *known == window);
             let (_, sight) = known.expect("it was pushed where it was missing");
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
-            hidden = layer.forward(hidden, sight, layer_cache, pass);
-        }
+            layer.forward(hidden, sight, layer_cache, pass)
+        });
         let hidden = self.norm.forward(hidden);
         observe(&hidden);
         hidden

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::bert::LAYER;
 use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
 use crate::blocks::{
-    Activation, EncoderLayer, EncoderSizes, LayerNorm, Reading, attention_mask, encoder_layers, token_ids,
+    Activation, EncoderLayer, EncoderSizes, Encoding, LayerNorm, attention_mask, encoder_layers, token_ids,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -154,19 +154,13 @@ impl Roberta {
         })
     }
 
-    /// The hidden states of the last layer; `observe` sees those of every layer, the embeddings' first.
+    /// The hidden states of the last layer.
     ///
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
     ///   token is read
-    pub fn encode(
-        &self,
-        input: &Batch,
-        pass: &Pass,
-        reading: Reading,
-        observe: &mut dyn FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         let device = &self.word_embeddings.weight().device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
         // RoBERTa knows no segments: every token has that of number 0.
@@ -181,8 +175,8 @@ impl Roberta {
                 .position_embeddings
                 .forward(token_ids(input, &self.positions(input), device), pass);
         let hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
-        observe(&hidden);
-        encoder_layers(&self.layers, hidden, &bias, pass, reading, observe)
+        (encoding.observe)(&hidden);
+        encoder_layers(&self.layers, hidden, &bias, pass, encoding)
     }
 
     /// The n-th token of a row that is no padding token has position `pad + n`, counted from 1; padding tokens have

@@ -15,7 +15,7 @@ use self::attention::{DisentangledAttention, Relative};
 use self::convolution::Convolution;
 use self::positions::RelativePositions;
 use super::Family;
-use crate::blocks::{FeedForward, LayerNorm, attention_mask, places, token_ids};
+use crate::blocks::{Encoding, FeedForward, LayerNorm, attention_mask, places, through_layers, token_ids};
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -111,7 +111,8 @@ impl DebertaV2 {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        let Encoding { observe, below, .. } = encoding;
         let device = &self.word_embeddings.weight().device();
         let [batch, seq] = [input.batch, input.seq];
         let real = attention_mask(input, device); // [batch, seq]
@@ -126,16 +127,15 @@ impl DebertaV2 {
         };
         let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);
         let relative = self.relative(seq, table_pass);
-        let mut hidden = embedded.clone();
-        observe(&hidden);
-        for (index, layer) in self.layers.iter().enumerate() {
-            hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
+        observe(&embedded);
+        through_layers(&self.layers, embedded.clone(), below, |index, layer, hidden| {
+            let mut hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
             if let Some(convolution) = self.convolution.as_ref().filter(|_| index == 0) {
                 hidden = convolution.forward(embedded.clone(), hidden, real.clone());
             }
             observe(&hidden);
-        }
-        hidden
+            hidden
+        })
     }
 
     fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {

@@ -196,7 +196,7 @@ fn what_no_weight_can_stand_for_is_not_merged() {
     let (adapted, _) = Adapted::attach(model(), bottlenecks(Placement::Pfeiffer), 3).unwrap();
     assert!(matches!(adapted.merge(), Err(MergeError::Bottleneck { .. })));
     // The masked language model's decoder is the table of token embeddings.
-    let tuning = lora(&["word_embeddings"], BiasMode::None);
+    let tuning = LoraConfig::new(2, 5.0, Targets::names(["word_embeddings"]));
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/golden/training/tiny_bert_full/base");
     let checkpoint = Checkpoint::open(&folder).unwrap();

@@ -6,6 +6,7 @@
 mod archive;
 mod error;
 mod pickle;
+mod value;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -17,11 +18,12 @@ use half::{bf16, f16};
 use lora_core::HostTensor;
 
 use self::archive::Archive;
-use self::pickle::{Storage, TensorView, Value, run};
+use self::pickle::run;
+use self::value::{Storage, TensorView, Value};
 use crate::error::LoadError;
 
 pub use self::error::PytorchProblem;
-pub use self::pickle::Number;
+pub use self::value::Number;
 
 /// A file of `torch.save` in memory.
 #[derive(Debug)]

@@ -1,0 +1,145 @@
+//! What a pickle of tensors holds: values, numbers that lie elsewhere, and views of them.
+
+use std::rc::Rc;
+
+/// A value on the pickle's stack. Copies are cheap: whatever can be large is shared.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Whatever has no part in a table of tensors.
+    Opaque,
+    /// Between here and the top of the stack lie the parts of a value.
+    Mark,
+    /// A whole number.
+    Int(i64),
+    /// Text.
+    Text(Rc<str>),
+    /// A name of Python's, which is never called: `module name`.
+    Global(Rc<str>),
+    /// Values that do not change.
+    Tuple(Rc<[Value]>),
+    /// Values.
+    List(Vec<Value>),
+    /// Values by key, in order.
+    Dict(Vec<(Value, Value)>),
+    /// Numbers that lie elsewhere in the file.
+    Storage(Storage),
+    /// A view of such numbers.
+    Tensor(Rc<TensorView>),
+}
+
+/// What numbers of a storage are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// 32 bits.
+    F32,
+    /// 16 bits, IEEE.
+    F16,
+    /// 16 bits, the upper half of [`Number::F32`].
+    BF16,
+    /// 64 bits.
+    F64,
+    /// Whole numbers or truth values of so many bytes.
+    Other {
+        /// Bytes of one.
+        width: usize,
+    },
+}
+
+/// Numbers that lie elsewhere in the file.
+#[derive(Clone, Debug)]
+pub struct Storage {
+    /// What they are.
+    pub number: Number,
+    /// Their name in the file.
+    pub key: Rc<str>,
+}
+
+/// A tensor: a view of a storage.
+#[derive(Clone, Debug)]
+pub struct TensorView {
+    /// The numbers.
+    pub storage: Storage,
+    /// First element.
+    pub offset: usize,
+    /// Sizes of the axes.
+    pub shape: Vec<usize>,
+    /// Elements between neighbours, by axis.
+    pub strides: Vec<usize>,
+}
+
+impl Number {
+    /// Bytes of one number.
+    pub fn width(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::F64 => 8,
+            Self::Other { width } => width,
+        }
+    }
+
+    fn of_storage(class: &str) -> Option<Self> {
+        Some(match class.strip_prefix("torch ")?.strip_suffix("Storage")? {
+            "Float" => Self::F32,
+            "Half" => Self::F16,
+            "BFloat16" => Self::BF16,
+            "Double" => Self::F64,
+            "Long" => Self::Other { width: 8 },
+            "Int" => Self::Other { width: 4 },
+            "Short" => Self::Other { width: 2 },
+            "Char" | "Byte" | "Bool" => Self::Other { width: 1 },
+            _ => return None,
+        })
+    }
+}
+
+/// `("storage", class, key, location, count)`.
+pub(super) fn storage_of(id: &Value) -> Option<Storage> {
+    let Value::Tuple(parts) = id else { return None };
+    match &parts[..] {
+        [Value::Text(kind), Value::Global(class), Value::Text(key), ..] if &**kind == "storage" => {
+            Some(Storage {
+                number: Number::of_storage(class)?,
+                key: key.clone(),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What the few calls that a table holds give.
+pub(super) fn result_of(callee: &Value, arguments: &Value) -> Value {
+    let (Value::Global(callee), Value::Tuple(arguments)) = (callee, arguments) else {
+        return Value::Opaque;
+    };
+    match (&**callee, &arguments[..]) {
+        ("collections OrderedDict", []) => Value::Dict(Vec::new()),
+        ("torch._utils _rebuild_parameter", [tensor, ..]) => tensor.clone(),
+        (
+            "torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor",
+            [Value::Storage(storage), Value::Int(offset), shape, strides, ..],
+        ) => {
+            let parts = usize::try_from(*offset)
+                .ok()
+                .zip(sizes(shape).zip(sizes(strides)));
+            parts.map_or(Value::Opaque, |(offset, (shape, strides))| {
+                Value::Tensor(Rc::new(TensorView {
+                    storage: storage.clone(),
+                    offset,
+                    shape,
+                    strides,
+                }))
+            })
+        }
+        _ => Value::Opaque,
+    }
+}
+
+fn sizes(value: &Value) -> Option<Vec<usize>> {
+    let Value::Tuple(parts) = value else { return None };
+    let sizes = parts.iter().map(|part| match part {
+        Value::Int(size) => usize::try_from(*size).ok(),
+        _ => None,
+    });
+    sizes.collect()
+}

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::config::DEFAULT_MEMBERS;
-use crate::output;
+use crate::output_file::check_report;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
 use crate::scoring::{member_sampler, run_passes, score, table};
@@ -30,7 +30,7 @@ pub struct EvalArgs {
     columns: ColumnArgs,
     #[command(flatten)]
     ensemble: EnsembleArgs,
-    /// Write a report page.
+    /// Write a report page; an earlier report there is replaced, nothing else.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
@@ -104,7 +104,7 @@ impl EnsembleArgs {
 ///
 /// If an input is wrong or a report cannot be written.
 pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
-    args.report.as_deref().map(output::check_file).transpose()?;
+    args.report.as_deref().map(check_report).transpose()?;
     let opened = open_adapter(&args.adapter)?;
     let ensemble = args.ensemble.settings(&opened)?;
     let labels = match &opened.task {

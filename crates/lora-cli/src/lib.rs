@@ -9,7 +9,7 @@
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
 //! | `parameters` | PEFT's line of parameter counts |
-//! | `output`, `provenance` | the output folder; what made a result |
+//! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
 //! | `folder_swap` | a folder that appears whole or not at all |
@@ -32,6 +32,7 @@ pub mod inspect;
 pub mod language_model;
 pub mod merge;
 pub mod output;
+pub mod output_file;
 pub mod parameters;
 pub mod pipeline;
 pub mod predict;

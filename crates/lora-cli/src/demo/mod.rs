@@ -17,7 +17,7 @@ use clap::Args;
 use lora_core::atomic::write_file;
 
 use crate::device::DeviceName;
-use crate::output::{RUN_FILE, check_folder, write_json};
+use crate::output::{RUN_FILE, Writer, check_folder, write_json};
 use crate::pipeline::{EMBEDDED_MODEL, hub_options, open_checkpoint};
 use crate::provenance::MadeBy;
 use crate::terminal::Terminal;
@@ -59,7 +59,7 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         plan.seeds = (1..=seeds).collect();
     }
     if !args.choose {
-        check_folder(&args.output, true)?;
+        check_folder(&args.output, Writer::Demo, true)?;
     }
     let checkpoint = open_checkpoint(EMBEDDED_MODEL, &hub_options(None))?;
     let data = DemoData::open(&checkpoint, &plan)?;

@@ -13,7 +13,7 @@ use lora_eval::{Average, ModelOutputs};
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::eval::EnsembleArgs;
-use crate::output;
+use crate::output_file::check_output;
 use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
 use crate::terminal::Terminal;
@@ -42,6 +42,9 @@ pub struct PredictArgs {
     /// Write the predictions to a file in place of the standard output.
     #[arg(long, value_name = "FILE.jsonl|FILE.csv")]
     output: Option<PathBuf>,
+    /// Write over a file that --output names.
+    #[arg(long, requires = "output")]
+    overwrite: bool,
 }
 
 /// Labels texts.
@@ -51,7 +54,9 @@ pub struct PredictArgs {
 /// If an input is wrong or the output cannot be written.
 pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let file_form = args.output.as_deref().map(FileForm::of_path).transpose()?;
-    args.output.as_deref().map(output::check_file).transpose()?;
+    if let Some(output) = &args.output {
+        check_output(output, args.data.as_deref(), args.overwrite)?;
+    }
     let opened = open_adapter(&args.adapter)?;
     let ensemble = args.ensemble.settings(&opened)?;
     let dataset = read_texts(args, &opened)?;

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use crate::config::flags::Overrides;
 use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
-use crate::output::{RUN_FILE, check_folder, json_text, write_json, write_together};
+use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
 use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
 use crate::provenance::MadeBy;
@@ -72,8 +72,12 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let device = name
         .open()
         .map_err(|error| resolved.origins.at("device", error))?;
-    check_folder(&config.output_dir, config.overwrite_output_dir || args.dry_run)
-        .map_err(|error| resolved.origins.at("output_dir", error))?;
+    check_folder(
+        &config.output_dir,
+        Writer::Training,
+        config.overwrite_output_dir || args.dry_run,
+    )
+    .map_err(|error| resolved.origins.at("output_dir", error))?;
     if config.problem_type == Some(ProblemType::CausalLm) {
         return language::run(&resolved, &device, args.dry_run, terminal);
     }

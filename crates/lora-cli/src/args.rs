@@ -28,8 +28,7 @@ pub struct Arguments {
     pub quiet: bool,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done; 130 interrupted by Ctrl-C.";
 
 /// The subcommands.
 #[derive(Subcommand, Clone, Debug)]

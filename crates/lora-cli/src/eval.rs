@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::config::DEFAULT_MEMBERS;
+use crate::output::unfinished;
 use crate::output_file::check_report;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
@@ -106,6 +107,9 @@ impl EnsembleArgs {
 pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     args.report.as_deref().map(check_report).transpose()?;
     let opened = open_adapter(&args.adapter)?;
+    unfinished(&args.adapter.adapter)
+        .iter()
+        .for_each(|note| terminal.note(note));
     let ensemble = args.ensemble.settings(&opened)?;
     let labels = match &opened.task {
         Task::Classification { labels } => LabelRule::Known(labels.clone()),

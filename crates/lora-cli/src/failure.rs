@@ -9,6 +9,9 @@ use lora_eval::EvalError;
 use lora_models::LoadError;
 use lora_train::TrainError;
 
+use crate::interrupt::{INTERRUPTED, Interrupted};
+use crate::train::verdict::WorseThanGuessing;
+
 /// Exit code of a wrong command or input.
 pub const BAD_INPUT: u8 = 2;
 /// Exit code of a run that failed on the way.
@@ -29,15 +32,18 @@ pub fn sentence(error: &Error) -> String {
 }
 
 /// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
-/// cannot be scored, the network.
+/// cannot be scored, the network. 130 for a training that was interrupted.
 pub fn exit_code(error: &Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<Interrupted>()) {
+        return INTERRUPTED;
+    }
     let failed_on_the_way = error.chain().any(|cause| {
         let diverged = matches!(
             cause.downcast_ref::<TrainError>(),
             Some(TrainError::Diverged { .. } | TrainError::Evaluation { .. })
         );
         let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }));
-        diverged || network || cause.is::<EvalError>()
+        diverged || network || cause.is::<EvalError>() || cause.is::<WorseThanGuessing>()
     });
     if failed_on_the_way { FAILED } else { BAD_INPUT }
 }

@@ -6,6 +6,7 @@
 //! | `config` | [`config::RunConfig`]: the settings of a training, from file and flags |
 //! | `device` | `--device` |
 //! | `terminal` | the one place that prints: tables, progress, JSON |
+//! | `interrupt` | Ctrl-C |
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
 //! | `parameters` | PEFT's line of parameter counts |
@@ -29,6 +30,7 @@ pub mod failure;
 pub mod folder_swap;
 pub mod generate;
 pub mod inspect;
+pub mod interrupt;
 pub mod language_model;
 pub mod merge;
 pub mod output;

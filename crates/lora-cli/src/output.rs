@@ -112,6 +112,18 @@ pub fn check_folder(path: &Path, writer: Writer, overwrite: bool) -> Result<(), 
         .map_err(not_writable)
 }
 
+/// What an adapter folder's run file says of a training that did not come to its end; none for whole ones and for folders
+/// of other programs.
+pub fn unfinished(adapter: &Path) -> Option<String> {
+    let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
+    let text = read(adapter).or_else(|| read(adapter.parent()?))?;
+    let run: Value = serde_json::from_slice(&text).ok()?;
+    let step = run["interrupted"]["step"].as_u64();
+    let interrupted = step.map(|step| format!("was interrupted at step {step}"));
+    let what = interrupted.or_else(|| Some(format!("failed ({})", run["failed"].as_str()?)))?;
+    Some(format!("note: the training of `{}` {what}", adapter.display()))
+}
+
 /// A value as indented JSON with a line's end.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
 use lora_models::{
@@ -96,7 +96,13 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
             tokenizer.vocabulary_size()
         );
     }
-    tokenizer.pad_id()?;
+    tokenizer.pad_id().with_context(|| {
+        format!(
+            "`{}` cannot classify texts here: its tokenizer names no padding token, as those of most language models; give an \
+             encoder such as minilm-l6, or set problem_type to causal_lm to train what a language model writes",
+            checkpoint.origin.display()
+        )
+    })?;
     Ok(tokenizer)
 }
 

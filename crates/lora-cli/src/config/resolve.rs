@@ -97,6 +97,18 @@ impl Origins {
             ConfigError::NotFinite { .. } => "model_name_or_path",
             ConfigError::Conflict { one, .. } => one,
         };
+        if let ConfigError::NoTarget { targets, .. } = error
+            && !targets.is_empty()
+            && targets
+                .chars()
+                .all(|character| character.is_alphanumeric() || character == '_')
+        {
+            // A list shows its brackets; a word alone was read as a pattern.
+            let message = format!(
+                "{error}; a single text is a pattern on the whole path, a name stands in a list: [{targets}]"
+            );
+            return self.at(key, message);
+        }
         // A key inside a pattern is followed by that pattern.
         self.at(key.split(' ').next().unwrap_or(key), error)
     }
@@ -170,6 +182,8 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
             ));
         }
     }
+    check_split(config, origins)?;
+    check_masks(config, origins)?;
     if !(0.0..1.0).contains(&config.mask_probability) {
         let found = config.mask_probability;
         return Err(origins.at(
@@ -209,6 +223,53 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
         .train
         .validate()
         .map_err(|error| origins.training_error(&error))
+}
+
+/// Rows that are split off, and what needs them.
+fn check_split(config: &RunConfig, origins: &Origins) -> Result<()> {
+    let splits_validation = config.validation_file.is_none();
+    let splits_test = config.data_file.is_some();
+    let share = |splits: bool, fraction: f64| if splits { fraction } else { 0.0 };
+    let validation = share(splits_validation, config.validation_fraction);
+    let together = validation + share(splits_test, config.test_fraction);
+    if together >= 1.0 {
+        let message = format!(
+            "validation_fraction and test_fraction are {together} together, which leaves no row to train on; lower them"
+        );
+        let key = if origins.of("validation_fraction").is_some() {
+            "validation_fraction"
+        } else {
+            "test_fraction"
+        };
+        return Err(origins.at(key, message));
+    }
+    let has_validation = !splits_validation || validation > 0.0;
+    if let Some(patience) = config.train.early_stopping_patience.filter(|_| !has_validation) {
+        let message = format!(
+            "early_stopping_patience is {patience}, but there are no validation rows (validation_fraction is 0): give a \
+             validation_file, raise validation_fraction, or remove early_stopping_patience"
+        );
+        return Err(origins.at("early_stopping_patience", message));
+    }
+    Ok(())
+}
+
+/// Settings of masks where nobody said that there are masks. A probability of 0, said, is a plain LoRA to compare with.
+fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
+    if config.mask_probability != 0.0 || origins.of("mask_probability").is_some() {
+        return Ok(());
+    }
+    let of_masks = ["mask_rescale", "mask_grouping", "masks_per_step"];
+    match of_masks.into_iter().find(|key| origins.of(key).is_some()) {
+        Some(key) => {
+            let message = format!(
+                "{key} is a setting of LoRA Dropout, but mask_probability is not given, so there are no masks; give \
+                 mask_probability (0.5 is the paper's; 0 for plain LoRA), or remove {key}"
+            );
+            Err(origins.at(key, message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Keys of one form of adapter beside another form.
@@ -295,6 +356,11 @@ mod tests {
             ),
             ("data_file: b.csv", ["train_file and data_file", "remove one"]),
             (
+                "mask_rescale: rescaled",
+                ["mask_rescale", "mask_probability is not given"],
+            ),
+            ("masks_per_step: 4", ["masks_per_step", "give mask_probability"]),
+            (
                 "ensemble_members: 4",
                 ["ensemble_members", "set mask_probability"],
             ),
@@ -316,6 +382,21 @@ mod tests {
             );
             assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         }
+    }
+
+    #[test]
+    fn rows_for_validation_are_left_and_early_stopping_has_some() {
+        let text = FILE.replace("train_file", "data_file");
+        let refused = |flags: &[(&str, &str)]| resolve_text(&text, flags).unwrap_err().to_string();
+        let shares = refused(&[("validation_fraction", "0.5"), ("test_fraction", "0.5")]);
+        assert!(shares.contains("no row to train on"), "{shares}");
+        let patience = refused(&[("validation_fraction", "0"), ("early_stopping_patience", "2")]);
+        assert!(
+            patience.contains("--early-stopping-patience") && patience.contains("no validation rows"),
+            "{patience}"
+        );
+        // A probability of 0 beside settings of masks is the yardstick, not a mistake.
+        resolve_text(&text, &[("mask_rescale", "rescaled"), ("mask_probability", "0")]).unwrap();
     }
 
     #[test]

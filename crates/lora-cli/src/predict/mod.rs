@@ -13,6 +13,7 @@ use lora_eval::{Average, ModelOutputs};
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::eval::EnsembleArgs;
+use crate::output::unfinished;
 use crate::output_file::check_output;
 use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
@@ -58,6 +59,9 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         check_output(output, args.data.as_deref(), args.overwrite)?;
     }
     let opened = open_adapter(&args.adapter)?;
+    unfinished(&args.adapter.adapter)
+        .iter()
+        .for_each(|note| terminal.note(note));
     let ensemble = args.ensemble.settings(&opened)?;
     let dataset = read_texts(args, &opened)?;
     let part = EncodedPart::new(&dataset, &opened.tokenizer, args.adapter.batch_size)?;

@@ -5,6 +5,7 @@ mod language;
 pub mod progress;
 pub mod report;
 mod scores;
+pub mod verdict;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -22,6 +23,7 @@ use serde_json::{Value, json};
 use crate::config::flags::Overrides;
 use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
+use crate::interrupt::{Interrupted, Patience};
 use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
 use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
@@ -313,6 +315,7 @@ fn fit_and_save(
         other => anyhow!(other),
     };
     data.check(config).map_err(refuse)?;
+    let patience = Patience::begin()?;
     let mut watcher = Watcher::new(saving, config.metric_for_best_model, terminal);
     let fitted = match fit(adapted, config, data, &mut watcher) {
         Ok(fitted) => fitted,
@@ -329,8 +332,18 @@ fn fit_and_save(
             return Err(refuse(error));
         }
     };
+    drop(patience);
     if let Some(error) = watcher.error {
         return Err(error.into());
+    }
+    if watcher.is_interrupted {
+        let step = fitted.history.steps.len();
+        if watcher.has_saved {
+            document["interrupted"] = json!({ "step": step });
+            write_json(&saving.folder.join(RUN_FILE), document)?;
+        }
+        let folder = watcher.has_saved.then(|| saving.folder.to_owned());
+        return Err(Interrupted { step, folder }.into());
     }
     saving.write(Checkpoint::Best, &fitted.best)?;
     Ok(fitted)

@@ -9,6 +9,7 @@ use lora_core::peft::{AdapterFolder, EnsembleSettings, SIDE_FILE, TaskType};
 use lora_models::SequenceClassifier;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 
+use crate::interrupt::is_asked;
 use crate::output::{RUN_FILE, remove_file, write_together};
 use crate::task::TASK_FILE;
 use crate::terminal::Terminal;
@@ -79,6 +80,8 @@ pub struct Watcher<'a> {
     last_loss: f64,
     /// Whether a checkpoint is in the folder.
     pub has_saved: bool,
+    /// Whether Ctrl-C ended the training.
+    pub is_interrupted: bool,
     /// Why the training was stopped.
     pub error: Option<WriteError>,
 }
@@ -93,6 +96,7 @@ impl<'a> Watcher<'a> {
             bar: ProgressBar::hidden(),
             last_loss: f64::NAN,
             has_saved: false,
+            is_interrupted: false,
             error: None,
         }
     }
@@ -135,11 +139,16 @@ impl Observer<SequenceClassifier> for Watcher<'_> {
                 }
             }
         }
+        if is_asked() && !matches!(event, Event::Finished(_)) {
+            self.is_interrupted = true;
+            return Flow::Stop;
+        }
         Flow::Continue
     }
 
     fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<SequenceClassifier>) -> Flow {
-        if self.error.is_some() {
+        // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
+        if self.error.is_some() || (self.is_interrupted && !self.has_saved && kind == Checkpoint::Last) {
             return Flow::Stop;
         }
         match self.saving.write(kind, adapted) {

@@ -10,7 +10,7 @@ use lora_data::{Column, Format, LabelNames, LabelRule, ReadOptions, Task, TextTo
 use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
 
 use crate::device::{DEFAULT_DEVICE, DeviceName};
-use crate::pipeline::{hub_options, load_model, open_checkpoint, open_tokenizer};
+use crate::pipeline::{embedded_name, hub_options, load_model, open_checkpoint, open_tokenizer};
 use crate::task::TaskFile;
 
 /// An adapter folder on its base model, ready to predict.
@@ -90,7 +90,12 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
     let named = task_file
         .as_ref()
         .map(|task| task.base_model.clone())
-        .or_else(|| folder.base_model.clone());
+        .or_else(|| {
+            folder
+                .base_model
+                .as_deref()
+                .map(|name| embedded_name(name).to_owned())
+        });
     let Some(base_model) = base.map(str::to_owned).or(named) else {
         bail!("`{}` names no base model; give it with --base", adapter.display());
     };

@@ -119,7 +119,8 @@ Examples:
   lora merge --adapter runs/reviews --output models/reviews
   lora merge --adapter peft-adapter --base bert-base-uncased --labels negative,positive --output merged
 
-The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32.";
+The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32. The result is a model
+for Transformers, and a base model here (model_name_or_path, --base); lora eval and lora predict need an adapter.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -134,6 +135,8 @@ Examples:
   lora combine runs/one runs/two --weights 0.7,0.3 --method cat --output runs/both
   lora combine runs/one runs/two --weights 1,-1 --method svd --rank 8 --output runs/difference
   lora combine runs/one runs/two --weights 1,1 --method ties --density 0.5 --output runs/ties
+Classifiers that were trained apart have heads of their own, of which the result can have one:
+  lora combine runs/one runs/two --weights 0.5,0.5 --head-from runs/one --output runs/both
 
 Methods, as in PEFT: linear, cat, svd, ties, ties_svd, dare_linear, dare_ties, dare_linear_svd, dare_ties_svd,
 magnitude_prune, magnitude_prune_svd. cat and svd are true to the weighted sum; linear is a rough approximation.";

@@ -10,13 +10,14 @@ use lora_eval::calibration::Binning;
 use serde_json::json;
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
+use crate::comparison::verdicts;
 use crate::config::DEFAULT_MEMBERS;
 use crate::output::unfinished;
 use crate::output_file::check_report;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
-use crate::scoring::{member_sampler, run_passes, score, table};
-use crate::terminal::Terminal;
+use crate::scoring::{legend, member_sampler, run_passes, score, table};
+use crate::terminal::{Terminal, counted};
 use crate::train::report::score_page;
 
 /// Arguments of `lora eval`.
@@ -133,6 +134,10 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let name = args.data.display().to_string();
     let table = table(&name, &methods);
     terminal.table(&table)?;
+    let verdicts = verdicts(&methods)?;
+    for line in verdicts.iter().chain(&legend(&methods)) {
+        terminal.say(line)?;
+    }
     let document = json!({
         "adapter": args.adapter.adapter,
         "base_model": opened.base_model,
@@ -146,7 +151,13 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "made_by": MadeBy::this_call(),
     });
     if let Some(path) = &args.report {
-        let page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
+        let mut page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
+        page.subtitle = format!(
+            "{}, {}",
+            args.adapter.adapter.display(),
+            counted(part.encoded.len(), "row")
+        );
+        page.summary = verdicts;
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

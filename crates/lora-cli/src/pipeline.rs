@@ -22,6 +22,16 @@ pub fn public_name(name: &str) -> &str {
         name
     }
 }
+
+/// The other way round: the embedded model is the one that an adapter trained here was trained on.
+pub fn embedded_name(name: &str) -> &str {
+    if name == EMBEDDED_ON_HUB {
+        EMBEDDED_MODEL
+    } else {
+        name
+    }
+}
+
 /// How the hub is used, by the variables that Hugging Face's own libraries obey: `HF_HUB_CACHE`, `HF_HOME`,
 /// `HF_HUB_OFFLINE`.
 pub fn hub_options(revision: Option<&str>) -> HubOptions {

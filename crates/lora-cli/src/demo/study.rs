@@ -85,7 +85,7 @@ pub fn run_all(
     let scoring = scored * (Training::ALL.len() as u64 + plan.members);
     let training = plan.training_rows() * TRAINING_WEIGHT * Training::ALL.len() as u64;
     let meter = Meter {
-        bar: terminal.progress((scoring + training) * plan.seeds.len() as u64, "demo"),
+        bar: terminal.progress((scoring + training) * plan.seeds.len() as u64, "demo", "rows"),
     };
     let jobs: Vec<(u64, Training)> = plan
         .seeds
@@ -312,7 +312,7 @@ pub fn choose(
     let weight = plan.training_rows() * TRAINING_WEIGHT + plan.validation as u64 * (1 + plan.members);
     let total = weight * candidates.len() as u64 * plan.seeds.len() as u64;
     let meter = Meter {
-        bar: terminal.progress(total, "settings"),
+        bar: terminal.progress(total, "settings", "rows"),
     };
     let columns = vec![
         Column::new("p", Better::None, 1),

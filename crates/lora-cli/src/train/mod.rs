@@ -12,13 +12,13 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use lora_core::Adapted;
 use lora_core::atomic::write_file;
 use lora_core::peft::TaskType;
+use lora_core::{Adapted, Form, Linears, LoraConfig};
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
 use lora_models::{FamilyConfig, LoadReport, SequenceClassifier};
 use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::flags::Overrides;
 use crate::config::{ProblemType, Resolved, resolve};
@@ -33,6 +33,7 @@ use crate::terminal::Terminal;
 use data::{Parts, read_parts};
 use progress::{REPORT_FILE, RESULTS_FILE, Saving, Watcher};
 use scores::{Scored, page, show};
+use verdict::{advice, check_learned};
 
 /// Arguments of `lora train`.
 #[derive(Args, Clone, Debug)]
@@ -116,6 +117,7 @@ fn prepare(
     }
     let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
     let lora = config.lora(&model.modules_to_save(), usual_targets);
+    check_ranks(&resolved, &lora, &model)?;
     let (adapted, attached) =
         Adapted::attach(model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(
@@ -146,6 +148,32 @@ fn prepare(
         task,
         resolved,
     })
+}
+
+/// Refuses ranks that no linear can use: beyond the smaller side of a matrix an update has nothing more to learn, and its
+/// factors take memory without end.
+fn check_ranks<M: Linears>(resolved: &Resolved, lora: &LoraConfig, model: &M) -> Result<()> {
+    let mut largest = 0;
+    model.visit_linears(&mut |linear| {
+        let [d_input, d_output] = linear.base.weight.dims();
+        largest = largest.max(d_input.min(d_output));
+    });
+    let of_patterns = lora.rank_pattern.iter().map(|(_, rank)| ("rank_pattern", *rank));
+    let of_all = match &lora.form {
+        Form::Svd(adalora) => ("init_r", adalora.init_r),
+        Form::LowRank | Form::WeightDecomposed => ("r", lora.rank),
+    };
+    let mut ranks = std::iter::once(of_all).chain(of_patterns);
+    match ranks.find(|(_, rank)| *rank > largest) {
+        Some((key, rank)) => {
+            let message = format!(
+                "the rank {rank} in {key} is more than any linear of this model can use: the smaller side of its largest matrix \
+                 is {largest}; 8 is usual"
+            );
+            Err(resolved.origins.at(key, message))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The error with the place of a key before it, kept as it is: its kind decides the exit code.
@@ -264,6 +292,12 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         terminal,
     )?;
     let train_seconds = start.elapsed().as_secs_f64();
+    let classes = prepared.task.id2label.as_ref().map(Map::len);
+    if let Err(error) = check_learned(&fitted.history, classes) {
+        document["failed"] = json!(error.to_string());
+        write_json(&folder.join(RUN_FILE), &document)?;
+        return Err(error.into());
+    }
 
     let start = Instant::now();
     let parts = Scored::of(
@@ -296,6 +330,10 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         write_file(&beside.join(REPORT_FILE), page.as_bytes())
     })?;
     show(&parts, &folder, terminal)?;
+    let advice = advice(&fitted.history, classes);
+    for line in advice.iter().chain(&parts.mean_pass_is_better()?) {
+        terminal.note(format!("note: {line}"));
+    }
     terminal.document(&results)
 }
 

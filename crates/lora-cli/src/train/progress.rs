@@ -60,6 +60,7 @@ impl Saving<'_> {
                 self.ensemble,
             )?;
             write_file(&beside.join(TASK_FILE), self.task.as_bytes())?;
+            write_file(&place(beside).join(TASK_FILE), self.task.as_bytes())?;
             write_file(&beside.join(RUN_FILE), self.run.as_bytes())
         })?;
         // What an earlier run left here would be taken for this one's.
@@ -113,7 +114,7 @@ impl<'a> Watcher<'a> {
 impl Observer<SequenceClassifier> for Watcher<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
         match event {
-            Event::Started(plan) => self.bar = self.terminal.progress(plan.steps, "training"),
+            Event::Started(plan) => self.bar = self.terminal.progress(plan.steps, "training", "steps"),
             Event::Stepped { report, epoch } => {
                 self.last_loss = report.loss;
                 self.bar.set_position(report.step);

@@ -9,9 +9,10 @@ use lora_train::Fitted;
 use serde_json::{Value, json};
 
 use super::report::{curves, score_page};
+use crate::comparison::{comparisons, signed, verdicts};
 use crate::config::RunConfig;
 use crate::pipeline::EncodedPart;
-use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, run_passes, score, table};
+use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, legend, run_passes, score, table};
 use crate::task::Temperatures;
 use crate::terminal::Terminal;
 
@@ -72,6 +73,25 @@ impl Scored {
         Ok(Self { scores, temperatures })
     }
 
+    /// What the ensemble loses, if the validation rows are better predicted by the mean pass.
+    pub fn mean_pass_is_better(&self) -> Result<Option<String>> {
+        let Some((_, methods)) = self.scores.iter().find(|(part, _)| part == "validation") else {
+            return Ok(None);
+        };
+        let comparisons = comparisons(methods)?;
+        let worse = comparisons
+            .iter()
+            .find(|comparison| comparison.mean_pass_is_better());
+        Ok(worse.map(|comparison| {
+            format!(
+                "on the validation rows the ensemble, which lora predict uses, is worse than the mean pass ({} by {}); predict \
+                 with --members 0, or train with mask_rescale rescaled or a smaller mask_probability",
+                comparison.loss,
+                signed(comparison.interval.difference)
+            )
+        }))
+    }
+
     /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
     pub fn gap(&self) -> Option<f64> {
         let loss = |name: &str| {
@@ -86,9 +106,15 @@ impl Scored {
 pub(super) fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
     for (name, methods) in &parts.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
+        for verdict in verdicts(methods)? {
+            terminal.say(verdict)?;
+        }
+    }
+    if let Some((_, methods)) = parts.scores.last() {
+        legend(methods).map_or(Ok(()), |legend| terminal.say(legend))?;
     }
     if let Some(gap) = parts.gap() {
-        terminal.say(format!("train/test gap of the loss: {gap:.4}"))?;
+        terminal.say(format!("train/test gap of the loss: {}", signed(gap)))?;
     }
     terminal.say(format!(
         "written: {0} (adapter, scores, {0}/report.html)",

@@ -15,16 +15,16 @@ use crate::train::TrainArgs;
 
 /// Fine-tunes transformers with LoRA and LoRA Dropout, and says how far their probabilities can be trusted.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "lora", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "lora", version, propagate_version = true, args_override_self = true, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Results as JSON on stdout, and nothing else there.
-    #[arg(long, global = true)]
+    /// Results as JSON on stdout, and nothing else there; lora predict writes one object a line.
+    #[arg(long, global = true, display_order = 1000)]
     pub json: bool,
     /// No progress and no notes.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 1001)]
     pub quiet: bool,
 }
 
@@ -70,7 +70,8 @@ Examples:
     lora train --config run.yaml --learning-rate 1e-3
   Without a file, on the embedded model; validation and test rows are split off:
     lora train --model-name-or-path minilm-l6 --data-file reviews.csv --output-dir runs/reviews \\
-      --learning-rate 1e-3 --num-train-epochs 5 --per-device-train-batch-size 16 --mask-probability 0.5
+      --learning-rate 3e-3 --num-train-epochs 20 --per-device-train-batch-size 16 --lora-alpha 16 \\
+      --mask-probability 0.5 --mask-rescale rescaled --mask-grouping example
   See what would happen, and whether one batch runs:
     lora train --config run.yaml --dry-run
 
@@ -97,7 +98,8 @@ Examples:
   lora predict --adapter runs/reviews --data new.csv --output labelled.csv
   cat lines.txt | lora predict --adapter runs/reviews --json -
 
-For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument.";
+For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument. Probabilities are those of the
+ensemble, with the temperature that training fitted; --members 0 asks the mean pass.";
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use lora_core::peft::{Average, EnsembleSettings};
+use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
 use lora_data::{LabelRule, Task, read_file};
 use lora_eval::calibration::Binning;
 use serde_json::json;
@@ -41,7 +41,7 @@ pub struct EvalArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct EnsembleArgs {
     /// Passes of the ensemble, each with masks of its own; 0 for none [as in training].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = member_count)]
     pub members: Option<u64>,
     /// Seed of the members' masks [as in training].
     #[arg(long)]
@@ -58,6 +58,11 @@ pub enum AverageArg {
     Probabilities,
     /// Logits.
     Logits,
+}
+
+fn member_count(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number of passes, 0 for no ensemble".to_owned())
 }
 
 impl EnsembleArgs {
@@ -81,6 +86,12 @@ impl EnsembleArgs {
         let members = self.members.unwrap_or(usual);
         if members == 0 {
             return Ok(None);
+        }
+        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
+            bail!(
+                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
+                 it back, or give --members 0 for the mean pass alone"
+            );
         }
         if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
             bail!(

@@ -47,7 +47,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 128, value_parser = positive, value_name = "TOKENS")]
     max_new_tokens: usize,
     /// Logits are divided by this before a token is drawn; 0 takes the most probable token.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     temperature: f64,
     /// Draw from the so many most probable tokens only.
     #[arg(long, value_parser = positive)]

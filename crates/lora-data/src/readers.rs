@@ -39,6 +39,8 @@ pub struct ReadOptions {
     pub header: bool,
     /// For a JSON object: the key of its list of rows. `None`: the only list it has, or else `data`.
     pub json_field: Option<String>,
+    /// Whether all cells are kept, for whoever writes the rows out again.
+    pub keep_cells: bool,
 }
 
 impl Default for ReadOptions {
@@ -49,6 +51,7 @@ impl Default for ReadOptions {
             labels: LabelRule::default(),
             header: true,
             json_field: None,
+            keep_cells: false,
         }
     }
 }
@@ -62,6 +65,17 @@ pub struct ReadFile {
     pub format: Format,
     /// The columns that were read.
     pub columns: ResolvedColumns,
+    /// All cells, if they were to be kept.
+    pub cells: Option<Cells>,
+}
+
+/// All cells of a file, as texts. What is no text, number or truth value, or not there, is empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cells {
+    /// Names of the columns; `column 0`, `column 1`… where the file has none.
+    pub names: Vec<String>,
+    /// One text a column, for each row.
+    pub rows: Vec<Vec<String>>,
 }
 
 /// Reads a file of labelled text, all of it, into memory.
@@ -132,6 +146,7 @@ pub fn read_str(
         },
         format,
         columns,
+        cells: options.keep_cells.then(|| table.into_cells()),
     })
 }
 

@@ -8,10 +8,11 @@ use lora_core::ConfigError;
 use lora_train::TrainConfigError;
 use serde_json::{Map, Value, json};
 
+use super::RunConfig;
+use super::checks::{check_form, check_masks, check_split};
 use super::file;
 use super::flags::Overrides;
 use super::keys::{Key, REQUIRED};
-use super::{PeftType, RunConfig};
 
 /// A configuration and the places its values come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,14 +99,15 @@ impl Origins {
             ConfigError::Conflict { one, .. } => one,
         };
         if let ConfigError::NoTarget { targets, .. } = error
-            && !targets.is_empty()
-            && targets
+            && let name = targets.trim_matches('`')
+            && !name.is_empty()
+            && name
                 .chars()
                 .all(|character| character.is_alphanumeric() || character == '_')
         {
             // A list shows its brackets; a word alone was read as a pattern.
             let message = format!(
-                "{error}; a single text is a pattern on the whole path, a name stands in a list: [{targets}]"
+                "{error}; a single text is a pattern on the whole path, a name stands in a list: [{name}]"
             );
             return self.at(key, message);
         }
@@ -223,76 +225,6 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
         .train
         .validate()
         .map_err(|error| origins.training_error(&error))
-}
-
-/// Rows that are split off, and what needs them.
-fn check_split(config: &RunConfig, origins: &Origins) -> Result<()> {
-    let splits_validation = config.validation_file.is_none();
-    let splits_test = config.data_file.is_some();
-    let share = |splits: bool, fraction: f64| if splits { fraction } else { 0.0 };
-    let validation = share(splits_validation, config.validation_fraction);
-    let together = validation + share(splits_test, config.test_fraction);
-    if together >= 1.0 {
-        let message = format!(
-            "validation_fraction and test_fraction are {together} together, which leaves no row to train on; lower them"
-        );
-        let key = if origins.of("validation_fraction").is_some() {
-            "validation_fraction"
-        } else {
-            "test_fraction"
-        };
-        return Err(origins.at(key, message));
-    }
-    let has_validation = !splits_validation || validation > 0.0;
-    if let Some(patience) = config.train.early_stopping_patience.filter(|_| !has_validation) {
-        let message = format!(
-            "early_stopping_patience is {patience}, but there are no validation rows (validation_fraction is 0): give a \
-             validation_file, raise validation_fraction, or remove early_stopping_patience"
-        );
-        return Err(origins.at("early_stopping_patience", message));
-    }
-    Ok(())
-}
-
-/// Settings of masks where nobody said that there are masks. A probability of 0, said, is a plain LoRA to compare with.
-fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
-    if config.mask_probability != 0.0 || origins.of("mask_probability").is_some() {
-        return Ok(());
-    }
-    let of_masks = ["mask_rescale", "mask_grouping", "masks_per_step"];
-    match of_masks.into_iter().find(|key| origins.of(key).is_some()) {
-        Some(key) => {
-            let message = format!(
-                "{key} is a setting of LoRA Dropout, but mask_probability is not given, so there are no masks; give \
-                 mask_probability (0.5 is the paper's; 0 for plain LoRA), or remove {key}"
-            );
-            Err(origins.at(key, message))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Keys of one form of adapter beside another form.
-fn check_form(config: &RunConfig, origins: &Origins) -> Result<()> {
-    if config.peft_type == PeftType::AdaLora {
-        let sole = [("use_dora", config.use_dora), ("use_rslora", config.use_rslora)];
-        if let Some((key, _)) = sole.into_iter().find(|(_, given)| *given) {
-            let message = format!(
-                "{key} does not go with peft_type ADALORA, which has a form and a scale of its own; remove one of them"
-            );
-            return Err(origins.at(key, message));
-        }
-        return Ok(());
-    }
-    match config.adalora.first_given() {
-        Some(key) => {
-            let message = format!(
-                "{key} is a setting of AdaLoRA, but peft_type is LORA; set peft_type to ADALORA, or remove {key}"
-            );
-            Err(origins.at(key, message))
-        }
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

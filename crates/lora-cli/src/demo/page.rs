@@ -35,8 +35,13 @@ pub fn page(results: &DemoResults, made_by: &MadeBy) -> Result<Page> {
     page.summary = summary(results)?;
     let mut tables = tables::all(results)?.into_iter();
     let mut section = Section::new("Scores").with_text(
-        "Same budget and same seeds for all. The dropout probabilities were chosen on validation rows, the rest by hand. A value is underlined where it is better than all others by more than the standard deviations of both over seeds.",
+        "Same budget and same seeds for all. The dropout probabilities were chosen on validation rows, the rest by hand.",
     );
+    if results.plan.seeds.len() > 1 {
+        section = section.with_text(
+            "A value is underlined where it is better than all others by more than the standard deviations of both over seeds.",
+        );
+    }
     for table in tables.by_ref().take(3) {
         section = section.with_block(Block::Table(table));
     }

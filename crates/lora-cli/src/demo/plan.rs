@@ -148,6 +148,8 @@ impl Plan {
             test: 100,
             shifted: 100,
             epochs: 4.0,
+            batch_size: 8,
+            learning_rate: 4e-3,
             members: 3,
             ..Self::usual()
         }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
+use burn::module::Module;
 use clap::Args;
 use lora_core::atomic::write_file;
 use lora_core::peft::TaskType;
@@ -117,7 +118,7 @@ fn prepare(
     }
     let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
     let lora = config.lora(&model.modules_to_save(), usual_targets);
-    check_ranks(&resolved, &lora, &model)?;
+    check_size(&resolved, &lora, &model, model.num_params())?;
     let (adapted, attached) =
         Adapted::attach(model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(
@@ -150,30 +151,34 @@ fn prepare(
     })
 }
 
-/// Refuses ranks that no linear can use: beyond the smaller side of a matrix an update has nothing more to learn, and its
-/// factors take memory without end.
-fn check_ranks<M: Linears>(resolved: &Resolved, lora: &LoraConfig, model: &M) -> Result<()> {
-    let mut largest = 0;
+/// Refuses adapters with more numbers than the model that they adapt: a rank with a zero too many takes all memory and minutes
+/// before it fails. Targets that cannot be resolved are told by who attaches them.
+fn check_size<M: Linears>(resolved: &Resolved, lora: &LoraConfig, model: &M, all: usize) -> Result<()> {
+    let mut sizes = Vec::new();
     model.visit_linears(&mut |linear| {
         let [d_input, d_output] = linear.base.weight.dims();
-        largest = largest.max(d_input.min(d_output));
+        sizes.push((linear.path().to_owned(), d_input + d_output));
     });
-    let of_patterns = lora.rank_pattern.iter().map(|(_, rank)| ("rank_pattern", *rank));
-    let of_all = match &lora.form {
+    let paths: Vec<String> = sizes.iter().map(|(path, _)| path.clone()).collect();
+    let Ok(targets) = lora.targets.resolve(&paths, &model.heads(), &[]) else {
+        return Ok(());
+    };
+    let (key, rank) = match &lora.form {
         Form::Svd(adalora) => ("init_r", adalora.init_r),
         Form::LowRank | Form::WeightDecomposed => ("r", lora.rank),
     };
-    let mut ranks = std::iter::once(of_all).chain(of_patterns);
-    match ranks.find(|(_, rank)| *rank > largest) {
-        Some((key, rank)) => {
-            let message = format!(
-                "the rank {rank} in {key} is more than any linear of this model can use: the smaller side of its largest matrix \
-                 is {largest}; 8 is usual"
-            );
-            Err(resolved.origins.at(key, message))
-        }
-        None => Ok(()),
+    let sides = sizes
+        .iter()
+        .filter(|(path, _)| targets.contains(path))
+        .map(|(_, sides)| sides);
+    let numbers = sides.sum::<usize>().saturating_mul(rank);
+    if numbers > all {
+        let message = format!(
+            "with {key} {rank} the adapters hold {numbers} numbers, more than the {all} of the model that they adapt; 8 is usual"
+        );
+        return Err(resolved.origins.at(key, message));
     }
+    Ok(())
 }
 
 /// The error with the place of a key before it, kept as it is: its kind decides the exit code.

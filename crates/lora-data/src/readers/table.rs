@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use super::Cells;
 use super::columns::ResolvedColumn;
 use crate::error::DataError;
 
@@ -33,6 +34,15 @@ impl Table {
     pub fn numbered(columns: usize) -> Vec<String> {
         (0..columns).map(|index| format!("column {index}")).collect()
     }
+
+    /// The cells as texts.
+    pub fn into_cells(self) -> Cells {
+        let texts = |row: Row| row.cells.into_iter().map(Cell::into_text).collect();
+        Cells {
+            names: self.names,
+            rows: self.rows.into_iter().map(texts).collect(),
+        }
+    }
 }
 
 /// One row.
@@ -57,6 +67,14 @@ pub(super) enum Cell {
 }
 
 impl Cell {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) | Self::Number(text) => text,
+            Self::Bool(value) => value.to_string(),
+            Self::List | Self::Object | Self::Absent => String::new(),
+        }
+    }
+
     /// The kind of value, for messages.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -146,16 +146,16 @@ const IN_TRAINING: &[Mistake] = &[
         message: &["`train.csv`", "two columns are named `text`"],
     },
     Mistake {
-        what: "a rank beyond every matrix",
+        what: "adapters larger than their model",
         changes: &[("r", "100000")],
         files: NOTHING,
-        message: &["run.yaml`, line", "the rank 100000 in r", "largest matrix is 16"],
+        message: &["run.yaml`, line", "with r 100000 the adapters hold", "8 is usual"],
     },
     Mistake {
         what: "a target name that was read as a pattern",
         changes: &[("target_modules", "query")],
         files: NOTHING,
-        message: &["target_modules query matches none", "stands in a list: [query]"],
+        message: &["target_modules `query` matches none", "stands in a list: [query]"],
     },
     Mistake {
         what: "rank 0",

@@ -113,6 +113,41 @@ fn an_unknown_flag_is_refused_with_a_suggestion() {
     assert!(said.stderr.contains("--learning-rate"), "{}", said.stderr);
 }
 
+#[test]
+fn a_negative_number_is_a_value_and_a_flag_may_be_given_again() {
+    let workspace = Workspace::new();
+    let eval = ["eval", "--adapter", "nowhere", "--data", "train.csv"];
+    let said = workspace.lora(&[&eval[..], &["--members", "-1"]].concat());
+    assert!(
+        said.stderr.contains("expected a whole number of passes"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora(&[
+        "generate",
+        "--model",
+        "model",
+        "--prompt",
+        "x",
+        "--temperature",
+        "-1",
+    ]);
+    assert!(said.stderr.contains("temperature"), "{}", said.stderr);
+    assert!(!said.stderr.contains("unexpected argument"), "{}", said.stderr);
+    let dry = [
+        "train",
+        "--config",
+        "run.yaml",
+        "--dry-run",
+        "-q",
+        "--r",
+        "3",
+        "--r",
+        "4",
+    ];
+    assert!(workspace.lora_works(&dry).stdout.contains("\nr: 4\n"));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_folder_that_takes_no_files_is_refused_before_training() {

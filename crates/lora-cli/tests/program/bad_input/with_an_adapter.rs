@@ -151,6 +151,11 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "no text at all",
+        &["predict", "--adapter", "out"],
+        &["give texts as arguments", "--data"],
+    ),
+    (
         "an output without form",
         &["predict", "--adapter", "out", "--output", "a.txt", "x"],
         &["`a.txt`", ".jsonl or .csv"],
@@ -192,6 +197,18 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
     for (what, arguments, message) in CASES {
         check(what, &workspace, arguments, message);
     }
+    let masks = workspace.read("out/lora_dropout.json");
+    std::fs::remove_file(workspace.path("out/lora_dropout.json")).unwrap();
+    check(
+        "masks that are gone",
+        &workspace,
+        EVAL,
+        &[
+            "task.json asks for an ensemble of 3",
+            "lora_dropout.json is missing",
+        ],
+    );
+    workspace.write("out/lora_dropout.json", masks);
     let tensors = workspace.read("out/adapter_model.safetensors");
     workspace.write("out/adapter_model.safetensors", &tensors[..tensors.len() - 7]);
     check(

@@ -147,7 +147,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     terminal.table(&table)?;
     let verdicts = verdicts(&methods)?;
     for line in verdicts.iter().chain(&legend(&methods)) {
-        terminal.say(line)?;
+        terminal.paragraph(line)?;
     }
     let document = json!({
         "adapter": args.adapter.adapter,

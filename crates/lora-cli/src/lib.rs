@@ -6,7 +6,7 @@
 //! | `config` | [`config::RunConfig`]: the settings of a training, from file and flags |
 //! | `device` | `--device` |
 //! | `terminal` | the one place that prints: tables, progress, JSON |
-//! | `interrupt` | Ctrl-C |
+//! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
 //! | `parameters` | PEFT's line of parameter counts |
@@ -35,6 +35,7 @@ pub mod inspect;
 pub mod interrupt;
 pub mod language_model;
 pub mod merge;
+pub mod module_paths;
 pub mod output;
 pub mod output_file;
 pub mod parameters;

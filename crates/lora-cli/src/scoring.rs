@@ -53,6 +53,16 @@ pub struct ScoredMethod {
     pub row_losses: Vec<f64>,
 }
 
+impl ScoredMethod {
+    /// In words, without the temperature.
+    pub fn name(&self) -> String {
+        match self.average {
+            Some(_) => format!("ensemble of {}", self.members),
+            None => "mean pass".to_owned(),
+        }
+    }
+}
+
 /// Scores of either task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -286,7 +296,7 @@ pub fn legend(methods: &[ScoredMethod]) -> Option<String> {
     };
     let binning = Binning::default();
     Some(format!(
-        "ECE is a fraction over {} equal-width bins of confidence, {binning}. F1 is that of class 1 of two, else the macro \
+        "NLL in nats. ECE is a fraction over {} equal-width bins of confidence, {binning}. F1 is that of class 1 of two, else the macro \
          average. T: temperature fitted on validation rows.",
         binning.bins
     ))
@@ -294,10 +304,11 @@ pub fn legend(methods: &[ScoredMethod]) -> Option<String> {
 
 fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
     let columns = vec![
+        Column::new("T", Better::None, 3),
         Column::new("accuracy", Better::Higher, 3),
         Column::new("F1", Better::Higher, 3),
         Column::new("MCC", Better::Higher, 3),
-        Column::new("NLL", Better::Lower, 3).with_unit("nats"),
+        Column::new("NLL", Better::Lower, 3),
         Column::new("ECE", Better::Lower, 3),
         Column::new("Brier", Better::Lower, 3),
     ];
@@ -312,7 +323,13 @@ fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
                 scores.ece,
                 scores.brier,
             ];
-            table.push(method.method.clone(), cells.map(Cell::value).to_vec());
+            let temperature = if method.is_scaled {
+                Cell::value(method.temperature)
+            } else {
+                Cell::Empty
+            };
+            let cells = std::iter::once(temperature).chain(cells.map(Cell::value));
+            table.push(method.name(), cells.collect());
         }
     }
     table
@@ -335,7 +352,7 @@ fn regression_table(title: &str, methods: &[ScoredMethod]) -> Table {
                 Cell::value(scores.mse),
                 Cell::value(scores.mae),
             ];
-            table.push(method.method.clone(), cells);
+            table.push(method.name(), cells);
         }
     }
     table

@@ -161,13 +161,32 @@ fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json
         probe[name] = value.clone();
         if let Err(reason) = serde_json::from_value::<RunConfig>(probe) {
             let help = Key::named(name).map_or("", |key| key.help);
-            return origins.at(
-                name,
-                format!("{name} is {value}, which cannot be used ({reason}); expected: {help}"),
-            );
+            let reason = plain_words(&reason.to_string());
+            // Some values say themselves what they are called, what was found and what is expected.
+            let message = if reason.starts_with(&format!("{name} is")) {
+                reason
+            } else if reason.contains("expected one of") {
+                format!("{name} is {value}, which cannot be used; expected: {help}")
+            } else {
+                format!("{name} is {value}, which cannot be used ({reason}); expected: {help}")
+            };
+            return origins.at(name, message);
         }
     }
     anyhow!("the settings cannot be used: {whole}")
+}
+
+/// The words of a parser without the names of types.
+fn plain_words(reason: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+    ];
+    words
+        .iter()
+        .fold(reason.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
 fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
@@ -186,6 +205,10 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     }
     check_split(config, origins)?;
     check_masks(config, origins)?;
+    if config.max_seq_length == 0 {
+        let message = "max_seq_length is 0, which leaves no token of a text; 128 is usual";
+        return Err(origins.at("max_seq_length", message));
+    }
     if !(0.0..1.0).contains(&config.mask_probability) {
         let found = config.mask_probability;
         return Err(origins.at(
@@ -280,7 +303,13 @@ mod tests {
                 ["weight_decay is \"fast\"", "expected: Decoupled weight decay"],
             ),
             ("mask_rescale: none", ["mask_rescale is \"none\"", "rescaled"]),
-            ("mask_grouping: row", ["mask_grouping is \"row\"", "example"]),
+            ("mask_grouping: row", ["mask_grouping is `row`", "example"]),
+            ("r: two", ["r is \"two\"", "expected a whole number"]),
+            (
+                "metric_for_best_model: auc",
+                ["metric_for_best_model is \"auc\"", "expected: loss, accuracy"],
+            ),
+            ("max_seq_length: 0", ["max_seq_length is 0", "128 is usual"]),
             ("warmup_ratio: 2", ["warmup_ratio is 2", "share of all steps"]),
             (
                 "validation_fraction: 1",

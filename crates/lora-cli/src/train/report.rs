@@ -54,6 +54,14 @@ pub fn curves(history: &History) -> Section {
     if !validation.is_empty() {
         series.push(Series::new("validation", validation));
     }
+    let best = history
+        .evaluations
+        .iter()
+        .find(|evaluation| Some(evaluation.step) == history.best_step);
+    if let Some(best) = best {
+        let name = format!("best (step {})", best.step);
+        series.push(Series::new(name, vec![[best.step as f64, best.loss]]));
+    }
     let chart = line_chart("Loss", "step", "loss", &series);
     let caption =
         "Training: the objective of each step, under masks where there are any. Validation: the mean pass.";

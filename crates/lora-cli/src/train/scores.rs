@@ -107,11 +107,11 @@ pub(super) fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result
     for (name, methods) in &parts.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
         for verdict in verdicts(methods)? {
-            terminal.say(verdict)?;
+            terminal.paragraph(&verdict)?;
         }
     }
     if let Some((_, methods)) = parts.scores.last() {
-        legend(methods).map_or(Ok(()), |legend| terminal.say(legend))?;
+        legend(methods).map_or(Ok(()), |legend| terminal.paragraph(&legend))?;
     }
     if let Some(gap) = parts.gap() {
         terminal.say(format!("train/test gap of the loss: {}", signed(gap)))?;
@@ -135,12 +135,29 @@ pub(super) fn page(
         .filter(|(name, _)| name != "training")
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
-    let mut page = score_page("A training run", &scores, results);
-    page.subtitle = format!("{}, seed {}", config.model_name_or_path, config.train.seed);
+    let data = config.data_file.as_ref().or(config.train_file.as_ref());
+    let data = data.map(|path| path.display().to_string()).unwrap_or_default();
+    let mut page = score_page(&format!("A training on {data}"), &scores, results);
+    let rows = |part: &str| results["run"]["rows"][part].as_u64().unwrap_or(0);
+    page.subtitle = format!(
+        "{}; {} training, {} validation and {} test rows; seed {}",
+        config.model_name_or_path,
+        rows("train"),
+        rows("validation"),
+        rows("test"),
+        config.train.seed
+    );
     if let Some(gap) = parts.gap() {
+        let side = if gap < 0.0 { "lower" } else { "higher" };
         page.summary.push(format!(
-            "The loss of the mean pass is {gap:.4} higher on rows that were not trained on than on the training rows."
+            "The loss of the mean pass is {:.4} {side} on rows that were not trained on than on the training rows.",
+            gap.abs()
         ));
+    }
+    for (name, methods) in &parts.scores {
+        let verdicts = verdicts(methods).unwrap_or_default();
+        page.summary
+            .extend(verdicts.iter().map(|verdict| format!("{name} rows: {verdict}.")));
     }
     page.sections.push(curves(&fitted.history));
     page.settings = json!(config);

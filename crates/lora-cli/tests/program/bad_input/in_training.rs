@@ -125,6 +125,22 @@ const IN_TRAINING: &[Mistake] = &[
         message: &["2 rows cannot be split", "give more rows"],
     },
     Mistake {
+        what: "fields between semicolons",
+        changes: &[],
+        files: |workspace| workspace.write("train.csv", "text;label\na;good\nb;bad\n"),
+        message: &["`train.csv`", "separated by semicolons", "--text-column"],
+    },
+    Mistake {
+        what: "no header and no index",
+        changes: &[("header", "false")],
+        files: NOTHING,
+        message: &[
+            "`train.csv`",
+            "must be given by index",
+            "--text-column 0 --label-column 1",
+        ],
+    },
+    Mistake {
         what: "decimal labels with a slip among them",
         changes: &[],
         files: |workspace| workspace.write("train.csv", "text,label\na,1.5\nb,n/a\nc,2.5\nd,3.5\n"),

@@ -41,7 +41,7 @@ fn column_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str
         return None;
     };
     match error {
-        ColumnError::NoUsualColumn { .. } | ColumnError::MissingColumn { .. } => Some(
+        ColumnError::NoUsualColumn { .. } => Some(
             "; columns are named by text_column, text_pair_column and label_column (--text-column NAME), and header: false \
              (--header=false) reads a file without a header",
         ),

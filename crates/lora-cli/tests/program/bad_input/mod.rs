@@ -62,7 +62,12 @@ fn a_configuration_that_does_not_parse_is_refused_by_file_and_line() {
     workspace.write("c.json", "{\n\"r\": 4,,\n}");
     workspace.write("d.ini", "r = 4\n");
     workspace.write("e.yaml", b"r: \xff\n");
+    workspace.write("twice.yaml", "r: 4\nseed: 1\nr: 8\n");
     let files = [
+        (
+            "twice.yaml",
+            "line 3: the key `r` stands twice; remove one of them",
+        ),
         ("a.yaml", "not valid YAML"),
         ("b.toml", "line 2: not valid TOML"),
         ("c.json", "line 2: not valid JSON"),

@@ -33,8 +33,8 @@ pub struct Shape {
     pub seq: usize,
 }
 
-/// MiniLM-L6 and BERT-base at the sizes that PyTorch + PEFT was measured with.
-pub const SHAPES: [Shape; 3] = [
+/// MiniLM-L6 and BERT-base; a model whose sizes divide by no vector; and one short row. `peft_reference.py` has the same.
+pub const SHAPES: [Shape; 5] = [
     Shape {
         name: "minilm-16x64",
         d_model: 384,
@@ -61,6 +61,24 @@ pub const SHAPES: [Shape; 3] = [
         n_layers: 12,
         batch: 8,
         seq: 128,
+    },
+    Shape {
+        name: "odd-3x37",
+        d_model: 200,
+        d_ff: 456,
+        n_heads: 5,
+        n_layers: 3,
+        batch: 3,
+        seq: 37,
+    },
+    Shape {
+        name: "single-1x7",
+        d_model: 384,
+        d_ff: 1536,
+        n_heads: 12,
+        n_layers: 6,
+        batch: 1,
+        seq: 7,
     },
 ];
 
@@ -148,6 +166,23 @@ impl Shape {
     /// Tokens of a batch.
     pub fn tokens(&self) -> usize {
         self.batch * self.seq
+    }
+
+    /// Multiplications of a plain training step with frozen weights: forward, and backward to the inputs of all linears but
+    /// those of the first layer's query, key and value, whose input nothing trained precedes. The head reads one token of a
+    /// row, so of the last layer only keys and values are products of all tokens.
+    pub fn step_multiplications(&self) -> usize {
+        let square = self.d_model * self.d_model;
+        let (projections, rest) = (3 * square, square + 2 * self.d_model * self.d_ff);
+        let layer = self.tokens() * (projections + rest);
+        let last = self.tokens() * 2 * square + self.batch * (square + rest);
+        let forward = layer * (self.n_layers - 1) + last;
+        let first = if self.n_layers == 1 {
+            0
+        } else {
+            self.tokens() * projections
+        };
+        2 * forward - first
     }
 
     /// The model without adapters.

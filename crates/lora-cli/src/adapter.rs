@@ -221,7 +221,7 @@ pub struct ColumnArgs {
     /// Column of the label [as in training].
     #[arg(long, value_name = "COLUMN")]
     pub label_column: Option<Column>,
-    /// Format of the file, if its name does not tell: csv, tsv, tsv-quoted, jsonl, json.
+    /// Format of the file, if its name does not tell: csv, tsv, tsv-quoted, jsonl, json, parquet.
     #[arg(long, value_name = "FORMAT")]
     pub data_format: Option<Format>,
     /// Whether the first row of a CSV or TSV names the columns [as in training].

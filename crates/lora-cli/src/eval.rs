@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::comparison::verdicts;
 use crate::config::DEFAULT_MEMBERS;
-use crate::output::unfinished;
+use crate::output::note_unfinished;
 use crate::output_file::check_report;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
@@ -25,7 +25,7 @@ use crate::train::report::score_page;
 pub struct EvalArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Labelled text (.csv, .tsv, .jsonl, .json).
+    /// Labelled text (.csv, .tsv, .jsonl, .json, .parquet).
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     #[command(flatten)]
@@ -119,9 +119,7 @@ impl EnsembleArgs {
 pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     args.report.as_deref().map(check_report).transpose()?;
     let opened = open_adapter(&args.adapter)?;
-    unfinished(&args.adapter.adapter)
-        .iter()
-        .for_each(|note| terminal.note(note));
+    note_unfinished(&args.adapter.adapter, terminal);
     let ensemble = args.ensemble.settings(&opened)?;
     let labels = match &opened.task {
         Task::Classification { labels } => LabelRule::Known(labels.clone()),

@@ -11,7 +11,7 @@ use crate::adapter::open_source;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::folder_swap::{check_free, write_folder};
 use crate::merge::put_on_base;
-use crate::output::{unfinished, write_json};
+use crate::output::{note_unfinished, write_json};
 use crate::pipeline::public_name;
 use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
@@ -43,9 +43,7 @@ pub struct ExportArgs {
 /// If a part is missing, corrupt, or does not fit the others, the adapter is DoRA, or the folder cannot be written.
 pub fn run(args: &ExportArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
-    unfinished(&args.adapter)
-        .iter()
-        .for_each(|note| terminal.note(note));
+    note_unfinished(&args.adapter, terminal);
     let folder = AdapterFolder::read(&args.adapter)?;
     let mut plain = if folder.config.init.changes_base() {
         let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;

@@ -55,7 +55,7 @@ fn column_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str
 /// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
 /// cannot be scored, the network. 130 for a training that was interrupted.
 pub fn exit_code(error: &Error) -> u8 {
-    if error.chain().any(|cause| cause.is::<Interrupted>()) {
+    if error.is::<Interrupted>() {
         return INTERRUPTED;
     }
     let failed_on_the_way = error.chain().any(|cause| {

@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::adapter::positive;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::language_model::LanguageModel;
+use crate::output::note_unfinished;
 use crate::task::TaskFile;
 use crate::terminal::Terminal;
 
@@ -78,6 +79,9 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let mut sampler = Sampler::new(args.sampling()?, args.seed)?;
     let device = args.device.open()?;
     let prompt = args.prompt_text()?;
+    if let Some(adapter) = &args.adapter {
+        note_unfinished(adapter, terminal);
+    }
     let opened = open(args, &device)?;
     let text = if args.chat {
         opened.chat_prompt(args.system.as_deref(), &prompt)?

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use crate::adapter::{AdapterSource, open_source, task_of};
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::folder_swap::{check_free, write_folder};
-use crate::output::{unfinished, write_json};
+use crate::output::{note_unfinished, write_json};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora merge`.
@@ -50,9 +50,7 @@ pub struct MergeArgs {
 /// If a part is missing, corrupt, or does not fit the others, or the folder cannot be written.
 pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
-    unfinished(&args.adapter)
-        .iter()
-        .for_each(|note| terminal.note(note));
+    note_unfinished(&args.adapter, terminal);
     let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
     let (adapted, task) = put_on_base(&source, args.labels.as_deref(), &args.device.open()?)?;
     let merged_paths: Vec<String> = adapted

@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::terminal::Terminal;
+
 /// The file that makes a folder one of our runs.
 pub const RUN_FILE: &str = "run.json";
 
@@ -112,9 +114,15 @@ pub fn check_folder(path: &Path, writer: Writer, overwrite: bool) -> Result<(), 
         .map_err(not_writable)
 }
 
-/// What an adapter folder's run file says of a training that did not come to its end; none for whole ones and for folders
-/// of other programs.
-pub fn unfinished(adapter: &Path) -> Option<String> {
+/// Tells whoever uses an adapter that its training did not come to its end.
+pub fn note_unfinished(adapter: &Path, terminal: &Terminal) {
+    if let Some(note) = unfinished(adapter) {
+        terminal.note(note);
+    }
+}
+
+/// What an adapter folder's run file says of its training; none for whole ones and for folders of other programs.
+fn unfinished(adapter: &Path) -> Option<String> {
     let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
     let text = read(adapter).or_else(|| read(adapter.parent()?))?;
     let run: Value = serde_json::from_slice(&text).ok()?;

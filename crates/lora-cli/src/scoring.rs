@@ -218,7 +218,7 @@ fn score_one(
                 .with_temperature(temperature.unwrap_or(1.0))?;
             score_classes(&predictions, labels, average.unwrap_or_default())?
         }
-        Targets::None | Targets::Positions(_) => {
+        Targets::None | Targets::Positions(_) | Targets::Spans(_) => {
             anyhow::bail!("there are no labels to score against; give a file with a label column")
         }
     };

@@ -61,7 +61,7 @@ pub use bank::{AdapterBank, BankError};
 pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
 pub use config_error::ConfigError;
 pub use linear::{BaseTraining, LoraLinear, ParamRef, Role, TrainedParam};
-pub use model::{Linears, Model};
+pub use model::{Linears, Model, select_rows};
 pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
 pub use targets::{TargetNames, Targets};

@@ -1,7 +1,7 @@
 //! What a model offers to adapters, training and evaluation.
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 
 use crate::linear::LoraLinear;
 use crate::pass::Pass;
@@ -35,4 +35,28 @@ pub trait Model: Module + Linears {
     ///
     /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
+
+    /// Some rows of [`Model::forward`], in the order given. Models that can compute them alone do.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[rows, outputs]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if a row is not one of the output.
+    fn forward_rows(&self, input: &Self::Input, rows: &[usize], pass: &Pass) -> Tensor<2> {
+        select_rows(self.forward(input, pass), rows)
+    }
+}
+
+/// `[rows, width]` of a matrix.
+///
+/// # Panics
+///
+/// Panics if the matrix has no such row.
+pub fn select_rows(matrix: Tensor<2>, rows: &[usize]) -> Tensor<2> {
+    let indices: Vec<i64> = rows.iter().map(|row| *row as i64).collect();
+    let indices = Tensor::<1, Int>::from_data(indices.as_slice(), &matrix.device());
+    matrix.select(0, indices)
 }

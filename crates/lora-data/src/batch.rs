@@ -65,6 +65,8 @@ pub enum Targets {
     /// Class indices, one a position of each row without padding; `None` where the output does not count. For a causal
     /// language model the class is the next token, so the last position never has one.
     Positions(Vec<Vec<Option<u32>>>),
+    /// The tokens where an answer starts and ends, `[batch]`: the places in the row, which are the classes of a span head.
+    Spans(Vec<(usize, usize)>),
 }
 
 impl Targets {
@@ -81,6 +83,7 @@ impl Targets {
             Self::Positions(positions) => {
                 Self::Positions(rows.iter().map(|&row| positions[row].clone()).collect())
             }
+            Self::Spans(spans) => Self::Spans(rows.iter().map(|&row| spans[row]).collect()),
         }
     }
 
@@ -91,6 +94,7 @@ impl Targets {
             Self::Classes(classes) => Some(classes.len()),
             Self::Values(values) => Some(values.len()),
             Self::Positions(positions) => Some(positions.len()),
+            Self::Spans(spans) => Some(spans.len()),
         }
     }
 
@@ -98,7 +102,7 @@ impl Targets {
     pub fn judged(&self) -> usize {
         match self {
             Self::Positions(positions) => positions.iter().flatten().flatten().count(),
-            Self::None | Self::Classes(_) | Self::Values(_) => self.count().unwrap_or(0),
+            Self::None | Self::Classes(_) | Self::Values(_) | Self::Spans(_) => self.count().unwrap_or(0),
         }
     }
 
@@ -108,6 +112,7 @@ impl Targets {
             Self::Classes(classes) => Self::Classes(classes.repeat(times)),
             Self::Values(values) => Self::Values(values.repeat(times)),
             Self::Positions(positions) => Self::Positions(vec![&positions[..]; times].concat()),
+            Self::Spans(spans) => Self::Spans(spans.repeat(times)),
         }
     }
 
@@ -117,6 +122,7 @@ impl Targets {
             Self::Classes(classes) => Self::Classes(classes[range].to_vec()),
             Self::Values(values) => Self::Values(values[range].to_vec()),
             Self::Positions(positions) => Self::Positions(positions[range].to_vec()),
+            Self::Spans(spans) => Self::Spans(spans[range].to_vec()),
         }
     }
 }
@@ -351,7 +357,7 @@ mod tests {
             prop_assert!(sizes.is_sorted_by(|a, b| a >= b) && sizes[0] - sizes[sizes.len() - 1] <= 1);
             let kept: Vec<f32> = cut.iter().flat_map(|part| match &part.targets {
                 Targets::Values(values) => values.clone(),
-                Targets::None | Targets::Classes(_) | Targets::Positions(_) => Vec::new(),
+                Targets::None | Targets::Classes(_) | Targets::Positions(_) | Targets::Spans(_) => Vec::new(),
             }).collect();
             prop_assert_eq!(kept, values);
         }

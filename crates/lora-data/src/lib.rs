@@ -2,10 +2,12 @@
 //! padded, length-bucketed [`Batch`]es.
 //!
 //! ```text
-//! CSV, TSV, JSONL, JSON ──read_file──▶ Dataset ──encode_dataset──▶ EncodedDataset ──batch──▶ Batch
-//!                                        │                              ▲
-//!                                 split, select            train_batches, eval_batches
+//! CSV, TSV, JSONL, JSON, Parquet ──read_file──▶ Dataset ──encode_dataset──▶ EncodedDataset ──batch──▶ Batch
+//!                                                 │                              ▲
+//!                                          split, select            train_batches, eval_batches
 //! ```
+//!
+//! The sets of the field are read by name: [`tasks`].
 //!
 //! Nothing here prints, reads flags or the environment, or knows a tensor library: a [`Batch`] is plain vectors with
 //! their shape. All randomness is a function of a seed given by the caller. Bad input ends in a [`DataError`] that says
@@ -37,6 +39,8 @@
 
 mod batch;
 mod batches;
+#[cfg(doctest)]
+mod book;
 mod dataset;
 mod error;
 mod labels;
@@ -45,12 +49,13 @@ mod seeded;
 mod snippets;
 mod split;
 mod suggest;
+pub mod tasks;
 mod tokenizer;
 
 pub use batch::{Batch, Encoded, Padding, Targets};
 pub use batches::{TrainBatches, eval_batches, train_batches};
 pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
-pub use error::{ColumnError, DataError, LabelNamesError, TokenizerError};
+pub use error::{ColumnError, DataError, LabelNamesError, TaskError, TokenizerError};
 pub use labels::LabelNames;
 pub use readers::{
     Cells, Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadCompletions, ReadFile,
@@ -61,4 +66,6 @@ pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,
 };
 pub use split::{grouped_split, stratified_split};
-pub use tokenizer::{EncodedCompletions, TextStream, TextTokenizer};
+pub use tokenizer::{
+    EncodedChoices, EncodedCompletions, TextStream, TextTokenizer, Window, Windows, window_dataset,
+};

@@ -1,16 +1,18 @@
-//! Files of labelled text: one example a row, in CSV, TSV, JSONL or JSON.
+//! Files of labelled text: one example a row, in CSV, TSV, JSONL, JSON or Parquet.
 //!
 //! A format's own file turns text into a [`Table`](table::Table); `columns` says which columns matter; `labels` turns
 //! strings into targets. Every error keeps the line where its row starts.
 
 pub(crate) mod bytes;
-mod columns;
+pub(crate) mod columns;
 mod completions;
 pub(crate) mod delimited;
 mod format;
-mod json;
-mod labels;
-mod table;
+pub(crate) mod json;
+pub(crate) mod labels;
+#[cfg(feature = "parquet")]
+mod parquet;
+pub(crate) mod table;
 
 use std::path::Path;
 
@@ -69,7 +71,7 @@ pub struct ReadFile {
     pub cells: Option<Cells>,
 }
 
-/// All cells of a file, as texts. What is no text, number or truth value, or not there, is empty.
+/// All cells of a file, as texts: lists and objects as JSON, what is not there empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cells {
     /// Names of the columns; `column 0`, `column 1`… where the file has none.
@@ -88,14 +90,14 @@ pub fn read_file(path: impl AsRef<Path>, options: &ReadOptions) -> Result<ReadFi
         Some(format) => format,
         None => Format::of_path(path)?,
     };
-    let bytes = bytes::read_bytes(path)?;
-    read_str(bytes::utf8(&bytes, path)?, path, format, options)
+    let table = read_table_file(path, format, options.header, options.json_field.as_deref())?;
+    assemble(&table, path, format, options)
 }
 
 /// The same from text in memory. `origin` is its path, for messages; [`ReadOptions::format`] is not looked at.
 ///
 /// # Errors
-/// Those of [`read_file`] but for the path and the encoding.
+/// Those of [`read_file`] but for the path and the encoding; [`DataError::ParquetIsNoText`].
 pub fn read_str(
     content: &str,
     origin: impl AsRef<Path>,
@@ -110,13 +112,23 @@ pub fn read_str(
         options.header,
         options.json_field.as_deref(),
     )?;
-    let (text, text_pair) = columns::texts(&options.columns, &table, file)?;
+    assemble(&table, file, format, options)
+}
+
+/// Texts and targets out of a table.
+fn assemble(
+    table: &Table,
+    file: &Path,
+    format: Format,
+    options: &ReadOptions,
+) -> Result<ReadFile, DataError> {
+    let (text, text_pair) = columns::texts(&options.columns, table, file)?;
     let (label, targets) = match &options.labels {
         LabelRule::Unlabelled(task) => (None, labels::no_targets(task, table.rows.len())),
         rule @ (LabelRule::FromData | LabelRule::Known(_) | LabelRule::Numbers) => {
             let texts: Vec<&ResolvedColumn> = std::iter::once(&text).chain(&text_pair).collect();
-            let label = columns::label(&options.columns, &texts, &table, file)?;
-            let targets = labels::targets(&table, &label, rule, file)?;
+            let label = columns::label(&options.columns, &texts, table, file)?;
+            let targets = labels::targets(table, &label, rule, file)?;
             (Some(label), targets)
         }
     };
@@ -146,12 +158,38 @@ pub fn read_str(
         },
         format,
         columns,
-        cells: options.keep_cells.then(|| table.into_cells()),
+        cells: options.keep_cells.then(|| table.to_cells()),
     })
 }
 
 /// A file's rows and columns, whatever its format.
-fn read_table(
+pub(crate) fn read_table_file(
+    path: &Path,
+    format: Format,
+    header: bool,
+    json_field: Option<&str>,
+) -> Result<Table, DataError> {
+    if format == Format::Parquet {
+        return read_parquet(path);
+    }
+    let bytes = bytes::read_bytes(path)?;
+    read_table(bytes::utf8(&bytes, path)?, path, format, header, json_field)
+}
+
+#[cfg(feature = "parquet")]
+fn read_parquet(path: &Path) -> Result<Table, DataError> {
+    parquet::read(path)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn read_parquet(path: &Path) -> Result<Table, DataError> {
+    Err(DataError::ParquetNotBuilt {
+        file: path.to_path_buf(),
+    })
+}
+
+/// The same from text.
+pub(crate) fn read_table(
     content: &str,
     file: &Path,
     format: Format,
@@ -170,5 +208,8 @@ fn read_table(
         Format::Tsv => delimited::read_plain(content, header, file),
         Format::Jsonl => json::read_lines(content, file),
         Format::Json => json::read_document(content, json_field, file),
+        Format::Parquet => Err(DataError::ParquetIsNoText {
+            file: file.to_path_buf(),
+        }),
     }
 }

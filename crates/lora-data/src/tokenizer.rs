@@ -1,6 +1,8 @@
 //! Text into token ids, exactly as Hugging Face does it: the same `tokenizer.json`, run by the same library.
 
+mod choices;
 mod generation;
+mod windows;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +16,9 @@ use crate::dataset::{Dataset, EncodedDataset, Example};
 use crate::error::{DataError, TokenizerError};
 use crate::readers::bytes::read_bytes;
 
+pub use choices::EncodedChoices;
 pub use generation::{EncodedCompletions, TextStream};
+pub use windows::{Window, Windows, window_dataset};
 
 /// Examples tokenized in one call to the library. It runs them in parallel and keeps far more about each than we do, so a
 /// whole large file at once would need gigabytes.

@@ -230,4 +230,64 @@ pub enum EvalError {
         /// The value found.
         value: f64,
     },
+    /// A setting or a value outside of where it makes sense.
+    #[error("{what} is {found}, expected {expected}")]
+    OutOfRange {
+        /// What is wrong, with its symbol if it has one.
+        what: &'static str,
+        /// The value given.
+        found: f64,
+        /// Where it must lie, in words.
+        expected: &'static str,
+    },
+    /// A score that compares two kinds of examples was given one kind only.
+    #[error("{metric} has no value without {missing}: give at least one")]
+    KindMissing {
+        /// The score asked for.
+        metric: &'static str,
+        /// The kind of examples that is missing.
+        missing: &'static str,
+    },
+    /// A table of scores doesn't have one cell for each row and column.
+    #[error(
+        "a table of {methods} methods and {tasks} tasks holds {found} scores: give one for each method on each \
+         task, and at least one of both"
+    )]
+    ScoreTable {
+        /// Rows of the table.
+        methods: usize,
+        /// Columns of the table.
+        tasks: usize,
+        /// The scores given.
+        found: usize,
+    },
+    /// A score of a table is NaN or infinite.
+    #[error(
+        "the score of method {method} on task {task} (from 0) is {value}, expected a finite number: leave out \
+         a task that not every method was scored on"
+    )]
+    ScoreNotFinite {
+        /// Row of the table.
+        method: usize,
+        /// Column of the table.
+        task: usize,
+        /// The value found.
+        value: f64,
+    },
+    /// A question that must have an answer has none.
+    #[error(
+        "question {question} (from 0) has no answer to compare with: SQuAD v1.1 has none without; score as v2.0"
+    )]
+    NoAnswers {
+        /// Index of the question within the accumulator.
+        question: usize,
+    },
+    /// A metric of classes was asked of numbers, or the other way round.
+    #[error("{metric} needs {needed}: choose the metric of the task")]
+    WrongKind {
+        /// The metric asked for.
+        metric: &'static str,
+        /// What it needs.
+        needed: &'static str,
+    },
 }

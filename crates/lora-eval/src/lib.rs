@@ -11,7 +11,10 @@
 //! 4. [`Scores`]: the numbers.
 //!
 //! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
-//! [bootstrap](Bootstrap) interval of a difference, [`MeanStd`] over seeds, and the scores of [`regression`].
+//! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
+//! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
+//! [multiple choice](choices) by answer letters, [selective](selective) prediction, [detection](detection) of what is out of scope,
+//! and the paper's [bound](generalization).
 //!
 //! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].
 //!
@@ -46,17 +49,25 @@
 
 pub mod bootstrap;
 pub mod calibration;
+pub mod choices;
 pub mod classification;
+pub mod detection;
 pub mod ensemble;
 mod error;
+pub mod generalization;
+pub mod glue;
 pub mod mean_std;
+pub mod permutation;
 pub mod predictions;
 pub mod probabilities;
 pub mod proper;
+pub mod rank_table;
 pub mod regression;
 pub mod report;
 pub mod scores;
+pub mod selective;
 pub mod softmax;
+pub mod squad;
 pub mod temperature;
 pub mod uncertainty;
 

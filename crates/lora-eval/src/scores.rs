@@ -22,7 +22,7 @@ pub struct Scores {
     pub balanced_accuracy: f64,
     /// F1 of class 1 if there are two classes (as GLUE reports MRPC and QQP), else the macro average over the classes that occur.
     pub f1: f64,
-    /// Matthews correlation coefficient, −1..=1 (as GLUE reports `CoLA`).
+    /// Matthews correlation coefficient, −1..=1 (as GLUE reports CoLA).
     pub matthews: f64,
     /// Mean negative log-likelihood in nats; see [`NegativeLogLikelihood`].
     pub nll: f64,

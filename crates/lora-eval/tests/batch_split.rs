@@ -7,8 +7,11 @@
 
 use lora_eval::calibration::{AdaptiveCalibration, Binning, EdgeRule, ReliabilityTable};
 use lora_eval::classification::ConfusionMatrix;
+use lora_eval::detection::Detection;
 use lora_eval::proper::{BrierScore, NegativeLogLikelihood};
 use lora_eval::regression::{Correlation, RankCorrelation, RegressionErrors};
+use lora_eval::selective::RiskCoverage;
+use lora_eval::squad::{SquadAccumulator, SquadVersion};
 use lora_eval::{ScoreAccumulator, Scores};
 use proptest::prelude::*;
 
@@ -233,5 +236,52 @@ proptest! {
             (Ok(whole), Ok(merged)) => prop_assert!(near(whole, merged), "{whole} and {merged}"),
             (whole, merged) => prop_assert_eq!(whole, merged),
         }
+    }
+
+    #[test]
+    fn risks_and_detection_do_not_depend_on_batches_or_order(
+        (examples, cuts) in cut((-3_i8..4, 0_u8..3, any::<bool>())),
+    ) {
+        // Few different doubts: most examples are tied.
+        let (whole, merged) = whole_and_merged(
+            &examples,
+            &cuts,
+            RiskCoverage::new,
+            |risk, (doubt, loss, _)| risk.update(f64::from(*doubt) / 3.0, f64::from(*loss) / 7.0).unwrap(),
+            RiskCoverage::merge,
+        );
+        prop_assert_eq!(whole.aurc().unwrap(), merged.aurc().unwrap());
+        prop_assert_eq!(whole.excess_aurc().unwrap(), merged.excess_aurc().unwrap());
+        prop_assert_eq!(whole.curve().unwrap(), merged.curve().unwrap());
+        let (whole, merged) = whole_and_merged(
+            &examples,
+            &cuts,
+            Detection::new,
+            |detection, (doubt, _, outside)| detection.update(f64::from(*doubt) / 3.0, *outside).unwrap(),
+            Detection::merge,
+        );
+        prop_assert_eq!(whole.scores(), merged.scores());
+    }
+
+    #[test]
+    fn answers_to_questions_do_not_depend_on_batches_or_order(
+        (questions, cuts) in cut((
+            prop::collection::vec("(a |the |mill |river )", 0..3),
+            "(a |mill |river ){0,3}",
+            -2_i8..3,
+        )),
+    ) {
+        let (whole, merged) = whole_and_merged(
+            &questions,
+            &cuts,
+            || SquadAccumulator::new(SquadVersion::V2),
+            |squad, (answers, prediction, no_answer)| {
+                squad.update(answers, prediction, Some(f64::from(*no_answer))).unwrap();
+            },
+            |squad, other| squad.merge(other).unwrap(),
+        );
+        prop_assert_eq!(whole.scores(), merged.scores());
+        prop_assert_eq!(whole.scores_at(0.0), merged.scores_at(0.0));
+        prop_assert_eq!(whole.best_thresholds(), merged.best_thresholds());
     }
 }

@@ -6,12 +6,14 @@
 #[cfg(feature = "flex")]
 mod flex;
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, SQRT_2};
+
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
-use burn::tensor::{Tensor, activation};
+use burn::tensor::Tensor;
 
 /// `x Φ(x)`, exact by erf.
 ///
@@ -27,7 +29,13 @@ pub fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
 
 /// The same from Burn's primitives alone: the reference that [`gelu`] is tested against.
 pub fn gelu_primitive<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    activation::gelu(input)
+    let probability = input
+        .clone()
+        .div_scalar(SQRT_2)
+        .erf()
+        .add_scalar(1.0)
+        .mul_scalar(0.5);
+    input * probability
 }
 
 /// Gelu as a backend operation; the bodies here serve every backend.
@@ -43,10 +51,23 @@ pub(crate) trait GeluOps: Backend {
         Self::gelu(input)
     }
 
-    /// `grad (Φ(x) + x φ(x))`.
+    /// `grad (Φ(x) + x φ(x))`. Not Burn's `gelu_backward`: on most backends that is the gradient of the tanh approximation,
+    /// which differs in the fourth digit.
     fn fused_gelu_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::gelu_backward(input, grad)
+        composed_gelu_backward::<Self>(input, grad)
     }
+}
+
+/// The gradient of the input from primitives.
+fn composed_gelu_backward<B: Backend>(input: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    let scaled = B::float_div_scalar(input.clone(), SQRT_2.into());
+    let probability = B::float_add_scalar(B::float_erf(scaled), 1.0.into());
+    let probability = B::float_mul_scalar(probability, 0.5.into()); // Φ(x)
+    let square = B::float_mul(input.clone(), input.clone());
+    let density = B::float_exp(B::float_mul_scalar(square, (-0.5).into()));
+    let density = B::float_mul_scalar(density, (0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2).into()); // φ(x)
+    let slope = B::float_add(probability, B::float_mul(input, density));
+    B::float_mul(slope, grad)
 }
 
 #[cfg(feature = "ndarray")]

@@ -160,6 +160,10 @@ fn with_bias<B: Backend>(output: FloatTensor<B>, bias: FloatTensor<B>) -> FloatT
     B::float_add(output, B::float_reshape(bias, shape))
 }
 
+fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into())
+}
+
 /// Both factors' gradients from primitives.
 fn composed_branch_factors_backward<B: Backend>(
     input: FloatTensor<B>,
@@ -216,8 +220,12 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
             }
         }
 
-        if weight.is_tracked() || bias.is_tracked() {
+        if weight.is_tracked() {
             return <Self as ModuleOps<Self>>::linear(input, weight, Some(bias));
+        }
+        if bias.is_tracked() {
+            let output = Self::fused_linear(input, weight, zeros_like::<Self>(&bias));
+            return with_bias::<Self>(output, bias);
         }
         let node = input.node();
         let weight = weight.into_primitive();
@@ -262,8 +270,12 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
             }
         }
 
-        if weight.is_tracked() || bias.is_tracked() {
+        if weight.is_tracked() {
             let output = composed_branched_linear::<Self>(input, weight, a, b);
+            return with_bias::<Self>(output, bias);
+        }
+        if bias.is_tracked() {
+            let output = Self::fused_branched_linear(input, weight, zeros_like::<Self>(&bias), a, b);
             return with_bias::<Self>(output, bias);
         }
         let nodes = [input.node(), a.node(), b.node()];

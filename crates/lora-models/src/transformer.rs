@@ -2,14 +2,14 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lora_core::{Linears, LoraLinear, Model, Pass};
+use lora_core::{Linears, LoraLinear, Model, Pass, select_rows};
 use lora_data::Batch;
 
 use crate::blocks::{KeyValueCache, Reading, Tokens};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
-use crate::heads::{Head, HeadKind};
+use crate::heads::{Head, HeadKind, rows_of_tokens};
 use crate::trunk::Trunk;
 use crate::weights::{LoadReport, Weights};
 
@@ -121,5 +121,20 @@ impl Model for Transformer {
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
         let hidden = self.trunk.encode(input, pass, self.head.reads(), &mut |_| {});
         self.head.forward(hidden, input, &self.trunk, pass)
+    }
+
+    fn forward_rows(&self, input: &Batch, rows: &[usize], pass: &Pass) -> Tensor<2> {
+        let hidden = |reading| self.trunk.encode(input, pass, reading, &mut |_| {});
+        match &self.head {
+            // An adapter on the decoder needs to know the example that a token belongs to.
+            Head::CausalLm(head) if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) => {
+                let rows = select_rows(rows_of_tokens(hidden(Reading::EveryToken)), rows);
+                head.forward(rows.unsqueeze(), &self.trunk, pass)
+            }
+            head => {
+                let outputs = head.forward(hidden(head.reads()), input, &self.trunk, pass);
+                select_rows(outputs, rows)
+            }
+        }
     }
 }

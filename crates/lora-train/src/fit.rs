@@ -10,7 +10,7 @@ use crate::config::{EvalStrategy, TrainConfig};
 use crate::error::TrainError;
 use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
 use crate::metric::Measured;
-use crate::objective::loss;
+use crate::objective::batch_loss;
 use crate::trainer::{StepReport, Trainer};
 
 /// The data of a training.
@@ -119,11 +119,11 @@ fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError>
     }
     match dataset.targets {
         Targets::None => Err(TrainError::NoTargets { part }),
-        Targets::Classes(_) | Targets::Values(_) | Targets::Positions(_) => Ok(()),
+        Targets::Classes(_) | Targets::Values(_) | Targets::Positions(_) | Targets::Spans(_) => Ok(()),
     }
 }
 
-/// Mean loss of the tokens that are judged, each counted once.
+/// Mean loss of the tokens, or spans, that are judged, each counted once.
 fn token_loss<M: Model<Input = Batch>>(
     adapted: &Adapted<M>,
     batches: &[Batch],
@@ -131,7 +131,7 @@ fn token_loss<M: Model<Input = Batch>>(
 ) -> Measured {
     let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
     for batch in batches {
-        let mean = loss(adapted.model.forward(batch, &Pass::Mean), &batch.targets);
+        let mean = batch_loss(&adapted.model, batch, &Pass::Mean);
         let judged = batch.targets.judged();
         sum += f64::from(mean.into_scalar::<f32>()) * judged as f64;
         tokens += judged;
@@ -237,7 +237,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let mut progress = |done| {
             asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
         };
-        let measured = if let Targets::Positions(_) = dataset.targets {
+        let measured = if let Targets::Positions(_) | Targets::Spans(_) = dataset.targets {
             token_loss(&adapted, batches, &mut progress)
         } else {
             let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));

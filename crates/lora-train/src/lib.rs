@@ -61,7 +61,7 @@ pub use fit::{FitData, Fitted, History, fit};
 pub use gradients::{clip_factor, global_norm, named_gradients, scale};
 pub use grouping::{MaskGrouping, UnknownGrouping};
 pub use metric::Metric;
-pub use objective::{LossAndGradients, Objective, backward, loss};
+pub use objective::{LossAndGradients, Objective, backward, batch_loss, loss};
 pub use optimizer::{AdapterOptimizer, learning_rate_of};
 pub use schedule::Schedule;
 pub use trainer::{StepReport, Trainer};

@@ -81,11 +81,12 @@ impl Metric {
             Targets::None => true,
             Targets::Classes(_) => !matches!(self, Self::Pearson | Self::Spearman),
             Targets::Values(_) => matches!(self, Self::Loss | Self::Pearson | Self::Spearman),
-            Targets::Positions(_) => self == Self::Loss,
+            Targets::Positions(_) | Targets::Spans(_) => self == Self::Loss,
         };
         let (task, choices) = match targets {
             Targets::Values(_) => ("a regression", "loss, pearson or spearman"),
             Targets::Positions(_) => ("a language model", "loss"),
+            Targets::Spans(_) => ("question answering", "loss"),
             Targets::None | Targets::Classes(_) => (
                 "a classification",
                 "loss, accuracy, balanced_accuracy, f1, matthews_correlation, brier or ece",
@@ -105,8 +106,10 @@ impl Metric {
     /// Loss and metric of what the model said about a data set.
     pub(crate) fn measure(self, outputs: ModelOutputs, targets: &Targets) -> Result<Measured, EvalError> {
         match targets {
-            // A language model is judged batch by batch: the logits of all its tokens would fill the memory.
-            Targets::None | Targets::Positions(_) => Err(EvalError::NoExamples { metric: self.name() }),
+            // These are judged batch by batch: the logits of all tokens would fill the memory, and places differ in number.
+            Targets::None | Targets::Positions(_) | Targets::Spans(_) => {
+                Err(EvalError::NoExamples { metric: self.name() })
+            }
             Targets::Classes(labels) => {
                 let probabilities = outputs.into_predictions()?.average(Average::Probabilities);
                 let scores = Scores::of(&probabilities, labels, Binning::default())?;

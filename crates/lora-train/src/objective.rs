@@ -2,7 +2,7 @@
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
-use lora_core::{Adapted, AdapterShape, Draw, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Adapted, AdapterShape, Draw, MaskSampler, MaskSet, Model, Pass, select_rows};
 use lora_data::{Batch, Targets};
 use lora_kernels::cross_entropy;
 
@@ -121,8 +121,7 @@ pub fn backward<M: Model<Input = Batch>>(
     pass: &Pass<'_>,
     weight: f64,
 ) -> LossAndGradients {
-    let outputs = adapted.model.forward(batch, pass);
-    let mut loss = loss(outputs, &batch.targets);
+    let mut loss = batch_loss(&adapted.model, batch, pass);
     if let Some(adalora) = adapted.config().adalora()
         && adalora.orth_reg_weight > 0.0
         && let Some(distance) = adapted.orthogonality()
@@ -138,11 +137,13 @@ pub fn backward<M: Model<Input = Batch>>(
 }
 
 /// Cross-entropy for classes, mean squared error for values; means over what is judged. Positions without a class count
-/// neither in the sum nor in the mean; the loss is 0 where no position has one.
+/// neither in the sum nor in the mean; the loss is 0 where no position has one. Of a span, start and end count alike: the
+/// classes of both are the places of the row (Devlin et al. 2018, section 4.2).
 ///
 /// # Shapes
 ///
-/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions
+/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions, `[2 · batch, seq]` for
+///   spans: the starts of all rows, then their ends
 /// - output: `[1]`
 ///
 /// # Panics
@@ -166,31 +167,59 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
             (outputs - values).square().mean()
         }
         Targets::Positions(rows) => {
-            let seq = batch / rows.len();
-            let (mut places, mut labels) = (Vec::new(), Vec::new());
-            for (row, positions) in rows.iter().enumerate() {
-                assert!(
-                    positions.len() <= seq,
-                    "{} positions in {seq} tokens",
-                    positions.len()
-                );
-                for (position, label) in positions.iter().enumerate() {
-                    if let Some(label) = label {
-                        places.push(
-                            i32::try_from(row * seq + position).expect("a batch has fewer than 2^31 tokens"),
-                        );
-                        labels.push(class(*label as usize, classes));
-                    }
-                }
-            }
+            let (places, labels) = judged(rows, batch / rows.len());
             if places.is_empty() {
                 return outputs.sum().mul_scalar(0.0);
             }
-            let places = Tensor::<1, Int>::from_data(places.as_slice(), &device);
-            let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
-            cross_entropy(outputs.select(0, places), labels) // the softmax of judged positions alone
+            // The softmax of judged positions alone.
+            loss(select_rows(outputs, &places), &Targets::Classes(labels))
+        }
+        Targets::Spans(spans) => {
+            let starts = spans.iter().map(|(start, _)| *start);
+            let ends = spans.iter().map(|(_, end)| *end);
+            loss(outputs, &Targets::Classes(starts.chain(ends).collect()))
         }
     }
+}
+
+/// [`loss`] of the model's outputs for a batch. Only positions that are judged are computed to the end: a language model's
+/// logits are its largest tensor, and the tokens of a prompt need none.
+///
+/// # Shapes
+///
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// As [`loss`].
+pub fn batch_loss<M: Model<Input = Batch>>(model: &M, batch: &Batch, pass: &Pass<'_>) -> Tensor<1> {
+    if let Targets::Positions(rows) = &batch.targets {
+        let (places, labels) = judged(rows, batch.seq);
+        if !places.is_empty() {
+            let outputs = model.forward_rows(batch, &places, pass);
+            return loss(outputs, &Targets::Classes(labels));
+        }
+    }
+    loss(model.forward(batch, pass), &batch.targets)
+}
+
+/// Where positions have a class, as rows of `[batch · seq, classes]`, and the class.
+fn judged(rows: &[Vec<Option<u32>>], seq: usize) -> (Vec<usize>, Vec<usize>) {
+    let (mut places, mut labels) = (Vec::new(), Vec::new());
+    for (row, positions) in rows.iter().enumerate() {
+        assert!(
+            positions.len() <= seq,
+            "{} positions in {seq} tokens",
+            positions.len()
+        );
+        for (position, label) in positions.iter().enumerate() {
+            if let Some(label) = label {
+                places.push(row * seq + position);
+                labels.push(*label as usize);
+            }
+        }
+    }
+    (places, labels)
 }
 
 fn class(label: usize, classes: usize) -> i32 {

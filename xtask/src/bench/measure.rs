@@ -1,67 +1,137 @@
 //! The work itself: forward pass and training step, by this project and by Burn's own LoRA.
 
+use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Result;
-use bench_model::{ALPHA, RANK, Shape, Step};
+use anyhow::{Context, Result, bail};
+use bench_model::{ALPHA, RANK, SHAPES, Shape, Step};
 use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Distribution, Int, Tensor};
+use lora_cli::pipeline::{hub_options, open_checkpoint, open_tokenizer};
 use lora_core::{Model, Pass};
-use lora_data::Targets;
+use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
 use lora_kernels::cross_entropy;
 
+use super::Options;
 use super::report::{Row, Work};
 
 /// Repetitions that are not measured: caches, thread pools and the allocator settle.
 const WARM_UP: u32 = 2;
+/// Rows of a batch of the epoch; the peer's script has the same.
+const EPOCH_BATCH: usize = 32;
 
-/// The wanted work for one shape; all of it if none is named.
-pub fn all(shape: &Shape, repetitions: u32, wanted: &[Work]) -> Result<Vec<Row>> {
-    let wants = |work: Work| wanted.is_empty() || wanted.contains(&work);
-    let device = Device::flex();
-    let row = |tool, work, milliseconds| Row {
-        tool,
-        shape: shape.name.to_owned(),
+/// What a process of its own was asked for: one work of one shape, or the epoch.
+pub fn asked(options: &Options) -> Result<Vec<Row>> {
+    let measured = match (&options.text, options.shapes.first(), options.work.first()) {
+        (Some(path), ..) => vec![(
+            "this project",
+            "minilm",
+            Work::Epoch,
+            epoch(path, options.text_rows)?,
+        )],
+        (None, Some(name), Some(work)) => {
+            let shape = SHAPES
+                .iter()
+                .find(|shape| shape.name == name)
+                .context("a known shape")?;
+            let times = work_of_shape(shape, *work, options.repetitions)?;
+            times
+                .into_iter()
+                .map(|(tool, time)| (tool, shape.name, *work, time))
+                .collect()
+        }
+        _ => bail!("one shape and one work, or a text"),
+    };
+    let rows = measured.into_iter().map(|(tool, shape, work, milliseconds)| Row {
+        tool: tool.to_owned(),
+        shape: shape.to_owned(),
         work,
         milliseconds,
-    };
-    let mut rows = Vec::new();
+        peak_mib: peak_mib(),
+    });
+    Ok(rows.collect())
+}
+
+/// By whom, and the median time in milliseconds.
+fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'static str, f64)>> {
+    let device = Device::flex();
     let batch = shape.batch();
-
-    if wants(Work::Forward) {
-        let adapted = shape.adapted(|config| config, &device);
-        let forward = median(repetitions, || {
-            adapted.model.forward(&batch, &Pass::Mean).into_data();
-            Ok(())
-        })?;
-        rows.push(row("this project", Work::Forward, forward));
-    }
-
-    for (work, step) in [
-        (Work::Step, Step::PLAIN),
-        (Work::StepExampleMasks, Step::EXAMPLE_MASKS),
-        (Work::StepFourGroups, Step::FOUR_GROUPS),
-        (Work::StepFourMasks, Step::FOUR_MASKS),
-    ] {
-        if !wants(work) {
-            continue;
+    let step = match work {
+        Work::Forward => {
+            let adapted = shape.adapted(|config| config, &device);
+            let time = median(repetitions, || {
+                adapted.model.forward(&batch, &Pass::Mean).into_data();
+                Ok(())
+            })?;
+            return Ok(vec![("this project", time)]);
         }
-        let mut trainer = step.trainer(shape, &device);
-        let step = median(repetitions, || {
-            trainer.step(std::slice::from_ref(&batch))?;
-            Ok(())
-        })?;
-        rows.push(row("this project", work, step));
+        Work::BurnStep => return Ok(vec![("Burn apply_lora", burn_step(shape, &device, repetitions)?)]),
+        Work::Products => return Ok(vec![("this project", products(shape, &device, repetitions)?)]),
+        Work::Step => Step::PLAIN,
+        Work::StepExampleMasks => Step::EXAMPLE_MASKS,
+        Work::StepFourGroups => Step::FOUR_GROUPS,
+        Work::StepFourMasks => Step::FOUR_MASKS,
+        Work::Epoch => bail!("an epoch is of a text, not of a shape"),
+    };
+    let mut trainer = step.trainer(shape, &device);
+    let time = median(repetitions, || {
+        trainer.step(std::slice::from_ref(&batch))?;
+        Ok(())
+    })?;
+    Ok(vec![("this project", time)])
+}
+
+/// The floor of a training step: as many multiplications as its products with frozen weights have, as one large product of
+/// Burn's.
+fn products(shape: &Shape, device: &Device, repetitions: u32) -> Result<f64> {
+    const SIZE: usize = 1024;
+    let side = Tensor::<2>::random([SIZE, SIZE], Distribution::Default, device);
+    let time = median(repetitions, || {
+        side.clone().matmul(side.clone()).into_data();
+        Ok(())
+    })?;
+    Ok(time * shape.step_multiplications() as f64 / (SIZE * SIZE * SIZE) as f64)
+}
+
+/// Milliseconds of one epoch of plain LoRA on a MiniLM.
+fn epoch(path: &Path, rows: usize) -> Result<f64> {
+    let data = encoded(path, rows)?;
+    let shape = Shape {
+        batch: EPOCH_BATCH,
+        ..SHAPES[0]
+    };
+    let batches: Vec<Batch> = train_batches(&data.lengths(), EPOCH_BATCH, 0, 0)
+        .iter()
+        .map(|rows| data.batch(rows, Padding::with(0)))
+        .collect();
+    let mut trainer = Step::PLAIN.trainer(&shape, &Device::flex());
+    for batch in batches.iter().take(WARM_UP as usize) {
+        trainer.step(std::slice::from_ref(batch))?;
     }
-    if wants(Work::Step) {
-        rows.push(row(
-            "Burn apply_lora",
-            Work::Step,
-            burn_step(shape, &device, repetitions)?,
-        ));
+    let start = Instant::now();
+    for batch in &batches {
+        trainer.step(std::slice::from_ref(batch))?;
     }
-    Ok(rows)
+    Ok(start.elapsed().as_secs_f64() * 1e3)
+}
+
+/// The first rows of a file of labelled text, in tokens of the embedded MiniLM; two classes, whatever the labels are.
+pub fn encoded(path: &Path, rows: usize) -> Result<EncodedDataset> {
+    let mut data = read_file(path, &ReadOptions::default())?.dataset;
+    data.examples.truncate(rows);
+    let checkpoint = open_checkpoint("minilm-l6", &hub_options(None))?;
+    let mut encoded = open_tokenizer(&checkpoint, 512)?.encode_dataset(&data)?;
+    encoded.targets = Targets::Classes((0..encoded.len()).map(|row| row % 2).collect());
+    Ok(encoded)
+}
+
+/// The most memory that this process has held, where the system tells it.
+fn peak_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
 }
 
 /// A training step with Burn's own LoRA on the same model, loss and optimizer.

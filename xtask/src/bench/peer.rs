@@ -11,31 +11,41 @@ use super::report::{Row, Work};
 #[derive(Deserialize)]
 struct Line {
     shape: String,
-    forward_ms: f64,
-    train_step_ms: f64,
+    work: Work,
+    milliseconds: f64,
+    peak_mib: f64,
 }
 
-/// Runs `benches/peft_reference.py` and reads its lines.
+/// The work of one start of the script.
+pub enum Task<'a> {
+    /// A forward pass and a training step.
+    Shape(&'a str),
+    /// Training on rows of so many tokens once.
+    Epoch(&'a [usize]),
+}
+
+/// Runs `benches/peft_reference.py` and reads its lines: a process for each task, so that the peak memory is the task's.
 pub fn run(
     root: &Path,
     python: &Path,
-    shapes: &[String],
+    task: &Task<'_>,
     repetitions: u32,
     threads: usize,
 ) -> Result<Vec<Row>> {
+    let lengths = tempfile::NamedTempFile::new().context("a file for the lengths of rows")?;
     let mut command = Command::new(python);
     command
         .arg(root.join("benches/peft_reference.py"))
-        .args([
-            "--threads",
-            &threads.to_string(),
-            "--steps",
-            &repetitions.to_string(),
-        ])
+        .args(["--threads", &threads.to_string()])
+        .args(["--repetitions", &repetitions.to_string()])
         .stderr(Stdio::inherit());
-    if !shapes.is_empty() {
-        command.arg("--shapes").args(shapes);
-    }
+    match task {
+        Task::Shape(name) => command.arg(name),
+        Task::Epoch(rows) => {
+            serde_json::to_writer(&lengths, rows).context("the lengths of rows")?;
+            command.arg("--epoch").arg(lengths.path())
+        }
+    };
     eprintln!("measuring PyTorch + PEFT");
     let output = command
         .output()
@@ -50,14 +60,13 @@ pub fn run(
     for line in String::from_utf8_lossy(&output.stdout).lines() {
         let line: Line =
             serde_json::from_str(line).with_context(|| format!("unexpected output of the peer: {line}"))?;
-        for (work, milliseconds) in [(Work::Forward, line.forward_ms), (Work::Step, line.train_step_ms)] {
-            rows.push(Row {
-                tool: "PyTorch + PEFT",
-                shape: line.shape.clone(),
-                work,
-                milliseconds,
-            });
-        }
+        rows.push(Row {
+            tool: "PyTorch + PEFT".to_owned(),
+            shape: line.shape,
+            work: line.work,
+            milliseconds: line.milliseconds,
+            peak_mib: Some(line.peak_mib),
+        });
     }
     Ok(rows)
 }

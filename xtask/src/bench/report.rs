@@ -2,55 +2,78 @@
 
 use clap::ValueEnum;
 use lora_eval::report::{Better, Cell, Column, Table};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What was timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Forward pass.
     Forward,
     /// Forward, backward, optimizer, plain LoRA.
     Step,
-    /// The same with LoRA Dropout, one mask an example.
+    /// The same with Burn's own LoRA.
+    BurnStep,
+    /// As many multiplications as the step's frozen products have, in one large product.
+    Products,
+    /// The step with LoRA Dropout, one mask an example.
     StepExampleMasks,
     /// The same with LoRA Dropout, four masks in one pass.
     StepFourGroups,
     /// The same with LoRA Dropout, four masks a step.
     StepFourMasks,
+    /// Training on every row of a text once.
+    Epoch,
 }
 
 impl Work {
-    const ALL: [Self; 5] = [
+    /// Everything that is timed for a shape.
+    pub const OF_SHAPES: [Self; 7] = [
         Self::Forward,
         Self::Step,
+        Self::BurnStep,
+        Self::Products,
         Self::StepExampleMasks,
         Self::StepFourGroups,
         Self::StepFourMasks,
     ];
 
+    /// What has a row in the table.
+    const ROWS: [Self; 6] = [
+        Self::Forward,
+        Self::Step,
+        Self::StepExampleMasks,
+        Self::StepFourGroups,
+        Self::StepFourMasks,
+        Self::Epoch,
+    ];
+
     fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
-            Self::Step => "training step",
+            Self::Step | Self::BurnStep => "training step",
+            Self::Products => "products alone",
             Self::StepExampleMasks => "training step, a mask an example",
             Self::StepFourGroups => "training step, 4 masks in one pass",
             Self::StepFourMasks => "training step, 4 masks",
+            Self::Epoch => "an epoch of the text",
         }
     }
 }
 
 /// One measurement.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Row {
     /// Who did it.
-    pub tool: &'static str,
+    pub tool: String,
     /// Name of the shape.
     pub shape: String,
     /// What.
     pub work: Work,
-    /// Median.
+    /// Median; of an epoch the only one.
     pub milliseconds: f64,
+    /// The most memory that the process held.
+    pub peak_mib: Option<f64>,
 }
 
 /// All measurements of a run.
@@ -80,9 +103,12 @@ impl Results {
             Column::new("Burn apply_lora / ours", Better::None, 2),
             Column::new("PyTorch + PEFT / ours", Better::None, 2),
             Column::new("plain step / ours", Better::None, 2),
+            Column::new("products / ours", Better::None, 2),
+            Column::new("peak memory", Better::None, 0).with_unit("MiB"),
+            Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}, {} threads, f32, LoRA r=8 on query and value, medians of {}; above 1: ours is faster",
+            "{}, {} threads, f32, LoRA r=8 on query and value, medians of {}; above 1: ours is faster, or smaller",
             self.processor, self.threads, self.repetitions
         );
         let mut table = Table::new("Time", "work", columns).with_note(note);
@@ -93,24 +119,28 @@ impl Results {
             }
         }
         for shape in shapes {
-            for work in Work::ALL {
-                let Some(ours) = self.time("this project", shape, work) else {
+            for work in Work::ROWS {
+                let Some(ours) = self.find("this project", shape, work) else {
                     continue;
                 };
-                let ratio = |tool: &str, work| {
-                    self.time(tool, shape, work)
-                        .map_or(Cell::Empty, |time| Cell::value(time / ours))
+                let time_of = |tool: &str, work| {
+                    let other = self.find(tool, shape, work);
+                    other.map_or(Cell::Empty, |other| {
+                        Cell::value(other.milliseconds / ours.milliseconds)
+                    })
                 };
-                let plain_step = if work == Work::Forward {
-                    Cell::Empty
-                } else {
-                    ratio("this project", Work::Step)
-                };
+                let is_step = !matches!(work, Work::Forward | Work::Epoch);
+                let only_if = |yes: bool, cell: Cell| if yes { cell } else { Cell::Empty };
+                let peer = self.find("PyTorch + PEFT", shape, work);
+                let memory = peer.and_then(|peer| Some(Cell::value(peer.peak_mib? / ours.peak_mib?)));
                 let cells = vec![
-                    Cell::value(ours),
-                    ratio("Burn apply_lora", work),
-                    ratio("PyTorch + PEFT", work),
-                    plain_step,
+                    Cell::value(ours.milliseconds),
+                    only_if(work == Work::Step, time_of("Burn apply_lora", Work::BurnStep)),
+                    time_of("PyTorch + PEFT", work),
+                    only_if(is_step, time_of("this project", Work::Step)),
+                    only_if(work == Work::Step, time_of("this project", Work::Products)),
+                    ours.peak_mib.map_or(Cell::Empty, Cell::value),
+                    only_if(work != Work::Forward, memory.unwrap_or(Cell::Empty)),
                 ];
                 table.push(format!("{shape}: {}", work.name()), cells);
             }
@@ -118,12 +148,10 @@ impl Results {
         table
     }
 
-    fn time(&self, tool: &str, shape: &str, work: Work) -> Option<f64> {
-        let row = self
-            .rows
+    fn find(&self, tool: &str, shape: &str, work: Work) -> Option<&Row> {
+        self.rows
             .iter()
-            .find(|row| row.tool == tool && row.shape == shape && row.work == work);
-        row.map(|row| row.milliseconds)
+            .find(|row| row.tool == tool && row.shape == shape && row.work == work)
     }
 }
 
@@ -145,11 +173,12 @@ mod tests {
 
     #[test]
     fn a_ratio_above_one_means_that_ours_is_faster() {
-        let row = |tool, work, milliseconds| Row {
-            tool,
+        let row = |tool: &str, work, milliseconds| Row {
+            tool: tool.into(),
             shape: "s".into(),
             work,
             milliseconds,
+            peak_mib: None,
         };
         let rows = vec![
             row("this project", Work::Forward, 10.0),

@@ -61,11 +61,11 @@ const fn key(name: &'static str, form: Form, section: &'static str, help: &'stat
 pub const KEYS: &[Key] = &[
     key("model_name_or_path", Form::Text, DATA, "Base model: a folder, a hub id, or minilm-l6, which is embedded"),
     key("revision", Form::Text, DATA, "Branch, tag or commit of a hub id [main]"),
-    key("train_file", Form::Text, DATA, "Labelled text to train on (.csv, .tsv, .jsonl, .json)"),
+    key("train_file", Form::Text, DATA, "Labelled text to train on (.csv, .tsv, .jsonl, .json, .parquet)"),
     key("validation_file", Form::Text, DATA, "Labelled text that picks the best model; without it a share of the training rows is split off"),
     key("test_file", Form::Text, DATA, "Labelled text that is scored once, at the end"),
     key("data_file", Form::Text, DATA, "One file in place of the three; validation and test rows are split off"),
-    key("data_format", Form::Text, DATA, "Format of the files, if the name does not tell: csv, tsv, tsv-quoted, jsonl, json"),
+    key("data_format", Form::Text, DATA, "Format of the files, if the name does not tell: csv, tsv, tsv-quoted, jsonl, json, parquet"),
     key("header", Form::Switch, DATA, "Whether the first row of a CSV or TSV names the columns; without, columns are given by index from 0 [true]"),
     key("validation_fraction", Form::Scalar, DATA, "Share of the rows split off for validation when there is no validation_file; 0 for none [0.1]"),
     key("test_fraction", Form::Scalar, DATA, "Share of the rows of data_file split off for the test [0.1]"),

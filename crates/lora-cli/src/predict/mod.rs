@@ -13,7 +13,7 @@ use lora_eval::{Average, ModelOutputs};
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::eval::EnsembleArgs;
-use crate::output::unfinished;
+use crate::output::note_unfinished;
 use crate::output_file::check_output;
 use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
@@ -29,7 +29,7 @@ pub struct PredictArgs {
     /// Texts, or - for one text a line from the standard input. After --, nothing is a flag: -- "-5 stars".
     #[arg(value_name = "TEXT", conflicts_with = "data")]
     texts: Vec<String>,
-    /// File of texts (.csv, .tsv, .jsonl, .json); labels in it are not read.
+    /// File of texts (.csv, .tsv, .jsonl, .json, .parquet); labels in it are not read.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -55,9 +55,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         check_output(output, args.data.as_deref(), args.overwrite)?;
     }
     let opened = open_adapter(&args.adapter)?;
-    unfinished(&args.adapter.adapter)
-        .iter()
-        .for_each(|note| terminal.note(note));
+    note_unfinished(&args.adapter.adapter, terminal);
     let ensemble = args.ensemble.settings(&opened)?;
     let (dataset, cells) = read_texts(args, &opened)?;
     let part = EncodedPart::new(&dataset, &opened.tokenizer, args.adapter.batch_size)?;

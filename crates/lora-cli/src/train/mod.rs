@@ -167,11 +167,11 @@ fn check_size<M: Linears>(resolved: &Resolved, lora: &LoraConfig, model: &M, all
         Form::Svd(adalora) => ("init_r", adalora.init_r),
         Form::LowRank | Form::WeightDecomposed => ("r", lora.rank),
     };
-    let sides = sizes
-        .iter()
-        .filter(|(path, _)| targets.contains(path))
-        .map(|(_, sides)| sides);
-    let numbers = sides.sum::<usize>().saturating_mul(rank);
+    let adapted = sizes.iter().filter(|(path, _)| targets.contains(path));
+    let numbers = adapted
+        .map(|(_, sides)| sides)
+        .sum::<usize>()
+        .saturating_mul(rank);
     if numbers > all {
         let message = format!(
             "with {key} {rank} the adapters hold {numbers} numbers, more than the {all} of the model that they adapt; 8 is usual"

@@ -2,6 +2,7 @@
 
 mod columns;
 mod label_names;
+mod tasks;
 mod tokenizer;
 mod words;
 
@@ -11,8 +12,9 @@ use thiserror::Error;
 
 pub use columns::ColumnError;
 pub use label_names::LabelNamesError;
+pub use tasks::TaskError;
 pub use tokenizer::TokenizerError;
-use words::{did_you_mean, in_part, json_reason, quoted, wanted_list};
+use words::{did_you_mean, in_part, in_row, json_reason, quoted, wanted_list};
 
 /// Why a data file, a tokenizer or a split was refused. Lines and columns of a text start at 1, column indices of a
 /// table at 0, as in Python and pandas.
@@ -37,14 +39,14 @@ pub enum DataError {
     },
 
     /// The name's ending says nothing about the format, and no format was given.
-    #[error("`{}`: the format cannot be told from the name; end it in .csv, .tsv, .jsonl or .json, or give the format", file.display())]
+    #[error("`{}`: the format cannot be told from the name; end it in .csv, .tsv, .jsonl, .json or .parquet, or give the format", file.display())]
     UnknownExtension {
         /// The path as given.
         file: PathBuf,
     },
 
     /// A format was asked for that does not exist.
-    #[error("format `{given}` is not known; choose one of csv, tsv, tsv-quoted, jsonl, json{}", did_you_mean(nearest.as_ref()))]
+    #[error("format `{given}` is not known; choose one of csv, tsv, tsv-quoted, jsonl, json, parquet{}", did_you_mean(nearest.as_ref()))]
     UnknownFormat {
         /// The name as given.
         given: String,
@@ -157,6 +159,31 @@ pub enum DataError {
         found: Vec<String>,
         /// The key it may have meant.
         nearest: Option<String>,
+    },
+
+    /// The Parquet reader gave up.
+    #[error("`{}`{}: not readable as Parquet ({source}); download the file again, or save it uncompressed or with Snappy", file.display(), in_row(*row))]
+    Parquet {
+        /// The file.
+        file: PathBuf,
+        /// The row, from 1, or `None` when the file cannot be opened as Parquet.
+        row: Option<usize>,
+        /// What the reader said.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+
+    /// A Parquet file where Parquet is not read.
+    #[error("`{}`: Parquet is not read by this build; build lora-data with its feature `parquet`, or save the data as JSONL", file.display())]
+    ParquetNotBuilt {
+        /// The file.
+        file: PathBuf,
+    },
+
+    /// Parquet was named as the format of a text.
+    #[error("`{}`: Parquet is no text; give the path of the file", file.display())]
+    ParquetIsNoText {
+        /// The origin as given.
+        file: PathBuf,
     },
 
     // ---- its cells ----
@@ -272,6 +299,10 @@ pub enum DataError {
     /// A tokenizer, or a text that it makes nothing of.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+
+    /// A benchmark task, its splits, or rows that are not of its form.
+    #[error(transparent)]
+    Task(#[from] TaskError),
 
     // ---- splits ----
     /// More rows asked for than there are.

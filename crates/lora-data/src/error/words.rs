@@ -68,3 +68,7 @@ pub(super) fn in_part(part: Option<usize>) -> impl fmt::Display {
         format!(" in the groups of part {part} (from 0)")
     })
 }
+
+pub(super) fn in_row(row: Option<usize>) -> impl fmt::Display {
+    row.map_or_else(String::new, |row| format!(", row {row}"))
+}

@@ -170,7 +170,7 @@ pub(super) fn label(
 }
 
 /// The column asked for.
-pub(super) fn find(
+pub(crate) fn find(
     column: &Column,
     role: &'static str,
     table: &Table,
@@ -219,7 +219,7 @@ pub(super) fn find(
 }
 
 /// The first column with a usual name that is not taken.
-pub(super) fn usual(
+pub(crate) fn usual(
     names: &[&str],
     taken: &[&ResolvedColumn],
     role: &'static str,

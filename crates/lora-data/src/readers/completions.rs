@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::columns::{self, Column, ResolvedColumn};
 use super::table::{Cell, Row, Table};
-use super::{Format, bytes, read_table};
+use super::{Format, read_table_file};
 use crate::error::DataError;
 
 /// Prompts as data sets name them, in the order in which they are looked for.
@@ -73,8 +73,7 @@ pub fn read_completions(
         Some(format) => format,
         None => Format::of_path(path)?,
     };
-    let bytes = bytes::read_bytes(path)?;
-    let table = read_table(bytes::utf8(&bytes, path)?, path, format, header, None)?;
+    let table = read_table_file(path, format, header, None)?;
     let columns = resolve(columns, &table, path)?;
     let is_empty = |row: &&Row, column: &ResolvedColumn| match &row.cells[column.index] {
         Cell::Text(text) => text.trim().is_empty(),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::DataError;
 use crate::suggest::nearest;
 
-/// The form of a data file, always UTF-8; a byte-order mark at the start is skipped.
+/// The form of a data file. Text is always UTF-8; a byte-order mark at the start is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
@@ -26,12 +26,22 @@ pub enum Format {
     /// A JSON list of objects, or an object with such a list under one of its keys. The rows may also be lists, with
     /// their columns given by index.
     Json,
+    /// Apache Parquet, as the Hugging Face hub keeps data sets; uncompressed or compressed with Snappy. Classes that the hub
+    /// stores as numbers get their names back. Read only where the crate is built with its feature `parquet`.
+    Parquet,
 }
 
 impl Format {
-    const ALL: [Self; 5] = [Self::Csv, Self::Tsv, Self::QuotedTsv, Self::Jsonl, Self::Json];
+    const ALL: [Self; 6] = [
+        Self::Csv,
+        Self::Tsv,
+        Self::QuotedTsv,
+        Self::Jsonl,
+        Self::Json,
+        Self::Parquet,
+    ];
 
-    /// The format that the name's ending tells: `.csv`; `.tsv`, `.tab`; `.jsonl`, `.ndjson`; `.json`, in either case.
+    /// The format that the name's ending tells: `.csv`; `.tsv`, `.tab`; `.jsonl`, `.ndjson`; `.json`; `.parquet`, in either case.
     ///
     /// # Errors
     /// [`DataError::UnknownExtension`].
@@ -45,6 +55,7 @@ impl Format {
             Some("tsv" | "tab") => Ok(Self::Tsv),
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
             Some("json") => Ok(Self::Json),
+            Some("parquet") => Ok(Self::Parquet),
             _ => Err(DataError::UnknownExtension {
                 file: path.to_path_buf(),
             }),
@@ -59,6 +70,7 @@ impl Format {
             Self::QuotedTsv => "tsv-quoted",
             Self::Jsonl => "jsonl",
             Self::Json => "json",
+            Self::Parquet => "parquet",
         }
     }
 }
@@ -93,7 +105,7 @@ mod tests {
         assert_eq!(Format::of_path("a/b.CSV").unwrap(), Format::Csv);
         assert_eq!(Format::of_path("train.v2.tsv").unwrap(), Format::Tsv);
         assert_eq!(Format::of_path("x.ndjson").unwrap(), Format::Jsonl);
-        for path in ["x.txt", "x", ".json", "x.csv.gz"] {
+        for path in ["x.txt", "x", ".json", "x.csv.gz", "x.parquet.zip"] {
             assert!(
                 matches!(Format::of_path(path), Err(DataError::UnknownExtension { .. })),
                 "{path}"

@@ -29,7 +29,7 @@ pub(super) fn read_lines(content: &str, file: &Path) -> Result<Table, DataError>
 }
 
 /// A list of rows, or an object with such a list under `field`.
-pub(super) fn read_document(content: &str, field: Option<&str>, file: &Path) -> Result<Table, DataError> {
+pub(crate) fn read_document(content: &str, field: Option<&str>, file: &Path) -> Result<Table, DataError> {
     let mut lines = LineCounter::new(content);
     let (list_line, rows): (usize, Vec<&RawValue>) = match content.trim_start().as_bytes() {
         [b'{', ..] => {
@@ -185,13 +185,14 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn cell(value: Value) -> Cell {
+/// A JSON value as a cell.
+pub(super) fn cell(value: Value) -> Cell {
     match value {
         Value::String(text) => Cell::Text(text),
         Value::Number(number) => Cell::Number(number.to_string()),
         Value::Bool(value) => Cell::Bool(value),
-        Value::Array(_) => Cell::List,
-        Value::Object(_) => Cell::Object,
+        Value::Array(list) => Cell::List(list),
+        Value::Object(object) => Cell::Object(object),
         Value::Null => Cell::Absent,
     }
 }

@@ -24,12 +24,12 @@ pub enum LabelRule {
 }
 
 /// One target a row, and the task they make.
-pub(super) struct RowTargets {
+pub(crate) struct RowTargets {
     pub each: Vec<Option<Target>>,
     pub task: Task,
 }
 
-pub(super) fn targets(
+pub(crate) fn targets(
     table: &Table,
     column: &ResolvedColumn,
     rule: &LabelRule,
@@ -47,7 +47,7 @@ pub(super) fn targets(
 }
 
 /// Rows without a target, for a model of this task.
-pub(super) fn no_targets(task: &Task, rows: usize) -> RowTargets {
+pub(crate) fn no_targets(task: &Task, rows: usize) -> RowTargets {
     RowTargets {
         each: vec![None; rows],
         task: task.clone(),

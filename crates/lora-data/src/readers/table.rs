@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::path::Path;
 
+use serde_json::{Map, Value};
+
 use super::Cells;
 use super::columns::ResolvedColumn;
 use crate::error::DataError;
 
 /// A file as rows of equally many cells.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     /// Column names, or `column 0`, `column 1`… where the file has none.
     pub names: Vec<String>,
     /// Where the names are from.
@@ -20,7 +22,7 @@ pub(super) struct Table {
 
 /// Where column names are from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Naming {
+pub(crate) enum Naming {
     /// The first row of a CSV or TSV.
     Header,
     /// The keys of JSON objects.
@@ -36,19 +38,19 @@ impl Table {
     }
 
     /// The cells as texts.
-    pub fn into_cells(self) -> Cells {
-        let texts = |row: Row| row.cells.into_iter().map(Cell::into_text).collect();
+    pub fn to_cells(&self) -> Cells {
+        let texts = |row: &Row| row.cells.iter().map(Cell::to_text).collect();
         Cells {
-            names: self.names,
-            rows: self.rows.into_iter().map(texts).collect(),
+            names: self.names.clone(),
+            rows: self.rows.iter().map(texts).collect(),
         }
     }
 }
 
 /// One row.
 #[derive(Debug)]
-pub(super) struct Row {
-    /// The line of the file where the row starts, from 1.
+pub(crate) struct Row {
+    /// The line of the file where the row starts, from 1. Parquet has no lines: there it is the number of the row, from 1.
     pub line: usize,
     /// One cell a column.
     pub cells: Vec<Cell>,
@@ -56,22 +58,24 @@ pub(super) struct Row {
 
 /// One value. CSV and TSV have only text.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Text(String),
     Number(String),
     Bool(bool),
-    List,
-    Object,
+    List(Vec<Value>),
+    Object(Map<String, Value>),
     /// `null`, or no such key in this row.
     Absent,
 }
 
 impl Cell {
-    fn into_text(self) -> String {
+    fn to_text(&self) -> String {
         match self {
-            Self::Text(text) | Self::Number(text) => text,
+            Self::Text(text) | Self::Number(text) => text.clone(),
             Self::Bool(value) => value.to_string(),
-            Self::List | Self::Object | Self::Absent => String::new(),
+            Self::List(items) => Value::from(items.clone()).to_string(),
+            Self::Object(entries) => Value::from(entries.clone()).to_string(),
+            Self::Absent => String::new(),
         }
     }
 
@@ -81,8 +85,8 @@ impl Cell {
             Self::Text(_) => "a string",
             Self::Number(_) => "a number",
             Self::Bool(_) => "true or false",
-            Self::List => "a list",
-            Self::Object => "an object",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
             Self::Absent => "absent",
         }
     }
@@ -115,7 +119,7 @@ impl Row {
         }
     }
 
-    fn no_value(&self, column: &ResolvedColumn, file: &Path) -> DataError {
+    pub fn no_value(&self, column: &ResolvedColumn, file: &Path) -> DataError {
         DataError::NoValue {
             file: file.to_path_buf(),
             line: self.line,
@@ -123,7 +127,7 @@ impl Row {
         }
     }
 
-    fn wrong_type(
+    pub fn wrong_type(
         &self,
         column: &ResolvedColumn,
         expected: &'static str,

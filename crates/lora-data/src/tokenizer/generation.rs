@@ -115,7 +115,12 @@ impl TextTokenizer {
         })
     }
 
-    fn encode_one(&self, text: &str, special: bool, row: usize) -> Result<Vec<u32>, TokenizerError> {
+    pub(super) fn encode_one(
+        &self,
+        text: &str,
+        special: bool,
+        row: usize,
+    ) -> Result<Vec<u32>, TokenizerError> {
         let encoding = self.inner.encode(text, special);
         let encoding = encoding.map_err(|source| TokenizerError::Tokenize {
             first: row,

@@ -16,7 +16,11 @@ fn a_file_that_cannot_be_read_as_text() {
         case("blank.jsonl", "\u{FEFF}\n  \n", &["the file is empty"]),
         case("header.csv", "text,label\n", &["a header and no row"]),
         case("header.tsv", "text\tlabel\r\n\r\n", &["a header and no row"]),
-        case("data.txt", "text\n", &["format", ".csv, .tsv, .jsonl or .json"]),
+        case(
+            "data.txt",
+            "text\n",
+            &["format", ".csv, .tsv, .jsonl, .json or .parquet"],
+        ),
         case("noending", "text\n", &["format"]),
         Case {
             content: latin1,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use self::correlation::Correlation;
 pub use self::errors::RegressionErrors;
 pub use self::ranks::RankCorrelation;
+pub(crate) use self::ranks::average_ranks;
 use crate::EvalError;
 
 /// Every score of a regression over one set of examples.

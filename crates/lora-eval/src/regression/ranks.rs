@@ -65,7 +65,7 @@ impl RankCorrelation {
 }
 
 /// The ranks of the values from 1 up; equal values share the mean of the ranks they span.
-fn average_ranks(values: &[f64]) -> Vec<f64> {
+pub(crate) fn average_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|left, right| values[*left].total_cmp(&values[*right]));
     let mut ranks = vec![0.0; values.len()];

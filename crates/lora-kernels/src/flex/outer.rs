@@ -8,20 +8,21 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::Matrix;
 use super::product::LARGE;
+use super::{Matrix, for_rows, sum_of};
 
 /// A product whose right side is read in place: for a left side of few rows, to which packing would cost more than it
-/// brings. It adds the same numbers in the same order as [`Product`](super::Product), so which of them is taken changes no bit.
+/// brings. With a right side of contiguous rows it adds the same numbers in the same order as [`Product`](super::Product), so
+/// which of them is taken changes no bit; with one of contiguous columns each number is a dot product, summed in lanes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinProduct<'a> {
     /// `[rows, depth]`.
     pub left: Matrix<'a>,
-    /// `[depth, cols]`, with contiguous rows.
+    /// `[depth, cols]`.
     pub right: Matrix<'a>,
     /// `[cols]`.
     pub bias: Option<&'a [f32]>,
-    /// The low-rank part: `[rows, rank]`, and `[rank, cols]` for each group of rows.
+    /// The low-rank part: `[rows, rank]`, and `[rank, cols]` for each group of rows, of which the same side is contiguous.
     pub branch: Option<(Matrix<'a>, &'a [Matrix<'a>])>,
 }
 
@@ -31,6 +32,41 @@ impl ThinProduct<'_> {
 
     /// The product, `[rows, cols]`.
     pub fn compute(&self) -> Vec<f32> {
+        if self.right.is_transposed() {
+            self.by_dot_products()
+        } else {
+            self.by_outer_products()
+        }
+    }
+
+    fn by_dot_products(&self) -> Vec<f32> {
+        let [rows, depth] = self.left.dims();
+        let [_, cols] = self.right.dims();
+        let mut columns = vec![0.0; cols * rows];
+        for_rows(
+            &mut columns,
+            rows,
+            (LARGE / (rows * depth).max(1)).max(1),
+            #[inline(always)]
+            |column, col| {
+                let right = self.right.line(col, 0, depth);
+                for (row, out) in column.iter_mut().enumerate() {
+                    *out = dot(self.left.line(row, 0, depth), right);
+                    if let Some(bias) = self.bias {
+                        *out += bias[col];
+                    }
+                    if let Some((left, right)) = self.branch {
+                        let [_, rank] = left.dims();
+                        let right = right[row / (rows / right.len())].line(col, 0, rank);
+                        *out += dot(left.line(row, 0, rank), right);
+                    }
+                }
+            },
+        );
+        Matrix::new(&columns, [cols, rows], rows).flipped()
+    }
+
+    fn by_outer_products(&self) -> Vec<f32> {
         let [rows, depth] = self.left.dims();
         let [_, cols] = self.right.dims();
         // Wide enough that memory is read in long runs, and cut for all threads.
@@ -62,6 +98,16 @@ impl ThinProduct<'_> {
             }
         })
     }
+}
+
+#[inline(always)]
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    sum_of(
+        x,
+        y,
+        #[inline(always)]
+        |x, y| x * y,
+    )
 }
 
 /// `leftᵀ · right` of two matrices with contiguous rows, `[left columns, right columns]`: a sum of outer products,
@@ -142,21 +188,45 @@ impl WithSimd for OuterProducts<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let [depth, rows] = self.left.dims();
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        /// Outer products that are added before a sum goes back to memory.
+        const STEPS: usize = 4;
+        let [depth, _] = self.left.dims();
+        let whole = depth - depth % STEPS;
+        for p in (0..whole).step_by(STEPS) {
+            self.add::<S, STEPS>(simd, p);
+        }
+        for p in whole..depth {
+            self.add::<S, 1>(simd, p);
+        }
+    }
+}
+
+impl OuterProducts<'_> {
+    /// Adds the outer products `p..p + STEPS`, in this order.
+    #[inline(always)]
+    fn add<S: Simd, const STEPS: usize>(&mut self, simd: S, p: usize) {
+        let [_, rows] = self.left.dims();
         let len = self.out.len() / rows;
-        for p in 0..depth {
-            let (right, right_rest) = S::as_simd_f32s(self.right.line(p, self.first, len));
-            for (out, left) in self.out.chunks_exact_mut(len).zip(self.left.line(p, 0, rows)) {
-                let (out, out_rest) = S::as_mut_simd_f32s(out);
-                let factor = simd.splat_f32s(*left);
-                for (out, right) in out.iter_mut().zip(right) {
-                    *out = simd.mul_add_f32s(factor, *right, *out);
+        let lines: [&[f32]; STEPS] = std::array::from_fn(|step| self.right.line(p + step, self.first, len));
+        let vectors = lines.map(|line| S::as_simd_f32s(line).0);
+        let rests = lines.map(|line| S::as_simd_f32s(line).1);
+        let lefts: [&[f32]; STEPS] = std::array::from_fn(|step| self.left.line(p + step, 0, rows));
+        for (row, out) in self.out.chunks_exact_mut(len).enumerate() {
+            let factors = lefts.map(|left| simd.splat_f32s(left[row]));
+            let (out, out_rest) = S::as_mut_simd_f32s(out);
+            let vectors = vectors.map(|vectors| &vectors[..out.len()]);
+            for (index, out) in out.iter_mut().enumerate() {
+                for step in 0..STEPS {
+                    *out = simd.mul_add_f32s(factors[step], vectors[step][index], *out);
                 }
-                if !out_rest.is_empty() {
-                    let [right, sum] = [right_rest, out_rest].map(|rest| simd.partial_load_f32s(rest));
-                    simd.partial_store_f32s(out_rest, simd.mul_add_f32s(factor, right, sum));
+            }
+            if !out_rest.is_empty() {
+                let mut sum = simd.partial_load_f32s(out_rest);
+                for step in 0..STEPS {
+                    sum = simd.mul_add_f32s(factors[step], simd.partial_load_f32s(rests[step]), sum);
                 }
+                simd.partial_store_f32s(out_rest, sum);
             }
         }
     }

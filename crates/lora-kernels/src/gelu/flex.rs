@@ -4,7 +4,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, ops::ActivationOps};
 use burn::tensor::DType;
 
-use super::GeluOps;
+use super::{GeluOps, composed_gelu_backward};
 use crate::flex::{contiguous_mut, exp, for_chunks, numbers};
 
 /// 1/√(2π), the density of the standard normal at 0.
@@ -32,7 +32,7 @@ impl GeluOps for Flex {
 
     fn fused_gelu_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
-            return Self::gelu_backward(input, grad);
+            return composed_gelu_backward::<Self>(input, grad);
         }
         let input = input.to_contiguous();
         let x = numbers(&input);

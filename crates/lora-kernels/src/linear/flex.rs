@@ -22,7 +22,8 @@ impl LinearOps for Flex {
         if input.dtype() != DType::F32 {
             return Self::linear(input, weight, Some(bias));
         }
-        let [input, weight, bias] = [input, weight, bias].map(|tensor| tensor.to_contiguous());
+        let [input, bias] = [input, bias].map(|tensor| tensor.to_contiguous());
+        let weight = with_contiguous_side(weight);
         product(matrix(&input), matrix(&weight), Some(numbers(&bias)), None)
     }
 
@@ -30,7 +31,7 @@ impl LinearOps for Flex {
         if grad.dtype() != DType::F32 {
             return Self::linear_x_backward(weight, grad);
         }
-        let [weight, grad] = [weight, grad].map(|tensor| tensor.to_contiguous());
+        let (weight, grad) = (with_contiguous_side(weight), grad.to_contiguous());
         product(matrix(&grad), matrix(&weight).transposed(), None, None)
     }
 
@@ -44,7 +45,8 @@ impl LinearOps for Flex {
         if input.dtype() != DType::F32 {
             return with_bias::<Self>(composed_branched_linear::<Self>(input, weight, a, b), bias);
         }
-        let [input, weight, bias, a, b] = [input, weight, bias, a, b].map(|tensor| tensor.to_contiguous());
+        let [input, bias, a, b] = [input, bias, a, b].map(|tensor| tensor.to_contiguous());
+        let weight = with_contiguous_side(weight);
         let down = through(matrix(&input), &groups(&a, false));
         let rank = a.shape()[2];
         let rows = input.shape()[0];
@@ -67,7 +69,8 @@ impl LinearOps for Flex {
             let [a, b] = [a, b].map(|factor| factor.transpose(1, 2));
             return composed_branched_linear::<Self>(grad, weight.transpose(0, 1), b, a);
         }
-        let [weight, a, b, grad] = [weight, a, b, grad].map(|tensor| tensor.to_contiguous());
+        let [a, b, grad] = [a, b, grad].map(|tensor| tensor.to_contiguous());
+        let weight = with_contiguous_side(weight);
         let down = through(matrix(&grad), &groups(&b, true));
         let rank = a.shape()[2];
         let rows = grad.shape()[0];
@@ -124,7 +127,9 @@ fn product(
 ) -> FloatTensor<Flex> {
     let [rows, _] = left.dims();
     let [_, cols] = right.dims();
-    if (1..=ThinProduct::ROWS).contains(&rows) && !right.is_transposed() {
+    let alike = |other: &Matrix| other.is_transposed() == right.is_transposed();
+    let alike = branch.is_none_or(|(_, right)| right.iter().all(alike));
+    if (1..=ThinProduct::ROWS).contains(&rows) && alike {
         let product = ThinProduct {
             left,
             right,
@@ -183,9 +188,27 @@ fn through(left: Matrix<'_>, right: &[Matrix<'_>]) -> Vec<f32> {
     output
 }
 
-/// A `[rows, cols]` tensor as a matrix.
+/// The tensor as it is if its rows or its columns are contiguous, as those of a tied decoder's table are; else a copy.
+fn with_contiguous_side(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    if tensor.is_contiguous() || has_contiguous_columns(&tensor) {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+fn has_contiguous_columns(tensor: &FloatTensor<Flex>) -> bool {
+    let [rows, _] = tensor.shape().dims();
+    tensor.layout().strides() == [1, rows as isize]
+}
+
+/// A `[rows, cols]` tensor of [`with_contiguous_side`] as a matrix.
 fn matrix(tensor: &FloatTensor<Flex>) -> Matrix<'_> {
     let [rows, cols] = tensor.shape().dims();
+    if !tensor.is_contiguous() {
+        let columns = &tensor.storage()[tensor.layout().start_offset()..];
+        return Matrix::new(columns, [cols, rows], rows).transposed();
+    }
     Matrix::new(numbers(tensor), [rows, cols], cols)
 }
 

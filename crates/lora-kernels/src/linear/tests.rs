@@ -161,3 +161,21 @@ fn a_view_of_other_layout_gives_the_same_product() {
     let (fused, reference) = (linear(view, weight.clone(), None), linear(copy, weight, None));
     assert_eq!(numbers(fused), numbers(reference));
 }
+
+/// A tied decoder's weight is the transposed table of embeddings.
+#[test]
+fn a_transposed_weight_is_multiplied_as_its_copy_is() {
+    for [rows, d_input, d_output, ..] in SHAPES {
+        let table: Tensor<2> = normal([d_output, d_input]);
+        let weight = table.swap_dims(0, 1);
+        let copy = Tensor::<2>::from_data(weight.clone().into_data(), &device().autodiff());
+        let bias = Some(normal([d_output]));
+        let grad = normal([rows, d_output]);
+        let x = normal([rows, d_input]).require_grad();
+        let found = linear(x.clone(), weight, bias.clone());
+        let reference = module::linear(x.clone(), copy, bias);
+        assert!(difference(found.clone(), reference.clone()) < 2e-6);
+        let gradient = |y: Tensor<2>| x.grad(&(y * grad.clone()).sum().backward()).unwrap();
+        assert!(difference(gradient(found), gradient(reference)) < 2e-6);
+    }
+}

@@ -2,8 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use burn::tensor::module::linear;
 use lora_core::{LoraLinear, Pass};
+use lora_kernels::linear;
 
 use super::rows_of_tokens;
 use crate::blocks::{Activation, LayerNorm};
@@ -145,6 +145,11 @@ impl Decoder {
             }
             Self::Own(decoder) => decoder.forward(hidden, pass),
         }
+    }
+
+    /// Whether an adapter acts here, whose masks may differ from row to row of a batch.
+    pub fn is_adapted(&self) -> bool {
+        matches!(self, Self::Own(decoder) if decoder.adapter.is_some())
     }
 
     /// Calls `visit` with the linear, if it is one of its own.

@@ -193,8 +193,8 @@ impl Head {
     }
 }
 
-/// `[batch, seq, outputs]` as rows, `[batch · seq, outputs]`.
-fn rows_of_tokens(logits: Tensor<3>) -> Tensor<2> {
-    let [batch, seq, outputs] = logits.dims();
-    logits.reshape([batch * seq, outputs])
+/// `[batch, seq, width]` as rows, `[batch · seq, width]`.
+pub(crate) fn rows_of_tokens(tokens: Tensor<3>) -> Tensor<2> {
+    let [batch, seq, width] = tokens.dims();
+    tokens.reshape([batch * seq, width])
 }

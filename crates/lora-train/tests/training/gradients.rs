@@ -248,6 +248,18 @@ fn the_loss_is_cross_entropy_or_the_mean_squared_error() {
 }
 
 #[test]
+fn start_and_end_of_a_span_count_alike() {
+    // Two rows of three places: the starts of both, then their ends.
+    let scores = [[1.0, 0.0, 0.0], [0.0, 0.0, 2.0], [0.0, 3.0, 0.0], [0.0, 0.0, 0.0]];
+    let outputs = Tensor::<2>::from_floats(scores, &device());
+    let found = loss(outputs, &Targets::Spans(vec![(0, 1), (2, 0)])).into_scalar::<f32>();
+    // −ln softmax of one score x against two zeros: ln(1 + 2 e^−x).
+    let of = |x: f32| (2.0 * (-x).exp()).ln_1p();
+    let expected = (of(1.0) + of(2.0) + of(3.0) + of(0.0)) / 4.0;
+    assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+}
+
+#[test]
 #[should_panic(expected = "class 3 for a model with 3 classes")]
 fn a_class_the_model_does_not_have_panics() {
     let _ = loss(Tensor::zeros([2, 3], &device()), &Targets::Classes(vec![0, 3]));

@@ -1,0 +1,42 @@
+//! The table of all tasks.
+
+use super::{Benchmark, Split, choices, clinc, glue, instructions, mmlu, spans, trec};
+
+/// Every task, in the order in which help lists them.
+pub static ALL: &[&Benchmark] = &[
+    &glue::COLA,
+    &glue::SST2,
+    &glue::MRPC,
+    &glue::QQP,
+    &glue::MNLI,
+    &glue::QNLI,
+    &glue::RTE,
+    &glue::STSB,
+    &trec::TREC,
+    &trec::TREC_FINE,
+    &clinc::CLINC150,
+    &clinc::CLINC150_SMALL,
+    &spans::SQUAD,
+    &spans::SQUAD_V2,
+    &choices::BOOLQ,
+    &choices::OBQA,
+    &choices::ARC_EASY,
+    &choices::ARC_CHALLENGE,
+    &choices::WINOGRANDE,
+    &mmlu::MMLU,
+    &instructions::ALPACA,
+    &choices::USER,
+    &spans::USER,
+    &instructions::USER,
+];
+
+const fn user(name: &'static str) -> Split {
+    Split {
+        name,
+        rows: None,
+        files: &[],
+    }
+}
+
+/// Splits of the user's: files named after them.
+pub(super) const USER_SPLITS: &[Split] = &[user("train"), user("validation"), user("test")];

@@ -1,0 +1,129 @@
+//! Instruction tuning: an instruction, perhaps an input to it, and what a model should answer (Taori et al. 2023).
+
+use std::path::{Path, PathBuf};
+
+use super::{Benchmark, Form, Split, TaskMetric};
+use crate::error::DataError;
+use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::table::{Cell, Row};
+use crate::readers::{Completion, Format, read_table_file};
+
+/// An instruction and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// What to do.
+    pub instruction: String,
+    /// What to do it with; often empty.
+    pub input: String,
+    /// The answer.
+    pub output: String,
+}
+
+impl Instruction {
+    /// The prompt of Alpaca, whose wording depends on whether there is an input, and the answer. Training on it leaves the prompt out of
+    /// the loss: [`encode_completions`](crate::TextTokenizer::encode_completions).
+    pub fn alpaca(&self) -> Completion {
+        let Self {
+            instruction,
+            input,
+            output,
+        } = self;
+        let prompt = if input.trim().is_empty() {
+            format!(
+                "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n\
+                 ### Instruction:\n{instruction}\n\n### Response:\n"
+            )
+        } else {
+            format!(
+                "Below is an instruction that describes a task, paired with an input that provides further context. Write a response \
+                 that appropriately completes the request.\n\n\
+                 ### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:\n"
+            )
+        };
+        Completion {
+            prompt,
+            completion: output.clone(),
+        }
+    }
+}
+
+pub(super) static ALPACA: Benchmark = Benchmark {
+    name: "alpaca",
+    title: "Alpaca: 52,000 generated instructions",
+    metric: TaskMetric::Loss,
+    hub: Some(("yahma/alpaca-cleaned", "default")),
+    license: "CC BY-NC 4.0",
+    folders: &["alpaca"],
+    splits: &[Split {
+        name: "train",
+        rows: None,
+        files: &[&["alpaca_data_cleaned.json"], &["alpaca_data.json"]],
+    }],
+    form: Form::Instructions,
+};
+
+/// Files of the user's.
+pub(super) static USER: Benchmark = Benchmark {
+    name: "instructions",
+    title: "your own instructions and answers",
+    metric: TaskMetric::Loss,
+    hub: None,
+    license: "yours",
+    folders: &[],
+    splits: super::all::USER_SPLITS,
+    form: Form::Instructions,
+};
+
+/// All files, one after the other, and the number of rows left out: those whose answer is empty teach nothing.
+pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataError> {
+    let (mut instructions, mut left_out) = (Vec::new(), 0);
+    for file in files {
+        let table = read_table_file(file, Format::of_path(file)?, true, None)?;
+        let instruction = usual(
+            &["instruction", "prompt", "question"],
+            &[],
+            "instruction",
+            &table,
+            file,
+        )?;
+        let output = usual(
+            &["output", "response", "completion", "answer"],
+            &[&instruction],
+            "answer",
+            &table,
+            file,
+        )?;
+        let input = usual(
+            &["input", "context"],
+            &[&instruction, &output],
+            "input",
+            &table,
+            file,
+        )
+        .ok();
+        for row in &table.rows {
+            let answer = may_be_empty(row, &output, file)?;
+            if answer.trim().is_empty() {
+                left_out += 1;
+                continue;
+            }
+            let input = match &input {
+                Some(input) if row.cells[input.index] != Cell::Absent => may_be_empty(row, input, file)?,
+                _ => String::new(),
+            };
+            instructions.push(Instruction {
+                instruction: row.text(&instruction, file)?,
+                input,
+                output: answer,
+            });
+        }
+    }
+    Ok((instructions, left_out))
+}
+
+fn may_be_empty(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<String, DataError> {
+    match &row.cells[column.index] {
+        Cell::Text(text) if text.trim().is_empty() => Ok(String::new()),
+        _ => row.text(column, file),
+    }
+}

@@ -1,0 +1,183 @@
+//! TREC: what does a question ask for (Li and Roth 2002)?
+//!
+//! The original files have one question a line, `COARSE:fine question`, in ISO-8859-1.
+
+use std::path::{Path, PathBuf};
+
+use super::texts::{self, Labels, TextForm};
+use super::{Benchmark, Form, Split, TaskMetric};
+use crate::dataset::{Dataset, Example, Target, Task};
+use crate::error::{DataError, TaskError};
+use crate::labels::LabelNames;
+use crate::readers::bytes;
+
+/// Which of the two labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    Coarse,
+    Fine,
+}
+
+/// In the order of the hub.
+const COARSE: [&str; 6] = ["ABBR", "ENTY", "DESC", "HUM", "LOC", "NUM"];
+/// In the order of the hub: kinds of each coarse class.
+const FINE: [(&str, &[&str]); 6] = [
+    ("ABBR", &["abb", "exp"]),
+    (
+        "ENTY",
+        &[
+            "animal",
+            "body",
+            "color",
+            "cremat",
+            "currency",
+            "dismed",
+            "event",
+            "food",
+            "instru",
+            "lang",
+            "letter",
+            "other",
+            "plant",
+            "product",
+            "religion",
+            "sport",
+            "substance",
+            "symbol",
+            "techmeth",
+            "termeq",
+            "veh",
+            "word",
+        ],
+    ),
+    ("DESC", &["def", "desc", "manner", "reason"]),
+    ("HUM", &["gr", "ind", "title", "desc"]),
+    ("LOC", &["city", "country", "mount", "other", "state"]),
+    (
+        "NUM",
+        &[
+            "code", "count", "date", "dist", "money", "ord", "other", "period", "perc", "speed", "temp",
+            "volsize", "weight",
+        ],
+    ),
+];
+
+const SPLITS: &[Split] = &[
+    Split {
+        name: "train",
+        rows: Some(5_452),
+        files: &[&["train_5500.label"]],
+    },
+    Split {
+        name: "test",
+        rows: Some(500),
+        files: &[&["TREC_10.label"]],
+    },
+];
+
+pub(super) static TREC: Benchmark = Benchmark {
+    name: "trec",
+    title: "TREC: what does a question ask for, in 6 classes?",
+    metric: TaskMetric::Accuracy,
+    hub: Some(("CogComp/trec", "default")),
+    license: "none stated, for research",
+    folders: &["TREC", "trec"],
+    splits: SPLITS,
+    form: Form::Trec(Detail::Coarse),
+};
+
+pub(super) static TREC_FINE: Benchmark = Benchmark {
+    name: "trec-fine",
+    title: "TREC: what does a question ask for, in 50 classes?",
+    metric: TaskMetric::Accuracy,
+    hub: Some(("CogComp/trec", "default")),
+    license: "none stated, for research",
+    folders: &["TREC", "trec"],
+    splits: SPLITS,
+    form: Form::Trec(Detail::Fine),
+};
+
+pub(super) fn read(files: &[PathBuf], detail: Detail) -> Result<Dataset, DataError> {
+    let labels = match detail {
+        Detail::Coarse => LabelNames::new(COARSE)?,
+        Detail::Fine => LabelNames::new(
+            FINE.iter()
+                .flat_map(|(coarse, kinds)| kinds.iter().map(move |kind| format!("{coarse}:{kind}"))),
+        )?,
+    };
+    let mut dataset = Dataset {
+        examples: Vec::new(),
+        task: Task::Classification {
+            labels: labels.clone(),
+        },
+    };
+    for file in files {
+        let original = file
+            .extension()
+            .is_none_or(|ending| ending == "label" || ending == "txt");
+        let examples = if original {
+            lines(&bytes::read_bytes(file)?, detail, &labels, file)?
+        } else {
+            table(file, detail, &dataset.task)?
+        };
+        dataset.examples.extend(examples);
+    }
+    Ok(dataset)
+}
+
+fn lines(bytes: &[u8], detail: Detail, labels: &LabelNames, file: &Path) -> Result<Vec<Example>, DataError> {
+    // A copy that somebody has saved as UTF-8 is read as that; every other byte sequence is ISO-8859-1.
+    let content = std::str::from_utf8(bytes).map_or_else(
+        |_| bytes.iter().map(|byte| char::from(*byte)).collect(),
+        str::to_owned,
+    );
+    let lines = (1..)
+        .zip(content.lines())
+        .filter(|(_, line)| !line.trim().is_empty());
+    let examples = lines.map(|(line, content)| {
+        let file = file.to_path_buf();
+        let parts = content
+            .split_once(' ')
+            .and_then(|(label, text)| Some((label.split_once(':')?, label, text.trim())));
+        let Some(((coarse, _), whole, text)) = parts.filter(|(_, _, text)| !text.is_empty()) else {
+            return Err(TaskError::NotTrec { file, line }.into());
+        };
+        let label = match detail {
+            Detail::Coarse => coarse,
+            Detail::Fine => whole,
+        };
+        let Some(class) = labels.index_of(label) else {
+            return Err(DataError::UnknownLabel {
+                file,
+                line,
+                column: "label".into(),
+                label: label.into(),
+                known: labels.names().into(),
+                nearest: labels.nearest(label),
+            });
+        };
+        Ok(Example {
+            text: text.to_owned(),
+            text_pair: None,
+            target: Some(Target::Class(class)),
+        })
+    });
+    examples.collect()
+}
+
+/// A table with columns, as on the hub.
+fn table(file: &Path, detail: Detail, task: &Task) -> Result<Vec<Example>, DataError> {
+    let form = TextForm {
+        text: &["text", "question"],
+        pair: &[],
+        label: match detail {
+            Detail::Coarse => &["coarse_label", "label-coarse", "label"],
+            Detail::Fine => &["fine_label", "label-fine", "label"],
+        },
+        // Not looked at: the task is given.
+        labels: Labels::Names(&[]),
+        headerless: None,
+        leaves_out_broken: false,
+    };
+    Ok(texts::read_one(&form, task, false, file)?.0)
+}

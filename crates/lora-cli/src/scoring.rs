@@ -296,9 +296,8 @@ pub fn legend(methods: &[ScoredMethod]) -> Option<String> {
     };
     let binning = Binning::default();
     Some(format!(
-        "NLL in nats. ECE is a fraction over {} equal-width bins of confidence, {binning}. F1 is that of class 1 of two, else the macro \
-         average. T: temperature fitted on validation rows.",
-        binning.bins
+        "NLL in nats. ECE is a fraction over equal-width bins of confidence: {binning}. F1 is that of class 1 of two, else the macro \
+         average. T: temperature fitted on validation rows."
     ))
 }
 

@@ -79,13 +79,16 @@ impl Scored {
             return Ok(None);
         };
         let comparisons = comparisons(methods)?;
+        let loss = methods.first().map_or(0.0, |mean| mean.scores.loss());
+        // Certain and next to nothing is no reason to do anything.
+        let matters = |by: f64| by > 0.1 * loss && (comparisons[0].loss == "MSE" || by >= 0.02);
         let worse = comparisons
             .iter()
-            .find(|comparison| comparison.mean_pass_is_better());
+            .find(|comparison| comparison.mean_pass_is_better() && matters(comparison.interval.difference));
         Ok(worse.map(|comparison| {
             format!(
                 "on the validation rows the ensemble, which lora predict uses, is worse than the mean pass ({} by {}); predict \
-                 with --members 0, or train with mask_rescale rescaled or a smaller mask_probability",
+                 with --members 0, or train with a smaller mask_probability, or with rescaled masks where they are plain",
                 comparison.loss,
                 signed(comparison.interval.difference)
             )

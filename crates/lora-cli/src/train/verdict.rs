@@ -48,7 +48,7 @@ pub fn advice(history: &History, classes: Option<usize>) -> Vec<String> {
             "next to nothing was learned: the best validation loss is {loss:.3}, guessing among {classes} classes has {guess:.3}; \
              raise num_train_epochs or learning_rate, or check that the labels follow from the texts"
         ));
-    } else if history.evaluations.len() > 1
+    } else if still_falls(history, classes)
         && history.finish == FinishReason::AllSteps
         && history.best_step == history.evaluations.last().map(|last| last.step)
     {
@@ -57,6 +57,15 @@ pub fn advice(history: &History, classes: Option<usize>) -> Vec<String> {
         );
     }
     advice
+}
+
+/// Whether the last evaluation brought more than a hundredth of what there is to gain.
+fn still_falls(history: &History, classes: Option<usize>) -> bool {
+    let [.., before, last] = &history.evaluations[..] else {
+        return false;
+    };
+    let whole = classes.map_or(before.loss, |classes| (classes as f64).ln());
+    before.loss - last.loss > 0.01 * whole
 }
 
 /// The smallest validation loss, the number of classes, and the loss of equal probabilities.
@@ -114,6 +123,11 @@ mod tests {
         let advice_of = |losses: &[f64], finish| advice(&history(losses, finish), Some(3)).join(" ");
         assert!(advice_of(&[1.09, 1.05], FinishReason::AllSteps).contains("next to nothing"));
         assert!(advice_of(&[0.9, 0.5], FinishReason::AllSteps).contains("num_train_epochs"));
+        assert_eq!(
+            advice_of(&[0.0036, 0.0034], FinishReason::AllSteps),
+            "",
+            "nothing is left to gain"
+        );
         assert_eq!(advice_of(&[0.5, 0.6], FinishReason::AllSteps), "");
         assert_eq!(advice_of(&[0.9, 0.5], FinishReason::EarlyStopping), "");
     }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use lora_core::Adapted;
-use lora_core::peft::AdapterFolder;
 use lora_data::{Column, Format, LabelNames, LabelRule, ReadOptions, Task, TextTokenizer};
 use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
 
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::pipeline::{embedded_name, hub_options, load_model, open_checkpoint, open_tokenizer};
+use crate::saved::Saved;
 use crate::task::TaskFile;
 
 /// An adapter folder on its base model, ready to predict.
@@ -31,7 +31,7 @@ pub struct OpenedAdapter {
 /// Where an adapter is and what the folder may not say itself.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AdapterArgs {
-    /// Adapter folder, written by `lora train` or by PEFT.
+    /// Folder written by `lora train`, or adapter folder by PEFT.
     #[arg(long, value_name = "DIR")]
     pub adapter: PathBuf,
     /// Base model, if it is not where the adapter folder says: a folder, a hub id, or minilm-l6.
@@ -69,8 +69,8 @@ pub fn positive(text: &str) -> Result<usize, String> {
 /// An adapter folder with its base model's files, before a model is built.
 #[derive(Debug)]
 pub struct AdapterSource {
-    /// The adapter.
-    pub folder: AdapterFolder,
+    /// What was trained.
+    pub saved: Saved,
     /// What the folder says about its training; none for a folder that PEFT wrote.
     pub task_file: Option<TaskFile>,
     /// The base model's name.
@@ -86,16 +86,18 @@ pub struct AdapterSource {
 /// If a part is missing or corrupt.
 pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -> Result<AdapterSource> {
     let task_file = TaskFile::read(adapter)?;
-    let folder = AdapterFolder::read(adapter)?;
-    let named = task_file
-        .as_ref()
-        .map(|task| task.base_model.clone())
-        .or_else(|| {
-            folder
-                .base_model
-                .as_deref()
-                .map(|name| embedded_name(name).to_owned())
-        });
+    let saved = Saved::read(adapter)?;
+    let given = task_file.as_ref().map(|task| task.base_model.clone());
+    let named = match saved {
+        Saved::Model { .. } if base.is_some() => bail!(
+            "`{}` is a whole model and needs no base model; leave --base out",
+            adapter.display()
+        ),
+        Saved::Model { .. } => saved.base_model(),
+        Saved::Adapter(_) | Saved::Tuned(_) => {
+            given.or_else(|| Some(embedded_name(&saved.base_model()?).to_owned()))
+        }
+    };
     let Some(base_model) = base.map(str::to_owned).or(named) else {
         bail!("`{}` names no base model; give it with --base", adapter.display());
     };
@@ -107,7 +109,7 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         )
     })?;
     Ok(AdapterSource {
-        folder,
+        saved,
         task_file,
         base_model,
         checkpoint,
@@ -122,16 +124,16 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
 pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
     let device = args.device.open()?;
     let AdapterSource {
-        folder,
+        saved,
         task_file,
         base_model,
         checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
-    let task = task_of(args.labels.as_deref(), task_file.as_ref(), &folder, &checkpoint)?;
+    let task = task_of(args.labels.as_deref(), task_file.as_ref(), &saved, &checkpoint)?;
     let saved_length = task_file.as_ref().map(|task| task.max_seq_length);
     let tokenizer = open_tokenizer(&checkpoint, args.max_seq_length.or(saved_length).unwrap_or(128))?;
     let (model, _) = load_model(&checkpoint, &task, 0, &device)?;
-    let adapted = folder.attach_to(model)?.map(|model| model.valid());
+    let adapted = saved.attach_to(model)?.map(|model| model.valid());
     Ok(OpenedAdapter {
         adapted,
         tokenizer,
@@ -149,12 +151,10 @@ pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
 pub fn task_of(
     given: Option<&[String]>,
     task_file: Option<&TaskFile>,
-    folder: &AdapterFolder,
+    saved: &Saved,
     checkpoint: &Checkpoint,
 ) -> Result<Task> {
-    let head = folder
-        .shape(&sequence_output_name(checkpoint)?)
-        .and_then(|shape| shape.first().copied());
+    let head = saved.outputs(&sequence_output_name(checkpoint)?, checkpoint);
     let task = match (given, task_file) {
         (Some(names), _) => Task::Classification {
             labels: LabelNames::new(names).context("--labels")?,
@@ -170,7 +170,7 @@ pub fn task_of(
                 (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
                 (None, None) => bail!(
                     "`{}` holds no head and the base model names no labels; name the classes with --labels",
-                    folder.path().display()
+                    saved.path().display()
                 ),
             };
             Task::Classification { labels }
@@ -179,7 +179,7 @@ pub fn task_of(
     if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {
         bail!(
             "`{}` has a head for {outputs} outputs, but there are {} labels; give one name an output with --labels",
-            folder.path().display(),
+            saved.path().display(),
             task.outputs()
         );
     }

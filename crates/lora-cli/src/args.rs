@@ -121,8 +121,8 @@ Examples:
   lora merge --adapter runs/reviews --output models/reviews
   lora merge --adapter peft-adapter --base bert-base-uncased --labels negative,positive --output merged
 
-The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32. The result is a model
-for Transformers, and a base model here (model_name_or_path, --base); lora eval and lora predict need an adapter.";
+The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32. The result is a
+whole model: for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use lora_core::combine::{CombineError, MajoritySign, Method, combine};
-use lora_core::peft::{AdapterFolder, PlainLora};
+use lora_core::peft::PlainLora;
 use serde_json::json;
 
 use crate::folder_swap::{check_free, write_folder};
 use crate::output::write_json;
+use crate::saved::Saved;
 use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
 
@@ -68,7 +69,7 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
     let mut adapters = Vec::new();
     for folder in &args.adapters {
-        adapters.push(PlainLora::read(&AdapterFolder::read(folder)?)?);
+        adapters.push(PlainLora::read(&Saved::read_adapter(folder)?)?);
     }
     let owner = match &args.head_from {
         Some(folder) => {

@@ -72,8 +72,7 @@ impl EnsembleArgs {
     ///
     /// If members are asked for and the adapter has no masks.
     pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
-        let config = opened.adapted.config();
-        let sampler = member_sampler(config, 0);
+        let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.task_file.as_ref().and_then(|task| task.ensemble);
         let usual = saved.map_or(
             if sampler.dropout.is_some() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use lora_core::peft::{AdapterFolder, PlainLora};
+use lora_core::peft::PlainLora;
 use serde_json::json;
 
 use crate::adapter::open_source;
@@ -13,6 +13,7 @@ use crate::folder_swap::{check_free, write_folder};
 use crate::merge::put_on_base;
 use crate::output::{note_unfinished, write_json};
 use crate::pipeline::public_name;
+use crate::saved::Saved;
 use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
 
@@ -44,7 +45,7 @@ pub struct ExportArgs {
 pub fn run(args: &ExportArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
     note_unfinished(&args.adapter, terminal);
-    let folder = AdapterFolder::read(&args.adapter)?;
+    let folder = Saved::read_adapter(&args.adapter)?;
     let mut plain = if folder.config.init.changes_base() {
         let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
         let (adapted, _) = put_on_base(&source, None, &args.device.open()?)?;

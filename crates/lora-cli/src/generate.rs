@@ -10,7 +10,6 @@ use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
 use lora_core::Pass;
-use lora_core::peft::AdapterFolder;
 use lora_models::Transformer;
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
@@ -20,6 +19,7 @@ use crate::adapter::positive;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::language_model::LanguageModel;
 use crate::output::note_unfinished;
+use crate::saved::Saved;
 use crate::task::TaskFile;
 use crate::terminal::Terminal;
 
@@ -178,10 +178,13 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
         let name = args.model.as_deref().unwrap_or_default();
         return LanguageModel::open(name, args.revision.as_deref(), 0, device);
     };
-    let adapter = AdapterFolder::read(folder)?;
+    let saved = Saved::read(folder)?;
     let task = TaskFile::read(folder)?;
-    let named = task.as_ref().map(|task| task.base_model.clone());
-    let named = named.or_else(|| adapter.base_model.clone());
+    let named = match saved {
+        Saved::Model { .. } => None,
+        Saved::Adapter(_) | Saved::Tuned(_) => task.as_ref().map(|task| task.base_model.clone()),
+    };
+    let named = named.or_else(|| saved.base_model());
     let Some(name) = args.model.clone().or(named) else {
         bail!("`{}` names no base model; give it with --model", folder.display());
     };
@@ -195,11 +198,15 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
             folder.display()
         )
     })?;
-    // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three.
-    opened.model = adapter
+    // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three. Where
+    // that cannot be, the model keeps its adapters.
+    let adapted = saved
         .attach_to(opened.model)?
-        .map(|model: Transformer| model.valid())
-        .merge();
+        .map(|model: Transformer| model.valid());
+    opened.model = match adapted.clone().merge() {
+        Ok(merged) => merged,
+        Err(_) => adapted.model,
+    };
     Ok(opened)
 }
 

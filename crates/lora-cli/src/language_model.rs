@@ -4,12 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
+use lora_core::peft::TaskType;
 use lora_data::TextTokenizer;
 use lora_models::generation::{ChatMessage, ChatTemplate};
 use lora_models::gguf::Gguf;
 use lora_models::{Checkpoint, FamilyConfig, HeadKind, HeadOptions, LoadReport, Transformer};
 use serde_json::Value;
 
+use crate::model_folder::ModelFolder;
 use crate::pipeline::{hub_options, open_checkpoint};
 
 /// A causal language model, opened.
@@ -27,6 +29,8 @@ pub struct LanguageModel {
     pub max_tokens: Option<usize>,
     /// The linears that are adapted unless the user says otherwise.
     pub usual_targets: &'static [&'static str],
+    /// What its folder holds beside its weights.
+    pub model_folder: ModelFolder,
     /// What the checkpoint lacked or had too much.
     pub loaded: LoadReport,
     template: Result<ChatTemplate, String>,
@@ -89,6 +93,7 @@ impl LanguageModel {
             stop_tokens,
             max_tokens: outline.max_tokens,
             usual_targets: FamilyConfig::read(&checkpoint)?.family().targets,
+            model_folder: ModelFolder::of(&checkpoint, None, Some(TaskType::CausalLm)),
             loaded,
             template,
         })

@@ -1,6 +1,6 @@
 //! How many parameters there are, in PEFT's words.
 
-use lora_core::{Adapted, ParamRef, ParameterCount, Role};
+use lora_core::{Adapted, ParameterCount, Role};
 use lora_models::SequenceClassifier;
 
 /// PEFT's line of parameter counts. PEFT keeps a frozen copy of every module that is trained in full and counts it too.
@@ -18,11 +18,9 @@ pub fn parameter_line(adapted: &Adapted<SequenceClassifier>) -> String {
 pub fn peft_count(adapted: &Adapted<SequenceClassifier>) -> ParameterCount {
     let mut copies = 0;
     adapted.visit_trained(&mut |trained| {
-        if trained.role == Role::Head {
-            copies += match trained.param {
-                ParamRef::Matrix(param) => param.shape().num_elements(),
-                ParamRef::Vector(param) => param.shape().num_elements(),
-            };
+        // Only PEFT's tuners keep one.
+        if trained.role == Role::Head && adapted.lora().is_some() {
+            copies += trained.param.count();
         }
     });
     let ParameterCount { trained, all } = adapted.count();

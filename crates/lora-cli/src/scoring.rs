@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lora_core::peft::EnsembleSettings;
-use lora_core::{Adapted, LoraConfig, MaskSampler};
+use lora_core::{Adapted, MaskSampler};
 use lora_data::Targets;
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::regression::RegressionScores;
@@ -85,15 +85,15 @@ impl TaskScores {
 
 /// What draws the masks of an ensemble's members: those of LoRA Dropout; for an adapter that was trained without, PEFT's
 /// input dropout (Monte Carlo dropout).
-pub fn member_sampler(config: &LoraConfig, seed: u64) -> MaskSampler {
-    let dropout = config.dropout.filter(|dropout| dropout.probability > 0.0);
+pub fn member_sampler(adapted: &Adapted<SequenceClassifier>, seed: u64) -> MaskSampler {
+    let dropout = adapted.dropout();
     MaskSampler {
         seed,
         dropout,
         input_dropout: if dropout.is_some() {
             0.0
         } else {
-            config.input_dropout
+            adapted.input_dropout()
         },
     }
 }
@@ -114,7 +114,7 @@ pub fn run_passes(
         bar.set_position(done as u64);
     });
     let ensemble = ensemble.map(|settings| {
-        let sampler = member_sampler(adapted.config(), settings.seed);
+        let sampler = member_sampler(adapted, settings.seed);
         let passes = Passes::Members {
             sampler: &sampler,
             members: 0..settings.members,

@@ -2,21 +2,47 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use thiserror::Error;
 
 use crate::adalora::RankPattern;
 use crate::adapter::Adapter;
-use crate::config::{BiasMode, Form, LoraConfig};
+use crate::config::{Form, LoraConfig, LoraDropout};
 use crate::config_error::ConfigError;
-use crate::linear::{BaseTraining, LoraLinear, ParamRef, TrainedParam};
+use crate::linear::{LinearKind, LoraLinear};
 use crate::model::Linears;
 use crate::sampler::AdapterShape;
+use crate::tensor_names::open;
+use crate::trained::{Role, TrainedParam};
+use crate::tuning::Tuning;
 
-/// A model that carries adapters. Merging and detaching give back the plain model, so nothing is merged twice.
+/// A model that is tuned: with adapters, or with parts of it open for training. Merging and detaching give back the plain
+/// model, so nothing is merged twice.
 #[derive(Clone, Debug)]
 pub struct Adapted<M> {
     /// The model.
     pub model: M,
-    config: LoraConfig,
+    tuning: Tuning,
+}
+
+/// Why an adapted model cannot be merged.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum MergeError {
+    /// A bottleneck has no dense form.
+    #[error(
+        "`{path}` is followed by a bottleneck adapter, which no weight can stand for; use the model with its adapters"
+    )]
+    Bottleneck {
+        /// The linear before it.
+        path: String,
+    },
+    /// A table that another part of the model shares.
+    #[error(
+        "the table `{path}` is adapted, and the output layer shares its weight, but not the adapter; use the model with its adapters"
+    )]
+    Shared {
+        /// The table.
+        path: String,
+    },
 }
 
 /// What [`Adapted::attach`] did.
@@ -38,43 +64,64 @@ pub struct ParameterCount {
 }
 
 impl<M: Module + Linears> Adapted<M> {
-    /// Freezes the model, puts new adapters on its targets and opens the modules to save for training.
+    /// Freezes the model, puts new adapters on its targets and opens for training what the [`Tuning`] trains.
     ///
-    /// Only adapters, modules to save and (with [`BiasMode::LoraOnly`]) biases of adapted linears are trainable
-    /// afterwards. The factors A are drawn from `(seed, path)`.
+    /// Nothing else is trainable afterwards. Random numbers are drawn from `(seed, path)`.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if a setting is invalid, the targets match nothing, or a linear's weight allows no such start.
-    pub fn attach(model: M, config: LoraConfig, seed: u64) -> Result<(Self, AttachReport), ConfigError> {
-        config.validate()?;
-        let mut paths = Vec::new();
-        model.visit_linears(&mut |linear| paths.push(linear.path().to_owned()));
-        let trained_in_full: Vec<String> = paths
-            .iter()
-            .filter(|path| is_saved(path, &config.modules_to_save))
-            .cloned()
-            .collect();
-        let adapted = config.targets.resolve(&paths, &model.heads(), &trained_in_full)?;
+    /// [`ConfigError`] if a setting is invalid, the targets match nothing, a linear's weight allows no such start, or the
+    /// model has nothing of what is to be trained.
+    pub fn attach(
+        model: M,
+        tuning: impl Into<Tuning>,
+        seed: u64,
+    ) -> Result<(Self, AttachReport), ConfigError> {
+        let tuning = tuning.into();
+        tuning.validate()?;
+        let (mut paths, mut no_linears, mut block_ends) = (Vec::new(), model.heads(), Vec::new());
+        model.visit_linears(&mut |linear| {
+            let path = linear.path().to_owned();
+            if linear.kind() == LinearKind::Table {
+                no_linears.push(path.clone());
+            }
+            if let Some(block) = linear.block() {
+                block_ends.push((path.clone(), block));
+            }
+            paths.push(path);
+        });
+        let trained_in_full: Vec<String> = paths.iter().filter(|path| tuning.saves(path)).cloned().collect();
+        let adapted = match &tuning {
+            Tuning::Lora(config) => config.targets.resolve(&paths, &no_linears, &trained_in_full)?,
+            Tuning::Bottleneck(config) => {
+                let followed = block_ends
+                    .into_iter()
+                    .filter(|(_, block)| config.placement.is_after(*block));
+                followed.map(|(path, _)| path).collect()
+            }
+            Tuning::Full(_) | Tuning::BitFit(_) => Vec::new(),
+        };
 
         let mut model = model.freeze();
         let mut result = Ok(());
         model.visit_linears_mut(&mut |linear| {
-            let path = linear.path().to_owned();
-            if adapted.contains(&path) {
-                if result.is_ok() {
-                    result = linear.attach(&config, seed);
-                }
-                if config.bias == BiasMode::LoraOnly {
-                    linear.train_base(BaseTraining::Bias);
-                }
-            } else if trained_in_full.contains(&path) {
-                linear.train_base(BaseTraining::Full);
+            let is_adapted = adapted.iter().any(|path| path == linear.path());
+            match &tuning {
+                Tuning::Lora(config) if is_adapted && result.is_ok() => result = linear.attach(config, seed),
+                Tuning::Bottleneck(config) if is_adapted => linear.attach_bottleneck(config, seed),
+                _ => {}
             }
+            linear.train_base(tuning.base_training(linear.path(), is_adapted));
         });
         result?;
+        let names = model.tensor_names();
+        let model = open(model, &|id| {
+            names.get(id).is_some_and(|name| tuning.role_of(name).is_some())
+        });
+        let adapted_model = Self { model, tuning };
+        adapted_model.check_something_is_trained()?;
         Ok((
-            Self { model, config },
+            adapted_model,
             AttachReport {
                 adapted,
                 trained_in_full,
@@ -82,21 +129,59 @@ impl<M: Module + Linears> Adapted<M> {
         ))
     }
 
-    /// The settings that the adapters were made with.
-    pub fn config(&self) -> &LoraConfig {
-        &self.config
+    /// A model without biases would pass silently for one that is tuned by them.
+    fn check_something_is_trained(&self) -> Result<(), ConfigError> {
+        let (role, what) = match &self.tuning {
+            Tuning::BitFit(_) => (Role::Bias, "biases"),
+            Tuning::Bottleneck(_) => (Role::Bottleneck, "bottlenecks after blocks"),
+            Tuning::Lora(_) | Tuning::Full(_) => return Ok(()),
+        };
+        let mut found = false;
+        self.visit_trained(&mut |trained| found |= trained.role == role);
+        if found {
+            return Ok(());
+        }
+        Err(ConfigError::NothingToTrain {
+            tuning: self.tuning.name(),
+            what,
+        })
+    }
+
+    /// How the model is tuned.
+    pub fn tuning(&self) -> &Tuning {
+        &self.tuning
+    }
+
+    /// The settings of LoRA, if that is how the model is tuned.
+    pub fn lora(&self) -> Option<&LoraConfig> {
+        self.tuning.lora()
+    }
+
+    /// LoRA Dropout's settings, if a pass can have masks.
+    pub fn dropout(&self) -> Option<LoraDropout> {
+        let dropout = self.lora()?.dropout;
+        dropout.filter(|dropout| dropout.probability > 0.0)
+    }
+
+    /// Probability of PEFT's input dropout.
+    pub fn input_dropout(&self) -> f64 {
+        self.lora().map_or(0.0, |config| config.input_dropout)
     }
 
     /// Sets which triplets AdaLoRA keeps; files hold only these. Of no effect for other forms.
     pub fn set_rank_pattern(&mut self, pattern: RankPattern) {
-        if let Form::Svd(adalora) = &mut self.config.form {
+        if let Tuning::Lora(config) = &mut self.tuning
+            && let Form::Svd(adalora) = &mut config.form
+        {
             adalora.rank_pattern = pattern;
         }
     }
 
     /// Sets the number of steps that AdaLoRA's budget is shared out over. Of no effect for other forms.
     pub fn set_total_step(&mut self, total: u64) {
-        if let Form::Svd(adalora) = &mut self.config.form {
+        if let Tuning::Lora(config) = &mut self.tuning
+            && let Form::Svd(adalora) = &mut config.form
+        {
             adalora.total_step = Some(total);
         }
     }
@@ -119,7 +204,7 @@ impl<M: Module + Linears> Adapted<M> {
     pub fn map(self, change: impl FnOnce(M) -> M) -> Self {
         Self {
             model: change(self.model),
-            config: self.config,
+            tuning: self.tuning,
         }
     }
 
@@ -128,21 +213,22 @@ impl<M: Module + Linears> Adapted<M> {
         adapter_shapes(&self.model)
     }
 
-    /// Hands out every trained parameter, in a fixed order.
-    pub fn visit_trained<'a>(&'a self, visit: &mut dyn FnMut(TrainedParam<'a>)) {
+    /// Hands out every trained parameter, in a fixed order: those of linears first.
+    pub fn visit_trained(&self, visit: &mut dyn FnMut(TrainedParam<'_>)) {
         self.model
-            .visit_linears(&mut |linear: &'a LoraLinear| linear.visit_trained(visit));
+            .visit_linears(&mut |linear: &LoraLinear| linear.visit_trained(visit));
+        self.model.tensor_names().visit(&self.model, &mut |name, param| {
+            if let Some(role) = self.tuning.role_of(name) {
+                let name = name.to_owned();
+                visit(TrainedParam { name, role, param });
+            }
+        });
     }
 
     /// Counts trained and all parameters.
     pub fn count(&self) -> ParameterCount {
         let mut trained = 0;
-        self.visit_trained(&mut |parameter| {
-            trained += match parameter.param {
-                ParamRef::Matrix(param) => param.shape().num_elements(),
-                ParamRef::Vector(param) => param.shape().num_elements(),
-            };
-        });
+        self.visit_trained(&mut |parameter| trained += parameter.param.count());
         ParameterCount {
             trained,
             all: self.model.num_params(),
@@ -150,10 +236,28 @@ impl<M: Module + Linears> Adapted<M> {
     }
 
     /// The plain model with the expected update added to its weights: [`crate::Pass::Mean`] without adapters.
-    #[must_use]
-    pub fn merge(mut self) -> M {
+    ///
+    /// # Errors
+    ///
+    /// [`MergeError`] if no weights compute what the adapters do.
+    pub fn merge(mut self) -> Result<M, MergeError> {
+        let shared = self.model.shared_tables();
+        let mut result = Ok(());
+        self.model.visit_linears(&mut |linear| {
+            let path = linear.path();
+            if linear.bottleneck.is_some() {
+                result = Err(MergeError::Bottleneck {
+                    path: path.to_owned(),
+                });
+            } else if linear.adapter.is_some() && shared.iter().any(|table| table == path) {
+                result = Err(MergeError::Shared {
+                    path: path.to_owned(),
+                });
+            }
+        });
+        result?;
         self.model.visit_linears_mut(&mut LoraLinear::merge);
-        self.model
+        Ok(self.model)
     }
 
     /// The plain model without adapters. Modules trained in full stay as they were trained.
@@ -180,13 +284,4 @@ pub(crate) fn adapter_shapes(model: &impl Linears) -> Vec<AdapterShape> {
         }
     });
     shapes
-}
-
-/// PEFT's `modules_to_save` names modules; a linear belongs to one if the path, or the path of a module
-/// around it, ends in the name. Ends as text does: PEFT saves DistilBERT's `pre_classifier` for `classifier`.
-fn is_saved(path: &str, names: &[String]) -> bool {
-    let around = path.match_indices('.').map(|(end, _)| &path[..end]).chain([path]);
-    around
-        .into_iter()
-        .any(|module| names.iter().any(|name| module.ends_with(name.as_str())))
 }

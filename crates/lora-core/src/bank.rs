@@ -5,9 +5,10 @@ use burn::nn::Linear;
 use thiserror::Error;
 
 use crate::adapter::Adapter;
-use crate::linear::{BaseTraining, LoraLinear};
+use crate::linear::LoraLinear;
 use crate::model::Linears;
 use crate::peft::{AdapterError, AdapterFolder};
+use crate::trained::BaseTraining;
 
 /// A model with several adapters of which every row of a batch uses one, or none: the base model is in memory once, and one
 /// pass serves rows of different tasks (PEFT's `adapter_names`). All passes are mean passes.

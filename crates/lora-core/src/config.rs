@@ -111,6 +111,10 @@ pub enum Init {
     Gaussian,
     /// A and B are the largest singular triplets of the base weight, which is left with the rest (arXiv 2404.02948).
     Pissa,
+    /// As [`Init::Pissa`], with the triplets found by so many rounds of subspace iteration from a random sketch (Halko et al.
+    /// 2011, arXiv 0909.4061, algorithms 4.4 and 5.1; PEFT's `pissa_niter_N`). The sketch depends on the path alone, so
+    /// that a reader of the adapter finds the same triplets; PEFT draws another one each time.
+    PissaNiter(u32),
     /// B is an orthonormal basis of what the first r inputs give, and A the weight in it; the base weight is left with
     /// the rest (arXiv 2406.01775).
     Olora,
@@ -119,9 +123,37 @@ pub enum Init {
 }
 
 impl Init {
+    /// PEFT's word for it in `init_lora_weights`; none for PEFT's default, which is `true`.
+    pub fn word(self) -> Option<String> {
+        let word = match self {
+            Self::KaimingUniform => return None,
+            Self::Gaussian => "gaussian",
+            Self::Orthogonal => "orthogonal",
+            Self::Pissa => "pissa",
+            Self::Olora => "olora",
+            Self::PissaNiter(rounds) => return Some(format!("pissa_niter_{rounds}")),
+        };
+        Some(word.to_owned())
+    }
+
+    /// The start that PEFT's word means, if it is one of these.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "gaussian" => Some(Self::Gaussian),
+            "orthogonal" => Some(Self::Orthogonal),
+            "pissa" => Some(Self::Pissa),
+            "olora" => Some(Self::Olora),
+            _ => word
+                .strip_prefix("pissa_niter_")?
+                .parse()
+                .ok()
+                .map(Self::PissaNiter),
+        }
+    }
+
     /// Whether part of the base weight moves into the adapter, so that a reader must move it likewise.
     pub fn changes_base(self) -> bool {
-        matches!(self, Self::Pissa | Self::Olora)
+        matches!(self, Self::Pissa | Self::PissaNiter(_) | Self::Olora)
     }
 }
 
@@ -133,6 +165,8 @@ pub enum BiasMode {
     None,
     /// Those of the adapted linears.
     LoraOnly,
+    /// All of the model, those of norms too.
+    All,
 }
 
 /// Rank, alpha and the factors that follow from them, for one adapted linear.

@@ -65,6 +65,27 @@ pub enum ConfigError {
         /// The linear.
         path: String,
     },
+    /// A table of embeddings with a form of adapter that it cannot carry.
+    #[error(
+        "`{path}` is a table of embeddings, which cannot be adapted with {setting}; remove it, or take the table out of target_modules"
+    )]
+    Table {
+        /// The table.
+        path: String,
+        /// The setting.
+        setting: &'static str,
+    },
+    /// A bottleneck without features.
+    #[error("bottleneck_size is 0: a bottleneck needs at least one feature; 64 is usual")]
+    ZeroBottleneck,
+    /// A model that has nothing of what is to be trained.
+    #[error("{tuning} trains {what}, and this model has none; choose another tuning")]
+    NothingToTrain {
+        /// The way of tuning.
+        tuning: &'static str,
+        /// What it trains.
+        what: &'static str,
+    },
     /// Two settings that exclude each other.
     #[error("{one} and {other} cannot be used together: {reason}")]
     Conflict {

@@ -9,12 +9,16 @@
 //! |---|---|
 //! | `config` | [`LoraConfig`]: what the user chooses, checked once |
 //! | `targets` | which linears are adapted, by Hugging Face path |
-//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
+//! | `tuning`, `trained` | [`Tuning`]: LoRA or another way, and what each trains |
+//! | `linear`, `attaching`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
+//! | `embedding` | [`LoraEmbedding`]: a table, adapted as a linear on one-hot vectors |
+//! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
 //! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
 //! | `peft` | adapter folders that PEFT reads and writes |
+//! | `tuned` | folders of what other tuners trained |
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
 //! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
@@ -42,30 +46,44 @@ mod adapted;
 mod adapter;
 pub mod any_module;
 pub mod atomic;
+mod attaching;
 mod bank;
+mod bottleneck;
 pub mod combine;
 mod config;
 mod config_error;
+mod embedding;
+mod filling;
 mod linear;
 mod model;
 mod pass;
 pub mod peft;
 mod sampler;
 mod targets;
+mod tensor_names;
 mod tensors;
+mod trained;
+mod tuned;
+mod tuning;
 
 pub use adalora::{AdaLora, BudgetStep, RankPattern};
-pub use adapted::{Adapted, AttachReport, ParameterCount};
+pub use adapted::{Adapted, AttachReport, MergeError, ParameterCount};
 pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
 pub use bank::{AdapterBank, BankError};
+pub use bottleneck::{Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
 pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
 pub use config_error::ConfigError;
-pub use linear::{BaseTraining, LoraLinear, ParamRef, Role, TrainedParam};
+pub use embedding::LoraEmbedding;
+pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
 pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
 pub use targets::{TargetNames, Targets};
+pub use tensor_names::TensorNames;
 pub use tensors::{HostTensor, TensorFile, TensorFileError};
+pub use trained::{BaseTraining, ParamRef, Role, TrainedParam};
+pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
+pub use tuning::{HeadConfig, Tuning};
 
 /// The book's pages on adapters, compiled and run as tests.
 #[cfg(doctest)]
@@ -76,6 +94,10 @@ mod book {
     pub struct Dora;
     #[doc = include_str!("../../../docs/src/adapters/adalora.md")]
     pub struct AdaLora;
+    #[doc = include_str!("../../../docs/src/adapters/tables.md")]
+    pub struct Tables;
+    #[doc = include_str!("../../../docs/src/adapters/other-tuners.md")]
+    pub struct OtherTuners;
     #[doc = include_str!("../../../docs/src/adapters/starts.md")]
     pub struct Starts;
     #[doc = include_str!("../../../docs/src/adapters/operations.md")]

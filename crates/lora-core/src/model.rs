@@ -5,10 +5,11 @@ use burn::tensor::{Int, Tensor};
 
 use crate::linear::LoraLinear;
 use crate::pass::Pass;
+use crate::tensor_names::TensorNames;
 
 /// The one traversal over a model's linears. It serves attach, save, load, merge and count.
 pub trait Linears {
-    /// Calls `visit` with every linear, in a fixed order.
+    /// Calls `visit` with every linear and every table of embeddings, in a fixed order.
     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear));
 
     /// Calls `visit` with every linear, in the same order, to change it.
@@ -16,6 +17,16 @@ pub trait Linears {
 
     /// Paths of the linears whose outputs are the model's: left out by "all linear".
     fn heads(&self) -> Vec<String>;
+
+    /// Names of the tensors that belong to no linear; without them, only linears can be tuned.
+    fn tensor_names(&self) -> TensorNames {
+        TensorNames::default()
+    }
+
+    /// Paths of the tables whose weight is another part's too, which reads it without adapter: tied output layers.
+    fn shared_tables(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A model that turns an input batch into rows of logits or values, so that losses, metrics and ensembles need know
@@ -35,6 +46,16 @@ pub trait Model: Module + Linears {
     ///
     /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
+
+    /// [`Model::forward`] in several passes over one input, as the members of an ensemble make them. The passes differ in their
+    /// masks alone, so a model may compute what lies below its lowest adapter once.
+    ///
+    /// # Shapes
+    ///
+    /// - each output: `[rows, outputs]`
+    fn forward_members(&self, input: &Self::Input, passes: &[Pass]) -> Vec<Tensor<2>> {
+        passes.iter().map(|pass| self.forward(input, pass)).collect()
+    }
 
     /// Some rows of [`Model::forward`], in the order given. Models that can compute them alone do.
     ///

@@ -154,7 +154,7 @@ fn merged_and_unmerged_agree_where_alpha_is_not_the_rank() {
         fill_b(&mut adapted.model);
         let x = normal("x", [4, 5]);
         let unmerged = numbers(adapted.model.forward(x.clone(), &Pass::Mean));
-        let merged = adapted.merge();
+        let merged = adapted.merge().unwrap();
         assert!(merged.first.adapter.is_none());
         assert_close(&numbers(merged.forward(x, &Pass::Mean)), &unmerged, 1e-5);
     }

@@ -60,7 +60,7 @@ fn a_folder_comes_back_with_the_same_bits() {
         assert_eq!(read.task_type, Some(TaskType::SeqCls));
         assert_eq!(read.shape("classifier.weight"), Some(&[3, 6][..]));
         let again = read.attach_to(Tiny::new()).unwrap();
-        assert_eq!(again.config().dropout, adapted.config().dropout);
+        assert_eq!(again.dropout(), adapted.dropout());
         assert_eq!(trained_tensors(&again), trained_tensors(&adapted));
         let x = normal("x", [4, 5]);
         assert_eq!(
@@ -123,7 +123,7 @@ fn other_readers_get_the_expected_update() {
         .unwrap()
         .attach_to(Tiny::new())
         .unwrap();
-    assert_eq!(plain.config().dropout, None);
+    assert_eq!(plain.dropout(), None);
     let x = normal("x", [4, 5]);
     let theirs = numbers(plain.model.forward(x.clone(), &Pass::Mean));
     assert_close(&theirs, &numbers(adapted.model.forward(x, &Pass::Mean)), 1e-6);
@@ -198,10 +198,14 @@ fn every_lie_is_refused_by_name() {
             with_config(|c| c["target_modules"] = Value::Null),
             "target_modules is null",
         ),
-        (with_config(|c| c["bias"] = json!("all")), "bias is all"),
+        (with_config(|c| c["bias"] = json!("some")), "bias is some"),
         (
-            with_config(|c| c["init_lora_weights"] = json!("pissa_niter_4")),
-            "init_lora_weights is pissa_niter_4",
+            with_config(|c| c["bias"] = json!("all")),
+            "lacks the tensor `base_model.model.net.layer.0.query.base_layer.bias`",
+        ),
+        (
+            with_config(|c| c["init_lora_weights"] = json!("pissa_niter_many")),
+            "init_lora_weights is pissa_niter_many",
         ),
         (
             with_config(|c| c["lora_alpha"] = json!(5)),
@@ -213,7 +217,7 @@ fn every_lie_is_refused_by_name() {
         ),
         (
             with_tensors(|t| t.push(("base_model.model.net.layer.0.query.weight".into(), vec![7, 5]))),
-            "net.layer.0.query.weight`; only adapters",
+            "net.layer.0.query.weight`; only what was trained",
         ),
         (
             with_tensors(|t| t.push(("classifier.weight".into(), vec![3, 6]))),

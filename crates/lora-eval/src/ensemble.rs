@@ -59,20 +59,19 @@ impl ModelOutputs {
     }
 }
 
-/// Runs the model over all batches, once for each pass, and puts the outputs in the order of the data set.
+/// Runs the model over all batches, each in all passes, and puts the outputs in the order of the data set.
 ///
 /// `batches` are the model's inputs with the data set row of each of their rows; together they hold every row of
-/// `0..examples` once. The masks of a member are drawn once and serve all batches; the noise of input dropout is drawn for
+/// `0..examples` once. The masks of all members are drawn at the start and serve all batches; the noise of input dropout is drawn for
 /// each row, so no output depends on how the rows are put into batches. The model must be in validation
 /// mode ([`Module::valid`](burn::module::Module::valid)), else every pass records a graph in vain. `progress` is told
 /// the number of finished examples, counted once for each member.
 ///
 /// # Panics
 /// If a row is missing, out of range or given twice.
-#[expect(clippy::needless_pass_by_value, reason = "iterators are handed over by value")]
 pub fn predict<'a, M: Model>(
     adapted: &Adapted<M>,
-    batches: impl Iterator<Item = (&'a M::Input, &'a [usize])> + Clone,
+    batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,
     examples: usize,
     passes: &Passes<'_>,
     progress: &mut dyn FnMut(usize),
@@ -80,34 +79,42 @@ pub fn predict<'a, M: Model>(
 where
     M::Input: 'a,
 {
-    let mut collected = Collected::new(examples);
-    let mut run = |masks: Option<&MaskSet>| {
-        for (input, rows) in batches.clone() {
-            let masks = masks.map(|masks| masks.for_rows(rows));
-            let pass = masks.as_ref().map_or(Pass::Mean, Pass::Masked);
-            let outputs = adapted.model.forward(input, &pass); // [batch, outputs]
-            let [_, width] = outputs.dims();
+    let members: Vec<MaskSet> = match passes {
+        Passes::Mean => Vec::new(),
+        Passes::Members { sampler, members } => {
+            let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
+            let member = |member| sampler.members(member..member + 1, &shapes, &device);
+            members.clone().map(member).collect()
+        }
+    };
+    let count = match passes {
+        Passes::Mean => 1,
+        Passes::Members { .. } => members.len(),
+    };
+    let mut collected = Collected::new(count, examples);
+    for (input, rows) in batches {
+        let masks: Vec<MaskSet> = members.iter().map(|member| member.for_rows(rows)).collect();
+        let outputs = match passes {
+            Passes::Mean => vec![adapted.model.forward(input, &Pass::Mean)],
+            Passes::Members { .. } => {
+                let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
+                adapted.model.forward_members(input, &passes)
+            }
+        };
+        collected.place(rows);
+        for (member, outputs) in outputs.into_iter().enumerate() {
+            let [_, width] = outputs.dims(); // [batch, outputs]
             #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
             let values = outputs
                 .into_data()
                 .convert::<f32>()
                 .try_into_vec::<f32>()
                 .expect("converted to f32");
-            collected.add(rows, width, &values);
+            collected.add(member, rows, width, &values);
             progress(collected.filled);
         }
-        collected.finish_member();
-    };
-    match passes {
-        Passes::Mean => run(None),
-        Passes::Members { sampler, members } => {
-            let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
-            for member in members.clone() {
-                let masks = sampler.members(member..member + 1, &shapes, &device);
-                run(Some(&masks));
-            }
-        }
     }
+    collected.finish();
     ModelOutputs {
         members: collected.members,
         examples,
@@ -118,38 +125,31 @@ where
 
 /// Outputs on their way to data set order.
 struct Collected {
+    members: usize,
     examples: usize,
     outputs: usize,
-    members: usize,
     values: Vec<f32>,
-    /// Which rows the member at hand has.
+    /// Which rows have come.
     seen: Vec<bool>,
     /// Rows of all members so far.
     filled: usize,
 }
 
 impl Collected {
-    fn new(examples: usize) -> Self {
+    fn new(members: usize, examples: usize) -> Self {
         Self {
+            members,
             examples,
             outputs: 0,
-            members: 0,
             values: Vec::new(),
             seen: vec![false; examples],
             filled: 0,
         }
     }
 
-    fn add(&mut self, rows: &[usize], outputs: usize, values: &[f32]) {
-        self.outputs = outputs;
-        self.values
-            .resize((self.members + 1) * self.examples * outputs, 0.0);
-        assert_eq!(
-            values.len(),
-            rows.len() * outputs,
-            "one data set row for each row of the batch"
-        );
-        for (row, values) in rows.iter().zip(values.chunks_exact(outputs)) {
+    /// Takes note of the rows of a batch.
+    fn place(&mut self, rows: &[usize]) {
+        for row in rows {
             assert!(
                 *row < self.examples,
                 "row {row} of a data set of {} examples",
@@ -157,18 +157,28 @@ impl Collected {
             );
             assert!(!self.seen[*row], "row {row} is in two batches");
             self.seen[*row] = true;
-            let start = (self.members * self.examples + row) * outputs;
+        }
+    }
+
+    fn add(&mut self, member: usize, rows: &[usize], outputs: usize, values: &[f32]) {
+        self.outputs = outputs;
+        self.values.resize(self.members * self.examples * outputs, 0.0);
+        assert_eq!(
+            values.len(),
+            rows.len() * outputs,
+            "one data set row for each row of the batch"
+        );
+        for (row, values) in rows.iter().zip(values.chunks_exact(outputs)) {
+            let start = (member * self.examples + row) * outputs;
             self.values[start..start + outputs].copy_from_slice(values);
         }
         self.filled += rows.len();
     }
 
-    fn finish_member(&mut self) {
+    fn finish(&self) {
         if let Some(row) = self.seen.iter().position(|seen| !seen) {
             panic!("row {row} is in no batch");
         }
-        self.seen.fill(false);
-        self.members += 1;
     }
 }
 
@@ -349,7 +359,7 @@ mod tests {
     fn progress_counts_every_example_of_every_member() {
         let sampler = probe().1;
         let (_, seen) = run(&[vec![0, 1, 2, 3], vec![6, 5, 4]], &members(&sampler, 0..2));
-        assert_eq!(seen, [4, 7, 11, 14]);
+        assert_eq!(seen, [4, 8, 11, 14]);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
-//! [multiple choice](choices) by answer letters, [selective](selective) prediction, [detection](detection) of what is out of scope,
+//! [multiple choice](choices) by answer letters, [selective] prediction, [detection] of what is out of scope,
 //! and the paper's [bound](generalization).
 //!
 //! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].

@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lora_core::{Linears, LoraLinear, Model, Pass, select_rows};
+use lora_core::{Linears, LoraLinear, Model, Pass, TensorNames, select_rows};
 use lora_data::Batch;
 
-use crate::blocks::{KeyValueCache, Reading, Tokens};
+use crate::blocks::{Below, Encoding, KeyValueCache, Reading, Tokens};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
@@ -20,6 +20,8 @@ pub struct Transformer {
     pub trunk: Trunk,
     /// What the model is used for.
     pub head: Head,
+    #[module(skip)]
+    names: TensorNames,
 }
 
 /// Which head, and how it starts.
@@ -48,6 +50,7 @@ impl Transformer {
         let model = Self {
             trunk: Trunk::load(&config, &weights)?,
             head: Head::load(head.kind, &config.outline(), &weights.root())?,
+            names: weights.tensor_names(),
         };
         Ok((model, weights.finish()?))
     }
@@ -60,7 +63,12 @@ impl Transformer {
         pass: &Pass,
         observe: &mut dyn FnMut(&Tensor<3>),
     ) -> Tensor<2> {
-        let hidden = self.trunk.encode(input, pass, Reading::EveryToken, observe);
+        let encoding = Encoding {
+            reading: Reading::EveryToken,
+            observe,
+            below: None,
+        };
+        let hidden = self.trunk.encode(input, pass, encoding);
         self.head.forward(hidden, input, &self.trunk, pass)
     }
 
@@ -77,6 +85,15 @@ impl Transformer {
         let hidden = self.trunk.advance(tokens, cache, pass)?;
         let last = hidden.dims()[1] - 1;
         Some(head.forward(hidden.narrow(1, last, 1), &self.trunk, pass))
+    }
+
+    fn encode(&self, input: &Batch, pass: &Pass, reading: Reading, below: Option<&mut Below>) -> Tensor<3> {
+        let encoding = Encoding {
+            reading,
+            observe: &mut |_| {},
+            below,
+        };
+        self.trunk.encode(input, pass, encoding)
     }
 
     /// The modules that adapters train and save in full unless the user says otherwise; see [`Head::modules_to_save`].
@@ -113,18 +130,39 @@ impl Linears for Transformer {
     fn heads(&self) -> Vec<String> {
         self.head.outputs()
     }
+
+    fn tensor_names(&self) -> TensorNames {
+        self.names.clone()
+    }
+
+    fn shared_tables(&self) -> Vec<String> {
+        if self.head.shares_table() {
+            vec![self.trunk.token_table().path().to_owned()]
+        } else {
+            Vec::new()
+        }
+    }
 }
 
 impl Model for Transformer {
     type Input = Batch;
 
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
-        let hidden = self.trunk.encode(input, pass, self.head.reads(), &mut |_| {});
+        let hidden = self.encode(input, pass, self.head.reads(), None);
         self.head.forward(hidden, input, &self.trunk, pass)
     }
 
+    fn forward_members(&self, input: &Batch, passes: &[Pass]) -> Vec<Tensor<2>> {
+        let mut below = Below::of(|visit| self.trunk.visit_linears(visit));
+        let member = |pass: &Pass| {
+            let hidden = self.encode(input, pass, self.head.reads(), below.as_mut());
+            self.head.forward(hidden, input, &self.trunk, pass)
+        };
+        passes.iter().map(member).collect()
+    }
+
     fn forward_rows(&self, input: &Batch, rows: &[usize], pass: &Pass) -> Tensor<2> {
-        let hidden = |reading| self.trunk.encode(input, pass, reading, &mut |_| {});
+        let hidden = |reading| self.encode(input, pass, reading, None);
         match &self.head {
             // An adapter on the decoder needs to know the example that a token belongs to.
             Head::CausalLm(head) if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) => {

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 
-use crate::blocks::{KeyValueCache, Reading, Tokens};
+use crate::blocks::{Encoding, KeyValueCache, Tokens};
 use crate::error::LoadError;
 use crate::families::FamilyConfig;
 use crate::families::bert::Bert;
@@ -57,27 +57,20 @@ impl Trunk {
         }
     }
 
-    /// The hidden states of the last layer; `observe` sees those of every layer, the embeddings' first. A family may leave
-    /// out tokens of the last layer that are not read.
+    /// The hidden states of the last layer. A family may leave out tokens of the last layer that are not read.
     ///
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`; where tokens were left out, `[batch, 1, d_model]`
-    pub fn encode(
-        &self,
-        input: &Batch,
-        pass: &Pass,
-        reading: Reading,
-        observe: &mut dyn FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         match self {
-            Self::Bert(trunk) => trunk.encode(input, pass, reading, observe),
-            Self::Roberta(trunk) => trunk.encode(input, pass, reading, observe),
-            Self::Electra(trunk) => trunk.encode(input, pass, reading, observe),
-            Self::DistilBert(trunk) => trunk.encode(input, pass, reading, observe),
-            Self::Llama(trunk) => trunk.encode(input, pass, observe),
-            Self::Gpt2(trunk) => trunk.encode(input, pass, observe),
-            Self::DebertaV2(trunk) => trunk.encode(input, pass, observe),
+            Self::Bert(trunk) => trunk.encode(input, pass, encoding),
+            Self::Roberta(trunk) => trunk.encode(input, pass, encoding),
+            Self::Electra(trunk) => trunk.encode(input, pass, encoding),
+            Self::DistilBert(trunk) => trunk.encode(input, pass, encoding),
+            Self::Llama(trunk) => trunk.encode(input, pass, encoding),
+            Self::Gpt2(trunk) => trunk.encode(input, pass, encoding),
+            Self::DebertaV2(trunk) => trunk.encode(input, pass, encoding),
         }
     }
 
@@ -100,16 +93,21 @@ impl Trunk {
     }
 
     /// The table of token embeddings, `[vocab_size, d_embedding]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
+    pub fn token_table(&self) -> &LoraLinear {
         match self {
-            Self::Bert(trunk) => trunk.token_embeddings(),
-            Self::Llama(trunk) => trunk.token_embeddings(),
-            Self::Gpt2(trunk) => trunk.token_embeddings(),
-            Self::Roberta(trunk) => trunk.token_embeddings(),
-            Self::Electra(trunk) => trunk.token_embeddings(),
-            Self::DistilBert(trunk) => trunk.token_embeddings(),
-            Self::DebertaV2(trunk) => trunk.token_embeddings(),
+            Self::Bert(trunk) => trunk.token_table(),
+            Self::Llama(trunk) => trunk.token_table(),
+            Self::Gpt2(trunk) => trunk.token_table(),
+            Self::Roberta(trunk) => trunk.token_table(),
+            Self::Electra(trunk) => trunk.token_table(),
+            Self::DistilBert(trunk) => trunk.token_table(),
+            Self::DebertaV2(trunk) => trunk.token_table(),
         }
+    }
+
+    /// The pretrained table of token embeddings, `[vocab_size, d_embedding]`.
+    pub fn token_embeddings(&self) -> Tensor<2> {
+        self.token_table().base.weight.val()
     }
 
     /// Calls `visit` with every linear, in a fixed order.

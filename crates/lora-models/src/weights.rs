@@ -3,10 +3,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-use burn::module::Param;
-use burn::nn::Embedding;
+use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{HostTensor, LoraLinear, seeded_normal};
+use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, TensorNames, seeded_normal};
 use serde::Serialize;
 
 use crate::blocks::{LayerNorm, RmsNorm};
@@ -29,6 +28,8 @@ struct Record {
     used: BTreeSet<String>,
     missing: Vec<String>,
     initialized: Vec<String>,
+    /// Parameters that belong to no linear.
+    parameters: Vec<(ParamId, String)>,
 }
 
 /// What loading found beside the tensors it used.
@@ -76,6 +77,11 @@ impl<'a> Weights<'a> {
             weights: self,
             path: String::new(),
         }
+    }
+
+    /// The names of the parameters that were made so far and belong to no linear.
+    pub fn tensor_names(&self) -> TensorNames {
+        TensorNames::new(self.record.borrow().parameters.iter().cloned())
     }
 
     /// The report, once everything is loaded.
@@ -182,7 +188,7 @@ impl Scope<'_> {
     pub fn linear_transposed(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
         let weight = self.tensor("weight", [d_input, d_output])?;
         let bias = self.tensor("bias", [d_output])?;
-        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
+        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)).of_kind(LinearKind::Conv1d))
     }
 
     /// A linear that may be absent, as a head on a pretrained model is: weight drawn from N(0, `deviation`²), bias
@@ -228,14 +234,14 @@ impl Scope<'_> {
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
-    pub fn vector_or_zeros(&self, name: &str, length: usize) -> Result<Tensor<1>, LoadError> {
-        let name = self.name(name);
+    pub fn vector_or_zeros(&self, last: &str, length: usize) -> Result<Param<Tensor<1>>, LoadError> {
+        let name = self.name(last);
         let found = self.weights.take(&name)?;
         if let Some(vector) = found.filter(|vector| vector.shape == [length]) {
-            return Ok(self.to_device(vector.values, [length]));
+            return Ok(self.named(last, self.to_device(vector.values, [length])));
         }
         self.weights.initialized(name);
-        Ok(Tensor::zeros([length], self.weights.device))
+        Ok(self.named(last, Tensor::zeros([length], self.weights.device)))
     }
 
     /// Whether the checkpoint has a tensor of this place.
@@ -262,10 +268,9 @@ impl Scope<'_> {
     /// # Errors
     ///
     /// As for [`Scope::linear`].
-    pub fn embedding(&self, count: usize, d_model: usize) -> Result<Embedding, LoadError> {
-        Ok(Embedding {
-            weight: Param::from_tensor(self.tensor("weight", [count, d_model])?),
-        })
+    pub fn embedding(&self, count: usize, d_model: usize) -> Result<LoraEmbedding, LoadError> {
+        let weight = self.tensor("weight", [count, d_model])?;
+        Ok(LoraEmbedding::new(self.path.clone(), weight))
     }
 
     /// A layer norm, frozen. Names of TensorFlow's checkpoints (`gamma`, `beta`) are understood.
@@ -281,8 +286,8 @@ impl Scope<'_> {
             ["weight", "bias"]
         };
         Ok(LayerNorm::new(
-            self.tensor(gamma, [d_model])?,
-            self.tensor(beta, [d_model])?,
+            self.named("weight", self.tensor(gamma, [d_model])?),
+            self.named("bias", self.tensor(beta, [d_model])?),
             epsilon,
         ))
     }
@@ -293,7 +298,7 @@ impl Scope<'_> {
     ///
     /// As for [`Scope::linear`].
     pub fn rms_norm(&self, d_model: usize, epsilon: f64) -> Result<RmsNorm, LoadError> {
-        Ok(RmsNorm::new(self.tensor("weight", [d_model])?, epsilon))
+        Ok(RmsNorm::new(self.parameter("weight", [d_model])?, epsilon))
     }
 
     /// As [`Scope::layer_norm`]; one that is absent starts as the identity's: factor 1, offset 0.
@@ -309,18 +314,35 @@ impl Scope<'_> {
         self.weights.initialized(self.name("bias"));
         let device = self.weights.device;
         Ok(LayerNorm::new(
-            Tensor::ones([d_model], device),
-            Tensor::zeros([d_model], device),
+            self.named("weight", Tensor::ones([d_model], device)),
+            self.named("bias", Tensor::zeros([d_model], device)),
             epsilon,
         ))
     }
 
-    /// A tensor of this place, frozen, as it lies in the file.
+    /// A parameter of this place that belongs to no linear, as it lies in the file.
     ///
     /// # Errors
     ///
     /// As for [`Scope::linear`].
-    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
+    pub fn parameter<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Result<Param<Tensor<D>>, LoadError> {
+        Ok(self.named(name, self.tensor(name, shape)?))
+    }
+
+    /// Remembers the parameter's name: see [`Weights::tensor_names`].
+    fn named<const D: usize>(&self, name: &str, tensor: Tensor<D>) -> Param<Tensor<D>> {
+        let param = Param::from_tensor(tensor);
+        let mut record = self.weights.record.borrow_mut();
+        record.parameters.push((param.id, self.name(name)));
+        param
+    }
+
+    /// A tensor as it lies in the file.
+    fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
         Ok(self.to_device(self.host_tensor(name, shape)?.values, shape))
     }
 

@@ -192,7 +192,7 @@ fn a_cache_changes_no_logit_under_masks() {
     });
     let sampler = MaskSampler {
         seed: 1,
-        dropout: adapted.config().dropout,
+        dropout: adapted.dropout(),
         input_dropout: 0.0,
     };
     let masks = sampler.draw(&[Draw::Member(0)], &adapted.adapter_shapes(), &device());

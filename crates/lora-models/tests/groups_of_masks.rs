@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use lora_core::peft::AdapterFolder;
-use lora_core::{Adapted, LoraDropout, MaskSampler, Model, Pass, Rescale, TensorFile};
+use lora_core::{Adapted, Linears, LoraDropout, MaskSampler, Model, Pass, Rescale, TensorFile};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
@@ -126,6 +126,37 @@ fn leaving_out_tokens_that_the_head_does_not_read_changes_no_logits() {
                 for (a, b) in read.iter().zip(&all) {
                     assert!((a - b).abs() < 1e-6, "{case}: {a} and {b}");
                 }
+            }
+        }
+    }
+}
+
+#[test]
+fn members_computed_together_have_the_bits_of_each_computed_alone() {
+    for case in CASES {
+        let (mut adapted, batch) = open(case);
+        let shapes = adapted.adapter_shapes();
+        // Adapters in all layers, then in the upper ones alone.
+        for lowest in [0, 1] {
+            adapted.model.visit_linears_mut(&mut |linear| {
+                if linear.path().contains("layer.0.") && lowest > 0 {
+                    linear.adapter = None;
+                }
+            });
+            let masks: Vec<_> = (0..3)
+                .map(|member| sampler(0.3).members(member..member + 1, &shapes, &device()))
+                .map(|masks| masks.for_rows(&batch.rows))
+                .collect();
+            let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
+            let together = adapted.model.forward_members(&batch, &passes);
+            assert_eq!(together.len(), 3);
+            for (together, pass) in together.into_iter().zip(&passes) {
+                let alone = adapted.model.forward(&batch, pass);
+                assert_eq!(
+                    numbers(together),
+                    numbers(alone),
+                    "{case}, from layer {lowest} on"
+                );
             }
         }
     }

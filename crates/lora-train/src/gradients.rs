@@ -23,15 +23,17 @@ pub fn global_norm<M: Model>(adapted: &Adapted<M>, gradients: &GradientsParams) 
     let mut squares = Vec::new();
     adapted.visit_trained(&mut |parameter| {
         squares.extend(match parameter.param {
-            ParamRef::Matrix(param) => gradients
-                .get::<2>(param.id)
-                .map(|gradient| gradient.square().sum()),
-            ParamRef::Vector(param) => gradients
-                .get::<1>(param.id)
-                .map(|gradient| gradient.square().sum()),
+            ParamRef::Matrix(param) | ParamRef::Table(param) => square_sum(param, gradients),
+            ParamRef::Vector(param) => square_sum(param, gradients),
+            ParamRef::Kernel(param) => square_sum(param, gradients),
         });
     });
     Tensor::cat(squares, 0).sum().sqrt()
+}
+
+fn square_sum<const D: usize>(param: &Param<Tensor<D>>, gradients: &GradientsParams) -> Option<Tensor<1>> {
+    let gradient = gradients.get::<D>(param.id)?;
+    Some(gradient.square().sum())
 }
 
 /// The factor that brings a gradient of norm `norm` to `max_norm`, at most 1: that of
@@ -54,8 +56,9 @@ pub fn scale<M: Model>(adapted: &Adapted<M>, gradients: &mut GradientsParams, fa
         }
     }
     adapted.visit_trained(&mut |parameter| match parameter.param {
-        ParamRef::Matrix(param) => scale_one(param, gradients, factor),
+        ParamRef::Matrix(param) | ParamRef::Table(param) => scale_one(param, gradients, factor),
         ParamRef::Vector(param) => scale_one(param, gradients, factor),
+        ParamRef::Kernel(param) => scale_one(param, gradients, factor),
     });
 }
 
@@ -72,25 +75,19 @@ pub fn named_gradients<M: Model>(
     let mut named = BTreeMap::new();
     adapted.visit_trained(&mut |parameter| {
         let tensor = match parameter.param {
-            ParamRef::Matrix(param) => gradients
-                .get::<2>(param.id)
-                .map(|gradient| host_tensor(gradient.transpose())),
-            ParamRef::Vector(param) => gradients.get::<1>(param.id).map(host_tensor),
+            ParamRef::Matrix(param) => {
+                let gradient = gradients.get::<2>(param.id);
+                gradient.map(|gradient| HostTensor::of(gradient).transposed())
+            }
+            ParamRef::Table(param) => gradients.get::<2>(param.id).map(HostTensor::of),
+            ParamRef::Vector(param) => gradients.get::<1>(param.id).map(HostTensor::of),
+            ParamRef::Kernel(param) => gradients.get::<3>(param.id).map(HostTensor::of),
         };
         if let Some(tensor) = tensor {
             named.insert(parameter.name, tensor);
         }
     });
     named
-}
-
-fn host_tensor<const D: usize>(tensor: Tensor<D>) -> HostTensor {
-    let shape = tensor.dims().to_vec();
-    let values = tensor.into_data().convert::<f32>().try_into_vec::<f32>();
-    HostTensor {
-        shape,
-        values: values.expect("a float tensor converts to f32"),
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
-use lora_core::{Adapted, AdapterShape, Draw, MaskSampler, MaskSet, Model, Pass, select_rows};
+use lora_core::{Adapted, AdapterShape, Draw, LoraConfig, MaskSampler, MaskSet, Model, Pass, select_rows};
 use lora_data::{Batch, Targets};
 use lora_kernels::cross_entropy;
 
@@ -40,11 +40,10 @@ impl Objective {
     ///
     /// Panics if the model has no linear.
     pub fn new<M: Model>(adapted: &Adapted<M>, config: &TrainConfig) -> Self {
-        let lora = adapted.config();
         let sampler = MaskSampler {
             seed: config.seed,
-            dropout: lora.dropout.filter(|dropout| dropout.probability > 0.0),
-            input_dropout: lora.input_dropout,
+            dropout: adapted.dropout(),
+            input_dropout: adapted.input_dropout(),
         };
         let mut device = None;
         adapted.model.visit_linears(&mut |linear| {
@@ -122,7 +121,7 @@ pub fn backward<M: Model<Input = Batch>>(
     weight: f64,
 ) -> LossAndGradients {
     let mut loss = batch_loss(&adapted.model, batch, pass);
-    if let Some(adalora) = adapted.config().adalora()
+    if let Some(adalora) = adapted.lora().and_then(LoraConfig::adalora)
         && adalora.orth_reg_weight > 0.0
         && let Some(distance) = adapted.orthogonality()
     {

@@ -3,7 +3,7 @@
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::ParamGroup;
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
-use lora_core::{Adapted, Model, ParamRef, Role};
+use lora_core::{Adapted, Model, Role};
 
 use crate::config::TrainConfig;
 
@@ -24,10 +24,7 @@ impl AdapterOptimizer {
             let mut ids = Vec::new();
             adapted.visit_trained(&mut |parameter| {
                 if parameter.role == wanted {
-                    ids.push(match parameter.param {
-                        ParamRef::Matrix(param) => param.id,
-                        ParamRef::Vector(param) => param.id,
-                    });
+                    ids.push(parameter.param.id());
                 }
             });
             ParamGroup::from_ids(ids)
@@ -61,7 +58,12 @@ impl AdapterOptimizer {
 /// The learning rate of a kind of parameter before the schedule.
 pub fn learning_rate_of(role: Role, config: &TrainConfig) -> f64 {
     match role {
-        Role::A | Role::SingularValues | Role::Magnitude | Role::Bias => config.learning_rate,
+        Role::A
+        | Role::SingularValues
+        | Role::Magnitude
+        | Role::Bias
+        | Role::Bottleneck
+        | Role::Pretrained => config.learning_rate,
         Role::B => config.learning_rate * config.loraplus_lr_ratio,
         Role::Head => config.head_learning_rate.unwrap_or(config.learning_rate),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{Adapted, HostTensor, Model, Pass, RankPattern};
+use lora_core::{Adapted, HostTensor, LoraConfig, Model, Pass, RankPattern};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
 
@@ -170,7 +170,7 @@ fn allocator<M: Model>(
     adapted: &mut Adapted<M>,
     total_steps: u64,
 ) -> Result<Option<RankAllocator>, TrainError> {
-    let Some(settings) = adapted.config().adalora().cloned() else {
+    let Some(settings) = adapted.lora().and_then(LoraConfig::adalora).cloned() else {
         return Ok(None);
     };
     let total_steps = settings.total_step.unwrap_or(total_steps);

@@ -9,12 +9,13 @@ use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use lora_cli::pipeline::{hub_options, open_checkpoint, open_tokenizer};
-use lora_core::{Model, Pass};
+use lora_core::{MaskSampler, Model, Pass, Rescale};
 use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
+use lora_eval::{Passes, predict};
 use lora_kernels::cross_entropy;
 
 use super::Options;
-use super::report::{Row, Work};
+use super::report::{MEMBERS, Row, Work};
 
 /// Repetitions that are not measured: caches, thread pools and the allocator settle.
 const WARM_UP: u32 = 2;
@@ -68,6 +69,11 @@ fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'s
         }
         Work::BurnStep => return Ok(vec![("Burn apply_lora", burn_step(shape, &device, repetitions)?)]),
         Work::Products => return Ok(vec![("this project", products(shape, &device, repetitions)?)]),
+        Work::Ensemble => return Ok(vec![("this project", ensemble(shape, 0, repetitions)?)]),
+        Work::EnsembleUpperHalf => {
+            let half = shape.n_layers / 2;
+            return Ok(vec![("this project", ensemble(shape, half, repetitions)?)]);
+        }
         Work::Step => Step::PLAIN,
         Work::StepExampleMasks => Step::EXAMPLE_MASKS,
         Work::StepFourGroups => Step::FOUR_GROUPS,
@@ -80,6 +86,35 @@ fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'s
         Ok(())
     })?;
     Ok(vec![("this project", time)])
+}
+
+/// All members on one batch, with adapters in the layers from `lowest` on; drawing their masks counts.
+fn ensemble(shape: &Shape, lowest: usize, repetitions: u32) -> Result<f64> {
+    let device = Device::flex();
+    let layers = (lowest..shape.n_layers).collect();
+    let adapted = shape.adapted(
+        |config| {
+            let mut config = config.with_dropout(0.5, Rescale::Rescaled);
+            config.targets.layers = Some(layers);
+            config
+        },
+        &device,
+    );
+    let sampler = MaskSampler {
+        seed: 0,
+        dropout: adapted.dropout(),
+        input_dropout: 0.0,
+    };
+    let batch = shape.batch();
+    let passes = Passes::Members {
+        sampler: &sampler,
+        members: 0..MEMBERS,
+    };
+    median(repetitions, || {
+        let batches = std::iter::once((&batch, batch.rows.as_slice()));
+        predict(&adapted, batches, batch.batch, &passes, &mut |_| {});
+        Ok(())
+    })
 }
 
 /// The floor of a training step: as many multiplications as its products with frozen weights have, as one large product of

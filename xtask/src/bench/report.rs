@@ -22,13 +22,17 @@ pub enum Work {
     StepFourGroups,
     /// The same with LoRA Dropout, four masks a step.
     StepFourMasks,
+    /// Eight members of an ensemble in all layers' adapters.
+    Ensemble,
+    /// The same with adapters in the upper half of the layers.
+    EnsembleUpperHalf,
     /// Training on every row of a text once.
     Epoch,
 }
 
 impl Work {
     /// Everything that is timed for a shape.
-    pub const OF_SHAPES: [Self; 7] = [
+    pub const OF_SHAPES: [Self; 9] = [
         Self::Forward,
         Self::Step,
         Self::BurnStep,
@@ -36,15 +40,19 @@ impl Work {
         Self::StepExampleMasks,
         Self::StepFourGroups,
         Self::StepFourMasks,
+        Self::Ensemble,
+        Self::EnsembleUpperHalf,
     ];
 
     /// What has a row in the table.
-    const ROWS: [Self; 6] = [
+    const ROWS: [Self; 8] = [
         Self::Forward,
         Self::Step,
         Self::StepExampleMasks,
         Self::StepFourGroups,
         Self::StepFourMasks,
+        Self::Ensemble,
+        Self::EnsembleUpperHalf,
         Self::Epoch,
     ];
 
@@ -56,10 +64,15 @@ impl Work {
             Self::StepExampleMasks => "training step, a mask an example",
             Self::StepFourGroups => "training step, 4 masks in one pass",
             Self::StepFourMasks => "training step, 4 masks",
+            Self::Ensemble => "ensemble of 8",
+            Self::EnsembleUpperHalf => "ensemble of 8, adapters in the upper half",
             Self::Epoch => "an epoch of the text",
         }
     }
 }
+
+/// Members of the ensembles that are timed.
+pub const MEMBERS: u64 = 8;
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -102,13 +115,13 @@ impl Results {
             Column::new("this project", Better::None, 0).with_unit("ms"),
             Column::new("Burn apply_lora / ours", Better::None, 2),
             Column::new("PyTorch + PEFT / ours", Better::None, 2),
-            Column::new("plain step / ours", Better::None, 2),
+            Column::new("plain / ours", Better::None, 2),
             Column::new("products / ours", Better::None, 2),
             Column::new("peak memory", Better::None, 0).with_unit("MiB"),
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}, {} threads, f32, LoRA r=8 on query and value, medians of {}; above 1: ours is faster, or smaller",
+            "{}, {} threads, f32, LoRA r=8 on query and value, medians of {}; plain: a step without LoRA Dropout, or {MEMBERS} forward passes; above 1: ours is faster, or smaller",
             self.processor, self.threads, self.repetitions
         );
         let mut table = Table::new("Time", "work", columns).with_note(note);
@@ -129,7 +142,16 @@ impl Results {
                         Cell::value(other.milliseconds / ours.milliseconds)
                     })
                 };
-                let is_step = !matches!(work, Work::Forward | Work::Epoch);
+                // What plain LoRA needs: one step, or as many forward passes as there are members.
+                let plain = match work {
+                    Work::Forward | Work::Epoch => Cell::Empty,
+                    Work::Ensemble | Work::EnsembleUpperHalf => {
+                        let forward = self.find("this project", shape, Work::Forward);
+                        let passes = |row: &Row| row.milliseconds * MEMBERS as f64 / ours.milliseconds;
+                        forward.map_or(Cell::Empty, |row| Cell::value(passes(row)))
+                    }
+                    _ => time_of("this project", Work::Step),
+                };
                 let only_if = |yes: bool, cell: Cell| if yes { cell } else { Cell::Empty };
                 let peer = self.find("PyTorch + PEFT", shape, work);
                 let memory = peer.and_then(|peer| Some(Cell::value(peer.peak_mib? / ours.peak_mib?)));
@@ -137,7 +159,7 @@ impl Results {
                     Cell::value(ours.milliseconds),
                     only_if(work == Work::Step, time_of("Burn apply_lora", Work::BurnStep)),
                     time_of("PyTorch + PEFT", work),
-                    only_if(is_step, time_of("this project", Work::Step)),
+                    plain,
                     only_if(work == Work::Step, time_of("this project", Work::Products)),
                     ours.peak_mib.map_or(Cell::Empty, Cell::value),
                     only_if(work != Work::Forward, memory.unwrap_or(Cell::Empty)),

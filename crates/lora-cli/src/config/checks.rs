@@ -1,8 +1,11 @@
 //! Settings that are fine alone and make no sense together.
 
 use anyhow::Result;
+use serde_json::{Value, json};
 
-use super::{Origins, PeftType, RunConfig};
+use super::keys::{KEYS, Key};
+use super::resolve::smallest;
+use super::{Origins, PeftType, RunConfig, TuningKind};
 
 /// Rows that are split off, and what needs them.
 pub(super) fn check_split(config: &RunConfig, origins: &Origins) -> Result<()> {
@@ -72,4 +75,42 @@ pub(super) fn check_form(config: &RunConfig, origins: &Origins) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// Keys of one way of tuning beside another one.
+pub(super) fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> {
+    const OF_BOTTLENECKS: [&str; 2] = ["bottleneck_size", "bottleneck_activation"];
+    let is_bottleneck = matches!(config.tuning, TuningKind::Houlsby | TuningKind::Pfeiffer);
+    let belongs = |key: &Key| match key.name {
+        "tuning" | "modules_to_save" | "temperature_scaling" => true,
+        name if OF_BOTTLENECKS.contains(&name) => is_bottleneck,
+        "loraplus_lr_ratio" | "masks_per_step" | "mask_grouping" => config.tuning == TuningKind::Lora,
+        _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
+    };
+    // A resolved configuration that was printed holds every key: defaults are no wishes.
+    let (given, usual) = (json!(config), usual_values());
+    let is_wish = |key: &Key| origins.of(key.name).is_some() && given[key.name] != usual[key.name];
+    let Some(key) = KEYS.iter().find(|key| is_wish(key) && !belongs(key)) else {
+        return Ok(());
+    };
+    let name = key.name;
+    let owner = if OF_BOTTLENECKS.contains(&name) {
+        "bottleneck adapters (tuning houlsby or pfeiffer)"
+    } else {
+        "LoRA (tuning lora)"
+    };
+    let tuning = serde_json::to_value(config.tuning).unwrap_or_default();
+    Err(origins.at(
+        name,
+        format!(
+            "{name} is a setting of {owner}, but tuning is {}; change tuning, or remove {name}",
+            tuning.as_str().unwrap_or_default()
+        ),
+    ))
+}
+
+/// The default of every key.
+fn usual_values() -> Value {
+    let usual: Result<RunConfig, _> = serde_json::from_value(smallest());
+    usual.map_or(Value::Null, |usual| json!(usual))
 }

@@ -79,22 +79,25 @@ pub const KEYS: &[Key] = &[
     key("overwrite_output_dir", Form::Switch, DATA, "Write over an earlier run in output_dir"),
     key("device", Form::Text, DATA, "flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
 
+    key("tuning", Form::Text, ADAPTER, "What is trained: lora (also AdaLoRA, with peft_type), full (all weights), bitfit (all biases), houlsby or pfeiffer (bottleneck adapters); the head always [lora]"),
     key("peft_type", Form::Text, ADAPTER, "LORA, or ADALORA: ranks are shared out while training [LORA]"),
     key("r", Form::Scalar, ADAPTER, "Rank of the update [8]"),
     key("lora_alpha", Form::Scalar, ADAPTER, "Numerator of the scaling alpha/r [8]"),
     key("use_rslora", Form::Switch, ADAPTER, "Scale by alpha/sqrt(r) (rsLoRA)"),
     key("use_dora", Form::Switch, ADAPTER, "Train the length of every weight column apart from its direction (DoRA)"),
     key("lora_bias", Form::Switch, ADAPTER, "Train a bias of the factor B too"),
-    key("target_modules", Form::Names, ADAPTER, "Linears to adapt: names, a pattern on the whole path, or all-linear [query,value]"),
+    key("target_modules", Form::Names, ADAPTER, "Linears and tables of embeddings to adapt: names, a pattern on the whole path, or all-linear (no tables) [query,value]"),
     key("exclude_modules", Form::Names, ADAPTER, "Linears to leave out: names or a pattern"),
     key("layers_to_transform", Form::List, ADAPTER, "Only these layers, from 0"),
     key("layers_pattern", Form::Names, ADAPTER, "Name of the list that the layers are numbered in, if not the first number of a path counts"),
     key("rank_pattern", Form::Pairs, ADAPTER, "Ranks of single modules: pattern=rank,…"),
     key("alpha_pattern", Form::Pairs, ADAPTER, "Alphas of single modules: pattern=alpha,…"),
-    key("bias", Form::Text, ADAPTER, "Biases to train: none or lora_only [none]"),
+    key("bias", Form::Text, ADAPTER, "Biases to train: none, lora_only (of adapted linears) or all [none]"),
     key("modules_to_save", Form::List, ADAPTER, "Modules trained in full beside the head"),
-    key("init_lora_weights", Form::Scalar, ADAPTER, "Start of the factors: true (A Kaiming uniform, B zero), gaussian, orthogonal, or from the base weight: pissa, olora [true]"),
+    key("init_lora_weights", Form::Scalar, ADAPTER, "Start of the factors: true (A Kaiming uniform, B zero), gaussian, orthogonal, or from the base weight: pissa, pissa_niter_N, olora [true]"),
     key("lora_dropout", Form::Scalar, ADAPTER, "PEFT's dropout on the branch's input, in training only [0]"),
+    key("bottleneck_size", Form::Scalar, ADAPTER, "For houlsby and pfeiffer: features of a bottleneck [64]"),
+    key("bottleneck_activation", Form::Text, ADAPTER, "For houlsby and pfeiffer: relu, gelu or silu [gelu for houlsby, relu for pfeiffer]"),
 
     key("target_r", Form::Scalar, ADALORA, "Average rank at the end [8]"),
     key("init_r", Form::Scalar, ADALORA, "Rank of every linear at the start [12]"),
@@ -111,7 +114,7 @@ pub const KEYS: &[Key] = &[
     key("ensemble_average", Form::Text, ENSEMBLE, "What the ensemble averages: probabilities or logits [probabilities]"),
     key("temperature_scaling", Form::Switch, ENSEMBLE, "Fit a temperature on the validation rows, and score with and without it [true]"),
 
-    key("learning_rate", Form::Scalar, TRAINING, "Learning rate of the factors A and of biases"),
+    key("learning_rate", Form::Scalar, TRAINING, "Learning rate of the factors A, of biases, and of whatever else is trained"),
     key("num_train_epochs", Form::Scalar, TRAINING, "Passes over the training rows"),
     key("per_device_train_batch_size", Form::Scalar, TRAINING, "Rows of a batch"),
     key("loraplus_lr_ratio", Form::Scalar, TRAINING, "LoRA+: learning rate of B as a multiple of that of A [1]"),
@@ -138,6 +141,11 @@ pub const KEYS: &[Key] = &[
 ];
 
 impl Key {
+    /// Whether it is about adapters or LoRA Dropout.
+    pub fn is_of_adapter(&self) -> bool {
+        [ADAPTER, ADALORA, ENSEMBLE].contains(&self.section)
+    }
+
     /// The key of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)

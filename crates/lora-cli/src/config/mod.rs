@@ -13,13 +13,16 @@ mod resolve;
 use std::path::PathBuf;
 
 use lora_core::peft::{Average, EnsembleSettings};
-use lora_core::{BiasMode, Form, LoraConfig, LoraDropout, Rescale, Scaling, Targets};
+use lora_core::{
+    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, Placement,
+    Rescale, Scaling, Targets, Tuning,
+};
 use lora_data::{Column, Columns, Format};
 use lora_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
-pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType};
+pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
 pub use resolve::{Origins, Resolved, resolve};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
@@ -85,6 +88,9 @@ pub struct RunConfig {
     #[serde(default = "defaults::device")]
     pub device: String,
 
+    /// How the model is tuned.
+    #[serde(default)]
+    pub tuning: TuningKind,
     /// LoRA or AdaLoRA.
     #[serde(default)]
     pub peft_type: PeftType,
@@ -134,6 +140,13 @@ pub struct RunConfig {
     #[serde(default)]
     pub lora_dropout: f64,
 
+    /// Features of a bottleneck.
+    #[serde(default = "defaults::bottleneck_size")]
+    pub bottleneck_size: usize,
+    /// Its activation; none: the usual one of the placement.
+    #[serde(default)]
+    pub bottleneck_activation: Option<BottleneckActivation>,
+
     /// AdaLoRA.
     #[serde(flatten)]
     pub adalora: AdaLoraKeys,
@@ -180,6 +193,9 @@ mod defaults {
     pub(super) fn alpha() -> f64 {
         8.0
     }
+    pub(super) fn bottleneck_size() -> usize {
+        64
+    }
     pub(super) fn bias() -> BiasMode {
         BiasMode::None
     }
@@ -192,18 +208,39 @@ mod defaults {
 }
 
 impl RunConfig {
-    /// The adapter's settings for a model with these heads, whose `target_modules` are `usual` unless given.
+    /// How a model with these heads is tuned; for LoRA, `target_modules` are `usual` unless given.
+    pub fn tuning(&self, heads: &[String], usual: &[&str]) -> Tuning {
+        let placement = match self.tuning {
+            TuningKind::Lora => return Tuning::Lora(self.lora(heads, usual)),
+            TuningKind::Full => return Tuning::Full(HeadConfig::new(self.saved_modules(heads))),
+            TuningKind::BitFit => return Tuning::BitFit(HeadConfig::new(self.saved_modules(heads))),
+            TuningKind::Houlsby => Placement::Houlsby,
+            TuningKind::Pfeiffer => Placement::Pfeiffer,
+        };
+        Tuning::Bottleneck(BottleneckConfig {
+            placement,
+            size: self.bottleneck_size,
+            activation: self.bottleneck_activation.unwrap_or(placement.usual_activation()),
+            modules_to_save: self.saved_modules(heads),
+        })
+    }
+
+    fn saved_modules(&self, heads: &[String]) -> Vec<String> {
+        let mut modules = heads.to_vec();
+        for name in &self.modules_to_save {
+            if !modules.contains(name) {
+                modules.push(name.clone());
+            }
+        }
+        modules
+    }
+
+    /// LoRA's settings for a model with these heads, whose `target_modules` are `usual` unless given.
     pub fn lora(&self, heads: &[String], usual: &[&str]) -> LoraConfig {
         let modules = match &self.target_modules {
             Some(given) => given.to_target_names(),
             None => Targets::names(usual.iter().copied()).modules,
         };
-        let mut modules_to_save = heads.to_vec();
-        for name in &self.modules_to_save {
-            if !modules_to_save.contains(name) {
-                modules_to_save.push(name.clone());
-            }
-        }
         LoraConfig {
             rank: self.r,
             alpha: self.lora_alpha,
@@ -237,7 +274,7 @@ impl RunConfig {
             lora_bias: self.lora_bias,
             fan_in_fan_out: false,
             bias: self.bias,
-            modules_to_save,
+            modules_to_save: self.saved_modules(heads),
         }
     }
 

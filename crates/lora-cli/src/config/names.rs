@@ -67,6 +67,23 @@ impl Layers {
     }
 }
 
+/// How the model is tuned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TuningKind {
+    /// LoRA and its forms; see `peft_type`.
+    #[default]
+    Lora,
+    /// All weights.
+    Full,
+    /// All biases.
+    BitFit,
+    /// Bottlenecks after attention and feed-forward block.
+    Houlsby,
+    /// Bottlenecks after the feed-forward block.
+    Pfeiffer,
+}
+
 /// PEFT's `peft_type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -82,14 +99,6 @@ pub enum PeftType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InitWeights(pub Init);
 
-/// The words for all starts but PEFT's default, which is `true`.
-const INITS: [(&str, Init); 4] = [
-    ("gaussian", Init::Gaussian),
-    ("orthogonal", Init::Orthogonal),
-    ("pissa", Init::Pissa),
-    ("olora", Init::Olora),
-];
-
 impl Default for InitWeights {
     fn default() -> Self {
         Self(Init::KaimingUniform)
@@ -98,8 +107,8 @@ impl Default for InitWeights {
 
 impl Serialize for InitWeights {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match INITS.iter().find(|(_, init)| *init == self.0) {
-            Some((word, _)) => serializer.serialize_str(word),
+        match self.0.word() {
+            Some(word) => serializer.serialize_str(&word),
             None => serializer.serialize_bool(true),
         }
     }
@@ -108,12 +117,11 @@ impl Serialize for InitWeights {
 impl<'de> Deserialize<'de> for InitWeights {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let named = |word: &str| INITS.iter().find(|(name, _)| *name == word);
-        match (&value, value.as_str().and_then(named)) {
+        match (&value, value.as_str().and_then(Init::from_word)) {
             (Value::Bool(true), _) => Ok(Self::default()),
-            (_, Some((_, init))) => Ok(Self(*init)),
+            (_, Some(init)) => Ok(Self(init)),
             _ => Err(serde::de::Error::custom(
-                "expected true, gaussian, orthogonal, pissa or olora",
+                "expected true, gaussian, orthogonal, pissa, pissa_niter_N or olora",
             )),
         }
     }
@@ -166,11 +174,16 @@ mod tests {
 
     #[test]
     fn starts_are_read_and_written_in_peft_s_words() {
-        for value in [json!(true), json!("gaussian"), json!("pissa"), json!("olora")] {
+        for value in [
+            json!(true),
+            json!("gaussian"),
+            json!("pissa_niter_4"),
+            json!("olora"),
+        ] {
             let init: InitWeights = serde_json::from_value(value.clone()).unwrap();
             assert_eq!(serde_json::to_value(init).unwrap(), value);
         }
-        for value in [json!(false), json!("loftq")] {
+        for value in [json!(false), json!("loftq"), json!("pissa_niter_x")] {
             assert!(serde_json::from_value::<InitWeights>(value).is_err());
         }
     }

@@ -9,7 +9,7 @@ use lora_train::TrainConfigError;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
-use super::checks::{check_form, check_masks, check_split};
+use super::checks::{check_form, check_masks, check_split, check_tuning};
 use super::file;
 use super::flags::Overrides;
 use super::keys::{Key, REQUIRED};
@@ -92,7 +92,11 @@ impl Origins {
             ConfigError::Probability { key, .. }
             | ConfigError::Pattern { key, .. }
             | ConfigError::AdaLora { key, .. } => key,
-            ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } => "target_modules",
+            ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } | ConfigError::Table { .. } => {
+                "target_modules"
+            }
+            ConfigError::ZeroBottleneck => "bottleneck_size",
+            ConfigError::NothingToTrain { .. } => "tuning",
             ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
             ConfigError::RankPattern { .. } => "rank_pattern",
             ConfigError::NotFinite { .. } => "model_name_or_path",
@@ -152,10 +156,7 @@ fn check_required(values: &Map<String, Value>, origins: &Origins) -> Result<()> 
 
 /// Finds the key whose value cannot be read: it alone fails beside values that can.
 fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json::Error) -> anyhow::Error {
-    let readable = json!({
-        "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
-        "per_device_train_batch_size": 1,
-    });
+    let readable = smallest();
     for (name, value) in values {
         let mut probe = readable.clone();
         probe[name] = value.clone();
@@ -187,6 +188,14 @@ fn plain_words(reason: &str) -> String {
     words
         .iter()
         .fold(reason.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// The keys that must be given, and nothing else.
+pub(super) fn smallest() -> Value {
+    json!({
+        "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
+        "per_device_train_batch_size": 1,
+    })
 }
 
 fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
@@ -239,9 +248,10 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
              remove ensemble_members",
         ));
     }
+    check_tuning(config, origins)?;
     check_form(config, origins)?;
     config
-        .lora(&[], &["query"])
+        .tuning(&[], &["query"])
         .validate()
         .map_err(|error| origins.adapter_error(&error))?;
     config

@@ -213,7 +213,7 @@ impl Trained {
             .batches
             .iter()
             .map(|batch| (batch, batch.rows.as_slice()));
-        let sampler = member_sampler(self.adapted.config(), self.seed);
+        let sampler = member_sampler(&self.adapted, self.seed);
         let passes = match method {
             Method::DropoutEnsemble => Passes::Members {
                 sampler: &sampler,

@@ -18,6 +18,7 @@ use super::fit_and_save;
 use super::progress::{RESULTS_FILE, Saving};
 use crate::config::{ProblemType, Resolved, RunConfig};
 use crate::language_model::LanguageModel;
+use crate::model_folder::ModelFolder;
 use crate::output::{json_text, write_json};
 use crate::parameters::{parameter_line, peft_count};
 use crate::provenance::MadeBy;
@@ -32,6 +33,7 @@ struct Prepared<'a> {
     validation: Option<EncodedDataset>,
     padding: Padding,
     columns: ResolvedCompletionColumns,
+    model_folder: ModelFolder,
 }
 
 /// Trains an adapter on completions, or only shows what would happen.
@@ -108,10 +110,14 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
     }
     let train = encode(rows, "training", &opened, config, terminal)?;
     let validation = validation.map(|rows| encode(rows, "validation", &opened, config, terminal));
-    let lora = config.lora(&opened.model.modules_to_save(), opened.usual_targets);
-    let (adapted, attached) =
-        Adapted::attach(opened.model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
-    terminal.note(format!("{} linears adapted", attached.adapted.len()));
+    let tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    let (adapted, attached) = Adapted::attach(opened.model, tuning, seed)
+        .map_err(|error| resolved.origins.adapter_error(&error))?;
+    terminal.note(format!(
+        "tuning {}: {} linears adapted",
+        adapted.tuning().name(),
+        attached.adapted.len()
+    ));
     Ok(Prepared {
         resolved,
         adapted,
@@ -119,6 +125,7 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
         validation: validation.transpose()?,
         padding: Padding::with(opened.pad_id),
         columns,
+        model_folder: opened.model_folder,
     })
 }
 
@@ -230,6 +237,7 @@ fn train(prepared: &Prepared<'_>, terminal: &Terminal) -> Result<()> {
         task_type: TaskType::CausalLm,
         base_model: &config.model_name_or_path,
         ensemble: None,
+        model_folder: &prepared.model_folder,
         run: &run_text,
         task: &task_text,
     };

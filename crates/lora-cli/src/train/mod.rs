@@ -5,17 +5,17 @@ mod language;
 pub mod progress;
 pub mod report;
 mod scores;
+mod size;
 pub mod verdict;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use burn::module::Module;
 use clap::Args;
 use lora_core::atomic::write_file;
 use lora_core::peft::TaskType;
-use lora_core::{Adapted, Form, Linears, LoraConfig};
+use lora_core::{Adapted, Tuning};
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
 use lora_models::{FamilyConfig, LoadReport, SequenceClassifier};
 use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
@@ -25,6 +25,7 @@ use crate::config::flags::Overrides;
 use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
 use crate::interrupt::{Interrupted, Patience};
+use crate::model_folder::ModelFolder;
 use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
 use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
@@ -34,6 +35,7 @@ use crate::terminal::Terminal;
 use data::{Parts, read_parts};
 use progress::{REPORT_FILE, RESULTS_FILE, Saving, Watcher};
 use scores::{Scored, page, show};
+use size::check_size;
 use verdict::{advice, check_learned};
 
 /// Arguments of `lora train`.
@@ -59,6 +61,7 @@ struct Prepared {
     test: Option<EncodedPart>,
     padding: Padding,
     task: TaskFile,
+    model_folder: ModelFolder,
 }
 
 /// Trains an adapter, or only shows what would happen.
@@ -117,12 +120,15 @@ fn prepare(
         ));
     }
     let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
-    let lora = config.lora(&model.modules_to_save(), usual_targets);
-    check_size(&resolved, &lora, &model, model.num_params())?;
+    let tuning = config.tuning(&model.modules_to_save(), usual_targets);
+    if let Tuning::Lora(lora) = &tuning {
+        check_size(&resolved, lora, &model)?;
+    }
     let (adapted, attached) =
-        Adapted::attach(model, lora, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
+        Adapted::attach(model, tuning, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(
-        "{} linears adapted, {} trained in full ({})",
+        "tuning {}: {} linears adapted, {} trained in full ({})",
+        adapted.tuning().name(),
         attached.adapted.len(),
         attached.trained_in_full.len(),
         attached.trained_in_full.join(", ")
@@ -147,38 +153,9 @@ fn prepare(
         test: parts.test.as_ref().map(encode).transpose()?,
         padding: Padding::with(tokenizer.pad_id()?),
         task,
+        model_folder: ModelFolder::of(&checkpoint, Some(&parts.train.task), Some(TaskType::SeqCls)),
         resolved,
     })
-}
-
-/// Refuses adapters with more numbers than the model that they adapt: a rank with a zero too many takes all memory and minutes
-/// before it fails. Targets that cannot be resolved are told by who attaches them.
-fn check_size<M: Linears>(resolved: &Resolved, lora: &LoraConfig, model: &M, all: usize) -> Result<()> {
-    let mut sizes = Vec::new();
-    model.visit_linears(&mut |linear| {
-        let [d_input, d_output] = linear.base.weight.dims();
-        sizes.push((linear.path().to_owned(), d_input + d_output));
-    });
-    let paths: Vec<String> = sizes.iter().map(|(path, _)| path.clone()).collect();
-    let Ok(targets) = lora.targets.resolve(&paths, &model.heads(), &[]) else {
-        return Ok(());
-    };
-    let (key, rank) = match &lora.form {
-        Form::Svd(adalora) => ("init_r", adalora.init_r),
-        Form::LowRank | Form::WeightDecomposed => ("r", lora.rank),
-    };
-    let adapted = sizes.iter().filter(|(path, _)| targets.contains(path));
-    let numbers = adapted
-        .map(|(_, sides)| sides)
-        .sum::<usize>()
-        .saturating_mul(rank);
-    if numbers > all {
-        let message = format!(
-            "with {key} {rank} the adapters hold {numbers} numbers, more than the {all} of the model that they adapt; 8 is usual"
-        );
-        return Err(resolved.origins.at(key, message));
-    }
-    Ok(())
 }
 
 /// The error with the place of a key before it, kept as it is: its kind decides the exit code.
@@ -283,6 +260,7 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         task_type: TaskType::SeqCls,
         base_model: public_name(&config.model_name_or_path),
         ensemble: config.ensemble(),
+        model_folder: &prepared.model_folder,
         run: &run_text,
         task: &task_text,
     };

@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use lora_core::Adapted;
 use lora_core::atomic::{WriteError, write_file};
-use lora_core::peft::{AdapterFolder, EnsembleSettings, SIDE_FILE, TaskType};
+use lora_core::peft::{AdapterFolder, CONFIG_FILE, EnsembleSettings, SIDE_FILE, TENSOR_FILE, TaskType};
+use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder, Tuning};
 use lora_models::SequenceClassifier;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 
 use crate::interrupt::is_asked;
+use crate::model_folder::{MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
 use crate::output::{RUN_FILE, remove_file, write_together};
 use crate::task::TASK_FILE;
 use crate::terminal::Terminal;
@@ -33,6 +34,8 @@ pub struct Saving<'a> {
     pub base_model: &'a str,
     /// The ensemble that the adapter is meant for.
     pub ensemble: Option<EnsembleSettings>,
+    /// What a whole model's folder holds beside its weights.
+    pub model_folder: &'a ModelFolder,
     /// `run.json`, which makes the folder a run.
     pub run: &'a str,
     /// `task.json`, which makes a checkpoint usable even if the training is interrupted.
@@ -40,6 +43,18 @@ pub struct Saving<'a> {
 }
 
 impl Saving<'_> {
+    /// LoRA as PEFT has it, a whole model as Transformers has it, and anything else as the tensors that were trained.
+    fn write_tuned(&self, folder: &Path, adapted: &Adapted<SequenceClassifier>) -> Result<(), WriteError> {
+        let base = Some(self.base_model);
+        match adapted.tuning() {
+            Tuning::Lora(_) => AdapterFolder::write(folder, adapted, self.task_type, base, self.ensemble),
+            Tuning::Full(_) => self.model_folder.write(folder, &adapted.model),
+            Tuning::BitFit(_) | Tuning::Bottleneck(_) => {
+                TunedFolder::write(folder, adapted, self.task_type, base)
+            }
+        }
+    }
+
     /// Writes an adapter folder: the best one is the output folder itself. The first checkpoint is also the first thing
     /// that a training writes, so one that fails before leaves the folder, and an earlier run in it, as they were.
     ///
@@ -52,23 +67,32 @@ impl Saving<'_> {
             Checkpoint::Last => folder.join(LAST),
         };
         write_together(self.folder, |beside| {
-            AdapterFolder::write(
-                &place(beside),
-                adapted,
-                self.task_type,
-                Some(self.base_model),
-                self.ensemble,
-            )?;
+            self.write_tuned(&place(beside), adapted)?;
             write_file(&beside.join(TASK_FILE), self.task.as_bytes())?;
             write_file(&place(beside).join(TASK_FILE), self.task.as_bytes())?;
             write_file(&beside.join(RUN_FILE), self.run.as_bytes())
         })?;
         // What an earlier run left here would be taken for this one's.
-        if adapted.config().dropout.is_none() {
-            remove_file(&place(self.folder).join(SIDE_FILE))?;
+        for file in foreign_files(adapted) {
+            remove_file(&place(self.folder).join(file))?;
         }
         remove_file(&self.folder.join(RESULTS_FILE))?;
         remove_file(&self.folder.join(REPORT_FILE))
+    }
+}
+
+/// The files that folders of other tuners have: not those of this one.
+fn foreign_files(adapted: &Adapted<SequenceClassifier>) -> Vec<&'static str> {
+    const OF_LORA: [&str; 3] = [CONFIG_FILE, TENSOR_FILE, SIDE_FILE];
+    const OF_TUNED: [&str; 2] = [TUNING_FILE, TUNED_TENSOR_FILE];
+    const OF_MODELS: [&str; 3] = [MODEL_CONFIG_FILE, WEIGHT_FILE, TOKENIZER_FILE];
+    match adapted.tuning() {
+        Tuning::Lora(config) => {
+            let side = config.dropout.is_none().then_some(SIDE_FILE);
+            OF_TUNED.into_iter().chain(OF_MODELS).chain(side).collect()
+        }
+        Tuning::Full(_) => OF_LORA.into_iter().chain(OF_TUNED).collect(),
+        Tuning::BitFit(_) | Tuning::Bottleneck(_) => OF_LORA.into_iter().chain(OF_MODELS).collect(),
     }
 }
 

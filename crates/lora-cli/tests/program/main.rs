@@ -9,4 +9,5 @@ mod interrupted;
 mod language_model;
 mod monte_carlo;
 mod operations;
+mod tuners;
 mod workspace;

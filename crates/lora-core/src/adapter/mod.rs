@@ -9,7 +9,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 pub use low_rank::LowRank;
-pub(crate) use start::{StartError, start};
+pub(crate) use start::{Start, StartError, start};
 pub use svd::{SvdFactors, SvdForm};
 pub use weight_decomposed::WeightDecomposed;
 

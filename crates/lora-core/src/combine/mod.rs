@@ -138,13 +138,14 @@ pub fn combine_with(
             }
         }
         check(path, &present)?;
-        let combined = match combination {
+        let mut combined = match combination {
             Combination::Concatenate => concatenated(&present),
             Combination::Factors(rule) => of_factors(path, &present, rule, keep)?,
             Combination::Updates { rule, rank } => {
                 of_updates(path, &present, rule, rank.unwrap_or(largest), keep)?
             }
         };
+        combined.is_table = present[0].factors.is_table;
         factors.insert(path.clone(), combined);
     }
     let names = factors.keys().cloned().collect();
@@ -342,6 +343,7 @@ fn factors(a_shape: [usize; 2], a: Vec<f32>, b_shape: [usize; 2], b: Vec<f32>) -
         b: tensor(b_shape, b),
         bias: None,
         scale: 1.0,
+        is_table: false,
     }
 }
 

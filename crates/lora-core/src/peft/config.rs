@@ -129,18 +129,17 @@ impl PeftConfig {
         }
         let init = match self.init_lora_weights.as_str() {
             None | Some("eva") => Init::KaimingUniform,
-            Some("gaussian") => Init::Gaussian,
-            Some("orthogonal") => Init::Orthogonal,
-            Some("pissa") => Init::Pissa,
-            Some("olora") => Init::Olora,
-            // The others move part of the base weight into the adapter in a way that the file does not tell.
-            Some(other) => {
-                return refuse(
-                    "init_lora_weights",
-                    other.to_owned(),
-                    "true, false, gaussian, orthogonal, eva, pissa, olora",
-                );
-            }
+            Some(word) => match Init::from_word(word) {
+                Some(init) => init,
+                // The others move part of the base weight into the adapter in a way that the file does not tell.
+                None => {
+                    return refuse(
+                        "init_lora_weights",
+                        word.to_owned(),
+                        "true, false, gaussian, orthogonal, eva, pissa, pissa_niter_N, olora",
+                    );
+                }
+            },
         };
         let form = match (is_adalora, self.use_dora) {
             (true, true) => return refuse("use_dora", "true".to_owned(), "false with peft_type ADALORA"),
@@ -155,7 +154,8 @@ impl PeftConfig {
         let bias = match self.bias.as_deref() {
             None | Some("none") => BiasMode::None,
             Some("lora_only") => BiasMode::LoraOnly,
-            Some(other) => return refuse("bias", other.to_owned(), "none, lora_only"),
+            Some("all") => BiasMode::All,
+            Some(other) => return refuse("bias", other.to_owned(), "none, lora_only, all"),
         };
         let Some(target_modules) = &self.target_modules else {
             return refuse(
@@ -257,16 +257,14 @@ pub(super) fn to_json(config: &LoraConfig, task_type: Option<TaskType>, base_mod
     let mut fields = json!({
         "alpha_pattern": to_map(config.alpha_pattern.iter().map(|(key, alpha)| (key, number(alpha * factor)))),
         "base_model_name_or_path": base_model,
-        "bias": match config.bias { BiasMode::None => "none", BiasMode::LoraOnly => "lora_only" },
+        "bias": match config.bias {
+            BiasMode::None => "none",
+            BiasMode::LoraOnly => "lora_only",
+            BiasMode::All => "all",
+        },
         "fan_in_fan_out": config.fan_in_fan_out,
         "inference_mode": true,
-        "init_lora_weights": match config.init {
-            Init::KaimingUniform => json!(true),
-            Init::Gaussian => json!("gaussian"),
-            Init::Orthogonal => json!("orthogonal"),
-            Init::Pissa => json!("pissa"),
-            Init::Olora => json!("olora"),
-        },
+        "init_lora_weights": config.init.word().map_or(json!(true), Value::from),
         "layers_pattern": null,
         "layers_to_transform": config.targets.layers,
         "lora_alpha": number(config.alpha * factor),

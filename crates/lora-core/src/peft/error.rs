@@ -11,7 +11,7 @@ use crate::tensors::TensorFileError;
 #[derive(Debug, Error)]
 pub enum AdapterError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}; an adapter folder has adapter_config.json and adapter_model.safetensors", path.display())]
+    #[error("cannot read {}: {source}; an adapter folder has adapter_config.json and adapter_model.safetensors, one of another tuner tuning.json and tuned.safetensors", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -50,7 +50,7 @@ pub enum AdapterError {
     #[error(transparent)]
     Tensors(#[from] TensorFileError),
     /// A tensor that the settings promise is not in the file.
-    #[error("{} lacks the tensor `{name}`, which adapter_config.json promises", path.display())]
+    #[error("{} lacks the tensor `{name}`, which the settings promise", path.display())]
     MissingTensor {
         /// The file.
         path: PathBuf,
@@ -59,7 +59,7 @@ pub enum AdapterError {
     },
     /// A tensor that the settings have no place for.
     #[error(
-        "{} holds {} that adapter_config.json does not account for, first `{}`; only adapters and modules_to_save belong here",
+        "{} holds {} that the settings do not account for, first `{}`; only what was trained belongs here",
         path.display(), plural(names.len()), names[0]
     )]
     UnknownTensor {
@@ -67,6 +67,17 @@ pub enum AdapterError {
         path: PathBuf,
         /// Their names.
         names: Vec<String>,
+    },
+    /// Base weights in an adapter's file that are not those of the base model.
+    #[error(
+        "{} holds the base weight `{name}`, which differs from the base model's; the adapter belongs to another base model",
+        path.display()
+    )]
+    OtherBase {
+        /// The file.
+        path: PathBuf,
+        /// Its name.
+        name: String,
     },
     /// Two names in the file for one tensor.
     #[error("{} holds the tensor `{name}` under two names", path.display())]
@@ -87,7 +98,7 @@ pub enum AdapterError {
         advice: &'static str,
     },
     /// A tensor of the wrong shape.
-    #[error("{}: tensor `{name}` has shape {found:?}; the model and adapter_config.json need {expected:?}", path.display())]
+    #[error("{}: tensor `{name}` has shape {found:?}; model and settings need {expected:?}", path.display())]
     Shape {
         /// The file.
         path: PathBuf,

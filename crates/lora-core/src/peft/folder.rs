@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::module::{Module, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::module::Module;
 use serde::{Deserialize, Serialize};
 
 use super::config::PeftConfig;
 use super::error::AdapterError;
 use super::side::{DropoutFile, EnsembleSettings, SIDE_FILE};
 use crate::adapted::Adapted;
-use crate::adapter::{Adapter, LowRank};
+use crate::adapter::Adapter;
 use crate::config::LoraConfig;
-use crate::linear::{BaseTraining, LoraLinear};
+use crate::filling::Waiting;
+use crate::linear::{LinearKind, LoraLinear};
 use crate::model::Linears;
 use crate::tensors::{HostTensor, TensorFile};
 
@@ -154,109 +154,50 @@ impl AdapterFolder {
     ///
     /// [`AdapterError`] if the targets match nothing, or a tensor is missing, unknown or of the wrong shape.
     pub fn attach_to<M: Module + Linears>(&self, model: M) -> Result<Adapted<M>, AdapterError> {
-        let (mut adapted, _) =
+        let (adapted, _) =
             Adapted::attach(model, self.config.clone(), 0).map_err(|reason| AdapterError::Config {
                 path: self.folder.join(CONFIG_FILE),
                 reason,
             })?;
-        let mut left: BTreeMap<&str, &str> = self
-            .names
-            .iter()
-            .map(|(name, in_file)| (name.as_str(), in_file.as_str()))
-            .collect();
+        let mut waiting = Waiting::new(&self.tensors, &self.names, PREFIX);
+        let adapted = waiting.fill(adapted)?;
         let mut result = Ok(());
-        adapted.model.visit_linears_mut(&mut |linear| {
+        adapted.model.visit_linears(&mut |linear| {
             if result.is_ok() {
-                result = self.fill(linear, &mut left);
+                result = self.take_what_is_not_trained(linear, &mut waiting);
             }
         });
         result?;
-        if !left.is_empty() {
-            return Err(AdapterError::UnknownTensor {
-                path: self.tensors.origin().to_owned(),
-                names: left.into_values().map(str::to_owned).collect(),
-            });
-        }
+        waiting.finish()?;
         Ok(adapted)
     }
 
-    fn fill(&self, linear: &mut LoraLinear, left: &mut BTreeMap<&str, &str>) -> Result<(), AdapterError> {
-        let path = linear.path().to_owned();
+    /// The empty factors of an AdaLoRA linear without triplets, and the frozen weight that PEFT saves with an adapted table.
+    fn take_what_is_not_trained(
+        &self,
+        linear: &LoraLinear,
+        waiting: &mut Waiting<'_>,
+    ) -> Result<(), AdapterError> {
+        let path = linear.path();
         let [d_input, d_output] = linear.dims();
-        let device = linear.base.weight.device();
-        let mut take = |name: String, shape: &[usize]| -> Result<HostTensor, AdapterError> {
-            let tensor = self.take(&name, shape)?;
-            left.remove(name.as_str());
-            Ok(tensor)
-        };
-        let matrix = |tensor: &HostTensor| {
-            let HostTensor { shape, values } = tensor.transposed();
-            Param::from_tensor(Tensor::<2>::from_data(TensorData::new(values, shape), &device))
-        };
-        let vector = |tensor: HostTensor| {
-            let data = TensorData::new(tensor.values, tensor.shape);
-            Param::from_tensor(Tensor::<1>::from_data(data, &device))
-        };
-        let rank = self.config.low_rank_of(&path).rank;
-        let mut fill_low_rank = |low_rank: &mut LowRank| -> Result<(), AdapterError> {
-            low_rank.a = matrix(&take(format!("{path}.lora_A.weight"), &[rank, d_input])?);
-            low_rank.b = matrix(&take(format!("{path}.lora_B.weight"), &[d_output, rank])?);
-            if low_rank.bias.is_some() {
-                low_rank.bias = Some(vector(take(format!("{path}.lora_B.bias"), &[d_output])?));
-            }
-            Ok(())
-        };
-        match &mut linear.adapter {
-            None => {}
-            Some(Adapter::LowRank(adapter)) => fill_low_rank(adapter)?,
-            Some(Adapter::WeightDecomposed(adapter)) => {
-                fill_low_rank(&mut adapter.low_rank)?;
-                let magnitude = take(format!("{path}.lora_magnitude_vector"), &[d_output])?;
-                adapter.magnitude = vector(magnitude);
-            }
-            Some(Adapter::Svd(adapter)) => {
-                let a = take(format!("{path}.lora_A"), &[rank, d_input])?;
-                let b = take(format!("{path}.lora_B"), &[d_output, rank])?;
-                let e = take(format!("{path}.lora_E"), &[rank, 1])?;
-                if let Some(factors) = &mut adapter.factors {
-                    (factors.a, factors.b, factors.e) = (matrix(&a), matrix(&b), matrix(&e));
-                }
-            }
+        if let Some(Adapter::Svd(svd)) = &linear.adapter
+            && svd.rank() == 0
+        {
+            waiting.take(&format!("{path}.lora_A"), &[0, d_input])?;
+            waiting.take(&format!("{path}.lora_B"), &[d_output, 0])?;
+            waiting.take(&format!("{path}.lora_E"), &[0, 1])?;
         }
-        let training = linear.base_training();
-        if training == BaseTraining::Full {
-            let weight = take(format!("{path}.weight"), &[d_output, d_input])?;
-            linear.base.weight = matrix(&weight);
-        }
-        if training != BaseTraining::Frozen && linear.base.bias.is_some() {
-            let name = if training == BaseTraining::Full {
-                "bias"
-            } else {
-                "base_layer.bias"
-            };
-            let bias = take(format!("{path}.{name}"), &[d_output])?;
-            linear.base.bias = Some(vector(bias));
+        let table = format!("{path}.base_layer.weight");
+        if linear.kind() == LinearKind::Table && linear.adapter.is_some() && waiting.has(&table) {
+            let saved = waiting.take(&table, &[d_input, d_output])?;
+            if saved != HostTensor::of(linear.base.weight.val()) {
+                return Err(AdapterError::OtherBase {
+                    path: self.tensors.origin().to_owned(),
+                    name: format!("{PREFIX}{table}"),
+                });
+            }
         }
         Ok(())
-    }
-
-    fn take(&self, name: &str, shape: &[usize]) -> Result<HostTensor, AdapterError> {
-        let path = || self.tensors.origin().to_owned();
-        let missing = || AdapterError::MissingTensor {
-            path: path(),
-            name: format!("{PREFIX}{name}"),
-        };
-        let in_file = self.names.get(name).ok_or_else(missing)?;
-        let tensor = self.tensors.read(in_file)?.ok_or_else(missing)?;
-        if tensor.shape != shape {
-            return Err(AdapterError::Shape {
-                path: path(),
-                name: in_file.clone(),
-                expected: shape.to_vec(),
-                found: tensor.shape,
-            });
-        }
-        Ok(tensor)
     }
 }
 
@@ -264,7 +205,7 @@ impl AdapterFolder {
 /// inside its keys.
 fn names_of(tensors: &TensorFile) -> Result<BTreeMap<String, String>, AdapterError> {
     let mut names = BTreeMap::new();
-    for in_file in tensors.names() {
+    for in_file in tensors.names().filter(|name| !is_stray(name)) {
         let name = without_adapter_name(in_file.strip_prefix(PREFIX).unwrap_or(in_file));
         if names.insert(name.clone(), in_file.to_owned()).is_some() {
             return Err(AdapterError::DuplicateTensor {
@@ -276,9 +217,23 @@ fn names_of(tensors: &TensorFile) -> Result<BTreeMap<String, String>, AdapterErr
     Ok(names)
 }
 
+/// With `bias: all`, PEFT writes the biases of `modules_to_save` twice more: under the names of the module's inner copies,
+/// trained and as they were before.
+fn is_stray(name: &str) -> bool {
+    name.strip_suffix(".bias")
+        .is_some_and(|module| module.contains(".original_module") || module.ends_with(".modules_to_save"))
+}
+
 fn without_adapter_name(name: &str) -> String {
     let mut name = name.replace(".modules_to_save.default.", ".");
-    for factor in ["lora_A", "lora_B", "lora_E", "lora_magnitude_vector"] {
+    for factor in [
+        "lora_A",
+        "lora_B",
+        "lora_E",
+        "lora_magnitude_vector",
+        "lora_embedding_A",
+        "lora_embedding_B",
+    ] {
         let inside = format!(".{factor}.default");
         if let Some(start) = name.find(&inside) {
             let end = start + inside.len();

@@ -13,10 +13,11 @@ use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::atomic::WriteError;
 use crate::config::{Form, Init, LoraConfig, Scaling};
-use crate::linear::Role;
+use crate::linear::LinearKind;
 use crate::model::Linears;
 use crate::targets::{TargetNames, Targets};
 use crate::tensors::HostTensor;
+use crate::trained::Role;
 
 /// The update `scale · B A` of one linear, in PyTorch's orientation.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Factors {
     pub bias: Option<HostTensor>,
     /// What the product, and the bias, are multiplied by in the mean pass.
     pub scale: f64,
+    /// Whether they are a table's.
+    pub is_table: bool,
 }
 
 /// An adapter as plain LoRA, on the host.
@@ -86,17 +89,21 @@ impl PlainLora {
             })
         };
         let is_svd = matches!(config.form, Form::Svd(_));
-        let suffix = if is_svd { "" } else { ".weight" };
-        let ending = format!(".lora_A{suffix}");
-        let paths: Vec<String> = folder
+        let [of_linear, of_table] = factor_names(is_svd);
+        let paths: Vec<(String, bool)> = folder
             .tensor_names()
-            .filter_map(|name| name.strip_suffix(&ending).map(str::to_owned))
+            .filter_map(|name| {
+                let (path, factor) = name.split_once(".lora_")?;
+                let is_table = factor == &of_table[0][".lora_".len()..];
+                (is_table || factor == &of_linear[0][".lora_".len()..]).then(|| (path.to_owned(), is_table))
+            })
             .collect();
         let mut factors = BTreeMap::new();
-        for path in paths {
+        for (path, is_table) in paths {
             let settings = config.low_rank_of(&path);
-            let mut a = take(format!("{path}.lora_A{suffix}"))?;
-            let b = take(format!("{path}.lora_B{suffix}"))?;
+            let [name_of_a, name_of_b] = if is_table { of_table } else { of_linear };
+            let mut a = take(format!("{path}{name_of_a}"))?;
+            let b = take(format!("{path}{name_of_b}"))?;
             let matrix_of = |name: &str, tensor: &HostTensor, expected: Vec<usize>| {
                 if tensor.shape == expected {
                     return Ok(());
@@ -128,6 +135,7 @@ impl PlainLora {
                         b,
                         bias,
                         scale: settings.mean_scale(),
+                        is_table,
                     },
                 );
             }
@@ -153,6 +161,10 @@ impl PlainLora {
     /// # Errors
     ///
     /// [`AdapterError::NotPlain`] for DoRA; `folder` names the adapter in it.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model is not tuned with LoRA.
     pub fn of_model<M: Module + Linears>(
         adapted: &Adapted<M>,
         folder: &Path,
@@ -192,7 +204,15 @@ impl PlainLora {
                 a = rows_under(&a, &moved_a);
                 b = rows_under(&b.transposed(), &moved.b).transposed();
             }
-            factors.insert(linear.path().to_owned(), Factors { a, b, bias, scale });
+            let is_table = linear.kind() == LinearKind::Table;
+            let found = Factors {
+                a,
+                b,
+                bias,
+                scale,
+                is_table,
+            };
+            factors.insert(linear.path().to_owned(), found);
         });
         if is_dora {
             return Err(AdapterError::NotPlain {
@@ -213,7 +233,7 @@ impl PlainLora {
         Ok(Self {
             factors,
             saved,
-            config: adapted.config().clone(),
+            config: adapted.lora().expect("only LoRA has plain factors").clone(),
             task_type,
             base_model,
         })
@@ -288,8 +308,10 @@ impl PlainLora {
     pub fn write(&self, folder: &Path) -> Result<(), WriteError> {
         let mut tensors = BTreeMap::new();
         for (path, factors) in &self.factors {
-            tensors.insert(format!("{PREFIX}{path}.lora_A.weight"), factors.a.clone());
-            tensors.insert(format!("{PREFIX}{path}.lora_B.weight"), factors.b.clone());
+            let [of_linear, of_table] = factor_names(false);
+            let [a, b] = if factors.is_table { of_table } else { of_linear };
+            tensors.insert(format!("{PREFIX}{path}{a}"), factors.a.clone());
+            tensors.insert(format!("{PREFIX}{path}{b}"), factors.b.clone());
             if let Some(bias) = &factors.bias {
                 tensors.insert(format!("{PREFIX}{path}.lora_B.bias"), bias.clone());
             }
@@ -302,6 +324,16 @@ impl PlainLora {
         let settings = to_json(&config, self.task_type, self.base_model.as_deref());
         write_settings(folder, &config, None, &settings)
     }
+}
+
+/// What follows the path in the names of both factors: of a linear, and of a table.
+fn factor_names(is_svd: bool) -> [[&'static str; 2]; 2] {
+    let of_linear = if is_svd {
+        [".lora_A", ".lora_B"]
+    } else {
+        [".lora_A.weight", ".lora_B.weight"]
+    };
+    [of_linear, [".lora_embedding_A", ".lora_embedding_B"]]
 }
 
 /// Multiplies row k by the k-th number.

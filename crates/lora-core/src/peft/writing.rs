@@ -18,7 +18,6 @@ use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::atomic::{WriteError, write_file};
 use crate::config::{Form, LoraConfig};
-use crate::linear::ParamRef;
 use crate::model::Linears;
 use crate::targets::TargetNames;
 use crate::tensors::HostTensor;
@@ -36,7 +35,8 @@ impl AdapterFolder {
     ///
     /// # Panics
     ///
-    /// Panics if two trained parameters have the same name, which no model's paths allow.
+    /// Panics if two trained parameters have the same name, which no model's paths allow, or if the model is not tuned with
+    /// LoRA: see [`TunedFolder`](crate::TunedFolder).
     pub fn write<M: Module + Linears>(
         folder: &Path,
         adapted: &Adapted<M>,
@@ -45,7 +45,7 @@ impl AdapterFolder {
         ensemble: Option<EnsembleSettings>,
     ) -> Result<(), WriteError> {
         let mut tensors = trained_tensors(adapted);
-        let mut config = adapted.config().clone();
+        let mut config = adapted.lora().expect("only LoRA has a PEFT folder").clone();
         if let Form::Svd(adalora) = &mut config.form {
             adalora.rank_pattern = cut_triplets(adapted, &adalora.rank_pattern, adalora.init_r, &mut tensors);
         }
@@ -142,11 +142,7 @@ pub fn write_tensors(
 pub fn trained_tensors<M: Module + Linears>(adapted: &Adapted<M>) -> BTreeMap<String, HostTensor> {
     let mut tensors = BTreeMap::new();
     adapted.visit_trained(&mut |trained| {
-        let tensor = match trained.param {
-            ParamRef::Matrix(param) => HostTensor::of(param.val()).transposed(),
-            ParamRef::Vector(param) => HostTensor::of(param.val()),
-        };
-        tensors.insert(trained.name, tensor);
+        tensors.insert(trained.name, trained.param.to_file());
     });
     tensors
 }

@@ -99,7 +99,7 @@ fn the_gradient_of_gelu_equals_that_of_the_primitive_version() {
 fn the_gradient_of_gelu_equals_exact_values() {
     // Φ(x) + x φ(x), by mpmath 1.3 with 50 digits.
     let exact = [
-        (-2.0, -0.085_231_801),
+        (-2.0_f32, -0.085_231_801_f64),
         (-1.0, -0.083_315_471),
         (0.0, 0.5),
         (1.0, 1.083_315_471),
@@ -110,7 +110,7 @@ fn the_gradient_of_gelu_equals_exact_values() {
     let found = numbers(x.grad(&gelu(x.clone()).sum().backward()).unwrap());
     for ((x, exact), found) in exact.iter().zip(found) {
         assert!(
-            (found - exact).abs() <= 2e-7,
+            (f64::from(found) - exact).abs() <= 2e-7,
             "gelu'({x}) = {found}, exact {exact}"
         );
     }

@@ -74,13 +74,13 @@ fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
         let group_rows = rows / groups;
         for group in 0..groups {
             let first = group * group_rows;
-            let rows = first..first + group_rows.min(5);
-            let x = x.clone().slice([rows.clone()]);
-            let [a, b] = [&a, &b].map(|factor| factor.clone().slice([group..group + 1]));
+            let count = group_rows.min(5);
+            let x = x.clone().narrow(0, first, count);
+            let [a, b] = [&a, &b].map(|factor| factor.clone().narrow(0, group, 1));
             let alone = linear(x.clone(), weight.clone(), bias.clone());
-            assert_eq!(numbers(alone), numbers(plain.clone().slice([rows.clone()])));
+            assert_eq!(numbers(alone), numbers(plain.clone().narrow(0, first, count)));
             let alone = branched_linear(x, weight.clone(), bias.clone(), a, b);
-            assert_eq!(numbers(alone), numbers(branched.clone().slice([rows])));
+            assert_eq!(numbers(alone), numbers(branched.clone().narrow(0, first, count)));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{LoraLinear, Pass};
+use lora_core::{Block, LoraLinear, Pass};
 use lora_kernels::attention;
 
 /// Query, key and value projections, attention over all positions, output projection.
@@ -36,7 +36,7 @@ impl SelfAttention {
             query,
             key,
             value,
-            output,
+            output: output.ending(Block::Attention),
             n_heads,
         }
     }

@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
-use super::{Activation, FeedForward, LayerNorm, SelfAttention};
+use super::{Activation, Encoding, FeedForward, LayerNorm, Reading, SelfAttention, through_layers};
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -53,17 +53,7 @@ pub struct EncoderSizes {
     pub activation: Activation,
 }
 
-/// Which hidden states of the last layer are read. No token of a layer needs another of the same layer but through the
-/// keys and values, so the rest need not be computed: one layer's feed-forward block and two of its projections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
-    /// Those of every token.
-    EveryToken,
-    /// That of the first token of each sequence.
-    FirstToken,
-}
-
-/// The hidden states after all layers; `observe` sees those of every layer.
+/// The hidden states after all layers.
 ///
 /// # Shapes
 ///
@@ -72,23 +62,27 @@ pub enum Reading {
 /// - output: `[batch, seq, d_model]`, or `[batch, 1, d_model]` if only the first token is read
 pub fn encoder_layers(
     layers: &[EncoderLayer],
-    mut hidden: Tensor<3>,
+    hidden: Tensor<3>,
     bias: &Tensor<4>,
     pass: &Pass,
-    reading: Reading,
-    observe: &mut dyn FnMut(&Tensor<3>),
+    encoding: Encoding<'_>,
 ) -> Tensor<3> {
-    for (index, layer) in layers.iter().enumerate() {
+    let Encoding {
+        reading,
+        observe,
+        below,
+    } = encoding;
+    through_layers(layers, hidden, below, |index, layer, hidden| {
         let last = index + 1 == layers.len();
         let read = if last && reading == Reading::FirstToken {
             hidden.clone().narrow(1, 0, 1)
         } else {
             hidden.clone()
         };
-        hidden = layer.forward(read, hidden, bias.clone(), pass);
+        let hidden = layer.forward(read, hidden, bias.clone(), pass);
         observe(&hidden);
-    }
-    hidden
+        hidden
+    })
 }
 
 impl EncoderLayer {

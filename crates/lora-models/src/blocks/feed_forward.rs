@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{LoraLinear, Pass};
+use lora_core::{Block, LoraLinear, Pass};
 
 use super::Activation;
 
@@ -20,6 +20,7 @@ pub struct FeedForward {
 impl FeedForward {
     /// The block of these linears.
     pub fn new(up: LoraLinear, down: LoraLinear, activation: Activation) -> Self {
+        let down = down.ending(Block::FeedForward);
         Self { up, down, activation }
     }
 

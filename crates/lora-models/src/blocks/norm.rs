@@ -15,12 +15,8 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     /// A layer norm with these parameters, both `[d_model]`.
-    pub fn new(gamma: Tensor<1>, beta: Tensor<1>, epsilon: f64) -> Self {
-        Self {
-            gamma: Param::from_tensor(gamma),
-            beta: Param::from_tensor(beta),
-            epsilon,
-        }
+    pub fn new(gamma: Param<Tensor<1>>, beta: Param<Tensor<1>>, epsilon: f64) -> Self {
+        Self { gamma, beta, epsilon }
     }
 
     /// # Shapes

@@ -14,11 +14,8 @@ pub struct RmsNorm {
 
 impl RmsNorm {
     /// A norm with this parameter, `[d_model]`.
-    pub fn new(gamma: Tensor<1>, epsilon: f64) -> Self {
-        Self {
-            gamma: Param::from_tensor(gamma),
-            epsilon,
-        }
+    pub fn new(gamma: Param<Tensor<1>>, epsilon: f64) -> Self {
+        Self { gamma, epsilon }
     }
 
     /// # Shapes

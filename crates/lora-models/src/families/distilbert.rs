@@ -2,16 +2,15 @@
 //! segments.
 
 use burn::module::Module;
-use burn::nn::Embedding;
 use burn::tensor::Tensor;
-use lora_core::{LoraLinear, Pass};
+use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::padding_bias;
 use serde::Deserialize;
 
 use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
 use crate::blocks::{
-    Activation, EncoderLayer, EncoderLayerNames, EncoderSizes, LayerNorm, Reading, attention_mask,
+    Activation, EncoderLayer, EncoderLayerNames, EncoderSizes, Encoding, LayerNorm, attention_mask,
     encoder_layers, places, token_ids,
 };
 use crate::checkpoint::Checkpoint;
@@ -69,8 +68,8 @@ pub struct DistilBertConfig {
 /// The encoder: embeddings and layers.
 #[derive(Module, Debug)]
 pub struct DistilBert {
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
+    word_embeddings: LoraEmbedding,
+    position_embeddings: LoraEmbedding,
     embeddings_norm: LayerNorm,
     layers: Vec<EncoderLayer>,
 }
@@ -141,42 +140,42 @@ impl DistilBert {
         })
     }
 
-    /// The hidden states of the last layer; `observe` sees those of every layer, the embeddings' first.
+    /// The hidden states of the last layer.
     ///
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
     ///   token is read
-    pub fn encode(
-        &self,
-        input: &Batch,
-        pass: &Pass,
-        reading: Reading,
-        observe: &mut dyn FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
-        let device = &self.word_embeddings.weight.device();
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        let device = &self.word_embeddings.weight().device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
         let embedded = self
             .word_embeddings
-            .forward(token_ids(input, &input.input_ids, device))
-            + self.position_embeddings.forward(places(input, device));
+            .forward(token_ids(input, &input.input_ids, device), pass)
+            + self
+                .position_embeddings
+                .forward_shared(places(input, device), input.batch, pass);
         let hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
-        observe(&hidden);
-        encoder_layers(&self.layers, hidden, &bias, pass, reading, observe)
+        (encoding.observe)(&hidden);
+        encoder_layers(&self.layers, hidden, &bias, pass, encoding)
     }
 
     /// The table of token embeddings, `[vocab_size, d_model]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
-        self.word_embeddings.weight.val()
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.word_embeddings.table
     }
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        visit(&self.word_embeddings.table);
+        visit(&self.position_embeddings.table);
         self.layers.iter().for_each(|layer| layer.visit_linears(visit));
     }
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        visit(&mut self.word_embeddings.table);
+        visit(&mut self.position_embeddings.table);
         self.layers
             .iter_mut()
             .for_each(|layer| layer.visit_linears_mut(visit));

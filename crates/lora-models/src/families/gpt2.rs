@@ -1,16 +1,15 @@
 //! GPT-2 (Radford et al. 2019). Its linears are stored as `[d_input, d_output]`, the transpose of everyone else's.
 
 use burn::module::Module;
-use burn::nn::Embedding;
 use burn::tensor::{Device, Int, Tensor};
-use lora_core::{LoraLinear, Pass};
+use lora_core::{Block, LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use serde::Deserialize;
 
 use super::{Family, Outline, SequenceForm};
 use crate::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, FeedForward, Heads, KeyValueCache, LayerCache, LayerNorm,
-    Sight, Tokens, causal_bias,
+    Activation, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads, KeyValueCache, LayerCache,
+    LayerNorm, Reading, Sight, Tokens, causal_bias, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -74,8 +73,8 @@ fn yes() -> bool {
 /// The decoder: embeddings of tokens and positions, layers, norm.
 #[derive(Module, Debug)]
 pub struct Gpt2 {
-    wte: Embedding,
-    wpe: Embedding,
+    wte: LoraEmbedding,
+    wpe: LoraEmbedding,
     layers: Vec<Gpt2Layer>,
     ln_f: LayerNorm,
 }
@@ -151,8 +150,8 @@ impl Gpt2 {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
-        self.run(&Tokens::of_batch(input, &self.device()), None, pass, observe)
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        self.run(&Tokens::of_batch(input, &self.device()), None, pass, encoding)
     }
 
     /// As [`Gpt2::encode`] for the tokens that follow those in the cache, which they join.
@@ -165,7 +164,12 @@ impl Gpt2 {
     ///
     /// Panics if the model has no more positions.
     pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Tensor<3> {
-        self.run(tokens, Some(cache), pass, &mut |_| {})
+        let encoding = Encoding {
+            reading: Reading::EveryToken,
+            observe: &mut |_| {},
+            below: None,
+        };
+        self.run(tokens, Some(cache), pass, encoding)
     }
 
     fn run(
@@ -173,10 +177,11 @@ impl Gpt2 {
         tokens: &Tokens,
         mut cache: Option<&mut KeyValueCache>,
         pass: &Pass,
-        observe: &mut dyn FnMut(&Tensor<3>),
+        encoding: Encoding<'_>,
     ) -> Tensor<3> {
+        let Encoding { observe, below, .. } = encoding;
         let device = self.device();
-        let [_, seq] = tokens.ids.dims();
+        let [batch, seq] = tokens.ids.dims();
         let before = cache.as_ref().map_or(0, |cache| cache.len());
         let positions =
             Tensor::<1, Int>::arange(before as i64..(before + seq) as i64, &device).unsqueeze::<2>(); // [1, seq]
@@ -190,28 +195,31 @@ impl Gpt2 {
             rotation: None,
             bias: causal_bias(span, tokens.padding.clone(), &device),
         };
-        let mut hidden = self.wte.forward(tokens.ids.clone()) + self.wpe.forward(positions); // [batch, seq, d_model]
-        for (index, layer) in self.layers.iter().enumerate() {
+        let hidden =
+            self.wte.forward(tokens.ids.clone(), pass) + self.wpe.forward_shared(positions, batch, pass); // [batch, seq, d_model]
+        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden| {
             observe(&hidden);
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
-            hidden = layer.forward(hidden, &sight, layer_cache, pass);
-        }
+            layer.forward(hidden, &sight, layer_cache, pass)
+        });
         let hidden = self.ln_f.forward(hidden);
         observe(&hidden);
         hidden
     }
 
     /// `[vocab_size, d_model]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
-        self.wte.weight.val()
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.wte.table
     }
 
     fn device(&self) -> Device {
-        self.wte.weight.device()
+        self.wte.weight().device()
     }
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        visit(&self.wte.table);
+        visit(&self.wpe.table);
         for layer in &self.layers {
             layer.attention.visit_linears(visit);
             layer.feed_forward.visit_linears(visit);
@@ -220,6 +228,8 @@ impl Gpt2 {
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        visit(&mut self.wte.table);
+        visit(&mut self.wpe.table);
         for layer in &mut self.layers {
             layer.attention.visit_linears_mut(visit);
             layer.feed_forward.visit_linears_mut(visit);
@@ -237,7 +247,7 @@ impl Gpt2Layer {
             ln_1: norm("ln_1")?,
             attention: CausalSelfAttention {
                 projections: vec![linear("attn.c_attn", d_model, 3 * d_model)?],
-                output: linear("attn.c_proj", d_model, d_model)?,
+                output: linear("attn.c_proj", d_model, d_model)?.ending(Block::Attention),
                 query_norm: None,
                 key_norm: None,
                 heads: Heads {

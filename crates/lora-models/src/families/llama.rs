@@ -2,17 +2,16 @@
 //! Mistral (sliding window), Qwen2 (biases on query, key and value) and Qwen3 (norms on query and key heads).
 
 use burn::module::Module;
-use burn::nn::Embedding;
 use burn::tensor::{Device, Tensor};
-use lora_core::{LoraLinear, Pass};
+use lora_core::{Block, LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use serde::Deserialize;
 
 use super::rope_settings::{RopeSettings, rope_of};
 use super::{Family, Outline, SequenceForm};
 use crate::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, GatedFeedForward, Heads, KeyValueCache, LayerCache, RmsNorm,
-    Rope, RopeScaling, Sight, Tokens, causal_bias,
+    Activation, CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, Heads, KeyValueCache,
+    LayerCache, Reading, RmsNorm, Rope, RopeScaling, Sight, Tokens, causal_bias, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -98,7 +97,7 @@ fn silu() -> Activation {
 /// The decoder: embeddings, layers, norm.
 #[derive(Module, Debug)]
 pub struct Llama {
-    embed_tokens: Embedding,
+    embed_tokens: LoraEmbedding,
     layers: Vec<LlamaLayer>,
     norm: RmsNorm,
     #[module(skip)]
@@ -220,8 +219,8 @@ impl Llama {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
-        self.run(&Tokens::of_batch(input, &self.device()), None, pass, observe)
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        self.run(&Tokens::of_batch(input, &self.device()), None, pass, encoding)
     }
 
     /// As [`Llama::encode`] for the tokens that follow those in the cache, which they join.
@@ -230,7 +229,12 @@ impl Llama {
     ///
     /// - output: `[batch, seq, d_model]`
     pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Tensor<3> {
-        self.run(tokens, Some(cache), pass, &mut |_| {})
+        let encoding = Encoding {
+            reading: Reading::EveryToken,
+            observe: &mut |_| {},
+            below: None,
+        };
+        self.run(tokens, Some(cache), pass, encoding)
     }
 
     fn run(
@@ -238,16 +242,17 @@ impl Llama {
         tokens: &Tokens,
         mut cache: Option<&mut KeyValueCache>,
         pass: &Pass,
-        observe: &mut dyn FnMut(&Tensor<3>),
+        encoding: Encoding<'_>,
     ) -> Tensor<3> {
+        let Encoding { observe, below, .. } = encoding;
         let device = self.device();
         let [_, seq] = tokens.ids.dims();
         let before = cache.as_ref().map_or(0, |cache| cache.len());
         let rotation = self.rope.rotation(before, seq, &device);
         let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
 
-        let mut hidden = self.embed_tokens.forward(tokens.ids.clone()); // [batch, seq, d_model]
-        for (index, layer) in self.layers.iter().enumerate() {
+        let hidden = self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
+        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden| {
             observe(&hidden);
             let window = layer.window;
             if !sights.iter().any(|(known, _)| *known == window) {
@@ -265,24 +270,25 @@ impl Llama {
             let known = sights.iter().find(|(known, _)| *known == window);
             let (_, sight) = known.expect("it was pushed where it was missing");
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
-            hidden = layer.forward(hidden, sight, layer_cache, pass);
-        }
+            layer.forward(hidden, sight, layer_cache, pass)
+        });
         let hidden = self.norm.forward(hidden);
         observe(&hidden);
         hidden
     }
 
     /// `[vocab_size, d_model]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
-        self.embed_tokens.weight.val()
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.embed_tokens.table
     }
 
     fn device(&self) -> Device {
-        self.embed_tokens.weight.device()
+        self.embed_tokens.weight().device()
     }
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        visit(&self.embed_tokens.table);
         for layer in &self.layers {
             layer.attention.visit_linears(visit);
             layer.feed_forward.visit_linears(visit);
@@ -291,6 +297,7 @@ impl Llama {
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        visit(&mut self.embed_tokens.table);
         for layer in &mut self.layers {
             layer.attention.visit_linears_mut(visit);
             layer.feed_forward.visit_linears_mut(visit);
@@ -324,7 +331,8 @@ impl LlamaLayer {
                 linear("self_attn.k_proj", input_bias, d_model, d_key_value)?,
                 linear("self_attn.v_proj", input_bias, d_model, d_key_value)?,
             ],
-            output: linear("self_attn.o_proj", config.attention_bias, d_query, d_model)?,
+            output: linear("self_attn.o_proj", config.attention_bias, d_query, d_model)?
+                .ending(Block::Attention),
             query_norm: head_norm("self_attn.q_norm")?,
             key_norm: head_norm("self_attn.k_norm")?,
             heads,
@@ -332,7 +340,7 @@ impl LlamaLayer {
         let feed_forward = GatedFeedForward {
             gate: linear("mlp.gate_proj", config.mlp_bias, d_model, d_ff)?,
             up: linear("mlp.up_proj", config.mlp_bias, d_model, d_ff)?,
-            down: linear("mlp.down_proj", config.mlp_bias, d_ff, d_model)?,
+            down: linear("mlp.down_proj", config.mlp_bias, d_ff, d_model)?.ending(Block::FeedForward),
             activation: config.hidden_act,
         };
         Ok(Self {

@@ -2,9 +2,8 @@
 //! layers, no segments, and positions that count from the number of the padding token.
 
 use burn::module::Module;
-use burn::nn::Embedding;
-use burn::tensor::Tensor;
-use lora_core::{LoraLinear, Pass};
+use burn::tensor::{DType, Tensor};
+use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::padding_bias;
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use super::bert::LAYER;
 use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
 use crate::blocks::{
-    Activation, EncoderLayer, EncoderSizes, LayerNorm, Reading, attention_mask, encoder_layers, token_ids,
+    Activation, EncoderLayer, EncoderSizes, Encoding, LayerNorm, attention_mask, encoder_layers, token_ids,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -70,9 +69,9 @@ fn one() -> i32 {
 /// The encoder: embeddings and layers.
 #[derive(Module, Debug)]
 pub struct Roberta {
-    word_embeddings: Embedding,
-    position_embeddings: Embedding,
-    token_type_embeddings: Embedding,
+    word_embeddings: LoraEmbedding,
+    position_embeddings: LoraEmbedding,
+    token_type_embeddings: LoraEmbedding,
     embeddings_norm: LayerNorm,
     layers: Vec<EncoderLayer>,
     #[module(skip)]
@@ -155,33 +154,29 @@ impl Roberta {
         })
     }
 
-    /// The hidden states of the last layer; `observe` sees those of every layer, the embeddings' first.
+    /// The hidden states of the last layer.
     ///
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
     ///   token is read
-    pub fn encode(
-        &self,
-        input: &Batch,
-        pass: &Pass,
-        reading: Reading,
-        observe: &mut dyn FnMut(&Tensor<3>),
-    ) -> Tensor<3> {
-        let device = &self.word_embeddings.weight.device();
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        let device = &self.word_embeddings.weight().device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
         // RoBERTa knows no segments: every token has that of number 0.
-        let segment = self.token_type_embeddings.weight.val().narrow(0, 0, 1); // [1, d_model]
+        let segment = Tensor::zeros([1, 1], (device, DType::I32));
         let embedded = self
             .word_embeddings
-            .forward(token_ids(input, &input.input_ids, device))
-            + segment.unsqueeze::<3>()
+            .forward(token_ids(input, &input.input_ids, device), pass)
+            + self
+                .token_type_embeddings
+                .forward_shared(segment, input.batch, pass)
             + self
                 .position_embeddings
-                .forward(token_ids(input, &self.positions(input), device));
+                .forward(token_ids(input, &self.positions(input), device), pass);
         let hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
-        observe(&hidden);
-        encoder_layers(&self.layers, hidden, &bias, pass, reading, observe)
+        (encoding.observe)(&hidden);
+        encoder_layers(&self.layers, hidden, &bias, pass, encoding)
     }
 
     /// The n-th token of a row that is no padding token has position `pad + n`, counted from 1; padding tokens have
@@ -198,17 +193,31 @@ impl Roberta {
     }
 
     /// The table of token embeddings, `[vocab_size, d_model]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
-        self.word_embeddings.weight.val()
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.word_embeddings.table
     }
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        for embedding in [
+            &self.word_embeddings,
+            &self.position_embeddings,
+            &self.token_type_embeddings,
+        ] {
+            visit(&embedding.table);
+        }
         self.layers.iter().for_each(|layer| layer.visit_linears(visit));
     }
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        for embedding in [
+            &mut self.word_embeddings,
+            &mut self.position_embeddings,
+            &mut self.token_type_embeddings,
+        ] {
+            visit(&mut embedding.table);
+        }
         self.layers
             .iter_mut()
             .for_each(|layer| layer.visit_linears_mut(visit));

@@ -123,13 +123,11 @@ impl Decoder {
             // Checkpoints that were saved before tensors were shared hold the table and the bias twice.
             decoder.pass_over("weight");
             decoder.pass_over("bias");
-            return Ok(Self::Tied(TiedDecoder {
-                bias: bias.map(Param::from_tensor),
-            }));
+            return Ok(Self::Tied(TiedDecoder { bias }));
         }
         let mut own =
             decoder.linear_or_new(outline.d_embedding, vocab_size, Bias::Absent, outline.deviation)?;
-        own.base.bias = bias.map(Param::from_tensor);
+        own.base.bias = bias;
         Ok(Self::Own(own))
     }
 

@@ -126,6 +126,15 @@ impl Head {
         }
     }
 
+    /// Whether the output layer is the table of token embeddings.
+    pub fn shares_table(&self) -> bool {
+        match self {
+            Self::MaskedLm(head) => matches!(head.decoder, Decoder::Tied(_)),
+            Self::CausalLm(head) => matches!(head.decoder, Decoder::Tied(_)),
+            Self::FirstToken(_) | Self::LastToken(_) | Self::Tokens(_) | Self::Spans(_) => false,
+        }
+    }
+
     /// Which hidden states [`Head::forward`] reads.
     pub fn reads(&self) -> Reading {
         match self {

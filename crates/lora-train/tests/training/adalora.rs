@@ -48,7 +48,7 @@ fn the_budget_is_met_with_lora_dropout_too() {
             .count();
         assert_eq!(kept, 2 * 2, "target_r for each of two linears");
         let adapted = trainer.into_adapted();
-        let adalora = adapted.config().adalora().unwrap();
+        let adalora = adapted.lora().unwrap().adalora().unwrap();
         assert_eq!(adalora.total_step, Some(STEPS));
         for (path, kept) in &adalora.rank_pattern {
             let weights = &trained_tensors(&adapted)[&format!("{path}.lora_E")].values;

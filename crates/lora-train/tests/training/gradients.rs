@@ -32,7 +32,7 @@ fn trainer(lora: LoraConfig, settings: TrainConfig) -> Trainer<Toy> {
 fn masks(adapted: &Adapted<Toy>, samples: std::ops::Range<u32>) -> MaskSet {
     let drawing = MaskSampler {
         seed: 9,
-        dropout: adapted.config().dropout,
+        dropout: adapted.dropout(),
         input_dropout: 0.0,
     };
     let draws: Vec<Draw> = samples.map(|sample| Draw::Step { step: 0, sample }).collect();

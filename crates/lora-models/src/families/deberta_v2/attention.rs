@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Int, Tensor};
-use lora_core::{LoraLinear, Pass};
+use lora_core::{Block, LoraLinear, Pass};
 
 use super::DebertaV2Config;
 use crate::error::LoadError;
@@ -69,7 +69,7 @@ impl DisentangledAttention {
             value: linear("self.value_proj")?,
             position_key: own(terms.content_to_position, "self.pos_key_proj")?,
             position_query: own(terms.position_to_content, "self.pos_query_proj")?,
-            output: linear("output.dense")?,
+            output: linear("output.dense")?.ending(Block::Attention),
             terms,
             n_heads: config.num_attention_heads,
         })

@@ -33,10 +33,8 @@ impl Convolution {
         let (d_model, groups) = (config.hidden_size, config.conv_groups.max(1));
         let conv = at.at("conv");
         Ok(Self {
-            weight: Param::from_tensor(
-                conv.tensor("weight", [d_model, d_model / groups, config.conv_kernel_size])?,
-            ),
-            bias: Param::from_tensor(conv.tensor("bias", [d_model])?),
+            weight: conv.parameter("weight", [d_model, d_model / groups, config.conv_kernel_size])?,
+            bias: conv.parameter("bias", [d_model])?,
             norm: at.at("LayerNorm").layer_norm(d_model, config.layer_norm_eps)?,
             activation: config.conv_act,
             groups,

@@ -7,16 +7,15 @@ mod convolution;
 mod positions;
 
 use burn::module::{Module, Param};
-use burn::nn::Embedding;
 use burn::tensor::{Int, Tensor, TensorData};
-use lora_core::{LoraLinear, Pass};
+use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 
 use self::attention::{DisentangledAttention, Relative};
 use self::convolution::Convolution;
 use self::positions::RelativePositions;
 use super::Family;
-use crate::blocks::{FeedForward, LayerNorm, attention_mask, places, token_ids};
+use crate::blocks::{Encoding, FeedForward, LayerNorm, attention_mask, places, through_layers, token_ids};
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -32,9 +31,9 @@ pub const FAMILY: Family = Family {
 /// The encoder: embeddings, relative positions and layers.
 #[derive(Module, Debug)]
 pub struct DebertaV2 {
-    word_embeddings: Embedding,
-    position_embeddings: Option<Embedding>,
-    token_type_embeddings: Option<Embedding>,
+    word_embeddings: LoraEmbedding,
+    position_embeddings: Option<LoraEmbedding>,
+    token_type_embeddings: Option<LoraEmbedding>,
     /// `[d_embedding, d_model]`.
     project: Option<LoraLinear>,
     embeddings_norm: LayerNorm,
@@ -72,7 +71,7 @@ impl DebertaV2 {
             .map(|positions| {
                 encoder
                     .at("rel_embeddings")
-                    .embedding(2 * positions.span, d_model)
+                    .parameter("weight", [2 * positions.span, d_model])
             })
             .transpose()?;
         Ok(Self {
@@ -92,7 +91,7 @@ impl DebertaV2 {
                 })
                 .transpose()?,
             embeddings_norm: norm(&embeddings)?,
-            relative_table: relative_table.map(|table| table.weight),
+            relative_table,
             relative_norm: config
                 .normalizes_positions()
                 .then(|| norm(&encoder))
@@ -112,43 +111,43 @@ impl DebertaV2 {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, observe: &mut dyn FnMut(&Tensor<3>)) -> Tensor<3> {
-        let device = &self.word_embeddings.weight.device();
+    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
+        let Encoding { observe, below, .. } = encoding;
+        let device = &self.word_embeddings.weight().device();
         let [batch, seq] = [input.batch, input.seq];
         let real = attention_mask(input, device); // [batch, seq]
         let both = real.clone().reshape([batch, 1, seq, 1]) * real.clone().reshape([batch, 1, 1, seq]);
         let padding = both.lower_elem(0.5); // [batch, 1, seq, seq]
         let real = real.reshape([batch, seq, 1]);
 
-        let embedded = self.embed(input) * real.clone(); // [batch, seq, d_model]
+        let embedded = self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
         let table_masks = match pass {
             Pass::Mean | Pass::Chosen(_) => None,
             Pass::Masked(masks) => Some(masks.for_groups()),
         };
         let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);
         let relative = self.relative(seq, table_pass);
-        let mut hidden = embedded.clone();
-        observe(&hidden);
-        for (index, layer) in self.layers.iter().enumerate() {
-            hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
+        observe(&embedded);
+        through_layers(&self.layers, embedded.clone(), below, |index, layer, hidden| {
+            let mut hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
             if let Some(convolution) = self.convolution.as_ref().filter(|_| index == 0) {
                 hidden = convolution.forward(embedded.clone(), hidden, real.clone());
             }
             observe(&hidden);
-        }
-        hidden
+            hidden
+        })
     }
 
-    fn embed(&self, input: &Batch) -> Tensor<3> {
-        let device = &self.word_embeddings.weight.device();
+    fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {
+        let device = &self.word_embeddings.weight().device();
         let mut embedded = self
             .word_embeddings
-            .forward(token_ids(input, &input.input_ids, device));
+            .forward(token_ids(input, &input.input_ids, device), pass);
         if let Some(table) = &self.position_embeddings {
-            embedded = embedded + table.forward(places(input, device));
+            embedded = embedded + table.forward_shared(places(input, device), input.batch, pass);
         }
         if let Some(table) = &self.token_type_embeddings {
-            embedded = embedded + table.forward(token_ids(input, &input.token_type_ids, device));
+            embedded = embedded + table.forward(token_ids(input, &input.token_type_ids, device), pass);
         }
         if let Some(project) = &self.project {
             embedded = project.forward(embedded, &Pass::Mean);
@@ -175,12 +174,18 @@ impl DebertaV2 {
     }
 
     /// The table of token embeddings, `[vocab_size, d_embedding]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
-        self.word_embeddings.weight.val()
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.word_embeddings.table
     }
 
     /// Calls `visit` with every linear.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        let tables = [&self.position_embeddings, &self.token_type_embeddings];
+        visit(&self.word_embeddings.table);
+        tables
+            .into_iter()
+            .flatten()
+            .for_each(|embedding| visit(&embedding.table));
         self.project.iter().for_each(&mut *visit);
         for layer in &self.layers {
             layer.attention.visit_linears(visit);
@@ -190,6 +195,12 @@ impl DebertaV2 {
 
     /// Calls `visit` with every linear, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        let tables = [&mut self.position_embeddings, &mut self.token_type_embeddings];
+        visit(&mut self.word_embeddings.table);
+        tables
+            .into_iter()
+            .flatten()
+            .for_each(|embedding| visit(&mut embedding.table));
         self.project.iter_mut().for_each(&mut *visit);
         for layer in &mut self.layers {
             layer.attention.visit_linears_mut(visit);

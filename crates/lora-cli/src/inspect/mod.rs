@@ -1,12 +1,14 @@
 //! `lora inspect`: what is in a model or an adapter folder.
 
+mod tuned;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
-use lora_core::{Adapted, Form, Init, Linears, LoraConfig, TensorFile};
+use lora_core::{Adapted, Form, Init, LinearKind, Linears, LoraConfig, TUNING_FILE, TensorFile};
 use lora_data::Task;
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_models::{Checkpoint, SequenceClassifier, sequence_output_name};
@@ -17,6 +19,7 @@ use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::module_paths;
 use crate::parameters::{grouped, parameter_line, peft_count};
 use crate::pipeline::{hub_options, load_model, open_checkpoint};
+use crate::saved::Saved;
 use crate::task::TaskFile;
 use crate::terminal::Terminal;
 
@@ -68,6 +71,9 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     if folder.join(CONFIG_FILE).is_file() {
         return show_adapter(args, folder, terminal);
     }
+    if folder.join(TUNING_FILE).is_file() {
+        return tuned::show(args, folder, terminal);
+    }
     if folder.is_dir() && !folder.join("config.json").is_file() {
         bail!(
             "`{}` holds neither {CONFIG_FILE} nor config.json; give a model folder or an adapter folder",
@@ -83,6 +89,9 @@ fn show_model(args: &InspectArgs, checkpoint: &Checkpoint, terminal: &Terminal) 
     let (model, report) = load_model(checkpoint, &Task::Regression, 0, &args.device.open()?)?;
     let mut linears = Vec::new();
     model.visit_linears(&mut |linear| {
+        if linear.kind() == LinearKind::Table {
+            return;
+        }
         let [d_input, d_output] = linear.dims();
         linears.push(LinearSize {
             path: linear.path().to_owned(),
@@ -152,7 +161,11 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
     // The task file has the name as it was given, which may be that of the embedded model.
     let given = task.as_ref().map(|task| task.base_model.clone());
     let base = args.base.clone().or(given).or_else(|| folder.base_model.clone());
-    let on_base = count_on_base(args, &folder, task.as_ref(), base.as_deref(), terminal)?;
+    let saved_folder = Saved::Adapter(folder);
+    let on_base = count_on_base(args, &saved_folder, task.as_ref(), base.as_deref(), terminal)?;
+    let Saved::Adapter(folder) = saved_folder else {
+        unreachable!("it was made above")
+    };
 
     let columns = vec![
         Column::new("rank", Better::None, 0),
@@ -229,7 +242,7 @@ fn describe_dropout(config: &LoraConfig) -> String {
 /// The adapter on its base model, if that can be had without the network. A base that was asked for must load.
 fn count_on_base(
     args: &InspectArgs,
-    folder: &AdapterFolder,
+    saved: &Saved,
     task: Option<&TaskFile>,
     base: Option<&str>,
     terminal: &Terminal,
@@ -247,9 +260,7 @@ fn count_on_base(
             return Ok(None);
         }
     };
-    let outputs = folder
-        .shape(&sequence_output_name(&checkpoint)?)
-        .and_then(|shape| shape.first().copied());
+    let outputs = saved.outputs(&sequence_output_name(&checkpoint)?, &checkpoint);
     let task = match task {
         Some(task) => task.task()?,
         None => match outputs {
@@ -260,7 +271,7 @@ fn count_on_base(
         },
     };
     let (model, _) = load_model(&checkpoint, &task, 0, &args.device.open()?)?;
-    Ok(Some(folder.attach_to(model)?))
+    Ok(Some(saved.attach_to(model)?))
 }
 
 /// The adapters of a folder. DoRA's norms are those of its factors; what the lengths of columns add depends on the base model.
@@ -268,14 +279,22 @@ fn adapters_in(folder: &AdapterFolder) -> Result<Vec<AdapterSize>> {
     let mut tensors = folder.tensors_by_name()?;
     let is_svd = folder.config.adalora().is_some();
     let suffix = if is_svd { "" } else { ".weight" };
-    let ending = format!(".lora_A{suffix}");
-    let paths: Vec<String> = folder
+    let endings = [format!(".lora_A{suffix}"), ".lora_embedding_A".to_owned()];
+    let paths: Vec<(String, bool)> = folder
         .tensor_names()
-        .filter_map(|name| Some(name.strip_suffix(&ending)?.to_owned()))
+        .filter_map(|name| {
+            let linear = name.strip_suffix(&endings[0]).map(|path| (path, false));
+            let found = linear.or_else(|| Some((name.strip_suffix(&endings[1])?, true)));
+            found.map(|(path, is_table)| (path.to_owned(), is_table))
+        })
         .collect();
-    let adapter = |path: &str| {
+    let adapter = |(path, is_table): &(String, bool)| {
         let mut take = |factor: &str| {
-            let name = format!("{path}.{factor}{suffix}");
+            let name = if *is_table {
+                format!("{path}.{}", factor.replace("lora_", "lora_embedding_"))
+            } else {
+                format!("{path}.{factor}{suffix}")
+            };
             let tensor = tensors.remove(&name);
             tensor.with_context(|| format!("`{}` lacks the tensor `{name}`", folder.path().display()))
         };
@@ -303,7 +322,7 @@ fn adapters_in(folder: &AdapterFolder) -> Result<Vec<AdapterSize>> {
         }
         let scale = folder.config.low_rank_of(path).mean_scale();
         Ok(AdapterSize {
-            path: path.to_owned(),
+            path: path.clone(),
             rank,
             d_input,
             d_output,
@@ -311,7 +330,7 @@ fn adapters_in(folder: &AdapterFolder) -> Result<Vec<AdapterSize>> {
             update_norm: scale * product_norm(&a.values, &b.values, rank),
         })
     };
-    paths.iter().map(String::as_str).map(adapter).collect()
+    paths.iter().map(adapter).collect()
 }
 
 /// The form of the update in words.
@@ -319,7 +338,7 @@ fn form_of(config: &LoraConfig) -> &'static str {
     match (&config.form, config.init) {
         (Form::Svd(_), _) => "AdaLoRA",
         (Form::WeightDecomposed, _) => "DoRA",
-        (Form::LowRank, Init::Pissa) => "LoRA (PiSSA)",
+        (Form::LowRank, Init::Pissa | Init::PissaNiter(_)) => "LoRA (PiSSA)",
         (Form::LowRank, Init::Olora) => "LoRA (OLoRA)",
         (Form::LowRank, _) => "LoRA",
     }

@@ -1,0 +1,70 @@
+//! A folder of what another tuner than LoRA trained.
+
+use std::path::Path;
+
+use anyhow::Result;
+use lora_core::{TunedFolder, Tuning};
+use lora_eval::report::{Better, Cell, Column, Table};
+use serde_json::json;
+
+use super::{InspectArgs, count_on_base};
+use crate::parameters::{grouped, parameter_line, peft_count};
+use crate::saved::Saved;
+use crate::task::TaskFile;
+use crate::terminal::Terminal;
+
+/// Shows the tensors of the folder and how they were trained.
+pub(super) fn show(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<()> {
+    let folder = TunedFolder::read(path)?;
+    let task = TaskFile::read(path)?;
+    let tensors: Vec<(String, Vec<usize>)> = folder
+        .tensors()
+        .map(|(name, shape)| (name.to_owned(), shape.to_vec()))
+        .collect();
+    let numbers: usize = tensors
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>())
+        .sum();
+    let title = format!(
+        "{}: {}, {} tensors, {} saved numbers",
+        args.what,
+        folder.tuning.name(),
+        tensors.len(),
+        grouped(numbers)
+    );
+    let given = task.as_ref().map(|task| task.base_model.clone());
+    let base = args.base.clone().or(given).or_else(|| folder.base_model.clone());
+    let tuning = folder.tuning.clone();
+    let saved = Saved::Tuned(folder);
+    let on_base = count_on_base(args, &saved, task.as_ref(), base.as_deref(), terminal)?;
+
+    let mut table = Table::new(title, "tensor", vec![Column::new("shape", Better::None, 0)]);
+    for (name, shape) in &tensors {
+        table.push(name.clone(), vec![Cell::text(format!("{shape:?}"))]);
+    }
+    terminal.table(&table)?;
+    terminal.say(format!("base model: {}", base.as_deref().unwrap_or("not named")))?;
+    if let Tuning::Bottleneck(config) = &tuning {
+        terminal.say(format!(
+            "bottlenecks of {} features, {:?}",
+            config.size, config.activation
+        ))?;
+    }
+    if let Some(adapted) = &on_base {
+        terminal.say(parameter_line(adapted))?;
+    }
+    let counts = on_base.as_ref().map(peft_count);
+    terminal.document(&json!({
+        "kind": "tuned",
+        "form": tuning.name(),
+        "name": args.what,
+        "base_model": base,
+        "task_type": saved.task_type(),
+        "config": tuning,
+        "task": task,
+        "tensors": tensors.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "saved_numbers": numbers,
+        "trainable_params": counts.map(|count| count.trained),
+        "all_params": counts.map(|count| count.all),
+    }))
+}

@@ -1,0 +1,131 @@
+//! A whole model as a Hugging Face folder: `config.json`, `model.safetensors`, `tokenizer.json`.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use lora_core::atomic::{WriteError, write_file};
+use lora_core::peft::{TaskType, write_tensors};
+use lora_core::{HostTensor, Linears};
+use lora_data::Task;
+use lora_models::{Checkpoint, Transformer};
+use serde_json::{Map, Value, json};
+
+use crate::output::json_text;
+
+/// Name of the settings' file.
+pub const MODEL_CONFIG_FILE: &str = "config.json";
+/// Name of the weights' file.
+pub const WEIGHT_FILE: &str = "model.safetensors";
+/// Name of the tokenizer's file.
+pub const TOKENIZER_FILE: &str = "tokenizer.json";
+
+/// What a model's folder holds beside its weights.
+#[derive(Clone, Debug)]
+pub struct ModelFolder {
+    config: Value,
+    tokenizer: Option<Cow<'static, [u8]>>,
+}
+
+impl ModelFolder {
+    /// Config and tokenizer of a checkpoint, for a model with the head of a task.
+    pub fn of(checkpoint: &Checkpoint, task: Option<&Task>, task_type: Option<TaskType>) -> Self {
+        Self {
+            config: config_of(&checkpoint.config, task, task_type),
+            tokenizer: checkpoint.tokenizer.clone(),
+        }
+    }
+
+    /// Writes the folder, all weights in f32, so that nothing that was learnt is rounded away; the config last, for a folder
+    /// with a config is a whole one.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    ///
+    /// # Panics
+    ///
+    /// Never: the config came from JSON.
+    pub fn write(&self, folder: &Path, model: &Transformer) -> Result<(), WriteError> {
+        write_tensors(&folder.join(WEIGHT_FILE), tensors_of(model))?;
+        if let Some(tokenizer) = &self.tokenizer {
+            write_file(&folder.join(TOKENIZER_FILE), tokenizer)?;
+        }
+        let config = json_text(&self.config).expect("a JSON value can be written");
+        write_file(&folder.join(MODEL_CONFIG_FILE), config.as_bytes())
+    }
+}
+
+/// Every tensor of the model under its Hugging Face name. An output layer that shares a table has no tensor of its own.
+fn tensors_of(model: &Transformer) -> BTreeMap<String, HostTensor> {
+    let mut tensors = BTreeMap::new();
+    model.visit_linears(&mut |linear| {
+        linear.visit_base(&mut |name, param| {
+            tensors.insert(name, param.to_file());
+        });
+    });
+    model.tensor_names().visit(model, &mut |name, param| {
+        tensors.insert(name.to_owned(), param.to_file());
+    });
+    tensors
+}
+
+/// The base model's config for the task: the class of the model, names of classes, and the precision.
+fn config_of(config: &Value, task: Option<&Task>, task_type: Option<TaskType>) -> Value {
+    let mut config = config.as_object().cloned().unwrap_or_default();
+    let ending = match task_type {
+        Some(TaskType::CausalLm) => None,
+        Some(TaskType::QuestionAns) => Some("ForQuestionAnswering"),
+        Some(TaskType::TokenCls) => Some("ForTokenClassification"),
+        _ => Some("ForSequenceClassification"),
+    };
+    let class = config
+        .get("architectures")
+        .and_then(|classes| classes[0].as_str());
+    if let (Some(class), Some(ending)) = (class, ending) {
+        let stem = class.split("For").next().unwrap_or(class);
+        let stem = ["LMHeadModel", "PreTrainedModel", "Model"]
+            .iter()
+            .find_map(|end| stem.strip_suffix(end))
+            .unwrap_or(stem);
+        let class = format!("{stem}{ending}");
+        config.insert("architectures".into(), json!([class]));
+    }
+    for key in ["torch_dtype", "dtype"] {
+        if config.contains_key(key) {
+            config.insert(key.into(), json!("float32"));
+        }
+    }
+    let (names, problem) = match task {
+        None => return Value::Object(config),
+        Some(Task::Classification { labels }) => (labels.names().to_vec(), "single_label_classification"),
+        Some(Task::Regression) => (vec!["LABEL_0".to_owned()], "regression"),
+    };
+    let by_class = names.iter().enumerate();
+    let id2label: Map<_, _> = by_class
+        .clone()
+        .map(|(class, name)| (class.to_string(), json!(name)))
+        .collect();
+    let label2id: Map<_, _> = by_class
+        .map(|(class, name)| (name.clone(), json!(class)))
+        .collect();
+    config.insert("id2label".into(), Value::Object(id2label));
+    config.insert("label2id".into(), Value::Object(label2id));
+    config.insert("problem_type".into(), json!(problem));
+    Value::Object(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_config_names_the_classes_and_the_class_of_the_model() {
+        let base = json!({ "architectures": ["BertModel"], "torch_dtype": "float16", "hidden_size": 12 });
+        let config = config_of(&base, Some(&Task::Regression), Some(TaskType::SeqCls));
+        assert_eq!(config["architectures"], json!(["BertForSequenceClassification"]));
+        assert_eq!(config["torch_dtype"], "float32");
+        assert_eq!(config["hidden_size"], 12);
+        assert_eq!(config["id2label"], json!({ "0": "LABEL_0" }));
+    }
+}

@@ -10,7 +10,7 @@ use lora_data::{Column, Format, LabelNames, LabelRule, ReadOptions, Task, TextTo
 use lora_models::{Checkpoint, Transformer, sequence_output_name};
 
 use crate::device::{DEFAULT_DEVICE, DeviceName};
-use crate::pipeline::{hub_options, load_model, open_checkpoint, open_tokenizer};
+use crate::pipeline::{embedded_name, hub_options, load_model, open_checkpoint, open_tokenizer};
 use crate::saved::Saved;
 use crate::task::TaskFile;
 
@@ -98,7 +98,9 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
             adapter.display()
         ),
         Saved::Model { .. } => saved.base_model(),
-        Saved::Adapter(_) | Saved::Tuned(_) => given.or_else(|| saved.base_model()),
+        Saved::Adapter(_) | Saved::Tuned(_) => {
+            given.or_else(|| Some(embedded_name(&saved.base_model()?).to_owned()))
+        }
     };
     let Some(base_model) = base.map(str::to_owned).or(named) else {
         bail!("`{}` names no base model; give it with --base", adapter.display());

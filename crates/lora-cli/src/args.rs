@@ -15,21 +15,20 @@ use crate::train::TrainArgs;
 
 /// Fine-tunes transformers with LoRA and LoRA Dropout, and says how far their probabilities can be trusted.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "lora", version, propagate_version = true, after_help = EXIT_CODES)]
+#[command(name = "lora", version, propagate_version = true, args_override_self = true, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-    /// Results as JSON on stdout, and nothing else there.
-    #[arg(long, global = true)]
+    /// Results as JSON on stdout, and nothing else there; lora predict writes one object a line.
+    #[arg(long, global = true, display_order = 1000)]
     pub json: bool,
     /// No progress and no notes.
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 1001)]
     pub quiet: bool,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done; 130 interrupted by Ctrl-C.";
 
 /// The subcommands.
 #[derive(Subcommand, Clone, Debug)]
@@ -71,7 +70,8 @@ Examples:
     lora train --config run.yaml --learning-rate 1e-3
   Without a file, on the embedded model; validation and test rows are split off:
     lora train --model-name-or-path minilm-l6 --data-file reviews.csv --output-dir runs/reviews \\
-      --learning-rate 1e-3 --num-train-epochs 5 --per-device-train-batch-size 16 --mask-probability 0.5
+      --learning-rate 3e-3 --num-train-epochs 20 --per-device-train-batch-size 16 --lora-alpha 16 \\
+      --mask-probability 0.5 --mask-rescale rescaled --mask-grouping example
   See what would happen, and whether one batch runs:
     lora train --config run.yaml --dry-run
 
@@ -98,7 +98,8 @@ Examples:
   lora predict --adapter runs/reviews --data new.csv --output labelled.csv
   cat lines.txt | lora predict --adapter runs/reviews --json -
 
-For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument.";
+For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument. Probabilities are those of the
+ensemble, with the temperature that training fitted; --members 0 asks the mean pass.";
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:
@@ -120,7 +121,8 @@ Examples:
   lora merge --adapter runs/reviews --output models/reviews
   lora merge --adapter peft-adapter --base bert-base-uncased --labels negative,positive --output merged
 
-The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32.";
+The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32. The result is a
+whole model: for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -135,6 +137,8 @@ Examples:
   lora combine runs/one runs/two --weights 0.7,0.3 --method cat --output runs/both
   lora combine runs/one runs/two --weights 1,-1 --method svd --rank 8 --output runs/difference
   lora combine runs/one runs/two --weights 1,1 --method ties --density 0.5 --output runs/ties
+Classifiers that were trained apart have heads of their own, of which the result can have one:
+  lora combine runs/one runs/two --weights 0.5,0.5 --head-from runs/one --output runs/both
 
 Methods, as in PEFT: linear, cat, svd, ties, ties_svd, dare_linear, dare_ties, dare_linear_svd, dare_ties_svd,
 magnitude_prune, magnitude_prune_svd. cat and svd are true to the weighted sum; linear is a rough approximation.";

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lora_core::combine::{MajoritySign, Method, combine};
+use lora_core::combine::{CombineError, MajoritySign, Method, combine};
 use lora_core::peft::PlainLora;
 use serde_json::json;
 
@@ -43,6 +43,9 @@ pub struct CombineArgs {
     /// Seed of what dare drops.
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// The one of the adapters whose head the result gets; needed where each has a head of its own.
+    #[arg(long, value_name = "DIR")]
+    head_from: Option<PathBuf>,
     /// Folder for the adapter.
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
@@ -68,11 +71,30 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
     for folder in &args.adapters {
         adapters.push(PlainLora::read(&Saved::read_adapter(folder)?)?);
     }
+    let owner = match &args.head_from {
+        Some(folder) => {
+            let owner = args.adapters.iter().position(|adapter| adapter == folder).with_context(|| {
+                format!("--head-from `{}` is none of the adapters; give one of the folders as it is written there", folder.display())
+            })?;
+            let others = adapters
+                .iter_mut()
+                .enumerate()
+                .filter(|(index, _)| *index != owner);
+            others.for_each(|(_, adapter)| adapter.saved.clear());
+            owner
+        }
+        None => 0,
+    };
     let weights = args.weights.clone().unwrap_or_else(|| vec![1.0; adapters.len()]);
     let combination = args.method.with(args.density, args.majority_sign, args.rank)?;
-    let combined = combine(&adapters, &weights, combination, args.seed)?;
-    let first = args.adapters.first().context("clap asks for an adapter")?;
-    let task = TaskFile::read(first)?;
+    let combined = combine(&adapters, &weights, combination, args.seed).map_err(|error| match error {
+        CombineError::Saved { name } => anyhow::anyhow!(
+            "several adapters hold a `{name}` of their own, and a head cannot be combined; choose one with --head-from {}",
+            args.adapters[0].display()
+        ),
+        other => other.into(),
+    })?;
+    let task = TaskFile::read(&args.adapters[owner])?;
     write_folder(&args.output, |path| {
         combined.write(path)?;
         if let Some(task) = task {

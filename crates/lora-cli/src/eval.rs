@@ -4,18 +4,20 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use lora_core::peft::{Average, EnsembleSettings};
+use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
 use lora_data::{LabelRule, Task, read_file};
 use lora_eval::calibration::Binning;
 use serde_json::json;
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
+use crate::comparison::verdicts;
 use crate::config::DEFAULT_MEMBERS;
-use crate::output;
+use crate::output::note_unfinished;
+use crate::output_file::check_report;
 use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
-use crate::scoring::{member_sampler, run_passes, score, table};
-use crate::terminal::Terminal;
+use crate::scoring::{legend, member_sampler, run_passes, score, table};
+use crate::terminal::{Terminal, counted};
 use crate::train::report::score_page;
 
 /// Arguments of `lora eval`.
@@ -30,7 +32,7 @@ pub struct EvalArgs {
     columns: ColumnArgs,
     #[command(flatten)]
     ensemble: EnsembleArgs,
-    /// Write a report page.
+    /// Write a report page; an earlier report there is replaced, nothing else.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
 }
@@ -39,7 +41,7 @@ pub struct EvalArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct EnsembleArgs {
     /// Passes of the ensemble, each with masks of its own; 0 for none [as in training].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = member_count)]
     pub members: Option<u64>,
     /// Seed of the members' masks [as in training].
     #[arg(long)]
@@ -56,6 +58,11 @@ pub enum AverageArg {
     Probabilities,
     /// Logits.
     Logits,
+}
+
+fn member_count(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "expected a whole number of passes, 0 for no ensemble".to_owned())
 }
 
 impl EnsembleArgs {
@@ -78,6 +85,12 @@ impl EnsembleArgs {
         let members = self.members.unwrap_or(usual);
         if members == 0 {
             return Ok(None);
+        }
+        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
+            bail!(
+                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
+                 it back, or give --members 0 for the mean pass alone"
+            );
         }
         if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
             bail!(
@@ -103,8 +116,9 @@ impl EnsembleArgs {
 ///
 /// If an input is wrong or a report cannot be written.
 pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
-    args.report.as_deref().map(output::check_file).transpose()?;
+    args.report.as_deref().map(check_report).transpose()?;
     let opened = open_adapter(&args.adapter)?;
+    note_unfinished(&args.adapter.adapter, terminal);
     let ensemble = args.ensemble.settings(&opened)?;
     let labels = match &opened.task {
         Task::Classification { labels } => LabelRule::Known(labels.clone()),
@@ -128,6 +142,10 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let name = args.data.display().to_string();
     let table = table(&name, &methods);
     terminal.table(&table)?;
+    let verdicts = verdicts(&methods)?;
+    for line in verdicts.iter().chain(&legend(&methods)) {
+        terminal.paragraph(line)?;
+    }
     let document = json!({
         "adapter": args.adapter.adapter,
         "base_model": opened.base_model,
@@ -141,7 +159,13 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "made_by": MadeBy::this_call(),
     });
     if let Some(path) = &args.report {
-        let page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
+        let mut page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
+        page.subtitle = format!(
+            "{}, {}",
+            args.adapter.adapter.display(),
+            counted(part.encoded.len(), "row")
+        );
+        page.summary = verdicts;
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

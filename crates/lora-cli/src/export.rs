@@ -11,8 +11,10 @@ use crate::adapter::open_source;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::folder_swap::{check_free, write_folder};
 use crate::merge::put_on_base;
+use crate::output::{note_unfinished, write_json};
 use crate::pipeline::public_name;
 use crate::saved::Saved;
+use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora export`.
@@ -42,6 +44,7 @@ pub struct ExportArgs {
 /// If a part is missing, corrupt, or does not fit the others, the adapter is DoRA, or the folder cannot be written.
 pub fn run(args: &ExportArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
+    note_unfinished(&args.adapter, terminal);
     let folder = Saved::read_adapter(&args.adapter)?;
     let mut plain = if folder.config.init.changes_base() {
         let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
@@ -58,7 +61,17 @@ pub fn run(args: &ExportArgs, terminal: &Terminal) -> Result<()> {
     if let Some(base) = &args.base {
         plain.base_model = Some(public_name(base).to_owned());
     }
-    write_folder(&args.output, |path| Ok(plain.write(path)?))?;
+    let task = TaskFile::read(&args.adapter)?;
+    write_folder(&args.output, |path| {
+        plain.write(path)?;
+        if let Some(mut task) = task {
+            // The mean pass is the same; masks, and an ensemble of them, are gone.
+            task.ensemble = None;
+            task.temperature.ensemble = None;
+            write_json(&path.join(TASK_FILE), &task)?;
+        }
+        Ok(())
+    })?;
     let ranks: usize = plain.factors.values().map(lora_core::peft::Factors::rank).sum();
     terminal.say(format!(
         "{} linears with {ranks} ranks in all written to {}",

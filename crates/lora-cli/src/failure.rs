@@ -5,9 +5,13 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Mutex;
 
 use anyhow::Error;
+use lora_data::{ColumnError, DataError};
 use lora_eval::EvalError;
 use lora_models::LoadError;
 use lora_train::TrainError;
+
+use crate::interrupt::{INTERRUPTED, Interrupted};
+use crate::train::verdict::WorseThanGuessing;
 
 /// Exit code of a wrong command or input.
 pub const BAD_INPUT: u8 = 2;
@@ -25,19 +29,42 @@ pub fn sentence(error: &Error) -> String {
             sentence = format!("{sentence}: {text}");
         }
     }
+    if let Some(hint) = error.chain().find_map(column_hint) {
+        sentence.push_str(hint);
+    }
     sentence
 }
 
+/// How columns are named here; the library that misses one knows no flags.
+fn column_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let DataError::Column(error) = cause.downcast_ref()? else {
+        return None;
+    };
+    match error {
+        ColumnError::NoUsualColumn { .. } => Some(
+            "; columns are named by text_column, text_pair_column and label_column (--text-column NAME), and header: false \
+             (--header=false) reads a file without a header",
+        ),
+        ColumnError::NeedsIndex { .. } => {
+            Some("; for example text_column: 0 and label_column: 1 (--text-column 0 --label-column 1)")
+        }
+        _ => None,
+    }
+}
+
 /// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
-/// cannot be scored, the network.
+/// cannot be scored, the network. 130 for a training that was interrupted.
 pub fn exit_code(error: &Error) -> u8 {
+    if error.is::<Interrupted>() {
+        return INTERRUPTED;
+    }
     let failed_on_the_way = error.chain().any(|cause| {
         let diverged = matches!(
             cause.downcast_ref::<TrainError>(),
             Some(TrainError::Diverged { .. } | TrainError::Evaluation { .. })
         );
         let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }));
-        diverged || network || cause.is::<EvalError>()
+        diverged || network || cause.is::<EvalError>() || cause.is::<WorseThanGuessing>()
     });
     if failed_on_the_way { FAILED } else { BAD_INPUT }
 }

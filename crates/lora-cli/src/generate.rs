@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::adapter::positive;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::language_model::LanguageModel;
+use crate::output::note_unfinished;
 use crate::saved::Saved;
 use crate::task::TaskFile;
 use crate::terminal::Terminal;
@@ -47,7 +48,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value_t = 128, value_parser = positive, value_name = "TOKENS")]
     max_new_tokens: usize,
     /// Logits are divided by this before a token is drawn; 0 takes the most probable token.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
     temperature: f64,
     /// Draw from the so many most probable tokens only.
     #[arg(long, value_parser = positive)]
@@ -78,6 +79,9 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let mut sampler = Sampler::new(args.sampling()?, args.seed)?;
     let device = args.device.open()?;
     let prompt = args.prompt_text()?;
+    if let Some(adapter) = &args.adapter {
+        note_unfinished(adapter, terminal);
+    }
     let opened = open(args, &device)?;
     let text = if args.chat {
         opened.chat_prompt(args.system.as_deref(), &prompt)?

@@ -6,12 +6,14 @@
 //! | `config` | [`config::RunConfig`]: the settings of a training, from file and flags |
 //! | `device` | `--device` |
 //! | `terminal` | the one place that prints: tables, progress, JSON |
+//! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
 //! | `parameters` | PEFT's line of parameter counts |
-//! | `output`, `provenance` | the output folder; what made a result |
+//! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
+//! | `comparison` | ensemble against mean pass, with a verdict |
 //! | `folder_swap` | a folder that appears whole or not at all |
 //! | `language_model` | a causal language model with all that generation needs |
 //! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `demo`, `completions` | the subcommands |
@@ -19,6 +21,7 @@
 pub mod adapter;
 pub mod args;
 pub mod combine;
+pub mod comparison;
 pub mod completions;
 pub mod config;
 pub mod demo;
@@ -29,10 +32,13 @@ pub mod failure;
 pub mod folder_swap;
 pub mod generate;
 pub mod inspect;
+pub mod interrupt;
 pub mod language_model;
 pub mod merge;
 pub mod model_folder;
+pub mod module_paths;
 pub mod output;
+pub mod output_file;
 pub mod parameters;
 pub mod pipeline;
 pub mod predict;

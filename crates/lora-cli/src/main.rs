@@ -1,6 +1,7 @@
 //! The `lora` program: parse, run, and turn the outcome into an exit code.
 //!
 //! 0: done. 1: it failed on the way. 2: the command or an input is wrong, and nothing was done.
+//! 130: Ctrl-C.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;

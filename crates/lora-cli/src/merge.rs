@@ -15,6 +15,7 @@ use crate::adapter::{AdapterSource, open_source, task_of};
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::folder_swap::{check_free, write_folder};
 use crate::model_folder::ModelFolder;
+use crate::output::note_unfinished;
 use crate::saved::Saved;
 use crate::terminal::Terminal;
 
@@ -49,6 +50,7 @@ pub struct MergeArgs {
 /// If a part is missing, corrupt, or does not fit the others, or the folder cannot be written.
 pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
+    note_unfinished(&args.adapter, terminal);
     if matches!(Saved::read(&args.adapter)?, Saved::Model { .. }) {
         bail!(
             "`{}` is a whole model already: there is nothing to merge",

@@ -10,11 +10,22 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::terminal::Terminal;
+
 /// The file that makes a folder one of our runs.
 pub const RUN_FILE: &str = "run.json";
 
+/// What wrote, or is to write, a run's folder. Neither writes over what the other wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// `lora train`.
+    Training,
+    /// `lora demo`.
+    Demo,
+}
+
 /// What the disk must take before a run starts. Adapters are larger; a full disk takes not even this.
-static PROBE: [u8; 64 * 1024] = [0; 64 * 1024];
+pub(crate) static PROBE: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// An output folder that cannot be used.
 #[derive(Debug, Error)]
@@ -32,6 +43,16 @@ pub enum OutputError {
     Foreign {
         /// The output folder.
         path: PathBuf,
+    },
+    /// A training where a demo should go, or a demo where a training should.
+    #[error("output_dir `{}` holds {found}, which is never written over by {wanted}; choose a new or an empty folder", path.display())]
+    Other {
+        /// The output folder.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+        /// What should go there.
+        wanted: &'static str,
     },
     /// An earlier run is in it.
     #[error("output_dir `{}` holds an earlier run; choose another folder, or write over it with --overwrite", path.display())]
@@ -54,16 +75,24 @@ pub enum OutputError {
 /// # Errors
 ///
 /// [`OutputError`].
-pub fn check_folder(path: &Path, overwrite: bool) -> Result<(), OutputError> {
+pub fn check_folder(path: &Path, writer: Writer, overwrite: bool) -> Result<(), OutputError> {
     let not_writable = |source| OutputError::NotWritable {
         path: path.to_owned(),
         source,
     };
     if path.is_dir() {
         let is_empty = fs::read_dir(path).map_err(not_writable)?.next().is_none();
-        if !is_empty && !is_run(path) {
+        let found = writer_of(path);
+        if !is_empty && found.is_none() {
             return Err(OutputError::Foreign {
                 path: path.to_owned(),
+            });
+        }
+        if let Some(found) = found.filter(|found| *found != writer) {
+            return Err(OutputError::Other {
+                path: path.to_owned(),
+                found: found.in_words(),
+                wanted: writer.in_words(),
             });
         }
         if !is_empty && !overwrite {
@@ -86,23 +115,22 @@ pub fn check_folder(path: &Path, overwrite: bool) -> Result<(), OutputError> {
         .map_err(not_writable)
 }
 
-/// Checks that a file can be written; see [`check_folder`].
-///
-/// # Errors
-///
-/// [`WriteError`].
-pub fn check_file(path: &Path) -> Result<(), WriteError> {
-    let failed = |source| WriteError {
-        path: path.to_owned(),
-        source,
-    };
-    if path.is_dir() {
-        return Err(failed(std::io::Error::from(std::io::ErrorKind::IsADirectory)));
+/// Tells whoever uses an adapter that its training did not come to its end.
+pub fn note_unfinished(adapter: &Path, terminal: &Terminal) {
+    if let Some(note) = unfinished(adapter) {
+        terminal.note(note);
     }
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let existing = nearest_existing(folder.unwrap_or(Path::new(".")));
-    let mut probe = tempfile::tempfile_in(existing).map_err(failed)?;
-    probe.write_all(&PROBE).map_err(failed)
+}
+
+/// What an adapter folder's run file says of its training; none for whole ones and for folders of other programs.
+fn unfinished(adapter: &Path) -> Option<String> {
+    let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
+    let text = read(adapter).or_else(|| read(adapter.parent()?))?;
+    let run: Value = serde_json::from_slice(&text).ok()?;
+    let step = run["interrupted"]["step"].as_u64();
+    let interrupted = step.map(|step| format!("was interrupted at step {step}"));
+    let what = interrupted.or_else(|| Some(format!("failed ({})", run["failed"].as_str()?)))?;
+    Some(format!("note: the training of `{}` {what}", adapter.display()))
 }
 
 /// A value as indented JSON with a line's end.
@@ -198,10 +226,26 @@ pub fn remove_file(path: &Path) -> Result<(), WriteError> {
     }
 }
 
-fn is_run(folder: &Path) -> bool {
+impl Writer {
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Training => "a training",
+            Self::Demo => "a demo",
+        }
+    }
+}
+
+/// What wrote the folder: a training keeps its settings in its run file, a demo has none.
+fn writer_of(folder: &Path) -> Option<Writer> {
     let text = fs::read(folder.join(RUN_FILE)).unwrap_or_default();
     let run: Value = serde_json::from_slice(&text).unwrap_or_default();
-    run["program"] == crate::provenance::PROGRAM
+    (run["program"] == crate::provenance::PROGRAM).then(|| {
+        if run["config"].is_object() {
+            Writer::Training
+        } else {
+            Writer::Demo
+        }
+    })
 }
 
 /// The path itself, or the nearest one above it that exists.
@@ -222,8 +266,8 @@ mod tests {
     #[test]
     fn a_new_and_an_empty_folder_are_fine_and_stay_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
-        check_folder(folder.path(), false).unwrap();
-        check_folder(&folder.path().join("new/deep"), false).unwrap();
+        check_folder(folder.path(), Writer::Training, false).unwrap();
+        check_folder(&folder.path().join("new/deep"), Writer::Training, false).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -232,7 +276,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.tex"), "precious").unwrap();
         for overwrite in [false, true] {
-            let error = check_folder(folder.path(), overwrite).unwrap_err();
+            let error = check_folder(folder.path(), Writer::Training, overwrite).unwrap_err();
             assert!(matches!(error, OutputError::Foreign { .. }), "{error}");
         }
     }
@@ -240,12 +284,18 @@ mod tests {
     #[test]
     fn an_earlier_run_is_written_over_only_when_asked_to() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(RUN_FILE), r#"{"program": "lora"}"#).unwrap();
+        fs::write(
+            folder.path().join(RUN_FILE),
+            r#"{"program": "lora", "config": {}}"#,
+        )
+        .unwrap();
         assert!(matches!(
-            check_folder(folder.path(), false),
+            check_folder(folder.path(), Writer::Training, false),
             Err(OutputError::Occupied { .. })
         ));
-        check_folder(folder.path(), true).unwrap();
+        let error = check_folder(folder.path(), Writer::Demo, true).unwrap_err();
+        assert!(matches!(error, OutputError::Other { .. }), "{error}");
+        check_folder(folder.path(), Writer::Training, true).unwrap();
     }
 
     #[test]
@@ -304,7 +354,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("below")] {
-            let error = check_folder(&path, true).unwrap_err();
+            let error = check_folder(&path, Writer::Training, true).unwrap_err();
             assert!(matches!(error, OutputError::NotAFolder { .. }), "{error}");
         }
     }

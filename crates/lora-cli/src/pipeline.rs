@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
 use lora_models::{
@@ -22,6 +22,16 @@ pub fn public_name(name: &str) -> &str {
         name
     }
 }
+
+/// The other way round: the embedded model is the one that an adapter trained here was trained on.
+pub fn embedded_name(name: &str) -> &str {
+    if name == EMBEDDED_ON_HUB {
+        EMBEDDED_MODEL
+    } else {
+        name
+    }
+}
+
 /// How the hub is used, by the variables that Hugging Face's own libraries obey: `HF_HUB_CACHE`, `HF_HOME`,
 /// `HF_HUB_OFFLINE`.
 pub fn hub_options(revision: Option<&str>) -> HubOptions {
@@ -96,7 +106,13 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
             tokenizer.vocabulary_size()
         );
     }
-    tokenizer.pad_id()?;
+    tokenizer.pad_id().with_context(|| {
+        format!(
+            "`{}` cannot classify texts here: its tokenizer names no padding token, as those of most language models; give an \
+             encoder such as minilm-l6, or set problem_type to causal_lm to train what a language model writes",
+            checkpoint.origin.display()
+        )
+    })?;
     Ok(tokenizer)
 }
 

@@ -7,13 +7,18 @@ use lora_data::Targets;
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::regression::RegressionScores;
 use lora_eval::report::{Better, Cell, Column, Table};
-use lora_eval::{Average, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict};
+use lora_eval::{
+    Average, FittedTemperature, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict,
+};
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::EncodedPart;
 use crate::task::Temperatures;
 use crate::terminal::Terminal;
+
+/// A fitted temperature below this makes probabilities of next to nothing.
+const TIMID: f64 = 0.05;
 
 /// What the model said about a data set, in each of the ways it was asked.
 #[derive(Clone, Debug)]
@@ -35,11 +40,27 @@ pub struct ScoredMethod {
     pub average: Option<Average>,
     /// What the logits were divided by.
     pub temperature: f64,
+    /// Whether that was fitted.
+    #[serde(default)]
+    pub is_scaled: bool,
     /// The scores.
     pub scores: TaskScores,
     /// The bins of the calibration error, from low to high confidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reliability: Vec<ReliabilityBin>,
+    /// Negative log-likelihood or squared error of each row, for comparisons on the same rows.
+    #[serde(skip)]
+    pub row_losses: Vec<f64>,
+}
+
+impl ScoredMethod {
+    /// In words, without the temperature.
+    pub fn name(&self) -> String {
+        match self.average {
+            Some(_) => format!("ensemble of {}", self.members),
+            None => "mean pass".to_owned(),
+        }
+    }
 }
 
 /// Scores of either task.
@@ -87,7 +108,7 @@ pub fn run_passes(
 ) -> Outputs {
     let examples = part.encoded.len();
     let members = ensemble.map_or(0, |ensemble| ensemble.members);
-    let bar = terminal.progress((members + 1) * examples as u64, what);
+    let bar = terminal.progress((members + 1) * examples as u64, what, "rows");
     let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
     let mean = predict(adapted, batches.clone(), examples, &Passes::Mean, &mut |done| {
         bar.set_position(done as u64);
@@ -116,25 +137,38 @@ pub fn fit_temperatures(outputs: &Outputs, targets: &Targets, terminal: &Termina
     let Targets::Classes(labels) = targets else {
         return Ok(Temperatures::default());
     };
-    let fit = |outputs: &ModelOutputs, average| -> Result<Option<f64>> {
+    let mut undetermined = Vec::new();
+    let mut fit = |name: &'static str, outputs: &ModelOutputs, average| -> Result<Option<f64>> {
         let predictions = outputs.clone().into_predictions()?;
-        let fitted = fit_temperature(&predictions, labels, average)?;
-        if !fitted.has_minimum {
+        let FittedTemperature {
+            temperature,
+            has_minimum,
+            ..
+        } = fit_temperature(&predictions, labels, average)?;
+        if !has_minimum {
+            undetermined.push(name);
+        } else if temperature < TIMID {
             terminal.note(format!(
-                "{} validation rows do not determine a temperature, so none is used; give more rows",
-                labels.len()
+                "the temperature of the {name} is {temperature:.3}: its probabilities are far too timid, as those of a model \
+                 that was trained too little"
             ));
         }
         // Where the search ended says nothing about the model, and would push every probability to 0 or 1.
-        Ok(fitted.has_minimum.then_some(fitted.temperature))
+        Ok(has_minimum.then_some(temperature))
     };
-    let mean = fit(&outputs.mean, Average::Probabilities)?;
+    let mean = fit("mean pass", &outputs.mean, Average::Probabilities)?;
     let ensemble = outputs.ensemble.as_ref();
-    let ensemble = ensemble.map(|(settings, outputs)| fit(outputs, settings.average));
-    Ok(Temperatures {
-        mean,
-        ensemble: ensemble.transpose()?.flatten(),
-    })
+    let ensemble = ensemble.map(|(settings, outputs)| fit("ensemble", outputs, settings.average));
+    let ensemble = ensemble.transpose()?.flatten();
+    if !undetermined.is_empty() {
+        terminal.note(format!(
+            "the {} validation rows do not determine a temperature for the {} (all right, or too few), so none is used there; \
+             give more rows",
+            labels.len(),
+            undetermined.join(" and the ")
+        ));
+    }
+    Ok(Temperatures { mean, ensemble })
 }
 
 /// Scores outputs in every way: mean pass and ensemble, without and with temperature.
@@ -167,18 +201,22 @@ fn score_one(
     targets: &Targets,
 ) -> Result<ScoredMethod> {
     let members = outputs.members as u64;
-    let (scores, reliability) = match targets {
+    let (scores, reliability, row_losses) = match targets {
         Targets::Values(values) => {
             let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
-            let scores = RegressionScores::of(&outputs.mean_values(), &values)?;
-            (TaskScores::Regression(scores), Vec::new())
+            let predicted = outputs.mean_values();
+            let scores = RegressionScores::of(&predicted, &values)?;
+            let squares = predicted
+                .iter()
+                .zip(&values)
+                .map(|(predicted, value)| (predicted - value).powi(2));
+            (TaskScores::Regression(scores), Vec::new(), squares.collect())
         }
         Targets::Classes(labels) => {
             let predictions = outputs
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
-            let (scores, bins) = score_classes(&predictions, labels, average.unwrap_or_default())?;
-            (TaskScores::Classification(scores), bins)
+            score_classes(&predictions, labels, average.unwrap_or_default())?
         }
         Targets::None | Targets::Positions(_) | Targets::Spans(_) => {
             anyhow::bail!("there are no labels to score against; give a file with a label column")
@@ -193,8 +231,10 @@ fn score_one(
         members,
         average,
         temperature: temperature.unwrap_or(1.0),
+        is_scaled: temperature.is_some(),
         scores,
         reliability,
+        row_losses,
     })
 }
 
@@ -202,7 +242,7 @@ fn score_classes(
     predictions: &Predictions,
     labels: &[usize],
     average: Average,
-) -> Result<(Scores, Vec<ReliabilityBin>)> {
+) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
     let probabilities = predictions.average(average);
     let mut reliability = ReliabilityTable::new(Binning::default())?;
     let tops = probabilities.top_classes();
@@ -210,31 +250,68 @@ fn score_classes(
         reliability.update(row[top], top == *label)?;
     }
     let scores = Scores::of(&probabilities, labels, Binning::default())?;
-    Ok((scores, reliability.bins()))
+    let label_probability = probabilities.rows().zip(labels).map(|(row, label)| row[*label]);
+    let row_nll = label_probability.map(|probability| -probability.max(f64::EPSILON).ln());
+    Ok((
+        TaskScores::Classification(scores),
+        reliability.bins(),
+        row_nll.collect(),
+    ))
 }
 
-/// The score table of one data set.
+/// The score table of one data set. Nothing in it is marked as best: one model on one set of rows says nothing about chance,
+/// and a method for which no temperature could be fitted cannot be compared with one that has it, as the note then says.
 pub fn table(title: &str, methods: &[ScoredMethod]) -> Table {
-    match methods.first().map(|method| &method.scores) {
+    let table = match methods.first().map(|method| &method.scores) {
         Some(TaskScores::Regression(_)) => regression_table(title, methods),
         _ => classification_table(title, methods),
+    };
+    let lacks_temperature = |method: &&ScoredMethod| {
+        let mut same = methods
+            .iter()
+            .filter(|other| other.average.is_some() == method.average.is_some());
+        !same.any(|other| other.is_scaled)
+    };
+    let unscaled: Vec<&str> = methods
+        .iter()
+        .filter(lacks_temperature)
+        .map(|method| method.method.as_str())
+        .collect();
+    let table = table.without_marks();
+    if unscaled.is_empty() || unscaled.len() == methods.len() {
+        return table;
     }
+    table.with_note(format!(
+        "{}: no T (the validation rows do not determine one, or it was fitted for another number of members); compare the rows \
+         without T with each other.",
+        unscaled.join(", ")
+    ))
+}
+
+/// What a reader of the score tables must know, once for all of them; nothing for a regression.
+pub fn legend(methods: &[ScoredMethod]) -> Option<String> {
+    let first = methods.first()?;
+    let TaskScores::Classification(_) = first.scores else {
+        return None;
+    };
+    let binning = Binning::default();
+    Some(format!(
+        "NLL in nats. ECE is a fraction over equal-width bins of confidence: {binning}. F1 is that of class 1 of two, else the macro \
+         average. T: temperature fitted on validation rows."
+    ))
 }
 
 fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let binning = Binning::default();
     let columns = vec![
+        Column::new("T", Better::None, 3),
         Column::new("accuracy", Better::Higher, 3),
         Column::new("F1", Better::Higher, 3),
         Column::new("MCC", Better::Higher, 3),
-        Column::new("NLL", Better::Lower, 3).with_unit("nats"),
-        Column::new("ECE", Better::Lower, 3).with_unit(format!("{} bins", binning.bins)),
+        Column::new("NLL", Better::Lower, 3),
+        Column::new("ECE", Better::Lower, 3),
         Column::new("Brier", Better::Lower, 3),
     ];
-    let mut table = Table::new(title, "method", columns).with_note(format!(
-        "ECE is a fraction over equal-width bins of confidence: {binning}. F1 is that of class 1 of two, else the macro \
-         average. T: temperature fitted on validation rows."
-    ));
+    let mut table = Table::new(title, "method", columns);
     for method in methods {
         if let TaskScores::Classification(scores) = &method.scores {
             let cells = [
@@ -245,7 +322,13 @@ fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
                 scores.ece,
                 scores.brier,
             ];
-            table.push(method.method.clone(), cells.map(Cell::value).to_vec());
+            let temperature = if method.is_scaled {
+                Cell::value(method.temperature)
+            } else {
+                Cell::Empty
+            };
+            let cells = std::iter::once(temperature).chain(cells.map(Cell::value));
+            table.push(method.name(), cells.collect());
         }
     }
     table
@@ -268,7 +351,7 @@ fn regression_table(title: &str, methods: &[ScoredMethod]) -> Table {
                 Cell::value(scores.mse),
                 Cell::value(scores.mae),
             ];
-            table.push(method.method.clone(), cells);
+            table.push(method.name(), cells);
         }
     }
     table

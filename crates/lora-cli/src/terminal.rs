@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use lora_eval::report::Table;
 use serde::Serialize;
 
@@ -63,6 +63,15 @@ impl Terminal {
         self.say(table.to_text(columns()))
     }
 
+    /// As [`Terminal::say`], with lines broken between words.
+    ///
+    /// # Errors
+    ///
+    /// As [`Terminal::say`].
+    pub fn paragraph(&self, text: &str) -> Result<()> {
+        self.say(textwrap::fill(text, columns().map_or(120, usize::from)))
+    }
+
     /// The result as one JSON document on stdout, if JSON is wanted.
     ///
     /// # Errors
@@ -98,12 +107,12 @@ impl Terminal {
     /// # Panics
     ///
     /// Never: the template is checked by a test.
-    pub fn progress(&self, length: u64, what: &str) -> ProgressBar {
+    pub fn progress(&self, length: u64, what: &str, unit: &'static str) -> ProgressBar {
         if self.quiet || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        bar.set_style(style());
+        bar.set_style(style(unit));
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
         bar
@@ -111,17 +120,37 @@ impl Terminal {
 }
 
 #[expect(clippy::expect_used, reason = "a constant template, checked by a test")]
-fn style() -> ProgressStyle {
-    let template = "{prefix} {bar:28} {pos}/{len} · {per_sec} · {eta} left  {wide_msg}";
+fn style(unit: &'static str) -> ProgressStyle {
+    let template = "{prefix} {bar:28} {pos}/{len} · {rate} · {eta} left  {wide_msg}";
     ProgressStyle::with_template(template)
         .expect("the template is valid")
+        .with_key(
+            "rate",
+            move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                // Whoever formats a bar has no way to hear of an error.
+                let _ = write!(out, "{:.1} {unit}/s", state.per_sec());
+            },
+        )
         .progress_chars("━╸ ")
 }
 
-/// The width that tables are fitted to, where the shell says it.
+/// A number with its noun: `1 row`, `2 rows`.
+pub fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+/// The width that tables are fitted to, where it is known: what the shell says, else that of the terminal.
 fn columns() -> Option<u16> {
-    let given = std::env::var("COLUMNS").ok()?.parse().ok()?;
-    io::stdout().is_terminal().then_some(given)
+    let terminal = console::Term::stdout();
+    let given = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|columns| columns.parse().ok());
+    let measured = || Some(terminal.size_checked()?.1);
+    io::stdout()
+        .is_terminal()
+        .then(|| given.or_else(measured))
+        .flatten()
 }
 
 fn print(text: &str) -> Result<()> {
@@ -139,7 +168,15 @@ fn write(text: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn one_is_singular() {
+        assert_eq!(
+            ["1 row", "0 rows"],
+            [1, 0].map(|count| super::counted(count, "row"))
+        );
+    }
+
+    #[test]
     fn the_template_of_the_bar_is_valid() {
-        let _ = super::style();
+        let _ = super::style("steps");
     }
 }

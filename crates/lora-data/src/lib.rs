@@ -58,7 +58,7 @@ pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
 pub use error::{ColumnError, DataError, LabelNamesError, TaskError, TokenizerError};
 pub use labels::LabelNames;
 pub use readers::{
-    Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadCompletions, ReadFile,
+    Cells, Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadCompletions, ReadFile,
     ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns, read_completions, read_file,
     read_str,
 };

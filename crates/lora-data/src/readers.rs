@@ -41,6 +41,8 @@ pub struct ReadOptions {
     pub header: bool,
     /// For a JSON object: the key of its list of rows. `None`: the only list it has, or else `data`.
     pub json_field: Option<String>,
+    /// Whether all cells are kept, for whoever writes the rows out again.
+    pub keep_cells: bool,
 }
 
 impl Default for ReadOptions {
@@ -51,6 +53,7 @@ impl Default for ReadOptions {
             labels: LabelRule::default(),
             header: true,
             json_field: None,
+            keep_cells: false,
         }
     }
 }
@@ -64,6 +67,17 @@ pub struct ReadFile {
     pub format: Format,
     /// The columns that were read.
     pub columns: ResolvedColumns,
+    /// All cells, if they were to be kept.
+    pub cells: Option<Cells>,
+}
+
+/// All cells of a file, as texts: lists and objects as JSON, what is not there empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cells {
+    /// Names of the columns; `column 0`, `column 1`… where the file has none.
+    pub names: Vec<String>,
+    /// One text a column, for each row.
+    pub rows: Vec<Vec<String>>,
 }
 
 /// Reads a file of labelled text, all of it, into memory.
@@ -144,6 +158,7 @@ fn assemble(
         },
         format,
         columns,
+        cells: options.keep_cells.then(|| table.to_cells()),
     })
 }
 

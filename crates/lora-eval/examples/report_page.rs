@@ -77,6 +77,7 @@ fn page() -> Page {
         "ECE ↓ (15 bins)",
         "accuracy ↑",
         &scatter_points(),
+        [0.1, 0.1],
     );
     let tradeoff =
         Section::new("Accuracy against calibration").with_block(Block::Figures(vec![Figure::new(

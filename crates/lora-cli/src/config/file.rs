@@ -72,6 +72,10 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>> {
     let pairs = match ending.as_deref() {
         Some("yaml" | "yml") => serde_saphyr::from_str::<Pairs>(text).map_err(|error| {
             let line = error.location().map(|location| location.line() as usize);
+            if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error.without_snippet() {
+                let at = line.map(|line| format!(", line {line}")).unwrap_or_default();
+                return anyhow!("`{shown}`{at}: the key `{key}` stands twice; remove one of them");
+            }
             mistake("YAML", line, first_line(&error.without_snippet().to_string()))
         }),
         Some("toml") => toml::from_str::<Pairs>(text).map_err(|error| {

@@ -1,6 +1,9 @@
 //! The settings of a training: one flat list of keys, from a file and from flags.
 
 mod adalora;
+mod checks;
+#[cfg(test)]
+mod documented;
 pub mod file;
 pub mod flags;
 pub mod keys;

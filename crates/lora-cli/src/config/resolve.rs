@@ -8,10 +8,11 @@ use lora_core::ConfigError;
 use lora_train::TrainConfigError;
 use serde_json::{Map, Value, json};
 
+use super::RunConfig;
+use super::checks::{check_form, check_masks, check_split, check_tuning};
 use super::file;
 use super::flags::Overrides;
-use super::keys::{KEYS, Key, REQUIRED};
-use super::{PeftType, RunConfig, TuningKind};
+use super::keys::{Key, REQUIRED};
 
 /// A configuration and the places its values come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +103,19 @@ impl Origins {
             ConfigError::NotFinite { .. } => "model_name_or_path",
             ConfigError::Conflict { one, .. } => one,
         };
+        if let ConfigError::NoTarget { targets, .. } = error
+            && let name = targets.trim_matches('`')
+            && !name.is_empty()
+            && name
+                .chars()
+                .all(|character| character.is_alphanumeric() || character == '_')
+        {
+            // A list shows its brackets; a word alone was read as a pattern.
+            let message = format!(
+                "{error}; a single text is a pattern on the whole path, a name stands in a list: [{name}]"
+            );
+            return self.at(key, message);
+        }
         // A key inside a pattern is followed by that pattern.
         self.at(key.split(' ').next().unwrap_or(key), error)
     }
@@ -149,27 +163,40 @@ fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json
         probe[name] = value.clone();
         if let Err(reason) = serde_json::from_value::<RunConfig>(probe) {
             let help = Key::named(name).map_or("", |key| key.help);
-            return origins.at(
-                name,
-                format!("{name} is {value}, which cannot be used ({reason}); expected: {help}"),
-            );
+            let reason = plain_words(&reason.to_string());
+            // Some values say themselves what they are called, what was found and what is expected.
+            let message = if reason.starts_with(&format!("{name} is")) {
+                reason
+            } else if reason.contains("expected one of") {
+                format!("{name} is {value}, which cannot be used; expected: {help}")
+            } else {
+                format!("{name} is {value}, which cannot be used ({reason}); expected: {help}")
+            };
+            return origins.at(name, message);
         }
     }
     anyhow!("the settings cannot be used: {whole}")
 }
 
+/// The words of a parser without the names of types.
+fn plain_words(reason: &str) -> String {
+    let words = [
+        ("expected usize", "expected a whole number, 0 or more"),
+        ("expected u64", "expected a whole number, 0 or more"),
+        ("expected f64", "expected a number"),
+        ("expected a boolean", "expected true or false"),
+    ];
+    words
+        .iter()
+        .fold(reason.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
 /// The keys that must be given, and nothing else.
-fn smallest() -> Value {
+pub(super) fn smallest() -> Value {
     json!({
         "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
         "per_device_train_batch_size": 1,
     })
-}
-
-/// The default of every key.
-fn usual_values() -> Value {
-    let usual: Result<RunConfig, _> = serde_json::from_value(smallest());
-    usual.map_or(Value::Null, |usual| json!(usual))
 }
 
 fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
@@ -185,6 +212,12 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
                 ),
             ));
         }
+    }
+    check_split(config, origins)?;
+    check_masks(config, origins)?;
+    if config.max_seq_length == 0 {
+        let message = "max_seq_length is 0, which leaves no token of a text; 128 is usual";
+        return Err(origins.at("max_seq_length", message));
     }
     if !(0.0..1.0).contains(&config.mask_probability) {
         let found = config.mask_probability;
@@ -226,61 +259,6 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
         .train
         .validate()
         .map_err(|error| origins.training_error(&error))
-}
-
-/// Keys of one way of tuning beside another one.
-fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> {
-    const OF_BOTTLENECKS: [&str; 2] = ["bottleneck_size", "bottleneck_activation"];
-    let is_bottleneck = matches!(config.tuning, TuningKind::Houlsby | TuningKind::Pfeiffer);
-    let belongs = |key: &Key| match key.name {
-        "tuning" | "modules_to_save" | "temperature_scaling" => true,
-        name if OF_BOTTLENECKS.contains(&name) => is_bottleneck,
-        "loraplus_lr_ratio" | "masks_per_step" | "mask_grouping" => config.tuning == TuningKind::Lora,
-        _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
-    };
-    // A resolved configuration that was printed holds every key: defaults are no wishes.
-    let (given, usual) = (json!(config), usual_values());
-    let is_wish = |key: &Key| origins.places.contains_key(key.name) && given[key.name] != usual[key.name];
-    let Some(key) = KEYS.iter().find(|key| is_wish(key) && !belongs(key)) else {
-        return Ok(());
-    };
-    let name = key.name;
-    let owner = if OF_BOTTLENECKS.contains(&name) {
-        "bottleneck adapters (tuning houlsby or pfeiffer)"
-    } else {
-        "LoRA (tuning lora)"
-    };
-    let tuning = serde_json::to_value(config.tuning).unwrap_or_default();
-    Err(origins.at(
-        name,
-        format!(
-            "{name} is a setting of {owner}, but tuning is {}; change tuning, or remove {name}",
-            tuning.as_str().unwrap_or_default()
-        ),
-    ))
-}
-
-/// Keys of one form of adapter beside another form.
-fn check_form(config: &RunConfig, origins: &Origins) -> Result<()> {
-    if config.peft_type == PeftType::AdaLora {
-        let sole = [("use_dora", config.use_dora), ("use_rslora", config.use_rslora)];
-        if let Some((key, _)) = sole.into_iter().find(|(_, given)| *given) {
-            let message = format!(
-                "{key} does not go with peft_type ADALORA, which has a form and a scale of its own; remove one of them"
-            );
-            return Err(origins.at(key, message));
-        }
-        return Ok(());
-    }
-    match config.adalora.first_given() {
-        Some(key) => {
-            let message = format!(
-                "{key} is a setting of AdaLoRA, but peft_type is LORA; set peft_type to ADALORA, or remove {key}"
-            );
-            Err(origins.at(key, message))
-        }
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]
@@ -336,13 +314,24 @@ mod tests {
                 ["weight_decay is \"fast\"", "expected: Decoupled weight decay"],
             ),
             ("mask_rescale: none", ["mask_rescale is \"none\"", "rescaled"]),
-            ("mask_grouping: row", ["mask_grouping is \"row\"", "example"]),
+            ("mask_grouping: row", ["mask_grouping is `row`", "example"]),
+            ("r: two", ["r is \"two\"", "expected a whole number"]),
+            (
+                "metric_for_best_model: auc",
+                ["metric_for_best_model is \"auc\"", "expected: loss, accuracy"],
+            ),
+            ("max_seq_length: 0", ["max_seq_length is 0", "128 is usual"]),
             ("warmup_ratio: 2", ["warmup_ratio is 2", "share of all steps"]),
             (
                 "validation_fraction: 1",
                 ["validation_fraction is 1", "0.1 is usual"],
             ),
             ("data_file: b.csv", ["train_file and data_file", "remove one"]),
+            (
+                "mask_rescale: rescaled",
+                ["mask_rescale", "mask_probability is not given"],
+            ),
+            ("masks_per_step: 4", ["masks_per_step", "give mask_probability"]),
             (
                 "ensemble_members: 4",
                 ["ensemble_members", "set mask_probability"],
@@ -365,6 +354,21 @@ mod tests {
             );
             assert!(parts.iter().all(|part| message.contains(part)), "{message}");
         }
+    }
+
+    #[test]
+    fn rows_for_validation_are_left_and_early_stopping_has_some() {
+        let text = FILE.replace("train_file", "data_file");
+        let refused = |flags: &[(&str, &str)]| resolve_text(&text, flags).unwrap_err().to_string();
+        let shares = refused(&[("validation_fraction", "0.5"), ("test_fraction", "0.5")]);
+        assert!(shares.contains("no row to train on"), "{shares}");
+        let patience = refused(&[("validation_fraction", "0"), ("early_stopping_patience", "2")]);
+        assert!(
+            patience.contains("--early-stopping-patience") && patience.contains("no validation rows"),
+            "{patience}"
+        );
+        // A probability of 0 beside settings of masks is the yardstick, not a mistake.
+        resolve_text(&text, &[("mask_rescale", "rescaled"), ("mask_probability", "0")]).unwrap();
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //! seeds for plain LoRA, PEFT's input dropout and LoRA Dropout with and without its ensemble; in the domain of training
 //! and in another one.
 
+mod base_rates;
 mod data;
 mod page;
 mod plan;
 mod results;
 mod study;
+mod summary;
 mod tables;
 
 use std::path::PathBuf;
@@ -17,7 +19,7 @@ use clap::Args;
 use lora_core::atomic::write_file;
 
 use crate::device::DeviceName;
-use crate::output::{RUN_FILE, check_folder, write_json};
+use crate::output::{RUN_FILE, Writer, check_folder, write_json};
 use crate::pipeline::{EMBEDDED_MODEL, hub_options, open_checkpoint};
 use crate::provenance::MadeBy;
 use crate::terminal::Terminal;
@@ -59,7 +61,7 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         plan.seeds = (1..=seeds).collect();
     }
     if !args.choose {
-        check_folder(&args.output, true)?;
+        check_folder(&args.output, Writer::Demo, true)?;
     }
     let checkpoint = open_checkpoint(EMBEDDED_MODEL, &hub_options(None))?;
     let data = DemoData::open(&checkpoint, &plan)?;
@@ -71,11 +73,15 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         plan.train, plan.test, plan.shifted
     ));
 
+    let base_rates = base_rates::base_rates(&data, &plan)?;
     let runs = study::run_all(&checkpoint, &data, &plan, &device, terminal)?;
-    let results = DemoResults::new(plan, runs, started.elapsed().as_secs_f64());
+    let results = DemoResults::new(plan, runs, base_rates, started.elapsed().as_secs_f64());
     for table in tables::all(&results)? {
         terminal.table(&table)?;
         terminal.say("")?;
+    }
+    for sentence in summary::summary(&results)? {
+        terminal.paragraph(&sentence)?;
     }
     let made_by = MadeBy::this_call();
     let page = page::page(&results, &made_by)?.to_html();

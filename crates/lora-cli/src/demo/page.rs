@@ -11,23 +11,38 @@ use lora_eval::report::{
 use super::plan::{Method, Training};
 use super::results::DemoResults;
 use super::study::{MethodRun, PartScores};
+use super::summary::summary;
 use super::tables::{self, ECE_RULE};
 use crate::provenance::MadeBy;
+use crate::terminal::counted;
+
+/// Axes of accuracy and calibration error span at least this: one test row is no mountain.
+const LEAST_SPAN: [f64; 2] = [0.1, 0.1];
 
 /// Tables, reliability diagrams, accuracy against calibration, loss curves, settings.
 pub fn page(results: &DemoResults, made_by: &MadeBy) -> Result<Page> {
     let mut page = Page::new("LoRA Dropout on a few hundred sentences");
     page.subtitle = format!(
-        "MiniLM-L6, {} labelled movie review sentences, {} seeds; tested on movie reviews and on tweets",
+        "{}MiniLM-L6, {} labelled movie review sentences, {}; tested on movie reviews and on tweets",
+        if results.plan.fast {
+            "A quick look (--fast): "
+        } else {
+            ""
+        },
         results.plan.train,
-        results.plan.seeds.len()
+        counted(results.plan.seeds.len(), "seed")
     );
     page.summary = summary(results)?;
     let mut tables = tables::all(results)?.into_iter();
     let mut section = Section::new("Scores").with_text(
         "Same budget and same seeds for all. The dropout probabilities were chosen on validation rows, the rest by hand.",
     );
-    for table in tables.by_ref().take(2) {
+    if results.plan.seeds.len() > 1 {
+        section = section.with_text(
+            "A value is underlined where it is better than all others by more than the standard deviations of both over seeds.",
+        );
+    }
+    for table in tables.by_ref().take(3) {
         section = section.with_block(Block::Table(table));
     }
     page.sections.push(section);
@@ -73,43 +88,6 @@ pub fn picture(results: &DemoResults) -> Result<String> {
     Ok(accuracy_against_ece(results, "Movie reviews", |run| &run.test)?.svg)
 }
 
-/// What came out, in sentences made from the numbers.
-fn summary(results: &DemoResults) -> Result<Vec<String>> {
-    let over_seeds = |method, of: fn(&MethodRun) -> f64| -> Result<f64> {
-        Ok(MeanStd::of(&results.of(method).map(of).collect::<Vec<_>>())?.mean)
-    };
-    let sentence = |domain: &str, of: [fn(&MethodRun) -> f64; 3]| -> Result<String> {
-        let [accuracy, nll, ece] = of;
-        Ok(format!(
-            "On {domain}, the LoRA Dropout ensemble has accuracy {:.3}, NLL {:.3} and ECE {:.3}; plain LoRA has {:.3}, {:.3} and {:.3}.",
-            over_seeds(Method::DropoutEnsemble, accuracy)?,
-            over_seeds(Method::DropoutEnsemble, nll)?,
-            over_seeds(Method::DropoutEnsemble, ece)?,
-            over_seeds(Method::Lora, accuracy)?,
-            over_seeds(Method::Lora, nll)?,
-            over_seeds(Method::Lora, ece)?,
-        ))
-    };
-    Ok(vec![
-        sentence(
-            "movie reviews",
-            [
-                |r| r.test.plain.accuracy,
-                |r| r.test.plain.nll,
-                |r| r.test.plain.ece,
-            ],
-        )?,
-        sentence(
-            "tweets",
-            [
-                |r| r.shifted.plain.accuracy,
-                |r| r.shifted.plain.nll,
-                |r| r.shifted.plain.ece,
-            ],
-        )?,
-    ])
-}
-
 fn reliability(results: &DemoResults, domain: &str, part: fn(&MethodRun) -> &PartScores) -> Vec<Figure> {
     let diagram = |method: Method| {
         let bins = pooled(results.of(method).map(|run| part(run).reliability.as_slice()));
@@ -147,6 +125,7 @@ fn accuracy_against_ece(
     part: fn(&MethodRun) -> &PartScores,
 ) -> Result<Figure> {
     let mut points = Vec::new();
+    let rows = results.runs.first().map_or(0, |run| part(run).row_nll.len());
     for method in Method::ALL {
         let spread = |of: fn(&PartScores) -> f64| {
             MeanStd::of(&results.of(method).map(|run| of(part(run))).collect::<Vec<_>>())
@@ -158,7 +137,7 @@ fn accuracy_against_ece(
         let point = ScatterPoint::new(method.name(), [ece.mean, accuracy.mean]);
         points.push(match (ece.std, accuracy.std) {
             (Some(x), Some(y)) => point.with_spread([x, y]),
-            _ => point,
+            _ => point.with_spread([0.0, standard_error(accuracy.mean, rows)]),
         });
     }
     let picture = scatter_chart(
@@ -166,11 +145,22 @@ fn accuracy_against_ece(
         "ECE (lower is better)",
         "accuracy (higher is better)",
         &points,
+        LEAST_SPAN,
     );
+    let bars = if results.plan.seeds.len() > 1 {
+        "crosses show one standard deviation over seeds"
+    } else {
+        "bars show one standard error of the accuracy over test rows"
+    };
     Ok(Figure::new(
         picture,
-        "Up and to the left is better; crosses show one standard deviation over seeds.",
+        format!("Up and to the left is better; {bars}."),
     ))
+}
+
+/// Of a share that was counted on so many rows.
+fn standard_error(share: f64, rows: usize) -> f64 {
+    (share * (1.0 - share) / rows.max(1) as f64).sqrt()
 }
 
 fn loss_curves(results: &DemoResults) -> Vec<Series> {

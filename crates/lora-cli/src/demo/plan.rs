@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// looks at validation rows only; the rest was set by hand, for time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
+    /// Whether this is `--fast`: too small to say anything of the methods.
+    #[serde(default)]
+    pub fast: bool,
     /// Each draws its own training and validation rows, first values, order and masks.
     pub seeds: Vec<u64>,
     /// Rows to train on.
@@ -104,7 +107,7 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Self::Lora => "LoRA",
-            Self::InputDropout => "LoRA + input dropout (PEFT)",
+            Self::InputDropout => "LoRA + input dropout",
             Self::DropoutMean => "LoRA Dropout, mean pass",
             Self::DropoutEnsemble => "LoRA Dropout, ensemble",
         }
@@ -115,6 +118,7 @@ impl Plan {
     /// The demo as it is meant.
     pub fn usual() -> Self {
         Self {
+            fast: false,
             seeds: vec![1, 2, 3],
             train: 200,
             validation: 200,
@@ -137,12 +141,15 @@ impl Plan {
     /// Under a minute.
     pub fn fast() -> Self {
         Self {
+            fast: true,
             seeds: vec![1],
             train: 96,
             validation: 60,
             test: 100,
             shifted: 100,
             epochs: 4.0,
+            batch_size: 8,
+            learning_rate: 4e-3,
             members: 3,
             ..Self::usual()
         }

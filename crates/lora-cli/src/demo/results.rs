@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::base_rates::BaseRates;
 use super::plan::{Method, Plan};
 use super::study::MethodRun;
 
@@ -12,14 +13,21 @@ pub struct DemoResults {
     pub plan: Plan,
     /// Every method with every seed.
     pub runs: Vec<MethodRun>,
+    /// A model that reads nothing, with every seed.
+    pub base_rates: Vec<BaseRates>,
     /// Of the whole demo.
     pub seconds: f64,
 }
 
 impl DemoResults {
     /// Settings and runs.
-    pub fn new(plan: Plan, runs: Vec<MethodRun>, seconds: f64) -> Self {
-        Self { plan, runs, seconds }
+    pub fn new(plan: Plan, runs: Vec<MethodRun>, base_rates: Vec<BaseRates>, seconds: f64) -> Self {
+        Self {
+            plan,
+            runs,
+            base_rates,
+            seconds,
+        }
     }
 
     /// The runs of a method, in the order of the seeds.

@@ -69,6 +69,24 @@ pub struct PartScores {
 /// A progress bar that counts passes over rows; a training pass over a row, forward and backward, counts three.
 struct Meter {
     bar: ProgressBar,
+    done: AtomicUsize,
+}
+
+impl Meter {
+    fn new(bar: ProgressBar) -> Self {
+        Self {
+            bar,
+            done: AtomicUsize::new(0),
+        }
+    }
+
+    /// Where there is no bar to watch, a line for each training tells that something goes on.
+    fn say_done(&self, what: &str, jobs: usize, terminal: &Terminal) {
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.bar.is_hidden() {
+            terminal.note(format!("{done} of {jobs} trainings done: {what}"));
+        }
+    }
 }
 
 const TRAINING_WEIGHT: u64 = 3;
@@ -84,9 +102,7 @@ pub fn run_all(
     let scored = (plan.train + plan.validation + plan.test + plan.shifted) as u64;
     let scoring = scored * (Training::ALL.len() as u64 + plan.members);
     let training = plan.training_rows() * TRAINING_WEIGHT * Training::ALL.len() as u64;
-    let meter = Meter {
-        bar: terminal.progress((scoring + training) * plan.seeds.len() as u64, "demo"),
-    };
+    let meter = Meter::new(terminal.progress((scoring + training) * plan.seeds.len() as u64, "demo", "rows"));
     let jobs: Vec<(u64, Training)> = plan
         .seeds
         .iter()
@@ -97,9 +113,10 @@ pub fn run_all(
         let trained = train_one(checkpoint, data, &train, plan, training, seed, device, &meter)?;
         let parts = [&train, &validation, &data.test, &data.shifted];
         let methods = training.methods().iter();
-        methods
-            .map(|&method| trained.score(plan, method, parts, &meter))
-            .collect::<Result<Vec<_>>>()
+        let runs = methods.map(|&method| trained.score(plan, method, parts, &meter));
+        let runs = runs.collect::<Result<Vec<_>>>()?;
+        meter.say_done(&format!("{}, seed {seed}", training.name()), jobs.len(), terminal);
+        Ok(runs)
     });
     meter.bar.finish_and_clear();
     Ok(runs.into_iter().collect::<Result<Vec<_>>>()?.concat())
@@ -311,9 +328,7 @@ pub fn choose(
     }
     let weight = plan.training_rows() * TRAINING_WEIGHT + plan.validation as u64 * (1 + plan.members);
     let total = weight * candidates.len() as u64 * plan.seeds.len() as u64;
-    let meter = Meter {
-        bar: terminal.progress(total, "settings"),
-    };
+    let meter = Meter::new(terminal.progress(total, "settings", "rows"));
     let columns = vec![
         Column::new("p", Better::None, 1),
         Column::new("accuracy", Better::Higher, 3),
@@ -321,7 +336,7 @@ pub fn choose(
         Column::new("ECE", Better::Lower, 3).with_unit("15 bins"),
     ];
     let mut table = Table::new("Settings, on validation rows", "method", columns);
-    let scored = in_parallel(&candidates, |(plan, training, _)| -> Result<Vec<Vec<Scores>>> {
+    let scored = in_parallel(&candidates, |(plan, training, p)| -> Result<Vec<Vec<Scores>>> {
         let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); training.methods().len()];
         for &seed in &plan.seeds {
             let [train, held_out] = data.draw(plan, seed)?;
@@ -332,6 +347,11 @@ pub fn choose(
                 scores.push(Scores::of(&probabilities, held_out.labels(), Binning::default())?);
             }
         }
+        meter.say_done(
+            &format!("{}, p = {p}", training.name()),
+            candidates.len(),
+            terminal,
+        );
         Ok(scores)
     });
     for ((plan, training, p), of_methods) in candidates.into_iter().zip(scored) {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::module_paths;
 use crate::parameters::{grouped, parameter_line, peft_count};
 use crate::pipeline::{hub_options, load_model, open_checkpoint};
 use crate::saved::Saved;
@@ -168,10 +169,9 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
 
     let columns = vec![
         Column::new("rank", Better::None, 0),
-        Column::new("d_input", Better::None, 0),
-        Column::new("d_output", Better::None, 0),
+        Column::new("shape", Better::None, 0),
         Column::new("scale", Better::None, 4),
-        Column::new("norm of the update", Better::None, 4),
+        Column::new("‖ΔW‖", Better::None, 4),
     ];
     let title = format!(
         "{}: {}, {} linears, rank {} in all, {} saved numbers",
@@ -181,14 +181,24 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         adapters.iter().map(|adapter| adapter.rank).sum::<usize>(),
         grouped(saved)
     );
-    let mut table = Table::new(title, "linear", columns)
-        .with_note("Scale and Frobenius norm are those of the mean pass, which every PEFT reader computes.");
+    let above = module_paths::common(adapters.iter().map(|adapter| adapter.path.as_str()));
+    let heading = if above.is_empty() {
+        "linear".to_owned()
+    } else {
+        format!("linear below {above}")
+    };
+    let mut table = Table::new(title, heading, columns).with_note(
+        "Shape: inputs to outputs. ‖ΔW‖: Frobenius norm of what the adapter adds to the weight. It and the scale are those of \
+         the mean pass, the one without masks, which every PEFT reader computes.",
+    );
     for adapter in &adapters {
-        let sizes =
-            [adapter.rank, adapter.d_input, adapter.d_output].map(|size| Cell::text(size.to_string()));
-        let mut cells = sizes.to_vec();
-        cells.extend([Cell::value(adapter.scale), Cell::value(adapter.update_norm)]);
-        table.push(adapter.path.clone(), cells);
+        let cells = vec![
+            Cell::text(adapter.rank.to_string()),
+            Cell::text(format!("{} → {}", adapter.d_input, adapter.d_output)),
+            Cell::value(adapter.scale),
+            Cell::value(adapter.update_norm),
+        ];
+        table.push(adapter.path[above.len()..].trim_start_matches('.'), cells);
     }
     terminal.table(&table)?;
     terminal.say(format!("base model: {}", base.as_deref().unwrap_or("not named")))?;
@@ -216,7 +226,8 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
 fn describe_dropout(config: &LoraConfig) -> String {
     match config.dropout {
         Some(dropout) => format!(
-            "LoRA Dropout: probability {}, {} masks; a mean pass carries {:.4} of the update",
+            "LoRA Dropout: probability {}, {} masks; without masks (mean pass) {:.4} of the trained update is added, its average \
+             under masks",
             dropout.probability,
             match dropout.rescale {
                 lora_core::Rescale::Plain => "plain",

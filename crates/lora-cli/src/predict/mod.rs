@@ -7,13 +7,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use lora_data::{Dataset, Example, LabelNames, LabelRule, Task, read_file};
+use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
 use lora_eval::softmax::top_class;
 use lora_eval::{Average, ModelOutputs};
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
 use crate::eval::EnsembleArgs;
-use crate::output;
+use crate::output::note_unfinished;
+use crate::output_file::check_output;
 use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
 use crate::terminal::Terminal;
@@ -25,12 +26,8 @@ use prediction::{FileForm, in_words, lines, to_csv};
 pub struct PredictArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Texts, or - for one text a line from the standard input.
-    #[arg(
-        value_name = "TEXT",
-        required_unless_present = "data",
-        conflicts_with = "data"
-    )]
+    /// Texts, or - for one text a line from the standard input. After --, nothing is a flag: -- "-5 stars".
+    #[arg(value_name = "TEXT", conflicts_with = "data")]
     texts: Vec<String>,
     /// File of texts (.csv, .tsv, .jsonl, .json, .parquet); labels in it are not read.
     #[arg(long, value_name = "FILE")]
@@ -39,9 +36,12 @@ pub struct PredictArgs {
     columns: ColumnArgs,
     #[command(flatten)]
     ensemble: EnsembleArgs,
-    /// Write the predictions to a file in place of the standard output.
+    /// Write the predictions to a file in place of the standard output. A CSV also holds the columns of --data.
     #[arg(long, value_name = "FILE.jsonl|FILE.csv")]
     output: Option<PathBuf>,
+    /// Write over a file that --output names.
+    #[arg(long, requires = "output")]
+    overwrite: bool,
 }
 
 /// Labels texts.
@@ -51,10 +51,13 @@ pub struct PredictArgs {
 /// If an input is wrong or the output cannot be written.
 pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let file_form = args.output.as_deref().map(FileForm::of_path).transpose()?;
-    args.output.as_deref().map(output::check_file).transpose()?;
+    if let Some(output) = &args.output {
+        check_output(output, args.data.as_deref(), args.overwrite)?;
+    }
     let opened = open_adapter(&args.adapter)?;
+    note_unfinished(&args.adapter.adapter, terminal);
     let ensemble = args.ensemble.settings(&opened)?;
-    let dataset = read_texts(args, &opened)?;
+    let (dataset, cells) = read_texts(args, &opened)?;
     let part = EncodedPart::new(&dataset, &opened.tokenizer, args.adapter.batch_size)?;
     if part.encoded.truncated > 0 {
         terminal.note(format!(
@@ -79,7 +82,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         (Some(path), Some(form)) => {
             let content = match form {
                 FileForm::Jsonl => lines(&predictions)?.join("\n") + "\n",
-                FileForm::Csv => to_csv(&predictions)?,
+                FileForm::Csv => to_csv(&predictions, cells.as_ref())?,
             };
             lora_core::atomic::write_file(path, content.as_bytes())?;
             terminal.note(format!("{} predictions: {}", predictions.len(), path.display()));
@@ -94,11 +97,17 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     }
 }
 
-fn read_texts(args: &PredictArgs, opened: &OpenedAdapter) -> Result<Dataset> {
+/// The texts, and all cells of the file they stand in.
+fn read_texts(args: &PredictArgs, opened: &OpenedAdapter) -> Result<(Dataset, Option<Cells>)> {
     let saved = opened.task_file.as_ref();
     if let Some(path) = &args.data {
         let options = read_options(saved, &args.columns, LabelRule::Unlabelled(opened.task.clone()));
-        return Ok(read_file(path, &options)?.dataset);
+        let options = ReadOptions {
+            keep_cells: true,
+            ..options
+        };
+        let read = read_file(path, &options)?;
+        return Ok((read.dataset, read.cells));
     }
     let texts = if args.texts == ["-"] {
         let mut bytes = Vec::new();
@@ -125,10 +134,8 @@ fn read_texts(args: &PredictArgs, opened: &OpenedAdapter) -> Result<Dataset> {
             "there is no text; give texts as arguments, lines on the standard input with -, or a file with --data"
         );
     }
-    Ok(Dataset {
-        examples,
-        task: opened.task.clone(),
-    })
+    let task = opened.task.clone();
+    Ok((Dataset { examples, task }, None))
 }
 
 fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
@@ -184,7 +191,7 @@ fn classes(
         Answer::Class {
             label: labels.name(top).to_owned(),
             probability: row[top],
-            probabilities: row.to_vec(),
+            probabilities: labels.names().iter().cloned().zip(row.iter().copied()).collect(),
             predictive_entropy: lora_eval::uncertainty::entropy(row),
             mutual_information: is_ensemble.then_some(uncertainty.mutual_information),
         }

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
+use lora_data::Cells;
+use serde::{Serialize, Serializer};
 
 /// What is said about one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,8 +29,9 @@ pub enum Answer {
         label: String,
         /// Its probability.
         probability: f64,
-        /// All probabilities, in the order of the labels.
-        probabilities: Vec<f64>,
+        /// The probability of each class, by name, in the order of the labels.
+        #[serde(serialize_with = "by_name")]
+        probabilities: Vec<(String, f64)>,
         /// Entropy of the probabilities in nats: 0 is sure, ln(classes) is clueless.
         predictive_entropy: f64,
         /// What the members of the ensemble disagree about, in nats.
@@ -44,6 +46,14 @@ pub enum Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         deviation: Option<f64>,
     },
+}
+
+fn by_name<S: Serializer>(probabilities: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(
+        probabilities
+            .iter()
+            .map(|(class, probability)| (class, probability)),
+    )
 }
 
 /// Form of the output file.
@@ -100,34 +110,30 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
     }
 }
 
-/// With a header, quoted where needed.
-pub(super) fn to_csv(predictions: &[Prediction]) -> Result<String> {
+/// With a header, quoted where needed. The columns of the file that was read come first, as they were; without a file the
+/// texts. A prediction whose name is taken by one of them is called `predicted_…`.
+pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    let is_pair = predictions
-        .iter()
-        .any(|prediction| prediction.text_pair.is_some());
     for (index, prediction) in predictions.iter().enumerate() {
-        let mut fields = vec![("text", prediction.text.clone())];
-        if is_pair {
-            fields.push(("text_pair", prediction.text_pair.clone().unwrap_or_default()));
-        }
-        match &prediction.answer {
-            Answer::Class {
-                label,
-                probability,
-                predictive_entropy,
-                mutual_information,
-                ..
-            } => {
-                fields.push(("label", label.clone()));
-                fields.push(("probability", probability.to_string()));
-                fields.push(("predictive_entropy", predictive_entropy.to_string()));
-                fields.extend(mutual_information.map(|value| ("mutual_information", value.to_string())));
-            }
-            Answer::Value { value, deviation } => {
-                fields.push(("value", value.to_string()));
-                fields.extend(deviation.map(|value| ("deviation", value.to_string())));
-            }
+        let mut fields: Vec<(String, String)> = match cells {
+            Some(cells) => cells
+                .names
+                .iter()
+                .cloned()
+                .zip(cells.rows[index].iter().cloned())
+                .collect(),
+            None => texts(prediction),
+        };
+        for (name, value) in answer_fields(&prediction.answer) {
+            let is_taken = fields.iter().any(|(taken, _)| *taken == name);
+            fields.push((
+                if is_taken {
+                    format!("predicted_{name}")
+                } else {
+                    name
+                },
+                value,
+            ));
         }
         if index == 0 {
             writer.write_record(fields.iter().map(|(name, _)| name))?;
@@ -135,6 +141,50 @@ pub(super) fn to_csv(predictions: &[Prediction]) -> Result<String> {
         writer.write_record(fields.iter().map(|(_, value)| value))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn texts(prediction: &Prediction) -> Vec<(String, String)> {
+    let mut fields = vec![("text".to_owned(), prediction.text.clone())];
+    fields.extend(
+        prediction
+            .text_pair
+            .clone()
+            .map(|pair| ("text_pair".to_owned(), pair)),
+    );
+    fields
+}
+
+fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
+    // Six digits: what lies behind them is rounding of single precision.
+    let number = |name: &str, value: f64| (name.to_owned(), format!("{value:.6}"));
+    match answer {
+        Answer::Class {
+            label,
+            probability,
+            probabilities,
+            predictive_entropy,
+            mutual_information,
+        } => {
+            let mut fields = vec![
+                ("label".to_owned(), label.clone()),
+                number("probability", *probability),
+            ];
+            fields.extend(
+                probabilities
+                    .iter()
+                    .map(|(class, probability)| number(&format!("p_{class}"), *probability)),
+            );
+            fields.push(number("predictive_entropy", *predictive_entropy));
+            fields.extend(mutual_information.map(|value| number("mutual_information", value)));
+            fields
+        }
+        Answer::Value { value, deviation } => {
+            let deviation = deviation.map(|value| number("deviation", value));
+            std::iter::once(number("value", *value))
+                .chain(deviation)
+                .collect()
+        }
+    }
 }
 
 #[cfg(test)]
@@ -150,7 +200,7 @@ mod tests {
             answer: Answer::Class {
                 label: "good".to_owned(),
                 probability: 0.75,
-                probabilities: vec![0.25, 0.75],
+                probabilities: vec![("bad".to_owned(), 0.25), ("good".to_owned(), 0.75)],
                 predictive_entropy: 0.5,
                 mutual_information: Some(0.125),
             },
@@ -159,9 +209,23 @@ mod tests {
 
     #[test]
     fn a_table_has_a_header_and_quotes_where_needed() {
-        let expected = "text,label,probability,predictive_entropy,mutual_information\n\
-            \"plain, \"\"quoted\"\"\",good,0.75,0.5,0.125\n";
-        assert_eq!(to_csv(&[prediction()]).unwrap(), expected);
+        let expected = "text,label,probability,p_bad,p_good,predictive_entropy,mutual_information\n\
+            \"plain, \"\"quoted\"\"\",good,0.750000,0.250000,0.750000,0.500000,0.125000\n";
+        assert_eq!(to_csv(&[prediction()], None).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_columns_that_were_read_stay_and_keep_their_names() {
+        let cells = Cells {
+            names: ["id", "review", "label"].map(str::to_owned).into(),
+            rows: vec![["7", "a film", "bad"].map(str::to_owned).into()],
+        };
+        let table = to_csv(&[prediction()], Some(&cells)).unwrap();
+        assert!(
+            table.starts_with("id,review,label,predicted_label,probability,"),
+            "{table}"
+        );
+        assert!(table.contains("\n7,a film,bad,good,0.750000,"), "{table}");
     }
 
     #[test]
@@ -169,7 +233,7 @@ mod tests {
         let line = &lines(&[prediction()]).unwrap()[0];
         let value: serde_json::Value = serde_json::from_str(line).unwrap();
         assert_eq!(
-            (&value["label"], &value["probabilities"][1]),
+            (&value["label"], &value["probabilities"]["good"]),
             (&"good".into(), &0.75.into())
         );
     }

@@ -83,9 +83,45 @@ fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
         }
         None | Some(ProblemType::CausalLm) => match read_file(path, &options(config, LabelRule::FromData)) {
             Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
-            outcome => Ok(outcome?),
+            outcome => {
+                let read = outcome?;
+                check_classes(config, path, &read)?;
+                Ok(read)
+            }
         },
     }
+}
+
+/// More classes than this need a second look.
+const FEW_CLASSES: usize = 10;
+
+/// Refuses classes that are most likely none: decimal numbers with a slip among them, or a label of its own for nearly every
+/// row, such as an identifier.
+fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()> {
+    let Some(labels) = read.dataset.task.labels() else {
+        return Ok(());
+    };
+    let (names, rows) = (labels.names(), read.dataset.len());
+    let is_decimal = |name: &&String| name.parse::<i64>().is_err() && name.parse::<f64>().is_ok();
+    if 2 * names.iter().filter(is_decimal).count() > names.len() {
+        // Read as numbers, the first one that is none is named with its line.
+        read_file(path, &options(config, LabelRule::Numbers)).context("most labels are decimal numbers")?;
+    }
+    if names.len() > FEW_CLASSES && 2 * names.len() > rows {
+        let column = read
+            .columns
+            .label
+            .as_ref()
+            .map_or("label", |column| column.name.as_str());
+        anyhow::bail!(
+            "`{}`: `{column}` has {} different labels in {rows} rows, and a class is learned from many; name the right column \
+             with label_column, or say what the labels are with problem_type (regression, or single_label_classification to \
+             go on)",
+            path.display(),
+            names.len(),
+        );
+    }
+    Ok(())
 }
 
 fn read_further(config: &RunConfig, path: &Path, task: &Task) -> Result<ReadFile> {

@@ -5,25 +5,28 @@ mod language;
 pub mod progress;
 pub mod report;
 mod scores;
+mod size;
+pub mod verdict;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use lora_core::Adapted;
 use lora_core::atomic::write_file;
 use lora_core::peft::TaskType;
+use lora_core::{Adapted, Tuning};
 use lora_data::{Column, Padding, ResolvedColumn, train_batches};
 use lora_models::{FamilyConfig, LoadReport, Transformer};
 use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::flags::Overrides;
 use crate::config::{ProblemType, Resolved, resolve};
 use crate::device::DeviceName;
+use crate::interrupt::{Interrupted, Patience};
 use crate::model_folder::ModelFolder;
-use crate::output::{RUN_FILE, check_folder, json_text, write_json, write_together};
+use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
 use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
 use crate::provenance::MadeBy;
@@ -32,6 +35,8 @@ use crate::terminal::Terminal;
 use data::{Parts, read_parts};
 use progress::{REPORT_FILE, RESULTS_FILE, Saving, Watcher};
 use scores::{Scored, page, show};
+use size::check_size;
+use verdict::{advice, check_learned};
 
 /// Arguments of `lora train`.
 #[derive(Args, Clone, Debug)]
@@ -74,8 +79,12 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let device = name
         .open()
         .map_err(|error| resolved.origins.at("device", error))?;
-    check_folder(&config.output_dir, config.overwrite_output_dir || args.dry_run)
-        .map_err(|error| resolved.origins.at("output_dir", error))?;
+    check_folder(
+        &config.output_dir,
+        Writer::Training,
+        config.overwrite_output_dir || args.dry_run,
+    )
+    .map_err(|error| resolved.origins.at("output_dir", error))?;
     if config.problem_type == Some(ProblemType::CausalLm) {
         return language::run(&resolved, &device, args.dry_run, terminal);
     }
@@ -114,6 +123,9 @@ fn prepare(
     let mut tuning = config.tuning(&model.modules_to_save(), usual_targets);
     // A new module that is not trained and saved would be another one with another seed.
     tuning.save_also(loaded.new_modules());
+    if let Tuning::Lora(lora) = &tuning {
+        check_size(&resolved, lora, &model)?;
+    }
     let (adapted, attached) =
         Adapted::attach(model, tuning, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     terminal.note(format!(
@@ -265,6 +277,12 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         terminal,
     )?;
     let train_seconds = start.elapsed().as_secs_f64();
+    let classes = prepared.task.id2label.as_ref().map(Map::len);
+    if let Err(error) = check_learned(&fitted.history, classes) {
+        document["failed"] = json!(error.to_string());
+        write_json(&folder.join(RUN_FILE), &document)?;
+        return Err(error.into());
+    }
 
     let start = Instant::now();
     let parts = Scored::of(
@@ -297,6 +315,10 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         write_file(&beside.join(REPORT_FILE), page.as_bytes())
     })?;
     show(&parts, &folder, terminal)?;
+    let advice = advice(&fitted.history, classes);
+    for line in advice.iter().chain(&parts.mean_pass_is_better()?) {
+        terminal.note(format!("note: {line}"));
+    }
     terminal.document(&results)
 }
 
@@ -316,6 +338,7 @@ fn fit_and_save(
         other => anyhow!(other),
     };
     data.check(config).map_err(refuse)?;
+    let patience = Patience::begin()?;
     let mut watcher = Watcher::new(saving, config.metric_for_best_model, terminal);
     let fitted = match fit(adapted, config, data, &mut watcher) {
         Ok(fitted) => fitted,
@@ -332,8 +355,18 @@ fn fit_and_save(
             return Err(refuse(error));
         }
     };
+    drop(patience);
     if let Some(error) = watcher.error {
         return Err(error.into());
+    }
+    if watcher.is_interrupted {
+        let step = fitted.history.steps.len();
+        if watcher.has_saved {
+            document["interrupted"] = json!({ "step": step });
+            write_json(&saving.folder.join(RUN_FILE), document)?;
+        }
+        let folder = watcher.has_saved.then(|| saving.folder.to_owned());
+        return Err(Interrupted { step, folder }.into());
     }
     saving.write(Checkpoint::Best, &fitted.best)?;
     Ok(fitted)

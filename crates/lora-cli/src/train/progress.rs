@@ -9,6 +9,7 @@ use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder, Tuning};
 use lora_models::Transformer;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 
+use crate::interrupt::is_asked;
 use crate::model_folder::{MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
 use crate::output::{RUN_FILE, remove_file, write_together};
 use crate::task::TASK_FILE;
@@ -68,6 +69,7 @@ impl Saving<'_> {
         write_together(self.folder, |beside| {
             self.write_tuned(&place(beside), adapted)?;
             write_file(&beside.join(TASK_FILE), self.task.as_bytes())?;
+            write_file(&place(beside).join(TASK_FILE), self.task.as_bytes())?;
             write_file(&beside.join(RUN_FILE), self.run.as_bytes())
         })?;
         // What an earlier run left here would be taken for this one's.
@@ -103,6 +105,8 @@ pub struct Watcher<'a> {
     last_loss: f64,
     /// Whether a checkpoint is in the folder.
     pub has_saved: bool,
+    /// Whether Ctrl-C ended the training.
+    pub is_interrupted: bool,
     /// Why the training was stopped.
     pub error: Option<WriteError>,
 }
@@ -117,6 +121,7 @@ impl<'a> Watcher<'a> {
             bar: ProgressBar::hidden(),
             last_loss: f64::NAN,
             has_saved: false,
+            is_interrupted: false,
             error: None,
         }
     }
@@ -133,7 +138,7 @@ impl<'a> Watcher<'a> {
 impl Observer<Transformer> for Watcher<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
         match event {
-            Event::Started(plan) => self.bar = self.terminal.progress(plan.steps, "training"),
+            Event::Started(plan) => self.bar = self.terminal.progress(plan.steps, "training", "steps"),
             Event::Stepped { report, epoch } => {
                 self.last_loss = report.loss;
                 self.bar.set_position(report.step);
@@ -159,11 +164,16 @@ impl Observer<Transformer> for Watcher<'_> {
                 }
             }
         }
+        if is_asked() && !matches!(event, Event::Finished(_)) {
+            self.is_interrupted = true;
+            return Flow::Stop;
+        }
         Flow::Continue
     }
 
     fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<Transformer>) -> Flow {
-        if self.error.is_some() {
+        // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
+        if self.error.is_some() || (self.is_interrupted && !self.has_saved && kind == Checkpoint::Last) {
             return Flow::Stop;
         }
         match self.saving.write(kind, adapted) {

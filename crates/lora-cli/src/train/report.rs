@@ -7,14 +7,18 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::provenance::MadeBy;
-use crate::scoring::{ScoredMethod, TaskScores, table};
+use crate::scoring::{ScoredMethod, TaskScores, legend, table};
 
 /// A page with the scores of some data sets, and the JSON document that it carries.
 pub fn score_page(title: &str, parts: &[(String, &[ScoredMethod])], document: &impl Serialize) -> Page {
     let mut page = Page::new(title);
     for (name, methods) in parts {
+        let mut section = Section::new(format!("Scores on {name}"));
+        if let Some(legend) = legend(methods) {
+            section = section.with_text(legend);
+        }
         page.sections
-            .push(Section::new(format!("Scores on {name}")).with_block(Block::Table(table(name, methods))));
+            .push(section.with_block(Block::Table(table(name, methods))));
         let figures: Vec<Figure> = methods.iter().filter_map(diagram).collect();
         if !figures.is_empty() {
             page.sections.push(
@@ -49,6 +53,14 @@ pub fn curves(history: &History) -> Section {
     let mut series = vec![Series::new("training", training)];
     if !validation.is_empty() {
         series.push(Series::new("validation", validation));
+    }
+    let best = history
+        .evaluations
+        .iter()
+        .find(|evaluation| Some(evaluation.step) == history.best_step);
+    if let Some(best) = best {
+        let name = format!("best (step {})", best.step);
+        series.push(Series::new(name, vec![[best.step as f64, best.loss]]));
     }
     let chart = line_chart("Loss", "step", "loss", &series);
     let caption =

@@ -9,9 +9,10 @@ use lora_train::Fitted;
 use serde_json::{Value, json};
 
 use super::report::{curves, score_page};
+use crate::comparison::{comparisons, signed, verdicts};
 use crate::config::RunConfig;
 use crate::pipeline::EncodedPart;
-use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, run_passes, score, table};
+use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, legend, run_passes, score, table};
 use crate::task::Temperatures;
 use crate::terminal::Terminal;
 
@@ -72,6 +73,28 @@ impl Scored {
         Ok(Self { scores, temperatures })
     }
 
+    /// What the ensemble loses, if the validation rows are better predicted by the mean pass.
+    pub fn mean_pass_is_better(&self) -> Result<Option<String>> {
+        let Some((_, methods)) = self.scores.iter().find(|(part, _)| part == "validation") else {
+            return Ok(None);
+        };
+        let comparisons = comparisons(methods)?;
+        let loss = methods.first().map_or(0.0, |mean| mean.scores.loss());
+        // Certain and next to nothing is no reason to do anything.
+        let matters = |by: f64| by > 0.1 * loss && (comparisons[0].loss == "MSE" || by >= 0.02);
+        let worse = comparisons
+            .iter()
+            .find(|comparison| comparison.mean_pass_is_better() && matters(comparison.interval.difference));
+        Ok(worse.map(|comparison| {
+            format!(
+                "on the validation rows the ensemble, which lora predict uses, is worse than the mean pass ({} by {}); predict \
+                 with --members 0, or train with a smaller mask_probability, or with rescaled masks where they are plain",
+                comparison.loss,
+                signed(comparison.interval.difference)
+            )
+        }))
+    }
+
     /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
     pub fn gap(&self) -> Option<f64> {
         let loss = |name: &str| {
@@ -86,9 +109,15 @@ impl Scored {
 pub(super) fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
     for (name, methods) in &parts.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
+        for verdict in verdicts(methods)? {
+            terminal.paragraph(&verdict)?;
+        }
+    }
+    if let Some((_, methods)) = parts.scores.last() {
+        legend(methods).map_or(Ok(()), |legend| terminal.paragraph(&legend))?;
     }
     if let Some(gap) = parts.gap() {
-        terminal.say(format!("train/test gap of the loss: {gap:.4}"))?;
+        terminal.say(format!("train/test gap of the loss: {}", signed(gap)))?;
     }
     terminal.say(format!(
         "written: {0} (adapter, scores, {0}/report.html)",
@@ -109,12 +138,29 @@ pub(super) fn page(
         .filter(|(name, _)| name != "training")
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
-    let mut page = score_page("A training run", &scores, results);
-    page.subtitle = format!("{}, seed {}", config.model_name_or_path, config.train.seed);
+    let data = config.data_file.as_ref().or(config.train_file.as_ref());
+    let data = data.map(|path| path.display().to_string()).unwrap_or_default();
+    let mut page = score_page(&format!("A training on {data}"), &scores, results);
+    let rows = |part: &str| results["run"]["rows"][part].as_u64().unwrap_or(0);
+    page.subtitle = format!(
+        "{}; {} training, {} validation and {} test rows; seed {}",
+        config.model_name_or_path,
+        rows("train"),
+        rows("validation"),
+        rows("test"),
+        config.train.seed
+    );
     if let Some(gap) = parts.gap() {
+        let side = if gap < 0.0 { "lower" } else { "higher" };
         page.summary.push(format!(
-            "The loss of the mean pass is {gap:.4} higher on rows that were not trained on than on the training rows."
+            "The loss of the mean pass is {:.4} {side} on rows that were not trained on than on the training rows.",
+            gap.abs()
         ));
+    }
+    for (name, methods) in &parts.scores {
+        let verdicts = verdicts(methods).unwrap_or_default();
+        page.summary
+            .extend(verdicts.iter().map(|verdict| format!("{name} rows: {verdict}.")));
     }
     page.sections.push(curves(&fitted.history));
     page.settings = json!(config);

@@ -25,6 +25,33 @@ fn a_training_that_diverges_before_its_first_checkpoint_writes_nothing() {
 }
 
 #[test]
+fn a_model_far_worse_than_guessing_is_a_failure() {
+    let workspace = Workspace::new();
+    workspace.write(
+        "run.yaml",
+        recipe(&[
+            ("learning_rate", "1e9"),
+            ("mask_probability", ""),
+            ("ensemble_members", ""),
+        ]),
+    );
+    let said = workspace.lora(&["train", "--config", "run.yaml"]);
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    // ln(2) is 0.6931.
+    assert!(
+        said.stderr.contains("guessing among 2 classes has 0.6931"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora_works(&["predict", "--adapter", "out", "a film"]);
+    assert!(
+        said.stderr.contains("the training of `out` failed"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
 fn a_training_that_diverges_later_keeps_its_checkpoint_and_says_that_it_failed() {
     let workspace = Workspace::new();
     // The first step has a learning rate of 0, the second a huge one.

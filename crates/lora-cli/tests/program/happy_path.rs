@@ -78,9 +78,9 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     assert_eq!(predictions.len(), 2);
     assert_eq!(predictions[1]["text"], "dull");
     let sum: f64 = predictions[0]["probabilities"]
-        .as_array()
+        .as_object()
         .unwrap()
-        .iter()
+        .values()
         .map(|p| p.as_f64().unwrap())
         .sum();
     assert!((sum - 1.0).abs() < 1e-9);
@@ -88,7 +88,9 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     workspace.lora_works(&[&predict[..], &["--data", "train.csv", "--output", "labelled.csv"]].concat());
     let labelled = String::from_utf8(workspace.read("labelled.csv")).unwrap();
     assert!(
-        labelled.starts_with("text,label,probability,predictive_entropy,mutual_information\n"),
+        labelled.starts_with(
+            "text,label,predicted_label,probability,p_bad,p_good,predictive_entropy,mutual_information\na gripping film number 0,good,"
+        ),
         "{labelled}"
     );
     assert_eq!(labelled.lines().count(), 25);

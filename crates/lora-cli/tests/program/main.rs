@@ -5,6 +5,7 @@ mod bad_input;
 mod diverged;
 mod forms_of_data;
 mod happy_path;
+mod interrupted;
 mod language_model;
 mod monte_carlo;
 mod new_weights;

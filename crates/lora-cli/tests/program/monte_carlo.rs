@@ -40,7 +40,7 @@ fn predictions_depend_neither_on_the_batch_size_nor_on_padding() {
         let lines = workspace.lora_works(&arguments).stdout;
         let of_line = |line: &str| {
             let value: Value = serde_json::from_str(line).unwrap();
-            let probabilities = value["probabilities"].as_array().unwrap().iter();
+            let probabilities = value["probabilities"].as_object().unwrap().values();
             (
                 value["text"].as_str().unwrap().to_owned(),
                 (

@@ -31,7 +31,14 @@ fn probabilities_on(workspace: &Workspace, adapter: &str, base: &str) -> Vec<f64
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let numbers: Vec<f64> = lines
-        .flat_map(|line| line["probabilities"].as_array().unwrap().clone())
+        .flat_map(|line| {
+            line["probabilities"]
+                .as_object()
+                .unwrap()
+                .values()
+                .cloned()
+                .collect::<Vec<_>>()
+        })
         .map(|number| number.as_f64().unwrap())
         .collect();
     assert_eq!(numbers.len(), 4);
@@ -78,6 +85,12 @@ fn an_adalora_run_is_exported_merged_and_combined() {
     ]);
     let names = json(&workspace, "merged/config.json")["id2label"].clone();
     assert_eq!(names, json(&workspace, "out/task.json")["id2label"]);
+    // What was exported knows its task and its base; nobody has to name them again.
+    let said = workspace.lora_works(&["predict", "--adapter", "plain", "--json", "-q", "a fine film"]);
+    let label = serde_json::from_str::<Value>(&said.stdout).unwrap()["label"].clone();
+    assert!(label == "good" || label == "bad", "{label}");
+    workspace.lora_works(&["predict", "--adapter", "out/last", "-q", "a fine film"]);
+
     // With nothing added the merged model computes what the adapter did.
     workspace.lora_works(&["combine", "out", "--weights", "0", "--output", "nothing"]);
     assert_near(&probabilities_on(&workspace, "nothing", "merged"), &trained);
@@ -99,6 +112,40 @@ fn an_adalora_run_is_exported_merged_and_combined() {
     let again = workspace.lora(&["export", "--adapter", "out", "--output", "plain"]);
     assert_eq!(again.code, Some(2));
     assert!(again.stderr.contains("exists already"), "{}", again.stderr);
+}
+
+#[test]
+fn of_two_heads_the_result_gets_the_one_that_was_chosen() {
+    let workspace = Workspace::new();
+    // A temperature is not combined: without one, probabilities are comparable.
+    workspace.write("run.yaml", recipe(&[("temperature_scaling", "false")]));
+    for (output, seed) in [("one", "1"), ("two", "2")] {
+        workspace.lora_works(&[
+            "train",
+            "--config",
+            "run.yaml",
+            "-q",
+            "--output-dir",
+            output,
+            "--seed",
+            seed,
+        ]);
+    }
+    let combine = ["combine", "one", "two", "--weights", "0,1", "--output"];
+    let refused = workspace.lora(&[&combine[..], &["both"]].concat());
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("--head-from one"), "{}", refused.stderr);
+    // Nothing of the first and all of the second, head included, is the second.
+    workspace.lora_works(&[&combine[..], &["second", "--head-from", "two"]].concat());
+    assert_near(
+        &probabilities(&workspace, "second"),
+        &probabilities(&workspace, "two"),
+    );
+    workspace.lora_works(&[&combine[..], &["mixed", "--head-from", "one"]].concat());
+    assert_ne!(
+        probabilities(&workspace, "mixed"),
+        probabilities(&workspace, "two")
+    );
 }
 
 #[test]

@@ -59,7 +59,23 @@ impl Workspace {
 
     /// Runs the program in the folder, without network.
     pub fn lora(&self, arguments: &[&str]) -> Said {
-        self.run(Command::new(PROGRAM).args(arguments))
+        self.run(&mut self.command(arguments))
+    }
+
+    /// The program, to be run in the folder, without network.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        self.at_home(command.args(arguments));
+        command
+    }
+
+    fn at_home(&self, command: &mut Command) {
+        command
+            .current_dir(self.folder.path())
+            .env("HF_HOME", self.path("no-cache"))
+            .env("HF_HUB_OFFLINE", "1")
+            .env_remove("HF_HUB_CACHE")
+            .stdin(Stdio::null());
     }
 
     /// As [`Workspace::lora`], but no file can grow beyond so many blocks: the write that would do it fails in the middle,
@@ -95,14 +111,8 @@ impl Workspace {
     }
 
     fn run(&self, command: &mut Command) -> Said {
-        let output = command
-            .current_dir(self.folder.path())
-            .env("HF_HOME", self.path("no-cache"))
-            .env("HF_HUB_OFFLINE", "1")
-            .env_remove("HF_HUB_CACHE")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+        self.at_home(command);
+        let output = command.output().unwrap();
         Said {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout).unwrap(),

@@ -19,7 +19,7 @@ pub enum AdapterError {
         source: std::io::Error,
     },
     /// A file is not JSON, or a value has the wrong type.
-    #[error("{}: {reason}", path.display())]
+    #[error("{} cannot be used: {reason}; it may be cut short: write or fetch it again, or mend it there", path.display())]
     Json {
         /// The file.
         path: PathBuf,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::words::{did_you_mean, first_row_is_data, given_column, quoted};
+use super::words::{did_you_mean, first_row_is_data, given_column, other_separator, quoted};
 
 /// Why no column was taken. Indices start at 0, as in Python and pandas.
 #[derive(Debug, Error)]
@@ -26,7 +26,7 @@ pub enum ColumnError {
     },
 
     /// No column was named, and none has a usual name.
-    #[error("`{}`: no {role} column has a usual name; name the {role} column{} (the columns are {})", file.display(), first_row_is_data(*header), quoted(found))]
+    #[error("`{}`: no {role} column has a usual name; name the {role} column{} (the columns are {}){}", file.display(), first_row_is_data(*header), quoted(found), other_separator(found))]
     NoUsualColumn {
         /// The file.
         file: PathBuf,

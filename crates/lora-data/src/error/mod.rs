@@ -268,7 +268,7 @@ pub enum DataError {
     },
 
     /// All rows have one label, and no names were given.
-    #[error("`{}`: every row has the label `{label}`, but a classifier needs at least two classes; add rows of another class, or give the label names", file.display())]
+    #[error("`{}`: every row has the label `{label}`, but a classifier needs at least two classes; add rows of another class, or name the right label column", file.display())]
     OneClass {
         /// The file.
         file: PathBuf,

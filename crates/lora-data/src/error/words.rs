@@ -39,6 +39,16 @@ pub(super) fn first_row_is_data(header: bool) -> &'static str {
     }
 }
 
+/// For a header that is one field with another separator in it.
+pub(super) fn other_separator(found: &[String]) -> String {
+    let [only] = found else { return String::new() };
+    let separator = [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")];
+    let found = separator.iter().find(|(separator, _)| only.contains(separator));
+    found.map_or_else(String::new, |(_, name)| {
+        format!("; the fields seem to be separated by {name}: save the file with commas, or as TSV with tabs")
+    })
+}
+
 pub(super) fn wanted_list(wanted: Option<&String>) -> impl fmt::Display {
     wanted.map_or_else(
         || "it is not clear which list holds the rows".to_owned(),

@@ -146,7 +146,11 @@ pub(super) fn texts(
             Ok((usual(&TEXTS, &[&pair], "text", table, file)?, Some(pair)))
         }
         (None, None) => match usual_pair(table) {
-            Some((text, pair)) => Ok((text, Some(pair))),
+            Some((text, pair)) => {
+                let [text, pair] = [(text, "text"), (pair, "second text")]
+                    .map(|(column, role)| find(&Column::Name(column.name), role));
+                Ok((text?, Some(pair?)))
+            }
             None => Ok((usual(&TEXTS, &[], "text", table, file)?, None)),
         },
     }
@@ -229,16 +233,20 @@ pub(crate) fn usual(
             wanted: None,
         });
     }
-    names
+    let found = names
         .iter()
         .filter_map(|name| named(name, table))
-        .find(|column| !taken.contains(&column))
-        .ok_or_else(|| ColumnError::NoUsualColumn {
+        .find(|column| !taken.contains(&column));
+    match found {
+        // Which of two columns of one name is meant, nobody can tell.
+        Some(column) => find(&Column::Name(column.name), role, table, file),
+        None => Err(ColumnError::NoUsualColumn {
             file: file.to_path_buf(),
             role,
             found: table.names.clone(),
             header: table.naming == Naming::Header,
-        })
+        }),
+    }
 }
 
 fn usual_pair(table: &Table) -> Option<(ResolvedColumn, ResolvedColumn)> {
@@ -339,6 +347,25 @@ mod tests {
             ..Columns::default()
         };
         assert_eq!(shown(&asked, &["label", "class"]), "text `label`, label `class`");
+    }
+
+    #[test]
+    fn a_usual_name_that_stands_twice_is_refused() {
+        let file = Path::new("x.csv");
+        let repeated = |names: &[&str]| {
+            let error = texts(&Columns::default(), &table(names), file).unwrap_err();
+            matches!(error, ColumnError::RepeatedColumn { .. })
+        };
+        assert!(repeated(&["text", "text", "label"]));
+        assert!(repeated(&["premise", "hypothesis", "hypothesis"]));
+        let asked = Columns::default();
+        let error = label(&asked, &[], &table(&["label", "text", "label"]), file).unwrap_err();
+        assert!(matches!(error, ColumnError::RepeatedColumn { .. }), "{error}");
+        // A name that nobody reads may stand as often as it likes.
+        assert_eq!(
+            shown(&asked, &["text", "label", "id", "id"]),
+            "text `text`, label `label`"
+        );
     }
 
     #[test]

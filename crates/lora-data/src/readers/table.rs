@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::Cells;
 use super::columns::ResolvedColumn;
 use crate::error::DataError;
 
@@ -35,6 +36,15 @@ impl Table {
     pub fn numbered(columns: usize) -> Vec<String> {
         (0..columns).map(|index| format!("column {index}")).collect()
     }
+
+    /// The cells as texts.
+    pub fn to_cells(&self) -> Cells {
+        let texts = |row: &Row| row.cells.iter().map(Cell::to_text).collect();
+        Cells {
+            names: self.names.clone(),
+            rows: self.rows.iter().map(texts).collect(),
+        }
+    }
 }
 
 /// One row.
@@ -59,6 +69,16 @@ pub(crate) enum Cell {
 }
 
 impl Cell {
+    fn to_text(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Number(text) => text.clone(),
+            Self::Bool(value) => value.to_string(),
+            Self::List(items) => Value::from(items.clone()).to_string(),
+            Self::Object(entries) => Value::from(entries.clone()).to_string(),
+            Self::Absent => String::new(),
+        }
+    }
+
     /// The kind of value, for messages.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -72,10 +72,10 @@ const CASES: &[Case] = &[
             "--data",
             "long.csv",
             "--output",
-            "new/labels.csv",
+            "labels.csv",
             "--quiet",
         ],
-        &["cannot write new/labels.csv", "has space left"],
+        &["cannot write labels.csv", "has space left"],
     ),
 ];
 

@@ -125,6 +125,55 @@ const IN_TRAINING: &[Mistake] = &[
         message: &["2 rows cannot be split", "give more rows"],
     },
     Mistake {
+        what: "fields between semicolons",
+        changes: &[],
+        files: |workspace| workspace.write("train.csv", "text;label\na;good\nb;bad\n"),
+        message: &["`train.csv`", "separated by semicolons", "--text-column"],
+    },
+    Mistake {
+        what: "no header and no index",
+        changes: &[("header", "false")],
+        files: NOTHING,
+        message: &[
+            "`train.csv`",
+            "must be given by index",
+            "--text-column 0 --label-column 1",
+        ],
+    },
+    Mistake {
+        what: "decimal labels with a slip among them",
+        changes: &[],
+        files: |workspace| workspace.write("train.csv", "text,label\na,1.5\nb,n/a\nc,2.5\nd,3.5\n"),
+        message: &["most labels are decimal numbers", "`train.csv`, line 3", "`n/a`"],
+    },
+    Mistake {
+        what: "a label of its own for every row",
+        changes: &[],
+        files: |workspace| {
+            let rows: Vec<String> = (0..30).map(|row| format!("a film,id{row}")).collect();
+            workspace.write("train.csv", format!("text,label\n{}", rows.join("\n")));
+        },
+        message: &["30 different labels in 30 rows", "label_column", "problem_type"],
+    },
+    Mistake {
+        what: "two columns of one name",
+        changes: &[],
+        files: |workspace| workspace.write("train.csv", "text,text,label\na,b,good\nc,d,bad\n"),
+        message: &["`train.csv`", "two columns are named `text`"],
+    },
+    Mistake {
+        what: "adapters larger than their model",
+        changes: &[("r", "100000")],
+        files: NOTHING,
+        message: &["run.yaml`, line", "with r 100000 the adapters hold", "8 is usual"],
+    },
+    Mistake {
+        what: "a target name that was read as a pattern",
+        changes: &[("target_modules", "query")],
+        files: NOTHING,
+        message: &["target_modules `query` matches none", "stands in a list: [query]"],
+    },
+    Mistake {
         what: "rank 0",
         changes: &[("r", "0")],
         files: NOTHING,

@@ -62,7 +62,12 @@ fn a_configuration_that_does_not_parse_is_refused_by_file_and_line() {
     workspace.write("c.json", "{\n\"r\": 4,,\n}");
     workspace.write("d.ini", "r = 4\n");
     workspace.write("e.yaml", b"r: \xff\n");
+    workspace.write("twice.yaml", "r: 4\nseed: 1\nr: 8\n");
     let files = [
+        (
+            "twice.yaml",
+            "line 3: the key `r` stands twice; remove one of them",
+        ),
         ("a.yaml", "not valid YAML"),
         ("b.toml", "line 2: not valid TOML"),
         ("c.json", "line 2: not valid JSON"),
@@ -111,6 +116,41 @@ fn an_unknown_flag_is_refused_with_a_suggestion() {
     let said = Workspace::new().lora(&["train", "--learning-rte", "1"]);
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("--learning-rate"), "{}", said.stderr);
+}
+
+#[test]
+fn a_negative_number_is_a_value_and_a_flag_may_be_given_again() {
+    let workspace = Workspace::new();
+    let eval = ["eval", "--adapter", "nowhere", "--data", "train.csv"];
+    let said = workspace.lora(&[&eval[..], &["--members", "-1"]].concat());
+    assert!(
+        said.stderr.contains("expected a whole number of passes"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora(&[
+        "generate",
+        "--model",
+        "model",
+        "--prompt",
+        "x",
+        "--temperature",
+        "-1",
+    ]);
+    assert!(said.stderr.contains("temperature"), "{}", said.stderr);
+    assert!(!said.stderr.contains("unexpected argument"), "{}", said.stderr);
+    let dry = [
+        "train",
+        "--config",
+        "run.yaml",
+        "--dry-run",
+        "-q",
+        "--r",
+        "3",
+        "--r",
+        "4",
+    ];
+    assert!(workspace.lora_works(&dry).stdout.contains("\nr: 4\n"));
 }
 
 #[cfg(target_os = "linux")]

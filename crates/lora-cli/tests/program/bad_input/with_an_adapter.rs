@@ -72,6 +72,90 @@ const CASES: &[Case] = &[
         &["cannot write train.csv/page.html"],
     ),
     (
+        "a report in the place of the data",
+        &[
+            "eval",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--report",
+            "train.csv",
+        ],
+        &["--report `train.csv`", "end the name in .html"],
+    ),
+    (
+        "a report over a page of somebody else",
+        &[
+            "eval",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--report",
+            "mine.html",
+        ],
+        &["--report `mine.html` exists already", "no report of this program"],
+    ),
+    (
+        "a report in a folder that is not there",
+        &[
+            "eval",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--report",
+            "nowhere/page.html",
+        ],
+        &["there is no folder `nowhere`", "make it first"],
+    ),
+    (
+        "predictions over what is read",
+        &[
+            "predict",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--output",
+            "train.csv",
+            "--overwrite",
+        ],
+        &["--output `train.csv` is the file that --data reads"],
+    ),
+    (
+        "predictions over another file",
+        &[
+            "predict",
+            "--adapter",
+            "out",
+            "--data",
+            "train.csv",
+            "--output",
+            "dev.csv",
+        ],
+        &["--output `dev.csv` exists already", "--overwrite"],
+    ),
+    (
+        "predictions in a folder that is not there",
+        &["predict", "--adapter", "out", "--output", "nowhere/a.csv", "x"],
+        &["there is no folder `nowhere`"],
+    ),
+    (
+        "a demo over a training",
+        &["demo", "--fast", "--output", "out"],
+        &[
+            "output_dir `out` holds a training",
+            "never written over by a demo",
+        ],
+    ),
+    (
+        "no text at all",
+        &["predict", "--adapter", "out"],
+        &["give texts as arguments", "--data"],
+    ),
+    (
         "an output without form",
         &["predict", "--adapter", "out", "--output", "a.txt", "x"],
         &["`a.txt`", ".jsonl or .csv"],
@@ -107,11 +191,24 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
     workspace.write("odd.csv", "text,label\na film,splendid\n");
     workspace.write("other.csv", "review,label\na film,good\n");
     workspace.write("empty.csv", "");
+    workspace.write("mine.html", "<!doctype html><p>mine");
     workspace.write("latin.csv", b"text,label\na caf\xe9,good\n");
     std::fs::create_dir_all(workspace.path("hollow")).unwrap();
     for (what, arguments, message) in CASES {
         check(what, &workspace, arguments, message);
     }
+    let masks = workspace.read("out/lora_dropout.json");
+    std::fs::remove_file(workspace.path("out/lora_dropout.json")).unwrap();
+    check(
+        "masks that are gone",
+        &workspace,
+        EVAL,
+        &[
+            "task.json asks for an ensemble of 3",
+            "lora_dropout.json is missing",
+        ],
+    );
+    workspace.write("out/lora_dropout.json", masks);
     let tensors = workspace.read("out/adapter_model.safetensors");
     workspace.write("out/adapter_model.safetensors", &tensors[..tensors.len() - 7]);
     check(

@@ -61,7 +61,16 @@ impl ScatterPoint {
 
 /// Labelled points as SVG, for example accuracy against calibration error. Say in the axis labels which way is
 /// better (`ECE ↓`).
-pub fn scatter_chart(title: &str, x_label: &str, y_label: &str, points: &[ScatterPoint]) -> String {
+///
+/// Each axis spans at least `least_span`, in its unit, around the points: what is next to no difference should look like
+/// none. `[0.0, 0.0]` lets the points fill the picture.
+pub fn scatter_chart(
+    title: &str,
+    x_label: &str,
+    y_label: &str,
+    points: &[ScatterPoint],
+    least_span: [f64; 2],
+) -> String {
     let mut plot = Area {
         left: 0.0,
         top: 54.0,
@@ -82,14 +91,15 @@ pub fn scatter_chart(title: &str, x_label: &str, y_label: &str, points: &[Scatte
         .filter(|(_, point)| point.is_finite())
         .collect();
     let extent = |axis: usize| {
-        drawn.iter().flat_map(move |(_, point)| {
+        let ends = drawn.iter().flat_map(move |(_, point)| {
             [
                 point.position[axis] - point.whiskers()[axis],
                 point.position[axis] + point.whiskers()[axis],
             ]
-        })
+        });
+        widened(ends.collect(), least_span[axis])
     };
-    let Some(y) = Scale::around(extent(1), [plot.bottom, plot.top], 5.0) else {
+    let Some(y) = Scale::around(extent(1).into_iter(), [plot.bottom, plot.top], 5.0) else {
         drawing.text(
             "name",
             WIDTH / 2.0,
@@ -101,7 +111,7 @@ pub fn scatter_chart(title: &str, x_label: &str, y_label: &str, points: &[Scatte
         return drawing.to_svg();
     };
     plot.left = y_axis_width(&y);
-    let Some(x) = Scale::around(extent(0), [plot.left, plot.right], 6.0) else {
+    let Some(x) = Scale::around(extent(0).into_iter(), [plot.left, plot.right], 6.0) else {
         return drawing.to_svg();
     };
     drawing.text("name", INSET, plot.top - 12.0, Anchor::Start, y_label);
@@ -146,6 +156,17 @@ pub fn scatter_chart(title: &str, x_label: &str, y_label: &str, points: &[Scatte
         drawing.text("label", x, y, label.anchor, label.text);
     }
     drawing.to_svg()
+}
+
+/// The values, and two more where these span less than `least`.
+fn widened(mut values: Vec<f64>, least: f64) -> Vec<f64> {
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let missing = least - (high - low);
+    if missing.is_finite() && missing > 0.0 {
+        values.extend([low - missing / 2.0, high + missing / 2.0]);
+    }
+    values
 }
 
 fn describe(x_label: &str, y_label: &str, points: &[ScatterPoint]) -> String {

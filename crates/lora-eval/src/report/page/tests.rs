@@ -30,7 +30,13 @@ fn page_of(text: &str) -> Page {
         Figure::new(reliability_diagram(text, &[bin], 0.2, text), text),
         Figure::new(line_chart(text, text, text, &[series]), text),
         Figure::new(
-            scatter_chart(text, text, text, &[ScatterPoint::new(text, [0.0, 1.0])]),
+            scatter_chart(
+                text,
+                text,
+                text,
+                &[ScatterPoint::new(text, [0.0, 1.0])],
+                [0.0, 0.0],
+            ),
             text,
         ),
     ];

@@ -26,6 +26,13 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The methods.
     pub rows: Vec<Row>,
+    /// Whether the best value of a column is marked. Not where nothing says how far values differ by chance.
+    #[serde(default = "marked")]
+    pub marks_best: bool,
+}
+
+fn marked() -> bool {
+    true
 }
 
 /// What stands in one column.
@@ -99,6 +106,7 @@ impl Table {
             row_heading: row_heading.into(),
             columns,
             rows: Vec::new(),
+            marks_best: true,
         }
     }
 
@@ -106,6 +114,13 @@ impl Table {
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
+        self
+    }
+
+    /// The same table without marks at the best values: for numbers of which nobody knows how far they differ by chance.
+    #[must_use]
+    pub fn without_marks(mut self) -> Self {
+        self.marks_best = false;
         self
     }
 

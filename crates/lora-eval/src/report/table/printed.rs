@@ -42,6 +42,8 @@ pub(super) struct PrintedCell {
     pub best: bool,
     /// The unrounded number, to sort by.
     pub value: Option<f64>,
+    /// How far it may lie off: its standard deviation, or 0 where none is known.
+    pub deviation: f64,
 }
 
 impl PrintedColumn {
@@ -81,7 +83,9 @@ impl<'table> PrintedTable<'table> {
             .collect();
         let columns = (table.columns.iter().enumerate())
             .map(|(index, column)| {
-                mark_best(&mut rows, index, column.better);
+                if table.marks_best {
+                    mark_best(&mut rows, index, column.better);
+                }
                 PrintedColumn {
                     heading: column.heading(),
                     better: column.better,
@@ -132,11 +136,16 @@ fn print_cell(cell: &Cell, column: &Column) -> PrintedCell {
         numeric: value.is_some(),
         best: false,
         value: value.filter(|value| value.is_finite()),
+        deviation: match cell {
+            Cell::Value { std: Some(std), .. } if std.is_finite() => *std,
+            _ => 0.0,
+        },
     }
 }
 
 /// Marks the best cells of a column. Equal as printed is equal: a difference that the reader cannot see is not
-/// called a win. One value alone, or values that are all equal, have nothing to be better than.
+/// called a win, and neither is one within the standard deviations of the two values. One value alone, or values that are
+/// all equal, have nothing to be better than.
 fn mark_best(rows: &mut [PrintedRow], column: usize, better: Better) {
     let values = || rows.iter().filter_map(|row| row.cells[column].value);
     if better == Better::None || values().count() < 2 {
@@ -147,20 +156,25 @@ fn mark_best(rows: &mut [PrintedRow], column: usize, better: Better) {
     } else {
         f64::min
     });
-    let Some(text) = rows
-        .iter()
-        .map(|row| &row.cells[column])
-        .find(|cell| cell.value == best)
-        .map(|cell| cell.main.clone())
-    else {
+    let cells = || rows.iter().map(|row| &row.cells[column]);
+    let Some(winner) = cells().find(|cell| cell.value == best).cloned() else {
         return;
     };
-    let is_best = |cell: &PrintedCell| cell.value.is_some() && cell.main == text;
-    let beats_another =
-        (rows.iter().map(|row| &row.cells[column])).any(|cell| cell.value.is_some() && !is_best(cell));
+    let is_best = |cell: &PrintedCell| cell.value.is_some() && cell.main == winner.main;
+    let is_beaten = |cell: &PrintedCell| {
+        let gap = cell
+            .value
+            .zip(best)
+            .map_or(0.0, |(value, best)| (value - best).abs());
+        gap > cell.deviation + winner.deviation
+    };
+    let others: Vec<&PrintedCell> = cells()
+        .filter(|cell| cell.value.is_some() && !is_best(cell))
+        .collect();
+    let is_separate = !others.is_empty() && others.into_iter().all(is_beaten);
     for row in rows {
         let cell = &mut row.cells[column];
-        cell.best = beats_another && is_best(cell);
+        cell.best = is_separate && is_best(cell);
     }
 }
 

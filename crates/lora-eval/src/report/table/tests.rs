@@ -80,6 +80,23 @@ fn a_single_value_and_values_that_are_not_finite_are_never_best() {
 }
 
 #[test]
+fn a_lead_within_the_standard_deviations_is_no_win() {
+    let is_marked = |std: f64| {
+        let mut table = Table::new("", "", vec![Column::new("", Better::Higher, 1)]);
+        table.push("", vec![Cell::spread(0.5, 0.15)]);
+        table.push("", vec![Cell::spread(0.8, std)]);
+        super::printed::PrintedTable::new(&table).has_best()
+    };
+    assert!(is_marked(0.1) && !is_marked(0.2));
+}
+
+#[test]
+fn a_table_may_go_without_marks() {
+    let marks = |table: &Table| super::printed::PrintedTable::new(table).has_best();
+    assert!(marks(&scores()) && !marks(&scores().without_marks()));
+}
+
+#[test]
 fn a_difference_that_rounds_to_zero_has_no_sign() {
     let mut table = Table::new("", "", vec![Column::new("d", Better::None, 2)]);
     table.push("a", vec![Cell::interval(-0.001, [-0.004, 0.001])]);
@@ -272,6 +289,7 @@ fn any_table() -> impl Strategy<Value = Table> {
                 note,
                 row_heading,
                 columns: columns.to_vec(),
+                marks_best: true,
                 rows,
             }
         },

@@ -9,7 +9,7 @@ use crate::report::chart::labels::place_labels;
 use crate::report::chart::lines::{short, thin};
 use crate::report::chart::reliability::{hatch, wilson_interval};
 use crate::report::chart::scale::Scale;
-use crate::report::{Series, line_chart, reliability_diagram};
+use crate::report::{ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
 
 /// Path data of all paths with this class, in drawing order.
 fn paths(svg: &str, class: &str) -> Vec<String> {
@@ -84,6 +84,16 @@ fn a_line_breaks_where_a_value_is_missing() {
     // One sample in the legend and two stretches.
     assert_eq!(paths(&svg, "line series-1").len(), 3);
     assert_eq!(paths(&svg, "marker series-1").len(), 1 + 4);
+}
+
+#[test]
+fn an_axis_of_a_scatter_spans_at_least_what_was_asked_for() {
+    let points = [0.51, 0.52].map(|accuracy| ScatterPoint::new("m", [0.1, accuracy]));
+    let chart = |least: f64| scatter_chart("t", "x", "y", &points, [0.0, least]);
+    // Two values 0.01 apart fill the picture, or lie in the middle of 0.465 to 0.565.
+    assert!(chart(0.0).contains(">0.512<") && !chart(0.0).contains(">0.46<"));
+    assert!(chart(0.1).contains(">0.46<") && chart(0.1).contains(">0.58<"));
+    assert!(!chart(0.1).contains(">0.512<"));
 }
 
 #[test]

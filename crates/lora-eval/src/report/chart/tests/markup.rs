@@ -47,7 +47,10 @@ fn check(svg: &str, title: &str) {
 
 #[test]
 fn charts_without_data_say_so() {
-    for svg in [line_chart("t", "x", "y", &[]), scatter_chart("t", "x", "y", &[])] {
+    for svg in [
+        line_chart("t", "x", "y", &[]),
+        scatter_chart("t", "x", "y", &[], [0.0, 0.0]),
+    ] {
         check(&svg, "t");
         assert!(svg.contains("nothing to draw"));
     }
@@ -70,7 +73,7 @@ fn markup_in_texts_is_shown_not_obeyed() {
     };
     for svg in [
         line_chart(evil, evil, evil, &[series]),
-        scatter_chart(evil, evil, evil, &[point]),
+        scatter_chart(evil, evil, evil, &[point], [0.0, 0.0]),
         reliability_diagram(evil, &[bin], 0.2, evil),
     ] {
         check(&svg, evil);
@@ -99,7 +102,7 @@ proptest! {
             .into_iter()
             .map(|(label, position, spread)| ScatterPoint::new(label, position).with_spread(spread))
             .collect();
-        check(&scatter_chart(&title, "x", "y", &points), &title);
+        check(&scatter_chart(&title, "x", "y", &points, [0.0, 0.1]), &title);
     }
 
     #[test]

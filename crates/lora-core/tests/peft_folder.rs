@@ -227,7 +227,7 @@ fn every_lie_is_refused_by_name() {
         (with_config(|c| c["r"] = json!(0)), "rank is 0 in r"),
         (
             with_config(|c| c["r"] = json!("eight")),
-            "adapter_config.json: invalid type",
+            "adapter_config.json cannot be used: invalid type",
         ),
         (
             with_config(|c| c["target_modules"] = json!(["nothing"])),

@@ -92,7 +92,8 @@ impl Scale {
             if value == 0.0 {
                 return "0".to_owned();
             }
-            let digits = whole(largest.log10().floor() - exponent).min(3);
+            // As many as tell neighbours apart: a range is never narrower than a millionth of its largest value.
+            let digits = whole(largest.log10().floor() - exponent).min(8);
             return format!("{value:.digits$e}");
         }
         let decimals = whole(-exponent);

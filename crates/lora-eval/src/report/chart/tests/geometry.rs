@@ -169,7 +169,9 @@ fn labels_of_near_points_do_not_cover_each_other() {
 #[test]
 fn ticks_of_a_narrow_range_of_large_values_have_labels_of_their_own() {
     let values = [516_580_021_394.700_5, 516_388_646_692.786_1];
-    let ticks = Scale::around(values.into_iter(), [0.0, 100.0], 5.0).unwrap().ticks();
+    let ticks = Scale::around(values.into_iter(), [0.0, 100.0], 5.0)
+        .unwrap()
+        .ticks();
     let labels: Vec<&str> = ticks.iter().map(|tick| tick.label.as_str()).collect();
     assert_eq!(labels[..2], ["5.1635e11", "5.1640e11"]);
     assert!(labels.windows(2).all(|pair| pair[0] != pair[1]), "{labels:?}");

@@ -6,8 +6,8 @@ mod support;
 use burn::module::Param;
 use burn::tensor::{Int, Tensor, TensorData};
 use lora_core::{
-    Adapter, ConfigError, Draw, Form, LoraConfig, LoraEmbedding, LoraLinear, MaskSampler, Pass, Rescale,
-    Targets,
+    Adapter, AdapterShape, ConfigError, Draw, Form, LoraConfig, LoraEmbedding, LoraLinear, MaskSampler,
+    MaskSet, Pass, Rescale, Targets,
 };
 
 use support::{assert_close, device, normal, numbers};
@@ -54,6 +54,22 @@ fn one_hot() -> Tensor<3> {
     Tensor::from_data(TensorData::new(values, [5, 4, COUNT]), &device())
 }
 
+/// Masks of the table for so many groups of rows.
+fn masks(config: &LoraConfig, groups: u64) -> MaskSet {
+    let sampler = MaskSampler {
+        seed: 7,
+        dropout: config.dropout,
+        input_dropout: 0.0,
+    };
+    let shape = AdapterShape {
+        path: "words".to_owned(),
+        d_input: COUNT,
+        d_output: FEATURES,
+    };
+    let draws: Vec<Draw> = (0..groups).map(Draw::Member).collect();
+    sampler.draw(&draws, &[shape], &device())
+}
+
 #[test]
 fn a_table_is_a_linear_on_one_hot_vectors_without_masks_and_under_any_number_of_groups() {
     for rescale in [Rescale::Plain, Rescale::Rescaled] {
@@ -65,19 +81,8 @@ fn a_table_is_a_linear_on_one_hot_vectors_without_masks_and_under_any_number_of_
             ours
         };
         let mean = agree(&Pass::Mean);
-        let sampler = MaskSampler {
-            seed: 7,
-            dropout: config.dropout,
-            input_dropout: 0.0,
-        };
-        let shape = lora_core::AdapterShape {
-            path: "words".to_owned(),
-            d_input: COUNT,
-            d_output: FEATURES,
-        };
         for groups in [1, 2, 5] {
-            let draws: Vec<Draw> = (0..groups).map(Draw::Member).collect();
-            let masks = sampler.draw(&draws, std::slice::from_ref(&shape), &device());
+            let masks = masks(&config, groups);
             assert!(agree(&Pass::Masked(&masks)) != mean, "the masks drop something");
         }
     }
@@ -90,17 +95,7 @@ fn places_that_all_rows_share_are_looked_up_once_unless_rows_differ() {
     let places = Tensor::<1, Int>::arange(0..4, &device()).unsqueeze::<2>();
     let shared = embedding.forward_shared(places.clone(), 5, &Pass::Mean);
     assert_eq!(shared.dims(), [1, 4, FEATURES]);
-    let sampler = MaskSampler {
-        seed: 7,
-        dropout: config.dropout,
-        input_dropout: 0.0,
-    };
-    let shape = lora_core::AdapterShape {
-        path: "words".to_owned(),
-        d_input: COUNT,
-        d_output: FEATURES,
-    };
-    let masks = sampler.draw(&[0, 1].map(Draw::Member), &[shape], &device());
+    let masks = masks(&config, 2);
     let pass = Pass::Masked(&masks);
     let rows = embedding.forward_shared(places.clone(), 5, &pass);
     assert_eq!(

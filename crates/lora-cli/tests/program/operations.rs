@@ -26,21 +26,7 @@ fn probabilities_on(workspace: &Workspace, adapter: &str, base: &str) -> Vec<f64
         "--quiet",
     ];
     let said = workspace.lora_works(&[&predict[..], &["a fine film", "dull"]].concat());
-    let lines = said
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let numbers: Vec<f64> = lines
-        .flat_map(|line| {
-            line["probabilities"]
-                .as_object()
-                .unwrap()
-                .values()
-                .cloned()
-                .collect::<Vec<_>>()
-        })
-        .map(|number| number.as_f64().unwrap())
-        .collect();
+    let numbers = said.probabilities();
     assert_eq!(numbers.len(), 4);
     numbers
 }

@@ -34,18 +34,7 @@ fn probabilities(workspace: &Workspace, folder: &str) -> Vec<f64> {
         "a fine film",
         "dull",
     ]);
-    let lines = said.stdout.lines().map(|line| json(line.as_bytes()));
-    lines
-        .flat_map(|line| {
-            line["probabilities"]
-                .as_object()
-                .unwrap()
-                .values()
-                .cloned()
-                .collect::<Vec<_>>()
-        })
-        .map(|number| number.as_f64().unwrap())
-        .collect()
+    said.probabilities()
 }
 
 #[test]

@@ -30,6 +30,18 @@ pub struct Said {
     pub stderr: String,
 }
 
+impl Said {
+    /// What `predict --json` says: the probabilities of every class, row by row.
+    pub fn probabilities(&self) -> Vec<f64> {
+        let rows = self.stdout.lines().map(|line| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["probabilities"].as_object().unwrap().clone()
+        });
+        rows.flat_map(|row| row.into_iter().map(|(_, number)| number.as_f64().unwrap()))
+            .collect()
+    }
+}
+
 impl Workspace {
     /// With `model/`, `train.csv`, `dev.csv` and `run.yaml`.
     pub fn new() -> Self {

@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
-pub use resolve::{Origins, Resolved, resolve};
+pub(crate) use checks::usual_values;
+pub use resolve::{Origins, Resolved, resolve, resolve_values};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
 #[expect(

@@ -30,9 +30,11 @@ pub struct Origins {
     places: BTreeMap<&'static str, Place>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 enum Place {
     File(Option<usize>),
+    /// A part of the file, in words.
+    Within(String),
     Flag,
 }
 
@@ -55,6 +57,15 @@ pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Reso
         origins.places.insert(key.name, Place::Flag);
         values.insert(key.name.to_owned(), value);
     }
+    resolve_values(values, origins)
+}
+
+/// Checks values that stand under the names of keys.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Result<Resolved> {
     if values.contains_key("max_steps") && !values.contains_key("num_train_epochs") {
         // The number of steps stands in its place.
         values.insert("num_train_epochs".to_owned(), json!(1));
@@ -67,12 +78,22 @@ pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Reso
 }
 
 impl Origins {
+    /// Of values that stand in parts of a file: for each key the part, in words.
+    pub fn within(file: &Path, places: BTreeMap<&'static str, String>) -> Self {
+        let places = places.into_iter().map(|(key, place)| (key, Place::Within(place)));
+        Self {
+            file: Some(file.to_owned()),
+            places: places.collect(),
+        }
+    }
+
     /// Where a key was given, ready to stand before a colon; none for a default.
     pub fn of(&self, key: &str) -> Option<String> {
         let file = self.file.as_deref().unwrap_or(Path::new("")).display();
         Some(match self.places.get(key)? {
             Place::File(Some(line)) => format!("`{file}`, line {line}"),
             Place::File(None) => format!("`{file}`"),
+            Place::Within(place) => format!("`{file}`, {place}"),
             Place::Flag => format!("flag --{}", key.replace('_', "-")),
         })
     }

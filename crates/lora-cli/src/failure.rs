@@ -65,7 +65,11 @@ pub fn exit_code(error: &Error) -> u8 {
             Some(TrainError::Diverged { .. } | TrainError::Evaluation { .. })
         );
         let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }));
-        diverged || network || cause.is::<EvalError>() || cause.is::<WorseThanGuessing>() || cause.is::<CellsFailed>()
+        diverged
+            || network
+            || cause.is::<EvalError>()
+            || cause.is::<WorseThanGuessing>()
+            || cause.is::<CellsFailed>()
     });
     if failed_on_the_way { FAILED } else { BAD_INPUT }
 }

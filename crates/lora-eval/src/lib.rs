@@ -12,7 +12,7 @@
 //!
 //! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
-//! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
+//! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
 //! [multiple choice](choices) by answer letters, [selective] prediction, [detection] of what is out of scope,
 //! and the paper's [bound](generalization).
 //!
@@ -57,6 +57,7 @@ mod error;
 pub mod generalization;
 pub mod glue;
 pub mod mean_std;
+pub mod pareto;
 pub mod permutation;
 pub mod predictions;
 pub mod probabilities;

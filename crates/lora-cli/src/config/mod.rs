@@ -22,8 +22,8 @@ use lora_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
-pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
 pub(crate) use checks::usual_values;
+pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
 pub use resolve::{Origins, Resolved, resolve, resolve_values};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.

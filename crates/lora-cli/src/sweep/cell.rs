@@ -248,7 +248,10 @@ fn in_units(values: &[f64], unit: f64) -> Vec<u32> {
 }
 
 /// The nearest whole number.
-#[expect(clippy::cast_sign_loss, reason = "losses, entropies and probabilities are not negative")]
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "losses, entropies and probabilities are not negative"
+)]
 fn rounded(value: f64) -> u32 {
     value.round() as u32
 }

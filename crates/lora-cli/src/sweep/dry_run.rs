@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lora_core::Adapted;
-use lora_data::{Padding, train_batches};
+use lora_data::train_batches;
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_eval::{Passes, predict};
 use lora_models::Transformer;
@@ -48,8 +48,11 @@ pub fn run(sweep: &Sweep, terminal: &Terminal) -> Result<()> {
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let columns = ["trainings", "steps", "cells", "passes over rows"].map(|name| Column::new(name, Better::None, 0));
-    let columns = columns.into_iter().chain([Column::new("minutes", Better::None, 1)]);
+    let columns =
+        ["trainings", "steps", "cells", "passes over rows"].map(|name| Column::new(name, Better::None, 0));
+    let columns = columns
+        .into_iter()
+        .chain([Column::new("minutes", Better::None, 1)]);
     let mut table = Table::new("What the sweep would compute", "task, rows, method", columns.collect()).with_note(format!(
         "Minutes: {} of the first training and one batch of its validation rows were timed here, and multiplied, one training at \
          a time; nothing was written.",
@@ -98,7 +101,11 @@ fn groups(sweep: &Sweep) -> Result<Vec<Group<'_>>> {
             groups.len() - 1
         });
         let group = &mut groups[place];
-        let own: Vec<&PlannedCell> = plan.cells.iter().filter(|cell| cell.trainings.contains(&index)).collect();
+        let own: Vec<&PlannedCell> = plan
+            .cells
+            .iter()
+            .filter(|cell| cell.trainings.contains(&index))
+            .collect();
         let scored = (train.min(512) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
         let evaluations = steps / training.config.train.steps_per_epoch(train).max(1);
         group.trainings += 1;
@@ -131,10 +138,19 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<(f64, f64)> {
     let config = &planned.config.train;
     let encoded = &parts.train.encoded;
     let steps = config.total_steps(encoded.len());
-    let order = train_batches(&encoded.lengths(), config.per_device_train_batch_size, config.seed, 0);
+    let order = train_batches(
+        &encoded.lengths(),
+        config.per_device_train_batch_size,
+        config.seed,
+        0,
+    );
     let mut seconds = Vec::new();
     let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
-    for rows in order.chunks(config.gradient_accumulation_steps).cycle().take(TIMED_STEPS) {
+    for rows in order
+        .chunks(config.gradient_accumulation_steps)
+        .cycle()
+        .take(TIMED_STEPS)
+    {
         let batches: Vec<_> = rows.iter().map(|rows| encoded.batch(rows, padding)).collect();
         let started = Instant::now();
         trainer.step(&batches)?;

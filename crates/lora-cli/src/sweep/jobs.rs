@@ -114,7 +114,10 @@ impl Work<'_> {
                 .filter(|training| queue.trainings.contains(training))
                 .count()
         };
-        let deep = queue.pending.iter().filter(|&&cell| is_deep(&self.plan.cells[cell]));
+        let deep = queue
+            .pending
+            .iter()
+            .filter(|&&cell| is_deep(&self.plan.cells[cell]));
         let shared = Mutex::new(Shared {
             store,
             next: 0,
@@ -196,16 +199,22 @@ impl Work<'_> {
         shared: &Mutex<Shared>,
     ) -> Result<bool> {
         let task = &self.tasks[planned.task];
-        let what = format!("{} {} {} seed {}", task.name, planned.rows, planned.method, planned.seed);
-        let mut on_step = |step: u64, steps: u64| self.bar.set_message(format!("{what}: step {step}/{steps}"));
+        let what = format!(
+            "{} {} {} seed {}",
+            task.name, planned.rows, planned.method, planned.seed
+        );
+        let mut on_step =
+            |step: u64, steps: u64| self.bar.set_message(format!("{what}: step {step}/{steps}"));
         let Some(mut trained) = training::train(planned, task, &mut on_step)? else {
             return Ok(false);
         };
         trained.record.peak_memory = is_measured.then(memory::peak).flatten();
         self.append(&Line::Training(Box::new(trained.record.clone())), shared);
         self.bar.set_message(format!("{what}: predicting"));
-        let mut predictions: Vec<&Prediction> =
-            own.iter().map(|&cell| &self.plan.cells[cell].prediction).collect();
+        let mut predictions: Vec<&Prediction> = own
+            .iter()
+            .map(|&cell| &self.plan.cells[cell].prediction)
+            .collect();
         if is_member {
             predictions.push(&Prediction::Mean);
         }
@@ -236,7 +245,13 @@ impl Work<'_> {
     fn score_own(&self, cell: usize, said: &Said, trained: &Trained, costs: &Costs) -> Result<CellResult> {
         let cell = &self.plan.cells[cell];
         let task = &self.tasks[self.plan.trainings[cell.trainings[0]].task];
-        score(said, &trained.parts, cell.prediction.average(), task.metric, costs)
+        score(
+            said,
+            &trained.parts,
+            cell.prediction.average(),
+            task.metric,
+            costs,
+        )
     }
 
     fn score_deep(&self, cells: &[usize], shared: &Mutex<Shared>) {
@@ -245,7 +260,11 @@ impl Work<'_> {
                 return;
             }
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.score_members(cell)));
-            self.record(cell, outcome.unwrap_or_else(|_| Err(anyhow!(failure::bug()))), shared);
+            self.record(
+                cell,
+                outcome.unwrap_or_else(|_| Err(anyhow!(failure::bug()))),
+                shared,
+            );
         }
     }
 

@@ -58,12 +58,7 @@ impl Members {
     /// If it is not there, or damaged.
     pub fn read(&self, training: &str) -> Result<Member> {
         let path = self.path(training);
-        let shown = || {
-            format!(
-                "`{}`: remove it, its training is then repeated",
-                path.display()
-            )
-        };
+        let shown = || format!("`{}`: remove it, its training is then repeated", path.display());
         let bytes = fs::read(&path).with_context(shown)?;
         serde_json::from_slice(&bytes).with_context(shown)
     }

@@ -110,7 +110,8 @@ impl Sweep {
         let mut sweep_tasks = Vec::new();
         for entry in &file.tasks {
             let loaded = tasks::load(path, entry, data_dir, terminal)?;
-            let task = SweepTask::new(entry, &file, loaded).with_context(|| format!("`{}`", path.display()))?;
+            let task =
+                SweepTask::new(entry, &file, loaded).with_context(|| format!("`{}`", path.display()))?;
             sweep_tasks.push(task);
         }
         let plan = plan::plan(path, &file, &sweep_tasks)?;

@@ -144,7 +144,7 @@ impl Planner<'_> {
             for own in &own {
                 for &seed in &self.file.seeds {
                     for prediction in &predictions {
-                        let layers = self.layers(entry, &place, method, common, own);
+                        let layers = layers(self.file, entry, &place, method, common, own);
                         self.cell(task, rows, method, &layers, prediction, seed)?;
                     }
                 }
@@ -171,25 +171,6 @@ impl Planner<'_> {
             );
         }
         Ok(predictions)
-    }
-
-    /// Later layers win: what all trainings share, the task's, the method's, then the grids'.
-    fn layers<'b>(
-        &'b self,
-        entry: &'b TaskEntry,
-        place: &str,
-        method: &'b MethodEntry,
-        common: &'b Map<String, Value>,
-        own: &'b Map<String, Value>,
-    ) -> [Layer<'b>; 5] {
-        let layer = |place: String, values| Layer { place, values };
-        [
-            layer("base".to_owned(), &self.file.base),
-            layer(format!("task {}, settings", entry.name), &entry.settings),
-            layer(format!("{place}, train"), &method.train),
-            layer("grid".to_owned(), common),
-            layer(format!("{place}, grid"), own),
-        ]
     }
 
     fn cell(
@@ -258,6 +239,25 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// Later layers win: what all trainings share, the task's, the method's, then the grids'.
+fn layers<'b>(
+    file: &'b SweepFile,
+    entry: &'b TaskEntry,
+    place: &str,
+    method: &'b MethodEntry,
+    common: &'b Map<String, Value>,
+    own: &'b Map<String, Value>,
+) -> [Layer<'b>; 5] {
+    let layer = |place: String, values| Layer { place, values };
+    [
+        layer("base".to_owned(), &file.base),
+        layer(format!("task {}, settings", entry.name), &entry.settings),
+        layer(format!("{place}, train"), &method.train),
+        layer("grid".to_owned(), common),
+        layer(format!("{place}, grid"), own),
+    ]
 }
 
 fn training_key(task: &SweepTask, rows: Rows, settings: &Settings, seed: u64, data_seed: u64) -> String {

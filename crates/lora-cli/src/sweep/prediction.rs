@@ -213,7 +213,9 @@ impl PredictionEntry {
             }
         }
         if predictions.is_empty() {
-            return Err("a list of members, averages or probabilities is empty; give at least one".to_owned());
+            return Err(
+                "a list of members, averages or probabilities is empty; give at least one".to_owned(),
+            );
         }
         Ok(predictions)
     }
@@ -232,10 +234,7 @@ fn masks(
     let masks = |&probability: &f64| {
         if probability > 0.0 && probability < 1.0 {
             let rescale = rescale.unwrap_or(Rescale::Plain);
-            Ok(Some(LoraDropout {
-                probability,
-                rescale,
-            }))
+            Ok(Some(LoraDropout { probability, rescale }))
         } else {
             Err(format!(
                 "mask_probability is {probability}: expected a probability above 0 and below 1"

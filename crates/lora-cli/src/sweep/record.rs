@@ -197,12 +197,18 @@ impl RowRecord {
 
     /// The loss of each row.
     pub fn row_losses(&self) -> Vec<f64> {
-        self.losses.iter().map(|loss| f64::from(*loss) * self.unit).collect()
+        self.losses
+            .iter()
+            .map(|loss| f64::from(*loss) * self.unit)
+            .collect()
     }
 
     /// Confidence and correctness of each row; none for a regression.
     pub fn confidences(&self) -> impl Iterator<Item = (f64, bool)> + '_ {
-        let confidences = self.confidence.iter().map(|value| f64::from(*value) / Self::CONFIDENCE);
+        let confidences = self
+            .confidence
+            .iter()
+            .map(|value| f64::from(*value) / Self::CONFIDENCE);
         confidences.zip(self.correct.bytes().map(|byte| byte == b'1'))
     }
 }

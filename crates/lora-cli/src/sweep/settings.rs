@@ -15,7 +15,10 @@ pub type Settings = BTreeMap<String, Value>;
 /// Keys that a sweep gives itself, with what says it in the file.
 const GIVEN: [(&str, &str); 13] = [
     ("output_dir", "a sweep writes one file of results, --results"),
-    ("overwrite_output_dir", "a sweep writes one file of results, --results"),
+    (
+        "overwrite_output_dir",
+        "a sweep writes one file of results, --results",
+    ),
     ("seed", "the seeds stand in `seeds`"),
     ("train_file", "files stand in `data` of a task"),
     ("validation_file", "files stand in `data` of a task"),
@@ -25,7 +28,10 @@ const GIVEN: [(&str, &str); 13] = [
     ("test_fraction", "it stands in `data` of a task, beside data_file"),
     ("ensemble_members", "members stand in `predictions` of a method"),
     ("ensemble_average", "averages stand in `predictions` of a method"),
-    ("temperature_scaling", "every prediction is scored without and with temperature"),
+    (
+        "temperature_scaling",
+        "every prediction is scored without and with temperature",
+    ),
     ("problem_type", "it stands in `data` of a task"),
 ];
 
@@ -70,7 +76,11 @@ pub fn config_of(file: &Path, layers: &[Layer<'_>], seed: u64) -> Result<(RunCon
             missing.join(", ")
         );
     }
-    for (name, value) in [("output_dir", json!("-")), ("data_file", json!("-")), ("seed", json!(seed))] {
+    for (name, value) in [
+        ("output_dir", json!("-")),
+        ("data_file", json!("-")),
+        ("seed", json!(seed)),
+    ] {
         values.insert(name.to_owned(), value);
     }
     let config = resolve_values(values, Origins::within(file, places))?.config;
@@ -89,7 +99,9 @@ pub fn settings_of(config: &RunConfig) -> Settings {
         let is_required = REQUIRED.contains(&name);
         !is_given && !OF_THE_MACHINE.contains(&name) && (is_required || *value != usual[name])
     };
-    all.into_iter().filter(|(name, value)| matters(name, value)).collect()
+    all.into_iter()
+        .filter(|(name, value)| matters(name, value))
+        .collect()
 }
 
 fn known_key(file: &Path, place: &str, name: &str) -> Result<&'static Key> {
@@ -147,7 +159,9 @@ mod tests {
     }
 
     fn base() -> Map<String, Value> {
-        map(json!({"model_name_or_path": "m", "learning_rate": 1e-3, "num_train_epochs": 2, "per_device_train_batch_size": 8}))
+        map(
+            json!({"model_name_or_path": "m", "learning_rate": 1e-3, "num_train_epochs": 2, "per_device_train_batch_size": 8}),
+        )
     }
 
     fn of(layers: &[(&str, Value)]) -> Result<Settings> {
@@ -171,7 +185,10 @@ mod tests {
     fn settings_are_what_differs_from_the_usual_ones() {
         let plain = of(&[]).unwrap();
         assert_eq!(of(&[("task", json!({"r": 8, "device": "flex"}))]).unwrap(), plain);
-        assert_eq!(of(&[("task", json!({"r": 4})), ("method", json!({"r": 8}))]).unwrap(), plain);
+        assert_eq!(
+            of(&[("task", json!({"r": 4})), ("method", json!({"r": 8}))]).unwrap(),
+            plain
+        );
         let other = of(&[("task", json!({"r": 4}))]).unwrap();
         assert_eq!(other["r"], 4);
         assert_eq!(other.len(), plain.len() + 1);
@@ -180,10 +197,25 @@ mod tests {
     #[test]
     fn a_wrong_setting_names_file_place_key_and_mend() {
         let mistakes = [
-            (json!({"learning_rat": 1}), ["`s.yaml`, methods lora: unknown key", "did you mean `learning_rate`?"]),
-            (json!({"seed": 3}), ["`s.yaml`, methods lora: seed is not set here", "`seeds`"]),
-            (json!({"r": 0}), ["`s.yaml`, methods lora: rank is 0", "8 is usual"]),
-            (json!({"weight_decay": "fast"}), ["`s.yaml`, methods lora: weight_decay", "expected"]),
+            (
+                json!({"learning_rat": 1}),
+                [
+                    "`s.yaml`, methods lora: unknown key",
+                    "did you mean `learning_rate`?",
+                ],
+            ),
+            (
+                json!({"seed": 3}),
+                ["`s.yaml`, methods lora: seed is not set here", "`seeds`"],
+            ),
+            (
+                json!({"r": 0}),
+                ["`s.yaml`, methods lora: rank is 0", "8 is usual"],
+            ),
+            (
+                json!({"weight_decay": "fast"}),
+                ["`s.yaml`, methods lora: weight_decay", "expected"],
+            ),
         ];
         for (settings, parts) in mistakes {
             let message = of(&[("methods lora", settings)]).unwrap_err().to_string();
@@ -194,8 +226,13 @@ mod tests {
             place: "base".to_owned(),
             values: &empty,
         };
-        let message = config_of(Path::new("s.yaml"), &[layer], 1).unwrap_err().to_string();
-        assert!(message.contains("base lacks model_name_or_path, learning_rate"), "{message}");
+        let message = config_of(Path::new("s.yaml"), &[layer], 1)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("base lacks model_name_or_path, learning_rate"),
+            "{message}"
+        );
     }
 
     #[test]

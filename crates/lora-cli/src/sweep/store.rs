@@ -77,7 +77,10 @@ pub fn read(path: &Path) -> Result<Lines, StoreError> {
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> Result<Lines, StoreError> {
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
     let mut found = Lines {
         whole: whole as u64,
         ..Lines::default()

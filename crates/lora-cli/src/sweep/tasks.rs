@@ -237,7 +237,10 @@ fn data_settings(file: &Path, entry: &TaskEntry, data: &Map<String, Value>) -> R
     let mut places = BTreeMap::new();
     for name in data.keys() {
         let Some(key) = Key::named(name).filter(|key| DATA_KEYS.contains(&key.name)) else {
-            bail!("data: `{name}` is no key for files; expected one of {}", DATA_KEYS.join(", "));
+            bail!(
+                "data: `{name}` is no key for files; expected one of {}",
+                DATA_KEYS.join(", ")
+            );
         };
         places.insert(key.name, place.clone());
     }

@@ -10,5 +10,7 @@ mod language_model;
 mod monte_carlo;
 mod new_weights;
 mod operations;
+mod reporting;
+mod sweep;
 mod tuners;
 mod workspace;

@@ -9,7 +9,7 @@ use super::tasks::Loaded;
 use crate::pipeline::EncodedPart;
 
 /// Training rows that the gap between training and test is measured on, at most: an ensemble runs through them N times.
-const GAP_ROWS: usize = 512;
+pub const GAP_ROWS: usize = 256;
 /// What picks test rows, where there are more than are tested on: the same ones for every seed.
 const TEST_SEED: u64 = 0;
 

@@ -13,6 +13,7 @@ use lora_train::Trainer;
 use serde_json::json;
 
 use super::Sweep;
+use super::data::GAP_ROWS;
 use super::plan::{PlannedCell, PlannedTraining};
 use super::prediction::Prediction;
 use super::training;
@@ -106,7 +107,7 @@ fn groups(sweep: &Sweep) -> Result<Vec<Group<'_>>> {
             .iter()
             .filter(|cell| cell.trainings.contains(&index))
             .collect();
-        let scored = (train.min(512) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
+        let scored = (train.min(GAP_ROWS) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
         let evaluations = steps / training.config.train.steps_per_epoch(train).max(1);
         group.trainings += 1;
         group.cells += own.iter().filter(|cell| cell.trainings[0] == index).count();

@@ -27,7 +27,7 @@ pub(super) fn advice(results: &Results, args: &CompareArgs) -> Result<Vec<String
             "No method has all of its seeds, so nothing can be said; run the same command again.".to_owned(),
         ]);
     };
-    let mut sentences = vec![which(judged, contender, is_scaled, &reference)?];
+    let mut sentences = vec![which(judged, contender, is_scaled, &reference)];
     sentences.extend(how_good(contender, is_scaled)?);
     sentences.extend(how_far(contender, is_scaled));
     sentences.push(command(contender, args));
@@ -52,12 +52,7 @@ fn chosen<'j, 'a>(judged: &'j Judged<'a>) -> Option<(&'j Contender<'a>, bool)> {
     Some((best.1, best.2))
 }
 
-fn which(
-    judged: &Judged<'_>,
-    contender: &Contender<'_>,
-    is_scaled: bool,
-    reference: &Family,
-) -> Result<String> {
+fn which(judged: &Judged<'_>, contender: &Contender<'_>, is_scaled: bool, reference: &Family) -> String {
     let temperature = if is_scaled {
         " with temperature scaling"
     } else {
@@ -96,10 +91,10 @@ fn which(
             }
         }
     };
-    Ok(format!(
+    format!(
         "Use {}{temperature} ({settings}), which the validation rows chose; {against}.",
         contender.family.name()
-    ))
+    )
 }
 
 fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>> {

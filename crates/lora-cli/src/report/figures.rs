@@ -1,7 +1,5 @@
 //! The pictures of a study: reliability, accuracy against calibration, risk against coverage, losses of the trainings.
 
-use std::collections::HashMap;
-
 use anyhow::Result;
 use lora_eval::calibration::{Binning, ReliabilityTable};
 use lora_eval::rank_table::Better;
@@ -10,7 +8,7 @@ use lora_eval::{MeanStd, pareto};
 
 use super::choice::{Contender, Family};
 use super::measure::{Measure, risk_coverage};
-use super::results::Variant;
+use super::results::{Trainings, Variant};
 use super::tables::{ECE_RULE, Judged};
 use crate::sweep::prediction::Prediction;
 use crate::sweep::record::TrainingRecord;
@@ -162,7 +160,7 @@ pub fn risk_curves(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
 }
 
 /// Objective and validation loss over steps, mean over seeds, for the mean passes.
-pub fn losses(judged: &Judged<'_>, trainings: &HashMap<String, TrainingRecord>) -> Vec<Figure> {
+pub fn losses(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
     let of = |title: &str, label: &str, part: fn(&TrainingRecord) -> &Vec<[f64; 2]>| {
         let series: Vec<Series> = judged
             .contenders
@@ -190,7 +188,7 @@ pub fn losses(judged: &Judged<'_>, trainings: &HashMap<String, TrainingRecord>) 
 
 fn mean_curve(
     variant: &Variant<'_>,
-    trainings: &HashMap<String, TrainingRecord>,
+    trainings: &Trainings,
     part: fn(&TrainingRecord) -> &Vec<[f64; 2]>,
 ) -> Option<Vec<[f64; 2]>> {
     let curves: Option<Vec<&Vec<[f64; 2]>>> = variant

@@ -141,18 +141,16 @@ impl Report {
 
     /// Sentences and tables as Markdown.
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("# {}\n\n{}\n", self.title, self.summary.join("\n\n"));
-        text += "\n## Over all tasks\n";
-        for table in &self.overall {
-            text += &format!("\n{}", table.to_markdown());
-        }
+        let mut parts = vec![format!("# {}", self.title)];
+        parts.extend(self.summary.iter().cloned());
+        parts.push("## Over all tasks".to_owned());
+        parts.extend(self.overall.iter().map(Table::to_markdown));
         for study in &self.studies {
-            text += &format!("\n## {}\n", study.title);
-            for table in &study.tables {
-                text += &format!("\n{}", table.to_markdown());
-            }
+            parts.push(format!("## {}", study.title));
+            parts.extend(study.tables.iter().map(Table::to_markdown));
         }
-        text
+        let parts: Vec<&str> = parts.iter().map(|part| part.trim_end()).collect();
+        parts.join("\n\n") + "\n"
     }
 }
 

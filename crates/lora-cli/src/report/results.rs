@@ -20,10 +20,13 @@ pub struct Results {
     /// Cells that failed and were not computed since.
     pub failed: Vec<CellRecord>,
     /// Trainings by key.
-    pub trainings: HashMap<String, TrainingRecord>,
+    pub trainings: Trainings,
     /// The calls that computed them.
     pub runs: Vec<RunRecord>,
 }
+
+/// Trainings by key.
+pub type Trainings = HashMap<String, TrainingRecord>;
 
 /// Results that no report can be made of.
 #[derive(Debug, Error)]
@@ -110,19 +113,15 @@ impl Results {
             let place = studies
                 .iter()
                 .position(|study| study.task == cell.task && study.rows == cell.rows);
-            let study = match place {
-                Some(place) => &mut studies[place],
-                None => {
-                    studies.push(Study {
-                        task: &cell.task,
-                        rows: cell.rows,
-                        variants: Vec::new(),
-                    });
-                    let last = studies.len() - 1;
-                    &mut studies[last]
-                }
-            };
-            study.add(cell, result);
+            let place = place.unwrap_or_else(|| {
+                studies.push(Study {
+                    task: &cell.task,
+                    rows: cell.rows,
+                    variants: Vec::new(),
+                });
+                studies.len() - 1
+            });
+            studies[place].add(cell, result);
         }
         studies
     }

@@ -117,7 +117,7 @@ fn score_classes(
     let fitted = fit_temperature(&validation, classes(&parts.validation.encoded.targets)?, average)?;
     // Where the search ended without a minimum says nothing about the model.
     let temperature = fitted.has_minimum.then_some(fitted.temperature);
-    let scored = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
+    let judge = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
         let labels = classes(targets)?;
         with_temperature(of_logits(logits)?, temperature, |predictions| {
             scores_of(&predictions.average(average), labels)
@@ -133,7 +133,7 @@ fn score_classes(
             let outside = of_logits(logits)?;
             let scores = parts
                 .shifted_is_labelled()
-                .then(|| scored(logits, &part.encoded.targets))
+                .then(|| judge(logits, &part.encoded.targets))
                 .transpose()?;
             let detection = Scored {
                 plain: detection(&test, &outside, average)?,
@@ -160,8 +160,8 @@ fn score_classes(
             &of_logits(&said.train)?.average(average),
             classes(&parts.gap.encoded.targets)?,
         )?,
-        validation: scored(&said.validation, &parts.validation.encoded.targets)?,
-        test: scored(&said.test, &parts.test.encoded.targets)?,
+        validation: judge(&said.validation, &parts.validation.encoded.targets)?,
+        test: judge(&said.test, &parts.test.encoded.targets)?,
         test_rows,
         uncertainty: (test.members() > 1).then(|| uncertainty_of(&test)),
         shifted,

@@ -241,15 +241,14 @@ pub fn read(path: &Path) -> Result<SweepFile, SweepFileError> {
         path: path.to_owned(),
         source,
     })?;
-    serde_saphyr::from_str(&text).map_err(|error| SweepFileError::Form {
-        path: path.to_owned(),
-        line: error.location().map(|location| location.line() as usize),
-        reason: error
-            .without_snippet()
-            .to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
+    serde_saphyr::from_str(&text).map_err(|error| {
+        let words = error.without_snippet().to_string();
+        let first = words.lines().next().unwrap_or_default();
+        SweepFileError::Form {
+            path: path.to_owned(),
+            line: error.location().map(|location| location.line() as usize),
+            // The place stands in front.
+            reason: first.split(" at line ").next().unwrap_or(first).to_owned(),
+        }
     })
 }

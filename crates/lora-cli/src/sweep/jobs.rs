@@ -161,7 +161,7 @@ impl Work<'_> {
             let outcome = outcome.unwrap_or_else(|_| Err(anyhow!(failure::bug())));
             match outcome {
                 Ok(false) => return,
-                Ok(true) => self.score_deep(&self.ready(&deep, shared), shared),
+                Ok(true) => self.score_deep(&ready(&deep, shared), shared),
                 Err(error) => {
                     let reason = failure::sentence(&error);
                     self.fail(&own, &reason, shared);
@@ -174,19 +174,6 @@ impl Work<'_> {
                 }
             }
         }
-    }
-
-    /// The cells of several trainings for which the last one has come.
-    fn ready(&self, deep: &[usize], shared: &Mutex<Shared>) -> Vec<usize> {
-        let mut shared = lock(shared);
-        let mut is_ready = |cell: &usize| {
-            let missing = shared.missing.get_mut(cell);
-            missing.is_some_and(|missing| {
-                *missing -= 1;
-                *missing == 0
-            })
-        };
-        deep.iter().copied().filter(|cell| is_ready(cell)).collect()
     }
 
     /// Trains, and scores the cells of this training alone. False if Ctrl-C came between.
@@ -209,7 +196,7 @@ impl Work<'_> {
             return Ok(false);
         };
         trained.record.peak_memory = is_measured.then(memory::peak).flatten();
-        self.append(&Line::Training(Box::new(trained.record.clone())), shared);
+        append(&Line::Training(Box::new(trained.record.clone())), shared);
         self.bar.set_message(format!("{what}: predicting"));
         let mut predictions: Vec<&Prediction> = own
             .iter()
@@ -312,7 +299,7 @@ impl Work<'_> {
                 Err(error) => Outcome::Failed(failure::sentence(&error)),
             },
         };
-        self.append(&Line::Cell(Box::new(record)), shared);
+        append(&Line::Cell(Box::new(record)), shared);
         let mut shared = lock(shared);
         if is_done {
             shared.tally.done += 1;
@@ -322,18 +309,31 @@ impl Work<'_> {
         drop(shared);
         self.bar.inc(1);
     }
-
-    fn append(&self, line: &Line, shared: &Mutex<Shared>) {
-        let mut shared = lock(shared);
-        if shared.broken.is_none()
-            && let Err(error) = shared.store.append(line)
-        {
-            shared.broken = Some(error);
-        }
-    }
 }
 
 /// A worker that panicked while it held the lock has left nothing half-done that others rely on.
 fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The cells of several trainings for which the last one has come.
+fn ready(deep: &[usize], shared: &Mutex<Shared>) -> Vec<usize> {
+    let mut shared = lock(shared);
+    let mut is_ready = |cell: &usize| {
+        let missing = shared.missing.get_mut(cell);
+        missing.is_some_and(|missing| {
+            *missing -= 1;
+            *missing == 0
+        })
+    };
+    deep.iter().copied().filter(|cell| is_ready(cell)).collect()
+}
+
+fn append(line: &Line, shared: &Mutex<Shared>) {
+    let mut shared = lock(shared);
+    if shared.broken.is_none()
+        && let Err(error) = shared.store.append(line)
+    {
+        shared.broken = Some(error);
+    }
 }

@@ -154,13 +154,13 @@ mod tests {
 
     use super::*;
 
-    fn map(value: Value) -> Map<String, Value> {
+    fn map(value: &Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
     }
 
     fn base() -> Map<String, Value> {
         map(
-            json!({"model_name_or_path": "m", "learning_rate": 1e-3, "num_train_epochs": 2, "per_device_train_batch_size": 8}),
+            &json!({"model_name_or_path": "m", "learning_rate": 1e-3, "num_train_epochs": 2, "per_device_train_batch_size": 8}),
         )
     }
 
@@ -168,7 +168,7 @@ mod tests {
         let base = base();
         let maps: Vec<_> = layers
             .iter()
-            .map(|(place, value)| ((*place).to_owned(), map(value.clone())))
+            .map(|(place, value)| ((*place).to_owned(), map(value)))
             .collect();
         let mut all = vec![Layer {
             place: "base".to_owned(),
@@ -237,12 +237,12 @@ mod tests {
 
     #[test]
     fn a_grid_is_every_combination() {
-        let grid = map(json!({"r": [2, 4], "mask_probability": [0.1, 0.3]}));
+        let grid = map(&json!({"r": [2, 4], "mask_probability": [0.1, 0.3]}));
         let points = points(Path::new("s.yaml"), "grid", &grid).unwrap();
         let text: Vec<String> = points.iter().map(|point| json!(point).to_string()).collect();
         assert_eq!(text[1], r#"{"r":2,"mask_probability":0.3}"#);
         assert_eq!(text.len(), 4);
-        let message = super::points(Path::new("s.yaml"), "grid", &map(json!({"r": 4}))).unwrap_err();
+        let message = super::points(Path::new("s.yaml"), "grid", &map(&json!({"r": 4}))).unwrap_err();
         assert!(message.to_string().contains("expected a list"), "{message}");
     }
 }

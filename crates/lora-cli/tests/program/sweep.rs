@@ -216,7 +216,7 @@ fn a_bad_sweep_is_refused_with_file_key_and_mend_before_anything_is_written() {
         (
             "predictions: [mean, {deep",
             "predictions: [median, {deep",
-            "line 16",
+            "line 15",
         ),
         (
             "{deep_ensemble: {members: 2}}",

@@ -13,10 +13,15 @@ use super::tables::Judged;
 /// The name under which the members of an ensemble are an axis.
 const MEMBERS: &str = "members";
 
+/// How to read the charts.
+pub const HOW_TO_READ: &str = "How scores on test rows follow a setting, without temperature: the mean over seeds, with a band of one \
+    standard deviation. Other settings are chosen by the validation loss at each point.";
+
 /// For every setting with several values a chart each of loss, calibration error and score on test rows.
-pub fn of_study(judged: &Judged<'_>) -> Vec<Figure> {
-    let mut figures = Vec::new();
+pub fn of_study(judged: &Judged<'_>) -> Vec<Vec<Figure>> {
+    let mut groups = Vec::new();
     for axis in axes(&judged.study.variants) {
+        let mut figures = Vec::new();
         let measures = if judged.is_regression() {
             vec![(Measure::Loss, "MSE"), (Measure::Metric, "score")]
         } else {
@@ -33,12 +38,11 @@ pub fn of_study(judged: &Judged<'_>) -> Vec<Figure> {
             }
             let title = format!("{label} over {}", words(&axis));
             let svg = line_chart(&title, &words(&axis), label, &series);
-            let caption = "Test rows, without temperature; mean over seeds, the band is one standard deviation. Other settings are \
-                           chosen by the validation loss at each point.";
-            figures.push(Figure::new(svg, caption));
+            figures.push(Figure::new(svg, ""));
         }
+        groups.push(figures);
     }
-    figures
+    groups
 }
 
 fn words(axis: &str) -> String {

@@ -123,9 +123,10 @@ impl Report {
                 section = section.with_block(Block::Table(table));
             }
             for (text, figures) in study.pictures {
-                section = section
-                    .with_block(Block::Text(text.to_owned()))
-                    .with_block(Block::Figures(figures));
+                if !text.is_empty() {
+                    section = section.with_block(Block::Text(text.to_owned()));
+                }
+                section = section.with_block(Block::Figures(figures));
             }
             page.sections.push(section);
         }
@@ -175,7 +176,9 @@ fn study(results: &Results, judged: &Judged<'_>, reference: &Family) -> Result<S
             figures::reliability(judged, reference, false)?,
         ));
     }
-    pictures.push(("How scores follow the settings.", curves::of_study(judged)));
+    for (index, figures) in curves::of_study(judged).into_iter().enumerate() {
+        pictures.push((if index == 0 { curves::HOW_TO_READ } else { "" }, figures));
+    }
     pictures.push((
         "How the trainings went.",
         figures::losses(judged, &results.trainings),

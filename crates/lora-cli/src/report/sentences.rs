@@ -62,8 +62,8 @@ fn outcome(judged: &[Judged<'_>], family: &Family, reference: &Family) -> Vec<St
             found.map(|judged| judged.study.short()).collect::<Vec<String>>()
         };
         let parts: Vec<String> = [
-            (Verdict::Wins, "has a lower loss on"),
-            (Verdict::Loses, "a higher one on"),
+            (Verdict::Wins, "lower loss on"),
+            (Verdict::Loses, "higher loss on"),
             (Verdict::Ties, "no clear difference on"),
         ]
         .into_iter()
@@ -73,10 +73,9 @@ fn outcome(judged: &[Judged<'_>], family: &Family, reference: &Family) -> Vec<St
         .collect();
         let subject = match is_scaled {
             0 => format!("{} against {}", family.name(), reference.name()),
-            _ => "With a temperature for both, it".to_owned(),
+            _ => "With a temperature for both".to_owned(),
         };
-        let link = if is_scaled == 0 { ": " } else { " " };
-        (!parts.is_empty()).then(|| format!("{subject}{link}{}.", parts.join("; ")))
+        (!parts.is_empty()).then(|| format!("{subject}: {}.", parts.join("; ")))
     };
     match (of(0), of(1)) {
         (Some(plain), Some(scaled)) => vec![format!("{plain} {scaled}")],

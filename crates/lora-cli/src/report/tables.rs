@@ -82,17 +82,18 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
         |name: &str, better, decimals, measure| columns.push((Column::new(name, better, decimals), measure));
     let metric = judged.metric().unwrap_or(GlueMetric::Accuracy);
     let (lower, higher) = (Better::Lower, Better::Higher);
+    // What is compared stands first, and behind it how it compares.
+    let loss = if judged.is_regression() { "MSE" } else { "NLL" };
+    add(loss, lower, 3, Measure::Loss);
     if judged.is_regression() {
         add("Pearson", higher, 3, Measure::Pearson);
         add("Spearman", higher, 3, Measure::Spearman);
-        add("MSE", lower, 3, Measure::Loss);
         add("MSE, test − train", lower, 3, Measure::LossGap);
     } else {
         if metric != GlueMetric::Accuracy {
             add(metric_name(metric), higher, 3, Measure::Metric);
         }
         add("accuracy", higher, 3, Measure::Accuracy);
-        add("NLL", lower, 3, Measure::Loss);
         add("ECE", lower, 3, Measure::Ece);
         add("adaptive ECE", lower, 3, Measure::AdaptiveEce);
         add("Brier", lower, 3, Measure::Brier);
@@ -104,11 +105,6 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
             add("accuracy, train − test", lower, 3, Measure::AccuracyGap);
         }
     }
-    let loss = if judged.is_regression() { "MSE" } else { "NLL" };
-    let against = [
-        Column::new(format!("{loss} − reference's"), Better::None, 3).with_unit("95 %"),
-        Column::new("verdict", Better::None, 0),
-    ];
     let title = if is_scaled {
         format!(
             "{}: test rows, each method with its temperature",
@@ -117,8 +113,13 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
     } else {
         format!("{}: test rows", judged.study.title())
     };
-    let all = columns.iter().map(|(column, _)| column.clone()).chain(against);
-    let mut table = Table::new(title, "method", all.collect());
+    let mut headings: Vec<Column> = columns.iter().map(|(column, _)| column.clone()).collect();
+    let against = [
+        Column::new(format!("{loss} − reference's"), Better::None, 3).with_unit("95 %"),
+        Column::new("verdict", Better::None, 0),
+    ];
+    headings.splice(1..1, against);
+    let mut table = Table::new(title, "method", headings).with_note(note(judged, loss));
     for (contender, comparisons) in judged.contenders.iter().zip(&judged.comparisons) {
         let Some(variant) = contender.variant(is_scaled) else {
             continue;
@@ -127,13 +128,30 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
             .iter()
             .map(|(_, measure)| measure.cell(variant, is_scaled))
             .collect::<Result<Vec<_>>>()?;
-        cells.extend(match &comparisons[usize::from(is_scaled)] {
+        let against = match &comparisons[usize::from(is_scaled)] {
             None => [Cell::Empty, Cell::text("reference")],
             Some(comparison) => against_cells(comparison),
-        });
+        };
+        cells.splice(1..1, against);
         table.push(contender.family.name(), cells);
     }
     Ok(table)
+}
+
+fn note(judged: &Judged<'_>, loss: &str) -> String {
+    let seeds = match judged.seeds() {
+        1 => "one seed".to_owned(),
+        many => format!("mean ± std over {many} seeds"),
+    };
+    let rule = if judged.is_regression() {
+        String::new()
+    } else {
+        format!(" NLL in nats; ECE is a fraction, {ECE_RULE}; adaptive ECE has 15 bins of equal mass.")
+    };
+    format!(
+        "{seeds}. {loss} − reference's: with the interval that 95 % of paired draws of rows and seeds give; p of a paired permutation \
+         test over rows.{rule}"
+    )
 }
 
 fn against_cells(comparison: &Comparison) -> [Cell; 2] {

@@ -1,6 +1,5 @@
 //! What a results file holds: one JSON object a line.
 
-use lora_data::Targets;
 use lora_eval::detection::{DetectionScores, Doubt};
 use lora_eval::glue::GlueMetric;
 use serde::{Deserialize, Serialize};
@@ -230,9 +229,4 @@ pub struct ShiftedRecord {
     pub scores: Option<Scored<TaskScores>>,
     /// How well doubt tells these rows from the test rows.
     pub detection: Scored<Vec<(Doubt, DetectionScores)>>,
-}
-
-/// The kind of targets that can be scored.
-pub fn is_regression(targets: &Targets) -> bool {
-    matches!(targets, Targets::Values(_))
 }

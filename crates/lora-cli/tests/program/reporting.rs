@@ -159,7 +159,7 @@ fn means_gaps_ranks_and_verdicts_are_those_computed_by_hand() {
     );
     assert!(
         said.stdout
-            .contains("better against lora: has a lower loss on planted 64."),
+            .contains("better against lora: lower loss on planted 64."),
         "{}",
         said.stdout
     );

@@ -22,7 +22,7 @@
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
 //! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
-//! | `tensors`, `atomic` | safetensors in, files out |
+//! | `tensors`, `file_bytes`, `atomic` | safetensors in, tensor by tensor; files out |
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -53,6 +53,7 @@ pub mod combine;
 mod config;
 mod config_error;
 mod embedding;
+mod file_bytes;
 mod filling;
 mod linear;
 mod model;
@@ -74,6 +75,7 @@ pub use bottleneck::{Bottleneck, BottleneckActivation, BottleneckConfig, Placeme
 pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
 pub use config_error::ConfigError;
 pub use embedding::LoraEmbedding;
+pub use file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
 pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
 pub use pass::{MaskSet, Pass};

@@ -42,8 +42,8 @@ fn open(case: &str) -> (Adapted<Transformer>, Batch) {
     let (model, _) = Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device()).unwrap();
     let adapter = AdapterFolder::read(&folder.join("adapter")).unwrap();
     let case = TensorFile::open(&folder.join("io.safetensors")).unwrap();
-    let (shape, ids) = case.read_integers("input_ids").unwrap();
-    let (_, mask) = case.read_integers("attention_mask").unwrap();
+    let (shape, ids) = case.read_integers("input_ids").unwrap().unwrap();
+    let (_, mask) = case.read_integers("attention_mask").unwrap().unwrap();
     let batch = Batch {
         batch: shape[0],
         seq: shape[1],

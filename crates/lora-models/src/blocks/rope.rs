@@ -79,10 +79,15 @@ impl Rope {
             RopeScaling::Yarn(yarn) => {
                 let divided = yarn.divided(d_head, theta);
                 let blend = |(pair, wavelength)| yarn.apply(wavelength, divided(pair));
-                (wavelengths.enumerate().map(blend).collect(), yarn.attention_factor)
+                (
+                    wavelengths.enumerate().map(blend).collect(),
+                    yarn.attention_factor,
+                )
             }
             other => (
-                wavelengths.map(|wavelength| other.apply(1.0 / wavelength)).collect(),
+                wavelengths
+                    .map(|wavelength| other.apply(1.0 / wavelength))
+                    .collect(),
                 1.0,
             ),
         };

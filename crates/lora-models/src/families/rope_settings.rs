@@ -71,11 +71,17 @@ pub(super) fn rope_of(
             factor: needed("rope_parameters.factor", settings.factor)?,
             low_freq_factor: needed("rope_parameters.low_freq_factor", settings.low_freq_factor)?,
             high_freq_factor: needed("rope_parameters.high_freq_factor", settings.high_freq_factor)?,
-            original_context: needed("rope_parameters.original_max_position_embeddings", original_context)?,
+            original_context: needed(
+                "rope_parameters.original_max_position_embeddings",
+                original_context,
+            )?,
         },
         "yarn" => {
             let factor = needed("rope_parameters.factor", settings.factor)?;
-            let context = needed("rope_parameters.original_max_position_embeddings", original_context)?;
+            let context = needed(
+                "rope_parameters.original_max_position_embeddings",
+                original_context,
+            )?;
             RopeScaling::Yarn(settings.yarn(factor, context))
         }
         other => return Err(checkpoint.unsupported("rope_parameters.rope_type", other, KINDS)),

@@ -66,8 +66,9 @@ impl Gguf {
     }
 
     fn parse(bytes: FileBytes, origin: &Path) -> Result<Self, GgufError> {
+        let mut reader = BufReader::new(bytes.reader());
         let mut cursor = Cursor {
-            reader: &mut BufReader::new(bytes.reader()),
+            reader: &mut reader,
             at: 0,
             length: bytes.len(),
             origin,
@@ -95,6 +96,7 @@ impl Gguf {
             settings.insert(key, cursor.setting(kind, 0)?);
         }
         let tensors = cursor.tensors(tensor_count, &settings)?;
+        drop(reader);
         Ok(Self {
             origin: origin.to_owned(),
             bytes,

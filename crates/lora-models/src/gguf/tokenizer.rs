@@ -138,11 +138,7 @@ fn post_processor(gguf: &Gguf, tokens: &[&str]) -> Value {
         parts.map(|part| (part, kind)).collect::<Vec<_>>()
     };
     let id = |token: &str| tokens.iter().position(|known| *known == token);
-    template(
-        &around("$A", 0),
-        &[around("$A", 0), around("$B", 1)].concat(),
-        id,
-    )
+    template(&around("$A", 0), &[around("$A", 0), around("$B", 1)].concat(), id)
 }
 
 fn text<'a>(gguf: &'a Gguf, key: &str) -> Result<&'a str, GgufError> {

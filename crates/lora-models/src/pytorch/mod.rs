@@ -107,7 +107,12 @@ impl PytorchFile {
 
 impl Entry {
     /// The numbers in the order of the indices.
-    fn tensor(&self, bytes: &FileBytes, float: FloatType, orientation: Orientation) -> io::Result<HostTensor> {
+    fn tensor(
+        &self,
+        bytes: &FileBytes,
+        float: FloatType,
+        orientation: Orientation,
+    ) -> io::Result<HostTensor> {
         if self.is_contiguous() {
             let rows = StoredRows {
                 start: self.storage.start + self.offset * float.width(),
@@ -211,7 +216,12 @@ fn expect_little(order: &[u8]) -> Result<(), PytorchProblem> {
 fn from_stream(bytes: &FileBytes) -> Result<Parts, PytorchProblem> {
     // Nothing tells where the pickles end but they themselves: a beginning of the file is tried, and a longer one.
     let mut length = bytes.len().min(FIRST_PART);
-    let Stream { root, storages, keys, mut at } = loop {
+    let Stream {
+        root,
+        storages,
+        keys,
+        mut at,
+    } = loop {
         match Stream::read(&bytes.read(0..length)?) {
             Err(PytorchProblem::CutShort { .. }) if length < bytes.len() => {
                 length = bytes.len().min(2 * length);
@@ -249,34 +259,34 @@ struct Stream {
 
 impl Stream {
     fn read(bytes: &[u8]) -> Result<Self, PytorchProblem> {
-    let mut at = 0;
-    let mut storages: HashMap<Rc<str>, Storage> = HashMap::new();
-    let mut next = |at: &mut usize| -> Result<Value, PytorchProblem> {
-        let (value, length) = run(&bytes[*at..], &mut |storage: &Storage| {
-            storages.insert(storage.key.clone(), storage.clone());
-        })?;
-        *at += length;
-        Ok(value)
-    };
-    let _magic = next(&mut at)?;
-    if !matches!(next(&mut at)?, Value::Int(1001)) {
-        return Err(PytorchProblem::NoTable);
-    }
-    let _system = next(&mut at)?;
-    let root = next(&mut at)?;
-    let Value::List(keys) = next(&mut at)? else {
-        return Err(PytorchProblem::NoTable);
-    };
-    let keys = keys.into_iter().map(|key| match key {
-        Value::Text(key) => Ok(key),
-        _ => Err(PytorchProblem::NoTable),
-    });
-    Ok(Self {
-        keys: keys.collect::<Result<_, _>>()?,
-        root,
-        storages,
-        at,
-    })
+        let mut at = 0;
+        let mut storages: HashMap<Rc<str>, Storage> = HashMap::new();
+        let mut next = |at: &mut usize| -> Result<Value, PytorchProblem> {
+            let (value, length) = run(&bytes[*at..], &mut |storage: &Storage| {
+                storages.insert(storage.key.clone(), storage.clone());
+            })?;
+            *at += length;
+            Ok(value)
+        };
+        let _magic = next(&mut at)?;
+        if !matches!(next(&mut at)?, Value::Int(1001)) {
+            return Err(PytorchProblem::NoTable);
+        }
+        let _system = next(&mut at)?;
+        let root = next(&mut at)?;
+        let Value::List(keys) = next(&mut at)? else {
+            return Err(PytorchProblem::NoTable);
+        };
+        let keys = keys.into_iter().map(|key| match key {
+            Value::Text(key) => Ok(key),
+            _ => Err(PytorchProblem::NoTable),
+        });
+        Ok(Self {
+            keys: keys.collect::<Result<_, _>>()?,
+            root,
+            storages,
+            at,
+        })
     }
 }
 

@@ -147,7 +147,11 @@ fn the_other_order_of_bytes_is_refused() {
 fn a_call_is_never_made_and_leaves_no_tensor() {
     let pickle = b"\x80\x02}X\x01\x00\x00\x00wcos\nsystem\nX\x02\x00\x00\x00ls\x85Rs.";
     let bytes = archive(&[("data.pkl", pickle)], 0);
-    assert!(entries(&held(&bytes)).expect("a table without tensors").is_empty());
+    assert!(
+        entries(&held(&bytes))
+            .expect("a table without tensors")
+            .is_empty()
+    );
 }
 
 #[test]

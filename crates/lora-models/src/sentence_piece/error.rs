@@ -9,7 +9,9 @@ pub enum SentencePieceProblem {
     #[error("no SentencePiece model ({0}); fetch it again, or give a folder with tokenizer.json")]
     NotOne(#[from] prost::DecodeError),
     /// The file holds no pieces.
-    #[error("no SentencePiece model: it holds no pieces; fetch it again, or give a folder with tokenizer.json")]
+    #[error(
+        "no SentencePiece model: it holds no pieces; fetch it again, or give a folder with tokenizer.json"
+    )]
     Empty,
     /// The unknown piece is none of the pieces.
     #[error("the unknown piece has id {id}, but there are {count} pieces; the file is damaged")]

@@ -100,5 +100,8 @@ fn llama(pieces: SentencePiece, config: &TokenizerConfig) -> Result<Vec<u8>, Sen
     // Since Transformers 4.34 a tokenizer may say that it was trained without the space that older versions put after special
     // tokens too.
     let space_once = config.legacy == Some(false);
-    Ok(pieces.document(false, space_once, around).to_string().into_bytes())
+    Ok(pieces
+        .document(false, space_once, around)
+        .to_string()
+        .into_bytes())
 }

@@ -107,7 +107,8 @@ impl SentencePiece {
         }
         let mut pre_tokenizer = Value::Null;
         if space_once && self.space_before {
-            pre_tokenizer = json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first", "split": false});
+            pre_tokenizer =
+                json!({"type": "Metaspace", "replacement": SPACE, "prepend_scheme": "first", "split": false});
         } else {
             if self.space_before {
                 normalizers.push(json!({"type": "Prepend", "prepend": SPACE}));

@@ -21,7 +21,10 @@ pub(crate) fn template(
         let Some(id) = id(name) else {
             return Value::Null;
         };
-        tokens.insert((*name).to_owned(), json!({"id": name, "ids": [id], "tokens": [name]}));
+        tokens.insert(
+            (*name).to_owned(),
+            json!({"id": name, "ids": [id], "tokens": [name]}),
+        );
     }
     if tokens.is_empty() {
         return Value::Null;

@@ -22,7 +22,7 @@ import tokenizers
 import transformers
 from tokenizers import AddedToken
 from tokenizers.processors import TemplateProcessing
-from transformers import convert_slow_tokenizer as converters
+from transformers.convert_slow_tokenizer import DebertaV2Converter, LlamaConverter, XLMRobertaConverter, generate_merges
 
 HERE = pathlib.Path(__file__).parent
 
@@ -79,7 +79,7 @@ def sentences():
 
 # A few replacements in place of the hundreds of kilobytes of a real rule: wide letters, ligatures, spaces.
 RULE = {"ﬁ": "fi", "Ａ": "A", "Ｂ": "B", "Ｃ": "C", "①": "1", "②": "2", "　": " ", "\t": " ", "\n": " ", "\r": " ",
-        "\u00a0": " ", "\u2009": " ", "é": "é", "\u200b": " ", "▁": " "}
+        "\u00a0": " ", "\u2009": " ", "e\u0301": "é", "\u200b": " ", "▁": " "}
 
 
 def rule_file(folder):
@@ -89,25 +89,39 @@ def rule_file(folder):
     return path
 
 
+class Merges:
+    """Merges by score. Transformers 5.23 calls its own class for this with arguments that it does not take."""
+
+    def __init__(self, path):
+        pieces = sentencepiece.SentencePieceProcessor(model_file=path)
+        self.vocabulary = {pieces.IdToPiece(piece): piece for piece in range(pieces.GetPieceSize())}
+
+    def extract(self, scores):
+        return self.vocabulary, generate_merges(self.vocabulary, scores)
+
+
+LlamaConverter.SpmExtractor = Merges
+
+
 def families(normalization):
     """For each family: training options, the files around the model, Transformers' converter and what it asks of a slow
     tokenizer, its special tokens, what stands around a text, and where SentencePiece's ids lie in the family."""
     yield "deberta", {
         "model_type": "deberta-v2",
         "file": "spm.model",
-        "train": {"model_type": "unigram", "vocab_size": 330, "pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3,
+        "train": {"model_type": "unigram", "vocab_size": 330, "hard_vocab_limit": False, "pad_id": 0, "bos_id": 1, "eos_id": 2, "unk_id": 3,
                   "pad_piece": "[PAD]", "bos_piece": "[CLS]", "eos_piece": "[SEP]", "unk_piece": "[UNK]", **normalization},
         "config": {"do_lower_case": False, "split_by_punct": False},
-        "converter": converters.DebertaV2Converter,
+        "converter": DebertaV2Converter,
         "special": ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"],
         "moved": lambda piece: piece,
     }
     yield "xlm_roberta", {
         "model_type": "xlm-roberta",
         "file": "sentencepiece.bpe.model",
-        "train": {"model_type": "unigram", "vocab_size": 300, **normalization},
+        "train": {"model_type": "unigram", "vocab_size": 300, "hard_vocab_limit": False, **normalization},
         "config": {},
-        "converter": converters.XLMRobertaConverter,
+        "converter": XLMRobertaConverter,
         "special": ["<s>", "<pad>", "</s>", "<unk>", AddedToken("<mask>", lstrip=True)],
         "moved": lambda piece: {0: 3, 1: 0, 2: 2}.get(piece, piece + 1),
     }
@@ -116,7 +130,7 @@ def families(normalization):
         "file": "tokenizer.model",
         "train": {"model_type": "bpe", "vocab_size": 620, "byte_fallback": True, "normalization_rule_name": "identity",
                   "remove_extra_whitespaces": False, "split_digits": True, "allow_whitespace_only_pieces": True},
-        "converter": converters.LlamaConverter,
+        "converter": LlamaConverter,
         "special": ["<unk>", "<s>", "</s>"],
         "moved": lambda piece: piece,
     }

@@ -82,7 +82,7 @@ pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
 pub use targets::{TargetNames, Targets};
 pub use tensor_names::TensorNames;
-pub use tensors::{HostTensor, TensorFile, TensorFileError};
+pub use tensors::{HostTensor, Integers, TensorFile, TensorFileError};
 pub use trained::{BaseTraining, ParamRef, Role, TrainedParam};
 pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
 pub use tuning::{HeadConfig, Tuning};

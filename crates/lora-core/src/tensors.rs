@@ -36,6 +36,9 @@ pub struct HostTensor {
     pub values: Vec<f32>,
 }
 
+/// Shape and numbers of a tensor of whole numbers, row-major.
+pub type Integers = (Vec<usize>, Vec<i64>);
+
 /// A tensor file that cannot be used.
 #[derive(Debug, Error)]
 pub enum TensorFileError {
@@ -232,7 +235,7 @@ impl TensorFile {
     /// # Errors
     ///
     /// [`TensorFileError::Read`].
-    pub fn read_integers(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<i64>)>, TensorFileError> {
+    pub fn read_integers(&self, name: &str) -> Result<Option<Integers>, TensorFileError> {
         let Some(entry) = self.entries.get(name).filter(|entry| entry.dtype == Dtype::I64) else {
             return Ok(None);
         };

@@ -150,7 +150,7 @@ impl Checkpoint {
                 None => TokenizerConfig::default(),
             };
             let model_type = self.config["model_type"].as_str().unwrap_or_default();
-            let made = sentence_piece::tokenizer_json(&bytes, model_type, &settings).transpose();
+            let made = sentence_piece::tokenizer_json(&bytes, model_type, &settings);
             return made.map_err(|problem| LoadError::SentencePiece { path, problem });
         }
         Ok(None)

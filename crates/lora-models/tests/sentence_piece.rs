@@ -15,12 +15,12 @@ use tempfile::TempDir;
 
 #[derive(Deserialize)]
 struct Golden {
-    texts: Vec<Text>,
+    texts: Vec<Case>,
     pair: Pair,
 }
 
 #[derive(Deserialize)]
-struct Text {
+struct Case {
     text: String,
     /// By Transformers' converter, special tokens included.
     ids: Vec<u32>,

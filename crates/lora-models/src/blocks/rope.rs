@@ -27,12 +27,12 @@ pub enum RopeScaling {
         /// Longest text of pretraining.
         original_context: f32,
     },
-    /// YaRN (Peng et al. 2023): as [`RopeScaling::Llama3`], but blended by pair instead of by turn, and the rotated features
+    /// `YaRN` (Peng et al. 2023): as [`RopeScaling::Llama3`], but blended by pair instead of by turn, and the rotated features
     /// are lengthened.
     Yarn(Yarn),
 }
 
-/// The settings of YaRN.
+/// The settings of `YaRN`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Yarn {
     /// What low frequencies are divided by.

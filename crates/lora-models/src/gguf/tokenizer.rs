@@ -103,7 +103,7 @@ fn sentence_piece(gguf: &Gguf) -> Result<Value, GgufError> {
         space_before: space_before.and_then(Setting::as_bool).unwrap_or(true),
         one_space: false,
     };
-    Ok(model.document(false, false, post_processor(gguf, &tokens)))
+    Ok(model.document(false, false, &post_processor(gguf, &tokens)))
 }
 
 /// What tokens are for, by SentencePiece's numbers.

@@ -1,6 +1,7 @@
 //! What a family makes of a SentencePiece model: ids, special tokens, and what stands around a text.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Piece, PieceKind, SentencePiece, SentencePieceProblem, template};
 
@@ -26,15 +27,24 @@ pub(crate) fn tokenizer_json(
     bytes: &[u8],
     model_type: &str,
     config: &TokenizerConfig,
-) -> Option<Result<Vec<u8>, SentencePieceProblem>> {
-    let family = match model_type {
-        "deberta-v2" => deberta,
-        "xlm-roberta" => xlm_roberta,
-        "llama" | "mistral" => llama,
-        _ => return None,
+) -> Result<Option<Vec<u8>>, SentencePieceProblem> {
+    if !["deberta-v2", "xlm-roberta", "llama", "mistral"].contains(&model_type) {
+        return Ok(None);
+    }
+    let mut pieces = SentencePiece::parse(bytes)?;
+    let document = match model_type {
+        "deberta-v2" if config.split_by_punct == Some(true) => {
+            return Err(SentencePieceProblem::Setting {
+                key: "split_by_punct of tokenizer_config.json",
+                found: "true".to_owned(),
+                supported: "false",
+            });
+        }
+        "deberta-v2" => deberta(&mut pieces, config),
+        "xlm-roberta" => xlm_roberta(&mut pieces),
+        _ => llama(&pieces, config),
     };
-    let parsed = SentencePiece::parse(bytes);
-    Some(parsed.and_then(|pieces| family(pieces, config)))
+    Ok(Some(document.to_string().into_bytes()))
 }
 
 fn control(text: &str) -> Piece {
@@ -46,14 +56,7 @@ fn control(text: &str) -> Piece {
 }
 
 /// The ids of the file, and `[MASK]` after them.
-fn deberta(mut pieces: SentencePiece, config: &TokenizerConfig) -> Result<Vec<u8>, SentencePieceProblem> {
-    if config.split_by_punct == Some(true) {
-        return Err(SentencePieceProblem::Setting {
-            key: "split_by_punct of tokenizer_config.json",
-            found: "true".to_owned(),
-            supported: "false",
-        });
-    }
+fn deberta(pieces: &mut SentencePiece, config: &TokenizerConfig) -> Value {
     for name in ["[PAD]", "[CLS]", "[SEP]", "[MASK]"] {
         match pieces.id(name) {
             Some(id) => pieces.pieces[id].kind = PieceKind::Control,
@@ -64,11 +67,11 @@ fn deberta(mut pieces: SentencePiece, config: &TokenizerConfig) -> Result<Vec<u8
     let pair = [&single[..], &[("$B", 1), ("[SEP]", 1)]].concat();
     let around = template(&single, &pair, |token| pieces.id(token));
     let lowercase = config.do_lower_case == Some(true);
-    Ok(pieces.document(lowercase, false, around).to_string().into_bytes())
+    pieces.document(lowercase, false, &around)
 }
 
 /// Fairseq's ids: four special tokens for the file's first three, and `<mask>` at the end.
-fn xlm_roberta(mut pieces: SentencePiece, _: &TokenizerConfig) -> Result<Vec<u8>, SentencePieceProblem> {
+fn xlm_roberta(pieces: &mut SentencePiece) -> Value {
     let special = ["<s>", "<pad>", "</s>", "<unk>"].map(control);
     let replaced = pieces.pieces.len().min(3);
     pieces.pieces.splice(0..replaced, special);
@@ -80,11 +83,11 @@ fn xlm_roberta(mut pieces: SentencePiece, _: &TokenizerConfig) -> Result<Vec<u8>
     let single = [("<s>", 0), ("$A", 0), ("</s>", 0)];
     let pair = [&single[..], &[("</s>", 0), ("$B", 0), ("</s>", 0)]].concat();
     let around = template(&single, &pair, |token| pieces.id(token));
-    Ok(pieces.document(false, false, around).to_string().into_bytes())
+    pieces.document(false, false, &around)
 }
 
 /// The ids of the file; its beginning token before each text, unless the settings say otherwise.
-fn llama(pieces: SentencePiece, config: &TokenizerConfig) -> Result<Vec<u8>, SentencePieceProblem> {
+fn llama(pieces: &SentencePiece, config: &TokenizerConfig) -> Value {
     let mut single = vec![("$A", 0)];
     let mut second = vec![("$B", 1)];
     if config.add_bos_token != Some(false) {
@@ -100,8 +103,5 @@ fn llama(pieces: SentencePiece, config: &TokenizerConfig) -> Result<Vec<u8>, Sen
     // Since Transformers 4.34 a tokenizer may say that it was trained without the space that older versions put after special
     // tokens too.
     let space_once = config.legacy == Some(false);
-    Ok(pieces
-        .document(false, space_once, around)
-        .to_string()
-        .into_bytes())
+    pieces.document(false, space_once, &around)
 }

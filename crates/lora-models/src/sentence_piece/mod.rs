@@ -92,7 +92,7 @@ impl PieceKind {
 impl SentencePiece {
     /// `tokenizer.json` with what is to be added around a text. With `space_once`, only the text's own beginning gets a space,
     /// not what follows a special token in it.
-    pub fn document(&self, lowercase: bool, space_once: bool, post_processor: Value) -> Value {
+    pub fn document(&self, lowercase: bool, space_once: bool, post_processor: &Value) -> Value {
         let mut normalizers = Vec::new();
         if lowercase {
             normalizers.push(json!({"type": "Lowercase"}));

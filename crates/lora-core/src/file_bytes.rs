@@ -185,7 +185,7 @@ impl FileBytes {
                 })
             }
             Orientation::Transposed => {
-                let &[_, _] = rows.shape else {
+                let &[all_rows, _] = rows.shape else {
                     panic!("a tensor of shape {:?} is no matrix", rows.shape)
                 };
                 let mut values = vec![0.0; count];
@@ -196,7 +196,7 @@ impl FileBytes {
                     transpose_into(&mut values, &numbers, &piece, [height, width]);
                 }
                 Ok(HostTensor {
-                    shape: vec![width, height],
+                    shape: vec![width, all_rows],
                     values,
                 })
             }

@@ -111,11 +111,8 @@ impl<'a> Weights<'a> {
     /// The tensor of a name, or `None`. Marks it as used.
     fn take(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, LoadError> {
         let in_file = self.in_file(name);
-        let tensor = self.file.read(in_file, orientation)?;
-        if tensor.is_some() {
-            self.record.borrow_mut().used.insert(in_file.to_owned());
-        }
-        Ok(tensor)
+        self.record.borrow_mut().used.insert(in_file.to_owned());
+        self.file.read(in_file, orientation)
     }
 
     fn shape(&self, name: &str) -> Option<&[usize]> {
@@ -201,15 +198,13 @@ impl Scope<'_> {
         bias: Bias,
         deviation: f64,
     ) -> Result<LoraLinear, LoadError> {
-        let fits = |last: &str, shape: &[usize]| {
-            let found = self.weights.shape(&self.name(last));
-            found == Some(shape)
-        };
         let has_bias = bias == Bias::Present;
+        let fits = |last: &str, shape: &[usize]| self.weights.shape(&self.name(last)) == Some(shape);
         if fits("weight", &[d_output, d_input]) && (!has_bias || fits("bias", &[d_output])) {
-            return match bias {
-                Bias::Present => self.linear(d_input, d_output),
-                Bias::Absent => self.linear_without_bias(d_input, d_output),
+            return if has_bias {
+                self.linear(d_input, d_output)
+            } else {
+                self.linear_without_bias(d_input, d_output)
             };
         }
         // What belongs to other classes is no left-over: the report names it as new.
@@ -221,7 +216,7 @@ impl Scope<'_> {
         let values = seeded_normal(self.weights.seed, &name, d_input * d_output, deviation);
         self.weights.initialized(name);
         let weight = self.to_device(values, [d_input, d_output]);
-        let bias = (bias == Bias::Present).then(|| {
+        let bias = has_bias.then(|| {
             self.weights.initialized(self.name("bias"));
             Tensor::zeros([d_output], self.weights.device)
         });
@@ -308,8 +303,7 @@ impl Scope<'_> {
         if self.has("weight") || self.has("gamma") {
             return self.layer_norm(d_model, epsilon);
         }
-        self.weights.initialized(self.name("weight"));
-        self.weights.initialized(self.name("bias"));
+        ["weight", "bias"].map(|last| self.weights.initialized(self.name(last)));
         let device = self.weights.device;
         Ok(LayerNorm::new(
             self.named("weight", Tensor::ones([d_model], device)),

@@ -38,8 +38,9 @@ fn kernels(criterion: &mut Criterion) {
         b: normal([8, 384]),
         scale: 2.0,
         masks: (groups > 0).then(|| KeepMasks {
-            input: Tensor::ones([groups, 384], &device),
-            output: Tensor::ones([groups, 384], &device),
+            input: Some(Tensor::ones([groups, 384], &device)),
+            output: Some(Tensor::ones([groups, 384], &device)),
+            rank: None,
         }),
         input_noise: None,
     };

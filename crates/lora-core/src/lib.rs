@@ -8,6 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `config` | [`LoraConfig`]: what the user chooses, checked once |
+//! | `dropout` | [`LoraDropout`]: probability, worth and [axes](MaskAxes) of masks |
 //! | `targets` | which linears are adapted, by Hugging Face path |
 //! | `tuning`, `trained` | [`Tuning`]: LoRA or another way, and what each trains |
 //! | `linear`, `attaching`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
@@ -52,6 +53,7 @@ mod bottleneck;
 pub mod combine;
 mod config;
 mod config_error;
+mod dropout;
 mod embedding;
 mod filling;
 mod linear;
@@ -71,8 +73,9 @@ pub use adapted::{Adapted, AttachReport, MergeError, ParameterCount};
 pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
 pub use bank::{AdapterBank, BankError};
 pub use bottleneck::{Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
-pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
+pub use config::{BiasMode, Form, Init, LoraConfig, LowRankSettings, Scaling};
 pub use config_error::ConfigError;
+pub use dropout::{LoraDropout, MaskAxes, Rescale};
 pub use embedding::LoraEmbedding;
 pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};

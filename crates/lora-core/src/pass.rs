@@ -62,7 +62,7 @@ impl MaskSet {
     pub fn groups(&self) -> usize {
         let masks = self.keep.as_ref().and_then(|keep| keep.values().next());
         let draws = self.input.as_ref().map(|input| input.draws.len());
-        masks.map(|masks| masks.input.dims()[0]).or(draws).unwrap_or(1)
+        masks.map(KeepMasks::groups).or(draws).unwrap_or(1)
     }
 
     /// Masks given by hand, for each adapter by its path.

@@ -63,7 +63,9 @@ impl LoraEmbedding {
                 };
                 look_up(base.weight.val(), adapter, part, &Pass::Mean)
             }),
-            Pass::Mean | Pass::Masked(_) => look_up(self.weight(), self.table.adapter.as_ref(), ids, pass),
+            Pass::Mean | Pass::Masked(_) | Pass::Tapped(_) => {
+                look_up(self.weight(), self.table.adapter.as_ref(), ids, pass)
+            }
         }
     }
 
@@ -76,7 +78,7 @@ impl LoraEmbedding {
     /// - output: `[batch, seq, d_output]`, or `[1, seq, d_output]` where rows do not differ
     pub fn forward_shared(&self, ids: Tensor<2, Int>, batch: usize, pass: &Pass) -> Tensor<3> {
         let differ = match pass {
-            Pass::Mean => false,
+            Pass::Mean | Pass::Tapped(_) => false,
             Pass::Masked(_) => self.table.adapter.is_some(),
             Pass::Chosen(_) => true,
         };
@@ -90,7 +92,7 @@ fn update(low_rank: &LowRank, path: &str, ids: Tensor<2, Int>, pass: &Pass) -> T
     let [batch, seq] = ids.dims();
     let masks = match pass {
         Pass::Masked(set) => set.keep_masks(path),
-        Pass::Mean | Pass::Chosen(_) => None,
+        Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
     };
     let rows = embedding(low_rank.a.val(), ids.clone()); // [batch, seq, rank]
     let product = |rows: Tensor<3>| {

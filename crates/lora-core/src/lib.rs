@@ -16,6 +16,8 @@
 //! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
 //! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
+//! | `taps` | [`Taps`]: inputs of trained maps, and gradients of their outputs |
+//! | `vector` | [`VectorLayout`]: trained parameters as one vector; [`Posterior`]: a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
 //! | `peft` | adapter folders that PEFT reads and writes |
@@ -61,12 +63,14 @@ mod model;
 mod pass;
 pub mod peft;
 mod sampler;
+mod taps;
 mod targets;
 mod tensor_names;
 mod tensors;
 mod trained;
 mod tuned;
 mod tuning;
+mod vector;
 
 pub use adalora::{AdaLora, BudgetStep, RankPattern};
 pub use adapted::{Adapted, AttachReport, MergeError, ParameterCount};
@@ -81,12 +85,14 @@ pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
 pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
+pub use taps::{Tap, TappedMap, Taps};
 pub use targets::{TargetNames, Targets};
 pub use tensor_names::TensorNames;
 pub use tensors::{HostTensor, TensorFile, TensorFileError};
 pub use trained::{BaseTraining, ParamRef, Role, TrainedParam};
 pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
 pub use tuning::{HeadConfig, Tuning};
+pub use vector::{Part, Posterior, Slot, VectorLayout};
 
 /// The book's pages on adapters, compiled and run as tests.
 #[cfg(doctest)]

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Bernoulli, Distribution};
 
 use crate::sampler::{Draw, Side, generator};
+use crate::taps::Taps;
 
 /// How adapters act in this forward pass. It is an argument of every forward, so a pass with masks is as easy at
 /// test time as in training, and the same pass can be run twice.
@@ -21,6 +22,8 @@ pub enum Pass<'a> {
     /// Without masks, each row of the batch with the adapter of this number in an [`AdapterBank`](crate::AdapterBank), or
     /// with none.
     Chosen(&'a [Option<usize>]),
+    /// As [`Pass::Mean`], noting what goes into the trained maps, so that the gradients of single rows can be had.
+    Tapped(&'a Taps),
 }
 
 /// Everything random about one pass: LoRA Dropout's keep-masks of each adapter, and the key of PEFT's input dropout.
@@ -50,7 +53,7 @@ impl Pass<'_> {
     /// Number of groups that rows of the batch are shared out to: 1 for a pass in which all rows are treated alike.
     pub fn groups(&self) -> usize {
         match self {
-            Pass::Mean => 1,
+            Pass::Mean | Pass::Tapped(_) => 1,
             Pass::Masked(set) => set.groups(),
             Pass::Chosen(rows) => rows.len(),
         }

@@ -136,7 +136,11 @@ fn dora_gives_every_weight_column_its_length() {
 /// All masks of a 3 → 2 linear of rank 2, each with its probability.
 fn all_masks(path: &str, dropout: &LoraDropout) -> Vec<(MaskSet, f64)> {
     let axes = dropout.axes;
-    let lengths = [(axes.mask_input(), 3), (axes.mask_output(), 2), (axes.mask_rank(), 2)];
+    let lengths = [
+        (axes.mask_input(), 3),
+        (axes.mask_output(), 2),
+        (axes.mask_rank(), 2),
+    ];
     let lengths = lengths.map(|(is_masked, length)| if is_masked { length } else { 0 });
     let entries: usize = lengths.iter().sum();
     let kept = dropout.kept_value() as f32;

@@ -111,7 +111,10 @@ fn masks_of_one_side_are_those_that_both_sides_have() {
     };
     let masks = |sampler: &MaskSampler| {
         let set = sampler.members(3..5, &adapters(), &device());
-        let masks = set.keep_masks("net.layer.1.value").expect("the path is adapted").clone();
+        let masks = set
+            .keep_masks("net.layer.1.value")
+            .expect("the path is adapted")
+            .clone();
         [masks.input, masks.output, masks.rank].map(|mask| mask.map(numbers))
     };
     let [input, output, rank] = masks(&both);
@@ -119,7 +122,10 @@ fn masks_of_one_side_are_those_that_both_sides_have() {
     assert_eq!(masks(&on(MaskAxes::Columns)), [input, None, None]);
     assert_eq!(masks(&on(MaskAxes::Rows)), [None, output, None]);
     let [input, output, rank] = masks(&on(MaskAxes::Rank));
-    assert_eq!((input, output, rank.map(|mask| mask.len())), (None, None, Some(2 * 2)));
+    assert_eq!(
+        (input, output, rank.map(|mask| mask.len())),
+        (None, None, Some(2 * 2))
+    );
 }
 
 #[test]
@@ -149,9 +155,15 @@ fn a_grouped_pass_gives_each_part_of_the_batch_its_member() {
         MaskAxes::Columns,
         MaskAxes::Rank,
     ];
-    for (groups, axes) in [1, 2, 3, 7].into_iter().flat_map(|groups| axes.map(|axes| (groups, axes))) {
+    for (groups, axes) in [1, 2, 3, 7]
+        .into_iter()
+        .flat_map(|groups| axes.map(|axes| (groups, axes)))
+    {
         let dropout = LoraDropout::new(0.5, Rescale::Plain).on(axes);
-        let sampler = MaskSampler { dropout: Some(dropout), ..sampler.clone() };
+        let sampler = MaskSampler {
+            dropout: Some(dropout),
+            ..sampler.clone()
+        };
         let x = normal("x", [7, 5]);
         let set = sampler.members(0..groups as u64, &adapters(), &device());
         let together = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&set)));

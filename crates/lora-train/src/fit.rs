@@ -199,7 +199,8 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let report = self.trainer.step(batches)?;
         self.history.steps.push(report);
         let epoch = self.epochs_done();
-        if self.observer.on_event(&Event::Stepped { report, epoch }) == Flow::Stop {
+        let stepped = self.observer.on_event(&Event::Stepped { report, epoch });
+        if [stepped, self.observer.after_step(&self.trainer)].contains(&Flow::Stop) {
             return Ok(Some(FinishReason::Stopped));
         }
         let is_last = report.step == self.history.plan.steps;

@@ -12,6 +12,7 @@
 //! | `trainer` | [`Trainer`]: one optimizer step at a time |
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
+//! | `swag` | [`SwagCollector`]: a Gaussian over the parameters from where training passes by |
 //! | `fit` | [`fit()`]: the loop, and [`Fitted`], its result |
 //!
 //! The model comes in through [`lora_core::Model`], so this crate knows no family of models. Nothing here prints,
@@ -51,6 +52,7 @@ mod metric;
 mod objective;
 mod optimizer;
 mod schedule;
+mod swag;
 mod trainer;
 
 pub use allocator::{FactorGradients, RankAllocator};
@@ -64,4 +66,5 @@ pub use metric::Metric;
 pub use objective::{LossAndGradients, Objective, backward, batch_loss, loss};
 pub use optimizer::{AdapterOptimizer, learning_rate_of};
 pub use schedule::Schedule;
+pub use swag::{SWAG_SCALE, Swag, SwagCollector, SwagError, SwagMoments, SwagSettings};
 pub use trainer::{StepReport, Trainer};

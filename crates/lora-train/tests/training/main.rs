@@ -6,4 +6,5 @@ mod fitting;
 mod gradients;
 mod observing;
 mod steps;
+mod swag;
 mod toy;

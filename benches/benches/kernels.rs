@@ -42,6 +42,7 @@ fn kernels(criterion: &mut Criterion) {
             output: Some(Tensor::ones([groups, 384], &device)),
             rank: None,
         }),
+        factor_noise: None,
         input_noise: None,
     };
     let (weight, bias) = (normal([384, 384]), normal([384]));

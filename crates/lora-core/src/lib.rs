@@ -84,7 +84,7 @@ pub use embedding::LoraEmbedding;
 pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
 pub use pass::{MaskSet, Pass};
-pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
+pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal, seeded_uniform};
 pub use taps::{Tap, TappedMap, Taps};
 pub use targets::{TargetNames, Targets};
 pub use tensor_names::TensorNames;

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lora_kernels::KeepMasks;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Bernoulli, Distribution, Normal};
+use rand_distr::{Bernoulli, Distribution, Normal, Uniform};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::dropout::LoraDropout;
@@ -157,6 +157,19 @@ pub(crate) fn generator(seed: u64, path: &str, side: Side, draw: Draw) -> ChaCha
 pub fn seeded_normal(seed: u64, name: &str, count: usize, deviation: f64) -> Vec<f32> {
     let normal = Normal::new(0.0, deviation as f32).expect("the deviation is finite and not negative");
     normal
+        .sample_iter(&mut parameter_generator(seed, name))
+        .take(count)
+        .collect()
+}
+
+/// `count` draws from the uniform distribution between two numbers that depend on `(seed, name)` alone.
+///
+/// # Panics
+///
+/// Panics unless `low` is below `high` and both are finite.
+pub fn seeded_uniform(seed: u64, name: &str, count: usize, low: f64, high: f64) -> Vec<f32> {
+    let uniform = Uniform::new(low as f32, high as f32).expect("the bounds are finite and in order");
+    uniform
         .sample_iter(&mut parameter_generator(seed, name))
         .take(count)
         .collect()

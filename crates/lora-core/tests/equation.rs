@@ -189,3 +189,31 @@ fn detaching_gives_back_the_base_model() {
     assert_ne!(numbers(adapted.model.forward(x.clone(), &Pass::Mean)), before);
     assert_eq!(numbers(adapted.detach().forward(x, &Pass::Mean)), before);
 }
+
+#[test]
+fn noise_on_a_is_added_before_masks_for_each_group() {
+    let (linear, sampler) = adapted_linear(Rescale::Rescaled, MaskAxes::RowsAndColumns);
+    let x = normal("x", [5, 5]);
+    let noise = normal("noise on a", [2, 5, 3]);
+    let no_masks = MaskSet::default();
+    for masks in [no_masks, sampler.members(0..2, &shapes(&linear), &device())] {
+        let noisy = masks
+            .clone()
+            .with_factor_noise(HashMap::from([("layer.query".to_owned(), noise.clone())]));
+        assert_eq!(noisy.groups(), 2);
+        let together = numbers(linear.forward(x.clone(), &Pass::Masked(&noisy)));
+        // Rows 0, 1 and 2 of five belong to the first group.
+        for row in 0..5 {
+            let group = row * 2 / 5;
+            let mut moved = linear.clone();
+            let Some(Adapter::LowRank(adapter)) = &mut moved.adapter else {
+                unreachable!()
+            };
+            let own = noise.clone().narrow(0, group, 1).squeeze_dim::<2>(0);
+            adapter.a = adapter.a.clone().map(|a| a + own);
+            let alone = moved.forward(x.clone(), &Pass::Masked(&masks)); // all rows, so that groups stay
+            let alone = numbers(alone.narrow(0, row, 1));
+            assert_close(&together[row * 4..row * 4 + 4], &alone, 1e-5);
+        }
+    }
+}

@@ -15,6 +15,8 @@ pub struct LowRankBranch {
     pub scale: f64,
     /// LoRA Dropout's masks; `None` stands for masks of ones.
     pub masks: Option<KeepMasks>,
+    /// `[groups, d_input, rank]`: added to A before anything else, for each group of rows (a variational A).
+    pub factor_noise: Option<Tensor<3>>,
     /// `[batch, rows, d_input]`: multiplies the branch's input element by element (PEFT's input dropout), rows
     /// being the product of the axes between the first and the last.
     pub input_noise: Option<Tensor<3>>,
@@ -62,10 +64,12 @@ pub fn lora_linear<const D: usize>(
     let batch = shape[0];
     let rows: usize = shape[1..D - 1].iter().product();
     let b = branch.b.mul_scalar(branch.scale);
-    let (a, b) = match branch.masks {
-        None => (branch.a.unsqueeze::<3>(), b.unsqueeze::<3>()),
-        Some(masks) => masks.fitted_to(batch).folded_into(branch.a, b),
+    let a = match branch.factor_noise {
+        None => branch.a.unsqueeze::<3>(),
+        Some(noise) => branch.a.unsqueeze::<3>() + of_rows(noise, batch),
     };
+    let masks = branch.masks.unwrap_or_default().fitted_to(batch);
+    let (a, b) = masks.folded_into(a, b.unsqueeze::<3>());
     let mut output_shape = shape;
     output_shape[D - 1] = d_output;
     let Some(noise) = branch.input_noise else {
@@ -92,31 +96,19 @@ impl KeepMasks {
 
     /// Masks whose groups divide the batch: as they are, or one row for each example where they do not divide it.
     fn fitted_to(self, batch: usize) -> Self {
-        let groups = self.groups();
-        assert!(
-            groups <= batch,
-            "{groups} mask groups for a batch of {batch} rows"
-        );
-        if batch.is_multiple_of(groups) {
-            return self;
-        }
-        let group_of_row: Vec<i32> = (0..batch).map(|row| (row * groups / batch) as i32).collect();
-        let of_rows = |mask: Tensor<2>| {
-            let group_of_row = Tensor::from_data(group_of_row.as_slice(), &mask.device());
-            mask.select(0, group_of_row)
-        };
+        let fitted = |mask: Tensor<2>| of_rows(mask, batch);
         Self {
-            input: self.input.map(of_rows),
-            output: self.output.map(of_rows),
-            rank: self.rank.map(of_rows),
+            input: self.input.map(fitted),
+            output: self.output.map(fitted),
+            rank: self.rank.map(fitted),
         }
     }
 
     /// `Â: [groups, d_input, rank]` and `B̂: [groups, rank, d_output]`.
-    fn folded_into(self, a: Tensor<2>, b: Tensor<2>) -> (Tensor<3>, Tensor<3>) {
-        let groups = self.groups();
-        let ([d_input, rank], [_, d_output]) = (a.dims(), b.dims());
-        let (mut a, mut b) = (a.unsqueeze::<3>(), b.unsqueeze::<3>());
+    fn folded_into(self, mut a: Tensor<3>, mut b: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        let ([of_a, d_input, rank], [_, _, d_output]) = (a.dims(), b.dims());
+        // The factor may have groups of its own, as many as the masks.
+        let groups = self.groups().max(of_a);
         if let Some(mask) = self.input {
             assert_shape!(mask, [groups, d_input]);
             a = a * mask.reshape([groups, d_input, 1]);
@@ -131,6 +123,18 @@ impl KeepMasks {
         }
         (in_each_group(a, groups), in_each_group(b, groups))
     }
+}
+
+/// Something for each group, as it is if the groups divide the batch, else for each row.
+fn of_rows<const D: usize>(groups: Tensor<D>, batch: usize) -> Tensor<D> {
+    let count = groups.dims()[0];
+    assert!(count <= batch, "{count} mask groups for a batch of {batch} rows");
+    if batch.is_multiple_of(count) {
+        return groups;
+    }
+    let group_of_row: Vec<i32> = (0..batch).map(|row| (row * count / batch) as i32).collect();
+    let group_of_row = Tensor::from_data(group_of_row.as_slice(), &groups.device());
+    groups.select(0, group_of_row)
 }
 
 /// A factor without mask is the same in all groups.

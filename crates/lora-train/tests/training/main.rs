@@ -8,3 +8,4 @@ mod observing;
 mod steps;
 mod swag;
 mod toy;
+mod variational;

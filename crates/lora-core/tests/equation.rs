@@ -197,11 +197,11 @@ fn noise_on_a_is_added_before_masks_for_each_group() {
     let noise = normal("noise on a", [2, 5, 3]);
     let no_masks = MaskSet::default();
     for masks in [no_masks, sampler.members(0..2, &shapes(&linear), &device())] {
-        let noisy = masks
+        let disturbed = masks
             .clone()
             .with_factor_noise(HashMap::from([("layer.query".to_owned(), noise.clone())]));
-        assert_eq!(noisy.groups(), 2);
-        let together = numbers(linear.forward(x.clone(), &Pass::Masked(&noisy)));
+        assert_eq!(disturbed.groups(), 2);
+        let together = numbers(linear.forward(x.clone(), &Pass::Masked(&disturbed)));
         // Rows 0, 1 and 2 of five belong to the first group.
         for row in 0..5 {
             let group = row * 2 / 5;

@@ -18,7 +18,7 @@ use crate::ensemble::{ModelOutputs, Passes, predict};
 /// As [`predict`]; also if the posterior is of another model.
 pub fn predict_posterior<'a, M: Model>(
     adapted: &Adapted<M>,
-    batches: impl Iterator<Item = (&'a M::Input, &'a [usize])> + Clone,
+    batches: &(impl Iterator<Item = (&'a M::Input, &'a [usize])> + Clone),
     examples: usize,
     posterior: &dyn Posterior,
     members: Range<u64>,
@@ -31,7 +31,7 @@ where
     let of_member = |member| {
         let drawn = posterior.layout().write(adapted, &posterior.member(member));
         let outputs = predict(&drawn, batches.clone(), examples, &Passes::Mean, &mut |done| {
-            progress(done_before + done)
+            progress(done_before + done);
         });
         done_before += examples;
         outputs

@@ -27,6 +27,17 @@ pub struct Objective {
     device: Device,
 }
 
+/// A pass of a step.
+struct OnePass<'a> {
+    batch: &'a Batch,
+    /// Of its mean loss in the step's.
+    weight: f64,
+    /// Numbers of its draws.
+    samples: Range<u32>,
+    /// None for plain LoRA.
+    masks: Option<MaskSet>,
+}
+
 /// What backward passes give.
 #[derive(Debug)]
 pub struct LossAndGradients {
@@ -75,17 +86,12 @@ impl Objective {
     ) -> LossAndGradients {
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::new();
-        self.each_pass(
-            step,
-            batches,
-            self.draws_masks(),
-            &mut |batch, weight, _, masks| {
-                let pass = masks.as_ref().map_or(Pass::Mean, Pass::Masked);
-                let LossAndGradients { loss, gradients } = backward(adapted, batch, &pass, weight);
-                losses.push(loss);
-                accumulator.accumulate(&adapted.model, gradients);
-            },
-        );
+        self.each_pass(step, batches, self.draws_masks(), &mut |one| {
+            let pass = one.masks.as_ref().map_or(Pass::Mean, Pass::Masked);
+            let LossAndGradients { loss, gradients } = backward(adapted, one.batch, &pass, one.weight);
+            losses.push(loss);
+            accumulator.accumulate(&adapted.model, gradients);
+        });
         LossAndGradients {
             loss: Tensor::cat(losses, 0).sum(),
             gradients: accumulator.grads(),
@@ -105,10 +111,11 @@ impl Objective {
         let (mut accumulator, mut of_spreads) = (GradientsAccumulator::new(), GradientsAccumulator::new());
         let mut losses = Vec::new();
         let mut penalty = Some(variational.divergence(adapted).mul_scalar(kl_weight));
-        self.each_pass(step, batches, true, &mut |batch, weight, samples, masks| {
-            let noise = variational.noise(step, &samples);
-            let masks = masks.unwrap_or_default().with_factor_noise(noise);
-            let mut loss = batch_loss(&adapted.model, batch, &Pass::Masked(&masks)).mul_scalar(weight);
+        self.each_pass(step, batches, true, &mut |one| {
+            let noise = variational.noise(step, &one.samples);
+            let masks = one.masks.unwrap_or_default().with_factor_noise(noise);
+            let loss = batch_loss(&adapted.model, one.batch, &Pass::Masked(&masks));
+            let mut loss = loss.mul_scalar(one.weight);
             // Once a step.
             if let Some(penalty) = penalty.take() {
                 loss = loss + penalty;
@@ -131,15 +138,8 @@ impl Objective {
         (of_model, of_spreads.grads())
     }
 
-    /// Calls `pass` for every pass of a step, in order: with its batch, the weight of its mean loss in the step's, the numbers of its
-    /// draws, and its masks. `draws` says whether passes differ, so that there is more than one.
-    fn each_pass(
-        &self,
-        step: u64,
-        batches: &[Batch],
-        draws: bool,
-        pass: &mut dyn FnMut(&Batch, f64, Range<u32>, Option<MaskSet>),
-    ) {
+    /// Calls `run` for every pass of a step, in order. `draws` says whether passes differ, so that there is more than one.
+    fn each_pass(&self, step: u64, batches: &[Batch], draws: bool, run: &mut dyn FnMut(OnePass<'_>)) {
         let targets: usize = batches.iter().map(|batch| batch.targets.judged()).sum();
         let passes = if draws { self.passes } else { 1 };
         let mut next = 0;
@@ -149,7 +149,12 @@ impl Objective {
                 let samples = next..next + self.grouping.masks(batch.batch) as u32;
                 next = samples.end;
                 let masks = self.masks(step, samples.clone());
-                pass(batch, weight, samples, masks);
+                run(OnePass {
+                    batch,
+                    weight,
+                    samples,
+                    masks,
+                });
             }
         }
     }

@@ -173,7 +173,7 @@ impl Laplace {
     }
 
     /// Logits of one member, `z_c / √(1 + π/8 · v_c)` with the variance `v_c` of logit c under the posterior: the softmax's mean, nearly
-    /// (MacKay 1992; for classes, Daxberger et al. 2021). Only for [`Laplace::of_last_layer`].
+    /// (`MacKay` 1992; for classes, Daxberger et al. 2021). Only for [`Laplace::of_last_layer`].
     ///
     /// # Errors
     /// As [`Predictions::new`].

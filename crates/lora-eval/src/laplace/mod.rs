@@ -7,7 +7,7 @@
 //! log p(data | λ) ≈ log p(data | θ*) − λ/2 ‖θ*‖² + P/2 log λ − 1/2 log det(H + λ I)
 //! ```
 //!
-//! MacKay 1992 (the evidence framework); Daxberger et al. 2021, arXiv 2106.14806; for LoRA, Yang et al. 2024, arXiv 2308.13111. θ* is
+//! `MacKay` 1992 (the evidence framework); Daxberger et al. 2021, arXiv 2106.14806; for LoRA, Yang et al. 2024, arXiv 2308.13111. θ* is
 //! taken for the maximum of the posterior with prior precision λ, as everybody does; with early stopping it is not quite.
 //!
 //! | what | how |
@@ -115,9 +115,9 @@ impl Laplace {
         for _ in 0..60 {
             let middle = f64::midpoint(low, high);
             if rises(middle) {
-                low = middle
+                low = middle;
             } else {
-                high = middle
+                high = middle;
             }
         }
         let precision = f64::midpoint(low, high).exp();

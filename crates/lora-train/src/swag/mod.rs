@@ -128,6 +128,7 @@ impl SwagSettings {
 
     /// Whether parameters are collected after this step of a training.
     fn is_due(&self, step: u64, plan: &Plan) -> bool {
+        #[expect(clippy::cast_sign_loss, reason = "a share of the steps is not negative")]
         let first = (self.start * plan.steps as f64) as u64;
         let every = self.every.unwrap_or(plan.steps_per_epoch);
         step > first && (step - first).is_multiple_of(every)

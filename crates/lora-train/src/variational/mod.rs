@@ -1,4 +1,4 @@
-//! A Gaussian over the factors A, learned with them (BLoB: Wang et al. 2024, arXiv 2406.11675).
+//! A Gaussian over the factors A, learned with them (`BLoB`: Wang et al. 2024, arXiv 2406.11675).
 //!
 //! ```text
 //! q(A) = N(M, diag(σ²)),  σ = G ⊙ G        B is a point

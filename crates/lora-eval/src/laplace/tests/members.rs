@@ -92,7 +92,7 @@ fn members_of_the_last_layer_are_those_of_the_whole_model() {
     let quick = laplace.last_layer_members(&features, 2..5).unwrap();
     let batches = batches();
     let batches = batches.iter().map(|rows| (rows, rows.as_slice()));
-    let slow = predict_posterior(&adapted, batches, EXAMPLES, &laplace, 2..5, &mut |_| ()).unwrap();
+    let slow = predict_posterior(&adapted, &batches, EXAMPLES, &laplace, 2..5, &mut |_| ()).unwrap();
     assert_eq!((quick.members, quick.examples, quick.outputs), (3, EXAMPLES, 3));
     for (quick, slow) in quick.values.iter().zip(&slow.values) {
         assert!((quick - slow).abs() < 1e-5);

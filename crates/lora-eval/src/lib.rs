@@ -10,6 +10,9 @@
 //!    [`ScoreAccumulator`].
 //! 4. [`Scores`]: the numbers.
 //!
+//! Members come from masks ([`predict`]), from a distribution over weights ([`predict_posterior`]; [`laplace`] is one), or from models
+//! trained apart ([`Predictions::joined`]).
+//!
 //! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),

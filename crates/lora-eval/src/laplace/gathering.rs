@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::curvature::{Sums, Use};
 use super::observed::{Judged, Observed};
 use super::{Laplace, LaplaceError, Structure};
+use crate::EvalError;
 
 /// Which posterior, and how its curvature is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +80,13 @@ impl Laplace {
     {
         let layout = VectorLayout::of(adapted, settings.part);
         let maps = tapped_maps(adapted, &layout)?;
+        if settings.roots == Roots::Sampled(0) {
+            return Err(LaplaceError::Eval(EvalError::OutOfRange {
+                what: "the number of sampled columns",
+                found: 0.0,
+                expected: "at least 1",
+            }));
+        }
         let training = adapted.clone().map(Module::train);
         let mut sums = Sums::new(&layout, settings.structure)?;
         let (mut log_likelihood, mut done) = (0.0, 0);
@@ -204,7 +212,7 @@ pub(super) fn check_rows(found: usize, expected: usize) -> Result<(), LaplaceErr
 impl Roots {
     pub(super) fn columns(self, observed: &Observed<'_>, outputs: usize) -> usize {
         match (self, observed) {
-            (Self::Sampled(columns), Observed::Classes(_)) => columns.max(1),
+            (Self::Sampled(columns), Observed::Classes(_)) => columns,
             (Self::Exact, _) | (Self::Sampled(_), Observed::Values { .. }) => observed.root_columns(outputs),
         }
     }
@@ -220,7 +228,6 @@ impl Roots {
     ) -> Vec<f32> {
         let values = match (self, observed) {
             (Self::Sampled(columns), Observed::Classes(_)) => {
-                let columns = columns.max(1);
                 let mut generator = ChaCha8Rng::seed_from_u64(seed);
                 generator.set_stream((row * columns + column) as u64);
                 let mut left: f64 = generator.random();

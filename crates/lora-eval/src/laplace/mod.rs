@@ -16,7 +16,7 @@
 //! | [`Laplace::of_last_layer`] | the head alone: one pass, and no gradients |
 //! | [`Structure`] | diagonal, Kronecker-factored (one block a weight), or full |
 //! | [`Laplace::with_evidence_prior`] | λ that maximizes the evidence |
-//! | [`Laplace::with_prior`] | any λ, such as the best one on validation rows |
+//! | [`Laplace::with_best_prior`] | the best of several λ on validation rows |
 //! | [`predict_posterior`](crate::predict_posterior) | members, drawn |
 //! | [`Laplace::probit`] | the last layer without drawing |
 
@@ -123,6 +123,36 @@ impl Laplace {
         let precision = f64::midpoint(low, high).exp();
         self.prior_precision = precision.clamp(*PRIOR_PRECISIONS.start(), *PRIOR_PRECISIONS.end());
         self
+    }
+
+    /// The same posterior with that of these prior precisions which has the lowest score, such as the negative log-likelihood of its
+    /// ensemble on validation rows. Scores that are NaN never win; of equal ones the first does.
+    ///
+    /// # Errors
+    /// [`EvalError::AxisTooShort`] without precisions, [`EvalError::OutOfRange`] for one outside of [`PRIOR_PRECISIONS`]; what the
+    /// score says.
+    pub fn with_best_prior<E: From<EvalError>>(
+        self,
+        precisions: &[f64],
+        score: &mut dyn FnMut(&Self) -> Result<f64, E>,
+    ) -> Result<Self, E> {
+        let mut best: Option<(f64, Self)> = None;
+        for precision in precisions {
+            let candidate = self.clone().with_prior(*precision)?;
+            let score = score(&candidate)?;
+            let leads = best
+                .as_ref()
+                .is_none_or(|(lowest, _)| score < *lowest || lowest.is_nan());
+            if leads {
+                best = Some((score, candidate));
+            }
+        }
+        let no_precision = EvalError::AxisTooShort {
+            axis: "prior precisions",
+            found: 0,
+            minimum: 1,
+        };
+        Ok(best.ok_or(no_precision)?.1)
     }
 
     /// The same posterior, its members drawn from another seed.

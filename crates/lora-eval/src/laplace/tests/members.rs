@@ -105,6 +105,41 @@ fn members_of_the_last_layer_are_those_of_the_whole_model() {
 }
 
 #[test]
+fn the_best_prior_is_the_one_with_the_lowest_score() {
+    let labels = labels();
+    let adapted = head_alone(3, true);
+    let observed = Observed::Classes(&labels);
+    let laplace = fit(
+        &adapted,
+        &batches(),
+        &observed,
+        Part::Trained,
+        Structure::Diagonal,
+    )
+    .unwrap();
+    let mut score = |candidate: &Laplace| -> Result<f64, EvalError> {
+        let precision = candidate.prior_precision();
+        Ok(if precision < 1.0 {
+            f64::NAN
+        } else {
+            (precision - 30.0).abs()
+        })
+    };
+    let best = laplace
+        .clone()
+        .with_best_prior(&[0.5, 1.0, 10.0, 40.0, 100.0], &mut score);
+    assert_eq!(best.unwrap().prior_precision(), 40.0);
+    let none = laplace.with_best_prior(&[], &mut score);
+    assert!(matches!(
+        none,
+        Err(EvalError::AxisTooShort {
+            axis: "prior precisions",
+            ..
+        })
+    ));
+}
+
+#[test]
 fn what_has_no_posterior_is_refused_by_name() {
     let labels = labels();
     let observed = Observed::Classes(&labels);

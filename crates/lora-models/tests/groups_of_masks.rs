@@ -59,10 +59,7 @@ fn open(case: &str) -> (Adapted<Transformer>, Batch) {
 fn sampler(input_dropout: f64) -> MaskSampler {
     MaskSampler {
         seed: 5,
-        dropout: Some(LoraDropout {
-            probability: 0.4,
-            rescale: Rescale::Plain,
-        }),
+        dropout: Some(LoraDropout::new(0.4, Rescale::Plain)),
         input_dropout,
     }
 }

@@ -250,8 +250,9 @@ impl Case {
             masks.insert(
                 adapter.path.clone(),
                 KeepMasks {
-                    input: mask("a")?,
-                    output: mask("b")?,
+                    input: Some(mask("a")?),
+                    output: Some(mask("b")?),
+                    rank: None,
                 },
             );
         }

@@ -153,13 +153,14 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
 fn describe_dropout(config: &LoraConfig) -> String {
     match config.dropout {
         Some(dropout) => format!(
-            "LoRA Dropout: probability {}, {} masks; without masks (mean pass) {:.4} of the trained update is added, its average \
-             under masks",
+            "LoRA Dropout: probability {}, {} masks on {}; without masks (mean pass) {:.4} of the trained update is added, its \
+             average under masks",
             dropout.probability,
             match dropout.rescale {
                 lora_core::Rescale::Plain => "plain",
                 lora_core::Rescale::Rescaled => "rescaled",
             },
+            dropout.axes.name().replace('_', " "),
             dropout.mean_factor()
         ),
         None => format!("no LoRA Dropout; input dropout {}", config.input_dropout),

@@ -122,7 +122,7 @@ impl DebertaV2 {
 
         let embedded = self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
         let table_masks = match pass {
-            Pass::Mean | Pass::Chosen(_) => None,
+            Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
             Pass::Masked(masks) => Some(masks.for_groups()),
         };
         let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);

@@ -10,7 +10,7 @@
 //!    [`ScoreAccumulator`].
 //! 4. [`Scores`]: the numbers.
 //!
-//! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
+//! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
 //! [multiple choice](choices) by answer letters, [selective] prediction, [detection] of what is out of scope,
@@ -47,6 +47,7 @@
 //! # Ok::<(), lora_eval::EvalError>(())
 //! ```
 
+pub mod adaptive;
 pub mod bootstrap;
 pub mod calibration;
 pub mod choices;
@@ -57,9 +58,12 @@ mod error;
 pub mod generalization;
 pub mod glue;
 pub mod mean_std;
+mod passes;
 pub mod permutation;
 pub mod predictions;
 pub mod probabilities;
+#[cfg(test)]
+mod probe;
 pub mod proper;
 pub mod rank_table;
 pub mod regression;
@@ -71,10 +75,12 @@ pub mod squad;
 pub mod temperature;
 pub mod uncertainty;
 
+pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
 pub use bootstrap::{Bootstrap, BootstrapInterval};
-pub use ensemble::{ModelOutputs, Passes, predict};
+pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
+pub use passes::Passes;
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};

@@ -409,7 +409,7 @@ mod tests {
         let ensemble = AdaptiveEnsemble {
             sampler: &sampler,
             members: MEMBERS,
-            settling: settling(0.9, 2, 3),
+            settling: settling(0.995, 2, 3),
             average: Average::Probabilities,
             temperature: 0.7,
         };

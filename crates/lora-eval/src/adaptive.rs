@@ -178,6 +178,9 @@ impl AdaptivePredictions {
     }
 }
 
+/// The model's inputs, each with the data set rows that are in it.
+pub type RowBatches<I> = Vec<(I, Vec<usize>)>;
+
 /// What a member adds to the average that decides: probabilities or logits `[classes]`.
 fn decisive(predictions: &Predictions, member: usize, example: usize, average: Average) -> Vec<f64> {
     let logits = predictions.scaled_logits(member, example);
@@ -204,7 +207,7 @@ fn of_example(error: EvalError, example: usize) -> EvalError {
 
 /// Runs the ensemble over a data set in rounds; after each, settled examples leave and the others are put into new batches.
 ///
-/// `batches_of` makes the model's inputs for the data set rows it is given, each with the rows that are in it. A member is the
+/// `batches_of` makes the model's inputs for the data set rows it is given. A member is the
 /// same as in [`predict`](crate::predict) with the same sampler, so the result equals [`AdaptivePredictions::within`] of the whole
 /// ensemble up to the rounding of other batches. `progress` is told how many passes of examples are done, those that a settled
 /// example is spared included: in the end `examples * members`.
@@ -218,7 +221,7 @@ pub fn predict_adaptively<M: Model>(
     adapted: &Adapted<M>,
     examples: usize,
     ensemble: &AdaptiveEnsemble<'_>,
-    batches_of: &mut dyn FnMut(&[usize]) -> Vec<(M::Input, Vec<usize>)>,
+    batches_of: &mut dyn FnMut(&[usize]) -> RowBatches<M::Input>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<AdaptivePredictions, EvalError> {
     ensemble.settling.check()?;

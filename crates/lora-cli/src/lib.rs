@@ -9,7 +9,7 @@
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
-//! | `parameters` | PEFT's line of parameter counts |
+//! | `parameters`, `memory` | PEFT's line of parameter counts; how much memory the program took |
 //! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
@@ -36,6 +36,7 @@ pub mod generate;
 pub mod inspect;
 pub mod interrupt;
 pub mod language_model;
+pub mod memory;
 pub mod merge;
 pub mod model_folder;
 pub mod module_paths;

@@ -10,7 +10,11 @@
 //!    [`ScoreAccumulator`].
 //! 4. [`Scores`]: the numbers.
 //!
-//! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature scaling](fit_temperature), the
+//! Members come from masks ([`predict`]), from a distribution over weights ([`predict_posterior`]; [`laplace`] is one), or from models
+//! trained apart ([`Predictions::joined`]).
+//!
+//! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
+//! scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
 //! [multiple choice](choices) by answer letters, [selective] prediction, [detection] of what is out of scope,
@@ -57,9 +61,12 @@ pub mod ensemble;
 mod error;
 pub mod generalization;
 pub mod glue;
+mod joined;
+pub mod laplace;
 pub mod mean_std;
 mod passes;
 pub mod permutation;
+mod posterior;
 pub mod predictions;
 pub mod probabilities;
 #[cfg(test)]
@@ -81,6 +88,7 @@ pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
 pub use passes::Passes;
+pub use posterior::predict_posterior;
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};

@@ -8,6 +8,7 @@ mod forms_of_data;
 mod happy_path;
 mod interrupted;
 mod language_model;
+mod memory;
 mod monte_carlo;
 mod new_weights;
 mod operations;

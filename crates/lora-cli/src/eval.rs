@@ -10,7 +10,6 @@ use lora_eval::calibration::Binning;
 use serde_json::json;
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
-use crate::adaptive::{Spared, score_adaptively, settling};
 use crate::comparison::verdicts;
 use crate::config::DEFAULT_MEMBERS;
 use crate::output::note_unfinished;
@@ -50,10 +49,6 @@ pub struct EnsembleArgs {
     /// What the ensemble averages [as in training].
     #[arg(long, value_enum)]
     pub average: Option<AverageArg>,
-    /// Give each row members only until its class is settled at this confidence; --members is the most it gets [0.99].
-    #[arg(long, value_name = "CONFIDENCE", num_args = 0..=1, require_equals = true, default_missing_value = "0.99",
-        value_parser = confidence)]
-    pub adaptive: Option<f64>,
 }
 
 /// What an ensemble averages over its members.
@@ -68,13 +63,6 @@ pub enum AverageArg {
 fn member_count(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| "expected a whole number of passes, 0 for no ensemble".to_owned())
-}
-
-fn confidence(text: &str) -> Result<f64, String> {
-    let confidence = text.parse().ok();
-    confidence
-        .filter(|confidence| settling(*confidence).check().is_ok())
-        .ok_or_else(|| "expected a number above 0.5 and below 1, as in --adaptive=0.99".to_owned())
 }
 
 impl EnsembleArgs {
@@ -95,15 +83,7 @@ impl EnsembleArgs {
             |saved| saved.members,
         );
         let members = self.members.unwrap_or(usual);
-        if self.adaptive.is_some() && opened.task == Task::Regression {
-            bail!("--adaptive settles classes, but this adapter predicts numbers; leave --adaptive out");
-        }
         if members == 0 {
-            if self.adaptive.is_some() {
-                bail!(
-                    "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
-                );
-            }
             return Ok(None);
         }
         if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
@@ -158,18 +138,12 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let temperatures = saved
         .map(|task| task.temperatures_for(ensemble))
         .unwrap_or_default();
-    let mut methods = score(&outputs, &part.encoded.targets, temperatures)?;
-    let adaptive = match args.ensemble.adaptive {
-        Some(confidence) => score_adaptively(&outputs, &part.encoded.targets, temperatures, confidence)?,
-        None => Vec::new(),
-    };
-    let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
-    methods.extend(adaptive.into_iter().map(|spared| spared.method));
+    let methods = score(&outputs, &part.encoded.targets, temperatures)?;
     let name = args.data.display().to_string();
     let table = table(&name, &methods);
     terminal.table(&table)?;
     let verdicts = verdicts(&methods)?;
-    for line in verdicts.iter().chain(&spared).chain(&legend(&methods)) {
+    for line in verdicts.iter().chain(&legend(&methods)) {
         terminal.paragraph(line)?;
     }
     let document = json!({
@@ -191,7 +165,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
             args.adapter.adapter.display(),
             counted(part.encoded.len(), "row")
         );
-        page.summary = [verdicts, spared].concat();
+        page.summary = verdicts;
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

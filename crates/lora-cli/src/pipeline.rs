@@ -133,8 +133,6 @@ pub struct EncodedPart {
     pub encoded: EncodedDataset,
     /// The rows in batches.
     pub batches: Vec<Batch>,
-    batch_size: usize,
-    padding: Padding,
 }
 
 impl EncodedPart {
@@ -144,29 +142,13 @@ impl EncodedPart {
     ///
     /// If a text cannot be tokenized.
     pub fn new(dataset: &Dataset, tokenizer: &TextTokenizer, batch_size: usize) -> Result<Self> {
-        let mut part = Self {
-            encoded: tokenizer.encode_dataset(dataset)?,
-            batches: Vec::new(),
-            batch_size,
-            padding: Padding::with(tokenizer.pad_id()?),
-        };
-        let rows: Vec<usize> = (0..part.encoded.len()).collect();
-        part.batches = part.batches_of(&rows);
-        Ok(part)
-    }
-
-    /// Some of the rows in batches.
-    pub fn batches_of(&self, rows: &[usize]) -> Vec<Batch> {
-        let lengths = self.encoded.lengths();
-        let lengths: Vec<usize> = rows.iter().map(|row| lengths[*row]).collect();
-        let batch = |places: &Vec<usize>| {
-            let rows: Vec<usize> = places.iter().map(|place| rows[*place]).collect();
-            self.encoded.batch(&rows, self.padding)
-        };
-        eval_batches(&lengths, self.batch_size)
+        let encoded = tokenizer.encode_dataset(dataset)?;
+        let padding = Padding::with(tokenizer.pad_id()?);
+        let batches = eval_batches(&encoded.lengths(), batch_size)
             .iter()
-            .map(batch)
-            .collect()
+            .map(|rows| encoded.batch(rows, padding))
+            .collect();
+        Ok(Self { encoded, batches })
     }
 }
 

@@ -8,7 +8,7 @@ use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::regression::RegressionScores;
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_eval::{
-    Average, ClassProbabilities, FittedTemperature, ModelOutputs, Passes, Scores, fit_temperature, predict,
+    Average, FittedTemperature, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict,
 };
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
@@ -34,11 +34,8 @@ pub struct Outputs {
 pub struct ScoredMethod {
     /// In words, for tables.
     pub method: String,
-    /// Passes: 1 for the mean pass; the most that a row gets for an adaptive ensemble.
+    /// Passes: 1 for the mean pass.
     pub members: u64,
-    /// Passes a row on average, of an adaptive ensemble.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mean_members: Option<f64>,
     /// What was averaged over members.
     pub average: Option<Average>,
     /// What the logits were divided by.
@@ -59,10 +56,9 @@ pub struct ScoredMethod {
 impl ScoredMethod {
     /// In words, without the temperature.
     pub fn name(&self) -> String {
-        match (self.average, self.mean_members) {
-            (Some(_), Some(mean)) => format!("adaptive ensemble of {mean:.1}"),
-            (Some(_), None) => format!("ensemble of {}", self.members),
-            (None, _) => "mean pass".to_owned(),
+        match self.average {
+            Some(_) => format!("ensemble of {}", self.members),
+            None => "mean pass".to_owned(),
         }
     }
 }
@@ -220,7 +216,7 @@ fn score_one(
             let predictions = outputs
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
-            score_classes(&predictions.average(average.unwrap_or_default()), labels)?
+            score_classes(&predictions, labels, average.unwrap_or_default())?
         }
         Targets::None | Targets::Positions(_) | Targets::Spans(_) => {
             anyhow::bail!("there are no labels to score against; give a file with a label column")
@@ -233,7 +229,6 @@ fn score_one(
     Ok(ScoredMethod {
         method,
         members,
-        mean_members: None,
         average,
         temperature: temperature.unwrap_or(1.0),
         is_scaled: temperature.is_some(),
@@ -243,17 +238,18 @@ fn score_one(
     })
 }
 
-/// Scores, reliability bins and the negative log-likelihood of each row.
-pub(crate) fn score_classes(
-    probabilities: &ClassProbabilities,
+fn score_classes(
+    predictions: &Predictions,
     labels: &[usize],
+    average: Average,
 ) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
+    let probabilities = predictions.average(average);
     let mut reliability = ReliabilityTable::new(Binning::default())?;
     let tops = probabilities.top_classes();
     for ((row, top), label) in probabilities.rows().zip(tops).zip(labels) {
         reliability.update(row[top], top == *label)?;
     }
-    let scores = Scores::of(probabilities, labels, Binning::default())?;
+    let scores = Scores::of(&probabilities, labels, Binning::default())?;
     let label_probability = probabilities.rows().zip(labels).map(|(row, label)| row[*label]);
     let row_nll = label_probability.map(|probability| -probability.max(f64::EPSILON).ln());
     Ok((

@@ -7,19 +7,16 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use lora_core::peft::EnsembleSettings;
 use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
 use lora_eval::softmax::top_class;
-use lora_eval::{Average, ClassProbabilities, ModelOutputs, Uncertainty};
+use lora_eval::{Average, ModelOutputs};
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
-use crate::adaptive::run_adaptively;
 use crate::eval::EnsembleArgs;
 use crate::output::note_unfinished;
 use crate::output_file::check_output;
 use crate::pipeline::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
-use crate::task::Temperatures;
 use crate::terminal::Terminal;
 pub use prediction::{Answer, Prediction};
 use prediction::{FileForm, in_words, lines, to_csv};
@@ -69,22 +66,8 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
             part.encoded.len()
         ));
     }
-    let answers = match (ensemble, args.ensemble.adaptive, &opened.task) {
-        (Some(settings), Some(confidence), Task::Classification { labels }) => {
-            let temperature = fitted(&opened, ensemble).ensemble;
-            let adapted = &opened.adapted;
-            let predictions = run_adaptively(adapted, &part, settings, temperature, confidence, terminal)?;
-            classes(
-                &predictions.probabilities(),
-                Some(predictions.uncertainty()),
-                labels,
-            )
-        }
-        _ => answers(
-            &run_passes(&opened.adapted, &part, ensemble, "predicting", terminal),
-            &opened,
-        )?,
-    };
+    let outputs = run_passes(&opened.adapted, &part, ensemble, "predicting", terminal);
+    let answers = answers(&outputs, &opened)?;
     let predictions: Vec<Prediction> = dataset
         .examples
         .into_iter()
@@ -173,17 +156,12 @@ fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
     })
 }
 
-/// The temperatures that training fitted for what is run.
-fn fitted(opened: &OpenedAdapter, ensemble: Option<EnsembleSettings>) -> Temperatures {
-    let saved = opened.task_file.as_ref();
-    saved
-        .map(|task| task.temperatures_for(ensemble))
-        .unwrap_or_default()
-}
-
 fn answers(outputs: &Outputs, opened: &OpenedAdapter) -> Result<Vec<Answer>> {
     let ensemble = outputs.ensemble.as_ref().map(|(settings, _)| *settings);
-    let fitted = fitted(opened, ensemble);
+    let saved = opened.task_file.as_ref();
+    let fitted = saved
+        .map(|task| task.temperatures_for(ensemble))
+        .unwrap_or_default();
     let (outputs, average, temperature, is_ensemble) = match &outputs.ensemble {
         Some((settings, outputs)) => (outputs, settings.average, fitted.ensemble, true),
         None => (&outputs.mean, Average::default(), fitted.mean, false),
@@ -191,34 +169,34 @@ fn answers(outputs: &Outputs, opened: &OpenedAdapter) -> Result<Vec<Answer>> {
     match &opened.task {
         Task::Regression => Ok(values(outputs, is_ensemble)),
         Task::Classification { labels } => {
-            let predictions = outputs
-                .clone()
-                .into_predictions()?
-                .with_temperature(temperature.unwrap_or(1.0))?;
-            let uncertainties = is_ensemble.then(|| predictions.uncertainty());
-            Ok(classes(&predictions.average(average), uncertainties, labels))
+            classes(outputs.clone(), labels, average, temperature, is_ensemble)
         }
     }
 }
 
-/// `uncertainties` are those of an ensemble.
 fn classes(
-    probabilities: &ClassProbabilities,
-    uncertainties: Option<Vec<Uncertainty>>,
+    outputs: ModelOutputs,
     labels: &LabelNames,
-) -> Vec<Answer> {
-    let answer = |(example, row): (usize, &[f64])| {
+    average: Average,
+    temperature: Option<f64>,
+    is_ensemble: bool,
+) -> Result<Vec<Answer>> {
+    let predictions = outputs
+        .into_predictions()?
+        .with_temperature(temperature.unwrap_or(1.0))?;
+    let probabilities = predictions.average(average);
+    let uncertainties = predictions.uncertainty();
+    let answer = |(row, uncertainty): (&[f64], lora_eval::Uncertainty)| {
         let top = top_class(row);
-        let uncertainty = uncertainties.as_ref().map(|all| all[example]);
         Answer::Class {
             label: labels.name(top).to_owned(),
             probability: row[top],
             probabilities: labels.names().iter().cloned().zip(row.iter().copied()).collect(),
             predictive_entropy: lora_eval::uncertainty::entropy(row),
-            mutual_information: uncertainty.map(|uncertainty| uncertainty.mutual_information),
+            mutual_information: is_ensemble.then_some(uncertainty.mutual_information),
         }
     };
-    probabilities.rows().enumerate().map(answer).collect()
+    Ok(probabilities.rows().zip(uncertainties).map(answer).collect())
 }
 
 fn values(outputs: &ModelOutputs, is_ensemble: bool) -> Vec<Answer> {

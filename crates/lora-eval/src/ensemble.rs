@@ -1,25 +1,9 @@
 //! Running a model with adapters over a data set: one pass, or one pass a member of an ensemble.
 
-use std::ops::Range;
+use lora_core::{Adapted, Model};
 
-use burn::tensor::Device;
-use lora_core::{Adapted, MaskSampler, MaskSet, Model, Pass};
-
+use crate::passes::{Passes, run_passes};
 use crate::{EvalError, Predictions};
-
-/// Which passes a data set is run through.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Passes<'a> {
-    /// One pass with the expected update: deterministic.
-    Mean,
-    /// One pass a member, each with masks of its own.
-    Members {
-        /// What draws the masks.
-        sampler: &'a MaskSampler,
-        /// Numbers of the members. A member is the same whichever others are asked for, so `4..8` adds to `0..4`.
-        members: Range<u64>,
-    },
-}
 
 /// What a model said: `[members, examples, outputs]`, row-major, examples in the order of the data set.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,41 +63,14 @@ pub fn predict<'a, M: Model>(
 where
     M::Input: 'a,
 {
-    let members: Vec<MaskSet> = match passes {
-        Passes::Mean => Vec::new(),
-        Passes::Members { sampler, members } => {
-            let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
-            let member = |member| sampler.members(member..member + 1, &shapes, &device);
-            members.clone().map(member).collect()
+    let mut collected = Collected::new(passes.count(), examples);
+    run_passes(adapted, batches, passes, &mut |member, rows, [_, width], values| {
+        if member == 0 {
+            collected.place(rows);
         }
-    };
-    let count = match passes {
-        Passes::Mean => 1,
-        Passes::Members { .. } => members.len(),
-    };
-    let mut collected = Collected::new(count, examples);
-    for (input, rows) in batches {
-        let masks: Vec<MaskSet> = members.iter().map(|member| member.for_rows(rows)).collect();
-        let outputs = match passes {
-            Passes::Mean => vec![adapted.model.forward(input, &Pass::Mean)],
-            Passes::Members { .. } => {
-                let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
-                adapted.model.forward_members(input, &passes)
-            }
-        };
-        collected.place(rows);
-        for (member, outputs) in outputs.into_iter().enumerate() {
-            let [_, width] = outputs.dims(); // [batch, outputs]
-            #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
-            let values = outputs
-                .into_data()
-                .convert::<f32>()
-                .try_into_vec::<f32>()
-                .expect("converted to f32");
-            collected.add(member, rows, width, &values);
-            progress(collected.filled);
-        }
-    }
+        collected.add(member, rows, width, values);
+        progress(collected.filled);
+    });
     collected.finish();
     ModelOutputs {
         members: collected.members,
@@ -182,26 +139,15 @@ impl Collected {
     }
 }
 
-/// Where the model's weights are; masks are drawn there.
-fn device_of<M: Model>(adapted: &Adapted<M>) -> Device {
-    let mut device = None;
-    adapted.model.visit_linears(&mut |linear| {
-        device.get_or_insert_with(|| linear.base.weight.device());
-    });
-    #[expect(
-        clippy::expect_used,
-        reason = "attaching refuses a model in which no linear is adapted"
-    )]
-    device.expect("an adapted model has a linear")
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+    use std::ops::Range;
+
     use burn::module::Module;
-    use burn::tensor::{Tensor, TensorData};
-    use lora_core::{Adapter, Linears, LoraConfig, LoraLinear, Rescale, Targets};
+    use burn::tensor::{Device, Tensor, TensorData};
+    use lora_core::{Adapter, Linears, LoraConfig, LoraLinear, MaskSampler, Pass, Rescale, Targets};
     use proptest::prelude::*;
 
     use super::*;

@@ -29,7 +29,7 @@ mod trec;
 use std::path::{Path, PathBuf};
 
 pub use all::ALL;
-pub use answers::{AnswerSettings, SpanAnswer, read_answers};
+pub use answers::{AnswerPlace, AnswerSettings, SpanAnswer, read_answers};
 pub use choices::{ChoicePrompt, ChoiceQuestion, PromptStyle, prompts};
 pub use instructions::Instruction;
 pub use spans::{Answer, SpanQuestion, Spans};

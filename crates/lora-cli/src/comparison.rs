@@ -45,10 +45,7 @@ pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<Comparison>> {
         found.push(Comparison {
             scaled,
             interval: bootstrap.paired_means(&ensemble.row_losses, &mean.row_losses)?,
-            loss: match mean.scores {
-                TaskScores::Classification(_) => "NLL",
-                TaskScores::Regression(_) => "MSE",
-            },
+            loss: mean.scores.loss_name(),
         });
     }
     Ok(found)

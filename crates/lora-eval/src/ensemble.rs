@@ -2,7 +2,7 @@
 
 use lora_core::{Adapted, Model};
 
-use crate::passes::{Passes, run_passes};
+use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
 
 /// What a model said: `[members, examples, outputs]`, row-major, examples in the order of the data set.
@@ -64,7 +64,7 @@ where
     M::Input: 'a,
 {
     let mut collected = Collected::new(passes.count(), examples);
-    run_passes(adapted, batches, passes, &mut |member, rows, [_, width], values| {
+    run_passes(adapted, whole(batches), passes, &mut |member, rows, [_, width], values| {
         if member == 0 {
             collected.place(rows);
         }

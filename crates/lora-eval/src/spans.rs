@@ -13,7 +13,7 @@
 
 use lora_core::{Adapted, Model};
 
-use crate::passes::{Passes, run_passes};
+use crate::passes::{Passes, run_passes, whole};
 use crate::softmax::log_softmax;
 use crate::{Average, EvalError};
 
@@ -27,33 +27,31 @@ pub struct SpanScores {
 }
 
 impl SpanScores {
-    /// `p^s_start · p^e_end` in a row.
+    /// `p^s_start · p^e_end` in a row, all scores divided by the temperature.
     ///
     /// # Panics
     /// If the row or a token is out of range.
-    pub fn probability(&self, row: usize, (start, end): (usize, usize)) -> f64 {
-        (log_probability(&self.starts[row], start) + log_probability(&self.ends[row], end)).exp()
+    pub fn probability(&self, row: usize, place: (usize, usize), temperature: f64) -> f64 {
+        self.log_probability(row, place, temperature).exp()
     }
 
-    /// The mean over rows of `−(ln p^s_start + ln p^e_end) / 2`, in nats: what training lowers.
-    ///
-    /// # Errors
-    /// [`EvalError::NoExamples`] without rows.
+    /// Of each row `−(ln p^s_start + ln p^e_end) / 2`, in nats, all scores divided by the temperature: what training lowers, where the
+    /// temperature is 1.
     ///
     /// # Panics
     /// If there is not one target a row, or a token is out of range.
-    pub fn nll(&self, targets: &[(usize, usize)]) -> Result<f64, EvalError> {
+    pub fn losses(&self, targets: &[(usize, usize)], temperature: f64) -> Vec<f64> {
         assert_eq!(targets.len(), self.starts.len(), "one target for each row");
-        if targets.is_empty() {
-            return Err(EvalError::NoExamples {
-                metric: "the loss of starts and ends",
-            });
-        }
-        let of_row = |(row, (start, end)): (usize, &(usize, usize))| {
-            log_probability(&self.starts[row], *start) + log_probability(&self.ends[row], *end)
+        let of_row = |(row, place): (usize, &(usize, usize))| -self.log_probability(row, *place, temperature) / 2.0;
+        targets.iter().enumerate().map(of_row).collect()
+    }
+
+    fn log_probability(&self, row: usize, (start, end): (usize, usize), temperature: f64) -> f64 {
+        let of = |scores: &[f32], token: usize| {
+            let scores: Vec<f64> = scores.iter().map(|score| f64::from(*score) / temperature).collect();
+            log_softmax(&scores)[token]
         };
-        let sum: f64 = targets.iter().enumerate().map(of_row).sum();
-        Ok(-sum / 2.0 / targets.len() as f64)
+        of(&self.starts[row], start) + of(&self.ends[row], end)
     }
 }
 
@@ -82,7 +80,7 @@ where
     let empty = || -> Vec<Sum> { lengths.iter().map(|_| Sum::default()).collect() };
     let mut sums = [empty(), empty()];
     let (mut filled, mut wrong) = (0, None);
-    run_passes(adapted, batches, passes, &mut |member, rows, shape, values| {
+    run_passes(adapted, whole(batches), passes, &mut |member, rows, shape, values| {
         let seq = shape[1];
         assert_eq!(shape[0], 2 * rows.len(), "a start and an end for each row of the batch");
         for (place, scores) in values.chunks_exact(seq).enumerate() {
@@ -156,11 +154,6 @@ impl Sum {
     }
 }
 
-fn log_probability(scores: &[f32], token: usize) -> f64 {
-    let scores: Vec<f64> = scores.iter().copied().map(f64::from).collect();
-    log_softmax(&scores)[token]
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
@@ -209,10 +202,14 @@ mod tests {
             starts: vec![vec![0.0, ln(3.0)], vec![0.0, ln(4.0)]],
             ends: vec![vec![7.0, 7.0], vec![ln(2.0), 0.0]],
         };
-        assert!((scores.probability(0, (1, 0)) - 0.75 * 0.5).abs() < 1e-6);
-        let expected = -(0.75_f64 * 0.5 * 0.2 / 3.0).ln() / 4.0;
-        assert!((scores.nll(&[(1, 0), (0, 1)]).unwrap() - expected).abs() < 1e-6);
-        let none = SpanScores { starts: Vec::new(), ends: Vec::new() };
-        assert!(matches!(none.nll(&[]), Err(EvalError::NoExamples { .. })));
+        assert!((scores.probability(0, (1, 0), 1.0) - 0.75 * 0.5).abs() < 1e-6);
+        let found = scores.losses(&[(0, 1), (1, 0)], 1.0);
+        let expected = [-(0.25_f64 * 0.5).ln() / 2.0, -(0.8_f64 * 2.0 / 3.0).ln() / 2.0];
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+        // Half of ln 3: the odds are those of the root.
+        let root = 3.0_f64.sqrt();
+        assert!((scores.probability(0, (1, 0), 2.0) - root / (1.0 + root) * 0.5).abs() < 1e-6);
     }
 }

@@ -119,11 +119,11 @@ fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError>
     }
     match dataset.targets {
         Targets::None => Err(TrainError::NoTargets { part }),
-        Targets::Classes(_) | Targets::Values(_) | Targets::Positions(_) | Targets::Spans(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 
-/// Mean loss of the tokens, or spans, that are judged, each counted once.
+/// Mean loss of the tokens, spans or choices that are judged, each counted once.
 fn token_loss<M: Model<Input = Batch>>(
     adapted: &Adapted<M>,
     batches: &[Batch],
@@ -237,7 +237,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let mut progress = |done| {
             asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
         };
-        let measured = if let Targets::Positions(_) | Targets::Spans(_) = dataset.targets {
+        let measured = if let Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) = dataset.targets {
             token_loss(&adapted, batches, &mut progress)
         } else {
             let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));

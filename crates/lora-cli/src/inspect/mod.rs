@@ -261,16 +261,15 @@ fn count_on_base(
         }
     };
     let outputs = saved.outputs(&sequence_output_name(&checkpoint)?, &checkpoint);
-    let task = match task {
-        Some(task) => task.task()?,
-        None => match outputs {
-            Some(outputs) if outputs > 1 => Task::Classification {
-                labels: lora_data::LabelNames::new((0..outputs).map(|class| class.to_string()))?,
-            },
-            _ => Task::Regression,
+    let kind = match task {
+        Some(task) if task.problem_type == ProblemType::CausalLm => HeadKind::CausalLm,
+        Some(task) => task.kind()?.head(),
+        None => HeadKind::Sequence {
+            outputs: outputs.unwrap_or(1),
         },
     };
-    let (model, _) = load_model(&checkpoint, &task, 0, &args.device.open()?)?;
+    let head = HeadOptions { kind, seed: 0 };
+    let (model, _) = Transformer::load(&checkpoint, head, &args.device.open()?)?;
     Ok(Some(saved.attach_to(model)?))
 }
 

@@ -54,6 +54,23 @@ impl Spans {
     pub fn context(&self, question: usize) -> &str {
         &self.contexts[self.questions[question].context]
     }
+
+    /// The questions with these numbers, in this order, and the contexts that they need.
+    ///
+    /// # Panics
+    /// When a number is out of range.
+    #[must_use]
+    pub fn select(&self, questions: &[usize]) -> Self {
+        let mut gathered = Gathered::default();
+        for &question in questions {
+            let context = gathered.context(self.context(question));
+            gathered.spans.questions.push(SpanQuestion {
+                context,
+                ..self.questions[question].clone()
+            });
+        }
+        gathered.spans
+    }
 }
 
 const fn split(name: &'static str, rows: usize, files: &'static [&'static [&'static str]]) -> Split {

@@ -1,16 +1,17 @@
 //! Questions with choices as tokens, and the tokens of the letters.
 
 use super::TextTokenizer;
-use crate::batch::{Encoded, Targets};
+use crate::batch::Encoded;
 use crate::dataset::EncodedDataset;
 use crate::error::{DataError, TaskError};
+use crate::targets::{ChoiceTarget, Targets};
 use crate::tasks::ChoicePrompt;
 
 /// Prompts of questions with choices as token ids, and the tokens that answer them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedChoices {
-    /// The prompts. Where all right answers are known, the targets are [`Targets::Positions`]: the answer's token after the last token of
-    /// each prompt; else [`Targets::None`].
+    /// The prompts. Where all right answers are known, the targets are [`Targets::Choices`]: the answer's token among those of all
+    /// answers, after the last token of each prompt; else [`Targets::None`].
     pub dataset: EncodedDataset,
     /// `[examples][choices]`: the token of each answer. A model's scores of these, after the last token of the prompt, are its scores of
     /// the choices.
@@ -66,18 +67,17 @@ impl TextTokenizer {
             }
             answers.push(tokens);
         }
-        let targets = prompts
-            .iter()
-            .zip(&answers)
-            .zip(&encoded)
-            .map(|((prompt, tokens), encoded)| {
-                let mut targets = vec![None; encoded.len()];
-                *targets.last_mut()? = Some(tokens[prompt.answer?]);
-                Some(targets)
-            });
+        let targets = prompts.iter().zip(&answers).zip(&encoded);
+        let targets = targets.map(|((prompt, tokens), encoded)| {
+            Some(ChoiceTarget {
+                place: encoded.len().checked_sub(1)?,
+                tokens: tokens.clone(),
+                answer: prompt.answer?,
+            })
+        });
         let targets = targets
             .collect::<Option<Vec<_>>>()
-            .map_or(Targets::None, Targets::Positions);
+            .map_or(Targets::None, Targets::Choices);
         Ok(EncodedChoices {
             dataset: EncodedDataset {
                 encoded,
@@ -143,8 +143,13 @@ mod tests {
         assert_eq!(encoded.dataset.truncated, 1);
         // The beginning goes, the mark of the beginning and the end stay.
         assert_eq!(encoded.dataset.encoded[1].input_ids, [0, 5, 5, 2]);
-        let expected = vec![vec![None, None, Some(4)], vec![None, None, None, Some(3)]];
-        assert_eq!(encoded.dataset.targets, Targets::Positions(expected));
+        let target = |place, answer| ChoiceTarget {
+            place,
+            tokens: vec![3, 4],
+            answer,
+        };
+        let expected = vec![target(2, 1), target(3, 0)];
+        assert_eq!(encoded.dataset.targets, Targets::Choices(expected));
         let unknown = tokenizer()
             .encode_choices(&[prompt("why\nAnswer:", None)], true, 4)
             .unwrap();

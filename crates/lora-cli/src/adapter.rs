@@ -141,7 +141,10 @@ impl OpenedAdapter {
     pub fn task(&self) -> Result<&Task> {
         match &self.kind {
             Kind::Texts(task) => Ok(task),
-            other => bail!("the adapter is for {}, not for texts", other.problem_type().name()),
+            other => bail!(
+                "the adapter is for {}, not for texts",
+                other.problem_type().name()
+            ),
         }
     }
 
@@ -181,7 +184,9 @@ pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<Ope
     let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
     let of_file = task_file.as_ref().map(|task| task.lengths(args.max_seq_length));
     let mut lengths = of_file.unwrap_or_else(|| {
-        let longest = args.max_seq_length.unwrap_or(if kind.rows() == RowsKind::Spans { 384 } else { 128 });
+        let longest = args
+            .max_seq_length
+            .unwrap_or(if kind.rows() == RowsKind::Spans { 384 } else { 128 });
         Lengths {
             longest,
             overlap: longest / 3,
@@ -189,7 +194,10 @@ pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<Ope
         }
     });
     let (model, loaded, tokenizer, padding) = if let Kind::Choices(_) = kind {
-        let revision = args.revision.as_deref().or_else(|| task_file.as_ref()?.revision.as_deref());
+        let revision = args
+            .revision
+            .as_deref()
+            .or_else(|| task_file.as_ref()?.revision.as_deref());
         let opened = LanguageModel::open(&base_model, revision, 0, &device)?;
         // Nothing but memory is won by cutting prompts that the model could read.
         let most = opened.max_tokens.unwrap_or(LONGEST_PROMPT);
@@ -200,7 +208,12 @@ pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<Ope
                 lengths.longest
             );
         }
-        (opened.model, opened.loaded, opened.tokenizer, Padding::with(opened.pad_id))
+        (
+            opened.model,
+            opened.loaded,
+            opened.tokenizer,
+            Padding::with(opened.pad_id),
+        )
     } else {
         let tokenizer = open_tokenizer(&checkpoint, lengths.longest)?;
         let head = HeadOptions {
@@ -240,17 +253,27 @@ fn kind_of(
 ) -> Result<Kind> {
     let wanted = asked.map(Benchmark::kind);
     if wanted == Some(RowsKind::Instructions) {
-        bail!("instructions have no labels to score; use lora generate --adapter, or score the adapter on mmlu");
+        bail!(
+            "instructions have no labels to score; use lora generate --adapter, or score the adapter on mmlu"
+        );
     }
     let is_language_model = match task_file {
-        Some(file) => matches!(file.problem_type, ProblemType::CausalLm | ProblemType::MultipleChoice),
+        Some(file) => matches!(
+            file.problem_type,
+            ProblemType::CausalLm | ProblemType::MultipleChoice
+        ),
         None => matches!(saved.task_type(), Some(TaskType::CausalLm) | None),
     };
     if wanted == Some(RowsKind::Choices) && is_language_model {
         return Ok(Kind::Choices(prompt_style(asked)));
     }
     let kind = match (task_file, saved.task_type(), wanted) {
-        (Some(file), ..) if !matches!(file.problem_type, ProblemType::SingleLabelClassification | ProblemType::Regression) => {
+        (Some(file), ..)
+            if !matches!(
+                file.problem_type,
+                ProblemType::SingleLabelClassification | ProblemType::Regression
+            ) =>
+        {
             match file.kind()? {
                 Kind::Spans(_) if wanted == Some(RowsKind::Spans) => Kind::Spans(squad_version(asked)),
                 kind => kind,

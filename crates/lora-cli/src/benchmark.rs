@@ -116,7 +116,10 @@ pub fn read_files(
         file.map(|file| benchmark.read_with_names(file, split, names.as_ref()))
             .transpose()
     };
-    let (validation, test) = (further(files.validation, "validation")?, further(files.test, "test")?);
+    let (validation, test) = (
+        further(files.validation, "validation")?,
+        further(files.test, "test")?,
+    );
     complete(train, validation, test, shares)
 }
 
@@ -201,7 +204,11 @@ fn complete(
             .iter()
             .filter_map(|(part, split)| Some(note_of(part, split.as_ref()?))),
     );
-    for (part, split) in [("training", Some(&train)), ("validation", validation.as_ref()), ("test", test.as_ref())] {
+    for (part, split) in [
+        ("training", Some(&train)),
+        ("validation", validation.as_ref()),
+        ("test", test.as_ref()),
+    ] {
         if split.is_some_and(|split| split.rows.is_empty()) {
             bail!("there are no {part} rows; give files that hold some");
         }
@@ -328,7 +335,11 @@ mod tests {
 
     fn counts(parts: &BenchmarkParts) -> [Option<usize>; 3] {
         let count = |rows: &Option<Rows>| rows.as_ref().map(Rows::len);
-        [Some(parts.train.len()), count(&parts.validation), count(&parts.test)]
+        [
+            Some(parts.train.len()),
+            count(&parts.validation),
+            count(&parts.test),
+        ]
     }
 
     #[test]
@@ -377,7 +388,12 @@ mod tests {
 
     #[test]
     fn every_shape_but_texts_is_read_from_own_files() {
-        for kind in [RowsKind::Spans, RowsKind::Words, RowsKind::Choices, RowsKind::Instructions] {
+        for kind in [
+            RowsKind::Spans,
+            RowsKind::Words,
+            RowsKind::Choices,
+            RowsKind::Instructions,
+        ] {
             assert_eq!(of_own_files(kind).unwrap().kind(), kind);
         }
         assert!(of_own_files(RowsKind::Texts).is_err());

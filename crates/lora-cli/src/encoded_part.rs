@@ -1,10 +1,12 @@
 //! Rows as a model reads them, cut into batches for evaluation once, with what leads its outputs back to the rows.
 
 use anyhow::Result;
-use lora_data::tasks::{AnswerSettings, ChoicePrompt, ChoiceQuestion, PromptStyle, Rows, Spans, TaggedWords, prompts};
+use lora_data::tasks::{
+    AnswerSettings, ChoicePrompt, ChoiceQuestion, PromptStyle, Rows, Spans, TaggedWords, prompts,
+};
 use lora_data::{
-    Batch, Dataset, EncodedDataset, Padding, Targets, TextTokenizer, Window, Windows, WordPlace, eval_batches,
-    window_dataset,
+    Batch, Dataset, EncodedDataset, Padding, Targets, TextTokenizer, Window, Windows, WordPlace,
+    eval_batches, window_dataset,
 };
 use lora_eval::squad::SquadVersion;
 
@@ -207,7 +209,9 @@ impl Encoder<'_> {
         let part = EncodedPart::of(encoded.dataset, Detail::Texts, self.padding, self.batch_size);
         let last = |batch: &Batch| {
             let lengths = batch.rows.iter().map(|row| part.encoded.encoded[*row].len());
-            let places = lengths.enumerate().map(|(row, length)| row * batch.seq + length - 1);
+            let places = lengths
+                .enumerate()
+                .map(|(row, length)| row * batch.seq + length - 1);
             places.collect::<Vec<_>>()
         };
         let places = part.batches.iter().map(last).collect();

@@ -14,10 +14,10 @@ use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, posit
 use crate::benchmark::{of_own_files, read_scored};
 use crate::comparison::verdicts;
 use crate::config::DEFAULT_MEMBERS;
-use crate::output::note_unfinished;
-use crate::output_file::check_report;
 use crate::encoded_part::Encoder;
 use crate::kind::Kind;
+use crate::output::note_unfinished;
+use crate::output_file::check_report;
 use crate::provenance::MadeBy;
 use crate::scoring::{ask, legend, member_sampler, official, official_line, score_part, table};
 use crate::terminal::{Terminal, counted};
@@ -169,7 +169,9 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.paragraph(line)?;
     }
     let metric = metric.map(|metric| {
-        let scores = methods.iter().map(|method| json!({"method": method.method, "score": official(metric, method)}));
+        let scores = methods
+            .iter()
+            .map(|method| json!({"method": method.method, "score": official(metric, method)}));
         json!({"name": metric.words(), "scores": scores.collect::<Vec<_>>()})
     });
     let document = json!({
@@ -189,7 +191,11 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     });
     if let Some(path) = &args.report {
         let mut page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
-        page.subtitle = format!("{}, {}", args.adapter.adapter.display(), counted(part.len(), "row"));
+        page.subtitle = format!(
+            "{}, {}",
+            args.adapter.adapter.display(),
+            counted(part.len(), "row")
+        );
         page.summary = verdicts.into_iter().chain(metric_line).collect();
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
@@ -218,15 +224,25 @@ fn read_rows(
             Task::Regression => LabelRule::Numbers,
         };
         let path = args.data.as_deref().context("--data is missing")?;
-        let read = read_file(path, &read_options(opened.task_file.as_ref(), &args.columns, labels))?;
+        let read = read_file(
+            path,
+            &read_options(opened.task_file.as_ref(), &args.columns, labels),
+        )?;
         let shown = path.display().to_string();
         terminal.note(format!("{shown}: {} rows, {}", read.dataset.len(), read.columns));
         return Ok((shown, Rows::Texts(read.dataset)));
     };
     let given = &args.benchmark;
-    let at = given.data_dir.as_ref().or(args.data.as_ref()).context("--data is missing")?;
+    let at = given
+        .data_dir
+        .as_ref()
+        .or(args.data.as_ref())
+        .context("--data is missing")?;
     // In a file of one's own every split is the file.
-    let split = given.split.as_deref().or(given.task_name.is_none().then_some("test"));
+    let split = given
+        .split
+        .as_deref()
+        .or(given.task_name.is_none().then_some("test"));
     let scored = read_scored(benchmark, at, split, opened.kind.labels())?;
     terminal.note(&scored.note);
     let rows = match given.max_rows.filter(|most| *most < scored.rows.len()) {
@@ -252,7 +268,15 @@ fn read_rows(
 fn with_labels_of(mut dataset: Dataset, model: &Task, benchmark: &Benchmark) -> Result<Dataset> {
     let (Some(of_rows), Some(of_model)) = (dataset.task.labels(), model.labels()) else {
         if dataset.task.labels().is_some() != model.labels().is_some() {
-            bail!("the adapter predicts {}, but {} does not", if model.labels().is_some() { "classes" } else { "numbers" }, benchmark.name);
+            bail!(
+                "the adapter predicts {}, but {} does not",
+                if model.labels().is_some() {
+                    "classes"
+                } else {
+                    "numbers"
+                },
+                benchmark.name
+            );
         }
         return Ok(dataset);
     };
@@ -261,7 +285,11 @@ fn with_labels_of(mut dataset: Dataset, model: &Task, benchmark: &Benchmark) -> 
         dataset.task = model.clone();
         return Ok(dataset);
     }
-    let class_of: Option<Vec<usize>> = of_rows.names().iter().map(|name| of_model.index_of(name)).collect();
+    let class_of: Option<Vec<usize>> = of_rows
+        .names()
+        .iter()
+        .map(|name| of_model.index_of(name))
+        .collect();
     let Some(class_of) = class_of else {
         bail!(
             "the adapter's labels are {}, those of {} are {}; give an adapter that was trained on it, or name its outputs with --labels",
@@ -282,8 +310,15 @@ fn with_labels_of(mut dataset: Dataset, model: &Task, benchmark: &Benchmark) -> 
 /// Solved questions to show.
 fn shots(args: &EvalArgs, benchmark: &'static Benchmark) -> Result<Vec<ChoiceQuestion>> {
     if benchmark.split("dev").is_ok_and(|split| split.name == "dev") {
-        let folder = args.benchmark.data_dir.as_ref().context("--data-dir is missing")?;
+        let folder = args
+            .benchmark
+            .data_dir
+            .as_ref()
+            .context("--data-dir is missing")?;
         return Ok(benchmark.read(folder, "dev")?.into_choices()?);
     }
-    bail!("--shots shows solved questions of a split `dev`, which {} does not have; leave --shots out", benchmark.name)
+    bail!(
+        "--shots shows solved questions of a split `dev`, which {} does not have; leave --shots out",
+        benchmark.name
+    )
 }

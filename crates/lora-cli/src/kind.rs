@@ -34,7 +34,9 @@ impl Kind {
             Rows::Spans(_) => Self::Spans(squad_version(benchmark)),
             Rows::Words(words) => Self::Words(words.tags.clone()),
             Rows::Choices(_) => Self::Choices(prompt_style(benchmark)),
-            Rows::Instructions(_) => bail!("instructions have no labels to score; use lora generate --adapter"),
+            Rows::Instructions(_) => {
+                bail!("instructions have no labels to score; use lora generate --adapter")
+            }
         })
     }
 

@@ -16,8 +16,7 @@ use crate::kind::{Kind, prompt_style, squad_version};
 /// Name of the file.
 pub const TASK_FILE: &str = "task.json";
 
-const NO_LABELS: &str =
-    "the adapter belongs to a language model, which has no labels; use `lora generate --adapter`, or score it on questions with \
+const NO_LABELS: &str = "the adapter belongs to a language model, which has no labels; use `lora generate --adapter`, or score it on questions with \
      choices (lora eval --task-name)";
 
 /// The content of `task.json`.
@@ -155,7 +154,9 @@ impl TaskFile {
         Lengths {
             longest,
             overlap: self.doc_stride.unwrap_or(longest / 3).min(longest / 2),
-            answer: self.max_answer_length.unwrap_or(AnswerSettings::default().longest),
+            answer: self
+                .max_answer_length
+                .unwrap_or(AnswerSettings::default().longest),
         }
     }
 
@@ -167,7 +168,9 @@ impl TaskFile {
     pub fn task(&self) -> Result<Task> {
         match self.problem_type {
             ProblemType::Regression => Ok(Task::Regression),
-            ProblemType::SingleLabelClassification => Ok(Task::Classification { labels: self.labels()? }),
+            ProblemType::SingleLabelClassification => Ok(Task::Classification {
+                labels: self.labels()?,
+            }),
             ProblemType::CausalLm => bail!(NO_LABELS),
             other => bail!("the adapter is for {}, not for texts", other.name()),
         }
@@ -180,7 +183,9 @@ impl TaskFile {
             .context("id2label is missing; a classification needs it")?;
         let in_order = (0..names.len()).map(|id| {
             let name = names.get(&id.to_string()).and_then(Value::as_str);
-            name.with_context(|| format!("id2label lacks the id \"{id}\"; number the classes 0, 1, 2 and so on"))
+            name.with_context(|| {
+                format!("id2label lacks the id \"{id}\"; number the classes 0, 1, 2 and so on")
+            })
         });
         Ok(LabelNames::new(in_order.collect::<Result<Vec<_>>>()?)?)
     }

@@ -84,7 +84,11 @@ fn problem_type(benchmark: &Benchmark) -> &'static str {
 /// The files that a split is looked for in, the first that are there.
 fn files(benchmark: &Benchmark, split: &Split) -> Vec<String> {
     if benchmark.name == "mmlu" {
-        let short = if split.name == "validation" { "val" } else { split.name };
+        let short = if split.name == "validation" {
+            "val"
+        } else {
+            split.name
+        };
         return vec![
             format!("{short}/anatomy_{short}.csv and so on"),
             format!("{}-00000-of-00001.parquet", split.name),
@@ -99,7 +103,11 @@ fn files(benchmark: &Benchmark, split: &Split) -> Vec<String> {
 fn description(benchmark: &Benchmark) -> String {
     let mut lines = vec![
         format!("{}: {}", benchmark.name, benchmark.title),
-        format!("  kind     {} ({})", kind_word(benchmark.kind()), problem_type(benchmark)),
+        format!(
+            "  kind     {} ({})",
+            kind_word(benchmark.kind()),
+            problem_type(benchmark)
+        ),
         format!("  metric   {}", benchmark.metric.words()),
         format!("  source   {}", source(benchmark)),
         format!("  licence  {}", benchmark.license),
@@ -118,15 +126,19 @@ fn description(benchmark: &Benchmark) -> String {
         .map(|folder| PathBuf::from("DIR").join(folder).display().to_string())
         .collect();
     if !below.is_empty() {
-        lines.push(format!("  looked for in DIR (--data-dir), then in {}", below.join(", ")));
+        lines.push(format!(
+            "  looked for in DIR (--data-dir), then in {}",
+            below.join(", ")
+        ));
     }
     lines.join("\n")
 }
 
 fn document(benchmark: &Benchmark) -> Value {
-    let splits = benchmark.splits.iter().map(|split| {
-        json!({"name": split.name, "rows": split.rows, "files": files(benchmark, split)})
-    });
+    let splits = benchmark
+        .splits
+        .iter()
+        .map(|split| json!({"name": split.name, "rows": split.rows, "files": files(benchmark, split)}));
     json!({
         "name": benchmark.name,
         "title": benchmark.title,

@@ -64,13 +64,18 @@ where
     M::Input: 'a,
 {
     let mut collected = Collected::new(passes.count(), examples);
-    run_passes(adapted, whole(batches), passes, &mut |member, rows, [_, width], values| {
-        if member == 0 {
-            collected.place(rows);
-        }
-        collected.add(member, rows, width, values);
-        progress(collected.filled);
-    });
+    run_passes(
+        adapted,
+        whole(batches),
+        passes,
+        &mut |member, rows, [_, width], values| {
+            if member == 0 {
+                collected.place(rows);
+            }
+            collected.add(member, rows, width, values);
+            progress(collected.filled);
+        },
+    );
     collected.finish();
     ModelOutputs {
         members: collected.members,

@@ -136,11 +136,16 @@ mod tests {
     fn an_inside_tag_without_its_beginning_is_no_entity() {
         let kinds = |tags: &[&'static str]| -> Vec<(&'static str, usize, usize)> {
             let found = entities(tags).into_iter();
-            found.map(|entity| (entity.kind, entity.start, entity.end)).collect()
+            found
+                .map(|entity| (entity.kind, entity.start, entity.end))
+                .collect()
         };
         assert_eq!(kinds(&["I-PER", "I-PER", "O"]), []);
         assert_eq!(kinds(&["B-PER", "I-LOC", "I-PER"]), [("PER", 0, 1)]);
-        assert_eq!(kinds(&["B-PER", "B-PER", "I-PER"]), [("PER", 0, 1), ("PER", 1, 3)]);
+        assert_eq!(
+            kinds(&["B-PER", "B-PER", "I-PER"]),
+            [("PER", 0, 1), ("PER", 1, 3)]
+        );
         assert_eq!(kinds(&["B-PER", "O", "I-PER"]), [("PER", 0, 1)]);
     }
 

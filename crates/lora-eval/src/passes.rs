@@ -40,7 +40,7 @@ pub(crate) struct Asked<'a, I> {
 }
 
 /// Whole outputs of each batch.
-pub(crate) fn whole<'a, I>(
+pub(crate) fn whole<'a, I: 'a>(
     batches: impl Iterator<Item = (&'a I, &'a [usize])>,
 ) -> impl Iterator<Item = Asked<'a, I>> {
     batches.map(|(input, rows)| Asked {

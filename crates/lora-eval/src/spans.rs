@@ -42,13 +42,17 @@ impl SpanScores {
     /// If there is not one target a row, or a token is out of range.
     pub fn losses(&self, targets: &[(usize, usize)], temperature: f64) -> Vec<f64> {
         assert_eq!(targets.len(), self.starts.len(), "one target for each row");
-        let of_row = |(row, place): (usize, &(usize, usize))| -self.log_probability(row, *place, temperature) / 2.0;
+        let of_row =
+            |(row, place): (usize, &(usize, usize))| -self.log_probability(row, *place, temperature) / 2.0;
         targets.iter().enumerate().map(of_row).collect()
     }
 
     fn log_probability(&self, row: usize, (start, end): (usize, usize), temperature: f64) -> f64 {
         let of = |scores: &[f32], token: usize| {
-            let scores: Vec<f64> = scores.iter().map(|score| f64::from(*score) / temperature).collect();
+            let scores: Vec<f64> = scores
+                .iter()
+                .map(|score| f64::from(*score) / temperature)
+                .collect();
             log_softmax(&scores)[token]
         };
         of(&self.starts[row], start) + of(&self.ends[row], end)
@@ -80,32 +84,43 @@ where
     let empty = || -> Vec<Sum> { lengths.iter().map(|_| Sum::default()).collect() };
     let mut sums = [empty(), empty()];
     let (mut filled, mut wrong) = (0, None);
-    run_passes(adapted, whole(batches), passes, &mut |member, rows, shape, values| {
-        let seq = shape[1];
-        assert_eq!(shape[0], 2 * rows.len(), "a start and an end for each row of the batch");
-        for (place, scores) in values.chunks_exact(seq).enumerate() {
-            let (side, row) = (place / rows.len(), rows[place % rows.len()]);
-            let scores = &scores[..lengths[row]];
-            if let Some(class) = scores.iter().position(|score| !score.is_finite()) {
-                let value = scores[class];
-                wrong.get_or_insert(EvalError::LogitNotFinite {
-                    member,
-                    example: row,
-                    class,
-                    value,
-                });
+    run_passes(
+        adapted,
+        whole(batches),
+        passes,
+        &mut |member, rows, shape, values| {
+            let seq = shape[1];
+            assert_eq!(
+                shape[0],
+                2 * rows.len(),
+                "a start and an end for each row of the batch"
+            );
+            for (place, scores) in values.chunks_exact(seq).enumerate() {
+                let (side, row) = (place / rows.len(), rows[place % rows.len()]);
+                let scores = &scores[..lengths[row]];
+                if let Some(class) = scores.iter().position(|score| !score.is_finite()) {
+                    let value = scores[class];
+                    wrong.get_or_insert(EvalError::LogitNotFinite {
+                        member,
+                        example: row,
+                        class,
+                        value,
+                    });
+                }
+                sums[side][row].add(member, scores, average);
             }
-            sums[side][row].add(member, scores, average);
-        }
-        filled += rows.len();
-        progress(filled);
-    });
+            filled += rows.len();
+            progress(filled);
+        },
+    );
     if let Some(error) = wrong {
         return Err(error);
     }
     let [starts, ends] = sums.map(|rows| {
         let finished = rows.into_iter().enumerate();
-        finished.map(|(row, sum)| sum.finish(row, members, average)).collect()
+        finished
+            .map(|(row, sum)| sum.finish(row, members, average))
+            .collect()
     });
     Ok(SpanScores { starts, ends })
 }

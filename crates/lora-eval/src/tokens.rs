@@ -2,9 +2,9 @@
 
 use lora_core::{Adapted, Model};
 
+use crate::ModelOutputs;
 use crate::choices::ABSENT_LETTER;
 use crate::passes::{Asked, Passes, run_passes, whole};
-use crate::ModelOutputs;
 
 /// Runs a model with a head for tokens over all batches, in all passes, and keeps the outputs at some places: those of the words of
 /// each row that are judged. Examples of the result are the places, in the order of the data set's rows.
@@ -25,15 +25,20 @@ where
 {
     let mut gathered = Gathered::new(places.len(), passes.count());
     let mut filled = 0;
-    run_passes(adapted, whole(batches), passes, &mut |member, rows, [outputs, width], values| {
-        let seq = outputs / rows.len();
-        for (row, values) in rows.iter().zip(values.chunks_exact(seq * width)) {
-            let of_place = places[*row].iter().map(|place| &values[place * width..][..width]);
-            gathered.add(member, *row, of_place.flatten().copied());
-        }
-        filled += rows.len();
-        progress(filled);
-    });
+    run_passes(
+        adapted,
+        whole(batches),
+        passes,
+        &mut |member, rows, [outputs, width], values| {
+            let seq = outputs / rows.len();
+            for (row, values) in rows.iter().zip(values.chunks_exact(seq * width)) {
+                let of_place = places[*row].iter().map(|place| &values[place * width..][..width]);
+                gathered.add(member, *row, of_place.flatten().copied());
+            }
+            filled += rows.len();
+            progress(filled);
+        },
+    );
     let examples = places.iter().map(Vec::len).sum();
     let values = gathered.finish(|_| {});
     let cells = passes.count() * examples;
@@ -148,7 +153,10 @@ mod tests {
         type Input = Vec<Vec<f32>>;
         fn forward(&self, input: &Self::Input, _: &Pass) -> Tensor<2> {
             let tokens: Vec<f32> = input.concat();
-            let said: Vec<f32> = tokens.iter().flat_map(|token| [*token, token + 100.0, token + 200.0]).collect();
+            let said: Vec<f32> = tokens
+                .iter()
+                .flat_map(|token| [*token, token + 100.0, token + 200.0])
+                .collect();
             Tensor::from_data(TensorData::new(said, [tokens.len(), 3]), &Device::flex())
         }
     }
@@ -179,7 +187,10 @@ mod tests {
         let places = [vec![1], vec![0, 2], vec![]];
         let outputs = predict_places(&probe(), inputs, &places, &Passes::Mean, &mut |_| {});
         assert_eq!((outputs.members, outputs.examples, outputs.outputs), (1, 3, 3));
-        assert_eq!(outputs.values, [1.0, 101.0, 201.0, 10.0, 110.0, 210.0, 12.0, 112.0, 212.0]);
+        assert_eq!(
+            outputs.values,
+            [1.0, 101.0, 201.0, 10.0, 110.0, 210.0, 12.0, 112.0, 212.0]
+        );
     }
 
     #[test]
@@ -192,7 +203,10 @@ mod tests {
         let outputs = predict_letters(&probe(), inputs, &letters, &Passes::Mean, &mut |_| {});
         assert_eq!((outputs.examples, outputs.outputs), (3, 3));
         let absent = ABSENT_LETTER;
-        assert_eq!(outputs.values, [201.0, 1.0, absent, 12.0, 112.0, 212.0, 121.0, 221.0, absent]);
+        assert_eq!(
+            outputs.values,
+            [201.0, 1.0, absent, 12.0, 112.0, 212.0, 121.0, 221.0, absent]
+        );
     }
 
     #[test]

@@ -197,7 +197,11 @@ const LEFT_OUT: f32 = -1e4;
 /// - output: `[1]`
 fn choice_loss(outputs: Tensor<2>, choices: &[ChoiceTarget]) -> Tensor<1> {
     let device = outputs.device();
-    let most = choices.iter().map(|choice| choice.tokens.len()).max().unwrap_or(0);
+    let most = choices
+        .iter()
+        .map(|choice| choice.tokens.len())
+        .max()
+        .unwrap_or(0);
     let (mut tokens, mut left_out) = (Vec::new(), Vec::new());
     for choice in choices {
         let missing = most - choice.tokens.len();

@@ -80,7 +80,9 @@ pub(super) fn check_data(config: &RunConfig, origins: &Origins) -> Result<()> {
         );
         return Err(origins.at(key, message));
     }
-    let given = given.map(|(key, _)| key).or(config.data_file.as_ref().map(|_| "data_file"));
+    let given = given
+        .map(|(key, _)| key)
+        .or(config.data_file.as_ref().map(|_| "data_file"));
     match (&config.task_name, &config.data_dir) {
         (Some(_), Some(_)) => {
             if let Some(key) = given {
@@ -104,7 +106,9 @@ pub(super) fn check_data(config: &RunConfig, origins: &Origins) -> Result<()> {
         }
         (None, None) => {}
     }
-    let kind = config.rows_kind().map_err(|error| origins.at("task_name", error))?;
+    let kind = config
+        .rows_kind()
+        .map_err(|error| origins.at("task_name", error))?;
     if let (Some(name), Some(problem)) = (&config.task_name, config.problem_type)
         && problem.rows() != kind
     {
@@ -125,7 +129,8 @@ fn check_answers(config: &RunConfig, kind: RowsKind, origins: &Origins) -> Resul
         ("max_answer_length", origins.of("max_answer_length").is_some()),
     ] {
         // A resolved configuration that was printed holds the default.
-        let is_usual = key == "max_answer_length" && config.max_answer_length == super::defaults::max_answer_length();
+        let is_usual =
+            key == "max_answer_length" && config.max_answer_length == super::defaults::max_answer_length();
         if is_wish && !is_usual && kind != RowsKind::Spans {
             let message = format!(
                 "{key} is a setting of question answering, but the rows are {}; remove it",
@@ -138,7 +143,10 @@ fn check_answers(config: &RunConfig, kind: RowsKind, origins: &Origins) -> Resul
         let message = "max_answer_length is 0, which allows no answer; 30 is usual";
         return Err(origins.at("max_answer_length", message));
     }
-    if config.doc_stride.is_some_and(|overlap| overlap >= config.max_seq_length) {
+    if config
+        .doc_stride
+        .is_some_and(|overlap| overlap >= config.max_seq_length)
+    {
         let message = format!(
             "doc_stride is {}, but a window has {} tokens (max_seq_length): windows would not move on; a third of max_seq_length is \
              usual",

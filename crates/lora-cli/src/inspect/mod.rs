@@ -11,10 +11,11 @@ use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::{Adapted, Form, Init, LinearKind, Linears, LoraConfig, TUNING_FILE, TensorFile};
 use lora_data::Task;
 use lora_eval::report::{Better, Cell, Column, Table};
-use lora_models::{Checkpoint, Transformer, sequence_output_name};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, sequence_output_name};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::config::ProblemType;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::module_paths;
 use crate::parameters::{grouped, parameter_line, peft_count};

@@ -10,8 +10,8 @@ use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, MaskSampler};
 use lora_data::{Targets, WordPlace};
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
-use lora_eval::regression::RegressionScores;
 use lora_eval::entities::EntityScores;
+use lora_eval::regression::RegressionScores;
 use lora_eval::{
     Average, FittedTemperature, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict,
     predict_letters, predict_places,
@@ -24,7 +24,7 @@ use crate::task::Temperatures;
 use crate::terminal::Terminal;
 pub use official::{official, official_line};
 pub use part::{Said, ask, fit, score_part};
-pub use spans::{Answered, SpanTaskScores, answered};
+pub use spans::{Answered, SpanTaskScores, answered, threshold_for};
 pub use table::{legend, table};
 
 /// A fitted temperature below this makes probabilities of next to nothing.

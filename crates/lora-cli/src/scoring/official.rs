@@ -32,7 +32,10 @@ pub fn official(metric: TaskMetric, method: &ScoredMethod) -> Option<GlueScore> 
     };
     Some(GlueScore {
         score: parts.iter().map(|(_, value)| value).sum::<f64>() / parts.len() as f64,
-        parts: parts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        parts: parts
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
     })
 }
 
@@ -58,5 +61,11 @@ pub fn official_line(metric: TaskMetric, part: &str, methods: &[ScoredMethod]) -
         .filter(|method| !method.is_scaled)
         .filter_map(of_method)
         .collect();
-    (!methods.is_empty()).then(|| format!("Official metric ({}) of the {part} rows: {}.", metric.words(), methods.join("; ")))
+    (!methods.is_empty()).then(|| {
+        format!(
+            "Official metric ({}) of the {part} rows: {}.",
+            metric.words(),
+            methods.join("; ")
+        )
+    })
 }

@@ -36,7 +36,9 @@ pub fn ask(
     terminal: &Terminal,
 ) -> Result<Said> {
     Ok(match &part.detail {
-        Detail::Spans(detail) => Said::Spans(run_span_passes(adapted, part, detail, ensemble, what, terminal)?),
+        Detail::Spans(detail) => {
+            Said::Spans(run_span_passes(adapted, part, detail, ensemble, what, terminal)?)
+        }
         _ => Said::Outputs(run_passes(adapted, part, ensemble, what, terminal)),
     })
 }
@@ -108,7 +110,9 @@ fn entity_scores(detail: &WordDetail, tags: &[usize]) -> Result<Option<EntitySco
         return Ok(None);
     }
     let sentences = detail.tagged.sentences.iter();
-    let mut predicted: Vec<Vec<&str>> = sentences.map(|sentence| vec!["O"; sentence.words.len()]).collect();
+    let mut predicted: Vec<Vec<&str>> = sentences
+        .map(|sentence| vec!["O"; sentence.words.len()])
+        .collect();
     let places = detail.words.iter().flatten();
     for (WordPlace { sentence, word, .. }, tag) in places.zip(tags) {
         predicted[*sentence][*word] = names.name(*tag);

@@ -137,7 +137,10 @@ pub(super) fn fit_spans(
 fn temperature_of(scores: &SpanScores, detail: &SpanDetail) -> Result<FittedTemperature> {
     let sides = [&scores.starts, &scores.ends];
     let lengths: Vec<usize> = sides.iter().flat_map(|side| side.iter().map(Vec::len)).collect();
-    let logits: Vec<f32> = sides.iter().flat_map(|side| side.iter().flatten().copied()).collect();
+    let logits: Vec<f32> = sides
+        .iter()
+        .flat_map(|side| side.iter().flatten().copied())
+        .collect();
     let starts = detail.windows.iter().map(|window| window.target.0);
     let ends = detail.windows.iter().map(|window| window.target.1);
     let labels: Vec<usize> = starts.chain(ends).collect();
@@ -148,9 +151,19 @@ fn temperature_of(scores: &SpanScores, detail: &SpanDetail) -> Result<FittedTemp
 /// The scores of the best part of each context beside the truth, with the lead of "no answer".
 fn gathered(scores: &SpanScores, detail: &SpanDetail) -> Result<SquadAccumulator> {
     let mut squad = SquadAccumulator::new(detail.version);
-    let answers = read_answers(&detail.spans, &detail.windows, &scores.starts, &scores.ends, detail.answers);
+    let answers = read_answers(
+        &detail.spans,
+        &detail.windows,
+        &scores.starts,
+        &scores.ends,
+        detail.answers,
+    );
     for (question, answer) in detail.spans.questions.iter().zip(&answers) {
-        let truth: Vec<&str> = question.answers.iter().map(|answer| answer.text.as_str()).collect();
+        let truth: Vec<&str> = question
+            .answers
+            .iter()
+            .map(|answer| answer.text.as_str())
+            .collect();
         squad.update(&truth, &answer.text, Some(answer.no_answer))?;
     }
     Ok(squad)
@@ -163,7 +176,13 @@ pub fn answered(
     threshold: Option<f64>,
     temperature: f64,
 ) -> Vec<Answered> {
-    let answers = read_answers(&detail.spans, &detail.windows, &scores.starts, &scores.ends, detail.answers);
+    let answers = read_answers(
+        &detail.spans,
+        &detail.windows,
+        &scores.starts,
+        &scores.ends,
+        detail.answers,
+    );
     let answers = answers.into_iter().map(|answer| {
         let is_empty = threshold.is_some_and(|threshold| answer.no_answer > threshold);
         match answer.place.filter(|_| !is_empty) {
@@ -202,10 +221,22 @@ pub(super) fn score_spans(outputs: &SpanOutputs, detail: &SpanDetail, fit: Fit) 
         }
         anyhow::Ok(())
     };
-    add("mean pass", &outputs.mean, None, fit.temperature.mean, fit.threshold.mean)?;
+    add(
+        "mean pass",
+        &outputs.mean,
+        None,
+        fit.temperature.mean,
+        fit.threshold.mean,
+    )?;
     if let Some((settings, scores)) = &outputs.ensemble {
         let name = format!("ensemble of {}", settings.members);
-        add(&name, scores, Some(*settings), fit.temperature.ensemble, fit.threshold.ensemble)?;
+        add(
+            &name,
+            scores,
+            Some(*settings),
+            fit.temperature.ensemble,
+            fit.threshold.ensemble,
+        )?;
     }
     Ok(methods)
 }
@@ -223,7 +254,11 @@ fn score_one(
     let mut reliability = ReliabilityTable::new(Binning::default())?;
     let answers = answered(scores, detail, threshold, temperature);
     for (question, answer) in detail.spans.questions.iter().zip(&answers) {
-        let truth: Vec<&str> = question.answers.iter().map(|answer| answer.text.as_str()).collect();
+        let truth: Vec<&str> = question
+            .answers
+            .iter()
+            .map(|answer| answer.text.as_str())
+            .collect();
         let mut alone = SquadAccumulator::new(detail.version);
         alone.update(&truth, &answer.text, None)?;
         squad.update(&truth, &answer.text, None)?;

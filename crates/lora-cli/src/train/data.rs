@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use lora_data::tasks::{Benchmark, Rows};
 use lora_data::{
-    Column, DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, Task, read_file,
-    stratified_split,
+    Column, DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, Task,
+    read_file, stratified_split,
 };
 
 use crate::benchmark::{Shares, SplitFiles, read_files, read_folder};
@@ -14,7 +14,7 @@ use crate::config::{ProblemType, Resolved, RunConfig};
 use crate::terminal::Terminal;
 
 /// The rows of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Parts {
     /// Rows to train on.
     pub train: Rows,
@@ -71,7 +71,10 @@ pub fn read_benchmark(
         },
         seed: config.train.seed,
     };
-    let (key, read) = match (&config.data_dir, config.data_file.as_ref().or(config.train_file.as_ref())) {
+    let (key, read) = match (
+        &config.data_dir,
+        config.data_file.as_ref().or(config.train_file.as_ref()),
+    ) {
         (Some(folder), _) => ("data_dir", read_folder(benchmark, folder, shares)),
         (None, Some(train)) => {
             let files = SplitFiles {
@@ -83,7 +86,12 @@ pub fn read_benchmark(
         }
         (None, None) => anyhow::bail!("missing: task_name and data_dir (or train_file)"),
     };
-    let parts = read.with_context(|| resolved.origins.of(key).unwrap_or_else(|| benchmark.name.to_owned()))?;
+    let parts = read.with_context(|| {
+        resolved
+            .origins
+            .of(key)
+            .unwrap_or_else(|| benchmark.name.to_owned())
+    })?;
     for note in &parts.notes {
         terminal.note(note);
     }

@@ -163,7 +163,10 @@ fn prepare(
     }
     if train.encoded.len() != train.len() {
         let (rows, pieces) = (train.len(), train.encoded.len());
-        terminal.note(format!("{rows} training rows are read in {pieces} pieces of at most {} tokens", config.max_seq_length));
+        terminal.note(format!(
+            "{rows} training rows are read in {pieces} pieces of at most {} tokens",
+            config.max_seq_length
+        ));
     }
     let task = task_file(config, &parts.columns, parts.benchmark, Some(&kind));
     let encode = |rows: &Option<Rows>| rows.as_ref().map(|rows| encoder.encode(rows)).transpose();

@@ -25,7 +25,11 @@ pub(super) struct Opened {
 /// Opens the base model: a language model for choices by letter, else one with the head of the kind.
 pub(super) fn open(resolved: &Resolved, kind: &Kind, device: &Device) -> Result<Opened> {
     let config = &resolved.config;
-    let (name, revision, seed) = (&config.model_name_or_path, config.revision.as_deref(), config.train.seed);
+    let (name, revision, seed) = (
+        &config.model_name_or_path,
+        config.revision.as_deref(),
+        config.train.seed,
+    );
     if let Kind::Choices(_) = kind {
         let opened = LanguageModel::open(name, revision, seed, device)?;
         let longest = config.max_seq_length;

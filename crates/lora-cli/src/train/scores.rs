@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use lora_eval::report::Page;
 use lora_data::tasks::TaskMetric;
+use lora_eval::report::Page;
 use lora_models::Transformer;
 use lora_train::Fitted;
 use serde_json::{Value, json};
@@ -38,7 +38,13 @@ impl Scored {
     ) -> Result<Self> {
         let ensemble = config.ensemble();
         let run = |part: &EncodedPart, ensemble, what: &str| {
-            ask(&fitted.best, part, ensemble, &format!("scoring {what} rows"), terminal)
+            ask(
+                &fitted.best,
+                part,
+                ensemble,
+                &format!("scoring {what} rows"),
+                terminal,
+            )
         };
         let mut scores = Vec::new();
         // Of the training rows only the mean pass, for the gap.
@@ -67,7 +73,9 @@ impl Scored {
             return Value::Null;
         };
         let of_part = |(part, methods): &(String, Vec<ScoredMethod>)| {
-            let scores = methods.iter().map(|method| json!({"method": method.method, "score": official(metric, method)}));
+            let scores = methods
+                .iter()
+                .map(|method| json!({"method": method.method, "score": official(metric, method)}));
             (part.clone(), scores.collect::<Value>())
         };
         let parts: serde_json::Map<_, _> = self.scores.iter().map(of_part).collect();
@@ -145,7 +153,11 @@ pub(super) fn page(
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
     let data = config.data_file.as_ref().or(config.train_file.as_ref());
-    let data = config.task_name.clone().or(data.map(|path| path.display().to_string())).unwrap_or_default();
+    let data = config
+        .task_name
+        .clone()
+        .or(data.map(|path| path.display().to_string()))
+        .unwrap_or_default();
     let mut page = score_page(&format!("A training on {data}"), &scores, results);
     if let (Some(metric), Some((part, methods))) = (parts.metric, parts.scores.last()) {
         page.summary.extend(official_line(metric, part, methods));

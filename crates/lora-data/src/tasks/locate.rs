@@ -25,7 +25,11 @@ pub(super) fn files(task: &Benchmark, at: &Path, split: &'static Split) -> Resul
         return Ok(files);
     }
     let mut plain: Vec<String> = Vec::new();
-    let of_columns = if task.kind() == RowsKind::Words { &COLUMN_ENDINGS[..] } else { &[] };
+    let of_columns = if task.kind() == RowsKind::Words {
+        &COLUMN_ENDINGS[..]
+    } else {
+        &[]
+    };
     for name in names(split.name) {
         plain.extend(of_columns.iter().map(|ending| format!("{name}.{ending}")));
         plain.extend(ENDINGS.iter().map(|ending| format!("{name}.{ending}")));

@@ -35,7 +35,7 @@ pub use answers::{AnswerPlace, AnswerSettings, SpanAnswer, read_answers};
 pub use choices::{ChoicePrompt, ChoiceQuestion, PromptStyle, prompts};
 pub use instructions::Instruction;
 pub use rows::{Rows, RowsKind};
-pub use spans::{Answer, SpanQuestion, Spans};
+pub use spans::{Answer, SpanQuestion, Spans, read_questions};
 pub use words::{TagRule, TaggedSentence, TaggedWords, read_words};
 
 use crate::dataset::Dataset;

@@ -182,9 +182,17 @@ mod tests {
         // 0.3 of 7 contexts, rounded.
         assert_eq!((left.contexts.len(), off.contexts.len()), (5, 2));
         assert_eq!(left.questions.len() + off.questions.len(), 30);
-        assert!(off.contexts.iter().all(|context| !left.contexts.contains(context)));
+        assert!(
+            off.contexts
+                .iter()
+                .all(|context| !left.contexts.contains(context))
+        );
         for (index, question) in off.questions.iter().enumerate() {
-            let before = spans.questions.iter().position(|old| old.id == question.id).unwrap();
+            let before = spans
+                .questions
+                .iter()
+                .position(|old| old.id == question.id)
+                .unwrap();
             assert_eq!(off.context(index), spans.context(before));
         }
         assert!(Rows::Spans(spans).split_off(&[0.5, 0.5], 5).is_err());

@@ -238,7 +238,14 @@ fn table(file: &Path, format: Format, with_tags: bool) -> Result<Vec<Vec<Tagged>
 /// The strings or numbers of a list.
 fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
     let cell = &row.cells[column.index];
-    let wrong = || row.wrong_type(column, "a list of strings, or of the numbers of classes", cell, file);
+    let wrong = || {
+        row.wrong_type(
+            column,
+            "a list of strings, or of the numbers of classes",
+            cell,
+            file,
+        )
+    };
     let Cell::List(items) = cell else {
         return Err(wrong());
     };

@@ -1,6 +1,6 @@
 //! Sentences as words with tags: which token stands for which word.
 
-use tokenizers::{Encoding, PostProcessor as _, PreTokenizerWrapper, TruncationDirection};
+use tokenizers::{Encoding, PreTokenizerWrapper, TruncationDirection};
 
 use super::TextTokenizer;
 use crate::batch::Encoded;

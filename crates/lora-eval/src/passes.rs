@@ -50,13 +50,16 @@ pub(crate) fn whole<'a, I: 'a>(
     })
 }
 
+/// Takes the number of a pass, data set rows of a batch, shape and values of its outputs.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32]);
+
 /// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
     adapted: &Adapted<M>,
     batches: impl Iterator<Item = Asked<'a, M::Input>>,
     passes: &Passes<'_>,
-    visit: &mut dyn FnMut(usize, &[usize], [usize; 2], &[f32]),
+    visit: Visit<'_>,
 ) where
     M::Input: 'a,
 {

@@ -171,8 +171,6 @@ impl Sum {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
     use super::*;
     use crate::softmax::softmax;
 

@@ -145,7 +145,9 @@ impl Rows {
             Self::Spans(spans) => parts
                 .map(|contexts| {
                     let mut chosen = vec![false; units];
-                    contexts.iter().for_each(|context| chosen[*context] = true);
+                    for context in contexts {
+                        chosen[context] = true;
+                    }
                     let rows = (0..spans.questions.len()).filter(|row| chosen[spans.questions[*row].context]);
                     self.select(&rows.collect::<Vec<_>>())
                 })

@@ -279,10 +279,10 @@ fn place(context: &str, text: String, start: usize, id: &str, file: &Path) -> Re
 fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
     let question = usual(&["question"], &[], "question", table, file)?;
     let context = usual(&["context", "passage", "paragraph"], &[], "context", table, file)?;
-    let answers = match gathered.with_answers {
-        true => Some(usual(&["answers", "answer"], &[], "answer", table, file)?),
-        false => None,
-    };
+    let answers = gathered
+        .with_answers
+        .then(|| usual(&["answers", "answer"], &[], "answer", table, file))
+        .transpose()?;
     let id = usual(&["id"], &[], "id", table, file).ok();
     let start = usual(&["answer_start", "start"], &[], "start", table, file).ok();
     for row in &table.rows {

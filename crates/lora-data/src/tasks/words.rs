@@ -1,6 +1,6 @@
 //! Sentences with a tag for each word: named entities, parts of speech.
 //!
-//! Read are columns as CoNLL's shared tasks have them (a word a line, the word in the first column and its tag in the last, an empty line
+//! Read are columns as `CoNLL`'s shared tasks have them (a word a line, the word in the first column and its tag in the last, an empty line
 //! between sentences, `-DOCSTART-` lines passed over), and tables with the lists `tokens` and `tags` as the hub has them.
 
 use std::path::{Path, PathBuf};

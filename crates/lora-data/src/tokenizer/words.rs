@@ -128,7 +128,7 @@ impl TextTokenizer {
 /// Ranges of words that fit into a row, as long as possible.
 fn parts(whole: &Encoding, words: usize, room: usize) -> Vec<std::ops::Range<usize>> {
     if whole.len() <= room {
-        return vec![0..words];
+        return std::iter::once(0..words).collect();
     }
     let mut lengths = vec![0; words];
     for word in whole.get_word_ids().iter().flatten() {

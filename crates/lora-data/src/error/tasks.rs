@@ -194,6 +194,19 @@ pub enum TaskError {
         tokens: usize,
     },
 
+    /// Two answers that a model cannot tell apart.
+    #[error(
+        "the answers ` {first}` and ` {second}` are one and the same token after `{before}`; this tokenizer cannot answer by letters"
+    )]
+    AnswersAlike {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// The end of the prompt before them.
+        before: String,
+    },
+
     /// Question and special tokens leave no room for new context in a window.
     #[error(
         "max_length {max_length} leaves {room} tokens of a window to the context, but windows overlap by {overlap}; raise the maximal length or lower the overlap"

@@ -24,7 +24,8 @@ impl TextTokenizer {
     /// [`EncodedDataset::truncated`].
     ///
     /// # Errors
-    /// [`TokenizerError::Tokenize`](crate::TokenizerError::Tokenize); [`TaskError::AnswerTokens`] when an answer is not one token of its own.
+    /// [`TokenizerError::Tokenize`](crate::TokenizerError::Tokenize); [`TaskError::AnswerTokens`] when an answer is not one token,
+    /// [`TaskError::AnswersAlike`] when two answers of a question are the same one.
     pub fn encode_choices(
         &self,
         prompts: &[ChoicePrompt],
@@ -63,6 +64,14 @@ impl TextTokenizer {
                     known.push((answer.clone(), token));
                     token
                 };
+                if let Some(other) = tokens.iter().position(|known| *known == token) {
+                    return Err(TaskError::AnswersAlike {
+                        first: prompt.answers[other].clone(),
+                        second: answer.clone(),
+                        before: last_line(&prompt.text).to_owned(),
+                    }
+                    .into());
+                }
                 tokens.push(token);
             }
             answers.push(tokens);
@@ -91,7 +100,7 @@ impl TextTokenizer {
 
     /// The one token by which the tokenizer goes on after a prompt's last line with a space and the answer.
     fn answer_token(&self, prompt: &str, answer: &str) -> Result<u32, DataError> {
-        let before = prompt.rsplit('\n').next().unwrap_or(prompt);
+        let before = last_line(prompt);
         let alone = self.encode_one(before, false, 0)?;
         let together = self.encode_one(&format!("{before} {answer}"), false, 0)?;
         match together.strip_prefix(alone.as_slice()) {
@@ -104,6 +113,10 @@ impl TextTokenizer {
             .into()),
         }
     }
+}
+
+fn last_line(prompt: &str) -> &str {
+    prompt.rsplit('\n').next().unwrap_or(prompt)
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ impl FileForm {
             Some("csv") => Ok(Self::Csv),
             Some("json") => Ok(Self::Json),
             _ => bail!(
-                "--output `{}`: end the name in .jsonl, .csv or .json",
+                "--output `{}`: end the name in .jsonl or .csv, or in .json for answers in a context",
                 path.display()
             ),
         }

@@ -67,17 +67,19 @@ fn a_language_model_learns_letters_and_is_scored_by_their_likelihood() {
         "--learning-rate",
         "0.02",
         "--max-steps",
-        "120",
+        "300",
         "--per-device-train-batch-size",
         "8",
+        "--r",
+        "3",
         "--lora-alpha",
-        "32",
+        "12",
         "--max-seq-length",
         "48",
         "--target-modules",
         "all-linear",
         "--mask-probability",
-        "0.2",
+        "0.1",
         "--mask-rescale",
         "rescaled",
         "--ensemble-members",
@@ -86,7 +88,9 @@ fn a_language_model_learns_letters_and_is_scored_by_their_likelihood() {
         "epoch",
     ]);
     let trained = eval_agrees_with_training(&workspace, &["--data", "test.jsonl", "--max-seq-length", "48"]);
-    assert_eq!(trained["methods"][0]["scores"]["accuracy"], 1.0, "{trained}");
+    for method in trained["methods"].as_array().unwrap() {
+        assert_eq!(method["scores"]["accuracy"], 1.0, "{}", method["method"]);
+    }
     assert!(
         nll(&trained) < 0.5 * nll(&untrained),
         "{} {}",

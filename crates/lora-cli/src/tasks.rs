@@ -30,21 +30,21 @@ pub fn run(args: &TasksArgs, terminal: &Terminal) -> Result<()> {
         terminal.say(description(benchmark))?;
         return terminal.document(&document(benchmark));
     }
-    let columns = ["kind", "metric", "splits", "source"].map(|name| Column::new(name, Better::None, 0));
+    let columns = ["kind", "metric", "training rows", "validation", "test"]
+        .map(|name| Column::new(name, Better::None, 0));
     let mut table = Table::new("Tasks by name", "name", columns.to_vec());
     for benchmark in tasks::ALL.iter().copied() {
-        let splits: Vec<String> = benchmark.splits.iter().map(split_in_words).collect();
-        let cells = [
-            kind_word(benchmark.kind()).to_owned(),
-            benchmark.metric.words().to_owned(),
-            splits.join(", "),
-            source(benchmark),
-        ];
-        table.push(benchmark.name, cells.map(Cell::text).to_vec());
+        let rows = ["train", "validation", "test"].map(|part| rows_of(benchmark, part));
+        let words = [kind_word(benchmark.kind()), benchmark.metric.words()].map(str::to_owned);
+        table.push(
+            benchmark.name,
+            words.into_iter().chain(rows).map(Cell::text).collect(),
+        );
     }
     terminal.table(&table)?;
     terminal.paragraph(
-        "Nothing is downloaded: --data-dir names the folder that holds the set. lora tasks NAME says what the folder looks like.",
+        "Nothing is downloaded: --data-dir names the folder that holds the set. lora tasks NAME says what the folder looks like, where \
+         the set is on the hub, and which other splits it has.",
     )?;
     let all: Vec<Value> = tasks::ALL.iter().copied().map(document).collect();
     terminal.document(&all)
@@ -64,6 +64,15 @@ fn split_in_words(split: &Split) -> String {
     match split.rows {
         Some(rows) => format!("{} {rows}", split.name),
         None => split.name.to_owned(),
+    }
+}
+
+/// How many rows the first split has that is named so; a dash without such a split.
+fn rows_of(benchmark: &Benchmark, part: &str) -> String {
+    let mut splits = benchmark.splits.iter();
+    match splits.find(|split| split.name.starts_with(part)) {
+        Some(split) => split.rows.map_or("any".to_owned(), |rows| rows.to_string()),
+        None => "–".to_owned(),
     }
 }
 

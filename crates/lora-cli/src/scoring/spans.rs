@@ -19,7 +19,7 @@ use crate::terminal::Terminal;
 /// Above this lead of "no answer" an answer is empty if no threshold was tuned, as in the example of Transformers.
 const USUAL_THRESHOLD: f64 = 0.0;
 /// What stands for "every answer is empty", where that is best.
-const ALL_EMPTY: f64 = -1e30;
+pub(super) const ALL_EMPTY: f64 = -1e30;
 
 /// What the model said about windows.
 #[derive(Clone, Debug)]

@@ -3,6 +3,7 @@
 use lora_eval::calibration::Binning;
 use lora_eval::report::{Better, Cell, Column, Table};
 
+use super::spans::ALL_EMPTY;
 use super::{ScoredMethod, TaskScores};
 
 /// The score table of one data set. Nothing in it is marked as best: one model on one set of rows says nothing about chance,
@@ -155,7 +156,11 @@ fn span_table(title: &str, methods: &[ScoredMethod]) -> Table {
     let mut table = Table::new(title, "method", columns);
     for method in methods {
         if let TaskScores::Spans(scores) = &method.scores {
-            let threshold = scores.threshold.map_or(Cell::Empty, Cell::value);
+            let threshold = match scores.threshold {
+                Some(threshold) if threshold <= ALL_EMPTY => Cell::text("all empty"),
+                Some(threshold) => Cell::value(threshold),
+                None => Cell::Empty,
+            };
             let all = &scores.squad.all;
             let mut cells = vec![temperature(method), threshold];
             cells.extend([all.exact, all.f1, scores.nll, scores.ece].map(Cell::value));

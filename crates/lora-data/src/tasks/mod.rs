@@ -105,7 +105,7 @@ impl TaskMetric {
             Self::AccuracyAndF1 => "accuracy and F1",
             Self::PearsonAndSpearman => "Pearson and Spearman correlation",
             Self::SquadV1 => "exact match and F1",
-            Self::SquadV2 => "exact match and F1, with no-answer threshold",
+            Self::SquadV2 => "exact match and F1 with no-answer threshold",
             Self::EntityF1 => "F1 of entities",
             Self::Loss => "loss of the answer",
         }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lora_eval::{Bootstrap, BootstrapInterval};
 
-use crate::scoring::{ScoredMethod, TaskScores};
+use crate::scoring::ScoredMethod;
 
 /// Draws times rows, at most: a large data set needs fewer draws, and nobody should wait for them.
 const WORK: usize = 50_000_000;
@@ -45,10 +45,7 @@ pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<Comparison>> {
         found.push(Comparison {
             scaled,
             interval: bootstrap.paired_means(&ensemble.row_losses, &mean.row_losses)?,
-            loss: match mean.scores {
-                TaskScores::Classification(_) => "NLL",
-                TaskScores::Regression(_) => "MSE",
-            },
+            loss: mean.scores.loss_name(),
         });
     }
     Ok(found)
@@ -107,6 +104,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
     use lora_eval::regression::RegressionScores;
+
+    use crate::scoring::TaskScores;
 
     use super::*;
 

@@ -8,6 +8,8 @@
 //! | `terminal` | the one place that prints: tables, progress, JSON |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
+//! | `benchmark` | a benchmark by name and folder: splits, labels, metric |
+//! | `kind`, `encoded_part` | kinds of task; their rows as tokens, and the way back from outputs |
 //! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
 //! | `parameters`, `memory` | PEFT's line of parameter counts; how much memory the program took |
 //! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
@@ -16,16 +18,18 @@
 //! | `comparison` | ensemble against mean pass, with a verdict |
 //! | `folder_swap` | a folder that appears whole or not at all |
 //! | `language_model` | a causal language model with all that generation needs |
-//! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `demo`, `completions` | the subcommands |
+//! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
 pub mod args;
+pub mod benchmark;
 pub mod combine;
 pub mod comparison;
 pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod device;
+pub mod encoded_part;
 pub mod eval;
 pub mod export;
 pub mod failure;
@@ -33,6 +37,7 @@ pub mod folder_swap;
 pub mod generate;
 pub mod inspect;
 pub mod interrupt;
+pub mod kind;
 pub mod language_model;
 pub mod memory;
 pub mod merge;
@@ -47,6 +52,7 @@ pub mod provenance;
 pub mod saved;
 pub mod scoring;
 pub mod task;
+pub mod tasks;
 pub mod terminal;
 pub mod train;
 
@@ -70,6 +76,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Merge(args) => merge::run(args, &terminal),
         Command::Export(args) => export::run(args, &terminal),
         Command::Combine(args) => combine::run(args, &terminal),
+        Command::Tasks(args) => tasks::run(args, &terminal),
         Command::Completions(args) => completions::run(args, &terminal),
     }
 }

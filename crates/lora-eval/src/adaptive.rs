@@ -13,7 +13,7 @@ use lora_core::{Adapted, MaskSampler, Model};
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::passes::{Passes, run_passes};
+use crate::passes::{Passes, run_passes, whole};
 use crate::softmax::{softmax, top_class};
 use crate::{Average, ClassProbabilities, EvalError, Predictions, Uncertainty};
 
@@ -239,13 +239,18 @@ pub fn predict_adaptively<M: Model>(
             members: asked as u64..look as u64,
         };
         let inputs = batches.iter().map(|(input, rows)| (input, rows.as_slice()));
-        run_passes(adapted, inputs, &passes, &mut |_, rows, [_, classes], values| {
-            for (row, values) in rows.iter().zip(values.chunks_exact(classes)) {
-                logits[*row].extend_from_slice(values);
-            }
-            done += rows.len();
-            progress(done);
-        });
+        run_passes(
+            adapted,
+            whole(inputs),
+            &passes,
+            &mut |_, rows, [_, classes], values| {
+                for (row, values) in rows.iter().zip(values.chunks_exact(classes)) {
+                    logits[*row].extend_from_slice(values);
+                }
+                done += rows.len();
+                progress(done);
+            },
+        );
         asked = look;
         let mut still_open = Vec::new();
         for example in open {

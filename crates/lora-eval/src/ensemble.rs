@@ -2,7 +2,7 @@
 
 use lora_core::{Adapted, Model};
 
-use crate::passes::{Passes, run_passes};
+use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
 
 /// What a model said: `[members, examples, outputs]`, row-major, examples in the order of the data set.
@@ -66,7 +66,7 @@ where
     let mut collected = Collected::new(passes.count(), examples);
     run_passes(
         adapted,
-        batches,
+        whole(batches),
         passes,
         &mut |member, rows, [_, width], values| {
             if member == 0 {

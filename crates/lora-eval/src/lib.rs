@@ -17,8 +17,8 @@
 //! scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
-//! [multiple choice](choices) by answer letters, [selective] prediction, [detection] of what is out of scope,
-//! and the paper's [bound](generalization).
+//! [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective] prediction,
+//! [detection] of what is out of scope, and the paper's [bound](generalization).
 //!
 //! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].
 //!
@@ -58,6 +58,7 @@ pub mod choices;
 pub mod classification;
 pub mod detection;
 pub mod ensemble;
+pub mod entities;
 mod error;
 pub mod generalization;
 pub mod glue;
@@ -78,8 +79,10 @@ pub mod report;
 pub mod scores;
 pub mod selective;
 pub mod softmax;
+pub mod spans;
 pub mod squad;
 pub mod temperature;
+pub mod tokens;
 pub mod uncertainty;
 
 pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
@@ -92,5 +95,7 @@ pub use posterior::predict_posterior;
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};
+pub use spans::{SpanScores, predict_spans};
 pub use temperature::{FittedTemperature, fit_temperature};
+pub use tokens::{predict_letters, predict_places};
 pub use uncertainty::Uncertainty;

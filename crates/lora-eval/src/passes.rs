@@ -29,13 +29,37 @@ impl Passes<'_> {
     }
 }
 
+/// A batch to run.
+pub(crate) struct Asked<'a, I> {
+    /// The model's input.
+    pub input: &'a I,
+    /// The data set row of each of its rows.
+    pub rows: &'a [usize],
+    /// The rows of the output that are wanted; `None` for all.
+    pub places: Option<&'a [usize]>,
+}
+
+/// Whole outputs of each batch.
+pub(crate) fn whole<'a, I: 'a>(
+    batches: impl Iterator<Item = (&'a I, &'a [usize])>,
+) -> impl Iterator<Item = Asked<'a, I>> {
+    batches.map(|(input, rows)| Asked {
+        input,
+        rows,
+        places: None,
+    })
+}
+
+/// Takes the number of a pass, data set rows of a batch, shape and values of its outputs.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32]);
+
 /// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
     adapted: &Adapted<M>,
-    batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,
+    batches: impl Iterator<Item = Asked<'a, M::Input>>,
     passes: &Passes<'_>,
-    visit: &mut dyn FnMut(usize, &[usize], [usize; 2], &[f32]),
+    visit: Visit<'_>,
 ) where
     M::Input: 'a,
 {
@@ -47,14 +71,20 @@ pub(crate) fn run_passes<'a, M: Model>(
             members.clone().map(member).collect()
         }
     };
-    for (input, rows) in batches {
+    for Asked { input, rows, places } in batches {
         let masks: Vec<MaskSet> = members.iter().map(|member| member.for_rows(rows)).collect();
-        let outputs = match passes {
-            Passes::Mean => vec![adapted.model.forward(input, &Pass::Mean)],
-            Passes::Members { .. } => {
-                let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
-                adapted.model.forward_members(input, &passes)
-            }
+        let of_passes: Vec<Pass> = match passes {
+            Passes::Mean => vec![Pass::Mean],
+            Passes::Members { .. } => masks.iter().map(Pass::Masked).collect(),
+        };
+        let model = &adapted.model;
+        let outputs = match (places, &of_passes[..]) {
+            (Some(places), passes) => passes
+                .iter()
+                .map(|pass| model.forward_rows(input, places, pass))
+                .collect(),
+            (None, [pass]) => vec![model.forward(input, pass)],
+            (None, passes) => model.forward_members(input, passes),
         };
         for (member, outputs) in outputs.into_iter().enumerate() {
             let shape = outputs.dims();

@@ -303,7 +303,9 @@ impl Scope<'_> {
         if self.has("weight") || self.has("gamma") {
             return self.layer_norm(d_model, epsilon);
         }
-        ["weight", "bias"].map(|last| self.weights.initialized(self.name(last)));
+        for last in ["weight", "bias"] {
+            self.weights.initialized(self.name(last));
+        }
         let device = self.weights.device;
         Ok(LayerNorm::new(
             self.named("weight", Tensor::ones([d_model], device)),

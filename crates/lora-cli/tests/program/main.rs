@@ -6,6 +6,7 @@ mod diverged;
 mod forms_of_data;
 mod happy_path;
 mod interrupted;
+mod kinds;
 mod language_model;
 mod memory;
 mod monte_carlo;

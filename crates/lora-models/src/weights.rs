@@ -303,9 +303,8 @@ impl Scope<'_> {
         if self.has("weight") || self.has("gamma") {
             return self.layer_norm(d_model, epsilon);
         }
-        for last in ["weight", "bias"] {
-            self.weights.initialized(self.name(last));
-        }
+        self.weights.initialized(self.name("weight"));
+        self.weights.initialized(self.name("bias"));
         let device = self.weights.device;
         Ok(LayerNorm::new(
             self.named("weight", Tensor::ones([d_model], device)),

@@ -111,6 +111,7 @@ const PREDICT_EXAMPLES: &str = "\
 Examples:
   lora predict --adapter runs/reviews \"a gripping film\" \"dull and far too long\"
   lora predict --adapter runs/reviews --data new.csv --output labelled.csv
+  lora predict --adapter runs/reviews --data new.csv --members 16 --adaptive
   cat lines.txt | lora predict --adapter runs/reviews --json -
   lora predict --adapter runs/squad --context \"Ada lived in London.\" \"Where did Ada live?\"
   lora predict --adapter runs/squad --data dev-v2.0.json --output predictions.json
@@ -118,7 +119,8 @@ Examples:
   lora predict --adapter runs/exam --data questions.jsonl --output answers.jsonl
 
 For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument. Probabilities are those of the
-ensemble, with the temperature that training fitted; --members 0 asks the mean pass.";
+ensemble, with the temperature that training fitted; --members 0 asks the mean pass. --adaptive gives a text
+members only until its class is settled.";
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:

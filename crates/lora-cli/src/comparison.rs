@@ -113,6 +113,7 @@ mod tests {
         ScoredMethod {
             method: String::new(),
             members: if is_ensemble { 8 } else { 1 },
+            mean_members: None,
             average: is_ensemble.then(Default::default),
             temperature: 1.0,
             is_scaled: false,

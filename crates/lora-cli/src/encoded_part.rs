@@ -19,6 +19,8 @@ pub struct EncodedPart {
     pub batches: Vec<Batch>,
     /// What leads outputs back to what was asked.
     pub detail: Detail,
+    padding: Padding,
+    batch_size: usize,
 }
 
 /// What an encoded part knows of the rows that it came from.
@@ -110,15 +112,30 @@ impl EncodedPart {
     }
 
     fn of(encoded: EncodedDataset, detail: Detail, padding: Padding, batch_size: usize) -> Self {
-        let batches = eval_batches(&encoded.lengths(), batch_size)
-            .iter()
-            .map(|rows| encoded.batch(rows, padding))
-            .collect();
-        Self {
+        let mut part = Self {
             encoded,
-            batches,
+            batches: Vec::new(),
             detail,
-        }
+            padding,
+            batch_size,
+        };
+        let rows: Vec<usize> = (0..part.encoded.len()).collect();
+        part.batches = part.batches_of(&rows);
+        part
+    }
+
+    /// Some of the rows in batches.
+    pub fn batches_of(&self, rows: &[usize]) -> Vec<Batch> {
+        let lengths = self.encoded.lengths();
+        let lengths: Vec<usize> = rows.iter().map(|row| lengths[*row]).collect();
+        let batch = |places: &Vec<usize>| {
+            let rows: Vec<usize> = places.iter().map(|place| rows[*place]).collect();
+            self.encoded.batch(&rows, self.padding)
+        };
+        eval_batches(&lengths, self.batch_size)
+            .iter()
+            .map(batch)
+            .collect()
     }
 
     /// How many texts, questions or sentences.

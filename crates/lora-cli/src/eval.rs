@@ -11,6 +11,7 @@ use lora_eval::calibration::Binning;
 use serde_json::json;
 
 use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, positive, read_options};
+use crate::adaptive::{Spared, score_adaptively, settling};
 use crate::benchmark::{of_own_files, read_scored};
 use crate::comparison::verdicts;
 use crate::config::DEFAULT_MEMBERS;
@@ -74,6 +75,10 @@ pub struct EnsembleArgs {
     /// What the ensemble averages [as in training].
     #[arg(long, value_enum)]
     pub average: Option<AverageArg>,
+    /// Give each text members only until its class is settled at this confidence; --members is the most it gets [0.99].
+    #[arg(long, value_name = "CONFIDENCE", num_args = 0..=1, require_equals = true, default_missing_value = "0.99",
+        value_parser = confidence)]
+    pub adaptive: Option<f64>,
 }
 
 /// What an ensemble averages over its members.
@@ -88,6 +93,13 @@ pub enum AverageArg {
 fn member_count(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| "expected a whole number of passes, 0 for no ensemble".to_owned())
+}
+
+fn confidence(text: &str) -> Result<f64, String> {
+    let confidence = text.parse().ok();
+    confidence
+        .filter(|confidence| settling(*confidence).check().is_ok())
+        .ok_or_else(|| "expected a number above 0.5 and below 1, as in --adaptive=0.99".to_owned())
 }
 
 impl EnsembleArgs {
@@ -108,6 +120,16 @@ impl EnsembleArgs {
             |saved| saved.members,
         );
         let members = self.members.unwrap_or(usual);
+        if self.adaptive.is_some() && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+            bail!(
+                "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
+            );
+        }
+        if members == 0 && self.adaptive.is_some() {
+            bail!(
+                "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
+            );
+        }
         if members == 0 {
             return Ok(None);
         }
@@ -160,12 +182,23 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let said = ask(&opened.adapted, &part, ensemble, "scoring", terminal)?;
     let saved = opened.task_file.as_ref();
     let fit = saved.map(|task| task.fit_for(ensemble)).unwrap_or_default();
-    let methods = score_part(&said, &part, fit)?;
+    let mut methods = score_part(&said, &part, fit)?;
+    let adaptive = match args.ensemble.adaptive {
+        Some(confidence) => score_adaptively(&said, &part, fit.temperature, confidence)?,
+        None => Vec::new(),
+    };
+    let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
+    methods.extend(adaptive.into_iter().map(|spared| spared.method));
     terminal.table(&table(&name, &methods))?;
     let verdicts = verdicts(&methods)?;
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
-    for line in verdicts.iter().chain(&legend(&methods)).chain(&metric_line) {
+    for line in verdicts
+        .iter()
+        .chain(&spared)
+        .chain(&legend(&methods))
+        .chain(&metric_line)
+    {
         terminal.paragraph(line)?;
     }
     let metric = metric.map(|metric| {
@@ -196,7 +229,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
             args.adapter.adapter.display(),
             counted(part.len(), "row")
         );
-        page.summary = verdicts.into_iter().chain(metric_line).collect();
+        page.summary = verdicts.into_iter().chain(spared).chain(metric_line).collect();
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

@@ -15,12 +15,14 @@
 //! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
+//! | `adaptive` | ensembles that stop early |
 //! | `comparison` | ensemble against mean pass, with a verdict |
 //! | `folder_swap` | a folder that appears whole or not at all |
 //! | `language_model` | a causal language model with all that generation needs |
 //! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
+pub mod adaptive;
 pub mod args;
 pub mod benchmark;
 pub mod combine;

@@ -3,11 +3,12 @@
 use anyhow::{Result, bail};
 use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
 use lora_eval::softmax::top_class;
-use lora_eval::{Average, ModelOutputs};
+use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
 use super::prediction::{Answer, FileForm, Prediction, in_words, lines, to_csv};
 use super::{Asking, Predicted, given_texts};
 use crate::adapter::read_options;
+use crate::adaptive::run_adaptively;
 use crate::encoded_part::EncodedPart;
 use crate::scoring::{Outputs, run_passes};
 
@@ -16,14 +17,22 @@ pub(super) fn predict(asking: &Asking<'_>, task: &Task) -> Result<Predicted> {
     let opened = asking.opened;
     let part = EncodedPart::new(&dataset, &opened.tokenizer, asking.args.adapter.batch_size)?;
     asking.note_cut(&part);
-    let outputs = run_passes(
-        &opened.adapted,
-        &part,
-        asking.ensemble,
-        "predicting",
-        asking.terminal,
-    );
-    let answers = answers(outputs, asking, task)?;
+    let (adapted, terminal) = (&opened.adapted, asking.terminal);
+    let answers = match (asking.ensemble, asking.args.ensemble.adaptive, task) {
+        (Some(settings), Some(confidence), Task::Classification { labels }) => {
+            let temperature = asking.fit.temperature.ensemble;
+            let predictions = run_adaptively(adapted, &part, settings, temperature, confidence, terminal)?;
+            classes(
+                &predictions.probabilities(),
+                Some(&predictions.uncertainty()),
+                labels,
+            )
+        }
+        (ensemble, ..) => {
+            let outputs = run_passes(adapted, &part, ensemble, "predicting", terminal);
+            answers(outputs, asking, task)?
+        }
+    };
     let predictions: Vec<Prediction> = dataset
         .examples
         .into_iter()
@@ -96,33 +105,38 @@ fn answers(outputs: Outputs, asking: &Asking<'_>, task: &Task) -> Result<Vec<Ans
     let (outputs, average, temperature) = asking.chosen(outputs);
     match task {
         Task::Regression => Ok(values(&outputs, is_ensemble)),
-        Task::Classification { labels } => classes(outputs, labels, average, temperature, is_ensemble),
+        Task::Classification { labels } => {
+            let predictions = outputs
+                .into_predictions()?
+                .with_temperature(temperature.unwrap_or(1.0))?;
+            let uncertainties = is_ensemble.then(|| predictions.uncertainty());
+            Ok(classes(
+                &predictions.average(average),
+                uncertainties.as_deref(),
+                labels,
+            ))
+        }
     }
 }
 
+/// `uncertainties` are those of an ensemble.
 fn classes(
-    outputs: ModelOutputs,
+    probabilities: &ClassProbabilities,
+    uncertainties: Option<&[Uncertainty]>,
     labels: &LabelNames,
-    average: Average,
-    temperature: Option<f64>,
-    is_ensemble: bool,
-) -> Result<Vec<Answer>> {
-    let predictions = outputs
-        .into_predictions()?
-        .with_temperature(temperature.unwrap_or(1.0))?;
-    let probabilities = predictions.average(average);
-    let uncertainties = predictions.uncertainty();
-    let answer = |(row, uncertainty): (&[f64], lora_eval::Uncertainty)| {
+) -> Vec<Answer> {
+    let answer = |(example, row): (usize, &[f64])| {
         let top = top_class(row);
+        let uncertainty = uncertainties.map(|all| all[example]);
         Answer::Class {
             label: labels.name(top).to_owned(),
             probability: row[top],
             probabilities: labels.names().iter().cloned().zip(row.iter().copied()).collect(),
             predictive_entropy: lora_eval::uncertainty::entropy(row),
-            mutual_information: is_ensemble.then_some(uncertainty.mutual_information),
+            mutual_information: uncertainty.map(|uncertainty| uncertainty.mutual_information),
         }
     };
-    Ok(probabilities.rows().zip(uncertainties).map(answer).collect())
+    probabilities.rows().enumerate().map(answer).collect()
 }
 
 fn values(outputs: &ModelOutputs, is_ensemble: bool) -> Vec<Answer> {

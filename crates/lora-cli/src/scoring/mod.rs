@@ -13,7 +13,7 @@ use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::entities::EntityScores;
 use lora_eval::regression::RegressionScores;
 use lora_eval::{
-    Average, FittedTemperature, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict,
+    Average, ClassProbabilities, FittedTemperature, ModelOutputs, Passes, Scores, fit_temperature, predict,
     predict_letters, predict_places,
 };
 use lora_models::Transformer;
@@ -44,8 +44,11 @@ pub struct Outputs {
 pub struct ScoredMethod {
     /// In words, for tables.
     pub method: String,
-    /// Passes: 1 for the mean pass.
+    /// Passes: 1 for the mean pass; the most that a row gets for an adaptive ensemble.
     pub members: u64,
+    /// Passes a row on average, of an adaptive ensemble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_members: Option<f64>,
     /// What was averaged over members.
     pub average: Option<Average>,
     /// What the logits were divided by.
@@ -66,9 +69,10 @@ pub struct ScoredMethod {
 impl ScoredMethod {
     /// In words, without the temperature.
     pub fn name(&self) -> String {
-        match self.average {
-            Some(_) => format!("ensemble of {}", self.members),
-            None => "mean pass".to_owned(),
+        match (self.average, self.mean_members) {
+            (Some(_), Some(mean)) => format!("adaptive ensemble of {mean:.1}"),
+            (Some(_), None) => format!("ensemble of {}", self.members),
+            (None, _) => "mean pass".to_owned(),
         }
     }
 }
@@ -279,7 +283,7 @@ fn score_one(
             let predictions = outputs
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
-            score_classes(&predictions, labels, average.unwrap_or_default())?
+            score_classes(&predictions.average(average.unwrap_or_default()), labels)?
         }
         Targets::None | Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => {
             anyhow::bail!("there are no labels to score against; give a file with a label column")
@@ -292,6 +296,7 @@ fn score_one(
     Ok(ScoredMethod {
         method,
         members,
+        mean_members: None,
         average,
         temperature: temperature.unwrap_or(1.0),
         is_scaled: temperature.is_some(),
@@ -301,18 +306,17 @@ fn score_one(
     })
 }
 
-fn score_classes(
-    predictions: &Predictions,
+/// Scores, reliability bins and the negative log-likelihood of each row.
+pub(crate) fn score_classes(
+    probabilities: &ClassProbabilities,
     labels: &[usize],
-    average: Average,
 ) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
-    let probabilities = predictions.average(average);
     let mut reliability = ReliabilityTable::new(Binning::default())?;
     let tops = probabilities.top_classes();
     for ((row, top), label) in probabilities.rows().zip(tops).zip(labels) {
         reliability.update(row[top], top == *label)?;
     }
-    let scores = Scores::of(&probabilities, labels, Binning::default())?;
+    let scores = Scores::of(probabilities, labels, Binning::default())?;
     let label_probability = probabilities.rows().zip(labels).map(|(row, label)| row[*label]);
     let row_nll = label_probability.map(|probability| -probability.max(f64::EPSILON).ln());
     Ok((

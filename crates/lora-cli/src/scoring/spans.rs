@@ -273,6 +273,7 @@ fn score_one(
             None => name.to_owned(),
         },
         members: settings.map_or(1, |settings| settings.members),
+        mean_members: None,
         average: settings.map(|settings| settings.average),
         temperature,
         is_scaled: fitted.is_some(),

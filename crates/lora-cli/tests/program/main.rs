@@ -1,6 +1,7 @@
 //! The program as a whole: the real binary on small files.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod adaptive;
 mod bad_input;
 mod diverged;
 mod forms_of_data;

@@ -38,9 +38,11 @@ fn kernels(criterion: &mut Criterion) {
         b: normal([8, 384]),
         scale: 2.0,
         masks: (groups > 0).then(|| KeepMasks {
-            input: Tensor::ones([groups, 384], &device),
-            output: Tensor::ones([groups, 384], &device),
+            input: Some(Tensor::ones([groups, 384], &device)),
+            output: Some(Tensor::ones([groups, 384], &device)),
+            rank: None,
         }),
+        factor_noise: None,
         input_noise: None,
     };
     let (weight, bias) = (normal([384, 384]), normal([384]));

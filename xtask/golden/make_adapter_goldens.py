@@ -10,86 +10,27 @@
 Needs torch, transformers, peft and safetensors; every io.json names the versions used.
 """
 import argparse
-import json
-import os
-import shutil
 
-import peft
 import torch
-import transformers
 from peft import AdaLoraConfig, LoraConfig, get_peft_model
 from peft.tuners.lora import model as lora_model
 from peft.utils import merge_utils
-from safetensors.torch import save_file
-from transformers import BertConfig, BertForSequenceClassification
+from tiny_cases import (SETTINGS, fresh, inputs, only, outputs, some_labels, ten_steps, tiny_bert, write_adapter, write_base,
+                        write_io)
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--out", required=True)
 arguments.add_argument("--seed", type=int, default=13)
 arguments = arguments.parse_args()
 torch.manual_seed(arguments.seed)
-transformers.logging.set_verbosity_error()
 
-CLASSES, ROWS, LENGTH, VOCABULARY = 3, 4, 7, 31
-SIZES = dict(hidden_size=12, num_attention_heads=2, num_hidden_layers=2, intermediate_size=20, vocab_size=VOCABULARY,
-             max_position_embeddings=16, num_labels=CLASSES, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 TARGETS = ["query", "value"]
 
 
-def tiny_bert():
-    model = BertForSequenceClassification(BertConfig(**SIZES)).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.copy_(0.3 * torch.randn_like(parameter))
-            else:
-                parameter.add_(0.05 * torch.randn_like(parameter))
-    return model
-
-
-def inputs():
-    tokens = torch.randint(1, VOCABULARY, (ROWS, LENGTH))
-    mask = torch.ones_like(tokens)
-    mask[2, 5:] = 0
-    tokens = tokens * mask
-    return {"input_ids": tokens, "attention_mask": mask, "token_type_ids": torch.zeros_like(tokens)}
-
-
-def outputs(model, batch, prefix=""):
-    with torch.no_grad():
-        found = model(**batch, output_hidden_states=True)
-    named = {f"{prefix}hidden.{layer}": hidden for layer, hidden in enumerate(found.hidden_states)}
-    return {**named, f"{prefix}logits": found.logits}
-
-
-def only(folder, *files):
-    for name in os.listdir(folder):
-        if name not in files:
-            path = os.path.join(folder, name)
-            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-
-
-def write_base(model, folder):
-    model.save_pretrained(f"{folder}/base")
-    only(f"{folder}/base", "config.json", "model.safetensors")
-
-
-def write_adapter(model, folder):
-    model.save_pretrained(folder)
-    only(folder, "adapter_config.json", "adapter_model.safetensors")
-
-
-def write_io(folder, tensors, **notes):
-    save_file({name: tensor.detach().clone().contiguous() for name, tensor in tensors.items()}, f"{folder}/io.safetensors")
-    versions = dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__)
-    with open(f"{folder}/io.json", "w") as file:
-        json.dump({**versions, "seed": arguments.seed, **notes}, file, indent=1)
-
-
-def fresh(folder):
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    return folder
+def segmented():
+    """Inputs with segments, all of them the first."""
+    batch = inputs()
+    return {**batch, "token_type_ids": torch.zeros_like(batch["input_ids"])}
 
 
 def disturb(model):
@@ -141,31 +82,31 @@ def adapters():
     }
     for kind, config in kinds.items():
         folder = fresh(f"{arguments.out}/adapters/tiny_bert_{kind}")
-        model, batch = tiny_bert(), inputs()
+        model, batch = tiny_bert(), segmented()
         write_base(model, folder)
         base = outputs(model, batch, "base.")
         adapted = get_peft_model(model, config())
         if kind == "adalora":
-            train_adalora(adapted, batch, torch.randint(0, CLASSES, (ROWS,)), 5e-2, 30)
+            train_adalora(adapted, batch, some_labels(), 5e-2, 30)
         else:
             disturb(adapted)
         adapted.eval()
         tensors = {**batch, **base, **outputs(adapted, batch)}
         write_adapter(adapted, f"{folder}/adapter")
-        write_io(folder, tensors, case=f"PEFT {kind}, eval mode", task_type="SEQ_CLS")
+        write_io(folder, tensors, arguments.seed, case=f"PEFT {kind}, eval mode", task_type="SEQ_CLS")
 
 
 def adalora_training():
     folder = fresh(f"{arguments.out}/adalora_training/tiny_bert")
-    model, batch = tiny_bert(), inputs()
+    model, batch = tiny_bert(), segmented()
     write_base(model, folder)
-    labels = torch.randint(0, CLASSES, (ROWS,))
+    labels = some_labels()
     adapted = get_peft_model(model, adalora_config())
     write_adapter(adapted, f"{folder}/adapter")
     start = {f"start.{name}": value for name, value in named(adapted).items()}
     losses, patterns = train_adalora(adapted, batch, labels, 2e-2, 30)
     final = {f"final.{name}": value for name, value in named(adapted).items()}
-    write_io(folder, {**batch, "labels": labels, "losses": losses, **start, **final},
+    write_io(folder, {**batch, "labels": labels, "losses": losses, **start, **final}, arguments.seed,
              case="AdaLoRA training, AdamW without schedule and clipping", lr=2e-2, weight_decay=0.01, steps=30, patterns=patterns)
 
 
@@ -223,7 +164,7 @@ def combined():
         adapted.save_pretrained(root, selected_adapters=[method])
         only(f"{root}/{method}", "adapter_config.json", "adapter_model.safetensors")
         masks = {f"draw.{index}": mask for index, mask in enumerate(draws)}
-        write_io(f"{root}/{method}", masks or {"none": torch.zeros(1)}, weights=weights, options=options,
+        write_io(f"{root}/{method}", masks or {"none": torch.zeros(1)}, arguments.seed, weights=weights, options=options,
                  order=[name.replace("base_model.model.", "") for name, module in adapted.named_modules()
                         if isinstance(module, lora_model.LoraLayer) and method in module.lora_A])
         adapted.delete_adapter(method)
@@ -238,31 +179,14 @@ def trainings():
     }
     for kind, config in kinds.items():
         folder = fresh(f"{arguments.out}/training/tiny_bert_{kind}")
-        model, batch = tiny_bert(), inputs()
+        model, batch = tiny_bert(), segmented()
         write_base(model, folder)
-        labels = torch.randint(0, CLASSES, (ROWS,))
+        labels = some_labels()
         adapted = get_peft_model(model, config)
         disturb(adapted)
         write_adapter(adapted, f"{folder}/adapter")
-        adapted.train()
-        notes = dict(lr=1e-2, betas=[0.9, 0.999], eps=1e-8, weight_decay=0.01, max_grad_norm=1.0, warmup_steps=2,
-                     total_steps=10, schedule="linear")
-        optimizer = torch.optim.AdamW([p for p in adapted.parameters() if p.requires_grad], lr=notes["lr"], weight_decay=0.01)
-        schedule = transformers.get_linear_schedule_with_warmup(optimizer, notes["warmup_steps"], notes["total_steps"])
-        losses, norms, gradients = [], [], {}
-        for step in range(notes["total_steps"]):
-            loss = adapted(**batch, labels=labels).loss
-            loss.backward()
-            if step == 0:
-                gradients = {f"grad.base_model.model.{name}": gradient for name, gradient in named(adapted, "grad").items()}
-            norms.append(torch.nn.utils.clip_grad_norm_([p for p in adapted.parameters() if p.requires_grad], 1.0))
-            losses.append(loss.detach())
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-        final = {f"final.base_model.model.{name}": value for name, value in named(adapted).items()}
-        write_io(folder, {**batch, "labels": labels, "losses": torch.stack(losses), "grad_norms": torch.stack(norms),
-                          **gradients, **final}, case=f"ten AdamW steps, {kind}", **notes)
+        tensors = ten_steps(adapted, batch, labels, named, "base_model.model.")
+        write_io(folder, tensors, arguments.seed, case=f"ten AdamW steps, {kind}", **SETTINGS)
 
 
 adapters()

@@ -12,7 +12,7 @@ use lora_models::{Checkpoint, FamilyConfig, HeadKind, HeadOptions, LoadReport, T
 use serde_json::Value;
 
 use crate::model_folder::ModelFolder;
-use crate::pipeline::{hub_options, open_checkpoint};
+use crate::pipeline::{hub_options, is_gguf, open_checkpoint};
 
 /// A causal language model, opened.
 #[derive(Debug)]
@@ -43,8 +43,7 @@ impl LanguageModel {
     ///
     /// If it is not there, a part is missing or corrupt, or it is no causal language model.
     pub fn open(name: &str, revision: Option<&str>, seed: u64, device: &Device) -> Result<Self> {
-        let is_gguf = Path::new(name).extension().is_some_and(|ending| ending == "gguf");
-        let (checkpoint, template) = if is_gguf {
+        let (checkpoint, template) = if is_gguf(Path::new(name)) {
             let gguf = Gguf::open(Path::new(name))?;
             let template = gguf.chat_template();
             let template =

@@ -10,8 +10,8 @@
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `benchmark` | a benchmark by name and folder: splits, labels, metric |
 //! | `kind`, `encoded_part` | kinds of task; their rows as tokens, and the way back from outputs |
-//! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
-//! | `parameters` | PEFT's line of parameter counts |
+//! | `pipeline`, `adapter`, `adapter_kind` | checkpoint, tokenizer, data and adapter folder, opened and checked |
+//! | `parameters`, `memory` | PEFT's line of parameter counts; how much memory the program took |
 //! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
@@ -21,6 +21,7 @@
 //! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
+mod adapter_kind;
 pub mod args;
 pub mod benchmark;
 pub mod combine;
@@ -39,6 +40,7 @@ pub mod inspect;
 pub mod interrupt;
 pub mod kind;
 pub mod language_model;
+pub mod memory;
 pub mod merge;
 pub mod model_folder;
 pub mod module_paths;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use lora_data::{Task, TextTokenizer};
+use lora_models::gguf::Gguf;
 use lora_models::{
     Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, Transformer, locate,
 };
@@ -56,7 +57,12 @@ pub fn hub_options(revision: Option<&str>) -> HubOptions {
     }
 }
 
-/// Opens a model by folder, hub id or the name of the embedded one.
+/// Whether a model is named by a GGUF file.
+pub fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "gguf")
+}
+
+/// Opens a model by folder, GGUF file, hub id or the name of the embedded one.
 ///
 /// # Errors
 ///
@@ -70,9 +76,13 @@ pub fn open_checkpoint(name: &str, hub: &HubOptions) -> Result<Checkpoint> {
             include_bytes!("../../../assets/minilm-l6/tokenizer.json"),
         )?);
     }
-    if Path::new(name).is_file() {
+    let path = Path::new(name);
+    if is_gguf(path) {
+        return Ok(Gguf::open(path)?.into_checkpoint()?);
+    }
+    if path.is_file() {
         bail!(
-            "`{name}` is a file; give the folder that holds config.json, model.safetensors and tokenizer.json"
+            "`{name}` is a file; give the folder that holds config.json, model.safetensors and tokenizer.json, or a GGUF file"
         );
     }
     Ok(Checkpoint::open(&locate(name, hub)?)?)

@@ -6,8 +6,9 @@ use thiserror::Error;
 
 use crate::adalora::RankPattern;
 use crate::adapter::Adapter;
-use crate::config::{Form, LoraConfig, LoraDropout};
+use crate::config::{Form, LoraConfig};
 use crate::config_error::ConfigError;
+use crate::dropout::LoraDropout;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::Linears;
 use crate::sampler::AdapterShape;
@@ -286,12 +287,13 @@ impl<M: Module + Linears> Adapted<M> {
 pub(crate) fn adapter_shapes(model: &impl Linears) -> Vec<AdapterShape> {
     let mut shapes = Vec::new();
     model.visit_linears(&mut |linear| {
-        if linear.adapter.is_some() {
+        if let Some(adapter) = &linear.adapter {
             let [d_input, d_output] = linear.dims();
             shapes.push(AdapterShape {
                 path: linear.path().to_owned(),
                 d_input,
                 d_output,
+                rank: adapter.rank(),
             });
         }
     });

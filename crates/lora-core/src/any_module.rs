@@ -1,7 +1,7 @@
 //! LoRA Dropout for any Burn module, also one written without [`LoraLinear`](crate::LoraLinear).
 //!
-//! Burn lets a parameter be reparameterized in place: [`LoraDropoutOn`] gives every matrix of a module two factors and two
-//! masks, and the module's own forward pass then sees `W + s · diag(m_A) A B diag(m_B)`. Masks are part of the module's
+//! Burn lets a parameter be reparameterized in place: [`LoraDropoutOn`] gives every matrix of a module two factors and
+//! masks, and the module's own forward pass then sees `W + s · diag(m_A) A diag(m_R) B diag(m_B)`. Masks are part of the module's
 //! state here, because its forward pass takes no [`Pass`](crate::Pass); [`masked`] and [`unmasked`] give the module with
 //! other masks, so a pass is still a function of seed and draw.
 //!
@@ -13,7 +13,7 @@
 //! use lora_core::{Draw, LoraDropout, MaskSampler, Rescale};
 //!
 //! let device = Device::default();
-//! let dropout = LoraDropout { probability: 0.5, rescale: Rescale::Plain };
+//! let dropout = LoraDropout::new(0.5, Rescale::Plain);
 //! let linear = LinearConfig::new(6, 4).init(&device);
 //! let adapted = linear.apply_reparameterization(LoraDropoutOn {
 //!     rank: 2,
@@ -36,7 +36,8 @@ use burn::module::{Module, ModuleMapper, Param, ParamGroup, Reparameterization, 
 use burn::tensor::{Tensor, TensorData};
 
 use crate::adapter::start;
-use crate::config::{Init, LoraDropout, LowRankSettings};
+use crate::config::{Init, LowRankSettings};
+use crate::dropout::LoraDropout;
 use crate::sampler::{Draw, MaskSampler, Side};
 use crate::tensors::HostTensor;
 
@@ -67,6 +68,8 @@ pub struct MaskedUpdate {
     keep_input: Param<Tensor<1>>,
     /// `m_B: [d_output]`, not trained.
     keep_output: Param<Tensor<1>>,
+    /// `m_R: [rank]`, not trained.
+    keep_rank: Param<Tensor<1>>,
     scale: f64,
 }
 
@@ -74,8 +77,10 @@ impl Reparameterization for MaskedUpdate {
     const NAME: &'static str = "lora_dropout";
 
     fn apply<const D: usize>(&self, base: Tensor<D>) -> Tensor<D> {
-        let [d_input, d_output] = [self.a.dims()[0], self.b.dims()[1]];
+        let [d_input, rank] = self.a.dims();
+        let [_, d_output] = self.b.dims();
         let a = self.a.val() * self.keep_input.val().reshape([d_input, 1]);
+        let a = a * self.keep_rank.val().reshape([1, rank]);
         let b = self.b.val() * self.keep_output.val().reshape([1, d_output]);
         let update = a.matmul(b).mul_scalar(self.scale); // [d_input, d_output]
         let shape = base.shape();
@@ -111,16 +116,17 @@ impl Reparameterizer for LoraDropoutOn {
         });
         let first = first.expect("this start fits every shape");
         let matrix = |tensor: HostTensor| Param::from_tensor(tensor.on::<2>(&device));
-        let kept = mean_entry(self.dropout);
-        let mask = |length: usize| {
+        let mask = |side: Side, length: usize| {
+            let kept = mean_entry(self.dropout, side);
             let data = TensorData::new(vec![kept; length], [length]);
             Param::from_tensor(Tensor::<1>::from_data(data, &device)).set_require_grad(false)
         };
         let update = MaskedUpdate {
             a: matrix(first.a),
             b: matrix(first.b),
-            keep_input: mask(d_input),
-            keep_output: mask(d_output),
+            keep_input: mask(Side::Input, d_input),
+            keep_output: mask(Side::Output, d_output),
+            keep_rank: mask(Side::Rank, self.rank),
             scale: settings.scale,
         };
         (param.set_require_grad(false), Some(update))
@@ -129,7 +135,7 @@ impl Reparameterizer for LoraDropoutOn {
 
 /// The module with the masks of a draw: one mask for all rows of a batch, as in the paper.
 pub fn masked<M: Module>(module: M, sampler: &MaskSampler, draw: Draw) -> M {
-    let values = |path: &str, side: Side, length: usize| match sampler.dropout {
+    let values = |path: &str, side: Side, length: usize| match masked_side(sampler.dropout, side) {
         Some(dropout) => sampler.entries(&dropout, path, side, draw, length),
         None => vec![1.0; length],
     };
@@ -143,13 +149,23 @@ pub fn masked<M: Module>(module: M, sampler: &MaskSampler, draw: Draw) -> M {
 pub fn unmasked<M: Module>(module: M, dropout: Option<LoraDropout>) -> M {
     module.map(&mut SetMasks {
         path: Vec::new(),
-        values: |_: &str, _: Side, length: usize| vec![mean_entry(dropout); length],
+        values: |_: &str, side: Side, length: usize| vec![mean_entry(dropout, side); length],
     })
 }
 
-/// The mean of a mask entry; the product of the two masks' means is the mean factor.
-fn mean_entry(dropout: Option<LoraDropout>) -> f32 {
-    dropout.map_or(1.0, |dropout| dropout.mean_factor().sqrt() as f32)
+/// The mean of a mask entry; the product of the masks' means is the mean factor.
+fn mean_entry(dropout: Option<LoraDropout>, side: Side) -> f32 {
+    masked_side(dropout, side).map_or(1.0, |dropout| dropout.mean_entry() as f32)
+}
+
+/// The settings, if they mask this side.
+fn masked_side(dropout: Option<LoraDropout>, side: Side) -> Option<LoraDropout> {
+    dropout.filter(|dropout| match side {
+        Side::Input => dropout.axes.mask_input(),
+        Side::Output => dropout.axes.mask_output(),
+        Side::Rank => dropout.axes.mask_rank(),
+        Side::Noise | Side::SharedNoise => false,
+    })
 }
 
 /// Replaces the masks below a module.
@@ -175,6 +191,7 @@ impl<F: FnMut(&str, Side, usize) -> Vec<f32>> ModuleMapper for SetMasks<F> {
         let side = match (kind.as_str(), mask.as_str()) {
             (MaskedUpdate::NAME, "keep_input") => Side::Input,
             (MaskedUpdate::NAME, "keep_output") => Side::Output,
+            (MaskedUpdate::NAME, "keep_rank") => Side::Rank,
             _ => return param,
         };
         // Masks are drawn for modules, as PEFT names them: `encoder.query`, not `encoder.query.weight`.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adalora::AdaLora;
 use crate::config_error::ConfigError;
+use crate::dropout::{LoraDropout, MaskAxes, Rescale};
 use crate::targets::{Targets, pattern_matches};
 
 /// Settings of LoRA and LoRA Dropout. Plain data; [`LoraConfig::validate`] checks it once.
@@ -48,44 +49,6 @@ pub enum Scaling {
     Standard,
     /// `α / √r` (rsLoRA, arXiv 2312.03732).
     RankStabilized,
-}
-
-/// LoRA Dropout's two settings (arXiv 2404.09610).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LoraDropout {
-    /// Probability `p` that a column of A, and a row of B, is dropped; in `[0, 1)`.
-    pub probability: f64,
-    /// What a kept entry is multiplied by.
-    pub rescale: Rescale,
-}
-
-/// What a kept mask entry is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rescale {
-    /// 1, as the paper's equations have it: a masked pass carries (1−p)² of the update on average.
-    Plain,
-    /// 1/(1−p): a masked pass carries the whole update on average.
-    Rescaled,
-}
-
-impl LoraDropout {
-    /// The mean of `m_A m_B`: what a pass without masks multiplies the update by, so that it computes the
-    /// expected update. (1−p)² for plain masks, 1 for rescaled ones.
-    pub fn mean_factor(&self) -> f64 {
-        match self.rescale {
-            Rescale::Plain => (1.0 - self.probability).powi(2),
-            Rescale::Rescaled => 1.0,
-        }
-    }
-
-    /// The value of a kept mask entry.
-    pub fn kept_value(&self) -> f64 {
-        match self.rescale {
-            Rescale::Plain => 1.0,
-            Rescale::Rescaled => 1.0 / (1.0 - self.probability),
-        }
-    }
 }
 
 /// Which form the update of a linear has.
@@ -221,7 +184,7 @@ impl LoraConfig {
     /// The same settings with LoRA Dropout.
     #[must_use]
     pub fn with_dropout(mut self, probability: f64, rescale: Rescale) -> Self {
-        self.dropout = Some(LoraDropout { probability, rescale });
+        self.dropout = Some(LoraDropout::new(probability, rescale));
         self
     }
 
@@ -293,6 +256,14 @@ impl LoraConfig {
         }
         if let Form::Svd(adalora) = &self.form {
             adalora.validate()?;
+            if self.dropout.is_some_and(|dropout| dropout.axes == MaskAxes::Rank) {
+                return Err(ConfigError::Conflict {
+                    one: "peft_type ADALORA",
+                    other: "mask_axes rank",
+                    reason: "a masked triplet has no gradient, so chance would decide which triplets look important; mask rows \
+                             and columns, or use LORA",
+                });
+            }
             if self.init != Init::KaimingUniform {
                 return Err(ConfigError::Conflict {
                     one: "peft_type ADALORA",

@@ -2,8 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::module::embedding;
-use burn::tensor::{Int, Tensor, assert_shape};
-use lora_kernels::KeepMasks;
+use burn::tensor::{Int, Tensor};
 
 use crate::adapter::{Adapter, LowRank};
 use crate::linear::{LinearKind, LoraLinear};
@@ -64,7 +63,9 @@ impl LoraEmbedding {
                 };
                 look_up(base.weight.val(), adapter, part, &Pass::Mean)
             }),
-            Pass::Mean | Pass::Masked(_) => look_up(self.weight(), self.table.adapter.as_ref(), ids, pass),
+            Pass::Mean | Pass::Masked(_) | Pass::Tapped(_) => {
+                look_up(self.weight(), self.table.adapter.as_ref(), ids, pass)
+            }
         }
     }
 
@@ -77,7 +78,7 @@ impl LoraEmbedding {
     /// - output: `[batch, seq, d_output]`, or `[1, seq, d_output]` where rows do not differ
     pub fn forward_shared(&self, ids: Tensor<2, Int>, batch: usize, pass: &Pass) -> Tensor<3> {
         let differ = match pass {
-            Pass::Mean => false,
+            Pass::Mean | Pass::Tapped(_) => false,
             Pass::Masked(_) => self.table.adapter.is_some(),
             Pass::Chosen(_) => true,
         };
@@ -86,12 +87,12 @@ impl LoraEmbedding {
     }
 }
 
-/// `s · ((m_A[id] · A[id]) B) ⊙ m_B`, `[batch, seq, d_output]`.
+/// `s · ((m_A[id] · A[id] ⊙ m_R) B) ⊙ m_B`, `[batch, seq, d_output]`.
 fn update(low_rank: &LowRank, path: &str, ids: Tensor<2, Int>, pass: &Pass) -> Tensor<3> {
     let [batch, seq] = ids.dims();
     let masks = match pass {
         Pass::Masked(set) => set.keep_masks(path),
-        Pass::Mean | Pass::Chosen(_) => None,
+        Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
     };
     let rows = embedding(low_rank.a.val(), ids.clone()); // [batch, seq, rank]
     let product = |rows: Tensor<3>| {
@@ -102,23 +103,32 @@ fn update(low_rank: &LowRank, path: &str, ids: Tensor<2, Int>, pass: &Pass) -> T
             .matmul(b)
             .reshape([batch, seq, d_output])
     };
-    let Some(KeepMasks { input, output }) = masks else {
+    let Some(masks) = masks else {
         return product(rows).mul_scalar(low_rank.mean_scale());
     };
-    let [groups, count] = input.dims();
-    let d_output = low_rank.b.dims()[1];
-    assert_shape!(output, [groups, d_output]);
+    let groups = masks.groups();
     // Row i of the batch belongs to group ⌊i·groups/batch⌋, as for linears.
     let group_of_row: Vec<i32> = (0..batch).map(|row| (row * groups / batch) as i32).collect();
     let group_of_row = Tensor::<1, Int>::from_data(group_of_row.as_slice(), &ids.device());
-    let places = ids + group_of_row.clone().mul_scalar(count as i32).reshape([batch, 1]); // in all masks, end to end
-    let keep_tokens = input
-        .clone()
-        .reshape([groups * count])
-        .select(0, places.reshape([batch * seq]));
-    let keep_features = output
-        .clone()
-        .select(0, group_of_row)
-        .reshape([batch, 1, d_output]);
-    product(rows * keep_tokens.reshape([batch, seq, 1])).mul_scalar(low_rank.scale()) * keep_features
+    let of_rows = |mask: &Tensor<2>| {
+        let [_, length] = mask.dims();
+        let mask = mask.clone().select(0, group_of_row.clone());
+        mask.reshape([batch, 1, length])
+    };
+    let mut rows = rows;
+    if let Some(input) = &masks.input {
+        let [groups, count] = input.dims();
+        let places = group_of_row.clone().mul_scalar(count as i32).reshape([batch, 1]);
+        let places = (ids + places).reshape([batch * seq]); // in all masks, end to end
+        let keep_tokens = input.clone().reshape([groups * count]).select(0, places);
+        rows = rows * keep_tokens.reshape([batch, seq, 1]);
+    }
+    if let Some(rank) = &masks.rank {
+        rows = rows * of_rows(rank);
+    }
+    let update = product(rows).mul_scalar(low_rank.scale());
+    match &masks.output {
+        Some(output) => update * of_rows(output),
+        None => update,
+    }
 }

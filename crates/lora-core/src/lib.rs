@@ -8,6 +8,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `config` | [`LoraConfig`]: what the user chooses, checked once |
+//! | `dropout` | [`LoraDropout`]: probability, worth and [axes](MaskAxes) of masks |
 //! | `targets` | which linears are adapted, by Hugging Face path |
 //! | `tuning`, `trained` | [`Tuning`]: LoRA or another way, and what each trains |
 //! | `linear`, `attaching`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
@@ -15,6 +16,8 @@
 //! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
 //! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
+//! | `taps` | [`Taps`]: inputs of trained maps, and gradients of their outputs |
+//! | `vector` | [`VectorLayout`]: trained parameters as one vector; [`Posterior`]: a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
 //! | `peft` | adapter folders that PEFT reads and writes |
@@ -22,7 +25,7 @@
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
 //! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
-//! | `tensors`, `atomic` | safetensors in, files out |
+//! | `tensors`, `file_bytes`, `atomic` | safetensors in, tensor by tensor; files out |
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -52,38 +55,46 @@ mod bottleneck;
 pub mod combine;
 mod config;
 mod config_error;
+mod dropout;
 mod embedding;
+mod file_bytes;
 mod filling;
 mod linear;
 mod model;
 mod pass;
 pub mod peft;
 mod sampler;
+mod taps;
 mod targets;
 mod tensor_names;
 mod tensors;
 mod trained;
 mod tuned;
 mod tuning;
+mod vector;
 
 pub use adalora::{AdaLora, BudgetStep, RankPattern};
 pub use adapted::{Adapted, AttachReport, MergeError, ParameterCount};
 pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
 pub use bank::{AdapterBank, BankError};
 pub use bottleneck::{Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
-pub use config::{BiasMode, Form, Init, LoraConfig, LoraDropout, LowRankSettings, Rescale, Scaling};
+pub use config::{BiasMode, Form, Init, LoraConfig, LowRankSettings, Scaling};
 pub use config_error::ConfigError;
+pub use dropout::{LoraDropout, MaskAxes, Rescale};
 pub use embedding::LoraEmbedding;
+pub use file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
 pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
 pub use pass::{MaskSet, Pass};
-pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal};
+pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal, seeded_uniform};
+pub use taps::{Tap, TappedMap, Taps};
 pub use targets::{TargetNames, Targets};
 pub use tensor_names::TensorNames;
-pub use tensors::{HostTensor, TensorFile, TensorFileError};
+pub use tensors::{HostTensor, Integers, TensorFile, TensorFileError};
 pub use trained::{BaseTraining, ParamRef, Role, TrainedParam};
 pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
 pub use tuning::{HeadConfig, Tuning};
+pub use vector::{Part, Posterior, Slot, VectorLayout};
 
 /// The book's pages on adapters, compiled and run as tests.
 #[cfg(doctest)]

@@ -140,6 +140,7 @@ impl LoraLinear {
                 self.forward_with(base, adapter, part, &Pass::Mean)
             }),
             Pass::Mean | Pass::Masked(_) => self.forward_with(&self.base, self.adapter.as_ref(), input, pass),
+            Pass::Tapped(taps) => self.forward_tapped(input, taps),
         };
         match &self.bottleneck {
             Some(bottleneck) => bottleneck.forward(output),
@@ -147,7 +148,12 @@ impl LoraLinear {
         }
     }
 
-    fn forward_with<const D: usize>(
+    /// The pretrained layer alone.
+    pub(crate) fn without_adapter<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+        self.forward_with(&self.base, None, input, &Pass::Mean)
+    }
+
+    pub(crate) fn forward_with<const D: usize>(
         &self,
         base: &Linear,
         adapter: Option<&Adapter>,

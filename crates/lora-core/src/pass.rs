@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Bernoulli, Distribution};
 
 use crate::sampler::{Draw, Side, generator};
+use crate::taps::Taps;
 
 /// How adapters act in this forward pass. It is an argument of every forward, so a pass with masks is as easy at
 /// test time as in training, and the same pass can be run twice.
@@ -21,6 +22,8 @@ pub enum Pass<'a> {
     /// Without masks, each row of the batch with the adapter of this number in an [`AdapterBank`](crate::AdapterBank), or
     /// with none.
     Chosen(&'a [Option<usize>]),
+    /// As [`Pass::Mean`], noting what goes into the trained maps, so that the gradients of single rows can be had.
+    Tapped(&'a Taps),
 }
 
 /// Everything random about one pass: LoRA Dropout's keep-masks of each adapter, and the key of PEFT's input dropout.
@@ -34,6 +37,7 @@ pub struct MaskSet {
     keep: Option<Arc<HashMap<String, KeepMasks>>>,
     input: Option<InputDropout>,
     rows: Option<Vec<usize>>,
+    factor_noise: Option<Arc<HashMap<String, Tensor<3>>>>,
 }
 
 /// PEFT's `lora_dropout`, as a value: which numbers it draws is fixed by seed and draws.
@@ -50,9 +54,17 @@ impl Pass<'_> {
     /// Number of groups that rows of the batch are shared out to: 1 for a pass in which all rows are treated alike.
     pub fn groups(&self) -> usize {
         match self {
-            Pass::Mean => 1,
+            Pass::Mean | Pass::Tapped(_) => 1,
             Pass::Masked(set) => set.groups(),
             Pass::Chosen(rows) => rows.len(),
+        }
+    }
+
+    /// `[groups, d_input, rank]`: what is added to the factor A of the adapter at a path.
+    pub(crate) fn factor_noise(&self, path: &str) -> Option<Tensor<3>> {
+        match self {
+            Pass::Masked(set) => set.factor_noise.as_ref()?.get(path).cloned(),
+            Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
         }
     }
 }
@@ -62,7 +74,9 @@ impl MaskSet {
     pub fn groups(&self) -> usize {
         let masks = self.keep.as_ref().and_then(|keep| keep.values().next());
         let draws = self.input.as_ref().map(|input| input.draws.len());
-        masks.map(|masks| masks.input.dims()[0]).or(draws).unwrap_or(1)
+        let noise = self.factor_noise.as_ref().and_then(|noise| noise.values().next());
+        let of_noise = noise.map(|noise| noise.dims()[0]);
+        masks.map(KeepMasks::groups).or(draws).or(of_noise).unwrap_or(1)
     }
 
     /// Masks given by hand, for each adapter by its path.
@@ -77,8 +91,16 @@ impl MaskSet {
         Self {
             keep: keep.map(Arc::new),
             input,
-            rows: None,
+            ..Self::default()
         }
+    }
+
+    /// The same set, which also adds something to factors A: `[groups, d_input, rank]` for an adapter by its path, with as many
+    /// groups as there are masks. Gradients go through it. Only LoRA's and `DoRA`'s factors of linears take it.
+    #[must_use]
+    pub fn with_factor_noise(mut self, noise: HashMap<String, Tensor<3>>) -> Self {
+        self.factor_noise = Some(Arc::new(noise));
+        self
     }
 
     /// The same set for a batch of these rows of a data set. Input dropout's noise on a row then depends on that row
@@ -104,6 +126,7 @@ impl MaskSet {
             keep: self.keep.clone(),
             input,
             rows: None,
+            factor_noise: self.factor_noise.clone(),
         }
     }
 

@@ -6,10 +6,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lora_kernels::KeepMasks;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Bernoulli, Distribution, Normal};
+use rand_distr::{Bernoulli, Distribution, Normal, Uniform};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::config::LoraDropout;
+use crate::dropout::LoraDropout;
 use crate::pass::{InputDropout, MaskSet};
 
 /// Draws [`MaskSet`]s on the host. The numbers depend on the seed, the draw, the path of the adapter and the side,
@@ -47,9 +47,11 @@ pub struct AdapterShape {
     pub d_input: usize,
     /// Length of `m_B`.
     pub d_output: usize,
+    /// Length of `m_R`.
+    pub rank: usize,
 }
 
-/// What is drawn for an adapter; keeps the streams of the two masks and of the noise apart.
+/// What is drawn for an adapter; keeps the streams of its masks and of the noise apart. The order is part of the streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Side {
     Input,
@@ -57,6 +59,7 @@ pub(crate) enum Side {
     Noise,
     /// Noise on what all rows of a group read.
     SharedNoise,
+    Rank,
 }
 
 impl MaskSampler {
@@ -66,23 +69,16 @@ impl MaskSampler {
             .dropout
             .filter(|dropout| dropout.probability > 0.0)
             .map(|dropout| {
-                let masks = |adapter: &AdapterShape| KeepMasks {
-                    input: self.side(
-                        &dropout,
-                        draws,
-                        &adapter.path,
-                        Side::Input,
-                        adapter.d_input,
-                        device,
-                    ),
-                    output: self.side(
-                        &dropout,
-                        draws,
-                        &adapter.path,
-                        Side::Output,
-                        adapter.d_output,
-                        device,
-                    ),
+                let axes = dropout.axes;
+                let masks = |adapter: &AdapterShape| {
+                    let mask = |is_masked: bool, side, length| {
+                        is_masked.then(|| self.side(&dropout, draws, &adapter.path, side, length, device))
+                    };
+                    KeepMasks {
+                        input: mask(axes.mask_input(), Side::Input, adapter.d_input),
+                        output: mask(axes.mask_output(), Side::Output, adapter.d_output),
+                        rank: mask(axes.mask_rank(), Side::Rank, adapter.rank),
+                    }
                 };
                 adapters
                     .iter()
@@ -161,6 +157,19 @@ pub(crate) fn generator(seed: u64, path: &str, side: Side, draw: Draw) -> ChaCha
 pub fn seeded_normal(seed: u64, name: &str, count: usize, deviation: f64) -> Vec<f32> {
     let normal = Normal::new(0.0, deviation as f32).expect("the deviation is finite and not negative");
     normal
+        .sample_iter(&mut parameter_generator(seed, name))
+        .take(count)
+        .collect()
+}
+
+/// `count` draws from the uniform distribution between two numbers that depend on `(seed, name)` alone.
+///
+/// # Panics
+///
+/// Panics unless `low` is below `high` and both are finite.
+pub fn seeded_uniform(seed: u64, name: &str, count: usize, low: f64, high: f64) -> Vec<f32> {
+    let uniform = Uniform::new(low as f32, high as f32).expect("the bounds are finite and in order");
+    uniform
         .sample_iter(&mut parameter_generator(seed, name))
         .take(count)
         .collect()

@@ -1,6 +1,9 @@
 //! Which linears are adapted, by Hugging Face path.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
@@ -149,9 +152,8 @@ impl Targets {
             (r"^(?:.*?\.)?", &self.layers_pattern[..])
         };
         for pattern in patterns {
-            let found =
-                compile(KEY, pattern, &format!(r"{start}(?:{pattern})\.(?<layer>\d+)\."))?.captures(path);
-            if let Some(found) = found {
+            let whole = compile(KEY, pattern, &format!(r"{start}(?:{pattern})\.(?<layer>\d+)\."))?;
+            if let Some(found) = whole.captures(path) {
                 return Ok(found["layer"].parse().ok());
             }
         }
@@ -210,11 +212,28 @@ pub(crate) fn pattern_matches(key: &'static str, pattern: &str, path: &str) -> R
     Ok(compile(key, pattern, &format!(r"^(?:.*\.)?(?:{pattern})$"))?.is_match(path))
 }
 
-fn compile(key: &'static str, pattern: &str, whole: &str) -> Result<Regex, ConfigError> {
-    Regex::new(whole).map_err(|error| ConfigError::Pattern {
-        key,
-        pattern: pattern.to_owned(),
-        reason: error.to_string(),
+/// The regular expression `whole`, made of a user's pattern. Each is compiled once in a thread: every linear of a model is held
+/// against the same few.
+fn compile(key: &'static str, pattern: &str, whole: &str) -> Result<Rc<Regex>, ConfigError> {
+    const MOST: usize = 256;
+    thread_local! {
+        static COMPILED: RefCell<HashMap<String, Rc<Regex>>> = RefCell::default();
+    }
+    COMPILED.with_borrow_mut(|compiled| {
+        if let Some(known) = compiled.get(whole) {
+            return Ok(known.clone());
+        }
+        let regex = Regex::new(whole).map_err(|error| ConfigError::Pattern {
+            key,
+            pattern: pattern.to_owned(),
+            reason: error.to_string(),
+        })?;
+        if compiled.len() == MOST {
+            compiled.clear();
+        }
+        let regex = Rc::new(regex);
+        compiled.insert(whole.to_owned(), regex.clone());
+        Ok(regex)
     })
 }
 

@@ -2,19 +2,21 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors};
+use safetensors::tensor::Metadata;
+use safetensors::{Dtype, SafeTensorError};
 use thiserror::Error;
 
-/// A safetensors file in memory.
+use crate::file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
+
+/// A safetensors file: its header in memory, its tensors read when they are asked for.
 #[derive(Debug)]
 pub struct TensorFile {
     origin: PathBuf,
-    bytes: Cow<'static, [u8]>,
+    bytes: FileBytes,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -33,6 +35,9 @@ pub struct HostTensor {
     /// The numbers.
     pub values: Vec<f32>,
 }
+
+/// Shape and numbers of a tensor of whole numbers, row-major.
+pub type Integers = (Vec<usize>, Vec<i64>);
 
 /// A tensor file that cannot be used.
 #[derive(Debug, Error)]
@@ -112,17 +117,17 @@ impl HostTensor {
 }
 
 impl TensorFile {
-    /// Reads a file.
+    /// Opens a file and reads its header.
     ///
     /// # Errors
     ///
     /// [`TensorFileError::Read`], [`TensorFileError::Corrupt`].
     pub fn open(path: &Path) -> Result<Self, TensorFileError> {
-        let bytes = fs::read(path).map_err(|source| TensorFileError::Read {
+        let bytes = FileBytes::open(path).map_err(|source| TensorFileError::Read {
             path: path.to_owned(),
             source,
         })?;
-        Self::from_bytes(bytes, path)
+        Self::parse(bytes, path)
     }
 
     /// Takes the bytes of a file; `origin` names them in errors.
@@ -131,31 +136,33 @@ impl TensorFile {
     ///
     /// [`TensorFileError::Corrupt`].
     pub fn from_bytes(bytes: impl Into<Cow<'static, [u8]>>, origin: &Path) -> Result<Self, TensorFileError> {
-        let bytes = bytes.into();
-        let start = bytes.as_ptr() as usize;
-        let parsed = SafeTensors::deserialize(&bytes).map_err(|reason| TensorFileError::Corrupt {
-            path: origin.to_owned(),
-            reason,
+        Self::parse(FileBytes::held(bytes), origin)
+    }
+
+    fn parse(bytes: FileBytes, origin: &Path) -> Result<Self, TensorFileError> {
+        let (start, header) = read_header(&bytes).map_err(|reason| match reason {
+            SafeTensorError::IoError(source) => TensorFileError::Read {
+                path: origin.to_owned(),
+                source,
+            },
+            reason => TensorFileError::Corrupt {
+                path: origin.to_owned(),
+                reason,
+            },
         })?;
-        let entries = parsed
-            .iter()
-            .map(|(name, view)| {
-                let offset = view.data().as_ptr() as usize - start;
-                let range = offset..offset + view.data().len();
-                (
-                    name.to_owned(),
-                    Entry {
-                        dtype: view.dtype(),
-                        shape: view.shape().to_vec(),
-                        range,
-                    },
-                )
-            })
-            .collect();
+        let entry = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+            let (first, end) = info.data_offsets;
+            let entry = Entry {
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                range: start + first..start + end,
+            };
+            (name, entry)
+        };
         Ok(Self {
             origin: origin.to_owned(),
+            entries: header.tensors().into_iter().map(entry).collect(),
             bytes,
-            entries,
         })
     }
 
@@ -178,17 +185,33 @@ impl TensorFile {
     ///
     /// # Errors
     ///
-    /// [`TensorFileError::Type`].
+    /// [`TensorFileError::Type`], [`TensorFileError::Read`].
     pub fn read(&self, name: &str) -> Result<Option<HostTensor>, TensorFileError> {
+        self.read_as(name, Orientation::Stored)
+    }
+
+    /// As [`TensorFile::read`], in either orientation.
+    ///
+    /// # Errors
+    ///
+    /// As [`TensorFile::read`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if a tensor to be transposed is no matrix.
+    pub fn read_as(
+        &self,
+        name: &str,
+        orientation: Orientation,
+    ) -> Result<Option<HostTensor>, TensorFileError> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
         };
-        let data = &self.bytes[entry.range.clone()];
-        let values = match entry.dtype {
-            Dtype::F32 => numbers(data, f32::from_le_bytes),
-            Dtype::F16 => numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
-            Dtype::BF16 => numbers(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-            Dtype::F64 => numbers(data, |bytes| f64::from_le_bytes(bytes) as f32),
+        let float = match entry.dtype {
+            Dtype::F32 => FloatType::F32,
+            Dtype::F16 => FloatType::F16,
+            Dtype::BF16 => FloatType::Bf16,
+            Dtype::F64 => FloatType::F64,
             dtype => {
                 return Err(TensorFileError::Type {
                     path: self.origin.clone(),
@@ -197,23 +220,62 @@ impl TensorFile {
                 });
             }
         };
-        Ok(Some(HostTensor {
-            shape: entry.shape.clone(),
-            values,
-        }))
+        let rows = StoredRows {
+            start: entry.range.start,
+            shape: &entry.shape,
+            row_bytes: entry.shape.last().copied().unwrap_or(1) * float.width(),
+        };
+        let decode = |bytes: &[u8], numbers: &mut Vec<f32>| float.decode(bytes, numbers);
+        let tensor = self.bytes.tensor(rows, orientation, decode);
+        Ok(Some(tensor.map_err(|source| self.unreadable(source))?))
     }
 
     /// A tensor of whole numbers, such as token ids in a reference case; `None` if there is no I64 tensor of that name.
-    pub fn read_integers(&self, name: &str) -> Option<(Vec<usize>, Vec<i64>)> {
-        let entry = self.entries.get(name).filter(|entry| entry.dtype == Dtype::I64)?;
-        Some((
-            entry.shape.clone(),
-            numbers(&self.bytes[entry.range.clone()], i64::from_le_bytes),
-        ))
+    ///
+    /// # Errors
+    ///
+    /// [`TensorFileError::Read`].
+    pub fn read_integers(&self, name: &str) -> Result<Option<Integers>, TensorFileError> {
+        let Some(entry) = self.entries.get(name).filter(|entry| entry.dtype == Dtype::I64) else {
+            return Ok(None);
+        };
+        let bytes = self.bytes.read(entry.range.clone());
+        let bytes = bytes.map_err(|source| self.unreadable(source))?;
+        let (chunks, _) = bytes.as_chunks();
+        let numbers = chunks.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
+        Ok(Some((entry.shape.clone(), numbers)))
+    }
+
+    fn unreadable(&self, source: io::Error) -> TensorFileError {
+        TensorFileError::Read {
+            path: self.origin.clone(),
+            source,
+        }
     }
 }
 
-fn numbers<const WIDTH: usize, T>(data: &[u8], number: impl Fn([u8; WIDTH]) -> T) -> Vec<T> {
-    let (chunks, _) = data.as_chunks::<WIDTH>();
-    chunks.iter().map(|bytes| number(*bytes)).collect()
+/// The header, and where the tensors begin. It was checked against itself and against the length of the file.
+fn read_header(bytes: &FileBytes) -> Result<(usize, Metadata), SafeTensorError> {
+    /// As in the safetensors crate, whose own function for this wants the whole file in memory.
+    const LONGEST: usize = 100_000_000;
+    let mut length = [0; 8];
+    if bytes.len() < length.len() {
+        return Err(SafeTensorError::HeaderTooSmall);
+    }
+    bytes.read_at(0, &mut length)?;
+    let length = usize::try_from(u64::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > LONGEST {
+        return Err(SafeTensorError::HeaderTooLarge);
+    }
+    let start = 8 + length;
+    if start > bytes.len() {
+        return Err(SafeTensorError::InvalidHeaderLength);
+    }
+    let header = bytes.read(8..start)?;
+    let header: Metadata =
+        serde_json::from_slice(&header).map_err(SafeTensorError::InvalidHeaderDeserialization)?;
+    if header.data_len().checked_add(start) != Some(bytes.len()) {
+        return Err(SafeTensorError::MetadataIncompleteBuffer);
+    }
+    Ok((start, header))
 }

@@ -8,7 +8,8 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Tensor;
 use lora_core::any_module::{LoraDropoutOn, masked, unmasked};
 use lora_core::{
-    Adapter, AdapterShape, Draw, LoraConfig, LoraDropout, LoraLinear, MaskSampler, Pass, Rescale, Targets,
+    Adapter, AdapterShape, Draw, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, Rescale,
+    Targets,
 };
 use support::{assert_close, device, normal, numbers};
 
@@ -81,6 +82,7 @@ fn adapted(dropout: Option<LoraDropout>) -> Foreign {
 const PLAIN: LoraDropout = LoraDropout {
     probability: 0.4,
     rescale: Rescale::Plain,
+    axes: MaskAxes::RowsAndColumns,
 };
 
 #[test]
@@ -111,11 +113,14 @@ fn a_new_update_changes_nothing_and_only_factors_are_trained() {
 }
 
 /// The same linears of this crate, with the same factors.
-fn lora_linears() -> [LoraLinear; 2] {
+fn lora_linears(dropout: LoraDropout) -> [LoraLinear; 2] {
     [("query", 5, 7), ("value", 7, 4)].map(|(name, d_input, d_output)| {
         let bias = normal(&format!("{name}.bias"), [d_output]);
         let mut linear = LoraLinear::new(name, normal(name, [d_input, d_output]), Some(bias));
-        let config = LoraConfig::new(2, 5.0, Targets::names([name])).with_dropout(0.4, Rescale::Plain);
+        let config = LoraConfig {
+            dropout: Some(dropout),
+            ..LoraConfig::new(2, 5.0, Targets::names([name]))
+        };
         linear.attach(&config, 3).unwrap();
         let Some(Adapter::LowRank(adapter)) = &mut linear.adapter else {
             unreachable!()
@@ -128,31 +133,43 @@ fn lora_linears() -> [LoraLinear; 2] {
 
 #[test]
 fn masks_and_mean_pass_are_those_of_a_lora_linear() {
+    for axes in [
+        MaskAxes::RowsAndColumns,
+        MaskAxes::Rows,
+        MaskAxes::Columns,
+        MaskAxes::Rank,
+    ] {
+        computes_what_lora_linears_do(PLAIN.on(axes));
+    }
+}
+
+fn computes_what_lora_linears_do(dropout: LoraDropout) {
     let x = normal("x", [3, 5]);
-    let [query, value] = lora_linears();
+    let [query, value] = lora_linears(dropout);
     let expected = |pass: &Pass| {
         let hidden = query.forward(x.clone(), pass).tanh();
         numbers(value.forward(hidden, pass))
     };
     let sampler = MaskSampler {
         seed: 11,
-        dropout: Some(PLAIN),
+        dropout: Some(dropout),
         input_dropout: 0.0,
     };
     let shapes = [&query, &value].map(|linear| AdapterShape {
         path: linear.path().to_owned(),
         d_input: linear.dims()[0],
         d_output: linear.dims()[1],
+        rank: 2,
     });
     for draw in [Draw::Step { step: 4, sample: 1 }, Draw::Member(2)] {
         let set = sampler.draw(&[draw], &shapes, &device());
-        let model = masked(adapted(Some(PLAIN)), &sampler, draw);
+        let model = masked(adapted(Some(dropout)), &sampler, draw);
         assert_close(
             &numbers(model.forward(x.clone())),
             &expected(&Pass::Masked(&set)),
             1e-5,
         );
-        let model = unmasked(model, Some(PLAIN));
+        let model = unmasked(model, Some(dropout));
         assert_close(&numbers(model.forward(x.clone())), &expected(&Pass::Mean), 1e-5);
         let merged = model.materialize();
         assert_close(&numbers(merged.forward(x.clone())), &expected(&Pass::Mean), 1e-5);

@@ -7,17 +7,28 @@ use std::collections::HashMap;
 
 use burn::tensor::Tensor;
 use lora_core::{
-    Adapted, Adapter, LoraConfig, LoraDropout, LoraLinear, MaskSampler, MaskSet, Pass, Rescale, Targets,
+    Adapted, Adapter, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, MaskSet, Pass, Rescale,
+    Targets,
 };
 use lora_kernels::KeepMasks;
 use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
 
+/// Both conventions with masks on every choice of axes.
+fn all_dropouts() -> impl Iterator<Item = (Rescale, MaskAxes)> {
+    let axes = [
+        MaskAxes::RowsAndColumns,
+        MaskAxes::Rows,
+        MaskAxes::Columns,
+        MaskAxes::Rank,
+    ];
+    [Rescale::Plain, Rescale::Rescaled]
+        .into_iter()
+        .flat_map(move |rescale| axes.map(|axes| (rescale, axes)))
+}
+
 /// 5 → 4, rank 3, alpha 8, so s = 8/3; B not zero.
-fn adapted_linear(rescale: Rescale) -> (LoraLinear, MaskSampler) {
-    let dropout = LoraDropout {
-        probability: 0.3,
-        rescale,
-    };
+fn adapted_linear(rescale: Rescale, axes: MaskAxes) -> (LoraLinear, MaskSampler) {
+    let dropout = LoraDropout::new(0.3, rescale).on(axes);
     let config = LoraConfig {
         dropout: Some(dropout),
         ..LoraConfig::new(3, 8.0, Targets::names(["query"]))
@@ -44,20 +55,25 @@ fn shapes(linear: &LoraLinear) -> Vec<lora_core::AdapterShape> {
         path: linear.path().to_owned(),
         d_input,
         d_output,
+        rank: 3,
     }]
 }
 
 #[test]
-fn a_masked_pass_computes_the_papers_equation() {
-    for rescale in [Rescale::Plain, Rescale::Rescaled] {
-        let (linear, sampler) = adapted_linear(rescale);
+fn a_masked_pass_computes_the_papers_equation_on_every_axis() {
+    for (rescale, axes) in all_dropouts() {
+        let (linear, sampler) = adapted_linear(rescale, axes);
         let masks = sampler.members(4..5, &shapes(&linear), &device());
         let x = normal("x", [2, 3, 5]);
         let ours = numbers(linear.forward(x.clone(), &Pass::Masked(&masks)));
 
-        // By hand, number by number, from the paper: W x + b + s · m_B ⊙ (B (A (m_A ⊙ x))).
+        // By hand, number by number, from the paper: W x + b + s · m_B ⊙ (B (A (m_A ⊙ x))); with m_R beside A.
         let keep = masks.keep_masks("layer.query").unwrap();
-        let (keep_input, keep_output) = (numbers(keep.input.clone()), numbers(keep.output.clone()));
+        let masked = [&keep.input, &keep.output, &keep.rank].map(Option::is_some);
+        assert_eq!(masked, [axes.mask_input(), axes.mask_output(), axes.mask_rank()]);
+        let entries = |mask: &Option<Tensor<2>>, length| mask.clone().map_or(vec![1.0; length], numbers);
+        let (keep_input, keep_output) = (entries(&keep.input, 5), entries(&keep.output, 4));
+        let keep_rank = entries(&keep.rank, 3);
         let Some(Adapter::LowRank(adapter)) = &linear.adapter else {
             unreachable!()
         };
@@ -76,7 +92,7 @@ fn a_masked_pass_computes_the_papers_equation() {
                         let low: f32 = (0..5)
                             .map(|i| x[row * 5 + i] * keep_input[i] * a[i * 3 + r])
                             .sum();
-                        low * b[r * 4 + o]
+                        low * keep_rank[r] * b[r * 4 + o]
                     })
                     .sum();
                 expected.push(base + 8.0 / 3.0 * branch * keep_output[o]);
@@ -112,8 +128,9 @@ fn masks_of_ones_are_plain_lora() {
     fill_b(&mut adapted.model);
     let ones = adapted.adapter_shapes().into_iter().map(|shape| {
         let masks = KeepMasks {
-            input: Tensor::ones([1, shape.d_input], &device()),
-            output: Tensor::ones([1, shape.d_output], &device()),
+            input: Some(Tensor::ones([1, shape.d_input], &device())),
+            output: Some(Tensor::ones([1, shape.d_output], &device())),
+            rank: Some(Tensor::ones([1, shape.rank], &device())),
         };
         (shape.path, masks)
     });
@@ -126,8 +143,8 @@ fn masks_of_ones_are_plain_lora() {
 #[test]
 fn the_mean_pass_is_the_average_over_masks_within_its_standard_error() {
     const MEMBERS: usize = 4000;
-    for rescale in [Rescale::Plain, Rescale::Rescaled] {
-        let (linear, sampler) = adapted_linear(rescale);
+    for (rescale, axes) in all_dropouts() {
+        let (linear, sampler) = adapted_linear(rescale, axes);
         let masks = sampler.members(0..MEMBERS as u64, &shapes(&linear), &device());
         let x = normal("x", [1, 5]);
         let mean_pass = numbers(linear.forward(x.clone(), &Pass::Mean));
@@ -140,7 +157,7 @@ fn the_mean_pass_is_the_average_over_masks_within_its_standard_error() {
             let deviation = (mean - f64::from(mean_pass[o])).abs() / standard_error;
             assert!(
                 standard_error > 1e-4 && deviation < 4.0,
-                "{rescale:?}, output {o}: {deviation} standard errors"
+                "{rescale:?}, {axes:?}, output {o}: {deviation} standard errors"
             );
         }
     }
@@ -148,8 +165,11 @@ fn the_mean_pass_is_the_average_over_masks_within_its_standard_error() {
 
 #[test]
 fn merged_and_unmerged_agree_where_alpha_is_not_the_rank() {
-    for rescale in [Rescale::Plain, Rescale::Rescaled] {
-        let config = config().with_dropout(0.4, rescale);
+    for (rescale, axes) in all_dropouts() {
+        let config = LoraConfig {
+            dropout: Some(LoraDropout::new(0.4, rescale).on(axes)),
+            ..config()
+        };
         let (mut adapted, _) = Adapted::attach(Tiny::new(), config, 7).unwrap();
         fill_b(&mut adapted.model);
         let x = normal("x", [4, 5]);
@@ -168,4 +188,32 @@ fn detaching_gives_back_the_base_model() {
     fill_b(&mut adapted.model);
     assert_ne!(numbers(adapted.model.forward(x.clone(), &Pass::Mean)), before);
     assert_eq!(numbers(adapted.detach().forward(x, &Pass::Mean)), before);
+}
+
+#[test]
+fn noise_on_a_is_added_before_masks_for_each_group() {
+    let (linear, sampler) = adapted_linear(Rescale::Rescaled, MaskAxes::RowsAndColumns);
+    let x = normal("x", [5, 5]);
+    let noise = normal("noise on a", [2, 5, 3]);
+    let no_masks = MaskSet::default();
+    for masks in [no_masks, sampler.members(0..2, &shapes(&linear), &device())] {
+        let disturbed = masks
+            .clone()
+            .with_factor_noise(HashMap::from([("layer.query".to_owned(), noise.clone())]));
+        assert_eq!(disturbed.groups(), 2);
+        let together = numbers(linear.forward(x.clone(), &Pass::Masked(&disturbed)));
+        // Rows 0, 1 and 2 of five belong to the first group.
+        for row in 0..5 {
+            let group = row * 2 / 5;
+            let mut moved = linear.clone();
+            let Some(Adapter::LowRank(adapter)) = &mut moved.adapter else {
+                unreachable!()
+            };
+            let own = noise.clone().narrow(0, group, 1).squeeze_dim::<2>(0);
+            adapter.a = adapter.a.clone().map(|a| a + own);
+            let alone = moved.forward(x.clone(), &Pass::Masked(&masks)); // all rows, so that groups stay
+            let alone = numbers(alone.narrow(0, row, 1));
+            assert_close(&together[row * 4..row * 4 + 4], &alone, 1e-5);
+        }
+    }
 }

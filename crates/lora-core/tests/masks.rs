@@ -3,14 +3,14 @@
 mod support;
 
 use burn::tensor::Tensor;
-use lora_core::{Adapted, AdapterShape, Draw, LoraDropout, MaskSampler, Pass, Rescale};
+use lora_core::{Adapted, AdapterShape, Draw, LoraDropout, MaskAxes, MaskSampler, Pass, Rescale};
 use proptest::prelude::*;
 use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
 
 fn sampler(seed: u64, probability: f64, rescale: Rescale) -> MaskSampler {
     MaskSampler {
         seed,
-        dropout: Some(LoraDropout { probability, rescale }),
+        dropout: Some(LoraDropout::new(probability, rescale)),
         input_dropout: 0.0,
     }
 }
@@ -21,6 +21,7 @@ fn adapters() -> Vec<AdapterShape> {
             path: path.into(),
             d_input,
             d_output,
+            rank: 2,
         })
         .to_vec()
 }
@@ -29,7 +30,10 @@ fn adapters() -> Vec<AdapterShape> {
 fn group(sampler: &MaskSampler, draws: &[Draw], group: usize, path: &str) -> (Vec<f32>, Vec<f32>) {
     let set = sampler.draw(draws, &adapters(), &device());
     let masks = set.keep_masks(path).expect("the path is adapted");
-    let row = |mask: &Tensor<2>| numbers(mask.clone().narrow(0, group, 1));
+    let row = |mask: &Option<Tensor<2>>| {
+        let mask = mask.clone().expect("both sides are masked");
+        numbers(mask.narrow(0, group, 1))
+    };
     (row(&masks.input), row(&masks.output))
 }
 
@@ -65,11 +69,13 @@ fn draws_paths_sides_and_seeds_give_different_masks() {
             path: "a".into(),
             d_input: 400,
             d_output: 400,
+            rank: 2,
         },
         AdapterShape {
             path: "b".into(),
             d_input: 400,
             d_output: 400,
+            rank: 2,
         },
     ];
     let mut seen = Vec::new();
@@ -84,7 +90,7 @@ fn draws_paths_sides_and_seeds_give_different_masks() {
             let set = sampler(seed, 0.5, Rescale::Plain).draw(&[draw], &wide, &device());
             for path in ["a", "b"] {
                 let masks = set.keep_masks(path).expect("the path is adapted");
-                seen.extend([numbers(masks.input.clone()), numbers(masks.output.clone())]);
+                seen.extend([&masks.input, &masks.output].map(|mask| numbers(mask.clone().expect("masked"))));
             }
         }
     }
@@ -97,16 +103,42 @@ fn draws_paths_sides_and_seeds_give_different_masks() {
 }
 
 #[test]
+fn masks_of_one_side_are_those_that_both_sides_have() {
+    let both = sampler(4, 0.5, Rescale::Plain);
+    let on = |axes| MaskSampler {
+        dropout: both.dropout.map(|dropout| dropout.on(axes)),
+        ..both.clone()
+    };
+    let masks = |sampler: &MaskSampler| {
+        let set = sampler.members(3..5, &adapters(), &device());
+        let masks = set
+            .keep_masks("net.layer.1.value")
+            .expect("the path is adapted")
+            .clone();
+        [masks.input, masks.output, masks.rank].map(|mask| mask.map(numbers))
+    };
+    let [input, output, rank] = masks(&both);
+    assert!(input.is_some() && output.is_some() && rank.is_none());
+    assert_eq!(masks(&on(MaskAxes::Columns)), [input, None, None]);
+    assert_eq!(masks(&on(MaskAxes::Rows)), [None, output, None]);
+    let [input, output, rank] = masks(&on(MaskAxes::Rank));
+    assert_eq!(
+        (input, output, rank.map(|mask| mask.len())),
+        (None, None, Some(2 * 2))
+    );
+}
+
+#[test]
 fn the_share_of_dropped_entries_is_the_probability() {
     let wide = [AdapterShape {
         path: "a".into(),
         d_input: 100_000,
         d_output: 2,
+        rank: 2,
     }];
     let set = sampler(1, 0.3, Rescale::Plain).draw(&[Draw::Member(0)], &wide, &device());
-    let kept: f32 = numbers(set.keep_masks("a").expect("the path is adapted").input.clone())
-        .iter()
-        .sum();
+    let mask = set.keep_masks("a").expect("the path is adapted").input.clone();
+    let kept: f32 = numbers(mask.expect("masked")).iter().sum();
     // Standard deviation of the share: sqrt(0.3·0.7/100000) = 0.00145.
     assert!((kept / 100_000.0 - 0.7).abs() < 0.006);
 }
@@ -117,7 +149,21 @@ fn a_grouped_pass_gives_each_part_of_the_batch_its_member() {
     fill_b(&mut adapted.model);
     let sampler = sampler(9, 0.5, Rescale::Plain);
     // Batch 7 over 2 and 3 groups: sizes that do not divide; 7 groups: one mask an example.
-    for groups in [1, 2, 3, 7] {
+    let axes = [
+        MaskAxes::RowsAndColumns,
+        MaskAxes::Rows,
+        MaskAxes::Columns,
+        MaskAxes::Rank,
+    ];
+    for (groups, axes) in [1, 2, 3, 7]
+        .into_iter()
+        .flat_map(|groups| axes.map(|axes| (groups, axes)))
+    {
+        let dropout = LoraDropout::new(0.5, Rescale::Plain).on(axes);
+        let sampler = MaskSampler {
+            dropout: Some(dropout),
+            ..sampler.clone()
+        };
         let x = normal("x", [7, 5]);
         let set = sampler.members(0..groups as u64, &adapters(), &device());
         let together = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&set)));

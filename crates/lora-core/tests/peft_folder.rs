@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use lora_core::peft::{AdapterError, AdapterFolder, Average, EnsembleSettings, TaskType, trained_tensors};
-use lora_core::{Adapted, BiasMode, LoraConfig, Pass, Rescale, Scaling};
+use lora_core::{Adapted, BiasMode, LoraConfig, LoraDropout, MaskAxes, Pass, Rescale, Scaling};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 use support::{Tiny, assert_close, config, fill_b, normal, numbers};
@@ -35,6 +35,25 @@ fn written(config: LoraConfig) -> (TempDir, Adapted<Tiny>) {
     (folder, adapted)
 }
 
+fn rows_alone() -> LoraConfig {
+    LoraConfig {
+        dropout: Some(LoraDropout::new(0.25, Rescale::Plain).on(MaskAxes::Rows)),
+        ..config()
+    }
+}
+
+#[test]
+fn other_axes_than_the_papers_are_written_in_a_layout_that_older_readers_refuse() {
+    let side = |config| json(written(config).0.path(), "lora_dropout.json");
+    let papers = side(config().with_dropout(0.25, Rescale::Plain));
+    assert_eq!((&papers["format"], papers.get("axes")), (&json!(1), None));
+    let rows = side(rows_alone());
+    assert_eq!((&rows["format"], &rows["axes"]), (&json!(2), &json!("rows")));
+    // Alpha is 5; one mask leaves three quarters of the update on average.
+    let (folder, _) = written(rows_alone());
+    assert_eq!(json(folder.path(), "adapter_config.json")["lora_alpha"], 3.75);
+}
+
 fn json(folder: &Path, file: &str) -> Value {
     serde_json::from_slice(&fs::read(folder.join(file)).unwrap()).unwrap()
 }
@@ -53,6 +72,7 @@ fn a_folder_comes_back_with_the_same_bits() {
         patterns,
         config().with_dropout(0.3, Rescale::Plain),
         config().with_dropout(0.5, Rescale::Rescaled),
+        rows_alone(),
     ] {
         let (folder, adapted) = written(config);
         let read = AdapterFolder::read(folder.path()).unwrap();
@@ -146,9 +166,9 @@ fn a_side_file_of_another_adapter_or_layout_is_refused() {
         fs::write(other.path().join("lora_dropout.json"), side.to_string()).unwrap();
         refused(other.path())
     };
-    let sentence = with("format", json!(2));
+    let sentence = with("format", json!(3));
     assert!(
-        sentence.contains("lora_dropout.json: format is 2; supported: 1"),
+        sentence.contains("lora_dropout.json: format is 3; supported: 1, 2"),
         "{sentence}"
     );
     for patterns in [json!([]), json!([["value", 4.0]]), json!([["query", 9.5]])] {

@@ -6,8 +6,8 @@ mod support;
 use burn::module::Param;
 use burn::tensor::{Int, Tensor, TensorData};
 use lora_core::{
-    Adapter, AdapterShape, ConfigError, Draw, Form, LoraConfig, LoraEmbedding, LoraLinear, MaskSampler,
-    MaskSet, Pass, Rescale, Targets,
+    Adapter, AdapterShape, ConfigError, Draw, Form, LoraConfig, LoraDropout, LoraEmbedding, LoraLinear,
+    MaskAxes, MaskSampler, MaskSet, Pass, Rescale, Targets,
 };
 
 use support::{assert_close, device, normal, numbers};
@@ -24,6 +24,26 @@ const IDS: [[i32; 4]; 5] = [
 
 fn config(rescale: Rescale) -> LoraConfig {
     LoraConfig::new(2, 5.0, Targets::names(["words"])).with_dropout(0.4, rescale)
+}
+
+/// Both conventions, with masks on every choice of axes.
+fn all_configs() -> Vec<LoraConfig> {
+    let mut configs = Vec::new();
+    for rescale in [Rescale::Plain, Rescale::Rescaled] {
+        for axes in [
+            MaskAxes::RowsAndColumns,
+            MaskAxes::Rows,
+            MaskAxes::Columns,
+            MaskAxes::Rank,
+        ] {
+            let dropout = LoraDropout::new(0.4, rescale).on(axes);
+            configs.push(LoraConfig {
+                dropout: Some(dropout),
+                ..config(rescale)
+            });
+        }
+    }
+    configs
 }
 
 /// A table, and a linear with the same weight and the same adapter.
@@ -65,6 +85,7 @@ fn masks(config: &LoraConfig, groups: u64) -> MaskSet {
         path: "words".to_owned(),
         d_input: COUNT,
         d_output: FEATURES,
+        rank: 2,
     };
     let draws: Vec<Draw> = (0..groups).map(Draw::Member).collect();
     sampler.draw(&draws, &[shape], &device())
@@ -72,8 +93,7 @@ fn masks(config: &LoraConfig, groups: u64) -> MaskSet {
 
 #[test]
 fn a_table_is_a_linear_on_one_hot_vectors_without_masks_and_under_any_number_of_groups() {
-    for rescale in [Rescale::Plain, Rescale::Rescaled] {
-        let config = config(rescale);
+    for config in all_configs() {
         let (embedding, linear) = both(&config);
         let agree = |pass: &Pass| {
             let ours = numbers(embedding.forward(ids(), pass));

@@ -202,6 +202,34 @@ pub enum EvalError {
         /// The largest.
         maximum: usize,
     },
+    /// Predictions that cannot be the members of one ensemble.
+    #[error(
+        "part {part} (from 0) of the ensemble has {found} {axis}, the parts before it {expected}: join models that scored the same \
+         rows, in one order, with the same classes"
+    )]
+    PartsDiffer {
+        /// Its index.
+        part: usize,
+        /// The axis that differs.
+        axis: &'static str,
+        /// Its length in the first part.
+        expected: usize,
+        /// Its length here.
+        found: usize,
+    },
+    /// Predictions at different temperatures in one ensemble.
+    #[error(
+        "part {part} (from 0) of the ensemble has temperature {found}, the first one {expected}: join them at temperature 1, and fit \
+         one temperature for the ensemble"
+    )]
+    TemperaturesDiffer {
+        /// Its index.
+        part: usize,
+        /// The temperature of the first part.
+        expected: f64,
+        /// The temperature of this one.
+        found: f64,
+    },
     /// A bootstrap without resamples.
     #[error(
         "{found} bootstrap resamples were asked for, expected at least {minimum}: 10000 is a good choice"

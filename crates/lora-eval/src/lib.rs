@@ -10,6 +10,9 @@
 //!    [`ScoreAccumulator`].
 //! 4. [`Scores`]: the numbers.
 //!
+//! Members come from masks ([`predict`]), from a distribution over weights ([`predict_posterior`]; [`laplace`] is one), or from models
+//! trained apart ([`Predictions::joined`]).
+//!
 //! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
@@ -57,9 +60,12 @@ pub mod entities;
 mod error;
 pub mod generalization;
 pub mod glue;
+mod joined;
+pub mod laplace;
 pub mod mean_std;
 mod passes;
 pub mod permutation;
+mod posterior;
 pub mod predictions;
 pub mod probabilities;
 pub mod proper;
@@ -80,6 +86,7 @@ pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
 pub use passes::Passes;
+pub use posterior::predict_posterior;
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};

@@ -100,7 +100,7 @@ pub(crate) fn run_passes<'a, M: Model>(
 }
 
 /// Where the model's weights are; masks are drawn there.
-fn device_of<M: Model>(adapted: &Adapted<M>) -> Device {
+pub(crate) fn device_of<M: Model>(adapted: &Adapted<M>) -> Device {
     let mut device = None;
     adapted.model.visit_linears(&mut |linear| {
         device.get_or_insert_with(|| linear.base.weight.device());

@@ -15,25 +15,29 @@ pub struct LowRankBranch {
     pub scale: f64,
     /// LoRA Dropout's masks; `None` stands for masks of ones.
     pub masks: Option<KeepMasks>,
+    /// `[groups, d_input, rank]`: added to A before anything else, for each group of rows (a variational A).
+    pub factor_noise: Option<Tensor<3>>,
     /// `[batch, rows, d_input]`: multiplies the branch's input element by element (PEFT's input dropout), rows
     /// being the product of the axes between the first and the last.
     pub input_noise: Option<Tensor<3>>,
 }
 
-/// LoRA Dropout's keep-masks: entries 0, or 1 (plain) or 1/(1−p) (rescaled).
+/// LoRA Dropout's keep-masks: entries 0, or 1 (plain) or 1/(1−p) (rescaled). An axis without a mask is kept whole.
 ///
 /// Rows of the batch are shared out to groups in contiguous blocks: row i belongs to group `⌊i·groups/batch⌋`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct KeepMasks {
     /// `m_A: [groups, d_input]`, on the columns of PEFT's `lora_A`.
-    pub input: Tensor<2>,
+    pub input: Option<Tensor<2>>,
     /// `m_B: [groups, d_output]`, on the rows of PEFT's `lora_B`.
-    pub output: Tensor<2>,
+    pub output: Option<Tensor<2>>,
+    /// `m_R: [groups, rank]`, on the rows of PEFT's `lora_A` and the columns of `lora_B` that belong to them.
+    pub rank: Option<Tensor<2>>,
 }
 
-/// `y = x W + bias + s · ((x ⊙ m_A) A B) ⊙ m_B` (LoRA Dropout, arXiv 2404.09610; without masks: LoRA).
+/// `y = x W + bias + s · ((x ⊙ m_A) A ⊙ m_R B) ⊙ m_B` (LoRA Dropout, arXiv 2404.09610, which has no `m_R`; without masks: LoRA).
 ///
-/// The masks are folded into the factors, `Â = diag(m_A) A` and `B̂ = B diag(m_B)`: the factors have rank·d numbers,
+/// The masks are folded into the factors, `Â = diag(m_A) A diag(m_R)` and `B̂ = B diag(m_B)`: the factors have rank·d numbers,
 /// the activations batch·seq·d, so a masked pass costs what a plain one does.
 ///
 /// # Shapes
@@ -60,19 +64,12 @@ pub fn lora_linear<const D: usize>(
     let batch = shape[0];
     let rows: usize = shape[1..D - 1].iter().product();
     let b = branch.b.mul_scalar(branch.scale);
-    let (a, b) = match branch.masks {
-        None => (branch.a.unsqueeze::<3>(), b.unsqueeze::<3>()),
-        Some(masks) => {
-            let masks = masks.fitted_to(batch);
-            let [groups, _] = masks.input.dims();
-            assert_shape!(masks.input, [groups, d_input]);
-            assert_shape!(masks.output, [groups, d_output]);
-            (
-                branch.a.unsqueeze::<3>() * masks.input.reshape([groups, d_input, 1]), // [groups, d_input, rank]
-                b.unsqueeze::<3>() * masks.output.reshape([groups, 1, d_output]), // [groups, rank, d_output]
-            )
-        }
+    let a = match branch.factor_noise {
+        None => branch.a.unsqueeze::<3>(),
+        Some(noise) => branch.a.unsqueeze::<3>() + of_rows(noise, batch),
     };
+    let masks = branch.masks.unwrap_or_default().fitted_to(batch);
+    let (a, b) = masks.folded_into(a, b.unsqueeze::<3>());
     let mut output_shape = shape;
     output_shape[D - 1] = d_output;
     let Some(noise) = branch.input_noise else {
@@ -90,21 +87,61 @@ pub fn lora_linear<const D: usize>(
 }
 
 impl KeepMasks {
+    /// Number of groups that rows of the batch are shared out to; 1 without masks.
+    pub fn groups(&self) -> usize {
+        let masks = [&self.input, &self.output, &self.rank];
+        let mask = masks.into_iter().flatten().next();
+        mask.map_or(1, |mask| mask.dims()[0])
+    }
+
     /// Masks whose groups divide the batch: as they are, or one row for each example where they do not divide it.
     fn fitted_to(self, batch: usize) -> Self {
-        let [groups, _] = self.input.dims();
-        assert!(
-            groups <= batch,
-            "{groups} mask groups for a batch of {batch} rows"
-        );
-        if batch.is_multiple_of(groups) {
-            return self;
-        }
-        let group_of_row: Vec<i32> = (0..batch).map(|row| (row * groups / batch) as i32).collect();
-        let group_of_row = Tensor::from_data(group_of_row.as_slice(), &self.input.device());
+        let fitted = |mask: Tensor<2>| of_rows(mask, batch);
         Self {
-            input: self.input.select(0, group_of_row.clone()),
-            output: self.output.select(0, group_of_row),
+            input: self.input.map(fitted),
+            output: self.output.map(fitted),
+            rank: self.rank.map(fitted),
         }
+    }
+
+    /// `Â: [groups, d_input, rank]` and `B̂: [groups, rank, d_output]`.
+    fn folded_into(self, mut a: Tensor<3>, mut b: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+        let ([of_a, d_input, rank], [_, _, d_output]) = (a.dims(), b.dims());
+        // The factor may have groups of its own, as many as the masks.
+        let groups = self.groups().max(of_a);
+        if let Some(mask) = self.input {
+            assert_shape!(mask, [groups, d_input]);
+            a = a * mask.reshape([groups, d_input, 1]);
+        }
+        if let Some(mask) = self.rank {
+            assert_shape!(mask, [groups, rank]);
+            a = a * mask.reshape([groups, 1, rank]);
+        }
+        if let Some(mask) = self.output {
+            assert_shape!(mask, [groups, d_output]);
+            b = b * mask.reshape([groups, 1, d_output]);
+        }
+        (in_each_group(a, groups), in_each_group(b, groups))
+    }
+}
+
+/// Something for each group, as it is if the groups divide the batch, else for each row.
+fn of_rows<const D: usize>(groups: Tensor<D>, batch: usize) -> Tensor<D> {
+    let count = groups.dims()[0];
+    assert!(count <= batch, "{count} mask groups for a batch of {batch} rows");
+    if batch.is_multiple_of(count) {
+        return groups;
+    }
+    let group_of_row: Vec<i32> = (0..batch).map(|row| (row * count / batch) as i32).collect();
+    let group_of_row = Tensor::from_data(group_of_row.as_slice(), &groups.device());
+    groups.select(0, group_of_row)
+}
+
+/// A factor without mask is the same in all groups.
+fn in_each_group(factor: Tensor<3>, groups: usize) -> Tensor<3> {
+    if factor.dims()[0] == groups {
+        factor
+    } else {
+        factor.repeat_dim(0, groups)
     }
 }

@@ -12,3 +12,5 @@ mod electra {}
 mod roberta {}
 #[doc = include_str!("../../../docs/src/families/llama.md")]
 mod llama {}
+#[doc = include_str!("../../../docs/src/families/gpt2.md")]
+mod gpt2 {}

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use lora_core::TensorFile;
@@ -9,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::LoadError;
+use crate::sentence_piece::{self, TokenizerConfig};
 use crate::weight_files::WeightFiles;
 
 /// Config, weights and tokenizer of one model.
@@ -20,7 +22,7 @@ pub struct Checkpoint {
     pub config: Value,
     /// The tensors, in whatever files they are.
     pub weights: WeightFiles,
-    /// `tokenizer.json`, as it is; `None` if the folder has none.
+    /// `tokenizer.json`: as it is, or made of a SentencePiece model where the folder has only that; `None` if it has neither.
     pub tokenizer: Option<Cow<'static, [u8]>>,
 }
 
@@ -42,18 +44,12 @@ impl Checkpoint {
             path: config_path,
             source,
         })?;
-        let tokenizer_path = folder.join("tokenizer.json");
-        let tokenizer = match fs::read(&tokenizer_path) {
-            Ok(bytes) => Some(Cow::Owned(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-            Err(source) => {
-                return Err(LoadError::Read {
-                    path: tokenizer_path,
-                    source,
-                });
-            }
-        };
-        Self::from_parts(folder, &config, WeightFiles::open(folder)?, tokenizer)
+        let tokenizer = read_if_there(&folder.join("tokenizer.json"))?.map(Cow::Owned);
+        let mut opened = Self::from_parts(folder, &config, WeightFiles::open(folder)?, tokenizer)?;
+        if opened.tokenizer.is_none() {
+            opened.tokenizer = opened.sentence_piece()?.map(Cow::Owned);
+        }
+        Ok(opened)
     }
 
     /// A checkpoint from bytes in the program; `name` stands for the folder in messages.
@@ -138,6 +134,28 @@ impl Checkpoint {
         named.or(counted).unwrap_or(2)
     }
 
+    /// `tokenizer.json`, made of the folder's SentencePiece model, if the family has such.
+    fn sentence_piece(&self) -> Result<Option<Vec<u8>>, LoadError> {
+        let settings_path = self.origin.join("tokenizer_config.json");
+        for file in sentence_piece::FILES {
+            let path = self.origin.join(file);
+            let Some(bytes) = read_if_there(&path)? else {
+                continue;
+            };
+            let settings = match read_if_there(&settings_path)? {
+                Some(bytes) => serde_json::from_slice(&bytes).map_err(|reason| LoadError::Config {
+                    path: settings_path.clone(),
+                    reason,
+                })?,
+                None => TokenizerConfig::default(),
+            };
+            let model_type = self.config["model_type"].as_str().unwrap_or_default();
+            let made = sentence_piece::tokenizer_json(&bytes, model_type, &settings);
+            return made.map_err(|problem| LoadError::SentencePiece { path, problem });
+        }
+        Ok(None)
+    }
+
     fn from_parts(
         origin: &Path,
         config: &[u8],
@@ -154,5 +172,16 @@ impl Checkpoint {
             weights,
             tokenizer,
         })
+    }
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LoadError::Read {
+            path: path.to_owned(),
+            source,
+        }),
     }
 }

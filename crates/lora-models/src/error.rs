@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::gguf::GgufError;
 use crate::pytorch::PytorchProblem;
+use crate::sentence_piece::SentencePieceProblem;
 
 /// A model that cannot be loaded.
 #[derive(Debug, Error)]
@@ -40,6 +41,14 @@ pub enum LoadError {
         path: PathBuf,
         /// What is wrong with it.
         problem: PytorchProblem,
+    },
+    /// A SentencePiece model cannot be used.
+    #[error("{}: {problem}", path.display())]
+    SentencePiece {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: SentencePieceProblem,
     },
     /// A shard whose name is a path.
     #[error("{} names the shard `{name}`; expected the name of a file beside it", path.display())]

@@ -7,6 +7,7 @@ use hf_hub::api::sync::ApiBuilder;
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
 use crate::error::LoadError;
+use crate::sentence_piece;
 use crate::weight_files::{CHOICES, shards};
 
 /// How the hub is used.
@@ -57,8 +58,9 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
         Some(config) if weights_are_cached(&cached)? => Some(config),
         _ => None,
     };
+    let mut tokenizers = sentence_piece::FILES.into_iter().chain([TOKENIZER]);
     if let Some(config) = &cached_config
-        && (options.offline || cached.get(TOKENIZER).is_some())
+        && (options.offline || tokenizers.any(|file| cached.get(file).is_some()))
     {
         return Ok(folder_of(config));
     }
@@ -119,11 +121,12 @@ fn weights_are_cached(cached: &CacheRepo) -> Result<bool, LoadError> {
     Ok(shards(&weights)?.iter().all(|shard| cached.get(shard).is_some()))
 }
 
-/// Those of [`WANTED`] that the hub has.
+/// Those of [`WANTED`] that the hub has; a SentencePiece model only where there is no `tokenizer.json`.
 fn wanted(listed: &[Siblings]) -> impl Iterator<Item = &'static str> {
-    WANTED
-        .into_iter()
-        .filter(|file| listed.iter().any(|listed| listed.rfilename == *file))
+    let is_there = |file: &&str| listed.iter().any(|listed| listed.rfilename == **file);
+    let has_tokenizer = is_there(&TOKENIZER);
+    let others = sentence_piece::FILES.into_iter().filter(move |_| !has_tokenizer);
+    WANTED.into_iter().chain(others).filter(is_there)
 }
 
 /// The commit of a folder in the cache, which is called after it: a branch may have gone on since.
@@ -147,6 +150,7 @@ mod tests {
             "generation_config.json",
             "chat_template.jinja",
             "tokenizer.json",
+            "tokenizer.model",
             "vocab.txt",
         ];
         let listed = listed.map(|file| Siblings {
@@ -157,6 +161,16 @@ mod tests {
             wanted,
             ["tokenizer.json", "chat_template.jinja", "generation_config.json"]
         );
+    }
+
+    #[test]
+    fn a_sentence_piece_model_is_fetched_where_there_is_no_tokenizer_json() {
+        let listed = ["config.json", "spm.model", "tokenizer_config.json"];
+        let listed = listed.map(|file| Siblings {
+            rfilename: file.to_owned(),
+        });
+        let wanted: Vec<&str> = wanted(&listed).collect();
+        assert_eq!(wanted, ["tokenizer_config.json", "spm.model"]);
     }
 
     #[test]

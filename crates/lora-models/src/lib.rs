@@ -15,6 +15,7 @@
 //! | `families` | one file a family, and [`families::FamilyConfig`], which chooses among them |
 //! | `generation` | text by a causal language model: [`generation::generate`], sampling, chat templates |
 //! | `gguf` | [`gguf::Gguf`]: the one-file format of llama.cpp |
+//! | `sentence_piece` | `tokenizer.json` from `spm.model` and its like |
 //! | `heads` | one file a head, and [`heads::HeadKind`] |
 //! | `trunk`, `transformer` | [`Trunk`]: any family; [`Transformer`]: any family with any head |
 
@@ -30,6 +31,7 @@ pub mod heads;
 mod hub;
 mod load_report;
 pub mod pytorch;
+mod sentence_piece;
 mod transformer;
 mod trunk;
 mod weight_files;
@@ -41,6 +43,7 @@ pub use families::FamilyConfig;
 pub use heads::HeadKind;
 pub use hub::{HubOptions, locate};
 pub use load_report::LoadReport;
+pub use sentence_piece::SentencePieceProblem;
 pub use transformer::{HeadOptions, Transformer, sequence_output_name};
 pub use trunk::Trunk;
 pub use weight_files::WeightFiles;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lora_core::{HostTensor, TensorFile};
+use lora_core::{HostTensor, Orientation, TensorFile};
 use serde::Deserialize;
 
 use crate::error::LoadError;
@@ -164,19 +164,24 @@ impl WeightFiles {
         }
     }
 
-    /// A tensor as f32; `None` if there is none of that name.
+    /// A tensor as f32, read from its file now; `None` if there is none of that name.
     ///
     /// # Errors
     ///
-    /// [`LoadError::Tensors`], [`LoadError::Pytorch`] if its numbers are no floating-point numbers.
-    pub fn read(&self, name: &str) -> Result<Option<HostTensor>, LoadError> {
+    /// [`LoadError::Tensors`], [`LoadError::Pytorch`] if its numbers are no floating-point numbers; these, [`LoadError::Gguf`] and
+    /// [`LoadError::Read`] if the file cannot be read any more.
+    ///
+    /// # Panics
+    ///
+    /// Panics if a tensor to be transposed is no matrix.
+    pub fn read(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, LoadError> {
         let Some(place) = self.index.get(name) else {
             return Ok(None);
         };
         match &self.files[*place] {
-            WeightFile::Safetensors(file) => Ok(file.read(name)?),
-            WeightFile::Pytorch(file) => file.read(name),
-            WeightFile::Gguf(weights) => Ok(weights.read(name)),
+            WeightFile::Safetensors(file) => Ok(file.read_as(name, orientation)?),
+            WeightFile::Pytorch(file) => file.read_as(name, orientation),
+            WeightFile::Gguf(weights) => Ok(weights.read(name, orientation)?),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, TensorNames, seeded_normal};
+use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, Orientation, TensorNames, seeded_normal};
 
 use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
@@ -109,17 +109,14 @@ impl<'a> Weights<'a> {
     }
 
     /// The tensor of a name, or `None`. Marks it as used.
-    fn take(&self, name: &str) -> Result<Option<HostTensor>, LoadError> {
+    fn take(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, LoadError> {
         let in_file = self.in_file(name);
-        let tensor = self.file.read(in_file)?;
-        if tensor.is_some() {
-            self.record.borrow_mut().used.insert(in_file.to_owned());
-        }
-        Ok(tensor)
+        self.record.borrow_mut().used.insert(in_file.to_owned());
+        self.file.read(in_file, orientation)
     }
 
-    fn has(&self, name: &str) -> bool {
-        self.file.shape(self.in_file(name)).is_some()
+    fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.file.shape(self.in_file(name))
     }
 
     /// A name as the file has it.
@@ -162,9 +159,8 @@ impl Scope<'_> {
     ///
     /// [`LoadError::Shape`], [`LoadError::Tensors`]. A missing tensor is reported by [`Weights::finish`].
     pub fn linear(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
-        let weight = self.host_tensor("weight", [d_output, d_input])?;
+        let weight = self.transposed("weight", [d_output, d_input])?;
         let bias = self.tensor("bias", [d_output])?;
-        let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
         Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
     }
 
@@ -174,8 +170,7 @@ impl Scope<'_> {
     ///
     /// As for [`Scope::linear`].
     pub fn linear_without_bias(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
-        let weight = self.host_tensor("weight", [d_output, d_input])?;
-        let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
+        let weight = self.transposed("weight", [d_output, d_input])?;
         Ok(LoraLinear::new(self.path.clone(), weight, None))
     }
 
@@ -203,25 +198,25 @@ impl Scope<'_> {
         bias: Bias,
         deviation: f64,
     ) -> Result<LoraLinear, LoadError> {
-        let weight = self.weights.take(&self.name("weight"))?;
-        let weight = weight.filter(|weight| weight.shape == [d_output, d_input]);
-        let found = match bias {
-            Bias::Present => self.weights.take(&self.name("bias"))?,
-            Bias::Absent => None,
-        };
-        let found = found.filter(|bias| bias.shape == [d_output]);
-        if let Some(weight) = weight
-            && (found.is_some() || bias == Bias::Absent)
-        {
-            let weight = self.to_device(weight.transposed().values, [d_input, d_output]);
-            let bias = found.map(|bias| self.to_device(bias.values, [d_output]));
-            return Ok(LoraLinear::new(self.path.clone(), weight, bias));
+        let has_bias = bias == Bias::Present;
+        let fits = |last: &str, shape: &[usize]| self.weights.shape(&self.name(last)) == Some(shape);
+        if fits("weight", &[d_output, d_input]) && (!has_bias || fits("bias", &[d_output])) {
+            return if has_bias {
+                self.linear(d_input, d_output)
+            } else {
+                self.linear_without_bias(d_input, d_output)
+            };
+        }
+        // What belongs to other classes is no left-over: the report names it as new.
+        self.pass_over("weight");
+        if has_bias {
+            self.pass_over("bias");
         }
         let name = self.name("weight");
         let values = seeded_normal(self.weights.seed, &name, d_input * d_output, deviation);
         self.weights.initialized(name);
         let weight = self.to_device(values, [d_input, d_output]);
-        let bias = (bias == Bias::Present).then(|| {
+        let bias = has_bias.then(|| {
             self.weights.initialized(self.name("bias"));
             Tensor::zeros([d_output], self.weights.device)
         });
@@ -235,17 +230,17 @@ impl Scope<'_> {
     /// [`LoadError::Tensors`].
     pub fn vector_or_zeros(&self, last: &str, length: usize) -> Result<Param<Tensor<1>>, LoadError> {
         let name = self.name(last);
-        let found = self.weights.take(&name)?;
-        if let Some(vector) = found.filter(|vector| vector.shape == [length]) {
-            return Ok(self.named(last, self.to_device(vector.values, [length])));
+        if self.weights.shape(&name) == Some(&[length]) {
+            return self.parameter(last, [length]);
         }
+        self.pass_over(last);
         self.weights.initialized(name);
         Ok(self.named(last, Tensor::zeros([length], self.weights.device)))
     }
 
     /// Whether the checkpoint has a tensor of this place.
     pub fn has(&self, name: &str) -> bool {
-        self.weights.has(&self.name(name))
+        self.weights.shape(&self.name(name)).is_some()
     }
 
     /// Says that a tensor is no left-over though nothing is made of it: it repeats another one.
@@ -278,8 +273,7 @@ impl Scope<'_> {
     ///
     /// As for [`Scope::linear`].
     pub fn layer_norm(&self, d_model: usize, epsilon: f64) -> Result<LayerNorm, LoadError> {
-        let old = self.weights.take(&self.name("gamma"))?.is_some();
-        let [gamma, beta] = if old {
+        let [gamma, beta] = if self.has("gamma") {
             ["gamma", "beta"]
         } else {
             ["weight", "bias"]
@@ -342,14 +336,36 @@ impl Scope<'_> {
 
     /// A tensor as it lies in the file.
     fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<Tensor<D>, LoadError> {
-        Ok(self.to_device(self.host_tensor(name, shape)?.values, shape))
+        let tensor = self.host_tensor(name, shape, Orientation::Stored)?;
+        Ok(self.to_device(tensor.values, shape))
     }
 
-    /// A tensor that must be there; zeros stand in for a missing one until [`Weights::finish`] names them all, as far as there
-    /// is room.
-    fn host_tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Result<HostTensor, LoadError> {
+    /// The transpose of a matrix of the file, which has this shape there.
+    fn transposed(&self, name: &str, [rows, columns]: [usize; 2]) -> Result<Tensor<2>, LoadError> {
+        let tensor = self.host_tensor(name, [rows, columns], Orientation::Transposed)?;
+        Ok(self.to_device(tensor.values, [columns, rows]))
+    }
+
+    /// A tensor that must be there and have this shape in the file; zeros stand in for a missing one until [`Weights::finish`]
+    /// names them all, as far as there is room.
+    fn host_tensor<const D: usize>(
+        &self,
+        name: &str,
+        shape: [usize; D],
+        orientation: Orientation,
+    ) -> Result<HostTensor, LoadError> {
         let name = self.name(name);
-        let Some(tensor) = self.weights.take(&name)? else {
+        if let Some(found) = self.weights.shape(&name)
+            && found != shape
+        {
+            return Err(LoadError::Shape {
+                path: self.weights.file.origin().to_owned(),
+                name,
+                expected: shape.to_vec(),
+                found: found.to_vec(),
+            });
+        }
+        let Some(tensor) = self.weights.take(&name, orientation)? else {
             let mut record = self.weights.record.borrow_mut();
             record.missing.push(name);
             let count = shape
@@ -367,14 +383,6 @@ impl Scope<'_> {
                 values: vec![0.0; shape.iter().product()],
             });
         };
-        if tensor.shape != shape {
-            return Err(LoadError::Shape {
-                path: self.weights.file.origin().to_owned(),
-                name,
-                expected: shape.to_vec(),
-                found: tensor.shape,
-            });
-        }
         Ok(tensor)
     }
 

@@ -42,8 +42,8 @@ fn open(case: &str) -> (Adapted<Transformer>, Batch) {
     let (model, _) = Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device()).unwrap();
     let adapter = AdapterFolder::read(&folder.join("adapter")).unwrap();
     let case = TensorFile::open(&folder.join("io.safetensors")).unwrap();
-    let (shape, ids) = case.read_integers("input_ids").unwrap();
-    let (_, mask) = case.read_integers("attention_mask").unwrap();
+    let (shape, ids) = case.read_integers("input_ids").unwrap().unwrap();
+    let (_, mask) = case.read_integers("attention_mask").unwrap().unwrap();
     let batch = Batch {
         batch: shape[0],
         seq: shape[1],
@@ -59,10 +59,7 @@ fn open(case: &str) -> (Adapted<Transformer>, Batch) {
 fn sampler(input_dropout: f64) -> MaskSampler {
     MaskSampler {
         seed: 5,
-        dropout: Some(LoraDropout {
-            probability: 0.4,
-            rescale: Rescale::Plain,
-        }),
+        dropout: Some(LoraDropout::new(0.4, Rescale::Plain)),
         input_dropout,
     }
 }

@@ -35,7 +35,7 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 #[test]
 fn minilm_equals_transformers_on_real_sentences() {
     let golden = TensorFile::open(&path("tests/golden/minilm.safetensors")).unwrap();
-    let integers = |name: &str| golden.read_integers(name).unwrap();
+    let integers = |name: &str| golden.read_integers(name).unwrap().unwrap();
     let (shape, input_ids) = narrow(integers("input_ids"), |id| id as i32);
     let (_, token_type_ids) = narrow(integers("token_type_ids"), |id| id as i32);
     let (_, attention_mask) = narrow(integers("attention_mask"), |keep| keep as f32);

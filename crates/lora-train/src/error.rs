@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::config::TrainConfigError;
 use crate::metric::Metric;
+use crate::variational::VariationalError;
 
 /// A training that cannot start or go on.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -85,6 +86,9 @@ pub enum TrainError {
         /// The learning rate of the step.
         learning_rate: f64,
     },
+    /// The factors A cannot be variational.
+    #[error(transparent)]
+    Variational(#[from] VariationalError),
     /// The outputs on the validation set cannot be scored.
     #[error("evaluation after step {step}: {source}")]
     Evaluation {

@@ -3,7 +3,7 @@
 use lora_core::Adapted;
 use serde::{Deserialize, Serialize};
 
-use crate::trainer::StepReport;
+use crate::trainer::{StepReport, Trainer};
 
 /// Something that happened in the loop.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +92,11 @@ pub enum Checkpoint {
 pub trait Observer<M> {
     /// Something happened.
     fn on_event(&mut self, event: &Event) -> Flow;
+
+    /// An optimizer step is done; the trainer shows the parameters that it left. Comes after [`Event::Stepped`].
+    fn after_step(&mut self, _trainer: &Trainer<M>) -> Flow {
+        Flow::Continue
+    }
 
     /// The model, in validation mode, is worth writing. An observer that fails to keeps the error and stops.
     fn on_checkpoint(&mut self, _kind: Checkpoint, _step: u64, _adapted: &Adapted<M>) -> Flow {

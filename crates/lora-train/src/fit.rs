@@ -12,6 +12,7 @@ use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, 
 use crate::metric::Measured;
 use crate::objective::batch_loss;
 use crate::trainer::{StepReport, Trainer};
+use crate::variational::{VariationalA, VariationalSettings};
 
 /// The data of a training.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +32,8 @@ pub struct Fitted<M> {
     pub best: Adapted<M>,
     /// The model of the last step.
     pub last: Adapted<M>,
+    /// The spreads that belong to the best model, of a training with a variational A.
+    pub variational: Option<VariationalA>,
     /// What happened on the way.
     pub history: History,
 }
@@ -64,6 +67,32 @@ pub fn fit<M: Model<Input = Batch>>(
     data: &FitData<'_>,
     observer: &mut dyn Observer<M>,
 ) -> Result<Fitted<M>, TrainError> {
+    fit_with(adapted, config, data, None, observer)
+}
+
+/// As [`fit()`] with a variational A (see [`VariationalA`]), which evaluations take at its mean. Members of the ensemble are drawn from
+/// [`VariationalA::posterior`] of the best model.
+///
+/// # Errors
+///
+/// As [`fit()`]; [`TrainError::Variational`].
+pub fn fit_variational<M: Model<Input = Batch>>(
+    adapted: Adapted<M>,
+    config: &TrainConfig,
+    data: &FitData<'_>,
+    settings: VariationalSettings,
+    observer: &mut dyn Observer<M>,
+) -> Result<Fitted<M>, TrainError> {
+    fit_with(adapted, config, data, Some(settings), observer)
+}
+
+fn fit_with<M: Model<Input = Batch>>(
+    adapted: Adapted<M>,
+    config: &TrainConfig,
+    data: &FitData<'_>,
+    variational: Option<VariationalSettings>,
+    observer: &mut dyn Observer<M>,
+) -> Result<Fitted<M>, TrainError> {
     data.check(config)?;
     let examples = data.train.len();
     let (steps, steps_per_epoch) = (config.total_steps(examples), config.steps_per_epoch(examples));
@@ -76,8 +105,12 @@ pub fn fit<M: Model<Input = Batch>>(
     let validation = data
         .validation
         .filter(|_| config.eval_strategy != EvalStrategy::No);
+    let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
+    if let Some(settings) = variational {
+        trainer = trainer.with_variational(settings, examples)?;
+    }
     let mut run = Run {
-        trainer: Trainer::new(adapted, config.clone(), steps)?,
+        trainer,
         config,
         validation: validation.map(|dataset| Validation::new(dataset, config, data.padding)),
         judge: BestSoFar::new(config),
@@ -167,7 +200,7 @@ struct Run<'a, M> {
     config: &'a TrainConfig,
     validation: Option<Validation<'a>>,
     judge: BestSoFar,
-    best: Option<Adapted<M>>,
+    best: Option<(Adapted<M>, Option<VariationalA>)>,
     history: History,
     observer: &'a mut dyn Observer<M>,
 }
@@ -199,7 +232,8 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let report = self.trainer.step(batches)?;
         self.history.steps.push(report);
         let epoch = self.epochs_done();
-        if self.observer.on_event(&Event::Stepped { report, epoch }) == Flow::Stop {
+        let stepped = self.observer.on_event(&Event::Stepped { report, epoch });
+        if [stepped, self.observer.after_step(&self.trainer)].contains(&Flow::Stop) {
             return Ok(Some(FinishReason::Stopped));
         }
         let is_last = report.step == self.history.plan.steps;
@@ -260,7 +294,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         if verdict.is_best {
             self.history.best_step = Some(step);
             asked_to_end |= self.observer.on_checkpoint(Checkpoint::Best, step, &adapted) == Flow::Stop;
-            self.best = Some(adapted.clone());
+            self.best = Some((adapted.clone(), self.trainer.variational().cloned()));
         }
         if step < self.history.plan.steps && !verdict.out_of_patience {
             // The last one of all is handed out at the end, whatever ends the training.
@@ -275,13 +309,16 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
 
     fn finish(self) -> Fitted<M> {
         let step = self.trainer.steps_done();
+        let last_spreads = self.trainer.variational().cloned();
         let last = self.trainer.into_adapted();
         // The training is over: there is nothing left to stop.
         let _ = self.observer.on_checkpoint(Checkpoint::Last, step, &last);
         let _ = self.observer.on_event(&Event::Finished(self.history.finish));
+        let (best, variational) = self.best.unwrap_or_else(|| (last.clone(), last_spreads));
         Fitted {
-            best: self.best.unwrap_or_else(|| last.clone()),
+            best,
             last,
+            variational,
             history: self.history,
         }
     }

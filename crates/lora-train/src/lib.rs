@@ -12,6 +12,8 @@
 //! | `trainer` | [`Trainer`]: one optimizer step at a time |
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
+//! | `swag` | [`SwagCollector`]: a Gaussian over the parameters from where training passes by |
+//! | `variational` | [`VariationalA`]: a Gaussian over the factors A, learned with them |
 //! | `fit` | [`fit()`]: the loop, and [`Fitted`], its result |
 //!
 //! The model comes in through [`lora_core::Model`], so this crate knows no family of models. Nothing here prints,
@@ -51,17 +53,28 @@ mod metric;
 mod objective;
 mod optimizer;
 mod schedule;
+mod swag;
 mod trainer;
+mod variational;
 
 pub use allocator::{FactorGradients, RankAllocator};
 pub use config::{EvalStrategy, TrainConfig, TrainConfigError};
 pub use error::TrainError;
 pub use event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
-pub use fit::{FitData, Fitted, History, fit};
+pub use fit::{FitData, Fitted, History, fit, fit_variational};
 pub use gradients::{clip_factor, global_norm, named_gradients, scale};
 pub use grouping::{MaskGrouping, UnknownGrouping};
 pub use metric::Metric;
 pub use objective::{LossAndGradients, Objective, backward, batch_loss, loss};
 pub use optimizer::{AdapterOptimizer, learning_rate_of};
 pub use schedule::Schedule;
+pub use swag::{SWAG_SCALE, Swag, SwagCollector, SwagError, SwagMoments, SwagSettings};
 pub use trainer::{StepReport, Trainer};
+pub use variational::{KlWeight, VariationalA, VariationalError, VariationalPosterior, VariationalSettings};
+
+/// The book's page on calibration methods, compiled and run as a test.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../../../docs/src/calibration.md")]
+    pub struct Calibration;
+}

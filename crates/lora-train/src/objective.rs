@@ -1,5 +1,7 @@
 //! The training objective: the loss under drawn masks, averaged.
 
+use std::ops::Range;
+
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
 use lora_core::{Adapted, AdapterShape, Draw, LoraConfig, MaskSampler, MaskSet, Model, Pass, select_rows};
@@ -8,6 +10,7 @@ use lora_kernels::cross_entropy;
 
 use crate::config::TrainConfig;
 use crate::grouping::MaskGrouping;
+use crate::variational::VariationalA;
 
 /// LoRA Dropout's objective, `L(x) = 1/N Σ_i ℓ(x; θ0 + Δθ(m_i))` (arXiv 2404.09610): loss and gradient are averaged
 /// over N fresh masks a step, one forward and backward pass each.
@@ -22,6 +25,17 @@ pub struct Objective {
     grouping: MaskGrouping,
     adapters: Vec<AdapterShape>,
     device: Device,
+}
+
+/// A pass of a step.
+struct OnePass<'a> {
+    batch: &'a Batch,
+    /// Of its mean loss in the step's.
+    weight: f64,
+    /// Numbers of its draws.
+    samples: Range<u32>,
+    /// None for plain LoRA.
+    masks: Option<MaskSet>,
 }
 
 /// What backward passes give.
@@ -70,24 +84,78 @@ impl Objective {
         step: u64,
         batches: &[Batch],
     ) -> LossAndGradients {
-        let targets: usize = batches.iter().map(|batch| batch.targets.judged()).sum();
-        let passes = if self.draws_masks() { self.passes } else { 1 };
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::new();
-        let mut sample = 0;
-        for batch in batches {
-            let weight = batch.targets.judged() as f64 / targets.max(1) as f64 / passes as f64;
-            for _ in 0..passes {
-                let masks = self.masks(step, &mut sample, batch.batch);
-                let pass = masks.as_ref().map_or(Pass::Mean, Pass::Masked);
-                let LossAndGradients { loss, gradients } = backward(adapted, batch, &pass, weight);
-                losses.push(loss);
-                accumulator.accumulate(&adapted.model, gradients);
-            }
-        }
+        self.each_pass(step, batches, self.draws_masks(), &mut |one| {
+            let pass = one.masks.as_ref().map_or(Pass::Mean, Pass::Masked);
+            let LossAndGradients { loss, gradients } = backward(adapted, one.batch, &pass, one.weight);
+            losses.push(loss);
+            accumulator.accumulate(&adapted.model, gradients);
+        });
         LossAndGradients {
             loss: Tensor::cat(losses, 0).sum(),
             gradients: accumulator.grads(),
+        }
+    }
+
+    /// As [`Objective::step`] with factors A drawn anew for each mask, and the weighted KL added to the loss. The second gradients
+    /// are those of the spreads.
+    pub(crate) fn variational_step<M: Model<Input = Batch>>(
+        &self,
+        adapted: &Adapted<M>,
+        step: u64,
+        batches: &[Batch],
+        variational: &VariationalA,
+        kl_weight: f64,
+    ) -> (LossAndGradients, GradientsParams) {
+        let (mut accumulator, mut of_spreads) = (GradientsAccumulator::new(), GradientsAccumulator::new());
+        let mut losses = Vec::new();
+        let mut penalty = Some(variational.divergence(adapted).mul_scalar(kl_weight));
+        self.each_pass(step, batches, true, &mut |one| {
+            let noise = variational.noise(step, &one.samples);
+            let masks = one.masks.unwrap_or_default().with_factor_noise(noise);
+            let loss = batch_loss(&adapted.model, one.batch, &Pass::Masked(&masks));
+            let mut loss = loss.mul_scalar(one.weight);
+            // Once a step.
+            if let Some(penalty) = penalty.take() {
+                loss = loss + penalty;
+            }
+            let mut gradients = loss.backward();
+            of_spreads.accumulate(
+                variational.spreads(),
+                GradientsParams::from_module(&mut gradients, variational.spreads()),
+            );
+            accumulator.accumulate(
+                &adapted.model,
+                GradientsParams::from_grads(gradients, &adapted.model),
+            );
+            losses.push(loss.inner());
+        });
+        let of_model = LossAndGradients {
+            loss: Tensor::cat(losses, 0).sum(),
+            gradients: accumulator.grads(),
+        };
+        (of_model, of_spreads.grads())
+    }
+
+    /// Calls `run` for every pass of a step, in order. `draws` says whether passes differ, so that there is more than one.
+    fn each_pass(&self, step: u64, batches: &[Batch], draws: bool, run: &mut dyn FnMut(OnePass<'_>)) {
+        let targets: usize = batches.iter().map(|batch| batch.targets.judged()).sum();
+        let passes = if draws { self.passes } else { 1 };
+        let mut next = 0;
+        for batch in batches {
+            let weight = batch.targets.judged() as f64 / targets.max(1) as f64 / passes as f64;
+            for _ in 0..passes {
+                let samples = next..next + self.grouping.masks(batch.batch) as u32;
+                next = samples.end;
+                let masks = self.masks(step, samples.clone());
+                run(OnePass {
+                    batch,
+                    weight,
+                    samples,
+                    masks,
+                });
+            }
         }
     }
 
@@ -95,14 +163,10 @@ impl Objective {
         self.sampler.dropout.is_some() || self.sampler.input_dropout > 0.0
     }
 
-    /// The masks of the next pass over so many rows; none for plain LoRA.
-    fn masks(&self, step: u64, sample: &mut u32, rows: usize) -> Option<MaskSet> {
+    /// The masks of a pass; none for plain LoRA.
+    fn masks(&self, step: u64, samples: Range<u32>) -> Option<MaskSet> {
         self.draws_masks().then(|| {
-            let first = *sample;
-            *sample += self.grouping.masks(rows) as u32;
-            let draws: Vec<Draw> = (first..*sample)
-                .map(|sample| Draw::Step { step, sample })
-                .collect();
+            let draws: Vec<Draw> = samples.map(|sample| Draw::Step { step, sample }).collect();
             self.sampler.draw(&draws, &self.adapters, &self.device)
         })
     }

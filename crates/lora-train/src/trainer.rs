@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::module::Module;
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use lora_core::{AdaLora, Adapted, Adapter, HostTensor, Linears, LoraConfig, Model, Pass, RankPattern};
 use lora_data::Batch;
@@ -14,6 +15,7 @@ use crate::error::TrainError;
 use crate::gradients::{clip_factor, global_norm, named_gradients, scale};
 use crate::objective::{LossAndGradients, Objective, backward};
 use crate::optimizer::AdapterOptimizer;
+use crate::variational::{SpreadOptimizer, VariationalA, VariationalSettings};
 
 /// A model under training. It does steps on batches that it is given; [`fit`](crate::fit()) is the loop around it.
 #[derive(Clone)]
@@ -24,9 +26,19 @@ pub struct Trainer<M> {
     optimizer: AdapterOptimizer,
     /// AdaLoRA's.
     allocator: Option<RankAllocator>,
+    variational: Option<Variational>,
     config: TrainConfig,
     total_steps: u64,
     steps_done: u64,
+}
+
+/// Spreads under training beside the model.
+#[derive(Clone)]
+struct Variational {
+    factors: VariationalA,
+    optimizer: SpreadOptimizer,
+    steps_per_epoch: u64,
+    examples: usize,
 }
 
 /// The numbers of one optimizer step.
@@ -60,6 +72,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         let adapted = adapted.map(Module::train);
         Ok(Self {
             allocator,
+            variational: None,
             objective: Objective::new(&adapted, &config),
             optimizer: AdapterOptimizer::new(&adapted, &config),
             adapted,
@@ -67,6 +80,30 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             total_steps,
             steps_done: 0,
         })
+    }
+
+    /// The same trainer with a variational A (see [`VariationalA`]), for a training set of so many examples.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Variational`].
+    pub fn with_variational(
+        mut self,
+        settings: VariationalSettings,
+        examples: usize,
+    ) -> Result<Self, TrainError> {
+        self.variational = Some(Variational {
+            factors: VariationalA::new(&self.adapted, settings, self.config.seed)?,
+            optimizer: SpreadOptimizer::new(&settings, &self.config),
+            steps_per_epoch: self.config.steps_per_epoch(examples),
+            examples,
+        });
+        Ok(self)
+    }
+
+    /// The spreads of the variational A as they are now.
+    pub fn variational(&self) -> Option<&VariationalA> {
+        self.variational.as_ref().map(|variational| &variational.factors)
     }
 
     /// One optimizer step over the batches of an accumulation: masks, gradients, clipping, AdamW; for AdaLoRA the importance
@@ -85,8 +122,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         let factor = schedule.factor(self.steps_done, warmup_steps, self.total_steps);
         let learning_rate = self.config.learning_rate * factor;
 
-        let LossAndGradients { loss, mut gradients } =
-            self.objective.step(&self.adapted, self.steps_done, batches);
+        let (LossAndGradients { loss, mut gradients }, of_spreads) = self.gradients_of_step(batches);
         let (loss, grad_norm) = read_both(loss, global_norm(&self.adapted, &gradients));
         let step = self.steps_done + 1;
         if !(loss.is_finite() && grad_norm.is_finite()) {
@@ -107,6 +143,12 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             .as_ref()
             .map(|_| FactorGradients::of(&self.adapted.model, &gradients));
         self.adapted.model = self.optimizer.step(self.adapted.model.clone(), gradients, factor);
+        if let (Some(variational), Some(gradients)) = (&mut self.variational, of_spreads) {
+            let Variational {
+                factors, optimizer, ..
+            } = variational;
+            optimizer.step(factors, gradients, factor);
+        }
         if let (Some(allocator), Some(gradients)) = (&mut self.allocator, kept) {
             allocator.update(&mut self.adapted, &gradients, self.steps_done);
         }
@@ -117,6 +159,27 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             grad_norm,
             learning_rate,
         })
+    }
+
+    /// Of the model, and of the spreads of a variational A.
+    fn gradients_of_step(&self, batches: &[Batch]) -> (LossAndGradients, Option<GradientsParams>) {
+        let Some(variational) = &self.variational else {
+            return (self.objective.step(&self.adapted, self.steps_done, batches), None);
+        };
+        let Variational {
+            factors,
+            steps_per_epoch,
+            examples,
+            ..
+        } = variational;
+        let weight = factors
+            .settings()
+            .kl_weight
+            .in_step(self.steps_done, *steps_per_epoch, *examples);
+        let (of_model, of_spreads) =
+            self.objective
+                .variational_step(&self.adapted, self.steps_done, batches, factors, weight);
+        (of_model, Some(of_spreads))
     }
 
     /// Which triplets AdaLoRA keeps since its last allocation; none before the first one, and for other forms.
@@ -148,7 +211,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     ///
     /// As [`Trainer::step`].
     pub fn gradients(&self, batches: &[Batch]) -> BTreeMap<String, HostTensor> {
-        let LossAndGradients { gradients, .. } = self.objective.step(&self.adapted, self.steps_done, batches);
+        let (LossAndGradients { gradients, .. }, _) = self.gradients_of_step(batches);
         named_gradients(&self.adapted, &gradients)
     }
 

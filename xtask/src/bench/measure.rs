@@ -8,6 +8,7 @@ use bench_model::{ALPHA, RANK, SHAPES, Shape, Step};
 use burn::module::{Lora, Module, ParamGroup};
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Distribution, Int, Tensor};
+use lora_cli::memory::peak_memory_bytes;
 use lora_cli::pipeline::{hub_options, open_checkpoint, open_tokenizer};
 use lora_core::{MaskSampler, Model, Pass, Rescale};
 use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
@@ -49,7 +50,7 @@ pub fn asked(options: &Options) -> Result<Vec<Row>> {
         shape: shape.to_owned(),
         work,
         milliseconds,
-        peak_mib: peak_mib(),
+        peak_mib: peak_memory_bytes().map(|bytes| bytes as f64 / (1024.0 * 1024.0)),
     });
     Ok(rows.collect())
 }
@@ -159,14 +160,6 @@ pub fn encoded(path: &Path, rows: usize) -> Result<EncodedDataset> {
     let mut encoded = open_tokenizer(&checkpoint, 512)?.encode_dataset(&data)?;
     encoded.targets = Targets::Classes((0..encoded.len()).map(|row| row % 2).collect());
     Ok(encoded)
-}
-
-/// The most memory that this process has held, where the system tells it.
-fn peak_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib / 1024.0)
 }
 
 /// A training step with Burn's own LoRA on the same model, loss and optimizer.

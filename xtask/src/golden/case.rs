@@ -250,8 +250,9 @@ impl Case {
             masks.insert(
                 adapter.path.clone(),
                 KeepMasks {
-                    input: mask("a")?,
-                    output: mask("b")?,
+                    input: Some(mask("a")?),
+                    output: Some(mask("b")?),
+                    rank: None,
                 },
             );
         }
@@ -268,15 +269,15 @@ fn is_without_effect(name: &str) -> bool {
 /// The inputs and labels of a case.
 fn batch(reference: &TensorFile) -> Result<Batch> {
     let integers = |name: &str| reference.read_integers(name);
-    let (shape, input_ids) = integers("input_ids").context("the case lacks input_ids")?;
+    let (shape, input_ids) = integers("input_ids")?.context("the case lacks input_ids")?;
     let [batch, seq] = shape[..] else {
         bail!("input_ids has shape {shape:?}, expected [batch, seq]")
     };
     let narrow = |values: Vec<i64>| values.into_iter().map(|value| value as i32).collect::<Vec<_>>();
-    let (_, attention_mask) = integers("attention_mask").context("the case lacks attention_mask")?;
+    let (_, attention_mask) = integers("attention_mask")?.context("the case lacks attention_mask")?;
     let token_type_ids =
-        integers("token_type_ids").map_or_else(|| vec![0; batch * seq], |(_, values)| narrow(values));
-    let targets = match integers("labels") {
+        integers("token_type_ids")?.map_or_else(|| vec![0; batch * seq], |(_, values)| narrow(values));
+    let targets = match integers("labels")? {
         Some((shape, labels)) if shape.len() == 2 => next_tokens(&labels, seq)?,
         Some((_, labels)) => Targets::Classes(
             labels

@@ -4,7 +4,10 @@ use anyhow::{Result, ensure};
 use lora_core::HostTensor;
 use serde::Serialize;
 
-/// Outputs: largest absolute difference allowed.
+/// Outputs: largest absolute difference allowed, or, in a tensor whose largest number is above 1, largest part of that.
+///
+/// f32 rounds in proportion, and every later layer scales what an earlier one rounded: where hidden states reach 36, as in random
+/// GPT-2 models with a large adapter, PyTorch's own f32 is up to 2.7e-4 from its f64 (`make_rounding_goldens.py`).
 const OUTPUT_TOLERANCE: f64 = 1e-4;
 /// Gradients and weights: largest relative difference allowed.
 const RELATIVE_TOLERANCE: f64 = 1e-3;
@@ -19,6 +22,8 @@ pub struct Differences {
     pub absolute: f64,
     /// Where that was.
     pub absolute_at: String,
+    /// Over outputs, each difference as a part of its tensor's largest number where that is above 1.
+    pub scaled: f64,
     /// Over gradients, gradient norms and weights.
     pub relative: f64,
     /// Where that was.
@@ -37,18 +42,26 @@ impl Differences {
         counts: impl Fn(usize) -> bool,
     ) -> Result<()> {
         same_length(name, ours, reference)?;
+        let scale = largest(reference).max(1.0);
         for (index, (found, expected)) in ours.iter().zip(&reference.values).enumerate() {
             if counts(index) {
                 let difference = (f64::from(*found) - f64::from(*expected)).abs();
                 // A NaN must not pass as small.
-                if difference.is_nan() || difference > self.absolute {
-                    self.absolute = if difference.is_nan() {
-                        f64::INFINITY
-                    } else {
-                        difference
-                    };
+                let difference = if difference.is_nan() {
+                    f64::INFINITY
+                } else {
+                    difference
+                };
+                if difference > self.absolute {
+                    self.absolute = difference;
                     self.absolute_at = format!("{name}[{index}]");
                 }
+                let scaled = if difference.is_finite() {
+                    difference / scale
+                } else {
+                    difference
+                };
+                self.scaled = self.scaled.max(scaled);
                 self.compared += 1;
             }
         }
@@ -58,10 +71,7 @@ impl Differences {
     /// Compares gradients or weights number by number.
     pub fn relative(&mut self, name: &str, ours: &[f32], reference: &HostTensor) -> Result<()> {
         same_length(name, ours, reference)?;
-        let largest = reference
-            .values
-            .iter()
-            .fold(0.0_f64, |largest, value| largest.max(f64::from(value.abs())));
+        let largest = largest(reference);
         for (index, (found, expected)) in ours.iter().zip(&reference.values).enumerate() {
             let expected = f64::from(*expected);
             let scale = expected
@@ -90,12 +100,13 @@ impl Differences {
         if other.relative > self.relative {
             (self.relative, self.relative_at) = (other.relative, other.relative_at);
         }
+        self.scaled = self.scaled.max(other.scaled);
         self.compared += other.compared;
     }
 
     /// Whether every difference is allowed.
     pub fn within_tolerance(&self) -> bool {
-        self.absolute <= OUTPUT_TOLERANCE && self.relative <= RELATIVE_TOLERANCE && self.compared > 0
+        self.scaled <= OUTPUT_TOLERANCE && self.relative <= RELATIVE_TOLERANCE && self.compared > 0
     }
 
     /// Where the largest differences are.
@@ -105,6 +116,11 @@ impl Differences {
             self.absolute_at, self.relative_at
         )
     }
+}
+
+fn largest(tensor: &HostTensor) -> f64 {
+    let sizes = tensor.values.iter().map(|value| f64::from(value.abs()));
+    sizes.fold(0.0, f64::max)
 }
 
 fn same_length(name: &str, ours: &[f32], reference: &HostTensor) -> Result<()> {
@@ -125,7 +141,7 @@ pub fn tolerances() -> serde_json::Value {
 /// The tolerances, for people.
 pub fn legend() -> String {
     format!(
-        "abs: outputs, at most {OUTPUT_TOLERANCE:e}; rel: gradients and weights, at most {RELATIVE_TOLERANCE:e} of the \
+        "abs: outputs, at most {OUTPUT_TOLERANCE:e}, or this part of a tensor's largest number above 1; rel: gradients and weights, at most {RELATIVE_TOLERANCE:e} of the \
          reference number or of {FLOOR:e} of its tensor's largest"
     )
 }

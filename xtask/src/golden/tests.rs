@@ -63,7 +63,7 @@ fn a_difference_or_a_nan_is_seen() {
         shape: vec![3],
         values: vec![1.0, 0.0, -2.0],
     };
-    for wrong in [[1.0, 2e-4, -2.0], [1.0, f32::NAN, -2.0]] {
+    for wrong in [[1.0, 3e-4, -2.0], [1.0, f32::NAN, -2.0]] {
         let mut differences = Differences::default();
         differences
             .outputs("x", &wrong, &reference, |_| true)
@@ -75,6 +75,18 @@ fn a_difference_or_a_nan_is_seen() {
         .relative("x", &[1.0, 0.0, -2.01], &reference)
         .expect("same length");
     assert!(!differences.within_tolerance(), "5e-3 relative is over 1e-3");
+    // 1.5e-4 is allowed beside 2, where it is 0.75e-4 of the largest number, and not beside 0.5.
+    for (size, allowed) in [(2.0, true), (0.5, false)] {
+        let reference = HostTensor {
+            shape: vec![2],
+            values: vec![size, 0.25],
+        };
+        let mut differences = Differences::default();
+        differences
+            .outputs("x", &[size, 0.250_15], &reference, |_| true)
+            .expect("same length");
+        assert_eq!(differences.within_tolerance(), allowed, "{size}");
+    }
     let mut differences = Differences::default();
     differences
         .outputs("x", &[1.0, 0.0, -2.0], &reference, |_| true)

@@ -41,7 +41,7 @@ pub(super) fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
     if config.mask_probability != 0.0 || origins.of("mask_probability").is_some() {
         return Ok(());
     }
-    let of_masks = ["mask_rescale", "mask_grouping", "masks_per_step"];
+    let of_masks = ["mask_rescale", "mask_axes", "mask_grouping", "masks_per_step"];
     match of_masks.into_iter().find(|key| origins.of(key).is_some()) {
         Some(key) => {
             let message = format!(

@@ -114,6 +114,7 @@ pub const KEYS: &[Key] = &[
 
     key("mask_probability", Form::Scalar, ENSEMBLE, "LoRA Dropout's p: probability that a column of A, or a row of B, is dropped; 0 for plain LoRA [0]"),
     key("mask_rescale", Form::Text, ENSEMBLE, "plain: kept entries stay, as in the paper's equations, and a pass without masks uses (1-p)^2 of the update; rescaled: kept entries are divided by 1-p [plain]"),
+    key("mask_axes", Form::Text, ENSEMBLE, "What has masks: rows_and_columns (of B and of A, each its own, as in the paper); as controls rows (of B), columns (of A) or rank [rows_and_columns]"),
     key("ensemble_members", Form::Scalar, ENSEMBLE, "Passes of the test-time ensemble, each with masks of its own; 0 for none [8 with LoRA Dropout]"),
     key("ensemble_average", Form::Text, ENSEMBLE, "What the ensemble averages: probabilities or logits [probabilities]"),
     key("temperature_scaling", Form::Switch, ENSEMBLE, "Fit a temperature on the validation rows, and score with and without it [true]"),

@@ -15,8 +15,8 @@ use std::path::PathBuf;
 
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::{
-    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, Placement,
-    Rescale, Scaling, Targets, Tuning,
+    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
+    Placement, Rescale, Scaling, Targets, Tuning,
 };
 use lora_data::{Column, Columns, Format};
 use lora_train::TrainConfig;
@@ -170,6 +170,9 @@ pub struct RunConfig {
     /// What a kept mask entry is worth; plain as in the paper's equations.
     #[serde(default = "defaults::rescale")]
     pub mask_rescale: Rescale,
+    /// Which axes have masks; rows and columns as in the paper.
+    #[serde(default)]
+    pub mask_axes: MaskAxes,
     /// Members of the ensemble; none: [`DEFAULT_MEMBERS`] with LoRA Dropout, else 0.
     #[serde(default)]
     pub ensemble_members: Option<u64>,
@@ -268,6 +271,7 @@ impl RunConfig {
             dropout: (self.mask_probability > 0.0).then_some(LoraDropout {
                 probability: self.mask_probability,
                 rescale: self.mask_rescale,
+                axes: self.mask_axes,
             }),
             input_dropout: self.lora_dropout,
             init: self.init_lora_weights.0,

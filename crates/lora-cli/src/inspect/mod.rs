@@ -1,17 +1,16 @@
 //! `lora inspect`: what is in a model or an adapter folder.
 
+mod model;
 mod tuned;
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use burn::module::Module;
 use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
-use lora_core::{Adapted, Form, Init, LinearKind, Linears, LoraConfig, TUNING_FILE, TensorFile};
-use lora_data::Task;
+use lora_core::{Adapted, Form, Init, LoraConfig, TUNING_FILE, TensorFile};
 use lora_eval::report::{Better, Cell, Column, Table};
-use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, sequence_output_name};
+use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,7 +18,7 @@ use crate::config::ProblemType;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::module_paths;
 use crate::parameters::{grouped, parameter_line, peft_count};
-use crate::pipeline::{hub_options, load_model, open_checkpoint};
+use crate::pipeline::{hub_options, open_checkpoint};
 use crate::saved::Saved;
 use crate::task::TaskFile;
 use crate::terminal::Terminal;
@@ -27,7 +26,7 @@ use crate::terminal::Terminal;
 /// Arguments of `lora inspect`.
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
-    /// Model folder, adapter folder, hub id, or minilm-l6.
+    /// Model folder, GGUF file, adapter folder, hub id, or minilm-l6.
     #[arg(value_name = "DIR|ID")]
     what: String,
     /// Base model of an adapter, to count parameters with [the one that the folder names, if it is on this machine].
@@ -39,14 +38,6 @@ pub struct InspectArgs {
     /// Where tensors are loaded.
     #[arg(long, default_value = DEFAULT_DEVICE)]
     device: DeviceName,
-}
-
-/// A linear of a model.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct LinearSize {
-    path: String,
-    d_input: usize,
-    d_output: usize,
 }
 
 /// An adapter of a folder.
@@ -81,72 +72,7 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
             args.what
         );
     }
-    let checkpoint = open_checkpoint(&args.what, &hub_options(args.revision.as_deref()))?;
-    show_model(args, &checkpoint, terminal)
-}
-
-fn show_model(args: &InspectArgs, checkpoint: &Checkpoint, terminal: &Terminal) -> Result<()> {
-    // One output stands for the head, which a base model lacks.
-    let (model, report) = load_model(checkpoint, &Task::Regression, 0, &args.device.open()?)?;
-    let mut linears = Vec::new();
-    model.visit_linears(&mut |linear| {
-        if linear.kind() == LinearKind::Table {
-            return;
-        }
-        let [d_input, d_output] = linear.dims();
-        linears.push(LinearSize {
-            path: linear.path().to_owned(),
-            d_input,
-            d_output,
-        });
-    });
-    let head = model.modules_to_save();
-    let in_head = |path: &str| {
-        let rests = head
-            .iter()
-            .filter_map(|module| path.strip_prefix(module.as_str()));
-        rests
-            .into_iter()
-            .any(|rest| rest.is_empty() || rest.starts_with('.'))
-    };
-    linears.retain(|linear| !in_head(&linear.path));
-    let mut in_heads = 0;
-    model.visit_linears(&mut |linear| {
-        if in_head(linear.path()) {
-            in_heads += linear.num_params();
-        }
-    });
-    let parameters = model.num_params() - in_heads;
-    let family = checkpoint.config["model_type"].as_str().unwrap_or("unknown");
-    let columns = vec![
-        Column::new("d_input", Better::None, 0),
-        Column::new("d_output", Better::None, 0),
-    ];
-    let title = format!(
-        "{}: {family}, {} parameters without head",
-        args.what,
-        grouped(parameters)
-    );
-    let mut table = Table::new(title, "linear", columns);
-    for linear in &linears {
-        let sizes = [linear.d_input, linear.d_output];
-        table.push(
-            linear.path.clone(),
-            sizes.map(|size| Cell::text(size.to_string())).to_vec(),
-        );
-    }
-    terminal.table(&table)?;
-    terminal.document(&json!({
-        "kind": "model",
-        "name": args.what,
-        "family": family,
-        "parameters": parameters,
-        "heads": head,
-        "linears": linears,
-        "initialized": report.initialized,
-        "left_over": report.left_over,
-        "config": checkpoint.config,
-    }))
+    model::show(args, terminal)
 }
 
 fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<()> {
@@ -227,13 +153,14 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
 fn describe_dropout(config: &LoraConfig) -> String {
     match config.dropout {
         Some(dropout) => format!(
-            "LoRA Dropout: probability {}, {} masks; without masks (mean pass) {:.4} of the trained update is added, its average \
-             under masks",
+            "LoRA Dropout: probability {}, {} masks on {}; without masks (mean pass) {:.4} of the trained update is added, its \
+             average under masks",
             dropout.probability,
             match dropout.rescale {
                 lora_core::Rescale::Plain => "plain",
                 lora_core::Rescale::Rescaled => "rescaled",
             },
+            dropout.axes.name().replace('_', " "),
             dropout.mean_factor()
         ),
         None => format!("no LoRA Dropout; input dropout {}", config.input_dropout),

@@ -8,6 +8,7 @@ mod happy_path;
 mod interrupted;
 mod kinds;
 mod language_model;
+mod memory;
 mod monte_carlo;
 mod new_weights;
 mod operations;

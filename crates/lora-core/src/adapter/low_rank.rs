@@ -97,6 +97,7 @@ impl LowRank {
             b: self.b.val(),
             scale,
             masks,
+            factor_noise: pass.factor_noise(path),
             input_noise,
         }
     }

@@ -105,7 +105,7 @@ pub(crate) fn noise(
     device: &burn::tensor::Device,
 ) -> (f64, Option<lora_kernels::KeepMasks>, Option<Tensor<3>>) {
     let (masks, input_noise) = match pass {
-        Pass::Mean | Pass::Chosen(_) => (None, None),
+        Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => (None, None),
         Pass::Masked(set) => (
             set.keep_masks(path).cloned(),
             set.input_noise(path, shape, device),

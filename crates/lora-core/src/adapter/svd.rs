@@ -91,6 +91,7 @@ impl SvdForm {
             b: factors.b.val(),
             scale,
             masks,
+            factor_noise: None,
             input_noise,
         };
         lora_linear(input, weight, bias, branch)

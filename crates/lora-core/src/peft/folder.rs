@@ -79,12 +79,12 @@ impl AdapterFolder {
                     path: side_path.clone(),
                     reason,
                 })?;
-            if side.format != 1 {
+            if !side.is_known() {
                 return Err(AdapterError::Setting {
                     path: side_path,
                     key: "format",
                     found: side.format.to_string(),
-                    supported: "1",
+                    supported: "1, 2",
                 });
             }
             let mean_factor = side.dropout().mean_factor();

@@ -81,14 +81,7 @@ pub(super) fn write_settings(
     let side_path = folder.join(SIDE_FILE);
     match config.dropout {
         Some(dropout) => {
-            let side = DropoutFile {
-                format: 1,
-                probability: dropout.probability,
-                rescale: dropout.rescale,
-                alpha: config.alpha,
-                alpha_pattern: config.alpha_pattern.clone(),
-                ensemble,
-            };
+            let side = DropoutFile::new(dropout, config, ensemble);
             write_file(&side_path, &pretty(&side))?;
         }
         // The folder may hold the side file of an adapter that stood here before.

@@ -25,5 +25,5 @@ pub use input::{attention_mask, places, token_ids};
 pub use key_value_cache::{KeyValueCache, LayerCache};
 pub use norm::LayerNorm;
 pub use rms_norm::RmsNorm;
-pub use rope::{Rope, RopeScaling, Rotation};
+pub use rope::{Rope, RopeScaling, Rotation, Yarn};
 pub use tokens::Tokens;

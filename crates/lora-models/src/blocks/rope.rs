@@ -27,6 +27,26 @@ pub enum RopeScaling {
         /// Longest text of pretraining.
         original_context: f32,
     },
+    /// `YaRN` (Peng et al. 2023): as [`RopeScaling::Llama3`], but blended by pair instead of by turn, and the rotated features
+    /// are lengthened.
+    Yarn(Yarn),
+}
+
+/// The settings of `YaRN`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Yarn {
+    /// What low frequencies are divided by.
+    pub factor: f32,
+    /// Pairs that turn more times than this within the context of pretraining are left alone.
+    pub beta_fast: f64,
+    /// Pairs that turn fewer times than this are divided by the factor.
+    pub beta_slow: f64,
+    /// Longest text of pretraining.
+    pub original_context: f64,
+    /// Whether the two bounds are whole pairs.
+    pub truncate: bool,
+    /// What query and key are multiplied by.
+    pub attention_factor: f32,
 }
 
 /// The frequencies of a model: `1 / theta^(2i/d_head)`, scaled.
@@ -34,6 +54,8 @@ pub enum RopeScaling {
 pub struct Rope {
     /// `[d_head / 2]`, radians a position.
     frequencies: Vec<f32>,
+    /// What the turned features are multiplied by.
+    length: f32,
 }
 
 /// The rotation of some positions, made once a pass for all layers.
@@ -52,10 +74,24 @@ impl Rope {
     pub fn new(d_head: usize, theta: f32, scaling: RopeScaling) -> Self {
         assert!(d_head.is_multiple_of(2), "{d_head} features are no pairs");
         // In f32, and in this order, as the checkpoints were trained: at position 8000 an angle differs otherwise by 1e-3.
-        let plain = (0..d_head / 2).map(|pair| 1.0 / theta.powf((2 * pair) as f32 / d_head as f32));
-        Self {
-            frequencies: plain.map(|frequency| scaling.apply(frequency)).collect(),
-        }
+        let wavelengths = (0..d_head / 2).map(|pair| theta.powf((2 * pair) as f32 / d_head as f32));
+        let (frequencies, length) = match scaling {
+            RopeScaling::Yarn(yarn) => {
+                let divided = yarn.divided(d_head, theta);
+                let blend = |(pair, wavelength)| yarn.apply(wavelength, divided(pair));
+                (
+                    wavelengths.enumerate().map(blend).collect(),
+                    yarn.attention_factor,
+                )
+            }
+            other => (
+                wavelengths
+                    .map(|wavelength| other.apply(1.0 / wavelength))
+                    .collect(),
+                1.0,
+            ),
+        };
+        Self { frequencies, length }
     }
 
     /// The rotation of the positions `first..first + seq`.
@@ -69,10 +105,8 @@ impl Rope {
             (first..first + seq).flat_map(at)
         };
         let tensor = |of: fn(f32) -> f32| {
-            Tensor::from_data(
-                TensorData::new(angles().map(of).collect::<Vec<_>>(), shape),
-                device,
-            )
+            let values: Vec<f32> = angles().map(|angle| of(angle) * self.length).collect();
+            Tensor::from_data(TensorData::new(values, shape), device)
         };
         Rotation {
             cos: tensor(f32::cos),
@@ -84,7 +118,7 @@ impl Rope {
 impl RopeScaling {
     fn apply(self, frequency: f32) -> f32 {
         match self {
-            Self::None => frequency,
+            Self::None | Self::Yarn(_) => frequency,
             Self::Linear { factor } => frequency / factor,
             Self::Llama3 {
                 factor,
@@ -97,6 +131,32 @@ impl RopeScaling {
                 (1.0 - high) * frequency / factor + high * frequency
             }
         }
+    }
+}
+
+impl Yarn {
+    /// For each pair how much of it is divided by the factor: nothing up to the pair that turns `beta_fast` times, all from the
+    /// one that turns `beta_slow` times on, and evenly more between.
+    fn divided(self, d_head: usize, theta: f32) -> impl Fn(usize) -> f32 {
+        let pair_of = |turns: f64| {
+            let wavelength = self.original_context / (turns * std::f64::consts::TAU);
+            d_head as f64 * wavelength.ln() / (2.0 * f64::from(theta).ln())
+        };
+        let (mut low, mut high) = (pair_of(self.beta_fast), pair_of(self.beta_slow));
+        if self.truncate {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        let (low, mut high) = (low.max(0.0), high.min(d_head as f64 - 1.0));
+        if low == high {
+            high += 0.001;
+        }
+        let width = (high - low) as f32;
+        move |pair| ((pair as f32 - low as f32) / width).clamp(0.0, 1.0)
+    }
+
+    fn apply(self, wavelength: f32, divided: f32) -> f32 {
+        let kept = 1.0 - divided;
+        1.0 / (self.factor * wavelength) * (1.0 - kept) + 1.0 / wavelength * kept
     }
 }
 
@@ -142,6 +202,33 @@ mod tests {
         // 2.5 turns: half way between 1 and 4, so half of it is divided by 8.
         let middle = 2.5 * TAU / 8192.0;
         assert!((LLAMA3.apply(middle) / middle - (0.5 + 0.5 / 8.0)).abs() < 1e-5);
+    }
+
+    #[test]
+    fn yarn_divides_slow_pairs_leaves_fast_ones_and_blends_between() {
+        // Twelve pairs of wavelength 2π·10^(pair/3): within 2000π positions a pair turns 10^(3 - pair/3) times. So pair 3 turns
+        // 100 times, pair 9 once.
+        let yarn = Yarn {
+            factor: 8.0,
+            beta_fast: 100.0,
+            beta_slow: 1.0,
+            original_context: 1000.0 * std::f64::consts::TAU,
+            truncate: false,
+            attention_factor: 1.25,
+        };
+        let rope = Rope::new(24, 10_000.0, RopeScaling::Yarn(yarn));
+        let plain = Rope::new(24, 10_000.0, RopeScaling::None);
+        let ratio = |pair: usize| rope.frequencies[pair] / plain.frequencies[pair];
+        for (pair, expected) in [
+            (0, 1.0),
+            (3, 1.0),
+            (6, 0.5 + 0.5 / 8.0),
+            (9, 1.0 / 8.0),
+            (11, 1.0 / 8.0),
+        ] {
+            assert!((ratio(pair) - expected).abs() < 1e-5, "{pair}: {}", ratio(pair));
+        }
+        assert_eq!((rope.length, plain.length), (1.25, 1.0));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use lora_core::HostTensor;
+use lora_core::{HostTensor, Orientation};
 use serde_json::{Value, json};
 
 use super::error::GgufError;
@@ -193,12 +193,18 @@ impl GgufWeights {
         self.gguf.shape(&self.names.get(name)?.name)
     }
 
-    pub fn read(&self, name: &str) -> Option<HostTensor> {
-        let stored = self.names.get(name)?;
-        let tensor = self.gguf.read(&stored.name)?;
-        Some(match stored.turned_heads {
-            Some(heads) => halves_together(tensor, heads),
-            None => tensor,
+    pub fn read(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, GgufError> {
+        let Some(stored) = self.names.get(name) else {
+            return Ok(None);
+        };
+        let Some(heads) = stored.turned_heads else {
+            return self.gguf.read(&stored.name, orientation);
+        };
+        let tensor = self.gguf.read(&stored.name, Orientation::Stored)?;
+        let tensor = tensor.map(|tensor| halves_together(tensor, heads));
+        Ok(match orientation {
+            Orientation::Stored => tensor,
+            Orientation::Transposed => tensor.map(|tensor| tensor.transposed()),
         })
     }
 }

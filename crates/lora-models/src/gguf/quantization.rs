@@ -77,21 +77,19 @@ impl TensorType {
         }
     }
 
-    /// The numbers of whole blocks.
+    /// Appends the numbers of whole blocks.
     ///
     /// # Panics
     ///
     /// Panics if the bytes are not whole blocks.
-    pub fn dequantize(self, bytes: &[u8]) -> Vec<f32> {
+    pub fn dequantize(self, bytes: &[u8], values: &mut Vec<f32>) {
         assert!(
             bytes.len().is_multiple_of(self.block_bytes()),
             "bytes are whole blocks"
         );
-        let mut values = Vec::with_capacity(bytes.len() / self.block_bytes() * self.block_len());
         for block in bytes.chunks_exact(self.block_bytes()) {
-            self.dequantize_block(block, &mut values);
+            self.dequantize_block(block, values);
         }
-        values
     }
 
     fn dequantize_block(self, block: &[u8], values: &mut Vec<f32>) {

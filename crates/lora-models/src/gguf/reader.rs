@@ -1,19 +1,19 @@
 //! Settings and tensors of a GGUF file. Nothing that the file says about sizes is believed before it is checked.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use lora_core::HostTensor;
+use lora_core::{FileBytes, HostTensor, Orientation, StoredRows};
 
 use super::error::GgufError;
 use super::quantization::TensorType;
 
-/// A GGUF file in memory.
+/// A GGUF file: its settings in memory, its tensors read when they are asked for.
 #[derive(Debug)]
 pub struct Gguf {
     origin: PathBuf,
-    bytes: Vec<u8>,
+    bytes: FileBytes,
     settings: BTreeMap<String, Setting>,
     tensors: BTreeMap<String, Entry>,
 }
@@ -38,21 +38,22 @@ struct Entry {
     /// Slowest axis first, as everywhere else here.
     shape: Vec<usize>,
     kind: TensorType,
-    range: std::ops::Range<usize>,
+    /// Place of its first byte.
+    start: usize,
 }
 
 impl Gguf {
-    /// Reads a file.
+    /// Opens a file and reads its settings.
     ///
     /// # Errors
     ///
     /// [`GgufError`] if it cannot be read, is corrupt, or holds a tensor of a type that is not supported.
     pub fn open(path: &Path) -> Result<Self, GgufError> {
-        let bytes = fs::read(path).map_err(|source| GgufError::Read {
+        let bytes = FileBytes::open(path).map_err(|source| GgufError::Read {
             path: path.to_owned(),
             source,
         })?;
-        Self::from_bytes(bytes, path)
+        Self::parse(bytes, path)
     }
 
     /// Takes the bytes of a file; `origin` names them in errors.
@@ -61,18 +62,24 @@ impl Gguf {
     ///
     /// As [`Gguf::open`].
     pub fn from_bytes(bytes: Vec<u8>, origin: &Path) -> Result<Self, GgufError> {
+        Self::parse(FileBytes::held(bytes), origin)
+    }
+
+    fn parse(bytes: FileBytes, origin: &Path) -> Result<Self, GgufError> {
+        let mut reader = BufReader::new(bytes.reader());
         let mut cursor = Cursor {
-            bytes: &bytes,
+            reader: &mut reader,
             at: 0,
+            length: bytes.len(),
             origin,
         };
-        if bytes.get(..4) != Some(b"GGUF") {
+        let magic = cursor.take(bytes.len().min(4), "the first bytes")?;
+        if magic != b"GGUF" {
             return Err(GgufError::Magic {
                 path: origin.to_owned(),
-                found: bytes.iter().take(4).copied().collect(),
+                found: magic,
             });
         }
-        cursor.at = 4;
         let version = cursor.u32("the version")?;
         if !(2..=3).contains(&version) {
             return Err(GgufError::Version {
@@ -89,6 +96,7 @@ impl Gguf {
             settings.insert(key, cursor.setting(kind, 0)?);
         }
         let tensors = cursor.tensors(tensor_count, &settings)?;
+        drop(reader);
         Ok(Self {
             origin: origin.to_owned(),
             bytes,
@@ -118,12 +126,30 @@ impl Gguf {
     }
 
     /// A tensor as f32, dequantized; `None` if there is none of that name.
-    pub fn read(&self, name: &str) -> Option<HostTensor> {
-        let entry = self.tensors.get(name)?;
-        Some(HostTensor {
-            shape: entry.shape.clone(),
-            values: entry.kind.dequantize(&self.bytes[entry.range.clone()]),
-        })
+    ///
+    /// # Errors
+    ///
+    /// [`GgufError::Read`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if a tensor to be transposed is no matrix.
+    pub fn read(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, GgufError> {
+        let Some(Entry { shape, kind, start }) = self.tensors.get(name) else {
+            return Ok(None);
+        };
+        let row = shape.last().copied().unwrap_or(1);
+        let rows = StoredRows {
+            start: *start,
+            shape,
+            row_bytes: row / kind.block_len() * kind.block_bytes(),
+        };
+        let decode = |bytes: &[u8], numbers: &mut Vec<f32>| kind.dequantize(bytes, numbers);
+        let tensor = self.bytes.tensor(rows, orientation, decode);
+        Ok(Some(tensor.map_err(|source| GgufError::Read {
+            path: self.origin.clone(),
+            source,
+        })?))
     }
 }
 
@@ -170,9 +196,12 @@ impl Setting {
     }
 }
 
+/// The header, read from its beginning on.
 struct Cursor<'a> {
-    bytes: &'a [u8],
+    reader: &'a mut dyn Read,
     at: usize,
+    /// Bytes of the whole file.
+    length: usize,
     origin: &'a Path,
 }
 
@@ -185,17 +214,30 @@ impl Cursor<'_> {
         }
     }
 
-    fn take(&mut self, count: usize, reading: &'static str) -> Result<&[u8], GgufError> {
-        let end = self.at.checked_add(count).filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or_else(|| self.corrupt(reading))?;
-        let taken = &self.bytes[self.at..end];
+    fn fill(&mut self, buffer: &mut [u8], reading: &'static str) -> Result<(), GgufError> {
+        let end = self.at + buffer.len();
+        if end > self.length {
+            return Err(self.corrupt(reading));
+        }
+        let read = self.reader.read_exact(buffer);
+        read.map_err(|source| GgufError::Read {
+            path: self.origin.to_owned(),
+            source,
+        })?;
         self.at = end;
+        Ok(())
+    }
+
+    /// `count` is at most what is left.
+    fn take(&mut self, count: usize, reading: &'static str) -> Result<Vec<u8>, GgufError> {
+        let mut taken = vec![0; count];
+        self.fill(&mut taken, reading)?;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self, reading: &'static str) -> Result<[u8; N], GgufError> {
         let mut array = [0; N];
-        array.copy_from_slice(self.take(N, reading)?);
+        self.fill(&mut array, reading)?;
         Ok(array)
     }
 
@@ -206,7 +248,7 @@ impl Cursor<'_> {
     /// A number of things, of which each takes at least a byte of what is left.
     fn count(&mut self, reading: &'static str) -> Result<usize, GgufError> {
         let count = u64::from_le_bytes(self.array(reading)?);
-        let left = self.bytes.len() - self.at;
+        let left = self.length - self.at;
         usize::try_from(count)
             .ok()
             .filter(|count| *count <= left)
@@ -215,7 +257,7 @@ impl Cursor<'_> {
 
     fn text(&mut self, reading: &'static str) -> Result<String, GgufError> {
         let length = self.count(reading)?;
-        let bytes = self.take(length, reading)?.to_vec();
+        let bytes = self.take(length, reading)?;
         String::from_utf8(bytes).map_err(|_| self.corrupt(reading))
     }
 
@@ -278,23 +320,17 @@ impl Cursor<'_> {
         let start = start.ok_or_else(|| self.corrupt("the alignment"))?;
         let mut tensors = BTreeMap::new();
         for (name, shape, kind, offset) in found {
-            let range = self.range(start, offset, &shape, kind);
-            let range = range.ok_or_else(|| self.corrupt("the place of a tensor"))?;
-            if tensors.insert(name, Entry { shape, kind, range }).is_some() {
+            let start = self.start(start, offset, &shape, kind);
+            let start = start.ok_or_else(|| self.corrupt("the place of a tensor"))?;
+            if tensors.insert(name, Entry { shape, kind, start }).is_some() {
                 return Err(self.corrupt("a tensor name that stands twice"));
             }
         }
         Ok(tensors)
     }
 
-    /// The bytes of a tensor; none if it does not consist of whole blocks, or does not lie within the file.
-    fn range(
-        &self,
-        start: usize,
-        offset: u64,
-        shape: &[usize],
-        kind: TensorType,
-    ) -> Option<std::ops::Range<usize>> {
+    /// Place of the first byte of a tensor; none if it does not consist of whole blocks, or does not lie within the file.
+    fn start(&self, start: usize, offset: u64, shape: &[usize], kind: TensorType) -> Option<usize> {
         let count = shape
             .iter()
             .try_fold(1_usize, |count, size| count.checked_mul(*size))?;
@@ -303,6 +339,6 @@ impl Cursor<'_> {
         let bytes = (count / kind.block_len()).checked_mul(kind.block_bytes())?;
         let first = start.checked_add(usize::try_from(offset).ok()?)?;
         let end = first.checked_add(bytes)?;
-        (whole && end <= self.bytes.len()).then_some(first..end)
+        (whole && end <= self.length).then_some(first)
     }
 }

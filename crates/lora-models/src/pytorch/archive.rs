@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use lora_core::FileBytes;
+
 use super::PytorchProblem;
 
 const END: &[u8] = b"PK\x05\x06";
@@ -14,9 +16,12 @@ const ELSEWHERE: u64 = 0xffff_ffff;
 /// Tag of that field.
 const ZIP64_FIELD: u64 = 1;
 
+/// The longest end record: 22 bytes and a comment, and before it the place of the one for large files.
+const LONGEST_END: usize = 20 + 22 + 65_535;
+
 /// The entries of an archive, by name below its one folder.
 pub struct Archive<'a> {
-    bytes: &'a [u8],
+    bytes: &'a FileBytes,
     entries: HashMap<String, Listed>,
 }
 
@@ -29,47 +34,40 @@ struct Listed {
 
 impl<'a> Archive<'a> {
     /// Whether the bytes begin as an archive.
-    pub fn is_one(bytes: &[u8]) -> bool {
-        bytes.starts_with(LOCAL)
+    pub fn is_one(bytes: &FileBytes) -> Result<bool, PytorchProblem> {
+        Ok(bytes.read(0..bytes.len().min(LOCAL.len()))? == LOCAL)
     }
 
     /// Reads the list of entries at the end of the file.
-    pub fn open(bytes: &'a [u8]) -> Result<Self, PytorchProblem> {
-        // The end record is 22 bytes and a comment of at most 65535.
-        let from = bytes.len().saturating_sub(22 + 65_535);
-        let end = bytes[from..].windows(4).rposition(|window| window == END);
-        let end = from + end.ok_or(PytorchProblem::CutShort { at: bytes.len() })?;
-        let (mut count, mut at) = (number(bytes, end + 10, 2)?, number(bytes, end + 16, 4)?);
+    pub fn open(bytes: &'a FileBytes) -> Result<Self, PytorchProblem> {
+        let tail = Part::read(bytes, bytes.len().saturating_sub(LONGEST_END), bytes.len())?;
+        let end = tail.bytes.windows(END.len()).rposition(|window| window == END);
+        let end = tail.start + end.ok_or(PytorchProblem::CutShort { at: bytes.len() })?;
+        let (mut count, mut at) = (tail.number(end + 10, 2)?, tail.number(end + 16, 4)?);
         if count == 0xffff || at == ELSEWHERE {
             let locator = end.checked_sub(20).ok_or(PytorchProblem::CutShort { at: end })?;
-            let end_64 = place(number(bytes, locator + 8, 8)?, end)?;
-            if bytes.get(end_64..end_64 + 4) != Some(END_64) {
-                return Err(PytorchProblem::CutShort { at: end_64 });
-            }
-            (count, at) = (number(bytes, end_64 + 32, 8)?, number(bytes, end_64 + 48, 8)?);
+            let end_64 = place(tail.number(locator + 8, 8)?, end)?;
+            let record = Part::read(bytes, end_64, end_64 + 56)?;
+            record.expect(end_64, END_64)?;
+            (count, at) = (record.number(end_64 + 32, 8)?, record.number(end_64 + 48, 8)?);
         }
         let mut at = place(at, bytes.len())?;
+        let list = Part::read(bytes, at, end.max(at))?;
         let mut entries = HashMap::new();
         for _ in 0..count {
-            if bytes.get(at..at + 4) != Some(CENTRAL) {
-                return Err(PytorchProblem::CutShort { at });
-            }
+            list.expect(at, CENTRAL)?;
             let [name_length, extra_length, comment_length] =
-                [28, 30, 32].map(|field| number(bytes, at + field, 2));
+                [28, 30, 32].map(|field| list.number(at + field, 2));
             let (name_length, extra_length) = (name_length? as usize, extra_length? as usize);
             let name_end = at + 46 + name_length;
-            let name = bytes
-                .get(at + 46..name_end)
-                .ok_or(PytorchProblem::CutShort { at })?;
-            let extra = bytes
-                .get(name_end..name_end + extra_length)
-                .ok_or(PytorchProblem::CutShort { at })?;
+            let name = list.slice(at + 46, name_length)?;
+            let extra = list.slice(name_end, extra_length)?;
             let listed = Listed {
-                method: number(bytes, at + 10, 2)?,
-                size: number(bytes, at + 24, 4)?,
-                local: number(bytes, at + 42, 4)?,
+                method: list.number(at + 10, 2)?,
+                size: list.number(at + 24, 4)?,
+                local: list.number(at + 42, 4)?,
             };
-            let packed = number(bytes, at + 20, 4)?;
+            let packed = list.number(at + 20, 4)?;
             let name = String::from_utf8_lossy(name);
             let below = name.split_once('/').map_or(&*name, |(_, below)| below);
             entries.insert(below.to_owned(), listed.widened(packed, extra)?);
@@ -91,10 +89,9 @@ impl<'a> Archive<'a> {
             });
         }
         let local = place(listed.local, self.bytes.len())?;
-        if self.bytes.get(local..local + 4) != Some(LOCAL) {
-            return Err(PytorchProblem::CutShort { at: local });
-        }
-        let lengths = number(self.bytes, local + 26, 2)? + number(self.bytes, local + 28, 2)?;
+        let head = Part::read(self.bytes, local, local + 30)?;
+        head.expect(local, LOCAL)?;
+        let lengths = head.number(local + 26, 2)? + head.number(local + 28, 2)?;
         let start = local + 30 + lengths as usize;
         let end = usize::try_from(listed.size)
             .ok()
@@ -104,19 +101,59 @@ impl<'a> Archive<'a> {
     }
 }
 
+/// Some bytes of the file, by their places in it.
+struct Part {
+    start: usize,
+    bytes: Vec<u8>,
+}
+
+impl Part {
+    fn read(file: &FileBytes, start: usize, end: usize) -> Result<Self, PytorchProblem> {
+        if end > file.len() {
+            return Err(PytorchProblem::CutShort { at: start });
+        }
+        let bytes = file.read(start..end)?;
+        Ok(Self { start, bytes })
+    }
+
+    fn slice(&self, at: usize, length: usize) -> Result<&[u8], PytorchProblem> {
+        let cut = || PytorchProblem::CutShort { at };
+        let first = at.checked_sub(self.start).ok_or_else(cut)?;
+        let slice = first
+            .checked_add(length)
+            .and_then(|end| self.bytes.get(first..end));
+        slice.ok_or_else(cut)
+    }
+
+    fn number(&self, at: usize, width: usize) -> Result<u64, PytorchProblem> {
+        self.slice(at, width).map(little_endian)
+    }
+
+    fn expect(&self, at: usize, signature: &[u8]) -> Result<(), PytorchProblem> {
+        if self.slice(at, signature.len())? == signature {
+            return Ok(());
+        }
+        Err(PytorchProblem::CutShort { at })
+    }
+}
+
 impl Listed {
     /// Takes size and place from the ZIP64 field where they do not fit in their own: it holds those that are missing, in
     /// the order size, packed size, place.
     fn widened(mut self, packed: u64, extra: &[u8]) -> Result<Self, PytorchProblem> {
+        let extra = Part {
+            start: 0,
+            bytes: extra.to_vec(),
+        };
         let mut at = 0;
-        while at + 4 <= extra.len() {
-            let (tag, length) = (number(extra, at, 2)?, number(extra, at + 2, 2)? as usize);
+        while at + 4 <= extra.bytes.len() {
+            let (tag, length) = (extra.number(at, 2)?, extra.number(at + 2, 2)? as usize);
             at += 4;
             if tag == ZIP64_FIELD {
                 let mut field = at;
                 let mut next = || {
                     field += 8;
-                    number(extra, field - 8, 8)
+                    extra.number(field - 8, 8)
                 };
                 if self.size == ELSEWHERE {
                     self.size = next()?;
@@ -134,14 +171,9 @@ impl Listed {
     }
 }
 
-/// A little-endian number of `width` bytes.
-fn number(bytes: &[u8], at: usize, width: usize) -> Result<u64, PytorchProblem> {
-    let field = at.checked_add(width).and_then(|end| bytes.get(at..end));
-    let field = field.ok_or(PytorchProblem::CutShort { at })?;
-    Ok(field
-        .iter()
-        .rev()
-        .fold(0, |number, byte| number << 8 | u64::from(*byte)))
+fn little_endian(bytes: &[u8]) -> u64 {
+    let bytes = bytes.iter().rev();
+    bytes.fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// A place that lies before `limit`.

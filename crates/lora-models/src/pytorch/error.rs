@@ -1,5 +1,7 @@
 //! Why a file of `torch.save` cannot be read.
 
+use std::io;
+
 use thiserror::Error;
 
 use super::Number;
@@ -7,6 +9,12 @@ use super::Number;
 /// What is wrong with a file of `torch.save`.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PytorchProblem {
+    /// The system cannot read the file.
+    #[error("cannot be read: {kind}")]
+    Unreadable {
+        /// What the system says.
+        kind: io::ErrorKind,
+    },
     /// The file ends early, or a length in it is wrong.
     #[error("cut short or damaged at byte {at}; fetch it again")]
     CutShort {
@@ -61,4 +69,10 @@ pub enum PytorchProblem {
     /// Numbers in the other order of bytes.
     #[error("the file was written on a big-endian machine; save it again on a little-endian one")]
     BigEndian,
+}
+
+impl From<io::Error> for PytorchProblem {
+    fn from(error: io::Error) -> Self {
+        Self::Unreadable { kind: error.kind() }
+    }
 }

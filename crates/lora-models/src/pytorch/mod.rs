@@ -9,13 +9,12 @@ mod pickle;
 mod value;
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use half::{bf16, f16};
-use lora_core::HostTensor;
+use lora_core::{FileBytes, FloatType, HostTensor, Orientation, StoredRows};
 
 use self::archive::Archive;
 use self::pickle::run;
@@ -25,11 +24,11 @@ use crate::error::LoadError;
 pub use self::error::PytorchProblem;
 pub use self::value::Number;
 
-/// A file of `torch.save` in memory.
+/// A file of `torch.save`: its table in memory, its tensors read when they are asked for.
 #[derive(Debug)]
 pub struct PytorchFile {
     path: PathBuf,
-    bytes: Vec<u8>,
+    bytes: FileBytes,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -46,13 +45,13 @@ struct Entry {
 }
 
 impl PytorchFile {
-    /// Reads a file.
+    /// Opens a file and reads its table.
     ///
     /// # Errors
     ///
     /// [`LoadError::Read`], [`LoadError::Pytorch`].
     pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let bytes = fs::read(path).map_err(|source| LoadError::Read {
+        let bytes = FileBytes::open(path).map_err(|source| LoadError::Read {
             path: path.to_owned(),
             source,
         })?;
@@ -82,50 +81,55 @@ impl PytorchFile {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Pytorch`] if its numbers are no floating-point numbers.
-    pub fn read(&self, name: &str) -> Result<Option<HostTensor>, LoadError> {
+    /// [`LoadError::Pytorch`] if its numbers are no floating-point numbers, [`LoadError::Read`].
+    ///
+    /// # Panics
+    ///
+    /// Panics if a tensor to be transposed is no matrix.
+    pub fn read_as(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, LoadError> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
         };
-        let values = entry.values(&self.bytes[entry.storage.clone()]);
-        let values = values.ok_or_else(|| LoadError::Pytorch {
+        let float = entry.number.float().ok_or_else(|| LoadError::Pytorch {
             path: self.path.clone(),
             problem: PytorchProblem::Number {
                 tensor: name.to_owned(),
                 found: entry.number,
             },
         })?;
-        let shape = entry.shape.clone();
-        Ok(Some(HostTensor { shape, values }))
+        let tensor = entry.tensor(&self.bytes, float, orientation);
+        Ok(Some(tensor.map_err(|source| LoadError::Read {
+            path: self.path.clone(),
+            source,
+        })?))
     }
 }
 
 impl Entry {
-    /// The numbers in the order of the indices; `None` for whole numbers and truth values.
-    fn values(&self, storage: &[u8]) -> Option<Vec<f32>> {
-        fn all<const WIDTH: usize>(
-            entry: &Entry,
-            storage: &[u8],
-            number: impl Fn([u8; WIDTH]) -> f32,
-        ) -> Vec<f32> {
-            let (elements, _) = storage.as_chunks::<WIDTH>();
-            let count: usize = entry.shape.iter().product();
-            if count == 0 {
-                return Vec::new();
-            }
-            if entry.is_contiguous() {
-                let elements = &elements[entry.offset..][..count];
-                return elements.iter().map(|bytes| number(*bytes)).collect();
-            }
-            let places = entry.places().into_iter();
-            places.map(|place| number(elements[place])).take(count).collect()
+    /// The numbers in the order of the indices.
+    fn tensor(
+        &self,
+        bytes: &FileBytes,
+        float: FloatType,
+        orientation: Orientation,
+    ) -> io::Result<HostTensor> {
+        if self.is_contiguous() {
+            let rows = StoredRows {
+                start: self.storage.start + self.offset * float.width(),
+                shape: &self.shape,
+                row_bytes: self.shape.last().copied().unwrap_or(1) * float.width(),
+            };
+            return bytes.tensor(rows, orientation, |bytes, numbers| float.decode(bytes, numbers));
         }
-        Some(match self.number {
-            Number::F32 => all(self, storage, f32::from_le_bytes),
-            Number::F16 => all(self, storage, |bytes| f16::from_le_bytes(bytes).to_f32()),
-            Number::BF16 => all(self, storage, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-            Number::F64 => all(self, storage, |bytes| f64::from_le_bytes(bytes) as f32),
-            Number::Other { .. } => return None,
+        let mut stored = Vec::new();
+        float.decode(&bytes.read(self.storage.clone())?, &mut stored);
+        let tensor = HostTensor {
+            values: self.places().into_iter().map(|place| stored[place]).collect(),
+            shape: self.shape.clone(),
+        };
+        Ok(match orientation {
+            Orientation::Stored => tensor,
+            Orientation::Transposed => tensor.transposed(),
         })
     }
 
@@ -153,8 +157,8 @@ impl Entry {
     }
 }
 
-fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, PytorchProblem> {
-    let (root, storages) = if Archive::is_one(bytes) {
+fn entries(bytes: &FileBytes) -> Result<BTreeMap<String, Entry>, PytorchProblem> {
+    let (root, storages) = if Archive::is_one(bytes)? {
         from_archive(bytes)?
     } else {
         from_stream(bytes)?
@@ -171,19 +175,22 @@ fn entries(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, PytorchProblem> {
         .collect()
 }
 
+/// Bytes of a file's beginning that hold the pickles of most.
+const FIRST_PART: usize = 1 << 20;
+
 /// Root of the pickle and place of each storage.
 type Parts = (Value, HashMap<Rc<str>, Range<usize>>);
 
-fn from_archive(bytes: &[u8]) -> Result<Parts, PytorchProblem> {
+fn from_archive(bytes: &FileBytes) -> Result<Parts, PytorchProblem> {
     let archive = Archive::open(bytes)?;
     let pickle = archive.entry("data.pkl").ok_or(PytorchProblem::MissingEntry {
         name: "data.pkl".into(),
     })??;
     if let Some(order) = archive.entry("byteorder") {
-        expect_little(&bytes[order?])?;
+        expect_little(&bytes.read(order?)?)?;
     }
     let mut storages = HashMap::new();
-    let (root, _) = run(&bytes[pickle], &mut |storage: &Storage| {
+    let (root, _) = run(&bytes.read(pickle)?, &mut |storage: &Storage| {
         storages.insert(storage.key.clone(), storage.clone());
     })?;
     let mut places = HashMap::new();
@@ -206,39 +213,31 @@ fn expect_little(order: &[u8]) -> Result<(), PytorchProblem> {
 
 /// Before PyTorch 1.6: magic number, version, system, the table, the storages' keys, then each storage as an i64 count of
 /// elements and its bytes.
-fn from_stream(bytes: &[u8]) -> Result<Parts, PytorchProblem> {
-    let mut at = 0;
-    let mut storages: HashMap<Rc<str>, Storage> = HashMap::new();
-    let mut next = |at: &mut usize| -> Result<Value, PytorchProblem> {
-        let (value, length) = run(&bytes[*at..], &mut |storage: &Storage| {
-            storages.insert(storage.key.clone(), storage.clone());
-        })?;
-        *at += length;
-        Ok(value)
-    };
-    let _magic = next(&mut at)?;
-    if !matches!(next(&mut at)?, Value::Int(1001)) {
-        return Err(PytorchProblem::NoTable);
-    }
-    let _system = next(&mut at)?;
-    let root = next(&mut at)?;
-    let Value::List(keys) = next(&mut at)? else {
-        return Err(PytorchProblem::NoTable);
+fn from_stream(bytes: &FileBytes) -> Result<Parts, PytorchProblem> {
+    // Nothing tells where the pickles end but they themselves: a beginning of the file is tried, and a longer one.
+    let mut length = bytes.len().min(FIRST_PART);
+    let Stream {
+        root,
+        storages,
+        keys,
+        mut at,
+    } = loop {
+        match Stream::read(&bytes.read(0..length)?) {
+            Err(PytorchProblem::CutShort { .. }) if length < bytes.len() => {
+                length = bytes.len().min(2 * length);
+            }
+            outcome => break outcome?,
+        }
     };
     let mut places = HashMap::new();
     for key in keys {
-        let Value::Text(key) = key else {
-            return Err(PytorchProblem::NoTable);
-        };
         let start = at + 8;
-        let count = bytes.get(at..start).and_then(|bytes| bytes.try_into().ok());
-        let count = count
-            .map(u64::from_le_bytes)
-            .ok_or(PytorchProblem::CutShort { at })?;
+        let mut count = [0; 8];
+        let read = bytes.read_at(at, &mut count);
+        read.map_err(|_| PytorchProblem::CutShort { at })?;
         let width = storages.get(&key).map_or(1, |storage| storage.number.width());
-        let length = usize::try_from(count)
-            .ok()
-            .and_then(|count| count.checked_mul(width));
+        let length = usize::try_from(u64::from_le_bytes(count)).ok();
+        let length = length.and_then(|count| count.checked_mul(width));
         let end = length.and_then(|length| start.checked_add(length));
         let end = end.filter(|end| *end <= bytes.len());
         let end = end.ok_or(PytorchProblem::CutShort { at })?;
@@ -246,6 +245,49 @@ fn from_stream(bytes: &[u8]) -> Result<Parts, PytorchProblem> {
         at = end;
     }
     Ok((root, places))
+}
+
+/// The pickles of such a file.
+struct Stream {
+    root: Value,
+    storages: HashMap<Rc<str>, Storage>,
+    /// Storages in the order of their bytes.
+    keys: Vec<Rc<str>>,
+    /// Where the first storage lies.
+    at: usize,
+}
+
+impl Stream {
+    fn read(bytes: &[u8]) -> Result<Self, PytorchProblem> {
+        let mut at = 0;
+        let mut storages: HashMap<Rc<str>, Storage> = HashMap::new();
+        let mut next = |at: &mut usize| -> Result<Value, PytorchProblem> {
+            let (value, length) = run(&bytes[*at..], &mut |storage: &Storage| {
+                storages.insert(storage.key.clone(), storage.clone());
+            })?;
+            *at += length;
+            Ok(value)
+        };
+        let _magic = next(&mut at)?;
+        if !matches!(next(&mut at)?, Value::Int(1001)) {
+            return Err(PytorchProblem::NoTable);
+        }
+        let _system = next(&mut at)?;
+        let root = next(&mut at)?;
+        let Value::List(keys) = next(&mut at)? else {
+            return Err(PytorchProblem::NoTable);
+        };
+        let keys = keys.into_iter().map(|key| match key {
+            Value::Text(key) => Ok(key),
+            _ => Err(PytorchProblem::NoTable),
+        });
+        Ok(Self {
+            keys: keys.collect::<Result<_, _>>()?,
+            root,
+            storages,
+            at,
+        })
+    }
 }
 
 fn entry(

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use lora_core::FloatType;
+
 /// A value on the pickle's stack. Copies are cheap: whatever can be large is shared.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -30,14 +32,8 @@ pub enum Value {
 /// What numbers of a storage are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Number {
-    /// 32 bits.
-    F32,
-    /// 16 bits, IEEE.
-    F16,
-    /// 16 bits, the upper half of [`Number::F32`].
-    BF16,
-    /// 64 bits.
-    F64,
+    /// Floats.
+    Float(FloatType),
     /// Whole numbers or truth values of so many bytes.
     Other {
         /// Bytes of one.
@@ -71,19 +67,25 @@ impl Number {
     /// Bytes of one number.
     pub fn width(self) -> usize {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::BF16 => 2,
-            Self::F64 => 8,
+            Self::Float(float) => float.width(),
             Self::Other { width } => width,
+        }
+    }
+
+    /// The kind of floats; `None` for whole numbers and truth values.
+    pub fn float(self) -> Option<FloatType> {
+        match self {
+            Self::Float(float) => Some(float),
+            Self::Other { .. } => None,
         }
     }
 
     fn of_storage(class: &str) -> Option<Self> {
         Some(match class.strip_prefix("torch ")?.strip_suffix("Storage")? {
-            "Float" => Self::F32,
-            "Half" => Self::F16,
-            "BFloat16" => Self::BF16,
-            "Double" => Self::F64,
+            "Float" => Self::Float(FloatType::F32),
+            "Half" => Self::Float(FloatType::F16),
+            "BFloat16" => Self::Float(FloatType::Bf16),
+            "Double" => Self::Float(FloatType::F64),
             "Long" => Self::Other { width: 8 },
             "Int" => Self::Other { width: 4 },
             "Short" => Self::Other { width: 2 },

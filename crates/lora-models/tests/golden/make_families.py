@@ -106,6 +106,23 @@ MODELS = {
     "debertav2_mlm": lambda: tf.DebertaV2ForMaskedLM(deberta_v2(pos_att_type="c2p", legacy=False, embedding_size=HIDDEN)),
     "debertav2_absolute_qa": lambda: tf.DebertaV2ForQuestionAnswering(deberta_v2(relative_attention=False, num_labels=2)),
 }
+def decoder(config, **more):
+    """A decoder of twice the heads of keys, and frequencies as `more` has them."""
+    settings = dict(
+        hidden_size=2 * HIDDEN, num_hidden_layers=LAYERS, num_attention_heads=HEADS * 2, num_key_value_heads=HEADS,
+        intermediate_size=2 * HIDDEN + 1, vocab_size=VOCAB, max_position_embeddings=POSITIONS, pad_token_id=0,
+        bos_token_id=1, eos_token_id=2,
+    )
+    return config(**settings, rope_parameters={"rope_theta": 100.0, **more})
+
+
+MODELS["llama_yarn"] = lambda: tf.LlamaForCausalLM(
+    decoder(tf.LlamaConfig, rope_type="yarn", factor=4.0, original_max_position_embeddings=30, beta_fast=2.0, beta_slow=0.3)
+)
+MODELS["qwen2_yarn"] = lambda: tf.Qwen2ForCausalLM(
+    decoder(tf.Qwen2Config, rope_type="yarn", factor=3.0, original_max_position_embeddings=60, mscale=0.7, mscale_all_dim=0.4,
+            truncate=False)
+)
 LAYOUTS = {
     "bert_sharded": (lambda: tf.BertForTokenClassification(bert()), "sharded"),
     "distilbert_bin": (lambda: tf.DistilBertForTokenClassification(distilbert()), "bin"),

@@ -6,4 +6,6 @@ mod fitting;
 mod gradients;
 mod observing;
 mod steps;
+mod swag;
 mod toy;
+mod variational;

@@ -41,7 +41,7 @@ pub struct Terms {
 /// Relative positions of one pass.
 #[derive(Clone, Debug)]
 pub struct Relative<'a> {
-    /// The table, once for each group of masks: `[groups, 2·span, d_model]`.
+    /// The table, `[1, 2·span, d_model]`.
     pub table: Tensor<3>,
     /// Row of the table for the query at i and the key at j: `[seq, seq]`.
     pub rows: Tensor<2, Int>,
@@ -126,8 +126,12 @@ impl DisentangledAttention {
 
     /// The projected table for every row of the batch: `[1 or batch, n_heads, 2·span, d_head]`.
     fn positions(&self, projection: &LoraLinear, relative: &Relative<'_>, batch: usize) -> Tensor<4> {
-        let projected = self.heads(projection.forward(relative.table.clone(), &relative.pass));
-        let [groups, ..] = projected.dims();
+        let groups = match relative.pass {
+            Pass::Masked(_) if projection.adapter.is_none() => 1, // no masks act here
+            pass => pass.groups(),
+        };
+        let table = relative.table.clone().repeat_dim(0, groups);
+        let projected = self.heads(projection.forward(table, &relative.pass));
         if groups == 1 {
             return projected;
         }

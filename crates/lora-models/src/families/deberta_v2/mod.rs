@@ -122,7 +122,7 @@ impl DebertaV2 {
 
         let embedded = self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
         let table_masks = match pass {
-            Pass::Mean | Pass::Chosen(_) => None,
+            Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
             Pass::Masked(masks) => Some(masks.for_groups()),
         };
         let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);
@@ -155,8 +155,7 @@ impl DebertaV2 {
         self.embeddings_norm.forward(embedded)
     }
 
-    /// Relative positions for this pass: the projections that read them may be adapted, so that each group of masks has
-    /// its own.
+    /// Relative positions for this pass.
     fn relative<'a>(&self, seq: usize, pass: Pass<'a>) -> Option<Relative<'a>> {
         let table = self.relative_table.as_ref()?.val();
         let positions = self.relative_positions?;
@@ -167,7 +166,7 @@ impl DebertaV2 {
         let device = table.device();
         let rows = TensorData::new(positions.rows(seq), [seq, seq]);
         Some(Relative {
-            table: table.unsqueeze::<3>().repeat_dim(0, pass.groups()),
+            table: table.unsqueeze(),
             rows: Tensor::<2, Int>::from_data(rows, &device),
             pass,
         })

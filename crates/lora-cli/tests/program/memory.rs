@@ -1,0 +1,76 @@
+//! Loading a model takes hardly more memory than its weights.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde_json::{Value, json};
+
+use crate::workspace::Workspace;
+
+const D_MODEL: usize = 768;
+const D_FF: usize = 3072;
+const LAYERS: usize = 5;
+
+/// A BERT of 36 million numbers in f16, so that the program's own memory counts little.
+fn write_bert(workspace: &Workspace) {
+    let mut shapes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    let mut linear = |name: &str, d_input: usize, d_output: usize| {
+        shapes.insert(format!("{name}.weight"), vec![d_output, d_input]);
+        shapes.insert(format!("{name}.bias"), vec![d_output]);
+    };
+    for layer in (0..LAYERS).map(|layer| format!("encoder.layer.{layer}")) {
+        for part in ["self.query", "self.key", "self.value", "output.dense"] {
+            linear(&format!("{layer}.attention.{part}"), D_MODEL, D_MODEL);
+        }
+        linear(&format!("{layer}.intermediate.dense"), D_MODEL, D_FF);
+        linear(&format!("{layer}.output.dense"), D_FF, D_MODEL);
+    }
+    linear("pooler.dense", D_MODEL, D_MODEL);
+    for (table, rows) in [("word", 40), ("position", 8), ("token_type", 2)] {
+        shapes.insert(
+            format!("embeddings.{table}_embeddings.weight"),
+            vec![rows, D_MODEL],
+        );
+    }
+    let layers = (0..LAYERS)
+        .flat_map(|layer| ["attention.output", "output"].map(|part| format!("encoder.layer.{layer}.{part}")));
+    for norm in layers.chain(["embeddings".to_owned()]) {
+        for part in ["weight", "bias"] {
+            shapes.insert(format!("{norm}.LayerNorm.{part}"), vec![D_MODEL]);
+        }
+    }
+    let numbers = vec![0x3c_u8; 2 * D_MODEL * D_FF]; // each about 1.06
+    let tensors = shapes.iter().map(|(name, shape)| {
+        let bytes = &numbers[..2 * shape.iter().product::<usize>()];
+        (name, TensorView::new(Dtype::F16, shape.clone(), bytes).unwrap())
+    });
+    fs::create_dir(workspace.path("large")).unwrap();
+    safetensors::serialize_to_file(tensors, None, &workspace.path("large/model.safetensors")).unwrap();
+    let config = json!({
+        "model_type": "bert", "hidden_size": D_MODEL, "intermediate_size": D_FF, "num_hidden_layers": LAYERS,
+        "num_attention_heads": 12, "vocab_size": 40, "max_position_embeddings": 8, "type_vocab_size": 2,
+        "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+    });
+    workspace.write("large/config.json", config.to_string());
+}
+
+#[test]
+fn a_model_is_loaded_in_less_than_1_3_times_the_memory_of_its_weights() {
+    let workspace = Workspace::new();
+    write_bert(&workspace);
+    let mut command = workspace.command(&["inspect", "large", "--json"]);
+    // The allocator rounds up to pages of 2 MiB, which says nothing about loading.
+    let output = command.env("MIMALLOC_ALLOW_THP", "0").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{stderr}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let weights = found["loading"]["weight_bytes"].as_f64().unwrap();
+    assert!(weights > 140e6, "{weights}");
+    // Only Linux tells a process how much it took.
+    if let Some(peak) = found["loading"]["peak_memory_bytes"].as_f64() {
+        assert!((1.0..1.3).contains(&(peak / weights)), "{}", peak / weights);
+        assert!(stderr.contains("times the weights"), "{stderr}");
+    }
+}

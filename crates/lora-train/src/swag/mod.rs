@@ -1,0 +1,284 @@
+//! SWAG: a Gaussian over the trained parameters from where training passes by (Maddox et al. 2019, arXiv 1902.02476).
+//!
+//! ```text
+//! θ̄      mean of the collected parameters
+//! Σ_diag  their variance, number by number
+//! D       the last K deviations, each from the mean at its time
+//! θ ~ N(θ̄, scale · (Σ_diag + D Dᵀ / (K − 1)))        scale = 1/2 in the paper
+//! ```
+//!
+//! Collecting costs a copy of the parameters now and then, and K of them in memory; a member costs one mean pass. The paper
+//! collects once an epoch in the last quarter of the training, at a learning rate that stays large: with a schedule that falls to
+//! zero the collected parameters hardly differ, and so do the members.
+
+mod moments;
+
+use burn::module::Module;
+use lora_core::{Adapted, Model, Part, Posterior, VectorLayout, seeded_normal};
+use lora_data::Batch;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::event::{Checkpoint, Event, Flow, Observer, Plan};
+use crate::trainer::Trainer;
+
+pub use moments::SwagMoments;
+
+/// The factor of the covariance in the paper.
+pub const SWAG_SCALE: f64 = 0.5;
+
+/// When parameters are collected, and which.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwagSettings {
+    /// Share of the steps after which collecting begins, from 0 to below 1.
+    pub start: f64,
+    /// Optimizer steps from one collection to the next; none: one epoch.
+    pub every: Option<u64>,
+    /// K: deviations kept, at least 2.
+    pub columns: usize,
+    /// Which parameters vary; the others stay as the last step leaves them.
+    pub part: Part,
+}
+
+/// Why there is no SWAG.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+pub enum SwagError {
+    /// A setting out of its range.
+    #[error("the SWAG setting {key} is {found}: expected {expected}")]
+    Setting {
+        /// The setting.
+        key: &'static str,
+        /// Its value.
+        found: f64,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The training was too short to collect from.
+    #[error(
+        "SWAG collected the parameters {found} times, and needs at least 2 to tell how they vary; train longer, begin earlier \
+         (start), or collect more often (every)"
+    )]
+    TooFewCollections {
+        /// How often they were.
+        found: u64,
+    },
+}
+
+/// An observer that collects parameters on the way, and hands everything on to another one.
+///
+/// ```no_run
+/// # use lora_core::{Adapted, Model};
+/// # use lora_data::Batch;
+/// # use lora_train::*;
+/// # fn train<M: Model<Input = Batch>>(
+/// #     adapted: Adapted<M>, config: &TrainConfig, data: &FitData<'_>, listener: &mut dyn Observer<M>,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut collecting = SwagCollector::new(SwagSettings::default(), listener)?;
+/// let fitted = fit(adapted, config, data, &mut collecting)?;
+/// let swag = collecting.finish(7, SWAG_SCALE)?; // a `Posterior`: see `lora_eval::predict_posterior`
+/// # Ok(())
+/// # }
+/// ```
+pub struct SwagCollector<'a, M> {
+    settings: SwagSettings,
+    inner: &'a mut dyn Observer<M>,
+    plan: Option<Plan>,
+    collected: Option<(VectorLayout, SwagMoments)>,
+}
+
+/// The Gaussian over the trained parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Swag {
+    layout: VectorLayout,
+    moments: SwagMoments,
+    seed: u64,
+    scale: f64,
+}
+
+impl Default for SwagSettings {
+    /// The paper's: the last quarter, once an epoch, 20 columns; all trained parameters.
+    fn default() -> Self {
+        Self {
+            start: 0.75,
+            every: None,
+            columns: 20,
+            part: Part::Trained,
+        }
+    }
+}
+
+impl SwagSettings {
+    /// # Errors
+    ///
+    /// [`SwagError::Setting`].
+    pub fn validate(&self) -> Result<(), SwagError> {
+        let refuse = |key, found, expected| Err(SwagError::Setting { key, found, expected });
+        if !(0.0..1.0).contains(&self.start) {
+            return refuse("start", self.start, "a share of the steps from 0 to below 1");
+        }
+        if self.every == Some(0) {
+            return refuse("every", 0.0, "at least 1 step");
+        }
+        if self.columns < 2 {
+            return refuse("columns", self.columns as f64, "at least 2");
+        }
+        Ok(())
+    }
+
+    /// Whether parameters are collected after this step of a training.
+    fn is_due(&self, step: u64, plan: &Plan) -> bool {
+        #[expect(clippy::cast_sign_loss, reason = "a share of the steps is not negative")]
+        let first = (self.start * plan.steps as f64) as u64;
+        let every = self.every.unwrap_or(plan.steps_per_epoch);
+        step > first && (step - first).is_multiple_of(every)
+    }
+}
+
+impl<'a, M> SwagCollector<'a, M> {
+    /// Nothing collected yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SwagError::Setting`].
+    pub fn new(settings: SwagSettings, inner: &'a mut dyn Observer<M>) -> Result<Self, SwagError> {
+        settings.validate()?;
+        Ok(Self {
+            settings,
+            inner,
+            plan: None,
+            collected: None,
+        })
+    }
+
+    /// The Gaussian, whose members are drawn from a seed. `scale` is the factor of the covariance: [`SWAG_SCALE`] in the paper,
+    /// or chosen on validation rows.
+    ///
+    /// # Errors
+    ///
+    /// [`SwagError::TooFewCollections`]; [`SwagError::Setting`] for a scale that is negative or not finite.
+    pub fn finish(self, seed: u64, scale: f64) -> Result<Swag, SwagError> {
+        let Some((layout, moments)) = self.collected else {
+            return Err(SwagError::TooFewCollections { found: 0 });
+        };
+        Swag::new(layout, moments, seed, scale)
+    }
+}
+
+impl<M: Model<Input = Batch>> Observer<M> for SwagCollector<'_, M> {
+    fn on_event(&mut self, event: &Event) -> Flow {
+        if let Event::Started(plan) = event {
+            self.plan = Some(*plan);
+        }
+        self.inner.on_event(event)
+    }
+
+    fn after_step(&mut self, trainer: &Trainer<M>) -> Flow {
+        if let Some(plan) = &self.plan
+            && self.settings.is_due(trainer.steps_done(), plan)
+        {
+            let SwagSettings { part, columns, .. } = self.settings;
+            let adapted = trainer.adapted();
+            let (layout, moments) = self.collected.get_or_insert_with(|| {
+                let layout = VectorLayout::of(&adapted, part);
+                let moments = SwagMoments::new(layout.len(), columns);
+                (layout, moments)
+            });
+            moments.add(&layout.read(&adapted));
+        }
+        self.inner.after_step(trainer)
+    }
+
+    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<M>) -> Flow {
+        self.inner.on_checkpoint(kind, step, adapted)
+    }
+}
+
+impl Swag {
+    /// The Gaussian with these moments.
+    ///
+    /// # Errors
+    ///
+    /// [`SwagError::TooFewCollections`]; [`SwagError::Setting`] for a scale that is negative or not finite.
+    ///
+    /// # Panics
+    ///
+    /// Panics if layout and moments differ in length.
+    pub fn new(layout: VectorLayout, moments: SwagMoments, seed: u64, scale: f64) -> Result<Self, SwagError> {
+        assert_eq!(layout.len(), moments.mean().len(), "one mean for each parameter");
+        if moments.count() < 2 {
+            return Err(SwagError::TooFewCollections {
+                found: moments.count(),
+            });
+        }
+        if !(scale.is_finite() && scale >= 0.0) {
+            return Err(SwagError::Setting {
+                key: "scale",
+                found: scale,
+                expected: "a number of at least 0; the paper's is 0.5",
+            });
+        }
+        Ok(Self {
+            layout,
+            moments,
+            seed,
+            scale,
+        })
+    }
+
+    /// What it was collected from.
+    pub fn moments(&self) -> &SwagMoments {
+        &self.moments
+    }
+
+    /// The same Gaussian with another factor of the covariance.
+    ///
+    /// # Errors
+    ///
+    /// [`SwagError::Setting`].
+    pub fn with_scale(self, scale: f64) -> Result<Self, SwagError> {
+        Self::new(self.layout, self.moments, self.seed, scale)
+    }
+
+    /// The model at the mean of the Gaussian: stochastic weight averaging (Izmailov et al. 2018, arXiv 1803.05407).
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model is another one than was collected from.
+    #[must_use]
+    pub fn mean_model<M: Module + lora_core::Linears>(&self, adapted: &Adapted<M>) -> Adapted<M> {
+        self.layout.write(adapted, self.moments.mean())
+    }
+}
+
+impl Posterior for Swag {
+    fn layout(&self) -> &VectorLayout {
+        &self.layout
+    }
+
+    /// `θ̄ + √scale · (Σ_diag^½ z₁ + D z₂ / √(K − 1))` with standard normal z₁, z₂.
+    fn member(&self, member: u64) -> Vec<f64> {
+        let draw = |what: &str, count| seeded_normal(self.seed, &format!("swag.{what}.{member}"), count, 1.0);
+        let columns = self.moments.columns();
+        let of_numbers = draw("diagonal", self.layout.len());
+        let of_columns = draw("columns", columns.len());
+        let mut values: Vec<f64> = self
+            .moments
+            .variances()
+            .zip(of_numbers)
+            .map(|(variance, z)| variance.sqrt() * f64::from(z))
+            .collect();
+        let divisor = ((columns.len() - 1) as f64).sqrt();
+        for (column, z) in columns.iter().zip(of_columns) {
+            for (value, deviation) in values.iter_mut().zip(column) {
+                *value += f64::from(*deviation) * f64::from(z) / divisor;
+            }
+        }
+        let deviation = self.scale.sqrt();
+        values
+            .iter()
+            .zip(self.moments.mean())
+            .map(|(value, mean)| mean + deviation * value)
+            .collect()
+    }
+}

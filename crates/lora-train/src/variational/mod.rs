@@ -1,0 +1,196 @@
+//! A Gaussian over the factors A, learned with them (`BLoB`: Wang et al. 2024, arXiv 2406.11675).
+//!
+//! ```text
+//! q(A) = N(M, diag(σ²)),  σ = G ⊙ G        B is a point
+//! loss = E_{A ~ q}[mean loss of the rows] + w · KL(q ‖ N(0, σ_p²))
+//! KL   = Σ ln(σ_p / σ) + (σ² + M²) / (2 σ_p²) − 1/2
+//! ```
+//!
+//! M stands where plain LoRA has A, so the mean pass is the model at the mean. The expectation is estimated with
+//! [`masks_per_step`](crate::TrainConfig::masks_per_step) draws a step; rows share a draw as
+//! [`mask_grouping`](crate::TrainConfig::mask_grouping) says, so that `example` gives each row a draw of its own, at the cost of one
+//! pass. (The paper multiplies one draw by random signs for each row, Flipout; independent draws have no larger variance.) LoRA
+//! Dropout's masks may be there as well.
+//!
+//! What differs from the authors' program: loss and KL are one objective for one AdamW, where that has a second optimizer (SGD) for
+//! the KL alone.
+
+mod posterior;
+mod settings;
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
+use burn::module::{Module, Param};
+use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
+use burn::tensor::{Tensor, TensorData};
+use lora_core::{
+    Adapted, Adapter, HostTensor, LinearKind, LoraLinear, Model, VectorLayout, seeded_normal, seeded_uniform,
+};
+
+use crate::config::TrainConfig;
+
+pub use posterior::VariationalPosterior;
+pub use settings::{KlWeight, VariationalError, VariationalSettings};
+
+/// The spreads of the factors A of a model, under training with it. `M` is the model's.
+#[derive(Clone, Debug)]
+pub struct VariationalA {
+    settings: VariationalSettings,
+    seed: u64,
+    paths: Vec<String>,
+    spreads: Spreads,
+}
+
+/// G of each factor, `[d_input, rank]`.
+#[derive(Module, Debug)]
+pub(crate) struct Spreads {
+    of: Vec<Param<Tensor<2>>>,
+}
+
+/// AdamW for the spreads.
+#[derive(Clone)]
+pub(crate) struct SpreadOptimizer {
+    adamw: ModuleOptimizer,
+    learning_rate: f64,
+}
+
+impl VariationalA {
+    /// New spreads for every low-rank factor A of a model in training mode: G uniform from start/√2 to start, from `(seed, path)`.
+    ///
+    /// # Errors
+    ///
+    /// [`VariationalError`] if a setting is out of its range, or no linear has LoRA's factors.
+    pub fn new<M: Model>(
+        adapted: &Adapted<M>,
+        settings: VariationalSettings,
+        seed: u64,
+    ) -> Result<Self, VariationalError> {
+        settings.validate()?;
+        let (mut paths, mut of) = (Vec::new(), Vec::new());
+        adapted.model.visit_linears(&mut |linear| {
+            if let Some(mean) = factor_of(linear) {
+                let shape = mean.dims();
+                let (low, high) = (settings.start / std::f64::consts::SQRT_2, settings.start);
+                let name = format!("{}.spread", linear.path());
+                let values = seeded_uniform(seed, &name, shape[0] * shape[1], low, high);
+                let start = Tensor::from_data(TensorData::new(values, shape), &mean.device());
+                of.push(Param::from_tensor(start));
+                paths.push(linear.path().to_owned());
+            }
+        });
+        if paths.is_empty() {
+            return Err(VariationalError::NoFactors);
+        }
+        Ok(Self {
+            settings,
+            seed,
+            paths,
+            spreads: Spreads { of },
+        })
+    }
+
+    /// What it was made with.
+    pub fn settings(&self) -> &VariationalSettings {
+        &self.settings
+    }
+
+    /// `σ ⊙ ε` for the masks of these numbers of a step, `[groups, d_input, rank]` for each adapter; its gradient goes to G.
+    pub fn noise(&self, step: u64, samples: &Range<u32>) -> HashMap<String, Tensor<3>> {
+        let of_factor = |(path, spread): (&String, &Param<Tensor<2>>)| {
+            let [d_input, rank] = spread.dims();
+            let draw = |sample| {
+                let name = format!("{path}.noise.{step}.{sample}");
+                seeded_normal(self.seed, &name, d_input * rank, 1.0)
+            };
+            let values: Vec<f32> = samples.clone().flat_map(draw).collect();
+            let shape = [samples.len(), d_input, rank];
+            let draws = Tensor::<3>::from_data(TensorData::new(values, shape), &spread.device());
+            (path.clone(), spread.val().square().unsqueeze::<3>() * draws)
+        };
+        self.paths.iter().zip(&self.spreads.of).map(of_factor).collect()
+    }
+
+    /// `KL(q ‖ N(0, σ_p²))` of all factors in nats, `[1]`, with gradients to M and G.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model is another one.
+    pub fn divergence<M: Model>(&self, adapted: &Adapted<M>) -> Tensor<1> {
+        let prior = self.settings.prior_deviation;
+        let mut means: HashMap<String, Tensor<2>> = HashMap::new();
+        adapted.model.visit_linears(&mut |linear| {
+            if let Some(mean) = factor_of(linear) {
+                means.insert(linear.path().to_owned(), mean.val());
+            }
+        });
+        let terms = self.paths.iter().zip(&self.spreads.of).map(|(path, spread)| {
+            // No spread may vanish: its logarithm would not be finite.
+            let deviation = spread.val().square().clamp_min(1e-12);
+            let squares = (deviation.clone().square() + means[path].clone().square()).sum();
+            let logarithms = deviation.log().sum();
+            let count = spread.dims().iter().product::<usize>() as f64;
+            squares.div_scalar(2.0 * prior * prior) - logarithms + (prior.ln() - 0.5) * count
+        });
+        Tensor::cat(terms.collect(), 0).sum()
+    }
+
+    /// The Gaussian over the factors of a trained model, whose members are drawn from a seed.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model is another one.
+    pub fn posterior<M: Model>(&self, adapted: &Adapted<M>, seed: u64) -> VariationalPosterior {
+        let deviations: HashMap<String, Vec<f32>> = self
+            .paths
+            .iter()
+            .zip(&self.spreads.of)
+            .map(|(path, spread)| {
+                let deviation = HostTensor::of(spread.val().inner().square()).transposed();
+                (format!("{path}.lora_A.weight"), deviation.values)
+            })
+            .collect();
+        let layout = VectorLayout::of_chosen(adapted, |parameter| deviations.contains_key(&parameter.name));
+        let mean = layout.read(adapted);
+        let slots = layout.slots().iter();
+        let deviations = slots.flat_map(|slot| deviations[&slot.name].iter().map(|value| f64::from(*value)));
+        let deviations = deviations.collect();
+        VariationalPosterior::new(layout, mean, deviations, seed)
+    }
+
+    pub(crate) fn spreads(&self) -> &Spreads {
+        &self.spreads
+    }
+}
+
+impl SpreadOptimizer {
+    /// AdamW without decay, with the betas of the settings.
+    pub fn new(variational: &VariationalSettings, config: &TrainConfig) -> Self {
+        let adamw = AdamWConfig::new()
+            .with_beta_1(config.adam_beta1 as f32)
+            .with_beta_2(config.adam_beta2 as f32)
+            .with_epsilon(config.adam_epsilon as f32)
+            .with_weight_decay(0.0)
+            .init();
+        Self {
+            adamw,
+            learning_rate: variational.learning_rate.unwrap_or(config.learning_rate),
+        }
+    }
+
+    /// One update; `factor` is the schedule's.
+    pub fn step(&mut self, variational: &mut VariationalA, gradients: GradientsParams, factor: f64) {
+        let mut rates = ModuleLrScheduler::new(self.learning_rate * factor);
+        let spreads = variational.spreads.clone();
+        variational.spreads = self.adamw.step(rates.step(), spreads, gradients);
+    }
+}
+
+/// M: the factor A of a linear with LoRA's factors.
+fn factor_of(linear: &LoraLinear) -> Option<&Param<Tensor<2>>> {
+    match &linear.adapter {
+        Some(Adapter::LowRank(factors)) if linear.kind() != LinearKind::Table => Some(&factors.a),
+        _ => None,
+    }
+}

@@ -1,0 +1,56 @@
+//! The learned Gaussian, drawn from.
+
+use lora_core::{Posterior, VectorLayout, seeded_normal};
+
+/// A Gaussian over the factors A without correlations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VariationalPosterior {
+    layout: VectorLayout,
+    mean: Vec<f64>,
+    deviations: Vec<f64>,
+    seed: u64,
+}
+
+impl VariationalPosterior {
+    /// The Gaussian with these means and standard deviations.
+    ///
+    /// # Panics
+    ///
+    /// Panics unless there is one of both for each parameter.
+    pub fn new(layout: VectorLayout, mean: Vec<f64>, deviations: Vec<f64>, seed: u64) -> Self {
+        assert_eq!([mean.len(), deviations.len()], [layout.len(); 2]);
+        Self {
+            layout,
+            mean,
+            deviations,
+            seed,
+        }
+    }
+
+    /// M.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// σ.
+    pub fn deviations(&self) -> &[f64] {
+        &self.deviations
+    }
+}
+
+impl Posterior for VariationalPosterior {
+    fn layout(&self) -> &VectorLayout {
+        &self.layout
+    }
+
+    /// `M + σ ⊙ z` with standard normal z.
+    fn member(&self, member: u64) -> Vec<f64> {
+        let normal = seeded_normal(self.seed, &format!("variational.{member}"), self.mean.len(), 1.0);
+        let moved = normal.into_iter().zip(&self.deviations);
+        self.mean
+            .iter()
+            .zip(moved)
+            .map(|(mean, (z, deviation))| mean + deviation * f64::from(z))
+            .collect()
+    }
+}

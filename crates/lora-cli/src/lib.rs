@@ -10,7 +10,7 @@
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `benchmark` | a benchmark by name and folder: splits, labels, metric |
 //! | `kind`, `encoded_part` | kinds of task; their rows as tokens, and the way back from outputs |
-//! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
+//! | `pipeline`, `adapter`, `adapter_kind` | checkpoint, tokenizer, data and adapter folder, opened and checked |
 //! | `parameters`, `memory` | PEFT's line of parameter counts; how much memory the program took |
 //! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
@@ -22,6 +22,7 @@
 //! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
+mod adapter_kind;
 pub mod adaptive;
 pub mod args;
 pub mod benchmark;

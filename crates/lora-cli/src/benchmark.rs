@@ -7,8 +7,7 @@
 //! | training and labelled test rows (TREC) | the rest of training | a share of training | test |
 //! | training rows alone | the rest of training | a share of training | nothing |
 //!
-//! The rows that numbers are published for never choose anything. Shares are drawn by the seed, classes in proportion, and questions
-//! about one context stay together.
+//! The rows that numbers are published for never choose anything. Shares are drawn by the seed, classes in proportion, contexts whole.
 
 use std::path::{Path, PathBuf};
 

@@ -146,8 +146,6 @@ impl Collected {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
     use std::ops::Range;
 
     use lora_core::MaskSampler;

@@ -6,11 +6,16 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use lora_core::Adapted;
 use lora_core::peft::EnsembleSettings;
-use lora_data::{Column, Format, LabelNames, LabelRule, ReadOptions, Task, TextTokenizer};
-use lora_models::{Checkpoint, Transformer, sequence_output_name};
+use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
+use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
+use lora_models::{Checkpoint, HeadOptions, Transformer, sequence_output_name};
 
+use crate::adapter_kind::kind_of;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
-use crate::pipeline::{embedded_name, hub_options, load_model, open_checkpoint, open_tokenizer};
+use crate::encoded_part::{Encoder, Lengths};
+use crate::kind::{Kind, prompt_style, squad_version};
+use crate::language_model::LanguageModel;
+use crate::pipeline::{embedded_name, hub_options, open_checkpoint, open_tokenizer};
 use crate::saved::Saved;
 use crate::task::TaskFile;
 
@@ -21,8 +26,12 @@ pub struct OpenedAdapter {
     pub adapted: Adapted<Transformer>,
     /// Its tokenizer.
     pub tokenizer: TextTokenizer,
+    /// How rows of a batch are made equally long.
+    pub padding: Padding,
+    /// How many tokens rows have.
+    pub lengths: Lengths,
     /// What it predicts.
-    pub task: Task,
+    pub kind: Kind,
     /// What the folder says about its training; none for a folder that PEFT wrote.
     pub task_file: Option<TaskFile>,
     /// The ensemble that the folder recommends: that of `task.json`, which knows temperatures for it, or else that of
@@ -120,12 +129,51 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
     })
 }
 
-/// Opens an adapter folder and puts it on its base model.
+/// Tokens of a prompt with choices, at most, unless the user says otherwise.
+const LONGEST_PROMPT: usize = 2048;
+
+impl OpenedAdapter {
+    /// What it predicts of a text.
+    ///
+    /// # Errors
+    ///
+    /// If it is for something else.
+    pub fn task(&self) -> Result<&Task> {
+        match &self.kind {
+            Kind::Texts(task) => Ok(task),
+            other => bail!(
+                "the adapter is for {}, not for texts",
+                other.problem_type().name()
+            ),
+        }
+    }
+
+    /// How rows become batches for it.
+    pub fn encoder(&self, batch_size: usize) -> Encoder<'_> {
+        Encoder {
+            tokenizer: &self.tokenizer,
+            padding: self.padding,
+            lengths: self.lengths,
+            batch_size,
+            version: match self.kind {
+                Kind::Spans(version) => version,
+                _ => squad_version(None),
+            },
+            style: match self.kind {
+                Kind::Choices(style) => style,
+                _ => prompt_style(None),
+            },
+            shots: (&[], 0),
+        }
+    }
+}
+
+/// Opens an adapter folder and puts it on its base model. `asked`: the benchmark that it is to be scored on.
 ///
 /// # Errors
 ///
-/// If a part is missing, corrupt, or does not fit the others.
-pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
+/// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
+pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
     let device = args.device.open()?;
     let AdapterSource {
         saved,
@@ -133,10 +181,49 @@ pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
         base_model,
         checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
-    let task = task_of(args.labels.as_deref(), task_file.as_ref(), &saved, &checkpoint)?;
-    let saved_length = task_file.as_ref().map(|task| task.max_seq_length);
-    let tokenizer = open_tokenizer(&checkpoint, args.max_seq_length.or(saved_length).unwrap_or(128))?;
-    let (model, loaded) = load_model(&checkpoint, &task, 0, &device)?;
+    let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
+    let of_file = task_file.as_ref().map(|task| task.lengths(args.max_seq_length));
+    let mut lengths = of_file.unwrap_or_else(|| {
+        let longest = args
+            .max_seq_length
+            .unwrap_or(if kind.rows() == RowsKind::Spans { 384 } else { 128 });
+        Lengths {
+            longest,
+            overlap: longest / 3,
+            answer: AnswerSettings::default().longest,
+        }
+    });
+    let (model, loaded, tokenizer, padding) = if let Kind::Choices(_) = kind {
+        let revision = args
+            .revision
+            .as_deref()
+            .or_else(|| task_file.as_ref()?.revision.as_deref());
+        let opened = LanguageModel::open(&base_model, revision, 0, &device)?;
+        // Nothing but memory is won by cutting prompts that the model could read.
+        let most = opened.max_tokens.unwrap_or(LONGEST_PROMPT);
+        lengths.longest = args.max_seq_length.unwrap_or(most.min(LONGEST_PROMPT));
+        if lengths.longest > most {
+            bail!(
+                "--max-seq-length is {}, but the model takes at most {most} tokens; lower it",
+                lengths.longest
+            );
+        }
+        (
+            opened.model,
+            opened.loaded,
+            opened.tokenizer,
+            Padding::with(opened.pad_id),
+        )
+    } else {
+        let tokenizer = open_tokenizer(&checkpoint, lengths.longest)?;
+        let head = HeadOptions {
+            kind: kind.head(),
+            seed: 0,
+        };
+        let (model, loaded) = Transformer::load(&checkpoint, head, &device)?;
+        let padding = Padding::with(tokenizer.pad_id()?);
+        (model, loaded, tokenizer, padding)
+    };
     loaded.expect_all_in(|name| saved.holds(name))?;
     let adapted = saved.attach_to(model)?.map(|model| model.valid());
     let ensemble = match &task_file {
@@ -146,7 +233,9 @@ pub fn open_adapter(args: &AdapterArgs) -> Result<OpenedAdapter> {
     Ok(OpenedAdapter {
         adapted,
         tokenizer,
-        task,
+        padding,
+        lengths,
+        kind,
         task_file,
         ensemble,
         base_model,

@@ -14,6 +14,7 @@ use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
 use crate::report::ReportArgs;
 use crate::sweep::SweepArgs;
+use crate::tasks::TasksArgs;
 use crate::train::TrainArgs;
 
 /// Fine-tunes transformers with LoRA and LoRA Dropout, and says how far their probabilities can be trusted.
@@ -71,6 +72,9 @@ pub enum Command {
     /// Makes one adapter of several.
     #[command(after_long_help = COMBINE_EXAMPLES)]
     Combine(CombineArgs),
+    /// Lists the benchmarks that are known by name, or says what the folder of one must look like.
+    #[command(after_long_help = TASKS_EXAMPLES)]
+    Tasks(TasksArgs),
     /// Prints a script that makes a shell complete subcommands and flags.
     #[command(after_long_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
@@ -86,6 +90,12 @@ Examples:
       --mask-probability 0.5 --mask-rescale rescaled --mask-grouping example
   See what would happen, and whether one batch runs:
     lora train --config run.yaml --dry-run
+  On a benchmark by name, whose splits, labels and metric are known (lora tasks lists them):
+    lora train --config run.yaml --task-name mrpc --data-dir glue/MRPC
+  Other kinds of task, from your own files:
+    lora train --config run.yaml --problem-type question_answering --train-file questions.json --max-seq-length 384
+    lora train --config run.yaml --problem-type token_classification --train-file names.conll
+    lora train --config run.yaml --problem-type multiple_choice --train-file exam.jsonl --model-name-or-path llama
 
 A configuration file is YAML, TOML or JSON (told by its ending) and has the same keys as the flags, with underscores:
   model_name_or_path: minilm-l6
@@ -102,16 +112,27 @@ const EVAL_EXAMPLES: &str = "\
 Examples:
   lora eval --adapter runs/reviews --data test.csv
   lora eval --adapter runs/reviews --data test.csv --members 32 --seed 7 --average logits
-  lora eval --adapter runs/reviews --data other-domain.csv --report shift.html --json > scores.json";
+  lora eval --adapter runs/reviews --data other-domain.csv --report shift.html --json > scores.json
+  lora eval --adapter runs/squad --task-name squad-v2 --data-dir squad
+  lora eval --adapter runs/alpaca --task-name mmlu --data-dir mmlu --split test --shots 5
+  lora eval --adapter smollm2 --task-name boolq --data-dir boolq
+
+--data takes a file like those of the training, in the form of its kind of task. A whole model is an --adapter too.";
 
 const PREDICT_EXAMPLES: &str = "\
 Examples:
   lora predict --adapter runs/reviews \"a gripping film\" \"dull and far too long\"
   lora predict --adapter runs/reviews --data new.csv --output labelled.csv
+  lora predict --adapter runs/reviews --data new.csv --members 16 --adaptive
   cat lines.txt | lora predict --adapter runs/reviews --json -
+  lora predict --adapter runs/squad --context \"Ada lived in London.\" \"Where did Ada live?\"
+  lora predict --adapter runs/squad --data dev-v2.0.json --output predictions.json
+  lora predict --adapter runs/names \"Ada lives in London\"
+  lora predict --adapter runs/exam --data questions.jsonl --output answers.jsonl
 
 For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument. Probabilities are those of the
-ensemble, with the temperature that training fitted; --members 0 asks the mean pass.";
+ensemble, with the temperature that training fitted; --members 0 asks the mean pass. --adaptive gives a text
+members only until its class is settled.";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:
@@ -173,6 +194,13 @@ Classifiers that were trained apart have heads of their own, of which the result
 
 Methods, as in PEFT: linear, cat, svd, ties, ties_svd, dare_linear, dare_ties, dare_linear_svd, dare_ties_svd,
 magnitude_prune, magnitude_prune_svd. cat and svd are true to the weighted sum; linear is a rough approximation.";
+
+const TASKS_EXAMPLES: &str = "\
+Examples:
+  lora tasks
+  lora tasks squad-v2
+  lora train --task-name mrpc --data-dir glue/MRPC --config run.yaml
+  lora eval --task-name mrpc --data-dir glue/MRPC --adapter runs/mrpc";
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:

@@ -101,6 +101,7 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
             // Temperatures and ensembles were fitted to one of the adapters, not to all of them.
             let task = TaskFile {
                 temperature: crate::task::Temperatures::default(),
+                no_answer_threshold: crate::task::Thresholds::default(),
                 ensemble: None,
                 ..task
             };

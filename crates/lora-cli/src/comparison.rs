@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lora_eval::{Bootstrap, BootstrapInterval};
 
-use crate::scoring::{ScoredMethod, TaskScores};
+use crate::scoring::ScoredMethod;
 
 /// Draws times rows, at most: a large data set needs fewer draws, and nobody should wait for them.
 const WORK: usize = 50_000_000;
@@ -45,10 +45,7 @@ pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<Comparison>> {
         found.push(Comparison {
             scaled,
             interval: bootstrap.paired_means(&ensemble.row_losses, &mean.row_losses)?,
-            loss: match mean.scores {
-                TaskScores::Classification(_) => "NLL",
-                TaskScores::Regression(_) => "MSE",
-            },
+            loss: mean.scores.loss_name(),
         });
     }
     Ok(found)
@@ -108,12 +105,15 @@ mod tests {
 
     use lora_eval::regression::RegressionScores;
 
+    use crate::scoring::TaskScores;
+
     use super::*;
 
     fn method(is_ensemble: bool, row_losses: Vec<f64>) -> ScoredMethod {
         ScoredMethod {
             method: String::new(),
             members: if is_ensemble { 8 } else { 1 },
+            mean_members: None,
             average: is_ensemble.then(Default::default),
             temperature: 1.0,
             is_scaled: false,

@@ -2,21 +2,25 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
-use lora_data::{LabelRule, Task, read_file};
+use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, RowsKind};
+use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
 use serde_json::json;
 
-use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, read_options};
+use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, positive, read_options};
+use crate::adaptive::{Spared, score_adaptively, settling};
+use crate::benchmark::{of_own_files, read_scored};
 use crate::comparison::verdicts;
 use crate::config::DEFAULT_MEMBERS;
+use crate::encoded_part::Encoder;
+use crate::kind::Kind;
 use crate::output::note_unfinished;
 use crate::output_file::check_report;
-use crate::pipeline::EncodedPart;
 use crate::provenance::MadeBy;
-use crate::scoring::{legend, member_sampler, run_passes, score, table};
+use crate::scoring::{ask, legend, member_sampler, official, official_line, score_part, table};
 use crate::terminal::{Terminal, counted};
 use crate::train::report::score_page;
 
@@ -25,16 +29,38 @@ use crate::train::report::score_page;
 pub struct EvalArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Labelled text (.csv, .tsv, .jsonl, .json, .parquet).
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
+    /// Labelled rows, in a file like those of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll).
+    #[arg(long, value_name = "FILE", required_unless_present = "task_name")]
+    data: Option<PathBuf>,
     #[command(flatten)]
     columns: ColumnArgs,
+    #[command(flatten)]
+    benchmark: BenchmarkArgs,
     #[command(flatten)]
     ensemble: EnsembleArgs,
     /// Write a report page; an earlier report there is replaced, nothing else.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+}
+
+/// A benchmark in place of a file.
+#[derive(Args, Clone, Debug)]
+pub struct BenchmarkArgs {
+    /// A benchmark by name, scored by its own metric; lora tasks lists them.
+    #[arg(long, value_name = "NAME", requires = "data_dir", conflicts_with = "data")]
+    task_name: Option<String>,
+    /// The folder in which it lies, or the file of the split.
+    #[arg(long, value_name = "DIR", requires = "task_name")]
+    data_dir: Option<PathBuf>,
+    /// Which split is scored [test if it has labels, else validation].
+    #[arg(long, value_name = "NAME", requires = "task_name")]
+    split: Option<String>,
+    /// Solved questions shown before each one of MMLU: 5 is usual.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "task_name")]
+    shots: usize,
+    /// Score only the first rows of a benchmark.
+    #[arg(long, value_name = "N", requires = "task_name", value_parser = positive)]
+    max_rows: Option<usize>,
 }
 
 /// The ensemble, over what the adapter folder recommends.
@@ -49,6 +75,10 @@ pub struct EnsembleArgs {
     /// What the ensemble averages [as in training].
     #[arg(long, value_enum)]
     pub average: Option<AverageArg>,
+    /// Give each text members only until its class is settled at this confidence; --members is the most it gets [0.99].
+    #[arg(long, value_name = "CONFIDENCE", num_args = 0..=1, require_equals = true, default_missing_value = "0.99",
+        value_parser = confidence)]
+    pub adaptive: Option<f64>,
 }
 
 /// What an ensemble averages over its members.
@@ -63,6 +93,13 @@ pub enum AverageArg {
 fn member_count(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| "expected a whole number of passes, 0 for no ensemble".to_owned())
+}
+
+fn confidence(text: &str) -> Result<f64, String> {
+    let confidence = text.parse().ok();
+    confidence
+        .filter(|confidence| settling(*confidence).check().is_ok())
+        .ok_or_else(|| "expected a number above 0.5 and below 1, as in --adaptive=0.99".to_owned())
 }
 
 impl EnsembleArgs {
@@ -83,6 +120,16 @@ impl EnsembleArgs {
             |saved| saved.members,
         );
         let members = self.members.unwrap_or(usual);
+        if self.adaptive.is_some() && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+            bail!(
+                "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
+            );
+        }
+        if members == 0 && self.adaptive.is_some() {
+            bail!(
+                "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
+            );
+        }
         if members == 0 {
             return Ok(None);
         }
@@ -117,44 +164,61 @@ impl EnsembleArgs {
 /// If an input is wrong or a report cannot be written.
 pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     args.report.as_deref().map(check_report).transpose()?;
-    let opened = open_adapter(&args.adapter)?;
+    let asked = args.benchmark.task_name.as_deref().map(tasks::find).transpose()?;
+    let opened = open_adapter(&args.adapter, asked)?;
     note_unfinished(&args.adapter.adapter, terminal);
     let ensemble = args.ensemble.settings(&opened)?;
-    let labels = match &opened.task {
-        Task::Classification { labels } => LabelRule::Known(labels.clone()),
-        Task::Regression => LabelRule::Numbers,
+    let asked = asked.or(own_benchmark(&opened.kind)?);
+    let (name, rows) = read_rows(args, &opened, asked, terminal)?;
+    let shown = match asked {
+        Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
+        _ => Vec::new(),
     };
-    let options = read_options(opened.task_file.as_ref(), &args.columns, labels);
-    let read = read_file(&args.data, &options)?;
-    terminal.note(format!(
-        "{}: {} rows, {}",
-        args.data.display(),
-        read.dataset.len(),
-        read.columns
-    ));
-    let part = EncodedPart::new(&read.dataset, &opened.tokenizer, args.adapter.batch_size)?;
-    let outputs = run_passes(&opened.adapted, &part, ensemble, "scoring", terminal);
+    let encoder = Encoder {
+        shots: (&shown, args.benchmark.shots),
+        ..opened.encoder(args.adapter.batch_size)
+    };
+    let part = encoder.encode(&rows)?;
+    let said = ask(&opened.adapted, &part, ensemble, "scoring", terminal)?;
     let saved = opened.task_file.as_ref();
-    let temperatures = saved
-        .map(|task| task.temperatures_for(ensemble))
-        .unwrap_or_default();
-    let methods = score(&outputs, &part.encoded.targets, temperatures)?;
-    let name = args.data.display().to_string();
-    let table = table(&name, &methods);
-    terminal.table(&table)?;
+    let fit = saved.map(|task| task.fit_for(ensemble)).unwrap_or_default();
+    let mut methods = score_part(&said, &part, fit)?;
+    let adaptive = match args.ensemble.adaptive {
+        Some(confidence) => score_adaptively(&said, &part, fit.temperature, confidence)?,
+        None => Vec::new(),
+    };
+    let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
+    methods.extend(adaptive.into_iter().map(|spared| spared.method));
+    terminal.table(&table(&name, &methods))?;
     let verdicts = verdicts(&methods)?;
-    for line in verdicts.iter().chain(&legend(&methods)) {
+    let metric = asked.map(|benchmark| benchmark.metric);
+    let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
+    for line in verdicts
+        .iter()
+        .chain(&spared)
+        .chain(&legend(&methods))
+        .chain(&metric_line)
+    {
         terminal.paragraph(line)?;
     }
+    let metric = metric.map(|metric| {
+        let scores = methods
+            .iter()
+            .map(|method| json!({"method": method.method, "score": official(metric, method)}));
+        json!({"name": metric.words(), "scores": scores.collect::<Vec<_>>()})
+    });
     let document = json!({
         "adapter": args.adapter.adapter,
         "base_model": opened.base_model,
         "data": args.data,
-        "rows": part.encoded.len(),
+        "task_name": args.benchmark.task_name,
+        "part": name,
+        "rows": part.len(),
         "truncated": part.encoded.truncated,
         "device": args.adapter.device.to_string(),
         "ensemble": ensemble,
         "binning": Binning::default().to_string(),
+        "metric": metric,
         "methods": methods,
         "made_by": MadeBy::this_call(),
     });
@@ -163,11 +227,131 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         page.subtitle = format!(
             "{}, {}",
             args.adapter.adapter.display(),
-            counted(part.encoded.len(), "row")
+            counted(part.len(), "row")
         );
-        page.summary = verdicts;
+        page.summary = verdicts.into_iter().chain(spared).chain(metric_line).collect();
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }
     terminal.document(&document)
+}
+
+/// The form of files for kinds other than texts.
+fn own_benchmark(kind: &Kind) -> Result<Option<&'static Benchmark>> {
+    match kind.rows() {
+        RowsKind::Texts => Ok(None),
+        kind => of_own_files(kind).map(Some),
+    }
+}
+
+/// What is scored, in a few words, and its rows.
+fn read_rows(
+    args: &EvalArgs,
+    opened: &OpenedAdapter,
+    benchmark: Option<&'static Benchmark>,
+    terminal: &Terminal,
+) -> Result<(String, Rows)> {
+    let Some(benchmark) = benchmark else {
+        let labels = match opened.task()? {
+            Task::Classification { labels } => LabelRule::Known(labels.clone()),
+            Task::Regression => LabelRule::Numbers,
+        };
+        let path = args.data.as_deref().context("--data is missing")?;
+        let read = read_file(
+            path,
+            &read_options(opened.task_file.as_ref(), &args.columns, labels),
+        )?;
+        let shown = path.display().to_string();
+        terminal.note(format!("{shown}: {} rows, {}", read.dataset.len(), read.columns));
+        return Ok((shown, Rows::Texts(read.dataset)));
+    };
+    let given = &args.benchmark;
+    let at = given
+        .data_dir
+        .as_ref()
+        .or(args.data.as_ref())
+        .context("--data is missing")?;
+    // In a file of one's own every split is the file.
+    let split = given
+        .split
+        .as_deref()
+        .or(given.task_name.is_none().then_some("test"));
+    let scored = read_scored(benchmark, at, split, opened.kind.labels())?;
+    terminal.note(&scored.note);
+    let rows = match given.max_rows.filter(|most| *most < scored.rows.len()) {
+        Some(most) => {
+            terminal.note(format!("only the first {most} rows are scored"));
+            scored.rows.select(&(0..most).collect::<Vec<_>>())
+        }
+        None => scored.rows,
+    };
+    let rows = match rows {
+        Rows::Texts(dataset) => Rows::Texts(with_labels_of(dataset, opened.task()?, benchmark)?),
+        rows => rows,
+    };
+    let name = match &given.task_name {
+        Some(name) => format!("{name}, {}", scored.name),
+        None => at.display().to_string(),
+    };
+    Ok((name, rows))
+}
+
+/// A benchmark's rows with the classes in the order of the model's outputs. Names that are numbers, as PEFT's folders have them, stand
+/// for the benchmark's order.
+fn with_labels_of(mut dataset: Dataset, model: &Task, benchmark: &Benchmark) -> Result<Dataset> {
+    let (Some(of_rows), Some(of_model)) = (dataset.task.labels(), model.labels()) else {
+        if dataset.task.labels().is_some() != model.labels().is_some() {
+            bail!(
+                "the adapter predicts {}, but {} does not",
+                if model.labels().is_some() {
+                    "classes"
+                } else {
+                    "numbers"
+                },
+                benchmark.name
+            );
+        }
+        return Ok(dataset);
+    };
+    let are_numbers = of_model.names().iter().all(|name| name.parse::<usize>().is_ok());
+    if of_rows == of_model || (are_numbers && of_rows.len() == of_model.len()) {
+        dataset.task = model.clone();
+        return Ok(dataset);
+    }
+    let class_of: Option<Vec<usize>> = of_rows
+        .names()
+        .iter()
+        .map(|name| of_model.index_of(name))
+        .collect();
+    let Some(class_of) = class_of else {
+        bail!(
+            "the adapter's labels are {}, those of {} are {}; give an adapter that was trained on it, or name its outputs with --labels",
+            of_model.names().join(", "),
+            benchmark.name,
+            of_rows.names().join(", ")
+        );
+    };
+    for example in &mut dataset.examples {
+        if let Some(Target::Class(class)) = &mut example.target {
+            *class = class_of[*class];
+        }
+    }
+    dataset.task = model.clone();
+    Ok(dataset)
+}
+
+/// Solved questions to show.
+fn shots(args: &EvalArgs, benchmark: &'static Benchmark) -> Result<Vec<ChoiceQuestion>> {
+    if benchmark.split("dev").is_ok_and(|split| split.name == "dev") {
+        let folder = args
+            .benchmark
+            .data_dir
+            .as_ref()
+            .context("--data-dir is missing")?;
+        return Ok(benchmark.read(folder, "dev")?.into_choices()?);
+    }
+    bail!(
+        "--shots shows solved questions of a split `dev`, which {} does not have; leave --shots out",
+        benchmark.name
+    )
 }

@@ -8,19 +8,25 @@
 //! | `terminal` | the one place that prints: tables, progress, JSON |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
-//! | `pipeline`, `adapter` | checkpoint, tokenizer, data and adapter folder, opened and checked |
+//! | `benchmark` | a benchmark by name and folder: splits, labels, metric |
+//! | `kind`, `encoded_part` | kinds of task; their rows as tokens, and the way back from outputs |
+//! | `pipeline`, `adapter`, `adapter_kind` | checkpoint, tokenizer, data and adapter folder, opened and checked |
 //! | `parameters`, `memory` | PEFT's line of parameter counts; how much memory the program took |
 //! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
+//! | `adaptive` | ensembles that stop early |
 //! | `comparison` | ensemble against mean pass, with a verdict |
 //! | `folder_swap` | a folder that appears whole or not at all |
 //! | `language_model` | a causal language model with all that generation needs |
 //! | `sweep`, `report`, `compare` | a grid of trainings and predictions, its page, and a preset of both |
-//! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `demo`, `completions` | the subcommands |
+//! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
+mod adapter_kind;
+pub mod adaptive;
 pub mod args;
+pub mod benchmark;
 pub mod combine;
 pub mod compare;
 pub mod comparison;
@@ -28,6 +34,7 @@ pub mod completions;
 pub mod config;
 pub mod demo;
 pub mod device;
+pub mod encoded_part;
 pub mod eval;
 pub mod export;
 pub mod failure;
@@ -35,6 +42,7 @@ pub mod folder_swap;
 pub mod generate;
 pub mod inspect;
 pub mod interrupt;
+pub mod kind;
 pub mod language_model;
 pub mod memory;
 pub mod merge;
@@ -51,6 +59,7 @@ pub mod saved;
 pub mod scoring;
 pub mod sweep;
 pub mod task;
+pub mod tasks;
 pub mod terminal;
 pub mod train;
 
@@ -77,6 +86,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Merge(args) => merge::run(args, &terminal),
         Command::Export(args) => export::run(args, &terminal),
         Command::Combine(args) => combine::run(args, &terminal),
+        Command::Tasks(args) => tasks::run(args, &terminal),
         Command::Completions(args) => completions::run(args, &terminal),
     }
 }

@@ -17,6 +17,7 @@ use crate::folder_swap::{check_free, write_folder};
 use crate::model_folder::ModelFolder;
 use crate::output::note_unfinished;
 use crate::saved::Saved;
+use crate::task::TaskFile;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora merge`.
@@ -98,7 +99,8 @@ pub fn put_on_base(
         Some(TaskType::TokenCls) => {
             let outputs = saved.outputs("classifier.weight", checkpoint);
             let outputs = outputs.unwrap_or_else(|| checkpoint.outputs());
-            (HeadKind::Tokens { outputs }, None)
+            let kind = task_file.as_ref().map(TaskFile::kind).transpose()?;
+            (HeadKind::Tokens { outputs }, kind.and_then(|kind| kind.task()))
         }
         _ => {
             let task = task_of(labels, task_file.as_ref(), saved, checkpoint)?;

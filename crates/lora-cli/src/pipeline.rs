@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
-use lora_data::{Batch, Dataset, EncodedDataset, Padding, Task, TextTokenizer, eval_batches};
+use lora_data::{Task, TextTokenizer};
 use lora_models::gguf::Gguf;
 use lora_models::{
     Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, Transformer, locate,
 };
+
+pub use crate::encoded_part::EncodedPart;
 
 /// Name of the model that the program carries.
 pub const EMBEDDED_MODEL: &str = "minilm-l6";
@@ -126,32 +128,6 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
     Ok(tokenizer)
 }
 
-/// A tokenized data set, cut into batches for evaluation once.
-#[derive(Debug)]
-pub struct EncodedPart {
-    /// The rows.
-    pub encoded: EncodedDataset,
-    /// The rows in batches.
-    pub batches: Vec<Batch>,
-}
-
-impl EncodedPart {
-    /// Tokenizes a data set.
-    ///
-    /// # Errors
-    ///
-    /// If a text cannot be tokenized.
-    pub fn new(dataset: &Dataset, tokenizer: &TextTokenizer, batch_size: usize) -> Result<Self> {
-        let encoded = tokenizer.encode_dataset(dataset)?;
-        let padding = Padding::with(tokenizer.pad_id()?);
-        let batches = eval_batches(&encoded.lengths(), batch_size)
-            .iter()
-            .map(|rows| encoded.batch(rows, padding))
-            .collect();
-        Ok(Self { encoded, batches })
-    }
-}
-
 /// The base model with a head for a task.
 ///
 /// # Errors
@@ -163,11 +139,8 @@ pub fn load_model(
     seed: u64,
     device: &Device,
 ) -> Result<(Transformer, LoadReport)> {
-    let head = HeadOptions {
-        kind: HeadKind::Sequence {
-            outputs: task.outputs(),
-        },
-        seed,
+    let kind = HeadKind::Sequence {
+        outputs: task.outputs(),
     };
-    Ok(Transformer::load(checkpoint, head, device)?)
+    Ok(Transformer::load(checkpoint, HeadOptions { kind, seed }, device)?)
 }

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::batch::{Batch, Encoded, Padding, Targets};
+use crate::batch::{Batch, Encoded, Padding};
 use crate::error::DataError;
 use crate::labels::LabelNames;
+use crate::targets::Targets;
 
 /// One text, or a pair of texts, and what a model should say about it.
 #[derive(Debug, Clone, PartialEq)]

@@ -49,10 +49,11 @@ mod seeded;
 mod snippets;
 mod split;
 mod suggest;
+mod targets;
 pub mod tasks;
 mod tokenizer;
 
-pub use batch::{Batch, Encoded, Padding, Targets};
+pub use batch::{Batch, Encoded, Padding};
 pub use batches::{TrainBatches, eval_batches, train_batches};
 pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
 pub use error::{ColumnError, DataError, LabelNamesError, TaskError, TokenizerError};
@@ -66,6 +67,8 @@ pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,
 };
 pub use split::{grouped_split, stratified_split};
+pub use targets::{ChoiceTarget, Targets};
 pub use tokenizer::{
-    EncodedChoices, EncodedCompletions, TextStream, TextTokenizer, Window, Windows, window_dataset,
+    EncodedChoices, EncodedCompletions, EncodedWords, TextStream, TextTokenizer, Window, Windows, WordPlace,
+    window_dataset,
 };

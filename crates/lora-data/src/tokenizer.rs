@@ -3,6 +3,7 @@
 mod choices;
 mod generation;
 mod windows;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,7 @@ use crate::readers::bytes::read_bytes;
 pub use choices::EncodedChoices;
 pub use generation::{EncodedCompletions, TextStream};
 pub use windows::{Window, Windows, window_dataset};
+pub use words::{EncodedWords, WordPlace};
 
 /// Examples tokenized in one call to the library. It runs them in parallel and keeps far more about each than we do, so a
 /// whole large file at once would need gigabytes.

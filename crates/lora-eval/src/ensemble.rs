@@ -1,25 +1,9 @@
 //! Running a model with adapters over a data set: one pass, or one pass a member of an ensemble.
 
-use std::ops::Range;
+use lora_core::{Adapted, Model};
 
-use burn::tensor::Device;
-use lora_core::{Adapted, MaskSampler, MaskSet, Model, Pass};
-
+use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
-
-/// Which passes a data set is run through.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Passes<'a> {
-    /// One pass with the expected update: deterministic.
-    Mean,
-    /// One pass a member, each with masks of its own.
-    Members {
-        /// What draws the masks.
-        sampler: &'a MaskSampler,
-        /// Numbers of the members. A member is the same whichever others are asked for, so `4..8` adds to `0..4`.
-        members: Range<u64>,
-    },
-}
 
 /// What a model said: `[members, examples, outputs]`, row-major, examples in the order of the data set.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,41 +63,19 @@ pub fn predict<'a, M: Model>(
 where
     M::Input: 'a,
 {
-    let members: Vec<MaskSet> = match passes {
-        Passes::Mean => Vec::new(),
-        Passes::Members { sampler, members } => {
-            let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
-            let member = |member| sampler.members(member..member + 1, &shapes, &device);
-            members.clone().map(member).collect()
-        }
-    };
-    let count = match passes {
-        Passes::Mean => 1,
-        Passes::Members { .. } => members.len(),
-    };
-    let mut collected = Collected::new(count, examples);
-    for (input, rows) in batches {
-        let masks: Vec<MaskSet> = members.iter().map(|member| member.for_rows(rows)).collect();
-        let outputs = match passes {
-            Passes::Mean => vec![adapted.model.forward(input, &Pass::Mean)],
-            Passes::Members { .. } => {
-                let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
-                adapted.model.forward_members(input, &passes)
+    let mut collected = Collected::new(passes.count(), examples);
+    run_passes(
+        adapted,
+        whole(batches),
+        passes,
+        &mut |member, rows, [_, width], values| {
+            if member == 0 {
+                collected.place(rows);
             }
-        };
-        collected.place(rows);
-        for (member, outputs) in outputs.into_iter().enumerate() {
-            let [_, width] = outputs.dims(); // [batch, outputs]
-            #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
-            let values = outputs
-                .into_data()
-                .convert::<f32>()
-                .try_into_vec::<f32>()
-                .expect("converted to f32");
-            collected.add(member, rows, width, &values);
+            collected.add(member, rows, width, values);
             progress(collected.filled);
-        }
-    }
+        },
+    );
     collected.finish();
     ModelOutputs {
         members: collected.members,
@@ -182,98 +144,15 @@ impl Collected {
     }
 }
 
-/// Where the model's weights are; masks are drawn there.
-pub(crate) fn device_of<M: Model>(adapted: &Adapted<M>) -> Device {
-    let mut device = None;
-    adapted.model.visit_linears(&mut |linear| {
-        device.get_or_insert_with(|| linear.base.weight.device());
-    });
-    #[expect(
-        clippy::expect_used,
-        reason = "attaching refuses a model in which no linear is adapted"
-    )]
-    device.expect("an adapted model has a linear")
-}
-
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+    use std::ops::Range;
 
-    use burn::module::Module;
-    use burn::tensor::{Tensor, TensorData};
-    use lora_core::{Adapter, Linears, LoraConfig, LoraLinear, Rescale, Targets};
+    use lora_core::MaskSampler;
     use proptest::prelude::*;
 
     use super::*;
-
-    const EXAMPLES: usize = 7;
-    const D_INPUT: usize = 5;
-
-    /// A linear on rows of numbers: its logits are linear in the update, so the average member is the mean pass.
-    #[derive(Module, Debug)]
-    struct Probe {
-        linear: LoraLinear,
-    }
-
-    impl Linears for Probe {
-        fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-            visit(&self.linear);
-        }
-        fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-            visit(&mut self.linear);
-        }
-        fn heads(&self) -> Vec<String> {
-            Vec::new()
-        }
-    }
-
-    impl Model for Probe {
-        type Input = Vec<[f32; D_INPUT]>;
-        fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2> {
-            let data = TensorData::new(input.concat(), [input.len(), D_INPUT]);
-            self.linear.forward(
-                Tensor::<2>::from_data(data, &self.linear.base.weight.device()),
-                pass,
-            )
-        }
-    }
-
-    /// Numbers without pattern or zero.
-    fn numbers(count: usize, phase: f32) -> Vec<f32> {
-        (0_u8..)
-            .take(count)
-            .map(|index| (f32::from(index) * 1.7 + phase).sin() + 0.1)
-            .collect()
-    }
-
-    fn probe() -> (Adapted<Probe>, MaskSampler) {
-        let device = Device::flex();
-        let tensor = |shape: [usize; 2], phase| {
-            Tensor::<2>::from_data(
-                TensorData::new(numbers(shape[0] * shape[1], phase), shape),
-                &device,
-            )
-        };
-        let model = Probe {
-            linear: LoraLinear::new("probe", tensor([D_INPUT, 3], 0.5), None),
-        };
-        let config = LoraConfig::new(2, 3.0, Targets::names(["probe"])).with_dropout(0.5, Rescale::Plain);
-        let sampler = MaskSampler {
-            seed: 11,
-            dropout: config.dropout,
-            input_dropout: 0.0,
-        };
-        let (mut adapted, _) = Adapted::attach(model, config, 1).unwrap();
-        let Some(Adapter::LowRank(factors)) = &mut adapted.model.linear.adapter else {
-            unreachable!()
-        };
-        factors.b = factors.b.clone().map(|_| tensor([2, 3], 2.5));
-        (adapted.map(|model| model.valid()), sampler)
-    }
-
-    fn example(row: usize) -> [f32; D_INPUT] {
-        numbers(D_INPUT, row as f32 * 0.9).try_into().unwrap()
-    }
+    use crate::probe::{D_INPUT, EXAMPLES, example, probe};
 
     /// The data set cut into the given batches of rows.
     fn run(rows: &[Vec<usize>], passes: &Passes<'_>) -> (ModelOutputs, Vec<usize>) {

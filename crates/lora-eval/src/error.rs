@@ -188,6 +188,16 @@ pub enum EvalError {
         /// The largest temperature allowed.
         maximum: f64,
     },
+    /// A setting of an adaptive ensemble that cannot decide anything.
+    #[error("the {field} of an adaptive ensemble is {found}, expected {expected}")]
+    Settling {
+        /// Which setting.
+        field: &'static str,
+        /// The value given.
+        found: f64,
+        /// What would do.
+        expected: &'static str,
+    },
     /// A member that the ensemble doesn't have.
     #[error("{what} {found} was asked of an ensemble of {members} members, expected {minimum} to {maximum}")]
     MemberOutOfRange {

@@ -13,11 +13,12 @@
 //! Members come from masks ([`predict`]), from a distribution over weights ([`predict_posterior`]; [`laplace`] is one), or from models
 //! trained apart ([`Predictions::joined`]).
 //!
-//! Beside it: what the members disagree about ([`Uncertainty`]), [temperature scaling](fit_temperature), the
+//! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
+//! scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
-//! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
-//! [multiple choice](choices) by answer letters, [selective] prediction, [detection] of what is out of scope,
-//! and the paper's [bound](generalization).
+//! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and
+//! [SQuAD](squad), [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective]
+//! prediction, [detection] of what is out of scope, and the paper's [bound](generalization).
 //!
 //! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].
 //!
@@ -50,12 +51,14 @@
 //! # Ok::<(), lora_eval::EvalError>(())
 //! ```
 
+pub mod adaptive;
 pub mod bootstrap;
 pub mod calibration;
 pub mod choices;
 pub mod classification;
 pub mod detection;
 pub mod ensemble;
+pub mod entities;
 mod error;
 pub mod generalization;
 pub mod glue;
@@ -63,10 +66,13 @@ mod joined;
 pub mod laplace;
 pub mod mean_std;
 pub mod pareto;
+mod passes;
 pub mod permutation;
 mod posterior;
 pub mod predictions;
 pub mod probabilities;
+#[cfg(test)]
+mod probe;
 pub mod proper;
 pub mod rank_table;
 pub mod regression;
@@ -74,17 +80,23 @@ pub mod report;
 pub mod scores;
 pub mod selective;
 pub mod softmax;
+pub mod spans;
 pub mod squad;
 pub mod temperature;
+pub mod tokens;
 pub mod uncertainty;
 
+pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
 pub use bootstrap::{Bootstrap, BootstrapInterval};
-pub use ensemble::{ModelOutputs, Passes, predict};
+pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
+pub use passes::Passes;
 pub use posterior::predict_posterior;
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};
+pub use spans::{SpanScores, predict_spans};
 pub use temperature::{FittedTemperature, fit_temperature};
+pub use tokens::{predict_letters, predict_places};
 pub use uncertainty::Uncertainty;

@@ -5,7 +5,8 @@ use std::ops::Range;
 use lora_core::{Adapted, Model, Posterior};
 
 use crate::EvalError;
-use crate::ensemble::{ModelOutputs, Passes, predict};
+use crate::ensemble::{ModelOutputs, predict};
+use crate::passes::Passes;
 
 /// Runs a data set through members of a posterior: for each, the weights are put in place and the mean pass is made.
 ///

@@ -152,11 +152,11 @@ fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError>
     }
     match dataset.targets {
         Targets::None => Err(TrainError::NoTargets { part }),
-        Targets::Classes(_) | Targets::Values(_) | Targets::Positions(_) | Targets::Spans(_) => Ok(()),
+        _ => Ok(()),
     }
 }
 
-/// Mean loss of the tokens, or spans, that are judged, each counted once.
+/// Mean loss of the tokens, spans or choices that are judged, each counted once.
 fn token_loss<M: Model<Input = Batch>>(
     adapted: &Adapted<M>,
     batches: &[Batch],
@@ -271,15 +271,16 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let mut progress = |done| {
             asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
         };
-        let measured = if let Targets::Positions(_) | Targets::Spans(_) = dataset.targets {
-            token_loss(&adapted, batches, &mut progress)
-        } else {
-            let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-            let outputs = predict(&adapted, inputs, examples, &Passes::Mean, &mut progress);
-            let metric = self.config.metric_for_best_model;
-            let measured = metric.measure(outputs, &dataset.targets);
-            measured.map_err(|source| TrainError::Evaluation { step, source })?
-        };
+        let measured =
+            if let Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) = dataset.targets {
+                token_loss(&adapted, batches, &mut progress)
+            } else {
+                let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
+                let outputs = predict(&adapted, inputs, examples, &Passes::Mean, &mut progress);
+                let metric = self.config.metric_for_best_model;
+                let measured = metric.measure(outputs, &dataset.targets);
+                measured.map_err(|source| TrainError::Evaluation { step, source })?
+            };
         let verdict = self.judge.judge(measured.metric);
         let evaluation = Evaluation {
             step,

@@ -81,11 +81,12 @@ impl Metric {
             Targets::None => true,
             Targets::Classes(_) => !matches!(self, Self::Pearson | Self::Spearman),
             Targets::Values(_) => matches!(self, Self::Loss | Self::Pearson | Self::Spearman),
-            Targets::Positions(_) | Targets::Spans(_) => self == Self::Loss,
+            Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => self == Self::Loss,
         };
         let (task, choices) = match targets {
             Targets::Values(_) => ("a regression", "loss, pearson or spearman"),
-            Targets::Positions(_) => ("a language model", "loss"),
+            Targets::Positions(_) => ("a task with classes for tokens", "loss"),
+            Targets::Choices(_) => ("multiple choice", "loss"),
             Targets::Spans(_) => ("question answering", "loss"),
             Targets::None | Targets::Classes(_) => (
                 "a classification",
@@ -107,7 +108,7 @@ impl Metric {
     pub(crate) fn measure(self, outputs: ModelOutputs, targets: &Targets) -> Result<Measured, EvalError> {
         match targets {
             // These are judged batch by batch: the logits of all tokens would fill the memory, and places differ in number.
-            Targets::None | Targets::Positions(_) | Targets::Spans(_) => {
+            Targets::None | Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => {
                 Err(EvalError::NoExamples { metric: self.name() })
             }
             Targets::Classes(labels) => {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
 use lora_core::{Adapted, AdapterShape, Draw, LoraConfig, MaskSampler, MaskSet, Model, Pass, select_rows};
-use lora_data::{Batch, Targets};
+use lora_data::{Batch, ChoiceTarget, Targets};
 use lora_kernels::cross_entropy;
 
 use crate::config::TrainConfig;
@@ -201,12 +201,13 @@ pub fn backward<M: Model<Input = Batch>>(
 
 /// Cross-entropy for classes, mean squared error for values; means over what is judged. Positions without a class count
 /// neither in the sum nor in the mean; the loss is 0 where no position has one. Of a span, start and end count alike: the
-/// classes of both are the places of the row (Devlin et al. 2018, section 4.2).
+/// classes of both are the places of the row (Devlin et al. 2018, section 4.2). Among choices the softmax runs over the tokens to choose
+/// from alone, as in Laplace-LoRA (arXiv 2308.13111) and `BLoB` (arXiv 2406.11675), whose code is `bayesian-peft`.
 ///
 /// # Shapes
 ///
-/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions, `[2 · batch, seq]` for
-///   spans: the starts of all rows, then their ends
+/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions and choices, `[2 · batch, seq]`
+///   for spans: the starts of all rows, then their ends
 /// - output: `[1]`
 ///
 /// # Panics
@@ -242,7 +243,56 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
             let ends = spans.iter().map(|(_, end)| *end);
             loss(outputs, &Targets::Classes(starts.chain(ends).collect()))
         }
+        Targets::Choices(choices) => {
+            let places = places_of_choices(choices, batch / choices.len());
+            choice_loss(select_rows(outputs, &places), choices)
+        }
     }
+}
+
+/// A logit that leaves a token out, in half precision too.
+const LEFT_OUT: f32 = -1e4;
+
+/// Cross-entropy of the right token among those to choose from.
+///
+/// # Shapes
+///
+/// - outputs: `[batch, vocab_size]`, those of the judged positions
+/// - output: `[1]`
+fn choice_loss(outputs: Tensor<2>, choices: &[ChoiceTarget]) -> Tensor<1> {
+    let device = outputs.device();
+    let most = choices
+        .iter()
+        .map(|choice| choice.tokens.len())
+        .max()
+        .unwrap_or(0);
+    let (mut tokens, mut left_out) = (Vec::new(), Vec::new());
+    for choice in choices {
+        let missing = most - choice.tokens.len();
+        tokens.extend(choice.tokens.iter().map(|token| i64::from(*token)));
+        tokens.extend(std::iter::repeat_n(0, missing));
+        left_out.extend(std::iter::repeat_n(0.0, choice.tokens.len()));
+        left_out.extend(std::iter::repeat_n(LEFT_OUT, missing));
+    }
+    let shape = [choices.len(), most];
+    let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, shape), &device);
+    let left_out = Tensor::<2>::from_data(TensorData::new(left_out, shape), &device);
+    // A token that is left out stands at 0, and must not be added to.
+    let chosen = outputs.gather(1, tokens); // [batch, most]
+    let chosen = chosen.mask_fill(left_out.clone().lower_elem(-1.0), 0.0) + left_out;
+    let answers = choices.iter().map(|choice| choice.answer).collect();
+    loss(chosen, &Targets::Classes(answers))
+}
+
+/// The judged positions as rows of `[batch · seq, vocab_size]`.
+fn places_of_choices(choices: &[ChoiceTarget], seq: usize) -> Vec<usize> {
+    let places = choices.iter().enumerate();
+    places
+        .map(|(row, choice)| {
+            assert!(choice.place < seq, "position {} of {seq} tokens", choice.place);
+            row * seq + choice.place
+        })
+        .collect()
 }
 
 /// [`loss`] of the model's outputs for a batch. Only positions that are judged are computed to the end: a language model's
@@ -262,6 +312,10 @@ pub fn batch_loss<M: Model<Input = Batch>>(model: &M, batch: &Batch, pass: &Pass
             let outputs = model.forward_rows(batch, &places, pass);
             return loss(outputs, &Targets::Classes(labels));
         }
+    }
+    if let Targets::Choices(choices) = &batch.targets {
+        let places = places_of_choices(choices, batch.seq);
+        return choice_loss(model.forward_rows(batch, &places, pass), choices);
     }
     loss(model.forward(batch, pass), &batch.targets)
 }

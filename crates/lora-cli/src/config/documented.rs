@@ -1,7 +1,7 @@
 //! Documents about the settings, held against the settings.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Command, FromArgMatches};
 use serde_json::Value;
@@ -59,4 +59,47 @@ fn the_recipe_of_the_quick_start_is_its_command() {
             .collect()
     };
     assert_eq!(settings(&typed), settings(&recipe));
+}
+
+/// Every recipe below the folder.
+fn recipes(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(recipes(&path));
+        } else if path.extension().is_some_and(|ending| ending == "yaml") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_recipe_is_accepted_and_names_itself_in_its_command() {
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let recipes = recipes(&configs);
+    assert!(recipes.len() >= 23, "{} recipes", recipes.len());
+    for recipe in recipes {
+        let shown = recipe
+            .strip_prefix(&configs)
+            .unwrap()
+            .display()
+            .to_string()
+            .replace('\\', "/");
+        let text = std::fs::read_to_string(&recipe).unwrap();
+        let command = text.lines().next().unwrap_or_default();
+        if !command.starts_with("# lora train") {
+            continue; // recipes of other commands have keys of their own
+        }
+        assert_eq!(command, format!("# lora train --config configs/{shown}"));
+        let resolved = resolve(Some(&recipe), &Overrides::default());
+        let config = resolved
+            .unwrap_or_else(|error| panic!("{shown}: {error:#}"))
+            .config;
+        if shown.starts_with("paper/") {
+            assert!(config.benchmark().unwrap().is_some(), "{shown}");
+            assert!(text.contains("time and result: not measured"), "{shown}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod adalora;
 mod checks;
+mod data;
 #[cfg(test)]
 mod documented;
 pub mod file;
@@ -50,6 +51,12 @@ pub struct RunConfig {
     /// One file in place of the three.
     #[serde(default)]
     pub data_file: Option<PathBuf>,
+    /// A benchmark by name, in place of files.
+    #[serde(default)]
+    pub task_name: Option<String>,
+    /// The folder in which it lies.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
     /// Format of the files; none: told from the name.
     #[serde(default)]
     pub data_format: Option<Format>,
@@ -80,6 +87,12 @@ pub struct RunConfig {
     /// Longest text in tokens.
     #[serde(default = "defaults::max_seq_length")]
     pub max_seq_length: usize,
+    /// Tokens that windows of a long context share; none: a third of the longest.
+    #[serde(default)]
+    pub doc_stride: Option<usize>,
+    /// Longest answer in tokens.
+    #[serde(default = "defaults::max_answer_length")]
+    pub max_answer_length: usize,
     /// Where results go.
     pub output_dir: PathBuf,
     /// Whether an earlier run there may be written over.
@@ -187,6 +200,9 @@ mod defaults {
     }
     pub(super) fn max_seq_length() -> usize {
         128
+    }
+    pub(super) fn max_answer_length() -> usize {
+        lora_data::tasks::AnswerSettings::default().longest
     }
     pub(super) fn device() -> String {
         crate::device::DEFAULT_DEVICE.to_owned()

@@ -6,16 +6,17 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use lora_core::ConfigError;
 use lora_train::TrainConfigError;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
 use super::checks::{check_form, check_masks, check_split, check_tuning};
+use super::data::{check_data, check_required};
 use super::file;
 use super::flags::Overrides;
-use super::keys::{Key, REQUIRED};
+use super::keys::Key;
 
 /// A configuration and the places its values come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +30,7 @@ pub struct Resolved {
 /// Where values were given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origins {
-    file: Option<PathBuf>,
+    pub(super) file: Option<PathBuf>,
     places: BTreeMap<&'static str, Place>,
 }
 
@@ -156,29 +157,6 @@ impl Origins {
     }
 }
 
-fn check_required(values: &Map<String, Value>, origins: &Origins) -> Result<()> {
-    let mut missing: Vec<&str> = REQUIRED
-        .into_iter()
-        .filter(|key| !values.contains_key(*key))
-        .collect();
-    if !values.contains_key("train_file") && !values.contains_key("data_file") {
-        missing.push("train_file (or data_file)");
-    }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let missing = missing.join(", ");
-    match &origins.file {
-        Some(file) => bail!(
-            "`{}` lacks {missing}; add the missing keys to the file, or give them as flags such as --output-dir",
-            file.display()
-        ),
-        None => {
-            bail!("missing: {missing}; give them in a file with --config, or as flags such as --output-dir")
-        }
-    }
-}
-
 /// Finds the key whose value cannot be read: it alone fails beside values that can.
 fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json::Error) -> anyhow::Error {
     let readable = smallest();
@@ -253,16 +231,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
             ),
         ));
     }
-    if config.data_file.is_some() {
-        let others = [
-            ("train_file", &config.train_file),
-            ("validation_file", &config.validation_file),
-            ("test_file", &config.test_file),
-        ];
-        if let Some((key, _)) = others.into_iter().find(|(_, file)| file.is_some()) {
-            return Err(origins.at(key, format!("{key} and data_file are both given: data_file stands in place of the three files, remove one of them")));
-        }
-    }
+    check_data(config, origins)?;
     if config.ensemble_members.is_some_and(|members| members > 0)
         && config.mask_probability == 0.0
         && config.lora_dropout == 0.0

@@ -9,16 +9,16 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::{Adapted, Form, Init, LoraConfig, TUNING_FILE, TensorFile};
-use lora_data::Task;
 use lora_eval::report::{Better, Cell, Column, Table};
-use lora_models::{Transformer, sequence_output_name};
+use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::config::ProblemType;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::module_paths;
 use crate::parameters::{grouped, parameter_line, peft_count};
-use crate::pipeline::{hub_options, load_model, open_checkpoint};
+use crate::pipeline::{hub_options, open_checkpoint};
 use crate::saved::Saved;
 use crate::task::TaskFile;
 use crate::terminal::Terminal;
@@ -189,16 +189,15 @@ fn count_on_base(
         }
     };
     let outputs = saved.outputs(&sequence_output_name(&checkpoint)?, &checkpoint);
-    let task = match task {
-        Some(task) => task.task()?,
-        None => match outputs {
-            Some(outputs) if outputs > 1 => Task::Classification {
-                labels: lora_data::LabelNames::new((0..outputs).map(|class| class.to_string()))?,
-            },
-            _ => Task::Regression,
+    let kind = match task {
+        Some(task) if task.problem_type == ProblemType::CausalLm => HeadKind::CausalLm,
+        Some(task) => task.kind()?.head(),
+        None => HeadKind::Sequence {
+            outputs: outputs.unwrap_or(1),
         },
     };
-    let (model, _) = load_model(&checkpoint, &task, 0, &args.device.open()?)?;
+    let head = HeadOptions { kind, seed: 0 };
+    let (model, _) = Transformer::load(&checkpoint, head, &args.device.open()?)?;
     Ok(Some(saved.attach_to(model)?))
 }
 

@@ -63,6 +63,8 @@ pub(super) enum FileForm {
     Jsonl,
     /// With a header.
     Csv,
+    /// One object for the whole file.
+    Json,
 }
 
 impl FileForm {
@@ -71,7 +73,11 @@ impl FileForm {
         match path.extension().and_then(|ending| ending.to_str()) {
             Some("jsonl") => Ok(Self::Jsonl),
             Some("csv") => Ok(Self::Csv),
-            _ => bail!("--output `{}`: end the name in .jsonl or .csv", path.display()),
+            Some("json") => Ok(Self::Json),
+            _ => bail!(
+                "--output `{}`: end the name in .jsonl or .csv, or in .json for answers in a context",
+                path.display()
+            ),
         }
     }
 }

@@ -1,26 +1,42 @@
-//! Training, validation and test rows: from three files, or split from one.
+//! Training, validation and test rows: from three files, split from one, or of a benchmark.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use lora_data::tasks::{Benchmark, Rows};
 use lora_data::{
-    DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumns, Task, read_file, stratified_split,
+    Column, DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, Task,
+    read_file, stratified_split,
 };
 
+use crate::benchmark::{Shares, SplitFiles, read_files, read_folder};
 use crate::config::{ProblemType, Resolved, RunConfig};
 use crate::terminal::Terminal;
 
 /// The rows of a run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Parts {
     /// Rows to train on.
-    pub train: Dataset,
-    /// Rows that pick the best model and the temperature.
-    pub validation: Option<Dataset>,
+    pub train: Rows,
+    /// Rows that pick the best model, the temperature and thresholds.
+    pub validation: Option<Rows>,
     /// Rows that are scored once.
-    pub test: Option<Dataset>,
-    /// The columns that were read.
-    pub columns: ResolvedColumns,
+    pub test: Option<Rows>,
+    /// What the columns are called, so that other files can be read like these.
+    pub columns: ColumnNames,
+    /// The benchmark whose form they have; none for texts in files.
+    pub benchmark: Option<&'static Benchmark>,
+}
+
+/// Columns as a user names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnNames {
+    /// Of the text.
+    pub text: Column,
+    /// Of the second text.
+    pub text_pair: Option<Column>,
+    /// Of the label.
+    pub label: Column,
 }
 
 /// Reads and splits, and says what was made of the files.
@@ -29,6 +45,74 @@ pub struct Parts {
 ///
 /// The first thing that is wrong in a file, or too few rows to split.
 pub fn read_parts(resolved: &Resolved, terminal: &Terminal) -> Result<Parts> {
+    match resolved.config.benchmark()? {
+        Some(benchmark) => read_benchmark(resolved, benchmark, terminal),
+        None => read_texts(resolved, terminal),
+    }
+}
+
+/// The parts of a benchmark, from its folder or from files of its form.
+///
+/// # Errors
+///
+/// As [`read_parts`].
+pub fn read_benchmark(
+    resolved: &Resolved,
+    benchmark: &'static Benchmark,
+    terminal: &Terminal,
+) -> Result<Parts> {
+    let config = &resolved.config;
+    let shares = Shares {
+        validation: config.validation_fraction,
+        test: if config.data_file.is_some() {
+            config.test_fraction
+        } else {
+            0.0
+        },
+        seed: config.train.seed,
+    };
+    let (key, read) = match (
+        &config.data_dir,
+        config.data_file.as_ref().or(config.train_file.as_ref()),
+    ) {
+        (Some(folder), _) => ("data_dir", read_folder(benchmark, folder, shares)),
+        (None, Some(train)) => {
+            let files = SplitFiles {
+                train,
+                validation: config.validation_file.as_deref(),
+                test: config.test_file.as_deref(),
+            };
+            ("train_file", read_files(benchmark, files, shares))
+        }
+        (None, None) => anyhow::bail!("missing: task_name and data_dir (or train_file)"),
+    };
+    let parts = read.with_context(|| {
+        resolved
+            .origins
+            .of(key)
+            .unwrap_or_else(|| benchmark.name.to_owned())
+    })?;
+    for note in &parts.notes {
+        terminal.note(note);
+    }
+    if let Rows::Texts(dataset) = &parts.train {
+        terminal.note(format!("{}{}", benchmark.name, in_words(&dataset.task)));
+    }
+    let (text, text_pair, label) = benchmark.column_names();
+    Ok(Parts {
+        train: parts.train,
+        validation: parts.validation,
+        test: parts.test,
+        columns: ColumnNames {
+            text: text.into(),
+            text_pair: text_pair.map(Column::from),
+            label: label.into(),
+        },
+        benchmark: Some(benchmark),
+    })
+}
+
+fn read_texts(resolved: &Resolved, terminal: &Terminal) -> Result<Parts> {
     let config = &resolved.config;
     let (key, path) = match (&config.data_file, &config.train_file) {
         (Some(path), _) => ("data_file", path),
@@ -54,14 +138,31 @@ pub fn read_parts(resolved: &Resolved, terminal: &Terminal) -> Result<Parts> {
     let validation = further("validation_file", &config.validation_file)?;
     let test = further("test_file", &config.test_file)?;
     let split_test = config.data_file.is_some();
-    let columns = first.columns;
+    let columns = column_names(config, &first.columns);
     let split = split(first.dataset, config, validation.is_none(), split_test, terminal)?;
     Ok(Parts {
-        train: split.0,
-        validation: validation.or(split.1),
-        test: test.or(split.2),
+        train: Rows::Texts(split.0),
+        validation: validation.or(split.1).map(Rows::Texts),
+        test: test.or(split.2).map(Rows::Texts),
         columns,
+        benchmark: None,
     })
+}
+
+/// What the user gave is kept: an index stays an index.
+fn column_names(config: &RunConfig, found: &ResolvedColumns) -> ColumnNames {
+    let column = |given: &Option<Column>, found: &ResolvedColumn| {
+        given.clone().unwrap_or(Column::Name(found.name.clone()))
+    };
+    let label = found.label.as_ref();
+    ColumnNames {
+        text: column(&config.text_column, &found.text),
+        text_pair: found
+            .text_pair
+            .as_ref()
+            .map(|found| column(&config.text_pair_column, found)),
+        label: label.map_or("label".into(), |found| column(&config.label_column, found)),
+    }
 }
 
 fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
@@ -81,7 +182,7 @@ fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
         Some(ProblemType::SingleLabelClassification) => {
             Ok(read_file(path, &options(config, LabelRule::FromData))?)
         }
-        None | Some(ProblemType::CausalLm) => match read_file(path, &options(config, LabelRule::FromData)) {
+        _ => match read_file(path, &options(config, LabelRule::FromData)) {
             Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
             outcome => {
                 let read = outcome?;

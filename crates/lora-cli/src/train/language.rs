@@ -6,23 +6,25 @@ use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use lora_core::Adapted;
 use lora_core::peft::TaskType;
+use lora_data::tasks::{self, Benchmark, Instruction};
 use lora_data::{
     Column, Completion, CompletionColumns, EncodedDataset, Padding, ReadCompletions, ResolvedColumn,
-    ResolvedCompletionColumns, read_completions, stratified_split, train_batches,
+    read_completions, stratified_split, train_batches,
 };
 use lora_models::Transformer;
 use lora_train::{FitData, Fitted, StepReport, TrainConfig, Trainer};
 use serde_json::{Value, json};
 
+use super::data::{ColumnNames, read_benchmark};
 use super::fit_and_save;
 use super::progress::{RESULTS_FILE, Saving};
-use crate::config::{ProblemType, Resolved, RunConfig};
+use super::task_file::task_file;
+use crate::config::{Resolved, RunConfig};
 use crate::language_model::LanguageModel;
 use crate::model_folder::ModelFolder;
 use crate::output::{json_text, write_json};
 use crate::parameters::{parameter_line, peft_count};
 use crate::provenance::MadeBy;
-use crate::task::{TaskFile, Temperatures};
 use crate::terminal::Terminal;
 
 /// Everything a training needs, loaded and checked.
@@ -32,7 +34,7 @@ struct Prepared<'a> {
     train: EncodedDataset,
     validation: Option<EncodedDataset>,
     padding: Padding,
-    columns: ResolvedCompletionColumns,
+    columns: ColumnNames,
     model_folder: ModelFolder,
 }
 
@@ -53,43 +55,9 @@ pub fn run(resolved: &Resolved, device: &Device, dry_run: bool, terminal: &Termi
 
 fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> Result<Prepared<'a>> {
     let config = &resolved.config;
-    if config.test_file.is_some() {
-        let message = "a language model is judged by its validation loss alone; remove test_file";
-        return Err(resolved.origins.at("test_file", message));
-    }
-    let (key, path) = match (&config.data_file, &config.train_file) {
-        (Some(path), _) => ("data_file", path),
-        (None, Some(path)) => ("train_file", path),
-        (None, None) => bail!("missing: train_file (or data_file)"),
-    };
-    let columns = CompletionColumns {
-        prompt: config.text_column.clone(),
-        context: config.text_pair_column.clone(),
-        completion: config.label_column.clone(),
-    };
-    let read = |key: &str, path: &std::path::Path| {
-        let read = read_completions(path, config.data_format, config.header, &columns);
-        let read = read.with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
-        let left_out = match read.empty {
-            0 => String::new(),
-            empty => format!("; {empty} more have an empty completion and are left out"),
-        };
-        let count = read.completions.len();
-        terminal.note(format!(
-            "{}: {count} rows, {}{left_out}",
-            path.display(),
-            read.columns
-        ));
-        anyhow::Ok(read)
-    };
-    let ReadCompletions {
-        completions: rows,
-        columns,
-        ..
-    } = read(key, path)?;
-    let (rows, validation) = match &config.validation_file {
-        Some(path) => (rows, Some(read("validation_file", path)?.completions)),
-        None => split(rows, config)?,
+    let (rows, validation, columns) = match config.benchmark()? {
+        Some(benchmark) => instructions(resolved, benchmark, terminal)?,
+        None => completions(resolved, terminal)?,
     };
     let seed = config.train.seed;
     let opened = LanguageModel::open(
@@ -135,6 +103,90 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
         columns,
         model_folder: opened.model_folder,
     })
+}
+
+/// Training rows, validation rows and what their columns are called.
+type Rows = (Vec<Completion>, Option<Vec<Completion>>, ColumnNames);
+
+/// Prompts and completions from files.
+fn completions(resolved: &Resolved, terminal: &Terminal) -> Result<Rows> {
+    let config = &resolved.config;
+    if config.test_file.is_some() {
+        let message = "a language model is judged by its validation loss alone; remove test_file";
+        return Err(resolved.origins.at("test_file", message));
+    }
+    let (key, path) = match (&config.data_file, &config.train_file) {
+        (Some(path), _) => ("data_file", path),
+        (None, Some(path)) => ("train_file", path),
+        (None, None) => bail!("missing: train_file (or data_file)"),
+    };
+    let columns = CompletionColumns {
+        prompt: config.text_column.clone(),
+        context: config.text_pair_column.clone(),
+        completion: config.label_column.clone(),
+    };
+    let read = |key: &str, path: &std::path::Path| {
+        let read = read_completions(path, config.data_format, config.header, &columns);
+        let read = read.with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
+        let left_out = match read.empty {
+            0 => String::new(),
+            empty => format!("; {empty} more have an empty completion and are left out"),
+        };
+        let count = read.completions.len();
+        terminal.note(format!(
+            "{}: {count} rows, {}{left_out}",
+            path.display(),
+            read.columns
+        ));
+        anyhow::Ok(read)
+    };
+    let ReadCompletions {
+        completions: rows,
+        columns: found,
+        ..
+    } = read(key, path)?;
+    let column = |given: &Option<Column>, found: &ResolvedColumn| {
+        given.clone().unwrap_or(Column::Name(found.name.clone()))
+    };
+    let names = ColumnNames {
+        text: column(&config.text_column, &found.prompt),
+        text_pair: found
+            .context
+            .as_ref()
+            .map(|found| column(&config.text_pair_column, found)),
+        label: column(&config.label_column, &found.completion),
+    };
+    let (rows, validation) = match &config.validation_file {
+        Some(path) => (rows, Some(read("validation_file", path)?.completions)),
+        None => split(rows, config)?,
+    };
+    Ok((rows, validation, names))
+}
+
+/// Instructions of a benchmark: in Alpaca's prompt, or with a chat template as a user's message.
+fn instructions(resolved: &Resolved, benchmark: &'static Benchmark, terminal: &Terminal) -> Result<Rows> {
+    let parts = read_benchmark(resolved, benchmark, terminal)?;
+    let completion = |instruction: &Instruction| {
+        if !resolved.config.chat_template {
+            return instruction.alpaca();
+        }
+        let Instruction {
+            instruction,
+            input,
+            output,
+        } = instruction;
+        let separator = if input.is_empty() { "" } else { "\n\n" };
+        Completion {
+            prompt: format!("{instruction}{separator}{input}"),
+            completion: output.clone(),
+        }
+    };
+    let completions = |rows: &tasks::Rows| match rows {
+        tasks::Rows::Instructions(rows) => rows.iter().map(completion).collect(),
+        _ => Vec::new(),
+    };
+    let validation = parts.validation.as_ref().map(completions);
+    Ok((completions(&parts.train), validation, parts.columns))
 }
 
 /// Training and validation rows.
@@ -239,7 +291,8 @@ fn train(prepared: &Prepared<'_>, terminal: &Terminal) -> Result<()> {
     };
     let mut document = run_document(prepared);
     let run_text = json_text(&document)?;
-    let task_text = json_text(&task_file(config, &prepared.columns))?;
+    let task = task_file(config, &prepared.columns, config.benchmark()?, None);
+    let task_text = json_text(&task)?;
     let saving = Saving {
         folder,
         task_type: TaskType::CausalLm,
@@ -268,27 +321,6 @@ fn train(prepared: &Prepared<'_>, terminal: &Terminal) -> Result<()> {
     )?;
     show(&fitted, tokens, rate, folder, terminal)?;
     terminal.document(&json!({"run": document, "tokens_per_second": rate, "history": fitted.history}))
-}
-
-fn task_file(config: &RunConfig, columns: &ResolvedCompletionColumns) -> TaskFile {
-    let column = |given: &Option<Column>, found: &ResolvedColumn| {
-        given.clone().unwrap_or(Column::Name(found.name.clone()))
-    };
-    let context = columns.context.as_ref();
-    TaskFile {
-        format: 1,
-        problem_type: ProblemType::CausalLm,
-        id2label: None,
-        max_seq_length: config.max_seq_length,
-        header: config.header,
-        text_column: column(&config.text_column, &columns.prompt),
-        text_pair_column: context.map(|found| column(&config.text_pair_column, found)),
-        label_column: column(&config.label_column, &columns.completion),
-        base_model: config.model_name_or_path.clone(),
-        revision: config.revision.clone(),
-        temperature: Temperatures::default(),
-        ensemble: None,
-    }
 }
 
 /// Tokens of all rows that the steps took, padding not counted: the order of the rows is a function of the seed.

@@ -2,10 +2,12 @@
 
 pub mod data;
 mod language;
+mod opening;
 pub mod progress;
 pub mod report;
 mod scores;
 mod size;
+mod task_file;
 pub mod verdict;
 
 use std::path::PathBuf;
@@ -14,28 +16,32 @@ use std::time::Instant;
 use anyhow::{Result, anyhow};
 use clap::Args;
 use lora_core::atomic::write_file;
-use lora_core::peft::TaskType;
 use lora_core::{Adapted, Tuning};
-use lora_data::{Column, Padding, ResolvedColumn, train_batches};
-use lora_models::{FamilyConfig, LoadReport, Transformer};
+use lora_data::tasks::{Rows, RowsKind};
+use lora_data::{LabelNames, Padding, train_batches};
+use lora_models::{LoadReport, Transformer};
 use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::config::flags::Overrides;
-use crate::config::{ProblemType, Resolved, resolve};
+use crate::config::{Resolved, RunConfig, resolve};
 use crate::device::DeviceName;
+use crate::encoded_part::{Detail, EncodedPart, Encoder, Lengths};
 use crate::interrupt::{Interrupted, Patience};
+use crate::kind::{Kind, prompt_style, squad_version};
 use crate::model_folder::ModelFolder;
 use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
-use crate::pipeline::{EncodedPart, hub_options, load_model, open_checkpoint, open_tokenizer, public_name};
+use crate::pipeline::public_name;
 use crate::provenance::MadeBy;
-use crate::task::{TASK_FILE, TaskFile, Temperatures, id2label, problem_type};
+use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
 use data::{Parts, read_parts};
+use opening::{Opened, open};
 use progress::{REPORT_FILE, RESULTS_FILE, Saving, Watcher};
 use scores::{Scored, page, show};
 use size::check_size;
+use task_file::task_file;
 use verdict::{advice, check_learned};
 
 /// Arguments of `lora train`.
@@ -60,6 +66,7 @@ struct Prepared {
     validation: Option<EncodedPart>,
     test: Option<EncodedPart>,
     padding: Padding,
+    kind: Kind,
     task: TaskFile,
     model_folder: ModelFolder,
 }
@@ -85,7 +92,7 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         config.overwrite_output_dir || args.dry_run,
     )
     .map_err(|error| resolved.origins.at("output_dir", error))?;
-    if config.problem_type == Some(ProblemType::CausalLm) {
+    if config.rows_kind()? == RowsKind::Instructions {
         return language::run(&resolved, &device, args.dry_run, terminal);
     }
     let parts = read_parts(&resolved, terminal)?;
@@ -105,21 +112,22 @@ fn prepare(
     terminal: &Terminal,
 ) -> Result<Prepared> {
     let config = &resolved.config;
-    let checkpoint = open_checkpoint(
-        &config.model_name_or_path,
-        &hub_options(config.revision.as_deref()),
-    )
-    .map_err(|error| at(&resolved, "model_name_or_path", error))?;
-    let tokenizer = open_tokenizer(&checkpoint, config.max_seq_length)?;
     let seed = config.train.seed;
-    let (model, loaded) = load_model(&checkpoint, &parts.train.task, seed, device)?;
+    let kind = Kind::of(&parts.train, parts.benchmark)?;
+    let Opened {
+        model,
+        loaded,
+        tokenizer,
+        padding,
+        usual_targets,
+        model_folder,
+    } = open(&resolved, &kind, device).map_err(|error| at(&resolved, "model_name_or_path", error))?;
     if !loaded.initialized.is_empty() {
         terminal.note(format!(
             "new, from seed {seed}: {}",
             loaded.initialized.join(", ")
         ));
     }
-    let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
     let mut tuning = config.tuning(&model.modules_to_save(), usual_targets);
     // A new module that is not trained and saved would be another one with another seed.
     tuning.save_also(loaded.new_modules());
@@ -135,29 +143,53 @@ fn prepare(
         attached.trained_in_full.len(),
         attached.trained_in_full.join(", ")
     ));
-    let batch_size = config.train.per_device_eval_batch_size;
-    let encode = |part: &lora_data::Dataset| EncodedPart::new(part, &tokenizer, batch_size);
-    let train = encode(&parts.train)?;
+    let encoder = Encoder {
+        tokenizer: &tokenizer,
+        padding,
+        lengths: lengths(config),
+        batch_size: config.train.per_device_eval_batch_size,
+        version: squad_version(parts.benchmark),
+        style: prompt_style(parts.benchmark),
+        shots: (&[], 0),
+    };
+    let train = encoder.encode(&parts.train)?;
     if train.encoded.truncated > 0 {
         terminal.note(format!(
-            "{} of {} training texts are longer than max_seq_length {} and were cut",
+            "{} of {} training rows are longer than max_seq_length {} and were cut",
             train.encoded.truncated,
             train.encoded.len(),
             config.max_seq_length
         ));
     }
-    let task = task_file(&resolved, parts);
+    if train.encoded.len() != train.len() {
+        let (rows, pieces) = (train.len(), train.encoded.len());
+        terminal.note(format!(
+            "{rows} training rows are read in {pieces} pieces of at most {} tokens",
+            config.max_seq_length
+        ));
+    }
+    let task = task_file(config, &parts.columns, parts.benchmark, Some(&kind));
+    let encode = |rows: &Option<Rows>| rows.as_ref().map(|rows| encoder.encode(rows)).transpose();
     Ok(Prepared {
         adapted,
         loaded,
+        validation: encode(&parts.validation)?,
+        test: encode(&parts.test)?,
         train,
-        validation: parts.validation.as_ref().map(encode).transpose()?,
-        test: parts.test.as_ref().map(encode).transpose()?,
-        padding: Padding::with(tokenizer.pad_id()?),
+        padding,
+        kind,
         task,
-        model_folder: ModelFolder::of(&checkpoint, Some(&parts.train.task), Some(TaskType::SeqCls)),
+        model_folder,
         resolved,
     })
+}
+
+fn lengths(config: &RunConfig) -> Lengths {
+    Lengths {
+        longest: config.max_seq_length,
+        overlap: config.window_overlap(),
+        answer: config.max_answer_length,
+    }
 }
 
 /// The error with the place of a key before it, kept as it is: its kind decides the exit code.
@@ -165,35 +197,6 @@ fn at(resolved: &Resolved, key: &str, error: anyhow::Error) -> anyhow::Error {
     match resolved.origins.of(key) {
         Some(place) => error.context(place),
         None => error,
-    }
-}
-
-fn task_file(resolved: &Resolved, parts: &Parts) -> TaskFile {
-    let config = &resolved.config;
-    // What the user gave is kept: an index stays an index.
-    let column = |given: &Option<Column>, found: &ResolvedColumn| {
-        given.clone().unwrap_or(Column::Name(found.name.clone()))
-    };
-    let columns = &parts.columns;
-    let label = columns.label.as_ref();
-    TaskFile {
-        format: 1,
-        problem_type: problem_type(&parts.train.task),
-        id2label: id2label(&parts.train.task),
-        max_seq_length: config.max_seq_length,
-        header: config.header,
-        text_column: column(&config.text_column, &columns.text),
-        text_pair_column: columns
-            .text_pair
-            .as_ref()
-            .map(|found| column(&config.text_pair_column, found)),
-        label_column: label.map_or(Column::Name("label".to_owned()), |found| {
-            column(&config.label_column, found)
-        }),
-        base_model: config.model_name_or_path.clone(),
-        revision: config.revision.clone(),
-        temperature: Temperatures::default(),
-        ensemble: config.ensemble(),
     }
 }
 
@@ -226,7 +229,7 @@ fn dry_run(prepared: Prepared, terminal: &Terminal) -> Result<()> {
 /// `run.json`: everything that the results follow from.
 fn run_document(prepared: &Prepared) -> Value {
     let made_by = MadeBy::this_call();
-    let rows = |part: &Option<EncodedPart>| part.as_ref().map(|part| part.encoded.len());
+    let rows = |part: &Option<EncodedPart>| part.as_ref().map(EncodedPart::len);
     let count = peft_count(&prepared.adapted);
     json!({
         "program": made_by.program,
@@ -236,7 +239,7 @@ fn run_document(prepared: &Prepared) -> Value {
         "device": prepared.resolved.config.device,
         "seed": prepared.resolved.config.train.seed,
         "rows": {
-            "train": prepared.train.encoded.len(),
+            "train": prepared.train.len(),
             "validation": rows(&prepared.validation),
             "test": rows(&prepared.test),
         },
@@ -259,7 +262,7 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
     let (run_text, task_text) = (json_text(&document)?, json_text(&prepared.task)?);
     let saving = Saving {
         folder: &folder,
-        task_type: TaskType::SeqCls,
+        task_type: prepared.kind.task_type(),
         base_model: public_name(&config.model_name_or_path),
         ensemble: config.ensemble(),
         model_folder: &prepared.model_folder,
@@ -277,7 +280,7 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         terminal,
     )?;
     let train_seconds = start.elapsed().as_secs_f64();
-    let classes = prepared.task.id2label.as_ref().map(Map::len);
+    let classes = classes(&prepared);
     if let Err(error) = check_learned(&fitted.history, classes) {
         document["failed"] = json!(error.to_string());
         write_json(&folder.join(RUN_FILE), &document)?;
@@ -294,7 +297,8 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         terminal,
     )?;
     let task = TaskFile {
-        temperature: parts.temperatures,
+        temperature: parts.fit.temperature,
+        no_answer_threshold: parts.fit.threshold,
         ..prepared.task
     };
     let results = json!({
@@ -302,7 +306,9 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         "seconds": {"train": train_seconds, "score": start.elapsed().as_secs_f64()},
         "best_step": fitted.history.best_step,
         "steps": fitted.history.steps.len(),
-        "temperature": parts.temperatures,
+        "temperature": parts.fit.temperature,
+        "no_answer_threshold": parts.fit.threshold,
+        "metric": parts.official_document(),
         "scores": parts.scores.iter().map(|(name, methods)| (name.clone(), json!(methods))).collect::<serde_json::Map<_, _>>(),
         "train_test_gap": parts.gap(),
         "history": fitted.history,
@@ -320,6 +326,14 @@ fn train(prepared: Prepared, terminal: &Terminal) -> Result<()> {
         terminal.note(format!("note: {line}"));
     }
     terminal.document(&results)
+}
+
+/// Among how many classes a guess is made; none where that differs from row to row.
+fn classes(prepared: &Prepared) -> Option<usize> {
+    match (&prepared.kind, &prepared.train.detail) {
+        (Kind::Choices(_), Detail::Choices(detail)) => detail.letters.iter().map(Vec::len).max(),
+        (kind, _) => kind.labels().map(LabelNames::len),
+    }
 }
 
 /// Trains, and writes the best and the last adapter on the way. A training that fails after a checkpoint says so in

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::provenance::MadeBy;
-use crate::scoring::{ScoredMethod, TaskScores, legend, table};
+use crate::scoring::{ScoredMethod, legend, table};
 
 /// A page with the scores of some data sets, and the JSON document that it carries.
 pub fn score_page(title: &str, parts: &[(String, &[ScoredMethod])], document: &impl Serialize) -> Page {
@@ -69,10 +69,8 @@ pub fn curves(history: &History) -> Section {
 }
 
 fn diagram(method: &ScoredMethod) -> Option<Figure> {
-    let TaskScores::Classification(scores) = &method.scores else {
-        return None;
-    };
+    let ece = method.scores.ece()?;
     let rule = format!("equal width, {}", Binning::default());
-    let svg = reliability_diagram(&method.method, &method.reliability, scores.ece, &rule);
+    let svg = reliability_diagram(&method.method, &method.reliability, ece, &rule);
     Some(Figure::new(svg, ""))
 }

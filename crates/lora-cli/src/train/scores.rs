@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
+use lora_data::tasks::TaskMetric;
 use lora_eval::report::Page;
 use lora_models::Transformer;
 use lora_train::Fitted;
@@ -11,9 +12,9 @@ use serde_json::{Value, json};
 use super::report::{curves, score_page};
 use crate::comparison::{comparisons, signed, verdicts};
 use crate::config::RunConfig;
-use crate::pipeline::EncodedPart;
-use crate::scoring::{Outputs, ScoredMethod, fit_temperatures, legend, run_passes, score, table};
-use crate::task::Temperatures;
+use crate::encoded_part::EncodedPart;
+use crate::scoring::{ScoredMethod, ask, fit, legend, official, official_line, score_part, table};
+use crate::task::Fit;
 use crate::terminal::Terminal;
 
 /// Scores of the best model on each data set.
@@ -21,7 +22,9 @@ pub(super) struct Scored {
     /// Training, validation, test, as far as they exist.
     pub scores: Vec<(String, Vec<ScoredMethod>)>,
     /// Fitted on the validation rows.
-    pub temperatures: Temperatures,
+    pub fit: Fit,
+    /// The benchmark's own metric.
+    pub metric: Option<TaskMetric>,
 }
 
 impl Scored {
@@ -34,8 +37,8 @@ impl Scored {
         terminal: &Terminal,
     ) -> Result<Self> {
         let ensemble = config.ensemble();
-        let run = |part: &EncodedPart, ensemble, what: &str| -> Outputs {
-            run_passes(
+        let run = |part: &EncodedPart, ensemble, what: &str| {
+            ask(
                 &fitted.best,
                 part,
                 ensemble,
@@ -43,34 +46,40 @@ impl Scored {
                 terminal,
             )
         };
-        let validation = validation.map(|part| (part, run(part, ensemble, "validation")));
-        let temperatures = match &validation {
-            Some((part, outputs)) if config.temperature_scaling => {
-                fit_temperatures(outputs, &part.encoded.targets, terminal)?
-            }
-            _ => Temperatures::default(),
-        };
         let mut scores = Vec::new();
         // Of the training rows only the mean pass, for the gap.
-        let outputs = run(train, None, "training");
-        scores.push((
-            "training".to_owned(),
-            score(&outputs, &train.encoded.targets, Temperatures::default())?,
-        ));
-        if let Some((part, outputs)) = &validation {
-            scores.push((
-                "validation".to_owned(),
-                score(outputs, &part.encoded.targets, temperatures)?,
-            ));
+        let said = run(train, None, "training")?;
+        scores.push(("training".to_owned(), score_part(&said, train, Fit::default())?));
+        let mut fitted_there = Fit::default();
+        if let Some(part) = validation {
+            let said = run(part, ensemble, "validation")?;
+            fitted_there = fit(&said, part, config.temperature_scaling, terminal)?;
+            scores.push(("validation".to_owned(), score_part(&said, part, fitted_there)?));
         }
         if let Some(part) = test {
-            let outputs = run(part, ensemble, "test");
-            scores.push((
-                "test".to_owned(),
-                score(&outputs, &part.encoded.targets, temperatures)?,
-            ));
+            let said = run(part, ensemble, "test")?;
+            scores.push(("test".to_owned(), score_part(&said, part, fitted_there)?));
         }
-        Ok(Self { scores, temperatures })
+        Ok(Self {
+            scores,
+            fit: fitted_there,
+            metric: config.benchmark()?.map(|benchmark| benchmark.metric),
+        })
+    }
+
+    /// The benchmark's own metric on each part, for `results.json`; null without a benchmark.
+    pub fn official_document(&self) -> Value {
+        let Some(metric) = self.metric else {
+            return Value::Null;
+        };
+        let of_part = |(part, methods): &(String, Vec<ScoredMethod>)| {
+            let scores = methods
+                .iter()
+                .map(|method| json!({"method": method.method, "score": official(metric, method)}));
+            (part.clone(), scores.collect::<Value>())
+        };
+        let parts: serde_json::Map<_, _> = self.scores.iter().map(of_part).collect();
+        json!({"name": metric.words(), "parts": parts})
     }
 
     /// What the ensemble loses, if the validation rows are better predicted by the mean pass.
@@ -116,6 +125,11 @@ pub(super) fn show(parts: &Scored, folder: &Path, terminal: &Terminal) -> Result
     if let Some((_, methods)) = parts.scores.last() {
         legend(methods).map_or(Ok(()), |legend| terminal.paragraph(&legend))?;
     }
+    if let (Some(metric), Some((part, methods))) = (parts.metric, parts.scores.last())
+        && let Some(line) = official_line(metric, part, methods)
+    {
+        terminal.paragraph(&line)?;
+    }
     if let Some(gap) = parts.gap() {
         terminal.say(format!("train/test gap of the loss: {}", signed(gap)))?;
     }
@@ -139,8 +153,15 @@ pub(super) fn page(
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
     let data = config.data_file.as_ref().or(config.train_file.as_ref());
-    let data = data.map(|path| path.display().to_string()).unwrap_or_default();
+    let data = config
+        .task_name
+        .clone()
+        .or(data.map(|path| path.display().to_string()))
+        .unwrap_or_default();
     let mut page = score_page(&format!("A training on {data}"), &scores, results);
+    if let (Some(metric), Some((part, methods))) = (parts.metric, parts.scores.last()) {
+        page.summary.extend(official_line(metric, part, methods));
+    }
     let rows = |part: &str| results["run"]["rows"][part].as_u64().unwrap_or(0);
     page.subtitle = format!(
         "{}; {} training, {} validation and {} test rows; seed {}",

@@ -13,15 +13,20 @@ const WORDS: [&str; 10] = [
 
 /// A LLaMA of one layer that knows ten words, with numbers that follow no pattern.
 pub fn write_tiny_llama(folder: &Path) {
+    write_tiny_llama_that_knows(folder, &WORDS, 16);
+}
+
+/// The same with other words, the first two of which are those for unknown words and for the end, and a number of positions.
+pub fn write_tiny_llama_that_knows(folder: &Path, words: &[&str], positions: usize) {
     std::fs::create_dir_all(folder).unwrap();
     let config = json!({
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 8, "num_hidden_layers": 1,
-        "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12, "vocab_size": WORDS.len(),
-        "max_position_embeddings": 16, "eos_token_id": 1, "pad_token_id": 1, "tie_word_embeddings": true,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "intermediate_size": 12, "vocab_size": words.len(),
+        "max_position_embeddings": positions, "eos_token_id": 1, "pad_token_id": 1, "tie_word_embeddings": true,
     });
     let vocabulary: serde_json::Map<String, Value> = (0..)
-        .zip(WORDS)
-        .map(|(id, word)| (word.to_owned(), Value::from(id)))
+        .zip(words)
+        .map(|(id, word)| ((*word).to_owned(), Value::from(id)))
         .collect();
     let tokenizer = json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null, "decoder": null,
@@ -32,7 +37,7 @@ pub fn write_tiny_llama(folder: &Path) {
     });
     let layer = "model.layers.0";
     let shapes = [
-        ("model.embed_tokens".to_owned(), vec![WORDS.len(), 8]),
+        ("model.embed_tokens".to_owned(), vec![words.len(), 8]),
         ("model.norm".to_owned(), vec![8]),
         (format!("{layer}.input_layernorm"), vec![8]),
         (format!("{layer}.post_attention_layernorm"), vec![8]),

@@ -1,11 +1,13 @@
 //! The program as a whole: the real binary on small files.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+mod adaptive;
 mod bad_input;
 mod diverged;
 mod forms_of_data;
 mod happy_path;
 mod interrupted;
+mod kinds;
 mod language_model;
 mod memory;
 mod monte_carlo;

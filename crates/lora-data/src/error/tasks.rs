@@ -68,6 +68,39 @@ pub enum TaskError {
         line: usize,
     },
 
+    /// A line of words in columns that is unlike the first.
+    #[error("`{}`, line {line}: {found} columns, expected {expected}: the word first, its tag last, an empty line between sentences; mend the line", file.display())]
+    NotColumns {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: usize,
+        /// Columns of the first word.
+        expected: usize,
+        /// Columns of this one.
+        found: usize,
+    },
+
+    /// Lists cannot stand in a CSV.
+    #[error("`{}`: a CSV holds no lists of words and tags; write one word and its tag a line with an empty line between sentences (.conll), or JSONL with `tokens` and `tags`", file.display())]
+    NoListsInCsv {
+        /// The file.
+        file: PathBuf,
+    },
+
+    /// More or fewer tags than words.
+    #[error("`{}`, line {line}: {words} words and {tags} tags, expected a tag for each word; mend the row", file.display())]
+    TagCount {
+        /// The file.
+        file: PathBuf,
+        /// Where the row starts.
+        line: usize,
+        /// How many words.
+        words: usize,
+        /// How many tags.
+        tags: usize,
+    },
+
     /// A question with fewer than two choices.
     #[error("`{}`, line {line}: the question has {found} choices, expected at least 2; give them as a list `choices` or in columns A, B, C…", file.display())]
     TooFewChoices {
@@ -159,6 +192,19 @@ pub enum TaskError {
         before: String,
         /// How many tokens it is.
         tokens: usize,
+    },
+
+    /// Two answers that a model cannot tell apart.
+    #[error(
+        "the answers ` {first}` and ` {second}` are one and the same token after `{before}`; this tokenizer cannot answer by letters"
+    )]
+    AnswersAlike {
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// The end of the prompt before them.
+        before: String,
     },
 
     /// Question and special tokens leave no room for new context in a window.

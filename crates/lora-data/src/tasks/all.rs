@@ -1,6 +1,6 @@
 //! The table of all tasks.
 
-use super::{Benchmark, Split, choices, clinc, glue, instructions, mmlu, spans, trec};
+use super::{Benchmark, Split, choices, clinc, glue, instructions, mmlu, spans, trec, words};
 
 /// Every task, in the order in which help lists them.
 pub static ALL: &[&Benchmark] = &[
@@ -18,6 +18,7 @@ pub static ALL: &[&Benchmark] = &[
     &clinc::CLINC150_SMALL,
     &spans::SQUAD,
     &spans::SQUAD_V2,
+    &words::CONLL2003,
     &choices::BOOLQ,
     &choices::OBQA,
     &choices::ARC_EASY,
@@ -27,6 +28,7 @@ pub static ALL: &[&Benchmark] = &[
     &instructions::ALPACA,
     &choices::USER,
     &spans::USER,
+    &words::USER,
     &instructions::USER,
 ];
 

@@ -34,6 +34,19 @@ pub struct SpanAnswer {
     /// How much better "there is no answer" scores: the first token's start plus end, in the window where it is least, minus
     /// [`score`](Self::score). Above a threshold that is tuned on validation, the answer is taken as empty.
     pub no_answer: f64,
+    /// Where the answer stands; `None` if no part is possible.
+    pub place: Option<AnswerPlace>,
+    /// The window in which the first token's start plus end is least.
+    pub least: usize,
+}
+
+/// Where an answer stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerPlace {
+    /// The window.
+    pub window: usize,
+    /// The tokens of the window where the answer starts and ends.
+    pub tokens: (usize, usize),
 }
 
 /// One answer a question, from the scores of start and end of each window's tokens (logits, or averages over an ensemble).
@@ -54,16 +67,19 @@ pub fn read_answers(
         (windows.len(), windows.len()),
         "one list of scores for each window"
     );
-    let mut best: Vec<Option<(f64, &str)>> = vec![None; spans.questions.len()];
-    let mut none = vec![f64::INFINITY; spans.questions.len()];
-    for ((window, starts), ends) in windows.iter().zip(starts).zip(ends) {
+    let mut best: Vec<Option<(f64, &str, AnswerPlace)>> = vec![None; spans.questions.len()];
+    let mut none = vec![(f64::INFINITY, 0); spans.questions.len()];
+    for (number, ((window, starts), ends)) in windows.iter().zip(starts).zip(ends).enumerate() {
         let tokens = window.encoded.len();
         assert!(
             starts.len() >= tokens && ends.len() >= tokens,
             "one score for each token of a window"
         );
         let question = window.question;
-        none[question] = none[question].min(f64::from(starts[0]) + f64::from(ends[0]));
+        let first = f64::from(starts[0]) + f64::from(ends[0]);
+        if first < none[question].0 {
+            none[question] = (first, number);
+        }
         let context = spans.context(question);
         let end_places = highest(&ends[..tokens], settings.candidates);
         for start in highest(&starts[..tokens], settings.candidates) {
@@ -77,18 +93,24 @@ pub fn read_answers(
                     continue;
                 };
                 let score = f64::from(starts[start]) + f64::from(ends[end]);
-                if best[question].is_none_or(|(before, _)| score > before) {
-                    best[question] = Some((score, &context[first..last]));
+                if best[question].is_none_or(|(before, ..)| score > before) {
+                    let place = AnswerPlace {
+                        window: number,
+                        tokens: (start, end),
+                    };
+                    best[question] = Some((score, &context[first..last], place));
                 }
             }
         }
     }
-    let answers = best.into_iter().zip(none).map(|(best, none)| {
-        let (score, text) = best.unwrap_or((none, ""));
+    let answers = best.into_iter().zip(none).map(|(best, (none, least))| {
+        let (score, text) = best.map_or((none, ""), |(score, text, _)| (score, text));
         SpanAnswer {
             text: text.to_owned(),
             score,
             no_answer: none - score,
+            place: best.map(|(.., place)| place),
+            least,
         }
     });
     answers.collect()

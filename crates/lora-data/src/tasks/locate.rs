@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Benchmark, Split};
+use super::{Benchmark, RowsKind, Split};
 use crate::error::{DataError, TaskError};
 
 const ENDINGS: [&str; 5] = ["tsv", "csv", "jsonl", "json", "parquet"];
+/// Of words in columns, before the others.
+const COLUMN_ENDINGS: [&str; 4] = ["conll", "txt", "iob2", "iob"];
 
 /// The files of a split below `at`, or `at` itself if it is a file.
 pub(super) fn files(task: &Benchmark, at: &Path, split: &'static Split) -> Result<Vec<PathBuf>, DataError> {
@@ -23,7 +25,13 @@ pub(super) fn files(task: &Benchmark, at: &Path, split: &'static Split) -> Resul
         return Ok(files);
     }
     let mut plain: Vec<String> = Vec::new();
+    let of_columns = if task.kind() == RowsKind::Words {
+        &COLUMN_ENDINGS[..]
+    } else {
+        &[]
+    };
     for name in names(split.name) {
+        plain.extend(of_columns.iter().map(|ending| format!("{name}.{ending}")));
         plain.extend(ENDINGS.iter().map(|ending| format!("{name}.{ending}")));
     }
     if let Some(files) = plain.iter().find_map(|file| found(&[file.as_str()])) {
@@ -39,7 +47,7 @@ pub(super) fn files(task: &Benchmark, at: &Path, split: &'static Split) -> Resul
         }
     }
     let distributed = split.files.iter().map(|alternative| alternative.join(" and "));
-    let expected = distributed.chain(plain.into_iter().take(ENDINGS.len()));
+    let expected = distributed.chain(plain.into_iter().take(of_columns.len() + ENDINGS.len()));
     Err(missing(task, at, split, expected.collect()).into())
 }
 

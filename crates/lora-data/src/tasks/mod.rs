@@ -11,8 +11,8 @@
 //! ```
 //!
 //! [`find`] looks into one table, [`ALL`]. A [`Benchmark`] reads a split from a folder in the form in which the set is distributed, from
-//! one of the hub's Parquet files, or from a file of the user's of the same shape. There are four shapes, [`Rows`]: texts with a class
-//! or a number, questions about a context, questions with choices, and instructions.
+//! one of the hub's Parquet files, or from a file of the user's of the same shape. There are five shapes, [`Rows`]: texts with a class
+//! or a number, questions about a context, sentences with tagged words, questions with choices, and instructions.
 
 mod all;
 mod answers;
@@ -22,20 +22,25 @@ mod glue;
 mod instructions;
 mod locate;
 mod mmlu;
+mod rows;
 mod spans;
 mod texts;
 mod trec;
+mod words;
 
 use std::path::{Path, PathBuf};
 
 pub use all::ALL;
-pub use answers::{AnswerSettings, SpanAnswer, read_answers};
+pub use answers::{AnswerPlace, AnswerSettings, SpanAnswer, read_answers};
 pub use choices::{ChoicePrompt, ChoiceQuestion, PromptStyle, prompts};
 pub use instructions::Instruction;
-pub use spans::{Answer, SpanQuestion, Spans};
+pub use rows::{Rows, RowsKind};
+pub use spans::{Answer, SpanQuestion, Spans, read_questions};
+pub use words::{TagRule, TaggedSentence, TaggedWords, read_words};
 
 use crate::dataset::Dataset;
 use crate::error::{DataError, TaskError};
+use crate::labels::LabelNames;
 use crate::suggest::nearest;
 
 /// A task: one entry of the table [`ALL`].
@@ -85,6 +90,8 @@ pub enum TaskMetric {
     SquadV1,
     /// The same by the rules of SQuAD 2.0, with questions that have no answer.
     SquadV2,
+    /// F1 of whole entities, by the strict rules of seqeval for IOB2.
+    EntityF1,
     /// The loss of the answer alone: instructions are scored by another task.
     Loss,
 }
@@ -98,7 +105,8 @@ impl TaskMetric {
             Self::AccuracyAndF1 => "accuracy and F1",
             Self::PearsonAndSpearman => "Pearson and Spearman correlation",
             Self::SquadV1 => "exact match and F1",
-            Self::SquadV2 => "exact match and F1, with no-answer threshold",
+            Self::SquadV2 => "exact match and F1 with no-answer threshold",
+            Self::EntityF1 => "F1 of entities",
             Self::Loss => "loss of the answer",
         }
     }
@@ -111,55 +119,13 @@ enum Form {
     Clinc,
     Trec(trec::Detail),
     Spans,
+    /// The names of the tags, if the set fixes them.
+    Words(Option<&'static [&'static str]>),
     Choices(PromptStyle),
     Arc,
     Mmlu,
     Instructions,
 }
-
-/// The rows of a split, in one of four shapes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Rows {
-    /// Texts, or pairs of texts, with a class or a number.
-    Texts(Dataset),
-    /// Questions whose answer is a part of a context.
-    Spans(Spans),
-    /// Questions with choices.
-    Choices(Vec<ChoiceQuestion>),
-    /// Instructions and what should follow them.
-    Instructions(Vec<Instruction>),
-}
-
-impl Rows {
-    /// How many rows.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Texts(dataset) => dataset.len(),
-            Self::Spans(spans) => spans.questions.len(),
-            Self::Choices(questions) => questions.len(),
-            Self::Instructions(instructions) => instructions.len(),
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Texts(_) => TEXTS,
-            Self::Spans(_) => SPANS,
-            Self::Choices(_) => CHOICES,
-            Self::Instructions(_) => INSTRUCTIONS,
-        }
-    }
-}
-
-const TEXTS: &str = "texts with a class or a number";
-const SPANS: &str = "questions about a context";
-const CHOICES: &str = "questions with choices";
-const INSTRUCTIONS: &str = "instructions";
 
 /// A split that was read, and what of: to be shown, so that a wrong file is seen.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,7 +149,7 @@ impl ReadSplit {
     pub fn into_texts(self) -> Result<Dataset, TaskError> {
         match self.rows {
             Rows::Texts(dataset) => Ok(dataset),
-            other => Err(other_rows(self.task, TEXTS, &other)),
+            other => Err(other_rows(self.task, RowsKind::Texts, &other)),
         }
     }
 
@@ -194,7 +160,7 @@ impl ReadSplit {
     pub fn into_spans(self) -> Result<Spans, TaskError> {
         match self.rows {
             Rows::Spans(spans) => Ok(spans),
-            other => Err(other_rows(self.task, SPANS, &other)),
+            other => Err(other_rows(self.task, RowsKind::Spans, &other)),
         }
     }
 
@@ -205,7 +171,7 @@ impl ReadSplit {
     pub fn into_choices(self) -> Result<Vec<ChoiceQuestion>, TaskError> {
         match self.rows {
             Rows::Choices(questions) => Ok(questions),
-            other => Err(other_rows(self.task, CHOICES, &other)),
+            other => Err(other_rows(self.task, RowsKind::Choices, &other)),
         }
     }
 
@@ -216,16 +182,16 @@ impl ReadSplit {
     pub fn into_instructions(self) -> Result<Vec<Instruction>, TaskError> {
         match self.rows {
             Rows::Instructions(instructions) => Ok(instructions),
-            other => Err(other_rows(self.task, INSTRUCTIONS, &other)),
+            other => Err(other_rows(self.task, RowsKind::Instructions, &other)),
         }
     }
 }
 
-fn other_rows(task: &'static str, wanted: &'static str, found: &Rows) -> TaskError {
+fn other_rows(task: &'static str, wanted: RowsKind, found: &Rows) -> TaskError {
     TaskError::OtherRows {
         task,
-        wanted,
-        found: found.kind(),
+        wanted: wanted.words(),
+        found: found.kind().words(),
     }
 }
 
@@ -268,7 +234,55 @@ impl Benchmark {
             Form::Choices(style) => Some(style),
             Form::Arc => Some(PromptStyle::Letters),
             Form::Mmlu => Some(PromptStyle::Mmlu),
-            Form::Texts(_) | Form::Clinc | Form::Trec(_) | Form::Spans | Form::Instructions => None,
+            Form::Texts(_)
+            | Form::Clinc
+            | Form::Trec(_)
+            | Form::Spans
+            | Form::Words(_)
+            | Form::Instructions => None,
+        }
+    }
+
+    /// The shape of its rows.
+    pub fn kind(&self) -> RowsKind {
+        match self.form {
+            Form::Texts(_) | Form::Clinc | Form::Trec(_) => RowsKind::Texts,
+            Form::Spans => RowsKind::Spans,
+            Form::Words(_) => RowsKind::Words,
+            Form::Choices(_) | Form::Arc | Form::Mmlu => RowsKind::Choices,
+            Form::Instructions => RowsKind::Instructions,
+        }
+    }
+
+    /// The columns of its tables in words, for help; where there are several forms, the plain one.
+    pub fn columns(&self) -> String {
+        match &self.form {
+            Form::Texts(form) => {
+                let (text, pair, label) = form.column_names();
+                let names = [Some(text), pair, Some(label)];
+                names.into_iter().flatten().collect::<Vec<_>>().join(", ")
+            }
+            Form::Clinc => "text, intent; or CLINC150's JSON".to_owned(),
+            Form::Trec(_) => "text, label; or lines `CLASS:detail question`".to_owned(),
+            Form::Spans => "question, context, answer, answer_start (or answers); or SQuAD's JSON".to_owned(),
+            Form::Words(_) => "tokens, tags; or a word and its tag a line (.conll)".to_owned(),
+            Form::Choices(PromptStyle::TrueFalse) => "question, passage, answer".to_owned(),
+            Form::Choices(_) | Form::Arc => "question, choices (or A, B, C…), answer".to_owned(),
+            Form::Mmlu => "without header: question, four choices, answer".to_owned(),
+            Form::Instructions => "instruction, input, output".to_owned(),
+        }
+    }
+
+    /// What files of one's own call text, second text and truth, so that they are read like the hub's.
+    pub fn column_names(&self) -> (&'static str, Option<&'static str>, &'static str) {
+        match &self.form {
+            Form::Texts(form) => form.column_names(),
+            Form::Clinc => ("text", None, "intent"),
+            Form::Trec(_) => ("text", None, "label"),
+            Form::Spans => ("question", Some("context"), "answers"),
+            Form::Words(_) => ("tokens", None, "tags"),
+            Form::Choices(_) | Form::Arc | Form::Mmlu => ("question", None, "answer"),
+            Form::Instructions => ("instruction", Some("input"), "output"),
         }
     }
 
@@ -281,6 +295,20 @@ impl Benchmark {
     /// # Errors
     /// [`TaskError::UnknownSplit`], [`TaskError::NoSplitFile`], and a [`DataError`] for the first thing that is wrong with a file.
     pub fn read(&'static self, at: impl AsRef<Path>, split: &str) -> Result<ReadSplit, DataError> {
+        self.read_with_names(at, split, None)
+    }
+
+    /// The same, for tags whose names are known: those of the training split, or of a model. Other shapes of rows name their classes
+    /// themselves, and pass over `tags`.
+    ///
+    /// # Errors
+    /// Those of [`Benchmark::read`].
+    pub fn read_with_names(
+        &'static self,
+        at: impl AsRef<Path>,
+        split: &str,
+        tags: Option<&LabelNames>,
+    ) -> Result<ReadSplit, DataError> {
         let split = self.split(split)?;
         let at = at.as_ref();
         let files = match self.form {
@@ -295,6 +323,7 @@ impl Benchmark {
             Form::Clinc => (Rows::Texts(clinc::read(&files, split)?), 0),
             Form::Trec(detail) => (Rows::Texts(trec::read(&files, *detail)?), 0),
             Form::Spans => (Rows::Spans(spans::read(&files)?), 0),
+            Form::Words(names) => (Rows::Words(words::read(&files, *names, tags)?), 0),
             Form::Choices(_) | Form::Arc => {
                 let (questions, left_out) = choices::read(&files, None, matches!(self.form, Form::Arc))?;
                 (Rows::Choices(questions), left_out)

@@ -54,6 +54,23 @@ impl Spans {
     pub fn context(&self, question: usize) -> &str {
         &self.contexts[self.questions[question].context]
     }
+
+    /// The questions with these numbers, in this order, and the contexts that they need.
+    ///
+    /// # Panics
+    /// When a number is out of range.
+    #[must_use]
+    pub fn select(&self, questions: &[usize]) -> Self {
+        let mut gathered = Gathered::default();
+        for &question in questions {
+            let context = gathered.context(self.context(question));
+            gathered.spans.questions.push(SpanQuestion {
+                context,
+                ..self.questions[question].clone()
+            });
+        }
+        gathered.spans
+    }
 }
 
 const fn split(name: &'static str, rows: usize, files: &'static [&'static [&'static str]]) -> Split {
@@ -105,8 +122,24 @@ pub(super) static USER: Benchmark = Benchmark {
 };
 
 pub(super) fn read(files: &[PathBuf]) -> Result<Spans, DataError> {
-    let mut gathered = Gathered::default();
+    read_all(files, true)
+}
+
+/// Questions and contexts of files, to be answered: answers need not be there, and are not read from tables.
+///
+/// # Errors
+/// A [`DataError`] for the first thing that is wrong with a file.
+pub fn read_questions(files: &[impl AsRef<Path>]) -> Result<Spans, DataError> {
+    read_all(files, false)
+}
+
+fn read_all(files: &[impl AsRef<Path>], with_answers: bool) -> Result<Spans, DataError> {
+    let mut gathered = Gathered {
+        with_answers,
+        ..Gathered::default()
+    };
     for file in files {
+        let file = file.as_ref();
         match Format::of_path(file)? {
             Format::Json => read_json(file, &mut gathered)?,
             format => read_rows(&read_table_file(file, format, true, None)?, file, &mut gathered)?,
@@ -120,6 +153,7 @@ struct Gathered {
     spans: Spans,
     context_of: HashMap<String, usize>,
     ids: HashSet<String>,
+    with_answers: bool,
 }
 
 impl Gathered {
@@ -245,7 +279,10 @@ fn place(context: &str, text: String, start: usize, id: &str, file: &Path) -> Re
 fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
     let question = usual(&["question"], &[], "question", table, file)?;
     let context = usual(&["context", "passage", "paragraph"], &[], "context", table, file)?;
-    let answers = usual(&["answers", "answer"], &[], "answer", table, file)?;
+    let answers = gathered
+        .with_answers
+        .then(|| usual(&["answers", "answer"], &[], "answer", table, file))
+        .transpose()?;
     let id = usual(&["id"], &[], "id", table, file).ok();
     let start = usual(&["answer_start", "start"], &[], "start", table, file).ok();
     for row in &table.rows {
@@ -254,32 +291,9 @@ fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), 
             Some(id) => row.label(id, file)?.into_owned(),
             None => gathered.spans.questions.len().to_string(),
         };
-        let answers = match &row.cells[answers.index] {
-            Cell::Object(object) => {
-                let texts = object.get("text").and_then(Value::as_array);
-                let starts = object.get("answer_start").and_then(Value::as_array);
-                let pairs = texts
-                    .zip(starts)
-                    .filter(|(texts, starts)| texts.len() == starts.len());
-                let wrong = || {
-                    row.wrong_type(
-                        &answers,
-                        "the lists `text` and `answer_start`",
-                        &row.cells[answers.index],
-                        file,
-                    )
-                };
-                let (texts, starts) = pairs.ok_or_else(wrong)?;
-                let placed = texts.iter().zip(starts).map(|(text, start)| {
-                    let text = text.as_str().ok_or_else(wrong)?;
-                    let start = start.as_u64().ok_or_else(wrong)?;
-                    Ok::<_, DataError>(place(&passage, text.to_owned(), start as usize, &id, file)?)
-                });
-                placed.collect::<Result<Vec<_>, _>>()?
-            }
-            Cell::Absent => Vec::new(),
-            Cell::Text(text) if text.trim().is_empty() => Vec::new(),
-            _ => vec![plain_answer(row, &answers, start.as_ref(), &passage, &id, file)?],
+        let answers = match &answers {
+            Some(answers) => answers_of(row, answers, start.as_ref(), &passage, &id, file)?,
+            None => Vec::new(),
         };
         let context = gathered.context(&passage);
         let question = row.text(&question, file)?;
@@ -294,6 +308,44 @@ fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), 
         )?;
     }
     Ok(())
+}
+
+/// The answers in a cell: the hub's lists, a string, or nothing.
+fn answers_of(
+    row: &Row,
+    answers: &ResolvedColumn,
+    start: Option<&ResolvedColumn>,
+    passage: &str,
+    id: &str,
+    file: &Path,
+) -> Result<Vec<Answer>, DataError> {
+    match &row.cells[answers.index] {
+        Cell::Object(object) => {
+            let texts = object.get("text").and_then(Value::as_array);
+            let starts = object.get("answer_start").and_then(Value::as_array);
+            let pairs = texts
+                .zip(starts)
+                .filter(|(texts, starts)| texts.len() == starts.len());
+            let wrong = || {
+                row.wrong_type(
+                    answers,
+                    "the lists `text` and `answer_start`",
+                    &row.cells[answers.index],
+                    file,
+                )
+            };
+            let (texts, starts) = pairs.ok_or_else(wrong)?;
+            let placed = texts.iter().zip(starts).map(|(text, start)| {
+                let text = text.as_str().ok_or_else(wrong)?;
+                let start = start.as_u64().ok_or_else(wrong)?;
+                Ok::<_, DataError>(place(passage, text.to_owned(), start as usize, id, file)?)
+            });
+            placed.collect()
+        }
+        Cell::Absent => Ok(Vec::new()),
+        Cell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
+        _ => Ok(vec![plain_answer(row, answers, start, passage, id, file)?]),
+    }
 }
 
 /// An answer that is a string, at its place if one is given, else where it first occurs.

@@ -78,6 +78,16 @@ pub(super) fn read_one(
 }
 
 impl TextForm {
+    /// The names of text, second text and label as the hub has them, which come last.
+    pub(super) fn column_names(&self) -> (&'static str, Option<&'static str>, &'static str) {
+        let last = |names: &'static [&'static str]| names.last().copied();
+        (
+            last(self.text).unwrap_or("text"),
+            last(self.pair),
+            last(self.label).unwrap_or("label"),
+        )
+    }
+
     fn task(&self) -> Result<Task, DataError> {
         Ok(match self.labels {
             Labels::Names(names) => Task::Classification {

@@ -1,16 +1,17 @@
 //! Questions with choices as tokens, and the tokens of the letters.
 
 use super::TextTokenizer;
-use crate::batch::{Encoded, Targets};
+use crate::batch::Encoded;
 use crate::dataset::EncodedDataset;
 use crate::error::{DataError, TaskError};
+use crate::targets::{ChoiceTarget, Targets};
 use crate::tasks::ChoicePrompt;
 
 /// Prompts of questions with choices as token ids, and the tokens that answer them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EncodedChoices {
-    /// The prompts. Where all right answers are known, the targets are [`Targets::Positions`]: the answer's token after the last token of
-    /// each prompt; else [`Targets::None`].
+    /// The prompts. Where all right answers are known, the targets are [`Targets::Choices`]: the answer's token among those of all
+    /// answers, after the last token of each prompt; else [`Targets::None`].
     pub dataset: EncodedDataset,
     /// `[examples][choices]`: the token of each answer. A model's scores of these, after the last token of the prompt, are its scores of
     /// the choices.
@@ -23,7 +24,8 @@ impl TextTokenizer {
     /// [`EncodedDataset::truncated`].
     ///
     /// # Errors
-    /// [`TokenizerError::Tokenize`](crate::TokenizerError::Tokenize); [`TaskError::AnswerTokens`] when an answer is not one token of its own.
+    /// [`TokenizerError::Tokenize`](crate::TokenizerError::Tokenize); [`TaskError::AnswerTokens`] when an answer is not one token,
+    /// [`TaskError::AnswersAlike`] when two answers of a question are the same one.
     pub fn encode_choices(
         &self,
         prompts: &[ChoicePrompt],
@@ -62,22 +64,29 @@ impl TextTokenizer {
                     known.push((answer.clone(), token));
                     token
                 };
+                if let Some(other) = tokens.iter().position(|known| *known == token) {
+                    return Err(TaskError::AnswersAlike {
+                        first: prompt.answers[other].clone(),
+                        second: answer.clone(),
+                        before: last_line(&prompt.text).to_owned(),
+                    }
+                    .into());
+                }
                 tokens.push(token);
             }
             answers.push(tokens);
         }
-        let targets = prompts
-            .iter()
-            .zip(&answers)
-            .zip(&encoded)
-            .map(|((prompt, tokens), encoded)| {
-                let mut targets = vec![None; encoded.len()];
-                *targets.last_mut()? = Some(tokens[prompt.answer?]);
-                Some(targets)
-            });
+        let targets = prompts.iter().zip(&answers).zip(&encoded);
+        let targets = targets.map(|((prompt, tokens), encoded)| {
+            Some(ChoiceTarget {
+                place: encoded.len().checked_sub(1)?,
+                tokens: tokens.clone(),
+                answer: prompt.answer?,
+            })
+        });
         let targets = targets
             .collect::<Option<Vec<_>>>()
-            .map_or(Targets::None, Targets::Positions);
+            .map_or(Targets::None, Targets::Choices);
         Ok(EncodedChoices {
             dataset: EncodedDataset {
                 encoded,
@@ -91,7 +100,7 @@ impl TextTokenizer {
 
     /// The one token by which the tokenizer goes on after a prompt's last line with a space and the answer.
     fn answer_token(&self, prompt: &str, answer: &str) -> Result<u32, DataError> {
-        let before = prompt.rsplit('\n').next().unwrap_or(prompt);
+        let before = last_line(prompt);
         let alone = self.encode_one(before, false, 0)?;
         let together = self.encode_one(&format!("{before} {answer}"), false, 0)?;
         match together.strip_prefix(alone.as_slice()) {
@@ -104,6 +113,10 @@ impl TextTokenizer {
             .into()),
         }
     }
+}
+
+fn last_line(prompt: &str) -> &str {
+    prompt.rsplit('\n').next().unwrap_or(prompt)
 }
 
 #[cfg(test)]
@@ -143,8 +156,13 @@ mod tests {
         assert_eq!(encoded.dataset.truncated, 1);
         // The beginning goes, the mark of the beginning and the end stay.
         assert_eq!(encoded.dataset.encoded[1].input_ids, [0, 5, 5, 2]);
-        let expected = vec![vec![None, None, Some(4)], vec![None, None, None, Some(3)]];
-        assert_eq!(encoded.dataset.targets, Targets::Positions(expected));
+        let target = |place, answer| ChoiceTarget {
+            place,
+            tokens: vec![3, 4],
+            answer,
+        };
+        let expected = vec![target(2, 1), target(3, 0)];
+        assert_eq!(encoded.dataset.targets, Targets::Choices(expected));
         let unknown = tokenizer()
             .encode_choices(&[prompt("why\nAnswer:", None)], true, 4)
             .unwrap();

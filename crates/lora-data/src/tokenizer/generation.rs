@@ -1,10 +1,11 @@
 //! What language models need of a tokenizer: prompts, completions, and text from tokens as they come.
 
 use super::TextTokenizer;
-use crate::batch::{Encoded, Targets};
+use crate::batch::Encoded;
 use crate::dataset::EncodedDataset;
 use crate::error::TokenizerError;
 use crate::readers::Completion;
+use crate::targets::Targets;
 
 /// Prompts and completions as token ids.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,9 +3,10 @@
 use tokenizers::{Encoding, TruncationDirection};
 
 use super::{GROUP, TextTokenizer};
-use crate::batch::{Encoded, Targets};
+use crate::batch::Encoded;
 use crate::dataset::EncodedDataset;
 use crate::error::{DataError, TaskError, TokenizerError};
+use crate::targets::Targets;
 use crate::tasks::{Answer, Spans};
 
 /// How contexts are cut into windows.

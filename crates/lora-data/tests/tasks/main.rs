@@ -11,6 +11,7 @@ mod parquet;
 mod prompts;
 mod real_sets;
 mod windows;
+mod words;
 
 use std::path::Path;
 

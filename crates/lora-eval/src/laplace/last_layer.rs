@@ -12,7 +12,8 @@ use super::gathering::{Roots, check_rows};
 use super::matrix::Block;
 use super::observed::{Judged, Observed};
 use super::{Laplace, LaplaceError, Structure};
-use crate::ensemble::{ModelOutputs, device_of};
+use crate::ensemble::ModelOutputs;
+use crate::passes::device_of;
 use crate::{EvalError, Predictions};
 
 /// How far outputs that are computed again may be from the model's, relative to the largest.

@@ -187,7 +187,8 @@ impl Predictions {
         }
     }
 
-    fn scaled_logits(&self, member: usize, example: usize) -> Vec<f64> {
+    /// The logits `[classes]` that one member gives one example, divided by the temperature.
+    pub(crate) fn scaled_logits(&self, member: usize, example: usize) -> Vec<f64> {
         assert!(
             member < self.members && example < self.examples,
             "member or example out of range"

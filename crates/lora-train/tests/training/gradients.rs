@@ -6,7 +6,7 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use lora_core::peft::trained_tensors;
 use lora_core::{Adapted, Draw, HostTensor, LoraConfig, MaskSampler, MaskSet, Pass, Rescale};
-use lora_data::{Batch, Targets};
+use lora_data::{Batch, ChoiceTarget, Targets};
 use lora_train::{LossAndGradients, MaskGrouping, TrainConfig, Trainer, backward, loss};
 
 use crate::toy::{Toy, adapted, batch, config, device};
@@ -286,4 +286,29 @@ fn positions_without_a_class_count_neither_in_the_sum_nor_in_the_mean() {
 
     let none = Targets::Positions(vec![vec![None; 3], Vec::new()]);
     assert_eq!(loss(outputs, &none).into_scalar::<f32>(), 0.0);
+}
+
+#[test]
+fn a_choice_is_judged_among_its_own_tokens_alone() {
+    // Two rows of two positions, a vocabulary of four; what other tokens score does not count, however much it is.
+    let outputs = [
+        [9.0, 9.0, 9.0, 9.0],
+        [1.0, 50.0, 3.0, 0.0],
+        [0.5, -2.0, 0.0, 99.0],
+        [7.0, 7.0, 7.0, 7.0],
+    ];
+    let choice = |place, tokens: &[u32], answer| ChoiceTarget {
+        place,
+        tokens: tokens.to_vec(),
+        answer,
+    };
+    // The first row chooses among two tokens, the second among three.
+    let targets = Targets::Choices(vec![choice(1, &[2, 0], 1), choice(0, &[0, 1, 2], 0)]);
+    assert_eq!(targets.judged(), 2);
+    let found = loss(Tensor::<2>::from_floats(outputs, &device()), &targets).into_scalar::<f32>();
+    // −ln softmax by hand: of 1 against 3; of 1/2 against −2 and 0.
+    let first = (2.0_f32).exp().ln_1p();
+    let second = ((-2.5_f32).exp() + (-0.5_f32).exp()).ln_1p();
+    let expected = f32::midpoint(first, second);
+    assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
 }

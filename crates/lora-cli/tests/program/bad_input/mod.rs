@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use crate::workspace::{Said, Workspace};
 
-fn check(what: &str, workspace: &Workspace, arguments: &[&str], message: &[&str]) {
+pub fn check(what: &str, workspace: &Workspace, arguments: &[&str], message: &[&str]) {
     let before = workspace.everything();
     let said = workspace.lora(arguments);
     check_said(what, workspace, &before, &said, message);

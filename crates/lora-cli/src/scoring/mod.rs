@@ -1,21 +1,31 @@
 //! Passes over a data set, and the rows of the score table: mean pass and ensemble, each without and with temperature.
 
+mod official;
+mod part;
+mod spans;
+mod table;
+
 use anyhow::Result;
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, MaskSampler};
-use lora_data::Targets;
+use lora_data::{Targets, WordPlace};
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
+use lora_eval::entities::EntityScores;
 use lora_eval::regression::RegressionScores;
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_eval::{
-    Average, FittedTemperature, ModelOutputs, Passes, Predictions, Scores, fit_temperature, predict,
+    Average, ClassProbabilities, FittedTemperature, ModelOutputs, Passes, Scores, fit_temperature, predict,
+    predict_letters, predict_places,
 };
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::EncodedPart;
+use crate::encoded_part::{Detail, EncodedPart};
 use crate::task::Temperatures;
 use crate::terminal::Terminal;
+pub use official::{official, official_line};
+pub use part::{Said, ask, fit, score_part};
+pub use spans::{Answered, SpanTaskScores, answered, threshold_for};
+pub use table::{legend, table};
 
 /// A fitted temperature below this makes probabilities of next to nothing.
 const TIMID: f64 = 0.05;
@@ -34,8 +44,11 @@ pub struct Outputs {
 pub struct ScoredMethod {
     /// In words, for tables.
     pub method: String,
-    /// Passes: 1 for the mean pass.
+    /// Passes: 1 for the mean pass; the most that a row gets for an adaptive ensemble.
     pub members: u64,
+    /// Passes a row on average, of an adaptive ensemble.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_members: Option<f64>,
     /// What was averaged over members.
     pub average: Option<Average>,
     /// What the logits were divided by.
@@ -56,14 +69,15 @@ pub struct ScoredMethod {
 impl ScoredMethod {
     /// In words, without the temperature.
     pub fn name(&self) -> String {
-        match self.average {
-            Some(_) => format!("ensemble of {}", self.members),
-            None => "mean pass".to_owned(),
+        match (self.average, self.mean_members) {
+            (Some(_), Some(mean)) => format!("adaptive ensemble of {mean:.1}"),
+            (Some(_), None) => format!("ensemble of {}", self.members),
+            (None, _) => "mean pass".to_owned(),
         }
     }
 }
 
-/// Scores of either task.
+/// Scores of a kind of task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TaskScores {
@@ -71,6 +85,19 @@ pub enum TaskScores {
     Classification(Scores),
     /// Of numbers.
     Regression(RegressionScores),
+    /// Of the tags of words.
+    Words(WordScores),
+    /// Of answers in a context.
+    Spans(SpanTaskScores),
+}
+
+/// Scores of tagged words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WordScores {
+    /// Each word for itself.
+    pub words: Scores,
+    /// Whole entities; none for tags that name none.
+    pub entities: Option<EntityScores>,
 }
 
 impl TaskScores {
@@ -79,6 +106,26 @@ impl TaskScores {
         match self {
             Self::Classification(scores) => scores.nll,
             Self::Regression(scores) => scores.mse,
+            Self::Words(scores) => scores.words.nll,
+            Self::Spans(scores) => scores.nll,
+        }
+    }
+
+    /// What [`TaskScores::loss`] is.
+    pub fn loss_name(&self) -> &'static str {
+        match self {
+            Self::Regression(_) => "MSE",
+            Self::Classification(_) | Self::Words(_) | Self::Spans(_) => "NLL",
+        }
+    }
+
+    /// The expected calibration error; none for numbers.
+    pub fn ece(&self) -> Option<f64> {
+        match self {
+            Self::Classification(scores) => Some(scores.ece),
+            Self::Words(scores) => Some(scores.words.ece),
+            Self::Spans(scores) => Some(scores.ece),
+            Self::Regression(_) => None,
         }
     }
 }
@@ -98,7 +145,11 @@ pub fn member_sampler(adapted: &Adapted<Transformer>, seed: u64) -> MaskSampler 
     }
 }
 
-/// Runs the model over a data set, with progress.
+/// Runs the model over a data set, with progress: texts, words or questions with choices.
+///
+/// # Panics
+///
+/// Panics for questions about contexts, whose outputs have another form: [`ask`] takes all kinds.
 pub fn run_passes(
     adapted: &Adapted<Transformer>,
     part: &EncodedPart,
@@ -106,26 +157,42 @@ pub fn run_passes(
     what: &str,
     terminal: &Terminal,
 ) -> Outputs {
-    let examples = part.encoded.len();
-    let members = ensemble.map_or(0, |ensemble| ensemble.members);
-    let bar = terminal.progress((members + 1) * examples as u64, what, "rows");
-    let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-    let mean = predict(adapted, batches.clone(), examples, &Passes::Mean, &mut |done| {
-        bar.set_position(done as u64);
-    });
+    let rows = part.encoded.len();
+    let bar = terminal.progress(passes_of(ensemble) * rows as u64, what, "rows");
+    let run = |passes: &Passes<'_>, before: usize| {
+        let mut progress = |done: usize| bar.set_position((before + done) as u64);
+        let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
+        match &part.detail {
+            Detail::Texts => predict(adapted, batches, rows, passes, &mut progress),
+            Detail::Words(detail) => {
+                let tokens = |words: &Vec<WordPlace>| words.iter().map(|place| place.token).collect();
+                let places: Vec<Vec<usize>> = detail.words.iter().map(tokens).collect();
+                predict_places(adapted, batches, &places, passes, &mut progress)
+            }
+            Detail::Choices(detail) => {
+                let batches = batches.zip(&detail.places);
+                let batches = batches.map(|((batch, rows), places)| (batch, rows, places.as_slice()));
+                predict_letters(adapted, batches, &detail.letters, passes, &mut progress)
+            }
+            Detail::Spans(_) => unreachable!("answers in a context have a start and an end"),
+        }
+    };
+    let mean = run(&Passes::Mean, 0);
     let ensemble = ensemble.map(|settings| {
         let sampler = member_sampler(adapted, settings.seed);
         let passes = Passes::Members {
             sampler: &sampler,
             members: 0..settings.members,
         };
-        let outputs = predict(adapted, batches, examples, &passes, &mut |done| {
-            bar.set_position((examples + done) as u64);
-        });
-        (settings, outputs)
+        (settings, run(&passes, rows))
     });
     bar.finish_and_clear();
     Outputs { mean, ensemble }
+}
+
+/// The mean pass and those of the members.
+fn passes_of(ensemble: Option<EnsembleSettings>) -> u64 {
+    1 + ensemble.map_or(0, |ensemble| ensemble.members)
 }
 
 /// Temperatures that fit outputs on validation rows; none for regression. Says so where the rows do not determine one.
@@ -216,9 +283,9 @@ fn score_one(
             let predictions = outputs
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
-            score_classes(&predictions, labels, average.unwrap_or_default())?
+            score_classes(&predictions.average(average.unwrap_or_default()), labels)?
         }
-        Targets::None | Targets::Positions(_) | Targets::Spans(_) => {
+        Targets::None | Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => {
             anyhow::bail!("there are no labels to score against; give a file with a label column")
         }
     };
@@ -229,6 +296,7 @@ fn score_one(
     Ok(ScoredMethod {
         method,
         members,
+        mean_members: None,
         average,
         temperature: temperature.unwrap_or(1.0),
         is_scaled: temperature.is_some(),
@@ -238,18 +306,17 @@ fn score_one(
     })
 }
 
-fn score_classes(
-    predictions: &Predictions,
+/// Scores, reliability bins and the negative log-likelihood of each row.
+pub(crate) fn score_classes(
+    probabilities: &ClassProbabilities,
     labels: &[usize],
-    average: Average,
 ) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
-    let probabilities = predictions.average(average);
     let mut reliability = ReliabilityTable::new(Binning::default())?;
     let tops = probabilities.top_classes();
     for ((row, top), label) in probabilities.rows().zip(tops).zip(labels) {
         reliability.update(row[top], top == *label)?;
     }
-    let scores = Scores::of(&probabilities, labels, Binning::default())?;
+    let scores = Scores::of(probabilities, labels, Binning::default())?;
     let label_probability = probabilities.rows().zip(labels).map(|(row, label)| row[*label]);
     let row_nll = label_probability.map(|probability| -probability.max(f64::EPSILON).ln());
     Ok((
@@ -257,102 +324,4 @@ fn score_classes(
         reliability.bins(),
         row_nll.collect(),
     ))
-}
-
-/// The score table of one data set. Nothing in it is marked as best: one model on one set of rows says nothing about chance,
-/// and a method for which no temperature could be fitted cannot be compared with one that has it, as the note then says.
-pub fn table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let table = match methods.first().map(|method| &method.scores) {
-        Some(TaskScores::Regression(_)) => regression_table(title, methods),
-        _ => classification_table(title, methods),
-    };
-    let lacks_temperature = |method: &&ScoredMethod| {
-        let mut same = methods
-            .iter()
-            .filter(|other| other.average.is_some() == method.average.is_some());
-        !same.any(|other| other.is_scaled)
-    };
-    let unscaled: Vec<&str> = methods
-        .iter()
-        .filter(lacks_temperature)
-        .map(|method| method.method.as_str())
-        .collect();
-    let table = table.without_marks();
-    if unscaled.is_empty() || unscaled.len() == methods.len() {
-        return table;
-    }
-    table.with_note(format!(
-        "{}: no T (the validation rows do not determine one, or it was fitted for another number of members); compare the rows \
-         without T with each other.",
-        unscaled.join(", ")
-    ))
-}
-
-/// What a reader of the score tables must know, once for all of them; nothing for a regression.
-pub fn legend(methods: &[ScoredMethod]) -> Option<String> {
-    let first = methods.first()?;
-    let TaskScores::Classification(_) = first.scores else {
-        return None;
-    };
-    let binning = Binning::default();
-    Some(format!(
-        "NLL in nats. ECE is a fraction over equal-width bins of confidence: {binning}. F1 is that of class 1 of two, else the macro \
-         average. T: temperature fitted on validation rows."
-    ))
-}
-
-fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let columns = vec![
-        Column::new("T", Better::None, 3),
-        Column::new("accuracy", Better::Higher, 3),
-        Column::new("F1", Better::Higher, 3),
-        Column::new("MCC", Better::Higher, 3),
-        Column::new("NLL", Better::Lower, 3),
-        Column::new("ECE", Better::Lower, 3),
-        Column::new("Brier", Better::Lower, 3),
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in methods {
-        if let TaskScores::Classification(scores) = &method.scores {
-            let cells = [
-                scores.accuracy,
-                scores.f1,
-                scores.matthews,
-                scores.nll,
-                scores.ece,
-                scores.brier,
-            ];
-            let temperature = if method.is_scaled {
-                Cell::value(method.temperature)
-            } else {
-                Cell::Empty
-            };
-            let cells = std::iter::once(temperature).chain(cells.map(Cell::value));
-            table.push(method.name(), cells.collect());
-        }
-    }
-    table
-}
-
-fn regression_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let columns = vec![
-        Column::new("Pearson", Better::Higher, 3),
-        Column::new("Spearman", Better::Higher, 3),
-        Column::new("MSE", Better::Lower, 4),
-        Column::new("MAE", Better::Lower, 4),
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in methods {
-        if let TaskScores::Regression(scores) = &method.scores {
-            let correlation = |value: Option<f64>| value.map_or(Cell::Empty, Cell::value);
-            let cells = vec![
-                correlation(scores.pearson),
-                correlation(scores.spearman),
-                Cell::value(scores.mse),
-                Cell::value(scores.mae),
-            ];
-            table.push(method.name(), cells);
-        }
-    }
-    table
 }

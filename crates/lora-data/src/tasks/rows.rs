@@ -1,0 +1,202 @@
+//! The rows of a split, whatever their shape.
+
+use super::{ChoiceQuestion, Instruction, Spans, TaggedWords};
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::split::stratified_split;
+
+/// The rows of a split, in one of five shapes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rows {
+    /// Texts, or pairs of texts, with a class or a number.
+    Texts(Dataset),
+    /// Questions whose answer is a part of a context.
+    Spans(Spans),
+    /// Sentences with a tag for each word.
+    Words(TaggedWords),
+    /// Questions with choices.
+    Choices(Vec<ChoiceQuestion>),
+    /// Instructions and what should follow them.
+    Instructions(Vec<Instruction>),
+}
+
+/// The shapes of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowsKind {
+    /// [`Rows::Texts`].
+    Texts,
+    /// [`Rows::Spans`].
+    Spans,
+    /// [`Rows::Words`].
+    Words,
+    /// [`Rows::Choices`].
+    Choices,
+    /// [`Rows::Instructions`].
+    Instructions,
+}
+
+impl RowsKind {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Texts => "texts with a class or a number",
+            Self::Spans => "questions about a context",
+            Self::Words => "sentences with tagged words",
+            Self::Choices => "questions with choices",
+            Self::Instructions => "instructions",
+        }
+    }
+}
+
+impl Rows {
+    /// Their shape.
+    pub fn kind(&self) -> RowsKind {
+        match self {
+            Self::Texts(_) => RowsKind::Texts,
+            Self::Spans(_) => RowsKind::Spans,
+            Self::Words(_) => RowsKind::Words,
+            Self::Choices(_) => RowsKind::Choices,
+            Self::Instructions(_) => RowsKind::Instructions,
+        }
+    }
+
+    /// How many rows.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Texts(dataset) => dataset.len(),
+            Self::Spans(spans) => spans.questions.len(),
+            Self::Words(words) => words.sentences.len(),
+            Self::Choices(questions) => questions.len(),
+            Self::Instructions(instructions) => instructions.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the truth is known, as it is not where a benchmark keeps it back: of every row, or for questions about contexts of any
+    /// (a question without answer cannot be told from one whose answer is hidden).
+    pub fn is_labelled(&self) -> bool {
+        match self {
+            Self::Texts(dataset) => dataset.examples.iter().all(|example| example.target.is_some()),
+            Self::Spans(spans) => spans
+                .questions
+                .iter()
+                .any(|question| !question.answers.is_empty()),
+            Self::Words(words) => words.sentences.iter().all(|sentence| sentence.tags.is_some()),
+            Self::Choices(questions) => questions.iter().all(|question| question.answer.is_some()),
+            Self::Instructions(_) => true,
+        }
+    }
+
+    /// The rows with these numbers, in this order.
+    ///
+    /// # Panics
+    /// When a number is not below [`Rows::len`].
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        fn chosen<T: Clone>(all: &[T], rows: &[usize]) -> Vec<T> {
+            rows.iter().map(|&row| all[row].clone()).collect()
+        }
+        match self {
+            Self::Texts(dataset) => Self::Texts(dataset.select(rows)),
+            Self::Spans(spans) => Self::Spans(spans.select(rows)),
+            Self::Words(words) => Self::Words(TaggedWords {
+                sentences: chosen(&words.sentences, rows),
+                tags: words.tags.clone(),
+            }),
+            Self::Choices(questions) => Self::Choices(chosen(questions, rows)),
+            Self::Instructions(instructions) => Self::Instructions(chosen(instructions, rows)),
+        }
+    }
+
+    /// Splits parts off: what is left, then a part for each share of the rows, rounded, of at least one row. Drawn by the seed; classes
+    /// in proportion; all questions about one context in one part, whose share is one of the contexts.
+    ///
+    /// # Errors
+    /// [`DataError::TooFewExamples`] when nothing would be left.
+    pub fn split_off(&self, shares: &[f64], seed: u64) -> Result<Vec<Self>, DataError> {
+        let strata = match self {
+            Self::Texts(dataset) => dataset.strata(),
+            Self::Spans(spans) => vec![0; spans.contexts.len()],
+            _ => vec![0; self.len()],
+        };
+        let units = strata.len();
+        let whole = |share: &f64| {
+            #[expect(clippy::cast_sign_loss, reason = "shares and counts are not negative")]
+            let rounded = (share * units as f64).round() as usize;
+            rounded.max(1)
+        };
+        let mut sizes: Vec<usize> = shares.iter().map(whole).collect();
+        let off: usize = sizes.iter().sum();
+        let left = units
+            .checked_sub(off)
+            .filter(|left| *left > 0)
+            .ok_or(DataError::TooFewExamples {
+                wanted: off + 1,
+                available: units,
+                part: None,
+            })?;
+        sizes.insert(0, left);
+        let parts = stratified_split(&strata, &sizes, seed)?.into_iter();
+        Ok(match self {
+            Self::Spans(spans) => parts
+                .map(|contexts| {
+                    let mut chosen = vec![false; units];
+                    for context in contexts {
+                        chosen[context] = true;
+                    }
+                    let rows = (0..spans.questions.len()).filter(|row| chosen[spans.questions[*row].context]);
+                    self.select(&rows.collect::<Vec<_>>())
+                })
+                .collect(),
+            _ => parts.map(|rows| self.select(&rows)).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+    use crate::tasks::SpanQuestion;
+
+    #[test]
+    fn questions_about_one_context_stay_together() {
+        let question = |row: usize| SpanQuestion {
+            id: row.to_string(),
+            question: format!("question {row}"),
+            context: row % 7,
+            answers: Vec::new(),
+        };
+        let spans = Spans {
+            contexts: (0..7).map(|context| format!("context {context}")).collect(),
+            questions: (0..30).map(question).collect(),
+        };
+        let parts = Rows::Spans(spans.clone()).split_off(&[0.3], 5).unwrap();
+        let of = |part: &Rows| match part {
+            Rows::Spans(spans) => spans.clone(),
+            _ => unreachable!(),
+        };
+        let [left, off] = [of(&parts[0]), of(&parts[1])];
+        // 0.3 of 7 contexts, rounded.
+        assert_eq!((left.contexts.len(), off.contexts.len()), (5, 2));
+        assert_eq!(left.questions.len() + off.questions.len(), 30);
+        assert!(
+            off.contexts
+                .iter()
+                .all(|context| !left.contexts.contains(context))
+        );
+        for (index, question) in off.questions.iter().enumerate() {
+            let before = spans
+                .questions
+                .iter()
+                .position(|old| old.id == question.id)
+                .unwrap();
+            assert_eq!(off.context(index), spans.context(before));
+        }
+        assert!(Rows::Spans(spans).split_off(&[0.5, 0.5], 5).is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! One pass over a data set, or one a member of an ensemble.
+
+use std::ops::Range;
+
+use burn::tensor::Device;
+use lora_core::{Adapted, MaskSampler, MaskSet, Model, Pass};
+
+/// Which passes a data set is run through.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Passes<'a> {
+    /// One pass with the expected update: deterministic.
+    Mean,
+    /// One pass a member, each with masks of its own.
+    Members {
+        /// What draws the masks.
+        sampler: &'a MaskSampler,
+        /// Numbers of the members. A member is the same whichever others are asked for, so `4..8` adds to `0..4`.
+        members: Range<u64>,
+    },
+}
+
+impl Passes<'_> {
+    /// How many.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Mean => 1,
+            Self::Members { members, .. } => members.clone().count(),
+        }
+    }
+}
+
+/// A batch to run.
+pub(crate) struct Asked<'a, I> {
+    /// The model's input.
+    pub input: &'a I,
+    /// The data set row of each of its rows.
+    pub rows: &'a [usize],
+    /// The rows of the output that are wanted; `None` for all.
+    pub places: Option<&'a [usize]>,
+}
+
+/// Whole outputs of each batch.
+pub(crate) fn whole<'a, I: 'a>(
+    batches: impl Iterator<Item = (&'a I, &'a [usize])>,
+) -> impl Iterator<Item = Asked<'a, I>> {
+    batches.map(|(input, rows)| Asked {
+        input,
+        rows,
+        places: None,
+    })
+}
+
+/// Takes the number of a pass, data set rows of a batch, shape and values of its outputs.
+pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32]);
+
+/// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
+/// the outputs with their shape: passes in order within a batch.
+pub(crate) fn run_passes<'a, M: Model>(
+    adapted: &Adapted<M>,
+    batches: impl Iterator<Item = Asked<'a, M::Input>>,
+    passes: &Passes<'_>,
+    visit: Visit<'_>,
+) where
+    M::Input: 'a,
+{
+    let members: Vec<MaskSet> = match passes {
+        Passes::Mean => Vec::new(),
+        Passes::Members { sampler, members } => {
+            let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
+            let member = |member| sampler.members(member..member + 1, &shapes, &device);
+            members.clone().map(member).collect()
+        }
+    };
+    for Asked { input, rows, places } in batches {
+        let masks: Vec<MaskSet> = members.iter().map(|member| member.for_rows(rows)).collect();
+        let of_passes: Vec<Pass> = match passes {
+            Passes::Mean => vec![Pass::Mean],
+            Passes::Members { .. } => masks.iter().map(Pass::Masked).collect(),
+        };
+        let model = &adapted.model;
+        let outputs = match (places, &of_passes[..]) {
+            (Some(places), passes) => passes
+                .iter()
+                .map(|pass| model.forward_rows(input, places, pass))
+                .collect(),
+            (None, [pass]) => vec![model.forward(input, pass)],
+            (None, passes) => model.forward_members(input, passes),
+        };
+        for (member, outputs) in outputs.into_iter().enumerate() {
+            let shape = outputs.dims();
+            #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
+            let values = outputs
+                .into_data()
+                .convert::<f32>()
+                .try_into_vec::<f32>()
+                .expect("converted to f32");
+            visit(member, rows, shape, &values);
+        }
+    }
+}
+
+/// Where the model's weights are; masks are drawn there.
+pub(crate) fn device_of<M: Model>(adapted: &Adapted<M>) -> Device {
+    let mut device = None;
+    adapted.model.visit_linears(&mut |linear| {
+        device.get_or_insert_with(|| linear.base.weight.device());
+    });
+    #[expect(
+        clippy::expect_used,
+        reason = "attaching refuses a model in which no linear is adapted"
+    )]
+    device.expect("an adapted model has a linear")
+}

@@ -153,14 +153,15 @@ pub fn metric_name(metric: GlueMetric) -> &'static str {
 fn classes(scores: &TaskScores) -> Option<&Scores> {
     match scores {
         TaskScores::Classification(scores) => Some(scores),
-        TaskScores::Regression(_) => None,
+        TaskScores::Words(scores) => Some(&scores.words),
+        TaskScores::Regression(_) | TaskScores::Spans(_) => None,
     }
 }
 
 fn numbers(scores: &TaskScores) -> Option<&lora_eval::regression::RegressionScores> {
     match scores {
-        TaskScores::Classification(_) => None,
         TaskScores::Regression(scores) => Some(scores),
+        TaskScores::Classification(_) | TaskScores::Words(_) | TaskScores::Spans(_) => None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lora_core::{Adapted, LoraDropout, MaskSampler, Rescale};
+use lora_core::{Adapted, LoraDropout, MaskAxes, MaskSampler, Rescale};
 use lora_eval::{ModelOutputs, Passes, predict};
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
@@ -178,15 +178,15 @@ fn run_source(
         ..own
     };
     // Masks that keep everything: the update as it is in training, without the factor of the mean pass.
-    let keeps_all = LoraDropout {
-        probability: f64::MIN_POSITIVE,
-        rescale: Rescale::Plain,
-    };
+    let keeps_all = LoraDropout::new(f64::MIN_POSITIVE, Rescale::Plain);
     let sampler = match source {
         Source::Mean => None,
         Source::Full => Some(of_masks(keeps_all)),
         Source::Members(None) => Some(own.clone()),
-        Source::Members(Some(masks)) => Some(of_masks(masks)),
+        Source::Members(Some(masks)) => {
+            let axes = own.dropout.map(|dropout| dropout.axes).unwrap_or_default();
+            Some(of_masks(masks.on(axes)))
+        }
     };
     let passes = match &sampler {
         None => Passes::Mean,

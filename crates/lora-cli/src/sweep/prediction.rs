@@ -1,6 +1,6 @@
 //! Ways to predict with a training: what a results file calls them, and how a sweep's file writes several at once.
 
-use lora_core::{LoraDropout, Rescale};
+use lora_core::{LoraDropout, MaskAxes, Rescale};
 use lora_eval::Average;
 use serde::{Deserialize, Serialize};
 
@@ -234,7 +234,7 @@ fn masks(
     let masks = |&probability: &f64| {
         if probability > 0.0 && probability < 1.0 {
             let rescale = rescale.unwrap_or(Rescale::Plain);
-            Ok(Some(LoraDropout { probability, rescale }))
+            Ok(Some(LoraDropout::new(probability, rescale)))
         } else {
             Err(format!(
                 "mask_probability is {probability}: expected a probability above 0 and below 1"

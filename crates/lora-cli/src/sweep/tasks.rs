@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lora_data::tasks::{Benchmark, TaskMetric, find};
+use lora_data::tasks::{Rows, find};
 use lora_data::{
     Dataset, LabelRule, ReadOptions, Target, Targets, Task, read_file, read_snippets, snippet_dataset,
 };
@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::file::{ShiftedEntry, TaskEntry};
+use crate::benchmark::glue_metric;
 use crate::config::keys::Key;
 use crate::config::{Origins, Resolved, resolve_values};
 use crate::demo::data::{MOVIES, TWEETS};
@@ -133,7 +134,7 @@ fn snippets(entry: &TaskEntry) -> Result<Loaded> {
 
 fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<Loaded> {
     let benchmark = find(name)?;
-    let Some(metric) = metric_of(benchmark) else {
+    let Some(metric) = glue_metric(benchmark.metric) else {
         bail!(
             "{name} is scored by {}; a sweep runs texts with a class or a number",
             benchmark.metric.words()
@@ -162,16 +163,6 @@ fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<L
     })
 }
 
-fn metric_of(benchmark: &Benchmark) -> Option<GlueMetric> {
-    Some(match benchmark.metric {
-        TaskMetric::Accuracy => GlueMetric::Accuracy,
-        TaskMetric::Matthews => GlueMetric::Matthews,
-        TaskMetric::AccuracyAndF1 => GlueMetric::AccuracyAndF1,
-        TaskMetric::PearsonAndSpearman => GlueMetric::PearsonAndSpearman,
-        TaskMetric::SquadV1 | TaskMetric::SquadV2 | TaskMetric::Loss => return None,
-    })
-}
-
 fn folder_of(entry: &TaskEntry, data_dir: Option<&Path>) -> Result<PathBuf> {
     match (data_dir, &entry.data_dir) {
         (Some(above), Some(folder)) => Ok(above.join(folder)),
@@ -194,6 +185,7 @@ fn user_files(
     let Some(test) = parts.test else {
         bail!("there are no test rows; give test_file beside train_file, or data_file with a test_fraction");
     };
+    let (pool, test) = (texts(parts.train)?, texts(test)?);
     let options = |labels| ReadOptions {
         format: resolved.config.data_format,
         columns: resolved.config.columns(),
@@ -201,7 +193,7 @@ fn user_files(
         labels,
         ..ReadOptions::default()
     };
-    let task = &parts.train.task;
+    let task = &pool.task;
     let shifted = match &entry.shifted {
         None => None,
         Some(ShiftedEntry::File(path)) => {
@@ -223,12 +215,19 @@ fn user_files(
         Task::Regression => GlueMetric::PearsonAndSpearman,
     };
     Ok(Loaded {
-        pool: parts.train,
-        validation: parts.validation,
+        validation: parts.validation.map(texts).transpose()?,
         test,
         shifted,
         metric,
+        pool,
     })
+}
+
+fn texts(rows: Rows) -> Result<Dataset> {
+    match rows {
+        Rows::Texts(dataset) => Ok(dataset),
+        _ => bail!("problem_type is not one of texts; a sweep runs texts with a class or a number"),
+    }
 }
 
 fn data_settings(file: &Path, entry: &TaskEntry, data: &Map<String, Value>) -> Result<Resolved> {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use super::*;
+use crate::config::keys::REQUIRED;
 
 const FILE: &str = "model_name_or_path: minilm-l6\ntrain_file: a.csv\noutput_dir: out\nlearning_rate: 1e-3\n\
     num_train_epochs: 2\nper_device_train_batch_size: 8\n";

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lora_core::{Adapted, LoraDropout, MaskAxes, MaskSampler, Rescale};
+use lora_core::{Adapted, LoraDropout, MaskSampler, Rescale};
 use lora_eval::{ModelOutputs, Passes, predict};
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};

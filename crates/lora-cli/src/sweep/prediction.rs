@@ -1,6 +1,6 @@
 //! Ways to predict with a training: what a results file calls them, and how a sweep's file writes several at once.
 
-use lora_core::{LoraDropout, MaskAxes, Rescale};
+use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use serde::{Deserialize, Serialize};
 

@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::combine::CombineArgs;
+use crate::compare::CompareArgs;
 use crate::completions::CompletionsArgs;
 use crate::demo::DemoArgs;
 use crate::eval::EvalArgs;
@@ -11,6 +12,8 @@ use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
+use crate::report::ReportArgs;
+use crate::sweep::SweepArgs;
 use crate::tasks::TasksArgs;
 use crate::train::TrainArgs;
 
@@ -45,6 +48,15 @@ pub enum Command {
     /// Labels texts, with probability and uncertainty.
     #[command(after_long_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Compares three methods on your own labelled text, and says which to use and how far to trust it.
+    #[command(after_long_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
+    /// Trains and scores methods, settings, tasks and seeds as a grid, into one file of results.
+    #[command(after_long_help = SWEEP_EXAMPLES)]
+    Sweep(SweepArgs),
+    /// Turns the results of sweeps into a page, Markdown or CSV.
+    #[command(after_long_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// Continues a prompt with a causal language model, token by token.
     #[command(after_long_help = GENERATE_EXAMPLES)]
     Generate(GenerateArgs),
@@ -121,6 +133,25 @@ Examples:
 For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument. Probabilities are those of the
 ensemble, with the temperature that training fitted; --members 0 asks the mean pass. --adaptive gives a text
 members only until its class is settled.";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  lora compare reviews.csv
+  lora compare tickets.csv --text body --label team --output runs/tickets
+A tenth of the rows, but at least 40, is for validation and three tenths are for the test; the rest is trained on, with three
+seeds. A comparison that was interrupted goes on when the same command is given again.";
+
+const SWEEP_EXAMPLES: &str = "\
+Examples:
+  lora sweep --config configs/here/grid.yaml --data-dir data --dry-run
+  lora sweep --config configs/here/grid.yaml --data-dir data --results grid.jsonl --jobs 2
+The same command again goes on where it was interrupted or killed. The form of the file is in the book's page on experiments.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  lora report grid.jsonl
+  lora report grid.jsonl more.jsonl --output page.html --markdown results.md --csv results.csv
+Settings are chosen by the likelihood of validation rows, never of test rows.";
 
 const GENERATE_EXAMPLES: &str = "\
 Examples:

@@ -11,6 +11,7 @@ use lora_models::LoadError;
 use lora_train::TrainError;
 
 use crate::interrupt::{INTERRUPTED, Interrupted};
+use crate::sweep::{CellsFailed, SweepInterrupted};
 use crate::train::verdict::WorseThanGuessing;
 
 /// Exit code of a wrong command or input.
@@ -53,9 +54,9 @@ fn column_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str
 }
 
 /// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
-/// cannot be scored, the network. 130 for a training that was interrupted.
+/// cannot be scored, the network. 130 for a training or a sweep that was interrupted.
 pub fn exit_code(error: &Error) -> u8 {
-    if error.is::<Interrupted>() {
+    if error.is::<Interrupted>() || error.is::<SweepInterrupted>() {
         return INTERRUPTED;
     }
     let failed_on_the_way = error.chain().any(|cause| {
@@ -64,7 +65,11 @@ pub fn exit_code(error: &Error) -> u8 {
             Some(TrainError::Diverged { .. } | TrainError::Evaluation { .. })
         );
         let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }));
-        diverged || network || cause.is::<EvalError>() || cause.is::<WorseThanGuessing>()
+        diverged
+            || network
+            || cause.is::<EvalError>()
+            || cause.is::<WorseThanGuessing>()
+            || cause.is::<CellsFailed>()
     });
     if failed_on_the_way { FAILED } else { BAD_INPUT }
 }

@@ -19,6 +19,7 @@
 //! | `comparison` | ensemble against mean pass, with a verdict |
 //! | `folder_swap` | a folder that appears whole or not at all |
 //! | `language_model` | a causal language model with all that generation needs |
+//! | `sweep`, `report`, `compare` | a grid of trainings and predictions, its page, and a preset of both |
 //! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
 pub mod adapter;
@@ -27,6 +28,7 @@ pub mod adaptive;
 pub mod args;
 pub mod benchmark;
 pub mod combine;
+pub mod compare;
 pub mod comparison;
 pub mod completions;
 pub mod config;
@@ -52,8 +54,10 @@ pub mod parameters;
 pub mod pipeline;
 pub mod predict;
 pub mod provenance;
+pub mod report;
 pub mod saved;
 pub mod scoring;
+pub mod sweep;
 pub mod task;
 pub mod tasks;
 pub mod terminal;
@@ -74,6 +78,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, &terminal),
         Command::Eval(args) => eval::run(args, &terminal),
         Command::Predict(args) => predict::run(args, &terminal),
+        Command::Compare(args) => compare::run(args, &terminal),
+        Command::Sweep(args) => sweep::run(args, &terminal),
+        Command::Report(args) => report::run(args, &terminal),
         Command::Generate(args) => generate::run(args, &terminal),
         Command::Inspect(args) => inspect::run(args, &terminal),
         Command::Merge(args) => merge::run(args, &terminal),

@@ -16,9 +16,9 @@
 //! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
 //! scaling](fit_temperature), the
 //! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
-//! [rank table](rank_table) over tasks, the scores of [`regression`], the metrics of [GLUE](glue) and [SQuAD](squad),
-//! [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective] prediction,
-//! [detection] of what is out of scope, and the paper's [bound](generalization).
+//! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and
+//! [SQuAD](squad), [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective]
+//! prediction, [detection] of what is out of scope, and the paper's [bound](generalization).
 //!
 //! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].
 //!
@@ -65,6 +65,7 @@ pub mod glue;
 mod joined;
 pub mod laplace;
 pub mod mean_std;
+pub mod pareto;
 mod passes;
 pub mod permutation;
 mod posterior;

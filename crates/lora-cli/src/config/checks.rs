@@ -110,7 +110,7 @@ pub(super) fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> 
 }
 
 /// The default of every key.
-fn usual_values() -> Value {
+pub(crate) fn usual_values() -> Value {
     let usual: Result<RunConfig, _> = serde_json::from_value(smallest());
     usual.map_or(Value::Null, |usual| json!(usual))
 }

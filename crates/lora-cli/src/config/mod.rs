@@ -23,8 +23,9 @@ use lora_train::TrainConfig;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
+pub(crate) use checks::usual_values;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
-pub use resolve::{Origins, Resolved, resolve};
+pub use resolve::{Origins, Resolved, resolve, resolve_values};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
 #[expect(

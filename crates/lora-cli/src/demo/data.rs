@@ -8,8 +8,8 @@ use lora_models::Checkpoint;
 use super::plan::Plan;
 use crate::pipeline::{EncodedPart, open_tokenizer};
 
-const MOVIES: &str = include_str!("../../../../assets/snippets/movies.tsv");
-const TWEETS: &str = include_str!("../../../../assets/snippets/tweets.tsv");
+pub(crate) const MOVIES: &str = include_str!("../../../../assets/snippets/movies.tsv");
+pub(crate) const TWEETS: &str = include_str!("../../../../assets/snippets/tweets.tsv");
 
 /// Longest text in tokens; the sentences are shorter, but for a handful.
 const MAX_TOKENS: usize = 64;

@@ -3,7 +3,7 @@
 //! and in another one.
 
 mod base_rates;
-mod data;
+pub(crate) mod data;
 mod page;
 mod plan;
 mod results;

@@ -13,5 +13,7 @@ mod memory;
 mod monte_carlo;
 mod new_weights;
 mod operations;
+mod reporting;
+mod sweep;
 mod tuners;
 mod workspace;

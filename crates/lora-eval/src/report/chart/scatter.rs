@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::axes::{LABEL_SIZE, draw_x_axis, draw_y_axis, y_axis_width};
-use super::drawing::{Anchor, Area, Drawing, INSET, marker, segment, series_class};
+use super::drawing::{Anchor, Area, Drawing, INSET, marker, polyline, segment, series_class};
 use super::labels::place_labels;
 use super::lines::short;
 use super::scale::Scale;
@@ -28,6 +28,9 @@ pub struct ScatterPoint {
         deserialize_with = "missing::optional_pair"
     )]
     pub spread: Option<[f64; 2]>,
+    /// Whether the point belongs to the front, the line that joins what nothing beats.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_front: bool,
 }
 
 impl ScatterPoint {
@@ -37,7 +40,15 @@ impl ScatterPoint {
             label: label.into(),
             position,
             spread: None,
+            on_front: false,
         }
+    }
+
+    /// The same point on the front; see [`pareto::front`](crate::pareto::front).
+    #[must_use]
+    pub fn on_front(mut self, is_on: bool) -> Self {
+        self.on_front = is_on;
+        self
     }
 
     /// The same point with standard deviations in x and y.
@@ -63,7 +74,7 @@ impl ScatterPoint {
 /// better (`ECE ↓`).
 ///
 /// Each axis spans at least `least_span`, in its unit, around the points: what is next to no difference should look like
-/// none. `[0.0, 0.0]` lets the points fill the picture.
+/// none. `[0.0, 0.0]` lets the points fill the picture. Points on the front are joined by a dotted line.
 pub fn scatter_chart(
     title: &str,
     x_label: &str,
@@ -118,6 +129,15 @@ pub fn scatter_chart(
     draw_y_axis(&mut drawing, plot, &y);
     draw_x_axis(&mut drawing, plot, &x, x_label);
 
+    let mut front: Vec<[f64; 2]> = drawn
+        .iter()
+        .filter(|(_, point)| point.on_front)
+        .map(|(_, point)| [x.place(point.position[0]), y.place(point.position[1])])
+        .collect();
+    front.sort_by(|left, right| left[0].total_cmp(&right[0]));
+    if front.len() > 1 {
+        drawing.path("diagonal", polyline(&front));
+    }
     let mut places = Vec::new();
     let mut whiskers = Vec::new();
     for &(index, point) in &drawn {

@@ -1,0 +1,196 @@
+//! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
+
+use anyhow::Result;
+use lora_eval::MeanStd;
+
+use super::CompareArgs;
+use super::preset::{DROPOUT, base};
+use crate::report::against::Verdict;
+use crate::report::choice::{Contender, Family};
+use crate::report::measure::Measure;
+use crate::report::page::judge;
+use crate::report::results::Results;
+use crate::report::tables::{Judged, choice_words};
+use crate::sweep::prediction::Prediction;
+
+/// Confidence from which on a prediction counts as sure.
+const SURE: f64 = 0.9;
+
+/// What to use, how good it is, how far to trust it, and the command that trains it.
+pub(super) fn advice(results: &Results, args: &CompareArgs) -> Result<Vec<String>> {
+    let (judged, _, reference) = judge(results)?;
+    let Some(judged) = judged.first() else {
+        return Ok(Vec::new());
+    };
+    let Some((contender, is_scaled)) = chosen(judged) else {
+        return Ok(vec![
+            "No method has all of its seeds, so nothing can be said; run the same command again.".to_owned(),
+        ]);
+    };
+    let mut sentences = vec![which(judged, contender, is_scaled, &reference)];
+    sentences.extend(how_good(contender, is_scaled)?);
+    sentences.extend(how_far(contender, is_scaled));
+    sentences.push(command(contender, args));
+    Ok(sentences)
+}
+
+/// The contender with the smallest validation loss; with temperature where that is smaller still. Test rows have no say.
+fn chosen<'j, 'a>(judged: &'j Judged<'a>) -> Option<(&'j Contender<'a>, bool)> {
+    let all = judged
+        .contenders
+        .iter()
+        .flat_map(|contender| [(contender, false), (contender, true)]);
+    let with_loss = all.filter_map(|(contender, is_scaled)| {
+        let variant = contender.variant(is_scaled)?;
+        Some((
+            Measure::ValidationLoss.mean(variant, is_scaled)?,
+            contender,
+            is_scaled,
+        ))
+    });
+    let best = with_loss.min_by(|left, right| left.0.total_cmp(&right.0))?;
+    Some((best.1, best.2))
+}
+
+fn which(judged: &Judged<'_>, contender: &Contender<'_>, is_scaled: bool, reference: &Family) -> String {
+    let temperature = if is_scaled {
+        " with temperature scaling"
+    } else {
+        ""
+    };
+    let settings = contender
+        .variant(is_scaled)
+        .map(|variant| choice_words(&judged.study, variant))
+        .unwrap_or_default();
+    let comparison = judged
+        .find(&contender.family)
+        .and_then(|(_, both)| both[usize::from(is_scaled)].clone());
+    let against = match comparison {
+        None => "it is also the simplest: nothing here beats it on validation rows".to_owned(),
+        Some(comparison) => {
+            let interval = comparison.interval;
+            let numbers = format!(
+                "by {:.3} in loss (95 % interval {:.3} to {:.3})",
+                -interval.difference, -interval.upper, -interval.lower
+            );
+            match comparison.verdict {
+                Verdict::Wins => format!("on the test rows it beats {} {numbers}", reference.name()),
+                Verdict::Ties => format!(
+                    "on the test rows it differs from {} by no more than chance explains ({:.3}, 95 % interval {:.3} to {:.3}), so \
+                     {0} is as good a choice and simpler",
+                    reference.name(),
+                    interval.difference,
+                    interval.lower,
+                    interval.upper
+                ),
+                Verdict::Loses => format!(
+                    "but on the test rows it is worse than {} by {:.3} in loss: the validation rows were misleading, use {0}",
+                    reference.name(),
+                    interval.difference
+                ),
+            }
+        }
+    };
+    format!(
+        "Use {}{temperature} ({settings}), which the validation rows chose; {against}.",
+        contender.family.name()
+    )
+}
+
+fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>> {
+    let Some(variant) = contender.variant(is_scaled) else {
+        return Ok(None);
+    };
+    let words = |measure: Measure| -> Result<Option<String>> {
+        let Some(values) = measure.over_seeds(variant, is_scaled) else {
+            return Ok(None);
+        };
+        let of = MeanStd::of(&values)?;
+        Ok(Some(match of.std {
+            Some(std) => format!("{:.3} ± {std:.3}", of.mean),
+            None => format!("{:.3}", of.mean),
+        }))
+    };
+    let score = words(Measure::Metric)?;
+    let (loss, ece) = (words(Measure::Loss)?, words(Measure::Ece)?);
+    let parts: Vec<String> = [("score", score), ("loss", loss), ("calibration error", ece)]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
+        .collect();
+    Ok(Some(format!(
+        "On test rows, mean ± std over seeds: {}.",
+        parts.join(", ")
+    )))
+}
+
+/// How often it is right where it is sure, counted on test rows of all seeds.
+fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Option<String> {
+    let variant = contender.variant(is_scaled)?;
+    let rows: Vec<(f64, bool)> = variant
+        .results()
+        .filter_map(|result| result.test_rows.get(is_scaled))
+        .flat_map(|rows| rows.confidences().collect::<Vec<_>>())
+        .collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let sure: Vec<bool> = rows
+        .iter()
+        .filter(|(confidence, _)| *confidence >= SURE)
+        .map(|(_, is_correct)| *is_correct)
+        .collect();
+    let mean = rows.iter().map(|(confidence, _)| confidence).sum::<f64>() / rows.len() as f64;
+    let right =
+        |rows: &[bool]| rows.iter().filter(|is_right| **is_right).count() as f64 / rows.len().max(1) as f64;
+    let all: Vec<bool> = rows.iter().map(|(_, is_correct)| *is_correct).collect();
+    let where_sure = if sure.is_empty() {
+        format!("It is never {:.0} % sure.", SURE * 100.0)
+    } else {
+        format!(
+            "Where it is at least {:.0} % sure, on {:.0} % of the rows, it is right in {:.0} %.",
+            SURE * 100.0,
+            100.0 * sure.len() as f64 / rows.len() as f64,
+            100.0 * right(&sure)
+        )
+    };
+    Some(format!(
+        "How far to trust it: its mean confidence is {:.0} % and it is right in {:.0} % of the test rows. {where_sure} This holds for \
+         texts like these; for texts of another kind, score some with lora eval.",
+        100.0 * mean,
+        100.0 * right(&all)
+    ))
+}
+
+fn command(contender: &Contender<'_>, args: &CompareArgs) -> String {
+    let Some(variant) = contender.variant(false) else {
+        return String::new();
+    };
+    let mut words = vec![
+        "lora train".to_owned(),
+        format!("--data-file {}", args.file.display()),
+        "--output-dir runs/mine".to_owned(),
+    ];
+    for (flag, column) in [
+        ("--text-column", &args.text),
+        ("--text-pair-column", &args.text_pair),
+        ("--label-column", &args.label),
+    ] {
+        words.extend(column.as_ref().map(|column| format!("{flag} {column}")));
+    }
+    let mut settings = base(&args.model);
+    if contender.family.method == DROPOUT {
+        settings["mask_probability"] = variant.settings["mask_probability"].clone();
+        settings["mask_rescale"] = "rescaled".into();
+        settings["mask_grouping"] = "example".into();
+    }
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        words.push(format!("--{} {value}", key.replace('_', "-")));
+    }
+    let several = if matches!(variant.prediction, Prediction::DeepEnsemble { .. }) {
+        " once for each seed (--seed), each to a folder of its own; average the probabilities"
+    } else {
+        ""
+    };
+    format!("To train it: {}{several}.", words.join(" "))
+}

@@ -1,0 +1,132 @@
+//! What is refused, by place and with a mend.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use super::*;
+use crate::config::keys::REQUIRED;
+
+const FILE: &str = "model_name_or_path: minilm-l6\ntrain_file: a.csv\noutput_dir: out\nlearning_rate: 1e-3\n\
+    num_train_epochs: 2\nper_device_train_batch_size: 8\n";
+
+fn resolve_text(text: &str, flags: &[(&str, &str)]) -> Result<Resolved> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.yaml");
+    std::fs::write(&path, text).unwrap();
+    let flags = flags
+        .iter()
+        .map(|(key, value)| (Key::named(key).unwrap(), (*value).to_owned()));
+    resolve(Some(&path), &Overrides::from_pairs(flags.collect()))
+}
+
+fn message(extra: &str) -> String {
+    resolve_text(&format!("{FILE}{extra}"), &[])
+        .unwrap_err()
+        .to_string()
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let config = resolve_text(&format!("{FILE}r: 4\nseed: 1\n"), &[("r", "2")])
+        .unwrap()
+        .config;
+    assert_eq!((config.r, config.train.seed, config.lora_alpha), (2, 1, 8.0));
+}
+
+#[test]
+fn every_wrong_value_names_file_line_key_and_mend() {
+    let mistakes = [
+        ("r: 0", ["rank is 0 in r", "8 is usual"]),
+        ("r: -1", ["r is -1", "Rank of the update"]),
+        (
+            "mask_probability: 1",
+            ["mask_probability is 1", "0.5 is the paper's"],
+        ),
+        ("lora_dropout: 1.5", ["lora_dropout is 1.5", "from 0 up to"]),
+        ("rank_pattern: {query: 0}", ["rank_pattern `query`", "at least 1"]),
+        (
+            "target_modules: '('",
+            ["target_modules", "not a regular expression"],
+        ),
+        (
+            "weight_decay: fast",
+            ["weight_decay is \"fast\"", "expected: Decoupled weight decay"],
+        ),
+        ("mask_rescale: none", ["mask_rescale is \"none\"", "rescaled"]),
+        ("mask_grouping: row", ["mask_grouping is `row`", "example"]),
+        ("r: two", ["r is \"two\"", "expected a whole number"]),
+        (
+            "metric_for_best_model: auc",
+            ["metric_for_best_model is \"auc\"", "expected: loss, accuracy"],
+        ),
+        ("max_seq_length: 0", ["max_seq_length is 0", "128 is usual"]),
+        ("warmup_ratio: 2", ["warmup_ratio is 2", "share of all steps"]),
+        (
+            "validation_fraction: 1",
+            ["validation_fraction is 1", "0.1 is usual"],
+        ),
+        ("data_file: b.csv", ["train_file and data_file", "remove one"]),
+        (
+            "mask_rescale: rescaled",
+            ["mask_rescale", "mask_probability is not given"],
+        ),
+        ("masks_per_step: 4", ["masks_per_step", "give mask_probability"]),
+        (
+            "ensemble_members: 4",
+            ["ensemble_members", "set mask_probability"],
+        ),
+        (
+            "early_stopping_patience: 0",
+            ["early_stopping_patience is 0", "at least 1"],
+        ),
+    ];
+    for (line, parts) in mistakes {
+        let message = message(line);
+        let place = if line.starts_with("data_file") {
+            "line 2"
+        } else {
+            "line 7"
+        };
+        assert!(
+            message.contains("run.yaml`") && message.contains(place),
+            "{message}"
+        );
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
+
+#[test]
+fn rows_for_validation_are_left_and_early_stopping_has_some() {
+    let text = FILE.replace("train_file", "data_file");
+    let refused = |flags: &[(&str, &str)]| resolve_text(&text, flags).unwrap_err().to_string();
+    let shares = refused(&[("validation_fraction", "0.5"), ("test_fraction", "0.5")]);
+    assert!(shares.contains("no row to train on"), "{shares}");
+    let patience = refused(&[("validation_fraction", "0"), ("early_stopping_patience", "2")]);
+    assert!(
+        patience.contains("--early-stopping-patience") && patience.contains("no validation rows"),
+        "{patience}"
+    );
+    // A probability of 0 beside settings of masks is the yardstick, not a mistake.
+    resolve_text(&text, &[("mask_rescale", "rescaled"), ("mask_probability", "0")]).unwrap();
+}
+
+#[test]
+fn a_wrong_flag_is_named_as_a_flag() {
+    let message = resolve_text(FILE, &[("r", "0")]).unwrap_err().to_string();
+    assert!(message.starts_with("flag --r: rank is 0"), "{message}");
+}
+
+#[test]
+fn all_missing_keys_are_named_at_once() {
+    let message = resolve(None, &Overrides::default()).unwrap_err().to_string();
+    assert!(
+        REQUIRED.iter().all(|key| message.contains(key)) && message.contains("train_file"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_number_of_steps_stands_in_for_the_epochs() {
+    let text = FILE.replace("num_train_epochs: 2", "max_steps: 3");
+    let config = resolve_text(&text, &[]).unwrap().config;
+    assert_eq!(config.train.total_steps(100), 3);
+}

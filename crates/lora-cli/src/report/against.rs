@@ -1,0 +1,138 @@
+//! A contender against the reference on the same rows and seeds: better, worse, or no difference beyond chance?
+
+use anyhow::Result;
+use lora_eval::permutation::Permutation;
+use lora_eval::{Bootstrap, BootstrapInterval};
+
+use super::choice::{Contender, Family};
+use super::results::{Study, Variant};
+
+/// A difference in nats below this is none that anybody would notice, however certain it is.
+const LEAST_NATS: f64 = 0.005;
+/// For a squared error: the share of the reference's that is noticed.
+const LEAST_SHARE: f64 = 0.01;
+/// Draws of an interval, times rows and seeds, at most: nobody should wait for them.
+const WORK: usize = 5_000_000;
+/// Draws below which percentiles are coarse.
+const FEWEST_DRAWS: usize = 500;
+/// Draws of an interval, at most.
+const MOST_DRAWS: usize = 4_000;
+
+/// What the comparison says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// A lower loss, beyond chance and large enough to notice.
+    Wins,
+    /// No difference beyond chance, or none to notice.
+    Ties,
+    /// A higher loss, beyond chance and large enough to notice.
+    Loses,
+}
+
+impl Verdict {
+    /// In one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Wins => "wins",
+            Self::Ties => "ties",
+            Self::Loses => "loses",
+        }
+    }
+}
+
+/// Loss of a contender minus that of the reference.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The difference with its interval over rows and seeds.
+    pub interval: BootstrapInterval,
+    /// p of the paired permutation test over rows, seeds averaged.
+    pub p_value: f64,
+    /// Seeds that both have.
+    pub seeds: usize,
+    /// What it comes to.
+    pub verdict: Verdict,
+}
+
+/// The contender that the others are compared with: the mean pass of the reference method; none if the study lacks it.
+pub fn reference<'c, 'a>(contenders: &'c [Contender<'a>], family: &Family) -> Option<&'c Contender<'a>> {
+    contenders.iter().find(|contender| contender.family == *family)
+}
+
+/// Compares the chosen settings of two contenders; none where one of them has none, or they have no seed in common.
+///
+/// # Errors
+///
+/// If their test rows differ in number.
+pub fn compare(
+    contender: &Contender<'_>,
+    reference: &Contender<'_>,
+    is_scaled: bool,
+) -> Result<Option<Comparison>> {
+    let (Some(ours), Some(theirs)) = (contender.variant(is_scaled), reference.variant(is_scaled)) else {
+        return Ok(None);
+    };
+    let (first, second) = paired(ours, theirs, is_scaled);
+    if first.is_empty() {
+        return Ok(None);
+    }
+    let seeds = first.len();
+    let rows = first[0].len();
+    let bootstrap = Bootstrap {
+        resamples: (WORK / (rows * seeds).max(1)).clamp(FEWEST_DRAWS, MOST_DRAWS),
+        ..Bootstrap::default()
+    };
+    let interval = bootstrap.paired_means_over_seeds(&first, &second)?;
+    let permutation = Permutation {
+        permutations: (WORK / rows.max(1)).clamp(FEWEST_DRAWS, MOST_DRAWS) as u64,
+        ..Permutation::default()
+    };
+    let test = permutation.paired_means(&means(&first), &means(&second))?;
+    let is_regression = ours
+        .results()
+        .any(|result| result.test_rows.plain.correct.is_empty());
+    let least = if is_regression {
+        LEAST_SHARE * means(&second).iter().sum::<f64>() / rows as f64
+    } else {
+        LEAST_NATS
+    };
+    let matters = interval.excludes_zero() && interval.difference.abs() >= least;
+    Ok(Some(Comparison {
+        interval,
+        p_value: test.p_value,
+        seeds,
+        verdict: match (matters, interval.difference < 0.0) {
+            (false, _) => Verdict::Ties,
+            (true, true) => Verdict::Wins,
+            (true, false) => Verdict::Loses,
+        },
+    }))
+}
+
+/// Row losses `[seeds][rows]` of both, for the seeds that both have.
+fn paired(ours: &Variant<'_>, theirs: &Variant<'_>, is_scaled: bool) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    let losses = |variant: &Variant<'_>, seed: u64| {
+        let (_, result) = variant.cells.iter().find(|(cell, _)| cell.seed == seed)?;
+        Some(result.test_rows.get(is_scaled)?.row_losses())
+    };
+    let both = ours
+        .seeds()
+        .into_iter()
+        .filter_map(|seed| Some((losses(ours, seed)?, losses(theirs, seed)?)));
+    both.unzip()
+}
+
+fn means(seeds: &[Vec<f64>]) -> Vec<f64> {
+    let rows = seeds.first().map_or(0, Vec::len);
+    let mean = |row: usize| seeds.iter().map(|losses| losses[row]).sum::<f64>() / seeds.len() as f64;
+    (0..rows).map(mean).collect()
+}
+
+/// The family of the reference: of the last call that names one, else the first method of the first study that has a mean pass.
+pub fn reference_family(named: Option<&str>, studies: &[Study<'_>]) -> Option<Family> {
+    let variants = || studies.iter().flat_map(|study| &study.variants);
+    let is_mean = |variant: &&Variant<'_>| *variant.prediction == crate::sweep::prediction::Prediction::Mean;
+    let of_name = variants()
+        .filter(is_mean)
+        .find(|variant| Some(variant.method) == named);
+    of_name.or_else(|| variants().find(is_mean)).map(Family::of)
+}

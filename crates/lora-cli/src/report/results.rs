@@ -1,0 +1,202 @@
+//! The cells of results files, in the groups that can be compared: what differs in the seed alone, on one task.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use thiserror::Error;
+
+use crate::sweep::file::Rows;
+use crate::sweep::prediction::Prediction;
+use crate::sweep::record::{CellRecord, CellResult, Line, Outcome, RunRecord, TrainingRecord};
+use crate::sweep::settings::Settings;
+use crate::sweep::store;
+
+/// Everything that results files hold.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// Cells that are done, each once, in the order of the files.
+    pub cells: Vec<CellRecord>,
+    /// Cells that failed and were not computed since.
+    pub failed: Vec<CellRecord>,
+    /// Trainings by key.
+    pub trainings: Trainings,
+    /// The calls that computed them.
+    pub runs: Vec<RunRecord>,
+}
+
+/// Trainings by key.
+pub type Trainings = HashMap<String, TrainingRecord>;
+
+/// Results that no report can be made of.
+#[derive(Debug, Error)]
+pub enum ResultsError {
+    /// There is no cell.
+    #[error("{} no cell that is done; run `lora sweep` first{}", paths(paths_read), failed_note(*failed))]
+    Nothing {
+        /// The files.
+        paths_read: Vec<PathBuf>,
+        /// Cells that failed.
+        failed: usize,
+    },
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    format!(
+        "{} hold{}",
+        shown.join(", "),
+        if paths.len() == 1 { "s" } else { "" }
+    )
+}
+
+fn failed_note(failed: usize) -> String {
+    if failed == 0 {
+        return String::new();
+    }
+    format!(" ({failed} failed; --retry-failed computes them again)")
+}
+
+impl Results {
+    /// Reads results files. Of several lines about one cell the last counts.
+    ///
+    /// # Errors
+    ///
+    /// If one is no results file, or none holds a cell that is done.
+    pub fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut lines = Vec::new();
+        for path in paths {
+            lines.extend(store::read(Path::new(path))?.lines);
+        }
+        let results = Self::of(lines);
+        if results.cells.is_empty() {
+            let (paths_read, failed) = (paths.to_vec(), results.failed.len());
+            return Err(ResultsError::Nothing { paths_read, failed }.into());
+        }
+        Ok(results)
+    }
+
+    /// Of the lines of files.
+    pub fn of(lines: Vec<Line>) -> Self {
+        let mut results = Self::default();
+        let mut place_of: HashMap<String, usize> = HashMap::new();
+        let mut cells: Vec<CellRecord> = Vec::new();
+        for line in lines {
+            match line {
+                Line::Header(_) => {}
+                Line::Run(run) => results.runs.push(*run),
+                Line::Training(training) => {
+                    results.trainings.insert(training.key.clone(), *training);
+                }
+                Line::Cell(cell) => {
+                    let place = *place_of.entry(cell.key.clone()).or_insert(cells.len());
+                    if place == cells.len() {
+                        cells.push(*cell);
+                    } else {
+                        cells[place] = *cell;
+                    }
+                }
+            }
+        }
+        let is_done = |cell: &CellRecord| matches!(cell.outcome, Outcome::Done(_));
+        (results.cells, results.failed) = cells.into_iter().partition(is_done);
+        results
+    }
+
+    /// The cells by task and number of rows, in the order of the files.
+    pub fn studies(&self) -> Vec<Study<'_>> {
+        let mut studies: Vec<Study<'_>> = Vec::new();
+        for cell in &self.cells {
+            let Outcome::Done(result) = &cell.outcome else {
+                continue;
+            };
+            let place = studies
+                .iter()
+                .position(|study| study.task == cell.task && study.rows == cell.rows);
+            let place = place.unwrap_or_else(|| {
+                studies.push(Study {
+                    task: &cell.task,
+                    rows: cell.rows,
+                    variants: Vec::new(),
+                });
+                studies.len() - 1
+            });
+            studies[place].add(cell, result);
+        }
+        studies
+    }
+}
+
+/// All that was found on one task with one number of training rows.
+#[derive(Debug)]
+pub struct Study<'a> {
+    /// Name of the task.
+    pub task: &'a str,
+    /// Training rows.
+    pub rows: Rows,
+    /// What was compared.
+    pub variants: Vec<Variant<'a>>,
+}
+
+/// A method with its settings and a way to predict: its cells differ in the seed.
+#[derive(Clone, Debug)]
+pub struct Variant<'a> {
+    /// Name of the method.
+    pub method: &'a str,
+    /// How it predicts.
+    pub prediction: &'a Prediction,
+    /// Settings that are not the usual ones.
+    pub settings: &'a Settings,
+    /// The cells in the order of their seeds.
+    pub cells: Vec<(&'a CellRecord, &'a CellResult)>,
+}
+
+impl<'a> Study<'a> {
+    fn add(&mut self, cell: &'a CellRecord, result: &'a CellResult) {
+        let is_same = |variant: &Variant<'_>| {
+            variant.method == cell.method
+                && *variant.prediction == cell.prediction
+                && *variant.settings == cell.settings
+        };
+        match self.variants.iter_mut().find(|variant| is_same(variant)) {
+            Some(variant) => {
+                variant.cells.push((cell, result));
+                variant.cells.sort_by_key(|(cell, _)| cell.seed);
+            }
+            None => self.variants.push(Variant {
+                method: &cell.method,
+                prediction: &cell.prediction,
+                settings: &cell.settings,
+                cells: vec![(cell, result)],
+            }),
+        }
+    }
+
+    /// Task and rows in words.
+    pub fn title(&self) -> String {
+        match self.rows {
+            Rows::Some(rows) => format!("{}, {rows} training rows", self.task),
+            Rows::All => format!("{}, all training rows", self.task),
+        }
+    }
+
+    /// Task and rows, short.
+    pub fn short(&self) -> String {
+        match self.rows {
+            Rows::Some(rows) => format!("{} {rows}", self.task),
+            Rows::All => self.task.to_owned(),
+        }
+    }
+}
+
+impl Variant<'_> {
+    /// The results of the seeds.
+    pub fn results(&self) -> impl Iterator<Item = &CellResult> + Clone {
+        self.cells.iter().map(|(_, result)| *result)
+    }
+
+    /// The seeds.
+    pub fn seeds(&self) -> Vec<u64> {
+        self.cells.iter().map(|(cell, _)| cell.seed).collect()
+    }
+}

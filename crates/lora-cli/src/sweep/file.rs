@@ -1,0 +1,254 @@
+//! The file of a sweep: what is trained, on what, and how it is asked.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::prediction::PredictionEntry;
+
+/// Rows of a test set, or of a shifted one, unless the file says otherwise.
+pub const TEST_ROWS: usize = 1000;
+/// Validation rows that are split off a training set, unless the file says otherwise.
+pub const VALIDATION_ROWS: usize = 200;
+
+/// A sweep: every method with every point of the grids, on every task and subset, with every seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SweepFile {
+    /// Keys of `lora train` for every training.
+    pub base: Map<String, Value>,
+    /// What is learned.
+    pub tasks: Vec<TaskEntry>,
+    /// What is compared; the first one is what the others are compared with, unless `reference` names another.
+    pub methods: Vec<MethodEntry>,
+    /// Keys of `lora train` with lists of values: every combination is trained, with every method.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub grid: Map<String, Value>,
+    /// Seeds of new weights, order of rows, masks and ensembles.
+    pub seeds: Vec<u64>,
+    /// What draws training and validation rows.
+    #[serde(default)]
+    pub data_seed: DataSeed,
+    /// Name of the method that the others are compared with, by its mean pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Validation rows that are split off the training set.
+    #[serde(default = "validation_rows")]
+    pub validation_rows: usize,
+    /// Test rows, at most; as many shifted ones.
+    #[serde(default = "test_rows")]
+    pub test_rows: usize,
+}
+
+fn validation_rows() -> usize {
+    VALIDATION_ROWS
+}
+
+fn test_rows() -> usize {
+    TEST_ROWS
+}
+
+/// What draws training and validation rows: a number, the same rows for every seed; or `seed`, other rows for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or the word seed")]
+pub enum DataSeed {
+    /// The same rows for every seed.
+    Fixed(u64),
+    /// Other rows for every seed. The members of a deep ensemble share theirs.
+    Word(SeedWord),
+}
+
+/// The word `seed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeedWord {
+    /// The seed of the training.
+    Seed,
+}
+
+impl Default for DataSeed {
+    fn default() -> Self {
+        Self::Fixed(0)
+    }
+}
+
+impl DataSeed {
+    /// What draws the rows for a seed.
+    pub fn of(self, seed: u64) -> u64 {
+        match self {
+            Self::Fixed(number) => number,
+            Self::Word(SeedWord::Seed) => seed,
+        }
+    }
+}
+
+/// A task: a benchmark by name, the embedded `snippets`, or files of the user's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskEntry {
+    /// What reports call it; without `benchmark` and `data` also the name of the benchmark.
+    pub name: String,
+    /// Name of the benchmark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub benchmark: Option<String>,
+    /// Folder of the benchmark, below the folder that `--data-dir` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Keys of `lora train` that name files and columns, for files of the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Map<String, Value>>,
+    /// Training rows: numbers, or `all`.
+    #[serde(default = "all_rows")]
+    pub rows: Vec<Rows>,
+    /// In place of the number for all tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_rows: Option<usize>,
+    /// In place of the number for all tasks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test_rows: Option<usize>,
+    /// Split of the benchmark that is tested on; none: `test` if it has labels, else `validation`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<String>,
+    /// Rows of another kind, on which doubt should rise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shifted: Option<ShiftedEntry>,
+    /// Keys of `lora train` for this task.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub settings: Map<String, Value>,
+}
+
+fn all_rows() -> Vec<Rows> {
+    vec![Rows::All]
+}
+
+/// How many training rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "RowsEntry", into = "RowsEntry")]
+pub enum Rows {
+    /// So many, classes in proportion.
+    Some(usize),
+    /// All but the validation rows.
+    All,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number of rows, or the word all")]
+enum RowsEntry {
+    Some(usize),
+    All(AllWord),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AllWord {
+    All,
+}
+
+impl From<RowsEntry> for Rows {
+    fn from(entry: RowsEntry) -> Self {
+        match entry {
+            RowsEntry::Some(rows) => Self::Some(rows),
+            RowsEntry::All(AllWord::All) => Self::All,
+        }
+    }
+}
+
+impl From<Rows> for RowsEntry {
+    fn from(rows: Rows) -> Self {
+        match rows {
+            Rows::Some(rows) => Self::Some(rows),
+            Rows::All => Self::All(AllWord::All),
+        }
+    }
+}
+
+impl fmt::Display for Rows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Some(rows) => write!(formatter, "{rows}"),
+            Self::All => formatter.write_str("all"),
+        }
+    }
+}
+
+/// Rows of another domain with the same labels, or out-of-scope rows without labels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ShiftedEntry {
+    /// A split of the same benchmark; of the embedded snippets: `tweets`.
+    Split(String),
+    /// A file with the columns and the labels of the task's files.
+    File(PathBuf),
+    /// A file with the text columns of the task's files, whose rows have none of the labels.
+    OutOfScope(PathBuf),
+}
+
+/// A method: what is trained, and the ways to predict with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MethodEntry {
+    /// What reports call it.
+    pub name: String,
+    /// Keys of `lora train` that make it.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub train: Map<String, Value>,
+    /// Keys of `lora train` with lists of values, for this method alone.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub grid: Map<String, Value>,
+    /// How it predicts.
+    pub predictions: Vec<PredictionEntry>,
+}
+
+/// A file that is no sweep.
+#[derive(Debug, Error)]
+pub enum SweepFileError {
+    /// It cannot be read.
+    #[error("cannot read the sweep's file `{}` ({source}); check the path given to --config", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It is no YAML, or not of a sweep's form.
+    #[error("`{}`{}: {reason}; a sweep has the keys base, tasks, methods, seeds, and as you like grid, data_seed, reference, \
+             validation_rows, test_rows (see the book's page on experiments)", path.display(), at_line(*line))]
+    Form {
+        /// The file.
+        path: PathBuf,
+        /// Where, from 1.
+        line: Option<usize>,
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+fn at_line(line: Option<usize>) -> String {
+    line.map(|line| format!(", line {line}")).unwrap_or_default()
+}
+
+/// Reads the file of a sweep, YAML.
+///
+/// # Errors
+///
+/// [`SweepFileError`].
+pub fn read(path: &Path) -> Result<SweepFile, SweepFileError> {
+    let text = fs::read_to_string(path).map_err(|source| SweepFileError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_saphyr::from_str(&text).map_err(|error| {
+        let words = error.without_snippet().to_string();
+        let first = words.lines().next().unwrap_or_default();
+        SweepFileError::Form {
+            path: path.to_owned(),
+            line: error.location().map(|location| location.line() as usize),
+            // The place stands in front.
+            reason: first.split(" at line ").next().unwrap_or(first).to_owned(),
+        }
+    })
+}

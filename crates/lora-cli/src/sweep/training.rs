@@ -1,0 +1,144 @@
+//! One training of a sweep: model, adapters and rows from their seeds, then the loop.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use lora_core::Adapted;
+use lora_data::{Padding, TextTokenizer};
+use lora_models::{Checkpoint, FamilyConfig, Transformer};
+use lora_train::{Event, FinishReason, FitData, Flow, History, fit};
+
+use super::data::{Parts, SweepTask};
+use super::plan::PlannedTraining;
+use super::record::TrainingRecord;
+use crate::config::RunConfig;
+use crate::device::DeviceName;
+use crate::interrupt::is_asked;
+use crate::pipeline::{hub_options, load_model, open_checkpoint, open_tokenizer};
+
+/// Points of a loss curve, at most.
+const CURVE_POINTS: usize = 60;
+
+/// A trained model with its rows.
+pub struct Trained {
+    /// The model of the best evaluation.
+    pub adapted: Adapted<Transformer>,
+    /// Its rows.
+    pub parts: Parts,
+    /// The record of it.
+    pub record: TrainingRecord,
+}
+
+/// Trains; none if Ctrl-C ended it.
+///
+/// # Errors
+///
+/// If a setting does not fit the model, or the training diverges.
+pub fn train(
+    planned: &PlannedTraining,
+    task: &SweepTask,
+    on_step: &mut dyn FnMut(u64, u64),
+) -> Result<Option<Trained>> {
+    let started = Instant::now();
+    let (adapted, parts, padding) = prepare(planned, task)?;
+    let trained_parameters = adapted.count().trained;
+    let data = FitData {
+        train: &parts.train.encoded,
+        validation: Some(&parts.validation.encoded),
+        padding,
+    };
+    let mut steps = 0;
+    let mut observer = |event: &Event| {
+        match event {
+            Event::Started(plan) => steps = plan.steps,
+            Event::Stepped { report, .. } => on_step(report.step, steps),
+            _ => {}
+        }
+        if is_asked() && !matches!(event, Event::Finished(_)) {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
+    };
+    let fitted = fit(adapted, &planned.config.train, &data, &mut observer)?;
+    if fitted.history.finish == FinishReason::Stopped {
+        return Ok(None);
+    }
+    let record = TrainingRecord {
+        key: planned.key.clone(),
+        task: task.name.clone(),
+        method: planned.method.clone(),
+        seed: planned.seed,
+        steps: fitted.history.steps.len(),
+        best_step: fitted.history.best_step,
+        trained_parameters,
+        seconds: started.elapsed().as_secs_f64(),
+        peak_memory: None,
+        losses: curve(&fitted.history),
+        evaluations: fitted
+            .history
+            .evaluations
+            .iter()
+            .map(|evaluation| [evaluation.step as f64, evaluation.loss])
+            .collect(),
+    };
+    Ok(Some(Trained {
+        adapted: fitted.best,
+        parts,
+        record,
+    }))
+}
+
+/// Model with new adapters, and rows: everything before the first step.
+///
+/// # Errors
+///
+/// If a setting does not fit the model, or the model is not there.
+pub fn prepare(
+    planned: &PlannedTraining,
+    task: &SweepTask,
+) -> Result<(Adapted<Transformer>, Parts, Padding)> {
+    let config = &planned.config;
+    let device = config.device.parse::<DeviceName>()?.open()?;
+    let (checkpoint, tokenizer) = open(config)?;
+    let parts = draw(planned, task, &tokenizer)?;
+    let (model, loaded) = load_model(&checkpoint, task.task(), planned.seed, &device)?;
+    let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
+    let mut tuning = config.tuning(&model.modules_to_save(), usual_targets);
+    tuning.save_also(loaded.new_modules());
+    let (adapted, _) = Adapted::attach(model, tuning, planned.seed)?;
+    Ok((adapted, parts, Padding::with(tokenizer.pad_id()?)))
+}
+
+/// The rows of a training, without the training.
+///
+/// # Errors
+///
+/// If the model is not there, or a text cannot be tokenized.
+pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
+    draw(planned, task, &open(&planned.config)?.1)
+}
+
+fn draw(planned: &PlannedTraining, task: &SweepTask, tokenizer: &TextTokenizer) -> Result<Parts> {
+    let batch_size = planned.config.train.per_device_eval_batch_size;
+    task.parts(planned.rows, planned.data_seed, tokenizer, batch_size)
+}
+
+fn open(config: &RunConfig) -> Result<(Checkpoint, TextTokenizer)> {
+    let hub = hub_options(config.revision.as_deref());
+    let checkpoint = open_checkpoint(&config.model_name_or_path, &hub)?;
+    let tokenizer = open_tokenizer(&checkpoint, config.max_seq_length)?;
+    Ok((checkpoint, tokenizer))
+}
+
+/// The losses of the steps, as means over stretches of equal length: last step and mean of each.
+fn curve(history: &History) -> Vec<[f64; 2]> {
+    let stretch = history.steps.len().div_ceil(CURVE_POINTS).max(1);
+    let point = |steps: &[lora_train::StepReport]| {
+        let mean = steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;
+        // Four digits are enough for a picture.
+        let rounded = (mean * 1e4).round() / 1e4;
+        [steps[steps.len() - 1].step as f64, rounded]
+    };
+    history.steps.chunks(stretch).map(point).collect()
+}

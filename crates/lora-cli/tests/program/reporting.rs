@@ -1,0 +1,250 @@
+//! `lora report`: numbers that follow from planted results by hand, and choices that test rows have no part in.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::workspace::Workspace;
+
+/// A cell on two test rows. `validation` is its loss on validation rows; the losses of the test rows are in thousandths of nats.
+fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32; 2]) -> Value {
+    let nll = f64::from(losses[0] + losses[1]) / 2000.0;
+    let scores = |nll: f64| {
+        json!({"n": 2, "classes": 2, "accuracy": 0.5, "balanced_accuracy": 0.5, "f1": 0.5, "matthews": 0.0, "nll": nll,
+            "brier": 0.5, "ece": nll / 10.0, "adaptive_ece": 0.2, "mce": 0.3, "binning": {"bins": 15, "edges": "left_open"}})
+    };
+    json!({"cell": {
+        "key": format!("{method} {settings} {seed}"), "task": "planted", "rows": 64, "method": method, "prediction": "mean",
+        "seed": seed, "data_seed": 0, "settings": settings, "trainings": [format!("training {seed}")],
+        "outcome": {"done": {
+            "metric": "accuracy", "training_seconds": 1.0, "predicting_seconds": 0.5, "peak_memory": null, "temperature": null,
+            "train": scores(0.25), "validation": {"plain": scores(validation)}, "test": {"plain": scores(nll)},
+            "test_rows": {"plain": {"unit": 0.001, "losses": losses, "confidence": [9000, 6000], "correct": "10"}},
+        }},
+    }})
+}
+
+fn write(workspace: &Workspace, cells: &[Value]) {
+    let header = json!({"header": {"format": "lora-sweep", "version": 1}});
+    let lines: Vec<String> = std::iter::once(&header)
+        .chain(cells)
+        .map(Value::to_string)
+        .collect();
+    workspace.write("planted.jsonl", lines.join("\n") + "\n");
+}
+
+/// The rows of the first table in Markdown whose title holds these words, by method.
+fn table<'m>(markdown: &'m str, title: &str) -> Vec<Vec<&'m str>> {
+    let from = markdown
+        .find(title)
+        .unwrap_or_else(|| panic!("{title}: {markdown}"));
+    let lines = markdown[from..]
+        .lines()
+        .skip(1)
+        .skip_while(|line| line.is_empty());
+    let rows = lines.take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+#[test]
+fn settings_are_chosen_by_validation_rows_where_test_rows_would_choose_otherwise() {
+    let workspace = Workspace::new();
+    let mut cells = Vec::new();
+    for seed in [1, 2] {
+        cells.push(cell("lora", &json!({}), seed, 0.9, [700, 900]));
+        // p 0.1 is best on validation rows, p 0.5 on test rows.
+        cells.push(cell(
+            "dropout",
+            &json!({"mask_probability": 0.1}),
+            seed,
+            0.6,
+            [600, 1000],
+        ));
+        cells.push(cell(
+            "dropout",
+            &json!({"mask_probability": 0.5}),
+            seed,
+            0.7,
+            [100, 100],
+        ));
+    }
+    // Best of all on validation rows, but not on every seed: it has no say.
+    cells.push(cell(
+        "dropout",
+        &json!({"mask_probability": 0.3}),
+        1,
+        0.1,
+        [50, 50],
+    ));
+    write(&workspace, &cells);
+    workspace.lora_works(&["report", "planted.jsonl", "--markdown", "r.md"]);
+    let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+    let choices = table(&markdown, "choices and costs");
+    assert_eq!(
+        choices[3][0..4],
+        ["dropout", "mask\\_probability 0.1, mean pass", "–", "3"]
+    );
+    // The mean of 0.6 and 1.0, not of 0.1 and 0.1.
+    let scores = table(&markdown, "planted, 64 training rows: test rows");
+    let nll = scores[0]
+        .iter()
+        .position(|heading| heading.starts_with("NLL ↓"))
+        .unwrap();
+    assert_eq!((scores[2][nll], scores[3][nll]), ("0.800 ±0.000", "0.800 ±0.000"));
+}
+
+#[test]
+fn means_gaps_ranks_and_verdicts_are_those_computed_by_hand() {
+    let workspace = Workspace::new();
+    let mut cells = Vec::new();
+    for (seed, shift) in [(1, 0), (2, 200)] {
+        cells.push(cell("lora", &json!({}), seed, 0.9, [700 + shift, 900 + shift]));
+        cells.push(cell(
+            "better",
+            &json!({"r": 4}),
+            seed,
+            0.9,
+            [400 + shift, 600 + shift],
+        ));
+        cells.push(cell(
+            "worse",
+            &json!({"r": 2}),
+            seed,
+            0.9,
+            [800 + shift, 1000 + shift],
+        ));
+        cells.push(cell(
+            "mixed",
+            &json!({"r": 3}),
+            seed,
+            0.9,
+            [600 + shift, 1000 + shift],
+        ));
+    }
+    write(&workspace, &cells);
+    let said = workspace.lora_works(&["report", "planted.jsonl", "--markdown", "r.md", "--csv", "r.csv"]);
+    let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+    let scores = table(&markdown, "planted, 64 training rows: test rows");
+    let place = |name: &str| {
+        scores[0]
+            .iter()
+            .position(|heading| heading.starts_with(name))
+            .unwrap()
+    };
+    // Of 0.8 and 1.0 the mean is 0.9, and the deviation 0.1 √2; less 0.25 on training rows.
+    assert_eq!(scores[2][place("NLL ↓")], "0.900 ±0.141");
+    assert_eq!(scores[2][place("NLL, test − train")], "0.650 ±0.141");
+    assert_eq!(scores[2][place("ECE")], "0.090 ±0.014");
+    // Confident and right first: the risks are 0 and 1/2.
+    assert_eq!(scores[2][place("AURC")], "0.250 ±0.000");
+    // Every row and seed differs by the same: the interval has no width.
+    let against = place("NLL − reference's");
+    assert_eq!(scores[3][against], "-0.300 [-0.300, -0.300]");
+    assert!(scores[3][against + 1].starts_with("wins"), "{:?}", scores[3]);
+    assert!(scores[4][against + 1].starts_with("loses"), "{:?}", scores[4]);
+    assert!(scores[5][against + 1].starts_with("ties"), "{:?}", scores[5]);
+    // By loss: better 0.7, lora and mixed 0.9, worse 1.0.
+    let ranks = table(&markdown, "Ranks by loss");
+    let ranks: Vec<[&str; 2]> = ranks[2..].iter().map(|row| [row[0], row[1]]).collect();
+    assert_eq!(
+        ranks,
+        [
+            ["better", "1.0"],
+            ["lora", "2.5"],
+            ["mixed", "2.5"],
+            ["worse", "4.0"]
+        ]
+    );
+    assert!(
+        said.stdout
+            .contains("better against lora: lower loss on planted 64."),
+        "{}",
+        said.stdout
+    );
+    let csv = String::from_utf8(workspace.read("r.csv")).unwrap();
+    assert!(
+        csv.contains(",worse,mean pass,1,2,") && csv.contains(",1.1,"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn a_page_replaces_a_page_and_other_files_stay() {
+    let workspace = Workspace::new();
+    write(&workspace, &[cell("lora", &json!({}), 1, 0.9, [700, 900])]);
+    let report = ["report", "planted.jsonl", "--output", "page.html"];
+    workspace.lora_works(&report);
+    workspace.lora_works(&report);
+    workspace.write("notes.md", "precious");
+    let before = workspace.everything();
+    for arguments in [
+        &["report", "planted.jsonl", "--output", "planted.jsonl"][..],
+        &["report", "planted.jsonl", "--markdown", "notes.md"],
+        &["report", "planted.jsonl", "--csv", "planted.jsonl", "--overwrite"],
+    ] {
+        let said = workspace.lora(arguments);
+        assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.stderr);
+        assert_eq!(workspace.everything(), before, "{arguments:?}");
+    }
+}
+
+/// A browser without window, if this machine has one.
+fn browser() -> Option<&'static str> {
+    let works = |name: &&str| {
+        let version = Command::new(name).arg("--version").output();
+        version.is_ok_and(|output| output.status.success())
+    };
+    ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(works)
+}
+
+/// The page as it stands after its script has run.
+fn dom(browser: &str, page: &Path, profile: &Path) -> String {
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", profile.display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+fn the_page_runs_in_a_browser_with_columns_that_sort() {
+    let Some(browser) = browser() else {
+        eprintln!("skipped: there is no chromium here");
+        return;
+    };
+    let workspace = Workspace::new();
+    let cells: Vec<Value> = [1, 2]
+        .into_iter()
+        .flat_map(|seed| {
+            [
+                cell("lora", &json!({}), seed, 0.9, [700, 900]),
+                cell("other", &json!({"r": 4}), seed, 0.8, [400, 600]),
+            ]
+        })
+        .collect();
+    write(&workspace, &cells);
+    workspace.lora_works(&["report", "planted.jsonl"]);
+    // A reader clicks the heading of the first table's first column twice: methods in falling order.
+    let page = String::from_utf8(workspace.read("planted.html")).unwrap();
+    let click =
+        "<script>for (let i = 0; i < 2; i++) document.querySelector('th button').click();</script></body>";
+    workspace.write("clicked.html", page.replace("</body>", click));
+    let dom = dom(
+        browser,
+        &workspace.path("clicked.html"),
+        &workspace.path("profile"),
+    );
+    assert!(
+        dom.contains("aria-sort=\"descending\""),
+        "{}",
+        &dom[..dom.len().min(2000)]
+    );
+    assert!(dom.contains("<svg"), "the page has pictures");
+}

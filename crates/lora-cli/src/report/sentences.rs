@@ -1,22 +1,52 @@
 //! What the results say, in sentences that follow from them.
 
-use super::against::Verdict;
+use super::against::{Verdict, pooled};
 use super::choice::Family;
+use super::over_tasks::comparisons;
 use super::results::Results;
 use super::tables::Judged;
 use crate::sweep::prediction::Prediction;
 use crate::terminal::counted;
 
-/// What was compared and how; then for each family where it wins, ties and loses; then what a reader must not overlook.
+/// How methods were compared.
+pub const HOW_COMPARED: &str = "Settings (p, N and so on) were chosen by the loss of validation rows, never by test rows. Every method is \
+    compared with the mean pass of the reference on the same test rows and seeds; a difference counts when a 95 % interval over rows and \
+    seeds leaves out zero, and when it is large enough to notice.";
+
+/// How much was compared.
+pub fn subtitle<'r>(parts: impl Iterator<Item = &'r Results>) -> String {
+    let parts: Vec<String> = parts
+        .map(|results| {
+            let mut seeds: Vec<u64> = results.cells.iter().map(|cell| cell.seed).collect();
+            seeds.sort_unstable();
+            seeds.dedup();
+            let mut tasks: Vec<&str> = results.cells.iter().map(|cell| cell.task.as_str()).collect();
+            tasks.sort_unstable();
+            tasks.dedup();
+            format!(
+                "{} on {} with {}",
+                counted(results.cells.len(), "result"),
+                counted(tasks.len(), "task"),
+                counted(seeds.len(), "seed")
+            )
+        })
+        .collect();
+    parts.join("; ") + "."
+}
+
+/// Which methods change the loss most over all tasks; then what a reader must not overlook.
 pub fn summary(
     results: &Results,
     judged: &[Judged<'_>],
     families: &[Family],
     reference: &Family,
 ) -> Vec<String> {
-    let mut sentences = vec![setting(results, judged, reference)];
-    for family in families.iter().filter(|family| *family != reference) {
-        sentences.extend(outcome(judged, family, reference));
+    let mut sentences: Vec<String> = [false, true]
+        .into_iter()
+        .filter_map(|is_scaled| order(judged, families, reference, is_scaled))
+        .collect();
+    if sentences.is_empty() {
+        sentences.extend(outcomes(judged, families, reference));
     }
     if !results.failed.is_empty() {
         sentences.push(format!(
@@ -34,19 +64,50 @@ pub fn summary(
     sentences
 }
 
-fn setting(results: &Results, judged: &[Judged<'_>], reference: &Family) -> String {
-    let mut seeds: Vec<u64> = results.cells.iter().map(|cell| cell.seed).collect();
-    seeds.sort_unstable();
-    seeds.dedup();
-    format!(
-        "{} on {}, {}. Settings (p, N and so on) were chosen by the loss of validation rows, never by test rows. Every method is \
-         compared with {} (mean pass) on the same test rows and seeds; a difference counts when a 95 % interval over rows and seeds \
-         leaves out zero.",
-        counted(results.cells.len(), "result"),
-        counted(judged.len(), "combination") + " of task and number of training rows",
-        counted(seeds.len(), "seed"),
-        reference.name(),
-    )
+/// The families by their mean change of the loss, none for fewer than two tasks.
+fn order(
+    judged: &[Judged<'_>],
+    families: &[Family],
+    reference: &Family,
+    is_scaled: bool,
+) -> Option<String> {
+    let mut changes: Vec<(f64, String)> = families
+        .iter()
+        .filter_map(|family| {
+            let found = comparisons(judged, family, is_scaled);
+            let (mean, [lower, upper]) = pooled(found.iter().map(|(_, comparison)| *comparison))?;
+            let count = |verdict: Verdict| {
+                let of = found
+                    .iter()
+                    .filter(|(_, comparison)| comparison.verdict == verdict);
+                of.count()
+            };
+            let words = format!(
+                "{} {mean:+.1} % [{lower:+.1}, {upper:+.1}], wins {}, ties {}, loses {}",
+                family.name(),
+                count(Verdict::Wins),
+                count(Verdict::Ties),
+                count(Verdict::Loses),
+            );
+            Some((mean, words))
+        })
+        .collect();
+    changes.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let words: Vec<String> = changes.into_iter().map(|(_, words)| words).collect();
+    let subject = if is_scaled {
+        "With temperature scaling on both sides".to_owned()
+    } else {
+        format!("Mean change of the test loss against {}", reference.name())
+    };
+    (!words.is_empty()).then(|| format!("{subject}: {}.", words.join("; ")))
+}
+
+/// For each family where it wins, ties and loses.
+pub fn outcomes(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Vec<String> {
+    let others = families.iter().filter(|family| *family != reference);
+    others
+        .flat_map(|family| outcome(judged, family, reference))
+        .collect()
 }
 
 /// One sentence without temperature, one with; none where nothing was compared.

@@ -60,17 +60,14 @@ impl Comparison {
     pub fn per_cent(&self) -> (f64, [f64; 2]) {
         let of = |value: f64| 100.0 * value / self.reference_loss.max(f64::MIN_POSITIVE);
         let interval = &self.interval;
-        (
-            of(interval.difference),
-            [of(interval.lower), of(interval.upper)],
-        )
+        (of(interval.difference), [of(interval.lower), of(interval.upper)])
     }
 }
 
-/// The mean of differences in per cent with its interval, for tasks whose errors are independent; none for fewer than two.
+/// The mean of differences in per cent with its interval, for tasks whose errors are independent; none for no task.
 pub fn pooled<'c>(comparisons: impl Iterator<Item = &'c Comparison>) -> Option<(f64, [f64; 2])> {
     let all: Vec<(f64, [f64; 2])> = comparisons.map(Comparison::per_cent).collect();
-    if all.len() < 2 {
+    if all.is_empty() {
         return None;
     }
     let n = all.len() as f64;
@@ -196,6 +193,6 @@ mod tests {
         let both = [comparison(-0.1, 0.03, 0.5), comparison(0.2, 0.16, 2.0)];
         let (mean, [lower, upper]) = pooled(both.iter()).unwrap();
         assert!((mean + 5.0).abs() < 1e-12 && (lower + 10.0).abs() < 1e-12 && upper.abs() < 1e-12);
-        assert_eq!(pooled(both[..1].iter()), None);
+        assert_eq!(pooled(both[..0].iter()), None);
     }
 }

@@ -12,6 +12,9 @@ use super::results::Variant;
 use super::tables::Judged;
 
 const NAMES: [&str; 2] = ["as it is", "both with temperature"];
+/// How to read the charts.
+pub const HOW_TO_READ: &str = "Each method on each task: the change of its test loss against the reference's, in per cent. Left of zero is \
+    better; an interval (95 %, over test rows and seeds) that crosses the line at zero is a tie.";
 const CAPTION: &str = "Left of zero is better. Intervals: 95 %, over test rows and seeds.";
 /// Points of a scatter chart whose labels can still be placed.
 const MOST_POINTS: usize = 14;
@@ -38,7 +41,7 @@ pub fn over_tasks(judged: &[Judged<'_>], families: &[Family], reference: &Family
     let span = ends.fold([0.0_f64, 0.0], |[low, high], end| [low.min(end), high.max(end)]);
     let charts = charts.into_iter().map(|(family, rows)| {
         let svg = interval_chart(&family.name(), &axis(reference), &NAMES, &rows, Some(span));
-        Figure::new(svg, CAPTION).named(format!("{} against {}", family.name(), reference.name()))
+        Figure::new(svg, "").named(format!("{} against {}", family.name(), reference.name()))
     });
     charts.collect()
 }

@@ -48,13 +48,20 @@ pub fn comparisons<'j>(
 
 /// Where each family wins, ties and loses, by name.
 pub fn verdicts(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Table {
-    let names = ["compared", "lower loss on", "no clear difference on", "higher loss on"];
+    let names = [
+        "compared",
+        "lower loss on",
+        "no clear difference on",
+        "higher loss on",
+    ];
     let columns = names.map(|name| Column::new(name, Better::None, 0)).to_vec();
-    let title = format!("Against {}, on test rows", reference.name());
+    let title = format!(
+        "Where each method differs from {}, on test rows",
+        reference.name()
+    );
     let mut table = Table::new(title, "method", columns).with_note(
-        "Lower: the loss (NLL, or squared error) is lower by more than the choice of test rows and seeds explains (95 % interval), and \
-         by at least 0.005 nats or 1 % of the squared error; higher likewise. Of comparisons without any difference, one in 20 would \
-         still look like one. With T: both with a temperature fitted on validation rows.",
+        "Lower and higher: beyond what the choice of test rows and seeds explains, and enough to notice. With T: both with a temperature \
+         fitted on validation rows.",
     );
     for family in families {
         for is_scaled in [false, true] {
@@ -70,7 +77,12 @@ pub fn verdicts(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
                 if names.is_empty() {
                     Cell::Empty
                 } else {
-                    Cell::text(format!("{} of {}: {}", names.len(), found.len(), names.join(", ")))
+                    Cell::text(format!(
+                        "{} of {}: {}",
+                        names.len(),
+                        found.len(),
+                        names.join(", ")
+                    ))
                 }
             };
             let cells = vec![
@@ -85,30 +97,48 @@ pub fn verdicts(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
     table
 }
 
-/// How many wins, ties and losses: few words, for a terminal.
-pub fn outcomes(judged: &[Judged<'_>], families: &[Family]) -> Table {
-    let names = [
-        "wins",
-        "ties",
-        "loses",
-        "wins with T",
-        "ties with T",
-        "loses with T",
-    ];
-    let columns = names.map(|name| Column::new(name, Better::None, 0)).to_vec();
-    let mut table = Table::new("Against the reference, over tasks", "method", columns);
+/// In a line for each family: its mean change of the loss, and how often it wins, ties and loses.
+pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Table {
+    let mut columns = Vec::new();
+    for with in ["", ", with T"] {
+        let change = Column::new(format!("mean change{with}"), Better::None, 1);
+        columns.push(change.with_unit("%"));
+        let counts = ["wins", "ties", "loses"];
+        columns.extend(counts.map(|name| Column::new(format!("{name}{with}"), Better::None, 0)));
+    }
+    let title = format!("Test loss against {}", reference.name());
+    let mut table = Table::new(title, "method", columns).with_note(
+        "In per cent of the reference's loss (NLL, or squared error), mean over tasks with its 95 % interval; below zero is better. It \
+         wins or loses on a task where the difference is more than the choice of test rows and seeds explains (95 % interval) and at \
+         least 0.005 nats or 1 % of the squared error; of comparisons without any difference, one in 20 would still look like one. \
+         With T: both with a temperature fitted on validation rows.",
+    );
     for family in families {
         let cells: Vec<Cell> = [false, true]
             .into_iter()
             .flat_map(|is_scaled| {
                 let found = comparisons(judged, family, is_scaled);
-                [Verdict::Wins, Verdict::Ties, Verdict::Loses].map(|verdict| {
-                    let of = found.iter().filter(|(_, comparison)| comparison.verdict == verdict);
-                    Cell::value(of.count() as f64)
-                })
+                let count = |verdict: Verdict| {
+                    let of = found
+                        .iter()
+                        .filter(|(_, comparison)| comparison.verdict == verdict);
+                    if found.is_empty() {
+                        Cell::Empty
+                    } else {
+                        Cell::value(of.count() as f64)
+                    }
+                };
+                let mean = pooled(found.iter().map(|(_, comparison)| *comparison));
+                let mean = mean.map_or(Cell::Empty, |(mean, interval)| Cell::interval(mean, interval));
+                [
+                    mean,
+                    count(Verdict::Wins),
+                    count(Verdict::Ties),
+                    count(Verdict::Loses),
+                ]
             })
             .collect();
-        if cells.iter().any(|cell| *cell != Cell::value(0.0)) {
+        if cells.iter().any(|cell| *cell != Cell::Empty) {
             table.push(family.name(), cells);
         }
     }
@@ -137,11 +167,7 @@ pub fn differences(
     let columns = columns
         .map(|name| Column::new(name, Better::None, 1).with_unit("%"))
         .collect();
-    let with = if is_scaled {
-        ", both with temperature"
-    } else {
-        ""
-    };
+    let with = if is_scaled { ", both with temperature" } else { "" };
     let title = format!("Change of the loss against {}{with}", reference.name());
     let mut table = Table::new(title, "method", columns).with_note(
         "In per cent of the reference's loss (NLL, or squared error), with 95 % intervals over rows and seeds; below zero is better. The \
@@ -161,7 +187,9 @@ pub fn differences(
         });
         table.push(
             family.name(),
-            std::iter::once(mean.map_or(Cell::Empty, of)).chain(each).collect(),
+            std::iter::once(mean.map_or(Cell::Empty, of))
+                .chain(each)
+                .collect(),
         );
     }
     Some(table)
@@ -234,7 +262,8 @@ impl<'f> Ranks<'f> {
         let mut order: Vec<usize> = (0..self.families.len()).collect();
         order.sort_by(|left, right| self.table.mean[*left].total_cmp(&self.table.mean[*right]));
         for place in order {
-            let cells = std::iter::once(self.table.mean[place]).chain(self.table.ranks[place].iter().copied());
+            let cells =
+                std::iter::once(self.table.mean[place]).chain(self.table.ranks[place].iter().copied());
             table.push(self.families[place].name(), cells.map(Cell::value).collect());
         }
         table
@@ -258,8 +287,8 @@ pub fn mean_ranks(judged: &[Judged<'_>], families: &[Family]) -> Result<Option<T
             continue;
         }
         columns.push(Column::new(heading, Better::None, 1));
-        if let Some(difference) =
-            rank_table::critical_difference(ranks.families.len(), ranks.studies.len()).filter(|_| all.is_empty())
+        if let Some(difference) = rank_table::critical_difference(ranks.families.len(), ranks.studies.len())
+            .filter(|_| all.is_empty())
         {
             notes.push(format!(
                 "Mean ranks by loss that lie closer than {difference:.1} do not differ beyond chance (Nemenyi's test at 5 %, {} methods, \

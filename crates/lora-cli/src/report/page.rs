@@ -89,7 +89,12 @@ impl Report {
         let is_one = experiments.len() == 1;
         let parts: Vec<(&str, &Results)> = experiments
             .iter()
-            .map(|experiment| (if is_one { "" } else { experiment.name.as_str() }, &experiment.results))
+            .map(|experiment| {
+                (
+                    if is_one { "" } else { experiment.name.as_str() },
+                    &experiment.results,
+                )
+            })
             .collect();
         Self::of_parts(&parts)
     }
@@ -132,14 +137,22 @@ impl Report {
                 .into_iter()
                 .map(titled),
         );
-        self.outcomes
-            .extend(sentences::outcomes(&judged, &families, &reference).into_iter().map(titled));
-        self.overall.push(over_tasks::outcomes(&judged, &families));
+        self.outcomes.extend(
+            sentences::outcomes(&judged, &families, &reference)
+                .into_iter()
+                .map(titled),
+        );
+        let headline = over_tasks::headline(&judged, &families, &reference);
+        self.overall.push(headline.clone());
         let mean_ranks = over_tasks::mean_ranks(&judged, &families)?;
         self.overall.extend(mean_ranks.clone());
 
-        let mut blocks = Vec::new();
-        push_figures(&mut blocks, intervals::over_tasks(&judged, &families, &reference));
+        let mut blocks = vec![Block::Table(headline)];
+        let charts = intervals::over_tasks(&judged, &families, &reference);
+        if !charts.is_empty() {
+            blocks.push(Block::Text(intervals::HOW_TO_READ.to_owned()));
+        }
+        push_figures(&mut blocks, charts);
         blocks.push(Block::Table(over_tasks::verdicts(&judged, &families, &reference)));
         blocks.extend(mean_ranks.map(Block::Table));
         let differences = [false, true]
@@ -237,31 +250,36 @@ fn study(
 ) -> Result<Vec<Block>> {
     let mut blocks = Vec::new();
     let mut first: Vec<Figure> = intervals::on_task(judged, reference).into_iter().collect();
-    let mut trust = Vec::new();
     if !judged.is_regression() {
         for is_scaled in [false, true] {
             first.extend(figures::accuracy_against_ece(judged, is_scaled)?);
         }
-        trust.extend(figures::risk_curves(judged, reference));
     }
     push_figures(&mut blocks, first);
     blocks.extend(tables.scores.into_iter().map(Block::Table));
     if !judged.is_regression() {
         let diagrams = figures::reliability(judged, reference)?;
         if !diagrams.is_empty() {
+            blocks.push(Block::Heading("How far to trust the probabilities".to_owned()));
             blocks.push(Block::Text(RELIABILITY.to_owned()));
             push_figures(&mut blocks, diagrams);
         }
+        let risk = figures::risk_curves(judged, reference);
+        push_figures(&mut blocks, risk.into_iter().collect());
     }
+    blocks.extend(tables.shifted.map(Block::Table));
     blocks.extend(curves::of_study(judged, reference)?);
     blocks.extend(curves::bound::of_study(judged, reference)?);
-    blocks.extend(tables.shifted.map(Block::Table));
+    blocks.push(Block::Heading("What was chosen, and what it takes".to_owned()));
+    push_figures(&mut blocks, intervals::costs(judged)?);
     blocks.push(Block::Table(tables.costs));
-    trust.extend(intervals::costs(judged)?);
-    push_figures(&mut blocks, trust);
     let losses = figures::losses(judged, &results.trainings);
     if !losses.is_empty() {
-        push_details(&mut blocks, "How the trainings went", vec![Block::Figures(losses)]);
+        push_details(
+            &mut blocks,
+            "How the trainings went",
+            vec![Block::Figures(losses)],
+        );
     }
     Ok(blocks)
 }

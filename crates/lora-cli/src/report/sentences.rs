@@ -34,19 +34,18 @@ pub fn subtitle<'r>(parts: impl Iterator<Item = &'r Results>) -> String {
     parts.join("; ") + "."
 }
 
-/// Which methods change the loss most over all tasks; then what a reader must not overlook.
+/// Which method has the lowest loss over all tasks; then what a reader must not overlook.
 pub fn summary(
     results: &Results,
     judged: &[Judged<'_>],
     families: &[Family],
     reference: &Family,
 ) -> Vec<String> {
-    let mut sentences: Vec<String> = [false, true]
-        .into_iter()
-        .filter_map(|is_scaled| order(judged, families, reference, is_scaled))
-        .collect();
-    if sentences.is_empty() {
-        sentences.extend(outcomes(judged, families, reference));
+    let leads = [false, true].map(|is_scaled| lead(judged, families, reference, is_scaled));
+    let leads: Vec<String> = leads.into_iter().flatten().collect();
+    let mut sentences = Vec::new();
+    if !leads.is_empty() {
+        sentences.push(leads.join(" "));
     }
     if !results.failed.is_empty() {
         sentences.push(format!(
@@ -64,42 +63,45 @@ pub fn summary(
     sentences
 }
 
-/// The families by their mean change of the loss, none for fewer than two tasks.
-fn order(
-    judged: &[Judged<'_>],
-    families: &[Family],
-    reference: &Family,
-    is_scaled: bool,
-) -> Option<String> {
-    let mut changes: Vec<(f64, String)> = families
+/// The family with the lowest mean loss, whether it is lower than the reference's beyond chance, and where it wins, ties and
+/// loses. None where nothing was compared.
+fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scaled: bool) -> Option<String> {
+    let most = families
         .iter()
-        .filter_map(|family| {
-            let found = comparisons(judged, family, is_scaled);
-            let (mean, [lower, upper]) = pooled(found.iter().map(|(_, comparison)| *comparison))?;
-            let count = |verdict: Verdict| {
-                let of = found
-                    .iter()
-                    .filter(|(_, comparison)| comparison.verdict == verdict);
-                of.count()
-            };
-            let words = format!(
-                "{} {mean:+.1} % [{lower:+.1}, {upper:+.1}], wins {}, ties {}, loses {}",
-                family.name(),
-                count(Verdict::Wins),
-                count(Verdict::Ties),
-                count(Verdict::Loses),
-            );
-            Some((mean, words))
-        })
-        .collect();
-    changes.sort_by(|left, right| left.0.total_cmp(&right.0));
-    let words: Vec<String> = changes.into_iter().map(|(_, words)| words).collect();
-    let subject = if is_scaled {
-        "With temperature scaling on both sides".to_owned()
-    } else {
-        format!("Mean change of the test loss against {}", reference.name())
+        .map(|family| comparisons(judged, family, is_scaled).len());
+    let most = most.max()?;
+    let changes = families.iter().filter_map(|family| {
+        let found = comparisons(judged, family, is_scaled);
+        let (mean, interval) = pooled(found.iter().map(|(_, comparison)| *comparison))?;
+        // A mean over fewer tasks is another mean.
+        (found.len() == most).then_some((mean, interval, family, found))
+    });
+    let best = changes.min_by(|left, right| left.0.total_cmp(&right.0))?;
+    let (mean, [lower, upper], family, found) = best;
+    let count = |verdict: Verdict| {
+        let of = found
+            .iter()
+            .filter(|(_, comparison)| comparison.verdict == verdict);
+        of.count()
     };
-    (!words.is_empty()).then(|| format!("{subject}: {}.", words.join("; ")))
+    let numbers = format!(
+        "{mean:+.1} % (95 % interval {lower:+.1} to {upper:+.1}) over {}: it wins on {}, ties on {}, loses on {}",
+        counted(found.len(), "task"),
+        count(Verdict::Wins),
+        count(Verdict::Ties),
+        count(Verdict::Loses),
+    );
+    let (name, against) = (family.name(), reference.name());
+    Some(match (is_scaled, upper < 0.0) {
+        (false, true) => format!("{name} has the lowest test loss: against {against} {numbers}."),
+        (false, false) => format!(
+            "No method has a test loss below that of {against} beyond chance; the lowest has {name}, {numbers}."
+        ),
+        (true, true) => format!("With temperature scaling for all: {name}, {numbers}."),
+        (true, false) => format!(
+            "With temperature scaling for all, none is lower beyond chance; the lowest has {name}, {numbers}."
+        ),
+    })
 }
 
 /// For each family where it wins, ties and loses.

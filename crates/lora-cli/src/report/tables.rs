@@ -136,7 +136,7 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
     let against = [
         Column::new(format!("{loss} − reference's"), Better::None, 3).with_unit("95 %"),
         Column::new("verdict", Better::None, 0),
-        Column::new("p", Better::None, 3),
+        Column::new("p", Better::None, 4),
     ];
     headings.splice(1..1, against);
     let mut table = Table::new(title, "method", headings).with_note(note(judged, loss));

@@ -1,14 +1,11 @@
 //! `lora report`: numbers that follow from planted results by hand, and choices that test rows have no part in.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::workspace::Workspace;
 
 /// A cell on two test rows. `validation` is its loss on validation rows; the losses of the test rows are in thousandths of nats.
-fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32; 2]) -> Value {
+pub fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32; 2]) -> Value {
     let nll = f64::from(losses[0] + losses[1]) / 2000.0;
     let scores = |nll: f64| {
         json!({"n": 2, "classes": 2, "accuracy": 0.5, "balanced_accuracy": 0.5, "f1": 0.5, "matthews": 0.0, "nll": nll,
@@ -25,7 +22,8 @@ fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32
     }})
 }
 
-fn write(workspace: &Workspace, cells: &[Value]) {
+/// Writes a results file of these cells.
+pub fn write(workspace: &Workspace, cells: &[Value]) {
     let header = json!({"header": {"format": "lora-sweep", "version": 1}});
     let lines: Vec<String> = std::iter::once(&header)
         .chain(cells)
@@ -188,63 +186,4 @@ fn a_page_replaces_a_page_and_other_files_stay() {
         assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.stderr);
         assert_eq!(workspace.everything(), before, "{arguments:?}");
     }
-}
-
-/// A browser without window, if this machine has one.
-fn browser() -> Option<&'static str> {
-    let works = |name: &&str| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|output| output.status.success())
-    };
-    ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(works)
-}
-
-/// The page as it stands after its script has run.
-fn dom(browser: &str, page: &Path, profile: &Path) -> String {
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-fn the_page_runs_in_a_browser_with_columns_that_sort() {
-    let Some(browser) = browser() else {
-        eprintln!("skipped: there is no chromium here");
-        return;
-    };
-    let workspace = Workspace::new();
-    let cells: Vec<Value> = [1, 2]
-        .into_iter()
-        .flat_map(|seed| {
-            [
-                cell("lora", &json!({}), seed, 0.9, [700, 900]),
-                cell("other", &json!({"r": 4}), seed, 0.8, [400, 600]),
-            ]
-        })
-        .collect();
-    write(&workspace, &cells);
-    workspace.lora_works(&["report", "planted.jsonl"]);
-    // A reader clicks the heading of the first table's first column twice: methods in falling order.
-    let page = String::from_utf8(workspace.read("planted.html")).unwrap();
-    let click =
-        "<script>for (let i = 0; i < 2; i++) document.querySelector('th button').click();</script></body>";
-    workspace.write("clicked.html", page.replace("</body>", click));
-    let dom = dom(
-        browser,
-        &workspace.path("clicked.html"),
-        &workspace.path("profile"),
-    );
-    assert!(
-        dom.contains("aria-sort=\"descending\""),
-        "{}",
-        &dom[..dom.len().min(2000)]
-    );
-    assert!(dom.contains("<svg"), "the page has pictures");
 }

@@ -33,7 +33,8 @@ mod table;
 mod templates;
 
 pub use chart::{
-    IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart, setting_chart,
+    IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart,
+    setting_chart,
 };
 pub use page::{Block, Figure, Page, Provenance, Section};
 pub use table::{Better, Cell, Column, Row, Table};

@@ -74,6 +74,8 @@ pub enum Block {
     Figures(Vec<Figure>),
     /// Names and values.
     Settings(Vec<(String, String)>),
+    /// A heading inside of the section.
+    Heading(String),
     /// A paragraph.
     Text(String),
     /// Lines as they are, such as a file or a command.
@@ -178,7 +180,10 @@ fn blocks_to_html(blocks: &[Block]) -> Markup {
 fn block_to_html(block: &Block) -> String {
     let context = match block {
         Block::Table(table) => return table.to_html(),
-        Block::Settings(settings) => return render("settings.html", context! { settings => Serde(settings) }),
+        Block::Settings(settings) => {
+            return render("settings.html", context! { settings => Serde(settings) });
+        }
+        Block::Heading(heading) => context! { heading => heading.as_str() },
         Block::Text(text) => context! { text => text.as_str() },
         Block::Code(code) => context! { code => code.as_str() },
         Block::Details { summary, blocks } => {

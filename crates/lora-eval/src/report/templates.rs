@@ -39,10 +39,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
             .add_template(name, source)
             .expect("the embedded templates are checked by the tests");
     }
-    environment.add_global(
-        "chart_style",
-        Value::from_safe_string(CHART_STYLE.into()),
-    );
+    environment.add_global("chart_style", Value::from_safe_string(CHART_STYLE.into()));
     environment.add_global(
         "page_css",
         Value::from_safe_string(include_str!("templates/page.css").into()),

@@ -35,11 +35,7 @@ pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
     let axis = "p of the masks, 0 is none";
     let mut figures = Vec::new();
     for (measure, title, label) in [
-        (
-            Measure::LossGap,
-            "Measured: NLL, test − train",
-            "nats",
-        ),
+        (Measure::LossGap, "Measured: NLL, test − train", "nats"),
         (
             Measure::AccuracyGap,
             "Measured: accuracy, train − test",
@@ -47,12 +43,18 @@ pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
         ),
     ] {
         let series = lines.iter().map(|line| line.series(measure));
-        let series: Vec<Series> = series.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let series: Vec<Series> = series
+            .collect::<Result<Vec<_>>>()?
+            .into_iter()
+            .flatten()
+            .collect();
         let svg = setting_chart(title, axis, label, &series);
         figures.push(Figure::new(svg, "").named(title));
     }
     let largest = largest_loss(judged);
-    let probabilities: Vec<f64> = distinct(lines.iter().flat_map(|line| line.points.iter().map(|(p, _)| *p)));
+    let mut probabilities: Vec<f64> =
+        distinct(lines.iter().flat_map(|line| line.points.iter().map(|(p, _)| *p)));
+    probabilities.sort_by(f64::total_cmp);
     let bounds = bounds(&probabilities, largest, examples)?;
     let floor = largest / (2.0 * examples as f64 * FAILURE).sqrt();
     let title = "Not measured: the paper's bound on it";
@@ -71,6 +73,7 @@ pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
     let text = words(&lines, largest, examples, floor);
     let table = table(&lines, &probabilities, &bounds, floor)?;
     Ok(vec![
+        Block::Heading("Overfitting over p, measured and bounded".to_owned()),
         Block::Text(text),
         Block::Figures(figures),
         Block::Details {
@@ -102,7 +105,9 @@ fn gaps<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Line<'a>> {
             return None;
         }
         let mut line = Line::of(format!("{method}, mean pass"), &own, p)?;
-        if let Some(without) = without.filter(|without| own.iter().all(|variant| differ_in_masks(without, variant))) {
+        if let Some(without) =
+            without.filter(|without| own.iter().all(|variant| differ_in_masks(without, variant)))
+        {
             line.points.insert(0, (0.0, without.clone()));
         }
         Some(line)
@@ -164,7 +169,7 @@ fn words(lines: &[Line<'_>], largest: f64, examples: usize, floor: f64) -> Strin
     });
     let measured: Vec<String> = measured.collect();
     format!(
-        "Overfitting over p. Measured gap, mean over seeds: {}. Beside it the bound of the paper, \
+        "Measured gap, mean over seeds: {}. Beside it the bound of the paper, \
          sqrt((C² + 24 C η²/c) / (2 n δ)) with c = Λ_min + 2 λ (2p − p²), which holds with probability 1 − δ for losses that are bounded, \
          Lipschitz and convex in the trained parameters, and for masks that act as an ℓ2 penalty; none of this is known of a \
          transformer. n = {examples} and δ = {FAILURE}; C = {largest:.2} is the largest loss of a test row here; η²/Λ_min = {SLOPE} nat \

@@ -48,7 +48,11 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
             .filter(|variant| members(variant) == size)
             .collect();
         let size = size.unwrap_or(1.0);
-        let drop_test = || Line::of(drop_test_name(&others), &others, |variant| Some(at_test(variant)?.0));
+        let drop_test = || {
+            Line::of(drop_test_name(&others), &others, |variant| {
+                Some(at_test(variant)?.0)
+            })
+        };
         let lines = [
             reference_variant(judged, reference)
                 .map(|variant| Line::level(format!("NoDrop: {}", reference.name()), variant, &probabilities)),
@@ -93,7 +97,11 @@ fn at_test(variant: &Variant<'_>) -> Option<(f64, Rescale)> {
 }
 
 fn rescale_of(variant: &Variant<'_>) -> Rescale {
-    match variant.settings.get("mask_rescale").and_then(|value| value.as_str()) {
+    match variant
+        .settings
+        .get("mask_rescale")
+        .and_then(|value| value.as_str())
+    {
         Some("rescaled") => Rescale::Rescaled,
         _ => Rescale::Plain,
     }

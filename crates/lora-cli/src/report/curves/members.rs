@@ -26,13 +26,10 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
             continue;
         }
         let level = || {
-            reference_variant(judged, reference)
-                .map(|variant| Line::level(reference.name(), variant, &sizes))
+            reference_variant(judged, reference).map(|variant| Line::level(reference.name(), variant, &sizes))
         };
         let of_average = |wanted: Average| -> Vec<&Variant<'a>> {
-            let of = kin
-                .iter()
-                .filter(|variant| average(variant) == Some(wanted));
+            let of = kin.iter().filter(|variant| average(variant) == Some(wanted));
             of.copied().collect()
         };
         let usual = of_average(Average::Probabilities);

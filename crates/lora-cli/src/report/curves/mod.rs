@@ -87,6 +87,9 @@ impl<'a> Line<'a> {
             // Two seeds say next to nothing: their interval would fill the picture. One whisker is enough for a level.
             let is_shown = of.n > 2 && !(self.is_level && place > 0);
             let interval = of.interval().filter(|_| is_shown);
+            // Neither a loss nor a calibration error is below zero.
+            let is_positive = matches!(measure, Measure::Loss | Measure::Ece);
+            let interval = interval.map(|[low, high]| [if is_positive { low.max(0.0) } else { low }, high]);
             band.push(interval.unwrap_or([of.mean, of.mean]));
         }
         Ok((!points.is_empty()).then(|| Series::new(&self.name, points).with_band(band)))
@@ -110,10 +113,11 @@ pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
         if figures.is_empty() {
             continue;
         }
-        if blocks.is_empty() {
+        let is_first = blocks.is_empty();
+        blocks.push(Block::Heading(curve.title.clone()));
+        if is_first {
             blocks.push(Block::Text(HOW_TO_READ.to_owned()));
         }
-        blocks.push(Block::Text(format!("{}.", curve.title)));
         blocks.push(Block::Figures(figures));
         blocks.push(Block::Details {
             summary: format!("The numbers: {}", curve.title),
@@ -140,7 +144,11 @@ impl Curve<'_> {
         let mut figures = Vec::new();
         for (measure, label) in Self::measures(judged) {
             let series = self.lines.iter().map(|line| line.series(measure));
-            let series: Vec<Series> = series.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+            let series: Vec<Series> = series
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect();
             if !series.is_empty() {
                 let title = format!("{label} over {}", self.axis);
                 let svg = setting_chart(&title, self.axis, label, &series);

@@ -8,7 +8,7 @@ use super::scale::Scale;
 
 const WIDTH: f64 = 430.0;
 /// Labels of rows take at most this share of the width.
-const LABELS: f64 = 0.42;
+const LABELS: f64 = 0.48;
 const ROW_HEIGHT: f64 = 16.0;
 /// More height for every further estimate of a row.
 const LANE_HEIGHT: f64 = 11.0;

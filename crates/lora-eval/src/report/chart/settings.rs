@@ -139,11 +139,7 @@ impl Places {
     }
 
     fn scaled(&self, value: f64) -> f64 {
-        if self.is_logarithmic {
-            value.log2()
-        } else {
-            value
-        }
+        if self.is_logarithmic { value.log2() } else { value }
     }
 
     fn place(&self, value: f64) -> f64 {

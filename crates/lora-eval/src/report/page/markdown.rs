@@ -58,7 +58,9 @@ impl Page {
             writer.blocks(&section.blocks);
         }
         let versions = self.provenance.versions.iter();
-        let versions: Vec<String> = versions.map(|(name, version)| format!("{name} {version}")).collect();
+        let versions: Vec<String> = versions
+            .map(|(name, version)| format!("{name} {version}"))
+            .collect();
         if !versions.is_empty() {
             writer.text(&format!("Versions: {}.", versions.join(", ")));
         }
@@ -115,6 +117,7 @@ impl Writer {
         for block in blocks {
             match block {
                 Block::Table(table) => self.parts.push(table.to_markdown().trim_end().to_owned()),
+                Block::Heading(heading) => self.parts.push(format!("### {}", escape(heading))),
                 Block::Text(text) => self.text(text),
                 Block::Code(code) => self.code(code),
                 Block::Settings(settings) => {
@@ -127,7 +130,8 @@ impl Writer {
                 Block::Details { summary, blocks } => {
                     // Inside of a tag nothing but markup needs escaping.
                     let summary = summary.replace('&', "&amp;").replace('<', "&lt;");
-                    self.parts.push(format!("<details>\n<summary>{summary}</summary>"));
+                    self.parts
+                        .push(format!("<details>\n<summary>{summary}</summary>"));
                     self.blocks(blocks);
                     self.parts.push("</details>".to_owned());
                 }

@@ -19,7 +19,7 @@ const texts = (cells) => [...cells].map((cell) => cell.textContent.trim());
 const look = (frame, width) => {
   const inside = frame.contentDocument, root = inside.documentElement;
   const tables = [...inside.querySelectorAll("figure.table table")];
-  const table = tables.find((table) => table.caption.textContent.endsWith("test rows"));
+  const table = tables.find((table) => table.caption.textContent.endsWith(": test rows"));
   const column = texts(table.tHead.rows[0].cells).findIndex((text) => text.startsWith("NLL"));
   const methods = () => texts([...table.tBodies[0].rows].map((row) => row.cells[0]));
   const orders = [methods()];

@@ -187,3 +187,142 @@ fn a_page_replaces_a_page_and_other_files_stay() {
         assert_eq!(workspace.everything(), before, "{arguments:?}");
     }
 }
+
+/// A call of a sweep with one method of this name.
+fn run(method: &str) -> Value {
+    json!({"run": {
+        "sweep": {
+            "base": {"model_name_or_path": "model", "learning_rate": 0.02}, "tasks": [{"name": "planted"}],
+            "methods": [{"name": method, "predictions": ["mean"]}], "seeds": [1, 2],
+        },
+        "made_by": {"program": "lora", "versions": [["lora", "0.0.7"]], "command": format!("lora sweep {method}"), "platform": "a machine"},
+        "jobs": 2,
+    }})
+}
+
+#[test]
+fn files_with_other_methods_are_experiments_of_their_own_and_settings_are_shown() {
+    let workspace = Workspace::new();
+    let header = json!({"header": {"format": "lora-sweep", "version": 1}});
+    for (file, method, seed) in [
+        ("a.results.jsonl", "lora", 1),
+        ("b.jsonl", "lora", 2),
+        ("c.jsonl", "other", 1),
+    ] {
+        let lines = [
+            header.clone(),
+            run(method),
+            cell(method, &json!({}), seed, 0.9, [700, 900]),
+        ];
+        let lines = lines.map(|line| line.to_string());
+        workspace.write(file, lines.join("\n") + "\n");
+    }
+    let files = ["report", "a.results.jsonl", "b.jsonl", "c.jsonl"];
+    workspace.lora_works(
+        &[
+            &files[..],
+            &["--output", "page.html", "--markdown", "r.md", "--csv", "r.csv"],
+        ]
+        .concat(),
+    );
+    let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+    assert!(
+        markdown.contains("lora report a.results.jsonl b.jsonl c.jsonl"),
+        "{markdown}"
+    );
+    // The seeds of the first two belong together; the third is not compared with them.
+    let first = table(&markdown, "planted, 64 training rows: test rows");
+    assert_eq!(first.len(), 3, "{first:?}");
+    for heading in [
+        "## a and b: planted, 64 training rows",
+        "## c: planted, 64 training rows",
+    ] {
+        assert!(markdown.contains(heading), "{heading}");
+    }
+    for part in [
+        "mean ± std over 2 seeds",
+        "computed on a machine with lora 0.0.7",
+        "lora sweep other",
+        "learning_rate: 0.02",
+    ] {
+        assert!(markdown.contains(part), "{part}");
+    }
+    let csv = String::from_utf8(workspace.read("r.csv")).unwrap();
+    let experiments: Vec<&str> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap())
+        .collect();
+    assert_eq!(experiments, ["a and b", "a and b", "c"]);
+}
+
+#[test]
+fn the_page_shows_the_gap_over_p_beside_a_bound_computed_by_hand_and_pictures_go_to_files() {
+    let workspace = Workspace::new();
+    let mut cells = Vec::new();
+    for seed in [1, 2, 3] {
+        cells.push(cell("lora", &json!({}), seed, 0.9, [700, 900]));
+        cells.push(cell(
+            "masks",
+            &json!({"mask_probability": 0.1}),
+            seed,
+            0.9,
+            [600, 800],
+        ));
+        cells.push(cell(
+            "masks",
+            &json!({"mask_probability": 0.5}),
+            seed,
+            0.9,
+            [500, 700],
+        ));
+    }
+    write(&workspace, &cells);
+    let report = [
+        "report",
+        "planted.jsonl",
+        "--markdown",
+        "r.md",
+        "--figures",
+        "pictures",
+    ];
+    workspace.lora_works(&report);
+    let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+    let rows = table(&markdown, "Measured gap and bound");
+    // 0.8, 0.7 and 0.6 on test rows, 0.25 on training rows. n is 64, δ 0.05, C 0.9, η²/Λ_min 1, λ/Λ_min 1 in the middle one:
+    // sqrt((0.81 + 21.6 / (1 + 2 (2p − p²))) / 6.4), with 2p − p² = 0, 0.19 and 0.75.
+    let expected = [("0.550", "1.871"), ("0.450", "1.604"), ("0.350", "1.215")];
+    for (row, (gap, bound)) in rows[2..].iter().zip(expected) {
+        assert_eq!(
+            (row[2], row[5]),
+            (format!("{gap} ±0.000").as_str(), bound),
+            "{row:?}"
+        );
+    }
+    assert_eq!(rows.len(), 5, "{rows:?}");
+    assert!(markdown.contains("from 0.550 nats at p = 0 to 0.350 at p = 0.5"));
+    // 0.9 / sqrt(6.4).
+    assert!(markdown.contains("= 0.36 nats"));
+
+    let links: Vec<&str> = markdown
+        .lines()
+        .filter_map(|line| line.strip_prefix("![")?.split_once("](")?.1.strip_suffix(')'))
+        .collect();
+    for link in &links {
+        let svg = String::from_utf8(workspace.read(link)).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("<style>"), "{link}");
+    }
+    assert!(
+        links.contains(&"pictures/planted-64-training-rows-measured-nll-test-train.svg"),
+        "{links:?}"
+    );
+    let before = workspace.everything();
+    let said = workspace.lora(&["report", "planted.jsonl", "--figures", "pictures"]);
+    assert!(
+        said.code == Some(2) && said.stderr.contains("holds files already"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(workspace.everything(), before);
+    workspace.lora_works(&[&report[..], &["--overwrite"]].concat());
+}

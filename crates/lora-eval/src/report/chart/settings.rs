@@ -12,6 +12,8 @@ const PLOT_HEIGHT: f64 = 210.0;
 const MARGIN: f64 = 22.0;
 /// How far lines are moved apart, so that no whisker hides another.
 const APART: f64 = 5.0;
+/// Beyond this a difference of two values is not finite; no setting is.
+const LARGEST: f64 = 1e300;
 /// From this ratio of largest to smallest value on, the axis is logarithmic.
 const LOGARITHMIC: f64 = 8.0;
 
@@ -111,6 +113,7 @@ fn points(series: &Series) -> Vec<Point> {
         let [low, high] = band
             .filter(|ends| ends.iter().all(|end| end.is_finite()))
             .unwrap_or([y, y]);
+        let x = x.clamp(-LARGEST, LARGEST);
         Point { x, y, low, high }
     });
     with_ends.collect()

@@ -17,7 +17,7 @@ pub const HOW_TO_READ: &str = "Each method on each task: the change of its test 
     better; an interval (95 %, over test rows and seeds) that crosses the line at zero is a tie.";
 const CAPTION: &str = "Left of zero is better. Intervals: 95 %, over test rows and seeds.";
 /// Points of a scatter chart whose labels can still be placed.
-const MOST_POINTS: usize = 14;
+const MOST_POINTS: usize = 7;
 
 fn axis(reference: &Family) -> String {
     format!("change of the loss against {}, %", reference.name())
@@ -106,72 +106,92 @@ pub fn on_task(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
     Some(Figure::new(svg, CAPTION).named(title))
 }
 
-/// Loss against wall time of training and of predicting: the chosen settings of each family, and every number of masks a step
-/// where that varies.
+/// Loss against wall time of training, with every number of masks a step where that varies, and against that of predicting. Mean
+/// passes and ensembles have pictures of their own where one has no room for all.
 ///
 /// # Errors
 ///
 /// If a score is not finite.
 pub fn costs(judged: &Judged<'_>) -> Result<Vec<Figure>> {
-    let mut variants: Vec<(String, &Variant<'_>)> = Vec::new();
-    for contender in &judged.contenders {
-        let family = &contender.family;
-        let kin: Vec<Variant<'_>> = judged
-            .study
-            .variants
-            .iter()
-            .filter(|variant| Family::of(variant) == *family)
-            .cloned()
-            .collect();
-        if varied(&kin).iter().eq(["masks_per_step"]) {
-            let all = judged.study.variants.iter();
-            variants.extend(
-                all.filter(|variant| Family::of(variant) == *family)
-                    .map(|variant| {
-                        let masks = variant.settings.get("masks_per_step");
-                        let masks = masks.map(ToString::to_string).unwrap_or_default();
-                        (format!("{}: {masks}", family.name()), variant)
-                    }),
-            );
-        } else if let Some(variant) = contender.variant(false) {
-            variants.push((family.name(), variant));
-        }
-    }
-    if variants.len() < 2 || variants.len() > MOST_POINTS {
+    let training = named_variants(judged, true);
+    let predicting = named_variants(judged, false);
+    if training.len() < 2 {
         return Ok(Vec::new());
     }
-    let loss = if judged.is_regression() { "MSE" } else { "NLL" };
     let mut figures = Vec::new();
-    for (measure, title, seconds) in [
-        (
+    if training.len() <= MOST_POINTS {
+        figures.extend(cost(judged, &training, Measure::TrainingSeconds, "")?);
+    } else {
+        let (single, several): (Vec<_>, Vec<_>) = training
+            .into_iter()
+            .partition(|(_, variant)| variant.prediction.members() == 1);
+        figures.extend(cost(
+            judged,
+            &single,
             Measure::TrainingSeconds,
-            "Loss against time of training",
-            "training, s",
-        ),
-        (
-            Measure::PredictingSeconds,
-            "Loss against time of predicting",
-            "predicting the test rows, s",
-        ),
-    ] {
-        let mut points = Vec::new();
-        for (name, variant) in &variants {
-            let of = |measure: Measure| -> Result<Option<MeanStd>> {
-                let values = measure.over_seeds(variant, false);
-                Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
-            };
-            if let (Some(time), Some(loss)) = (of(measure)?, of(Measure::Loss)?) {
-                let point = ScatterPoint::new(name, [time.mean, loss.mean]);
-                points.push(match (time.std, loss.std) {
-                    (Some(x), Some(y)) => point.with_spread([x, y]),
-                    _ => point,
-                });
-            }
-        }
-        let label = format!("{loss} (lower is better)");
-        let svg = scatter_chart(title, seconds, &label, &points, [0.0, 0.0]);
-        let caption = "Down and to the left is better; crosses show one standard deviation over seeds.";
-        figures.push(Figure::new(svg, caption).named(title));
+            ", single passes",
+        )?);
+        figures.extend(cost(judged, &several, Measure::TrainingSeconds, ", ensembles")?);
+    }
+    if predicting.len() <= MOST_POINTS {
+        figures.extend(cost(judged, &predicting, Measure::PredictingSeconds, "")?);
     }
     Ok(figures)
+}
+
+/// The chosen variant of each family, with its name. If asked for, all of a family that varies in the masks a step alone.
+fn named_variants<'j, 'a>(judged: &'j Judged<'a>, with_masks: bool) -> Vec<(String, &'j Variant<'a>)> {
+    let mut named = Vec::new();
+    for contender in &judged.contenders {
+        let family = &contender.family;
+        let all = judged.study.variants.iter();
+        let kin: Vec<&Variant<'a>> = all.filter(|variant| Family::of(variant) == *family).collect();
+        let copies: Vec<Variant<'a>> = kin.iter().map(|variant| (*variant).clone()).collect();
+        if with_masks && varied(&copies).iter().eq(["masks_per_step"]) {
+            named.extend(kin.into_iter().map(|variant| {
+                let masks = variant.settings.get("masks_per_step");
+                let masks = masks.map(ToString::to_string).unwrap_or_default();
+                (format!("{}: {masks}", family.name()), variant)
+            }));
+        } else {
+            named.extend(contender.variant(false).map(|variant| (family.name(), variant)));
+        }
+    }
+    named
+}
+
+fn cost(
+    judged: &Judged<'_>,
+    variants: &[(String, &Variant<'_>)],
+    measure: Measure,
+    which: &str,
+) -> Result<Option<Figure>> {
+    let (what, seconds) = if measure == Measure::TrainingSeconds {
+        ("training", "training, s")
+    } else {
+        ("predicting", "predicting the test rows, s")
+    };
+    let loss = if judged.is_regression() { "MSE" } else { "NLL" };
+    let of = |variant: &Variant<'_>, measure: Measure| -> Result<Option<MeanStd>> {
+        let values = measure.over_seeds(variant, false);
+        Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
+    };
+    let mut points = Vec::new();
+    for (name, variant) in variants {
+        if let (Some(time), Some(loss)) = (of(variant, measure)?, of(variant, Measure::Loss)?) {
+            let point = ScatterPoint::new(name, [time.mean, loss.mean]);
+            points.push(match (time.std, loss.std) {
+                (Some(x), Some(y)) => point.with_spread([x, y]),
+                _ => point,
+            });
+        }
+    }
+    if points.len() < 2 {
+        return Ok(None);
+    }
+    let title = format!("Loss against time of {what}{which}");
+    let label = format!("{loss} (lower is better)");
+    let svg = scatter_chart(&title, seconds, &label, &points, [0.0, 0.0]);
+    let caption = "Down and to the left is better; crosses show one standard deviation over seeds.";
+    Ok(Some(Figure::new(svg, caption).named(title)))
 }

@@ -102,7 +102,7 @@ impl Report {
     fn of_parts(parts: &[(&str, &Results)]) -> Result<Self> {
         let mut report = Self {
             title: "Methods side by side".to_owned(),
-            subtitle: sentences::subtitle(parts.iter().map(|(_, results)| *results)),
+            subtitle: sentences::subtitle(parts.iter().copied()),
             summary: Vec::new(),
             outcomes: Vec::new(),
             overall: Vec::new(),

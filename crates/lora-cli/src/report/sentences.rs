@@ -14,17 +14,18 @@ pub const HOW_COMPARED: &str = "Settings (p, N and so on) were chosen by the los
     seeds leaves out zero, and when it is large enough to notice.";
 
 /// How much was compared.
-pub fn subtitle<'r>(parts: impl Iterator<Item = &'r Results>) -> String {
+pub fn subtitle<'r>(parts: impl Iterator<Item = (&'r str, &'r Results)>) -> String {
     let parts: Vec<String> = parts
-        .map(|results| {
+        .map(|(name, results)| {
             let mut seeds: Vec<u64> = results.cells.iter().map(|cell| cell.seed).collect();
             seeds.sort_unstable();
             seeds.dedup();
             let mut tasks: Vec<&str> = results.cells.iter().map(|cell| cell.task.as_str()).collect();
             tasks.sort_unstable();
             tasks.dedup();
+            let colon = if name.is_empty() { "" } else { ": " };
             format!(
-                "{} on {} with {}",
+                "{name}{colon}{} on {} with {}",
                 counted(results.cells.len(), "result"),
                 counted(tasks.len(), "task"),
                 counted(seeds.len(), "seed")
@@ -32,6 +33,11 @@ pub fn subtitle<'r>(parts: impl Iterator<Item = &'r Results>) -> String {
         })
         .collect();
     parts.join("; ") + "."
+}
+
+/// Per cents with their sign, as it is printed.
+fn signed(value: f64) -> String {
+    format!("{value:+.1}").replace('-', "\u{2212}")
 }
 
 /// Which method has the lowest loss over all tasks; then what a reader must not overlook.
@@ -85,7 +91,10 @@ fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scale
         of.count()
     };
     let numbers = format!(
-        "{mean:+.1} % (95 % interval {lower:+.1} to {upper:+.1}) over {}: it wins on {}, ties on {}, loses on {}",
+        "{} % (95 % interval {} to {}) over {}: it wins on {}, ties on {}, loses on {}",
+        signed(mean),
+        signed(lower),
+        signed(upper),
         counted(found.len(), "task"),
         count(Verdict::Wins),
         count(Verdict::Ties),

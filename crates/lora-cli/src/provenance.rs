@@ -46,20 +46,19 @@ impl MadeBy {
 }
 
 fn platform() -> String {
-    let mut words = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
-    if let Ok(cores) = std::thread::available_parallelism() {
-        words.push_str(&format!(", {}", counted(cores.get(), "core")));
-    }
+    let cores =
+        std::thread::available_parallelism().map(|cores| format!(", {}", counted(cores.get(), "core")));
     // Linux has it as a line for each core.
     let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = told.lines().find_map(|line| line.strip_prefix("model name"));
-    if let Some(model) = model {
-        words.push_str(&format!(
-            " of {}",
-            model.trim_start_matches([' ', '\t', ':']).trim()
-        ));
-    }
-    words
+    let model = model.map(|model| format!(" of {}", model.trim_start_matches([' ', '\t', ':']).trim()));
+    format!(
+        "{} {}{}{}",
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        cores.unwrap_or_default(),
+        model.unwrap_or_default()
+    )
 }
 
 /// A word as a shell would read it back.

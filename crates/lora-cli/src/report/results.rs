@@ -35,6 +35,14 @@ pub struct Experiment {
     pub results: Results,
 }
 
+/// Files whose sweeps have the same methods.
+struct FileGroup {
+    /// None where no call of a sweep is told.
+    methods: Option<Vec<MethodEntry>>,
+    names: Vec<String>,
+    lines: Vec<Line>,
+}
+
 /// Trainings by key.
 pub type Trainings = HashMap<String, TrainingRecord>;
 
@@ -99,7 +107,7 @@ impl Results {
     ///
     /// As [`Self::read`].
     pub fn read_experiments(paths: &[PathBuf]) -> Result<Vec<Experiment>> {
-        let mut groups: Vec<(Option<Vec<MethodEntry>>, Vec<String>, Vec<Line>)> = Vec::new();
+        let mut groups: Vec<FileGroup> = Vec::new();
         for path in paths {
             let lines = store::read(Path::new(path))?.lines;
             let methods = lines.iter().rev().find_map(|line| match line {
@@ -107,17 +115,21 @@ impl Results {
                 _ => None,
             });
             let name = experiment_name(path);
-            match groups.iter_mut().find(|(known, ..)| *known == methods) {
-                Some((_, names, known)) => {
-                    names.push(name);
-                    known.extend(lines);
+            match groups.iter_mut().find(|group| group.methods == methods) {
+                Some(group) => {
+                    group.names.push(name);
+                    group.lines.extend(lines);
                 }
-                None => groups.push((methods, vec![name], lines)),
+                None => groups.push(FileGroup {
+                    methods,
+                    names: vec![name],
+                    lines,
+                }),
             }
         }
-        let experiments = groups.into_iter().map(|(_, names, lines)| Experiment {
-            name: names.join(" and "),
-            results: Self::of(lines),
+        let experiments = groups.into_iter().map(|group| Experiment {
+            name: group.names.join(" and "),
+            results: Self::of(group.lines),
         });
         let (full, empty): (Vec<_>, Vec<_>) =
             experiments.partition(|experiment| !experiment.results.cells.is_empty());

@@ -12,9 +12,9 @@ use crate::report::results::Variant;
 use crate::report::tables::Judged;
 use crate::sweep::file::Rows;
 
-/// λ/Λ_min: how heavy the penalty is, as the bound's lines assume it.
+/// `λ/Λ_min`: how heavy the penalty is, as the bound's lines assume it.
 const RATIOS: [f64; 3] = [0.1, 1.0, 10.0];
-/// η²/Λ_min in nats, as all lines assume it.
+/// `η²/Λ_min` in nats, as all lines assume it.
 const SLOPE: f64 = 1.0;
 /// δ: how often the bound may fail.
 const FAILURE: f64 = 0.05;
@@ -136,7 +136,7 @@ fn largest_loss(judged: &Judged<'_>) -> f64 {
     losses.fold(f64::MIN_POSITIVE, f64::max)
 }
 
-/// The bound for each ratio at each probability. Only ratios of the constants matter, so Λ_min is 1.
+/// The bound for each ratio at each probability. Only ratios of the constants matter, so `Λ_min` is 1.
 fn bounds(probabilities: &[f64], largest: f64, examples: usize) -> Result<Vec<Vec<f64>>> {
     let at = |ratio: f64, dropout: f64| {
         GeneralizationBound {

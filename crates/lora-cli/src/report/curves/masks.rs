@@ -2,7 +2,7 @@
 
 use lora_core::Rescale;
 
-use super::{Curve, Line, distinct, is_ensemble, is_mean, reference_variant, setting, values};
+use super::{Curve, Line, distinct, is_ensemble, is_mean, members, reference_variant, setting, values};
 use crate::report::choice::Family;
 use crate::report::results::Variant;
 use crate::report::tables::Judged;
@@ -34,9 +34,9 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
             .filter(|variant| is_ensemble(variant))
             .copied()
             .collect();
-        let sizes = values(&ensembles, members);
+        let sizes = values(&ensembles, |variant| Some(members(variant)));
         // As many members as Drop_test has, so that the two differ in the training alone.
-        let wanted = others.iter().find_map(|variant| members(variant));
+        let wanted = others.first().map(|variant| members(variant));
         let size = wanted
             .filter(|size| sizes.contains(size))
             .or(sizes.last().copied());
@@ -45,7 +45,7 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
         };
         let of_size: Vec<&Variant<'a>> = ensembles
             .into_iter()
-            .filter(|variant| members(variant) == size)
+            .filter(|variant| Some(members(variant)) == size)
             .collect();
         let size = size.unwrap_or(1.0);
         let drop_test = || {
@@ -105,10 +105,6 @@ fn rescale_of(variant: &Variant<'_>) -> Rescale {
         Some("rescaled") => Rescale::Rescaled,
         _ => Rescale::Plain,
     }
-}
-
-fn members(variant: &Variant<'_>) -> Option<f64> {
-    Some(variant.prediction.members() as f64)
 }
 
 fn is_full_update(variant: &Variant<'_>) -> bool {

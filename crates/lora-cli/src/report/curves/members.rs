@@ -2,7 +2,7 @@
 
 use lora_eval::Average;
 
-use super::{Curve, Line, distinct, reference_variant, setting, values};
+use super::{Curve, Line, distinct, members, reference_variant, setting, values};
 use crate::report::choice::{Family, choose};
 use crate::report::results::Variant;
 use crate::report::tables::Judged;
@@ -21,7 +21,7 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
             .iter()
             .filter(|variant| Family::of(variant) == family && average(variant).is_some())
             .collect();
-        let sizes = values(&kin, members);
+        let sizes = values(&kin, |variant| Some(members(variant)));
         if sizes.len() < 2 {
             continue;
         }
@@ -47,7 +47,7 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
             .into_iter()
             .filter_map(|(name, mut variants)| {
                 variants.retain(|variant| probability(variant) == chosen);
-                Line::of(name, &variants, members)
+                Line::of(name, &variants, |variant| Some(members(variant)))
             })
             .collect();
         if both.len() == 2 {
@@ -69,12 +69,14 @@ fn by_probability<'a>(kin: &[&Variant<'a>]) -> Vec<Line<'a>> {
     if all.len() < 2 || all.len() > MOST {
         let name = all.first().filter(|_| all.len() == 1);
         let name = name.map_or("p chosen".to_owned(), |p| format!("p {p}"));
-        return Line::of(name, kin, members).into_iter().collect();
+        return Line::of(name, kin, |variant| Some(members(variant)))
+            .into_iter()
+            .collect();
     }
     let line = |p: f64| {
         let here = kin.iter().filter(|variant| probability(variant) == Some(p));
         let here: Vec<&Variant<'a>> = here.copied().collect();
-        Line::of(format!("p {p}"), &here, members)
+        Line::of(format!("p {p}"), &here, |variant| Some(members(variant)))
     };
     all.into_iter().filter_map(line).collect()
 }
@@ -94,8 +96,4 @@ fn average(variant: &Variant<'_>) -> Option<Average> {
         Prediction::Ensemble { average, .. } | Prediction::DeepEnsemble { average, .. } => Some(*average),
         Prediction::Mean | Prediction::FullUpdate => None,
     }
-}
-
-fn members(variant: &Variant<'_>) -> Option<f64> {
-    Some(variant.prediction.members() as f64)
 }

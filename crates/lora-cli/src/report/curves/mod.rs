@@ -226,6 +226,11 @@ fn setting(variant: &Variant<'_>, key: &str) -> Option<f64> {
     variant.settings.get(key)?.as_f64()
 }
 
+/// Members of its prediction.
+fn members(variant: &Variant<'_>) -> f64 {
+    variant.prediction.members() as f64
+}
+
 fn is_mean(variant: &Variant<'_>) -> bool {
     *variant.prediction == Prediction::Mean
 }

@@ -82,7 +82,7 @@ fn markup_in_texts_is_shown_not_obeyed() {
         accuracy: 0.6,
     };
     for svg in [
-        line_chart(evil, evil, evil, &[series.clone()]),
+        line_chart(evil, evil, evil, std::slice::from_ref(&series)),
         setting_chart(evil, evil, evil, &[series]),
         interval_chart(evil, evil, &[evil, evil], &[row], None),
         scatter_chart(evil, evil, evil, &[point], [0.0, 0.0]),

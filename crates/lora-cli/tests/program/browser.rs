@@ -13,7 +13,7 @@ const REQUIRED: &str = "LORA_REQUIRE_BROWSER";
 const WIDTHS: [u32; 2] = [400, 1200];
 
 /// Shows the page in frames, clicks a heading of its first table of scores, and writes what it saw into its own document.
-const DRIVER: &str = r##"<!doctype html><meta charset="utf-8"><script type="application/json" id="seen"></script><script>
+const DRIVER: &str = r#"<!doctype html><meta charset="utf-8"><script type="application/json" id="seen"></script><script>
 const page = PAGE, widths = WIDTHS, seen = [];
 const texts = (cells) => [...cells].map((cell) => cell.textContent.trim());
 const look = (frame, width) => {
@@ -41,7 +41,7 @@ for (const width of widths) {
   frame.srcdoc = page;
   document.documentElement.append(frame);
 }
-</script>"##;
+</script>"#;
 
 /// A browser without window, if this machine has one.
 fn browser() -> Option<&'static str> {

@@ -248,7 +248,7 @@ fn settings_are_listed_by_dotted_names_in_order() {
 #[test]
 fn pictures_have_their_style_once_in_the_page_and_each_in_its_file() {
     let page = page_of("text");
-    let style = ".chart{--ink";
+    let style = "<style>.chart{--ink";
     assert_eq!(page.to_html().matches(style).count(), 1);
     let files = page.figures();
     assert_eq!(files.len(), 3 * 6);

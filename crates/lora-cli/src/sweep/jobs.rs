@@ -208,10 +208,10 @@ impl Work<'_> {
         if is_measured {
             memory::reset_peak();
         }
-        let Some(said) = passes::run(&trained.adapted, &trained.parts, planned.seed, &predictions) else {
+        let Some(said) = passes::run(&trained, planned.seed, &predictions) else {
             return Ok(false);
         };
-        if is_member && let Some(said) = said.last() {
+        if is_member && let Some(Ok(said)) = said.last() {
             let member = Member {
                 said: said.clone(),
                 training_seconds: trained.record.seconds,
@@ -223,7 +223,10 @@ impl Work<'_> {
             peak_memory: is_measured.then(memory::peak).flatten(),
         };
         for (&cell, said) in own.iter().zip(&said) {
-            let outcome = self.score_own(cell, said, &trained, &costs);
+            let outcome = match said {
+                Ok(said) => self.score_own(cell, said, &trained, &costs),
+                Err(reason) => Err(anyhow!(reason.clone())),
+            };
             self.record(cell, outcome, shared);
         }
         Ok(true)

@@ -11,7 +11,7 @@ use super::data::SweepTask;
 use super::file::{MethodEntry, Rows, SweepFile, TaskEntry};
 use super::prediction::Prediction;
 use super::settings::{Layer, Settings, config_of, points};
-use crate::config::RunConfig;
+use crate::config::{PeftType, RunConfig, TuningKind};
 
 /// Changes with everything that makes the same settings give another result.
 const KEY_VERSION: u32 = 1;
@@ -235,6 +235,17 @@ impl Planner<'_> {
             bail!(
                 "{place}: the members of an ensemble differ in nothing, because its trainings have no masks; set mask_probability \
                  or lora_dropout in train, or give the ensemble a mask_probability of its own"
+            );
+        }
+        let has_plain_factors =
+            config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
+        if let Prediction::Laplace { of, .. } = prediction
+            && of.has_adapters()
+            && !has_plain_factors
+        {
+            bail!(
+                "{place}: the Laplace approximation of adapters is that of LoRA's factors, which its trainings do not have (tuning, \
+                 peft_type or use_dora); use `of: last_layer`, or train plain LoRA"
             );
         }
         Ok(())

@@ -127,6 +127,12 @@ fn passes(cells: &[&PlannedCell]) -> u64 {
             Prediction::Mean | Prediction::DeepEnsemble { .. } => ("mean".to_owned(), 1),
             Prediction::FullUpdate => ("full".to_owned(), 1),
             Prediction::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
+            Prediction::Swag {
+                members,
+                scale,
+                collect,
+                ..
+            } => (format!("{scale} {collect:?}"), *members),
             Prediction::Laplace {
                 of: Varied::LastLayer,
                 structure,
@@ -179,6 +185,9 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<(f64, f64)> {
     );
     let mut seconds = Vec::new();
     let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
+    if let Some(settings) = planned.config.blob {
+        trainer = trainer.with_variational(settings, encoded.len())?;
+    }
     for rows in order
         .chunks(config.gradient_accumulation_steps)
         .cycle()

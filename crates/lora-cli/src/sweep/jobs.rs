@@ -192,7 +192,8 @@ impl Work<'_> {
         );
         let mut on_step =
             |step: u64, steps: u64| self.bar.set_message(format!("{what}: step {step}/{steps}"));
-        let Some(mut trained) = training::train(planned, task, &mut on_step)? else {
+        let swag = passes::collections(own.iter().map(|&cell| &self.plan.cells[cell].prediction));
+        let Some(mut trained) = training::train(planned, task, &swag, &mut on_step)? else {
             return Ok(false);
         };
         trained.record.peak_memory = is_measured.then(memory::peak).flatten();

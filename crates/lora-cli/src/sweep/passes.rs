@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use lora_core::{Adapted, LoraDropout, MaskSampler, Posterior, Rescale};
 use lora_data::Batch;
 use lora_eval::{ModelOutputs, Passes, predict, predict_posterior};
 use lora_models::Transformer;
+use lora_train::SwagSettings;
 use serde::{Deserialize, Serialize};
 
 use super::data::Parts;
@@ -159,6 +160,7 @@ enum Source {
     Full,
     Members(Option<LoraDropout>),
     Laplace(LaplaceKind),
+    Swag { scale: f64, collect: SwagSettings },
 }
 
 impl Source {
@@ -179,6 +181,7 @@ impl Source {
                 prior,
                 is_probit: members.is_none(),
             }),
+            Prediction::Swag { scale, collect, .. } => Self::Swag { scale, collect },
         }
     }
 
@@ -189,6 +192,19 @@ impl Source {
             _ => members as f64 / of as f64,
         }
     }
+}
+
+/// What has to be collected while a model is trained that is asked in these ways.
+pub fn collections<'a>(predictions: impl Iterator<Item = &'a Prediction>) -> Vec<SwagSettings> {
+    let mut all = Vec::new();
+    for prediction in predictions {
+        if let Prediction::Swag { collect, .. } = prediction
+            && !all.contains(collect)
+        {
+            all.push(*collect);
+        }
+    }
+    all
 }
 
 /// What a training says in each of these ways, or why it cannot, `[predictions]`; none if Ctrl-C came between. Of a deep ensemble
@@ -237,8 +253,22 @@ fn run_source(trained: &Trained, seed: u64, source: Source, members: u64) -> Res
     let sampler = match source {
         Source::Mean => return Said::of(parts, |part| Ok(of_passes(adapted, part, &Passes::Mean))),
         Source::Laplace(kind) => return laplace::run(adapted, parts, seed, kind, members),
+        Source::Swag { scale, collect } => {
+            let collected = trained.collected.iter().find(|(known, _)| *known == collect);
+            let (_, swag) =
+                collected.context("nothing was collected for SWAG while the model was trained")?;
+            let swag = swag.clone()?.with_scale(scale)?;
+            // What does not vary is as the last step left it.
+            return Said::of(parts, |part| of_posterior(&trained.last, part, &swag, members));
+        }
         Source::Full => of_masks(keeps_all),
-        Source::Members(None) => own.clone(),
+        Source::Members(None) => {
+            if let Some(factors) = &trained.variational {
+                let posterior = factors.posterior(adapted, seed);
+                return Said::of(parts, |part| of_posterior(adapted, part, &posterior, members));
+            }
+            own.clone()
+        }
         Source::Members(Some(masks)) => {
             let axes = own.dropout.map(|dropout| dropout.axes).unwrap_or_default();
             of_masks(masks.on(axes))

@@ -3,6 +3,7 @@
 use lora_core::{LoraDropout, Part, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::Structure;
+use lora_train::SwagSettings;
 use serde::{Deserialize, Serialize};
 
 /// One way to predict. Every way is scored without and with a temperature fitted on validation rows.
@@ -16,7 +17,7 @@ pub enum Prediction {
     Mean,
     /// One pass with the whole update, also after plain masks: a known mistake, to be measured.
     FullUpdate,
-    /// Members that differ in their masks, or in PEFT's input dropout (Monte Carlo dropout).
+    /// Members that differ in their masks, in PEFT's input dropout (Monte Carlo dropout), or in draws of `BLoB`'s factors A.
     Ensemble {
         /// How many.
         members: u64,
@@ -48,6 +49,17 @@ pub enum Prediction {
         members: Option<u64>,
         /// What is averaged.
         average: Average,
+    },
+    /// Members drawn from a Gaussian around the mean of the parameters that training passes by (SWAG).
+    Swag {
+        /// How many.
+        members: u64,
+        /// What is averaged.
+        average: Average,
+        /// The factor of the covariance.
+        scale: f64,
+        /// Which parameters vary, and when they are collected. The training itself does not change with it.
+        collect: SwagSettings,
     },
 }
 
@@ -101,7 +113,9 @@ impl Prediction {
         match self {
             Self::Mean | Self::FullUpdate => 1,
             Self::Laplace { members, .. } => members.unwrap_or(1),
-            Self::Ensemble { members, .. } | Self::DeepEnsemble { members, .. } => *members,
+            Self::Ensemble { members, .. }
+            | Self::DeepEnsemble { members, .. }
+            | Self::Swag { members, .. } => *members,
         }
     }
 
@@ -111,7 +125,8 @@ impl Prediction {
             Self::Mean | Self::FullUpdate => Average::Probabilities,
             Self::Ensemble { average, .. }
             | Self::DeepEnsemble { average, .. }
-            | Self::Laplace { average, .. } => *average,
+            | Self::Laplace { average, .. }
+            | Self::Swag { average, .. } => *average,
         }
     }
 
@@ -121,7 +136,7 @@ impl Prediction {
             Self::DeepEnsemble { members, stride, .. } => (0..*members)
                 .map(|member| seed.wrapping_add(member * stride))
                 .collect(),
-            Self::Mean | Self::FullUpdate | Self::Ensemble { .. } | Self::Laplace { .. } => vec![seed],
+            _ => vec![seed],
         }
     }
 
@@ -134,6 +149,7 @@ impl Prediction {
             Self::Ensemble { masks: None, .. } => "ensemble",
             Self::Ensemble { masks: Some(_), .. } => "ensemble of other masks",
             Self::DeepEnsemble { .. } => "deep ensemble",
+            Self::Swag { .. } => "SWAG",
             Self::Laplace { of, .. } => match of {
                 Varied::LastLayer => "Laplace, last layer",
                 Varied::Head => "Laplace, head",
@@ -161,6 +177,27 @@ impl Prediction {
                     format!(", {rescale} masks p {}", masks.probability)
                 });
                 format!("ensemble of {members}{average}{}", masks.unwrap_or_default())
+            }
+            Self::Swag {
+                members,
+                scale,
+                collect,
+                ..
+            } => {
+                let part = match collect.part {
+                    Part::Trained => "",
+                    Part::Adapters => " of the adapters",
+                    Part::Head => " of the head",
+                };
+                let every = match collect.every {
+                    None => "once an epoch".to_owned(),
+                    Some(1) => "every step".to_owned(),
+                    Some(steps) => format!("every {steps} steps"),
+                };
+                let SwagSettings { start, columns, .. } = collect;
+                format!(
+                    "SWAG{part}, {every} from {start} of the steps on, K {columns}, scale {scale}, {members} members{average}"
+                )
             }
             Self::Laplace {
                 structure,

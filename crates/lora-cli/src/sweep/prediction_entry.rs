@@ -3,6 +3,7 @@
 use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::{PRIOR_PRECISIONS, Structure};
+use lora_train::{SWAG_SCALE, SwagSettings};
 use serde::{Deserialize, Serialize};
 
 use super::prediction::{Prediction, Prior, Varied};
@@ -56,6 +57,20 @@ pub enum PredictionEntry {
         /// What is averaged over members.
         #[serde(default)]
         average: OneOrMany<Average>,
+    },
+    /// [`Prediction::Swag`].
+    Swag {
+        /// How many members.
+        members: OneOrMany<u64>,
+        /// What is averaged.
+        #[serde(default)]
+        average: OneOrMany<Average>,
+        /// The factor of the covariance; 0.5 as in the paper.
+        #[serde(default = "swag_scale")]
+        scale: OneOrMany<f64>,
+        /// Which parameters vary, and when they are collected.
+        #[serde(default)]
+        collect: SwagSettings,
     },
 }
 
@@ -156,6 +171,25 @@ impl PredictionEntry {
                     }
                 }
             }
+            Self::Swag {
+                members,
+                average,
+                scale,
+                collect,
+            } => {
+                collect.validate().map_err(|error| error.to_string())?;
+                for &scale in scale.values() {
+                    check_scale(scale)?;
+                    for (members, average) in draws(Some(members), average)? {
+                        predictions.extend(members.map(|members| Prediction::Swag {
+                            members,
+                            average,
+                            scale,
+                            collect: *collect,
+                        }));
+                    }
+                }
+            }
         }
         if predictions.is_empty() {
             return Err("a list of values is empty; give at least one".to_owned());
@@ -180,6 +214,15 @@ fn draws(
         }
     }
     Ok(draws)
+}
+
+fn check_scale(scale: f64) -> Result<(), String> {
+    if scale.is_finite() && scale >= 0.0 {
+        return Ok(());
+    }
+    Err(format!(
+        "scale is {scale}: expected a number of at least 0; the paper's is 0.5"
+    ))
 }
 
 fn check_laplace(of: Varied, prior: Prior, has_members: bool) -> Result<(), String> {
@@ -230,6 +273,10 @@ fn at_least_one(key: &str, found: u64) -> Result<(), String> {
 
 fn one() -> u64 {
     1
+}
+
+fn swag_scale() -> OneOrMany<f64> {
+    OneOrMany::One(SWAG_SCALE)
 }
 
 #[cfg(test)]
@@ -286,6 +333,10 @@ mod tests {
             "- ensemble: {members: 2, mask_probability: 1.0}\n",
             "- ensemble: {members: 2, mask_rescale: plain}\n",
             "- deep_ensemble: {members: 2, stride: 0}\n",
+            "- swag: {members: 2, scale: -1}\n",
+            "- swag: {members: 2, scale: []}\n",
+            "- swag: {members: 0}\n",
+            "- swag: {members: 2, collect: {start: 1}}\n",
             "- laplace: {of: adapters}\n",
             "- laplace: {of: [last_layer, adapters]}\n",
             "- laplace: {of: last_layer, members: 0}\n",

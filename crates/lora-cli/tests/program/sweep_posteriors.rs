@@ -154,3 +154,110 @@ fn a_prediction_that_its_training_cannot_make_fails_alone_or_is_refused_before()
     let reason = all[1]["outcome"]["failed"].as_str().unwrap();
     assert!(reason.contains("too large"), "{reason}");
 }
+
+/// The mutual information of each test row.
+fn disagreement(cell: &Value) -> Vec<u64> {
+    let values = done(cell)["uncertainty"]["mutual_information"]
+        .as_array()
+        .unwrap();
+    values.iter().map(|value| value.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn swag_collects_from_a_training_that_stays_the_same() {
+    let workspace = Workspace::new();
+    let methods = "  - name: lora\n    train: {lr_scheduler_type: constant}\n    predictions: [mean]";
+    run(&workspace, methods);
+    let alone = cells(&workspace).remove(0);
+    std::fs::remove_file(workspace.path("r.jsonl")).unwrap();
+    run(
+        &workspace,
+        &methods.replace(
+            "[mean]",
+            "
+      - mean
+      - swag: {members: [2, 3], scale: [0, 1000], collect: {start: 0.3, every: 1}}
+      - swag: {members: 2, collect: {start: 0, every: 2, part: head}}",
+        ),
+    );
+    let all = cells(&workspace);
+    assert_eq!(all.len(), 6);
+    assert_eq!(
+        (&all[0]["key"], &all[0]["trainings"]),
+        (&alone["key"], &alone["trainings"])
+    );
+    for part in ["train", "validation", "test", "test_rows", "temperature"] {
+        assert_eq!(done(&all[0])[part], done(&alone)[part], "{part}");
+    }
+    // Without covariance all members are the mean of what was collected; with much of it they differ, after six steps too.
+    assert!(disagreement(&all[1]).iter().all(|value| *value == 0));
+    assert_eq!(test_rows(&all[1]), test_rows(&all[2]));
+    assert!(
+        disagreement(&all[4]).iter().any(|value| *value > 0),
+        "{:?}",
+        all[4]["outcome"]
+    );
+    assert_ne!(test_rows(&all[0]), test_rows(&all[1]));
+
+    let once = "  - name: lora\n    predictions: [{swag: {members: 2, collect: {start: 0.9, every: 1}}}]";
+    workspace.write("sweep.yaml", SWEEP.replace("METHODS", once));
+    let said = workspace.lora(&["sweep", "--config", "sweep.yaml"]);
+    let expected = "methods lora, task films, 6 steps: SWAG collected the parameters 1 times";
+    assert!(
+        said.code == Some(2) && said.stderr.contains(expected),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn blob_is_a_training_whose_ensemble_draws_factors() {
+    let workspace = Workspace::new();
+    run(
+        &workspace,
+        "  - name: spread
+    train: {blob: {start: 0.5}, mask_grouping: example}
+    predictions: [mean, {ensemble: {members: 3}}, {laplace: {of: last_layer}}]
+  - name: narrow
+    train: {blob: {start: 1e-6, learning_rate: 1e-12}}
+    predictions: [mean, {ensemble: {members: 3}}]",
+    );
+    let all = cells(&workspace);
+    assert_eq!(all.len(), 5);
+    assert!(
+        disagreement(&all[1]).iter().any(|value| *value > 0),
+        "{}",
+        all[1]["outcome"]
+    );
+    // Spreads of 1e-12 at most: every member is the mean.
+    assert!(are_near(&test_rows(&all[3]).0, &test_rows(&all[4]).0, 1));
+
+    let blob = |extra: &[&str]| {
+        let train = [
+            "train",
+            "--config",
+            "run.yaml",
+            "--blob",
+            "kl_weight=steps",
+            "--max-steps",
+            "2",
+        ];
+        workspace.lora(
+            &[
+                &train[..],
+                &["--mask-probability", "0", "--ensemble-members", "0"],
+                extra,
+            ]
+            .concat(),
+        )
+    };
+    let said = blob(&["--use-dora"]);
+    assert!(
+        said.code == Some(2) && said.stderr.contains("which DoRA and AdaLoRA do not have"),
+        "{}",
+        said.stderr
+    );
+    let said = blob(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    workspace.lora_works(&["eval", "--adapter", "out", "--data", "dev.csv"]);
+}

@@ -224,8 +224,9 @@ fn fill_transposed_panel(matrix: Matrix<'_>, first: usize, width: usize, panel: 
     const ROWS: usize = 32;
     let [rows, cols] = matrix.dims();
     let filled = width.min(cols - first);
-    for (block, out) in panel.chunks_mut(ROWS * width).enumerate() {
-        let from = block * ROWS;
+    let done = fill_tiles(matrix, first, width, panel);
+    for (block, out) in panel[done * width..].chunks_mut(ROWS * width).enumerate() {
+        let from = done + block * ROWS;
         let len = ROWS.min(rows - from);
         for col in 0..filled {
             for (row, value) in matrix.line(first + col, from, len).iter().enumerate() {
@@ -236,6 +237,16 @@ fn fill_transposed_panel(matrix: Matrix<'_>, first: usize, width: usize, panel: 
             row[filled..].fill(0.0);
         }
     }
+}
+
+/// The rows that are filled tile by tile, where there is a faster way than number by number.
+fn fill_tiles(matrix: Matrix<'_>, first: usize, width: usize, panel: &mut [f32]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if width == FULL {
+        return super::transpose::fill_tiles(matrix, first, panel);
+    }
+    let _ = (matrix, first, width, panel);
+    0
 }
 
 #[cfg(test)]

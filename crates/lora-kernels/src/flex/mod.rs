@@ -7,10 +7,12 @@ mod matrix;
 mod outer;
 mod product;
 mod storage;
+#[cfg(target_arch = "x86_64")]
+mod transpose;
 mod vector;
 
 pub(crate) use matrix::{Matrix, Packed};
 pub(crate) use outer::{ThinProduct, transposed_product};
 pub(crate) use product::{Branch, Product};
-pub(crate) use storage::{contiguous_mut, new_tensor, numbers, tensor_of};
-pub(crate) use vector::{exp, for_chunks, for_rows, largest, sum_of};
+pub(crate) use storage::{changed, contiguous_mut, new_tensor, numbers, tensor_of, zeros};
+pub(crate) use vector::{CHUNK, exp, for_rows, largest, sum_of};

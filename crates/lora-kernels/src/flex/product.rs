@@ -10,10 +10,10 @@ use rayon::prelude::*;
 
 use super::{Matrix, Packed};
 
-/// Depth of the sums that stay in registers at a time: a panel of it (64 KiB at 512 bits) stays in the second-level cache.
-const DEPTH: usize = 512;
+/// Depth of the sums that stay in registers at a time: a panel of it (96 KiB at 512 bits) stays in the second-level cache.
+const DEPTH: usize = 768;
 /// Rows of the output that one task computes at most; with [`DEPTH`] their left side stays in the second-level cache.
-const TASK_ROWS: usize = 128;
+const TASK_ROWS: usize = 64;
 /// A deep left side is copied into place if so many panels read it: rows that lie a multiple of 4 KiB apart would push each
 /// other out of the first-level cache.
 const GATHER_PANELS: usize = 4;
@@ -209,6 +209,11 @@ impl Block<'_> {
             let (start, _) = S::as_simd_f32s(start);
             for sums in &mut sums {
                 sums.copy_from_slice(&start[..VECTORS]);
+            }
+        } else if filled == VECTORS * lanes {
+            for (row, sums) in sums.iter_mut().enumerate() {
+                let (out, _) = S::as_simd_f32s(&out[row * stride..]);
+                sums.copy_from_slice(&out[..VECTORS]);
             }
         } else {
             for (row, sums) in sums.iter_mut().enumerate() {

@@ -1,8 +1,12 @@
 //! Numbers of a Flex tensor as slices.
 
 use burn::backend::Flex;
+use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
+use rayon::prelude::*;
+
+use super::for_rows;
 
 /// The numbers of a tensor that was made contiguous; it may be a part of a larger storage.
 ///
@@ -31,7 +35,50 @@ pub(crate) fn contiguous_mut(tensor: &mut FloatTensor<Flex>) -> &mut [f32] {
 /// A tensor of zeros, and so an output to be written.
 pub(crate) fn new_tensor(shape: impl Into<Shape>) -> FloatTensor<Flex> {
     let shape = shape.into();
-    tensor_of(vec![0.0; shape.num_elements()], shape)
+    tensor_of(zeros(shape.num_elements()), shape)
+}
+
+/// Zeros, written on all threads if there are many: one thread that clears memory keeps all others waiting.
+pub(crate) fn zeros(len: usize) -> Vec<f32> {
+    /// A page of memory.
+    const BLOCK: usize = 1024;
+    if len < 64 * BLOCK {
+        return vec![0.0; len];
+    }
+    let mut blocks = Vec::new();
+    rayon::iter::repeat_n([0.0; BLOCK], len.div_ceil(BLOCK)).collect_into_vec(&mut blocks);
+    let mut numbers = blocks.into_flattened();
+    numbers.truncate(len);
+    numbers
+}
+
+/// The tensor with `body`, which must be `#[inline(always)]`, run on rows of `width` numbers and the index of each, `rows_per_task`
+/// at a time on one thread. In place where nobody else holds the numbers.
+pub(crate) fn changed(
+    tensor: FloatTensor<Flex>,
+    width: usize,
+    rows_per_task: usize,
+    body: impl Fn(&mut [f32], usize) + Sync,
+) -> FloatTensor<Flex> {
+    let mut contiguous = tensor.to_contiguous();
+    drop(tensor);
+    if contiguous.is_unique() {
+        for_rows(contiguous_mut(&mut contiguous), width, rows_per_task, body);
+        return contiguous;
+    }
+    let source = numbers(&contiguous);
+    let mut output = zeros(source.len());
+    for_rows(
+        &mut output,
+        width,
+        rows_per_task,
+        #[inline(always)]
+        |row, index| {
+            row.copy_from_slice(&source[index * width..][..row.len()]);
+            body(row, index);
+        },
+    );
+    tensor_of(output, contiguous.shape())
 }
 
 /// The numbers as a tensor. Nothing is copied, unlike in Burn's `zeros`, which makes bytes and then aligns them.

@@ -9,21 +9,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 /// Numbers a thread takes at a time: 16 KiB, so that input and output stay in its first-level cache.
-const CHUNK: usize = 4096;
+pub(crate) const CHUNK: usize = 4096;
 
 /// Sums are kept in so many parts, which vectors of any width divide; so their order is the same on every machine.
 const LANES: usize = 16;
-
-/// Runs `body`, which must be `#[inline(always)]`, on chunks of `values` and the index each starts at, in parallel and with the widest vectors there are.
-pub(crate) fn for_chunks(values: &mut [f32], body: impl Fn(&mut [f32], usize) + Sync) {
-    for_rows(
-        values,
-        CHUNK,
-        1,
-        #[inline(always)]
-        |chunk, index| body(chunk, index * CHUNK),
-    );
-}
 
 /// Runs `body`, which must be `#[inline(always)]`, on rows of `width` numbers and the index of each, `rows_per_task` at a time on one thread.
 pub(crate) fn for_rows(

@@ -5,7 +5,7 @@ use burn::backend::{Flex, ops::ActivationOps};
 use burn::tensor::DType;
 
 use super::{GeluOps, composed_gelu_backward};
-use crate::flex::{contiguous_mut, exp, for_chunks, numbers};
+use crate::flex::{CHUNK, changed, exp, numbers};
 
 /// 1/√(2π), the density of the standard normal at 0.
 const INVERSE_SQRT_TWO_PI: f32 = 0.398_942_3;
@@ -15,19 +15,17 @@ impl GeluOps for Flex {
         if input.dtype() != DType::F32 {
             return Self::gelu(input);
         }
-        let mut output = input.to_contiguous();
-        drop(input);
-        // In place where nobody else holds the input; otherwise this copies, as a fresh output would be written.
-        for_chunks(
-            contiguous_mut(&mut output),
+        changed(
+            input,
+            CHUNK,
+            1,
             #[inline(always)]
             |chunk, _| {
                 for x in chunk {
                     *x *= normal_cdf(*x).0;
                 }
             },
-        );
-        output
+        )
     }
 
     fn fused_gelu_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -36,19 +34,18 @@ impl GeluOps for Flex {
         }
         let input = input.to_contiguous();
         let x = numbers(&input);
-        let mut output = grad.to_contiguous();
-        drop(grad);
-        for_chunks(
-            contiguous_mut(&mut output),
+        changed(
+            grad,
+            CHUNK,
+            1,
             #[inline(always)]
-            |chunk, start| {
-                for (grad, x) in chunk.iter_mut().zip(&x[start..]) {
+            |chunk, index| {
+                for (grad, x) in chunk.iter_mut().zip(&x[index * CHUNK..]) {
                     let (cdf, exponential) = normal_cdf(*x);
                     *grad *= cdf + x * exponential * INVERSE_SQRT_TWO_PI;
                 }
             },
-        );
-        output
+        )
     }
 }
 

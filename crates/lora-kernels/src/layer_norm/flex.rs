@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
 use super::{LayerNormOps, composed_layer_norm_backward};
-use crate::flex::{contiguous_mut, for_rows, numbers, sum_of};
+use crate::flex::{changed, numbers, sum_of};
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 16;
@@ -22,12 +22,9 @@ impl LayerNormOps for Flex {
             return Self::layer_norm(input, gamma, Some(beta), epsilon);
         }
         let [gamma, beta] = [gamma, beta].map(|tensor| tensor.to_contiguous());
-        let mut output = input.to_contiguous();
-        drop(input);
         let (gamma, beta) = (numbers(&gamma), numbers(&beta));
-        // In place where nobody else holds the input; otherwise this copies, as a fresh output would be written.
-        for_rows(
-            contiguous_mut(&mut output),
+        changed(
+            input,
             gamma.len(),
             ROWS,
             #[inline(always)]
@@ -37,8 +34,7 @@ impl LayerNormOps for Flex {
                     *x = (*x - mean) * inverse * gamma + beta;
                 }
             },
-        );
-        output
+        )
     }
 
     fn fused_layer_norm_backward(
@@ -51,12 +47,10 @@ impl LayerNormOps for Flex {
             return composed_layer_norm_backward::<Self>(input, gamma, grad, epsilon);
         }
         let [input, gamma] = [input, gamma].map(|tensor| tensor.to_contiguous());
-        let mut output = grad.to_contiguous();
-        drop(grad);
         let (input, gamma) = (numbers(&input), numbers(&gamma));
         let width = gamma.len();
-        for_rows(
-            contiguous_mut(&mut output),
+        changed(
+            grad,
             width,
             ROWS,
             #[inline(always)]
@@ -82,8 +76,7 @@ impl LayerNormOps for Flex {
                     *grad = (*grad - mean_grad - (x - mean) * inverse * mean_product) * inverse;
                 }
             },
-        );
-        output
+        )
     }
 }
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::{LinearOps, composed_branch_factors_backward, composed_branched_linear, with_bias};
 use crate::flex::{
     Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, tensor_of,
-    transposed_product,
+    transposed_product, zeros,
 };
 
 impl LinearOps for Flex {
@@ -147,7 +147,7 @@ fn product(
             .zip(branch_right.as_deref())
             .map(|((left, _), right)| Branch { left, right }),
     };
-    let mut output = vec![0.0; rows * cols];
+    let mut output = zeros(rows * cols);
     product.write(&mut output, cols);
     tensor_of(output, [rows, cols])
 }

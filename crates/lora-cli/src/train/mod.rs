@@ -352,6 +352,10 @@ fn fit_and_save(
         other => anyhow!(other),
     };
     data.check(config).map_err(refuse)?;
+    if resolved.config.blob.is_some() {
+        terminal
+            .note("blob: the folder will hold the adapter at the mean of the Gaussian, without its spreads");
+    }
     let patience = Patience::begin()?;
     let mut watcher = Watcher::new(saving, config.metric_for_best_model, terminal);
     let fitted = match fit_as_configured(adapted, &resolved.config, data, &mut watcher) {

@@ -1,5 +1,10 @@
 //! Views of matrices, and the packed form that a product reads its right side in.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the instruction set found at run time"
+)]
+
 use std::cell::RefCell;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -122,8 +127,14 @@ impl Packed {
         }
         let tasks = if is_large { rayon::current_num_threads() } else { 1 };
         let task_panels = panel_count.div_ceil(tasks).max(1);
+        let arch = Arch::new();
         let fill = |(task, panels): (usize, &mut [f32])| {
-            fill_panels(matrix, task * task_panels * width, width, panels);
+            arch.dispatch(Fill {
+                matrix,
+                first: task * task_panels * width,
+                width,
+                panels,
+            });
         };
         let parts = (task_panels * rows * width).max(1);
         if tasks > 1 {
@@ -184,7 +195,24 @@ impl Drop for Packed {
     }
 }
 
-/// Fills neighbouring panels, of which the first begins at column `first`.
+/// Neighbouring panels, of which the first begins at column `first`.
+struct Fill<'a> {
+    matrix: Matrix<'a>,
+    first: usize,
+    width: usize,
+    panels: &'a mut [f32],
+}
+
+impl WithSimd for Fill<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        fill_panels(self.matrix, self.first, self.width, self.panels);
+    }
+}
+
+#[inline(always)]
 fn fill_panels(matrix: Matrix<'_>, first: usize, width: usize, panels: &mut [f32]) {
     /// Rows taken over all panels at a time: memory is read ahead along rows.
     const ROWS: usize = 8;

@@ -114,7 +114,7 @@ fn dot(x: &[f32], y: &[f32]) -> f32 {
 /// for a left side of few columns, such as a gradient of a low-rank factor.
 pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     /// Columns of the right side that one task takes.
-    const TASK_COLS: usize = 64;
+    const TASK_COLS: usize = 128;
     let [depth, rows] = left.dims();
     let [_, cols] = right.dims();
     in_blocks_of_columns(
@@ -190,7 +190,7 @@ impl WithSimd for OuterProducts<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         /// Outer products that are added before a sum goes back to memory.
-        const STEPS: usize = 4;
+        const STEPS: usize = 8;
         let [depth, _] = self.left.dims();
         let whole = depth - depth % STEPS;
         for p in (0..whole).step_by(STEPS) {

@@ -40,13 +40,15 @@ pub(crate) fn new_tensor(shape: impl Into<Shape>) -> FloatTensor<Flex> {
 
 /// Zeros, written on all threads if there are many: one thread that clears memory keeps all others waiting.
 pub(crate) fn zeros(len: usize) -> Vec<f32> {
-    /// A page of memory.
-    const BLOCK: usize = 1024;
-    if len < 64 * BLOCK {
+    /// A cache line: larger blocks are copied from a pattern in memory.
+    const BLOCK: usize = 16;
+    if len < 1 << 16 {
         return vec![0.0; len];
     }
     let mut blocks = Vec::new();
-    rayon::iter::repeat_n([0.0; BLOCK], len.div_ceil(BLOCK)).collect_into_vec(&mut blocks);
+    rayon::iter::repeat_n([0.0; BLOCK], len.div_ceil(BLOCK))
+        .with_min_len(1 << 10)
+        .collect_into_vec(&mut blocks);
     let mut numbers = blocks.into_flattened();
     numbers.truncate(len);
     numbers

@@ -1,5 +1,10 @@
 //! Columns of a matrix as rows of a panel, 16 by 16 in registers where the machine has AVX-512.
 
+#![expect(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the instruction set found at run time"
+)]
+
 use pulp::NullaryFnOnce;
 use pulp::x86::V4;
 use std::arch::x86_64::{__m512, __m512d};
@@ -64,18 +69,21 @@ impl NullaryFnOnce for Tiles<'_> {
 /// Transposes a tile in two steps: the numbers within each quarter of a vector, then the quarters.
 #[inline(always)]
 fn transposed(v4: V4, columns: [__m512; TILE]) -> [__m512; TILE] {
-    let f = v4.avx512f;
+    /// Quarters 0 and 2 of each of two vectors, and 1 and 3.
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+    let simd = v4.avx512f;
     let low = |a: __m512, b: __m512| {
-        pulp::cast::<__m512d, __m512>(f._mm512_unpacklo_pd(pulp::cast(a), pulp::cast(b)))
+        pulp::cast::<__m512d, __m512>(simd._mm512_unpacklo_pd(pulp::cast(a), pulp::cast(b)))
     };
     let high = |a: __m512, b: __m512| {
-        pulp::cast::<__m512d, __m512>(f._mm512_unpackhi_pd(pulp::cast(a), pulp::cast(b)))
+        pulp::cast::<__m512d, __m512>(simd._mm512_unpackhi_pd(pulp::cast(a), pulp::cast(b)))
     };
     let mut quarters = columns;
     for four in quarters.as_chunks_mut::<4>().0 {
         let [a, b, c, d] = *four;
-        let (ab, cd) = (f._mm512_unpacklo_ps(a, b), f._mm512_unpacklo_ps(c, d));
-        let (ab_high, cd_high) = (f._mm512_unpackhi_ps(a, b), f._mm512_unpackhi_ps(c, d));
+        let (ab, cd) = (simd._mm512_unpacklo_ps(a, b), simd._mm512_unpacklo_ps(c, d));
+        let (ab_high, cd_high) = (simd._mm512_unpackhi_ps(a, b), simd._mm512_unpackhi_ps(c, d));
         *four = [
             low(ab, cd),
             high(ab, cd),
@@ -84,13 +92,11 @@ fn transposed(v4: V4, columns: [__m512; TILE]) -> [__m512; TILE] {
         ];
     }
     // Quarter q of vector 4c + r now holds row 4q + r of the columns 4c to 4c + 3.
-    const EVEN: i32 = 0b10_00_10_00;
-    const ODD: i32 = 0b11_01_11_01;
     let mut rows = columns;
     for r in 0..4 {
         let [a, b, c, d] = [0, 4, 8, 12].map(|column| quarters[column + r]);
-        let even = |a, b| f._mm512_shuffle_f32x4::<EVEN>(a, b);
-        let odd = |a, b| f._mm512_shuffle_f32x4::<ODD>(a, b);
+        let even = |a, b| simd._mm512_shuffle_f32x4::<EVEN>(a, b);
+        let odd = |a, b| simd._mm512_shuffle_f32x4::<ODD>(a, b);
         rows[r] = even(even(a, b), even(c, d));
         rows[4 + r] = even(odd(a, b), odd(c, d));
         rows[8 + r] = odd(even(a, b), even(c, d));

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
+use lora_core::Adapted;
 use lora_data::{Task, TextTokenizer};
 use lora_models::gguf::Gguf;
 use lora_models::{
     Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, Transformer, locate,
 };
+use lora_train::{FitData, Fitted, Observer, TrainError, fit, fit_variational};
 
+use crate::config::RunConfig;
 pub use crate::encoded_part::EncodedPart;
 
 /// Name of the model that the program carries.
@@ -32,6 +35,23 @@ pub fn embedded_name(name: &str) -> &str {
         EMBEDDED_MODEL
     } else {
         name
+    }
+}
+
+/// Trains as the settings say: factors that are points, or a Gaussian over A.
+///
+/// # Errors
+///
+/// If a setting or a data set cannot be used, or the training diverges.
+pub fn fit_as_configured(
+    adapted: Adapted<Transformer>,
+    config: &RunConfig,
+    data: &FitData<'_>,
+    observer: &mut dyn Observer<Transformer>,
+) -> Result<Fitted<Transformer>, TrainError> {
+    match config.blob {
+        None => fit(adapted, &config.train, data, observer),
+        Some(settings) => fit_variational(adapted, &config.train, data, settings, observer),
     }
 }
 

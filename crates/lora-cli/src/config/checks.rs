@@ -41,8 +41,12 @@ pub(super) fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
     if config.mask_probability != 0.0 || origins.of("mask_probability").is_some() {
         return Ok(());
     }
-    let of_masks = ["mask_rescale", "mask_axes", "mask_grouping", "masks_per_step"];
-    match of_masks.into_iter().find(|key| origins.of(key).is_some()) {
+    // The draws of BLoB are counted and shared out as masks are.
+    let of_masks = match &config.blob {
+        None => &["mask_rescale", "mask_axes", "mask_grouping", "masks_per_step"][..],
+        Some(_) => &["mask_rescale", "mask_axes"],
+    };
+    match of_masks.iter().find(|key| origins.of(key).is_some()) {
         Some(key) => {
             let message = format!(
                 "{key} is a setting of LoRA Dropout, but mask_probability is not given, so there are no masks; give \
@@ -52,6 +56,19 @@ pub(super) fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// `BLoB` beside adapters that have no factor A of its kind, and its own settings.
+pub(super) fn check_blob(config: &RunConfig, origins: &Origins) -> Result<()> {
+    let Some(settings) = &config.blob else {
+        return Ok(());
+    };
+    if config.use_dora || config.peft_type == PeftType::AdaLora {
+        let message = "blob learns a Gaussian over LoRA's factors A, which DoRA and AdaLoRA do not have in this form; remove it, or \
+                       use_dora and peft_type";
+        return Err(origins.at("blob", message));
+    }
+    settings.validate().map_err(|error| origins.at("blob", error))
 }
 
 /// Keys of one form of adapter beside another form.

@@ -89,6 +89,18 @@ fn every_recipe_is_accepted_and_names_itself_in_its_command() {
             .replace('\\', "/");
         let text = std::fs::read_to_string(&recipe).unwrap();
         let command = text.lines().next().unwrap_or_default();
+        if command.starts_with("# lora sweep") {
+            assert!(
+                command.contains(&format!("--config configs/{shown} ")),
+                "{command}"
+            );
+            let sweep = crate::sweep::file::read(&recipe).unwrap_or_else(|error| panic!("{error}"));
+            for entry in sweep.methods.iter().flat_map(|method| &method.predictions) {
+                entry
+                    .expand()
+                    .unwrap_or_else(|reason| panic!("{shown}: {reason}"));
+            }
+        }
         if !command.starts_with("# lora train") {
             continue; // recipes of other commands have keys of their own
         }

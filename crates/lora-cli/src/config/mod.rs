@@ -19,7 +19,7 @@ use lora_core::{
     Placement, Rescale, Scaling, Targets, Tuning,
 };
 use lora_data::{Column, Columns, Format};
-use lora_train::TrainConfig;
+use lora_train::{TrainConfig, VariationalSettings};
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
@@ -153,6 +153,9 @@ pub struct RunConfig {
     /// PEFT's input dropout.
     #[serde(default)]
     pub lora_dropout: f64,
+    /// `BLoB`: a Gaussian over the factors A is learned; none: they are points.
+    #[serde(default)]
+    pub blob: Option<VariationalSettings>,
 
     /// Features of a bottleneck.
     #[serde(default = "defaults::bottleneck_size")]

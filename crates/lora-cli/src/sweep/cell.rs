@@ -79,7 +79,7 @@ fn score_values(
     };
     Ok(CellResult {
         metric,
-        training_seconds: costs.training_seconds,
+        training_seconds: costs.training_seconds + said.fitting_seconds,
         predicting_seconds: said.seconds,
         peak_memory: costs.peak_memory,
         temperature: None,
@@ -152,7 +152,7 @@ fn score_classes(
     };
     Ok(CellResult {
         metric,
-        training_seconds: costs.training_seconds,
+        training_seconds: costs.training_seconds + said.fitting_seconds,
         predicting_seconds: said.seconds,
         peak_memory: costs.peak_memory,
         temperature,

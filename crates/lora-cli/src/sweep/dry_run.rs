@@ -1,11 +1,11 @@
 //! `lora sweep --dry-run`: the table of what would be computed, with steps, passes and an estimate of the time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use anyhow::Result;
 use lora_core::Adapted;
-use lora_data::train_batches;
+use lora_data::{Task, train_batches};
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_eval::{Passes, predict};
 use lora_models::Transformer;
@@ -14,8 +14,9 @@ use serde_json::json;
 
 use super::Sweep;
 use super::data::GAP_ROWS;
+use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedCell, PlannedTraining};
-use super::prediction::Prediction;
+use super::prediction::{Prediction, Varied};
 use super::training;
 use crate::pipeline::EncodedPart;
 use crate::terminal::{Terminal, counted};
@@ -112,7 +113,8 @@ fn groups(sweep: &Sweep) -> Result<Vec<Group<'_>>> {
         group.trainings += 1;
         group.cells += own.iter().filter(|cell| cell.trainings[0] == index).count();
         group.steps += steps;
-        group.passes += evaluations * validation as u64 + scored * passes(&own);
+        let fitted = train as u64 * fitting_passes(&own, task.task());
+        group.passes += evaluations * validation as u64 + scored * passes(&own) + fitted;
     }
     Ok(groups)
 }
@@ -125,11 +127,47 @@ fn passes(cells: &[&PlannedCell]) -> u64 {
             Prediction::Mean | Prediction::DeepEnsemble { .. } => ("mean".to_owned(), 1),
             Prediction::FullUpdate => ("full".to_owned(), 1),
             Prediction::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
+            Prediction::Swag {
+                members,
+                scale,
+                collect,
+                ..
+            } => (format!("{scale} {collect:?}"), *members),
+            Prediction::Laplace {
+                of: Varied::LastLayer,
+                structure,
+                prior,
+                ..
+            } => (format!("{structure:?} {prior:?}"), 1),
+            Prediction::Laplace {
+                of,
+                structure,
+                prior,
+                members,
+                ..
+            } => (format!("{of:?} {structure:?} {prior:?}"), members.unwrap_or(1)),
         };
         let most = of_source.entry(source).or_default();
         *most = (*most).max(members);
     }
     of_source.values().sum()
+}
+
+/// Passes over each training row that Laplace approximations are fitted with; a backward pass costs about as much as two.
+fn fitting_passes(cells: &[&PlannedCell], task: &Task) -> u64 {
+    let columns = match task {
+        Task::Classification { labels } => labels.len().min(MOST_COLUMNS),
+        Task::Regression => 1,
+    };
+    let fits = cells.iter().filter_map(|cell| match &cell.prediction {
+        Prediction::Laplace {
+            of, structure, prior, ..
+        } => Some((of.part().is_some(), format!("{of:?} {structure:?} {prior:?}"))),
+        _ => None,
+    });
+    let fits: BTreeSet<(bool, String)> = fits.collect();
+    let passes = |(needs_gradients, _): (bool, String)| if needs_gradients { 3 * columns as u64 } else { 1 };
+    fits.into_iter().map(passes).sum()
 }
 
 /// Seconds of a step, and of a row in a pass.
@@ -147,6 +185,9 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<(f64, f64)> {
     );
     let mut seconds = Vec::new();
     let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
+    if let Some(settings) = planned.config.blob {
+        trainer = trainer.with_variational(settings, encoded.len())?;
+    }
     for rows in order
         .chunks(config.gradient_accumulation_steps)
         .cycle()

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::prediction::PredictionEntry;
+use super::prediction_entry::PredictionEntry;
 
 /// Rows of a test set, or of a shifted one, unless the file says otherwise.
 pub const TEST_ROWS: usize = 1000;

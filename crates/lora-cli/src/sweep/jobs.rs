@@ -192,7 +192,8 @@ impl Work<'_> {
         );
         let mut on_step =
             |step: u64, steps: u64| self.bar.set_message(format!("{what}: step {step}/{steps}"));
-        let Some(mut trained) = training::train(planned, task, &mut on_step)? else {
+        let swag = passes::collections(own.iter().map(|&cell| &self.plan.cells[cell].prediction));
+        let Some(mut trained) = training::train(planned, task, &swag, &mut on_step)? else {
             return Ok(false);
         };
         trained.record.peak_memory = is_measured.then(memory::peak).flatten();
@@ -208,10 +209,10 @@ impl Work<'_> {
         if is_measured {
             memory::reset_peak();
         }
-        let Some(said) = passes::run(&trained.adapted, &trained.parts, planned.seed, &predictions) else {
+        let Some(said) = passes::run(&trained, planned.seed, &predictions) else {
             return Ok(false);
         };
-        if is_member && let Some(said) = said.last() {
+        if is_member && let Some(Ok(said)) = said.last() {
             let member = Member {
                 said: said.clone(),
                 training_seconds: trained.record.seconds,
@@ -223,7 +224,10 @@ impl Work<'_> {
             peak_memory: is_measured.then(memory::peak).flatten(),
         };
         for (&cell, said) in own.iter().zip(&said) {
-            let outcome = self.score_own(cell, said, &trained, &costs);
+            let outcome = match said {
+                Ok(said) => self.score_own(cell, said, &trained, &costs),
+                Err(reason) => Err(anyhow!(reason.clone())),
+            };
             self.record(cell, outcome, shared);
         }
         Ok(true)

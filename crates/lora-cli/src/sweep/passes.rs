@@ -2,13 +2,19 @@
 
 use std::time::Instant;
 
-use lora_core::{Adapted, LoraDropout, MaskSampler, Rescale};
-use lora_eval::{ModelOutputs, Passes, predict};
+use anyhow::{Context, Result, bail};
+use lora_core::{Adapted, LoraDropout, MaskSampler, Posterior, Rescale};
+use lora_data::Batch;
+use lora_eval::{ModelOutputs, Passes, predict, predict_posterior};
 use lora_models::Transformer;
+use lora_train::SwagSettings;
 use serde::{Deserialize, Serialize};
 
 use super::data::Parts;
-use super::prediction::Prediction;
+use super::laplace::{self, LaplaceKind};
+use super::prediction::{Prediction, Varied};
+use super::training::Trained;
+use crate::failure;
 use crate::interrupt::is_asked;
 use crate::pipeline::EncodedPart;
 use crate::scoring::member_sampler;
@@ -26,6 +32,9 @@ pub struct Said {
     pub shifted: Option<Logits>,
     /// Wall time of the test rows.
     pub seconds: f64,
+    /// Wall time of what was fitted to the trained model before anything was said.
+    #[serde(default)]
+    pub fitting_seconds: f64,
 }
 
 /// [`ModelOutputs`] that can be kept in a file.
@@ -74,14 +83,42 @@ impl From<ModelOutputs> for Logits {
 }
 
 impl Said {
-    /// What the ensemble of the first members would have said, in its share of the time.
-    fn first(&self, members: usize) -> Self {
+    /// What is said about all rows; `on` asks about those of one part.
+    ///
+    /// # Errors
+    ///
+    /// What `on` says; also if Ctrl-C came between.
+    pub fn of(parts: &Parts, on: impl Fn(&EncodedPart) -> Result<Logits>) -> Result<Self> {
+        let on = |part: &EncodedPart| {
+            if is_asked() {
+                bail!("interrupted");
+            }
+            on(part)
+        };
+        let train = on(&parts.gap)?;
+        let validation = on(&parts.validation)?;
+        let started = Instant::now();
+        let test = on(&parts.test)?;
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(Self {
+            train,
+            validation,
+            test,
+            shifted: parts.shifted.as_ref().map(on).transpose()?,
+            seconds,
+            fitting_seconds: 0.0,
+        })
+    }
+
+    /// What the ensemble of the first members would have said, in this share of the time.
+    fn first(&self, members: usize, share: f64) -> Self {
         Self {
             train: self.train.first(members),
             validation: self.validation.first(members),
             test: self.test.first(members),
             shifted: self.shifted.as_ref().map(|shifted| shifted.first(members)),
-            seconds: self.seconds * members as f64 / self.test.members as f64,
+            seconds: self.seconds * share,
+            fitting_seconds: self.fitting_seconds,
         }
     }
 
@@ -111,6 +148,7 @@ impl Said {
             test: join(|said| &said.test),
             shifted,
             seconds: members.iter().map(|member| member.seconds).sum(),
+            fitting_seconds: members.iter().map(|member| member.fitting_seconds).sum(),
         })
     }
 }
@@ -121,37 +159,75 @@ enum Source {
     Mean,
     Full,
     Members(Option<LoraDropout>),
+    Laplace(LaplaceKind),
+    Swag { scale: f64, collect: SwagSettings },
 }
 
-fn source(prediction: &Prediction) -> Source {
-    match prediction {
-        Prediction::Mean | Prediction::DeepEnsemble { .. } => Source::Mean,
-        Prediction::FullUpdate => Source::Full,
-        Prediction::Ensemble { masks, .. } => Source::Members(*masks),
+impl Source {
+    fn of(prediction: &Prediction) -> Self {
+        match *prediction {
+            Prediction::Mean | Prediction::DeepEnsemble { .. } => Self::Mean,
+            Prediction::FullUpdate => Self::Full,
+            Prediction::Ensemble { masks, .. } => Self::Members(masks),
+            Prediction::Laplace {
+                of,
+                structure,
+                prior,
+                members,
+                ..
+            } => Self::Laplace(LaplaceKind {
+                of,
+                structure,
+                prior,
+                is_probit: members.is_none(),
+            }),
+            Prediction::Swag { scale, collect, .. } => Self::Swag { scale, collect },
+        }
+    }
+
+    /// The part of the time that some of the members would have taken: those of a last layer share the pass below it.
+    fn share(&self, members: u64, of: usize) -> f64 {
+        match self {
+            Self::Laplace(kind) if kind.of == Varied::LastLayer => 1.0,
+            _ => members as f64 / of as f64,
+        }
     }
 }
 
-/// What a training says in each of these ways, `[predictions]`; none if Ctrl-C came between. Of a deep ensemble it is the part
-/// of this training.
-pub fn run(
-    adapted: &Adapted<Transformer>,
-    parts: &Parts,
-    seed: u64,
-    predictions: &[&Prediction],
-) -> Option<Vec<Said>> {
-    let mut run: Vec<(Source, Said)> = Vec::new();
+/// What has to be collected while a model is trained that is asked in these ways.
+pub fn collections<'a>(predictions: impl Iterator<Item = &'a Prediction>) -> Vec<SwagSettings> {
+    let mut all = Vec::new();
     for prediction in predictions {
-        let source = source(prediction);
+        if let Prediction::Swag { collect, .. } = prediction
+            && !all.contains(collect)
+        {
+            all.push(*collect);
+        }
+    }
+    all
+}
+
+/// What a training says in each of these ways, or why it cannot, `[predictions]`; none if Ctrl-C came between. Of a deep ensemble
+/// it is the part of this training.
+pub fn run(trained: &Trained, seed: u64, predictions: &[&Prediction]) -> Option<Vec<Result<Said, String>>> {
+    let mut run: Vec<(Source, Result<Said, String>)> = Vec::new();
+    for prediction in predictions {
+        let source = Source::of(prediction);
         if run.iter().any(|(known, _)| *known == source) {
             continue;
         }
-        let of_source = predictions.iter().filter(|other| self::source(other) == source);
+        let of_source = predictions.iter().filter(|other| Source::of(other) == source);
         let members = of_source.map(|other| own_members(other)).max().unwrap_or(1);
-        run.push((source, run_source(adapted, parts, seed, source, members)?));
+        match run_source(trained, seed, source, members) {
+            Err(_) if is_asked() => return None,
+            said => run.push((source, said.map_err(|error| failure::sentence(&error)))),
+        }
     }
     let said = |prediction: &&Prediction| {
-        let (_, said) = run.iter().find(|(known, _)| *known == source(prediction))?;
-        Some(said.first(own_members(prediction) as usize))
+        let (source, said) = run.iter().find(|(known, _)| *known == Source::of(prediction))?;
+        let members = own_members(prediction);
+        let first = |said: &Said| said.first(members as usize, source.share(members, said.test.members));
+        Some(said.as_ref().map(first).map_err(String::clone))
     };
     predictions.iter().map(said).collect()
 }
@@ -164,13 +240,8 @@ fn own_members(prediction: &Prediction) -> u64 {
     }
 }
 
-fn run_source(
-    adapted: &Adapted<Transformer>,
-    parts: &Parts,
-    seed: u64,
-    source: Source,
-    members: u64,
-) -> Option<Said> {
+fn run_source(trained: &Trained, seed: u64, source: Source, members: u64) -> Result<Said> {
+    let Trained { adapted, parts, .. } = trained;
     let own = member_sampler(adapted, seed);
     let of_masks = |dropout| MaskSampler {
         dropout: Some(dropout),
@@ -180,42 +251,57 @@ fn run_source(
     // Masks that keep everything: the update as it is in training, without the factor of the mean pass.
     let keeps_all = LoraDropout::new(f64::MIN_POSITIVE, Rescale::Plain);
     let sampler = match source {
-        Source::Mean => None,
-        Source::Full => Some(of_masks(keeps_all)),
-        Source::Members(None) => Some(own.clone()),
+        Source::Mean => return Said::of(parts, |part| Ok(of_passes(adapted, part, &Passes::Mean))),
+        Source::Laplace(kind) => return laplace::run(adapted, parts, seed, kind, members),
+        Source::Swag { scale, collect } => {
+            let collected = trained.collected.iter().find(|(known, _)| *known == collect);
+            let (_, swag) =
+                collected.context("nothing was collected for SWAG while the model was trained")?;
+            let swag = swag.clone()?.with_scale(scale)?;
+            // What does not vary is as the last step left it.
+            return Said::of(parts, |part| of_posterior(&trained.last, part, &swag, members));
+        }
+        Source::Full => of_masks(keeps_all),
+        Source::Members(None) => {
+            if let Some(factors) = &trained.variational {
+                let posterior = factors.posterior(adapted, seed);
+                return Said::of(parts, |part| of_posterior(adapted, part, &posterior, members));
+            }
+            own.clone()
+        }
         Source::Members(Some(masks)) => {
             let axes = own.dropout.map(|dropout| dropout.axes).unwrap_or_default();
-            Some(of_masks(masks.on(axes)))
+            of_masks(masks.on(axes))
         }
     };
-    let passes = match &sampler {
-        None => Passes::Mean,
-        Some(sampler) => Passes::Members {
-            sampler,
-            members: 0..members,
-        },
+    let passes = Passes::Members {
+        sampler: &sampler,
+        members: 0..members,
     };
-    let on = |part: &EncodedPart| -> Option<Logits> {
-        if is_asked() {
-            return None;
-        }
-        let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-        Some(predict(adapted, batches, part.encoded.len(), &passes, &mut |_| {}).into())
-    };
-    let train = on(&parts.gap)?;
-    let validation = on(&parts.validation)?;
-    let started = Instant::now();
-    let test = on(&parts.test)?;
-    let seconds = started.elapsed().as_secs_f64();
-    let shifted = match &parts.shifted {
-        Some(part) => Some(on(part)?),
-        None => None,
-    };
-    Some(Said {
-        train,
-        validation,
-        test,
-        shifted,
-        seconds,
-    })
+    Said::of(parts, |part| Ok(of_passes(adapted, part, &passes)))
+}
+
+/// The rows of a part as the evaluation takes them.
+pub fn batches(part: &EncodedPart) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
+    part.batches.iter().map(|batch| (batch, batch.rows.as_slice()))
+}
+
+/// What passes say about a part.
+pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Passes<'_>) -> Logits {
+    predict(adapted, batches(part), part.encoded.len(), passes, &mut |_| {}).into()
+}
+
+/// What members of a distribution over weights say about a part.
+///
+/// # Errors
+///
+/// Without members.
+pub fn of_posterior(
+    adapted: &Adapted<Transformer>,
+    part: &EncodedPart,
+    posterior: &dyn Posterior,
+    members: u64,
+) -> Result<Logits> {
+    let rows = part.encoded.len();
+    Ok(predict_posterior(adapted, &batches(part), rows, posterior, 0..members, &mut |_| {})?.into())
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use lora_train::SwagError;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,7 +12,7 @@ use super::data::SweepTask;
 use super::file::{MethodEntry, Rows, SweepFile, TaskEntry};
 use super::prediction::Prediction;
 use super::settings::{Layer, Settings, config_of, points};
-use crate::config::RunConfig;
+use crate::config::{PeftType, RunConfig, TuningKind};
 
 /// Changes with everything that makes the same settings give another result.
 const KEY_VERSION: u32 = 1;
@@ -186,7 +187,9 @@ impl Planner<'_> {
         let mut trainings = Vec::new();
         for seed in prediction.training_seeds(seed) {
             let (config, settings) = config_of(self.path, layers, seed)?;
-            self.check_prediction(method, &config, prediction)?;
+            let [train_rows, _] = self.tasks[task].sizes(rows)?;
+            let names = [&self.tasks[task].name, &method.name].map(String::as_str);
+            self.check_prediction(names, &config, train_rows, prediction)?;
             let key = training_key(&self.tasks[task], rows, &settings, seed, data_seed);
             trainings.push(*self.training_of.entry(key.clone()).or_insert_with(|| {
                 self.plan.trainings.push(PlannedTraining {
@@ -223,19 +226,38 @@ impl Planner<'_> {
 
     fn check_prediction(
         &self,
-        method: &MethodEntry,
+        [task, method]: [&str; 2],
         config: &RunConfig,
+        train_rows: usize,
         prediction: &Prediction,
     ) -> Result<()> {
-        let place = format!("`{}`, methods {}", self.path.display(), method.name);
-        let has_noise = config.mask_probability > 0.0 || config.lora_dropout > 0.0;
-        if let Prediction::Ensemble { masks: None, .. } = prediction
-            && !has_noise
-        {
-            bail!(
-                "{place}: the members of an ensemble differ in nothing, because its trainings have no masks; set mask_probability \
-                 or lora_dropout in train, or give the ensemble a mask_probability of its own"
-            );
+        let place = || format!("`{}`, methods {method}", self.path.display());
+        let has_noise = config.mask_probability > 0.0 || config.lora_dropout > 0.0 || config.blob.is_some();
+        let has_plain_factors =
+            config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
+        match prediction {
+            Prediction::Ensemble { masks: None, .. } if !has_noise => bail!(
+                "{}: the members of an ensemble differ in nothing, because its trainings have no masks; set mask_probability, \
+                 lora_dropout or blob in train, or give the ensemble a mask_probability of its own",
+                place()
+            ),
+            Prediction::Laplace { of, .. } if of.has_adapters() && !has_plain_factors => bail!(
+                "{}: the Laplace approximation of adapters is that of LoRA's factors, which its trainings do not have (tuning, \
+                 peft_type or use_dora); use `of: last_layer`, or train plain LoRA",
+                place()
+            ),
+            Prediction::Swag { collect, .. } => {
+                let (steps, of_epoch) = (
+                    config.train.total_steps(train_rows),
+                    config.train.steps_per_epoch(train_rows),
+                );
+                let found = collect.collections(steps, of_epoch);
+                if found < 2 {
+                    let error = SwagError::TooFewCollections { found };
+                    bail!("{}, task {task}, {steps} steps: {error}", place());
+                }
+            }
+            _ => {}
         }
         Ok(())
     }

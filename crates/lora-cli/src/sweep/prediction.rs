@@ -1,13 +1,15 @@
-//! Ways to predict with a training: what a results file calls them, and how a sweep's file writes several at once.
+//! Ways to predict with a training, as a results file calls them.
 
-use lora_core::{LoraDropout, Rescale};
+use lora_core::{LoraDropout, Part, Rescale};
 use lora_eval::Average;
+use lora_eval::laplace::Structure;
+use lora_train::SwagSettings;
 use serde::{Deserialize, Serialize};
 
 /// One way to predict. Every way is scored without and with a temperature fitted on validation rows.
 ///
 /// This is the place for methods that sample weights: a variant here, its passes in [`super::passes`], its form in a file in
-/// [`PredictionEntry`].
+/// [`super::prediction_entry`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Prediction {
@@ -15,7 +17,7 @@ pub enum Prediction {
     Mean,
     /// One pass with the whole update, also after plain masks: a known mistake, to be measured.
     FullUpdate,
-    /// Members that differ in their masks, or in PEFT's input dropout (Monte Carlo dropout).
+    /// Members that differ in their masks, in PEFT's input dropout (Monte Carlo dropout), or in draws of `BLoB`'s factors A.
     Ensemble {
         /// How many.
         members: u64,
@@ -34,70 +36,74 @@ pub enum Prediction {
         /// What is averaged.
         average: Average,
     },
-}
-
-/// What the file says: [`Prediction`]s, with lists in the place of single values.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum PredictionEntry {
-    /// [`Prediction::Mean`].
-    Mean,
-    /// [`Prediction::FullUpdate`].
-    FullUpdate,
-    /// [`Prediction::Ensemble`].
-    Ensemble {
-        /// How many members.
-        members: OneOrMany<u64>,
+    /// Members drawn from a Laplace approximation that is fitted on the training rows, or its average in closed form.
+    Laplace {
+        /// Which parameters vary.
+        of: Varied,
+        /// Which entries of the curvature are kept.
+        structure: Structure,
+        /// What chooses the prior precision.
+        prior: Prior,
+        /// How many; none: the probit approximation of the last layer.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        members: Option<u64>,
         /// What is averaged.
-        #[serde(default)]
-        average: OneOrMany<Average>,
-        /// Probabilities of masks other than those of the training.
-        #[serde(default)]
-        mask_probability: Option<OneOrMany<f64>>,
-        /// The rescaling that goes with them.
-        #[serde(default)]
-        mask_rescale: Option<Rescale>,
+        average: Average,
     },
-    /// [`Prediction::DeepEnsemble`].
-    DeepEnsemble {
-        /// How many trainings.
-        members: OneOrMany<u64>,
-        /// Distance of their seeds.
-        #[serde(default = "one")]
-        stride: u64,
+    /// Members drawn from a Gaussian around the mean of the parameters that training passes by (SWAG).
+    Swag {
+        /// How many.
+        members: u64,
         /// What is averaged.
-        #[serde(default)]
-        average: OneOrMany<Average>,
+        average: Average,
+        /// The factor of the covariance.
+        scale: f64,
+        /// Which parameters vary, and when they are collected. The training itself does not change with it.
+        collect: SwagSettings,
     },
 }
 
-fn one() -> u64 {
-    1
+/// Which parameters vary under a Laplace approximation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Varied {
+    /// The linear whose outputs are the model's; needs no gradients.
+    LastLayer,
+    /// All modules that are trained in full.
+    Head,
+    /// The factors of all adapters.
+    Adapters,
+    /// Everything that is trained.
+    Trained,
 }
 
-/// A value, or a list of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged, expecting = "expected a value or a list of values")]
-pub enum OneOrMany<T> {
-    /// One.
-    One(T),
-    /// Several.
-    Many(Vec<T>),
+/// What chooses the prior precision λ of a Laplace approximation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prior {
+    /// The largest evidence of the training rows.
+    #[default]
+    Evidence,
+    /// The smallest loss on the validation rows, among powers of ten.
+    Validation,
+    /// This number.
+    Fixed(f64),
 }
 
-impl<T: Default> Default for OneOrMany<T> {
-    fn default() -> Self {
-        Self::One(T::default())
-    }
-}
-
-impl<T> OneOrMany<T> {
-    /// The values.
-    pub fn values(&self) -> &[T] {
+impl Varied {
+    /// The part of the trained parameters that taps are needed for; none for the last layer.
+    pub fn part(self) -> Option<Part> {
         match self {
-            Self::One(value) => std::slice::from_ref(value),
-            Self::Many(values) => values,
+            Self::LastLayer => None,
+            Self::Head => Some(Part::Head),
+            Self::Adapters => Some(Part::Adapters),
+            Self::Trained => Some(Part::Trained),
         }
+    }
+
+    /// Whether factors of adapters vary.
+    pub fn has_adapters(self) -> bool {
+        matches!(self, Self::Adapters | Self::Trained)
     }
 }
 
@@ -106,7 +112,10 @@ impl Prediction {
     pub fn members(&self) -> u64 {
         match self {
             Self::Mean | Self::FullUpdate => 1,
-            Self::Ensemble { members, .. } | Self::DeepEnsemble { members, .. } => *members,
+            Self::Laplace { members, .. } => members.unwrap_or(1),
+            Self::Ensemble { members, .. }
+            | Self::DeepEnsemble { members, .. }
+            | Self::Swag { members, .. } => *members,
         }
     }
 
@@ -114,7 +123,10 @@ impl Prediction {
     pub fn average(&self) -> Average {
         match self {
             Self::Mean | Self::FullUpdate => Average::Probabilities,
-            Self::Ensemble { average, .. } | Self::DeepEnsemble { average, .. } => *average,
+            Self::Ensemble { average, .. }
+            | Self::DeepEnsemble { average, .. }
+            | Self::Laplace { average, .. }
+            | Self::Swag { average, .. } => *average,
         }
     }
 
@@ -124,7 +136,7 @@ impl Prediction {
             Self::DeepEnsemble { members, stride, .. } => (0..*members)
                 .map(|member| seed.wrapping_add(member * stride))
                 .collect(),
-            Self::Mean | Self::FullUpdate | Self::Ensemble { .. } => vec![seed],
+            _ => vec![seed],
         }
     }
 
@@ -137,6 +149,13 @@ impl Prediction {
             Self::Ensemble { masks: None, .. } => "ensemble",
             Self::Ensemble { masks: Some(_), .. } => "ensemble of other masks",
             Self::DeepEnsemble { .. } => "deep ensemble",
+            Self::Swag { .. } => "SWAG",
+            Self::Laplace { of, .. } => match of {
+                Varied::LastLayer => "Laplace, last layer",
+                Varied::Head => "Laplace, head",
+                Varied::Adapters => "Laplace, adapters",
+                Varied::Trained => "Laplace, all trained",
+            },
         }
     }
 
@@ -159,96 +178,48 @@ impl Prediction {
                 });
                 format!("ensemble of {members}{average}{}", masks.unwrap_or_default())
             }
-        }
-    }
-}
-
-impl PredictionEntry {
-    /// The predictions that it stands for, in order.
-    ///
-    /// # Errors
-    ///
-    /// What cannot be used, as the key, what was found, and what is expected.
-    pub fn expand(&self) -> Result<Vec<Prediction>, String> {
-        let mut predictions = Vec::new();
-        match self {
-            Self::Mean => predictions.push(Prediction::Mean),
-            Self::FullUpdate => predictions.push(Prediction::FullUpdate),
-            Self::Ensemble {
+            Self::Swag {
                 members,
-                average,
-                mask_probability,
-                mask_rescale,
+                scale,
+                collect,
+                ..
             } => {
-                for masks in masks(mask_probability.as_ref(), *mask_rescale)? {
-                    for &average in average.values() {
-                        for &members in members.values() {
-                            at_least_one("members", members)?;
-                            predictions.push(Prediction::Ensemble {
-                                members,
-                                average,
-                                masks,
-                            });
-                        }
-                    }
-                }
+                let part = match collect.part {
+                    Part::Trained => "",
+                    Part::Adapters => " of the adapters",
+                    Part::Head => " of the head",
+                };
+                let every = match collect.every {
+                    None => "once an epoch".to_owned(),
+                    Some(1) => "every step".to_owned(),
+                    Some(steps) => format!("every {steps} steps"),
+                };
+                let SwagSettings { start, columns, .. } = collect;
+                format!(
+                    "SWAG{part}, {every} from {start} of the steps on, K {columns}, scale {scale}, {members} members{average}"
+                )
             }
-            Self::DeepEnsemble {
+            Self::Laplace {
+                structure,
+                prior,
                 members,
-                stride,
-                average,
+                ..
             } => {
-                at_least_one("stride", *stride)?;
-                for &average in average.values() {
-                    for &members in members.values() {
-                        at_least_one("members", members)?;
-                        let stride = *stride;
-                        predictions.push(Prediction::DeepEnsemble {
-                            members,
-                            stride,
-                            average,
-                        });
-                    }
-                }
+                let structure = match structure {
+                    Structure::Diagonal => "diagonal",
+                    Structure::Kronecker => "Kronecker",
+                    Structure::Full => "full",
+                };
+                let prior = match prior {
+                    Prior::Evidence => "by evidence".to_owned(),
+                    Prior::Validation => "by validation".to_owned(),
+                    Prior::Fixed(precision) => precision.to_string(),
+                };
+                let members = members.map_or("probit".to_owned(), |members| format!("{members} members"));
+                format!("{}, {structure}, λ {prior}, {members}{average}", self.kind())
             }
         }
-        if predictions.is_empty() {
-            return Err(
-                "a list of members, averages or probabilities is empty; give at least one".to_owned(),
-            );
-        }
-        Ok(predictions)
     }
-}
-
-fn masks(
-    probability: Option<&OneOrMany<f64>>,
-    rescale: Option<Rescale>,
-) -> Result<Vec<Option<LoraDropout>>, String> {
-    let Some(probabilities) = probability else {
-        return match rescale {
-            None => Ok(vec![None]),
-            Some(_) => Err("mask_rescale is given without mask_probability; give both, or neither for the masks of the training".to_owned()),
-        };
-    };
-    let masks = |&probability: &f64| {
-        if probability > 0.0 && probability < 1.0 {
-            let rescale = rescale.unwrap_or(Rescale::Plain);
-            Ok(Some(LoraDropout::new(probability, rescale)))
-        } else {
-            Err(format!(
-                "mask_probability is {probability}: expected a probability above 0 and below 1"
-            ))
-        }
-    };
-    probabilities.values().iter().map(masks).collect()
-}
-
-fn at_least_one(key: &str, found: u64) -> Result<(), String> {
-    if found == 0 {
-        return Err(format!("{key} is 0: expected 1 or more"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -257,40 +228,40 @@ mod tests {
 
     use super::*;
 
-    fn entries(yaml: &str) -> Vec<PredictionEntry> {
-        serde_saphyr::from_str(yaml).unwrap()
-    }
-
+    /// What a results file holds is found again by a hash of these texts: none of them may ever change.
     #[test]
-    fn lists_stand_for_every_combination() {
-        let entry = &entries(
-            "- ensemble: {members: [1, 4], average: [probabilities, logits], mask_probability: 0.5}\n",
-        )[0];
-        let labels: Vec<String> = entry.expand().unwrap().iter().map(Prediction::label).collect();
-        let expected = [
-            "ensemble of 1, plain masks p 0.5",
-            "ensemble of 4, plain masks p 0.5",
-            "ensemble of 1, logits averaged, plain masks p 0.5",
-            "ensemble of 4, logits averaged, plain masks p 0.5",
+    fn predictions_are_hashed_as_they_always_were() {
+        let ensemble = |masks| Prediction::Ensemble {
+            members: 4,
+            average: Average::Probabilities,
+            masks,
+        };
+        let deep = Prediction::DeepEnsemble {
+            members: 5,
+            stride: 1,
+            average: Average::Logits,
+        };
+        let masks = LoraDropout::new(0.5, Rescale::Plain);
+        let known = [
+            (Prediction::Mean, r#""mean""#),
+            (Prediction::FullUpdate, r#""full_update""#),
+            (
+                ensemble(None),
+                r#"{"ensemble":{"members":4,"average":"probabilities"}}"#,
+            ),
+            (
+                deep,
+                r#"{"deep_ensemble":{"members":5,"stride":1,"average":"logits"}}"#,
+            ),
         ];
-        assert_eq!(labels, expected);
-        let all = entries("- mean\n- full_update\n- deep_ensemble: {members: 3, stride: 5}\n");
-        let deep = all[2].expand().unwrap().remove(0);
-        assert_eq!(deep.training_seeds(2), [2, 7, 12]);
-        assert_eq!(all[0].expand().unwrap(), [Prediction::Mean]);
-    }
-
-    #[test]
-    fn what_makes_no_member_is_refused() {
-        for yaml in [
-            "- ensemble: {members: 0}\n",
-            "- ensemble: {members: []}\n",
-            "- ensemble: {members: 2, mask_probability: 1.0}\n",
-            "- ensemble: {members: 2, mask_rescale: plain}\n",
-            "- deep_ensemble: {members: 2, stride: 0}\n",
-        ] {
-            entries(yaml)[0].expand().unwrap_err();
+        for (prediction, text) in known {
+            assert_eq!(serde_json::json!(prediction).to_string(), text);
         }
+        let text = serde_json::json!(ensemble(Some(masks))).to_string();
+        assert!(
+            text.starts_with(r#"{"ensemble":{"members":4,"average":"probabilities","masks":{"#),
+            "{text}"
+        );
     }
 
     #[test]
@@ -300,7 +271,14 @@ mod tests {
             average: Average::Logits,
             masks: None,
         };
-        for prediction in [Prediction::Mean, ensemble] {
+        let laplace = Prediction::Laplace {
+            of: Varied::LastLayer,
+            structure: Structure::Kronecker,
+            prior: Prior::Fixed(0.1),
+            members: None,
+            average: Average::Probabilities,
+        };
+        for prediction in [Prediction::Mean, ensemble, laplace] {
             let text = serde_json::to_string(&prediction).unwrap();
             assert_eq!(serde_json::from_str::<Prediction>(&text).unwrap(), prediction);
         }

@@ -126,7 +126,7 @@ pub enum Outcome {
 pub struct CellResult {
     /// What the task is scored by.
     pub metric: GlueMetric,
-    /// Wall time of its trainings, also where they serve other cells.
+    /// Wall time of its trainings, also where they serve other cells, and of what is fitted to the trained model once (Laplace).
     pub training_seconds: f64,
     /// Wall time of predicting the test rows once, with all members.
     pub predicting_seconds: f64,

@@ -6,7 +6,10 @@ use anyhow::Result;
 use lora_core::Adapted;
 use lora_data::{Padding, TextTokenizer};
 use lora_models::{Checkpoint, FamilyConfig, Transformer};
-use lora_train::{Event, FinishReason, FitData, Flow, History, fit};
+use lora_train::{
+    Event, FinishReason, FitData, Fitted, Flow, History, Observer, Swag, SwagCollector, SwagError,
+    SwagSettings, VariationalA,
+};
 
 use super::data::{Parts, SweepTask};
 use super::plan::PlannedTraining;
@@ -14,7 +17,7 @@ use super::record::TrainingRecord;
 use crate::config::RunConfig;
 use crate::device::DeviceName;
 use crate::interrupt::is_asked;
-use crate::pipeline::{hub_options, load_model, open_checkpoint, open_tokenizer};
+use crate::pipeline::{fit_as_configured, hub_options, load_model, open_checkpoint, open_tokenizer};
 
 /// Points of a loss curve, at most.
 const CURVE_POINTS: usize = 60;
@@ -23,13 +26,22 @@ const CURVE_POINTS: usize = 60;
 pub struct Trained {
     /// The model of the best evaluation.
     pub adapted: Adapted<Transformer>,
+    /// The model of the last step.
+    pub last: Adapted<Transformer>,
+    /// The spreads of a Gaussian over the factors A, if one was learned.
+    pub variational: Option<VariationalA>,
+    /// What was collected on the way, with the whole covariance.
+    pub collected: Vec<Collected>,
     /// Its rows.
     pub parts: Parts,
     /// The record of it.
     pub record: TrainingRecord,
 }
 
-/// Trains; none if Ctrl-C ended it.
+/// A Gaussian collected with these settings, or why there is none.
+pub type Collected = (SwagSettings, Result<Swag, SwagError>);
+
+/// Trains, and collects parameters for each of the settings of SWAG, which changes nothing else; none if Ctrl-C ended it.
 ///
 /// # Errors
 ///
@@ -37,6 +49,7 @@ pub struct Trained {
 pub fn train(
     planned: &PlannedTraining,
     task: &SweepTask,
+    swag: &[SwagSettings],
     on_step: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<Trained>> {
     let started = Instant::now();
@@ -60,7 +73,7 @@ pub fn train(
             Flow::Continue
         }
     };
-    let fitted = fit(adapted, &planned.config.train, &data, &mut observer)?;
+    let (fitted, collected) = fit_collecting(adapted, planned, &data, swag, &mut observer)?;
     if fitted.history.finish == FinishReason::Stopped {
         return Ok(None);
     }
@@ -84,9 +97,30 @@ pub fn train(
     };
     Ok(Some(Trained {
         adapted: fitted.best,
+        last: fitted.last,
+        variational: fitted.variational,
+        collected,
         parts,
         record,
     }))
+}
+
+/// The loop with an observer for each of the settings around the others.
+fn fit_collecting(
+    adapted: Adapted<Transformer>,
+    planned: &PlannedTraining,
+    data: &FitData<'_>,
+    swag: &[SwagSettings],
+    observer: &mut dyn Observer<Transformer>,
+) -> Result<(Fitted<Transformer>, Vec<Collected>)> {
+    let Some((settings, others)) = swag.split_first() else {
+        let fitted = fit_as_configured(adapted, &planned.config, data, observer)?;
+        return Ok((fitted, Vec::new()));
+    };
+    let mut collector = SwagCollector::new(*settings, observer)?;
+    let (fitted, mut collected) = fit_collecting(adapted, planned, data, others, &mut collector)?;
+    collected.push((*settings, collector.finish(planned.seed, 1.0)));
+    Ok((fitted, collected))
 }
 
 /// Model with new adapters, and rows: everything before the first step.

@@ -20,7 +20,7 @@ use lora_core::{Adapted, Tuning};
 use lora_data::tasks::{Rows, RowsKind};
 use lora_data::{LabelNames, Padding, train_batches};
 use lora_models::{LoadReport, Transformer};
-use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer, fit};
+use lora_train::{Checkpoint, FitData, Fitted, TrainError, Trainer};
 use serde_json::{Value, json};
 
 use crate::config::flags::Overrides;
@@ -32,7 +32,7 @@ use crate::kind::{Kind, prompt_style, squad_version};
 use crate::model_folder::ModelFolder;
 use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
 use crate::parameters::{parameter_line, peft_count};
-use crate::pipeline::public_name;
+use crate::pipeline::{fit_as_configured, public_name};
 use crate::provenance::MadeBy;
 use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
@@ -352,9 +352,13 @@ fn fit_and_save(
         other => anyhow!(other),
     };
     data.check(config).map_err(refuse)?;
+    if resolved.config.blob.is_some() {
+        terminal
+            .note("blob: the folder will hold the adapter at the mean of the Gaussian, without its spreads");
+    }
     let patience = Patience::begin()?;
     let mut watcher = Watcher::new(saving, config.metric_for_best_model, terminal);
-    let fitted = match fit(adapted, config, data, &mut watcher) {
+    let fitted = match fit_as_configured(adapted, &resolved.config, data, &mut watcher) {
         Ok(fitted) => fitted,
         Err(error) => {
             // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.

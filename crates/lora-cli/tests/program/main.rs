@@ -16,5 +16,6 @@ mod new_weights;
 mod operations;
 mod reporting;
 mod sweep;
+mod sweep_posteriors;
 mod tuners;
 mod workspace;

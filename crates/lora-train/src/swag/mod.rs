@@ -126,12 +126,22 @@ impl SwagSettings {
         Ok(())
     }
 
+    /// How often parameters are collected in a training of so many steps, if nothing ends it early.
+    pub fn collections(&self, steps: u64, steps_per_epoch: u64) -> u64 {
+        (steps - self.first(steps)) / self.every.unwrap_or(steps_per_epoch)
+    }
+
     /// Whether parameters are collected after this step of a training.
     fn is_due(&self, step: u64, plan: &Plan) -> bool {
-        #[expect(clippy::cast_sign_loss, reason = "a share of the steps is not negative")]
-        let first = (self.start * plan.steps as f64) as u64;
+        let first = self.first(plan.steps);
         let every = self.every.unwrap_or(plan.steps_per_epoch);
         step > first && (step - first).is_multiple_of(every)
+    }
+
+    /// Steps without collections.
+    #[expect(clippy::cast_sign_loss, reason = "a share of the steps is not negative")]
+    fn first(&self, steps: u64) -> u64 {
+        (self.start * steps as f64) as u64
     }
 }
 
@@ -280,5 +290,40 @@ impl Posterior for Swag {
             .zip(self.moments.mean())
             .map(|(value, mean)| mean + deviation * value)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_collections_are_foreseen_as_steps_are_due() {
+        for (start, every, expected) in [
+            (0.0, None, 4),
+            (0.5, None, 2),
+            (0.3, Some(5), 4),
+            (0.99, Some(1), 1),
+        ] {
+            let settings = SwagSettings {
+                start,
+                every,
+                ..SwagSettings::default()
+            };
+            let plan = Plan {
+                steps: 29,
+                steps_per_epoch: 7,
+                epochs: 29.0 / 7.0,
+                examples: 50,
+            };
+            let due = (1..=plan.steps)
+                .filter(|step| settings.is_due(*step, &plan))
+                .count();
+            assert_eq!(
+                (due, settings.collections(29, 7)),
+                (expected, expected as u64),
+                "{start} {every:?}"
+            );
+        }
     }
 }

@@ -93,7 +93,7 @@ fn probability(variant: &Variant<'_>) -> Option<f64> {
 
 fn average(variant: &Variant<'_>) -> Option<Average> {
     match variant.prediction {
-        Prediction::Ensemble { average, .. } | Prediction::DeepEnsemble { average, .. } => Some(*average),
         Prediction::Mean | Prediction::FullUpdate => None,
+        several => Some(several.average()),
     }
 }

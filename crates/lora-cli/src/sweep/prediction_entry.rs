@@ -1,0 +1,349 @@
+//! Ways to predict as the file of a sweep writes them: several at once, by lists of values.
+
+use lora_core::{LoraDropout, Rescale};
+use lora_eval::Average;
+use lora_eval::laplace::{PRIOR_PRECISIONS, Structure};
+use lora_train::{SWAG_SCALE, SwagSettings};
+use serde::{Deserialize, Serialize};
+
+use super::prediction::{Prediction, Prior, Varied};
+
+/// What the file says: [`Prediction`]s, with lists in the place of single values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PredictionEntry {
+    /// [`Prediction::Mean`].
+    Mean,
+    /// [`Prediction::FullUpdate`].
+    FullUpdate,
+    /// [`Prediction::Ensemble`].
+    Ensemble {
+        /// How many members.
+        members: OneOrMany<u64>,
+        /// What is averaged.
+        #[serde(default)]
+        average: OneOrMany<Average>,
+        /// Probabilities of masks other than those of the training.
+        #[serde(default)]
+        mask_probability: Option<OneOrMany<f64>>,
+        /// The rescaling that goes with them.
+        #[serde(default)]
+        mask_rescale: Option<Rescale>,
+    },
+    /// [`Prediction::DeepEnsemble`].
+    DeepEnsemble {
+        /// How many trainings.
+        members: OneOrMany<u64>,
+        /// Distance of their seeds.
+        #[serde(default = "one")]
+        stride: u64,
+        /// What is averaged.
+        #[serde(default)]
+        average: OneOrMany<Average>,
+    },
+    /// [`Prediction::Laplace`].
+    Laplace {
+        /// Which parameters vary.
+        of: OneOrMany<Varied>,
+        /// Which entries of the curvature are kept.
+        #[serde(default)]
+        structure: OneOrMany<Structure>,
+        /// What chooses the prior precision.
+        #[serde(default)]
+        prior: OneOrMany<Prior>,
+        /// How many members; none: the probit approximation.
+        #[serde(default)]
+        members: Option<OneOrMany<u64>>,
+        /// What is averaged over members.
+        #[serde(default)]
+        average: OneOrMany<Average>,
+    },
+    /// [`Prediction::Swag`].
+    Swag {
+        /// How many members.
+        members: OneOrMany<u64>,
+        /// What is averaged.
+        #[serde(default)]
+        average: OneOrMany<Average>,
+        /// The factor of the covariance; 0.5 as in the paper.
+        #[serde(default = "swag_scale")]
+        scale: OneOrMany<f64>,
+        /// Which parameters vary, and when they are collected.
+        #[serde(default)]
+        collect: SwagSettings,
+    },
+}
+
+/// A value, or a list of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a value or a list of values")]
+pub enum OneOrMany<T> {
+    /// One.
+    One(T),
+    /// Several.
+    Many(Vec<T>),
+}
+
+impl<T: Default> Default for OneOrMany<T> {
+    fn default() -> Self {
+        Self::One(T::default())
+    }
+}
+
+impl<T> OneOrMany<T> {
+    /// The values.
+    pub fn values(&self) -> &[T] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Many(values) => values,
+        }
+    }
+}
+
+impl PredictionEntry {
+    /// The predictions that it stands for, in order.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be used, as the key, what was found, and what is expected.
+    pub fn expand(&self) -> Result<Vec<Prediction>, String> {
+        let mut predictions = Vec::new();
+        match self {
+            Self::Mean => predictions.push(Prediction::Mean),
+            Self::FullUpdate => predictions.push(Prediction::FullUpdate),
+            Self::Ensemble {
+                members,
+                average,
+                mask_probability,
+                mask_rescale,
+            } => {
+                for masks in masks(mask_probability.as_ref(), *mask_rescale)? {
+                    for &average in average.values() {
+                        for &members in members.values() {
+                            at_least_one("members", members)?;
+                            predictions.push(Prediction::Ensemble {
+                                members,
+                                average,
+                                masks,
+                            });
+                        }
+                    }
+                }
+            }
+            Self::DeepEnsemble {
+                members,
+                stride,
+                average,
+            } => {
+                at_least_one("stride", *stride)?;
+                for &average in average.values() {
+                    for &members in members.values() {
+                        at_least_one("members", members)?;
+                        let stride = *stride;
+                        predictions.push(Prediction::DeepEnsemble {
+                            members,
+                            stride,
+                            average,
+                        });
+                    }
+                }
+            }
+            Self::Laplace {
+                of,
+                structure,
+                prior,
+                members,
+                average,
+            } => {
+                let draws = draws(members.as_ref(), average)?;
+                for &of in of.values() {
+                    for &structure in structure.values() {
+                        for &prior in prior.values() {
+                            check_laplace(of, prior, members.is_some())?;
+                            predictions.extend(draws.iter().map(|&(members, average)| Prediction::Laplace {
+                                of,
+                                structure,
+                                prior,
+                                members,
+                                average,
+                            }));
+                        }
+                    }
+                }
+            }
+            Self::Swag {
+                members,
+                average,
+                scale,
+                collect,
+            } => {
+                collect.validate().map_err(|error| error.to_string())?;
+                for &scale in scale.values() {
+                    check_scale(scale)?;
+                    for (members, average) in draws(Some(members), average)? {
+                        predictions.extend(members.map(|members| Prediction::Swag {
+                            members,
+                            average,
+                            scale,
+                            collect: *collect,
+                        }));
+                    }
+                }
+            }
+        }
+        if predictions.is_empty() {
+            return Err("a list of values is empty; give at least one".to_owned());
+        }
+        Ok(predictions)
+    }
+}
+
+/// Every number of members with everything that is averaged; without members a single pass.
+fn draws(
+    members: Option<&OneOrMany<u64>>,
+    average: &OneOrMany<Average>,
+) -> Result<Vec<(Option<u64>, Average)>, String> {
+    let Some(members) = members else {
+        return Ok(vec![(None, Average::default())]);
+    };
+    let mut draws = Vec::new();
+    for &average in average.values() {
+        for &members in members.values() {
+            at_least_one("members", members)?;
+            draws.push((Some(members), average));
+        }
+    }
+    Ok(draws)
+}
+
+fn check_scale(scale: f64) -> Result<(), String> {
+    if scale.is_finite() && scale >= 0.0 {
+        return Ok(());
+    }
+    Err(format!(
+        "scale is {scale}: expected a number of at least 0; the paper's is 0.5"
+    ))
+}
+
+fn check_laplace(of: Varied, prior: Prior, has_members: bool) -> Result<(), String> {
+    if !has_members && of != Varied::LastLayer {
+        return Err(
+            "laplace has no members: expected a number of them, such as `members: 8`; only the last layer has an average in closed \
+             form (`of: last_layer`)"
+                .to_owned(),
+        );
+    }
+    match prior {
+        Prior::Fixed(precision) if !PRIOR_PRECISIONS.contains(&precision) => Err(format!(
+            "prior is {precision}: expected a precision from 1e-6 to 1e8, evidence or validation"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn masks(
+    probability: Option<&OneOrMany<f64>>,
+    rescale: Option<Rescale>,
+) -> Result<Vec<Option<LoraDropout>>, String> {
+    let Some(probabilities) = probability else {
+        return match rescale {
+            None => Ok(vec![None]),
+            Some(_) => Err("mask_rescale is given without mask_probability; give both, or neither for the masks of the training".to_owned()),
+        };
+    };
+    let masks = |&probability: &f64| {
+        if probability > 0.0 && probability < 1.0 {
+            let rescale = rescale.unwrap_or(Rescale::Plain);
+            Ok(Some(LoraDropout::new(probability, rescale)))
+        } else {
+            Err(format!(
+                "mask_probability is {probability}: expected a probability above 0 and below 1"
+            ))
+        }
+    };
+    probabilities.values().iter().map(masks).collect()
+}
+
+fn at_least_one(key: &str, found: u64) -> Result<(), String> {
+    if found == 0 {
+        return Err(format!("{key} is 0: expected 1 or more"));
+    }
+    Ok(())
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn swag_scale() -> OneOrMany<f64> {
+    OneOrMany::One(SWAG_SCALE)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    fn entries(yaml: &str) -> Vec<PredictionEntry> {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    #[test]
+    fn lists_stand_for_every_combination() {
+        let entry = &entries(
+            "- ensemble: {members: [1, 4], average: [probabilities, logits], mask_probability: 0.5}\n",
+        )[0];
+        let labels: Vec<String> = entry.expand().unwrap().iter().map(Prediction::label).collect();
+        let expected = [
+            "ensemble of 1, plain masks p 0.5",
+            "ensemble of 4, plain masks p 0.5",
+            "ensemble of 1, logits averaged, plain masks p 0.5",
+            "ensemble of 4, logits averaged, plain masks p 0.5",
+        ];
+        assert_eq!(labels, expected);
+        let all = entries("- mean\n- full_update\n- deep_ensemble: {members: 3, stride: 5}\n");
+        let deep = all[2].expand().unwrap().remove(0);
+        assert_eq!(deep.training_seeds(2), [2, 7, 12]);
+        assert_eq!(all[0].expand().unwrap(), [Prediction::Mean]);
+    }
+
+    #[test]
+    fn a_laplace_approximation_without_members_is_the_closed_form() {
+        let yaml = "- laplace: {of: last_layer, prior: [evidence, {fixed: 0.1}]}\n- laplace: {of: adapters, members: [2, 8]}\n";
+        let labels: Vec<String> = entries(yaml)
+            .iter()
+            .flat_map(|entry| entry.expand().unwrap())
+            .map(|prediction| prediction.label())
+            .collect();
+        let expected = [
+            "Laplace, last layer, Kronecker, λ by evidence, probit",
+            "Laplace, last layer, Kronecker, λ 0.1, probit",
+            "Laplace, adapters, Kronecker, λ by evidence, 2 members",
+            "Laplace, adapters, Kronecker, λ by evidence, 8 members",
+        ];
+        assert_eq!(labels, expected);
+    }
+
+    #[test]
+    fn what_makes_no_member_is_refused() {
+        for yaml in [
+            "- ensemble: {members: 0}\n",
+            "- ensemble: {members: []}\n",
+            "- ensemble: {members: 2, mask_probability: 1.0}\n",
+            "- ensemble: {members: 2, mask_rescale: plain}\n",
+            "- deep_ensemble: {members: 2, stride: 0}\n",
+            "- swag: {members: 2, scale: -1}\n",
+            "- swag: {members: 2, scale: []}\n",
+            "- swag: {members: 0}\n",
+            "- swag: {members: 2, collect: {start: 1}}\n",
+            "- laplace: {of: adapters}\n",
+            "- laplace: {of: [last_layer, adapters]}\n",
+            "- laplace: {of: last_layer, members: 0}\n",
+            "- laplace: {of: last_layer, structure: []}\n",
+            "- laplace: {of: last_layer, prior: {fixed: 0}}\n",
+        ] {
+            entries(yaml)[0].expand().unwrap_err();
+        }
+    }
+}

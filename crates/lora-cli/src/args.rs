@@ -150,7 +150,7 @@ The same command again goes on where it was interrupted or killed. The form of t
 const REPORT_EXAMPLES: &str = "\
 Examples:
   lora report grid.jsonl
-  lora report grid.jsonl more.jsonl --output page.html --markdown results.md --csv results.csv
+  lora report grid.jsonl more.jsonl --output page.html --markdown results.md --figures figures --csv results.csv
 Settings are chosen by the likelihood of validation rows, never of test rows.";
 
 const GENERATE_EXAMPLES: &str = "\

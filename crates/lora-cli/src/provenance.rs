@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::terminal::counted;
+
 /// Name of the program, by which its own files are known.
 pub const PROGRAM: &str = "lora";
 /// Version of the tensor library; a test compares it with the lock file.
@@ -16,7 +18,7 @@ pub struct MadeBy {
     pub versions: Vec<(String, String)>,
     /// The command as typed.
     pub command: String,
-    /// Operating system and processor.
+    /// Operating system, architecture, cores, and the model of the processor where the system tells it.
     pub platform: String,
 }
 
@@ -38,9 +40,25 @@ impl MadeBy {
                 ("burn".to_owned(), BURN.to_owned()),
             ],
             command: command.join(" "),
-            platform: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+            platform: platform(),
         }
     }
+}
+
+fn platform() -> String {
+    let cores =
+        std::thread::available_parallelism().map(|cores| format!(", {}", counted(cores.get(), "core")));
+    // Linux has it as a line for each core.
+    let told = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = told.lines().find_map(|line| line.strip_prefix("model name"));
+    let model = model.map(|model| format!(" of {}", model.trim_start_matches([' ', '\t', ':']).trim()));
+    format!(
+        "{} {}{}{}",
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        cores.unwrap_or_default(),
+        model.unwrap_or_default()
+    )
 }
 
 /// A word as a shell would read it back.

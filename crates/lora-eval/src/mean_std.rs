@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
 
@@ -51,6 +52,19 @@ impl MeanStd {
             std: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()),
         })
     }
+
+    /// Where the mean of endlessly many runs lies with 95 % confidence, for runs that scatter normally (Student's t):
+    /// `mean ± t std / √n`. `None` for a single run.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the degrees of freedom are a positive number"
+    )]
+    pub fn interval(&self) -> Option<[f64; 2]> {
+        let half = self.std? / (self.n as f64).sqrt();
+        let student = StudentsT::new(0.0, 1.0, (self.n - 1) as f64).expect("more than one run");
+        let half = half * student.inverse_cdf(0.975);
+        Some([self.mean - half, self.mean + half])
+    }
 }
 
 impl fmt::Display for MeanStd {
@@ -77,6 +91,15 @@ mod tests {
         let score = MeanStd::of(&[2.0, 4.0, 6.0, 8.0]).unwrap();
         assert!((score.mean - 5.0).abs() < 1e-15);
         assert!((score.std.unwrap() - (20.0_f64 / 3.0).sqrt()).abs() < 1e-15);
+    }
+
+    #[test]
+    fn the_interval_is_that_of_student() {
+        // Student (1908): t is 4.303 for two degrees of freedom; the deviation is 1.
+        let [lower, upper] = MeanStd::of(&[1.0, 2.0, 3.0]).unwrap().interval().unwrap();
+        let half = 4.302_653 / 3.0_f64.sqrt();
+        assert!((lower - 2.0 + half).abs() < 1e-6 && (upper - 2.0 - half).abs() < 1e-6);
+        assert_eq!(MeanStd::of(&[0.75]).unwrap().interval(), None);
     }
 
     #[test]

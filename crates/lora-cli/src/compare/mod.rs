@@ -80,7 +80,7 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     for sentence in &report.summary {
         terminal.paragraph(sentence)?;
     }
-    for table in report.studies.iter().flat_map(|study| &study.tables) {
+    for table in &report.studies {
         terminal.say("")?;
         terminal.table(table)?;
     }

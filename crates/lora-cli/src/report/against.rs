@@ -47,10 +47,37 @@ pub struct Comparison {
     pub interval: BootstrapInterval,
     /// p of the paired permutation test over rows, seeds averaged.
     pub p_value: f64,
+    /// Mean loss of the reference over rows and seeds.
+    pub reference_loss: f64,
     /// Seeds that both have.
     pub seeds: usize,
     /// What it comes to.
     pub verdict: Verdict,
+}
+
+impl Comparison {
+    /// The difference and its interval in per cent of the reference's loss, which is taken as it is.
+    pub fn per_cent(&self) -> (f64, [f64; 2]) {
+        let of = |value: f64| 100.0 * value / self.reference_loss.max(f64::MIN_POSITIVE);
+        let interval = &self.interval;
+        (of(interval.difference), [of(interval.lower), of(interval.upper)])
+    }
+}
+
+/// The mean of differences in per cent with its interval, for tasks whose errors are independent; none for no task.
+pub fn pooled<'c>(comparisons: impl Iterator<Item = &'c Comparison>) -> Option<(f64, [f64; 2])> {
+    let all: Vec<(f64, [f64; 2])> = comparisons.map(Comparison::per_cent).collect();
+    if all.is_empty() {
+        return None;
+    }
+    let n = all.len() as f64;
+    let mean = all.iter().map(|(difference, _)| difference).sum::<f64>() / n;
+    // Half an interval is so many standard errors for each task and for the mean alike.
+    let squares = all
+        .iter()
+        .map(|(_, [lower, upper])| ((upper - lower) / 2.0).powi(2));
+    let half = squares.sum::<f64>().sqrt() / n;
+    Some((mean, [mean - half, mean + half]))
 }
 
 /// The contender that the others are compared with: the mean pass of the reference method; none if the study lacks it.
@@ -90,8 +117,9 @@ pub fn compare(
     let is_regression = ours
         .results()
         .any(|result| result.test_rows.plain.correct.is_empty());
+    let reference_loss = means(&second).iter().sum::<f64>() / rows as f64;
     let least = if is_regression {
-        LEAST_SHARE * means(&second).iter().sum::<f64>() / rows as f64
+        LEAST_SHARE * reference_loss
     } else {
         LEAST_NATS
     };
@@ -99,6 +127,7 @@ pub fn compare(
     Ok(Some(Comparison {
         interval,
         p_value: test.p_value,
+        reference_loss,
         seeds,
         verdict: match (matters, interval.difference < 0.0) {
             (false, _) => Verdict::Ties,
@@ -135,4 +164,35 @@ pub fn reference_family(named: Option<&str>, studies: &[Study<'_>]) -> Option<Fa
         .filter(is_mean)
         .find(|variant| Some(variant.method) == named);
     of_name.or_else(|| variants().find(is_mean)).map(Family::of)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    fn comparison(difference: f64, half: f64, reference_loss: f64) -> Comparison {
+        Comparison {
+            interval: BootstrapInterval {
+                difference,
+                lower: difference - half,
+                upper: difference + half,
+                settings: Bootstrap::default(),
+            },
+            p_value: 0.5,
+            reference_loss,
+            seeds: 3,
+            verdict: Verdict::Ties,
+        }
+    }
+
+    #[test]
+    fn the_mean_over_tasks_is_of_per_cents_with_errors_added_as_squares() {
+        // −20 ± 6 % and 10 ± 8 %: the mean is −5, its error √(36 + 64) / 2.
+        let both = [comparison(-0.1, 0.03, 0.5), comparison(0.2, 0.16, 2.0)];
+        let (mean, [lower, upper]) = pooled(both.iter()).unwrap();
+        assert!((mean + 5.0).abs() < 1e-12 && (lower + 10.0).abs() < 1e-12 && upper.abs() < 1e-12);
+        assert_eq!(pooled(both[..0].iter()), None);
+    }
 }

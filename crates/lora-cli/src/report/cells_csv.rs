@@ -5,11 +5,11 @@ use lora_eval::detection::Doubt;
 use serde_json::json;
 
 use super::measure::Measure;
-use super::results::Results;
+use super::results::Experiment;
 use crate::sweep::record::Outcome;
 
 /// Columns of numbers: name, measure, with or without temperature.
-const COLUMNS: [(&str, Measure, bool); 24] = [
+const COLUMNS: [(&str, Measure, bool); 33] = [
     ("score", Measure::Metric, false),
     ("accuracy", Measure::Accuracy, false),
     ("loss", Measure::Loss, false),
@@ -17,6 +17,8 @@ const COLUMNS: [(&str, Measure, bool); 24] = [
     ("ece", Measure::Ece, false),
     ("adaptive_ece", Measure::AdaptiveEce, false),
     ("aurc", Measure::Aurc, false),
+    ("pearson", Measure::Pearson, false),
+    ("spearman", Measure::Spearman, false),
     ("loss_gap", Measure::LossGap, false),
     ("accuracy_gap", Measure::AccuracyGap, false),
     ("validation_loss", Measure::ValidationLoss, false),
@@ -25,6 +27,7 @@ const COLUMNS: [(&str, Measure, bool); 24] = [
     ("scaled_brier", Measure::Brier, true),
     ("scaled_ece", Measure::Ece, true),
     ("scaled_adaptive_ece", Measure::AdaptiveEce, true),
+    ("scaled_aurc", Measure::Aurc, true),
     ("scaled_validation_loss", Measure::ValidationLoss, true),
     ("shifted_accuracy", Measure::ShiftedAccuracy, false),
     ("shifted_loss", Measure::ShiftedLoss, false),
@@ -36,8 +39,18 @@ const COLUMNS: [(&str, Measure, bool); 24] = [
         Measure::Auroc(Doubt::MutualInformation),
         false,
     ),
+    ("fpr95_confidence", Measure::Fpr95(Doubt::Confidence), false),
+    ("fpr95_entropy", Measure::Fpr95(Doubt::PredictiveEntropy), false),
+    (
+        "fpr95_mutual_information",
+        Measure::Fpr95(Doubt::MutualInformation),
+        false,
+    ),
+    ("scaled_shifted_loss", Measure::ShiftedLoss, true),
+    ("scaled_shifted_ece", Measure::ShiftedEce, true),
     ("training_seconds", Measure::TrainingSeconds, false),
     ("predicting_seconds", Measure::PredictingSeconds, false),
+    ("peak_memory_bytes", Measure::PeakMemory, false),
 ];
 
 /// One line a cell, numbers unrounded; what a cell does not have is empty.
@@ -45,9 +58,10 @@ const COLUMNS: [(&str, Measure, bool); 24] = [
 /// # Errors
 ///
 /// If memory does not take it.
-pub fn to_csv(results: &Results) -> Result<String> {
+pub fn to_csv(experiments: &[Experiment]) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let words = [
+        "experiment",
         "key",
         "task",
         "rows",
@@ -58,11 +72,16 @@ pub fn to_csv(results: &Results) -> Result<String> {
         "settings",
     ];
     writer.write_record(words.into_iter().chain(COLUMNS.map(|(name, ..)| name)))?;
-    for cell in &results.cells {
+    let cells = experiments.iter().flat_map(|experiment| {
+        let cells = experiment.results.cells.iter();
+        cells.map(|cell| (&experiment.name, cell))
+    });
+    for (experiment, cell) in cells {
         let Outcome::Done(result) = &cell.outcome else {
             continue;
         };
         let words = [
+            experiment.clone(),
             cell.key.clone(),
             cell.task.clone(),
             cell.rows.to_string(),

@@ -15,6 +15,8 @@ use crate::sweep::record::TrainingRecord;
 
 /// Lines of a chart that can be told apart.
 pub const MOST_LINES: usize = 6;
+/// Methods with reliability diagrams, two for each.
+const MOST_DIAGRAMS: usize = 4;
 /// Axes of accuracy and calibration error span at least this: one test row is no mountain.
 const LEAST_SPAN: [f64; 2] = [0.05, 0.05];
 /// Coverages at which the risk curves are drawn.
@@ -45,14 +47,15 @@ pub fn pictured<'j, 'a>(
     first.into_iter().chain(others).take(MOST_LINES).collect()
 }
 
-/// Reliability diagrams of the pictured contenders, all seeds together.
+/// Reliability diagrams of the pictured contenders, each without and with temperature, all seeds together.
 ///
 /// # Errors
 ///
 /// If a confidence is none.
-pub fn reliability(judged: &Judged<'_>, reference: &Family, is_scaled: bool) -> Result<Vec<Figure>> {
+pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
-    for contender in pictured(judged, reference, is_scaled) {
+    let contenders = pictured(judged, reference, false).into_iter().take(MOST_DIAGRAMS);
+    for (contender, is_scaled) in contenders.flat_map(|contender| [(contender, false), (contender, true)]) {
         let Some(variant) = contender.variant(is_scaled) else {
             continue;
         };
@@ -68,8 +71,10 @@ pub fn reliability(judged: &Judged<'_>, reference: &Family, is_scaled: bool) -> 
         if table.count() == 0 {
             continue;
         }
-        let svg = reliability_diagram(&contender.family.name(), &table.bins(), table.ece()?, ECE_RULE);
-        figures.push(Figure::new(svg, ""));
+        let with = if is_scaled { ", with T" } else { "" };
+        let name = format!("{}{with}", contender.family.name());
+        let svg = reliability_diagram(&name, &table.bins(), table.ece()?, ECE_RULE);
+        figures.push(Figure::new(svg, "").named(format!("reliability of {name}")));
     }
     Ok(figures)
 }
@@ -121,7 +126,8 @@ pub fn accuracy_against_ece(judged: &Judged<'_>, is_scaled: bool) -> Result<Opti
     );
     let caption = "Up and to the left is better; crosses show one standard deviation over seeds; the dotted line joins methods that no \
                    other beats in both.";
-    Ok(Some(Figure::new(svg, caption)))
+    let name = format!("accuracy against calibration error, {}", title.to_lowercase());
+    Ok(Some(Figure::new(svg, caption).named(name)))
 }
 
 /// Share of wrong answers among those that are accepted, over the share that is accepted; mean over seeds.
@@ -156,7 +162,7 @@ pub fn risk_curves(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
         &series,
     );
     let caption = "The rows with the highest confidence are answered first. Lower is better. Mean over seeds, without temperature.";
-    Some(Figure::new(svg, caption))
+    Some(Figure::new(svg, caption).named("risk and coverage"))
 }
 
 /// Objective and validation loss over steps, mean over seeds, for the mean passes.
@@ -172,17 +178,15 @@ pub fn losses(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
             .collect();
         let svg = (!series.is_empty()).then(|| line_chart(title, "step", label, &series));
         svg.map(|svg| {
-            Figure::new(
-                svg,
-                "Mean over seeds; under masks, the loss of the masked passes.",
-            )
+            let caption = "Mean over seeds; under masks, the loss of the masked passes.";
+            Figure::new(svg, caption).named(title)
         })
     };
     let training = of("Training loss", "objective", |training| &training.losses);
     let validation = of("Validation loss", "loss of the mean pass", |training| {
         &training.evaluations
     });
-    let validation = validation.map(|figure| Figure::new(figure.svg, "Mean over seeds."));
+    let validation = validation.map(|figure| Figure::new(figure.svg, "Mean over seeds.").named(figure.name));
     training.into_iter().chain(validation).collect()
 }
 

@@ -54,6 +54,8 @@ pub enum Measure {
     TrainingSeconds,
     /// Wall time of predicting the test rows.
     PredictingSeconds,
+    /// Most memory of the process while it predicted, in bytes.
+    PeakMemory,
 }
 
 impl Measure {
@@ -94,6 +96,7 @@ impl Measure {
             Self::ValidationLoss => Some(result.validation.get(is_scaled)?.loss()),
             Self::TrainingSeconds => Some(result.training_seconds),
             Self::PredictingSeconds => Some(result.predicting_seconds),
+            Self::PeakMemory => Some(result.peak_memory? as f64),
         }
     }
 

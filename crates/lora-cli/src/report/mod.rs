@@ -1,4 +1,4 @@
-//! `lora report`: the results of sweeps as a page, as Markdown, as CSV.
+//! `lora report`: the results of sweeps as a page, as Markdown, as CSV, as pictures.
 //!
 //! | file | holds |
 //! |---|---|
@@ -6,15 +6,20 @@
 //! | `measure` | the numbers of a cell by name |
 //! | `choice` | which settings stand for a method: validation rows say it |
 //! | `against` | a method against the reference, with an interval |
-//! | `tables`, `figures`, `curves`, `sentences` | what the page shows |
-//! | `page`, `cells_csv` | the page, Markdown and CSV |
+//! | `over_tasks`, `intervals` | all tasks together: wins, changes of the loss, ranks |
+//! | `tables`, `figures`, `curves` | one task |
+//! | `sentences` | what came out, in words |
+//! | `page`, `cells_csv`, `files` | the page, and what is written |
 
 pub mod against;
 pub mod cells_csv;
 pub mod choice;
 pub mod curves;
 pub mod figures;
+mod files;
+pub mod intervals;
 pub mod measure;
+pub mod over_tasks;
 pub mod page;
 pub mod results;
 pub mod sentences;
@@ -41,13 +46,16 @@ pub struct ReportArgs {
     /// The page; an earlier one there is replaced [the first file's name with .html]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Sentences and tables as Markdown
+    /// Sentences and tables as Markdown, with the pictures of --figures
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
     /// Every cell as a row
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Writes over Markdown and CSV files that are there
+    /// A new folder with every picture as an SVG file
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+    /// Writes over Markdown, CSV and SVG files that are there
     #[arg(long)]
     overwrite: bool,
 }
@@ -64,26 +72,35 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     };
     check_report(&output)?;
     for path in [&args.markdown, &args.csv].into_iter().flatten() {
-        let read = args.results.iter().find(|results| *results == path);
-        check_output(path, read.map(PathBuf::as_path), args.overwrite)?;
+        for read in &args.results {
+            check_output(path, Some(read), args.overwrite)?;
+        }
     }
-    let results = Results::read(&args.results)?;
-    let report = Report::of(&results)?;
-    for sentence in &report.summary {
+    if let Some(folder) = &args.figures {
+        files::check_figures(folder, args.overwrite)?;
+    }
+    let experiments = Results::read_experiments(&args.results)?;
+    let report = Report::of_experiments(&experiments)?;
+    for sentence in report.summary.iter().chain(&report.outcomes) {
         terminal.paragraph(sentence)?;
     }
     for table in &report.overall {
         terminal.say("")?;
         terminal.table(table)?;
     }
-    if let Some(path) = &args.markdown {
-        write_file(path, report.to_markdown().as_bytes())?;
-    }
-    if let Some(path) = &args.csv {
-        write_file(path, cells_csv::to_csv(&results)?.as_bytes())?;
-    }
     let document = json!({"summary": report.summary, "overall": report.overall, "page": output});
     let page = report.page();
+    if let Some(folder) = &args.figures {
+        files::write_figures(&page, folder)?;
+    }
+    if let Some(path) = &args.markdown {
+        let figures = args.figures.as_deref();
+        let folder = figures.and_then(|figures| files::as_seen_from(figures, path));
+        write_file(path, page.to_markdown(folder.as_deref()).as_bytes())?;
+    }
+    if let Some(path) = &args.csv {
+        write_file(path, cells_csv::to_csv(&experiments)?.as_bytes())?;
+    }
     write_file(&output, page.to_html().as_bytes())?;
     terminal.say(format!("the page: {}", output.display()))?;
     terminal.document(&document)

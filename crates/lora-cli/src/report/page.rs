@@ -1,39 +1,37 @@
-//! The page of a report, and the same as Markdown.
+//! The page of a report, and what else is made of it.
 
 use anyhow::{Context, Result};
-use lora_eval::report::{Block, Page, Provenance, Section, Table};
-use serde_json::{Value, json};
+use lora_eval::report::{Block, Figure, Page, Provenance, Section, Table};
 
 use super::against::{compare, reference, reference_family};
 use super::choice::{Family, contenders, families};
-use super::measure::Measure;
-use super::results::Results;
-use super::tables::{self, Judged};
-use super::{curves, figures, sentences};
+use super::results::{Experiment, Results};
+use super::tables::{self, Judged, StudyTables};
+use super::{curves, figures, intervals, over_tasks, sentences};
 use crate::provenance::MadeBy;
+use crate::sweep::record::RunRecord;
+use crate::terminal::counted;
+
+/// How to read the reliability diagrams.
+const RELIABILITY: &str = "Is it right as often as it says? A bar shorter than the diagonal promises more than it keeps. The reference and \
+    the methods with the smallest validation loss, each without and with temperature; seeds together.";
 
 /// Everything that a report says.
 pub struct Report {
     /// Its title.
     pub title: String,
+    /// What was compared.
+    pub subtitle: String,
     /// What came out, in sentences.
     pub summary: Vec<String>,
-    /// Tables over all tasks.
+    /// For each method where it wins, ties and loses, in sentences: what the page has as a table.
+    pub outcomes: Vec<String>,
+    /// Few and narrow tables over all tasks.
     pub overall: Vec<Table>,
-    /// For each task and number of rows its title, tables and groups of pictures.
-    pub studies: Vec<StudyReport>,
-    /// Every setting.
-    pub settings: Value,
-}
-
-/// What a report says about one task with one number of training rows.
-pub struct StudyReport {
-    /// Task and rows.
-    pub title: String,
-    /// Its tables.
-    pub tables: Vec<Table>,
-    /// Pictures in groups, each with a sentence on how to read them.
-    pub pictures: Vec<(&'static str, Vec<lora_eval::report::Figure>)>,
+    /// The tables of single tasks.
+    pub studies: Vec<Table>,
+    /// The page, from top to bottom.
+    pub sections: Vec<Section>,
 }
 
 /// Compares everything with the reference.
@@ -73,120 +71,215 @@ pub fn judge(results: &Results) -> Result<(Vec<Judged<'_>>, Vec<Family>, Family)
 }
 
 impl Report {
-    /// Of results.
+    /// Of one experiment.
     ///
     /// # Errors
     ///
     /// As [`judge`].
     pub fn of(results: &Results) -> Result<Self> {
-        let (judged, families, reference) = judge(results)?;
-        let mut overall = vec![tables::outcomes(&judged, &families)];
-        for (measure, is_scaled, title) in [
-            (Measure::Loss, false, "Ranks by loss"),
-            (Measure::Loss, true, "Ranks by loss, each with its temperature"),
-            (Measure::Ece, false, "Ranks by calibration error"),
-            (
-                Measure::Ece,
-                true,
-                "Ranks by calibration error, each with its temperature",
-            ),
-            (Measure::Metric, false, "Ranks by the score of the task"),
-        ] {
-            overall.extend(tables::ranks(&judged, &families, measure, is_scaled, title)?);
-        }
-        let studies = judged
+        Self::of_parts(&[("", results)])
+    }
+
+    /// Of several experiments, one after the other.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`].
+    pub fn of_experiments(experiments: &[Experiment]) -> Result<Self> {
+        let is_one = experiments.len() == 1;
+        let parts: Vec<(&str, &Results)> = experiments
             .iter()
-            .map(|judged| study(results, judged, &reference))
-            .collect::<Result<_>>()?;
-        let settings = results.runs.last().map(|run| json!(run.sweep));
-        Ok(Self {
+            .map(|experiment| {
+                (
+                    if is_one { "" } else { experiment.name.as_str() },
+                    &experiment.results,
+                )
+            })
+            .collect();
+        Self::of_parts(&parts)
+    }
+
+    fn of_parts(parts: &[(&str, &Results)]) -> Result<Self> {
+        let mut report = Self {
             title: "Methods side by side".to_owned(),
-            summary: sentences::summary(results, &judged, &families, &reference),
-            overall,
-            studies,
-            settings: settings.unwrap_or(Value::Null),
-        })
+            subtitle: sentences::subtitle(parts.iter().copied()),
+            summary: Vec::new(),
+            outcomes: Vec::new(),
+            overall: Vec::new(),
+            studies: Vec::new(),
+            sections: Vec::new(),
+        };
+        let mut settings = Section::new("Every setting, and what it ran on");
+        for (name, results) in parts {
+            report.add(name, results)?;
+            for run in &results.runs {
+                settings.blocks.extend(run_blocks(name, run)?);
+            }
+        }
+        report.summary.push(sentences::HOW_COMPARED.to_owned());
+        if !settings.blocks.is_empty() {
+            report.sections.push(settings);
+        }
+        Ok(report)
+    }
+
+    fn add(&mut self, name: &str, results: &Results) -> Result<()> {
+        let (judged, families, reference) = judge(results)?;
+        let titled = |title: String| {
+            if name.is_empty() {
+                title
+            } else {
+                format!("{name}: {title}")
+            }
+        };
+        self.summary.extend(
+            sentences::summary(results, &judged, &families, &reference)
+                .into_iter()
+                .map(titled),
+        );
+        self.outcomes.extend(
+            sentences::outcomes(&judged, &families, &reference)
+                .into_iter()
+                .map(titled),
+        );
+        let headline = over_tasks::headline(&judged, &families, &reference);
+        self.overall.push(headline.clone());
+        let mean_ranks = over_tasks::mean_ranks(&judged, &families)?;
+        self.overall.extend(mean_ranks.clone());
+
+        let mut blocks = vec![Block::Table(headline)];
+        let charts = intervals::over_tasks(&judged, &families, &reference);
+        if !charts.is_empty() {
+            blocks.push(Block::Text(intervals::HOW_TO_READ.to_owned()));
+        }
+        push_figures(&mut blocks, charts);
+        blocks.push(Block::Table(over_tasks::verdicts(&judged, &families, &reference)));
+        blocks.extend(mean_ranks.map(Block::Table));
+        let differences = [false, true]
+            .into_iter()
+            .filter_map(|is_scaled| over_tasks::differences(&judged, &families, &reference, is_scaled));
+        push_details(
+            &mut blocks,
+            "The numbers: change of the loss on each task, with intervals",
+            differences.map(Block::Table).collect(),
+        );
+        push_details(
+            &mut blocks,
+            "The numbers: ranks on each task",
+            over_tasks::ranks(&judged, &families)?,
+        );
+        let mut overall = Section::new(titled("Over all tasks".to_owned()));
+        overall.blocks = blocks;
+        self.sections.push(overall);
+        for judged in &judged {
+            let tables = tables::of_study(judged)?;
+            self.studies.extend(tables.all().cloned());
+            let mut section = Section::new(titled(judged.study.title()));
+            section.blocks = study(results, judged, tables, &reference)?;
+            self.sections.push(section);
+        }
+        Ok(())
     }
 
     /// As a page.
     pub fn page(self) -> Page {
-        let mut page = Page::new(self.title);
-        page.summary = self.summary;
-        let mut section = Section::new("Over all tasks");
-        for table in self.overall {
-            section = section.with_block(Block::Table(table));
-        }
-        page.sections.push(section);
-        for study in self.studies {
-            let mut section = Section::new(study.title);
-            for table in study.tables {
-                section = section.with_block(Block::Table(table));
-            }
-            for (text, figures) in study.pictures {
-                if !text.is_empty() {
-                    section = section.with_block(Block::Text(text.to_owned()));
-                }
-                section = section.with_block(Block::Figures(figures));
-            }
-            page.sections.push(section);
-        }
         let made_by = MadeBy::this_call();
-        page.provenance = Provenance {
-            versions: made_by.versions,
-            command: made_by.command,
-            date: None,
-        };
-        page.settings = self.settings;
-        page
-    }
-
-    /// Sentences and tables as Markdown.
-    pub fn to_markdown(&self) -> String {
-        let mut parts = vec![format!("# {}", self.title)];
-        parts.extend(self.summary.iter().cloned());
-        parts.push("## Over all tasks".to_owned());
-        parts.extend(self.overall.iter().map(Table::to_markdown));
-        for study in &self.studies {
-            parts.push(format!("## {}", study.title));
-            parts.extend(study.tables.iter().map(Table::to_markdown));
+        Page {
+            title: self.title,
+            subtitle: self.subtitle,
+            summary: self.summary,
+            sections: self.sections,
+            provenance: Provenance {
+                versions: made_by.versions,
+                command: made_by.command,
+                date: None,
+            },
+            ..Page::default()
         }
-        let parts: Vec<&str> = parts.iter().map(|part| part.trim_end()).collect();
-        parts.join("\n\n") + "\n"
     }
 }
 
-fn study(results: &Results, judged: &Judged<'_>, reference: &Family) -> Result<StudyReport> {
-    let mut pictures = Vec::new();
+fn push_figures(blocks: &mut Vec<Block>, figures: Vec<Figure>) {
+    if !figures.is_empty() {
+        blocks.push(Block::Figures(figures));
+    }
+}
+
+fn push_details(blocks: &mut Vec<Block>, summary: &str, inside: Vec<Block>) {
+    if !inside.is_empty() {
+        blocks.push(Block::Details {
+            summary: summary.to_owned(),
+            blocks: inside,
+        });
+    }
+}
+
+/// A call of `lora sweep`: command, machine, versions, and its file.
+fn run_blocks(name: &str, run: &RunRecord) -> Result<Vec<Block>> {
+    let made_by = &run.made_by;
+    let versions: Vec<String> = made_by
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"))
+        .collect();
+    let of = if name.is_empty() {
+        String::new()
+    } else {
+        format!("{name}: ")
+    };
+    Ok(vec![
+        Block::Text(format!(
+            "{of}computed on {} with {}, {} at once, by",
+            made_by.platform,
+            versions.join(", "),
+            counted(run.jobs, "training"),
+        )),
+        Block::Code(made_by.command.clone()),
+        Block::Details {
+            summary: "The settings of this call".to_owned(),
+            blocks: vec![Block::Code(serde_saphyr::to_string(&run.sweep)?)],
+        },
+    ])
+}
+
+fn study(
+    results: &Results,
+    judged: &Judged<'_>,
+    tables: StudyTables,
+    reference: &Family,
+) -> Result<Vec<Block>> {
+    let mut blocks = Vec::new();
+    let mut first: Vec<Figure> = intervals::on_task(judged, reference).into_iter().collect();
     if !judged.is_regression() {
-        let scatter: Vec<_> = [false, true]
-            .into_iter()
-            .map(|is_scaled| figures::accuracy_against_ece(judged, is_scaled))
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .flatten()
-            .chain(figures::risk_curves(judged, reference))
-            .collect();
-        pictures.push((
-            "Accuracy and calibration; and what is gained by answering only where the model is sure.",
-            scatter,
-        ));
-        pictures.push((
-            "Is it right as often as it says? A bar shorter than the diagonal promises more than it keeps. Without temperature, seeds \
-             together; the reference and the methods with the smallest validation loss.",
-            figures::reliability(judged, reference, false)?,
-        ));
+        for is_scaled in [false, true] {
+            first.extend(figures::accuracy_against_ece(judged, is_scaled)?);
+        }
     }
-    for (index, figures) in curves::of_study(judged).into_iter().enumerate() {
-        pictures.push((if index == 0 { curves::HOW_TO_READ } else { "" }, figures));
+    push_figures(&mut blocks, first);
+    blocks.extend(tables.scores.into_iter().map(Block::Table));
+    if !judged.is_regression() {
+        let diagrams = figures::reliability(judged, reference)?;
+        if !diagrams.is_empty() {
+            blocks.push(Block::Heading("How far to trust the probabilities".to_owned()));
+            blocks.push(Block::Text(RELIABILITY.to_owned()));
+            push_figures(&mut blocks, diagrams);
+        }
+        let risk = figures::risk_curves(judged, reference);
+        push_figures(&mut blocks, risk.into_iter().collect());
     }
-    pictures.push((
-        "How the trainings went.",
-        figures::losses(judged, &results.trainings),
-    ));
-    pictures.retain(|(_, figures)| !figures.is_empty());
-    Ok(StudyReport {
-        title: judged.study.title(),
-        tables: tables::of_study(judged)?,
-        pictures,
-    })
+    blocks.extend(tables.shifted.map(Block::Table));
+    blocks.extend(curves::of_study(judged, reference)?);
+    blocks.extend(curves::bound::of_study(judged, reference)?);
+    blocks.push(Block::Heading("What was chosen, and what it takes".to_owned()));
+    push_figures(&mut blocks, intervals::costs(judged)?);
+    blocks.push(Block::Table(tables.costs));
+    let losses = figures::losses(judged, &results.trainings);
+    if !losses.is_empty() {
+        push_details(
+            &mut blocks,
+            "How the trainings went",
+            vec![Block::Figures(losses)],
+        );
+    }
+    Ok(blocks)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use thiserror::Error;
 
-use crate::sweep::file::Rows;
+use crate::sweep::file::{MethodEntry, Rows};
 use crate::sweep::prediction::Prediction;
 use crate::sweep::record::{CellRecord, CellResult, Line, Outcome, RunRecord, TrainingRecord};
 use crate::sweep::settings::Settings;
@@ -23,6 +23,24 @@ pub struct Results {
     pub trainings: Trainings,
     /// The calls that computed them.
     pub runs: Vec<RunRecord>,
+}
+
+/// Results that belong together: those of files whose sweeps have the same methods. What other files hold is told apart from
+/// them, because their methods were compared among each other.
+#[derive(Debug)]
+pub struct Experiment {
+    /// The names of its files, without endings.
+    pub name: String,
+    /// What they hold.
+    pub results: Results,
+}
+
+/// Files whose sweeps have the same methods.
+struct FileGroup {
+    /// None where no call of a sweep is told.
+    methods: Option<Vec<MethodEntry>>,
+    names: Vec<String>,
+    lines: Vec<Line>,
 }
 
 /// Trainings by key.
@@ -50,6 +68,13 @@ fn paths(paths: &[PathBuf]) -> String {
     )
 }
 
+/// The name of a results file without its endings.
+fn experiment_name(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = stem.unwrap_or_default();
+    stem.strip_suffix(".results").unwrap_or(&stem).to_owned()
+}
+
 fn failed_note(failed: usize) -> String {
     if failed == 0 {
         return String::new();
@@ -74,6 +99,46 @@ impl Results {
             return Err(ResultsError::Nothing { paths_read, failed }.into());
         }
         Ok(results)
+    }
+
+    /// Reads results files, each experiment for itself. A file without a result that is done is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn read_experiments(paths: &[PathBuf]) -> Result<Vec<Experiment>> {
+        let mut groups: Vec<FileGroup> = Vec::new();
+        for path in paths {
+            let lines = store::read(Path::new(path))?.lines;
+            let methods = lines.iter().rev().find_map(|line| match line {
+                Line::Run(run) => Some(run.sweep.methods.clone()),
+                _ => None,
+            });
+            let name = experiment_name(path);
+            match groups.iter_mut().find(|group| group.methods == methods) {
+                Some(group) => {
+                    group.names.push(name);
+                    group.lines.extend(lines);
+                }
+                None => groups.push(FileGroup {
+                    methods,
+                    names: vec![name],
+                    lines,
+                }),
+            }
+        }
+        let experiments = groups.into_iter().map(|group| Experiment {
+            name: group.names.join(" and "),
+            results: Self::of(group.lines),
+        });
+        let (full, empty): (Vec<_>, Vec<_>) =
+            experiments.partition(|experiment| !experiment.results.cells.is_empty());
+        if full.is_empty() {
+            let failed = empty.iter().map(|experiment| experiment.results.failed.len());
+            let (paths_read, failed) = (paths.to_vec(), failed.sum());
+            return Err(ResultsError::Nothing { paths_read, failed }.into());
+        }
+        Ok(full)
     }
 
     /// Of the lines of files.

@@ -1,22 +1,58 @@
 //! What the results say, in sentences that follow from them.
 
-use super::against::Verdict;
+use super::against::{Verdict, pooled};
 use super::choice::Family;
+use super::over_tasks::comparisons;
 use super::results::Results;
 use super::tables::Judged;
 use crate::sweep::prediction::Prediction;
 use crate::terminal::counted;
 
-/// What was compared and how; then for each family where it wins, ties and loses; then what a reader must not overlook.
+/// How methods were compared.
+pub const HOW_COMPARED: &str = "Settings (p, N and so on) were chosen by the loss of validation rows, never by test rows. Every method is \
+    compared with the mean pass of the reference on the same test rows and seeds; a difference counts when a 95 % interval over rows and \
+    seeds leaves out zero, and when it is large enough to notice. Which of several methods has the lowest loss is read off the same test \
+    rows, so the best one looks a little better than it is.";
+
+/// How much was compared.
+pub fn subtitle<'r>(parts: impl Iterator<Item = (&'r str, &'r Results)>) -> String {
+    let parts: Vec<String> = parts
+        .map(|(name, results)| {
+            let mut seeds: Vec<u64> = results.cells.iter().map(|cell| cell.seed).collect();
+            seeds.sort_unstable();
+            seeds.dedup();
+            let mut tasks: Vec<&str> = results.cells.iter().map(|cell| cell.task.as_str()).collect();
+            tasks.sort_unstable();
+            tasks.dedup();
+            let colon = if name.is_empty() { "" } else { ": " };
+            format!(
+                "{name}{colon}{} on {} with {}",
+                counted(results.cells.len(), "result"),
+                counted(tasks.len(), "task"),
+                counted(seeds.len(), "seed")
+            )
+        })
+        .collect();
+    parts.join("; ") + "."
+}
+
+/// Per cents with their sign, as it is printed.
+fn signed(value: f64) -> String {
+    format!("{value:+.1}").replace('-', "\u{2212}")
+}
+
+/// Which method has the lowest loss over all tasks; then what a reader must not overlook.
 pub fn summary(
     results: &Results,
     judged: &[Judged<'_>],
     families: &[Family],
     reference: &Family,
 ) -> Vec<String> {
-    let mut sentences = vec![setting(results, judged, reference)];
-    for family in families.iter().filter(|family| *family != reference) {
-        sentences.extend(outcome(judged, family, reference));
+    let leads = [false, true].map(|is_scaled| lead(judged, families, reference, is_scaled));
+    let leads: Vec<String> = leads.into_iter().flatten().collect();
+    let mut sentences = Vec::new();
+    if !leads.is_empty() {
+        sentences.push(leads.join(" "));
     }
     if !results.failed.is_empty() {
         sentences.push(format!(
@@ -34,19 +70,56 @@ pub fn summary(
     sentences
 }
 
-fn setting(results: &Results, judged: &[Judged<'_>], reference: &Family) -> String {
-    let mut seeds: Vec<u64> = results.cells.iter().map(|cell| cell.seed).collect();
-    seeds.sort_unstable();
-    seeds.dedup();
-    format!(
-        "{} on {}, {}. Settings (p, N and so on) were chosen by the loss of validation rows, never by test rows. Every method is \
-         compared with {} (mean pass) on the same test rows and seeds; a difference counts when a 95 % interval over rows and seeds \
-         leaves out zero.",
-        counted(results.cells.len(), "result"),
-        counted(judged.len(), "combination") + " of task and number of training rows",
-        counted(seeds.len(), "seed"),
-        reference.name(),
-    )
+/// The family with the lowest mean loss, whether it is lower than the reference's beyond chance, and where it wins, ties and
+/// loses. None where nothing was compared.
+fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scaled: bool) -> Option<String> {
+    let most = families
+        .iter()
+        .map(|family| comparisons(judged, family, is_scaled).len());
+    let most = most.max()?;
+    let changes = families.iter().filter_map(|family| {
+        let found = comparisons(judged, family, is_scaled);
+        let (mean, interval) = pooled(found.iter().map(|(_, comparison)| *comparison))?;
+        // A mean over fewer tasks is another mean.
+        (found.len() == most).then_some((mean, interval, family, found))
+    });
+    let best = changes.min_by(|left, right| left.0.total_cmp(&right.0))?;
+    let (mean, [lower, upper], family, found) = best;
+    let count = |verdict: Verdict| {
+        let of = found
+            .iter()
+            .filter(|(_, comparison)| comparison.verdict == verdict);
+        of.count()
+    };
+    let numbers = format!(
+        "{} % (95 % interval {} to {}) over {}: it wins on {}, ties on {}, loses on {}",
+        signed(mean),
+        signed(lower),
+        signed(upper),
+        counted(found.len(), "task"),
+        count(Verdict::Wins),
+        count(Verdict::Ties),
+        count(Verdict::Loses),
+    );
+    let (name, against) = (family.name(), reference.name());
+    Some(match (is_scaled, upper < 0.0) {
+        (false, true) => format!("{name} has the lowest test loss: against {against} {numbers}."),
+        (false, false) => format!(
+            "No method has a test loss below that of {against} beyond chance; the lowest has {name}, {numbers}."
+        ),
+        (true, true) => format!("With temperature scaling for all: {name}, {numbers}."),
+        (true, false) => format!(
+            "With temperature scaling for all, none is lower beyond chance; the lowest has {name}, {numbers}."
+        ),
+    })
+}
+
+/// For each family where it wins, ties and loses.
+pub fn outcomes(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Vec<String> {
+    let others = families.iter().filter(|family| *family != reference);
+    others
+        .flat_map(|family| outcome(judged, family, reference))
+        .collect()
 }
 
 /// One sentence without temperature, one with; none where nothing was compared.

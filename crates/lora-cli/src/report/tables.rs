@@ -3,10 +3,9 @@
 use anyhow::Result;
 use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
-use lora_eval::rank_table::{self, RankTable};
 use lora_eval::report::{Better, Cell, Column, Table};
 
-use super::against::{Comparison, Verdict};
+use super::against::Comparison;
 use super::choice::{Contender, Family, varied};
 use super::measure::{Measure, metric_name};
 use super::results::{Study, Variant};
@@ -51,29 +50,49 @@ impl Judged<'_> {
         results.any(|result| result.shifted.is_some())
     }
 
-    fn seeds(&self) -> usize {
+    /// Seeds, at most.
+    pub fn seeds(&self) -> usize {
         let counts = self.study.variants.iter().map(|variant| variant.cells.len());
         counts.max().unwrap_or(0)
     }
 }
 
-/// The tables of one study: scores without and with temperature, shifted rows, costs and choices.
+/// The tables of one study, by what they tell.
+pub struct StudyTables {
+    /// Scores without and with temperature.
+    pub scores: Vec<Table>,
+    /// Shifted rows, where there are any.
+    pub shifted: Option<Table>,
+    /// What was chosen, and what it takes.
+    pub costs: Table,
+}
+
+impl StudyTables {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Table> {
+        let more = self.shifted.iter().chain([&self.costs]);
+        self.scores.iter().chain(more)
+    }
+}
+
+/// The tables of one study.
 ///
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn of_study(judged: &Judged<'_>) -> Result<Vec<Table>> {
-    let mut tables = vec![scores(judged, false)?];
-    if !judged.is_regression() {
-        tables.push(scores(judged, true)?);
-    }
-    if judged.has_shifted() {
-        tables.push(shifted(judged)?);
-    }
-    tables.push(costs(judged)?);
+pub fn of_study(judged: &Judged<'_>) -> Result<StudyTables> {
     let one_seed = judged.seeds() < 2;
     let marked = |table: Table| if one_seed { table.without_marks() } else { table };
-    Ok(tables.into_iter().map(marked).collect())
+    let mut all = vec![marked(scores(judged, false)?)];
+    if !judged.is_regression() {
+        all.push(marked(scores(judged, true)?));
+    }
+    let shifted = judged.has_shifted().then(|| shifted(judged)).transpose()?;
+    Ok(StudyTables {
+        scores: all,
+        shifted: shifted.map(marked),
+        costs: marked(costs(judged)?),
+    })
 }
 
 fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
@@ -117,6 +136,7 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
     let against = [
         Column::new(format!("{loss} − reference's"), Better::None, 3).with_unit("95 %"),
         Column::new("verdict", Better::None, 0),
+        Column::new("p", Better::None, 4),
     ];
     headings.splice(1..1, against);
     let mut table = Table::new(title, "method", headings).with_note(note(judged, loss));
@@ -129,7 +149,7 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
             .map(|(_, measure)| measure.cell(variant, is_scaled))
             .collect::<Result<Vec<_>>>()?;
         let against = match &comparisons[usize::from(is_scaled)] {
-            None => [Cell::Empty, Cell::text("reference")],
+            None => [Cell::Empty, Cell::text("reference"), Cell::Empty],
             Some(comparison) => against_cells(comparison),
         };
         cells.splice(1..1, against);
@@ -154,16 +174,12 @@ fn note(judged: &Judged<'_>, loss: &str) -> String {
     )
 }
 
-fn against_cells(comparison: &Comparison) -> [Cell; 2] {
+fn against_cells(comparison: &Comparison) -> [Cell; 3] {
     let interval = &comparison.interval;
-    let p = if comparison.p_value < 0.001 {
-        "p < 0.001".to_owned()
-    } else {
-        format!("p = {:.3}", comparison.p_value)
-    };
     [
         Cell::interval(interval.difference, [interval.lower, interval.upper]),
-        Cell::text(format!("{} ({p})", comparison.verdict.word())),
+        Cell::text(comparison.verdict.word()),
+        Cell::value(comparison.p_value),
     ]
 }
 
@@ -285,102 +301,4 @@ pub fn choice_words(study: &Study<'_>, variant: &Variant<'_>) -> String {
         .collect();
     words.push(variant.prediction.label());
     words.join(", ")
-}
-
-/// How often each family wins, ties and loses against the reference.
-pub fn outcomes(judged: &[Judged<'_>], families: &[Family]) -> Table {
-    let names = [
-        "wins",
-        "ties",
-        "loses",
-        "wins with T",
-        "ties with T",
-        "loses with T",
-    ];
-    let columns = names.map(|name| Column::new(name, Better::None, 0)).to_vec();
-    let mut table = Table::new("Against the reference, over tasks", "method", columns).with_note(
-        "A win is a loss on test rows (NLL, or squared error) that is lower than the reference's by more than the choice of test rows \
-         and seeds explains (95 % interval), and by at least 0.005 nats or 1 % of the squared error. Of comparisons without any \
-         difference, one in 20 would still look like one.",
-    );
-    for family in families {
-        let count = |is_scaled: usize, verdict: Verdict| {
-            let found = judged
-                .iter()
-                .filter_map(|judged| judged.find(family)?.1[is_scaled].as_ref());
-            found.filter(|comparison| comparison.verdict == verdict).count() as f64
-        };
-        let verdicts = [Verdict::Wins, Verdict::Ties, Verdict::Loses];
-        let cells: Vec<Cell> = [0, 1]
-            .into_iter()
-            .flat_map(|scaled| verdicts.map(|verdict| Cell::value(count(scaled, verdict))))
-            .collect();
-        if cells.iter().any(|cell| *cell != Cell::value(0.0)) {
-            table.push(family.name(), cells);
-        }
-    }
-    table
-}
-
-/// Ranks over the studies in which every family is; none where there are fewer than two families or no study.
-///
-/// # Errors
-///
-/// If a score is not finite.
-pub fn ranks(
-    judged: &[Judged<'_>],
-    families: &[Family],
-    measure: Measure,
-    is_scaled: bool,
-    title: &str,
-) -> Result<Option<Table>> {
-    let better = match measure {
-        Measure::Metric | Measure::Accuracy => rank_table::Better::Larger,
-        _ => rank_table::Better::Smaller,
-    };
-    let value = |judged: &Judged<'_>, family: &Family| {
-        let (contender, _) = judged.find(family)?;
-        measure.mean(contender.variant(is_scaled)?, is_scaled)
-    };
-    // A family that is missing somewhere has no mean rank; a study that most families miss compares nothing.
-    let studies: Vec<&Judged<'_>> = judged
-        .iter()
-        .filter(|judged| families.iter().any(|family| value(judged, family).is_some()))
-        .collect();
-    let ranked: Vec<&Family> = families
-        .iter()
-        .filter(|family| studies.iter().all(|judged| value(judged, family).is_some()))
-        .collect();
-    if ranked.len() < 2 || studies.is_empty() {
-        return Ok(None);
-    }
-    let scores: Vec<Vec<f64>> = ranked
-        .iter()
-        .map(|family| {
-            studies
-                .iter()
-                .filter_map(|judged| value(judged, family))
-                .collect()
-        })
-        .collect();
-    let ranks = RankTable::of(&scores, &vec![better; studies.len()])?;
-    let names =
-        std::iter::once("mean rank".to_owned()).chain(studies.iter().map(|judged| judged.study.short()));
-    let columns = names.map(|name| Column::new(name, Better::None, 1)).collect();
-    let left_out = families.len() - ranked.len();
-    let note = if left_out > 0 {
-        format!(
-            "1 is the best. {left_out} methods are left out, because they are missing on some of the tasks."
-        )
-    } else {
-        "1 is the best.".to_owned()
-    };
-    let mut table = Table::new(title, "method", columns).with_note(note);
-    let mut order: Vec<usize> = (0..ranked.len()).collect();
-    order.sort_by(|left, right| ranks.mean[*left].total_cmp(&ranks.mean[*right]));
-    for place in order {
-        let cells = std::iter::once(ranks.mean[place]).chain(ranks.ranks[place].iter().copied());
-        table.push(ranked[place].name(), cells.map(Cell::value).collect());
-    }
-    Ok(Some(table))
 }

@@ -3,6 +3,7 @@
 
 mod adaptive;
 mod bad_input;
+mod browser;
 mod diverged;
 mod forms_of_data;
 mod happy_path;

@@ -1,14 +1,11 @@
 //! `lora report`: numbers that follow from planted results by hand, and choices that test rows have no part in.
 
-use std::path::Path;
-use std::process::Command;
-
 use serde_json::{Value, json};
 
 use crate::workspace::Workspace;
 
 /// A cell on two test rows. `validation` is its loss on validation rows; the losses of the test rows are in thousandths of nats.
-fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32; 2]) -> Value {
+pub fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32; 2]) -> Value {
     let nll = f64::from(losses[0] + losses[1]) / 2000.0;
     let scores = |nll: f64| {
         json!({"n": 2, "classes": 2, "accuracy": 0.5, "balanced_accuracy": 0.5, "f1": 0.5, "matthews": 0.0, "nll": nll,
@@ -25,7 +22,8 @@ fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32
     }})
 }
 
-fn write(workspace: &Workspace, cells: &[Value]) {
+/// Writes a results file of these cells.
+pub fn write(workspace: &Workspace, cells: &[Value]) {
     let header = json!({"header": {"format": "lora-sweep", "version": 1}});
     let lines: Vec<String> = std::iter::once(&header)
         .chain(cells)
@@ -190,61 +188,141 @@ fn a_page_replaces_a_page_and_other_files_stay() {
     }
 }
 
-/// A browser without window, if this machine has one.
-fn browser() -> Option<&'static str> {
-    let works = |name: &&str| {
-        let version = Command::new(name).arg("--version").output();
-        version.is_ok_and(|output| output.status.success())
-    };
-    ["chromium", "chromium-browser", "google-chrome"]
-        .into_iter()
-        .find(works)
-}
-
-/// The page as it stands after its script has run.
-fn dom(browser: &str, page: &Path, profile: &Path) -> String {
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", profile.display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&output.stdout).into_owned()
+/// A call of a sweep with one method of this name.
+fn run(method: &str) -> Value {
+    json!({"run": {
+        "sweep": {
+            "base": {"model_name_or_path": "model", "learning_rate": 0.02}, "tasks": [{"name": "planted"}],
+            "methods": [{"name": method, "predictions": ["mean"]}], "seeds": [1, 2],
+        },
+        "made_by": {"program": "lora", "versions": [["lora", "0.0.7"]], "command": format!("lora sweep {method}"), "platform": "a machine"},
+        "jobs": 2,
+    }})
 }
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
-fn the_page_runs_in_a_browser_with_columns_that_sort() {
-    let Some(browser) = browser() else {
-        eprintln!("skipped: there is no chromium here");
-        return;
-    };
+fn files_with_other_methods_are_experiments_of_their_own_and_settings_are_shown() {
     let workspace = Workspace::new();
-    let cells: Vec<Value> = [1, 2]
-        .into_iter()
-        .flat_map(|seed| {
-            [
-                cell("lora", &json!({}), seed, 0.9, [700, 900]),
-                cell("other", &json!({"r": 4}), seed, 0.8, [400, 600]),
-            ]
-        })
-        .collect();
-    write(&workspace, &cells);
-    workspace.lora_works(&["report", "planted.jsonl"]);
-    // A reader clicks the heading of the first table's first column twice: methods in falling order.
-    let page = String::from_utf8(workspace.read("planted.html")).unwrap();
-    let click =
-        "<script>for (let i = 0; i < 2; i++) document.querySelector('th button').click();</script></body>";
-    workspace.write("clicked.html", page.replace("</body>", click));
-    let dom = dom(
-        browser,
-        &workspace.path("clicked.html"),
-        &workspace.path("profile"),
+    let header = json!({"header": {"format": "lora-sweep", "version": 1}});
+    for (file, method, seed) in [
+        ("a.results.jsonl", "lora", 1),
+        ("b.jsonl", "lora", 2),
+        ("c.jsonl", "other", 1),
+    ] {
+        let lines = [
+            header.clone(),
+            run(method),
+            cell(method, &json!({}), seed, 0.9, [700, 900]),
+        ];
+        let lines = lines.map(|line| line.to_string());
+        workspace.write(file, lines.join("\n") + "\n");
+    }
+    let files = ["report", "a.results.jsonl", "b.jsonl", "c.jsonl"];
+    workspace.lora_works(
+        &[
+            &files[..],
+            &["--output", "page.html", "--markdown", "r.md", "--csv", "r.csv"],
+        ]
+        .concat(),
     );
+    let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
     assert!(
-        dom.contains("aria-sort=\"descending\""),
-        "{}",
-        &dom[..dom.len().min(2000)]
+        markdown.contains("lora report a.results.jsonl b.jsonl c.jsonl"),
+        "{markdown}"
     );
-    assert!(dom.contains("<svg"), "the page has pictures");
+    // The seeds of the first two belong together; the third is not compared with them.
+    let first = table(&markdown, "planted, 64 training rows: test rows");
+    assert_eq!(first.len(), 3, "{first:?}");
+    for heading in [
+        "## a and b: planted, 64 training rows",
+        "## c: planted, 64 training rows",
+    ] {
+        assert!(markdown.contains(heading), "{heading}");
+    }
+    for part in [
+        "mean ± std over 2 seeds",
+        "computed on a machine with lora 0.0.7",
+        "lora sweep other",
+        "learning_rate: 0.02",
+    ] {
+        assert!(markdown.contains(part), "{part}");
+    }
+    let csv = String::from_utf8(workspace.read("r.csv")).unwrap();
+    let experiments: Vec<&str> = csv
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').next().unwrap())
+        .collect();
+    assert_eq!(experiments, ["a and b", "a and b", "c"]);
+}
+
+#[test]
+fn the_page_shows_the_gap_over_p_beside_a_bound_computed_by_hand_and_pictures_go_to_files() {
+    let workspace = Workspace::new();
+    let mut cells = Vec::new();
+    for seed in [1, 2, 3] {
+        cells.push(cell("lora", &json!({}), seed, 0.9, [700, 900]));
+        cells.push(cell(
+            "masks",
+            &json!({"mask_probability": 0.1}),
+            seed,
+            0.9,
+            [600, 800],
+        ));
+        cells.push(cell(
+            "masks",
+            &json!({"mask_probability": 0.5}),
+            seed,
+            0.9,
+            [500, 700],
+        ));
+    }
+    write(&workspace, &cells);
+    let report = [
+        "report",
+        "planted.jsonl",
+        "--markdown",
+        "r.md",
+        "--figures",
+        "pictures",
+    ];
+    workspace.lora_works(&report);
+    let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+    let rows = table(&markdown, "Measured gap and bound");
+    // 0.8, 0.7 and 0.6 on test rows, 0.25 on training rows. n is 64, δ 0.05, C 0.9, η²/Λ_min 1, λ/Λ_min 1 in the middle one:
+    // sqrt((0.81 + 21.6 / (1 + 2 (2p − p²))) / 6.4), with 2p − p² = 0, 0.19 and 0.75.
+    let expected = [("0.550", "1.871"), ("0.450", "1.604"), ("0.350", "1.215")];
+    for (row, (gap, bound)) in rows[2..].iter().zip(expected) {
+        assert_eq!(
+            (row[2], row[5]),
+            (format!("{gap} ±0.000").as_str(), bound),
+            "{row:?}"
+        );
+    }
+    assert_eq!(rows.len(), 5, "{rows:?}");
+    assert!(markdown.contains("from 0.550 nats at p = 0 to 0.350 at p = 0.5"));
+    // 0.9 / sqrt(6.4).
+    assert!(markdown.contains("= 0.36 nats"));
+
+    let links: Vec<&str> = markdown
+        .lines()
+        .filter_map(|line| line.strip_prefix("![")?.split_once("](")?.1.strip_suffix(')'))
+        .collect();
+    for link in &links {
+        let svg = String::from_utf8(workspace.read(link)).unwrap();
+        assert!(svg.starts_with("<svg") && svg.contains("<style>"), "{link}");
+    }
+    assert!(
+        links.contains(&"pictures/planted-64-training-rows-measured-nll-test-train.svg"),
+        "{links:?}"
+    );
+    let before = workspace.everything();
+    let said = workspace.lora(&["report", "planted.jsonl", "--figures", "pictures"]);
+    assert!(
+        said.code == Some(2) && said.stderr.contains("holds files already"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(workspace.everything(), before);
+    workspace.lora_works(&[&report[..], &["--overwrite"]].concat());
 }

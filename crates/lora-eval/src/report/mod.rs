@@ -4,7 +4,8 @@
 //! plain serde types, so the page and `results.json` come from the same ones.
 //!
 //! - [`Table`]: one set of numbers for the terminal, Markdown, CSV and HTML.
-//! - [`reliability_diagram`], [`line_chart`], [`scatter_chart`]: pictures as SVG, each a file of its own.
+//! - [`reliability_diagram`], [`line_chart`], [`setting_chart`], [`interval_chart`], [`scatter_chart`]: pictures as SVG, each a
+//!   file of its own.
 //! - [`Page`]: tables, pictures and settings as one HTML file without external resources.
 //!
 //! ```
@@ -31,6 +32,9 @@ mod page;
 mod table;
 mod templates;
 
-pub use chart::{ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
+pub use chart::{
+    IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart,
+    setting_chart,
+};
 pub use page::{Block, Figure, Page, Provenance, Section};
 pub use table::{Better, Cell, Column, Row, Table};

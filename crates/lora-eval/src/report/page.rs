@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Table;
-use super::templates::{json_for_script, render};
+use super::templates::{CHART_STYLE, json_for_script, render};
 
+mod markdown;
 #[cfg(test)]
 mod tests;
 
@@ -73,8 +74,19 @@ pub enum Block {
     Figures(Vec<Figure>),
     /// Names and values.
     Settings(Vec<(String, String)>),
+    /// A heading inside of the section.
+    Heading(String),
     /// A paragraph.
     Text(String),
+    /// Lines as they are, such as a file or a command.
+    Code(String),
+    /// What is shown only to those who open it.
+    Details {
+        /// What there is to open.
+        summary: String,
+        /// What is inside.
+        blocks: Vec<Block>,
+    },
 }
 
 /// A picture with words under it.
@@ -85,6 +97,9 @@ pub struct Figure {
     pub svg: String,
     /// How to read it; empty for nothing.
     pub caption: String,
+    /// What it shows, in a few words: in a file's name, and in its place where it cannot be seen.
+    #[serde(default)]
+    pub name: String,
 }
 
 impl Page {
@@ -100,12 +115,13 @@ impl Page {
     /// is, from phone to print. The same page gives the same bytes.
     pub fn to_html(&self) -> String {
         let sections: Vec<_> = self.sections.iter().map(section_context).collect();
+        let has_figures = !self.figures().is_empty();
         let results =
             (!self.results.is_null()).then(|| Markup::from_safe_string(json_for_script(&self.results)));
         let settings = flatten_settings(&self.settings);
         render(
             "page.html",
-            context! { page => Serde(self), sections, settings => Serde(settings), results },
+            context! { page => Serde(self), sections, settings => Serde(settings), results, has_figures },
         )
     }
 }
@@ -140,30 +156,52 @@ impl Figure {
         Self {
             svg: svg.into(),
             caption: caption.into(),
+            name: String::new(),
         }
+    }
+
+    /// The same picture with words for what it shows.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
     }
 }
 
 fn section_context(section: &Section) -> Markup {
-    let blocks: Vec<_> = section.blocks.iter().map(block_context).collect();
+    let blocks = blocks_to_html(&section.blocks);
     context! { heading => section.heading.as_str(), text => Serde(&section.text), blocks }
 }
 
-fn block_context(block: &Block) -> Markup {
-    match block {
-        Block::Table(table) => context! { table => Markup::from_safe_string(table.to_html()) },
-        Block::Settings(settings) => context! { settings => Serde(settings) },
+fn blocks_to_html(blocks: &[Block]) -> Markup {
+    Markup::from_safe_string(blocks.iter().map(block_to_html).collect())
+}
+
+fn block_to_html(block: &Block) -> String {
+    let context = match block {
+        Block::Table(table) => return table.to_html(),
+        Block::Settings(settings) => {
+            return render("settings.html", context! { settings => Serde(settings) });
+        }
+        Block::Heading(heading) => context! { heading => heading.as_str() },
         Block::Text(text) => context! { text => text.as_str() },
+        Block::Code(code) => context! { code => code.as_str() },
+        Block::Details { summary, blocks } => {
+            context! { summary => summary.as_str(), blocks => blocks_to_html(blocks) }
+        }
         Block::Figures(figures) => {
             let figures: Vec<_> = figures
                 .iter()
                 .map(|figure| {
-                    context! { svg => Markup::from_safe_string(figure.svg.clone()), caption => figure.caption.as_str() }
+                    // The page has the style once.
+                    let svg = figure.svg.replacen(CHART_STYLE, "", 1);
+                    context! { svg => Markup::from_safe_string(svg), caption => figure.caption.as_str() }
                 })
                 .collect();
             context! { figures }
         }
-    }
+    };
+    render("block.html", context)
 }
 
 /// The leaves of a settings tree with dotted names, in order. Lists of plain values stay together.

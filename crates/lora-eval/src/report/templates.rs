@@ -9,6 +9,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Value, escape_formatter};
 
+/// The style that each picture carries, as it stands in its markup.
+pub(super) const CHART_STYLE: &str = concat!("<style>", include_str!("templates/chart.css"), "</style>");
+
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -26,6 +29,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         _ => escape_formatter(out, state, value),
     });
     for (name, source) in [
+        ("block.html", include_str!("templates/block.html")),
         ("chart.svg", include_str!("templates/chart.svg")),
         ("page.html", include_str!("templates/page.html")),
         ("settings.html", include_str!("templates/settings.html")),
@@ -35,10 +39,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
             .add_template(name, source)
             .expect("the embedded templates are checked by the tests");
     }
-    environment.add_global(
-        "chart_css",
-        Value::from_safe_string(include_str!("templates/chart.css").into()),
-    );
+    environment.add_global("chart_style", Value::from_safe_string(CHART_STYLE.into()));
     environment.add_global(
         "page_css",
         Value::from_safe_string(include_str!("templates/page.css").into()),

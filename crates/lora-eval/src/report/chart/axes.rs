@@ -16,18 +16,31 @@ pub(super) fn draw_y_axis(drawing: &mut Drawing, plot: Area, y: &Scale) {
 
 /// The line below the plot, the ticks of `x` and the name of the axis. Labels that would touch are left out.
 pub(super) fn draw_x_axis(drawing: &mut Drawing, plot: Area, x: &Scale, name: &str) {
+    let ticks = x.ticks();
+    let every = label_every(&ticks);
+    let labelled = ticks.into_iter().enumerate().map(|(index, tick)| Tick {
+        label: if index % every == 0 {
+            tick.label
+        } else {
+            String::new()
+        },
+        ..tick
+    });
+    draw_x_ticks(drawing, plot, labelled.collect(), name);
+}
+
+/// The line below the plot with these ticks, and the name of the axis.
+pub(super) fn draw_x_ticks(drawing: &mut Drawing, plot: Area, ticks: Vec<Tick>, name: &str) {
     drawing.path(
         "axis",
         segment([plot.left, plot.bottom], [plot.right, plot.bottom]),
     );
-    let ticks = x.ticks();
-    let every = label_every(&ticks);
-    for (index, tick) in ticks.into_iter().enumerate() {
+    for tick in ticks {
         drawing.path(
             "axis",
             segment([tick.place, plot.bottom], [tick.place, plot.bottom + 4.0]),
         );
-        if index % every == 0 {
+        if !tick.label.is_empty() {
             drawing.text("tick", tick.place, plot.bottom + 17.0, Anchor::Middle, tick.label);
         }
     }

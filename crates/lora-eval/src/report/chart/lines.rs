@@ -174,7 +174,7 @@ pub(super) fn thin(places: &[[f64; 2]]) -> Vec<[f64; 2]> {
     kept
 }
 
-fn describe(x_label: &str, y_label: &str, series: &[Series]) -> String {
+pub(super) fn describe(x_label: &str, y_label: &str, series: &[Series]) -> String {
     let ends = series.iter().filter_map(|series| {
         let finite = |point: &&[f64; 2]| point.iter().all(|value| value.is_finite());
         let first = series.points.iter().find(finite)?;

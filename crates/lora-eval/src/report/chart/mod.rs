@@ -6,15 +6,19 @@
 
 mod axes;
 mod drawing;
+mod intervals;
 mod labels;
 mod legend;
 mod lines;
 mod reliability;
 mod scale;
 mod scatter;
+mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use intervals::{IntervalRow, interval_chart};
 pub use lines::{Series, line_chart};
 pub use reliability::reliability_diagram;
 pub use scatter::{ScatterPoint, scatter_chart};
+pub use settings::setting_chart;

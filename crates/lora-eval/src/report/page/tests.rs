@@ -27,7 +27,7 @@ fn page_of(text: &str) -> Page {
     };
     let series = Series::new(text, vec![[0.0, 1.0], [1.0, 0.5]]);
     let figures = vec![
-        Figure::new(reliability_diagram(text, &[bin], 0.2, text), text),
+        Figure::new(reliability_diagram(text, &[bin], 0.2, text), text).named(text),
         Figure::new(line_chart(text, text, text, &[series]), text),
         Figure::new(
             scatter_chart(
@@ -43,7 +43,13 @@ fn page_of(text: &str) -> Page {
     let section = Section::new(text)
         .with_text(text)
         .with_block(Block::Table(table))
-        .with_block(Block::Figures(figures))
+        .with_block(Block::Figures(figures.clone()))
+        .with_block(Block::Heading(text.into()))
+        .with_block(Block::Code(text.into()))
+        .with_block(Block::Details {
+            summary: text.into(),
+            blocks: vec![Block::Text(text.into()), Block::Figures(figures)],
+        })
         .with_block(Block::Settings(vec![(text.into(), text.into())]))
         .with_block(Block::Text(text.into()));
     Page {
@@ -100,6 +106,9 @@ fn markup_in_any_text_is_shown_not_obeyed() {
             ".subtitle",
             ".summary p",
             "h2",
+            "h3",
+            "pre",
+            "summary",
             "caption",
             "figcaption",
             "dt",
@@ -234,4 +243,49 @@ fn settings_are_listed_by_dotted_names_in_order() {
             "none="
         ]
     );
+}
+
+#[test]
+fn pictures_have_their_style_once_in_the_page_and_each_in_its_file() {
+    let page = page_of("text");
+    let style = "<style>.chart{--ink";
+    assert_eq!(page.to_html().matches(style).count(), 1);
+    let files = page.figures();
+    assert_eq!(files.len(), 3 * 6);
+    assert!(
+        files
+            .iter()
+            .all(|(_, figure)| figure.svg.matches(style).count() == 1)
+    );
+    let names: HashSet<_> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), files.len());
+    assert_eq!(
+        (files[0].0.as_str(), files[1].0.as_str()),
+        ("text-text", "text-figure")
+    );
+}
+
+#[test]
+fn markdown_has_the_command_on_top_every_table_and_a_link_to_every_picture() {
+    let page = page_of("a_b <i>");
+    let markdown = page.to_markdown(Some("pictures/"));
+    let start = "# a\\_b &lt;i>\n\nMade by\n\n~~~text\na_b <i>\n~~~";
+    assert!(markdown.starts_with(start), "{}", &markdown[..80]);
+    assert_eq!(markdown.matches("| :--- |").count(), 3);
+    let links: Vec<&str> = markdown
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("![")?
+                .split_once("](pictures/")?
+                .1
+                .strip_suffix(".svg)")
+        })
+        .collect();
+    let names: Vec<String> = page.figures().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(links, names);
+    assert_eq!(
+        markdown.matches("<details>").count(),
+        markdown.matches("</details>").count()
+    );
+    assert!(!page.to_markdown(None).contains("!["));
 }

@@ -2,7 +2,7 @@
 
 mod as_csv;
 mod as_html;
-mod as_markdown;
+pub(in crate::report) mod as_markdown;
 mod as_text;
 mod printed;
 #[cfg(test)]

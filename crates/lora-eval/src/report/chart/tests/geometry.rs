@@ -9,7 +9,10 @@ use crate::report::chart::labels::place_labels;
 use crate::report::chart::lines::{short, thin};
 use crate::report::chart::reliability::{hatch, wilson_interval};
 use crate::report::chart::scale::Scale;
-use crate::report::{ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
+use crate::report::{
+    IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart,
+    setting_chart,
+};
 
 /// Path data of all paths with this class, in drawing order.
 fn paths(svg: &str, class: &str) -> Vec<String> {
@@ -214,4 +217,76 @@ proptest! {
     fn a_fitted_text_is_no_wider_than_asked(text in ".*", width in 20.0f64..300.0) {
         prop_assert!(text_width(&fit(&text, width, 12.0), 12.0) <= width);
     }
+}
+
+/// The x at which each path begins.
+fn starts(paths: &[String]) -> Vec<f64> {
+    let start = |path: &String| {
+        let word = path[1..].split([' ', 'a', 'H', 'V']).next().unwrap();
+        word.parse().unwrap()
+    };
+    paths.iter().map(start).collect()
+}
+
+#[test]
+fn numbers_of_members_stand_at_equal_distances_and_probabilities_to_scale() {
+    let of = |values: &[f64]| {
+        let points = values.iter().map(|value| [*value, 0.5]).collect();
+        starts(&paths(
+            &setting_chart("t", "x", "y", &[Series::new("a", points)]),
+            "marker series-1",
+        ))
+    };
+    // The sample of the legend comes first.
+    let members = of(&[1.0, 4.0, 16.0]);
+    assert!(
+        (members[2] - members[1] - (members[3] - members[2])).abs() < 0.2,
+        "{members:?}"
+    );
+    let probabilities = of(&[0.1, 0.3, 0.7]);
+    let (short, long) = (
+        probabilities[2] - probabilities[1],
+        probabilities[3] - probabilities[2],
+    );
+    assert!((long - 2.0 * short).abs() < 0.3, "{probabilities:?}");
+}
+
+#[test]
+fn whiskers_of_neighbours_do_not_cover_each_other() {
+    let series =
+        |name: &str| Series::new(name, vec![[1.0, 0.5], [2.0, 0.4]]).with_band(vec![[0.4, 0.6], [0.3, 0.5]]);
+    let svg = setting_chart("t", "x", "y", &[series("a"), series("b")]);
+    let (first, second) = (
+        starts(&paths(&svg, "whisker series-1")),
+        starts(&paths(&svg, "whisker series-2")),
+    );
+    assert_eq!((first.len(), second.len()), (2, 2));
+    for (left, right) in first.iter().zip(&second) {
+        assert!((right - left - 5.0).abs() < 0.2, "{left} {right}");
+    }
+}
+
+#[test]
+fn an_interval_around_zero_lies_on_both_sides_of_the_line_at_zero() {
+    let row = |label: &str, estimate: f64| IntervalRow {
+        label: label.to_owned(),
+        estimates: vec![Some((estimate, [estimate - 1.0, estimate + 1.0]))],
+        is_total: false,
+    };
+    let svg = interval_chart("t", "x", &["a"], &[row("ties", 0.0), row("wins", -3.0)], None);
+    let zero = starts(&paths(&svg, "axis"))[0];
+    let ends = |path: &String| {
+        let (from, to) = path[1..].split_once('L').unwrap();
+        [from, to].map(|end| end.split(' ').next().unwrap().parse::<f64>().unwrap())
+    };
+    let whiskers: Vec<[f64; 2]> = paths(&svg, "whisker series-1").iter().map(ends).collect();
+    assert!(
+        whiskers[0][0] < zero && zero < whiskers[0][1],
+        "{whiskers:?} {zero}"
+    );
+    assert!((whiskers[0][0] + whiskers[0][1] - 2.0 * zero).abs() < 0.3);
+    assert!(whiskers[1][1] < zero, "{whiskers:?} {zero}");
+    // The same axis for charts that are compared, whatever is in them.
+    let narrow = interval_chart("t", "x", &["a"], &[row("ties", 0.0)], Some([-4.0, 1.0]));
+    assert!((starts(&paths(&narrow, "axis"))[0] - zero).abs() < 0.2);
 }

@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use roxmltree::{Document, Node};
 
 use crate::calibration::ReliabilityBin;
-use crate::report::{ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
+use crate::report::{
+    IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart,
+    setting_chart,
+};
 
 pub(super) const SVG: &str = "http://www.w3.org/2000/svg";
 
@@ -49,6 +52,8 @@ fn check(svg: &str, title: &str) {
 fn charts_without_data_say_so() {
     for svg in [
         line_chart("t", "x", "y", &[]),
+        setting_chart("t", "x", "y", &[]),
+        interval_chart("t", "x", &["a"], &[IntervalRow::default()], None),
         scatter_chart("t", "x", "y", &[], [0.0, 0.0]),
     ] {
         check(&svg, "t");
@@ -64,6 +69,11 @@ fn markup_in_texts_is_shown_not_obeyed() {
     let evil = "</title><script>alert(1)</script>";
     let series = Series::new(evil, vec![[0.0, 1.0], [1.0, 0.5]]);
     let point = ScatterPoint::new(evil, [0.0, 1.0]);
+    let row = IntervalRow {
+        label: evil.to_owned(),
+        estimates: vec![Some((0.5, [0.0, 1.0]))],
+        is_total: true,
+    };
     let bin = ReliabilityBin {
         lower: 0.5,
         upper: 1.0,
@@ -72,7 +82,9 @@ fn markup_in_texts_is_shown_not_obeyed() {
         accuracy: 0.6,
     };
     for svg in [
-        line_chart(evil, evil, evil, &[series]),
+        line_chart(evil, evil, evil, std::slice::from_ref(&series)),
+        setting_chart(evil, evil, evil, &[series]),
+        interval_chart(evil, evil, &[evil, evil], &[row], None),
         scatter_chart(evil, evil, evil, &[point], [0.0, 0.0]),
         reliability_diagram(evil, &[bin], 0.2, evil),
     ] {
@@ -91,6 +103,26 @@ proptest! {
     ) {
         let svg = line_chart(&title, &name, &name, &[Series::new(&name, points.clone()).with_band(band), Series::new("b", points)]);
         check(&svg, &title);
+    }
+
+    #[test]
+    fn any_curves_over_a_setting_are_well_formed(
+        title in ".*",
+        points in proptest::collection::vec(any::<[f64; 2]>(), 0..12),
+        band in proptest::collection::vec(any::<[f64; 2]>(), 0..12),
+    ) {
+        let series = Series::new("a", points.clone()).with_band(band);
+        check(&setting_chart(&title, "x", "y", &[series, Series::new("b", points)]), &title);
+    }
+
+    #[test]
+    fn any_intervals_are_well_formed(
+        title in ".*",
+        rows in proptest::collection::vec((".*", proptest::option::of(any::<(f64, [f64; 2])>()), any::<bool>()), 0..8),
+    ) {
+        let row = |(label, estimate, is_total)| IntervalRow { label, estimates: vec![estimate, None, estimate], is_total };
+        let rows: Vec<_> = rows.into_iter().map(row).collect();
+        check(&interval_chart(&title, "x", &["a", "b", "c"], &rows, Some([-1.0, 1.0])), &title);
     }
 
     #[test]

@@ -1,0 +1,82 @@
+//! Curves over any other numeric setting that a grid varies, such as the rank, with what does not vary it as level lines.
+
+use super::{Curve, Line, distinct, setting, values};
+use crate::report::choice::{Family, choose, varied};
+use crate::report::figures::MOST_LINES;
+use crate::report::results::Variant;
+use crate::report::tables::Judged;
+
+/// Settings with curves of their own.
+const ELSEWHERE: [&str; 1] = ["mask_probability"];
+
+/// For each setting all families in one chart; a chart for each kind of prediction where these are too many lines.
+pub(super) fn curves<'a>(judged: &Judged<'a>) -> Vec<Curve<'a>> {
+    let variants = &judged.study.variants;
+    let families = distinct(variants.iter().map(Family::of));
+    let kin = |family: &Family| -> Vec<Variant<'a>> {
+        let of = variants.iter().filter(|variant| Family::of(variant) == *family);
+        of.cloned().collect()
+    };
+    let keys = distinct(families.iter().flat_map(|family| varied(&kin(family))));
+    let mut curves = Vec::new();
+    for key in keys.iter().filter(|key| !ELSEWHERE.contains(&key.as_str())) {
+        let value = |variant: &Variant<'_>| setting(variant, key);
+        let all: Vec<&Variant<'a>> = variants.iter().collect();
+        let at = values(&all, value);
+        let mut lines = Vec::new();
+        for family in &families {
+            let kin = kin(family);
+            let kin: Vec<&Variant<'a>> = kin.iter().collect();
+            let line = match Line::of(family.name(), &kin, value) {
+                Some(line) => Some(line),
+                None => choose(&kin, false).map(|variant| Line::level(family.name(), variant, &at)),
+            };
+            lines.extend(line.map(|line| (family.kind, line)));
+        }
+        if lines.iter().all(|(_, line)| line.is_level) {
+            continue;
+        }
+        let kinds = if lines.len() > MOST_LINES {
+            distinct(lines.iter().map(|(kind, _)| Some(*kind)))
+        } else {
+            vec![None]
+        };
+        for kind in kinds {
+            let (here, rest): (Vec<_>, Vec<_>) = lines
+                .into_iter()
+                .partition(|(of, _)| kind.is_none_or(|kind| kind == *of));
+            lines = rest;
+            let mut here: Vec<Line<'a>> = here.into_iter().map(|(_, line)| line).collect();
+            here.truncate(MOST_LINES);
+            if here.iter().any(|line| !line.is_level) {
+                let of = kind.map(|kind| format!(", {kind}")).unwrap_or_default();
+                curves.push(Curve {
+                    title: format!("{}{of}", words(key)),
+                    axis: axis(key),
+                    lines: here,
+                });
+            }
+        }
+    }
+    curves
+}
+
+fn words(key: &str) -> String {
+    match key {
+        "r" => "The rank of the adapters".to_owned(),
+        "masks_per_step" => {
+            "Masks a step, each a pass of its own, against one pass with several masks".to_owned()
+        }
+        "lora_dropout" => "The probability of input dropout".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+fn axis(key: &str) -> &'static str {
+    match key {
+        "r" => "rank r",
+        "masks_per_step" => "masks a step",
+        "lora_dropout" => "p of the input dropout",
+        _ => "value of the setting",
+    }
+}

@@ -27,6 +27,8 @@ mod gelu;
 mod layer_norm;
 mod linear;
 mod lora_linear;
+#[cfg(test)]
+mod properties;
 mod rms_norm;
 
 pub use attention::{HIDDEN, attention, padding_bias, scaled_attention};

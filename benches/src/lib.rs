@@ -155,7 +155,8 @@ impl Step {
     }
 }
 
-const VOCABULARY: usize = 30_522;
+/// Words of every model.
+pub const VOCABULARY: usize = 30_522;
 const CLASSES: usize = 2;
 /// Rank and alpha of every bench.
 pub const RANK: usize = 8;

@@ -1,8 +1,10 @@
-//! `cargo xtask bench`: criterion's benches, then the same work by this project, by Burn's own `apply_lora` and, if a
+//! `cargo xtask bench`: criterion's benches, then the same work by this project, by Burn alone with its `apply_lora` and, if a
 //! Python with them is given, by PyTorch + PEFT. One run, one machine: what counts is the ratio.
 
+mod book;
 mod measure;
 mod peer;
+mod plain_burn;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use report::Work;
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// A Python with torch, transformers and peft: the peer
     #[arg(long, value_name = "PATH")]
@@ -47,6 +50,9 @@ pub struct Options {
     /// Where the results go: NAME.json and NAME.md
     #[arg(long, value_name = "PATH", default_value = "target/bench/results")]
     output: PathBuf,
+    /// Write table and chart into the book's page of benchmarks, too
+    #[arg(long)]
+    book: bool,
     /// Measure the one shape and work named in this process, and print its rows as JSON
     #[arg(long, hide = true)]
     in_process: bool,
@@ -120,6 +126,9 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             &root.join(&options.output).with_extension(ending),
             content.as_bytes(),
         )?;
+    }
+    if options.book {
+        book::write(root, &results)?;
     }
     if options.json {
         println!("{json}");

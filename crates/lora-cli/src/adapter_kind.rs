@@ -38,6 +38,14 @@ pub(crate) fn kind_of(
         return Ok(Kind::Choices(prompt_style(asked)));
     }
     let task_type = saved.task_type().or_else(|| task_of_model(saved, checkpoint));
+    // What writes text has no head for anything else: of all labelled rows, questions with choices are what it can answer.
+    if task_file.is_none()
+        && task_type == Some(TaskType::CausalLm)
+        && wanted.is_none()
+        && args.labels.is_none()
+    {
+        return Ok(Kind::Choices(prompt_style(None)));
+    }
     let kind = match (task_file, task_type, wanted) {
         (Some(file), ..)
             if !matches!(

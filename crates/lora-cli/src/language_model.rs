@@ -79,7 +79,6 @@ impl LanguageModel {
                 checkpoint.config_path().display()
             );
         };
-        let padding = ids(&checkpoint.config["pad_token_id"]).first().copied();
         let head = HeadOptions {
             kind: HeadKind::CausalLm,
             seed,
@@ -87,7 +86,7 @@ impl LanguageModel {
         let (model, loaded) = Transformer::load(&checkpoint, head, device)?;
         Ok(Self {
             model,
-            pad_id: padding.unwrap_or(end),
+            pad_id: checkpoint.padding_id().unwrap_or(end),
             tokenizer,
             stop_tokens,
             max_tokens: outline.max_tokens,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use burn::tensor::Device;
 use lora_core::Adapted;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE};
@@ -174,14 +174,18 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
             tokenizer.vocabulary_size()
         );
     }
-    tokenizer.pad_id().with_context(|| {
-        format!(
-            "`{}` cannot classify texts here: its tokenizer names no padding token, as those of most language models; give an \
-             encoder such as minilm-l6, or set problem_type to causal_lm to train what a language model writes",
-            checkpoint.origin.display()
-        )
-    })?;
-    Ok(tokenizer)
+    if tokenizer.pad_id().is_ok() {
+        return Ok(tokenizer);
+    }
+    let Some(pad_id) = checkpoint.padding_id() else {
+        bail!(
+            "`{}` cannot fill up short texts: its tokenizer names no padding token, and `{}` neither pad_token_id nor \
+             eos_token_id; add pad_token_id there",
+            checkpoint.origin.display(),
+            checkpoint.config_path().display()
+        );
+    };
+    Ok(tokenizer.with_pad_id(pad_id))
 }
 
 /// The base model with a head for a task.

@@ -237,6 +237,11 @@ fn every_lie_is_refused_by_name() {
     let cases = [
         (with_config(|c| c["peft_type"] = json!("IA3")), "peft_type is IA3"),
         (
+            // As PEFT writes it: without what only LoRA has.
+            with_config(|c| *c = json!({"peft_type": "VERA", "r": 8, "target_modules": ["query"]})),
+            "peft_type is VERA; supported: LORA, ADALORA",
+        ),
+        (
             with_config(|c| c["use_qalora"] = json!(true)),
             "use_qalora is true",
         ),

@@ -77,6 +77,21 @@ impl Checkpoint {
         self.origin.join("config.json")
     }
 
+    /// A token to fill up short rows with, where the tokenizer names none: `pad_token_id` of `config.json`, else its first
+    /// `eos_token_id`, as is usual for language models. What is filled up is masked, so the choice changes no number.
+    pub fn padding_id(&self) -> Option<u32> {
+        let first = |value: &Value| match value {
+            Value::Array(ids) => ids.first().and_then(Value::as_u64),
+            one => one.as_u64(),
+        };
+        let rows = self.config["vocab_size"].as_u64().unwrap_or(u64::MAX);
+        ["pad_token_id", "eos_token_id"]
+            .into_iter()
+            .filter_map(|key| first(&self.config[key]))
+            .find(|id| *id < rows)
+            .and_then(|id| u32::try_from(id).ok())
+    }
+
     /// `config.json` as a type of its own.
     ///
     /// # Errors
@@ -184,4 +199,41 @@ fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, LoadError> {
             source,
         }),
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_filled_up_with_a_token_that_the_model_has() {
+        let cases = [
+            (json!({"pad_token_id": 3, "eos_token_id": 2}), Some(3)),
+            (json!({"pad_token_id": null, "eos_token_id": [2, 5]}), Some(2)),
+            // As LLaMA 1 has it.
+            (json!({"pad_token_id": -1, "eos_token_id": 2}), Some(2)),
+            // Named, but the table was not made larger for it.
+            (
+                json!({"pad_token_id": 9, "eos_token_id": 2, "vocab_size": 9}),
+                Some(2),
+            ),
+            (json!({}), None),
+        ];
+        for (config, expected) in cases {
+            let checkpoint = Checkpoint {
+                origin: PathBuf::new(),
+                config: config.clone(),
+                weights: WeightFiles::of_safetensors(
+                    TensorFile::from_bytes(EMPTY, Path::new("empty")).unwrap(),
+                ),
+                tokenizer: None,
+            };
+            assert_eq!(checkpoint.padding_id(), expected, "{config}");
+        }
+    }
+
+    /// A file without tensors: the length of its header, and the header.
+    const EMPTY: &[u8] = b"\x02\0\0\0\0\0\0\0{}";
 }

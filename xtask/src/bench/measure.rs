@@ -1,22 +1,21 @@
-//! The work itself: forward pass and training step, by this project and by Burn's own LoRA.
+//! The work itself: forward pass and training step, by this project and by Burn alone.
 
 use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use bench_model::{ALPHA, RANK, SHAPES, Shape, Step};
-use burn::module::{Lora, Module, ParamGroup};
-use burn::optim::{AdamWConfig, GradientsParams};
-use burn::tensor::{Device, Distribution, Int, Tensor};
+use bench_model::{SHAPES, Shape, Step};
+use burn::tensor::{Device, Distribution, Tensor};
 use lora_cli::memory::peak_memory_bytes;
 use lora_cli::pipeline::{hub_options, open_checkpoint, open_tokenizer};
+use lora_cli::provenance::MadeBy;
 use lora_core::{MaskSampler, Model, Pass, Rescale};
 use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
 use lora_eval::{Passes, predict};
-use lora_kernels::cross_entropy;
 
 use super::Options;
-use super::report::{MEMBERS, Row, Work};
+use super::plain_burn;
+use super::report::{BURN, MEMBERS, OURS, Row, Work};
 
 /// Repetitions that are not measured: caches, thread pools and the allocator settle.
 const WARM_UP: u32 = 2;
@@ -26,12 +25,7 @@ const EPOCH_BATCH: usize = 32;
 /// What a process of its own was asked for: one work of one shape, or the epoch.
 pub fn asked(options: &Options) -> Result<Vec<Row>> {
     let measured = match (&options.text, options.shapes.first(), options.work.first()) {
-        (Some(path), ..) => vec![(
-            "this project",
-            "minilm",
-            Work::Epoch,
-            epoch(path, options.text_rows)?,
-        )],
+        (Some(path), ..) => vec![(OURS, "minilm", Work::Epoch, epoch(path, options.text_rows)?)],
         (None, Some(name), Some(work)) => {
             let shape = SHAPES
                 .iter()
@@ -45,12 +39,19 @@ pub fn asked(options: &Options) -> Result<Vec<Row>> {
         }
         _ => bail!("one shape and one work, or a text"),
     };
+    let versions = MadeBy::this_call();
+    let versions = versions
+        .versions
+        .iter()
+        .map(|(name, version)| format!("{name} {version}"));
+    let versions = versions.collect::<Vec<_>>().join(", ");
     let rows = measured.into_iter().map(|(tool, shape, work, milliseconds)| Row {
         tool: tool.to_owned(),
         shape: shape.to_owned(),
         work,
         milliseconds,
         peak_mib: peak_memory_bytes().map(|bytes| bytes as f64 / (1024.0 * 1024.0)),
+        versions: versions.clone(),
     });
     Ok(rows.collect())
 }
@@ -66,14 +67,17 @@ fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'s
                 adapted.model.forward(&batch, &Pass::Mean).into_data();
                 Ok(())
             })?;
-            return Ok(vec![("this project", time)]);
+            return Ok(vec![(OURS, time)]);
         }
-        Work::BurnStep => return Ok(vec![("Burn apply_lora", burn_step(shape, &device, repetitions)?)]),
-        Work::Products => return Ok(vec![("this project", products(shape, &device, repetitions)?)]),
-        Work::Ensemble => return Ok(vec![("this project", ensemble(shape, 0, repetitions)?)]),
+        Work::BurnStep => {
+            let time = median(repetitions, plain_burn::training(shape, &device)?)?;
+            return Ok(vec![(BURN, time)]);
+        }
+        Work::Products => return Ok(vec![(OURS, products(shape, &device, repetitions)?)]),
+        Work::Ensemble => return Ok(vec![(OURS, ensemble(shape, 0, repetitions)?)]),
         Work::EnsembleUpperHalf => {
             let half = shape.n_layers / 2;
-            return Ok(vec![("this project", ensemble(shape, half, repetitions)?)]);
+            return Ok(vec![(OURS, ensemble(shape, half, repetitions)?)]);
         }
         Work::Step => Step::PLAIN,
         Work::StepExampleMasks => Step::EXAMPLE_MASKS,
@@ -86,7 +90,7 @@ fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'s
         trainer.step(std::slice::from_ref(&batch))?;
         Ok(())
     })?;
-    Ok(vec![("this project", time)])
+    Ok(vec![(OURS, time)])
 }
 
 /// All members on one batch, with adapters in the layers from `lowest` on; drawing their masks counts.
@@ -160,30 +164,6 @@ pub fn encoded(path: &Path, rows: usize) -> Result<EncodedDataset> {
     let mut encoded = open_tokenizer(&checkpoint, 512)?.encode_dataset(&data)?;
     encoded.targets = Targets::Classes((0..encoded.len()).map(|row| row % 2).collect());
     Ok(encoded)
-}
-
-/// A training step with Burn's own LoRA on the same model, loss and optimizer.
-fn burn_step(shape: &Shape, device: &Device, repetitions: u32) -> Result<f64> {
-    let weights = ParamGroup::from_regex(r"(query|value)\.base\.weight$")
-        .map_err(|error| anyhow::anyhow!("the pattern of the targets: {error:?}"))?;
-    let mut model = shape
-        .model(device)
-        .train()
-        .apply_lora(Lora::new(RANK, ALPHA).set_param_group(weights));
-    let mut optimizer = AdamWConfig::new().init();
-    let batch = shape.batch();
-    let Targets::Classes(classes) = &batch.targets else {
-        unreachable!("the bench's batch has classes")
-    };
-    let classes: Vec<i32> = classes.iter().map(|class| *class as i32).collect();
-    median(repetitions, || {
-        let targets = Tensor::<1, Int>::from_data(classes.as_slice(), device);
-        let loss = cross_entropy(model.forward(&batch, &Pass::Mean), targets);
-        let gradients = GradientsParams::from_grads(loss.backward(), &model);
-        model = optimizer.step(1e-4, model.clone(), gradients);
-        loss.into_data();
-        Ok(())
-    })
 }
 
 /// Median time in milliseconds.

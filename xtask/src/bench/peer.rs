@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::report::{Row, Work};
+use super::report::{PEER, Row, Work};
 
 #[derive(Deserialize)]
 struct Line {
@@ -14,6 +14,7 @@ struct Line {
     work: Work,
     milliseconds: f64,
     peak_mib: f64,
+    versions: String,
 }
 
 /// The work of one start of the script.
@@ -61,11 +62,12 @@ pub fn run(
         let line: Line =
             serde_json::from_str(line).with_context(|| format!("unexpected output of the peer: {line}"))?;
         rows.push(Row {
-            tool: "PyTorch + PEFT".to_owned(),
+            tool: PEER.to_owned(),
             shape: line.shape,
             work: line.work,
             milliseconds: line.milliseconds,
             peak_mib: Some(line.peak_mib),
+            versions: line.versions,
         });
     }
     Ok(rows)

@@ -1,7 +1,7 @@
 //! Measured times as a table of ratios.
 
 use clap::ValueEnum;
-use lora_eval::report::{Better, Cell, Column, Table};
+use lora_eval::report::{Better, Cell, Column, IntervalRow, Table, interval_chart};
 use serde::{Deserialize, Serialize};
 
 /// What was timed.
@@ -71,6 +71,12 @@ impl Work {
     }
 }
 
+/// This project, as a tool.
+pub const OURS: &str = "this project";
+/// What somebody writes with Burn alone.
+pub const BURN: &str = "Burn apply_lora";
+/// What most people use.
+pub const PEER: &str = "PyTorch + PEFT";
 /// Members of the ensembles that are timed.
 pub const MEMBERS: u64 = 8;
 
@@ -87,6 +93,8 @@ pub struct Row {
     pub milliseconds: f64,
     /// The most memory that the process held.
     pub peak_mib: Option<f64>,
+    /// Of the tool and of what it is built on.
+    pub versions: String,
 }
 
 /// All measurements of a run.
@@ -121,8 +129,11 @@ impl Results {
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}, {} threads, f32, LoRA r=8 on query and value, medians of {}; plain: a step without LoRA Dropout, or {MEMBERS} forward passes; above 1: ours is faster, or smaller",
-            self.processor, self.threads, self.repetitions
+            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {}; plain: a step without LoRA Dropout, or {MEMBERS} forward passes; above 1: ours is faster, or smaller",
+            self.versions(),
+            self.processor,
+            self.threads,
+            self.repetitions
         );
         let mut table = Table::new("Time", "work", columns).with_note(note);
         let mut shapes: Vec<&str> = Vec::new();
@@ -133,7 +144,7 @@ impl Results {
         }
         for shape in shapes {
             for work in Work::ROWS {
-                let Some(ours) = self.find("this project", shape, work) else {
+                let Some(ours) = self.find(OURS, shape, work) else {
                     continue;
                 };
                 let time_of = |tool: &str, work| {
@@ -146,21 +157,21 @@ impl Results {
                 let plain = match work {
                     Work::Forward | Work::Epoch => Cell::Empty,
                     Work::Ensemble | Work::EnsembleUpperHalf => {
-                        let forward = self.find("this project", shape, Work::Forward);
+                        let forward = self.find(OURS, shape, Work::Forward);
                         let passes = |row: &Row| row.milliseconds * MEMBERS as f64 / ours.milliseconds;
                         forward.map_or(Cell::Empty, |row| Cell::value(passes(row)))
                     }
-                    _ => time_of("this project", Work::Step),
+                    _ => time_of(OURS, Work::Step),
                 };
                 let only_if = |yes: bool, cell: Cell| if yes { cell } else { Cell::Empty };
-                let peer = self.find("PyTorch + PEFT", shape, work);
+                let peer = self.find(PEER, shape, work);
                 let memory = peer.and_then(|peer| Some(Cell::value(peer.peak_mib? / ours.peak_mib?)));
                 let cells = vec![
                     Cell::value(ours.milliseconds),
-                    only_if(work == Work::Step, time_of("Burn apply_lora", Work::BurnStep)),
-                    time_of("PyTorch + PEFT", work),
+                    only_if(work == Work::Step, time_of(BURN, Work::BurnStep)),
+                    time_of(PEER, work),
                     plain,
-                    only_if(work == Work::Step, time_of("this project", Work::Products)),
+                    only_if(work == Work::Step, time_of(OURS, Work::Products)),
                     ours.peak_mib.map_or(Cell::Empty, Cell::value),
                     only_if(work != Work::Forward, memory.unwrap_or(Cell::Empty)),
                 ];
@@ -168,6 +179,43 @@ impl Results {
             }
         }
         table
+    }
+
+    /// How much longer others take than this project, in per cent, as an SVG; none if nobody else was measured.
+    pub fn chart(&self) -> Option<String> {
+        let longer = |ours: &Row, tool: &str, work| {
+            let other = self.find(tool, &ours.shape, work)?;
+            let percent = 100.0 * (other.milliseconds / ours.milliseconds - 1.0);
+            Some((percent, [percent.min(0.0), percent.max(0.0)]))
+        };
+        let mut rows = Vec::new();
+        for ours in self.rows.iter().filter(|row| row.tool == OURS) {
+            let burn = (ours.work == Work::Step)
+                .then(|| longer(ours, BURN, Work::BurnStep))
+                .flatten();
+            let estimates = vec![longer(ours, PEER, ours.work), burn];
+            if estimates.iter().any(Option::is_some) {
+                rows.push(IntervalRow {
+                    label: format!("{}: {}", ours.shape, ours.work.name()),
+                    estimates,
+                    is_total: false,
+                });
+            }
+        }
+        let names = [PEER, "Burn alone, with its apply_lora"];
+        let x_label = "more time than this project takes (%); left of zero: less";
+        (!rows.is_empty()).then(|| interval_chart("Time of others", x_label, &names, &rows, None))
+    }
+
+    /// Everything that took part, once.
+    fn versions(&self) -> String {
+        let mut all: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !row.versions.is_empty() && !all.contains(&row.versions.as_str()) {
+                all.push(&row.versions);
+            }
+        }
+        all.join("; ")
     }
 
     fn find(&self, tool: &str, shape: &str, work: Work) -> Option<&Row> {
@@ -201,13 +249,14 @@ mod tests {
             work,
             milliseconds,
             peak_mib: None,
+            versions: String::new(),
         };
         let rows = vec![
-            row("this project", Work::Forward, 10.0),
-            row("this project", Work::Step, 20.0),
-            row("this project", Work::StepFourMasks, 80.0),
-            row("PyTorch + PEFT", Work::Forward, 15.0),
-            row("PyTorch + PEFT", Work::Step, 10.0),
+            row(OURS, Work::Forward, 10.0),
+            row(OURS, Work::Step, 20.0),
+            row(OURS, Work::StepFourMasks, 80.0),
+            row(PEER, Work::Forward, 15.0),
+            row(PEER, Work::Step, 10.0),
         ];
         let csv = Results::new(rows, 2, 7).table().to_csv();
         let lines: Vec<&str> = csv.lines().collect();

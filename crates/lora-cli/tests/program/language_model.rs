@@ -154,6 +154,50 @@ fn a_language_model_learns_completions_and_says_them() {
 }
 
 #[test]
+fn a_decoder_whose_tokenizer_names_no_padding_token_classifies_texts() {
+    let workspace = Workspace::new();
+    write_tiny_llama(&workspace.path("llama"));
+    let rows = ["say sky,blue", "say grass please now,green"];
+    let rows: Vec<&str> = rows.into_iter().cycle().take(16).collect();
+    workspace.write("rows.csv", format!("text,label\n{}\n", rows.join("\n")));
+    workspace.lora_works(&[
+        "train",
+        "--model-name-or-path",
+        "llama",
+        "--train-file",
+        "rows.csv",
+        "--output-dir",
+        "out",
+        "--learning-rate",
+        "0.01",
+        "--r",
+        "2",
+        "--per-device-train-batch-size",
+        "4",
+        "--max-steps",
+        "3",
+        "--max-seq-length",
+        "12",
+        "--eval-strategy",
+        "no",
+        "--target-modules",
+        "all-linear",
+    ]);
+    let probability = |texts: &[&str]| {
+        let asked = [&["predict", "--adapter", "out", "--json"], texts].concat();
+        let said = workspace.lora_works(&asked).stdout;
+        let first = document(said.lines().next().unwrap());
+        first["probabilities"]["blue"].as_f64().unwrap()
+    };
+    // Beside a longer text a short one is filled up, which must not change what is said about it.
+    let (alone, beside) = (
+        probability(&["say sky"]),
+        probability(&["say sky", "say grass please now say"]),
+    );
+    assert!((alone - beside).abs() < 1e-6, "{alone} {beside}");
+}
+
+#[test]
 fn the_same_seed_draws_the_same_text() {
     let workspace = Workspace::new();
     write_tiny_llama(&workspace.path("llama"));

@@ -51,6 +51,12 @@ pub(super) struct PeftConfig {
     others: Map<String, Value>,
 }
 
+/// What every method's file says.
+#[derive(Deserialize)]
+struct Method {
+    peft_type: String,
+}
+
 /// The fields of PEFT's `AdaLoraConfig`; its defaults where one is absent.
 #[derive(Debug, Deserialize)]
 struct AdaLoraFields {
@@ -83,6 +89,11 @@ enum OneOrMany {
 /// What follows the path in AdaLoRA's rank pattern.
 const RANK_KEY: &str = ".lora_E";
 
+const LORA: &str = "LORA";
+const ADALORA: &str = "ADALORA";
+/// The methods that are read.
+const PEFT_TYPES: [&str; 2] = [LORA, ADALORA];
+
 /// Fields that change what an adapter computes. Any value but null, false or empty is refused.
 const UNSUPPORTED: [&str; 12] = [
     "layer_replication",
@@ -101,10 +112,21 @@ const UNSUPPORTED: [&str; 12] = [
 
 impl PeftConfig {
     pub fn parse(path: &Path, bytes: &[u8]) -> Result<Self, AdapterError> {
-        serde_json::from_slice(bytes).map_err(|reason| AdapterError::Json {
+        let bad = |reason| AdapterError::Json {
             path: path.to_owned(),
             reason,
-        })
+        };
+        // First: another method's file has other keys, and which of ours it lacks says nothing.
+        let Method { peft_type } = serde_json::from_slice(bytes).map_err(bad)?;
+        if !PEFT_TYPES.contains(&peft_type.as_str()) {
+            return Err(AdapterError::Setting {
+                path: path.to_owned(),
+                key: "peft_type",
+                found: peft_type,
+                supported: "LORA, ADALORA",
+            });
+        }
+        serde_json::from_slice(bytes).map_err(bad)
     }
 
     /// Our settings; alpha as it stands in the file.
@@ -117,11 +139,7 @@ impl PeftConfig {
                 supported,
             })
         };
-        let is_adalora = match self.peft_type.as_str() {
-            "LORA" => false,
-            "ADALORA" => true,
-            other => return refuse("peft_type", other.to_owned(), "LORA, ADALORA"),
-        };
+        let is_adalora = self.peft_type == ADALORA;
         for key in UNSUPPORTED {
             if self.others.get(key).is_some_and(is_set) {
                 return refuse(key, self.others[key].to_string(), "null or false");
@@ -266,7 +284,7 @@ pub(super) fn to_json(config: &LoraConfig, task_type: Option<TaskType>, base_mod
         "lora_alpha": number(config.alpha * factor),
         "lora_dropout": config.input_dropout,
         "modules_to_save": config.modules_to_save,
-        "peft_type": "LORA",
+        "peft_type": LORA,
         "r": config.rank,
         "rank_pattern": to_map(config.rank_pattern.iter().map(|(key, rank)| (key, json!(rank)))),
         "revision": null,
@@ -307,7 +325,7 @@ fn adalora_fields(adalora: &AdaLora) -> Map<String, Value> {
         "deltaT": adalora.delta_t,
         "init_r": adalora.init_r,
         "orth_reg_weight": adalora.orth_reg_weight,
-        "peft_type": "ADALORA",
+        "peft_type": ADALORA,
         "rank_pattern": if pattern.is_empty() { Value::Null } else { Value::Object(pattern) },
         "target_r": adalora.target_r,
         "tfinal": adalora.tfinal,

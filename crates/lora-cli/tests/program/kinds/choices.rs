@@ -35,16 +35,7 @@ fn a_language_model_learns_letters_and_is_scored_by_their_likelihood() {
     for (file, rows) in [("train.jsonl", 24), ("dev.jsonl", 6), ("test.jsonl", 9)] {
         workspace.write(file, questions(rows));
     }
-    let untrained = [
-        "eval",
-        "--adapter",
-        "llama",
-        "--task-name",
-        "choices",
-        "--data-dir",
-        "test.jsonl",
-        "--json",
-    ];
+    let untrained = ["eval", "--adapter", "llama", "--data", "test.jsonl", "--json"];
     let untrained = json(workspace.lora_works(&untrained).stdout);
     let nll = |document: &Value| document["methods"][0]["scores"]["nll"].as_f64().unwrap();
     assert_eq!(untrained["methods"][0]["scores"]["n"], 9);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use lora_core::Adapted;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE};

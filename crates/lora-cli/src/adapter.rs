@@ -224,8 +224,8 @@ pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<Ope
         let padding = Padding::with(tokenizer.pad_id()?);
         (model, loaded, tokenizer, padding)
     };
-    loaded.expect_all_in(|name| saved.holds(name))?;
-    let adapted = saved.attach_to(model)?.map(|model| model.valid());
+    let adapted = saved.put_on(model, &loaded, &base_model, "--base")?;
+    let adapted = adapted.map(|model| model.valid());
     let ensemble = match &task_file {
         Some(task) => task.ensemble,
         None => saved.ensemble(),
@@ -253,7 +253,8 @@ pub fn task_of(
     saved: &Saved,
     checkpoint: &Checkpoint,
 ) -> Result<Task> {
-    let head = saved.outputs(&sequence_output_name(checkpoint)?, checkpoint);
+    let head_name = sequence_output_name(checkpoint)?;
+    let head = saved.outputs(&head_name, checkpoint);
     let task = match (given, task_file) {
         (Some(names), _) => Task::Classification {
             labels: LabelNames::new(names).context("--labels")?,
@@ -267,6 +268,16 @@ pub fn task_of(
             let labels = match (fitting, head) {
                 (Some(labels), _) => labels,
                 (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
+                (None, None) if !saved.tensors_in_full().is_empty() => bail!(
+                    "`{}` holds {}, but no `{head_name}`, as the head of `{}` is called: it looks like an adapter of another model{}; give \
+                     its own base model with --base",
+                    saved.path().display(),
+                    quoted(&saved.tensors_in_full()),
+                    checkpoint.origin.display(),
+                    saved
+                        .base_model()
+                        .map_or_else(String::new, |base| format!(", `{base}`"))
+                ),
                 (None, None) => bail!(
                     "`{}` holds no head and the base model names no labels; name the classes with --labels",
                     saved.path().display()
@@ -283,6 +294,12 @@ pub fn task_of(
         );
     }
     Ok(task)
+}
+
+/// The first few of some names.
+fn quoted(names: &[&str]) -> String {
+    let first: Vec<String> = names.iter().take(2).map(|name| format!("`{name}`")).collect();
+    first.join(", ")
 }
 
 /// How a data file is read: as the training's files were, but for what flags say.

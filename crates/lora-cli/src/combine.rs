@@ -1,5 +1,6 @@
 //! `lora combine`: one adapter of several.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
@@ -12,7 +13,7 @@ use crate::folder_swap::{check_free, write_folder};
 use crate::output::write_json;
 use crate::saved::Saved;
 use crate::task::{TASK_FILE, TaskFile};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, counted};
 
 /// Arguments of `lora combine`.
 #[derive(Args, Clone, Debug)]
@@ -76,11 +77,7 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
             let owner = args.adapters.iter().position(|adapter| adapter == folder).with_context(|| {
                 format!("--head-from `{}` is none of the adapters; give one of the folders as it is written there", folder.display())
             })?;
-            let others = adapters
-                .iter_mut()
-                .enumerate()
-                .filter(|(index, _)| *index != owner);
-            others.for_each(|(_, adapter)| adapter.saved.clear());
+            keep_head_of(&mut adapters, owner);
             owner
         }
         None => 0,
@@ -110,10 +107,10 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
         Ok(())
     })?;
     terminal.say(format!(
-        "{} adapters combined into {}, for {} linears; without temperature and ensemble",
-        adapters.len(),
+        "{} combined into {}, for {}; without temperature and ensemble",
+        counted(adapters.len(), "adapter"),
         args.output.display(),
-        combined.factors.len()
+        counted(combined.factors.len(), "linear")
     ))?;
     terminal.document(&json!({
         "output": args.output,
@@ -121,4 +118,23 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
         "config": combined.peft_config(),
         "adapters": combined.factors.keys().collect::<Vec<_>>(),
     }))
+}
+
+/// Takes the modules trained in full from all adapters but one. Biases of linears that it does not adapt stay: the result adapts
+/// them too.
+fn keep_head_of(adapters: &mut [PlainLora], owner: usize) {
+    let of_owner: BTreeSet<String> = adapters[owner].saved.keys().cloned().collect();
+    for (index, adapter) in adapters.iter_mut().enumerate() {
+        if index == owner {
+            continue;
+        }
+        adapter.config.modules_to_save.clear();
+        let factors = &adapter.factors;
+        adapter.saved.retain(|name, _| {
+            let adapted = name
+                .strip_suffix(".bias")
+                .filter(|path| factors.contains_key(*path));
+            adapted.is_some() && !of_owner.contains(name)
+        });
+    }
 }

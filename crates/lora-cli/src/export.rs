@@ -15,7 +15,7 @@ use crate::output::{note_unfinished, write_json};
 use crate::pipeline::public_name;
 use crate::saved::Saved;
 use crate::task::{TASK_FILE, TaskFile};
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, counted};
 
 /// Arguments of `lora export`.
 #[derive(Args, Clone, Debug)]
@@ -74,8 +74,9 @@ pub fn run(args: &ExportArgs, terminal: &Terminal) -> Result<()> {
     })?;
     let ranks: usize = plain.factors.values().map(lora_core::peft::Factors::rank).sum();
     terminal.say(format!(
-        "{} linears with {ranks} ranks in all written to {}",
-        plain.factors.len(),
+        "{} with {} in all written to {}",
+        counted(plain.factors.len(), "linear"),
+        counted(ranks, "rank"),
         args.output.display()
     ))?;
     terminal.document(&json!({

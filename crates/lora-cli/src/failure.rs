@@ -5,6 +5,7 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Mutex;
 
 use anyhow::Error;
+use lora_core::atomic::WriteError;
 use lora_data::{ColumnError, DataError};
 use lora_eval::EvalError;
 use lora_models::LoadError;
@@ -12,6 +13,7 @@ use lora_train::TrainError;
 
 use crate::interrupt::{INTERRUPTED, Interrupted};
 use crate::sweep::{CellsFailed, SweepInterrupted};
+use crate::terminal::StdoutError;
 use crate::train::verdict::WorseThanGuessing;
 
 /// Exit code of a wrong command or input.
@@ -54,7 +56,7 @@ fn column_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str
 }
 
 /// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
-/// cannot be scored, the network. 130 for a training or a sweep that was interrupted.
+/// cannot be scored, the network, a disk that fills up after the work. 130 for a training or a sweep that was interrupted.
 pub fn exit_code(error: &Error) -> u8 {
     if error.is::<Interrupted>() || error.is::<SweepInterrupted>() {
         return INTERRUPTED;
@@ -67,6 +69,8 @@ pub fn exit_code(error: &Error) -> u8 {
         let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }));
         diverged
             || network
+            || cause.is::<StdoutError>()
+            || cause.is::<WriteError>()
             || cause.is::<EvalError>()
             || cause.is::<WorseThanGuessing>()
             || cause.is::<CellsFailed>()

@@ -200,11 +200,10 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
             folder.display()
         )
     })?;
-    opened.loaded.expect_all_in(|name| saved.holds(name))?;
     // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three. Where
     // that cannot be, the model keeps its adapters.
     let adapted = saved
-        .attach_to(opened.model)?
+        .put_on(opened.model, &opened.loaded, &name, "--model")?
         .map(|model: Transformer| model.valid());
     opened.model = match adapted.clone().merge() {
         Ok(merged) => merged,

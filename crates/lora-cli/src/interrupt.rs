@@ -1,5 +1,5 @@
 //! Ctrl-C: while a training runs it ends after the step under way, and what is on disk says so; otherwise, and when pressed a
-//! second time, it ends the program at once.
+//! second time, it ends the program at once. And the signal of a file that grows too large, which is an error like a full disk.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,6 +39,16 @@ fn kept(folder: Option<&PathBuf>) -> String {
             folder.display()
         ),
         None => "there was no evaluation yet, so nothing was written".to_owned(),
+    }
+}
+
+/// From now on a file that grows beyond the user's limit (`ulimit -f`) makes its write fail, as a full disk does, and what was
+/// begun is taken back; the signal that goes with the limit would end the program in the middle. Where the system takes no
+/// handler it still does.
+pub fn let_large_writes_fail() {
+    #[cfg(unix)]
+    {
+        let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
     }
 }
 

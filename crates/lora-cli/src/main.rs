@@ -8,13 +8,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lora_cli::args::Arguments;
-use lora_cli::failure;
+use lora_cli::{failure, interrupt};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     failure::remember_panics();
+    interrupt::let_large_writes_fail();
     // Clap itself ends the program on a wrong command (2), on --help and on --version (0).
     let arguments = Arguments::parse();
     match panic::catch_unwind(AssertUnwindSafe(|| lora_cli::run(&arguments))) {

@@ -18,7 +18,7 @@ use crate::model_folder::ModelFolder;
 use crate::output::note_unfinished;
 use crate::saved::Saved;
 use crate::task::TaskFile;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, counted};
 
 /// Arguments of `lora merge`.
 #[derive(Args, Clone, Debug)]
@@ -65,14 +65,22 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
         .into_iter()
         .map(|shape| shape.path)
         .collect();
+    let tuning = adapted.tuning().name();
     let task_type = source.saved.task_type();
     let form = ModelFolder::of(&source.checkpoint, task.as_ref(), task_type);
     let merged = adapted.merge()?;
     write_folder(&args.output, |folder| Ok(form.write(folder, &merged)?))?;
+    let what = match merged_paths.len() {
+        // Biases and full weights are part of the model as they are.
+        0 => format!("what {tuning} trained is part of {}", args.output.display()),
+        linears => format!(
+            "{} merged into {}",
+            counted(linears, "linear"),
+            args.output.display()
+        ),
+    };
     terminal.say(format!(
-        "{} linears merged into {}; its outputs are those of the mean pass, without temperature",
-        merged_paths.len(),
-        args.output.display()
+        "{what}; its outputs are those of the mean pass, without temperature"
     ))?;
     terminal.document(&json!({ "output": args.output, "merged": merged_paths }))
 }
@@ -90,8 +98,8 @@ pub fn put_on_base(
     let AdapterSource {
         saved,
         task_file,
+        base_model,
         checkpoint,
-        ..
     } = source;
     let (kind, task) = match saved.task_type() {
         Some(TaskType::CausalLm) => (HeadKind::CausalLm, None),
@@ -109,6 +117,5 @@ pub fn put_on_base(
         }
     };
     let (model, loaded) = Transformer::load(checkpoint, HeadOptions { kind, seed: 0 }, device)?;
-    loaded.expect_all_in(|name| saved.holds(name))?;
-    Ok((saved.attach_to(model)?, task))
+    Ok((saved.put_on(model, &loaded, base_model, "--base")?, task))
 }

@@ -1,7 +1,19 @@
 //! How many parameters there are, in PEFT's words.
 
-use lora_core::{Adapted, ParameterCount, Role};
+use lora_core::{Adapted, AttachReport, ParameterCount, Role, Tuning};
 use lora_models::Transformer;
+
+use crate::terminal::counted;
+
+/// What a training adapts and trains in full, in one line.
+pub fn attached_line(tuning: &Tuning, attached: &AttachReport) -> String {
+    let adapted = counted(attached.adapted.len(), "linear");
+    let line = format!("tuning {}: {adapted} adapted", tuning.name());
+    match &attached.trained_in_full[..] {
+        [] => line,
+        full => format!("{line}, {} trained in full ({})", full.len(), full.join(", ")),
+    }
+}
 
 /// PEFT's line of parameter counts. PEFT keeps a frozen copy of every module that is trained in full and counts it too.
 pub fn parameter_line(adapted: &Adapted<Transformer>) -> String {

@@ -2,18 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::tensor::Device;
 use lora_core::Adapted;
+use lora_core::peft::{AdapterFolder, CONFIG_FILE};
 use lora_data::{Task, TextTokenizer};
 use lora_models::gguf::Gguf;
 use lora_models::{
-    Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadReport, Transformer, locate,
+    Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadError, LoadReport, Transformer, locate,
 };
 use lora_train::{FitData, Fitted, Observer, TrainError, fit, fit_variational};
 
 use crate::config::RunConfig;
+use crate::config::keys::nearest_of;
 pub use crate::encoded_part::EncodedPart;
+use crate::model_folder::MODEL_CONFIG_FILE;
 
 /// Name of the model that the program carries.
 pub const EMBEDDED_MODEL: &str = "minilm-l6";
@@ -105,7 +108,40 @@ pub fn open_checkpoint(name: &str, hub: &HubOptions) -> Result<Checkpoint> {
             "`{name}` is a file; give the folder that holds config.json, model.safetensors and tokenizer.json, or a GGUF file"
         );
     }
-    Ok(Checkpoint::open(&locate(name, hub)?)?)
+    if path.join(CONFIG_FILE).is_file() && !path.join(MODEL_CONFIG_FILE).is_file() {
+        let base = AdapterFolder::read(path)
+            .ok()
+            .and_then(|folder| folder.base_model);
+        let base = base.filter(|base| !base.is_empty());
+        bail!(
+            "`{name}` is an adapter, not a model: it is put on {}; give that model here, or make a whole model of both with lora merge",
+            base.map_or_else(
+                || "a base model that it does not name".to_owned(),
+                |base| format!("`{base}`")
+            )
+        );
+    }
+    Ok(Checkpoint::open(&folder_of(name, hub)?)?)
+}
+
+/// The folder of a model by path or hub id. For a name that looks like the embedded model's, the hub is not asked.
+fn folder_of(name: &str, hub: &HubOptions) -> Result<PathBuf> {
+    let is_slip = !Path::new(name).is_dir() && nearest_of(name, [EMBEDDED_MODEL]).is_some();
+    let here = HubOptions {
+        offline: true,
+        ..hub.clone()
+    };
+    match locate(name, if is_slip { &here } else { hub }) {
+        Err(LoadError::NotFound { cache, .. }) if is_slip => bail!(
+            "`{name}` is no folder here and not in the hub's cache at {}; did you mean `{EMBEDDED_MODEL}`, the embedded model?",
+            cache.display()
+        ),
+        Err(error @ (LoadError::NotFound { .. } | LoadError::Hub { .. })) if !name.contains('/') => {
+            Err(error)
+                .with_context(|| format!("there is no embedded model `{name}` ({EMBEDDED_MODEL} is one)"))
+        }
+        found => Ok(found?),
+    }
 }
 
 /// The tokenizer of a checkpoint, cut to a length that the model takes.

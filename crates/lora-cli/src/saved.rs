@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use lora_core::peft::{AdapterError, AdapterFolder, CONFIG_FILE, EnsembleSettings, TaskType};
 use lora_core::{Adapted, HeadConfig, Linears, TUNING_FILE, TunedFolder, Tuning};
-use lora_models::Checkpoint;
+use lora_models::{Checkpoint, LoadReport, Transformer};
 
 use crate::model_folder::MODEL_CONFIG_FILE;
+use crate::pipeline::embedded_name;
 
 /// A folder that a training wrote, or PEFT, or Transformers.
 #[derive(Debug)]
@@ -113,6 +114,51 @@ impl Saved {
             Self::Adapter(folder) => folder.shape(name).is_some(),
             Self::Tuned(folder) => folder.shape(name).is_some(),
             Self::Model { .. } => false,
+        }
+    }
+
+    /// Puts what was trained on a loaded model, which must have every weight that neither its files nor this folder hold. `name` is
+    /// the model's, `flag` the one that names another.
+    ///
+    /// # Errors
+    ///
+    /// If the two do not fit each other; the message says so if the folder is for another model.
+    pub fn put_on(
+        &self,
+        model: Transformer,
+        loaded: &LoadReport,
+        name: &str,
+        flag: &str,
+    ) -> Result<Adapted<Transformer>> {
+        let attached = loaded
+            .expect_all_in(|tensor| self.holds(tensor))
+            .map_err(anyhow::Error::from)
+            .and_then(|()| Ok(self.attach_to(model)?));
+        match self.of_another_model(name, flag) {
+            Some(why) => attached.context(why),
+            None => attached,
+        }
+    }
+
+    /// Why the folder does not fit a model of this name, if it names another one, or none.
+    pub fn of_another_model(&self, name: &str, flag: &str) -> Option<String> {
+        let folder = self.path().display();
+        match self.base_model().filter(|base| !base.is_empty()) {
+            Some(base) if embedded_name(&base) == embedded_name(name) => None,
+            Some(base) => Some(format!(
+                "`{folder}` was trained on `{base}` and does not fit `{name}`; give its own base model with {flag}"
+            )),
+            None => Some(format!(
+                "`{folder}` names no base model and does not fit `{name}`; give the one that it was trained on with {flag}"
+            )),
+        }
+    }
+
+    /// The tensors of modules that were trained in full.
+    pub fn tensors_in_full(&self) -> Vec<&str> {
+        match self {
+            Self::Adapter(folder) => folder.tensors_in_full().collect(),
+            Self::Tuned(_) | Self::Model { .. } => Vec::new(),
         }
     }
 

@@ -8,6 +8,14 @@ use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use lora_eval::report::Table;
 use serde::Serialize;
+use thiserror::Error;
+
+/// A result that the standard output did not take.
+#[derive(Debug, Error)]
+#[error("cannot write to the standard output ({source}); check where it is redirected to")]
+pub struct StdoutError {
+    source: io::Error,
+}
 
 /// How this run talks.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +169,7 @@ fn write(text: &str) -> Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome.context("cannot write to the standard output; check where it is redirected to"),
+        outcome => Ok(outcome.map_err(|source| StdoutError { source })?),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::dropout::LoraDropout;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::Linears;
 use crate::sampler::AdapterShape;
-use crate::targets::last_parts;
+use crate::targets::{last_parts, pattern_matches};
 use crate::tensor_names::open;
 use crate::trained::{Role, TrainedParam};
 use crate::tuning::{Tuning, saves};
@@ -72,8 +72,8 @@ impl<M: Module + Linears> Adapted<M> {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] if a setting is invalid, a target or a module to save matches nothing, a linear's weight allows no such
-    /// start, or the model has nothing of what is to be trained.
+    /// [`ConfigError`] if a setting is invalid, a target, a module to save, or a pattern of ranks or alphas matches nothing, a
+    /// linear's weight allows no such start, or the model has nothing of what is to be trained.
     pub fn attach(
         model: M,
         tuning: impl Into<Tuning>,
@@ -81,7 +81,11 @@ impl<M: Module + Linears> Adapted<M> {
     ) -> Result<(Self, AttachReport), ConfigError> {
         let tuning = tuning.into();
         check_names(&model, &tuning)?;
-        Self::attach_what_matches(model, tuning, seed)
+        let (adapted, report) = Self::attach_what_matches(model, tuning, seed)?;
+        if let Some(config) = adapted.lora() {
+            check_patterns(config, &report.adapted)?;
+        }
+        Ok((adapted, report))
     }
 
     /// As [`Adapted::attach`], but names that match nothing are passed over: PEFT writes such names into its files.
@@ -320,4 +324,31 @@ fn check_names<M: Module + Linears>(model: &M, tuning: &Tuning) -> Result<(), Co
             available: last_parts(&paths),
         }),
     }
+}
+
+/// Refuses a pattern of ranks or alphas that no adapted linear has: PEFT passes over it, and a misspelled one would silently
+/// change nothing.
+fn check_patterns(config: &LoraConfig, adapted: &[String]) -> Result<(), ConfigError> {
+    let ranks = config
+        .rank_pattern
+        .iter()
+        .map(|(pattern, _)| ("rank_pattern", pattern));
+    let alphas = config
+        .alpha_pattern
+        .iter()
+        .map(|(pattern, _)| ("alpha_pattern", pattern));
+    for (key, pattern) in ranks.chain(alphas) {
+        let mut is_used = false;
+        for path in adapted {
+            is_used |= pattern_matches(key, pattern, path)?;
+        }
+        if !is_used {
+            return Err(ConfigError::UnusedPattern {
+                key,
+                pattern: pattern.clone(),
+                available: last_parts(adapted),
+            });
+        }
+    }
+    Ok(())
 }

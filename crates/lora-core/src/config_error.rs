@@ -142,6 +142,16 @@ pub enum ConfigError {
         /// Last path components of the model's linears.
         available: Vec<String>,
     },
+    /// A pattern of ranks or alphas that no adapted linear has.
+    #[error("{key} holds `{pattern}`, which matches none of the adapted linears; the last parts of their paths are: {}", available.join(", "))]
+    UnusedPattern {
+        /// `rank_pattern` or `alpha_pattern`.
+        key: &'static str,
+        /// The pattern.
+        pattern: String,
+        /// Last path components of the adapted linears.
+        available: Vec<String>,
+    },
     /// A module to save that has no weights, or is not there.
     #[error("modules_to_save holds `{name}`, which is no module of this model that has weights; the last parts of their paths are: {}", available.join(", "))]
     UnusedModule {

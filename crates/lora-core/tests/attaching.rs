@@ -62,3 +62,37 @@ fn a_second_adapter_trains_nothing_that_only_the_first_one_trained() {
         assert_eq!(again.count().trained, 2 * (5 + 7));
     }
 }
+
+/// PEFT passes over such patterns; reading its files stays as silent as PEFT is.
+#[test]
+fn a_pattern_that_no_adapted_linear_has_is_refused_in_training_and_passed_over_in_a_file() {
+    let settings = LoraConfig {
+        rank_pattern: vec![("query".into(), 3)],
+        alpha_pattern: vec![(r"layer\.1\.value".into(), 2.5)],
+        ..config()
+    };
+    let (mut adapted, _) = Adapted::attach(Tiny::new(), settings.clone(), 1).unwrap();
+    let typo = LoraConfig {
+        alpha_pattern: vec![("qurey".into(), 2.5)],
+        ..settings
+    };
+    let error = Adapted::attach(Tiny::new(), typo, 1).unwrap_err();
+    let expected = ConfigError::UnusedPattern {
+        key: "alpha_pattern",
+        pattern: "qurey".into(),
+        available: vec!["query".into(), "value".into()],
+    };
+    assert_eq!(error, expected);
+
+    fill_b(&mut adapted.model);
+    let folder = tempfile::tempdir().unwrap();
+    AdapterFolder::write(folder.path(), &adapted, TaskType::SeqCls, None, None).unwrap();
+    let path = folder.path().join("adapter_config.json");
+    let mut settings: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    settings["alpha_pattern"]["qurey"] = json!(7.5);
+    std::fs::write(&path, settings.to_string()).unwrap();
+    AdapterFolder::read(folder.path())
+        .unwrap()
+        .attach_to(Tiny::new())
+        .unwrap();
+}

@@ -3,9 +3,9 @@
 
 mod support;
 
-use lora_core::combine::{Combination, CombineError, Rule, combine};
+use lora_core::combine::{Combination, CombineError, OneSided, Rule, combine};
 use lora_core::peft::{AdapterFolder, PlainLora, TaskType};
-use lora_core::{Adapted, BiasMode, LoraConfig};
+use lora_core::{Adapted, BiasMode, LoraConfig, Targets};
 use support::{Tiny, config, fill_b};
 
 fn plain(config: LoraConfig, base_model: Option<&str>) -> PlainLora {
@@ -62,9 +62,50 @@ fn adapters_of_different_base_models_are_refused_by_name() {
     let expected = CombineError::BaseModels {
         first: "org/one".into(),
         other: "org/other".into(),
+        apart: Vec::new(),
     };
     assert_eq!(refused, expected);
     // One that names none goes with any, and the result names the other's.
     let combined = combine(&adapters[..2], &[1.0; 2], Combination::Concatenate, 1).unwrap();
     assert_eq!(combined.base_model.as_deref(), Some("org/one"));
+}
+
+#[test]
+fn adapters_without_a_linear_in_common_need_one_base_by_name() {
+    let of = |target: &str, base| {
+        let targets = Targets::names([target]);
+        plain(LoraConfig { targets, ..config() }, base)
+    };
+    let both = |base| [of("query", base), of("value", base)];
+    // PEFT writes an empty name for a model that it was not given by name.
+    for base in [None, Some("")] {
+        let refused = combine(&both(base), &[1.0; 2], Combination::Concatenate, 1).unwrap_err();
+        let one_sided = |path: &str, d_input, d_output| OneSided {
+            path: path.to_owned(),
+            d_input,
+            d_output,
+        };
+        let expected = CombineError::NothingShared {
+            only_first: one_sided("net.layer.0.query", 5, 7),
+            only_other: one_sided("net.layer.1.value", 7, 6),
+        };
+        assert_eq!(refused, expected);
+    }
+    let [query, value] = [of("query", Some("org/one")), of("value", Some("org/other"))];
+    let refused = combine(&[query, value], &[1.0; 2], Combination::Concatenate, 1).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .contains("`net.layer.0.query` (5 → 7), the other `net.layer.1.value` (7 → 6)"),
+        "{refused}"
+    );
+    // Different targets on one base are no mistake, and a reader finds the tensors of both.
+    let combined = combine(&both(Some("org/one")), &[1.0; 2], Combination::Concatenate, 1).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    combined.write(folder.path()).unwrap();
+    let adapted = AdapterFolder::read(folder.path())
+        .unwrap()
+        .attach_to(Tiny::new())
+        .unwrap();
+    assert_eq!(adapted.adapter_shapes().len(), 2);
 }

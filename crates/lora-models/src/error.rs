@@ -50,6 +50,18 @@ pub enum LoadError {
         /// What is wrong with it.
         problem: SentencePieceProblem,
     },
+    /// A shard that is not there.
+    #[error(
+        "{} names the shard `{name}`, which is not in the folder; fetch it again from where the model came from, and put it beside the \
+         index",
+        path.display()
+    )]
+    MissingShard {
+        /// The index.
+        path: PathBuf,
+        /// The name.
+        name: String,
+    },
     /// A shard whose name is a path.
     #[error("{} names the shard `{name}`; expected the name of a file beside it", path.display())]
     ShardName {
@@ -168,10 +180,16 @@ pub enum LoadError {
         mend: &'static str,
     },
     /// The hub did not give a file.
-    #[error("cannot fetch {file} of `{name}` from the hub: {reason}")]
+    #[error(
+        "`{name}` is no folder here and not whole in the hub's cache at {}, and the hub did not give {file}: {reason}; check the name and \
+         the network, or give a folder that exists",
+        cache.display()
+    )]
     Hub {
         /// Hub id.
         name: String,
+        /// The cache folder.
+        cache: PathBuf,
         /// The file.
         file: String,
         /// What the client says.

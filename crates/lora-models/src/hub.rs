@@ -71,6 +71,7 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
     }
     let hub_error = |file: &str, reason| LoadError::Hub {
         name: name.to_owned(),
+        cache: options.cache.clone(),
         file: file.to_owned(),
         reason,
     };

@@ -107,6 +107,12 @@ impl WeightFiles {
         let listed = Index::read(path)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let names = listed.shards(path)?;
+        if let Some(name) = names.iter().find(|name| !folder.join(name).is_file()) {
+            return Err(LoadError::MissingShard {
+                path: path.to_owned(),
+                name: name.clone(),
+            });
+        }
         let files = names
             .iter()
             .map(|name| open(&folder.join(name)))

@@ -172,10 +172,16 @@ impl Key {
 
 /// The key nearest to a wrong one, if it is near enough to be a slip.
 pub fn nearest(wrong: &str) -> Option<&'static str> {
-    let wrong = wrong.to_lowercase().replace('-', "_");
-    let similarity = |key: &&Key| strsim::normalized_damerau_levenshtein(&wrong, key.name);
-    let best = KEYS
-        .iter()
+    nearest_of(wrong, KEYS.iter().map(|key| key.name))
+}
+
+/// The word nearest to a wrong one, if it is near enough to be a slip. Case, and hyphens for underscores, are none.
+pub fn nearest_of<'a>(wrong: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |word: &str| word.to_lowercase().replace('-', "_");
+    let wrong = plain(wrong);
+    let similarity = |word: &str| strsim::normalized_damerau_levenshtein(&wrong, &plain(word));
+    let best = words
+        .into_iter()
         .max_by(|left, right| similarity(left).total_cmp(&similarity(right)))?;
-    (similarity(&best) >= 0.6).then_some(best.name)
+    (similarity(best) >= 0.6).then_some(best)
 }

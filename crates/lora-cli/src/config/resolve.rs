@@ -16,7 +16,7 @@ use super::checks::{check_blob, check_form, check_masks, check_split, check_tuni
 use super::data::{check_data, check_required};
 use super::file;
 use super::flags::Overrides;
-use super::keys::Key;
+use super::keys::{Key, nearest_of};
 
 /// A configuration and the places its values come from.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,6 +116,7 @@ impl Origins {
             ConfigError::ZeroRank { key } | ConfigError::Alpha { key, .. } => key.as_str(),
             ConfigError::Probability { key, .. }
             | ConfigError::Pattern { key, .. }
+            | ConfigError::UnusedPattern { key, .. }
             | ConfigError::AdaLora { key, .. } => key,
             ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } | ConfigError::Table { .. } => {
                 "target_modules"
@@ -140,6 +141,18 @@ impl Origins {
                 "{error}; a single text is a pattern on the whole path, a name stands in a list: [{name}]"
             );
             return self.at(key, message);
+        }
+        let unused = match error {
+            ConfigError::UnusedPattern {
+                pattern, available, ..
+            } => Some((pattern, available)),
+            ConfigError::UnusedTarget { name, available } => Some((name, available)),
+            _ => None,
+        };
+        if let Some((wrong, available)) = unused
+            && let Some(near) = nearest_of(wrong, available.iter().map(String::as_str))
+        {
+            return self.at(key, format!("{error}; did you mean `{near}`?"));
         }
         // A key inside a pattern is followed by that pattern.
         self.at(key.split(' ').next().unwrap_or(key), error)

@@ -129,6 +129,10 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
     }
     terminal.table(&table)?;
     terminal.say(format!("base model: {}", base.as_deref().unwrap_or("not named")))?;
+    let full: Vec<&str> = folder.tensors_in_full().collect();
+    if !full.is_empty() {
+        terminal.say(format!("trained in full: {}", modules_of(&full)))?;
+    }
     terminal.say(describe_dropout(&folder.config))?;
     if let Some(adapted) = &on_base {
         terminal.say(parameter_line(adapted))?;
@@ -144,10 +148,31 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         "ensemble": folder.ensemble,
         "task": task,
         "adapters": adapters,
+        "trained_in_full": full,
         "saved_numbers": saved,
         "trainable_params": counts.map(|count| count.trained),
         "all_params": counts.map(|count| count.all),
     }))
+}
+
+/// The modules of tensors that were trained in full; biases of other modules are only counted.
+fn modules_of(tensors: &[&str]) -> String {
+    let modules: Vec<&str> = tensors
+        .iter()
+        .filter_map(|name| name.strip_suffix(".weight"))
+        .collect();
+    let is_alone = |name: &&&str| {
+        name.strip_suffix(".bias")
+            .is_some_and(|module| !modules.contains(&module))
+    };
+    let biases = tensors.iter().filter(is_alone).count();
+    let mut parts: Vec<String> = modules.iter().map(|module| (*module).to_owned()).collect();
+    match biases {
+        0 => {}
+        1 => parts.push("1 bias of another linear or norm".to_owned()),
+        count => parts.push(format!("{count} biases of other linears and norms")),
+    }
+    parts.join(", ")
 }
 
 fn describe_dropout(config: &LoraConfig) -> String {

@@ -23,9 +23,9 @@ use crate::config::{Resolved, RunConfig};
 use crate::language_model::LanguageModel;
 use crate::model_folder::ModelFolder;
 use crate::output::{json_text, write_json};
-use crate::parameters::{parameter_line, peft_count};
+use crate::parameters::{attached_line, parameter_line, peft_count};
 use crate::provenance::MadeBy;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, counted};
 
 /// Everything a training needs, loaded and checked.
 struct Prepared<'a> {
@@ -89,11 +89,7 @@ fn prepare<'a>(resolved: &'a Resolved, device: &Device, terminal: &Terminal) -> 
     tuning.save_also(opened.loaded.new_modules());
     let (adapted, attached) = Adapted::attach(opened.model, tuning, seed)
         .map_err(|error| resolved.origins.adapter_error(&error))?;
-    terminal.note(format!(
-        "tuning {}: {} linears adapted",
-        adapted.tuning().name(),
-        attached.adapted.len()
-    ));
+    terminal.note(attached_line(adapted.tuning(), &attached));
     Ok(Prepared {
         resolved,
         adapted,
@@ -356,9 +352,10 @@ fn show(
     let steps = &fitted.history.steps;
     let tenth = steps.len().div_ceil(10);
     terminal.say(format!(
-        "{} steps, {tokens} tokens at {rate:.1} tokens/s\nloss {:.4} in the first {tenth} steps, {:.4} in the last {tenth}",
-        steps.len(),
+        "{}, {tokens} tokens at {rate:.1} tokens/s\nloss {:.4} in the first {}, {:.4} in the last {tenth}",
+        counted(steps.len(), "step"),
         mean(&steps[..tenth]),
+        counted(tenth, "step"),
         mean(&steps[steps.len() - tenth..])
     ))?;
     if let Some(last) = fitted.history.evaluations.last() {

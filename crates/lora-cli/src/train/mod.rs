@@ -31,7 +31,7 @@ use crate::interrupt::{Interrupted, Patience};
 use crate::kind::{Kind, prompt_style, squad_version};
 use crate::model_folder::ModelFolder;
 use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
-use crate::parameters::{parameter_line, peft_count};
+use crate::parameters::{attached_line, parameter_line, peft_count};
 use crate::pipeline::{fit_as_configured, public_name};
 use crate::provenance::MadeBy;
 use crate::task::{TASK_FILE, TaskFile};
@@ -136,13 +136,7 @@ fn prepare(
     }
     let (adapted, attached) =
         Adapted::attach(model, tuning, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
-    terminal.note(format!(
-        "tuning {}: {} linears adapted, {} trained in full ({})",
-        adapted.tuning().name(),
-        attached.adapted.len(),
-        attached.trained_in_full.len(),
-        attached.trained_in_full.join(", ")
-    ));
+    terminal.note(attached_line(adapted.tuning(), &attached));
     let encoder = Encoder {
         tokenizer: &tokenizer,
         padding,

@@ -99,12 +99,13 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     assert_eq!(shown["adapters"].as_array().unwrap().len(), 4);
     // Query and value of two layers, r = 2, plus the head.
     assert_eq!(shown["trainable_params"], 4 * 2 * (16 + 16) + 16 * 2 + 2);
-    assert!(
-        workspace
-            .lora_works(&["inspect", "out"])
-            .stdout
-            .contains("LoRA Dropout: probability 0.5, plain masks")
-    );
+    let shown = workspace.lora_works(&["inspect", "out"]).stdout;
+    for part in [
+        "LoRA Dropout: probability 0.5, plain masks",
+        "\ntrained in full: classifier\n",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
 }
 
 #[test]

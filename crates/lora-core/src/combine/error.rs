@@ -1,5 +1,7 @@
 //! Why adapters cannot be combined.
 
+use std::fmt;
+
 use thiserror::Error;
 
 /// Adapters that cannot be combined.
@@ -9,7 +11,7 @@ pub enum CombineError {
     #[error("there is no adapter to combine; give at least one folder")]
     NoAdapters,
     /// Another number of weights than adapters.
-    #[error("there are {adapters} adapters and {weights} weights; give one weight for each adapter")]
+    #[error("{} and {} were given; give one weight for each adapter", counted(*adapters, "adapter"), counted(*weights, "weight"))]
     Weights {
         /// Number of adapters.
         adapters: usize,
@@ -42,14 +44,28 @@ pub enum CombineError {
     },
     /// Adapters of different base models.
     #[error(
-        "the adapters name different base models, `{first}` and `{other}`, whose updates do not add up; if both are one model, give it \
-         one name as base_model_name_or_path in their adapter_config.json"
+        "the adapters name different base models, `{first}` and `{other}`{}, and updates of different models do not add up; if both \
+         are one model, give it one name as base_model_name_or_path in their adapter_config.json",
+        shown_apart(apart)
     )]
     BaseModels {
         /// That of the first that names one.
         first: String,
         /// Another one.
         other: String,
+        /// A linear that one of them alone adapts, and one that the other does, where there are such.
+        apart: Vec<OneSided>,
+    },
+    /// Adapters without a linear in common, of which not all name a base model.
+    #[error(
+        "the adapters have no linear in common: one adapts {only_first}, another {only_other}; they belong to different base models, \
+         whose updates do not add up; if both are for one model, name it as base_model_name_or_path in their adapter_config.json"
+    )]
+    NothingShared {
+        /// A linear of the first adapter.
+        only_first: OneSided,
+        /// A linear of the other one.
+        only_other: OneSided,
     },
     /// A method that does not exist.
     #[error(
@@ -112,6 +128,40 @@ pub enum CombineError {
         /// The linear.
         path: String,
     },
+}
+
+/// A linear that one of two adapters has and the other has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OneSided {
+    /// Its path.
+    pub path: String,
+    /// Its inputs.
+    pub d_input: usize,
+    /// Its outputs.
+    pub d_output: usize,
+}
+
+impl fmt::Display for OneSided {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "`{}` ({} → {})",
+            self.path, self.d_input, self.d_output
+        )
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+fn shown_apart(apart: &[OneSided]) -> String {
+    match apart {
+        [] => String::new(),
+        [one] => format!(" (one alone adapts {one})"),
+        [one, other, ..] => format!(" (one alone adapts {one}, the other {other})"),
+    }
 }
 
 fn shown(density: Option<f64>) -> String {

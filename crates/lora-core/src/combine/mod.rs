@@ -15,6 +15,7 @@
 
 mod error;
 mod method;
+mod one_base;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use nalgebra::{DMatrix, SVD};
 use rand_distr::{Bernoulli, Distribution};
 
-pub use error::CombineError;
+pub use error::{CombineError, OneSided};
 pub use method::Method;
 pub use rule::{MajoritySign, Rule};
+
+use one_base::{base_of, check_one_base};
 
 use crate::peft::{Factors, PlainLora};
 use crate::sampler::parameter_generator;
@@ -163,7 +166,9 @@ pub fn combine_with(
         saved: saved(adapters)?,
         config,
         task_type: first.task_type,
-        base_model: adapters.iter().find_map(|adapter| adapter.base_model.clone()),
+        base_model: adapters
+            .iter()
+            .find_map(|adapter| base_of(adapter).map(str::to_owned)),
     })
 }
 
@@ -189,16 +194,7 @@ fn check_settings(
             other: mode(other).name(),
         });
     }
-    let mut names = adapters.iter().filter_map(|adapter| adapter.base_model.as_ref());
-    if let Some(first) = names.next()
-        && let Some(other) = names.find(|other| *other != first)
-    {
-        return Err(CombineError::BaseModels {
-            first: first.clone(),
-            other: other.clone(),
-        });
-    }
-    Ok(())
+    check_one_base(adapters)
 }
 
 /// An adapter on one linear.

@@ -154,6 +154,12 @@ impl AdapterFolder {
         self.names.keys().map(String::as_str)
     }
 
+    /// Those of them that belong to no adapter: of modules trained in full, and biases.
+    pub fn tensors_in_full(&self) -> impl Iterator<Item = &str> {
+        self.tensor_names()
+            .filter(|name| !name.contains(".lora_") && !name.contains(".base_layer."))
+    }
+
     /// All its tensors by name without prefix, in PyTorch's orientation.
     ///
     /// # Errors

@@ -8,10 +8,11 @@ const FULL: u32 = 16;
 /// Room for the probe before the work, not for what comes out of it.
 const NEARLY_FULL: u32 = 256;
 
-/// What does not fit, the room for a file in blocks, the command, and what the message must name.
+/// What does not fit, the room for a file in blocks, the exit code, the command, and what the message must name.
 type Case = (
     &'static str,
     u32,
+    i32,
     &'static [&'static str],
     &'static [&'static str],
 );
@@ -20,6 +21,7 @@ const CASES: &[Case] = &[
     (
         "nothing fits",
         FULL,
+        2,
         &["train", "--config", "run.yaml", "--output-dir", "new"],
         &[
             "output_dir `new` cannot be written to",
@@ -29,6 +31,7 @@ const CASES: &[Case] = &[
     (
         "the adapter does not fit into a new folder",
         NEARLY_FULL,
+        1,
         &[
             "train",
             "--config",
@@ -45,12 +48,14 @@ const CASES: &[Case] = &[
     (
         "the adapter does not fit in the place of an earlier one",
         NEARLY_FULL,
+        1,
         &["train", "--config", "large.yaml", "--overwrite", "--quiet"],
         &["cannot write out/adapter_model.safetensors", "has space left"],
     ),
     (
         "a page does not fit",
         FULL,
+        2,
         &[
             "eval",
             "--adapter",
@@ -65,6 +70,7 @@ const CASES: &[Case] = &[
     (
         "predictions do not fit",
         NEARLY_FULL,
+        1,
         &[
             "predict",
             "--adapter",
@@ -87,11 +93,26 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing_half_written() {
     workspace.write("large.yaml", recipe(&[("r", "1024"), ("max_steps", "1")]));
     let long = "a gripping film ".repeat(6_000);
     workspace.write("long.csv", ["text", &long, &long, &long, &long].join("\n"));
-    for (what, blocks, arguments, message) in CASES {
+    for (what, blocks, code, arguments, message) in CASES {
         let before = workspace.everything();
         let said = workspace.lora_with_small_files(*blocks, arguments);
-        check_said(what, &workspace, &before, &said, message);
+        check_said(what, &workspace, &before, &said, *code, message);
     }
     // The earlier run is not only there, it works.
     workspace.lora_works(&["eval", "--adapter", "out", "--data", "train.csv"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_takes_nothing_is_a_failure_on_the_way() {
+    let workspace = Workspace::new();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = workspace
+        .command(&["inspect", "model", "--quiet"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot write to the standard output"), "{said}");
 }

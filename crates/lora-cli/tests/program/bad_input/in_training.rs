@@ -199,7 +199,23 @@ const IN_TRAINING: &[Mistake] = &[
         what: "one target of two that matches nothing",
         changes: &[("target_modules", "[query, valeu]")],
         files: NOTHING,
-        message: &["run.yaml`, line", "`valeu`", "value"],
+        message: &["run.yaml`, line", "`valeu`", "did you mean `value`?"],
+    },
+    Mistake {
+        what: "ranks for a linear that is not there",
+        changes: &[("rank_pattern", "{qurey: 3}")],
+        files: NOTHING,
+        message: &[
+            "run.yaml`, line",
+            "rank_pattern holds `qurey`",
+            "did you mean `query`?",
+        ],
+    },
+    Mistake {
+        what: "alphas for a linear that is not adapted",
+        changes: &[("alpha_pattern", "{key: 3}")],
+        files: NOTHING,
+        message: &["alpha_pattern holds `key`", "query, value"],
     },
     Mistake {
         what: "an unknown key",

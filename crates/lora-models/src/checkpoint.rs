@@ -226,7 +226,7 @@ mod tests {
                 origin: PathBuf::new(),
                 config: config.clone(),
                 weights: WeightFiles::of_safetensors(
-                    TensorFile::from_bytes(EMPTY, Path::new("empty")).unwrap(),
+                    TensorFile::from_bytes(EMPTY, Path::new("empty")).expect("an empty file is a file"),
                 ),
                 tokenizer: None,
             };

@@ -126,9 +126,10 @@ impl Work<'_> {
             broken: None,
         });
         self.score_deep(&queue.ready, &shared);
+        let jobs = self.jobs.clamp(1, queue.trainings.len().max(1));
         thread::scope(|scope| {
-            for _ in 0..self.jobs.clamp(1, queue.trainings.len().max(1)) {
-                scope.spawn(|| self.worker(queue, &shared));
+            for _ in 0..jobs {
+                scope.spawn(|| on_own_threads(jobs, || self.worker(queue, &shared)));
             }
         });
         let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -312,6 +313,18 @@ impl Work<'_> {
         }
         drop(shared);
         self.bar.inc(1);
+    }
+}
+
+/// Runs one of several jobs on its share of the threads: small products that wait for each other's threads take longer than
+/// on one. The numbers are the same on any number of threads.
+fn on_own_threads(jobs: usize, job: impl FnOnce() + Send) {
+    let threads = (rayon::current_num_threads() / jobs).max(1);
+    let pool = (jobs > 1).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
+    match pool {
+        Some(Ok(pool)) => pool.install(job),
+        // Without threads of its own a job is slower, and no worse.
+        Some(Err(_)) | None => job(),
     }
 }
 

@@ -8,7 +8,7 @@ use lora_core::Adapted;
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
-use lora_models::{Checkpoint, HeadOptions, Transformer, sequence_output_name};
+use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
 
 use crate::adapter_kind::kind_of;
 use crate::device::{DEFAULT_DEVICE, DeviceName};
@@ -182,17 +182,22 @@ pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<Ope
         checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
     let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
-    let of_file = task_file.as_ref().map(|task| task.lengths(args.max_seq_length));
-    let mut lengths = of_file.unwrap_or_else(|| {
-        let longest = args
-            .max_seq_length
-            .unwrap_or(if kind.rows() == RowsKind::Spans { 384 } else { 128 });
-        Lengths {
-            longest,
-            overlap: longest / 3,
-            answer: AnswerSettings::default().longest,
+    let mut lengths = match &task_file {
+        Some(task) => task.lengths(args.max_seq_length),
+        None => {
+            // Nobody chose the usual length, so a model that takes less of a text is no mistake.
+            let usual = if kind.rows() == RowsKind::Spans { 384 } else { 128 };
+            let most = FamilyConfig::read(&checkpoint)?.outline().max_tokens;
+            let longest = args
+                .max_seq_length
+                .unwrap_or(most.map_or(usual, |most| usual.min(most)));
+            Lengths {
+                longest,
+                overlap: longest / 3,
+                answer: AnswerSettings::default().longest,
+            }
         }
-    });
+    };
     let (model, loaded, tokenizer, padding) = if let Kind::Choices(_) = kind {
         let revision = args
             .revision

@@ -182,20 +182,19 @@ pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<Ope
         checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
     let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
-    let mut lengths = match &task_file {
-        Some(task) => task.lengths(args.max_seq_length),
-        None => {
-            // Nobody chose the usual length, so a model that takes less of a text is no mistake.
-            let usual = if kind.rows() == RowsKind::Spans { 384 } else { 128 };
-            let most = FamilyConfig::read(&checkpoint)?.outline().max_tokens;
-            let longest = args
-                .max_seq_length
-                .unwrap_or(most.map_or(usual, |most| usual.min(most)));
-            Lengths {
-                longest,
-                overlap: longest / 3,
-                answer: AnswerSettings::default().longest,
-            }
+    let mut lengths = if let Some(task) = &task_file {
+        task.lengths(args.max_seq_length)
+    } else {
+        // Nobody chose the usual length, so a model that takes less of a text is no mistake.
+        let usual = if kind.rows() == RowsKind::Spans { 384 } else { 128 };
+        let most = FamilyConfig::read(&checkpoint)?.outline().max_tokens;
+        let longest = args
+            .max_seq_length
+            .unwrap_or(most.map_or(usual, |most| usual.min(most)));
+        Lengths {
+            longest,
+            overlap: longest / 3,
+            answer: AnswerSettings::default().longest,
         }
     };
     let (model, loaded, tokenizer, padding) = if let Kind::Choices(_) = kind {

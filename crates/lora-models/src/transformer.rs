@@ -148,6 +148,11 @@ impl Linears for Transformer {
 impl Model for Transformer {
     type Input = Batch;
 
+    /// In the attention and the feed-forward block of every layer, of every family.
+    fn takes_hidden_key(&self) -> bool {
+        true
+    }
+
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
         let hidden = self.encode(input, pass, self.head.reads(), None);
         self.head.forward(hidden, input, &self.trunk, pass)

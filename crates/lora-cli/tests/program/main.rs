@@ -16,6 +16,7 @@ mod new_weights;
 mod operations;
 mod reporting;
 mod sweep;
+mod sweep_choices;
 mod sweep_posteriors;
 mod tuners;
 mod workspace;

@@ -1,4 +1,4 @@
-//! The noise of HiddenKey (Wang et al. 2024, arXiv 2403.00812): keys that attention does not see, and numbers that are cut out of what
+//! The noise of `HiddenKey` (Wang et al. 2024, arXiv 2403.00812): keys that attention does not see, and numbers that are cut out of what
 //! feed-forward blocks say.
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -8,7 +8,7 @@ use rand_distr::{Bernoulli, Distribution};
 use crate::pass::Pass;
 use crate::sampler::{Draw, Side, generator};
 
-/// What HiddenKey draws in one pass, as a value: seed, draw and path of a block fix every number.
+/// What `HiddenKey` draws in one pass, as a value: seed, draw and path of a block fix every number.
 ///
 /// - `DropKey` (Li et al. 2023, arXiv 2208.02646), by columns: each key is dropped for all queries of its example and head, by what is
 ///   added to the scores before the softmax.

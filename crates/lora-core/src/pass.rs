@@ -62,7 +62,7 @@ impl Pass<'_> {
         }
     }
 
-    /// What HiddenKey draws in this pass.
+    /// What `HiddenKey` draws in this pass.
     pub(crate) fn hidden_key(&self) -> Option<HiddenKeyNoise> {
         match self {
             Pass::Masked(set) => set.hidden_key,

@@ -1,4 +1,4 @@
-//! HiddenKey's noise in the models: what is dropped has no influence, in every family, and a pass without it knows nothing of it.
+//! `HiddenKey`'s noise in the models: what is dropped has no influence, in every family, and a pass without it knows nothing of it.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use std::path::Path;

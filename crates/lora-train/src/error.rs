@@ -86,7 +86,7 @@ pub enum TrainError {
         /// The learning rate of the step.
         learning_rate: f64,
     },
-    /// A model whose blocks take no noise of HiddenKey.
+    /// A model whose blocks take no noise of `HiddenKey`.
     #[error(
         "hidden_key drops keys of attention and cuts what feed-forward blocks say, and this model has no blocks that take such noise: \
          remove hidden_key, or train a model of the library"

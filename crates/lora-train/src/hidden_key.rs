@@ -1,4 +1,4 @@
-//! HiddenKey (Wang et al. 2024, "LoRA Meets Dropout under a Unified Framework", arXiv 2403.00812): keys dropped from attention, numbers
+//! `HiddenKey` (Wang et al. 2024, "LoRA Meets Dropout under a Unified Framework", arXiv 2403.00812): keys dropped from attention, numbers
 //! cut out of hidden representations, and two passes that are held together by their divergence.
 //!
 //! ```text
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::TrainConfigError;
 use crate::loss::{judged_outputs, loss};
 
-/// What the user chooses about HiddenKey.
+/// What the user chooses about `HiddenKey`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HiddenKeySettings {

@@ -35,7 +35,7 @@ struct OnePass<'a> {
     batch: &'a Batch,
     /// Of its mean loss in the step's.
     weight: f64,
-    /// Numbers of the draws of each forward pass; there are two where HiddenKey holds them together.
+    /// Numbers of the draws of each forward pass; there are two where `HiddenKey` holds them together.
     samples: Vec<Range<u32>>,
 }
 

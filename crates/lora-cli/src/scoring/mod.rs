@@ -161,7 +161,7 @@ pub fn run_passes(
     let bar = terminal.progress(passes_of(ensemble) * rows as u64, what, "rows");
     let run = |passes: &Passes<'_>, before: usize| {
         asking::outputs(adapted, part, passes, &mut |done| {
-            bar.set_position((before + done) as u64)
+            bar.set_position((before + done) as u64);
         })
     };
     let mean = run(&Passes::Mean, 0);

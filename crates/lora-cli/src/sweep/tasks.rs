@@ -250,8 +250,7 @@ fn other_questions(kind: &Kind, other: &OtherBenchmark, data_dir: Option<&Path>)
 fn folder_of(of_task: Option<&Path>, data_dir: Option<&Path>) -> Result<PathBuf> {
     match (data_dir, of_task) {
         (Some(above), Some(folder)) => Ok(above.join(folder)),
-        (Some(folder), None) => Ok(folder.to_owned()),
-        (None, Some(folder)) => Ok(folder.to_owned()),
+        (Some(folder), None) | (None, Some(folder)) => Ok(folder.to_owned()),
         (None, None) => bail!(
             "nothing says where its files are; give the folder of all sets with --data-dir, or data_dir in the task"
         ),
@@ -310,7 +309,9 @@ fn shifted_file(
             .read(path, "test")?
             .into_choices()?;
         if is_out_of_scope {
-            questions.iter_mut().for_each(|question| question.answer = None);
+            for question in &mut questions {
+                question.answer = None;
+            }
         }
         return Ok(Rows::Choices(questions));
     };

@@ -7,6 +7,7 @@ mod browser;
 mod diverged;
 mod forms_of_data;
 mod happy_path;
+mod hidden_key;
 mod interrupted;
 mod kinds;
 mod language_model;

@@ -27,7 +27,7 @@ pub enum TrainConfigError {
         /// What to write.
         mend: &'static str,
     },
-    /// A setting of HiddenKey out of its range.
+    /// A setting of `HiddenKey` out of its range.
     #[error("{setting} of hidden_key is {found}: expected a number {expected}")]
     HiddenKey {
         /// The setting.
@@ -37,7 +37,7 @@ pub enum TrainConfigError {
         /// The range.
         expected: &'static str,
     },
-    /// HiddenKey without anything to draw.
+    /// `HiddenKey` without anything to draw.
     #[error(
         "key_probability and cut_probability of hidden_key are both 0, so nothing is dropped: raise one, 0.1 is usual, or remove \
          hidden_key"

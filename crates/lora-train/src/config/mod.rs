@@ -71,7 +71,7 @@ pub struct TrainConfig {
     /// Which rows of a pass share a mask.
     #[serde(default)]
     pub mask_grouping: MaskGrouping,
-    /// HiddenKey: keys are dropped and hidden representations cut in training; none: they are not.
+    /// `HiddenKey`: keys are dropped and hidden representations cut in training; none: they are not.
     #[serde(default)]
     pub hidden_key: Option<HiddenKeySettings>,
     /// Seed of the order of examples and of masks.

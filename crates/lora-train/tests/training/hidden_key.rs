@@ -1,4 +1,4 @@
-//! HiddenKey: its loss, its gradients, and that nothing of it is left after training.
+//! `HiddenKey`: its loss, its gradients, and that nothing of it is left after training.
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};

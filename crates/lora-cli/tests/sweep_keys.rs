@@ -15,7 +15,7 @@ base:
   eval_strategy: \"no\"
 tasks:
   - {name: snippets, shifted: {split: tweets}, rows: [4], validation_rows: 4, test_rows: 4}
-  - {name: own, data: {train_file: train.csv, test_file: test.csv}, rows: [4], validation_rows: 4}
+  - {name: own, data: {train_file: FOLDER/train.csv, test_file: FOLDER/test.csv}, rows: [4], validation_rows: 4}
 methods:
   - name: LoRA
     predictions: [mean, {deep_ensemble: {members: 2}}]
@@ -53,7 +53,10 @@ fn cells_of_texts_have_the_keys_that_they_always_had() {
         format!("text,label\n{}", (0..count).map(row).collect::<String>())
     };
     for (name, text) in [
-        ("sweep.yaml", SWEEP.to_owned()),
+        (
+            "sweep.yaml",
+            SWEEP.replace("FOLDER", &folder.path().display().to_string()),
+        ),
         ("train.csv", rows("row", 10, " of the file")),
         ("test.csv", rows("test row", 4, "")),
     ] {

@@ -73,7 +73,7 @@ fn settings_that_make_no_sense_are_refused_with_their_place() {
             "4",
         ];
         let said = workspace.lora(&[&start[..], &numbers, &["--hidden-key", hidden_key], more].concat());
-        assert_eq!(said.code, Some(1), "{}", said.stderr);
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
         said.stderr
     };
     for (hidden_key, part) in [

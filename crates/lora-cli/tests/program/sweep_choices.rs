@@ -144,7 +144,7 @@ fn rows_of_another_benchmark_are_asked_by_letter_or_refused_by_name() {
     assert_eq!(document["cells"], 12);
 
     let refused = workspace.lora(&["sweep", "--config", "boolq.yaml", "--dry-run"]);
-    assert_eq!(refused.code, Some(1));
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
     for part in [
         "`boolq.yaml`, task colours",
         "benchmark boolq",

@@ -97,7 +97,7 @@ fn the_loss_is_the_mean_of_two_passes_and_their_divergence() {
     let mut expected = 0.0;
     for ((p, q), label) in first.iter().zip(&second).zip(labels) {
         let kl = |p: &[f64], q: &[f64]| -> f64 { p.iter().zip(q).map(|(p, q)| p.exp() * (p - q)).sum() };
-        expected -= (p[label] + q[label]) / 2.0;
+        expected -= f64::midpoint(p[label], q[label]);
         expected += USUAL.kl_weight * (kl(p, q) + kl(q, p)) / 2.0;
     }
     let found = trainer.clone().step(&[batch(6)]).unwrap().loss;
@@ -133,21 +133,21 @@ fn numbers_are_held_together_by_their_squared_difference() {
 
 #[test]
 fn one_seed_trains_one_model_and_the_mean_pass_knows_nothing_of_it() {
-    let trained = |config: TrainConfig| {
+    let after_steps = |config: TrainConfig| {
         let mut trainer = Trainer::new(adapted(self::config()), config, 8).unwrap();
         for _ in 0..3 {
             trainer.step(&[batch(6)]).unwrap();
         }
         trainer.into_adapted()
     };
-    let usual = trained(with(USUAL));
-    assert_eq!(trained_bits(&usual), trained_bits(&trained(with(USUAL))));
+    let usual = after_steps(with(USUAL));
+    assert_eq!(trained_bits(&usual), trained_bits(&after_steps(with(USUAL))));
     let other_seed = TrainConfig {
         seed: 99,
         ..with(USUAL)
     };
-    assert_ne!(trained_bits(&usual), trained_bits(&trained(other_seed)));
-    assert_ne!(trained_bits(&usual), trained_bits(&trained(settings())));
+    assert_ne!(trained_bits(&usual), trained_bits(&after_steps(other_seed)));
+    assert_ne!(trained_bits(&usual), trained_bits(&after_steps(settings())));
 
     // Before any step the mean pass of a model under training is that of the model.
     let plain = adapted(config());

@@ -138,6 +138,13 @@ impl EncodedPart {
             .collect()
     }
 
+    /// For each row of a batch `row · seq + token` of its last token.
+    pub fn last_tokens(&self, batch: &Batch) -> Vec<usize> {
+        let lengths = batch.rows.iter().map(|row| self.encoded.encoded[*row].len());
+        let place = |(row, length): (usize, usize)| row * batch.seq + length - 1;
+        lengths.enumerate().map(place).collect()
+    }
+
     /// How many texts, questions or sentences.
     pub fn len(&self) -> usize {
         match &self.detail {
@@ -224,14 +231,7 @@ impl Encoder<'_> {
             places: Vec::new(),
         };
         let part = EncodedPart::of(encoded.dataset, Detail::Texts, self.padding, self.batch_size);
-        let last = |batch: &Batch| {
-            let lengths = batch.rows.iter().map(|row| part.encoded.encoded[*row].len());
-            let places = lengths
-                .enumerate()
-                .map(|(row, length)| row * batch.seq + length - 1);
-            places.collect::<Vec<_>>()
-        };
-        let places = part.batches.iter().map(last).collect();
+        let places = part.batches.iter().map(|batch| part.last_tokens(batch)).collect();
         Ok(EncodedPart {
             detail: Detail::Choices(ChoiceDetail { places, ..detail }),
             ..part

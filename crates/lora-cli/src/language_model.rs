@@ -33,7 +33,7 @@ pub struct LanguageModel {
     pub model_folder: ModelFolder,
     /// What the checkpoint lacked or had too much.
     pub loaded: LoadReport,
-    template: Result<ChatTemplate, String>,
+    template: Template,
 }
 
 impl LanguageModel {
@@ -43,53 +43,24 @@ impl LanguageModel {
     ///
     /// If it is not there, a part is missing or corrupt, or it is no causal language model.
     pub fn open(name: &str, revision: Option<&str>, seed: u64, device: &Device) -> Result<Self> {
-        let (checkpoint, template) = if is_gguf(Path::new(name)) {
-            let gguf = Gguf::open(Path::new(name))?;
-            let template = gguf.chat_template();
-            let template =
-                template.ok_or_else(|| format!("`{name}` holds no chat template; give a plain prompt"));
-            (gguf.into_checkpoint()?, template)
-        } else {
-            let checkpoint = open_checkpoint(name, &hub_options(revision))?;
-            let template = ChatTemplate::of_folder(&checkpoint.origin);
-            (checkpoint, template.map_err(|error| error.to_string()))
-        };
-        let outline = FamilyConfig::read(&checkpoint)?.outline();
-        if outline.masked_lm.is_some() {
-            bail!(
-                "`{name}` is an encoder ({}), which cannot continue a text; give a causal language model such as LLaMA",
-                checkpoint.config["model_type"].as_str().unwrap_or("unknown")
-            );
-        }
-        let Some(bytes) = &checkpoint.tokenizer else {
-            bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
-        };
-        let tokenizer = TextTokenizer::from_bytes(bytes, checkpoint.origin.join("tokenizer.json"))?;
-        if tokenizer.vocabulary_size() > outline.vocab_size {
-            bail!(
-                "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
-                tokenizer.vocabulary_size(),
-                outline.vocab_size
-            );
-        }
-        let stop_tokens = stop_tokens(&checkpoint)?;
-        let Some(end) = stop_tokens.first().copied() else {
-            bail!(
-                "`{}` names no eos_token_id, so nothing tells where a text ends; add the key",
-                checkpoint.config_path().display()
-            );
-        };
+        let (checkpoint, template, reading) = open_reading(name, revision)?;
         let head = HeadOptions {
             kind: HeadKind::CausalLm,
             seed,
         };
         let (model, loaded) = Transformer::load(&checkpoint, head, device)?;
-        Ok(Self {
-            model,
-            pad_id: checkpoint.padding_id().unwrap_or(end),
+        let Reading {
             tokenizer,
             stop_tokens,
-            max_tokens: outline.max_tokens,
+            pad_id,
+            max_tokens,
+        } = reading;
+        Ok(Self {
+            model,
+            pad_id,
+            tokenizer,
+            stop_tokens,
+            max_tokens,
             usual_targets: FamilyConfig::read(&checkpoint)?.family().targets,
             model_folder: ModelFolder::of(&checkpoint, None, Some(TaskType::CausalLm)),
             loaded,
@@ -115,6 +86,73 @@ impl LanguageModel {
         messages.push(message("user", prompt));
         Ok(template.render(&messages, true)?)
     }
+}
+
+/// What a language model's texts are read with.
+#[derive(Debug)]
+pub struct Reading {
+    /// Its tokenizer, without truncation.
+    pub tokenizer: TextTokenizer,
+    /// Tokens that end a text, the model's own end of text first.
+    pub stop_tokens: Vec<u32>,
+    /// The token that fills batches.
+    pub pad_id: u32,
+    /// The longest text that the model was made for.
+    pub max_tokens: Option<usize>,
+}
+
+/// The template of conversations, or why there is none.
+type Template = Result<ChatTemplate, String>;
+
+/// Opens all of a language model but its weights.
+///
+/// # Errors
+///
+/// As [`LanguageModel::open`].
+pub fn open_reading(name: &str, revision: Option<&str>) -> Result<(Checkpoint, Template, Reading)> {
+    let (checkpoint, template) = if is_gguf(Path::new(name)) {
+        let gguf = Gguf::open(Path::new(name))?;
+        let template = gguf.chat_template();
+        let template =
+            template.ok_or_else(|| format!("`{name}` holds no chat template; give a plain prompt"));
+        (gguf.into_checkpoint()?, template)
+    } else {
+        let checkpoint = open_checkpoint(name, &hub_options(revision))?;
+        let template = ChatTemplate::of_folder(&checkpoint.origin);
+        (checkpoint, template.map_err(|error| error.to_string()))
+    };
+    let outline = FamilyConfig::read(&checkpoint)?.outline();
+    if outline.masked_lm.is_some() {
+        bail!(
+            "`{name}` is an encoder ({}), which cannot continue a text; give a causal language model such as LLaMA",
+            checkpoint.config["model_type"].as_str().unwrap_or("unknown")
+        );
+    }
+    let Some(bytes) = &checkpoint.tokenizer else {
+        bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
+    };
+    let tokenizer = TextTokenizer::from_bytes(bytes, checkpoint.origin.join("tokenizer.json"))?;
+    if tokenizer.vocabulary_size() > outline.vocab_size {
+        bail!(
+            "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
+            tokenizer.vocabulary_size(),
+            outline.vocab_size
+        );
+    }
+    let stop_tokens = stop_tokens(&checkpoint)?;
+    let Some(end) = stop_tokens.first().copied() else {
+        bail!(
+            "`{}` names no eos_token_id, so nothing tells where a text ends; add the key",
+            checkpoint.config_path().display()
+        );
+    };
+    let reading = Reading {
+        pad_id: checkpoint.padding_id().unwrap_or(end),
+        tokenizer,
+        stop_tokens,
+        max_tokens: outline.max_tokens,
+    };
+    Ok((checkpoint, template, reading))
 }
 
 /// The tokens that end a text: those of `config.json`, then further ones of `generation_config.json`.

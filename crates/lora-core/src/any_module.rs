@@ -164,7 +164,7 @@ fn masked_side(dropout: Option<LoraDropout>, side: Side) -> Option<LoraDropout> 
         Side::Input => dropout.axes.mask_input(),
         Side::Output => dropout.axes.mask_output(),
         Side::Rank => dropout.axes.mask_rank(),
-        Side::Noise | Side::SharedNoise => false,
+        Side::Noise | Side::SharedNoise | Side::Keys | Side::Cut => false,
     })
 }
 

@@ -47,6 +47,12 @@ pub trait Model: Module + Linears {
     /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
 
+    /// Whether all of its blocks take `HiddenKey`'s noise ([`MaskSet::with_hidden_key`](crate::MaskSet::with_hidden_key)); the others pass
+    /// over it, so training with it is refused there.
+    fn takes_hidden_key(&self) -> bool {
+        false
+    }
+
     /// [`Model::forward`] in several passes over one input, as the members of an ensemble make them. The passes differ in their
     /// masks alone, so a model may compute what lies below its lowest adapter once.
     ///
@@ -68,6 +74,22 @@ pub trait Model: Module + Linears {
     /// Panics if a row is not one of the output.
     fn forward_rows(&self, input: &Self::Input, rows: &[usize], pass: &Pass) -> Tensor<2> {
         select_rows(self.forward(input, pass), rows)
+    }
+
+    /// [`Model::forward_rows`] in several passes over one input, as [`Model::forward_members`].
+    ///
+    /// # Shapes
+    ///
+    /// - each output: `[rows, outputs]`
+    ///
+    /// # Panics
+    ///
+    /// As [`Model::forward_rows`].
+    fn forward_member_rows(&self, input: &Self::Input, rows: &[usize], passes: &[Pass]) -> Vec<Tensor<2>> {
+        passes
+            .iter()
+            .map(|pass| self.forward_rows(input, rows, pass))
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use lora_kernels::KeepMasks;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Bernoulli, Distribution};
 
+use crate::hidden_key::HiddenKeyNoise;
 use crate::sampler::{Draw, Side, generator};
 use crate::taps::Taps;
 
@@ -38,6 +39,7 @@ pub struct MaskSet {
     input: Option<InputDropout>,
     rows: Option<Vec<usize>>,
     factor_noise: Option<Arc<HashMap<String, Tensor<3>>>>,
+    hidden_key: Option<HiddenKeyNoise>,
 }
 
 /// PEFT's `lora_dropout`, as a value: which numbers it draws is fixed by seed and draws.
@@ -57,6 +59,14 @@ impl Pass<'_> {
             Pass::Mean | Pass::Tapped(_) => 1,
             Pass::Masked(set) => set.groups(),
             Pass::Chosen(rows) => rows.len(),
+        }
+    }
+
+    /// What `HiddenKey` draws in this pass.
+    pub(crate) fn hidden_key(&self) -> Option<HiddenKeyNoise> {
+        match self {
+            Pass::Masked(set) => set.hidden_key,
+            Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
         }
     }
 
@@ -103,6 +113,15 @@ impl MaskSet {
         self
     }
 
+    /// The same set, which also drops keys and cuts hidden representations. That noise acts on the model, not on its adapters, and is
+    /// drawn for every row, whatever the groups. Models whose blocks take it say so by
+    /// [`Model::takes_hidden_key`](crate::Model::takes_hidden_key).
+    #[must_use]
+    pub fn with_hidden_key(mut self, noise: HiddenKeyNoise) -> Self {
+        self.hidden_key = Some(noise);
+        self
+    }
+
     /// The same set for a batch of these rows of a data set. Input dropout's noise on a row then depends on that row
     /// and the place in it (the token), not on the batch: neither on the other rows, nor their order, nor the padding.
     /// Without it the noise depends on the place in the batch, which is all that training needs.
@@ -127,6 +146,7 @@ impl MaskSet {
             input,
             rows: None,
             factor_noise: self.factor_noise.clone(),
+            hidden_key: None,
         }
     }
 

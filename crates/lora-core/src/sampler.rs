@@ -60,6 +60,10 @@ pub(crate) enum Side {
     /// Noise on what all rows of a group read.
     SharedNoise,
     Rank,
+    /// Keys that attention does not see.
+    Keys,
+    /// Numbers cut out of a block's output.
+    Cut,
 }
 
 impl MaskSampler {

@@ -79,10 +79,8 @@ pub(crate) fn run_passes<'a, M: Model>(
         };
         let model = &adapted.model;
         let outputs = match (places, &of_passes[..]) {
-            (Some(places), passes) => passes
-                .iter()
-                .map(|pass| model.forward_rows(input, places, pass))
-                .collect(),
+            (Some(places), [pass]) => vec![model.forward_rows(input, places, pass)],
+            (Some(places), passes) => model.forward_member_rows(input, places, passes),
             (None, [pass]) => vec![model.forward(input, pass)],
             (None, passes) => model.forward_members(input, passes),
         };

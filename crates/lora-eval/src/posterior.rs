@@ -29,13 +29,29 @@ where
     M::Input: 'a,
 {
     let mut done_before = 0;
-    let of_member = |member| {
-        let drawn = posterior.layout().write(adapted, &posterior.member(member));
-        let outputs = predict(&drawn, batches.clone(), examples, &Passes::Mean, &mut |done| {
+    ask_members(adapted, posterior, members, &mut |drawn| {
+        let outputs = predict(drawn, batches.clone(), examples, &Passes::Mean, &mut |done| {
             progress(done_before + done);
         });
         done_before += examples;
         outputs
-    };
-    ModelOutputs::joined(members.map(of_member))
+    })
+}
+
+/// Asks members of a posterior, one after the other: for each, the weights are put in place, and `ask` says what such a model says by
+/// its mean pass. For models whose outputs are read in a way of their own, such as [`predict_letters`](crate::predict_letters).
+///
+/// # Errors
+/// [`EvalError::AxisTooShort`] without members.
+///
+/// # Panics
+/// If the posterior is of another model.
+pub fn ask_members<M: Model>(
+    adapted: &Adapted<M>,
+    posterior: &dyn Posterior,
+    members: Range<u64>,
+    ask: &mut dyn FnMut(&Adapted<M>) -> ModelOutputs,
+) -> Result<ModelOutputs, EvalError> {
+    let layout = posterior.layout();
+    ModelOutputs::joined(members.map(|member| ask(&layout.write(adapted, &posterior.member(member)))))
 }

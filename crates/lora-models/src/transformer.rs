@@ -97,6 +97,21 @@ impl Transformer {
         self.trunk.encode(input, pass, encoding)
     }
 
+    fn rows_of(&self, input: &Batch, rows: &[usize], pass: &Pass, below: Option<&mut Below>) -> Tensor<2> {
+        match &self.head {
+            // An adapter on the decoder needs to know the example that a token belongs to.
+            Head::CausalLm(head) if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) => {
+                let hidden = self.encode(input, pass, Reading::EveryToken, below);
+                let rows = select_rows(rows_of_tokens(hidden), rows);
+                head.forward(rows.unsqueeze(), &self.trunk, pass)
+            }
+            head => {
+                let hidden = self.encode(input, pass, head.reads(), below);
+                select_rows(head.forward(hidden, input, &self.trunk, pass), rows)
+            }
+        }
+    }
+
     /// The modules that adapters train and save in full unless the user says otherwise; see [`Head::modules_to_save`].
     pub fn modules_to_save(&self) -> Vec<String> {
         self.head.modules_to_save()
@@ -148,6 +163,11 @@ impl Linears for Transformer {
 impl Model for Transformer {
     type Input = Batch;
 
+    /// In the attention and the feed-forward block of every layer, of every family.
+    fn takes_hidden_key(&self) -> bool {
+        true
+    }
+
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
         let hidden = self.encode(input, pass, self.head.reads(), None);
         self.head.forward(hidden, input, &self.trunk, pass)
@@ -163,17 +183,12 @@ impl Model for Transformer {
     }
 
     fn forward_rows(&self, input: &Batch, rows: &[usize], pass: &Pass) -> Tensor<2> {
-        let hidden = |reading| self.encode(input, pass, reading, None);
-        match &self.head {
-            // An adapter on the decoder needs to know the example that a token belongs to.
-            Head::CausalLm(head) if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) => {
-                let rows = select_rows(rows_of_tokens(hidden(Reading::EveryToken)), rows);
-                head.forward(rows.unsqueeze(), &self.trunk, pass)
-            }
-            head => {
-                let outputs = head.forward(hidden(head.reads()), input, &self.trunk, pass);
-                select_rows(outputs, rows)
-            }
-        }
+        self.rows_of(input, rows, pass, None)
+    }
+
+    fn forward_member_rows(&self, input: &Batch, rows: &[usize], passes: &[Pass]) -> Vec<Tensor<2>> {
+        let mut below = Below::of(|visit| self.trunk.visit_linears(visit));
+        let member = |pass: &Pass| self.rows_of(input, rows, pass, below.as_mut());
+        passes.iter().map(member).collect()
     }
 }

@@ -188,9 +188,12 @@ fn members_computed_together_have_the_bits_of_each_computed_alone() {
                 .collect();
             let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
             let together = adapted.model.forward_members(&batch, &passes);
-            assert_eq!(together.len(), 3);
-            for (together, pass) in together.into_iter().zip(&passes) {
+            let rows = adapted.model.forward_member_rows(&batch, &[2, 0], &passes);
+            assert_eq!((together.len(), rows.len()), (3, 3));
+            for ((together, rows), pass) in together.into_iter().zip(rows).zip(&passes) {
                 let alone = adapted.model.forward(&batch, pass);
+                let rows_alone = adapted.model.forward_rows(&batch, &[2, 0], pass);
+                assert_eq!(numbers(rows), numbers(rows_alone), "{case}, rows");
                 assert_eq!(
                     numbers(together),
                     numbers(alone),

@@ -86,6 +86,15 @@ pub enum TrainError {
         /// The learning rate of the step.
         learning_rate: f64,
     },
+    /// A model whose blocks take no noise of `HiddenKey`.
+    #[error(
+        "hidden_key drops keys of attention and cuts what feed-forward blocks say, and this model has no blocks that take such noise: \
+         remove hidden_key, or train a model of the library"
+    )]
+    HiddenKey,
+    /// Two methods that change the loss of a step, each in a way of its own.
+    #[error("hidden_key cannot be trained together with a variational A (blob): remove one of them")]
+    HiddenKeyAndVariational,
     /// The factors A cannot be variational.
     #[error(transparent)]
     Variational(#[from] VariationalError),

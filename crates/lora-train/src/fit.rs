@@ -9,8 +9,8 @@ use crate::best::BestSoFar;
 use crate::config::{EvalStrategy, TrainConfig};
 use crate::error::TrainError;
 use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
+use crate::loss::batch_loss;
 use crate::metric::Measured;
-use crate::objective::batch_loss;
 use crate::trainer::{StepReport, Trainer};
 use crate::variational::{VariationalA, VariationalSettings};
 

@@ -5,7 +5,9 @@
 //! | `config` | [`TrainConfig`]: what the user chooses, under Hugging Face's names |
 //! | `grouping` | [`MaskGrouping`]: which rows of a pass share a mask |
 //! | `schedule` | [`Schedule`]: the learning rate as a function of the step |
+//! | `loss` | [`batch_loss`]: which outputs are judged, and how |
 //! | `objective` | [`Objective`]: N masks a step, losses and gradients averaged |
+//! | `hidden_key` | [`HiddenKeySettings`]: keys and hidden representations dropped, two passes held together |
 //! | `gradients` | the norm that clipping needs; gradients by PEFT's names |
 //! | `optimizer` | [`AdapterOptimizer`]: AdamW with a learning rate for A, B and heads |
 //! | `allocator` | [`RankAllocator`]: AdaLoRA's importance and budget |
@@ -49,6 +51,8 @@ mod event;
 mod fit;
 mod gradients;
 mod grouping;
+mod hidden_key;
+mod loss;
 mod metric;
 mod objective;
 mod optimizer;
@@ -64,8 +68,10 @@ pub use event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Pla
 pub use fit::{FitData, Fitted, History, fit, fit_variational};
 pub use gradients::{clip_factor, global_norm, named_gradients, scale};
 pub use grouping::{MaskGrouping, UnknownGrouping};
+pub use hidden_key::HiddenKeySettings;
+pub use loss::{batch_loss, loss};
 pub use metric::Metric;
-pub use objective::{LossAndGradients, Objective, backward, batch_loss, loss};
+pub use objective::{LossAndGradients, Objective, backward};
 pub use optimizer::{AdapterOptimizer, learning_rate_of};
 pub use schedule::Schedule;
 pub use swag::{SWAG_SCALE, Swag, SwagCollector, SwagError, SwagMoments, SwagSettings};

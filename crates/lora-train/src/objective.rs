@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use burn::tensor::{Device, Int, Tensor, TensorData, assert_shape};
-use lora_core::{Adapted, AdapterShape, Draw, LoraConfig, MaskSampler, MaskSet, Model, Pass, select_rows};
-use lora_data::{Batch, ChoiceTarget, Targets};
-use lora_kernels::cross_entropy;
+use burn::tensor::{Device, Tensor};
+use lora_core::{Adapted, AdapterShape, Draw, LoraConfig, MaskSampler, MaskSet, Model, Pass};
+use lora_data::Batch;
 
 use crate::config::TrainConfig;
 use crate::grouping::MaskGrouping;
+use crate::hidden_key::{HiddenKeySettings, held_together};
+use crate::loss::batch_loss;
 use crate::variational::VariationalA;
 
 /// LoRA Dropout's objective, `L(x) = 1/N Σ_i ℓ(x; θ0 + Δθ(m_i))` (arXiv 2404.09610): loss and gradient are averaged
@@ -17,12 +18,14 @@ use crate::variational::VariationalA;
 ///
 /// The passes of a step take its masks in order: the batches of an accumulation one after the other, each with its N
 /// passes, each pass with as many masks as its [`MaskGrouping`] says. Without anything to draw (plain LoRA, or a
-/// dropout of 0) there is one pass a batch, and it is [`Pass::Mean`].
+/// dropout of 0) there is one pass a batch, and it is [`Pass::Mean`]. With [`HiddenKeySettings`] each pass has noise of its own too, or
+/// is two that are held together.
 #[derive(Clone, Debug)]
 pub struct Objective {
     sampler: MaskSampler,
     passes: usize,
     grouping: MaskGrouping,
+    hidden_key: Option<HiddenKeySettings>,
     adapters: Vec<AdapterShape>,
     device: Device,
 }
@@ -32,10 +35,8 @@ struct OnePass<'a> {
     batch: &'a Batch,
     /// Of its mean loss in the step's.
     weight: f64,
-    /// Numbers of its draws.
-    samples: Range<u32>,
-    /// None for plain LoRA.
-    masks: Option<MaskSet>,
+    /// Numbers of the draws of each forward pass; there are two where `HiddenKey` holds them together.
+    samples: Vec<Range<u32>>,
 }
 
 /// What backward passes give.
@@ -67,6 +68,7 @@ impl Objective {
             sampler,
             passes: config.masks_per_step,
             grouping: config.mask_grouping,
+            hidden_key: config.hidden_key,
             adapters: adapted.adapter_shapes(),
             device: device.expect("an adapted model has a linear"),
         }
@@ -86,9 +88,23 @@ impl Objective {
     ) -> LossAndGradients {
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::new();
-        self.each_pass(step, batches, self.draws_masks(), &mut |one| {
-            let pass = one.masks.as_ref().map_or(Pass::Mean, Pass::Masked);
-            let LossAndGradients { loss, gradients } = backward(adapted, one.batch, &pass, one.weight);
+        self.each_pass(batches, self.draws_noise(), &mut |one| {
+            let masks: Vec<Option<MaskSet>> = one
+                .samples
+                .iter()
+                .map(|samples| self.masks(step, samples))
+                .collect();
+            let passes: Vec<Pass> = masks
+                .iter()
+                .map(|masks| masks.as_ref().map_or(Pass::Mean, Pass::Masked))
+                .collect();
+            let loss = match (&passes[..], self.hidden_key) {
+                ([first, second], Some(settings)) => {
+                    held_together(&adapted.model, one.batch, &[*first, *second], settings.kl_weight)
+                }
+                (passes, _) => batch_loss(&adapted.model, one.batch, &passes[0]),
+            };
+            let LossAndGradients { loss, gradients } = backward_of(adapted, loss, one.weight);
             losses.push(loss);
             accumulator.accumulate(&adapted.model, gradients);
         });
@@ -111,9 +127,13 @@ impl Objective {
         let (mut accumulator, mut of_spreads) = (GradientsAccumulator::new(), GradientsAccumulator::new());
         let mut losses = Vec::new();
         let mut penalty = Some(variational.divergence(adapted).mul_scalar(kl_weight));
-        self.each_pass(step, batches, true, &mut |one| {
-            let noise = variational.noise(step, &one.samples);
-            let masks = one.masks.unwrap_or_default().with_factor_noise(noise);
+        self.each_pass(batches, true, &mut |one| {
+            let samples = &one.samples[0];
+            let noise = variational.noise(step, samples);
+            let masks = self
+                .masks(step, samples)
+                .unwrap_or_default()
+                .with_factor_noise(noise);
             let loss = batch_loss(&adapted.model, one.batch, &Pass::Masked(&masks));
             let mut loss = loss.mul_scalar(one.weight);
             // Once a step.
@@ -139,21 +159,24 @@ impl Objective {
     }
 
     /// Calls `run` for every pass of a step, in order. `draws` says whether passes differ, so that there is more than one.
-    fn each_pass(&self, step: u64, batches: &[Batch], draws: bool, run: &mut dyn FnMut(OnePass<'_>)) {
+    fn each_pass(&self, batches: &[Batch], draws: bool, run: &mut dyn FnMut(OnePass<'_>)) {
+        let twins = self.hidden_key.map_or(1, |settings| settings.twins());
         let targets: usize = batches.iter().map(|batch| batch.targets.judged()).sum();
         let passes = if draws { self.passes } else { 1 };
         let mut next = 0;
         for batch in batches {
             let weight = batch.targets.judged() as f64 / targets.max(1) as f64 / passes as f64;
             for _ in 0..passes {
-                let samples = next..next + self.grouping.masks(batch.batch) as u32;
-                next = samples.end;
-                let masks = self.masks(step, samples.clone());
+                let mut samples = Vec::with_capacity(twins);
+                for _ in 0..twins {
+                    let first = next;
+                    next += self.grouping.masks(batch.batch) as u32;
+                    samples.push(first..next);
+                }
                 run(OnePass {
                     batch,
                     weight,
                     samples,
-                    masks,
                 });
             }
         }
@@ -163,12 +186,23 @@ impl Objective {
         self.sampler.dropout.is_some() || self.sampler.input_dropout > 0.0
     }
 
-    /// The masks of a pass; none for plain LoRA.
-    fn masks(&self, step: u64, samples: Range<u32>) -> Option<MaskSet> {
-        self.draws_masks().then(|| {
-            let draws: Vec<Draw> = samples.map(|sample| Draw::Step { step, sample }).collect();
+    /// Whether passes differ at all.
+    fn draws_noise(&self) -> bool {
+        self.draws_masks() || self.hidden_key.is_some()
+    }
+
+    /// Everything random about a forward pass; none for plain LoRA.
+    fn masks(&self, step: u64, samples: &Range<u32>) -> Option<MaskSet> {
+        let draw = |sample| Draw::Step { step, sample };
+        let masks = self.draws_masks().then(|| {
+            let draws: Vec<Draw> = samples.clone().map(draw).collect();
             self.sampler.draw(&draws, &self.adapters, &self.device)
-        })
+        });
+        let Some(settings) = self.hidden_key else {
+            return masks;
+        };
+        let noise = settings.noise(self.sampler.seed, draw(samples.start));
+        Some(masks.unwrap_or_default().with_hidden_key(noise))
     }
 }
 
@@ -184,7 +218,15 @@ pub fn backward<M: Model<Input = Batch>>(
     pass: &Pass<'_>,
     weight: f64,
 ) -> LossAndGradients {
-    let mut loss = batch_loss(&adapted.model, batch, pass);
+    backward_of(adapted, batch_loss(&adapted.model, batch, pass), weight)
+}
+
+/// [`backward`] of a loss that is computed.
+fn backward_of<M: Model<Input = Batch>>(
+    adapted: &Adapted<M>,
+    mut loss: Tensor<1>,
+    weight: f64,
+) -> LossAndGradients {
     if let Some(adalora) = adapted.lora().and_then(LoraConfig::adalora)
         && adalora.orth_reg_weight > 0.0
         && let Some(distance) = adapted.orthogonality()
@@ -197,152 +239,4 @@ pub fn backward<M: Model<Input = Batch>>(
         loss: loss.inner(),
         gradients,
     }
-}
-
-/// Cross-entropy for classes, mean squared error for values; means over what is judged. Positions without a class count
-/// neither in the sum nor in the mean; the loss is 0 where no position has one. Of a span, start and end count alike: the
-/// classes of both are the places of the row (Devlin et al. 2018, section 4.2). Among choices the softmax runs over the tokens to choose
-/// from alone, as in Laplace-LoRA (arXiv 2308.13111) and `BLoB` (arXiv 2406.11675), whose code is `bayesian-peft`.
-///
-/// # Shapes
-///
-/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions and choices, `[2 · batch, seq]`
-///   for spans: the starts of all rows, then their ends
-/// - output: `[1]`
-///
-/// # Panics
-///
-/// Panics if there are no targets, their number is not the batch size, or a class is not below `classes`.
-pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
-    let [batch, classes] = outputs.dims();
-    let device = outputs.device();
-    match targets {
-        Targets::None => panic!("a batch without targets has no loss"),
-        Targets::Classes(labels) => {
-            let labels: Vec<i32> = labels.iter().map(|label| class(*label, classes)).collect();
-            let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
-            cross_entropy(outputs, labels)
-        }
-        Targets::Values(values) => {
-            assert_shape!(outputs, [batch, 1]);
-            let values = TensorData::new(values.clone(), [values.len(), 1]);
-            let values = Tensor::<2>::from_data(values, &device);
-            assert_shape!(values, [batch, 1]);
-            (outputs - values).square().mean()
-        }
-        Targets::Positions(rows) => {
-            let (places, labels) = judged(rows, batch / rows.len());
-            if places.is_empty() {
-                return outputs.sum().mul_scalar(0.0);
-            }
-            // The softmax of judged positions alone.
-            loss(select_rows(outputs, &places), &Targets::Classes(labels))
-        }
-        Targets::Spans(spans) => {
-            let starts = spans.iter().map(|(start, _)| *start);
-            let ends = spans.iter().map(|(_, end)| *end);
-            loss(outputs, &Targets::Classes(starts.chain(ends).collect()))
-        }
-        Targets::Choices(choices) => {
-            let places = places_of_choices(choices, batch / choices.len());
-            choice_loss(select_rows(outputs, &places), choices)
-        }
-    }
-}
-
-/// A logit that leaves a token out, in half precision too.
-const LEFT_OUT: f32 = -1e4;
-
-/// Cross-entropy of the right token among those to choose from.
-///
-/// # Shapes
-///
-/// - outputs: `[batch, vocab_size]`, those of the judged positions
-/// - output: `[1]`
-fn choice_loss(outputs: Tensor<2>, choices: &[ChoiceTarget]) -> Tensor<1> {
-    let device = outputs.device();
-    let most = choices
-        .iter()
-        .map(|choice| choice.tokens.len())
-        .max()
-        .unwrap_or(0);
-    let (mut tokens, mut left_out) = (Vec::new(), Vec::new());
-    for choice in choices {
-        let missing = most - choice.tokens.len();
-        tokens.extend(choice.tokens.iter().map(|token| i64::from(*token)));
-        tokens.extend(std::iter::repeat_n(0, missing));
-        left_out.extend(std::iter::repeat_n(0.0, choice.tokens.len()));
-        left_out.extend(std::iter::repeat_n(LEFT_OUT, missing));
-    }
-    let shape = [choices.len(), most];
-    let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, shape), &device);
-    let left_out = Tensor::<2>::from_data(TensorData::new(left_out, shape), &device);
-    // A token that is left out stands at 0, and must not be added to.
-    let chosen = outputs.gather(1, tokens); // [batch, most]
-    let chosen = chosen.mask_fill(left_out.clone().lower_elem(-1.0), 0.0) + left_out;
-    let answers = choices.iter().map(|choice| choice.answer).collect();
-    loss(chosen, &Targets::Classes(answers))
-}
-
-/// The judged positions as rows of `[batch · seq, vocab_size]`.
-fn places_of_choices(choices: &[ChoiceTarget], seq: usize) -> Vec<usize> {
-    let places = choices.iter().enumerate();
-    places
-        .map(|(row, choice)| {
-            assert!(choice.place < seq, "position {} of {seq} tokens", choice.place);
-            row * seq + choice.place
-        })
-        .collect()
-}
-
-/// [`loss`] of the model's outputs for a batch. Only positions that are judged are computed to the end: a language model's
-/// logits are its largest tensor, and the tokens of a prompt need none.
-///
-/// # Shapes
-///
-/// - output: `[1]`
-///
-/// # Panics
-///
-/// As [`loss`].
-pub fn batch_loss<M: Model<Input = Batch>>(model: &M, batch: &Batch, pass: &Pass<'_>) -> Tensor<1> {
-    if let Targets::Positions(rows) = &batch.targets {
-        let (places, labels) = judged(rows, batch.seq);
-        if !places.is_empty() {
-            let outputs = model.forward_rows(batch, &places, pass);
-            return loss(outputs, &Targets::Classes(labels));
-        }
-    }
-    if let Targets::Choices(choices) = &batch.targets {
-        let places = places_of_choices(choices, batch.seq);
-        return choice_loss(model.forward_rows(batch, &places, pass), choices);
-    }
-    loss(model.forward(batch, pass), &batch.targets)
-}
-
-/// Where positions have a class, as rows of `[batch · seq, classes]`, and the class.
-fn judged(rows: &[Vec<Option<u32>>], seq: usize) -> (Vec<usize>, Vec<usize>) {
-    let (mut places, mut labels) = (Vec::new(), Vec::new());
-    for (row, positions) in rows.iter().enumerate() {
-        assert!(
-            positions.len() <= seq,
-            "{} positions in {seq} tokens",
-            positions.len()
-        );
-        for (position, label) in positions.iter().enumerate() {
-            if let Some(label) = label {
-                places.push(row * seq + position);
-                labels.push(*label as usize);
-            }
-        }
-    }
-    (places, labels)
-}
-
-fn class(label: usize, classes: usize) -> i32 {
-    assert!(
-        label < classes,
-        "class {label} for a model with {classes} classes"
-    );
-    i32::try_from(label).expect("a class is below the number of classes")
 }

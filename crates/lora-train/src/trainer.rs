@@ -59,14 +59,17 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`], [`TrainError::NothingTrained`], [`TrainError::Budget`], [`TrainError::TotalStep`],
-    /// [`TrainError::RanksAreCut`].
+    /// [`TrainError::Config`], [`TrainError::NothingTrained`], [`TrainError::HiddenKey`], [`TrainError::Budget`],
+    /// [`TrainError::TotalStep`], [`TrainError::RanksAreCut`].
     pub fn new(mut adapted: Adapted<M>, config: TrainConfig, total_steps: u64) -> Result<Self, TrainError> {
         config.validate()?;
         let mut trained = 0;
         adapted.visit_trained(&mut |_| trained += 1);
         if trained == 0 {
             return Err(TrainError::NothingTrained);
+        }
+        if config.hidden_key.is_some() && !adapted.model.takes_hidden_key() {
+            return Err(TrainError::HiddenKey);
         }
         let allocator = allocator(&mut adapted, total_steps)?;
         let adapted = adapted.map(Module::train);
@@ -86,12 +89,15 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Variational`].
+    /// [`TrainError::Variational`], [`TrainError::HiddenKeyAndVariational`].
     pub fn with_variational(
         mut self,
         settings: VariationalSettings,
         examples: usize,
     ) -> Result<Self, TrainError> {
+        if self.config.hidden_key.is_some() {
+            return Err(TrainError::HiddenKeyAndVariational);
+        }
         self.variational = Some(Variational {
             factors: VariationalA::new(&self.adapted, settings, self.config.seed)?,
             optimizer: SpreadOptimizer::new(&settings, &self.config),

@@ -1,6 +1,7 @@
 //! Settings that are fine alone and make no sense together.
 
 use anyhow::Result;
+use lora_train::TrainError;
 use serde_json::{Value, json};
 
 use super::keys::{KEYS, Key};
@@ -67,6 +68,9 @@ pub(super) fn check_blob(config: &RunConfig, origins: &Origins) -> Result<()> {
         let message = "blob learns a Gaussian over LoRA's factors A, which DoRA and AdaLoRA do not have in this form; remove it, or \
                        use_dora and peft_type";
         return Err(origins.at("blob", message));
+    }
+    if config.train.hidden_key.is_some() {
+        return Err(origins.at("hidden_key", TrainError::HiddenKeyAndVariational));
     }
     settings.validate().map_err(|error| origins.at("blob", error))
 }

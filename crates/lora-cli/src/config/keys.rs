@@ -137,6 +137,7 @@ pub const KEYS: &[Key] = &[
     key("gradient_accumulation_steps", Form::Scalar, TRAINING, "Batches a step [1]"),
     key("masks_per_step", Form::Scalar, TRAINING, "LoRA Dropout's N: masks that a step averages over, one pass each [1]"),
     key("mask_grouping", Form::Scalar, TRAINING, "Rows of a pass that share a mask: pass (all, as in the paper), example (none), or a number of groups [pass]"),
+    key("hidden_key", Form::Pairs, TRAINING, "HiddenKey: drops keys of attention and cuts hidden representations, in training only: key_probability=0.1,cut_probability=0.1,kl_weight=1, the last of which holds two passes together; 0 for one pass [none]"),
     key("seed", Form::Scalar, TRAINING, "Seed of splits, new weights, order of rows, masks and ensemble [42]"),
     key("eval_strategy", Form::Text, TRAINING, "When the validation rows are scored: no, epoch or steps [epoch]"),
     key("eval_steps", Form::Scalar, TRAINING, "Steps between evaluations, for eval_strategy steps"),

@@ -162,6 +162,7 @@ impl Origins {
     pub fn training_error(&self, error: &TrainConfigError) -> anyhow::Error {
         let key = match error {
             TrainConfigError::OutOfRange { key, .. } | TrainConfigError::Zero { key, .. } => key,
+            TrainConfigError::HiddenKey { .. } | TrainConfigError::HiddenKeyWithoutNoise => "hidden_key",
             TrainConfigError::TwoWarmups { .. } => "warmup_ratio",
             TrainConfigError::MissingEvalSteps => "eval_strategy",
             TrainConfigError::EarlyStoppingWithoutEvaluation { .. } => "early_stopping_patience",

@@ -8,18 +8,18 @@ mod table;
 use anyhow::Result;
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, MaskSampler};
-use lora_data::{Targets, WordPlace};
+use lora_data::Targets;
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::entities::EntityScores;
 use lora_eval::regression::RegressionScores;
 use lora_eval::{
-    Average, ClassProbabilities, FittedTemperature, ModelOutputs, Passes, Scores, fit_temperature, predict,
-    predict_letters, predict_places,
+    Average, ClassProbabilities, FittedTemperature, ModelOutputs, Passes, Scores, fit_temperature,
 };
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
-use crate::encoded_part::{Detail, EncodedPart};
+use crate::asking;
+use crate::encoded_part::EncodedPart;
 use crate::task::Temperatures;
 use crate::terminal::Terminal;
 pub use official::{official, official_line};
@@ -160,22 +160,9 @@ pub fn run_passes(
     let rows = part.encoded.len();
     let bar = terminal.progress(passes_of(ensemble) * rows as u64, what, "rows");
     let run = |passes: &Passes<'_>, before: usize| {
-        let mut progress = |done: usize| bar.set_position((before + done) as u64);
-        let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-        match &part.detail {
-            Detail::Texts => predict(adapted, batches, rows, passes, &mut progress),
-            Detail::Words(detail) => {
-                let tokens = |words: &Vec<WordPlace>| words.iter().map(|place| place.token).collect();
-                let places: Vec<Vec<usize>> = detail.words.iter().map(tokens).collect();
-                predict_places(adapted, batches, &places, passes, &mut progress)
-            }
-            Detail::Choices(detail) => {
-                let batches = batches.zip(&detail.places);
-                let batches = batches.map(|((batch, rows), places)| (batch, rows, places.as_slice()));
-                predict_letters(adapted, batches, &detail.letters, passes, &mut progress)
-            }
-            Detail::Spans(_) => unreachable!("answers in a context have a start and an end"),
-        }
+        asking::outputs(adapted, part, passes, &mut |done| {
+            bar.set_position((before + done) as u64);
+        })
     };
     let mean = run(&Passes::Mean, 0);
     let ensemble = ensemble.map(|settings| {

@@ -37,7 +37,7 @@ pub fn score(
     metric: GlueMetric,
     costs: &Costs,
 ) -> Result<CellResult> {
-    match &parts.test.encoded.targets {
+    match &parts.test.truth() {
         Targets::Values(values) => score_values(said, parts, values, metric, costs),
         _ => score_classes(said, parts, average, metric, costs),
     }
@@ -67,7 +67,7 @@ fn score_values(
     let shifted = match (&said.shifted, &parts.shifted) {
         (Some(logits), Some(part)) if parts.shifted_is_labelled() => Some(ShiftedRecord {
             scores: Some(Scored {
-                plain: of(logits, &part.encoded.targets)?,
+                plain: of(logits, &part.truth())?,
                 scaled: None,
             }),
             detection: Scored {
@@ -83,13 +83,13 @@ fn score_values(
         predicting_seconds: said.seconds,
         peak_memory: costs.peak_memory,
         temperature: None,
-        train: of(&said.train, &parts.gap.encoded.targets)?,
+        train: of(&said.train, &parts.gap.truth())?,
         validation: Scored {
-            plain: of(&said.validation, &parts.validation.encoded.targets)?,
+            plain: of(&said.validation, &parts.validation.truth())?,
             scaled: None,
         },
         test: Scored {
-            plain: of(&said.test, &parts.test.encoded.targets)?,
+            plain: of(&said.test, &parts.test.truth())?,
             scaled: None,
         },
         test_rows: Scored {
@@ -114,7 +114,7 @@ fn score_classes(
     costs: &Costs,
 ) -> Result<CellResult> {
     let validation = of_logits(&said.validation)?;
-    let fitted = fit_temperature(&validation, classes(&parts.validation.encoded.targets)?, average)?;
+    let fitted = fit_temperature(&validation, classes(&parts.validation.truth())?, average)?;
     // Where the search ended without a minimum says nothing about the model.
     let temperature = fitted.has_minimum.then_some(fitted.temperature);
     let judge = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
@@ -124,7 +124,8 @@ fn score_classes(
         })
     };
     let test = of_logits(&said.test)?;
-    let labels = classes(&parts.test.encoded.targets)?;
+    let truth = parts.test.truth();
+    let labels = classes(&truth)?;
     let test_rows = with_temperature(test.clone(), temperature, |predictions| {
         Ok(rows_of(&predictions.average(average), labels))
     })?;
@@ -133,7 +134,7 @@ fn score_classes(
             let outside = of_logits(logits)?;
             let scores = parts
                 .shifted_is_labelled()
-                .then(|| judge(logits, &part.encoded.targets))
+                .then(|| judge(logits, &part.truth()))
                 .transpose()?;
             let detection = Scored {
                 plain: detection(&test, &outside, average)?,
@@ -158,10 +159,10 @@ fn score_classes(
         temperature,
         train: scores_of(
             &of_logits(&said.train)?.average(average),
-            classes(&parts.gap.encoded.targets)?,
+            classes(&parts.gap.truth())?,
         )?,
-        validation: judge(&said.validation, &parts.validation.encoded.targets)?,
-        test: judge(&said.test, &parts.test.encoded.targets)?,
+        validation: judge(&said.validation, &parts.validation.truth())?,
+        test: judge(&said.test, &truth)?,
         test_rows,
         uncertainty: (test.members() > 1).then(|| uncertainty_of(&test)),
         shifted,

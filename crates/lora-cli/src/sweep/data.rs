@@ -1,12 +1,14 @@
 //! The rows of one training: drawn from a task by a seed, then tokenized.
 
 use anyhow::{Context, Result};
-use lora_data::{Dataset, Targets, TextTokenizer, stratified_split};
+use lora_data::tasks::Rows;
+use lora_data::{Targets, stratified_split};
 use lora_eval::glue::GlueMetric;
 
-use super::file::{Rows, SweepFile, TaskEntry};
+use super::file::{Rows as RowCount, SweepFile, TaskEntry};
 use super::tasks::Loaded;
-use crate::pipeline::EncodedPart;
+use crate::encoded_part::{EncodedPart, Encoder};
+use crate::kind::Kind;
 
 /// Training rows that the gap between training and test is measured on, at most: an ensemble runs through them N times.
 pub const GAP_ROWS: usize = 256;
@@ -18,25 +20,27 @@ const TEST_SEED: u64 = 0;
 pub struct SweepTask {
     /// What reports call it.
     pub name: String,
+    /// What is predicted.
+    pub kind: Kind,
     /// What it is scored by.
     pub metric: GlueMetric,
     /// Number by which its rows are known.
     pub fingerprint: u64,
     /// Validation rows that each training gets.
     pub validation_rows: usize,
-    pool: Dataset,
-    validation: Option<Dataset>,
-    test: Dataset,
-    shifted: Option<Dataset>,
+    pool: Rows,
+    validation: Option<Rows>,
+    test: Rows,
+    shifted: Option<Rows>,
 }
 
 /// Rows of a training.
 #[derive(Debug)]
 pub struct Drawn {
     /// To learn from.
-    pub train: Dataset,
+    pub train: Rows,
     /// To choose and to fit temperatures by.
-    pub validation: Dataset,
+    pub validation: Rows,
 }
 
 /// Rows of a training, tokenized.
@@ -61,11 +65,12 @@ impl SweepTask {
     ///
     /// If there are too few rows.
     pub fn new(entry: &TaskEntry, file: &SweepFile, loaded: Loaded) -> Result<Self> {
-        let fingerprint = loaded.fingerprint();
+        let fingerprint = loaded.fingerprint()?;
         let at_most = entry.test_rows.unwrap_or(file.test_rows);
-        let limited = |dataset: Dataset| limited(dataset, at_most, TEST_SEED);
+        let limited = |rows: Rows| limited(rows, at_most, TEST_SEED);
         let task = Self {
             name: entry.name.clone(),
+            kind: loaded.kind,
             metric: loaded.metric,
             fingerprint,
             validation_rows: entry.validation_rows.unwrap_or(file.validation_rows),
@@ -85,7 +90,7 @@ impl SweepTask {
     /// # Errors
     ///
     /// If there are too few.
-    pub fn sizes(&self, rows: Rows) -> Result<[usize; 2]> {
+    pub fn sizes(&self, rows: RowCount) -> Result<[usize; 2]> {
         let pool = self.pool.len();
         let validation = match &self.validation {
             Some(validation) => validation.len().min(self.validation_rows),
@@ -94,8 +99,8 @@ impl SweepTask {
         let split_off = if self.validation.is_some() { 0 } else { validation };
         let left = pool.saturating_sub(split_off);
         let train = match rows {
-            Rows::Some(rows) => rows,
-            Rows::All => left,
+            RowCount::Some(rows) => rows,
+            RowCount::All => left,
         };
         if train == 0 || train > left || validation == 0 {
             anyhow::bail!(
@@ -109,12 +114,19 @@ impl SweepTask {
 
     /// Numbers of test and shifted rows.
     pub fn test_sizes(&self) -> [usize; 2] {
-        [self.test.len(), self.shifted.as_ref().map_or(0, Dataset::len)]
+        [self.test.len(), self.shifted.as_ref().map_or(0, Rows::len)]
     }
 
-    /// What is predicted.
-    pub fn task(&self) -> &lora_data::Task {
-        &self.pool.task
+    /// Among how many classes is chosen, at most; 1 for a number.
+    pub fn classes(&self) -> usize {
+        match (&self.kind, &self.pool) {
+            (Kind::Texts(task), _) => task.outputs(),
+            (_, Rows::Choices(questions)) => {
+                let choices = questions.iter().map(|question| question.choices.len());
+                choices.max().unwrap_or(1)
+            }
+            _ => 1,
+        }
     }
 
     /// Draws training and validation rows, classes in proportion. The validation rows of a seed are the same for every size.
@@ -122,7 +134,7 @@ impl SweepTask {
     /// # Errors
     ///
     /// If there are too few.
-    pub fn draw(&self, rows: Rows, data_seed: u64) -> Result<Drawn> {
+    pub fn draw(&self, rows: RowCount, data_seed: u64) -> Result<Drawn> {
         let [train, validation] = self.sizes(rows)?;
         if let Some(rows_of_file) = &self.validation {
             return Ok(Drawn {
@@ -142,14 +154,8 @@ impl SweepTask {
     /// # Errors
     ///
     /// If there are too few rows, or a text cannot be tokenized.
-    pub fn parts(
-        &self,
-        rows: Rows,
-        data_seed: u64,
-        tokenizer: &TextTokenizer,
-        batch_size: usize,
-    ) -> Result<Parts> {
-        let encode = |part: &Dataset| EncodedPart::new(part, tokenizer, batch_size);
+    pub fn parts(&self, rows: RowCount, data_seed: u64, encoder: &Encoder<'_>) -> Result<Parts> {
+        let encode = |part: &Rows| encoder.encode(part);
         let drawn = self.draw(rows, data_seed)?;
         Ok(Parts {
             gap: encode(&limited(drawn.train.clone(), GAP_ROWS, data_seed)?)?,
@@ -170,10 +176,10 @@ impl Parts {
 }
 
 /// So many rows at most, classes in proportion.
-fn limited(dataset: Dataset, at_most: usize, seed: u64) -> Result<Dataset> {
-    if dataset.len() <= at_most {
-        return Ok(dataset);
+fn limited(rows: Rows, at_most: usize, seed: u64) -> Result<Rows> {
+    if rows.len() <= at_most {
+        return Ok(rows);
     }
-    let parts = stratified_split(&dataset.strata(), &[at_most], seed)?;
-    Ok(dataset.select(&parts[0]))
+    let parts = stratified_split(&rows.strata(), &[at_most], seed)?;
+    Ok(rows.select(&parts[0]))
 }

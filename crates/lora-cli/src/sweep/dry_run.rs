@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lora_core::Adapted;
-use lora_data::{Task, train_batches};
+use lora_data::train_batches;
+use lora_eval::Passes;
 use lora_eval::report::{Better, Cell, Column, Table};
-use lora_eval::{Passes, predict};
 use lora_models::Transformer;
 use lora_train::Trainer;
 use serde_json::json;
@@ -18,7 +18,8 @@ use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedCell, PlannedTraining};
 use super::prediction::{Prediction, Varied};
 use super::training;
-use crate::pipeline::EncodedPart;
+use crate::asking;
+use crate::encoded_part::EncodedPart;
 use crate::terminal::{Terminal, counted};
 
 /// Steps that are timed for each kind of training; the first one, which also allocates, is left out.
@@ -113,7 +114,7 @@ fn groups(sweep: &Sweep) -> Result<Vec<Group<'_>>> {
         group.trainings += 1;
         group.cells += own.iter().filter(|cell| cell.trainings[0] == index).count();
         group.steps += steps;
-        let fitted = train as u64 * fitting_passes(&own, task.task());
+        let fitted = train as u64 * fitting_passes(&own, task.classes());
         group.passes += evaluations * validation as u64 + scored * passes(&own) + fitted;
     }
     Ok(groups)
@@ -154,11 +155,8 @@ fn passes(cells: &[&PlannedCell]) -> u64 {
 }
 
 /// Passes over each training row that Laplace approximations are fitted with; a backward pass costs about as much as two.
-fn fitting_passes(cells: &[&PlannedCell], task: &Task) -> u64 {
-    let columns = match task {
-        Task::Classification { labels } => labels.len().min(MOST_COLUMNS),
-        Task::Regression => 1,
-    };
+fn fitting_passes(cells: &[&PlannedCell], classes: usize) -> u64 {
+    let columns = classes.min(MOST_COLUMNS);
     let fits = cells.iter().filter_map(|cell| match &cell.prediction {
         Prediction::Laplace {
             of, structure, prior, ..
@@ -205,7 +203,6 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<(f64, f64)> {
 
 fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {
     let started = Instant::now();
-    let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-    predict(adapted, batches, part.encoded.len(), &Passes::Mean, &mut |_| {});
+    asking::outputs(adapted, part, &Passes::Mean, &mut |_| {});
     started.elapsed().as_secs_f64() / part.encoded.len() as f64
 }

@@ -110,6 +110,9 @@ pub struct TaskEntry {
     /// In place of the number for all tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_rows: Option<usize>,
+    /// Split of the benchmark that is trained on; none: `train`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<String>,
     /// Split of the benchmark that is tested on; none: `test` if it has labels, else `validation`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<String>,
@@ -185,6 +188,22 @@ pub enum ShiftedEntry {
     File(PathBuf),
     /// A file with the text columns of the task's files, whose rows have none of the labels.
     OutOfScope(PathBuf),
+    /// Rows of another benchmark, of questions with choices.
+    Benchmark(OtherBenchmark),
+}
+
+/// A benchmark whose rows are asked of models that were trained on another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtherBenchmark {
+    /// Its name.
+    pub name: String,
+    /// Its folder, below the folder that `--data-dir` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_dir: Option<PathBuf>,
+    /// Its split; none: `test`, or `validation` where there is no such file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub split: Option<String>,
 }
 
 /// A method: what is trained, and the ways to predict with it.

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use lora_core::Adapted;
 use lora_data::Targets;
 use lora_eval::calibration::Binning;
-use lora_eval::laplace::{Laplace, LaplaceSettings, LastLayerFeatures, Observed, Roots, Structure};
+use lora_eval::laplace::{Laplace, LaplaceSettings, LastLayerFeatures, Observed, Outputs, Roots, Structure};
 use lora_eval::regression::RegressionScores;
 use lora_eval::{Average, Passes, Scores};
 use lora_models::Transformer;
@@ -14,7 +14,8 @@ use lora_models::Transformer;
 use super::data::Parts;
 use super::passes::{Logits, Said, batches, of_passes, of_posterior};
 use super::prediction::{Prior, Varied};
-use crate::pipeline::EncodedPart;
+use crate::asking::row_outputs;
+use crate::encoded_part::{Detail, EncodedPart};
 
 /// Prior precisions that validation rows choose among.
 const PRECISIONS: [f64; 8] = [1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5];
@@ -48,6 +49,12 @@ pub fn run(
     kind: LaplaceKind,
     members: u64,
 ) -> Result<Said> {
+    if kind.of == Varied::LastLayer && matches!(parts.train.detail, Detail::Choices(_)) {
+        bail!(
+            "the last layer of a language model is its table of words, which is not trained: questions with choices have the Laplace \
+             approximation of adapters (`of: adapters`)"
+        );
+    }
     let started = Instant::now();
     let is_of_numbers = matches!(parts.train.encoded.targets, Targets::Values(_));
     let asking = Asking {
@@ -83,7 +90,8 @@ enum Rows<'a> {
 impl Asking<'_> {
     fn fit(&self, parts: &Parts, seed: u64) -> Result<Laplace> {
         let values;
-        let observed = match &parts.train.encoded.targets {
+        let targets = parts.train.truth();
+        let observed = match &targets {
             Targets::Classes(classes) => Observed::Classes(classes),
             Targets::Values(numbers) => {
                 values = doubles(numbers);
@@ -101,9 +109,9 @@ impl Asking<'_> {
             Prior::Fixed(precision) => posterior.with_prior(precision)?,
             Prior::Validation => {
                 let rows = self.rows(&parts.validation)?;
-                let targets = &parts.validation.encoded.targets;
+                let targets = parts.validation.truth();
                 let mut score =
-                    |candidate: &Laplace| loss(&self.says(candidate, &rows, CHOOSING_MEMBERS)?, targets);
+                    |candidate: &Laplace| loss(&self.says(candidate, &rows, CHOOSING_MEMBERS)?, &targets);
                 posterior.with_best_prior(&PRECISIONS, &mut score)?
             }
         })
@@ -133,11 +141,14 @@ impl Asking<'_> {
             prior_precision: 1.0,
             seed,
         };
-        Ok(Laplace::fit(
+        let outputs: Outputs<'_, Transformer> =
+            &|model, batch, rows, pass| row_outputs(model, train, batch, rows, pass);
+        Ok(Laplace::fit_outputs(
             self.adapted,
             batches(train),
             observed,
             &settings,
+            outputs,
             &mut |_| {},
         )?)
     }
@@ -145,7 +156,7 @@ impl Asking<'_> {
     /// Root mean squared error of the mean pass on validation rows: those it was trained on would say too little.
     fn noise(&self, validation: &EncodedPart) -> Result<f64> {
         let logits = of_passes(self.adapted, validation, &Passes::Mean);
-        Ok(loss(&logits, &validation.encoded.targets)?.sqrt())
+        Ok(loss(&logits, &validation.truth())?.sqrt())
     }
 
     fn features(&self, part: &EncodedPart) -> Result<LastLayerFeatures> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use lora_core::{Adapted, LoraDropout, MaskSampler, Posterior, Rescale};
 use lora_data::Batch;
-use lora_eval::{ModelOutputs, Passes, predict, predict_posterior};
+use lora_eval::{ModelOutputs, Passes, ask_members};
 use lora_models::Transformer;
 use lora_train::SwagSettings;
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,10 @@ use super::data::Parts;
 use super::laplace::{self, LaplaceKind};
 use super::prediction::{Prediction, Varied};
 use super::training::Trained;
+use crate::asking;
+use crate::encoded_part::EncodedPart;
 use crate::failure;
 use crate::interrupt::is_asked;
-use crate::pipeline::EncodedPart;
 use crate::scoring::member_sampler;
 
 /// Outputs on all rows that a cell is scored on.
@@ -288,7 +289,7 @@ pub fn batches(part: &EncodedPart) -> impl Iterator<Item = (&Batch, &[usize])> +
 
 /// What passes say about a part.
 pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Passes<'_>) -> Logits {
-    predict(adapted, batches(part), part.encoded.len(), passes, &mut |_| {}).into()
+    asking::outputs(adapted, part, passes, &mut |_| {}).into()
 }
 
 /// What members of a distribution over weights say about a part.
@@ -302,6 +303,6 @@ pub fn of_posterior(
     posterior: &dyn Posterior,
     members: u64,
 ) -> Result<Logits> {
-    let rows = part.encoded.len();
-    Ok(predict_posterior(adapted, &batches(part), rows, posterior, 0..members, &mut |_| {})?.into())
+    let ask = &mut |drawn: &Adapted<Transformer>| asking::outputs(drawn, part, &Passes::Mean, &mut |_| {});
+    Ok(ask_members(adapted, posterior, 0..members, ask)?.into())
 }

@@ -5,19 +5,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lora_data::tasks::{Rows, find};
-use lora_data::{
-    Dataset, LabelRule, ReadOptions, Target, Targets, Task, read_file, read_snippets, snippet_dataset,
-};
+use lora_data::tasks::{PromptStyle, Rows, RowsKind, find, prompts};
+use lora_data::{LabelRule, ReadOptions, Target, Targets, Task, read_file, read_snippets, snippet_dataset};
 use lora_eval::glue::GlueMetric;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::file::{ShiftedEntry, TaskEntry};
-use crate::benchmark::glue_metric;
+use super::file::{OtherBenchmark, ShiftedEntry, TaskEntry};
+use crate::benchmark::{glue_metric, of_own_files};
 use crate::config::keys::Key;
 use crate::config::{Origins, Resolved, resolve_values};
 use crate::demo::data::{MOVIES, TWEETS};
+use crate::kind::{Kind, prompt_style};
 use crate::terminal::Terminal;
 use crate::train::data::read_parts;
 
@@ -25,6 +24,10 @@ use crate::train::data::read_parts;
 const SNIPPETS: &str = "snippets";
 /// What splits test rows off one file of the user's: the same rows for every seed.
 const TEST_SEED: u64 = 0;
+/// The split that is trained on, unless the task names another one.
+const TRAIN: &str = "train";
+/// What is said of rows of other kinds.
+const NO_OTHER_ROWS: &str = "a sweep runs texts with a class or a number, and questions with choices";
 /// Keys of `lora train` that may stand in `data`.
 const DATA_KEYS: [&str; 11] = [
     "train_file",
@@ -40,24 +43,30 @@ const DATA_KEYS: [&str; 11] = [
     "problem_type",
 ];
 
-/// A task, read.
+/// A task, read: texts with a class or a number, or questions with choices.
 #[derive(Clone, Debug)]
 pub struct Loaded {
+    /// What is predicted of its rows.
+    pub kind: Kind,
     /// What training rows, and validation rows unless there are any, are drawn from.
-    pub pool: Dataset,
+    pub pool: Rows,
     /// Validation rows with a file of their own.
-    pub validation: Option<Dataset>,
+    pub validation: Option<Rows>,
     /// What is tested on.
-    pub test: Dataset,
+    pub test: Rows,
     /// Rows of another kind, with the same labels or without.
-    pub shifted: Option<Dataset>,
+    pub shifted: Option<Rows>,
     /// What the task is scored by.
     pub metric: GlueMetric,
 }
 
 impl Loaded {
     /// The number by which these rows are known: another one for other rows, the same wherever the files lie.
-    pub fn fingerprint(&self) -> u64 {
+    ///
+    /// # Errors
+    ///
+    /// Never for the kinds of rows that a sweep takes.
+    pub fn fingerprint(&self) -> Result<u64> {
         let mut hasher = Xxh3::new();
         let parts = [
             Some(&self.pool),
@@ -66,23 +75,47 @@ impl Loaded {
             self.shifted.as_ref(),
         ];
         for part in parts {
-            let examples = part.map_or(&[][..], |part| &part.examples[..]);
-            hasher.update(&(examples.len() as u64).to_le_bytes());
-            for example in examples {
-                hasher.update(example.text.as_bytes());
-                hasher.update(&[0]);
-                hasher.update(example.text_pair.as_deref().unwrap_or_default().as_bytes());
-                hasher.update(&[0]);
-                let target = match example.target {
-                    None => [0; 8],
-                    Some(Target::Class(class)) => (class as u64 + 1).to_le_bytes(),
-                    Some(Target::Value(value)) => f64::from(value).to_le_bytes(),
-                };
-                hasher.update(&target);
+            hasher.update(&(part.map_or(0, Rows::len) as u64).to_le_bytes());
+            match (part, &self.kind) {
+                (None, _) => {}
+                (Some(Rows::Texts(dataset)), _) => {
+                    for example in &dataset.examples {
+                        hash_texts(
+                            &mut hasher,
+                            &[&example.text, example.text_pair.as_deref().unwrap_or_default()],
+                        );
+                        hasher.update(&match example.target {
+                            None => [0; 8],
+                            Some(Target::Class(class)) => number_of_class(Some(class)),
+                            Some(Target::Value(value)) => f64::from(value).to_le_bytes(),
+                        });
+                    }
+                }
+                // As they are put to the model, whatever form the file has.
+                (Some(Rows::Choices(questions)), Kind::Choices(style)) => {
+                    for prompt in prompts(questions, *style, &[], 0)? {
+                        hash_texts(&mut hasher, &[&prompt.text, &prompt.answers.join("\n")]);
+                        hasher.update(&number_of_class(prompt.answer));
+                    }
+                }
+                (Some(other), _) => bail!("these are {}; {NO_OTHER_ROWS}", other.kind().words()),
             }
         }
-        hasher.digest()
+        Ok(hasher.digest())
     }
+}
+
+/// Each with its end, so that no two lists are the same to a hash.
+fn hash_texts(hasher: &mut Xxh3, texts: &[&str]) {
+    for text in texts {
+        hasher.update(text.as_bytes());
+        hasher.update(&[0]);
+    }
+}
+
+/// None is 0.
+fn number_of_class(class: Option<usize>) -> [u8; 8] {
+    class.map_or(0, |class| class as u64 + 1).to_le_bytes()
 }
 
 /// Reads a task.
@@ -96,18 +129,26 @@ pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>, terminal: &
         (Some(_), Some(_)) => bail!(
             "benchmark and data are both given; a task has files of the user's in data, or is a benchmark, remove one"
         ),
-        (Some(data), None) => user_files(file, entry, data, terminal),
+        (Some(data), None) => user_files(file, entry, data, data_dir, terminal),
         (None, None) if entry.name == SNIPPETS => snippets(entry),
         (None, name) => benchmark(entry, name.as_ref().unwrap_or(&entry.name), data_dir),
     };
     let loaded = loaded.with_context(place)?;
-    if let Targets::None = loaded.test.targets().with_context(place)? {
+    if !is_labelled(&loaded.test).with_context(place)? {
         bail!(
             "{}: its test rows have no labels; name another split with `test`",
             place()
         );
     }
     Ok(loaded)
+}
+
+/// Of texts some with a label and some without are a mistake; of questions an answer that is missing says that answers are kept back.
+fn is_labelled(rows: &Rows) -> Result<bool> {
+    Ok(match rows {
+        Rows::Texts(dataset) => dataset.targets()? != Targets::None,
+        other => other.is_labelled(),
+    })
 }
 
 fn snippets(entry: &TaskEntry) -> Result<Loaded> {
@@ -124,38 +165,54 @@ fn snippets(entry: &TaskEntry) -> Result<Loaded> {
         Some(_) => bail!("shifted of the embedded snippets can only be `split: tweets`"),
     };
     Ok(Loaded {
-        test: movies.select(&parts[0]),
-        pool: movies.select(&rest),
+        kind: Kind::Texts(movies.task.clone()),
+        test: Rows::Texts(movies.select(&parts[0])),
+        pool: Rows::Texts(movies.select(&rest)),
         validation: None,
-        shifted,
+        shifted: shifted.map(Rows::Texts),
         metric: GlueMetric::Accuracy,
     })
 }
 
 fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<Loaded> {
     let benchmark = find(name)?;
-    let Some(metric) = glue_metric(benchmark.metric) else {
+    let metric = glue_metric(benchmark.metric)
+        .filter(|_| matches!(benchmark.kind(), RowsKind::Texts | RowsKind::Choices));
+    let Some(metric) = metric else {
         bail!(
-            "{name} is scored by {}; a sweep runs texts with a class or a number",
+            "{name} is scored by {}; {NO_OTHER_ROWS}",
             benchmark.metric.words()
         );
     };
-    let folder = folder_of(entry, data_dir)?;
-    let read = |split: &str| -> Result<Dataset> { Ok(benchmark.read(&folder, split)?.into_texts()?) };
+    let folder = folder_of(entry.data_dir.as_deref(), data_dir)?;
+    let read = |split: &str| -> Result<Rows> { Ok(benchmark.read(&folder, split)?.rows) };
+    let pool = match &entry.train {
+        Some(split) => read(split)?,
+        None if benchmark.split(TRAIN).is_err() => bail!(
+            "{name} has no training rows; name the split that is trained on with `train`, or a task whose `shifted` rows are those of {name}"
+        ),
+        None => read(TRAIN)?,
+    };
     let test = match &entry.test {
         Some(split) => read(split)?,
         None => match read("test") {
-            Ok(test) if test.examples.iter().all(|example| example.target.is_some()) => test,
+            Ok(test) if test.is_labelled() => test,
             _ => read("validation")?,
         },
     };
+    let kind = Kind::of(&pool, Some(benchmark))?;
     let shifted = match &entry.shifted {
         None => None,
         Some(ShiftedEntry::Split(split)) => Some(read(split)?),
-        Some(_) => bail!("shifted of a benchmark is a split of it, such as `split: oos_test`"),
+        Some(ShiftedEntry::Benchmark(other)) => Some(other_questions(&kind, other, data_dir)?),
+        Some(_) => bail!(
+            "shifted of a benchmark is a split of it, such as `split: oos_test`, or for questions with choices another benchmark, such \
+             as `benchmark: {{name: arc-challenge, data_dir: ARC-Challenge}}`"
+        ),
     };
     Ok(Loaded {
-        pool: read("train")?,
+        kind,
+        pool,
         validation: None,
         test,
         shifted,
@@ -163,11 +220,37 @@ fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<L
     })
 }
 
-fn folder_of(entry: &TaskEntry, data_dir: Option<&Path>) -> Result<PathBuf> {
-    match (data_dir, &entry.data_dir) {
+/// Questions of another benchmark, asked in the way of the task: letters fit any of them.
+fn other_questions(kind: &Kind, other: &OtherBenchmark, data_dir: Option<&Path>) -> Result<Rows> {
+    let OtherBenchmark {
+        name,
+        data_dir: folder,
+        split,
+    } = other;
+    let benchmark = find(name)?;
+    let is_by_letter = |style| style != PromptStyle::TrueFalse;
+    match kind {
+        Kind::Choices(style)
+            if benchmark.kind() == RowsKind::Choices
+                && is_by_letter(*style)
+                && is_by_letter(prompt_style(Some(benchmark))) => {}
+        _ => bail!(
+            "shifted is the benchmark {name}: the rows of another benchmark can be asked where both have questions with choices that are \
+             answered by a letter (which those of boolq are not)"
+        ),
+    }
+    let folder = folder_of(folder.as_deref(), data_dir)?;
+    let read = |split: &str| -> Result<Rows> { Ok(benchmark.read(&folder, split)?.rows) };
+    match split {
+        Some(split) => read(split),
+        None => read("test").or_else(|_| read("validation")),
+    }
+}
+
+fn folder_of(of_task: Option<&Path>, data_dir: Option<&Path>) -> Result<PathBuf> {
+    match (data_dir, of_task) {
         (Some(above), Some(folder)) => Ok(above.join(folder)),
-        (Some(folder), None) => Ok(folder.to_owned()),
-        (None, Some(folder)) => Ok(folder.clone()),
+        (Some(folder), None) | (None, Some(folder)) => Ok(folder.to_owned()),
         (None, None) => bail!(
             "nothing says where its files are; give the folder of all sets with --data-dir, or data_dir in the task"
         ),
@@ -178,6 +261,7 @@ fn user_files(
     file: &Path,
     entry: &TaskEntry,
     data: &Map<String, Value>,
+    data_dir: Option<&Path>,
     terminal: &Terminal,
 ) -> Result<Loaded> {
     let resolved = data_settings(file, entry, data)?;
@@ -185,49 +269,65 @@ fn user_files(
     let Some(test) = parts.test else {
         bail!("there are no test rows; give test_file beside train_file, or data_file with a test_fraction");
     };
-    let (pool, test) = (texts(parts.train)?, texts(test)?);
-    let options = |labels| ReadOptions {
+    let kind = match Kind::of(&parts.train, parts.benchmark)? {
+        kind @ (Kind::Texts(_) | Kind::Choices(_)) => kind,
+        other => bail!("problem_type is of {}; {NO_OTHER_ROWS}", other.rows().words()),
+    };
+    let metric = match &kind {
+        Kind::Texts(Task::Regression) => GlueMetric::PearsonAndSpearman,
+        _ => GlueMetric::Accuracy,
+    };
+    let shifted = entry.shifted.as_ref();
+    let shifted = shifted.map(|shifted| shifted_file(&resolved, &kind, shifted, data_dir));
+    Ok(Loaded {
+        validation: parts.validation,
+        test,
+        shifted: shifted.transpose()?,
+        metric,
+        pool: parts.train,
+        kind,
+    })
+}
+
+/// Rows of another kind from a file like the user's.
+fn shifted_file(
+    resolved: &Resolved,
+    kind: &Kind,
+    shifted: &ShiftedEntry,
+    data_dir: Option<&Path>,
+) -> Result<Rows> {
+    let path = match shifted {
+        ShiftedEntry::File(path) | ShiftedEntry::OutOfScope(path) => path,
+        ShiftedEntry::Benchmark(other) => return other_questions(kind, other, data_dir),
+        ShiftedEntry::Split(_) => {
+            bail!("shifted of files is a file: `file: PATH` with labels, or `out_of_scope: PATH`")
+        }
+    };
+    let is_out_of_scope = matches!(shifted, ShiftedEntry::OutOfScope(_));
+    let Kind::Texts(task) = kind else {
+        let mut questions = of_own_files(RowsKind::Choices)?
+            .read(path, "test")?
+            .into_choices()?;
+        if is_out_of_scope {
+            for question in &mut questions {
+                question.answer = None;
+            }
+        }
+        return Ok(Rows::Choices(questions));
+    };
+    let labels = match task {
+        _ if is_out_of_scope => LabelRule::Unlabelled(task.clone()),
+        Task::Classification { labels } => LabelRule::Known(labels.clone()),
+        Task::Regression => LabelRule::Numbers,
+    };
+    let options = ReadOptions {
         format: resolved.config.data_format,
         columns: resolved.config.columns(),
         header: resolved.config.header,
         labels,
         ..ReadOptions::default()
     };
-    let task = &pool.task;
-    let shifted = match &entry.shifted {
-        None => None,
-        Some(ShiftedEntry::File(path)) => {
-            let rule = match task {
-                Task::Classification { labels } => LabelRule::Known(labels.clone()),
-                Task::Regression => LabelRule::Numbers,
-            };
-            Some(read_file(path, &options(rule))?.dataset)
-        }
-        Some(ShiftedEntry::OutOfScope(path)) => {
-            Some(read_file(path, &options(LabelRule::Unlabelled(task.clone())))?.dataset)
-        }
-        Some(ShiftedEntry::Split(_)) => {
-            bail!("shifted of files is a file: `file: PATH` with labels, or `out_of_scope: PATH`")
-        }
-    };
-    let metric = match task {
-        Task::Classification { .. } => GlueMetric::Accuracy,
-        Task::Regression => GlueMetric::PearsonAndSpearman,
-    };
-    Ok(Loaded {
-        validation: parts.validation.map(texts).transpose()?,
-        test,
-        shifted,
-        metric,
-        pool,
-    })
-}
-
-fn texts(rows: Rows) -> Result<Dataset> {
-    match rows {
-        Rows::Texts(dataset) => Ok(dataset),
-        _ => bail!("problem_type is not one of texts; a sweep runs texts with a class or a number"),
-    }
+    Ok(Rows::Texts(read_file(path, &options)?.dataset))
 }
 
 fn data_settings(file: &Path, entry: &TaskEntry, data: &Map<String, Value>) -> Result<Resolved> {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use lora_core::Adapted;
 use lora_data::{Padding, TextTokenizer};
-use lora_models::{Checkpoint, FamilyConfig, Transformer};
+use lora_models::Transformer;
 use lora_train::{
     Event, FinishReason, FitData, Fitted, Flow, History, Observer, Swag, SwagCollector, SwagError,
     SwagSettings, VariationalA,
@@ -14,10 +14,12 @@ use lora_train::{
 use super::data::{Parts, SweepTask};
 use super::plan::PlannedTraining;
 use super::record::TrainingRecord;
-use crate::config::RunConfig;
 use crate::device::DeviceName;
+use crate::encoded_part::{Encoder, Lengths};
 use crate::interrupt::is_asked;
-use crate::pipeline::{fit_as_configured, hub_options, load_model, open_checkpoint, open_tokenizer};
+use crate::kind::{Kind, prompt_style, squad_version};
+use crate::opening::{open, open_tokenizer_of};
+use crate::pipeline::fit_as_configured;
 
 /// Points of a loss curve, at most.
 const CURVE_POINTS: usize = 60;
@@ -134,14 +136,12 @@ pub fn prepare(
 ) -> Result<(Adapted<Transformer>, Parts, Padding)> {
     let config = &planned.config;
     let device = config.device.parse::<DeviceName>()?.open()?;
-    let (checkpoint, tokenizer) = open(config)?;
-    let parts = draw(planned, task, &tokenizer)?;
-    let (model, loaded) = load_model(&checkpoint, task.task(), planned.seed, &device)?;
-    let usual_targets = FamilyConfig::read(&checkpoint)?.family().targets;
-    let mut tuning = config.tuning(&model.modules_to_save(), usual_targets);
-    tuning.save_also(loaded.new_modules());
-    let (adapted, _) = Adapted::attach(model, tuning, planned.seed)?;
-    Ok((adapted, parts, Padding::with(tokenizer.pad_id()?)))
+    let opened = open(config, &task.kind, &device)?;
+    let parts = draw(planned, task, &opened.tokenizer, opened.padding)?;
+    let mut tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    tuning.save_also(opened.loaded.new_modules());
+    let (adapted, _) = Adapted::attach(opened.model, tuning, planned.seed)?;
+    Ok((adapted, parts, opened.padding))
 }
 
 /// The rows of a training, without the training.
@@ -150,19 +150,35 @@ pub fn prepare(
 ///
 /// If the model is not there, or a text cannot be tokenized.
 pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
-    draw(planned, task, &open(&planned.config)?.1)
+    let (tokenizer, padding) = open_tokenizer_of(&planned.config, &task.kind)?;
+    draw(planned, task, &tokenizer, padding)
 }
 
-fn draw(planned: &PlannedTraining, task: &SweepTask, tokenizer: &TextTokenizer) -> Result<Parts> {
-    let batch_size = planned.config.train.per_device_eval_batch_size;
-    task.parts(planned.rows, planned.data_seed, tokenizer, batch_size)
-}
-
-fn open(config: &RunConfig) -> Result<(Checkpoint, TextTokenizer)> {
-    let hub = hub_options(config.revision.as_deref());
-    let checkpoint = open_checkpoint(&config.model_name_or_path, &hub)?;
-    let tokenizer = open_tokenizer(&checkpoint, config.max_seq_length)?;
-    Ok((checkpoint, tokenizer))
+fn draw(
+    planned: &PlannedTraining,
+    task: &SweepTask,
+    tokenizer: &TextTokenizer,
+    padding: Padding,
+) -> Result<Parts> {
+    let config = &planned.config;
+    let style = match task.kind {
+        Kind::Choices(style) => style,
+        _ => prompt_style(None),
+    };
+    let encoder = Encoder {
+        tokenizer,
+        padding,
+        lengths: Lengths {
+            longest: config.max_seq_length,
+            overlap: config.window_overlap(),
+            answer: config.max_answer_length,
+        },
+        batch_size: config.train.per_device_eval_batch_size,
+        version: squad_version(None),
+        style,
+        shots: (&[], 0),
+    };
+    task.parts(planned.rows, planned.data_seed, &encoder)
 }
 
 /// The losses of the steps, as means over stretches of equal length: last step and mean of each.

@@ -2,7 +2,6 @@
 
 pub mod data;
 mod language;
-mod opening;
 pub mod progress;
 pub mod report;
 mod scores;
@@ -30,6 +29,7 @@ use crate::encoded_part::{Detail, EncodedPart, Encoder, Lengths};
 use crate::interrupt::{Interrupted, Patience};
 use crate::kind::{Kind, prompt_style, squad_version};
 use crate::model_folder::ModelFolder;
+use crate::opening::{Opened, open};
 use crate::output::{RUN_FILE, Writer, check_folder, json_text, write_json, write_together};
 use crate::parameters::{attached_line, parameter_line, peft_count};
 use crate::pipeline::{fit_as_configured, public_name};
@@ -37,7 +37,6 @@ use crate::provenance::MadeBy;
 use crate::task::{TASK_FILE, TaskFile};
 use crate::terminal::Terminal;
 use data::{Parts, read_parts};
-use opening::{Opened, open};
 use progress::{REPORT_FILE, RESULTS_FILE, Saving, Watcher};
 use scores::{Scored, page, show};
 use size::check_size;
@@ -121,7 +120,7 @@ fn prepare(
         padding,
         usual_targets,
         model_folder,
-    } = open(&resolved, &kind, device).map_err(|error| at(&resolved, "model_name_or_path", error))?;
+    } = open(&resolved.config, &kind, device).map_err(|error| at(&resolved, "model_name_or_path", error))?;
     if !loaded.initialized.is_empty() {
         terminal.note(format!(
             "new, from seed {seed}: {}",

@@ -91,6 +91,15 @@ impl Rows {
         }
     }
 
+    /// What a draw keeps in proportion: the class of each text. Of other rows all are alike, for the letter of a right choice is a place,
+    /// not a class.
+    pub fn strata(&self) -> Vec<usize> {
+        match self {
+            Self::Texts(dataset) => dataset.strata(),
+            _ => vec![0; self.len()],
+        }
+    }
+
     /// The rows with these numbers, in this order.
     ///
     /// # Panics
@@ -119,9 +128,8 @@ impl Rows {
     /// [`DataError::TooFewExamples`] when nothing would be left.
     pub fn split_off(&self, shares: &[f64], seed: u64) -> Result<Vec<Self>, DataError> {
         let strata = match self {
-            Self::Texts(dataset) => dataset.strata(),
             Self::Spans(spans) => vec![0; spans.contexts.len()],
-            _ => vec![0; self.len()],
+            _ => self.strata(),
         };
         let units = strata.len();
         let whole = |share: &f64| {

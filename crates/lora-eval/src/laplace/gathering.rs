@@ -42,6 +42,9 @@ pub enum Roots {
     Sampled(usize),
 }
 
+/// How a model is asked about data set rows that are its input: `[rows, outputs]`.
+pub type Outputs<'o, M> = &'o dyn Fn(&M, &<M as Model>::Input, &[usize], &Pass<'_>) -> Tensor<2>;
+
 impl Default for LaplaceSettings {
     /// A Kronecker-factored posterior of all trained parameters with λ = 1.
     fn default() -> Self {
@@ -78,6 +81,29 @@ impl Laplace {
     where
         M::Input: 'a,
     {
+        let outputs: Outputs<'_, M> = &|model, input, _, pass| model.forward(input, pass);
+        Self::fit_outputs(adapted, batches, observed, settings, outputs, progress)
+    }
+
+    /// As [`Laplace::fit`] for a model whose outputs are read in a way of their own: `outputs` gives a row for each data set row of a
+    /// batch, such as the letters of a question with choices (Laplace-LoRA, arXiv 2308.13111, on those).
+    ///
+    /// # Errors
+    /// As [`Laplace::fit`].
+    ///
+    /// # Panics
+    /// As [`Laplace::fit`].
+    pub fn fit_outputs<'a, M: Model>(
+        adapted: &Adapted<M>,
+        batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,
+        observed: &Observed<'_>,
+        settings: &LaplaceSettings,
+        outputs: Outputs<'_, M>,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Self, LaplaceError>
+    where
+        M::Input: 'a,
+    {
         let layout = VectorLayout::of(adapted, settings.part);
         let maps = tapped_maps(adapted, &layout)?;
         if settings.roots == Roots::Sampled(0) {
@@ -94,7 +120,7 @@ impl Laplace {
             let mut judged: Vec<Judged> = Vec::new();
             for column in 0.. {
                 let taps = Taps::new();
-                let outputs = training.model.forward(input, &Pass::Tapped(&taps)); // [batch, outputs]
+                let outputs = outputs(&training.model, input, rows, &Pass::Tapped(&taps)); // [batch, outputs]
                 let [found, width] = outputs.dims();
                 if column == 0 {
                     check_rows(found, rows.len())?;

@@ -39,7 +39,7 @@ use crate::EvalError;
 use matrix::Placed;
 
 pub use error::LaplaceError;
-pub use gathering::{LaplaceSettings, Roots};
+pub use gathering::{LaplaceSettings, Outputs, Roots};
 pub use last_layer::LastLayerFeatures;
 pub use observed::Observed;
 

@@ -58,6 +58,11 @@ impl SelfAttention {
         let query = heads(self.query.forward(read, pass)); // [batch, n_heads, tokens, d_head]
         let key = heads(self.key.forward(input.clone(), pass)); // [batch, n_heads, seq, d_head]
         let value = heads(self.value.forward(input, pass));
+        let keys = [batch, self.n_heads, key.dims()[2]];
+        let bias = match pass.dropped_keys(self.key.path(), keys, &key.device()) {
+            Some(dropped) => bias + dropped, // [batch, n_heads, 1, seq]
+            None => bias,
+        };
         let context = attention(query, key, value, Some(bias)); // [batch, n_heads, tokens, d_head]
         self.output
             .forward(context.swap_dims(1, 2).reshape([batch, tokens, d_model]), pass)

@@ -93,9 +93,16 @@ impl CausalSelfAttention {
             Some(cache) => cache.extend(key, value),
             None => [key, value],
         };
+        let keys = [batch, key_value, key.dims()[2]];
+        let dropped = pass.dropped_keys(self.projections[0].path(), keys, &key.device());
+        // Of the heads of a group all are without a key that is dropped: `[batch, n_key_value_heads, 1, keys]`.
+        let bias = match (sight.bias.clone(), dropped) {
+            (Some(bias), Some(dropped)) => Some(bias + dropped),
+            (bias, dropped) => bias.or(dropped),
+        };
         // The heads of a group stand one below the other, as more queries of one key head: no key is copied.
         let query = query.reshape([batch, key_value, self.heads.group() * seq, d_head]);
-        let context = attention(query, key, value, sight.bias.clone())
+        let context = attention(query, key, value, bias)
             .reshape([batch, n_heads, seq, d_head])
             .swap_dims(1, 2)
             .reshape([batch, seq, n_heads * d_head]);

@@ -29,7 +29,7 @@ impl FeedForward {
     /// - input, output: `[batch, seq, d_model]`
     pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let hidden = self.activation.forward(self.up.forward(input, pass)); // [batch, seq, d_ff]
-        self.down.forward(hidden, pass)
+        pass.cut_hidden(self.down.path(), self.down.forward(hidden, pass))
     }
 
     /// Calls `visit` with both linears.

@@ -27,7 +27,7 @@ impl GatedFeedForward {
     pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let gate = self.activation.forward(self.gate.forward(input.clone(), pass)); // [batch, seq, d_ff]
         let up = self.up.forward(input, pass); // [batch, seq, d_ff]
-        self.down.forward(gate * up, pass)
+        pass.cut_hidden(self.down.path(), self.down.forward(gate * up, pass))
     }
 
     /// Calls `visit` with the three linears.

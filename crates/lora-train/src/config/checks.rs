@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::{EvalStrategy, TrainConfig};
 use crate::grouping::MaskGrouping;
+use crate::hidden_key::HiddenKeySettings;
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -26,6 +27,22 @@ pub enum TrainConfigError {
         /// What to write.
         mend: &'static str,
     },
+    /// A setting of `HiddenKey` out of its range.
+    #[error("{setting} of hidden_key is {found}: expected a number {expected}")]
+    HiddenKey {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        found: f64,
+        /// The range.
+        expected: &'static str,
+    },
+    /// `HiddenKey` without anything to draw.
+    #[error(
+        "key_probability and cut_probability of hidden_key are both 0, so nothing is dropped: raise one, 0.1 is usual, or remove \
+         hidden_key"
+    )]
+    HiddenKeyWithoutNoise,
     /// Both ways to give the warmup.
     #[error("warmup_steps is {steps} and warmup_ratio is {ratio}: both set the warmup, remove one of them")]
     TwoWarmups {
@@ -57,6 +74,9 @@ impl TrainConfig {
     pub fn validate(&self) -> Result<(), TrainConfigError> {
         self.validate_numbers()?;
         self.validate_counts()?;
+        self.hidden_key
+            .as_ref()
+            .map_or(Ok(()), HiddenKeySettings::validate)?;
         if self.warmup_steps > 0 && self.warmup_ratio > 0.0 {
             return Err(TrainConfigError::TwoWarmups {
                 steps: self.warmup_steps,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use checks::TrainConfigError;
 
 use crate::grouping::MaskGrouping;
+use crate::hidden_key::HiddenKeySettings;
 use crate::metric::Metric;
 use crate::schedule::Schedule;
 
@@ -70,6 +71,9 @@ pub struct TrainConfig {
     /// Which rows of a pass share a mask.
     #[serde(default)]
     pub mask_grouping: MaskGrouping,
+    /// `HiddenKey`: keys are dropped and hidden representations cut in training; none: they are not.
+    #[serde(default)]
+    pub hidden_key: Option<HiddenKeySettings>,
     /// Seed of the order of examples and of masks.
     #[serde(default = "defaults::seed")]
     pub seed: u64,
@@ -109,7 +113,7 @@ pub enum EvalStrategy {
 
 impl TrainConfig {
     /// Every key, in the order of the fields.
-    pub const KEYS: [&'static str; 24] = [
+    pub const KEYS: [&'static str; 25] = [
         "learning_rate",
         "num_train_epochs",
         "per_device_train_batch_size",
@@ -127,6 +131,7 @@ impl TrainConfig {
         "gradient_accumulation_steps",
         "masks_per_step",
         "mask_grouping",
+        "hidden_key",
         "seed",
         "eval_strategy",
         "eval_steps",
@@ -156,6 +161,7 @@ impl TrainConfig {
             gradient_accumulation_steps: defaults::one_batch(),
             masks_per_step: defaults::one_batch(),
             mask_grouping: MaskGrouping::default(),
+            hidden_key: None,
             seed: defaults::seed(),
             eval_strategy: EvalStrategy::default(),
             eval_steps: None,

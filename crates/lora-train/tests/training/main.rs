@@ -4,6 +4,7 @@
 mod adalora;
 mod fitting;
 mod gradients;
+mod hidden_key;
 mod observing;
 mod steps;
 mod swag;

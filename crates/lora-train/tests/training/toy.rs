@@ -70,6 +70,10 @@ impl Linears for Toy {
 impl Model for Toy {
     type Input = Batch;
 
+    fn takes_hidden_key(&self) -> bool {
+        true
+    }
+
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
         let device = self.embedding.device();
         let (batch, seq) = (input.batch, input.seq);
@@ -78,6 +82,7 @@ impl Model for Toy {
         let mask = Tensor::<3>::from_data(mask, &device);
         let embedded = self.embedding.val().select(0, ids).reshape([batch, seq, D_MODEL]);
         let hidden = gelu(self.up.forward(embedded, pass)); // [batch, seq, d_ff]
+        let hidden = pass.cut_hidden(self.up.path(), hidden);
         let pooled = (hidden * mask.clone()).sum_dim(1) / mask.sum_dim(1); // [batch, 1, d_ff]
         let pooled = self.down.forward(pooled.squeeze_dim::<2>(1), pass).tanh(); // [batch, d_pooled]
         self.head.forward(pooled, pass)

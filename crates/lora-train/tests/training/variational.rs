@@ -88,7 +88,7 @@ fn the_gradient_of_the_means_is_that_of_loss_and_divergence_by_differences() {
 
 /// `y = x A B` with the features of rows in a table, one output, B = 1: linear in A.
 #[derive(Module, Debug)]
-struct Line {
+pub struct Line {
     table: Param<Tensor<2>>,
     linear: LoraLinear,
 }
@@ -120,7 +120,7 @@ fn features() -> Vec<f32> {
     seeded_normal(4, "features", ROWS * FEATURES, 1.0)
 }
 
-fn line() -> Adapted<Line> {
+pub fn line() -> Adapted<Line> {
     let tensor = |values: Vec<f32>, shape: [usize; 2]| {
         Tensor::<2>::from_data(TensorData::new(values, shape), &device())
     };

@@ -43,6 +43,35 @@ fn for_a_softmax_regression_the_curvature_is_the_hessian_in_closed_form() {
 }
 
 #[test]
+fn a_class_that_no_row_can_have_changes_nothing_in_the_curvature() {
+    let labels = labels();
+    let observed = Observed::Classes(&labels);
+    let adapted = head_alone(3, true);
+    let batches = batches();
+    let settings = LaplaceSettings {
+        structure: Structure::Full,
+        ..LaplaceSettings::default()
+    };
+    // As for questions of which some have fewer choices: letters of a larger vocabulary, and one that is left out.
+    let outputs: Outputs<'_, Net> = &|model, input, _, pass| {
+        let known = model.forward(input, pass);
+        let absent = known.zeros_like().narrow(1, 0, 1).sub_scalar(1e4);
+        Tensor::cat(vec![known, absent], 1)
+    };
+    let rows = batches.iter().map(|batch| (batch, batch.as_slice()));
+    let with = Laplace::fit_outputs(&adapted, rows, &observed, &settings, outputs, &mut |_| ()).unwrap();
+    let without = fit(&adapted, &batches, &observed, Part::Trained, Structure::Full).unwrap();
+    assert_eq!(with.log_likelihood(), without.log_likelihood());
+    let with = with.with_prior(0.8).unwrap();
+    let direction: Vec<f64> = (0..with.mean.len()).map(|place| (place as f64).cos()).collect();
+    let (found, expected) = (with.variance(&direction), without.variance(&direction));
+    assert!(
+        (found - expected).abs() < 1e-9 * expected,
+        "{found}, expected {expected}"
+    );
+}
+
+#[test]
 fn the_kronecker_curvature_of_one_example_is_the_full_one() {
     let labels = labels();
     let adapted = head_alone(3, false);

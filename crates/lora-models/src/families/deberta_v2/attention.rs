@@ -116,6 +116,10 @@ impl DisentangledAttention {
                 scores = scores + by_key.transpose();
             }
         }
+        let keys = [batch, self.n_heads, seq];
+        if let Some(dropped) = pass.dropped_keys(self.key.path(), keys, &scores.device()) {
+            scores = scores + dropped;
+        }
         let weights = softmax(
             scores.mask_fill(hidden.expand([batch, self.n_heads, seq, seq]), HIDDEN),
             3,

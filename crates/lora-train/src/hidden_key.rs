@@ -1,0 +1,124 @@
+//! `HiddenKey` (Wang et al. 2024, "LoRA Meets Dropout under a Unified Framework", arXiv 2403.00812): keys dropped from attention, numbers
+//! cut out of hidden representations, and two passes that are held together by their divergence.
+//!
+//! ```text
+//! loss = ½ (ℓ(y₁) + ℓ(y₂)) + w · D(y₁, y₂)       y₁, y₂: two passes with noise of their own over the same rows
+//! D    = ½ (KL(p₁ ‖ p₂) + KL(p₂ ‖ p₁)) = ½ Σ_c (p₁ − p₂)(ln p₁ − ln p₂)       a mean over what is judged
+//! ```
+//!
+//! The noise itself is [`lora_core::HiddenKeyNoise`]. The form of the loss is that of R-Drop (Liang et al. 2021, arXiv 2106.14448), to
+//! which the paper's bidirectional KL goes back; gradients flow through both passes. For numbers, which have no KL, D is the mean
+//! squared difference: twice the KL of Gaussians with unit variance, as the squared error is twice their negative log-likelihood but
+//! for a constant.
+
+use burn::tensor::Tensor;
+use burn::tensor::activation::log_softmax;
+use lora_core::{Draw, HiddenKeyNoise, Model, Pass};
+use lora_data::{Batch, Targets};
+use serde::{Deserialize, Serialize};
+
+use crate::config::TrainConfigError;
+use crate::loss::{judged_outputs, loss};
+
+/// What the user chooses about `HiddenKey`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HiddenKeySettings {
+    /// Probability that a key is dropped from the attention of an example and head; 0 drops none.
+    pub key_probability: f64,
+    /// Probability that a number of a feed-forward block's output is cut; 0 cuts none.
+    pub cut_probability: f64,
+    /// w; 0 leaves the second pass out, as the paper does where it has no time for it.
+    pub kl_weight: f64,
+}
+
+impl HiddenKeySettings {
+    /// # Errors
+    ///
+    /// [`TrainConfigError::HiddenKey`] for a probability or a weight out of its range, [`TrainConfigError::HiddenKeyWithoutNoise`].
+    pub fn validate(&self) -> Result<(), TrainConfigError> {
+        let Self {
+            key_probability,
+            cut_probability,
+            kl_weight,
+        } = *self;
+        let probability = |value: f64| (0.0..1.0).contains(&value);
+        let checks = [
+            (
+                "key_probability",
+                key_probability,
+                probability(key_probability),
+                "from 0 up to, but not including, 1",
+            ),
+            (
+                "cut_probability",
+                cut_probability,
+                probability(cut_probability),
+                "from 0 up to, but not including, 1",
+            ),
+            (
+                "kl_weight",
+                kl_weight,
+                kl_weight.is_finite() && kl_weight >= 0.0,
+                "of at least 0",
+            ),
+        ];
+        if let Some((setting, found, _, expected)) = checks.into_iter().find(|(_, _, fits, _)| !fits) {
+            return Err(TrainConfigError::HiddenKey {
+                setting,
+                found,
+                expected,
+            });
+        }
+        if key_probability == 0.0 && cut_probability == 0.0 {
+            return Err(TrainConfigError::HiddenKeyWithoutNoise);
+        }
+        Ok(())
+    }
+
+    /// What is drawn in a pass.
+    pub(crate) fn noise(&self, seed: u64, draw: Draw) -> HiddenKeyNoise {
+        HiddenKeyNoise {
+            seed,
+            draw,
+            key_probability: self.key_probability,
+            cut_probability: self.cut_probability,
+        }
+    }
+
+    /// Forward passes that are held together.
+    pub(crate) fn twins(&self) -> usize {
+        if self.kl_weight > 0.0 { 2 } else { 1 }
+    }
+}
+
+/// The loss of two passes over a batch, `[1]`.
+pub(crate) fn held_together<M: Model<Input = Batch>>(
+    model: &M,
+    batch: &Batch,
+    passes: &[Pass<'_>; 2],
+    kl_weight: f64,
+) -> Tensor<1> {
+    let [(first, targets), (second, _)] = passes.each_ref().map(|pass| judged_outputs(model, batch, pass));
+    let mean = (loss(first.clone(), &targets) + loss(second.clone(), &targets)).mul_scalar(0.5);
+    mean + divergence(first, second, &targets).mul_scalar(kl_weight)
+}
+
+/// D of two passes.
+///
+/// # Shapes
+///
+/// - first, second: `[judged, classes]`, `[batch, 1]` for values
+/// - output: `[1]`
+fn divergence(first: Tensor<2>, second: Tensor<2>, targets: &Targets) -> Tensor<1> {
+    match targets {
+        Targets::Values(_) => (first - second).square().mean(),
+        // No position of the batch is judged.
+        Targets::Positions(_) => (first - second).sum().mul_scalar(0.0),
+        _ => {
+            let (first, second) = (log_softmax(first, 1), log_softmax(second, 1));
+            let terms = (first.clone().exp() - second.clone().exp()) * (first - second); // [judged, classes]
+            terms.sum_dim(1).mean().mul_scalar(0.5)
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The loss of a batch, and which of a model's outputs it is of.
+
+use burn::tensor::{Int, Tensor, TensorData, assert_shape};
+use lora_core::{Model, Pass, select_rows};
+use lora_data::{Batch, ChoiceTarget, Targets};
+use lora_eval::letter_logits;
+use lora_kernels::cross_entropy;
+
+/// Cross-entropy for classes, mean squared error for values; means over what is judged. Positions without a class count
+/// neither in the sum nor in the mean; the loss is 0 where no position has one. Of a span, start and end count alike: the
+/// classes of both are the places of the row (Devlin et al. 2018, section 4.2). Among choices the softmax runs over the tokens to choose
+/// from alone, as in Laplace-LoRA (arXiv 2308.13111) and `BLoB` (arXiv 2406.11675), whose code is `bayesian-peft`.
+///
+/// # Shapes
+///
+/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions and choices, `[2 · batch, seq]`
+///   for spans: the starts of all rows, then their ends
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// Panics if there are no targets, their number is not the batch size, or a class is not below `classes`.
+pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
+    let [batch, classes] = outputs.dims();
+    let device = outputs.device();
+    match targets {
+        Targets::None => panic!("a batch without targets has no loss"),
+        Targets::Classes(labels) => {
+            let labels: Vec<i32> = labels.iter().map(|label| class(*label, classes)).collect();
+            let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
+            cross_entropy(outputs, labels)
+        }
+        Targets::Values(values) => {
+            assert_shape!(outputs, [batch, 1]);
+            let values = TensorData::new(values.clone(), [values.len(), 1]);
+            let values = Tensor::<2>::from_data(values, &device);
+            assert_shape!(values, [batch, 1]);
+            (outputs - values).square().mean()
+        }
+        Targets::Positions(rows) => {
+            let (places, labels) = judged(rows, batch / rows.len());
+            if places.is_empty() {
+                return outputs.sum().mul_scalar(0.0);
+            }
+            // The softmax of judged positions alone.
+            loss(select_rows(outputs, &places), &Targets::Classes(labels))
+        }
+        Targets::Spans(spans) => {
+            let starts = spans.iter().map(|(start, _)| *start);
+            let ends = spans.iter().map(|(_, end)| *end);
+            loss(outputs, &Targets::Classes(starts.chain(ends).collect()))
+        }
+        Targets::Choices(choices) => {
+            let places = places_of_choices(choices, batch / choices.len());
+            let (letters, answers) = letters_of(select_rows(outputs, &places), choices);
+            loss(letters, &answers)
+        }
+    }
+}
+
+/// The scores of the tokens to choose from, and which of them is right.
+///
+/// # Shapes
+///
+/// - outputs: `[batch, vocab_size]`, those of the judged positions
+/// - output: `[batch, most choices]`
+fn letters_of(outputs: Tensor<2>, choices: &[ChoiceTarget]) -> (Tensor<2>, Targets) {
+    let letters: Vec<&[u32]> = choices.iter().map(|choice| &choice.tokens[..]).collect();
+    let answers = choices.iter().map(|choice| choice.answer).collect();
+    (letter_logits(outputs, &letters), Targets::Classes(answers))
+}
+
+/// The judged positions as rows of `[batch · seq, vocab_size]`.
+fn places_of_choices(choices: &[ChoiceTarget], seq: usize) -> Vec<usize> {
+    let places = choices.iter().enumerate();
+    places
+        .map(|(row, choice)| {
+            assert!(choice.place < seq, "position {} of {seq} tokens", choice.place);
+            row * seq + choice.place
+        })
+        .collect()
+}
+
+/// [`loss`] of the model's outputs for a batch.
+///
+/// # Shapes
+///
+/// - output: `[1]`
+///
+/// # Panics
+///
+/// As [`loss`].
+pub fn batch_loss<M: Model<Input = Batch>>(model: &M, batch: &Batch, pass: &Pass<'_>) -> Tensor<1> {
+    let (outputs, targets) = judged_outputs(model, batch, pass);
+    loss(outputs, &targets)
+}
+
+/// What the model says where it is judged, and what is right there. Only such positions are computed to the end: a language model's
+/// logits are its largest tensor, and the tokens of a prompt need none.
+///
+/// # Shapes
+///
+/// - output: `[judged, classes]`, `[batch, 1]` for values
+pub(crate) fn judged_outputs<M: Model<Input = Batch>>(
+    model: &M,
+    batch: &Batch,
+    pass: &Pass<'_>,
+) -> (Tensor<2>, Targets) {
+    match &batch.targets {
+        Targets::Positions(rows) => {
+            let (places, labels) = judged(rows, batch.seq);
+            if !places.is_empty() {
+                let outputs = model.forward_rows(batch, &places, pass);
+                return (outputs, Targets::Classes(labels));
+            }
+        }
+        Targets::Choices(choices) => {
+            let places = places_of_choices(choices, batch.seq);
+            return letters_of(model.forward_rows(batch, &places, pass), choices);
+        }
+        _ => {}
+    }
+    (model.forward(batch, pass), batch.targets.clone())
+}
+
+/// Where positions have a class, as rows of `[batch · seq, classes]`, and the class.
+fn judged(rows: &[Vec<Option<u32>>], seq: usize) -> (Vec<usize>, Vec<usize>) {
+    let (mut places, mut labels) = (Vec::new(), Vec::new());
+    for (row, positions) in rows.iter().enumerate() {
+        assert!(
+            positions.len() <= seq,
+            "{} positions in {seq} tokens",
+            positions.len()
+        );
+        for (position, label) in positions.iter().enumerate() {
+            if let Some(label) = label {
+                places.push(row * seq + position);
+                labels.push(*label as usize);
+            }
+        }
+    }
+    (places, labels)
+}
+
+fn class(label: usize, classes: usize) -> i32 {
+    assert!(
+        label < classes,
+        "class {label} for a model with {classes} classes"
+    );
+    i32::try_from(label).expect("a class is below the number of classes")
+}

@@ -28,6 +28,9 @@ pub struct Options {
     /// Device: flex, or another backend this program was built with
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     device: lora_cli::device::DeviceName,
+    /// What it computes in. The tolerances are those of f32: with fewer digits the table says how far the numbers are off
+    #[arg(long, value_enum, default_value_t)]
+    dtype: lora_cli::device::Precision,
 }
 
 /// What came out of one case.
@@ -49,7 +52,7 @@ pub struct Outcome {
 ///
 /// If the folder holds no case, or a case failed.
 pub fn run(options: &Options) -> Result<()> {
-    let device = options.device.open()?;
+    let device = options.device.open_in(options.dtype)?;
     let outcomes = run_all(&options.dir, &options.only, &device, |outcome| {
         if !options.json {
             println!("{}", line(outcome));

@@ -11,7 +11,7 @@ use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Tas
 use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
 
 use crate::adapter_kind::kind_of;
-use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::encoded_part::{Encoder, Lengths};
 use crate::kind::{Kind, prompt_style, squad_version};
 use crate::language_model::LanguageModel;
@@ -62,6 +62,9 @@ pub struct AdapterArgs {
     /// flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1.
     #[arg(long, default_value = DEFAULT_DEVICE)]
     pub device: DeviceName,
+    /// What the model computes in.
+    #[arg(long, value_enum, default_value_t)]
+    pub dtype: Precision,
     /// Rows of a batch.
     #[arg(long, default_value_t = 32, value_parser = positive)]
     pub batch_size: usize,
@@ -174,7 +177,7 @@ impl OpenedAdapter {
 ///
 /// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
 pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
-    let device = args.device.open()?;
+    let device = args.device.open_in(args.dtype)?;
     let AdapterSource {
         saved,
         task_file,

@@ -1,9 +1,10 @@
-//! `--device`: from a name to a Burn device.
+//! `--device` and `--dtype`: from names to a Burn device.
 
 use std::fmt;
 use std::str::FromStr;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
+use clap::ValueEnum;
 use thiserror::Error;
 
 /// The device that is used when none is named.
@@ -47,6 +48,39 @@ enum Which {
     Software,
 }
 
+/// What a model computes in: its weights, and everything that is made of them. Numbers of files that have more digits are
+/// rounded; sums of matrix products are the backend's business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// 32 bits, 24 of them digits.
+    #[default]
+    F32,
+    /// 16 bits with the range of f32, 8 of them digits.
+    Bf16,
+    /// 16 bits up to 65,504, 11 of them digits.
+    F16,
+}
+
+impl From<Precision> for FloatDType {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::Bf16 => Self::BF16,
+            Precision::F16 => Self::F16,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::F16 => "f16",
+        })
+    }
+}
+
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DeviceError {
@@ -64,6 +98,16 @@ pub enum DeviceError {
     NotCompiled {
         /// The name without index.
         found: &'static str,
+    },
+    /// It computes in other numbers only.
+    #[error("device `{device}` cannot compute in {precision}: {reason}; leave --dtype out for f32")]
+    Precision {
+        /// The device's name.
+        device: String,
+        /// What it was to compute in.
+        precision: Precision,
+        /// What Burn says.
+        reason: String,
     },
 }
 
@@ -143,7 +187,26 @@ impl fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// The device.
+    /// The device, computing in these numbers. Burn lets that be said once in a program, before the device's first tensor.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::NotCompiled`], [`DeviceError::Precision`].
+    pub fn open_in(self, precision: Precision) -> Result<Device, DeviceError> {
+        let mut device = self.open()?;
+        // Every backend computes in f32 unless told otherwise.
+        if precision != Precision::F32 {
+            let refused = device.configure(FloatDType::from(precision));
+            refused.map_err(|error| DeviceError::Precision {
+                device: self.to_string(),
+                precision,
+                reason: error.to_string(),
+            })?;
+        }
+        Ok(device)
+    }
+
+    /// The device, computing in f32.
     ///
     /// # Errors
     ///

@@ -216,6 +216,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "rows": part.len(),
         "truncated": part.encoded.truncated,
         "device": args.adapter.device.to_string(),
+        "dtype": args.adapter.dtype.to_string(),
         "ensemble": ensemble,
         "binning": Binning::default().to_string(),
         "metric": metric,

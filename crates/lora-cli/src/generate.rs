@@ -1,5 +1,6 @@
 //! `lora generate`: a prompt continued, token by token.
 
+use std::cell::Cell;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, 
 use serde_json::json;
 
 use crate::adapter::positive;
-use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::language_model::LanguageModel;
 use crate::output::note_unfinished;
 use crate::saved::Saved;
@@ -68,6 +69,9 @@ pub struct GenerateArgs {
     /// flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1.
     #[arg(long, default_value = DEFAULT_DEVICE)]
     device: DeviceName,
+    /// What the model computes in.
+    #[arg(long, value_enum, default_value_t)]
+    dtype: Precision,
 }
 
 /// Continues a prompt.
@@ -77,7 +81,7 @@ pub struct GenerateArgs {
 /// If an input is wrong or the output cannot be written.
 pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let mut sampler = Sampler::new(args.sampling()?, args.seed)?;
-    let device = args.device.open()?;
+    let device = args.device.open_in(args.dtype)?;
     let prompt = args.prompt_text()?;
     if let Some(adapter) = &args.adapter {
         note_unfinished(adapter, terminal);
@@ -233,6 +237,7 @@ fn say(
     let mut stream = opened.tokenizer.stream();
     let mut text = String::new();
     let mut outcome = Ok(());
+    let finite = Cell::new(true);
     let generated = generate(
         &prompt,
         limits,
@@ -240,9 +245,13 @@ fn say(
         &mut |tokens| {
             let logits = next_logits(&opened.model, tokens, &mut cache, device);
             clock.lap();
+            finite.set(logits.iter().all(|logit| logit.is_finite()));
             logits
         },
         &mut |token| {
+            if !finite.get() {
+                return ControlFlow::Break(());
+            }
             outcome = written(&mut stream, token, &mut text, terminal);
             if outcome.is_ok() {
                 ControlFlow::Continue(())
@@ -252,6 +261,11 @@ fn say(
         },
     );
     outcome?;
+    if !finite.get() {
+        bail!(
+            "the model's logits are not finite; if --dtype is f16, its range is too small for this model: take bf16 or f32"
+        );
+    }
     Ok(Said {
         generated,
         text,

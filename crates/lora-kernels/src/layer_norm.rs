@@ -11,8 +11,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor, assert_shape, module};
 
+use crate::in_f32::in_f32;
+
 /// `(x − mean) / √(variance + epsilon) · gamma + beta` over the last axis, with the biased variance
-/// (Ba et al. 2016; `torch.nn.LayerNorm`).
+/// (Ba et al. 2016; `torch.nn.LayerNorm`). Inputs of 16 bits are normalized in f32.
 ///
 /// # Shapes
 ///
@@ -32,12 +34,14 @@ pub fn layer_norm<const D: usize>(
     let d_model = input.dims()[D - 1];
     assert_shape!(gamma, [d_model]);
     assert_shape!(beta, [d_model]);
-    Tensor::from_dispatch(Dispatch::fused_layer_norm(
-        input.into_dispatch(),
-        gamma.into_dispatch(),
-        beta.into_dispatch(),
-        epsilon,
-    ))
+    in_f32(input, [gamma, beta], |input, [gamma, beta]| {
+        Tensor::from_dispatch(Dispatch::fused_layer_norm(
+            input.into_dispatch(),
+            gamma.into_dispatch(),
+            beta.into_dispatch(),
+            epsilon,
+        ))
+    })
 }
 
 /// The same from Burn's primitives alone: the reference that [`layer_norm`] is tested against.

@@ -24,6 +24,7 @@ mod drawn;
 #[cfg(feature = "flex")]
 mod flex;
 mod gelu;
+mod in_f32;
 mod layer_norm;
 mod linear;
 mod lora_linear;

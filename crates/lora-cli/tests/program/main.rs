@@ -15,6 +15,7 @@ mod memory;
 mod monte_carlo;
 mod new_weights;
 mod operations;
+mod precision;
 mod reporting;
 mod sweep;
 mod sweep_choices;

@@ -182,20 +182,22 @@ fn members_computed_together_have_the_bits_of_each_computed_alone() {
                     linear.adapter = None;
                 }
             });
-            let masks: Vec<_> = (0..3)
-                .map(|member| sampler(0.3).members(member..member + 1, &shapes, &device()))
-                .map(|masks| masks.for_rows(&batch.rows))
-                .collect();
-            let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
-            let together = adapted.model.forward_members(&batch, &passes);
-            assert_eq!(together.len(), 3);
-            for (together, pass) in together.into_iter().zip(&passes) {
-                let alone = adapted.model.forward(&batch, pass);
-                assert_eq!(
-                    numbers(together),
-                    numbers(alone),
-                    "{case}, from layer {lowest} on"
-                );
+            for input_dropout in [0.0, 0.3] {
+                let masks: Vec<_> = (0..3)
+                    .map(|member| sampler(input_dropout).members(member..member + 1, &shapes, &device()))
+                    .map(|masks| masks.for_rows(&batch.rows))
+                    .collect();
+                let passes: Vec<Pass> = masks.iter().map(Pass::Masked).chain([Pass::Mean]).collect();
+                let together = adapted.model.forward_members(&batch, &passes);
+                assert_eq!(together.len(), 4);
+                for (together, pass) in together.into_iter().zip(&passes) {
+                    let alone = adapted.model.forward(&batch, pass);
+                    assert_eq!(
+                        numbers(together),
+                        numbers(alone),
+                        "{case}, from layer {lowest} on, input dropout {input_dropout}"
+                    );
+                }
             }
         }
     }

@@ -59,6 +59,7 @@ pub mod provenance;
 pub mod report;
 pub mod saved;
 pub mod scoring;
+pub mod side_by_side;
 pub mod sweep;
 pub mod task;
 pub mod tasks;

@@ -3,9 +3,9 @@
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor};
-use lora_kernels::linear;
+use lora_kernels::{linear, lora_beside};
 
-use crate::adapter::{Adapter, Delta};
+use crate::adapter::{Adapter, Delta, folded_shape};
 use crate::attaching::Moved;
 use crate::bank::Choice;
 use crate::bottleneck::Bottleneck;
@@ -145,6 +145,41 @@ impl LoraLinear {
         match &self.bottleneck {
             Some(bottleneck) => bottleneck.forward(output),
             None => output,
+        }
+    }
+
+    /// What passes over one input share of [`LoraLinear::forward`], all of which a pass computes whose `shared` is empty: `x W + b`,
+    /// beside which each pass has its own low-rank branch. Outputs have the bits of [`LoraLinear::forward`].
+    ///
+    /// # Shapes
+    ///
+    /// - shared: as the output
+    ///
+    /// # Panics
+    ///
+    /// As [`LoraLinear::forward`].
+    pub fn forward_sharing<const D: usize>(
+        &self,
+        input: Tensor<D>,
+        pass: &Pass,
+        shared: &mut Option<Tensor<D>>,
+    ) -> Tensor<D> {
+        let branch = match (&self.adapter, &self.bottleneck, pass) {
+            (None, None, Pass::Mean | Pass::Masked(_)) => None,
+            (Some(Adapter::LowRank(factors)), None, Pass::Mean | Pass::Masked(_)) => Some(factors),
+            _ => return self.forward(input, pass),
+        };
+        let base = shared.get_or_insert_with(|| {
+            let bias = self.base.bias.as_ref().map(Param::val);
+            let bias = branch.map_or(bias.clone(), |factors| factors.with_own_bias(bias));
+            linear(input.clone(), self.base.weight.val(), bias)
+        });
+        match branch {
+            None => base.clone(),
+            Some(factors) => {
+                let branch = factors.branch(&self.path, folded_shape(&input), pass);
+                lora_beside(base.clone(), input, branch)
+            }
         }
     }
 

@@ -28,6 +28,7 @@ mod in_f32;
 mod layer_norm;
 mod linear;
 mod lora_linear;
+mod packed_weights;
 #[cfg(test)]
 mod properties;
 mod rms_norm;
@@ -37,5 +38,6 @@ pub use cross_entropy::cross_entropy;
 pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::{layer_norm, layer_norm_primitive};
 pub use linear::linear;
-pub use lora_linear::{KeepMasks, LowRankBranch, lora_linear};
+pub use lora_linear::{KeepMasks, LowRankBranch, lora_beside, lora_linear};
+pub use packed_weights::PackedWeights;
 pub use rms_norm::rms_norm;

@@ -83,6 +83,30 @@ pub(crate) fn branched_linear(
     ))
 }
 
+/// `base + (x A_g) B_g` for contiguous groups g of rows: with `x W + bias` for the base the bits of [`branched_linear`] where all
+/// of its matrices are f32 and have contiguous rows.
+///
+/// # Shapes
+///
+/// - base, output: `[rows, d_output]`; others as in [`branched_linear`]
+pub(crate) fn added_branch(base: Tensor<2>, input: Tensor<2>, a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
+    let ([rows, d_input], [_, d_output]) = (input.dims(), base.dims());
+    let [groups, _, rank] = a.dims();
+    assert_shape!(base, [rows, d_output]);
+    assert_shape!(a, [groups, d_input, rank]);
+    assert_shape!(b, [groups, rank, d_output]);
+    assert!(
+        rows.is_multiple_of(groups),
+        "{groups} groups do not divide {rows} rows"
+    );
+    Tensor::from_dispatch(Dispatch::fused_added_branch(
+        base.into_dispatch(),
+        input.into_dispatch(),
+        a.into_dispatch(),
+        b.into_dispatch(),
+    ))
+}
+
 /// Linear layers as backend operations; the bodies here serve every backend. Shapes as in [`linear`], [`branched_linear`].
 #[backend_extension(
     Flex: cfg(feature = "flex"),
@@ -113,8 +137,17 @@ pub(crate) trait LinearOps: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        let output = composed_branched_linear::<Self>(input, weight, a, b);
-        with_bias::<Self>(output, bias)
+        composed_branched_linear::<Self>(input, weight, Some(bias), a, b)
+    }
+
+    /// `base + (x A_g) B_g`.
+    fn fused_added_branch(
+        base: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        composed_added_branch::<Self>(base, input, a, b)
     }
 
     /// The gradient of the input: `g Wᵀ + (g B_gᵀ) A_gᵀ`.
@@ -126,7 +159,7 @@ pub(crate) trait LinearOps: Backend {
     ) -> FloatTensor<Self> {
         let [weight, a, b] = [(weight, 0, 1), (a, 1, 2), (b, 1, 2)]
             .map(|(tensor, first, second)| Self::float_swap_dims(tensor, first, second));
-        composed_branched_linear::<Self>(grad, weight, b, a)
+        composed_branched_linear::<Self>(grad, weight, None, b, a)
     }
 
     /// The gradients of both factors: `x_gᵀ (g B_gᵀ)` and `(x_g A_g)ᵀ g`.
@@ -140,14 +173,25 @@ pub(crate) trait LinearOps: Backend {
     }
 }
 
-/// `x W + (x A_g) B_g` from primitives.
+/// `x W + bias + (x A_g) B_g` from primitives.
 fn composed_branched_linear<B: Backend>(
     input: FloatTensor<B>,
     weight: FloatTensor<B>,
+    bias: Option<FloatTensor<B>>,
     a: FloatTensor<B>,
     b: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    let base = B::linear(input.clone(), weight, None);
+    let base = B::linear(input.clone(), weight, bias);
+    composed_added_branch::<B>(base, input, a, b)
+}
+
+/// `base + (x A_g) B_g` from primitives.
+fn composed_added_branch<B: Backend>(
+    base: FloatTensor<B>,
+    input: FloatTensor<B>,
+    a: FloatTensor<B>,
+    b: FloatTensor<B>,
+) -> FloatTensor<B> {
     let down = B::float_matmul(grouped::<B>(input, &a), a);
     let update = B::float_matmul(down, b);
     let shape = base.shape();
@@ -271,8 +315,7 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         }
 
         if weight.is_tracked() {
-            let output = composed_branched_linear::<Self>(input, weight, a, b);
-            return with_bias::<Self>(output, bias);
+            return composed_branched_linear::<Self>(input, weight, Some(bias), a, b);
         }
         if bias.is_tracked() {
             let output = Self::fused_branched_linear(input, weight, zeros_like::<Self>(&bias), a, b);

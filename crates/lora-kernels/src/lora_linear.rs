@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, assert_shape};
 
-use crate::linear::{branched_linear, linear};
+use crate::linear::{added_branch, branched_linear, linear};
 
 /// The trainable branch beside a frozen linear layer.
 #[derive(Clone, Debug)]
@@ -56,34 +56,80 @@ pub fn lora_linear<const D: usize>(
     branch: LowRankBranch,
 ) -> Tensor<D> {
     let [d_input, d_output] = weight.dims();
-    let rank = branch.a.dims()[1];
-    assert_shape!(branch.a, [d_input, rank]);
-    assert_shape!(branch.b, [rank, d_output]);
-
     let shape = input.dims();
-    let batch = shape[0];
-    let rows: usize = shape[1..D - 1].iter().product();
-    let b = branch.b.mul_scalar(branch.scale);
-    let a = match branch.factor_noise {
-        None => branch.a.unsqueeze::<3>(),
-        Some(noise) => branch.a.unsqueeze::<3>() + of_rows(noise, batch),
+    let (a, b, noise) = branch.folded([d_input, d_output], shape[0]);
+    let Some(noise) = noise else {
+        let output = branched_linear(as_rows(input), weight, bias, a, b);
+        return output.reshape(with_width(shape, d_output));
     };
-    let masks = branch.masks.unwrap_or_default().fitted_to(batch);
-    let (a, b) = masks.folded_into(a, b.unsqueeze::<3>());
-    let mut output_shape = shape;
-    output_shape[D - 1] = d_output;
-    let Some(noise) = branch.input_noise else {
-        let input = input.reshape([batch * rows, d_input]);
-        return branched_linear(input, weight, bias, a, b).reshape(output_shape);
-    };
-    // The branch reads other numbers than the frozen layer.
-    let [groups, ..] = a.dims();
-    let branch_input = input.clone().reshape([batch, rows, d_input]) * noise;
-    let update = branch_input
+    let base = linear(input.clone(), weight, bias);
+    base + noisy_update(input, noise, a, b)
+}
+
+/// [`lora_linear`] where `base = x W + bias` is known, as it is to passes over one input that differ in their branches alone.
+/// On Flex, and from primitives, it has the same bits.
+///
+/// # Shapes
+///
+/// - base, output: `[batch, ..., d_output]`
+/// - input: `[batch, ..., d_input]`
+///
+/// # Panics
+///
+/// As [`lora_linear`].
+pub fn lora_beside<const D: usize>(base: Tensor<D>, input: Tensor<D>, branch: LowRankBranch) -> Tensor<D> {
+    let shape = base.dims();
+    let dims = [input.dims()[D - 1], shape[D - 1]];
+    let (a, b, noise) = branch.folded(dims, shape[0]);
+    match noise {
+        None => added_branch(as_rows(base), as_rows(input), a, b).reshape(shape),
+        Some(noise) => base + noisy_update(input, noise, a, b),
+    }
+}
+
+/// The branch's part where it reads other numbers than the frozen layer.
+fn noisy_update<const D: usize>(input: Tensor<D>, noise: Tensor<3>, a: Tensor<3>, b: Tensor<3>) -> Tensor<D> {
+    let shape = input.dims();
+    let ([groups, d_input, _], [_, _, d_output]) = (a.dims(), b.dims());
+    let [batch, rows, _] = noise.dims();
+    let update = (input.reshape([batch, rows, d_input]) * noise)
         .reshape([groups, batch / groups * rows, d_input])
         .matmul(a) // [groups, batch/groups·rows, rank]
         .matmul(b); // [groups, batch/groups·rows, d_output]
-    linear(input, weight, bias) + update.reshape(output_shape)
+    update.reshape(with_width(shape, d_output))
+}
+
+/// `[batch, ..., d]` as `[rows, d]`.
+fn as_rows<const D: usize>(tensor: Tensor<D>) -> Tensor<2> {
+    let shape = tensor.dims();
+    let rows = shape[..D - 1].iter().product::<usize>();
+    tensor.reshape([rows, shape[D - 1]])
+}
+
+fn with_width<const D: usize>(mut shape: [usize; D], width: usize) -> [usize; D] {
+    shape[D - 1] = width;
+    shape
+}
+
+impl LowRankBranch {
+    /// The factors for each group of rows, scaled and masked, and the noise of the input.
+    fn folded(
+        self,
+        [d_input, d_output]: [usize; 2],
+        batch: usize,
+    ) -> (Tensor<3>, Tensor<3>, Option<Tensor<3>>) {
+        let rank = self.a.dims()[1];
+        assert_shape!(self.a, [d_input, rank]);
+        assert_shape!(self.b, [rank, d_output]);
+        let b = self.b.mul_scalar(self.scale);
+        let a = match self.factor_noise {
+            None => self.a.unsqueeze::<3>(),
+            Some(noise) => self.a.unsqueeze::<3>() + of_rows(noise, batch),
+        };
+        let masks = self.masks.unwrap_or_default().fitted_to(batch);
+        let (a, b) = masks.folded_into(a, b.unsqueeze::<3>());
+        (a, b, self.input_noise)
+    }
 }
 
 impl KeepMasks {

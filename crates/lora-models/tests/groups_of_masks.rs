@@ -182,23 +182,25 @@ fn members_computed_together_have_the_bits_of_each_computed_alone() {
                     linear.adapter = None;
                 }
             });
-            let masks: Vec<_> = (0..3)
-                .map(|member| sampler(0.3).members(member..member + 1, &shapes, &device()))
-                .map(|masks| masks.for_rows(&batch.rows))
-                .collect();
-            let passes: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
-            let together = adapted.model.forward_members(&batch, &passes);
-            let rows = adapted.model.forward_member_rows(&batch, &[2, 0], &passes);
-            assert_eq!((together.len(), rows.len()), (3, 3));
-            for ((together, rows), pass) in together.into_iter().zip(rows).zip(&passes) {
-                let alone = adapted.model.forward(&batch, pass);
-                let rows_alone = adapted.model.forward_rows(&batch, &[2, 0], pass);
-                assert_eq!(numbers(rows), numbers(rows_alone), "{case}, rows");
-                assert_eq!(
-                    numbers(together),
-                    numbers(alone),
-                    "{case}, from layer {lowest} on"
-                );
+            for input_dropout in [0.0, 0.3] {
+                let masks: Vec<_> = (0..3)
+                    .map(|member| sampler(input_dropout).members(member..member + 1, &shapes, &device()))
+                    .map(|masks| masks.for_rows(&batch.rows))
+                    .collect();
+                let passes: Vec<Pass> = masks.iter().map(Pass::Masked).chain([Pass::Mean]).collect();
+                let together = adapted.model.forward_members(&batch, &passes);
+                let rows = adapted.model.forward_member_rows(&batch, &[2, 0], &passes);
+                assert_eq!((together.len(), rows.len()), (4, 4));
+                for ((together, rows), pass) in together.into_iter().zip(rows).zip(&passes) {
+                    let alone = adapted.model.forward(&batch, pass);
+                    let rows_alone = adapted.model.forward_rows(&batch, &[2, 0], pass);
+                    assert_eq!(numbers(rows), numbers(rows_alone), "{case}, rows");
+                    assert_eq!(
+                        numbers(together),
+                        numbers(alone),
+                        "{case}, from layer {lowest} on, input dropout {input_dropout}"
+                    );
+                }
             }
         }
     }

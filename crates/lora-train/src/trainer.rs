@@ -7,6 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use lora_core::{AdaLora, Adapted, Adapter, HostTensor, Linears, LoraConfig, Model, Pass, RankPattern};
 use lora_data::Batch;
+use lora_kernels::PackedWeights;
 use serde::{Deserialize, Serialize};
 
 use crate::allocator::{FactorGradients, RankAllocator};
@@ -16,6 +17,10 @@ use crate::gradients::{clip_factor, global_norm, named_gradients, scale};
 use crate::objective::{LossAndGradients, Objective, backward};
 use crate::optimizer::AdapterOptimizer;
 use crate::variational::{SpreadOptimizer, VariationalA, VariationalSettings};
+
+/// Memory for packed weights: the linears of a MiniLM. Larger models keep a part, so that a training takes little more memory for
+/// them.
+const PACKED_BYTES: usize = 48 << 20;
 
 /// A model under training. It does steps on batches that it is given; [`fit`](crate::fit()) is the loop around it.
 #[derive(Clone)]
@@ -27,6 +32,7 @@ pub struct Trainer<M> {
     /// AdaLoRA's.
     allocator: Option<RankAllocator>,
     variational: Option<Variational>,
+    packed: PackedWeights,
     config: TrainConfig,
     total_steps: u64,
     steps_done: u64,
@@ -76,6 +82,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         Ok(Self {
             allocator,
             variational: None,
+            packed: PackedWeights::new(PACKED_BYTES),
             objective: Objective::new(&adapted, &config),
             optimizer: AdapterOptimizer::new(&adapted, &config),
             adapted,
@@ -128,7 +135,8 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         let factor = schedule.factor(self.steps_done, warmup_steps, self.total_steps);
         let learning_rate = self.config.learning_rate * factor;
 
-        let (LossAndGradients { loss, mut gradients }, of_spreads) = self.gradients_of_step(batches);
+        let (LossAndGradients { loss, mut gradients }, of_spreads) =
+            self.packed.during(|| self.gradients_of_step(batches));
         let (loss, grad_norm) = read_both(loss, global_norm(&self.adapted, &gradients));
         let step = self.steps_done + 1;
         if !(loss.is_finite() && grad_norm.is_finite()) {

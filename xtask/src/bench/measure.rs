@@ -69,6 +69,16 @@ fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'s
             })?;
             return Ok(vec![(OURS, time)]);
         }
+        Work::Forwards => {
+            let adapted = shape.adapted(|config| config, &device);
+            let time = median(repetitions, || {
+                for _ in 0..MEMBERS {
+                    adapted.model.forward(&batch, &Pass::Mean).into_data();
+                }
+                Ok(())
+            })?;
+            return Ok(vec![(OURS, time)]);
+        }
         Work::BurnStep => {
             let time = median(repetitions, plain_burn::training(shape, &device)?)?;
             return Ok(vec![(BURN, time)]);

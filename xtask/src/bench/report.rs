@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum Work {
     /// Forward pass.
     Forward,
+    /// As many forward passes as the ensembles have members, one after the other.
+    Forwards,
     /// Forward, backward, optimizer, plain LoRA.
     Step,
     /// The same with Burn's own LoRA.
@@ -32,8 +34,9 @@ pub enum Work {
 
 impl Work {
     /// Everything that is timed for a shape.
-    pub const OF_SHAPES: [Self; 9] = [
+    pub const OF_SHAPES: [Self; 10] = [
         Self::Forward,
+        Self::Forwards,
         Self::Step,
         Self::BurnStep,
         Self::Products,
@@ -59,6 +62,7 @@ impl Work {
     fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
+            Self::Forwards => "forward passes in a row",
             Self::Step | Self::BurnStep => "training step",
             Self::Products => "products alone",
             Self::StepExampleMasks => "training step, a mask an example",
@@ -129,7 +133,7 @@ impl Results {
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {}; plain: a step without LoRA Dropout, or {MEMBERS} forward passes; above 1: ours is faster, or smaller",
+            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {}; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; above 1: ours is faster, or smaller",
             self.versions(),
             self.processor,
             self.threads,
@@ -156,11 +160,7 @@ impl Results {
                 // What plain LoRA needs: one step, or as many forward passes as there are members.
                 let plain = match work {
                     Work::Forward | Work::Epoch => Cell::Empty,
-                    Work::Ensemble | Work::EnsembleUpperHalf => {
-                        let forward = self.find(OURS, shape, Work::Forward);
-                        let passes = |row: &Row| row.milliseconds * MEMBERS as f64 / ours.milliseconds;
-                        forward.map_or(Cell::Empty, |row| Cell::value(passes(row)))
-                    }
+                    Work::Ensemble | Work::EnsembleUpperHalf => time_of(OURS, Work::Forwards),
                     _ => time_of(OURS, Work::Step),
                 };
                 let only_if = |yes: bool, cell: Cell| if yes { cell } else { Cell::Empty };

@@ -1,8 +1,6 @@
 //! Training and scoring: every training with every seed.
 
-use std::num::NonZero;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::Result;
@@ -22,6 +20,7 @@ use super::data::{DemoData, DemoPart};
 use super::plan::{Method, Plan, Training};
 use crate::pipeline::load_model;
 use crate::scoring::member_sampler;
+use crate::side_by_side::side_by_side;
 use crate::terminal::Terminal;
 
 /// One method with one seed.
@@ -108,7 +107,9 @@ pub fn run_all(
         .iter()
         .flat_map(|&seed| Training::ALL.map(|training| (seed, training)))
         .collect();
-    let runs = in_parallel(&jobs, |&(seed, training)| {
+    // The trainings are of one length.
+    let scorings = |&(_, training): &(u64, Training)| training.methods().len() as u64;
+    let runs = side_by_side(&jobs, scorings, |&(seed, training)| {
         let [train, validation] = data.draw(plan, seed)?;
         let trained = train_one(checkpoint, data, &train, plan, training, seed, device, &meter)?;
         let parts = [&train, &validation, &data.test, &data.shifted];
@@ -120,30 +121,6 @@ pub fn run_all(
     });
     meter.bar.finish_and_clear();
     Ok(runs.into_iter().collect::<Result<Vec<_>>>()?.concat())
-}
-
-/// Does independent jobs on all cores, results in the order of the jobs. A batch of short sentences is too small to keep
-/// more than one core busy; several trainings at once are not.
-fn in_parallel<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> Vec<R> {
-    let next = AtomicUsize::new(0);
-    let worker = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(job) = jobs.get(index) else { return done };
-            done.push((index, work(job)));
-        }
-    };
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let mut results: Vec<(usize, R)> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores.min(jobs.len())).map(|_| scope.spawn(worker)).collect();
-        let finished = workers.into_iter().map(ScopedJoinHandle::join);
-        finished
-            .flat_map(|done| done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    });
-    results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A trained model and how it got there.
@@ -336,24 +313,28 @@ pub fn choose(
         Column::new("ECE", Better::Lower, 3).with_unit("15 bins"),
     ];
     let mut table = Table::new("Settings, on validation rows", "method", columns);
-    let scored = in_parallel(&candidates, |(plan, training, p)| -> Result<Vec<Vec<Scores>>> {
-        let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); training.methods().len()];
-        for &seed in &plan.seeds {
-            let [train, held_out] = data.draw(plan, seed)?;
-            let trained = train_one(checkpoint, data, &train, plan, *training, seed, device, &meter)?;
-            for (scores, &method) in scores.iter_mut().zip(training.methods()) {
-                let predictions = trained.predictions(plan, method, &held_out, &meter)?;
-                let probabilities = predictions.average(Average::Probabilities);
-                scores.push(Scores::of(&probabilities, held_out.labels(), Binning::default())?);
+    let scored = side_by_side(
+        &candidates,
+        |_| 1,
+        |(plan, training, p)| -> Result<Vec<Vec<Scores>>> {
+            let mut scores: Vec<Vec<Scores>> = vec![Vec::new(); training.methods().len()];
+            for &seed in &plan.seeds {
+                let [train, held_out] = data.draw(plan, seed)?;
+                let trained = train_one(checkpoint, data, &train, plan, *training, seed, device, &meter)?;
+                for (scores, &method) in scores.iter_mut().zip(training.methods()) {
+                    let predictions = trained.predictions(plan, method, &held_out, &meter)?;
+                    let probabilities = predictions.average(Average::Probabilities);
+                    scores.push(Scores::of(&probabilities, held_out.labels(), Binning::default())?);
+                }
             }
-        }
-        meter.say_done(
-            &format!("{}, p = {p}", training.name()),
-            candidates.len(),
-            terminal,
-        );
-        Ok(scores)
-    });
+            meter.say_done(
+                &format!("{}, p = {p}", training.name()),
+                candidates.len(),
+                terminal,
+            );
+            Ok(scores)
+        },
+    );
     for ((plan, training, p), of_methods) in candidates.into_iter().zip(scored) {
         let of_methods = of_methods?;
         for (scores, method) in of_methods.iter().zip(training.methods()) {

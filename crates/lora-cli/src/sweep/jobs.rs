@@ -20,6 +20,7 @@ use super::store::{Store, StoreError};
 use super::training::{self, Trained};
 use crate::failure;
 use crate::interrupt::is_asked;
+use crate::side_by_side::on_own_threads;
 
 /// What every worker needs.
 pub struct Work<'a> {
@@ -313,18 +314,6 @@ impl Work<'_> {
         }
         drop(shared);
         self.bar.inc(1);
-    }
-}
-
-/// Runs one of several jobs on its share of the threads: small products that wait for each other's threads take longer than
-/// on one. The numbers are the same on any number of threads.
-fn on_own_threads(jobs: usize, job: impl FnOnce() + Send) {
-    let threads = (rayon::current_num_threads() / jobs).max(1);
-    let pool = (jobs > 1).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());
-    match pool {
-        Some(Ok(pool)) => pool.install(job),
-        // Without threads of its own a job is slower, and no worse.
-        Some(Err(_)) | None => job(),
     }
 }
 

@@ -82,11 +82,15 @@ impl LowRank {
         pass: &Pass,
     ) -> Tensor<D> {
         let branch = self.branch(path, folded_shape(&input), pass);
-        let bias = match (bias, self.bias_delta()) {
+        lora_linear(input, weight, self.with_own_bias(bias), branch)
+    }
+
+    /// The bias of every pass: the pretrained layer's and the adapter's.
+    pub(crate) fn with_own_bias(&self, bias: Option<Tensor<1>>) -> Option<Tensor<1>> {
+        match (bias, self.bias_delta()) {
             (Some(bias), Some(delta)) => Some(bias + delta),
             (bias, delta) => bias.or(delta),
-        };
-        lora_linear(input, weight, bias, branch)
+        }
     }
 
     /// What the adapter adds to the linear at `path` in this pass; `shape` is that of the input with its inner axes as one.

@@ -207,6 +207,7 @@ fn multiply(left: Matrix<'_>, right: Matrix<'_>, output: &mut [f32], stride: usi
         left,
         right: &Packed::new(right),
         bias: None,
+        base: None,
         branch: None,
     };
     product.write(output, stride);

@@ -115,13 +115,23 @@ const FULL: usize = 32;
 impl Packed {
     /// Packs on all threads if the matrix is large.
     pub fn new(matrix: Matrix<'_>) -> Self {
+        // What stands in the buffer is overwritten, so only what it lacks is filled, and nothing is cut off.
+        let [rows, cols] = matrix.dims();
+        let is_large = rows * cols >= LARGE;
+        Self::packed_into(if is_large { FREE.take() } else { Vec::new() }, matrix)
+    }
+
+    /// As [`Packed::new`], in memory of its own: no larger than it must be.
+    pub fn to_keep(matrix: Matrix<'_>) -> Self {
+        Self::packed_into(Vec::new(), matrix)
+    }
+
+    fn packed_into(mut panels: Vec<f32>, matrix: Matrix<'_>) -> Self {
         let [rows, cols] = matrix.dims();
         let width = panel_width();
         let panel_count = cols.div_ceil(width);
         let len = panel_count * width * rows;
         let is_large = len >= LARGE;
-        // What stands in the buffer is overwritten, so only what it lacks is filled, and nothing is cut off.
-        let mut panels = if is_large { FREE.take() } else { Vec::new() };
         if panels.len() < len {
             panels.resize(len, 0.0);
         }
@@ -153,6 +163,11 @@ impl Packed {
     /// `[rows, columns]`.
     pub fn dims(&self) -> [usize; 2] {
         [self.rows, self.cols]
+    }
+
+    /// Memory that it takes.
+    pub fn bytes(&self) -> usize {
+        self.panels.len() * size_of::<f32>()
     }
 
     /// Columns of a panel.

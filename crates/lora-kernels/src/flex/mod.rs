@@ -3,6 +3,7 @@
 //! No unsafe code: the instruction set is chosen at run time by `pulp`, threads come from `rayon`, and both work on
 //! slices. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
 
+mod kept;
 mod matrix;
 mod outer;
 mod product;
@@ -11,6 +12,7 @@ mod storage;
 mod transpose;
 mod vector;
 
+pub(crate) use kept::{KeptWeights, packed_weight};
 pub(crate) use matrix::{Matrix, Packed};
 pub(crate) use outer::{ThinProduct, transposed_product};
 pub(crate) use product::{Branch, Product};

@@ -31,6 +31,8 @@ pub(crate) struct Product<'a> {
     pub right: &'a Packed,
     /// `[cols]`.
     pub bias: Option<&'a [f32]>,
+    /// `[rows, cols]` in the place of a bias: the sums go on from here.
+    pub base: Option<&'a [f32]>,
     /// The low-rank part.
     pub branch: Option<Branch<'a>>,
 }
@@ -53,7 +55,8 @@ impl Product<'_> {
             return;
         }
         let threads = rayon::current_num_threads();
-        if threads == 1 || rows * depth * cols < LARGE {
+        let rank = self.branch.map_or(0, |branch| branch.left.dims()[1]);
+        if threads == 1 || rows * (depth + rank) * cols < LARGE {
             self.write_rows(0, rows, out, stride);
             return;
         }
@@ -110,6 +113,7 @@ impl RowsOfProduct<'_> {
             left,
             right,
             bias,
+            base,
             branch,
         } = *self.product;
         let [all_rows, depth] = left.dims();
@@ -119,6 +123,12 @@ impl RowsOfProduct<'_> {
         let mut padded_bias = vec![0.0; cols.next_multiple_of(width)];
         if let Some(bias) = bias {
             padded_bias[..cols].copy_from_slice(bias);
+        }
+        if let Some(base) = base {
+            let rows = base[self.first * cols..].chunks_exact(cols);
+            for (out, base) in self.out.chunks_mut(self.stride).zip(rows).take(self.len) {
+                out[..cols].copy_from_slice(base);
+            }
         }
         let panels = cols.div_ceil(width);
         let gathers = !left.is_transposed() && depth > DEPTH && panels >= GATHER_PANELS;
@@ -136,7 +146,7 @@ impl RowsOfProduct<'_> {
             } else {
                 (left, self.first, from)
             };
-            let start = (from == 0).then_some(padded_bias.as_slice());
+            let start = (from == 0 && base.is_none()).then_some(padded_bias.as_slice());
             let branch = branch.filter(|_| from + len == depth);
             for panel in 0..panels {
                 let mut row = 0;

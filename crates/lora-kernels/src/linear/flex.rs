@@ -7,10 +7,10 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::{LinearOps, composed_branch_factors_backward, composed_branched_linear, with_bias};
+use super::{LinearOps, composed_added_branch, composed_branch_factors_backward, composed_branched_linear};
 use crate::flex::{
-    Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, tensor_of,
-    transposed_product, zeros,
+    Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, packed_weight,
+    tensor_of, transposed_product, zeros,
 };
 
 impl LinearOps for Flex {
@@ -24,7 +24,8 @@ impl LinearOps for Flex {
         }
         let [input, bias] = [input, bias].map(|tensor| tensor.to_contiguous());
         let weight = with_contiguous_side(weight);
-        product(matrix(&input), matrix(&weight), Some(numbers(&bias)), None)
+        let weight = Weight::new(&weight);
+        product(matrix(&input), weight, Some(numbers(&bias)), None)
     }
 
     fn fused_linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -32,7 +33,7 @@ impl LinearOps for Flex {
             return Self::linear_x_backward(weight, grad);
         }
         let (weight, grad) = (with_contiguous_side(weight), grad.to_contiguous());
-        product(matrix(&grad), matrix(&weight).transposed(), None, None)
+        product(matrix(&grad), Weight::new(&weight).transposed(), None, None)
     }
 
     fn fused_branched_linear(
@@ -43,7 +44,7 @@ impl LinearOps for Flex {
         b: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
-            return with_bias::<Self>(composed_branched_linear::<Self>(input, weight, a, b), bias);
+            return composed_branched_linear::<Self>(input, weight, Some(bias), a, b);
         }
         let [input, bias, a, b] = [input, bias, a, b].map(|tensor| tensor.to_contiguous());
         let weight = with_contiguous_side(weight);
@@ -53,10 +54,37 @@ impl LinearOps for Flex {
         let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&b, false)[..]);
         product(
             matrix(&input),
-            matrix(&weight),
+            Weight::new(&weight),
             Some(numbers(&bias)),
             Some(branch),
         )
+    }
+
+    fn fused_added_branch(
+        base: FloatTensor<Self>,
+        input: FloatTensor<Self>,
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if input.dtype() != DType::F32 {
+            return composed_added_branch::<Self>(base, input, a, b);
+        }
+        let [base, input, a, b] = [base, input, a, b].map(|tensor| tensor.to_contiguous());
+        let ([rows, cols], [_, _, rank]) = (base.shape().dims(), a.shape().dims());
+        let down = through(matrix(&input), &groups(&a, false));
+        let product = Product {
+            left: Matrix::new(&[], [rows, 0], 0),
+            right: &Packed::new(Matrix::new(&[], [0, cols], cols)),
+            bias: None,
+            base: Some(numbers(&base)),
+            branch: Some(Branch {
+                left: Matrix::new(&down, [rows, rank], rank),
+                right: &packed(&groups(&b, false)),
+            }),
+        };
+        let mut output = zeros(rows * cols);
+        product.write(&mut output, cols);
+        tensor_of(output, [rows, cols])
     }
 
     fn fused_branched_linear_backward(
@@ -67,7 +95,7 @@ impl LinearOps for Flex {
     ) -> FloatTensor<Self> {
         if grad.dtype() != DType::F32 {
             let [a, b] = [a, b].map(|factor| factor.transpose(1, 2));
-            return composed_branched_linear::<Self>(grad, weight.transpose(0, 1), b, a);
+            return composed_branched_linear::<Self>(grad, weight.transpose(0, 1), None, b, a);
         }
         let [a, b, grad] = [a, b, grad].map(|tensor| tensor.to_contiguous());
         let weight = with_contiguous_side(weight);
@@ -75,7 +103,8 @@ impl LinearOps for Flex {
         let rank = a.shape()[2];
         let rows = grad.shape()[0];
         let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&a, true)[..]);
-        product(matrix(&grad), matrix(&weight).transposed(), None, Some(branch))
+        let weight = Weight::new(&weight).transposed();
+        product(matrix(&grad), weight, None, Some(branch))
     }
 
     fn fused_branch_factors_backward(
@@ -118,13 +147,34 @@ impl LinearOps for Flex {
     }
 }
 
-/// `left · right + bias + branch` as a tensor; the branch has a left side and a right side for each group of rows.
+/// The right side of a product, which may have been packed in an earlier call.
+#[derive(Clone, Copy)]
+struct Weight<'a> {
+    tensor: &'a FloatTensor<Flex>,
+    matrix: Matrix<'a>,
+}
+
+impl<'a> Weight<'a> {
+    /// A tensor of [`with_contiguous_side`].
+    fn new(tensor: &'a FloatTensor<Flex>) -> Self {
+        let matrix = matrix(tensor);
+        Self { tensor, matrix }
+    }
+
+    fn transposed(self) -> Self {
+        let matrix = self.matrix.transposed();
+        Self { matrix, ..self }
+    }
+}
+
+/// `left · weight + bias + branch` as a tensor; the branch has a left side and a right side for each group of rows.
 fn product(
     left: Matrix<'_>,
-    right: Matrix<'_>,
+    weight: Weight<'_>,
     bias: Option<&[f32]>,
     branch: Option<(Matrix<'_>, &[Matrix<'_>])>,
 ) -> FloatTensor<Flex> {
+    let right = weight.matrix;
     let [rows, _] = left.dims();
     let [_, cols] = right.dims();
     let alike = |other: &Matrix| other.is_transposed() == right.is_transposed();
@@ -141,8 +191,9 @@ fn product(
     let branch_right = branch.map(|(_, right)| packed(right));
     let product = Product {
         left,
-        right: &Packed::new(right),
+        right: &packed_weight(weight.tensor, right),
         bias,
+        base: None,
         branch: branch
             .zip(branch_right.as_deref())
             .map(|((left, _), right)| Branch { left, right }),
@@ -167,6 +218,7 @@ fn through(left: Matrix<'_>, right: &[Matrix<'_>]) -> Vec<f32> {
             left,
             right,
             bias: None,
+            base: None,
             branch: None,
         };
         product.write(&mut output, rank);
@@ -181,6 +233,7 @@ fn through(left: Matrix<'_>, right: &[Matrix<'_>]) -> Vec<f32> {
                 left: left.rows(group * group_rows, group_rows),
                 right: &right,
                 bias: None,
+                base: None,
                 branch: None,
             };
             product.write(output, rank);

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, module};
 
-use super::{branched_linear, linear};
+use super::{added_branch, branched_linear, linear};
 use crate::drawn;
 
 #[cfg(feature = "flex")]
@@ -137,6 +137,42 @@ fn the_branched_linear_equals_its_formula_forward_and_backward() {
         assert!(difference(fused.0, reference.0) < 3e-6);
         assert!(difference(fused.1, reference.1) < 3e-6);
         assert!(difference(fused.2, reference.2) < 3e-6);
+    }
+}
+
+/// Also from primitives: members of an ensemble have the same bits however they are computed.
+#[test]
+fn a_branch_added_to_its_base_has_the_bits_and_the_gradients_of_both_in_one() {
+    for [rows, d_input, d_output, groups, rank] in SHAPES {
+        if rows % groups != 0 {
+            continue;
+        }
+        let (weight, bias) = (normal([d_input, d_output]), Some(normal([d_output])));
+        let grad = normal([rows, d_output]);
+        let x = normal([rows, d_input]).require_grad();
+        let a = normal([groups, d_input, rank]).require_grad();
+        let b = normal([groups, rank, d_output]).require_grad();
+        let both = branched_linear(x.clone(), weight.clone(), bias.clone(), a.clone(), b.clone());
+        let base = linear(x.clone(), weight, bias);
+        let added = added_branch(
+            base.clone().inner(),
+            x.clone().inner(),
+            a.clone().inner(),
+            b.clone().inner(),
+        );
+        assert_eq!(numbers(added), numbers(both.clone()));
+        let added = added_branch(base, x.clone(), a.clone(), b.clone());
+        let [both, added] = [both, added].map(|y| {
+            let gradients = (y * grad.clone()).sum().backward();
+            (
+                x.grad(&gradients).unwrap(),
+                a.grad(&gradients).unwrap(),
+                b.grad(&gradients).unwrap(),
+            )
+        });
+        assert!(difference(added.0, both.0) < 3e-6);
+        assert!(difference(added.1, both.1) < 3e-6);
+        assert!(difference(added.2, both.2) < 3e-6);
     }
 }
 

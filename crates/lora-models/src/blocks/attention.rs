@@ -5,6 +5,8 @@ use burn::tensor::Tensor;
 use lora_core::{Block, LoraLinear, Pass};
 use lora_kernels::attention;
 
+use super::Projections;
+
 /// Query, key and value projections, attention over all positions, output projection.
 #[derive(Module, Debug)]
 pub struct SelfAttention {
@@ -41,23 +43,40 @@ impl SelfAttention {
         }
     }
 
-    /// The tokens `read` attend to all of `input`.
+    /// The tokens `read` attend to all of `input`; `shared` is what passes over these tokens share.
     ///
     /// # Shapes
     ///
     /// - read, output: `[batch, tokens, d_model]`
     /// - input: `[batch, seq, d_model]`
     /// - bias: broadcastable to `[batch, n_heads, tokens, seq]`
-    pub fn forward(&self, read: Tensor<3>, input: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
+    pub fn forward(
+        &self,
+        [read, input]: [Tensor<3>; 2],
+        bias: Tensor<4>,
+        pass: &Pass,
+        shared: Option<&mut Projections>,
+    ) -> Tensor<3> {
         let [batch, tokens, d_model] = read.dims();
         let heads = |x: Tensor<3>| {
             let [_, seq, _] = x.dims();
             x.reshape([batch, seq, self.n_heads, d_model / self.n_heads])
                 .swap_dims(1, 2)
         };
-        let query = heads(self.query.forward(read, pass)); // [batch, n_heads, tokens, d_head]
-        let key = heads(self.key.forward(input.clone(), pass)); // [batch, n_heads, seq, d_head]
-        let value = heads(self.value.forward(input, pass));
+        let [query, key, value] = match shared {
+            None => [
+                self.query.forward(read, pass),
+                self.key.forward(input.clone(), pass),
+                self.value.forward(input, pass),
+            ],
+            Some([query, key, value]) => [
+                self.query.forward_sharing(read, pass, query),
+                self.key.forward_sharing(input.clone(), pass, key),
+                self.value.forward_sharing(input, pass, value),
+            ],
+        };
+        let query = heads(query); // [batch, n_heads, tokens, d_head]
+        let [key, value] = [key, value].map(heads); // [batch, n_heads, seq, d_head]
         let keys = [batch, self.n_heads, key.dims()[2]];
         let bias = match pass.dropped_keys(self.key.path(), keys, &key.device()) {
             Some(dropped) => bias + dropped, // [batch, n_heads, 1, seq]

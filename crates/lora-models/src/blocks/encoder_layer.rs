@@ -4,7 +4,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
-use super::{Activation, Encoding, FeedForward, LayerNorm, Reading, SelfAttention, through_layers};
+use super::{
+    Activation, Encoding, FeedForward, LayerNorm, Projections, Reading, SelfAttention, through_layers,
+};
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -72,14 +74,14 @@ pub fn encoder_layers(
         observe,
         below,
     } = encoding;
-    through_layers(layers, hidden, below, |index, layer, hidden| {
+    through_layers(layers, hidden, below, |index, layer, hidden, shared| {
         let last = index + 1 == layers.len();
         let read = if last && reading == Reading::FirstToken {
             hidden.clone().narrow(1, 0, 1)
         } else {
             hidden.clone()
         };
-        let hidden = layer.forward(read, hidden, bias.clone(), pass);
+        let hidden = layer.forward([read, hidden], bias.clone(), pass, shared);
         observe(&hidden);
         hidden
     })
@@ -117,15 +119,21 @@ impl EncoderLayer {
         })
     }
 
-    /// The layer's output for the tokens `read`, which attend to all `hidden`.
+    /// The layer's output for the tokens `read`, which attend to all `hidden`; `shared` is what passes over these states share.
     ///
     /// # Shapes
     ///
     /// - read, output: `[batch, tokens, d_model]`
     /// - hidden: `[batch, seq, d_model]`
     /// - bias: broadcastable to `[batch, n_heads, tokens, seq]`
-    pub fn forward(&self, read: Tensor<3>, hidden: Tensor<3>, bias: Tensor<4>, pass: &Pass) -> Tensor<3> {
-        let attended = self.attention.forward(read.clone(), hidden, bias, pass);
+    pub fn forward(
+        &self,
+        [read, hidden]: [Tensor<3>; 2],
+        bias: Tensor<4>,
+        pass: &Pass,
+        shared: Option<&mut Projections>,
+    ) -> Tensor<3> {
+        let attended = self.attention.forward([read.clone(), hidden], bias, pass, shared);
         let hidden = self.attention_norm.forward(read + attended);
         let fed = self.feed_forward.forward(hidden.clone(), pass);
         self.output_norm.forward(hidden + fed)

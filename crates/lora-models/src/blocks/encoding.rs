@@ -29,7 +29,12 @@ pub enum Reading {
 pub struct Below {
     layers: usize,
     hidden: Option<Tensor<3>>,
+    projections: Projections,
 }
+
+/// What the lowest adapted layer makes of these hidden states beside its adapters: query, key and value as far as passes share
+/// them ([`LoraLinear::forward_sharing`]).
+pub type Projections = [Option<Tensor<3>>; 3];
 
 impl Below {
     /// Of a trunk with these linears; `None` where the embeddings are adapted, so that nothing is shared.
@@ -45,33 +50,43 @@ impl Below {
                 lowest = lowest.zip(layer).map(|(lowest, layer)| lowest.min(layer));
             }
         });
-        lowest.map(|layers| Self { layers, hidden: None })
+        lowest.map(|layers| Self {
+            layers,
+            hidden: None,
+            projections: Projections::default(),
+        })
     }
 }
 
-/// Hidden states through all layers; `forward` takes number, layer and the states before it. Layers that an earlier pass
-/// over the same input has gone through are passed over.
+/// Hidden states through all layers; `forward` takes number, layer and the states before it, and what passes share in a layer
+/// that reads the same states in all of them. Layers that an earlier pass over the same input has gone through are passed over.
 pub fn through_layers<L>(
     layers: &[L],
     mut hidden: Tensor<3>,
     below: Option<&mut Below>,
-    mut forward: impl FnMut(usize, &L, Tensor<3>) -> Tensor<3>,
+    mut forward: impl FnMut(usize, &L, Tensor<3>, Option<&mut Projections>) -> Tensor<3>,
 ) -> Tensor<3> {
     let mut first = 0;
-    let mut leave = None;
-    if let Some(below) = below {
-        let shared = below.layers.min(layers.len().saturating_sub(1));
-        if let Some(known) = &below.hidden {
+    let mut lowest = None;
+    if let Some(Below {
+        layers: below,
+        hidden: left,
+        projections,
+    }) = below
+    {
+        let shared = (*below).min(layers.len().saturating_sub(1));
+        if let Some(known) = &*left {
             (hidden, first) = (known.clone(), shared);
-        } else {
-            leave = Some((shared, &mut below.hidden));
         }
+        lowest = Some((shared, left, projections));
     }
     for (index, layer) in layers.iter().enumerate().skip(first) {
-        if let Some((_, left)) = leave.as_mut().filter(|(shared, _)| *shared == index) {
-            **left = Some(hidden.clone());
+        let mut projections = None;
+        if let Some((_, left, shared)) = lowest.as_mut().filter(|(shared, ..)| *shared == index) {
+            left.get_or_insert_with(|| hidden.clone());
+            projections = Some(&mut **shared);
         }
-        hidden = forward(index, layer, hidden);
+        hidden = forward(index, layer, hidden, projections);
     }
     hidden
 }
@@ -82,14 +97,19 @@ mod tests {
 
     use super::*;
 
-    /// The numbers of the layers that a pass goes through, each of which adds its number.
-    fn pass(below: &mut Below, layers: usize) -> (Vec<usize>, f32) {
+    /// The numbers of the layers that a pass goes through, each of which adds its number, and which of them shares projections.
+    fn pass(below: &mut Below, layers: usize) -> (Vec<(usize, bool)>, f32) {
         let start = Tensor::<3>::zeros([1, 1, 1], &Device::default());
         let mut seen = Vec::new();
-        let out = through_layers(&vec![(); layers], start, Some(below), |index, (), hidden| {
-            seen.push(index);
-            hidden + index as f32
-        });
+        let out = through_layers(
+            &vec![(); layers],
+            start,
+            Some(below),
+            |index, (), hidden, shared| {
+                seen.push((index, shared.is_some()));
+                hidden + index as f32
+            },
+        );
         (seen, out.into_scalar())
     }
 
@@ -98,9 +118,12 @@ mod tests {
         let mut below = Below {
             layers: 3,
             hidden: None,
+            projections: Projections::default(),
         };
-        assert_eq!(pass(&mut below, 5), (vec![0, 1, 2, 3, 4], 10.0));
-        assert_eq!(pass(&mut below, 5), (vec![3, 4], 10.0));
+        let upper = [(3, true), (4, false)];
+        let all = [(0, false), (1, false), (2, false), (3, true), (4, false)];
+        assert_eq!(pass(&mut below, 5), (all.to_vec(), 10.0));
+        assert_eq!(pass(&mut below, 5), (upper.to_vec(), 10.0));
     }
 
     #[test]
@@ -108,8 +131,9 @@ mod tests {
         let mut below = Below {
             layers: usize::MAX,
             hidden: None,
+            projections: Projections::default(),
         };
-        assert_eq!(pass(&mut below, 2), (vec![0, 1], 1.0));
-        assert_eq!(pass(&mut below, 2), (vec![1], 1.0));
+        assert_eq!(pass(&mut below, 2), (vec![(0, false), (1, true)], 1.0));
+        assert_eq!(pass(&mut below, 2), (vec![(1, true)], 1.0));
     }
 }

@@ -197,7 +197,7 @@ impl Gpt2 {
         };
         let hidden =
             self.wte.forward(tokens.ids.clone(), pass) + self.wpe.forward_shared(positions, batch, pass); // [batch, seq, d_model]
-        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden| {
+        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden, _| {
             observe(&hidden);
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
             layer.forward(hidden, &sight, layer_cache, pass)

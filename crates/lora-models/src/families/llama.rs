@@ -264,7 +264,7 @@ impl Llama {
         let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
 
         let hidden = self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
-        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden| {
+        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden, _| {
             observe(&hidden);
             let window = layer.window;
             if !sights.iter().any(|(known, _)| *known == window) {

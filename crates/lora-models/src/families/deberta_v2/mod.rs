@@ -128,14 +128,19 @@ impl DebertaV2 {
         let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);
         let relative = self.relative(seq, table_pass);
         observe(&embedded);
-        through_layers(&self.layers, embedded.clone(), below, |index, layer, hidden| {
-            let mut hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
-            if let Some(convolution) = self.convolution.as_ref().filter(|_| index == 0) {
-                hidden = convolution.forward(embedded.clone(), hidden, real.clone());
-            }
-            observe(&hidden);
-            hidden
-        })
+        through_layers(
+            &self.layers,
+            embedded.clone(),
+            below,
+            |index, layer, hidden, _| {
+                let mut hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
+                if let Some(convolution) = self.convolution.as_ref().filter(|_| index == 0) {
+                    hidden = convolution.forward(embedded.clone(), hidden, real.clone());
+                }
+                observe(&hidden);
+                hidden
+            },
+        )
     }
 
     fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {

@@ -53,9 +53,12 @@ pub fn row_outputs(
         Detail::Texts => model.forward(batch, pass),
         Detail::Choices(detail) => {
             let letters: Vec<&[u32]> = rows.iter().map(|row| &detail.letters[*row][..]).collect();
+            // As wide in every batch: an answer that one batch lacks is an answer in another.
+            let width = detail.letters.iter().map(Vec::len).max().unwrap_or(0);
             letter_logits(
                 model.forward_rows(batch, &part.last_tokens(batch), pass),
                 &letters,
+                width,
             )
         }
         Detail::Words(_) | Detail::Spans(_) => unreachable!("a row has one output"),

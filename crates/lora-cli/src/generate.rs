@@ -263,7 +263,7 @@ fn say(
     outcome?;
     if !finite.get() {
         bail!(
-            "the model's logits are not finite; if --dtype is f16, its range is too small for this model: take bf16 or f32"
+            "the model's logits are not finite; its files are damaged or, with --dtype f16, its numbers too large: take bf16 or f32 then"
         );
     }
     Ok(Said {

@@ -97,29 +97,32 @@ where
 const LEFT_OUT: f32 = -1e4;
 
 /// The scores of the tokens that answer each question, of those of all tokens; gradients go through. A question with fewer answers
-/// than others has a logit for the rest that leaves them out of the softmax.
+/// than `width` has a logit for the rest that leaves them out of the softmax.
 ///
 /// # Shapes
 ///
 /// - outputs: `[batch, vocab_size]`, after the last token of each prompt
 /// - letters: `[batch][choices]`
-/// - output: `[batch, most choices]`
-pub fn letter_logits(outputs: Tensor<2>, letters: &[&[u32]]) -> Tensor<2> {
+/// - output: `[batch, width]`
+///
+/// # Panics
+/// If a question has more answers than `width`.
+pub fn letter_logits(outputs: Tensor<2>, letters: &[&[u32]], width: usize) -> Tensor<2> {
     let device = outputs.device();
-    let most = letters.iter().map(|letters| letters.len()).max().unwrap_or(0);
     let (mut tokens, mut left_out) = (Vec::new(), Vec::new());
     for letters in letters {
-        let missing = most - letters.len();
+        assert!(letters.len() <= width, "a question has more than {width} answers");
+        let missing = width - letters.len();
         tokens.extend(letters.iter().map(|token| i64::from(*token)));
         tokens.extend(std::iter::repeat_n(0, missing));
         left_out.extend(std::iter::repeat_n(0.0, letters.len()));
         left_out.extend(std::iter::repeat_n(LEFT_OUT, missing));
     }
-    let shape = [letters.len(), most];
+    let shape = [letters.len(), width];
     let tokens = Tensor::<2, Int>::from_data(TensorData::new(tokens, shape), &device);
     let left_out = Tensor::<2>::from_data(TensorData::new(left_out, shape), &device);
     // A token that is left out stands at 0, and must not be added to.
-    let chosen = outputs.gather(1, tokens); // [batch, most]
+    let chosen = outputs.gather(1, tokens); // [batch, width]
     chosen.mask_fill(left_out.clone().lower_elem(-1.0), 0.0) + left_out
 }
 

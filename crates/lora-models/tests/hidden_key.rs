@@ -122,7 +122,7 @@ fn a_dropped_key_has_no_influence_on_other_tokens_of_an_encoder() {
     );
     let padding = || Tensor::<4>::zeros([1, 1, 1, 1], &device());
     assert_dropped_keys_have_no_influence("key", N_HEADS, &|input, pass| {
-        attention.forward(input.clone(), input, padding(), pass)
+        attention.forward([input.clone(), input], padding(), pass, None)
     });
     // Padding stays hidden where all keys of a head are dropped, which then sees what it saw.
     let hidden = Tensor::<4>::zeros([1, 1, 1, SEQ], &device());
@@ -130,7 +130,7 @@ fn a_dropped_key_has_no_influence_on_other_tokens_of_an_encoder() {
     let masks = noise(1.0 - 1e-9, 0.0);
     let input = normal("input", [BATCH, SEQ, D_MODEL]);
     let of = |input: Tensor<3>, pass: &Pass| {
-        let all = attention.forward(input.clone(), input, hidden.clone(), pass);
+        let all = attention.forward([input.clone(), input], hidden.clone(), pass, None);
         numbers(all.narrow(1, 0, SEQ - 2))
     };
     let (all_dropped, none) = (

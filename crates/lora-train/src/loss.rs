@@ -67,7 +67,8 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
 fn letters_of(outputs: Tensor<2>, choices: &[ChoiceTarget]) -> (Tensor<2>, Targets) {
     let letters: Vec<&[u32]> = choices.iter().map(|choice| &choice.tokens[..]).collect();
     let answers = choices.iter().map(|choice| choice.answer).collect();
-    (letter_logits(outputs, &letters), Targets::Classes(answers))
+    let most = letters.iter().map(|letters| letters.len()).max().unwrap_or(0);
+    (letter_logits(outputs, &letters, most), Targets::Classes(answers))
 }
 
 /// The judged positions as rows of `[batch · seq, vocab_size]`.

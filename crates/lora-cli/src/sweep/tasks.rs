@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use lora_data::tasks::{PromptStyle, Rows, RowsKind, find, prompts};
-use lora_data::{LabelRule, ReadOptions, Target, Targets, Task, read_file, read_snippets, snippet_dataset};
+use lora_data::tasks::{Benchmark, PromptStyle, Rows, RowsKind, find, prompts};
+use lora_data::{
+    DataError, LabelRule, ReadOptions, Target, Targets, Task, TaskError, read_file, read_snippets,
+    snippet_dataset,
+};
 use lora_eval::glue::GlueMetric;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
@@ -125,6 +128,15 @@ fn number_of_class(class: Option<usize>) -> [u8; 8] {
 /// If its name, its files or its rows are not what a sweep can use; with file and key.
 pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>, terminal: &Terminal) -> Result<Loaded> {
     let place = || format!("`{}`, task {}", file.display(), entry.name);
+    let has_splits = entry.data.is_none() && (entry.benchmark.is_some() || entry.name != SNIPPETS);
+    for (key, split) in [("train", &entry.train), ("test", &entry.test)] {
+        if split.is_some() && !has_splits {
+            bail!(
+                "{}: {key} names a split of a benchmark; rows of one's own are named in data, by {key}_file",
+                place()
+            );
+        }
+    }
     let loaded = match (&entry.data, &entry.benchmark) {
         (Some(_), Some(_)) => bail!(
             "benchmark and data are both given; a task has files of the user's in data, or is a benchmark, remove one"
@@ -186,24 +198,31 @@ fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<L
     };
     let folder = folder_of(entry.data_dir.as_deref(), data_dir)?;
     let read = |split: &str| -> Result<Rows> { Ok(benchmark.read(&folder, split)?.rows) };
-    let pool = match &entry.train {
-        Some(split) => read(split)?,
+    let trained = match &entry.train {
         None if benchmark.split(TRAIN).is_err() => bail!(
             "{name} has no training rows; name the split that is trained on with `train`, or a task whose `shifted` rows are those of {name}"
         ),
-        None => read(TRAIN)?,
+        asked => benchmark.split(asked.as_deref().unwrap_or(TRAIN))?.name,
     };
-    let test = match &entry.test {
-        Some(split) => read(split)?,
-        None => match read("test") {
-            Ok(test) if test.is_labelled() => test,
-            _ => read("validation")?,
-        },
-    };
+    let pool = read(trained)?;
+    let (tested, test) = scored(benchmark, &folder, entry.test.as_deref())?;
+    if trained == tested {
+        bail!(
+            "the rows of the split {tested} would be trained and tested on; name other ones with `train` or `test`"
+        );
+    }
     let kind = Kind::of(&pool, Some(benchmark))?;
     let shifted = match &entry.shifted {
         None => None,
-        Some(ShiftedEntry::Split(split)) => Some(read(split)?),
+        Some(ShiftedEntry::Split(split)) => {
+            let split = benchmark.split(split)?.name;
+            if [trained, tested].contains(&split) {
+                bail!(
+                    "the shifted rows would be those of the split {split}, which is trained or tested on; name another one"
+                );
+            }
+            Some(read(split)?)
+        }
         Some(ShiftedEntry::Benchmark(other)) => Some(other_questions(&kind, other, data_dir)?),
         Some(_) => bail!(
             "shifted of a benchmark is a split of it, such as `split: oos_test`, or for questions with choices another benchmark, such \
@@ -240,10 +259,28 @@ fn other_questions(kind: &Kind, other: &OtherBenchmark, data_dir: Option<&Path>)
         ),
     }
     let folder = folder_of(folder.as_deref(), data_dir)?;
-    let read = |split: &str| -> Result<Rows> { Ok(benchmark.read(&folder, split)?.rows) };
-    match split {
+    Ok(scored(benchmark, &folder, split.as_deref())?.1)
+}
+
+/// The rows that a model is scored on, and their split: the one that is asked for, else `test` if it has labels, else `validation`.
+fn scored(
+    benchmark: &'static Benchmark,
+    folder: &Path,
+    asked: Option<&str>,
+) -> Result<(&'static str, Rows), DataError> {
+    let read = |split: &str| -> Result<_, DataError> {
+        Ok((benchmark.split(split)?.name, benchmark.read(folder, split)?.rows))
+    };
+    match asked {
         Some(split) => read(split),
-        None => read("test").or_else(|_| read("validation")),
+        None => match read("test") {
+            Ok((split, rows)) if rows.is_labelled() => Ok((split, rows)),
+            // That a file is not there, or keeps its labels back, is no mistake; that it is damaged is one.
+            Ok(_) | Err(DataError::Task(TaskError::UnknownSplit { .. } | TaskError::NoSplitFile { .. })) => {
+                read("validation")
+            }
+            Err(error) => Err(error),
+        },
     }
 }
 

@@ -23,6 +23,7 @@ base:
   learning_rate: 2e-2
   num_train_epochs: 15
   per_device_train_batch_size: 8
+  per_device_eval_batch_size: 2
   max_seq_length: 48
   r: 3
   target_modules: all-linear
@@ -47,10 +48,12 @@ seeds: [1]
 validation_rows: 6
 ";
 
-/// The letter follows from a word of the question; every third question has three choices.
+/// The letter follows from a word of the question; every third question has three choices, and a few are answered by the third, so
+/// that most batches know neither.
 fn questions(rows: usize, are_answered: bool) -> String {
     let line = |row: usize| {
         let (asked, answer) = [("sky", "A"), ("grass", "B")][row % 2];
+        let answer = if row % 12 == 11 { "C" } else { answer };
         let choices: Vec<&str> = ["one", "two", "three"][..2 + row % 3 / 2].to_vec();
         let answer = if are_answered { answer } else { "" };
         json!({"question": asked, "choices": choices, "answer": answer}).to_string()

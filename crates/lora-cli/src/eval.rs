@@ -163,7 +163,9 @@ impl EnsembleArgs {
 ///
 /// If an input is wrong or a report cannot be written.
 pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
-    args.report.as_deref().map(check_report).transpose()?;
+    if let Some(path) = &args.report {
+        check_report("--report", path)?;
+    }
     let asked = args.benchmark.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.adapter, asked)?;
     note_unfinished(&args.adapter.adapter, terminal);

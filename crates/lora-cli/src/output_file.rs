@@ -18,7 +18,7 @@ const HEAD: u64 = 4096;
 #[derive(Debug, Error)]
 pub enum OutputFileError {
     /// It is also what is read.
-    #[error("{flag} `{}` is the file that --data reads; give {flag} another name", path.display())]
+    #[error("{flag} `{}` is the file that is read; give {flag} another name", path.display())]
     IsInput {
         /// The flag that names it.
         flag: &'static str,
@@ -64,14 +64,18 @@ pub enum OutputFileError {
     Write(#[from] WriteError),
 }
 
-/// Checks that predictions can be written to a file: it is not there yet, unless it may be written over, and it is not what
+/// Checks that the file that `flag` names can be written: it is not there yet, unless it may be written over, and it is not what
 /// is read. Leaves nothing behind.
 ///
 /// # Errors
 ///
 /// [`OutputFileError`].
-pub fn check_output(path: &Path, input: Option<&Path>, overwrite: bool) -> Result<(), OutputFileError> {
-    let flag = "--output";
+pub fn check_output(
+    flag: &'static str,
+    path: &Path,
+    input: Option<&Path>,
+    overwrite: bool,
+) -> Result<(), OutputFileError> {
     let is_same = |input: &Path| {
         let real = (fs::canonicalize(path), fs::canonicalize(input));
         matches!(real, (Ok(output), Ok(input)) if output == input)
@@ -86,13 +90,12 @@ pub fn check_output(path: &Path, input: Option<&Path>, overwrite: bool) -> Resul
     check_place(path, flag)
 }
 
-/// Checks that a page can be written to a file: its name ends in `.html`, and nothing but an earlier page is there.
+/// Checks that a page can be written to the file that `flag` names: its name ends in `.html`, and nothing but an earlier page is there.
 ///
 /// # Errors
 ///
 /// [`OutputFileError`].
-pub fn check_report(path: &Path) -> Result<(), OutputFileError> {
-    let flag = "--report";
+pub fn check_report(flag: &'static str, path: &Path) -> Result<(), OutputFileError> {
     let path_buf = path.to_owned();
     let is_html = path
         .extension()
@@ -146,32 +149,32 @@ mod tests {
     fn what_is_there_is_written_over_only_when_asked_to_and_the_input_never() {
         let folder = tempfile::tempdir().unwrap();
         let (input, other) = (folder.path().join("in.csv"), folder.path().join("out.csv"));
-        check_output(&other, Some(&input), false).unwrap();
+        check_output("--output", &other, Some(&input), false).unwrap();
         fs::write(&input, "precious").unwrap();
         fs::write(&other, "precious").unwrap();
         let same = folder.path().join("./in.csv");
         for overwrite in [false, true] {
-            let error = check_output(&same, Some(&input), overwrite).unwrap_err();
+            let error = check_output("--output", &same, Some(&input), overwrite).unwrap_err();
             assert!(matches!(error, OutputFileError::IsInput { .. }), "{error}");
         }
-        let error = check_output(&other, Some(&input), false).unwrap_err();
+        let error = check_output("--output", &other, Some(&input), false).unwrap_err();
         assert!(matches!(error, OutputFileError::Exists { .. }), "{error}");
-        check_output(&other, Some(&input), true).unwrap();
+        check_output("--output", &other, Some(&input), true).unwrap();
     }
 
     #[test]
     fn a_report_replaces_a_report_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let page = folder.path().join("page.html");
-        check_report(&page).unwrap();
+        check_report("--report", &page).unwrap();
         fs::write(&page, "<!doctype html><p>a page of somebody else").unwrap();
-        let error = check_report(&page).unwrap_err();
+        let error = check_report("--report", &page).unwrap_err();
         assert!(matches!(error, OutputFileError::NotAReport { .. }), "{error}");
         fs::write(&page, Page::new("scores").to_html()).unwrap();
-        check_report(&page).unwrap();
-        let error = check_report(&folder.path().join("scores.csv")).unwrap_err();
+        check_report("--report", &page).unwrap();
+        let error = check_report("--report", &folder.path().join("scores.csv")).unwrap_err();
         assert!(matches!(error, OutputFileError::NotHtml { .. }), "{error}");
-        let error = check_report(&folder.path().join("none/page.html")).unwrap_err();
+        let error = check_report("--report", &folder.path().join("none/page.html")).unwrap_err();
         assert!(matches!(error, OutputFileError::NoFolder { .. }), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

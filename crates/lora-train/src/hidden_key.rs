@@ -20,9 +20,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::TrainConfigError;
 use crate::loss::{judged_outputs, loss};
 
-/// What the user chooses about `HiddenKey`.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// What the user chooses about `HiddenKey`; what is not given is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HiddenKeySettings {
     /// Probability that a key is dropped from the attention of an example and head; 0 drops none.
     pub key_probability: f64,

@@ -55,7 +55,7 @@ pub struct CompareArgs {
 pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     let page = args.output.join("report.html");
     if args.output.exists() {
-        check_report(&page)?;
+        check_report("--output", &page)?;
     }
     let preset = Preset::of(args)?;
     let sweep = Sweep::open(Path::new("lora compare"), preset.sweep(args)?, None, terminal)?;

@@ -77,7 +77,7 @@ struct Predicted {
 pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let form = args.output.as_deref().map(FileForm::of_path).transpose()?;
     if let Some(output) = &args.output {
-        check_output(output, args.data.as_deref(), args.overwrite)?;
+        check_output("--output", output, args.data.as_deref(), args.overwrite)?;
     }
     let asked = args.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.adapter, asked)?;

@@ -70,10 +70,10 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
         Some(path) => path.clone(),
         None => args.results[0].with_extension("html"),
     };
-    check_report(&output)?;
-    for path in [&args.markdown, &args.csv].into_iter().flatten() {
-        for read in &args.results {
-            check_output(path, Some(read), args.overwrite)?;
+    check_report("--output", &output)?;
+    for (flag, path) in [("--markdown", &args.markdown), ("--csv", &args.csv)] {
+        for (path, read) in path.iter().flat_map(|path| args.results.iter().map(move |read| (path, read))) {
+            check_output(flag, path, Some(read), args.overwrite)?;
         }
     }
     if let Some(folder) = &args.figures {

@@ -3,7 +3,7 @@
 use super::against::{Verdict, pooled};
 use super::choice::Family;
 use super::over_tasks::comparisons;
-use super::results::Results;
+use super::results::{Results, Variant};
 use super::tables::Judged;
 use crate::sweep::prediction::Prediction;
 use crate::terminal::counted;
@@ -60,6 +60,7 @@ pub fn summary(
             counted(results.failed.len(), "cell")
         ));
     }
+    sentences.extend(unfinished(results));
     if shares_members(results) {
         sentences.push(
             "The deep ensembles of different seeds have members in common, so their spread over seeds is smaller than that of \
@@ -172,4 +173,23 @@ fn shares_members(results: &Results) -> bool {
                     .any(|training| cell.trainings.contains(training))
         })
     })
+}
+
+/// That some have fewer seeds than others of their task, which the means do not show.
+fn unfinished(results: &Results) -> Option<String> {
+    let mut behind = Vec::new();
+    for study in results.studies() {
+        let seeds = |variant: &Variant<'_>| variant.cells.len();
+        let most = study.variants.iter().map(seeds).max().unwrap_or(0);
+        let fewer = study.variants.iter().filter(|variant| seeds(variant) < most);
+        behind.extend(fewer.map(|variant| {
+            let name = Family::of(variant).name();
+            format!("{name} on {} ({} of {most})", study.short(), seeds(variant))
+        }));
+    }
+    let first = behind.first()?;
+    Some(format!(
+        "Not finished: {} with fewer seeds than others of the task, the first of them {first}; `lora sweep` computes the rest.",
+        counted(behind.len(), "variant")
+    ))
 }

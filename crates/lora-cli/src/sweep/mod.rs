@@ -72,7 +72,7 @@ pub struct SweepArgs {
 
 /// A sweep that was ended by Ctrl-C.
 #[derive(Debug, Error)]
-#[error("interrupted; {done} cells were computed, {left} are left: the same command goes on")]
+#[error("interrupted; {} computed, {left} left: the same command goes on", counted(*done, "cell"))]
 pub struct SweepInterrupted {
     /// Cells computed by this call.
     pub done: usize,

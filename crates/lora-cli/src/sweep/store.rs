@@ -12,7 +12,7 @@ use super::record::{FORMAT, Header, Line, VERSION};
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The system does not read or write it.
-    #[error("cannot use the results file `{}` ({source}); check the path given to --results", path.display())]
+    #[error("cannot use the results file `{}` ({source}); check the path", path.display())]
     Io {
         /// The file.
         path: PathBuf,

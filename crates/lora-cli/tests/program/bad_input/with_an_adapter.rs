@@ -122,7 +122,7 @@ const CASES: &[Case] = &[
             "train.csv",
             "--overwrite",
         ],
-        &["--output `train.csv` is the file that --data reads"],
+        &["--output `train.csv` is the file that is read"],
     ),
     (
         "predictions over another file",

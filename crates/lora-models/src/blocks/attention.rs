@@ -69,11 +69,14 @@ impl SelfAttention {
                 self.key.forward(input.clone(), pass),
                 self.value.forward(input, pass),
             ],
-            Some([query, key, value]) => [
-                self.query.forward_sharing(read, pass, query),
-                self.key.forward_sharing(input.clone(), pass, key),
-                self.value.forward_sharing(input, pass, value),
-            ],
+            Some(shared) => {
+                let [query, key, value] = shared;
+                [
+                    self.query.forward_sharing(read, pass, query),
+                    self.key.forward_sharing(input.clone(), pass, key),
+                    self.value.forward_sharing(input, pass, value),
+                ]
+            }
         };
         let query = heads(query); // [batch, n_heads, tokens, d_head]
         let [key, value] = [key, value].map(heads); // [batch, n_heads, seq, d_head]

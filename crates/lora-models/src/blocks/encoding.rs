@@ -68,13 +68,13 @@ pub fn through_layers<L>(
 ) -> Tensor<3> {
     let mut first = 0;
     let mut lowest = None;
-    if let Some(Below {
-        layers: below,
-        hidden: left,
-        projections,
-    }) = below
-    {
-        let shared = (*below).min(layers.len().saturating_sub(1));
+    if let Some(below) = below {
+        let shared = below.layers.min(layers.len().saturating_sub(1));
+        let Below {
+            hidden: left,
+            projections,
+            ..
+        } = below;
         if let Some(known) = &*left {
             (hidden, first) = (known.clone(), shared);
         }

@@ -72,7 +72,10 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     };
     check_report("--output", &output)?;
     for (flag, path) in [("--markdown", &args.markdown), ("--csv", &args.csv)] {
-        for (path, read) in path.iter().flat_map(|path| args.results.iter().map(move |read| (path, read))) {
+        for (path, read) in path
+            .iter()
+            .flat_map(|path| args.results.iter().map(move |read| (path, read)))
+        {
             check_output(flag, path, Some(read), args.overwrite)?;
         }
     }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
 /// Runs one of several jobs on its share of the threads: small products that wait for each other's threads take longer than
-/// on one. The numbers of our operations are the same on any number of threads; Burn's own sums are from four million numbers on not.
+/// on one. The operations of `lora-kernels` give the same bits on any number of threads; so do Burn's, but for sums of four million
+/// numbers and more, which no adapter has.
 pub fn on_own_threads<R: Send>(jobs: usize, job: impl FnOnce() -> R + Send) -> R {
     let threads = (rayon::current_num_threads() / jobs).max(1);
     let pool = (jobs > 1).then(|| rayon::ThreadPoolBuilder::new().num_threads(threads).build());

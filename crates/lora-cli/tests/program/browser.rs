@@ -14,9 +14,10 @@ const WIDTHS: [u32; 2] = [400, 1200];
 
 /// Shows the page in frames, clicks a heading of its first table of scores, and writes what it saw into its own document.
 const DRIVER: &str = r#"<!doctype html><meta charset="utf-8"><script type="application/json" id="seen"></script><script>
-const page = PAGE, widths = WIDTHS, seen = [];
+const page = PAGE, widths = WIDTHS, seen = widths.map(() => null);
 const texts = (cells) => [...cells].map((cell) => cell.textContent.trim());
-const look = (frame, width) => {
+// Frames load in any order; what was seen stands in the order of the widths.
+const look = (frame, width, place) => {
   const inside = frame.contentDocument, root = inside.documentElement;
   const tables = [...inside.querySelectorAll("figure.table table")];
   const table = tables.find((table) => table.caption.textContent.endsWith(": test rows"));
@@ -31,13 +32,13 @@ const look = (frame, width) => {
   // What scrolls inside of its own box is not too wide.
   const scrolls = (element) => element && (/auto|scroll|hidden/.test(frame.contentWindow.getComputedStyle(element).overflowX) || scrolls(element.parentElement));
   const wide = [...inside.body.querySelectorAll("*")].filter((element) => element.getBoundingClientRect().right > width + 1 && !scrolls(element.parentElement));
-  seen.push({ width: frame.contentWindow.innerWidth, beyond: root.scrollWidth - root.clientWidth, wide: wide.slice(0, 5).map((element) => element.outerHTML.slice(0, 120)), orders, pictures: inside.querySelectorAll("svg").length });
-  if (seen.length === widths.length) document.getElementById("seen").textContent = JSON.stringify(seen);
+  seen[place] = { width: frame.contentWindow.innerWidth, beyond: root.scrollWidth - root.clientWidth, wide: wide.slice(0, 5).map((element) => element.outerHTML.slice(0, 120)), orders, pictures: inside.querySelectorAll("svg").length };
+  if (seen.every((of) => of)) document.getElementById("seen").textContent = JSON.stringify(seen);
 };
-for (const width of widths) {
+for (const [place, width] of widths.entries()) {
   const frame = document.createElement("iframe");
   frame.style = `border:0;height:900px;width:${width}px`;
-  frame.addEventListener("load", () => look(frame, width));
+  frame.addEventListener("load", () => look(frame, width, place));
   frame.srcdoc = page;
   document.documentElement.append(frame);
 }

@@ -16,6 +16,19 @@ pub fn write_tiny_llama(folder: &Path) {
     write_tiny_llama_that_knows(folder, &WORDS, 16);
 }
 
+/// What questions with choices are written in, in the tests.
+pub const WORDS_OF_QUESTIONS: [&str; 9] = [
+    "<unk>",
+    "</s>",
+    "A",
+    "B",
+    "C",
+    "Answer:",
+    "sky",
+    "grass",
+    "Question:",
+];
+
 /// The same with other words, the first two of which are those for unknown words and for the end, and a number of positions.
 pub fn write_tiny_llama_that_knows(folder: &Path, words: &[&str], positions: usize) {
     std::fs::create_dir_all(folder).unwrap();

@@ -2,20 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::language_model::write_tiny_llama_that_knows;
+use crate::language_model::{WORDS_OF_QUESTIONS, write_tiny_llama_that_knows};
 use crate::workspace::Workspace;
-
-const WORDS: [&str; 9] = [
-    "<unk>",
-    "</s>",
-    "A",
-    "B",
-    "C",
-    "Answer:",
-    "sky",
-    "grass",
-    "Question:",
-];
 
 const SWEEP: &str = "\
 base:
@@ -63,7 +51,7 @@ fn questions(rows: usize, are_answered: bool) -> String {
 
 fn workspace(shifted: &str) -> Workspace {
     let workspace = Workspace::new();
-    write_tiny_llama_that_knows(&workspace.path("llama"), &WORDS, 64);
+    write_tiny_llama_that_knows(&workspace.path("llama"), &WORDS_OF_QUESTIONS, 64);
     workspace.write("train.jsonl", questions(24, true));
     workspace.write("test.jsonl", questions(9, true));
     workspace.write("other.jsonl", questions(5, false));

@@ -77,19 +77,8 @@ fn the_loss_is_the_mean_of_two_passes_and_their_divergence() {
 
     // The two sides of a divergence, by hand, from the passes that the trainer makes.
     let trainer = Trainer::new(model.clone(), with(USUAL), 8).unwrap();
-    let training = model.map(Module::train);
-    let said = |sample: u32| {
-        let noise = HiddenKeyNoise {
-            seed: settings().seed,
-            draw: Draw::Step { step: 0, sample },
-            key_probability: USUAL.key_probability,
-            cut_probability: USUAL.cut_probability,
-        };
-        let masks = MaskSet::default().with_hidden_key(noise);
-        let logits = training.model.forward(&batch(6), &Pass::Masked(&masks));
-        let values = logits.inner().into_data().try_to_vec::<f32>().unwrap();
-        values.chunks_exact(3).map(log_softmax).collect::<Vec<_>>()
-    };
+    let said =
+        |sample: u32| -> Vec<Vec<f64>> { outputs(&model, sample).chunks_exact(3).map(log_softmax).collect() };
     let (first, second) = (said(0), said(1));
     let Targets::Classes(labels) = batch(6).targets else {
         unreachable!()
@@ -108,6 +97,20 @@ fn the_loss_is_the_mean_of_two_passes_and_their_divergence() {
     );
 }
 
+/// What a pass of the first step says under training, without masks: its noise is that of one draw.
+fn outputs(model: &Adapted<Toy>, sample: u32) -> Vec<f32> {
+    let noise = HiddenKeyNoise {
+        seed: settings().seed,
+        draw: Draw::Step { step: 0, sample },
+        key_probability: USUAL.key_probability,
+        cut_probability: USUAL.cut_probability,
+    };
+    let masks = MaskSet::default().with_hidden_key(noise);
+    let training = model.clone().map(Module::train);
+    let outputs = training.model.forward(&batch(6), &Pass::Masked(&masks));
+    outputs.inner().into_data().try_to_vec().unwrap()
+}
+
 fn log_softmax(logits: &[f32]) -> Vec<f64> {
     let sum: f64 = logits.iter().map(|logit| f64::from(*logit).exp()).sum();
     logits.iter().map(|logit| f64::from(*logit) - sum.ln()).collect()
@@ -116,19 +119,21 @@ fn log_softmax(logits: &[f32]) -> Vec<f64> {
 #[test]
 fn numbers_are_held_together_by_their_squared_difference() {
     let model = adapted_with(1, config());
-    let values = Targets::Values(vec![0.5, -1.0, 2.0, 0.25, 1.5, -0.5]);
-    let of = |kl_weight: f64| {
-        loss(
-            &model,
-            HiddenKeySettings { kl_weight, ..USUAL },
-            Some(values.clone()),
-        )
+    let values = vec![0.5, -1.0, 2.0, 0.25, 1.5, -0.5];
+    let (first, second) = (outputs(&model, 0), outputs(&model, 1));
+    let mean_square = |left: &[f32], right: &[f32]| -> f64 {
+        let squares = left
+            .iter()
+            .zip(right)
+            .map(|(left, right)| f64::from(left - right).powi(2));
+        squares.sum::<f64>() / left.len() as f64
     };
-    let slope = of(1.0) - of(1e-9);
-    assert!(
-        slope > 1e-4 && (of(3.0) - (of(1e-9) + 3.0 * slope)).abs() < 1e-4,
-        "{slope}"
-    );
+    let apart = mean_square(&first, &second);
+    assert!(apart > 1e-4, "{apart}");
+    let expected = f64::midpoint(mean_square(&first, &values), mean_square(&second, &values));
+    let expected = expected + USUAL.kl_weight * apart;
+    let found = loss(&model, USUAL, Some(Targets::Values(values)));
+    assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}");
 }
 
 #[test]
@@ -160,14 +165,35 @@ fn one_seed_trains_one_model_and_the_mean_pass_knows_nothing_of_it() {
 
 #[test]
 fn it_goes_with_masks_and_with_several_of_them() {
-    let lora = config().with_dropout(0.3, Rescale::Rescaled);
-    let config = TrainConfig {
-        masks_per_step: 2,
-        mask_grouping: MaskGrouping::Example,
-        ..with(USUAL)
+    let of = |masks: f64, masks_per_step: usize, hidden_key: Option<HiddenKeySettings>| {
+        let lora = config().with_dropout(masks, Rescale::Rescaled);
+        let config = TrainConfig {
+            masks_per_step,
+            mask_grouping: MaskGrouping::Example,
+            hidden_key,
+            ..settings()
+        };
+        let mut trainer = Trainer::new(adapted(lora), config, 8).unwrap();
+        trainer.step(&[batch(6), batch(4)]).unwrap().loss
     };
-    let mut trainer = Trainer::new(adapted(lora), config, 8).unwrap();
-    assert!(trainer.step(&[batch(6), batch(4)]).unwrap().loss.is_finite());
+    let both = of(0.3, 2, Some(USUAL));
+    assert!(both.is_finite());
+    assert_eq!(both, of(0.3, 2, Some(USUAL)));
+    // Each of the ingredients makes a difference beside the others.
+    let half = HiddenKeySettings {
+        kl_weight: USUAL.kl_weight / 2.0,
+        ..USUAL
+    };
+    for (without, loss) in [
+        ("masks", of(1e-9, 2, Some(USUAL))),
+        ("the second mask", of(0.3, 1, Some(USUAL))),
+        ("half of the divergence", of(0.3, 2, Some(half))),
+        ("noise", of(0.3, 2, None)),
+    ] {
+        assert!((both - loss).abs() > 1e-4, "{without}: {both}, {loss}");
+    }
+    // A divergence is never negative.
+    assert!(both > of(0.3, 2, Some(half)));
 }
 
 #[test]

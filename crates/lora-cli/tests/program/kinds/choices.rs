@@ -3,20 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{eval_agrees_with_training, json, rows};
-use crate::language_model::write_tiny_llama_that_knows;
+use crate::language_model::{WORDS_OF_QUESTIONS, write_tiny_llama_that_knows};
 use crate::workspace::Workspace;
-
-const WORDS: [&str; 9] = [
-    "<unk>",
-    "</s>",
-    "A",
-    "B",
-    "C",
-    "Answer:",
-    "sky",
-    "grass",
-    "Question:",
-];
 
 /// The letter follows from a word of the question; some questions have three choices.
 fn questions(rows: usize) -> String {
@@ -31,7 +19,7 @@ fn questions(rows: usize) -> String {
 #[test]
 fn a_language_model_learns_letters_and_is_scored_by_their_likelihood() {
     let workspace = Workspace::new();
-    write_tiny_llama_that_knows(&workspace.path("llama"), &WORDS, 64);
+    write_tiny_llama_that_knows(&workspace.path("llama"), &WORDS_OF_QUESTIONS, 64);
     for (file, rows) in [("train.jsonl", 24), ("dev.jsonl", 6), ("test.jsonl", 9)] {
         workspace.write(file, questions(rows));
     }
@@ -109,7 +97,11 @@ fn a_language_model_learns_letters_and_is_scored_by_their_likelihood() {
 #[test]
 fn mmlu_is_asked_after_solved_questions_of_the_subject() {
     let workspace = Workspace::new();
-    write_tiny_llama_that_knows(&workspace.path("llama"), &[&WORDS[..], &["D"]].concat(), 200);
+    write_tiny_llama_that_knows(
+        &workspace.path("llama"),
+        &[&WORDS_OF_QUESTIONS[..], &["D"]].concat(),
+        200,
+    );
     workspace.write(
         "mmlu/dev/anatomy_dev.csv",
         "sky?,one,two,three,four,A\ngrass?,one,two,three,four,B\n",

@@ -21,6 +21,7 @@ pub fn outputs(
     progress: &mut dyn FnMut(usize),
 ) -> ModelOutputs {
     let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
+    let adapted = adapted.above(part.states.as_ref());
     match &part.detail {
         Detail::Texts => predict(adapted, batches, part.encoded.len(), passes, progress),
         Detail::Words(detail) => {
@@ -55,11 +56,9 @@ pub fn row_outputs(
             let letters: Vec<&[u32]> = rows.iter().map(|row| &detail.letters[*row][..]).collect();
             // As wide in every batch: an answer that one batch lacks is an answer in another.
             let width = detail.letters.iter().map(Vec::len).max().unwrap_or(0);
-            letter_logits(
-                model.forward_rows(batch, &part.last_tokens(batch), pass),
-                &letters,
-                width,
-            )
+            let last = part.last_tokens(batch);
+            let mut outputs = model.forward_passes(batch, Some(&last), &[*pass], None);
+            letter_logits(outputs.remove(0), &letters, width)
         }
         Detail::Words(_) | Detail::Spans(_) => unreachable!("a row has one output"),
     }

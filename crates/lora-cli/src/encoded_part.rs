@@ -1,6 +1,7 @@
 //! Rows as a model reads them, cut into batches for evaluation once, with what leads its outputs back to the rows.
 
 use anyhow::Result;
+use lora_core::{Adapted, FrozenStates};
 use lora_data::tasks::{
     AnswerSettings, ChoicePrompt, ChoiceQuestion, PromptStyle, Rows, Spans, TaggedWords, prompts,
 };
@@ -9,6 +10,7 @@ use lora_data::{
     eval_batches, window_dataset,
 };
 use lora_eval::squad::SquadVersion;
+use lora_models::Transformer;
 
 /// A tokenized data set, cut into batches for evaluation once.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub struct EncodedPart {
     pub batches: Vec<Batch>,
     /// What leads outputs back to what was asked.
     pub detail: Detail,
+    /// What passes after the first begin with, if the part is asked more than once.
+    pub states: Option<FrozenStates>,
     padding: Padding,
     batch_size: usize,
 }
@@ -116,12 +120,18 @@ impl EncodedPart {
             encoded,
             batches: Vec::new(),
             detail,
+            states: None,
             padding,
             batch_size,
         };
         let rows: Vec<usize> = (0..part.encoded.len()).collect();
         part.batches = part.batches_of(&rows);
         part
+    }
+
+    /// For several passes of one trained model: rows go through the layers below everything trained once.
+    pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
+        self.states = FrozenStates::below(adapted, &self.encoded.lengths());
     }
 
     /// Some of the rows in batches.

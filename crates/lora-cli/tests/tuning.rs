@@ -9,7 +9,7 @@ use burn::tensor::Device;
 use lora_core::peft::{AdapterError, TaskType, trained_tensors};
 use lora_core::{
     Adapted, BiasMode, BottleneckConfig, ConfigError, HeadConfig, HostTensor, Linears, LoraConfig,
-    MergeError, Model, Pass, Placement, TUNED_TENSOR_FILE, Targets, TunedFolder, Tuning,
+    MergeError, Model, Pass, Placement, Rescale, TUNED_TENSOR_FILE, Targets, TunedFolder, Tuning,
 };
 use lora_data::{Batch, Targets as Labels};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
@@ -218,4 +218,64 @@ fn all_linear_adapts_no_table() {
         Adapted::attach(model(), targets, 3),
         Err(ConfigError::NoTarget { .. })
     ));
+}
+
+/// A trainer of LoRA with dropout on the upper layer, for many small steps.
+fn upper_layer_trainer() -> Trainer<Transformer> {
+    let mut config = LoraConfig::new(2, 5.0, Targets::names(["query", "value", "intermediate.dense"]));
+    config.targets.layers = Some(vec![1]);
+    let config = config
+        .with_modules_to_save(["classifier"])
+        .with_dropout(0.3, Rescale::Rescaled);
+    let (adapted, _) = Adapted::attach(model(), config, 3).unwrap();
+    Trainer::new(adapted, TrainConfig::new(1e-2, 3.0, 1), 9).unwrap()
+}
+
+#[test]
+fn epochs_after_the_first_do_not_go_through_the_frozen_layers_and_train_as_if_they_did() {
+    let lengths = [4, 4, 2];
+    let (mut whole, mut above) = (
+        upper_layer_trainer(),
+        upper_layer_trainer().with_rows_of(&lengths),
+    );
+    let (mut losses, mut expected) = (Vec::new(), Vec::new());
+    for epoch in 0..3 {
+        // Rows in another order, and in two batches, of which one needs no padding.
+        for rows in [[0, 1], [2, 0], [1, 2]] {
+            let [first, second] = rows.map(|row| batch().slice(row..row + 1));
+            let batch = Batch {
+                batch: 2,
+                input_ids: [first.input_ids, second.input_ids].concat(),
+                attention_mask: [first.attention_mask, second.attention_mask].concat(),
+                token_type_ids: vec![0; 8],
+                targets: Labels::Classes(rows.map(|row| [0, 2, 1][row]).to_vec()),
+                rows: rows.to_vec(),
+                seq: 4,
+            };
+            expected.push(whole.step(std::slice::from_ref(&batch)).unwrap().loss);
+            // What is known is not looked at.
+            let looked_at = if epoch == 0 {
+                batch.input_ids.clone()
+            } else {
+                vec![1; 8]
+            };
+            let batch = Batch {
+                input_ids: looked_at,
+                ..batch
+            };
+            losses.push(above.step(&[batch]).unwrap().loss);
+        }
+    }
+    for (loss, expected) in losses.iter().zip(&expected) {
+        assert!(
+            (loss - expected).abs() < 1e-5,
+            "{losses:?}, expected {expected:?}"
+        );
+    }
+    assert!(expected[8] < 0.97 * expected[2], "the same rows: {expected:?}");
+    let [of_above, of_whole] = [above, whole].map(|trainer| pretrained(&trainer.into_adapted().model));
+    let [found, expected] = [of_above, of_whole].map(|all| all["classifier.weight"].values.clone());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-4, "{found}, expected {expected}");
+    }
 }

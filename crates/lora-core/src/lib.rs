@@ -20,6 +20,7 @@
 //! | `vector` | [`VectorLayout`]: trained parameters as one vector; [`Posterior`]: a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
+//! | `frozen` | [`FrozenStates`]: hidden states below everything that is trained, computed once |
 //! | `peft` | adapter folders that PEFT reads and writes |
 //! | `tuned` | folders of what other tuners trained |
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
@@ -59,6 +60,7 @@ mod dropout;
 mod embedding;
 mod file_bytes;
 mod filling;
+mod frozen;
 mod hidden_key;
 mod linear;
 mod model;
@@ -84,6 +86,7 @@ pub use config_error::ConfigError;
 pub use dropout::{LoraDropout, MaskAxes, Rescale};
 pub use embedding::LoraEmbedding;
 pub use file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
+pub use frozen::{Above, FrozenStates};
 pub use hidden_key::HiddenKeyNoise;
 pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};

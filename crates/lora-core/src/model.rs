@@ -1,8 +1,11 @@
 //! What a model offers to adapters, training and evaluation.
 
-use burn::module::Module;
+use std::collections::HashSet;
+
+use burn::module::{Module, ParamId};
 use burn::tensor::{Int, Tensor};
 
+use crate::frozen::FrozenStates;
 use crate::linear::LoraLinear;
 use crate::pass::Pass;
 use crate::tensor_names::TensorNames;
@@ -53,43 +56,38 @@ pub trait Model: Module + Linears {
         false
     }
 
-    /// [`Model::forward`] in several passes over one input, as the members of an ensemble make them. The passes differ in their
-    /// masks alone, so a model may compute what lies below its lowest adapter once.
+    /// [`Model::forward`] in several passes over one input, as the members of an ensemble make them: its rows at `places`, in the order
+    /// given, or all. The passes differ in their masks alone, so a model may compute what lies below its lowest adapter once, and pass
+    /// over layers whose hidden states are known; it computes no more of the rows than it must.
     ///
     /// # Shapes
     ///
-    /// - each output: `[rows, outputs]`
-    fn forward_members(&self, input: &Self::Input, passes: &[Pass]) -> Vec<Tensor<2>> {
-        passes.iter().map(|pass| self.forward(input, pass)).collect()
-    }
-
-    /// Some rows of [`Model::forward`], in the order given. Models that can compute them alone do.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[rows, outputs]`
+    /// - each output: `[places, outputs]`
     ///
     /// # Panics
     ///
-    /// Panics if a row is not one of the output.
-    fn forward_rows(&self, input: &Self::Input, rows: &[usize], pass: &Pass) -> Tensor<2> {
-        select_rows(self.forward(input, pass), rows)
+    /// Panics if a place is not a row of the output.
+    fn forward_passes(
+        &self,
+        input: &Self::Input,
+        places: Option<&[usize]>,
+        passes: &[Pass],
+        _states: Option<&FrozenStates>,
+    ) -> Vec<Tensor<2>> {
+        let of_pass = |pass| {
+            let outputs = self.forward(input, pass);
+            match places {
+                Some(places) => select_rows(outputs, places),
+                None => outputs,
+            }
+        };
+        passes.iter().map(of_pass).collect()
     }
 
-    /// [`Model::forward_rows`] in several passes over one input, as [`Model::forward_members`].
-    ///
-    /// # Shapes
-    ///
-    /// - each output: `[rows, outputs]`
-    ///
-    /// # Panics
-    ///
-    /// As [`Model::forward_rows`].
-    fn forward_member_rows(&self, input: &Self::Input, rows: &[usize], passes: &[Pass]) -> Vec<Tensor<2>> {
-        passes
-            .iter()
-            .map(|pass| self.forward_rows(input, rows, pass))
-            .collect()
+    /// How many of the lowest layers hold none of these parameters, nor anything that depends on them; 0 for models that cannot begin
+    /// above a layer.
+    fn frozen_layers(&self, _trained: &HashSet<ParamId>) -> usize {
+        0
     }
 }
 

@@ -63,7 +63,7 @@ impl Pass<'_> {
     }
 
     /// What `HiddenKey` draws in this pass.
-    pub(crate) fn hidden_key(&self) -> Option<HiddenKeyNoise> {
+    pub fn hidden_key(&self) -> Option<HiddenKeyNoise> {
         match self {
             Pass::Masked(set) => set.hidden_key,
             Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,

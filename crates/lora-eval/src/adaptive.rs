@@ -240,7 +240,7 @@ pub fn predict_adaptively<M: Model>(
         };
         let inputs = batches.iter().map(|(input, rows)| (input, rows.as_slice()));
         run_passes(
-            adapted,
+            adapted.into(),
             whole(inputs),
             &passes,
             &mut |_, rows, [_, classes], values| {

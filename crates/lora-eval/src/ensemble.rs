@@ -1,6 +1,6 @@
 //! Running a model with adapters over a data set: one pass, or one pass a member of an ensemble.
 
-use lora_core::{Adapted, Model};
+use lora_core::{Above, Model};
 
 use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
@@ -53,8 +53,8 @@ impl ModelOutputs {
 ///
 /// # Panics
 /// If a row is missing, out of range or given twice.
-pub fn predict<'a, M: Model>(
-    adapted: &Adapted<M>,
+pub fn predict<'a, 'm, M: Model + 'm>(
+    adapted: impl Into<Above<'m, M>>,
     batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,
     examples: usize,
     passes: &Passes<'_>,
@@ -65,7 +65,7 @@ where
 {
     let mut collected = Collected::new(passes.count(), examples);
     run_passes(
-        adapted,
+        adapted.into(),
         whole(batches),
         passes,
         &mut |member, rows, [_, width], values| {

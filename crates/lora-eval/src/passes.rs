@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::Device;
-use lora_core::{Adapted, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Above, Adapted, MaskSampler, MaskSet, Model, Pass};
 
 /// Which passes a data set is run through.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +56,7 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32
 /// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
-    adapted: &Adapted<M>,
+    Above { adapted, states }: Above<'_, M>,
     batches: impl Iterator<Item = Asked<'a, M::Input>>,
     passes: &Passes<'_>,
     visit: Visit<'_>,
@@ -77,13 +77,7 @@ pub(crate) fn run_passes<'a, M: Model>(
             Passes::Mean => vec![Pass::Mean],
             Passes::Members { .. } => masks.iter().map(Pass::Masked).collect(),
         };
-        let model = &adapted.model;
-        let outputs = match (places, &of_passes[..]) {
-            (Some(places), [pass]) => vec![model.forward_rows(input, places, pass)],
-            (Some(places), passes) => model.forward_member_rows(input, places, passes),
-            (None, [pass]) => vec![model.forward(input, pass)],
-            (None, passes) => model.forward_members(input, passes),
-        };
+        let outputs = adapted.model.forward_passes(input, places, &of_passes, states);
         for (member, outputs) in outputs.into_iter().enumerate() {
             let shape = outputs.dims();
             #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]

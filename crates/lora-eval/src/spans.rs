@@ -85,7 +85,7 @@ where
     let mut sums = [empty(), empty()];
     let (mut filled, mut wrong) = (0, None);
     run_passes(
-        adapted,
+        adapted.into(),
         whole(batches),
         passes,
         &mut |member, rows, shape, values| {

@@ -1,7 +1,7 @@
 //! Models that say something about every token, asked at some of them: tags of words, letters of choices.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use lora_core::{Adapted, Model};
+use lora_core::{Above, Model};
 
 use crate::ModelOutputs;
 use crate::choices::ABSENT_LETTER;
@@ -14,8 +14,8 @@ use crate::passes::{Asked, Passes, run_passes, whole};
 ///
 /// # Panics
 /// If a row is missing, out of range or given twice, a place is not in its row, or the outputs are not `[batch · seq, classes]`.
-pub fn predict_places<'a, M: Model>(
-    adapted: &Adapted<M>,
+pub fn predict_places<'a, 'm, M: Model + 'm>(
+    adapted: impl Into<Above<'m, M>>,
     batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,
     places: &[Vec<usize>],
     passes: &Passes<'_>,
@@ -27,7 +27,7 @@ where
     let mut gathered = Gathered::new(places.len(), passes.count());
     let mut filled = 0;
     run_passes(
-        adapted,
+        adapted.into(),
         whole(batches),
         passes,
         &mut |member, rows, [outputs, width], values| {
@@ -59,8 +59,8 @@ where
 ///
 /// # Panics
 /// If a row is missing, out of range or given twice, or a token is not in the vocabulary.
-pub fn predict_letters<'a, M: Model>(
-    adapted: &Adapted<M>,
+pub fn predict_letters<'a, 'm, M: Model + 'm>(
+    adapted: impl Into<Above<'m, M>>,
     batches: impl Iterator<Item = (&'a M::Input, &'a [usize], &'a [usize])>,
     letters: &[Vec<u32>],
     passes: &Passes<'_>,
@@ -76,14 +76,19 @@ where
     });
     let mut gathered = Gathered::new(letters.len(), passes.count());
     let mut filled = 0;
-    run_passes(adapted, asked, passes, &mut |member, rows, [_, width], values| {
-        for (row, values) in rows.iter().zip(values.chunks_exact(width)) {
-            let scores = letters[*row].iter().map(|token| values[*token as usize]);
-            gathered.add(member, *row, scores);
-        }
-        filled += rows.len();
-        progress(filled);
-    });
+    run_passes(
+        adapted.into(),
+        asked,
+        passes,
+        &mut |member, rows, [_, width], values| {
+            for (row, values) in rows.iter().zip(values.chunks_exact(width)) {
+                let scores = letters[*row].iter().map(|token| values[*token as usize]);
+                gathered.add(member, *row, scores);
+            }
+            filled += rows.len();
+            progress(filled);
+        },
+    );
     let most = letters.iter().map(Vec::len).max().unwrap_or(0);
     ModelOutputs {
         members: passes.count(),
@@ -161,7 +166,7 @@ mod tests {
 
     use burn::module::Module;
     use burn::tensor::{Device, Tensor, TensorData};
-    use lora_core::{Linears, LoraConfig, LoraLinear, Pass, Targets};
+    use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Pass, Targets};
 
     use super::*;
 

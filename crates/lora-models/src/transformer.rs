@@ -1,11 +1,13 @@
 //! A model of any family with any head.
 
-use burn::module::Module;
+use std::collections::HashSet;
+
+use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
-use lora_core::{Linears, LoraLinear, Model, Pass, TensorNames, select_rows};
+use lora_core::{FrozenStates, Linears, LoraLinear, Model, Pass, TensorNames, select_rows};
 use lora_data::Batch;
 
-use crate::blocks::{Below, Encoding, KeyValueCache, Reading, Tokens};
+use crate::blocks::{Below, Encoding, KeyValueCache, Left, Reading, Tokens, layer_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
@@ -97,17 +99,30 @@ impl Transformer {
         self.trunk.encode(input, pass, encoding)
     }
 
-    fn rows_of(&self, input: &Batch, rows: &[usize], pass: &Pass, below: Option<&mut Below>) -> Tensor<2> {
-        match &self.head {
+    /// Of the places of the output, in one pass.
+    fn pass_over(
+        &self,
+        input: &Batch,
+        places: Option<&[usize]>,
+        pass: &Pass,
+        below: Option<&mut Below>,
+    ) -> Tensor<2> {
+        match (&self.head, places) {
             // An adapter on the decoder needs to know the example that a token belongs to.
-            Head::CausalLm(head) if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) => {
+            (Head::CausalLm(head), Some(places))
+                if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) =>
+            {
                 let hidden = self.encode(input, pass, Reading::EveryToken, below);
-                let rows = select_rows(rows_of_tokens(hidden), rows);
-                head.forward(rows.unsqueeze(), &self.trunk, pass)
+                let hidden = select_rows(rows_of_tokens(hidden), places);
+                head.forward(hidden.unsqueeze(), &self.trunk, pass)
             }
-            head => {
+            (head, places) => {
                 let hidden = self.encode(input, pass, head.reads(), below);
-                select_rows(head.forward(hidden, input, &self.trunk, pass), rows)
+                let outputs = head.forward(hidden, input, &self.trunk, pass);
+                match places {
+                    Some(places) => select_rows(outputs, places),
+                    None => outputs,
+                }
             }
         }
     }
@@ -169,26 +184,70 @@ impl Model for Transformer {
     }
 
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
-        let hidden = self.encode(input, pass, self.head.reads(), None);
-        self.head.forward(hidden, input, &self.trunk, pass)
+        self.pass_over(input, None, pass, None)
     }
 
-    fn forward_members(&self, input: &Batch, passes: &[Pass]) -> Vec<Tensor<2>> {
-        let mut below = Below::of(|visit| self.trunk.visit_linears(visit));
-        let member = |pass: &Pass| {
-            let hidden = self.encode(input, pass, self.head.reads(), below.as_mut());
-            self.head.forward(hidden, input, &self.trunk, pass)
+    fn forward_passes(
+        &self,
+        input: &Batch,
+        places: Option<&[usize]>,
+        passes: &[Pass],
+        states: Option<&FrozenStates>,
+    ) -> Vec<Tensor<2>> {
+        // That noise acts in every layer.
+        if passes.iter().any(|pass| pass.hidden_key().is_some()) {
+            let alone = |pass| self.pass_over(input, places, pass, None);
+            return passes.iter().map(alone).collect();
+        }
+        let device = self.trunk.token_table().base.weight.device();
+        let known = states.and_then(|states| states.of_rows(&input.rows, input.seq, &device));
+        let is_new = known.is_none();
+        let mut below = Below {
+            trained: states.map(|states| Left {
+                layer: states.layers(),
+                hidden: known,
+            }),
+            ..Below::default()
         };
-        passes.iter().map(member).collect()
+        if passes.len() > 1 {
+            below.adapted = Left::below_adapters(|visit| self.trunk.visit_linears(visit));
+        }
+        let outputs = passes
+            .iter()
+            .map(|pass| self.pass_over(input, places, pass, Some(&mut below)))
+            .collect();
+        if let (
+            Some(states),
+            Some(Left {
+                hidden: Some(hidden), ..
+            }),
+            true,
+        ) = (states, &below.trained, is_new)
+        {
+            states.keep(&input.rows, hidden);
+        }
+        outputs
     }
 
-    fn forward_rows(&self, input: &Batch, rows: &[usize], pass: &Pass) -> Tensor<2> {
-        self.rows_of(input, rows, pass, None)
-    }
-
-    fn forward_member_rows(&self, input: &Batch, rows: &[usize], passes: &[Pass]) -> Vec<Tensor<2>> {
-        let mut below = Below::of(|visit| self.trunk.visit_linears(visit));
-        let member = |pass: &Pass| self.rows_of(input, rows, pass, below.as_mut());
-        passes.iter().map(member).collect()
+    fn frozen_layers(&self, trained: &HashSet<ParamId>) -> usize {
+        // Start and end of an answer are looked for among all places of a row, padding included, of which nothing is kept.
+        if matches!(self.head, Head::Spans(_)) {
+            return 0;
+        }
+        let mut lowest = usize::MAX;
+        let mut meets = |name: &str| lowest = lowest.min(layer_of(name).unwrap_or(0));
+        self.trunk.visit_linears(&mut |linear| {
+            let mut is_trained = linear.adapter.is_some();
+            linear.visit_trained(&mut |parameter| is_trained |= trained.contains(&parameter.param.id()));
+            if is_trained {
+                meets(linear.path());
+            }
+        });
+        self.names.visit(&self.trunk, &mut |name, param| {
+            if trained.contains(&param.id()) {
+                meets(name);
+            }
+        });
+        lowest
     }
 }

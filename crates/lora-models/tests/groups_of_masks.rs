@@ -188,13 +188,15 @@ fn members_computed_together_have_the_bits_of_each_computed_alone() {
                     .map(|masks| masks.for_rows(&batch.rows))
                     .collect();
                 let passes: Vec<Pass> = masks.iter().map(Pass::Masked).chain([Pass::Mean]).collect();
-                let together = adapted.model.forward_members(&batch, &passes);
-                let rows = adapted.model.forward_member_rows(&batch, &[2, 0], &passes);
+                let together = adapted.model.forward_passes(&batch, None, &passes, None);
+                let rows = adapted.model.forward_passes(&batch, Some(&[2, 0]), &passes, None);
                 assert_eq!((together.len(), rows.len()), (4, 4));
                 for ((together, rows), pass) in together.into_iter().zip(rows).zip(&passes) {
                     let alone = adapted.model.forward(&batch, pass);
-                    let rows_alone = adapted.model.forward_rows(&batch, &[2, 0], pass);
-                    assert_eq!(numbers(rows), numbers(rows_alone), "{case}, rows");
+                    let mut rows_alone = adapted
+                        .model
+                        .forward_passes(&batch, Some(&[2, 0]), &[*pass], None);
+                    assert_eq!(numbers(rows), numbers(rows_alone.remove(0)), "{case}, rows");
                     assert_eq!(
                         numbers(together),
                         numbers(alone),

@@ -1,6 +1,6 @@
 //! The loop: epochs, steps, evaluations, the best model.
 
-use lora_core::{Adapted, Model, Pass};
+use lora_core::{Above, Adapted, FrozenStates, Model, Pass};
 use lora_data::{Batch, EncodedDataset, Padding, Targets, eval_batches, train_batches};
 use lora_eval::{Passes, predict};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::best::BestSoFar;
 use crate::config::{EvalStrategy, TrainConfig};
 use crate::error::TrainError;
 use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
-use crate::loss::batch_loss;
+use crate::loss::batch_loss_above;
 use crate::metric::Measured;
 use crate::trainer::{StepReport, Trainer};
 use crate::variational::{VariationalA, VariationalSettings};
@@ -109,10 +109,17 @@ fn fit_with<M: Model<Input = Batch>>(
     if let Some(settings) = variational {
         trainer = trainer.with_variational(settings, examples)?;
     }
+    if steps > steps_per_epoch {
+        trainer = trainer.with_rows_of(&data.train.lengths());
+    }
+    let validation = validation.map(|dataset| {
+        let states = FrozenStates::below(&trainer.adapted(), &dataset.lengths());
+        Validation::new(dataset, states, config, data.padding)
+    });
     let mut run = Run {
         trainer,
         config,
-        validation: validation.map(|dataset| Validation::new(dataset, config, data.padding)),
+        validation,
         judge: BestSoFar::new(config),
         best: None,
         history: History {
@@ -158,13 +165,13 @@ fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError>
 
 /// Mean loss of the tokens, spans or choices that are judged, each counted once.
 fn token_loss<M: Model<Input = Batch>>(
-    adapted: &Adapted<M>,
+    Above { adapted, states }: Above<'_, M>,
     batches: &[Batch],
     progress: &mut dyn FnMut(usize),
 ) -> Measured {
     let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
     for batch in batches {
-        let mean = batch_loss(&adapted.model, batch, &Pass::Mean);
+        let mean = batch_loss_above(&adapted.model, batch, &Pass::Mean, states);
         let judged = batch.targets.judged();
         sum += f64::from(mean.into_scalar::<f32>()) * judged as f64;
         tokens += judged;
@@ -182,15 +189,26 @@ fn token_loss<M: Model<Input = Batch>>(
 struct Validation<'a> {
     dataset: &'a EncodedDataset,
     batches: Vec<Batch>,
+    /// Evaluations after the first begin with them.
+    states: Option<FrozenStates>,
 }
 
 impl<'a> Validation<'a> {
-    fn new(dataset: &'a EncodedDataset, config: &TrainConfig, padding: Padding) -> Self {
+    fn new(
+        dataset: &'a EncodedDataset,
+        states: Option<FrozenStates>,
+        config: &TrainConfig,
+        padding: Padding,
+    ) -> Self {
         let batches = eval_batches(&dataset.lengths(), config.per_device_eval_batch_size)
             .iter()
             .map(|rows| dataset.batch(rows, padding))
             .collect();
-        Self { dataset, batches }
+        Self {
+            dataset,
+            batches,
+            states,
+        }
     }
 }
 
@@ -262,21 +280,27 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
 
     /// Evaluates with the mean pass, if there is a validation set, and hands out checkpoints.
     fn evaluate(&mut self) -> Result<Option<FinishReason>, TrainError> {
-        let Some(Validation { dataset, batches }) = &self.validation else {
+        let Some(Validation {
+            dataset,
+            batches,
+            states,
+        }) = &self.validation
+        else {
             return Ok(None);
         };
         let (step, epoch, examples) = (self.trainer.steps_done(), self.epochs_done(), dataset.len());
         let adapted = self.trainer.adapted();
+        let above = adapted.above(states.as_ref());
         let mut asked_to_end = false;
         let mut progress = |done| {
             asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
         };
         let measured =
             if let Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) = dataset.targets {
-                token_loss(&adapted, batches, &mut progress)
+                token_loss(above, batches, &mut progress)
             } else {
                 let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-                let outputs = predict(&adapted, inputs, examples, &Passes::Mean, &mut progress);
+                let outputs = predict(above, inputs, examples, &Passes::Mean, &mut progress);
                 let metric = self.config.metric_for_best_model;
                 let measured = metric.measure(outputs, &dataset.targets);
                 measured.map_err(|source| TrainError::Evaluation { step, source })?

@@ -99,7 +99,9 @@ pub(crate) fn held_together<M: Model<Input = Batch>>(
     passes: &[Pass<'_>; 2],
     kl_weight: f64,
 ) -> Tensor<1> {
-    let [(first, targets), (second, _)] = passes.each_ref().map(|pass| judged_outputs(model, batch, pass));
+    let [(first, targets), (second, _)] = passes
+        .each_ref()
+        .map(|pass| judged_outputs(model, batch, pass, None));
     let mean = (loss(first.clone(), &targets) + loss(second.clone(), &targets)).mul_scalar(0.5);
     mean + divergence(first, second, &targets).mul_scalar(kl_weight)
 }

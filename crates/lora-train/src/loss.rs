@@ -1,7 +1,7 @@
 //! The loss of a batch, and which of a model's outputs it is of.
 
 use burn::tensor::{Int, Tensor, TensorData, assert_shape};
-use lora_core::{Model, Pass, select_rows};
+use lora_core::{FrozenStates, Model, Pass, select_rows};
 use lora_data::{Batch, ChoiceTarget, Targets};
 use lora_eval::letter_logits;
 use lora_kernels::cross_entropy;
@@ -92,7 +92,17 @@ fn places_of_choices(choices: &[ChoiceTarget], seq: usize) -> Vec<usize> {
 ///
 /// As [`loss`].
 pub fn batch_loss<M: Model<Input = Batch>>(model: &M, batch: &Batch, pass: &Pass<'_>) -> Tensor<1> {
-    let (outputs, targets) = judged_outputs(model, batch, pass);
+    batch_loss_above(model, batch, pass, None)
+}
+
+/// [`batch_loss`] from hidden states that are known, if they are; else they are left there.
+pub(crate) fn batch_loss_above<M: Model<Input = Batch>>(
+    model: &M,
+    batch: &Batch,
+    pass: &Pass<'_>,
+    states: Option<&FrozenStates>,
+) -> Tensor<1> {
+    let (outputs, targets) = judged_outputs(model, batch, pass, states);
     loss(outputs, &targets)
 }
 
@@ -106,22 +116,26 @@ pub(crate) fn judged_outputs<M: Model<Input = Batch>>(
     model: &M,
     batch: &Batch,
     pass: &Pass<'_>,
+    states: Option<&FrozenStates>,
 ) -> (Tensor<2>, Targets) {
+    let outputs = |places: Option<&[usize]>| {
+        let mut outputs = model.forward_passes(batch, places, &[*pass], states);
+        outputs.pop().expect("one pass")
+    };
     match &batch.targets {
         Targets::Positions(rows) => {
             let (places, labels) = judged(rows, batch.seq);
             if !places.is_empty() {
-                let outputs = model.forward_rows(batch, &places, pass);
-                return (outputs, Targets::Classes(labels));
+                return (outputs(Some(&places)), Targets::Classes(labels));
             }
         }
         Targets::Choices(choices) => {
             let places = places_of_choices(choices, batch.seq);
-            return letters_of(model.forward_rows(batch, &places, pass), choices);
+            return letters_of(outputs(Some(&places)), choices);
         }
         _ => {}
     }
-    (model.forward(batch, pass), batch.targets.clone())
+    (outputs(None), batch.targets.clone())
 }
 
 /// Where positions have a class, as rows of `[batch · seq, classes]`, and the class.

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use lora_core::{Adapted, AdapterShape, Draw, LoraConfig, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, MaskSet, Model, Pass};
 use lora_data::Batch;
 
 use crate::config::TrainConfig;
 use crate::grouping::MaskGrouping;
 use crate::hidden_key::{HiddenKeySettings, held_together};
-use crate::loss::batch_loss;
+use crate::loss::{batch_loss, batch_loss_above};
 use crate::variational::VariationalA;
 
 /// LoRA Dropout's objective, `L(x) = 1/N Σ_i ℓ(x; θ0 + Δθ(m_i))` (arXiv 2404.09610): loss and gradient are averaged
@@ -28,6 +28,7 @@ pub struct Objective {
     hidden_key: Option<HiddenKeySettings>,
     adapters: Vec<AdapterShape>,
     device: Device,
+    states: Option<FrozenStates>,
 }
 
 /// A pass of a step.
@@ -71,7 +72,14 @@ impl Objective {
             hidden_key: config.hidden_key,
             adapters: adapted.adapter_shapes(),
             device: device.expect("an adapted model has a linear"),
+            states: None,
         }
+    }
+
+    /// The same for batches of one data set, whose rows go through the layers below everything trained once and not in every epoch.
+    #[must_use]
+    pub fn with_states(self, states: Option<FrozenStates>) -> Self {
+        Self { states, ..self }
     }
 
     /// Loss and gradient of one optimizer step over all rows of its batches: a batch counts by its number of targets (rows,
@@ -102,7 +110,7 @@ impl Objective {
                 ([first, second], Some(settings)) => {
                     held_together(&adapted.model, one.batch, &[*first, *second], settings.kl_weight)
                 }
-                (passes, _) => batch_loss(&adapted.model, one.batch, &passes[0]),
+                (passes, _) => batch_loss_above(&adapted.model, one.batch, &passes[0], self.states.as_ref()),
             };
             let LossAndGradients { loss, gradients } = backward_of(adapted, loss, one.weight);
             losses.push(loss);
@@ -134,7 +142,8 @@ impl Objective {
                 .masks(step, samples)
                 .unwrap_or_default()
                 .with_factor_noise(noise);
-            let loss = batch_loss(&adapted.model, one.batch, &Pass::Masked(&masks));
+            let pass = Pass::Masked(&masks);
+            let loss = batch_loss_above(&adapted.model, one.batch, &pass, self.states.as_ref());
             let mut loss = loss.mul_scalar(one.weight);
             // Once a step.
             if let Some(penalty) = penalty.take() {

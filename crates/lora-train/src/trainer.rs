@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use lora_core::{AdaLora, Adapted, Adapter, HostTensor, Linears, LoraConfig, Model, Pass, RankPattern};
+use lora_core::{
+    AdaLora, Adapted, Adapter, FrozenStates, HostTensor, Linears, LoraConfig, Model, Pass, RankPattern,
+};
 use lora_data::Batch;
 use lora_kernels::PackedWeights;
 use serde::{Deserialize, Serialize};
@@ -112,6 +114,16 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             examples,
         });
         Ok(self)
+    }
+
+    /// The same trainer for batches of one data set, rows of these lengths in tokens, each of which goes through the layers below
+    /// everything trained once and not in every epoch (see [`FrozenStates`]).
+    #[must_use]
+    pub fn with_rows_of(mut self, lengths: &[usize]) -> Self {
+        self.objective = self
+            .objective
+            .with_states(FrozenStates::below(&self.adapted, lengths));
+        self
     }
 
     /// The spreads of the variational A as they are now.

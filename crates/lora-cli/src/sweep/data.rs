@@ -1,9 +1,11 @@
 //! The rows of one training: drawn from a task by a seed, then tokenized.
 
 use anyhow::{Context, Result};
+use lora_core::Adapted;
 use lora_data::tasks::Rows;
 use lora_data::{Targets, stratified_split};
 use lora_eval::glue::GlueMetric;
+use lora_models::Transformer;
 
 use super::file::{Rows as RowCount, SweepFile, TaskEntry};
 use super::tasks::Loaded;
@@ -56,6 +58,16 @@ pub struct Parts {
     pub test: EncodedPart,
     /// Rows of another kind.
     pub shifted: Option<EncodedPart>,
+}
+
+impl Parts {
+    /// For many ways of asking one trained model about all parts.
+    pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
+        let asked = [&mut self.gap, &mut self.validation, &mut self.test];
+        for part in asked.into_iter().chain(&mut self.shifted) {
+            part.keep_states(adapted);
+        }
+    }
 }
 
 impl SweepTask {

@@ -98,6 +98,10 @@ impl Said {
         };
         let train = on(&parts.gap)?;
         let validation = on(&parts.validation)?;
+        // Each way to predict pays for the layers below its adapters.
+        if let Some(states) = &parts.test.states {
+            states.forget();
+        }
         let started = Instant::now();
         let test = on(&parts.test)?;
         let seconds = started.elapsed().as_secs_f64();

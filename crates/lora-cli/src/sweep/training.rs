@@ -55,7 +55,7 @@ pub fn train(
     on_step: &mut dyn FnMut(u64, u64),
 ) -> Result<Option<Trained>> {
     let started = Instant::now();
-    let (adapted, parts, padding) = prepare(planned, task)?;
+    let (adapted, mut parts, padding) = prepare(planned, task)?;
     let trained_parameters = adapted.count().trained;
     let data = FitData {
         train: &parts.train.encoded,
@@ -97,6 +97,7 @@ pub fn train(
             .map(|evaluation| [evaluation.step as f64, evaluation.loss])
             .collect(),
     };
+    parts.keep_states(&fitted.best);
     Ok(Some(Trained {
         adapted: fitted.best,
         last: fitted.last,

@@ -23,39 +23,55 @@ pub enum Reading {
     FirstToken,
 }
 
-/// The layers below the lowest adapter: passes that differ in their masks alone give the same hidden states there, which
-/// the first pass leaves for the others.
+/// The hidden states before a layer, which the first pass that comes by leaves for the others.
 #[derive(Debug)]
+pub struct Left {
+    /// The number of the layer.
+    pub layer: usize,
+    /// `[batch, seq, d_model]`.
+    pub hidden: Option<Tensor<3>>,
+}
+
+/// What passes over one input find of each other's work, and of earlier ones.
+#[derive(Debug, Default)]
 pub struct Below {
-    layers: usize,
-    hidden: Option<Tensor<3>>,
-    projections: Projections,
+    /// Before the lowest layer that is trained: what passes before and after training steps have in common.
+    pub trained: Option<Left>,
+    /// Before the lowest adapted layer: what passes have in common that differ in their masks alone.
+    pub adapted: Option<Left>,
+    /// Of the lowest adapted layer.
+    pub projections: Projections,
 }
 
 /// What the lowest adapted layer makes of these hidden states beside its adapters: query, key and value as far as passes share
 /// them ([`LoraLinear::forward_sharing`]).
 pub type Projections = [Option<Tensor<3>>; 3];
 
-impl Below {
-    /// Of a trunk with these linears; `None` where the embeddings are adapted, so that nothing is shared.
-    pub fn of(visit_linears: impl FnOnce(&mut dyn FnMut(&LoraLinear))) -> Option<Self> {
+impl Left {
+    /// Before the lowest adapted layer of a trunk with these linears; `None` where the embeddings are adapted, so that nothing is
+    /// shared.
+    pub fn below_adapters(visit_linears: impl FnOnce(&mut dyn FnMut(&LoraLinear))) -> Option<Self> {
         let mut lowest = Some(usize::MAX);
         visit_linears(&mut |linear| {
             if linear.adapter.is_some() {
-                // The layer is the first number of a path: `bert.encoder.layer.3.attention.self.query`.
-                let layer = linear
-                    .path()
-                    .split('.')
-                    .find_map(|part| part.parse::<usize>().ok());
-                lowest = lowest.zip(layer).map(|(lowest, layer)| lowest.min(layer));
+                lowest = lowest
+                    .zip(layer_of(linear.path()))
+                    .map(|(lowest, layer)| lowest.min(layer));
             }
         });
-        lowest.map(|layers| Self {
-            layers,
-            hidden: None,
-            projections: Projections::default(),
-        })
+        lowest.map(Self::before)
     }
+
+    /// Before a layer, not yet computed.
+    pub fn before(layer: usize) -> Self {
+        Self { layer, hidden: None }
+    }
+}
+
+/// The layer that a part of a trunk belongs to: the first number of its path, `bert.encoder.layer.3.attention.self.query`. The
+/// embeddings, and what all layers share, have none.
+pub fn layer_of(path: &str) -> Option<usize> {
+    path.split('.').find_map(|part| part.parse().ok())
 }
 
 /// Hidden states through all layers; `forward` takes number, layer and the states before it, and what passes share in a layer
@@ -66,33 +82,37 @@ pub fn through_layers<L>(
     below: Option<&mut Below>,
     mut forward: impl FnMut(usize, &L, Tensor<3>, Option<&mut Projections>) -> Tensor<3>,
 ) -> Tensor<3> {
+    let mut nothing = Below::default();
+    let Below {
+        trained,
+        adapted,
+        projections,
+    } = below.unwrap_or(&mut nothing);
+    // The last layer is always computed: which of its tokens are read is the head's business.
+    let last = layers.len().saturating_sub(1);
     let mut first = 0;
-    let mut lowest = None;
-    if let Some(below) = below {
-        let shared = below.layers.min(layers.len().saturating_sub(1));
-        let Below {
-            hidden: left,
-            projections,
-            ..
-        } = below;
-        if let Some(known) = &*left {
-            (hidden, first) = (known.clone(), shared);
+    for left in [&mut *trained, &mut *adapted].into_iter().flatten() {
+        left.layer = left.layer.min(last);
+        if let Some(known) = left.hidden.clone().filter(|_| left.layer >= first) {
+            (hidden, first) = (known, left.layer);
         }
-        lowest = Some((shared, left, projections));
     }
     for (index, layer) in layers.iter().enumerate().skip(first) {
-        let mut projections = None;
-        if let Some((_, left, shared)) = lowest.as_mut().filter(|(shared, ..)| *shared == index) {
-            left.get_or_insert_with(|| hidden.clone());
-            projections = Some(&mut **shared);
+        for left in [&mut *trained, &mut *adapted].into_iter().flatten() {
+            if left.layer == index {
+                left.hidden.get_or_insert_with(|| hidden.clone());
+            }
         }
-        hidden = forward(index, layer, hidden, projections);
+        let shares = adapted.as_ref().is_some_and(|left| left.layer == index);
+        hidden = forward(index, layer, hidden, shares.then_some(&mut *projections));
     }
     hidden
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
     use burn::tensor::Device;
 
     use super::*;
@@ -116,9 +136,8 @@ mod tests {
     #[test]
     fn layers_below_the_lowest_adapter_are_computed_once() {
         let mut below = Below {
-            layers: 3,
-            hidden: None,
-            projections: Projections::default(),
+            adapted: Some(Left::before(3)),
+            ..Below::default()
         };
         let upper = [(3, true), (4, false)];
         let all = [(0, false), (1, false), (2, false), (3, true), (4, false)];
@@ -129,11 +148,37 @@ mod tests {
     #[test]
     fn without_adapters_the_last_layer_alone_is_computed_again() {
         let mut below = Below {
-            layers: usize::MAX,
-            hidden: None,
-            projections: Projections::default(),
+            adapted: Some(Left::before(usize::MAX)),
+            ..Below::default()
         };
         assert_eq!(pass(&mut below, 2), (vec![(0, false), (1, true)], 1.0));
         assert_eq!(pass(&mut below, 2), (vec![(1, true)], 1.0));
+    }
+
+    #[test]
+    fn what_training_left_is_begun_with_and_masks_share_what_lies_between() {
+        let known = Tensor::<3>::full([1, 1, 1], 100.0, &Device::default());
+        let mut below = Below {
+            trained: Some(Left {
+                layer: 1,
+                hidden: Some(known),
+            }),
+            adapted: Some(Left::before(3)),
+            ..Below::default()
+        };
+        let first = [(1, false), (2, false), (3, true), (4, false)];
+        assert_eq!(pass(&mut below, 5), (first.to_vec(), 110.0));
+        assert_eq!(pass(&mut below, 5), (vec![(3, true), (4, false)], 110.0));
+    }
+
+    #[test]
+    fn a_pass_leaves_the_states_before_the_lowest_trained_layer() {
+        let mut below = Below {
+            trained: Some(Left::before(2)),
+            ..Below::default()
+        };
+        assert_eq!(pass(&mut below, 4).1, 6.0);
+        let left = below.trained.unwrap().hidden.unwrap();
+        assert_eq!(left.into_scalar::<f32>(), 1.0);
     }
 }

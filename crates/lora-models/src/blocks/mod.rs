@@ -18,7 +18,7 @@ pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
 pub use causal_attention::{CausalSelfAttention, CausalSpan, Heads, Sight, causal_bias};
 pub use encoder_layer::{EncoderLayer, EncoderLayerNames, EncoderSizes, encoder_layers};
-pub use encoding::{Below, Encoding, Projections, Reading, through_layers};
+pub use encoding::{Below, Encoding, Left, Projections, Reading, layer_of, through_layers};
 pub use feed_forward::FeedForward;
 pub use gated_feed_forward::GatedFeedForward;
 pub use input::{attention_mask, places, token_ids};

@@ -1,0 +1,142 @@
+//! Hidden states below everything that is trained, kept between passes over a data set.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::module::ParamId;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use crate::adapted::Adapted;
+use crate::model::Model;
+
+/// Numbers that are kept, at most: 256 MiB. A data set that needs more goes through all layers every time.
+const MOST_NUMBERS: usize = 64 << 20;
+
+/// The hidden states of a data set's rows before the lowest layer that holds anything trained. Neither training nor a
+/// [`Posterior`](crate::Posterior) changes them, so a row goes through the frozen layers in its first pass alone: epochs after the first,
+/// and members after the first, begin above them.
+///
+/// A clone shares the states. Padding is left out, so a row is the same in whatever batch it comes; what stands in the place of padding,
+/// which no token sees, is 0.
+#[derive(Clone, Debug)]
+pub struct FrozenStates {
+    layers: usize,
+    model: ParamId,
+    lengths: Arc<[usize]>,
+    tokens: usize,
+    rows: Arc<Mutex<Rows>>,
+}
+
+/// `[rows][tokens, d_model]`.
+type Rows = Vec<Option<Box<[f32]>>>;
+
+/// A model, and the hidden states that it need not compute again.
+#[derive(Clone, Copy, Debug)]
+pub struct Above<'a, M> {
+    /// The model.
+    pub adapted: &'a Adapted<M>,
+    /// Of the rows of the data set that it is run over.
+    pub states: Option<&'a FrozenStates>,
+}
+
+impl<'a, M> From<&'a Adapted<M>> for Above<'a, M> {
+    /// Nothing is known.
+    fn from(adapted: &'a Adapted<M>) -> Self {
+        Self {
+            adapted,
+            states: None,
+        }
+    }
+}
+
+impl FrozenStates {
+    /// For rows of these lengths in tokens; `None` where the lowest layer is trained, or where a model has no layers to tell apart.
+    pub fn below<M: Model>(adapted: &Adapted<M>, lengths: &[usize]) -> Option<Self> {
+        let mut trained = HashSet::new();
+        adapted.visit_trained(&mut |parameter| {
+            trained.insert(parameter.param.id());
+        });
+        let layers = adapted.model.frozen_layers(&trained);
+        (layers > 0).then(|| Self {
+            layers,
+            model: identity(&adapted.model),
+            lengths: lengths.into(),
+            tokens: lengths.iter().sum(),
+            rows: Arc::new(Mutex::new(vec![None; lengths.len()])),
+        })
+    }
+
+    /// How many layers are frozen: the states are those before the layer of this number.
+    pub fn layers(&self) -> usize {
+        self.layers
+    }
+
+    /// Whether the states are of this model, trained in whatever way.
+    pub fn are_of<M: Model>(&self, model: &M) -> bool {
+        self.model == identity(model)
+    }
+
+    /// The states of a batch of these rows, if all of them are known.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[rows, seq, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no row, or a row is not of the data set or longer than `seq`.
+    pub fn of_rows(&self, rows: &[usize], seq: usize, device: &Device) -> Option<Tensor<3>> {
+        let known = self.lock();
+        let d_model = known[rows[0]].as_ref()?.len() / self.lengths[rows[0]];
+        let mut values = Vec::with_capacity(rows.len() * seq * d_model);
+        for (place, row) in rows.iter().enumerate() {
+            values.extend_from_slice(known[*row].as_ref()?);
+            values.resize((place + 1) * seq * d_model, 0.0);
+        }
+        let data = TensorData::new(values, [rows.len(), seq, d_model]);
+        Some(Tensor::from_data(data, device))
+    }
+
+    /// Keeps the states of a batch of these rows, unless those of the whole data set would take too much memory.
+    ///
+    /// # Shapes
+    ///
+    /// - states: `[rows, seq, d_model]`
+    ///
+    /// # Panics
+    ///
+    /// As [`FrozenStates::of_rows`].
+    pub fn keep(&self, rows: &[usize], states: &Tensor<3>) {
+        let [_, seq, d_model] = states.dims();
+        // Models of 16 bits are asked once.
+        if self.tokens.saturating_mul(d_model) > MOST_NUMBERS || states.dtype() != DType::F32 {
+            return;
+        }
+        let data = states.to_data();
+        let values = data.as_slice::<f32>().expect("numbers of 32 bits");
+        let mut known = self.lock();
+        for (row, states) in rows.iter().zip(values.chunks_exact(seq * d_model)) {
+            let own = &states[..self.lengths[*row] * d_model];
+            known[*row].get_or_insert_with(|| own.into());
+        }
+    }
+
+    /// Forgets all states, so that the next passes compute them again: to measure what they cost.
+    pub fn forget(&self) {
+        self.lock().fill(None);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rows> {
+        // A row is kept whole or not at all.
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Of a loaded model: clones, and what training makes of it, share it.
+fn identity<M: Model>(model: &M) -> ParamId {
+    let mut first = None;
+    model.visit_linears(&mut |linear| {
+        first.get_or_insert(linear.base.weight.id);
+    });
+    first.expect("an adapted model has a linear")
+}

@@ -22,7 +22,7 @@ use crate::loss::{judged_outputs, loss};
 
 /// What the user chooses about `HiddenKey`; what is not given is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "expected settings by name")]
 pub struct HiddenKeySettings {
     /// Probability that a key is dropped from the attention of an example and head; 0 drops none.
     pub key_probability: f64,

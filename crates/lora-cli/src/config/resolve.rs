@@ -183,8 +183,14 @@ fn wrong_type(values: &Map<String, Value>, origins: &Origins, whole: &serde_json
             // Some values say themselves what they are called, what was found and what is expected.
             let message = if reason.starts_with(&format!("{name} is")) {
                 reason
-            } else if reason.contains("expected one of") {
-                format!("{name} is {value}, which cannot be used; expected: {help}")
+            } else if let Some((unknown, _)) = reason.split_once(", expected one of") {
+                // The help lists what is known. A word that is the whole value need not be said twice.
+                let unknown = if value.is_string() {
+                    String::new()
+                } else {
+                    format!(" ({unknown})")
+                };
+                format!("{name} is {value}, which cannot be used{unknown}; expected: {help}")
             } else {
                 format!("{name} is {value}, which cannot be used ({reason}); expected: {help}")
             };
@@ -201,6 +207,8 @@ fn plain_words(reason: &str) -> String {
         ("expected u64", "expected a whole number, 0 or more"),
         ("expected f64", "expected a number"),
         ("expected a boolean", "expected true or false"),
+        ("unknown field", "there is no setting"),
+        ("unknown variant", "there is no choice"),
     ];
     words
         .iter()

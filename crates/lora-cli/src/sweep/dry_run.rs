@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use lora_core::Adapted;
-use lora_data::train_batches;
+use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
 use lora_eval::report::{Better, Cell, Column, Table};
 use lora_models::Transformer;
@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::Sweep;
 use super::data::GAP_ROWS;
+use super::jobs::Queue;
 use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedCell, PlannedTraining};
 use super::prediction::{Prediction, Varied};
@@ -22,8 +23,9 @@ use crate::asking;
 use crate::encoded_part::EncodedPart;
 use crate::terminal::{Terminal, counted};
 
-/// Steps that are timed for each kind of training; the first one, which also allocates, is left out.
-const TIMED_STEPS: usize = 4;
+/// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
+/// allocates.
+const TIMED_STEPS: usize = 3;
 
 /// What the trainings of one method with one number of rows on one task need.
 struct Group<'a> {
@@ -31,23 +33,28 @@ struct Group<'a> {
     trainings: usize,
     cells: usize,
     steps: u64,
+    /// Those of first epochs.
+    first_steps: u64,
     /// Rows that go through the model in evaluations and predictions, members counted.
     passes: u64,
     /// Of all its trainings and predictions.
     seconds: f64,
 }
 
-/// Prints the table; writes nothing.
+/// Prints the table of what a queue computes; writes nothing.
 ///
 /// # Errors
 ///
 /// If a model cannot be loaded, or the terminal not written to.
-pub fn run(sweep: &Sweep, terminal: &Terminal) -> Result<()> {
-    let mut groups = groups(sweep)?;
+pub fn run(sweep: &Sweep, queue: &Queue, terminal: &Terminal) -> Result<()> {
+    let mut groups = groups(sweep, queue)?;
     let bar = terminal.progress(groups.len() as u64, "timing", "kinds");
     for group in &mut groups {
-        let (step, row) = time(sweep, group.first)?;
-        group.seconds = step * group.steps as f64 + row * group.passes as f64;
+        let times = time(sweep, group.first)?;
+        let later_steps = group.steps - group.first_steps;
+        group.seconds = times.first_step * group.first_steps as f64
+            + times.step * later_steps as f64
+            + times.row * group.passes as f64;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -57,9 +64,9 @@ pub fn run(sweep: &Sweep, terminal: &Terminal) -> Result<()> {
         .into_iter()
         .chain([Column::new("minutes", Better::None, 1)]);
     let mut table = Table::new("What the sweep would compute", "task, rows, method", columns.collect()).with_note(format!(
-        "Minutes: {} of the first training and one batch of its validation rows were timed here, and multiplied, one training at \
-         a time; nothing was written.",
-        counted(TIMED_STEPS - 1, "step")
+        "Minutes: {} of the first training and its validation rows were timed here, and multiplied, one training at a time; \
+         nothing was written.",
+        counted(2 * TIMED_STEPS, "step")
     ));
     let mut sum = [0.0; 5];
     for group in &groups {
@@ -78,16 +85,17 @@ pub fn run(sweep: &Sweep, terminal: &Terminal) -> Result<()> {
     table.push("all", sum.map(Cell::value).to_vec());
     terminal.table(&table)?;
     terminal.document(&json!({
-        "trainings": sweep.plan.trainings.len(), "cells": sweep.plan.cells.len(), "estimated_seconds": sum[4] * 60.0,
+        "trainings": queue.trainings().len(), "cells": queue.cells().len(), "estimated_seconds": sum[4] * 60.0,
         "table": table,
     }))
 }
 
-fn groups(sweep: &Sweep) -> Result<Vec<Group<'_>>> {
+fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
     let plan = &sweep.plan;
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut group_of = HashMap::new();
-    for (index, training) in plan.trainings.iter().enumerate() {
+    for &index in queue.trainings() {
+        let training = &plan.trainings[index];
         let task = &sweep.tasks[training.task];
         let [train, validation] = task.sizes(training.rows)?;
         let steps = training.config.train.total_steps(train);
@@ -98,22 +106,22 @@ fn groups(sweep: &Sweep) -> Result<Vec<Group<'_>>> {
                 trainings: 0,
                 cells: 0,
                 steps: 0,
+                first_steps: 0,
                 passes: 0,
                 seconds: 0.0,
             });
             groups.len() - 1
         });
         let group = &mut groups[place];
-        let own: Vec<&PlannedCell> = plan
-            .cells
-            .iter()
-            .filter(|cell| cell.trainings.contains(&index))
-            .collect();
+        let cells = queue.cells().iter().map(|&cell| &plan.cells[cell]);
+        let own: Vec<&PlannedCell> = cells.filter(|cell| cell.trainings.contains(&index)).collect();
         let scored = (train.min(GAP_ROWS) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
-        let evaluations = steps / training.config.train.steps_per_epoch(train).max(1);
+        let steps_per_epoch = training.config.train.steps_per_epoch(train).max(1);
+        let evaluations = steps / steps_per_epoch;
         group.trainings += 1;
         group.cells += own.iter().filter(|cell| cell.trainings[0] == index).count();
         group.steps += steps;
+        group.first_steps += steps.min(steps_per_epoch);
         let fitted = train as u64 * fitting_passes(&own, task.classes());
         group.passes += evaluations * validation as u64 + scored * passes(&own) + fitted;
     }
@@ -168,10 +176,19 @@ fn fitting_passes(cells: &[&PlannedCell], classes: usize) -> u64 {
     fits.into_iter().map(passes).sum()
 }
 
-/// Seconds of a step, and of a row in a pass.
-fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<(f64, f64)> {
+/// Seconds.
+struct Times {
+    /// Of a step with rows that have not gone through the frozen layers.
+    first_step: f64,
+    /// Of a step with rows that have.
+    step: f64,
+    /// Of a row in a pass after the first.
+    row: f64,
+}
+
+fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let task = &sweep.tasks[planned.task];
-    let (adapted, parts, padding) = training::prepare(planned, task)?;
+    let (adapted, mut parts, padding) = training::prepare(planned, task)?;
     let config = &planned.config.train;
     let encoded = &parts.train.encoded;
     let steps = config.total_steps(encoded.len());
@@ -181,24 +198,36 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<(f64, f64)> {
         config.seed,
         0,
     );
-    let mut seconds = Vec::new();
-    let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
+    let mut trainer = Trainer::new(adapted, config.clone(), steps)?.with_rows_of(&encoded.lengths());
     if let Some(settings) = planned.config.blob {
         trainer = trainer.with_variational(settings, encoded.len())?;
     }
-    for rows in order
-        .chunks(config.gradient_accumulation_steps)
-        .cycle()
-        .take(TIMED_STEPS)
-    {
-        let batches: Vec<_> = rows.iter().map(|rows| encoded.batch(rows, padding)).collect();
+    let of_steps = order.chunks(config.gradient_accumulation_steps);
+    let of_steps: Vec<Vec<Batch>> = of_steps
+        .take(1 + TIMED_STEPS)
+        .map(|step| step.iter().map(|rows| encoded.batch(rows, padding)).collect())
+        .collect();
+    let mut seconds_a_step = |steps: &[Vec<Batch>]| -> Result<f64> {
         let started = Instant::now();
-        trainer.step(&batches)?;
-        seconds.push(started.elapsed().as_secs_f64());
+        for batches in steps {
+            trainer.step(batches)?;
+        }
+        Ok(started.elapsed().as_secs_f64() / steps.len() as f64)
+    };
+    let mut first_step = seconds_a_step(&of_steps[..1])?;
+    if of_steps.len() > 1 {
+        first_step = seconds_a_step(&of_steps[1..])?;
     }
-    let timed = &seconds[1..];
-    let step = timed.iter().sum::<f64>() / timed.len() as f64;
-    Ok((step, seconds_a_row(&trainer.adapted(), &parts.validation)))
+    let step = seconds_a_step(&of_steps)?;
+    let adapted = trainer.adapted();
+    parts.validation.keep_states(&adapted);
+    let row = || seconds_a_row(&adapted, &parts.validation);
+    row();
+    Ok(Times {
+        first_step,
+        step,
+        row: row(),
+    })
 }
 
 fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {

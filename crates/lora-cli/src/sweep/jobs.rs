@@ -92,9 +92,14 @@ impl Queue {
         }
     }
 
-    /// How many trainings there will be.
+    /// The trainings that there will be.
     pub fn trainings(&self) -> &[usize] {
         &self.trainings
+    }
+
+    /// The cells that there will be.
+    pub fn cells(&self) -> &BTreeSet<usize> {
+        &self.pending
     }
 }
 

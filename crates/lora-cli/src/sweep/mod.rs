@@ -186,6 +186,24 @@ impl Sweep {
         failures(failed + old, results)
     }
 
+    /// Prints what [`Sweep::run`] would compute; writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the results file is there and cannot be used, or as [`dry_run::run`].
+    fn dry_run(&self, results: &Path, retry_failed: bool, terminal: &Terminal) -> Result<()> {
+        let lines = if results.exists() {
+            store::read(results)?.lines
+        } else {
+            Vec::new()
+        };
+        let known = outcomes(&lines);
+        let pending = self.pending(&known, retry_failed);
+        self.say_what_is_known(&known, pending.len(), retry_failed, terminal);
+        let queue = Queue::new(&self.plan, &Members::beside(results), pending);
+        dry_run::run(self, &queue, terminal)
+    }
+
     fn pending(&self, known: &HashMap<&str, bool>, retry_failed: bool) -> BTreeSet<usize> {
         let is_pending = |key: &str| match known.get(key) {
             None => true,
@@ -265,13 +283,13 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
             }
         ));
     }
-    if args.dry_run {
-        return dry_run::run(&sweep, terminal);
-    }
     let results = args
         .results
         .clone()
         .unwrap_or_else(|| args.config.with_extension("results.jsonl"));
+    if args.dry_run {
+        return sweep.dry_run(&results, args.retry_failed, terminal);
+    }
     sweep.run(&results, args.jobs.into(), args.retry_failed, terminal)?;
     terminal.say(format!("now: lora report {}", results.display()))?;
     terminal.document(&json!({

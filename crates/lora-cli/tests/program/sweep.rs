@@ -83,6 +83,17 @@ fn a_killed_sweep_goes_on_where_it_was_with_the_same_numbers_for_any_number_of_j
         .matches("{\"cell\":")
         .count()
         - 1;
+    let dry = || {
+        let said = workspace.lora_works(&[&run[..], &["two.jsonl", "--dry-run", "--json"]].concat());
+        let plan: Value = serde_json::from_str(&said.stdout).unwrap();
+        (
+            plan["cells"].as_u64().unwrap(),
+            plan["trainings"].as_u64().unwrap(),
+        )
+    };
+    let (cells_left, trainings_left) = dry();
+    assert_eq!(cells_left, (CELLS - kept) as u64);
+    assert!((1..7).contains(&trainings_left), "{trainings_left}");
     let second = workspace.lora_works(&[&run[..], &["two.jsonl", "--jobs", "2"]].concat());
     assert!(
         second.stderr.contains("was torn when a sweep was killed"),
@@ -107,6 +118,7 @@ fn a_killed_sweep_goes_on_where_it_was_with_the_same_numbers_for_any_number_of_j
         third.stderr
     );
     assert_eq!(cells(&workspace, "two.jsonl").len(), CELLS);
+    assert_eq!(dry(), (0, 0));
 
     // The page of real cells, with curves over p and N.
     workspace.lora_works(&["report", "one.jsonl", "--markdown", "r.md", "--csv", "r.csv"]);

@@ -59,12 +59,12 @@ pub struct EncoderSizes {
 ///
 /// # Shapes
 ///
-/// - hidden: `[batch, seq, d_model]`
+/// - embed: `[batch, seq, d_model]`
 /// - bias: `[batch, 1, 1, seq]`
 /// - output: `[batch, seq, d_model]`, or `[batch, 1, d_model]` if only the first token is read
 pub fn encoder_layers(
     layers: &[EncoderLayer],
-    hidden: Tensor<3>,
+    embed: impl FnOnce() -> Tensor<3>,
     bias: &Tensor<4>,
     pass: &Pass,
     encoding: Encoding<'_>,
@@ -74,7 +74,10 @@ pub fn encoder_layers(
         observe,
         below,
     } = encoding;
-    through_layers(layers, hidden, below, |index, layer, hidden, shared| {
+    through_layers(layers, embed, below, |index, layer, hidden, shared| {
+        if index == 0 {
+            observe(&hidden);
+        }
         let last = index + 1 == layers.len();
         let read = if last && reading == Reading::FirstToken {
             hidden.clone().narrow(1, 0, 1)

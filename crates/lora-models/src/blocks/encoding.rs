@@ -74,11 +74,12 @@ pub fn layer_of(path: &str) -> Option<usize> {
     path.split('.').find_map(|part| part.parse().ok())
 }
 
-/// Hidden states through all layers; `forward` takes number, layer and the states before it, and what passes share in a layer
-/// that reads the same states in all of them. Layers that an earlier pass over the same input has gone through are passed over.
+/// Hidden states of the embeddings through all layers; `forward` takes number, layer and the states before it, and what passes share
+/// in a layer that reads the same states in all of them. Embeddings and layers that an earlier pass over the same input has gone
+/// through are passed over.
 pub fn through_layers<L>(
     layers: &[L],
-    mut hidden: Tensor<3>,
+    embed: impl FnOnce() -> Tensor<3>,
     below: Option<&mut Below>,
     mut forward: impl FnMut(usize, &L, Tensor<3>, Option<&mut Projections>) -> Tensor<3>,
 ) -> Tensor<3> {
@@ -90,13 +91,14 @@ pub fn through_layers<L>(
     } = below.unwrap_or(&mut nothing);
     // The last layer is always computed: which of its tokens are read is the head's business.
     let last = layers.len().saturating_sub(1);
-    let mut first = 0;
+    let (mut hidden, mut first) = (None, 0);
     for left in [&mut *trained, &mut *adapted].into_iter().flatten() {
         left.layer = left.layer.min(last);
         if let Some(known) = left.hidden.clone().filter(|_| left.layer >= first) {
-            (hidden, first) = (known, left.layer);
+            (hidden, first) = (Some(known), left.layer);
         }
     }
+    let mut hidden = hidden.unwrap_or_else(embed);
     for (index, layer) in layers.iter().enumerate().skip(first) {
         for left in [&mut *trained, &mut *adapted].into_iter().flatten() {
             if left.layer == index {
@@ -123,7 +125,7 @@ mod tests {
         let mut seen = Vec::new();
         let out = through_layers(
             &vec![(); layers],
-            start,
+            || start,
             Some(below),
             |index, (), hidden, shared| {
                 seen.push((index, shared.is_some()));

@@ -149,15 +149,20 @@ impl DistilBert {
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         let device = &self.word_embeddings.weight().device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
+        let embed = || self.embed(input, pass);
+        encoder_layers(&self.layers, embed, &bias, pass, encoding)
+    }
+
+    /// `[batch, seq, d_model]`.
+    fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {
+        let device = &self.word_embeddings.weight().device();
         let embedded = self
             .word_embeddings
             .forward(token_ids(input, &input.input_ids, device), pass)
             + self
                 .position_embeddings
                 .forward_shared(places(input, device), input.batch, pass);
-        let hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
-        (encoding.observe)(&hidden);
-        encoder_layers(&self.layers, hidden, &bias, pass, encoding)
+        self.embeddings_norm.forward(embedded)
     }
 
     /// The table of token embeddings, `[vocab_size, d_model]`.

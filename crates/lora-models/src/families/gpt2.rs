@@ -195,9 +195,10 @@ impl Gpt2 {
             rotation: None,
             bias: causal_bias(span, tokens.padding.clone(), &device),
         };
-        let hidden =
-            self.wte.forward(tokens.ids.clone(), pass) + self.wpe.forward_shared(positions, batch, pass); // [batch, seq, d_model]
-        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden, _| {
+        // [batch, seq, d_model]
+        let embed =
+            || self.wte.forward(tokens.ids.clone(), pass) + self.wpe.forward_shared(positions, batch, pass);
+        let hidden = through_layers(&self.layers, embed, below, |index, layer, hidden, _| {
             observe(&hidden);
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
             layer.forward(hidden, &sight, layer_cache, pass)

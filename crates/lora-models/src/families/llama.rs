@@ -263,8 +263,8 @@ impl Llama {
         let rotation = self.rope.rotation(before, seq, &device);
         let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
 
-        let hidden = self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
-        let hidden = through_layers(&self.layers, hidden, below, |index, layer, hidden, _| {
+        let embed = || self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
+        let hidden = through_layers(&self.layers, embed, below, |index, layer, hidden, _| {
             observe(&hidden);
             let window = layer.window;
             if !sights.iter().any(|(known, _)| *known == window) {

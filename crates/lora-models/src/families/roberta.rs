@@ -163,6 +163,13 @@ impl Roberta {
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         let device = &self.word_embeddings.weight().device();
         let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
+        let embed = || self.embed(input, pass);
+        encoder_layers(&self.layers, embed, &bias, pass, encoding)
+    }
+
+    /// `[batch, seq, d_model]`.
+    fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {
+        let device = &self.word_embeddings.weight().device();
         // RoBERTa knows no segments: every token has that of number 0.
         let segment = Tensor::zeros([1, 1], (device, DType::I32));
         let embedded = self
@@ -174,9 +181,7 @@ impl Roberta {
             + self
                 .position_embeddings
                 .forward(token_ids(input, &self.positions(input), device), pass);
-        let hidden = self.embeddings_norm.forward(embedded); // [batch, seq, d_model]
-        (encoding.observe)(&hidden);
-        encoder_layers(&self.layers, hidden, &bias, pass, encoding)
+        self.embeddings_norm.forward(embedded)
     }
 
     /// The n-th token of a row that is no padding token has position `pad + n`, counted from 1; padding tokens have

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 /// What the user chooses about a variational A.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default, deny_unknown_fields, expecting = "expected settings by name")]
 pub struct VariationalSettings {
     /// `σ_p`: standard deviation of the prior of every number of A, above 0.
     pub prior_deviation: f64,

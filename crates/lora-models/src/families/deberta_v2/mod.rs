@@ -120,27 +120,23 @@ impl DebertaV2 {
         let padding = both.lower_elem(0.5); // [batch, 1, seq, seq]
         let real = real.reshape([batch, seq, 1]);
 
-        let embedded = self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
         let table_masks = match pass {
             Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
             Pass::Masked(masks) => Some(masks.for_groups()),
         };
         let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);
         let relative = self.relative(seq, table_pass);
-        observe(&embedded);
-        through_layers(
-            &self.layers,
-            embedded.clone(),
-            below,
-            |index, layer, hidden, _| {
-                let mut hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
-                if let Some(convolution) = self.convolution.as_ref().filter(|_| index == 0) {
-                    hidden = convolution.forward(embedded.clone(), hidden, real.clone());
-                }
-                observe(&hidden);
-                hidden
-            },
-        )
+        let embed = || self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
+        through_layers(&self.layers, embed, below, |index, layer, hidden, _| {
+            let embedded = (index == 0).then(|| hidden.clone());
+            embedded.as_ref().map(&mut *observe);
+            let mut hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
+            if let Some((convolution, embedded)) = self.convolution.as_ref().zip(embedded) {
+                hidden = convolution.forward(embedded, hidden, real.clone());
+            }
+            observe(&hidden);
+            hidden
+        })
     }
 
     fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {

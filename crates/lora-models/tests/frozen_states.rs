@@ -12,7 +12,7 @@ use lora_data::{Batch, Encoded, Padding};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
 /// Two layers each.
-const CASES: [&str; 8] = [
+const CASES: [&str; 9] = [
     "bert_relu_seqcls",
     "debertav2_seqcls",
     "debertav3_tokens",
@@ -21,6 +21,7 @@ const CASES: [&str; 8] = [
     "xlmr_seqcls",
     "llama_yarn",
     "qwen2_yarn",
+    "gpt2_causal",
 ];
 
 #[cfg(feature = "flex")]

@@ -228,6 +228,7 @@ fn every_family_takes_it_the_same_for_the_same_draw_and_never_in_the_mean_pass()
         ("debertav2_seqcls", HeadKind::Sequence { outputs: 3 }),
         ("llama_yarn", HeadKind::CausalLm),
         ("qwen2_yarn", HeadKind::CausalLm),
+        ("gpt2_causal", HeadKind::CausalLm),
     ];
     for (name, kind) in families {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))

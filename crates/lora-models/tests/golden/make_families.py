@@ -123,6 +123,10 @@ MODELS["qwen2_yarn"] = lambda: tf.Qwen2ForCausalLM(
     decoder(tf.Qwen2Config, rope_type="yarn", factor=3.0, original_max_position_embeddings=60, mscale=0.7, mscale_all_dim=0.4,
             truncate=False)
 )
+MODELS["gpt2_causal"] = lambda: tf.GPT2LMHeadModel(
+    tf.GPT2Config(vocab_size=VOCAB, n_embd=HIDDEN, n_layer=LAYERS, n_head=HEADS, n_positions=POSITIONS, resid_pdrop=0.0,
+                  embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, pad_token_id=0)
+)
 LAYOUTS = {
     "bert_sharded": (lambda: tf.BertForTokenClassification(bert()), "sharded"),
     "distilbert_bin": (lambda: tf.DistilBertForTokenClassification(distilbert()), "bin"),

@@ -129,7 +129,9 @@ impl DebertaV2 {
         let embed = || self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
         through_layers(&self.layers, embed, below, |index, layer, hidden, _| {
             let embedded = (index == 0).then(|| hidden.clone());
-            embedded.as_ref().map(&mut *observe);
+            if let Some(embedded) = &embedded {
+                observe(embedded);
+            }
             let mut hidden = layer.forward(hidden, padding.clone(), relative.as_ref(), pass);
             if let Some((convolution, embedded)) = self.convolution.as_ref().zip(embedded) {
                 hidden = convolution.forward(embedded, hidden, real.clone());

@@ -169,14 +169,14 @@ impl<M: Module + Linears> Adapted<M> {
     ///
     /// # Panics
     ///
-    /// Panics if the states are another model's.
+    /// Panics if the states are another model's, or of layers that are trained.
     pub fn above<'a>(&'a self, states: Option<&'a FrozenStates>) -> Above<'a, M>
     where
         M: Model,
     {
         assert!(
-            states.is_none_or(|states| states.are_of(&self.model)),
-            "hidden states of another model"
+            states.is_none_or(|states| states.are_of(self)),
+            "hidden states of another model, or of layers that are trained"
         );
         Above {
             adapted: self,

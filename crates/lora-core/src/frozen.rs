@@ -17,18 +17,24 @@ const MOST_NUMBERS: usize = 64 << 20;
 /// and members after the first, begin above them.
 ///
 /// A clone shares the states. Padding is left out, so a row is the same in whatever batch it comes; what stands in the place of padding,
-/// which no token sees, is 0.
+/// which no token sees, is 0. A row that reads otherwise than it did is not known: that of another data set.
 #[derive(Clone, Debug)]
 pub struct FrozenStates {
     layers: usize,
     model: ParamId,
     lengths: Arc<[usize]>,
     tokens: usize,
-    rows: Arc<Mutex<Rows>>,
+    rows: Arc<Mutex<Vec<Option<Known>>>>,
 }
 
-/// `[rows][tokens, d_model]`.
-type Rows = Vec<Option<Box<[f32]>>>;
+/// What is known of a row.
+#[derive(Clone, Debug)]
+struct Known {
+    /// Of what the model read.
+    read: u64,
+    /// `[tokens, d_model]`.
+    states: Box<[f32]>,
+}
 
 /// A model, and the hidden states that it need not compute again.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +58,7 @@ impl<'a, M> From<&'a Adapted<M>> for Above<'a, M> {
 impl FrozenStates {
     /// For rows of these lengths in tokens; `None` where the lowest layer is trained, or where a model has no layers to tell apart.
     pub fn below<M: Model>(adapted: &Adapted<M>, lengths: &[usize]) -> Option<Self> {
-        let mut trained = HashSet::new();
-        adapted.visit_trained(&mut |parameter| {
-            trained.insert(parameter.param.id());
-        });
-        let layers = adapted.model.frozen_layers(&trained);
+        let layers = frozen_layers(adapted);
         (layers > 0).then(|| Self {
             layers,
             model: identity(&adapted.model),
@@ -66,17 +68,24 @@ impl FrozenStates {
         })
     }
 
-    /// How many layers are frozen: the states are those before the layer of this number.
+    /// How many layers are frozen, or more where a head alone is trained: the states are those before the layer of this number, or the
+    /// last one.
     pub fn layers(&self) -> usize {
         self.layers
     }
 
-    /// Whether the states are of this model, trained in whatever way.
-    pub fn are_of<M: Model>(&self, model: &M) -> bool {
-        self.model == identity(model)
+    /// How many rows are known.
+    pub fn known(&self) -> usize {
+        self.lock().iter().flatten().count()
     }
 
-    /// The states of a batch of these rows, if all of them are known.
+    /// Whether the states are of this model, and of nothing in it that is trained.
+    pub fn are_of<M: Model>(&self, adapted: &Adapted<M>) -> bool {
+        self.model == identity(&adapted.model) && self.layers <= frozen_layers(adapted)
+    }
+
+    /// The states of a batch of these rows, if all of them are known. `read` says what the model reads in the row at a place of the
+    /// batch, as a number.
     ///
     /// # Shapes
     ///
@@ -85,12 +94,19 @@ impl FrozenStates {
     /// # Panics
     ///
     /// Panics if there is no row, or a row is not of the data set or longer than `seq`.
-    pub fn of_rows(&self, rows: &[usize], seq: usize, device: &Device) -> Option<Tensor<3>> {
-        let known = self.lock();
-        let d_model = known[rows[0]].as_ref()?.len() / self.lengths[rows[0]];
+    pub fn of_rows(
+        &self,
+        rows: &[usize],
+        seq: usize,
+        read: impl Fn(usize) -> u64,
+        device: &Device,
+    ) -> Option<Tensor<3>> {
+        let all = self.lock();
+        let d_model = all[rows[0]].as_ref()?.states.len() / self.lengths[rows[0]];
         let mut values = Vec::with_capacity(rows.len() * seq * d_model);
         for (place, row) in rows.iter().enumerate() {
-            values.extend_from_slice(known[*row].as_ref()?);
+            let known = all[*row].as_ref().filter(|known| known.read == read(place))?;
+            values.extend_from_slice(&known.states);
             values.resize((place + 1) * seq * d_model, 0.0);
         }
         let data = TensorData::new(values, [rows.len(), seq, d_model]);
@@ -106,7 +122,7 @@ impl FrozenStates {
     /// # Panics
     ///
     /// As [`FrozenStates::of_rows`].
-    pub fn keep(&self, rows: &[usize], states: &Tensor<3>) {
+    pub fn keep(&self, rows: &[usize], read: impl Fn(usize) -> u64, states: &Tensor<3>) {
         let [_, seq, d_model] = states.dims();
         // Models of 16 bits are asked once.
         if self.tokens.saturating_mul(d_model) > MOST_NUMBERS || states.dtype() != DType::F32 {
@@ -114,10 +130,13 @@ impl FrozenStates {
         }
         let data = states.to_data();
         let values = data.as_slice::<f32>().expect("numbers of 32 bits");
-        let mut known = self.lock();
-        for (row, states) in rows.iter().zip(values.chunks_exact(seq * d_model)) {
-            let own = &states[..self.lengths[*row] * d_model];
-            known[*row].get_or_insert_with(|| own.into());
+        let mut all = self.lock();
+        for ((place, row), states) in rows.iter().enumerate().zip(values.chunks_exact(seq * d_model)) {
+            let states = &states[..self.lengths[*row] * d_model];
+            all[*row].get_or_insert_with(|| Known {
+                read: read(place),
+                states: states.into(),
+            });
         }
     }
 
@@ -126,10 +145,18 @@ impl FrozenStates {
         self.lock().fill(None);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Rows> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Known>>> {
         // A row is kept whole or not at all.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn frozen_layers<M: Model>(adapted: &Adapted<M>) -> usize {
+    let mut trained = HashSet::new();
+    adapted.visit_trained(&mut |parameter| {
+        trained.insert(parameter.param.id());
+    });
+    adapted.model.frozen_layers(&trained)
 }
 
 /// Of a loaded model: clones, and what training makes of it, share it.

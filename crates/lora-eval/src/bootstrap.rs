@@ -3,10 +3,10 @@
 //! Examples are drawn with replacement, as many as there are; both methods are scored on the *same* draw, so that what is hard
 //! for both cancels out. The interval lies between two percentiles of the resampled differences (Efron and Tibshirani 1993,
 //! chapter 13). It speaks of the choice of test examples only, not of the seeds of training: see [`MeanStd`](crate::MeanStd), and
-//! [`Bootstrap::paired_means_over_seeds`] for both at once.
+//! [`CrossedInterval`](crate::CrossedInterval) for both at once.
 
+use rand::SeedableRng;
 use rand::distr::{Distribution, Uniform};
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -138,69 +138,7 @@ impl Bootstrap {
             |draw: &[usize]| draw.iter().map(|index| differences[*index]).sum::<f64>() / draw.len() as f64;
         self.paired(differences.len(), |draw| Ok(mean(draw)))
     }
-
-    /// Interval of the difference of two means over examples *and* seeds: for each method one list `[examples]` a seed, both in the
-    /// same order. Every resample draws examples and, apart from them, seeds, both with replacement (the crossed bootstrap of Owen
-    /// 2007), so the interval speaks of other test examples and of other trainings. With one seed it is that of
-    /// [`paired_means`](Self::paired_means).
-    ///
-    /// The interval is never too narrow for the examples; for S seeds, the part of it that comes from them is too narrow by about
-    /// √((S − 1) / S), as every bootstrap of few things is.
-    ///
-    /// # Errors
-    /// As [`paired`](Self::paired), and [`EvalError::ExampleCount`] for another number of seeds or lists of different lengths.
-    pub fn paired_means_over_seeds(
-        &self,
-        first: &[Vec<f64>],
-        second: &[Vec<f64>],
-    ) -> Result<BootstrapInterval, EvalError> {
-        let same = |what, expected, found| {
-            if expected == found {
-                Ok(())
-            } else {
-                Err(EvalError::ExampleCount {
-                    what,
-                    expected,
-                    found,
-                })
-            }
-        };
-        same("the seeds of the second method", first.len(), second.len())?;
-        let examples = first.first().map_or(0, Vec::len);
-        for list in first.iter().chain(second) {
-            same("the list of a seed", examples, list.len())?;
-        }
-        let seeds = first.len();
-        // `[examples][seeds]`
-        let differences: Vec<Vec<f64>> = (0..examples)
-            .map(|example| {
-                let of_seed = |seed: usize| first[seed][example] - second[seed][example];
-                (0..seeds).map(of_seed).collect()
-            })
-            .collect();
-        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
-        rng.set_stream(SEED_STREAM);
-        let mut weights = vec![1_u32; seeds];
-        let mut is_data = true;
-        self.paired(examples, |draw| {
-            if !is_data {
-                weights.fill(0);
-                for _ in 0..seeds {
-                    weights[rng.random_range(0..seeds)] += 1;
-                }
-            }
-            is_data = false;
-            let of_example = |example: &usize| -> f64 {
-                let weighted = differences[*example].iter().zip(&weights);
-                weighted.map(|(value, weight)| value * f64::from(*weight)).sum()
-            };
-            Ok(draw.iter().map(of_example).sum::<f64>() / (draw.len() * seeds) as f64)
-        })
-    }
 }
-
-/// Seeds are drawn from a stream of their own.
-const SEED_STREAM: u64 = 1;
 
 /// The value below which a share of the ascending `sorted` values lies, linear between neighbours (numpy's default).
 fn percentile(sorted: &[f64], share: f64) -> f64 {
@@ -274,49 +212,6 @@ mod tests {
         };
         assert_eq!(of(3), of(3));
         assert_ne!(of(3), of(4));
-    }
-
-    #[test]
-    fn one_seed_is_the_bootstrap_of_the_examples_and_equal_seeds_add_nothing() {
-        let (first, second) = ([2.0, 0.5, 1.0, 4.0], [1.0, 0.25, 3.0, 0.0]);
-        let settings = Bootstrap {
-            resamples: 500,
-            ..Bootstrap::default()
-        };
-        let alone = settings.paired_means(&first, &second).unwrap();
-        for seeds in [1, 3] {
-            let of = |values: [f64; 4]| vec![values.to_vec(); seeds];
-            let crossed = settings.paired_means_over_seeds(&of(first), &of(second)).unwrap();
-            // Sums in another order differ in their last bits.
-            for (one, other) in [
-                (crossed.difference, alone.difference),
-                (crossed.lower, alone.lower),
-                (crossed.upper, alone.upper),
-            ] {
-                assert!((one - other).abs() < 1e-12, "{seeds}: {crossed:?} {alone:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_differs_between_seeds_alone_widens_the_interval() {
-        // Every example agrees, two seeds differ by 1 and by 0: their mean is 0, 1/2, 1 with probability 1/4, 1/2, 1/4.
-        let first = vec![vec![1.0; 50], vec![0.0; 50]];
-        let settings = Bootstrap {
-            level: 0.6,
-            ..Bootstrap::default()
-        };
-        let interval = settings
-            .paired_means_over_seeds(&first, &vec![vec![0.0; 50]; 2])
-            .unwrap();
-        assert_eq!(
-            (interval.difference, interval.lower, interval.upper),
-            (0.5, 0.0, 1.0)
-        );
-        let ragged = vec![vec![0.0; 50], vec![0.0; 49]];
-        assert!(settings.paired_means_over_seeds(&first, &ragged).is_err());
-        assert!(settings.paired_means_over_seeds(&first, &first[..1]).is_err());
-        assert!(settings.paired_means_over_seeds(&[], &[]).is_err());
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //!
 //! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
 //! scaling](fit_temperature), the
-//! [bootstrap](Bootstrap) interval and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
+//! [bootstrap](Bootstrap) interval, the [interval over rows and seeds](CrossedInterval) and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and
 //! [SQuAD](squad), [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective]
 //! prediction, [detection] of what is out of scope, and the paper's [bound](generalization).
@@ -56,6 +56,7 @@ pub mod bootstrap;
 pub mod calibration;
 pub mod choices;
 pub mod classification;
+pub mod crossed;
 pub mod detection;
 pub mod ensemble;
 pub mod entities;
@@ -88,6 +89,7 @@ pub mod uncertainty;
 
 pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
 pub use bootstrap::{Bootstrap, BootstrapInterval};
+pub use crossed::CrossedInterval;
 pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;

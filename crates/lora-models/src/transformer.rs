@@ -1,6 +1,7 @@
 //! A model of any family with any head.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
@@ -133,6 +134,17 @@ impl Transformer {
     }
 }
 
+/// A number for what a model reads in a row of a batch.
+fn reading_of(input: &Batch, row: usize) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for place in row * input.seq..(row + 1) * input.seq {
+        if input.attention_mask[place] > 0.5 {
+            (input.input_ids[place], input.token_type_ids[place]).hash(&mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
 /// The name of the tensor whose first axis is the number of outputs, in a checkpoint or adapter folder for sequences of
 /// this checkpoint's family.
 ///
@@ -200,7 +212,8 @@ impl Model for Transformer {
             return passes.iter().map(alone).collect();
         }
         let device = self.trunk.token_table().base.weight.device();
-        let known = states.and_then(|states| states.of_rows(&input.rows, input.seq, &device));
+        let known = states
+            .and_then(|states| states.of_rows(&input.rows, input.seq, |row| reading_of(input, row), &device));
         let is_new = known.is_none();
         let mut below = Below {
             trained: states.map(|states| Left {
@@ -224,7 +237,7 @@ impl Model for Transformer {
             true,
         ) = (states, &below.trained, is_new)
         {
-            states.keep(&input.rows, hidden);
+            states.keep(&input.rows, |row| reading_of(input, row), hidden);
         }
         outputs
     }

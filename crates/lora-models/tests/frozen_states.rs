@@ -9,6 +9,7 @@ use lora_core::{
     Model, Pass, Rescale, Targets as Modules, seeded_normal,
 };
 use lora_data::{Batch, Encoded, Padding};
+use lora_models::blocks::layer_of;
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
 /// Two layers each.
@@ -81,11 +82,11 @@ fn lengths() -> Vec<usize> {
     (0..6).map(|row| 3 + row * 2 % 5).collect()
 }
 
-/// Some rows of a data set of six; `first_id` makes another data set.
-fn batch(rows: &[usize], first_id: u32) -> Batch {
+/// Some rows of a data set of six.
+fn batch(rows: &[usize]) -> Batch {
     let encoded = |row: &usize| Encoded {
         input_ids: (0..lengths()[*row])
-            .map(|place| ((row * 11 + place * 5) % 17) as u32 + first_id)
+            .map(|place| ((row * 11 + place * 5) % 17) as u32 + 2)
             .collect(),
         token_type_ids: vec![0; lengths()[*row]],
     };
@@ -115,9 +116,16 @@ fn a_row_goes_through_the_frozen_layers_once() {
             .map(|member| sampler.members(member..member + 1, &adapted.adapter_shapes(), &device()))
             .collect();
         let members: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
-        let of = |rows: &[usize], first_id, passes: &[Pass], states| {
-            let batch = batch(rows, first_id);
-            // All the places that padding cannot change: the first tokens of each row.
+        // The same model with other numbers in its lowest layer, which nobody notices who does not go through it.
+        let mut other = adapted.clone();
+        other.model.visit_linears_mut(&mut |linear| {
+            if layer_of(linear.path()) == Some(0) {
+                linear.base.weight = linear.base.weight.clone().map(|weight| weight.mul_scalar(0.5));
+            }
+        });
+        let of = |adapted: &Adapted<Transformer>, rows: &[usize], passes: &[Pass], states| {
+            let batch = batch(rows);
+            // Places that padding cannot change.
             let first_and_third = |row: usize| [row * batch.seq, row * batch.seq + 2];
             let places = (!case.ends_with("seqcls"))
                 .then(|| (0..rows.len()).flat_map(first_and_third).collect::<Vec<_>>());
@@ -129,24 +137,43 @@ fn a_row_goes_through_the_frozen_layers_once() {
         };
         for passes in [&[Pass::Mean][..], &members] {
             states.forget();
-            let plain = of(&[4, 0, 2], 2, passes, None);
-            assert_eq!(of(&[4, 0, 2], 2, passes, Some(&states)), plain, "{case}: first");
-            // What is known is not looked at again: other tokens change nothing.
-            assert_ne!(of(&[4, 0, 2], 3, passes, None), plain, "{case}");
-            assert_eq!(of(&[4, 0, 2], 3, passes, Some(&states)), plain, "{case}: known");
-            // One row is new, so all are computed.
+            let plain = of(&adapted, &[4, 0, 2], passes, None);
             assert_eq!(
-                of(&[1, 4], 2, passes, Some(&states)),
-                of(&[1, 4], 2, passes, None),
+                of(&adapted, &[4, 0, 2], passes, Some(&states)),
+                plain,
+                "{case}: first"
+            );
+            assert_ne!(of(&other, &[4, 0, 2], passes, None), plain, "{case}");
+            assert_eq!(
+                of(&other, &[4, 0, 2], passes, Some(&states)),
+                plain,
+                "{case}: known"
+            );
+            // One row is new, so all are computed.
+            let with_a_new_one = of(&adapted, &[1, 4], passes, None);
+            assert_eq!(
+                of(&adapted, &[1, 4], passes, Some(&states)),
+                with_a_new_one,
                 "{case}: new"
             );
+            assert_eq!(states.known(), 4, "{case}");
         }
         // In another order and with other padding.
-        let plain = of(&[0, 1, 2], 2, &members, None);
-        let known = of(&[0, 1, 2], 3, &members, Some(&states));
+        let plain = of(&adapted, &[0, 1, 2], &members, None);
+        let known = of(&other, &[0, 1, 2], &members, Some(&states));
         for (known, plain) in known.iter().zip(&plain) {
             assert!((known - plain).abs() < 1e-5, "{case}: {known} and {plain}");
         }
+        // Rows of another data set with the same numbers are not known.
+        let mut other_rows = batch(&[0, 1, 2]);
+        other_rows.input_ids[0] += 1;
+        let plain = numbers(adapted.model.forward_passes(&other_rows, None, &members, None));
+        let found = numbers(
+            adapted
+                .model
+                .forward_passes(&other_rows, None, &members, Some(&states)),
+        );
+        assert_eq!(found, plain, "{case}: another data set");
     }
 }
 
@@ -179,4 +206,18 @@ fn states_of_another_model_are_refused() {
     let [one, other] = [(); 2].map(|()| attach(load("bert_relu_seqcls"), on_layer_1()));
     let states = FrozenStates::below(&one, &lengths());
     let _ = other.above(states.as_ref());
+}
+
+#[test]
+#[should_panic(expected = "layers that are trained")]
+fn states_of_layers_that_are_trained_by_now_are_refused() {
+    let upper = attach(load("bert_relu_seqcls"), on_layer_1());
+    let states = FrozenStates::below(&upper, &lengths());
+    let (both, _) = Adapted::attach(
+        upper.detach(),
+        LoraConfig::new(2, 5.0, Modules::names(["query"])),
+        1,
+    )
+    .unwrap();
+    let _ = both.above(states.as_ref());
 }

@@ -82,6 +82,11 @@ impl Objective {
         Self { states, ..self }
     }
 
+    /// The hidden states that passes begin with, if any are kept.
+    pub fn states(&self) -> Option<&FrozenStates> {
+        self.states.as_ref()
+    }
+
     /// Loss and gradient of one optimizer step over all rows of its batches: a batch counts by its number of targets (rows,
     /// or tokens for a language model), so where a step is cut into batches does not matter to plain LoRA.
     ///

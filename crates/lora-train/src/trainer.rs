@@ -126,6 +126,11 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         self
     }
 
+    /// The hidden states that steps begin with, if any are kept.
+    pub fn states(&self) -> Option<&FrozenStates> {
+        self.objective.states()
+    }
+
     /// The spreads of the variational A as they are now.
     pub fn variational(&self) -> Option<&VariationalA> {
         self.variational.as_ref().map(|variational| &variational.factors)

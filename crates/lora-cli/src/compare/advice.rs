@@ -30,26 +30,21 @@ pub(super) fn advice(results: &Results, args: &CompareArgs) -> Result<Vec<String
     let mut sentences = vec![which(judged, contender, is_scaled, &reference)];
     sentences.extend(how_good(contender, is_scaled)?);
     sentences.extend(how_far(contender, is_scaled));
-    sentences.push(command(contender, args));
+    sentences.push(command(contender, is_scaled, args));
     Ok(sentences)
 }
 
-/// The contender with the smallest validation loss; with temperature where that is smaller still. Test rows have no say.
+/// The contender with the smallest validation loss: with a temperature for all, which is fitted on the same rows and so would look
+/// better than none; without where there is none. Test rows have no say.
 fn chosen<'j, 'a>(judged: &'j Judged<'a>) -> Option<(&'j Contender<'a>, bool)> {
-    let all = judged
-        .contenders
-        .iter()
-        .flat_map(|contender| [(contender, false), (contender, true)]);
-    let with_loss = all.filter_map(|(contender, is_scaled)| {
-        let variant = contender.variant(is_scaled)?;
-        Some((
-            Measure::ValidationLoss.mean(variant, is_scaled)?,
-            contender,
-            is_scaled,
-        ))
-    });
-    let best = with_loss.min_by(|left, right| left.0.total_cmp(&right.0))?;
-    Some((best.1, best.2))
+    [true, false].into_iter().find_map(|is_scaled| {
+        let with_loss = judged.contenders.iter().filter_map(|contender| {
+            let variant = contender.variant(is_scaled)?;
+            Some((Measure::ValidationLoss.mean(variant, is_scaled)?, contender))
+        });
+        let best = with_loss.min_by(|left, right| left.0.total_cmp(&right.0))?;
+        Some((best.1, is_scaled))
+    })
 }
 
 fn which(judged: &Judged<'_>, contender: &Contender<'_>, is_scaled: bool, reference: &Family) -> String {
@@ -76,17 +71,21 @@ fn which(judged: &Judged<'_>, contender: &Contender<'_>, is_scaled: bool, refere
             match comparison.verdict {
                 Verdict::Wins => format!("on the test rows it beats {} {numbers}", reference.name()),
                 Verdict::Ties => format!(
-                    "on the test rows it differs from {} by no more than chance explains ({:.3}, 95 % interval {:.3} to {:.3}), so \
-                     {0} is as good a choice and simpler",
+                    "on the test rows its loss differs from that of {} by {:+.3} (95 % interval {:+.3} to {:+.3}), no more than chance \
+                     explains: {0}, which is simpler, is worse by {:.3} at most",
+                    reference.name(),
+                    interval.difference,
+                    interval.lower,
+                    interval.upper,
+                    (-interval.lower).max(0.0)
+                ),
+                Verdict::Loses => format!(
+                    "but on the test rows its loss is higher than that of {} by {:.3} (95 % interval {:.3} to {:.3}), so the validation \
+                     rows were too few to choose by: label more of them before you rely on either",
                     reference.name(),
                     interval.difference,
                     interval.lower,
                     interval.upper
-                ),
-                Verdict::Loses => format!(
-                    "but on the test rows it is worse than {} by {:.3} in loss: the validation rows were misleading, use {0}",
-                    reference.name(),
-                    interval.difference
                 ),
             }
         }
@@ -117,9 +116,12 @@ fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
         .collect();
+    let without = Measure::Loss.mean(variant, false).filter(|_| is_scaled);
+    let without = without.map(|loss| format!(" Without its temperature the loss is {loss:.3}."));
     Ok(Some(format!(
-        "On test rows, mean ± std over seeds: {}.",
-        parts.join(", ")
+        "On test rows, mean ± std over seeds: {}.{}",
+        parts.join(", "),
+        without.unwrap_or_default()
     )))
 }
 
@@ -161,13 +163,13 @@ fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Option<String> {
     ))
 }
 
-fn command(contender: &Contender<'_>, args: &CompareArgs) -> String {
-    let Some(variant) = contender.variant(false) else {
+fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareArgs) -> String {
+    let Some(variant) = contender.variant(is_scaled) else {
         return String::new();
     };
     let mut words = vec![
         "lora train".to_owned(),
-        format!("--data-file {}", args.file.display()),
+        format!("--data-file {}", quoted(&args.file.display().to_string())),
         "--output-dir runs/mine".to_owned(),
     ];
     for (flag, column) in [
@@ -175,17 +177,21 @@ fn command(contender: &Contender<'_>, args: &CompareArgs) -> String {
         ("--text-pair-column", &args.text_pair),
         ("--label-column", &args.label),
     ] {
-        words.extend(column.as_ref().map(|column| format!("{flag} {column}")));
+        words.extend(column.as_ref().map(|column| format!("{flag} {}", quoted(column))));
     }
     let mut settings = base(&args.model);
     if contender.family.method == DROPOUT {
         settings["mask_probability"] = variant.settings["mask_probability"].clone();
         settings["mask_rescale"] = "rescaled".into();
         settings["mask_grouping"] = "example".into();
+        settings["ensemble_members"] = match variant.prediction {
+            Prediction::Ensemble { members, .. } => (*members).into(),
+            _ => 0.into(),
+        };
     }
     for (key, value) in settings.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        words.push(format!("--{} {value}", key.replace('_', "-")));
+        words.push(format!("--{} {}", key.replace('_', "-"), quoted(&value)));
     }
     let several = if matches!(variant.prediction, Prediction::DeepEnsemble { .. }) {
         " once for each seed (--seed), each to a folder of its own; average the probabilities"
@@ -193,4 +199,14 @@ fn command(contender: &Contender<'_>, args: &CompareArgs) -> String {
         ""
     };
     format!("To train it: {}{several}.", words.join(" "))
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:,=+@%".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

@@ -14,6 +14,7 @@ use crate::output_file::check_report;
 use crate::pipeline::EMBEDDED_MODEL;
 use crate::report::page::Report;
 use crate::report::results::Results;
+use crate::report::sentences::caveats;
 use crate::sweep::Sweep;
 use crate::terminal::Terminal;
 use preset::Preset;
@@ -77,6 +78,7 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     let mut report = Report::of(&results)?;
     report.title = format!("Three methods on {}", args.file.display());
     report.summary = advice::advice(&results, args)?;
+    report.summary.extend(caveats(&results));
     for sentence in &report.summary {
         terminal.paragraph(sentence)?;
     }

@@ -1,8 +1,8 @@
 //! A contender against the reference on the same rows and seeds: better, worse, or no difference beyond chance?
 
 use anyhow::Result;
+use lora_eval::CrossedInterval;
 use lora_eval::permutation::Permutation;
-use lora_eval::{Bootstrap, BootstrapInterval};
 
 use super::choice::{Contender, Family};
 use super::results::{Study, Variant};
@@ -11,11 +11,13 @@ use super::results::{Study, Variant};
 const LEAST_NATS: f64 = 0.005;
 /// For a squared error: the share of the reference's that is noticed.
 const LEAST_SHARE: f64 = 0.01;
-/// Draws of an interval, times rows and seeds, at most: nobody should wait for them.
+/// Level of an interval.
+const LEVEL: f64 = 0.95;
+/// Permutations times rows, at most: nobody should wait for them.
 const WORK: usize = 5_000_000;
-/// Draws below which percentiles are coarse.
+/// Permutations below which a p value is coarse.
 const FEWEST_DRAWS: usize = 500;
-/// Draws of an interval, at most.
+/// Permutations, at most.
 const MOST_DRAWS: usize = 4_000;
 
 /// What the comparison says.
@@ -44,7 +46,7 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// The difference with its interval over rows and seeds.
-    pub interval: BootstrapInterval,
+    pub interval: CrossedInterval,
     /// p of the paired permutation test over rows, seeds averaged.
     pub p_value: f64,
     /// Mean loss of the reference over rows and seeds.
@@ -72,7 +74,7 @@ pub fn pooled<'c>(comparisons: impl Iterator<Item = &'c Comparison>) -> Option<(
     }
     let n = all.len() as f64;
     let mean = all.iter().map(|(difference, _)| difference).sum::<f64>() / n;
-    // Half an interval is so many standard errors for each task and for the mean alike.
+    // Half an interval is about so many standard errors for each task and for the mean alike, and no more for the mean.
     let squares = all
         .iter()
         .map(|(_, [lower, upper])| ((upper - lower) / 2.0).powi(2));
@@ -104,11 +106,7 @@ pub fn compare(
     }
     let seeds = first.len();
     let rows = first[0].len();
-    let bootstrap = Bootstrap {
-        resamples: (WORK / (rows * seeds).max(1)).clamp(FEWEST_DRAWS, MOST_DRAWS),
-        ..Bootstrap::default()
-    };
-    let interval = bootstrap.paired_means_over_seeds(&first, &second)?;
+    let interval = CrossedInterval::of(&first, &second, LEVEL)?;
     let permutation = Permutation {
         permutations: (WORK / rows.max(1)).clamp(FEWEST_DRAWS, MOST_DRAWS) as u64,
         ..Permutation::default()
@@ -174,11 +172,12 @@ mod tests {
 
     fn comparison(difference: f64, half: f64, reference_loss: f64) -> Comparison {
         Comparison {
-            interval: BootstrapInterval {
+            interval: CrossedInterval {
                 difference,
                 lower: difference - half,
                 upper: difference + half,
-                settings: Bootstrap::default(),
+                standard_error: half / 2.0,
+                degrees_of_freedom: 100.0,
             },
             p_value: 0.5,
             reference_loss,

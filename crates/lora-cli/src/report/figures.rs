@@ -47,7 +47,8 @@ pub fn pictured<'j, 'a>(
     first.into_iter().chain(others).take(MOST_LINES).collect()
 }
 
-/// Reliability diagrams of the pictured contenders, each without and with temperature, all seeds together.
+/// Reliability diagrams of the pictured contenders, each without and with temperature, all seeds together; the error beside them is the
+/// mean over seeds.
 ///
 /// # Errors
 ///
@@ -73,7 +74,11 @@ pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure
         }
         let with = if is_scaled { ", with T" } else { "" };
         let name = format!("{}{with}", contender.family.name());
-        let svg = reliability_diagram(&name, &table.bins(), table.ece()?, ECE_RULE);
+        // The bars are of all seeds together; their ECE would let errors of seeds cancel.
+        let ece = Measure::Ece
+            .mean(variant, is_scaled)
+            .map_or_else(|| table.ece(), Ok)?;
+        let svg = reliability_diagram(&name, &table.bins(), ece, ECE_RULE);
         figures.push(Figure::new(svg, "").named(format!("reliability of {name}")));
     }
     Ok(figures)

@@ -110,9 +110,15 @@ pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
     let mut table = Table::new(title, "method", columns).with_note(
         "In per cent of the reference's loss (NLL, or squared error), mean over tasks with its 95 % interval; below zero is better. It \
          wins or loses on a task where the difference is more than the choice of test rows and seeds explains (95 % interval) and at \
-         least 0.005 nats or 1 % of the squared error; of comparisons without any difference, one in 20 would still look like one. \
+         least 0.005 nats or 1 % of the squared error; of many comparisons without any difference, some would still look like one. \
          With T: both with a temperature fitted on validation rows.",
     );
+    let most = |is_scaled| {
+        let found = families
+            .iter()
+            .map(|family| comparisons(judged, family, is_scaled).len());
+        found.max().unwrap_or(0)
+    };
     for family in families {
         let cells: Vec<Cell> = [false, true]
             .into_iter()
@@ -129,6 +135,8 @@ pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
                     }
                 };
                 let mean = pooled(found.iter().map(|(_, comparison)| *comparison));
+                // A mean over fewer tasks is another mean.
+                let mean = mean.filter(|_| found.len() == most(is_scaled));
                 let mean = mean.map_or(Cell::Empty, |(mean, interval)| Cell::interval(mean, interval));
                 [
                     mean,

@@ -65,6 +65,7 @@ pub fn judge(results: &Results) -> Result<(Vec<Judged<'_>>, Vec<Family>, Family)
             study,
             contenders,
             comparisons,
+            reference: family.clone(),
         });
     }
     Ok((judged, families(results), family))

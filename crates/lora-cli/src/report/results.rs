@@ -19,6 +19,8 @@ pub struct Results {
     pub cells: Vec<CellRecord>,
     /// Cells that failed and were not computed since.
     pub failed: Vec<CellRecord>,
+    /// How many cells are left out because a later one is of the same seed and settings, with other rows.
+    pub replaced: usize,
     /// Trainings by key.
     pub trainings: Trainings,
     /// The calls that computed them.
@@ -165,7 +167,34 @@ impl Results {
         }
         let is_done = |cell: &CellRecord| matches!(cell.outcome, Outcome::Done(_));
         (results.cells, results.failed) = cells.into_iter().partition(is_done);
+        results.keep_the_last_of_equals();
         results
+    }
+
+    /// A file to which a sweep of other rows was added holds two cells of one seed, which no mean may take for two seeds.
+    fn keep_the_last_of_equals(&mut self) {
+        let all = std::mem::take(&mut self.cells);
+        let before = all.len();
+        let mut last: HashMap<String, usize> = HashMap::new();
+        let name = |cell: &CellRecord| {
+            let CellRecord {
+                task,
+                rows,
+                method,
+                prediction,
+                settings,
+                seed,
+                ..
+            } = cell;
+            serde_json::json!([task, rows, method, prediction, settings, seed]).to_string()
+        };
+        for (index, cell) in all.iter().enumerate() {
+            last.insert(name(cell), index);
+        }
+        let is_last = |(index, cell): &(usize, CellRecord)| last[&name(cell)] == *index;
+        let kept = all.into_iter().enumerate().filter(is_last);
+        self.cells = kept.map(|(_, cell)| cell).collect();
+        self.replaced = before - self.cells.len();
     }
 
     /// The cells by task and number of rows, in the order of the files.

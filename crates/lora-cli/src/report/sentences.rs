@@ -54,17 +54,31 @@ pub fn summary(
     if !leads.is_empty() {
         sentences.push(leads.join(" "));
     }
+    sentences.extend(caveats(results));
+    sentences
+}
+
+/// What a reader must not overlook.
+pub fn caveats(results: &Results) -> Vec<String> {
+    let mut sentences = Vec::new();
     if !results.failed.is_empty() {
         sentences.push(format!(
-            "{} failed and are in no table; the results file says why.",
+            "{} failed and are in no table, so their methods are compared on the other seeds alone; the results file says why, and \
+             `lora sweep --retry-failed` computes them again.",
             counted(results.failed.len(), "cell")
+        ));
+    }
+    if results.replaced > 0 {
+        sentences.push(format!(
+            "{} of earlier calls with other rows are left out: the same seeds were computed again.",
+            counted(results.replaced, "result")
         ));
     }
     sentences.extend(unfinished(results));
     if shares_members(results) {
         sentences.push(
             "The deep ensembles of different seeds have members in common, so their spread over seeds is smaller than that of \
-             independent ones."
+             independent ones, and their intervals are somewhat too narrow."
                 .to_owned(),
         );
     }
@@ -103,14 +117,19 @@ fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scale
         count(Verdict::Loses),
     );
     let (name, against) = (family.name(), reference.name());
+    let nearest = if mean < 0.0 {
+        "the lowest has"
+    } else {
+        "the nearest is"
+    };
     Some(match (is_scaled, upper < 0.0) {
         (false, true) => format!("{name} has the lowest test loss: against {against} {numbers}."),
         (false, false) => format!(
-            "No method has a test loss below that of {against} beyond chance; the lowest has {name}, {numbers}."
+            "No method has a test loss below that of {against} beyond chance; {nearest} {name}, {numbers}."
         ),
         (true, true) => format!("With temperature scaling for all: {name}, {numbers}."),
         (true, false) => format!(
-            "With temperature scaling for all, none is lower beyond chance; the lowest has {name}, {numbers}."
+            "With temperature scaling for all, none is lower beyond chance; {nearest} {name}, {numbers}."
         ),
     })
 }
@@ -189,7 +208,7 @@ fn unfinished(results: &Results) -> Option<String> {
     }
     let first = behind.first()?;
     Some(format!(
-        "Not finished: {} with fewer seeds than others of the task, the first of them {first}; `lora sweep` computes the rest.",
+        "Not finished: {} with fewer seeds than others of the task, the first of them {first}; `lora sweep` computes what did not fail.",
         counted(behind.len(), "variant")
     ))
 }

@@ -22,6 +22,8 @@ pub struct Judged<'a> {
     pub contenders: Vec<Contender<'a>>,
     /// For each contender the comparison without and with temperature; none for the reference itself.
     pub comparisons: Vec<[Option<Comparison>; 2]>,
+    /// What the others are compared with.
+    pub reference: Family,
 }
 
 impl Judged<'_> {
@@ -149,7 +151,10 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
             .map(|(_, measure)| measure.cell(variant, is_scaled))
             .collect::<Result<Vec<_>>>()?;
         let against = match &comparisons[usize::from(is_scaled)] {
-            None => [Cell::Empty, Cell::text("reference"), Cell::Empty],
+            None if contender.family == judged.reference => {
+                [Cell::Empty, Cell::text("reference"), Cell::Empty]
+            }
+            None => [Cell::Empty, Cell::Empty, Cell::Empty],
             Some(comparison) => against_cells(comparison),
         };
         cells.splice(1..1, against);
@@ -169,8 +174,7 @@ fn note(judged: &Judged<'_>, loss: &str) -> String {
         format!(" NLL in nats; ECE is a fraction, {ECE_RULE}; adaptive ECE has 15 bins of equal mass.")
     };
     format!(
-        "{seeds}. {loss} − reference's: with the interval that 95 % of paired draws of rows and seeds give; p of a paired permutation \
-         test over rows.{rule}"
+        "{seeds}. {loss} − reference's: with a 95 % interval over rows and seeds; p of a paired permutation test over rows.{rule}"
     )
 }
 
@@ -247,7 +251,8 @@ fn costs(judged: &Judged<'_>) -> Result<Table> {
     let title = format!("{}: choices and costs", judged.study.title());
     let mut table = Table::new(title, "method", columns).with_note(
         "Chosen: by the mean loss of the validation rows over seeds; of so many. Training: of all members. Predicting: the test rows \
-         once, all members. Both are wall times, with several trainings at once if the sweep was called so.",
+         once, all members; those of a deep ensemble one by one. Both are wall times, with several trainings at once if the sweep was \
+         called so. Who had more settings to choose from took more trainings than the table shows.",
     );
     for contender in &judged.contenders {
         let Some(variant) = contender.variant(false) else {

@@ -68,6 +68,12 @@ impl Parts {
             part.keep_states(adapted);
         }
     }
+
+    /// Whether shifted rows have labels.
+    pub fn shifted_is_labelled(&self) -> bool {
+        let targets = self.shifted.as_ref().map(|part| &part.encoded.targets);
+        targets.is_some_and(|targets| *targets != Targets::None)
+    }
 }
 
 impl SweepTask {
@@ -176,14 +182,6 @@ impl SweepTask {
             test: encode(&self.test)?,
             shifted: self.shifted.as_ref().map(encode).transpose()?,
         })
-    }
-}
-
-impl Parts {
-    /// Whether shifted rows have labels.
-    pub fn shifted_is_labelled(&self) -> bool {
-        let targets = self.shifted.as_ref().map(|part| &part.encoded.targets);
-        targets.is_some_and(|targets| *targets != Targets::None)
     }
 }
 

@@ -37,6 +37,8 @@ struct Group<'a> {
     first_steps: u64,
     /// Rows that go through the model in evaluations and predictions, members counted.
     passes: u64,
+    /// Those among them that go through all layers, because nothing is known of them.
+    first_passes: u64,
     /// Of all its trainings and predictions.
     seconds: f64,
 }
@@ -54,7 +56,8 @@ pub fn run(sweep: &Sweep, queue: &Queue, terminal: &Terminal) -> Result<()> {
         let later_steps = group.steps - group.first_steps;
         group.seconds = times.first_step * group.first_steps as f64
             + times.step * later_steps as f64
-            + times.row * group.passes as f64;
+            + times.first_row * group.first_passes as f64
+            + times.row * (group.passes - group.first_passes) as f64;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -108,6 +111,7 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
                 steps: 0,
                 first_steps: 0,
                 passes: 0,
+                first_passes: 0,
                 seconds: 0.0,
             });
             groups.len() - 1
@@ -123,13 +127,18 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
         group.steps += steps;
         group.first_steps += steps.min(steps_per_epoch);
         let fitted = train as u64 * fitting_passes(&own, task.classes());
-        group.passes += evaluations * validation as u64 + scored * passes(&own) + fitted;
+        let members = members_of_sources(&own);
+        group.passes += evaluations * validation as u64 + scored * members.iter().sum::<u64>() + fitted;
+        // Each way to predict goes through the test rows as if it were the only one.
+        let of_test = task.test_sizes()[0] as u64 * (members.len() as u64).saturating_sub(1);
+        group.first_passes += validation as u64 + scored + of_test + fitted;
     }
     Ok(groups)
 }
 
-/// Passes over each row that predictions of one training need; those that differ in the number of members alone share them.
-fn passes(cells: &[&PlannedCell]) -> u64 {
+/// Passes over each row that predictions of one training need, for each way to predict; those that differ in the number of members alone
+/// share them.
+fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
     let mut of_source: HashMap<String, u64> = HashMap::new();
     for cell in cells {
         let (source, members) = match &cell.prediction {
@@ -159,7 +168,7 @@ fn passes(cells: &[&PlannedCell]) -> u64 {
         let most = of_source.entry(source).or_default();
         *most = (*most).max(members);
     }
-    of_source.values().sum()
+    of_source.into_values().collect()
 }
 
 /// Passes over each training row that Laplace approximations are fitted with; a backward pass costs about as much as two.
@@ -182,7 +191,9 @@ struct Times {
     first_step: f64,
     /// Of a step with rows that have.
     step: f64,
-    /// Of a row in a pass after the first.
+    /// Of a row in a pass through all layers.
+    first_row: f64,
+    /// Of a row in a later pass.
     row: f64,
 }
 
@@ -222,11 +233,12 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let adapted = trainer.adapted();
     parts.validation.keep_states(&adapted);
     let row = || seconds_a_row(&adapted, &parts.validation);
-    row();
+    let (first_row, row) = (row(), row());
     Ok(Times {
         first_step,
         step,
-        row: row(),
+        first_row,
+        row,
     })
 }
 

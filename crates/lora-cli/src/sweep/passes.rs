@@ -115,14 +115,14 @@ impl Said {
         })
     }
 
-    /// What the ensemble of the first members would have said, in this share of the time.
-    fn first(&self, members: usize, share: f64) -> Self {
+    /// What the ensemble of the first members would have said, in so many seconds.
+    fn first(&self, members: usize, seconds: f64) -> Self {
         Self {
             train: self.train.first(members),
             validation: self.validation.first(members),
             test: self.test.first(members),
             shifted: self.shifted.as_ref().map(|shifted| shifted.first(members)),
-            seconds: self.seconds * share,
+            seconds,
             fitting_seconds: self.fitting_seconds,
         }
     }
@@ -190,11 +190,14 @@ impl Source {
         }
     }
 
-    /// The part of the time that some of the members would have taken: those of a last layer share the pass below it.
-    fn share(&self, members: u64, of: usize) -> f64 {
+    /// The time that the first members would have taken: one alone takes as long as the mean pass, each of the others the same part of
+    /// the rest. Those of a last layer share the pass below it.
+    fn seconds_of(&self, members: u64, said: &Said, mean_pass: f64) -> f64 {
+        let all = said.test.members as u64;
         match self {
-            Self::Laplace(kind) if kind.of == Varied::LastLayer => 1.0,
-            _ => members as f64 / of as f64,
+            Self::Laplace(kind) if kind.of == Varied::LastLayer => said.seconds,
+            _ if members >= all => said.seconds,
+            _ => mean_pass + (said.seconds - mean_pass).max(0.0) * (members - 1) as f64 / (all - 1) as f64,
         }
     }
 }
@@ -216,8 +219,8 @@ pub fn collections<'a>(predictions: impl Iterator<Item = &'a Prediction>) -> Vec
 /// it is the part of this training.
 pub fn run(trained: &Trained, seed: u64, predictions: &[&Prediction]) -> Option<Vec<Result<Said, String>>> {
     let mut run: Vec<(Source, Result<Said, String>)> = Vec::new();
-    for prediction in predictions {
-        let source = Source::of(prediction);
+    // The mean pass also tells what a member alone costs.
+    for source in std::iter::once(Source::Mean).chain(predictions.iter().map(|asked| Source::of(asked))) {
         if run.iter().any(|(known, _)| *known == source) {
             continue;
         }
@@ -228,10 +231,11 @@ pub fn run(trained: &Trained, seed: u64, predictions: &[&Prediction]) -> Option<
             said => run.push((source, said.map_err(|error| failure::sentence(&error)))),
         }
     }
+    let mean_pass = run[0].1.as_ref().map_or(0.0, |said| said.seconds);
     let said = |prediction: &&Prediction| {
         let (source, said) = run.iter().find(|(known, _)| *known == Source::of(prediction))?;
         let members = own_members(prediction);
-        let first = |said: &Said| said.first(members as usize, source.share(members, said.test.members));
+        let first = |said: &Said| said.first(members as usize, source.seconds_of(members, said, mean_pass));
         Some(said.as_ref().map(first).map_err(String::clone))
     };
     predictions.iter().map(said).collect()

@@ -1,0 +1,38 @@
+//! The book's pages of results are what `lora report` makes of the results in `configs/here`, to the letter.
+
+use std::fs;
+use std::path::Path;
+
+use crate::workspace::Workspace;
+
+#[test]
+fn the_books_pages_are_made_from_the_results_that_stand_beside_the_recipes() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for page in ["docs/src/results.md", "docs/src/ablations.md"] {
+        let committed = fs::read_to_string(root.join(page)).unwrap();
+        // The page says by which command it was made.
+        let command = committed
+            .lines()
+            .find_map(|line| line.strip_prefix("lora "))
+            .unwrap();
+        let arguments: Vec<&str> = command.split(' ').collect();
+        let workspace = Workspace::new();
+        for name in arguments.iter().filter(|name| name.ends_with(".results.jsonl")) {
+            workspace.write(name, fs::read(root.join(name)).unwrap());
+        }
+        workspace.lora_works(&arguments);
+        let made = String::from_utf8(workspace.read(page)).unwrap();
+        for (line, (made, committed)) in made.lines().zip(committed.lines()).enumerate() {
+            assert_eq!(made, committed, "{page}, line {}", line + 1);
+        }
+        assert_eq!(made.len(), committed.len(), "{page}");
+        let figures = page.trim_end_matches(".md");
+        let mut pictures: Vec<_> = fs::read_dir(root.join(figures)).unwrap().collect();
+        assert!(!pictures.is_empty(), "{page} has no pictures");
+        for picture in pictures.drain(..) {
+            let name = format!("{figures}/{}", picture.unwrap().file_name().display());
+            let committed = fs::read(root.join(&name)).unwrap();
+            assert!(workspace.read(&name) == committed, "{name}");
+        }
+    }
+}

@@ -143,8 +143,8 @@ seeds. A comparison that was interrupted goes on when the same command is given 
 
 const SWEEP_EXAMPLES: &str = "\
 Examples:
-  lora sweep --config configs/here/grid.yaml --data-dir data --dry-run
-  lora sweep --config configs/here/grid.yaml --data-dir data --results grid.jsonl --jobs 2
+  lora sweep --config configs/here/grid-256.yaml --data-dir data --dry-run
+  lora sweep --config configs/here/grid-256.yaml --data-dir data --results grid.jsonl --jobs 2
 The same command again goes on where it was interrupted or killed. The form of the file is in the book's page on experiments.";
 
 const REPORT_EXAMPLES: &str = "\

@@ -16,34 +16,74 @@ use crate::sweep::prediction::Prediction;
 /// Confidence from which on a prediction counts as sure.
 const SURE: f64 = 0.9;
 
-/// What to use, how good it is, how far to trust it, and the command that trains it.
-pub(super) fn advice(results: &Results, args: &CompareArgs) -> Result<Vec<String>> {
+/// What is said at the end of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Advice {
+    /// What to use, how good it is, how far to trust it.
+    pub sentences: Vec<String>,
+    /// What trains it, as a shell takes it.
+    pub command: Option<String>,
+}
+
+pub(super) fn advice(results: &Results, args: &CompareArgs) -> Result<Advice> {
     let (judged, _, reference) = judge(results)?;
     let Some(judged) = judged.first() else {
-        return Ok(Vec::new());
+        return Ok(Advice::default());
     };
-    let Some((contender, is_scaled)) = chosen(judged) else {
-        return Ok(vec![
-            "No method has all of its seeds, so nothing can be said; run the same command again.".to_owned(),
-        ]);
+    let Some((loss, contender, is_scaled)) = chosen(judged, is_one_adapter) else {
+        return Ok(Advice {
+            sentences: vec![
+                "No method has all of its seeds, so nothing can be said; run the same command again."
+                    .to_owned(),
+            ],
+            command: None,
+        });
     };
     let mut sentences = vec![which(judged, contender, is_scaled, &reference)];
     sentences.extend(how_good(contender, is_scaled)?);
     sentences.extend(how_far(contender, is_scaled));
-    sentences.push(command(contender, is_scaled, args));
-    Ok(sentences)
+    if let Some((ensemble_loss, ensemble, _)) =
+        chosen(judged, |contender| !is_one_adapter(contender)).filter(|(other, ..)| *other < loss)
+    {
+        sentences.push(format!(
+            "{} has a lower loss on the validation rows still ({ensemble_loss:.3} against {loss:.3}). It takes several adapters, and \
+             lora predict takes one, so it is not proposed here.",
+            ensemble.family.name()
+        ));
+    }
+    if args.seeds == 1 {
+        sentences.push(
+            "There was one seed, so the intervals know nothing of what another training would have given; --seeds 3 tells more.".to_owned(),
+        );
+    }
+    Ok(Advice {
+        sentences,
+        command: command(contender, is_scaled, args),
+    })
 }
 
-/// The contender with the smallest validation loss: with a temperature for all, which is fitted on the same rows and so would look
-/// better than none; without where there is none. Test rows have no say.
-fn chosen<'j, 'a>(judged: &'j Judged<'a>) -> Option<(&'j Contender<'a>, bool)> {
+/// Whether one adapter predicts, with or without masks.
+fn is_one_adapter(contender: &Contender<'_>) -> bool {
+    contender.family.kind != Prediction::DEEP_ENSEMBLE
+}
+
+/// Among some contenders the one with the smallest validation loss: with a temperature for all, which is fitted on the same rows and so
+/// would look better than none; without where there is none. Test rows have no say.
+fn chosen<'j, 'a>(
+    judged: &'j Judged<'a>,
+    is_eligible: impl Fn(&Contender<'_>) -> bool,
+) -> Option<(f64, &'j Contender<'a>, bool)> {
     [true, false].into_iter().find_map(|is_scaled| {
-        let with_loss = judged.contenders.iter().filter_map(|contender| {
+        let eligible = judged
+            .contenders
+            .iter()
+            .filter(|contender| is_eligible(contender));
+        let with_loss = eligible.filter_map(|contender| {
             let variant = contender.variant(is_scaled)?;
             Some((Measure::ValidationLoss.mean(variant, is_scaled)?, contender))
         });
-        let best = with_loss.min_by(|left, right| left.0.total_cmp(&right.0))?;
-        Some((best.1, is_scaled))
+        let (loss, best) = with_loss.min_by(|left, right| left.0.total_cmp(&right.0))?;
+        Some((loss, best, is_scaled))
     })
 }
 
@@ -163,10 +203,8 @@ fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Option<String> {
     ))
 }
 
-fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareArgs) -> String {
-    let Some(variant) = contender.variant(is_scaled) else {
-        return String::new();
-    };
+fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareArgs) -> Option<String> {
+    let variant = contender.variant(is_scaled)?;
     let mut words = vec![
         "lora train".to_owned(),
         format!("--data-file {}", quoted(&args.file.display().to_string())),
@@ -193,12 +231,7 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareArgs) -> St
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         words.push(format!("--{} {}", key.replace('_', "-"), quoted(&value)));
     }
-    let several = if matches!(variant.prediction, Prediction::DeepEnsemble { .. }) {
-        " once for each seed (--seed), each to a folder of its own; average the probabilities"
-    } else {
-        ""
-    };
-    format!("To train it: {}{several}.", words.join(" "))
+    Some(words.join(" "))
 }
 
 /// As a shell takes it for one word.

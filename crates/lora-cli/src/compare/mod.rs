@@ -77,16 +77,22 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
         .retain(|cell| sweep.plan.cells.iter().any(|planned| planned.key == cell.key));
     let mut report = Report::of(&results)?;
     report.title = format!("Three methods on {}", args.file.display());
-    report.summary = advice::advice(&results, args)?;
+    let advice = advice::advice(&results, args)?;
+    report.summary = advice.sentences;
     report.summary.extend(caveats(&results));
     for sentence in &report.summary {
         terminal.paragraph(sentence)?;
+    }
+    if let Some(command) = &advice.command {
+        // In one line, to be copied.
+        terminal.say(format!("To train it:\n{command}"))?;
+        report.summary.push(format!("To train it: {command}"));
     }
     for table in &report.studies {
         terminal.say("")?;
         terminal.table(table)?;
     }
-    let document = json!({"advice": report.summary, "page": page});
+    let document = json!({"advice": report.summary, "command": advice.command, "page": page});
     write_file(&page, report.page().to_html().as_bytes())?;
     terminal.say(format!("the page: {}", page.display()))?;
     terminal.document(&document)

@@ -37,6 +37,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use crate::interrupt::{Patience, is_asked};
+use crate::opening::open_tokenizer_of;
 use crate::provenance::MadeBy;
 use crate::terminal::{Terminal, counted};
 use data::SweepTask;
@@ -146,6 +147,7 @@ impl Sweep {
         }
         let members = Members::beside(results);
         let queue = Queue::new(&self.plan, &members, pending.clone());
+        self.check_models(&queue)?;
         terminal.note(format!(
             "{} to compute, with {}",
             counted(pending.len(), "cell"),
@@ -184,6 +186,19 @@ impl Sweep {
         ));
         let old = if retry_failed { 0 } else { self.failed(&known) };
         failures(failed + old, results)
+    }
+
+    /// A model that is not there would fail in every cell.
+    fn check_models(&self, queue: &Queue) -> Result<()> {
+        let mut known = BTreeSet::new();
+        for &index in queue.trainings() {
+            let training = &self.plan.trainings[index];
+            let config = &training.config;
+            if known.insert((&config.model_name_or_path, &config.revision)) {
+                open_tokenizer_of(config, &self.tasks[training.task].kind)?;
+            }
+        }
+        Ok(())
     }
 
     /// Prints what [`Sweep::run`] would compute; writes nothing.

@@ -108,6 +108,9 @@ impl Varied {
 }
 
 impl Prediction {
+    /// The [kind](Self::kind) of a deep ensemble.
+    pub const DEEP_ENSEMBLE: &'static str = "deep ensemble";
+
     /// Members that are averaged; 1 for a single pass.
     pub fn members(&self) -> u64 {
         match self {
@@ -148,7 +151,7 @@ impl Prediction {
             Self::FullUpdate => "full update",
             Self::Ensemble { masks: None, .. } => "ensemble",
             Self::Ensemble { masks: Some(_), .. } => "ensemble of other masks",
-            Self::DeepEnsemble { .. } => "deep ensemble",
+            Self::DeepEnsemble { .. } => Self::DEEP_ENSEMBLE,
             Self::Swag { .. } => "SWAG",
             Self::Laplace { of, .. } => match of {
                 Varied::LastLayer => "Laplace, last layer",

@@ -141,11 +141,13 @@ pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>, terminal: &
         (Some(_), Some(_)) => bail!(
             "benchmark and data are both given; a task has files of the user's in data, or is a benchmark, remove one"
         ),
-        (Some(data), None) => user_files(file, entry, data, data_dir, terminal),
-        (None, None) if entry.name == SNIPPETS => snippets(entry),
-        (None, name) => benchmark(entry, name.as_ref().unwrap_or(&entry.name), data_dir),
+        // These say themselves where they stand.
+        (Some(data), None) => user_files(file, entry, data, data_dir, terminal)?,
+        (None, None) if entry.name == SNIPPETS => snippets(entry).with_context(place)?,
+        (None, name) => {
+            benchmark(entry, name.as_ref().unwrap_or(&entry.name), data_dir).with_context(place)?
+        }
     };
-    let loaded = loaded.with_context(place)?;
     if !is_labelled(&loaded.test).with_context(place)? {
         bail!(
             "{}: its test rows have no labels; name another split with `test`",

@@ -141,13 +141,18 @@ pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>, terminal: &
         (Some(_), Some(_)) => bail!(
             "benchmark and data are both given; a task has files of the user's in data, or is a benchmark, remove one"
         ),
-        // These say themselves where they stand.
-        (Some(data), None) => user_files(file, entry, data, data_dir, terminal)?,
-        (None, None) if entry.name == SNIPPETS => snippets(entry).with_context(place)?,
-        (None, name) => {
-            benchmark(entry, name.as_ref().unwrap_or(&entry.name), data_dir).with_context(place)?
-        }
+        (Some(data), None) => user_files(file, entry, data, data_dir, terminal),
+        (None, None) if entry.name == SNIPPETS => snippets(entry),
+        (None, name) => benchmark(entry, name.as_ref().unwrap_or(&entry.name), data_dir),
     };
+    // Some mistakes in files of the user's say themselves where they stand.
+    let loaded = loaded.map_err(|error| {
+        if error.to_string().starts_with(&place()) {
+            error
+        } else {
+            error.context(place())
+        }
+    })?;
     if !is_labelled(&loaded.test).with_context(place)? {
         bail!(
             "{}: its test rows have no labels; name another split with `test`",

@@ -8,7 +8,7 @@ use crate::workspace::Workspace;
 #[test]
 fn the_books_pages_are_made_from_the_results_that_stand_beside_the_recipes() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for page in ["docs/src/results.md", "docs/src/ablations.md"] {
+    for page in ["docs/src/results.md"] {
         let committed = fs::read_to_string(root.join(page)).unwrap();
         // The page says by which command it was made.
         let command = committed

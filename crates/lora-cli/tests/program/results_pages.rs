@@ -17,6 +17,7 @@ fn the_books_pages_are_made_from_the_results_that_stand_beside_the_recipes() {
             .unwrap();
         let arguments: Vec<&str> = command.split(' ').collect();
         let workspace = Workspace::new();
+        fs::create_dir_all(workspace.path("docs/src")).unwrap();
         for name in arguments.iter().filter(|name| name.ends_with(".results.jsonl")) {
             workspace.write(name, fs::read(root.join(name)).unwrap());
         }

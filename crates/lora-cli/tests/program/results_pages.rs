@@ -11,7 +11,8 @@ fn the_books_pages_are_made_from_the_results_that_stand_beside_the_recipes() {
     let pages = fs::read_dir(root.join("docs/src")).unwrap();
     let pages = pages.map(|page| format!("docs/src/{}", page.unwrap().file_name().display()));
     let mut made_pages = 0;
-    for page in pages.filter(|page| page.ends_with(".md")) {
+    let is_markdown = |page: &String| Path::new(page).extension().is_some_and(|ending| ending == "md");
+    for page in pages.filter(is_markdown) {
         let committed = fs::read_to_string(root.join(&page)).unwrap();
         // A page that was made says by which command.
         let Some(command) = committed

@@ -72,8 +72,10 @@ pub trait Model: Module + Linears {
         input: &Self::Input,
         places: Option<&[usize]>,
         passes: &[Pass],
-        _states: Option<&FrozenStates>,
+        states: Option<&FrozenStates>,
     ) -> Vec<Tensor<2>> {
+        // A model that cannot begin above a layer has no use for them.
+        let _ = states;
         let of_pass = |pass| {
             let outputs = self.forward(input, pass);
             match places {
@@ -86,7 +88,8 @@ pub trait Model: Module + Linears {
 
     /// How many of the lowest layers hold none of these parameters, nor anything that depends on them; 0 for models that cannot begin
     /// above a layer.
-    fn frozen_layers(&self, _trained: &HashSet<ParamId>) -> usize {
+    fn frozen_layers(&self, trained: &HashSet<ParamId>) -> usize {
+        let _ = trained;
         0
     }
 }

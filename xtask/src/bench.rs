@@ -6,15 +6,18 @@ mod measure;
 mod peer;
 mod plain_burn;
 mod report;
+mod worker;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use bench_model::SHAPES;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use lora_cli::terminal::Terminal;
 
-use report::Work;
+use report::{Row, Work};
+use worker::Worker;
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
@@ -23,9 +26,9 @@ pub struct Options {
     /// A Python with torch, transformers and peft: the peer
     #[arg(long, value_name = "PATH")]
     peer_python: Option<PathBuf>,
-    /// Measured repetitions of each piece of work
+    /// Turns of each piece of work that are measured; a turn lasts at least 0.2 s
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(3..))]
-    repetitions: u32,
+    turns: u32,
     /// Only these shapes
     #[arg(long, value_name = "NAME")]
     shapes: Vec<String>,
@@ -53,7 +56,7 @@ pub struct Options {
     /// Write table and chart into the book's page of benchmarks, too
     #[arg(long)]
     book: bool,
-    /// Measure the one shape and work named in this process, and print its rows as JSON
+    /// Do the one shape and work named, a turn for each line of standard input
     #[arg(long, hide = true)]
     in_process: bool,
 }
@@ -82,8 +85,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             .num_threads(threads)
             .build_global()
             .context("threads")?;
-        println!("{}", serde_json::to_string(&measure::asked(options)?)?);
-        return Ok(());
+        return measure::take_turns(options);
     }
 
     if !options.no_criterion {
@@ -96,30 +98,26 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         ensure!(status.success(), "cargo bench ended with {status}");
     }
 
-    let mut rows = Vec::new();
-    let peer = |task: &peer::Task| -> Result<Vec<report::Row>> {
-        match &options.peer_python {
-            Some(python) => peer::run(root, python, task, options.repetitions, threads),
-            None => Ok(Vec::new()),
-        }
+    let bench = Bench {
+        root,
+        options,
+        threads,
     };
+    let mut rows = Vec::new();
     for shape in SHAPES {
         if !options.shapes.is_empty() && !options.shapes.iter().any(|name| name == shape.name) {
             continue;
         }
-        for work in Work::OF_SHAPES {
-            if options.work.is_empty() || options.work.contains(&work) {
-                rows.extend(in_own_process(options, threads, Some((shape.name, work)))?);
-            }
+        for compared in Work::COMPARED {
+            let mut works = compared.to_vec();
+            works.retain(|work| options.work.is_empty() || options.work.contains(work));
+            rows.extend(bench.shape(shape.name, &works)?);
         }
-        rows.extend(peer(&peer::Task::Shape(shape.name))?);
     }
     if let Some(path) = &options.text {
-        let lengths = measure::encoded(path, options.text_rows)?.lengths();
-        rows.extend(in_own_process(options, threads, None)?);
-        rows.extend(peer(&peer::Task::Epoch(&lengths))?);
+        rows.extend(bench.epoch(path)?);
     }
-    let results = report::Results::new(rows, threads, options.repetitions);
+    let results = report::Results::new(rows, threads, options.turns);
     let json = serde_json::to_string_pretty(&results)?;
     for (ending, content) in [("json", json.as_str()), ("md", &results.table().to_markdown())] {
         lora_core::atomic::write_file(
@@ -138,27 +136,84 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Measures one work of a shape, or the epoch, in a process of its own: its peak memory is then that of the work.
-fn in_own_process(options: &Options, threads: usize, work: Option<(&str, Work)>) -> Result<Vec<report::Row>> {
-    let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
-    command
-        .args(["bench", "--in-process", "--threads", &threads.to_string()])
-        .args(["--repetitions", &options.repetitions.to_string()])
-        .stderr(std::process::Stdio::inherit());
-    match (work, &options.text) {
-        (Some((shape, work)), _) => {
-            let work = work.to_possible_value().context("a work with a name")?;
-            eprintln!("measuring {shape}: {}", work.get_name());
-            command.args(["--shapes", shape, "--work", work.get_name()])
+/// What all measurements share.
+struct Bench<'a> {
+    root: &'a Path,
+    options: &'a Options,
+    threads: usize,
+}
+
+impl Bench<'_> {
+    /// Works of one shape that are compared with each other, and with the peer's, in turns.
+    fn shape(&self, shape: &str, works: &[Work]) -> Result<Vec<Row>> {
+        let mut workers = Vec::new();
+        for work in works {
+            let mut command = self.this_program()?;
+            command.args(["--shapes", shape, "--work", &work.argument()]);
+            workers.push(Worker::start(&mut command, work.tool(), shape, *work)?);
+            workers.extend(self.peer(shape, *work, Path::new(shape))?);
         }
-        (None, Some(path)) => {
-            eprintln!("measuring an epoch of {}", path.display());
-            let rows = options.text_rows.to_string();
-            command.arg("--text").arg(path).args(["--text-rows", &rows])
+        let turns = u64::from(self.options.turns) + 1;
+        let bar = Terminal::new(false, false).progress(turns * workers.len() as u64, shape, "turns");
+        // The first turn of each does not count: thread pools and the allocator settle.
+        for turn in 0..turns {
+            for worker in &mut workers {
+                bar.set_message(worker.name());
+                worker.turn(turn > 0)?;
+                bar.inc(1);
+            }
         }
-        (None, None) => bail!("nothing to measure"),
-    };
-    let output = command.output().context("cannot start this program again")?;
-    ensure!(output.status.success(), "measuring ended with {}", output.status);
-    serde_json::from_slice(&output.stdout).context("unexpected output of this program")
+        bar.finish_and_clear();
+        workers.into_iter().map(Worker::finish).collect()
+    }
+
+    /// Training once on every row of a text: ours, then the peer's.
+    fn epoch(&self, text: &Path) -> Result<Vec<Row>> {
+        const SHAPE: &str = "minilm";
+        let rows = self.options.text_rows;
+        let lengths = tempfile::NamedTempFile::new().context("a file for the lengths of rows")?;
+        serde_json::to_writer(&lengths, &measure::encoded(text, rows)?.lengths())
+            .context("the lengths of rows")?;
+        let mut command = self.this_program()?;
+        command
+            .arg("--text")
+            .arg(text)
+            .args(["--text-rows", &rows.to_string()]);
+        let ours = Worker::start(&mut command, report::OURS, SHAPE, Work::Epoch)?;
+        let peer = self.peer(SHAPE, Work::Epoch, lengths.path())?;
+        let mut workers = vec![ours];
+        workers.extend(peer);
+        let bar = Terminal::new(false, false).progress(workers.len() as u64, "an epoch", "turns");
+        let mut rows = Vec::new();
+        for mut worker in workers {
+            bar.set_message(worker.name());
+            worker.turn(true)?;
+            rows.push(worker.finish()?);
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(rows)
+    }
+
+    /// The peer, if there is one and it does such work.
+    fn peer(&self, shape: &str, work: Work, of: &Path) -> Result<Option<Worker>> {
+        let Some(python) = self
+            .options
+            .peer_python
+            .as_ref()
+            .filter(|_| peer::WORKS.contains(&work))
+        else {
+            return Ok(None);
+        };
+        let mut command = peer::command(self.root, python, self.threads, work, of);
+        let worker = Worker::start(&mut command, report::PEER, shape, work);
+        worker.context("--peer-python").map(Some)
+    }
+
+    /// This program again, as a worker.
+    fn this_program(&self) -> Result<Command> {
+        let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
+        command.args(["bench", "--in-process", "--threads", &self.threads.to_string()]);
+        Ok(command)
+    }
 }

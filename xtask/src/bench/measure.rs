@@ -1,7 +1,8 @@
 //! The work itself: forward pass and training step, by this project and by Burn alone.
 
+use std::io;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bench_model::{SHAPES, Shape, Step};
@@ -15,80 +16,96 @@ use lora_eval::{Passes, predict};
 
 use super::Options;
 use super::plain_burn;
-use super::report::{BURN, MEMBERS, OURS, Row, Work};
+use super::report::{MEMBERS, Work};
+use super::worker::Finished;
 
-/// Repetitions that are not measured: caches, thread pools and the allocator settle.
-const WARM_UP: u32 = 2;
+/// Work that is shorter is repeated within a turn; the peer's script has the same.
+const TURN: Duration = Duration::from_millis(200);
 /// Rows of a batch of the epoch; the peer's script has the same.
 const EPOCH_BATCH: usize = 32;
+/// Steps before the epoch that are not measured; the peer's script has the same.
+const EPOCH_WARM_UP: usize = 2;
 
-/// What a process of its own was asked for: one work of one shape, or the epoch.
-pub fn asked(options: &Options) -> Result<Vec<Row>> {
-    let measured = match (&options.text, options.shapes.first(), options.work.first()) {
-        (Some(path), ..) => vec![(OURS, "minilm", Work::Epoch, epoch(path, options.text_rows)?)],
+/// One work, ready to be repeated.
+struct Prepared {
+    repeat: Box<dyn FnMut() -> Result<()>>,
+    /// The work that is meant, as a multiple of the work that is done.
+    scale: f64,
+}
+
+impl Prepared {
+    fn new(repeat: impl FnMut() -> Result<()> + 'static) -> Self {
+        Self {
+            repeat: Box::new(repeat),
+            scale: 1.0,
+        }
+    }
+
+    /// Milliseconds of each repetition. The first finds the caches as another process left them, and does not count if it is
+    /// not the only one.
+    fn turn(&mut self) -> Result<Vec<f64>> {
+        let begin = Instant::now();
+        let mut milliseconds = Vec::new();
+        while milliseconds.is_empty() || begin.elapsed() < TURN {
+            let start = Instant::now();
+            (self.repeat)()?;
+            milliseconds.push(start.elapsed().as_secs_f64() * 1e3 * self.scale);
+        }
+        let settled = usize::from(milliseconds.len() > 1);
+        Ok(milliseconds.split_off(settled))
+    }
+}
+
+/// Takes turns at the one work of the one shape that the options name, or at the epoch, as [`Worker`](super::worker::Worker)
+/// asks for them.
+///
+/// # Errors
+///
+/// If the work cannot be done, or nobody reads the answers.
+pub fn take_turns(options: &Options) -> Result<()> {
+    let mut work = match (&options.text, options.shapes.first(), options.work.first()) {
+        (Some(path), ..) => epoch(path, options.text_rows)?,
         (None, Some(name), Some(work)) => {
-            let shape = SHAPES
-                .iter()
-                .find(|shape| shape.name == name)
-                .context("a known shape")?;
-            let times = work_of_shape(shape, *work, options.repetitions)?;
-            times
-                .into_iter()
-                .map(|(tool, time)| (tool, shape.name, *work, time))
-                .collect()
+            let shape = SHAPES.iter().find(|shape| shape.name == name);
+            prepared(shape.context("a known shape")?, *work)?
         }
         _ => bail!("one shape and one work, or a text"),
     };
+    for request in io::stdin().lines() {
+        request?;
+        println!("{}", serde_json::to_string(&work.turn()?)?);
+    }
     let versions = MadeBy::this_call();
     let versions = versions
         .versions
         .iter()
         .map(|(name, version)| format!("{name} {version}"));
-    let versions = versions.collect::<Vec<_>>().join(", ");
-    let rows = measured.into_iter().map(|(tool, shape, work, milliseconds)| Row {
-        tool: tool.to_owned(),
-        shape: shape.to_owned(),
-        work,
-        milliseconds,
+    let finished = Finished {
         peak_mib: peak_memory_bytes().map(|bytes| bytes as f64 / (1024.0 * 1024.0)),
-        versions: versions.clone(),
-    });
-    Ok(rows.collect())
+        versions: versions.collect::<Vec<_>>().join(", "),
+    };
+    println!("{}", serde_json::to_string(&finished)?);
+    Ok(())
 }
 
-/// By whom, and the median time in milliseconds.
-fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'static str, f64)>> {
+fn prepared(shape: &'static Shape, work: Work) -> Result<Prepared> {
     let device = Device::flex();
     let batch = shape.batch();
     let step = match work {
-        Work::Forward => {
+        Work::Forward | Work::Forwards => {
             let adapted = shape.adapted(|config| config, &device);
-            let time = median(repetitions, || {
-                adapted.model.forward(&batch, &Pass::Mean).into_data();
-                Ok(())
-            })?;
-            return Ok(vec![(OURS, time)]);
-        }
-        Work::Forwards => {
-            let adapted = shape.adapted(|config| config, &device);
-            let time = median(repetitions, || {
-                for _ in 0..MEMBERS {
+            let passes = if work == Work::Forward { 1 } else { MEMBERS };
+            return Ok(Prepared::new(move || {
+                for _ in 0..passes {
                     adapted.model.forward(&batch, &Pass::Mean).into_data();
                 }
                 Ok(())
-            })?;
-            return Ok(vec![(OURS, time)]);
+            }));
         }
-        Work::BurnStep => {
-            let time = median(repetitions, plain_burn::training(shape, &device)?)?;
-            return Ok(vec![(BURN, time)]);
-        }
-        Work::Products => return Ok(vec![(OURS, products(shape, &device, repetitions)?)]),
-        Work::Ensemble => return Ok(vec![(OURS, ensemble(shape, 0, repetitions)?)]),
-        Work::EnsembleUpperHalf => {
-            let half = shape.n_layers / 2;
-            return Ok(vec![(OURS, ensemble(shape, half, repetitions)?)]);
-        }
+        Work::BurnStep => return Ok(Prepared::new(plain_burn::training(shape, &device)?)),
+        Work::Products => return Ok(products(shape, &device)),
+        Work::Ensemble => return Ok(ensemble(shape, 0)),
+        Work::EnsembleUpperHalf => return Ok(ensemble(shape, shape.n_layers / 2)),
         Work::Step => Step::PLAIN,
         Work::StepExampleMasks => Step::EXAMPLE_MASKS,
         Work::StepFourGroups => Step::FOUR_GROUPS,
@@ -96,15 +113,14 @@ fn work_of_shape(shape: &Shape, work: Work, repetitions: u32) -> Result<Vec<(&'s
         Work::Epoch => bail!("an epoch is of a text, not of a shape"),
     };
     let mut trainer = step.trainer(shape, &device);
-    let time = median(repetitions, || {
+    Ok(Prepared::new(move || {
         trainer.step(std::slice::from_ref(&batch))?;
         Ok(())
-    })?;
-    Ok(vec![(OURS, time)])
+    }))
 }
 
 /// All members on one batch, with adapters in the layers from `lowest` on; drawing their masks counts.
-fn ensemble(shape: &Shape, lowest: usize, repetitions: u32) -> Result<f64> {
+fn ensemble(shape: &'static Shape, lowest: usize) -> Prepared {
     let device = Device::flex();
     let layers = (lowest..shape.n_layers).collect();
     let adapted = shape.adapted(
@@ -121,11 +137,11 @@ fn ensemble(shape: &Shape, lowest: usize, repetitions: u32) -> Result<f64> {
         input_dropout: 0.0,
     };
     let batch = shape.batch();
-    let passes = Passes::Members {
-        sampler: &sampler,
-        members: 0..MEMBERS,
-    };
-    median(repetitions, || {
+    Prepared::new(move || {
+        let passes = Passes::Members {
+            sampler: &sampler,
+            members: 0..MEMBERS,
+        };
         let batches = std::iter::once((&batch, batch.rows.as_slice()));
         predict(&adapted, batches, batch.batch, &passes, &mut |_| {});
         Ok(())
@@ -134,18 +150,21 @@ fn ensemble(shape: &Shape, lowest: usize, repetitions: u32) -> Result<f64> {
 
 /// The floor of a training step: as many multiplications as its products with frozen weights have, as one large product of
 /// Burn's.
-fn products(shape: &Shape, device: &Device, repetitions: u32) -> Result<f64> {
+fn products(shape: &Shape, device: &Device) -> Prepared {
     const SIZE: usize = 1024;
     let side = Tensor::<2>::random([SIZE, SIZE], Distribution::Default, device);
-    let time = median(repetitions, || {
+    let product = Prepared::new(move || {
         side.clone().matmul(side.clone()).into_data();
         Ok(())
-    })?;
-    Ok(time * shape.step_multiplications() as f64 / (SIZE * SIZE * SIZE) as f64)
+    });
+    Prepared {
+        scale: shape.step_multiplications() as f64 / (SIZE * SIZE * SIZE) as f64,
+        ..product
+    }
 }
 
-/// Milliseconds of one epoch of plain LoRA on a MiniLM.
-fn epoch(path: &Path, rows: usize) -> Result<f64> {
+/// One epoch of plain LoRA on a MiniLM.
+fn epoch(path: &Path, rows: usize) -> Result<Prepared> {
     let data = encoded(path, rows)?;
     let shape = Shape {
         batch: EPOCH_BATCH,
@@ -156,14 +175,14 @@ fn epoch(path: &Path, rows: usize) -> Result<f64> {
         .map(|rows| data.batch(rows, Padding::with(0)))
         .collect();
     let mut trainer = Step::PLAIN.trainer(&shape, &Device::flex());
-    for batch in batches.iter().take(WARM_UP as usize) {
-        trainer.step(std::slice::from_ref(batch))?;
-    }
-    let start = Instant::now();
-    for batch in &batches {
-        trainer.step(std::slice::from_ref(batch))?;
-    }
-    Ok(start.elapsed().as_secs_f64() * 1e3)
+    let mut train = move |batches: &[Batch]| -> Result<()> {
+        for batch in batches {
+            trainer.step(std::slice::from_ref(batch))?;
+        }
+        Ok(())
+    };
+    train(&batches[..batches.len().min(EPOCH_WARM_UP)])?;
+    Ok(Prepared::new(move || train(&batches)))
 }
 
 /// The first rows of a file of labelled text, in tokens of the embedded MiniLM; two classes, whatever the labels are.
@@ -174,23 +193,4 @@ pub fn encoded(path: &Path, rows: usize) -> Result<EncodedDataset> {
     let mut encoded = open_tokenizer(&checkpoint, 512)?.encode_dataset(&data)?;
     encoded.targets = Targets::Classes((0..encoded.len()).map(|row| row % 2).collect());
     Ok(encoded)
-}
-
-/// Median time in milliseconds.
-fn median(repetitions: u32, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut times = Vec::new();
-    for repetition in 0..WARM_UP + repetitions {
-        let start = Instant::now();
-        work()?;
-        if repetition >= WARM_UP {
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-    }
-    times.sort_by(f64::total_cmp);
-    let middle = times.len() / 2;
-    Ok(if times.len() % 2 == 1 {
-        times[middle]
-    } else {
-        f64::midpoint(times[middle - 1], times[middle])
-    })
 }

@@ -62,7 +62,7 @@ impl Classifier {
 /// # Errors
 ///
 /// If the pattern of the adapted weights is none.
-pub fn training(shape: &Shape, device: &Device) -> Result<impl FnMut() -> Result<()>> {
+pub fn training(shape: &Shape, device: &Device) -> Result<impl FnMut() -> Result<()> + use<>> {
     let weights = ParamGroup::from_regex(r"(query|value)\.weight$")
         .map_err(|error| anyhow!("the pattern of the targets: {error:?}"))?;
     let mut model = Classifier::new(shape, device)

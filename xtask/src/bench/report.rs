@@ -33,18 +33,22 @@ pub enum Work {
 }
 
 impl Work {
-    /// Everything that is timed for a shape.
-    pub const OF_SHAPES: [Self; 10] = [
-        Self::Forward,
-        Self::Forwards,
-        Self::Step,
-        Self::BurnStep,
-        Self::Products,
-        Self::StepExampleMasks,
-        Self::StepFourGroups,
-        Self::StepFourMasks,
-        Self::Ensemble,
-        Self::EnsembleUpperHalf,
+    /// What is timed for a shape: works whose times are compared stand together, and take turns.
+    pub const COMPARED: [&[Self]; 2] = [
+        &[
+            Self::Forward,
+            Self::Forwards,
+            Self::Ensemble,
+            Self::EnsembleUpperHalf,
+        ],
+        &[
+            Self::Step,
+            Self::BurnStep,
+            Self::Products,
+            Self::StepExampleMasks,
+            Self::StepFourGroups,
+            Self::StepFourMasks,
+        ],
     ];
 
     /// What has a row in the table.
@@ -59,7 +63,19 @@ impl Work {
         Self::Epoch,
     ];
 
-    fn name(self) -> &'static str {
+    /// The word for it on a command line.
+    pub fn argument(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Who does it, when we do.
+    pub fn tool(self) -> &'static str {
+        if self == Self::BurnStep { BURN } else { OURS }
+    }
+
+    /// In words, for the table.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
             Self::Forwards => "forward passes in a row",
@@ -93,7 +109,7 @@ pub struct Row {
     pub shape: String,
     /// What.
     pub work: Work,
-    /// Median; of an epoch the only one.
+    /// Median of all repetitions; of an epoch the only one.
     pub milliseconds: f64,
     /// The most memory that the process held.
     pub peak_mib: Option<f64>,
@@ -105,17 +121,17 @@ pub struct Row {
 #[derive(Debug, Serialize)]
 pub struct Results {
     threads: usize,
-    repetitions: u32,
+    turns: u32,
     processor: String,
     rows: Vec<Row>,
 }
 
 impl Results {
     /// Measurements and how they were taken.
-    pub fn new(rows: Vec<Row>, threads: usize, repetitions: u32) -> Self {
+    pub fn new(rows: Vec<Row>, threads: usize, turns: u32) -> Self {
         Self {
             threads,
-            repetitions,
+            turns,
             processor: processor(),
             rows,
         }
@@ -133,11 +149,11 @@ impl Results {
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {}; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; above 1: ours is faster, or smaller",
+            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {} turns; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; above 1: ours is faster, or smaller",
             self.versions(),
             self.processor,
             self.threads,
-            self.repetitions
+            self.turns
         );
         let mut table = Table::new("Time", "work", columns).with_note(note);
         let mut shapes: Vec<&str> = Vec::new();

@@ -196,11 +196,25 @@ fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Option<String> {
         )
     };
     Some(format!(
-        "How far to trust it: its mean confidence is {:.0} % and it is right in {:.0} % of the test rows. {where_sure} This holds for \
-         texts like these; for texts of another kind, score some with lora eval.",
+        "How far to trust it: its mean confidence is {:.0} % and it is right in {:.0} % of the test rows{}. {where_sure} This holds \
+         for texts like these; for texts of another kind, score some with lora eval.",
         100.0 * mean,
-        100.0 * right(&all)
+        100.0 * right(&all),
+        too_sure(mean - right(&all), all.len() / variant.results().count().max(1))
     ))
+}
+
+/// Whether confidence exceeds the share of right answers on so many rows, or falls behind it, by more than that share is known.
+fn too_sure(excess: f64, rows: usize) -> &'static str {
+    // Two standard errors of a share, where they are largest.
+    let chance = 1.0 / (rows as f64).sqrt();
+    if excess > chance {
+        ", so it is surer than it should be"
+    } else if excess < -chance {
+        ", so it is less sure than it could be"
+    } else {
+        ", no difference beyond chance"
+    }
 }
 
 fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareArgs) -> Option<String> {
@@ -241,5 +255,25 @@ fn quoted(word: &str) -> String {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_within_two_standard_errors_is_chance() {
+        assert!(too_sure(0.09, 100).contains("chance"));
+        assert!(too_sure(0.11, 100).contains("surer"));
+        assert!(too_sure(-0.11, 100).contains("less sure"));
+        assert!(too_sure(0.09, 200).contains("surer"));
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_break_them() {
+        assert_eq!(quoted("a b.csv"), "'a b.csv'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("runs/a.csv"), "runs/a.csv");
     }
 }

@@ -17,7 +17,7 @@ use crate::report::results::Results;
 use crate::report::sentences::caveats;
 use crate::sweep::Sweep;
 use crate::terminal::Terminal;
-use preset::Preset;
+use preset::{CommonestLabel, Preset};
 
 /// Arguments of `lora compare`.
 #[derive(Args, Clone, Debug)]
@@ -38,13 +38,13 @@ pub struct CompareArgs {
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED_MODEL)]
     pub model: String,
     /// How many seeds
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=20))]
+    #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=20))]
     pub seeds: u64,
     /// Where results.jsonl and report.html go
     #[arg(long, value_name = "DIR", default_value = "runs/compare")]
     pub output: PathBuf,
     /// Trainings at once; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
 }
 
@@ -79,6 +79,9 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     report.title = format!("Three methods on {}", args.file.display());
     let advice = advice::advice(&results, args)?;
     report.summary = advice.sentences;
+    report
+        .summary
+        .extend(preset.commonest_label.as_ref().map(CommonestLabel::sentence));
     report.summary.extend(caveats(&results));
     for sentence in &report.summary {
         terminal.paragraph(sentence)?;
@@ -92,7 +95,12 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
         terminal.say("")?;
         terminal.table(table)?;
     }
-    let document = json!({"advice": report.summary, "command": advice.command, "page": page});
+    let document = json!({
+        "advice": report.summary,
+        "command": advice.command,
+        "tables": report.studies,
+        "page": page,
+    });
     write_file(&page, report.page().to_html().as_bytes())?;
     terminal.say(format!("the page: {}", page.display()))?;
     terminal.document(&document)

@@ -1,7 +1,7 @@
 //! What `lora compare` trains: plain LoRA, an ensemble of plain trainings, LoRA Dropout.
 
 use anyhow::{Result, bail};
-use lora_data::{LabelRule, ReadOptions, Task, read_file};
+use lora_data::{Dataset, LabelRule, ReadOptions, Target, Task, read_file};
 use serde_json::{Map, Value, json};
 
 use super::CompareArgs;
@@ -31,6 +31,46 @@ pub(super) struct Preset {
     pub validation: usize,
     /// To test on.
     pub test: usize,
+    /// None where labels are numbers.
+    pub commonest_label: Option<CommonestLabel>,
+}
+
+/// What somebody knows who has seen the labels but no text.
+#[derive(Debug)]
+pub(super) struct CommonestLabel {
+    /// Its name.
+    name: String,
+    /// Its share of the rows.
+    share: f64,
+}
+
+impl CommonestLabel {
+    /// Of labelled rows that have classes.
+    fn of(data: &Dataset) -> Option<Self> {
+        let Task::Classification { labels } = &data.task else {
+            return None;
+        };
+        let mut rows = vec![0_usize; labels.names().len()];
+        for example in &data.examples {
+            if let Some(Target::Class(class)) = example.target {
+                rows[class] += 1;
+            }
+        }
+        let (most, name) = rows.iter().zip(labels.names()).max_by_key(|(rows, _)| **rows)?;
+        Some(Self {
+            name: name.clone(),
+            share: *most as f64 / data.len() as f64,
+        })
+    }
+
+    /// What a score is to be held against.
+    pub fn sentence(&self) -> String {
+        format!(
+            "For comparison: whoever always says `{}` is right in {:.0} % of the file's rows.",
+            self.name,
+            100.0 * self.share
+        )
+    }
 }
 
 impl Preset {
@@ -55,6 +95,14 @@ impl Preset {
                 args.file.display()
             );
         }
+        let labelled = ReadOptions {
+            labels: LabelRule::FromData,
+            ..options
+        };
+        // Labels that are no classes are read, or refused, by the sweep.
+        let commonest_label = read_file(&args.file, &labelled)
+            .ok()
+            .and_then(|read| CommonestLabel::of(&read.dataset));
         let test = share(rows, TEST_SHARE);
         let validation = share(rows, 0.1).clamp(FEWEST_VALIDATION, MOST_VALIDATION);
         Ok(Self {
@@ -62,6 +110,7 @@ impl Preset {
             train: (rows - test - validation).min(MOST_TRAIN),
             validation,
             test: test.min(MOST_TEST),
+            commonest_label,
         })
     }
 

@@ -35,7 +35,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub fast: bool,
     /// How many seeds; each draws its own training rows, first values, order and masks
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=100))]
     pub seeds: Option<u64>,
     /// Where results.json and report.html go; an earlier demo there is replaced
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use serde_json::Value;
 use thiserror::Error;
 
+use crate::config::usual_values;
 use crate::sweep::file::{MethodEntry, Rows};
 use crate::sweep::prediction::Prediction;
 use crate::sweep::record::{CellRecord, CellResult, Line, Outcome, RunRecord, TrainingRecord};
@@ -284,6 +286,12 @@ impl<'a> Study<'a> {
 }
 
 impl Variant<'_> {
+    /// A setting of its training; the usual one where results say nothing of it.
+    pub fn setting(&self, key: &str) -> Value {
+        let own = self.settings.get(key).cloned();
+        own.unwrap_or_else(|| usual_values()[key].clone())
+    }
+
     /// The results of the seeds.
     pub fn results(&self) -> impl Iterator<Item = &CellResult> + Clone {
         self.cells.iter().map(|(_, result)| *result)

@@ -4,6 +4,7 @@ use anyhow::Result;
 use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
 use lora_eval::report::{Better, Cell, Column, Table};
+use serde_json::Value;
 
 use super::against::Comparison;
 use super::choice::{Contender, Family, varied};
@@ -296,12 +297,10 @@ pub fn choice_words(study: &Study<'_>, variant: &Variant<'_>) -> String {
         .collect();
     let mut words: Vec<String> = varied(&kin)
         .iter()
-        .map(|key| match variant.settings.get(key) {
-            Some(value) => format!(
-                "{key} {}",
-                value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-            ),
-            None => format!("{key} as usual"),
+        .map(|key| match variant.setting(key) {
+            Value::Null => format!("{key} as usual"),
+            Value::String(word) => format!("{key} {word}"),
+            value => format!("{key} {value}"),
         })
         .collect();
     words.push(variant.prediction.label());

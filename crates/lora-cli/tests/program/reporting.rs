@@ -326,3 +326,21 @@ fn the_page_shows_the_gap_over_p_beside_a_bound_computed_by_hand_and_pictures_go
     assert_eq!(workspace.everything(), before);
     workspace.lora_works(&[&report[..], &["--overwrite"]].concat());
 }
+
+#[test]
+fn a_curve_over_a_setting_has_a_point_where_the_setting_is_the_usual_one() {
+    let workspace = Workspace::new();
+    let mut cells = Vec::new();
+    for seed in [1, 2, 3] {
+        for (settings, loss) in [(json!({"r": 2}), 900), (json!({}), 800), (json!({"r": 16}), 700)] {
+            cells.push(cell("lora", &settings, seed, 0.9, [loss, loss]));
+        }
+    }
+    write(&workspace, &cells);
+    workspace.lora_works(&["report", "planted.jsonl", "--markdown", "r.md"]);
+    let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+    let rows = table(&markdown, "**The rank of the adapters**");
+    let ranks: Vec<&str> = rows[2..].iter().map(|row| row[1]).collect();
+    assert_eq!(ranks, ["2", "8", "16"], "{rows:?}");
+    assert!(rows[3][2].starts_with("0.800"), "{rows:?}");
+}

@@ -172,7 +172,13 @@ impl Curve<'_> {
             Column::new("training", Better::None, 1).with_unit("s"),
             Column::new("predicting", Better::None, 2).with_unit("s"),
         ];
-        let columns = std::iter::once(Column::new(self.axis, Better::None, 2))
+        let mut points = self.lines.iter().flat_map(|line| &line.points);
+        let decimals = if points.all(|(at, _)| at.fract() == 0.0) {
+            0
+        } else {
+            2
+        };
+        let columns = std::iter::once(Column::new(self.axis, Better::None, decimals))
             .chain(scores)
             .chain(costs);
         let seeds = judged.seeds();
@@ -221,7 +227,7 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     found
 }
 
-/// A numeric setting of a training.
+/// A numeric setting of a training, if it was changed.
 fn setting(variant: &Variant<'_>, key: &str) -> Option<f64> {
     variant.settings.get(key)?.as_f64()
 }

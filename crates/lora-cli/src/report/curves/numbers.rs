@@ -1,6 +1,6 @@
 //! Curves over any other numeric setting that a grid varies, such as the rank, with what does not vary it as level lines.
 
-use super::{Curve, Line, distinct, setting, values};
+use super::{Curve, Line, distinct, values};
 use crate::report::choice::{Family, choose, varied};
 use crate::report::figures::MOST_LINES;
 use crate::report::results::Variant;
@@ -20,7 +20,7 @@ pub(super) fn curves<'a>(judged: &Judged<'a>) -> Vec<Curve<'a>> {
     let keys = distinct(families.iter().flat_map(|family| varied(&kin(family))));
     let mut curves = Vec::new();
     for key in keys.iter().filter(|key| !ELSEWHERE.contains(&key.as_str())) {
-        let value = |variant: &Variant<'_>| setting(variant, key);
+        let value = |variant: &Variant<'_>| variant.setting(key).as_f64();
         let all: Vec<&Variant<'a>> = variants.iter().collect();
         let at = values(&all, value);
         let mut lines = Vec::new();

@@ -8,6 +8,7 @@ mod plain_burn;
 mod report;
 mod worker;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -26,7 +27,7 @@ pub struct Options {
     /// A Python with torch, transformers and peft: the peer
     #[arg(long, value_name = "PATH")]
     peer_python: Option<PathBuf>,
-    /// Turns of each piece of work that are measured; a turn lasts at least 0.2 s
+    /// Turns of each piece of work that are measured; a turn lasts at least 0.5 s
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(3..))]
     turns: u32,
     /// Only these shapes
@@ -110,13 +111,18 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         }
         for compared in Work::COMPARED {
             let mut works = compared.to_vec();
-            works.retain(|work| options.work.is_empty() || options.work.contains(work));
+            works.retain(|work| bench.wants(*work));
             rows.extend(bench.shape(shape.name, &works)?);
         }
     }
-    if let Some(path) = &options.text {
+    if let Some(path) = options.text.as_ref().filter(|_| bench.wants(Work::Epoch)) {
         rows.extend(bench.epoch(path)?);
     }
+    ensure!(
+        !rows.is_empty(),
+        "--work {}: there is nothing to measure; an epoch is of a --text",
+        options.work[0].argument()
+    );
     let results = report::Results::new(rows, threads, options.turns);
     let json = serde_json::to_string_pretty(&results)?;
     for (ending, content) in [("json", json.as_str()), ("md", &results.table().to_markdown())] {
@@ -144,6 +150,11 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
+    /// Whether this work is asked for, as all is that is not named.
+    fn wants(&self, work: Work) -> bool {
+        self.options.work.is_empty() || self.options.work.contains(&work)
+    }
+
     /// Works of one shape that are compared with each other, and with the peer's, in turns.
     fn shape(&self, shape: &str, works: &[Work]) -> Result<Vec<Row>> {
         let mut workers = Vec::new();
@@ -151,7 +162,7 @@ impl Bench<'_> {
             let mut command = self.this_program()?;
             command.args(["--shapes", shape, "--work", &work.argument()]);
             workers.push(Worker::start(&mut command, work.tool(), shape, *work)?);
-            workers.extend(self.peer(shape, *work, Path::new(shape))?);
+            workers.extend(self.peer(shape, *work, shape.as_ref())?);
         }
         let turns = u64::from(self.options.turns) + 1;
         let bar = Terminal::new(false, false).progress(turns * workers.len() as u64, shape, "turns");
@@ -170,33 +181,34 @@ impl Bench<'_> {
     /// Training once on every row of a text: ours, then the peer's.
     fn epoch(&self, text: &Path) -> Result<Vec<Row>> {
         const SHAPE: &str = "minilm";
-        let rows = self.options.text_rows;
+        let text_rows = self.options.text_rows;
         let lengths = tempfile::NamedTempFile::new().context("a file for the lengths of rows")?;
-        serde_json::to_writer(&lengths, &measure::encoded(text, rows)?.lengths())
+        serde_json::to_writer(&lengths, &measure::encoded(text, text_rows)?.lengths())
             .context("the lengths of rows")?;
+        let bar = Terminal::new(false, false).progress(2, "an epoch", "turns");
+        let once = |mut worker: Worker| {
+            bar.set_message(worker.name());
+            worker.turn(true)?;
+            bar.inc(1);
+            worker.finish()
+        };
         let mut command = self.this_program()?;
         command
             .arg("--text")
             .arg(text)
-            .args(["--text-rows", &rows.to_string()]);
+            .args(["--text-rows", &text_rows.to_string()]);
         let ours = Worker::start(&mut command, report::OURS, SHAPE, Work::Epoch)?;
-        let peer = self.peer(SHAPE, Work::Epoch, lengths.path())?;
-        let mut workers = vec![ours];
-        workers.extend(peer);
-        let bar = Terminal::new(false, false).progress(workers.len() as u64, "an epoch", "turns");
-        let mut rows = Vec::new();
-        for mut worker in workers {
-            bar.set_message(worker.name());
-            worker.turn(true)?;
-            rows.push(worker.finish()?);
-            bar.inc(1);
+        let mut rows = vec![once(ours)?];
+        // Not before ours is done: it would get ready on the same cores.
+        if let Some(peer) = self.peer(SHAPE, Work::Epoch, lengths.path().as_os_str())? {
+            rows.push(once(peer)?);
         }
         bar.finish_and_clear();
         Ok(rows)
     }
 
     /// The peer, if there is one and it does such work.
-    fn peer(&self, shape: &str, work: Work, of: &Path) -> Result<Option<Worker>> {
+    fn peer(&self, shape: &str, work: Work, of: &OsStr) -> Result<Option<Worker>> {
         let Some(python) = self
             .options
             .peer_python

@@ -1,6 +1,6 @@
 //! The command line, as typed.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::combine::CombineArgs;
 use crate::compare::CompareArgs;
@@ -30,6 +30,23 @@ pub struct Arguments {
     /// No progress and no notes.
     #[arg(long, short, global = true, display_order = 1001)]
     pub quiet: bool,
+}
+
+impl Arguments {
+    /// Those of this call. Clap itself ends the program on a wrong command (2), on `--help` and on `--version` (0).
+    pub fn of_this_call() -> Self {
+        let matches = with_negative_numbers(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// A number that begins with a minus is a value: what is wrong with it is then said by whoever knows what is expected.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let of_values = |arg: clap::Arg| {
+        let takes_values = arg.get_action().takes_values();
+        arg.allow_negative_numbers(takes_values)
+    };
+    command.mut_args(of_values).mut_subcommands(with_negative_numbers)
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done; 130 interrupted by Ctrl-C.";
@@ -210,12 +227,30 @@ Examples:
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
-    use super::Arguments;
+    use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
-        Arguments::command().debug_assert();
+        with_negative_numbers(Arguments::command()).debug_assert();
+    }
+
+    #[test]
+    fn a_negative_number_is_refused_as_a_value_not_as_a_flag() {
+        for (words, part) in [
+            (["compare", "a.csv", "--seeds", "-1"], "-1 is not in 1..=20"),
+            (
+                ["sweep", "--config=a.yaml", "--jobs", "-1"],
+                "-1 is not in 1..=256",
+            ),
+            (
+                ["eval", "--adapter=a", "--members", "-1"],
+                "expected a whole number",
+            ),
+        ] {
+            let command = with_negative_numbers(Arguments::command());
+            let refused = command.try_get_matches_from(std::iter::once("lora").chain(words));
+            let message = refused.map_or_else(|error| error.to_string(), |_| String::new());
+            assert!(message.contains(part), "{words:?}: {message}");
+        }
     }
 }

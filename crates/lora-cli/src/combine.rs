@@ -22,12 +22,7 @@ pub struct CombineArgs {
     #[arg(value_name = "DIR", required = true)]
     adapters: Vec<PathBuf>,
     /// One weight for each adapter [1 each].
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "NUMBERS",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
     weights: Option<Vec<f64>>,
     /// PEFT's name of the method.
     #[arg(long, default_value = "cat")]

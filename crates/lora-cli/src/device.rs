@@ -2,7 +2,11 @@
 
 use std::fmt;
 use std::str::FromStr;
+#[cfg(any(feature = "wgpu", feature = "vulkan"))]
+use std::sync::{Mutex, PoisonError};
 
+#[cfg(any(feature = "wgpu", feature = "vulkan"))]
+use burn::tensor::wgpu::WgpuBackend;
 use burn::tensor::{Device, FloatDType};
 use clap::ValueEnum;
 use thiserror::Error;
@@ -99,6 +103,14 @@ pub enum DeviceError {
         /// The name without index.
         found: &'static str,
     },
+    /// There is none, or its driver refuses.
+    #[error("cannot open device `{device}` ({reason}); check that its driver is installed")]
+    Graphics {
+        /// The device's name.
+        device: String,
+        /// What Burn says.
+        reason: String,
+    },
     /// It computes in other numbers only.
     #[error("device `{device}` cannot compute in {precision}: {reason}; leave --dtype out for f32")]
     Precision {
@@ -191,7 +203,7 @@ impl DeviceName {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::NotCompiled`], [`DeviceError::Precision`].
+    /// [`DeviceError::NotCompiled`], [`DeviceError::Graphics`], [`DeviceError::Precision`].
     pub fn open_in(self, precision: Precision) -> Result<Device, DeviceError> {
         let mut device = self.open()?;
         // Every backend computes in f32 unless told otherwise.
@@ -210,7 +222,7 @@ impl DeviceName {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::NotCompiled`].
+    /// [`DeviceError::NotCompiled`], [`DeviceError::Graphics`].
     pub fn open(self) -> Result<Device, DeviceError> {
         match self.kind {
             #[cfg(feature = "flex")]
@@ -222,9 +234,9 @@ impl DeviceName {
                 Ok(device)
             }
             #[cfg(feature = "wgpu")]
-            Kind::Wgpu => Ok(Device::wgpu(self.which.device_kind())),
+            Kind::Wgpu => self.open_graphics(WgpuBackend::Auto),
             #[cfg(feature = "vulkan")]
-            Kind::Vulkan => Ok(Device::vulkan(self.which.device_kind())),
+            Kind::Vulkan => self.open_graphics(WgpuBackend::Vulkan),
             #[cfg(feature = "metal")]
             Kind::Metal => Ok(Device::metal(self.which.device_kind())),
             #[cfg(feature = "cuda")]
@@ -234,6 +246,25 @@ impl DeviceName {
             #[allow(unreachable_patterns, reason = "reached unless every device is compiled in")]
             kind => Err(DeviceError::NotCompiled { found: kind.name() }),
         }
+    }
+
+    /// The device of a graphics interface. Burn sets each up once in a program, so it is kept.
+    #[cfg(any(feature = "wgpu", feature = "vulkan"))]
+    fn open_graphics(self, interface: WgpuBackend) -> Result<Device, DeviceError> {
+        static OPEN: Mutex<Vec<(DeviceName, Device)>> = Mutex::new(Vec::new());
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, device)) = open.iter().find(|(name, _)| *name == self) {
+            return Ok(device.clone());
+        }
+        let options = Device::wgpu_options()
+            .device_kind(self.which.device_kind())
+            .graphics_api(interface);
+        let device = options.init().map_err(|error| DeviceError::Graphics {
+            device: self.to_string(),
+            reason: error.to_string(),
+        })?;
+        open.push((self, device.clone()));
+        Ok(device)
     }
 }
 

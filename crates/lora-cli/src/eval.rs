@@ -67,7 +67,7 @@ pub struct BenchmarkArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct EnsembleArgs {
     /// Passes of the ensemble, each with masks of its own; 0 for none [as in training].
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = member_count)]
+    #[arg(long, value_name = "N", value_parser = member_count)]
     pub members: Option<u64>,
     /// Seed of the members' masks [as in training].
     #[arg(long)]

@@ -46,25 +46,25 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "TEXT", requires = "chat")]
     system: Option<String>,
     /// New tokens at most.
-    #[arg(long, default_value_t = 128, allow_negative_numbers = true, value_parser = positive, value_name = "TOKENS")]
+    #[arg(long, default_value_t = 128, value_parser = positive, value_name = "TOKENS")]
     max_new_tokens: usize,
     /// Logits are divided by this before a token is drawn; 0 takes the most probable token.
-    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.0)]
     temperature: f64,
     /// Draw from the so many most probable tokens only.
-    #[arg(long, allow_negative_numbers = true, value_parser = positive)]
+    #[arg(long, value_parser = positive)]
     top_k: Option<usize>,
     /// Draw from the smallest set of most probable tokens with this probability only.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0)]
     top_p: f64,
     /// Divides positive logits of tokens that stand in the text, and multiplies negative ones; 1 for none.
-    #[arg(long, default_value_t = 1.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1.0)]
     repetition_penalty: f64,
     /// Further token that ends the text, beside the model's own; may be given several times.
     #[arg(long, value_name = "TOKEN")]
     stop: Vec<String>,
     /// Seed of the draws.
-    #[arg(long, default_value_t = 42, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 42)]
     seed: u64,
     /// flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1.
     #[arg(long, default_value = DEFAULT_DEVICE)]

@@ -6,7 +6,6 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use clap::Parser;
 use lora_cli::args::Arguments;
 use lora_cli::{failure, interrupt};
 
@@ -16,8 +15,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     failure::remember_panics();
     interrupt::let_large_writes_fail();
-    // Clap itself ends the program on a wrong command (2), on --help and on --version (0).
-    let arguments = Arguments::parse();
+    let arguments = Arguments::of_this_call();
     match panic::catch_unwind(AssertUnwindSafe(|| lora_cli::run(&arguments))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {

@@ -1,6 +1,6 @@
 //! The work itself: forward pass and training step, by this project and by Burn alone.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -20,11 +20,11 @@ use super::report::{MEMBERS, Work};
 use super::worker::Finished;
 
 /// Work that is shorter is repeated within a turn; the peer's script has the same.
-const TURN: Duration = Duration::from_millis(200);
+pub const TURN: Duration = Duration::from_millis(500);
 /// Rows of a batch of the epoch; the peer's script has the same.
-const EPOCH_BATCH: usize = 32;
+pub const EPOCH_BATCH: usize = 32;
 /// Steps before the epoch that are not measured; the peer's script has the same.
-const EPOCH_WARM_UP: usize = 2;
+pub const EPOCH_WARM_UP: usize = 2;
 
 /// One work, ready to be repeated.
 struct Prepared {
@@ -41,12 +41,12 @@ impl Prepared {
         }
     }
 
-    /// Milliseconds of each repetition. The first finds the caches as another process left them, and does not count if it is
+    /// Milliseconds of each repetition, for as long as a turn lasts at least. The first finds the caches as another process left them, and does not count if it is
     /// not the only one.
-    fn turn(&mut self) -> Result<Vec<f64>> {
+    fn turn(&mut self, least: Duration) -> Result<Vec<f64>> {
         let begin = Instant::now();
         let mut milliseconds = Vec::new();
-        while milliseconds.is_empty() || begin.elapsed() < TURN {
+        while milliseconds.is_empty() || begin.elapsed() < least {
             let start = Instant::now();
             (self.repeat)()?;
             milliseconds.push(start.elapsed().as_secs_f64() * 1e3 * self.scale);
@@ -71,9 +71,10 @@ pub fn take_turns(options: &Options) -> Result<()> {
         }
         _ => bail!("one shape and one work, or a text"),
     };
+    let mut answers = io::stdout();
     for request in io::stdin().lines() {
         request?;
-        println!("{}", serde_json::to_string(&work.turn()?)?);
+        writeln!(answers, "{}", serde_json::to_string(&work.turn(TURN)?)?)?;
     }
     let versions = MadeBy::this_call();
     let versions = versions
@@ -84,7 +85,7 @@ pub fn take_turns(options: &Options) -> Result<()> {
         peak_mib: peak_memory_bytes().map(|bytes| bytes as f64 / (1024.0 * 1024.0)),
         versions: versions.collect::<Vec<_>>().join(", "),
     };
-    println!("{}", serde_json::to_string(&finished)?);
+    writeln!(answers, "{}", serde_json::to_string(&finished)?)?;
     Ok(())
 }
 
@@ -193,4 +194,28 @@ pub fn encoded(path: &Path, rows: usize) -> Result<EncodedDataset> {
     let mut encoded = open_tokenizer(&checkpoint, 512)?.encode_dataset(&data)?;
     encoded.targets = Targets::Classes((0..encoded.len()).map(|row| row % 2).collect());
     Ok(encoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use super::*;
+
+    #[test]
+    fn the_first_of_several_repetitions_does_not_count() {
+        let done = Rc::new(Cell::new(0));
+        let mut work = Prepared::new({
+            let done = done.clone();
+            move || {
+                done.set(done.get() + 1);
+                Ok(())
+            }
+        });
+        assert_eq!(work.turn(Duration::ZERO).expect("it cannot fail").len(), 1);
+        assert_eq!(done.replace(0), 1);
+        let counted = work.turn(Duration::from_millis(1)).expect("it cannot fail");
+        assert_eq!(counted.len(), (done.get() - 1).max(1));
+    }
 }

@@ -2,10 +2,10 @@
 
 use clap::ValueEnum;
 use lora_eval::report::{Better, Cell, Column, IntervalRow, Table, interval_chart};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// What was timed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Work {
     /// Forward pass.
@@ -64,12 +64,17 @@ impl Work {
     ];
 
     /// The word for it on a command line.
+    ///
+    /// # Panics
+    ///
+    /// Never: every work has one.
+    #[expect(clippy::expect_used, reason = "no variant is skipped")]
     pub fn argument(self) -> String {
-        let value = self.to_possible_value();
-        value.map_or_else(String::new, |value| value.get_name().to_owned())
+        let value = self.to_possible_value().expect("a word for every work");
+        value.get_name().to_owned()
     }
 
-    /// Who does it, when we do.
+    /// Whose code does it in a process of this program.
     pub fn tool(self) -> &'static str {
         if self == Self::BurnStep { BURN } else { OURS }
     }
@@ -101,7 +106,7 @@ pub const PEER: &str = "PyTorch + PEFT";
 pub const MEMBERS: u64 = 8;
 
 /// One measurement.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// Who did it.
     pub tool: String,
@@ -109,7 +114,7 @@ pub struct Row {
     pub shape: String,
     /// What.
     pub work: Work,
-    /// Median of all repetitions; of an epoch the only one.
+    /// Median of the turns, each the median of its repetitions; of an epoch the only one.
     pub milliseconds: f64,
     /// The most memory that the process held.
     pub peak_mib: Option<f64>,
@@ -189,7 +194,7 @@ impl Results {
                     plain,
                     only_if(work == Work::Step, time_of(OURS, Work::Products)),
                     ours.peak_mib.map_or(Cell::Empty, Cell::value),
-                    only_if(work != Work::Forward, memory.unwrap_or(Cell::Empty)),
+                    memory.unwrap_or(Cell::Empty),
                 ];
                 table.push(format!("{shape}: {}", work.name()), cells);
             }

@@ -33,7 +33,18 @@ pub struct Worker {
     /// None once there is nothing more to ask.
     requests: Option<ChildStdin>,
     answers: Lines<BufReader<ChildStdout>>,
+    /// The median of each turn that counts.
     milliseconds: Vec<f64>,
+}
+
+impl Drop for Worker {
+    /// Nobody waits for a process whose measurement is given up.
+    fn drop(&mut self) {
+        self.requests = None;
+        // If it has ended already, there is nothing to kill.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 impl Worker {
@@ -72,14 +83,14 @@ impl Worker {
             // If it has ended, reading its answer will tell.
             let _ = requests.write_all(b"\n");
         }
-        let milliseconds: Vec<f64> = self.answer()?;
+        let milliseconds = median(self.answer()?).context("a turn without a repetition")?;
         if counted {
-            self.milliseconds.extend(milliseconds);
+            self.milliseconds.push(milliseconds);
         }
         Ok(())
     }
 
-    /// Ends the process; the median of its repetitions.
+    /// Ends the process; the median of its turns.
     ///
     /// # Errors
     ///
@@ -89,10 +100,10 @@ impl Worker {
         let Finished { peak_mib, versions } = self.answer()?;
         let status = self.process.wait().context("a process that does not end")?;
         ensure!(status.success(), "{}: it ended with {status}", self.name());
-        let milliseconds = median(self.milliseconds).context("no turn was counted")?;
+        let milliseconds = median(std::mem::take(&mut self.milliseconds)).context("no turn was counted")?;
         Ok(Row {
             tool: self.tool.to_owned(),
-            shape: self.shape,
+            shape: self.shape.clone(),
             work: self.work,
             milliseconds,
             peak_mib,
@@ -107,6 +118,8 @@ impl Worker {
 
     fn answer<T: DeserializeOwned>(&mut self) -> Result<T> {
         let Some(line) = self.answers.next() else {
+            // It may still wait for a request.
+            self.requests = None;
             let status = self.process.wait().context("a process that does not end")?;
             bail!("{}: it ended with {status}", self.name());
         };
@@ -150,12 +163,13 @@ mod tests {
 
         #[test]
         fn turns_that_count_are_in_the_median() {
-            let script = r#"n=0; while read -r _; do n=$((n + 1)); echo "[$n]"; done; echo '{"peak_mib": 7.5, "versions": "v"}'"#;
+            let script = r#"n=0; while read -r _; do n=$((n + 1)); if [ $n = 4 ]; then echo "[4,4,4]"; else echo "[$n]"; fi; done; echo '{"peak_mib": 7.5, "versions": "v"}'"#;
             let mut worker = worker(script);
             for counted in [false, true, true, true] {
                 worker.turn(counted).expect("a list of numbers");
             }
             let row = worker.finish().expect("an object");
+            // Turns 2, 3 and 4; a long list has no more weight than a short one.
             assert_eq!(
                 (row.milliseconds, row.peak_mib, row.versions.as_str()),
                 (3.0, Some(7.5), "v")
@@ -164,7 +178,9 @@ mod tests {
 
         #[test]
         fn a_process_that_ends_too_early_is_named() {
-            let error = worker("exit 3").turn(true).expect_err("it said nothing");
+            let error = worker("read -r _; exec >&-; while read -r _; do :; done; exit 3")
+                .turn(true)
+                .expect_err("it said nothing");
             assert!(
                 error.to_string().contains("tool, shape: training step"),
                 "{error}"

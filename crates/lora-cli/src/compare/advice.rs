@@ -1,11 +1,11 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
 use anyhow::Result;
-use lora_eval::MeanStd;
+use lora_eval::{CrossedInterval, MeanStd};
 
 use super::CompareArgs;
 use super::preset::{DROPOUT, base};
-use crate::report::against::Verdict;
+use crate::report::against::{LEVEL, Verdict};
 use crate::report::choice::{Contender, Family};
 use crate::report::measure::Measure;
 use crate::report::page::judge;
@@ -41,7 +41,7 @@ pub(super) fn advice(results: &Results, args: &CompareArgs) -> Result<Advice> {
     };
     let mut sentences = vec![which(judged, contender, is_scaled, &reference)];
     sentences.extend(how_good(contender, is_scaled)?);
-    sentences.extend(how_far(contender, is_scaled));
+    sentences.extend(how_far(contender, is_scaled)?);
     if let Some((ensemble_loss, ensemble, _)) =
         chosen(judged, |contender| !is_one_adapter(contender)).filter(|(other, ..)| *other < loss)
     {
@@ -166,15 +166,18 @@ fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>
 }
 
 /// How often it is right where it is sure, counted on test rows of all seeds.
-fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Option<String> {
-    let variant = contender.variant(is_scaled)?;
-    let rows: Vec<(f64, bool)> = variant
+fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>> {
+    let Some(variant) = contender.variant(is_scaled) else {
+        return Ok(None);
+    };
+    let seeds: Vec<Vec<(f64, bool)>> = variant
         .results()
         .filter_map(|result| result.test_rows.get(is_scaled))
-        .flat_map(|rows| rows.confidences().collect::<Vec<_>>())
+        .map(|rows| rows.confidences().collect())
         .collect();
+    let rows = seeds.concat();
     if rows.is_empty() {
-        return None;
+        return Ok(None);
     }
     let sure: Vec<bool> = rows
         .iter()
@@ -195,26 +198,32 @@ fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Option<String> {
             100.0 * right(&sure)
         )
     };
-    Some(format!(
+    Ok(Some(format!(
         "How far to trust it: its mean confidence is {:.0} % and it is right in {:.0} % of the test rows{}. {where_sure} This holds \
          for texts like these; for texts of another kind, score some with lora eval.",
         100.0 * mean,
         100.0 * right(&all),
-        too_sure(mean - right(&all), all.len() / variant.results().count().max(1))
-    ))
+        on_confidence(&seeds)?
+    )))
 }
 
-/// Whether confidence exceeds the share of right answers on so many rows, or falls behind it, by more than that share is known.
-fn too_sure(excess: f64, rows: usize) -> &'static str {
-    // Two standard errors of a share, where they are largest.
-    let chance = 1.0 / (rows as f64).sqrt();
-    if excess > chance {
-        ", so it is surer than it should be"
-    } else if excess < -chance {
-        ", so it is less sure than it could be"
-    } else {
+/// Whether it is surer than it is right, or less sure, by more than the choice of test rows and seeds explains. For each seed
+/// confidence and correctness of the same rows.
+fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<&'static str> {
+    let each = |value: fn(&(f64, bool)) -> f64| -> Vec<Vec<f64>> {
+        let of_seed = |rows: &Vec<(f64, bool)>| rows.iter().map(value).collect();
+        seeds.iter().map(of_seed).collect()
+    };
+    let confidence = each(|(confidence, _)| *confidence);
+    let right = each(|(_, is_correct)| f64::from(u8::from(*is_correct)));
+    let excess = CrossedInterval::of(&confidence, &right, LEVEL)?;
+    Ok(if !excess.excludes_zero() {
         ", no difference beyond chance"
-    }
+    } else if excess.difference > 0.0 {
+        ", so it is surer than it should be"
+    } else {
+        ", so it is less sure than it could be"
+    })
 }
 
 fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareArgs) -> Option<String> {
@@ -263,11 +272,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_within_two_standard_errors_is_chance() {
-        assert!(too_sure(0.09, 100).contains("chance"));
-        assert!(too_sure(0.11, 100).contains("surer"));
-        assert!(too_sure(-0.11, 100).contains("less sure"));
-        assert!(too_sure(0.09, 200).contains("surer"));
+    fn confidence_is_held_against_what_was_right() {
+        // 100 rows of which the first so many are right.
+        let rows = |confidence: f64, right: usize| -> Vec<(f64, bool)> {
+            (0..100).map(|row| (confidence, row < right)).collect()
+        };
+        let said = |seeds: &[Vec<(f64, bool)>]| on_confidence(seeds).expect("rows of one length");
+        // The standard error of a share of 0.9 of 100 is 0.03.
+        assert!(said(&[rows(0.94, 90)]).contains("chance"));
+        assert!(said(&[rows(0.97, 90)]).contains("surer"));
+        assert!(said(&[rows(0.83, 90)]).contains("less sure"));
+        // A seed that is far off the other says that seeds matter, not that confidence does.
+        assert!(said(&[rows(0.97, 90), rows(0.97, 96)]).contains("chance"));
     }
 
     #[test]

@@ -38,13 +38,13 @@ pub struct CompareArgs {
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED_MODEL)]
     pub model: String,
     /// How many seeds
-    #[arg(long, value_name = "N", default_value_t = 3, allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=20))]
-    pub seeds: u64,
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
+    pub seeds: u16,
     /// Where results.jsonl and report.html go
     #[arg(long, value_name = "DIR", default_value = "runs/compare")]
     pub output: PathBuf,
     /// Trainings at once; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
 }
 

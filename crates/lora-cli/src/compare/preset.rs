@@ -1,7 +1,7 @@
 //! What `lora compare` trains: plain LoRA, an ensemble of plain trainings, LoRA Dropout.
 
 use anyhow::{Result, bail};
-use lora_data::{Dataset, LabelRule, ReadOptions, Target, Task, read_file};
+use lora_data::{DataError, Dataset, LabelRule, ReadOptions, Target, Task, read_file};
 use serde_json::{Map, Value, json};
 
 use super::CompareArgs;
@@ -31,7 +31,7 @@ pub(super) struct Preset {
     pub validation: usize,
     /// To test on.
     pub test: usize,
-    /// None where labels are numbers.
+    /// None where labels are decimal numbers.
     pub commonest_label: Option<CommonestLabel>,
 }
 
@@ -74,7 +74,7 @@ impl CommonestLabel {
 }
 
 impl Preset {
-    /// Reads the file once, for its rows.
+    /// Reads the file for its rows, and for its labels.
     pub fn of(args: &CompareArgs) -> Result<Self> {
         let column = |name: &Option<String>| name.clone().map(lora_data::Column::Name);
         let options = ReadOptions {
@@ -83,7 +83,7 @@ impl Preset {
                 text_pair: column(&args.text_pair),
                 label: column(&args.label),
             },
-            // Only counted here; the sweep reads the labels.
+            // Only counted here.
             labels: LabelRule::Unlabelled(Task::Regression),
             ..ReadOptions::default()
         };
@@ -99,10 +99,12 @@ impl Preset {
             labels: LabelRule::FromData,
             ..options
         };
-        // Labels that are no classes are read, or refused, by the sweep.
-        let commonest_label = read_file(&args.file, &labelled)
-            .ok()
-            .and_then(|read| CommonestLabel::of(&read.dataset));
+        let commonest_label = match read_file(&args.file, &labelled) {
+            Ok(read) => CommonestLabel::of(&read.dataset),
+            // The sweep makes a regression of it.
+            Err(DataError::DecimalLabel { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
         let test = share(rows, TEST_SHARE);
         let validation = share(rows, 0.1).clamp(FEWEST_VALIDATION, MOST_VALIDATION);
         Ok(Self {
@@ -140,7 +142,7 @@ impl Preset {
                     "predictions": ["mean", {"ensemble": {"members": 8}}],
                 },
             ],
-            "seeds": (1..=args.seeds).collect::<Vec<u64>>(),
+            "seeds": (1..=args.seeds).collect::<Vec<_>>(),
             "data_seed": 0,
             "validation_rows": self.validation,
             "test_rows": self.test,
@@ -172,4 +174,35 @@ pub(super) fn base(model: &str) -> Value {
 #[expect(clippy::cast_sign_loss, reason = "a share of rows is not negative")]
 fn share(rows: usize, share: f64) -> usize {
     (rows as f64 * share).round() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use lora_data::{Example, LabelNames};
+
+    use super::*;
+
+    #[test]
+    fn the_commonest_label_is_counted() {
+        let names = ["bad", "fine", "good"].map(str::to_owned).to_vec();
+        let example = |class: usize| Example {
+            text: "a text".to_owned(),
+            text_pair: None,
+            target: Some(Target::Class(class)),
+        };
+        let mut data = Dataset {
+            examples: [0, 2, 2, 1, 2].map(example).to_vec(),
+            task: Task::Classification {
+                labels: LabelNames::new(names).expect("three names"),
+            },
+        };
+        let commonest = CommonestLabel::of(&data).expect("classes");
+        assert!(
+            commonest
+                .sentence()
+                .contains("always says `good` is right in 60 %")
+        );
+        data.task = Task::Regression;
+        assert!(CommonestLabel::of(&data).is_none());
+    }
 }

@@ -61,8 +61,7 @@ fn flag_of(key: &'static Key) -> Arg {
         .long(key.flag())
         .help(key.help)
         .help_heading(key.section)
-        .action(ArgAction::Set)
-        .allow_negative_numbers(true);
+        .action(ArgAction::Set);
     match key.form {
         Form::Switch => {
             let arg = arg

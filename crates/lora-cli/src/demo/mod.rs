@@ -35,8 +35,8 @@ pub struct DemoArgs {
     #[arg(long)]
     pub fast: bool,
     /// How many seeds; each draws its own training rows, first values, order and masks
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(u64).range(1..=100))]
-    pub seeds: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub seeds: Option<u16>,
     /// Where results.json and report.html go; an earlier demo there is replaced
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     pub output: PathBuf,
@@ -58,7 +58,7 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
     let device = args.device.open()?;
     let mut plan = if args.fast { Plan::fast() } else { Plan::usual() };
     if let Some(seeds) = args.seeds {
-        plan.seeds = (1..=seeds).collect();
+        plan.seeds = (1..=u64::from(seeds)).collect();
     }
     if !args.choose {
         check_folder(&args.output, Writer::Demo, true)?;

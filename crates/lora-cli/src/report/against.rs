@@ -12,7 +12,7 @@ const LEAST_NATS: f64 = 0.005;
 /// For a squared error: the share of the reference's that is noticed.
 const LEAST_SHARE: f64 = 0.01;
 /// Level of an interval.
-const LEVEL: f64 = 0.95;
+pub const LEVEL: f64 = 0.95;
 /// Permutations times rows, at most: nobody should wait for them.
 const WORK: usize = 5_000_000;
 /// Permutations below which a p value is coarse.

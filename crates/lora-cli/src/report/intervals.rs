@@ -149,7 +149,7 @@ fn named_variants<'j, 'a>(judged: &'j Judged<'a>, with_masks: bool) -> Vec<(Stri
         let copies: Vec<Variant<'a>> = kin.iter().map(|variant| (*variant).clone()).collect();
         if with_masks && varied(&copies).iter().eq(["masks_per_step"]) {
             named.extend(kin.into_iter().map(|variant| {
-                let masks = variant.setting("masks_per_step");
+                let masks = variant.setting("masks_per_step").unwrap_or_default();
                 (format!("{}: {masks}", family.name()), variant)
             }));
         } else {

@@ -43,6 +43,9 @@ pub struct ReportArgs {
     /// Results of `lora sweep`
     #[arg(value_name = "RESULTS", required = true)]
     results: Vec<PathBuf>,
+    /// The method that the others are compared with [the sweep's `reference`, or its first method]
+    #[arg(long, value_name = "METHOD")]
+    reference: Option<String>,
     /// The page; an earlier one there is replaced [the first file's name with .html]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -82,7 +85,10 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     if let Some(folder) = &args.figures {
         files::check_figures(folder, args.overwrite)?;
     }
-    let experiments = Results::read_experiments(&args.results)?;
+    let mut experiments = Results::read_experiments(&args.results)?;
+    if let Some(reference) = &args.reference {
+        results::refer_to(&mut experiments, reference)?;
+    }
     let report = Report::of_experiments(&experiments)?;
     for sentence in report.summary.iter().chain(&report.outcomes) {
         terminal.paragraph(sentence)?;

@@ -41,10 +41,13 @@ pub struct Report {
 /// If nothing can stand as reference, or cells of one file do not fit each other.
 pub fn judge(results: &Results) -> Result<(Vec<Judged<'_>>, Vec<Family>, Family)> {
     let studies = results.studies();
-    let named = results.runs.iter().rev().find_map(|run| {
-        let first = run.sweep.methods.first().map(|method| method.name.as_str());
-        run.sweep.reference.as_deref().or(first)
-    });
+    let of_calls = || {
+        results.runs.iter().rev().find_map(|run| {
+            let first = run.sweep.methods.first().map(|method| method.name.as_str());
+            run.sweep.reference.as_deref().or(first)
+        })
+    };
+    let named = results.reference.as_deref().or_else(of_calls);
     let family = reference_family(named, &studies)
         .context("no method predicts by its mean pass, so there is nothing to compare with; add `mean` to the predictions of one")?;
     let mut judged = Vec::new();

@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::config::keys::REQUIRED;
 use crate::config::usual_values;
 use crate::sweep::file::{MethodEntry, Rows};
 use crate::sweep::prediction::Prediction;
@@ -27,6 +28,8 @@ pub struct Results {
     pub trainings: Trainings,
     /// The calls that computed them.
     pub runs: Vec<RunRecord>,
+    /// The method that others are compared with, if it is not for the calls to say.
+    pub reference: Option<String>,
 }
 
 /// Results that belong together: those of files whose sweeps have the same methods. What other files hold is told apart from
@@ -61,6 +64,40 @@ pub enum ResultsError {
         /// Cells that failed.
         failed: usize,
     },
+    /// No method has the name.
+    #[error("--reference {found}: no such method; the results have {}", known.join(", "))]
+    Reference {
+        /// The name.
+        found: String,
+        /// The methods.
+        known: Vec<String>,
+    },
+}
+
+/// Compares with this method wherever there is one of the name.
+///
+/// # Errors
+///
+/// If no experiment has it.
+pub fn refer_to(experiments: &mut [Experiment], method: &str) -> Result<(), ResultsError> {
+    let mut known = Vec::new();
+    for results in experiments.iter_mut().map(|experiment| &mut experiment.results) {
+        for cell in &results.cells {
+            if cell.method == method {
+                results.reference = Some(method.to_owned());
+            }
+            if !known.contains(&cell.method) {
+                known.push(cell.method.clone());
+            }
+        }
+    }
+    if known.iter().any(|name| name == method) {
+        return Ok(());
+    }
+    Err(ResultsError::Reference {
+        found: method.to_owned(),
+        known,
+    })
 }
 
 fn paths(paths: &[PathBuf]) -> String {
@@ -286,10 +323,13 @@ impl<'a> Study<'a> {
 }
 
 impl Variant<'_> {
-    /// A setting of its training; the usual one where results say nothing of it.
-    pub fn setting(&self, key: &str) -> Value {
-        let own = self.settings.get(key).cloned();
-        own.unwrap_or_else(|| usual_values()[key].clone())
+    /// A setting of its training; the usual one where results say nothing of it, if there is one.
+    pub fn setting(&self, key: &str) -> Option<Value> {
+        let usual = || {
+            let usual = usual_values().get(key).cloned();
+            usual.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
+        };
+        self.settings.get(key).cloned().or_else(usual)
     }
 
     /// The results of the seeds.

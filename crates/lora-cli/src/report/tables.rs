@@ -298,9 +298,9 @@ pub fn choice_words(study: &Study<'_>, variant: &Variant<'_>) -> String {
     let mut words: Vec<String> = varied(&kin)
         .iter()
         .map(|key| match variant.setting(key) {
-            Value::Null => format!("{key} as usual"),
-            Value::String(word) => format!("{key} {word}"),
-            value => format!("{key} {value}"),
+            None => format!("{key} as usual"),
+            Some(Value::String(word)) => format!("{key} {word}"),
+            Some(value) => format!("{key} {value}"),
         })
         .collect();
     words.push(variant.prediction.label());

@@ -234,7 +234,8 @@ pub enum SweepFileError {
         source: std::io::Error,
     },
     /// It is no YAML, or not of a sweep's form.
-    #[error("`{}`{}: {reason}; the book's page on experiments shows such a file", path.display(), at_line(*line))]
+    #[error("`{}`{}: {reason}; a sweep has the keys base, tasks, methods, seeds, and as you like grid, data_seed, reference, \
+             validation_rows, test_rows (see the book's page on experiments)", path.display(), at_line(*line))]
     Form {
         /// The file.
         path: PathBuf,

@@ -344,3 +344,42 @@ fn a_curve_over_a_setting_has_a_point_where_the_setting_is_the_usual_one() {
     assert_eq!(ranks, ["2", "8", "16"], "{rows:?}");
     assert!(rows[3][2].starts_with("0.800"), "{rows:?}");
 }
+
+#[test]
+fn another_method_may_be_the_one_that_others_are_compared_with() {
+    let workspace = Workspace::new();
+    let mut cells = Vec::new();
+    for seed in [1, 2, 3] {
+        cells.push(cell("lora", &json!({}), seed, 0.9, [700, 900]));
+        cells.push(cell(
+            "masks",
+            &json!({"mask_probability": 0.1}),
+            seed,
+            0.9,
+            [600, 800],
+        ));
+    }
+    write(&workspace, &cells);
+    let report = ["report", "planted.jsonl", "--markdown", "r.md", "--overwrite"];
+    for (arguments, method, difference) in [
+        (&report[..], "masks", "-0.100"),
+        (
+            &[&report[..], &["--reference", "masks"]].concat(),
+            "lora",
+            "0.100",
+        ),
+    ] {
+        workspace.lora_works(arguments);
+        let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+        let rows = table(&markdown, "planted, 64 training rows: test rows");
+        let row = rows[2..].iter().find(|row| row[0] == method).unwrap();
+        assert!(row[2].starts_with(difference), "{rows:?}");
+    }
+    let said = workspace.lora(&["report", "planted.jsonl", "--reference", "mask"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("the results have lora, masks"),
+        "{}",
+        said.stderr
+    );
+}

@@ -5,7 +5,7 @@ use anyhow::Result;
 use lora_eval::generalization::GeneralizationBound;
 use lora_eval::report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
-use super::{Line, distinct, is_mean, reference_variant, setting, values};
+use super::{Line, changed, distinct, is_mean, reference_variant, values};
 use crate::report::choice::Family;
 use crate::report::measure::Measure;
 use crate::report::results::Variant;
@@ -92,7 +92,7 @@ fn gaps<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Line<'a>> {
         .iter()
         .filter(|variant| is_mean(variant))
         .collect();
-    let p = |variant: &Variant<'_>| setting(variant, "mask_probability");
+    let p = |variant: &Variant<'_>| changed(variant, "mask_probability");
     let without = reference_variant(judged, reference).filter(|variant| p(variant).is_none());
     let methods = distinct(variants.iter().map(|variant| variant.method));
     let lines = methods.into_iter().filter_map(|method| {

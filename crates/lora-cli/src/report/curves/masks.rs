@@ -2,7 +2,7 @@
 
 use lora_core::Rescale;
 
-use super::{Curve, Line, distinct, is_ensemble, is_mean, members, reference_variant, setting, values};
+use super::{Curve, Line, changed, distinct, is_ensemble, is_mean, members, reference_variant, values};
 use crate::report::choice::Family;
 use crate::report::results::Variant;
 use crate::report::tables::Judged;
@@ -83,7 +83,7 @@ fn drop_test_name(variants: &[&Variant<'_>]) -> String {
 
 /// p of the masks in training.
 fn trained(variant: &Variant<'_>) -> Option<f64> {
-    setting(variant, "mask_probability")
+    changed(variant, "mask_probability")
 }
 
 /// p and rescaling of masks that only the prediction has.

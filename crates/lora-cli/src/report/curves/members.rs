@@ -2,7 +2,7 @@
 
 use lora_eval::Average;
 
-use super::{Curve, Line, distinct, members, reference_variant, setting, values};
+use super::{Curve, Line, changed, distinct, members, reference_variant, values};
 use crate::report::choice::{Family, choose};
 use crate::report::results::Variant;
 use crate::report::tables::Judged;
@@ -87,7 +87,7 @@ fn probability(variant: &Variant<'_>) -> Option<f64> {
         Prediction::Ensemble {
             masks: Some(masks), ..
         } => Some(masks.probability),
-        _ => setting(variant, "mask_probability").or_else(|| setting(variant, "lora_dropout")),
+        _ => changed(variant, "mask_probability").or_else(|| changed(variant, "lora_dropout")),
     }
 }
 

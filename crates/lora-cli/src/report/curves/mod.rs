@@ -172,12 +172,12 @@ impl Curve<'_> {
             Column::new("training", Better::None, 1).with_unit("s"),
             Column::new("predicting", Better::None, 2).with_unit("s"),
         ];
-        let mut points = self.lines.iter().flat_map(|line| &line.points);
-        let decimals = if points.all(|(at, _)| at.fract() == 0.0) {
-            0
-        } else {
-            2
-        };
+        let points = self.lines.iter().flat_map(|line| &line.points);
+        // As many as the values were written with.
+        let decimals = points
+            .filter_map(|(at, _)| at.to_string().split_once('.').map(|(_, digits)| digits.len()))
+            .max()
+            .unwrap_or(0);
         let columns = std::iter::once(Column::new(self.axis, Better::None, decimals))
             .chain(scores)
             .chain(costs);
@@ -227,8 +227,8 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     found
 }
 
-/// A numeric setting of a training, if it was changed.
-fn setting(variant: &Variant<'_>, key: &str) -> Option<f64> {
+/// A numeric setting of a training, if it is not the usual one.
+fn changed(variant: &Variant<'_>, key: &str) -> Option<f64> {
     variant.settings.get(key)?.as_f64()
 }
 

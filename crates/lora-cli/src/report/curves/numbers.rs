@@ -1,6 +1,6 @@
 //! Curves over any other numeric setting that a grid varies, such as the rank, with what does not vary it as level lines.
 
-use super::{Curve, Line, distinct, values};
+use super::{Curve, Line, distinct};
 use crate::report::choice::{Family, choose, varied};
 use crate::report::figures::MOST_LINES;
 use crate::report::results::Variant;
@@ -20,18 +20,28 @@ pub(super) fn curves<'a>(judged: &Judged<'a>) -> Vec<Curve<'a>> {
     let keys = distinct(families.iter().flat_map(|family| varied(&kin(family))));
     let mut curves = Vec::new();
     for key in keys.iter().filter(|key| !ELSEWHERE.contains(&key.as_str())) {
-        let value = |variant: &Variant<'_>| variant.setting(key).as_f64();
-        let all: Vec<&Variant<'a>> = variants.iter().collect();
-        let at = values(&all, value);
-        let mut lines = Vec::new();
-        for family in &families {
+        let value = |variant: &Variant<'_>| variant.setting(key)?.as_f64();
+        let curve_of = |family: &Family| {
             let kin = kin(family);
-            let kin: Vec<&Variant<'a>> = kin.iter().collect();
-            let line = match Line::of(family.name(), &kin, value) {
-                Some(line) => Some(line),
-                None => choose(&kin, false).map(|variant| Line::level(family.name(), variant, &at)),
+            Line::of(family.name(), &kin.iter().collect::<Vec<_>>(), value)
+        };
+        let curves_of_families: Vec<_> = families.iter().map(|family| (family, curve_of(family))).collect();
+        // A level line is as long as the curves beside it.
+        let mut at: Vec<f64> = curves_of_families
+            .iter()
+            .flat_map(|(_, curve)| curve.iter().flat_map(|curve| &curve.points))
+            .map(|(at, _)| *at)
+            .collect();
+        at.sort_by(f64::total_cmp);
+        at.dedup();
+        let mut lines = Vec::new();
+        for (family, curve) in curves_of_families {
+            let kin = kin(family);
+            let level = || {
+                let kin: Vec<&Variant<'a>> = kin.iter().collect();
+                choose(&kin, false).map(|variant| Line::level(family.name(), variant, &at))
             };
-            lines.extend(line.map(|line| (family.kind, line)));
+            lines.extend(curve.or_else(level).map(|line| (family.kind, line)));
         }
         if lines.iter().all(|(_, line)| line.is_level) {
             continue;

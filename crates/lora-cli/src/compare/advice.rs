@@ -101,7 +101,8 @@ fn which(judged: &Judged<'_>, contender: &Contender<'_>, is_scaled: bool, refere
         .find(&contender.family)
         .and_then(|(_, both)| both[usize::from(is_scaled)].clone());
     let against = match comparison {
-        None => "it is also the simplest: nothing here beats it on validation rows".to_owned(),
+        None => "it is also the simplest: nothing here that takes one adapter beats it on validation rows"
+            .to_owned(),
         Some(comparison) => {
             let interval = comparison.interval;
             let numbers = format!(
@@ -207,9 +208,9 @@ fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>>
     )))
 }
 
-/// Whether it is surer than it is right, or less sure, by more than the choice of test rows and seeds explains. For each seed
-/// confidence and correctness of the same rows.
-fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<&'static str> {
+/// How much surer it is than it is right, and whether the choice of test rows and seeds explains that. For each seed confidence and
+/// correctness of the same rows.
+fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<String> {
     let each = |value: fn(&(f64, bool)) -> f64| -> Vec<Vec<f64>> {
         let of_seed = |rows: &Vec<(f64, bool)>| rows.iter().map(value).collect();
         seeds.iter().map(of_seed).collect()
@@ -217,13 +218,20 @@ fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<&'static str> {
     let confidence = each(|(confidence, _)| *confidence);
     let right = each(|(_, is_correct)| f64::from(u8::from(*is_correct)));
     let excess = CrossedInterval::of(&confidence, &right, LEVEL)?;
-    Ok(if !excess.excludes_zero() {
-        ", no difference beyond chance"
-    } else if excess.difference > 0.0 {
-        ", so it is surer than it should be"
+    let side = if excess.difference < 0.0 {
+        "less sure than it could be"
     } else {
-        ", so it is less sure than it could be"
-    })
+        "surer than it should be"
+    };
+    let [points, low, high] = [excess.difference, excess.lower, excess.upper].map(|share| 100.0 * share);
+    let verdict = if excess.excludes_zero() {
+        format!("so it is {side}")
+    } else {
+        format!("so it may be {side}, but these rows and seeds do not settle it")
+    };
+    Ok(format!(
+        ", {points:+.1} points between the two (95 % interval {low:+.1} to {high:+.1}), {verdict}"
+    ))
 }
 
 fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareArgs) -> Option<String> {
@@ -279,11 +287,15 @@ mod tests {
         };
         let said = |seeds: &[Vec<(f64, bool)>]| on_confidence(seeds).expect("rows of one length");
         // The standard error of a share of 0.9 of 100 is 0.03.
-        assert!(said(&[rows(0.94, 90)]).contains("chance"));
-        assert!(said(&[rows(0.97, 90)]).contains("surer"));
-        assert!(said(&[rows(0.83, 90)]).contains("less sure"));
+        assert!(said(&[rows(0.94, 90)]).contains("may be surer"));
+        let sure = said(&[rows(0.97, 90)]);
+        assert!(
+            sure.contains("+7.0 points") && sure.contains("so it is surer"),
+            "{sure}"
+        );
+        assert!(said(&[rows(0.83, 90)]).contains("so it is less sure"));
         // A seed that is far off the other says that seeds matter, not that confidence does.
-        assert!(said(&[rows(0.97, 90), rows(0.97, 96)]).contains("chance"));
+        assert!(said(&[rows(0.97, 90), rows(0.97, 96)]).contains("may be surer"));
     }
 
     #[test]

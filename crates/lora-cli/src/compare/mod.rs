@@ -5,7 +5,7 @@ mod preset;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use lora_core::atomic::write_file;
 use serde_json::json;
@@ -15,7 +15,8 @@ use crate::pipeline::EMBEDDED_MODEL;
 use crate::report::page::Report;
 use crate::report::results::Results;
 use crate::report::sentences::caveats;
-use crate::sweep::Sweep;
+use crate::sweep::record::Line;
+use crate::sweep::{Sweep, store};
 use crate::terminal::Terminal;
 use preset::{CommonestLabel, Preset};
 
@@ -58,6 +59,15 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     if args.output.exists() {
         check_report("--output", &page)?;
     }
+    let results_file = args.output.join("results.jsonl");
+    if let Some(other) = compared_file(&results_file)?.filter(|other| *other != args.file) {
+        bail!(
+            "--output `{}` holds the comparison on `{}`; give `{}` a folder of its own",
+            args.output.display(),
+            other.display(),
+            args.file.display()
+        );
+    }
     let preset = Preset::of(args)?;
     let sweep = Sweep::open(Path::new("lora compare"), preset.sweep(args)?, None, terminal)?;
     terminal.note(format!(
@@ -68,7 +78,6 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
         preset.test,
         sweep.plan.trainings.len(),
     ));
-    let results_file = args.output.join("results.jsonl");
     sweep.run(&results_file, args.jobs.into(), true, terminal)?;
     let mut results = Results::read(&[results_file])?;
     // An earlier comparison may lie in the same file.
@@ -104,4 +113,19 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     write_file(&page, report.page().to_html().as_bytes())?;
     terminal.say(format!("the page: {}", page.display()))?;
     terminal.document(&document)
+}
+
+/// The user's file that earlier results are of; none without results.
+fn compared_file(results: &Path) -> Result<Option<PathBuf>> {
+    if !results.exists() {
+        return Ok(None);
+    }
+    let lines = store::read(results)?.lines;
+    Ok(lines.into_iter().find_map(|line| match line {
+        Line::Run(run) => {
+            let data = run.sweep.tasks.into_iter().next()?.data?;
+            data.get("data_file")?.as_str().map(PathBuf::from)
+        }
+        _ => None,
+    }))
 }

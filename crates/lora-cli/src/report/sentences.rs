@@ -98,8 +98,21 @@ fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scale
         // A mean over fewer tasks is another mean.
         (found.len() == most).then_some((mean, interval, family, found))
     });
-    let best = changes.min_by(|left, right| left.0.total_cmp(&right.0))?;
-    let (mean, [lower, upper], family, found) = best;
+    let mut changes: Vec<_> = changes.collect();
+    changes.sort_by(|left, right| left.0.total_cmp(&right.0));
+    // Who is below the reference beyond chance comes first, though another may have a lower mean that chance explains.
+    let certain = changes.iter().position(|(_, [_, upper], ..)| *upper < 0.0);
+    let (lowest, ..) = changes.first()?;
+    let lower_by_chance = certain.is_some_and(|place| place > 0).then(|| {
+        let family: &Family = changes[0].2;
+        format!(
+            "; lower still is {}, {} %, but no more than chance explains",
+            family.name(),
+            signed(*lowest)
+        )
+    });
+    let (mean, [lower, upper], family, found) = &changes[certain.unwrap_or(0)];
+    let (mean, lower, upper) = (*mean, *lower, *upper);
     let count = |verdict: Verdict| {
         let of = found
             .iter()
@@ -123,11 +136,20 @@ fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scale
         "the nearest is"
     };
     Some(match (is_scaled, upper < 0.0) {
-        (false, true) => format!("{name} has the lowest test loss: against {against} {numbers}."),
+        (false, true) if lower_by_chance.is_none() => {
+            format!("{name} has the lowest test loss: against {against} {numbers}.")
+        }
+        (false, true) => format!(
+            "{name} has a test loss below that of {against} beyond chance: {numbers}{}.",
+            lower_by_chance.unwrap_or_default()
+        ),
         (false, false) => format!(
             "No method has a test loss below that of {against} beyond chance; {nearest} {name}, {numbers}."
         ),
-        (true, true) => format!("With temperature scaling for all: {name}, {numbers}."),
+        (true, true) => format!(
+            "With temperature scaling for all: {name}, {numbers}{}.",
+            lower_by_chance.unwrap_or_default()
+        ),
         (true, false) => format!(
             "With temperature scaling for all, none is lower beyond chance; {nearest} {name}, {numbers}."
         ),

@@ -383,3 +383,22 @@ fn another_method_may_be_the_one_that_others_are_compared_with() {
         said.stderr
     );
 }
+
+#[test]
+fn a_comparison_does_not_go_where_one_on_another_file_is() {
+    let workspace = Workspace::new();
+    let header = json!({"header": {"format": "lora-sweep", "version": 1}});
+    let mut run = run("LoRA");
+    run["run"]["sweep"]["tasks"][0]["data"] = json!({"data_file": "other.csv"});
+    workspace.write("runs/compare/results.jsonl", format!("{header}\n{run}\n"));
+    workspace.write("mine.csv", "text,label\n");
+    let before = workspace.everything();
+    let said = workspace.lora(&["compare", "mine.csv"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("holds the comparison on `other.csv`"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(workspace.everything(), before);
+}

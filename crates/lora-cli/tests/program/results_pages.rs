@@ -22,7 +22,14 @@ fn the_books_pages_are_made_from_the_results_that_stand_beside_the_recipes() {
             continue;
         };
         made_pages += 1;
-        let arguments: Vec<&str> = command.split(' ').collect();
+        // Every other part stands in quotes.
+        let parts = command.split('\'').enumerate();
+        let arguments: Vec<&str> = parts
+            .flat_map(|(place, part)| match place % 2 {
+                0 => part.split_whitespace().collect(),
+                _ => vec![part],
+            })
+            .collect();
         let workspace = Workspace::new();
         fs::create_dir_all(workspace.path("docs/src")).unwrap();
         for name in arguments.iter().filter(|name| name.ends_with(".results.jsonl")) {

@@ -1,4 +1,4 @@
-//! A whole model as a Hugging Face folder: `config.json`, `model.safetensors`, `tokenizer.json`.
+//! A whole model as a Hugging Face folder: `config.json`, `model.safetensors`, `tokenizer.json`, and what the base has beside them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -20,11 +20,21 @@ pub const WEIGHT_FILE: &str = "model.safetensors";
 /// Name of the tokenizer's file.
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
+/// What lies beside weights and tokenizer, and stays as it is: how a chat is written, what special tokens are, how it is sampled.
+pub const COMPANION_FILES: [&str; 4] = [
+    "chat_template.jinja",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+];
+
 /// What a model's folder holds beside its weights.
 #[derive(Clone, Debug)]
 pub struct ModelFolder {
     config: Value,
     tokenizer: Option<Cow<'static, [u8]>>,
+    /// Those of [`COMPANION_FILES`] that the base has.
+    side_files: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl ModelFolder {
@@ -33,6 +43,7 @@ impl ModelFolder {
         Self {
             config: config_of(&checkpoint.config, task, task_type),
             tokenizer: checkpoint.tokenizer.clone(),
+            side_files: side_files_in(&checkpoint.origin),
         }
     }
 
@@ -51,9 +62,18 @@ impl ModelFolder {
         if let Some(tokenizer) = &self.tokenizer {
             write_file(&folder.join(TOKENIZER_FILE), tokenizer)?;
         }
+        for (name, content) in &self.side_files {
+            write_file(&folder.join(name), content)?;
+        }
         let config = json_text(&self.config).expect("a JSON value can be written");
         write_file(&folder.join(MODEL_CONFIG_FILE), config.as_bytes())
     }
+}
+
+/// What cannot be read is taken for not there: a model is whole without.
+fn side_files_in(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let read = |name: &'static str| Some((name, std::fs::read(folder.join(name)).ok()?));
+    COMPANION_FILES.into_iter().filter_map(read).collect()
 }
 
 /// Every tensor of the model under its Hugging Face name. An output layer that shares a table has no tensor of its own.
@@ -118,6 +138,16 @@ fn config_of(config: &Value, task: Option<&Task>, task_type: Option<TaskType>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_beside_the_weights_is_found_where_there_is_a_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("chat_template.jinja"), "{{ messages }}").expect("a file");
+        std::fs::write(folder.path().join("notes.md"), "mine").expect("a file");
+        let found = side_files_in(folder.path());
+        assert_eq!(found, [("chat_template.jinja", b"{{ messages }}".to_vec())]);
+        assert!(side_files_in(Path::new("minilm-l6")).is_empty());
+    }
 
     #[test]
     fn the_config_names_the_classes_and_the_class_of_the_model() {

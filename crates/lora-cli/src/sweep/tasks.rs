@@ -292,17 +292,13 @@ fn scored(
 }
 
 fn folder_of(of_task: Option<&Path>, data_dir: Option<&Path>) -> Result<PathBuf> {
-    match (data_dir, of_task) {
-        (Some(above), Some(folder)) => Ok(above.join(folder)),
-        (None, Some(folder)) if !folder.exists() => bail!(
-            "there is no folder `{}` here; name the folder that it lies in with --data-dir",
-            folder.display()
-        ),
-        (Some(folder), None) | (None, Some(folder)) => Ok(folder.to_owned()),
-        (None, None) => bail!(
-            "nothing says where its files are; give the folder of all sets with --data-dir, or data_dir in the task"
-        ),
-    }
+    Ok(match (data_dir, of_task) {
+        (Some(above), Some(folder)) => above.join(folder),
+        (Some(folder), None) => folder.to_owned(),
+        (None, Some(folder)) if folder.exists() => folder.to_owned(),
+        (None, Some(folder)) => bail!("no `{}` is here; --data-dir says where", folder.display()),
+        (None, None) => bail!("nothing says where its files are; give --data-dir, or data_dir in the task"),
+    })
 }
 
 fn user_files(

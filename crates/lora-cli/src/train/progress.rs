@@ -10,7 +10,7 @@ use lora_models::Transformer;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 
 use crate::interrupt::is_asked;
-use crate::model_folder::{MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
+use crate::model_folder::{COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
 use crate::output::{RUN_FILE, remove_file, write_together};
 use crate::task::TASK_FILE;
 use crate::terminal::Terminal;
@@ -89,10 +89,14 @@ fn foreign_files(adapted: &Adapted<Transformer>) -> Vec<&'static str> {
     match adapted.tuning() {
         Tuning::Lora(config) => {
             let side = config.dropout.is_none().then_some(SIDE_FILE);
-            OF_TUNED.into_iter().chain(OF_MODELS).chain(side).collect()
+            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            OF_TUNED.into_iter().chain(of_models).chain(side).collect()
         }
         Tuning::Full(_) => OF_LORA.into_iter().chain(OF_TUNED).collect(),
-        Tuning::BitFit(_) | Tuning::Bottleneck(_) => OF_LORA.into_iter().chain(OF_MODELS).collect(),
+        Tuning::BitFit(_) | Tuning::Bottleneck(_) => {
+            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            OF_LORA.into_iter().chain(of_models).collect()
+        }
     }
 }
 

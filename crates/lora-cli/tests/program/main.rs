@@ -17,6 +17,7 @@ mod new_weights;
 mod operations;
 mod precision;
 mod reporting;
+mod reporting_curves;
 mod results_pages;
 mod sweep;
 mod sweep_choices;

@@ -34,7 +34,7 @@ pub struct ModelFolder {
     config: Value,
     tokenizer: Option<Cow<'static, [u8]>>,
     /// Those of [`COMPANION_FILES`] that the base has.
-    side_files: Vec<(&'static str, Vec<u8>)>,
+    companions: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl ModelFolder {
@@ -43,7 +43,7 @@ impl ModelFolder {
         Self {
             config: config_of(&checkpoint.config, task, task_type),
             tokenizer: checkpoint.tokenizer.clone(),
-            side_files: side_files_in(&checkpoint.origin),
+            companions: companions_in(&checkpoint.origin),
         }
     }
 
@@ -62,7 +62,7 @@ impl ModelFolder {
         if let Some(tokenizer) = &self.tokenizer {
             write_file(&folder.join(TOKENIZER_FILE), tokenizer)?;
         }
-        for (name, content) in &self.side_files {
+        for (name, content) in &self.companions {
             write_file(&folder.join(name), content)?;
         }
         let config = json_text(&self.config).expect("a JSON value can be written");
@@ -71,7 +71,7 @@ impl ModelFolder {
 }
 
 /// What cannot be read is taken for not there: a model is whole without.
-fn side_files_in(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+fn companions_in(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let read = |name: &'static str| Some((name, std::fs::read(folder.join(name)).ok()?));
     COMPANION_FILES.into_iter().filter_map(read).collect()
 }
@@ -144,9 +144,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("chat_template.jinja"), "{{ messages }}").expect("a file");
         std::fs::write(folder.path().join("notes.md"), "mine").expect("a file");
-        let found = side_files_in(folder.path());
+        let found = companions_in(folder.path());
         assert_eq!(found, [("chat_template.jinja", b"{{ messages }}".to_vec())]);
-        assert!(side_files_in(Path::new("minilm-l6")).is_empty());
+        assert!(companions_in(Path::new("minilm-l6")).is_empty());
     }
 
     #[test]

@@ -41,8 +41,8 @@ impl Prepared {
         }
     }
 
-    /// Milliseconds of each repetition, for as long as a turn lasts at least. The first finds the caches as another process left them, and does not count if it is
-    /// not the only one.
+    /// Milliseconds of each repetition, for as long as a turn lasts at least. The first finds the caches as another process left
+    /// them, and does not count if it is not the only one.
     fn turn(&mut self, least: Duration) -> Result<Vec<f64>> {
         let begin = Instant::now();
         let mut milliseconds = Vec::new();

@@ -32,6 +32,19 @@ pub fn write(workspace: &Workspace, cells: &[Value]) {
     workspace.write("planted.jsonl", lines.join("\n") + "\n");
 }
 
+/// Three seeds of plain LoRA, and of masks with each of these probabilities and losses (as in [`cell`]).
+pub fn lora_and_masks(masks: &[(f64, [u32; 2])]) -> Vec<Value> {
+    let mut cells = Vec::new();
+    for seed in [1, 2, 3] {
+        cells.push(cell("lora", &json!({}), seed, 0.9, [700, 900]));
+        for (probability, losses) in masks {
+            let settings = json!({"mask_probability": probability});
+            cells.push(cell("masks", &settings, seed, 0.9, *losses));
+        }
+    }
+    cells
+}
+
 /// The rows of the first table in Markdown whose title holds these words, by method.
 pub fn table<'m>(markdown: &'m str, title: &str) -> Vec<Vec<&'m str>> {
     let from = markdown
@@ -259,18 +272,7 @@ fn files_with_other_methods_are_experiments_of_their_own_and_settings_are_shown(
 #[test]
 fn another_method_may_be_the_one_that_others_are_compared_with() {
     let workspace = Workspace::new();
-    let mut cells = Vec::new();
-    for seed in [1, 2, 3] {
-        cells.push(cell("lora", &json!({}), seed, 0.9, [700, 900]));
-        cells.push(cell(
-            "masks",
-            &json!({"mask_probability": 0.1}),
-            seed,
-            0.9,
-            [600, 800],
-        ));
-    }
-    write(&workspace, &cells);
+    write(&workspace, &lora_and_masks(&[(0.1, [600, 800])]));
     let report = ["report", "planted.jsonl", "--markdown", "r.md", "--overwrite"];
     for (arguments, method, difference) in [
         (&report[..], "masks", "-0.100"),

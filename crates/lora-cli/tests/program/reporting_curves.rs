@@ -2,31 +2,16 @@
 
 use serde_json::json;
 
-use crate::reporting::{cell, table, write};
+use crate::reporting::{cell, lora_and_masks, table, write};
 use crate::workspace::Workspace;
 
 #[test]
 fn the_page_shows_the_gap_over_p_beside_a_bound_computed_by_hand_and_pictures_go_to_files() {
     let workspace = Workspace::new();
-    let mut cells = Vec::new();
-    for seed in [1, 2, 3] {
-        cells.push(cell("lora", &json!({}), seed, 0.9, [700, 900]));
-        cells.push(cell(
-            "masks",
-            &json!({"mask_probability": 0.1}),
-            seed,
-            0.9,
-            [600, 800],
-        ));
-        cells.push(cell(
-            "masks",
-            &json!({"mask_probability": 0.5}),
-            seed,
-            0.9,
-            [500, 700],
-        ));
-    }
-    write(&workspace, &cells);
+    write(
+        &workspace,
+        &lora_and_masks(&[(0.1, [600, 800]), (0.5, [500, 700])]),
+    );
     let report = [
         "report",
         "planted.jsonl",

@@ -46,12 +46,12 @@ pub fn adapted(change: impl FnOnce(LoraConfig) -> LoraConfig, device: &Device) -
 /// As [`adapted`].
 pub fn ragged() -> Batch {
     let [shortest, longest] = LENGTHS;
-    let lengths = (0..ROWS).map(|row| shortest + row * (longest - shortest) / (ROWS - 1));
-    // Neighbours are of different length, as in a batch in any order.
-    let mut lengths: Vec<usize> = lengths.collect();
-    for row in (0..ROWS / 2).step_by(2) {
-        lengths.swap(row, ROWS - 1 - row);
-    }
+    // A short row and a long one in turn, which together have as many tokens as any such pair.
+    let pairs = (0..ROWS / 2).map(|pair| {
+        let more = pair * (longest - shortest) / (ROWS - 1);
+        [shortest + more, longest - more]
+    });
+    let lengths: Vec<usize> = pairs.flatten().collect();
     batch(&lengths)
 }
 

@@ -6,8 +6,9 @@ use burn::tensor::Device;
 use lora_core::{Adapted, LoraConfig, Targets as Linears};
 use lora_data::{Batch, Encoded, Example, Padding, Targets, TextTokenizer};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
+use lora_train::{TrainConfig, Trainer};
 
-use crate::{ALPHA, RANK};
+use crate::{ALPHA, RANK, Step};
 
 /// Rows of the batches.
 pub const ROWS: usize = 16;
@@ -37,6 +38,21 @@ pub fn adapted(change: impl FnOnce(LoraConfig) -> LoraConfig, device: &Device) -
     Adapted::attach(model, change(config), 0)
         .expect("query and value exist")
         .0
+}
+
+/// A trainer that does this step on that model.
+///
+/// # Panics
+///
+/// As [`adapted`].
+pub fn trainer(step: &Step, device: &Device) -> Trainer<Transformer> {
+    let config = step.train_config(TrainConfig::new(1e-4, 1.0, ROWS));
+    Trainer::new(
+        adapted(|config| step.lora_config(config), device),
+        config,
+        1_000_000,
+    )
+    .expect("the settings are valid")
 }
 
 /// Rows of 8 to 64 tokens, evenly spread, of newspaper text; padded.

@@ -1,4 +1,4 @@
-//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, bootstrap, reports.
+//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, posteriors, bootstrap.
 //!
 //! An evaluation runs over four steps, each a type of its own:
 //!
@@ -77,7 +77,6 @@ mod probe;
 pub mod proper;
 pub mod rank_table;
 pub mod regression;
-pub mod report;
 pub mod scores;
 pub mod selective;
 pub mod softmax;

@@ -1,15 +1,16 @@
-//! Tables, pictures and the self-contained page of a run.
+//! Tables, charts and self-contained pages from plain values.
 //!
-//! Everything here is a pure function from values to text: nothing is read, written or fetched. The values are
-//! plain serde types, so the page and `results.json` come from the same ones.
+//! Everything here is a pure function from values to text: nothing is read, written or fetched. The values are plain
+//! serde types, so a page and a results file come from the same ones. This crate knows no tensor library and no scores:
+//! any program can use it.
 //!
 //! - [`Table`]: one set of numbers for the terminal, Markdown, CSV and HTML.
-//! - [`reliability_diagram`], [`line_chart`], [`setting_chart`], [`interval_chart`], [`scatter_chart`]: pictures as SVG, each a
+//! - [`reliability_diagram`], [`line_chart`], [`setting_chart`], [`interval_chart`], [`scatter_chart`]: charts as SVG, each a
 //!   file of its own.
-//! - [`Page`]: tables, pictures and settings as one HTML file without external resources.
+//! - [`Page`]: tables, charts and settings as one HTML file without external resources.
 //!
 //! ```
-//! use lora_eval::report::{Better, Block, Cell, Column, Page, Section, Table};
+//! use lora_report::{Better, Block, Cell, Column, Page, Section, Table};
 //!
 //! let mut table = Table::new(
 //!     "Test set",
@@ -33,8 +34,8 @@ mod table;
 mod templates;
 
 pub use chart::{
-    IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart,
-    setting_chart,
+    IntervalRow, ReliabilityBar, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram,
+    scatter_chart, setting_chart,
 };
 pub use page::{Block, Figure, Page, Provenance, Section};
 pub use table::{Better, Cell, Column, Row, Table};

@@ -1,9 +1,10 @@
 //! Reliability diagrams: is a model right as often as it says?
 
+use serde::{Deserialize, Serialize};
+
 use super::axes::{draw_x_axis, draw_y_axis};
 use super::drawing::{Anchor, Area, Drawing, INSET, fit, rectangle, segment};
 use super::scale::{Scale, whole};
-use crate::calibration::ReliabilityBin;
 
 const WIDTH: f64 = 304.0;
 /// The plot is a square: the diagonal is at 45 degrees.
@@ -25,6 +26,21 @@ const NORMAL_95: f64 = 1.959_963_984_540_054;
 /// A bin of no width (confidence exactly 1) is drawn this wide.
 const NARROWEST: f64 = 3.0;
 
+/// One bar of a reliability diagram: the examples whose confidence lies in one bin.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBar {
+    /// Lower edge of the bin, a confidence in 0..=1.
+    pub lower: f64,
+    /// Upper edge of the bin.
+    pub upper: f64,
+    /// How many examples. A bar without examples is not drawn.
+    pub count: u64,
+    /// Mean confidence of these examples, 0..=1.
+    pub mean_confidence: f64,
+    /// Share of these examples that were predicted right, 0..=1.
+    pub accuracy: f64,
+}
+
 /// A reliability diagram with a histogram of confidences below it, as SVG.
 ///
 /// Per bin: a bar up to the accuracy, a hatched box from there to the mean confidence (the gap that ECE sums up, on
@@ -32,7 +48,7 @@ const NARROWEST: f64 = 3.0;
 /// examples is not taken for a finding. Bins without examples stay empty.
 ///
 /// `ece` is a fraction, `rule` says how it was binned (`15 equal-width bins, (lo, hi]`).
-pub fn reliability_diagram(title: &str, bins: &[ReliabilityBin], ece: f64, rule: &str) -> String {
+pub fn reliability_diagram(title: &str, bins: &[ReliabilityBar], ece: f64, rule: &str) -> String {
     let bins: Vec<_> = bins.iter().filter(|bin| is_drawable(bin)).collect();
     let total: u64 = bins.iter().map(|bin| bin.count).sum();
     let score = if ece.is_finite() {
@@ -89,12 +105,12 @@ pub fn reliability_diagram(title: &str, bins: &[ReliabilityBin], ece: f64, rule:
     drawing.to_svg()
 }
 
-fn is_drawable(bin: &ReliabilityBin) -> bool {
+fn is_drawable(bin: &ReliabilityBar) -> bool {
     let values = [bin.lower, bin.upper, bin.mean_confidence, bin.accuracy];
     bin.count > 0 && values.iter().all(|value| (0.0..=1.0).contains(value))
 }
 
-fn draw_bin(drawing: &mut Drawing, bin: &ReliabilityBin, x: &Scale, y: &Scale) {
+fn draw_bin(drawing: &mut Drawing, bin: &ReliabilityBar, x: &Scale, y: &Scale) {
     let [left, right] = sides(bin, x);
     let (accuracy, confidence) = (y.place(bin.accuracy), y.place(bin.mean_confidence));
     let bar = Area {
@@ -123,14 +139,14 @@ fn draw_bin(drawing: &mut Drawing, bin: &ReliabilityBin, x: &Scale, y: &Scale) {
     );
 }
 
-fn draw_whisker(drawing: &mut Drawing, bin: &ReliabilityBin, x: &Scale, y: &Scale) {
+fn draw_whisker(drawing: &mut Drawing, bin: &ReliabilityBar, x: &Scale, y: &Scale) {
     let [left, right] = sides(bin, x);
     let middle = f64::midpoint(left, right);
     let [low, high] = wilson_interval(bin.accuracy, bin.count).map(|end| y.place(end));
     drawing.path("whisker", segment([middle, low], [middle, high]));
 }
 
-fn draw_counts(drawing: &mut Drawing, bins: &[&ReliabilityBin], total: u64, x: &Scale) {
+fn draw_counts(drawing: &mut Drawing, bins: &[&ReliabilityBar], total: u64, x: &Scale) {
     let most = bins.iter().map(|bin| bin.count).max().unwrap_or(1);
     drawing.text(
         "name",
@@ -184,7 +200,7 @@ fn draw_key(drawing: &mut Drawing) {
 }
 
 /// Left and right side of the bars of a bin, with a hair of air between neighbours.
-fn sides(bin: &ReliabilityBin, x: &Scale) -> [f64; 2] {
+fn sides(bin: &ReliabilityBar, x: &Scale) -> [f64; 2] {
     let (left, right) = (x.place(bin.lower) + 0.5, x.place(bin.upper) - 0.5);
     let middle = f64::midpoint(left, right);
     let half = (right - left).max(NARROWEST) / 2.0;
@@ -213,7 +229,7 @@ pub(super) fn wilson_interval(accuracy: f64, count: u64) -> [f64; 2] {
     [(middle - half).max(0.0), (middle + half).min(1.0)]
 }
 
-fn describe(bin: &ReliabilityBin) -> String {
+fn describe(bin: &ReliabilityBar) -> String {
     let [low, high] = wilson_interval(bin.accuracy, bin.count);
     format!(
         "Confidence {:.3} to {:.3}: {} examples, mean confidence {:.3}, accuracy {:.3} (95 % interval {low:.3} to {high:.3})",
@@ -221,11 +237,11 @@ fn describe(bin: &ReliabilityBin) -> String {
     )
 }
 
-fn verdict(bins: &[&ReliabilityBin], total: u64) -> String {
+fn verdict(bins: &[&ReliabilityBar], total: u64) -> String {
     if total == 0 {
         return "No examples.".to_owned();
     }
-    let mean = |value: fn(&ReliabilityBin) -> f64| {
+    let mean = |value: fn(&ReliabilityBar) -> f64| {
         bins.iter().map(|bin| bin.count as f64 * value(bin)).sum::<f64>() / total as f64
     };
     let (confidence, accuracy) = (mean(|bin| bin.mean_confidence), mean(|bin| bin.accuracy));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Block, Figure, Page};
-use crate::report::table::as_markdown::escape;
+use crate::table::as_markdown::escape;
 
 impl Page {
     /// The pictures in the order of the page, each with a name for its file, without ending: section and what it shows, in

@@ -3,13 +3,13 @@
 use proptest::prelude::*;
 use roxmltree::Document;
 
-use crate::calibration::ReliabilityBin;
-use crate::report::chart::drawing::{Area, fit, marker, text_width};
-use crate::report::chart::labels::place_labels;
-use crate::report::chart::lines::{short, thin};
-use crate::report::chart::reliability::{hatch, wilson_interval};
-use crate::report::chart::scale::Scale;
-use crate::report::{
+use crate::ReliabilityBar;
+use crate::chart::drawing::{Area, fit, marker, text_width};
+use crate::chart::labels::place_labels;
+use crate::chart::lines::{short, thin};
+use crate::chart::reliability::{hatch, wilson_interval};
+use crate::chart::scale::Scale;
+use crate::{
     IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart,
     setting_chart,
 };
@@ -25,8 +25,8 @@ fn paths(svg: &str, class: &str) -> Vec<String> {
         .collect()
 }
 
-fn bin(lower: f64, upper: f64, count: u64, mean_confidence: f64, accuracy: f64) -> ReliabilityBin {
-    ReliabilityBin {
+fn bin(lower: f64, upper: f64, count: u64, mean_confidence: f64, accuracy: f64) -> ReliabilityBar {
+    ReliabilityBar {
         lower,
         upper,
         count,

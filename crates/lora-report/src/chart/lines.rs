@@ -6,7 +6,7 @@ use super::axes::{draw_x_axis, draw_y_axis, y_axis_width};
 use super::drawing::{Anchor, Area, Drawing, INSET, marker, polyline, series_class};
 use super::legend::draw_legend;
 use super::scale::{Scale, whole};
-use crate::report::missing;
+use crate::missing;
 
 const WIDTH: f64 = 430.0;
 const PLOT_HEIGHT: f64 = 200.0;

@@ -4,7 +4,7 @@ use minijinja::value::Serde;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use crate::report::templates::render;
+use crate::templates::render;
 
 /// How many series look different; the next one looks like the first again.
 pub(super) const SERIES_LOOKS: usize = 6;

@@ -19,6 +19,6 @@ mod tests;
 
 pub use intervals::{IntervalRow, interval_chart};
 pub use lines::{Series, line_chart};
-pub use reliability::reliability_diagram;
+pub use reliability::{ReliabilityBar, reliability_diagram};
 pub use scatter::{ScatterPoint, scatter_chart};
 pub use settings::setting_chart;

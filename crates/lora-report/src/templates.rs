@@ -10,7 +10,7 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Value, escape_formatter};
 
 /// The style that each picture carries, as it stands in its markup.
-pub(super) const CHART_STYLE: &str = concat!("<style>", include_str!("templates/chart.css"), "</style>");
+pub(crate) const CHART_STYLE: &str = concat!("<style>", include_str!("templates/chart.css"), "</style>");
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
@@ -55,7 +55,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 ///
 /// # Panics
 /// For a name that is not a template, or a context that a template cannot read: errors of this module.
-pub(super) fn render(name: &str, context: Value) -> String {
+pub(crate) fn render(name: &str, context: Value) -> String {
     let template = ENVIRONMENT
         .get_template(name)
         .expect("templates are asked for by literal names");
@@ -65,7 +65,7 @@ pub(super) fn render(name: &str, context: Value) -> String {
 }
 
 /// Text as it may stand in a `<script type="application/json">`: no tag can begin inside it.
-pub(super) fn json_for_script(value: &serde_json::Value) -> String {
+pub(crate) fn json_for_script(value: &serde_json::Value) -> String {
     value.to_string().replace('<', "\\u003c")
 }
 

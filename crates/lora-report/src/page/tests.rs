@@ -7,8 +7,8 @@ use scraper::{ElementRef, Html, Selector};
 use serde_json::json;
 
 use super::{Block, Figure, Page, Provenance, Section, flatten_settings};
-use crate::calibration::ReliabilityBin;
-use crate::report::{
+use crate::ReliabilityBar;
+use crate::{
     Better, Cell, Column, ScatterPoint, Series, Table, line_chart, reliability_diagram, scatter_chart,
 };
 
@@ -18,7 +18,7 @@ fn page_of(text: &str) -> Page {
     let mut table = Table::new(text, text, vec![column.clone(), column]).with_note(text);
     table.push(text, vec![Cell::text(text), Cell::value(0.5)]);
     table.push(text, vec![Cell::Empty, Cell::spread(0.25, 0.125)]);
-    let bin = ReliabilityBin {
+    let bin = ReliabilityBar {
         lower: 0.5,
         upper: 1.0,
         count: 3,

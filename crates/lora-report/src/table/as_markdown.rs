@@ -47,7 +47,7 @@ fn cell(cell: &PrintedCell) -> String {
 }
 
 /// Text that stands for itself: no cell border, emphasis, code, link or tag begins in it.
-pub(in crate::report) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

@@ -7,7 +7,7 @@ use super::drawing::{Anchor, Area, Drawing, INSET, marker, polyline, segment, se
 use super::labels::place_labels;
 use super::lines::short;
 use super::scale::Scale;
-use crate::report::missing;
+use crate::missing;
 
 const WIDTH: f64 = 430.0;
 const PLOT_HEIGHT: f64 = 250.0;
@@ -44,7 +44,7 @@ impl ScatterPoint {
         }
     }
 
-    /// The same point on the front; see [`pareto::front`](crate::pareto::front).
+    /// The same point on the front: nothing else is better in both values.
     #[must_use]
     pub fn on_front(mut self, is_on: bool) -> Self {
         self.on_front = is_on;

@@ -5,10 +5,10 @@ use minijinja::value::Serde;
 
 use super::printed::PrintedTable;
 use super::{Better, Table};
-use crate::report::templates::render;
+use crate::templates::render;
 
 impl Table {
-    /// The table as a piece of HTML. The script of [`Page`](crate::report::Page) makes it sortable; without the
+    /// The table as a piece of HTML. The script of [`Page`](crate::Page) makes it sortable; without the
     /// script it is an ordinary table.
     pub fn to_html(&self) -> String {
         let mut printed = PrintedTable::new(self);

@@ -1,12 +1,11 @@
-//! Writes a report page filled with made-up numbers: `cargo run -p lora-eval --example report_page -- page.html`.
+//! Writes a report page filled with made-up numbers: `cargo run -p lora-report --example report_page -- page.html`.
 //! For working on the look of the page; the numbers mean nothing.
 
 use std::process::ExitCode;
 
-use lora_eval::calibration::ReliabilityBin;
-use lora_eval::report::{
-    Better, Block, Cell, Column, Figure, Page, Provenance, ScatterPoint, Section, Series, Table, line_chart,
-    reliability_diagram, scatter_chart,
+use lora_report::{
+    Better, Block, Cell, Column, Figure, Page, Provenance, ReliabilityBar, ScatterPoint, Section, Series,
+    Table, line_chart, reliability_diagram, scatter_chart,
 };
 use serde_json::json;
 
@@ -158,7 +157,7 @@ fn score_table(title: &str, shift: f64) -> Table {
 }
 
 /// Bins of a model of two classes whose confidence exceeds its accuracy by about `excess` where it is sure.
-fn reliability_bins(excess: f64) -> Vec<ReliabilityBin> {
+fn reliability_bins(excess: f64) -> Vec<ReliabilityBar> {
     let counts = [0, 0, 0, 0, 0, 0, 0, 4, 9, 11, 13, 19, 28, 57, 259];
     (0..15u32)
         .zip(counts)
@@ -171,7 +170,7 @@ fn reliability_bins(excess: f64) -> Vec<ReliabilityBin> {
             } else {
                 (mean_confidence - excess + wiggle * 0.6).clamp(0.0, 1.0)
             };
-            ReliabilityBin {
+            ReliabilityBar {
                 lower,
                 upper: f64::from(index + 1) / 15.0,
                 count,
@@ -182,7 +181,7 @@ fn reliability_bins(excess: f64) -> Vec<ReliabilityBin> {
         .collect()
 }
 
-fn expected_error(bins: &[ReliabilityBin]) -> f64 {
+fn expected_error(bins: &[ReliabilityBar]) -> f64 {
     let total: u64 = bins.iter().map(|bin| bin.count).sum();
     let gaps = bins
         .iter()

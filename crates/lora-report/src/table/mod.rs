@@ -2,7 +2,7 @@
 
 mod as_csv;
 mod as_html;
-pub(in crate::report) mod as_markdown;
+pub(crate) mod as_markdown;
 mod as_text;
 mod printed;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
 
-use crate::calibration::ReliabilityBin;
-use crate::report::{
+use crate::ReliabilityBar;
+use crate::{
     IntervalRow, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram, scatter_chart,
     setting_chart,
 };
@@ -74,7 +74,7 @@ fn markup_in_texts_is_shown_not_obeyed() {
         estimates: vec![Some((0.5, [0.0, 1.0]))],
         is_total: true,
     };
-    let bin = ReliabilityBin {
+    let bin = ReliabilityBar {
         lower: 0.5,
         upper: 1.0,
         count: 3,
@@ -145,7 +145,7 @@ proptest! {
         bins in proptest::collection::vec((any::<[f64; 4]>(), any::<u32>()), 0..20),
     ) {
         let bin = |([lower, upper, mean_confidence, accuracy], count): ([f64; 4], u32)| {
-            ReliabilityBin { lower, upper, count: u64::from(count), mean_confidence, accuracy }
+            ReliabilityBar { lower, upper, count: u64::from(count), mean_confidence, accuracy }
         };
         let bins: Vec<_> = bins.into_iter().map(bin).collect();
         check(&reliability_diagram(&title, &bins, ece, &rule), &title);

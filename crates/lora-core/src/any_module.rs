@@ -38,8 +38,9 @@ use burn::tensor::{Tensor, TensorData};
 use crate::adapter::start;
 use crate::config::{Init, LowRankSettings};
 use crate::dropout::LoraDropout;
-use crate::sampler::{Draw, MaskSampler, Side};
-use crate::tensors::HostTensor;
+use crate::host_tensor::HostTensor;
+use crate::random::{Draw, Side};
+use crate::sampler::MaskSampler;
 
 /// Freezes a module and gives its matrices trained factors: to be used with
 /// [`Module::apply_reparameterization`].

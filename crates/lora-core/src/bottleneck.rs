@@ -8,8 +8,7 @@ use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 
 use crate::config_error::ConfigError;
-use crate::linear::Block;
-use crate::sampler::parameter_generator;
+use crate::random::parameter_generator;
 
 /// `y = h + f(h W_down + b_down) W_up + b_up` on the output `h` of a block, before residual and norm (Houlsby et al. 2019,
 /// arXiv 1902.00751, figure 2).
@@ -48,6 +47,15 @@ pub enum Placement {
     Houlsby,
     /// After the feed-forward block alone (Pfeiffer et al. 2021, arXiv 2005.00247).
     Pfeiffer,
+}
+
+/// The blocks of a transformer layer after whose last linear a [`Bottleneck`] may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Attention, with its output projection.
+    Attention,
+    /// The feed-forward block.
+    FeedForward,
 }
 
 /// The function between the two linears.

@@ -11,11 +11,13 @@
 //! | `dropout` | [`LoraDropout`]: probability, worth and [axes](MaskAxes) of masks |
 //! | `targets` | which linears are adapted, by Hugging Face path |
 //! | `tuning`, `trained` | [`Tuning`]: LoRA or another way, and what each trains |
-//! | `linear`, `attaching`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
+//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
 //! | `embedding` | [`LoraEmbedding`]: a table, adapted as a linear on one-hot vectors |
 //! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
-//! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
+//! | `pass`, `noise`, `hidden_key` | [`Pass`], [`PassNoise`], [`HiddenKeyNoise`] |
+//! | `sampler`, `random` | [`MaskSampler`]: from a seed to the noise of a pass |
+//! | `saving`, `ensemble` | [`Adapted::save`], and the ensemble that an adapter is meant for |
 //! | `taps` | [`Taps`]: inputs of trained maps, and gradients of their outputs |
 //! | `vector` | [`VectorLayout`]: trained parameters as one vector; [`Posterior`]: a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
@@ -26,7 +28,7 @@
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
 //! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
-//! | `tensors`, `file_bytes`, `atomic` | safetensors in, tensor by tensor; files out |
+//! | `tensor_file`, `host_tensor`, `file_bytes`, `atomic` | safetensors in, tensor by tensor; files out |
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -50,7 +52,6 @@ mod adapted;
 mod adapter;
 pub mod any_module;
 pub mod atomic;
-mod attaching;
 mod bank;
 mod bottleneck;
 pub mod combine;
@@ -58,45 +59,53 @@ mod config;
 mod config_error;
 mod dropout;
 mod embedding;
+pub mod ensemble;
 mod file_bytes;
 mod filling;
 mod frozen;
 mod hidden_key;
+mod host_tensor;
 mod linear;
 mod model;
+mod noise;
 mod pass;
 pub mod peft;
+mod random;
 mod sampler;
+mod saving;
 mod taps;
 mod targets;
+mod tensor_file;
 mod tensor_names;
-mod tensors;
 mod trained;
 mod tuned;
 mod tuning;
 mod vector;
 
 pub use adalora::{AdaLora, BudgetStep, RankPattern};
-pub use adapted::{Adapted, AttachReport, MergeError, ParameterCount};
+pub use adapted::{Above, Adapted, AttachReport, MergeError, ParameterCount};
 pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
 pub use bank::{AdapterBank, BankError};
-pub use bottleneck::{Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
+pub use bottleneck::{Block, Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
 pub use config::{BiasMode, Form, Init, LoraConfig, LowRankSettings, Scaling};
 pub use config_error::ConfigError;
 pub use dropout::{LoraDropout, MaskAxes, Rescale};
 pub use embedding::LoraEmbedding;
 pub use file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
-pub use frozen::{Above, FrozenStates};
+pub use frozen::FrozenStates;
 pub use hidden_key::HiddenKeyNoise;
-pub use linear::{Block, LinearKind, LoraLinear};
+pub use host_tensor::HostTensor;
+pub use linear::{BaseTraining, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
-pub use pass::{MaskSet, Pass};
-pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal, seeded_uniform};
+pub use noise::PassNoise;
+pub use pass::Pass;
+pub use random::{Draw, seeded_normal, seeded_uniform};
+pub use sampler::{AdapterShape, MaskSampler};
 pub use taps::{Tap, TappedMap, Taps};
 pub use targets::{TargetNames, Targets};
+pub use tensor_file::{Integers, TensorFile, TensorFileError};
 pub use tensor_names::TensorNames;
-pub use tensors::{HostTensor, Integers, TensorFile, TensorFileError};
-pub use trained::{BaseTraining, ParamRef, Role, TrainedParam};
+pub use trained::{ParamRef, Role, TrainedParam};
 pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
 pub use tuning::{HeadConfig, Tuning};
 pub use vector::{Part, Posterior, Slot, VectorLayout};

@@ -50,7 +50,7 @@ pub trait Model: Module + Linears {
     /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
 
-    /// Whether all of its blocks take `HiddenKey`'s noise ([`MaskSet::with_hidden_key`](crate::MaskSet::with_hidden_key)); the others pass
+    /// Whether all of its blocks take `HiddenKey`'s noise ([`PassNoise::with_hidden_key`](crate::PassNoise::with_hidden_key)); the others pass
     /// over it, so training with it is refused there.
     fn takes_hidden_key(&self) -> bool {
         false

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::BottleneckConfig;
 use crate::config::{BiasMode, LoraConfig};
 use crate::config_error::ConfigError;
-use crate::trained::{BaseTraining, Role};
+use crate::linear::BaseTraining;
+use crate::trained::Role;
 
 /// A way to tune a pretrained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::Device;
-use lora_core::{Above, Adapted, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Above, Adapted, MaskSampler, Model, Pass, PassNoise};
 
 /// Which passes a data set is run through.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,7 +63,7 @@ pub(crate) fn run_passes<'a, M: Model>(
 ) where
     M::Input: 'a,
 {
-    let members: Vec<MaskSet> = match passes {
+    let members: Vec<PassNoise> = match passes {
         Passes::Mean => Vec::new(),
         Passes::Members { sampler, members } => {
             let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
@@ -72,10 +72,10 @@ pub(crate) fn run_passes<'a, M: Model>(
         }
     };
     for Asked { input, rows, places } in batches {
-        let masks: Vec<MaskSet> = members.iter().map(|member| member.for_rows(rows)).collect();
+        let masks: Vec<PassNoise> = members.iter().map(|member| member.for_rows(rows)).collect();
         let of_passes: Vec<Pass> = match passes {
             Passes::Mean => vec![Pass::Mean],
-            Passes::Members { .. } => masks.iter().map(Pass::Masked).collect(),
+            Passes::Members { .. } => masks.iter().map(Pass::Stochastic).collect(),
         };
         let outputs = adapted.model.forward_passes(input, places, &of_passes, states);
         for (member, outputs) in outputs.into_iter().enumerate() {

@@ -113,7 +113,7 @@ fn fit_with<M: Model<Input = Batch>>(
         trainer = trainer.with_rows_of(&data.train.lengths());
     }
     let validation = validation.map(|dataset| {
-        let states = FrozenStates::below(&trainer.adapted(), &dataset.lengths());
+        let states = trainer.adapted().frozen_states(&dataset.lengths());
         Validation::new(dataset, states, config, data.padding)
     });
     let mut run = Run {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, Model, Pass, PassNoise};
 use lora_data::Batch;
 
 use crate::config::TrainConfig;
@@ -102,14 +102,14 @@ impl Objective {
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::new();
         self.each_pass(batches, self.draws_noise(), &mut |one| {
-            let masks: Vec<Option<MaskSet>> = one
+            let masks: Vec<Option<PassNoise>> = one
                 .samples
                 .iter()
                 .map(|samples| self.masks(step, samples))
                 .collect();
             let passes: Vec<Pass> = masks
                 .iter()
-                .map(|masks| masks.as_ref().map_or(Pass::Mean, Pass::Masked))
+                .map(|masks| masks.as_ref().map_or(Pass::Mean, Pass::Stochastic))
                 .collect();
             let loss = match (&passes[..], self.hidden_key) {
                 ([first, second], Some(settings)) => {
@@ -147,7 +147,7 @@ impl Objective {
                 .masks(step, samples)
                 .unwrap_or_default()
                 .with_factor_noise(noise);
-            let pass = Pass::Masked(&masks);
+            let pass = Pass::Stochastic(&masks);
             let loss = batch_loss_above(&adapted.model, one.batch, &pass, self.states.as_ref());
             let mut loss = loss.mul_scalar(one.weight);
             // Once a step.
@@ -206,7 +206,7 @@ impl Objective {
     }
 
     /// Everything random about a forward pass; none for plain LoRA.
-    fn masks(&self, step: u64, samples: &Range<u32>) -> Option<MaskSet> {
+    fn masks(&self, step: u64, samples: &Range<u32>) -> Option<PassNoise> {
         let draw = |sample| Draw::Step { step, sample };
         let masks = self.draws_masks().then(|| {
             let draws: Vec<Draw> = samples.clone().map(draw).collect();

@@ -120,9 +120,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     /// everything trained once and not in every epoch (see [`FrozenStates`]).
     #[must_use]
     pub fn with_rows_of(mut self, lengths: &[usize]) -> Self {
-        self.objective = self
-            .objective
-            .with_states(FrozenStates::below(&self.adapted, lengths));
+        self.objective = self.objective.with_states(self.adapted.frozen_states(lengths));
         self
     }
 

@@ -106,9 +106,9 @@ pub(crate) fn noise(
 ) -> (f64, Option<lora_kernels::KeepMasks>, Option<Tensor<3>>) {
     let (masks, input_noise) = match pass {
         Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => (None, None),
-        Pass::Masked(set) => (
-            set.keep_masks(path).cloned(),
-            set.input_noise(path, shape, device),
+        Pass::Stochastic(noise) => (
+            noise.keep_masks(path).cloned(),
+            noise.input_noise(path, shape, device),
         ),
     };
     let factor = if masks.is_some() {

@@ -4,8 +4,8 @@ use nalgebra::{DMatrix, SVD};
 use rand_distr::{Distribution, Normal, Uniform};
 
 use crate::config::{Init, LowRankSettings};
-use crate::sampler::parameter_generator;
-use crate::tensors::HostTensor;
+use crate::host_tensor::HostTensor;
+use crate::random::parameter_generator;
 
 /// Sweeps after which a decomposition is given up; LAPACK's usual number is far below.
 const MAX_SWEEPS: usize = 10_000;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::AdapterError;
-use super::folder::TaskType;
+use super::task_type::TaskType;
 use crate::adalora::AdaLora;
 use crate::config::{BiasMode, Form, Init, LoraConfig, Scaling};
 use crate::targets::{TargetNames, Targets};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::config_error::ConfigError;
-use crate::tensors::TensorFileError;
+use crate::tensor_file::TensorFileError;
 
 /// An adapter folder that cannot be used.
 #[derive(Debug, Error)]

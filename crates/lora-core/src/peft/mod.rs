@@ -12,11 +12,19 @@ mod config;
 mod error;
 mod folder;
 mod plain;
+mod save_options;
 mod side;
+mod task_type;
 mod writing;
 
 pub use error::AdapterError;
-pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE, TaskType};
+pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 pub use plain::{Factors, PlainLora};
-pub use side::{Average, DropoutFile, EnsembleSettings, SIDE_FILE};
+pub use save_options::SaveOptions;
+pub use side::{DropoutFile, SIDE_FILE};
+pub use task_type::TaskType;
+pub(crate) use writing::write_folder;
 pub use writing::{trained_tensors, write_tensors};
+
+#[doc(no_inline)]
+pub use crate::ensemble::{Average, EnsembleSettings};

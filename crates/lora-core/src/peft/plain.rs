@@ -7,16 +7,17 @@ use burn::module::Module;
 
 use super::config::to_json;
 use super::error::AdapterError;
-use super::folder::{AdapterFolder, PREFIX, TENSOR_FILE, TaskType};
+use super::folder::{AdapterFolder, PREFIX, TENSOR_FILE};
+use super::task_type::TaskType;
 use super::writing::{trained_tensors, write_settings, write_tensors};
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::atomic::WriteError;
 use crate::config::{Form, Init, LoraConfig, Scaling};
+use crate::host_tensor::HostTensor;
 use crate::linear::LinearKind;
 use crate::model::Linears;
 use crate::targets::{TargetNames, Targets};
-use crate::tensors::HostTensor;
 use crate::trained::Role;
 
 /// The update `scale · B A` of one linear, in PyTorch's orientation.
@@ -196,13 +197,13 @@ impl PlainLora {
                     ),
                 },
             };
-            if let Some(moved) = linear.moved() {
-                let mut moved_a = moved.a.transposed();
-                for value in &mut moved_a.values {
+            if let Some(absorbed) = linear.absorbed() {
+                let mut absorbed_a = absorbed.a.transposed();
+                for value in &mut absorbed_a.values {
                     *value /= -scale as f32;
                 }
-                a = rows_under(&a, &moved_a);
-                b = rows_under(&b.transposed(), &moved.b).transposed();
+                a = rows_under(&a, &absorbed_a);
+                b = rows_under(&b.transposed(), &absorbed.b).transposed();
             }
             let is_table = linear.kind() == LinearKind::Table;
             let found = Factors {

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use lora_core::{Adapted, Draw, HiddenKeyNoise, MaskSet, Model, Part, Pass, Rescale, VectorLayout};
+use lora_core::{Adapted, Draw, HiddenKeyNoise, Model, Part, Pass, PassNoise, Rescale, VectorLayout};
 use lora_data::Targets;
 use lora_train::{
     HiddenKeySettings, MaskGrouping, TrainConfig, TrainConfigError, TrainError, Trainer, VariationalSettings,
@@ -105,9 +105,9 @@ fn outputs(model: &Adapted<Toy>, sample: u32) -> Vec<f32> {
         key_probability: USUAL.key_probability,
         cut_probability: USUAL.cut_probability,
     };
-    let masks = MaskSet::default().with_hidden_key(noise);
+    let masks = PassNoise::default().with_hidden_key(noise);
     let training = model.clone().map(Module::train);
-    let outputs = training.model.forward(&batch(6), &Pass::Masked(&masks));
+    let outputs = training.model.forward(&batch(6), &Pass::Stochastic(&masks));
     outputs.inner().into_data().try_to_vec().unwrap()
 }
 

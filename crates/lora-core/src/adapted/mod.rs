@@ -4,14 +4,17 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use thiserror::Error;
 
+mod above;
+
+pub use above::Above;
+
 use crate::adalora::RankPattern;
 use crate::adapter::Adapter;
 use crate::config::{Form, LoraConfig};
 use crate::config_error::ConfigError;
 use crate::dropout::LoraDropout;
-use crate::frozen::{Above, FrozenStates};
 use crate::linear::{LinearKind, LoraLinear};
-use crate::model::{Linears, Model};
+use crate::model::Linears;
 use crate::sampler::AdapterShape;
 use crate::targets::{last_parts, pattern_matches};
 use crate::tensor_names::open;
@@ -163,25 +166,6 @@ impl<M: Module + Linears> Adapted<M> {
             tuning: self.tuning.name(),
             what,
         })
-    }
-
-    /// The model, which takes hidden states below what is trained from `states` and leaves them there.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the states are another model's, or of layers that are trained.
-    pub fn above<'a>(&'a self, states: Option<&'a FrozenStates>) -> Above<'a, M>
-    where
-        M: Model,
-    {
-        assert!(
-            states.is_none_or(|states| states.are_of(self)),
-            "hidden states of another model, or of layers that are trained"
-        );
-        Above {
-            adapted: self,
-            states,
-        }
     }
 
     /// How the model is tuned.

@@ -1,16 +1,31 @@
 //! The linear layer that every block is made of.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `attach` | a new adapter on a linear, taken off again or merged |
+//! | `absorbed` | the part of the base weight that an initialization puts into the adapter |
+//! | `training` | which part of the pretrained layer is trained, and every trained parameter by name |
+//! | `choices` | the adapters of a bank, row by row |
+//! | `tapped` | the mean pass that notes inputs and output gradients |
+
+mod absorbed;
+mod attach;
+mod choices;
+mod tapped;
+mod training;
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::Tensor;
 use lora_kernels::{linear, lora_beside};
 
+pub(crate) use absorbed::Absorbed;
+pub(crate) use choices::BankChoice;
+pub use training::BaseTraining;
+
 use crate::adapter::{Adapter, Delta, folded_shape};
-use crate::attaching::Moved;
-use crate::bank::Choice;
-use crate::bottleneck::Bottleneck;
+use crate::bottleneck::{Block, Bottleneck};
 use crate::pass::Pass;
-use crate::trained::BaseTraining;
 
 /// A linear layer that may carry an adapter. It knows its Hugging Face path, by which targets, masks and files
 /// refer to it.
@@ -29,13 +44,12 @@ pub struct LoraLinear {
     #[module(skip)]
     block: Option<Block>,
     #[module(skip)]
-    pub(crate) training: BaseTraining,
-    /// What an init moved from the base weight into the adapter, `s · A₀ B₀`.
+    training: BaseTraining,
     #[module(skip)]
-    pub(crate) moved: Option<Moved>,
-    /// What the adapters of a bank have in the place of this linear.
+    absorbed: Option<Absorbed>,
+    /// One for each adapter of a bank; `None` where the adapter leaves this linear as it is.
     #[module(skip)]
-    pub(crate) choices: Vec<Option<Choice>>,
+    choices: Vec<Option<BankChoice>>,
 }
 
 /// What a linear is in the files of Hugging Face, which decides how its weight is stored.
@@ -48,15 +62,6 @@ pub enum LinearKind {
     /// A table of embeddings, stored as `[d_input, d_output]`: a linear on one-hot vectors, so `d_input` is the number of
     /// its rows and `d_output` the features of an embedding. See [`LoraEmbedding`](crate::LoraEmbedding).
     Table,
-}
-
-/// The blocks of a transformer layer after whose last linear a [`Bottleneck`] may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Block {
-    /// Attention, with its output projection.
-    Attention,
-    /// The feed-forward block.
-    FeedForward,
 }
 
 impl LoraLinear {
@@ -79,7 +84,7 @@ impl LoraLinear {
             kind: LinearKind::Linear,
             block: None,
             training: BaseTraining::Frozen,
-            moved: None,
+            absorbed: None,
             choices: Vec::new(),
         }
     }
@@ -139,7 +144,9 @@ impl LoraLinear {
                 };
                 self.forward_with(base, adapter, part, &Pass::Mean)
             }),
-            Pass::Mean | Pass::Masked(_) => self.forward_with(&self.base, self.adapter.as_ref(), input, pass),
+            Pass::Mean | Pass::Stochastic(_) => {
+                self.forward_with(&self.base, self.adapter.as_ref(), input, pass)
+            }
             Pass::Tapped(taps) => self.forward_tapped(input, taps),
         };
         match &self.bottleneck {
@@ -165,8 +172,8 @@ impl LoraLinear {
         shared: &mut Option<Tensor<D>>,
     ) -> Tensor<D> {
         let branch = match (&self.adapter, &self.bottleneck, pass) {
-            (None, None, Pass::Mean | Pass::Masked(_)) => None,
-            (Some(Adapter::LowRank(factors)), None, Pass::Mean | Pass::Masked(_)) => Some(factors),
+            (None, None, Pass::Mean | Pass::Stochastic(_)) => None,
+            (Some(Adapter::LowRank(factors)), None, Pass::Mean | Pass::Stochastic(_)) => Some(factors),
             _ => return self.forward(input, pass),
         };
         let base = shared.get_or_insert_with(|| {
@@ -184,11 +191,11 @@ impl LoraLinear {
     }
 
     /// The pretrained layer alone.
-    pub(crate) fn without_adapter<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
+    fn without_adapter<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
         self.forward_with(&self.base, None, input, &Pass::Mean)
     }
 
-    pub(crate) fn forward_with<const D: usize>(
+    fn forward_with<const D: usize>(
         &self,
         base: &Linear,
         adapter: Option<&Adapter>,
@@ -203,52 +210,10 @@ impl LoraLinear {
         }
     }
 
-    /// Rows of one adapter go through together, and then back to their places. `forward` takes the places of such rows (none
-    /// if they are all), the layer and the adapter.
-    pub(crate) fn by_choice<const D: usize>(
-        &self,
-        rows: &[Option<usize>],
-        forward: impl Fn(Option<Tensor<1, Int>>, &Linear, Option<&Adapter>) -> Tensor<D>,
-    ) -> Tensor<D> {
-        // Adapters that leave this linear alone share its base.
-        let own = |row: &Option<usize>| row.filter(|number| self.choices[*number].is_some());
-        let device = self.base.weight.device();
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        order.sort_by_key(|row| own(&rows[*row]));
-        let mut parts = Vec::new();
-        for group in order.chunk_by(|left, right| own(&rows[*left]) == own(&rows[*right])) {
-            let places = (group.len() < rows.len()).then(|| indices(group, &device));
-            let choice = own(&rows[group[0]]).and_then(|number| self.choices[number].as_ref());
-            parts.push(match choice {
-                Some(Choice { base, adapter }) => forward(places, base, adapter.as_ref()),
-                None => forward(places, &self.base, None),
-            });
-        }
-        if parts.len() == 1 {
-            return parts.remove(0);
-        }
-        let mut places = vec![0; order.len()];
-        for (place, row) in order.into_iter().enumerate() {
-            places[row] = place;
-        }
-        let output = Tensor::cat(parts, 0);
-        assert_eq!(
-            rows.len(),
-            output.dims()[0],
-            "one choice for each row of the batch"
-        );
-        output.select(0, indices(&places, &device))
-    }
-
     /// The dense update of [`Pass::Mean`]; `None` without an adapter. A bottleneck has none.
     pub fn delta(&self) -> Option<Delta> {
         self.adapter
             .as_ref()
             .map(|adapter| adapter.delta(&self.base.weight.val()))
     }
-}
-
-fn indices(rows: &[usize], device: &Device) -> Tensor<1, Int> {
-    let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
-    Tensor::from_data(rows.as_slice(), device)
 }

@@ -3,26 +3,17 @@
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 
-use crate::adapter::{Adapter, LowRank, Start, StartError, SvdForm, WeightDecomposed, start};
+use super::{Absorbed, LinearKind, LoraLinear};
+use crate::adapter::{Adapter, LowRank, StartError, SvdForm, WeightDecomposed, start};
 use crate::bottleneck::{Bottleneck, BottleneckConfig};
 use crate::config::{Form, Init, LoraConfig};
 use crate::config_error::ConfigError;
-use crate::linear::{LinearKind, LoraLinear};
-use crate::sampler::seeded_normal;
-use crate::tensors::HostTensor;
-
-/// The first factors of an init that changes the base weight, on the host: as small as the adapter itself.
-#[derive(Clone, Debug)]
-pub(crate) struct Moved {
-    /// `[d_input, rank]`, multiplied by the scale of the mean pass.
-    pub a: HostTensor,
-    /// `[rank, d_output]`.
-    pub b: HostTensor,
-}
+use crate::host_tensor::HostTensor;
+use crate::random::seeded_normal;
 
 impl LoraLinear {
     /// Puts a new adapter on this linear, its random numbers drawn from `(seed, path)`. Settings must be valid
-    /// ([`LoraConfig::validate`]). An init that moves part of the base weight into the adapter does so here.
+    /// ([`LoraConfig::validate`]). An initialization that absorbs part of the base weight into the adapter does so here.
     ///
     /// # Errors
     ///
@@ -49,14 +40,7 @@ impl LoraLinear {
             low_rank = low_rank.with_bias(&device);
         }
         if config.init.changes_base() {
-            let rest = (self.base.weight.val() - low_rank.delta()).detach();
-            self.base.weight = frozen(rest);
-            let Start { a, b } = first;
-            let mut moved = Moved { a, b };
-            for value in &mut moved.a.values {
-                *value *= settings.mean_scale() as f32;
-            }
-            self.moved = Some(moved);
+            self.absorb(first, &low_rank, settings.mean_scale());
         }
         self.adapter = Some(match config.form {
             Form::WeightDecomposed => {
@@ -116,18 +100,9 @@ impl LoraLinear {
         }
     }
 
-    /// What an init moved from the base weight into the adapter.
-    pub(crate) fn moved(&self) -> Option<&Moved> {
-        self.moved.as_ref()
-    }
-
-    /// Takes adapter and bottleneck off and leaves the pretrained layer. What an init had moved into the adapter is put back.
+    /// Takes adapter and bottleneck off and leaves the pretrained layer. What the adapter had absorbed of the base weight is put back.
     pub fn detach(&mut self) -> Option<Adapter> {
-        if let Some(moved) = self.moved.take() {
-            let device = self.base.weight.device();
-            let [a, b] = [moved.a, moved.b].map(|tensor| tensor.on::<2>(&device));
-            self.base.weight = frozen((self.base.weight.val() + a.matmul(b)).detach());
-        }
+        self.put_back_absorbed();
         self.bottleneck = None;
         self.adapter.take()
     }
@@ -145,13 +120,8 @@ impl LoraLinear {
                 };
                 self.base.bias = Some(Param::from_tensor(bias.detach()));
             }
-            self.moved = None;
+            self.absorbed = None;
             self.adapter = None;
         }
     }
-}
-
-/// A parameter that is not trained.
-fn frozen(tensor: Tensor<2>) -> Param<Tensor<2>> {
-    Param::from_tensor(tensor).set_require_grad(false)
 }

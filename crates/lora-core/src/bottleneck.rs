@@ -80,7 +80,7 @@ impl Placement {
     }
 
     /// The activation that the method is known with: gelu in the code of Houlsby et al., relu in that of Pfeiffer et al.
-    pub fn usual_activation(self) -> BottleneckActivation {
+    pub fn default_activation(self) -> BottleneckActivation {
         match self {
             Self::Houlsby => BottleneckActivation::Gelu,
             Self::Pfeiffer => BottleneckActivation::Relu,
@@ -89,12 +89,12 @@ impl Placement {
 }
 
 impl BottleneckConfig {
-    /// The usual settings of a placement, with 64 features: the best single size in Houlsby et al. 2019, section 3.3.
+    /// The default settings of a placement, with 64 features: the best single size in Houlsby et al. 2019, section 3.3.
     pub fn new(placement: Placement) -> Self {
         Self {
             placement,
             size: 64,
-            activation: placement.usual_activation(),
+            activation: placement.default_activation(),
             modules_to_save: Vec::new(),
         }
     }

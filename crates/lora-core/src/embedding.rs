@@ -8,7 +8,7 @@ use crate::adapter::{Adapter, LowRank};
 use crate::linear::{LinearKind, LoraLinear};
 use crate::pass::Pass;
 
-/// A table of embeddings: a linear on one-hot vectors, so everything said of linears holds for it. Only its forward differs:
+/// A table of embeddings: a linear on one-hot vectors, so everything documented for linears holds for it. Only its forward differs:
 /// it takes rows instead of multiplying, and so does the adapter, whose A has a row for every token.
 ///
 /// LoRA Dropout: `m_A` drops tokens (a column of PEFT's `lora_embedding_A` is one token), `m_B` drops features (rows of

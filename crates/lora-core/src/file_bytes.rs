@@ -11,7 +11,7 @@ use half::{bf16, f16};
 
 use crate::host_tensor::HostTensor;
 
-/// The bytes of a file: held in memory, or in a file that stays open and is read where it is asked for. So a model takes hardly
+/// The bytes of a file: held in memory, or in a file that stays open and is read on demand. So a model takes hardly
 /// more memory while it is loaded than its numbers do, whatever the size and the precision of its files.
 #[derive(Debug)]
 pub struct FileBytes {
@@ -65,11 +65,11 @@ const PIECE: usize = 1 << 18;
 const COLUMNS: usize = 16;
 
 impl FileBytes {
-    /// Opens a file. It is read when its bytes are asked for.
+    /// Opens a file. Its bytes are read on demand.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The error of the operating system.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
@@ -102,7 +102,7 @@ impl FileBytes {
     ///
     /// # Errors
     ///
-    /// What the system says; [`io::ErrorKind::UnexpectedEof`] if there are fewer.
+    /// The error of the operating system; [`io::ErrorKind::UnexpectedEof`] if there are fewer.
     pub fn read_at(&self, place: usize, buffer: &mut [u8]) -> io::Result<()> {
         match &self.source {
             Source::Held(bytes) => {
@@ -226,7 +226,7 @@ impl FloatType {
         }
     }
 
-    /// Appends the numbers in `bytes`; what is left after the last whole one is passed over.
+    /// Appends the numbers in `bytes`; what is left after the last whole one is skipped.
     pub fn decode(self, bytes: &[u8], numbers: &mut Vec<f32>) {
         match self {
             Self::F32 => decode(bytes, numbers, f32::from_le_bytes),

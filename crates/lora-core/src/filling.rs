@@ -1,4 +1,4 @@
-//! Trained parameters, filled from a file: the same for every way of tuning, because each says what it trains.
+//! Trained parameters, filled from a file: the same for every way of tuning, because each names what it trains.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,11 +1,11 @@
-//! Hidden states below everything that is trained, kept between passes over a data set.
+//! Hidden states below everything that is trained, cached between passes over a data set.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::ParamId;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Numbers that are kept, at most: 256 MiB. A data set that needs more goes through all layers every time.
+/// Numbers that are cached, at most: 256 MiB. A data set that needs more goes through all layers every time.
 const MOST_NUMBERS: usize = 64 << 20;
 
 /// The hidden states of a data set's rows before the lowest layer that holds anything trained. Neither training nor a
@@ -100,7 +100,7 @@ impl FrozenStates {
     /// As [`FrozenStates::of_rows`].
     pub fn keep(&self, rows: &[usize], read: impl Fn(usize) -> u64, states: &Tensor<3>) {
         let [_, seq, d_model] = states.dims();
-        // Models of 16 bits are asked once.
+        // States of 16 bits are not cached.
         if self.tokens.saturating_mul(d_model) > MOST_NUMBERS || states.dtype() != DType::F32 {
             return;
         }
@@ -122,7 +122,7 @@ impl FrozenStates {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Known>>> {
-        // A row is kept whole or not at all.
+        // A row is cached whole or not at all.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -48,7 +48,7 @@ impl Taps {
         taps.get(&(path.to_owned(), map)).cloned().unwrap_or_default()
     }
 
-    /// Notes the input of a map; its output comes back with something added whose gradient can be asked for.
+    /// Notes the input of a map; its output comes back with something added whose gradient can be read.
     pub(crate) fn tap(&self, path: &str, map: TappedMap, input: &Tensor<3>, output: Tensor<3>) -> Tensor<3> {
         let added = output
             .is_tracked()

@@ -12,7 +12,7 @@ use thiserror::Error;
 use crate::file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
 use crate::host_tensor::HostTensor;
 
-/// A safetensors file: its header in memory, its tensors read when they are asked for.
+/// A safetensors file: its header in memory, its tensors read on demand.
 #[derive(Debug)]
 pub struct TensorFile {
     origin: PathBuf,
@@ -38,7 +38,7 @@ pub enum TensorFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The file is no safetensors file, or is cut short.
@@ -46,7 +46,7 @@ pub enum TensorFileError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What the parser says.
+        /// The error of the parser.
         reason: safetensors::SafeTensorError,
     },
     /// A tensor of a type that holds no weights.

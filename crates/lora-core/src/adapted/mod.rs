@@ -16,12 +16,12 @@ use crate::dropout::LoraDropout;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::Linears;
 use crate::sampler::AdapterShape;
-use crate::targets::{last_parts, pattern_matches};
-use crate::tensor_names::open;
+use crate::targets::{last_components, pattern_matches};
+use crate::tensor_names::unfreeze;
 use crate::trained::{Role, TrainedParam};
 use crate::tuning::{Tuning, saves};
 
-/// A model that is tuned: with adapters, or with parts of it open for training. Merging and detaching give back the plain
+/// A model that is tuned: with adapters, or with parameters of its own that are trained. Merging and detaching give back the plain
 /// model, so nothing is merged twice.
 #[derive(Clone, Debug)]
 pub struct Adapted<M> {
@@ -70,14 +70,14 @@ pub struct ParameterCount {
 }
 
 impl<M: Module + Linears> Adapted<M> {
-    /// Freezes the model, puts new adapters on its targets and opens for training what the [`Tuning`] trains.
+    /// Freezes the model, puts new adapters on its targets and unfreezes what the [`Tuning`] trains.
     ///
     /// Nothing else is trainable afterwards. Random numbers are drawn from `(seed, path)`.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] if a setting is invalid, a target, a module to save, or a pattern of ranks or alphas matches nothing, a
-    /// linear's weight allows no such start, or the model has nothing of what is to be trained.
+    /// linear's weight does not allow the initialization, or the model has nothing of what is to be trained.
     pub fn attach(
         model: M,
         tuning: impl Into<Tuning>,
@@ -92,7 +92,7 @@ impl<M: Module + Linears> Adapted<M> {
         Ok((adapted, report))
     }
 
-    /// As [`Adapted::attach`], but names that match nothing are passed over: PEFT writes such names into its files.
+    /// As [`Adapted::attach`], but names that match nothing are skipped: PEFT writes such names into its files.
     pub(crate) fn attach_what_matches(
         model: M,
         tuning: impl Into<Tuning>,
@@ -136,7 +136,7 @@ impl<M: Module + Linears> Adapted<M> {
         });
         result?;
         let names = model.tensor_names();
-        let model = open(model, &|id| {
+        let model = unfreeze(model, &|id| {
             names.get(id).is_some_and(|name| tuning.role_of(name).is_some())
         });
         let adapted_model = Self { model, tuning };
@@ -325,12 +325,12 @@ fn check_names<M: Module + Linears>(model: &M, tuning: &Tuning) -> Result<(), Co
         None => Ok(()),
         Some(name) => Err(ConfigError::UnusedModule {
             name: name.clone(),
-            available: last_parts(&paths),
+            available: last_components(&paths),
         }),
     }
 }
 
-/// Refuses a pattern of ranks or alphas that no adapted linear has: PEFT passes over it, and a misspelled one would silently
+/// Refuses a pattern of ranks or alphas that no adapted linear has: PEFT ignores it, and a misspelled one would silently
 /// change nothing.
 fn check_patterns(config: &LoraConfig, adapted: &[String]) -> Result<(), ConfigError> {
     let ranks = config
@@ -350,7 +350,7 @@ fn check_patterns(config: &LoraConfig, adapted: &[String]) -> Result<(), ConfigE
             return Err(ConfigError::UnusedPattern {
                 key,
                 pattern: pattern.clone(),
-                available: last_parts(adapted),
+                available: last_components(adapted),
             });
         }
     }

@@ -1,15 +1,15 @@
-//! The trainable part of an adapted linear, in its three forms.
+//! The trainable parameters of an adapted linear, in its three forms.
 
+mod initialization;
 mod low_rank;
-mod start;
 mod svd;
 mod weight_decomposed;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+pub(crate) use initialization::{InitError, InitialFactors, initial_factors};
 pub use low_rank::LowRank;
-pub(crate) use start::{Start, StartError, start};
 pub use svd::{SvdFactors, SvdForm};
 pub use weight_decomposed::WeightDecomposed;
 

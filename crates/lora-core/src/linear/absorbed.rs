@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 
 use super::LoraLinear;
-use crate::adapter::{LowRank, Start};
+use crate::adapter::{InitialFactors, LowRank};
 use crate::host_tensor::HostTensor;
 
 /// The part `s · A₀ B₀` of the base weight that is in the adapter, as its first factors on the host: as small as the adapter
@@ -24,10 +24,10 @@ impl LoraLinear {
     }
 
     /// Takes the update of a new adapter from the base weight; `first` are its factors.
-    pub(super) fn absorb(&mut self, first: Start, adapter: &LowRank, mean_scale: f64) {
+    pub(super) fn absorb(&mut self, first: InitialFactors, adapter: &LowRank, mean_scale: f64) {
         let rest = (self.base.weight.val() - adapter.delta()).detach();
         self.base.weight = frozen(rest);
-        let Start { mut a, b } = first;
+        let InitialFactors { mut a, b } = first;
         for value in &mut a.values {
             *value *= mean_scale as f32;
         }

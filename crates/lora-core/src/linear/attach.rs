@@ -4,7 +4,7 @@ use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 
 use super::{Absorbed, LinearKind, LoraLinear};
-use crate::adapter::{Adapter, LowRank, StartError, SvdForm, WeightDecomposed, start};
+use crate::adapter::{Adapter, InitError, LowRank, SvdForm, WeightDecomposed, initial_factors};
 use crate::bottleneck::{Bottleneck, BottleneckConfig};
 use crate::config::{Form, Init, LoraConfig};
 use crate::config_error::ConfigError;
@@ -23,7 +23,7 @@ impl LoraLinear {
         let dims = self.dims();
         let settings = config.low_rank_of(self.path());
         if self.kind() == LinearKind::Table {
-            self.adapter = Some(Adapter::LowRank(self.start_of_table(config, seed)?));
+            self.adapter = Some(Adapter::LowRank(self.table_factors(config, seed)?));
             return Ok(());
         }
         if matches!(config.form, Form::Svd(_)) {
@@ -32,8 +32,8 @@ impl LoraLinear {
             return Ok(());
         }
         let weight = || HostTensor::of(self.base.weight.val());
-        let first = start(self.path(), dims, &settings, config.init, seed, weight)
-            .map_err(|error| self.cannot_start(error, settings.rank, config.init))?;
+        let first = initial_factors(self.path(), dims, &settings, config.init, seed, weight)
+            .map_err(|error| self.init_error(error, settings.rank, config.init))?;
         let (a, b) = (first.a.clone().on(&device), first.b.clone().on(&device));
         let mut low_rank = LowRank::from_factors(a, b, &settings);
         if config.lora_bias {
@@ -51,9 +51,9 @@ impl LoraLinear {
         Ok(())
     }
 
-    /// The factors of a table start the other way round, as in PEFT: A zero and B normal, for a row of A gets a gradient only
-    /// when its token comes. Other starts and forms are those of linears.
-    fn start_of_table(&self, config: &LoraConfig, seed: u64) -> Result<LowRank, ConfigError> {
+    /// The factors of a table are initialized the other way round, as in PEFT: A zero and B normal, because a row of A gets a
+    /// gradient only when its token occurs. Other initializations and forms are those of linears.
+    fn table_factors(&self, config: &LoraConfig, seed: u64) -> Result<LowRank, ConfigError> {
         let refused = [
             ("use_dora", config.form == Form::WeightDecomposed),
             ("peft_type ADALORA", matches!(config.form, Form::Svd(_))),
@@ -83,11 +83,11 @@ impl LoraLinear {
         self.bottleneck = Some(Bottleneck::init(self.path(), d_model, config, seed, &device));
     }
 
-    fn cannot_start(&self, error: StartError, rank: usize, init: Init) -> ConfigError {
+    fn init_error(&self, error: InitError, rank: usize, init: Init) -> ConfigError {
         let path = self.path().to_owned();
         let [d_input, d_output] = self.dims();
         match error {
-            StartError::RankTooLarge { largest } => ConfigError::RankTooLarge {
+            InitError::RankTooLarge { largest } => ConfigError::RankTooLarge {
                 path,
                 init: if init == Init::Olora { "olora" } else { "pissa" },
                 rank,
@@ -95,8 +95,8 @@ impl LoraLinear {
                 d_output,
                 largest,
             },
-            StartError::OddRank => ConfigError::OddRank { path, rank },
-            StartError::NotFinite => ConfigError::NotFinite { path },
+            InitError::OddRank => ConfigError::OddRank { path, rank },
+            InitError::NotFinite => ConfigError::NotFinite { path },
         }
     }
 

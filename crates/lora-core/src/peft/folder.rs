@@ -158,7 +158,7 @@ impl AdapterFolder {
     }
 
     /// Puts the adapters, heads and biases of the folder on a model. Targets and modules to save that the model does not have
-    /// are passed over, as in PEFT; the tensors must be just those of the others.
+    /// are skipped, as in PEFT; the tensors must be just those of the others.
     ///
     /// # Errors
     ///

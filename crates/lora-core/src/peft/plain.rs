@@ -78,7 +78,7 @@ impl PlainLora {
         }
         if config.init.changes_base() {
             return not_plain(
-                "an adapter that took part of the base weight (PiSSA, OLoRA)",
+                "an adapter that absorbed part of the base weight (PiSSA, OLoRA)",
                 "it can be exported together with its base model (--base)",
             );
         }

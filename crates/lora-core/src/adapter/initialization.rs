@@ -1,4 +1,4 @@
-//! How LoRA's factors start.
+//! How LoRA's factors are initialized.
 
 use nalgebra::{DMatrix, SVD};
 use rand_distr::{Distribution, Normal, Uniform};
@@ -7,12 +7,12 @@ use crate::config::{Init, LowRankSettings};
 use crate::host_tensor::HostTensor;
 use crate::random::parameter_generator;
 
-/// Sweeps after which a decomposition is given up; LAPACK's usual number is far below.
+/// Sweeps after which a decomposition is given up; LAPACK's default is far below.
 const MAX_SWEEPS: usize = 10_000;
 
-/// First values of the factors, row-major on the host.
+/// Initial values of the factors, row-major on the host.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Start {
+pub(crate) struct InitialFactors {
     /// `[d_input, rank]`.
     pub a: HostTensor,
     /// `[rank, d_output]`.
@@ -21,7 +21,7 @@ pub(crate) struct Start {
 
 /// Why factors could not be made from a base weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StartError {
+pub(crate) enum InitError {
     RankTooLarge { largest: usize },
     OddRank,
     NotFinite,
@@ -29,25 +29,25 @@ pub(crate) enum StartError {
 
 /// First values of both factors for the linear at a path. Random numbers depend on `(seed, path)` alone.
 ///
-/// `weight` gives the base weight `[d_input, d_output]`; only inits that take the factors from it ask for it.
+/// `weight` gives the base weight `[d_input, d_output]`; only initializations that take the factors from it call it.
 ///
 /// # Panics
 ///
 /// Panics if the rank or the input size is 0.
-pub(crate) fn start(
+pub(crate) fn initial_factors(
     path: &str,
     [d_input, d_output]: [usize; 2],
     settings: &LowRankSettings,
     init: Init,
     seed: u64,
     weight: impl FnOnce() -> HostTensor,
-) -> Result<Start, StartError> {
+) -> Result<InitialFactors, InitError> {
     let rank = settings.rank;
     let mut generator = parameter_generator(seed, path);
     let mut draw = |distribution: &dyn Fn(&mut rand_chacha::ChaCha8Rng) -> f32, count: usize| -> Vec<f32> {
         (0..count).map(|_| distribution(&mut generator)).collect()
     };
-    let plain = |values| Start {
+    let plain = |values| InitialFactors {
         a: HostTensor {
             shape: vec![d_input, rank],
             values,
@@ -72,7 +72,7 @@ pub(crate) fn start(
         }
         Init::Orthogonal => {
             if !rank.is_multiple_of(2) {
-                return Err(StartError::OddRank);
+                return Err(InitError::OddRank);
             }
             let normal = Normal::new(0.0_f32, 1.0).expect("the deviation is positive");
             let mut matrix = |rows: usize, columns: usize| {
@@ -85,7 +85,7 @@ pub(crate) fn start(
                 |first: usize| DMatrix::from_fn(half, rank, |row, column| basis[(2 * row + first, column)]);
             let a = matrix(d_input, half) * rows(0) / 10.0; // [d_input, rank]
             let b = (matrix(half, d_output).transpose() * rows(1)).transpose() / 10.0; // [rank, d_output]
-            Ok(Start {
+            Ok(InitialFactors {
                 a: host(&a),
                 b: host(&b),
             })
@@ -93,11 +93,11 @@ pub(crate) fn start(
         Init::Pissa | Init::PissaNiter(_) | Init::Olora => {
             let largest = d_input.min(d_output);
             if rank > largest {
-                return Err(StartError::RankTooLarge { largest });
+                return Err(InitError::RankTooLarge { largest });
             }
             let weight = weight();
             if weight.values.iter().any(|value| !value.is_finite()) {
-                return Err(StartError::NotFinite);
+                return Err(InitError::NotFinite);
             }
             let values = weight.values.iter().copied().map(f64::from);
             let weight = DMatrix::from_row_iterator(d_input, d_output, values);
@@ -119,15 +119,15 @@ fn pissa(
     matrix: DMatrix<f64>,
     basis: Option<&DMatrix<f64>>,
     settings: &LowRankSettings,
-) -> Result<Start, StartError> {
+) -> Result<InitialFactors, InitError> {
     let rank = settings.rank;
     let SVD {
         u: Some(u),
         v_t: Some(v_t),
         singular_values,
-    } = SVD::try_new(matrix, true, true, f64::EPSILON, MAX_SWEEPS).ok_or(StartError::NotFinite)?
+    } = SVD::try_new(matrix, true, true, f64::EPSILON, MAX_SWEEPS).ok_or(InitError::NotFinite)?
     else {
-        unreachable!("both sides were asked for")
+        unreachable!("both sides were requested")
     };
     let u = match basis {
         Some(basis) => basis * u,
@@ -138,7 +138,7 @@ fn pissa(
     let b = DMatrix::from_fn(rank, v_t.ncols(), |triplet, column| {
         v_t[(triplet, column)] * root(triplet)
     });
-    Ok(Start {
+    Ok(InitialFactors {
         a: host(&a),
         b: host(&b),
     })
@@ -146,7 +146,7 @@ fn pissa(
 
 /// An orthonormal basis `Q`, `[d_input, rank]`, that nearly spans what the largest singular values make of the weight: that of a
 /// random sketch after rounds of subspace iteration (Halko et al. 2011, algorithm 4.4). Like `torch.svd_lowrank`, it has no
-/// more columns than are asked for.
+/// more columns than are needed.
 fn leading_basis(weight: &DMatrix<f64>, rank: usize, rounds: u32, path: &str) -> DMatrix<f64> {
     let normal = Normal::new(0.0, 1.0).expect("the deviation is positive");
     let draws = normal.sample_iter(parameter_generator(0, path));
@@ -160,9 +160,9 @@ fn leading_basis(weight: &DMatrix<f64>, rank: usize, rounds: u32, path: &str) ->
 }
 
 /// PEFT factors its own orientation, `Wᵀ = Q R`: `B = Q_rᵀ`, `A = R_rᵀ`.
-fn olora(weight: &DMatrix<f64>, rank: usize) -> Start {
+fn olora(weight: &DMatrix<f64>, rank: usize) -> InitialFactors {
     let (q, r) = weight.transpose().qr().unpack(); // [d_output, k], [k, d_input]
-    Start {
+    InitialFactors {
         a: host(&r.rows(0, rank).transpose()),
         b: host(&q.columns(0, rank).transpose()),
     }
@@ -209,8 +209,9 @@ mod tests {
 
     #[test]
     fn pissa_takes_the_largest_singular_triplets() {
-        let start = start("p", [3, 4], &SETTINGS, Init::Pissa, 1, || host(&known())).expect("rank 2 of 3");
-        let product = matrix(&start.a) * matrix(&start.b) * SETTINGS.mean_scale();
+        let factors =
+            initial_factors("p", [3, 4], &SETTINGS, Init::Pissa, 1, || host(&known())).expect("rank 2 of 3");
+        let product = matrix(&factors.a) * matrix(&factors.b) * SETTINGS.mean_scale();
         let mut rest = known() - product;
         // What is left is the smallest triplet: 1 at [2, 2].
         rest[(2, 2)] -= 1.0;
@@ -219,8 +220,9 @@ mod tests {
 
     #[test]
     fn a_random_sketch_finds_the_largest_triplets_in_a_few_rounds() {
-        let init = |init| start("p", [3, 4], &SETTINGS, init, 1, || host(&known())).expect("rank 2 of 3");
-        let product = |start: &Start| matrix(&start.a) * matrix(&start.b);
+        let init =
+            |init| initial_factors("p", [3, 4], &SETTINGS, init, 1, || host(&known())).expect("rank 2 of 3");
+        let product = |factors: &InitialFactors| matrix(&factors.a) * matrix(&factors.b);
         let [exact, found] = [Init::Pissa, Init::PissaNiter(16)].map(init);
         // The gap between the second and the third value is 3 to 1: the error shrinks by 9 a round.
         assert!((product(&exact) - product(&found)).norm() < 1e-6);
@@ -230,11 +232,12 @@ mod tests {
 
     #[test]
     fn olora_has_an_orthonormal_b_and_keeps_the_first_outputs() {
-        let start = start("p", [3, 4], &SETTINGS, Init::Olora, 1, || host(&known())).expect("rank 2 of 3");
-        let b = matrix(&start.b);
+        let factors =
+            initial_factors("p", [3, 4], &SETTINGS, Init::Olora, 1, || host(&known())).expect("rank 2 of 3");
+        let b = matrix(&factors.b);
         assert!((b.clone() * b.transpose() - DMatrix::identity(2, 2)).norm() < 1e-6);
         // The first r inputs lie in the span of the basis; the third does not.
-        let product = matrix(&start.a) * b; // [3, 4]
+        let product = matrix(&factors.a) * b; // [3, 4]
         let difference = known() - product;
         assert!(difference.rows(0, 2).norm() < 1e-6, "{difference}");
     }
@@ -242,9 +245,9 @@ mod tests {
     #[test]
     fn orthogonal_halves_cancel() {
         let settings = LowRankSettings { rank: 4, ..SETTINGS };
-        let start =
-            start("p", [5, 7], &settings, Init::Orthogonal, 1, || unreachable!()).expect("the rank is even");
-        let (a, b) = (matrix(&start.a), matrix(&start.b));
+        let factors = initial_factors("p", [5, 7], &settings, Init::Orthogonal, 1, || unreachable!())
+            .expect("the rank is even");
+        let (a, b) = (matrix(&factors.a), matrix(&factors.b));
         assert!(a.norm() > 0.1 && b.norm() > 0.1);
         assert!((a * b).norm() < 1e-6);
     }
@@ -254,17 +257,18 @@ mod tests {
         let odd = LowRankSettings { rank: 3, ..SETTINGS };
         let large = LowRankSettings { rank: 4, ..SETTINGS };
         let weight = || host(&known());
-        let refused = |settings, init| start("p", [3, 4], settings, init, 1, weight).expect_err("impossible");
-        assert_eq!(refused(&odd, Init::Orthogonal), StartError::OddRank);
+        let refused =
+            |settings, init| initial_factors("p", [3, 4], settings, init, 1, weight).expect_err("impossible");
+        assert_eq!(refused(&odd, Init::Orthogonal), InitError::OddRank);
         assert_eq!(
             refused(&large, Init::Pissa),
-            StartError::RankTooLarge { largest: 3 }
+            InitError::RankTooLarge { largest: 3 }
         );
         let broken = || HostTensor {
             shape: vec![3, 4],
             values: vec![f32::NAN; 12],
         };
-        let error = start("p", [3, 4], &SETTINGS, Init::Pissa, 1, broken).expect_err("not finite");
-        assert_eq!(error, StartError::NotFinite);
+        let error = initial_factors("p", [3, 4], &SETTINGS, Init::Pissa, 1, broken).expect_err("not finite");
+        assert_eq!(error, InitError::NotFinite);
     }
 }

@@ -38,9 +38,9 @@ use burn::tensor::{Tensor, TensorData};
 use crate::adapter::initial_factors;
 use crate::config::{Init, LowRankSettings};
 use crate::dropout::LoraDropout;
-use crate::host_tensor::HostTensor;
 use crate::random::{Draw, Side};
 use crate::sampler::MaskSampler;
+use crate::tensors::HostTensor;
 
 /// Freezes a module and gives its matrices trained factors: to be used with
 /// [`Module::apply_reparameterization`].

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use burn::module::Module;
 
 use crate::adapted::Adapted;
-use crate::host_tensor::HostTensor;
 use crate::model::Linears;
 use crate::peft::AdapterError;
-use crate::tensor_file::TensorFile;
 use crate::tensor_names::replace;
+use crate::tensors::HostTensor;
+use crate::tensors::TensorFile;
 
 /// The tensors of a file that wait for their place in a model.
 pub(crate) struct Waiting<'a> {

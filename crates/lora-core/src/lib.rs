@@ -28,7 +28,7 @@
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
 //! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
-//! | `tensor_file`, `host_tensor`, `file_bytes`, `atomic` | safetensors in, tensor by tensor; files out |
+//! | `tensors`, `atomic` | safetensors in, tensor by tensor; files out |
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -47,40 +47,38 @@
 //! # Ok::<(), lora_core::ConfigError>(())
 //! ```
 
-mod adalora;
-mod adapted;
-mod adapter;
+pub mod adalora;
+pub mod adapted;
+pub mod adapter;
 pub mod any_module;
 pub mod atomic;
-mod bank;
-mod bottleneck;
+pub mod bank;
+pub mod bottleneck;
 pub mod combine;
-mod config;
+pub mod config;
 mod config_error;
-mod dropout;
-mod embedding;
+pub mod dropout;
+pub mod embedding;
 pub mod ensemble;
-mod file_bytes;
 mod filling;
-mod frozen;
-mod hidden_key;
-mod host_tensor;
-mod linear;
-mod model;
-mod noise;
-mod pass;
+pub mod frozen;
+pub mod hidden_key;
+pub mod linear;
+pub mod model;
+pub mod noise;
+pub mod pass;
 pub mod peft;
-mod random;
-mod sampler;
+pub mod random;
+pub mod sampler;
 mod saving;
-mod taps;
-mod targets;
-mod tensor_file;
-mod tensor_names;
-mod trained;
-mod tuned;
-mod tuning;
-mod vector;
+pub mod taps;
+pub mod targets;
+pub mod tensor_names;
+pub mod tensors;
+pub mod trained;
+pub mod tuned;
+pub mod tuning;
+pub mod vector;
 
 pub use adalora::{AdaLora, BudgetStep, RankPattern};
 pub use adapted::{Above, Adapted, AttachReport, MergeError, ParameterCount};
@@ -91,10 +89,8 @@ pub use config::{BiasMode, Form, Init, LoraConfig, LowRankSettings, Scaling};
 pub use config_error::ConfigError;
 pub use dropout::{LoraDropout, MaskAxes, Rescale};
 pub use embedding::LoraEmbedding;
-pub use file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
 pub use frozen::FrozenStates;
 pub use hidden_key::HiddenKeyNoise;
-pub use host_tensor::HostTensor;
 pub use linear::{BaseTraining, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
 pub use noise::PassNoise;
@@ -103,8 +99,10 @@ pub use random::{Draw, seeded_normal, seeded_uniform};
 pub use sampler::{AdapterShape, MaskSampler};
 pub use taps::{Tap, TappedMap, Taps};
 pub use targets::{TargetNames, Targets};
-pub use tensor_file::{Integers, TensorFile, TensorFileError};
 pub use tensor_names::TensorNames;
+pub use tensors::{
+    FileBytes, FloatType, HostTensor, Integers, Orientation, StoredRows, TensorFile, TensorFileError,
+};
 pub use trained::{ParamRef, Role, TrainedParam};
 pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
 pub use tuning::{HeadConfig, Tuning};

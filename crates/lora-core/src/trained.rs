@@ -3,7 +3,7 @@
 use burn::module::{Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
 
-use crate::host_tensor::HostTensor;
+use crate::tensors::HostTensor;
 
 /// What a trained parameter is, which decides its learning rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

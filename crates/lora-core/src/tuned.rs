@@ -20,7 +20,7 @@ use crate::atomic::{WriteError, write_file};
 use crate::filling::Waiting;
 use crate::model::Linears;
 use crate::peft::{AdapterError, SaveOptions, TaskType, trained_tensors, write_tensors};
-use crate::tensor_file::TensorFile;
+use crate::tensors::TensorFile;
 use crate::tuning::Tuning;
 
 /// Name of the settings' file.

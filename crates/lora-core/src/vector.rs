@@ -8,9 +8,9 @@ use burn::tensor::TensorData;
 use serde::{Deserialize, Serialize};
 
 use crate::adapted::Adapted;
-use crate::host_tensor::HostTensor;
 use crate::model::Linears;
 use crate::tensor_names::replace;
+use crate::tensors::HostTensor;
 use crate::trained::{Role, TrainedParam};
 
 /// Which of the trained parameters a vector holds.

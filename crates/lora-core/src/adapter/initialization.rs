@@ -4,8 +4,8 @@ use nalgebra::{DMatrix, SVD};
 use rand_distr::{Distribution, Normal, Uniform};
 
 use crate::config::{Init, LowRankSettings};
-use crate::host_tensor::HostTensor;
 use crate::random::parameter_generator;
+use crate::tensors::HostTensor;
 
 /// Sweeps after which a decomposition is given up; LAPACK's default is far below.
 const MAX_SWEEPS: usize = 10_000;

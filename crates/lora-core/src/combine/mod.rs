@@ -29,10 +29,10 @@ pub use rule::{MajoritySign, Rule};
 
 use one_base::{base_of, check_one_base};
 
-use crate::host_tensor::HostTensor;
 use crate::peft::{Factors, PlainLora};
 use crate::random::parameter_generator;
 use crate::targets::{TargetNames, Targets};
+use crate::tensors::HostTensor;
 
 /// Sweeps after which a decomposition is given up.
 const MAX_SWEEPS: usize = 10_000;

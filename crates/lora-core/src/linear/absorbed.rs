@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 
 use super::LoraLinear;
 use crate::adapter::{InitialFactors, LowRank};
-use crate::host_tensor::HostTensor;
+use crate::tensors::HostTensor;
 
 /// The part `s · A₀ B₀` of the base weight that is in the adapter, as its first factors on the host: as small as the adapter
 /// itself.

@@ -8,8 +8,8 @@ use crate::adapter::{Adapter, InitError, LowRank, SvdForm, WeightDecomposed, ini
 use crate::bottleneck::{Bottleneck, BottleneckConfig};
 use crate::config::{Form, Init, LoraConfig};
 use crate::config_error::ConfigError;
-use crate::host_tensor::HostTensor;
 use crate::random::seeded_normal;
+use crate::tensors::HostTensor;
 
 impl LoraLinear {
     /// Puts a new adapter on this linear, its random numbers drawn from `(seed, path)`. Settings must be valid

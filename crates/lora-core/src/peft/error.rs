@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::config_error::ConfigError;
-use crate::tensor_file::TensorFileError;
+use crate::tensors::TensorFileError;
 
 /// An adapter folder that cannot be used.
 #[derive(Debug, Error)]

@@ -13,10 +13,10 @@ use crate::adapter::Adapter;
 use crate::config::LoraConfig;
 use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
-use crate::host_tensor::HostTensor;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::Linears;
-use crate::tensor_file::TensorFile;
+use crate::tensors::HostTensor;
+use crate::tensors::TensorFile;
 use burn::module::Module;
 
 /// Name of the settings' file.

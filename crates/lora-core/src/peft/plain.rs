@@ -14,10 +14,10 @@ use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::atomic::WriteError;
 use crate::config::{Form, Init, LoraConfig, Scaling};
-use crate::host_tensor::HostTensor;
 use crate::linear::LinearKind;
 use crate::model::Linears;
 use crate::targets::{TargetNames, Targets};
+use crate::tensors::HostTensor;
 use crate::trained::Role;
 
 /// The update `scale · B A` of one linear, in PyTorch's orientation.

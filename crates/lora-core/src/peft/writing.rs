@@ -20,9 +20,9 @@ use crate::adapter::Adapter;
 use crate::atomic::{WriteError, write_file};
 use crate::config::{Form, LoraConfig};
 use crate::ensemble::EnsembleSettings;
-use crate::host_tensor::HostTensor;
 use crate::model::Linears;
 use crate::targets::TargetNames;
+use crate::tensors::HostTensor;
 
 /// Writes a folder that PEFT loads: the settings last, so that a folder with settings is a whole one.
 ///

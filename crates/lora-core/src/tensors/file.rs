@@ -9,8 +9,8 @@ use safetensors::tensor::Metadata;
 use safetensors::{Dtype, SafeTensorError};
 use thiserror::Error;
 
-use crate::file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
-use crate::host_tensor::HostTensor;
+use super::bytes::{FileBytes, FloatType, Orientation, StoredRows};
+use super::host::HostTensor;
 
 /// A safetensors file: its header in memory, its tensors read on demand.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use half::{bf16, f16};
 
-use crate::host_tensor::HostTensor;
+use super::host::HostTensor;
 
 /// The bytes of a file: held in memory, or in a file that stays open and is read on demand. So a model takes hardly
 /// more memory while it is loaded than its numbers do, whatever the size and the precision of its files.

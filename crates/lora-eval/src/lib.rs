@@ -86,14 +86,14 @@ pub mod temperature;
 pub mod tokens;
 pub mod uncertainty;
 
-pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
+pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, StoppingRule, predict_adaptively};
 pub use bootstrap::{Bootstrap, BootstrapInterval};
 pub use crossed::CrossedInterval;
 pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
 pub use passes::Passes;
-pub use posterior::{ask_members, predict_posterior};
+pub use posterior::{predict_members, predict_posterior};
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};

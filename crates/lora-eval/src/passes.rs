@@ -14,7 +14,7 @@ pub enum Passes<'a> {
     Members {
         /// What draws the masks.
         sampler: &'a MaskSampler,
-        /// Numbers of the members. A member is the same whichever others are asked for, so `4..8` adds to `0..4`.
+        /// Numbers of the members. A member is the same whichever others are run, so `4..8` adds to `0..4`.
         members: Range<u64>,
     },
 }

@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Debug, Error, PartialEq)]
 pub enum ConfigError {
     /// A rank of zero.
-    #[error("rank is 0 in {key}: a LoRA adapter needs a rank of at least 1; 8 is a common choice")]
+    #[error("rank is 0 in {key}: a LoRA adapter needs a rank of at least 1; 8 is usual")]
     ZeroRank {
         /// The key that holds it.
         key: String,
@@ -76,7 +76,7 @@ pub enum ConfigError {
         setting: &'static str,
     },
     /// A bottleneck without features.
-    #[error("bottleneck_size is 0: a bottleneck needs at least one feature; 64 is a common choice")]
+    #[error("bottleneck_size is 0: a bottleneck needs at least one feature; 64 is usual")]
     ZeroBottleneck,
     /// A model that has nothing of what is to be trained.
     #[error("{tuning} trains {what}, and this model has none; choose another tuning")]

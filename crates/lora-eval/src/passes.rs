@@ -30,7 +30,7 @@ impl Passes<'_> {
 }
 
 /// A batch to run.
-pub(crate) struct Asked<'a, I> {
+pub(crate) struct Request<'a, I> {
     /// The model's input.
     pub input: &'a I,
     /// The data set row of each of its rows.
@@ -42,8 +42,8 @@ pub(crate) struct Asked<'a, I> {
 /// Whole outputs of each batch.
 pub(crate) fn whole<'a, I: 'a>(
     batches: impl Iterator<Item = (&'a I, &'a [usize])>,
-) -> impl Iterator<Item = Asked<'a, I>> {
-    batches.map(|(input, rows)| Asked {
+) -> impl Iterator<Item = Request<'a, I>> {
+    batches.map(|(input, rows)| Request {
         input,
         rows,
         places: None,
@@ -57,7 +57,7 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
     Above { adapted, states }: Above<'_, M>,
-    batches: impl Iterator<Item = Asked<'a, M::Input>>,
+    batches: impl Iterator<Item = Request<'a, M::Input>>,
     passes: &Passes<'_>,
     visit: Visit<'_>,
 ) where
@@ -71,7 +71,7 @@ pub(crate) fn run_passes<'a, M: Model>(
             members.clone().map(member).collect()
         }
     };
-    for Asked { input, rows, places } in batches {
+    for Request { input, rows, places } in batches {
         let masks: Vec<PassNoise> = members.iter().map(|member| member.for_rows(rows)).collect();
         let of_passes: Vec<Pass> = match passes {
             Passes::Mean => vec![Pass::Mean],

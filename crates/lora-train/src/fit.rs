@@ -32,7 +32,7 @@ pub struct Fitted<M> {
     pub best: Adapted<M>,
     /// The model of the last step.
     pub last: Adapted<M>,
-    /// The spreads that belong to the best model, of a training with a variational A.
+    /// The standard deviations that belong to the best model, of a training with a variational A.
     pub variational: Option<VariationalA>,
     /// What happened on the way.
     pub history: History,

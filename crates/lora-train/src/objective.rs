@@ -82,7 +82,7 @@ impl Objective {
         Self { states, ..self }
     }
 
-    /// The hidden states that passes begin with, if any are kept.
+    /// The hidden states that passes begin with, if any are cached.
     pub fn states(&self) -> Option<&FrozenStates> {
         self.states.as_ref()
     }
@@ -128,7 +128,7 @@ impl Objective {
     }
 
     /// As [`Objective::step`] with factors A drawn anew for each mask, and the weighted KL added to the loss. The second gradients
-    /// are those of the spreads.
+    /// are those of the roots G of the standard deviations.
     pub(crate) fn variational_step<M: Model<Input = Batch>>(
         &self,
         adapted: &Adapted<M>,
@@ -137,7 +137,7 @@ impl Objective {
         variational: &VariationalA,
         kl_weight: f64,
     ) -> (LossAndGradients, GradientsParams) {
-        let (mut accumulator, mut of_spreads) = (GradientsAccumulator::new(), GradientsAccumulator::new());
+        let (mut accumulator, mut of_roots) = (GradientsAccumulator::new(), GradientsAccumulator::new());
         let mut losses = Vec::new();
         let mut penalty = Some(variational.divergence(adapted).mul_scalar(kl_weight));
         self.each_pass(batches, true, &mut |one| {
@@ -155,9 +155,9 @@ impl Objective {
                 loss = loss + penalty;
             }
             let mut gradients = loss.backward();
-            of_spreads.accumulate(
-                variational.spreads(),
-                GradientsParams::from_module(&mut gradients, variational.spreads()),
+            of_roots.accumulate(
+                variational.roots(),
+                GradientsParams::from_module(&mut gradients, variational.roots()),
             );
             accumulator.accumulate(
                 &adapted.model,
@@ -169,7 +169,7 @@ impl Objective {
             loss: Tensor::cat(losses, 0).sum(),
             gradients: accumulator.grads(),
         };
-        (of_model, of_spreads.grads())
+        (of_model, of_roots.grads())
     }
 
     /// Calls `run` for every pass of a step, in order. `draws` says whether passes differ, so that there is more than one.

@@ -20,7 +20,7 @@ use crate::objective::{LossAndGradients, Objective, backward};
 use crate::optimizer::AdapterOptimizer;
 use crate::variational::{SpreadOptimizer, VariationalA, VariationalSettings};
 
-/// Memory for packed weights: the linears of a MiniLM. Larger models keep a part, so that a training takes little more memory for
+/// Memory for packed weights: the linears of a MiniLM. Larger models have a part of theirs packed, so that a training takes little more memory for
 /// them.
 const PACKED_BYTES: usize = 48 << 20;
 
@@ -124,12 +124,12 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         self
     }
 
-    /// The hidden states that steps begin with, if any are kept.
+    /// The hidden states that steps begin with, if any are cached.
     pub fn states(&self) -> Option<&FrozenStates> {
         self.objective.states()
     }
 
-    /// The spreads of the variational A as they are now.
+    /// The standard deviations of the variational A as they are now.
     pub fn variational(&self) -> Option<&VariationalA> {
         self.variational.as_ref().map(|variational| &variational.factors)
     }
@@ -190,7 +190,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         })
     }
 
-    /// Of the model, and of the spreads of a variational A.
+    /// Of the model, and of the deviations of a variational A.
     fn gradients_of_step(&self, batches: &[Batch]) -> (LossAndGradients, Option<GradientsParams>) {
         let Some(variational) = &self.variational else {
             return (self.objective.step(&self.adapted, self.steps_done, batches), None);
@@ -258,7 +258,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     }
 }
 
-/// AdaLoRA's allocator for the model, which learns the length of its training if it does not say one.
+/// AdaLoRA's allocator for the model, which takes the length of the training if it has none.
 fn allocator<M: Model>(
     adapted: &mut Adapted<M>,
     total_steps: u64,

@@ -77,7 +77,7 @@ pub enum CombineError {
         found: String,
     },
     /// A density that is missing or out of range.
-    #[error("the method {method} needs a density above 0 and up to 1, the share of numbers kept, but it is {}; 0.5 is a common choice", shown(*found))]
+    #[error("the method {method} needs a density above 0 and up to 1, the share of numbers kept, but it is {}; 0.5 is usual", shown(*found))]
     Density {
         /// The method.
         method: &'static str,

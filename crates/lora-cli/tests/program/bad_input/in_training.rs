@@ -177,7 +177,7 @@ const IN_TRAINING: &[Mistake] = &[
         what: "rank 0",
         changes: &[("r", "0")],
         files: NOTHING,
-        message: &["run.yaml`, line", "rank is 0 in r", "8 is a common choice"],
+        message: &["run.yaml`, line", "rank is 0 in r", "8 is usual"],
     },
     Mistake {
         what: "a mask probability of 1",

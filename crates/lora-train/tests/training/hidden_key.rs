@@ -77,9 +77,9 @@ fn the_loss_is_the_mean_of_two_passes_and_their_divergence() {
 
     // The two sides of a divergence, by hand, from the passes that the trainer makes.
     let trainer = Trainer::new(model.clone(), with(USUAL), 8).unwrap();
-    let outputs =
+    let log_probabilities =
         |sample: u32| -> Vec<Vec<f64>> { outputs(&model, sample).chunks_exact(3).map(log_softmax).collect() };
-    let (first, second) = (outputs(0), outputs(1));
+    let (first, second) = (log_probabilities(0), log_probabilities(1));
     let Targets::Classes(labels) = batch(6).targets else {
         unreachable!()
     };
@@ -156,7 +156,7 @@ fn one_seed_trains_one_model_and_the_mean_pass_knows_nothing_of_it() {
 
     // Before any step the mean pass of a model under training is that of the model.
     let plain = adapted(config());
-    let outputs = |model: &Adapted<Toy>| -> Tensor<2> { model.model.forward(&batch(6), &Pass::Mean) };
+    let mean_pass = |model: &Adapted<Toy>| -> Tensor<2> { model.model.forward(&batch(6), &Pass::Mean) };
     let trainer = Trainer::new(plain.clone(), with(USUAL), 8).unwrap();
     let (before, under_training): (TensorData, TensorData) = (
         outputs(&plain).into_data(),

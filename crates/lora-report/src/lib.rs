@@ -19,7 +19,7 @@
 //! );
 //! table.push("LoRA", vec![Cell::spread(0.871, 0.012), Cell::spread(0.094, 0.011)]);
 //! table.push("LoRA Dropout", vec![Cell::spread(0.884, 0.009), Cell::spread(0.041, 0.006)]);
-//! // The best is marked where the spread does not explain it.
+//! // The best is marked where the standard deviation does not explain it.
 //! assert!(table.to_markdown().contains("| LoRA Dropout | 0.884 ±0.009 | **0.041** ±0.006 |"));
 //!
 //! let mut page = Page::new("A small run");

@@ -59,7 +59,7 @@ pub struct Section {
     /// Paragraphs under the heading.
     #[serde(default)]
     pub text: Vec<String>,
-    /// Tables, pictures and more, in order.
+    /// Tables, charts and more, in order.
     #[serde(default)]
     pub blocks: Vec<Block>,
 }
@@ -70,7 +70,7 @@ pub struct Section {
 pub enum Block {
     /// Numbers.
     Table(Table),
-    /// Pictures, side by side where there is room.
+    /// Charts, side by side where there is room.
     Figures(Vec<Figure>),
     /// Names and values.
     Settings(Vec<(String, String)>),
@@ -80,7 +80,7 @@ pub enum Block {
     Text(String),
     /// Lines as they are, such as a file or a command.
     Code(String),
-    /// What is shown only to those who open it.
+    /// What is folded away until the reader opens it.
     Details {
         /// What there is to open.
         summary: String,
@@ -89,10 +89,10 @@ pub enum Block {
     },
 }
 
-/// A picture with words under it.
+/// A chart with words under it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Markup of the picture, made by a chart function of [`report`](super). It is put into the page as it is: never
+    /// Markup of the chart, made by a chart function of [this crate](crate). It is put into the page as it is: never
     /// pass markup from elsewhere.
     pub svg: String,
     /// How to read it; empty for nothing.
@@ -111,7 +111,7 @@ impl Page {
         }
     }
 
-    /// The page as one HTML file: no fonts, scripts or pictures from elsewhere, light or dark as the reader's system
+    /// The page as one HTML file: no fonts, scripts or charts from elsewhere, light or dark as the reader's system
     /// is, from phone to print. The same page gives the same bytes.
     pub fn to_html(&self) -> String {
         let sections: Vec<_> = self.sections.iter().map(section_context).collect();
@@ -151,7 +151,7 @@ impl Section {
 }
 
 impl Figure {
-    /// A picture of a chart function and its caption.
+    /// A chart and its caption.
     pub fn new(svg: impl Into<String>, caption: impl Into<String>) -> Self {
         Self {
             svg: svg.into(),
@@ -160,7 +160,7 @@ impl Figure {
         }
     }
 
-    /// The same picture with words for what it shows.
+    /// The same chart with a name for what it shows.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();

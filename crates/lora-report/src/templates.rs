@@ -1,4 +1,4 @@
-//! The templates of the page, its tables and its pictures, compiled into the library.
+//! The templates of the page, its tables and its charts, compiled into the library.
 //!
 //! Every text is escaped for HTML and XML; control characters, which XML forbids even escaped, are left out.
 //! Only markup made by this module is marked `safe` in a template.
@@ -9,7 +9,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, Value, escape_formatter};
 
-/// The style that each picture carries, as it stands in its markup.
+/// The style that each chart carries, as it stands in its markup.
 pub(crate) const CHART_STYLE: &str = concat!("<style>", include_str!("templates/chart.css"), "</style>");
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -19,7 +19,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
         .trim_blocks(true)
         .lstrip_blocks(true)
         .build();
-    environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
+    environment.set_syntax(syntax.expect("the delimiters are the default ones"));
     environment.set_formatter(|out, state, value| match value.as_str() {
         Some(text)
             if value.kind() == ValueKind::String && !value.is_safe() && text.contains(is_forbidden) =>
@@ -58,7 +58,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
 pub(crate) fn render(name: &str, context: Value) -> String {
     let template = ENVIRONMENT
         .get_template(name)
-        .expect("templates are asked for by literal names");
+        .expect("templates have literal names");
     template
         .render(context)
         .expect("templates read only what their contexts define")

@@ -1,4 +1,4 @@
-//! The picture before markup: paths and texts in drawing order, in units of one viewBox.
+//! The chart before markup: paths and texts in drawing order, in units of one viewBox.
 
 use minijinja::value::Serde;
 use serde::Serialize;
@@ -9,15 +9,15 @@ use crate::templates::render;
 /// How many series look different; the next one looks like the first again.
 pub(super) const SERIES_LOOKS: usize = 6;
 
-/// Space left free at both sides of a picture.
+/// Space left free at both sides of a chart.
 pub(super) const INSET: f64 = 2.0;
 
-/// A picture. The origin is the top left corner, y grows downwards.
+/// A chart. The origin is the top left corner, y grows downwards.
 #[derive(Serialize)]
 pub(super) struct Drawing {
     pub width: f64,
     pub height: f64,
-    /// What the picture is, in a few words.
+    /// What the chart is, in a few words.
     pub title: String,
     /// What it shows, in a sentence or two.
     pub description: String,
@@ -114,7 +114,7 @@ impl Drawing {
         });
     }
 
-    /// The title inside the picture, cut to its width.
+    /// The title inside the chart, cut to its width.
     pub fn headline(&mut self) {
         let title = fit(&self.title, self.width - 2.0 * INSET, 14.0);
         self.text("title", INSET, 18.0, Anchor::Start, title);
@@ -233,7 +233,7 @@ pub(super) fn series_class(series: usize) -> String {
     format!("series-{}", series % SERIES_LOOKS + 1)
 }
 
-/// Rough width of a text: a picture is drawn before its font is known, so this errs on the wide side.
+/// Rough width of a text: a chart is drawn before its font is known, so this errs on the wide side.
 pub(super) fn text_width(text: &str, font_size: f64) -> f64 {
     0.56 * font_size * text.width() as f64
 }

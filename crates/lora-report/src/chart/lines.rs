@@ -21,7 +21,7 @@ pub struct Series {
     /// x and y of each point, x not falling. The line breaks at a point that is not finite.
     #[serde(deserialize_with = "missing::pairs")]
     pub points: Vec<[f64; 2]>,
-    /// Lower and upper y at each of the points, drawn as a band around the line: the spread over seeds.
+    /// Lower and upper y at each of the points, drawn as a band around the line: how far seeds differ.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
@@ -68,7 +68,7 @@ impl Series {
 
 /// Lines over a common x, for example losses over steps, as SVG.
 ///
-/// Points that are not finite are left out and break their line. Without any finite point the picture says so.
+/// Points that are not finite are left out and break their line. Without any finite point the chart says so.
 pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> String {
     let names: Vec<_> = series.iter().map(|series| series.name.as_str()).collect();
     let mut drawing = Drawing {

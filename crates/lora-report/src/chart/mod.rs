@@ -1,6 +1,6 @@
-//! Pictures as SVG: geometry in Rust, markup in one template.
+//! Charts as SVG: geometry in Rust, markup in one template.
 //!
-//! Each picture stands alone (a page, a README, a slide), scales with its place, has a title and a description for
+//! Each chart stands alone (a page, a README, a slide), scales with its place, has a title and a description for
 //! readers who hear it, and follows light and dark. Series differ in colour, dash and marker, so colour is never the
 //! only difference; the colours stay apart under the three colour-vision deficiencies (a test measures it).
 

@@ -34,7 +34,7 @@ pub struct ScatterPoint {
 }
 
 impl ScatterPoint {
-    /// A point without a spread.
+    /// A point without standard deviations.
     pub fn new(label: impl Into<String>, position: [f64; 2]) -> Self {
         Self {
             label: label.into(),
@@ -74,7 +74,7 @@ impl ScatterPoint {
 /// better (`ECE ↓`).
 ///
 /// Each axis spans at least `least_span`, in its unit, around the points: what is next to no difference should look like
-/// none. `[0.0, 0.0]` lets the points fill the picture. Points on the front are joined by a dotted line.
+/// none. `[0.0, 0.0]` lets the points fill the chart. Points on the front are joined by a dotted line.
 pub fn scatter_chart(
     title: &str,
     x_label: &str,

@@ -1,4 +1,4 @@
-//! Pictures: well-formed, to scale, and told apart without colour.
+//! Charts: well-formed, to scale, and told apart without colour.
 #![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod colours;

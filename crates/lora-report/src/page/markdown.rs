@@ -1,4 +1,4 @@
-//! The page as Markdown, and its pictures as files.
+//! The page as Markdown, and its charts as files.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use super::{Block, Figure, Page};
 use crate::table::as_markdown::escape;
 
 impl Page {
-    /// The pictures in the order of the page, each with a name for its file, without ending: section and what it shows, in
+    /// The charts in the order of the page, each with a name for its file, without ending: section and what it shows, in
     /// small letters, digits and hyphens. No name stands twice.
     pub fn figures(&self) -> Vec<(String, &Figure)> {
         let mut found = Vec::new();
@@ -24,7 +24,7 @@ impl Page {
         found
     }
 
-    /// Texts and tables as Markdown, under the command that made them. `figures` is the folder with the pictures, as a
+    /// Texts and tables as Markdown, under the command that made them. `figures` is the folder with the charts, as a
     /// reader of the text finds it, with [the names of their files](Self::figures) and the ending `svg`; without one they
     /// are left out.
     pub fn to_markdown(&self, figures: Option<&str>) -> String {
@@ -99,7 +99,7 @@ fn file_name(words: &str) -> String {
 
 struct Writer {
     parts: Vec<String>,
-    /// Paths of the pictures, the next one last.
+    /// Paths of the charts, the next one last.
     names: Vec<String>,
     has_figures: bool,
 }

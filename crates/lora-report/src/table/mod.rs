@@ -1,4 +1,4 @@
-//! A table of results: values with their spread, told once, printed four ways.
+//! A table of results: values with their standard deviations or intervals, printed four ways.
 
 mod as_csv;
 mod as_html;
@@ -26,7 +26,7 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The methods.
     pub rows: Vec<Row>,
-    /// Whether the best value of a column is marked. Not where nothing says how far values differ by chance.
+    /// Whether the best value of a column is marked. Not where it is unknown how far values differ by chance.
     #[serde(default = "marked")]
     pub marks_best: bool,
 }

@@ -1,4 +1,4 @@
-//! What a reader sees of a table, before any format: texts, spreads, and which cells are best.
+//! What a reader sees of a table, before any format: texts, deviations, and which cells are best.
 
 use serde::Serialize;
 
@@ -63,7 +63,7 @@ impl PrintedColumn {
 }
 
 impl PrintedCell {
-    /// Value and spread as one text.
+    /// Value and deviation as one text.
     pub fn plain(&self) -> String {
         format!("{} {}", self.main, self.spread).trim().to_owned()
     }

@@ -1,4 +1,4 @@
-//! Pictures are to scale. Places are worked out by hand from the sizes at the top of each chart's file.
+//! Charts are to scale. Places are worked out by hand from the sizes at the top of each chart's file.
 
 use proptest::prelude::*;
 use roxmltree::Document;
@@ -93,7 +93,7 @@ fn a_line_breaks_where_a_value_is_missing() {
 fn an_axis_of_a_scatter_spans_at_least_what_was_asked_for() {
     let points = [0.51, 0.52].map(|accuracy| ScatterPoint::new("m", [0.1, accuracy]));
     let chart = |least: f64| scatter_chart("t", "x", "y", &points, [0.0, least]);
-    // Two values 0.01 apart fill the picture, or lie in the middle of 0.465 to 0.565.
+    // Two values 0.01 apart fill the chart, or lie in the middle of 0.465 to 0.565.
     assert!(chart(0.0).contains(">0.512<") && !chart(0.0).contains(">0.46<"));
     assert!(chart(0.1).contains(">0.46<") && chart(0.1).contains(">0.58<"));
     assert!(!chart(0.1).contains(">0.512<"));

@@ -121,8 +121,8 @@ mod book {
     pub struct Tables;
     #[doc = include_str!("../../../docs/src/adapters/other-tuners.md")]
     pub struct OtherTuners;
-    #[doc = include_str!("../../../docs/src/adapters/starts.md")]
-    pub struct Starts;
+    #[doc = include_str!("../../../docs/src/adapters/initialization.md")]
+    pub struct Initialization;
     #[doc = include_str!("../../../docs/src/adapters/operations.md")]
     pub struct Operations;
     #[doc = include_str!("../../../docs/src/adapters/any-module.md")]

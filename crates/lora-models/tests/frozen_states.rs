@@ -5,8 +5,8 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use lora_core::{
-    Adapted, Adapter, BiasMode, FrozenStates, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler,
-    Model, Pass, Rescale, Targets as Modules, seeded_normal,
+    Adapted, Adapter, BiasMode, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass,
+    Rescale, Targets as Modules, seeded_normal,
 };
 use lora_data::{Batch, Encoded, Padding};
 use lora_models::blocks::layer_of;

@@ -18,7 +18,7 @@ use crate::error::TrainError;
 use crate::gradients::{clip_factor, global_norm, named_gradients, scale};
 use crate::objective::{LossAndGradients, Objective, backward};
 use crate::optimizer::AdapterOptimizer;
-use crate::variational::{SpreadOptimizer, VariationalA, VariationalSettings};
+use crate::variational::{RootOptimizer, VariationalA, VariationalSettings};
 
 /// Memory for packed weights: the linears of a MiniLM. Larger models have a part of theirs packed, so that a training takes little more memory for
 /// them.
@@ -44,7 +44,7 @@ pub struct Trainer<M> {
 #[derive(Clone)]
 struct Variational {
     factors: VariationalA,
-    optimizer: SpreadOptimizer,
+    optimizer: RootOptimizer,
     steps_per_epoch: u64,
     examples: usize,
 }
@@ -109,7 +109,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         }
         self.variational = Some(Variational {
             factors: VariationalA::new(&self.adapted, settings, self.config.seed)?,
-            optimizer: SpreadOptimizer::new(&settings, &self.config),
+            optimizer: RootOptimizer::new(&settings, &self.config),
             steps_per_epoch: self.config.steps_per_epoch(examples),
             examples,
         });

@@ -3,7 +3,7 @@
 use burn::module::Param;
 use burn::tensor::{Tensor, TensorData};
 
-use super::{Absorbed, LinearKind, LoraLinear};
+use super::{LinearKind, LoraLinear};
 use crate::adapter::{Adapter, InitError, LowRank, SvdForm, WeightDecomposed, initial_factors};
 use crate::bottleneck::{Bottleneck, BottleneckConfig};
 use crate::config::{Form, Init, LoraConfig};

@@ -159,8 +159,8 @@ fn one_seed_trains_one_model_and_the_mean_pass_knows_nothing_of_it() {
     let mean_pass = |model: &Adapted<Toy>| -> Tensor<2> { model.model.forward(&batch(6), &Pass::Mean) };
     let trainer = Trainer::new(plain.clone(), with(USUAL), 8).unwrap();
     let (before, under_training): (TensorData, TensorData) = (
-        outputs(&plain).into_data(),
-        outputs(&trainer.adapted()).into_data(),
+        mean_pass(&plain).into_data(),
+        mean_pass(&trainer.adapted()).into_data(),
     );
     assert_eq!(before, under_training);
 }

@@ -25,14 +25,14 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     write_file_with(path, |file| file.write_all(content))
 }
 
-/// The same for content that `fill` writes, so that it need not be in memory as a whole.
+/// The same for content that `write` writes, so that it need not be in memory as a whole.
 ///
 /// # Errors
 ///
 /// As [`write_file`].
 pub fn write_file_with(
     path: &Path,
-    fill: impl FnOnce(&mut fs::File) -> io::Result<()>,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
 ) -> Result<(), WriteError> {
     let failed = |source| WriteError {
         path: path.to_owned(),
@@ -43,7 +43,7 @@ pub fn write_file_with(
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    let written = write_beside(path, folder, fill);
+    let written = write_beside(path, folder, write);
     if written.is_err() {
         // From the inside out. One that holds another's file by now is not empty, and stays.
         for folder in made {
@@ -56,7 +56,7 @@ pub fn write_file_with(
 fn write_beside(
     path: &Path,
     folder: &Path,
-    fill: impl FnOnce(&mut fs::File) -> io::Result<()>,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
 ) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut beside = tempfile::Builder::new();
@@ -67,7 +67,7 @@ fn write_beside(
         beside.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = beside.tempfile_in(folder)?;
-    fill(file.as_file_mut())?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())

@@ -36,7 +36,9 @@ pub fn write_tensors(
     let shape = |(name, tensor): (&String, &HostTensor)| (name.clone(), tensor.shape.clone());
     let shapes = by_name.iter().map(shape).collect();
     stream_tensors(path, &shapes, |write| {
-        by_name.iter().for_each(|(name, tensor)| write(name, tensor));
+        for (name, tensor) in &by_name {
+            write(name, tensor);
+        }
     })
 }
 
@@ -136,7 +138,9 @@ mod tests {
             .iter()
             .map(|(name, tensor)| ((*name).to_owned(), tensor.shape.clone()));
         stream_tensors(&path, &shapes.collect(), |write| {
-            tensors.iter().for_each(|(name, tensor)| write(name, tensor));
+            for (name, tensor) in &tensors {
+                write(name, tensor);
+            }
         })
         .unwrap();
         let bytes = std::fs::read(&path).unwrap();

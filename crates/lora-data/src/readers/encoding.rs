@@ -109,8 +109,8 @@ impl Wide {
     /// The text of bytes without a mark, if they are valid in one of the encodings, without a NUL character. In the wrong
     /// byte order separators and line ends become rare letters, so the order with more ASCII is the right one.
     fn guess(bytes: &[u8]) -> Option<String> {
-        let nuls = bytes.iter().filter(|&&byte| byte == 0).count();
-        let line_feeds = bytes.iter().filter(|&&byte| byte == b'\n').count();
+        let count = |wanted: u8| bytes.split(|&byte| byte == wanted).count() - 1;
+        let (nuls, line_feeds) = (count(0), count(b'\n'));
         // A line feed of two bytes holds a NUL; fewer NULs than that are strays in a file of single bytes.
         if nuls < line_feeds {
             return None;

@@ -185,7 +185,9 @@ impl<'a> Table<'a> {
     fn new(parts: &[Vec<usize>], strata: &'a [usize], classes: usize) -> Self {
         let count = |part: &Vec<usize>| {
             let mut counts = vec![0; classes];
-            part.iter().for_each(|&unit| counts[strata[unit]] += 1);
+            for &unit in part {
+                counts[strata[unit]] += 1;
+            }
             counts
         };
         Self {

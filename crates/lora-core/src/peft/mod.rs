@@ -15,6 +15,7 @@ mod plain;
 mod save_options;
 mod side;
 mod task_type;
+mod tensor_writing;
 mod writing;
 
 pub use error::AdapterError;
@@ -23,8 +24,9 @@ pub use plain::{Factors, PlainLora};
 pub use save_options::SaveOptions;
 pub use side::{DropoutFile, SIDE_FILE};
 pub use task_type::TaskType;
+pub use tensor_writing::{stream_tensors, write_tensors};
+pub use writing::trained_tensors;
 pub(crate) use writing::write_folder;
-pub use writing::{trained_tensors, write_tensors};
 
 #[doc(no_inline)]
 pub use crate::ensemble::{Average, EnsembleSettings};

@@ -159,12 +159,10 @@ impl Step {
     }
 
     /// With this step's masks.
-    fn train_config(&self, config: TrainConfig) -> TrainConfig {
-        TrainConfig {
-            masks_per_step: self.masks_per_step,
-            mask_grouping: self.mask_grouping,
-            ..config
-        }
+    fn train_config(&self, mut config: TrainConfig) -> TrainConfig {
+        config.masks_per_step = self.masks_per_step;
+        config.mask_grouping = self.mask_grouping;
+        config
     }
 }
 

@@ -6,9 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use lora_data::tasks::{self, Benchmark, RowsKind, Split};
 use lora_eval::report::{Better, Cell, Column, Table};
+use lora_pipeline::config::ProblemType;
 use serde_json::{Value, json};
 
-use crate::config::ProblemType;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora tasks`.

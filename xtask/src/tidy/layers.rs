@@ -8,7 +8,7 @@ use super::tree::Tree;
 /// Each library or program and the crates of the workspace that it may depend on, for tests too. `lora-models` and
 /// `lora-train` never know each other; no library depends on the program. The project's tasks stand above everything:
 /// they time and check it.
-const FLOORS: [(&str, &[&str]); 9] = [
+const FLOORS: [(&str, &[&str]); 11] = [
     ("lora-kernels", &[]),
     ("lora-core", &["lora-kernels"]),
     ("lora-data", &["lora-kernels"]),
@@ -18,18 +18,41 @@ const FLOORS: [(&str, &[&str]); 9] = [
         "lora-train",
         &["lora-kernels", "lora-core", "lora-data", "lora-eval"],
     ),
-    ("lora-cli", LIBRARIES),
-    ("benches", LIBRARIES),
+    ("lora-pipeline", BELOW_PIPELINE),
+    ("lora-experiments", BELOW_EXPERIMENTS),
+    ("lora-cli", BELOW_CLI),
+    ("benches", BELOW_PIPELINE),
     ("xtask", EVERYTHING_ELSE),
 ];
 
-const LIBRARIES: &[&str] = &[
+const BELOW_PIPELINE: &[&str] = &[
     "lora-kernels",
     "lora-core",
     "lora-data",
     "lora-models",
     "lora-eval",
     "lora-train",
+];
+
+const BELOW_EXPERIMENTS: &[&str] = &[
+    "lora-kernels",
+    "lora-core",
+    "lora-data",
+    "lora-models",
+    "lora-eval",
+    "lora-train",
+    "lora-pipeline",
+];
+
+const BELOW_CLI: &[&str] = &[
+    "lora-kernels",
+    "lora-core",
+    "lora-data",
+    "lora-models",
+    "lora-eval",
+    "lora-train",
+    "lora-pipeline",
+    "lora-experiments",
 ];
 
 const EVERYTHING_ELSE: &[&str] = &[
@@ -39,6 +62,8 @@ const EVERYTHING_ELSE: &[&str] = &[
     "lora-models",
     "lora-eval",
     "lora-train",
+    "lora-pipeline",
+    "lora-experiments",
     "lora-cli",
     "benches",
 ];

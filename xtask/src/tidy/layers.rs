@@ -8,12 +8,13 @@ use super::tree::Tree;
 /// Each library or program and the crates of the workspace that it may depend on, for tests too. `lora-models` and
 /// `lora-train` never know each other; no library depends on the program. `workbench` stands above everything, for it
 /// times and compares it; `xtask` needs none of it.
-const FLOORS: [(&str, &[&str]); 12] = [
+const FLOORS: [(&str, &[&str]); 13] = [
     ("lora-kernels", &[]),
     ("lora-core", &["lora-kernels"]),
     ("lora-data", &["lora-kernels"]),
     ("lora-models", &["lora-kernels", "lora-core", "lora-data"]),
     ("lora-eval", &["lora-kernels", "lora-core"]),
+    ("lora-report", &[]),
     (
         "lora-train",
         &["lora-kernels", "lora-core", "lora-data", "lora-eval"],
@@ -32,6 +33,7 @@ const BELOW_PIPELINE: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
 ];
 
@@ -41,6 +43,7 @@ const BELOW_EXPERIMENTS: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
     "lora-pipeline",
 ];
@@ -51,6 +54,7 @@ const BELOW_CLI: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
     "lora-pipeline",
     "lora-experiments",
@@ -62,6 +66,7 @@ const EVERYTHING_ELSE: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
     "lora-pipeline",
     "lora-experiments",

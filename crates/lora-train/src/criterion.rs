@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
 use crate::error::TrainError;
-use crate::loss::loss_by;
+use crate::loss::{class, loss_by};
 
 /// The smallest `1 − p` that the focal factor is computed of; below it f32 has no digits left.
 const LEAST_DOUBT: f64 = 1e-7;
@@ -143,10 +143,11 @@ impl Criterion {
     ///
     /// - outputs: `[batch, classes]`
     /// - output: `[1]`
-    pub(crate) fn of_classes(&self, outputs: Tensor<2>, labels: &[i32]) -> Tensor<1> {
+    pub(crate) fn of_classes(&self, outputs: Tensor<2>, labels: &[usize]) -> Tensor<1> {
         let device = outputs.device();
         let [batch, classes] = outputs.dims();
-        let targets = Tensor::<1, Int>::from_data(labels, &device);
+        let indices: Vec<i32> = labels.iter().map(|label| class(*label, classes)).collect();
+        let targets = Tensor::<1, Int>::from_data(indices.as_slice(), &device);
         if *self == Self::default() {
             return cross_entropy(outputs, targets);
         }
@@ -160,7 +161,7 @@ impl Criterion {
         let mut counted = batch as f64;
         let mut smooth = log_p.neg();
         if let Some(weights) = &self.class_weights {
-            let of_rows: Vec<f32> = labels.iter().map(|label| weights[*label as usize]).collect();
+            let of_rows: Vec<f32> = labels.iter().map(|label| weights[*label]).collect();
             counted = of_rows.iter().copied().map(f64::from).sum();
             each = each * Tensor::<2>::from_data(TensorData::new(of_rows, [batch, 1]), &device);
             smooth = smooth * Tensor::<2>::from_data(TensorData::new(weights.clone(), [1, classes]), &device);

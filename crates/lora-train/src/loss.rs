@@ -32,10 +32,7 @@ pub(crate) fn loss_by(outputs: Tensor<2>, targets: &Targets, criterion: &Criteri
     let device = outputs.device();
     match targets {
         Targets::None => panic!("a batch without targets has no loss"),
-        Targets::Classes(labels) => {
-            let labels: Vec<i32> = labels.iter().map(|label| class(*label, classes)).collect();
-            criterion.of_classes(outputs, &labels)
-        }
+        Targets::Classes(labels) => criterion.of_classes(outputs, labels),
         Targets::Values(values) => {
             assert_shape!(outputs, [batch, 1]);
             let values = TensorData::new(values.clone(), [values.len(), 1]);
@@ -182,7 +179,7 @@ fn judged(rows: &[Vec<Option<u32>>], seq: usize) -> (Vec<usize>, Vec<usize>) {
     (places, labels)
 }
 
-fn class(label: usize, classes: usize) -> i32 {
+pub(crate) fn class(label: usize, classes: usize) -> i32 {
     assert!(
         label < classes,
         "class {label} for a model with {classes} classes"

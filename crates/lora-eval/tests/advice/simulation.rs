@@ -125,11 +125,11 @@ impl Rows {
         for _ in 0..method.members {
             for (row, own) in rows.iter().zip(&own) {
                 let scatter = if method.members > 1 { 0.7 } else { 0.0 };
-                for class in 0..self.classes {
-                    let error = 0.8 * self.shared[*row][class] + 0.6 * own[class];
+                let rows = self.truth[*row].iter().zip(&self.shared[*row]).zip(own);
+                for ((truth, shared), own) in rows {
+                    let error = 0.8 * shared + 0.6 * own;
                     let member: f64 = StandardNormal.sample(rng);
-                    let logit = self.truth[*row][class] + method.error * error + scatter * member;
-                    logits.push((method.sureness * logit) as f32);
+                    logits.push((method.sureness * (truth + method.error * error + scatter * member)) as f32);
                 }
             }
         }
@@ -212,12 +212,12 @@ pub fn trial(kind: &Kind, unseen: usize, members: usize, seed: u64) -> Result<Tr
         .collect();
 
     // For each method: honest losses, true losses as advised, as they are, at their best, and what the fitted rows say.
-    let (mut honest, mut advised, mut at_best, mut naive) = (vec![], vec![], vec![], vec![]);
+    let (mut honest, mut advised, mut oracle, mut naive) = (vec![], vec![], vec![], vec![]);
     let mut plain_loss = 0.0;
     let mut plain_is_bare = true;
     for (index, method) in methods.iter().enumerate() {
         let (mut rows_of_seeds, mut of_advice, mut of_best) = (vec![], 0.0, 0.0);
-        let (mut seen, mut of_naive, mut bare) = (0.0, 0.0, 0.0);
+        let (mut fitted_loss, mut of_naive, mut bare) = (0.0, 0.0, 0.0);
         for rows in &validation {
             let labels: Vec<usize> = rows.iter().map(|row| labels[*row]).collect();
             let of = |data: &Rows, rows: &[usize], rng: &mut ChaCha8Rng| {
@@ -247,7 +247,7 @@ pub fn trial(kind: &Kind, unseen: usize, members: usize, seed: u64) -> Result<Tr
             } else {
                 1.0
             };
-            seen += fitted.nll_after;
+            fitted_loss += fitted.nll_after;
             of_naive += test.expected_loss(&unseen, temperature)?;
         }
         if index == 0 {
@@ -255,15 +255,15 @@ pub fn trial(kind: &Kind, unseen: usize, members: usize, seed: u64) -> Result<Tr
         }
         honest.push(rows_of_seeds);
         advised.push(of_advice / SEEDS as f64);
-        at_best.push(of_best / SEEDS as f64);
-        naive.push((seen, of_naive / SEEDS as f64));
+        oracle.push(of_best / SEEDS as f64);
+        naive.push((fitted_loss, of_naive / SEEDS as f64));
     }
     let selection = select(&honest)?;
     let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
     let luckiest = naive.iter().min_by(|left, right| left.0.total_cmp(&right.0));
     Ok(Trial {
         advised: advised[selection.chosen] - plain_loss,
-        best: least(&at_best) - plain_loss,
+        best: least(&oracle) - plain_loss,
         naive: luckiest.map_or(0.0, |way| way.1) - plain_loss,
         is_plain: selection.chosen == 0 && plain_is_bare,
     })

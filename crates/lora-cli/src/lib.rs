@@ -16,6 +16,7 @@
 //! | `task` | `task.json`: what an adapter folder must know to be used again |
 //! | `scoring` | passes over a data set, and the rows of the score table |
 //! | `adaptive` | ensembles that stop early |
+//! | `reliability_bars` | bins of a reliability table as bars of its diagram |
 //! | `comparison` | ensemble against mean pass, with a verdict |
 //! | `folder_swap` | a folder that appears whole or not at all |
 //! | `language_model` | a causal language model with all that generation needs |
@@ -56,6 +57,7 @@ pub mod parameters;
 pub mod pipeline;
 pub mod predict;
 pub mod provenance;
+mod reliability_bars;
 pub mod report;
 pub mod saved;
 pub mod scoring;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use lora_eval::report::Table;
+use lora_report::Table;
 use serde::Serialize;
 use thiserror::Error;
 

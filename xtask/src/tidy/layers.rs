@@ -8,12 +8,13 @@ use super::tree::Tree;
 /// Each library or program and the crates of the workspace that it may depend on, for tests too. `lora-models` and
 /// `lora-train` never know each other; no library depends on the program. `workbench` stands above everything, for it
 /// times and compares it; `xtask` needs none of it.
-const FLOORS: [(&str, &[&str]); 10] = [
+const FLOORS: [(&str, &[&str]); 11] = [
     ("lora-kernels", &[]),
     ("lora-core", &["lora-kernels"]),
     ("lora-data", &["lora-kernels"]),
     ("lora-models", &["lora-kernels", "lora-core", "lora-data"]),
     ("lora-eval", &["lora-kernels", "lora-core"]),
+    ("lora-report", &[]),
     (
         "lora-train",
         &["lora-kernels", "lora-core", "lora-data", "lora-eval"],
@@ -30,6 +31,7 @@ const LIBRARIES: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
 ];
 
@@ -39,6 +41,7 @@ const EVERYTHING_ELSE: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
     "lora-cli",
     "benches",

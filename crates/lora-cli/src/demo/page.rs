@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lora_eval::MeanStd;
 use lora_eval::calibration::ReliabilityBin;
-use lora_eval::report::{
+use lora_report::{
     Block, Figure, Page, Provenance, ScatterPoint, Section, Series, line_chart, reliability_diagram,
     scatter_chart,
 };
@@ -14,6 +14,7 @@ use super::study::{MethodRun, PartScores};
 use super::summary::summary;
 use super::tables::{self, ECE_RULE};
 use crate::provenance::MadeBy;
+use crate::reliability_bars::reliability_bars;
 use crate::terminal::counted;
 
 /// Axes of accuracy and calibration error span at least this: one test row is no mountain.
@@ -97,7 +98,7 @@ fn reliability(results: &DemoResults, domain: &str, part: fn(&MethodRun) -> &Par
             .map(|bin| bin.count as f64 * (bin.accuracy - bin.mean_confidence).abs());
         let ece = gaps.sum::<f64>() / count.max(1) as f64;
         Figure::new(
-            reliability_diagram(method.name(), &bins, ece, ECE_RULE),
+            reliability_diagram(method.name(), &reliability_bars(&bins), ece, ECE_RULE),
             format!("{}, {domain}", method.name()),
         )
     };

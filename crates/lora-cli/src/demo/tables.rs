@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lora_eval::Scores;
-use lora_eval::report::{Better, Cell, Column, Table};
+use lora_report::{Better, Cell, Column, Table};
 
 use super::base_rates::BaseRates;
 use super::plan::Method;

@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::{Adapted, Form, Init, LoraConfig, TUNING_FILE, TensorFile};
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
+use lora_report::{Better, Cell, Column, Table};
 use serde::Serialize;
 use serde_json::json;
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use burn::module::Module;
 use lora_core::{LinearKind, Linears};
 use lora_data::Task;
-use lora_eval::report::{Better, Cell, Column, Table};
+use lora_report::{Better, Cell, Column, Table};
 use serde::Serialize;
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use lora_core::{TunedFolder, Tuning};
-use lora_eval::report::{Better, Cell, Column, Table};
+use lora_report::{Better, Cell, Column, Table};
 use serde_json::json;
 
 use super::{InspectArgs, count_on_base};

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use lora_core::atomic::write_file;
-use lora_eval::report::Page;
+use lora_report::Page;
 
 /// Checks that pictures can be written to a folder: it is not there, or empty, or may be written over.
 ///

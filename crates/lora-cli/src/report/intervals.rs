@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lora_eval::MeanStd;
-use lora_eval::report::{Figure, IntervalRow, ScatterPoint, interval_chart, scatter_chart};
+use lora_report::{Figure, IntervalRow, ScatterPoint, interval_chart, scatter_chart};
 
 use super::against::{Comparison, pooled};
 use super::choice::{Family, varied};

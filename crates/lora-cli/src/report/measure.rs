@@ -3,9 +3,9 @@
 use anyhow::Result;
 use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
-use lora_eval::report::Cell;
 use lora_eval::selective::RiskCoverage;
 use lora_eval::{MeanStd, Scores};
+use lora_report::Cell;
 
 use super::results::Variant;
 use crate::scoring::TaskScores;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use lora_eval::rank_table::{self, RankTable};
-use lora_eval::report::{Better, Block, Cell, Column, Table};
+use lora_report::{Better, Block, Cell, Column, Table};
 
 use super::against::{Comparison, Verdict, pooled};
 use super::choice::Family;

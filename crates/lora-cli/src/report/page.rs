@@ -1,7 +1,7 @@
 //! The page of a report, and what else is made of it.
 
 use anyhow::{Context, Result};
-use lora_eval::report::{Block, Figure, Page, Provenance, Section, Table};
+use lora_report::{Block, Figure, Page, Provenance, Section, Table};
 
 use super::against::{compare, reference, reference_family};
 use super::choice::{Family, contenders, families};

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
-use lora_eval::report::{Better, Cell, Column, Table};
+use lora_report::{Better, Cell, Column, Table};
 use serde_json::Value;
 
 use super::against::Comparison;

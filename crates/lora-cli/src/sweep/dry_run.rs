@@ -7,8 +7,8 @@ use anyhow::Result;
 use lora_core::Adapted;
 use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_models::Transformer;
+use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
 use serde_json::json;
 

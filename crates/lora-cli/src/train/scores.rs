@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use lora_data::tasks::TaskMetric;
-use lora_eval::report::Page;
 use lora_models::Transformer;
+use lora_report::Page;
 use lora_train::Fitted;
 use serde_json::{Value, json};
 

@@ -7,6 +7,7 @@ mod gradients;
 mod hidden_key;
 mod losses;
 mod observing;
+mod properties;
 mod steps;
 mod swag;
 mod toy;

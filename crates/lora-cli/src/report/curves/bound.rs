@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use lora_eval::generalization::GeneralizationBound;
-use lora_eval::report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
+use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
 use super::{Line, changed, distinct, is_mean, reference_variant, values};
 use crate::report::choice::Family;

@@ -14,8 +14,8 @@ mod members;
 mod numbers;
 
 use anyhow::Result;
-use lora_eval::report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 use lora_eval::{Average, MeanStd};
+use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
 use super::choice::{Family, choose};
 use super::measure::{Measure, metric_name};

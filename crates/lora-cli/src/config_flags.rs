@@ -56,5 +56,6 @@ fn flag_of(key: &'static Key) -> Arg {
         Form::Names => arg.value_name("NAMES|PATTERN"),
         Form::List => arg.value_name("LIST"),
         Form::Pairs => arg.value_name("PAIRS"),
+        Form::PairsOrWord => arg.value_name("WORD|PAIRS"),
     }
 }

@@ -99,6 +99,17 @@ fn real(batch: &Batch, outputs: Tensor<2>) -> Vec<f32> {
     places.flat_map(|(_, outputs)| outputs.to_vec()).collect()
 }
 
+/// To the bit where padding is left out; other backends compute few rows in another order than many.
+fn assert_same(found: &[f32], expected: &[f32], what: &str) {
+    if cfg!(feature = "flex") {
+        assert_eq!(found, expected, "{what}");
+    }
+    assert_eq!(found.len(), expected.len(), "{what}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-5, "{what}: {found} and {expected}");
+    }
+}
+
 #[test]
 fn outputs_of_real_tokens_have_the_bits_that_they_have_beside_padding() {
     for family in FAMILIES {
@@ -117,10 +128,8 @@ fn outputs_of_real_tokens_have_the_bits_that_they_have_beside_padding() {
                     let packed = adapted.model.forward(&batch, &pass);
                     let padded = adapted.model.observed_forward(&batch, &pass, &mut |_| {});
                     let [packed, padded] = [packed, padded].map(|outputs| real(&batch, outputs));
-                    assert_eq!(
-                        packed, padded,
-                        "{family}, {kind:?}, {groups} groups, {input_dropout}"
-                    );
+                    let what = format!("{family}, {kind:?}, {groups} groups, {input_dropout}");
+                    assert_same(&packed, &padded, &what);
                 }
             }
         }
@@ -144,15 +153,7 @@ fn a_row_has_the_same_bits_alone_and_in_any_batch() {
             let own = sampler.members(at as u64..at as u64 + 1, &adapted.adapter_shapes(), &device());
             let alone = numbers(adapted.model.forward(&batch(at..at + 1), &Pass::Stochastic(&own)));
             let expected = &expected[at * 3..][..3];
-            if cfg!(feature = "flex") {
-                assert_eq!(alone, expected, "{family}, row {at}");
-            }
-            for (alone, expected) in alone.iter().zip(expected) {
-                assert!(
-                    (alone - expected).abs() < 1e-5,
-                    "{family}, row {at}: {alone} and {expected}"
-                );
-            }
+            assert_same(&alone, expected, &format!("{family}, row {at}"));
         }
     }
 }

@@ -78,8 +78,13 @@ impl Trunk {
     /// Whether [`Trunk::encode`] can leave out padding, as an [`Encoding::packing`] says.
     pub fn takes_packing(&self) -> bool {
         match self {
-            Self::Bert(_) | Self::Roberta(_) | Self::Electra(_) | Self::DistilBert(_) => true,
-            Self::Llama(_) | Self::Gpt2(_) | Self::DebertaV2(_) => false,
+            Self::Bert(_)
+            | Self::Roberta(_)
+            | Self::Electra(_)
+            | Self::DistilBert(_)
+            | Self::Llama(_)
+            | Self::Gpt2(_) => true,
+            Self::DebertaV2(_) => false,
         }
     }
 

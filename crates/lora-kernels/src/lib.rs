@@ -23,6 +23,7 @@ mod cross_entropy;
 mod drawn;
 #[cfg(feature = "flex")]
 mod flex;
+mod fp32_precision;
 mod gelu;
 mod in_f32;
 mod layer_norm;
@@ -35,6 +36,7 @@ mod rms_norm;
 
 pub use attention::{HIDDEN, attention, padding_bias, scaled_attention};
 pub use cross_entropy::cross_entropy;
+pub use fp32_precision::{Fp32Precision, LinearWeight, UnknownPrecision};
 pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::{layer_norm, layer_norm_primitive};
 pub use linear::linear;

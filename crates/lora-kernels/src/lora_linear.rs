@@ -2,6 +2,7 @@
 
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::LinearWeight;
 use crate::linear::{added_branch, branched_linear, linear};
 
 /// The trainable branch beside a frozen linear layer.
@@ -51,10 +52,11 @@ pub struct KeepMasks {
 /// Panics if the shapes do not agree, or if there are more groups than rows in the batch.
 pub fn lora_linear<const D: usize>(
     input: Tensor<D>,
-    weight: Tensor<2>,
+    weight: impl Into<LinearWeight>,
     bias: Option<Tensor<1>>,
     branch: LowRankBranch,
 ) -> Tensor<D> {
+    let weight = weight.into();
     let [d_input, d_output] = weight.dims();
     let shape = input.dims();
     let (a, b, noise) = branch.folded([d_input, d_output], shape[0]);

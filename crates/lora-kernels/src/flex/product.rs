@@ -190,23 +190,23 @@ impl RowsOfProduct<'_> {
 
 /// A few rows of one panel of the output.
 #[derive(Clone, Copy)]
-struct Block<'a> {
-    left: Matrix<'a>,
+pub(super) struct Block<'a> {
+    pub left: Matrix<'a>,
     /// The first row of the block in `left`.
-    row: usize,
+    pub row: usize,
     /// The first column of `left` that counts.
-    from: usize,
+    pub from: usize,
     /// The rows of the right side that belong to these columns, of one panel.
-    right: &'a [f32],
+    pub right: &'a [f32],
     /// The same of the branch: left side, first row in it, panel.
-    branch: Option<(Matrix<'a>, usize, &'a [f32])>,
+    pub branch: Option<(Matrix<'a>, usize, &'a [f32])>,
     /// What the sums start from; what stands in the output, if `None`.
-    start: Option<&'a [f32]>,
+    pub start: Option<&'a [f32]>,
 }
 
 impl Block<'_> {
     #[inline(always)]
-    fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    pub fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &self,
         simd: S,
         out: &mut [f32],

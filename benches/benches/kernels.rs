@@ -44,6 +44,7 @@ fn kernels(criterion: &mut Criterion) {
         }),
         factor_noise: None,
         input_noise: None,
+        group_tokens: None,
     };
     let (weight, bias) = (normal([384, 384]), normal([384]));
     for (name, groups) in [

@@ -1,4 +1,7 @@
-//! Models of named shapes with made-up weights, for benches: time does not depend on the numbers.
+//! Models of named shapes with made-up weights, for benches of rows without padding, where time does not depend on the numbers;
+//! and a real model on real text ([`real`]), for those where it does.
+
+pub mod real;
 
 use std::path::Path;
 

@@ -16,6 +16,7 @@
 //! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
 //! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
+//! | `packing` | [`Packing`]: the real tokens of a padded batch, end to end |
 //! | `taps` | [`Taps`]: inputs of trained maps, and gradients of their outputs |
 //! | `vector` | [`VectorLayout`]: trained parameters as one vector; [`Posterior`]: a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
@@ -64,6 +65,7 @@ mod frozen;
 mod hidden_key;
 mod linear;
 mod model;
+mod packing;
 mod pass;
 pub mod peft;
 mod sampler;
@@ -90,6 +92,7 @@ pub use frozen::{Above, FrozenStates};
 pub use hidden_key::HiddenKeyNoise;
 pub use linear::{Block, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
+pub use packing::Packing;
 pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal, seeded_uniform};
 pub use taps::{Tap, TappedMap, Taps};

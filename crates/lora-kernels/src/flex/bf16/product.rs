@@ -12,7 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::product::{Block, LARGE};
-use super::super::{Branch, Matrix, panel_width};
+use super::super::{Branch, Matrix, panel_width, work};
 use super::tiles::{COLS, LeftTiles, ROWS, RightTile, Sums, TILE_DEPTH, Terms, fill_panels};
 use super::unit::Unit;
 
@@ -70,6 +70,7 @@ impl Bf16Product<'_> {
         if rows == 0 || cols == 0 {
             return;
         }
+        work::count(rows * depth * cols);
         let threads = rayon::current_num_threads();
         let parallel = threads > 1 && rows * depth * cols >= LARGE;
         let left = LeftTiles::new(self.left, self.terms, parallel);
@@ -206,15 +207,15 @@ impl Task<'_> {
             }
             return;
         };
-        let [all_rows, rank] = branch.left.dims();
-        let group_rows = all_rows / branch.right.len();
+        let [_, rank] = branch.left.dims();
         let width = panel_width();
+        let mut group = (0, branch.lengths[0]);
         let mut row = 0;
         while row < rows {
             let at = self.row + first + row;
-            let group = at / group_rows;
-            let right = &branch.right[group];
-            let together = (rows - row).min((group + 1) * group_rows - at);
+            group = branch.group_of(at, group);
+            let right = &branch.right[group.0];
+            let together = (rows - row).min(group.1 - at);
             let together = [8, 4].into_iter().find(|count| *count <= together).unwrap_or(1);
             let [_, cols] = right.dims();
             for col in (0..COLS).step_by(width) {

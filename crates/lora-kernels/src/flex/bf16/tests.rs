@@ -147,6 +147,7 @@ fn bias_and_branch_of_each_group_are_added_once() {
             let branch = Branch {
                 left: Matrix::new(&down, [rows, rank], rank),
                 right: &of_groups.collect::<Vec<_>>(),
+                lengths: &vec![rows / groups; groups],
             };
             let mut expected = Vec::new();
             for row in 0..rows {

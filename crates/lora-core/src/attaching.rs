@@ -40,7 +40,7 @@ impl LoraLinear {
             self.adapter = Some(Adapter::Svd(svd));
             return Ok(());
         }
-        let weight = || HostTensor::of(self.base.weight.val());
+        let weight = || HostTensor::of(self.wide_weight());
         let first = start(self.path(), dims, &settings, config.init, seed, weight)
             .map_err(|error| self.cannot_start(error, settings.rank, config.init))?;
         let (a, b) = (first.a.clone().on(&device), first.b.clone().on(&device));
@@ -49,8 +49,7 @@ impl LoraLinear {
             low_rank = low_rank.with_bias(&device);
         }
         if config.init.changes_base() {
-            let rest = (self.base.weight.val() - low_rank.delta()).detach();
-            self.base.weight = frozen(rest);
+            self.base.weight = self.as_held(self.wide_weight() - low_rank.delta());
             let Start { a, b } = first;
             let mut moved = Moved { a, b };
             for value in &mut moved.a.values {
@@ -60,7 +59,7 @@ impl LoraLinear {
         }
         self.adapter = Some(match config.form {
             Form::WeightDecomposed => {
-                Adapter::WeightDecomposed(WeightDecomposed::init(low_rank, self.base.weight.val()))
+                Adapter::WeightDecomposed(WeightDecomposed::init(low_rank, self.wide_weight()))
             }
             Form::LowRank | Form::Svd(_) => Adapter::LowRank(low_rank),
         });
@@ -126,7 +125,7 @@ impl LoraLinear {
         if let Some(moved) = self.moved.take() {
             let device = self.base.weight.device();
             let [a, b] = [moved.a, moved.b].map(|tensor| tensor.on::<2>(&device));
-            self.base.weight = frozen((self.base.weight.val() + a.matmul(b)).detach());
+            self.base.weight = self.as_held(self.wide_weight() + a.matmul(b));
         }
         self.bottleneck = None;
         self.adapter.take()
@@ -136,7 +135,7 @@ impl LoraLinear {
     /// weight can stand for, stays.
     pub fn merge(&mut self) {
         if let Some(delta) = self.delta() {
-            let weight = (self.base.weight.val() + delta.weight).detach();
+            let weight = (self.wide_weight() + delta.weight).detach();
             self.base.weight = Param::from_tensor(weight);
             if let Some(added) = delta.bias {
                 let bias = match &self.base.bias {
@@ -149,9 +148,4 @@ impl LoraLinear {
             self.adapter = None;
         }
     }
-}
-
-/// A parameter that is not trained.
-fn frozen(tensor: Tensor<2>) -> Param<Tensor<2>> {
-    Param::from_tensor(tensor).set_require_grad(false)
 }

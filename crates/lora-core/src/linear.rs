@@ -2,8 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Int, Tensor};
-use lora_kernels::{linear, lora_beside};
+use burn::tensor::{Device, FloatDType, Int, Tensor};
+use lora_kernels::{Fp32Precision, LinearWeight, linear, lora_beside};
 
 use crate::adapter::{Adapter, Delta, folded_shape};
 use crate::attaching::Moved;
@@ -30,6 +30,8 @@ pub struct LoraLinear {
     block: Option<Block>,
     #[module(skip)]
     pub(crate) training: BaseTraining,
+    #[module(skip)]
+    precision: Fp32Precision,
     /// What an init moved from the base weight into the adapter, `s · A₀ B₀`.
     #[module(skip)]
     pub(crate) moved: Option<Moved>,
@@ -79,6 +81,7 @@ impl LoraLinear {
             kind: LinearKind::Linear,
             block: None,
             training: BaseTraining::Frozen,
+            precision: Fp32Precision::Ieee,
             moved: None,
             choices: Vec::new(),
         }
@@ -96,6 +99,50 @@ impl LoraLinear {
     pub fn ending(mut self, block: Block) -> Self {
         self.block = Some(block);
         self
+    }
+
+    /// The same linear with another precision of its products, for as long as its weight is frozen. For [`Fp32Precision::Bf16`] the
+    /// weight is held in bf16, and nothing else of it is kept.
+    #[must_use]
+    pub fn in_precision(mut self, precision: Fp32Precision) -> Self {
+        let weight = self.wide_weight();
+        self.precision = precision;
+        self.base.weight = self.as_held(weight);
+        self
+    }
+
+    /// How its products are computed.
+    pub fn precision(&self) -> Fp32Precision {
+        match self.training {
+            BaseTraining::Frozen | BaseTraining::Bias => self.precision,
+            BaseTraining::Pretrained | BaseTraining::Full => Fp32Precision::Ieee,
+        }
+    }
+
+    /// The weight as a product reads it.
+    pub fn weight(&self) -> LinearWeight {
+        self.weight_of(&self.base)
+    }
+
+    fn weight_of(&self, base: &Linear) -> LinearWeight {
+        LinearWeight {
+            values: base.weight.val(),
+            precision: self.precision(),
+        }
+    }
+
+    /// The weight in the type that everything else has, whatever it is held in.
+    pub(crate) fn wide_weight(&self) -> Tensor<2> {
+        self.weight().widened()
+    }
+
+    /// A weight that is not trained, in the type that it is held in.
+    pub(crate) fn as_held(&self, weight: Tensor<2>) -> Param<Tensor<2>> {
+        let weight = match self.precision() {
+            Fp32Precision::Bf16 => weight.cast(FloatDType::BF16),
+            Fp32Precision::Ieee | Fp32Precision::Bf16x3 => weight,
+        };
+        Param::from_tensor(weight.detach()).set_require_grad(false)
     }
 
     /// Its Hugging Face path, such as `bert.encoder.layer.0.attention.self.query`.
@@ -172,7 +219,7 @@ impl LoraLinear {
         let base = shared.get_or_insert_with(|| {
             let bias = self.base.bias.as_ref().map(Param::val);
             let bias = branch.map_or(bias.clone(), |factors| factors.with_own_bias(bias));
-            linear(input.clone(), self.base.weight.val(), bias)
+            linear(input.clone(), self.weight(), bias)
         });
         match branch {
             None => base.clone(),
@@ -195,7 +242,7 @@ impl LoraLinear {
         input: Tensor<D>,
         pass: &Pass,
     ) -> Tensor<D> {
-        let weight = base.weight.val();
+        let weight = self.weight_of(base);
         let bias = base.bias.as_ref().map(Param::val);
         match adapter {
             None => linear(input, weight, bias),
@@ -244,7 +291,7 @@ impl LoraLinear {
     pub fn delta(&self) -> Option<Delta> {
         self.adapter
             .as_ref()
-            .map(|adapter| adapter.delta(&self.base.weight.val()))
+            .map(|adapter| adapter.delta(&self.wide_weight()))
     }
 }
 

@@ -105,6 +105,15 @@ impl LinearWeight {
         self.values.dims()
     }
 
+    /// The weight of the linear that goes the other way.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Self {
+            values: self.values.transpose(),
+            ..self
+        }
+    }
+
     /// Its numbers in f32 if they are held in bf16 to be multiplied so; as they are otherwise.
     pub fn widened(self) -> Tensor<2> {
         match self.precision {

@@ -38,9 +38,9 @@ mod vanishing;
 
 pub use attention::{HIDDEN, attention, packed_attention, packs_rows, padding_bias, scaled_attention};
 pub use cross_entropy::cross_entropy;
-pub use fp32_precision::{Fp32Precision, LinearWeight, UnknownPrecision};
 #[cfg(feature = "flex")]
 pub use flex::multiplications;
+pub use fp32_precision::{Fp32Precision, LinearWeight, UnknownPrecision};
 pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::{layer_norm, layer_norm_primitive};
 pub use linear::linear;

@@ -2,15 +2,51 @@
 
 use anyhow::{Result, ensure};
 use lora_core::HostTensor;
+use lora_kernels::Fp32Precision;
 use serde::Serialize;
 
-/// Outputs: largest absolute difference allowed, or, in a tensor whose largest number is above 1, largest part of that.
-///
-/// f32 rounds in proportion, and every later layer scales what an earlier one rounded: where hidden states reach 36, as in random
-/// GPT-2 models with a large adapter, PyTorch's own f32 is up to 2.7e-4 from its f64 (`make_rounding_goldens.py`).
-const OUTPUT_TOLERANCE: f64 = 1e-4;
-/// Gradients and weights: largest relative difference allowed.
-const RELATIVE_TOLERANCE: f64 = 1e-3;
+/// How far numbers may be from the reference's.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Tolerances {
+    /// Outputs: largest absolute difference allowed, or, in a tensor whose largest number is above 1, largest part of that.
+    ///
+    /// f32 rounds in proportion, and every later layer scales what an earlier one rounded: where hidden states reach 36, as in random
+    /// GPT-2 models with a large adapter, PyTorch's own f32 is up to 2.7e-4 from its f64 (`make_rounding_goldens.py`).
+    absolute: f64,
+    /// Gradients and weights: largest relative difference allowed.
+    relative: f64,
+    relative_floor: f64,
+}
+
+impl Tolerances {
+    /// Those of a precision. bf16 has 8 digits where f32 has 24, so its numbers are compared for their size only: a term left out or
+    /// doubled shows, a rounding does not.
+    pub fn of(precision: Fp32Precision) -> Self {
+        let (absolute, relative) = match precision {
+            Fp32Precision::Ieee | Fp32Precision::Bf16x3 => (1e-4, 1e-3),
+            Fp32Precision::Bf16 => (5e-2, 1.0),
+        };
+        Self {
+            absolute,
+            relative,
+            relative_floor: FLOOR,
+        }
+    }
+
+    /// For people.
+    pub fn legend(&self) -> String {
+        let Self {
+            absolute,
+            relative,
+            relative_floor,
+        } = self;
+        format!(
+            "abs: outputs, at most {absolute:e}, or this part of a tensor's largest number above 1; rel: gradients and weights, at most {relative:e} of the \
+             reference number or of {relative_floor:e} of its tensor's largest"
+        )
+    }
+}
+
 /// A relative difference is taken against the reference number, but at least this part of its tensor's largest number:
 /// f32 leaves noise in numbers that should be zero.
 const FLOOR: f64 = 1e-2;
@@ -105,8 +141,8 @@ impl Differences {
     }
 
     /// Whether every difference is allowed.
-    pub fn within_tolerance(&self) -> bool {
-        self.scaled <= OUTPUT_TOLERANCE && self.relative <= RELATIVE_TOLERANCE && self.compared > 0
+    pub fn are_within(&self, tolerances: &Tolerances) -> bool {
+        self.scaled <= tolerances.absolute && self.relative <= tolerances.relative && self.compared > 0
     }
 
     /// Where the largest differences are.
@@ -131,17 +167,4 @@ fn same_length(name: &str, ours: &[f32], reference: &HostTensor) -> Result<()> {
         reference.shape
     );
     Ok(())
-}
-
-/// The tolerances, for machines.
-pub fn tolerances() -> serde_json::Value {
-    serde_json::json!({ "absolute": OUTPUT_TOLERANCE, "relative": RELATIVE_TOLERANCE, "relative_floor": FLOOR })
-}
-
-/// The tolerances, for people.
-pub fn legend() -> String {
-    format!(
-        "abs: outputs, at most {OUTPUT_TOLERANCE:e}, or this part of a tensor's largest number above 1; rel: gradients and weights, at most {RELATIVE_TOLERANCE:e} of the \
-         reference number or of {FLOOR:e} of its tensor's largest"
-    )
 }

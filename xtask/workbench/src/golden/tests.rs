@@ -9,7 +9,7 @@ use lora_kernels::Fp32Precision;
 use super::{Differences, Tolerances, run_all};
 
 fn folder(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(relative)
 }
 
 fn assert_all_pass(dir: &Path, only: &str, precision: Fp32Precision) {
@@ -22,14 +22,14 @@ fn assert_all_pass(dir: &Path, only: &str, precision: Fp32Precision) {
 #[test]
 fn the_committed_cases_pass() {
     for precision in [Fp32Precision::Ieee, Fp32Precision::Bf16x3, Fp32Precision::Bf16] {
-        assert_all_pass(&folder("golden"), "", precision);
-        assert_all_pass(&folder("../crates/lora-models/tests/golden"), "", precision);
+        assert_all_pass(&folder("xtask/golden"), "", precision);
+        assert_all_pass(&folder("crates/lora-models/tests/golden"), "", precision);
     }
 }
 
 #[test]
 fn the_shared_encoder_cases_pass() {
-    let dir = folder("../../shared/parity/goldens");
+    let dir = folder("../shared/parity/goldens");
     if !dir.is_dir() {
         println!("skipped: {} is absent", dir.display());
         return;

@@ -119,27 +119,39 @@ impl WithSimd for FillLeft<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
+        /// Steps of the depth that are filled for all rows before the next ones: their tiles stay in the first-level cache.
+        const STEPS: usize = 8;
         let [rows, depth] = self.matrix.dims();
         let terms = self.terms.count();
-        for row in 0..ROWS.min(rows - self.first) {
-            let line = self.matrix.line(self.first + row, 0, depth);
-            let (half, row) = (row / TILE_ROWS, row % TILE_ROWS);
-            let (whole, rest) = line.as_chunks::<TILE_DEPTH>();
-            let mut steps = self.tiles.chunks_exact_mut(2 * terms);
-            for (numbers, step) in whole.iter().zip(&mut steps) {
-                step[half].0[row] = pairs(numbers, f32::high);
-                if self.terms == Terms::Two {
-                    step[2 + half].0[row] = pairs(numbers, f32::low);
-                }
+        for (index, tiles) in self.tiles.chunks_mut(STEPS * 2 * terms).enumerate() {
+            let from = index * STEPS * TILE_DEPTH;
+            let len = (STEPS * TILE_DEPTH).min(depth - from);
+            for row in 0..ROWS.min(rows - self.first) {
+                let line = self.matrix.line(self.first + row, from, len);
+                fill_row(row, line, self.terms, tiles);
             }
-            if let Some(step) = steps.next() {
-                for (index, number) in rest.iter().enumerate() {
-                    let shift = 16 * (index % 2);
-                    step[half].0[row][index / 2] |= u32::from(number.high()) << shift;
-                    if self.terms == Terms::Two {
-                        step[2 + half].0[row][index / 2] |= u32::from(number.low()) << shift;
-                    }
-                }
+        }
+    }
+}
+
+/// One row of some steps.
+#[inline(always)]
+fn fill_row(row: usize, line: &[f32], terms: Terms, tiles: &mut [LeftTile]) {
+    let (half, row) = (row / TILE_ROWS, row % TILE_ROWS);
+    let (whole, rest) = line.as_chunks::<TILE_DEPTH>();
+    let mut steps = tiles.chunks_exact_mut(2 * terms.count());
+    for (numbers, step) in whole.iter().zip(&mut steps) {
+        step[half].0[row] = pairs(numbers, f32::high);
+        if terms == Terms::Two {
+            step[2 + half].0[row] = pairs(numbers, f32::low);
+        }
+    }
+    if let Some(step) = steps.next() {
+        for (index, number) in rest.iter().enumerate() {
+            let shift = 16 * (index % 2);
+            step[half].0[row][index / 2] |= u32::from(number.high()) << shift;
+            if terms == Terms::Two {
+                step[2 + half].0[row][index / 2] |= u32::from(number.low()) << shift;
             }
         }
     }

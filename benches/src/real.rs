@@ -6,8 +6,9 @@ use burn::tensor::Device;
 use lora_core::{Adapted, LoraConfig, Targets as Linears};
 use lora_data::{Batch, Encoded, Example, Padding, Targets, TextTokenizer};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
+use lora_train::{TrainConfig, Trainer};
 
-use crate::{ALPHA, RANK};
+use crate::{ALPHA, RANK, Step};
 
 /// Rows of the batches.
 pub const ROWS: usize = 16;
@@ -39,6 +40,21 @@ pub fn adapted(change: impl FnOnce(LoraConfig) -> LoraConfig, device: &Device) -
         .0
 }
 
+/// A trainer that does this step on that model.
+///
+/// # Panics
+///
+/// As [`adapted`].
+pub fn trainer(step: &Step, device: &Device) -> Trainer<Transformer> {
+    let config = step.train_config(TrainConfig::new(1e-4, 1.0, ROWS));
+    Trainer::new(
+        adapted(|config| step.lora_config(config), device),
+        config,
+        1_000_000,
+    )
+    .expect("the settings are valid")
+}
+
 /// Rows of 8 to 64 tokens, evenly spread, of newspaper text; padded.
 ///
 /// # Panics
@@ -46,12 +62,12 @@ pub fn adapted(change: impl FnOnce(LoraConfig) -> LoraConfig, device: &Device) -
 /// As [`adapted`].
 pub fn ragged() -> Batch {
     let [shortest, longest] = LENGTHS;
-    let lengths = (0..ROWS).map(|row| shortest + row * (longest - shortest) / (ROWS - 1));
-    // Neighbours are of different length, as in a batch in any order.
-    let mut lengths: Vec<usize> = lengths.collect();
-    for row in (0..ROWS / 2).step_by(2) {
-        lengths.swap(row, ROWS - 1 - row);
-    }
+    // A short row and a long one in turn, which together have as many tokens as any such pair.
+    let pairs = (0..ROWS / 2).map(|pair| {
+        let more = pair * (longest - shortest) / (ROWS - 1);
+        [shortest + more, longest - more]
+    });
+    let lengths: Vec<usize> = pairs.flatten().collect();
     batch(&lengths)
 }
 

@@ -2,22 +2,12 @@
 
 use bench_model::{Step, real};
 use burn::tensor::Device;
-use lora_core::Rescale;
 use lora_data::Batch;
 use lora_kernels::multiplications;
-use lora_train::{MaskGrouping, TrainConfig, Trainer};
 
 /// Multiplications of one training step.
 fn step(batch: &Batch, step: &Step) -> u64 {
-    let adapted = real::adapted(
-        |config| config.with_dropout(step.probability, Rescale::Rescaled),
-        &Device::flex(),
-    );
-    let config = TrainConfig {
-        mask_grouping: step.mask_grouping,
-        ..TrainConfig::new(1e-4, 1.0, real::ROWS)
-    };
-    let mut trainer = Trainer::new(adapted, config, 10).expect("the settings are valid");
+    let mut trainer = real::trainer(step, &Device::flex());
     let before = multiplications();
     trainer
         .step(std::slice::from_ref(batch))
@@ -33,17 +23,14 @@ fn a_ragged_batch_takes_the_multiplications_of_its_real_tokens() {
     assert!(even.attention_mask.iter().all(|real| *real == 1.0));
     // 16 rows of 64 places, 576 of them real.
     assert!(ragged.attention_mask.len() as f32 > 1.7 * tokens(&ragged));
-    for grouping in [MaskGrouping::Pass, MaskGrouping::Example] {
-        let one = Step {
-            mask_grouping: grouping,
-            ..Step::ONE_MASK
-        };
-        let [ragged, even] = [&ragged, &even].map(|batch| step(batch, &one));
+    for kind in [Step::PLAIN, Step::ONE_MASK, Step::EXAMPLE_MASKS] {
+        let [ragged, even] = [&ragged, &even].map(|batch| step(batch, &kind));
         // Attention takes the squares of lengths, which are 1.2 times as large where lengths differ; everything else takes the same.
         let more = ragged as f64 / even as f64;
         assert!(
             (1.0..1.01).contains(&more),
-            "{more} times the multiplications, {grouping:?}"
+            "{more} times the multiplications, {}",
+            kind.name
         );
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use lora_core::{
-    Adapted, Adapter, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler, MaskSet, Model, Pass,
+    Adapted, Adapter, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, PassNoise,
     Rescale, Targets as Modules,
 };
 use lora_data::{Batch, Encoded, Padding, Targets};
@@ -74,7 +74,7 @@ fn batch(rows: std::ops::Range<usize>) -> Batch {
     Batch::from_encoded(&encoded, Padding::with(1)).with_rows(rows.collect())
 }
 
-fn masks(adapted: &Adapted<Transformer>, groups: usize, input_dropout: f64) -> MaskSet {
+fn masks(adapted: &Adapted<Transformer>, groups: usize, input_dropout: f64) -> PassNoise {
     let sampler = MaskSampler {
         seed: 5,
         dropout: Some(LoraDropout::new(0.4, Rescale::Plain)),
@@ -113,7 +113,7 @@ fn outputs_of_real_tokens_have_the_bits_that_they_have_beside_padding() {
                 for input_dropout in [0.0, 0.3] {
                     let masks =
                         (groups > 0).then(|| masks(&adapted, groups, input_dropout).for_rows(&batch.rows));
-                    let pass = masks.as_ref().map_or(Pass::Mean, Pass::Masked);
+                    let pass = masks.as_ref().map_or(Pass::Mean, Pass::Stochastic);
                     let packed = adapted.model.forward(&batch, &pass);
                     let padded = adapted.model.observed_forward(&batch, &pass, &mut |_| {});
                     let [packed, padded] = [packed, padded].map(|outputs| real(&batch, outputs));
@@ -134,7 +134,7 @@ fn a_row_has_the_same_bits_alone_and_in_any_batch() {
         let adapted = adapted(family, HeadKind::Sequence { outputs: 3 });
         let together = batch(0..5);
         let all = masks(&adapted, 5, 0.0);
-        let expected = numbers(adapted.model.forward(&together, &Pass::Masked(&all)));
+        let expected = numbers(adapted.model.forward(&together, &Pass::Stochastic(&all)));
         for at in 0..5 {
             let sampler = MaskSampler {
                 seed: 5,
@@ -142,7 +142,7 @@ fn a_row_has_the_same_bits_alone_and_in_any_batch() {
                 input_dropout: 0.0,
             };
             let own = sampler.members(at as u64..at as u64 + 1, &adapted.adapter_shapes(), &device());
-            let alone = numbers(adapted.model.forward(&batch(at..at + 1), &Pass::Masked(&own)));
+            let alone = numbers(adapted.model.forward(&batch(at..at + 1), &Pass::Stochastic(&own)));
             let expected = &expected[at * 3..][..3];
             if cfg!(feature = "flex") {
                 assert_eq!(alone, expected, "{family}, row {at}");
@@ -186,10 +186,10 @@ fn gradients_of_a_loss_over_real_tokens_are_those_beside_padding() {
                 });
                 found
             };
-            let packed = gradients(adapted.model.forward(&batch, &Pass::Masked(&masks)));
+            let packed = gradients(adapted.model.forward(&batch, &Pass::Stochastic(&masks)));
             let padded = gradients(adapted.model.observed_forward(
                 &batch,
-                &Pass::Masked(&masks),
+                &Pass::Stochastic(&masks),
                 &mut |_| {},
             ));
             assert!(packed.len() > 20);

@@ -28,12 +28,12 @@ pub struct Options {
     json: bool,
     /// Device: flex, or another backend this program was built with
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    device: lora_cli::device::DeviceName,
+    device: lora_pipeline::device::DeviceName,
     /// What it computes in. The tolerances are those of f32: with fewer digits the table says how far the numbers are off
-    #[arg(long, value_enum, default_value_t)]
-    dtype: lora_cli::device::Precision,
-    /// How products with frozen weights are computed: ieee, bf16x3, bf16 or auto. ieee and bf16x3 have the same tolerances
-    #[arg(long, value_name = "PRECISION", default_value_t)]
+    #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
+    dtype: lora_pipeline::device::Precision,
+    /// How products with frozen weights are computed; each has tolerances of its own
+    #[arg(long, default_value_t, value_name = "ieee|bf16x3|bf16|auto")]
     fp32_precision: Fp32Precision,
 }
 

@@ -176,8 +176,11 @@ fn packed_rows_have_the_output_and_the_gradients_that_they_have_alone() {
     let of = |tokens| projected([1, n_heads, tokens, d_head]).require_grad();
     let inputs = [of(queries), of(keys), of(keys)];
     let weights = projected([1, n_heads, queries, d_head]).swap_dims(1, 2);
-    let [query, key, value] = inputs.clone().map(|x| x.swap_dims(1, 2));
-    let packed = packed_attention(query.clone(), key.clone(), value.clone(), lengths.each_ref());
+    // A graph is consumed by its backward pass: each version has views of its own.
+    let heads = || inputs.clone().map(|x| x.swap_dims(1, 2));
+    let [query, key, value] = heads();
+    let packed = packed_attention(query, key, value, lengths.each_ref());
+    let [query, key, value] = heads();
     let (mut next, mut alone) = ([0, 0], Vec::new());
     for (of_queries, of_keys) in lengths[0].iter().zip(lengths[1].iter()) {
         let query = query.clone().narrow(2, next[0], *of_queries);

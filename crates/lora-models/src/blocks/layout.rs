@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use lora_core::{MaskSet, Packing, Pass};
+use lora_core::{Packing, Pass, PassNoise};
 use lora_data::Batch;
 use lora_kernels::padding_bias;
 
@@ -20,7 +20,7 @@ pub struct Layout<'a> {
 /// The real tokens alone.
 struct Packed<'a> {
     packing: &'a Packing,
-    masks: Option<MaskSet>,
+    masks: Option<PassNoise>,
     /// One token of each row.
     firsts: Arc<[usize]>,
 }
@@ -59,7 +59,7 @@ impl<'a> Layout<'a> {
     /// Packed if there is a packing.
     pub fn new(input: &'a Batch, pass: &Pass<'a>, packing: Option<&'a Packing>, device: &Device) -> Self {
         let masks = |packing: &Packing| match pass {
-            Pass::Masked(set) => Some(set.packed(packing)),
+            Pass::Stochastic(set) => Some(set.packed(packing)),
             Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
         };
         Self {
@@ -77,7 +77,7 @@ impl<'a> Layout<'a> {
     /// The pass for a tensor of all tokens.
     pub fn pass(&self) -> Pass<'_> {
         let masks = self.packed.as_ref().and_then(|packed| packed.masks.as_ref());
-        masks.map_or(self.pass, Pass::Masked)
+        masks.map_or(self.pass, Pass::Stochastic)
     }
 
     /// Numbers of each token, such as ids, which are given for each place of the batch.

@@ -15,21 +15,23 @@ pub struct Tolerances {
     absolute: f64,
     /// Gradients and weights: largest relative difference allowed.
     relative: f64,
-    relative_floor: f64,
+    /// The same as a part of the largest number of the tensor.
+    of_largest: f64,
 }
 
 impl Tolerances {
-    /// Those of a precision. bf16 has 8 digits where f32 has 24, so its numbers are compared for their size only: a term left out or
-    /// doubled shows, a rounding does not.
+    /// Those of a precision. Numbers of bf16 have 8 bits where those of f32 have 24: gradients near zero, which are differences of
+    /// larger terms, then have no digit in common with f32, so there only the size of differences counts.
     pub fn of(precision: Fp32Precision) -> Self {
-        let (absolute, relative) = match precision {
-            Fp32Precision::Ieee | Fp32Precision::Bf16x3 => (1e-4, 1e-3),
-            Fp32Precision::Bf16 => (5e-2, 1.0),
+        let (absolute, relative, of_largest) = match precision {
+            Fp32Precision::Ieee => (1e-4, 1e-3, 1e-3),
+            Fp32Precision::Bf16x3 => (1e-4, 1e-2, 1e-3),
+            Fp32Precision::Bf16 => (1e-1, 1e1, 1e-1),
         };
         Self {
             absolute,
             relative,
-            relative_floor: FLOOR,
+            of_largest,
         }
     }
 
@@ -38,11 +40,11 @@ impl Tolerances {
         let Self {
             absolute,
             relative,
-            relative_floor,
+            of_largest,
         } = self;
         format!(
             "abs: outputs, at most {absolute:e}, or this part of a tensor's largest number above 1; rel: gradients and weights, at most {relative:e} of the \
-             reference number or of {relative_floor:e} of its tensor's largest"
+             reference number or of {FLOOR:e} of its tensor's largest, and {of_largest:e} of the largest"
         )
     }
 }
@@ -64,6 +66,8 @@ pub struct Differences {
     pub relative: f64,
     /// Where that was.
     pub relative_at: String,
+    /// Over the same, each difference as a part of its tensor's largest number.
+    pub of_largest: f64,
     /// How many numbers were compared.
     pub compared: usize,
 }
@@ -114,7 +118,11 @@ impl Differences {
                 .abs()
                 .max(FLOOR * largest)
                 .max(f64::from(f32::MIN_POSITIVE));
-            let difference = (f64::from(*found) - expected).abs() / scale;
+            let absolute = (f64::from(*found) - expected).abs();
+            self.of_largest = self
+                .of_largest
+                .max(absolute / largest.max(f64::from(f32::MIN_POSITIVE)));
+            let difference = absolute / scale;
             if difference.is_nan() || difference > self.relative {
                 self.relative = if difference.is_nan() {
                     f64::INFINITY
@@ -137,12 +145,16 @@ impl Differences {
             (self.relative, self.relative_at) = (other.relative, other.relative_at);
         }
         self.scaled = self.scaled.max(other.scaled);
+        self.of_largest = self.of_largest.max(other.of_largest);
         self.compared += other.compared;
     }
 
     /// Whether every difference is allowed.
     pub fn are_within(&self, tolerances: &Tolerances) -> bool {
-        self.scaled <= tolerances.absolute && self.relative <= tolerances.relative && self.compared > 0
+        self.scaled <= tolerances.absolute
+            && self.relative <= tolerances.relative
+            && self.of_largest <= tolerances.of_largest
+            && self.compared > 0
     }
 
     /// Where the largest differences are.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use burn::tensor::{FloatDType, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// How products with frozen weights are computed; PyTorch's word for it, `torch.backends.mkldnn.matmul.fp32_precision`.
 ///
@@ -16,7 +17,8 @@ use burn::tensor::{FloatDType, Tensor};
 /// | `ieee` | 5e-7 | f32 |
 /// | `bf16x3` | 5e-6 | f32, taken apart while it is packed |
 /// | `bf16` | 2.5e-3 | bf16: half the memory, and a bf16 checkpoint exactly |
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "&'static str", try_from = "String")]
 pub enum Fp32Precision {
     /// f32 products.
     #[default]
@@ -29,10 +31,12 @@ pub enum Fp32Precision {
 
 impl Fp32Precision {
     /// The fastest precision on this machine that keeps the tolerances of [`Fp32Precision::Ieee`], by what was measured and never by
-    /// timing, so that one machine always computes the same bits.
+    /// timing, so that one machine always computes the same bits. Today it is `ieee` everywhere:
     ///
-    /// Measured, `bf16x3` against `ieee`, one product: 0.55 to 0.75 of the speed with AVX512-BF16 (AMD Zen 5), as its three products at
-    /// twice the rate of f32 lead one to expect. With AMX it was not measured in this form. So the answer is `ieee` on every machine.
+    /// | processor | unit | one product, `bf16x3` against `ieee` | gradients of the reference cases |
+    /// |---|---|---|---|
+    /// | AMD Zen 5 | AVX512-BF16 | 0.5 to 0.75 of the speed | up to 8e-3 off, where `ieee` keeps 1e-3 |
+    /// | Intel with AMX | AMX-BF16 | not measured | not measured |
     pub fn automatic() -> Self {
         Self::Ieee
     }
@@ -46,38 +50,52 @@ impl Fp32Precision {
     }
 }
 
+impl From<Fp32Precision> for &'static str {
+    fn from(precision: Fp32Precision) -> Self {
+        match precision {
+            Fp32Precision::Ieee => "ieee",
+            Fp32Precision::Bf16x3 => "bf16x3",
+            Fp32Precision::Bf16 => "bf16",
+        }
+    }
+}
+
 impl fmt::Display for Fp32Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ieee => "ieee",
-            Self::Bf16x3 => "bf16x3",
-            Self::Bf16 => "bf16",
-        })
+        f.write_str((*self).into())
     }
 }
 
 /// A word that names no precision.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is no precision of f32 products: expected `ieee`, `bf16x3`, `bf16` or `auto`")]
-pub struct UnknownPrecision {
+pub struct UnknownFp32Precision {
     /// The word.
     pub found: String,
 }
 
 impl FromStr for Fp32Precision {
-    type Err = UnknownPrecision;
+    type Err = UnknownFp32Precision;
 
     /// Its name, or `auto` for [`Fp32Precision::automatic`].
-    fn from_str(word: &str) -> Result<Self, UnknownPrecision> {
+    fn from_str(word: &str) -> Result<Self, UnknownFp32Precision> {
         match word {
             "auto" => Ok(Self::automatic()),
             "ieee" => Ok(Self::Ieee),
             "bf16x3" => Ok(Self::Bf16x3),
             "bf16" => Ok(Self::Bf16),
-            _ => Err(UnknownPrecision {
+            _ => Err(UnknownFp32Precision {
                 found: word.to_owned(),
             }),
         }
+    }
+}
+
+impl TryFrom<String> for Fp32Precision {
+    type Error = UnknownFp32Precision;
+
+    fn try_from(word: String) -> Result<Self, UnknownFp32Precision> {
+        word.parse()
     }
 }
 

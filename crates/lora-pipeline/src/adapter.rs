@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use lora_core::Adapted;
 use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
 use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
@@ -62,6 +62,8 @@ pub struct AdapterOptions {
     pub device: DeviceName,
     /// What the model computes in.
     pub dtype: Precision,
+    /// How products with its frozen weights are computed.
+    pub fp32_precision: Fp32Precision,
 }
 
 /// An adapter folder with its base model's files, before a model is built.
@@ -159,13 +161,14 @@ impl OpenedAdapter {
 ///
 /// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
 pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
-    let device = args.device.open_in(args.dtype)?;
+    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
     let AdapterSource {
         saved,
         task_file,
         base_model,
-        checkpoint,
+        mut checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    checkpoint.weights.set_fp32_precision(args.fp32_precision);
     let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
     let mut lengths = if let Some(task) = &task_file {
         task.lengths(args.max_seq_length)
@@ -187,7 +190,7 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
             .revision
             .as_deref()
             .or_else(|| task_file.as_ref()?.revision.as_deref());
-        let opened = LanguageModel::open(&base_model, revision, 0, &device)?;
+        let opened = LanguageModel::open(&base_model, revision, 0, &device, args.fp32_precision)?;
         // Nothing but memory is won by cutting prompts that the model could read.
         let most = opened.max_tokens.unwrap_or(LONGEST_PROMPT);
         lengths.longest = args.max_seq_length.unwrap_or(most.min(LONGEST_PROMPT));

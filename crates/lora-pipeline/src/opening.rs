@@ -41,7 +41,7 @@ pub fn open(config: &RunConfig, kind: &Kind, device: &Device) -> Result<Opened> 
         config.train.seed,
     );
     if let Kind::Choices(_) = kind {
-        let opened = LanguageModel::open(name, revision, seed, device)?;
+        let opened = LanguageModel::open(name, revision, seed, device, config.fp32_precision)?;
         check_length(config, opened.max_tokens)?;
         return Ok(Opened {
             model: opened.model,
@@ -52,7 +52,8 @@ pub fn open(config: &RunConfig, kind: &Kind, device: &Device) -> Result<Opened> 
             model_folder: opened.model_folder,
         });
     }
-    let checkpoint = open_checkpoint(name, &hub_options(revision))?;
+    let mut checkpoint = open_checkpoint(name, &hub_options(revision))?;
+    checkpoint.weights.set_fp32_precision(config.fp32_precision);
     let tokenizer = open_tokenizer(&checkpoint, config.max_seq_length)?;
     let head = HeadOptions {
         kind: kind.head(),

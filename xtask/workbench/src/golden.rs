@@ -56,7 +56,7 @@ pub struct Outcome {
 ///
 /// If the folder holds no case, or a case failed.
 pub fn run(options: &Options) -> Result<()> {
-    let device = options.device.open_in(options.dtype)?;
+    let device = options.device.open_in(options.dtype, options.fp32_precision)?;
     let precision = options.fp32_precision;
     let tolerances = Tolerances::of(precision);
     let outcomes = run_all(&options.dir, &options.only, &device, precision, |outcome| {

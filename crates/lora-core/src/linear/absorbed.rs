@@ -1,8 +1,5 @@
 //! What an initialization takes from the base weight into the adapter (PiSSA, OLoRA, CorDA): kept, so that it can be put back.
 
-use burn::module::Param;
-use burn::tensor::Tensor;
-
 use super::LoraLinear;
 use crate::adapter::{InitialFactors, LowRank};
 use crate::tensors::HostTensor;

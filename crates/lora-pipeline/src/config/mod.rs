@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::{
-    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
-    Placement, Rescale, Scaling, Targets, Tuning,
+    BiasMode, BottleneckActivation, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig,
+    LoraDropout, MaskAxes, Placement, Rescale, Scaling, Targets, Tuning,
 };
 use lora_data::{Column, Columns, Format};
 use lora_train::{TrainConfig, VariationalSettings};
@@ -100,6 +100,9 @@ pub struct RunConfig {
     /// Where the tensors are.
     #[serde(default = "defaults::device")]
     pub device: String,
+    /// How products with frozen weights are computed.
+    #[serde(default)]
+    pub fp32_precision: Fp32Precision,
 
     /// How the model is tuned.
     #[serde(default)]

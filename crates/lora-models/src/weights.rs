@@ -9,7 +9,7 @@ use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, Orientation, 
 
 use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
-use crate::load_report::LoadReport;
+use crate::load_report::{LoadReport, is_buffer};
 use crate::weight_files::WeightFiles;
 
 /// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
@@ -129,18 +129,6 @@ impl<'a> Weights<'a> {
     fn initialized(&self, name: String) {
         self.record.borrow_mut().initialized.push(name);
     }
-}
-
-/// What old checkpoints saved though it follows from the configuration: counts 0, 1, 2… beside the table of positions,
-/// causal masks, frequencies. No weight is lost with them.
-fn is_buffer(name: &str) -> bool {
-    let buffers = [
-        "embeddings.position_ids",
-        ".attn.bias",
-        ".attn.masked_bias",
-        ".rotary_emb.inv_freq",
-    ];
-    buffers.iter().any(|buffer| name.ends_with(buffer))
 }
 
 impl Scope<'_> {

@@ -238,7 +238,14 @@ impl Results {
                     Cell::value(ours.milliseconds),
                     only_if(work == Work::Step, time_of(BURN, Work::BurnStep)),
                     // It has nothing between f32 and bf16.
-                    time_of(PEER, if work == Work::StepBf16x3 { Work::Step } else { work }),
+                    time_of(
+                        PEER,
+                        if work == Work::StepBf16x3 {
+                            Work::Step
+                        } else {
+                            work
+                        },
+                    ),
                     only_if(work.is_plain_step(), time_of(PEER, Work::StepAutocast)),
                     plain,
                     only_if(work == Work::Step, time_of(OURS, Work::Products)),

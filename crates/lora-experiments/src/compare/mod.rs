@@ -128,6 +128,7 @@ impl Comparison {
         let commonest = self.preset.commonest_label.as_ref();
         report.summary.extend(commonest.map(CommonestLabel::sentence));
         report.summary.extend(caveats(&results));
+        report.summary.extend(self.sweep.row_sentences()?);
         let sentences = report.summary.clone();
         if let Some(command) = &advice.command {
             report.summary.push(format!("To train it: {command}"));

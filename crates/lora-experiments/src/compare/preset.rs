@@ -117,6 +117,16 @@ impl Preset {
         })
     }
 
+    /// How many rows are trained on: all that are left, unless they are far too many. (A text that repeats is on one side, so the parts
+    /// have not exactly the sizes that were asked for.)
+    fn train_rows(&self) -> Value {
+        if self.rows - self.validation - share(self.rows, TEST_SHARE) <= MOST_TRAIN + MOST_TRAIN / 10 {
+            json!("all")
+        } else {
+            json!(self.train)
+        }
+    }
+
     /// The sweep.
     pub fn sweep(&self, args: &CompareOptions) -> Result<SweepFile> {
         let mut data = Map::new();
@@ -133,7 +143,7 @@ impl Preset {
         }
         let sweep = json!({
             "base": base(&args.model),
-            "tasks": [{"name": "your data", "data": data, "rows": [self.train]}],
+            "tasks": [{"name": "your data", "data": data, "rows": [self.train_rows()]}],
             "methods": [
                 {"name": PLAIN, "predictions": ["mean", {"deep_ensemble": {"members": args.seeds.max(3)}}]},
                 {

@@ -4,6 +4,7 @@ pub mod data;
 pub mod language;
 pub mod progress;
 pub mod report;
+pub mod row_checks;
 mod scores;
 mod size;
 mod task_file;
@@ -35,6 +36,7 @@ use crate::provenance::MadeBy;
 use crate::task::{TASK_FILE, TaskFile};
 use data::{Parts, read_parts};
 use progress::{REPORT_FILE, RESULTS_FILE, Saving, Watcher};
+use row_checks::RowChecks;
 pub use scores::Scored;
 use scores::page;
 use size::check_size;
@@ -188,6 +190,7 @@ pub struct Labelled {
     kind: Kind,
     task: TaskFile,
     model_folder: ModelFolder,
+    checks: RowChecks,
 }
 
 fn prepare(
@@ -259,6 +262,7 @@ fn prepare(
         kind,
         task,
         model_folder,
+        checks: parts.checks.clone(),
         resolved,
     })
 }
@@ -296,6 +300,7 @@ fn run_document(prepared: &Labelled) -> Value {
             "validation": rows(&prepared.validation),
             "test": rows(&prepared.test),
         },
+        "row_checks": prepared.checks,
         "trainable_params": count.trained,
         "all_params": count.all,
         "new_parameters": prepared.loaded.initialized,
@@ -420,7 +425,7 @@ impl FittedRun {
             "history": fitted.history,
         });
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
-        let page = page(&scored, &fitted, config, &results).to_html();
+        let page = page(&scored, &fitted, config, &prepared.checks, &results).to_html();
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;

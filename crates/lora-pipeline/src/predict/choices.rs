@@ -78,5 +78,6 @@ pub(super) fn predict(asking: &Asking<'_>, asked: Option<&'static Benchmark>) ->
         json,
         words,
         file: None,
+        notes: Vec::new(),
     })
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lora_data::tasks::{self, Benchmark, RowsKind, Split};
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_pipeline::config::ProblemType;
+use lora_report::{Better, Cell, Column, Table};
 use serde_json::{Value, json};
 
 use crate::terminal::Terminal;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use lora_eval::report::Table;
 use lora_pipeline::progress::{Counter, Progress};
+use lora_report::Table;
 use serde::Serialize;
 use thiserror::Error;
 

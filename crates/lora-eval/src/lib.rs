@@ -1,4 +1,4 @@
-//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, bootstrap, reports.
+//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, posteriors, bootstrap.
 //!
 //! An evaluation runs over four steps, each a type of its own:
 //!
@@ -77,7 +77,6 @@ mod probe;
 pub mod proper;
 pub mod rank_table;
 pub mod regression;
-pub mod report;
 pub mod scores;
 pub mod selective;
 pub mod softmax;
@@ -87,14 +86,14 @@ pub mod temperature;
 pub mod tokens;
 pub mod uncertainty;
 
-pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
+pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, StoppingRule, predict_adaptively};
 pub use bootstrap::{Bootstrap, BootstrapInterval};
 pub use crossed::CrossedInterval;
 pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
 pub use passes::Passes;
-pub use posterior::{ask_members, predict_posterior};
+pub use posterior::{predict_members, predict_posterior};
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};

@@ -3,7 +3,7 @@
 use lora_core::Adapted;
 use lora_core::peft::EnsembleSettings;
 use lora_data::Targets;
-use lora_eval::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
+use lora_eval::{AdaptiveEnsemble, AdaptivePredictions, StoppingRule, predict_adaptively};
 use lora_models::Transformer;
 
 use crate::bail;
@@ -14,10 +14,10 @@ use crate::scoring::{Said, ScoredMethod, TaskScores, member_sampler, score_class
 use crate::task::Temperatures;
 
 /// When a row is settled, at this confidence.
-pub fn settling(confidence: f64) -> Settling {
-    Settling {
+pub fn settling(confidence: f64) -> StoppingRule {
+    StoppingRule {
         confidence,
-        ..Settling::default()
+        ..StoppingRule::default()
     }
 }
 
@@ -126,7 +126,7 @@ pub fn run_adaptively(
     let ensemble = AdaptiveEnsemble {
         sampler: &sampler,
         members: usize::try_from(settings.members)?,
-        settling: settling(confidence),
+        rule: settling(confidence),
         average: settings.average,
         temperature: temperature.unwrap_or(1.0),
     };

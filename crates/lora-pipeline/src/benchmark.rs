@@ -15,9 +15,8 @@ use lora_data::tasks::{self, Benchmark, ReadSplit, Rows, RowsKind, TaskMetric};
 use lora_data::{DataError, LabelNames, TaskError};
 use lora_eval::glue::GlueMetric;
 
-use crate::bail;
-use crate::config::ProblemType;
 use crate::error::{Context, Result};
+use crate::{bail, config::ProblemType};
 
 /// The rows of a benchmark, or of files that have the form of one.
 #[derive(Clone, Debug, PartialEq)]

@@ -132,7 +132,7 @@ impl EncodedPart {
 
     /// For several passes of one trained model: rows go through the layers below everything trained once.
     pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
-        self.states = FrozenStates::below(adapted, &self.encoded.lengths());
+        self.states = adapted.frozen_states(&self.encoded.lengths());
     }
 
     /// Some of the rows in batches.

@@ -13,6 +13,7 @@
 //! | [`train`], [`predict`] | a training from rows to a written folder; predictions of a trained model |
 //! | [`asking`], [`scoring`], [`adaptive`], [`comparison`] | outputs, temperatures, scores; ensembles that stop early; ensemble against mean pass |
 //! | [`output`], [`output_file`], [`folder_swap`], [`model_folder`], [`provenance`] | files that appear whole or not at all; what made a result |
+//! | [`reliability_bars`] | bins of a reliability table as bars of its diagram |
 //! | [`parameters`] | PEFT's line of parameter counts |
 
 pub mod adapter;
@@ -39,6 +40,7 @@ pub mod parameters;
 pub mod predict;
 pub mod progress;
 pub mod provenance;
+pub mod reliability_bars;
 pub mod saved;
 pub mod scoring;
 pub mod task;

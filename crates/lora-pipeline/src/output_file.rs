@@ -141,7 +141,7 @@ fn check_place(path: &Path, flag: &'static str) -> Result<(), OutputFileError> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-    use lora_eval::report::Page;
+    use lora_report::Page;
 
     use super::*;
 

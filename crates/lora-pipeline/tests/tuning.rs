@@ -6,7 +6,7 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use lora_core::peft::{AdapterError, TaskType, trained_tensors};
+use lora_core::peft::{AdapterError, SaveOptions, TaskType, trained_tensors};
 use lora_core::{
     Adapted, BiasMode, BottleneckConfig, ConfigError, HeadConfig, HostTensor, Linears, LoraConfig,
     MergeError, Model, Pass, Placement, Rescale, TUNED_TENSOR_FILE, Targets, TunedFolder, Tuning,
@@ -168,7 +168,8 @@ fn a_folder_brings_back_every_bit_and_a_lie_in_it_is_refused_by_name() {
         trainer.step(&[batch()]).unwrap();
         let adapted = trainer.into_adapted();
         let folder = tempfile::tempdir().unwrap();
-        TunedFolder::write(folder.path(), &adapted, TaskType::SeqCls, Some("base")).unwrap();
+        let options = SaveOptions::new(TaskType::SeqCls).with_base_model("base");
+        adapted.save(folder.path(), &options).unwrap();
         let read = TunedFolder::read(folder.path()).unwrap();
         assert_eq!(
             (&read.tuning, read.base_model.as_deref()),

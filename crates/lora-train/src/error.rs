@@ -35,7 +35,7 @@ pub enum TrainError {
          another training; leave total_step out, or set it to the number of steps (`Adapted::set_total_step`)"
     )]
     TotalStep {
-        /// What the adapter's settings say.
+        /// The value in the adapter's settings.
         total_step: u64,
         /// Steps of the training.
         total_steps: u64,
@@ -88,7 +88,7 @@ pub enum TrainError {
     },
     /// A model whose blocks take no noise of `HiddenKey`.
     #[error(
-        "hidden_key drops keys of attention and cuts what feed-forward blocks say, and this model has no blocks that take such noise: \
+        "hidden_key drops keys of attention and cuts outputs of feed-forward blocks, and this model has no blocks that take such noise: \
          remove hidden_key, or train a model of the library"
     )]
     HiddenKey,

@@ -32,7 +32,7 @@ pub struct Fitted<M> {
     pub best: Adapted<M>,
     /// The model of the last step.
     pub last: Adapted<M>,
-    /// The spreads that belong to the best model, of a training with a variational A.
+    /// The standard deviations that belong to the best model, of a training with a variational A.
     pub variational: Option<VariationalA>,
     /// What happened on the way.
     pub history: History,
@@ -113,7 +113,7 @@ fn fit_with<M: Model<Input = Batch>>(
         trainer = trainer.with_rows_of(&data.train.lengths());
     }
     let validation = validation.map(|dataset| {
-        let states = FrozenStates::below(&trainer.adapted(), &dataset.lengths());
+        let states = trainer.adapted().frozen_states(&dataset.lengths());
         Validation::new(dataset, states, config, data.padding)
     });
     let mut run = Run {

@@ -106,7 +106,7 @@ pub(crate) fn batch_loss_above<M: Model<Input = Batch>>(
     loss(outputs, &targets)
 }
 
-/// What the model says where it is judged, and what is right there. Only such positions are computed to the end: a language model's
+/// The outputs that are judged, and the right answers. Only such positions are computed to the end: a language model's
 /// logits are its largest tensor, and the tokens of a prompt need none.
 ///
 /// # Shapes

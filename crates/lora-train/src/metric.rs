@@ -104,7 +104,7 @@ impl Metric {
         }
     }
 
-    /// Loss and metric of what the model said about a data set.
+    /// Loss and metric of a model's outputs for a data set.
     pub(crate) fn measure(self, outputs: ModelOutputs, targets: &Targets) -> Result<Measured, EvalError> {
         match targets {
             // These are judged batch by batch: the logits of all tokens would fill the memory, and places differ in number.

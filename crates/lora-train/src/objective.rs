@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, Model, Pass, PassNoise};
 use lora_data::Batch;
 
 use crate::config::TrainConfig;
@@ -82,7 +82,7 @@ impl Objective {
         Self { states, ..self }
     }
 
-    /// The hidden states that passes begin with, if any are kept.
+    /// The hidden states that passes begin with, if any are cached.
     pub fn states(&self) -> Option<&FrozenStates> {
         self.states.as_ref()
     }
@@ -102,14 +102,14 @@ impl Objective {
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::new();
         self.each_pass(batches, self.draws_noise(), &mut |one| {
-            let masks: Vec<Option<MaskSet>> = one
+            let masks: Vec<Option<PassNoise>> = one
                 .samples
                 .iter()
                 .map(|samples| self.masks(step, samples))
                 .collect();
             let passes: Vec<Pass> = masks
                 .iter()
-                .map(|masks| masks.as_ref().map_or(Pass::Mean, Pass::Masked))
+                .map(|masks| masks.as_ref().map_or(Pass::Mean, Pass::Stochastic))
                 .collect();
             let loss = match (&passes[..], self.hidden_key) {
                 ([first, second], Some(settings)) => {
@@ -128,7 +128,7 @@ impl Objective {
     }
 
     /// As [`Objective::step`] with factors A drawn anew for each mask, and the weighted KL added to the loss. The second gradients
-    /// are those of the spreads.
+    /// are those of the roots G of the standard deviations.
     pub(crate) fn variational_step<M: Model<Input = Batch>>(
         &self,
         adapted: &Adapted<M>,
@@ -137,7 +137,7 @@ impl Objective {
         variational: &VariationalA,
         kl_weight: f64,
     ) -> (LossAndGradients, GradientsParams) {
-        let (mut accumulator, mut of_spreads) = (GradientsAccumulator::new(), GradientsAccumulator::new());
+        let (mut accumulator, mut of_roots) = (GradientsAccumulator::new(), GradientsAccumulator::new());
         let mut losses = Vec::new();
         let mut penalty = Some(variational.divergence(adapted).mul_scalar(kl_weight));
         self.each_pass(batches, true, &mut |one| {
@@ -147,7 +147,7 @@ impl Objective {
                 .masks(step, samples)
                 .unwrap_or_default()
                 .with_factor_noise(noise);
-            let pass = Pass::Masked(&masks);
+            let pass = Pass::Stochastic(&masks);
             let loss = batch_loss_above(&adapted.model, one.batch, &pass, self.states.as_ref());
             let mut loss = loss.mul_scalar(one.weight);
             // Once a step.
@@ -155,9 +155,9 @@ impl Objective {
                 loss = loss + penalty;
             }
             let mut gradients = loss.backward();
-            of_spreads.accumulate(
-                variational.spreads(),
-                GradientsParams::from_module(&mut gradients, variational.spreads()),
+            of_roots.accumulate(
+                variational.roots(),
+                GradientsParams::from_module(&mut gradients, variational.roots()),
             );
             accumulator.accumulate(
                 &adapted.model,
@@ -169,7 +169,7 @@ impl Objective {
             loss: Tensor::cat(losses, 0).sum(),
             gradients: accumulator.grads(),
         };
-        (of_model, of_spreads.grads())
+        (of_model, of_roots.grads())
     }
 
     /// Calls `run` for every pass of a step, in order. `draws` says whether passes differ, so that there is more than one.
@@ -206,7 +206,7 @@ impl Objective {
     }
 
     /// Everything random about a forward pass; none for plain LoRA.
-    fn masks(&self, step: u64, samples: &Range<u32>) -> Option<MaskSet> {
+    fn masks(&self, step: u64, samples: &Range<u32>) -> Option<PassNoise> {
         let draw = |sample| Draw::Step { step, sample };
         let masks = self.draws_masks().then(|| {
             let draws: Vec<Draw> = samples.clone().map(draw).collect();

@@ -6,14 +6,15 @@ use super::Finding;
 use super::tree::Tree;
 
 /// Each library or program and the crates of the workspace that it may depend on, for tests too. `lora-models` and
-/// `lora-train` never know each other; no library depends on the program. The project's tasks stand above everything:
-/// they time and check it.
-const FLOORS: [(&str, &[&str]); 11] = [
+/// `lora-train` never know each other; no library depends on the program. `workbench` stands above everything, for it
+/// times and compares it; `xtask` needs none of it.
+const FLOORS: [(&str, &[&str]); 13] = [
     ("lora-kernels", &[]),
     ("lora-core", &["lora-kernels"]),
     ("lora-data", &["lora-kernels"]),
     ("lora-models", &["lora-kernels", "lora-core", "lora-data"]),
     ("lora-eval", &["lora-kernels", "lora-core"]),
+    ("lora-report", &[]),
     (
         "lora-train",
         &["lora-kernels", "lora-core", "lora-data", "lora-eval"],
@@ -22,7 +23,8 @@ const FLOORS: [(&str, &[&str]); 11] = [
     ("lora-experiments", BELOW_EXPERIMENTS),
     ("lora-cli", BELOW_CLI),
     ("benches", BELOW_PIPELINE),
-    ("xtask", EVERYTHING_ELSE),
+    ("workbench", EVERYTHING_ELSE),
+    ("xtask", &[]),
 ];
 
 const BELOW_PIPELINE: &[&str] = &[
@@ -31,6 +33,7 @@ const BELOW_PIPELINE: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
 ];
 
@@ -40,6 +43,7 @@ const BELOW_EXPERIMENTS: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
     "lora-pipeline",
 ];
@@ -50,6 +54,7 @@ const BELOW_CLI: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
     "lora-pipeline",
     "lora-experiments",
@@ -61,6 +66,7 @@ const EVERYTHING_ELSE: &[&str] = &[
     "lora-data",
     "lora-models",
     "lora-eval",
+    "lora-report",
     "lora-train",
     "lora-pipeline",
     "lora-experiments",
@@ -192,12 +198,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_tasks_of_the_project_know_the_program() {
+    fn only_the_workbench_knows_the_program() {
         let program = "[dependencies]\nlora-cli.workspace = true";
-        assert_eq!(findings(&[("xtask", program)]), [""; 0]);
+        assert_eq!(findings(&[("workbench", program)]), [""; 0]);
         assert_eq!(
-            findings(&[("benches", program), ("lora-train", program)]).len(),
-            2
+            findings(&[("benches", program), ("lora-train", program), ("xtask", program)]).len(),
+            3
         );
     }
 

@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::{Adapted, Form, Init, LoraConfig, TUNING_FILE, TensorFile};
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
 use lora_pipeline::base_model::open_checkpoint;
 use lora_pipeline::config::ProblemType;
@@ -18,6 +17,7 @@ use lora_pipeline::hub::hub_options;
 use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
 use lora_pipeline::saved::Saved;
 use lora_pipeline::task::TaskFile;
+use lora_report::{Better, Cell, Column, Table};
 use serde::Serialize;
 use serde_json::json;
 

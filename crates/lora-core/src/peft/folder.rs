@@ -4,19 +4,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use burn::module::Module;
-use serde::{Deserialize, Serialize};
-
 use super::config::PeftConfig;
 use super::error::AdapterError;
-use super::side::{DropoutFile, EnsembleSettings, SIDE_FILE};
+use super::side::{DropoutFile, SIDE_FILE};
+use super::task_type::TaskType;
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::config::LoraConfig;
+use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::Linears;
-use crate::tensors::{HostTensor, TensorFile};
+use crate::tensors::HostTensor;
+use crate::tensors::TensorFile;
+use burn::module::Module;
 
 /// Name of the settings' file.
 pub const CONFIG_FILE: &str = "adapter_config.json";
@@ -24,25 +25,6 @@ pub const CONFIG_FILE: &str = "adapter_config.json";
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";
 /// What PEFT puts before every module path.
 pub(super) const PREFIX: &str = "base_model.model.";
-
-/// PEFT's `task_type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TaskType {
-    /// Sequence classification or regression.
-    SeqCls,
-    /// Causal language modelling.
-    CausalLm,
-    /// Token classification.
-    TokenCls,
-    /// Extractive question answering.
-    QuestionAns,
-    /// Sequence to sequence.
-    #[serde(rename = "SEQ_2_SEQ_LM")]
-    Seq2SeqLm,
-    /// Hidden states alone.
-    FeatureExtraction,
-}
 
 /// An adapter folder that was read and not yet put on a model.
 #[derive(Debug)]
@@ -62,7 +44,7 @@ pub struct AdapterFolder {
 }
 
 impl AdapterFolder {
-    /// Reads a folder written by PEFT or by [`AdapterFolder::write`].
+    /// Reads a folder written by PEFT or by [`Adapted::save`].
     ///
     /// # Errors
     ///
@@ -176,7 +158,7 @@ impl AdapterFolder {
     }
 
     /// Puts the adapters, heads and biases of the folder on a model. Targets and modules to save that the model does not have
-    /// are passed over, as in PEFT; the tensors must be just those of the others.
+    /// are skipped, as in PEFT; the tensors must be just those of the others.
     ///
     /// # Errors
     ///

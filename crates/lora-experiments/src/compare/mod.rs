@@ -6,12 +6,12 @@ mod preset;
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::write_file;
-use lora_eval::report::Table;
 use lora_pipeline::bail;
 use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
 use lora_pipeline::output_file::check_report;
 use lora_pipeline::progress::Progress;
+use lora_report::Table;
 
 use crate::report::page::Report;
 use crate::report::results::Results;

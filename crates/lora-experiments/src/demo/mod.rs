@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use burn::tensor::Device;
 use lora_core::atomic::write_file;
-use lora_eval::report::Table;
 use lora_models::Checkpoint;
 use lora_pipeline::base_model::{EMBEDDED_MODEL, open_checkpoint};
 use lora_pipeline::device::DeviceName;
@@ -25,6 +24,7 @@ use lora_pipeline::hub::hub_options;
 use lora_pipeline::output::{RUN_FILE, Writer, check_folder, write_json};
 use lora_pipeline::progress::Progress;
 use lora_pipeline::provenance::MadeBy;
+use lora_report::Table;
 
 use data::DemoData;
 use plan::Plan;

@@ -2,13 +2,14 @@
 
 use lora_eval::MeanStd;
 use lora_eval::calibration::ReliabilityBin;
-use lora_eval::report::{
-    Block, Figure, Page, Provenance, ScatterPoint, Section, Series, line_chart, reliability_diagram,
-    scatter_chart,
-};
 use lora_pipeline::counted::counted;
 use lora_pipeline::error::Result;
 use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::reliability_bars::reliability_bars;
+use lora_report::{
+    Block, Figure, Page, Provenance, ScatterPoint, Section, Series, line_chart, reliability_diagram,
+    scatter_chart,
+};
 
 use super::plan::{Method, Training};
 use super::results::DemoResults;
@@ -97,7 +98,7 @@ fn reliability(results: &DemoResults, domain: &str, part: fn(&MethodRun) -> &Par
             .map(|bin| bin.count as f64 * (bin.accuracy - bin.mean_confidence).abs());
         let ece = gaps.sum::<f64>() / count.max(1) as f64;
         Figure::new(
-            reliability_diagram(method.name(), &bins, ece, ECE_RULE),
+            reliability_diagram(method.name(), &reliability_bars(&bins), ece, ECE_RULE),
             format!("{}, {domain}", method.name()),
         )
     };

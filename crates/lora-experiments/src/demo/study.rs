@@ -8,13 +8,13 @@ use lora_core::{Adapted, Rescale};
 use lora_data::{Padding, Task, sentiment_labels};
 use lora_eval::calibration::{Binning, ReliabilityBin};
 use lora_eval::proper::cross_entropy;
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_eval::{Average, MeanStd, Passes, Predictions, ScoreAccumulator, Scores, fit_temperature, predict};
 use lora_models::{Checkpoint, Transformer};
 use lora_pipeline::base_model::load_model;
 use lora_pipeline::error::Result;
 use lora_pipeline::progress::{Counter, Progress};
 use lora_pipeline::scoring::member_sampler;
+use lora_report::{Better, Cell, Column, Table};
 use lora_train::{Event, FitData, Flow, StepReport, fit};
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! The demo's tables.
 
 use lora_eval::Scores;
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_pipeline::error::Result;
+use lora_report::{Better, Cell, Column, Table};
 
 use super::base_rates::BaseRates;
 use super::plan::Method;

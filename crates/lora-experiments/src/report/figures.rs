@@ -2,9 +2,10 @@
 
 use lora_eval::calibration::{Binning, ReliabilityTable};
 use lora_eval::rank_table::Better;
-use lora_eval::report::{Figure, ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
 use lora_eval::{MeanStd, pareto};
 use lora_pipeline::error::Result;
+use lora_pipeline::reliability_bars::reliability_bars;
+use lora_report::{Figure, ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
 
 use super::choice::{Contender, Family};
 use super::measure::{Measure, risk_coverage};
@@ -78,7 +79,7 @@ pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure
         let ece = Measure::Ece
             .mean(variant, is_scaled)
             .map_or_else(|| table.ece(), Ok)?;
-        let svg = reliability_diagram(&name, &table.bins(), ece, ECE_RULE);
+        let svg = reliability_diagram(&name, &reliability_bars(&table.bins()), ece, ECE_RULE);
         figures.push(Figure::new(svg, "").named(format!("reliability of {name}")));
     }
     Ok(figures)

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use lora_core::atomic::write_file;
-use lora_eval::report::Page;
 use lora_pipeline::bail;
 use lora_pipeline::error::{Context, Result};
+use lora_report::Page;
 
 /// Checks that pictures can be written to a folder: it is not there, or empty, or may be written over.
 ///

@@ -1,8 +1,8 @@
 //! Pictures of intervals: each method against the reference over tasks, and on one task; and what a lower loss costs.
 
 use lora_eval::MeanStd;
-use lora_eval::report::{Figure, IntervalRow, ScatterPoint, interval_chart, scatter_chart};
 use lora_pipeline::error::Result;
+use lora_report::{Figure, IntervalRow, ScatterPoint, interval_chart, scatter_chart};
 
 use super::against::{Comparison, pooled};
 use super::choice::{Family, varied};

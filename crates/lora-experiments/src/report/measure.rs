@@ -2,11 +2,11 @@
 
 use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
-use lora_eval::report::Cell;
 use lora_eval::selective::RiskCoverage;
 use lora_eval::{MeanStd, Scores};
 use lora_pipeline::error::Result;
 use lora_pipeline::scoring::TaskScores;
+use lora_report::Cell;
 
 use super::results::Variant;
 use crate::sweep::record::{CellResult, RowRecord};

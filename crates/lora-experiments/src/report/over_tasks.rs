@@ -1,8 +1,8 @@
 //! The tables over all tasks: where each method wins, ties and loses, by how much, and mean ranks.
 
 use lora_eval::rank_table::{self, RankTable};
-use lora_eval::report::{Better, Block, Cell, Column, Table};
 use lora_pipeline::error::Result;
+use lora_report::{Better, Block, Cell, Column, Table};
 
 use super::against::{Comparison, Verdict, pooled};
 use super::choice::Family;

@@ -1,9 +1,9 @@
 //! The page of a report, and what else is made of it.
 
-use lora_eval::report::{Block, Figure, Page, Provenance, Section, Table};
 use lora_pipeline::counted::counted;
 use lora_pipeline::error::{Context, Error, Result};
 use lora_pipeline::provenance::MadeBy;
+use lora_report::{Block, Figure, Page, Provenance, Section, Table};
 
 use super::against::{compare, reference, reference_family};
 use super::choice::{Family, contenders, families};

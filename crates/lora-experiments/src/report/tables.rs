@@ -2,8 +2,8 @@
 
 use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_pipeline::error::Result;
+use lora_report::{Better, Cell, Column, Table};
 use serde_json::Value;
 
 use super::against::Comparison;

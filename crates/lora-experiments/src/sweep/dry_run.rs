@@ -6,13 +6,13 @@ use std::time::Instant;
 use lora_core::Adapted;
 use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
-use lora_eval::report::{Better, Cell, Column, Table};
 use lora_models::Transformer;
 use lora_pipeline::asking;
 use lora_pipeline::counted::counted;
 use lora_pipeline::encoded_part::EncodedPart;
 use lora_pipeline::error::Result;
 use lora_pipeline::progress::Progress;
+use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
 
 use super::Sweep;

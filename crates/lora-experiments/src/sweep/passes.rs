@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use lora_core::{Adapted, LoraDropout, MaskSampler, Posterior, Rescale};
 use lora_data::Batch;
-use lora_eval::{ModelOutputs, Passes, ask_members};
+use lora_eval::{ModelOutputs, Passes, predict_members};
 use lora_models::Transformer;
 use lora_pipeline::asking;
 use lora_pipeline::bail;
@@ -331,5 +331,5 @@ pub fn of_posterior(
     members: u64,
 ) -> Result<Logits> {
     let ask = &mut |drawn: &Adapted<Transformer>| asking::outputs(drawn, part, &Passes::Mean, &mut |_| {});
-    Ok(ask_members(adapted, posterior, 0..members, ask)?.into())
+    Ok(predict_members(adapted, posterior, 0..members, ask)?.into())
 }

@@ -242,7 +242,9 @@ impl RunConfig {
         Tuning::Bottleneck(BottleneckConfig {
             placement,
             size: self.bottleneck_size,
-            activation: self.bottleneck_activation.unwrap_or(placement.usual_activation()),
+            activation: self
+                .bottleneck_activation
+                .unwrap_or(placement.default_activation()),
             modules_to_save: self.saved_modules(heads),
         })
     }

@@ -1,7 +1,7 @@
 //! The score tables, for terminal and page.
 
 use lora_eval::calibration::Binning;
-use lora_eval::report::{Better, Cell, Column, Table};
+use lora_report::{Better, Cell, Column, Table};
 
 use super::spans::ALL_EMPTY;
 use super::{ScoredMethod, TaskScores};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use lora_core::atomic::{WriteError, write_file};
-use lora_core::peft::{AdapterFolder, CONFIG_FILE, EnsembleSettings, SIDE_FILE, TENSOR_FILE, TaskType};
-use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder, Tuning};
+use lora_core::peft::{CONFIG_FILE, EnsembleSettings, SIDE_FILE, SaveOptions, TENSOR_FILE, TaskType};
+use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, Tuning};
 use lora_models::Transformer;
 use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
 
@@ -43,13 +43,13 @@ pub struct Saving<'a> {
 impl Saving<'_> {
     /// LoRA as PEFT has it, a whole model as Transformers has it, and anything else as the tensors that were trained.
     fn write_tuned(&self, folder: &Path, adapted: &Adapted<Transformer>) -> Result<(), WriteError> {
-        let base = Some(self.base_model);
+        let options = SaveOptions {
+            ensemble: self.ensemble,
+            ..SaveOptions::new(self.task_type).with_base_model(self.base_model)
+        };
         match adapted.tuning() {
-            Tuning::Lora(_) => AdapterFolder::write(folder, adapted, self.task_type, base, self.ensemble),
             Tuning::Full(_) => self.model_folder.write(folder, &adapted.model),
-            Tuning::BitFit(_) | Tuning::Bottleneck(_) => {
-                TunedFolder::write(folder, adapted, self.task_type, base)
-            }
+            Tuning::Lora(_) | Tuning::BitFit(_) | Tuning::Bottleneck(_) => adapted.save(folder, &options),
         }
     }
 

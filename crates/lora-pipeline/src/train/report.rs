@@ -1,12 +1,13 @@
 //! `report.html`: scores, reliability, curves and settings on one page.
 
 use lora_eval::calibration::Binning;
-use lora_eval::report::{Block, Figure, Page, Provenance, Section, Series, line_chart, reliability_diagram};
+use lora_report::{Block, Figure, Page, Provenance, Section, Series, line_chart, reliability_diagram};
 use lora_train::History;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::provenance::MadeBy;
+use crate::reliability_bars::reliability_bars;
 use crate::scoring::{ScoredMethod, legend, table};
 
 /// A page with the scores of some data sets, and the JSON document that it carries.
@@ -71,6 +72,6 @@ pub fn curves(history: &History) -> Section {
 fn diagram(method: &ScoredMethod) -> Option<Figure> {
     let ece = method.scores.ece()?;
     let rule = format!("equal width, {}", Binning::default());
-    let svg = reliability_diagram(&method.method, &method.reliability, ece, &rule);
+    let svg = reliability_diagram(&method.method, &reliability_bars(&method.reliability), ece, &rule);
     Some(Figure::new(svg, ""))
 }

@@ -2,7 +2,7 @@
 
 use lora_data::tasks::Rows;
 use lora_data::{RepeatedTexts, RowText, SharedTexts, Target};
-use lora_eval::report::Section;
+use lora_report::Section;
 use serde::Serialize;
 
 /// Longest example in a sentence, in characters.

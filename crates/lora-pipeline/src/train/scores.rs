@@ -1,8 +1,8 @@
 //! Scores of a training: on each part of the data, in tables and on the report page.
 
 use lora_data::tasks::TaskMetric;
-use lora_eval::report::Page;
 use lora_models::Transformer;
+use lora_report::Page;
 use lora_train::Fitted;
 use serde_json::{Value, json};
 

@@ -20,12 +20,12 @@ pub enum TrainConfigError {
         expected: &'static str,
     },
     /// A count of zero.
-    #[error("{key} is 0: expected at least 1; {mend}")]
+    #[error("{key} is 0: expected at least 1; {fix}")]
     Zero {
         /// The key.
         key: &'static str,
         /// What to write.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// A setting of `HiddenKey` out of its range.
     #[error("{setting} of hidden_key is {found}: expected a number {expected}")]
@@ -219,7 +219,7 @@ impl TrainConfig {
             ),
         ];
         match checks.into_iter().find(|(_, zero, _)| *zero) {
-            Some((key, _, mend)) => Err(TrainConfigError::Zero { key, mend }),
+            Some((key, _, fix)) => Err(TrainConfigError::Zero { key, fix }),
             None => Ok(()),
         }
     }

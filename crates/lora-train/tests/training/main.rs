@@ -6,6 +6,7 @@ mod fitting;
 mod gradients;
 mod hidden_key;
 mod observing;
+mod properties;
 mod steps;
 mod swag;
 mod toy;

@@ -2,8 +2,8 @@
 //! constants that nobody can measure for a transformer, so it stands beside the gap, never in its place.
 
 use lora_eval::generalization::GeneralizationBound;
-use lora_eval::report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 use lora_pipeline::error::Result;
+use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
 use super::{Line, changed, distinct, is_mean, mask_probability, reference_variant, values};
 use crate::report::choice::Family;

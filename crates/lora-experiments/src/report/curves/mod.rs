@@ -13,9 +13,9 @@ mod masks;
 mod members;
 mod numbers;
 
-use lora_eval::report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 use lora_eval::{Average, MeanStd};
 use lora_pipeline::error::Result;
+use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
 use super::choice::{Family, choose};
 use super::measure::{Measure, metric_name};

@@ -1,0 +1,289 @@
+//! Measured times as a table of ratios.
+
+use clap::ValueEnum;
+use lora_report::{Better, Cell, Column, IntervalRow, Table, interval_chart};
+use serde::Serialize;
+
+/// What was timed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Work {
+    /// Forward pass.
+    Forward,
+    /// As many forward passes as the ensembles have members, one after the other.
+    Forwards,
+    /// Forward, backward, optimizer, plain LoRA.
+    Step,
+    /// The same with Burn's own LoRA.
+    BurnStep,
+    /// As many multiplications as the step's frozen products have, in one large product.
+    Products,
+    /// The step with LoRA Dropout, one mask an example.
+    StepExampleMasks,
+    /// The same with LoRA Dropout, four masks in one pass.
+    StepFourGroups,
+    /// The same with LoRA Dropout, four masks a step.
+    StepFourMasks,
+    /// Eight members of an ensemble in all layers' adapters.
+    Ensemble,
+    /// The same with adapters in the upper half of the layers.
+    EnsembleUpperHalf,
+    /// Training on every row of a text once.
+    Epoch,
+}
+
+impl Work {
+    /// What is timed for a shape: works whose times are compared stand together, and take turns.
+    pub const COMPARED: [&[Self]; 2] = [
+        &[
+            Self::Forward,
+            Self::Forwards,
+            Self::Ensemble,
+            Self::EnsembleUpperHalf,
+        ],
+        &[
+            Self::Step,
+            Self::BurnStep,
+            Self::Products,
+            Self::StepExampleMasks,
+            Self::StepFourGroups,
+            Self::StepFourMasks,
+        ],
+    ];
+
+    /// What has a row in the table.
+    const ROWS: [Self; 8] = [
+        Self::Forward,
+        Self::Step,
+        Self::StepExampleMasks,
+        Self::StepFourGroups,
+        Self::StepFourMasks,
+        Self::Ensemble,
+        Self::EnsembleUpperHalf,
+        Self::Epoch,
+    ];
+
+    /// The word for it on a command line.
+    ///
+    /// # Panics
+    ///
+    /// Never: every work has one.
+    #[expect(clippy::expect_used, reason = "no variant is skipped")]
+    pub fn argument(self) -> String {
+        let value = self.to_possible_value().expect("a word for every work");
+        value.get_name().to_owned()
+    }
+
+    /// Whose code does it in a process of this program.
+    pub fn tool(self) -> &'static str {
+        if self == Self::BurnStep { BURN } else { OURS }
+    }
+
+    /// In words, for the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Forwards => "forward passes in a row",
+            Self::Step | Self::BurnStep => "training step",
+            Self::Products => "products alone",
+            Self::StepExampleMasks => "training step, a mask an example",
+            Self::StepFourGroups => "training step, 4 masks in one pass",
+            Self::StepFourMasks => "training step, 4 masks",
+            Self::Ensemble => "ensemble of 8",
+            Self::EnsembleUpperHalf => "ensemble of 8, adapters in the upper half",
+            Self::Epoch => "an epoch of the text",
+        }
+    }
+}
+
+/// This project, as a tool.
+pub const OURS: &str = "this project";
+/// What somebody writes with Burn alone.
+pub const BURN: &str = "Burn apply_lora";
+/// What most people use.
+pub const PEER: &str = "PyTorch + PEFT";
+/// Members of the ensembles that are timed.
+pub const MEMBERS: u64 = 8;
+
+/// One measurement.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// Who did it.
+    pub tool: String,
+    /// Name of the shape.
+    pub shape: String,
+    /// What.
+    pub work: Work,
+    /// Median of the turns, each the median of its repetitions; of an epoch the only one.
+    pub milliseconds: f64,
+    /// The most memory that the process held.
+    pub peak_mib: Option<f64>,
+    /// Of the tool and of what it is built on.
+    pub versions: String,
+}
+
+/// All measurements of a run.
+#[derive(Debug, Serialize)]
+pub struct Results {
+    threads: usize,
+    turns: u32,
+    processor: String,
+    rows: Vec<Row>,
+}
+
+impl Results {
+    /// Measurements and how they were taken.
+    pub fn new(rows: Vec<Row>, threads: usize, turns: u32) -> Self {
+        Self {
+            threads,
+            turns,
+            processor: processor(),
+            rows,
+        }
+    }
+
+    /// A row for each shape and work: our time, and how many times as long the others took.
+    pub fn table(&self) -> Table {
+        let columns = vec![
+            Column::new("this project", Better::None, 0).with_unit("ms"),
+            Column::new("Burn apply_lora / ours", Better::None, 2),
+            Column::new("PyTorch + PEFT / ours", Better::None, 2),
+            Column::new("plain / ours", Better::None, 2),
+            Column::new("products / ours", Better::None, 2),
+            Column::new("peak memory", Better::None, 0).with_unit("MiB"),
+            Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
+        ];
+        let note = format!(
+            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {} turns; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; above 1: ours is faster, or smaller",
+            self.versions(),
+            self.processor,
+            self.threads,
+            self.turns
+        );
+        let mut table = Table::new("Time", "work", columns).with_note(note);
+        let mut shapes: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !shapes.contains(&row.shape.as_str()) {
+                shapes.push(&row.shape);
+            }
+        }
+        for shape in shapes {
+            for work in Work::ROWS {
+                let Some(ours) = self.find(OURS, shape, work) else {
+                    continue;
+                };
+                let time_of = |tool: &str, work| {
+                    let other = self.find(tool, shape, work);
+                    other.map_or(Cell::Empty, |other| {
+                        Cell::value(other.milliseconds / ours.milliseconds)
+                    })
+                };
+                // What plain LoRA needs: one step, or as many forward passes as there are members.
+                let plain = match work {
+                    Work::Forward | Work::Epoch => Cell::Empty,
+                    Work::Ensemble | Work::EnsembleUpperHalf => time_of(OURS, Work::Forwards),
+                    _ => time_of(OURS, Work::Step),
+                };
+                let only_if = |yes: bool, cell: Cell| if yes { cell } else { Cell::Empty };
+                let peer = self.find(PEER, shape, work);
+                let memory = peer.and_then(|peer| Some(Cell::value(peer.peak_mib? / ours.peak_mib?)));
+                let cells = vec![
+                    Cell::value(ours.milliseconds),
+                    only_if(work == Work::Step, time_of(BURN, Work::BurnStep)),
+                    time_of(PEER, work),
+                    plain,
+                    only_if(work == Work::Step, time_of(OURS, Work::Products)),
+                    ours.peak_mib.map_or(Cell::Empty, Cell::value),
+                    memory.unwrap_or(Cell::Empty),
+                ];
+                table.push(format!("{shape}: {}", work.name()), cells);
+            }
+        }
+        table
+    }
+
+    /// How much longer others take than this project, in per cent, as an SVG; none if nobody else was measured.
+    pub fn chart(&self) -> Option<String> {
+        let longer = |ours: &Row, tool: &str, work| {
+            let other = self.find(tool, &ours.shape, work)?;
+            let percent = 100.0 * (other.milliseconds / ours.milliseconds - 1.0);
+            Some((percent, [percent.min(0.0), percent.max(0.0)]))
+        };
+        let mut rows = Vec::new();
+        for ours in self.rows.iter().filter(|row| row.tool == OURS) {
+            let burn = (ours.work == Work::Step)
+                .then(|| longer(ours, BURN, Work::BurnStep))
+                .flatten();
+            let estimates = vec![longer(ours, PEER, ours.work), burn];
+            if estimates.iter().any(Option::is_some) {
+                rows.push(IntervalRow {
+                    label: format!("{}: {}", ours.shape, ours.work.name()),
+                    estimates,
+                    is_total: false,
+                });
+            }
+        }
+        let names = [PEER, "Burn alone, with its apply_lora"];
+        let x_label = "more time than this project takes (%); left of zero: less";
+        (!rows.is_empty()).then(|| interval_chart("Time of others", x_label, &names, &rows, None))
+    }
+
+    /// Everything that took part, once.
+    fn versions(&self) -> String {
+        let mut all: Vec<&str> = Vec::new();
+        for row in &self.rows {
+            if !row.versions.is_empty() && !all.contains(&row.versions.as_str()) {
+                all.push(&row.versions);
+            }
+        }
+        all.join("; ")
+    }
+
+    fn find(&self, tool: &str, shape: &str, work: Work) -> Option<&Row> {
+        self.rows
+            .iter()
+            .find(|row| row.tool == tool && row.shape == shape && row.work == work)
+    }
+}
+
+/// The processor's name where the system tells it.
+fn processor() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    name.map_or_else(
+        || std::env::consts::ARCH.to_owned(),
+        |(_, name)| name.trim().to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ratio_above_one_means_that_ours_is_faster() {
+        let row = |tool: &str, work, milliseconds| Row {
+            tool: tool.into(),
+            shape: "s".into(),
+            work,
+            milliseconds,
+            peak_mib: None,
+            versions: String::new(),
+        };
+        let rows = vec![
+            row(OURS, Work::Forward, 10.0),
+            row(OURS, Work::Step, 20.0),
+            row(OURS, Work::StepFourMasks, 80.0),
+            row(PEER, Work::Forward, 15.0),
+            row(PEER, Work::Step, 10.0),
+        ];
+        let csv = Results::new(rows, 2, 7).table().to_csv();
+        let lines: Vec<&str> = csv.lines().collect();
+        assert!(lines[1].starts_with("s: forward,10"), "{csv}");
+        assert!(lines[1].contains(",1.5"), "{csv}");
+        assert!(lines[2].contains(",0.5"), "{csv}");
+        assert!(lines[3].contains(",0.25"), "{csv}");
+    }
+}

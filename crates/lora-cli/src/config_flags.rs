@@ -57,5 +57,6 @@ fn flag_of(key: &'static Key) -> Arg {
         Form::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),
         Form::List => arg.value_name("LIST").allow_hyphen_values(true),
         Form::Pairs => arg.value_name("PAIRS").allow_hyphen_values(true),
+        Form::PairsOrWord => arg.value_name("WORD|PAIRS").allow_hyphen_values(true),
     }
 }

@@ -266,8 +266,12 @@ fn epochs_that_begin_above_the_frozen_layers_train_as_if_they_went_through_them(
         );
     }
     assert!(expected[8] < 0.97 * expected[2], "the same rows: {expected:?}");
-    let [of_above, of_whole] = [above, whole].map(|trainer| pretrained(&trainer.into_adapted().model));
-    let [found, expected] = [of_above, of_whole].map(|all| all["classifier.weight"].values.clone());
+    let head = |trainer: Trainer<_>| {
+        pretrained(&trainer.into_adapted().model)["classifier.weight"]
+            .values
+            .clone()
+    };
+    let (found, expected) = (head(above), head(whole));
     for (found, expected) in found.iter().zip(&expected) {
         assert!((found - expected).abs() < 1e-4, "{found}, expected {expected}");
     }

@@ -30,6 +30,8 @@ pub enum Form {
     List,
     /// `name=value` pairs separated by commas, or a JSON object.
     Pairs,
+    /// The same, or a single word.
+    PairsOrWord,
 }
 
 /// Keys without which nothing can be trained.
@@ -138,6 +140,9 @@ pub const KEYS: &[Key] = &[
     key("masks_per_step", Form::Scalar, TRAINING, "LoRA Dropout's N: masks that a step averages over, one pass each [1]"),
     key("mask_grouping", Form::Scalar, TRAINING, "Rows of a pass that share a mask: pass (all, as in the paper), example (none), or a number of groups [pass]"),
     key("hidden_key", Form::Pairs, TRAINING, "HiddenKey: drops keys of attention and cuts hidden representations, in training only: key_probability=0.1,cut_probability=0.1,kl_weight=1, the last of which holds two passes together; 0 for one pass [none]"),
+    key("class_weights", Form::PairsOrWord, TRAINING, "How much classes count in the loss: balanced (inversely to their rows, as scikit-learn's), or label=weight,…, 1 for labels that are left out [all alike]"),
+    key("label_smoothing_factor", Form::Scalar, TRAINING, "Share of a label that is spread evenly over all classes; 0.1 is usual [0]"),
+    key("focal_loss_gamma", Form::Scalar, TRAINING, "Gamma of the focal loss, in which sure rows count less; 2 is usual, 0 is cross-entropy [0]"),
     key("seed", Form::Scalar, TRAINING, "Seed of splits, new weights, order of rows, masks and ensemble [42]"),
     key("eval_strategy", Form::Text, TRAINING, "When the validation rows are scored: no, epoch or steps [epoch]"),
     key("eval_steps", Form::Scalar, TRAINING, "Steps between evaluations, for eval_strategy steps"),

@@ -37,7 +37,8 @@ fn value_of(key: &Key, text: &str) -> Result<Value> {
         Form::List => list(text, scalar),
         Form::Names if text == "all-linear" || !is_names(text) => Value::from(text),
         Form::Names => list(text, word),
-        Form::Pairs => pairs(text).ok_or_else(|| {
+        Form::PairsOrWord if !text.contains(['=', '{']) => Value::from(text.trim()),
+        Form::Pairs | Form::PairsOrWord => pairs(text).ok_or_else(|| {
             Error::input(format!(
                 "flag --{}: `{text}` is no list of pairs; write name=value,name=value or a JSON object",
                 key.flag()
@@ -112,6 +113,11 @@ mod tests {
             json!({"query": 4, "layer.0.value": 2})
         );
         assert_eq!(value("rank_pattern", r#"{"query": 4}"#), json!({"query": 4}));
+        assert_eq!(value("class_weights", "balanced"), json!("balanced"));
+        assert_eq!(
+            value("class_weights", "spam=4,ham=0.5"),
+            json!({"spam": 4, "ham": 0.5})
+        );
     }
 
     #[test]

@@ -163,6 +163,8 @@ impl Origins {
         let key = match error {
             TrainConfigError::OutOfRange { key, .. } | TrainConfigError::Zero { key, .. } => key,
             TrainConfigError::HiddenKey { .. } | TrainConfigError::HiddenKeyWithoutNoise => "hidden_key",
+            TrainConfigError::ClassWeight { .. } => "class_weights",
+            TrainConfigError::SmoothedFocal { .. } => "focal_loss_gamma",
             TrainConfigError::TwoWarmups { .. } => "warmup_ratio",
             TrainConfigError::MissingEvalSteps => "eval_strategy",
             TrainConfigError::EarlyStoppingWithoutEvaluation { .. } => "early_stopping_patience",

@@ -276,7 +276,11 @@ fn score_one(
                 .with_temperature(temperature.unwrap_or(1.0))?;
             score_classes(&predictions.average(average.unwrap_or_default()), labels)?
         }
-        Targets::None | Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => {
+        Targets::None
+        | Targets::Labels(_)
+        | Targets::Positions(_)
+        | Targets::Spans(_)
+        | Targets::Choices(_) => {
             crate::bail!("there are no labels to score against; give a file with a label column")
         }
     };

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::prediction::{FileForm, NO_TEXT};
-use super::{Asking, Predicted, split_off_empty};
+use super::{Asking, Predicted, Request, split_off_empty};
 use crate::bail;
 use crate::encoded_part::Detail;
 use crate::error::{Context, Result};
@@ -25,10 +25,10 @@ struct SpanPrediction<'a> {
     no_answer_score: f64,
 }
 
-pub(super) fn predict(asking: &Asking<'_>) -> Result<Predicted> {
-    let (request, opened) = (asking.request, asking.opened);
-    let (spans, without_text) = read(asking)?;
-    let part = opened.encoder(request.batch_size).encode(&Rows::Spans(spans))?;
+pub(super) fn predict(asking: &Asking<'_>, request: &Request, form: Option<FileForm>) -> Result<Predicted> {
+    let opened = asking.opened;
+    let (spans, without_text) = read(request)?;
+    let part = opened.encoder(asking.batch_size).encode(&Rows::Spans(spans))?;
     let said = ask(
         &opened.adapted,
         &part,
@@ -76,7 +76,7 @@ pub(super) fn predict(asking: &Asking<'_>) -> Result<Predicted> {
         ));
         official.insert(question.id.clone(), Value::from(answer.text.clone()));
     }
-    let file = match asking.form {
+    let file = match form {
         Some(FileForm::Json) => Some(serde_json::to_string_pretty(&official)? + "\n"),
         _ => None,
     };
@@ -92,8 +92,7 @@ pub(super) fn predict(asking: &Asking<'_>) -> Result<Predicted> {
 }
 
 /// The questions, and the places of empty ones.
-fn read(asking: &Asking<'_>) -> Result<(Spans, Vec<usize>)> {
-    let request = asking.request;
+fn read(request: &Request) -> Result<(Spans, Vec<usize>)> {
     if let Some(path) = &request.data {
         return Ok((read_questions(&[path])?, Vec::new()));
     }

@@ -5,52 +5,28 @@ use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
 use super::prediction::{Answer, FileForm, Prediction, in_words, lines, to_csv};
-use super::{Asking, Predicted, split_off_empty};
+use super::{Asking, Predicted, Request, split_off_empty};
 use crate::adapter::read_options;
 use crate::adaptive::run_adaptively;
 use crate::bail;
 use crate::encoded_part::EncodedPart;
 use crate::error::Result;
-use crate::scoring::{Outputs, run_passes};
 
-pub(super) fn predict(asking: &Asking<'_>, task: &Task) -> Result<Predicted> {
-    let (dataset, cells, without_text) = read_texts(asking, task)?;
-    let opened = asking.opened;
-    let part = EncodedPart::new(&dataset, &opened.tokenizer, asking.request.batch_size)?;
-    asking.note_cut(&part);
-    let (adapted, progress) = (&opened.adapted, asking.progress);
-    let answers = match (asking.ensemble, asking.request.adaptive, task) {
-        (Some(settings), Some(confidence), Task::Classification { labels }) => {
-            let temperature = asking.fit.temperature.ensemble;
-            let predictions = run_adaptively(adapted, &part, settings, temperature, confidence, progress)?;
-            classes(
-                &predictions.probabilities(),
-                Some(&predictions.uncertainty()),
-                labels,
-            )
-        }
-        (ensemble, ..) => {
-            let outputs = run_passes(adapted, &part, ensemble, "predicting", progress);
-            answers(outputs, asking, task)?
-        }
-    };
-    let mut predictions: Vec<Prediction> = dataset
-        .examples
-        .into_iter()
-        .zip(answers)
-        .map(|(Example { text, text_pair, .. }, answer)| Prediction {
-            text,
-            text_pair,
-            answer,
-        })
-        .collect();
+pub(super) fn predict(
+    asking: &Asking<'_>,
+    request: &Request,
+    form: Option<FileForm>,
+    task: &Task,
+) -> Result<Predicted> {
+    let (dataset, cells, without_text) = read_texts(asking, request, task)?;
+    let mut predictions = predictions(asking, &dataset)?;
     if let Some(first) = predictions.first() {
         let nothing = first.without_text()?;
         for &row in &without_text {
             predictions.insert(row, nothing.clone());
         }
     }
-    let (file, renamed) = match asking.form {
+    let (file, renamed) = match form {
         Some(FileForm::Csv) => {
             let (table, renamed) = to_csv(&predictions, cells.as_ref())?;
             (Some(table), renamed)
@@ -68,9 +44,43 @@ pub(super) fn predict(asking: &Asking<'_>, task: &Task) -> Result<Predicted> {
     })
 }
 
+/// What is said about each text.
+///
+/// # Errors
+///
+/// If a text cannot be tokenized, or the model has diverged.
+pub(crate) fn predictions(asking: &Asking<'_>, dataset: &Dataset) -> Result<Vec<Prediction>> {
+    let opened = asking.opened;
+    let part = EncodedPart::new(dataset, &opened.tokenizer, asking.batch_size)?;
+    asking.note_cut(&part);
+    let answers = match (asking.ensemble, asking.adaptive, &dataset.task) {
+        (Some(settings), Some(confidence), Task::Classification { labels }) => {
+            let temperature = asking.fit.temperature.ensemble;
+            let (adapted, progress) = (&opened.adapted, asking.progress);
+            let predictions = run_adaptively(adapted, &part, settings, temperature, confidence, progress)?;
+            classes(
+                &predictions.probabilities(),
+                Some(&predictions.uncertainty()),
+                labels,
+            )
+        }
+        (_, _, task) => answers(asking, &part, task)?,
+    };
+    let answered = dataset.examples.iter().zip(answers);
+    let prediction = |(example, answer): (&Example, Answer)| Prediction {
+        text: example.text.clone(),
+        text_pair: example.text_pair.clone(),
+        answer,
+    };
+    Ok(answered.map(prediction).collect())
+}
+
 /// The texts, all cells of the file they stand in, and the rows that have none.
-fn read_texts(asking: &Asking<'_>, task: &Task) -> Result<(Dataset, Option<Cells>, Vec<usize>)> {
-    let request = asking.request;
+fn read_texts(
+    asking: &Asking<'_>,
+    request: &Request,
+    task: &Task,
+) -> Result<(Dataset, Option<Cells>, Vec<usize>)> {
     let saved = asking.opened.task_file.as_ref();
     if let Some(path) = &request.data {
         let options = read_options(saved, &request.columns, LabelRule::Unlabelled(task.clone()));
@@ -119,9 +129,9 @@ fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
     })
 }
 
-fn answers(outputs: Outputs, asking: &Asking<'_>, task: &Task) -> Result<Vec<Answer>> {
-    let is_ensemble = outputs.ensemble.is_some();
-    let (outputs, average, temperature) = asking.chosen(outputs);
+fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<Answer>> {
+    let is_ensemble = asking.ensemble.is_some();
+    let (outputs, average, temperature) = asking.outputs(part, "predicting");
     match task {
         Task::Regression => Ok(values(&outputs, is_ensemble)),
         Task::Classification { labels } => {

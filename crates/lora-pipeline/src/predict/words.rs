@@ -7,11 +7,10 @@ use lora_eval::softmax::top_class;
 use serde::Serialize;
 
 use super::prediction::NO_TEXT;
-use super::{Asking, Predicted, split_off_empty};
+use super::{Asking, Predicted, Request, split_off_empty};
 use crate::bail;
 use crate::encoded_part::Detail;
 use crate::error::{Context, Result};
-use crate::scoring::run_passes;
 
 /// What is said about one sentence.
 #[derive(Clone, Debug, Serialize)]
@@ -37,21 +36,14 @@ struct NamedEntity<'a> {
     end: usize,
 }
 
-pub(super) fn predict(asking: &Asking<'_>, names: &LabelNames) -> Result<Predicted> {
-    let (request, opened) = (asking.request, asking.opened);
-    let (tagged, without_text) = read(asking, names)?;
-    let part = opened.encoder(request.batch_size).encode(&Rows::Words(tagged))?;
+pub(super) fn predict(asking: &Asking<'_>, request: &Request, names: &LabelNames) -> Result<Predicted> {
+    let opened = asking.opened;
+    let (tagged, without_text) = read(request, names)?;
+    let part = opened.encoder(asking.batch_size).encode(&Rows::Words(tagged))?;
     let Detail::Words(detail) = &part.detail else {
         bail!("the rows are no words");
     };
-    let outputs = run_passes(
-        &opened.adapted,
-        &part,
-        asking.ensemble,
-        "tagging",
-        asking.progress,
-    );
-    let (outputs, average, temperature) = asking.chosen(outputs);
+    let (outputs, average, temperature) = asking.outputs(&part, "tagging");
     let predictions = outputs
         .into_predictions()?
         .with_temperature(temperature.unwrap_or(1.0))?;
@@ -94,17 +86,17 @@ pub(super) fn predict(asking: &Asking<'_>, names: &LabelNames) -> Result<Predict
 }
 
 /// The sentences, and the places of those without a word.
-fn read(asking: &Asking<'_>, names: &LabelNames) -> Result<(TaggedWords, Vec<usize>)> {
-    if let Some(path) = &asking.request.data {
+fn read(request: &Request, names: &LabelNames) -> Result<(TaggedWords, Vec<usize>)> {
+    if let Some(path) = &request.data {
         return Ok((read_words(&[path], TagRule::NotRead(names))?, Vec::new()));
     }
-    let texts = &asking.request.texts;
+    let texts = &request.texts;
     if texts.is_empty() {
         bail!(
             "there is no sentence; give sentences as arguments, lines on the standard input with -, or a file with --data"
         );
     }
-    let (texts, without_text) = split_off_empty(texts, "sentence", asking.request.strict)?;
+    let (texts, without_text) = split_off_empty(texts, "sentence", request.strict)?;
     let sentence = |(_, text): (usize, &str)| TaggedSentence {
         words: text.split_whitespace().map(str::to_owned).collect(),
         tags: None,

@@ -168,7 +168,13 @@ fn read_texts(resolved: &Resolved, progress: &dyn Progress) -> Result<Parts> {
     let test = further("test_file", &config.test_file)?;
     let split_off = [validation.is_none(), config.data_file.is_some()];
     let columns = column_names(config, &first.columns);
-    let (train, split_validation, split_test) = split(first.dataset, config, split_off, progress)?;
+    let share = |wanted: bool, fraction: f64| if wanted { fraction } else { 0.0 };
+    let shares = Shares {
+        validation: share(split_off[0], config.validation_fraction),
+        test: share(split_off[1], config.test_fraction),
+        seed: config.train.seed,
+    };
+    let (train, split_validation, split_test) = split(first.dataset, shares, progress)?;
     let train = Rows::Texts(train);
     let validation = validation.or(split_validation).map(Rows::Texts);
     let test = test.or(split_test).map(Rows::Texts);
@@ -284,23 +290,18 @@ fn in_words(task: &Task) -> String {
     }
 }
 
-type Split = (Dataset, Option<Dataset>, Option<Dataset>);
+pub(crate) type Split = (Dataset, Option<Dataset>, Option<Dataset>);
 
-fn split(
-    whole: Dataset,
-    config: &RunConfig,
-    [wants_validation, wants_test]: [bool; 2],
-    progress: &dyn Progress,
-) -> Result<Split> {
-    let share = |wanted: bool, fraction: f64| {
-        if wanted && fraction > 0.0 {
+/// Training, validation and test rows, classes in proportion.
+pub(crate) fn split(whole: Dataset, shares: Shares, progress: &dyn Progress) -> Result<Split> {
+    let share = |fraction: f64| {
+        if fraction > 0.0 {
             whole_rows(fraction * whole.len() as f64)
         } else {
             0
         }
     };
-    let validation = share(wants_validation, config.validation_fraction);
-    let test = share(wants_test, config.test_fraction);
+    let (validation, test) = (share(shares.validation), share(shares.test));
     if validation + test == 0 {
         return Ok((whole, None, None));
     }
@@ -311,7 +312,7 @@ fn split(
              set validation_fraction to 0"
         )
     })?;
-    let seed = config.train.seed;
+    let seed = shares.seed;
     let texts = RowText::of_dataset(&whole);
     let parts = training_split(
         &whole.strata(),

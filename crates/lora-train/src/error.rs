@@ -61,6 +61,27 @@ pub enum TrainError {
         /// Training or validation.
         part: &'static str,
     },
+    /// Weights of classes for a task without named classes of texts.
+    #[error(
+        "class_weights is set, but this task has no classes of texts: remove it, or train a classification of texts"
+    )]
+    ClassWeightsTask,
+    /// A weight for a label that there is not.
+    #[error("class_weights names `{label}`, which is no label of the training rows: expected {}", known.join(", "))]
+    UnknownClassWeight {
+        /// The name.
+        label: String,
+        /// The labels there are.
+        known: Vec<String>,
+    },
+    /// A way to change the loss that a task does not have.
+    #[error("{key} is set, but {task} has no such loss: remove it")]
+    LossOfTask {
+        /// The key.
+        key: &'static str,
+        /// The kind of task.
+        task: &'static str,
+    },
     /// The metric does not belong to the task.
     #[error("metric_for_best_model is `{metric}`, which {task} does not have: expected {choices}")]
     Metric {

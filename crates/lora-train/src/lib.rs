@@ -6,6 +6,7 @@
 //! | `grouping` | [`MaskGrouping`]: which rows of a pass share a mask |
 //! | `schedule` | [`Schedule`]: the learning rate as a function of the step |
 //! | `loss` | [`batch_loss`]: which outputs are judged, and how |
+//! | `criterion` | [`Criterion`]: weights of classes, smoothed labels, focal loss |
 //! | `objective` | [`Objective`]: N masks a step, losses and gradients averaged |
 //! | `hidden_key` | [`HiddenKeySettings`]: keys and hidden representations dropped, two passes held together |
 //! | `gradients` | the norm that clipping needs; gradients by PEFT's names |
@@ -76,6 +77,7 @@
 pub mod allocator;
 mod best;
 mod config;
+mod criterion;
 mod error;
 pub mod event;
 mod fit;
@@ -93,6 +95,7 @@ pub mod variational;
 
 pub use allocator::{FactorGradients, RankAllocator};
 pub use config::{EvalStrategy, TrainConfig, TrainConfigError};
+pub use criterion::{ClassWeights, Criterion};
 pub use error::TrainError;
 pub use event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
 pub use fit::{FitData, Fitted, History, fit, fit_variational};

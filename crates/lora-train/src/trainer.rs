@@ -116,6 +116,13 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         Ok(self)
     }
 
+    /// The same trainer with a loss in which classes count by weights `[classes]` (see [`ClassWeights`](crate::ClassWeights)).
+    #[must_use]
+    pub fn with_class_weights(mut self, class_weights: Vec<f32>) -> Self {
+        self.objective = self.objective.with_class_weights(class_weights);
+        self
+    }
+
     /// The same trainer for batches of one data set, rows of these lengths in tokens, each of which goes through the layers below
     /// everything trained once and not in every epoch (see [`FrozenStates`]).
     #[must_use]

@@ -5,6 +5,7 @@ mod adalora;
 mod fitting;
 mod gradients;
 mod hidden_key;
+mod losses;
 mod observing;
 mod properties;
 mod steps;

@@ -11,7 +11,7 @@ use crate::tasks::Rows;
 /// Examples that are kept, at most.
 const EXAMPLES: usize = 3;
 
-/// What a model reads of a row, with each run of white space as one space, and what it should say.
+/// What a model reads of a row, with each run of white space as one space, and its target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowText {
     /// The text; parts of it (a pair, a question and its context) are separated by a vertical bar.

@@ -14,7 +14,9 @@ use lora_core::{Fp32Precision, Pass};
 use lora_models::Transformer;
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
+use lora_pipeline::adapter::check_base;
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
+use lora_pipeline::hub::hub_options;
 use lora_pipeline::language_model::LanguageModel;
 use lora_pipeline::output::note_unfinished;
 use lora_pipeline::saved::Saved;
@@ -194,13 +196,20 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
         Saved::Adapter(_) | Saved::Tuned(_) => task.as_ref().map(|task| task.base_model.clone()),
     };
     let named = named.or_else(|| saved.base_model());
-    let Some(name) = args.model.clone().or(named) else {
-        bail!("`{}` names no base model; give it with --model", folder.display());
-    };
     let revision = args
         .revision
         .clone()
         .or_else(|| task.and_then(|task| task.revision));
+    let name = match (&args.model, named) {
+        (Some(name), _) => name.clone(),
+        (None, Some(name)) => {
+            if !matches!(saved, Saved::Model { .. }) {
+                check_base(folder, &name, &hub_options(revision.as_deref()), "--model")?;
+            }
+            name
+        }
+        (None, None) => bail!("`{}` names no base model; give it with --model", folder.display()),
+    };
     let opened = LanguageModel::open(&name, revision.as_deref(), 0, device, args.fp32_precision);
     let mut opened = opened.with_context(|| {
         format!(

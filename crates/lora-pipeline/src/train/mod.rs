@@ -5,6 +5,7 @@ mod labelled;
 pub mod language;
 pub mod progress;
 pub mod report;
+pub mod row_checks;
 mod scores;
 mod size;
 mod task_file;

@@ -233,6 +233,7 @@ impl Predictor {
             max_seq_length: None,
             device: DEFAULT_DEVICE.parse().map_err(Error::from)?,
             dtype: Precision::F32,
+            fp32_precision: Fp32Precision::Ieee,
         };
         let opened = open_adapter(&options, None)?;
         opened.task()?;

@@ -91,9 +91,8 @@ fn every_unit_is_near_the_sums_in_f64() {
 #[test]
 fn dot_products_have_the_bits_of_the_portable_unit() {
     let of_dot_products = |unit: &Unit| unit.name() == "AVX512-BF16";
+    // Without AVX512-BF16 there is nothing to compare.
     let Some(unit) = Unit::found().into_iter().find(of_dot_products) else {
-        #[expect(clippy::print_stderr, reason = "a test says what it could not run")]
-        let _: () = eprintln!("not run: this processor has no AVX512-BF16");
         return;
     };
     for case in cases() {

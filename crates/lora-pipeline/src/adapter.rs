@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use lora_core::Adapted;
 use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
 use lora_models::{
@@ -68,6 +68,8 @@ pub struct AdapterOptions {
     pub device: DeviceName,
     /// What the model computes in.
     pub dtype: Precision,
+    /// How products with its frozen weights are computed.
+    pub fp32_precision: Fp32Precision,
 }
 
 /// An adapter folder with its base model's files, before a model is built.
@@ -202,13 +204,14 @@ impl OpenedAdapter {
 ///
 /// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
 pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
-    let device = args.device.open_in(args.dtype)?;
+    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
     let AdapterSource {
         saved,
         task_file,
         base_model,
-        checkpoint,
+        mut checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    checkpoint.weights.set_fp32_precision(args.fp32_precision);
     let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
     let mut lengths = if let Some(task) = &task_file {
         task.lengths(args.max_seq_length)
@@ -393,14 +396,8 @@ impl EnsembleChoice {
     pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
         let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
-        let usual = saved.map_or(
-            if sampler.dropout.is_some() {
-                DEFAULT_MEMBERS
-            } else {
-                0
-            },
-            |saved| saved.members,
-        );
+        let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
+        let usual = saved.map_or(of_masks, |saved| saved.members);
         let members = self.members.unwrap_or(usual);
         if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
             bail!(

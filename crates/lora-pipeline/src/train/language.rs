@@ -70,6 +70,7 @@ pub(super) fn prepare(resolved: Resolved, device: &Device, progress: &dyn Progre
         config.revision.as_deref(),
         seed,
         device,
+        config.fp32_precision,
     );
     let opened = opened.with_context(|| {
         let place = resolved.origins.of("model_name_or_path");

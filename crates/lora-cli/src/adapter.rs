@@ -227,7 +227,11 @@ pub fn open_adapter(args: &AdapterArgs, asked: Option<&Benchmark>) -> Result<Ope
             kind: kind.head(),
             seed: 0,
         };
-        let (model, loaded) = Transformer::load(&checkpoint, head, &device)?;
+        // Names that the user gives are those of the outputs as they are.
+        let labels = kind
+            .labels()
+            .filter(|_| task_file.is_some() && args.labels.is_none());
+        let (model, loaded) = Transformer::load_for_labels(&checkpoint, head, labels, &device)?;
         let padding = Padding::with(tokenizer.pad_id()?);
         (model, loaded, tokenizer, padding)
     };

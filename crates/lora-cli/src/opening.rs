@@ -56,7 +56,7 @@ pub fn open(config: &RunConfig, kind: &Kind, device: &Device) -> Result<Opened> 
         kind: kind.head(),
         seed,
     };
-    let (model, loaded) = Transformer::load(&checkpoint, head, device)?;
+    let (model, loaded) = Transformer::load_for_labels(&checkpoint, head, kind.labels(), device)?;
     Ok(Opened {
         model,
         loaded,

@@ -89,7 +89,7 @@ pub use file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
 pub use frozen::{Above, FrozenStates};
 pub use hidden_key::HiddenKeyNoise;
 pub use linear::{Block, LinearKind, LoraLinear};
-pub use model::{Linears, Model, select_rows};
+pub use model::{Linears, Model, Tied, select_rows};
 pub use pass::{MaskSet, Pass};
 pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal, seeded_uniform};
 pub use taps::{Tap, TappedMap, Taps};

@@ -121,6 +121,9 @@ fn prepare(
         usual_targets,
         model_folder,
     } = open(&resolved.config, &kind, device).map_err(|error| at(&resolved, "model_name_or_path", error))?;
+    if let Some(head) = &loaded.saved_head {
+        terminal.note(head.to_string());
+    }
     if !loaded.initialized.is_empty() {
         terminal.note(format!(
             "new, from seed {seed}: {}",
@@ -239,6 +242,7 @@ fn run_document(prepared: &Prepared) -> Value {
         "trainable_params": count.trained,
         "all_params": count.all,
         "new_parameters": prepared.loaded.initialized,
+        "base_head": prepared.loaded.saved_head,
         "config": prepared.resolved.config,
     })
 }

@@ -16,7 +16,7 @@ mod side;
 mod writing;
 
 pub use error::AdapterError;
-pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE, TaskType};
+pub use folder::{AdapterFolder, COMPILED, CONFIG_FILE, TENSOR_FILE, TaskType};
 pub use plain::{Factors, PlainLora};
 pub use side::{Average, DropoutFile, EnsembleSettings, SIDE_FILE};
 pub use writing::{trained_tensors, write_tensors};

@@ -7,7 +7,7 @@ use burn::module::Module;
 
 use super::config::to_json;
 use super::error::AdapterError;
-use super::folder::{AdapterFolder, PREFIX, TENSOR_FILE, TaskType};
+use super::folder::{AdapterFolder, BASE_WEIGHT, PREFIX, TENSOR_FILE, TaskType};
 use super::writing::{trained_tensors, write_settings, write_tensors};
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
@@ -140,6 +140,12 @@ impl PlainLora {
                 );
             }
         }
+        // The base model has the weight below an adapter.
+        saved.retain(|name, _| {
+            !name
+                .strip_suffix(BASE_WEIGHT)
+                .is_some_and(|path| factors.contains_key(path))
+        });
         if let Some(name) = saved.keys().find(|name| name.contains(".lora_")) {
             return Err(AdapterError::UnknownTensor {
                 path: folder.tensor_path().to_owned(),

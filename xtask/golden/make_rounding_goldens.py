@@ -1,7 +1,7 @@
 """Writes cases whose outputs are computed in float64: random GPT-2 models whose large adapters make rounding grow.
 
     python make_rounding_goldens.py --out DIR
-    cargo run --release -p xtask -- golden --dir DIR      # our largest error in each
+    cargo run --release -p workbench -- golden --dir DIR      # our largest error in each
 
 Each io.json has PyTorch's own largest error in float32 (`float32_error`); the script prints the median and the largest of them.
 The cases are for this comparison and are not committed. Needs torch, transformers, peft and safetensors.

@@ -1,13 +1,12 @@
 //! `cargo xtask check`: the gate. Each step is a command that people can also type themselves.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::tidy;
+use crate::{cargo, tidy};
 
 /// The libraries that do tensor work; their tests run on a second backend.
 const TENSOR_CRATES: [&str; 4] = ["lora-kernels", "lora-core", "lora-models", "lora-train"];
@@ -98,7 +97,7 @@ impl Step {
         if self == Self::Tidy {
             return tidy::run(root);
         }
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let mut command = cargo();
         command.args(self.cargo_arguments()).current_dir(root);
         if self == Self::Doc {
             command.env("RUSTDOCFLAGS", "-D warnings");
@@ -138,7 +137,7 @@ impl Step {
                     .chain(["--no-default-features", "--features", "ndarray"])
                     .collect();
             }
-            Self::Demo => "run --release -- demo --fast",
+            Self::Demo => "run -- demo --fast",
         };
         words.split_whitespace().collect()
     }
@@ -165,7 +164,7 @@ mod tests {
                 "cargo test --workspace",
                 "cargo test -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features \
                  --features ndarray",
-                "cargo run --release -- demo --fast",
+                "cargo run -- demo --fast",
             ]
         );
     }

@@ -1,20 +1,20 @@
-//! Project tasks: `cargo xtask check` is the gate that CI runs, `cargo xtask tidy` its rules of the house.
+//! Project tasks: `cargo xtask check` is the gate that CI runs, `cargo xtask tidy` its rules of the house. What runs models
+//! (`bench`, `golden`, `interop`) is a program of its own, which is built when it is called.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
     reason = "a program for people at a terminal"
 )]
 
-mod bench;
 mod check;
-mod golden;
-mod interop;
 mod tidy;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
-use clap::{Parser, Subcommand};
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Parser, Subcommand};
 
 #[derive(Parser)]
 #[command(
@@ -31,23 +31,33 @@ struct Arguments {
 enum Task {
     /// Everything that must pass before a change lands: format, house rules, lints, docs, tests, the demo
     Check(check::Options),
-    /// Times of kernels and training steps, side by side with Burn's own LoRA and PyTorch + PEFT
-    Bench(bench::Options),
-    /// Reference cases computed by Hugging Face Transformers and PEFT, compared number by number
-    Golden(golden::Options),
-    /// Adapters trained here load in PEFT and the other way round, with the same probabilities
-    Interop(interop::Options),
     /// The rules of the house that no other tool knows: layers, file sizes and names, leftovers
     Tidy,
+    /// Times of kernels and training steps, side by side with Burn's own LoRA and PyTorch + PEFT
+    #[command(disable_help_flag = true)]
+    Bench(Passed),
+    /// Reference cases computed by Hugging Face Transformers and PEFT, compared number by number
+    #[command(disable_help_flag = true)]
+    Golden(Passed),
+    /// Adapters trained here load in PEFT and the other way round, with the same probabilities
+    #[command(disable_help_flag = true)]
+    Interop(Passed),
+}
+
+/// Arguments that are handed on as they are.
+#[derive(Args)]
+struct Passed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check(options) => check::run(&repository_root(), &options),
-        Task::Bench(options) => bench::run(&repository_root(), &options),
-        Task::Golden(options) => golden::run(&options),
-        Task::Interop(options) => interop::run(&repository_root(), &options),
         Task::Tidy => tidy::run(&repository_root()),
+        Task::Bench(passed) => run_workbench("bench", &passed),
+        Task::Golden(passed) => run_workbench("golden", &passed),
+        Task::Interop(passed) => run_workbench("interop", &passed),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -56,6 +66,32 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Builds the program that runs models, and does one of its tasks.
+fn run_workbench(task: &str, passed: &Passed) -> Result<()> {
+    let status = cargo()
+        .args([
+            "run",
+            "--quiet",
+            "--release",
+            "--package",
+            "workbench",
+            "--",
+            task,
+        ])
+        .args(&passed.arguments)
+        .status()
+        .context("cannot start cargo")?;
+    if !status.success() {
+        bail!("{task} ended with {status}");
+    }
+    Ok(())
+}
+
+/// The cargo that runs this program.
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// The folder of the workspace, wherever the command is typed.
@@ -68,9 +104,9 @@ fn repository_root() -> PathBuf {
 mod tests {
     //! The command line as people type it.
 
-    use clap::CommandFactory as _;
+    use clap::{CommandFactory as _, Parser as _};
 
-    use super::Arguments;
+    use super::{Arguments, Task, repository_root};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -78,10 +114,17 @@ mod tests {
     }
 
     #[test]
+    fn arguments_of_tasks_that_run_models_are_handed_on_with_their_hyphens() {
+        let typed = ["cargo xtask", "golden", "--dir", "cases", "--json", "--help"];
+        let Task::Golden(passed) = Arguments::parse_from(typed).task else {
+            panic!("`golden` is another task");
+        };
+        assert_eq!(passed.arguments, ["--dir", "cases", "--json", "--help"]);
+    }
+
+    #[test]
     fn the_repository_root_has_the_workspace_manifest() {
-        assert!(
-            super::repository_root().join("xtask").is_dir()
-                && super::repository_root().join("Cargo.toml").is_file()
-        );
+        assert!(repository_root().join("xtask").is_dir());
+        assert!(repository_root().join("Cargo.toml").is_file());
     }
 }

@@ -22,6 +22,18 @@ pub struct WriteError {
 ///
 /// [`WriteError`]; the old content is then untouched, and folders that were made for the file are gone again.
 pub fn write_file(path: &Path, content: &[u8]) -> Result<(), WriteError> {
+    write_file_with(path, |file| file.write_all(content))
+}
+
+/// The same for content that `write` writes, so that it need not be in memory as a whole.
+///
+/// # Errors
+///
+/// As [`write_file`].
+pub fn write_file_with(
+    path: &Path,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> Result<(), WriteError> {
     let failed = |source| WriteError {
         path: path.to_owned(),
         source,
@@ -31,7 +43,7 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), WriteError> {
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    let written = write_beside(path, folder, content);
+    let written = write_beside(path, folder, write);
     if written.is_err() {
         // From the inside out. One that holds another's file by now is not empty, and stays.
         for folder in made {
@@ -41,7 +53,11 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     written.map_err(failed)
 }
 
-fn write_beside(path: &Path, folder: &Path, content: &[u8]) -> io::Result<()> {
+fn write_beside(
+    path: &Path,
+    folder: &Path,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut beside = tempfile::Builder::new();
     #[cfg(unix)]
@@ -51,7 +67,7 @@ fn write_beside(path: &Path, folder: &Path, content: &[u8]) -> io::Result<()> {
         beside.permissions(fs::Permissions::from_mode(0o666));
     }
     let mut file = beside.tempfile_in(folder)?;
-    file.write_all(content)?;
+    write(file.as_file_mut())?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())

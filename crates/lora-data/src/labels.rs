@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, LabelNamesError};
+use crate::readers::labels::{finite, whole_number};
 use crate::suggest::nearest;
 
 /// Class names in the order of the model's outputs: at least two, none empty, each once.
@@ -113,17 +114,28 @@ impl LabelNames {
         self.0.iter().position(|known| known == name)
     }
 
-    /// The class that a value of a data file means: its name, or, where no name is itself an integer, its index
-    /// (data sets often keep 0 and 1 while the model calls them negative and positive).
+    /// The class that a value of a data file means: its name; the name that is the same number (`1.0` for `1`, as pandas
+    /// writes integers in a column with gaps), or the same truth (`True` for `true`); or, where no name is itself a number, its index (data sets often keep 0
+    /// and 1 while the model calls them negative and positive).
     pub fn class_of(&self, value: &str) -> Option<usize> {
         self.index_of(value).or_else(|| {
-            let index: usize = value.parse().ok()?;
-            let numbered = self.0.iter().any(|name| name.parse::<i64>().is_ok());
-            (!numbered && index < self.len()).then_some(index)
+            // Truths are written in small letters in JSON, with a capital by pandas.
+            if ["true", "false"]
+                .iter()
+                .any(|truth| value.eq_ignore_ascii_case(truth))
+            {
+                return self.0.iter().position(|name| name.eq_ignore_ascii_case(value));
+            }
+            let number = finite(value)?;
+            if self.0.iter().any(|name| finite(name).is_some()) {
+                return self.0.iter().position(|name| finite(name) == Some(number));
+            }
+            let index = usize::try_from(whole_number(value)?).ok()?;
+            (index < self.len()).then_some(index)
         })
     }
 
-    /// The names that occur in data, in order: as integers when all are, else by code point.
+    /// The names that occur in data, in order: as numbers when all are, else by code point.
     pub(crate) fn from_data<'a>(
         values: impl Iterator<Item = &'a str>,
         file: &Path,
@@ -132,6 +144,12 @@ impl LabelNames {
         names.sort_unstable();
         if names.iter().all(|name| name.parse::<i64>().is_ok()) {
             names.sort_by_key(|name| name.parse::<i64>().ok());
+        } else if names.iter().all(|name| finite(name).is_some()) {
+            names.sort_by(|a, b| {
+                finite(a)
+                    .unwrap_or_default()
+                    .total_cmp(&finite(b).unwrap_or_default())
+            });
         }
         match names[..] {
             [only] => Err(DataError::OneClass {

@@ -42,6 +42,7 @@ mod batches;
 #[cfg(doctest)]
 mod book;
 mod dataset;
+mod duplicates;
 mod error;
 mod labels;
 mod readers;
@@ -56,17 +57,20 @@ mod tokenizer;
 pub use batch::{Batch, Encoded, Padding};
 pub use batches::{TrainBatches, eval_batches, train_batches};
 pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
-pub use error::{ColumnError, DataError, LabelNamesError, TaskError, TokenizerError};
+pub use duplicates::{RepeatedTexts, RowText, SharedTexts};
+pub use error::{
+    ColumnError, DataError, EncodingError, LabelNamesError, LikelyEncoding, TaskError, TokenizerError,
+};
 pub use labels::LabelNames;
 pub use readers::{
     Cells, Column, Columns, Completion, CompletionColumns, Format, LabelRule, ReadCompletions, ReadFile,
-    ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns, read_completions, read_file,
-    read_str,
+    ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns, decode_text, read_completions,
+    read_file, read_str,
 };
 pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,
 };
-pub use split::{grouped_split, stratified_split};
+pub use split::{grouped_split, stratified_split, training_split};
 pub use targets::{ChoiceTarget, Targets};
 pub use tokenizer::{
     EncodedChoices, EncodedCompletions, EncodedWords, SpecialToken, TextStream, TextTokenizer, Window,

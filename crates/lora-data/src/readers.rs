@@ -7,11 +7,13 @@ pub(crate) mod bytes;
 pub(crate) mod columns;
 mod completions;
 pub(crate) mod delimited;
+pub(crate) mod encoding;
 mod format;
 pub(crate) mod json;
 pub(crate) mod labels;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod signature;
 pub(crate) mod table;
 
 use std::path::Path;
@@ -20,6 +22,7 @@ pub use columns::{Column, Columns, ResolvedColumn, ResolvedColumns};
 pub use completions::{
     Completion, CompletionColumns, ReadCompletions, ResolvedCompletionColumns, read_completions,
 };
+pub use encoding::decode_text;
 pub use format::Format;
 pub use labels::LabelRule;
 
@@ -43,6 +46,8 @@ pub struct ReadOptions {
     pub json_field: Option<String>,
     /// Whether all cells are kept, for whoever writes the rows out again.
     pub keep_cells: bool,
+    /// Whether rows without a text are left out and counted ([`ReadFile::without_text`]), rather than refused.
+    pub skip_empty: bool,
 }
 
 impl Default for ReadOptions {
@@ -54,6 +59,7 @@ impl Default for ReadOptions {
             header: true,
             json_field: None,
             keep_cells: false,
+            skip_empty: false,
         }
     }
 }
@@ -67,8 +73,13 @@ pub struct ReadFile {
     pub format: Format,
     /// The columns that were read.
     pub columns: ResolvedColumns,
-    /// All cells, if they were to be kept.
+    /// A label that was written as a decimal number and taken for a class, if there was one: a regression may have been
+    /// meant.
+    pub decimal_label: Option<String>,
+    /// All cells, if they were to be kept: those of rows without a text too.
     pub cells: Option<Cells>,
+    /// The rows without a text, by their number from 0, if they were to be left out.
+    pub without_text: Vec<usize>,
 }
 
 /// All cells of a file, as texts: lists and objects as JSON, what is not there empty.
@@ -125,7 +136,7 @@ fn assemble(
     let (text, text_pair) = columns::texts(&options.columns, table, file)?;
     let (label, targets) = match &options.labels {
         LabelRule::Unlabelled(task) => (None, labels::no_targets(task, table.rows.len())),
-        rule @ (LabelRule::FromData | LabelRule::Known(_) | LabelRule::Numbers) => {
+        rule @ (LabelRule::FromData | LabelRule::Classes | LabelRule::Known(_) | LabelRule::Numbers) => {
             let texts: Vec<&ResolvedColumn> = std::iter::once(&text).chain(&text_pair).collect();
             let label = columns::label(&options.columns, &texts, table, file)?;
             let targets = labels::targets(table, &label, rule, file)?;
@@ -137,20 +148,22 @@ fn assemble(
         text_pair,
         label,
     };
-    let examples = table.rows.iter().zip(targets.each).map(|(row, target)| {
-        let text = row.text(&columns.text, file)?;
-        let text_pair = columns
-            .text_pair
-            .as_ref()
-            .map(|pair| row.text(pair, file))
-            .transpose()?;
-        Ok(Example {
-            text,
-            text_pair,
+    let mut examples = Vec::with_capacity(table.rows.len());
+    let mut without_text = Vec::new();
+    for (number, (row, target)) in table.rows.iter().zip(targets.each).enumerate() {
+        let is_empty = |column: &ResolvedColumn| row.cells[column.index].is_empty();
+        if options.skip_empty && (is_empty(&columns.text) || columns.text_pair.as_ref().is_some_and(is_empty))
+        {
+            without_text.push(number);
+            continue;
+        }
+        let pair = columns.text_pair.as_ref();
+        examples.push(Example {
+            text: row.text(&columns.text, file)?,
+            text_pair: pair.map(|pair| row.text(pair, file)).transpose()?,
             target,
-        })
-    });
-    let examples = examples.collect::<Result<Vec<_>, DataError>>()?;
+        });
+    }
     Ok(ReadFile {
         dataset: Dataset {
             examples,
@@ -158,7 +171,9 @@ fn assemble(
         },
         format,
         columns,
+        decimal_label: targets.decimal_label,
         cells: options.keep_cells.then(|| table.to_cells()),
+        without_text,
     })
 }
 
@@ -173,7 +188,7 @@ pub(crate) fn read_table_file(
         return read_parquet(path);
     }
     let bytes = bytes::read_bytes(path)?;
-    read_table(bytes::utf8(&bytes, path)?, path, format, header, json_field)
+    read_table(&decode_text(&bytes, path)?, path, format, header, json_field)
 }
 
 #[cfg(feature = "parquet")]
@@ -197,6 +212,14 @@ pub(crate) fn read_table(
     json_field: Option<&str>,
 ) -> Result<Table, DataError> {
     let content = content.strip_prefix('\u{FEFF}').unwrap_or(content);
+    // Lines of the old Macintosh, which spreadsheets still write.
+    let with_line_feeds;
+    let content = if content.contains('\r') && !content.contains('\n') {
+        with_line_feeds = content.replace('\r', "\n");
+        &with_line_feeds
+    } else {
+        content
+    };
     if content.trim().is_empty() {
         return Err(DataError::Empty {
             file: file.to_path_buf(),

@@ -1,9 +1,13 @@
 //! Parts of a data set with the label mixture of the whole: training, validation and test sets, or small samples.
 
+mod training;
+
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use rand::seq::SliceRandom;
+
+pub use training::training_split;
 
 use crate::error::DataError;
 use crate::seeded::{Purpose, generator};

@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use lora_data::{
-    Columns, Dataset, Example, Format, LabelNames, LabelRule, ReadOptions, Target, Task, read_file, read_str,
+    Columns, DataError, Dataset, Example, Format, LabelNames, LabelRule, ReadOptions, Target, Task,
+    read_file, read_str,
 };
 
 fn read(content: &str, format: Format, options: &ReadOptions) -> Dataset {
@@ -31,6 +32,15 @@ fn the_same_rows_in_every_format_are_the_same_data_set() {
             "rows.json",
             "[{\"text\": \"a, \\\"b\\\"\", \"label\": \"yes\"}, {\"text\": \"c\", \"label\": \"no\"}]",
         ),
+        (
+            "lines.json",
+            "{\"text\": \"a, \\\"b\\\"\", \"label\": \"yes\"}\r\n{\"label\": \"no\", \"text\": \"c\"}\r\n",
+        ),
+        (
+            "list.jsonl",
+            "[\n  {\"text\": \"a, \\\"b\\\"\", \"label\": \"yes\"},\n  {\"text\": \"c\", \"label\": \"no\"}\n]\n",
+        ),
+        ("excel.csv", "sep=;\ntext;label\n\"a, \"\"b\"\"\";yes\nc;no\n"),
         (
             "data.json",
             "{\"version\": 2, \"rows\": [{\"text\": \"a, \\\"b\\\"\", \"label\": \"yes\"}, {\"text\": \"c\", \"label\": \"no\"}]}",
@@ -138,6 +148,143 @@ fn labels_may_be_strings_integers_or_booleans() {
         let dataset = read(&rows(labels), Format::Jsonl, &ReadOptions::default());
         assert_eq!(dataset.task.labels().unwrap().names(), names);
         assert_eq!(classes(&dataset), targets(&expected));
+    }
+}
+
+#[test]
+fn whole_numbers_written_as_decimals_are_classes_where_they_are_few_and_repeat() {
+    for (labels, names, expected) in [
+        (["0.0", "1.0", "1.0", "0.0"], ["0", "1"], [0, 1, 1, 0]),
+        (["1.00", "2", "1", "2.0"], ["1", "2"], [0, 1, 0, 1]),
+        (["-1.0", "1e0", "1.", "-1"], ["-1", "1"], [0, 1, 1, 0]),
+        (["-0.0", "1.0", "0.0", "10e-1"], ["0", "1"], [0, 1, 0, 1]),
+        (["10.0", "9.0", "10.0", "9.0"], ["9", "10"], [1, 0, 1, 0]),
+    ] {
+        let csv: Vec<String> = labels.iter().map(|label| format!("x,{label}\n")).collect();
+        let read = read_str(
+            &format!("text,label\n{}", csv.concat()),
+            "x.csv",
+            Format::Csv,
+            &ReadOptions::default(),
+        )
+        .unwrap();
+        assert_eq!(read.dataset.task.labels().unwrap().names(), names, "{labels:?}");
+        assert_eq!(classes(&read.dataset), targets(&expected), "{labels:?}");
+        assert!(read.decimal_label.is_some());
+    }
+    let json = "[{\"text\": \"a\", \"label\": 1.0}, {\"text\": \"b\", \"label\": 0.0}, {\"text\": \"c\", \"label\": 1}, \
+                {\"text\": \"d\", \"label\": 0}]";
+    let dataset = read(json, Format::Json, &ReadOptions::default());
+    assert_eq!(classes(&dataset), targets(&[1, 0, 1, 0]));
+    // Integers alone are what they were.
+    let read = read_str(
+        "text,label\na,1\nb,0\n",
+        "x.csv",
+        Format::Csv,
+        &ReadOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(read.decimal_label, None);
+}
+
+#[test]
+fn decimal_labels_that_are_many_rare_or_no_whole_numbers_are_a_regression_unless_classes_are_asked_for() {
+    let file = |labels: &[String]| {
+        let rows: Vec<String> = labels.iter().map(|label| format!("x,{label}\n")).collect();
+        format!("text,label\n{}", rows.concat())
+    };
+    let many: Vec<String> = (0..210).map(|row| format!("{}.0", row % 21)).collect();
+    let rare = ["1.0", "2.0", "3.0"].map(str::to_owned);
+    let halves = ["0.5", "1.0", "0.50", "1.5", "1", "1.5"].map(str::to_owned);
+    for labels in [&many[..], &rare, &halves] {
+        let content = file(labels);
+        let error = read_str(&content, "x.csv", Format::Csv, &ReadOptions::default()).unwrap_err();
+        assert!(
+            matches!(error, DataError::DecimalLabel { line: 2, .. }),
+            "{error}"
+        );
+        let options = ReadOptions {
+            labels: LabelRule::Classes,
+            ..ReadOptions::default()
+        };
+        assert!(read_str(&content, "x.csv", Format::Csv, &options).is_ok());
+    }
+    let options = ReadOptions {
+        labels: LabelRule::Classes,
+        ..ReadOptions::default()
+    };
+    let dataset = read(&file(&halves), Format::Csv, &options);
+    assert_eq!(dataset.task.labels().unwrap().names(), ["0.5", "1", "1.5"]);
+    assert_eq!(classes(&dataset), targets(&[0, 1, 0, 2, 1, 2]));
+}
+
+#[test]
+fn a_known_class_is_found_by_its_number_however_it_is_written() {
+    let known = |names: [&str; 2]| ReadOptions {
+        labels: LabelRule::Known(LabelNames::new(names).unwrap()),
+        ..ReadOptions::default()
+    };
+    let file = "text,label\na,1.0\nb,0\nc,0.0\n";
+    assert_eq!(
+        classes(&read(file, Format::Csv, &known(["0", "1"]))),
+        targets(&[1, 0, 0])
+    );
+    let truths = "text,label\na,True\nb,false\nc,FALSE\n";
+    assert_eq!(
+        classes(&read(truths, Format::Csv, &known(["false", "true"]))),
+        targets(&[1, 0, 0])
+    );
+    // By index, where names are words.
+    assert_eq!(
+        classes(&read(file, Format::Csv, &known(["bad", "good"]))),
+        targets(&[1, 0, 0])
+    );
+}
+
+#[test]
+fn rows_without_a_text_can_be_left_out_and_are_named() {
+    let options = ReadOptions {
+        skip_empty: true,
+        keep_cells: true,
+        labels: LabelRule::Numbers,
+        ..ReadOptions::default()
+    };
+    let file = "{\"text\": \"a\", \"label\": 1}\n{\"text\": \" \", \"label\": 2}\n{\"text\": null, \"label\": 3}\n{\"text\": \"d\", \"label\": 4}\n";
+    let read = read_str(file, "x.jsonl", Format::Jsonl, &options).unwrap();
+    assert_eq!(read.without_text, [1, 2]);
+    assert_eq!(read.cells.unwrap().rows.len(), 4);
+    let values: Vec<_> = read
+        .dataset
+        .examples
+        .iter()
+        .map(|example| example.target)
+        .collect();
+    assert_eq!(values, [Some(Target::Value(1.0)), Some(Target::Value(4.0))]);
+}
+
+#[test]
+fn lines_of_the_old_macintosh_are_lines() {
+    for format in [Format::Csv, Format::Tsv] {
+        let separator = if format == Format::Csv { "," } else { "\t" };
+        let content = ["text,label", "a,0", "b,1"].join("\r").replace(',', separator);
+        assert_eq!(read(&content, format, &ReadOptions::default()).len(), 2);
+    }
+}
+
+#[test]
+fn a_file_in_utf_16_is_the_same_data_set() {
+    let content = "text,label\n\"größer,\r\nals\",ja\nИюль,nein\n";
+    let expected = read(content, Format::Csv, &ReadOptions::default());
+    assert_eq!(expected.examples[0].text, "größer,\r\nals");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.csv");
+    for units in [u16::to_le_bytes, u16::to_be_bytes] {
+        let bytes: Vec<u8> = content.encode_utf16().flat_map(units).collect();
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(
+            read_file(&path, &ReadOptions::default()).unwrap().dataset,
+            expected
+        );
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use lora_data::{Columns, DataError, LabelRule, ReadFile, ReadOptions, Task, read_file};
+use lora_data::{Columns, DataError, EncodingError, LabelRule, ReadFile, ReadOptions, Task, read_file};
 
 /// The folder with the sets, or `None` and a line that says why nothing is tested.
 fn sets() -> Option<PathBuf> {
@@ -162,9 +162,12 @@ fn trec_is_refused_for_its_encoding_by_line_and_byte() {
         ..ReadOptions::default()
     };
     let error = read_file(folder.join("trec/train_5500.label"), &options).unwrap_err();
-    assert!(matches!(error, DataError::NotUtf8 { .. }), "{error}");
     assert!(
-        error.to_string().contains("iconv -f ISO-8859-1 -t UTF-8"),
+        matches!(error, DataError::Encoding(EncodingError::NotUtf8 { .. })),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("iconv -f WINDOWS-1252 -t UTF-8"),
         "{error}"
     );
 }

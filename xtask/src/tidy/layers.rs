@@ -6,9 +6,9 @@ use super::Finding;
 use super::tree::Tree;
 
 /// Each library or program and the crates of the workspace that it may depend on, for tests too. `lora-models` and
-/// `lora-train` never know each other; no library depends on the program. The project's tasks stand above everything:
-/// they time and check it.
-const FLOORS: [(&str, &[&str]); 9] = [
+/// `lora-train` never know each other; no library depends on the program. `workbench` stands above everything, for it
+/// times and compares it; `xtask` needs none of it.
+const FLOORS: [(&str, &[&str]); 10] = [
     ("lora-kernels", &[]),
     ("lora-core", &["lora-kernels"]),
     ("lora-data", &["lora-kernels"]),
@@ -20,7 +20,8 @@ const FLOORS: [(&str, &[&str]); 9] = [
     ),
     ("lora-cli", LIBRARIES),
     ("benches", LIBRARIES),
-    ("xtask", EVERYTHING_ELSE),
+    ("workbench", EVERYTHING_ELSE),
+    ("xtask", &[]),
 ];
 
 const LIBRARIES: &[&str] = &[
@@ -167,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_tasks_of_the_project_know_the_program() {
+    fn only_the_workbench_knows_the_program() {
         let program = "[dependencies]\nlora-cli.workspace = true";
-        assert_eq!(findings(&[("xtask", program)]), [""; 0]);
+        assert_eq!(findings(&[("workbench", program)]), [""; 0]);
         assert_eq!(
-            findings(&[("benches", program), ("lora-train", program)]).len(),
-            2
+            findings(&[("benches", program), ("lora-train", program), ("xtask", program)]).len(),
+            3
         );
     }
 

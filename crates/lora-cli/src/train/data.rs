@@ -180,7 +180,7 @@ fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
     match config.problem_type {
         Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
         Some(ProblemType::SingleLabelClassification) => {
-            Ok(read_file(path, &options(config, LabelRule::FromData))?)
+            Ok(read_file(path, &options(config, LabelRule::Classes))?)
         }
         _ => match read_file(path, &options(config, LabelRule::FromData)) {
             Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),

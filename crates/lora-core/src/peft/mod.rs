@@ -13,10 +13,12 @@ mod error;
 mod folder;
 mod plain;
 mod side;
+mod tensor_writing;
 mod writing;
 
 pub use error::AdapterError;
 pub use folder::{AdapterFolder, COMPILED, CONFIG_FILE, TENSOR_FILE, TaskType};
 pub use plain::{Factors, PlainLora};
 pub use side::{Average, DropoutFile, EnsembleSettings, SIDE_FILE};
-pub use writing::{trained_tensors, write_tensors};
+pub use tensor_writing::{stream_tensors, write_tensors};
+pub use writing::trained_tensors;

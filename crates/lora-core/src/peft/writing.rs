@@ -1,18 +1,17 @@
 //! An adapter folder, written from a model.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use burn::module::Module;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::config::to_json;
 use super::folder::{AdapterFolder, CONFIG_FILE, PREFIX, TENSOR_FILE, TaskType};
 use super::side::{DropoutFile, EnsembleSettings, SIDE_FILE};
+use super::tensor_writing::write_tensors;
 use crate::adalora::RankPattern;
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
@@ -94,40 +93,6 @@ pub(super) fn write_settings(
         None => {}
     }
     write_file(&folder.join(CONFIG_FILE), &pretty(settings))
-}
-
-/// Writes f32 tensors as PyTorch's users do: sorted, with the metadata that Transformers looks for.
-///
-/// # Errors
-///
-/// [`WriteError`].
-///
-/// # Panics
-///
-/// Panics if two tensors have the same name.
-pub fn write_tensors(
-    path: &Path,
-    tensors: impl IntoIterator<Item = (String, HostTensor)>,
-) -> Result<(), WriteError> {
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
-        .into_iter()
-        .map(|(name, tensor)| {
-            let bytes = tensor
-                .values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect();
-            (name, tensor.shape, bytes)
-        })
-        .collect();
-    let views = tensors.iter().map(|(name, shape, bytes)| {
-        let view =
-            TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the bytes were made from the shape");
-        (name, view)
-    });
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let bytes = safetensors::serialize(views, Some(metadata)).expect("every tensor has its own name");
-    write_file(path, &bytes)
 }
 
 /// Every trained parameter of a model under PEFT's name without prefix, in PyTorch's orientation (matrices

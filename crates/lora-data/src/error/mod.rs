@@ -1,6 +1,7 @@
 //! Everything that can be wrong with data that a user brings: where it is, what was expected, how to mend it.
 
 mod columns;
+mod encoding;
 mod label_names;
 mod tasks;
 mod tokenizer;
@@ -11,10 +12,11 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use columns::ColumnError;
+pub use encoding::{EncodingError, LikelyEncoding};
 pub use label_names::LabelNamesError;
 pub use tasks::TaskError;
 pub use tokenizer::TokenizerError;
-use words::{did_you_mean, in_part, in_row, json_reason, quoted, wanted_list};
+use words::{did_you_mean, in_part, in_row, json_reason, list_of_objects, quoted, wanted_list};
 
 /// Why a data file, a tokenizer or a split was refused. Lines and columns of a text start at 1, column indices of a
 /// table at 0, as in Python and pandas.
@@ -54,19 +56,6 @@ pub enum DataError {
         nearest: Option<String>,
     },
 
-    /// A byte that is not UTF-8.
-    #[error("`{}`, line {line}: byte 0x{byte:02X} at offset {offset} is not UTF-8; save the file as UTF-8, for example with `iconv -f ISO-8859-1 -t UTF-8`", file.display())]
-    NotUtf8 {
-        /// The file.
-        file: PathBuf,
-        /// The line that holds the byte.
-        line: usize,
-        /// The byte's distance from the start of the file.
-        offset: usize,
-        /// The byte.
-        byte: u8,
-    },
-
     /// Nothing but white space.
     #[error("`{}`: the file is empty; expected one example a row", file.display())]
     Empty {
@@ -104,12 +93,30 @@ pub enum DataError {
         found: usize,
     },
 
+    /// A row that is the header again, as joined files have it.
+    #[error("`{}`, line {line}: the header stands here again, as in files that were joined; remove the line", file.display())]
+    RepeatedHeader {
+        /// The file.
+        file: PathBuf,
+        /// Where the row starts.
+        line: usize,
+    },
+
     /// A quoted field that the file's end cuts off: everything after the quote would become one field.
     #[error("`{}`, line {line}: the quote that opens here is never closed; close it, write a quote inside a field twice, or read the file as plain TSV (format tsv)", file.display())]
     UnclosedQuote {
         /// The file.
         file: PathBuf,
         /// The line of the opening quote.
+        line: usize,
+    },
+
+    /// A quoted field that goes on after its closing quote: a quote would be lost.
+    #[error("`{}`, line {line}: a quoted field goes on after its closing quote; write a quote inside a field twice (\"\", not \\\"), or read the file as plain TSV (format tsv)", file.display())]
+    TextAfterQuote {
+        /// The file.
+        file: PathBuf,
+        /// The line of the closing quote.
         line: usize,
     },
 
@@ -149,7 +156,7 @@ pub enum DataError {
     },
 
     /// The JSON object has no such list of rows.
-    #[error("`{}`: {}; name the key of the rows (its lists: {}){}", file.display(), wanted_list(wanted.as_ref()), quoted(found), did_you_mean(nearest.as_ref()))]
+    #[error("`{}`: {}; name the key of the rows (its lists: {}){}{}", file.display(), wanted_list(wanted.as_ref()), quoted(found), did_you_mean(nearest.as_ref()), list_of_objects(found))]
     JsonField {
         /// The file.
         file: PathBuf,
@@ -187,7 +194,7 @@ pub enum DataError {
     },
 
     // ---- its cells ----
-    /// A cell of the wrong JSON type.
+    /// A cell of the wrong type.
     #[error("`{}`, line {line}: `{column}` is {found}; expected {expected}", file.display())]
     WrongType {
         /// The file.
@@ -199,7 +206,7 @@ pub enum DataError {
         /// What should stand there.
         expected: &'static str,
         /// What stands there.
-        found: &'static str,
+        found: String,
     },
 
     /// No value: a missing key, null, or an empty label.
@@ -222,6 +229,19 @@ pub enum DataError {
         line: usize,
         /// The column.
         column: String,
+    },
+
+    /// Completions that are all empty, from which nothing can be learned.
+    #[error("`{}`, line {line}: `{column}` is empty, as in all {rows} rows; fill in what the model should answer, or name the column that holds it", file.display())]
+    NoCompletions {
+        /// The file.
+        file: PathBuf,
+        /// Where the first row starts.
+        line: usize,
+        /// The column.
+        column: String,
+        /// How many rows there are.
+        rows: usize,
     },
 
     /// A label that the model does not know.
@@ -288,6 +308,10 @@ pub enum DataError {
     },
 
     // ---- its parts ----
+    /// Bytes that are no text, or text in an encoding that is not read.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
+
     /// A column that is not there, or cannot be told.
     #[error(transparent)]
     Column(#[from] ColumnError),
@@ -314,6 +338,17 @@ pub enum DataError {
         available: usize,
         /// The part that could not be filled from whole groups, or `None` when the data set is too small.
         part: Option<usize>,
+    },
+
+    /// Fewer different texts than parts, and no text may be in two.
+    #[error(
+        "the rows hold {texts} different texts, too few for {parts} parts of which no two have a text in common; give rows with other texts"
+    )]
+    TooFewTexts {
+        /// How many parts were asked for.
+        parts: usize,
+        /// How many different texts there are.
+        texts: usize,
     },
 
     // ---- rated sentences ----

@@ -56,6 +56,15 @@ pub(super) fn wanted_list(wanted: Option<&String>) -> impl fmt::Display {
     )
 }
 
+/// For an object without any list, as pandas writes unless told otherwise.
+pub(super) fn list_of_objects(found: &[String]) -> &'static str {
+    if found.is_empty() {
+        ", or write the rows as a list of objects (in pandas with orient=\"records\")"
+    } else {
+        ""
+    }
+}
+
 pub(super) fn given_column(wanted: Option<&String>) -> impl fmt::Display {
     wanted.map_or_else(
         || "none was given".to_owned(),

@@ -61,7 +61,8 @@ pub struct ReadCompletions {
 /// `header` says whether the first row of a CSV or TSV names the columns.
 ///
 /// # Errors
-/// A [`DataError`] for the first thing that is wrong: the path, the format, the encoding, the form, a column, a cell.
+/// A [`DataError`] for the first thing that is wrong: the path, the format, the encoding, the form, a column, a cell;
+/// [`DataError::NoCompletions`] when every completion is empty.
 pub fn read_completions(
     path: impl AsRef<Path>,
     format: Option<Format>,
@@ -96,6 +97,14 @@ pub fn read_completions(
                 None => prompt,
             },
             completion: row.text(&columns.completion, path)?,
+        });
+    }
+    if completions.is_empty() {
+        return Err(DataError::NoCompletions {
+            file: path.to_path_buf(),
+            line: table.rows[0].line,
+            column: columns.completion.name,
+            rows: table.rows.len(),
         });
     }
     Ok(ReadCompletions {
@@ -185,6 +194,13 @@ mod tests {
         let text = "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"c\", \"completion\": \"\"}\n";
         let (rows, _) = read("a.jsonl", text, &CompletionColumns::default()).unwrap();
         assert_eq!(rows.len(), 1);
+        let text = "prompt,completion\n\"a\nb\",\nc,  \n";
+        let error = read("a.csv", text, &CompletionColumns::default())
+            .unwrap_err()
+            .to_string();
+        for part in ["line 2", "`completion` is empty", "all 2 rows"] {
+            assert!(error.contains(part), "`{part}` is not in: {error}");
+        }
         let text = "{\"prompt\": \"a\", \"completion\": \"b\"}\n{\"prompt\": \"c\"}\n";
         let error = read("a.jsonl", text, &CompletionColumns::default())
             .unwrap_err()

@@ -19,12 +19,14 @@ pub(super) fn read_quoted(
     header: bool,
     file: &Path,
 ) -> Result<Table, DataError> {
-    if let Some(line) = unclosed_quote(content.as_bytes(), separator) {
-        return Err(DataError::UnclosedQuote {
-            file: file.to_path_buf(),
-            line,
-        });
-    }
+    let (separator, content) = named_separator(content).unwrap_or((separator, content));
+    check_quotes(content.as_bytes(), separator).map_err(|(fault, line)| {
+        let file = file.to_path_buf();
+        match fault {
+            QuoteFault::Unclosed => DataError::UnclosedQuote { file, line },
+            QuoteFault::TextAfter => DataError::TextAfterQuote { file, line },
+        }
+    })?;
     let mut reader = csv::ReaderBuilder::new();
     // The first row is not the reader's business, and rows of another length are told with our words.
     let reader = reader.delimiter(separator).has_headers(false).flexible(true);
@@ -85,6 +87,14 @@ fn table(
     }
     for fields in rows {
         let (line, fields) = fields?;
+        // One column of a header's name may be a text like any other.
+        let is_header = header && columns > 1 && fields.iter().map(|field| field.trim()).eq(&table.names);
+        if is_header {
+            return Err(DataError::RepeatedHeader {
+                file: file.to_path_buf(),
+                line,
+            });
+        }
         if fields.len() != columns {
             let (file, found) = (file.to_path_buf(), fields.len());
             return Err(DataError::RaggedRow {
@@ -112,9 +122,30 @@ fn row(line: usize, fields: Vec<String>) -> Row {
     }
 }
 
-/// The line of a quote that opens a field and is never closed. The csv crate would take everything after it as one
-/// field and say nothing.
-fn unclosed_quote(bytes: &[u8], separator: u8) -> Option<usize> {
+/// The separator that a first line such as `sep=;` names, as Excel writes it, and the text after that line.
+fn named_separator(content: &str) -> Option<(u8, &str)> {
+    let end = content.find(['\r', '\n'])?;
+    match content[..end].strip_prefix("sep=")?.as_bytes() {
+        // The line's end stays, so that lines keep their numbers.
+        &[separator] if separator.is_ascii_punctuation() || separator == b'\t' => {
+            Some((separator, &content[end..]))
+        }
+        _ => None,
+    }
+}
+
+/// What can be wrong with quotes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum QuoteFault {
+    /// A quote opens a field and is never closed: the csv crate would take everything after it as one field.
+    Unclosed,
+    /// After the quote that closes a field comes more of it, as where quotes inside are written `\"`: the csv crate would
+    /// drop a quote.
+    TextAfter,
+}
+
+/// The first fault that the csv crate would say nothing about, and its line.
+fn check_quotes(bytes: &[u8], separator: u8) -> Result<(), (QuoteFault, usize)> {
     enum Place {
         FieldStart,
         Unquoted,
@@ -132,13 +163,15 @@ fn unclosed_quote(bytes: &[u8], separator: u8) -> Option<usize> {
             // A quote written twice is a quote inside the field.
             Place::AfterQuote { since } if byte == b'"' => Place::Quoted { since },
             _ if ends_field => Place::FieldStart,
+            Place::AfterQuote { .. } if byte != b' ' => return Err((QuoteFault::TextAfter, line)),
+            Place::AfterQuote { since } => Place::AfterQuote { since },
             _ => Place::Unquoted,
         };
         line += usize::from(byte == b'\n');
     }
     match place {
-        Place::Quoted { since } => Some(since),
-        Place::FieldStart | Place::Unquoted | Place::AfterQuote { .. } => None,
+        Place::Quoted { since } => Err((QuoteFault::Unclosed, since)),
+        Place::FieldStart | Place::Unquoted | Place::AfterQuote { .. } => Ok(()),
     }
 }
 
@@ -224,15 +257,31 @@ mod tests {
     }
 
     #[test]
-    fn an_unclosed_quote_is_found_by_its_line() {
-        let line = |content: &str| unclosed_quote(content.as_bytes(), b',');
-        assert_eq!(line("a,\"b\"\n\"c\"\"d\",e\n"), None);
+    fn a_wrong_quote_is_found_by_its_line() {
+        let fault = |content: &str| check_quotes(content.as_bytes(), b',').err();
+        assert_eq!(fault("a,\"b\"\n\"c\"\"d\",e\n\"f\" ,g"), None);
         assert_eq!(
-            line("a,6\" wide\nb,c\n"),
+            fault("a,6\" wide\nb,c\n"),
             None,
             "a quote inside an unquoted field is a character"
         );
-        assert_eq!(line("a,b\n\"c,d\ne,f\n"), Some(2));
-        assert_eq!(line("a,b\nc,\"d\"\"\n"), Some(2));
+        assert_eq!(fault("a,b\n\"c,d\ne,f\n"), Some((QuoteFault::Unclosed, 2)));
+        assert_eq!(fault("a,b\nc,\"d\"\"\n"), Some((QuoteFault::Unclosed, 2)));
+        assert_eq!(
+            fault("a,b\n\"c\nd \\\"e\\\"\",f\n"),
+            Some((QuoteFault::TextAfter, 3))
+        );
+    }
+
+    #[test]
+    fn a_first_line_may_name_the_separator() {
+        for end in ["\n", "\r\n"] {
+            let content = ["sep=;", "a;\"b;c\"", "d,e;f"].join(end);
+            assert_eq!(
+                csv(&content),
+                [(2, fields(&["a", "b;c"])), (3, fields(&["d,e", "f"]))]
+            );
+        }
+        assert_eq!(csv("sep=x,y\n"), [(1, fields(&["sep=x", "y"]))]);
     }
 }

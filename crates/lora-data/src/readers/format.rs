@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::DataError;
 use crate::suggest::nearest;
 
-/// The form of a data file. Text is always UTF-8; a byte-order mark at the start is skipped.
+/// The form of a data file. Text is UTF-8, UTF-16 or UTF-32 ([`decode_text`](crate::decode_text)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Comma-separated, quoted as in RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes.
+    /// Comma-separated, quoted as in RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes. A
+    /// first line such as `sep=;`, as Excel writes it, names another separator.
     Csv,
     /// Tab-separated without any quoting: a tab always separates, a line end always ends the row, and a quote is a
     /// character like any other. This is how GLUE is distributed, and what `.tsv` means unless said otherwise.
@@ -21,10 +22,10 @@ pub enum Format {
     /// Tab-separated with the quoting of CSV, as spreadsheets and pandas write it. Never told from a name: ask for it.
     #[serde(rename = "tsv-quoted")]
     QuotedTsv,
-    /// One JSON object a line.
+    /// One JSON object a line; a list of objects is taken too.
     Jsonl,
-    /// A JSON list of objects, or an object with such a list under one of its keys. The rows may also be lists, with
-    /// their columns given by index.
+    /// A JSON list of objects, or an object with such a list under one of its keys; an object a line is taken too. The
+    /// rows may also be lists, with their columns given by index.
     Json,
     /// Apache Parquet, as the Hugging Face hub keeps data sets; uncompressed or compressed with Snappy. Classes that the hub
     /// stores as numbers get their names back. Read only where the crate is built with its feature `parquet`.

@@ -16,8 +16,11 @@ const AN_OBJECT: &str = "an object with the columns as keys, as in the first row
 const A_LIST: &str = "a list as long as the first row";
 const A_ROW: &str = "a row: an object with the columns as keys, or a list";
 
-/// One row a line; empty lines are skipped.
+/// One row a line; empty lines are skipped. A file that is one list of rows is read as that.
 pub(super) fn read_lines(content: &str, file: &Path) -> Result<Table, DataError> {
+    if is_list_of_rows(content) {
+        return read_document(content, None, file);
+    }
     let mut builder = Builder::new(file);
     for (line, text) in (1..)
         .zip(content.lines())
@@ -28,8 +31,29 @@ pub(super) fn read_lines(content: &str, file: &Path) -> Result<Table, DataError>
     Ok(builder.table)
 }
 
-/// A list of rows, or an object with such a list under `field`.
+/// Whether a text is one list whose items are objects or lists.
+fn is_list_of_rows(content: &str) -> bool {
+    let is_row = |row: &&RawValue| row.get().starts_with(['{', '[']);
+    content.trim_start().starts_with('[')
+        && serde_json::from_str::<Vec<&RawValue>>(content)
+            .is_ok_and(|rows| !rows.is_empty() && rows.iter().all(is_row))
+}
+
+/// Whether a text is an object a line, which the tools of the hub write under `.json` too.
+fn is_object_a_line(content: &str) -> bool {
+    let mut values = serde_json::Deserializer::from_str(content).into_iter::<&RawValue>();
+    let first = values.next().and_then(Result::ok);
+    let rest = content.get(values.byte_offset()..).unwrap_or_default();
+    first.is_some_and(|first| first.get().starts_with('{') && !first.get().contains('\n'))
+        && rest.trim_start().starts_with('{')
+        && rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n')
+}
+
+/// A list of rows, or an object with such a list under `field`. A file with an object a line is read as that.
 pub(crate) fn read_document(content: &str, field: Option<&str>, file: &Path) -> Result<Table, DataError> {
+    if field.is_none() && is_object_a_line(content) {
+        return read_lines(content, file);
+    }
     let mut lines = LineCounter::new(content);
     let (list_line, rows): (usize, Vec<&RawValue>) = match content.trim_start().as_bytes() {
         [b'{', ..] => {
@@ -41,7 +65,7 @@ pub(crate) fn read_document(content: &str, field: Option<&str>, file: &Path) -> 
         [b'[', ..] => (1, parse(content, 1, file)?),
         _ => {
             let value: Value = parse(content, 1, file)?;
-            let (file, found) = (file.to_path_buf(), cell(value).kind());
+            let (file, found) = (file.to_path_buf(), kind(&value));
             return Err(DataError::JsonShape {
                 file,
                 line: 1,
@@ -152,7 +176,7 @@ impl<'a> Builder<'a> {
                 let found = if !keys && other.is_array() {
                     "a list of another length"
                 } else {
-                    cell(other).kind()
+                    kind(&other)
                 };
                 return Err(DataError::JsonShape {
                     file: self.file.to_path_buf(),
@@ -182,6 +206,18 @@ impl<'a> Builder<'a> {
             }
         }
         cells
+    }
+}
+
+/// The kind of value, for messages.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "a string",
+        Value::Number(_) => "a number",
+        Value::Bool(_) => "true or false",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+        Value::Null => "absent",
     }
 }
 

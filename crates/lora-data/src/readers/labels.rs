@@ -13,8 +13,14 @@ use crate::labels::LabelNames;
 pub enum LabelRule {
     /// Classes; their names are the different labels of the file, integers by value, else by code point. For a training
     /// set: give the names it yields to the other sets as [`LabelRule::Known`].
+    ///
+    /// Decimal numbers are classes only where they are whole, few and repeat, as pandas writes integers in a column with
+    /// gaps (`1.0`): then the classes are called by the integers, and [`ReadFile::decimal_label`](super::ReadFile) has
+    /// one as it was written. Other decimal numbers are a [`DataError::DecimalLabel`].
     #[default]
     FromData,
+    /// The same for labels that are classes whatever they look like: decimal numbers too, each value a class.
+    Classes,
     /// Classes of these names ([`LabelNames::class_of`]); another label is an error.
     Known(LabelNames),
     /// Numbers: a regression.
@@ -27,6 +33,8 @@ pub enum LabelRule {
 pub(crate) struct RowTargets {
     pub each: Vec<Option<Target>>,
     pub task: Task,
+    /// A label that was written as a decimal number and taken for a class.
+    pub decimal_label: Option<String>,
 }
 
 pub(crate) fn targets(
@@ -36,9 +44,12 @@ pub(crate) fn targets(
     file: &Path,
 ) -> Result<RowTargets, DataError> {
     match rule {
-        LabelRule::FromData => {
-            let labels = names_in(table, column, file)?;
-            classes(table, column, labels, file)
+        LabelRule::FromData | LabelRule::Classes => {
+            let (labels, decimal_label) = names_in(table, column, *rule == LabelRule::Classes, file)?;
+            Ok(RowTargets {
+                decimal_label,
+                ..classes(table, column, labels, file)?
+            })
         }
         LabelRule::Known(labels) => classes(table, column, labels.clone(), file),
         LabelRule::Numbers => numbers(table, column, file),
@@ -51,18 +62,42 @@ pub(crate) fn no_targets(task: &Task, rows: usize) -> RowTargets {
     RowTargets {
         each: vec![None; rows],
         task: task.clone(),
+        decimal_label: None,
     }
 }
 
-fn names_in(table: &Table, column: &ResolvedColumn, file: &Path) -> Result<LabelNames, DataError> {
-    let found = table
-        .rows
-        .iter()
-        .map(|row| row.label(column, file))
-        .collect::<Result<Vec<_>, _>>()?;
-    let number = |label: &str| label.parse::<f64>().is_ok_and(f64::is_finite);
-    let fraction = found.iter().position(|label| label.parse::<i64>().is_err());
-    if let Some(row) = fraction.filter(|_| found.iter().all(|label| number(label))) {
+/// At most so many different decimal numbers are taken for classes.
+const FEW: usize = 20;
+
+/// The names of the classes, and a label that was written as a decimal number.
+fn names_in(
+    table: &Table,
+    column: &ResolvedColumn,
+    any: bool,
+    file: &Path,
+) -> Result<(LabelNames, Option<String>), DataError> {
+    let mut found = Vec::with_capacity(table.rows.len());
+    for row in &table.rows {
+        let label = row.label(column, file)?;
+        // How pandas writes that there is no value.
+        if matches!(label.as_ref(), "nan" | "NaN" | "<NA>") {
+            return Err(row.no_value(column, file));
+        }
+        found.push(label);
+    }
+    let decimal = found.iter().position(|label| label.parse::<i64>().is_err());
+    let values: Option<Vec<f64>> = found.iter().map(|label| finite(label)).collect();
+    let (Some(row), Some(values)) = (decimal, values) else {
+        return Ok((
+            LabelNames::from_data(found.iter().map(AsRef::as_ref), file)?,
+            None,
+        ));
+    };
+    let mut different = values.clone();
+    different.sort_by(f64::total_cmp);
+    different.dedup();
+    let are_whole = found.iter().all(|label| whole_number(label).is_some());
+    if !(any || are_whole && different.len() <= FEW && 2 * different.len() <= found.len()) {
         return Err(DataError::DecimalLabel {
             file: file.to_path_buf(),
             line: table.rows[row].line,
@@ -70,7 +105,26 @@ fn names_in(table: &Table, column: &ResolvedColumn, file: &Path) -> Result<Label
             label: found[row].clone().into_owned(),
         });
     }
-    LabelNames::from_data(found.iter().map(AsRef::as_ref), file)
+    // Adding 0 takes the sign off −0.
+    let names: Vec<String> = different.iter().map(|value| (value + 0.0).to_string()).collect();
+    let labels = LabelNames::from_data(names.iter().map(String::as_str), file)?;
+    Ok((labels, Some(found[row].clone().into_owned())))
+}
+
+/// The value of a finite number.
+pub(crate) fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// The value of a whole number, written as an integer or as a decimal: `3`, `3.0`, `3e0`.
+pub(crate) fn whole_number(text: &str) -> Option<i64> {
+    /// Up to here every whole number of 64-bit floats is itself.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    text.parse().ok().or_else(|| {
+        let value = finite(text).filter(|value| value.fract() == 0.0 && value.abs() <= LARGEST)?;
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough")]
+        Some(value as i64)
+    })
 }
 
 fn classes(
@@ -95,6 +149,7 @@ fn classes(
     Ok(RowTargets {
         each,
         task: Task::Classification { labels },
+        decimal_label: None,
     })
 }
 
@@ -114,5 +169,6 @@ fn numbers(table: &Table, column: &ResolvedColumn, file: &Path) -> Result<RowTar
     Ok(RowTargets {
         each,
         task: Task::Regression,
+        decimal_label: None,
     })
 }

@@ -1,7 +1,12 @@
 //! Parquet: rows of named columns, as the Hugging Face hub keeps data sets.
 //!
+//! Bytes without a type of their own are text if they are UTF-8. What is no text, number or truth (decimals, times, maps…) becomes a
+//! cell of another type, which is refused by name where a text or a label is wanted.
+//!
 //! The hub stores a class as a number and its name in the metadata of the file (key `huggingface`); names are put back here, so that a
 //! file from the hub reads as one that was written by hand. The class −1, by which the hub marks unlabelled rows, is no value.
+
+mod types;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,8 +20,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::json::cell;
+use super::signature;
 use super::table::{Cell, Naming, Row, Table};
-use crate::error::DataError;
+use crate::error::{DataError, EncodingError};
 
 /// The whole file as a table; a row's line is its number from 1.
 pub(super) fn read(path: &Path) -> Result<Table, DataError> {
@@ -34,28 +40,36 @@ pub(super) fn read(path: &Path) -> Result<Table, DataError> {
             source: Box::new(source),
         }
     };
-    let reader = SerializedFileReader::new(opened).map_err(bad(None))?;
+    let reader = SerializedFileReader::new(opened).map_err(|source| match signature::of_file(path) {
+        // Its own signature with a broken end is a damaged file.
+        Some(kind) if !kind.starts_with("a Parquet") => EncodingError::NoText {
+            file: path.to_path_buf(),
+            kind,
+        }
+        .into(),
+        _ => bad(None)(source),
+    })?;
     let metadata = reader.metadata().file_metadata();
-    let names: Vec<String> = metadata
-        .schema()
-        .get_fields()
-        .iter()
-        .map(|field| field.name().to_owned())
-        .collect();
+    let fields = metadata.schema().get_fields();
+    let names: Vec<String> = fields.iter().map(|field| field.name().to_owned()).collect();
+    let other_types: Vec<Option<String>> = fields.iter().map(|field| types::other_than_text(field)).collect();
     let described = metadata.key_value_metadata().into_iter().flatten();
     let classes = described
         .filter(|pair| pair.key == "huggingface")
         .find_map(|pair| class_names(pair.value.as_deref()?))
         .unwrap_or_default();
+    let readable = types::readable(metadata.schema()).map_err(bad(None))?;
 
     let mut rows = Vec::new();
-    for (line, row) in (1..).zip(reader.get_row_iter(None).map_err(bad(None))?) {
+    for (line, row) in (1..).zip(reader.get_row_iter(readable).map_err(bad(None))?) {
         let row = row.map_err(bad(Some(line)))?;
-        let cells = row.into_columns().into_iter().map(|(name, field)| {
-            let value = value(&field);
-            match (classes.get(&name), value.as_i64()) {
-                (Some(names), Some(class)) => named(names, class, value),
-                _ => cell(value),
+        let mut found = row.into_columns().into_iter().peekable();
+        let cells = names.iter().zip(&other_types).map(|(name, other)| {
+            // Columns that the reader does not know were not asked for.
+            match found.next_if(|(column, _)| column == name) {
+                Some((_, Field::Null)) => Cell::Absent,
+                Some((_, field)) => cell_of(&field, classes.get(name), other.as_deref()),
+                None => of_other_type(other.as_deref().unwrap_or("another type"), String::new()),
             }
         });
         let cells = cells.collect();
@@ -71,6 +85,27 @@ pub(super) fn read(path: &Path) -> Result<Table, DataError> {
         naming: Naming::Keys,
         rows,
     })
+}
+
+/// A value as a cell; `other` is the type of a column that holds no texts, numbers or truths.
+fn cell_of(field: &Field, classes: Option<&Vec<String>>, other: Option<&str>) -> Cell {
+    if let Some(kind) = other {
+        return of_other_type(kind, field.to_string());
+    }
+    match value(field) {
+        Ok(value) => match (classes, value.as_i64()) {
+            (Some(names), Some(class)) => named(names, class, value),
+            _ => cell(value),
+        },
+        Err(kind) => of_other_type(kind, field.to_string()),
+    }
+}
+
+fn of_other_type(kind: &str, shown: String) -> Cell {
+    Cell::Other {
+        kind: format!("of the Parquet type {kind}"),
+        shown,
+    }
 }
 
 /// The name of a class; a number without a name stays a number.
@@ -105,8 +140,9 @@ fn class_names(metadata: &str) -> Option<HashMap<String, Vec<String>>> {
     Some(named.collect())
 }
 
-fn value(field: &Field) -> Value {
-    match field {
+/// The value, or the type of a part that JSON has no value for.
+fn value(field: &Field) -> Result<Value, &'static str> {
+    Ok(match field {
         Field::Null => Value::Null,
         Field::Bool(value) => Value::from(*value),
         Field::Byte(value) => Value::from(*value),
@@ -117,20 +153,28 @@ fn value(field: &Field) -> Value {
         Field::UShort(value) => Value::from(*value),
         Field::UInt(value) => Value::from(*value),
         Field::ULong(value) => Value::from(*value),
+        Field::Float16(value) => Value::from(f64::from(*value)),
         // Through its shortest decimal form: 3.8 stays 3.8, not 3.799999952316284.
         Field::Float(value) => value.to_string().parse::<f64>().map_or(Value::Null, Value::from),
         Field::Double(value) => Value::from(*value),
         Field::Str(value) => Value::from(value.as_str()),
+        // ClickHouse, Impala and older Spark write texts so.
+        Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
+            Ok(text) if !text.contains('\0') => Value::from(text),
+            _ => return Err("BINARY, with bytes that are not UTF-8"),
+        },
         Field::Group(row) => {
             let columns = row.get_column_iter();
-            Value::Object(
-                columns
-                    .map(|(name, field)| (name.clone(), self::value(field)))
-                    .collect(),
-            )
+            let values = columns.map(|(name, field)| Ok((name.clone(), value(field)?)));
+            Value::Object(values.collect::<Result<_, &'static str>>()?)
         }
-        Field::ListInternal(list) => Value::Array(list.elements().iter().map(value).collect()),
-        // Dates, decimals, bytes: no part of any task; as text, a message can show them.
-        other => Value::from(other.to_string()),
-    }
+        Field::ListInternal(list) => {
+            Value::Array(list.elements().iter().map(value).collect::<Result<_, _>>()?)
+        }
+        Field::MapInternal(_) => return Err("MAP"),
+        Field::Decimal(_) => return Err("DECIMAL"),
+        Field::Date(_) => return Err("DATE"),
+        Field::TimeMillis(_) | Field::TimeMicros(_) => return Err("TIME"),
+        Field::TimestampMillis(_) | Field::TimestampMicros(_) => return Err("TIMESTAMP"),
+    })
 }

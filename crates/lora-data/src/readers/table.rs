@@ -66,12 +66,17 @@ pub(crate) enum Cell {
     Object(Map<String, Value>),
     /// `null`, or no such key in this row.
     Absent,
+    /// A value that is no text, number or truth, such as a date: what it is, and how it is shown.
+    Other {
+        kind: String,
+        shown: String,
+    },
 }
 
 impl Cell {
     fn to_text(&self) -> String {
         match self {
-            Self::Text(text) | Self::Number(text) => text.clone(),
+            Self::Text(text) | Self::Number(text) | Self::Other { shown: text, .. } => text.clone(),
             Self::Bool(value) => value.to_string(),
             Self::List(items) => Value::from(items.clone()).to_string(),
             Self::Object(entries) => Value::from(entries.clone()).to_string(),
@@ -79,16 +84,27 @@ impl Cell {
         }
     }
 
-    /// The kind of value, for messages.
-    pub fn kind(&self) -> &'static str {
+    /// Whether there is nothing: no value, or white space.
+    pub fn is_empty(&self) -> bool {
         match self {
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Absent => true,
+            _ => false,
+        }
+    }
+
+    /// The kind of value, for messages.
+    pub fn kind(&self) -> Cow<'_, str> {
+        let kind = match self {
             Self::Text(_) => "a string",
             Self::Number(_) => "a number",
             Self::Bool(_) => "true or false",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
             Self::Absent => "absent",
-        }
+            Self::Other { kind, .. } => kind,
+        };
+        kind.into()
     }
 }
 
@@ -139,7 +155,7 @@ impl Row {
             line: self.line,
             column: column.name.clone(),
             expected,
-            found: cell.kind(),
+            found: cell.kind().into_owned(),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::error::DataError;
 use crate::labels::LabelNames;
 use crate::readers::columns::{ResolvedColumn, usual};
 use crate::readers::table::{Cell, Naming, Table};
-use crate::readers::{Format, bytes, json, read_table_file};
+use crate::readers::{Format, bytes, decode_text, json, read_table_file};
 
 /// The intent of queries that have none.
 const OUT_OF_SCOPE: &str = "oos";
@@ -106,8 +106,8 @@ fn tables(file: &Path, split: &str) -> Result<(Table, Table), DataError> {
         other => other,
     };
     let bytes = bytes::read_bytes(file)?;
-    let content = bytes::utf8(&bytes, file)?;
-    let read = |list| json::read_document(content, Some(list), file);
+    let content = decode_text(&bytes, file)?;
+    let read = |list| json::read_document(&content, Some(list), file);
     Ok((read(list)?, read("train")?))
 }
 

@@ -77,6 +77,7 @@ pub(super) static USER: Benchmark = Benchmark {
 /// All files, one after the other, and the number of rows left out: those whose answer is empty teach nothing.
 pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataError> {
     let (mut instructions, mut left_out) = (Vec::new(), 0);
+    let mut first_empty = None;
     for file in files {
         let table = read_table_file(file, Format::of_path(file)?, true, None)?;
         let instruction = usual(
@@ -105,6 +106,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataE
             let answer = may_be_empty(row, &output, file)?;
             if answer.trim().is_empty() {
                 left_out += 1;
+                first_empty.get_or_insert((file, row.line, output.name.clone()));
                 continue;
             }
             let input = match &input {
@@ -118,7 +120,15 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataE
             });
         }
     }
-    Ok((instructions, left_out))
+    match first_empty {
+        Some((file, line, column)) if instructions.is_empty() => Err(DataError::NoCompletions {
+            file: file.clone(),
+            line,
+            column,
+            rows: left_out,
+        }),
+        _ => Ok((instructions, left_out)),
+    }
 }
 
 fn may_be_empty(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<String, DataError> {

@@ -2,8 +2,9 @@
 
 use super::{ChoiceQuestion, Instruction, Spans, TaggedWords};
 use crate::dataset::Dataset;
+use crate::duplicates::{RowText, normalized};
 use crate::error::DataError;
-use crate::split::stratified_split;
+use crate::split::training_split;
 
 /// The rows of a split, in one of five shapes.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,7 +123,8 @@ impl Rows {
     }
 
     /// Splits parts off: what is left, then a part for each share of the rows, rounded, of at least one row. Drawn by the seed; classes
-    /// in proportion; all questions about one context in one part, whose share is one of the contexts.
+    /// in proportion; all questions about one context in one part, whose share is one of the contexts; rows of one text in one part, and
+    /// every class in what is left ([`training_split`]).
     ///
     /// # Errors
     /// [`DataError::TooFewExamples`] when nothing would be left.
@@ -148,7 +150,11 @@ impl Rows {
                 part: None,
             })?;
         sizes.insert(0, left);
-        let parts = stratified_split(&strata, &sizes, seed)?.into_iter();
+        let groups: Vec<String> = match self {
+            Self::Spans(spans) => spans.contexts.iter().map(|context| normalized(context)).collect(),
+            _ => RowText::of_rows(self).into_iter().map(|row| row.text).collect(),
+        };
+        let parts = training_split(&strata, &groups, &sizes, 0, seed)?.into_iter();
         Ok(match self {
             Self::Spans(spans) => parts
                 .map(|contexts| {

@@ -13,7 +13,7 @@ use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::{DataError, TaskError};
 use crate::readers::columns::{ResolvedColumn, usual};
 use crate::readers::table::{Cell, Row, Table};
-use crate::readers::{Format, bytes, read_table_file};
+use crate::readers::{Format, bytes, decode_text, read_table_file};
 
 /// Questions and the contexts that hold their answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -216,8 +216,8 @@ struct Answered {
 
 fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
     let bytes = bytes::read_bytes(file)?;
-    let json = bytes::utf8(&bytes, file)?;
-    let json = json.strip_prefix('\u{FEFF}').unwrap_or(json);
+    let json = decode_text(&bytes, file)?;
+    let json = json.as_ref();
     // A list of rows is a table, not SQuAD's tree.
     if json.trim_start().starts_with('[') {
         return read_rows(&read_table_file(file, Format::Json, true, None)?, file, gathered);

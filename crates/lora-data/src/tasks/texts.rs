@@ -9,7 +9,7 @@ use crate::labels::LabelNames;
 use crate::readers::columns::{ResolvedColumn, usual};
 use crate::readers::labels::{no_targets, targets};
 use crate::readers::table::{Cell, Naming, Row, Table};
-use crate::readers::{Format, LabelRule, bytes, delimited, read_table_file};
+use crate::readers::{Format, LabelRule, bytes, decode_text, delimited, read_table_file};
 
 /// Which columns hold what. Names are in small letters; the first that a file has is read.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ fn label(
     let kept_back = |cell: &Cell| match cell {
         Cell::Absent => true,
         Cell::Text(text) | Cell::Number(text) => text.trim().parse() == Ok(-1.0),
-        Cell::Bool(_) | Cell::List(_) | Cell::Object(_) => false,
+        Cell::Bool(_) | Cell::List(_) | Cell::Object(_) | Cell::Other { .. } => false,
     };
     let all = table.rows.iter().all(|row| kept_back(&row.cells[column.index]));
     Ok((!all).then_some(column))
@@ -166,8 +166,7 @@ fn read_table(form: &TextForm, file: &Path) -> Result<(Table, usize), DataError>
         return Ok((read_table_file(file, format, true, None)?, 0));
     }
     let bytes = bytes::read_bytes(file)?;
-    let content = bytes::utf8(&bytes, file)?;
-    tsv(form, content.strip_prefix('\u{FEFF}').unwrap_or(content), file)
+    tsv(form, &decode_text(&bytes, file)?, file)
 }
 
 fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(Table, usize), DataError> {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::texts::{self, Labels, TextForm};
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::dataset::{Dataset, Example, Target, Task};
-use crate::error::{DataError, TaskError};
+use crate::error::{DataError, EncodingError, TaskError};
 use crate::labels::LabelNames;
-use crate::readers::bytes;
+use crate::readers::{bytes, decode_text};
 
 /// Which of the two labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,11 +126,11 @@ pub(super) fn read(files: &[PathBuf], detail: Detail) -> Result<Dataset, DataErr
 }
 
 fn lines(bytes: &[u8], detail: Detail, labels: &LabelNames, file: &Path) -> Result<Vec<Example>, DataError> {
-    // A copy that somebody has saved as UTF-8 is read as that; every other byte sequence is ISO-8859-1.
-    let content = std::str::from_utf8(bytes).map_or_else(
-        |_| bytes.iter().map(|byte| char::from(*byte)).collect(),
-        str::to_owned,
-    );
+    // A copy that somebody has saved in Unicode is read as that; every other byte sequence is ISO-8859-1.
+    let content = match decode_text(bytes, file) {
+        Err(EncodingError::NotUtf8 { .. }) => bytes.iter().map(|byte| char::from(*byte)).collect(),
+        content => content?,
+    };
     let lines = (1..)
         .zip(content.lines())
         .filter(|(_, line)| !line.trim().is_empty());

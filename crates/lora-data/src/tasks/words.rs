@@ -12,7 +12,7 @@ use crate::error::{DataError, TaskError};
 use crate::labels::LabelNames;
 use crate::readers::columns::{ResolvedColumn, usual};
 use crate::readers::table::{Cell, Row};
-use crate::readers::{Format, bytes, read_table_file};
+use crate::readers::{Format, bytes, decode_text, read_table_file};
 
 /// Sentences and the names of their tags.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,8 +143,7 @@ fn names<'a>(words: impl Iterator<Item = &'a Tagged>) -> Result<LabelNames, Data
 
 fn columns(file: &Path, with_tags: bool) -> Result<Vec<Vec<Tagged>>, DataError> {
     let bytes = bytes::read_bytes(file)?;
-    let content = bytes::utf8(&bytes, file)?;
-    let content = content.strip_prefix('\u{FEFF}').unwrap_or(content);
+    let content = decode_text(&bytes, file)?;
     let (mut sentences, mut sentence) = (Vec::new(), Vec::new());
     let mut columns = None;
     for (line, text) in (1..).zip(content.lines()) {

@@ -76,6 +76,11 @@ fn labels_that_mean_nothing() {
             &["line 3: `label` has no value", "remove the row"],
         ),
         case(
+            "nan.csv",
+            "text,label\na,0.0\nb,nan\nc,1.0\nd,1.0\n",
+            &["line 3: `label` has no value"],
+        ),
+        case(
             "null.jsonl",
             "{\"text\": \"a\", \"label\": null}\n",
             &["line 1: `label` has no value"],

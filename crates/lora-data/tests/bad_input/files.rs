@@ -23,6 +23,22 @@ fn a_file_that_cannot_be_read_as_text() {
         ),
         case("noending", "text\n", &["format"]),
         Case {
+            content: b"PK\x03\x04\x14\0\x06\0",
+            ..case("sheet.csv", "", &["an Excel workbook", "CSV in UTF-8"])
+        },
+        Case {
+            content: b"\x1F\x8B\x08\0\0\0",
+            ..case("train.csv", "", &["is a gzip archive", "gunzip"])
+        },
+        Case {
+            content: b"\xFF\xFEt\0e\0x\0t\0,",
+            ..case("cut.csv", "", &["begins as UTF-16LE", "cut short"])
+        },
+        Case {
+            content: b"text,label\na,0\nb\0,1\n",
+            ..case("nul.csv", "", &["line 3: a NUL byte at offset 16"])
+        },
+        Case {
             content: latin1,
             ..case(
                 "latin1.csv",
@@ -73,9 +89,19 @@ fn rows_that_do_not_fit_the_first() {
         ),
         case("crlf.csv", "text,label\r\na,0\r\nb\r\n", &["line 3: 1 fields"]),
         case(
+            "joined.csv",
+            "text,label\na,0\nb,1\ntext,label\nc,1\n",
+            &["line 4: the header stands here again", "remove the line"],
+        ),
+        case(
             "open.csv",
             "label,text\n0,\"a\n1,b\n",
             &["line 2: the quote that opens here", "close it", "format tsv"],
+        ),
+        case(
+            "escaped.csv",
+            "text,label\n\"said \\\"no\\\" twice\",0\n",
+            &["line 2: a quoted field goes on", "twice"],
         ),
     ]);
 }
@@ -122,7 +148,7 @@ fn text_that_is_not_json_or_json_that_is_not_rows() {
         case(
             "no_list.json",
             "{\"version\": 1}",
-            &["not clear which list", "its lists: none"],
+            &["not clear which list", "its lists: none", "orient=\"records\""],
         ),
         case(
             "two.json",

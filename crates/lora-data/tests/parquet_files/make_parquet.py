@@ -4,6 +4,8 @@ in the metadata under `huggingface`. The sentences are our own.
     python make_parquet.py     # needs pyarrow; made with 26.0.1
 """
 
+import datetime
+import decimal
 import json
 import pathlib
 
@@ -138,3 +140,44 @@ write(
 )
 write("uncompressed", {"text": (pa.string(), ["a", "b"]), "label": (pa.string(), ["x", "y"])}, {}, compression="none")
 write("gzipped", {"text": (pa.string(), ["a", "b"]), "label": (pa.string(), ["x", "y"])}, {}, compression="gzip")
+
+# Columns as other writers have them: texts as bytes without a type, labels with gaps as decimals, and types that are no text.
+write(
+    "binary",
+    {
+        "text": (pa.binary(), ["Der Müller rudert.".encode(), b"Nobody rows.", b"It leaks."]),
+        "text_pair": (pa.binary(6), [b"oars\xc3\xa9", b"anchor", b"rudder"]),
+        "label": (pa.binary(), [b"boat", b"mill", b"boat"]),
+    },
+    {},
+)
+write("broken_binary", {"text": (pa.binary(), [b"fine", b"caf\xe9"]), "label": (pa.int64(), [0, 1])}, {})
+write(
+    "gaps",
+    {
+        "text": (pa.large_string(), [f"text {row}" for row in range(6)]),
+        "label": (pa.float64(), [1.0, 0.0, 1.0, 2.0, 0.0, 2.0]),
+        "half": (pa.float16(), [1.0, 0.0, 1.0, 1.0, 0.0, 0.0]),
+        "category": (pa.dictionary(pa.int8(), pa.string()), pa.array(["b", "a", "b", "a", "a", "b"]).dictionary_encode()),
+    },
+    {},
+)
+DAY = datetime.datetime(2021, 3, 4, 5, 6, 7)
+write(
+    "other_types",
+    {
+        "string": (pa.string(), ["a", "b"]),
+        "decimal": (pa.decimal128(10, 2), [decimal.Decimal("1.50"), decimal.Decimal("2.00")]),
+        "date": (pa.date32(), [DAY.date(), DAY.date()]),
+        "milliseconds": (pa.timestamp("ms"), [DAY, DAY]),
+        "nanoseconds": (pa.timestamp("ns"), [DAY, DAY]),
+        "time": (pa.time64("us"), [DAY.time(), DAY.time()]),
+        "list": (pa.list_(pa.string()), [["a"], ["b", "c"]]),
+        "struct": (pa.struct([("x", pa.string())]), [{"x": "a"}, {"x": "b"}]),
+        "map": (pa.map_(pa.string(), pa.string()), [[("k", "v")], [("k", "w")]]),
+        "struct_of_date": (pa.struct([("x", pa.date32())]), [{"x": DAY.date()}, {"x": DAY.date()}]),
+        "integer": (pa.int64(), [0, 1]),
+        "empty": (pa.null(), [None, None]),
+    },
+    {},
+)

@@ -5,6 +5,7 @@
 mod answers;
 mod bad_rows;
 mod book;
+mod encodings;
 mod forms;
 #[cfg(feature = "parquet")]
 mod parquet;

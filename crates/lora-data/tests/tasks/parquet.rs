@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use lora_data::tasks::find;
-use lora_data::{Format, ReadOptions, Target, read_file};
+use lora_data::{Columns, Format, ReadOptions, Target, read_file};
 
 use super::{classes, read_path};
 
@@ -99,4 +99,100 @@ fn parquet_is_a_format_like_any_other_and_foreign_compression_is_named() {
         .unwrap_err()
         .to_string();
     assert!(error.contains("no such file"), "{error}");
+}
+
+fn with_columns(text: &str, label: &str) -> ReadOptions {
+    ReadOptions {
+        columns: Columns {
+            text: Some(text.into()),
+            text_pair: None,
+            label: Some(label.into()),
+        },
+        ..ReadOptions::default()
+    }
+}
+
+#[test]
+fn bytes_without_a_type_are_text() {
+    let path = files().join("binary.parquet");
+    let read = read_file(&path, &ReadOptions::default()).unwrap();
+    assert_eq!(read.dataset.examples[0].text, "Der Müller rudert.");
+    assert_eq!(read.dataset.examples[0].text_pair.as_deref(), Some("oarsé"));
+    assert_eq!(classes(&read.dataset), ["boat", "mill", "boat"]);
+    let error = read_file(files().join("broken_binary.parquet"), &ReadOptions::default())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("line 2: `text` is of the Parquet type BINARY, with bytes that are not UTF-8"),
+        "{error}"
+    );
+}
+
+#[test]
+fn labels_with_gaps_are_classes_and_categories_are_their_names() {
+    let path = files().join("gaps.parquet");
+    let names = |label: &str| {
+        let read = read_file(&path, &with_columns("text", label)).unwrap();
+        (classes(&read.dataset).join(" "), read.decimal_label)
+    };
+    let decimal = |label: &str| Some(label.to_owned());
+    assert_eq!(names("label"), ("1 0 1 2 0 2".to_owned(), decimal("1.0")));
+    assert_eq!(names("half"), ("1 0 1 1 0 0".to_owned(), decimal("1.0")));
+    assert_eq!(names("category"), ("b a b a a b".to_owned(), None));
+}
+
+#[test]
+fn other_types_are_refused_by_column_and_type() {
+    let path = files().join("other_types.parquet");
+    for (column, kind) in [
+        ("decimal", "of the Parquet type DECIMAL(10, 2)"),
+        ("date", "of the Parquet type DATE"),
+        ("milliseconds", "of the Parquet type TIMESTAMP"),
+        ("nanoseconds", "of the Parquet type TIMESTAMP"),
+        ("time", "of the Parquet type TIME"),
+        ("list", "a list"),
+        ("struct", "an object"),
+        ("map", "of the Parquet type MAP"),
+        ("struct_of_date", "of the Parquet type DATE"),
+    ] {
+        for (text, label, expected) in [
+            (column, "integer", "a string"),
+            ("string", column, "a string or a number"),
+        ] {
+            let error = read_file(&path, &with_columns(text, label))
+                .unwrap_err()
+                .to_string();
+            let says = format!("line 1: `{column}` is {kind}; expected {expected}");
+            assert!(error.contains(&says), "`{says}` is not in: {error}");
+        }
+    }
+    let error = read_file(&path, &with_columns("empty", "integer"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("`empty` has no value"), "{error}");
+    // Columns that are not asked for do no harm, and can be shown.
+    let options = ReadOptions {
+        keep_cells: true,
+        ..with_columns("string", "integer")
+    };
+    let cells = read_file(&path, &options).unwrap().cells.unwrap();
+    assert_eq!(cells.rows[0][1], "1.50");
+}
+
+#[test]
+fn a_file_of_another_kind_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    for (content, part) in [
+        (
+            &b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1\n"[..],
+            "git lfs pull",
+        ),
+        (b"<!DOCTYPE html>\n<html></html>", "an HTML page"),
+        (b"PAR1 and no end", "not readable as Parquet"),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let error = read_file(&path, &ReadOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
 }

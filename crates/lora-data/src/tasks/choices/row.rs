@@ -12,8 +12,9 @@ use serde_json::Value;
 use super::ChoiceQuestion;
 use crate::error::{DataError, TaskError};
 use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::labels::whole_number;
 use crate::readers::table::{Cell, Naming, Row, Table};
-use crate::readers::{bytes, delimited};
+use crate::readers::{bytes, decode_text, delimited};
 
 const QUESTIONS: [&str; 5] = ["question", "question_stem", "sentence", "query", "goal"];
 const ANSWERS: [&str; 4] = ["answer", "answerkey", "label", "correct"];
@@ -46,13 +47,13 @@ enum Choices {
 /// Whether the first line of a CSV names a question and an answer.
 pub(super) fn has_header(file: &Path) -> Result<bool, DataError> {
     let bytes = bytes::read_bytes(file)?;
-    let content = bytes::utf8(&bytes, file)?;
-    let first = delimited::plain_rows(content)
+    let content = decode_text(&bytes, file)?;
+    let first = delimited::plain_rows(&content)
         .next()
         .map(|(_, fields)| fields.join(",").to_lowercase());
     let first = first.unwrap_or_default();
     let names: Vec<&str> = first
-        .split([',', '\u{FEFF}'])
+        .split(',')
         .map(|name| name.trim().trim_matches('"'))
         .collect();
     let has = |wanted: &[&str]| names.iter().any(|name| wanted.contains(name));
@@ -262,19 +263,28 @@ fn answer(cell: &Cell, choices: &[String], labels: &[String]) -> Found {
     let (found, shown) = match cell {
         Cell::Absent => return Found::KeptBack,
         Cell::Bool(value) => (Some(usize::from(*value)), value.to_string()),
-        Cell::Number(number) if number == "-1" => return Found::KeptBack,
-        Cell::Number(number) => (number.parse().ok(), number.clone()),
+        Cell::Number(number) => match whole_number(number) {
+            Some(-1) => return Found::KeptBack,
+            whole => (
+                whole.and_then(|whole| usize::try_from(whole).ok()),
+                number.clone(),
+            ),
+        },
         Cell::Text(text) if text.trim().is_empty() => return Found::KeptBack,
         Cell::Text(text) => {
             let text = text.trim();
             let of_row = labels.iter().position(|label| label == text);
             let whole = choices.iter().position(|choice| choice.trim() == text);
             (
-                of_row.or_else(|| letter_or_number(text)).or(whole),
+                of_row
+                    .or_else(|| letter_or_number(text))
+                    .or(whole)
+                    // A number that pandas has written as a decimal, as it does in columns with gaps.
+                    .or_else(|| usize::try_from(whole_number(text)?).ok()?.checked_sub(1)),
                 text.to_owned(),
             )
         }
-        Cell::List(_) | Cell::Object(_) => (None, cell.kind().to_owned()),
+        Cell::List(_) | Cell::Object(_) | Cell::Other { .. } => (None, cell.kind().into_owned()),
     };
     match found.filter(|answer| *answer < choices.len()) {
         Some(answer) => Found::Choice(answer),

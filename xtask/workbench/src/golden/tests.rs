@@ -8,7 +8,7 @@ use lora_core::HostTensor;
 use super::{Differences, run_all};
 
 fn folder(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(relative)
 }
 
 fn assert_all_pass(dir: &Path, only: &str) {
@@ -20,13 +20,13 @@ fn assert_all_pass(dir: &Path, only: &str) {
 
 #[test]
 fn the_committed_cases_pass() {
-    assert_all_pass(&folder("golden"), "");
-    assert_all_pass(&folder("../crates/lora-models/tests/golden"), "");
+    assert_all_pass(&folder("xtask/golden"), "");
+    assert_all_pass(&folder("crates/lora-models/tests/golden"), "");
 }
 
 #[test]
 fn the_shared_encoder_cases_pass() {
-    let dir = folder("../../shared/parity/goldens");
+    let dir = folder("../shared/parity/goldens");
     if !dir.is_dir() {
         println!("skipped: {} is absent", dir.display());
         return;

@@ -31,7 +31,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let status = Command::new(python)
         .arg(root.join("xtask/interop.py"))
         .arg("--lora")
-        .arg(root.join("target/release/lora"))
+        .arg(crate::folder_of_programs()?.join("lora"))
         .status()
         .with_context(|| format!("--python {}: cannot start it", python.display()))?;
     ensure!(

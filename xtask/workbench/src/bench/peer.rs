@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn the_script_does_the_same_work() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = crate::repository_root();
         let script = std::fs::read_to_string(root.join(SCRIPT)).expect("the script is in the repository");
         let mut lines = vec![
             format!("TURN = {}  #", TURN.as_secs_f64()),

@@ -1,0 +1,172 @@
+//! Files of tensors, written.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::atomic::{WriteError, write_file_with};
+use crate::tensors::HostTensor;
+
+/// Bytes of an f32.
+const WIDTH: usize = 4;
+/// Numbers that are turned into bytes at once.
+const CHUNK: usize = 16 * 1024;
+
+/// Writes f32 tensors as PyTorch's users do: sorted, with the metadata that Transformers looks for.
+///
+/// # Errors
+///
+/// [`WriteError`].
+///
+/// # Panics
+///
+/// Panics if two tensors have the same name.
+pub fn write_tensors(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (String, HostTensor)>,
+) -> Result<(), WriteError> {
+    let mut by_name = BTreeMap::new();
+    for (name, tensor) in tensors {
+        let before = by_name.insert(name, tensor);
+        assert!(before.is_none(), "every tensor has its own name");
+    }
+    let shape = |(name, tensor): (&String, &HostTensor)| (name.clone(), tensor.shape.clone());
+    let shapes = by_name.iter().map(shape).collect();
+    stream_tensors(path, &shapes, |write| {
+        for (name, tensor) in &by_name {
+            write(name, tensor);
+        }
+    })
+}
+
+/// Writes the same file of tensors that are made one after the other, so that they need not be in memory together. `visit` hands
+/// out each tensor of `shapes`, in any order.
+///
+/// # Errors
+///
+/// [`WriteError`].
+///
+/// # Panics
+///
+/// Panics if `visit` hands out a tensor that `shapes` does not have so, or not every tensor once.
+pub fn stream_tensors(
+    path: &Path,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    visit: impl FnOnce(&mut dyn FnMut(&str, &HostTensor)),
+) -> Result<(), WriteError> {
+    let (header, offsets) = header(shapes);
+    write_file_with(path, |file| {
+        file.write_all(&header)?;
+        let mut left = offsets;
+        let mut outcome = Ok(());
+        visit(&mut |name, tensor| {
+            let offset = left.remove(name);
+            let is_promised = shapes.get(name) == Some(&tensor.shape);
+            let offset = offset
+                .filter(|_| is_promised)
+                .expect("a tensor of the shapes, and each once");
+            if outcome.is_ok() {
+                outcome = write_values(file, header.len() + offset, &tensor.values);
+            }
+        });
+        assert!(left.is_empty(), "every tensor of the shapes is written");
+        outcome
+    })
+}
+
+/// The length, then names, types, shapes and places, padded to eight bytes; and where each tensor begins behind it.
+fn header(shapes: &BTreeMap<String, Vec<usize>>) -> (Vec<u8>, BTreeMap<String, usize>) {
+    let mut entries = Map::new();
+    let mut offsets = BTreeMap::new();
+    let mut end = 0;
+    for (name, shape) in shapes {
+        let start = end;
+        end += WIDTH * shape.iter().product::<usize>();
+        entries.insert(
+            name.clone(),
+            json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }),
+        );
+        offsets.insert(name.clone(), start);
+    }
+    entries.insert("__metadata__".to_owned(), json!({ "format": "pt" }));
+    let mut text = Value::Object(entries).to_string().into_bytes();
+    text.resize(text.len().next_multiple_of(8), b' ');
+    let length = text.len() as u64;
+    ([&length.to_le_bytes()[..], &text].concat(), offsets)
+}
+
+fn write_values(file: &mut File, offset: usize, values: &[f32]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset as u64))?;
+    let mut bytes = Vec::with_capacity(WIDTH * CHUNK);
+    for chunk in values.chunks(CHUNK) {
+        bytes.clear();
+        bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+        file.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use safetensors::SafeTensors;
+
+    use super::*;
+
+    fn tensor(shape: &[usize], first: f32) -> HostTensor {
+        let count: usize = shape.iter().product();
+        HostTensor {
+            shape: shape.to_vec(),
+            values: (0..count).map(|index| first + index as f32).collect(),
+        }
+    }
+
+    #[test]
+    fn tensors_in_any_order_are_those_that_the_reader_of_safetensors_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        // The second one is longer than a chunk; an empty one has no bytes.
+        let tensors = [
+            ("b", tensor(&[2, 3], 1.0)),
+            ("a \"quoted\"", tensor(&[CHUNK + 1], 0.5)),
+            ("none", tensor(&[0, 4], 0.0)),
+        ];
+        let shapes = tensors
+            .iter()
+            .map(|(name, tensor)| ((*name).to_owned(), tensor.shape.clone()));
+        stream_tensors(&path, &shapes.collect(), |write| {
+            for (name, tensor) in &tensors {
+                write(name, tensor);
+            }
+        })
+        .unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(metadata.metadata().as_ref().unwrap()["format"], "pt");
+        let read = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(read.len(), 3);
+        for (name, tensor) in &tensors {
+            let view = read.tensor(name).unwrap();
+            assert_eq!(view.shape(), tensor.shape);
+            let values: Vec<u8> = tensor
+                .values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            assert_eq!(view.data(), values);
+        }
+        write_tensors(&path, tensors.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    #[should_panic(expected = "every tensor of the shapes is written")]
+    fn a_tensor_that_is_forgotten_is_a_bug() {
+        let folder = tempfile::tempdir().unwrap();
+        let shapes = BTreeMap::from([("a".to_owned(), vec![2])]);
+        let _ = stream_tensors(&folder.path().join("x.safetensors"), &shapes, |_| {});
+    }
+}

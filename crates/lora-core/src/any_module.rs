@@ -35,10 +35,11 @@
 use burn::module::{Module, ModuleMapper, Param, ParamGroup, Reparameterization, Reparameterizer};
 use burn::tensor::{Tensor, TensorData};
 
-use crate::adapter::start;
+use crate::adapter::initial_factors;
 use crate::config::{Init, LowRankSettings};
 use crate::dropout::LoraDropout;
-use crate::sampler::{Draw, MaskSampler, Side};
+use crate::random::{Draw, Side};
+use crate::sampler::MaskSampler;
 use crate::tensors::HostTensor;
 
 /// Freezes a module and gives its matrices trained factors: to be used with
@@ -111,10 +112,10 @@ impl Reparameterizer for LoraDropoutOn {
             mean_factor: 1.0,
         };
         let dims = [d_input, d_output];
-        let first = start(path, dims, &settings, Init::KaimingUniform, self.seed, || {
-            unreachable!("this start does not look at the weight")
+        let first = initial_factors(path, dims, &settings, Init::KaimingUniform, self.seed, || {
+            unreachable!("this initialization does not read the weight")
         });
-        let first = first.expect("this start fits every shape");
+        let first = first.expect("this initialization fits every shape");
         let matrix = |tensor: HostTensor| Param::from_tensor(tensor.on::<2>(&device));
         let mask = |side: Side, length: usize| {
             let kept = mean_entry(self.dropout, side);

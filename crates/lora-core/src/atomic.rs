@@ -12,7 +12,7 @@ use thiserror::Error;
 pub struct WriteError {
     /// Where to.
     pub path: PathBuf,
-    /// What the system says.
+    /// The error of the operating system.
     pub source: std::io::Error,
 }
 

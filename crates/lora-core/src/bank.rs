@@ -1,14 +1,10 @@
 //! Several adapters on one model, chosen row by row.
 
 use burn::module::Module;
-use burn::nn::Linear;
 use thiserror::Error;
 
-use crate::adapter::Adapter;
-use crate::linear::LoraLinear;
 use crate::model::Linears;
 use crate::peft::{AdapterError, AdapterFolder};
-use crate::trained::BaseTraining;
 
 /// A model with several adapters of which every row of a batch uses one, or none: the base model is in memory once, and one
 /// pass serves rows of different tasks (PEFT's `adapter_names`). All passes are mean passes.
@@ -18,14 +14,6 @@ use crate::trained::BaseTraining;
 pub struct AdapterBank<M> {
     model: M,
     names: Vec<String>,
-}
-
-/// What one adapter has in the place of a linear.
-#[derive(Clone, Debug)]
-pub(crate) struct Choice {
-    /// The pretrained layer, or what the adapter made of it: a head, a trained bias, what PiSSA left.
-    pub base: Linear,
-    pub adapter: Option<Adapter>,
 }
 
 /// Rows that cannot be served, or an adapter that cannot be added.
@@ -78,12 +66,10 @@ impl<M: Module + Linears> AdapterBank<M> {
         let mut choices = Vec::new();
         adapted
             .model
-            .visit_linears(&mut |linear| choices.push(choice(linear)));
+            .visit_linears(&mut |linear| choices.push(linear.as_choice()));
         let mut choices = choices.into_iter();
         self.model.visit_linears_mut(&mut |linear| {
-            linear
-                .choices
-                .push(choices.next().expect("both models have the same linears"));
+            linear.add_choice(choices.next().expect("both models have the same linears"));
         });
         self.names.push(name.to_owned());
         Ok(())
@@ -114,13 +100,4 @@ impl<M: Module + Linears> AdapterBank<M> {
         };
         names.iter().map(|name| name.map(number).transpose()).collect()
     }
-}
-
-/// What an adapted model's linear has of its own; `None` if it is the base model's.
-fn choice(linear: &LoraLinear) -> Option<Choice> {
-    let is_own = linear.adapter.is_some() || linear.base_training() != BaseTraining::Frozen;
-    is_own.then(|| Choice {
-        base: linear.base.clone(),
-        adapter: linear.adapter.clone(),
-    })
 }

@@ -8,8 +8,7 @@ use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 
 use crate::config_error::ConfigError;
-use crate::linear::Block;
-use crate::sampler::parameter_generator;
+use crate::random::parameter_generator;
 
 /// `y = h + f(h W_down + b_down) W_up + b_up` on the output `h` of a block, before residual and norm (Houlsby et al. 2019,
 /// arXiv 1902.00751, figure 2).
@@ -50,6 +49,15 @@ pub enum Placement {
     Pfeiffer,
 }
 
+/// The blocks of a transformer layer after whose last linear a [`Bottleneck`] may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Block {
+    /// Attention, with its output projection.
+    Attention,
+    /// The feed-forward block.
+    FeedForward,
+}
+
 /// The function between the two linears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -72,7 +80,7 @@ impl Placement {
     }
 
     /// The activation that the method is known with: gelu in the code of Houlsby et al., relu in that of Pfeiffer et al.
-    pub fn usual_activation(self) -> BottleneckActivation {
+    pub fn default_activation(self) -> BottleneckActivation {
         match self {
             Self::Houlsby => BottleneckActivation::Gelu,
             Self::Pfeiffer => BottleneckActivation::Relu,
@@ -81,12 +89,12 @@ impl Placement {
 }
 
 impl BottleneckConfig {
-    /// The usual settings of a placement, with 64 features: the best single size in Houlsby et al. 2019, section 3.3.
+    /// The default settings of a placement, with 64 features: the best single size in Houlsby et al. 2019, section 3.3.
     pub fn new(placement: Placement) -> Self {
         Self {
             placement,
             size: 64,
-            activation: placement.usual_activation(),
+            activation: placement.default_activation(),
             modules_to_save: Vec::new(),
         }
     }

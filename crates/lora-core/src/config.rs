@@ -20,7 +20,7 @@ pub struct LoraConfig {
     pub dropout: Option<LoraDropout>,
     /// PEFT's `lora_dropout`: probability of fresh element-wise dropout on the branch's input while training.
     pub input_dropout: f64,
-    /// How the factors start.
+    /// How the factors are initialized.
     pub init: Init,
     /// Which linears are adapted.
     pub targets: Targets,
@@ -63,7 +63,7 @@ pub enum Form {
     Svd(AdaLora),
 }
 
-/// How the factors start. In all of them training starts at the base model.
+/// How the factors are initialized. In all of them training starts at the base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
@@ -98,7 +98,7 @@ impl Init {
         Some(word.to_owned())
     }
 
-    /// The start that PEFT's word means, if it is one of these.
+    /// The initialization that PEFT's word means, if it is one of these.
     pub fn from_word(word: &str) -> Option<Self> {
         match word {
             "gaussian" => Some(Self::Gaussian),
@@ -113,7 +113,7 @@ impl Init {
         }
     }
 
-    /// Whether part of the base weight moves into the adapter, so that a reader must move it likewise.
+    /// Whether the adapter absorbs part of the base weight, so that a reader must do the same.
     pub fn changes_base(self) -> bool {
         matches!(self, Self::Pissa | Self::PissaNiter(_) | Self::Olora)
     }
@@ -268,7 +268,7 @@ impl LoraConfig {
                 return Err(ConfigError::Conflict {
                     one: "peft_type ADALORA",
                     other: "init_lora_weights",
-                    reason: "its factors start from a normal distribution; leave init_lora_weights true",
+                    reason: "its factors are drawn from a normal distribution; leave init_lora_weights true",
                 });
             }
             if self.lora_bias {
@@ -283,7 +283,7 @@ impl LoraConfig {
             return Err(ConfigError::Conflict {
                 one: "lora_bias",
                 other: "init_lora_weights",
-                reason: "PEFT accepts a bias with its default start only; leave init_lora_weights true",
+                reason: "PEFT accepts a bias with its default initialization only; leave init_lora_weights true",
             });
         }
         if self.form == Form::WeightDecomposed && self.lora_bias {

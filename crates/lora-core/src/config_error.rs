@@ -31,12 +31,12 @@ pub enum ConfigError {
     },
     /// A rank that the shape of a linear does not allow.
     #[error(
-        "`{path}` is a {d_input} by {d_output} matrix, of which {init} cannot start an adapter of rank {rank}; choose a rank of at most {largest}"
+        "`{path}` is a {d_input} by {d_output} matrix, from which {init} cannot initialize an adapter of rank {rank}; choose a rank of at most {largest}"
     )]
     RankTooLarge {
         /// The linear.
         path: String,
-        /// The way to start.
+        /// The initialization.
         init: &'static str,
         /// The rank.
         rank: usize,
@@ -123,7 +123,7 @@ pub enum ConfigError {
         key: &'static str,
         /// The pattern.
         pattern: String,
-        /// What the parser says.
+        /// The error of the parser.
         reason: String,
     },
     /// Targets that no linear has.
@@ -135,7 +135,7 @@ pub enum ConfigError {
         available: Vec<String>,
     },
     /// One of several target names that no linear has.
-    #[error("target_modules holds `{name}`, which matches no linear of this model; the last parts of their paths are: {}", available.join(", "))]
+    #[error("target_modules holds `{name}`, which matches no linear of this model; the last components of their paths are: {}", available.join(", "))]
     UnusedTarget {
         /// The name.
         name: String,
@@ -143,7 +143,7 @@ pub enum ConfigError {
         available: Vec<String>,
     },
     /// A pattern of ranks or alphas that no adapted linear has.
-    #[error("{key} holds `{pattern}`, which matches none of the adapted linears; the last parts of their paths are: {}", available.join(", "))]
+    #[error("{key} holds `{pattern}`, which matches none of the adapted linears; the last components of their paths are: {}", available.join(", "))]
     UnusedPattern {
         /// `rank_pattern` or `alpha_pattern`.
         key: &'static str,
@@ -153,7 +153,7 @@ pub enum ConfigError {
         available: Vec<String>,
     },
     /// A module to save that has no weights, or is not there.
-    #[error("modules_to_save holds `{name}`, which is no module of this model that has weights; the last parts of their paths are: {}", available.join(", "))]
+    #[error("modules_to_save holds `{name}`, which is no module of this model that has weights; the last components of their paths are: {}", available.join(", "))]
     UnusedModule {
         /// The name.
         name: String,

@@ -8,7 +8,7 @@ use crate::adapter::{Adapter, LowRank};
 use crate::linear::{LinearKind, LoraLinear};
 use crate::pass::Pass;
 
-/// A table of embeddings: a linear on one-hot vectors, so everything said of linears holds for it. Only its forward differs:
+/// A table of embeddings: a linear on one-hot vectors, so everything documented for linears holds for it. Only its forward differs:
 /// it takes rows instead of multiplying, and so does the adapter, whose A has a row for every token.
 ///
 /// LoRA Dropout: `m_A` drops tokens (a column of PEFT's `lora_embedding_A` is one token), `m_B` drops features (rows of
@@ -63,7 +63,7 @@ impl LoraEmbedding {
                 };
                 look_up(base.weight.val(), adapter, part, &Pass::Mean)
             }),
-            Pass::Mean | Pass::Masked(_) | Pass::Tapped(_) => {
+            Pass::Mean | Pass::Stochastic(_) | Pass::Tapped(_) => {
                 look_up(self.weight(), self.table.adapter.as_ref(), ids, pass)
             }
         }
@@ -79,7 +79,7 @@ impl LoraEmbedding {
     pub fn forward_shared(&self, ids: Tensor<2, Int>, batch: usize, pass: &Pass) -> Tensor<3> {
         let differ = match pass {
             Pass::Mean | Pass::Tapped(_) => false,
-            Pass::Masked(_) => self.table.adapter.is_some(),
+            Pass::Stochastic(_) => self.table.adapter.is_some(),
             Pass::Chosen(_) => true,
         };
         let [_, seq] = ids.dims();
@@ -91,7 +91,7 @@ impl LoraEmbedding {
 fn update(low_rank: &LowRank, path: &str, ids: Tensor<2, Int>, pass: &Pass) -> Tensor<3> {
     let [batch, seq] = ids.dims();
     let masks = match pass {
-        Pass::Masked(set) => set.keep_masks(path),
+        Pass::Stochastic(noise) => noise.keep_masks(path),
         Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
     };
     let rows = embedding(low_rank.a.val(), ids.clone()); // [batch, seq, rank]

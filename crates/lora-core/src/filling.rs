@@ -1,4 +1,4 @@
-//! Trained parameters, filled from a file: the same for every way of tuning, because each says what it trains.
+//! Trained parameters, filled from a file: the same for every way of tuning, because each names what it trains.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,7 +8,8 @@ use crate::adapted::Adapted;
 use crate::model::Linears;
 use crate::peft::AdapterError;
 use crate::tensor_names::replace;
-use crate::tensors::{HostTensor, TensorFile};
+use crate::tensors::HostTensor;
+use crate::tensors::TensorFile;
 
 /// The tensors of a file that wait for their place in a model.
 pub(crate) struct Waiting<'a> {

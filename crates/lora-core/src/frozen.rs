@@ -1,15 +1,11 @@
-//! Hidden states below everything that is trained, kept between passes over a data set.
+//! Hidden states below everything that is trained, cached between passes over a data set.
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::module::ParamId;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-use crate::adapted::Adapted;
-use crate::model::Model;
-
-/// Numbers that are kept, at most: 256 MiB. A data set that needs more goes through all layers every time.
+/// Numbers that are cached, at most: 256 MiB. A data set that needs more goes through all layers every time.
 const MOST_NUMBERS: usize = 64 << 20;
 
 /// The hidden states of a data set's rows before the lowest layer that holds anything trained. Neither training nor a
@@ -36,36 +32,21 @@ struct Known {
     states: Box<[f32]>,
 }
 
-/// A model, and the hidden states that it need not compute again.
-#[derive(Clone, Copy, Debug)]
-pub struct Above<'a, M> {
-    /// The model.
-    pub adapted: &'a Adapted<M>,
-    /// Of the rows of the data set that it is run over.
-    pub states: Option<&'a FrozenStates>,
-}
-
-impl<'a, M> From<&'a Adapted<M>> for Above<'a, M> {
-    /// Nothing is known.
-    fn from(adapted: &'a Adapted<M>) -> Self {
-        Self {
-            adapted,
-            states: None,
-        }
-    }
-}
-
 impl FrozenStates {
-    /// For rows of these lengths in tokens; `None` where the lowest layer is trained, or where a model has no layers to tell apart.
-    pub fn below<M: Model>(adapted: &Adapted<M>, lengths: &[usize]) -> Option<Self> {
-        let layers = frozen_layers(adapted);
-        (layers > 0).then(|| Self {
+    /// Below this layer of a model, for rows of these lengths in tokens. See [`Adapted::frozen_states`](crate::Adapted::frozen_states).
+    pub(crate) fn new(layers: usize, model: ParamId, lengths: &[usize]) -> Self {
+        Self {
             layers,
-            model: identity(&adapted.model),
+            model,
             lengths: lengths.into(),
             tokens: lengths.iter().sum(),
             rows: Arc::new(Mutex::new(vec![None; lengths.len()])),
-        })
+        }
+    }
+
+    /// The model whose states they are.
+    pub(crate) fn model(&self) -> ParamId {
+        self.model
     }
 
     /// How many layers are frozen, or more where a head alone is trained: the states are those before the layer of this number, or the
@@ -77,11 +58,6 @@ impl FrozenStates {
     /// How many rows are known.
     pub fn known(&self) -> usize {
         self.lock().iter().flatten().count()
-    }
-
-    /// Whether the states are of this model, and of nothing in it that is trained.
-    pub fn are_of<M: Model>(&self, adapted: &Adapted<M>) -> bool {
-        self.model == identity(&adapted.model) && self.layers <= frozen_layers(adapted)
     }
 
     /// The states of a batch of these rows, if all of them are known. `read` says what the model reads in the row at a place of the
@@ -124,7 +100,7 @@ impl FrozenStates {
     /// As [`FrozenStates::of_rows`].
     pub fn keep(&self, rows: &[usize], read: impl Fn(usize) -> u64, states: &Tensor<3>) {
         let [_, seq, d_model] = states.dims();
-        // Models of 16 bits are asked once.
+        // States of 16 bits are not cached.
         if self.tokens.saturating_mul(d_model) > MOST_NUMBERS || states.dtype() != DType::F32 {
             return;
         }
@@ -146,24 +122,7 @@ impl FrozenStates {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Known>>> {
-        // A row is kept whole or not at all.
+        // A row is cached whole or not at all.
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn frozen_layers<M: Model>(adapted: &Adapted<M>) -> usize {
-    let mut trained = HashSet::new();
-    adapted.visit_trained(&mut |parameter| {
-        trained.insert(parameter.param.id());
-    });
-    adapted.model.frozen_layers(&trained)
-}
-
-/// Of a loaded model: clones, and what training makes of it, share it.
-fn identity<M: Model>(model: &M) -> ParamId {
-    let mut first = None;
-    model.visit_linears(&mut |linear| {
-        first.get_or_insert(linear.base.weight.id);
-    });
-    first.expect("an adapted model has a linear")
 }

@@ -1,12 +1,11 @@
-//! The noise of `HiddenKey` (Wang et al. 2024, arXiv 2403.00812): keys that attention does not see, and numbers that are cut out of what
-//! feed-forward blocks say.
+//! The noise of `HiddenKey` (Wang et al. 2024, arXiv 2403.00812): keys that attention does not see, and elements that are cut out of the outputs
+//! of feed-forward blocks.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_kernels::HIDDEN;
 use rand_distr::{Bernoulli, Distribution};
 
-use crate::pass::Pass;
-use crate::sampler::{Draw, Side, generator};
+use crate::random::{Draw, Side, generator};
 
 /// What `HiddenKey` draws in one pass, as a value: seed, draw and path of a block fix every number.
 ///
@@ -31,50 +30,34 @@ pub struct HiddenKeyNoise {
 /// dropped, the softmax so runs over them as if none were, and never over padding.
 const DROPPED: f32 = (HIDDEN / 2.0) as f32;
 
-impl Pass<'_> {
-    /// What attention adds to its scores, so that keys are dropped; none in a pass that drops none. `path` is that of a linear of the
-    /// block.
+impl HiddenKeyNoise {
+    /// What attention adds to its scores, so that keys are dropped; `None` if the probability is 0. `path` is that of a linear of
+    /// the block.
     ///
     /// # Shapes
     ///
     /// - output: `[batch, n_heads, 1, seq]`
     pub fn dropped_keys(&self, path: &str, shape: [usize; 3], device: &Device) -> Option<Tensor<4>> {
-        let noise = self.hidden_key()?;
         let [batch, n_heads, seq] = shape;
-        let values = noise.draws(
-            noise.key_probability,
-            path,
-            Side::Keys,
-            shape.iter().product(),
-            0.0,
-            DROPPED,
-        )?;
+        let count = shape.iter().product();
+        let values = self.draws(self.key_probability, path, Side::Keys, count, 0.0, DROPPED)?;
         Some(Tensor::from_data(
             TensorData::new(values, [batch, n_heads, 1, seq]),
             device,
         ))
     }
 
-    /// What a feed-forward block said, with numbers cut out; as it is in a pass that cuts none. `path` is that of a linear of the block.
+    /// The output of a feed-forward block with elements cut out. `path` is that of a linear of the block.
     ///
     /// # Shapes
     ///
     /// - input, output: `[batch, tokens, d_model]`
     #[must_use]
-    pub fn cut_hidden(&self, path: &str, hidden: Tensor<3>) -> Tensor<3> {
+    pub fn cut(&self, path: &str, hidden: Tensor<3>) -> Tensor<3> {
         let shape = hidden.dims();
-        let factors = self.hidden_key().and_then(|noise| {
-            let kept = (1.0 / (1.0 - noise.cut_probability)) as f32;
-            noise.draws(
-                noise.cut_probability,
-                path,
-                Side::Cut,
-                shape.iter().product(),
-                kept,
-                0.0,
-            )
-        });
-        match factors {
+        let kept = (1.0 / (1.0 - self.cut_probability)) as f32;
+        let count = shape.iter().product();
+        match self.draws(self.cut_probability, path, Side::Cut, count, kept, 0.0) {
             None => hidden,
             Some(factors) => {
                 let device = hidden.device();
@@ -82,9 +65,7 @@ impl Pass<'_> {
             }
         }
     }
-}
 
-impl HiddenKeyNoise {
     /// So many numbers, each dropped with the probability; none where nothing is dropped.
     fn draws(
         &self,

@@ -11,11 +11,13 @@
 //! | `dropout` | [`LoraDropout`]: probability, worth and [axes](MaskAxes) of masks |
 //! | `targets` | which linears are adapted, by Hugging Face path |
 //! | `tuning`, `trained` | [`Tuning`]: LoRA or another way, and what each trains |
-//! | `linear`, `attaching`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
+//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
 //! | `embedding` | [`LoraEmbedding`]: a table, adapted as a linear on one-hot vectors |
 //! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
-//! | `pass`, `sampler` | [`Pass`], [`MaskSet`], [`MaskSampler`] |
+//! | `pass`, `noise`, `hidden_key` | [`Pass`], [`PassNoise`], [`HiddenKeyNoise`] |
+//! | `sampler`, `random` | [`MaskSampler`]: from a seed to the noise of a pass |
+//! | `saving`, `ensemble` | [`Adapted::save`], and the ensemble that an adapter is meant for |
 //! | `taps` | [`Taps`]: inputs of trained maps, and gradients of their outputs |
 //! | `vector` | [`VectorLayout`]: trained parameters as one vector; [`Posterior`]: a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
@@ -26,7 +28,7 @@
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
 //! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
-//! | `tensors`, `file_bytes`, `atomic` | safetensors in, tensor by tensor; files out |
+//! | `tensors`, `atomic` | safetensors in, tensor by tensor; files out |
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
@@ -45,58 +47,63 @@
 //! # Ok::<(), lora_core::ConfigError>(())
 //! ```
 
-mod adalora;
-mod adapted;
-mod adapter;
+pub mod adalora;
+pub mod adapted;
+pub mod adapter;
 pub mod any_module;
 pub mod atomic;
-mod attaching;
-mod bank;
-mod bottleneck;
+pub mod bank;
+pub mod bottleneck;
 pub mod combine;
-mod config;
+pub mod config;
 mod config_error;
-mod dropout;
-mod embedding;
-mod file_bytes;
+pub mod dropout;
+pub mod embedding;
+pub mod ensemble;
 mod filling;
-mod frozen;
-mod hidden_key;
-mod linear;
-mod model;
-mod pass;
+pub mod frozen;
+pub mod hidden_key;
+pub mod linear;
+pub mod model;
+pub mod noise;
+pub mod pass;
 pub mod peft;
-mod sampler;
-mod taps;
-mod targets;
-mod tensor_names;
-mod tensors;
-mod trained;
-mod tuned;
-mod tuning;
-mod vector;
+pub mod random;
+pub mod sampler;
+mod saving;
+pub mod taps;
+pub mod targets;
+pub mod tensor_names;
+pub mod tensors;
+pub mod trained;
+pub mod tuned;
+pub mod tuning;
+pub mod vector;
 
 pub use adalora::{AdaLora, BudgetStep, RankPattern};
-pub use adapted::{Adapted, AttachReport, MergeError, ParameterCount};
+pub use adapted::{Above, Adapted, AttachReport, MergeError, ParameterCount};
 pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
 pub use bank::{AdapterBank, BankError};
-pub use bottleneck::{Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
+pub use bottleneck::{Block, Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
 pub use config::{BiasMode, Form, Init, LoraConfig, LowRankSettings, Scaling};
 pub use config_error::ConfigError;
 pub use dropout::{LoraDropout, MaskAxes, Rescale};
 pub use embedding::LoraEmbedding;
-pub use file_bytes::{FileBytes, FloatType, Orientation, StoredRows};
-pub use frozen::{Above, FrozenStates};
+pub use frozen::FrozenStates;
 pub use hidden_key::HiddenKeyNoise;
-pub use linear::{Block, LinearKind, LoraLinear};
+pub use linear::{BaseTraining, LinearKind, LoraLinear};
 pub use model::{Linears, Model, Tied, select_rows};
-pub use pass::{MaskSet, Pass};
-pub use sampler::{AdapterShape, Draw, MaskSampler, seeded_normal, seeded_uniform};
+pub use noise::PassNoise;
+pub use pass::Pass;
+pub use random::{Draw, seeded_normal, seeded_uniform};
+pub use sampler::{AdapterShape, MaskSampler};
 pub use taps::{Tap, TappedMap, Taps};
 pub use targets::{TargetNames, Targets};
 pub use tensor_names::TensorNames;
-pub use tensors::{HostTensor, Integers, TensorFile, TensorFileError};
-pub use trained::{BaseTraining, ParamRef, Role, TrainedParam};
+pub use tensors::{
+    FileBytes, FloatType, HostTensor, Integers, Orientation, StoredRows, TensorFile, TensorFileError,
+};
+pub use trained::{ParamRef, Role, TrainedParam};
 pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
 pub use tuning::{HeadConfig, Tuning};
 pub use vector::{Part, Posterior, Slot, VectorLayout};
@@ -114,8 +121,8 @@ mod book {
     pub struct Tables;
     #[doc = include_str!("../../../docs/src/adapters/other-tuners.md")]
     pub struct OtherTuners;
-    #[doc = include_str!("../../../docs/src/adapters/starts.md")]
-    pub struct Starts;
+    #[doc = include_str!("../../../docs/src/adapters/initialization.md")]
+    pub struct Initialization;
     #[doc = include_str!("../../../docs/src/adapters/operations.md")]
     pub struct Operations;
     #[doc = include_str!("../../../docs/src/adapters/any-module.md")]

@@ -62,15 +62,15 @@ pub trait Model: Module + Linears {
     /// - output: `[rows, outputs]`: logits, or `[batch, 1]` values for regression
     fn forward(&self, input: &Self::Input, pass: &Pass) -> Tensor<2>;
 
-    /// Whether all of its blocks take `HiddenKey`'s noise ([`MaskSet::with_hidden_key`](crate::MaskSet::with_hidden_key)); the others pass
-    /// over it, so training with it is refused there.
+    /// Whether all of its blocks take `HiddenKey`'s noise ([`PassNoise::with_hidden_key`](crate::PassNoise::with_hidden_key)); the others ignore it, so training
+    /// with it is refused there.
     fn takes_hidden_key(&self) -> bool {
         false
     }
 
     /// [`Model::forward`] in several passes over one input, as the members of an ensemble make them: its rows at `places`, in the order
-    /// given, or all. The passes differ in their masks alone, so a model may compute what lies below its lowest adapter once, and pass
-    /// over layers whose hidden states are known; it computes no more of the rows than it must.
+    /// given, or all. The passes differ in their masks alone, so a model may compute what lies below its lowest adapter once, and skip
+    /// layers whose hidden states are known; it computes no more of the rows than it must.
     ///
     /// # Shapes
     ///

@@ -1,55 +1,24 @@
 //! How adapters act in one forward pass.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use burn::tensor::{Device, Tensor, TensorData};
-use lora_kernels::KeepMasks;
-use rand_chacha::ChaCha8Rng;
-use rand_distr::{Bernoulli, Distribution};
+use burn::tensor::{Device, Tensor};
 
 use crate::hidden_key::HiddenKeyNoise;
-use crate::sampler::{Draw, Side, generator};
+use crate::noise::PassNoise;
 use crate::taps::Taps;
 
 /// How adapters act in this forward pass. It is an argument of every forward, so a pass with masks is as easy at
 /// test time as in training, and the same pass can be run twice.
 #[derive(Clone, Copy, Debug)]
 pub enum Pass<'a> {
-    /// Without masks, with the expected update: deterministic.
+    /// Without noise, with the expected update: deterministic.
     Mean,
-    /// With these masks.
-    Masked(&'a MaskSet),
-    /// Without masks, each row of the batch with the adapter of this number in an [`AdapterBank`](crate::AdapterBank), or
+    /// With this noise: masks of LoRA Dropout, input dropout, `HiddenKey`, noise of factors.
+    Stochastic(&'a PassNoise),
+    /// Without noise, each row of the batch with the adapter of this number in an [`AdapterBank`](crate::AdapterBank), or
     /// with none.
     Chosen(&'a [Option<usize>]),
     /// As [`Pass::Mean`], noting what goes into the trained maps, so that the gradients of single rows can be had.
     Tapped(&'a Taps),
-}
-
-/// Everything random about one pass: LoRA Dropout's keep-masks of each adapter, and the key of PEFT's input dropout.
-///
-/// One type serves training and ensembles: `groups` is 1 for one mask a pass (the paper), the batch size for one
-/// mask an example, the number of members for an ensemble in one pass over repeated rows.
-///
-/// A clone shares the masks, so a set for each batch of a data set costs nothing: see [`MaskSet::for_rows`].
-#[derive(Clone, Debug, Default)]
-pub struct MaskSet {
-    keep: Option<Arc<HashMap<String, KeepMasks>>>,
-    input: Option<InputDropout>,
-    rows: Option<Vec<usize>>,
-    factor_noise: Option<Arc<HashMap<String, Tensor<3>>>>,
-    hidden_key: Option<HiddenKeyNoise>,
-}
-
-/// PEFT's `lora_dropout`, as a value: which numbers it draws is fixed by seed and draws.
-#[derive(Clone, Debug)]
-pub(crate) struct InputDropout {
-    pub seed: u64,
-    pub probability: f64,
-    pub draws: Vec<Draw>,
-    /// Which of an adapter's streams is drawn from.
-    pub side: Side,
 }
 
 impl Pass<'_> {
@@ -57,155 +26,47 @@ impl Pass<'_> {
     pub fn groups(&self) -> usize {
         match self {
             Pass::Mean | Pass::Tapped(_) => 1,
-            Pass::Masked(set) => set.groups(),
+            Pass::Stochastic(noise) => noise.groups(),
             Pass::Chosen(rows) => rows.len(),
         }
     }
 
     /// What `HiddenKey` draws in this pass.
     pub fn hidden_key(&self) -> Option<HiddenKeyNoise> {
-        match self {
-            Pass::Masked(set) => set.hidden_key,
-            Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
+        self.noise()?.hidden_key()
+    }
+
+    /// [`HiddenKeyNoise::dropped_keys`]; `None` in a pass that drops no keys.
+    ///
+    /// # Shapes
+    ///
+    /// - output: `[batch, n_heads, 1, seq]`
+    pub fn dropped_keys(&self, path: &str, shape: [usize; 3], device: &Device) -> Option<Tensor<4>> {
+        self.hidden_key()?.dropped_keys(path, shape, device)
+    }
+
+    /// [`HiddenKeyNoise::cut`]; the input itself in a pass that cuts nothing.
+    ///
+    /// # Shapes
+    ///
+    /// - input, output: `[batch, tokens, d_model]`
+    #[must_use]
+    pub fn cut_hidden(&self, path: &str, hidden: Tensor<3>) -> Tensor<3> {
+        match self.hidden_key() {
+            Some(noise) => noise.cut(path, hidden),
+            None => hidden,
         }
     }
 
     /// `[groups, d_input, rank]`: what is added to the factor A of the adapter at a path.
     pub(crate) fn factor_noise(&self, path: &str) -> Option<Tensor<3>> {
+        self.noise()?.factor_noise(path)
+    }
+
+    fn noise(&self) -> Option<&PassNoise> {
         match self {
-            Pass::Masked(set) => set.factor_noise.as_ref()?.get(path).cloned(),
+            Pass::Stochastic(noise) => Some(noise),
             Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
         }
-    }
-}
-
-impl MaskSet {
-    /// Number of groups that rows of the batch are shared out to.
-    pub fn groups(&self) -> usize {
-        let masks = self.keep.as_ref().and_then(|keep| keep.values().next());
-        let draws = self.input.as_ref().map(|input| input.draws.len());
-        let noise = self.factor_noise.as_ref().and_then(|noise| noise.values().next());
-        let of_noise = noise.map(|noise| noise.dims()[0]);
-        masks.map(KeepMasks::groups).or(draws).or(of_noise).unwrap_or(1)
-    }
-
-    /// Masks given by hand, for each adapter by its path.
-    pub fn from_masks(keep: HashMap<String, KeepMasks>) -> Self {
-        Self {
-            keep: Some(Arc::new(keep)),
-            ..Self::default()
-        }
-    }
-
-    pub(crate) fn new(keep: Option<HashMap<String, KeepMasks>>, input: Option<InputDropout>) -> Self {
-        Self {
-            keep: keep.map(Arc::new),
-            input,
-            ..Self::default()
-        }
-    }
-
-    /// The same set, which also adds something to factors A: `[groups, d_input, rank]` for an adapter by its path, with as many
-    /// groups as there are masks. Gradients go through it. Only LoRA's and `DoRA`'s factors of linears take it.
-    #[must_use]
-    pub fn with_factor_noise(mut self, noise: HashMap<String, Tensor<3>>) -> Self {
-        self.factor_noise = Some(Arc::new(noise));
-        self
-    }
-
-    /// The same set, which also drops keys and cuts hidden representations. That noise acts on the model, not on its adapters, and is
-    /// drawn for every row, whatever the groups. Models whose blocks take it say so by
-    /// [`Model::takes_hidden_key`](crate::Model::takes_hidden_key).
-    #[must_use]
-    pub fn with_hidden_key(mut self, noise: HiddenKeyNoise) -> Self {
-        self.hidden_key = Some(noise);
-        self
-    }
-
-    /// The same set for a batch of these rows of a data set. Input dropout's noise on a row then depends on that row
-    /// and the place in it (the token), not on the batch: neither on the other rows, nor their order, nor the padding.
-    /// Without it the noise depends on the place in the batch, which is all that training needs.
-    #[must_use]
-    pub fn for_rows(&self, rows: &[usize]) -> Self {
-        Self {
-            rows: Some(rows.to_vec()),
-            ..self.clone()
-        }
-    }
-
-    /// The same draws for a tensor that all rows of a group read, given once for each group, such as a table of relative
-    /// positions. The masks are those of the rows; input dropout's noise is drawn anew, and depends on the draw alone.
-    #[must_use]
-    pub fn for_groups(&self) -> Self {
-        let input = self.input.clone().map(|input| InputDropout {
-            side: Side::SharedNoise,
-            ..input
-        });
-        Self {
-            keep: self.keep.clone(),
-            input,
-            rows: None,
-            factor_noise: self.factor_noise.clone(),
-            hidden_key: None,
-        }
-    }
-
-    /// The masks of the adapter at a path; `None` if this pass drops nothing there.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the set holds masks, but none for this path: it was drawn for another model.
-    pub fn keep_masks(&self, path: &str) -> Option<&KeepMasks> {
-        let keep = self.keep.as_ref()?;
-        Some(
-            keep.get(path)
-                .unwrap_or_else(|| panic!("the mask set holds no masks for the adapter at `{path}`")),
-        )
-    }
-
-    /// The factors of PEFT's input dropout, 0 or 1/(1−p), one for each number of the branch's input.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[batch, tokens, d_input]`
-    ///
-    /// # Panics
-    ///
-    /// Panics if the set is for rows of another number than the batch has.
-    pub(crate) fn input_noise(&self, path: &str, shape: [usize; 3], device: &Device) -> Option<Tensor<3>> {
-        let InputDropout {
-            seed,
-            probability,
-            draws,
-            side,
-        } = self.input.as_ref()?;
-        let [batch, tokens, d_input] = shape;
-        let keep =
-            Bernoulli::new(1.0 - probability).expect("the probability was checked with the configuration");
-        let kept = (1.0 / (1.0 - probability)) as f32;
-        let groups = draws.len();
-        let mut values = Vec::with_capacity(batch * tokens * d_input);
-        let mut draw_numbers = |generator: &mut ChaCha8Rng, count| {
-            let kept_or_not = keep.sample_iter(generator).take(count);
-            values.extend(kept_or_not.map(|keep| if keep { kept } else { 0.0 }));
-        };
-        for (group, draw) in draws.iter().enumerate() {
-            // The same sharing of rows as for the masks: row i belongs to group ⌊i·groups/batch⌋.
-            let block = (group * batch).div_ceil(groups)..((group + 1) * batch).div_ceil(groups);
-            let mut generator = generator(*seed, path, *side, *draw);
-            match &self.rows {
-                None => draw_numbers(&mut generator, block.len() * tokens * d_input),
-                Some(rows) => {
-                    assert_eq!(rows.len(), batch, "one data set row for each row of the batch");
-                    for row in &rows[block] {
-                        // A stream of its own, read from its start: token by token, so padding changes nothing before it.
-                        generator.set_stream(*row as u64);
-                        generator.set_word_pos(0);
-                        draw_numbers(&mut generator, tokens * d_input);
-                    }
-                }
-            }
-        }
-        Some(Tensor::from_data(TensorData::new(values, shape), device))
     }
 }

@@ -7,12 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use burn::tensor::{Gradients, Tensor};
-use lora_kernels::linear;
-
-use crate::adapter::{Adapter, folded_shape};
-use crate::linear::LoraLinear;
-use crate::pass::Pass;
-use crate::trained::BaseTraining;
 
 /// Which map of a linear a tap is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,7 +19,7 @@ pub enum TappedMap {
     Base,
 }
 
-/// The taps of one pass ([`Pass::Tapped`]), which is the mean pass otherwise.
+/// The taps of one pass ([`Pass::Tapped`](crate::Pass::Tapped)), which is the mean pass otherwise.
 ///
 /// LoRA's factors and linears that are trained themselves have taps; other forms of adapters, tables and norms have none.
 #[derive(Debug, Default)]
@@ -54,8 +48,8 @@ impl Taps {
         taps.get(&(path.to_owned(), map)).cloned().unwrap_or_default()
     }
 
-    /// Notes the input of a map; its output comes back with something added whose gradient can be asked for.
-    fn tap(&self, path: &str, map: TappedMap, input: &Tensor<3>, output: Tensor<3>) -> Tensor<3> {
+    /// Notes the input of a map; its output comes back with something added whose gradient can be read.
+    pub(crate) fn tap(&self, path: &str, map: TappedMap, input: &Tensor<3>, output: Tensor<3>) -> Tensor<3> {
         let added = output
             .is_tracked()
             .then(|| Tensor::<3>::zeros(output.dims(), &output.device()).require_grad());
@@ -77,38 +71,5 @@ impl Tap {
     /// differentiated, or the model was not in training mode.
     pub fn output_gradient(&self, gradients: &Gradients) -> Option<Tensor<3>> {
         self.added.as_ref()?.grad(gradients)
-    }
-}
-
-impl LoraLinear {
-    /// The mean pass with taps.
-    pub(crate) fn forward_tapped<const D: usize>(&self, input: Tensor<D>, taps: &Taps) -> Tensor<D> {
-        let [_, d_output] = self.dims();
-        let mut shape = input.dims();
-        shape[D - 1] = d_output;
-        let folded = folded_shape(&input);
-        let x: Tensor<3> = input.reshape(folded);
-        let mut output = match &self.adapter {
-            Some(Adapter::LowRank(factors)) => {
-                let down = linear(x.clone(), factors.a.val(), None); // [batch, tokens, rank]
-                let down = taps.tap(self.path(), TappedMap::A, &x, down);
-                let scaled = down.mul_scalar(factors.mean_scale());
-                let update = linear(scaled.clone(), factors.b.val(), None);
-                let update = taps.tap(self.path(), TappedMap::B, &scaled, update);
-                let bias = factors.bias_delta().map(|bias| bias.reshape([1, 1, d_output]));
-                let base = self.without_adapter(x.clone()) + update;
-                match bias {
-                    Some(bias) => base + bias,
-                    None => base,
-                }
-            }
-            None | Some(Adapter::WeightDecomposed(_) | Adapter::Svd(_)) => {
-                self.forward_with(&self.base, self.adapter.as_ref(), x.clone(), &Pass::Mean)
-            }
-        };
-        if self.training != BaseTraining::Frozen {
-            output = taps.tap(self.path(), TappedMap::Base, &x, output);
-        }
-        output.reshape(shape)
     }
 }

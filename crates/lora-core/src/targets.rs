@@ -28,7 +28,7 @@ pub struct Targets {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TargetNames {
-    /// Exact paths, or last parts of paths.
+    /// Exact paths, or last components of paths.
     Names(Vec<String>),
     /// A regular expression on the whole path.
     Pattern(String),
@@ -135,7 +135,7 @@ impl Targets {
             // Where nothing matches at all, `resolve` says more.
             Some(name) if !used.is_empty() => Err(ConfigError::UnusedTarget {
                 name: (*name).clone(),
-                available: last_parts(paths),
+                available: last_components(paths),
             }),
             _ => Ok(()),
         }
@@ -238,7 +238,7 @@ fn compile(key: &'static str, pattern: &str, whole: &str) -> Result<Rc<Regex>, C
 }
 
 /// The last components of paths, each once.
-pub(crate) fn last_parts(paths: &[String]) -> Vec<String> {
+pub(crate) fn last_components(paths: &[String]) -> Vec<String> {
     let mut parts: Vec<String> = Vec::new();
     for path in paths {
         let part = path.rsplit('.').next().unwrap_or(path).to_owned();

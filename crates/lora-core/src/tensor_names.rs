@@ -80,18 +80,18 @@ impl ModuleMapper for Replace<'_> {
     }
 }
 
-/// The model with some more parameters open for training.
-pub(crate) fn open<M: Module>(model: M, is_open: &dyn Fn(ParamId) -> bool) -> M {
-    model.map(&mut Open { is_open })
+/// The model with some more parameters unfrozen.
+pub(crate) fn unfreeze<M: Module>(model: M, is_trained: &dyn Fn(ParamId) -> bool) -> M {
+    model.map(&mut Unfreeze { is_trained })
 }
 
-struct Open<'a> {
-    is_open: &'a dyn Fn(ParamId) -> bool,
+struct Unfreeze<'a> {
+    is_trained: &'a dyn Fn(ParamId) -> bool,
 }
 
-impl ModuleMapper for Open<'_> {
+impl ModuleMapper for Unfreeze<'_> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if (self.is_open)(param.id) {
+        if (self.is_trained)(param.id) {
             param.set_require_grad(true)
         } else {
             param

@@ -19,7 +19,7 @@ use crate::adapted::Adapted;
 use crate::atomic::{WriteError, write_file};
 use crate::filling::Waiting;
 use crate::model::Linears;
-use crate::peft::{AdapterError, TaskType, trained_tensors, write_tensors};
+use crate::peft::{AdapterError, SaveOptions, TaskType, trained_tensors, write_tensors};
 use crate::tensors::TensorFile;
 use crate::tuning::Tuning;
 
@@ -52,7 +52,7 @@ struct TuningFile {
 }
 
 impl TunedFolder {
-    /// Reads a folder written by [`TunedFolder::write`].
+    /// Reads a folder written by [`Adapted::save`].
     ///
     /// # Errors
     ///
@@ -125,31 +125,22 @@ impl TunedFolder {
         waiting.finish()?;
         Ok(adapted)
     }
+}
 
-    /// Writes a folder: the settings last, so that a folder with settings is a whole one.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`]; no file is left half-written.
-    ///
-    /// # Panics
-    ///
-    /// Panics if two trained parameters have the same name, which no model's paths allow.
-    pub fn write<M: Module + Linears>(
-        folder: &Path,
-        adapted: &Adapted<M>,
-        task_type: impl Into<Option<TaskType>>,
-        base_model: Option<&str>,
-    ) -> Result<(), WriteError> {
-        write_tensors(&folder.join(TUNED_TENSOR_FILE), trained_tensors(adapted))?;
-        let file = TuningFile {
-            format: 1,
-            tuning: adapted.tuning().clone(),
-            task_type: task_type.into(),
-            base_model_name_or_path: base_model.map(str::to_owned),
-        };
-        let mut text = serde_json::to_string_pretty(&file).expect("settings are plain data");
-        text.push('\n');
-        write_file(&folder.join(TUNING_FILE), text.as_bytes())
-    }
+/// Writes a folder: the settings last, so that a folder with settings is a whole one.
+pub(crate) fn write_folder<M: Module + Linears>(
+    folder: &Path,
+    adapted: &Adapted<M>,
+    options: &SaveOptions,
+) -> Result<(), WriteError> {
+    write_tensors(&folder.join(TUNED_TENSOR_FILE), trained_tensors(adapted))?;
+    let file = TuningFile {
+        format: 1,
+        tuning: adapted.tuning().clone(),
+        task_type: options.task_type,
+        base_model_name_or_path: options.base_model.clone(),
+    };
+    let mut text = serde_json::to_string_pretty(&file).expect("settings are plain data");
+    text.push('\n');
+    write_file(&folder.join(TUNING_FILE), text.as_bytes())
 }

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::bottleneck::BottleneckConfig;
 use crate::config::{BiasMode, LoraConfig};
 use crate::config_error::ConfigError;
-use crate::trained::{BaseTraining, Role};
+use crate::linear::BaseTraining;
+use crate::trained::Role;
 
 /// A way to tune a pretrained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,11 +100,11 @@ impl Tuning {
         if self.saves(path) && !is_adapted {
             return BaseTraining::Full;
         }
-        match self.opening() {
-            Opening::Everything => BaseTraining::Pretrained,
-            Opening::Biases => BaseTraining::Bias,
-            Opening::AdaptedBiases if is_adapted => BaseTraining::Bias,
-            Opening::AdaptedBiases | Opening::Nothing => BaseTraining::Frozen,
+        match self.unfrozen() {
+            Unfrozen::Everything => BaseTraining::Pretrained,
+            Unfrozen::Biases => BaseTraining::Bias,
+            Unfrozen::AdaptedBiases if is_adapted => BaseTraining::Bias,
+            Unfrozen::AdaptedBiases | Unfrozen::Nothing => BaseTraining::Frozen,
         }
     }
 
@@ -113,10 +114,10 @@ impl Tuning {
         if self.saves(module) {
             return Some(Role::Head);
         }
-        match self.opening() {
-            Opening::Everything => Some(Role::Pretrained),
-            Opening::Biases if tensor == "bias" => Some(Role::Bias),
-            Opening::Biases | Opening::AdaptedBiases | Opening::Nothing => None,
+        match self.unfrozen() {
+            Unfrozen::Everything => Some(Role::Pretrained),
+            Unfrozen::Biases if tensor == "bias" => Some(Role::Bias),
+            Unfrozen::Biases | Unfrozen::AdaptedBiases | Unfrozen::Nothing => None,
         }
     }
 
@@ -139,15 +140,15 @@ impl Tuning {
         }
     }
 
-    fn opening(&self) -> Opening {
+    fn unfrozen(&self) -> Unfrozen {
         match self {
-            Self::Full(_) => Opening::Everything,
-            Self::BitFit(_) => Opening::Biases,
-            Self::Bottleneck(_) => Opening::Nothing,
+            Self::Full(_) => Unfrozen::Everything,
+            Self::BitFit(_) => Unfrozen::Biases,
+            Self::Bottleneck(_) => Unfrozen::Nothing,
             Self::Lora(config) => match config.bias {
-                BiasMode::None => Opening::Nothing,
-                BiasMode::LoraOnly => Opening::AdaptedBiases,
-                BiasMode::All => Opening::Biases,
+                BiasMode::None => Unfrozen::Nothing,
+                BiasMode::LoraOnly => Unfrozen::AdaptedBiases,
+                BiasMode::All => Unfrozen::Biases,
             },
         }
     }
@@ -155,7 +156,7 @@ impl Tuning {
 
 /// What is trained of the pretrained model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Opening {
+enum Unfrozen {
     Nothing,
     /// Biases of adapted linears.
     AdaptedBiases,

@@ -51,7 +51,7 @@ pub trait Posterior {
     /// Which parameters it is about.
     fn layout(&self) -> &VectorLayout;
 
-    /// The parameters of a member, `[layout().len()]`. The same number gives the same parameters, whichever others are asked for.
+    /// The parameters of a member, `[layout().len()]`. The same number gives the same parameters, whichever others are drawn.
     fn member(&self, member: u64) -> Vec<f64>;
 }
 

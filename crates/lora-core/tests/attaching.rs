@@ -3,7 +3,7 @@
 
 mod support;
 
-use lora_core::peft::{AdapterFolder, TaskType, trained_tensors};
+use lora_core::peft::{AdapterFolder, SaveOptions, TaskType, trained_tensors};
 use lora_core::{Adapted, BiasMode, ConfigError, LoraConfig, Targets};
 use serde_json::{Value, json};
 use support::{Tiny, config, fill_b};
@@ -33,7 +33,9 @@ fn names_in_a_file_that_the_model_does_not_have_are_passed_over_and_kept() {
     let (mut adapted, _) = Adapted::attach(Tiny::new(), config(), 7).unwrap();
     fill_b(&mut adapted.model);
     let folder = tempfile::tempdir().unwrap();
-    AdapterFolder::write(folder.path(), &adapted, TaskType::SeqCls, None, None).unwrap();
+    adapted
+        .save(folder.path(), &SaveOptions::new(TaskType::SeqCls))
+        .unwrap();
     let path = folder.path().join("adapter_config.json");
     let mut settings: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     settings["target_modules"] = json!(["query", "value", "query_key_value"]);
@@ -86,7 +88,9 @@ fn a_pattern_that_no_adapted_linear_has_is_refused_in_training_and_passed_over_i
 
     fill_b(&mut adapted.model);
     let folder = tempfile::tempdir().unwrap();
-    AdapterFolder::write(folder.path(), &adapted, TaskType::SeqCls, None, None).unwrap();
+    adapted
+        .save(folder.path(), &SaveOptions::new(TaskType::SeqCls))
+        .unwrap();
     let path = folder.path().join("adapter_config.json");
     let mut settings: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     settings["alpha_pattern"]["qurey"] = json!(7.5);

@@ -3,7 +3,7 @@
 
 mod support;
 
-use lora_core::peft::{AdapterFolder, TaskType};
+use lora_core::peft::{AdapterFolder, SaveOptions, TaskType};
 use lora_core::{Adapted, AdapterBank, BiasMode, Form, Init, LoraConfig, Pass, Rescale, Targets};
 use support::{Tiny, config, fill_b, normal, numbers};
 use tempfile::TempDir;
@@ -13,7 +13,9 @@ fn folder(config: LoraConfig, seed: u64) -> (TempDir, AdapterFolder) {
     let (mut adapted, _) = Adapted::attach(Tiny::new(), config, seed).unwrap();
     fill_b(&mut adapted.model);
     let path = TempDir::new().unwrap();
-    AdapterFolder::write(path.path(), &adapted, TaskType::SeqCls, None, None).unwrap();
+    adapted
+        .save(path.path(), &SaveOptions::new(TaskType::SeqCls))
+        .unwrap();
     let read = AdapterFolder::read(path.path()).unwrap();
     (path, read)
 }

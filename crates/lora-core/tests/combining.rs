@@ -4,7 +4,7 @@
 mod support;
 
 use lora_core::combine::{Combination, CombineError, OneSided, Rule, combine};
-use lora_core::peft::{AdapterFolder, PlainLora, TaskType};
+use lora_core::peft::{AdapterFolder, PlainLora, SaveOptions, TaskType};
 use lora_core::{Adapted, BiasMode, LoraConfig, Targets};
 use support::{Tiny, config, fill_b};
 
@@ -12,7 +12,11 @@ fn plain(config: LoraConfig, base_model: Option<&str>) -> PlainLora {
     let (mut adapted, _) = Adapted::attach(Tiny::new(), config, 7).unwrap();
     fill_b(&mut adapted.model);
     let folder = tempfile::tempdir().unwrap();
-    AdapterFolder::write(folder.path(), &adapted, TaskType::SeqCls, base_model, None).unwrap();
+    let options = SaveOptions {
+        base_model: base_model.map(str::to_owned),
+        ..SaveOptions::new(TaskType::SeqCls)
+    };
+    adapted.save(folder.path(), &options).unwrap();
     PlainLora::read(&AdapterFolder::read(folder.path()).unwrap()).unwrap()
 }
 

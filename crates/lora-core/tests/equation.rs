@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use burn::tensor::Tensor;
 use lora_core::{
-    Adapted, Adapter, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, MaskSet, Pass, Rescale,
+    Adapted, Adapter, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, PassNoise, Rescale,
     Targets,
 };
 use lora_kernels::KeepMasks;
@@ -65,7 +65,7 @@ fn a_masked_pass_computes_the_papers_equation_on_every_axis() {
         let (linear, sampler) = adapted_linear(rescale, axes);
         let masks = sampler.members(4..5, &shapes(&linear), &device());
         let x = normal("x", [2, 3, 5]);
-        let ours = numbers(linear.forward(x.clone(), &Pass::Masked(&masks)));
+        let ours = numbers(linear.forward(x.clone(), &Pass::Stochastic(&masks)));
 
         // By hand, number by number, from the paper: W x + b + s · m_B ⊙ (B (A (m_A ⊙ x))); with m_R beside A.
         let keep = masks.keep_masks("layer.query").unwrap();
@@ -134,9 +134,9 @@ fn masks_of_ones_are_plain_lora() {
         };
         (shape.path, masks)
     });
-    let masks = MaskSet::from_masks(ones.collect::<HashMap<_, _>>());
+    let masks = PassNoise::from_masks(ones.collect::<HashMap<_, _>>());
     let x = normal("x", [4, 5]);
-    let masked = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&masks)));
+    let masked = numbers(adapted.model.forward(x.clone(), &Pass::Stochastic(&masks)));
     assert_close(&masked, &numbers(adapted.model.forward(x, &Pass::Mean)), 1e-6);
 }
 
@@ -148,7 +148,7 @@ fn the_mean_pass_is_the_average_over_masks_within_its_standard_error() {
         let masks = sampler.members(0..MEMBERS as u64, &shapes(&linear), &device());
         let x = normal("x", [1, 5]);
         let mean_pass = numbers(linear.forward(x.clone(), &Pass::Mean));
-        let all = numbers(linear.forward(x.repeat_dim(0, MEMBERS), &Pass::Masked(&masks))); // [members, 4]
+        let all = numbers(linear.forward(x.repeat_dim(0, MEMBERS), &Pass::Stochastic(&masks))); // [members, 4]
         for o in 0..4 {
             let outputs = (0..MEMBERS).map(|member| f64::from(all[member * 4 + o]));
             let mean = outputs.clone().sum::<f64>() / MEMBERS as f64;
@@ -195,13 +195,13 @@ fn noise_on_a_is_added_before_masks_for_each_group() {
     let (linear, sampler) = adapted_linear(Rescale::Rescaled, MaskAxes::RowsAndColumns);
     let x = normal("x", [5, 5]);
     let noise = normal("noise on a", [2, 5, 3]);
-    let no_masks = MaskSet::default();
+    let no_masks = PassNoise::default();
     for masks in [no_masks, sampler.members(0..2, &shapes(&linear), &device())] {
         let disturbed = masks
             .clone()
             .with_factor_noise(HashMap::from([("layer.query".to_owned(), noise.clone())]));
         assert_eq!(disturbed.groups(), 2);
-        let together = numbers(linear.forward(x.clone(), &Pass::Masked(&disturbed)));
+        let together = numbers(linear.forward(x.clone(), &Pass::Stochastic(&disturbed)));
         // Rows 0, 1 and 2 of five belong to the first group.
         for row in 0..5 {
             let group = row * 2 / 5;
@@ -211,7 +211,7 @@ fn noise_on_a_is_added_before_masks_for_each_group() {
             };
             let own = noise.clone().narrow(0, group, 1).squeeze_dim::<2>(0);
             adapter.a = adapter.a.clone().map(|a| a + own);
-            let alone = moved.forward(x.clone(), &Pass::Masked(&masks)); // all rows, so that groups stay
+            let alone = moved.forward(x.clone(), &Pass::Stochastic(&masks)); // all rows, so that groups stay
             let alone = numbers(alone.narrow(0, row, 1));
             assert_close(&together[row * 4..row * 4 + 4], &alone, 1e-5);
         }

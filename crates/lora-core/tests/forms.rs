@@ -9,7 +9,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use lora_core::{
     AdaLora, Adapted, Adapter, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear,
-    MaskAxes, MaskSet, Pass, Rescale, Targets,
+    MaskAxes, Pass, PassNoise, Rescale, Targets,
 };
 use lora_kernels::KeepMasks;
 use support::{Tiny, assert_close, config, device, normal, numbers};
@@ -134,7 +134,7 @@ fn dora_gives_every_weight_column_its_length() {
 }
 
 /// All masks of a 3 → 2 linear of rank 2, each with its probability.
-fn all_masks(path: &str, dropout: &LoraDropout) -> Vec<(MaskSet, f64)> {
+fn all_masks(path: &str, dropout: &LoraDropout) -> Vec<(PassNoise, f64)> {
     let axes = dropout.axes;
     let lengths = [
         (axes.mask_input(), 3),
@@ -160,7 +160,7 @@ fn all_masks(path: &str, dropout: &LoraDropout) -> Vec<(MaskSet, f64)> {
             let ones = bits.count_ones() as i32;
             let p = dropout.probability;
             let likelihood = (1.0 - p).powi(ones) * p.powi(entries as i32 - ones);
-            let set = MaskSet::from_masks(HashMap::from([(path.to_owned(), masks)]));
+            let set = PassNoise::from_masks(HashMap::from([(path.to_owned(), masks)]));
             (set, likelihood)
         })
         .collect()
@@ -196,7 +196,7 @@ fn the_mean_pass_is_the_exact_expectation_over_masks_in_every_form_on_every_axis
             disturb(&mut model);
             let mut mean = vec![0.0; 8];
             for (masks, likelihood) in all_masks("query", &dropout) {
-                let output = numbers(model.linear.forward(x.clone(), &Pass::Masked(&masks)));
+                let output = numbers(model.linear.forward(x.clone(), &Pass::Stochastic(&masks)));
                 for (sum, value) in mean.iter_mut().zip(output) {
                     *sum += likelihood * f64::from(value);
                 }

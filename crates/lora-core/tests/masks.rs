@@ -166,14 +166,14 @@ fn a_grouped_pass_gives_each_part_of_the_batch_its_member() {
         };
         let x = normal("x", [7, 5]);
         let set = sampler.members(0..groups as u64, &adapters(), &device());
-        let together = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&set)));
+        let together = numbers(adapted.model.forward(x.clone(), &Pass::Stochastic(&set)));
         for row in 0..7 {
             let member = (row * groups / 7) as u64;
             let set = sampler.members(member..member + 1, &adapters(), &device());
             let alone = numbers(
                 adapted
                     .model
-                    .forward(x.clone().narrow(0, row, 1), &Pass::Masked(&set)),
+                    .forward(x.clone().narrow(0, row, 1), &Pass::Stochastic(&set)),
             );
             assert_close(&together[row * 3..row * 3 + 3], &alone, 1e-5);
         }
@@ -191,12 +191,15 @@ fn input_dropout_is_fresh_for_every_number_and_repeats_with_its_draw() {
     };
     let pass = |step| sampler.draw(&[Draw::Step { step, sample: 0 }], &adapters(), &device());
     let x = normal("x", [1, 5]).repeat_dim(0, 2); // two equal rows
-    let first = numbers(adapted.model.forward(x.clone(), &Pass::Masked(&pass(1))));
+    let first = numbers(adapted.model.forward(x.clone(), &Pass::Stochastic(&pass(1))));
     assert_eq!(
         first,
-        numbers(adapted.model.forward(x.clone(), &Pass::Masked(&pass(1))))
+        numbers(adapted.model.forward(x.clone(), &Pass::Stochastic(&pass(1))))
     );
-    assert_ne!(first, numbers(adapted.model.forward(x, &Pass::Masked(&pass(2)))));
+    assert_ne!(
+        first,
+        numbers(adapted.model.forward(x, &Pass::Stochastic(&pass(2))))
+    );
     assert_ne!(first[..3], first[3..], "equal rows get their own noise");
 }
 
@@ -214,7 +217,7 @@ fn noisy(rows: &[usize], tokens: usize) -> Vec<Vec<f32>> {
     let x = normal("x", [1, 5])
         .reshape([1, 1, 5])
         .repeat(&[rows.len(), tokens, 1]);
-    let y = adapted.model.first.forward(x, &Pass::Masked(&set));
+    let y = adapted.model.first.forward(x, &Pass::Stochastic(&set));
     let d_output = y.dims()[2];
     numbers(y)
         .chunks(tokens * d_output)

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use lora_core::peft::{AdapterError, AdapterFolder, Average, EnsembleSettings, TaskType, trained_tensors};
+use lora_core::ensemble::{Average, EnsembleSettings};
+use lora_core::peft::{AdapterError, AdapterFolder, SaveOptions, TaskType, trained_tensors};
 use lora_core::{Adapted, BiasMode, LoraConfig, LoraDropout, MaskAxes, Pass, Rescale, Scaling};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -24,14 +25,10 @@ fn written(config: LoraConfig) -> (TempDir, Adapted<Tiny>) {
     let (mut adapted, _) = Adapted::attach(Tiny::new(), config, 7).unwrap();
     fill_b(&mut adapted.model);
     let folder = TempDir::new().unwrap();
-    AdapterFolder::write(
-        folder.path(),
-        &adapted,
-        TaskType::SeqCls,
-        Some("org/base"),
-        Some(ENSEMBLE),
-    )
-    .unwrap();
+    let options = SaveOptions::new(TaskType::SeqCls)
+        .with_base_model("org/base")
+        .with_ensemble(ENSEMBLE);
+    adapted.save(folder.path(), &options).unwrap();
     (folder, adapted)
 }
 
@@ -89,14 +86,11 @@ fn a_folder_comes_back_with_the_same_bits() {
         );
 
         let second = TempDir::new().unwrap();
-        AdapterFolder::write(
-            second.path(),
-            &again,
-            TaskType::SeqCls,
-            Some("org/base"),
-            read.ensemble,
-        )
-        .unwrap();
+        let options = SaveOptions {
+            ensemble: read.ensemble,
+            ..SaveOptions::new(TaskType::SeqCls).with_base_model("org/base")
+        };
+        again.save(second.path(), &options).unwrap();
         for file in ["adapter_config.json", "adapter_model.safetensors"] {
             assert_eq!(
                 fs::read(folder.path().join(file)).unwrap(),
@@ -180,7 +174,7 @@ fn a_side_file_of_another_adapter_or_layout_is_refused() {
 #[test]
 fn a_folder_without_task_is_written_back_without_one() {
     let (folder, adapted) = written(config());
-    AdapterFolder::write(folder.path(), &adapted, None, None, None).unwrap();
+    adapted.save(folder.path(), &SaveOptions::default()).unwrap();
     assert_eq!(
         json(folder.path(), "adapter_config.json")["task_type"],
         Value::Null

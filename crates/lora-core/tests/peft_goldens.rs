@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::peft::{AdapterFolder, PlainLora, TaskType};
+use lora_core::peft::{AdapterFolder, PlainLora, SaveOptions, TaskType};
 use lora_core::{LinearKind, Linears, LoraLinear, TensorFile, TensorNames};
 use serde_json::Value;
 
@@ -131,7 +131,9 @@ fn tensors_come_back_bit_by_bit_and_settings_with_their_values() {
         let model = LinearsOf::checkpoint(&case.join("base/model.safetensors"));
         let adapted = read.attach_to(model).unwrap();
         let ours = tempfile::tempdir().unwrap();
-        AdapterFolder::write(ours.path(), &adapted, TaskType::SeqCls, None, None).unwrap();
+        adapted
+            .save(ours.path(), &SaveOptions::new(TaskType::SeqCls))
+            .unwrap();
         let (written, expected) = (trained_bits(ours.path()), trained_bits(&theirs));
         assert!(written == expected, "{}", case.display());
         let (written, expected) = (settings(ours.path()), settings(&theirs));

@@ -7,7 +7,7 @@ use burn::module::Param;
 use burn::tensor::{Int, Tensor, TensorData};
 use lora_core::{
     Adapter, AdapterShape, ConfigError, Draw, Form, LoraConfig, LoraDropout, LoraEmbedding, LoraLinear,
-    MaskAxes, MaskSampler, MaskSet, Pass, Rescale, Targets,
+    MaskAxes, MaskSampler, Pass, PassNoise, Rescale, Targets,
 };
 
 use support::{assert_close, device, normal, numbers};
@@ -75,7 +75,7 @@ fn one_hot() -> Tensor<3> {
 }
 
 /// Masks of the table for so many groups of rows.
-fn masks(config: &LoraConfig, groups: u64) -> MaskSet {
+fn masks(config: &LoraConfig, groups: u64) -> PassNoise {
     let sampler = MaskSampler {
         seed: 7,
         dropout: config.dropout,
@@ -103,7 +103,10 @@ fn a_table_is_a_linear_on_one_hot_vectors_without_masks_and_under_any_number_of_
         let mean = agree(&Pass::Mean);
         for groups in [1, 2, 5] {
             let masks = masks(&config, groups);
-            assert!(agree(&Pass::Masked(&masks)) != mean, "the masks drop something");
+            assert!(
+                agree(&Pass::Stochastic(&masks)) != mean,
+                "the masks drop something"
+            );
         }
     }
 }
@@ -116,7 +119,7 @@ fn places_that_all_rows_share_are_looked_up_once_unless_rows_differ() {
     let shared = embedding.forward_shared(places.clone(), 5, &Pass::Mean);
     assert_eq!(shared.dims(), [1, 4, FEATURES]);
     let masks = masks(&config, 2);
-    let pass = Pass::Masked(&masks);
+    let pass = Pass::Stochastic(&masks);
     let rows = embedding.forward_shared(places.clone(), 5, &pass);
     assert_eq!(
         numbers(rows),

@@ -9,6 +9,8 @@ pub enum Targets {
     None,
     /// Class indices `[batch]`.
     Classes(Vec<usize>),
+    /// Labels any number of which may hold: for each row the indices of those that do, rising.
+    Labels(Vec<Vec<usize>>),
     /// Numbers `[batch]`.
     Values(Vec<f32>),
     /// Class indices, one a position of each row without padding; `None` where the output does not count. For a causal
@@ -41,6 +43,7 @@ impl Targets {
         match self {
             Self::None => Self::None,
             Self::Classes(classes) => Self::Classes(rows.iter().map(|&row| classes[row]).collect()),
+            Self::Labels(labels) => Self::Labels(rows.iter().map(|&row| labels[row].clone()).collect()),
             Self::Values(values) => Self::Values(rows.iter().map(|&row| values[row]).collect()),
             Self::Positions(positions) => {
                 Self::Positions(rows.iter().map(|&row| positions[row].clone()).collect())
@@ -55,6 +58,7 @@ impl Targets {
         match self {
             Self::None => None,
             Self::Classes(classes) => Some(classes.len()),
+            Self::Labels(labels) => Some(labels.len()),
             Self::Values(values) => Some(values.len()),
             Self::Positions(positions) => Some(positions.len()),
             Self::Spans(spans) => Some(spans.len()),
@@ -66,9 +70,12 @@ impl Targets {
     pub fn judged(&self) -> usize {
         match self {
             Self::Positions(positions) => positions.iter().flatten().flatten().count(),
-            Self::None | Self::Classes(_) | Self::Values(_) | Self::Spans(_) | Self::Choices(_) => {
-                self.count().unwrap_or(0)
-            }
+            Self::None
+            | Self::Classes(_)
+            | Self::Labels(_)
+            | Self::Values(_)
+            | Self::Spans(_)
+            | Self::Choices(_) => self.count().unwrap_or(0),
         }
     }
 
@@ -76,6 +83,7 @@ impl Targets {
         match self {
             Self::None => Self::None,
             Self::Classes(classes) => Self::Classes(classes.repeat(times)),
+            Self::Labels(labels) => Self::Labels(vec![&labels[..]; times].concat()),
             Self::Values(values) => Self::Values(values.repeat(times)),
             Self::Positions(positions) => Self::Positions(vec![&positions[..]; times].concat()),
             Self::Spans(spans) => Self::Spans(spans.repeat(times)),
@@ -87,6 +95,7 @@ impl Targets {
         match self {
             Self::None => Self::None,
             Self::Classes(classes) => Self::Classes(classes[range].to_vec()),
+            Self::Labels(labels) => Self::Labels(labels[range].to_vec()),
             Self::Values(values) => Self::Values(values[range].to_vec()),
             Self::Positions(positions) => Self::Positions(positions[range].to_vec()),
             Self::Spans(spans) => Self::Spans(spans[range].to_vec()),

@@ -1,13 +1,13 @@
-//! Ensembles that stop early: an example gets more members only until its decision is settled.
+//! Ensembles that stop early: an example gets more members only until its class is decided.
 //!
 //! Most examples are decided by the first few members; the others are what an ensemble is for. After each round of members a
-//! t-test asks of every open example whether its leading class would still lead if all members had been asked. Let `d_m` be the
+//! t-test decides for every open example whether its leading class would still lead if all members had been run. Let `d_m` be the
 //! lead of the leading class over another one in member m, `d̄` and `s` its mean and standard deviation over the `n` members
-//! asked so far, of `N` in all. The lead over all N members is `d̄` with a standard error of `s √(1/n − 1/N)` (sampling without
-//! replacement: nothing is left to chance at n = N). The example is settled once `d̄` is larger than the t-quantile of the wanted
+//! run so far, of `N` in all. The lead over all N members is `d̄` with a standard error of `s √(1/n − 1/N)` (sampling without
+//! replacement: nothing is left to chance at n = N). The example is decided once `d̄` is larger than the t-quantile of the wanted
 //! confidence, with n − 1 degrees of freedom, times that error, for every other class.
 //!
-//! What it saves is time; what it costs is that a settled example's probabilities are averages over fewer members.
+//! What it saves is time; what it costs is that a decided example's probabilities are averages over fewer members.
 
 use lora_core::{Adapted, MaskSampler, Model};
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,11 @@ use crate::passes::{Passes, run_passes, whole};
 use crate::softmax::{softmax, top_class};
 use crate::{Average, ClassProbabilities, EvalError, Predictions, Uncertainty};
 
-/// When an example counts as settled, and how often that is asked.
+/// When an example counts as decided, and how often that is tested.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settling {
-    /// One-sided confidence of each test, above 0.5 and below 1: the share of settled examples whose leading class keeps its
+pub struct StoppingRule {
+    /// One-sided confidence of each test, above 0.5 and below 1: the share of decided examples whose leading class keeps its
     /// lead over another class, were leads normally distributed over members.
     pub confidence: f64,
     /// Members before the first test; at least 2, because one member has no deviation.
@@ -30,7 +30,7 @@ pub struct Settling {
     pub step: usize,
 }
 
-impl Default for Settling {
+impl Default for StoppingRule {
     /// 99 %, three members, then one at a time.
     fn default() -> Self {
         Self {
@@ -41,14 +41,14 @@ impl Default for Settling {
     }
 }
 
-impl Settling {
+impl StoppingRule {
     /// Refuses settings that cannot decide anything.
     ///
     /// # Errors
-    /// [`EvalError::Settling`] with the field that is out of range.
+    /// [`EvalError::StoppingRule`] with the field that is out of range.
     pub fn check(&self) -> Result<(), EvalError> {
         let wrong = |field, found: f64, expected| {
-            Err(EvalError::Settling {
+            Err(EvalError::StoppingRule {
                 field,
                 found,
                 expected,
@@ -73,13 +73,13 @@ impl Settling {
         looks
     }
 
-    /// Whether `values` `[members asked, classes]` settle which class leads on average over `members`.
-    fn is_settled(&self, values: &[Vec<f64>], members: usize) -> bool {
-        let asked = values.len();
-        if asked >= members {
+    /// Whether `values` `[members run, classes]` decide which class leads on average over `members`.
+    fn is_decided(&self, values: &[Vec<f64>], members: usize) -> bool {
+        let run = values.len();
+        if run >= members {
             return true;
         }
-        let count = asked as f64;
+        let count = run as f64;
         let sums: Vec<f64> = (0..values[0].len())
             .map(|class| values.iter().map(|values| values[class]).sum())
             .collect();
@@ -110,14 +110,14 @@ pub struct AdaptiveEnsemble<'a> {
     /// The members of the whole ensemble: the most that an example gets.
     pub members: usize,
     /// When to stop.
-    pub settling: Settling,
+    pub rule: StoppingRule,
     /// What decides: averaged probabilities or averaged logits.
     pub average: Average,
     /// What the logits are divided by.
     pub temperature: f64,
 }
 
-/// What each example's members said: as [`Predictions`], with a number of members for each example.
+/// The outputs of each example's members: as [`Predictions`], with a number of members for each example.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AdaptivePredictions {
     /// `[members, 1, classes]` for each example.
@@ -129,27 +129,26 @@ impl AdaptivePredictions {
     /// What an adaptive ensemble would have made of these members, had it been run in place of the whole ensemble.
     ///
     /// # Errors
-    /// As [`Settling::check`].
-    pub fn within(whole: &Predictions, settling: Settling, average: Average) -> Result<Self, EvalError> {
-        settling.check()?;
-        let looks = settling.looks(whole.members());
-        let settled = |example: usize| {
+    /// As [`StoppingRule::check`].
+    pub fn within(whole: &Predictions, rule: StoppingRule, average: Average) -> Result<Self, EvalError> {
+        rule.check()?;
+        let looks = rule.looks(whole.members());
+        let decided = |example: usize| {
             let values: Vec<Vec<f64>> = (0..whole.members())
                 .map(|member| decisive(whole, member, example, average))
                 .collect();
-            let asked = looks
+            let run = looks
                 .iter()
-                .find(|asked| settling.is_settled(&values[..**asked], whole.members()));
-            let asked = asked.copied().unwrap_or(whole.members());
-            let logits = (0..asked).flat_map(|member| {
+                .find(|run| rule.is_decided(&values[..**run], whole.members()));
+            let run = run.copied().unwrap_or(whole.members());
+            let logits = (0..run).flat_map(|member| {
                 let start = (member * whole.examples() + example) * whole.classes();
                 whole.logits()[start..][..whole.classes()].to_vec()
             });
-            Predictions::new(asked, 1, whole.classes(), logits.collect())?
-                .with_temperature(whole.temperature())
+            Predictions::new(run, 1, whole.classes(), logits.collect())?.with_temperature(whole.temperature())
         };
         Ok(Self {
-            examples: (0..whole.examples()).map(settled).collect::<Result<_, _>>()?,
+            examples: (0..whole.examples()).map(decided).collect::<Result<_, _>>()?,
             average,
         })
     }
@@ -205,18 +204,18 @@ fn of_example(error: EvalError, example: usize) -> EvalError {
     }
 }
 
-/// Runs the ensemble over a data set in rounds; after each, settled examples leave and the others are put into new batches.
+/// Runs the ensemble over a data set in rounds; after each, decided examples leave and the others are put into new batches.
 ///
 /// `batches_of` makes the model's inputs for the data set rows it is given. A member is the
 /// same as in [`predict`](crate::predict) with the same sampler, so the result equals [`AdaptivePredictions::within`] of the whole
-/// ensemble up to the rounding of other batches. `progress` is told how many passes of examples are done, those that a settled
+/// ensemble up to the rounding of other batches. `progress` is told how many passes of examples are done, those that a decided
 /// example is spared included: in the end `examples * members`.
 ///
 /// # Errors
-/// As [`Settling::check`] and [`Predictions::new`]; a diverged model gives [`EvalError::LogitNotFinite`].
+/// As [`StoppingRule::check`] and [`Predictions::new`]; a diverged model gives [`EvalError::LogitNotFinite`].
 ///
 /// # Panics
-/// If `batches_of` leaves out a row that it was asked for.
+/// If `batches_of` leaves out a row that it was called with.
 pub fn predict_adaptively<M: Model>(
     adapted: &Adapted<M>,
     examples: usize,
@@ -224,19 +223,19 @@ pub fn predict_adaptively<M: Model>(
     batches_of: &mut dyn FnMut(&[usize]) -> RowBatches<M::Input>,
     progress: &mut dyn FnMut(usize),
 ) -> Result<AdaptivePredictions, EvalError> {
-    ensemble.settling.check()?;
+    ensemble.rule.check()?;
     let mut logits: Vec<Vec<f32>> = vec![Vec::new(); examples];
     let mut finished: Vec<Option<Predictions>> = vec![None; examples];
     let mut open: Vec<usize> = (0..examples).collect();
-    let (mut asked, mut done) = (0, 0);
-    for look in ensemble.settling.looks(ensemble.members) {
+    let (mut run, mut done) = (0, 0);
+    for look in ensemble.rule.looks(ensemble.members) {
         if open.is_empty() {
             break;
         }
         let batches = batches_of(&open);
         let passes = Passes::Members {
             sampler: ensemble.sampler,
-            members: asked as u64..look as u64,
+            members: run as u64..look as u64,
         };
         let inputs = batches.iter().map(|(input, rows)| (input, rows.as_slice()));
         run_passes(
@@ -251,20 +250,20 @@ pub fn predict_adaptively<M: Model>(
                 progress(done);
             },
         );
-        asked = look;
+        run = look;
         let mut still_open = Vec::new();
         for example in open {
             assert!(!logits[example].is_empty(), "row {example} is in no batch");
-            let classes = logits[example].len() / asked;
-            let predictions = Predictions::new(asked, 1, classes, logits[example].clone())
+            let classes = logits[example].len() / run;
+            let predictions = Predictions::new(run, 1, classes, logits[example].clone())
                 .map_err(|error| of_example(error, example))?
                 .with_temperature(ensemble.temperature)?;
-            let values: Vec<Vec<f64>> = (0..asked)
+            let values: Vec<Vec<f64>> = (0..run)
                 .map(|member| decisive(&predictions, member, 0, ensemble.average))
                 .collect();
-            if ensemble.settling.is_settled(&values, ensemble.members) {
+            if ensemble.rule.is_decided(&values, ensemble.members) {
                 finished[example] = Some(predictions);
-                done += ensemble.members - asked;
+                done += ensemble.members - run;
             } else {
                 still_open.push(example);
             }

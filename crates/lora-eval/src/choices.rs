@@ -1,7 +1,7 @@
 //! Multiple choice by answer letters: after a prompt that lists the choices, the model's scores of the tokens `A`, `B`, `C`… are
 //! its scores of the choices.
 //!
-//! The softmax runs over the letters of the question alone, so what the model would say instead of a letter doesn't matter. The
+//! The softmax runs over the letters of the question alone, so the probabilities of other tokens do not matter. The
 //! letters' scores may be logits or log-likelihoods: they differ by a constant, which the softmax takes out. (This is the protocol
 //! of `Laplace-LoRA` and `BLoB`; there all questions have the same letters.)
 //!

@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn mutual_information_finds_what_entropy_cannot() {
-        // In scope both members are torn; out of scope they contradict each other.
+        // In scope both members are undecided; out of scope they contradict each other.
         let in_scope = Predictions::new(2, 1, 2, vec![0.0, 0.0, 0.0, 0.0]).unwrap();
         let outside = Predictions::new(2, 1, 2, vec![3.0, 0.0, 0.0, 3.0]).unwrap();
         let auroc = |doubt| {

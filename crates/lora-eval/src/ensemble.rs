@@ -5,7 +5,7 @@ use lora_core::{Above, Model};
 use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
 
-/// What a model said: `[members, examples, outputs]`, row-major, examples in the order of the data set.
+/// Outputs of a model: `[members, examples, outputs]`, row-major, examples in the order of the data set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelOutputs {
     /// Passes over the data set.
@@ -46,7 +46,7 @@ impl ModelOutputs {
 /// Runs the model over all batches, each in all passes, and puts the outputs in the order of the data set.
 ///
 /// `batches` are the model's inputs with the data set row of each of their rows; together they hold every row of
-/// `0..examples` once. The masks of all members are drawn at the start and serve all batches; the noise of input dropout is drawn for
+/// `0..examples` once. The masks of all members are drawn once and serve all batches; the noise of input dropout is drawn for
 /// each row, so no output depends on how the rows are put into batches. The model must be in validation
 /// mode ([`Module::valid`](burn::module::Module::valid)), else every pass records a graph in vain. `progress` is told
 /// the number of finished examples, counted once for each member.

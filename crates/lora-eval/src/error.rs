@@ -1,10 +1,10 @@
-//! What can be wrong with the numbers that an evaluation is asked to score.
+//! What can be wrong with the numbers that an evaluation is to score.
 
 use crate::calibration::Binning;
 
 /// Why an evaluation was refused.
 ///
-/// Every variant carries the facts; the message names the place, what was expected and how to mend it.
+/// Every variant carries the facts; the message names the place, what was expected and how to fix it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EvalError {
     /// The number of values doesn't fit the announced axes.
@@ -49,7 +49,7 @@ pub enum EvalError {
     },
     /// A value to be scored is NaN or infinite.
     #[error(
-        "the {what} of example {example} is {value}, expected a finite number: remove or mend the example"
+        "the {what} of example {example} is {value}, expected a finite number: remove or fix the example"
     )]
     ValueNotFinite {
         /// Which of the values (prediction, target, …).
@@ -111,13 +111,13 @@ pub enum EvalError {
         /// How many classes there are.
         classes: usize,
     },
-    /// The class whose F1 is asked for isn't one of the classes.
+    /// The class whose F1 is requested isn't one of the classes.
     #[error(
         "class {found} was chosen as the positive class of F1, expected 0 to {}: GLUE counts class 1 of two",
         classes.saturating_sub(1)
     )]
     PositiveClass {
-        /// The class asked for.
+        /// The class requested.
         found: usize,
         /// How many classes there are.
         classes: usize,
@@ -145,7 +145,7 @@ pub enum EvalError {
     /// A score over no examples has no value.
     #[error("{metric} has no value over zero examples: give at least one")]
     NoExamples {
-        /// The score asked for.
+        /// The score requested.
         metric: &'static str,
     },
     /// A correlation with a constant has no value.
@@ -153,7 +153,7 @@ pub enum EvalError {
         "{metric} has no value because all {what} are equal ({value}): report the mean squared error instead"
     )]
     ConstantValues {
-        /// The score asked for.
+        /// The score requested.
         metric: &'static str,
         /// The constant side (predictions or targets).
         what: &'static str,
@@ -161,9 +161,9 @@ pub enum EvalError {
         value: f64,
     },
     /// The number of calibration bins is out of range.
-    #[error("{found} calibration bins were asked for, expected 1 to {maximum}: 15 is the usual choice")]
+    #[error("{found} calibration bins were requested, expected 1 to {maximum}: 15 is the common choice")]
     BinCount {
-        /// The number asked for.
+        /// The number requested.
         found: usize,
         /// The most that is allowed.
         maximum: usize,
@@ -190,7 +190,7 @@ pub enum EvalError {
     },
     /// A setting of an adaptive ensemble that cannot decide anything.
     #[error("the {field} of an adaptive ensemble is {found}, expected {expected}")]
-    Settling {
+    StoppingRule {
         /// Which setting.
         field: &'static str,
         /// The value given.
@@ -199,9 +199,11 @@ pub enum EvalError {
         expected: &'static str,
     },
     /// A member that the ensemble doesn't have.
-    #[error("{what} {found} was asked of an ensemble of {members} members, expected {minimum} to {maximum}")]
+    #[error(
+        "{what} {found} was requested of an ensemble of {members} members, expected {minimum} to {maximum}"
+    )]
     MemberOutOfRange {
-        /// What was asked for (a member by index, or the first so many members).
+        /// What was requested (a member by index, or the first so many members).
         what: &'static str,
         /// The number given.
         found: usize,
@@ -242,16 +244,16 @@ pub enum EvalError {
     },
     /// A bootstrap without resamples.
     #[error(
-        "{found} bootstrap resamples were asked for, expected at least {minimum}: 10000 is a good choice"
+        "{found} bootstrap resamples were requested, expected at least {minimum}: 10000 is a good choice"
     )]
     ResampleCount {
-        /// The number asked for.
+        /// The number requested.
         found: usize,
         /// The least that makes sense.
         minimum: usize,
     },
     /// A confidence level outside of the open interval 0..1.
-    #[error("the confidence level is {found}, expected a number between 0 and 1: 0.95 is the usual choice")]
+    #[error("the confidence level is {found}, expected a number between 0 and 1: 0.95 is the common choice")]
     ConfidenceLevel {
         /// The value given.
         found: f64,
@@ -281,7 +283,7 @@ pub enum EvalError {
     /// A score that compares two kinds of examples was given one kind only.
     #[error("{metric} has no value without {missing}: give at least one")]
     KindMissing {
-        /// The score asked for.
+        /// The score requested.
         metric: &'static str,
         /// The kind of examples that is missing.
         missing: &'static str,
@@ -320,10 +322,10 @@ pub enum EvalError {
         /// Index of the question within the accumulator.
         question: usize,
     },
-    /// A metric of classes was asked of numbers, or the other way round.
+    /// A metric of classes was requested for values, or the other way round.
     #[error("{metric} needs {needed}: choose the metric of the task")]
     WrongKind {
-        /// The metric asked for.
+        /// The metric requested.
         metric: &'static str,
         /// What it needs.
         needed: &'static str,

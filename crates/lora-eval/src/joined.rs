@@ -1,16 +1,16 @@
-//! Deep ensembles: what independently trained models said, as the members of one ensemble.
+//! Deep ensembles: the outputs of independently trained models, as the members of one ensemble.
 //!
 //! Lakshminarayanan et al. 2017 (arXiv 1612.01474). The members are models that differ in their seed, or in anything else; what
-//! they must share is the rows they were asked about, in one order, and the meaning of their outputs.
+//! they must share is the rows, in one order, and the meaning of their outputs.
 
 use crate::ensemble::ModelOutputs;
 use crate::{EvalError, Predictions};
 
 impl Predictions {
-    /// All members of all parts, in their order, as one ensemble.
+    /// All members of all predictions, in their order, as one ensemble.
     ///
     /// # Errors
-    /// [`EvalError::AxisTooShort`] without parts, [`EvalError::PartsDiffer`] if they differ in examples or classes,
+    /// [`EvalError::AxisTooShort`] without predictions, [`EvalError::PartsDiffer`] if they differ in examples or classes,
     /// [`EvalError::TemperaturesDiffer`] if they differ in temperature: fit one for the whole ensemble.
     pub fn joined(parts: &[Self]) -> Result<Self, EvalError> {
         if let Some(first) = parts.first() {
@@ -36,10 +36,10 @@ impl Predictions {
 }
 
 impl ModelOutputs {
-    /// All members of all parts, in their order.
+    /// All members of all predictions, in their order.
     ///
     /// # Errors
-    /// [`EvalError::AxisTooShort`] without parts, [`EvalError::PartsDiffer`] if they differ in examples or outputs.
+    /// [`EvalError::AxisTooShort`] without predictions, [`EvalError::PartsDiffer`] if they differ in examples or outputs.
     pub fn joined(parts: impl IntoIterator<Item = Self>) -> Result<Self, EvalError> {
         let mut parts = parts.into_iter();
         let Some(mut joined) = parts.next() else {

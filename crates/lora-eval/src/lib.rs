@@ -1,4 +1,4 @@
-//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, bootstrap, reports.
+//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, posteriors, bootstrap.
 //!
 //! An evaluation runs over four steps, each a type of its own:
 //!
@@ -66,6 +66,7 @@ pub mod glue;
 mod joined;
 pub mod laplace;
 pub mod mean_std;
+pub mod multi_label;
 pub mod pareto;
 mod passes;
 pub mod permutation;
@@ -77,8 +78,8 @@ mod probe;
 pub mod proper;
 pub mod rank_table;
 pub mod regression;
-pub mod report;
 pub mod scores;
+pub mod selection;
 pub mod selective;
 pub mod softmax;
 pub mod spans;
@@ -87,18 +88,21 @@ pub mod temperature;
 pub mod tokens;
 pub mod uncertainty;
 
-pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, Settling, predict_adaptively};
+pub use adaptive::{AdaptiveEnsemble, AdaptivePredictions, StoppingRule, predict_adaptively};
 pub use bootstrap::{Bootstrap, BootstrapInterval};
 pub use crossed::CrossedInterval;
 pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
+pub use multi_label::MultiLabelScores;
 pub use passes::Passes;
-pub use posterior::{ask_members, predict_posterior};
+pub use posterior::{predict_members, predict_posterior};
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};
 pub use spans::{SpanScores, predict_spans};
-pub use temperature::{FittedTemperature, fit_temperature};
+pub use temperature::{
+    FittedTemperature, JudgedTemperature, TemperatureOutcome, fit_temperature, judge_temperature,
+};
 pub use tokens::{letter_logits, predict_letters, predict_places};
 pub use uncertainty::Uncertainty;

@@ -21,7 +21,7 @@ pub struct MeanStd {
     pub n: usize,
     /// Their mean.
     pub mean: f64,
-    /// Sample standard deviation (divided by `n − 1`); `None` for a single run, which says nothing about the spread.
+    /// Sample standard deviation (divided by `n − 1`); `None` for a single run, which has no deviation.
     pub std: Option<f64>,
 }
 
@@ -68,7 +68,7 @@ impl MeanStd {
 }
 
 impl fmt::Display for MeanStd {
-    /// `mean ± std` with the precision asked for (4 decimals unless given), the mean alone for a single run.
+    /// `mean ± std` with the given precision (4 decimals unless given), the mean alone for a single run.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let precision = formatter.precision().unwrap_or(4);
         write!(formatter, "{:.precision$}", self.mean)?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::Device;
-use lora_core::{Above, Adapted, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Above, Adapted, MaskSampler, Model, Pass, PassNoise};
 
 /// Which passes a data set is run through.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,7 +14,7 @@ pub enum Passes<'a> {
     Members {
         /// What draws the masks.
         sampler: &'a MaskSampler,
-        /// Numbers of the members. A member is the same whichever others are asked for, so `4..8` adds to `0..4`.
+        /// Numbers of the members. A member is the same whichever others are run, so `4..8` adds to `0..4`.
         members: Range<u64>,
     },
 }
@@ -30,7 +30,7 @@ impl Passes<'_> {
 }
 
 /// A batch to run.
-pub(crate) struct Asked<'a, I> {
+pub(crate) struct Request<'a, I> {
     /// The model's input.
     pub input: &'a I,
     /// The data set row of each of its rows.
@@ -42,8 +42,8 @@ pub(crate) struct Asked<'a, I> {
 /// Whole outputs of each batch.
 pub(crate) fn whole<'a, I: 'a>(
     batches: impl Iterator<Item = (&'a I, &'a [usize])>,
-) -> impl Iterator<Item = Asked<'a, I>> {
-    batches.map(|(input, rows)| Asked {
+) -> impl Iterator<Item = Request<'a, I>> {
+    batches.map(|(input, rows)| Request {
         input,
         rows,
         places: None,
@@ -57,13 +57,13 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
     Above { adapted, states }: Above<'_, M>,
-    batches: impl Iterator<Item = Asked<'a, M::Input>>,
+    batches: impl Iterator<Item = Request<'a, M::Input>>,
     passes: &Passes<'_>,
     visit: Visit<'_>,
 ) where
     M::Input: 'a,
 {
-    let members: Vec<MaskSet> = match passes {
+    let members: Vec<PassNoise> = match passes {
         Passes::Mean => Vec::new(),
         Passes::Members { sampler, members } => {
             let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
@@ -71,11 +71,11 @@ pub(crate) fn run_passes<'a, M: Model>(
             members.clone().map(member).collect()
         }
     };
-    for Asked { input, rows, places } in batches {
-        let masks: Vec<MaskSet> = members.iter().map(|member| member.for_rows(rows)).collect();
+    for Request { input, rows, places } in batches {
+        let masks: Vec<PassNoise> = members.iter().map(|member| member.for_rows(rows)).collect();
         let of_passes: Vec<Pass> = match passes {
             Passes::Mean => vec![Pass::Mean],
-            Passes::Members { .. } => masks.iter().map(Pass::Masked).collect(),
+            Passes::Members { .. } => masks.iter().map(Pass::Stochastic).collect(),
         };
         let outputs = adapted.model.forward_passes(input, places, &of_passes, states);
         for (member, outputs) in outputs.into_iter().enumerate() {

@@ -29,7 +29,7 @@ where
     M::Input: 'a,
 {
     let mut done_before = 0;
-    ask_members(adapted, posterior, members, &mut |drawn| {
+    predict_members(adapted, posterior, members, &mut |drawn| {
         let outputs = predict(drawn, batches.clone(), examples, &Passes::Mean, &mut |done| {
             progress(done_before + done);
         });
@@ -38,7 +38,7 @@ where
     })
 }
 
-/// Asks members of a posterior, one after the other: for each, the weights are put in place, and `ask` says what such a model says by
+/// Runs members of a posterior, one after the other: for each, the weights are put in place, and `run` gives the outputs of such a model by
 /// its mean pass. For models whose outputs are read in a way of their own, such as [`predict_letters`](crate::predict_letters).
 ///
 /// # Errors
@@ -46,12 +46,12 @@ where
 ///
 /// # Panics
 /// If the posterior is of another model.
-pub fn ask_members<M: Model>(
+pub fn predict_members<M: Model>(
     adapted: &Adapted<M>,
     posterior: &dyn Posterior,
     members: Range<u64>,
-    ask: &mut dyn FnMut(&Adapted<M>) -> ModelOutputs,
+    run: &mut dyn FnMut(&Adapted<M>) -> ModelOutputs,
 ) -> Result<ModelOutputs, EvalError> {
     let layout = posterior.layout();
-    ModelOutputs::joined(members.map(|member| ask(&layout.write(adapted, &posterior.member(member)))))
+    ModelOutputs::joined(members.map(|member| run(&layout.write(adapted, &posterior.member(member)))))
 }

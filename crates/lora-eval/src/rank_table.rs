@@ -25,7 +25,7 @@ pub struct RankTable {
 }
 
 impl RankTable {
-    /// Ranks `scores` `[methods][tasks]`; `better` `[tasks]` says which way each task's score goes.
+    /// Ranks `scores` `[methods][tasks]`; `better` `[tasks]` tells whether a higher or a lower score is better.
     ///
     /// ```
     /// use lora_eval::rank_table::{Better, RankTable};

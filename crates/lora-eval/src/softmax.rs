@@ -29,7 +29,7 @@ pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
 /// # Panics
 /// If `row` is empty.
 pub fn top_class(row: &[f64]) -> usize {
-    assert!(!row.is_empty(), "the top class of no classes was asked for");
+    assert!(!row.is_empty(), "there are no classes to take the top one of");
     let mut top = 0;
     for (class, value) in row.iter().enumerate() {
         if *value > row[top] {

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! for an average of probabilities, and `s_i = 1/M Σ_m s^m_i` for one of logits. Both are the model's own scores where M is 1, and the
-//! softmax of either is the average that was asked for.
+//! softmax of either is the requested average.
 
 use lora_core::{Adapted, Model};
 

@@ -1,11 +1,11 @@
-//! Models that say something about every token, asked at some of them: tags of words, letters of choices.
+//! Models with outputs for every token, of which some are read: tags of words, letters of choices.
 
 use burn::tensor::{Int, Tensor, TensorData};
 use lora_core::{Above, Model};
 
 use crate::ModelOutputs;
 use crate::choices::ABSENT_LETTER;
-use crate::passes::{Asked, Passes, run_passes, whole};
+use crate::passes::{Passes, Request, run_passes, whole};
 
 /// Runs a model with a head for tokens over all batches, in all passes, and keeps the outputs at some places: those of the words of
 /// each row that are judged. Examples of the result are the places, in the order of the data set's rows.
@@ -69,7 +69,7 @@ pub fn predict_letters<'a, 'm, M: Model + 'm>(
 where
     M::Input: 'a,
 {
-    let asked = batches.map(|(input, rows, places)| Asked {
+    let requests = batches.map(|(input, rows, places)| Request {
         input,
         rows,
         places: Some(places),
@@ -78,7 +78,7 @@ where
     let mut filled = 0;
     run_passes(
         adapted.into(),
-        asked,
+        requests,
         passes,
         &mut |member, rows, [_, width], values| {
             for (row, values) in rows.iter().zip(values.chunks_exact(width)) {
@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    /// Says of every token its number plus `[0, 100, 200]`, so that a place is told by what is said.
+    /// The output for every token is its number plus `[0, 100, 200]`, so that an output tells its place.
     #[derive(Module, Debug)]
     struct Probe {
         linear: LoraLinear,
@@ -192,11 +192,11 @@ mod tests {
         type Input = Vec<Vec<f32>>;
         fn forward(&self, input: &Self::Input, _: &Pass) -> Tensor<2> {
             let tokens: Vec<f32> = input.concat();
-            let said: Vec<f32> = tokens
+            let outputs: Vec<f32> = tokens
                 .iter()
                 .flat_map(|token| [*token, token + 100.0, token + 200.0])
                 .collect();
-            Tensor::from_data(TensorData::new(said, [tokens.len(), 3]), &Device::flex())
+            Tensor::from_data(TensorData::new(outputs, [tokens.len(), 3]), &Device::flex())
         }
     }
 

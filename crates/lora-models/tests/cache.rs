@@ -194,5 +194,5 @@ fn a_cache_changes_no_logit_under_masks() {
         input_dropout: 0.0,
     };
     let masks = sampler.draw(&[Draw::Member(0)], &adapted.adapter_shapes(), &device());
-    assert_cache_changes_nothing(&adapted.model, &Pass::Masked(&masks));
+    assert_cache_changes_nothing(&adapted.model, &Pass::Stochastic(&masks));
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 use lora_core::{
-    Adapted, Adapter, BiasMode, FrozenStates, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler,
-    Model, Pass, Rescale, Targets as Modules, seeded_normal,
+    Adapted, Adapter, BiasMode, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass,
+    Rescale, Targets as Modules, seeded_normal,
 };
 use lora_data::{Batch, Encoded, Padding};
 use lora_models::blocks::layer_of;
@@ -105,7 +105,7 @@ fn numbers(tensors: Vec<Tensor<2>>) -> Vec<f32> {
 fn a_row_goes_through_the_frozen_layers_once() {
     for case in CASES {
         let adapted = attach(load(case), on_layer_1());
-        let states = FrozenStates::below(&adapted, &lengths()).unwrap();
+        let states = adapted.frozen_states(&lengths()).unwrap();
         assert_eq!(states.layers(), 1, "{case}");
         let sampler = MaskSampler {
             seed: 5,
@@ -115,7 +115,7 @@ fn a_row_goes_through_the_frozen_layers_once() {
         let masks: Vec<_> = (0..2)
             .map(|member| sampler.members(member..member + 1, &adapted.adapter_shapes(), &device()))
             .collect();
-        let members: Vec<Pass> = masks.iter().map(Pass::Masked).collect();
+        let members: Vec<Pass> = masks.iter().map(Pass::Stochastic).collect();
         // The same model with other numbers in its lowest layer, which nobody notices who does not go through it.
         let mut other = adapted.clone();
         other.model.visit_linears_mut(&mut |linear| {
@@ -187,24 +187,24 @@ fn nothing_is_kept_where_the_lowest_layer_or_an_embedding_is_trained() {
     let lowest = LoraConfig::new(2, 5.0, Modules::names(["query"]));
     for config in [biases, tables, saved, lowest] {
         let adapted = attach(load("bert_relu_seqcls"), config.clone());
-        assert!(FrozenStates::below(&adapted, &lengths()).is_none(), "{config:?}");
+        assert!(adapted.frozen_states(&lengths()).is_none(), "{config:?}");
     }
     // Outputs at padding matter to answers in a context.
     let adapted = attach(load("distilbert_qa"), on_layer_1());
-    assert!(FrozenStates::below(&adapted, &lengths()).is_none());
+    assert!(adapted.frozen_states(&lengths()).is_none());
     // A head is above all layers.
     let adapted = attach(
         load("bert_relu_seqcls"),
         on_layer_1().with_modules_to_save(["classifier"]),
     );
-    assert_eq!(FrozenStates::below(&adapted, &lengths()).unwrap().layers(), 1);
+    assert_eq!(adapted.frozen_states(&lengths()).unwrap().layers(), 1);
 }
 
 #[test]
 #[should_panic(expected = "hidden states of another model")]
 fn states_of_another_model_are_refused() {
     let [one, other] = [(); 2].map(|()| attach(load("bert_relu_seqcls"), on_layer_1()));
-    let states = FrozenStates::below(&one, &lengths());
+    let states = one.frozen_states(&lengths());
     let _ = other.above(states.as_ref());
 }
 
@@ -212,7 +212,7 @@ fn states_of_another_model_are_refused() {
 #[should_panic(expected = "layers that are trained")]
 fn states_of_layers_that_are_trained_by_now_are_refused() {
     let upper = attach(load("bert_relu_seqcls"), on_layer_1());
-    let states = FrozenStates::below(&upper, &lengths());
+    let states = upper.frozen_states(&lengths());
     let (both, _) = Adapted::attach(
         upper.detach(),
         LoraConfig::new(2, 5.0, Modules::names(["query"])),

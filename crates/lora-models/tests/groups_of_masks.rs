@@ -78,7 +78,7 @@ fn a_row_under_the_masks_of_its_group_computes_what_it_computes_alone() {
             for groups in [1, 2, 3] {
                 let masks = sampler.members(0..groups as u64, &shapes, &device());
                 let masks = masks.for_rows(&batch.rows);
-                let together = numbers(adapted.model.forward(&batch, &Pass::Masked(&masks)));
+                let together = numbers(adapted.model.forward(&batch, &Pass::Stochastic(&masks)));
                 let outputs = together.len() / batch.batch;
                 for row in 0..batch.batch {
                     let member = (row * groups / batch.batch) as u64;
@@ -87,7 +87,7 @@ fn a_row_under_the_masks_of_its_group_computes_what_it_computes_alone() {
                     let alone = numbers(
                         adapted
                             .model
-                            .forward(&batch.slice(row..row + 1), &Pass::Masked(&masks)),
+                            .forward(&batch.slice(row..row + 1), &Pass::Stochastic(&masks)),
                     );
                     for (a, b) in together[row * outputs..].iter().zip(&alone) {
                         assert!(
@@ -107,7 +107,7 @@ fn members_differ() {
         let (adapted, batch) = open(case);
         let [one, other] = [0, 1].map(|member| {
             let masks = sampler(0.0).members(member..member + 1, &adapted.adapter_shapes(), &device());
-            numbers(adapted.model.forward(&batch, &Pass::Masked(&masks)))
+            numbers(adapted.model.forward(&batch, &Pass::Stochastic(&masks)))
         });
         assert_ne!(one, other, "{case}");
     }
@@ -143,7 +143,7 @@ fn masks_reach_every_linear_of_deberta() {
             }
         });
         let masks = sampler(0.0).members(0..1, &adapted.adapter_shapes(), &device());
-        let masked = numbers(adapted.model.forward(&batch, &Pass::Masked(&masks)));
+        let masked = numbers(adapted.model.forward(&batch, &Pass::Stochastic(&masks)));
         assert_ne!(
             masked,
             numbers(adapted.model.forward(&batch, &Pass::Mean)),
@@ -159,7 +159,7 @@ fn leaving_out_tokens_that_the_head_does_not_read_changes_no_logits() {
         for input_dropout in [0.0, 0.3] {
             let masks = sampler(input_dropout).members(0..3, &adapted.adapter_shapes(), &device());
             let masks = masks.for_rows(&batch.rows);
-            for pass in [Pass::Mean, Pass::Masked(&masks)] {
+            for pass in [Pass::Mean, Pass::Stochastic(&masks)] {
                 let read = numbers(adapted.model.forward(&batch, &pass));
                 let all = numbers(adapted.model.observed_forward(&batch, &pass, &mut |_| {}));
                 for (a, b) in read.iter().zip(&all) {
@@ -187,7 +187,7 @@ fn members_computed_together_have_the_bits_of_each_computed_alone() {
                     .map(|member| sampler(input_dropout).members(member..member + 1, &shapes, &device()))
                     .map(|masks| masks.for_rows(&batch.rows))
                     .collect();
-                let passes: Vec<Pass> = masks.iter().map(Pass::Masked).chain([Pass::Mean]).collect();
+                let passes: Vec<Pass> = masks.iter().map(Pass::Stochastic).chain([Pass::Mean]).collect();
                 let together = adapted.model.forward_passes(&batch, None, &passes, None);
                 let rows = adapted.model.forward_passes(&batch, Some(&[2, 0]), &passes, None);
                 assert_eq!((together.len(), rows.len()), (4, 4));

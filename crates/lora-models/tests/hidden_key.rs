@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{Draw, HiddenKeyNoise, LoraLinear, MaskSet, Model, Pass, seeded_normal};
+use lora_core::{Draw, HiddenKeyNoise, LoraLinear, Model, Pass, PassNoise, seeded_normal};
 use lora_data::{Batch, Targets};
 use lora_kernels::HIDDEN;
 use lora_models::blocks::{
@@ -28,8 +28,8 @@ const SEQ: usize = 7;
 const D_MODEL: usize = 8;
 const N_HEADS: usize = 2;
 
-fn noise(key_probability: f64, cut_probability: f64) -> MaskSet {
-    MaskSet::default().with_hidden_key(HiddenKeyNoise {
+fn noise(key_probability: f64, cut_probability: f64) -> PassNoise {
+    PassNoise::default().with_hidden_key(HiddenKeyNoise {
         seed: 3,
         draw: Draw::Step { step: 5, sample: 1 },
         key_probability,
@@ -101,7 +101,7 @@ fn assert_dropped_keys_have_no_influence(
     forward: &dyn Fn(Tensor<3>, &Pass) -> Tensor<3>,
 ) {
     let masks = noise(0.4, 0.0);
-    let pass = Pass::Masked(&masks);
+    let pass = Pass::Stochastic(&masks);
     let input = normal("input", [BATCH, SEQ, D_MODEL]);
     let [dropped, seen] = a_dropped_and_a_seen_key(&pass, path, heads);
     let of = |input: &Tensor<3>, key| beside(forward(input.clone(), &pass), key);
@@ -134,14 +134,14 @@ fn a_dropped_key_has_no_influence_on_other_tokens_of_an_encoder() {
         numbers(all.narrow(1, 0, SEQ - 2))
     };
     let (all_dropped, none) = (
-        of(input.clone(), &Pass::Masked(&masks)),
+        of(input.clone(), &Pass::Stochastic(&masks)),
         of(input.clone(), &Pass::Mean),
     );
     // The scores are rounded to a thousandth there.
     let far = all_dropped.iter().zip(&none).any(|(a, b)| (a - b).abs() > 1e-2);
     assert!(!far, "{all_dropped:?} {none:?}");
     let with_other_padding = moved(&input, (0, SEQ - 1));
-    assert_eq!(all_dropped, of(with_other_padding, &Pass::Masked(&masks)));
+    assert_eq!(all_dropped, of(with_other_padding, &Pass::Stochastic(&masks)));
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn numbers_that_are_cut_are_zero_and_the_others_keep_their_mean() {
     let input = normal("input", [BATCH, SEQ, D_MODEL]);
     let masks = noise(0.0, 0.25);
     let whole = numbers(block.forward(input.clone(), &Pass::Mean));
-    let cut = numbers(block.forward(input, &Pass::Masked(&masks)));
+    let cut = numbers(block.forward(input, &Pass::Stochastic(&masks)));
     let mut zeros = 0;
     for (whole, cut) in whole.iter().zip(&cut) {
         let kept = whole / 0.75;
@@ -239,9 +239,9 @@ fn every_family_takes_it_the_same_for_the_same_draw_and_never_in_the_mean_pass()
         let (model, _) = Transformer::load(&checkpoint, HeadOptions { kind, seed: 1 }, &device()).unwrap();
         assert!(model.takes_hidden_key(), "{name}");
         let said = |pass: &Pass| numbers(model.forward(&batch(), pass));
-        let of = |masks: MaskSet| said(&Pass::Masked(&masks));
+        let of = |masks: PassNoise| said(&Pass::Stochastic(&masks));
         let mean = said(&Pass::Mean);
-        assert_eq!(mean, of(MaskSet::default()), "{name}");
+        assert_eq!(mean, of(PassNoise::default()), "{name}");
         for (keys, cut) in [(0.5, 0.0), (0.0, 0.5)] {
             assert_eq!(of(noise(keys, cut)), of(noise(keys, cut)), "{name}");
             assert_ne!(of(noise(keys, cut)), mean, "{name}, {keys} {cut}");

@@ -29,7 +29,7 @@ struct Importance {
     uncertainty: Tensor<2>,
 }
 
-/// Gradients of AdaLoRA's factors (A, E, B), by path: kept while the optimizer takes the others away.
+/// Gradients of AdaLoRA's factors (A, E, B), by path: retained while the optimizer consumes the others.
 #[derive(Clone, Debug, Default)]
 pub struct FactorGradients(BTreeMap<String, [Option<Tensor<2>>; 3]>);
 
@@ -57,7 +57,7 @@ impl RankAllocator {
         }
     }
 
-    /// Which triplets are kept since the last allocation; empty before the first one.
+    /// Which triplets are retained since the last allocation; empty before the first one.
     pub fn pattern(&self) -> &RankPattern {
         &self.pattern
     }
@@ -129,7 +129,7 @@ impl RankAllocator {
         let mut sorted: Vec<f32> = scores.values().flatten().copied().collect();
         sorted.sort_by(f32::total_cmp);
         let cut = sorted.len().saturating_sub(budget);
-        // Where nothing is to be cut PEFT asks for the zeroth smallest number and fails; everything is kept here.
+        // Where nothing is to be cut PEFT takes the zeroth smallest number and fails; everything is retained here.
         let threshold = cut.checked_sub(1).map(|last| sorted[last]);
         scores
             .into_iter()

@@ -61,6 +61,8 @@ impl BestSoFar {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn verdicts(metric: Metric, threshold: f64, values: &[Option<f64>]) -> Vec<(bool, bool)> {
@@ -128,5 +130,29 @@ mod tests {
             verdicts(Metric::Pearson, 0.0, &[None, Some(-0.2), None, None]),
             [(false, false), (true, false), (false, false), (false, true)]
         );
+    }
+
+    proptest! {
+        /// Values with many ties, and some that are missing.
+        #[test]
+        fn the_best_is_the_first_of_the_smallest_and_patience_counts_evaluations_since_then(
+            values in proptest::collection::vec(proptest::option::of(0_u8..6), 1..20), patience in 1_u64..5,
+        ) {
+            let config = TrainConfig {
+                metric_for_best_model: Metric::Loss,
+                early_stopping_patience: Some(patience),
+                ..TrainConfig::new(1e-3, 1.0, 4)
+            };
+            let mut best = BestSoFar::new(&config);
+            for seen in 1..=values.len() {
+                let so_far = &values[..seen];
+                let smallest = so_far.iter().flatten().min();
+                let first = smallest.and_then(|smallest| so_far.iter().position(|value| value.as_ref() == Some(smallest)));
+                let since = (seen - first.map_or(0, |first| first + 1)) as u64;
+                let verdict = best.judge(values[seen - 1].map(f64::from));
+                prop_assert_eq!(verdict.is_best, first == Some(seen - 1));
+                prop_assert_eq!(verdict.out_of_patience, since >= patience);
+            }
+        }
     }
 }

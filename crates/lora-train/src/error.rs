@@ -35,7 +35,7 @@ pub enum TrainError {
          another training; leave total_step out, or set it to the number of steps (`Adapted::set_total_step`)"
     )]
     TotalStep {
-        /// What the adapter's settings say.
+        /// The value in the adapter's settings.
         total_step: u64,
         /// Steps of the training.
         total_steps: u64,
@@ -60,6 +60,27 @@ pub enum TrainError {
     NoTargets {
         /// Training or validation.
         part: &'static str,
+    },
+    /// Weights of classes for a task without named classes of texts.
+    #[error(
+        "class_weights is set, but this task has no classes of texts: remove it, or train a classification of texts"
+    )]
+    ClassWeightsTask,
+    /// A weight for a label that there is not.
+    #[error("class_weights names `{label}`, which is no label of the training rows: expected {}", known.join(", "))]
+    UnknownClassWeight {
+        /// The name.
+        label: String,
+        /// The labels there are.
+        known: Vec<String>,
+    },
+    /// A way to change the loss that a task does not have.
+    #[error("{key} is set, but {task} has no such loss: remove it")]
+    LossOfTask {
+        /// The key.
+        key: &'static str,
+        /// The kind of task.
+        task: &'static str,
     },
     /// The metric does not belong to the task.
     #[error("metric_for_best_model is `{metric}`, which {task} does not have: expected {choices}")]
@@ -88,7 +109,7 @@ pub enum TrainError {
     },
     /// A model whose blocks take no noise of `HiddenKey`.
     #[error(
-        "hidden_key drops keys of attention and cuts what feed-forward blocks say, and this model has no blocks that take such noise: \
+        "hidden_key drops keys of attention and cuts outputs of feed-forward blocks, and this model has no blocks that take such noise: \
          remove hidden_key, or train a model of the library"
     )]
     HiddenKey,

@@ -66,7 +66,7 @@ pub enum FinishReason {
     AllSteps,
     /// The metric did not improve any more.
     EarlyStopping,
-    /// The observer asked for it.
+    /// The observer stopped it.
     Stopped,
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::best::BestSoFar;
 use crate::config::{EvalStrategy, TrainConfig};
+use crate::criterion::Criterion;
 use crate::error::TrainError;
 use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
 use crate::loss::batch_loss_above;
@@ -32,7 +33,7 @@ pub struct Fitted<M> {
     pub best: Adapted<M>,
     /// The model of the last step.
     pub last: Adapted<M>,
-    /// The spreads that belong to the best model, of a training with a variational A.
+    /// The standard deviations that belong to the best model, of a training with a variational A.
     pub variational: Option<VariationalA>,
     /// What happened on the way.
     pub history: History,
@@ -109,11 +110,14 @@ fn fit_with<M: Model<Input = Batch>>(
     if let Some(settings) = variational {
         trainer = trainer.with_variational(settings, examples)?;
     }
+    if let Some(weights) = &config.class_weights {
+        trainer = trainer.with_class_weights(weights.of(data.train)?);
+    }
     if steps > steps_per_epoch {
         trainer = trainer.with_rows_of(&data.train.lengths());
     }
     let validation = validation.map(|dataset| {
-        let states = FrozenStates::below(&trainer.adapted(), &dataset.lengths());
+        let states = trainer.adapted().frozen_states(&dataset.lengths());
         Validation::new(dataset, states, config, data.padding)
     });
     let mut run = Run {
@@ -145,10 +149,30 @@ impl FitData<'_> {
     pub fn check(&self, config: &TrainConfig) -> Result<(), TrainError> {
         config.validate()?;
         check("training", self.train)?;
+        if let Some(weights) = &config.class_weights {
+            weights.of(self.train)?;
+        }
         if let Some(validation) = self.validation {
             check("validation", validation)?;
             config.metric_for_best_model.check(&validation.targets)?;
         }
+        let has_a_loss = |key, is_set: bool| match (&self.train.targets, is_set) {
+            (Targets::Values(_), true) => Err(TrainError::LossOfTask {
+                key,
+                task: "a regression",
+            }),
+            (Targets::Spans(_), true) => Err(TrainError::LossOfTask {
+                key,
+                task: "question answering",
+            }),
+            (Targets::Choices(_), true) => Err(TrainError::LossOfTask {
+                key,
+                task: "multiple choice",
+            }),
+            _ => Ok(()),
+        };
+        has_a_loss("label_smoothing_factor", config.label_smoothing_factor > 0.0)?;
+        has_a_loss("focal_loss_gamma", config.focal_loss_gamma > 0.0)?;
         Ok(())
     }
 }
@@ -171,7 +195,7 @@ fn token_loss<M: Model<Input = Batch>>(
 ) -> Measured {
     let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
     for batch in batches {
-        let mean = batch_loss_above(&adapted.model, batch, &Pass::Mean, states);
+        let mean = batch_loss_above(&adapted.model, batch, &Pass::Mean, states, &Criterion::default());
         let judged = batch.targets.judged();
         sum += f64::from(mean.into_scalar::<f32>()) * judged as f64;
         tokens += judged;

@@ -12,13 +12,14 @@
 //! for a constant.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::log_softmax;
+use burn::tensor::activation::{log_softmax, sigmoid};
 use lora_core::{Draw, HiddenKeyNoise, Model, Pass};
 use lora_data::{Batch, Targets};
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfigError;
-use crate::loss::{judged_outputs, loss};
+use crate::criterion::Criterion;
+use crate::loss::{judged_outputs, loss_by};
 
 /// What the user chooses about `HiddenKey`; what is not given is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -98,11 +99,13 @@ pub(crate) fn held_together<M: Model<Input = Batch>>(
     batch: &Batch,
     passes: &[Pass<'_>; 2],
     kl_weight: f64,
+    criterion: &Criterion,
 ) -> Tensor<1> {
     let [(first, targets), (second, _)] = passes
         .each_ref()
         .map(|pass| judged_outputs(model, batch, pass, None));
-    let mean = (loss(first.clone(), &targets) + loss(second.clone(), &targets)).mul_scalar(0.5);
+    let of = |outputs: &Tensor<2>| loss_by(outputs.clone(), &targets, criterion);
+    let mean = (of(&first) + of(&second)).mul_scalar(0.5);
     mean + divergence(first, second, &targets).mul_scalar(kl_weight)
 }
 
@@ -115,6 +118,11 @@ pub(crate) fn held_together<M: Model<Input = Batch>>(
 fn divergence(first: Tensor<2>, second: Tensor<2>, targets: &Targets) -> Tensor<1> {
     match targets {
         Targets::Values(_) => (first - second).square().mean(),
+        Targets::Labels(_) => {
+            // A label's KL of two Bernoulli distributions, in both directions: (p₁ − p₂)(logit₁ − logit₂).
+            let terms = (sigmoid(first.clone()) - sigmoid(second.clone())) * (first - second); // [batch, labels]
+            terms.mean().mul_scalar(0.5)
+        }
         // No position of the batch is judged.
         Targets::Positions(_) => (first - second).sum().mul_scalar(0.0),
         _ => {

@@ -6,6 +6,7 @@
 //! | `grouping` | [`MaskGrouping`]: which rows of a pass share a mask |
 //! | `schedule` | [`Schedule`]: the learning rate as a function of the step |
 //! | `loss` | [`batch_loss`]: which outputs are judged, and how |
+//! | `criterion` | [`Criterion`]: weights of classes, smoothed labels, focal loss |
 //! | `objective` | [`Objective`]: N masks a step, losses and gradients averaged |
 //! | `hidden_key` | [`HiddenKeySettings`]: keys and hidden representations dropped, two passes held together |
 //! | `gradients` | the norm that clipping needs; gradients by PEFT's names |
@@ -24,45 +25,77 @@
 //! number of the step, which masks are drawn from; clipping there is by tensor, and accumulated gradients are summed.
 //!
 //! ```
-//! use lora_train::{MaskGrouping, TrainConfig};
+//! # use burn::module::Module;
+//! # use burn::tensor::{Device, Int, Tensor};
+//! use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Model, Pass, Rescale, Targets};
+//! use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Task};
+//! use lora_train::{Event, FitData, Flow, MaskGrouping, TrainConfig, fit};
 //!
-//! let config: TrainConfig = serde_json::from_str(
-//!     r#"{
-//!         "learning_rate": 5e-4,
-//!         "num_train_epochs": 10,
-//!         "per_device_train_batch_size": 16,
-//!         "warmup_ratio": 0.06,
-//!         "masks_per_step": 4,
-//!         "mask_grouping": "example",
-//!         "early_stopping_patience": 3
-//!     }"#,
-//! )?;
-//! config.validate()?;
-//! assert_eq!(config.mask_grouping, MaskGrouping::Example);
-//! assert_eq!(config.total_steps(100), 70); // 7 batches, the last one of 4 rows, ten times
+//! // Any model that implements `lora_core::Model`; this one sums a row of its weight for every token.
+//! #[derive(Module, Debug)]
+//! struct BagOfWords {
+//!     words: LoraLinear,
+//! }
+//! # impl Linears for BagOfWords {
+//! #     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) { visit(&self.words) }
+//! #     fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) { visit(&mut self.words) }
+//! #     fn heads(&self) -> Vec<String> { Vec::new() }
+//! # }
+//! # impl Model for BagOfWords {
+//! #     type Input = Batch;
+//! #     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
+//! #         let ids: Vec<i64> = input.input_ids.iter().map(|id| i64::from(*id)).collect();
+//! #         let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &self.words.base.weight.device());
+//! #         let tokens = ids.reshape([input.batch, input.seq]).one_hot::<3>(6).float();
+//! #         self.words.forward(tokens.sum_dim(1).squeeze_dim::<2>(1), pass)
+//! #     }
+//! # }
+//! let weight = Tensor::<2>::ones([6, 2], &Device::default()).mul_scalar(0.1); // [tokens, classes]
+//! let model = BagOfWords { words: LoraLinear::new("words", weight, None) };
+//! let lora = LoraConfig::new(2, 4.0, Targets::names(["words"])).with_dropout(0.5, Rescale::Rescaled);
+//! let (adapted, _) = Adapted::attach(model, lora, 1)?;
+//!
+//! // Four rows of two tokens. Tokens 1 and 2 are of class 0, tokens 3 and 4 of class 1.
+//! let row = |ids: [u32; 2]| Encoded { input_ids: ids.to_vec(), token_type_ids: vec![0; 2] };
+//! let labels = LabelNames::new(["bad", "good"])?;
+//! let rows = EncodedDataset {
+//!     encoded: [[1, 2], [2, 1], [3, 4], [4, 3]].map(row).to_vec(),
+//!     targets: lora_data::Targets::Classes(vec![0, 0, 1, 1]),
+//!     task: Some(Task::Classification { labels }),
+//!     truncated: 0,
+//! };
+//!
+//! // Forty epochs in batches of two rows, each row under masks of its own.
+//! let settings = TrainConfig { mask_grouping: MaskGrouping::Example, ..TrainConfig::new(0.1, 40.0, 2) };
+//! let data = FitData { train: &rows, validation: None, padding: Padding::with(0) };
+//! let fitted = fit(adapted, &settings, &data, &mut |_: &Event| Flow::Continue)?;
+//! assert_eq!(fitted.history.steps.len(), 80);
+//! assert!(fitted.history.steps[79].loss < fitted.history.steps[0].loss);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod allocator;
+pub mod allocator;
 mod best;
 mod config;
+mod criterion;
 mod error;
-mod event;
+pub mod event;
 mod fit;
-mod gradients;
-mod grouping;
-mod hidden_key;
-mod loss;
+pub mod gradients;
+pub mod grouping;
+pub mod hidden_key;
+pub mod loss;
 mod metric;
-mod objective;
-mod optimizer;
-mod schedule;
-mod swag;
-mod trainer;
-mod variational;
+pub mod objective;
+pub mod optimizer;
+pub mod schedule;
+pub mod swag;
+pub mod trainer;
+pub mod variational;
 
 pub use allocator::{FactorGradients, RankAllocator};
 pub use config::{EvalStrategy, TrainConfig, TrainConfigError};
+pub use criterion::{ClassWeights, Criterion};
 pub use error::TrainError;
 pub use event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
 pub use fit::{FitData, Fitted, History, fit, fit_variational};

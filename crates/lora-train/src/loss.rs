@@ -1,19 +1,21 @@
 //! The loss of a batch, and which of a model's outputs it is of.
 
-use burn::tensor::{Int, Tensor, TensorData, assert_shape};
+use burn::tensor::{Device, Tensor, TensorData, assert_shape};
 use lora_core::{FrozenStates, Model, Pass, select_rows};
 use lora_data::{Batch, ChoiceTarget, Targets};
 use lora_eval::letter_logits;
-use lora_kernels::cross_entropy;
 
-/// Cross-entropy for classes, mean squared error for values; means over what is judged. Positions without a class count
+use crate::criterion::Criterion;
+
+/// Cross-entropy for classes, binary cross-entropy for labels any number of which may hold, mean squared error for values; means over
+/// what is judged. Positions without a class count
 /// neither in the sum nor in the mean; the loss is 0 where no position has one. Of a span, start and end count alike: the
 /// classes of both are the places of the row (Devlin et al. 2018, section 4.2). Among choices the softmax runs over the tokens to choose
 /// from alone, as in Laplace-LoRA (arXiv 2308.13111) and `BLoB` (arXiv 2406.11675), whose code is `bayesian-peft`.
 ///
 /// # Shapes
 ///
-/// - outputs: `[batch, classes]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions and choices, `[2 · batch, seq]`
+/// - outputs: `[batch, classes]`, `[batch, labels]`, `[batch, 1]` for values, `[batch · seq, classes]` for positions and choices, `[2 · batch, seq]`
 ///   for spans: the starts of all rows, then their ends
 /// - output: `[1]`
 ///
@@ -21,15 +23,16 @@ use lora_kernels::cross_entropy;
 ///
 /// Panics if there are no targets, their number is not the batch size, or a class is not below `classes`.
 pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
+    Criterion::default().loss(outputs, targets)
+}
+
+/// [`Criterion::loss`].
+pub(crate) fn loss_by(outputs: Tensor<2>, targets: &Targets, criterion: &Criterion) -> Tensor<1> {
     let [batch, classes] = outputs.dims();
     let device = outputs.device();
     match targets {
         Targets::None => panic!("a batch without targets has no loss"),
-        Targets::Classes(labels) => {
-            let labels: Vec<i32> = labels.iter().map(|label| class(*label, classes)).collect();
-            let labels = Tensor::<1, Int>::from_data(labels.as_slice(), &device);
-            cross_entropy(outputs, labels)
-        }
+        Targets::Classes(labels) => criterion.of_classes(outputs, labels),
         Targets::Values(values) => {
             assert_shape!(outputs, [batch, 1]);
             let values = TensorData::new(values.clone(), [values.len(), 1]);
@@ -37,13 +40,18 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
             assert_shape!(values, [batch, 1]);
             (outputs - values).square().mean()
         }
+        Targets::Labels(rows) => criterion.of_labels(outputs, held(rows, batch, classes, &device)),
         Targets::Positions(rows) => {
             let (places, labels) = judged(rows, batch / rows.len());
             if places.is_empty() {
                 return outputs.sum().mul_scalar(0.0);
             }
             // The softmax of judged positions alone.
-            loss(select_rows(outputs, &places), &Targets::Classes(labels))
+            loss_by(
+                select_rows(outputs, &places),
+                &Targets::Classes(labels),
+                criterion,
+            )
         }
         Targets::Spans(spans) => {
             let starts = spans.iter().map(|(start, _)| *start);
@@ -56,6 +64,19 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
             loss(letters, &answers)
         }
     }
+}
+
+/// 1 where a label holds, else 0: `[batch, labels]`.
+fn held(rows: &[Vec<usize>], batch: usize, labels: usize, device: &Device) -> Tensor<2> {
+    assert_eq!(rows.len(), batch, "a set of labels for each row");
+    let mut truth = vec![0.0_f32; batch * labels];
+    for (row, of_row) in rows.iter().enumerate() {
+        for label in of_row {
+            assert!(*label < labels, "label {label} for a model with {labels} labels");
+            truth[row * labels + label] = 1.0;
+        }
+    }
+    Tensor::from_data(TensorData::new(truth, [batch, labels]), device)
 }
 
 /// The scores of the tokens to choose from, and which of them is right.
@@ -92,7 +113,7 @@ fn places_of_choices(choices: &[ChoiceTarget], seq: usize) -> Vec<usize> {
 ///
 /// As [`loss`].
 pub fn batch_loss<M: Model<Input = Batch>>(model: &M, batch: &Batch, pass: &Pass<'_>) -> Tensor<1> {
-    batch_loss_above(model, batch, pass, None)
+    batch_loss_above(model, batch, pass, None, &Criterion::default())
 }
 
 /// [`batch_loss`] from hidden states that are known, if they are; else they are left there.
@@ -101,12 +122,13 @@ pub(crate) fn batch_loss_above<M: Model<Input = Batch>>(
     batch: &Batch,
     pass: &Pass<'_>,
     states: Option<&FrozenStates>,
+    criterion: &Criterion,
 ) -> Tensor<1> {
     let (outputs, targets) = judged_outputs(model, batch, pass, states);
-    loss(outputs, &targets)
+    loss_by(outputs, &targets, criterion)
 }
 
-/// What the model says where it is judged, and what is right there. Only such positions are computed to the end: a language model's
+/// The outputs that are judged, and the right answers. Only such positions are computed to the end: a language model's
 /// logits are its largest tensor, and the tokens of a prompt need none.
 ///
 /// # Shapes
@@ -157,7 +179,7 @@ fn judged(rows: &[Vec<Option<u32>>], seq: usize) -> (Vec<usize>, Vec<usize>) {
     (places, labels)
 }
 
-fn class(label: usize, classes: usize) -> i32 {
+pub(crate) fn class(label: usize, classes: usize) -> i32 {
     assert!(
         label < classes,
         "class {label} for a model with {classes} classes"

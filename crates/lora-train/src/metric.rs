@@ -5,7 +5,7 @@ use std::fmt;
 use lora_data::Targets;
 use lora_eval::calibration::Binning;
 use lora_eval::regression::RegressionScores;
-use lora_eval::{Average, EvalError, ModelOutputs, Scores};
+use lora_eval::{Average, EvalError, ModelOutputs, MultiLabelScores, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -19,13 +19,13 @@ pub enum Metric {
     #[default]
     #[serde(alias = "eval_loss")]
     Loss,
-    /// Share of examples whose top class is the label.
+    /// Share of examples whose top class is the label; of those all of whose labels are right, where any number may hold.
     #[serde(alias = "eval_accuracy")]
     Accuracy,
     /// Mean recall of the classes.
     #[serde(alias = "eval_balanced_accuracy")]
     BalancedAccuracy,
-    /// F1 of class 1 of two, else the macro average.
+    /// F1 of class 1 of two, else the macro average; the micro average where any number of labels may hold.
     #[serde(alias = "eval_f1")]
     F1,
     /// Matthews correlation.
@@ -80,11 +80,19 @@ impl Metric {
         let fits = match targets {
             Targets::None => true,
             Targets::Classes(_) => !matches!(self, Self::Pearson | Self::Spearman),
+            Targets::Labels(_) => matches!(
+                self,
+                Self::Loss | Self::Accuracy | Self::F1 | Self::Brier | Self::Ece
+            ),
             Targets::Values(_) => matches!(self, Self::Loss | Self::Pearson | Self::Spearman),
             Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => self == Self::Loss,
         };
         let (task, choices) = match targets {
             Targets::Values(_) => ("a regression", "loss, pearson or spearman"),
+            Targets::Labels(_) => (
+                "a task with any number of labels",
+                "loss, accuracy, f1, brier or ece",
+            ),
             Targets::Positions(_) => ("a task with classes for tokens", "loss"),
             Targets::Choices(_) => ("multiple choice", "loss"),
             Targets::Spans(_) => ("question answering", "loss"),
@@ -104,7 +112,7 @@ impl Metric {
         }
     }
 
-    /// Loss and metric of what the model said about a data set.
+    /// Loss and metric of a model's outputs for a data set.
     pub(crate) fn measure(self, outputs: ModelOutputs, targets: &Targets) -> Result<Measured, EvalError> {
         match targets {
             // These are judged batch by batch: the logits of all tokens would fill the memory, and places differ in number.
@@ -117,6 +125,14 @@ impl Metric {
                 Ok(Measured {
                     loss: scores.nll,
                     metric: self.of_classes(&scores),
+                })
+            }
+            Targets::Labels(labels) => {
+                let probabilities = outputs.into_label_predictions()?.average(Average::Probabilities);
+                let scores = MultiLabelScores::of(&probabilities, labels, Binning::default())?;
+                Ok(Measured {
+                    loss: scores.nll,
+                    metric: self.of_labels(&scores),
                 })
             }
             Targets::Values(values) => {
@@ -140,6 +156,17 @@ impl Metric {
             Self::Brier => Some(scores.brier),
             Self::Ece => Some(scores.ece),
             Self::Pearson | Self::Spearman => None,
+        }
+    }
+
+    fn of_labels(self, scores: &MultiLabelScores) -> Option<f64> {
+        match self {
+            Self::Loss => Some(scores.nll),
+            Self::Accuracy => Some(scores.exact_match),
+            Self::F1 => Some(scores.f1_micro),
+            Self::Brier => Some(scores.brier),
+            Self::Ece => Some(scores.ece),
+            _ => None,
         }
     }
 
@@ -203,6 +230,24 @@ mod tests {
             message.contains("`pearson`") && message.contains("expected loss, accuracy"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn labels_of_which_any_number_may_hold_have_scores_of_their_own() {
+        let labels = Targets::Labels(vec![vec![0], vec![0, 1]]);
+        assert!(Metric::F1.check(&labels).is_ok() && Metric::MatthewsCorrelation.check(&labels).is_err());
+        // Odds of 3 to 1 for label 0 and against label 1, in both rows: three decisions of four are right.
+        let log_3 = 3.0_f32.ln();
+        let outputs = ModelOutputs {
+            members: 1,
+            examples: 2,
+            outputs: 2,
+            values: vec![log_3, -log_3, log_3, -log_3],
+        };
+        let measured = Metric::F1.measure(outputs, &labels).unwrap();
+        assert!((measured.metric.unwrap() - 4.0 / 5.0).abs() < 1e-12);
+        let nll = -(3.0 * 0.75_f64.ln() + 0.25_f64.ln()) / 4.0;
+        assert!((measured.loss - nll).abs() < 1e-6);
     }
 
     #[test]

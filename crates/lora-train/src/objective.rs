@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, MaskSet, Model, Pass};
+use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, Model, Pass, PassNoise};
 use lora_data::Batch;
 
 use crate::config::TrainConfig;
+use crate::criterion::Criterion;
 use crate::grouping::MaskGrouping;
 use crate::hidden_key::{HiddenKeySettings, held_together};
 use crate::loss::{batch_loss, batch_loss_above};
@@ -26,6 +27,7 @@ pub struct Objective {
     passes: usize,
     grouping: MaskGrouping,
     hidden_key: Option<HiddenKeySettings>,
+    criterion: Criterion,
     adapters: Vec<AdapterShape>,
     device: Device,
     states: Option<FrozenStates>,
@@ -70,6 +72,7 @@ impl Objective {
             passes: config.masks_per_step,
             grouping: config.mask_grouping,
             hidden_key: config.hidden_key,
+            criterion: Criterion::new(config),
             adapters: adapted.adapter_shapes(),
             device: device.expect("an adapted model has a linear"),
             states: None,
@@ -82,13 +85,22 @@ impl Objective {
         Self { states, ..self }
     }
 
-    /// The hidden states that passes begin with, if any are kept.
+    /// The same with classes that count by weights `[classes]`.
+    #[must_use]
+    pub fn with_class_weights(self, class_weights: Vec<f32>) -> Self {
+        Self {
+            criterion: self.criterion.with_class_weights(class_weights),
+            ..self
+        }
+    }
+
+    /// The hidden states that passes begin with, if any are cached.
     pub fn states(&self) -> Option<&FrozenStates> {
         self.states.as_ref()
     }
 
     /// Loss and gradient of one optimizer step over all rows of its batches: a batch counts by its number of targets (rows,
-    /// or tokens for a language model), so where a step is cut into batches does not matter to plain LoRA.
+    /// or tokens for a language model; with class weights by their sum), so where a step is cut into batches does not matter to plain LoRA.
     ///
     /// # Panics
     ///
@@ -102,20 +114,24 @@ impl Objective {
         let mut accumulator = GradientsAccumulator::new();
         let mut losses = Vec::new();
         self.each_pass(batches, self.draws_noise(), &mut |one| {
-            let masks: Vec<Option<MaskSet>> = one
+            let masks: Vec<Option<PassNoise>> = one
                 .samples
                 .iter()
                 .map(|samples| self.masks(step, samples))
                 .collect();
             let passes: Vec<Pass> = masks
                 .iter()
-                .map(|masks| masks.as_ref().map_or(Pass::Mean, Pass::Masked))
+                .map(|masks| masks.as_ref().map_or(Pass::Mean, Pass::Stochastic))
                 .collect();
             let loss = match (&passes[..], self.hidden_key) {
-                ([first, second], Some(settings)) => {
-                    held_together(&adapted.model, one.batch, &[*first, *second], settings.kl_weight)
-                }
-                (passes, _) => batch_loss_above(&adapted.model, one.batch, &passes[0], self.states.as_ref()),
+                ([first, second], Some(settings)) => held_together(
+                    &adapted.model,
+                    one.batch,
+                    &[*first, *second],
+                    settings.kl_weight,
+                    &self.criterion,
+                ),
+                (passes, _) => self.loss(adapted, one.batch, &passes[0]),
             };
             let LossAndGradients { loss, gradients } = backward_of(adapted, loss, one.weight);
             losses.push(loss);
@@ -128,7 +144,7 @@ impl Objective {
     }
 
     /// As [`Objective::step`] with factors A drawn anew for each mask, and the weighted KL added to the loss. The second gradients
-    /// are those of the spreads.
+    /// are those of the roots G of the standard deviations.
     pub(crate) fn variational_step<M: Model<Input = Batch>>(
         &self,
         adapted: &Adapted<M>,
@@ -137,7 +153,7 @@ impl Objective {
         variational: &VariationalA,
         kl_weight: f64,
     ) -> (LossAndGradients, GradientsParams) {
-        let (mut accumulator, mut of_spreads) = (GradientsAccumulator::new(), GradientsAccumulator::new());
+        let (mut accumulator, mut of_roots) = (GradientsAccumulator::new(), GradientsAccumulator::new());
         let mut losses = Vec::new();
         let mut penalty = Some(variational.divergence(adapted).mul_scalar(kl_weight));
         self.each_pass(batches, true, &mut |one| {
@@ -147,17 +163,17 @@ impl Objective {
                 .masks(step, samples)
                 .unwrap_or_default()
                 .with_factor_noise(noise);
-            let pass = Pass::Masked(&masks);
-            let loss = batch_loss_above(&adapted.model, one.batch, &pass, self.states.as_ref());
+            let pass = Pass::Stochastic(&masks);
+            let loss = self.loss(adapted, one.batch, &pass);
             let mut loss = loss.mul_scalar(one.weight);
             // Once a step.
             if let Some(penalty) = penalty.take() {
                 loss = loss + penalty;
             }
             let mut gradients = loss.backward();
-            of_spreads.accumulate(
-                variational.spreads(),
-                GradientsParams::from_module(&mut gradients, variational.spreads()),
+            of_roots.accumulate(
+                variational.roots(),
+                GradientsParams::from_module(&mut gradients, variational.roots()),
             );
             accumulator.accumulate(
                 &adapted.model,
@@ -169,17 +185,18 @@ impl Objective {
             loss: Tensor::cat(losses, 0).sum(),
             gradients: accumulator.grads(),
         };
-        (of_model, of_spreads.grads())
+        (of_model, of_roots.grads())
     }
 
     /// Calls `run` for every pass of a step, in order. `draws` says whether passes differ, so that there is more than one.
     fn each_pass(&self, batches: &[Batch], draws: bool, run: &mut dyn FnMut(OnePass<'_>)) {
         let twins = self.hidden_key.map_or(1, |settings| settings.twins());
-        let targets: usize = batches.iter().map(|batch| batch.targets.judged()).sum();
+        let counted = |batch: &Batch| self.criterion.counted(&batch.targets);
+        let all: f64 = batches.iter().map(counted).sum();
         let passes = if draws { self.passes } else { 1 };
         let mut next = 0;
         for batch in batches {
-            let weight = batch.targets.judged() as f64 / targets.max(1) as f64 / passes as f64;
+            let weight = counted(batch) / all.max(f64::MIN_POSITIVE) / passes as f64;
             for _ in 0..passes {
                 let mut samples = Vec::with_capacity(twins);
                 for _ in 0..twins {
@@ -196,6 +213,15 @@ impl Objective {
         }
     }
 
+    fn loss<M: Model<Input = Batch>>(
+        &self,
+        adapted: &Adapted<M>,
+        batch: &Batch,
+        pass: &Pass<'_>,
+    ) -> Tensor<1> {
+        batch_loss_above(&adapted.model, batch, pass, self.states.as_ref(), &self.criterion)
+    }
+
     fn draws_masks(&self) -> bool {
         self.sampler.dropout.is_some() || self.sampler.input_dropout > 0.0
     }
@@ -206,7 +232,7 @@ impl Objective {
     }
 
     /// Everything random about a forward pass; none for plain LoRA.
-    fn masks(&self, step: u64, samples: &Range<u32>) -> Option<MaskSet> {
+    fn masks(&self, step: u64, samples: &Range<u32>) -> Option<PassNoise> {
         let draw = |sample| Draw::Step { step, sample };
         let masks = self.draws_masks().then(|| {
             let draws: Vec<Draw> = samples.clone().map(draw).collect();

@@ -18,9 +18,9 @@ use crate::error::TrainError;
 use crate::gradients::{clip_factor, global_norm, named_gradients, scale};
 use crate::objective::{LossAndGradients, Objective, backward};
 use crate::optimizer::AdapterOptimizer;
-use crate::variational::{SpreadOptimizer, VariationalA, VariationalSettings};
+use crate::variational::{RootOptimizer, VariationalA, VariationalSettings};
 
-/// Memory for packed weights: the linears of a MiniLM. Larger models keep a part, so that a training takes little more memory for
+/// Memory for packed weights: the linears of a MiniLM. Larger models have a part of theirs packed, so that a training takes little more memory for
 /// them.
 const PACKED_BYTES: usize = 48 << 20;
 
@@ -44,7 +44,7 @@ pub struct Trainer<M> {
 #[derive(Clone)]
 struct Variational {
     factors: VariationalA,
-    optimizer: SpreadOptimizer,
+    optimizer: RootOptimizer,
     steps_per_epoch: u64,
     examples: usize,
 }
@@ -109,29 +109,34 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         }
         self.variational = Some(Variational {
             factors: VariationalA::new(&self.adapted, settings, self.config.seed)?,
-            optimizer: SpreadOptimizer::new(&settings, &self.config),
+            optimizer: RootOptimizer::new(&settings, &self.config),
             steps_per_epoch: self.config.steps_per_epoch(examples),
             examples,
         });
         Ok(self)
     }
 
+    /// The same trainer with a loss in which classes count by weights `[classes]` (see [`ClassWeights`](crate::ClassWeights)).
+    #[must_use]
+    pub fn with_class_weights(mut self, class_weights: Vec<f32>) -> Self {
+        self.objective = self.objective.with_class_weights(class_weights);
+        self
+    }
+
     /// The same trainer for batches of one data set, rows of these lengths in tokens, each of which goes through the layers below
     /// everything trained once and not in every epoch (see [`FrozenStates`]).
     #[must_use]
     pub fn with_rows_of(mut self, lengths: &[usize]) -> Self {
-        self.objective = self
-            .objective
-            .with_states(FrozenStates::below(&self.adapted, lengths));
+        self.objective = self.objective.with_states(self.adapted.frozen_states(lengths));
         self
     }
 
-    /// The hidden states that steps begin with, if any are kept.
+    /// The hidden states that steps begin with, if any are cached.
     pub fn states(&self) -> Option<&FrozenStates> {
         self.objective.states()
     }
 
-    /// The spreads of the variational A as they are now.
+    /// The standard deviations of the variational A as they are now.
     pub fn variational(&self) -> Option<&VariationalA> {
         self.variational.as_ref().map(|variational| &variational.factors)
     }
@@ -192,7 +197,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         })
     }
 
-    /// Of the model, and of the spreads of a variational A.
+    /// Of the model, and of the deviations of a variational A.
     fn gradients_of_step(&self, batches: &[Batch]) -> (LossAndGradients, Option<GradientsParams>) {
         let Some(variational) = &self.variational else {
             return (self.objective.step(&self.adapted, self.steps_done, batches), None);
@@ -260,7 +265,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
     }
 }
 
-/// AdaLoRA's allocator for the model, which learns the length of its training if it does not say one.
+/// AdaLoRA's allocator for the model, which takes the length of the training if it has none.
 fn allocator<M: Model>(
     adapted: &mut Adapted<M>,
     total_steps: u64,

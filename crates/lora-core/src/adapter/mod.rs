@@ -1,15 +1,15 @@
-//! The trainable part of an adapted linear, in its three forms.
+//! The trainable parameters of an adapted linear, in its three forms.
 
+mod initialization;
 mod low_rank;
-mod start;
 mod svd;
 mod weight_decomposed;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
+pub(crate) use initialization::{InitError, InitialFactors, initial_factors};
 pub use low_rank::LowRank;
-pub(crate) use start::{Start, StartError, start};
 pub use svd::{SvdFactors, SvdForm};
 pub use weight_decomposed::WeightDecomposed;
 
@@ -106,9 +106,9 @@ pub(crate) fn noise(
 ) -> (f64, Option<lora_kernels::KeepMasks>, Option<Tensor<3>>) {
     let (masks, input_noise) = match pass {
         Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => (None, None),
-        Pass::Masked(set) => (
-            set.keep_masks(path).cloned(),
-            set.input_noise(path, shape, device),
+        Pass::Stochastic(noise) => (
+            noise.keep_masks(path).cloned(),
+            noise.input_noise(path, shape, device),
         ),
     };
     let factor = if masks.is_some() {

@@ -7,7 +7,7 @@ use lora_kernels::{LowRankBranch, linear, lora_linear};
 use super::{Constants, folded_shape, noise, param};
 use crate::config::LowRankSettings;
 use crate::pass::Pass;
-use crate::sampler::seeded_normal;
+use crate::random::seeded_normal;
 
 /// Standard deviation of new factors.
 const DEVIATION: f64 = 0.02;

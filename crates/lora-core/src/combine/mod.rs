@@ -30,7 +30,7 @@ pub use rule::{MajoritySign, Rule};
 use one_base::{base_of, check_one_base};
 
 use crate::peft::{Factors, PlainLora};
-use crate::sampler::parameter_generator;
+use crate::random::parameter_generator;
 use crate::targets::{TargetNames, Targets};
 use crate::tensors::HostTensor;
 
@@ -352,7 +352,7 @@ fn of_updates(
         singular_values,
     } = SVD::try_new(update, true, true, f64::EPSILON, MAX_SWEEPS).ok_or_else(not_finite)?
     else {
-        unreachable!("both sides were asked for")
+        unreachable!("both sides were requested")
     };
     let rank = rank.min(singular_values.len());
     let a = (0..rank).flat_map(|triplet| (0..d_input).map(move |column| (triplet, column)));

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::AdapterError;
-use super::folder::TaskType;
+use super::task_type::TaskType;
 use crate::adalora::AdaLora;
 use crate::config::{BiasMode, Form, Init, LoraConfig, Scaling};
 use crate::targets::{TargetNames, Targets};
@@ -154,7 +154,7 @@ impl PeftConfig {
             None | Some("eva") => Init::KaimingUniform,
             Some(word) => match Init::from_word(word) {
                 Some(init) => init,
-                // The others move part of the base weight into the adapter in a way that the file does not tell.
+                // The others absorb part of the base weight in a way that the file does not tell.
                 None => {
                     return refuse(
                         "init_lora_weights",
@@ -256,17 +256,17 @@ impl PeftConfig {
                 (key.strip_suffix(RANK_KEY).unwrap_or(key).to_owned(), kept)
             })
             .collect();
-        let usual = AdaLora::default();
+        let default = AdaLora::default();
         let fields = &self.adalora;
         Ok(AdaLora {
-            target_r: fields.target_r.unwrap_or(usual.target_r),
-            init_r: fields.init_r.unwrap_or(usual.init_r),
-            tinit: fields.tinit.unwrap_or(usual.tinit),
-            tfinal: fields.tfinal.unwrap_or(usual.tfinal),
-            delta_t: fields.delta_t.unwrap_or(usual.delta_t),
-            beta1: fields.beta1.unwrap_or(usual.beta1),
-            beta2: fields.beta2.unwrap_or(usual.beta2),
-            orth_reg_weight: fields.orth_reg_weight.unwrap_or(usual.orth_reg_weight),
+            target_r: fields.target_r.unwrap_or(default.target_r),
+            init_r: fields.init_r.unwrap_or(default.init_r),
+            tinit: fields.tinit.unwrap_or(default.tinit),
+            tfinal: fields.tfinal.unwrap_or(default.tfinal),
+            delta_t: fields.delta_t.unwrap_or(default.delta_t),
+            beta1: fields.beta1.unwrap_or(default.beta1),
+            beta2: fields.beta2.unwrap_or(default.beta2),
+            orth_reg_weight: fields.orth_reg_weight.unwrap_or(default.orth_reg_weight),
             total_step: fields.total_step,
             rank_pattern,
         })

@@ -15,11 +15,11 @@ pub enum AdapterError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A file is not JSON, or a value has the wrong type.
-    #[error("{} cannot be used: {reason}; it may be cut short: write or fetch it again, or mend it there", path.display())]
+    #[error("{} cannot be used: {reason}; it may be cut short: write or fetch it again, or fix it there", path.display())]
     Json {
         /// The file.
         path: PathBuf,

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ParamId};
 use burn::tensor::TensorData;
-use serde::{Deserialize, Serialize};
 
 use super::config::PeftConfig;
 use super::error::AdapterError;
-use super::side::{DropoutFile, EnsembleSettings, SIDE_FILE};
+use super::side::{DropoutFile, SIDE_FILE};
+use super::task_type::TaskType;
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::config::LoraConfig;
+use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
 use crate::linear::LoraLinear;
 use crate::model::Linears;
@@ -33,25 +34,6 @@ pub(super) const BASE_WEIGHT: &str = ".base_layer.weight";
 /// What PEFT puts before every module path.
 pub(super) const PREFIX: &str = "base_model.model.";
 
-/// PEFT's `task_type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TaskType {
-    /// Sequence classification or regression.
-    SeqCls,
-    /// Causal language modelling.
-    CausalLm,
-    /// Token classification.
-    TokenCls,
-    /// Extractive question answering.
-    QuestionAns,
-    /// Sequence to sequence.
-    #[serde(rename = "SEQ_2_SEQ_LM")]
-    Seq2SeqLm,
-    /// Hidden states alone.
-    FeatureExtraction,
-}
-
 /// An adapter folder that was read and not yet put on a model.
 #[derive(Debug)]
 pub struct AdapterFolder {
@@ -70,7 +52,7 @@ pub struct AdapterFolder {
 }
 
 impl AdapterFolder {
-    /// Reads a folder written by PEFT or by [`AdapterFolder::write`].
+    /// Reads a folder written by PEFT or by [`Adapted::save`].
     ///
     /// # Errors
     ///
@@ -187,7 +169,7 @@ impl AdapterFolder {
     }
 
     /// Puts the adapters, heads and biases of the folder on a model. Targets and modules to save that the model does not have
-    /// are passed over, as in PEFT; the tensors must be just those of the others.
+    /// are skipped, as in PEFT; the tensors must be just those of the others.
     ///
     /// # Errors
     ///

@@ -12,13 +12,21 @@ mod config;
 mod error;
 mod folder;
 mod plain;
+mod save_options;
 mod side;
+mod task_type;
 mod tensor_writing;
 mod writing;
 
 pub use error::AdapterError;
-pub use folder::{AdapterFolder, COMPILED, CONFIG_FILE, TENSOR_FILE, TaskType};
+pub use folder::{AdapterFolder, COMPILED, CONFIG_FILE, TENSOR_FILE};
 pub use plain::{Factors, PlainLora};
-pub use side::{Average, DropoutFile, EnsembleSettings, SIDE_FILE};
+pub use save_options::SaveOptions;
+pub use side::{DropoutFile, SIDE_FILE};
+pub use task_type::TaskType;
 pub use tensor_writing::{stream_tensors, write_tensors};
 pub use writing::trained_tensors;
+pub(crate) use writing::write_folder;
+
+#[doc(no_inline)]
+pub use crate::ensemble::{Average, EnsembleSettings};

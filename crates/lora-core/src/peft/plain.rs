@@ -7,7 +7,8 @@ use burn::module::Module;
 
 use super::config::to_json;
 use super::error::AdapterError;
-use super::folder::{AdapterFolder, BASE_WEIGHT, PREFIX, TENSOR_FILE, TaskType};
+use super::folder::{AdapterFolder, BASE_WEIGHT, PREFIX, TENSOR_FILE};
+use super::task_type::TaskType;
 use super::tensor_writing::write_tensors;
 use super::writing::{trained_tensors, write_settings};
 use crate::adapted::Adapted;
@@ -78,7 +79,7 @@ impl PlainLora {
         }
         if config.init.changes_base() {
             return not_plain(
-                "an adapter that took part of the base weight (PiSSA, OLoRA)",
+                "an adapter that absorbed part of the base weight (PiSSA, OLoRA)",
                 "it can be exported together with its base model (--base)",
             );
         }
@@ -203,13 +204,13 @@ impl PlainLora {
                     ),
                 },
             };
-            if let Some(moved) = linear.moved() {
-                let mut moved_a = moved.a.transposed();
-                for value in &mut moved_a.values {
+            if let Some(absorbed) = linear.absorbed() {
+                let mut absorbed_a = absorbed.a.transposed();
+                for value in &mut absorbed_a.values {
                     *value /= -scale as f32;
                 }
-                a = rows_under(&a, &moved_a);
-                b = rows_under(&b.transposed(), &moved.b).transposed();
+                a = rows_under(&a, &absorbed_a);
+                b = rows_under(&b.transposed(), &absorbed.b).transposed();
             }
             let is_table = linear.kind() == LinearKind::Table;
             let found = Factors {

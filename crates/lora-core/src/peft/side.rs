@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::LoraConfig;
 use crate::dropout::{LoraDropout, MaskAxes, Rescale};
+use crate::ensemble::EnsembleSettings;
 
 /// Name of the side file.
 pub const SIDE_FILE: &str = "lora_dropout.json";
@@ -32,29 +33,6 @@ pub struct DropoutFile {
     /// The ensemble this adapter is meant to be used with.
     #[serde(default)]
     pub ensemble: Option<EnsembleSettings>,
-}
-
-/// An ensemble over masks: with the adapter and these numbers, anyone draws the same members.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EnsembleSettings {
-    /// Number of members.
-    pub members: u64,
-    /// Seed of their masks.
-    pub seed: u64,
-    /// What is averaged over members.
-    pub average: Average,
-}
-
-/// What an ensemble averages over its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Average {
-    /// `1/M Σ_m softmax(z_m / T)`: the predictive distribution of the calibration literature.
-    #[default]
-    Probabilities,
-    /// `softmax(1/M Σ_m z_m / T)`: the average for which the paper's Jensen argument holds (the loss is convex in the
-    /// logits).
-    Logits,
 }
 
 fn is_the_papers(axes: &MaskAxes) -> bool {

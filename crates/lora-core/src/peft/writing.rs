@@ -9,65 +9,51 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::config::to_json;
-use super::folder::{AdapterFolder, CONFIG_FILE, PREFIX, TENSOR_FILE, TaskType};
-use super::side::{DropoutFile, EnsembleSettings, SIDE_FILE};
+use super::folder::{CONFIG_FILE, PREFIX, TENSOR_FILE};
+use super::save_options::SaveOptions;
+use super::side::{DropoutFile, SIDE_FILE};
 use super::tensor_writing::write_tensors;
 use crate::adalora::RankPattern;
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::atomic::{WriteError, write_file};
 use crate::config::{Form, LoraConfig};
+use crate::ensemble::EnsembleSettings;
 use crate::model::Linears;
 use crate::targets::TargetNames;
 use crate::tensors::HostTensor;
 
-impl AdapterFolder {
-    /// Writes a folder that PEFT loads: the settings last, so that a folder with settings is a whole one.
-    ///
-    /// `lora_alpha` carries the expected update; with LoRA Dropout the side file says how it was trained and which
-    /// ensemble is meant. Of AdaLoRA's triplets those are left out that the rank pattern cuts and that are zero: what is
-    /// written computes what the model computes, even in the middle of a training.
-    ///
-    /// # Errors
-    ///
-    /// [`WriteError`]; no file is left half-written.
-    ///
-    /// # Panics
-    ///
-    /// Panics if two trained parameters have the same name, which no model's paths allow, or if the model is not tuned with
-    /// LoRA: see [`TunedFolder`](crate::TunedFolder).
-    pub fn write<M: Module + Linears>(
-        folder: &Path,
-        adapted: &Adapted<M>,
-        task_type: impl Into<Option<TaskType>>,
-        base_model: Option<&str>,
-        ensemble: Option<EnsembleSettings>,
-    ) -> Result<(), WriteError> {
-        let mut tensors = trained_tensors(adapted);
-        let mut config = adapted.lora().expect("only LoRA has a PEFT folder").clone();
-        if let Form::Svd(adalora) = &mut config.form {
-            adalora.rank_pattern = cut_triplets(adapted, &adalora.rank_pattern, adalora.init_r, &mut tensors);
-        }
-        if config.targets.modules == TargetNames::AllLinear && config.targets.layers.is_some() {
-            // PEFT takes layer numbers with a list of names only.
-            let paths = adapted.adapter_shapes().into_iter().map(|adapter| adapter.path);
-            config.targets.modules = TargetNames::Names(paths.collect());
-            config.targets.layers = None;
-            config.targets.layers_pattern = Vec::new();
-        }
-        write_tensors(
-            &folder.join(TENSOR_FILE),
-            tensors
-                .into_iter()
-                .map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)),
-        )?;
-        write_settings(
-            folder,
-            &config,
-            ensemble,
-            &to_json(&config, task_type.into(), base_model),
-        )
+/// Writes a folder that PEFT loads: the settings last, so that a folder with settings is a whole one.
+///
+/// `lora_alpha` carries the expected update; with LoRA Dropout the side file says how it was trained and which ensemble is meant.
+/// Of AdaLoRA's triplets those are left out that the rank pattern cuts and that are zero: what is written computes what the model
+/// computes, even in the middle of a training.
+pub(crate) fn write_folder<M: Module + Linears>(
+    folder: &Path,
+    adapted: &Adapted<M>,
+    config: &LoraConfig,
+    options: &SaveOptions,
+) -> Result<(), WriteError> {
+    let mut tensors = trained_tensors(adapted);
+    let mut config = config.clone();
+    if let Form::Svd(adalora) = &mut config.form {
+        adalora.rank_pattern = cut_triplets(adapted, &adalora.rank_pattern, adalora.init_r, &mut tensors);
     }
+    if config.targets.modules == TargetNames::AllLinear && config.targets.layers.is_some() {
+        // PEFT takes layer numbers with a list of names only.
+        let paths = adapted.adapter_shapes().into_iter().map(|adapter| adapter.path);
+        config.targets.modules = TargetNames::Names(paths.collect());
+        config.targets.layers = None;
+        config.targets.layers_pattern = Vec::new();
+    }
+    write_tensors(
+        &folder.join(TENSOR_FILE),
+        tensors
+            .into_iter()
+            .map(|(name, tensor)| (format!("{PREFIX}{name}"), tensor)),
+    )?;
+    let settings = to_json(&config, options.task_type, options.base_model.as_deref());
+    write_settings(folder, &config, options.ensemble, &settings)
 }
 
 /// The side file, if there is LoRA Dropout, then `adapter_config.json`.

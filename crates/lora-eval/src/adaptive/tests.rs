@@ -18,8 +18,8 @@ fn leads(leads: &[f64]) -> Vec<Vec<f64>> {
         .collect()
 }
 
-fn settling(confidence: f64, first: usize, step: usize) -> Settling {
-    Settling {
+fn rule(confidence: f64, first: usize, step: usize) -> StoppingRule {
+    StoppingRule {
         confidence,
         first,
         step,
@@ -29,59 +29,59 @@ fn settling(confidence: f64, first: usize, step: usize) -> Settling {
 /// Mean lead 0.5, deviation 0.1, so the error of 3 members out of 16 is 0.1 √(1/3 − 1/16) = 0.0520. Tables of the
 /// t-distribution give 6.965 for 99 % and 22.327 for 99.9 % at 2 degrees of freedom: 0.362 and 1.162.
 #[test]
-fn a_lead_settles_if_it_is_larger_than_the_tabled_quantile_of_its_error() {
-    assert!(settling(0.99, 3, 1).is_settled(&leads(&[0.4, 0.5, 0.6]), 16));
-    assert!(!settling(0.999, 3, 1).is_settled(&leads(&[0.4, 0.5, 0.6]), 16));
+fn a_lead_decides_if_it_is_larger_than_the_tabled_quantile_of_its_error() {
+    assert!(rule(0.99, 3, 1).is_decided(&leads(&[0.4, 0.5, 0.6]), 16));
+    assert!(!rule(0.999, 3, 1).is_decided(&leads(&[0.4, 0.5, 0.6]), 16));
     // A lead of 0.361 is just too small for 99 %, one of 0.363 just large enough.
-    assert!(!settling(0.99, 3, 1).is_settled(&leads(&[0.261, 0.361, 0.461]), 16));
-    assert!(settling(0.99, 3, 1).is_settled(&leads(&[0.263, 0.363, 0.463]), 16));
+    assert!(!rule(0.99, 3, 1).is_decided(&leads(&[0.261, 0.361, 0.461]), 16));
+    assert!(rule(0.99, 3, 1).is_decided(&leads(&[0.263, 0.363, 0.463]), 16));
 }
 
 #[test]
-fn members_that_agree_exactly_settle_at_once_and_a_tie_never_before_the_end() {
-    assert!(settling(0.999, 2, 1).is_settled(&leads(&[0.01, 0.01]), 16));
-    assert!(!settling(0.51, 2, 1).is_settled(&leads(&[0.0, 0.0, 0.0]), 16));
-    assert!(settling(0.51, 2, 1).is_settled(&leads(&[0.0, 0.0, 0.0]), 3));
+fn members_that_agree_exactly_decide_at_once_and_a_tie_never_before_the_end() {
+    assert!(rule(0.999, 2, 1).is_decided(&leads(&[0.01, 0.01]), 16));
+    assert!(!rule(0.51, 2, 1).is_decided(&leads(&[0.0, 0.0, 0.0]), 16));
+    assert!(rule(0.51, 2, 1).is_decided(&leads(&[0.0, 0.0, 0.0]), 3));
 }
 
 #[test]
 fn the_third_class_can_keep_an_example_open() {
     let third = |lead: f64| vec![0.5, 0.1, 0.5 - lead];
     let values = [third(0.3), third(-0.2), third(0.1)];
-    assert!(!settling(0.99, 3, 1).is_settled(&values, 16));
+    assert!(!rule(0.99, 3, 1).is_decided(&values, 16));
 }
 
 #[test]
 fn looks_end_with_the_whole_ensemble() {
-    assert_eq!(settling(0.9, 3, 2).looks(8), [3, 5, 7, 8]);
-    assert_eq!(settling(0.9, 4, 1).looks(3), [3]);
+    assert_eq!(rule(0.9, 3, 2).looks(8), [3, 5, 7, 8]);
+    assert_eq!(rule(0.9, 4, 1).looks(3), [3]);
 }
 
 #[test]
 fn settings_that_decide_nothing_are_refused_by_name() {
-    for (settling, field) in [
-        (settling(0.5, 3, 1), "confidence"),
-        (settling(f64::NAN, 3, 1), "confidence"),
-        (settling(0.9, 1, 1), "first"),
-        (settling(0.9, 3, 0), "step"),
+    for (rule, field) in [
+        (rule(0.5, 3, 1), "confidence"),
+        (rule(f64::NAN, 3, 1), "confidence"),
+        (rule(0.9, 1, 1), "first"),
+        (rule(0.9, 3, 0), "step"),
     ] {
-        assert!(settling.check().unwrap_err().to_string().contains(field));
+        assert!(rule.check().unwrap_err().to_string().contains(field));
     }
 }
 
 /// Leads without a true favourite are the hardest case. The t-test is exact for normal leads: given what the whole ensemble
 /// says, a sample of it points the other way at that confidence in at most 5 of 100 cases.
 #[test]
-fn settled_decisions_are_those_of_the_whole_ensemble_at_the_stated_confidence() {
+fn early_decisions_are_those_of_the_whole_ensemble_at_the_stated_confidence() {
     const CASES: usize = 4000;
     let mut random = ChaCha8Rng::seed_from_u64(5);
-    let settling = settling(0.95, 4, 100);
-    let (mut wrong, mut settled) = (0_u32, 0_u32);
+    let rule = rule(0.95, 4, 100);
+    let (mut wrong, mut decided) = (0_u32, 0_u32);
     for _ in 0..CASES {
         let drawn: Vec<f64> = StandardNormal.sample_iter(&mut random).take(16).collect();
         let values = leads(&drawn);
-        if settling.is_settled(&values[..4], 16) {
-            settled += 1;
+        if rule.is_decided(&values[..4], 16) {
+            decided += 1;
             let sign = |leads: &[f64]| leads.iter().sum::<f64>() > 0.0;
             wrong += u32::from(sign(&drawn[..4]) != sign(&drawn));
         }
@@ -91,7 +91,7 @@ fn settled_decisions_are_those_of_the_whole_ensemble_at_the_stated_confidence() 
         f64::from(wrong) < (0.05 + 4.5 * 0.0034) * CASES as f64,
         "{wrong} of {CASES}"
     );
-    assert!(settled > 200, "only {settled} settled, so nothing was tested");
+    assert!(decided > 200, "only {decided} decided, so nothing was tested");
 }
 
 proptest! {
@@ -101,7 +101,7 @@ proptest! {
     ) {
         let whole = Predictions::new(5, 4, 3, logits).unwrap().with_temperature(1.5).unwrap();
         for average in [Average::Probabilities, Average::Logits] {
-            let adaptive = AdaptivePredictions::within(&whole, Settling::default(), average).unwrap();
+            let adaptive = AdaptivePredictions::within(&whole, StoppingRule::default(), average).unwrap();
             let (found, expected) = (adaptive.probabilities(), whole.average(average));
             for (example, members) in adaptive.members().enumerate() {
                 prop_assert!((3..=5).contains(&members));
@@ -136,25 +136,25 @@ fn running_in_rounds_equals_stopping_within_the_whole_ensemble() {
     let ensemble = AdaptiveEnsemble {
         sampler: &sampler,
         members: MEMBERS,
-        settling: settling(0.995, 2, 3),
+        rule: rule(0.995, 2, 3),
         average: Average::Probabilities,
         temperature: 0.7,
     };
-    let mut asked_for = Vec::new();
+    let mut requested = Vec::new();
     let mut progress = Vec::new();
     let found = predict_adaptively(
         &adapted,
         EXAMPLES,
         &ensemble,
         &mut |rows| {
-            asked_for.push(rows.len());
+            requested.push(rows.len());
             let batch = |rows: &[usize]| (rows.iter().map(|row| inputs[*row]).collect(), rows.to_vec());
             rows.chunks(3).map(batch).collect()
         },
         &mut |done| progress.push(done),
     )
     .unwrap();
-    let expected = AdaptivePredictions::within(&whole, ensemble.settling, ensemble.average).unwrap();
+    let expected = AdaptivePredictions::within(&whole, ensemble.rule, ensemble.average).unwrap();
     assert_eq!(
         found.members().collect::<Vec<_>>(),
         expected.members().collect::<Vec<_>>()
@@ -169,9 +169,9 @@ fn running_in_rounds_equals_stopping_within_the_whole_ensemble() {
     }
     assert!(
         found.mean_members() < MEMBERS as f64,
-        "nothing settled early, so nothing was tested"
+        "nothing decided early, so nothing was tested"
     );
-    assert!(asked_for.windows(2).all(|pair| pair[1] <= pair[0]) && asked_for.len() > 1);
+    assert!(requested.windows(2).all(|pair| pair[1] <= pair[0]) && requested.len() > 1);
     assert!(progress.is_sorted());
     assert_eq!(progress.last(), Some(&(EXAMPLES * MEMBERS)));
 }

@@ -9,7 +9,7 @@ use super::{LaplaceError, Structure};
 /// The most parameters that get a full matrix: half a gigabyte with its eigenvectors.
 const MOST_OF_FULL: usize = 4096;
 
-/// What one backward pass says of the map that a parameter belongs to. `input` is the weight's; a bias has ones.
+/// The result of one backward pass for the map that a parameter belongs to. `input` is the weight's; a bias has ones.
 #[derive(Clone, Debug)]
 pub(super) struct Use {
     /// `[batch, tokens, d_input]`.

@@ -20,7 +20,7 @@ use crate::EvalError;
 pub struct LaplaceSettings {
     /// Which parameters vary.
     pub part: Part,
-    /// Which entries of the curvature are kept.
+    /// Which entries of the curvature are computed.
     pub structure: Structure,
     /// The root of the loss's curvature in the outputs.
     pub roots: Roots,
@@ -42,7 +42,7 @@ pub enum Roots {
     Sampled(usize),
 }
 
-/// How a model is asked about data set rows that are its input: `[rows, outputs]`.
+/// How a model computes outputs for data set rows that are its input: `[rows, outputs]`.
 pub type Outputs<'o, M> = &'o dyn Fn(&M, &<M as Model>::Input, &[usize], &Pass<'_>) -> Tensor<2>;
 
 impl Default for LaplaceSettings {
@@ -203,7 +203,7 @@ fn tapped_maps<M: Model>(adapted: &Adapted<M>, layout: &VectorLayout) -> Result<
         .collect()
 }
 
-/// What a backward pass says of every parameter.
+/// The result of a backward pass for every parameter.
 fn uses(
     layout: &VectorLayout,
     maps: &[Map],

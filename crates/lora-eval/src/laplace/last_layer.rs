@@ -196,7 +196,7 @@ impl Laplace {
         Predictions::new(1, features.examples, features.outputs, logits)
     }
 
-    /// What members of the last layer's posterior say, without a pass through the model: as
+    /// Outputs of members of the last layer's posterior, without a pass through the model: as
     /// [`predict_posterior`](crate::predict_posterior), but for the rounding.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ pub use observed::Observed;
 /// Prior precisions that are looked at; a standard deviation of 1,000 to one of 0.0001.
 pub const PRIOR_PRECISIONS: RangeInclusive<f64> = 1e-6..=1e8;
 
-/// Which entries of the curvature matrix are kept.
+/// Which entries of the curvature matrix are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Structure {

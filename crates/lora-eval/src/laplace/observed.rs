@@ -17,7 +17,7 @@ pub enum Observed<'a> {
     },
 }
 
-/// One example: what its outputs say of it.
+/// One example: what follows from its outputs.
 pub(super) struct Judged {
     /// `log p(y | x)`, in nats.
     pub log_likelihood: f64,

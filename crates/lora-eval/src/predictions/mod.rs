@@ -1,4 +1,4 @@
-//! What an ensemble says about a set of examples: logits of every member, and the average over members.
+//! Outputs of an ensemble for a set of examples: logits of every member, and the average over members.
 
 mod average;
 
@@ -21,7 +21,7 @@ pub const TEMPERATURES: RangeInclusive<f64> = 1e-6..=1e6;
 ///
 /// ```
 /// use lora_eval::{Average, Predictions};
-/// // Two members, one example, two classes: one member is sure, the other torn.
+/// // Two members, one example, two classes: one member is sure, the other undecided.
 /// let predictions = Predictions::new(2, 1, 2, vec![3.0_f32.ln(), 0.0, 0.0, 0.0])?;
 /// let average = predictions.average(Average::Probabilities);
 /// assert!((average.row(0)[0] - (0.75 + 0.5) / 2.0).abs() < 1e-7);
@@ -135,7 +135,7 @@ impl Predictions {
         Ok(self.members_from(member, 1))
     }
 
-    /// The ensemble of the first `count` members: what the ensemble would have said had it stopped there.
+    /// The ensemble of the first `count` members: the outputs of the ensemble had it stopped there.
     ///
     /// # Errors
     /// [`EvalError::MemberOutOfRange`] unless `1 <= count <= members`.
@@ -167,7 +167,7 @@ impl Predictions {
         self.classes
     }
 
-    /// What the logits are divided by; 1 unless [`with_temperature`](Self::with_temperature) said otherwise.
+    /// What the logits are divided by; 1 unless [`with_temperature`](Self::with_temperature) set another.
     pub fn temperature(&self) -> f64 {
         self.temperature
     }

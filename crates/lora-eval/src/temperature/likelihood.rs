@@ -1,5 +1,8 @@
 //! The loss that temperature scaling minimizes, its derivatives, and the way down.
 
+use std::ops::Add;
+
+use crate::softmax::{softmax, top_class};
 use crate::{Average, Predictions};
 
 /// `|d NLL / d ln T|` below which the minimum counts as found, in nats.
@@ -16,8 +19,8 @@ pub(super) struct Point {
     curvature: f64,
 }
 
-/// The mean negative log-likelihood of labels as a function of `ln T`.
-pub(super) struct Likelihood<'a> {
+/// Logits and labels of all examples, in double precision.
+pub(super) struct Observed<'a> {
     /// `[members, examples, classes]`
     logits: Vec<f64>,
     members: usize,
@@ -25,7 +28,29 @@ pub(super) struct Likelihood<'a> {
     labels: &'a [usize],
 }
 
-impl<'a> Likelihood<'a> {
+/// What one example adds to the loss at one temperature.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct RowPoint {
+    /// `ln p_y`
+    pub(super) log_likelihood: f64,
+    /// `d ln p_y / d ln T`
+    pub(super) slope: f64,
+    curvature: f64,
+}
+
+impl Add for RowPoint {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            log_likelihood: self.log_likelihood + other.log_likelihood,
+            slope: self.slope + other.slope,
+            curvature: self.curvature + other.curvature,
+        }
+    }
+}
+
+impl<'a> Observed<'a> {
     pub(super) fn new(predictions: &Predictions, labels: &'a [usize], average: Average) -> Self {
         let logits: Vec<f64> = predictions
             .logits()
@@ -58,44 +83,113 @@ impl<'a> Likelihood<'a> {
         }
     }
 
+    pub(super) fn examples(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// What one example adds.
+    ///
     /// With β = 1/T: `ln p_m = β z_y − ln Σ_c exp(β z_c)`. Let `d_m` and `v_m` be the mean and the variance of `z_c − z_y` under
     /// member m. Then `d ln p_m / d ln T = β d_m` and `d² ln p_m / d(ln T)² = −β d_m − β² v_m`. The ensemble's
     /// `ln (1/M Σ_m p_m)` weighs the members by `w_m ∝ p_m`: the slope is `Σ w_m s_m`, the curvature
     /// `Σ w_m (c_m + s_m²) − (Σ w_m s_m)²`.
-    pub(super) fn at(&self, log_temperature: f64) -> Point {
+    pub(super) fn row(&self, example: usize, log_temperature: f64) -> RowPoint {
+        let label = self.labels[example];
         let beta = (-log_temperature).exp();
-        let examples = self.labels.len();
-        let (mut log_likelihood, mut slopes, mut curvatures) = (0.0, 0.0, 0.0);
-        for (example, &label) in self.labels.iter().enumerate() {
-            let members: Vec<_> = (0..self.members)
-                .map(|member| {
-                    let row = &self.logits[(member * examples + example) * self.classes..][..self.classes];
-                    log_probability(row, label, beta)
-                })
-                .collect();
-            let largest = members
-                .iter()
-                .map(|member| member.0)
-                .fold(f64::NEG_INFINITY, f64::max);
-            let (mut weights, mut slope, mut second) = (0.0, 0.0, 0.0);
-            for (log_p, slope_m, curvature_m) in members {
-                let weight = (log_p - largest).exp();
-                weights += weight;
-                slope += weight * slope_m;
-                second += weight * (curvature_m + slope_m * slope_m);
-            }
-            slope /= weights;
-            log_likelihood += largest + (weights / self.members as f64).ln();
-            slopes += slope;
-            curvatures += second / weights - slope * slope;
+        let of_member = |member: usize| log_probability(self.logits(member, example), label, beta);
+        if self.members == 1 {
+            let (log_likelihood, slope, curvature) = of_member(0);
+            return RowPoint {
+                log_likelihood,
+                slope,
+                curvature,
+            };
         }
-        let n = examples as f64;
+        let members: Vec<_> = (0..self.members).map(of_member).collect();
+        let largest = members
+            .iter()
+            .map(|member| member.0)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let (mut weights, mut slope, mut second) = (0.0, 0.0, 0.0);
+        for (log_p, slope_m, curvature_m) in members {
+            let weight = (log_p - largest).exp();
+            weights += weight;
+            slope += weight * slope_m;
+            second += weight * (curvature_m + slope_m * slope_m);
+        }
+        slope /= weights;
+        RowPoint {
+            log_likelihood: largest + (weights / self.members as f64).ln(),
+            slope,
+            curvature: second / weights - slope * slope,
+        }
+    }
+
+    /// The variance of an example's slope at temperature 1, were its label drawn from the predicted probabilities: `Σ_y (d p_y)² / p_y`
+    /// with `d p_y = d p_y / d ln T = 1/M Σ_m p_m,y (Σ_c p_m,c z_m,c − z_m,y)`. The mean of the slope is then 0, whatever the logits.
+    pub(super) fn slope_variance(&self, example: usize) -> f64 {
+        let mut probabilities = vec![0.0; self.classes];
+        let mut changes = vec![0.0; self.classes];
+        for member in 0..self.members {
+            let logits = self.logits(member, example);
+            let of_member = softmax(logits);
+            let mean: f64 = of_member.iter().zip(logits).map(|(p, logit)| p * logit).sum();
+            for (class, (p, logit)) in of_member.iter().zip(logits).enumerate() {
+                probabilities[class] += p / self.members as f64;
+                changes[class] += p * (mean - logit) / self.members as f64;
+            }
+        }
+        let classes = probabilities.iter().zip(&changes).filter(|(p, _)| **p > 0.0);
+        classes.map(|(p, change)| change * change / p).sum()
+    }
+
+    /// Whether the largest averaged probability is that of the label.
+    pub(super) fn is_right(&self, example: usize) -> bool {
+        let mut sums = vec![0.0; self.classes];
+        for member in 0..self.members {
+            let probabilities = softmax(self.logits(member, example));
+            sums.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
+        }
+        top_class(&sums) == self.labels[example]
+    }
+
+    fn logits(&self, member: usize, example: usize) -> &[f64] {
+        &self.logits[(member * self.labels.len() + example) * self.classes..][..self.classes]
+    }
+}
+
+/// The mean negative log-likelihood of some examples as a function of `ln T`, with a normal prior on `ln T` if wanted.
+pub(super) struct Likelihood<'a> {
+    observed: &'a Observed<'a>,
+    rows: Vec<usize>,
+    /// Precision of the prior around `T = 1`; 0 for none.
+    precision: f64,
+}
+
+impl<'a> Likelihood<'a> {
+    /// Of these examples. `precision` is the inverse variance of the prior of `ln T`, whose mean is 0.
+    pub(super) fn new(observed: &'a Observed<'a>, rows: Vec<usize>, precision: f64) -> Self {
+        Self {
+            observed,
+            rows,
+            precision,
+        }
+    }
+
+    /// Loss and derivatives. The prior adds `precision (ln T)² / 2`, divided by the number of examples as their sum is.
+    pub(super) fn at(&self, log_temperature: f64) -> Point {
+        let rows = self.rows.iter();
+        let sum = rows
+            .map(|row| self.observed.row(*row, log_temperature))
+            .fold(RowPoint::default(), RowPoint::add);
+        let n = self.rows.len() as f64;
+        let precision = self.precision / n;
         // `0 − x`: a loss of nothing is 0, not −0.
         Point {
             log_temperature,
-            nll: 0.0 - log_likelihood / n,
-            slope: 0.0 - slopes / n,
-            curvature: 0.0 - curvatures / n,
+            nll: 0.0 - sum.log_likelihood / n + precision * log_temperature * log_temperature / 2.0,
+            slope: 0.0 - sum.slope / n + precision * log_temperature,
+            curvature: 0.0 - sum.curvature / n + precision,
         }
     }
 
@@ -169,9 +263,11 @@ mod tests {
             logits in prop::collection::vec(-3.0_f32..3.0, 3 * 4 * 5),
             labels in prop::collection::vec(0_usize..5, 4),
             log_temperature in -0.5_f64..1.5,
+            precision in 0.0_f64..9.0,
         ) {
             let predictions = Predictions::new(3, 4, 5, logits).unwrap();
-            let likelihood = Likelihood::new(&predictions, &labels, Average::Probabilities);
+            let observed = Observed::new(&predictions, &labels, Average::Probabilities);
+            let likelihood = Likelihood::new(&observed, (0..4).collect(), precision);
             let h = 1e-5;
             let (below, above) = (likelihood.at(log_temperature - h), likelihood.at(log_temperature + h));
             let point = likelihood.at(log_temperature);

@@ -4,11 +4,16 @@
 //! of every member, before the average: `p = 1/M Σ_m softmax(z_m / T)`. The top class of a single model doesn't change; that of an
 //! ensemble may.
 
+mod judged;
 mod likelihood;
 
 use serde::{Deserialize, Serialize};
 
-use self::likelihood::{Likelihood, STATIONARY};
+pub use self::judged::{
+    FEWEST_ROWS, FOLDS, JudgedTemperature, OFFERED_TEMPERATURES, PRIOR_DEVIATION, SIGNIFICANCE,
+    TemperatureOutcome, judge_temperature,
+};
+use self::likelihood::{Likelihood, Observed, Point, STATIONARY};
 use crate::probabilities::check_labels;
 use crate::{Average, EvalError, Predictions};
 
@@ -37,6 +42,8 @@ pub struct FittedTemperature {
     pub has_minimum: bool,
 }
 
+/// The plain fit of Guo et al. 2017. For use on other rows take [`judge_temperature`], which does not trust a few rows.
+///
 /// Fits the temperature on validation `predictions` `[members, examples, classes]` and their `labels` `[examples]`.
 ///
 /// `average` must be the one that will be scored. A temperature already set on the predictions is ignored: the result is for their
@@ -53,13 +60,37 @@ pub fn fit_temperature(
     average: Average,
 ) -> Result<FittedTemperature, EvalError> {
     check_labels(predictions.examples(), predictions.classes(), labels)?;
-    let likelihood = Likelihood::new(predictions, labels, average);
-    let step = -SMALLEST_FITTED_TEMPERATURE.ln() / f64::from(GRID_STEPS);
+    let observed = Observed::new(predictions, labels, average);
+    let likelihood = Likelihood::new(&observed, (0..labels.len()).collect(), 0.0);
+    let found = lowest(&likelihood, GRID_STEPS);
+    let rises = |offset: f64| likelihood.at(found.point.log_temperature + offset).nll > found.point.nll;
+    Ok(FittedTemperature {
+        temperature: found.point.log_temperature.exp(),
+        nll_before: likelihood.at(0.0).nll,
+        nll_after: found.point.nll,
+        iterations: found.iterations,
+        has_minimum: found.is_within_limits && rises(-grid_step()) && rises(grid_step()),
+    })
+}
 
+/// Distance of two temperatures of the grid in `ln T`.
+fn grid_step() -> f64 {
+    -SMALLEST_FITTED_TEMPERATURE.ln() / f64::from(GRID_STEPS)
+}
+
+/// What the search found.
+struct Lowest {
+    point: Point,
+    iterations: u32,
+    is_within_limits: bool,
+}
+
+/// The lowest point of a loss within so many steps of the grid around temperature 1.
+fn lowest(likelihood: &Likelihood<'_>, steps: u32) -> Lowest {
+    let step = grid_step();
     // From 1 outwards, and only a strictly better point wins: where nothing changes, the answer stays next to 1.
-    let at_one = likelihood.at(0.0);
-    let mut best = at_one;
-    for distance in 1..=GRID_STEPS {
+    let mut best = likelihood.at(0.0);
+    for distance in 1..=steps {
         for log_temperature in [-step * f64::from(distance), step * f64::from(distance)] {
             let point = likelihood.at(log_temperature);
             if point.nll < best.nll {
@@ -67,24 +98,25 @@ pub fn fit_temperature(
             }
         }
     }
+    lowest_beside(likelihood, best, step * f64::from(steps))
+}
 
+/// The lowest point of the valley that a point lies in, if it is less than a step of the grid away.
+fn lowest_beside(likelihood: &Likelihood<'_>, best: Point, limit: f64) -> Lowest {
+    let step = grid_step();
     let downhill = if best.slope > 0.0 { -step } else { step };
-    let limit = step * f64::from(GRID_STEPS);
     // Half a step of slack: the outermost grid point must not miss the limit by a rounding.
-    let within_limits = (best.log_temperature + downhill).abs() < limit + step / 2.0;
-    let (found, iterations) = if best.slope.abs() <= STATIONARY || !within_limits {
+    let is_within_limits = (best.log_temperature + downhill).abs() < limit + step / 2.0;
+    let (point, iterations) = if best.slope.abs() <= STATIONARY || !is_within_limits {
         (best, 0)
     } else {
         likelihood.descend(best, likelihood.at(best.log_temperature + downhill))
     };
-    let rises = |offset: f64| likelihood.at(found.log_temperature + offset).nll > found.nll;
-    Ok(FittedTemperature {
-        temperature: found.log_temperature.exp(),
-        nll_before: at_one.nll,
-        nll_after: found.nll,
+    Lowest {
+        point,
         iterations,
-        has_minimum: within_limits && rises(-step) && rises(step),
-    })
+        is_within_limits,
+    }
 }
 
 #[cfg(test)]

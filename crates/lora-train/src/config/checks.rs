@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::{EvalStrategy, TrainConfig};
+use crate::criterion::ClassWeights;
 use crate::grouping::MaskGrouping;
 use crate::hidden_key::HiddenKeySettings;
 
@@ -20,12 +21,12 @@ pub enum TrainConfigError {
         expected: &'static str,
     },
     /// A count of zero.
-    #[error("{key} is 0: expected at least 1; {mend}")]
+    #[error("{key} is 0: expected at least 1; {fix}")]
     Zero {
         /// The key.
         key: &'static str,
         /// What to write.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// A setting of `HiddenKey` out of its range.
     #[error("{setting} of hidden_key is {found}: expected a number {expected}")]
@@ -43,6 +44,26 @@ pub enum TrainConfigError {
          hidden_key"
     )]
     HiddenKeyWithoutNoise,
+    /// A weight of a class that is no positive number.
+    #[error(
+        "class_weights gives `{label}` the weight {found}: expected a positive number, 1 counts as usual"
+    )]
+    ClassWeight {
+        /// The label.
+        label: String,
+        /// The weight.
+        found: f64,
+    },
+    /// Two answers to labels that are trusted too much.
+    #[error(
+        "label_smoothing_factor is {smoothing} and focal_loss_gamma is {gamma}: the focal loss is defined for labels that are not          smoothed, set one of them to 0"
+    )]
+    SmoothedFocal {
+        /// Value of `label_smoothing_factor`.
+        smoothing: f64,
+        /// Value of `focal_loss_gamma`.
+        gamma: f64,
+    },
     /// Both ways to give the warmup.
     #[error("warmup_steps is {steps} and warmup_ratio is {ratio}: both set the warmup, remove one of them")]
     TwoWarmups {
@@ -77,6 +98,16 @@ impl TrainConfig {
         self.hidden_key
             .as_ref()
             .map_or(Ok(()), HiddenKeySettings::validate)?;
+        if let Some((label, found)) = self.class_weights.as_ref().and_then(ClassWeights::first_wrong) {
+            let label = label.to_owned();
+            return Err(TrainConfigError::ClassWeight { label, found });
+        }
+        if self.label_smoothing_factor > 0.0 && self.focal_loss_gamma > 0.0 {
+            return Err(TrainConfigError::SmoothedFocal {
+                smoothing: self.label_smoothing_factor,
+                gamma: self.focal_loss_gamma,
+            });
+        }
         if self.warmup_steps > 0 && self.warmup_ratio > 0.0 {
             return Err(TrainConfigError::TwoWarmups {
                 steps: self.warmup_steps,
@@ -159,6 +190,18 @@ impl TrainConfig {
                 "a share of all steps from 0 to 1, 0.06 is usual",
             ),
             (
+                "label_smoothing_factor",
+                self.label_smoothing_factor,
+                decay(self.label_smoothing_factor),
+                "a number from 0 up to, but not including, 1; 0.1 is usual",
+            ),
+            (
+                "focal_loss_gamma",
+                self.focal_loss_gamma,
+                not_negative(self.focal_loss_gamma),
+                "0 for cross-entropy or a positive number, 2 is usual",
+            ),
+            (
                 "early_stopping_threshold",
                 self.early_stopping_threshold,
                 not_negative(self.early_stopping_threshold),
@@ -219,7 +262,7 @@ impl TrainConfig {
             ),
         ];
         match checks.into_iter().find(|(_, zero, _)| *zero) {
-            Some((key, _, mend)) => Err(TrainConfigError::Zero { key, mend }),
+            Some((key, _, fix)) => Err(TrainConfigError::Zero { key, fix }),
             None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use checks::TrainConfigError;
 
+use crate::criterion::ClassWeights;
 use crate::grouping::MaskGrouping;
 use crate::hidden_key::HiddenKeySettings;
 use crate::metric::Metric;
@@ -74,6 +75,15 @@ pub struct TrainConfig {
     /// `HiddenKey`: keys are dropped and hidden representations cut in training; none: they are not.
     #[serde(default)]
     pub hidden_key: Option<HiddenKeySettings>,
+    /// How much classes count in the loss; none: all alike.
+    #[serde(default)]
+    pub class_weights: Option<ClassWeights>,
+    /// ε: share of a label that is spread evenly over all classes.
+    #[serde(default)]
+    pub label_smoothing_factor: f64,
+    /// γ of the focal loss; 0 is cross-entropy.
+    #[serde(default)]
+    pub focal_loss_gamma: f64,
     /// Seed of the order of examples and of masks.
     #[serde(default = "defaults::seed")]
     pub seed: u64,
@@ -113,7 +123,7 @@ pub enum EvalStrategy {
 
 impl TrainConfig {
     /// Every key, in the order of the fields.
-    pub const KEYS: [&'static str; 25] = [
+    pub const KEYS: [&'static str; 28] = [
         "learning_rate",
         "num_train_epochs",
         "per_device_train_batch_size",
@@ -132,6 +142,9 @@ impl TrainConfig {
         "masks_per_step",
         "mask_grouping",
         "hidden_key",
+        "class_weights",
+        "label_smoothing_factor",
+        "focal_loss_gamma",
         "seed",
         "eval_strategy",
         "eval_steps",
@@ -162,6 +175,9 @@ impl TrainConfig {
             masks_per_step: defaults::one_batch(),
             mask_grouping: MaskGrouping::default(),
             hidden_key: None,
+            class_weights: None,
+            label_smoothing_factor: 0.0,
+            focal_loss_gamma: 0.0,
             seed: defaults::seed(),
             eval_strategy: EvalStrategy::default(),
             eval_steps: None,

@@ -35,7 +35,7 @@ pub struct SwagSettings {
     pub start: f64,
     /// Optimizer steps from one collection to the next; none: one epoch.
     pub every: Option<u64>,
-    /// K: deviations kept, at least 2.
+    /// K: deviations stored, at least 2.
     pub columns: usize,
     /// Which parameters vary; the others stay as the last step leaves them.
     pub part: Part,

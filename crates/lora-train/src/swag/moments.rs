@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// The moments of a sequence of vectors, kept without the vectors: mean and variance by Welford's recursion, which loses no
+/// The moments of a sequence of vectors, computed without storing the vectors: mean and variance by Welford's recursion, which loses no
 /// digits where the variance is small beside the mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SwagMoments {

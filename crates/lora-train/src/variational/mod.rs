@@ -34,30 +34,30 @@ use crate::config::TrainConfig;
 pub use posterior::VariationalPosterior;
 pub use settings::{KlWeight, VariationalError, VariationalSettings};
 
-/// The spreads of the factors A of a model, under training with it. `M` is the model's.
+/// The standard deviations of the factors A of a model, trained with it. `M` is the model's.
 #[derive(Clone, Debug)]
 pub struct VariationalA {
     settings: VariationalSettings,
     seed: u64,
     paths: Vec<String>,
-    spreads: Spreads,
+    roots: Roots,
 }
 
-/// G of each factor, `[d_input, rank]`.
+/// G of each factor, `[d_input, rank]`: its squares are the standard deviations.
 #[derive(Module, Debug)]
-pub(crate) struct Spreads {
+pub(crate) struct Roots {
     of: Vec<Param<Tensor<2>>>,
 }
 
-/// AdamW for the spreads.
+/// AdamW for G.
 #[derive(Clone)]
-pub(crate) struct SpreadOptimizer {
+pub(crate) struct RootOptimizer {
     adamw: ModuleOptimizer,
     learning_rate: f64,
 }
 
 impl VariationalA {
-    /// New spreads for every low-rank factor A of a model in training mode: G uniform from start/√2 to start, from `(seed, path)`.
+    /// New deviations for every low-rank factor A of a model in training mode: G uniform from start/√2 to start, from `(seed, path)`.
     ///
     /// # Errors
     ///
@@ -75,8 +75,8 @@ impl VariationalA {
                 let (low, high) = (settings.start / std::f64::consts::SQRT_2, settings.start);
                 let name = format!("{}.spread", linear.path());
                 let values = seeded_uniform(seed, &name, shape[0] * shape[1], low, high);
-                let start = Tensor::from_data(TensorData::new(values, shape), &mean.device());
-                of.push(Param::from_tensor(start));
+                let initial = Tensor::from_data(TensorData::new(values, shape), &mean.device());
+                of.push(Param::from_tensor(initial));
                 paths.push(linear.path().to_owned());
             }
         });
@@ -87,7 +87,7 @@ impl VariationalA {
             settings,
             seed,
             paths,
-            spreads: Spreads { of },
+            roots: Roots { of },
         })
     }
 
@@ -98,18 +98,18 @@ impl VariationalA {
 
     /// `σ ⊙ ε` for the masks of these numbers of a step, `[groups, d_input, rank]` for each adapter; its gradient goes to G.
     pub fn noise(&self, step: u64, samples: &Range<u32>) -> HashMap<String, Tensor<3>> {
-        let of_factor = |(path, spread): (&String, &Param<Tensor<2>>)| {
-            let [d_input, rank] = spread.dims();
+        let of_factor = |(path, root): (&String, &Param<Tensor<2>>)| {
+            let [d_input, rank] = root.dims();
             let draw = |sample| {
                 let name = format!("{path}.noise.{step}.{sample}");
                 seeded_normal(self.seed, &name, d_input * rank, 1.0)
             };
             let values: Vec<f32> = samples.clone().flat_map(draw).collect();
             let shape = [samples.len(), d_input, rank];
-            let draws = Tensor::<3>::from_data(TensorData::new(values, shape), &spread.device());
-            (path.clone(), spread.val().square().unsqueeze::<3>() * draws)
+            let draws = Tensor::<3>::from_data(TensorData::new(values, shape), &root.device());
+            (path.clone(), root.val().square().unsqueeze::<3>() * draws)
         };
-        self.paths.iter().zip(&self.spreads.of).map(of_factor).collect()
+        self.paths.iter().zip(&self.roots.of).map(of_factor).collect()
     }
 
     /// `KL(q ‖ N(0, σ_p²))` of all factors in nats, `[1]`, with gradients to M and G.
@@ -125,12 +125,12 @@ impl VariationalA {
                 means.insert(linear.path().to_owned(), mean.val());
             }
         });
-        let terms = self.paths.iter().zip(&self.spreads.of).map(|(path, spread)| {
-            // No spread may vanish: its logarithm would not be finite.
-            let deviation = spread.val().square().clamp_min(1e-12);
+        let terms = self.paths.iter().zip(&self.roots.of).map(|(path, root)| {
+            // No deviation may vanish: its logarithm would not be finite.
+            let deviation = root.val().square().clamp_min(1e-12);
             let squares = (deviation.clone().square() + means[path].clone().square()).sum();
             let logarithms = deviation.log().sum();
-            let count = spread.dims().iter().product::<usize>() as f64;
+            let count = root.dims().iter().product::<usize>() as f64;
             squares.div_scalar(2.0 * prior * prior) - logarithms + (prior.ln() - 0.5) * count
         });
         Tensor::cat(terms.collect(), 0).sum()
@@ -145,9 +145,9 @@ impl VariationalA {
         let deviations: HashMap<String, Vec<f32>> = self
             .paths
             .iter()
-            .zip(&self.spreads.of)
-            .map(|(path, spread)| {
-                let deviation = HostTensor::of(spread.val().inner().square()).transposed();
+            .zip(&self.roots.of)
+            .map(|(path, root)| {
+                let deviation = HostTensor::of(root.val().inner().square()).transposed();
                 (format!("{path}.lora_A.weight"), deviation.values)
             })
             .collect();
@@ -159,12 +159,12 @@ impl VariationalA {
         VariationalPosterior::new(layout, mean, deviations, seed)
     }
 
-    pub(crate) fn spreads(&self) -> &Spreads {
-        &self.spreads
+    pub(crate) fn roots(&self) -> &Roots {
+        &self.roots
     }
 }
 
-impl SpreadOptimizer {
+impl RootOptimizer {
     /// AdamW without decay, with the betas of the settings.
     pub fn new(variational: &VariationalSettings, config: &TrainConfig) -> Self {
         let adamw = AdamWConfig::new()
@@ -182,8 +182,8 @@ impl SpreadOptimizer {
     /// One update; `factor` is the schedule's.
     pub fn step(&mut self, variational: &mut VariationalA, gradients: GradientsParams, factor: f64) {
         let mut rates = ModuleLrScheduler::new(self.learning_rate * factor);
-        let spreads = variational.spreads.clone();
-        variational.spreads = self.adamw.step(rates.step(), spreads, gradients);
+        let roots = variational.roots.clone();
+        variational.roots = self.adamw.step(rates.step(), roots, gradients);
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 pub struct VariationalSettings {
     /// `σ_p`: standard deviation of the prior of every number of A, above 0.
     pub prior_deviation: f64,
-    /// G starts between start/√2 and start, so a deviation starts at most at start².
+    /// The initial G is between start/√2 and start, so an initial deviation is at most start².
     pub start: f64,
     /// Learning rate of G; none: that of A.
     pub learning_rate: Option<f64>,
@@ -137,33 +137,33 @@ mod tests {
 
     #[test]
     fn settings_without_meaning_are_refused_by_key() {
-        let usual = VariationalSettings::default();
+        let default = VariationalSettings::default();
         for (wrong, key) in [
             (
                 VariationalSettings {
                     prior_deviation: 0.0,
-                    ..usual
+                    ..default
                 },
                 "prior_deviation",
             ),
             (
                 VariationalSettings {
                     start: f64::NAN,
-                    ..usual
+                    ..default
                 },
                 "start",
             ),
             (
                 VariationalSettings {
                     learning_rate: Some(-1.0),
-                    ..usual
+                    ..default
                 },
                 "learning_rate",
             ),
             (
                 VariationalSettings {
                     kl_weight: KlWeight::Fixed(-0.1),
-                    ..usual
+                    ..default
                 },
                 "kl_weight",
             ),
@@ -172,6 +172,6 @@ mod tests {
                 matches!(wrong.validate(), Err(VariationalError::Setting { key: found, .. }) if found == key)
             );
         }
-        assert_eq!(usual.validate(), Ok(()));
+        assert_eq!(default.validate(), Ok(()));
     }
 }

@@ -1,6 +1,6 @@
 //! AdaLoRA in the trainer. That its numbers are PEFT's is shown by the reference cases of `xtask/golden`.
 
-use lora_core::peft::{AdapterFolder, TaskType, trained_tensors};
+use lora_core::peft::{AdapterFolder, SaveOptions, TaskType, trained_tensors};
 use lora_core::{AdaLora, Form, LoraConfig, Rescale};
 use lora_train::{TrainConfig, TrainError, Trainer};
 
@@ -112,7 +112,8 @@ fn an_adapter_whose_ranks_are_cut_is_not_trained_again() {
     assert!(matches!(again, Some(TrainError::RanksAreCut { .. })), "{again:?}");
 
     let folder = tempfile::tempdir().unwrap();
-    AdapterFolder::write(folder.path(), &cut, TaskType::SeqCls, None, None).unwrap();
+    cut.save(folder.path(), &SaveOptions::new(TaskType::SeqCls))
+        .unwrap();
     let read = AdapterFolder::read(folder.path()).unwrap();
     let read = read.attach_to(Toy::new(3)).unwrap();
     let again = Trainer::new(read, TrainConfig::new(1e-3, 1.0, 6), STEPS).err();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use lora_core::peft::trained_tensors;
-use lora_core::{Adapted, Draw, HostTensor, LoraConfig, MaskSampler, MaskSet, Pass, Rescale};
+use lora_core::{Adapted, Draw, HostTensor, LoraConfig, MaskSampler, Pass, PassNoise, Rescale};
 use lora_data::{Batch, ChoiceTarget, Targets};
 use lora_train::{LossAndGradients, MaskGrouping, TrainConfig, Trainer, backward, loss};
 
@@ -29,7 +29,7 @@ fn trainer(lora: LoraConfig, settings: TrainConfig) -> Trainer<Toy> {
 }
 
 /// The masks of the first step with these sample numbers.
-fn masks(adapted: &Adapted<Toy>, samples: std::ops::Range<u32>) -> MaskSet {
+fn masks(adapted: &Adapted<Toy>, samples: std::ops::Range<u32>) -> PassNoise {
     let drawing = MaskSampler {
         seed: 9,
         dropout: adapted.dropout(),
@@ -43,7 +43,7 @@ fn masks(adapted: &Adapted<Toy>, samples: std::ops::Range<u32>) -> MaskSet {
 fn mean_of_passes(trainer: &Trainer<Toy>, passes: &[(Batch, u32)]) -> Named {
     let parts = passes.iter().map(|(batch, sample)| {
         let masks = masks(&trainer.adapted(), *sample..sample + 1);
-        trainer.pass_gradients(batch, &Pass::Masked(&masks)).1
+        trainer.pass_gradients(batch, &Pass::Stochastic(&masks)).1
     });
     let mut mean = Named::new();
     for part in parts {
@@ -85,7 +85,7 @@ fn exactly_the_adapters_their_biases_and_the_head_get_gradients() {
     }
     let adapted = adapted(dropout()).map(Module::train);
     let masks = masks(&adapted, 0..1);
-    let part = backward(&adapted, &batch(5), &Pass::Masked(&masks), 1.0);
+    let part = backward(&adapted, &batch(5), &Pass::Stochastic(&masks), 1.0);
     let mut with_gradient = Vec::new();
     adapted.model.visit(&mut Graph(&mut with_gradient, &part));
     // Embedding and two weights are frozen; two A, two B, two biases, weight and bias of the head are not.

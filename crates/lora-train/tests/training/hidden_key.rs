@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use lora_core::{Adapted, Draw, HiddenKeyNoise, MaskSet, Model, Part, Pass, Rescale, VectorLayout};
+use lora_core::{Adapted, Draw, HiddenKeyNoise, Model, Part, Pass, PassNoise, Rescale, VectorLayout};
 use lora_data::Targets;
 use lora_train::{
     HiddenKeySettings, MaskGrouping, TrainConfig, TrainConfigError, TrainError, Trainer, VariationalSettings,
@@ -77,9 +77,9 @@ fn the_loss_is_the_mean_of_two_passes_and_their_divergence() {
 
     // The two sides of a divergence, by hand, from the passes that the trainer makes.
     let trainer = Trainer::new(model.clone(), with(USUAL), 8).unwrap();
-    let said =
+    let log_probabilities =
         |sample: u32| -> Vec<Vec<f64>> { outputs(&model, sample).chunks_exact(3).map(log_softmax).collect() };
-    let (first, second) = (said(0), said(1));
+    let (first, second) = (log_probabilities(0), log_probabilities(1));
     let Targets::Classes(labels) = batch(6).targets else {
         unreachable!()
     };
@@ -97,7 +97,7 @@ fn the_loss_is_the_mean_of_two_passes_and_their_divergence() {
     );
 }
 
-/// What a pass of the first step says under training, without masks: its noise is that of one draw.
+/// Outputs of a pass of the first step under training, without masks: its noise is that of one draw.
 fn outputs(model: &Adapted<Toy>, sample: u32) -> Vec<f32> {
     let noise = HiddenKeyNoise {
         seed: settings().seed,
@@ -105,9 +105,9 @@ fn outputs(model: &Adapted<Toy>, sample: u32) -> Vec<f32> {
         key_probability: USUAL.key_probability,
         cut_probability: USUAL.cut_probability,
     };
-    let masks = MaskSet::default().with_hidden_key(noise);
+    let masks = PassNoise::default().with_hidden_key(noise);
     let training = model.clone().map(Module::train);
-    let outputs = training.model.forward(&batch(6), &Pass::Masked(&masks));
+    let outputs = training.model.forward(&batch(6), &Pass::Stochastic(&masks));
     outputs.inner().into_data().try_to_vec().unwrap()
 }
 
@@ -156,10 +156,12 @@ fn one_seed_trains_one_model_and_the_mean_pass_knows_nothing_of_it() {
 
     // Before any step the mean pass of a model under training is that of the model.
     let plain = adapted(config());
-    let said = |model: &Adapted<Toy>| -> Tensor<2> { model.model.forward(&batch(6), &Pass::Mean) };
+    let mean_pass = |model: &Adapted<Toy>| -> Tensor<2> { model.model.forward(&batch(6), &Pass::Mean) };
     let trainer = Trainer::new(plain.clone(), with(USUAL), 8).unwrap();
-    let (before, under_training): (TensorData, TensorData) =
-        (said(&plain).into_data(), said(&trainer.adapted()).into_data());
+    let (before, under_training): (TensorData, TensorData) = (
+        mean_pass(&plain).into_data(),
+        mean_pass(&trainer.adapted()).into_data(),
+    );
     assert_eq!(before, under_training);
 }
 
@@ -238,7 +240,7 @@ fn what_cannot_be_is_refused_by_name() {
         .unwrap()
         .with_variational(VariationalSettings::default(), 50);
     assert_eq!(variational.err(), Some(TrainError::HiddenKeyAndVariational));
-    // A model whose blocks pass over the noise.
+    // A model whose blocks ignore the noise.
     let line = Trainer::new(line(), with(USUAL), 8);
     assert_eq!(line.err(), Some(TrainError::HiddenKey));
 }

@@ -139,29 +139,53 @@ fn a_scale_of_zero_gives_the_mean_alone() {
 
 #[test]
 fn settings_that_collect_nothing_or_make_no_sense_are_refused() {
-    let usual = SwagSettings::default();
+    let default = SwagSettings::default();
     for (wrong, key) in [
-        (SwagSettings { start: 1.0, ..usual }, "start"),
+        (
+            SwagSettings {
+                start: 1.0,
+                ..default
+            },
+            "start",
+        ),
         (
             SwagSettings {
                 start: f64::NAN,
-                ..usual
+                ..default
             },
             "start",
         ),
         (
             SwagSettings {
                 every: Some(0),
-                ..usual
+                ..default
             },
             "every",
         ),
-        (SwagSettings { columns: 1, ..usual }, "columns"),
+        (
+            SwagSettings {
+                columns: 1,
+                ..default
+            },
+            "columns",
+        ),
     ] {
         assert!(matches!(wrong.validate(), Err(SwagError::Setting { key: found, .. }) if found == key));
     }
-    let late = SwagSettings { start: 0.99, ..usual };
+    let late = SwagSettings {
+        start: 0.99,
+        ..default
+    };
     assert_eq!(collected(late).2, Err(SwagError::TooFewCollections { found: 0 }));
     let mut listener = go_on;
-    assert!(SwagCollector::<Toy>::new(SwagSettings { columns: 0, ..usual }, &mut listener).is_err());
+    assert!(
+        SwagCollector::<Toy>::new(
+            SwagSettings {
+                columns: 0,
+                ..default
+            },
+            &mut listener
+        )
+        .is_err()
+    );
 }

@@ -1,7 +1,7 @@
 //! Measured times as a table of ratios.
 
 use clap::ValueEnum;
-use lora_eval::report::{Better, Cell, Column, IntervalRow, Table, interval_chart};
+use lora_report::{Better, Cell, Column, IntervalRow, Table, interval_chart};
 use serde::Serialize;
 
 /// What was timed.

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::peft::{AdapterFolder, trained_tensors};
-use lora_core::{Adapted, HostTensor, MaskSet, Model, Pass, TensorFile, TunedFolder};
+use lora_core::{Adapted, HostTensor, Model, Pass, PassNoise, TensorFile, TunedFolder};
 use lora_data::{Batch, Targets};
 use lora_kernels::KeepMasks;
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
@@ -226,7 +226,7 @@ impl Case {
             }
             for (convention, kept) in [("plain", 1.0), ("rescaled", 1.0 / (1.0 - probability))] {
                 let masks = self.masks(&adapted, member, kept)?;
-                let pass = Pass::Masked(&masks);
+                let pass = Pass::Stochastic(&masks);
                 let tag = format!("member{member}.{convention}");
                 let name = format!("{tag}.logits");
                 let logits = adapted.model.forward(&self.batch, &pass);
@@ -250,7 +250,7 @@ impl Case {
         Ok(differences)
     }
 
-    fn masks(&self, adapted: &Adapted<Transformer>, member: usize, kept: f64) -> Result<MaskSet> {
+    fn masks(&self, adapted: &Adapted<Transformer>, member: usize, kept: f64) -> Result<PassNoise> {
         let mut masks = HashMap::new();
         for adapter in adapted.adapter_shapes() {
             let mask = |side: &str| -> Result<Tensor<2>> {
@@ -268,7 +268,7 @@ impl Case {
                 },
             );
         }
-        Ok(MaskSet::from_masks(masks))
+        Ok(PassNoise::from_masks(masks))
     }
 }
 

@@ -131,7 +131,7 @@ impl DisentangledAttention {
     /// The projected table for every row of the batch: `[1 or batch, n_heads, 2·span, d_head]`.
     fn positions(&self, projection: &LoraLinear, relative: &Relative<'_>, batch: usize) -> Tensor<4> {
         let groups = match relative.pass {
-            Pass::Masked(_) if projection.adapter.is_none() => 1, // no masks act here
+            Pass::Stochastic(_) if projection.adapter.is_none() => 1, // no masks act here
             pass => pass.groups(),
         };
         let table = relative.table.clone().repeat_dim(0, groups);

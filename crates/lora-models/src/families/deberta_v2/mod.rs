@@ -123,9 +123,9 @@ impl DebertaV2 {
 
         let table_masks = match pass {
             Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
-            Pass::Masked(masks) => Some(masks.for_groups()),
+            Pass::Stochastic(masks) => Some(masks.for_groups()),
         };
-        let table_pass = table_masks.as_ref().map_or(*pass, Pass::Masked);
+        let table_pass = table_masks.as_ref().map_or(*pass, Pass::Stochastic);
         let relative = self.relative(seq, table_pass);
         let embed = || self.embed(input, pass) * real.clone(); // [batch, seq, d_model]
         through_layers(&self.layers, embed, below, |index, layer, hidden, _| {

@@ -1,0 +1,9 @@
+//! Tensors on the host, and the files that hold them.
+
+mod bytes;
+mod file;
+mod host;
+
+pub use bytes::{FileBytes, FloatType, Orientation, StoredRows};
+pub use file::{Integers, TensorFile, TensorFileError};
+pub use host::HostTensor;

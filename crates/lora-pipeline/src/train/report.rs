@@ -1,0 +1,77 @@
+//! `report.html`: scores, reliability, curves and settings on one page.
+
+use lora_eval::calibration::Binning;
+use lora_report::{Block, Figure, Page, Provenance, Section, Series, line_chart, reliability_diagram};
+use lora_train::History;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::provenance::MadeBy;
+use crate::reliability_bars::reliability_bars;
+use crate::scoring::{ScoredMethod, legend, table};
+
+/// A page with the scores of some data sets, and the JSON document that it carries.
+pub fn score_page(title: &str, parts: &[(String, &[ScoredMethod])], document: &impl Serialize) -> Page {
+    let mut page = Page::new(title);
+    for (name, methods) in parts {
+        let mut section = Section::new(format!("Scores on {name}"));
+        if let Some(legend) = legend(methods) {
+            section = section.with_text(legend);
+        }
+        page.sections
+            .push(section.with_block(Block::Table(table(name, methods))));
+        let figures: Vec<Figure> = methods.iter().filter_map(diagram).collect();
+        if !figures.is_empty() {
+            page.sections.push(
+                Section::new(format!("Is it right as often as it says? ({name})"))
+                    .with_text("A bar shorter than the dotted diagonal promises more than it keeps. Hatched: the gap that ECE sums up.")
+                    .with_block(Block::Figures(figures)),
+            );
+        }
+    }
+    let made_by = MadeBy::this_call();
+    page.provenance = Provenance {
+        versions: made_by.versions,
+        command: made_by.command,
+        date: None,
+    };
+    page.results = serde_json::to_value(document).unwrap_or(Value::Null);
+    page
+}
+
+/// The curves of a training.
+pub fn curves(history: &History) -> Section {
+    let training = history
+        .steps
+        .iter()
+        .map(|step| [step.step as f64, step.loss])
+        .collect();
+    let validation: Vec<[f64; 2]> = history
+        .evaluations
+        .iter()
+        .map(|evaluation| [evaluation.step as f64, evaluation.loss])
+        .collect();
+    let mut series = vec![Series::new("training", training)];
+    if !validation.is_empty() {
+        series.push(Series::new("validation", validation));
+    }
+    let best = history
+        .evaluations
+        .iter()
+        .find(|evaluation| Some(evaluation.step) == history.best_step);
+    if let Some(best) = best {
+        let name = format!("best (step {})", best.step);
+        series.push(Series::new(name, vec![[best.step as f64, best.loss]]));
+    }
+    let chart = line_chart("Loss", "step", "loss", &series);
+    let caption =
+        "Training: the objective of each step, under masks where there are any. Validation: the mean pass.";
+    Section::new("How training went").with_block(Block::Figures(vec![Figure::new(chart, caption)]))
+}
+
+fn diagram(method: &ScoredMethod) -> Option<Figure> {
+    let ece = method.scores.ece()?;
+    let rule = format!("equal width, {}", Binning::default());
+    let svg = reliability_diagram(&method.method, &reliability_bars(&method.reliability), ece, &rule);
+    Some(Figure::new(svg, ""))
+}

@@ -1,15 +1,11 @@
 //! The encoder of BERT and its descendants, which differ in their names and their embeddings alone.
 
 use burn::module::Module;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
-use lora_kernels::padding_bias;
 
-use super::{
-    EncoderLayer, EncoderLayerNames, EncoderSizes, Encoding, LayerNorm, attention_mask, encoder_layers,
-    places, token_ids,
-};
+use super::{EncoderLayer, EncoderLayerNames, EncoderSizes, Encoding, LayerNorm, Layout, encoder_layers};
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -114,38 +110,38 @@ impl Encoder {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
-    ///   token is read
+    ///   token is read; packed, what is observed is `[1, tokens, d_model]`
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         let device = &self.word_embeddings.weight().device();
-        let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
-        let embed = || self.embed(input, pass);
-        encoder_layers(&self.layers, embed, &bias, pass, encoding)
+        let layout = Layout::new(input, pass, encoding.packing, device);
+        let embed = || self.embed(input, &layout);
+        encoder_layers(&self.layers, embed, &layout, encoding)
     }
 
-    /// `[batch, seq, d_model]`.
-    fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {
-        let device = &self.word_embeddings.weight().device();
-        let ids = |values: &[i32]| token_ids(input, values, device);
-        let mut embedded = self.word_embeddings.forward(ids(&input.input_ids), pass);
+    /// `[batch, seq, d_model]`, or `[1, tokens, d_model]` packed.
+    fn embed(&self, input: &Batch, layout: &Layout<'_>) -> Tensor<3> {
+        let pass = &layout.pass();
+        let mut embedded = self.word_embeddings.forward(layout.ids(&input.input_ids), pass);
         if let Some(table) = &self.token_type_embeddings {
             embedded = embedded
                 + match self.segments {
-                    Segments::OfTokens(_) => table.forward(ids(&input.token_type_ids), pass),
+                    Segments::OfTokens(_) => table.forward(layout.ids(&input.token_type_ids), pass),
                     Segments::First(_) | Segments::None => {
-                        let first = Tensor::zeros([1, 1], (device, DType::I32));
-                        table.forward_shared(first, input.batch, pass)
+                        table.forward_shared(layout.places().zeros_like(), layout.sharing(), pass)
                     }
                 };
         }
         let table = &self.position_embeddings;
         embedded = embedded
             + match self.positions {
-                Positions::Places => table.forward_shared(places(input, device), input.batch, pass),
-                Positions::AfterPadding(padding) => table.forward(ids(&after_padding(input, padding)), pass),
+                Positions::Places => table.forward_shared(layout.places(), layout.sharing(), pass),
+                Positions::AfterPadding(padding) => {
+                    table.forward(layout.ids(&after_padding(input, padding)), pass)
+                }
             };
-        let embedded = self.embeddings_norm.forward(embedded); // [batch, seq, d_embedding]
+        let embedded = self.embeddings_norm.forward(embedded); // [.., .., d_embedding]
         match &self.project {
-            Some(project) => project.forward(embedded, pass), // [batch, seq, d_model]
+            Some(project) => project.forward(embedded, pass), // [.., .., d_model]
             None => embedded,
         }
     }

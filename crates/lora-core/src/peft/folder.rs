@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ParamId};
 use burn::tensor::TensorData;
+use lora_kernels::Fp32Precision;
 
 use super::config::PeftConfig;
 use super::error::AdapterError;
@@ -228,7 +229,8 @@ impl AdapterFolder {
                     name: format!("{PREFIX}{name}"),
                 });
             }
-            if saved != ours {
+            // A weight that is held in bf16 is rounded in any case.
+            if saved != ours && linear.precision() != Fp32Precision::Bf16 {
                 base_weights.insert(weight.id(), weight.in_memory(saved));
             }
         }

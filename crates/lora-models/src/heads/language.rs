@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use lora_core::{HostTensor, LoraLinear, Pass};
-use lora_kernels::linear;
+use lora_kernels::{LinearWeight, linear};
 
 use super::{HeadTransform, rows_of_tokens};
 use crate::error::LoadError;
@@ -123,7 +123,7 @@ impl Decoder {
             // Checkpoints that were saved before tensors were shared hold the table and the bias twice.
             decoder.pass_over("bias");
             if let Some(mut own) = decoder.linear_that_fits(outline.d_embedding, vocab_size)? {
-                let table = HostTensor::of(trunk.token_embeddings().transpose());
+                let table = HostTensor::of(trunk.token_embeddings().values.transpose());
                 if HostTensor::of(own.base.weight.val()) != table {
                     // Whoever changed one of the two alone did not say so in config.json. Transformers unties them too.
                     own.base.bias = bias;
@@ -145,7 +145,7 @@ impl Decoder {
     pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<3> {
         match self {
             Self::Tied(tied) => {
-                let table = trunk.token_embeddings().transpose(); // [d_embedding, vocab_size]
+                let table = trunk.token_embeddings().transposed(); // [d_embedding, vocab_size]
                 linear(hidden, table, tied.bias.as_ref().map(Param::val))
             }
             Self::Own(decoder) => decoder.forward(hidden, pass),
@@ -157,9 +157,11 @@ impl Decoder {
     /// # Shapes
     ///
     /// - table: `[vocab_size, d_embedding]`
-    pub fn untie(&mut self, table: Tensor<2>) {
+    pub fn untie(&mut self, table: LinearWeight) {
         if let Self::Tied(tied) = self {
-            let mut own = LoraLinear::new(tied.path, table.transpose(), None);
+            let precision = table.precision;
+            let own = LoraLinear::new(tied.path, table.widened().transpose(), None);
+            let mut own = own.in_precision(precision);
             own.base.bias = tied.bias.take();
             *self = Self::Own(own);
         }

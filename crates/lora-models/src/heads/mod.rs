@@ -12,6 +12,7 @@ use burn::tensor::Tensor;
 use lora_core::peft::TaskType;
 use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
+use lora_kernels::LinearWeight;
 
 use crate::blocks::Reading;
 use crate::error::LoadError;
@@ -160,7 +161,7 @@ impl Head {
     /// # Shapes
     ///
     /// - table: `[vocab_size, d_embedding]`
-    pub fn untie(&mut self, table: Tensor<2>) {
+    pub fn untie(&mut self, table: LinearWeight) {
         match self {
             Self::MaskedLm(head) => head.decoder.untie(table),
             Self::CausalLm(head) => head.decoder.untie(table),

@@ -91,7 +91,7 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
     let given = task_file.as_ref().map(|task| task.base_model.clone());
     let named = match saved {
         Saved::Model { .. } if base.is_some() => bail!(
-            "`{}` is a whole model and needs no base model; leave --base out",
+            "`{}` is a whole model and needs no base model; leave --model out",
             adapter.display()
         ),
         Saved::Model { .. } => saved.base_model(),
@@ -100,12 +100,15 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         }
     };
     let Some(base_model) = base.map(str::to_owned).or(named) else {
-        bail!("`{}` names no base model; give it with --base", adapter.display());
+        bail!(
+            "`{}` names no base model; give it with --model",
+            adapter.display()
+        );
     };
     let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
     let checkpoint = open_checkpoint(&base_model, &hub_options(revision)).with_context(|| {
         format!(
-            "the base model of `{}` cannot be opened (--base names another)",
+            "the base model of `{}` cannot be opened (--model names another)",
             adapter.display()
         )
     })?;
@@ -214,7 +217,7 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
         let model_folder = ModelFolder::of(&checkpoint, kind.task().as_ref(), Some(kind.task_type()));
         (model, loaded, tokenizer, padding, model_folder)
     };
-    let adapted = saved.put_on(model, &loaded, &base_model, "--base")?;
+    let adapted = saved.put_on(model, &loaded, &base_model, "--model")?;
     let adapted = adapted.map(|model| model.valid());
     let ensemble = match &task_file {
         Some(task) => task.ensemble,
@@ -261,7 +264,7 @@ pub fn task_of(
                 (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
                 (None, None) if !saved.tensors_in_full().is_empty() => bail!(
                     "`{}` holds {}, but no `{head_name}`, as the head of `{}` is called: it looks like an adapter of another model{}; give \
-                     its own base model with --base",
+                     its own base model with --model",
                     saved.path().display(),
                     quoted(&saved.tensors_in_full()),
                     checkpoint.origin.display(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use lora_core::Adapted;
-use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
 use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
@@ -12,7 +12,6 @@ use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_o
 use crate::adapter_kind::kind_of;
 use crate::bail;
 use crate::base_model::{embedded_name, open_checkpoint, open_tokenizer};
-use crate::config::DEFAULT_MEMBERS;
 use crate::device::{DeviceName, Precision};
 use crate::encoded_part::{Encoder, Lengths};
 use crate::error::{Context, Result};
@@ -21,7 +20,6 @@ use crate::kind::{Kind, prompt_style, squad_version};
 use crate::language_model::LanguageModel;
 use crate::model_folder::ModelFolder;
 use crate::saved::Saved;
-use crate::scoring::member_sampler;
 use crate::task::TaskFile;
 
 /// An adapter folder on its base model, ready to predict.
@@ -332,70 +330,4 @@ pub struct ColumnOptions {
     pub data_format: Option<Format>,
     /// Whether the first row of a CSV or TSV names the columns.
     pub header: Option<bool>,
-}
-
-/// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EnsembleChoice {
-    /// Passes of the ensemble, each with masks of its own; 0 for none.
-    pub members: Option<u64>,
-    /// Seed of the members' masks.
-    pub seed: Option<u64>,
-    /// What the ensemble averages.
-    pub average: Option<Average>,
-    /// Whether each row gets members only until it is settled.
-    pub is_adaptive: bool,
-}
-
-impl EnsembleChoice {
-    /// The ensemble to run; none where nothing differs between members.
-    ///
-    /// # Errors
-    ///
-    /// If members are asked for and the adapter has no masks.
-    pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
-        let sampler = member_sampler(&opened.adapted, 0);
-        let saved = opened.ensemble;
-        let usual = saved.map_or(
-            if sampler.dropout.is_some() {
-                DEFAULT_MEMBERS
-            } else {
-                0
-            },
-            |saved| saved.members,
-        );
-        let members = self.members.unwrap_or(usual);
-        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
-            bail!(
-                "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
-            );
-        }
-        if members == 0 && self.is_adaptive {
-            bail!(
-                "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
-            );
-        }
-        if members == 0 {
-            return Ok(None);
-        }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
-            bail!(
-                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
-                 it back, or give --members 0 for the mean pass alone"
-            );
-        }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
-            bail!(
-                "--members is {members}, but the adapter was trained without LoRA Dropout, so that all members would \
-                 be the same; leave --members out, or train with mask_probability"
-            );
-        }
-        Ok(Some(EnsembleSettings {
-            members,
-            seed: self.seed.or(saved.map(|saved| saved.seed)).unwrap_or(42),
-            average: self
-                .average
-                .unwrap_or_else(|| saved.map_or(Average::default(), |saved| saved.average)),
-        }))
-    }
 }

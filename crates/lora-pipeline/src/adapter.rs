@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use lora_core::Adapted;
 use lora_core::peft::EnsembleSettings;
+use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
-use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
+use lora_models::{
+    Checkpoint, FamilyConfig, HeadOptions, HubOptions, Transformer, locate, sequence_output_name,
+};
 
 use crate::adapter_kind::kind_of;
 use crate::bail;
-use crate::base_model::{embedded_name, open_checkpoint, open_tokenizer};
+use crate::base_model::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
+use crate::config::keys::nearest_of;
 use crate::device::{DeviceName, Precision};
 use crate::encoded_part::{Encoder, Lengths};
 use crate::error::{Context, Result};
@@ -63,6 +66,8 @@ pub struct AdapterOptions {
     pub device: DeviceName,
     /// What the model computes in.
     pub dtype: Precision,
+    /// How products with its frozen weights are computed.
+    pub fp32_precision: Fp32Precision,
 }
 
 /// An adapter folder with its base model's files, before a model is built.
@@ -104,7 +109,11 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         );
     };
     let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
-    let checkpoint = open_checkpoint(&base_model, &hub_options(revision)).with_context(|| {
+    let hub = hub_options(revision);
+    if base.is_none() {
+        check_base(adapter, &base_model, &hub, "--model")?;
+    }
+    let checkpoint = open_checkpoint(&base_model, &hub).with_context(|| {
         format!(
             "the base model of `{}` cannot be opened (--model names another)",
             adapter.display()
@@ -116,6 +125,39 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         base_model,
         checkpoint,
     })
+}
+
+/// Refuses a base model that an adapter names by a relative path which leads nowhere from here. A name that can be one of the hub is
+/// looked for there. `flag` gives another base model.
+///
+/// # Errors
+///
+/// If the base model is not there: with the place that was looked at.
+pub fn check_base(adapter: &Path, base_model: &str, hub: &HubOptions, flag: &str) -> Result<()> {
+    let path = Path::new(base_model);
+    if base_model == EMBEDDED_MODEL || path.is_absolute() || path.exists() {
+        return Ok(());
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let place = || {
+        format!(
+            "the base model of `{}` is called `{base_model}`, and there is no `{}` (a relative path starts at the current folder, `{}`); \
+             go to the folder from which it was trained, or give the model with {flag}",
+            adapter.display(),
+            here.join(path).display(),
+            here.display()
+        )
+    };
+    let is_path = path.starts_with(".")
+        || path.starts_with("..")
+        || path.components().count() > 2
+        || is_gguf(path)
+        || nearest_of(base_model, [EMBEDDED_MODEL]).is_some();
+    if is_path {
+        bail!("{}", place());
+    }
+    locate(base_model, hub).with_context(place)?;
+    Ok(())
 }
 
 /// Tokens of a prompt with choices, at most, unless the user says otherwise.
@@ -163,13 +205,14 @@ impl OpenedAdapter {
 ///
 /// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
 pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
-    let device = args.device.open_in(args.dtype)?;
+    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
     let AdapterSource {
         saved,
         task_file,
         base_model,
-        checkpoint,
+        mut checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    checkpoint.weights.set_fp32_precision(args.fp32_precision);
     let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
     let mut lengths = if let Some(task) = &task_file {
         task.lengths(args.max_seq_length)

@@ -32,14 +32,8 @@ impl EnsembleChoice {
     pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
         let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
-        let usual = saved.map_or(
-            if sampler.dropout.is_some() {
-                DEFAULT_MEMBERS
-            } else {
-                0
-            },
-            |saved| saved.members,
-        );
+        let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
+        let usual = saved.map_or(of_masks, |saved| saved.members);
         let members = self.members.unwrap_or(usual);
         if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
             bail!(

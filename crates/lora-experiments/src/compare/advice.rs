@@ -249,6 +249,10 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) ->
     ] {
         words.extend(column.as_ref().map(|column| format!("{flag} {}", quoted(column))));
     }
+    words.extend(
+        args.problem_type
+            .map(|problem| format!("--problem-type {}", problem.name())),
+    );
     let mut settings = base(&args.model);
     if contender.family.method == DROPOUT {
         settings["mask_probability"] = variant.settings["mask_probability"].clone();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use lora_data::{DataError, decode_text};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
@@ -35,9 +36,7 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
             "cannot read the configuration file `{shown}` ({error}); check the path given to --config"
         ))
     })?;
-    let Ok(text) = String::from_utf8(bytes) else {
-        bail!("`{shown}` is not UTF-8; save the configuration file as UTF-8");
-    };
+    let text = decode_text(&bytes, path).map_err(DataError::from)?;
     let pairs = parse(path, &text)?;
     let mut entries: Vec<Entry> = Vec::new();
     for (name, value) in pairs {

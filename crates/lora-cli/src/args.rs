@@ -271,7 +271,10 @@ mod tests {
             "{dtype}"
         );
         let seeds = said("sweep --config a.yaml --seeds=3").expect("a flag of compare");
-        assert!(seeds.contains("it is a flag of lora compare;"), "{seeds}");
+        assert!(
+            seeds.contains("it is a flag of lora demo, lora compare;"),
+            "{seeds}"
+        );
         assert_eq!(said("train --no-such-flag 1"), None, "the parser has a guess");
     }
 
@@ -294,7 +297,7 @@ mod tests {
             parse(&format!("lora combine a b {weights} --method svd -o c")).expect(weights);
         }
         for labels in [
-            "eval --adapter a --labels -1,1",
+            "eval --adapter a --data b.csv --labels -1,1",
             "merge --adapter a -o b --labels -1,0,1",
         ] {
             parse(&format!("lora {labels}")).expect(labels);

@@ -167,61 +167,6 @@ fn a_language_model_learns_completions_and_says_them() {
 }
 
 #[test]
-fn a_chat_teaches_the_end_that_its_template_writes_and_not_the_models_end_of_text() {
-    let workspace = Workspace::new();
-    write_tiny_llama(&workspace.path("llama"));
-    // Answers end with `now`, a special token here, which no eos_token_id names.
-    let mut tokenizer: Value = serde_json::from_slice(&workspace.read("llama/tokenizer.json")).unwrap();
-    let mut special = tokenizer["added_tokens"][0].clone();
-    special["id"] = json!(6);
-    special["content"] = json!("now");
-    tokenizer["added_tokens"].as_array_mut().unwrap().push(special);
-    workspace.write("llama/tokenizer.json", &tokenizer.to_string());
-    workspace.write(
-        "llama/chat_template.jinja",
-        "{% for message in messages %}{{ message.content }}{% if message.role == 'user' %} please {% else %} now{% endif %}{% endfor %}",
-    );
-    workspace.write("pairs.json", r#"[{"prompt": "say sky", "completion": "blue"}]"#);
-    let said = workspace.lora_works(&[
-        "train",
-        "--problem-type",
-        "causal_lm",
-        "--model-name-or-path",
-        "llama",
-        "--train-file",
-        "pairs.json",
-        "--chat-template",
-        "--output-dir",
-        "out",
-        "--learning-rate",
-        "0.02",
-        "--max-steps",
-        "200",
-        "--eval-strategy",
-        "no",
-        "--per-device-train-batch-size",
-        "1",
-        "--lora-alpha",
-        "32",
-        "--max-seq-length",
-        "12",
-        "--target-modules",
-        "all-linear",
-    ]);
-    assert!(said.stderr.contains("answers end with `now`"), "{}", said.stderr);
-    let ask = |more: &[&str]| {
-        let asked = ["generate", "--adapter", "out", "--max-new-tokens", "2", "--json"];
-        document(&workspace.lora_works(&[&asked, more].concat()).stdout)
-    };
-    let answered = ask(&["--chat", "--prompt", "say sky"]);
-    assert_eq!(answered["text"].as_str().unwrap().trim(), "blue");
-    assert_eq!(answered["stop"], "the model ended it");
-    // Without the chat nothing stops at `now`, which is what the model learnt to say.
-    let continued = ask(&["--prompt", "say sky please"]);
-    assert_ne!(continued["stop"], "the model ended it");
-}
-
-#[test]
 fn a_decoder_whose_tokenizer_names_no_padding_token_classifies_texts() {
     let workspace = Workspace::new();
     write_tiny_llama(&workspace.path("llama"));

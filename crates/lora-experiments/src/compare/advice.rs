@@ -1,6 +1,7 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
 use lora_eval::{CrossedInterval, MeanStd};
+use lora_pipeline::config::keys::Key;
 use lora_pipeline::error::Result;
 
 use super::CompareOptions;
@@ -238,8 +239,8 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) ->
     let variant = contender.variant(is_scaled)?;
     let mut words = vec![
         "lora train".to_owned(),
-        format!("--data-file {}", quoted(&args.file.display().to_string())),
-        "--output-dir runs/mine".to_owned(),
+        format!("--data {}", quoted(&args.file.display().to_string())),
+        "--output runs/mine".to_owned(),
     ];
     for (flag, column) in [
         ("--text-column", &args.text),
@@ -264,7 +265,8 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) ->
     }
     for (key, value) in settings.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        words.push(format!("--{} {}", key.replace('_', "-"), quoted(&value)));
+        let flag = Key::named(key).map_or(key.as_str(), |key| key.flag());
+        words.push(format!("--{flag} {}", quoted(&value)));
     }
     Some(words.join(" "))
 }

@@ -4,13 +4,12 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use lora_data::{DataError, decode_text};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::keys::{Key, nearest};
-use lora_data::{DataError, decode_text};
-
 use crate::bail;
 use crate::error::{Error, Result};
 

@@ -1,5 +1,6 @@
 //! Passes over a data set, and the rows of the score table: mean pass and ensemble, each without and with temperature.
 
+mod classes;
 mod official;
 mod part;
 mod spans;
@@ -8,12 +9,10 @@ mod table;
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, MaskSampler};
 use lora_data::Targets;
-use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
+use lora_eval::calibration::ReliabilityBin;
 use lora_eval::entities::EntityScores;
 use lora_eval::regression::RegressionScores;
-use lora_eval::{
-    Average, ClassProbabilities, FittedTemperature, ModelOutputs, Passes, Scores, fit_temperature,
-};
+use lora_eval::{Average, ModelOutputs, Passes, Scores};
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +21,7 @@ use crate::encoded_part::EncodedPart;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::task::Temperatures;
+pub use classes::{ClassScores, row_nll, temperature_of};
 pub use official::{official, official_line};
 pub use part::{Said, ask, fit, score_part};
 pub use spans::{Answered, SpanTaskScores, answered, threshold_for};
@@ -224,22 +224,16 @@ pub fn fit_temperatures(
     };
     let mut undetermined = Vec::new();
     let mut fit = |name: &'static str, outputs: &ModelOutputs, average| -> Result<Option<f64>> {
-        let predictions = outputs.clone().into_predictions()?;
-        let FittedTemperature {
-            temperature,
-            has_minimum,
-            ..
-        } = fit_temperature(&predictions, labels, average)?;
-        if !has_minimum {
-            undetermined.push(name);
-        } else if temperature < TIMID {
-            progress.note(&format!(
+        let fitted = temperature_of(&outputs.clone().into_predictions()?, labels, average)?;
+        match fitted {
+            None => undetermined.push(name),
+            Some(temperature) if temperature < TIMID => progress.note(&format!(
                 "the temperature of the {name} is {temperature:.3}: its probabilities are far too timid, as those of a model \
                  that was trained too little"
-            ));
+            )),
+            Some(_) => {}
         }
-        // Where the search ended says nothing about the model, and would push every probability to 0 or 1.
-        Ok(has_minimum.then_some(temperature))
+        Ok(fitted)
     };
     let mean = fit("mean pass", &outputs.mean, Average::Probabilities)?;
     let ensemble = outputs.ensemble.as_ref();
@@ -301,7 +295,12 @@ fn score_one(
             let predictions = outputs
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
-            score_classes(&predictions.average(average.unwrap_or_default()), labels)?
+            let found = ClassScores::of(&predictions.average(average.unwrap_or_default()), labels)?;
+            (
+                TaskScores::Classification(found.scores),
+                found.reliability,
+                found.row_nll,
+            )
         }
         Targets::None
         | Targets::Labels(_)
@@ -326,24 +325,4 @@ fn score_one(
         reliability,
         row_losses,
     })
-}
-
-/// Scores, reliability bins and the negative log-likelihood of each row.
-pub(crate) fn score_classes(
-    probabilities: &ClassProbabilities,
-    labels: &[usize],
-) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
-    let mut reliability = ReliabilityTable::new(Binning::default())?;
-    let tops = probabilities.top_classes();
-    for ((row, top), label) in probabilities.rows().zip(tops).zip(labels) {
-        reliability.update(row[top], top == *label)?;
-    }
-    let scores = Scores::of(probabilities, labels, Binning::default())?;
-    let label_probability = probabilities.rows().zip(labels).map(|(row, label)| row[*label]);
-    let row_nll = label_probability.map(|probability| -probability.max(f64::EPSILON).ln());
-    Ok((
-        TaskScores::Classification(scores),
-        reliability.bins(),
-        row_nll.collect(),
-    ))
 }

@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 use clap::Args;
 use lora_core::combine::{CombineError, MajoritySign, Method, combine};
 use lora_core::peft::PlainLora;
+use lora_pipeline::counted::counted;
+use lora_pipeline::folder_swap::{check_free, write_folder};
+use lora_pipeline::output::write_json;
+use lora_pipeline::saved::Saved;
+use lora_pipeline::task::{TASK_FILE, TaskFile};
 use serde_json::json;
 
-use crate::folder_swap::{check_free, write_folder};
-use crate::output::write_json;
-use crate::saved::Saved;
-use crate::task::{TASK_FILE, TaskFile};
-use crate::terminal::{Terminal, counted};
+use crate::terminal::Terminal;
 
 /// Arguments of `lora combine`.
 #[derive(Args, Clone, Debug)]
@@ -92,8 +93,8 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
         if let Some(task) = task {
             // Temperatures and ensembles were fitted to one of the adapters, not to all of them.
             let task = TaskFile {
-                temperature: crate::task::Temperatures::default(),
-                no_answer_threshold: crate::task::Thresholds::default(),
+                temperature: lora_pipeline::task::Temperatures::default(),
+                no_answer_threshold: lora_pipeline::task::Thresholds::default(),
                 ensemble: None,
                 ..task
             };

@@ -4,25 +4,26 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_core::peft::Average;
 use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, RowsKind};
 use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
+use lora_pipeline::adapter::{EnsembleChoice, OpenedAdapter, open_adapter, read_options};
+use lora_pipeline::adaptive::{Spared, score_adaptively, settling};
+use lora_pipeline::benchmark::{of_own_files, read_scored};
+use lora_pipeline::comparison::verdicts;
+use lora_pipeline::counted::counted;
+use lora_pipeline::encoded_part::Encoder;
+use lora_pipeline::kind::Kind;
+use lora_pipeline::output::note_unfinished;
+use lora_pipeline::output_file::check_report;
+use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::scoring::{ask, legend, official, official_line, score_part, table};
+use lora_pipeline::train::report::score_page;
 use serde_json::json;
 
-use crate::adapter::{AdapterArgs, ColumnArgs, OpenedAdapter, open_adapter, positive, read_options};
-use crate::adaptive::{Spared, score_adaptively, settling};
-use crate::benchmark::{of_own_files, read_scored};
-use crate::comparison::verdicts;
-use crate::config::DEFAULT_MEMBERS;
-use crate::encoded_part::Encoder;
-use crate::kind::Kind;
-use crate::output::note_unfinished;
-use crate::output_file::check_report;
-use crate::provenance::MadeBy;
-use crate::scoring::{ask, legend, member_sampler, official, official_line, score_part, table};
-use crate::terminal::{Terminal, counted};
-use crate::train::report::score_page;
+use crate::shared_args::{AdapterArgs, ColumnArgs, positive};
+use crate::terminal::Terminal;
 
 /// Arguments of `lora eval`.
 #[derive(Args, Clone, Debug)]
@@ -103,57 +104,17 @@ fn confidence(text: &str) -> Result<f64, String> {
 }
 
 impl EnsembleArgs {
-    /// The ensemble to run: flags over the folder's recommendation; none where nothing differs between members.
-    ///
-    /// # Errors
-    ///
-    /// If members are asked for and the adapter has no masks.
-    pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
-        let sampler = member_sampler(&opened.adapted, 0);
-        let saved = opened.ensemble;
-        let usual = saved.map_or(
-            if sampler.dropout.is_some() {
-                DEFAULT_MEMBERS
-            } else {
-                0
-            },
-            |saved| saved.members,
-        );
-        let members = self.members.unwrap_or(usual);
-        if self.adaptive.is_some() && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
-            bail!(
-                "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
-            );
+    /// What of the ensemble is chosen by flags.
+    pub fn choice(&self) -> EnsembleChoice {
+        EnsembleChoice {
+            members: self.members,
+            seed: self.seed,
+            average: self.average.map(|average| match average {
+                AverageArg::Probabilities => Average::Probabilities,
+                AverageArg::Logits => Average::Logits,
+            }),
+            is_adaptive: self.adaptive.is_some(),
         }
-        if members == 0 && self.adaptive.is_some() {
-            bail!(
-                "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
-            );
-        }
-        if members == 0 {
-            return Ok(None);
-        }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
-            bail!(
-                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
-                 it back, or give --members 0 for the mean pass alone"
-            );
-        }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
-            bail!(
-                "--members is {members}, but the adapter was trained without LoRA Dropout, so that all members would \
-                 be the same; leave --members out, or train with mask_probability"
-            );
-        }
-        Ok(Some(EnsembleSettings {
-            members,
-            seed: self.seed.or(saved.map(|saved| saved.seed)).unwrap_or(42),
-            average: match self.average {
-                Some(AverageArg::Probabilities) => Average::Probabilities,
-                Some(AverageArg::Logits) => Average::Logits,
-                None => saved.map_or(Average::default(), |saved| saved.average),
-            },
-        }))
     }
 }
 
@@ -167,9 +128,9 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         check_report("--report", path)?;
     }
     let asked = args.benchmark.task_name.as_deref().map(tasks::find).transpose()?;
-    let opened = open_adapter(&args.adapter, asked)?;
+    let opened = open_adapter(&args.adapter.options(), asked)?;
     note_unfinished(&args.adapter.adapter, terminal);
-    let ensemble = args.ensemble.settings(&opened)?;
+    let ensemble = args.ensemble.choice().settings(&opened)?;
     let asked = asked.or(own_benchmark(&opened.kind)?);
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
     let shown = match asked {
@@ -243,7 +204,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
 fn own_benchmark(kind: &Kind) -> Result<Option<&'static Benchmark>> {
     match kind.rows() {
         RowsKind::Texts => Ok(None),
-        kind => of_own_files(kind).map(Some),
+        kind => Ok(Some(of_own_files(kind)?)),
     }
 }
 
@@ -262,7 +223,7 @@ fn read_rows(
         let path = args.data.as_deref().context("--data is missing")?;
         let read = read_file(
             path,
-            &read_options(opened.task_file.as_ref(), &args.columns, labels),
+            &read_options(opened.task_file.as_ref(), &args.columns.options(), labels),
         )?;
         let shown = path.display().to_string();
         terminal.note(format!("{shown}: {} rows, {}", read.dataset.len(), read.columns));

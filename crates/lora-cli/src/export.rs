@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lora_core::peft::PlainLora;
+use lora_pipeline::adapter::open_source;
+use lora_pipeline::base_model::public_name;
+use lora_pipeline::counted::counted;
+use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
+use lora_pipeline::folder_swap::{check_free, write_folder};
+use lora_pipeline::output::{note_unfinished, write_json};
+use lora_pipeline::saved::Saved;
+use lora_pipeline::task::{TASK_FILE, TaskFile};
 use serde_json::json;
 
-use crate::adapter::open_source;
-use crate::device::{DEFAULT_DEVICE, DeviceName};
-use crate::folder_swap::{check_free, write_folder};
 use crate::merge::put_on_base;
-use crate::output::{note_unfinished, write_json};
-use crate::pipeline::public_name;
-use crate::saved::Saved;
-use crate::task::{TASK_FILE, TaskFile};
-use crate::terminal::{Terminal, counted};
+use crate::terminal::Terminal;
 
 /// Arguments of `lora export`.
 #[derive(Args, Clone, Debug)]

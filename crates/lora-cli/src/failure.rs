@@ -8,13 +8,14 @@ use anyhow::Error;
 use lora_core::atomic::WriteError;
 use lora_data::{ColumnError, DataError};
 use lora_eval::EvalError;
+use lora_experiments::sweep::{CellsFailed, SweepInterrupted};
 use lora_models::LoadError;
+use lora_pipeline::error::{self, causes};
+use lora_pipeline::train::verdict::WorseThanGuessing;
 use lora_train::TrainError;
 
-use crate::interrupt::{INTERRUPTED, Interrupted};
-use crate::sweep::{CellsFailed, SweepInterrupted};
+use crate::interrupt::INTERRUPTED;
 use crate::terminal::StdoutError;
-use crate::train::verdict::WorseThanGuessing;
 
 /// Exit code of a wrong command or input.
 pub const BAD_INPUT: u8 = 2;
@@ -23,16 +24,8 @@ pub const FAILED: u8 = 1;
 
 /// The error and its causes as one line. A cause that the sentence before already quotes is not said twice.
 pub fn sentence(error: &Error) -> String {
-    let mut sentence = String::new();
-    for cause in error.chain() {
-        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        if sentence.is_empty() {
-            sentence = text;
-        } else if !sentence.contains(&text) {
-            sentence = format!("{sentence}: {text}");
-        }
-    }
-    if let Some(hint) = error.chain().find_map(column_hint) {
+    let mut sentence = error::sentence(&**error);
+    if let Some(hint) = causes(&**error).find_map(column_hint) {
         sentence.push_str(hint);
     }
     sentence
@@ -58,10 +51,14 @@ fn column_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str
 /// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
 /// cannot be scored, the network, a disk that fills up after the work. 130 for a training or a sweep that was interrupted.
 pub fn exit_code(error: &Error) -> u8 {
-    if error.is::<Interrupted>() || error.is::<SweepInterrupted>() {
+    let is_interrupted = causes(&**error).any(|cause| {
+        let pipeline = cause.downcast_ref();
+        matches!(pipeline, Some(lora_pipeline::Error::Interrupted { .. })) || cause.is::<SweepInterrupted>()
+    });
+    if is_interrupted {
         return INTERRUPTED;
     }
-    let failed_on_the_way = error.chain().any(|cause| {
+    let failed_on_the_way = causes(&**error).any(|cause| {
         let diverged = matches!(
             cause.downcast_ref::<TrainError>(),
             Some(TrainError::Diverged { .. } | TrainError::Evaluation { .. })

@@ -14,14 +14,14 @@ use lora_core::Pass;
 use lora_models::Transformer;
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
+use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
+use lora_pipeline::language_model::LanguageModel;
+use lora_pipeline::output::note_unfinished;
+use lora_pipeline::saved::Saved;
+use lora_pipeline::task::TaskFile;
 use serde_json::json;
 
-use crate::adapter::positive;
-use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
-use crate::language_model::LanguageModel;
-use crate::output::note_unfinished;
-use crate::saved::Saved;
-use crate::task::TaskFile;
+use crate::shared_args::positive;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora generate`.
@@ -70,7 +70,7 @@ pub struct GenerateArgs {
     #[arg(long, default_value = DEFAULT_DEVICE)]
     device: DeviceName,
     /// What the model computes in.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
     dtype: Precision,
 }
 

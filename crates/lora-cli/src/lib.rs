@@ -3,67 +3,30 @@
 //! | file | holds |
 //! |---|---|
 //! | `args` | the command line, from which help and shell completions are made |
-//! | `config` | [`config::RunConfig`]: the settings of a training, from file and flags |
-//! | `device` | `--device` |
+//! | `shared_args`, `config_flags` | arguments of several commands; a flag for every key of a training |
 //! | `terminal` | the one place that prints: tables, progress, JSON |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
-//! | `benchmark` | a benchmark by name and folder: splits, labels, metric |
-//! | `kind`, `encoded_part` | kinds of task; their rows as tokens, and the way back from outputs |
-//! | `pipeline`, `adapter`, `adapter_kind` | checkpoint, tokenizer, data and adapter folder, opened and checked |
-//! | `parameters`, `memory` | PEFT's line of parameter counts; how much memory the program took |
-//! | `output`, `output_file`, `provenance` | the output folder, or the one file; what made a result |
-//! | `task` | `task.json`: what an adapter folder must know to be used again |
-//! | `scoring` | passes over a data set, and the rows of the score table |
-//! | `adaptive` | ensembles that stop early |
-//! | `reliability_bars` | bins of a reliability table as bars of its diagram |
-//! | `comparison` | ensemble against mean pass, with a verdict |
-//! | `folder_swap` | a folder that appears whole or not at all |
-//! | `language_model` | a causal language model with all that generation needs |
-//! | `sweep`, `report`, `compare` | a grid of trainings and predictions, its page, and a preset of both |
-//! | `train`, `eval`, `predict`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
+//! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
-pub mod adapter;
-mod adapter_kind;
-pub mod adaptive;
 pub mod args;
-pub mod asking;
-pub mod benchmark;
 pub mod combine;
 pub mod compare;
-pub mod comparison;
 pub mod completions;
-pub mod config;
+pub mod config_flags;
 pub mod demo;
-pub mod device;
-pub mod encoded_part;
 pub mod eval;
 pub mod export;
 pub mod failure;
-pub mod folder_swap;
 pub mod generate;
 pub mod inspect;
 pub mod interrupt;
-pub mod kind;
-pub mod language_model;
-pub mod memory;
 pub mod merge;
-pub mod model_folder;
 pub mod module_paths;
-pub mod opening;
-pub mod output;
-pub mod output_file;
-pub mod parameters;
-pub mod pipeline;
 pub mod predict;
-pub mod provenance;
-mod reliability_bars;
 pub mod report;
-pub mod saved;
-pub mod scoring;
-pub mod side_by_side;
+pub mod shared_args;
 pub mod sweep;
-pub mod task;
 pub mod tasks;
 pub mod terminal;
 pub mod train;
@@ -95,8 +58,3 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Completions(args) => completions::run(args, &terminal),
     }
 }
-
-/// The README's example, compiled and run as a test.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-pub struct Readme;

@@ -9,16 +9,17 @@ use lora_core::Adapted;
 use lora_core::peft::TaskType;
 use lora_data::Task;
 use lora_models::{HeadKind, HeadOptions, Transformer};
+use lora_pipeline::adapter::{AdapterSource, open_source, task_of};
+use lora_pipeline::counted::counted;
+use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
+use lora_pipeline::folder_swap::{check_free, write_folder};
+use lora_pipeline::model_folder::ModelFolder;
+use lora_pipeline::output::note_unfinished;
+use lora_pipeline::saved::Saved;
+use lora_pipeline::task::TaskFile;
 use serde_json::json;
 
-use crate::adapter::{AdapterSource, open_source, task_of};
-use crate::device::{DEFAULT_DEVICE, DeviceName};
-use crate::folder_swap::{check_free, write_folder};
-use crate::model_folder::ModelFolder;
-use crate::output::note_unfinished;
-use crate::saved::Saved;
-use crate::task::TaskFile;
-use crate::terminal::{Terminal, counted};
+use crate::terminal::Terminal;
 
 /// Arguments of `lora merge`.
 #[derive(Args, Clone, Debug)]

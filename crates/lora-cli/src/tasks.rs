@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lora_data::tasks::{self, Benchmark, RowsKind, Split};
+use lora_pipeline::config::ProblemType;
 use lora_report::{Better, Cell, Column, Table};
 use serde_json::{Value, json};
 
-use crate::config::ProblemType;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora tasks`.

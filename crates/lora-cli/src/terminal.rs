@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use lora_pipeline::progress::{Counter, Progress};
 use lora_report::Table;
 use serde::Serialize;
 use thiserror::Error;
@@ -109,21 +110,61 @@ impl Terminal {
     pub fn piece(&self, text: &str) -> Result<()> {
         if self.json { Ok(()) } else { write(text) }
     }
+}
+
+impl Progress for Terminal {
+    fn note(&self, line: &str) {
+        Self::note(self, line);
+    }
 
     /// A bar with rate and time left on stderr; hidden where stderr is no terminal.
-    ///
-    /// # Panics
-    ///
-    /// Never: the template is checked by a test.
-    pub fn progress(&self, length: u64, what: &str, unit: &'static str) -> ProgressBar {
+    fn start(&self, length: u64, what: &str, unit: &'static str) -> Box<dyn Counter> {
+        let terminal = *self;
         if self.quiet || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
+            let bar = ProgressBar::hidden();
+            return Box::new(Bar { bar, terminal });
         }
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
         bar.set_style(style(unit));
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
-        bar
+        Box::new(Bar { bar, terminal })
+    }
+}
+
+/// A bar on stderr.
+struct Bar {
+    bar: ProgressBar,
+    terminal: Terminal,
+}
+
+impl Counter for Bar {
+    fn set(&self, done: u64) {
+        self.bar.set_position(done);
+    }
+
+    fn add(&self, more: u64) {
+        self.bar.inc(more);
+    }
+
+    fn message(&self, text: &str) {
+        self.bar.set_message(text.to_owned());
+    }
+
+    fn note(&self, line: &str) {
+        if self.bar.is_hidden() {
+            self.terminal.note(line);
+        } else {
+            self.bar.println(line);
+        }
+    }
+
+    fn is_visible(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    fn finish(&self) {
+        self.bar.finish_and_clear();
     }
 }
 
@@ -140,12 +181,6 @@ fn style(unit: &'static str) -> ProgressStyle {
             },
         )
         .progress_chars("━╸ ")
-}
-
-/// A number with its noun: `1 row`, `2 rows`.
-pub fn counted(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
 }
 
 /// The width that tables are fitted to, where it is known: what the shell says, else that of the terminal.
@@ -175,14 +210,6 @@ fn write(text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn one_is_singular() {
-        assert_eq!(
-            ["1 row", "0 rows"],
-            [1, 0].map(|count| super::counted(count, "row"))
-        );
-    }
-
     #[test]
     fn the_template_of_the_bar_is_valid() {
         let _ = super::style("steps");

@@ -8,7 +8,7 @@ use super::tree::Tree;
 /// Each library or program and the crates of the workspace that it may depend on, for tests too. `lora-models` and
 /// `lora-train` never know each other; no library depends on the program. `workbench` stands above everything, for it
 /// times and compares it; `xtask` needs none of it.
-const FLOORS: [(&str, &[&str]); 11] = [
+const FLOORS: [(&str, &[&str]); 13] = [
     ("lora-kernels", &[]),
     ("lora-core", &["lora-kernels"]),
     ("lora-data", &["lora-kernels"]),
@@ -19,13 +19,15 @@ const FLOORS: [(&str, &[&str]); 11] = [
         "lora-train",
         &["lora-kernels", "lora-core", "lora-data", "lora-eval"],
     ),
-    ("lora-cli", LIBRARIES),
-    ("benches", LIBRARIES),
+    ("lora-pipeline", BELOW_PIPELINE),
+    ("lora-experiments", BELOW_EXPERIMENTS),
+    ("lora-cli", BELOW_CLI),
+    ("benches", BELOW_PIPELINE),
     ("workbench", EVERYTHING_ELSE),
     ("xtask", &[]),
 ];
 
-const LIBRARIES: &[&str] = &[
+const BELOW_PIPELINE: &[&str] = &[
     "lora-kernels",
     "lora-core",
     "lora-data",
@@ -33,6 +35,29 @@ const LIBRARIES: &[&str] = &[
     "lora-eval",
     "lora-report",
     "lora-train",
+];
+
+const BELOW_EXPERIMENTS: &[&str] = &[
+    "lora-kernels",
+    "lora-core",
+    "lora-data",
+    "lora-models",
+    "lora-eval",
+    "lora-report",
+    "lora-train",
+    "lora-pipeline",
+];
+
+const BELOW_CLI: &[&str] = &[
+    "lora-kernels",
+    "lora-core",
+    "lora-data",
+    "lora-models",
+    "lora-eval",
+    "lora-report",
+    "lora-train",
+    "lora-pipeline",
+    "lora-experiments",
 ];
 
 const EVERYTHING_ELSE: &[&str] = &[
@@ -43,6 +68,8 @@ const EVERYTHING_ELSE: &[&str] = &[
     "lora-eval",
     "lora-report",
     "lora-train",
+    "lora-pipeline",
+    "lora-experiments",
     "lora-cli",
     "benches",
 ];

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use bench_model::SHAPES;
 use clap::Args;
 use lora_cli::terminal::Terminal;
+use lora_pipeline::progress::Progress;
 
 use report::{Row, Work};
 use worker::Worker;
@@ -165,16 +166,16 @@ impl Bench<'_> {
             workers.extend(self.peer(shape, *work, shape.as_ref())?);
         }
         let turns = u64::from(self.options.turns) + 1;
-        let bar = Terminal::new(false, false).progress(turns * workers.len() as u64, shape, "turns");
+        let bar = Terminal::new(false, false).start(turns * workers.len() as u64, shape, "turns");
         // The first turn of each does not count: thread pools and the allocator settle.
         for turn in 0..turns {
             for worker in &mut workers {
-                bar.set_message(worker.name());
+                bar.message(&worker.name());
                 worker.turn(turn > 0)?;
-                bar.inc(1);
+                bar.add(1);
             }
         }
-        bar.finish_and_clear();
+        bar.finish();
         workers.into_iter().map(Worker::finish).collect()
     }
 
@@ -185,11 +186,11 @@ impl Bench<'_> {
         let lengths = tempfile::NamedTempFile::new().context("a file for the lengths of rows")?;
         serde_json::to_writer(&lengths, &measure::encoded(text, text_rows)?.lengths())
             .context("the lengths of rows")?;
-        let bar = Terminal::new(false, false).progress(2, "an epoch", "turns");
+        let bar = Terminal::new(false, false).start(2, "an epoch", "turns");
         let once = |mut worker: Worker| {
-            bar.set_message(worker.name());
+            bar.message(&worker.name());
             worker.turn(true)?;
-            bar.inc(1);
+            bar.add(1);
             worker.finish()
         };
         let mut command = self.this_program()?;
@@ -203,7 +204,7 @@ impl Bench<'_> {
         if let Some(peer) = self.peer(SHAPE, Work::Epoch, lengths.path().as_os_str())? {
             rows.push(once(peer)?);
         }
-        bar.finish_and_clear();
+        bar.finish();
         Ok(rows)
     }
 

@@ -27,10 +27,10 @@ pub struct Options {
     json: bool,
     /// Device: flex, or another backend this program was built with
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    device: lora_cli::device::DeviceName,
+    device: lora_pipeline::device::DeviceName,
     /// What it computes in. The tolerances are those of f32: with fewer digits the table says how far the numbers are off
-    #[arg(long, value_enum, default_value_t)]
-    dtype: lora_cli::device::Precision,
+    #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
+    dtype: lora_pipeline::device::Precision,
 }
 
 /// What came out of one case.

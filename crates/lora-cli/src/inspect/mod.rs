@@ -10,17 +10,18 @@ use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::{Adapted, Form, Init, LoraConfig, TUNING_FILE, TensorFile};
 use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
+use lora_pipeline::base_model::open_checkpoint;
+use lora_pipeline::config::ProblemType;
+use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
+use lora_pipeline::hub::hub_options;
+use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
+use lora_pipeline::saved::Saved;
+use lora_pipeline::task::TaskFile;
 use lora_report::{Better, Cell, Column, Table};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::config::ProblemType;
-use crate::device::{DEFAULT_DEVICE, DeviceName};
 use crate::module_paths;
-use crate::parameters::{grouped, parameter_line, peft_count};
-use crate::pipeline::{hub_options, open_checkpoint};
-use crate::saved::Saved;
-use crate::task::TaskFile;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora inspect`.
@@ -205,7 +206,7 @@ fn count_on_base(
     hub.offline |= args.base.is_none();
     let checkpoint = match open_checkpoint(base, &hub) {
         Ok(checkpoint) => checkpoint,
-        Err(error) if args.base.is_some() => return Err(error.context("--base")),
+        Err(error) if args.base.is_some() => return Err(anyhow::Error::from(error).context("--base")),
         Err(_) => {
             terminal.note(format!(
                 "the base model `{base}` is not here; parameters are counted with --base MODEL"

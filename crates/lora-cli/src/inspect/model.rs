@@ -6,14 +6,15 @@ use anyhow::Result;
 use burn::module::Module;
 use lora_core::{LinearKind, Linears};
 use lora_data::Task;
+use lora_experiments::memory::peak_memory_bytes;
+use lora_pipeline::base_model::{load_model, open_checkpoint};
+use lora_pipeline::hub::hub_options;
+use lora_pipeline::parameters::grouped;
 use lora_report::{Better, Cell, Column, Table};
 use serde::Serialize;
 use serde_json::json;
 
 use super::InspectArgs;
-use crate::memory::peak_memory_bytes;
-use crate::parameters::grouped;
-use crate::pipeline::{hub_options, load_model, open_checkpoint};
 use crate::terminal::Terminal;
 
 /// A linear of a model.

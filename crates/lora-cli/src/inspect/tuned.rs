@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::Result;
 use lora_core::{TunedFolder, Tuning};
+use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
+use lora_pipeline::saved::Saved;
+use lora_pipeline::task::TaskFile;
 use lora_report::{Better, Cell, Column, Table};
 use serde_json::json;
 
 use super::{InspectArgs, count_on_base};
-use crate::parameters::{grouped, parameter_line, peft_count};
-use crate::saved::Saved;
-use crate::task::TaskFile;
 use crate::terminal::Terminal;
 
 /// Shows the tensors of the folder and how they were trained.

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bench_model::{SHAPES, Shape, Step};
 use burn::tensor::{Device, Distribution, Tensor};
-use lora_cli::memory::peak_memory_bytes;
-use lora_cli::pipeline::{hub_options, open_checkpoint, open_tokenizer};
-use lora_cli::provenance::MadeBy;
 use lora_core::{MaskSampler, Model, Pass, Rescale};
 use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
 use lora_eval::{Passes, predict};
+use lora_experiments::memory::peak_memory_bytes;
+use lora_pipeline::base_model::{open_checkpoint, open_tokenizer};
+use lora_pipeline::hub::hub_options;
+use lora_pipeline::provenance::MadeBy;
 
 use super::Options;
 use super::plain_burn;

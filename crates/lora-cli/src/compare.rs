@@ -1,0 +1,83 @@
+//! `lora compare`: three methods on the user's own labelled text, and which to use.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use lora_experiments::compare::{CompareOptions, Comparison};
+use lora_pipeline::base_model::EMBEDDED_MODEL;
+use serde_json::json;
+
+use crate::interrupt::Patience;
+use crate::terminal::Terminal;
+
+/// Arguments of `lora compare`.
+#[derive(Args, Clone, Debug)]
+pub struct CompareArgs {
+    /// Labelled text with a header (.csv, .tsv, .jsonl, .json, .parquet)
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Column of the text [the usual names, such as text or sentence]
+    #[arg(long, value_name = "COLUMN")]
+    pub text: Option<String>,
+    /// Column of the second text, for pairs
+    #[arg(long, value_name = "COLUMN")]
+    pub text_pair: Option<String>,
+    /// Column of the label [the usual names, such as label]
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Base model: a folder, a hub id, or the embedded one
+    #[arg(long, value_name = "MODEL", default_value = EMBEDDED_MODEL)]
+    pub model: String,
+    /// How many seeds
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
+    pub seeds: u16,
+    /// Where results.jsonl and report.html go
+    #[arg(long, value_name = "DIR", default_value = "runs/compare")]
+    pub output: PathBuf,
+    /// Trainings at once; results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+}
+
+/// Trains and scores the preset, and says what came out.
+///
+/// # Errors
+///
+/// If the file cannot be used, a training failed, or Ctrl-C ended it.
+pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
+    let options = CompareOptions {
+        file: args.file.clone(),
+        text: args.text.clone(),
+        text_pair: args.text_pair.clone(),
+        label: args.label.clone(),
+        model: args.model.clone(),
+        seeds: args.seeds,
+        output: args.output.clone(),
+    };
+    let comparison = Comparison::open(options, terminal)?;
+    let pending = comparison.pending(args.jobs.into(), terminal)?;
+    let patience = Patience::begin()?;
+    pending.run(terminal, patience.token())?;
+    drop(patience);
+    let mut outcome = comparison.report()?;
+    for sentence in &outcome.advice {
+        terminal.paragraph(sentence)?;
+    }
+    if let Some(command) = &outcome.command {
+        // In one line, to be copied.
+        terminal.say(format!("To train it:\n{command}"))?;
+        outcome.advice.push(format!("To train it: {command}"));
+    }
+    for table in &outcome.tables {
+        terminal.say("")?;
+        terminal.table(table)?;
+    }
+    terminal.say(format!("the page: {}", outcome.page.display()))?;
+    terminal.document(&json!({
+        "advice": outcome.advice,
+        "command": outcome.command,
+        "tables": outcome.tables,
+        "page": outcome.page,
+    }))
+}

@@ -1,0 +1,61 @@
+//! Flags made from the table of keys.
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use lora_pipeline::config::Overrides;
+use lora_pipeline::config::keys::{Form, KEYS, Key};
+
+/// The keys that were given as flags.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigFlags(pub Overrides);
+
+impl Args for ConfigFlags {
+    fn augment_args(command: Command) -> Command {
+        KEYS.iter()
+            .fold(command, |command, key| command.arg(flag_of(key)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ConfigFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = |key: &'static Key| Some((key, matches.get_one::<String>(key.name)?.clone()));
+        Ok(Self(Overrides::from_pairs(
+            KEYS.iter().filter_map(given).collect(),
+        )))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn flag_of(key: &'static Key) -> Arg {
+    let arg = Arg::new(key.name)
+        .long(key.flag())
+        .help(key.help)
+        .help_heading(key.section)
+        .action(ArgAction::Set);
+    match key.form {
+        Form::Switch => {
+            let arg = arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true")
+                .value_name("true|false");
+            if key.name == "overwrite_output_dir" {
+                arg.visible_alias("overwrite")
+            } else {
+                arg
+            }
+        }
+        Form::Text | Form::Scalar => arg.value_name("VALUE"),
+        Form::Names => arg.value_name("NAMES|PATTERN"),
+        Form::List => arg.value_name("LIST"),
+        Form::Pairs => arg.value_name("PAIRS"),
+        Form::PairsOrWord => arg.value_name("WORD|PAIRS"),
+    }
+}

@@ -1,0 +1,104 @@
+//! `lora predict`: labels for texts, answers to questions, tags for words, with how sure the model is.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use lora_data::tasks;
+use lora_pipeline::adapter::open_adapter;
+use lora_pipeline::counted::counted;
+use lora_pipeline::output::note_unfinished;
+use lora_pipeline::output_file::check_output;
+use lora_pipeline::predict::{FileForm, Request, predict};
+
+use crate::eval::EnsembleArgs;
+use crate::shared_args::{AdapterArgs, ColumnArgs};
+use crate::terminal::Terminal;
+
+/// Arguments of `lora predict`.
+#[derive(Args, Clone, Debug)]
+pub struct PredictArgs {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Texts, sentences, or questions about --context; or - for one a line from the standard input. After --, nothing is a flag: --
+    /// "-5 stars".
+    #[arg(value_name = "TEXT", conflicts_with = "data")]
+    texts: Vec<String>,
+    /// File of texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll); labels in it
+    /// are not read.
+    #[arg(long, value_name = "FILE")]
+    data: Option<PathBuf>,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// The text that questions are about, for an adapter that answers them.
+    #[arg(long, value_name = "TEXT", conflicts_with = "data")]
+    context: Option<String>,
+    /// The benchmark whose form --data has, for a model that does not say what it is for; lora tasks lists them.
+    #[arg(long, value_name = "NAME")]
+    task_name: Option<String>,
+    #[command(flatten)]
+    ensemble: EnsembleArgs,
+    /// Write the predictions to a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
+    /// --data; .json for answers in a context, in the form of the official SQuAD script.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write over a file that --output names.
+    #[arg(long, requires = "output")]
+    overwrite: bool,
+}
+
+/// Labels texts, answers questions, tags words.
+///
+/// # Errors
+///
+/// If an input is wrong or the output cannot be written.
+pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
+    args.output.as_deref().map(FileForm::of_path).transpose()?;
+    if let Some(output) = &args.output {
+        check_output("--output", output, args.data.as_deref(), args.overwrite)?;
+    }
+    let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
+    let opened = open_adapter(&args.adapter.options(), benchmark)?;
+    note_unfinished(&args.adapter.adapter, terminal);
+    let request = Request {
+        texts: given_texts(args)?,
+        data: args.data.clone(),
+        columns: args.columns.options(),
+        context: args.context.clone(),
+        benchmark,
+        ensemble: args.ensemble.choice(),
+        adaptive: args.ensemble.adaptive,
+        output: args.output.clone(),
+        batch_size: args.adapter.batch_size,
+    };
+    let predicted = predict(&opened, &request, terminal)?;
+    match &args.output {
+        Some(path) => {
+            let content = predicted.file.unwrap_or_else(|| predicted.json.join("\n") + "\n");
+            lora_core::atomic::write_file(path, content.as_bytes())?;
+            let count = counted(predicted.json.len(), "prediction");
+            terminal.note(format!("{count}: {}", path.display()));
+            Ok(())
+        }
+        None if terminal.json() => predicted.json.iter().try_for_each(|line| terminal.raw(line)),
+        None => predicted.words.iter().try_for_each(|line| terminal.say(line)),
+    }
+}
+
+/// The texts that stand on the command line or come from the standard input.
+fn given_texts(args: &PredictArgs) -> Result<Vec<String>> {
+    if args.texts != ["-"] {
+        return Ok(args.texts.clone());
+    }
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut bytes);
+    read.context("cannot read the standard input")?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
+        let line = before.matches('\n').count() + 1;
+        anyhow::anyhow!("standard input, line {line}: not UTF-8; convert the text to UTF-8")
+    })?;
+    Ok(text.lines().map(str::to_owned).collect())
+}

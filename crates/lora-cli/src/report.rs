@@ -1,0 +1,92 @@
+//! `lora report`: the results of sweeps as a page, as Markdown, as CSV, as pictures.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use lora_core::atomic::write_file;
+use lora_experiments::report::page::Report;
+use lora_experiments::report::results::{self, Results};
+use lora_experiments::report::{cells_csv, files};
+use lora_pipeline::output_file::{check_output, check_report};
+use serde_json::json;
+
+use crate::terminal::Terminal;
+
+/// Arguments of `lora report`.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArgs {
+    /// Results of `lora sweep`
+    #[arg(value_name = "RESULTS", required = true)]
+    results: Vec<PathBuf>,
+    /// The method that the others are compared with [the sweep's `reference`, or its first method]
+    #[arg(long, value_name = "METHOD")]
+    reference: Option<String>,
+    /// The page; an earlier one there is replaced [the first file's name with .html]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Sentences and tables as Markdown, with the pictures of --figures
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Every cell as a row
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// A new folder with every picture as an SVG file
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+    /// Writes over Markdown, CSV and SVG files that are there
+    #[arg(long)]
+    overwrite: bool,
+}
+
+/// Reads results, and writes what is asked for.
+///
+/// # Errors
+///
+/// If results cannot be read or compared, or a file not be written.
+pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
+    let output = match &args.output {
+        Some(path) => path.clone(),
+        None => args.results[0].with_extension("html"),
+    };
+    check_report("--output", &output)?;
+    for (flag, path) in [("--markdown", &args.markdown), ("--csv", &args.csv)] {
+        for (path, read) in path
+            .iter()
+            .flat_map(|path| args.results.iter().map(move |read| (path, read)))
+        {
+            check_output(flag, path, Some(read), args.overwrite)?;
+        }
+    }
+    if let Some(folder) = &args.figures {
+        files::check_figures(folder, args.overwrite)?;
+    }
+    let mut experiments = Results::read_experiments(&args.results)?;
+    if let Some(reference) = &args.reference {
+        results::refer_to(&mut experiments, reference)?;
+    }
+    let report = Report::of_experiments(&experiments)?;
+    for sentence in report.summary.iter().chain(&report.outcomes) {
+        terminal.paragraph(sentence)?;
+    }
+    for table in &report.overall {
+        terminal.say("")?;
+        terminal.table(table)?;
+    }
+    let document = json!({"summary": report.summary, "overall": report.overall, "page": output});
+    let page = report.page();
+    if let Some(folder) = &args.figures {
+        files::write_figures(&page, folder)?;
+    }
+    if let Some(path) = &args.markdown {
+        let figures = args.figures.as_deref();
+        let folder = figures.and_then(|figures| files::as_seen_from(figures, path));
+        write_file(path, page.to_markdown(folder.as_deref()).as_bytes())?;
+    }
+    if let Some(path) = &args.csv {
+        write_file(path, cells_csv::to_csv(&experiments)?.as_bytes())?;
+    }
+    write_file(&output, page.to_html().as_bytes())?;
+    terminal.say(format!("the page: {}", output.display()))?;
+    terminal.document(&document)
+}

@@ -1,0 +1,125 @@
+//! `lora train`: from labelled text to an adapter folder with scores and a report.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use lora_pipeline::comparison::{signed, verdicts};
+use lora_pipeline::config::resolve;
+use lora_pipeline::counted::counted;
+use lora_pipeline::scoring::{legend, official_line, table};
+use lora_pipeline::train::language::TrainedLanguageModel;
+use lora_pipeline::train::{Prepared, Scored};
+use lora_train::StepReport;
+
+use crate::config_flags::ConfigFlags;
+use crate::interrupt::Patience;
+use crate::terminal::Terminal;
+
+/// Arguments of `lora train`.
+#[derive(Args, Clone, Debug)]
+pub struct TrainArgs {
+    /// Settings (.yaml, .toml, .json); every key is also a flag.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Load everything, run one batch, print the settings and counts; write nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    overrides: ConfigFlags,
+}
+
+/// Trains an adapter, or only shows what would happen.
+///
+/// # Errors
+///
+/// If an input is wrong, the training diverges, or results cannot be written.
+pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
+    let resolved = resolve(args.config.as_deref(), &args.overrides.0)?;
+    let prepared = Prepared::open(resolved, args.dry_run, terminal)?;
+    if args.dry_run {
+        return dry_run(prepared, terminal);
+    }
+    match prepared {
+        Prepared::Labelled(prepared) => {
+            let patience = Patience::begin()?;
+            let fitted = prepared.fit(terminal, patience.token())?;
+            drop(patience);
+            let run = fitted.score(terminal)?;
+            show(&run.scored, &run.folder, terminal)?;
+            for line in &run.advice {
+                terminal.note(format!("note: {line}"));
+            }
+            terminal.document(&run.document)
+        }
+        Prepared::Completions(prepared) => {
+            let patience = Patience::begin()?;
+            let trained = prepared.fit(terminal, patience.token())?;
+            drop(patience);
+            show_language_model(&trained, terminal)?;
+            terminal.document(&trained.document)
+        }
+    }
+}
+
+fn dry_run(prepared: Prepared, terminal: &Terminal) -> Result<()> {
+    let settings = serde_saphyr::to_string(prepared.config())?;
+    terminal.say(settings.trim_end())?;
+    if let Prepared::Labelled(_) = prepared {
+        terminal.say(format!("# {}", prepared.parameter_line()))?;
+    }
+    let batch = prepared.try_one_batch()?;
+    terminal.say(format!(
+        "# one batch of {} rows: loss {:.4}, {:.2} s; {} steps in all; nothing was written",
+        batch.rows, batch.loss, batch.seconds, batch.steps
+    ))?;
+    terminal.document(&batch.document)
+}
+
+/// Shows the score tables and where everything is.
+fn show(scored: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
+    for (name, methods) in &scored.scores {
+        terminal.table(&table(&format!("{name} rows"), methods))?;
+        for verdict in verdicts(methods)? {
+            terminal.paragraph(&verdict)?;
+        }
+    }
+    if let Some((_, methods)) = scored.scores.last() {
+        legend(methods).map_or(Ok(()), |legend| terminal.paragraph(&legend))?;
+    }
+    if let (Some(metric), Some((part, methods))) = (scored.metric, scored.scores.last())
+        && let Some(line) = official_line(metric, part, methods)
+    {
+        terminal.paragraph(&line)?;
+    }
+    if let Some(gap) = scored.gap() {
+        terminal.say(format!("train/test gap of the loss: {}", signed(gap)))?;
+    }
+    terminal.say(format!(
+        "written: {0} (adapter, scores, {0}/report.html)",
+        folder.display()
+    ))
+}
+
+fn show_language_model(trained: &TrainedLanguageModel, terminal: &Terminal) -> Result<()> {
+    let mean = |steps: &[StepReport]| steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;
+    let steps = &trained.history.steps;
+    let tenth = steps.len().div_ceil(10);
+    terminal.say(format!(
+        "{}, {} tokens at {:.1} tokens/s\nloss {:.4} in the first {}, {:.4} in the last {tenth}",
+        counted(steps.len(), "step"),
+        trained.tokens,
+        trained.rate,
+        mean(&steps[..tenth]),
+        counted(tenth, "step"),
+        mean(&steps[steps.len() - tenth..])
+    ))?;
+    if let Some(last) = trained.history.evaluations.last() {
+        terminal.say(format!(
+            "validation loss {:.4}, perplexity {:.3}",
+            last.loss,
+            last.loss.exp()
+        ))?;
+    }
+    terminal.say(format!("adapter: {}", trained.folder.display()))
+}

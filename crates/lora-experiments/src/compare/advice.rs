@@ -1,0 +1,401 @@
+//! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
+
+use lora_eval::selection::{self, LossDifference, select};
+use lora_eval::{CrossedInterval, MeanStd};
+use lora_pipeline::error::Result;
+
+use super::CompareOptions;
+use super::preset::{DROPOUT, VALIDATION_SHARE, base};
+use crate::report::against::{LEVEL, Verdict, compare};
+use crate::report::choice::{Contender, Family};
+use crate::report::measure::Measure;
+use crate::report::page::judge;
+use crate::report::results::{Results, Variant};
+use crate::report::tables::{Judged, choice_words};
+use crate::sweep::prediction::Prediction;
+use crate::sweep::record::CellResult;
+
+/// Confidence from which on a prediction counts as sure.
+const SURE: f64 = 0.9;
+
+/// What is said at the end of a comparison.
+#[derive(Debug, Default)]
+pub(super) struct Advice {
+    /// What to use, how good it is, how far to trust it.
+    pub sentences: Vec<String>,
+    /// What trains it, as a shell takes it.
+    pub command: Option<String>,
+}
+
+pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice> {
+    let (judged, _, reference) = judge(results)?;
+    let Some(judged) = judged.first() else {
+        return Ok(Advice::default());
+    };
+    let Some(Choice {
+        contender,
+        is_scaled,
+        against_simplest,
+    }) = chosen(judged)?
+    else {
+        return Ok(Advice {
+            sentences: vec![
+                "No method has all of its seeds with the losses of validation rows, so nothing can be said; run the same command again, \
+                 in a new folder if its results are of an older version."
+                    .to_owned(),
+            ],
+            command: None,
+        });
+    };
+    let mut sentences = vec![which(
+        judged,
+        &contender,
+        is_scaled,
+        against_simplest,
+        &reference,
+    )?];
+    sentences.extend(how_good(&contender, is_scaled)?);
+    sentences.extend(how_far(&contender, is_scaled)?);
+    sentences.extend(several_adapters(judged, &contender, is_scaled)?);
+    if args.seeds == 1 {
+        sentences.push(
+            "There was one seed, so the intervals know nothing of what another training would have given; --seeds 3 tells more.".to_owned(),
+        );
+    }
+    Ok(Advice {
+        sentences,
+        command: command(&contender, is_scaled, args),
+    })
+}
+
+/// What is advised.
+struct Choice<'a> {
+    contender: Contender<'a>,
+    /// Whether there are temperatures: not for numbers.
+    is_scaled: bool,
+    /// Its validation loss minus that of the simplest; none if it is the simplest.
+    against_simplest: Option<LossDifference>,
+}
+
+/// The simplest of the ways that take one adapter, unless another has a lower loss beyond chance on validation rows, each with the
+/// temperature that training would give it, cross-fitted. Test rows have no say.
+fn chosen<'a>(judged: &Judged<'a>) -> Result<Option<Choice<'a>>> {
+    let most = judged.seeds();
+    let mut eligible: Vec<(&Variant<'a>, Vec<Vec<f64>>)> = judged
+        .study
+        .variants
+        .iter()
+        .filter(|variant| is_one_adapter(variant) && variant.cells.len() == most)
+        .filter_map(|variant| Some((variant, validation_losses(variant)?)))
+        .collect();
+    // From the simplest: one pass before many, in the order of the methods.
+    eligible.sort_by_key(|(variant, _)| *variant.prediction != Prediction::Mean);
+    if eligible.is_empty() {
+        return Ok(None);
+    }
+    let losses: Vec<Vec<Vec<f64>>> = eligible.iter().map(|(_, losses)| losses.clone()).collect();
+    let selection = select(&losses)?;
+    let (variant, _) = &eligible[selection.chosen];
+    Ok(Some(Choice {
+        contender: Contender {
+            family: Family::of(variant),
+            chosen: [Some((*variant).clone()), Some((*variant).clone())],
+            candidates: eligible.len(),
+        },
+        is_scaled: variant.results().all(|result| result.test.scaled.is_some()),
+        against_simplest: (selection.chosen > 0).then(|| selection.against_first[selection.chosen]),
+    }))
+}
+
+/// Whether one adapter predicts, with or without masks.
+fn is_one_adapter(variant: &Variant<'_>) -> bool {
+    variant.prediction.kind() != Prediction::DEEP_ENSEMBLE
+}
+
+/// `[seeds][rows]`; none unless every seed has them.
+fn validation_losses(variant: &Variant<'_>) -> Option<Vec<Vec<f64>>> {
+    let of_seed = |result: &CellResult| Some(result.validation_rows.as_ref()?.row_losses());
+    variant.results().map(of_seed).collect()
+}
+
+/// What is better still and takes several adapters.
+fn several_adapters(
+    judged: &Judged<'_>,
+    contender: &Contender<'_>,
+    is_scaled: bool,
+) -> Result<Option<String>> {
+    let Some(ours) = contender.variant(is_scaled).and_then(validation_losses) else {
+        return Ok(None);
+    };
+    for variant in judged
+        .study
+        .variants
+        .iter()
+        .filter(|variant| !is_one_adapter(variant))
+    {
+        let Some(theirs) = validation_losses(variant).filter(|theirs| theirs.len() == ours.len()) else {
+            continue;
+        };
+        let difference = LossDifference::of(&theirs, &ours, selection::LEVEL)?;
+        if difference.is_lower() {
+            return Ok(Some(format!(
+                "{} has a lower loss on the validation rows still, by {:.3} (90 % interval {:.3} to {:.3}). It takes several adapters, \
+                 and lora predict takes one, so it is not proposed here.",
+                Family::of(variant).name(),
+                -difference.difference,
+                -difference.upper,
+                -difference.lower
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn which(
+    judged: &Judged<'_>,
+    contender: &Contender<'_>,
+    is_scaled: bool,
+    against_simplest: Option<LossDifference>,
+    reference: &Family,
+) -> Result<String> {
+    let variant = contender.variant(is_scaled);
+    let settings = variant
+        .map(|variant| choice_words(&judged.study, variant))
+        .unwrap_or_default();
+    let temperature = variant.map(temperature_words).unwrap_or_default();
+    let name = contender.family.name();
+    let Some(LossDifference {
+        difference,
+        lower,
+        upper,
+    }) = against_simplest
+    else {
+        return Ok(format!(
+            "Use {name} ({settings}){temperature}. It is the simplest here: nothing else that takes one adapter has a lower loss on the \
+             validation rows beyond chance."
+        ));
+    };
+    let on_validation = format!(
+        "on the validation rows its loss is lower than that of {} by {:.3} (90 % interval {:.3} to {:.3}), beyond chance",
+        reference.name(),
+        -difference,
+        -upper,
+        -lower
+    );
+    let of_reference = judged.find(reference).map(|(contender, _)| contender);
+    let comparison = match of_reference {
+        Some(of_reference) => compare(contender, of_reference, is_scaled)?,
+        None => None,
+    };
+    let on_test = comparison.map_or_else(String::new, |comparison| {
+        let interval = comparison.interval;
+        let verdict = match comparison.verdict {
+            Verdict::Wins => "which agrees",
+            Verdict::Ties => "no more than chance explains",
+            Verdict::Loses => "which contradicts: label more rows before you rely on either",
+        };
+        format!(
+            "; on the test rows it differs by {:+.3} (95 % interval {:+.3} to {:+.3}), {verdict}",
+            interval.difference, interval.lower, interval.upper
+        )
+    });
+    Ok(format!(
+        "Use {name} ({settings}){temperature}: {on_validation}{on_test}."
+    ))
+}
+
+/// The temperatures of the seeds.
+fn temperature_words(variant: &Variant<'_>) -> String {
+    let temperatures: Vec<f64> = variant
+        .results()
+        .filter_map(|result| result.temperature)
+        .collect();
+    if temperatures.is_empty() {
+        return String::new();
+    }
+    // 1 is written where none is offered.
+    let offered: Vec<String> = temperatures
+        .iter()
+        .filter(|temperature| (**temperature - 1.0).abs() > f64::EPSILON)
+        .map(|temperature| format!("{temperature:.2}"))
+        .collect();
+    if offered.is_empty() {
+        return ", without a temperature, because none helped beyond chance".to_owned();
+    }
+    format!(
+        ", with temperature scaling, which helped beyond chance in {} of {} trainings (T = {})",
+        offered.len(),
+        temperatures.len(),
+        offered.join(", ")
+    )
+}
+
+fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>> {
+    let Some(variant) = contender.variant(is_scaled) else {
+        return Ok(None);
+    };
+    let words = |measure: Measure| -> Result<Option<String>> {
+        let Some(values) = measure.over_seeds(variant, is_scaled) else {
+            return Ok(None);
+        };
+        let of = MeanStd::of(&values)?;
+        Ok(Some(match of.std {
+            Some(std) => format!("{:.3} ± {std:.3}", of.mean),
+            None => format!("{:.3}", of.mean),
+        }))
+    };
+    let score = words(Measure::Metric)?;
+    let (loss, ece) = (words(Measure::Loss)?, words(Measure::Ece)?);
+    let parts: Vec<String> = [("score", score), ("loss", loss), ("calibration error", ece)]
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
+        .collect();
+    let without = Measure::Loss.mean(variant, false).filter(|_| is_scaled);
+    let without = without.map(|loss| format!(" Without its temperature the loss is {loss:.3}."));
+    Ok(Some(format!(
+        "On test rows, mean ± std over seeds: {}.{}",
+        parts.join(", "),
+        without.unwrap_or_default()
+    )))
+}
+
+/// How often it is right where it is sure, counted on test rows of all seeds.
+fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>> {
+    let Some(variant) = contender.variant(is_scaled) else {
+        return Ok(None);
+    };
+    let seeds: Vec<Vec<(f64, bool)>> = variant
+        .results()
+        .filter_map(|result| result.test_rows.get(is_scaled))
+        .map(|rows| rows.confidences().collect())
+        .collect();
+    let rows = seeds.concat();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let sure: Vec<bool> = rows
+        .iter()
+        .filter(|(confidence, _)| *confidence >= SURE)
+        .map(|(_, is_correct)| *is_correct)
+        .collect();
+    let mean = rows.iter().map(|(confidence, _)| confidence).sum::<f64>() / rows.len() as f64;
+    let right =
+        |rows: &[bool]| rows.iter().filter(|is_right| **is_right).count() as f64 / rows.len().max(1) as f64;
+    let all: Vec<bool> = rows.iter().map(|(_, is_correct)| *is_correct).collect();
+    let where_sure = if sure.is_empty() {
+        format!("It is never {:.0} % sure.", SURE * 100.0)
+    } else {
+        format!(
+            "Where it is at least {:.0} % sure, on {:.0} % of the rows, it is right in {:.0} %.",
+            SURE * 100.0,
+            100.0 * sure.len() as f64 / rows.len() as f64,
+            100.0 * right(&sure)
+        )
+    };
+    Ok(Some(format!(
+        "How far to trust it: its mean confidence is {:.0} % and it is right in {:.0} % of the test rows{}. {where_sure} This holds \
+         for texts like these; for texts of another kind, score some with lora eval.",
+        100.0 * mean,
+        100.0 * right(&all),
+        on_confidence(&seeds)?
+    )))
+}
+
+/// How much surer it is than it is right, and whether the choice of test rows and seeds explains that. For each seed confidence and
+/// correctness of the same rows.
+fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<String> {
+    let each = |value: fn(&(f64, bool)) -> f64| -> Vec<Vec<f64>> {
+        let of_seed = |rows: &Vec<(f64, bool)>| rows.iter().map(value).collect();
+        seeds.iter().map(of_seed).collect()
+    };
+    let confidence = each(|(confidence, _)| *confidence);
+    let right = each(|(_, is_correct)| f64::from(u8::from(*is_correct)));
+    let excess = CrossedInterval::of(&confidence, &right, LEVEL)?;
+    let side = if excess.difference < 0.0 {
+        "less sure than it could be"
+    } else {
+        "surer than it should be"
+    };
+    let [points, low, high] = [excess.difference, excess.lower, excess.upper].map(|share| 100.0 * share);
+    let verdict = if excess.excludes_zero() {
+        format!("so it is {side}")
+    } else {
+        format!("so it may be {side}, but these rows and seeds do not settle it")
+    };
+    Ok(format!(
+        ", {points:+.1} points between the two (95 % interval {low:+.1} to {high:+.1}), {verdict}"
+    ))
+}
+
+fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) -> Option<String> {
+    let variant = contender.variant(is_scaled)?;
+    let mut words = vec![
+        "lora train".to_owned(),
+        format!("--data-file {}", quoted(&args.file.display().to_string())),
+        "--output-dir runs/mine".to_owned(),
+        format!("--validation-fraction {VALIDATION_SHARE}"),
+    ];
+    for (flag, column) in [
+        ("--text-column", &args.text),
+        ("--text-pair-column", &args.text_pair),
+        ("--label-column", &args.label),
+    ] {
+        words.extend(column.as_ref().map(|column| format!("{flag} {}", quoted(column))));
+    }
+    let mut settings = base(&args.model);
+    if contender.family.method == DROPOUT {
+        settings["mask_probability"] = variant.settings["mask_probability"].clone();
+        settings["mask_rescale"] = "rescaled".into();
+        settings["mask_grouping"] = "example".into();
+        settings["ensemble_members"] = match variant.prediction {
+            Prediction::Ensemble { members, .. } => (*members).into(),
+            _ => 0.into(),
+        };
+    }
+    for (key, value) in settings.as_object().into_iter().flatten() {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        words.push(format!("--{} {}", key.replace('_', "-"), quoted(&value)));
+    }
+    Some(words.join(" "))
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:,=+@%".contains(letter);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn confidence_is_held_against_what_was_right() {
+        // 100 rows of which the first so many are right.
+        let rows = |confidence: f64, right: usize| -> Vec<(f64, bool)> {
+            (0..100).map(|row| (confidence, row < right)).collect()
+        };
+        let said = |seeds: &[Vec<(f64, bool)>]| on_confidence(seeds).expect("rows of one length");
+        // The standard error of a share of 0.9 of 100 is 0.03.
+        assert!(said(&[rows(0.94, 90)]).contains("may be surer"));
+        let sure = said(&[rows(0.97, 90)]);
+        assert!(
+            sure.contains("+7.0 points") && sure.contains("so it is surer"),
+            "{sure}"
+        );
+        assert!(said(&[rows(0.83, 90)]).contains("so it is less sure"));
+        // A seed that is far off the other says that seeds matter, not that confidence does.
+        assert!(said(&[rows(0.97, 90), rows(0.97, 96)]).contains("may be surer"));
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_break_them() {
+        assert_eq!(quoted("a b.csv"), "'a b.csv'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("runs/a.csv"), "runs/a.csv");
+    }
+}

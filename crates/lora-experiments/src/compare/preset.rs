@@ -1,0 +1,212 @@
+//! What `lora compare` trains: plain LoRA, an ensemble of plain trainings, LoRA Dropout.
+
+use lora_data::{DataError, Dataset, LabelRule, ReadOptions, Target, Task, read_file};
+use lora_pipeline::bail;
+use lora_pipeline::error::Result;
+use serde_json::{Map, Value, json};
+
+use super::CompareOptions;
+use crate::sweep::file::SweepFile;
+
+/// Share of the rows that are tested on.
+const TEST_SHARE: f64 = 0.3;
+/// Share of the rows that methods are chosen and temperatures fitted by, in each training.
+pub(super) const VALIDATION_SHARE: f64 = 0.15;
+/// Rows below which nothing can be said about probabilities.
+const FEWEST_ROWS: usize = 100;
+/// Validation rows, at least: a temperature and a choice hang on them.
+const FEWEST_VALIDATION: usize = 40;
+/// Training rows, at most: it should be a matter of minutes.
+const MOST_TRAIN: usize = 1_000;
+/// Test rows, at most.
+const MOST_TEST: usize = 500;
+/// Validation rows, at most.
+const MOST_VALIDATION: usize = 300;
+
+/// Sizes of the parts of the user's file.
+#[derive(Debug)]
+pub(super) struct Preset {
+    /// Rows of the file.
+    pub rows: usize,
+    /// To train on.
+    pub train: usize,
+    /// To choose and to fit temperatures by.
+    pub validation: usize,
+    /// To test on.
+    pub test: usize,
+    /// None where labels are decimal numbers.
+    pub commonest_label: Option<CommonestLabel>,
+}
+
+/// What somebody knows who has seen the labels but no text.
+#[derive(Debug)]
+pub(super) struct CommonestLabel {
+    /// Its name.
+    name: String,
+    /// Its share of the rows.
+    share: f64,
+}
+
+impl CommonestLabel {
+    /// Of labelled rows that have classes.
+    fn of(data: &Dataset) -> Option<Self> {
+        let Task::Classification { labels } = &data.task else {
+            return None;
+        };
+        let mut rows = vec![0_usize; labels.names().len()];
+        for example in &data.examples {
+            if let Some(Target::Class(class)) = example.target {
+                rows[class] += 1;
+            }
+        }
+        let (most, name) = rows.iter().zip(labels.names()).max_by_key(|(rows, _)| **rows)?;
+        Some(Self {
+            name: name.clone(),
+            share: *most as f64 / data.len() as f64,
+        })
+    }
+
+    /// What a score is to be held against.
+    pub fn sentence(&self) -> String {
+        format!(
+            "For comparison: whoever always says `{}` is right in {:.0} % of the file's rows.",
+            self.name,
+            100.0 * self.share
+        )
+    }
+}
+
+impl Preset {
+    /// Reads the file for its rows, and for its labels.
+    pub fn of(args: &CompareOptions) -> Result<Self> {
+        let column = |name: &Option<String>| name.clone().map(lora_data::Column::Name);
+        let options = ReadOptions {
+            columns: lora_data::Columns {
+                text: column(&args.text),
+                text_pair: column(&args.text_pair),
+                label: column(&args.label),
+            },
+            // Only counted here.
+            labels: LabelRule::Unlabelled(Task::Regression),
+            ..ReadOptions::default()
+        };
+        let read = read_file(&args.file, &options)?;
+        let rows = read.dataset.len();
+        if rows < FEWEST_ROWS {
+            bail!(
+                "`{}` has {rows} rows, too few to compare methods and trust the outcome; label at least {FEWEST_ROWS}",
+                args.file.display()
+            );
+        }
+        let labelled = ReadOptions {
+            labels: LabelRule::FromData,
+            ..options
+        };
+        let commonest_label = match read_file(&args.file, &labelled) {
+            Ok(read) => CommonestLabel::of(&read.dataset),
+            // The sweep makes a regression of it.
+            Err(DataError::DecimalLabel { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let test = share(rows, TEST_SHARE);
+        let validation = share(rows, VALIDATION_SHARE).clamp(FEWEST_VALIDATION, MOST_VALIDATION);
+        Ok(Self {
+            rows,
+            train: (rows - test - validation).min(MOST_TRAIN),
+            validation,
+            test: test.min(MOST_TEST),
+            commonest_label,
+        })
+    }
+
+    /// The sweep.
+    pub fn sweep(&self, args: &CompareOptions) -> Result<SweepFile> {
+        let mut data = Map::new();
+        data.insert("data_file".to_owned(), json!(args.file));
+        data.insert("test_fraction".to_owned(), json!(TEST_SHARE));
+        for (key, column) in [
+            ("text_column", &args.text),
+            ("text_pair_column", &args.text_pair),
+            ("label_column", &args.label),
+        ] {
+            if let Some(column) = column {
+                data.insert(key.to_owned(), json!(column));
+            }
+        }
+        let sweep = json!({
+            "base": base(&args.model),
+            "tasks": [{"name": "your data", "data": data, "rows": [self.train]}],
+            "methods": [
+                {"name": PLAIN, "predictions": ["mean", {"deep_ensemble": {"members": args.seeds.max(3)}}]},
+                {
+                    "name": DROPOUT,
+                    "train": {"mask_rescale": "rescaled", "mask_grouping": "example"},
+                    "grid": {"mask_probability": [0.1, 0.3]},
+                    "predictions": ["mean", {"ensemble": {"members": 8}}],
+                },
+            ],
+            "seeds": (1..=args.seeds).collect::<Vec<_>>(),
+            // Other validation rows for every seed: more of the file has a say in the choice.
+            "data_seed": "seed",
+            "validation_rows": self.validation,
+            "test_rows": self.test,
+        });
+        Ok(serde_json::from_value(sweep)?)
+    }
+}
+
+/// Name of plain LoRA.
+pub(super) const PLAIN: &str = "LoRA";
+/// Name of LoRA Dropout.
+pub(super) const DROPOUT: &str = "LoRA Dropout";
+
+/// Settings that suit some hundred rows.
+pub(super) fn base(model: &str) -> Value {
+    json!({
+        "model_name_or_path": model,
+        "max_seq_length": 128,
+        "r": 8,
+        "lora_alpha": 16,
+        "learning_rate": 2e-3,
+        "num_train_epochs": 10,
+        "per_device_train_batch_size": 16,
+        "warmup_ratio": 0.06,
+        "early_stopping_patience": 3,
+    })
+}
+
+#[expect(clippy::cast_sign_loss, reason = "a share of rows is not negative")]
+fn share(rows: usize, share: f64) -> usize {
+    (rows as f64 * share).round() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use lora_data::{Example, LabelNames};
+
+    use super::*;
+
+    #[test]
+    fn the_commonest_label_is_counted() {
+        let names = ["bad", "fine", "good"].map(str::to_owned).to_vec();
+        let example = |class: usize| Example {
+            text: "a text".to_owned(),
+            text_pair: None,
+            target: Some(Target::Class(class)),
+        };
+        let mut data = Dataset {
+            examples: [0, 2, 2, 1, 2].map(example).to_vec(),
+            task: Task::Classification {
+                labels: LabelNames::new(names).expect("three names"),
+            },
+        };
+        let commonest = CommonestLabel::of(&data).expect("classes");
+        assert!(
+            commonest
+                .sentence()
+                .contains("always says `good` is right in 60 %")
+        );
+        data.task = Task::Regression;
+        assert!(CommonestLabel::of(&data).is_none());
+    }
+}

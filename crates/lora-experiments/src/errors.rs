@@ -1,0 +1,26 @@
+//! The errors of this crate, as those of the pipeline carry them.
+
+use lora_pipeline::Error;
+
+use crate::report::results::ResultsError;
+use crate::sweep::file::SweepFileError;
+use crate::sweep::store::StoreError;
+use crate::sweep::{CellsFailed, SweepInterrupted};
+
+macro_rules! carried {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::other(error)
+            }
+        })*
+    };
+}
+
+carried!(
+    ResultsError,
+    SweepFileError,
+    StoreError,
+    SweepInterrupted,
+    CellsFailed
+);

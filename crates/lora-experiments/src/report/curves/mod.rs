@@ -1,0 +1,263 @@
+//! How scores follow a setting: the paper's four variants over p, the members of an ensemble, rank, and whatever else a grid
+//! varies by numbers.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `masks` | Drop, `Drop_train`, `Drop_test` and `NoDrop` over p |
+//! | `members` | N: how many members, and what is averaged |
+//! | `numbers` | every other numeric setting |
+//! | `bound` | the measured gap over p, and the paper's bound beside it |
+
+pub mod bound;
+mod masks;
+mod members;
+mod numbers;
+
+use lora_eval::{Average, MeanStd};
+use lora_pipeline::error::Result;
+use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
+
+use super::choice::{Family, choose};
+use super::measure::{Measure, metric_name};
+use super::results::Variant;
+use super::tables::Judged;
+use crate::sweep::prediction::Prediction;
+
+/// How to read the charts.
+const HOW_TO_READ: &str = "Test rows, without temperature. Whiskers: where the mean over endlessly many seeds lies with 95 % confidence, \
+    by Student's t, so wide with few seeds. Settings that are not shown are chosen by the validation loss at each point.";
+
+/// Lines over the values of one setting.
+struct Curve<'a> {
+    /// What it answers.
+    title: String,
+    /// The setting.
+    axis: &'static str,
+    lines: Vec<Line<'a>>,
+}
+
+/// A variant for each value of the setting.
+struct Line<'a> {
+    name: String,
+    points: Vec<(f64, Variant<'a>)>,
+    /// Whether the setting does not concern it: the same variant at each value.
+    is_level: bool,
+}
+
+impl<'a> Line<'a> {
+    /// With the variant that validation rows choose at each value; none with fewer than two values.
+    fn of(
+        name: impl Into<String>,
+        candidates: &[&Variant<'a>],
+        value: impl Fn(&Variant<'a>) -> Option<f64>,
+    ) -> Option<Self> {
+        let points: Vec<(f64, Variant<'a>)> = values(candidates, &value)
+            .into_iter()
+            .filter_map(|at| {
+                let here = candidates.iter().filter(|variant| value(variant) == Some(at));
+                let here: Vec<&Variant<'a>> = here.copied().collect();
+                Some((at, choose(&here, false)?.clone()))
+            })
+            .collect();
+        (points.len() > 1).then(|| Self {
+            name: name.into(),
+            points,
+            is_level: false,
+        })
+    }
+
+    /// The same variant at all values.
+    fn level(name: impl Into<String>, variant: &Variant<'a>, values: &[f64]) -> Self {
+        Self {
+            name: name.into(),
+            points: values.iter().map(|at| (*at, variant.clone())).collect(),
+            is_level: true,
+        }
+    }
+
+    /// Mean and interval of a measure at each value; none where a seed lacks it.
+    fn series(&self, measure: Measure) -> Result<Option<Series>> {
+        let (mut points, mut band) = (Vec::new(), Vec::new());
+        for (place, (at, variant)) in self.points.iter().enumerate() {
+            let Some(scores) = measure.over_seeds(variant, false) else {
+                continue;
+            };
+            let of = MeanStd::of(&scores)?;
+            points.push([*at, of.mean]);
+            // Two seeds say next to nothing: their interval would fill the picture. One whisker is enough for a level.
+            let is_shown = of.n > 2 && !(self.is_level && place > 0);
+            let interval = of.interval().filter(|_| is_shown);
+            // Neither a loss nor a calibration error is below zero.
+            let is_positive = matches!(measure, Measure::Loss | Measure::Ece);
+            let interval = interval.map(|[low, high]| [if is_positive { low.max(0.0) } else { low }, high]);
+            band.push(interval.unwrap_or([of.mean, of.mean]));
+        }
+        Ok((!points.is_empty()).then(|| Series::new(&self.name, points).with_band(band)))
+    }
+}
+
+/// Pictures and numbers of all curves of a study.
+///
+/// # Errors
+///
+/// If a score is not finite.
+pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
+    let curves: Vec<Curve<'_>> = masks::curves(judged, reference)
+        .into_iter()
+        .chain(members::curves(judged, reference))
+        .chain(numbers::curves(judged))
+        .collect();
+    let mut blocks = Vec::new();
+    for curve in curves {
+        let figures = curve.figures(judged)?;
+        if figures.is_empty() {
+            continue;
+        }
+        let is_first = blocks.is_empty();
+        blocks.push(Block::Heading(curve.title.clone()));
+        if is_first {
+            blocks.push(Block::Text(HOW_TO_READ.to_owned()));
+        }
+        blocks.push(Block::Figures(figures));
+        blocks.push(Block::Details {
+            summary: format!("The numbers: {}", curve.title),
+            blocks: vec![Block::Table(curve.table(judged)?)],
+        });
+    }
+    Ok(blocks)
+}
+
+impl Curve<'_> {
+    fn measures(judged: &Judged<'_>) -> Vec<(Measure, &'static str)> {
+        let score = judged.metric().map_or("score", metric_name);
+        if judged.is_regression() {
+            return vec![(Measure::Loss, "MSE"), (Measure::Metric, score)];
+        }
+        vec![
+            (Measure::Loss, "NLL"),
+            (Measure::Ece, "ECE"),
+            (Measure::Metric, score),
+        ]
+    }
+
+    fn figures(&self, judged: &Judged<'_>) -> Result<Vec<Figure>> {
+        let mut figures = Vec::new();
+        for (measure, label) in Self::measures(judged) {
+            let series = self.lines.iter().map(|line| line.series(measure));
+            let series: Vec<Series> = series
+                .collect::<Result<Vec<_>>>()?
+                .into_iter()
+                .flatten()
+                .collect();
+            if !series.is_empty() {
+                let title = format!("{label} over {}", self.axis);
+                let svg = setting_chart(&title, self.axis, label, &series);
+                figures.push(Figure::new(svg, "").named(format!("{}, {label}", self.title)));
+            }
+        }
+        Ok(figures)
+    }
+
+    fn table(&self, judged: &Judged<'_>) -> Result<Table> {
+        let measures = Self::measures(judged);
+        let scores = measures.iter().map(|(measure, label)| {
+            let better = if *measure == Measure::Metric {
+                Better::Higher
+            } else {
+                Better::Lower
+            };
+            Column::new(*label, better, 3)
+        });
+        let costs = [
+            Column::new("training", Better::None, 1).with_unit("s"),
+            Column::new("predicting", Better::None, 2).with_unit("s"),
+        ];
+        let points = self.lines.iter().flat_map(|line| &line.points);
+        // As many as the values were written with.
+        let decimals = points
+            .filter_map(|(at, _)| at.to_string().split_once('.').map(|(_, digits)| digits.len()))
+            .max()
+            .unwrap_or(0);
+        let columns = std::iter::once(Column::new(self.axis, Better::None, decimals))
+            .chain(scores)
+            .chain(costs);
+        let seeds = judged.seeds();
+        let mut table = Table::new(&self.title, "line", columns.collect())
+            .with_note(format!("mean ± std over {seeds} seeds."))
+            .without_marks();
+        for line in &self.lines {
+            let points = if line.is_level {
+                &line.points[..1]
+            } else {
+                &line.points[..]
+            };
+            for (at, variant) in points {
+                let at = if line.is_level {
+                    Cell::Empty
+                } else {
+                    Cell::value(*at)
+                };
+                let costs = [Measure::TrainingSeconds, Measure::PredictingSeconds];
+                let cells = measures.iter().map(|(measure, _)| *measure).chain(costs);
+                let cells: Vec<Cell> = cells
+                    .map(|measure| measure.cell(variant, false))
+                    .collect::<Result<_>>()?;
+                table.push(&line.name, std::iter::once(at).chain(cells).collect());
+            }
+        }
+        Ok(table)
+    }
+}
+
+/// The values of a setting among variants, rising.
+fn values<'a>(variants: &[&Variant<'a>], value: impl Fn(&Variant<'a>) -> Option<f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = variants.iter().filter_map(|variant| value(variant)).collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup();
+    values
+}
+
+fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    let mut found = Vec::new();
+    for item in items {
+        if !found.contains(&item) {
+            found.push(item);
+        }
+    }
+    found
+}
+
+/// A numeric setting of a training, if it is not the usual one.
+fn changed(variant: &Variant<'_>, key: &str) -> Option<f64> {
+    variant.settings.get(key)?.as_f64()
+}
+
+/// Members of its prediction.
+fn members(variant: &Variant<'_>) -> f64 {
+    variant.prediction.members() as f64
+}
+
+fn is_mean(variant: &Variant<'_>) -> bool {
+    *variant.prediction == Prediction::Mean
+}
+
+/// Whether it is an ensemble in the masks of its training, with averaged probabilities.
+fn is_ensemble(variant: &Variant<'_>) -> bool {
+    matches!(
+        variant.prediction,
+        Prediction::Ensemble {
+            masks: None,
+            average: Average::Probabilities,
+            ..
+        }
+    )
+}
+
+/// The variant of the reference that validation rows choose.
+fn reference_variant<'j, 'a>(judged: &'j Judged<'a>, reference: &Family) -> Option<&'j Variant<'a>> {
+    let contender = judged
+        .contenders
+        .iter()
+        .find(|contender| contender.family == *reference)?;
+    contender.variant(false)
+}

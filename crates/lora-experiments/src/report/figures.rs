@@ -1,0 +1,221 @@
+//! The pictures of a study: reliability, accuracy against calibration, risk against coverage, losses of the trainings.
+
+use lora_eval::calibration::{Binning, ReliabilityTable};
+use lora_eval::rank_table::Better;
+use lora_eval::{MeanStd, pareto};
+use lora_pipeline::error::Result;
+use lora_pipeline::reliability_bars::reliability_bars;
+use lora_report::{Figure, ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
+
+use super::choice::{Contender, Family};
+use super::measure::{Measure, risk_coverage};
+use super::results::{Trainings, Variant};
+use super::tables::{ECE_RULE, Judged};
+use crate::sweep::prediction::Prediction;
+use crate::sweep::record::TrainingRecord;
+
+/// Lines of a chart that can be told apart.
+pub const MOST_LINES: usize = 6;
+/// Methods with reliability diagrams, two for each.
+const MOST_DIAGRAMS: usize = 4;
+/// Axes of accuracy and calibration error span at least this: one test row is no mountain.
+const LEAST_SPAN: [f64; 2] = [0.05, 0.05];
+/// Coverages at which the risk curves are drawn.
+const COVERAGES: usize = 20;
+
+/// Contenders worth a picture: the reference, then those with the smallest loss on validation rows.
+pub fn pictured<'j, 'a>(
+    judged: &'j Judged<'a>,
+    reference: &Family,
+    is_scaled: bool,
+) -> Vec<&'j Contender<'a>> {
+    let loss = |contender: &Contender<'_>| {
+        let variant = contender.variant(is_scaled)?;
+        Measure::ValidationLoss.mean(variant, is_scaled)
+    };
+    let mut others: Vec<(f64, &Contender<'a>)> = judged
+        .contenders
+        .iter()
+        .filter(|contender| contender.family != *reference)
+        .filter_map(|contender| Some((loss(contender)?, contender)))
+        .collect();
+    others.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let first = judged
+        .contenders
+        .iter()
+        .find(|contender| contender.family == *reference);
+    let others = others.into_iter().map(|(_, contender)| contender);
+    first.into_iter().chain(others).take(MOST_LINES).collect()
+}
+
+/// Reliability diagrams of the pictured contenders, each without and with temperature, all seeds together; the error beside them is the
+/// mean over seeds.
+///
+/// # Errors
+///
+/// If a confidence is none.
+pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let contenders = pictured(judged, reference, false).into_iter().take(MOST_DIAGRAMS);
+    for (contender, is_scaled) in contenders.flat_map(|contender| [(contender, false), (contender, true)]) {
+        let Some(variant) = contender.variant(is_scaled) else {
+            continue;
+        };
+        let mut table = ReliabilityTable::new(Binning::default())?;
+        for rows in variant
+            .results()
+            .filter_map(|result| result.test_rows.get(is_scaled))
+        {
+            for (confidence, is_correct) in rows.confidences() {
+                table.update(confidence, is_correct)?;
+            }
+        }
+        if table.count() == 0 {
+            continue;
+        }
+        let with = if is_scaled { ", with T" } else { "" };
+        let name = format!("{}{with}", contender.family.name());
+        // The bars are of all seeds together; their ECE would let errors of seeds cancel.
+        let ece = Measure::Ece
+            .mean(variant, is_scaled)
+            .map_or_else(|| table.ece(), Ok)?;
+        let svg = reliability_diagram(&name, &reliability_bars(&table.bins()), ece, ECE_RULE);
+        figures.push(Figure::new(svg, "").named(format!("reliability of {name}")));
+    }
+    Ok(figures)
+}
+
+/// Accuracy against calibration error, with the Pareto front.
+///
+/// # Errors
+///
+/// If a score is not finite.
+pub fn accuracy_against_ece(judged: &Judged<'_>, is_scaled: bool) -> Result<Option<Figure>> {
+    let mut points = Vec::new();
+    for contender in &judged.contenders {
+        let Some(variant) = contender.variant(is_scaled) else {
+            continue;
+        };
+        let of = |measure: Measure| -> Result<Option<MeanStd>> {
+            let values = measure.over_seeds(variant, is_scaled);
+            Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
+        };
+        if let (Some(ece), Some(accuracy)) = (of(Measure::Ece)?, of(Measure::Accuracy)?) {
+            let point = ScatterPoint::new(contender.family.name(), [ece.mean, accuracy.mean]);
+            points.push(match (ece.std, accuracy.std) {
+                (Some(x), Some(y)) => point.with_spread([x, y]),
+                _ => point,
+            });
+        }
+    }
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let places: Vec<[f64; 2]> = points.iter().map(|point| point.position).collect();
+    let front = pareto::front(&places, [Better::Smaller, Better::Larger]);
+    let points: Vec<ScatterPoint> = points
+        .into_iter()
+        .zip(front)
+        .map(|(point, is_on)| point.on_front(is_on))
+        .collect();
+    let title = if is_scaled {
+        "With temperature"
+    } else {
+        "Without temperature"
+    };
+    let svg = scatter_chart(
+        title,
+        "ECE (lower is better)",
+        "accuracy (higher is better)",
+        &points,
+        LEAST_SPAN,
+    );
+    let caption = "Up and to the left is better; crosses show one standard deviation over seeds; the dotted line joins methods that no \
+                   other beats in both.";
+    let name = format!("accuracy against calibration error, {}", title.to_lowercase());
+    Ok(Some(Figure::new(svg, caption).named(name)))
+}
+
+/// Share of wrong answers among those that are accepted, over the share that is accepted; mean over seeds.
+pub fn risk_curves(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
+    let curve = |contender: &Contender<'_>| {
+        let variant = contender.variant(false)?;
+        let curves: Option<Vec<_>> = variant
+            .results()
+            .map(|result| risk_coverage(&result.test_rows.plain))
+            .collect();
+        let curves = curves?;
+        let point = |step: usize| {
+            let coverage = step as f64 / COVERAGES as f64;
+            let risks: Option<Vec<f64>> = curves.iter().map(|curve| curve.risk_at(coverage).ok()).collect();
+            let risks = risks?;
+            Some([coverage, risks.iter().sum::<f64>() / risks.len() as f64])
+        };
+        let points: Option<Vec<[f64; 2]>> = (1..=COVERAGES).map(point).collect();
+        Some(Series::new(contender.family.name(), points?))
+    };
+    let series: Vec<Series> = pictured(judged, reference, false)
+        .into_iter()
+        .filter_map(curve)
+        .collect();
+    if series.is_empty() {
+        return None;
+    }
+    let svg = line_chart(
+        "Risk and coverage",
+        "share of test rows answered",
+        "share of wrong answers",
+        &series,
+    );
+    let caption = "The rows with the highest confidence are answered first. Lower is better. Mean over seeds, without temperature.";
+    Some(Figure::new(svg, caption).named("risk and coverage"))
+}
+
+/// Objective and validation loss over steps, mean over seeds, for the mean passes.
+pub fn losses(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
+    let of = |title: &str, label: &str, part: fn(&TrainingRecord) -> &Vec<[f64; 2]>| {
+        let series: Vec<Series> = judged
+            .contenders
+            .iter()
+            .filter_map(|contender| contender.variant(false))
+            .filter(|variant| *variant.prediction == Prediction::Mean)
+            .take(MOST_LINES)
+            .filter_map(|variant| Some(Series::new(variant.method, mean_curve(variant, trainings, part)?)))
+            .collect();
+        let svg = (!series.is_empty()).then(|| line_chart(title, "step", label, &series));
+        svg.map(|svg| {
+            let caption = "Mean over seeds; under masks, the loss of the masked passes.";
+            Figure::new(svg, caption).named(title)
+        })
+    };
+    let training = of("Training loss", "objective", |training| &training.losses);
+    let validation = of("Validation loss", "loss of the mean pass", |training| {
+        &training.evaluations
+    });
+    let validation = validation.map(|figure| Figure::new(figure.svg, "Mean over seeds.").named(figure.name));
+    training.into_iter().chain(validation).collect()
+}
+
+fn mean_curve(
+    variant: &Variant<'_>,
+    trainings: &Trainings,
+    part: fn(&TrainingRecord) -> &Vec<[f64; 2]>,
+) -> Option<Vec<[f64; 2]>> {
+    let curves: Option<Vec<&Vec<[f64; 2]>>> = variant
+        .cells
+        .iter()
+        .map(|(cell, _)| Some(part(trainings.get(cell.trainings.first()?)?)))
+        .collect();
+    let curves = curves?;
+    // A training that ended early ends the mean.
+    let points = curves
+        .iter()
+        .map(|curve| curve.len())
+        .min()
+        .filter(|points| *points > 0)?;
+    let mean = |place: usize| {
+        let sum: f64 = curves.iter().map(|curve| curve[place][1]).sum();
+        [curves[0][place][0], sum / curves.len() as f64]
+    };
+    Some((0..points).map(mean).collect())
+}

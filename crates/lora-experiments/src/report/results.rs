@@ -1,0 +1,344 @@
+//! The cells of results files, in the groups that can be compared: what differs in the seed alone, on one task.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use lora_pipeline::config::keys::REQUIRED;
+use lora_pipeline::config::usual_values;
+use lora_pipeline::error::Result;
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::sweep::file::{MethodEntry, Rows};
+use crate::sweep::prediction::Prediction;
+use crate::sweep::record::{CellRecord, CellResult, Line, Outcome, RunRecord, TrainingRecord};
+use crate::sweep::settings::Settings;
+use crate::sweep::store;
+
+/// Everything that results files hold.
+#[derive(Debug, Default)]
+pub struct Results {
+    /// Cells that are done, each once, in the order of the files.
+    pub cells: Vec<CellRecord>,
+    /// Cells that failed and were not computed since.
+    pub failed: Vec<CellRecord>,
+    /// How many cells are left out because a later one is of the same seed and settings, with other rows.
+    pub replaced: usize,
+    /// Trainings by key.
+    pub trainings: Trainings,
+    /// The calls that computed them.
+    pub runs: Vec<RunRecord>,
+    /// The method that others are compared with, if it is not for the calls to say.
+    pub reference: Option<String>,
+}
+
+/// Results that belong together: those of files whose sweeps have the same methods. What other files hold is told apart from
+/// them, because their methods were compared among each other.
+#[derive(Debug)]
+pub struct Experiment {
+    /// The names of its files, without endings.
+    pub name: String,
+    /// What they hold.
+    pub results: Results,
+}
+
+/// Files whose sweeps have the same methods.
+struct FileGroup {
+    /// None where no call of a sweep is told.
+    methods: Option<Vec<MethodEntry>>,
+    names: Vec<String>,
+    lines: Vec<Line>,
+}
+
+/// Trainings by key.
+pub type Trainings = HashMap<String, TrainingRecord>;
+
+/// Results that no report can be made of.
+#[derive(Debug, Error)]
+pub enum ResultsError {
+    /// There is no cell.
+    #[error("{} no cell that is done; run `lora sweep` first{}", paths(paths_read), failed_note(*failed))]
+    Nothing {
+        /// The files.
+        paths_read: Vec<PathBuf>,
+        /// Cells that failed.
+        failed: usize,
+    },
+    /// No method has the name.
+    #[error("--reference {found}: no such method; the results have {}", known.join(", "))]
+    Reference {
+        /// The name.
+        found: String,
+        /// The methods.
+        known: Vec<String>,
+    },
+}
+
+/// Compares with this method wherever there is one of the name.
+///
+/// # Errors
+///
+/// If no experiment has it.
+pub fn refer_to(experiments: &mut [Experiment], method: &str) -> Result<(), ResultsError> {
+    let mut known = Vec::new();
+    for results in experiments.iter_mut().map(|experiment| &mut experiment.results) {
+        for cell in &results.cells {
+            if cell.method == method {
+                results.reference = Some(method.to_owned());
+            }
+            if !known.contains(&cell.method) {
+                known.push(cell.method.clone());
+            }
+        }
+    }
+    if known.iter().any(|name| name == method) {
+        return Ok(());
+    }
+    Err(ResultsError::Reference {
+        found: method.to_owned(),
+        known,
+    })
+}
+
+fn paths(paths: &[PathBuf]) -> String {
+    let shown: Vec<String> = paths.iter().map(|path| format!("`{}`", path.display())).collect();
+    format!(
+        "{} hold{}",
+        shown.join(", "),
+        if paths.len() == 1 { "s" } else { "" }
+    )
+}
+
+/// The name of a results file without its endings.
+fn experiment_name(path: &Path) -> String {
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = stem.unwrap_or_default();
+    stem.strip_suffix(".results").unwrap_or(&stem).to_owned()
+}
+
+fn failed_note(failed: usize) -> String {
+    if failed == 0 {
+        return String::new();
+    }
+    format!(" ({failed} failed; --retry-failed computes them again)")
+}
+
+impl Results {
+    /// Reads results files. Of several lines about one cell the last counts.
+    ///
+    /// # Errors
+    ///
+    /// If one is no results file, or none holds a cell that is done.
+    pub fn read(paths: &[PathBuf]) -> Result<Self> {
+        let mut lines = Vec::new();
+        for path in paths {
+            lines.extend(store::read(Path::new(path))?.lines);
+        }
+        let results = Self::of(lines);
+        if results.cells.is_empty() {
+            let (paths_read, failed) = (paths.to_vec(), results.failed.len());
+            return Err(ResultsError::Nothing { paths_read, failed }.into());
+        }
+        Ok(results)
+    }
+
+    /// Reads results files, each experiment for itself. A file without a result that is done is left out.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn read_experiments(paths: &[PathBuf]) -> Result<Vec<Experiment>> {
+        let mut groups: Vec<FileGroup> = Vec::new();
+        for path in paths {
+            let lines = store::read(Path::new(path))?.lines;
+            let methods = lines.iter().rev().find_map(|line| match line {
+                Line::Run(run) => Some(run.sweep.methods.clone()),
+                _ => None,
+            });
+            let name = experiment_name(path);
+            match groups.iter_mut().find(|group| group.methods == methods) {
+                Some(group) => {
+                    group.names.push(name);
+                    group.lines.extend(lines);
+                }
+                None => groups.push(FileGroup {
+                    methods,
+                    names: vec![name],
+                    lines,
+                }),
+            }
+        }
+        let experiments = groups.into_iter().map(|group| Experiment {
+            name: group.names.join(" and "),
+            results: Self::of(group.lines),
+        });
+        let (full, empty): (Vec<_>, Vec<_>) =
+            experiments.partition(|experiment| !experiment.results.cells.is_empty());
+        if full.is_empty() {
+            let failed = empty.iter().map(|experiment| experiment.results.failed.len());
+            let (paths_read, failed) = (paths.to_vec(), failed.sum());
+            return Err(ResultsError::Nothing { paths_read, failed }.into());
+        }
+        Ok(full)
+    }
+
+    /// Of the lines of files.
+    pub fn of(lines: Vec<Line>) -> Self {
+        let mut results = Self::default();
+        let mut place_of: HashMap<String, usize> = HashMap::new();
+        let mut cells: Vec<CellRecord> = Vec::new();
+        for line in lines {
+            match line {
+                Line::Header(_) => {}
+                Line::Run(run) => results.runs.push(*run),
+                Line::Training(training) => {
+                    results.trainings.insert(training.key.clone(), *training);
+                }
+                Line::Cell(cell) => {
+                    let place = *place_of.entry(cell.key.clone()).or_insert(cells.len());
+                    if place == cells.len() {
+                        cells.push(*cell);
+                    } else {
+                        cells[place] = *cell;
+                    }
+                }
+            }
+        }
+        let is_done = |cell: &CellRecord| matches!(cell.outcome, Outcome::Done(_));
+        (results.cells, results.failed) = cells.into_iter().partition(is_done);
+        results.keep_the_last_of_equals();
+        results
+    }
+
+    /// A file to which a sweep of other rows was added holds two cells of one seed, which no mean may take for two seeds.
+    fn keep_the_last_of_equals(&mut self) {
+        let all = std::mem::take(&mut self.cells);
+        let before = all.len();
+        let mut last: HashMap<String, usize> = HashMap::new();
+        let name = |cell: &CellRecord| {
+            let CellRecord {
+                task,
+                rows,
+                method,
+                prediction,
+                settings,
+                seed,
+                ..
+            } = cell;
+            serde_json::json!([task, rows, method, prediction, settings, seed]).to_string()
+        };
+        for (index, cell) in all.iter().enumerate() {
+            last.insert(name(cell), index);
+        }
+        let is_last = |(index, cell): &(usize, CellRecord)| last[&name(cell)] == *index;
+        let kept = all.into_iter().enumerate().filter(is_last);
+        self.cells = kept.map(|(_, cell)| cell).collect();
+        self.replaced = before - self.cells.len();
+    }
+
+    /// The cells by task and number of rows, in the order of the files.
+    pub fn studies(&self) -> Vec<Study<'_>> {
+        let mut studies: Vec<Study<'_>> = Vec::new();
+        for cell in &self.cells {
+            let Outcome::Done(result) = &cell.outcome else {
+                continue;
+            };
+            let place = studies
+                .iter()
+                .position(|study| study.task == cell.task && study.rows == cell.rows);
+            let place = place.unwrap_or_else(|| {
+                studies.push(Study {
+                    task: &cell.task,
+                    rows: cell.rows,
+                    variants: Vec::new(),
+                });
+                studies.len() - 1
+            });
+            studies[place].add(cell, result);
+        }
+        studies
+    }
+}
+
+/// All that was found on one task with one number of training rows.
+#[derive(Debug)]
+pub struct Study<'a> {
+    /// Name of the task.
+    pub task: &'a str,
+    /// Training rows.
+    pub rows: Rows,
+    /// What was compared.
+    pub variants: Vec<Variant<'a>>,
+}
+
+/// A method with its settings and a way to predict: its cells differ in the seed.
+#[derive(Clone, Debug)]
+pub struct Variant<'a> {
+    /// Name of the method.
+    pub method: &'a str,
+    /// How it predicts.
+    pub prediction: &'a Prediction,
+    /// Settings that are not the usual ones.
+    pub settings: &'a Settings,
+    /// The cells in the order of their seeds.
+    pub cells: Vec<(&'a CellRecord, &'a CellResult)>,
+}
+
+impl<'a> Study<'a> {
+    fn add(&mut self, cell: &'a CellRecord, result: &'a CellResult) {
+        let is_same = |variant: &Variant<'_>| {
+            variant.method == cell.method
+                && *variant.prediction == cell.prediction
+                && *variant.settings == cell.settings
+        };
+        match self.variants.iter_mut().find(|variant| is_same(variant)) {
+            Some(variant) => {
+                variant.cells.push((cell, result));
+                variant.cells.sort_by_key(|(cell, _)| cell.seed);
+            }
+            None => self.variants.push(Variant {
+                method: &cell.method,
+                prediction: &cell.prediction,
+                settings: &cell.settings,
+                cells: vec![(cell, result)],
+            }),
+        }
+    }
+
+    /// Task and rows in words.
+    pub fn title(&self) -> String {
+        match self.rows {
+            Rows::Some(rows) => format!("{}, {rows} training rows", self.task),
+            Rows::All => format!("{}, all training rows", self.task),
+        }
+    }
+
+    /// Task and rows, short.
+    pub fn short(&self) -> String {
+        match self.rows {
+            Rows::Some(rows) => format!("{} {rows}", self.task),
+            Rows::All => self.task.to_owned(),
+        }
+    }
+}
+
+impl Variant<'_> {
+    /// A setting of its training; the usual one where results say nothing of it, if there is one.
+    pub fn setting(&self, key: &str) -> Option<Value> {
+        let usual = || {
+            let usual = usual_values().get(key).cloned();
+            usual.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
+        };
+        self.settings.get(key).cloned().or_else(usual)
+    }
+
+    /// The results of the seeds.
+    pub fn results(&self) -> impl Iterator<Item = &CellResult> + Clone {
+        self.cells.iter().map(|(_, result)| *result)
+    }
+
+    /// The seeds.
+    pub fn seeds(&self) -> Vec<u64> {
+        self.cells.iter().map(|(cell, _)| cell.seed).collect()
+    }
+}

@@ -1,0 +1,237 @@
+//! What the results say, in sentences that follow from them.
+
+use lora_pipeline::counted::counted;
+
+use super::against::{Verdict, pooled};
+use super::choice::Family;
+use super::over_tasks::comparisons;
+use super::results::{Results, Variant};
+use super::tables::Judged;
+use crate::sweep::prediction::Prediction;
+
+/// How methods were compared.
+pub const HOW_COMPARED: &str = "Settings (p, N and so on) were chosen by the loss of validation rows, never by test rows. Every method is \
+    compared with the mean pass of the reference on the same test rows and seeds; a difference counts when a 95 % interval over rows and \
+    seeds leaves out zero, and when it is large enough to notice. Which of several methods has the lowest loss is read off the same test \
+    rows, so the best one looks a little better than it is.";
+
+/// How much was compared.
+pub fn subtitle<'r>(parts: impl Iterator<Item = (&'r str, &'r Results)>) -> String {
+    let parts: Vec<String> = parts
+        .map(|(name, results)| {
+            let mut seeds: Vec<u64> = results.cells.iter().map(|cell| cell.seed).collect();
+            seeds.sort_unstable();
+            seeds.dedup();
+            let mut tasks: Vec<&str> = results.cells.iter().map(|cell| cell.task.as_str()).collect();
+            tasks.sort_unstable();
+            tasks.dedup();
+            let colon = if name.is_empty() { "" } else { ": " };
+            format!(
+                "{name}{colon}{} on {} with {}",
+                counted(results.cells.len(), "result"),
+                counted(tasks.len(), "task"),
+                counted(seeds.len(), "seed")
+            )
+        })
+        .collect();
+    parts.join("; ") + "."
+}
+
+/// Per cents with their sign, as it is printed.
+fn signed(value: f64) -> String {
+    format!("{value:+.1}").replace('-', "\u{2212}")
+}
+
+/// Which method has the lowest loss over all tasks; then what a reader must not overlook.
+pub fn summary(
+    results: &Results,
+    judged: &[Judged<'_>],
+    families: &[Family],
+    reference: &Family,
+) -> Vec<String> {
+    let leads = [false, true].map(|is_scaled| lead(judged, families, reference, is_scaled));
+    let leads: Vec<String> = leads.into_iter().flatten().collect();
+    let mut sentences = Vec::new();
+    if !leads.is_empty() {
+        sentences.push(leads.join(" "));
+    }
+    sentences.extend(caveats(results));
+    sentences
+}
+
+/// What a reader must not overlook.
+pub fn caveats(results: &Results) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if !results.failed.is_empty() {
+        sentences.push(format!(
+            "{} failed and are in no table, so their methods are compared on the other seeds alone; the results file says why, and \
+             `lora sweep --retry-failed` computes them again.",
+            counted(results.failed.len(), "cell")
+        ));
+    }
+    if results.replaced > 0 {
+        sentences.push(format!(
+            "{} of earlier calls with other rows are left out: the same seeds were computed again.",
+            counted(results.replaced, "result")
+        ));
+    }
+    sentences.extend(unfinished(results));
+    if shares_members(results) {
+        sentences.push(
+            "The deep ensembles of different seeds have members in common, so their spread over seeds is smaller than that of \
+             independent ones, and their intervals are somewhat too narrow."
+                .to_owned(),
+        );
+    }
+    sentences
+}
+
+/// The family with the lowest mean loss, whether it is lower than the reference's beyond chance, and where it wins, ties and
+/// loses. None where nothing was compared.
+fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scaled: bool) -> Option<String> {
+    let most = families
+        .iter()
+        .map(|family| comparisons(judged, family, is_scaled).len());
+    let most = most.max()?;
+    let changes = families.iter().filter_map(|family| {
+        let found = comparisons(judged, family, is_scaled);
+        let (mean, interval) = pooled(found.iter().map(|(_, comparison)| *comparison))?;
+        // A mean over fewer tasks is another mean.
+        (found.len() == most).then_some((mean, interval, family, found))
+    });
+    let mut changes: Vec<_> = changes.collect();
+    changes.sort_by(|left, right| left.0.total_cmp(&right.0));
+    // Who is below the reference beyond chance comes first, though another may have a lower mean that chance explains.
+    let certain = changes.iter().position(|(_, [_, upper], ..)| *upper < 0.0);
+    let (lowest, ..) = changes.first()?;
+    let lower_by_chance = certain.is_some_and(|place| place > 0).then(|| {
+        let family: &Family = changes[0].2;
+        format!(
+            "; lower still is {}, {} %, but no more than chance explains",
+            family.name(),
+            signed(*lowest)
+        )
+    });
+    let (mean, [lower, upper], family, found) = &changes[certain.unwrap_or(0)];
+    let (mean, lower, upper) = (*mean, *lower, *upper);
+    let count = |verdict: Verdict| {
+        let of = found
+            .iter()
+            .filter(|(_, comparison)| comparison.verdict == verdict);
+        of.count()
+    };
+    let numbers = format!(
+        "{} % (95 % interval {} to {}) over {}: it wins on {}, ties on {}, loses on {}",
+        signed(mean),
+        signed(lower),
+        signed(upper),
+        counted(found.len(), "task"),
+        count(Verdict::Wins),
+        count(Verdict::Ties),
+        count(Verdict::Loses),
+    );
+    let (name, against) = (family.name(), reference.name());
+    let nearest = if mean < 0.0 {
+        "the lowest has"
+    } else {
+        "the nearest is"
+    };
+    Some(match (is_scaled, upper < 0.0) {
+        (false, true) if lower_by_chance.is_none() => {
+            format!("{name} has the lowest test loss: against {against} {numbers}.")
+        }
+        (false, true) => format!(
+            "{name} has a test loss below that of {against} beyond chance: {numbers}{}.",
+            lower_by_chance.unwrap_or_default()
+        ),
+        (false, false) => format!(
+            "No method has a test loss below that of {against} beyond chance; {nearest} {name}, {numbers}."
+        ),
+        (true, true) => format!(
+            "With temperature scaling for all: {name}, {numbers}{}.",
+            lower_by_chance.unwrap_or_default()
+        ),
+        (true, false) => format!(
+            "With temperature scaling for all, none is lower beyond chance; {nearest} {name}, {numbers}."
+        ),
+    })
+}
+
+/// For each family where it wins, ties and loses.
+pub fn outcomes(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Vec<String> {
+    let others = families.iter().filter(|family| *family != reference);
+    others
+        .flat_map(|family| outcome(judged, family, reference))
+        .collect()
+}
+
+/// One sentence without temperature, one with; none where nothing was compared.
+fn outcome(judged: &[Judged<'_>], family: &Family, reference: &Family) -> Vec<String> {
+    let of = |is_scaled: usize| {
+        let names = |verdict: Verdict| {
+            let found = judged.iter().filter(|judged| {
+                let found = judged
+                    .find(family)
+                    .and_then(|(_, comparisons)| comparisons[is_scaled].as_ref());
+                found.is_some_and(|comparison| comparison.verdict == verdict)
+            });
+            found.map(|judged| judged.study.short()).collect::<Vec<String>>()
+        };
+        let parts: Vec<String> = [
+            (Verdict::Wins, "lower loss on"),
+            (Verdict::Loses, "higher loss on"),
+            (Verdict::Ties, "no clear difference on"),
+        ]
+        .into_iter()
+        .map(|(verdict, words)| (words, names(verdict)))
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(words, names)| format!("{words} {}", names.join(", ")))
+        .collect();
+        let subject = match is_scaled {
+            0 => format!("{} against {}", family.name(), reference.name()),
+            _ => "With a temperature for both".to_owned(),
+        };
+        (!parts.is_empty()).then(|| format!("{subject}: {}.", parts.join("; ")))
+    };
+    match (of(0), of(1)) {
+        (Some(plain), Some(scaled)) => vec![format!("{plain} {scaled}")],
+        (plain, scaled) => plain.into_iter().chain(scaled).collect(),
+    }
+}
+
+fn shares_members(results: &Results) -> bool {
+    let deep: Vec<_> = results
+        .cells
+        .iter()
+        .filter(|cell| matches!(cell.prediction, Prediction::DeepEnsemble { .. }))
+        .collect();
+    deep.iter().enumerate().any(|(index, cell)| {
+        deep[..index].iter().any(|other| {
+            other.prediction == cell.prediction
+                && other.trainings != cell.trainings
+                && other
+                    .trainings
+                    .iter()
+                    .any(|training| cell.trainings.contains(training))
+        })
+    })
+}
+
+/// That some have fewer seeds than others of their task, which the means do not show.
+fn unfinished(results: &Results) -> Option<String> {
+    let mut behind = Vec::new();
+    for study in results.studies() {
+        let seeds = |variant: &Variant<'_>| variant.cells.len();
+        let most = study.variants.iter().map(seeds).max().unwrap_or(0);
+        let fewer = study.variants.iter().filter(|variant| seeds(variant) < most);
+        behind.extend(fewer.map(|variant| {
+            let name = Family::of(variant).name();
+            format!("{name} on {} ({} of {most})", study.short(), seeds(variant))
+        }));
+    }
+    let first = behind.first()?;
+    Some(format!(
+        "Not finished: {} with fewer seeds than others of the task, the first of them {first}; `lora sweep` computes what did not fail.",
+        counted(behind.len(), "variant")
+    ))
+}

@@ -1,0 +1,268 @@
+//! Scoring a cell: from what was said about its rows to its record.
+
+use lora_data::Targets;
+use lora_eval::calibration::Binning;
+use lora_eval::detection::{Detection, DetectionScores, Doubt};
+use lora_eval::glue::GlueMetric;
+use lora_eval::regression::RegressionScores;
+use lora_eval::softmax::top_class;
+use lora_eval::{Average, ClassProbabilities, Predictions, Scores, judge_temperature};
+use lora_pipeline::error::{Context, Result};
+use lora_pipeline::scoring::{JUDGING_SEED, TaskScores};
+
+use super::data::Parts;
+use super::passes::{Logits, Said};
+use super::record::{CellResult, RowRecord, Scored, ShiftedRecord, UncertaintyRecord};
+
+/// Thousandths, for losses in nats and entropies.
+const THOUSANDTH: f64 = 0.001;
+
+/// What is known of a cell beside what was said.
+pub struct Costs {
+    /// Wall time of all its trainings.
+    pub training_seconds: f64,
+    /// Most memory, in bytes, where that is known.
+    pub peak_memory: Option<u64>,
+}
+
+/// Scores what was said.
+///
+/// # Errors
+///
+/// If the model has diverged.
+pub fn score(
+    said: &Said,
+    parts: &Parts,
+    average: Average,
+    metric: GlueMetric,
+    costs: &Costs,
+) -> Result<CellResult> {
+    match &parts.test.truth() {
+        Targets::Values(values) => score_values(said, parts, values, metric, costs),
+        _ => score_classes(said, parts, average, metric, costs),
+    }
+}
+
+fn score_values(
+    said: &Said,
+    parts: &Parts,
+    test: &[f32],
+    metric: GlueMetric,
+    costs: &Costs,
+) -> Result<CellResult> {
+    let of = |logits: &Logits, targets: &Targets| -> Result<TaskScores> {
+        let Targets::Values(values) = targets else {
+            lora_pipeline::bail!("a part of a regression has no numbers as labels");
+        };
+        let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+        let scores = RegressionScores::of(&logits.outputs().mean_values(), &values)?;
+        Ok(TaskScores::Regression(scores))
+    };
+    let shifted = match (&said.shifted, &parts.shifted) {
+        (Some(logits), Some(part)) if parts.shifted_is_labelled() => Some(ShiftedRecord {
+            scores: Some(Scored {
+                plain: of(logits, &part.truth())?,
+                scaled: None,
+            }),
+            detection: Scored {
+                plain: Vec::new(),
+                scaled: None,
+            },
+        }),
+        _ => None,
+    };
+    Ok(CellResult {
+        metric,
+        training_seconds: costs.training_seconds + said.fitting_seconds,
+        predicting_seconds: said.seconds,
+        peak_memory: costs.peak_memory,
+        temperature: None,
+        validation_rows: match &parts.validation.truth() {
+            Targets::Values(values) => Some(squares_of(&said.validation, values)),
+            _ => None,
+        },
+        train: of(&said.train, &parts.gap.truth())?,
+        validation: Scored {
+            plain: of(&said.validation, &parts.validation.truth())?,
+            scaled: None,
+        },
+        test: Scored {
+            plain: of(&said.test, &parts.test.truth())?,
+            scaled: None,
+        },
+        test_rows: Scored {
+            plain: squares_of(&said.test, test),
+            scaled: None,
+        },
+        uncertainty: None,
+        shifted,
+    })
+}
+
+/// Squared errors, in units of the largest one.
+fn squares_of(logits: &Logits, values: &[f32]) -> RowRecord {
+    let predicted = logits.outputs().mean_values();
+    let errors = predicted.iter().zip(values);
+    let squares: Vec<f64> = errors
+        .map(|(predicted, value)| (predicted - f64::from(*value)).powi(2))
+        .collect();
+    let largest = squares.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let unit = largest / f64::from(u16::MAX);
+    RowRecord::of_losses(unit, in_units(&squares, unit))
+}
+
+fn score_classes(
+    said: &Said,
+    parts: &Parts,
+    average: Average,
+    metric: GlueMetric,
+    costs: &Costs,
+) -> Result<CellResult> {
+    let validation = of_logits(&said.validation)?;
+    let truth = parts.validation.truth();
+    let judged = judge_temperature(&validation, classes(&truth)?, average, JUDGING_SEED)?;
+    // As training does: 1 where no temperature is better beyond chance.
+    let temperature = Some(judged.outcome.temperature().unwrap_or(1.0));
+    let judge = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
+        let labels = classes(targets)?;
+        with_temperature(of_logits(logits)?, temperature, |predictions| {
+            scores_of(&predictions.average(average), labels)
+        })
+    };
+    let test = of_logits(&said.test)?;
+    let truth = parts.test.truth();
+    let labels = classes(&truth)?;
+    let test_rows = with_temperature(test.clone(), temperature, |predictions| {
+        Ok(rows_of(&predictions.average(average), labels))
+    })?;
+    let shifted = match (&said.shifted, &parts.shifted) {
+        (Some(logits), Some(part)) => {
+            let outside = of_logits(logits)?;
+            let scores = parts
+                .shifted_is_labelled()
+                .then(|| judge(logits, &part.truth()))
+                .transpose()?;
+            let detection = Scored {
+                plain: detection(&test, &outside, average)?,
+                scaled: match temperature {
+                    Some(temperature) => Some(detection(
+                        &test.clone().with_temperature(temperature)?,
+                        &outside.with_temperature(temperature)?,
+                        average,
+                    )?),
+                    None => None,
+                },
+            };
+            Some(ShiftedRecord { scores, detection })
+        }
+        _ => None,
+    };
+    Ok(CellResult {
+        metric,
+        training_seconds: costs.training_seconds + said.fitting_seconds,
+        predicting_seconds: said.seconds,
+        peak_memory: costs.peak_memory,
+        temperature,
+        validation_rows: Some(RowRecord::of_losses(
+            THOUSANDTH,
+            in_units(&judged.row_losses, THOUSANDTH),
+        )),
+        train: scores_of(
+            &of_logits(&said.train)?.average(average),
+            classes(&parts.gap.truth())?,
+        )?,
+        validation: judge(&said.validation, &parts.validation.truth())?,
+        test: judge(&said.test, &truth)?,
+        test_rows,
+        uncertainty: (test.members() > 1).then(|| uncertainty_of(&test)),
+        shifted,
+    })
+}
+
+fn of_logits(logits: &Logits) -> Result<Predictions> {
+    Ok(logits.outputs().into_predictions()?)
+}
+
+fn classes(targets: &Targets) -> Result<&[usize]> {
+    match targets {
+        Targets::Classes(classes) => Some(classes.as_slice()),
+        _ => None,
+    }
+    .context("a part of a classification has no classes as labels")
+}
+
+fn with_temperature<T>(
+    predictions: Predictions,
+    temperature: Option<f64>,
+    of: impl Fn(&Predictions) -> Result<T>,
+) -> Result<Scored<T>> {
+    let plain = of(&predictions)?;
+    let scaled = match temperature {
+        Some(temperature) => Some(of(&predictions.with_temperature(temperature)?)?),
+        None => None,
+    };
+    Ok(Scored { plain, scaled })
+}
+
+fn scores_of(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<TaskScores> {
+    let scores = Scores::of(probabilities, labels, Binning::default())?;
+    Ok(TaskScores::Classification(scores))
+}
+
+fn rows_of(probabilities: &ClassProbabilities, labels: &[usize]) -> RowRecord {
+    let mut losses = Vec::new();
+    let mut confidence = Vec::new();
+    let mut correct = String::new();
+    for (row, label) in probabilities.rows().zip(labels) {
+        let top = top_class(row);
+        losses.push(-row[*label].max(f64::EPSILON).ln());
+        confidence.push(rounded(row[top] * RowRecord::CONFIDENCE) as u16);
+        correct.push(if top == *label { '1' } else { '0' });
+    }
+    RowRecord {
+        unit: THOUSANDTH,
+        losses: in_units(&losses, THOUSANDTH),
+        confidence,
+        correct,
+    }
+}
+
+fn uncertainty_of(predictions: &Predictions) -> UncertaintyRecord {
+    let uncertainty = predictions.uncertainty();
+    let of = |part: fn(&lora_eval::Uncertainty) -> f64| {
+        let values: Vec<f64> = uncertainty.iter().map(part).collect();
+        in_units(&values, THOUSANDTH)
+    };
+    UncertaintyRecord {
+        predictive_entropy: of(|uncertainty| uncertainty.predictive_entropy),
+        mutual_information: of(|uncertainty| uncertainty.mutual_information),
+    }
+}
+
+fn detection(
+    inside: &Predictions,
+    outside: &Predictions,
+    average: Average,
+) -> Result<Vec<(Doubt, DetectionScores)>> {
+    let kinds = Doubt::ALL
+        .into_iter()
+        .filter(|doubt| *doubt != Doubt::MutualInformation || inside.members() > 1);
+    let of = |doubt| -> Result<(Doubt, DetectionScores)> {
+        let detection = Detection::of(&inside.doubts(doubt, average), &outside.doubts(doubt, average))?;
+        Ok((doubt, detection.scores()?))
+    };
+    kinds.map(of).collect()
+}
+
+fn in_units(values: &[f64], unit: f64) -> Vec<u32> {
+    values.iter().map(|value| rounded(value / unit)).collect()
+}
+
+/// The nearest whole number.
+#[expect(
+    clippy::cast_sign_loss,
+    reason = "losses, entropies and probabilities are not negative"
+)]
+fn rounded(value: f64) -> u32 {
+    value.round() as u32
+}

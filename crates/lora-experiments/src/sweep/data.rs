@@ -1,0 +1,195 @@
+//! The rows of one training: drawn from a task by a seed, then tokenized.
+
+use lora_core::Adapted;
+use lora_data::tasks::Rows;
+use lora_data::{Targets, stratified_split};
+use lora_eval::glue::GlueMetric;
+use lora_models::Transformer;
+use lora_pipeline::encoded_part::{EncodedPart, Encoder};
+use lora_pipeline::error::{Context, Result};
+use lora_pipeline::kind::Kind;
+
+use super::file::{Rows as RowCount, SweepFile, TaskEntry};
+use super::tasks::Loaded;
+
+/// Training rows that the gap between training and test is measured on, at most: an ensemble runs through them N times.
+pub const GAP_ROWS: usize = 256;
+/// What picks test rows, where there are more than are tested on: the same ones for every seed.
+const TEST_SEED: u64 = 0;
+
+/// A task with the test rows that every training on it shares.
+#[derive(Debug)]
+pub struct SweepTask {
+    /// What reports call it.
+    pub name: String,
+    /// What is predicted.
+    pub kind: Kind,
+    /// What it is scored by.
+    pub metric: GlueMetric,
+    /// Number by which its rows are known.
+    pub fingerprint: u64,
+    /// Validation rows that each training gets.
+    pub validation_rows: usize,
+    pool: Rows,
+    validation: Option<Rows>,
+    test: Rows,
+    shifted: Option<Rows>,
+}
+
+/// Rows of a training.
+#[derive(Debug)]
+pub struct Drawn {
+    /// To learn from.
+    pub train: Rows,
+    /// To choose and to fit temperatures by.
+    pub validation: Rows,
+}
+
+/// Rows of a training, tokenized.
+#[derive(Debug)]
+pub struct Parts {
+    /// To learn from.
+    pub train: EncodedPart,
+    /// Some of them, to measure the gap on.
+    pub gap: EncodedPart,
+    /// To choose and to fit temperatures by.
+    pub validation: EncodedPart,
+    /// To test on.
+    pub test: EncodedPart,
+    /// Rows of another kind.
+    pub shifted: Option<EncodedPart>,
+}
+
+impl Parts {
+    /// For many ways of asking one trained model about all parts.
+    pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
+        let asked = [&mut self.gap, &mut self.validation, &mut self.test];
+        for part in asked.into_iter().chain(&mut self.shifted) {
+            part.keep_states(adapted);
+        }
+    }
+
+    /// Whether shifted rows have labels.
+    pub fn shifted_is_labelled(&self) -> bool {
+        let targets = self.shifted.as_ref().map(|part| &part.encoded.targets);
+        targets.is_some_and(|targets| *targets != Targets::None)
+    }
+}
+
+impl SweepTask {
+    /// A task whose test rows are cut to what the file of the sweep says.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few rows.
+    pub fn new(entry: &TaskEntry, file: &SweepFile, loaded: Loaded) -> Result<Self> {
+        let fingerprint = loaded.fingerprint()?;
+        let at_most = entry.test_rows.unwrap_or(file.test_rows);
+        let limited = |rows: Rows| limited(rows, at_most, TEST_SEED);
+        let task = Self {
+            name: entry.name.clone(),
+            kind: loaded.kind,
+            metric: loaded.metric,
+            fingerprint,
+            validation_rows: entry.validation_rows.unwrap_or(file.validation_rows),
+            pool: loaded.pool,
+            validation: loaded.validation,
+            test: limited(loaded.test)?,
+            shifted: loaded.shifted.map(limited).transpose()?,
+        };
+        for &rows in &entry.rows {
+            task.sizes(rows).with_context(|| format!("task {}", entry.name))?;
+        }
+        Ok(task)
+    }
+
+    /// Numbers of training and validation rows.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few.
+    pub fn sizes(&self, rows: RowCount) -> Result<[usize; 2]> {
+        let pool = self.pool.len();
+        let validation = match &self.validation {
+            Some(validation) => validation.len().min(self.validation_rows),
+            None => self.validation_rows,
+        };
+        let split_off = if self.validation.is_some() { 0 } else { validation };
+        let left = pool.saturating_sub(split_off);
+        let train = match rows {
+            RowCount::Some(rows) => rows,
+            RowCount::All => left,
+        };
+        if train == 0 || train > left || validation == 0 {
+            lora_pipeline::bail!(
+                "rows is {rows}, but of the {pool} rows {left} are left beside {validation_rows} validation rows; lower rows or \
+                 validation_rows (at least 1)",
+                validation_rows = self.validation_rows,
+            );
+        }
+        Ok([train, validation])
+    }
+
+    /// Numbers of test and shifted rows.
+    pub fn test_sizes(&self) -> [usize; 2] {
+        [self.test.len(), self.shifted.as_ref().map_or(0, Rows::len)]
+    }
+
+    /// Among how many classes is chosen, at most; 1 for a number.
+    pub fn classes(&self) -> usize {
+        match (&self.kind, &self.pool) {
+            (Kind::Texts(task), _) => task.outputs(),
+            (_, Rows::Choices(questions)) => {
+                let choices = questions.iter().map(|question| question.choices.len());
+                choices.max().unwrap_or(1)
+            }
+            _ => 1,
+        }
+    }
+
+    /// Draws training and validation rows, classes in proportion. The validation rows of a seed are the same for every size.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few.
+    pub fn draw(&self, rows: RowCount, data_seed: u64) -> Result<Drawn> {
+        let [train, validation] = self.sizes(rows)?;
+        if let Some(rows_of_file) = &self.validation {
+            return Ok(Drawn {
+                train: limited(self.pool.clone(), train, data_seed)?,
+                validation: limited(rows_of_file.clone(), validation, TEST_SEED)?,
+            });
+        }
+        let parts = stratified_split(&self.pool.strata(), &[validation, train], data_seed)?;
+        Ok(Drawn {
+            validation: self.pool.select(&parts[0]),
+            train: self.pool.select(&parts[1]),
+        })
+    }
+
+    /// Draws and tokenizes.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few rows, or a text cannot be tokenized.
+    pub fn parts(&self, rows: RowCount, data_seed: u64, encoder: &Encoder<'_>) -> Result<Parts> {
+        let encode = |part: &Rows| encoder.encode(part);
+        let drawn = self.draw(rows, data_seed)?;
+        Ok(Parts {
+            gap: encode(&limited(drawn.train.clone(), GAP_ROWS, data_seed)?)?,
+            train: encode(&drawn.train)?,
+            validation: encode(&drawn.validation)?,
+            test: encode(&self.test)?,
+            shifted: self.shifted.as_ref().map(encode).transpose()?,
+        })
+    }
+}
+
+/// So many rows at most, classes in proportion.
+fn limited(rows: Rows, at_most: usize, seed: u64) -> Result<Rows> {
+    if rows.len() <= at_most {
+        return Ok(rows);
+    }
+    let parts = stratified_split(&rows.strata(), &[at_most], seed)?;
+    Ok(rows.select(&parts[0]))
+}

@@ -1,0 +1,263 @@
+//! `lora sweep --dry-run`: the table of what would be computed, with steps, passes and an estimate of the time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use lora_core::Adapted;
+use lora_data::{Batch, train_batches};
+use lora_eval::Passes;
+use lora_models::Transformer;
+use lora_pipeline::asking;
+use lora_pipeline::counted::counted;
+use lora_pipeline::encoded_part::EncodedPart;
+use lora_pipeline::error::Result;
+use lora_pipeline::progress::Progress;
+use lora_report::{Better, Cell, Column, Table};
+use lora_train::Trainer;
+
+use super::Sweep;
+use super::data::GAP_ROWS;
+use super::jobs::Queue;
+use super::laplace::MOST_COLUMNS;
+use super::plan::{PlannedCell, PlannedTraining};
+use super::prediction::{Prediction, Varied};
+use super::training;
+
+/// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
+/// allocates.
+const TIMED_STEPS: usize = 3;
+
+/// What the trainings of one method with one number of rows on one task need.
+struct Group<'a> {
+    first: &'a PlannedTraining,
+    trainings: usize,
+    cells: usize,
+    steps: u64,
+    /// Those of first epochs.
+    first_steps: u64,
+    /// Rows that go through the model in evaluations and predictions, members counted.
+    passes: u64,
+    /// Those among them that go through all layers, because nothing is known of them.
+    first_passes: u64,
+    /// Of all its trainings and predictions.
+    seconds: f64,
+}
+
+/// What would be computed.
+#[derive(Debug)]
+pub struct DryRun {
+    /// Trainings, steps, cells, passes and minutes of each method.
+    pub table: Table,
+    /// Trainings.
+    pub trainings: usize,
+    /// Cells.
+    pub cells: usize,
+    /// Of everything, one training at a time.
+    pub estimated_seconds: f64,
+}
+
+/// The table of what a queue computes; writes nothing.
+///
+/// # Errors
+///
+/// If a model cannot be loaded.
+pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryRun> {
+    let mut groups = groups(sweep, queue)?;
+    let bar = progress.start(groups.len() as u64, "timing", "kinds");
+    for group in &mut groups {
+        let times = time(sweep, group.first)?;
+        let later_steps = group.steps - group.first_steps;
+        group.seconds = times.first_step * group.first_steps as f64
+            + times.step * later_steps as f64
+            + times.first_row * group.first_passes as f64
+            + times.row * (group.passes - group.first_passes) as f64;
+        bar.add(1);
+    }
+    bar.finish();
+    let columns =
+        ["trainings", "steps", "cells", "passes over rows"].map(|name| Column::new(name, Better::None, 0));
+    let columns = columns
+        .into_iter()
+        .chain([Column::new("minutes", Better::None, 1)]);
+    let mut table = Table::new("What the sweep would compute", "task, rows, method", columns.collect()).with_note(format!(
+        "Minutes: {} of the first training and its validation rows were timed here, and multiplied, one training at a time; \
+         nothing was written.",
+        counted(2 * TIMED_STEPS, "step")
+    ));
+    let mut sum = [0.0; 5];
+    for group in &groups {
+        let values = [
+            group.trainings as f64,
+            group.steps as f64,
+            group.cells as f64,
+            group.passes as f64,
+            group.seconds / 60.0,
+        ];
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        let task = &sweep.tasks[group.first.task].name;
+        let label = format!("{task}, {}, {}", group.first.rows, group.first.method);
+        table.push(label, values.map(Cell::value).to_vec());
+    }
+    table.push("all", sum.map(Cell::value).to_vec());
+    Ok(DryRun {
+        table,
+        trainings: queue.trainings().len(),
+        cells: queue.cells().len(),
+        estimated_seconds: sum[4] * 60.0,
+    })
+}
+
+fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
+    let plan = &sweep.plan;
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut group_of = HashMap::new();
+    for &index in queue.trainings() {
+        let training = &plan.trainings[index];
+        let task = &sweep.tasks[training.task];
+        let [train, validation] = task.sizes(training.rows)?;
+        let steps = training.config.train.total_steps(train);
+        let key = (training.task, training.rows, training.method.as_str());
+        let place = *group_of.entry(key).or_insert_with(|| {
+            groups.push(Group {
+                first: training,
+                trainings: 0,
+                cells: 0,
+                steps: 0,
+                first_steps: 0,
+                passes: 0,
+                first_passes: 0,
+                seconds: 0.0,
+            });
+            groups.len() - 1
+        });
+        let group = &mut groups[place];
+        let cells = queue.cells().iter().map(|&cell| &plan.cells[cell]);
+        let own: Vec<&PlannedCell> = cells.filter(|cell| cell.trainings.contains(&index)).collect();
+        let scored = (train.min(GAP_ROWS) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
+        let steps_per_epoch = training.config.train.steps_per_epoch(train).max(1);
+        let evaluations = steps / steps_per_epoch;
+        group.trainings += 1;
+        group.cells += own.iter().filter(|cell| cell.trainings[0] == index).count();
+        group.steps += steps;
+        group.first_steps += steps.min(steps_per_epoch);
+        let fitted = train as u64 * fitting_passes(&own, task.classes());
+        let members = members_of_sources(&own);
+        group.passes += evaluations * validation as u64 + scored * members.iter().sum::<u64>() + fitted;
+        // Each way to predict goes through the test rows as if it were the only one.
+        let of_test = task.test_sizes()[0] as u64 * (members.len() as u64).saturating_sub(1);
+        group.first_passes += validation as u64 + scored + of_test + fitted;
+    }
+    Ok(groups)
+}
+
+/// Passes over each row that predictions of one training need, for each way to predict; those that differ in the number of members alone
+/// share them.
+fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
+    let mut of_source: HashMap<String, u64> = HashMap::new();
+    for cell in cells {
+        let (source, members) = match &cell.prediction {
+            Prediction::Mean | Prediction::DeepEnsemble { .. } => ("mean".to_owned(), 1),
+            Prediction::FullUpdate => ("full".to_owned(), 1),
+            Prediction::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
+            Prediction::Swag {
+                members,
+                scale,
+                collect,
+                ..
+            } => (format!("{scale} {collect:?}"), *members),
+            Prediction::Laplace {
+                of: Varied::LastLayer,
+                structure,
+                prior,
+                ..
+            } => (format!("{structure:?} {prior:?}"), 1),
+            Prediction::Laplace {
+                of,
+                structure,
+                prior,
+                members,
+                ..
+            } => (format!("{of:?} {structure:?} {prior:?}"), members.unwrap_or(1)),
+        };
+        let most = of_source.entry(source).or_default();
+        *most = (*most).max(members);
+    }
+    of_source.into_values().collect()
+}
+
+/// Passes over each training row that Laplace approximations are fitted with; a backward pass costs about as much as two.
+fn fitting_passes(cells: &[&PlannedCell], classes: usize) -> u64 {
+    let columns = classes.min(MOST_COLUMNS);
+    let fits = cells.iter().filter_map(|cell| match &cell.prediction {
+        Prediction::Laplace {
+            of, structure, prior, ..
+        } => Some((of.part().is_some(), format!("{of:?} {structure:?} {prior:?}"))),
+        _ => None,
+    });
+    let fits: BTreeSet<(bool, String)> = fits.collect();
+    let passes = |(needs_gradients, _): (bool, String)| if needs_gradients { 3 * columns as u64 } else { 1 };
+    fits.into_iter().map(passes).sum()
+}
+
+/// Seconds.
+struct Times {
+    /// Of a step with rows that have not gone through the frozen layers.
+    first_step: f64,
+    /// Of a step with rows that have.
+    step: f64,
+    /// Of a row in a pass through all layers.
+    first_row: f64,
+    /// Of a row in a later pass.
+    row: f64,
+}
+
+fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
+    let task = &sweep.tasks[planned.task];
+    let (adapted, mut parts, padding) = training::prepare(planned, task)?;
+    let config = &planned.config.train;
+    let encoded = &parts.train.encoded;
+    let steps = config.total_steps(encoded.len());
+    let order = train_batches(
+        &encoded.lengths(),
+        config.per_device_train_batch_size,
+        config.seed,
+        0,
+    );
+    let mut trainer = Trainer::new(adapted, config.clone(), steps)?.with_rows_of(&encoded.lengths());
+    if let Some(settings) = planned.config.blob {
+        trainer = trainer.with_variational(settings, encoded.len())?;
+    }
+    let of_steps = order.chunks(config.gradient_accumulation_steps);
+    let of_steps: Vec<Vec<Batch>> = of_steps
+        .take(1 + TIMED_STEPS)
+        .map(|step| step.iter().map(|rows| encoded.batch(rows, padding)).collect())
+        .collect();
+    let mut seconds_a_step = |steps: &[Vec<Batch>]| -> Result<f64> {
+        let started = Instant::now();
+        for batches in steps {
+            trainer.step(batches)?;
+        }
+        Ok(started.elapsed().as_secs_f64() / steps.len() as f64)
+    };
+    let mut first_step = seconds_a_step(&of_steps[..1])?;
+    if of_steps.len() > 1 {
+        first_step = seconds_a_step(&of_steps[1..])?;
+    }
+    let step = seconds_a_step(&of_steps)?;
+    let adapted = trainer.adapted();
+    parts.validation.keep_states(&adapted);
+    let row = || seconds_a_row(&adapted, &parts.validation);
+    let (first_row, row) = (row(), row());
+    Ok(Times {
+        first_step,
+        step,
+        first_row,
+        row,
+    })
+}
+
+fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {
+    let started = Instant::now();
+    asking::outputs(adapted, part, &Passes::Mean, &mut |_| {});
+    started.elapsed().as_secs_f64() / part.encoded.len() as f64
+}

@@ -1,0 +1,218 @@
+//! Laplace approximations of a trained model: fitted on its training rows once, then asked about all rows.
+
+use std::time::Instant;
+
+use lora_core::Adapted;
+use lora_data::Targets;
+use lora_eval::calibration::Binning;
+use lora_eval::laplace::{Laplace, LaplaceSettings, LastLayerFeatures, Observed, Outputs, Roots, Structure};
+use lora_eval::regression::RegressionScores;
+use lora_eval::{Average, Passes, Scores};
+use lora_models::Transformer;
+use lora_pipeline::asking::row_outputs;
+use lora_pipeline::bail;
+use lora_pipeline::encoded_part::{Detail, EncodedPart};
+use lora_pipeline::error::Result;
+use lora_pipeline::progress::CancelToken;
+
+use super::data::Parts;
+use super::passes::{Logits, Said, batches, of_passes, of_posterior};
+use super::prediction::{Prior, Varied};
+
+/// Prior precisions that validation rows choose among.
+const PRECISIONS: [f64; 8] = [1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5];
+/// Members by which they choose, whatever number predicts: λ is one number for all of them.
+const CHOOSING_MEMBERS: u64 = 8;
+/// Columns of a row's curvature, at most: each costs a forward and a backward pass. Of tasks with more classes they are drawn.
+pub const MOST_COLUMNS: usize = 8;
+
+/// Which approximation, and which way to ask it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LaplaceKind {
+    /// Which parameters vary.
+    pub of: Varied,
+    /// Which entries of the curvature are kept.
+    pub structure: Structure,
+    /// What chooses λ.
+    pub prior: Prior,
+    /// Whether its average is taken in closed form, for the last layer.
+    pub is_probit: bool,
+}
+
+/// What an approximation says of all rows. The seed draws members.
+///
+/// # Errors
+///
+/// If the model has parameters without curvature here, has diverged, or Ctrl-C came between.
+pub fn run(
+    adapted: &Adapted<Transformer>,
+    parts: &Parts,
+    seed: u64,
+    kind: LaplaceKind,
+    members: u64,
+    cancel: &CancelToken,
+) -> Result<Said> {
+    if kind.of == Varied::LastLayer && matches!(parts.train.detail, Detail::Choices(_)) {
+        bail!(
+            "the last layer of a language model is its table of words, which is not trained: questions with choices have the Laplace \
+             approximation of adapters (`of: adapters`)"
+        );
+    }
+    let started = Instant::now();
+    let is_of_numbers = matches!(parts.train.encoded.targets, Targets::Values(_));
+    let asking = Asking {
+        adapted,
+        kind,
+        is_of_numbers,
+    };
+    let posterior = asking.fit(parts, seed)?;
+    let fitting_seconds = started.elapsed().as_secs_f64();
+    let said = Said::of(parts, cancel, |part| {
+        asking.says(&posterior, &asking.rows(part)?, members)
+    })?;
+    Ok(Said {
+        fitting_seconds,
+        ..said
+    })
+}
+
+struct Asking<'a> {
+    adapted: &'a Adapted<Transformer>,
+    kind: LaplaceKind,
+    is_of_numbers: bool,
+}
+
+/// Rows in the form in which an approximation is asked about them.
+enum Rows<'a> {
+    /// A pass for each member.
+    Whole(&'a EncodedPart),
+    /// The one pass that all members of the last layer share.
+    Features(LastLayerFeatures),
+}
+
+impl Asking<'_> {
+    fn fit(&self, parts: &Parts, seed: u64) -> Result<Laplace> {
+        let values;
+        let targets = parts.train.truth();
+        let observed = match &targets {
+            Targets::Classes(classes) => Observed::Classes(classes),
+            Targets::Values(numbers) => {
+                values = doubles(numbers);
+                let deviation = self.noise(&parts.validation)?;
+                Observed::Values {
+                    values: &values,
+                    deviation,
+                }
+            }
+            _ => bail!("a Laplace approximation needs rows with a class or a number each"),
+        };
+        let posterior = self.at_trained(&parts.train, &observed, seed)?;
+        Ok(match self.kind.prior {
+            Prior::Evidence => posterior.with_evidence_prior(),
+            Prior::Fixed(precision) => posterior.with_prior(precision)?,
+            Prior::Validation => {
+                let rows = self.rows(&parts.validation)?;
+                let targets = parts.validation.truth();
+                let mut score =
+                    |candidate: &Laplace| loss(&self.says(candidate, &rows, CHOOSING_MEMBERS)?, &targets);
+                posterior.with_best_prior(&PRECISIONS, &mut score)?
+            }
+        })
+    }
+
+    /// With λ = 1.
+    fn at_trained(&self, train: &EncodedPart, observed: &Observed<'_>, seed: u64) -> Result<Laplace> {
+        let LaplaceKind { of, structure, .. } = self.kind;
+        let Some(part) = of.part() else {
+            let features = self.features(train)?;
+            let posterior = Laplace::of_last_layer(self.adapted, &features, observed, structure)?;
+            return Ok(posterior.with_seed(seed));
+        };
+        let classes = match observed {
+            Observed::Classes(classes) => classes.iter().max().map_or(0, |most| most + 1),
+            Observed::Values { .. } => 1,
+        };
+        let roots = if classes > MOST_COLUMNS {
+            Roots::Sampled(MOST_COLUMNS)
+        } else {
+            Roots::Exact
+        };
+        let settings = LaplaceSettings {
+            part,
+            structure,
+            roots,
+            prior_precision: 1.0,
+            seed,
+        };
+        let outputs: Outputs<'_, Transformer> =
+            &|model, batch, rows, pass| row_outputs(model, train, batch, rows, pass);
+        Ok(Laplace::fit_outputs(
+            self.adapted,
+            batches(train),
+            observed,
+            &settings,
+            outputs,
+            &mut |_| {},
+        )?)
+    }
+
+    /// Root mean squared error of the mean pass on validation rows: those it was trained on would say too little.
+    fn noise(&self, validation: &EncodedPart) -> Result<f64> {
+        let logits = of_passes(self.adapted, validation, &Passes::Mean);
+        Ok(loss(&logits, &validation.truth())?.sqrt())
+    }
+
+    fn features(&self, part: &EncodedPart) -> Result<LastLayerFeatures> {
+        let rows = part.encoded.len();
+        Ok(LastLayerFeatures::of(
+            self.adapted,
+            batches(part),
+            rows,
+            &mut |_| {},
+        )?)
+    }
+
+    fn rows<'p>(&self, part: &'p EncodedPart) -> Result<Rows<'p>> {
+        Ok(match self.kind.of {
+            // Of numbers the average over the last layer is what the mean pass says, exactly.
+            Varied::LastLayer if !(self.kind.is_probit && self.is_of_numbers) => {
+                Rows::Features(self.features(part)?)
+            }
+            _ => Rows::Whole(part),
+        })
+    }
+
+    fn says(&self, posterior: &Laplace, rows: &Rows<'_>, members: u64) -> Result<Logits> {
+        Ok(match rows {
+            Rows::Features(features) if self.kind.is_probit => {
+                let predictions = posterior.probit(features)?;
+                Logits {
+                    members: 1,
+                    examples: predictions.examples(),
+                    outputs: predictions.classes(),
+                    values: predictions.logits().to_vec(),
+                }
+            }
+            Rows::Features(features) => posterior.last_layer_members(features, 0..members)?.into(),
+            Rows::Whole(part) if self.kind.is_probit => of_passes(self.adapted, part, &Passes::Mean),
+            Rows::Whole(part) => of_posterior(self.adapted, part, posterior, members)?,
+        })
+    }
+}
+
+/// Mean negative log-likelihood of the averaged probabilities, or mean squared error.
+fn loss(logits: &Logits, targets: &Targets) -> Result<f64> {
+    let outputs = logits.outputs();
+    match targets {
+        Targets::Classes(labels) => {
+            let probabilities = outputs.into_predictions()?.average(Average::Probabilities);
+            Ok(Scores::of(&probabilities, labels, Binning::default())?.nll)
+        }
+        Targets::Values(values) => Ok(RegressionScores::of(&outputs.mean_values(), &doubles(values))?.mse),
+        _ => bail!("a part has neither classes nor numbers as labels"),
+    }
+}
+
+fn doubles(values: &[f32]) -> Vec<f64> {
+    values.iter().copied().map(f64::from).collect()
+}

@@ -1,0 +1,71 @@
+//! What members of deep ensembles say, kept beside the results file until their ensemble is scored: a sweep that was killed
+//! trains none of them twice.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lora_core::atomic::write_file;
+use lora_pipeline::error::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::passes::Said;
+
+/// A member on disk.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Member {
+    /// What its mean pass says.
+    pub said: Said,
+    /// Wall time of its training.
+    pub training_seconds: f64,
+}
+
+/// The folder beside a results file.
+#[derive(Clone, Debug)]
+pub struct Members {
+    folder: PathBuf,
+}
+
+impl Members {
+    /// Of a results file. The folder is made with its first member.
+    pub fn beside(results: &Path) -> Self {
+        let mut name = results.as_os_str().to_owned();
+        name.push(".members");
+        Self { folder: name.into() }
+    }
+
+    fn path(&self, training: &str) -> PathBuf {
+        self.folder.join(format!("{training}.json"))
+    }
+
+    /// Whether a member is there.
+    pub fn has(&self, training: &str) -> bool {
+        self.path(training).is_file()
+    }
+
+    /// Keeps a member.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn keep(&self, training: &str, member: &Member) -> Result<()> {
+        Ok(write_file(&self.path(training), &serde_json::to_vec(member)?)?)
+    }
+
+    /// Reads a member.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or damaged.
+    pub fn read(&self, training: &str) -> Result<Member> {
+        let path = self.path(training);
+        let shown = || format!("`{}`: remove it, its training is then repeated", path.display());
+        let bytes = fs::read(&path).with_context(shown)?;
+        serde_json::from_slice(&bytes).with_context(shown)
+    }
+
+    /// Removes all of them.
+    pub fn clear(&self) {
+        // What is left lies beside the results and harms nobody.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,295 @@
+//! Methods, settings, tasks and seeds as a grid of cells, computed once each into one file of results.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `file`, `settings`, `prediction`, `prediction_entry` | what the user writes, and the settings of a training that follow |
+//! | `tasks`, `data` | rows: loaded, drawn by a seed, tokenized |
+//! | `plan` | trainings and cells, with keys |
+//! | `jobs` | workers; `training`, `passes`, `laplace`, `cell` do the work of one cell; `members` waits for deep ensembles |
+//! | `record`, `store` | the results file |
+//! | `dry_run` | what would be done |
+
+pub mod cell;
+pub mod data;
+mod dry_run;
+pub mod file;
+pub mod jobs;
+pub mod laplace;
+pub mod members;
+pub mod passes;
+pub mod plan;
+pub mod prediction;
+pub mod prediction_entry;
+pub mod record;
+pub mod settings;
+pub mod store;
+pub mod tasks;
+pub mod training;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use lora_pipeline::counted::counted;
+use lora_pipeline::error::{Context, Result};
+use lora_pipeline::opening::open_tokenizer_of;
+use lora_pipeline::progress::{CancelToken, Progress};
+use lora_pipeline::provenance::MadeBy;
+
+use data::SweepTask;
+pub use dry_run::DryRun;
+use file::SweepFile;
+use jobs::{Queue, Tally, Work};
+use members::Members;
+use plan::Plan;
+use record::{Line, Outcome, RunRecord};
+use store::Store;
+
+/// A sweep that was ended by Ctrl-C.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted; {} computed, {left} left: the same command goes on", counted(*done, "cell"))]
+pub struct SweepInterrupted {
+    /// Cells computed by this call.
+    pub done: usize,
+    /// Cells that are left.
+    pub left: usize,
+}
+
+/// A sweep some of whose cells could not be computed.
+#[derive(Debug, thiserror::Error)]
+#[error("{failed} of the cells failed; `{}` says why, and --retry-failed computes them again", results.display())]
+pub struct CellsFailed {
+    /// How many.
+    pub failed: usize,
+    /// The results file.
+    pub results: PathBuf,
+}
+
+/// A sweep with its tasks, planned.
+#[derive(Debug)]
+pub struct Sweep {
+    /// What the user wants.
+    pub file: SweepFile,
+    /// The tasks, loaded.
+    pub tasks: Vec<SweepTask>,
+    /// What is to be computed.
+    pub plan: Plan,
+}
+
+impl Sweep {
+    /// Loads the tasks and plans. `path` is the file of the sweep, for messages.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong, with file and key.
+    pub fn open(path: &Path, file: SweepFile, data_dir: Option<&Path>) -> Result<Self> {
+        // What needs no data is checked before any is read.
+        let mut sweep_tasks = Vec::new();
+        for entry in &file.tasks {
+            let loaded = tasks::load(path, entry, data_dir)?;
+            let task =
+                SweepTask::new(entry, &file, loaded).with_context(|| format!("`{}`", path.display()))?;
+            sweep_tasks.push(task);
+        }
+        let plan = plan::plan(path, &file, &sweep_tasks)?;
+        Ok(Self {
+            file,
+            tasks: sweep_tasks,
+            plan,
+        })
+    }
+
+    /// What a results file does not hold yet; `jobs` trainings will run at once.
+    ///
+    /// # Errors
+    ///
+    /// If the results file cannot be used, or a model is not there.
+    pub fn pending(
+        &self,
+        results: &Path,
+        jobs: usize,
+        retry_failed: bool,
+        progress: &dyn Progress,
+    ) -> Result<Pending<'_>> {
+        let (store, lines) = Store::open(results)?;
+        if let Some(line) = lines.torn {
+            progress.note(&format!(
+                "{}, line {line} was torn when a sweep was killed; it was taken out, its cell is computed again",
+                results.display()
+            ));
+        }
+        let known = outcomes(&lines.lines);
+        let pending = self.unknown(&known, retry_failed);
+        self.say_what_is_known(&known, pending.len(), retry_failed, progress);
+        let members = Members::beside(results);
+        let queue = Queue::new(&self.plan, &members, pending);
+        self.check_models(&queue)?;
+        let failed = self.failed(&known);
+        Ok(Pending {
+            sweep: self,
+            results: results.to_owned(),
+            store,
+            members,
+            // Else they are among those to be computed.
+            failed: if retry_failed { 0 } else { failed },
+            queue,
+            jobs,
+        })
+    }
+
+    /// A model that is not there would fail in every cell.
+    fn check_models(&self, queue: &Queue) -> Result<()> {
+        let mut known = BTreeSet::new();
+        for &index in queue.trainings() {
+            let training = &self.plan.trainings[index];
+            let config = &training.config;
+            if known.insert((&config.model_name_or_path, &config.revision)) {
+                open_tokenizer_of(config, &self.tasks[training.task].kind)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What [`Sweep::pending`] would compute, with steps and an estimate of the time; writes nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the results file is there and cannot be used, or a model cannot be loaded.
+    pub fn dry_run(&self, results: &Path, retry_failed: bool, progress: &dyn Progress) -> Result<DryRun> {
+        let lines = if results.exists() {
+            store::read(results)?.lines
+        } else {
+            Vec::new()
+        };
+        let known = outcomes(&lines);
+        let pending = self.unknown(&known, retry_failed);
+        self.say_what_is_known(&known, pending.len(), retry_failed, progress);
+        let queue = Queue::new(&self.plan, &Members::beside(results), pending);
+        dry_run::run(self, &queue, progress)
+    }
+
+    fn unknown(&self, known: &HashMap<&str, bool>, retry_failed: bool) -> BTreeSet<usize> {
+        let is_pending = |key: &str| match known.get(key) {
+            None => true,
+            Some(is_done) => !is_done && retry_failed,
+        };
+        let cells = self.plan.cells.iter().enumerate();
+        cells
+            .filter(|(_, cell)| is_pending(&cell.key))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    fn failed(&self, known: &HashMap<&str, bool>) -> usize {
+        let cells = self.plan.cells.iter();
+        cells
+            .filter(|cell| known.get(cell.key.as_str()) == Some(&false))
+            .count()
+    }
+
+    fn say_what_is_known(
+        &self,
+        known: &HashMap<&str, bool>,
+        pending: usize,
+        retry_failed: bool,
+        progress: &dyn Progress,
+    ) {
+        let all = self.plan.cells.len();
+        let failed = self.failed(known);
+        let done = all - pending - if retry_failed { 0 } else { failed };
+        if done > 0 {
+            progress.note(&format!(
+                "{done} of {} are done and skipped",
+                counted(all, "cell")
+            ));
+        }
+        if failed > 0 && !retry_failed {
+            progress.note(&format!(
+                "{} failed earlier and {} skipped; --retry-failed computes them again",
+                counted(failed, "cell"),
+                if failed == 1 { "is" } else { "are" }
+            ));
+        }
+    }
+}
+
+/// The cells that are still to be computed.
+pub struct Pending<'a> {
+    sweep: &'a Sweep,
+    results: PathBuf,
+    store: Store,
+    members: Members,
+    queue: Queue,
+    failed: usize,
+    jobs: usize,
+}
+
+impl Pending<'_> {
+    /// Computes them.
+    ///
+    /// # Errors
+    ///
+    /// [`SweepInterrupted`], [`CellsFailed`], or a results file that cannot be written.
+    pub fn run(mut self, progress: &dyn Progress, cancel: &CancelToken) -> Result<()> {
+        let started = Instant::now();
+        let cells = self.queue.cells().len();
+        if cells == 0 {
+            return failures(self.failed, &self.results);
+        }
+        progress.note(&format!(
+            "{} to compute, with {}",
+            counted(cells, "cell"),
+            counted(self.queue.trainings().len(), "training")
+        ));
+        self.store.append(&Line::Run(Box::new(RunRecord {
+            sweep: self.sweep.file.clone(),
+            made_by: MadeBy::this_call(),
+            jobs: self.jobs,
+        })))?;
+        let bar = progress.start(cells as u64, "sweep", "cells");
+        let work = Work {
+            plan: &self.sweep.plan,
+            tasks: &self.sweep.tasks,
+            members: &self.members,
+            bar: &*bar,
+            cancel,
+            jobs: self.jobs,
+        };
+        let tally = work.run(&self.queue, self.store)?;
+        bar.finish();
+        let Tally { done, failed } = tally;
+        let left = cells - done - failed;
+        if left > 0 && cancel.is_cancelled() {
+            return Err(SweepInterrupted { done, left }.into());
+        }
+        if failed == 0 {
+            self.members.clear();
+        }
+        progress.note(&format!(
+            "{} in {:.0} s: {}",
+            counted(done, "cell"),
+            started.elapsed().as_secs_f64(),
+            self.results.display()
+        ));
+        failures(failed + self.failed, &self.results)
+    }
+}
+
+/// Whether each cell of a results file is done; of several lines about one cell the last counts.
+fn outcomes(lines: &[Line]) -> HashMap<&str, bool> {
+    let cells = lines.iter().filter_map(|line| match line {
+        Line::Cell(cell) => Some(cell),
+        _ => None,
+    });
+    cells
+        .map(|cell| (cell.key.as_str(), matches!(cell.outcome, Outcome::Done(_))))
+        .collect()
+}
+
+fn failures(failed: usize, results: &Path) -> Result<()> {
+    if failed == 0 {
+        return Ok(());
+    }
+    let results = results.to_owned();
+    Err(CellsFailed { failed, results }.into())
+}

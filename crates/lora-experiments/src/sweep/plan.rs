@@ -1,0 +1,303 @@
+//! From the file of a sweep to its trainings and cells, each with a key that says everything it depends on.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use lora_pipeline::bail;
+use lora_pipeline::config::{PeftType, RunConfig, TuningKind};
+use lora_pipeline::error::Result;
+use lora_train::SwagError;
+use serde_json::{Map, Value, json};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::data::SweepTask;
+use super::file::{MethodEntry, Rows, SweepFile, TaskEntry};
+use super::prediction::Prediction;
+use super::settings::{Layer, Settings, config_of, points};
+
+/// Changes with everything that makes the same settings give another result.
+const KEY_VERSION: u32 = 1;
+
+/// Everything that a sweep is to compute.
+#[derive(Debug)]
+pub struct Plan {
+    /// The trainings, each once.
+    pub trainings: Vec<PlannedTraining>,
+    /// The cells, each once.
+    pub cells: Vec<PlannedCell>,
+    /// Cells that are the same as others, because two methods have the same settings at some point.
+    pub repeated: usize,
+}
+
+/// One training, whatever predicts with it.
+#[derive(Clone, Debug)]
+pub struct PlannedTraining {
+    /// A hash of all that it depends on.
+    pub key: String,
+    /// Index of the task.
+    pub task: usize,
+    /// Training rows.
+    pub rows: Rows,
+    /// Name of the method that brought it in.
+    pub method: String,
+    /// Its settings.
+    pub config: RunConfig,
+    /// Those that are not the usual ones.
+    pub settings: Settings,
+    /// Seed of new weights, order of rows and masks.
+    pub seed: u64,
+    /// What draws its rows.
+    pub data_seed: u64,
+}
+
+/// One way to predict with one training, or with several.
+#[derive(Clone, Debug)]
+pub struct PlannedCell {
+    /// A hash of all that it depends on.
+    pub key: String,
+    /// Indices of its trainings; the first one has its seed.
+    pub trainings: Vec<usize>,
+    /// Name of the method.
+    pub method: String,
+    /// How it predicts.
+    pub prediction: Prediction,
+}
+
+/// Plans a sweep whose tasks are loaded, in the order of the file.
+///
+/// # Errors
+///
+/// The first thing in the file that cannot be used, with its place.
+pub fn plan(path: &Path, file: &SweepFile, tasks: &[SweepTask]) -> Result<Plan> {
+    check(path, file)?;
+    let mut planner = Planner {
+        path,
+        file,
+        tasks,
+        plan: Plan {
+            trainings: Vec::new(),
+            cells: Vec::new(),
+            repeated: 0,
+        },
+        training_of: HashMap::new(),
+        cell_of: HashMap::new(),
+    };
+    for (index, entry) in file.tasks.iter().enumerate() {
+        for &rows in &entry.rows {
+            for method in &file.methods {
+                planner.method(index, entry, rows, method)?;
+            }
+        }
+    }
+    Ok(planner.plan)
+}
+
+fn check(path: &Path, file: &SweepFile) -> Result<()> {
+    let shown = path.display();
+    for (key, is_empty) in [
+        ("tasks", file.tasks.is_empty()),
+        ("methods", file.methods.is_empty()),
+        ("seeds", file.seeds.is_empty()),
+    ] {
+        if is_empty {
+            bail!("`{shown}`: {key} is empty; give at least one");
+        }
+    }
+    let tasks: Vec<&str> = file.tasks.iter().map(|task| task.name.as_str()).collect();
+    let methods: Vec<&str> = file.methods.iter().map(|method| method.name.as_str()).collect();
+    for (what, names) in [("task", &tasks), ("method", &methods)] {
+        if let Some(twice) = repeated(names) {
+            bail!("`{shown}`: two {what}s have the name {twice}; give each a name of its own");
+        }
+    }
+    if let Some(reference) = file.reference.as_deref().filter(|name| !methods.contains(name)) {
+        bail!(
+            "`{shown}`: reference is {reference}, which is no method; expected one of {}",
+            methods.join(", ")
+        );
+    }
+    if let Some(seed) = repeated(&file.seeds) {
+        bail!("`{shown}`: the seed {seed} stands twice in seeds; remove one");
+    }
+    Ok(())
+}
+
+fn repeated<T: PartialEq + Copy>(values: &[T]) -> Option<T> {
+    let is_repeated = |(index, value): (usize, &T)| values[..index].contains(value).then_some(*value);
+    values.iter().enumerate().find_map(is_repeated)
+}
+
+struct Planner<'a> {
+    path: &'a Path,
+    file: &'a SweepFile,
+    tasks: &'a [SweepTask],
+    plan: Plan,
+    training_of: HashMap<String, usize>,
+    cell_of: HashMap<String, usize>,
+}
+
+impl Planner<'_> {
+    fn method(&mut self, task: usize, entry: &TaskEntry, rows: Rows, method: &MethodEntry) -> Result<()> {
+        let place = format!("methods {}", method.name);
+        let predictions = self.predictions(&place, method)?;
+        let common = points(self.path, "grid", &self.file.grid)?;
+        let own = points(self.path, &format!("{place}, grid"), &method.grid)?;
+        for common in &common {
+            for own in &own {
+                for &seed in &self.file.seeds {
+                    for prediction in &predictions {
+                        let layers = layers(self.file, entry, &place, method, common, own);
+                        self.cell(task, rows, method, &layers, prediction, seed)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn predictions(&self, place: &str, method: &MethodEntry) -> Result<Vec<Prediction>> {
+        let mut predictions = Vec::new();
+        for (index, entry) in method.predictions.iter().enumerate() {
+            match entry.expand() {
+                Ok(expanded) => predictions.extend(expanded),
+                Err(reason) => bail!(
+                    "`{}`, {place}, predictions[{index}]: {reason}",
+                    self.path.display()
+                ),
+            }
+        }
+        if predictions.is_empty() {
+            bail!(
+                "`{}`, {place}: predictions is empty; `predictions: [mean]` is the least",
+                self.path.display()
+            );
+        }
+        Ok(predictions)
+    }
+
+    fn cell(
+        &mut self,
+        task: usize,
+        rows: Rows,
+        method: &MethodEntry,
+        layers: &[Layer<'_>],
+        prediction: &Prediction,
+        seed: u64,
+    ) -> Result<()> {
+        let data_seed = self.file.data_seed.of(seed);
+        let mut trainings = Vec::new();
+        for seed in prediction.training_seeds(seed) {
+            let (config, settings) = config_of(self.path, layers, seed)?;
+            let [train_rows, _] = self.tasks[task].sizes(rows)?;
+            let names = [&self.tasks[task].name, &method.name].map(String::as_str);
+            self.check_prediction(names, &config, train_rows, prediction)?;
+            let key = training_key(&self.tasks[task], rows, &settings, seed, data_seed);
+            trainings.push(*self.training_of.entry(key.clone()).or_insert_with(|| {
+                self.plan.trainings.push(PlannedTraining {
+                    key,
+                    task,
+                    rows,
+                    method: method.name.clone(),
+                    config,
+                    settings,
+                    seed,
+                    data_seed,
+                });
+                self.plan.trainings.len() - 1
+            }));
+        }
+        let keys: Vec<&str> = trainings
+            .iter()
+            .map(|&training| self.plan.trainings[training].key.as_str())
+            .collect();
+        let key = hash(&json!({"trainings": keys, "prediction": prediction}));
+        if self.cell_of.contains_key(&key) {
+            self.plan.repeated += 1;
+            return Ok(());
+        }
+        self.cell_of.insert(key.clone(), self.plan.cells.len());
+        self.plan.cells.push(PlannedCell {
+            key,
+            trainings,
+            method: method.name.clone(),
+            prediction: prediction.clone(),
+        });
+        Ok(())
+    }
+
+    fn check_prediction(
+        &self,
+        [task, method]: [&str; 2],
+        config: &RunConfig,
+        train_rows: usize,
+        prediction: &Prediction,
+    ) -> Result<()> {
+        let place = || format!("`{}`, methods {method}", self.path.display());
+        let has_noise = config.mask_probability > 0.0 || config.lora_dropout > 0.0 || config.blob.is_some();
+        let has_plain_factors =
+            config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
+        match prediction {
+            Prediction::Ensemble { masks: None, .. } if !has_noise => bail!(
+                "{}: the members of an ensemble differ in nothing, because its trainings have no masks; set mask_probability, \
+                 lora_dropout or blob in train, or give the ensemble a mask_probability of its own",
+                place()
+            ),
+            Prediction::Laplace { of, .. } if of.has_adapters() && !has_plain_factors => bail!(
+                "{}: the Laplace approximation of adapters is that of LoRA's factors, which its trainings do not have (tuning, \
+                 peft_type or use_dora); use `of: last_layer`, or train plain LoRA",
+                place()
+            ),
+            Prediction::Swag { collect, .. } => {
+                let (steps, of_epoch) = (
+                    config.train.total_steps(train_rows),
+                    config.train.steps_per_epoch(train_rows),
+                );
+                let found = collect.collections(steps, of_epoch);
+                if found < 2 {
+                    let error = SwagError::TooFewCollections { found };
+                    bail!("{}, task {task}, {steps} steps: {error}", place());
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Later layers win: what all trainings share, the task's, the method's, then the grids'.
+fn layers<'b>(
+    file: &'b SweepFile,
+    entry: &'b TaskEntry,
+    place: &str,
+    method: &'b MethodEntry,
+    common: &'b Map<String, Value>,
+    own: &'b Map<String, Value>,
+) -> [Layer<'b>; 5] {
+    let layer = |place: String, values| Layer { place, values };
+    [
+        layer("base".to_owned(), &file.base),
+        layer(format!("task {}, settings", entry.name), &entry.settings),
+        layer(format!("{place}, train"), &method.train),
+        layer("grid".to_owned(), common),
+        layer(format!("{place}, grid"), own),
+    ]
+}
+
+fn training_key(task: &SweepTask, rows: Rows, settings: &Settings, seed: u64, data_seed: u64) -> String {
+    hash(&json!({
+        "version": KEY_VERSION,
+        "task": task.name,
+        "data": format!("{:016x}", task.fingerprint),
+        "rows": rows,
+        "validation_rows": task.validation_rows,
+        "test_rows": task.test_sizes(),
+        "settings": settings,
+        "seed": seed,
+        "data_seed": data_seed,
+    }))
+}
+
+/// The same for the same value on every machine: the text of a value follows from it, objects in the order of their making.
+fn hash(value: &Value) -> String {
+    format!("{:016x}", xxh3_64(value.to_string().as_bytes()))
+}

@@ -1,0 +1,245 @@
+//! What a results file holds: one JSON object a line.
+
+use lora_eval::detection::{DetectionScores, Doubt};
+use lora_eval::glue::GlueMetric;
+use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::scoring::TaskScores;
+use serde::{Deserialize, Serialize};
+
+use super::file::{Rows, SweepFile};
+use super::prediction::Prediction;
+use super::settings::Settings;
+
+/// Name of the format, in the first line.
+pub const FORMAT: &str = "lora-sweep";
+/// Its version.
+pub const VERSION: u32 = 1;
+
+/// A line.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// The first one.
+    Header(Header),
+    /// Before the results of each call.
+    Run(Box<RunRecord>),
+    /// A training that is done.
+    Training(Box<TrainingRecord>),
+    /// A cell that is done, or that failed.
+    Cell(Box<CellRecord>),
+}
+
+/// What the file is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`VERSION`].
+    pub version: u32,
+}
+
+impl Header {
+    /// Of a file that this program writes.
+    pub fn current() -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+        }
+    }
+}
+
+/// What a call set out to compute.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The file of the sweep.
+    pub sweep: SweepFile,
+    /// Program and command.
+    pub made_by: MadeBy,
+    /// Trainings at once.
+    pub jobs: usize,
+}
+
+/// A training, told once for all cells that predict with it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRecord {
+    /// Its key.
+    pub key: String,
+    /// Name of the task.
+    pub task: String,
+    /// Name of the method that brought it in.
+    pub method: String,
+    /// Its seed.
+    pub seed: u64,
+    /// Optimizer steps.
+    pub steps: usize,
+    /// The step of the best evaluation; none without evaluation.
+    pub best_step: Option<u64>,
+    /// Numbers that were trained.
+    pub trained_parameters: usize,
+    /// Wall time.
+    pub seconds: f64,
+    /// Most memory of the process while it ran, in bytes, where that is known.
+    pub peak_memory: Option<u64>,
+    /// Step and loss of the objective: means over stretches of steps.
+    pub losses: Vec<[f64; 2]>,
+    /// Step and validation loss of every evaluation.
+    pub evaluations: Vec<[f64; 2]>,
+}
+
+/// A cell: one way to predict with one training, scored.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellRecord {
+    /// Its key.
+    pub key: String,
+    /// Name of the task.
+    pub task: String,
+    /// Training rows, as the file says it.
+    pub rows: Rows,
+    /// Name of the method.
+    pub method: String,
+    /// How it predicts.
+    pub prediction: Prediction,
+    /// Its seed.
+    pub seed: u64,
+    /// What drew training and validation rows.
+    pub data_seed: u64,
+    /// The settings of its trainings that are not the usual ones.
+    pub settings: Settings,
+    /// Keys of its trainings.
+    pub trainings: Vec<String>,
+    /// What came out.
+    pub outcome: Outcome,
+}
+
+/// How a cell ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was scored.
+    Done(Box<CellResult>),
+    /// It could not be, and why.
+    Failed(String),
+}
+
+/// The scores of a cell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellResult {
+    /// What the task is scored by.
+    pub metric: GlueMetric,
+    /// Wall time of its trainings, also where they serve other cells, and of what is fitted to the trained model once (Laplace).
+    pub training_seconds: f64,
+    /// Wall time of predicting the test rows once, with all members.
+    pub predicting_seconds: f64,
+    /// Most memory of the process while it predicted, in bytes, where that is known.
+    pub peak_memory: Option<u64>,
+    /// Fitted and judged on the validation rows; 1 where none is better beyond chance, none for a regression.
+    pub temperature: Option<f64>,
+    /// On training rows, or a part of them.
+    pub train: TaskScores,
+    /// On validation rows.
+    pub validation: Scored<TaskScores>,
+    /// The validation rows, one by one: losses with the temperature, cross-fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_rows: Option<RowRecord>,
+    /// On test rows.
+    pub test: Scored<TaskScores>,
+    /// The test rows, one by one.
+    pub test_rows: Scored<RowRecord>,
+    /// What the members of an ensemble say about each test row, without temperature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertainty: Option<UncertaintyRecord>,
+    /// On shifted rows, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shifted: Option<ShiftedRecord>,
+}
+
+/// Something without temperature, and with the fitted one where there is one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scored<T> {
+    /// As it is.
+    pub plain: T,
+    /// With the fitted temperature.
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    pub scaled: Option<T>,
+}
+
+fn none<T>() -> Option<T> {
+    None
+}
+
+impl<T> Scored<T> {
+    /// With or without temperature.
+    pub fn get(&self, is_scaled: bool) -> Option<&T> {
+        if is_scaled {
+            self.scaled.as_ref()
+        } else {
+            Some(&self.plain)
+        }
+    }
+}
+
+/// Test rows in few bytes: whole numbers of small units.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RowRecord {
+    /// What `losses` are counted in: nats, or squared units of the label.
+    pub unit: f64,
+    /// Negative log-likelihood, or squared error, of each row.
+    pub losses: Vec<u32>,
+    /// Probability of the top class of each row, in ten thousandths; empty for a regression.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub confidence: Vec<u16>,
+    /// `1` for each row whose top class is the label, else `0`; empty for a regression.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub correct: String,
+}
+
+impl RowRecord {
+    /// Parts of 1 in which confidence is counted.
+    pub const CONFIDENCE: f64 = 10_000.0;
+
+    /// Losses alone.
+    pub fn of_losses(unit: f64, losses: Vec<u32>) -> Self {
+        Self {
+            unit,
+            losses,
+            confidence: Vec::new(),
+            correct: String::new(),
+        }
+    }
+
+    /// The loss of each row.
+    pub fn row_losses(&self) -> Vec<f64> {
+        self.losses
+            .iter()
+            .map(|loss| f64::from(*loss) * self.unit)
+            .collect()
+    }
+
+    /// Confidence and correctness of each row; none for a regression.
+    pub fn confidences(&self) -> impl Iterator<Item = (f64, bool)> + '_ {
+        let confidences = self
+            .confidence
+            .iter()
+            .map(|value| f64::from(*value) / Self::CONFIDENCE);
+        confidences.zip(self.correct.bytes().map(|byte| byte == b'1'))
+    }
+}
+
+/// Entropies of each test row in thousandths of nats.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UncertaintyRecord {
+    /// Of the averaged probabilities.
+    pub predictive_entropy: Vec<u32>,
+    /// What the members disagree about.
+    pub mutual_information: Vec<u32>,
+}
+
+/// Scores on shifted rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShiftedRecord {
+    /// Where the rows have labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scored<TaskScores>>,
+    /// How well doubt tells these rows from the test rows.
+    pub detection: Scored<Vec<(Doubt, DetectionScores)>>,
+}

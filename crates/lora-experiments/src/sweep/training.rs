@@ -1,0 +1,196 @@
+//! One training of a sweep: model, adapters and rows from their seeds, then the loop.
+
+use std::time::Instant;
+
+use lora_core::Adapted;
+use lora_data::{Padding, TextTokenizer};
+use lora_models::Transformer;
+use lora_pipeline::base_model::fit_as_configured;
+use lora_pipeline::device::DeviceName;
+use lora_pipeline::encoded_part::{Encoder, Lengths};
+use lora_pipeline::error::Result;
+use lora_pipeline::kind::{Kind, prompt_style, squad_version};
+use lora_pipeline::opening::{open, open_tokenizer_of};
+use lora_pipeline::progress::CancelToken;
+use lora_train::{
+    Event, FinishReason, FitData, Fitted, Flow, History, Observer, Swag, SwagCollector, SwagError,
+    SwagSettings, VariationalA,
+};
+
+use super::data::{Parts, SweepTask};
+use super::plan::PlannedTraining;
+use super::record::TrainingRecord;
+
+/// Points of a loss curve, at most.
+const CURVE_POINTS: usize = 60;
+
+/// A trained model with its rows.
+pub struct Trained {
+    /// The model of the best evaluation.
+    pub adapted: Adapted<Transformer>,
+    /// The model of the last step.
+    pub last: Adapted<Transformer>,
+    /// The spreads of a Gaussian over the factors A, if one was learned.
+    pub variational: Option<VariationalA>,
+    /// What was collected on the way, with the whole covariance.
+    pub collected: Vec<Collected>,
+    /// Its rows.
+    pub parts: Parts,
+    /// The record of it.
+    pub record: TrainingRecord,
+}
+
+/// A Gaussian collected with these settings, or why there is none.
+pub type Collected = (SwagSettings, Result<Swag, SwagError>);
+
+/// Trains, and collects parameters for each of the settings of SWAG, which changes nothing else; none if Ctrl-C ended it.
+///
+/// # Errors
+///
+/// If a setting does not fit the model, or the training diverges.
+pub fn train(
+    planned: &PlannedTraining,
+    task: &SweepTask,
+    swag: &[SwagSettings],
+    on_step: &mut dyn FnMut(u64, u64),
+    cancel: &CancelToken,
+) -> Result<Option<Trained>> {
+    let started = Instant::now();
+    let (adapted, mut parts, padding) = prepare(planned, task)?;
+    let trained_parameters = adapted.count().trained;
+    let data = FitData {
+        train: &parts.train.encoded,
+        validation: Some(&parts.validation.encoded),
+        padding,
+    };
+    let mut steps = 0;
+    let mut observer = |event: &Event| {
+        match event {
+            Event::Started(plan) => steps = plan.steps,
+            Event::Stepped { report, .. } => on_step(report.step, steps),
+            _ => {}
+        }
+        if cancel.is_cancelled() && !matches!(event, Event::Finished(_)) {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
+    };
+    let (fitted, collected) = fit_collecting(adapted, planned, &data, swag, &mut observer)?;
+    if fitted.history.finish == FinishReason::Stopped {
+        return Ok(None);
+    }
+    let record = TrainingRecord {
+        key: planned.key.clone(),
+        task: task.name.clone(),
+        method: planned.method.clone(),
+        seed: planned.seed,
+        steps: fitted.history.steps.len(),
+        best_step: fitted.history.best_step,
+        trained_parameters,
+        seconds: started.elapsed().as_secs_f64(),
+        peak_memory: None,
+        losses: curve(&fitted.history),
+        evaluations: fitted
+            .history
+            .evaluations
+            .iter()
+            .map(|evaluation| [evaluation.step as f64, evaluation.loss])
+            .collect(),
+    };
+    parts.keep_states(&fitted.best);
+    Ok(Some(Trained {
+        adapted: fitted.best,
+        last: fitted.last,
+        variational: fitted.variational,
+        collected,
+        parts,
+        record,
+    }))
+}
+
+/// The loop with an observer for each of the settings around the others.
+fn fit_collecting(
+    adapted: Adapted<Transformer>,
+    planned: &PlannedTraining,
+    data: &FitData<'_>,
+    swag: &[SwagSettings],
+    observer: &mut dyn Observer<Transformer>,
+) -> Result<(Fitted<Transformer>, Vec<Collected>)> {
+    let Some((settings, others)) = swag.split_first() else {
+        let fitted = fit_as_configured(adapted, &planned.config, data, observer)?;
+        return Ok((fitted, Vec::new()));
+    };
+    let mut collector = SwagCollector::new(*settings, observer)?;
+    let (fitted, mut collected) = fit_collecting(adapted, planned, data, others, &mut collector)?;
+    collected.push((*settings, collector.finish(planned.seed, 1.0)));
+    Ok((fitted, collected))
+}
+
+/// Model with new adapters, and rows: everything before the first step.
+///
+/// # Errors
+///
+/// If a setting does not fit the model, or the model is not there.
+pub fn prepare(
+    planned: &PlannedTraining,
+    task: &SweepTask,
+) -> Result<(Adapted<Transformer>, Parts, Padding)> {
+    let config = &planned.config;
+    let device = config.device.parse::<DeviceName>()?.open()?;
+    let opened = open(config, &task.kind, &device)?;
+    let parts = draw(planned, task, &opened.tokenizer, opened.padding)?;
+    let mut tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    tuning.save_also(opened.loaded.new_modules());
+    let (adapted, _) = Adapted::attach(opened.model, tuning, planned.seed)?;
+    Ok((adapted, parts, opened.padding))
+}
+
+/// The rows of a training, without the training.
+///
+/// # Errors
+///
+/// If the model is not there, or a text cannot be tokenized.
+pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
+    let (tokenizer, padding) = open_tokenizer_of(&planned.config, &task.kind)?;
+    draw(planned, task, &tokenizer, padding)
+}
+
+fn draw(
+    planned: &PlannedTraining,
+    task: &SweepTask,
+    tokenizer: &TextTokenizer,
+    padding: Padding,
+) -> Result<Parts> {
+    let config = &planned.config;
+    let style = match task.kind {
+        Kind::Choices(style) => style,
+        _ => prompt_style(None),
+    };
+    let encoder = Encoder {
+        tokenizer,
+        padding,
+        lengths: Lengths {
+            longest: config.max_seq_length,
+            overlap: config.window_overlap(),
+            answer: config.max_answer_length,
+        },
+        batch_size: config.train.per_device_eval_batch_size,
+        version: squad_version(None),
+        style,
+        shots: (&[], 0),
+    };
+    task.parts(planned.rows, planned.data_seed, &encoder)
+}
+
+/// The losses of the steps, as means over stretches of equal length: last step and mean of each.
+fn curve(history: &History) -> Vec<[f64; 2]> {
+    let stretch = history.steps.len().div_ceil(CURVE_POINTS).max(1);
+    let point = |steps: &[lora_train::StepReport]| {
+        let mean = steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;
+        // Four digits are enough for a picture.
+        let rounded = (mean * 1e4).round() / 1e4;
+        [steps[steps.len() - 1].step as f64, rounded]
+    };
+    history.steps.chunks(stretch).map(point).collect()
+}

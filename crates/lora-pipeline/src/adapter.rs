@@ -1,0 +1,396 @@
+//! An adapter folder on its base model: what `eval` and `predict` start from.
+
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use lora_core::Adapted;
+use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
+use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
+use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
+
+use crate::adapter_kind::kind_of;
+use crate::bail;
+use crate::base_model::{embedded_name, open_checkpoint, open_tokenizer};
+use crate::config::DEFAULT_MEMBERS;
+use crate::device::{DeviceName, Precision};
+use crate::encoded_part::{Encoder, Lengths};
+use crate::error::{Context, Result};
+use crate::hub::hub_options;
+use crate::kind::{Kind, prompt_style, squad_version};
+use crate::language_model::LanguageModel;
+use crate::saved::Saved;
+use crate::scoring::member_sampler;
+use crate::task::TaskFile;
+
+/// An adapter folder on its base model, ready to predict.
+#[derive(Debug)]
+pub struct OpenedAdapter {
+    /// The model, in validation mode.
+    pub adapted: Adapted<Transformer>,
+    /// Its tokenizer.
+    pub tokenizer: TextTokenizer,
+    /// How rows of a batch are made equally long.
+    pub padding: Padding,
+    /// How many tokens rows have.
+    pub lengths: Lengths,
+    /// What it predicts.
+    pub kind: Kind,
+    /// What the folder says about its training; none for a folder that PEFT wrote.
+    pub task_file: Option<TaskFile>,
+    /// The ensemble that the folder recommends: that of `task.json`, which knows temperatures for it, or else that of
+    /// `lora_dropout.json`.
+    pub ensemble: Option<EnsembleSettings>,
+    /// The base model.
+    pub base_model: String,
+}
+
+/// Where an adapter is and what the folder may not say itself.
+#[derive(Clone, Debug)]
+pub struct AdapterOptions {
+    /// Folder written by a training here, or adapter folder by PEFT.
+    pub adapter: PathBuf,
+    /// Base model, if it is not where the adapter folder says: a folder, a hub id, or minilm-l6.
+    pub base: Option<String>,
+    /// Branch, tag or commit of a hub id.
+    pub revision: Option<String>,
+    /// Class names in the order of the outputs, for an adapter folder that does not name them.
+    pub labels: Option<Vec<String>>,
+    /// Longest text in tokens; none: as in training, else 128.
+    pub max_seq_length: Option<usize>,
+    /// Where the tensors are.
+    pub device: DeviceName,
+    /// What the model computes in.
+    pub dtype: Precision,
+}
+
+/// An adapter folder with its base model's files, before a model is built.
+#[derive(Debug)]
+pub struct AdapterSource {
+    /// What was trained.
+    pub saved: Saved,
+    /// What the folder says about its training; none for a folder that PEFT wrote.
+    pub task_file: Option<TaskFile>,
+    /// The base model's name.
+    pub base_model: String,
+    /// The base model's files.
+    pub checkpoint: Checkpoint,
+}
+
+/// Opens an adapter folder and the files of its base model.
+///
+/// # Errors
+///
+/// If a part is missing or corrupt.
+pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -> Result<AdapterSource> {
+    let task_file = TaskFile::read(adapter)?;
+    let saved = Saved::read(adapter)?;
+    let given = task_file.as_ref().map(|task| task.base_model.clone());
+    let named = match saved {
+        Saved::Model { .. } if base.is_some() => bail!(
+            "`{}` is a whole model and needs no base model; leave --base out",
+            adapter.display()
+        ),
+        Saved::Model { .. } => saved.base_model(),
+        Saved::Adapter(_) | Saved::Tuned(_) => {
+            given.or_else(|| Some(embedded_name(&saved.base_model()?).to_owned()))
+        }
+    };
+    let Some(base_model) = base.map(str::to_owned).or(named) else {
+        bail!("`{}` names no base model; give it with --base", adapter.display());
+    };
+    let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
+    let checkpoint = open_checkpoint(&base_model, &hub_options(revision)).with_context(|| {
+        format!(
+            "the base model of `{}` cannot be opened (--base names another)",
+            adapter.display()
+        )
+    })?;
+    Ok(AdapterSource {
+        saved,
+        task_file,
+        base_model,
+        checkpoint,
+    })
+}
+
+/// Tokens of a prompt with choices, at most, unless the user says otherwise.
+const LONGEST_PROMPT: usize = 2048;
+
+impl OpenedAdapter {
+    /// What it predicts of a text.
+    ///
+    /// # Errors
+    ///
+    /// If it is for something else.
+    pub fn task(&self) -> Result<&Task> {
+        match &self.kind {
+            Kind::Texts(task) => Ok(task),
+            other => bail!(
+                "the adapter is for {}, not for texts",
+                other.problem_type().name()
+            ),
+        }
+    }
+
+    /// How rows become batches for it.
+    pub fn encoder(&self, batch_size: usize) -> Encoder<'_> {
+        Encoder {
+            tokenizer: &self.tokenizer,
+            padding: self.padding,
+            lengths: self.lengths,
+            batch_size,
+            version: match self.kind {
+                Kind::Spans(version) => version,
+                _ => squad_version(None),
+            },
+            style: match self.kind {
+                Kind::Choices(style) => style,
+                _ => prompt_style(None),
+            },
+            shots: (&[], 0),
+        }
+    }
+}
+
+/// Opens an adapter folder and puts it on its base model. `asked`: the benchmark that it is to be scored on.
+///
+/// # Errors
+///
+/// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
+pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
+    let device = args.device.open_in(args.dtype)?;
+    let AdapterSource {
+        saved,
+        task_file,
+        base_model,
+        checkpoint,
+    } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
+    let mut lengths = if let Some(task) = &task_file {
+        task.lengths(args.max_seq_length)
+    } else {
+        // Nobody chose the usual length, so a model that takes less of a text is no mistake.
+        let usual = if kind.rows() == RowsKind::Spans { 384 } else { 128 };
+        let most = FamilyConfig::read(&checkpoint)?.outline().max_tokens;
+        let longest = args
+            .max_seq_length
+            .unwrap_or(most.map_or(usual, |most| usual.min(most)));
+        Lengths {
+            longest,
+            overlap: longest / 3,
+            answer: AnswerSettings::default().longest,
+        }
+    };
+    let (model, loaded, tokenizer, padding) = if let Kind::Choices(_) = kind {
+        let revision = args
+            .revision
+            .as_deref()
+            .or_else(|| task_file.as_ref()?.revision.as_deref());
+        let opened = LanguageModel::open(&base_model, revision, 0, &device)?;
+        // Nothing but memory is won by cutting prompts that the model could read.
+        let most = opened.max_tokens.unwrap_or(LONGEST_PROMPT);
+        lengths.longest = args.max_seq_length.unwrap_or(most.min(LONGEST_PROMPT));
+        if lengths.longest > most {
+            bail!(
+                "--max-seq-length is {}, but the model takes at most {most} tokens; lower it",
+                lengths.longest
+            );
+        }
+        (
+            opened.model,
+            opened.loaded,
+            opened.tokenizer,
+            Padding::with(opened.pad_id),
+        )
+    } else {
+        let tokenizer = open_tokenizer(&checkpoint, lengths.longest)?;
+        let head = HeadOptions {
+            kind: kind.head(),
+            seed: 0,
+        };
+        let (model, loaded) = Transformer::load(&checkpoint, head, &device)?;
+        let padding = Padding::with(tokenizer.pad_id()?);
+        (model, loaded, tokenizer, padding)
+    };
+    let adapted = saved.put_on(model, &loaded, &base_model, "--base")?;
+    let adapted = adapted.map(|model| model.valid());
+    let ensemble = match &task_file {
+        Some(task) => task.ensemble,
+        None => saved.ensemble(),
+    };
+    Ok(OpenedAdapter {
+        adapted,
+        tokenizer,
+        padding,
+        lengths,
+        kind,
+        task_file,
+        ensemble,
+        base_model,
+    })
+}
+
+/// What an adapter predicts: as told by flag, by its own file, by the base model's labels, or by numbers.
+///
+/// # Errors
+///
+/// If the names do not fit the head, or there is neither a head nor a name.
+pub fn task_of(
+    given: Option<&[String]>,
+    task_file: Option<&TaskFile>,
+    saved: &Saved,
+    checkpoint: &Checkpoint,
+) -> Result<Task> {
+    let head_name = sequence_output_name(checkpoint)?;
+    let head = saved.outputs(&head_name, checkpoint);
+    let task = match (given, task_file) {
+        (Some(names), _) => Task::Classification {
+            labels: LabelNames::new(names).context("--labels")?,
+        },
+        (None, Some(file)) => file.task()?,
+        (None, None) if head == Some(1) => Task::Regression,
+        (None, None) => {
+            let config = checkpoint.config.to_string();
+            let known = LabelNames::from_config_json(&config, checkpoint.config_path())?;
+            let fitting = known.filter(|labels| head.is_none_or(|outputs| labels.len() == outputs));
+            let labels = match (fitting, head) {
+                (Some(labels), _) => labels,
+                (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
+                (None, None) if !saved.tensors_in_full().is_empty() => bail!(
+                    "`{}` holds {}, but no `{head_name}`, as the head of `{}` is called: it looks like an adapter of another model{}; give \
+                     its own base model with --base",
+                    saved.path().display(),
+                    quoted(&saved.tensors_in_full()),
+                    checkpoint.origin.display(),
+                    saved
+                        .base_model()
+                        .map_or_else(String::new, |base| format!(", `{base}`"))
+                ),
+                (None, None) => bail!(
+                    "`{}` holds no head and the base model names no labels; name the classes with --labels",
+                    saved.path().display()
+                ),
+            };
+            Task::Classification { labels }
+        }
+    };
+    if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {
+        bail!(
+            "`{}` has a head for {outputs} outputs, but there are {} labels; give one name an output with --labels",
+            saved.path().display(),
+            task.outputs()
+        );
+    }
+    Ok(task)
+}
+
+/// The first few of some names.
+fn quoted(names: &[&str]) -> String {
+    let first: Vec<String> = names.iter().take(2).map(|name| format!("`{name}`")).collect();
+    first.join(", ")
+}
+
+/// How a data file is read: as the training's files were, but for what flags say.
+pub fn read_options(saved: Option<&TaskFile>, given: &ColumnOptions, labels: LabelRule) -> ReadOptions {
+    let mut columns = saved.map(TaskFile::columns).unwrap_or_default();
+    if given.text_column.is_some() {
+        columns.text.clone_from(&given.text_column);
+        // A pair of the training has nothing to do with another text column.
+        columns.text_pair = None;
+    }
+    if given.text_pair_column.is_some() {
+        columns.text_pair.clone_from(&given.text_pair_column);
+    }
+    if given.label_column.is_some() {
+        columns.label.clone_from(&given.label_column);
+    }
+    ReadOptions {
+        format: given.data_format,
+        columns,
+        labels,
+        header: (given.header).unwrap_or_else(|| saved.is_none_or(|task| task.header)),
+        ..ReadOptions::default()
+    }
+}
+
+/// Which columns of a data file are read; what is none is as in training.
+#[derive(Clone, Debug, Default)]
+pub struct ColumnOptions {
+    /// Column of the text, by name or index from 0.
+    pub text_column: Option<Column>,
+    /// Column of the second text.
+    pub text_pair_column: Option<Column>,
+    /// Column of the label.
+    pub label_column: Option<Column>,
+    /// Format of the file, if its name does not tell.
+    pub data_format: Option<Format>,
+    /// Whether the first row of a CSV or TSV names the columns.
+    pub header: Option<bool>,
+}
+
+/// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EnsembleChoice {
+    /// Passes of the ensemble, each with masks of its own; 0 for none.
+    pub members: Option<u64>,
+    /// Seed of the members' masks.
+    pub seed: Option<u64>,
+    /// What the ensemble averages.
+    pub average: Option<Average>,
+    /// Whether each row gets members only until it is settled.
+    pub is_adaptive: bool,
+}
+
+impl EnsembleChoice {
+    /// The ensemble to run; none where nothing differs between members.
+    ///
+    /// # Errors
+    ///
+    /// If members are asked for and the adapter has no masks.
+    pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
+        let sampler = member_sampler(&opened.adapted, 0);
+        let saved = opened.ensemble;
+        let usual = saved.map_or(
+            if sampler.dropout.is_some() {
+                DEFAULT_MEMBERS
+            } else {
+                0
+            },
+            |saved| saved.members,
+        );
+        let members = self.members.unwrap_or(usual);
+        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+            bail!(
+                "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
+            );
+        }
+        if members == 0 && self.is_adaptive {
+            bail!(
+                "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
+            );
+        }
+        if members == 0 {
+            return Ok(None);
+        }
+        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
+            bail!(
+                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
+                 it back, or give --members 0 for the mean pass alone"
+            );
+        }
+        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
+            bail!(
+                "--members is {members}, but the adapter was trained without LoRA Dropout, so that all members would \
+                 be the same; leave --members out, or train with mask_probability"
+            );
+        }
+        Ok(Some(EnsembleSettings {
+            members,
+            seed: self.seed.or(saved.map(|saved| saved.seed)).unwrap_or(42),
+            average: self
+                .average
+                .unwrap_or_else(|| saved.map_or(Average::default(), |saved| saved.average)),
+        }))
+    }
+}

@@ -1,0 +1,400 @@
+//! A benchmark by name and folder: its splits, and what of them is trained on, chooses and is scored.
+//!
+//! | in the folder | trained on | chooses the best model, the temperature and thresholds | scored at the end |
+//! |---|---|---|---|
+//! | training, validation and labelled test rows | training | validation | test |
+//! | training and validation rows (GLUE and SQuAD keep the truth of their test rows back) | the rest of training | a share of training | validation |
+//! | training and labelled test rows (TREC) | the rest of training | a share of training | test |
+//! | training rows alone | the rest of training | a share of training | nothing |
+//!
+//! The rows that numbers are published for never choose anything. Shares are drawn by the seed, classes in proportion, contexts whole.
+
+use std::path::{Path, PathBuf};
+
+use lora_data::tasks::{self, Benchmark, ReadSplit, Rows, RowsKind, TaskMetric};
+use lora_data::{DataError, LabelNames, TaskError};
+use lora_eval::glue::GlueMetric;
+
+use crate::error::{Context, Result};
+use crate::{bail, config::ProblemType};
+
+/// The rows of a benchmark, or of files that have the form of one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchmarkParts {
+    /// Rows to train on.
+    pub train: Rows,
+    /// Rows that pick the best model, the temperature and thresholds.
+    pub validation: Option<Rows>,
+    /// Rows that are scored once.
+    pub test: Option<Rows>,
+    /// What was made of the files, for people: a line each.
+    pub notes: Vec<String>,
+}
+
+/// What is split off the training rows where files have no validation or test rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shares {
+    /// Share for validation; 0 for none.
+    pub validation: f64,
+    /// Share for the test; 0 for none.
+    pub test: f64,
+    /// Seed of the draw.
+    pub seed: u64,
+}
+
+/// A split that is scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoredSplit {
+    /// Its name.
+    pub name: &'static str,
+    /// Its rows.
+    pub rows: Rows,
+    /// What was read, for people.
+    pub note: String,
+}
+
+/// Files in place of a folder.
+#[derive(Clone, Copy, Debug)]
+pub struct SplitFiles<'a> {
+    /// Rows to train on.
+    pub train: &'a Path,
+    /// Rows for validation.
+    pub validation: Option<&'a Path>,
+    /// Rows for the test.
+    pub test: Option<&'a Path>,
+}
+
+/// The rows of all parts, from the folder in which a benchmark lies, as the table above says.
+///
+/// # Errors
+///
+/// If the folder has no training rows, a file is wrong, or there are too few rows to split.
+pub fn read_folder(benchmark: &'static Benchmark, folder: &Path, shares: Shares) -> Result<BenchmarkParts> {
+    if folder.is_file() {
+        bail!(
+            "`{}` is a file; give the folder that holds the splits of {}, or train_file and validation_file with problem_type {}",
+            folder.display(),
+            benchmark.name,
+            ProblemType::of_rows(benchmark.kind()).name(),
+        );
+    }
+    if benchmark.split("train").is_err() {
+        bail!(
+            "{} has no training rows ({}); train on another task, such as alpaca, and score with lora eval --task-name {}",
+            benchmark.name,
+            split_names(benchmark),
+            benchmark.name
+        );
+    }
+    let train = benchmark.read(folder, "train")?;
+    let names = tags_of(&train.rows).cloned();
+    let official = if_there(benchmark, folder, validation_name(benchmark), names.as_ref())?;
+    let labelled_test = if_there(benchmark, folder, test_name(benchmark), names.as_ref())?
+        .filter(|split| split.rows.is_labelled());
+    let (validation, test) = match (official, labelled_test) {
+        (official, Some(test)) => (official, Some(test)),
+        (official, None) => (None, official),
+    };
+    let shares = Shares { test: 0.0, ..shares };
+    complete(train, validation, test, shares)
+}
+
+/// The rows of all parts from single files that have the form of the benchmark.
+///
+/// # Errors
+///
+/// If a file is wrong, or there are too few rows to split.
+pub fn read_files(
+    benchmark: &'static Benchmark,
+    files: SplitFiles<'_>,
+    shares: Shares,
+) -> Result<BenchmarkParts> {
+    let train = benchmark.read(files.train, "train")?;
+    let names = tags_of(&train.rows).cloned();
+    let further = |file: Option<&Path>, split| {
+        file.map(|file| benchmark.read_with_names(file, split, names.as_ref()))
+            .transpose()
+    };
+    let (validation, test) = (
+        further(files.validation, "validation")?,
+        further(files.test, "test")?,
+    );
+    complete(train, validation, test, shares)
+}
+
+/// The split that is scored: the one asked for, else the test rows if they have labels, else the validation rows. `at` is a folder or the
+/// file itself; `tags` are the names that the model knows.
+///
+/// # Errors
+///
+/// If the split is unknown, not there, or without labels, or a file is wrong.
+pub fn read_scored(
+    benchmark: &'static Benchmark,
+    at: &Path,
+    split: Option<&str>,
+    tags: Option<&LabelNames>,
+) -> Result<ScoredSplit> {
+    let read = |name: &str| benchmark.read_with_names(at, name, tags);
+    let usual = || -> Result<(&'static str, ReadSplit)> {
+        let (test, validation) = (test_name(benchmark), validation_name(benchmark));
+        let found = if_there(benchmark, at, test, tags)?.filter(|split| split.rows.is_labelled());
+        match (found, test, validation) {
+            (Some(split), Some(name), _) => Ok((name, split)),
+            (_, _, Some(name)) | (_, Some(name), None) => Ok((name, read(name)?)),
+            (_, None, None) => {
+                let only = benchmark.splits[0].name;
+                Ok((only, read(only)?))
+            }
+        }
+    };
+    let (name, found) = match split {
+        Some(name) => (benchmark.split(name)?.name, read(name)?),
+        None => usual()?,
+    };
+    if !found.rows.is_labelled() {
+        bail!(
+            "the split `{name}` of {} has no labels, as test rows of benchmarks often; score another split ({})",
+            benchmark.name,
+            split_names(benchmark)
+        );
+    }
+    let note = note_of(name, &found);
+    Ok(ScoredSplit {
+        name,
+        rows: found.rows,
+        note,
+    })
+}
+
+/// The metric of GLUE that a task is scored by; none for those of other shapes.
+pub fn glue_metric(metric: TaskMetric) -> Option<GlueMetric> {
+    match metric {
+        TaskMetric::Accuracy => Some(GlueMetric::Accuracy),
+        TaskMetric::Matthews => Some(GlueMetric::Matthews),
+        TaskMetric::AccuracyAndF1 => Some(GlueMetric::AccuracyAndF1),
+        TaskMetric::PearsonAndSpearman => Some(GlueMetric::PearsonAndSpearman),
+        TaskMetric::SquadV1 | TaskMetric::SquadV2 | TaskMetric::EntityF1 | TaskMetric::Loss => None,
+    }
+}
+
+/// The benchmark for files of one's own of a shape; texts have columns and labels of their own, and need none.
+///
+/// # Errors
+///
+/// Never for a shape that has one.
+pub fn of_own_files(kind: RowsKind) -> Result<&'static Benchmark> {
+    let own = tasks::ALL.iter().copied();
+    let mut own = own.filter(|benchmark| benchmark.hub.is_none() && benchmark.kind() == kind);
+    own.next()
+        .with_context(|| format!("{} are read by their columns", kind.words()))
+}
+
+/// Splits off what is missing, and says what every part is.
+fn complete(
+    train: ReadSplit,
+    validation: Option<ReadSplit>,
+    test: Option<ReadSplit>,
+    shares: Shares,
+) -> Result<BenchmarkParts> {
+    let mut notes = vec![note_of("training", &train)];
+    let given = [("validation", &validation), ("test", &test)];
+    notes.extend(
+        given
+            .iter()
+            .filter_map(|(part, split)| Some(note_of(part, split.as_ref()?))),
+    );
+    for (part, split) in [
+        ("training", Some(&train)),
+        ("validation", validation.as_ref()),
+        ("test", test.as_ref()),
+    ] {
+        if split.is_some_and(|split| split.rows.is_empty()) {
+            bail!("there are no {part} rows; give files that hold some");
+        }
+    }
+    let wanted = [
+        ("validation", shares.validation, validation.is_none()),
+        ("test", shares.test, test.is_none()),
+    ];
+    let wanted: Vec<(&str, f64)> = wanted
+        .into_iter()
+        .filter(|(_, share, is_missing)| *is_missing && *share > 0.0)
+        .map(|(part, share, _)| (part, share))
+        .collect();
+    let mut parts = BenchmarkParts {
+        train: train.rows,
+        validation: validation.map(|split| split.rows),
+        test: test.map(|split| split.rows),
+        notes,
+    };
+    if wanted.is_empty() {
+        return Ok(parts);
+    }
+    let sizes: Vec<f64> = wanted.iter().map(|(_, share)| *share).collect();
+    let rows = parts.train.len();
+    let split = parts.train.split_off(&sizes, shares.seed).with_context(|| {
+        format!("{rows} rows cannot be split; give more rows, or a validation_file, or set validation_fraction to 0")
+    })?;
+    let mut split = split.into_iter();
+    parts.train = split.next().context("a split has a first part")?;
+    for ((part, _), rows) in wanted.into_iter().zip(split) {
+        parts.notes.push(format!(
+            "{part}: {} rows split off the training rows with seed {}, which leaves {}",
+            rows.len(),
+            shares.seed,
+            parts.train.len()
+        ));
+        match part {
+            "validation" => parts.validation = Some(rows),
+            _ => parts.test = Some(rows),
+        }
+    }
+    Ok(parts)
+}
+
+/// The split, or nothing where the set has none or the folder no file of it.
+fn if_there(
+    benchmark: &'static Benchmark,
+    at: &Path,
+    split: Option<&'static str>,
+    tags: Option<&LabelNames>,
+) -> Result<Option<ReadSplit>> {
+    let Some(split) = split else { return Ok(None) };
+    match benchmark.read_with_names(at, split, tags) {
+        Ok(read) => Ok(Some(read)),
+        Err(DataError::Task(TaskError::NoSplitFile { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn validation_name(benchmark: &Benchmark) -> Option<&'static str> {
+    first_named(benchmark, "validation")
+}
+
+fn test_name(benchmark: &Benchmark) -> Option<&'static str> {
+    first_named(benchmark, "test")
+}
+
+/// MNLI has two of each, of which the first, matched, is the usual one.
+fn first_named(benchmark: &Benchmark, beginning: &str) -> Option<&'static str> {
+    let mut splits = benchmark.splits.iter();
+    let split = splits.find(|split| split.name.starts_with(beginning))?;
+    Some(split.name)
+}
+
+/// Names of all splits, for messages.
+fn split_names(benchmark: &Benchmark) -> String {
+    let names: Vec<&str> = benchmark.splits.iter().map(|split| split.name).collect();
+    names.join(", ")
+}
+
+fn tags_of(rows: &Rows) -> Option<&LabelNames> {
+    match rows {
+        Rows::Words(words) => Some(&words.tags),
+        _ => None,
+    }
+}
+
+fn note_of(part: &str, split: &ReadSplit) -> String {
+    let shown = |file: &PathBuf| file.display().to_string();
+    let files = match &split.files[..] {
+        [file] => shown(file),
+        [first, ..] => format!("{} and {} more files", shown(first), split.files.len() - 1),
+        [] => String::new(),
+    };
+    let left_out = match split.left_out {
+        0 => String::new(),
+        rows => format!("; {rows} broken or empty ones left out"),
+    };
+    format!("{part}: {} rows from {files}{left_out}", split.rows.len())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use std::fs;
+
+    use super::*;
+
+    const SHARES: Shares = Shares {
+        validation: 0.25,
+        test: 0.25,
+        seed: 3,
+    };
+
+    fn sentences(rows: usize, with_label: bool) -> String {
+        let mut lines = vec![if with_label { "sentence\tlabel" } else { "sentence" }.to_owned()];
+        for row in 0..rows {
+            let label = if with_label { ["\t0", "\t1"][row % 2] } else { "" };
+            lines.push(format!("sentence number {row}{label}"));
+        }
+        lines.join("\n")
+    }
+
+    fn counts(parts: &BenchmarkParts) -> [Option<usize>; 3] {
+        let count = |rows: &Option<Rows>| rows.as_ref().map(Rows::len);
+        [
+            Some(parts.train.len()),
+            count(&parts.validation),
+            count(&parts.test),
+        ]
+    }
+
+    #[test]
+    fn rows_that_numbers_are_published_for_never_choose_anything() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
+        let parts = || read_folder(tasks::find("sst2").unwrap(), folder.path(), SHARES);
+        write("train.tsv", sentences(12, true));
+        assert_eq!(counts(&parts().unwrap()), [Some(9), Some(3), None]);
+        write("dev.tsv", sentences(4, true));
+        // GLUE's test rows have no labels: dev.tsv is the test.
+        write("test.tsv", sentences(5, false));
+        let hidden = parts().unwrap();
+        assert_eq!(counts(&hidden), [Some(9), Some(3), Some(4)]);
+        assert_eq!(hidden, parts().unwrap(), "one seed, one split");
+        assert!(hidden.notes.iter().any(|note| note.contains("with seed 3")));
+        write("test.tsv", sentences(5, true));
+        assert_eq!(counts(&parts().unwrap()), [Some(12), Some(4), Some(5)]);
+        let scored = read_scored(tasks::find("sst2").unwrap(), folder.path(), None, None).unwrap();
+        assert_eq!((scored.name, scored.rows.len()), ("test", 5));
+    }
+
+    #[test]
+    fn what_cannot_be_trained_on_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = read_folder(tasks::find("mmlu").unwrap(), folder.path(), SHARES).unwrap_err();
+        assert!(error.to_string().contains("no training rows"), "{error}");
+        let file = folder.path().join("train.tsv");
+        fs::write(&file, sentences(4, true)).unwrap();
+        let error = read_folder(tasks::find("sst2").unwrap(), &file, SHARES).unwrap_err();
+        assert!(error.to_string().contains("is a file"), "{error}");
+        let error = read_folder(tasks::find("rte").unwrap(), folder.path(), SHARES).unwrap_err();
+        assert!(error.to_string().contains("train.tsv"), "{error}");
+    }
+
+    #[test]
+    fn hidden_labels_are_not_scored() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("test.tsv"), sentences(5, false)).unwrap();
+        let sst2 = tasks::find("sst2").unwrap();
+        let error = read_scored(sst2, folder.path(), Some("test"), None).unwrap_err();
+        assert!(error.to_string().contains("has no labels"), "{error}");
+        let error = read_scored(sst2, folder.path(), Some("tets"), None).unwrap_err();
+        assert!(error.to_string().contains("did you mean `test`?"), "{error}");
+    }
+
+    #[test]
+    fn every_shape_but_texts_is_read_from_own_files() {
+        for kind in [
+            RowsKind::Spans,
+            RowsKind::Words,
+            RowsKind::Choices,
+            RowsKind::Instructions,
+        ] {
+            assert_eq!(of_own_files(kind).unwrap().kind(), kind);
+        }
+        assert!(of_own_files(RowsKind::Texts).is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! The ensemble beside the mean pass, on the same rows: which is better, and could it be chance?
+
+use lora_eval::{Bootstrap, BootstrapInterval};
+
+use crate::error::Result;
+use crate::scoring::ScoredMethod;
+
+/// Draws times rows, at most: a large data set needs fewer draws, and nobody should wait for them.
+const WORK: usize = 50_000_000;
+/// Draws below which percentiles are coarse.
+const FEWEST_DRAWS: usize = 500;
+
+/// Loss of the ensemble minus that of the mean pass.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// Both with a fitted temperature, or both without.
+    pub scaled: bool,
+    /// The difference and its interval, in nats or as squared error.
+    pub interval: BootstrapInterval,
+    /// What was subtracted.
+    pub loss: &'static str,
+}
+
+/// The comparisons that are fair: of the ensemble with the mean pass as they are, and again with the temperature that was
+/// fitted for each. Without an ensemble there is none.
+///
+/// # Errors
+///
+/// If a loss is not finite.
+pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<Comparison>> {
+    let find = |is_ensemble: bool, scaled: bool| {
+        let mut methods = methods.iter();
+        methods.find(|method| method.average.is_some() == is_ensemble && method.is_scaled == scaled)
+    };
+    let mut found = Vec::new();
+    for scaled in [false, true] {
+        let (Some(mean), Some(ensemble)) = (find(false, scaled), find(true, scaled)) else {
+            continue;
+        };
+        let rows = mean.row_losses.len().max(1);
+        let bootstrap = Bootstrap {
+            resamples: (WORK / rows).clamp(FEWEST_DRAWS, Bootstrap::default().resamples),
+            ..Bootstrap::default()
+        };
+        found.push(Comparison {
+            scaled,
+            interval: bootstrap.paired_means(&ensemble.row_losses, &mean.row_losses)?,
+            loss: mean.scores.loss_name(),
+        });
+    }
+    Ok(found)
+}
+
+/// The comparisons in words.
+///
+/// # Errors
+///
+/// As [`comparisons`].
+pub fn verdicts(methods: &[ScoredMethod]) -> Result<Vec<String>> {
+    Ok(comparisons(methods)?.iter().map(Comparison::in_words).collect())
+}
+
+impl Comparison {
+    /// Whether the mean pass is better, beyond the uncertainty.
+    pub fn mean_pass_is_better(&self) -> bool {
+        self.interval.lower > 0.0
+    }
+
+    /// One sentence with the verdict.
+    pub fn in_words(&self) -> String {
+        let BootstrapInterval {
+            difference,
+            lower,
+            upper,
+            ..
+        } = self.interval;
+        let verdict = match () {
+            () if self.mean_pass_is_better() => "the mean pass is better here",
+            () if upper < 0.0 => "the ensemble is better here",
+            () => "no difference beyond chance",
+        };
+        let temperature = if self.scaled { ", each with its T" } else { "" };
+        format!(
+            "{} of the ensemble minus that of the mean pass{temperature}: {} (95 % of paired draws of the rows: {} to {}): {verdict}",
+            self.loss,
+            signed(difference),
+            signed(lower),
+            signed(upper),
+        )
+    }
+}
+
+/// Four decimals, and no sign before a zero.
+pub fn signed(value: f64) -> String {
+    let text = format!("{value:.4}");
+    match text.strip_prefix('-') {
+        Some(digits) if digits.chars().all(|digit| matches!(digit, '0' | '.')) => digits.to_owned(),
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use lora_eval::regression::RegressionScores;
+
+    use crate::scoring::TaskScores;
+
+    use super::*;
+
+    fn method(is_ensemble: bool, row_losses: Vec<f64>) -> ScoredMethod {
+        ScoredMethod {
+            method: String::new(),
+            members: if is_ensemble { 8 } else { 1 },
+            mean_members: None,
+            average: is_ensemble.then(Default::default),
+            temperature: 1.0,
+            is_scaled: false,
+            scores: TaskScores::Regression(RegressionScores::of(&[0.5, 1.0], &[0.0, 1.5]).unwrap()),
+            reliability: Vec::new(),
+            row_losses,
+        }
+    }
+
+    #[test]
+    fn a_verdict_is_given_only_where_rows_agree() {
+        let mean: Vec<f64> = (0..40).map(|row| f64::from(row % 5)).collect();
+        let worse = mean.iter().map(|loss| loss + 0.5).collect();
+        let mixed = (0..40)
+            .map(|row| mean[row] + if row % 2 == 0 { 0.3 } else { -0.3 })
+            .collect();
+        let of = |ensemble: Vec<f64>| {
+            let both = [method(false, mean.clone()), method(true, ensemble)];
+            comparisons(&both).unwrap().remove(0)
+        };
+        let clear = of(worse);
+        assert!(clear.mean_pass_is_better() && clear.in_words().contains("the mean pass is better"));
+        assert!(
+            clear
+                .in_words()
+                .starts_with("MSE of the ensemble minus that of the mean pass: 0.5000")
+        );
+        assert!(of(mixed).in_words().contains("no difference beyond chance"));
+        assert!(comparisons(&[method(false, mean.clone())]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_difference_that_rounds_to_zero_has_no_sign() {
+        assert_eq!(
+            (signed(-0.00004), signed(-0.0173)),
+            ("0.0000".to_owned(), "-0.0173".to_owned())
+        );
+    }
+}

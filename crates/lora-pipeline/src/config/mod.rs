@@ -1,0 +1,390 @@
+//! The settings of a training: one flat list of keys, from a file and from flags.
+
+mod adalora;
+mod checks;
+mod data;
+pub mod file;
+pub mod keys;
+mod names;
+mod overrides;
+mod resolve;
+
+use std::path::PathBuf;
+
+use lora_core::peft::{Average, EnsembleSettings};
+use lora_core::{
+    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
+    Placement, Rescale, Scaling, Targets, Tuning,
+};
+use lora_data::{Column, Columns, Format};
+use lora_train::{TrainConfig, VariationalSettings};
+use serde::{Deserialize, Serialize};
+
+pub use adalora::AdaLoraKeys;
+pub use checks::usual_values;
+pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
+pub use overrides::Overrides;
+pub use resolve::{Origins, Resolved, resolve, resolve_values};
+
+/// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in a flat file"
+)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunConfig {
+    /// Base model: a folder, a hub id, or the name of the embedded one.
+    pub model_name_or_path: String,
+    /// Branch, tag or commit of a hub id.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// Training data.
+    #[serde(default)]
+    pub train_file: Option<PathBuf>,
+    /// Validation data.
+    #[serde(default)]
+    pub validation_file: Option<PathBuf>,
+    /// Test data.
+    #[serde(default)]
+    pub test_file: Option<PathBuf>,
+    /// One file in place of the three.
+    #[serde(default)]
+    pub data_file: Option<PathBuf>,
+    /// A benchmark by name, in place of files.
+    #[serde(default)]
+    pub task_name: Option<String>,
+    /// The folder in which it lies.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+    /// Format of the files; none: told from the name.
+    #[serde(default)]
+    pub data_format: Option<Format>,
+    /// Whether the first row of a CSV or TSV names the columns.
+    #[serde(default = "defaults::yes")]
+    pub header: bool,
+    /// Share of the rows split off for validation.
+    #[serde(default = "defaults::fraction")]
+    pub validation_fraction: f64,
+    /// Share of the rows split off for the test.
+    #[serde(default = "defaults::fraction")]
+    pub test_fraction: f64,
+    /// Column of the text.
+    #[serde(default)]
+    pub text_column: Option<Column>,
+    /// Column of the second text.
+    #[serde(default)]
+    pub text_pair_column: Option<Column>,
+    /// Column of the label.
+    #[serde(default)]
+    pub label_column: Option<Column>,
+    /// What is predicted; none: told from the labels.
+    #[serde(default)]
+    pub problem_type: Option<ProblemType>,
+    /// Whether the prompts of a language model are written with its chat template.
+    #[serde(default)]
+    pub chat_template: bool,
+    /// Longest text in tokens.
+    #[serde(default = "defaults::max_seq_length")]
+    pub max_seq_length: usize,
+    /// Tokens that windows of a long context share; none: a third of the longest.
+    #[serde(default)]
+    pub doc_stride: Option<usize>,
+    /// Longest answer in tokens.
+    #[serde(default = "defaults::max_answer_length")]
+    pub max_answer_length: usize,
+    /// Where results go.
+    pub output_dir: PathBuf,
+    /// Whether an earlier run there may be written over.
+    #[serde(default)]
+    pub overwrite_output_dir: bool,
+    /// Where the tensors are.
+    #[serde(default = "defaults::device")]
+    pub device: String,
+
+    /// How the model is tuned.
+    #[serde(default)]
+    pub tuning: TuningKind,
+    /// LoRA or AdaLoRA.
+    #[serde(default)]
+    pub peft_type: PeftType,
+    /// Rank.
+    #[serde(default = "defaults::rank")]
+    pub r: usize,
+    /// Numerator of the scaling.
+    #[serde(default = "defaults::alpha")]
+    pub lora_alpha: f64,
+    /// Rank-stabilized scaling.
+    #[serde(default)]
+    pub use_rslora: bool,
+    /// DoRA: the length of every weight column is trained apart from its direction.
+    #[serde(default)]
+    pub use_dora: bool,
+    /// A bias on the factor B.
+    #[serde(default)]
+    pub lora_bias: bool,
+    /// Linears to adapt; none: the family's query and value projections.
+    #[serde(default)]
+    pub target_modules: Option<NamesOrPattern>,
+    /// Linears to leave out.
+    #[serde(default)]
+    pub exclude_modules: Option<NamesOrPattern>,
+    /// Only these layers.
+    #[serde(default)]
+    pub layers_to_transform: Option<Layers>,
+    /// The component before the layer number.
+    #[serde(default)]
+    pub layers_pattern: Option<NamesOrPattern>,
+    /// Ranks of single modules.
+    #[serde(default)]
+    pub rank_pattern: Patterns<usize>,
+    /// Alphas of single modules.
+    #[serde(default)]
+    pub alpha_pattern: Patterns<f64>,
+    /// Biases to train.
+    #[serde(default = "defaults::bias")]
+    pub bias: BiasMode,
+    /// Modules trained in full beside the head.
+    #[serde(default)]
+    pub modules_to_save: Vec<String>,
+    /// Start of the factors.
+    #[serde(default)]
+    pub init_lora_weights: InitWeights,
+    /// PEFT's input dropout.
+    #[serde(default)]
+    pub lora_dropout: f64,
+    /// `BLoB`: a Gaussian over the factors A is learned; none: they are points.
+    #[serde(default)]
+    pub blob: Option<VariationalSettings>,
+
+    /// Features of a bottleneck.
+    #[serde(default = "defaults::bottleneck_size")]
+    pub bottleneck_size: usize,
+    /// Its activation; none: the usual one of the placement.
+    #[serde(default)]
+    pub bottleneck_activation: Option<BottleneckActivation>,
+
+    /// AdaLoRA.
+    #[serde(flatten)]
+    pub adalora: AdaLoraKeys,
+
+    /// LoRA Dropout's probability; 0 is plain LoRA.
+    #[serde(default)]
+    pub mask_probability: f64,
+    /// What a kept mask entry is worth; plain as in the paper's equations.
+    #[serde(default = "defaults::rescale")]
+    pub mask_rescale: Rescale,
+    /// Which axes have masks; rows and columns as in the paper.
+    #[serde(default)]
+    pub mask_axes: MaskAxes,
+    /// Members of the ensemble; none: [`DEFAULT_MEMBERS`] with LoRA Dropout, else 0.
+    #[serde(default)]
+    pub ensemble_members: Option<u64>,
+    /// What the ensemble averages.
+    #[serde(default)]
+    pub ensemble_average: Average,
+    /// Whether a temperature is fitted on the validation rows.
+    #[serde(default = "defaults::yes")]
+    pub temperature_scaling: bool,
+
+    /// The loop.
+    #[serde(flatten)]
+    pub train: TrainConfig,
+}
+
+/// Members of an ensemble for which no number is given.
+pub const DEFAULT_MEMBERS: u64 = 8;
+
+mod defaults {
+    use lora_core::{BiasMode, Rescale};
+
+    pub(super) fn fraction() -> f64 {
+        0.1
+    }
+    pub(super) fn max_seq_length() -> usize {
+        128
+    }
+    pub(super) fn max_answer_length() -> usize {
+        lora_data::tasks::AnswerSettings::default().longest
+    }
+    pub(super) fn device() -> String {
+        crate::device::DEFAULT_DEVICE.to_owned()
+    }
+    pub(super) fn rank() -> usize {
+        8
+    }
+    pub(super) fn alpha() -> f64 {
+        8.0
+    }
+    pub(super) fn bottleneck_size() -> usize {
+        64
+    }
+    pub(super) fn bias() -> BiasMode {
+        BiasMode::None
+    }
+    pub(super) fn rescale() -> Rescale {
+        Rescale::Plain
+    }
+    pub(super) fn yes() -> bool {
+        true
+    }
+}
+
+impl RunConfig {
+    /// How a model with these heads is tuned; for LoRA, `target_modules` are `usual` unless given.
+    pub fn tuning(&self, heads: &[String], usual: &[&str]) -> Tuning {
+        let placement = match self.tuning {
+            TuningKind::Lora => return Tuning::Lora(self.lora(heads, usual)),
+            TuningKind::Full => return Tuning::Full(HeadConfig::new(self.saved_modules(heads))),
+            TuningKind::BitFit => return Tuning::BitFit(HeadConfig::new(self.saved_modules(heads))),
+            TuningKind::Houlsby => Placement::Houlsby,
+            TuningKind::Pfeiffer => Placement::Pfeiffer,
+        };
+        Tuning::Bottleneck(BottleneckConfig {
+            placement,
+            size: self.bottleneck_size,
+            activation: self
+                .bottleneck_activation
+                .unwrap_or(placement.default_activation()),
+            modules_to_save: self.saved_modules(heads),
+        })
+    }
+
+    fn saved_modules(&self, heads: &[String]) -> Vec<String> {
+        let mut modules = heads.to_vec();
+        for name in &self.modules_to_save {
+            if !modules.contains(name) {
+                modules.push(name.clone());
+            }
+        }
+        modules
+    }
+
+    /// LoRA's settings for a model with these heads, whose `target_modules` are `usual` unless given.
+    pub fn lora(&self, heads: &[String], usual: &[&str]) -> LoraConfig {
+        let modules = match &self.target_modules {
+            Some(given) => given.to_target_names(),
+            None => Targets::names(usual.iter().copied()).modules,
+        };
+        LoraConfig {
+            rank: self.r,
+            alpha: self.lora_alpha,
+            scaling: if self.use_rslora {
+                Scaling::RankStabilized
+            } else {
+                Scaling::Standard
+            },
+            dropout: (self.mask_probability > 0.0).then_some(LoraDropout {
+                probability: self.mask_probability,
+                rescale: self.mask_rescale,
+                axes: self.mask_axes,
+            }),
+            input_dropout: self.lora_dropout,
+            init: self.init_lora_weights.0,
+            targets: Targets {
+                modules,
+                exclude: self.exclude_modules.as_ref().map(NamesOrPattern::to_target_names),
+                layers: self.layers_to_transform.as_ref().map(Layers::numbers),
+                layers_pattern: self
+                    .layers_pattern
+                    .as_ref()
+                    .map_or_else(Vec::new, NamesOrPattern::texts),
+            },
+            rank_pattern: self.rank_pattern.0.clone(),
+            alpha_pattern: self.alpha_pattern.0.clone(),
+            form: match (self.peft_type, self.use_dora) {
+                (PeftType::AdaLora, _) => Form::Svd(self.adalora.settings()),
+                (PeftType::Lora, true) => Form::WeightDecomposed,
+                (PeftType::Lora, false) => Form::LowRank,
+            },
+            lora_bias: self.lora_bias,
+            fan_in_fan_out: false,
+            bias: self.bias,
+            modules_to_save: self.saved_modules(heads),
+        }
+    }
+
+    /// The ensemble that is scored and recommended; none without masks or members.
+    pub fn ensemble(&self) -> Option<EnsembleSettings> {
+        let usual = if self.mask_probability > 0.0 {
+            DEFAULT_MEMBERS
+        } else {
+            0
+        };
+        let members = self.ensemble_members.unwrap_or(usual);
+        (members > 0).then_some(EnsembleSettings {
+            members,
+            seed: self.train.seed,
+            average: self.ensemble_average,
+        })
+    }
+
+    /// The columns to read.
+    pub fn columns(&self) -> Columns {
+        Columns {
+            text: self.text_column.clone(),
+            text_pair: self.text_pair_column.clone(),
+            label: self.label_column.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::keys::{KEYS, REQUIRED};
+    use super::*;
+
+    fn smallest() -> RunConfig {
+        let text = r#"{"model_name_or_path": "m", "output_dir": "o", "learning_rate": 1e-3, "num_train_epochs": 1,
+            "per_device_train_batch_size": 8}"#;
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_table_of_keys_is_the_fields_in_their_order() {
+        let value = serde_json::to_value(smallest()).unwrap();
+        let fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+        let keys: Vec<&str> = KEYS.iter().map(|key| key.name).collect();
+        assert_eq!(keys, fields);
+        assert_eq!(keys[keys.len() - TrainConfig::KEYS.len()..], TrainConfig::KEYS);
+    }
+
+    #[test]
+    fn the_required_keys_are_those_without_default() {
+        for missing in REQUIRED {
+            let mut value = serde_json::to_value(smallest()).unwrap();
+            value.as_object_mut().unwrap().remove(missing);
+            let error = serde_json::from_value::<RunConfig>(value)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(missing), "{error}");
+        }
+    }
+
+    #[test]
+    fn defaults_are_plain_lora_with_pefts_numbers() {
+        let lora = smallest().lora(&["classifier".to_owned()], &["query", "value"]);
+        let expected =
+            LoraConfig::new(8, 8.0, Targets::names(["query", "value"])).with_modules_to_save(["classifier"]);
+        assert_eq!(lora, expected);
+        assert_eq!(smallest().ensemble(), None);
+    }
+
+    #[test]
+    fn masks_bring_an_ensemble_unless_it_is_turned_off() {
+        let masked = RunConfig {
+            mask_probability: 0.5,
+            ..smallest()
+        };
+        assert_eq!(masked.ensemble().unwrap().members, DEFAULT_MEMBERS);
+        assert_eq!(
+            RunConfig {
+                ensemble_members: Some(0),
+                ..masked
+            }
+            .ensemble(),
+            None
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! A causal language model with all that training and generation need of its folder or GGUF file.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use lora_core::peft::TaskType;
+use lora_data::TextTokenizer;
+use lora_models::generation::{ChatMessage, ChatTemplate};
+use lora_models::gguf::Gguf;
+use lora_models::{Checkpoint, FamilyConfig, HeadKind, HeadOptions, LoadReport, Transformer};
+use serde_json::Value;
+
+use crate::bail;
+use crate::base_model::{is_gguf, open_checkpoint};
+use crate::error::{Context, Error, Result};
+use crate::hub::hub_options;
+use crate::model_folder::ModelFolder;
+
+/// A causal language model, opened.
+#[derive(Debug)]
+pub struct LanguageModel {
+    /// The model.
+    pub model: Transformer,
+    /// Its tokenizer, without truncation.
+    pub tokenizer: TextTokenizer,
+    /// Tokens that end a text, the model's own end of text first.
+    pub stop_tokens: Vec<u32>,
+    /// The token that fills batches.
+    pub pad_id: u32,
+    /// The longest text that the model was made for.
+    pub max_tokens: Option<usize>,
+    /// The linears that are adapted unless the user says otherwise.
+    pub usual_targets: &'static [&'static str],
+    /// What its folder holds beside its weights.
+    pub model_folder: ModelFolder,
+    /// What the checkpoint lacked or had too much.
+    pub loaded: LoadReport,
+    template: Template,
+}
+
+impl LanguageModel {
+    /// Opens a model by folder, hub id or GGUF file.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, a part is missing or corrupt, or it is no causal language model.
+    pub fn open(name: &str, revision: Option<&str>, seed: u64, device: &Device) -> Result<Self> {
+        let (checkpoint, template, reading) = open_reading(name, revision)?;
+        let head = HeadOptions {
+            kind: HeadKind::CausalLm,
+            seed,
+        };
+        let (model, loaded) = Transformer::load(&checkpoint, head, device)?;
+        let Reading {
+            tokenizer,
+            stop_tokens,
+            pad_id,
+            max_tokens,
+        } = reading;
+        Ok(Self {
+            model,
+            pad_id,
+            tokenizer,
+            stop_tokens,
+            max_tokens,
+            usual_targets: FamilyConfig::read(&checkpoint)?.family().targets,
+            model_folder: ModelFolder::of(&checkpoint, None, Some(TaskType::CausalLm)),
+            loaded,
+            template,
+        })
+    }
+
+    /// A user's message as the model was trained to read it, up to the beginning of the answer.
+    ///
+    /// # Errors
+    ///
+    /// If the model has no chat template, or it refuses the conversation.
+    pub fn chat_prompt(&self, system: Option<&str>, prompt: &str) -> Result<String> {
+        let template = self.template.as_ref().map_err(Error::input)?;
+        let message = |role: &str, content: &str| ChatMessage {
+            role: role.to_owned(),
+            content: content.to_owned(),
+        };
+        let mut messages: Vec<ChatMessage> = system.map(|text| message("system", text)).into_iter().collect();
+        messages.push(message("user", prompt));
+        Ok(template.render(&messages, true)?)
+    }
+}
+
+/// What a language model's texts are read with.
+#[derive(Debug)]
+pub struct Reading {
+    /// Its tokenizer, without truncation.
+    pub tokenizer: TextTokenizer,
+    /// Tokens that end a text, the model's own end of text first.
+    pub stop_tokens: Vec<u32>,
+    /// The token that fills batches.
+    pub pad_id: u32,
+    /// The longest text that the model was made for.
+    pub max_tokens: Option<usize>,
+}
+
+/// The template of conversations, or why there is none.
+type Template = Result<ChatTemplate, String>;
+
+/// Opens all of a language model but its weights.
+///
+/// # Errors
+///
+/// As [`LanguageModel::open`].
+pub fn open_reading(name: &str, revision: Option<&str>) -> Result<(Checkpoint, Template, Reading)> {
+    let (checkpoint, template) = if is_gguf(Path::new(name)) {
+        let gguf = Gguf::open(Path::new(name))?;
+        let template = gguf.chat_template();
+        let template =
+            template.ok_or_else(|| format!("`{name}` holds no chat template; give a plain prompt"));
+        (gguf.into_checkpoint()?, template)
+    } else {
+        let checkpoint = open_checkpoint(name, &hub_options(revision))?;
+        let template = ChatTemplate::of_folder(&checkpoint.origin);
+        (checkpoint, template.map_err(|error| error.to_string()))
+    };
+    let outline = FamilyConfig::read(&checkpoint)?.outline();
+    if outline.masked_lm.is_some() {
+        bail!(
+            "`{name}` is an encoder ({}), which cannot continue a text; give a causal language model such as LLaMA",
+            checkpoint.config["model_type"].as_str().unwrap_or("unknown")
+        );
+    }
+    let Some(bytes) = &checkpoint.tokenizer else {
+        bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
+    };
+    let tokenizer = TextTokenizer::from_bytes(bytes, checkpoint.origin.join("tokenizer.json"))?;
+    if tokenizer.vocabulary_size() > outline.vocab_size {
+        bail!(
+            "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
+            tokenizer.vocabulary_size(),
+            outline.vocab_size
+        );
+    }
+    let stop_tokens = stop_tokens(&checkpoint)?;
+    let Some(end) = stop_tokens.first().copied() else {
+        bail!(
+            "`{}` names no eos_token_id, so nothing tells where a text ends; add the key",
+            checkpoint.config_path().display()
+        );
+    };
+    let reading = Reading {
+        pad_id: checkpoint.padding_id().unwrap_or(end),
+        tokenizer,
+        stop_tokens,
+        max_tokens: outline.max_tokens,
+    };
+    Ok((checkpoint, template, reading))
+}
+
+/// The tokens that end a text: those of `config.json`, then further ones of `generation_config.json`.
+fn stop_tokens(checkpoint: &Checkpoint) -> Result<Vec<u32>> {
+    let mut tokens = ids(&checkpoint.config["eos_token_id"]);
+    let path = checkpoint.origin.join("generation_config.json");
+    if path.is_file() {
+        let text = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        let config: Value = serde_json::from_slice(&text).with_context(|| format!("`{}`", path.display()))?;
+        for token in ids(&config["eos_token_id"]) {
+            if !tokens.contains(&token) {
+                tokens.push(token);
+            }
+        }
+    }
+    Ok(tokens)
+}
+
+/// One id or a list of them.
+fn ids(value: &Value) -> Vec<u32> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Value::Array(items) => items.iter().filter_map(id).collect(),
+        one => id(one).into_iter().collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::ids;
+
+    #[test]
+    fn one_id_and_several_are_read() {
+        assert_eq!(ids(&json!(2)), [2]);
+        assert_eq!(ids(&json!([128_001, 128_009])), [128_001, 128_009]);
+        assert!(ids(&json!(null)).is_empty());
+    }
+}

@@ -1,0 +1,143 @@
+//! Labels for texts, answers to questions, tags for words, with how sure the model is.
+
+mod choices;
+mod prediction;
+mod spans;
+mod texts;
+mod words;
+
+use std::path::PathBuf;
+
+use lora_core::peft::EnsembleSettings;
+use lora_data::tasks::Benchmark;
+use lora_eval::{Average, ModelOutputs};
+
+use crate::adapter::{ColumnOptions, EnsembleChoice, OpenedAdapter};
+use crate::bail;
+use crate::encoded_part::EncodedPart;
+use crate::error::Result;
+use crate::kind::Kind;
+use crate::progress::Progress;
+use crate::scoring::Outputs;
+use crate::task::Fit;
+pub use prediction::{Answer, FileForm, Prediction};
+
+/// What is to be predicted, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Texts, sentences, or questions about the context.
+    pub texts: Vec<String>,
+    /// File of texts, questions or sentences, in the form of the training, in place of them.
+    pub data: Option<PathBuf>,
+    /// Which columns of it are read.
+    pub columns: ColumnOptions,
+    /// The text that questions are about.
+    pub context: Option<String>,
+    /// The benchmark whose form the file has, for a model that does not say what it is for.
+    pub benchmark: Option<&'static Benchmark>,
+    /// What of the ensemble is chosen by hand.
+    pub ensemble: EnsembleChoice,
+    /// Gives each text members only until its class is settled at this confidence.
+    pub adaptive: Option<f64>,
+    /// The file that predictions are for; its ending says in which form.
+    pub output: Option<PathBuf>,
+    /// Rows of a batch.
+    pub batch_size: usize,
+}
+
+/// Predictions, as they are written.
+#[derive(Clone, Debug)]
+pub struct Predicted {
+    /// One JSON object a row.
+    pub json: Vec<String>,
+    /// One line a row, for people.
+    pub words: Vec<String>,
+    /// The whole file in the form that was asked for, if it is not JSONL.
+    pub file: Option<String>,
+}
+
+/// Labels texts, answers questions, tags words.
+///
+/// # Errors
+///
+/// If an input is wrong or does not fit the adapter.
+pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progress) -> Result<Predicted> {
+    let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
+    check_form(request, form, &opened.kind)?;
+    let ensemble = request.ensemble.settings(opened)?;
+    let saved = opened.task_file.as_ref();
+    let asking = Asking {
+        request,
+        opened,
+        ensemble,
+        fit: saved.map(|task| task.fit_for(ensemble)).unwrap_or_default(),
+        form,
+        progress,
+    };
+    match &opened.kind {
+        Kind::Texts(task) => texts::predict(&asking, task),
+        Kind::Spans(_) => spans::predict(&asking),
+        Kind::Words(tags) => words::predict(&asking, tags),
+        Kind::Choices(_) => choices::predict(&asking, request.benchmark),
+    }
+}
+
+/// Everything that a kind of task needs to be predicted.
+struct Asking<'a> {
+    request: &'a Request,
+    opened: &'a OpenedAdapter,
+    ensemble: Option<EnsembleSettings>,
+    fit: Fit,
+    form: Option<FileForm>,
+    progress: &'a dyn Progress,
+}
+
+impl Asking<'_> {
+    /// Says how many rows were cut.
+    fn note_cut(&self, part: &EncodedPart) {
+        if part.encoded.truncated > 0 {
+            self.progress.note(&format!(
+                "{} of {} texts are longer than the model reads and were cut",
+                part.encoded.truncated,
+                part.encoded.len()
+            ));
+        }
+    }
+
+    /// The outputs that are used: those of the ensemble if there is one, with their average and temperature.
+    fn chosen(&self, outputs: Outputs) -> (ModelOutputs, Average, Option<f64>) {
+        match outputs.ensemble {
+            Some((settings, outputs)) => (outputs, settings.average, self.fit.temperature.ensemble),
+            None => (outputs.mean, Average::default(), self.fit.temperature.mean),
+        }
+    }
+}
+
+/// Refuses a form of file that the kind does not have, and flags of another kind.
+fn check_form(request: &Request, form: Option<FileForm>, kind: &Kind) -> Result<()> {
+    let has = match (form, kind) {
+        (Some(FileForm::Csv), kind) => matches!(kind, Kind::Texts(_)),
+        (Some(FileForm::Json), kind) => matches!(kind, Kind::Spans(_)),
+        (Some(FileForm::Jsonl) | None, _) => true,
+    };
+    if !has {
+        let name = request.output.as_deref().map(|path| path.display().to_string());
+        bail!(
+            "--output `{}`: the adapter is for {}, whose predictions are written as {}; end the name so",
+            name.unwrap_or_default(),
+            kind.problem_type().name(),
+            match kind {
+                Kind::Texts(_) => ".jsonl or .csv",
+                Kind::Spans(_) => ".jsonl or .json",
+                Kind::Words(_) | Kind::Choices(_) => ".jsonl",
+            }
+        );
+    }
+    if request.context.is_some() && !matches!(kind, Kind::Spans(_)) {
+        bail!(
+            "--context is the text that questions are about, but the adapter is for {}; leave it out",
+            kind.problem_type().name()
+        );
+    }
+    Ok(())
+}

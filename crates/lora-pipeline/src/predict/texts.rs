@@ -1,0 +1,173 @@
+//! Classes and numbers for texts.
+
+use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
+use lora_eval::softmax::top_class;
+use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
+
+use super::prediction::{Answer, FileForm, Prediction, in_words, lines, to_csv};
+use super::{Asking, Predicted};
+use crate::adapter::read_options;
+use crate::adaptive::run_adaptively;
+use crate::bail;
+use crate::encoded_part::EncodedPart;
+use crate::error::Result;
+use crate::scoring::{Outputs, run_passes};
+
+pub(super) fn predict(asking: &Asking<'_>, task: &Task) -> Result<Predicted> {
+    let (dataset, cells) = read_texts(asking, task)?;
+    let opened = asking.opened;
+    let part = EncodedPart::new(&dataset, &opened.tokenizer, asking.request.batch_size)?;
+    asking.note_cut(&part);
+    let (adapted, progress) = (&opened.adapted, asking.progress);
+    let answers = match (asking.ensemble, asking.request.adaptive, task) {
+        (Some(settings), Some(confidence), Task::Classification { labels }) => {
+            let temperature = asking.fit.temperature.ensemble;
+            let predictions = run_adaptively(adapted, &part, settings, temperature, confidence, progress)?;
+            classes(
+                &predictions.probabilities(),
+                Some(&predictions.uncertainty()),
+                labels,
+            )
+        }
+        (ensemble, ..) => {
+            let outputs = run_passes(adapted, &part, ensemble, "predicting", progress);
+            answers(outputs, asking, task)?
+        }
+    };
+    let predictions: Vec<Prediction> = dataset
+        .examples
+        .into_iter()
+        .zip(answers)
+        .map(|(Example { text, text_pair, .. }, answer)| Prediction {
+            text,
+            text_pair,
+            answer,
+        })
+        .collect();
+    Ok(Predicted {
+        json: lines(&predictions)?,
+        words: predictions.iter().map(in_words).collect(),
+        file: match asking.form {
+            Some(FileForm::Csv) => Some(to_csv(&predictions, cells.as_ref())?),
+            _ => None,
+        },
+    })
+}
+
+/// The texts, and all cells of the file they stand in.
+fn read_texts(asking: &Asking<'_>, task: &Task) -> Result<(Dataset, Option<Cells>)> {
+    let request = asking.request;
+    let saved = asking.opened.task_file.as_ref();
+    if let Some(path) = &request.data {
+        let options = read_options(saved, &request.columns, LabelRule::Unlabelled(task.clone()));
+        let options = ReadOptions {
+            keep_cells: true,
+            ..options
+        };
+        let read = read_file(path, &options)?;
+        return Ok((read.dataset, read.cells));
+    }
+    let texts = &request.texts;
+    let is_pair = saved.is_some_and(|task| task.text_pair_column.is_some());
+    let examples: Result<Vec<Example>> = (1..)
+        .zip(texts)
+        .map(|(number, text)| example(number, text, is_pair))
+        .collect();
+    let examples = examples?;
+    if examples.is_empty() {
+        bail!(
+            "there is no text; give texts as arguments, lines on the standard input with -, or a file with --data"
+        );
+    }
+    let task = task.clone();
+    Ok((Dataset { examples, task }, None))
+}
+
+fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
+    if text.trim().is_empty() {
+        bail!("text {number} is empty; remove it");
+    }
+    let (text, text_pair) = match text.split_once('\t') {
+        Some((first, second)) if is_pair => (first, Some(second.to_owned())),
+        None if is_pair => {
+            bail!("text {number}: this adapter reads pairs; put a tab between the first text and the second")
+        }
+        _ => (text, None),
+    };
+    Ok(Example {
+        text: text.to_owned(),
+        text_pair,
+        target: None,
+    })
+}
+
+fn answers(outputs: Outputs, asking: &Asking<'_>, task: &Task) -> Result<Vec<Answer>> {
+    let is_ensemble = outputs.ensemble.is_some();
+    let (outputs, average, temperature) = asking.chosen(outputs);
+    match task {
+        Task::Regression => Ok(values(&outputs, is_ensemble)),
+        Task::Classification { labels } => {
+            let predictions = outputs
+                .into_predictions()?
+                .with_temperature(temperature.unwrap_or(1.0))?;
+            let uncertainties = is_ensemble.then(|| predictions.uncertainty());
+            Ok(classes(
+                &predictions.average(average),
+                uncertainties.as_deref(),
+                labels,
+            ))
+        }
+    }
+}
+
+/// `uncertainties` are those of an ensemble.
+fn classes(
+    probabilities: &ClassProbabilities,
+    uncertainties: Option<&[Uncertainty]>,
+    labels: &LabelNames,
+) -> Vec<Answer> {
+    let answer = |(example, row): (usize, &[f64])| {
+        let top = top_class(row);
+        let uncertainty = uncertainties.map(|all| all[example]);
+        Answer::Class {
+            label: labels.name(top).to_owned(),
+            probability: row[top],
+            probabilities: labels.names().iter().cloned().zip(row.iter().copied()).collect(),
+            predictive_entropy: lora_eval::uncertainty::entropy(row),
+            mutual_information: uncertainty.map(|uncertainty| uncertainty.mutual_information),
+        }
+    };
+    probabilities.rows().enumerate().map(answer).collect()
+}
+
+fn values(outputs: &ModelOutputs, is_ensemble: bool) -> Vec<Answer> {
+    let means = outputs.mean_values();
+    let answer = |(example, value): (usize, f64)| {
+        let of_member = |member: usize| {
+            f64::from(outputs.values[(member * outputs.examples + example) * outputs.outputs])
+        };
+        let squares = (0..outputs.members).map(|member| (of_member(member) - value).powi(2));
+        let variance = squares.sum::<f64>() / (outputs.members.max(2) - 1) as f64;
+        Answer::Value {
+            value,
+            deviation: is_ensemble.then(|| variance.sqrt()),
+        }
+    };
+    means.into_iter().enumerate().map(answer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn pairs_are_split_at_the_tab() {
+        let example_of =
+            |text, is_pair| example(1, text, is_pair).map(|example| (example.text, example.text_pair));
+        assert_eq!(example_of("a\tb", true).unwrap(), ("a".into(), Some("b".into())));
+        assert_eq!(example_of("a\tb", false).unwrap(), ("a\tb".into(), None));
+        assert!(example_of("a", true).unwrap_err().to_string().contains("tab"));
+    }
+}

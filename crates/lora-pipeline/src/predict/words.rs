@@ -1,0 +1,139 @@
+//! Tags for words.
+
+use lora_data::LabelNames;
+use lora_data::tasks::{Rows, TagRule, TaggedSentence, TaggedWords, read_words};
+use lora_eval::entities::{are_iob2, entities};
+use lora_eval::softmax::top_class;
+use serde::Serialize;
+
+use super::{Asking, Predicted};
+use crate::bail;
+use crate::encoded_part::Detail;
+use crate::error::{Context, Result};
+use crate::scoring::run_passes;
+
+/// What is said about one sentence.
+#[derive(Clone, Debug, Serialize)]
+struct WordPrediction<'a> {
+    tokens: &'a [String],
+    /// None for a word of which the tokenizer makes nothing.
+    tags: Vec<Option<&'a str>>,
+    /// The probability of each tag.
+    probabilities: Vec<Option<f64>>,
+    /// Left out for tags that name no entities.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entities: Option<Vec<NamedEntity<'a>>>,
+}
+
+/// An entity of a sentence.
+#[derive(Clone, Debug, Serialize)]
+struct NamedEntity<'a> {
+    kind: &'a str,
+    text: String,
+    /// The first word.
+    start: usize,
+    /// The word after the last.
+    end: usize,
+}
+
+pub(super) fn predict(asking: &Asking<'_>, names: &LabelNames) -> Result<Predicted> {
+    let (request, opened) = (asking.request, asking.opened);
+    let tagged = read(asking, names)?;
+    let part = opened.encoder(request.batch_size).encode(&Rows::Words(tagged))?;
+    let Detail::Words(detail) = &part.detail else {
+        bail!("the rows are no words");
+    };
+    let outputs = run_passes(
+        &opened.adapted,
+        &part,
+        asking.ensemble,
+        "tagging",
+        asking.progress,
+    );
+    let (outputs, average, temperature) = asking.chosen(outputs);
+    let predictions = outputs
+        .into_predictions()?
+        .with_temperature(temperature.unwrap_or(1.0))?;
+    let probabilities = predictions.average(average);
+    let sentences = &detail.tagged.sentences;
+    let empty = |sentence: &TaggedSentence| vec![None; sentence.words.len()];
+    let mut said: Vec<Vec<Option<(usize, f64)>>> = sentences.iter().map(empty).collect();
+    for (place, row) in detail.words.iter().flatten().zip(probabilities.rows()) {
+        let top = top_class(row);
+        said[place.sentence][place.word] = Some((top, row[top]));
+    }
+    let names_entities = are_iob2(names.names().iter().map(String::as_str));
+    let (mut json, mut words) = (Vec::new(), Vec::new());
+    for (sentence, said) in sentences.iter().zip(&said) {
+        let tags: Vec<Option<&str>> = said
+            .iter()
+            .map(|said| said.map(|(tag, _)| names.name(tag)))
+            .collect();
+        let prediction = WordPrediction {
+            tokens: &sentence.words,
+            probabilities: said
+                .iter()
+                .map(|said| said.map(|(_, probability)| probability))
+                .collect(),
+            entities: names_entities.then(|| named(&sentence.words, &tags)),
+            tags,
+        };
+        json.push(serde_json::to_string(&prediction).context("a prediction is no JSON")?);
+        words.push(in_words(&prediction));
+    }
+    Ok(Predicted {
+        json,
+        words,
+        file: None,
+    })
+}
+
+fn read(asking: &Asking<'_>, names: &LabelNames) -> Result<TaggedWords> {
+    if let Some(path) = &asking.request.data {
+        return Ok(read_words(&[path], TagRule::NotRead(names))?);
+    }
+    let texts = &asking.request.texts;
+    if texts.is_empty() {
+        bail!(
+            "there is no sentence; give sentences as arguments, lines on the standard input with -, or a file with --data"
+        );
+    }
+    let sentence = |(number, text): (usize, &String)| {
+        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+        if words.is_empty() {
+            bail!("sentence {} is empty; remove it", number + 1);
+        }
+        Ok(TaggedSentence { words, tags: None })
+    };
+    Ok(TaggedWords {
+        sentences: texts.iter().enumerate().map(sentence).collect::<Result<_>>()?,
+        tags: names.clone(),
+    })
+}
+
+fn named<'a>(words: &[String], tags: &[Option<&'a str>]) -> Vec<NamedEntity<'a>> {
+    let tags: Vec<&str> = tags.iter().map(|tag| tag.unwrap_or("O")).collect();
+    let found = entities(&tags).into_iter();
+    found
+        .map(|entity| NamedEntity {
+            kind: entity.kind,
+            text: words[entity.start..entity.end].join(" "),
+            start: entity.start,
+            end: entity.end,
+        })
+        .collect()
+}
+
+/// Entities, if the tags name some, else every word with its tag.
+fn in_words(prediction: &WordPrediction<'_>) -> String {
+    let words = prediction
+        .tokens
+        .iter()
+        .zip(&prediction.tags)
+        .zip(&prediction.probabilities);
+    let tagged = words.map(|((word, tag), probability)| match (tag, probability) {
+        (Some(tag), Some(probability)) => format!("{word}/{tag} {probability:.3}"),
+        _ => format!("{word}/?"),
+    });
+    tagged.collect::<Vec<_>>().join("  ")
+}

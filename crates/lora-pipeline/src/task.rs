@@ -1,0 +1,227 @@
+//! `task.json`: what an adapter folder must know, beside PEFT's files, to be used again.
+
+use std::path::Path;
+
+use lora_core::peft::EnsembleSettings;
+use lora_data::tasks::{self, AnswerSettings};
+use lora_data::{Column, Columns, LabelNames, Task};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::bail;
+use crate::config::ProblemType;
+use crate::encoded_part::Lengths;
+use crate::error::{Context, Result};
+use crate::kind::{Kind, prompt_style, squad_version};
+
+/// Name of the file.
+pub const TASK_FILE: &str = "task.json";
+
+const NO_LABELS: &str = "the adapter belongs to a language model, which has no labels; use `lora generate --adapter`, or score it on questions with \
+     choices (lora eval --task-name)";
+
+/// The content of `task.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskFile {
+    /// Version of this file's layout.
+    pub format: u32,
+    /// What is predicted.
+    pub problem_type: ProblemType,
+    /// Class names by index, as Hugging Face writes them; none for regression.
+    #[serde(default)]
+    pub id2label: Option<Map<String, Value>>,
+    /// Longest text in tokens.
+    pub max_seq_length: usize,
+    /// Whether the first row of a CSV or TSV names the columns.
+    #[serde(default = "has_header")]
+    pub header: bool,
+    /// Column of the text.
+    pub text_column: Column,
+    /// Column of the second text.
+    #[serde(default)]
+    pub text_pair_column: Option<Column>,
+    /// Column of the label.
+    pub label_column: Column,
+    /// Base model, as it was given.
+    pub base_model: String,
+    /// Branch, tag or commit of a hub id.
+    #[serde(default)]
+    pub revision: Option<String>,
+    /// The benchmark it was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_name: Option<String>,
+    /// For answers in a context: tokens that two windows share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doc_stride: Option<usize>,
+    /// For answers in a context: longest answer in tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_answer_length: Option<usize>,
+    /// Temperatures fitted on validation rows.
+    #[serde(default)]
+    pub temperature: Temperatures,
+    /// For answers in a context: above this lead of "no answer" an answer is empty, tuned on validation rows.
+    #[serde(default, skip_serializing_if = "Thresholds::are_none")]
+    pub no_answer_threshold: Thresholds,
+    /// The ensemble that was scored.
+    #[serde(default)]
+    pub ensemble: Option<EnsembleSettings>,
+}
+
+fn has_header() -> bool {
+    true
+}
+
+/// Temperatures, one for each way to predict: what calibrates one pass does not calibrate an ensemble.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Temperatures {
+    /// For the mean pass.
+    pub mean: Option<f64>,
+    /// For the ensemble of `task.json`.
+    pub ensemble: Option<f64>,
+}
+
+/// Thresholds for "no answer", one for each way to predict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Thresholds {
+    /// For the mean pass.
+    pub mean: Option<f64>,
+    /// For the ensemble of `task.json`.
+    pub ensemble: Option<f64>,
+}
+
+impl Thresholds {
+    fn are_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What is fitted on validation rows after training.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Fit {
+    /// What logits are divided by.
+    pub temperature: Temperatures,
+    /// When an answer is empty.
+    pub threshold: Thresholds,
+}
+
+impl TaskFile {
+    /// Reads the file of an adapter folder; none if PEFT alone wrote the folder.
+    ///
+    /// # Errors
+    ///
+    /// If the file is there and cannot be used.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(TASK_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let shown = path.display();
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{shown}`"))?;
+        let task = serde_json::from_slice::<Self>(&bytes);
+        let task = task.with_context(|| {
+            format!("`{shown}` is damaged; train again, or remove it and name the labels with --labels")
+        })?;
+        if task.format != 1 {
+            bail!(
+                "`{shown}` has format {}, this program reads format 1; use the program that wrote it",
+                task.format
+            );
+        }
+        if task.problem_type != ProblemType::CausalLm {
+            task.kind().with_context(|| format!("`{shown}`"))?;
+        }
+        Ok(Some(task))
+    }
+
+    /// The kind of task, with the class names in the order of the model's outputs.
+    ///
+    /// # Errors
+    ///
+    /// If names are missing or not numbered 0, 1, 2…, the benchmark is unknown, or a language model was taught completions.
+    pub fn kind(&self) -> Result<Kind> {
+        let benchmark = self.task_name.as_deref().map(tasks::find).transpose()?;
+        Ok(match self.problem_type {
+            ProblemType::SingleLabelClassification | ProblemType::Regression => Kind::Texts(self.task()?),
+            ProblemType::QuestionAnswering => Kind::Spans(squad_version(benchmark)),
+            ProblemType::TokenClassification => Kind::Words(self.labels()?),
+            ProblemType::MultipleChoice => Kind::Choices(prompt_style(benchmark)),
+            ProblemType::CausalLm => bail!("{NO_LABELS}"),
+        })
+    }
+
+    /// How many tokens rows have; `longest` is what a flag says.
+    pub fn lengths(&self, longest: Option<usize>) -> Lengths {
+        let longest = longest.unwrap_or(self.max_seq_length);
+        Lengths {
+            longest,
+            overlap: self.doc_stride.unwrap_or(longest / 3).min(longest / 2),
+            answer: self
+                .max_answer_length
+                .unwrap_or(AnswerSettings::default().longest),
+        }
+    }
+
+    /// What is predicted of a text, with the class names in the order of the model's outputs.
+    ///
+    /// # Errors
+    ///
+    /// If it is not texts that are judged, or the names are missing or not numbered 0, 1, 2….
+    pub fn task(&self) -> Result<Task> {
+        match self.problem_type {
+            ProblemType::Regression => Ok(Task::Regression),
+            ProblemType::SingleLabelClassification => Ok(Task::Classification {
+                labels: self.labels()?,
+            }),
+            ProblemType::CausalLm => bail!("{NO_LABELS}"),
+            other => bail!("the adapter is for {}, not for texts", other.name()),
+        }
+    }
+
+    fn labels(&self) -> Result<LabelNames> {
+        let names = self
+            .id2label
+            .as_ref()
+            .context("id2label is missing; a classification needs it")?;
+        let in_order = (0..names.len()).map(|id| {
+            let name = names.get(&id.to_string()).and_then(Value::as_str);
+            name.with_context(|| {
+                format!("id2label lacks the id \"{id}\"; number the classes 0, 1, 2 and so on")
+            })
+        });
+        Ok(LabelNames::new(in_order.collect::<Result<Vec<_>>>()?)?)
+    }
+
+    /// Fitted temperatures and thresholds, where they were fitted for what runs now: another number of members or another average is
+    /// another predictor, and needs others.
+    pub fn fit_for(&self, ensemble: Option<EnsembleSettings>) -> Fit {
+        let kind = |settings: EnsembleSettings| (settings.members, settings.average);
+        let fits = ensemble.is_some() && ensemble.map(kind) == self.ensemble.map(kind);
+        Fit {
+            temperature: Temperatures {
+                mean: self.temperature.mean,
+                ensemble: self.temperature.ensemble.filter(|_| fits),
+            },
+            threshold: Thresholds {
+                mean: self.no_answer_threshold.mean,
+                ensemble: self.no_answer_threshold.ensemble.filter(|_| fits),
+            },
+        }
+    }
+
+    /// The columns to read from a file like that of the training.
+    pub fn columns(&self) -> Columns {
+        Columns {
+            text: Some(self.text_column.clone()),
+            text_pair: self.text_pair_column.clone(),
+            label: Some(self.label_column.clone()),
+        }
+    }
+}
+
+/// Class names by index, as Hugging Face writes them.
+pub fn id2label(labels: &LabelNames) -> Map<String, Value> {
+    let names = labels.names().iter().enumerate();
+    names
+        .map(|(id, name)| (id.to_string(), Value::from(name.clone())))
+        .collect()
+}

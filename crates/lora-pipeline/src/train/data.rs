@@ -1,0 +1,287 @@
+//! Training, validation and test rows: from three files, split from one, or of a benchmark.
+
+use std::path::Path;
+
+use lora_data::tasks::{Benchmark, Rows};
+use lora_data::{
+    Column, DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, Task,
+    read_file, stratified_split,
+};
+
+use crate::benchmark::{Shares, SplitFiles, read_files, read_folder};
+use crate::config::{ProblemType, Resolved, RunConfig};
+use crate::error::{Context, Result};
+use crate::progress::Progress;
+
+/// The rows of a run.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Rows to train on.
+    pub train: Rows,
+    /// Rows that pick the best model, the temperature and thresholds.
+    pub validation: Option<Rows>,
+    /// Rows that are scored once.
+    pub test: Option<Rows>,
+    /// What the columns are called, so that other files can be read like these.
+    pub columns: ColumnNames,
+    /// The benchmark whose form they have; none for texts in files.
+    pub benchmark: Option<&'static Benchmark>,
+}
+
+/// Columns as a user names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnNames {
+    /// Of the text.
+    pub text: Column,
+    /// Of the second text.
+    pub text_pair: Option<Column>,
+    /// Of the label.
+    pub label: Column,
+}
+
+/// Reads and splits, and says what was made of the files.
+///
+/// # Errors
+///
+/// The first thing that is wrong in a file, or too few rows to split.
+pub fn read_parts(resolved: &Resolved, progress: &dyn Progress) -> Result<Parts> {
+    match resolved.config.benchmark()? {
+        Some(benchmark) => read_benchmark(resolved, benchmark, progress),
+        None => read_texts(resolved, progress),
+    }
+}
+
+/// The parts of a benchmark, from its folder or from files of its form.
+///
+/// # Errors
+///
+/// As [`read_parts`].
+pub fn read_benchmark(
+    resolved: &Resolved,
+    benchmark: &'static Benchmark,
+    progress: &dyn Progress,
+) -> Result<Parts> {
+    let config = &resolved.config;
+    let shares = Shares {
+        validation: config.validation_fraction,
+        test: if config.data_file.is_some() {
+            config.test_fraction
+        } else {
+            0.0
+        },
+        seed: config.train.seed,
+    };
+    let (key, read) = match (
+        &config.data_dir,
+        config.data_file.as_ref().or(config.train_file.as_ref()),
+    ) {
+        (Some(folder), _) => ("data_dir", read_folder(benchmark, folder, shares)),
+        (None, Some(train)) => {
+            let files = SplitFiles {
+                train,
+                validation: config.validation_file.as_deref(),
+                test: config.test_file.as_deref(),
+            };
+            ("train_file", read_files(benchmark, files, shares))
+        }
+        (None, None) => crate::bail!("missing: task_name and data_dir (or train_file)"),
+    };
+    let parts = read.with_context(|| {
+        resolved
+            .origins
+            .of(key)
+            .unwrap_or_else(|| benchmark.name.to_owned())
+    })?;
+    for note in &parts.notes {
+        progress.note(note);
+    }
+    if let Rows::Texts(dataset) = &parts.train {
+        progress.note(&format!("{}{}", benchmark.name, in_words(&dataset.task)));
+    }
+    let (text, text_pair, label) = benchmark.column_names();
+    Ok(Parts {
+        train: parts.train,
+        validation: parts.validation,
+        test: parts.test,
+        columns: ColumnNames {
+            text: text.into(),
+            text_pair: text_pair.map(Column::from),
+            label: label.into(),
+        },
+        benchmark: Some(benchmark),
+    })
+}
+
+fn read_texts(resolved: &Resolved, progress: &dyn Progress) -> Result<Parts> {
+    let config = &resolved.config;
+    let (key, path) = match (&config.data_file, &config.train_file) {
+        (Some(path), _) => ("data_file", path),
+        (None, Some(path)) => ("train_file", path),
+        (None, None) => crate::bail!("missing: train_file (or data_file)"),
+    };
+    let first = read_first(config, path)
+        .with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
+    progress.note(&format!(
+        "{}: {} rows, {}{}",
+        path.display(),
+        first.dataset.len(),
+        first.columns,
+        in_words(&first.dataset.task)
+    ));
+    let further = |key: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Dataset>> {
+        let Some(path) = path else { return Ok(None) };
+        let read = read_further(config, path, &first.dataset.task);
+        let read = read.with_context(|| resolved.origins.of(key).unwrap_or_else(|| key.to_owned()))?;
+        progress.note(&format!("{}: {} rows", path.display(), read.dataset.len()));
+        Ok(Some(read.dataset))
+    };
+    let validation = further("validation_file", &config.validation_file)?;
+    let test = further("test_file", &config.test_file)?;
+    let split_test = config.data_file.is_some();
+    let columns = column_names(config, &first.columns);
+    let split = split(first.dataset, config, validation.is_none(), split_test, progress)?;
+    Ok(Parts {
+        train: Rows::Texts(split.0),
+        validation: validation.or(split.1).map(Rows::Texts),
+        test: test.or(split.2).map(Rows::Texts),
+        columns,
+        benchmark: None,
+    })
+}
+
+/// What the user gave is kept: an index stays an index.
+fn column_names(config: &RunConfig, found: &ResolvedColumns) -> ColumnNames {
+    let column = |given: &Option<Column>, found: &ResolvedColumn| {
+        given.clone().unwrap_or(Column::Name(found.name.clone()))
+    };
+    let label = found.label.as_ref();
+    ColumnNames {
+        text: column(&config.text_column, &found.text),
+        text_pair: found
+            .text_pair
+            .as_ref()
+            .map(|found| column(&config.text_pair_column, found)),
+        label: label.map_or("label".into(), |found| column(&config.label_column, found)),
+    }
+}
+
+fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
+    ReadOptions {
+        format: config.data_format,
+        columns: config.columns(),
+        header: config.header,
+        labels,
+        ..ReadOptions::default()
+    }
+}
+
+/// The file that says what the labels are. Decimal labels mean a regression, unless the user said otherwise.
+fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
+    match config.problem_type {
+        Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+        Some(ProblemType::SingleLabelClassification) => {
+            Ok(read_file(path, &options(config, LabelRule::Classes))?)
+        }
+        _ => match read_file(path, &options(config, LabelRule::FromData)) {
+            Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+            outcome => {
+                let read = outcome?;
+                check_classes(config, path, &read)?;
+                Ok(read)
+            }
+        },
+    }
+}
+
+/// More classes than this need a second look.
+const FEW_CLASSES: usize = 10;
+
+/// Refuses classes that are most likely none: decimal numbers with a slip among them, or a label of its own for nearly every
+/// row, such as an identifier.
+fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()> {
+    let Some(labels) = read.dataset.task.labels() else {
+        return Ok(());
+    };
+    let (names, rows) = (labels.names(), read.dataset.len());
+    let is_decimal = |name: &&String| name.parse::<i64>().is_err() && name.parse::<f64>().is_ok();
+    if 2 * names.iter().filter(is_decimal).count() > names.len() {
+        // Read as numbers, the first one that is none is named with its line.
+        read_file(path, &options(config, LabelRule::Numbers)).context("most labels are decimal numbers")?;
+    }
+    if names.len() > FEW_CLASSES && 2 * names.len() > rows {
+        let column = read
+            .columns
+            .label
+            .as_ref()
+            .map_or("label", |column| column.name.as_str());
+        crate::bail!(
+            "`{}`: `{column}` has {} different labels in {rows} rows, and a class is learned from many; name the right column \
+             with label_column, or say what the labels are with problem_type (regression, or single_label_classification to \
+             go on)",
+            path.display(),
+            names.len(),
+        );
+    }
+    Ok(())
+}
+
+fn read_further(config: &RunConfig, path: &Path, task: &Task) -> Result<ReadFile> {
+    let labels = match task {
+        Task::Classification { labels } => LabelRule::Known(labels.clone()),
+        Task::Regression => LabelRule::Numbers,
+    };
+    Ok(read_file(path, &options(config, labels))?)
+}
+
+fn in_words(task: &Task) -> String {
+    match task.labels() {
+        None => ", regression".to_owned(),
+        Some(labels) if labels.len() <= 8 => format!(", classes {}", labels.names().join(", ")),
+        Some(labels) => format!(", {} classes", labels.len()),
+    }
+}
+
+type Split = (Dataset, Option<Dataset>, Option<Dataset>);
+
+fn split(
+    whole: Dataset,
+    config: &RunConfig,
+    wants_validation: bool,
+    wants_test: bool,
+    progress: &dyn Progress,
+) -> Result<Split> {
+    let share = |wanted: bool, fraction: f64| {
+        if wanted && fraction > 0.0 {
+            whole_rows(fraction * whole.len() as f64)
+        } else {
+            0
+        }
+    };
+    let validation = share(wants_validation, config.validation_fraction);
+    let test = share(wants_test, config.test_fraction);
+    if validation + test == 0 {
+        return Ok((whole, None, None));
+    }
+    let rows = whole.len();
+    let train = rows.checked_sub(validation + test).filter(|train| *train > 0).with_context(|| {
+        format!(
+            "{rows} rows cannot be split into training, validation and test rows; give more rows, or a validation_file, or \
+             set validation_fraction to 0"
+        )
+    })?;
+    let seed = config.train.seed;
+    let parts = stratified_split(&whole.strata(), &[train, validation, test], seed)?;
+    progress.note(&format!("split with seed {seed}, classes in proportion: {train} training, {validation} validation, {test} test rows"));
+    let part = |index: usize| {
+        Some(&parts[index])
+            .filter(|rows| !rows.is_empty())
+            .map(|rows| whole.select(rows))
+    };
+    Ok((whole.select(&parts[0]), part(1), part(2)))
+}
+
+/// A share of rows: rounded, and at least one.
+#[expect(clippy::cast_sign_loss, reason = "fractions and counts are not negative")]
+fn whole_rows(rows: f64) -> usize {
+    (rows.round() as usize).max(1)
+}

@@ -1,0 +1,191 @@
+//! What a training shows and writes while it runs.
+
+use std::path::Path;
+
+use lora_core::atomic::{WriteError, write_file};
+use lora_core::peft::{CONFIG_FILE, EnsembleSettings, SIDE_FILE, SaveOptions, TENSOR_FILE, TaskType};
+use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, Tuning};
+use lora_models::Transformer;
+use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
+
+use crate::model_folder::{COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
+use crate::output::{RUN_FILE, remove_file, write_together};
+use crate::progress::{CancelToken, Counter, Progress, Silent};
+use crate::task::TASK_FILE;
+
+/// All scores and the history of the training.
+pub const RESULTS_FILE: &str = "results.json";
+/// The page.
+pub const REPORT_FILE: &str = "report.html";
+
+/// Name of the folder, in the output folder, of the adapter after the last step.
+pub const LAST: &str = "last";
+
+/// Where and how checkpoints are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Saving<'a> {
+    /// The output folder.
+    pub folder: &'a Path,
+    /// What the adapter is for.
+    pub task_type: TaskType,
+    /// The base model, by the name that other programs know.
+    pub base_model: &'a str,
+    /// The ensemble that the adapter is meant for.
+    pub ensemble: Option<EnsembleSettings>,
+    /// What a whole model's folder holds beside its weights.
+    pub model_folder: &'a ModelFolder,
+    /// `run.json`, which makes the folder a run.
+    pub run: &'a str,
+    /// `task.json`, which makes a checkpoint usable even if the training is interrupted.
+    pub task: &'a str,
+}
+
+impl Saving<'_> {
+    /// LoRA as PEFT has it, a whole model as Transformers has it, and anything else as the tensors that were trained.
+    fn write_tuned(&self, folder: &Path, adapted: &Adapted<Transformer>) -> Result<(), WriteError> {
+        let options = SaveOptions {
+            ensemble: self.ensemble,
+            ..SaveOptions::new(self.task_type).with_base_model(self.base_model)
+        };
+        match adapted.tuning() {
+            Tuning::Full(_) => self.model_folder.write(folder, &adapted.model),
+            Tuning::Lora(_) | Tuning::BitFit(_) | Tuning::Bottleneck(_) => adapted.save(folder, &options),
+        }
+    }
+
+    /// Writes an adapter folder: the best one is the output folder itself. The first checkpoint is also the first thing
+    /// that a training writes, so one that fails before leaves the folder, and an earlier run in it, as they were.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    pub fn write(&self, kind: Checkpoint, adapted: &Adapted<Transformer>) -> Result<(), WriteError> {
+        let place = |folder: &Path| match kind {
+            Checkpoint::Best => folder.to_owned(),
+            Checkpoint::Last => folder.join(LAST),
+        };
+        write_together(self.folder, |beside| {
+            self.write_tuned(&place(beside), adapted)?;
+            write_file(&beside.join(TASK_FILE), self.task.as_bytes())?;
+            write_file(&place(beside).join(TASK_FILE), self.task.as_bytes())?;
+            write_file(&beside.join(RUN_FILE), self.run.as_bytes())
+        })?;
+        // What an earlier run left here would be taken for this one's.
+        for file in foreign_files(adapted) {
+            remove_file(&place(self.folder).join(file))?;
+        }
+        remove_file(&self.folder.join(RESULTS_FILE))?;
+        remove_file(&self.folder.join(REPORT_FILE))
+    }
+}
+
+/// The files that folders of other tuners have: not those of this one.
+fn foreign_files(adapted: &Adapted<Transformer>) -> Vec<&'static str> {
+    const OF_LORA: [&str; 3] = [CONFIG_FILE, TENSOR_FILE, SIDE_FILE];
+    const OF_TUNED: [&str; 2] = [TUNING_FILE, TUNED_TENSOR_FILE];
+    const OF_MODELS: [&str; 3] = [MODEL_CONFIG_FILE, WEIGHT_FILE, TOKENIZER_FILE];
+    match adapted.tuning() {
+        Tuning::Lora(config) => {
+            let side = config.dropout.is_none().then_some(SIDE_FILE);
+            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            OF_TUNED.into_iter().chain(of_models).chain(side).collect()
+        }
+        Tuning::Full(_) => OF_LORA.into_iter().chain(OF_TUNED).collect(),
+        Tuning::BitFit(_) | Tuning::Bottleneck(_) => {
+            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            OF_LORA.into_iter().chain(of_models).collect()
+        }
+    }
+}
+
+/// Shows a bar with time left and writes checkpoints. After an error the training stops, and the error waits.
+pub struct Watcher<'a> {
+    saving: Saving<'a>,
+    metric: Metric,
+    progress: &'a dyn Progress,
+    cancel: &'a CancelToken,
+    bar: Box<dyn Counter>,
+    last_loss: f64,
+    /// Whether a checkpoint is in the folder.
+    pub has_saved: bool,
+    /// Whether Ctrl-C ended the training.
+    pub is_interrupted: bool,
+    /// Why the training was stopped.
+    pub error: Option<WriteError>,
+}
+
+impl<'a> Watcher<'a> {
+    /// Before the first step.
+    pub fn new(
+        saving: Saving<'a>,
+        metric: Metric,
+        progress: &'a dyn Progress,
+        cancel: &'a CancelToken,
+    ) -> Self {
+        Self {
+            saving,
+            metric,
+            progress,
+            cancel,
+            bar: Box::new(Silent),
+            last_loss: f64::NAN,
+            has_saved: false,
+            is_interrupted: false,
+            error: None,
+        }
+    }
+}
+
+impl Observer<Transformer> for Watcher<'_> {
+    fn on_event(&mut self, event: &Event) -> Flow {
+        match event {
+            Event::Started(plan) => self.bar = self.progress.start(plan.steps, "training", "steps"),
+            Event::Stepped { report, epoch } => {
+                self.last_loss = report.loss;
+                self.bar.set(report.step);
+                self.bar
+                    .message(&format!("epoch {epoch:.1} · loss {:.3}", report.loss));
+            }
+            Event::Evaluating { .. } => {}
+            Event::Evaluated(evaluation) => {
+                let best = if evaluation.is_best { " · best so far" } else { "" };
+                let metric = match (self.metric, evaluation.metric) {
+                    (Metric::Loss, _) | (_, None) => String::new(),
+                    (metric, Some(value)) => format!(" · {metric} {value:.4}"),
+                };
+                self.bar.note(&format!(
+                    "step {} · epoch {:.1} · training loss {:.4} · validation loss {:.4}{metric}{best}",
+                    evaluation.step, evaluation.epoch, self.last_loss, evaluation.loss
+                ));
+            }
+            Event::Finished(reason) => {
+                self.bar.finish();
+                if *reason == FinishReason::EarlyStopping {
+                    self.progress.note("stopped early: no improvement any more");
+                }
+            }
+        }
+        if self.cancel.is_cancelled() && !matches!(event, Event::Finished(_)) {
+            self.is_interrupted = true;
+            return Flow::Stop;
+        }
+        Flow::Continue
+    }
+
+    fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<Transformer>) -> Flow {
+        // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
+        if self.error.is_some() || (self.is_interrupted && !self.has_saved && kind == Checkpoint::Last) {
+            return Flow::Stop;
+        }
+        match self.saving.write(kind, adapted) {
+            Ok(()) => {
+                self.has_saved = true;
+                Flow::Continue
+            }
+            Err(error) => {
+                self.error = Some(error);
+                Flow::Stop
+            }
+        }
+    }
+}

@@ -4,8 +4,8 @@
 use burn::tensor::{Device, Distribution, Int, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use lora_kernels::{
-    KeepMasks, LowRankBranch, attention, cross_entropy, gelu, gelu_primitive, layer_norm, lora_linear,
-    padding_bias,
+    HIDDEN, KeepMasks, LowRankBranch, attention, cross_entropy, gelu, gelu_primitive, layer_norm,
+    lora_linear, padding_bias, silu,
 };
 
 fn normal<const D: usize>(shape: [usize; D]) -> Tensor<D> {
@@ -21,6 +21,9 @@ fn kernels(criterion: &mut Criterion) {
     criterion.bench_function("gelu, primitive", |bench| {
         bench.iter(|| gelu_primitive(hidden.clone()));
     });
+    criterion.bench_function("silu", |bench| {
+        bench.iter(|| silu(hidden.clone()));
+    });
 
     let (gamma, beta, input) = (normal([384]), normal([384]), normal([16, 64, 384]));
     criterion.bench_function("layer norm", |bench| {
@@ -33,6 +36,27 @@ fn kernels(criterion: &mut Criterion) {
         bench.iter(|| attention(heads.clone(), heads.clone(), heads.clone(), Some(bias.clone())));
     });
 
+    // Rows of 8 to 64 tokens, and the causal triangle.
+    let mask: Vec<f32> = (0..16 * 64_usize)
+        .map(|at| {
+            if at % 64 < 8 + (at / 64) * 56 / 15 {
+                1.0
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    let padding = padding_bias(Tensor::<1>::from_floats(mask.as_slice(), &device).reshape([16, 64]));
+    let causal: Vec<f32> = (0..64 * 64_usize)
+        .map(|at| if at % 64 > at / 64 { HIDDEN as f32 } else { 0.0 })
+        .collect();
+    let causal = Tensor::<1>::from_floats(causal.as_slice(), &device).reshape([1, 1, 64, 64]);
+    for (name, bias) in [("attention, ragged rows", padding), ("attention, causal", causal)] {
+        criterion.bench_function(name, |bench| {
+            bench.iter(|| attention(heads.clone(), heads.clone(), heads.clone(), Some(bias.clone())));
+        });
+    }
+
     let branch = |groups: usize| LowRankBranch {
         a: normal([384, 8]),
         b: normal([8, 384]),
@@ -44,6 +68,7 @@ fn kernels(criterion: &mut Criterion) {
         }),
         factor_noise: None,
         input_noise: None,
+        group_tokens: None,
     };
     let (weight, bias) = (normal([384, 384]), normal([384]));
     for (name, groups) in [

@@ -1,4 +1,7 @@
-//! Models of named shapes with made-up weights, for benches: time does not depend on the numbers.
+//! Models of named shapes with made-up weights, for benches of rows without padding, where time does not depend on the numbers;
+//! and a real model on real text ([`real`]), for those where it does.
+
+pub mod real;
 
 use std::path::Path;
 
@@ -142,16 +145,24 @@ impl Step {
     ///
     /// As [`Shape::model`].
     pub fn trainer(&self, shape: &Shape, device: &Device) -> Trainer<Transformer> {
-        let dropout = |config: LoraConfig| match self.probability {
+        let config = self.train_config(shape.train_config());
+        let adapted = shape.adapted(|config| self.lora_config(config), device);
+        Trainer::new(adapted, config, 1_000_000).expect("the settings are valid")
+    }
+
+    /// With this step's LoRA Dropout.
+    fn lora_config(&self, config: LoraConfig) -> LoraConfig {
+        match self.probability {
             0.0 => config,
             probability => config.with_dropout(probability, Rescale::Rescaled),
-        };
-        let config = TrainConfig {
-            masks_per_step: self.masks_per_step,
-            mask_grouping: self.mask_grouping,
-            ..shape.train_config()
-        };
-        Trainer::new(shape.adapted(dropout, device), config, 1_000_000).expect("the settings are valid")
+        }
+    }
+
+    /// With this step's masks.
+    fn train_config(&self, mut config: TrainConfig) -> TrainConfig {
+        config.masks_per_step = self.masks_per_step;
+        config.mask_grouping = self.mask_grouping;
+        config
     }
 }
 

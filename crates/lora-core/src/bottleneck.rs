@@ -1,9 +1,9 @@
 //! Bottleneck adapters: two small linears with an activation between, after a block.
 
 use burn::module::{Module, Param};
-use burn::tensor::activation::{relu, silu};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_kernels::{gelu, linear};
+use lora_kernels::{gelu, linear, silu};
 use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 

@@ -90,25 +90,29 @@ impl LoraEmbedding {
 /// `s · ((m_A[id] · A[id] ⊙ m_R) B) ⊙ m_B`, `[batch, seq, d_output]`.
 fn update(low_rank: &LowRank, path: &str, ids: Tensor<2, Int>, pass: &Pass) -> Tensor<3> {
     let [batch, seq] = ids.dims();
-    let masks = match pass {
-        Pass::Stochastic(noise) => noise.keep_masks(path),
+    let masked = match pass {
+        Pass::Stochastic(noise) => noise.keep_masks(path).map(|masks| (noise, masks)),
         Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
     };
     let rows = embedding(low_rank.a.val(), ids.clone()); // [batch, seq, rank]
     let product = |rows: Tensor<3>| {
-        let [_, _, rank] = rows.dims();
+        let [batch, seq, rank] = rows.dims();
         let b = low_rank.b.val();
         let d_output = b.dims()[1];
         rows.reshape([batch * seq, rank])
             .matmul(b)
             .reshape([batch, seq, d_output])
     };
-    let Some(masks) = masks else {
+    let Some((noise, masks)) = masked else {
         return product(rows).mul_scalar(low_rank.mean_scale());
     };
-    let groups = masks.groups();
-    // Row i of the batch belongs to group ⌊i·groups/batch⌋, as for linears.
-    let group_of_row: Vec<i32> = (0..batch).map(|row| (row * groups / batch) as i32).collect();
+    // As for linears. Each token of a packed batch is a row of its own.
+    let group_of_row = noise.groups_of(batch, masks.groups());
+    let shape = [batch, seq, rows.dims()[2]];
+    let batch = group_of_row.len();
+    let seq = shape[0] * shape[1] / batch;
+    let ids = ids.reshape([batch, seq]);
+    let rows = rows.reshape([batch, seq, shape[2]]);
     let group_of_row = Tensor::<1, Int>::from_data(group_of_row.as_slice(), &ids.device());
     let of_rows = |mask: &Tensor<2>| {
         let [_, length] = mask.dims();
@@ -127,8 +131,10 @@ fn update(low_rank: &LowRank, path: &str, ids: Tensor<2, Int>, pass: &Pass) -> T
         rows = rows * of_rows(rank);
     }
     let update = product(rows).mul_scalar(low_rank.scale());
-    match &masks.output {
+    let update = match &masks.output {
         Some(output) => update * of_rows(output),
         None => update,
-    }
+    };
+    let [_, _, d_output] = update.dims();
+    update.reshape([shape[0], shape[1], d_output])
 }

@@ -13,6 +13,17 @@ pub struct EnsembleSettings {
     pub average: Average,
 }
 
+impl EnsembleSettings {
+    /// The average of the probabilities of so many members, whose masks are drawn from the seed.
+    pub fn new(members: u64, seed: u64) -> Self {
+        Self {
+            members,
+            seed,
+            average: Average::default(),
+        }
+    }
+}
+
 /// What an ensemble averages over its members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -65,7 +65,7 @@ impl FrozenStates {
     ///
     /// # Shapes
     ///
-    /// - output: `[rows, seq, d_model]`
+    /// - output: `[rows, seq, d_model]`, or `[1, tokens of all rows, d_model]` without `seq`
     ///
     /// # Panics
     ///
@@ -73,19 +73,25 @@ impl FrozenStates {
     pub fn of_rows(
         &self,
         rows: &[usize],
-        seq: usize,
+        seq: Option<usize>,
         read: impl Fn(usize) -> u64,
         device: &Device,
     ) -> Option<Tensor<3>> {
         let all = self.lock();
         let d_model = all[rows[0]].as_ref()?.states.len() / self.lengths[rows[0]];
-        let mut values = Vec::with_capacity(rows.len() * seq * d_model);
+        let mut values = Vec::with_capacity(rows.len() * seq.unwrap_or(0) * d_model);
         for (place, row) in rows.iter().enumerate() {
             let known = all[*row].as_ref().filter(|known| known.read == read(place))?;
             values.extend_from_slice(&known.states);
-            values.resize((place + 1) * seq * d_model, 0.0);
+            if let Some(seq) = seq {
+                values.resize((place + 1) * seq * d_model, 0.0);
+            }
         }
-        let data = TensorData::new(values, [rows.len(), seq, d_model]);
+        let shape = match seq {
+            Some(seq) => [rows.len(), seq, d_model],
+            None => [1, values.len() / d_model, d_model],
+        };
+        let data = TensorData::new(values, shape);
         Some(Tensor::from_data(data, device))
     }
 
@@ -93,13 +99,13 @@ impl FrozenStates {
     ///
     /// # Shapes
     ///
-    /// - states: `[rows, seq, d_model]`
+    /// - states: `[rows, seq, d_model]`, or `[1, tokens of all rows, d_model]`
     ///
     /// # Panics
     ///
     /// As [`FrozenStates::of_rows`].
     pub fn keep(&self, rows: &[usize], read: impl Fn(usize) -> u64, states: &Tensor<3>) {
-        let [_, seq, d_model] = states.dims();
+        let [batch, seq, d_model] = states.dims();
         // States of 16 bits are not cached.
         if self.tokens.saturating_mul(d_model) > MOST_NUMBERS || states.dtype() != DType::F32 {
             return;
@@ -107,8 +113,11 @@ impl FrozenStates {
         let data = states.to_data();
         let values = data.as_slice::<f32>().expect("numbers of 32 bits");
         let mut all = self.lock();
-        for ((place, row), states) in rows.iter().enumerate().zip(values.chunks_exact(seq * d_model)) {
-            let states = &states[..self.lengths[*row] * d_model];
+        let mut next = 0;
+        for (place, row) in rows.iter().enumerate() {
+            let length = self.lengths[*row];
+            let states = &values[next..][..length * d_model];
+            next += d_model * if batch == rows.len() { seq } else { length };
             all[*row].get_or_insert_with(|| Known {
                 read: read(place),
                 states: states.into(),

@@ -16,6 +16,7 @@
 //! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
 //! | `pass`, `noise`, `hidden_key` | [`Pass`], [`PassNoise`], [`HiddenKeyNoise`] |
+//! | `packing` | [`Packing`]: the real tokens of a padded batch, end to end |
 //! | `sampler`, `random` | [`MaskSampler`]: from a seed to the noise of a pass |
 //! | `saving`, `ensemble` | [`Adapted::save`], and the ensemble that an adapter is meant for |
 //! | `taps` | [`Taps`]: inputs of trained maps, and gradients of their outputs |
@@ -66,6 +67,7 @@ pub mod hidden_key;
 pub mod linear;
 pub mod model;
 pub mod noise;
+pub mod packing;
 pub mod pass;
 pub mod peft;
 pub mod random;
@@ -94,6 +96,7 @@ pub use hidden_key::HiddenKeyNoise;
 pub use linear::{BaseTraining, LinearKind, LoraLinear};
 pub use model::{Linears, Model, select_rows};
 pub use noise::PassNoise;
+pub use packing::Packing;
 pub use pass::Pass;
 pub use random::{Draw, seeded_normal, seeded_uniform};
 pub use sampler::{AdapterShape, MaskSampler};

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_kernels::KeepMasks;
-use rand_chacha::ChaCha8Rng;
 use rand_distr::{Bernoulli, Distribution};
 
 use crate::hidden_key::HiddenKeyNoise;
+use crate::packing::Packing;
 use crate::random::{Draw, Side, generator};
 
 /// Everything random about one pass: LoRA Dropout's keep-masks of each adapter, the key of PEFT's input dropout, what is added to
@@ -23,6 +23,7 @@ pub struct PassNoise {
     keep: Option<Arc<HashMap<String, KeepMasks>>>,
     input: Option<InputDropout>,
     rows: Option<Vec<usize>>,
+    packing: Option<Packing>,
     factor_noise: Option<Arc<HashMap<String, Tensor<3>>>>,
     hidden_key: Option<HiddenKeyNoise>,
 }
@@ -101,6 +102,41 @@ impl PassNoise {
         }
     }
 
+    /// The same masks and noise for the real tokens of a batch, as `packing` says: `[1, tokens, ...]`.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is `HiddenKey`'s noise, which is drawn for padding too.
+    #[must_use]
+    pub fn packed(&self, packing: &Packing) -> Self {
+        assert!(
+            self.hidden_key.is_none(),
+            "HiddenKey's noise is drawn for every place"
+        );
+        Self {
+            packing: Some(packing.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// How many tokens of a packed batch each group has; `None` where groups are blocks of rows.
+    pub(crate) fn group_tokens(&self) -> Option<Arc<[usize]>> {
+        let packing = self.packing.as_ref()?;
+        Some(packing.tokens_of_groups(self.groups()))
+    }
+
+    /// The group of each row of a tensor with so many rows on its first axis, or of each token of a packed batch.
+    pub(crate) fn groups_of(&self, batch: usize, groups: usize) -> Vec<i32> {
+        match &self.packing {
+            None => (0..batch).map(|row| (row * groups / batch) as i32).collect(),
+            Some(packing) => {
+                let tokens = packing.tokens_of_groups(groups);
+                let of_group = |(group, tokens): (usize, &usize)| std::iter::repeat_n(group as i32, *tokens);
+                tokens.iter().enumerate().flat_map(of_group).collect()
+            }
+        }
+    }
+
     /// The same draws for a tensor that all rows of a group read, given once for each group, such as a table of relative
     /// positions. The masks are those of the rows; input dropout's noise is drawn anew, and depends on the draw alone.
     #[must_use]
@@ -113,6 +149,7 @@ impl PassNoise {
             keep: self.keep.clone(),
             input,
             rows: None,
+            packing: None,
             factor_noise: self.factor_noise.clone(),
             hidden_key: None,
         }
@@ -135,7 +172,7 @@ impl PassNoise {
     ///
     /// # Shapes
     ///
-    /// - output: `[batch, tokens, d_input]`
+    /// - output: `[batch, tokens, d_input]`, or `[1, tokens, d_input]` of a packed batch
     ///
     /// # Panics
     ///
@@ -147,29 +184,38 @@ impl PassNoise {
             draws,
             side,
         } = self.input.as_ref()?;
-        let [batch, tokens, d_input] = shape;
+        let [_, _, d_input] = shape;
+        // Of a packed batch the noise of padding is drawn too, and left out: the rest is what it is without packing.
+        let [batch, tokens] = match &self.packing {
+            None => [shape[0], shape[1]],
+            Some(packing) => [packing.batch(), packing.seq()],
+        };
         let keep =
             Bernoulli::new(1.0 - probability).expect("the probability was checked with the configuration");
         let kept = (1.0 / (1.0 - probability)) as f32;
         let groups = draws.len();
-        let mut values = Vec::with_capacity(batch * tokens * d_input);
-        let mut draw_numbers = |generator: &mut ChaCha8Rng, count| {
-            let kept_or_not = keep.sample_iter(generator).take(count);
-            values.extend(kept_or_not.map(|keep| if keep { kept } else { 0.0 }));
-        };
+        let mut values = Vec::with_capacity(shape.iter().product());
+        let mut of_row = Vec::with_capacity(tokens * d_input);
         for (group, draw) in draws.iter().enumerate() {
             // The same sharing of rows as for the masks: row i belongs to group ⌊i·groups/batch⌋.
             let block = (group * batch).div_ceil(groups)..((group + 1) * batch).div_ceil(groups);
             let mut generator = generator(*seed, path, *side, *draw);
-            match &self.rows {
-                None => draw_numbers(&mut generator, block.len() * tokens * d_input),
-                Some(rows) => {
+            for row in block {
+                if let Some(rows) = &self.rows {
                     assert_eq!(rows.len(), batch, "one data set row for each row of the batch");
-                    for row in &rows[block] {
-                        // A stream of its own, read from its start: token by token, so padding changes nothing before it.
-                        generator.set_stream(*row as u64);
-                        generator.set_word_pos(0);
-                        draw_numbers(&mut generator, tokens * d_input);
+                    // A stream of its own, read from its start: token by token, so padding changes nothing before it.
+                    generator.set_stream(rows[row] as u64);
+                    generator.set_word_pos(0);
+                }
+                let kept_or_not = keep.sample_iter(&mut generator).take(tokens * d_input);
+                of_row.clear();
+                of_row.extend(kept_or_not.map(|keep| if keep { kept } else { 0.0 }));
+                match &self.packing {
+                    None => values.extend_from_slice(&of_row),
+                    Some(packing) => {
+                        for place in packing.places_of_row(row) {
+                            values.extend_from_slice(&of_row[place * d_input..][..d_input]);
+                        }
                     }
                 }
             }

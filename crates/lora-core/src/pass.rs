@@ -1,5 +1,7 @@
 //! How adapters act in one forward pass.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor};
 
 use crate::hidden_key::HiddenKeyNoise;
@@ -31,6 +33,16 @@ impl Pass<'_> {
         }
     }
 
+    /// Whether the pass can be made over the real tokens of a batch alone, as a [`Packing`](crate::Packing) says: not where noise is
+    /// drawn for padding too, nor where tensors are taken apart by rows.
+    pub fn takes_packing(&self) -> bool {
+        match self {
+            Pass::Mean => true,
+            Pass::Stochastic(noise) => noise.hidden_key().is_none(),
+            Pass::Chosen(_) | Pass::Tapped(_) => false,
+        }
+    }
+
     /// What `HiddenKey` draws in this pass.
     pub fn hidden_key(&self) -> Option<HiddenKeyNoise> {
         self.noise()?.hidden_key()
@@ -56,6 +68,11 @@ impl Pass<'_> {
             Some(noise) => noise.cut(path, hidden),
             None => hidden,
         }
+    }
+
+    /// How many tokens of a packed batch each group has.
+    pub(crate) fn group_tokens(&self) -> Option<Arc<[usize]>> {
+        self.noise()?.group_tokens()
     }
 
     /// `[groups, d_input, rank]`: what is added to the factor A of the adapter at a path.

@@ -3,12 +3,15 @@
 #[cfg(feature = "flex")]
 mod flex;
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
-use burn::tensor::{Tensor, assert_shape};
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{Device, Slice, Tensor, assert_shape};
 
 /// `softmax(Q Kᵀ / √d_head + bias) V` (Vaswani et al. 2017, eq. 1).
 ///
@@ -65,7 +68,87 @@ pub fn scaled_attention(
         value.into_dispatch(),
         bias.into_dispatch(),
         scale,
+        None,
     ))
+}
+
+/// [`attention`] of the rows of a packed batch: their tokens stand end to end, without padding, and each sees those of its row.
+///
+/// # Shapes
+///
+/// - query: `[1, n_heads, queries, d_head]`
+/// - key, value: `[1, n_heads, keys, d_head]`
+/// - lengths: for each row how many queries and how many keys it has, of which there is at least one
+/// - output: `[1, n_heads, queries, d_head]`
+///
+/// # Panics
+///
+/// Panics if the shapes do not agree, or if the lengths are not those of all tokens.
+pub fn packed_attention(
+    query: Tensor<4>,
+    key: Tensor<4>,
+    value: Tensor<4>,
+    lengths: [&Arc<[usize]>; 2],
+) -> Tensor<4> {
+    let [_, n_heads, queries, d_head] = query.dims();
+    let [_, _, keys, _] = key.dims();
+    assert_shape!(query, [1, n_heads, queries, d_head]);
+    assert_shape!(key, [1, n_heads, keys, d_head]);
+    assert_shape!(value, [1, n_heads, keys, d_head]);
+    let [of_queries, of_keys] = lengths;
+    assert_eq!(of_queries.len(), of_keys.len(), "each row has queries and keys");
+    assert_eq!(
+        [of_queries, of_keys].map(|lengths| lengths.iter().sum::<usize>()),
+        [queries, keys],
+        "the rows hold all tokens"
+    );
+    assert!(of_keys.iter().all(|keys| *keys > 0), "each row has a key");
+    let bias = Tensor::<4>::zeros([1, 1, 1, 1], &query.device());
+    Tensor::from_dispatch(Dispatch::fused_attention(
+        query.into_dispatch(),
+        key.into_dispatch(),
+        value.into_dispatch(),
+        bias.into_dispatch(),
+        1.0 / (d_head as f64).sqrt(),
+        Some(PackedRows {
+            queries: of_queries.clone(),
+            keys: of_keys.clone(),
+        }),
+    ))
+}
+
+/// Whether passes over a batch are faster on this device when its padding is left out and rows of different lengths stand end to
+/// end: on Flex, where [`packed_attention`] and groups of unequal size cost no more than others.
+pub fn packs_rows(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return device.clone().without_autodiff() == Device::flex();
+    #[cfg(not(feature = "flex"))]
+    {
+        let _ = device;
+        false
+    }
+}
+
+/// How many queries and keys each row of a packed batch has.
+#[derive(Clone, Debug)]
+pub(crate) struct PackedRows {
+    queries: Arc<[usize]>,
+    keys: Arc<[usize]>,
+}
+
+impl PackedRows {
+    /// Where the queries and the keys of each row lie.
+    fn ranges(&self) -> impl Iterator<Item = [Range<usize>; 2]> {
+        let mut next = [0; 2];
+        self.queries
+            .iter()
+            .zip(self.keys.iter())
+            .map(move |(queries, keys)| {
+                let first = next;
+                next = [first[0] + queries, first[1] + keys];
+                [first[0]..next[0], first[1]..next[1]]
+            })
+    }
 }
 
 /// What is added to a score that is to have no weight: far below every real score, yet its sum with one stays finite in f16
@@ -103,8 +186,9 @@ pub(crate) trait AttentionOps: Backend {
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         scale: f64,
+        rows: Option<PackedRows>,
     ) -> FloatTensor<Self> {
-        composed_attention::<Self>(query, key, value, bias, scale)
+        composed_attention::<Self>(query, key, value, bias, scale, rows)
     }
 
     /// The gradients of query, key and value. With the weights P and dP = grad Vᵀ they are scale · dS K, scale · dSᵀ Q
@@ -116,8 +200,9 @@ pub(crate) trait AttentionOps: Backend {
         bias: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         scale: f64,
+        rows: Option<PackedRows>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        composed_attention_backward::<Self>(query, key, value, bias, grad, scale)
+        composed_attention_backward::<Self>(query, key, value, bias, grad, scale, rows)
     }
 }
 
@@ -134,6 +219,13 @@ fn attention_weights<B: Backend>(
     B::softmax(B::float_add(scores, bias), 3)
 }
 
+/// Tokens `range` of a `[batch, n_heads, seq, d_head]` tensor.
+fn tokens_of<B: Backend>(tensor: &FloatTensor<B>, range: Range<usize>) -> FloatTensor<B> {
+    let [batch, n_heads, _, d_head] = tensor.shape().dims();
+    let ranges = [0..batch, 0..n_heads, range, 0..d_head].map(Slice::from);
+    B::float_slice(tensor.clone(), &ranges)
+}
+
 /// Attention from primitives.
 fn composed_attention<B: Backend>(
     query: FloatTensor<B>,
@@ -141,8 +233,17 @@ fn composed_attention<B: Backend>(
     value: FloatTensor<B>,
     bias: FloatTensor<B>,
     scale: f64,
+    rows: Option<PackedRows>,
 ) -> FloatTensor<B> {
-    B::float_matmul(attention_weights::<B>(query, key, bias, scale), value)
+    let Some(rows) = rows else {
+        return B::float_matmul(attention_weights::<B>(query, key, bias, scale), value);
+    };
+    let outputs = rows.ranges().map(|[queries, keys]| {
+        let query = tokens_of::<B>(&query, queries);
+        let [key, value] = [&key, &value].map(|tensor| tokens_of::<B>(tensor, keys.clone()));
+        composed_attention::<B>(query, key, value, bias.clone(), scale, None)
+    });
+    B::float_cat(outputs.collect(), 2)
 }
 
 /// The gradients of query, key and value from primitives.
@@ -153,7 +254,21 @@ fn composed_attention_backward<B: Backend>(
     bias: FloatTensor<B>,
     grad: FloatTensor<B>,
     scale: f64,
+    rows: Option<PackedRows>,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    if let Some(rows) = rows {
+        let mut grads = [const { Vec::new() }; 3];
+        for [queries, keys] in rows.ranges() {
+            let [query, grad] = [&query, &grad].map(|tensor| tokens_of::<B>(tensor, queries.clone()));
+            let [key, value] = [&key, &value].map(|tensor| tokens_of::<B>(tensor, keys.clone()));
+            let of_row = composed_attention_backward::<B>(query, key, value, bias.clone(), grad, scale, None);
+            for (grads, grad) in grads.iter_mut().zip([of_row.0, of_row.1, of_row.2]) {
+                grads.push(grad);
+            }
+        }
+        let [query, key, value] = grads.map(|grads| B::float_cat(grads, 2));
+        return (query, key, value);
+    }
     let weights = attention_weights::<B>(query.clone(), key.clone(), bias, scale);
     let value_grad = B::float_matmul(B::float_swap_dims(weights.clone(), 2, 3), grad.clone());
     let weights_grad = B::float_matmul(grad, B::float_swap_dims(value, 2, 3));
@@ -186,18 +301,20 @@ impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         scale: f64,
+        rows: Option<PackedRows>,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct Attention;
 
         impl<B: AttentionOps> Backward<B, 3> for Attention {
-            /// Query, key and value; bias; scale.
-            type State = ([FloatTensor<B>; 3], FloatTensor<B>, f64);
+            /// Query, key and value; bias; scale; rows.
+            type State = ([FloatTensor<B>; 3], FloatTensor<B>, f64, Option<PackedRows>);
 
             fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let ([query, key, value], bias, scale) = ops.state;
+                let ([query, key, value], bias, scale, rows) = ops.state;
                 let grad = grads.consume::<B>(&ops.node);
-                let (query, key, value) = B::fused_attention_backward(query, key, value, bias, grad, scale);
+                let (query, key, value) =
+                    B::fused_attention_backward(query, key, value, bias, grad, scale, rows);
                 for (node, grad) in ops.parents.into_iter().zip([query, key, value]) {
                     if let Some(node) = node {
                         grads.register::<B>(node.id, grad);
@@ -207,15 +324,15 @@ impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
         }
 
         if bias.is_tracked() {
-            return composed_attention::<Self>(query, key, value, bias, scale);
+            return composed_attention::<Self>(query, key, value, bias, scale, rows);
         }
         let nodes = [query.node(), key.node(), value.node()];
         let inputs = [query, key, value].map(FloatTensor::<Self>::into_primitive);
         let bias = bias.into_primitive();
         let [query, key, value] = inputs.clone();
-        let output = B::fused_attention(query, key, value, bias.clone(), scale);
+        let output = B::fused_attention(query, key, value, bias.clone(), scale, rows.clone());
         match Attention.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((inputs, bias, scale), output),
+            OpsKind::Tracked(prep) => prep.finish((inputs, bias, scale, rows), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

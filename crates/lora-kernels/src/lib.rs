@@ -32,12 +32,18 @@ mod packed_weights;
 #[cfg(test)]
 mod properties;
 mod rms_norm;
+mod silu;
+mod vanishing;
 
-pub use attention::{HIDDEN, attention, padding_bias, scaled_attention};
+pub use attention::{HIDDEN, attention, packed_attention, packs_rows, padding_bias, scaled_attention};
 pub use cross_entropy::cross_entropy;
+#[cfg(feature = "flex")]
+pub use flex::multiplications;
 pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::{layer_norm, layer_norm_primitive};
 pub use linear::linear;
 pub use lora_linear::{KeepMasks, LowRankBranch, lora_beside, lora_linear};
 pub use packed_weights::PackedWeights;
 pub use rms_norm::rms_norm;
+pub use silu::silu;
+pub use vanishing::vanishing;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "flex")]
 mod flex;
+mod groups;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -10,6 +11,9 @@ use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor, assert_shape};
+
+pub(crate) use groups::GroupRows;
+use groups::joined;
 
 /// `y = x W + bias`.
 ///
@@ -44,7 +48,7 @@ pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<
     Tensor::<2>::from_dispatch(output).reshape(shape)
 }
 
-/// `y = x W + bias + (x A_g) B_g` for contiguous groups g of rows, all of one size.
+/// `y = x W + bias + (x A_g) B_g` for contiguous groups g of rows.
 ///
 /// # Shapes
 ///
@@ -55,24 +59,22 @@ pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<
 ///
 /// # Panics
 ///
-/// Panics if the shapes do not agree or the groups do not divide the rows.
+/// Panics if the shapes do not agree or the groups do not hold all rows.
 pub(crate) fn branched_linear(
     input: Tensor<2>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
     a: Tensor<3>,
     b: Tensor<3>,
+    groups: GroupRows,
 ) -> Tensor<2> {
     let [rows, d_input] = input.dims();
     let [_, d_output] = weight.dims();
-    let [groups, _, rank] = a.dims();
+    let [_, _, rank] = a.dims();
+    groups.assert_hold(rows);
     assert_shape!(weight, [d_input, d_output]);
-    assert_shape!(a, [groups, d_input, rank]);
-    assert_shape!(b, [groups, rank, d_output]);
-    assert!(
-        rows.is_multiple_of(groups),
-        "{groups} groups do not divide {rows} rows"
-    );
+    assert_shape!(a, [groups.count(), d_input, rank]);
+    assert_shape!(b, [groups.count(), rank, d_output]);
     let bias = bias.unwrap_or_else(|| Tensor::zeros([d_output], &input.device()));
     Tensor::from_dispatch(Dispatch::fused_branched_linear(
         input.into_dispatch(),
@@ -80,6 +82,7 @@ pub(crate) fn branched_linear(
         bias.into_dispatch(),
         a.into_dispatch(),
         b.into_dispatch(),
+        groups,
     ))
 }
 
@@ -89,21 +92,25 @@ pub(crate) fn branched_linear(
 /// # Shapes
 ///
 /// - base, output: `[rows, d_output]`; others as in [`branched_linear`]
-pub(crate) fn added_branch(base: Tensor<2>, input: Tensor<2>, a: Tensor<3>, b: Tensor<3>) -> Tensor<2> {
+pub(crate) fn added_branch(
+    base: Tensor<2>,
+    input: Tensor<2>,
+    a: Tensor<3>,
+    b: Tensor<3>,
+    groups: GroupRows,
+) -> Tensor<2> {
     let ([rows, d_input], [_, d_output]) = (input.dims(), base.dims());
-    let [groups, _, rank] = a.dims();
+    let [_, _, rank] = a.dims();
+    groups.assert_hold(rows);
     assert_shape!(base, [rows, d_output]);
-    assert_shape!(a, [groups, d_input, rank]);
-    assert_shape!(b, [groups, rank, d_output]);
-    assert!(
-        rows.is_multiple_of(groups),
-        "{groups} groups do not divide {rows} rows"
-    );
+    assert_shape!(a, [groups.count(), d_input, rank]);
+    assert_shape!(b, [groups.count(), rank, d_output]);
     Tensor::from_dispatch(Dispatch::fused_added_branch(
         base.into_dispatch(),
         input.into_dispatch(),
         a.into_dispatch(),
         b.into_dispatch(),
+        groups,
     ))
 }
 
@@ -136,8 +143,9 @@ pub(crate) trait LinearOps: Backend {
         bias: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> FloatTensor<Self> {
-        composed_branched_linear::<Self>(input, weight, Some(bias), a, b)
+        composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups)
     }
 
     /// `base + (x A_g) B_g`.
@@ -146,8 +154,9 @@ pub(crate) trait LinearOps: Backend {
         input: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> FloatTensor<Self> {
-        composed_added_branch::<Self>(base, input, a, b)
+        composed_added_branch::<Self>(base, &input, &a, &b, &groups)
     }
 
     /// The gradient of the input: `g Wᵀ + (g B_gᵀ) A_gᵀ`.
@@ -156,10 +165,11 @@ pub(crate) trait LinearOps: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> FloatTensor<Self> {
         let [weight, a, b] = [(weight, 0, 1), (a, 1, 2), (b, 1, 2)]
             .map(|(tensor, first, second)| Self::float_swap_dims(tensor, first, second));
-        composed_branched_linear::<Self>(grad, weight, None, b, a)
+        composed_branched_linear::<Self>(&grad, weight, None, &b, &a, &groups)
     }
 
     /// The gradients of both factors: `x_gᵀ (g B_gᵀ)` and `(x_g A_g)ᵀ g`.
@@ -168,34 +178,40 @@ pub(crate) trait LinearOps: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        composed_branch_factors_backward::<Self>(input, a, b, grad)
+        composed_branch_factors_backward::<Self>(&input, &a, &b, &grad, &groups)
     }
 }
 
 /// `x W + bias + (x A_g) B_g` from primitives.
 fn composed_branched_linear<B: Backend>(
-    input: FloatTensor<B>,
+    input: &FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: Option<FloatTensor<B>>,
-    a: FloatTensor<B>,
-    b: FloatTensor<B>,
+    a: &FloatTensor<B>,
+    b: &FloatTensor<B>,
+    groups: &GroupRows,
 ) -> FloatTensor<B> {
     let base = B::linear(input.clone(), weight, bias);
-    composed_added_branch::<B>(base, input, a, b)
+    composed_added_branch::<B>(base, input, a, b, groups)
 }
 
 /// `base + (x A_g) B_g` from primitives.
 fn composed_added_branch<B: Backend>(
     base: FloatTensor<B>,
-    input: FloatTensor<B>,
-    a: FloatTensor<B>,
-    b: FloatTensor<B>,
+    input: &FloatTensor<B>,
+    a: &FloatTensor<B>,
+    b: &FloatTensor<B>,
+    groups: &GroupRows,
 ) -> FloatTensor<B> {
-    let down = B::float_matmul(grouped::<B>(input, &a), a);
-    let update = B::float_matmul(down, b);
     let shape = base.shape();
-    B::float_add(base, B::float_reshape(update, shape))
+    let updates = groups.blocks().map(|block| {
+        let down = B::float_matmul(block.rows_of::<B>(input), block.factors_of::<B>(a));
+        let update = B::float_matmul(down, block.factors_of::<B>(b));
+        B::float_reshape(update, Shape::new([block.len(), shape[1]]))
+    });
+    B::float_add(base, joined::<B>(updates.collect()))
 }
 
 /// `[rows, d] + [d]`.
@@ -210,26 +226,22 @@ fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
 
 /// Both factors' gradients from primitives.
 fn composed_branch_factors_backward<B: Backend>(
-    input: FloatTensor<B>,
-    a: FloatTensor<B>,
-    b: FloatTensor<B>,
-    grad: FloatTensor<B>,
+    input: &FloatTensor<B>,
+    a: &FloatTensor<B>,
+    b: &FloatTensor<B>,
+    grad: &FloatTensor<B>,
+    groups: &GroupRows,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let input = grouped::<B>(input, &a);
-    let grad = grouped::<B>(grad, &a);
-    let through_b = B::float_matmul(grad.clone(), B::float_swap_dims(b, 1, 2));
-    let through_a = B::float_matmul(input.clone(), a);
-    (
-        B::float_matmul(B::float_swap_dims(input, 1, 2), through_b),
-        B::float_matmul(B::float_swap_dims(through_a, 1, 2), grad),
-    )
-}
-
-/// `[rows, d]` as `[groups, rows / groups, d]`.
-fn grouped<B: Backend>(rows: FloatTensor<B>, a: &FloatTensor<B>) -> FloatTensor<B> {
-    let groups = a.shape()[0];
-    let shape = rows.shape();
-    B::float_reshape(rows, Shape::new([groups, shape[0] / groups, shape[1]]))
+    let (mut a_grads, mut b_grads) = (Vec::new(), Vec::new());
+    for block in groups.blocks() {
+        let [input, grad] = [input, grad].map(|rows| block.rows_of::<B>(rows));
+        let [a, b] = [a, b].map(|factor| block.factors_of::<B>(factor));
+        let through_b = B::float_matmul(grad.clone(), B::float_swap_dims(b, 1, 2));
+        let through_a = B::float_matmul(input.clone(), a);
+        a_grads.push(B::float_matmul(B::float_swap_dims(input, 1, 2), through_b));
+        b_grads.push(B::float_matmul(B::float_swap_dims(through_a, 1, 2), grad));
+    }
+    (joined::<B>(a_grads), joined::<B>(b_grads))
 }
 
 #[cfg(feature = "ndarray")]
@@ -286,21 +298,27 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct BranchedLinear;
 
         impl<B: LinearOps> Backward<B, 3> for BranchedLinear {
             /// Input, weight, A, B.
-            type State = [FloatTensor<B>; 4];
+            type State = ([FloatTensor<B>; 4], GroupRows);
 
             fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let [input, weight, a, b] = ops.state;
+                let ([input, weight, a, b], groups) = ops.state;
                 let grad = grads.consume::<B>(&ops.node);
                 let [input_node, a_node, b_node] = ops.parents;
                 if a_node.is_some() || b_node.is_some() {
-                    let (a_grad, b_grad) =
-                        B::fused_branch_factors_backward(input, a.clone(), b.clone(), grad.clone());
+                    let (a_grad, b_grad) = B::fused_branch_factors_backward(
+                        input,
+                        a.clone(),
+                        b.clone(),
+                        grad.clone(),
+                        groups.clone(),
+                    );
                     if let Some(node) = a_node {
                         grads.register::<B>(node.id, a_grad);
                     }
@@ -309,16 +327,17 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
                     }
                 }
                 if let Some(node) = input_node {
-                    grads.register::<B>(node.id, B::fused_branched_linear_backward(weight, a, b, grad));
+                    let grad = B::fused_branched_linear_backward(weight, a, b, grad, groups);
+                    grads.register::<B>(node.id, grad);
                 }
             }
         }
 
         if weight.is_tracked() {
-            return composed_branched_linear::<Self>(input, weight, Some(bias), a, b);
+            return composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups);
         }
         if bias.is_tracked() {
-            let output = Self::fused_branched_linear(input, weight, zeros_like::<Self>(&bias), a, b);
+            let output = Self::fused_branched_linear(input, weight, zeros_like::<Self>(&bias), a, b, groups);
             return with_bias::<Self>(output, bias);
         }
         let nodes = [input.node(), a.node(), b.node()];
@@ -329,9 +348,10 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
             bias.into_primitive(),
             a.clone(),
             b.clone(),
+            groups.clone(),
         );
         match BranchedLinear.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish([input, weight, a, b], output),
+            OpsKind::Tracked(prep) => prep.finish(([input, weight, a, b], groups), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

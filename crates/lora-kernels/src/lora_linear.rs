@@ -1,8 +1,10 @@
 //! The linear layer with a low-rank branch and LoRA Dropout's two masks.
 
+use std::sync::Arc;
+
 use burn::tensor::{Tensor, assert_shape};
 
-use crate::linear::{added_branch, branched_linear, linear};
+use crate::linear::{GroupRows, added_branch, branched_linear, linear};
 
 /// The trainable branch beside a frozen linear layer.
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ pub struct LowRankBranch {
     /// `[batch, rows, d_input]`: multiplies the branch's input element by element (PEFT's input dropout), rows
     /// being the product of the axes between the first and the last.
     pub input_noise: Option<Tensor<3>>,
+    /// How many tokens of the input each group has, where rows of different lengths stand end to end; `None` where groups
+    /// are blocks of rows of the batch, as [`KeepMasks`] says.
+    pub group_tokens: Option<Arc<[usize]>>,
 }
 
 /// LoRA Dropout's keep-masks: entries 0, or 1 (plain) or 1/(1−p) (rescaled). An axis without a mask is kept whole.
@@ -57,13 +62,13 @@ pub fn lora_linear<const D: usize>(
 ) -> Tensor<D> {
     let [d_input, d_output] = weight.dims();
     let shape = input.dims();
-    let (a, b, noise) = branch.folded([d_input, d_output], shape[0]);
-    let Some(noise) = noise else {
-        let output = branched_linear(as_rows(input), weight, bias, a, b);
-        return output.reshape(with_width(shape, d_output));
-    };
-    let base = linear(input.clone(), weight, bias);
-    base + noisy_update(input, noise, a, b)
+    let folded = branch.folded([d_input, d_output], &shape[..D - 1]);
+    if folded.noise.is_some() {
+        return linear(input.clone(), weight, bias) + folded.noisy_update(input);
+    }
+    let Folded { a, b, groups, .. } = folded;
+    let output = branched_linear(as_rows(input), weight, bias, a, b, groups);
+    output.reshape(with_width(shape, d_output))
 }
 
 /// [`lora_linear`] where `base = x W + bias` is known, as it is to passes over one input that differ in their branches alone.
@@ -80,23 +85,38 @@ pub fn lora_linear<const D: usize>(
 pub fn lora_beside<const D: usize>(base: Tensor<D>, input: Tensor<D>, branch: LowRankBranch) -> Tensor<D> {
     let shape = base.dims();
     let dims = [input.dims()[D - 1], shape[D - 1]];
-    let (a, b, noise) = branch.folded(dims, shape[0]);
-    match noise {
-        None => added_branch(as_rows(base), as_rows(input), a, b).reshape(shape),
-        Some(noise) => base + noisy_update(input, noise, a, b),
+    let folded = branch.folded(dims, &shape[..D - 1]);
+    if folded.noise.is_some() {
+        return base + folded.noisy_update(input);
     }
+    let Folded { a, b, groups, .. } = folded;
+    added_branch(as_rows(base), as_rows(input), a, b, groups).reshape(shape)
 }
 
-/// The branch's part where it reads other numbers than the frozen layer.
-fn noisy_update<const D: usize>(input: Tensor<D>, noise: Tensor<3>, a: Tensor<3>, b: Tensor<3>) -> Tensor<D> {
-    let shape = input.dims();
-    let ([groups, d_input, _], [_, _, d_output]) = (a.dims(), b.dims());
-    let [batch, rows, _] = noise.dims();
-    let update = (input.reshape([batch, rows, d_input]) * noise)
-        .reshape([groups, batch / groups * rows, d_input])
-        .matmul(a) // [groups, batch/groups·rows, rank]
-        .matmul(b); // [groups, batch/groups·rows, d_output]
-    update.reshape(with_width(shape, d_output))
+/// A branch with masks and scale in its factors.
+struct Folded {
+    /// `[groups, d_input, rank]`.
+    a: Tensor<3>,
+    /// `[groups, rank, d_output]`.
+    b: Tensor<3>,
+    /// The rows of each group, of the input as a matrix.
+    groups: GroupRows,
+    /// `[batch, rows, d_input]`.
+    noise: Option<Tensor<3>>,
+}
+
+impl Folded {
+    /// The branch's part where it reads other numbers than the frozen layer.
+    fn noisy_update<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
+        let shape = input.dims();
+        let [_, _, d_output] = self.b.dims();
+        let input = match self.noise {
+            None => as_rows(input),
+            Some(noise) => as_rows(input) * as_rows(noise),
+        };
+        let zeros = Tensor::zeros([input.dims()[0], d_output], &input.device());
+        added_branch(zeros, input, self.a, self.b, self.groups).reshape(with_width(shape, d_output))
+    }
 }
 
 /// `[batch, ..., d]` as `[rows, d]`.
@@ -112,23 +132,34 @@ fn with_width<const D: usize>(mut shape: [usize; D], width: usize) -> [usize; D]
 }
 
 impl LowRankBranch {
-    /// The factors for each group of rows, scaled and masked, and the noise of the input.
-    fn folded(
-        self,
-        [d_input, d_output]: [usize; 2],
-        batch: usize,
-    ) -> (Tensor<3>, Tensor<3>, Option<Tensor<3>>) {
+    /// For an input with these axes before the last one.
+    fn folded(self, [d_input, d_output]: [usize; 2], axes: &[usize]) -> Folded {
         let rank = self.a.dims()[1];
         assert_shape!(self.a, [d_input, rank]);
         assert_shape!(self.b, [rank, d_output]);
-        let b = self.b.mul_scalar(self.scale);
-        let a = match self.factor_noise {
-            None => self.a.unsqueeze::<3>(),
-            Some(noise) => self.a.unsqueeze::<3>() + of_rows(noise, batch),
+        let rows: usize = axes.iter().product();
+        let masks = self.masks.unwrap_or_default();
+        let b = self.b.mul_scalar(self.scale).unsqueeze::<3>();
+        let (masks, factor_noise) = if self.group_tokens.is_some() {
+            (masks, self.factor_noise)
+        } else {
+            let factor_noise = self.factor_noise.map(|noise| of_rows(noise, axes[0]));
+            (masks.fitted_to(axes[0]), factor_noise)
         };
-        let masks = self.masks.unwrap_or_default().fitted_to(batch);
-        let (a, b) = masks.folded_into(a, b.unsqueeze::<3>());
-        (a, b, self.input_noise)
+        let a = match factor_noise {
+            None => self.a.unsqueeze::<3>(),
+            Some(noise) => self.a.unsqueeze::<3>() + noise,
+        };
+        let (a, b) = masks.folded_into(a, b);
+        // Without masks there is one group, whatever the pass has.
+        let groups = a.dims()[0];
+        let unequal = self.group_tokens.filter(|tokens| tokens.len() == groups);
+        Folded {
+            groups: unequal.map_or_else(|| GroupRows::equal(rows, groups), |tokens| GroupRows::of(&tokens)),
+            a,
+            b,
+            noise: self.input_noise,
+        }
     }
 }
 

@@ -192,7 +192,7 @@ proptest! {
         let update = (update * of_rows(&masks.rank, rank)).matmul(b.clone().unsqueeze());
         let formula = module::linear(rows(), weight.clone(), None) + update * of_rows(&masks.output, d_output) * 0.5;
         let branch = LowRankBranch {
-            a: a.clone(), b: b.clone(), scale: 0.5, masks: Some(masks), factor_noise: None, input_noise: None,
+            a: a.clone(), b: b.clone(), scale: 0.5, masks: Some(masks), factor_noise: None, input_noise: None, group_tokens: None,
         };
         let fused = lora_linear(rows(), weight, None, branch);
         let of_factors = size * root(batch * seq * d_input.max(d_output));

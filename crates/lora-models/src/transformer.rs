@@ -5,8 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
-use lora_core::{FrozenStates, Linears, LoraLinear, Model, Pass, TensorNames, select_rows};
+use lora_core::{FrozenStates, Linears, LoraLinear, Model, Packing, Pass, TensorNames, select_rows};
 use lora_data::Batch;
+use lora_kernels::packs_rows;
 
 use crate::blocks::{Below, Encoding, KeyValueCache, Left, Reading, Tokens, layer_of};
 use crate::checkpoint::Checkpoint;
@@ -68,9 +69,10 @@ impl Transformer {
         observe: &mut dyn FnMut(&Tensor<3>),
     ) -> Tensor<2> {
         let encoding = Encoding {
-            reading: Reading::EveryToken,
+            reading: Reading::EveryPlace,
             observe,
             below: None,
+            packing: None,
         };
         let hidden = self.trunk.encode(input, pass, encoding);
         self.head.forward(hidden, input, &self.trunk, pass)
@@ -91,13 +93,15 @@ impl Transformer {
         Some(head.forward(hidden.narrow(1, last, 1), &self.trunk, pass))
     }
 
-    fn encode(&self, input: &Batch, pass: &Pass, reading: Reading, below: Option<&mut Below>) -> Tensor<3> {
-        let encoding = Encoding {
-            reading,
-            observe: &mut |_| {},
-            below,
-        };
-        self.trunk.encode(input, pass, encoding)
+    /// The real tokens of a batch, where these passes over it can do without its padding and are faster so.
+    fn packing(&self, input: &Batch, passes: &[Pass]) -> Option<Packing> {
+        let device = self.trunk.token_table().base.weight.device();
+        let fits = packs_rows(&device)
+            && self.trunk.takes_packing()
+            && self.head.reads() != Reading::EveryPlace
+            && passes.iter().all(Pass::takes_packing);
+        fits.then(|| Packing::of_mask(&input.attention_mask, input.seq))
+            .flatten()
     }
 
     /// Of the places of the output, in one pass.
@@ -106,19 +110,29 @@ impl Transformer {
         input: &Batch,
         places: Option<&[usize]>,
         pass: &Pass,
+        packing: Option<&Packing>,
         below: Option<&mut Below>,
     ) -> Tensor<2> {
+        let encode = |reading| {
+            let encoding = Encoding {
+                reading,
+                observe: &mut |_| {},
+                below,
+                packing,
+            };
+            self.trunk.encode(input, pass, encoding)
+        };
         match (&self.head, places) {
             // An adapter on the decoder needs to know the example that a token belongs to.
             (Head::CausalLm(head), Some(places))
                 if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) =>
             {
-                let hidden = self.encode(input, pass, Reading::EveryToken, below);
+                let hidden = encode(Reading::EveryToken);
                 let hidden = select_rows(rows_of_tokens(hidden), places);
                 head.forward(hidden.unsqueeze(), &self.trunk, pass)
             }
             (head, places) => {
-                let hidden = self.encode(input, pass, head.reads(), below);
+                let hidden = encode(head.reads());
                 let outputs = head.forward(hidden, input, &self.trunk, pass);
                 match places {
                     Some(places) => select_rows(outputs, places),
@@ -196,7 +210,8 @@ impl Model for Transformer {
     }
 
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
-        self.pass_over(input, None, pass, None)
+        let packing = self.packing(input, &[*pass]);
+        self.pass_over(input, None, pass, packing.as_ref(), None)
     }
 
     fn forward_passes(
@@ -208,12 +223,14 @@ impl Model for Transformer {
     ) -> Vec<Tensor<2>> {
         // That noise acts in every layer.
         if passes.iter().any(|pass| pass.hidden_key().is_some()) {
-            let alone = |pass| self.pass_over(input, places, pass, None);
+            let alone = |pass| self.pass_over(input, places, pass, None, None);
             return passes.iter().map(alone).collect();
         }
         let device = self.trunk.token_table().base.weight.device();
-        let known = states
-            .and_then(|states| states.of_rows(&input.rows, input.seq, |row| reading_of(input, row), &device));
+        let packing = self.packing(input, passes);
+        let seq = packing.is_none().then_some(input.seq);
+        let known =
+            states.and_then(|states| states.of_rows(&input.rows, seq, |row| reading_of(input, row), &device));
         let is_new = known.is_none();
         let mut below = Below {
             trained: states.map(|states| Left {
@@ -227,7 +244,7 @@ impl Model for Transformer {
         }
         let outputs = passes
             .iter()
-            .map(|pass| self.pass_over(input, places, pass, Some(&mut below)))
+            .map(|pass| self.pass_over(input, places, pass, packing.as_ref(), Some(&mut below)))
             .collect();
         if let (
             Some(states),

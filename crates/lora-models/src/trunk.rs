@@ -61,7 +61,8 @@ impl Trunk {
     ///
     /// # Shapes
     ///
-    /// - output, and what is observed: `[batch, seq, d_model]`; where tokens were left out, `[batch, 1, d_model]`
+    /// - output, and what is observed: `[batch, seq, d_model]`; where tokens were left out, `[batch, 1, d_model]`; packed, what
+    ///   is observed is `[1, tokens, d_model]`
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         match self {
             Self::Bert(trunk) => trunk.encode(input, pass, encoding),
@@ -71,6 +72,14 @@ impl Trunk {
             Self::Llama(trunk) => trunk.encode(input, pass, encoding),
             Self::Gpt2(trunk) => trunk.encode(input, pass, encoding),
             Self::DebertaV2(trunk) => trunk.encode(input, pass, encoding),
+        }
+    }
+
+    /// Whether [`Trunk::encode`] can leave out padding, as an [`Encoding::packing`] says.
+    pub fn takes_packing(&self) -> bool {
+        match self {
+            Self::Bert(_) | Self::Roberta(_) | Self::Electra(_) | Self::DistilBert(_) => true,
+            Self::Llama(_) | Self::Gpt2(_) | Self::DebertaV2(_) => false,
         }
     }
 

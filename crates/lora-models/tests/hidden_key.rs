@@ -8,7 +8,8 @@ use lora_core::{Draw, HiddenKeyNoise, LoraLinear, Model, Pass, PassNoise, seeded
 use lora_data::{Batch, Targets};
 use lora_kernels::HIDDEN;
 use lora_models::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, FeedForward, Heads, SelfAttention, Sight, causal_bias,
+    Activation, CausalSelfAttention, CausalSpan, EncoderSight, FeedForward, Heads, SelfAttention, Sight,
+    causal_bias,
 };
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
@@ -122,7 +123,8 @@ fn a_dropped_key_has_no_influence_on_other_tokens_of_an_encoder() {
     );
     let padding = || Tensor::<4>::zeros([1, 1, 1, 1], &device());
     assert_dropped_keys_have_no_influence("key", N_HEADS, &|input, pass| {
-        attention.forward([input.clone(), input], padding(), pass, None)
+        let sight = EncoderSight::of_all(pass, padding());
+        attention.forward([input.clone(), input], &sight, None)
     });
     // Padding stays hidden where all keys of a head are dropped, which then sees what it saw.
     let hidden = Tensor::<4>::zeros([1, 1, 1, SEQ], &device());
@@ -130,7 +132,8 @@ fn a_dropped_key_has_no_influence_on_other_tokens_of_an_encoder() {
     let masks = noise(1.0 - 1e-9, 0.0);
     let input = normal("input", [BATCH, SEQ, D_MODEL]);
     let of = |input: Tensor<3>, pass: &Pass| {
-        let all = attention.forward([input.clone(), input], hidden.clone(), pass, None);
+        let sight = EncoderSight::of_all(pass, hidden.clone());
+        let all = attention.forward([input.clone(), input], &sight, None);
         numbers(all.narrow(1, 0, SEQ - 2))
     };
     let (all_dropped, none) = (

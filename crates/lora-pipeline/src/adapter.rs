@@ -19,6 +19,7 @@ use crate::error::{Context, Result};
 use crate::hub::hub_options;
 use crate::kind::{Kind, prompt_style, squad_version};
 use crate::language_model::LanguageModel;
+use crate::model_folder::ModelFolder;
 use crate::saved::Saved;
 use crate::scoring::member_sampler;
 use crate::task::TaskFile;
@@ -43,6 +44,8 @@ pub struct OpenedAdapter {
     pub ensemble: Option<EnsembleSettings>,
     /// The base model.
     pub base_model: String,
+    /// What a whole model's folder holds beside its weights.
+    pub model_folder: ModelFolder,
 }
 
 /// Where an adapter is and what the folder may not say itself.
@@ -182,12 +185,8 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
             answer: AnswerSettings::default().longest,
         }
     };
-    let (model, loaded, tokenizer, padding) = if let Kind::Choices(_) = kind {
-        let revision = args
-            .revision
-            .as_deref()
-            .or_else(|| task_file.as_ref()?.revision.as_deref());
-        let opened = LanguageModel::open(&base_model, revision, 0, &device)?;
+    let (model, loaded, tokenizer, padding, model_folder) = if let Kind::Choices(_) = kind {
+        let opened = LanguageModel::of_checkpoint(&base_model, &checkpoint, 0, &device)?;
         // Nothing but memory is won by cutting prompts that the model could read.
         let most = opened.max_tokens.unwrap_or(LONGEST_PROMPT);
         lengths.longest = args.max_seq_length.unwrap_or(most.min(LONGEST_PROMPT));
@@ -202,6 +201,7 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
             opened.loaded,
             opened.tokenizer,
             Padding::with(opened.pad_id),
+            opened.model_folder,
         )
     } else {
         let tokenizer = open_tokenizer(&checkpoint, lengths.longest)?;
@@ -211,7 +211,8 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
         };
         let (model, loaded) = Transformer::load(&checkpoint, head, &device)?;
         let padding = Padding::with(tokenizer.pad_id()?);
-        (model, loaded, tokenizer, padding)
+        let model_folder = ModelFolder::of(&checkpoint, kind.task().as_ref(), Some(kind.task_type()));
+        (model, loaded, tokenizer, padding, model_folder)
     };
     let adapted = saved.put_on(model, &loaded, &base_model, "--base")?;
     let adapted = adapted.map(|model| model.valid());
@@ -228,6 +229,7 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
         task_file,
         ensemble,
         base_model,
+        model_folder,
     })
 }
 

@@ -46,11 +46,32 @@ impl LanguageModel {
     /// If it is not there, a part is missing or corrupt, or it is no causal language model.
     pub fn open(name: &str, revision: Option<&str>, seed: u64, device: &Device) -> Result<Self> {
         let (checkpoint, template, reading) = open_reading(name, revision)?;
+        Self::load(&checkpoint, template, reading, seed, device)
+    }
+
+    /// Of files that are open already.
+    ///
+    /// # Errors
+    ///
+    /// As [`LanguageModel::open`].
+    pub fn of_checkpoint(name: &str, checkpoint: &Checkpoint, seed: u64, device: &Device) -> Result<Self> {
+        let template = ChatTemplate::of_folder(&checkpoint.origin).map_err(|error| error.to_string());
+        let reading = Reading::of(name, checkpoint)?;
+        Self::load(checkpoint, template, reading, seed, device)
+    }
+
+    fn load(
+        checkpoint: &Checkpoint,
+        template: Template,
+        reading: Reading,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
         let head = HeadOptions {
             kind: HeadKind::CausalLm,
             seed,
         };
-        let (model, loaded) = Transformer::load(&checkpoint, head, device)?;
+        let (model, loaded) = Transformer::load(checkpoint, head, device)?;
         let Reading {
             tokenizer,
             stop_tokens,
@@ -63,8 +84,8 @@ impl LanguageModel {
             tokenizer,
             stop_tokens,
             max_tokens,
-            usual_targets: FamilyConfig::read(&checkpoint)?.family().targets,
-            model_folder: ModelFolder::of(&checkpoint, None, Some(TaskType::CausalLm)),
+            usual_targets: FamilyConfig::read(checkpoint)?.family().targets,
+            model_folder: ModelFolder::of(checkpoint, None, Some(TaskType::CausalLm)),
             loaded,
             template,
         })
@@ -120,38 +141,44 @@ pub fn open_reading(name: &str, revision: Option<&str>) -> Result<(Checkpoint, T
         let template = ChatTemplate::of_folder(&checkpoint.origin);
         (checkpoint, template.map_err(|error| error.to_string()))
     };
-    let outline = FamilyConfig::read(&checkpoint)?.outline();
-    if outline.masked_lm.is_some() {
-        bail!(
-            "`{name}` is an encoder ({}), which cannot continue a text; give a causal language model such as LLaMA",
-            checkpoint.config["model_type"].as_str().unwrap_or("unknown")
-        );
-    }
-    let Some(bytes) = &checkpoint.tokenizer else {
-        bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
-    };
-    let tokenizer = TextTokenizer::from_bytes(bytes, checkpoint.origin.join("tokenizer.json"))?;
-    if tokenizer.vocabulary_size() > outline.vocab_size {
-        bail!(
-            "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
-            tokenizer.vocabulary_size(),
-            outline.vocab_size
-        );
-    }
-    let stop_tokens = stop_tokens(&checkpoint)?;
-    let Some(end) = stop_tokens.first().copied() else {
-        bail!(
-            "`{}` names no eos_token_id, so nothing tells where a text ends; add the key",
-            checkpoint.config_path().display()
-        );
-    };
-    let reading = Reading {
-        pad_id: checkpoint.padding_id().unwrap_or(end),
-        tokenizer,
-        stop_tokens,
-        max_tokens: outline.max_tokens,
-    };
+    let reading = Reading::of(name, &checkpoint)?;
     Ok((checkpoint, template, reading))
+}
+
+impl Reading {
+    fn of(name: &str, checkpoint: &Checkpoint) -> Result<Self> {
+        let outline = FamilyConfig::read(checkpoint)?.outline();
+        if outline.masked_lm.is_some() {
+            bail!(
+                "`{name}` is an encoder ({}), which cannot continue a text; give a causal language model such as LLaMA",
+                checkpoint.config["model_type"].as_str().unwrap_or("unknown")
+            );
+        }
+        let Some(bytes) = &checkpoint.tokenizer else {
+            bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
+        };
+        let tokenizer = TextTokenizer::from_bytes(bytes, checkpoint.origin.join("tokenizer.json"))?;
+        if tokenizer.vocabulary_size() > outline.vocab_size {
+            bail!(
+                "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
+                tokenizer.vocabulary_size(),
+                outline.vocab_size
+            );
+        }
+        let stop_tokens = stop_tokens(checkpoint)?;
+        let Some(end) = stop_tokens.first().copied() else {
+            bail!(
+                "`{}` names no eos_token_id, so nothing tells where a text ends; add the key",
+                checkpoint.config_path().display()
+            );
+        };
+        Ok(Self {
+            pad_id: checkpoint.padding_id().unwrap_or(end),
+            tokenizer,
+            stop_tokens,
+            max_tokens: outline.max_tokens,
+        })
+    }
 }
 
 /// The tokens that end a text: those of `config.json`, then further ones of `generation_config.json`.

@@ -1,8 +1,32 @@
 //! From text to a saved, calibrated predictor and back: open a base model, encode rows, attach adapters, fit, calibrate,
 //! predict, save, load. The parts of `lora train`, `lora eval` and `lora predict` without a terminal.
 //!
+//! ```
+//! use lora_core::{LoraConfig, Rescale, Targets};
+//! use lora_pipeline::progress::Silent;
+//! use lora_pipeline::{Ensemble, FitSettings, Predictor};
+//! use lora_train::TrainConfig;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let table = "text,label\na gripping film,good\ndull and far too long,bad\nI laughed a lot,good\nI left early,bad\n";
+//! # let folder = tempfile::tempdir()?;
+//! # let (file, runs) = (folder.path().join("reviews.csv"), folder.path().join("runs"));
+//! # std::fs::write(&file, table)?;
+//! let dataset = lora_data::read_file(&file, &lora_data::ReadOptions::default())?.dataset;
+//! let adapters = LoraConfig::new(8, 16.0, Targets::names(["query", "value"])).with_dropout(0.5, Rescale::Rescaled);
+//! let settings = FitSettings { validation_fraction: 0.0, ..FitSettings::new(TrainConfig::new(2e-3, 2.0, 2)) };
+//! let predictor = Predictor::open("minilm-l6")?.lora(adapters).fit(&dataset, &settings, &Silent)?;
+//! let predictions = predictor.predict(&["a gripping film"], Ensemble::new(8, 42))?;
+//! predictor.save(&runs)?;
+//! let loaded = Predictor::load(&runs)?;
+//! assert_eq!(loaded.predict(&["a gripping film"], Ensemble::new(8, 42))?, predictions);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | module | holds |
 //! |---|---|
+//! | [`predictor`] | the front door: [`Predictor`] |
 //! | [`config`] | [`config::RunConfig`]: the settings of a training, from file and flags |
 //! | [`device`] | devices and precisions by name |
 //! | [`error`], [`progress`] | what can go wrong; who hears what a run does, and how it is stopped |
@@ -38,6 +62,7 @@ pub mod output;
 pub mod output_file;
 pub mod parameters;
 pub mod predict;
+pub mod predictor;
 pub mod progress;
 pub mod provenance;
 pub mod reliability_bars;
@@ -47,6 +72,8 @@ pub mod task;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use lora_core::peft::EnsembleSettings as Ensemble;
+pub use predictor::{BaseModel, FitSettings, Predictor, Untrained};
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

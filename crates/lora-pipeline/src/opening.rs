@@ -1,16 +1,16 @@
-//! The base model of a training, with the head of its kind of task, and the tokenizer that its rows are read with.
+//! A base model with the head of a kind of task, and the tokenizer that its rows are read with; adapters on it.
 
 use burn::tensor::Device;
+use lora_core::{Adapted, AttachReport, ConfigError, Tuning};
 use lora_data::{Padding, TextTokenizer};
 use lora_models::{FamilyConfig, HeadOptions, LoadReport, Transformer};
 
 use crate::bail;
 use crate::base_model::{open_checkpoint, open_tokenizer};
-use crate::config::RunConfig;
 use crate::error::Result;
 use crate::hub::hub_options;
 use crate::kind::Kind;
-use crate::language_model::{LanguageModel, Reading, open_reading};
+use crate::language_model::{LanguageModel, open_reading};
 use crate::model_folder::ModelFolder;
 
 /// A base model and what belongs to it.
@@ -29,20 +29,26 @@ pub struct Opened {
     pub model_folder: ModelFolder,
 }
 
-/// Opens the base model: a language model for choices by letter, else one with the head of the kind. Its seed is that of the training.
+/// Which base model, and how much of a text it reads.
+#[derive(Clone, Copy, Debug)]
+pub struct BaseOptions<'a> {
+    /// A folder, a GGUF file, a hub id, or the name of the embedded one.
+    pub name: &'a str,
+    /// Branch, tag or commit of a hub id.
+    pub revision: Option<&'a str>,
+    /// Longest text in tokens.
+    pub max_seq_length: usize,
+}
+
+/// Opens a base model: a language model for choices by letter, else one with the head of the kind. New parts are drawn from `seed`.
 ///
 /// # Errors
 ///
 /// If the model is not there, or a setting does not fit it.
-pub fn open(config: &RunConfig, kind: &Kind, device: &Device) -> Result<Opened> {
-    let (name, revision, seed) = (
-        &config.model_name_or_path,
-        config.revision.as_deref(),
-        config.train.seed,
-    );
+pub fn open(base: BaseOptions<'_>, kind: &Kind, seed: u64, device: &Device) -> Result<Opened> {
     if let Kind::Choices(_) = kind {
-        let opened = LanguageModel::open(name, revision, seed, device)?;
-        check_length(config, opened.max_tokens)?;
+        let opened = LanguageModel::open(base.name, base.revision, seed, device)?;
+        check_length(base.max_seq_length, opened.max_tokens)?;
         return Ok(Opened {
             model: opened.model,
             loaded: opened.loaded,
@@ -52,8 +58,8 @@ pub fn open(config: &RunConfig, kind: &Kind, device: &Device) -> Result<Opened> 
             model_folder: opened.model_folder,
         });
     }
-    let checkpoint = open_checkpoint(name, &hub_options(revision))?;
-    let tokenizer = open_tokenizer(&checkpoint, config.max_seq_length)?;
+    let checkpoint = open_checkpoint(base.name, &hub_options(base.revision))?;
+    let tokenizer = open_tokenizer(&checkpoint, base.max_seq_length)?;
     let head = HeadOptions {
         kind: kind.head(),
         seed,
@@ -69,32 +75,44 @@ pub fn open(config: &RunConfig, kind: &Kind, device: &Device) -> Result<Opened> 
     })
 }
 
+/// Puts adapters on a base model. Its new modules are trained and saved too: others would be drawn with another seed.
+///
+/// # Errors
+///
+/// If a setting does not fit the model.
+pub fn attach(
+    model: Transformer,
+    loaded: &LoadReport,
+    mut tuning: Tuning,
+    seed: u64,
+) -> Result<(Adapted<Transformer>, AttachReport), ConfigError> {
+    tuning.save_also(loaded.new_modules());
+    Adapted::attach(model, tuning, seed)
+}
+
 /// The tokenizer alone, and its padding.
 ///
 /// # Errors
 ///
 /// As [`open`], but for the weights.
-pub fn open_tokenizer_of(config: &RunConfig, kind: &Kind) -> Result<(TextTokenizer, Padding)> {
-    let (name, revision) = (&config.model_name_or_path, config.revision.as_deref());
+pub fn open_tokenizer_of(base: BaseOptions<'_>, kind: &Kind) -> Result<(TextTokenizer, Padding)> {
     if let Kind::Choices(_) = kind {
-        let (_, _, reading) = open_reading(name, revision)?;
-        let Reading {
-            tokenizer,
-            pad_id,
-            max_tokens,
-            ..
-        } = reading;
-        check_length(config, max_tokens)?;
-        return Ok((tokenizer, Padding::with(pad_id)));
+        let (_, _, reading) = open_reading(base.name, base.revision)?;
+        check_length(base.max_seq_length, reading.max_tokens)?;
+        return Ok((reading.tokenizer, Padding::with(reading.pad_id)));
     }
-    let checkpoint = open_checkpoint(name, &hub_options(revision))?;
-    let tokenizer = open_tokenizer(&checkpoint, config.max_seq_length)?;
+    let checkpoint = open_checkpoint(base.name, &hub_options(base.revision))?;
+    let tokenizer = open_tokenizer(&checkpoint, base.max_seq_length)?;
     let padding = Padding::with(tokenizer.pad_id()?);
     Ok((tokenizer, padding))
 }
 
-fn check_length(config: &RunConfig, max_tokens: Option<usize>) -> Result<()> {
-    let longest = config.max_seq_length;
+/// Refuses texts that are longer than a language model reads.
+///
+/// # Errors
+///
+/// With both lengths.
+pub fn check_length(longest: usize, max_tokens: Option<usize>) -> Result<()> {
     if let Some(most) = max_tokens.filter(|most| longest > *most) {
         bail!("max_seq_length is {longest}, but the model takes at most {most} tokens; lower it");
     }

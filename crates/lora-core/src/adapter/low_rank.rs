@@ -103,6 +103,7 @@ impl LowRank {
             masks,
             factor_noise: pass.factor_noise(path),
             input_noise,
+            group_tokens: pass.group_tokens(),
         }
     }
 

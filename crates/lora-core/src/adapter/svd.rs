@@ -93,6 +93,7 @@ impl SvdForm {
             masks,
             factor_noise: None,
             input_noise,
+            group_tokens: pass.group_tokens(),
         };
         lora_linear(input, weight, bias, branch)
     }

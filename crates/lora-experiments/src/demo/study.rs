@@ -14,6 +14,7 @@ use lora_eval::{
 use lora_models::{Checkpoint, Transformer};
 use lora_pipeline::base_model::load_model;
 use lora_pipeline::error::Result;
+use lora_pipeline::opening::attach;
 use lora_pipeline::progress::{Counter, Progress};
 use lora_pipeline::scoring::{JUDGING_SEED, member_sampler};
 use lora_report::{Better, Cell, Column, Table};
@@ -150,8 +151,8 @@ fn train_one(
     let task = Task::Classification {
         labels: sentiment_labels(),
     };
-    let (model, _) = load_model(checkpoint, &task, seed, device)?;
-    let (adapted, _) = Adapted::attach(model, plan.lora_config(training), seed)?;
+    let (model, loaded) = load_model(checkpoint, &task, seed, device)?;
+    let (adapted, _) = attach(model, &loaded, plan.lora_config(training).into(), seed)?;
     let fit_data = FitData {
         train: &train.part.encoded,
         validation: None,

@@ -144,7 +144,7 @@ impl Sweep {
             let training = &self.plan.trainings[index];
             let config = &training.config;
             if known.insert((&config.model_name_or_path, &config.revision)) {
-                open_tokenizer_of(config, &self.tasks[training.task].kind)?;
+                open_tokenizer_of(config.base(), &self.tasks[training.task].kind)?;
             }
         }
         Ok(())

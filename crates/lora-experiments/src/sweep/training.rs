@@ -10,7 +10,7 @@ use lora_pipeline::device::DeviceName;
 use lora_pipeline::encoded_part::{Encoder, Lengths};
 use lora_pipeline::error::Result;
 use lora_pipeline::kind::{Kind, prompt_style, squad_version};
-use lora_pipeline::opening::{open, open_tokenizer_of};
+use lora_pipeline::opening::{attach, open, open_tokenizer_of};
 use lora_pipeline::progress::CancelToken;
 use lora_train::{
     Event, FinishReason, FitData, Fitted, Flow, History, Observer, Swag, SwagCollector, SwagError,
@@ -138,11 +138,10 @@ pub fn prepare(
 ) -> Result<(Adapted<Transformer>, Parts, Padding)> {
     let config = &planned.config;
     let device = config.device.parse::<DeviceName>()?.open()?;
-    let opened = open(config, &task.kind, &device)?;
+    let opened = open(config.base(), &task.kind, planned.seed, &device)?;
     let parts = draw(planned, task, &opened.tokenizer, opened.padding)?;
-    let mut tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
-    tuning.save_also(opened.loaded.new_modules());
-    let (adapted, _) = Adapted::attach(opened.model, tuning, planned.seed)?;
+    let tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    let (adapted, _) = attach(opened.model, &opened.loaded, tuning, planned.seed)?;
     Ok((adapted, parts, opened.padding))
 }
 
@@ -152,7 +151,7 @@ pub fn prepare(
 ///
 /// If the model is not there, or a text cannot be tokenized.
 pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
-    let (tokenizer, padding) = open_tokenizer_of(&planned.config, &task.kind)?;
+    let (tokenizer, padding) = open_tokenizer_of(planned.config.base(), &task.kind)?;
     draw(planned, task, &tokenizer, padding)
 }
 

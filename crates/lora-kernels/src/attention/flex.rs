@@ -1,4 +1,9 @@
-//! Attention on Flex: one example and head at a time in the caches, heads read where the projections wrote them.
+//! Attention on Flex: one example and head at a time in the caches, heads read where the projections wrote them, and only keys that
+//! are seen.
+
+mod spans;
+
+use std::ops::Range;
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
@@ -6,8 +11,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::{AttentionOps, composed_attention, composed_attention_backward};
-use crate::flex::{Matrix, Packed, Product, contiguous_mut, exp, for_rows, largest, new_tensor, sum_of};
+use super::{AttentionOps, PackedRows, composed_attention, composed_attention_backward};
+use crate::flex::{
+    Matrix, Packed, Product, SMALLEST_WEIGHT, contiguous_mut, exp, for_rows, has_no_subnormal, largest,
+    new_tensor, parts, sum_of, vanishing,
+};
+use spans::{Span, spans};
 
 impl AttentionOps for Flex {
     fn fused_attention(
@@ -16,24 +25,30 @@ impl AttentionOps for Flex {
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         scale: f64,
+        rows: Option<PackedRows>,
     ) -> FloatTensor<Self> {
         if query.dtype() != DType::F32 {
-            return composed_attention::<Self>(query, key, value, bias, scale);
+            return composed_attention::<Self>(query, key, value, bias, scale, rows);
         }
         let inputs = Inputs::new([query, key, value], bias, scale);
         let [batch, n_heads, seq, d_head] = inputs.query.shape().dims();
+        let examples = inputs.examples(rows.as_ref());
         // The layout of the projections, so that joining the heads copies nothing.
         let mut output = new_tensor([batch, seq, n_heads, d_head]);
         let width = n_heads * d_head;
-        contiguous_mut(&mut output)
-            .par_chunks_mut((seq * width).max(1))
-            .enumerate()
-            .for_each(|(example, output)| {
-                let mut weights = vec![0.0; seq * inputs.seq_key()];
-                for head in 0..n_heads {
-                    let weights = inputs.weights(example, head, &mut weights);
-                    let value = head_of(&inputs.value, example, head);
-                    multiply(weights, value, &mut output[head * d_head..], width);
+        let lengths = examples.iter().map(|example| example.queries.len() * width);
+        parts(contiguous_mut(&mut output), lengths)
+            .into_par_iter()
+            .zip(&examples)
+            .for_each(|(output, example)| {
+                let mut weights = vec![0.0; example.queries.len() * example.keys.len()];
+                for (head, spans) in inputs.heads(example) {
+                    let weights = inputs.weights(example, head, &spans, &mut weights);
+                    let value = example.key_rows(&inputs.value, head);
+                    for span in spans {
+                        let out = &mut output[span.queries.start * width + head * d_head..];
+                        multiply(span.of(weights), value.rows_in(&span.keys), out, width);
+                    }
                 }
             });
         output.transpose(1, 2)
@@ -46,56 +61,60 @@ impl AttentionOps for Flex {
         bias: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         scale: f64,
+        rows: Option<PackedRows>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         if query.dtype() != DType::F32 {
-            return composed_attention_backward::<Self>(query, key, value, bias, grad, scale);
+            return composed_attention_backward::<Self>(query, key, value, bias, grad, scale, rows);
         }
         let inputs = Inputs::new([query, key, value], bias, scale);
         let grad = with_contiguous_rows(grad);
         let [batch, n_heads, seq, d_head] = inputs.query.shape().dims();
-        let seq_key = inputs.seq_key();
+        let examples = inputs.examples(rows.as_ref());
         let width = n_heads * d_head;
         let mut query_grad = new_tensor([batch, seq, n_heads, d_head]);
-        let mut key_grad = new_tensor([batch, seq_key, n_heads, d_head]);
-        let mut value_grad = new_tensor([batch, seq_key, n_heads, d_head]);
-        contiguous_mut(&mut query_grad)
-            .par_chunks_mut((seq * width).max(1))
-            .zip(contiguous_mut(&mut key_grad).par_chunks_mut((seq_key * width).max(1)))
-            .zip(contiguous_mut(&mut value_grad).par_chunks_mut((seq_key * width).max(1)))
-            .enumerate()
-            .for_each(|(example, ((query_grad, key_grad), value_grad))| {
-                let mut weights = vec![0.0; seq * seq_key];
-                let mut scores_grad = vec![0.0; seq * seq_key];
-                for head in 0..n_heads {
+        let [mut key_grad, mut value_grad] =
+            [0, 1].map(|_| new_tensor([batch, inputs.key.shape()[2], n_heads, d_head]));
+        let queries = || examples.iter().map(|example| example.queries.len() * width);
+        let keys = || examples.iter().map(|example| example.keys.len() * width);
+        parts(contiguous_mut(&mut query_grad), queries())
+            .into_par_iter()
+            .zip(parts(contiguous_mut(&mut key_grad), keys()))
+            .zip(parts(contiguous_mut(&mut value_grad), keys()))
+            .zip(&examples)
+            .for_each(|(((query_grad, key_grad), value_grad), example)| {
+                let seq_key = example.keys.len();
+                let mut weights = vec![0.0; example.queries.len() * seq_key];
+                let mut scores_grad = weights.clone();
+                for (head, spans) in inputs.heads(example) {
                     let at = head * d_head;
-                    let grad = head_of(&grad, example, head);
-                    let value = head_of(&inputs.value, example, head);
-                    let key = head_of(&inputs.key, example, head);
-                    let query = head_of(&inputs.query, example, head);
-                    let weights = inputs.weights(example, head, &mut weights);
-                    multiply(weights.transposed(), grad, &mut value_grad[at..], width);
-                    multiply(grad, value.transposed(), &mut scores_grad, seq_key);
-                    for_rows(
-                        &mut scores_grad,
-                        seq_key,
-                        seq,
-                        #[inline(always)]
-                        |grad, row| {
-                            let weights = weights.line(row, 0, seq_key);
-                            let mean = sum_of(
-                                weights,
-                                grad,
-                                #[inline(always)]
-                                |weight, grad| weight * grad,
-                            );
-                            for (grad, weight) in grad.iter_mut().zip(weights) {
-                                *grad = weight * (*grad - mean) * inputs.scale;
+                    let grad = example.query_rows(&grad, head);
+                    let query = example.query_rows(&inputs.query, head);
+                    let [value, key] = [&inputs.value, &inputs.key].map(|x| example.key_rows(x, head));
+                    let weights = inputs.weights(example, head, &spans, &mut weights);
+                    for span in &spans {
+                        let grad = grad.rows_in(&span.queries);
+                        let weights = span.of(weights);
+                        let start = span.queries.start * seq_key + span.keys.start;
+                        let value = value.rows_in(&span.keys);
+                        multiply(grad, value.transposed(), &mut scores_grad[start..], seq_key);
+                        through_softmax(&mut scores_grad, seq_key, span, weights, inputs.scale);
+                        let scores_grad = Matrix::new(&scores_grad[start..], weights.dims(), seq_key);
+                        let out = &mut query_grad[span.queries.start * width + at..];
+                        multiply(scores_grad, key.rows_in(&span.keys), out, width);
+                        let is_alone = spans.len() == 1;
+                        let query = query.rows_in(&span.queries);
+                        let start = span.keys.start * width + at;
+                        for (left, right, out) in [
+                            (weights, grad, &mut value_grad[start..]),
+                            (scores_grad, query, &mut key_grad[start..]),
+                        ] {
+                            if is_alone {
+                                multiply(left.transposed(), right, out, width);
+                            } else {
+                                add_product(left.transposed(), right, out, width);
                             }
-                        },
-                    );
-                    let scores_grad = Matrix::new(&scores_grad, [seq, seq_key], seq_key);
-                    multiply(scores_grad, key, &mut query_grad[at..], width);
-                    multiply(scores_grad.transposed(), query, &mut key_grad[at..], width);
+                        }
+                    }
                 }
             });
         (
@@ -115,6 +134,35 @@ struct Inputs {
     scale: f32,
 }
 
+/// Tokens that attend to each other: where they lie in the tensors.
+struct Example {
+    /// On the first axis.
+    batch: usize,
+    /// On the third axis of the queries.
+    queries: Range<usize>,
+    /// On the third axis of keys and values.
+    keys: Range<usize>,
+}
+
+impl Example {
+    /// The queries of one head, or what belongs to them: `[queries, d_head]`.
+    fn query_rows<'a>(&self, tensor: &'a FloatTensor<Flex>, head: usize) -> Matrix<'a> {
+        head_of(tensor, self.batch, head).rows_in(&self.queries)
+    }
+
+    /// The keys of one head, or their values: `[keys, d_head]`.
+    fn key_rows<'a>(&self, tensor: &'a FloatTensor<Flex>, head: usize) -> Matrix<'a> {
+        head_of(tensor, self.batch, head).rows_in(&self.keys)
+    }
+}
+
+impl Span {
+    /// The part of a `[queries, keys]` matrix.
+    fn of<'a>(&self, matrix: Matrix<'a>) -> Matrix<'a> {
+        matrix.rows_in(&self.queries).columns_in(&self.keys)
+    }
+}
+
 impl Inputs {
     fn new(inputs: [FloatTensor<Flex>; 3], bias: FloatTensor<Flex>, scale: f64) -> Self {
         let [query, key, value] = inputs.map(with_contiguous_rows);
@@ -127,56 +175,82 @@ impl Inputs {
         }
     }
 
-    fn seq_key(&self) -> usize {
-        self.key.shape()[2]
+    fn examples(&self, rows: Option<&PackedRows>) -> Vec<Example> {
+        let [batch, _, seq, _] = self.query.shape().dims();
+        let seq_key = self.key.shape()[2];
+        match rows {
+            None => (0..batch)
+                .map(|batch| Example {
+                    batch,
+                    queries: 0..seq,
+                    keys: 0..seq_key,
+                })
+                .collect(),
+            Some(rows) => rows
+                .ranges()
+                .map(|[queries, keys]| Example {
+                    batch: 0,
+                    queries,
+                    keys,
+                })
+                .collect(),
+        }
     }
 
-    /// The weights P of one head of one example, `[seq, seq_key]`, written into `buffer`.
-    fn weights<'a>(&self, example: usize, head: usize, buffer: &'a mut [f32]) -> Matrix<'a> {
-        let query = head_of(&self.query, example, head);
-        let key = head_of(&self.key, example, head);
-        let ([seq, _], [seq_key, _]) = (query.dims(), key.dims());
-        multiply(query, key.transposed(), buffer, seq_key);
-        for_rows(
-            buffer,
-            seq_key,
-            seq,
-            #[inline(always)]
-            |scores, row| {
-                match self.bias(example, head, row) {
-                    &[bias] => scores
-                        .iter_mut()
-                        .for_each(|score| *score = *score * self.scale + bias),
-                    bias => {
-                        for (score, bias) in scores.iter_mut().zip(bias) {
-                            *score = *score * self.scale + bias;
-                        }
-                    }
-                }
-                let largest = largest(scores);
-                for score in scores.iter_mut() {
-                    *score = exp(*score - largest);
-                }
-                let inverse = 1.0
-                    / sum_of(
-                        scores,
-                        scores,
-                        #[inline(always)]
-                        |score, _| score,
-                    );
-                for score in scores.iter_mut() {
-                    *score *= inverse;
-                }
-            },
-        );
-        Matrix::new(buffer, [seq, seq_key], seq_key)
+    /// The heads of an example, and what their queries see.
+    fn heads(&self, example: &Example) -> impl Iterator<Item = (usize, Vec<Span>)> {
+        let [_, n_heads, _, _] = self.query.shape().dims();
+        let [_, of_heads, rows, _] = self.bias.shape().dims::<4>();
+        let spans = move |head| {
+            let bias = |query| self.bias(example, head, query);
+            spans(example.queries.len(), example.keys.len(), rows, bias)
+        };
+        let shared = (of_heads == 1).then(|| spans(0));
+        (0..n_heads).map(move |head| (head, shared.clone().unwrap_or_else(|| spans(head))))
+    }
+
+    /// The weights P of one head of one example, `[queries, keys]`, written into `buffer`; 0 outside of the spans.
+    fn weights<'a>(
+        &self,
+        example: &Example,
+        head: usize,
+        spans: &[Span],
+        buffer: &'a mut [f32],
+    ) -> Matrix<'a> {
+        let query = example.query_rows(&self.query, head);
+        let key = example.key_rows(&self.key, head);
+        let ([queries, _], [keys, _]) = (query.dims(), key.dims());
+        for span in spans {
+            let scores = &mut buffer[span.queries.start * keys..span.queries.end * keys];
+            let seen = key.rows_in(&span.keys).transposed();
+            multiply(
+                query.rows_in(&span.queries),
+                seen,
+                &mut scores[span.keys.start..],
+                keys,
+            );
+            for_rows(
+                scores,
+                keys,
+                span.queries.len(),
+                #[inline(always)]
+                |scores, row| {
+                    let bias = match self.bias(example, head, span.queries.start + row) {
+                        bias if bias.len() == 1 => bias,
+                        bias => &bias[span.keys.clone()],
+                    };
+                    softmax(&mut scores[span.keys.clone()], self.scale, bias);
+                },
+            );
+        }
+        Matrix::new(buffer, [queries, keys], keys)
     }
 
     /// The bias of a row of scores: one number for each key, or one for all.
-    fn bias(&self, example: usize, head: usize, row: usize) -> &[f32] {
+    fn bias(&self, example: &Example, head: usize, row: usize) -> &[f32] {
         let bias = &self.bias;
         let shape: [usize; 4] = bias.shape().dims();
-        let start: usize = [example, head, row]
+        let start: usize = [example.batch, head, row]
             .into_iter()
             .zip(strides(bias))
             .zip(shape)
@@ -184,6 +258,63 @@ impl Inputs {
             .sum();
         &bias.storage()[bias.layout().start_offset() + start..][..shape[3]]
     }
+}
+
+/// `softmax(scores · scale + bias)` of one row, in place.
+#[expect(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the instruction set found at run time"
+)]
+#[inline(always)]
+fn softmax(scores: &mut [f32], scale: f32, bias: &[f32]) {
+    if let [bias] = bias {
+        for score in scores.iter_mut() {
+            *score = *score * scale + bias;
+        }
+    } else {
+        for (score, bias) in scores.iter_mut().zip(bias) {
+            *score = *score * scale + bias;
+        }
+    }
+    let largest = largest(scores);
+    for score in scores.iter_mut() {
+        *score = vanishing(exp(*score - largest), SMALLEST_WEIGHT);
+    }
+    let inverse = 1.0
+        / sum_of(
+            scores,
+            scores,
+            #[inline(always)]
+            |score, _| score,
+        );
+    for score in scores.iter_mut() {
+        *score *= inverse;
+    }
+    debug_assert!(has_no_subnormal(scores), "a weight is subnormal");
+}
+
+/// Turns the gradients of a span's weights into those of its scores before the scale: `P ⊙ (dP − Σⱼ P dP) · scale`.
+fn through_softmax(scores_grad: &mut [f32], seq_key: usize, span: &Span, weights: Matrix<'_>, scale: f32) {
+    for_rows(
+        &mut scores_grad[span.queries.start * seq_key..span.queries.end * seq_key],
+        seq_key,
+        span.queries.len(),
+        #[inline(always)]
+        |grad, row| {
+            let grad = &mut grad[span.keys.clone()];
+            let weights = weights.line(row, 0, grad.len());
+            let mean = sum_of(
+                weights,
+                grad,
+                #[inline(always)]
+                |weight, grad| weight * grad,
+            );
+            for (grad, weight) in grad.iter_mut().zip(weights) {
+                *grad = vanishing(weight * (*grad - mean) * scale, f32::MIN_POSITIVE);
+            }
+            debug_assert!(has_no_subnormal(grad), "the gradient of a score is subnormal");
+        },
+    );
 }
 
 /// `[seq, d_head]` of one head of one example.
@@ -213,6 +344,18 @@ fn multiply(left: Matrix<'_>, right: Matrix<'_>, output: &mut [f32], stride: usi
     product.write(output, stride);
 }
 
+/// Adds `left · right` to what stands in the output.
+fn add_product(left: Matrix<'_>, right: Matrix<'_>, output: &mut [f32], stride: usize) {
+    let ([rows, _], [_, cols]) = (left.dims(), right.dims());
+    let mut product = vec![0.0; rows * cols];
+    multiply(left, right, &mut product, cols);
+    for (output, product) in output.chunks_mut(stride).zip(product.chunks_exact(cols.max(1))) {
+        for (output, product) in output.iter_mut().zip(product) {
+            *output += product;
+        }
+    }
+}
+
 /// The tensor as it is if the numbers of its last axis lie side by side and no stride runs backwards; else a copy.
 fn with_contiguous_rows(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
     let shape = tensor.shape();
@@ -223,3 +366,6 @@ fn with_contiguous_rows(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
         && (shape[2] == 1 || strides[2] >= shape[last] as isize || last != 3);
     if fits { tensor } else { tensor.to_contiguous() }
 }
+
+#[cfg(test)]
+mod tests;

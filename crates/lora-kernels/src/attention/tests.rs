@@ -1,9 +1,11 @@
 //! Attention against its formula in tensor operations, forward and backward, on the layouts that models use.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, activation::softmax};
 
-use super::{attention, padding_bias, scaled_attention};
+use super::{HIDDEN, attention, packed_attention, padding_bias, scaled_attention};
 use crate::drawn;
 
 #[cfg(feature = "flex")]
@@ -104,6 +106,117 @@ fn a_trained_bias_gets_its_gradient() {
         numbers(bias.grad(&(output * weights.clone()).sum().backward()).unwrap())
     });
     assert_close(&fused, &reference, "bias");
+}
+
+/// Rows of which 1 to `seq` keys are real, as a mask.
+fn ragged_mask(batch: usize, seq: usize) -> Vec<f32> {
+    let lengths = (0..batch).map(|row| 1 + (row * 7 + 3) % seq);
+    lengths
+        .flat_map(|length| (0..seq).map(move |place| if place < length { 1.0 } else { 0.0 }))
+        .collect()
+}
+
+/// Causal attention of all tokens, or of the last four.
+fn causal(seq: usize, window: usize) -> Tensor<4> {
+    let hidden = |query: usize, key: usize| key > query || key + window <= query;
+    let bias: Vec<f32> = (0..seq * seq)
+        .map(|at| {
+            if hidden(at / seq, at % seq) {
+                HIDDEN as f32
+            } else {
+                0.0
+            }
+        })
+        .collect();
+    Tensor::<1>::from_floats(bias.as_slice(), &device().autodiff()).reshape([1, 1, seq, seq])
+}
+
+/// Where a loss reads real tokens alone, so that gradients are those of real tokens alone.
+#[test]
+fn attention_over_padding_and_the_past_equals_its_formula_at_real_tokens() {
+    for [batch, n_heads, seq, _, d_head] in SHAPES {
+        let mask = ragged_mask(batch, seq);
+        let mask = Tensor::<1>::from_floats(mask.as_slice(), &device().autodiff()).reshape([batch, seq]);
+        let padding = padding_bias(mask.clone());
+        let real = mask.reshape([batch, 1, seq, 1]);
+        for bias in [
+            padding.clone(),
+            causal(seq, seq) + padding.clone(),
+            causal(seq, 4) + padding,
+            causal(seq, 4),
+        ] {
+            let [query, key, value] =
+                [0, 1, 2].map(|_| projected([batch, n_heads, seq, d_head]).require_grad());
+            let weights = projected([batch, n_heads, seq, d_head]).swap_dims(1, 2) * real.clone();
+            let [fused, reference] = [scaled_attention, formula].map(|f| {
+                let [query, key, value] = [&query, &key, &value].map(|x| x.clone().swap_dims(1, 2));
+                f(query, key, value, Some(bias.clone()), 0.3)
+            });
+            assert_close(
+                &numbers(fused.clone() * real.clone()),
+                &numbers(reference.clone() * real.clone()),
+                "output",
+            );
+            let [fused, reference] = [fused, reference].map(|output| {
+                let gradients = (output * weights.clone()).sum().backward();
+                [&query, &key, &value].map(|x| numbers(x.grad(&gradients).unwrap()))
+            });
+            for ((found, reference), what) in fused.iter().zip(&reference).zip(["query", "key", "value"]) {
+                assert_close(found, reference, what);
+            }
+        }
+    }
+}
+
+#[test]
+fn packed_rows_have_the_output_and_the_gradients_that_they_have_alone() {
+    let (n_heads, d_head) = (3, 5);
+    let lengths: [Arc<[usize]>; 2] = [[4, 1, 7].into(), [4, 20, 3].into()];
+    let [queries, keys] = [12, 27];
+    let of = |tokens| projected([1, n_heads, tokens, d_head]).require_grad();
+    let inputs = [of(queries), of(keys), of(keys)];
+    let weights = projected([1, n_heads, queries, d_head]).swap_dims(1, 2);
+    // A graph is consumed by its backward pass: each version has views of its own.
+    let heads = || inputs.clone().map(|x| x.swap_dims(1, 2));
+    let [query, key, value] = heads();
+    let packed = packed_attention(query, key, value, lengths.each_ref());
+    let [query, key, value] = heads();
+    let (mut next, mut alone) = ([0, 0], Vec::new());
+    for (of_queries, of_keys) in lengths[0].iter().zip(lengths[1].iter()) {
+        let query = query.clone().narrow(2, next[0], *of_queries);
+        let [key, value] = [&key, &value].map(|x| x.clone().narrow(2, next[1], *of_keys));
+        alone.push(attention(query, key, value, None));
+        next = [next[0] + of_queries, next[1] + of_keys];
+    }
+    let alone = Tensor::cat(alone, 2);
+    assert_eq!(numbers(packed.clone()), numbers(alone.clone()));
+    let [packed, alone] = [packed, alone].map(|output| {
+        let gradients = (output * weights.clone()).sum().backward();
+        inputs.each_ref().map(|x| numbers(x.grad(&gradients).unwrap()))
+    });
+    assert_eq!(packed, alone);
+}
+
+/// The bits of a row depend neither on the rest of its batch nor on padding.
+#[cfg(feature = "flex")]
+#[test]
+fn padding_changes_no_bit() {
+    let [query, key, value] = [0, 1, 2].map(|_| normal([1, 2, 50, 8]));
+    for length in [1, 5, 16, 17, 33] {
+        let [query, key, value] = [&query, &key, &value].map(|x| x.clone().narrow(2, 0, length));
+        let alone = numbers(attention(query.clone(), key.clone(), value.clone(), None));
+        for padding in [1, 7, 16, 40] {
+            let seq = length + padding;
+            let [query, key, value] =
+                [&query, &key, &value].map(|x| Tensor::cat(vec![x.clone(), normal([1, 2, padding, 8])], 2));
+            let mask: Vec<f32> = (0..seq)
+                .map(|place| if place < length { 1.0 } else { 0.0 })
+                .collect();
+            let mask = Tensor::<1>::from_floats(mask.as_slice(), &device().autodiff()).reshape([1, seq]);
+            let padded = attention(query, key, value, Some(padding_bias(mask)));
+            assert_eq!(numbers(padded.narrow(2, 0, length)), alone);
+        }
+    }
 }
 
 #[test]

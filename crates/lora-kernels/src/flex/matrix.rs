@@ -6,6 +6,7 @@
 )]
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -64,6 +65,18 @@ impl<'a> Matrix<'a> {
         let [_, cols] = self.shape;
         assert!(!self.transposed, "only contiguous rows can be cut");
         Self::new(&self.data[first * self.stride..], [len, cols], self.stride)
+    }
+
+    /// Some of the rows, which are contiguous.
+    pub fn rows_in(self, range: &Range<usize>) -> Self {
+        self.rows(range.start, range.len())
+    }
+
+    /// Some of the columns, of rows that are contiguous.
+    pub fn columns_in(self, range: &Range<usize>) -> Self {
+        let [rows, _] = self.shape;
+        assert!(!self.transposed, "only columns of contiguous rows can be cut");
+        Self::new(&self.data[range.start..], [rows, range.len()], self.stride)
     }
 
     /// The numbers column by column, as a copy.

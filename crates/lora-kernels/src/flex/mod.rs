@@ -11,10 +11,14 @@ mod storage;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 mod vector;
+mod work;
 
 pub(crate) use kept::{KeptWeights, packed_weight};
 pub(crate) use matrix::{Matrix, Packed};
 pub(crate) use outer::{ThinProduct, transposed_product};
 pub(crate) use product::{Branch, Product};
-pub(crate) use storage::{changed, contiguous_mut, new_tensor, numbers, tensor_of, zeros};
-pub(crate) use vector::{CHUNK, exp, for_rows, largest, sum_of};
+pub(crate) use storage::{changed, contiguous_mut, new_tensor, numbers, parts, tensor_of, zeros};
+pub(crate) use vector::{
+    CHUNK, SMALLEST_WEIGHT, exp, for_rows, has_no_subnormal, largest, sum_of, vanishing,
+};
+pub use work::multiplications;

@@ -9,7 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::product::LARGE;
-use super::{Matrix, for_rows, sum_of};
+use super::{Matrix, for_rows, sum_of, work};
 
 /// A product whose right side is read in place: for a left side of few rows, to which packing would cost more than it
 /// brings. With a right side of contiguous rows it adds the same numbers in the same order as [`Product`](super::Product), so
@@ -32,6 +32,9 @@ impl ThinProduct<'_> {
 
     /// The product, `[rows, cols]`.
     pub fn compute(&self) -> Vec<f32> {
+        let ([rows, depth], [_, cols]) = (self.left.dims(), self.right.dims());
+        let rank = self.branch.map_or(0, |(left, _)| left.dims()[1]);
+        work::count(rows * (depth + rank) * cols);
         if self.right.is_transposed() {
             self.by_dot_products()
         } else {
@@ -117,6 +120,7 @@ pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32
     const TASK_COLS: usize = 128;
     let [depth, rows] = left.dims();
     let [_, cols] = right.dims();
+    work::count(rows * depth * cols);
     in_blocks_of_columns(
         [rows, cols],
         TASK_COLS,

@@ -8,7 +8,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Matrix, Packed};
+use super::{Matrix, Packed, work};
 
 /// Depth of the sums that stay in registers at a time: a panel of it (96 KiB at 512 bits) stays in the second-level cache.
 const DEPTH: usize = 768;
@@ -37,13 +37,26 @@ pub(crate) struct Product<'a> {
     pub branch: Option<Branch<'a>>,
 }
 
-/// A second product of small depth, with another right side for each group of rows: contiguous groups of equal size.
+/// A second product of small depth, with another right side for each group of rows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Branch<'a> {
     /// `[rows, rank]`.
     pub left: Matrix<'a>,
     /// One `[rank, cols]` for each group.
     pub right: &'a [Packed],
+    /// Rows of each group, which are contiguous.
+    pub lengths: &'a [usize],
+}
+
+impl Branch<'_> {
+    /// The group of row `row`, and the first row after it, from those of an earlier row.
+    fn group_of(&self, row: usize, (mut group, mut end): (usize, usize)) -> (usize, usize) {
+        while row >= end {
+            group += 1;
+            end += self.lengths[group];
+        }
+        (group, end)
+    }
 }
 
 impl Product<'_> {
@@ -54,8 +67,9 @@ impl Product<'_> {
         if rows == 0 || cols == 0 {
             return;
         }
-        let threads = rayon::current_num_threads();
         let rank = self.branch.map_or(0, |branch| branch.left.dims()[1]);
+        work::count(rows * (depth + rank) * cols);
+        let threads = rayon::current_num_threads();
         if threads == 1 || rows * (depth + rank) * cols < LARGE {
             self.write_rows(0, rows, out, stride);
             return;
@@ -106,7 +120,7 @@ impl WithSimd for RowsOfProduct<'_> {
     }
 }
 
-impl RowsOfProduct<'_> {
+impl<'data> RowsOfProduct<'data> {
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize>(self, simd: S) {
         let Product {
@@ -116,10 +130,10 @@ impl RowsOfProduct<'_> {
             base,
             branch,
         } = *self.product;
-        let [all_rows, depth] = left.dims();
+        let [_, depth] = left.dims();
         let [_, cols] = right.dims();
         let width = right.width();
-        let group_rows = branch.map_or(all_rows, |branch| all_rows / branch.right.len());
+        let first_group = branch.map(|branch| branch.group_of(self.first, (0, branch.lengths[0])));
         let mut padded_bias = vec![0.0; cols.next_multiple_of(width)];
         if let Some(bias) = bias {
             padded_bias[..cols].copy_from_slice(bias);
@@ -150,28 +164,36 @@ impl RowsOfProduct<'_> {
             let branch = branch.filter(|_| from + len == depth);
             for panel in 0..panels {
                 let mut row = 0;
+                let mut group = first_group;
                 while row < self.len {
+                    let rows = match self.len - row {
+                        rest if rest >= ROWS => ROWS,
+                        4.. => 4,
+                        _ => 1,
+                    };
                     let at = self.first + row;
-                    let group = at / group_rows;
-                    let rows = ROWS.min(self.len - row).min((group + 1) * group_rows - at);
+                    let part = |at: usize, group: usize, branch: Branch<'data>| {
+                        let right = &branch.right[group];
+                        (branch.left, at, right.panel(panel, 0, right.dims()[0]))
+                    };
+                    group = branch
+                        .zip(group)
+                        .map(|(branch, group)| branch.group_of(at, group));
+                    // Groups that meet within a block have their branch row by row.
+                    let is_shared = group.is_some_and(|(_, end)| end < at + rows);
                     let block = Block {
                         left: near,
                         row: near_row + row,
                         from: near_from,
                         right: right.panel(panel, from, len),
-                        branch: branch.map(|branch| {
-                            let right = &branch.right[group];
-                            (branch.left, at, right.panel(panel, 0, right.dims()[0]))
-                        }),
+                        branch: branch
+                            .zip(group)
+                            .filter(|_| !is_shared)
+                            .map(|(branch, (group, _))| part(at, group, branch)),
                         start: start.map(|bias| &bias[panel * width..][..width]),
                     };
                     let filled = width.min(cols - panel * width);
                     let out = &mut self.out[row * self.stride + panel * width..];
-                    let rows = match (rows == ROWS, rows >= 4) {
-                        (true, _) => ROWS,
-                        (false, true) => 4,
-                        (false, false) => 1,
-                    };
                     // A narrow right side, such as a low-rank factor, fills only one of the two vectors.
                     match (rows, filled <= S::F32_LANES) {
                         (1, false) => block.compute::<S, 1, 2>(simd, out, self.stride, filled),
@@ -180,6 +202,24 @@ impl RowsOfProduct<'_> {
                         (4, true) => block.compute::<S, 4, 1>(simd, out, self.stride, filled),
                         (_, false) => block.compute::<S, ROWS, 2>(simd, out, self.stride, filled),
                         (_, true) => block.compute::<S, ROWS, 1>(simd, out, self.stride, filled),
+                    }
+                    if let Some((branch, mut group)) = branch.zip(group).filter(|_| is_shared) {
+                        for row in 0..rows {
+                            group = branch.group_of(at + row, group);
+                            let block = Block {
+                                right: &[],
+                                branch: Some(part(at + row, group.0, branch)),
+                                start: None,
+                                row: block.row + row,
+                                ..block
+                            };
+                            let out = &mut out[row * self.stride..];
+                            if filled <= S::F32_LANES {
+                                block.compute::<S, 1, 1>(simd, out, self.stride, filled);
+                            } else {
+                                block.compute::<S, 1, 2>(simd, out, self.stride, filled);
+                            }
+                        }
                     }
                     row += rows;
                 }

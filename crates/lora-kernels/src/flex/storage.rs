@@ -32,6 +32,21 @@ pub(crate) fn contiguous_mut(tensor: &mut FloatTensor<Flex>) -> &mut [f32] {
     &mut tensor.storage_mut::<f32>()[start..end]
 }
 
+/// The numbers in consecutive parts of these lengths.
+///
+/// # Panics
+///
+/// Panics if the parts are longer than the whole.
+pub(crate) fn parts(mut numbers: &mut [f32], lengths: impl Iterator<Item = usize>) -> Vec<&mut [f32]> {
+    lengths
+        .map(|length| {
+            numbers
+                .split_off_mut(..length)
+                .expect("the parts are as long as the whole")
+        })
+        .collect()
+}
+
 /// A tensor of zeros, and so an output to be written.
 pub(crate) fn new_tensor(shape: impl Into<Shape>) -> FloatTensor<Flex> {
     let shape = shape.into();

@@ -5,7 +5,7 @@ use burn::backend::{Flex, ops::ActivationOps};
 use burn::tensor::DType;
 
 use super::{GeluOps, composed_gelu_backward};
-use crate::flex::{CHUNK, changed, exp, numbers};
+use crate::flex::{CHUNK, SMALLEST_WEIGHT, changed, exp, numbers, vanishing};
 
 /// 1/√(2π), the density of the standard normal at 0.
 const INVERSE_SQRT_TWO_PI: f32 = 0.398_942_3;
@@ -42,7 +42,8 @@ impl GeluOps for Flex {
             |chunk, index| {
                 for (grad, x) in chunk.iter_mut().zip(&x[index * CHUNK..]) {
                     let (cdf, exponential) = normal_cdf(*x);
-                    *grad *= cdf + x * exponential * INVERSE_SQRT_TWO_PI;
+                    let slope = cdf + x * exponential * INVERSE_SQRT_TWO_PI;
+                    *grad = vanishing(*grad * slope, f32::MIN_POSITIVE);
                 }
             },
         )
@@ -52,14 +53,15 @@ impl GeluOps for Flex {
 /// Φ(x) and exp(−x²/2).
 ///
 /// With z = |x|/√2 and t = 1/(1 + z/2), erfc(z) = t · exp(−z² + P(t)) with the Chebyshev fit P of Press et al.,
-/// *Numerical Recipes*, 2nd ed., §6.2 (fractional error under 1.2e-7 for every z).
+/// *Numerical Recipes*, 2nd ed., §6.2 (fractional error under 1.2e-7 for every z). Both tails end at |x| = 9.42, where the
+/// exponential vanishes.
 #[expect(
     clippy::inline_always,
     reason = "only inlined code is compiled for the instruction set found at run time"
 )]
 #[inline(always)]
 fn normal_cdf(x: f32) -> (f32, f32) {
-    // Beyond |x| = 14 the tail is zero in f32. `min` also turns NaN into a number; the caller multiplies by x again.
+    // `min` also turns NaN into a number; the caller multiplies by x again.
     let z = (x.abs() * std::f32::consts::FRAC_1_SQRT_2).min(10.0);
     let t = 1.0 / (1.0 + 0.5 * z);
     let p = 0.170_872_77_f32;
@@ -72,7 +74,7 @@ fn normal_cdf(x: f32) -> (f32, f32) {
     let p = 0.374_091_96 + t * p;
     let p = 1.000_023_7 + t * p;
     let p = -1.265_512_2 + t * p;
-    let exponential = exp(-z * z);
+    let exponential = vanishing(exp(-z * z), SMALLEST_WEIGHT);
     let tail = 0.5 * t * exponential * exp(p); // Φ(−|x|)
     (if x < 0.0 { tail } else { 1.0 - tail }, exponential)
 }

@@ -7,9 +7,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
-use super::{LinearOps, composed_added_branch, composed_branch_factors_backward, composed_branched_linear};
+use super::{
+    GroupRows, LinearOps, composed_added_branch, composed_branch_factors_backward, composed_branched_linear,
+};
 use crate::flex::{
-    Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, packed_weight,
+    Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, packed_weight, parts,
     tensor_of, transposed_product, zeros,
 };
 
@@ -42,16 +44,21 @@ impl LinearOps for Flex {
         bias: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
-            return composed_branched_linear::<Self>(input, weight, Some(bias), a, b);
+            return composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups);
         }
         let [input, bias, a, b] = [input, bias, a, b].map(|tensor| tensor.to_contiguous());
         let weight = with_contiguous_side(weight);
-        let down = through(matrix(&input), &groups(&a, false));
+        let down = through(matrix(&input), &matrices(&a, false), &groups);
         let rank = a.shape()[2];
         let rows = input.shape()[0];
-        let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&b, false)[..]);
+        let branch = Grouped {
+            left: Matrix::new(&down, [rows, rank], rank),
+            right: &matrices(&b, false),
+            groups: &groups,
+        };
         product(
             matrix(&input),
             Weight::new(&weight),
@@ -65,13 +72,14 @@ impl LinearOps for Flex {
         input: FloatTensor<Self>,
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
-            return composed_added_branch::<Self>(base, input, a, b);
+            return composed_added_branch::<Self>(base, &input, &a, &b, &groups);
         }
         let [base, input, a, b] = [base, input, a, b].map(|tensor| tensor.to_contiguous());
         let ([rows, cols], [_, _, rank]) = (base.shape().dims(), a.shape().dims());
-        let down = through(matrix(&input), &groups(&a, false));
+        let down = through(matrix(&input), &matrices(&a, false), &groups);
         let product = Product {
             left: Matrix::new(&[], [rows, 0], 0),
             right: &Packed::new(Matrix::new(&[], [0, cols], cols)),
@@ -79,7 +87,8 @@ impl LinearOps for Flex {
             base: Some(numbers(&base)),
             branch: Some(Branch {
                 left: Matrix::new(&down, [rows, rank], rank),
-                right: &packed(&groups(&b, false)),
+                right: &packed(&matrices(&b, false)),
+                lengths: groups.lengths(),
             }),
         };
         let mut output = zeros(rows * cols);
@@ -92,17 +101,22 @@ impl LinearOps for Flex {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> FloatTensor<Self> {
         if grad.dtype() != DType::F32 {
             let [a, b] = [a, b].map(|factor| factor.transpose(1, 2));
-            return composed_branched_linear::<Self>(grad, weight.transpose(0, 1), None, b, a);
+            return composed_branched_linear::<Self>(&grad, weight.transpose(0, 1), None, &b, &a, &groups);
         }
         let [a, b, grad] = [a, b, grad].map(|tensor| tensor.to_contiguous());
         let weight = with_contiguous_side(weight);
-        let down = through(matrix(&grad), &groups(&b, true));
+        let down = through(matrix(&grad), &matrices(&b, true), &groups);
         let rank = a.shape()[2];
         let rows = grad.shape()[0];
-        let branch = (Matrix::new(&down, [rows, rank], rank), &groups(&a, true)[..]);
+        let branch = Grouped {
+            left: Matrix::new(&down, [rows, rank], rank),
+            right: &matrices(&a, true),
+            groups: &groups,
+        };
         let weight = Weight::new(&weight).transposed();
         product(matrix(&grad), weight, None, Some(branch))
     }
@@ -112,17 +126,17 @@ impl LinearOps for Flex {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
+        groups: GroupRows,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         if grad.dtype() != DType::F32 {
-            return composed_branch_factors_backward::<Self>(input, a, b, grad);
+            return composed_branch_factors_backward::<Self>(&input, &a, &b, &grad, &groups);
         }
         let [input, a, b, grad] = [input, a, b, grad].map(|tensor| tensor.to_contiguous());
         let [input_rows, grad_rows] = [matrix(&input), matrix(&grad)];
         let [group_count, d_input, rank] = a.shape().dims();
         let [rows, d_output] = grad_rows.dims();
-        let group_rows = rows / group_count;
-        let through_b = through(grad_rows, &groups(&b, true));
-        let through_a = through(input_rows, &groups(&a, false));
+        let through_b = through(grad_rows, &matrices(&b, true), &groups);
+        let through_a = through(input_rows, &matrices(&a, false), &groups);
         let through_b = Matrix::new(&through_b, [rows, rank], rank);
         let through_a = Matrix::new(&through_a, [rows, rank], rank);
 
@@ -131,10 +145,10 @@ impl LinearOps for Flex {
         contiguous_mut(&mut a_grad)
             .par_chunks_mut(d_input * rank)
             .zip(contiguous_mut(&mut b_grad).par_chunks_mut(rank * d_output))
-            .enumerate()
-            .for_each(|(group, (a_grad, b_grad))| {
-                let [x, grad, x_a, grad_b] = [input_rows, grad_rows, through_a, through_b]
-                    .map(|matrix| matrix.rows(group * group_rows, group_rows));
+            .zip(groups.ranges().collect::<Vec<_>>())
+            .for_each(|((a_grad, b_grad), group)| {
+                let [x, grad, x_a, grad_b] =
+                    [input_rows, grad_rows, through_a, through_b].map(|matrix| matrix.rows_in(&group));
                 let transposed = transposed_product(grad_b, x); // [rank, d_input]
                 for (feature, a_grad) in a_grad.chunks_exact_mut(rank).enumerate() {
                     for (component, a_grad) in a_grad.iter_mut().enumerate() {
@@ -167,36 +181,49 @@ impl<'a> Weight<'a> {
     }
 }
 
-/// `left · weight + bias + branch` as a tensor; the branch has a left side and a right side for each group of rows.
+/// The low-rank part of a product: a left side, and a right side for each group of rows.
+#[derive(Clone, Copy)]
+struct Grouped<'a> {
+    left: Matrix<'a>,
+    right: &'a [Matrix<'a>],
+    groups: &'a GroupRows,
+}
+
+/// `left · weight + bias + branch` as a tensor.
 fn product(
     left: Matrix<'_>,
     weight: Weight<'_>,
     bias: Option<&[f32]>,
-    branch: Option<(Matrix<'_>, &[Matrix<'_>])>,
+    branch: Option<Grouped<'_>>,
 ) -> FloatTensor<Flex> {
     let right = weight.matrix;
     let [rows, _] = left.dims();
     let [_, cols] = right.dims();
-    let alike = |other: &Matrix| other.is_transposed() == right.is_transposed();
-    let alike = branch.is_none_or(|(_, right)| right.iter().all(alike));
-    if (1..=ThinProduct::ROWS).contains(&rows) && alike {
+    let fits = |branch: Grouped<'_>| {
+        let alike = |other: &Matrix| other.is_transposed() == right.is_transposed();
+        let equal = branch.groups.lengths().windows(2).all(|pair| pair[0] == pair[1]);
+        equal && branch.right.iter().all(alike)
+    };
+    if (1..=ThinProduct::ROWS).contains(&rows) && branch.is_none_or(fits) {
         let product = ThinProduct {
             left,
             right,
             bias,
-            branch,
+            branch: branch.map(|branch| (branch.left, branch.right)),
         };
         return tensor_of(product.compute(), [rows, cols]);
     }
-    let branch_right = branch.map(|(_, right)| packed(right));
+    let branch_right = branch.map(|branch| packed(branch.right));
     let product = Product {
         left,
         right: &packed_weight(weight.tensor, right),
         bias,
         base: None,
-        branch: branch
-            .zip(branch_right.as_deref())
-            .map(|((left, _), right)| Branch { left, right }),
+        branch: branch.zip(branch_right.as_deref()).map(|(branch, right)| Branch {
+            left: branch.left,
+            right,
+            lengths: branch.groups.lengths(),
+        }),
     };
     let mut output = zeros(rows * cols);
     product.write(&mut output, cols);
@@ -204,33 +231,21 @@ fn product(
 }
 
 /// The rows of each group through its own narrow matrix: `[rows, rank]`.
-fn through(left: Matrix<'_>, right: &[Matrix<'_>]) -> Vec<f32> {
+fn through(left: Matrix<'_>, right: &[Matrix<'_>], groups: &GroupRows) -> Vec<f32> {
     let [rows, _] = left.dims();
     let [_, rank] = right[0].dims();
-    let group_rows = rows / right.len();
     let mut output = vec![0.0; rows * rank];
     if rows * rank == 0 {
         return output;
     }
-    let right = packed(right);
-    if let [right] = &right[..] {
-        let product = Product {
-            left,
-            right,
-            bias: None,
-            base: None,
-            branch: None,
-        };
-        product.write(&mut output, rank);
-        return output;
-    }
-    output
-        .par_chunks_mut(group_rows * rank)
-        .zip(right)
-        .enumerate()
-        .for_each(|(group, (output, right))| {
+    let lengths = groups.lengths().iter().map(|rows| rows * rank);
+    parts(&mut output, lengths)
+        .into_par_iter()
+        .zip(packed(right))
+        .zip(groups.ranges().collect::<Vec<_>>())
+        .for_each(|((output, right), group)| {
             let product = Product {
-                left: left.rows(group * group_rows, group_rows),
+                left: left.rows_in(&group),
                 right: &right,
                 bias: None,
                 base: None,
@@ -266,7 +281,7 @@ fn matrix(tensor: &FloatTensor<Flex>) -> Matrix<'_> {
 }
 
 /// The matrices of a `[groups, rows, cols]` tensor.
-fn groups(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Matrix<'_>> {
+fn matrices(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Matrix<'_>> {
     let [groups, rows, cols] = tensor.shape().dims();
     let all = numbers(tensor);
     (0..groups)

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, module};
 
-use super::{added_branch, branched_linear, linear};
+use super::{GroupRows, added_branch, branched_linear, linear};
 use crate::drawn;
 
 #[cfg(feature = "flex")]
@@ -71,7 +71,8 @@ fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
         let (weight, bias) = (normal([d_input, d_output]), Some(normal([d_output])));
         let (a, b) = (normal([groups, d_input, rank]), normal([groups, rank, d_output]));
         let plain = linear(x.clone(), weight.clone(), bias.clone());
-        let branched = branched_linear(x.clone(), weight.clone(), bias.clone(), a.clone(), b.clone());
+        let all = GroupRows::equal(rows, groups);
+        let branched = branched_linear(x.clone(), weight.clone(), bias.clone(), a.clone(), b.clone(), all);
         let group_rows = rows / groups;
         for group in 0..groups {
             let first = group * group_rows;
@@ -80,7 +81,7 @@ fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
             let [a, b] = [&a, &b].map(|factor| factor.clone().narrow(0, group, 1));
             let alone = linear(x.clone(), weight.clone(), bias.clone());
             assert_eq!(numbers(alone), numbers(plain.clone().narrow(0, first, count)));
-            let alone = branched_linear(x, weight.clone(), bias.clone(), a, b);
+            let alone = branched_linear(x, weight.clone(), bias.clone(), a, b, GroupRows::equal(count, 1));
             assert_eq!(numbers(alone), numbers(branched.clone().narrow(0, first, count)));
         }
     }
@@ -118,6 +119,7 @@ fn the_branched_linear_equals_its_formula_forward_and_backward() {
             Some(bias.clone()),
             a.clone(),
             b.clone(),
+            GroupRows::equal(rows, groups),
         );
         let update = x
             .clone()
@@ -140,6 +142,60 @@ fn the_branched_linear_equals_its_formula_forward_and_backward() {
     }
 }
 
+/// Groups of 5, 1, 13 and 9 rows, also where they meet within a block of rows; each as it is alone.
+#[test]
+fn groups_of_unequal_size_have_the_outputs_and_the_gradients_that_they_have_alone() {
+    let lengths = [5, 1, 13, 9];
+    let (d_input, d_output, rank) = (40, 71, 3);
+    let (weight, bias) = (normal([d_input, d_output]), Some(normal([d_output])));
+    let grad = normal([28, d_output]);
+    let x = normal([28, d_input]).require_grad();
+    let a = normal([4, d_input, rank]).require_grad();
+    let b = normal([4, rank, d_output]).require_grad();
+    let groups = GroupRows::of(&lengths.into());
+    let together = branched_linear(
+        x.clone(),
+        weight.clone(),
+        bias.clone(),
+        a.clone(),
+        b.clone(),
+        groups.clone(),
+    );
+    let base = linear(x.clone(), weight.clone(), bias.clone());
+    let added = added_branch(
+        base.inner(),
+        x.clone().inner(),
+        a.clone().inner(),
+        b.clone().inner(),
+        groups,
+    );
+    assert_eq!(numbers(added), numbers(together.clone()));
+    let (mut first, mut alone) = (0, Vec::new());
+    for (group, length) in lengths.into_iter().enumerate() {
+        let x = x.clone().narrow(0, first, length);
+        let [a, b] = [&a, &b].map(|factor| factor.clone().narrow(0, group, 1));
+        let one = GroupRows::equal(length, 1);
+        alone.push(branched_linear(x, weight.clone(), bias.clone(), a, b, one));
+        first += length;
+    }
+    let alone = Tensor::cat(alone, 0);
+    if cfg!(feature = "flex") {
+        assert_eq!(numbers(together.clone()), numbers(alone.clone()));
+    }
+    assert!(difference(together.clone(), alone.clone()) < 3e-6);
+    let [together, alone] = [together, alone].map(|y| {
+        let gradients = (y * grad.clone()).sum().backward();
+        (
+            x.grad(&gradients).unwrap(),
+            a.grad(&gradients).unwrap(),
+            b.grad(&gradients).unwrap(),
+        )
+    });
+    assert!(difference(together.0, alone.0) < 3e-6);
+    assert!(difference(together.1, alone.1) < 3e-6);
+    assert!(difference(together.2, alone.2) < 3e-6);
+}
+
 /// Also from primitives: members of an ensemble have the same bits however they are computed.
 #[test]
 fn a_branch_added_to_its_base_has_the_bits_and_the_gradients_of_both_in_one() {
@@ -152,16 +208,25 @@ fn a_branch_added_to_its_base_has_the_bits_and_the_gradients_of_both_in_one() {
         let x = normal([rows, d_input]).require_grad();
         let a = normal([groups, d_input, rank]).require_grad();
         let b = normal([groups, rank, d_output]).require_grad();
-        let both = branched_linear(x.clone(), weight.clone(), bias.clone(), a.clone(), b.clone());
+        let all = GroupRows::equal(rows, groups);
+        let both = branched_linear(
+            x.clone(),
+            weight.clone(),
+            bias.clone(),
+            a.clone(),
+            b.clone(),
+            all.clone(),
+        );
         let base = linear(x.clone(), weight, bias);
         let added = added_branch(
             base.clone().inner(),
             x.clone().inner(),
             a.clone().inner(),
             b.clone().inner(),
+            all.clone(),
         );
         assert_eq!(numbers(added), numbers(both.clone()));
-        let added = added_branch(base, x.clone(), a.clone(), b.clone());
+        let added = added_branch(base, x.clone(), a.clone(), b.clone(), all);
         let [both, added] = [both, added].map(|y| {
             let gradients = (y * grad.clone()).sum().backward();
             (
@@ -185,6 +250,7 @@ fn a_trained_bias_beside_a_branch_gets_its_gradient() {
         Some(bias.clone()),
         normal([2, 3, 1]),
         normal([2, 1, 4]),
+        GroupRows::equal(6, 2),
     );
     assert_eq!(numbers(bias.grad(&y.sum().backward()).unwrap()), [6.0; 4]);
 }

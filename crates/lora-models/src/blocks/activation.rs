@@ -1,8 +1,8 @@
 //! Activation functions by their names in `config.json`.
 
 use burn::tensor::Tensor;
-use burn::tensor::activation::{gelu_approximate, relu, silu};
-use lora_kernels::gelu;
+use burn::tensor::activation::{gelu_approximate, relu};
+use lora_kernels::{gelu, silu};
 use serde::Deserialize;
 use thiserror::Error;
 

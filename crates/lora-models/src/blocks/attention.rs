@@ -2,10 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{Block, LoraLinear, Pass};
-use lora_kernels::attention;
+use lora_core::{Block, LoraLinear};
+use lora_kernels::{attention, packed_attention};
 
-use super::Projections;
+use super::{Between, EncoderSight, Projections};
 
 /// Query, key and value projections, attention over all positions, output projection.
 #[derive(Module, Debug)]
@@ -47,47 +47,62 @@ impl SelfAttention {
     ///
     /// # Shapes
     ///
-    /// - read, output: `[batch, tokens, d_model]`
-    /// - input: `[batch, seq, d_model]`
-    /// - bias: broadcastable to `[batch, n_heads, tokens, seq]`
+    /// - read, output: `[batch, tokens, d_model]`, or `[1, tokens, d_model]` packed
+    /// - input: `[batch, seq, d_model]`, or `[1, tokens, d_model]` packed
     pub fn forward(
         &self,
         [read, input]: [Tensor<3>; 2],
-        bias: Tensor<4>,
-        pass: &Pass,
+        sight: &EncoderSight<'_>,
         shared: Option<&mut Projections>,
     ) -> Tensor<3> {
-        let [batch, tokens, d_model] = read.dims();
-        let heads = |x: Tensor<3>| {
-            let [_, seq, _] = x.dims();
-            x.reshape([batch, seq, self.n_heads, d_model / self.n_heads])
-                .swap_dims(1, 2)
-        };
+        let EncoderSight {
+            read: of_read,
+            all,
+            between,
+        } = sight;
+        let shape = read.dims();
         let [query, key, value] = match shared {
             None => [
-                self.query.forward(read, pass),
-                self.key.forward(input.clone(), pass),
-                self.value.forward(input, pass),
+                self.query.forward(read, of_read),
+                self.key.forward(input.clone(), all),
+                self.value.forward(input, all),
             ],
             Some(shared) => {
                 let [query, key, value] = shared;
                 [
-                    self.query.forward_sharing(read, pass, query),
-                    self.key.forward_sharing(input.clone(), pass, key),
-                    self.value.forward_sharing(input, pass, value),
+                    self.query.forward_sharing(read, of_read, query),
+                    self.key.forward_sharing(input.clone(), all, key),
+                    self.value.forward_sharing(input, all, value),
                 ]
             }
         };
-        let query = heads(query); // [batch, n_heads, tokens, d_head]
-        let [key, value] = [key, value].map(heads); // [batch, n_heads, seq, d_head]
-        let keys = [batch, self.n_heads, key.dims()[2]];
-        let bias = match pass.dropped_keys(self.key.path(), keys, &key.device()) {
-            Some(dropped) => bias + dropped, // [batch, n_heads, 1, seq]
-            None => bias,
+        let context = match between {
+            Between::Bias(bias) => {
+                let [query, key, value] = [query, key, value].map(|x| self.heads(x));
+                let keys = [shape[0], self.n_heads, key.dims()[2]];
+                let bias = match all.dropped_keys(self.key.path(), keys, &key.device()) {
+                    Some(dropped) => bias.clone() + dropped, // [batch, n_heads, 1, seq]
+                    None => bias.clone(),
+                };
+                attention(query, key, value, Some(bias)) // [batch, n_heads, tokens, d_head]
+            }
+            Between::Rows(lengths) => {
+                let [query, key, value] = [query, key, value].map(|x| {
+                    let [batch, tokens, d_model] = x.dims();
+                    self.heads(x.reshape([1, batch * tokens, d_model]))
+                });
+                packed_attention(query, key, value, *lengths) // [1, n_heads, tokens, d_head]
+            }
         };
-        let context = attention(query, key, value, Some(bias)); // [batch, n_heads, tokens, d_head]
         self.output
-            .forward(context.swap_dims(1, 2).reshape([batch, tokens, d_model]), pass)
+            .forward(context.swap_dims(1, 2).reshape(shape), of_read)
+    }
+
+    /// `[batch, seq, d_model]` as `[batch, n_heads, seq, d_head]`.
+    fn heads(&self, x: Tensor<3>) -> Tensor<4> {
+        let [batch, seq, d_model] = x.dims();
+        x.reshape([batch, seq, self.n_heads, d_model / self.n_heads])
+            .swap_dims(1, 2)
     }
 
     /// Calls `visit` with the four projections.

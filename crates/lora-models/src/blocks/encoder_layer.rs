@@ -2,10 +2,11 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{LoraLinear, Pass};
+use lora_core::LoraLinear;
 
 use super::{
-    Activation, Encoding, FeedForward, LayerNorm, Projections, Reading, SelfAttention, through_layers,
+    Activation, EncoderSight, Encoding, FeedForward, LayerNorm, Layout, Projections, Reading, SelfAttention,
+    through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -59,35 +60,43 @@ pub struct EncoderSizes {
 ///
 /// # Shapes
 ///
-/// - embed: `[batch, seq, d_model]`
-/// - bias: `[batch, 1, 1, seq]`
+/// - embed, and what is observed: `[batch, seq, d_model]`, or `[1, tokens, d_model]` if the layout is packed
 /// - output: `[batch, seq, d_model]`, or `[batch, 1, d_model]` if only the first token is read
 pub fn encoder_layers(
     layers: &[EncoderLayer],
     embed: impl FnOnce() -> Tensor<3>,
-    bias: &Tensor<4>,
-    pass: &Pass,
+    layout: &Layout<'_>,
     encoding: Encoding<'_>,
 ) -> Tensor<3> {
     let Encoding {
         reading,
         observe,
         below,
+        packing: _,
     } = encoding;
-    through_layers(layers, embed, below, |index, layer, hidden, shared| {
+    let sight = layout.sight();
+    // The last layer may read fewer tokens.
+    let first_alone = (reading == Reading::FirstToken && !layers.is_empty()).then(|| layout.sight_of_first());
+    let hidden = through_layers(layers, embed, below, |index, layer, hidden, shared| {
         if index == 0 {
             observe(&hidden);
         }
-        let last = index + 1 == layers.len();
-        let read = if last && reading == Reading::FirstToken {
-            hidden.clone().narrow(1, 0, 1)
-        } else {
-            hidden.clone()
+        let is_last = index + 1 == layers.len();
+        let hidden = match &first_alone {
+            Some(sight) if is_last => {
+                let first = layout.first_tokens(hidden.clone());
+                layer.forward([first, hidden], sight, shared)
+            }
+            _ => layer.forward([hidden.clone(), hidden], &sight, shared),
         };
-        let hidden = layer.forward([read, hidden], bias.clone(), pass, shared);
         observe(&hidden);
         hidden
-    })
+    });
+    if first_alone.is_some() {
+        hidden
+    } else {
+        layout.padded(hidden)
+    }
 }
 
 impl EncoderLayer {
@@ -126,19 +135,17 @@ impl EncoderLayer {
     ///
     /// # Shapes
     ///
-    /// - read, output: `[batch, tokens, d_model]`
-    /// - hidden: `[batch, seq, d_model]`
-    /// - bias: broadcastable to `[batch, n_heads, tokens, seq]`
+    /// - read, output: `[batch, tokens, d_model]`, or `[1, tokens, d_model]` packed
+    /// - hidden: `[batch, seq, d_model]`, or `[1, tokens, d_model]` packed
     pub fn forward(
         &self,
         [read, hidden]: [Tensor<3>; 2],
-        bias: Tensor<4>,
-        pass: &Pass,
+        sight: &EncoderSight<'_>,
         shared: Option<&mut Projections>,
     ) -> Tensor<3> {
-        let attended = self.attention.forward([read.clone(), hidden], bias, pass, shared);
+        let attended = self.attention.forward([read.clone(), hidden], sight, shared);
         let hidden = self.attention_norm.forward(read + attended);
-        let fed = self.feed_forward.forward(hidden.clone(), pass);
+        let fed = self.feed_forward.forward(hidden.clone(), &sight.read);
         self.output_norm.forward(hidden + fed)
     }
 

@@ -1,7 +1,7 @@
 //! What is wanted of a trunk's layers, and what several passes over one input share.
 
 use burn::tensor::Tensor;
-use lora_core::LoraLinear;
+use lora_core::{LoraLinear, Packing};
 
 /// What a trunk is asked for beside its output.
 pub struct Encoding<'a> {
@@ -11,13 +11,18 @@ pub struct Encoding<'a> {
     pub observe: &'a mut dyn FnMut(&Tensor<3>),
     /// What passes over the same input have in common.
     pub below: Option<&'a mut Below>,
+    /// The real tokens of the input, where nothing is computed for the others; only for trunks that
+    /// [take it](crate::trunk::Trunk::takes_packing).
+    pub packing: Option<&'a Packing>,
 }
 
 /// Which hidden states of the last layer are read. No token of a layer needs another of the same layer but through the
 /// keys and values, so the rest need not be computed: one layer's feed-forward block and two of its projections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// Those of every token.
+    /// Those of every place, padding included.
+    EveryPlace,
+    /// Those of every real token; what stands in the place of padding has no meaning.
     EveryToken,
     /// That of the first token of each sequence.
     FirstToken,
@@ -28,7 +33,7 @@ pub enum Reading {
 pub struct Left {
     /// The number of the layer.
     pub layer: usize,
-    /// `[batch, seq, d_model]`.
+    /// `[batch, seq, d_model]`, or `[1, tokens, d_model]` of a packed batch.
     pub hidden: Option<Tensor<3>>,
 }
 

@@ -168,6 +168,7 @@ impl Gpt2 {
             reading: Reading::EveryToken,
             observe: &mut |_| {},
             below: None,
+            packing: None,
         };
         self.run(tokens, Some(cache), pass, encoding)
     }

@@ -245,6 +245,7 @@ impl Llama {
             reading: Reading::EveryToken,
             observe: &mut |_| {},
             below: None,
+            packing: None,
         };
         self.run(tokens, Some(cache), pass, encoding)
     }

@@ -2,17 +2,14 @@
 //! layers, no segments, and positions that count from the number of the padding token.
 
 use burn::module::Module;
-use burn::tensor::{DType, Tensor};
+use burn::tensor::Tensor;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
-use lora_kernels::padding_bias;
 use serde::Deserialize;
 
 use super::bert::LAYER;
 use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
-use crate::blocks::{
-    Activation, EncoderLayer, EncoderSizes, Encoding, LayerNorm, attention_mask, encoder_layers, token_ids,
-};
+use crate::blocks::{Activation, EncoderLayer, EncoderSizes, Encoding, LayerNorm, Layout, encoder_layers};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -159,28 +156,26 @@ impl Roberta {
     /// # Shapes
     ///
     /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
-    ///   token is read
+    ///   token is read; packed, what is observed is `[1, tokens, d_model]`
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         let device = &self.word_embeddings.weight().device();
-        let bias = padding_bias(attention_mask(input, device)); // [batch, 1, 1, seq]
-        let embed = || self.embed(input, pass);
-        encoder_layers(&self.layers, embed, &bias, pass, encoding)
+        let layout = Layout::new(input, pass, encoding.packing, device);
+        let embed = || self.embed(input, &layout);
+        encoder_layers(&self.layers, embed, &layout, encoding)
     }
 
-    /// `[batch, seq, d_model]`.
-    fn embed(&self, input: &Batch, pass: &Pass) -> Tensor<3> {
-        let device = &self.word_embeddings.weight().device();
+    /// `[batch, seq, d_model]`, or `[1, tokens, d_model]` packed.
+    fn embed(&self, input: &Batch, layout: &Layout<'_>) -> Tensor<3> {
+        let pass = &layout.pass();
         // RoBERTa knows no segments: every token has that of number 0.
-        let segment = Tensor::zeros([1, 1], (device, DType::I32));
-        let embedded = self
-            .word_embeddings
-            .forward(token_ids(input, &input.input_ids, device), pass)
+        let segments = layout.places().zeros_like();
+        let embedded = self.word_embeddings.forward(layout.ids(&input.input_ids), pass)
             + self
                 .token_type_embeddings
-                .forward_shared(segment, input.batch, pass)
+                .forward_shared(segments, layout.sharing(), pass)
             + self
                 .position_embeddings
-                .forward(token_ids(input, &self.positions(input), device), pass);
+                .forward(layout.ids(&self.positions(input)), pass);
         self.embeddings_norm.forward(embedded)
     }
 

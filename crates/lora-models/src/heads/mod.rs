@@ -139,7 +139,11 @@ impl Head {
     pub fn reads(&self) -> Reading {
         match self {
             Self::FirstToken(_) => Reading::FirstToken,
-            _ => Reading::EveryToken,
+            // An answer is looked for among all places.
+            Self::Spans(_) => Reading::EveryPlace,
+            Self::LastToken(_) | Self::Tokens(_) | Self::MaskedLm(_) | Self::CausalLm(_) => {
+                Reading::EveryToken
+            }
         }
     }
 

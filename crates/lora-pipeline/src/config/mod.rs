@@ -20,6 +20,7 @@ use lora_data::{Column, Columns, Format};
 use lora_train::{TrainConfig, VariationalSettings};
 use serde::{Deserialize, Serialize};
 
+use crate::opening::BaseOptions;
 pub use adalora::AdaLoraKeys;
 pub use checks::usual_values;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
@@ -230,6 +231,15 @@ mod defaults {
 }
 
 impl RunConfig {
+    /// The base model.
+    pub fn base(&self) -> BaseOptions<'_> {
+        BaseOptions {
+            name: &self.model_name_or_path,
+            revision: self.revision.as_deref(),
+            max_seq_length: self.max_seq_length,
+        }
+    }
+
     /// How a model with these heads is tuned; for LoRA, `target_modules` are `usual` unless given.
     pub fn tuning(&self, heads: &[String], usual: &[&str]) -> Tuning {
         let placement = match self.tuning {

@@ -1,16 +1,15 @@
 //! Answers by letter to questions with choices.
 
-use lora_data::tasks::{Benchmark, Rows, RowsKind};
+use lora_data::tasks::{Rows, RowsKind};
 use lora_eval::softmax::top_class;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Asking, Predicted};
+use super::{Asking, Predicted, Request};
 use crate::bail;
 use crate::benchmark::of_own_files;
 use crate::encoded_part::Detail;
 use crate::error::{Context, Result};
-use crate::scoring::run_passes;
 
 /// What is said about one question.
 #[derive(Clone, Debug, Serialize)]
@@ -25,32 +24,25 @@ struct ChoicePrediction<'a> {
     probabilities: Map<String, Value>,
 }
 
-pub(super) fn predict(asking: &Asking<'_>, asked: Option<&'static Benchmark>) -> Result<Predicted> {
-    let (request, opened) = (asking.request, asking.opened);
+pub(super) fn predict(asking: &Asking<'_>, request: &Request) -> Result<Predicted> {
+    let opened = asking.opened;
     let Some(path) = &request.data else {
         bail!(
             "the adapter answers questions with choices; give a file with the columns question and choices with --data"
         );
     };
-    let benchmark = match asked {
+    let benchmark = match request.benchmark {
         Some(benchmark) => benchmark,
         None => of_own_files(RowsKind::Choices)?,
     };
     let questions = benchmark.read(path, "test")?.into_choices()?;
     let rows = Rows::Choices(questions.clone());
-    let part = opened.encoder(request.batch_size).encode(&rows)?;
+    let part = opened.encoder(asking.batch_size).encode(&rows)?;
     asking.note_cut(&part);
     let Detail::Choices(detail) = &part.detail else {
         bail!("the rows have no choices");
     };
-    let outputs = run_passes(
-        &opened.adapted,
-        &part,
-        asking.ensemble,
-        "answering",
-        asking.progress,
-    );
-    let (outputs, average, temperature) = asking.chosen(outputs);
+    let (outputs, average, temperature) = asking.outputs(&part, "answering");
     let predictions = outputs
         .into_predictions()?
         .with_temperature(temperature.unwrap_or(1.0))?;

@@ -3,7 +3,7 @@
 mod choices;
 mod prediction;
 mod spans;
-mod texts;
+pub(crate) mod texts;
 mod words;
 
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::encoded_part::EncodedPart;
 use crate::error::Result;
 use crate::kind::Kind;
 use crate::progress::Progress;
-use crate::scoring::Outputs;
+use crate::scoring::run_one;
 use crate::task::Fit;
 pub use prediction::{Answer, FileForm, Prediction};
 
@@ -67,29 +67,29 @@ pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progres
     let ensemble = request.ensemble.settings(opened)?;
     let saved = opened.task_file.as_ref();
     let asking = Asking {
-        request,
         opened,
         ensemble,
         fit: saved.map(|task| task.fit_for(ensemble)).unwrap_or_default(),
-        form,
+        adaptive: request.adaptive,
+        batch_size: request.batch_size,
         progress,
     };
     match &opened.kind {
-        Kind::Texts(task) => texts::predict(&asking, task),
-        Kind::Spans(_) => spans::predict(&asking),
-        Kind::Words(tags) => words::predict(&asking, tags),
-        Kind::Choices(_) => choices::predict(&asking, request.benchmark),
+        Kind::Texts(task) => texts::predict(&asking, request, form, task),
+        Kind::Spans(_) => spans::predict(&asking, request, form),
+        Kind::Words(tags) => words::predict(&asking, request, tags),
+        Kind::Choices(_) => choices::predict(&asking, request),
     }
 }
 
-/// Everything that a kind of task needs to be predicted.
-struct Asking<'a> {
-    request: &'a Request,
-    opened: &'a OpenedAdapter,
-    ensemble: Option<EnsembleSettings>,
-    fit: Fit,
-    form: Option<FileForm>,
-    progress: &'a dyn Progress,
+/// How a model is asked.
+pub(crate) struct Asking<'a> {
+    pub opened: &'a OpenedAdapter,
+    pub ensemble: Option<EnsembleSettings>,
+    pub fit: Fit,
+    pub adaptive: Option<f64>,
+    pub batch_size: usize,
+    pub progress: &'a dyn Progress,
 }
 
 impl Asking<'_> {
@@ -105,10 +105,11 @@ impl Asking<'_> {
     }
 
     /// The outputs that are used: those of the ensemble if there is one, with their average and temperature.
-    fn chosen(&self, outputs: Outputs) -> (ModelOutputs, Average, Option<f64>) {
-        match outputs.ensemble {
-            Some((settings, outputs)) => (outputs, settings.average, self.fit.temperature.ensemble),
-            None => (outputs.mean, Average::default(), self.fit.temperature.mean),
+    fn outputs(&self, part: &EncodedPart, what: &str) -> (ModelOutputs, Average, Option<f64>) {
+        let outputs = run_one(&self.opened.adapted, part, self.ensemble, what, self.progress);
+        match self.ensemble {
+            Some(settings) => (outputs, settings.average, self.fit.temperature.ensemble),
+            None => (outputs, Average::default(), self.fit.temperature.mean),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::prediction::FileForm;
-use super::{Asking, Predicted};
+use super::{Asking, Predicted, Request};
 use crate::bail;
 use crate::encoded_part::Detail;
 use crate::error::{Context, Result};
@@ -25,10 +25,10 @@ struct SpanPrediction<'a> {
     no_answer_score: f64,
 }
 
-pub(super) fn predict(asking: &Asking<'_>) -> Result<Predicted> {
-    let (request, opened) = (asking.request, asking.opened);
-    let spans = read(asking)?;
-    let part = opened.encoder(request.batch_size).encode(&Rows::Spans(spans))?;
+pub(super) fn predict(asking: &Asking<'_>, request: &Request, form: Option<FileForm>) -> Result<Predicted> {
+    let opened = asking.opened;
+    let spans = read(request)?;
+    let part = opened.encoder(asking.batch_size).encode(&Rows::Spans(spans))?;
     let said = ask(
         &opened.adapted,
         &part,
@@ -76,15 +76,14 @@ pub(super) fn predict(asking: &Asking<'_>) -> Result<Predicted> {
         ));
         official.insert(question.id.clone(), Value::from(answer.text.clone()));
     }
-    let file = match asking.form {
+    let file = match form {
         Some(FileForm::Json) => Some(serde_json::to_string_pretty(&official)? + "\n"),
         _ => None,
     };
     Ok(Predicted { json, words, file })
 }
 
-fn read(asking: &Asking<'_>) -> Result<Spans> {
-    let request = asking.request;
+fn read(request: &Request) -> Result<Spans> {
     if let Some(path) = &request.data {
         return Ok(read_questions(&[path])?);
     }

@@ -5,23 +5,44 @@ use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
 use super::prediction::{Answer, FileForm, Prediction, in_words, lines, to_csv};
-use super::{Asking, Predicted};
+use super::{Asking, Predicted, Request};
 use crate::adapter::read_options;
 use crate::adaptive::run_adaptively;
 use crate::bail;
 use crate::encoded_part::EncodedPart;
 use crate::error::Result;
-use crate::scoring::{Outputs, run_passes};
 
-pub(super) fn predict(asking: &Asking<'_>, task: &Task) -> Result<Predicted> {
-    let (dataset, cells) = read_texts(asking, task)?;
+pub(super) fn predict(
+    asking: &Asking<'_>,
+    request: &Request,
+    form: Option<FileForm>,
+    task: &Task,
+) -> Result<Predicted> {
+    let (dataset, cells) = read_texts(asking, request, task)?;
+    let predictions = predictions(asking, &dataset)?;
+    Ok(Predicted {
+        json: lines(&predictions)?,
+        words: predictions.iter().map(in_words).collect(),
+        file: match form {
+            Some(FileForm::Csv) => Some(to_csv(&predictions, cells.as_ref())?),
+            _ => None,
+        },
+    })
+}
+
+/// What is said about each text.
+///
+/// # Errors
+///
+/// If a text cannot be tokenized, or the model has diverged.
+pub(crate) fn predictions(asking: &Asking<'_>, dataset: &Dataset) -> Result<Vec<Prediction>> {
     let opened = asking.opened;
-    let part = EncodedPart::new(&dataset, &opened.tokenizer, asking.request.batch_size)?;
+    let part = EncodedPart::new(dataset, &opened.tokenizer, asking.batch_size)?;
     asking.note_cut(&part);
-    let (adapted, progress) = (&opened.adapted, asking.progress);
-    let answers = match (asking.ensemble, asking.request.adaptive, task) {
+    let answers = match (asking.ensemble, asking.adaptive, &dataset.task) {
         (Some(settings), Some(confidence), Task::Classification { labels }) => {
             let temperature = asking.fit.temperature.ensemble;
+            let (adapted, progress) = (&opened.adapted, asking.progress);
             let predictions = run_adaptively(adapted, &part, settings, temperature, confidence, progress)?;
             classes(
                 &predictions.probabilities(),
@@ -29,34 +50,19 @@ pub(super) fn predict(asking: &Asking<'_>, task: &Task) -> Result<Predicted> {
                 labels,
             )
         }
-        (ensemble, ..) => {
-            let outputs = run_passes(adapted, &part, ensemble, "predicting", progress);
-            answers(outputs, asking, task)?
-        }
+        (_, _, task) => answers(asking, &part, task)?,
     };
-    let predictions: Vec<Prediction> = dataset
-        .examples
-        .into_iter()
-        .zip(answers)
-        .map(|(Example { text, text_pair, .. }, answer)| Prediction {
-            text,
-            text_pair,
-            answer,
-        })
-        .collect();
-    Ok(Predicted {
-        json: lines(&predictions)?,
-        words: predictions.iter().map(in_words).collect(),
-        file: match asking.form {
-            Some(FileForm::Csv) => Some(to_csv(&predictions, cells.as_ref())?),
-            _ => None,
-        },
-    })
+    let answered = dataset.examples.iter().zip(answers);
+    let prediction = |(example, answer): (&Example, Answer)| Prediction {
+        text: example.text.clone(),
+        text_pair: example.text_pair.clone(),
+        answer,
+    };
+    Ok(answered.map(prediction).collect())
 }
 
 /// The texts, and all cells of the file they stand in.
-fn read_texts(asking: &Asking<'_>, task: &Task) -> Result<(Dataset, Option<Cells>)> {
-    let request = asking.request;
+fn read_texts(asking: &Asking<'_>, request: &Request, task: &Task) -> Result<(Dataset, Option<Cells>)> {
     let saved = asking.opened.task_file.as_ref();
     if let Some(path) = &request.data {
         let options = read_options(saved, &request.columns, LabelRule::Unlabelled(task.clone()));
@@ -101,9 +107,9 @@ fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
     })
 }
 
-fn answers(outputs: Outputs, asking: &Asking<'_>, task: &Task) -> Result<Vec<Answer>> {
-    let is_ensemble = outputs.ensemble.is_some();
-    let (outputs, average, temperature) = asking.chosen(outputs);
+fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<Answer>> {
+    let is_ensemble = asking.ensemble.is_some();
+    let (outputs, average, temperature) = asking.outputs(part, "predicting");
     match task {
         Task::Regression => Ok(values(&outputs, is_ensemble)),
         Task::Classification { labels } => {

@@ -6,11 +6,10 @@ use lora_eval::entities::{are_iob2, entities};
 use lora_eval::softmax::top_class;
 use serde::Serialize;
 
-use super::{Asking, Predicted};
+use super::{Asking, Predicted, Request};
 use crate::bail;
 use crate::encoded_part::Detail;
 use crate::error::{Context, Result};
-use crate::scoring::run_passes;
 
 /// What is said about one sentence.
 #[derive(Clone, Debug, Serialize)]
@@ -36,21 +35,14 @@ struct NamedEntity<'a> {
     end: usize,
 }
 
-pub(super) fn predict(asking: &Asking<'_>, names: &LabelNames) -> Result<Predicted> {
-    let (request, opened) = (asking.request, asking.opened);
-    let tagged = read(asking, names)?;
-    let part = opened.encoder(request.batch_size).encode(&Rows::Words(tagged))?;
+pub(super) fn predict(asking: &Asking<'_>, request: &Request, names: &LabelNames) -> Result<Predicted> {
+    let opened = asking.opened;
+    let tagged = read(request, names)?;
+    let part = opened.encoder(asking.batch_size).encode(&Rows::Words(tagged))?;
     let Detail::Words(detail) = &part.detail else {
         bail!("the rows are no words");
     };
-    let outputs = run_passes(
-        &opened.adapted,
-        &part,
-        asking.ensemble,
-        "tagging",
-        asking.progress,
-    );
-    let (outputs, average, temperature) = asking.chosen(outputs);
+    let (outputs, average, temperature) = asking.outputs(&part, "tagging");
     let predictions = outputs
         .into_predictions()?
         .with_temperature(temperature.unwrap_or(1.0))?;
@@ -88,11 +80,11 @@ pub(super) fn predict(asking: &Asking<'_>, names: &LabelNames) -> Result<Predict
     })
 }
 
-fn read(asking: &Asking<'_>, names: &LabelNames) -> Result<TaggedWords> {
-    if let Some(path) = &asking.request.data {
+fn read(request: &Request, names: &LabelNames) -> Result<TaggedWords> {
+    if let Some(path) = &request.data {
         return Ok(read_words(&[path], TagRule::NotRead(names))?);
     }
-    let texts = &asking.request.texts;
+    let texts = &request.texts;
     if texts.is_empty() {
         bail!(
             "there is no sentence; give sentences as arguments, lines on the standard input with -, or a file with --data"

@@ -154,22 +154,49 @@ pub fn run_passes(
 ) -> Outputs {
     let rows = part.encoded.len();
     let bar = progress.start(passes_of(ensemble) * rows as u64, what, "rows");
-    let run = |passes: &Passes<'_>, before: usize| {
-        asking::outputs(adapted, part, passes, &mut |done| {
-            bar.set((before + done) as u64);
-        })
-    };
-    let mean = run(&Passes::Mean, 0);
+    let mean = outputs_of(adapted, part, None, &mut |done| bar.set(done as u64));
     let ensemble = ensemble.map(|settings| {
-        let sampler = member_sampler(adapted, settings.seed);
-        let passes = Passes::Members {
-            sampler: &sampler,
-            members: 0..settings.members,
-        };
-        (settings, run(&passes, rows))
+        let count = &mut |done| bar.set((rows + done) as u64);
+        (settings, outputs_of(adapted, part, Some(settings), count))
     });
     bar.finish();
     Outputs { mean, ensemble }
+}
+
+/// Runs the model over a data set in one way, with progress: the ensemble if there is one, else the mean pass.
+///
+/// # Panics
+///
+/// As [`run_passes`].
+pub fn run_one(
+    adapted: &Adapted<Transformer>,
+    part: &EncodedPart,
+    ensemble: Option<EnsembleSettings>,
+    what: &str,
+    progress: &dyn Progress,
+) -> ModelOutputs {
+    let members = ensemble.map_or(1, |ensemble| ensemble.members);
+    let bar = progress.start(members * part.encoded.len() as u64, what, "rows");
+    let outputs = outputs_of(adapted, part, ensemble, &mut |done| bar.set(done as u64));
+    bar.finish();
+    outputs
+}
+
+fn outputs_of(
+    adapted: &Adapted<Transformer>,
+    part: &EncodedPart,
+    ensemble: Option<EnsembleSettings>,
+    count: &mut dyn FnMut(usize),
+) -> ModelOutputs {
+    let Some(settings) = ensemble else {
+        return asking::outputs(adapted, part, &Passes::Mean, count);
+    };
+    let sampler = member_sampler(adapted, settings.seed);
+    let passes = Passes::Members {
+        sampler: &sampler,
+        members: 0..settings.members,
+    };
+    asking::outputs(adapted, part, &passes, count)
 }
 
 /// The mean pass and those of the members.

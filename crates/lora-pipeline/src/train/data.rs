@@ -139,7 +139,13 @@ fn read_texts(resolved: &Resolved, progress: &dyn Progress) -> Result<Parts> {
     let test = further("test_file", &config.test_file)?;
     let split_test = config.data_file.is_some();
     let columns = column_names(config, &first.columns);
-    let split = split(first.dataset, config, validation.is_none(), split_test, progress)?;
+    let share = |wanted: bool, fraction: f64| if wanted { fraction } else { 0.0 };
+    let shares = Shares {
+        validation: share(validation.is_none(), config.validation_fraction),
+        test: share(split_test, config.test_fraction),
+        seed: config.train.seed,
+    };
+    let split = split(first.dataset, shares, progress)?;
     Ok(Parts {
         train: Rows::Texts(split.0),
         validation: validation.or(split.1).map(Rows::Texts),
@@ -241,24 +247,18 @@ fn in_words(task: &Task) -> String {
     }
 }
 
-type Split = (Dataset, Option<Dataset>, Option<Dataset>);
+pub(crate) type Split = (Dataset, Option<Dataset>, Option<Dataset>);
 
-fn split(
-    whole: Dataset,
-    config: &RunConfig,
-    wants_validation: bool,
-    wants_test: bool,
-    progress: &dyn Progress,
-) -> Result<Split> {
-    let share = |wanted: bool, fraction: f64| {
-        if wanted && fraction > 0.0 {
+/// Training, validation and test rows, classes in proportion.
+pub(crate) fn split(whole: Dataset, shares: Shares, progress: &dyn Progress) -> Result<Split> {
+    let share = |fraction: f64| {
+        if fraction > 0.0 {
             whole_rows(fraction * whole.len() as f64)
         } else {
             0
         }
     };
-    let validation = share(wants_validation, config.validation_fraction);
-    let test = share(wants_test, config.test_fraction);
+    let (validation, test) = (share(shares.validation), share(shares.test));
     if validation + test == 0 {
         return Ok((whole, None, None));
     }
@@ -269,7 +269,7 @@ fn split(
              set validation_fraction to 0"
         )
     })?;
-    let seed = config.train.seed;
+    let seed = shares.seed;
     let parts = stratified_split(&whole.strata(), &[train, validation, test], seed)?;
     progress.note(&format!("split with seed {seed}, classes in proportion: {train} training, {validation} validation, {test} test rows"));
     let part = |index: usize| {

@@ -24,7 +24,7 @@ use crate::encoded_part::{Detail, EncodedPart, Encoder, Lengths};
 use crate::error::{Error, Result};
 use crate::kind::{Kind, prompt_style, squad_version};
 use crate::model_folder::ModelFolder;
-use crate::opening::{Opened, open};
+use crate::opening::{Opened, attach, open};
 use crate::output::{RUN_FILE, json_text, write_json, write_together};
 use crate::parameters::{attached_line, peft_count};
 use crate::progress::{CancelToken, Progress};
@@ -62,21 +62,20 @@ pub(super) fn prepare(
         padding,
         usual_targets,
         model_folder,
-    } = open(&resolved.config, &kind, device).map_err(|error| at(&resolved, "model_name_or_path", error))?;
+    } = open(config.base(), &kind, seed, device)
+        .map_err(|error| at(&resolved, "model_name_or_path", error))?;
     if !loaded.initialized.is_empty() {
         progress.note(&format!(
             "new, from seed {seed}: {}",
             loaded.initialized.join(", ")
         ));
     }
-    let mut tuning = config.tuning(&model.modules_to_save(), usual_targets);
-    // A new module that is not trained and saved would be another one with another seed.
-    tuning.save_also(loaded.new_modules());
+    let tuning = config.tuning(&model.modules_to_save(), usual_targets);
     if let Tuning::Lora(lora) = &tuning {
         check_size(&resolved, lora, &model)?;
     }
     let (adapted, attached) =
-        Adapted::attach(model, tuning, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
+        attach(model, &loaded, tuning, seed).map_err(|error| resolved.origins.adapter_error(&error))?;
     progress.note(&attached_line(adapted.tuning(), &attached));
     let encoder = Encoder {
         tokenizer: &tokenizer,

@@ -24,6 +24,7 @@ use crate::config::{Resolved, RunConfig};
 use crate::error::{Context, Result};
 use crate::language_model::LanguageModel;
 use crate::model_folder::ModelFolder;
+use crate::opening::{attach, check_length};
 use crate::output::{json_text, write_json};
 use crate::parameters::{attached_line, peft_count};
 use crate::progress::{CancelToken, Progress};
@@ -63,11 +64,7 @@ pub(super) fn prepare(resolved: Resolved, device: &Device, progress: &dyn Progre
         place.unwrap_or_else(|| "model_name_or_path".to_owned())
     })?;
     let length = config.max_seq_length;
-    if let Some(most) = opened.max_tokens.filter(|most| length > *most) {
-        let message =
-            format!("max_seq_length is {length}, but the model takes at most {most} tokens; lower it");
-        return Err(resolved.origins.at("max_seq_length", message));
-    }
+    check_length(length, opened.max_tokens).map_err(|error| resolved.origins.at("max_seq_length", error))?;
     let train = encode(rows, "training", &opened, config, progress)?;
     let validation = validation.map(|rows| encode(rows, "validation", &opened, config, progress));
     if !opened.loaded.initialized.is_empty() {
@@ -76,10 +73,8 @@ pub(super) fn prepare(resolved: Resolved, device: &Device, progress: &dyn Progre
             opened.loaded.initialized.join(", ")
         ));
     }
-    let mut tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
-    // A new module that is not trained and saved would be another one with another seed.
-    tuning.save_also(opened.loaded.new_modules());
-    let (adapted, attached) = Adapted::attach(opened.model, tuning, seed)
+    let tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    let (adapted, attached) = attach(opened.model, &opened.loaded, tuning, seed)
         .map_err(|error| resolved.origins.adapter_error(&error))?;
     progress.note(&attached_line(adapted.tuning(), &attached));
     Ok(Completions {

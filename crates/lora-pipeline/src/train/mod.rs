@@ -28,7 +28,7 @@ use crate::parameters::parameter_line;
 use crate::progress::{CancelToken, Progress};
 use data::read_parts;
 pub use labelled::{FittedRun, Labelled, ScoredRun};
-use progress::{Saving, Watcher};
+use progress::{Reporter, Saving, Watcher};
 pub use scores::Scored;
 
 /// A training, loaded and checked.
@@ -187,7 +187,8 @@ fn fit_and_save(
         progress
             .note("blob: the folder will hold the adapter at the mean of the Gaussian, without its spreads");
     }
-    let mut watcher = Watcher::new(saving, config.metric_for_best_model, progress, cancel);
+    let reporter = Reporter::new(config.metric_for_best_model, progress, cancel);
+    let mut watcher = Watcher::new(saving, reporter);
     let fitted = match fit_as_configured(adapted, &resolved.config, data, &mut watcher) {
         Ok(fitted) => fitted,
         Err(error) => {
@@ -206,7 +207,7 @@ fn fit_and_save(
     if let Some(error) = watcher.error {
         return Err(error.into());
     }
-    if watcher.is_interrupted {
+    if watcher.is_interrupted() {
         let step = fitted.history.steps.len();
         if watcher.has_saved {
             document["interrupted"] = json!({ "step": step });

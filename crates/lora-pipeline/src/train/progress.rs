@@ -42,7 +42,15 @@ pub struct Saving<'a> {
 
 impl Saving<'_> {
     /// LoRA as PEFT has it, a whole model as Transformers has it, and anything else as the tensors that were trained.
-    fn write_tuned(&self, folder: &Path, adapted: &Adapted<Transformer>) -> Result<(), WriteError> {
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`].
+    pub(crate) fn write_tuned(
+        &self,
+        folder: &Path,
+        adapted: &Adapted<Transformer>,
+    ) -> Result<(), WriteError> {
         let options = SaveOptions {
             ensemble: self.ensemble,
             ..SaveOptions::new(self.task_type).with_base_model(self.base_model)
@@ -98,45 +106,32 @@ fn foreign_files(adapted: &Adapted<Transformer>) -> Vec<&'static str> {
     }
 }
 
-/// Shows a bar with time left and writes checkpoints. After an error the training stops, and the error waits.
-pub struct Watcher<'a> {
-    saving: Saving<'a>,
+/// Tells of a training, and ends it when it is cancelled.
+pub struct Reporter<'a> {
     metric: Metric,
     progress: &'a dyn Progress,
     cancel: &'a CancelToken,
     bar: Box<dyn Counter>,
     last_loss: f64,
-    /// Whether a checkpoint is in the folder.
-    pub has_saved: bool,
-    /// Whether Ctrl-C ended the training.
+    /// Whether the training was cancelled.
     pub is_interrupted: bool,
-    /// Why the training was stopped.
-    pub error: Option<WriteError>,
 }
 
-impl<'a> Watcher<'a> {
+impl<'a> Reporter<'a> {
     /// Before the first step.
-    pub fn new(
-        saving: Saving<'a>,
-        metric: Metric,
-        progress: &'a dyn Progress,
-        cancel: &'a CancelToken,
-    ) -> Self {
+    pub fn new(metric: Metric, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
         Self {
-            saving,
             metric,
             progress,
             cancel,
             bar: Box::new(Silent),
             last_loss: f64::NAN,
-            has_saved: false,
             is_interrupted: false,
-            error: None,
         }
     }
 }
 
-impl Observer<Transformer> for Watcher<'_> {
+impl Observer<Transformer> for Reporter<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
         match event {
             Event::Started(plan) => self.bar = self.progress.start(plan.steps, "training", "steps"),
@@ -171,10 +166,43 @@ impl Observer<Transformer> for Watcher<'_> {
         }
         Flow::Continue
     }
+}
+
+/// A [`Reporter`] that also writes checkpoints. After an error the training stops, and the error waits.
+pub struct Watcher<'a> {
+    saving: Saving<'a>,
+    reporter: Reporter<'a>,
+    /// Whether a checkpoint is in the folder.
+    pub has_saved: bool,
+    /// Why the training was stopped.
+    pub error: Option<WriteError>,
+}
+
+impl<'a> Watcher<'a> {
+    /// Before the first step.
+    pub fn new(saving: Saving<'a>, reporter: Reporter<'a>) -> Self {
+        Self {
+            saving,
+            reporter,
+            has_saved: false,
+            error: None,
+        }
+    }
+
+    /// Whether the training was cancelled.
+    pub fn is_interrupted(&self) -> bool {
+        self.reporter.is_interrupted
+    }
+}
+
+impl Observer<Transformer> for Watcher<'_> {
+    fn on_event(&mut self, event: &Event) -> Flow {
+        self.reporter.on_event(event)
+    }
 
     fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<Transformer>) -> Flow {
         // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
-        if self.error.is_some() || (self.is_interrupted && !self.has_saved && kind == Checkpoint::Last) {
+        if self.error.is_some() || (self.is_interrupted() && !self.has_saved && kind == Checkpoint::Last) {
             return Flow::Stop;
         }
         match self.saving.write(kind, adapted) {

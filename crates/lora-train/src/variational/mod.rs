@@ -30,6 +30,7 @@ use lora_core::{
 };
 
 use crate::config::TrainConfig;
+use crate::optimizer::without_tiny_moments;
 
 pub use posterior::VariationalPosterior;
 pub use settings::{KlWeight, VariationalError, VariationalSettings};
@@ -171,10 +172,9 @@ impl RootOptimizer {
             .with_beta_1(config.adam_beta1 as f32)
             .with_beta_2(config.adam_beta2 as f32)
             .with_epsilon(config.adam_epsilon as f32)
-            .with_weight_decay(0.0)
-            .init();
+            .with_weight_decay(0.0);
         Self {
-            adamw,
+            adamw: without_tiny_moments(&adamw),
             learning_rate: variational.learning_rate.unwrap_or(config.learning_rate),
         }
     }

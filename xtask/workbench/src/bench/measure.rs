@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bench_model::{SHAPES, Shape, Step};
+use bench_model::{SHAPES, Shape, Step, real};
 use burn::tensor::{Device, Distribution, Tensor};
 use lora_core::{MaskSampler, Model, Pass, Rescale};
 use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
@@ -66,6 +66,8 @@ impl Prepared {
 pub fn take_turns(options: &Options) -> Result<()> {
     let mut work = match (&options.text, options.shapes.first(), options.work.first()) {
         (Some(path), ..) => epoch(path, options.text_rows)?,
+        (None, Some(_), Some(Work::Ragged)) => on_real_text(real::ragged()),
+        (None, Some(_), Some(Work::Even)) => on_real_text(real::even()),
         (None, Some(name), Some(work)) => {
             let shape = SHAPES.iter().find(|shape| shape.name == name);
             prepared(shape.context("a known shape")?, *work)?
@@ -112,7 +114,7 @@ fn prepared(shape: &'static Shape, work: Work) -> Result<Prepared> {
         Work::StepExampleMasks => Step::EXAMPLE_MASKS,
         Work::StepFourGroups => Step::FOUR_GROUPS,
         Work::StepFourMasks => Step::FOUR_MASKS,
-        Work::Epoch => bail!("an epoch is of a text, not of a shape"),
+        Work::Ragged | Work::Even | Work::Epoch => bail!("{} is of real text, not of a shape", work.name()),
     };
     let mut trainer = step.trainer(shape, &device);
     Ok(Prepared::new(move || {
@@ -163,6 +165,15 @@ fn products(shape: &Shape, device: &Device) -> Prepared {
         scale: shape.step_multiplications() as f64 / (SIZE * SIZE * SIZE) as f64,
         ..product
     }
+}
+
+/// A step of plain LoRA of the embedded MiniLM.
+fn on_real_text(batch: Batch) -> Prepared {
+    let mut trainer = real::trainer(&Step::PLAIN, &Device::flex());
+    Prepared::new(move || {
+        trainer.step(std::slice::from_ref(&batch))?;
+        Ok(())
+    })
 }
 
 /// One epoch of plain LoRA on a MiniLM.

@@ -28,6 +28,10 @@ pub enum Work {
     Ensemble,
     /// The same with adapters in the upper half of the layers.
     EnsembleUpperHalf,
+    /// The plain step of the embedded MiniLM on real text in rows of 8 to 64 tokens, padded.
+    Ragged,
+    /// The same on as many tokens in rows of one length.
+    Even,
     /// Training on every row of a text once.
     Epoch,
 }
@@ -51,8 +55,11 @@ impl Work {
         ],
     ];
 
+    /// What is timed of real text in rows of unequal length.
+    pub const RAGGED: [Self; 2] = [Self::Ragged, Self::Even];
+
     /// What has a row in the table.
-    const ROWS: [Self; 8] = [
+    const ROWS: [Self; 9] = [
         Self::Forward,
         Self::Step,
         Self::StepExampleMasks,
@@ -60,6 +67,7 @@ impl Work {
         Self::StepFourMasks,
         Self::Ensemble,
         Self::EnsembleUpperHalf,
+        Self::Ragged,
         Self::Epoch,
     ];
 
@@ -91,6 +99,8 @@ impl Work {
             Self::StepFourMasks => "training step, 4 masks",
             Self::Ensemble => "ensemble of 8",
             Self::EnsembleUpperHalf => "ensemble of 8, adapters in the upper half",
+            Self::Ragged => "training step, 16 rows of 8 to 64 tokens",
+            Self::Even => "training step, 16 rows of 36 tokens",
             Self::Epoch => "an epoch of the text",
         }
     }
@@ -142,6 +152,11 @@ impl Results {
         }
     }
 
+    /// The processor's name.
+    pub fn processor(&self) -> &str {
+        &self.processor
+    }
+
     /// A row for each shape and work: our time, and how many times as long the others took.
     pub fn table(&self) -> Table {
         let columns = vec![
@@ -150,11 +165,12 @@ impl Results {
             Column::new("PyTorch + PEFT / ours", Better::None, 2),
             Column::new("plain / ours", Better::None, 2),
             Column::new("products / ours", Better::None, 2),
+            Column::new("ours / without padding", Better::None, 2),
             Column::new("peak memory", Better::None, 0).with_unit("MiB"),
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {} turns; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; above 1: ours is faster, or smaller",
+            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {} turns; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; without padding: a step on as many tokens in rows of one length; others / ours above 1: ours is faster, or smaller",
             self.versions(),
             self.processor,
             self.threads,
@@ -180,10 +196,13 @@ impl Results {
                 };
                 // What plain LoRA needs: one step, or as many forward passes as there are members.
                 let plain = match work {
-                    Work::Forward | Work::Epoch => Cell::Empty,
+                    Work::Forward | Work::Ragged | Work::Epoch => Cell::Empty,
                     Work::Ensemble | Work::EnsembleUpperHalf => time_of(OURS, Work::Forwards),
                     _ => time_of(OURS, Work::Step),
                 };
+                let even = self
+                    .find(OURS, shape, Work::Even)
+                    .filter(|_| work == Work::Ragged);
                 let only_if = |yes: bool, cell: Cell| if yes { cell } else { Cell::Empty };
                 let peer = self.find(PEER, shape, work);
                 let memory = peer.and_then(|peer| Some(Cell::value(peer.peak_mib? / ours.peak_mib?)));
@@ -193,6 +212,9 @@ impl Results {
                     time_of(PEER, work),
                     plain,
                     only_if(work == Work::Step, time_of(OURS, Work::Products)),
+                    even.map_or(Cell::Empty, |even| {
+                        Cell::value(ours.milliseconds / even.milliseconds)
+                    }),
                     ours.peak_mib.map_or(Cell::Empty, Cell::value),
                     memory.unwrap_or(Cell::Empty),
                 ];
@@ -246,16 +268,21 @@ impl Results {
     }
 }
 
-/// The processor's name where the system tells it.
+/// The processor's name where the system tells it; with its family and model, for some names are those of many.
 fn processor() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = info
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(':'));
-    name.map_or_else(
-        || std::env::consts::ARCH.to_owned(),
-        |(_, name)| name.trim().to_owned(),
-    )
+    let value = |key: &str| {
+        let of_key = |line: &str| {
+            let (found, value) = line.split_once(':')?;
+            (found.trim() == key).then(|| value.trim().to_owned())
+        };
+        info.lines().find_map(of_key)
+    };
+    match (value("model name"), value("cpu family"), value("model")) {
+        (Some(name), Some(family), Some(model)) => format!("{name} (family {family}, model {model})"),
+        (Some(name), ..) => name,
+        _ => std::env::consts::ARCH.to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,53 @@
+//! Silu against its formula in f64, forward and backward.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
+
+use burn::tensor::{Device, Tensor};
+
+use super::silu;
+
+#[cfg(feature = "flex")]
+fn device() -> Device {
+    Device::flex().autodiff()
+}
+
+#[cfg(all(feature = "ndarray", not(feature = "flex")))]
+#[expect(deprecated, reason = "a second opinion on numbers")]
+fn device() -> Device {
+    Device::ndarray().autodiff()
+}
+
+#[test]
+fn silu_and_its_gradient_are_the_formula_from_tail_to_tail() {
+    let x: Vec<f32> = (-12_000..12_000_i16)
+        .map(|step| f32::from(step) * 0.01 + 0.003)
+        .collect();
+    let input = Tensor::<1>::from_floats(x.as_slice(), &device()).require_grad();
+    let output = silu(input.clone());
+    let gradient = input.grad(&output.clone().sum().backward()).unwrap();
+    let [output, gradient] = [output, gradient].map(|x| x.into_data().try_into_vec::<f32>().unwrap());
+    for ((x, y), slope) in x.iter().zip(&output).zip(&gradient) {
+        let exact_x = f64::from(*x);
+        let sigmoid = 1.0 / (1.0 + (-exact_x).exp());
+        let exact = exact_x * sigmoid;
+        let error = (f64::from(*y) - exact).abs();
+        assert!(
+            error <= 5e-7 * exact.abs() + 4e-18,
+            "silu({x}) is {y}, not {exact}"
+        );
+        let exact = sigmoid * (1.0 + exact_x * (1.0 - sigmoid));
+        let error = (f64::from(*slope) - exact).abs();
+        // The slope passes through 0 at −1.28, where its terms cancel.
+        assert!(
+            error <= 1e-6 * exact.abs() + 3e-7,
+            "the slope at {x} is {slope}, not {exact}"
+        );
+        let is_subnormal = y.is_subnormal() || slope.is_subnormal();
+        assert!(cfg!(not(feature = "flex")) || !is_subnormal, "at {x}");
+    }
+}
+
+#[test]
+fn nan_stays_nan() {
+    let output = silu(Tensor::<1>::from_floats([f32::NAN, 1.0], &device()));
+    assert!(output.into_data().try_into_vec::<f32>().unwrap()[0].is_nan());
+}

@@ -36,8 +36,8 @@ impl RowText {
                 .examples
                 .iter()
                 .map(|example| match &example.text_pair {
-                    Some(pair) => Self::new(&[&example.text, pair], example.target),
-                    None => Self::new(&[&example.text], example.target),
+                    Some(pair) => Self::new(&[&example.text, pair], example.target.clone()),
+                    None => Self::new(&[&example.text], example.target.clone()),
                 })
                 .collect(),
             Rows::Spans(spans) => (0..spans.questions.len())

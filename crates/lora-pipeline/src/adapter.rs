@@ -9,7 +9,7 @@ use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
 use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
 
-use crate::adapter_kind::kind_of;
+use crate::adapter_kind::{kind_of, task_of_labels};
 use crate::bail;
 use crate::base_model::{embedded_name, open_checkpoint, open_tokenizer};
 use crate::config::DEFAULT_MEMBERS;
@@ -246,10 +246,9 @@ pub fn task_of(
 ) -> Result<Task> {
     let head_name = sequence_output_name(checkpoint)?;
     let head = saved.outputs(&head_name, checkpoint);
+    let of_labels = |labels| task_of_labels(labels, task_file, checkpoint);
     let task = match (given, task_file) {
-        (Some(names), _) => Task::Classification {
-            labels: LabelNames::new(names).context("--labels")?,
-        },
+        (Some(names), _) => of_labels(LabelNames::new(names).context("--labels")?),
         (None, Some(file)) => file.task()?,
         (None, None) if head == Some(1) => Task::Regression,
         (None, None) => {
@@ -274,7 +273,7 @@ pub fn task_of(
                     saved.path().display()
                 ),
             };
-            Task::Classification { labels }
+            of_labels(labels)
         }
     };
     if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {

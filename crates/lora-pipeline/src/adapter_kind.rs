@@ -1,8 +1,8 @@
 //! What an adapter folder, or a whole model, is for.
 
 use lora_core::peft::TaskType;
-use lora_data::LabelNames;
 use lora_data::tasks::{Benchmark, RowsKind};
+use lora_data::{LabelNames, Task};
 use lora_models::{Checkpoint, HeadKind};
 
 use crate::adapter::{AdapterOptions, task_of};
@@ -51,7 +51,9 @@ pub(crate) fn kind_of(
         (Some(file), ..)
             if !matches!(
                 file.problem_type,
-                ProblemType::SingleLabelClassification | ProblemType::Regression
+                ProblemType::SingleLabelClassification
+                    | ProblemType::MultiLabelClassification
+                    | ProblemType::Regression
             ) =>
         {
             match file.kind()? {
@@ -101,4 +103,22 @@ fn tag_names(args: &AdapterOptions, checkpoint: &Checkpoint) -> Result<LabelName
             args.adapter.display()
         )
     })
+}
+
+/// One of these labels, or any number of them: as the adapter's own file says, else the base model's `problem_type`, by which Transformers
+/// takes a sigmoid or a softmax.
+pub(crate) fn task_of_labels(
+    labels: LabelNames,
+    task_file: Option<&TaskFile>,
+    checkpoint: &Checkpoint,
+) -> Task {
+    let any_number = match task_file {
+        Some(file) => file.problem_type == ProblemType::MultiLabelClassification,
+        None => checkpoint.config["problem_type"] == ProblemType::MultiLabelClassification.name(),
+    };
+    if any_number {
+        Task::MultiLabel { labels }
+    } else {
+        Task::Classification { labels }
+    }
 }

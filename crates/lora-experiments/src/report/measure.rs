@@ -166,14 +166,17 @@ fn classes(scores: &TaskScores) -> Option<&Scores> {
     match scores {
         TaskScores::Classification(scores) => Some(scores),
         TaskScores::Words(scores) => Some(&scores.words),
-        TaskScores::Regression(_) | TaskScores::Spans(_) => None,
+        TaskScores::Regression(_) | TaskScores::Labels(_) | TaskScores::Spans(_) => None,
     }
 }
 
 fn numbers(scores: &TaskScores) -> Option<&lora_eval::regression::RegressionScores> {
     match scores {
         TaskScores::Regression(scores) => Some(scores),
-        TaskScores::Classification(_) | TaskScores::Words(_) | TaskScores::Spans(_) => None,
+        TaskScores::Classification(_)
+        | TaskScores::Words(_)
+        | TaskScores::Labels(_)
+        | TaskScores::Spans(_) => None,
     }
 }
 

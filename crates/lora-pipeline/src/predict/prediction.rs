@@ -40,6 +40,14 @@ pub enum Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         mutual_information: Option<f64>,
     },
+    /// Labels any number of which may hold.
+    Labels {
+        /// Those with a probability above 0.5.
+        labels: Vec<String>,
+        /// The probability of each label, by name, in the order of the labels.
+        #[serde(serialize_with = "by_name")]
+        probabilities: Vec<(String, f64)>,
+    },
     /// A number.
     Value {
         /// The number; the mean over members for an ensemble.
@@ -112,6 +120,21 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
                 mutual_information.map(|information| format!(" · mutual information {information:.3}"));
             let disagreement = disagreement.unwrap_or_default();
             format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement} · {text}")
+        }
+        Answer::Labels {
+            labels,
+            probabilities,
+        } => {
+            let all: Vec<String> = probabilities
+                .iter()
+                .map(|(label, probability)| format!("{label} {probability:.3}"))
+                .collect();
+            let held = if labels.is_empty() {
+                "no label".to_owned()
+            } else {
+                labels.join(", ")
+            };
+            format!("{held} · {} · {text}", all.join(", "))
         }
         Answer::Value { value, deviation } => {
             let deviation = deviation
@@ -188,6 +211,19 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
             );
             fields.push(number("predictive_entropy", *predictive_entropy));
             fields.extend(mutual_information.map(|value| number("mutual_information", value)));
+            fields
+        }
+        Answer::Labels {
+            labels,
+            probabilities,
+        } => {
+            // A list as the reader takes it back.
+            let mut fields = vec![("labels".to_owned(), serde_json::json!(labels).to_string())];
+            fields.extend(
+                probabilities
+                    .iter()
+                    .map(|(label, probability)| number(&format!("p_{label}"), *probability)),
+            );
             fields
         }
         Answer::Value { value, deviation } => {

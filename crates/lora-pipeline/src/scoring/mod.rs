@@ -10,8 +10,9 @@ use lora_core::{Adapted, MaskSampler};
 use lora_data::Targets;
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::entities::EntityScores;
+use lora_eval::multi_label::{MultiLabelScores, label_classes};
 use lora_eval::regression::RegressionScores;
-use lora_eval::{Average, ClassProbabilities, ModelOutputs, Passes, Scores, judge_temperature};
+use lora_eval::{Average, ClassProbabilities, ModelOutputs, Passes, Predictions, Scores, judge_temperature};
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,8 @@ pub enum TaskScores {
     Regression(RegressionScores),
     /// Of the tags of words.
     Words(WordScores),
+    /// Of labels any number of which may hold.
+    Labels(MultiLabelScores),
     /// Of answers in a context.
     Spans(SpanTaskScores),
 }
@@ -102,6 +105,7 @@ impl TaskScores {
             Self::Classification(scores) => scores.nll,
             Self::Regression(scores) => scores.mse,
             Self::Words(scores) => scores.words.nll,
+            Self::Labels(scores) => scores.nll,
             Self::Spans(scores) => scores.nll,
         }
     }
@@ -110,7 +114,7 @@ impl TaskScores {
     pub fn loss_name(&self) -> &'static str {
         match self {
             Self::Regression(_) => "MSE",
-            Self::Classification(_) | Self::Words(_) | Self::Spans(_) => "NLL",
+            Self::Classification(_) | Self::Words(_) | Self::Labels(_) | Self::Spans(_) => "NLL",
         }
     }
 
@@ -119,6 +123,7 @@ impl TaskScores {
         match self {
             Self::Classification(scores) => Some(scores.ece),
             Self::Words(scores) => Some(scores.words.ece),
+            Self::Labels(scores) => Some(scores.ece),
             Self::Spans(scores) => Some(scores.ece),
             Self::Regression(_) => None,
         }
@@ -218,13 +223,14 @@ pub fn fit_temperatures(
     targets: &Targets,
     progress: &dyn Progress,
 ) -> Result<Temperatures> {
-    let Targets::Classes(labels) = targets else {
+    let rows = targets.judged();
+    if !matches!(targets, Targets::Classes(_) | Targets::Labels(_)) {
         return Ok(Temperatures::default());
-    };
+    }
     let fit = |name: &str, outputs: &ModelOutputs, average| -> Result<Option<f64>> {
-        let predictions = outputs.clone().into_predictions()?;
-        let outcome = judge_temperature(&predictions, labels, average, JUDGING_SEED)?.outcome;
-        progress.note(&format!("{name}, on {} validation rows: {outcome}", labels.len()));
+        let (predictions, labels) = classes_of(outputs.clone(), targets)?;
+        let outcome = judge_temperature(&predictions, &labels, average, JUDGING_SEED)?.outcome;
+        progress.note(&format!("{name}, on {rows} validation rows: {outcome}"));
         Ok(outcome.temperature())
     };
     let mean = fit("mean pass", &outputs.mean, Average::Probabilities)?;
@@ -232,6 +238,19 @@ pub fn fit_temperatures(
     let ensemble = ensemble.map(|(settings, outputs)| fit("ensemble", outputs, settings.average));
     let ensemble = ensemble.transpose()?.flatten();
     Ok(Temperatures { mean, ensemble })
+}
+
+/// Outputs as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
+/// hold.
+fn classes_of(outputs: ModelOutputs, targets: &Targets) -> Result<(Predictions, Vec<usize>)> {
+    match targets {
+        Targets::Labels(truth) => {
+            let classes = label_classes(truth, outputs.outputs)?;
+            Ok((outputs.into_label_predictions()?, classes))
+        }
+        Targets::Classes(labels) => Ok((outputs.into_predictions()?, labels.clone())),
+        _ => crate::bail!("there are no labels to score against; give a file with a label column"),
+    }
 }
 
 /// Scores outputs in every way: mean pass and ensemble, without and with temperature.
@@ -242,7 +261,7 @@ pub fn fit_temperatures(
 pub fn score(outputs: &Outputs, targets: &Targets, temperatures: Temperatures) -> Result<Vec<ScoredMethod>> {
     let mut methods = Vec::new();
     let mut add = |name: &str, outputs: &ModelOutputs, average, fitted: Option<f64>| -> Result<()> {
-        let fitted = fitted.filter(|_| matches!(targets, Targets::Classes(_)));
+        let fitted = fitted.filter(|_| matches!(targets, Targets::Classes(_) | Targets::Labels(_)));
         for temperature in std::iter::once(None).chain(fitted.map(Some)) {
             methods.push(score_one(name, outputs.clone(), average, temperature, targets)?);
         }
@@ -281,11 +300,12 @@ fn score_one(
                 .with_temperature(temperature.unwrap_or(1.0))?;
             score_classes(&predictions.average(average.unwrap_or_default()), labels)?
         }
-        Targets::None
-        | Targets::Labels(_)
-        | Targets::Positions(_)
-        | Targets::Spans(_)
-        | Targets::Choices(_) => {
+        Targets::Labels(truth) => {
+            let (predictions, _) = classes_of(outputs, targets)?;
+            let predictions = predictions.with_temperature(temperature.unwrap_or(1.0))?;
+            score_labels(&predictions.average(average.unwrap_or_default()), truth)?
+        }
+        Targets::None | Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => {
             crate::bail!("there are no labels to score against; give a file with a label column")
         }
     };
@@ -304,6 +324,23 @@ fn score_one(
         reliability,
         row_losses,
     })
+}
+
+/// Scores, reliability bins of the probabilities that a label holds, and each row's mean negative log-likelihood over its labels.
+fn score_labels(
+    probabilities: &ClassProbabilities,
+    truth: &[Vec<usize>],
+) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
+    let scores = MultiLabelScores::of(probabilities, truth, Binning::default())?;
+    let labels = scores.labels.len();
+    let classes = label_classes(truth, labels)?;
+    let mut reliability = ReliabilityTable::new(Binning::default())?;
+    let mut losses = vec![0.0; truth.len()];
+    for (pair, (row, class)) in probabilities.rows().zip(&classes).enumerate() {
+        reliability.update(row[1], *class == 1)?;
+        losses[pair / labels] -= row[*class].max(f64::EPSILON).ln() / labels as f64;
+    }
+    Ok((TaskScores::Labels(scores), reliability.bins(), losses))
 }
 
 /// Scores, reliability bins and the negative log-likelihood of each row.

@@ -170,7 +170,7 @@ fn targets_by_text(rows: &[RowText]) -> HashMap<&str, (&RowText, Vec<Option<Targ
     let mut of_text: HashMap<&str, (&RowText, Vec<Option<Target>>)> = HashMap::new();
     for row in rows {
         let (_, targets) = of_text.entry(&row.text).or_insert_with(|| (row, Vec::new()));
-        targets.push(row.target);
+        targets.push(row.target.clone());
     }
     of_text
 }

@@ -12,7 +12,7 @@ use crate::adapter::{AdapterOptions, EnsembleChoice, OpenedAdapter, open_adapter
 use crate::bail;
 use crate::base_model::{open_checkpoint, public_name};
 use crate::benchmark::Shares;
-use crate::config::{DEFAULT_MEMBERS, ProblemType};
+use crate::config::DEFAULT_MEMBERS;
 use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::encoded_part::{EncodedPart, Lengths};
 use crate::error::{Error, Result};

@@ -149,7 +149,9 @@ impl Dataset {
         let mut rows = vec![0_usize; self.task.outputs()];
         for example in &self.examples {
             if let Some(Target::Labels(held)) = &example.target {
-                held.iter().for_each(|label| rows[*label] += 1);
+                for label in held {
+                    rows[*label] += 1;
+                }
             }
         }
         let stratum = |example: &Example| match &example.target {

@@ -89,11 +89,10 @@ impl Loaded {
                             &[&example.text, example.text_pair.as_deref().unwrap_or_default()],
                         );
                         hasher.update(&match &example.target {
-                            None => [0; 8],
+                            // Sets of labels are refused when rows are loaded.
+                            None | Some(Target::Labels(_)) => [0; 8],
                             Some(Target::Class(class)) => number_of_class(Some(*class)),
                             Some(Target::Value(value)) => f64::from(*value).to_le_bytes(),
-                            // Refused when the rows were loaded.
-                            Some(Target::Labels(_)) => [0; 8],
                         });
                     }
                 }

@@ -175,12 +175,10 @@ fn which(
              validation rows beyond chance."
         ));
     };
+    let (gain, least, most) = (-difference, -upper, -lower);
     let on_validation = format!(
-        "on the validation rows its loss is lower than that of {} by {:.3} (90 % interval {:.3} to {:.3}), beyond chance",
-        reference.name(),
-        -difference,
-        -upper,
-        -lower
+        "on the validation rows its loss is lower than that of {} by {gain:.3} (90 % interval {least:.3} to {most:.3}), beyond chance",
+        reference.name()
     );
     let of_reference = judged.find(reference).map(|(contender, _)| contender);
     let comparison = match of_reference {

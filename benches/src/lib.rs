@@ -6,7 +6,7 @@ pub mod real;
 use std::path::Path;
 
 use burn::tensor::Device;
-use lora_core::{Adapted, LoraConfig, Rescale, Targets as Linears, TensorFile};
+use lora_core::{Adapted, Fp32Precision, LoraConfig, Rescale, Targets as Linears, TensorFile};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, WeightFiles};
 use lora_train::{MaskGrouping, TrainConfig, Trainer};
@@ -96,6 +96,8 @@ pub struct Step {
     pub masks_per_step: usize,
     /// Rows of a pass that share a mask.
     pub mask_grouping: MaskGrouping,
+    /// How products with frozen weights are computed.
+    pub precision: Fp32Precision,
 }
 
 impl Step {
@@ -105,6 +107,19 @@ impl Step {
         probability: 0.0,
         masks_per_step: 1,
         mask_grouping: MaskGrouping::Pass,
+        precision: Fp32Precision::Ieee,
+    };
+    /// Plain LoRA with each f32 number as two bf16 numbers.
+    pub const BF16X3: Self = Self {
+        name: "training step, bf16x3",
+        precision: Fp32Precision::Bf16x3,
+        ..Self::PLAIN
+    };
+    /// Plain LoRA with frozen weights in bf16.
+    pub const BF16: Self = Self {
+        name: "training step, bf16",
+        precision: Fp32Precision::Bf16,
+        ..Self::PLAIN
     };
     /// LoRA Dropout as in the paper, with one mask.
     pub const ONE_MASK: Self = Self {
@@ -131,8 +146,10 @@ impl Step {
         ..Self::ONE_MASK
     };
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::PLAIN,
+        Self::BF16X3,
+        Self::BF16,
         Self::ONE_MASK,
         Self::EXAMPLE_MASKS,
         Self::FOUR_GROUPS,
@@ -146,7 +163,7 @@ impl Step {
     /// As [`Shape::model`].
     pub fn trainer(&self, shape: &Shape, device: &Device) -> Trainer<Transformer> {
         let config = self.train_config(shape.train_config());
-        let adapted = shape.adapted(|config| self.lora_config(config), device);
+        let adapted = shape.adapted_in(self.precision, |config| self.lora_config(config), device);
         Trainer::new(adapted, config, 1_000_000).expect("the settings are valid")
     }
 
@@ -203,12 +220,18 @@ impl Shape {
     ///
     /// Panics if the family cannot load what this function wrote.
     pub fn model(&self, device: &Device) -> Transformer {
+        self.model_in(Fp32Precision::Ieee, device)
+    }
+
+    fn model_in(&self, precision: Fp32Precision, device: &Device) -> Transformer {
+        let mut checkpoint = self.checkpoint();
+        checkpoint.weights.set_fp32_precision(precision);
         let head = HeadOptions {
             kind: HeadKind::Sequence { outputs: CLASSES },
             seed: 0,
         };
         let (model, _) =
-            Transformer::load(&self.checkpoint(), head, device).expect("the checkpoint was written to fit");
+            Transformer::load(&checkpoint, head, device).expect("the checkpoint was written to fit");
         model
     }
 
@@ -222,9 +245,18 @@ impl Shape {
         change: impl FnOnce(LoraConfig) -> LoraConfig,
         device: &Device,
     ) -> Adapted<Transformer> {
+        self.adapted_in(Fp32Precision::Ieee, change, device)
+    }
+
+    fn adapted_in(
+        &self,
+        precision: Fp32Precision,
+        change: impl FnOnce(LoraConfig) -> LoraConfig,
+        device: &Device,
+    ) -> Adapted<Transformer> {
         let config = LoraConfig::new(RANK, ALPHA, Linears::names(["query", "value"]))
             .with_modules_to_save(["classifier"]);
-        Adapted::attach(self.model(device), change(config), 0)
+        Adapted::attach(self.model_in(precision, device), change(config), 0)
             .expect("query and value exist")
             .0
     }

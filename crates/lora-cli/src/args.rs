@@ -8,6 +8,7 @@ use crate::completions::CompletionsArgs;
 use crate::demo::DemoArgs;
 use crate::eval::EvalArgs;
 use crate::export::ExportArgs;
+use crate::failure;
 use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
 use crate::merge::MergeArgs;
@@ -16,6 +17,7 @@ use crate::report::ReportArgs;
 use crate::sweep::SweepArgs;
 use crate::tasks::TasksArgs;
 use crate::train::TrainArgs;
+use crate::unknown_flag::of_another_subcommand;
 
 /// Fine-tunes transformers with LoRA and LoRA Dropout, and says how far their probabilities can be trusted.
 #[derive(Parser, Clone, Debug)]
@@ -35,7 +37,15 @@ pub struct Arguments {
 impl Arguments {
     /// Those of this call. Clap itself ends the program on a wrong command (2), on `--help` and on `--version` (0).
     pub fn of_this_call() -> Self {
-        let matches = with_negative_numbers(Self::command()).get_matches();
+        let command = with_negative_numbers(Self::command());
+        let matches = command.clone().try_get_matches().unwrap_or_else(|error| {
+            let words: Vec<String> = std::env::args().skip(1).collect();
+            if let Some(sentence) = of_another_subcommand(&command, &error, &words) {
+                failure::show(&sentence);
+                std::process::exit(failure::BAD_INPUT.into());
+            }
+            error.exit()
+        });
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }
@@ -44,7 +54,14 @@ impl Arguments {
 fn with_negative_numbers(command: clap::Command) -> clap::Command {
     let of_values = |arg: clap::Arg| {
         let takes_values = arg.get_action().takes_values();
-        arg.allow_negative_numbers(takes_values)
+        // A list such as -1,0.5 is no number to clap.
+        let is_list = arg.get_value_delimiter().is_some();
+        let arg = arg.allow_negative_numbers(takes_values);
+        if is_list {
+            arg.allow_hyphen_values(true)
+        } else {
+            arg
+        }
     };
     command.mut_args(of_values).mut_subcommands(with_negative_numbers)
 }
@@ -232,6 +249,59 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         with_negative_numbers(Arguments::command()).debug_assert();
+    }
+
+    #[test]
+    fn a_flag_of_another_subcommand_is_said_to_be_one() {
+        let said = |words: &str| {
+            let command = with_negative_numbers(Arguments::command());
+            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            let error = command
+                .clone()
+                .try_get_matches_from(std::iter::once("lora").chain(words.iter().map(String::as_str)));
+            of_another_subcommand(&command, &error.expect_err("a wrong flag"), &words)
+        };
+        let dtype = said("train --dtype bf16").expect("a flag of eval");
+        assert!(
+            dtype.starts_with("lora train has no --dtype (trainings compute in f32"),
+            "{dtype}"
+        );
+        assert!(
+            dtype.contains("it is a flag of lora eval, lora predict, lora generate;"),
+            "{dtype}"
+        );
+        let seeds = said("sweep --config a.yaml --seeds=3").expect("a flag of compare");
+        assert!(seeds.contains("it is a flag of lora compare;"), "{seeds}");
+        assert_eq!(said("train --no-such-flag 1"), None, "the parser has a guess");
+    }
+
+    #[test]
+    fn a_list_may_begin_with_a_minus() {
+        let parse = |words: &str| {
+            let command = with_negative_numbers(Arguments::command());
+            let matches = command
+                .try_get_matches_from(words.split(' '))
+                .map_err(|error| error.to_string());
+            matches
+                .and_then(|matches| Arguments::from_arg_matches(&matches).map_err(|error| error.to_string()))
+        };
+        for weights in [
+            "--weights -1,0.5",
+            "--weights=-1,0.5",
+            "--weights -0.5,-.5",
+            "--weights -1e-1,1",
+        ] {
+            parse(&format!("lora combine a b {weights} --method svd -o c")).expect(weights);
+        }
+        for labels in [
+            "eval --adapter a --labels -1,1",
+            "merge --adapter a -o b --labels -1,0,1",
+        ] {
+            parse(&format!("lora {labels}")).expect(labels);
+        }
+        parse("lora train --layers-to-transform -2,-1 --target-modules -x").expect("lists of train");
+        let refused = parse("lora combine a b --weights -x,1 -o c").expect_err("a word is no weight");
+        assert!(refused.contains("-x"), "{refused}");
     }
 
     #[test]

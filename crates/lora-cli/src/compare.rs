@@ -6,10 +6,14 @@ use anyhow::Result;
 use clap::Args;
 use lora_experiments::compare::{CompareOptions, Comparison};
 use lora_pipeline::base_model::EMBEDDED_MODEL;
+use lora_pipeline::config::ProblemType;
 use serde_json::json;
 
 use crate::interrupt::Patience;
 use crate::terminal::Terminal;
+
+const CLASSES: &str = "single_label_classification";
+const REGRESSION: &str = "regression";
 
 /// Arguments of `lora compare`.
 #[derive(Args, Clone, Debug)]
@@ -26,6 +30,9 @@ pub struct CompareArgs {
     /// Column of the label [the usual names, such as label]
     #[arg(long, value_name = "COLUMN")]
     pub label: Option<String>,
+    /// What labels are [told from them]
+    #[arg(long, value_name = "TYPE", value_parser = [CLASSES, REGRESSION])]
+    pub problem_type: Option<String>,
     /// Base model: a folder, a hub id, or the embedded one
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED_MODEL)]
     pub model: String,
@@ -51,6 +58,10 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
         text: args.text.clone(),
         text_pair: args.text_pair.clone(),
         label: args.label.clone(),
+        problem_type: args.problem_type.as_deref().map(|name| match name {
+            REGRESSION => ProblemType::Regression,
+            _ => ProblemType::SingleLabelClassification,
+        }),
         model: args.model.clone(),
         seeds: args.seeds,
         output: args.output.clone(),

@@ -53,9 +53,10 @@ fn flag_of(key: &'static Key) -> Arg {
             }
         }
         Form::Text | Form::Scalar => arg.value_name("VALUE"),
-        Form::Names => arg.value_name("NAMES|PATTERN"),
-        Form::List => arg.value_name("LIST"),
-        Form::Pairs => arg.value_name("PAIRS"),
-        Form::PairsOrWord => arg.value_name("WORD|PAIRS"),
+        // A list may begin with a minus.
+        Form::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),
+        Form::List => arg.value_name("LIST").allow_hyphen_values(true),
+        Form::Pairs => arg.value_name("PAIRS").allow_hyphen_values(true),
+        Form::PairsOrWord => arg.value_name("WORD|PAIRS").allow_hyphen_values(true),
     }
 }

@@ -180,6 +180,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "truncated": part.encoded.truncated,
         "device": args.adapter.device.to_string(),
         "dtype": args.adapter.dtype.to_string(),
+        "fp32_precision": args.adapter.fp32_precision,
         "ensemble": ensemble,
         "binning": Binning::default().to_string(),
         "metric": metric,

@@ -14,6 +14,7 @@ use lora_pipeline::error::{self, causes};
 use lora_pipeline::train::verdict::WorseThanGuessing;
 use lora_train::TrainError;
 
+use crate::args::Command;
 use crate::interrupt::INTERRUPTED;
 use crate::terminal::StdoutError;
 
@@ -22,30 +23,59 @@ pub const BAD_INPUT: u8 = 2;
 /// Exit code of a run that failed on the way.
 pub const FAILED: u8 = 1;
 
-/// The error and its causes as one line. A cause that the sentence before already quotes is not said twice.
-pub fn sentence(error: &Error) -> String {
-    let mut sentence = error::sentence(&**error);
-    if let Some(hint) = causes(&**error).find_map(column_hint) {
-        sentence.push_str(hint);
+/// The error and its causes as one line, in the words of the command. A cause that the sentence before already quotes is not said
+/// twice.
+pub fn sentence(error: &Error, command: &Command) -> String {
+    let sentence = error::sentence(&**error);
+    let column_error = causes(&**error).find_map(|cause| match cause.downcast_ref() {
+        Some(DataError::Column(error)) => Some(error),
+        _ => None,
+    });
+    if matches!(command, Command::Compare(_)) {
+        return in_flags_of_compare(&sentence) + column_error.map_or("", hint_of_compare);
     }
-    sentence
+    sentence + column_error.map_or("", column_hint)
 }
 
 /// How columns are named here; the library that misses one knows no flags.
-fn column_hint(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    let DataError::Column(error) = cause.downcast_ref()? else {
-        return None;
-    };
+fn column_hint(error: &ColumnError) -> &'static str {
     match error {
-        ColumnError::NoUsualColumn { .. } => Some(
+        ColumnError::NoUsualColumn { .. } => {
             "; columns are named by text_column, text_pair_column and label_column (--text-column NAME), and header: false \
-             (--header=false) reads a file without a header",
-        ),
-        ColumnError::NeedsIndex { .. } => {
-            Some("; for example text_column: 0 and label_column: 1 (--text-column 0 --label-column 1)")
+             (--header=false) reads a file without a header"
         }
-        _ => None,
+        ColumnError::NeedsIndex { .. } => {
+            "; for example text_column: 0 and label_column: 1 (--text-column 0 --label-column 1)"
+        }
+        _ => "",
     }
+}
+
+/// The same for a command that reads columns by name alone.
+fn hint_of_compare(error: &ColumnError) -> &'static str {
+    match error {
+        ColumnError::NoUsualColumn { .. } => {
+            "; columns are named by --text, --text-pair and --label; lora compare reads files with a header"
+        }
+        ColumnError::NeedsIndex { .. } => {
+            "; lora compare reads columns by name: write rows as objects, or with a header"
+        }
+        _ => "",
+    }
+}
+
+/// Keys of a training as the flags of `lora compare`.
+fn in_flags_of_compare(sentence: &str) -> String {
+    [
+        ("text_pair_column", "--text-pair"),
+        ("text_column", "--text"),
+        ("label_column", "--label"),
+        ("problem_type", "--problem-type"),
+    ]
+    .into_iter()
+    .fold(sentence.to_owned(), |sentence, (key, flag)| {
+        sentence.replace(key, flag)
+    })
 }
 
 /// 2 for everything that a user can mend by another command or input, 1 for the rest: a diverged training, outputs that
@@ -115,15 +145,29 @@ fn describe(info: &PanicHookInfo<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use anyhow::{Context as _, anyhow};
+    use clap::Parser as _;
 
     use super::*;
+    use crate::args::Arguments;
 
     #[test]
     fn causes_are_joined_and_never_said_twice() {
         let error = anyhow!("no space left").context("cannot write `a`: no space left");
+        let arguments = Arguments::try_parse_from(["lora", "tasks"]).expect("a command");
+        let sentence = |error: &Error| sentence(error, &arguments.command);
         assert_eq!(sentence(&error), "cannot write `a`: no space left");
         let error = anyhow!("line 3\n  is odd").context("`run.yaml`");
         assert_eq!(sentence(&error), "`run.yaml`: line 3 is odd");
+    }
+
+    #[test]
+    fn compare_names_its_own_flags() {
+        let sentence =
+            in_flags_of_compare("name the right column with label_column, or problem_type regression");
+        assert_eq!(
+            sentence,
+            "name the right column with --label, or --problem-type regression"
+        );
     }
 
     #[test]

@@ -10,11 +10,13 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
-use lora_core::Pass;
+use lora_core::{Fp32Precision, Pass};
 use lora_models::Transformer;
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
+use lora_pipeline::adapter::check_base;
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
+use lora_pipeline::hub::hub_options;
 use lora_pipeline::language_model::LanguageModel;
 use lora_pipeline::output::note_unfinished;
 use lora_pipeline::saved::Saved;
@@ -72,6 +74,9 @@ pub struct GenerateArgs {
     /// What the model computes in.
     #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
     dtype: Precision,
+    /// How products with the model's weights are computed, on flex.
+    #[arg(long, default_value_t, value_name = "ieee|bf16x3|bf16|auto")]
+    fp32_precision: Fp32Precision,
 }
 
 /// Continues a prompt.
@@ -81,7 +86,7 @@ pub struct GenerateArgs {
 /// If an input is wrong or the output cannot be written.
 pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let mut sampler = Sampler::new(args.sampling()?, args.seed)?;
-    let device = args.device.open_in(args.dtype)?;
+    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
     let prompt = args.prompt_text()?;
     if let Some(adapter) = &args.adapter {
         note_unfinished(adapter, terminal);
@@ -180,7 +185,7 @@ impl GenerateArgs {
 fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
     let Some(folder) = &args.adapter else {
         let name = args.model.as_deref().unwrap_or_default();
-        let opened = LanguageModel::open(name, args.revision.as_deref(), 0, device)?;
+        let opened = LanguageModel::open(name, args.revision.as_deref(), 0, device, args.fp32_precision)?;
         opened.loaded.expect_all_in(|_| false)?;
         return Ok(opened);
     };
@@ -191,14 +196,22 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
         Saved::Adapter(_) | Saved::Tuned(_) => task.as_ref().map(|task| task.base_model.clone()),
     };
     let named = named.or_else(|| saved.base_model());
-    let Some(name) = args.model.clone().or(named) else {
-        bail!("`{}` names no base model; give it with --model", folder.display());
-    };
     let revision = args
         .revision
         .clone()
         .or_else(|| task.and_then(|task| task.revision));
-    let mut opened = LanguageModel::open(&name, revision.as_deref(), 0, device).with_context(|| {
+    let name = match (&args.model, named) {
+        (Some(name), _) => name.clone(),
+        (None, Some(name)) => {
+            if !matches!(saved, Saved::Model { .. }) {
+                check_base(folder, &name, &hub_options(revision.as_deref()), "--model")?;
+            }
+            name
+        }
+        (None, None) => bail!("`{}` names no base model; give it with --model", folder.display()),
+    };
+    let opened = LanguageModel::open(&name, revision.as_deref(), 0, device, args.fp32_precision);
+    let mut opened = opened.with_context(|| {
         format!(
             "the base model of `{}` cannot be opened (--model names another)",
             folder.display()

@@ -30,6 +30,7 @@ pub mod sweep;
 pub mod tasks;
 pub mod terminal;
 pub mod train;
+mod unknown_flag;
 
 use args::{Arguments, Command};
 use terminal::Terminal;

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match panic::catch_unwind(AssertUnwindSafe(|| lora_cli::run(&arguments))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            failure::show(&failure::sentence(&error));
+            failure::show(&failure::sentence(&error, &arguments.command));
             ExitCode::from(failure::exit_code(&error))
         }
         Err(_) => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lora_data::tasks;
+use lora_data::{decode_text, tasks};
 use lora_pipeline::adapter::open_adapter;
 use lora_pipeline::counted::counted;
 use lora_pipeline::output::note_unfinished;
@@ -43,6 +43,9 @@ pub struct PredictArgs {
     /// --data; .json for answers in a context, in the form of the official SQuAD script.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Refuse rows without a text, rather than answer them with null.
+    #[arg(long)]
+    strict: bool,
     /// Write over a file that --output names.
     #[arg(long, requires = "output")]
     overwrite: bool,
@@ -71,19 +74,24 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         adaptive: args.ensemble.adaptive,
         output: args.output.clone(),
         batch_size: args.adapter.batch_size,
+        strict: args.strict,
     };
     let predicted = predict(&opened, &request, terminal)?;
+    let notes = predicted.notes;
     match &args.output {
         Some(path) => {
             let content = predicted.file.unwrap_or_else(|| predicted.json.join("\n") + "\n");
             lora_core::atomic::write_file(path, content.as_bytes())?;
             let count = counted(predicted.json.len(), "prediction");
             terminal.note(format!("{count}: {}", path.display()));
-            Ok(())
         }
-        None if terminal.json() => predicted.json.iter().try_for_each(|line| terminal.raw(line)),
-        None => predicted.words.iter().try_for_each(|line| terminal.say(line)),
+        None if terminal.json() => predicted.json.iter().try_for_each(|line| terminal.raw(line))?,
+        None => predicted.words.iter().try_for_each(|line| terminal.say(line))?,
     }
+    for note in notes {
+        terminal.note(note);
+    }
+    Ok(())
 }
 
 /// The texts that stand on the command line or come from the standard input.
@@ -94,11 +102,6 @@ fn given_texts(args: &PredictArgs) -> Result<Vec<String>> {
     let mut bytes = Vec::new();
     let read = std::io::stdin().read_to_end(&mut bytes);
     read.context("cannot read the standard input")?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
-        let line = before.matches('\n').count() + 1;
-        anyhow::anyhow!("standard input, line {line}: not UTF-8; convert the text to UTF-8")
-    })?;
+    let text = decode_text(&bytes, "standard input")?;
     Ok(text.lines().map(str::to_owned).collect())
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use lora_core::Fp32Precision;
 use lora_data::{Column, Format};
 use lora_pipeline::adapter::{AdapterOptions, ColumnOptions};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
@@ -31,6 +32,9 @@ pub struct AdapterArgs {
     /// What the model computes in.
     #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
     pub dtype: Precision,
+    /// How products with frozen weights are computed, on flex.
+    #[arg(long, default_value_t, value_name = "ieee|bf16x3|bf16|auto")]
+    pub fp32_precision: Fp32Precision,
     /// Rows of a batch.
     #[arg(long, default_value_t = 32, value_parser = positive)]
     pub batch_size: usize,
@@ -47,6 +51,7 @@ impl AdapterArgs {
             max_seq_length: self.max_seq_length,
             device: self.device,
             dtype: self.dtype,
+            fp32_precision: self.fp32_precision,
         }
     }
 }

@@ -2,7 +2,8 @@
 //! holds JSON and nothing else.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
@@ -117,28 +118,40 @@ impl Progress for Terminal {
         Self::note(self, line);
     }
 
-    /// A bar with rate and time left on stderr; hidden where stderr is no terminal.
+    /// A bar with rate and time left on stderr; a line every half minute where stderr is no terminal.
     fn start(&self, length: u64, what: &str, unit: &'static str) -> Box<dyn Counter> {
         let terminal = *self;
         if self.quiet || !io::stderr().is_terminal() {
             let bar = ProgressBar::hidden();
-            return Box::new(Bar { bar, terminal });
+            bar.set_length(length);
+            let heartbeat = (!self.quiet).then(|| Heartbeat::begin(bar.clone(), what, unit, terminal));
+            return Box::new(Counting {
+                bar,
+                terminal,
+                heartbeat,
+            });
         }
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
         bar.set_style(style(unit));
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
-        Box::new(Bar { bar, terminal })
+        Box::new(Counting {
+            bar,
+            terminal,
+            heartbeat: None,
+        })
     }
 }
 
 /// A bar on stderr.
-struct Bar {
+struct Counting {
     bar: ProgressBar,
     terminal: Terminal,
+    /// Where nobody sees the bar.
+    heartbeat: Option<Heartbeat>,
 }
 
-impl Counter for Bar {
+impl Counter for Counting {
     fn set(&self, done: u64) {
         self.bar.set_position(done);
     }
@@ -164,8 +177,59 @@ impl Counter for Bar {
     }
 
     fn finish(&self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.end();
+        }
         self.bar.finish_and_clear();
     }
+}
+
+/// How often work says that it goes on, where stderr is no terminal.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// A thread that says every now and then how far a piece of work has come, until it is dropped.
+struct Heartbeat(Arc<(Mutex<bool>, Condvar)>);
+
+impl Heartbeat {
+    fn begin(bar: ProgressBar, what: &str, unit: &'static str, terminal: Terminal) -> Self {
+        let has_ended = Arc::new((Mutex::new(false), Condvar::new()));
+        let (shared, what) = (Arc::clone(&has_ended), what.to_owned());
+        std::thread::spawn(move || {
+            let (ended, changed) = &*shared;
+            let begun = Instant::now();
+            let Ok(mut ended) = ended.lock() else { return };
+            while !*ended {
+                let Ok((now, waited)) = changed.wait_timeout(ended, HEARTBEAT) else {
+                    return;
+                };
+                ended = now;
+                if waited.timed_out() && !*ended {
+                    let done = [bar.position(), bar.length().unwrap_or(0)];
+                    terminal.note(heartbeat_line(&what, done, unit, begun.elapsed()));
+                }
+            }
+        });
+        Self(has_ended)
+    }
+
+    fn end(&self) {
+        let (ended, changed) = &*self.0;
+        if let Ok(mut ended) = ended.lock() {
+            *ended = true;
+        }
+        changed.notify_all();
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// How far work has come: `scoring test rows: 320 of 2000 rows after 60 s`.
+fn heartbeat_line(what: &str, [done, all]: [u64; 2], unit: &str, elapsed: Duration) -> String {
+    format!("{what}: {done} of {all} {unit} after {} s", elapsed.as_secs())
 }
 
 #[expect(clippy::expect_used, reason = "a constant template, checked by a test")]
@@ -210,6 +274,17 @@ fn write(text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_line_without_a_terminal_says_what_is_done_of_how_much() {
+        let line = super::heartbeat_line(
+            "scoring test rows",
+            [320, 2000],
+            "rows",
+            std::time::Duration::from_millis(60_400),
+        );
+        assert_eq!(line, "scoring test rows: 320 of 2000 rows after 60 s");
+    }
+
     #[test]
     fn the_template_of_the_bar_is_valid() {
         let _ = super::style("steps");

@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::module::embedding;
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{FloatDType, Int, Tensor};
+use lora_kernels::Fp32Precision;
 
 use crate::adapter::{Adapter, LowRank};
 use crate::linear::{LinearKind, LoraLinear};
@@ -31,7 +32,15 @@ impl LoraEmbedding {
         }
     }
 
-    /// The pretrained table, `[count, d_output]`.
+    /// The same table held for another precision, as [`LoraLinear::in_precision`]. Rows that are looked up are f32 in any case.
+    #[must_use]
+    pub fn in_precision(self, precision: Fp32Precision) -> Self {
+        Self {
+            table: self.table.in_precision(precision),
+        }
+    }
+
+    /// The pretrained table as it is held, `[count, d_output]`.
     pub fn weight(&self) -> Tensor<2> {
         self.table.base.weight.val()
     }
@@ -49,6 +58,10 @@ impl LoraEmbedding {
     pub fn forward(&self, ids: Tensor<2, Int>, pass: &Pass) -> Tensor<3> {
         let look_up = |weight: Tensor<2>, adapter: Option<&Adapter>, ids: Tensor<2, Int>, pass: &Pass| {
             let rows = embedding(weight, ids.clone());
+            let rows = match self.table.precision() {
+                Fp32Precision::Bf16 => rows.cast(FloatDType::F32),
+                Fp32Precision::Ieee | Fp32Precision::Bf16x3 => rows,
+            };
             match adapter {
                 None => rows,
                 Some(Adapter::LowRank(low_rank)) => rows + update(low_rank, self.table.path(), ids, pass),

@@ -7,7 +7,7 @@ use crate::error::DataError;
 use crate::labels::LabelNames;
 use crate::targets::Targets;
 
-/// One text, or a pair of texts, and what a model should say about it.
+/// One text, or a pair of texts, and its target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     /// The text, or the first of two.
@@ -18,7 +18,7 @@ pub struct Example {
     pub target: Option<Target>,
 }
 
-/// What a model should say about one example.
+/// The target of one example.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// A class, as an index into the task's [`LabelNames`].

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::Target;
+use crate::dataset::{Dataset, Example, Target};
 use crate::readers::Completion;
 use crate::tasks::Rows;
 
 /// Examples that are kept, at most.
 const EXAMPLES: usize = 3;
 
-/// What a model reads of a row, with each run of white space as one space, and what it should say.
+/// What a model reads of a row, with each run of white space as one space, and its target.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowText {
     /// The text; parts of it (a pair, a question and its context) are separated by a vertical bar.
@@ -32,14 +32,7 @@ impl RowText {
     /// The texts of all rows, in their order.
     pub fn of_rows(rows: &Rows) -> Vec<Self> {
         match rows {
-            Rows::Texts(dataset) => dataset
-                .examples
-                .iter()
-                .map(|example| match &example.text_pair {
-                    Some(pair) => Self::new(&[&example.text, pair], example.target.clone()),
-                    None => Self::new(&[&example.text], example.target.clone()),
-                })
-                .collect(),
+            Rows::Texts(dataset) => Self::of_dataset(dataset),
             Rows::Spans(spans) => (0..spans.questions.len())
                 .map(|row| Self::new(&[&spans.questions[row].question, spans.context(row)], None))
                 .collect(),
@@ -65,6 +58,15 @@ impl RowText {
                 .map(|row| Self::new(&[&row.instruction, &row.input], None))
                 .collect(),
         }
+    }
+
+    /// Those of texts or pairs of texts.
+    pub fn of_dataset(dataset: &Dataset) -> Vec<Self> {
+        let text = |example: &Example| match &example.text_pair {
+            Some(pair) => Self::new(&[&example.text, pair], example.target.clone()),
+            None => Self::new(&[&example.text], example.target.clone()),
+        };
+        dataset.examples.iter().map(text).collect()
     }
 
     /// The prompts of completions.
@@ -178,7 +180,7 @@ fn targets_by_text(rows: &[RowText]) -> HashMap<&str, (&RowText, Vec<Option<Targ
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::{Dataset, Example, Task};
+    use crate::dataset::Task;
 
     fn rows(texts: &[(&str, f32)]) -> Vec<RowText> {
         let example = |&(text, value): &(&str, f32)| Example {

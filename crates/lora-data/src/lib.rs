@@ -11,7 +11,7 @@
 //!
 //! Nothing here prints, reads flags or the environment, or knows a tensor library: a [`Batch`] is plain vectors with
 //! their shape. All randomness is a function of a seed given by the caller. Bad input ends in a [`DataError`] that says
-//! which file, line and key it is about, and how to mend it.
+//! which file, line and key it is about, and how to fix it.
 //!
 //! ```
 //! use lora_data::{Columns, Dataset, Format, LabelRule, Padding, ReadOptions, read_str, train_batches};

@@ -31,7 +31,7 @@ use crate::dataset::{Dataset, Example};
 use crate::error::DataError;
 use table::Table;
 
-/// How to read a file. The default: format by the name's ending, a header, columns by their usual names, classes from
+/// How to read a file. The default: format by the name's ending, a header, columns by their default names, classes from
 /// the data.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReadOptions {

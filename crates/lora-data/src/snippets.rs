@@ -1,12 +1,12 @@
-//! Sentences of four domains, each rated by many people: text to learn from, three shifts of domain, and on every
-//! text how far people disagree.
+//! Sentences of four domains, each rated by many raters: text to learn from, three shifts of domain, and on every
+//! text how far the raters disagree.
 //!
 //! The files are those of `assets/snippets` (Hutto and Gilbert, 2014; its `SOURCE.md` says what was done). Ratings are
 //! integers from −4 (extremely negative) to 4 (extremely positive).
 //!
 //! **Classes.** A score below −0.5 is negative, above 0.5 positive, between them (edges included) neutral. A single
 //! rating, an integer, falls where its sign says. So the class of a text, cut from the mean of its ratings, and the
-//! distribution of people's classes, cut from each rating, come from one rule. 0.5 is where a mean rounds to 0, and
+//! distribution of the raters' classes, cut from each rating, come from one rule. 0.5 is where a mean rounds to 0, and
 //! it is what the data favour: in products, editorials and tweets no other multiple of 0.05 makes the class of the mean the
 //! most frequent class of the single ratings more often (95 %, 92 % and 94 % of texts; movies, which have few neutral
 //! ratings, 95 %).
@@ -53,7 +53,7 @@ impl Domain {
     }
 }
 
-/// One sentence and what people say about it.
+/// One sentence and its human labels.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RatedText {
     /// `number`, or `group_number` where sentences come from one review or article.
@@ -72,13 +72,13 @@ impl RatedText {
         sentiment_class(self.mean)
     }
 
-    /// The share of people whose rating falls in each class `[classes]`, in the order of [`sentiment_labels`]; sums to 1.
+    /// The share of raters whose rating falls in each class `[classes]`, in the order of [`sentiment_labels`]; sums to 1.
     pub fn human_distribution(&self) -> [f64; CLASSES.len()] {
-        let mut people = [0_usize; CLASSES.len()];
+        let mut counts = [0_usize; CLASSES.len()];
         for &rating in &self.ratings {
-            people[sentiment_class(f64::from(rating))] += 1;
+            counts[sentiment_class(f64::from(rating))] += 1;
         }
-        people.map(|count| count as f64 / self.ratings.len() as f64)
+        counts.map(|count| count as f64 / self.ratings.len() as f64)
     }
 
     /// The review or article that the sentence is from; its own id where it stands alone. Sentences of one group belong

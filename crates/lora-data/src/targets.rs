@@ -22,7 +22,7 @@ pub enum Targets {
     Choices(Vec<ChoiceTarget>),
 }
 
-/// The right one of the tokens that may follow a prompt: what the model says of all other tokens does not count.
+/// The right one of the tokens that may follow a prompt: the scores of all other tokens do not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChoiceTarget {
     /// The position of the row whose output is judged: the last token of the prompt.

@@ -29,7 +29,7 @@ const GROUP: usize = 1024;
 /// A model's tokenizer: special tokens added, truncated to a maximal length, never padded (that is for
 /// [`Batch`](crate::Batch) to do).
 ///
-/// What `tokenizer.json` says about truncation length and padding is overridden; a side to truncate from is kept.
+/// Truncation length and padding of `tokenizer.json` are overridden; a side to truncate from is retained.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     /// Without truncation and padding of its own.
@@ -187,7 +187,7 @@ impl TextTokenizer {
         })
     }
 
-    /// Truncates and adds special tokens; also says whether anything was cut off.
+    /// Truncates and adds special tokens; also returns whether anything was cut off.
     ///
     /// The library could do both in the first call. But from 0.23.2 on it then stops reading each text at the maximal
     /// length, so it no longer knows which text of a pair is the longer, and cuts some pairs otherwise than Transformers

@@ -26,7 +26,7 @@ fn read(set: &str, options: &ReadOptions) -> Option<ReadFile> {
     Some(read_file(&path, options).unwrap_or_else(|error| panic!("{error}")))
 }
 
-/// Reads a set whose columns have usual names and compares rows, columns and labels.
+/// Reads a set whose columns have default names and compares rows, columns and labels.
 fn expect(set: &str, rows: usize, columns: &str, labels: &[&str]) {
     let Some(read) = read(set, &ReadOptions::default()) else {
         return;

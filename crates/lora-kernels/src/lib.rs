@@ -23,6 +23,7 @@ mod cross_entropy;
 mod drawn;
 #[cfg(feature = "flex")]
 mod flex;
+mod fp32_precision;
 mod gelu;
 mod in_f32;
 mod layer_norm;
@@ -39,6 +40,7 @@ pub use attention::{HIDDEN, attention, packed_attention, packs_rows, padding_bia
 pub use cross_entropy::cross_entropy;
 #[cfg(feature = "flex")]
 pub use flex::multiplications;
+pub use fp32_precision::{Fp32Precision, LinearWeight, UnknownFp32Precision};
 pub use gelu::{gelu, gelu_primitive};
 pub use layer_norm::{layer_norm, layer_norm_primitive};
 pub use linear::linear;

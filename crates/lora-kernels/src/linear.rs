@@ -15,9 +15,12 @@ use burn::tensor::{Shape, Tensor, assert_shape};
 pub(crate) use groups::GroupRows;
 use groups::joined;
 
+use crate::{Fp32Precision, LinearWeight};
+
 /// `y = x W + bias`.
 ///
-/// Weight and bias get gradients only if they ask for them; a frozen layer costs one product in the backward pass.
+/// Weight and bias get gradients only if they ask for them; a frozen layer costs one product in the backward pass. Its precision is
+/// that of the weight, forward and backward, if nothing of it is trained.
 ///
 /// # Shapes
 ///
@@ -28,7 +31,12 @@ use groups::joined;
 /// # Panics
 ///
 /// Panics if the shapes do not agree.
-pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
+pub fn linear<const D: usize>(
+    input: Tensor<D>,
+    weight: impl Into<LinearWeight>,
+    bias: Option<Tensor<1>>,
+) -> Tensor<D> {
+    let weight = weight.into();
     let [d_input, d_output] = weight.dims();
     let mut shape = input.dims();
     assert_eq!(
@@ -42,8 +50,9 @@ pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<
     let bias = bias.unwrap_or_else(|| Tensor::zeros([d_output], &input.device()));
     let output = Dispatch::fused_linear(
         input.reshape([rows, d_input]).into_dispatch(),
-        weight.into_dispatch(),
+        weight.values.into_dispatch(),
         bias.into_dispatch(),
+        weight.precision,
     );
     Tensor::<2>::from_dispatch(output).reshape(shape)
 }
@@ -62,27 +71,29 @@ pub fn linear<const D: usize>(input: Tensor<D>, weight: Tensor<2>, bias: Option<
 /// Panics if the shapes do not agree or the groups do not hold all rows.
 pub(crate) fn branched_linear(
     input: Tensor<2>,
-    weight: Tensor<2>,
+    weight: impl Into<LinearWeight>,
     bias: Option<Tensor<1>>,
     a: Tensor<3>,
     b: Tensor<3>,
     groups: GroupRows,
 ) -> Tensor<2> {
+    let LinearWeight { values, precision } = weight.into();
     let [rows, d_input] = input.dims();
-    let [_, d_output] = weight.dims();
+    let [_, d_output] = values.dims();
     let [_, _, rank] = a.dims();
     groups.assert_hold(rows);
-    assert_shape!(weight, [d_input, d_output]);
+    assert_shape!(values, [d_input, d_output]);
     assert_shape!(a, [groups.count(), d_input, rank]);
     assert_shape!(b, [groups.count(), rank, d_output]);
     let bias = bias.unwrap_or_else(|| Tensor::zeros([d_output], &input.device()));
     Tensor::from_dispatch(Dispatch::fused_branched_linear(
         input.into_dispatch(),
-        weight.into_dispatch(),
+        values.into_dispatch(),
         bias.into_dispatch(),
         a.into_dispatch(),
         b.into_dispatch(),
         groups,
+        precision,
     ))
 }
 
@@ -127,13 +138,21 @@ pub(crate) trait LinearOps: Backend {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
+        let _ = precision;
+        let weight = of_same_type::<Self>(weight, &input);
         Self::linear(input, weight, Some(bias))
     }
 
     /// `g Wᵀ`.
-    fn fused_linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::linear_x_backward(weight, grad)
+    fn fused_linear_backward(
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        precision: Fp32Precision,
+    ) -> FloatTensor<Self> {
+        let _ = precision;
+        Self::linear_x_backward(of_same_type::<Self>(weight, &grad), grad)
     }
 
     /// `x W + bias + (x A_g) B_g`.
@@ -144,7 +163,9 @@ pub(crate) trait LinearOps: Backend {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         groups: GroupRows,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
+        let _ = precision;
         composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups)
     }
 
@@ -166,7 +187,9 @@ pub(crate) trait LinearOps: Backend {
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         groups: GroupRows,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
+        let _ = precision;
         let [weight, a, b] = [(weight, 0, 1), (a, 1, 2), (b, 1, 2)]
             .map(|(tensor, first, second)| Self::float_swap_dims(tensor, first, second));
         composed_branched_linear::<Self>(&grad, weight, None, &b, &a, &groups)
@@ -193,6 +216,7 @@ fn composed_branched_linear<B: Backend>(
     b: &FloatTensor<B>,
     groups: &GroupRows,
 ) -> FloatTensor<B> {
+    let weight = of_same_type::<B>(weight, input);
     let base = B::linear(input.clone(), weight, bias);
     composed_added_branch::<B>(base, input, a, b, groups)
 }
@@ -212,6 +236,14 @@ fn composed_added_branch<B: Backend>(
         B::float_reshape(update, Shape::new([block.len(), shape[1]]))
     });
     B::float_add(base, joined::<B>(updates.collect()))
+}
+
+/// A weight of another type than the other side, which primitives do not multiply with.
+fn of_same_type<B: Backend>(weight: FloatTensor<B>, other: &FloatTensor<B>) -> FloatTensor<B> {
+    if weight.dtype() == other.dtype() {
+        return weight;
+    }
+    B::float_cast(weight, other.dtype().into())
 }
 
 /// `[rows, d] + [d]`.
@@ -261,17 +293,18 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct FrozenLinear;
 
         impl<B: LinearOps> Backward<B, 1> for FrozenLinear {
-            type State = FloatTensor<B>;
+            type State = (FloatTensor<B>, Fp32Precision);
 
             fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let weight = ops.state;
+                let (weight, precision) = ops.state;
                 unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_linear_backward(weight, grad)
+                    B::fused_linear_backward(weight, grad, precision)
                 });
             }
         }
@@ -280,14 +313,15 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
             return <Self as ModuleOps<Self>>::linear(input, weight, Some(bias));
         }
         if bias.is_tracked() {
-            let output = Self::fused_linear(input, weight, zeros_like::<Self>(&bias));
+            let output = Self::fused_linear(input, weight, zeros_like::<Self>(&bias), precision);
             return with_bias::<Self>(output, bias);
         }
         let node = input.node();
         let weight = weight.into_primitive();
-        let output = B::fused_linear(input.into_primitive(), weight.clone(), bias.into_primitive());
+        let (input, bias) = (input.into_primitive(), bias.into_primitive());
+        let output = B::fused_linear(input, weight.clone(), bias, precision);
         match FrozenLinear.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(weight, output),
+            OpsKind::Tracked(prep) => prep.finish((weight, precision), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }
@@ -299,16 +333,17 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         groups: GroupRows,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
         #[derive(Debug)]
         struct BranchedLinear;
 
         impl<B: LinearOps> Backward<B, 3> for BranchedLinear {
-            /// Input, weight, A, B.
-            type State = ([FloatTensor<B>; 4], GroupRows);
+            /// Input, weight, A, B; groups, and how the weight is multiplied.
+            type State = ([FloatTensor<B>; 4], GroupRows, Fp32Precision);
 
             fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let ([input, weight, a, b], groups) = ops.state;
+                let ([input, weight, a, b], groups, precision) = ops.state;
                 let grad = grads.consume::<B>(&ops.node);
                 let [input_node, a_node, b_node] = ops.parents;
                 if a_node.is_some() || b_node.is_some() {
@@ -327,7 +362,7 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
                     }
                 }
                 if let Some(node) = input_node {
-                    let grad = B::fused_branched_linear_backward(weight, a, b, grad, groups);
+                    let grad = B::fused_branched_linear_backward(weight, a, b, grad, groups, precision);
                     grads.register::<B>(node.id, grad);
                 }
             }
@@ -337,7 +372,8 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
             return composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups);
         }
         if bias.is_tracked() {
-            let output = Self::fused_branched_linear(input, weight, zeros_like::<Self>(&bias), a, b, groups);
+            let zeros = zeros_like::<Self>(&bias);
+            let output = Self::fused_branched_linear(input, weight, zeros, a, b, groups, precision);
             return with_bias::<Self>(output, bias);
         }
         let nodes = [input.node(), a.node(), b.node()];
@@ -349,9 +385,10 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
             a.clone(),
             b.clone(),
             groups.clone(),
+            precision,
         );
         match BranchedLinear.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(([input, weight, a, b], groups), output),
+            OpsKind::Tracked(prep) => prep.finish(([input, weight, a, b], groups, precision), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::LinearWeight;
 use crate::linear::{GroupRows, added_branch, branched_linear, linear};
 
 /// The trainable branch beside a frozen linear layer.
@@ -56,10 +57,11 @@ pub struct KeepMasks {
 /// Panics if the shapes do not agree, or if there are more groups than rows in the batch.
 pub fn lora_linear<const D: usize>(
     input: Tensor<D>,
-    weight: Tensor<2>,
+    weight: impl Into<LinearWeight>,
     bias: Option<Tensor<1>>,
     branch: LowRankBranch,
 ) -> Tensor<D> {
+    let weight = weight.into();
     let [d_input, d_output] = weight.dims();
     let shape = input.dims();
     let folded = branch.folded([d_input, d_output], &shape[..D - 1]);

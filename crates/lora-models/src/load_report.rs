@@ -54,6 +54,18 @@ impl LoadReport {
     }
 }
 
+/// What old checkpoints saved though it follows from the configuration: counts 0, 1, 2… beside the table of positions,
+/// causal masks, frequencies. No weight is lost with them.
+pub(crate) fn is_buffer(name: &str) -> bool {
+    let buffers = [
+        "embeddings.position_ids",
+        ".attn.bias",
+        ".attn.masked_bias",
+        ".rotary_emb.inv_freq",
+    ];
+    buffers.iter().any(|buffer| name.ends_with(buffer))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

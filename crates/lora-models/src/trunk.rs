@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
+use lora_kernels::LinearWeight;
 
 use crate::blocks::{Encoding, KeyValueCache, Tokens};
 use crate::error::LoadError;
@@ -115,8 +116,8 @@ impl Trunk {
     }
 
     /// The pretrained table of token embeddings, `[vocab_size, d_embedding]`.
-    pub fn token_embeddings(&self) -> Tensor<2> {
-        self.token_table().base.weight.val()
+    pub fn token_embeddings(&self) -> LinearWeight {
+        self.token_table().weight()
     }
 
     /// Calls `visit` with every linear, in a fixed order.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lora_core::{HostTensor, Orientation, TensorFile};
+use lora_kernels::Fp32Precision;
 use serde::Deserialize;
 
 use crate::error::LoadError;
@@ -27,6 +28,7 @@ pub struct WeightFiles {
     files: Vec<WeightFile>,
     /// The file of each tensor.
     index: BTreeMap<String, usize>,
+    fp32_precision: Fp32Precision,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl WeightFiles {
             origin: file.origin().to_owned(),
             files: vec![WeightFile::Safetensors(file)],
             index,
+            fp32_precision: Fp32Precision::Ieee,
         }
     }
 
@@ -97,6 +100,7 @@ impl WeightFiles {
             origin: weights.origin().to_owned(),
             files: vec![WeightFile::Gguf(weights)],
             index,
+            fp32_precision: Fp32Precision::Ieee,
         }
     }
 
@@ -148,7 +152,19 @@ impl WeightFiles {
             origin: origin.to_owned(),
             files,
             index,
+            fp32_precision: Fp32Precision::Ieee,
         })
+    }
+
+    /// How products with the frozen weights of a model are computed that is loaded from here, and so what they are held in;
+    /// [`Fp32Precision::Ieee`] at first. Heads that are trained in full are f32 in any case.
+    pub fn fp32_precision(&self) -> Fp32Precision {
+        self.fp32_precision
+    }
+
+    /// Chooses it, before a model is loaded.
+    pub fn set_fp32_precision(&mut self, precision: Fp32Precision) {
+        self.fp32_precision = precision;
     }
 
     /// The file, or the index of several.

@@ -9,7 +9,7 @@ use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, Orientation, 
 
 use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
-use crate::load_report::LoadReport;
+use crate::load_report::{LoadReport, is_buffer};
 use crate::weight_files::WeightFiles;
 
 /// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
@@ -131,18 +131,6 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// What old checkpoints saved though it follows from the configuration: counts 0, 1, 2… beside the table of positions,
-/// causal masks, frequencies. No weight is lost with them.
-fn is_buffer(name: &str) -> bool {
-    let buffers = [
-        "embeddings.position_ids",
-        ".attn.bias",
-        ".attn.masked_bias",
-        ".rotary_emb.inv_freq",
-    ];
-    buffers.iter().any(|buffer| name.ends_with(buffer))
-}
-
 impl Scope<'_> {
     /// A place below this one.
     #[must_use]
@@ -161,7 +149,7 @@ impl Scope<'_> {
     pub fn linear(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
         let weight = self.transposed("weight", [d_output, d_input])?;
         let bias = self.tensor("bias", [d_output])?;
-        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)))
+        Ok(self.held(LoraLinear::new(self.path.clone(), weight, Some(bias))))
     }
 
     /// A linear without bias, frozen.
@@ -171,7 +159,7 @@ impl Scope<'_> {
     /// As for [`Scope::linear`].
     pub fn linear_without_bias(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
         let weight = self.transposed("weight", [d_output, d_input])?;
-        Ok(LoraLinear::new(self.path.clone(), weight, None))
+        Ok(self.held(LoraLinear::new(self.path.clone(), weight, None)))
     }
 
     /// A linear with bias that is stored as `[d_input, d_output]` (GPT-2's), frozen.
@@ -182,7 +170,8 @@ impl Scope<'_> {
     pub fn linear_transposed(&self, d_input: usize, d_output: usize) -> Result<LoraLinear, LoadError> {
         let weight = self.tensor("weight", [d_input, d_output])?;
         let bias = self.tensor("bias", [d_output])?;
-        Ok(LoraLinear::new(self.path.clone(), weight, Some(bias)).of_kind(LinearKind::Conv1d))
+        let linear = LoraLinear::new(self.path.clone(), weight, Some(bias));
+        Ok(self.held(linear.of_kind(LinearKind::Conv1d)))
     }
 
     /// A linear that may be absent, as a head on a pretrained model is: weight drawn from N(0, `deviation`²), bias
@@ -264,7 +253,8 @@ impl Scope<'_> {
     /// As for [`Scope::linear`].
     pub fn embedding(&self, count: usize, d_model: usize) -> Result<LoraEmbedding, LoadError> {
         let weight = self.tensor("weight", [count, d_model])?;
-        Ok(LoraEmbedding::new(self.path.clone(), weight))
+        let precision = self.weights.file.fp32_precision();
+        Ok(LoraEmbedding::new(self.path.clone(), weight).in_precision(precision))
     }
 
     /// A layer norm, frozen. Names of TensorFlow's checkpoints (`gamma`, `beta`) are understood.
@@ -332,6 +322,11 @@ impl Scope<'_> {
         let mut record = self.weights.record.borrow_mut();
         record.parameters.push((param.id, self.name(name)));
         param
+    }
+
+    /// A linear held for the precision of the checkpoint's products.
+    fn held(&self, linear: LoraLinear) -> LoraLinear {
+        linear.in_precision(self.weights.file.fp32_precision())
     }
 
     /// A tensor as it lies in the file.

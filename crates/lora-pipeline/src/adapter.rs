@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use lora_core::Adapted;
 use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
-use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
-use lora_models::{Checkpoint, FamilyConfig, HeadOptions, Transformer, sequence_output_name};
+use lora_data::{Column, Format, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
+use lora_models::{Checkpoint, FamilyConfig, HeadOptions, HubOptions, Transformer, locate};
 
-use crate::adapter_kind::{kind_of, task_of_labels};
+use crate::adapter_kind::kind_of;
+pub use crate::adapter_kind::task_of;
 use crate::bail;
-use crate::base_model::{embedded_name, open_checkpoint, open_tokenizer};
+use crate::base_model::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
 use crate::config::DEFAULT_MEMBERS;
+use crate::config::keys::nearest_of;
 use crate::device::{DeviceName, Precision};
 use crate::encoded_part::{Encoder, Lengths};
 use crate::error::{Context, Result};
@@ -65,6 +67,8 @@ pub struct AdapterOptions {
     pub device: DeviceName,
     /// What the model computes in.
     pub dtype: Precision,
+    /// How products with its frozen weights are computed.
+    pub fp32_precision: Fp32Precision,
 }
 
 /// An adapter folder with its base model's files, before a model is built.
@@ -103,7 +107,11 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         bail!("`{}` names no base model; give it with --base", adapter.display());
     };
     let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
-    let checkpoint = open_checkpoint(&base_model, &hub_options(revision)).with_context(|| {
+    let hub = hub_options(revision);
+    if base.is_none() {
+        check_base(adapter, &base_model, &hub, "--base")?;
+    }
+    let checkpoint = open_checkpoint(&base_model, &hub).with_context(|| {
         format!(
             "the base model of `{}` cannot be opened (--base names another)",
             adapter.display()
@@ -115,6 +123,39 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         base_model,
         checkpoint,
     })
+}
+
+/// Refuses a base model that an adapter names by a relative path which leads nowhere from here. A name that can be one of the hub is
+/// looked for there. `flag` gives another base model.
+///
+/// # Errors
+///
+/// If the base model is not there: with the place that was looked at.
+pub fn check_base(adapter: &Path, base_model: &str, hub: &HubOptions, flag: &str) -> Result<()> {
+    let path = Path::new(base_model);
+    if base_model == EMBEDDED_MODEL || path.is_absolute() || path.exists() {
+        return Ok(());
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    let place = || {
+        format!(
+            "the base model of `{}` is called `{base_model}`, and there is no `{}` (a relative path starts at the current folder, `{}`); \
+             go to the folder from which it was trained, or give the model with {flag}",
+            adapter.display(),
+            here.join(path).display(),
+            here.display()
+        )
+    };
+    let is_path = path.starts_with(".")
+        || path.starts_with("..")
+        || path.components().count() > 2
+        || is_gguf(path)
+        || nearest_of(base_model, [EMBEDDED_MODEL]).is_some();
+    if is_path {
+        bail!("{}", place());
+    }
+    locate(base_model, hub).with_context(place)?;
+    Ok(())
 }
 
 /// Tokens of a prompt with choices, at most, unless the user says otherwise.
@@ -162,13 +203,14 @@ impl OpenedAdapter {
 ///
 /// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
 pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
-    let device = args.device.open_in(args.dtype)?;
+    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
     let AdapterSource {
         saved,
         task_file,
         base_model,
-        checkpoint,
+        mut checkpoint,
     } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    checkpoint.weights.set_fp32_precision(args.fp32_precision);
     let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
     let mut lengths = if let Some(task) = &task_file {
         task.lengths(args.max_seq_length)
@@ -233,65 +275,6 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
     })
 }
 
-/// What an adapter predicts: as told by flag, by its own file, by the base model's labels, or by numbers.
-///
-/// # Errors
-///
-/// If the names do not fit the head, or there is neither a head nor a name.
-pub fn task_of(
-    given: Option<&[String]>,
-    task_file: Option<&TaskFile>,
-    saved: &Saved,
-    checkpoint: &Checkpoint,
-) -> Result<Task> {
-    let head_name = sequence_output_name(checkpoint)?;
-    let head = saved.outputs(&head_name, checkpoint);
-    let of_labels = |labels| task_of_labels(labels, task_file, checkpoint);
-    let task = match (given, task_file) {
-        (Some(names), _) => of_labels(LabelNames::new(names).context("--labels")?),
-        (None, Some(file)) => file.task()?,
-        (None, None) if head == Some(1) => Task::Regression,
-        (None, None) => {
-            let config = checkpoint.config.to_string();
-            let known = LabelNames::from_config_json(&config, checkpoint.config_path())?;
-            let fitting = known.filter(|labels| head.is_none_or(|outputs| labels.len() == outputs));
-            let labels = match (fitting, head) {
-                (Some(labels), _) => labels,
-                (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
-                (None, None) if !saved.tensors_in_full().is_empty() => bail!(
-                    "`{}` holds {}, but no `{head_name}`, as the head of `{}` is called: it looks like an adapter of another model{}; give \
-                     its own base model with --base",
-                    saved.path().display(),
-                    quoted(&saved.tensors_in_full()),
-                    checkpoint.origin.display(),
-                    saved
-                        .base_model()
-                        .map_or_else(String::new, |base| format!(", `{base}`"))
-                ),
-                (None, None) => bail!(
-                    "`{}` holds no head and the base model names no labels; name the classes with --labels",
-                    saved.path().display()
-                ),
-            };
-            of_labels(labels)
-        }
-    };
-    if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {
-        bail!(
-            "`{}` has a head for {outputs} outputs, but there are {} labels; give one name an output with --labels",
-            saved.path().display(),
-            task.outputs()
-        );
-    }
-    Ok(task)
-}
-
-/// The first few of some names.
-fn quoted(names: &[&str]) -> String {
-    let first: Vec<String> = names.iter().take(2).map(|name| format!("`{name}`")).collect();
-    first.join(", ")
-}
-
 /// How a data file is read: as the training's files were, but for what flags say.
 pub fn read_options(saved: Option<&TaskFile>, given: &ColumnOptions, labels: LabelRule) -> ReadOptions {
     let mut columns = saved.map(TaskFile::columns).unwrap_or_default();
@@ -352,14 +335,8 @@ impl EnsembleChoice {
     pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
         let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
-        let usual = saved.map_or(
-            if sampler.dropout.is_some() {
-                DEFAULT_MEMBERS
-            } else {
-                0
-            },
-            |saved| saved.members,
-        );
+        let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
+        let usual = saved.map_or(of_masks, |saved| saved.members);
         let members = self.members.unwrap_or(usual);
         if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
             bail!(

@@ -29,6 +29,8 @@ pub struct BenchmarkParts {
     pub test: Option<Rows>,
     /// What was made of the files, for people: a line each.
     pub notes: Vec<String>,
+    /// Whether validation and test rows are some of the training file's.
+    pub split_off: [bool; 2],
 }
 
 /// What is split off the training rows where files have no validation or test rows.
@@ -226,6 +228,7 @@ fn complete(
         validation: validation.map(|split| split.rows),
         test: test.map(|split| split.rows),
         notes,
+        split_off: ["validation", "test"].map(|part| wanted.iter().any(|(wanted, _)| *wanted == part)),
     };
     if wanted.is_empty() {
         return Ok(parts);

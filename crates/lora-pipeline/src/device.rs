@@ -1,4 +1,4 @@
-//! `--device` and `--dtype`: from names to a Burn device.
+//! `--device`, `--dtype` and `--fp32-precision`: from names to a Burn device.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 #[cfg(any(feature = "wgpu", feature = "vulkan"))]
 use burn::tensor::wgpu::WgpuBackend;
 use burn::tensor::{Device, FloatDType};
+use lora_core::Fp32Precision;
 use thiserror::Error;
 
 /// The device that is used when none is named.
@@ -133,6 +134,19 @@ pub enum DeviceError {
         /// What Burn says.
         reason: String,
     },
+    /// Precisions of products are those of f32 numbers on Flex.
+    #[error(
+        "fp32_precision is {products}, which is for f32 numbers on the device flex, not for {precision} on `{device}`; leave one of \
+         --fp32-precision, --dtype and --device out"
+    )]
+    Products {
+        /// The device's name.
+        device: String,
+        /// What it was to compute in.
+        precision: Precision,
+        /// The precision of products.
+        products: Fp32Precision,
+    },
     /// It computes in other numbers only.
     #[error("device `{device}` cannot compute in {precision}: {reason}; leave --dtype out for f32")]
     Precision {
@@ -221,12 +235,20 @@ impl fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// The device, computing in these numbers. Burn lets that be said once in a program, before the device's first tensor.
+    /// The device, computing in these numbers, for models whose products with frozen weights have precision `products`. Burn lets
+    /// the numbers be said once in a program, before the device's first tensor.
     ///
     /// # Errors
     ///
-    /// [`DeviceError::NotCompiled`], [`DeviceError::Graphics`], [`DeviceError::Precision`].
-    pub fn open_in(self, precision: Precision) -> Result<Device, DeviceError> {
+    /// [`DeviceError::NotCompiled`], [`DeviceError::Graphics`], [`DeviceError::Precision`], [`DeviceError::Products`].
+    pub fn open_in(self, precision: Precision, products: Fp32Precision) -> Result<Device, DeviceError> {
+        if products != Fp32Precision::Ieee && (self.kind != Kind::Flex || precision != Precision::F32) {
+            return Err(DeviceError::Products {
+                device: self.to_string(),
+                precision,
+                products,
+            });
+        }
         let mut device = self.open()?;
         // Every backend computes in f32 unless told otherwise.
         if precision != Precision::F32 {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use lora_core::Fp32Precision;
 use lora_core::peft::TaskType;
 use lora_data::TextTokenizer;
 use lora_models::generation::{ChatMessage, ChatTemplate};
@@ -39,13 +40,20 @@ pub struct LanguageModel {
 }
 
 impl LanguageModel {
-    /// Opens a model by folder, hub id or GGUF file.
+    /// Opens a model by folder, hub id or GGUF file; `precision` is that of products with its frozen weights.
     ///
     /// # Errors
     ///
     /// If it is not there, a part is missing or corrupt, or it is no causal language model.
-    pub fn open(name: &str, revision: Option<&str>, seed: u64, device: &Device) -> Result<Self> {
-        let (checkpoint, template, reading) = open_reading(name, revision)?;
+    pub fn open(
+        name: &str,
+        revision: Option<&str>,
+        seed: u64,
+        device: &Device,
+        precision: Fp32Precision,
+    ) -> Result<Self> {
+        let (mut checkpoint, template, reading) = open_reading(name, revision)?;
+        checkpoint.weights.set_fp32_precision(precision);
         Self::load(&checkpoint, template, reading, seed, device)
     }
 

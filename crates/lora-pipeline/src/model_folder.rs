@@ -1,12 +1,12 @@
 //! A whole model as a Hugging Face folder: `config.json`, `model.safetensors`, `tokenizer.json`, and what the base has beside them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lora_core::atomic::{WriteError, write_file};
-use lora_core::peft::{TaskType, write_tensors};
-use lora_core::{HostTensor, Linears};
+use lora_core::peft::{TaskType, stream_tensors};
+use lora_core::{Linears, ParamRef};
 use lora_data::Task;
 use lora_models::{Checkpoint, Transformer};
 use serde_json::{Map, Value, json};
@@ -58,7 +58,14 @@ impl ModelFolder {
     ///
     /// Never: the config came from JSON.
     pub fn write(&self, folder: &Path, model: &Transformer) -> Result<(), WriteError> {
-        write_tensors(&folder.join(WEIGHT_FILE), tensors_of(model))?;
+        // One tensor at a time, so that a model is not in memory twice.
+        let mut shapes = BTreeMap::new();
+        visit_tensors(model, &mut |name, param| {
+            shapes.insert(name.to_owned(), param.file_shape());
+        });
+        stream_tensors(&folder.join(WEIGHT_FILE), &shapes, |write| {
+            visit_tensors(model, &mut |name, param| write(name, &param.to_file()));
+        })?;
         if let Some(tokenizer) = &self.tokenizer {
             write_file(&folder.join(TOKENIZER_FILE), tokenizer)?;
         }
@@ -76,18 +83,21 @@ fn companions_in(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     COMPANION_FILES.into_iter().filter_map(read).collect()
 }
 
-/// Every tensor of the model under its Hugging Face name. An output layer that shares a table has no tensor of its own.
-fn tensors_of(model: &Transformer) -> BTreeMap<String, HostTensor> {
-    let mut tensors = BTreeMap::new();
+/// Every tensor of the model under its Hugging Face name, each once. An output layer that shares a table has no tensor of its own.
+fn visit_tensors(model: &Transformer, visit: &mut dyn FnMut(&str, ParamRef<'_>)) {
+    let mut of_linears = BTreeSet::new();
     model.visit_linears(&mut |linear| {
         linear.visit_base(&mut |name, param| {
-            tensors.insert(name, param.to_file());
+            if of_linears.insert(name.clone()) {
+                visit(&name, param);
+            }
         });
     });
     model.tensor_names().visit(model, &mut |name, param| {
-        tensors.insert(name.to_owned(), param.to_file());
+        if !of_linears.contains(name) {
+            visit(name, param);
+        }
     });
-    tensors
 }
 
 /// The base model's config for the task: the class of the model, names of classes, and the precision.

@@ -1,7 +1,7 @@
 //! A base model with the head of a kind of task, and the tokenizer that its rows are read with; adapters on it.
 
 use burn::tensor::Device;
-use lora_core::{Adapted, AttachReport, ConfigError, Tuning};
+use lora_core::{Adapted, AttachReport, ConfigError, Fp32Precision, Tuning};
 use lora_data::{Padding, TextTokenizer};
 use lora_models::{FamilyConfig, HeadOptions, LoadReport, Transformer};
 
@@ -38,6 +38,8 @@ pub struct BaseOptions<'a> {
     pub revision: Option<&'a str>,
     /// Longest text in tokens.
     pub max_seq_length: usize,
+    /// How products with its frozen weights are computed.
+    pub fp32_precision: Fp32Precision,
 }
 
 /// Opens a base model: a language model for choices by letter, else one with the head of the kind. New parts are drawn from `seed`.
@@ -47,7 +49,7 @@ pub struct BaseOptions<'a> {
 /// If the model is not there, or a setting does not fit it.
 pub fn open(base: BaseOptions<'_>, kind: &Kind, seed: u64, device: &Device) -> Result<Opened> {
     if let Kind::Choices(_) = kind {
-        let opened = LanguageModel::open(base.name, base.revision, seed, device)?;
+        let opened = LanguageModel::open(base.name, base.revision, seed, device, base.fp32_precision)?;
         check_length(base.max_seq_length, opened.max_tokens)?;
         return Ok(Opened {
             model: opened.model,
@@ -58,7 +60,8 @@ pub fn open(base: BaseOptions<'_>, kind: &Kind, seed: u64, device: &Device) -> R
             model_folder: opened.model_folder,
         });
     }
-    let checkpoint = open_checkpoint(base.name, &hub_options(base.revision))?;
+    let mut checkpoint = open_checkpoint(base.name, &hub_options(base.revision))?;
+    checkpoint.weights.set_fp32_precision(base.fp32_precision);
     let tokenizer = open_tokenizer(&checkpoint, base.max_seq_length)?;
     let head = HeadOptions {
         kind: kind.head(),

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use lora_core::Tuning;
 use lora_core::atomic::write_file;
 use lora_core::peft::EnsembleSettings;
+use lora_core::{Fp32Precision, Tuning};
 use lora_data::{Column, Dataset, Example};
 use lora_train::{FitData, History, TrainConfig, fit};
 
@@ -112,6 +112,7 @@ impl Untrained {
             name: &base.name,
             revision: base.revision.as_deref(),
             max_seq_length: settings.max_seq_length,
+            fp32_precision: Fp32Precision::Ieee,
         };
         let opened = open(options, &kind, seed, &settings.device.open()?)?;
         let mut tuning = tuning;
@@ -230,6 +231,7 @@ impl Predictor {
             max_seq_length: None,
             device: DEFAULT_DEVICE.parse().map_err(Error::from)?,
             dtype: Precision::F32,
+            fp32_precision: Fp32Precision::Ieee,
         };
         let opened = open_adapter(&options, None)?;
         opened.task()?;

@@ -170,9 +170,11 @@ impl Bench<'_> {
     fn shape(&self, shape: &str, works: &[Work]) -> Result<Vec<Row>> {
         let mut workers = Vec::new();
         for work in works {
-            let mut command = self.this_program()?;
-            command.args(["--shapes", shape, "--work", &work.argument()]);
-            workers.push(Worker::start(&mut command, work.tool(), shape, *work)?);
+            if !work.is_of_peer_alone() {
+                let mut command = self.this_program()?;
+                command.args(["--shapes", shape, "--work", &work.argument()]);
+                workers.push(Worker::start(&mut command, work.tool(), shape, *work)?);
+            }
             workers.extend(self.peer(shape, *work, shape.as_ref())?);
         }
         let turns = u64::from(self.options.turns) + 1;

@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use lora_kernels::Fp32Precision;
 use serde::Serialize;
 
-pub use compare::Differences;
+pub use compare::{Differences, Tolerances};
 
 /// Options of `cargo xtask golden`.
 #[derive(Args)]
@@ -31,6 +32,9 @@ pub struct Options {
     /// What it computes in. The tolerances are those of f32: with fewer digits the table says how far the numbers are off
     #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
     dtype: lora_pipeline::device::Precision,
+    /// How products with frozen weights are computed; each has tolerances of its own
+    #[arg(long, default_value_t, value_name = "ieee|bf16x3|bf16|auto")]
+    fp32_precision: Fp32Precision,
 }
 
 /// What came out of one case.
@@ -52,8 +56,10 @@ pub struct Outcome {
 ///
 /// If the folder holds no case, or a case failed.
 pub fn run(options: &Options) -> Result<()> {
-    let device = options.device.open_in(options.dtype)?;
-    let outcomes = run_all(&options.dir, &options.only, &device, |outcome| {
+    let device = options.device.open_in(options.dtype, options.fp32_precision)?;
+    let precision = options.fp32_precision;
+    let tolerances = Tolerances::of(precision);
+    let outcomes = run_all(&options.dir, &options.only, &device, precision, |outcome| {
         if !options.json {
             println!("{}", line(outcome));
         }
@@ -62,11 +68,11 @@ pub fn run(options: &Options) -> Result<()> {
     let failed = outcomes.len() - passed;
     if options.json {
         let document = serde_json::json!({
-            "tolerances": compare::tolerances(), "passed": passed, "failed": failed, "cases": outcomes,
+            "tolerances": tolerances, "fp32_precision": precision.to_string(), "passed": passed, "failed": failed, "cases": outcomes,
         });
         println!("{}", serde_json::to_string_pretty(&document)?);
     } else {
-        println!("{}", compare::legend());
+        println!("{}", tolerances.legend());
         println!("{passed} passed, {failed} failed");
     }
     if failed > 0 {
@@ -84,8 +90,10 @@ pub fn run_all(
     dir: &Path,
     only: &str,
     device: &burn::tensor::Device,
+    precision: Fp32Precision,
     mut seen: impl FnMut(&Outcome),
 ) -> Result<Vec<Outcome>> {
+    let tolerances = Tolerances::of(precision);
     let mut folders = Vec::new();
     collect(dir, &mut folders).with_context(|| format!("cannot read {}", dir.display()))?;
     folders.sort();
@@ -95,11 +103,11 @@ pub fn run_all(
         if !name.contains(only) {
             continue;
         }
-        let outcome = match case::run(&folder, device) {
+        let outcome = match case::run(&folder, device, precision) {
             Ok(differences) => Outcome {
                 case: name,
-                passed: differences.within_tolerance(),
-                reason: (!differences.within_tolerance()).then(|| differences.worst()),
+                passed: differences.are_within(&tolerances),
+                reason: (!differences.are_within(&tolerances)).then(|| differences.worst()),
                 differences: Some(differences),
             },
             Err(error) => Outcome {

@@ -7,6 +7,7 @@ mod weight_decomposed;
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
+use lora_kernels::LinearWeight;
 
 pub(crate) use initialization::{InitError, InitialFactors, initial_factors};
 pub use low_rank::LowRank;
@@ -59,7 +60,7 @@ impl Adapter {
         &self,
         path: &str,
         input: Tensor<D>,
-        weight: Tensor<2>,
+        weight: LinearWeight,
         bias: Option<Tensor<1>>,
         pass: &Pass,
     ) -> Tensor<D> {

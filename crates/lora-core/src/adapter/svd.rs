@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_kernels::{LowRankBranch, linear, lora_linear};
+use lora_kernels::{LinearWeight, LowRankBranch, linear, lora_linear};
 
 use super::{Constants, folded_shape, noise, param};
 use crate::config::LowRankSettings;
@@ -77,7 +77,7 @@ impl SvdForm {
         &self,
         path: &str,
         input: Tensor<D>,
-        weight: Tensor<2>,
+        weight: LinearWeight,
         bias: Option<Tensor<1>>,
         pass: &Pass,
     ) -> Tensor<D> {

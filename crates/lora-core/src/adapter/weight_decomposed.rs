@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use lora_kernels::{linear, lora_linear};
+use lora_kernels::{LinearWeight, linear, lora_linear};
 
 use super::{LowRank, folded_shape, param};
 use crate::pass::Pass;
@@ -39,12 +39,12 @@ impl WeightDecomposed {
         &self,
         path: &str,
         input: Tensor<D>,
-        weight: Tensor<2>,
+        weight: LinearWeight,
         bias: Option<Tensor<1>>,
         pass: &Pass,
     ) -> Tensor<D> {
         let mut branch = self.low_rank.branch(path, folded_shape(&input), pass);
-        let gain = self.gain(&weight); // [d_output]
+        let gain = self.gain(&weight.clone().widened()); // [d_output]
         let mut last = [1; D];
         last[D - 1] = gain.dims()[0];
         let gain: Tensor<D> = gain.reshape(last);

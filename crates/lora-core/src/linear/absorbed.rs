@@ -1,8 +1,5 @@
 //! What an initialization takes from the base weight into the adapter (PiSSA, OLoRA, CorDA): kept, so that it can be put back.
 
-use burn::module::Param;
-use burn::tensor::Tensor;
-
 use super::LoraLinear;
 use crate::adapter::{InitialFactors, LowRank};
 use crate::tensors::HostTensor;
@@ -25,8 +22,7 @@ impl LoraLinear {
 
     /// Takes the update of a new adapter from the base weight; `first` are its factors.
     pub(super) fn absorb(&mut self, first: InitialFactors, adapter: &LowRank, mean_scale: f64) {
-        let rest = (self.base.weight.val() - adapter.delta()).detach();
-        self.base.weight = frozen(rest);
+        self.base.weight = self.as_held(self.wide_weight() - adapter.delta());
         let InitialFactors { mut a, b } = first;
         for value in &mut a.values {
             *value *= mean_scale as f32;
@@ -39,12 +35,7 @@ impl LoraLinear {
         if let Some(Absorbed { a, b }) = self.absorbed.take() {
             let device = self.base.weight.device();
             let [a, b] = [a, b].map(|tensor| tensor.on::<2>(&device));
-            self.base.weight = frozen((self.base.weight.val() + a.matmul(b)).detach());
+            self.base.weight = self.as_held(self.wide_weight() + a.matmul(b));
         }
     }
-}
-
-/// A parameter that is not trained.
-fn frozen(tensor: Tensor<2>) -> Param<Tensor<2>> {
-    Param::from_tensor(tensor).set_require_grad(false)
 }

@@ -31,7 +31,7 @@ impl LoraLinear {
             self.adapter = Some(Adapter::Svd(svd));
             return Ok(());
         }
-        let weight = || HostTensor::of(self.base.weight.val());
+        let weight = || HostTensor::of(self.wide_weight());
         let first = initial_factors(self.path(), dims, &settings, config.init, seed, weight)
             .map_err(|error| self.init_error(error, settings.rank, config.init))?;
         let (a, b) = (first.a.clone().on(&device), first.b.clone().on(&device));
@@ -44,7 +44,7 @@ impl LoraLinear {
         }
         self.adapter = Some(match config.form {
             Form::WeightDecomposed => {
-                Adapter::WeightDecomposed(WeightDecomposed::init(low_rank, self.base.weight.val()))
+                Adapter::WeightDecomposed(WeightDecomposed::init(low_rank, self.wide_weight()))
             }
             Form::LowRank | Form::Svd(_) => Adapter::LowRank(low_rank),
         });
@@ -111,7 +111,7 @@ impl LoraLinear {
     /// weight can stand for, stays.
     pub fn merge(&mut self) {
         if let Some(delta) = self.delta() {
-            let weight = (self.base.weight.val() + delta.weight).detach();
+            let weight = (self.wide_weight() + delta.weight).detach();
             self.base.weight = Param::from_tensor(weight);
             if let Some(added) = delta.bias {
                 let bias = match &self.base.bias {

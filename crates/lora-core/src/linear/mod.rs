@@ -11,13 +11,14 @@
 mod absorbed;
 mod attach;
 mod choices;
+mod precision;
 mod tapped;
 mod training;
 
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use lora_kernels::{linear, lora_beside};
+use lora_kernels::{Fp32Precision, linear, lora_beside};
 
 pub(crate) use absorbed::Absorbed;
 pub(crate) use choices::BankChoice;
@@ -45,6 +46,8 @@ pub struct LoraLinear {
     block: Option<Block>,
     #[module(skip)]
     training: BaseTraining,
+    #[module(skip)]
+    precision: Fp32Precision,
     #[module(skip)]
     absorbed: Option<Absorbed>,
     /// One for each adapter of a bank; `None` where the adapter leaves this linear as it is.
@@ -84,6 +87,7 @@ impl LoraLinear {
             kind: LinearKind::Linear,
             block: None,
             training: BaseTraining::Frozen,
+            precision: Fp32Precision::Ieee,
             absorbed: None,
             choices: Vec::new(),
         }
@@ -179,7 +183,7 @@ impl LoraLinear {
         let base = shared.get_or_insert_with(|| {
             let bias = self.base.bias.as_ref().map(Param::val);
             let bias = branch.map_or(bias.clone(), |factors| factors.with_own_bias(bias));
-            linear(input.clone(), self.base.weight.val(), bias)
+            linear(input.clone(), self.weight(), bias)
         });
         match branch {
             None => base.clone(),
@@ -202,7 +206,7 @@ impl LoraLinear {
         input: Tensor<D>,
         pass: &Pass,
     ) -> Tensor<D> {
-        let weight = base.weight.val();
+        let weight = self.weight_of(base);
         let bias = base.bias.as_ref().map(Param::val);
         match adapter {
             None => linear(input, weight, bias),
@@ -214,6 +218,6 @@ impl LoraLinear {
     pub fn delta(&self) -> Option<Delta> {
         self.adapter
             .as_ref()
-            .map(|adapter| adapter.delta(&self.base.weight.val()))
+            .map(|adapter| adapter.delta(&self.wide_weight()))
     }
 }

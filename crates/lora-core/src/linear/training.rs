@@ -30,6 +30,11 @@ impl LoraLinear {
             BaseTraining::Bias => (false, true),
             BaseTraining::Pretrained | BaseTraining::Full => (true, true),
         };
+        if weight {
+            // What is trained is held in f32.
+            let wide = self.wide_weight();
+            self.base.weight = self.base.weight.clone().map(|_| wide);
+        }
         self.training = training;
         let base = self.base.clone();
         self.base.weight = base.weight.set_require_grad(weight);

@@ -201,7 +201,8 @@ impl AdapterFolder {
         let table = format!("{path}.base_layer.weight");
         if linear.kind() == LinearKind::Table && linear.adapter.is_some() && waiting.has(&table) {
             let saved = waiting.take(&table, &[d_input, d_output])?;
-            if saved != HostTensor::of(linear.base.weight.val()) {
+            let held = linear.as_held(saved.on(&linear.base.weight.device()));
+            if HostTensor::of(held.val()) != HostTensor::of(linear.base.weight.val()) {
                 return Err(AdapterError::OtherBase {
                     path: self.tensors.origin().to_owned(),
                     name: format!("{PREFIX}{table}"),

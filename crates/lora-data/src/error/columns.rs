@@ -25,8 +25,8 @@ pub enum ColumnError {
         nearest: Option<String>,
     },
 
-    /// No column was named, and none has a usual name.
-    #[error("`{}`: no {role} column has a usual name; name the {role} column{} (the columns are {}){}", file.display(), first_row_is_data(*header), quoted(found), other_separator(found))]
+    /// No column was named, and none has a default name.
+    #[error("`{}`: no {role} column has a default name; name the {role} column{} (the columns are {}){}", file.display(), first_row_is_data(*header), quoted(found), other_separator(found))]
     NoUsualColumn {
         /// The file.
         file: PathBuf,

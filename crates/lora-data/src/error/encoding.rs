@@ -20,7 +20,7 @@ pub enum EncodingError {
         offset: usize,
         /// The byte.
         byte: u8,
-        /// What the file most likely is, and how to mend it.
+        /// What the file most likely is, and how to fix it.
         likely: LikelyEncoding,
     },
 
@@ -73,7 +73,7 @@ impl fmt::Display for LikelyEncoding {
         formatter.write_str(match self {
             Self::CutShort => "the file ends within a character, so it may be cut short: fetch or write it again",
             Self::MostlyUtf8 => {
-                "most of the file is UTF-8, so mend this byte; `iconv -c -f UTF-8 -t UTF-8` leaves out all such bytes"
+                "most of the file is UTF-8, so fix this byte; `iconv -c -f UTF-8 -t UTF-8` leaves out all such bytes"
             }
             Self::Western => {
                 "save the file as UTF-8, for most Western European files with `iconv -f WINDOWS-1252 -t UTF-8`"

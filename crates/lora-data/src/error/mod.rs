@@ -1,4 +1,4 @@
-//! Everything that can be wrong with data that a user brings: where it is, what was expected, how to mend it.
+//! Everything that can be wrong with data that a user brings: where it is, what was expected, how to fix it.
 
 mod columns;
 mod encoding;
@@ -36,7 +36,7 @@ pub enum DataError {
     Unreadable {
         /// The path as given.
         file: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
 
@@ -125,12 +125,12 @@ pub enum DataError {
     Csv {
         /// The file.
         file: PathBuf,
-        /// What the reader said, with its position.
+        /// The error of the reader, with its position.
         source: csv::Error,
     },
 
     /// Not JSON.
-    #[error("`{}`, line {line}, column {column}: not valid JSON ({}); mend the text there", file.display(), json_reason(source))]
+    #[error("`{}`, line {line}, column {column}: not valid JSON ({}); fix the text there", file.display(), json_reason(source))]
     Json {
         /// The file.
         file: PathBuf,
@@ -138,7 +138,7 @@ pub enum DataError {
         line: usize,
         /// The column of the mistake in that line.
         column: usize,
-        /// What the parser said.
+        /// The error of the parser.
         source: serde_json::Error,
     },
 
@@ -175,7 +175,7 @@ pub enum DataError {
         file: PathBuf,
         /// The row, from 1, or `None` when the file cannot be opened as Parquet.
         row: Option<usize>,
-        /// What the reader said.
+        /// The error of the reader.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 
@@ -353,7 +353,7 @@ pub enum DataError {
 
     // ---- rated sentences ----
     /// A rating that is no integer from -4 to 4.
-    #[error("`{}`, line {line}: rating `{rating}` is not an integer from -4 to 4; mend the row", file.display())]
+    #[error("`{}`, line {line}: rating `{rating}` is not an integer from -4 to 4; fix the row", file.display())]
     BadRating {
         /// The file.
         file: PathBuf,
@@ -364,7 +364,7 @@ pub enum DataError {
     },
 
     /// A mean that its ratings do not have.
-    #[error("`{}`, line {line}: mean `{mean}` is not the mean {expected:.6} of the ratings; mend the row", file.display())]
+    #[error("`{}`, line {line}: mean `{mean}` is not the mean {expected:.6} of the ratings; fix the row", file.display())]
     WrongMean {
         /// The file.
         file: PathBuf,

@@ -60,7 +60,7 @@ pub enum TaskError {
 
     // ---- rows ----
     /// A line that is not of the form `CLASS:detail text`.
-    #[error("`{}`, line {line}: expected a class, a colon, a detail, a space and the question, as in `NUM:dist How far is it?`; mend or remove the line", file.display())]
+    #[error("`{}`, line {line}: expected a class, a colon, a detail, a space and the question, as in `NUM:dist How far is it?`; fix or remove the line", file.display())]
     NotTrec {
         /// The file.
         file: PathBuf,
@@ -69,7 +69,7 @@ pub enum TaskError {
     },
 
     /// A line of words in columns that is unlike the first.
-    #[error("`{}`, line {line}: {found} columns, expected {expected}: the word first, its tag last, an empty line between sentences; mend the line", file.display())]
+    #[error("`{}`, line {line}: {found} columns, expected {expected}: the word first, its tag last, an empty line between sentences; fix the line", file.display())]
     NotColumns {
         /// The file.
         file: PathBuf,
@@ -89,7 +89,7 @@ pub enum TaskError {
     },
 
     /// More or fewer tags than words.
-    #[error("`{}`, line {line}: {words} words and {tags} tags, expected a tag for each word; mend the row", file.display())]
+    #[error("`{}`, line {line}: {words} words and {tags} tags, expected a tag for each word; fix the row", file.display())]
     TagCount {
         /// The file.
         file: PathBuf,

@@ -13,7 +13,7 @@ pub enum TokenizerError {
     BadTokenizer {
         /// The file.
         file: PathBuf,
-        /// What the tokenizers crate said.
+        /// The error of the tokenizers crate.
         source: tokenizers::Error,
     },
 
@@ -42,7 +42,7 @@ pub enum TokenizerError {
         first: usize,
         /// The last one.
         last: usize,
-        /// What the tokenizers crate said.
+        /// The error of the tokenizers crate.
         source: tokenizers::Error,
     },
 
@@ -60,7 +60,7 @@ pub enum TokenizerError {
     /// Tokens that are no text.
     #[error("tokens cannot be turned into text ({source}); the tokenizer may belong to another model")]
     Decode {
-        /// What the tokenizers crate said.
+        /// The error of the tokenizers crate.
         source: tokenizers::Error,
     },
 

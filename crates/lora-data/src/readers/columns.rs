@@ -1,4 +1,4 @@
-//! Which columns hold the texts and the label: as asked for, or by their usual names.
+//! Which columns hold the texts and the label: as given, or by their default names.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -81,7 +81,7 @@ impl From<usize> for Column {
     }
 }
 
-/// Which columns to read. What is not given is told from usual names, in either case: `sentence1` and `sentence2`,
+/// Which columns to read. What is not given is told from default names, in either case: `sentence1` and `sentence2`,
 /// `premise` and `hypothesis`…, else `text`, `sentence`…; `label`, `labels`, `class`… for the label.
 ///
 /// Where `text` is given and `text_pair` is not, there is no second text.
@@ -143,15 +143,18 @@ pub(super) fn texts(
         // A second text alone: the first is told from the single names.
         (None, Some(pair)) => {
             let pair = find(pair, "second text")?;
-            Ok((usual(&TEXTS, &[&pair], "text", table, file)?, Some(pair)))
+            Ok((
+                by_default_name(&TEXTS, &[&pair], "text", table, file)?,
+                Some(pair),
+            ))
         }
-        (None, None) => match usual_pair(table) {
+        (None, None) => match pair_by_default_names(table) {
             Some((text, pair)) => {
                 let [text, pair] = [(text, "text"), (pair, "second text")]
                     .map(|(column, role)| find(&Column::Name(column.name), role));
                 Ok((text?, Some(pair?)))
             }
-            None => Ok((usual(&TEXTS, &[], "text", table, file)?, None)),
+            None => Ok((by_default_name(&TEXTS, &[], "text", table, file)?, None)),
         },
     }
 }
@@ -165,7 +168,7 @@ pub(super) fn label(
 ) -> Result<ResolvedColumn, ColumnError> {
     match &asked.label {
         Some(label) => find(label, "label", table, file),
-        None => usual(&LABELS, taken, "label", table, file),
+        None => by_default_name(&LABELS, taken, "label", table, file),
     }
 }
 
@@ -218,8 +221,8 @@ pub(crate) fn find(
     }
 }
 
-/// The first column with a usual name that is not taken.
-pub(crate) fn usual(
+/// The first column with a default name that is not taken.
+pub(crate) fn by_default_name(
     names: &[&str],
     taken: &[&ResolvedColumn],
     role: &'static str,
@@ -249,7 +252,7 @@ pub(crate) fn usual(
     }
 }
 
-fn usual_pair(table: &Table) -> Option<(ResolvedColumn, ResolvedColumn)> {
+fn pair_by_default_names(table: &Table) -> Option<(ResolvedColumn, ResolvedColumn)> {
     PAIRS
         .iter()
         .find_map(|(first, second)| named(first, table).zip(named(second, table)))
@@ -292,14 +295,14 @@ mod tests {
 
     #[test]
     fn the_columns_of_glue_are_found_by_their_names() {
-        let usual = Columns::default();
+        let default = Columns::default();
         assert_eq!(
-            shown(&usual, &["sentence", "label"]),
+            shown(&default, &["sentence", "label"]),
             "text `sentence`, label `label`"
         );
         let mrpc = ["Quality", "#1 ID", "#2 ID", "#1 String", "#2 String"];
         assert_eq!(
-            shown(&usual, &mrpc),
+            shown(&default, &mrpc),
             "texts `#1 String` and `#2 String`, label `Quality`"
         );
         let stsb = [
@@ -312,12 +315,12 @@ mod tests {
             "score",
         ];
         assert_eq!(
-            shown(&usual, &stsb),
+            shown(&default, &stsb),
             "texts `sentence1` and `sentence2`, label `score`"
         );
         let qnli = ["index", "question", "sentence", "label"];
         assert_eq!(
-            shown(&usual, &qnli),
+            shown(&default, &qnli),
             "texts `question` and `sentence`, label `label`"
         );
     }
@@ -350,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usual_name_that_stands_twice_is_refused() {
+    fn a_default_name_that_stands_twice_is_refused() {
         let file = Path::new("x.csv");
         let repeated = |names: &[&str]| {
             let error = texts(&Columns::default(), &table(names), file).unwrap_err();

@@ -14,7 +14,7 @@ const CONTEXTS: [&str; 2] = ["context", "input"];
 /// Completions, likewise.
 const COMPLETIONS: [&str; 5] = ["completion", "output", "response", "answer", "target"];
 
-/// A prompt and what a language model should say after it.
+/// A prompt and the completion of a language model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
     /// The prompt; with a context, both with an empty line between them.
@@ -23,7 +23,7 @@ pub struct Completion {
     pub completion: String,
 }
 
-/// Which columns to read. What is not given is told from usual names: `prompt`, `instruction`…; `context`, `input`;
+/// Which columns to read. What is not given is told from default names: `prompt`, `instruction`…; `context`, `input`;
 /// `completion`, `output`…
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompletionColumns {
@@ -119,9 +119,9 @@ fn resolve(
     table: &Table,
     file: &Path,
 ) -> Result<ResolvedCompletionColumns, DataError> {
-    let one = |asked: &Option<Column>, usual: &[&str], role, taken: &[&ResolvedColumn]| match asked {
+    let one = |given: &Option<Column>, names: &[&str], role, taken: &[&ResolvedColumn]| match given {
         Some(column) => columns::find(column, role, table, file),
-        None => columns::usual(usual, taken, role, table, file),
+        None => columns::by_default_name(names, taken, role, table, file),
     };
     let prompt = one(&asked.prompt, &PROMPTS, "prompt", &[])?;
     let completion = one(&asked.completion, &COMPLETIONS, "completion", &[&prompt])?;

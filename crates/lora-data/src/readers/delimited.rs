@@ -144,7 +144,7 @@ enum QuoteFault {
     TextAfter,
 }
 
-/// The first fault that the csv crate would say nothing about, and its line.
+/// The first fault that the csv crate would not report, and its line.
 fn check_quotes(bytes: &[u8], separator: u8) -> Result<(), (QuoteFault, usize)> {
     enum Place {
         FieldStart,

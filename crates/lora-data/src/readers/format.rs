@@ -17,7 +17,7 @@ pub enum Format {
     /// first line such as `sep=;`, as Excel writes it, names another separator.
     Csv,
     /// Tab-separated without any quoting: a tab always separates, a line end always ends the row, and a quote is a
-    /// character like any other. This is how GLUE is distributed, and what `.tsv` means unless said otherwise.
+    /// character like any other. This is how GLUE is distributed, and what `.tsv` means unless another format is given.
     Tsv,
     /// Tab-separated with the quoting of CSV, as spreadsheets and pandas write it. Never told from a name: ask for it.
     #[serde(rename = "tsv-quoted")]

@@ -11,7 +11,7 @@ use super::{Benchmark, Form, Split, TaskMetric};
 use crate::dataset::{Dataset, Example, Target, Task};
 use crate::error::DataError;
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::table::{Cell, Naming, Table};
 use crate::readers::{Format, bytes, decode_text, json, read_table_file};
 
@@ -134,8 +134,8 @@ fn rows<'a>(
             (column(0), column(1))
         }
         Naming::Header | Naming::Keys => {
-            let text = usual(&["text", "query", "sentence"], &[], "text", table, file)?;
-            let intent = usual(&["intent", "label", "class"], &[&text], "label", table, file)?;
+            let text = by_default_name(&["text", "query", "sentence"], &[], "text", table, file)?;
+            let intent = by_default_name(&["intent", "label", "class"], &[&text], "label", table, file)?;
             (text, intent)
         }
     };

@@ -1,7 +1,7 @@
 //! The eight tasks of GLUE that the paper uses (Wang et al. 2019).
 //!
 //! GLUE's TSV files follow no quoting rules: a quote is a character. CoLA's have no header but for the test set; QQP's hold lines that
-//! a line break inside of a question has torn; test sets have no labels (the hub writes −1).
+//! a line break inside of a question has truncated; test sets have no labels (the hub writes −1).
 
 use super::texts::{Headerless, Labels, TextForm};
 use super::{Benchmark, Form, Split, TaskMetric};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::DataError;
-use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::table::{Cell, Row};
 use crate::readers::{Completion, Format, read_table_file};
 
@@ -80,21 +80,21 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataE
     let mut first_empty = None;
     for file in files {
         let table = read_table_file(file, Format::of_path(file)?, true, None)?;
-        let instruction = usual(
+        let instruction = by_default_name(
             &["instruction", "prompt", "question"],
             &[],
             "instruction",
             &table,
             file,
         )?;
-        let output = usual(
+        let output = by_default_name(
             &["output", "response", "completion", "answer"],
             &[&instruction],
             "answer",
             &table,
             file,
         )?;
-        let input = usual(
+        let input = by_default_name(
             &["input", "context"],
             &[&instruction, &output],
             "input",

@@ -299,7 +299,7 @@ impl Benchmark {
     }
 
     /// The same, for tags whose names are known: those of the training split, or of a model. Other shapes of rows name their classes
-    /// themselves, and pass over `tags`.
+    /// themselves, and ignore `tags`.
     ///
     /// # Errors
     /// Those of [`Benchmark::read`].

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::{DataError, TaskError};
-use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::table::{Cell, Row, Table};
 use crate::readers::{Format, bytes, decode_text, read_table_file};
 
@@ -277,14 +277,14 @@ fn place(context: &str, text: String, start: usize, id: &str, file: &Path) -> Re
 // ---- tables ----
 
 fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
-    let question = usual(&["question"], &[], "question", table, file)?;
-    let context = usual(&["context", "passage", "paragraph"], &[], "context", table, file)?;
+    let question = by_default_name(&["question"], &[], "question", table, file)?;
+    let context = by_default_name(&["context", "passage", "paragraph"], &[], "context", table, file)?;
     let answers = gathered
         .with_answers
-        .then(|| usual(&["answers", "answer"], &[], "answer", table, file))
+        .then(|| by_default_name(&["answers", "answer"], &[], "answer", table, file))
         .transpose()?;
-    let id = usual(&["id"], &[], "id", table, file).ok();
-    let start = usual(&["answer_start", "start"], &[], "start", table, file).ok();
+    let id = by_default_name(&["id"], &[], "id", table, file).ok();
+    let start = by_default_name(&["answer_start", "start"], &[], "start", table, file).ok();
     for row in &table.rows {
         let passage = row.text(&context, file)?;
         let id = match &id {

@@ -6,7 +6,7 @@ use super::Split;
 use crate::dataset::{Dataset, Example, Task};
 use crate::error::{ColumnError, DataError};
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::labels::{no_targets, targets};
 use crate::readers::table::{Cell, Naming, Row, Table};
 use crate::readers::{Format, LabelRule, bytes, decode_text, delimited, read_table_file};
@@ -105,10 +105,10 @@ fn examples(
     is_test: bool,
     file: &Path,
 ) -> Result<Vec<Example>, DataError> {
-    let text = usual(form.text, &[], "text", table, file)?;
+    let text = by_default_name(form.text, &[], "text", table, file)?;
     let pair = match form.pair {
         [] => None,
-        names => Some(usual(names, &[&text], "second text", table, file)?),
+        names => Some(by_default_name(names, &[&text], "second text", table, file)?),
     };
     let targets = match label(form, table, is_test, file)? {
         None => no_targets(task, table.rows.len()),
@@ -131,7 +131,7 @@ fn label(
     is_test: bool,
     file: &Path,
 ) -> Result<Option<ResolvedColumn>, ColumnError> {
-    let column = match usual(form.label, &[], "label", table, file) {
+    let column = match by_default_name(form.label, &[], "label", table, file) {
         Ok(column) => column,
         Err(_) if is_test => return Ok(None),
         Err(error) => return Err(error),

@@ -1,7 +1,7 @@
 //! Sentences with a tag for each word: named entities, parts of speech.
 //!
 //! Read are columns as `CoNLL`'s shared tasks have them (a word a line, the word in the first column and its tag in the last, an empty line
-//! between sentences, `-DOCSTART-` lines passed over), and tables with the lists `tokens` and `tags` as the hub has them.
+//! between sentences, `-DOCSTART-` lines skipped), and tables with the lists `tokens` and `tags` as the hub has them.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::{DataError, TaskError};
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::table::{Cell, Row};
 use crate::readers::{Format, bytes, decode_text, read_table_file};
 
@@ -203,9 +203,9 @@ fn table(file: &Path, format: Format, with_tags: bool) -> Result<Vec<Vec<Tagged>
         .into());
     }
     let table = read_table_file(file, format, true, None)?;
-    let words = usual(&WORDS, &[], "words", &table, file)?;
+    let words = by_default_name(&WORDS, &[], "words", &table, file)?;
     let tags = with_tags
-        .then(|| usual(&TAGS, &[&words], "tags", &table, file))
+        .then(|| by_default_name(&TAGS, &[&words], "tags", &table, file))
         .transpose()?;
     let sentence = |row: &Row| {
         let found = list(row, &words, file)?;

@@ -55,10 +55,10 @@ fn columns_that_are_not_there() {
             },
         ),
         case(
-            "usual.csv",
+            "default.csv",
             "phrase,label\na,0\n",
             &[
-                "no text column has a usual name",
+                "no text column has a default name",
                 "`phrase`, `label`",
                 "without a header",
             ],
@@ -66,7 +66,7 @@ fn columns_that_are_not_there() {
         case(
             "unlabelled.csv",
             "text\na\n",
-            &["no label column has a usual name", "`text`"],
+            &["no label column has a default name", "`text`"],
         ),
         case(
             "keys.jsonl",

@@ -1,4 +1,4 @@
-//! What can be wrong with a data file, and the sentence it ends in: file, line, the key it is about, the mend.
+//! What can be wrong with a data file, and the sentence it ends in: file, line, the key it is about, the fix.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

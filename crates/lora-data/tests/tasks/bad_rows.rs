@@ -1,4 +1,4 @@
-//! Files with a mistake: the message names file, line and cell, and how to mend it.
+//! Files with a mistake: the message names file, line and cell, and how to fix it.
 
 use super::{read, read_from};
 
@@ -45,7 +45,7 @@ const MISTAKES: [Mistake; 18] = [
         "train",
         "train.tsv",
         "it floats\t1\nit sinks\t0\n",
-        &["no text column has a usual name", "if the first row is data"],
+        &["no text column has a default name", "if the first row is data"],
     ),
     (
         "sst2",

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use lora_core::atomic::write_file;
 use lora_pipeline::bail;
+use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
 use lora_pipeline::output_file::check_report;
 use lora_pipeline::progress::Progress;
@@ -30,6 +31,8 @@ pub struct CompareOptions {
     pub text_pair: Option<String>,
     /// Column of the label; none: one of the usual names.
     pub label: Option<String>,
+    /// What labels are; none: told from them.
+    pub problem_type: Option<ProblemType>,
     /// Base model: a folder, a hub id, or the embedded one.
     pub model: String,
     /// How many seeds.
@@ -83,6 +86,7 @@ impl Comparison {
         }
         let preset = Preset::of(&options)?;
         let sweep = Sweep::open(Path::new("lora compare"), preset.sweep(&options)?, None)?;
+        preset.label_note.iter().for_each(|note| progress.note(note));
         progress.note(&format!(
             "{} rows: {} to train on, {} for validation, {} for the test; {} trainings",
             preset.rows,
@@ -128,6 +132,7 @@ impl Comparison {
         let commonest = self.preset.commonest_label.as_ref();
         report.summary.extend(commonest.map(CommonestLabel::sentence));
         report.summary.extend(caveats(&results));
+        report.summary.extend(self.sweep.row_sentences()?);
         let sentences = report.summary.clone();
         if let Some(command) = &advice.command {
             report.summary.push(format!("To train it: {command}"));

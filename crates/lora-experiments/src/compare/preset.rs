@@ -2,6 +2,7 @@
 
 use lora_data::{DataError, Dataset, LabelRule, ReadOptions, Target, Task, read_file};
 use lora_pipeline::bail;
+use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
 use serde_json::{Map, Value, json};
 
@@ -36,6 +37,8 @@ pub(super) struct Preset {
     pub test: usize,
     /// None where labels are decimal numbers.
     pub commonest_label: Option<CommonestLabel>,
+    /// What was made of decimal labels.
+    pub label_note: Option<String>,
 }
 
 /// What somebody knows who has seen the labels but no text.
@@ -99,13 +102,42 @@ impl Preset {
             );
         }
         let labelled = ReadOptions {
-            labels: LabelRule::FromData,
+            labels: match args.problem_type {
+                None => LabelRule::FromData,
+                Some(ProblemType::SingleLabelClassification) => LabelRule::Classes,
+                Some(ProblemType::Regression) => LabelRule::Numbers,
+                Some(other) => bail!(
+                    "--problem-type is {}; lora compare takes single_label_classification and regression",
+                    other.name()
+                ),
+            },
             ..options
         };
-        let commonest_label = match read_file(&args.file, &labelled) {
-            Ok(read) => CommonestLabel::of(&read.dataset),
+        let instead =
+            |problem: ProblemType| format!("--problem-type {} takes them otherwise", problem.name());
+        let (commonest_label, label_note) = match read_file(&args.file, &labelled) {
+            Ok(read) => {
+                let note = read
+                    .decimal_label
+                    .filter(|_| args.problem_type.is_none())
+                    .map(|label| {
+                        format!(
+                            "labels such as `{label}` are taken for classes; {}",
+                            instead(ProblemType::Regression)
+                        )
+                    });
+                (CommonestLabel::of(&read.dataset), note)
+            }
             // The sweep makes a regression of it.
-            Err(DataError::DecimalLabel { .. }) => None,
+            Err(DataError::DecimalLabel { .. }) => {
+                let other = instead(ProblemType::SingleLabelClassification);
+                (
+                    None,
+                    Some(format!(
+                        "labels are decimal numbers, so this is a regression; {other}"
+                    )),
+                )
+            }
             Err(error) => return Err(error.into()),
         };
         let test = share(rows, TEST_SHARE);
@@ -116,7 +148,18 @@ impl Preset {
             validation,
             test: test.min(MOST_TEST),
             commonest_label,
+            label_note,
         })
+    }
+
+    /// How many rows are trained on: all that are left, unless they are far too many. (A text that repeats is on one side, so the parts
+    /// have not exactly the sizes that were asked for.)
+    fn train_rows(&self) -> Value {
+        if self.rows - self.validation - share(self.rows, TEST_SHARE) <= MOST_TRAIN + MOST_TRAIN / 10 {
+            json!("all")
+        } else {
+            json!(self.train)
+        }
     }
 
     /// The sweep.
@@ -133,9 +176,12 @@ impl Preset {
                 data.insert(key.to_owned(), json!(column));
             }
         }
+        if let Some(problem) = args.problem_type {
+            data.insert("problem_type".to_owned(), json!(problem));
+        }
         let sweep = json!({
             "base": base(&args.model),
-            "tasks": [{"name": "your data", "data": data, "rows": [self.train]}],
+            "tasks": [{"name": "your data", "data": data, "rows": [self.train_rows()]}],
             "methods": [
                 {"name": PLAIN, "predictions": ["mean", {"deep_ensemble": {"members": args.seeds.max(3)}}]},
                 {

@@ -153,6 +153,30 @@ pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
     table
 }
 
+/// By how many per cent the loss differs from the reference's on the one task that there is: ranks and counts of tasks say nothing
+/// there.
+pub fn on_one_task(judged: &Judged<'_>, families: &[Family], reference: &Family) -> Table {
+    let columns = ["change of the loss", "change, with T"]
+        .map(|name| Column::new(name, Better::None, 1).with_unit("%"))
+        .to_vec();
+    let title = format!("Test loss against {}", reference.name());
+    let mut table = Table::new(title, "method", columns).with_note(
+        "In per cent of the reference's loss (NLL, or squared error), with 95 % intervals over rows and seeds; below zero is better. With \
+         T: both with a temperature fitted on validation rows.",
+    );
+    for family in families {
+        let cells = [false, true].map(|is_scaled| {
+            let found = comparisons(std::slice::from_ref(judged), family, is_scaled);
+            let change = found.first().map(|(_, comparison)| comparison.per_cent());
+            change.map_or(Cell::Empty, |(value, interval)| Cell::interval(value, interval))
+        });
+        if cells.iter().any(|cell| !matches!(cell, Cell::Empty)) {
+            table.push(family.name(), cells.to_vec());
+        }
+    }
+    table
+}
+
 /// By how many per cent the loss differs from the reference's: each study and their mean. None for fewer than two studies.
 pub fn differences(
     judged: &[Judged<'_>],

@@ -146,34 +146,18 @@ impl Report {
                 .into_iter()
                 .map(titled),
         );
-        let headline = over_tasks::headline(&judged, &families, &reference);
-        self.overall.push(headline.clone());
-        let mean_ranks = over_tasks::mean_ranks(&judged, &families)?;
-        self.overall.extend(mean_ranks.clone());
-
-        let mut blocks = vec![Block::Table(headline)];
-        let charts = intervals::over_tasks(&judged, &families, &reference);
-        if !charts.is_empty() {
-            blocks.push(Block::Text(intervals::HOW_TO_READ.to_owned()));
-        }
-        push_figures(&mut blocks, charts);
-        blocks.push(Block::Table(over_tasks::verdicts(&judged, &families, &reference)));
-        blocks.extend(mean_ranks.map(Block::Table));
-        let differences = [false, true]
-            .into_iter()
-            .filter_map(|is_scaled| over_tasks::differences(&judged, &families, &reference, is_scaled));
-        push_details(
-            &mut blocks,
-            "The numbers: change of the loss on each task, with intervals",
-            differences.map(Block::Table).collect(),
-        );
-        push_details(
-            &mut blocks,
-            "The numbers: ranks on each task",
-            over_tasks::ranks(&judged, &families)?,
-        );
-        let mut overall = Section::new(titled("Over all tasks".to_owned()));
-        overall.blocks = blocks;
+        let overall = if let [only] = &judged[..] {
+            let table = over_tasks::on_one_task(only, &families, &reference);
+            self.overall.push(table.clone());
+            Section::new(titled(format!("Against {}", reference.name()))).with_block(Block::Table(table))
+        } else {
+            self.over_tasks(
+                &judged,
+                &families,
+                &reference,
+                titled("Over all tasks".to_owned()),
+            )?
+        };
         self.sections.push(overall);
         for judged in &judged {
             let tables = tables::of_study(judged)?;
@@ -183,6 +167,45 @@ impl Report {
             self.sections.push(section);
         }
         Ok(())
+    }
+
+    /// Where each method wins and loses, and the ranks.
+    fn over_tasks(
+        &mut self,
+        judged: &[Judged<'_>],
+        families: &[Family],
+        reference: &Family,
+        title: String,
+    ) -> Result<Section> {
+        let headline = over_tasks::headline(judged, families, reference);
+        self.overall.push(headline.clone());
+        let mean_ranks = over_tasks::mean_ranks(judged, families)?;
+        self.overall.extend(mean_ranks.clone());
+
+        let mut blocks = vec![Block::Table(headline)];
+        let charts = intervals::over_tasks(judged, families, reference);
+        if !charts.is_empty() {
+            blocks.push(Block::Text(intervals::HOW_TO_READ.to_owned()));
+        }
+        push_figures(&mut blocks, charts);
+        blocks.push(Block::Table(over_tasks::verdicts(judged, families, reference)));
+        blocks.extend(mean_ranks.map(Block::Table));
+        let differences = [false, true]
+            .into_iter()
+            .filter_map(|is_scaled| over_tasks::differences(judged, families, reference, is_scaled));
+        push_details(
+            &mut blocks,
+            "The numbers: change of the loss on each task, with intervals",
+            differences.map(Block::Table).collect(),
+        );
+        push_details(
+            &mut blocks,
+            "The numbers: ranks on each task",
+            over_tasks::ranks(judged, families)?,
+        );
+        let mut overall = Section::new(title);
+        overall.blocks = blocks;
+        Ok(overall)
     }
 
     /// As a page.

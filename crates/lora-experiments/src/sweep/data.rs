@@ -2,12 +2,13 @@
 
 use lora_core::Adapted;
 use lora_data::tasks::Rows;
-use lora_data::{Targets, stratified_split};
+use lora_data::{RepeatedTexts, RowText, Targets, stratified_split, training_split};
 use lora_eval::glue::GlueMetric;
 use lora_models::Transformer;
 use lora_pipeline::encoded_part::{EncodedPart, Encoder};
 use lora_pipeline::error::{Context, Result};
 use lora_pipeline::kind::Kind;
+use lora_pipeline::train::row_checks::RowChecks;
 
 use super::file::{Rows as RowCount, SweepFile, TaskEntry};
 use super::tasks::Loaded;
@@ -30,6 +31,8 @@ pub struct SweepTask {
     pub fingerprint: u64,
     /// Validation rows that each training gets.
     pub validation_rows: usize,
+    /// Whether the test rows were split off the file of the training rows.
+    is_one_file: bool,
     pool: Rows,
     validation: Option<Rows>,
     test: Rows,
@@ -83,7 +86,11 @@ impl SweepTask {
     ///
     /// If there are too few rows.
     pub fn new(entry: &TaskEntry, file: &SweepFile, loaded: Loaded) -> Result<Self> {
-        let fingerprint = loaded.fingerprint()?;
+        let mut fingerprint = loaded.fingerprint()?;
+        if RepeatedTexts::find(&RowText::of_rows(&loaded.pool)).is_some() {
+            // Results of before texts were kept on one side are of other rows.
+            fingerprint = !fingerprint;
+        }
         let at_most = entry.test_rows.unwrap_or(file.test_rows);
         let limited = |rows: Rows| limited(rows, at_most, TEST_SEED);
         let task = Self {
@@ -91,6 +98,10 @@ impl SweepTask {
             kind: loaded.kind,
             metric: loaded.metric,
             fingerprint,
+            is_one_file: entry
+                .data
+                .as_ref()
+                .is_some_and(|data| data.contains_key("data_file")),
             validation_rows: entry.validation_rows.unwrap_or(file.validation_rows),
             pool: loaded.pool,
             validation: loaded.validation,
@@ -147,7 +158,8 @@ impl SweepTask {
         }
     }
 
-    /// Draws training and validation rows, classes in proportion. The validation rows of a seed are the same for every size.
+    /// Draws training and validation rows, classes in proportion, rows of one text on one side. The validation rows of a seed are the
+    /// same for every size.
     ///
     /// # Errors
     ///
@@ -160,11 +172,35 @@ impl SweepTask {
                 validation: limited(rows_of_file.clone(), validation, TEST_SEED)?,
             });
         }
-        let parts = stratified_split(&self.pool.strata(), &[validation, train], data_seed)?;
+        let texts = RowText::of_rows(&self.pool);
+        let sizes = [validation, train];
+        let parts = training_split(
+            &self.pool.strata(),
+            &RowText::groups(&texts),
+            &sizes,
+            1,
+            data_seed,
+        )?;
         Ok(Drawn {
             validation: self.pool.select(&parts[0]),
             train: self.pool.select(&parts[1]),
         })
+    }
+
+    /// What makes scores misleading, in the rows that a seed draws and the test rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`SweepTask::draw`].
+    pub fn row_checks(&self, rows: RowCount, data_seed: u64) -> Result<RowChecks> {
+        let Drawn { train, validation } = self.draw(rows, data_seed)?;
+        let split_off = [self.validation.is_none(), self.is_one_file];
+        Ok(RowChecks::of(
+            &train,
+            Some(&validation),
+            Some(&self.test),
+            split_off,
+        ))
     }
 
     /// Draws and tokenizes.

@@ -35,6 +35,7 @@ use lora_pipeline::error::{Context, Result};
 use lora_pipeline::opening::open_tokenizer_of;
 use lora_pipeline::progress::{CancelToken, Progress};
 use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::train::row_checks::RowChecks;
 
 use data::SweepTask;
 pub use dry_run::DryRun;
@@ -111,6 +112,9 @@ impl Sweep {
         retry_failed: bool,
         progress: &dyn Progress,
     ) -> Result<Pending<'_>> {
+        for sentence in self.row_sentences()? {
+            progress.note(&sentence);
+        }
         let (store, lines) = Store::open(results)?;
         if let Some(line) = lines.torn {
             progress.note(&format!(
@@ -135,6 +139,31 @@ impl Sweep {
             queue,
             jobs,
         })
+    }
+
+    /// What makes scores misleading in the rows of the first seed, for each task.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few rows.
+    pub fn row_sentences(&self) -> Result<Vec<String>> {
+        let mut sentences = Vec::new();
+        let data_seed = self
+            .file
+            .data_seed
+            .of(self.file.seeds.first().copied().unwrap_or_default());
+        for (entry, task) in self.file.tasks.iter().zip(&self.tasks) {
+            // The size with the most rows lacks the fewest classes.
+            let most = entry
+                .rows
+                .iter()
+                .copied()
+                .max_by_key(|&rows| task.sizes(rows).map_or(0, |[train, _]| train));
+            let checks = most.map(|rows| task.row_checks(rows, data_seed)).transpose()?;
+            let found = checks.iter().flat_map(RowChecks::sentences);
+            sentences.extend(found.map(|sentence| format!("{}: {sentence}", task.name)));
+        }
+        Ok(sentences)
     }
 
     /// A model that is not there would fail in every cell.

@@ -6,7 +6,7 @@ use lora_core::Adapted;
 use lora_data::{Padding, TextTokenizer};
 use lora_models::Transformer;
 use lora_pipeline::base_model::fit_as_configured;
-use lora_pipeline::device::DeviceName;
+use lora_pipeline::device::{DeviceName, Precision};
 use lora_pipeline::encoded_part::{Encoder, Lengths};
 use lora_pipeline::error::Result;
 use lora_pipeline::kind::{Kind, prompt_style, squad_version};
@@ -137,7 +137,10 @@ pub fn prepare(
     task: &SweepTask,
 ) -> Result<(Adapted<Transformer>, Parts, Padding)> {
     let config = &planned.config;
-    let device = config.device.parse::<DeviceName>()?.open()?;
+    let device = config
+        .device
+        .parse::<DeviceName>()?
+        .open_in(Precision::F32, config.fp32_precision)?;
     let opened = open(config.base(), &task.kind, planned.seed, &device)?;
     let parts = draw(planned, task, &opened.tokenizer, opened.padding)?;
     let tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 /// A matrix of which either the rows or the columns are contiguous.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matrix<'a> {
-    data: &'a [f32],
+pub(crate) struct Matrix<'a, T = f32> {
+    data: &'a [T],
     /// Rows and columns as they lie in `data`.
     shape: [usize; 2],
     /// Distance between the starts of two rows as they lie in `data`.
@@ -22,13 +22,13 @@ pub(crate) struct Matrix<'a> {
     transposed: bool,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T: Copy> Matrix<'a, T> {
     /// Rows of `cols` numbers, `stride` apart.
     ///
     /// # Panics
     ///
     /// Panics if `data` does not hold them.
-    pub fn new(data: &'a [f32], [rows, cols]: [usize; 2], stride: usize) -> Self {
+    pub fn new(data: &'a [T], [rows, cols]: [usize; 2], stride: usize) -> Self {
         assert!(cols <= stride || rows <= 1, "rows overlap");
         assert!(
             rows == 0 || (rows - 1) * stride + cols <= data.len(),
@@ -79,6 +79,19 @@ impl<'a> Matrix<'a> {
         Self::new(&self.data[range.start..], [rows, range.len()], self.stride)
     }
 
+    /// The numbers `from..from + len` of a contiguous row (of a contiguous column, if transposed).
+    #[inline]
+    pub fn line(&self, index: usize, from: usize, len: usize) -> &'a [T] {
+        &self.data[index * self.stride + from..][..len]
+    }
+
+    /// Whether the columns, not the rows, are contiguous.
+    pub fn is_transposed(&self) -> bool {
+        self.transposed
+    }
+}
+
+impl Matrix<'_> {
     /// The numbers column by column, as a copy.
     pub fn flipped(&self) -> Vec<f32> {
         let [rows, cols] = self.shape;
@@ -90,17 +103,6 @@ impl<'a> Matrix<'a> {
             }
         }
         out
-    }
-
-    /// The numbers `from..from + len` of a contiguous row (of a contiguous column, if transposed).
-    #[inline]
-    pub fn line(&self, index: usize, from: usize, len: usize) -> &'a [f32] {
-        &self.data[index * self.stride + from..][..len]
-    }
-
-    /// Whether the columns, not the rows, are contiguous.
-    pub fn is_transposed(&self) -> bool {
-        self.transposed
     }
 }
 

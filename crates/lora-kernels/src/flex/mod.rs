@@ -1,8 +1,9 @@
 //! What the fused bodies for the Flex backend (pure Rust on the CPU, f32) share.
 //!
-//! No unsafe code: the instruction set is chosen at run time by `pulp`, threads come from `rayon`, and both work on
-//! slices. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
+//! The instruction set is chosen at run time by `pulp`, threads come from `rayon`, and both work on slices; the only unsafe code is
+//! in the units of [`bf16`]. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
 
+mod bf16;
 mod kept;
 mod matrix;
 mod outer;
@@ -13,8 +14,9 @@ mod transpose;
 mod vector;
 mod work;
 
+pub(crate) use bf16::{Bf16Product, Side, Terms, unit_name as bf16_unit};
 pub(crate) use kept::{KeptWeights, packed_weight};
-pub(crate) use matrix::{Matrix, Packed};
+pub(crate) use matrix::{Matrix, Packed, panel_width};
 pub(crate) use outer::{ThinProduct, transposed_product};
 pub(crate) use product::{Branch, Product};
 pub(crate) use storage::{changed, contiguous_mut, new_tensor, numbers, parts, tensor_of, zeros};

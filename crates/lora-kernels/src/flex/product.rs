@@ -50,7 +50,7 @@ pub(crate) struct Branch<'a> {
 
 impl Branch<'_> {
     /// The group of row `row`, and the first row after it, from those of an earlier row.
-    fn group_of(&self, row: usize, (mut group, mut end): (usize, usize)) -> (usize, usize) {
+    pub fn group_of(&self, row: usize, (mut group, mut end): (usize, usize)) -> (usize, usize) {
         while row >= end {
             group += 1;
             end += self.lengths[group];
@@ -230,23 +230,23 @@ impl<'data> RowsOfProduct<'data> {
 
 /// A few rows of one panel of the output.
 #[derive(Clone, Copy)]
-struct Block<'a> {
-    left: Matrix<'a>,
+pub(super) struct Block<'a> {
+    pub left: Matrix<'a>,
     /// The first row of the block in `left`.
-    row: usize,
+    pub row: usize,
     /// The first column of `left` that counts.
-    from: usize,
+    pub from: usize,
     /// The rows of the right side that belong to these columns, of one panel.
-    right: &'a [f32],
+    pub right: &'a [f32],
     /// The same of the branch: left side, first row in it, panel.
-    branch: Option<(Matrix<'a>, usize, &'a [f32])>,
+    pub branch: Option<(Matrix<'a>, usize, &'a [f32])>,
     /// What the sums start from; what stands in the output, if `None`.
-    start: Option<&'a [f32]>,
+    pub start: Option<&'a [f32]>,
 }
 
 impl Block<'_> {
     #[inline(always)]
-    fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    pub fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &self,
         simd: S,
         out: &mut [f32],

@@ -66,6 +66,12 @@ impl NullaryFnOnce for Tiles<'_> {
     }
 }
 
+/// A tile of words, likewise.
+#[inline(always)]
+pub(super) fn transposed_words(v4: V4, columns: [[u32; TILE]; TILE]) -> [[u32; TILE]; TILE] {
+    transposed(v4, columns.map(pulp::cast)).map(pulp::cast)
+}
+
 /// Transposes a tile in two steps: the numbers within each quarter of a vector, then the quarters.
 #[inline(always)]
 fn transposed(v4: V4, columns: [__m512; TILE]) -> [__m512; TILE] {

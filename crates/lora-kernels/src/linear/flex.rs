@@ -2,17 +2,19 @@
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
-use burn::backend::ops::ModuleOps;
+use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
 
 use super::{
     GroupRows, LinearOps, composed_added_branch, composed_branch_factors_backward, composed_branched_linear,
+    of_same_type,
 };
+use crate::Fp32Precision;
 use crate::flex::{
-    Branch, Matrix, Packed, Product, ThinProduct, contiguous_mut, new_tensor, numbers, packed_weight, parts,
-    tensor_of, transposed_product, zeros,
+    Bf16Product, Branch, Matrix, Packed, Product, Side, Terms, ThinProduct, contiguous_mut, new_tensor,
+    numbers, packed_weight, parts, tensor_of, transposed_product, zeros,
 };
 
 impl LinearOps for Flex {
@@ -20,22 +22,31 @@ impl LinearOps for Flex {
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
-        if input.dtype() != DType::F32 {
+        let dtype = input.dtype();
+        if !are_multiplied_here(&input, &weight) {
+            let weight = of_same_type::<Self>(weight, &input);
             return Self::linear(input, weight, Some(bias));
         }
-        let [input, bias] = [input, bias].map(|tensor| tensor.to_contiguous());
+        let [input, bias] = [input, bias].map(contiguous_f32);
         let weight = with_contiguous_side(weight);
-        let weight = Weight::new(&weight);
-        product(matrix(&input), weight, Some(numbers(&bias)), None)
+        let weight = Weight::new(&weight, precision);
+        of_type(product(matrix(&input), weight, Some(numbers(&bias)), None), dtype)
     }
 
-    fn fused_linear_backward(weight: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        if grad.dtype() != DType::F32 {
-            return Self::linear_x_backward(weight, grad);
+    fn fused_linear_backward(
+        weight: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        precision: Fp32Precision,
+    ) -> FloatTensor<Self> {
+        let dtype = grad.dtype();
+        if !are_multiplied_here(&grad, &weight) {
+            return Self::linear_x_backward(of_same_type::<Self>(weight, &grad), grad);
         }
-        let (weight, grad) = (with_contiguous_side(weight), grad.to_contiguous());
-        product(matrix(&grad), Weight::new(&weight).transposed(), None, None)
+        let (weight, grad) = (with_contiguous_side(weight), contiguous_f32(grad));
+        let weight = Weight::new(&weight, precision).transposed();
+        of_type(product(matrix(&grad), weight, None, None), dtype)
     }
 
     fn fused_branched_linear(
@@ -45,11 +56,13 @@ impl LinearOps for Flex {
         a: FloatTensor<Self>,
         b: FloatTensor<Self>,
         groups: GroupRows,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
-        if input.dtype() != DType::F32 {
+        let dtype = input.dtype();
+        if !are_multiplied_here(&input, &weight) {
             return composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups);
         }
-        let [input, bias, a, b] = [input, bias, a, b].map(|tensor| tensor.to_contiguous());
+        let [input, bias, a, b] = [input, bias, a, b].map(contiguous_f32);
         let weight = with_contiguous_side(weight);
         let down = through(matrix(&input), &matrices(&a, false), &groups);
         let rank = a.shape()[2];
@@ -59,12 +72,9 @@ impl LinearOps for Flex {
             right: &matrices(&b, false),
             groups: &groups,
         };
-        product(
-            matrix(&input),
-            Weight::new(&weight),
-            Some(numbers(&bias)),
-            Some(branch),
-        )
+        let weight = Weight::new(&weight, precision);
+        let output = product(matrix(&input), weight, Some(numbers(&bias)), Some(branch));
+        of_type(output, dtype)
     }
 
     fn fused_added_branch(
@@ -102,12 +112,14 @@ impl LinearOps for Flex {
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         groups: GroupRows,
+        precision: Fp32Precision,
     ) -> FloatTensor<Self> {
-        if grad.dtype() != DType::F32 {
+        let dtype = grad.dtype();
+        if !are_multiplied_here(&grad, &weight) {
             let [a, b] = [a, b].map(|factor| factor.transpose(1, 2));
             return composed_branched_linear::<Self>(&grad, weight.transpose(0, 1), None, &b, &a, &groups);
         }
-        let [a, b, grad] = [a, b, grad].map(|tensor| tensor.to_contiguous());
+        let [a, b, grad] = [a, b, grad].map(contiguous_f32);
         let weight = with_contiguous_side(weight);
         let down = through(matrix(&grad), &matrices(&b, true), &groups);
         let rank = a.shape()[2];
@@ -117,8 +129,8 @@ impl LinearOps for Flex {
             right: &matrices(&a, true),
             groups: &groups,
         };
-        let weight = Weight::new(&weight).transposed();
-        product(matrix(&grad), weight, None, Some(branch))
+        let weight = Weight::new(&weight, precision).transposed();
+        of_type(product(matrix(&grad), weight, None, Some(branch)), dtype)
     }
 
     fn fused_branch_factors_backward(
@@ -161,23 +173,53 @@ impl LinearOps for Flex {
     }
 }
 
+/// Whether the products here are for these types: f32, or bf16 weights under f32 or bf16 numbers.
+fn are_multiplied_here(left: &FloatTensor<Flex>, weight: &FloatTensor<Flex>) -> bool {
+    matches!(
+        (left.dtype(), weight.dtype()),
+        (DType::F32, DType::F32 | DType::BF16) | (DType::BF16, DType::BF16)
+    )
+}
+
+fn contiguous_f32(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
+    of_type(tensor, DType::F32).to_contiguous()
+}
+
+fn of_type(tensor: FloatTensor<Flex>, dtype: DType) -> FloatTensor<Flex> {
+    if tensor.dtype() == dtype {
+        return tensor;
+    }
+    Flex::float_cast(tensor, dtype.into())
+}
+
 /// The right side of a product, which may have been packed in an earlier call.
 #[derive(Clone, Copy)]
 struct Weight<'a> {
     tensor: &'a FloatTensor<Flex>,
-    matrix: Matrix<'a>,
+    side: Side<'a>,
+    precision: Fp32Precision,
 }
 
 impl<'a> Weight<'a> {
     /// A tensor of [`with_contiguous_side`].
-    fn new(tensor: &'a FloatTensor<Flex>) -> Self {
-        let matrix = matrix(tensor);
-        Self { tensor, matrix }
+    fn new(tensor: &'a FloatTensor<Flex>, precision: Fp32Precision) -> Self {
+        let side = match tensor.dtype() {
+            DType::BF16 => Side::Bf16(matrix_in(tensor.storage(), tensor)),
+            _ => Side::F32(matrix(tensor)),
+        };
+        Self {
+            tensor,
+            side,
+            precision,
+        }
     }
 
     fn transposed(self) -> Self {
-        let matrix = self.matrix.transposed();
-        Self { matrix, ..self }
+        let side = match self.side {
+            Side::F32(matrix) => Side::F32(matrix.transposed()),
+            Side::Bf16(matrix) => Side::Bf16(matrix.transposed()),
+        };
+        Self { side, ..self }
     }
 }
 
@@ -189,6 +231,17 @@ struct Grouped<'a> {
     groups: &'a GroupRows,
 }
 
+impl<'a> Grouped<'a> {
+    /// With its right sides packed.
+    fn with_packed(branch: Option<Self>, right: Option<&'a [Packed]>) -> Option<Branch<'a>> {
+        branch.zip(right).map(|(branch, right)| Branch {
+            left: branch.left,
+            right,
+            lengths: branch.groups.lengths(),
+        })
+    }
+}
+
 /// `left · weight + bias + branch` as a tensor.
 fn product(
     left: Matrix<'_>,
@@ -196,9 +249,36 @@ fn product(
     bias: Option<&[f32]>,
     branch: Option<Grouped<'_>>,
 ) -> FloatTensor<Flex> {
-    let right = weight.matrix;
-    let [rows, _] = left.dims();
-    let [_, cols] = right.dims();
+    let ([rows, _], [_, cols]) = (left.dims(), weight.side.dims());
+    let terms = match (weight.side, weight.precision) {
+        (Side::F32(right), Fp32Precision::Ieee) => {
+            return f32_product(left, weight.tensor, right, bias, branch);
+        }
+        (_, Fp32Precision::Bf16x3) => Terms::Two,
+        (_, Fp32Precision::Bf16 | Fp32Precision::Ieee) => Terms::One,
+    };
+    let branch_right = branch.map(|branch| packed(branch.right));
+    let product = Bf16Product {
+        left,
+        right: weight.side,
+        terms,
+        bias,
+        branch: Grouped::with_packed(branch, branch_right.as_deref()),
+    };
+    let mut output = zeros(rows * cols);
+    product.write(&mut output);
+    tensor_of(output, [rows, cols])
+}
+
+/// [`product`] with a right side that is all of the tensor `weight`, or its transpose.
+fn f32_product(
+    left: Matrix<'_>,
+    weight: &FloatTensor<Flex>,
+    right: Matrix<'_>,
+    bias: Option<&[f32]>,
+    branch: Option<Grouped<'_>>,
+) -> FloatTensor<Flex> {
+    let ([rows, _], [_, cols]) = (left.dims(), right.dims());
     let fits = |branch: Grouped<'_>| {
         let alike = |other: &Matrix| other.is_transposed() == right.is_transposed();
         let equal = branch.groups.lengths().windows(2).all(|pair| pair[0] == pair[1]);
@@ -216,14 +296,10 @@ fn product(
     let branch_right = branch.map(|branch| packed(branch.right));
     let product = Product {
         left,
-        right: &packed_weight(weight.tensor, right),
+        right: &packed_weight(weight, right),
         bias,
         base: None,
-        branch: branch.zip(branch_right.as_deref()).map(|(branch, right)| Branch {
-            left: branch.left,
-            right,
-            lengths: branch.groups.lengths(),
-        }),
+        branch: Grouped::with_packed(branch, branch_right.as_deref()),
     };
     let mut output = zeros(rows * cols);
     product.write(&mut output, cols);
@@ -272,12 +348,18 @@ fn has_contiguous_columns(tensor: &FloatTensor<Flex>) -> bool {
 
 /// A `[rows, cols]` tensor of [`with_contiguous_side`] as a matrix.
 fn matrix(tensor: &FloatTensor<Flex>) -> Matrix<'_> {
+    matrix_in(tensor.storage(), tensor)
+}
+
+/// The same in the storage of the tensor.
+fn matrix_in<'a, T: Copy>(storage: &'a [T], tensor: &FloatTensor<Flex>) -> Matrix<'a, T> {
     let [rows, cols] = tensor.shape().dims();
-    if !tensor.is_contiguous() {
-        let columns = &tensor.storage()[tensor.layout().start_offset()..];
-        return Matrix::new(columns, [cols, rows], rows).transposed();
+    let numbers = &storage[tensor.layout().start_offset()..];
+    if tensor.is_contiguous() {
+        Matrix::new(numbers, [rows, cols], cols)
+    } else {
+        Matrix::new(numbers, [cols, rows], rows).transposed()
     }
-    Matrix::new(numbers(tensor), [rows, cols], cols)
 }
 
 /// The matrices of a `[groups, rows, cols]` tensor.

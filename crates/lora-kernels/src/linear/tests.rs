@@ -1,10 +1,14 @@
 //! Linear layers against their composition of primitives, forward and backward, at sizes that fit no block.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+#[cfg(feature = "flex")]
+use burn::tensor::{DType, FloatDType};
 use burn::tensor::{Device, Tensor, module};
 
 use super::{GroupRows, added_branch, branched_linear, linear};
 use crate::drawn;
+#[cfg(feature = "flex")]
+use crate::{Fp32Precision, LinearWeight};
 
 #[cfg(feature = "flex")]
 fn device() -> Device {
@@ -85,6 +89,95 @@ fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
             assert_eq!(numbers(alone), numbers(branched.clone().narrow(0, first, count)));
         }
     }
+}
+
+/// Rounding to bf16 is 2⁻⁹ of a number at most on both sides; of two numbers, 2⁻¹⁷ and what is left out.
+#[cfg(feature = "flex")]
+const BF16_PRECISIONS: [(Fp32Precision, f32); 2] =
+    [(Fp32Precision::Bf16, 1e-2), (Fp32Precision::Bf16x3, 3e-5)];
+
+#[cfg(feature = "flex")]
+fn in_precision(values: Tensor<2>, precision: Fp32Precision) -> LinearWeight {
+    let values = match precision {
+        Fp32Precision::Bf16 => values.cast(FloatDType::BF16),
+        Fp32Precision::Ieee | Fp32Precision::Bf16x3 => values,
+    };
+    LinearWeight { values, precision }
+}
+
+/// With weights of both layouts; a bf16 weight is rounded once, and the same for the reference.
+#[cfg(feature = "flex")]
+#[test]
+fn every_precision_is_near_burns_linear_forward_and_backward() {
+    for [rows, d_input, d_output, groups, rank] in SHAPES {
+        for (precision, part) in BF16_PRECISIONS {
+            for weight in [
+                normal([d_input, d_output]),
+                normal([d_output, d_input]).transpose(),
+            ] {
+                let weight = in_precision(weight, precision);
+                let bias = Some(normal([d_output]));
+                let grad = normal([rows, d_output]);
+                let x = normal([rows, d_input]).require_grad();
+                let gradient = |y: Tensor<2>| x.grad(&(y * grad.clone()).sum().backward()).unwrap();
+                let (a, b) = (normal([groups, d_input, rank]), normal([groups, rank, d_output]));
+                let groups = GroupRows::equal(rows, groups);
+                let versions = |weight: LinearWeight| {
+                    let branched = branched_linear(
+                        x.clone(),
+                        weight.clone(),
+                        bias.clone(),
+                        a.clone(),
+                        b.clone(),
+                        groups.clone(),
+                    );
+                    [linear(x.clone(), weight, bias.clone()), branched]
+                };
+                let reference = versions(weight.clone().widened().into());
+                for (found, reference) in versions(weight).into_iter().zip(reference) {
+                    assert!(difference(found.clone(), reference.clone()) < part, "{precision}");
+                    assert!(
+                        difference(gradient(found), gradient(reference)) < part,
+                        "{precision}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "flex")]
+#[test]
+fn in_every_precision_a_row_has_the_bits_that_it_has_alone() {
+    for [rows, d_input, d_output, ..] in SHAPES {
+        for (precision, _) in BF16_PRECISIONS {
+            let x = normal([rows, d_input]);
+            let weight = in_precision(normal([d_input, d_output]), precision);
+            let all = numbers(linear(x.clone(), weight.clone(), None));
+            for row in [0, rows / 2, rows - 1] {
+                let alone = linear(x.clone().narrow(0, row, 1), weight.clone(), None);
+                assert_eq!(numbers(alone), all[row * d_output..][..d_output], "{precision}");
+            }
+        }
+    }
+}
+
+/// `--dtype bf16`: sums are f32, and only inputs and outputs are rounded.
+#[cfg(feature = "flex")]
+#[test]
+fn a_model_in_bf16_is_multiplied_with_sums_in_f32() {
+    let [rows, d_input, d_output] = [19, 700, 45];
+    let [x, weight] =
+        [normal([rows, d_input]), normal([d_input, d_output])].map(|tensor| tensor.cast(FloatDType::BF16));
+    let expected = module::linear(
+        x.clone().cast(FloatDType::F32),
+        weight.clone().cast(FloatDType::F32),
+        None,
+    );
+    let bias = normal([d_output]).cast(FloatDType::BF16) * 0.0;
+    let found = linear(x, weight, Some(bias));
+    assert_eq!(found.dtype(), DType::BF16);
+    assert!(difference(found.cast(FloatDType::F32), expected) < 1.0 / 256.0);
 }
 
 #[test]

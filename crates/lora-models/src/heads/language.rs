@@ -138,7 +138,7 @@ impl Decoder {
     pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<3> {
         match self {
             Self::Tied(tied) => {
-                let table = trunk.token_embeddings().transpose(); // [d_embedding, vocab_size]
+                let table = trunk.token_embeddings().transposed(); // [d_embedding, vocab_size]
                 linear(hidden, table, tied.bias.as_ref().map(Param::val))
             }
             Self::Own(decoder) => decoder.forward(hidden, pass),

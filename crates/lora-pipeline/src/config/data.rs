@@ -1,4 +1,4 @@
-//! Where rows come from: files, or a benchmark by name.
+//! Where model and rows come from: a base model; files, or a benchmark by name.
 
 use lora_data::Columns;
 use lora_data::tasks::{self, Benchmark, RowsKind};
@@ -9,8 +9,19 @@ use super::{Origins, ProblemType, RunConfig};
 use crate::bail;
 use crate::benchmark::of_own_files;
 use crate::error::Result;
+use crate::opening::BaseOptions;
 
 impl RunConfig {
+    /// The base model.
+    pub fn base(&self) -> BaseOptions<'_> {
+        BaseOptions {
+            name: &self.model_name_or_path,
+            revision: self.revision.as_deref(),
+            max_seq_length: self.max_seq_length,
+            fp32_precision: self.fp32_precision,
+        }
+    }
+
     /// The benchmark that is named, or that has the form of the files; none for texts in files, which have columns and labels of
     /// their own, and for prompts with completions in files.
     ///

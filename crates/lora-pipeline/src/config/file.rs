@@ -9,6 +9,8 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::keys::{Key, nearest};
+use lora_data::{DataError, decode_text};
+
 use crate::bail;
 use crate::error::{Error, Result};
 
@@ -35,9 +37,7 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
             "cannot read the configuration file `{shown}` ({error}); check the path given to --config"
         ))
     })?;
-    let Ok(text) = String::from_utf8(bytes) else {
-        bail!("`{shown}` is not UTF-8; save the configuration file as UTF-8");
-    };
+    let text = decode_text(&bytes, path).map_err(DataError::from)?;
     let pairs = parse(path, &text)?;
     let mut entries: Vec<Entry> = Vec::new();
     for (name, value) in pairs {

@@ -85,6 +85,7 @@ pub const KEYS: &[Key] = &[
     key("output_dir", Form::Text, DATA, "Folder for the adapter, the scores and the report"),
     key("overwrite_output_dir", Form::Switch, DATA, "Write over an earlier run in output_dir"),
     key("device", Form::Text, DATA, "flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
+    key("fp32_precision", Form::Text, DATA, "How products with frozen weights are computed, on flex: ieee, bf16x3 (three products of bf16 numbers), bf16 (one; half the memory), or auto [ieee]"),
 
     key("tuning", Form::Text, ADAPTER, "What is trained: lora (also AdaLoRA, with peft_type), full (all weights), bitfit (all biases), houlsby or pfeiffer (bottleneck adapters); the head always [lora]"),
     key("peft_type", Form::Text, ADAPTER, "LORA, or ADALORA: ranks are shared out while training [LORA]"),

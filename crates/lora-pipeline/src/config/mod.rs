@@ -13,14 +13,13 @@ use std::path::PathBuf;
 
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::{
-    BiasMode, BottleneckActivation, BottleneckConfig, Form, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
-    Placement, Rescale, Scaling, Targets, Tuning,
+    BiasMode, BottleneckActivation, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig,
+    LoraDropout, MaskAxes, Placement, Rescale, Scaling, Targets, Tuning,
 };
 use lora_data::{Column, Format};
 use lora_train::{TrainConfig, VariationalSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::opening::BaseOptions;
 pub use adalora::AdaLoraKeys;
 pub use checks::usual_values;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
@@ -104,6 +103,9 @@ pub struct RunConfig {
     /// Where the tensors are.
     #[serde(default = "defaults::device")]
     pub device: String,
+    /// How products with frozen weights are computed.
+    #[serde(default)]
+    pub fp32_precision: Fp32Precision,
 
     /// How the model is tuned.
     #[serde(default)]
@@ -234,15 +236,6 @@ mod defaults {
 }
 
 impl RunConfig {
-    /// The base model.
-    pub fn base(&self) -> BaseOptions<'_> {
-        BaseOptions {
-            name: &self.model_name_or_path,
-            revision: self.revision.as_deref(),
-            max_seq_length: self.max_seq_length,
-        }
-    }
-
     /// How a model with these heads is tuned; for LoRA, `target_modules` are `usual` unless given.
     pub fn tuning(&self, heads: &[String], usual: &[&str]) -> Tuning {
         let placement = match self.tuning {

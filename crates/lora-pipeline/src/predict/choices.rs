@@ -70,5 +70,6 @@ pub(super) fn predict(asking: &Asking<'_>, request: &Request) -> Result<Predicte
         json,
         words,
         file: None,
+        notes: Vec::new(),
     })
 }

@@ -43,6 +43,8 @@ pub struct Request {
     pub output: Option<PathBuf>,
     /// Rows of a batch.
     pub batch_size: usize,
+    /// Refuses rows without a text, rather than answering them with null.
+    pub strict: bool,
 }
 
 /// Predictions, as they are written.
@@ -54,6 +56,65 @@ pub struct Predicted {
     pub words: Vec<String>,
     /// The whole file in the form that was asked for, if it is not JSONL.
     pub file: Option<String>,
+    /// What to know about them, to be said in the end: rows without a text, columns with another name.
+    pub notes: Vec<String>,
+}
+
+impl Predicted {
+    /// Puts what stands for a row without a text in its places, and says so.
+    fn answer_with_null(&mut self, rows: &[usize], json: &str, words: &str) {
+        for &row in rows {
+            self.json.insert(row, json.to_owned());
+            self.words.insert(row, words.to_owned());
+        }
+        self.notes.extend(without_text(rows, self.json.len()));
+    }
+}
+
+/// How many rows have no text, and which.
+fn without_text(rows: &[usize], of: usize) -> Option<String> {
+    /// Numbers that are listed, at most.
+    const LISTED: usize = 10;
+    let numbers: Vec<String> = rows
+        .iter()
+        .take(LISTED)
+        .map(|row| (row + 1).to_string())
+        .collect();
+    let more = if rows.len() > LISTED { "…" } else { "" };
+    let (have, are, row) = if rows.len() == 1 {
+        ("has", "is", "row")
+    } else {
+        ("have", "are", "rows")
+    };
+    (!rows.is_empty()).then(|| {
+        format!(
+            "{} of {of} rows {have} no text and {are} answered with null ({row} {}{more}, counted from 1); --strict refuses them",
+            rows.len(),
+            numbers.join(", "),
+        )
+    })
+}
+
+/// A text and its place among all texts.
+type Placed<'a> = (usize, &'a str);
+
+/// The texts that are not empty, and the places of the others. Where there is no text at all, or one is empty and that is to be refused,
+/// an error that calls them by their `noun`.
+fn split_off_empty<'a>(
+    texts: &'a [String],
+    noun: &str,
+    strict: bool,
+) -> Result<(Vec<Placed<'a>>, Vec<usize>)> {
+    let (empty, filled): (Vec<_>, Vec<_>) = texts
+        .iter()
+        .map(String::as_str)
+        .enumerate()
+        .partition(|(_, text)| text.trim().is_empty());
+    let empty: Vec<usize> = empty.into_iter().map(|(place, _)| place).collect();
+    match empty.first() {
+        Some(first) if strict || filled.is_empty() => bail!("{noun} {} is empty; remove it", first + 1),
+        _ => Ok((filled, empty)),
+    }
 }
 
 /// Labels texts, answers questions, tags words.

@@ -1,9 +1,11 @@
 //! What is said about a text, and how it is written: a line for people, JSONL, CSV.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use lora_data::Cells;
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use crate::bail;
 use crate::error::{Context, Result};
@@ -56,6 +58,8 @@ pub enum Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         deviation: Option<f64>,
     },
+    /// For a row without a text: null under the keys of the others.
+    Nothing(Map<String, Value>),
 }
 
 fn by_name<S: Serializer>(probabilities: &[(String, f64)], serializer: S) -> Result<S::Ok, S::Error> {
@@ -75,6 +79,23 @@ pub enum FileForm {
     Csv,
     /// One object for the whole file.
     Json,
+}
+
+impl Prediction {
+    /// What stands for a row without a text: as this prediction, with null for everything that is said of it.
+    ///
+    /// # Errors
+    ///
+    /// Never: an answer is an object.
+    pub(super) fn without_text(&self) -> Result<Self> {
+        let answer = serde_json::to_value(&self.answer).context("a prediction is no JSON")?;
+        let keys = answer.as_object().into_iter().flat_map(serde_json::Map::keys);
+        Ok(Self {
+            text: String::new(),
+            text_pair: self.text_pair.as_ref().map(|_| String::new()),
+            answer: Answer::Nothing(keys.map(|key| (key.clone(), Value::Null)).collect()),
+        })
+    }
 }
 
 impl FileForm {
@@ -142,40 +163,80 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
                 .unwrap_or_default();
             format!("{value:.4}{deviation} · {text}")
         }
+        Answer::Nothing(_) => NO_TEXT.to_owned(),
     }
 }
 
+/// What people read for a row without a text.
+pub(super) const NO_TEXT: &str = "–  (no text)";
+
 /// With a header, quoted where needed. The columns of the file that was read come first, as they were; without a file the
-/// texts. A prediction whose name is taken by one of them is called `predicted_…`.
-pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Result<String> {
+/// texts. A prediction whose name is taken by one of them is called `predicted_…`, or `predicted_…_2` where that is taken
+/// too; with the sentences that say so.
+pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Result<(String, Vec<String>)> {
+    let mut columns = UniqueNames::default();
+    let of_file: Vec<String> = match (cells, predictions.first()) {
+        (Some(cells), _) => cells.names.clone(),
+        (None, Some(first)) => texts(first).into_iter().map(|(name, _)| name).collect(),
+        (None, None) => Vec::new(),
+    };
+    for name in of_file {
+        columns.add(&name, &name);
+    }
+    let answered = predictions
+        .iter()
+        .find(|prediction| !matches!(prediction.answer, Answer::Nothing(_)));
+    let names: Vec<String> = answered.map_or_else(Vec::new, |prediction| {
+        answer_fields(&prediction.answer)
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect()
+    });
+    for name in &names {
+        columns.add(name, &format!("predicted_{name}"));
+    }
     let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&columns.names)?;
     for (index, prediction) in predictions.iter().enumerate() {
-        let mut fields: Vec<(String, String)> = match cells {
-            Some(cells) => cells
-                .names
-                .iter()
-                .cloned()
-                .zip(cells.rows[index].iter().cloned())
-                .collect(),
-            None => texts(prediction),
+        let mut values = match cells {
+            Some(cells) => cells.rows[index].clone(),
+            None => texts(prediction).into_iter().map(|(_, value)| value).collect(),
         };
-        for (name, value) in answer_fields(&prediction.answer) {
-            let is_taken = fields.iter().any(|(taken, _)| *taken == name);
-            fields.push((
-                if is_taken {
-                    format!("predicted_{name}")
-                } else {
-                    name
-                },
-                value,
+        match &prediction.answer {
+            Answer::Nothing(_) => values.extend(names.iter().map(|_| String::new())),
+            answer => values.extend(answer_fields(answer).into_iter().map(|(_, value)| value)),
+        }
+        writer.write_record(values)?;
+    }
+    let table = String::from_utf8(writer.into_inner().map_err(csv::IntoInnerError::into_error)?)
+        .context("the table is no text")?;
+    Ok((table, columns.renamed))
+}
+
+/// Names of columns, each once.
+#[derive(Default)]
+struct UniqueNames {
+    names: Vec<String>,
+    taken: HashSet<String>,
+    renamed: Vec<String>,
+}
+
+impl UniqueNames {
+    /// Adds `name`, or where that is taken `other`, or that with a number.
+    fn add(&mut self, name: &str, other: &str) {
+        let numbered = (2..).map(|number| format!("{other}_{number}"));
+        let mut candidates = [name.to_owned(), other.to_owned()].into_iter().chain(numbered);
+        let unique = candidates
+            .find(|candidate| !self.taken.contains(candidate))
+            .unwrap_or_default();
+        if unique != name {
+            self.renamed.push(format!(
+                "there is a column `{name}` already; the further one is called `{unique}`"
             ));
         }
-        if index == 0 {
-            writer.write_record(fields.iter().map(|(name, _)| name))?;
-        }
-        writer.write_record(fields.iter().map(|(_, value)| value))?;
+        self.taken.insert(unique.clone());
+        self.names.push(unique);
     }
-    Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
 fn texts(prediction: &Prediction) -> Vec<(String, String)> {
@@ -232,57 +293,9 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
                 .chain(deviation)
                 .collect()
         }
+        Answer::Nothing(_) => Vec::new(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-    use super::*;
-
-    fn prediction() -> Prediction {
-        Prediction {
-            text: "plain, \"quoted\"".to_owned(),
-            text_pair: None,
-            answer: Answer::Class {
-                label: "good".to_owned(),
-                probability: 0.75,
-                probabilities: vec![("bad".to_owned(), 0.25), ("good".to_owned(), 0.75)],
-                predictive_entropy: 0.5,
-                mutual_information: Some(0.125),
-            },
-        }
-    }
-
-    #[test]
-    fn a_table_has_a_header_and_quotes_where_needed() {
-        let expected = "text,label,probability,p_bad,p_good,predictive_entropy,mutual_information\n\
-            \"plain, \"\"quoted\"\"\",good,0.750000,0.250000,0.750000,0.500000,0.125000\n";
-        assert_eq!(to_csv(&[prediction()], None).unwrap(), expected);
-    }
-
-    #[test]
-    fn the_columns_that_were_read_stay_and_keep_their_names() {
-        let cells = Cells {
-            names: ["id", "review", "label"].map(str::to_owned).into(),
-            rows: vec![["7", "a film", "bad"].map(str::to_owned).into()],
-        };
-        let table = to_csv(&[prediction()], Some(&cells)).unwrap();
-        assert!(
-            table.starts_with("id,review,label,predicted_label,probability,"),
-            "{table}"
-        );
-        assert!(table.contains("\n7,a film,bad,good,0.750000,"), "{table}");
-    }
-
-    #[test]
-    fn a_line_of_json_is_flat() {
-        let line = &lines(&[prediction()]).unwrap()[0];
-        let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(
-            (&value["label"], &value["probabilities"]["good"]),
-            (&"good".into(), &0.75.into())
-        );
-    }
-}
+mod tests;

@@ -4,8 +4,8 @@ use lora_data::tasks::{Rows, SpanQuestion, Spans, read_questions};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::prediction::FileForm;
-use super::{Asking, Predicted, Request};
+use super::prediction::{FileForm, NO_TEXT};
+use super::{Asking, Predicted, Request, split_off_empty};
 use crate::bail;
 use crate::encoded_part::Detail;
 use crate::error::{Context, Result};
@@ -27,7 +27,7 @@ struct SpanPrediction<'a> {
 
 pub(super) fn predict(asking: &Asking<'_>, request: &Request, form: Option<FileForm>) -> Result<Predicted> {
     let opened = asking.opened;
-    let spans = read(request)?;
+    let (spans, without_text) = read(request)?;
     let part = opened.encoder(asking.batch_size).encode(&Rows::Spans(spans))?;
     let said = ask(
         &opened.adapted,
@@ -80,12 +80,21 @@ pub(super) fn predict(asking: &Asking<'_>, request: &Request, form: Option<FileF
         Some(FileForm::Json) => Some(serde_json::to_string_pretty(&official)? + "\n"),
         _ => None,
     };
-    Ok(Predicted { json, words, file })
+    let mut predicted = Predicted {
+        json,
+        words,
+        file,
+        notes: Vec::new(),
+    };
+    let nothing = r#"{"question":"","answer":null,"start":null,"probability":null,"no_answer_score":null}"#;
+    predicted.answer_with_null(&without_text, nothing, NO_TEXT);
+    Ok(predicted)
 }
 
-fn read(request: &Request) -> Result<Spans> {
+/// The questions, and the places of empty ones.
+fn read(request: &Request) -> Result<(Spans, Vec<usize>)> {
     if let Some(path) = &request.data {
-        return Ok(read_questions(&[path])?);
+        return Ok((read_questions(&[path])?, Vec::new()));
     }
     let Some(context) = &request.context else {
         bail!(
@@ -99,19 +108,16 @@ fn read(request: &Request) -> Result<Spans> {
     if texts.is_empty() {
         bail!("there is no question; give questions as arguments, or lines on the standard input with -");
     }
-    let question = |(number, text): (usize, &String)| {
-        if text.trim().is_empty() {
-            bail!("question {} is empty; remove it", number + 1);
-        }
-        Ok(SpanQuestion {
-            id: number.to_string(),
-            question: text.clone(),
-            context: 0,
-            answers: Vec::new(),
-        })
+    let (texts, without_text) = split_off_empty(texts, "question", request.strict)?;
+    let question = |(number, text): (usize, &str)| SpanQuestion {
+        id: number.to_string(),
+        question: text.to_owned(),
+        context: 0,
+        answers: Vec::new(),
     };
-    Ok(Spans {
+    let spans = Spans {
         contexts: vec![context.clone()],
-        questions: texts.iter().enumerate().map(question).collect::<Result<_>>()?,
-    })
+        questions: texts.into_iter().map(question).collect(),
+    };
+    Ok((spans, without_text))
 }

@@ -6,7 +6,7 @@ use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
 use super::prediction::{Answer, FileForm, Prediction, in_words, lines, to_csv};
-use super::{Asking, Predicted, Request};
+use super::{Asking, Predicted, Request, split_off_empty};
 use crate::adapter::read_options;
 use crate::adaptive::run_adaptively;
 use crate::bail;
@@ -19,15 +19,29 @@ pub(super) fn predict(
     form: Option<FileForm>,
     task: &Task,
 ) -> Result<Predicted> {
-    let (dataset, cells) = read_texts(asking, request, task)?;
-    let predictions = predictions(asking, &dataset)?;
+    let (dataset, cells, without_text) = read_texts(asking, request, task)?;
+    let mut predictions = predictions(asking, &dataset)?;
+    if let Some(first) = predictions.first() {
+        let nothing = first.without_text()?;
+        for &row in &without_text {
+            predictions.insert(row, nothing.clone());
+        }
+    }
+    let (file, renamed) = match form {
+        Some(FileForm::Csv) => {
+            let (table, renamed) = to_csv(&predictions, cells.as_ref())?;
+            (Some(table), renamed)
+        }
+        _ => (None, Vec::new()),
+    };
     Ok(Predicted {
         json: lines(&predictions)?,
         words: predictions.iter().map(in_words).collect(),
-        file: match form {
-            Some(FileForm::Csv) => Some(to_csv(&predictions, cells.as_ref())?),
-            _ => None,
-        },
+        file,
+        notes: renamed
+            .into_iter()
+            .chain(super::without_text(&without_text, predictions.len()))
+            .collect(),
     })
 }
 
@@ -62,38 +76,46 @@ pub(crate) fn predictions(asking: &Asking<'_>, dataset: &Dataset) -> Result<Vec<
     Ok(answered.map(prediction).collect())
 }
 
-/// The texts, and all cells of the file they stand in.
-fn read_texts(asking: &Asking<'_>, request: &Request, task: &Task) -> Result<(Dataset, Option<Cells>)> {
+/// The texts, all cells of the file they stand in, and the rows that have none.
+fn read_texts(
+    asking: &Asking<'_>,
+    request: &Request,
+    task: &Task,
+) -> Result<(Dataset, Option<Cells>, Vec<usize>)> {
     let saved = asking.opened.task_file.as_ref();
     if let Some(path) = &request.data {
         let options = read_options(saved, &request.columns, LabelRule::Unlabelled(task.clone()));
         let options = ReadOptions {
             keep_cells: true,
+            skip_empty: !request.strict,
             ..options
         };
         let read = read_file(path, &options)?;
-        return Ok((read.dataset, read.cells));
+        if read.dataset.is_empty() {
+            bail!(
+                "`{}`: every text in `{}` is empty; fill it in, or name another column",
+                path.display(),
+                read.columns.text.name
+            );
+        }
+        return Ok((read.dataset, read.cells, read.without_text));
     }
-    let texts = &request.texts;
-    let is_pair = saved.is_some_and(|task| task.text_pair_column.is_some());
-    let examples: Result<Vec<Example>> = (1..)
-        .zip(texts)
-        .map(|(number, text)| example(number, text, is_pair))
-        .collect();
-    let examples = examples?;
-    if examples.is_empty() {
+    if request.texts.is_empty() {
         bail!(
             "there is no text; give texts as arguments, lines on the standard input with -, or a file with --data"
         );
     }
+    let (texts, without_text) = split_off_empty(&request.texts, "text", request.strict)?;
+    let is_pair = saved.is_some_and(|task| task.text_pair_column.is_some());
+    let examples = texts
+        .into_iter()
+        .map(|(place, text)| example(place + 1, text, is_pair));
+    let examples = examples.collect::<Result<_>>()?;
     let task = task.clone();
-    Ok((Dataset { examples, task }, None))
+    Ok((Dataset { examples, task }, None, without_text))
 }
 
 fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
-    if text.trim().is_empty() {
-        bail!("text {number} is empty; remove it");
-    }
     let (text, text_pair) = match text.split_once('\t') {
         Some((first, second)) if is_pair => (first, Some(second.to_owned())),
         None if is_pair => {

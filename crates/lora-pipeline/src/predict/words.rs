@@ -6,7 +6,8 @@ use lora_eval::entities::{are_iob2, entities};
 use lora_eval::softmax::top_class;
 use serde::Serialize;
 
-use super::{Asking, Predicted, Request};
+use super::prediction::NO_TEXT;
+use super::{Asking, Predicted, Request, split_off_empty};
 use crate::bail;
 use crate::encoded_part::Detail;
 use crate::error::{Context, Result};
@@ -37,7 +38,7 @@ struct NamedEntity<'a> {
 
 pub(super) fn predict(asking: &Asking<'_>, request: &Request, names: &LabelNames) -> Result<Predicted> {
     let opened = asking.opened;
-    let tagged = read(request, names)?;
+    let (tagged, without_text) = read(request, names)?;
     let part = opened.encoder(asking.batch_size).encode(&Rows::Words(tagged))?;
     let Detail::Words(detail) = &part.detail else {
         bail!("the rows are no words");
@@ -73,16 +74,21 @@ pub(super) fn predict(asking: &Asking<'_>, request: &Request, names: &LabelNames
         json.push(serde_json::to_string(&prediction).context("a prediction is no JSON")?);
         words.push(in_words(&prediction));
     }
-    Ok(Predicted {
+    let mut predicted = Predicted {
         json,
         words,
         file: None,
-    })
+        notes: Vec::new(),
+    };
+    let nothing = r#"{"tokens":[],"tags":null,"probabilities":null}"#;
+    predicted.answer_with_null(&without_text, nothing, NO_TEXT);
+    Ok(predicted)
 }
 
-fn read(request: &Request, names: &LabelNames) -> Result<TaggedWords> {
+/// The sentences, and the places of those without a word.
+fn read(request: &Request, names: &LabelNames) -> Result<(TaggedWords, Vec<usize>)> {
     if let Some(path) = &request.data {
-        return Ok(read_words(&[path], TagRule::NotRead(names))?);
+        return Ok((read_words(&[path], TagRule::NotRead(names))?, Vec::new()));
     }
     let texts = &request.texts;
     if texts.is_empty() {
@@ -90,17 +96,16 @@ fn read(request: &Request, names: &LabelNames) -> Result<TaggedWords> {
             "there is no sentence; give sentences as arguments, lines on the standard input with -, or a file with --data"
         );
     }
-    let sentence = |(number, text): (usize, &String)| {
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        if words.is_empty() {
-            bail!("sentence {} is empty; remove it", number + 1);
-        }
-        Ok(TaggedSentence { words, tags: None })
+    let (texts, without_text) = split_off_empty(texts, "sentence", request.strict)?;
+    let sentence = |(_, text): (usize, &str)| TaggedSentence {
+        words: text.split_whitespace().map(str::to_owned).collect(),
+        tags: None,
     };
-    Ok(TaggedWords {
-        sentences: texts.iter().enumerate().map(sentence).collect::<Result<_>>()?,
+    let tagged = TaggedWords {
+        sentences: texts.into_iter().map(sentence).collect(),
         tags: names.clone(),
-    })
+    };
+    Ok((tagged, without_text))
 }
 
 fn named<'a>(words: &[String], tags: &[Option<&'a str>]) -> Vec<NamedEntity<'a>> {

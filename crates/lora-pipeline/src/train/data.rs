@@ -4,10 +4,11 @@ use std::path::Path;
 
 use lora_data::tasks::{Benchmark, Rows};
 use lora_data::{
-    Column, DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, Task,
-    read_file, stratified_split,
+    Column, DataError, Dataset, LabelRule, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, RowText,
+    Task, read_file, training_split,
 };
 
+use super::row_checks::RowChecks;
 use crate::benchmark::{Shares, SplitFiles, read_files, read_folder};
 use crate::config::{ProblemType, Resolved, RunConfig};
 use crate::error::{Context, Result};
@@ -26,6 +27,8 @@ pub struct Parts {
     pub columns: ColumnNames,
     /// The benchmark whose form they have; none for texts in files.
     pub benchmark: Option<&'static Benchmark>,
+    /// What makes scores of the parts misleading.
+    pub checks: RowChecks,
 }
 
 /// Columns as a user names them.
@@ -98,6 +101,13 @@ pub fn read_benchmark(
     if let Rows::Texts(dataset) = &parts.train {
         progress.note(&format!("{}{}", benchmark.name, in_words(&dataset.task)));
     }
+    let checks = RowChecks::of(
+        &parts.train,
+        parts.validation.as_ref(),
+        parts.test.as_ref(),
+        parts.split_off,
+    );
+    note_checks(&checks, progress);
     let (text, text_pair, label) = benchmark.column_names();
     Ok(Parts {
         train: parts.train,
@@ -109,7 +119,15 @@ pub fn read_benchmark(
             label: label.into(),
         },
         benchmark: Some(benchmark),
+        checks,
     })
+}
+
+fn note_checks(checks: &RowChecks, progress: &dyn Progress) {
+    checks
+        .sentences()
+        .iter()
+        .for_each(|sentence| progress.note(sentence));
 }
 
 fn read_texts(resolved: &Resolved, progress: &dyn Progress) -> Result<Parts> {
@@ -128,6 +146,17 @@ fn read_texts(resolved: &Resolved, progress: &dyn Progress) -> Result<Parts> {
         first.columns,
         in_words(&first.dataset.task)
     ));
+    if let Some(label) = &first.decimal_label {
+        progress.note(&format!(
+            "labels such as `{label}` are taken for classes; {}",
+            instead(ProblemType::Regression)
+        ));
+    } else if first.dataset.task == Task::Regression && config.problem_type.is_none() {
+        progress.note(&format!(
+            "labels are decimal numbers, so this is a regression; {}",
+            instead(ProblemType::SingleLabelClassification)
+        ));
+    }
     let further = |key: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Dataset>> {
         let Some(path) = path else { return Ok(None) };
         let read = read_further(config, path, &first.dataset.task);
@@ -137,22 +166,36 @@ fn read_texts(resolved: &Resolved, progress: &dyn Progress) -> Result<Parts> {
     };
     let validation = further("validation_file", &config.validation_file)?;
     let test = further("test_file", &config.test_file)?;
-    let split_test = config.data_file.is_some();
+    let split_off = [validation.is_none(), config.data_file.is_some()];
     let columns = column_names(config, &first.columns);
     let share = |wanted: bool, fraction: f64| if wanted { fraction } else { 0.0 };
     let shares = Shares {
-        validation: share(validation.is_none(), config.validation_fraction),
-        test: share(split_test, config.test_fraction),
+        validation: share(split_off[0], config.validation_fraction),
+        test: share(split_off[1], config.test_fraction),
         seed: config.train.seed,
     };
-    let split = split(first.dataset, shares, progress)?;
+    let (train, split_validation, split_test) = split(first.dataset, shares, progress)?;
+    let train = Rows::Texts(train);
+    let validation = validation.or(split_validation).map(Rows::Texts);
+    let test = test.or(split_test).map(Rows::Texts);
+    let checks = RowChecks::of(&train, validation.as_ref(), test.as_ref(), split_off);
+    note_checks(&checks, progress);
     Ok(Parts {
-        train: Rows::Texts(split.0),
-        validation: validation.or(split.1).map(Rows::Texts),
-        test: test.or(split.2).map(Rows::Texts),
+        train,
+        validation,
+        test,
         columns,
         benchmark: None,
+        checks,
     })
+}
+
+/// How to have labels taken for something else.
+fn instead(problem_type: ProblemType) -> String {
+    format!(
+        "problem_type {name} (--problem-type {name}) takes them otherwise",
+        name = problem_type.name()
+    )
 }
 
 /// What the user gave is kept: an index stays an index.
@@ -181,7 +224,7 @@ fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
     }
 }
 
-/// The file that says what the labels are. Decimal labels mean a regression, unless the user said otherwise.
+/// The file that says what the labels are. Decimal labels that are no whole numbers mean a regression, unless the user said otherwise.
 fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
     match config.problem_type {
         Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
@@ -272,7 +315,15 @@ pub(crate) fn split(whole: Dataset, shares: Shares, progress: &dyn Progress) -> 
         )
     })?;
     let seed = shares.seed;
-    let parts = stratified_split(&whole.strata(), &[train, validation, test], seed)?;
+    let texts = RowText::of_dataset(&whole);
+    let parts = training_split(
+        &whole.strata(),
+        &RowText::groups(&texts),
+        &[train, validation, test],
+        0,
+        seed,
+    )?;
+    let [train, validation, test] = [0, 1, 2].map(|part: usize| parts[part].len());
     progress.note(&format!("split with seed {seed}, classes in proportion: {train} training, {validation} validation, {test} test rows"));
     let part = |index: usize| {
         Some(&parts[index])

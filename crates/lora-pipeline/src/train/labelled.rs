@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::data::Parts;
 use super::fit_and_save;
 use super::progress::{REPORT_FILE, RESULTS_FILE, Saving};
+use super::row_checks::RowChecks;
 use super::scores::{Scored, page};
 use super::size::check_size;
 use super::task_file::task_file;
@@ -43,6 +44,7 @@ pub struct Labelled {
     kind: Kind,
     task: TaskFile,
     model_folder: ModelFolder,
+    checks: RowChecks,
 }
 
 /// Loads and checks everything but the rows, which `parts` are.
@@ -114,6 +116,7 @@ pub(super) fn prepare(
         kind,
         task,
         model_folder,
+        checks: parts.checks.clone(),
         resolved,
     })
 }
@@ -151,6 +154,7 @@ pub(super) fn run_document(prepared: &Labelled) -> Value {
             "validation": rows(&prepared.validation),
             "test": rows(&prepared.test),
         },
+        "row_checks": prepared.checks,
         "trainable_params": count.trained,
         "all_params": count.all,
         "new_parameters": prepared.loaded.initialized,
@@ -275,7 +279,7 @@ impl FittedRun {
             "history": fitted.history,
         });
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
-        let page = page(&scored, &fitted, config, &results).to_html();
+        let page = page(&scored, &fitted, config, &prepared.checks, &results).to_html();
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;

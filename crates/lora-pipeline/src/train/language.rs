@@ -8,8 +8,8 @@ use lora_core::Adapted;
 use lora_core::peft::TaskType;
 use lora_data::tasks::{self, Benchmark, Instruction};
 use lora_data::{
-    Column, Completion, CompletionColumns, EncodedDataset, Padding, ReadCompletions, ResolvedColumn,
-    read_completions, stratified_split, train_batches,
+    Column, Completion, CompletionColumns, EncodedDataset, Padding, ReadCompletions, ResolvedColumn, RowText,
+    read_completions, train_batches, training_split,
 };
 use lora_models::Transformer;
 use lora_train::{FitData, History, TrainConfig};
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::data::{ColumnNames, read_benchmark};
 use super::fit_and_save;
 use super::progress::{RESULTS_FILE, Saving};
+use super::row_checks::RowChecks;
 use super::task_file::task_file;
 use crate::bail;
 use crate::config::{Resolved, RunConfig};
@@ -52,12 +53,24 @@ pub(super) fn prepare(resolved: Resolved, device: &Device, progress: &dyn Progre
         Some(benchmark) => instructions(&resolved, benchmark, progress)?,
         None => completions(&resolved, progress)?,
     };
+    let of_part = |part, rows: Option<&Vec<Completion>>| Some((part, RowText::of_prompts(rows?)));
+    let texts = [
+        of_part("training", Some(&rows)),
+        of_part("validation", validation.as_ref()),
+    ];
+    let is_split = config.validation_file.is_none() && config.data_dir.is_none();
+    let checks = RowChecks::of_texts(texts.into_iter().flatten().collect(), [is_split, false]);
+    checks
+        .sentences()
+        .iter()
+        .for_each(|sentence| progress.note(sentence));
     let seed = config.train.seed;
     let opened = LanguageModel::open(
         &config.model_name_or_path,
         config.revision.as_deref(),
         seed,
         device,
+        config.fp32_precision,
     );
     let opened = opened.with_context(|| {
         let place = resolved.origins.of("model_name_or_path");
@@ -187,7 +200,15 @@ fn split(rows: Vec<Completion>, config: &RunConfig) -> Result<(Vec<Completion>, 
             rows.len()
         );
     }
-    let parts = stratified_split(&vec![0; rows.len()], &[train, count], config.train.seed)?;
+    let texts = RowText::of_prompts(&rows);
+    let groups = RowText::groups(&texts);
+    let parts = training_split(
+        &vec![0; rows.len()],
+        &groups,
+        &[train, count],
+        0,
+        config.train.seed,
+    )?;
     let select = |part: &[usize]| part.iter().map(|row| rows[*row].clone()).collect();
     Ok((select(&parts[0]), Some(select(&parts[1]))))
 }

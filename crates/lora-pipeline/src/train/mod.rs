@@ -5,6 +5,7 @@ mod labelled;
 pub mod language;
 pub mod progress;
 pub mod report;
+pub mod row_checks;
 mod scores;
 mod size;
 mod task_file;
@@ -21,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::base_model::fit_as_configured;
 use crate::config::{Resolved, RunConfig};
-use crate::device::DeviceName;
+use crate::device::{DeviceError, DeviceName, Precision};
 use crate::error::{Error, Result};
 use crate::output::{RUN_FILE, Writer, check_folder, write_json};
 use crate::parameters::parameter_line;
@@ -53,8 +54,16 @@ impl Prepared {
             .parse()
             .map_err(|error| resolved.origins.at("device", error))?;
         let device = name
-            .open()
-            .map_err(|error| resolved.origins.at("device", error))?;
+            .open_in(Precision::F32, config.fp32_precision)
+            .map_err(|error| {
+                let is_of_products = matches!(error, DeviceError::Products { .. });
+                let key = if is_of_products {
+                    "fp32_precision"
+                } else {
+                    "device"
+                };
+                resolved.origins.at(key, error)
+            })?;
         check_folder(
             &config.output_dir,
             Writer::Training,

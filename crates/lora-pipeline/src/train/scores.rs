@@ -7,6 +7,7 @@ use lora_train::Fitted;
 use serde_json::{Value, json};
 
 use super::report::{curves, score_page};
+use super::row_checks::RowChecks;
 use crate::comparison::{comparisons, signed, verdicts};
 use crate::config::RunConfig;
 use crate::encoded_part::EncodedPart;
@@ -121,6 +122,7 @@ pub(super) fn page(
     parts: &Scored,
     fitted: &Fitted<Transformer>,
     config: &RunConfig,
+    checks: &RowChecks,
     results: &Value,
 ) -> Page {
     let scores: Vec<(String, &[ScoredMethod])> = parts
@@ -160,6 +162,7 @@ pub(super) fn page(
         page.summary
             .extend(verdicts.iter().map(|verdict| format!("{name} rows: {verdict}.")));
     }
+    page.sections.extend(checks.section());
     page.sections.push(curves(&fitted.history));
     page.settings = json!(config);
     page

@@ -7,7 +7,13 @@ use std::process::Command;
 use super::report::Work;
 
 /// What the script can do.
-pub const WORKS: [Work; 3] = [Work::Forward, Work::Step, Work::Epoch];
+pub const WORKS: [Work; 5] = [
+    Work::Forward,
+    Work::Step,
+    Work::StepBf16,
+    Work::StepAutocast,
+    Work::Epoch,
+];
 
 const SCRIPT: &str = "benches/peft_reference.py";
 

@@ -1,6 +1,7 @@
 //! Measured times as a table of ratios.
 
 use clap::ValueEnum;
+use lora_kernels::Fp32Precision;
 use lora_report::{Better, Cell, Column, IntervalRow, Table, interval_chart};
 use serde::Serialize;
 
@@ -14,6 +15,13 @@ pub enum Work {
     Forwards,
     /// Forward, backward, optimizer, plain LoRA.
     Step,
+    /// The same with each f32 number of a product with frozen weights as two bf16 numbers.
+    StepBf16x3,
+    /// The same with frozen weights in bf16; PyTorch's with f32 products in bf16
+    /// (`torch.backends.mkldnn.matmul.fp32_precision`).
+    StepBf16,
+    /// PyTorch's under autocast in bf16; ours has none.
+    StepAutocast,
     /// The same with Burn's own LoRA.
     BurnStep,
     /// As many multiplications as the step's frozen products have, in one large product.
@@ -47,6 +55,9 @@ impl Work {
         ],
         &[
             Self::Step,
+            Self::StepBf16x3,
+            Self::StepBf16,
+            Self::StepAutocast,
             Self::BurnStep,
             Self::Products,
             Self::StepExampleMasks,
@@ -59,9 +70,11 @@ impl Work {
     pub const RAGGED: [Self; 2] = [Self::Ragged, Self::Even];
 
     /// What has a row in the table.
-    const ROWS: [Self; 9] = [
+    const ROWS: [Self; 11] = [
         Self::Forward,
         Self::Step,
+        Self::StepBf16x3,
+        Self::StepBf16,
         Self::StepExampleMasks,
         Self::StepFourGroups,
         Self::StepFourMasks,
@@ -87,12 +100,25 @@ impl Work {
         if self == Self::BurnStep { BURN } else { OURS }
     }
 
+    /// Whether only the peer does it.
+    pub fn is_of_peer_alone(self) -> bool {
+        self == Self::StepAutocast
+    }
+
+    /// A step of plain LoRA, in any precision.
+    fn is_plain_step(self) -> bool {
+        matches!(self, Self::Step | Self::StepBf16x3 | Self::StepBf16)
+    }
+
     /// In words, for the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Forward => "forward",
             Self::Forwards => "forward passes in a row",
             Self::Step | Self::BurnStep => "training step",
+            Self::StepBf16x3 => "training step, bf16x3",
+            Self::StepBf16 => "training step, bf16",
+            Self::StepAutocast => "training step, autocast",
             Self::Products => "products alone",
             Self::StepExampleMasks => "training step, a mask an example",
             Self::StepFourGroups => "training step, 4 masks in one pass",
@@ -163,6 +189,7 @@ impl Results {
             Column::new("this project", Better::None, 0).with_unit("ms"),
             Column::new("Burn apply_lora / ours", Better::None, 2),
             Column::new("PyTorch + PEFT / ours", Better::None, 2),
+            Column::new("its autocast bf16 / ours", Better::None, 2),
             Column::new("plain / ours", Better::None, 2),
             Column::new("products / ours", Better::None, 2),
             Column::new("ours / without padding", Better::None, 2),
@@ -170,10 +197,11 @@ impl Results {
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}; {}, {} threads, f32, LoRA r=8 on query and value, medians of {} turns; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; without padding: a step on as many tokens in rows of one length; others / ours above 1: ours is faster, or smaller",
+            "{}; {}, {} threads, f32, bf16 by {}, LoRA r=8 on query and value, medians of {} turns; PyTorch + PEFT: in f32, beside our bf16 with its f32 products in bf16; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; without padding: a step on as many tokens in rows of one length; others / ours above 1: ours is faster, or smaller",
             self.versions(),
             self.processor,
             self.threads,
+            Fp32Precision::bf16_unit().unwrap_or("nothing"),
             self.turns
         );
         let mut table = Table::new("Time", "work", columns).with_note(note);
@@ -209,7 +237,16 @@ impl Results {
                 let cells = vec![
                     Cell::value(ours.milliseconds),
                     only_if(work == Work::Step, time_of(BURN, Work::BurnStep)),
-                    time_of(PEER, work),
+                    // It has nothing between f32 and bf16.
+                    time_of(
+                        PEER,
+                        if work == Work::StepBf16x3 {
+                            Work::Step
+                        } else {
+                            work
+                        },
+                    ),
+                    only_if(work.is_plain_step(), time_of(PEER, Work::StepAutocast)),
                     plain,
                     only_if(work == Work::Step, time_of(OURS, Work::Products)),
                     even.map_or(Cell::Empty, |even| {

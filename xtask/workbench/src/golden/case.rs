@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::peft::{AdapterFolder, trained_tensors};
 use lora_core::{Adapted, HostTensor, Model, Pass, PassNoise, TensorFile, TunedFolder};
 use lora_data::{Batch, Targets};
-use lora_kernels::KeepMasks;
+use lora_kernels::{Fp32Precision, KeepMasks};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 use lora_train::{Schedule, TrainConfig, Trainer};
 use serde::Deserialize;
@@ -37,7 +37,7 @@ struct TrainingNotes {
 }
 
 /// Runs the case in a folder. Its kind is the name of the folder around it.
-pub fn run(folder: &Path, device: &Device) -> Result<Differences> {
+pub fn run(folder: &Path, device: &Device, precision: Fp32Precision) -> Result<Differences> {
     let kind = folder
         .parent()
         .and_then(Path::file_name)
@@ -46,7 +46,7 @@ pub fn run(folder: &Path, device: &Device) -> Result<Differences> {
     if kind == "combined" {
         return super::combined::run(folder);
     }
-    let case = Case::open(folder, device)?;
+    let case = Case::open(folder, device, precision)?;
     match &*kind {
         "models" => case.outputs(&case.model, ""),
         "adapters" => {
@@ -63,9 +63,10 @@ pub fn run(folder: &Path, device: &Device) -> Result<Differences> {
 }
 
 impl Case {
-    fn open(folder: &Path, device: &Device) -> Result<Self> {
+    fn open(folder: &Path, device: &Device, precision: Fp32Precision) -> Result<Self> {
         let reference = TensorFile::open(&folder.join("io.safetensors"))?;
-        let checkpoint = Checkpoint::open(&folder.join("base"))?;
+        let mut checkpoint = Checkpoint::open(&folder.join("base"))?;
+        checkpoint.weights.set_fp32_precision(precision);
         let architecture = checkpoint.config["architectures"][0].as_str().unwrap_or_default();
         let Some(kind) = HeadKind::of_architecture(architecture, checkpoint.outputs()) else {
             bail!("the head of {architecture} is not supported");

@@ -2,15 +2,53 @@
 
 use anyhow::{Result, ensure};
 use lora_core::HostTensor;
+use lora_kernels::Fp32Precision;
 use serde::Serialize;
 
-/// Outputs: largest absolute difference allowed, or, in a tensor whose largest number is above 1, largest part of that.
-///
-/// f32 rounds in proportion, and every later layer scales what an earlier one rounded: where hidden states reach 36, as in random
-/// GPT-2 models with a large adapter, PyTorch's own f32 is up to 2.7e-4 from its f64 (`make_rounding_goldens.py`).
-const OUTPUT_TOLERANCE: f64 = 1e-4;
-/// Gradients and weights: largest relative difference allowed.
-const RELATIVE_TOLERANCE: f64 = 1e-3;
+/// How far numbers may be from the reference's.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Tolerances {
+    /// Outputs: largest absolute difference allowed, or, in a tensor whose largest number is above 1, largest part of that.
+    ///
+    /// f32 rounds in proportion, and every later layer scales what an earlier one rounded: where hidden states reach 36, as in random
+    /// GPT-2 models with a large adapter, PyTorch's own f32 is up to 2.7e-4 from its f64 (`make_rounding_goldens.py`).
+    absolute: f64,
+    /// Gradients and weights: largest relative difference allowed.
+    relative: f64,
+    /// The same as a part of the largest number of the tensor.
+    of_largest: f64,
+}
+
+impl Tolerances {
+    /// Those of a precision. Numbers of bf16 have 8 bits where those of f32 have 24: gradients near zero, which are differences of
+    /// larger terms, then have no digit in common with f32, so there only the size of differences counts.
+    pub fn of(precision: Fp32Precision) -> Self {
+        let (absolute, relative, of_largest) = match precision {
+            Fp32Precision::Ieee => (1e-4, 1e-3, 1e-3),
+            Fp32Precision::Bf16x3 => (1e-4, 1e-2, 1e-3),
+            Fp32Precision::Bf16 => (1e-1, 1e1, 1e-1),
+        };
+        Self {
+            absolute,
+            relative,
+            of_largest,
+        }
+    }
+
+    /// For people.
+    pub fn legend(&self) -> String {
+        let Self {
+            absolute,
+            relative,
+            of_largest,
+        } = self;
+        format!(
+            "abs: outputs, at most {absolute:e}, or this part of a tensor's largest number above 1; rel: gradients and weights, at most {relative:e} of the \
+             reference number or of {FLOOR:e} of its tensor's largest, and {of_largest:e} of the largest"
+        )
+    }
+}
+
 /// A relative difference is taken against the reference number, but at least this part of its tensor's largest number:
 /// f32 leaves noise in numbers that should be zero.
 const FLOOR: f64 = 1e-2;
@@ -28,6 +66,8 @@ pub struct Differences {
     pub relative: f64,
     /// Where that was.
     pub relative_at: String,
+    /// Over the same, each difference as a part of its tensor's largest number.
+    pub of_largest: f64,
     /// How many numbers were compared.
     pub compared: usize,
 }
@@ -78,7 +118,11 @@ impl Differences {
                 .abs()
                 .max(FLOOR * largest)
                 .max(f64::from(f32::MIN_POSITIVE));
-            let difference = (f64::from(*found) - expected).abs() / scale;
+            let absolute = (f64::from(*found) - expected).abs();
+            self.of_largest = self
+                .of_largest
+                .max(absolute / largest.max(f64::from(f32::MIN_POSITIVE)));
+            let difference = absolute / scale;
             if difference.is_nan() || difference > self.relative {
                 self.relative = if difference.is_nan() {
                     f64::INFINITY
@@ -101,12 +145,16 @@ impl Differences {
             (self.relative, self.relative_at) = (other.relative, other.relative_at);
         }
         self.scaled = self.scaled.max(other.scaled);
+        self.of_largest = self.of_largest.max(other.of_largest);
         self.compared += other.compared;
     }
 
     /// Whether every difference is allowed.
-    pub fn within_tolerance(&self) -> bool {
-        self.scaled <= OUTPUT_TOLERANCE && self.relative <= RELATIVE_TOLERANCE && self.compared > 0
+    pub fn are_within(&self, tolerances: &Tolerances) -> bool {
+        self.scaled <= tolerances.absolute
+            && self.relative <= tolerances.relative
+            && self.of_largest <= tolerances.of_largest
+            && self.compared > 0
     }
 
     /// Where the largest differences are.
@@ -131,17 +179,4 @@ fn same_length(name: &str, ours: &[f32], reference: &HostTensor) -> Result<()> {
         reference.shape
     );
     Ok(())
-}
-
-/// The tolerances, for machines.
-pub fn tolerances() -> serde_json::Value {
-    serde_json::json!({ "absolute": OUTPUT_TOLERANCE, "relative": RELATIVE_TOLERANCE, "relative_floor": FLOOR })
-}
-
-/// The tolerances, for people.
-pub fn legend() -> String {
-    format!(
-        "abs: outputs, at most {OUTPUT_TOLERANCE:e}, or this part of a tensor's largest number above 1; rel: gradients and weights, at most {RELATIVE_TOLERANCE:e} of the \
-         reference number or of {FLOOR:e} of its tensor's largest"
-    )
 }

@@ -4,24 +4,31 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use lora_core::HostTensor;
+use lora_kernels::Fp32Precision;
 
-use super::{Differences, run_all};
+use super::{Differences, Tolerances, run_all};
 
 fn folder(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(relative)
 }
 
-fn assert_all_pass(dir: &Path, only: &str) {
-    let outcomes = run_all(dir, only, &Device::flex(), |_| {}).expect("the folder holds cases");
+fn assert_all_pass(dir: &Path, only: &str, precision: Fp32Precision) {
+    let outcomes = run_all(dir, only, &Device::flex(), precision, |_| {}).expect("the folder holds cases");
     for outcome in outcomes {
+        // AdaLoRA shares out ranks by which of two near numbers is larger, and bf16 decides otherwise.
+        if precision == Fp32Precision::Bf16 && outcome.case.starts_with("adalora") {
+            continue;
+        }
         assert!(outcome.passed, "{}: {:?}", outcome.case, outcome.reason);
     }
 }
 
 #[test]
 fn the_committed_cases_pass() {
-    assert_all_pass(&folder("xtask/golden"), "");
-    assert_all_pass(&folder("crates/lora-models/tests/golden"), "");
+    for precision in [Fp32Precision::Ieee, Fp32Precision::Bf16x3, Fp32Precision::Bf16] {
+        assert_all_pass(&folder("xtask/golden"), "", precision);
+        assert_all_pass(&folder("crates/lora-models/tests/golden"), "", precision);
+    }
 }
 
 #[test]
@@ -42,7 +49,7 @@ fn the_shared_encoder_cases_pass() {
         "training/bert",
         "training/deberta",
     ] {
-        assert_all_pass(&dir, case);
+        assert_all_pass(&dir, case, Fp32Precision::Ieee);
     }
     for family in ["bert_seqcls", "roberta_seqcls", "debertav3_seqcls"] {
         for kind in [
@@ -52,13 +59,14 @@ fn the_shared_encoder_cases_pass() {
             "last_layer",
             "bias_lora_only",
         ] {
-            assert_all_pass(&dir, &format!("adapters/{family}_{kind}"));
+            assert_all_pass(&dir, &format!("adapters/{family}_{kind}"), Fp32Precision::Ieee);
         }
     }
 }
 
 #[test]
 fn a_difference_or_a_nan_is_seen() {
+    let tolerances = Tolerances::of(Fp32Precision::Ieee);
     let reference = HostTensor {
         shape: vec![3],
         values: vec![1.0, 0.0, -2.0],
@@ -68,13 +76,13 @@ fn a_difference_or_a_nan_is_seen() {
         differences
             .outputs("x", &wrong, &reference, |_| true)
             .expect("same length");
-        assert!(!differences.within_tolerance());
+        assert!(!differences.are_within(&tolerances));
     }
     let mut differences = Differences::default();
     differences
         .relative("x", &[1.0, 0.0, -2.01], &reference)
         .expect("same length");
-    assert!(!differences.within_tolerance(), "5e-3 relative is over 1e-3");
+    assert!(!differences.are_within(&tolerances), "5e-3 relative is over 1e-3");
     // 1.5e-4 is allowed beside 2, where it is 0.75e-4 of the largest number, and not beside 0.5.
     for (size, allowed) in [(2.0, true), (0.5, false)] {
         let reference = HostTensor {
@@ -85,11 +93,11 @@ fn a_difference_or_a_nan_is_seen() {
         differences
             .outputs("x", &[size, 0.250_15], &reference, |_| true)
             .expect("same length");
-        assert_eq!(differences.within_tolerance(), allowed, "{size}");
+        assert_eq!(differences.are_within(&tolerances), allowed, "{size}");
     }
     let mut differences = Differences::default();
     differences
         .outputs("x", &[1.0, 0.0, -2.0], &reference, |_| true)
         .expect("same length");
-    assert!(differences.within_tolerance());
+    assert!(differences.are_within(&tolerances));
 }

@@ -137,7 +137,7 @@ const IN_TRAINING: &[Mistake] = &[
             ("problem_type", "token_classification"),
         ],
         Some(("w.conll", "ada B-PER\nlives\n")),
-        &["w.conll`, line 2: 1 columns, expected 2", "mend the line"],
+        &["w.conll`, line 2: 1 columns, expected 2", "fix the line"],
     ),
     (
         "a tag that is new in the validation rows",

@@ -1,4 +1,4 @@
-//! From a question with choices to the prompt after which a model says a letter.
+//! From a question with choices to the prompt after which a model answers with a letter.
 
 use super::ChoiceQuestion;
 use crate::error::TaskError;

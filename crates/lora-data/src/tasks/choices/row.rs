@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::ChoiceQuestion;
 use crate::error::{DataError, TaskError};
-use crate::readers::columns::{ResolvedColumn, usual};
+use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::labels::whole_number;
 use crate::readers::table::{Cell, Naming, Row, Table};
 use crate::readers::{bytes, decode_text, delimited};
@@ -65,7 +65,7 @@ impl Columns {
         if table.naming == Naming::Numbers {
             return Self::by_place(table, file);
         }
-        let one = |names: &[&str]| usual(names, &[], "question", table, file).ok();
+        let one = |names: &[&str]| by_default_name(names, &[], "question", table, file).ok();
         if let (Some(question), Some(answer)) = (one(&["instruction"]), one(&["answer"])) {
             return Ok(Self {
                 question,
@@ -76,7 +76,7 @@ impl Columns {
                 bare: false,
             });
         }
-        let question = usual(&QUESTIONS, &[], "question", table, file)?;
+        let question = by_default_name(&QUESTIONS, &[], "question", table, file)?;
         let choices = match (one(&["choices", "options"]), apart(table)) {
             (Some(together), _) => Choices::Together(together),
             (None, apart) if apart.len() >= 2 => Choices::Apart(apart),
@@ -88,7 +88,7 @@ impl Columns {
         };
         Ok(Self {
             question,
-            answer: usual(&ANSWERS, &taken, "answer", table, file).ok(),
+            answer: by_default_name(&ANSWERS, &taken, "answer", table, file).ok(),
             passage: one(&PASSAGES),
             subject: one(&["subject"]),
             choices,

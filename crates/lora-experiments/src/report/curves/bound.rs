@@ -5,7 +5,7 @@ use lora_eval::generalization::GeneralizationBound;
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
-use super::{Line, changed, distinct, is_mean, reference_variant, values};
+use super::{Line, changed, distinct, is_mean, mask_probability, reference_variant, values};
 use crate::report::choice::Family;
 use crate::report::measure::Measure;
 use crate::report::results::Variant;
@@ -92,8 +92,8 @@ fn gaps<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Line<'a>> {
         .iter()
         .filter(|variant| is_mean(variant))
         .collect();
-    let p = |variant: &Variant<'_>| changed(variant, "mask_probability");
-    let without = reference_variant(judged, reference).filter(|variant| p(variant).is_none());
+    let without =
+        reference_variant(judged, reference).filter(|variant| changed(variant, "mask_probability").is_none());
     let methods = distinct(variants.iter().map(|variant| variant.method));
     let lines = methods.into_iter().filter_map(|method| {
         let own: Vec<&Variant<'a>> = variants
@@ -101,12 +101,15 @@ fn gaps<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Line<'a>> {
             .filter(|variant| variant.method == method)
             .copied()
             .collect();
-        if values(&own, p).len() < 2 {
+        let p = mask_probability(&own);
+        if values(&own, &p).len() < 2 {
             return None;
         }
-        let mut line = Line::of(format!("{method}, mean pass"), &own, p)?;
-        if let Some(without) =
-            without.filter(|without| own.iter().all(|variant| differ_in_masks(without, variant)))
+        let mut line = Line::of(format!("{method}, mean pass"), &own, &p)?;
+        let has_zero = line.points.iter().any(|(p, _)| *p == 0.0);
+        if let Some(without) = without
+            .filter(|_| !has_zero)
+            .filter(|without| own.iter().all(|variant| differ_in_masks(without, variant)))
         {
             line.points.insert(0, (0.0, without.clone()));
         }

@@ -2,7 +2,10 @@
 
 use lora_core::Rescale;
 
-use super::{Curve, Line, changed, distinct, is_ensemble, is_mean, members, reference_variant, values};
+use super::{
+    Curve, Line, changed, distinct, is_ensemble, is_mean, mask_probability, members, reference_variant,
+    values,
+};
 use crate::report::choice::Family;
 use crate::report::results::Variant;
 use crate::report::tables::Judged;
@@ -16,14 +19,16 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
     let curves = methods.into_iter().filter_map(|method| {
         let own: Vec<&Variant<'a>> = variants
             .iter()
-            .filter(|variant| variant.method == method && trained(variant).is_some())
+            .filter(|variant| variant.method == method)
             .copied()
             .collect();
-        let probabilities = values(&own, trained);
+        let trained = mask_probability(&own);
+        let probabilities = values(&own, &trained);
         if probabilities.len() < 2 {
             return None;
         }
-        let rescale = own.first().map(|variant| rescale_of(variant))?;
+        let with_masks = own.iter().find(|variant| trained(variant) > Some(0.0));
+        let rescale = with_masks.map(|variant| rescale_of(variant))?;
         let others: Vec<&Variant<'a>> = variants
             .iter()
             .filter(|variant| matches!(at_test(variant), Some((_, at)) if at == rescale))
@@ -56,10 +61,10 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
         let lines = [
             reference_variant(judged, reference)
                 .map(|variant| Line::level(format!("NoDrop: {}", reference.name()), variant, &probabilities)),
-            Line::of("Drop_train: mean pass", &of(is_mean), trained),
-            Line::of(format!("Drop: ensemble of {size}"), &of_size, trained),
+            Line::of("Drop_train: mean pass", &of(is_mean), &trained),
+            Line::of(format!("Drop: ensemble of {size}"), &of_size, &trained),
             drop_test(),
-            Line::of("whole update, a mistake", &of(is_full_update), trained),
+            Line::of("whole update, a mistake", &of(is_full_update), &trained),
         ];
         Some(Curve {
             title: format!("{method}: the variants over the probability of the masks"),
@@ -81,17 +86,12 @@ fn drop_test_name(variants: &[&Variant<'_>]) -> String {
     )
 }
 
-/// p of the masks in training.
-fn trained(variant: &Variant<'_>) -> Option<f64> {
-    changed(variant, "mask_probability")
-}
-
 /// p and rescaling of masks that only the prediction has.
 fn at_test(variant: &Variant<'_>) -> Option<(f64, Rescale)> {
     match variant.prediction {
         Prediction::Ensemble {
             masks: Some(masks), ..
-        } if trained(variant).is_none() => Some((masks.probability, masks.rescale)),
+        } if changed(variant, "mask_probability").is_none() => Some((masks.probability, masks.rescale)),
         _ => None,
     }
 }

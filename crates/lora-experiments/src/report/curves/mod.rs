@@ -232,6 +232,13 @@ fn changed(variant: &Variant<'_>, key: &str) -> Option<f64> {
     variant.settings.get(key)?.as_f64()
 }
 
+/// p of the masks in training, for variants of one method: 0 for those without masks, where others have some.
+fn mask_probability<'v>(own: &[&'v Variant<'v>]) -> impl Fn(&Variant<'_>) -> Option<f64> + use<'v> {
+    let changed = |variant: &Variant<'_>| changed(variant, "mask_probability");
+    let has_masks = own.iter().any(|variant| changed(variant).is_some());
+    move |variant| changed(variant).or(has_masks.then_some(0.0))
+}
+
 /// Members of its prediction.
 fn members(variant: &Variant<'_>) -> f64 {
     variant.prediction.members() as f64

@@ -1,0 +1,20 @@
+//! Products in bf16 with sums in f32, on matrix units and dot products of the processor where it has them.
+//!
+//! Around the innermost loops everything is the same on every machine: the layout of both sides ([`tiles`]), blocks, edges, bias and
+//! low-rank branch ([`product`]). What multiplies two rows of tiles is a [`unit`]: one of three, chosen once by what the processor
+//! says and by a product with a known answer. Only their files have unsafe code.
+
+mod number;
+mod product;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod unit;
+
+pub(crate) use product::{Bf16Product, Side};
+pub(crate) use tiles::Terms;
+
+/// The name of this machine's unit.
+pub(crate) fn unit_name() -> &'static str {
+    unit::Unit::of_this_machine().name()
+}

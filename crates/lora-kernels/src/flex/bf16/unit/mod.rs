@@ -1,0 +1,150 @@
+//! What multiplies tiles of bf16 numbers: the best that the processor has.
+
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+use std::sync::OnceLock;
+
+use super::tiles::{COLS, LeftTile, PAIRS, ROWS, RightTile, Sums, TILE_ROWS, Terms};
+
+/// A way to multiply tiles of bf16 numbers with sums in f32. The ways differ in the last bits of their sums; one machine always
+/// takes the same one.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unit {
+    /// Intel's matrix unit (AMX-BF16), on Linux.
+    #[cfg(target_arch = "x86_64")]
+    Amx(amx::Amx),
+    /// The dot products of AVX512-BF16: AMD's Zen 4 and later, some of Intel's without a matrix unit.
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+    /// Plain f32 numbers, and the reference of the others.
+    Portable,
+}
+
+/// A unit that is ready on this thread, for one piece of work without other work within it.
+#[derive(Debug)]
+pub(super) enum Ready {
+    #[cfg(target_arch = "x86_64")]
+    Amx(amx::Configured),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(avx512::Avx512),
+    Portable,
+}
+
+impl Unit {
+    /// The best unit of this machine: found once, and only taken if it multiplies right.
+    pub fn of_this_machine() -> Self {
+        static UNIT: OnceLock<Unit> = OnceLock::new();
+        *UNIT.get_or_init(|| {
+            let mut units = Self::found();
+            units.retain(|unit| unit.multiplies_right());
+            units.first().copied().unwrap_or(Self::Portable)
+        })
+    }
+
+    /// The units that the processor says it has, the best one first.
+    pub fn found() -> Vec<Self> {
+        let mut units = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            units.extend(amx::Amx::try_new().map(Self::Amx));
+            units.extend(avx512::Avx512::try_new().map(Self::Avx512));
+        }
+        units.push(Self::Portable);
+        units
+    }
+
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx(_) => "AMX-BF16",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => "AVX512-BF16",
+            Self::Portable => "portable",
+        }
+    }
+
+    pub fn ready(self) -> Ready {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx(amx) => Ready::Amx(amx.configured()),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(avx512) => Ready::Avx512(avx512),
+            Self::Portable => Ready::Portable,
+        }
+    }
+
+    /// Multiplies known tiles and compares with the portable way: a wrong kernel, or a processor that does not do what it says, must
+    /// never be taken silently. Sums of many numbers differ in their order; those of few and small whole numbers are exact.
+    fn multiplies_right(self) -> bool {
+        const STEPS: usize = 3;
+        [Terms::One, Terms::Two].into_iter().all(|terms| {
+            let (left, right) = known_tiles(STEPS, terms);
+            let mut sums = Sums(std::array::from_fn(|row| {
+                std::array::from_fn(|col| (row * 3 + col) as f32 - 40.0)
+            }));
+            let mut expected = sums;
+            portable::multiply(&mut expected, ROWS, &left, &right, terms);
+            self.ready().multiply(&mut sums, ROWS, &left, &right, terms);
+            sums.0 == expected.0
+        })
+    }
+}
+
+impl Ready {
+    /// Adds `left · right` to the first `rows` rows of the sums, and anything to those below: for each step of the depth two left
+    /// tiles and one right tile of each term.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the tiles of both sides are not of so many steps.
+    pub fn multiply(
+        &self,
+        sums: &mut Sums,
+        rows: usize,
+        left: &[LeftTile],
+        right: &[RightTile],
+        terms: Terms,
+    ) {
+        assert!(rows <= ROWS, "a block has no {rows} rows");
+        assert_eq!(left.len(), 2 * right.len(), "two left tiles for each right tile");
+        assert!(right.len().is_multiple_of(terms.count()), "tiles of each term");
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx(amx) => amx.multiply(sums, left, right, terms),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(avx512) => avx512.multiply(sums, rows, left, right, terms),
+            Self::Portable => portable::multiply(sums, rows, left, right, terms),
+        }
+    }
+}
+
+/// Whole numbers from −8 to 7 that repeat in no direction of a tile.
+fn known_tiles(steps: usize, terms: Terms) -> (Vec<LeftTile>, Vec<RightTile>) {
+    let number = |index: usize, factor: usize| {
+        let whole = (index * factor + index / 7 + index * index % 11) % 16;
+        (whole as f32 - 8.0).to_bits() >> 16
+    };
+    let pair = |index: usize, factor: usize| number(2 * index, factor) | number(2 * index + 1, factor) << 16;
+    let left = |tile: usize| {
+        LeftTile(std::array::from_fn(|row| {
+            std::array::from_fn(|at| pair((tile * TILE_ROWS + row) * PAIRS + at, 5))
+        }))
+    };
+    let right = |tile: usize| {
+        RightTile(std::array::from_fn(|at| {
+            std::array::from_fn(|col| pair((tile * PAIRS + at) * COLS + col, 3))
+        }))
+    };
+    let count = steps * terms.count();
+    (
+        (0..2 * count).map(left).collect(),
+        (0..count).map(right).collect(),
+    )
+}

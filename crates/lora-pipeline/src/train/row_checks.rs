@@ -1,0 +1,261 @@
+//! What makes scores misleading: texts that stand on two sides, texts that repeat, classes that a part does not have.
+
+use lora_data::tasks::Rows;
+use lora_data::{RepeatedTexts, RowText, SharedTexts, Target};
+use lora_report::Section;
+use serde::Serialize;
+
+/// Longest example in a sentence, in characters.
+const LONGEST_EXAMPLE: usize = 60;
+/// Classes that are named in a sentence, at most.
+const NAMED: usize = 8;
+
+/// What was found in the rows of a training, before it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct RowChecks {
+    /// Texts in several rows of the file that was split.
+    pub repeated: Option<RepeatedTexts>,
+    /// Texts that two parts share, as they can where they are files of their own.
+    pub shared: Vec<SharedParts>,
+    /// Classes without a row in a part.
+    pub missing_classes: Vec<MissingClasses>,
+}
+
+/// Texts of one part that another part has too.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SharedParts {
+    /// The part that is learned or chosen from.
+    pub first: &'static str,
+    /// The part that is scored.
+    pub second: &'static str,
+    /// What they share.
+    pub texts: SharedTexts,
+}
+
+/// Classes without a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MissingClasses {
+    /// The part.
+    pub part: &'static str,
+    /// Their names.
+    pub classes: Vec<String>,
+    /// How many classes there are.
+    pub of: usize,
+}
+
+impl RowChecks {
+    /// Looks at the rows that are trained on, chosen by and tested on. `split_off` says whether validation and test rows come from the
+    /// file of the training rows.
+    pub fn of(train: &Rows, validation: Option<&Rows>, test: Option<&Rows>, split_off: [bool; 2]) -> Self {
+        let parts = [
+            ("training", Some(train)),
+            ("validation", validation),
+            ("test", test),
+        ];
+        let parts: Vec<(&'static str, &Rows)> = parts
+            .into_iter()
+            .filter_map(|(part, rows)| Some((part, rows?)))
+            .collect();
+        let texts: Vec<(&'static str, Vec<RowText>)> = parts
+            .iter()
+            .map(|(part, rows)| (*part, RowText::of_rows(rows)))
+            .collect();
+        Self {
+            missing_classes: parts
+                .iter()
+                .filter_map(|(part, rows)| missing_classes(part, rows))
+                .collect(),
+            ..Self::of_texts(texts, split_off)
+        }
+    }
+
+    /// The same of texts alone: training rows first.
+    pub fn of_texts(parts: Vec<(&'static str, Vec<RowText>)>, split_off: [bool; 2]) -> Self {
+        let mut shared = Vec::new();
+        for (index, (second, texts)) in parts.iter().enumerate() {
+            for (first, known) in &parts[..index] {
+                shared.extend(SharedTexts::find(known, texts).map(|texts| SharedParts {
+                    first,
+                    second,
+                    texts,
+                }));
+            }
+        }
+        let is_of_file = |part: &str| match part {
+            "validation" => split_off[0],
+            "test" => split_off[1],
+            _ => true,
+        };
+        let of_file: Vec<_> = parts.into_iter().filter(|(part, _)| is_of_file(part)).collect();
+        let is_split = of_file.len() > 1;
+        let of_file: Vec<RowText> = of_file.into_iter().flat_map(|(_, texts)| texts).collect();
+        Self {
+            repeated: RepeatedTexts::find(&of_file).filter(|_| is_split),
+            shared,
+            missing_classes: Vec::new(),
+        }
+    }
+
+    /// A sentence for each finding, for people.
+    pub fn sentences(&self) -> Vec<String> {
+        let repeated = self.repeated.iter().map(repeated_sentence);
+        let shared = self.shared.iter().map(shared_sentence);
+        let missing = self.missing_classes.iter().map(missing_sentence);
+        repeated.chain(shared).chain(missing).collect()
+    }
+
+    /// The findings as a section of a page.
+    pub fn section(&self) -> Option<Section> {
+        let sentences = self.sentences();
+        let section = || Section::new("What to know about the rows");
+        (!sentences.is_empty()).then(|| sentences.into_iter().fold(section(), Section::with_text))
+    }
+}
+
+fn repeated_sentence(found: &RepeatedTexts) -> String {
+    let contradictory = match found.contradictory {
+        0 => String::new(),
+        texts => format!(
+            "; {texts} of these texts have rows with different labels, which no model can all get right"
+        ),
+    };
+    format!(
+        "{} texts stand in more than one row, {} rows together, such as {}; rows of one text are on one side of the split\
+         {contradictory}",
+        found.texts,
+        found.rows,
+        examples(&found.examples),
+    )
+}
+
+fn shared_sentence(found: &SharedParts) -> String {
+    let SharedParts { first, second, texts } = found;
+    let contradictory = match texts.contradictory {
+        0 => String::new(),
+        rows => format!(" ({rows} of them with another label)"),
+    };
+    let consequence = if *first == "training" {
+        format!(
+            "what is measured on them was learned by heart; remove them from the {first} or the {second} file"
+        )
+    } else {
+        format!(
+            "the {second} rows are no independent check of what was chosen by the {first} rows; remove them from one of the files"
+        )
+    };
+    format!(
+        "warning: {} of {} {second} rows ({:.1} %) have a text that is among the {first} rows too{contradictory}, such as {}: \
+         {consequence}",
+        texts.rows,
+        texts.of,
+        100.0 * texts.rows as f64 / texts.of as f64,
+        examples(&texts.examples),
+    )
+}
+
+fn missing_sentence(found: &MissingClasses) -> String {
+    let MissingClasses { part, classes, of } = found;
+    let mut named: Vec<String> = classes
+        .iter()
+        .take(NAMED)
+        .map(|class| format!("`{class}`"))
+        .collect();
+    if classes.len() > NAMED {
+        named.push(format!("and {} more", classes.len() - NAMED));
+    }
+    let consequence = if *part == "training" {
+        "they cannot be learned"
+    } else {
+        "balanced accuracy and macro F1 there say nothing about them (F1 counts one that is predicted all the same as 0)"
+    };
+    format!(
+        "{} of {of} classes have no {part} row ({}): {consequence}",
+        classes.len(),
+        named.join(", ")
+    )
+}
+
+fn examples(texts: &[String]) -> String {
+    let shortened = |text: &String| match text.char_indices().nth(LONGEST_EXAMPLE) {
+        Some((end, _)) => format!("`{}…`", &text[..end]),
+        None => format!("`{text}`"),
+    };
+    texts.iter().map(shortened).collect::<Vec<_>>().join(", ")
+}
+
+/// Classes of texts without a row. Rows without labels say nothing.
+fn missing_classes(part: &'static str, rows: &Rows) -> Option<MissingClasses> {
+    let Rows::Texts(dataset) = rows else { return None };
+    let labels = dataset.task.labels()?;
+    let mut has_row = vec![false; labels.len()];
+    for example in &dataset.examples {
+        let Some(Target::Class(class)) = example.target else {
+            return None;
+        };
+        has_row[class] = true;
+    }
+    let missing = labels
+        .names()
+        .iter()
+        .zip(&has_row)
+        .filter(|(_, has_row)| !**has_row);
+    let classes: Vec<String> = missing.map(|(name, _)| name.clone()).collect();
+    (!classes.is_empty()).then_some(MissingClasses {
+        part,
+        classes,
+        of: labels.len(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use lora_data::{Dataset, Example, LabelNames, Task};
+
+    use super::*;
+
+    fn rows(rows: &[(&str, usize)]) -> Rows {
+        let example = |&(text, class): &(&str, usize)| Example {
+            text: text.to_owned(),
+            text_pair: None,
+            target: Some(Target::Class(class)),
+        };
+        Rows::Texts(Dataset {
+            examples: rows.iter().map(example).collect(),
+            task: Task::Classification {
+                labels: LabelNames::new(["bad", "good", "fine"]).unwrap(),
+            },
+        })
+    }
+
+    #[test]
+    fn files_that_share_texts_and_lack_classes_are_said_with_counts_and_examples() {
+        let train = rows(&[("a film", 0), ("b", 1), ("c", 2), ("c", 2)]);
+        let test = rows(&[("a  film", 1), ("d", 1), ("c", 2), ("e", 1)]);
+        let checks = RowChecks::of(&train, None, Some(&test), [false, false]);
+        assert_eq!(checks.repeated, None, "nothing was split");
+        assert_eq!(
+            checks.sentences(),
+            [
+                "warning: 2 of 4 test rows (50.0 %) have a text that is among the training rows too (1 of them with another \
+                 label), such as `a film`, `c`: what is measured on them was learned by heart; remove them from the training \
+                 or the test file",
+                "1 of 3 classes have no test row (`bad`): balanced accuracy and macro F1 there say nothing about them (F1 \
+                 counts one that is predicted all the same as 0)",
+            ]
+        );
+    }
+
+    #[test]
+    fn texts_that_repeat_in_a_split_file_are_counted_over_its_parts() {
+        let train = rows(&[("a", 0), ("a", 1), ("b", 2)]);
+        let validation = rows(&[("c", 0), ("c ", 0), ("d", 1), ("e", 2)]);
+        let checks = RowChecks::of(&train, Some(&validation), None, [true, false]);
+        let repeated = checks.repeated.unwrap();
+        assert_eq!((repeated.texts, repeated.rows, repeated.contradictory), (2, 4, 1));
+        assert!(checks.shared.is_empty() && checks.missing_classes.is_empty());
+        let clean = RowChecks::of(&rows(&[("a", 0), ("b", 1), ("c", 2)]), None, None, [true, true]);
+        assert!(clean.section().is_none());
+    }
+}

@@ -167,7 +167,11 @@ impl GenerateArgs {
                 format!("--stop `{token}` is no token of this model; give one of its vocabulary")
             })
         });
-        let given = given.collect::<Result<Vec<u32>>>()?;
+        let mut given = given.collect::<Result<Vec<u32>>>()?;
+        if self.chat {
+            // Not every model that was trained on chats names the token as its end of text.
+            given.extend(opened.turn_end()?.map(|end| end.token));
+        }
         Ok(Limits {
             max_new_tokens: self.max_new_tokens,
             stop_tokens: opened

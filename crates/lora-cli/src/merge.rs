@@ -117,6 +117,9 @@ pub fn put_on_base(
             (HeadKind::Sequence { outputs }, Some(task))
         }
     };
-    let (model, loaded) = Transformer::load(checkpoint, HeadOptions { kind, seed: 0 }, device)?;
+    let known = task.as_ref().and_then(Task::labels);
+    let known = known.filter(|_| task_file.is_some() && labels.is_none());
+    let head = HeadOptions { kind, seed: 0 };
+    let (model, loaded) = Transformer::load_for_labels(checkpoint, head, known, device)?;
     Ok((saved.put_on(model, &loaded, base_model, "--base")?, task))
 }

@@ -95,7 +95,7 @@ pub use frozen::FrozenStates;
 pub use hidden_key::HiddenKeyNoise;
 pub use linear::{BaseTraining, LinearKind, LoraLinear};
 pub use lora_kernels::{Fp32Precision, UnknownFp32Precision};
-pub use model::{Linears, Model, select_rows};
+pub use model::{Linears, Model, Tied, select_rows};
 pub use noise::PassNoise;
 pub use packing::Packing;
 pub use pass::Pass;

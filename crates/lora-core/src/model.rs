@@ -26,10 +26,22 @@ pub trait Linears {
         TensorNames::default()
     }
 
-    /// Paths of the tables whose weight is another part's too, which reads it without adapter: tied output layers.
-    fn shared_tables(&self) -> Vec<String> {
-        Vec::new()
+    /// The output layer that has the weight of a table of embeddings, and reads it without the table's adapter.
+    fn tied(&self) -> Option<Tied> {
+        None
     }
+
+    /// Gives that output layer a weight of its own, equal to the table's, so that one of the two can be changed alone.
+    fn untie(&mut self) {}
+}
+
+/// An output layer and a table of embeddings that are one tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tied {
+    /// Path of the output layer.
+    pub output: String,
+    /// Path of the table.
+    pub table: String,
 }
 
 /// A model that turns an input batch into rows of logits or values, so that losses, metrics and ensembles need know

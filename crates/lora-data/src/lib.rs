@@ -73,6 +73,6 @@ pub use snippets::{
 pub use split::{grouped_split, stratified_split, training_split};
 pub use targets::{ChoiceTarget, Targets};
 pub use tokenizer::{
-    EncodedChoices, EncodedCompletions, EncodedWords, TextStream, TextTokenizer, Window, Windows, WordPlace,
-    window_dataset,
+    EncodedChoices, EncodedCompletions, EncodedWords, SpecialToken, TextStream, TextTokenizer, Window,
+    Windows, WordPlace, window_dataset,
 };

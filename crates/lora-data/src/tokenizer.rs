@@ -18,7 +18,7 @@ use crate::error::{DataError, TokenizerError};
 use crate::readers::bytes::read_bytes;
 
 pub use choices::EncodedChoices;
-pub use generation::{EncodedCompletions, TextStream};
+pub use generation::{EncodedCompletions, SpecialToken, TextStream};
 pub use windows::{Window, Windows, window_dataset};
 pub use words::{EncodedWords, WordPlace};
 

@@ -8,6 +8,8 @@ mod deberta {}
 mod distilbert {}
 #[doc = include_str!("../../../docs/src/families/electra.md")]
 mod electra {}
+#[doc = include_str!("../../../docs/src/families/modernbert.md")]
+mod modernbert {}
 #[doc = include_str!("../../../docs/src/families/roberta.md")]
 mod roberta {}
 #[doc = include_str!("../../../docs/src/families/llama.md")]

@@ -67,7 +67,7 @@ mod weights;
 pub use checkpoint::Checkpoint;
 pub use error::LoadError;
 pub use families::FamilyConfig;
-pub use heads::HeadKind;
+pub use heads::{HeadKind, SavedHead};
 pub use hub::{HubOptions, locate};
 pub use load_report::LoadReport;
 pub use sentence_piece::SentencePieceProblem;

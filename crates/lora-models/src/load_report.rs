@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::error::LoadError;
+use crate::heads::SavedHead;
 
 /// What loading found beside the tensors it used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -15,6 +16,8 @@ pub struct LoadReport {
     pub initialized: Vec<String>,
     /// Tensors of the file that the model has no place for.
     pub left_over: Vec<String>,
+    /// How the classes of the file's output layer relate to the labels; `None` where it has none, or none were asked for.
+    pub saved_head: Option<SavedHead>,
 }
 
 impl LoadReport {

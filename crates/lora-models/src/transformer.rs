@@ -5,15 +5,15 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
-use lora_core::{FrozenStates, Linears, LoraLinear, Model, Packing, Pass, TensorNames, select_rows};
-use lora_data::Batch;
+use lora_core::{FrozenStates, Linears, LoraLinear, Model, Packing, Pass, TensorNames, Tied, select_rows};
+use lora_data::{Batch, LabelNames};
 use lora_kernels::packs_rows;
 
 use crate::blocks::{Below, Encoding, KeyValueCache, Left, Reading, Tokens, layer_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
-use crate::heads::{Head, HeadKind, rows_of_tokens};
+use crate::heads::{Head, HeadKind, SavedHead, rows_of_tokens};
 use crate::load_report::LoadReport;
 use crate::trunk::Trunk;
 use crate::weights::Weights;
@@ -50,11 +50,36 @@ impl Transformer {
         head: HeadOptions,
         device: &Device,
     ) -> Result<(Self, LoadReport), LoadError> {
+        Self::load_for_labels(checkpoint, head, None, device)
+    }
+
+    /// As [`Transformer::load`], for a classifier whose outputs are these labels in this order. The checkpoint's own
+    /// output layer is used where its `id2label` has the same names, in whatever order, or none; else it starts new.
+    /// [`LoadReport::saved_head`] says which of these happened.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transformer::load`]; also [`LoadError::Setting`] for an `id2label` with gaps.
+    pub fn load_for_labels(
+        checkpoint: &Checkpoint,
+        head: HeadOptions,
+        labels: Option<&LabelNames>,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), LoadError> {
         let config = FamilyConfig::read(checkpoint)?;
-        let weights = Weights::new(&checkpoint.weights, config.family().prefix, head.seed, device);
+        let (family, outline) = (config.family(), config.outline());
+        let mut weights = Weights::new(&checkpoint.weights, family.prefix, head.seed, device);
+        if outline.tied {
+            let decoder = outline.masked_lm.map_or("lm_head", |names| names.decoder);
+            weights = weights.with_tied(&format!("{}{}", family.prefix, family.table), decoder);
+        }
+        if let Some(labels) = labels {
+            weights = weights.for_labels(SavedHead::of(checkpoint, labels)?);
+        }
+        let trunk = Trunk::load(&config, &weights)?;
         let model = Self {
-            trunk: Trunk::load(&config, &weights)?,
-            head: Head::load(head.kind, &config.outline(), &weights.root())?,
+            head: Head::load(head.kind, &outline, &trunk, &weights.root())?,
+            trunk,
             names: weights.tensor_names(),
         };
         Ok((model, weights.finish()?))
@@ -169,6 +194,7 @@ pub fn sequence_output_name(checkpoint: &Checkpoint) -> Result<String, LoadError
     let path = match FamilyConfig::read(checkpoint)?.outline().sequence {
         SequenceForm::FirstToken { output, .. } => output,
         SequenceForm::LastToken => "score",
+        SequenceForm::Pooled(_) => "classifier",
     };
     Ok(format!("{path}.weight"))
 }
@@ -192,12 +218,15 @@ impl Linears for Transformer {
         self.names.clone()
     }
 
-    fn shared_tables(&self) -> Vec<String> {
-        if self.head.shares_table() {
-            vec![self.trunk.token_table().path().to_owned()]
-        } else {
-            Vec::new()
-        }
+    fn tied(&self) -> Option<Tied> {
+        self.head.tied_output().map(|output| Tied {
+            output: output.to_owned(),
+            table: self.trunk.token_table().path().to_owned(),
+        })
+    }
+
+    fn untie(&mut self) {
+        self.head.untie(self.trunk.token_embeddings());
     }
 }
 

@@ -6,36 +6,29 @@ use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::LinearWeight;
 
-use crate::blocks::{Encoding, KeyValueCache, Tokens};
+use crate::blocks::{Encoder, Encoding, KeyValueCache, Tokens};
 use crate::error::LoadError;
 use crate::families::FamilyConfig;
-use crate::families::bert::Bert;
 use crate::families::deberta_v2::DebertaV2;
-use crate::families::distilbert::DistilBert;
-use crate::families::electra::Electra;
 use crate::families::gpt2::Gpt2;
 use crate::families::llama::Llama;
-use crate::families::roberta::Roberta;
+use crate::families::modernbert::ModernBert;
 use crate::weights::Weights;
 
 /// The pretrained model of a family, without head.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one in a model")]
 pub enum Trunk {
-    /// BERT.
-    Bert(Bert),
+    /// BERT, RoBERTa and XLM-RoBERTa, ELECTRA, DistilBERT.
+    Encoder(Encoder),
     /// LLaMA, Mistral, Qwen2, Qwen3.
     Llama(Llama),
     /// GPT-2.
     Gpt2(Gpt2),
-    /// RoBERTa and XLM-RoBERTa.
-    Roberta(Roberta),
-    /// ELECTRA.
-    Electra(Electra),
-    /// DistilBERT.
-    DistilBert(DistilBert),
     /// DeBERTa-v2 and v3.
     DebertaV2(DebertaV2),
+    /// ModernBERT.
+    ModernBert(ModernBert),
 }
 
 impl Trunk {
@@ -47,14 +40,16 @@ impl Trunk {
     /// [`Weights::finish`].
     pub fn load(config: &FamilyConfig, weights: &Weights<'_>) -> Result<Self, LoadError> {
         let at = weights.root().at(config.family().prefix.trim_end_matches('.'));
+        let encoder = |form| Encoder::load(&form, &at).map(Self::Encoder);
         match config {
-            FamilyConfig::Bert(config) => Bert::load(config, &at).map(Self::Bert),
+            FamilyConfig::Bert(config) => encoder(config.encoder()),
             FamilyConfig::Llama(config) => Llama::load(config, &at).map(Self::Llama),
             FamilyConfig::Gpt2(config) => Gpt2::load(config, &at).map(Self::Gpt2),
-            FamilyConfig::Roberta(config) => Roberta::load(config, &at).map(Self::Roberta),
-            FamilyConfig::Electra(config) => Electra::load(config, &at).map(Self::Electra),
-            FamilyConfig::DistilBert(config) => DistilBert::load(config, &at).map(Self::DistilBert),
+            FamilyConfig::Roberta(config) => encoder(config.encoder()),
+            FamilyConfig::Electra(config) => encoder(config.encoder()),
+            FamilyConfig::DistilBert(config) => encoder(config.encoder()),
             FamilyConfig::DebertaV2(config) => DebertaV2::load(config, &at).map(Self::DebertaV2),
+            FamilyConfig::ModernBert(config) => ModernBert::load(config, &at).map(Self::ModernBert),
         }
     }
 
@@ -66,21 +61,19 @@ impl Trunk {
     ///   is observed is `[1, tokens, d_model]`
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         match self {
-            Self::Bert(trunk) => trunk.encode(input, pass, encoding),
-            Self::Roberta(trunk) => trunk.encode(input, pass, encoding),
-            Self::Electra(trunk) => trunk.encode(input, pass, encoding),
-            Self::DistilBert(trunk) => trunk.encode(input, pass, encoding),
+            Self::Encoder(trunk) => trunk.encode(input, pass, encoding),
             Self::Llama(trunk) => trunk.encode(input, pass, encoding),
             Self::Gpt2(trunk) => trunk.encode(input, pass, encoding),
             Self::DebertaV2(trunk) => trunk.encode(input, pass, encoding),
+            Self::ModernBert(trunk) => trunk.encode(input, pass, encoding),
         }
     }
 
     /// Whether [`Trunk::encode`] can leave out padding, as an [`Encoding::packing`] says.
     pub fn takes_packing(&self) -> bool {
         match self {
-            Self::Bert(_) | Self::Roberta(_) | Self::Electra(_) | Self::DistilBert(_) => true,
-            Self::Llama(_) | Self::Gpt2(_) | Self::DebertaV2(_) => false,
+            Self::Encoder(_) => true,
+            Self::Llama(_) | Self::Gpt2(_) | Self::DebertaV2(_) | Self::ModernBert(_) => false,
         }
     }
 
@@ -94,24 +87,18 @@ impl Trunk {
         match self {
             Self::Llama(trunk) => Some(trunk.advance(tokens, cache, pass)),
             Self::Gpt2(trunk) => Some(trunk.advance(tokens, cache, pass)),
-            Self::Bert(_)
-            | Self::Roberta(_)
-            | Self::Electra(_)
-            | Self::DistilBert(_)
-            | Self::DebertaV2(_) => None,
+            Self::Encoder(_) | Self::DebertaV2(_) | Self::ModernBert(_) => None,
         }
     }
 
     /// The table of token embeddings, `[vocab_size, d_embedding]`.
     pub fn token_table(&self) -> &LoraLinear {
         match self {
-            Self::Bert(trunk) => trunk.token_table(),
+            Self::Encoder(trunk) => trunk.token_table(),
             Self::Llama(trunk) => trunk.token_table(),
             Self::Gpt2(trunk) => trunk.token_table(),
-            Self::Roberta(trunk) => trunk.token_table(),
-            Self::Electra(trunk) => trunk.token_table(),
-            Self::DistilBert(trunk) => trunk.token_table(),
             Self::DebertaV2(trunk) => trunk.token_table(),
+            Self::ModernBert(trunk) => trunk.token_table(),
         }
     }
 
@@ -123,26 +110,22 @@ impl Trunk {
     /// Calls `visit` with every linear, in a fixed order.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
         match self {
-            Self::Bert(trunk) => trunk.visit_linears(visit),
+            Self::Encoder(trunk) => trunk.visit_linears(visit),
             Self::Llama(trunk) => trunk.visit_linears(visit),
             Self::Gpt2(trunk) => trunk.visit_linears(visit),
-            Self::Roberta(trunk) => trunk.visit_linears(visit),
-            Self::Electra(trunk) => trunk.visit_linears(visit),
-            Self::DistilBert(trunk) => trunk.visit_linears(visit),
             Self::DebertaV2(trunk) => trunk.visit_linears(visit),
+            Self::ModernBert(trunk) => trunk.visit_linears(visit),
         }
     }
 
     /// Calls `visit` with every linear, in the same order, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
         match self {
-            Self::Bert(trunk) => trunk.visit_linears_mut(visit),
+            Self::Encoder(trunk) => trunk.visit_linears_mut(visit),
             Self::Llama(trunk) => trunk.visit_linears_mut(visit),
             Self::Gpt2(trunk) => trunk.visit_linears_mut(visit),
-            Self::Roberta(trunk) => trunk.visit_linears_mut(visit),
-            Self::Electra(trunk) => trunk.visit_linears_mut(visit),
-            Self::DistilBert(trunk) => trunk.visit_linears_mut(visit),
             Self::DebertaV2(trunk) => trunk.visit_linears_mut(visit),
+            Self::ModernBert(trunk) => trunk.visit_linears_mut(visit),
         }
     }
 }

@@ -26,8 +26,8 @@ pub(crate) const CHOICES: [&str; 4] = [SAFETENSORS, SAFETENSORS_INDEX, PYTORCH, 
 pub struct WeightFiles {
     origin: PathBuf,
     files: Vec<WeightFile>,
-    /// The file of each tensor.
-    index: BTreeMap<String, usize>,
+    /// The file of each tensor, and its name there.
+    index: BTreeMap<String, (usize, String)>,
     fp32_precision: Fp32Precision,
 }
 
@@ -84,7 +84,10 @@ impl WeightFiles {
 
     /// Weights from one safetensors file, such as one that the program carries.
     pub fn of_safetensors(file: TensorFile) -> Self {
-        let index = file.names().map(|name| (name.to_owned(), 0)).collect();
+        let index = file
+            .names()
+            .map(|name| (name.to_owned(), (0, name.to_owned())))
+            .collect();
         Self {
             origin: file.origin().to_owned(),
             files: vec![WeightFile::Safetensors(file)],
@@ -95,7 +98,10 @@ impl WeightFiles {
 
     /// Weights of a GGUF file under Hugging Face's names.
     pub(crate) fn of_gguf(weights: GgufWeights) -> Self {
-        let index = weights.names().map(|name| (name.to_owned(), 0)).collect();
+        let index = weights
+            .names()
+            .map(|name| (name.to_owned(), (0, name.to_owned())))
+            .collect();
         Self {
             origin: weights.origin().to_owned(),
             files: vec![WeightFile::Gguf(weights)],
@@ -125,7 +131,7 @@ impl WeightFiles {
         let absent = listed
             .weight_map
             .keys()
-            .filter(|name| !opened.index.contains_key(*name));
+            .filter(|name| !opened.index.contains_key(&without_wrapper(name)));
         let absent: Vec<String> = absent.cloned().collect();
         if !absent.is_empty() {
             return Err(LoadError::MissingWeights {
@@ -140,7 +146,8 @@ impl WeightFiles {
         let mut index = BTreeMap::new();
         for (place, file) in files.iter().enumerate() {
             for name in file.names() {
-                if index.insert(name.to_owned(), place).is_some() {
+                let at = (place, name.to_owned());
+                if index.insert(without_wrapper(name), at).is_some() {
                     return Err(LoadError::DuplicateTensor {
                         path: origin.to_owned(),
                         name: name.to_owned(),
@@ -179,7 +186,8 @@ impl WeightFiles {
 
     /// The shape of a tensor; `None` if there is none of that name.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        match &self.files[*self.index.get(name)?] {
+        let (place, name) = self.index.get(name)?;
+        match &self.files[*place] {
             WeightFile::Safetensors(file) => file.shape(name),
             WeightFile::Pytorch(file) => file.shape(name),
             WeightFile::Gguf(weights) => weights.shape(name),
@@ -197,7 +205,7 @@ impl WeightFiles {
     ///
     /// Panics if a tensor to be transposed is no matrix.
     pub fn read(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, LoadError> {
-        let Some(place) = self.index.get(name) else {
+        let Some((place, name)) = self.index.get(name) else {
             return Ok(None);
         };
         match &self.files[*place] {
@@ -219,6 +227,11 @@ pub(crate) fn shards(path: &Path) -> Result<Vec<String>, LoadError> {
     } else {
         Ok(Vec::new())
     }
+}
+
+/// A tensor's name without the part that `torch.compile` puts into the names of a model it has wrapped.
+fn without_wrapper(name: &str) -> String {
+    name.replace(lora_core::peft::COMPILED, "")
 }
 
 impl Index {

@@ -59,7 +59,7 @@ fn logits_are_processed_as_by_transformers() {
 #[test]
 fn chats_are_written_as_by_transformers() {
     let chats = golden().chats;
-    assert_eq!(chats.len(), 12);
+    assert_eq!(chats.len(), 20);
     for chat in chats {
         let template = ChatTemplate::from_source(chat.template, "template")
             .with_special_tokens(Some("<s>".to_owned()), Some("</s>".to_owned()));

@@ -251,7 +251,11 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
             kind: kind.head(),
             seed: 0,
         };
-        let (model, loaded) = Transformer::load(&checkpoint, head, &device)?;
+        // Names that the user gives are those of the outputs as they are.
+        let labels = kind
+            .labels()
+            .filter(|_| task_file.is_some() && args.labels.is_none());
+        let (model, loaded) = Transformer::load_for_labels(&checkpoint, head, labels, &device)?;
         let padding = Padding::with(tokenizer.pad_id()?);
         let model_folder = ModelFolder::of(&checkpoint, kind.task().as_ref(), Some(kind.task_type()));
         (model, loaded, tokenizer, padding, model_folder)

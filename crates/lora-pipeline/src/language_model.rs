@@ -5,8 +5,8 @@ use std::path::Path;
 use burn::tensor::Device;
 use lora_core::Fp32Precision;
 use lora_core::peft::TaskType;
-use lora_data::TextTokenizer;
-use lora_models::generation::{ChatMessage, ChatTemplate};
+use lora_data::{Completion, TextTokenizer};
+use lora_models::generation::{ChatMessage, ChatTemplate, TurnEnd};
 use lora_models::gguf::Gguf;
 use lora_models::{Checkpoint, FamilyConfig, HeadKind, HeadOptions, LoadReport, Transformer};
 use serde_json::Value;
@@ -105,15 +105,40 @@ impl LanguageModel {
     ///
     /// If the model has no chat template, or it refuses the conversation.
     pub fn chat_prompt(&self, system: Option<&str>, prompt: &str) -> Result<String> {
-        let template = self.template.as_ref().map_err(Error::input)?;
-        let message = |role: &str, content: &str| ChatMessage {
-            role: role.to_owned(),
-            content: content.to_owned(),
-        };
-        let mut messages: Vec<ChatMessage> = system.map(|text| message("system", text)).into_iter().collect();
-        messages.push(message("user", prompt));
-        Ok(template.render(&messages, true)?)
+        Ok(self.template()?.render(&conversation(system, prompt), true)?)
     }
+
+    /// How the chat template ends answers; `None` if with no special token.
+    ///
+    /// # Errors
+    ///
+    /// If the model has no chat template, or it refuses a question and an answer.
+    pub fn turn_end(&self) -> Result<Option<TurnEnd>> {
+        Ok(self.template()?.turn_end(&self.tokenizer)?)
+    }
+
+    /// A user's message and the answer to learn, as the chat template writes them.
+    ///
+    /// # Errors
+    ///
+    /// As [`LanguageModel::chat_prompt`].
+    pub fn chat_turn(&self, row: &Completion, end: Option<&TurnEnd>) -> Result<Completion> {
+        let messages = conversation(None, &row.prompt);
+        Ok(self.template()?.turn(&messages, &row.completion, end)?)
+    }
+
+    fn template(&self) -> Result<&ChatTemplate> {
+        self.template.as_ref().map_err(Error::input)
+    }
+}
+
+fn conversation(system: Option<&str>, prompt: &str) -> Vec<ChatMessage> {
+    let message = |role: &str, content: &str| ChatMessage {
+        role: role.to_owned(),
+        content: content.to_owned(),
+    };
+    let system = system.map(|text| message("system", text));
+    system.into_iter().chain([message("user", prompt)]).collect()
 }
 
 /// What a language model's texts are read with.

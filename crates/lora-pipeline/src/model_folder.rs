@@ -8,6 +8,7 @@ use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::{TaskType, stream_tensors};
 use lora_core::{Linears, ParamRef};
 use lora_data::Task;
+use lora_models::heads::Decoder;
 use lora_models::{Checkpoint, Transformer};
 use serde_json::{Map, Value, json};
 
@@ -72,7 +73,12 @@ impl ModelFolder {
         for (name, content) in &self.companions {
             write_file(&folder.join(name), content)?;
         }
-        let config = json_text(&self.config).expect("a JSON value can be written");
+        let mut config = self.config.clone();
+        if let Some(decoder) = model.head.decoder() {
+            // A base that ties them may have been trained or adapted in one of the two alone.
+            config["tie_word_embeddings"] = json!(matches!(decoder, Decoder::Tied(_)));
+        }
+        let config = json_text(&config).expect("a JSON value can be written");
         write_file(&folder.join(MODEL_CONFIG_FILE), config.as_bytes())
     }
 }

@@ -67,7 +67,7 @@ pub fn open(base: BaseOptions<'_>, kind: &Kind, seed: u64, device: &Device) -> R
         kind: kind.head(),
         seed,
     };
-    let (model, loaded) = Transformer::load(&checkpoint, head, device)?;
+    let (model, loaded) = Transformer::load_for_labels(&checkpoint, head, kind.labels(), device)?;
     Ok(Opened {
         model,
         loaded,

@@ -14,7 +14,7 @@ use crate::config::{Form, LoraConfig};
 use crate::config_error::ConfigError;
 use crate::dropout::LoraDropout;
 use crate::linear::{LinearKind, LoraLinear};
-use crate::model::Linears;
+use crate::model::{Linears, Tied};
 use crate::sampler::AdapterShape;
 use crate::targets::{last_components, pattern_matches};
 use crate::tensor_names::unfreeze;
@@ -84,6 +84,7 @@ impl<M: Module + Linears> Adapted<M> {
         seed: u64,
     ) -> Result<(Self, AttachReport), ConfigError> {
         let tuning = tuning.into();
+        let model = untied_for(model, &tuning);
         check_names(&model, &tuning)?;
         let (adapted, report) = Self::attach_what_matches(model, tuning, seed)?;
         if let Some(config) = adapted.lora() {
@@ -100,6 +101,7 @@ impl<M: Module + Linears> Adapted<M> {
     ) -> Result<(Self, AttachReport), ConfigError> {
         let tuning = tuning.into();
         tuning.validate()?;
+        let model = untied_for(model, &tuning);
         let (mut paths, mut no_linears, mut block_ends) = (Vec::new(), model.heads(), Vec::new());
         model.visit_linears(&mut |linear| {
             let path = linear.path().to_owned();
@@ -262,7 +264,7 @@ impl<M: Module + Linears> Adapted<M> {
     ///
     /// [`MergeError`] if no weights compute what the adapters do.
     pub fn merge(mut self) -> Result<M, MergeError> {
-        let shared = self.model.shared_tables();
+        let shared = self.model.tied();
         let mut result = Ok(());
         self.model.visit_linears(&mut |linear| {
             let path = linear.path();
@@ -270,7 +272,7 @@ impl<M: Module + Linears> Adapted<M> {
                 result = Err(MergeError::Bottleneck {
                     path: path.to_owned(),
                 });
-            } else if linear.adapter.is_some() && shared.iter().any(|table| table == path) {
+            } else if linear.adapter.is_some() && shared.iter().any(|tied| tied.table == path) {
                 result = Err(MergeError::Shared {
                     path: path.to_owned(),
                 });
@@ -306,6 +308,20 @@ pub(crate) fn adapter_shapes(model: &impl Linears) -> Vec<AdapterShape> {
         }
     });
     shapes
+}
+
+/// The model, its output layer untied from the table of embeddings where one of the two is changed alone: where the output
+/// layer is adapted, or either is trained in full. PEFT does the same: it wraps or copies the one module that is named. An
+/// adapted table needs no copy, for a tied output layer reads the weight without the adapter.
+fn untied_for<M: Linears>(mut model: M, tuning: &Tuning) -> M {
+    if let Some(Tied { output, table }) = model.tied() {
+        let head = std::slice::from_ref(&output);
+        let adapts = |config: &LoraConfig| config.targets.resolve(head, head, &[]).is_ok();
+        if tuning.lora().is_some_and(adapts) || tuning.saves(&output) || tuning.saves(&table) {
+            model.untie();
+        }
+    }
+    model
 }
 
 /// Refuses a name that nothing in the model has: it would silently not be trained, and for a module to save PEFT would look in

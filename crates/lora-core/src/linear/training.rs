@@ -100,7 +100,8 @@ impl LoraLinear {
         }
     }
 
-    fn weight_ref(&self) -> ParamRef<'_> {
+    /// Its pretrained weight.
+    pub(crate) fn weight_ref(&self) -> ParamRef<'_> {
         match self.kind() {
             LinearKind::Linear => ParamRef::Matrix(&self.base.weight),
             LinearKind::Conv1d | LinearKind::Table => ParamRef::Table(&self.base.weight),

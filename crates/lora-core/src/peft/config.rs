@@ -129,6 +129,11 @@ impl PeftConfig {
         serde_json::from_slice(bytes).map_err(bad)
     }
 
+    /// Whether what was trained for one of two tied modules was written for the other too, which no other key names.
+    pub fn ensures_tying(&self) -> bool {
+        self.others.get("ensure_weight_tying").is_some_and(is_set)
+    }
+
     /// Our settings; alpha as it stands in the file.
     pub fn to_lora_config(&self, path: &Path) -> Result<LoraConfig, AdapterError> {
         let refuse = |key: &'static str, found: String, supported: &'static str| {

@@ -1,8 +1,12 @@
 //! An adapter folder, read and put on a model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use burn::module::{Module, ParamId};
+use burn::tensor::TensorData;
+use lora_kernels::Fp32Precision;
 
 use super::config::PeftConfig;
 use super::error::AdapterError;
@@ -13,16 +17,21 @@ use crate::adapter::Adapter;
 use crate::config::LoraConfig;
 use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
-use crate::linear::{LinearKind, LoraLinear};
+use crate::linear::LoraLinear;
 use crate::model::Linears;
-use crate::tensors::HostTensor;
-use crate::tensors::TensorFile;
-use burn::module::Module;
+use crate::targets::{TargetNames, ends_in};
+use crate::tensor_names::replace;
+use crate::tensors::{HostTensor, TensorFile};
+use crate::tuning::saves;
 
 /// Name of the settings' file.
 pub const CONFIG_FILE: &str = "adapter_config.json";
 /// Name of the tensors' file.
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";
+/// What `torch.compile` puts into the names of what it wraps.
+pub const COMPILED: &str = "_orig_mod.";
+/// What follows a module's path in the name of the frozen weight below its adapter.
+pub(super) const BASE_WEIGHT: &str = ".base_layer.weight";
 /// What PEFT puts before every module path.
 pub(super) const PREFIX: &str = "base_model.model.";
 
@@ -104,6 +113,9 @@ impl AdapterFolder {
         }
         let tensors = TensorFile::open(&folder.join(TENSOR_FILE))?;
         let names = names_of(&tensors)?;
+        if parsed.ensures_tying() {
+            name_tied_modules(&mut config, names.keys().map(String::as_str));
+        }
         Ok(Self {
             config,
             task_type: parsed.task_type,
@@ -173,21 +185,24 @@ impl AdapterFolder {
         let mut waiting = Waiting::new(&self.tensors, &self.names, PREFIX);
         let adapted = waiting.fill(adapted)?;
         let mut result = Ok(());
+        let mut base_weights = HashMap::new();
         adapted.model.visit_linears(&mut |linear| {
             if result.is_ok() {
-                result = self.take_what_is_not_trained(linear, &mut waiting);
+                result = self.take_what_is_not_trained(linear, &mut waiting, &mut base_weights);
             }
         });
         result?;
         waiting.finish()?;
-        Ok(adapted)
+        Ok(adapted.map(|model| replace(model, &mut |id| base_weights.remove(&id))))
     }
 
-    /// The empty factors of an AdaLoRA linear without triplets, and the frozen weight that PEFT saves with an adapted table.
+    /// The empty factors of an AdaLoRA linear without triplets, and the frozen weight that PEFT saves with an adapted table or
+    /// output layer. Like PEFT, we compute with the saved weight, which may have been rounded to 16 bits for the training.
     fn take_what_is_not_trained(
         &self,
         linear: &LoraLinear,
         waiting: &mut Waiting<'_>,
+        base_weights: &mut HashMap<ParamId, TensorData>,
     ) -> Result<(), AdapterError> {
         let path = linear.path();
         let [d_input, d_output] = linear.dims();
@@ -198,27 +213,68 @@ impl AdapterFolder {
             waiting.take(&format!("{path}.lora_B"), &[d_output, 0])?;
             waiting.take(&format!("{path}.lora_E"), &[0, 1])?;
         }
-        let table = format!("{path}.base_layer.weight");
-        if linear.kind() == LinearKind::Table && linear.adapter.is_some() && waiting.has(&table) {
-            let saved = waiting.take(&table, &[d_input, d_output])?;
-            let held = linear.as_held(saved.on(&linear.base.weight.device()));
-            if HostTensor::of(held.val()) != HostTensor::of(linear.base.weight.val()) {
+        let name = format!("{path}{BASE_WEIGHT}");
+        if linear.adapter.is_some() && waiting.has(&name) {
+            let weight = linear.weight_ref();
+            let saved = waiting.take(&name, &weight.file_shape())?;
+            let ours = weight.to_file();
+            if !saved
+                .values
+                .iter()
+                .zip(&ours.values)
+                .all(|(saved, ours)| is_rounding(*saved, *ours))
+            {
                 return Err(AdapterError::OtherBase {
                     path: self.tensors.origin().to_owned(),
-                    name: format!("{PREFIX}{table}"),
+                    name: format!("{PREFIX}{name}"),
                 });
+            }
+            // A weight that is held in bf16 is rounded in any case.
+            if saved != ours && linear.precision() != Fp32Precision::Bf16 {
+                base_weights.insert(weight.id(), weight.in_memory(saved));
             }
         }
         Ok(())
     }
 }
 
-/// Maps names as this crate writes them to names as the file has them. A PEFT adapter named `default` may carry that name
-/// inside its keys.
+/// Adds modules that have tensors in the file, and that no setting names, to the targets or to those trained in full: the other
+/// of two tied modules, for which PEFT writes the same numbers.
+fn name_tied_modules<'a>(config: &mut LoraConfig, names: impl Iterator<Item = &'a str>) {
+    for name in names {
+        let adapted = name
+            .strip_suffix(".lora_A.weight")
+            .or_else(|| name.strip_suffix(".lora_embedding_A"));
+        if let Some(path) = adapted {
+            if let TargetNames::Names(targets) = &mut config.targets.modules
+                && !targets.iter().any(|target| ends_in(path, target))
+            {
+                targets.push(path.to_owned());
+            }
+        } else if let Some(path) = name.strip_suffix(".weight")
+            && !name.contains(".lora_")
+            && !name.ends_with(BASE_WEIGHT)
+            && !config.modules_to_save.iter().any(|module| saves(module, path))
+        {
+            config.modules_to_save.push(path.to_owned());
+        }
+    }
+}
+
+/// Whether two numbers are one that was rounded to bfloat16 or float16 in one of two files.
+fn is_rounding(left: f32, right: f32) -> bool {
+    const BFLOAT16: f32 = 1.0 / 256.0;
+    const SMALLEST_FLOAT16: f32 = 6e-8;
+    (left - right).abs() <= BFLOAT16 * left.abs().max(right.abs()) + SMALLEST_FLOAT16
+}
+
+/// Maps names as this crate writes them to names as the file has them. An adapter's name, such as `default`, may stand
+/// inside its keys, and so may what `torch.compile` adds.
 fn names_of(tensors: &TensorFile) -> Result<BTreeMap<String, String>, AdapterError> {
     let mut names = BTreeMap::new();
     for in_file in tensors.names().filter(|name| !is_stray(name)) {
-        let name = without_adapter_name(in_file.strip_prefix(PREFIX).unwrap_or(in_file));
+        let name = in_file.replace(COMPILED, "");
+        let name = without_adapter_name(name.strip_prefix(PREFIX).unwrap_or(&name));
         if names.insert(name.clone(), in_file.to_owned()).is_some() {
             return Err(AdapterError::DuplicateTensor {
                 path: tensors.origin().to_owned(),
@@ -236,25 +292,29 @@ fn is_stray(name: &str) -> bool {
         .is_some_and(|module| module.contains(".original_module") || module.ends_with(".modules_to_save"))
 }
 
+/// A name without that of the adapter, which stands after the factor or module that belongs to it.
 fn without_adapter_name(name: &str) -> String {
-    let mut name = name.replace(".modules_to_save.default.", ".");
-    for factor in [
+    const OWNERS: [&str; 7] = [
         "lora_A",
         "lora_B",
         "lora_E",
         "lora_magnitude_vector",
         "lora_embedding_A",
         "lora_embedding_B",
-    ] {
-        let inside = format!(".{factor}.default");
-        if let Some(start) = name.find(&inside) {
-            let end = start + inside.len();
-            if name[end..].is_empty() || name[end..].starts_with('.') {
-                name.replace_range(start..end, &format!(".{factor}"));
-            }
-        }
+        "modules_to_save",
+    ];
+    let parts: Vec<&str> = name.split('.').collect();
+    let Some(owner) = parts.iter().rposition(|part| OWNERS.contains(part)) else {
+        return name.to_owned();
+    };
+    let (before, after) = parts.split_at(owner + 1);
+    let is_tensor = |part: &&&str| ["weight", "bias"].contains(*part);
+    let tensor: Vec<&str> = after.last().filter(is_tensor).copied().into_iter().collect();
+    match before {
+        [module @ .., "modules_to_save"] if after.len() > 1 => [module, &after[1..]].concat().join("."),
+        factor if after.len() == tensor.len() + 1 => [factor, &tensor].concat().join("."),
+        _ => name.to_owned(),
     }
-    name
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, AdapterError> {
@@ -262,4 +322,37 @@ fn read(path: &Path) -> Result<Vec<u8>, AdapterError> {
         path: path.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_adapters_name_is_left_out_wherever_peft_keeps_it() {
+        for (in_file, expected) in [
+            ("net.query.lora_A.default.weight", "net.query.lora_A.weight"),
+            ("net.query.lora_B.mine.weight", "net.query.lora_B.weight"),
+            ("net.query.lora_B.mine.bias", "net.query.lora_B.bias"),
+            ("net.query.lora_A.weight", "net.query.lora_A.weight"),
+            ("net.query.lora_E.mine", "net.query.lora_E"),
+            ("net.query.lora_E", "net.query.lora_E"),
+            ("net.words.lora_embedding_A.mine", "net.words.lora_embedding_A"),
+            ("head.modules_to_save.mine.weight", "head.weight"),
+            ("head.modules_to_save.mine.dense.weight", "head.dense.weight"),
+            ("head.dense.weight", "head.dense.weight"),
+        ] {
+            assert_eq!(without_adapter_name(in_file), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_rounded_to_sixteen_bits_is_the_same_and_another_is_not() {
+        // 1 + 2⁻⁸ is half way between two numbers of bfloat16; 1e-8 is below the smallest of float16.
+        assert!(is_rounding(1.0 + 1.0 / 256.0, 1.0));
+        assert!(is_rounding(1e-8, 0.0));
+        assert!(!is_rounding(1.02, 1.0));
+        assert!(!is_rounding(1e-4, 0.0));
+        assert!(!is_rounding(f32::NAN, 0.0));
+    }
 }

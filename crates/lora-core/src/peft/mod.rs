@@ -19,7 +19,7 @@ mod tensor_writing;
 mod writing;
 
 pub use error::AdapterError;
-pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
+pub use folder::{AdapterFolder, COMPILED, CONFIG_FILE, TENSOR_FILE};
 pub use plain::{Factors, PlainLora};
 pub use save_options::SaveOptions;
 pub use side::{DropoutFile, SIDE_FILE};

@@ -7,7 +7,7 @@ use burn::module::Module;
 
 use super::config::to_json;
 use super::error::AdapterError;
-use super::folder::{AdapterFolder, PREFIX, TENSOR_FILE};
+use super::folder::{AdapterFolder, BASE_WEIGHT, PREFIX, TENSOR_FILE};
 use super::task_type::TaskType;
 use super::tensor_writing::write_tensors;
 use super::writing::{trained_tensors, write_settings};
@@ -142,6 +142,12 @@ impl PlainLora {
                 );
             }
         }
+        // The base model has the weight below an adapter.
+        saved.retain(|name, _| {
+            !name
+                .strip_suffix(BASE_WEIGHT)
+                .is_some_and(|path| factors.contains_key(path))
+        });
         if let Some(name) = saved.keys().find(|name| name.contains(".lora_")) {
             return Err(AdapterError::UnknownTensor {
                 path: folder.tensor_path().to_owned(),

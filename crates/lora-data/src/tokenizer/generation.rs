@@ -1,5 +1,8 @@
 //! What language models need of a tokenizer: prompts, completions, and text from tokens as they come.
 
+use std::cmp::Reverse;
+use std::ops::Range;
+
 use super::TextTokenizer;
 use crate::batch::Encoded;
 use crate::dataset::EncodedDataset;
@@ -14,6 +17,15 @@ pub struct EncodedCompletions {
     pub dataset: EncodedDataset,
     /// Rows left out because the prompt alone fills the maximal length.
     pub left_out: usize,
+}
+
+/// A special token in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecialToken {
+    /// Its id.
+    pub id: u32,
+    /// Where it stands, in bytes.
+    pub range: Range<usize>,
 }
 
 /// Text from tokens as they come: a character that several tokens make up comes with the last of them.
@@ -52,6 +64,22 @@ impl TextTokenizer {
         self.inner.token_to_id(token)
     }
 
+    /// The first special token that a text contains; of several that begin at one place, the longest.
+    pub fn first_special(&self, text: &str) -> Option<SpecialToken> {
+        let added = self.inner.get_added_tokens_decoder();
+        let found = added
+            .iter()
+            .filter(|(_, token)| token.special && !token.content.is_empty());
+        let found = found.filter_map(|(id, token)| {
+            let start = text.find(&token.content)?;
+            Some(SpecialToken {
+                id: *id,
+                range: start..start + token.content.len(),
+            })
+        });
+        found.min_by_key(|token| (token.range.start, Reverse(token.range.end)))
+    }
+
     /// Text from tokens as they come.
     pub fn stream(&self) -> TextStream<'_> {
         TextStream {
@@ -76,17 +104,62 @@ impl TextTokenizer {
         end: u32,
         max_length: usize,
     ) -> Result<EncodedCompletions, TokenizerError> {
+        let encode = |row, prompt: &mut Vec<u32>| {
+            let Completion { completion, .. } = &completions[row];
+            prompt.extend(self.encode_one(completion, false, row)?);
+            prompt.push(end);
+            Ok(())
+        };
+        self.encode_rows(completions, special, max_length, encode)
+    }
+
+    /// Turns of a chat, as its template wrote them, ready to be cut into batches; as
+    /// [`TextTokenizer::encode_completions`], but prompt and answer are tokenized as one text, as Transformers does with
+    /// a conversation. `end` is added where an answer does not have it.
+    ///
+    /// # Errors
+    /// Those of [`TextTokenizer::encode_completions`].
+    pub fn encode_turns(
+        &self,
+        turns: &[Completion],
+        end: u32,
+        max_length: usize,
+    ) -> Result<EncodedCompletions, TokenizerError> {
+        let encode = |row, prompt: &mut Vec<u32>| {
+            let turn: &Completion = &turns[row];
+            let whole = self.encode_one(&format!("{}{}", turn.prompt, turn.completion), false, row)?;
+            if whole.starts_with(prompt) {
+                *prompt = whole;
+            } else {
+                // The two grow together where they meet. When the model is used, it reads the prompt alone.
+                prompt.extend(self.encode_one(&turn.completion, false, row)?);
+            }
+            if prompt.last() != Some(&end) {
+                prompt.push(end);
+            }
+            Ok(())
+        };
+        self.encode_rows(turns, false, max_length, encode)
+    }
+
+    /// `complete` turns the ids of a row's prompt into those of the row.
+    fn encode_rows(
+        &self,
+        completions: &[Completion],
+        special: bool,
+        max_length: usize,
+        complete: impl Fn(usize, &mut Vec<u32>) -> Result<(), TokenizerError>,
+    ) -> Result<EncodedCompletions, TokenizerError> {
         let (mut encoded, mut targets) = (Vec::new(), Vec::new());
         let (mut truncated, mut left_out) = (0, 0);
-        for (row, Completion { prompt, completion }) in completions.iter().enumerate() {
+        for (row, Completion { prompt, .. }) in completions.iter().enumerate() {
             let mut input_ids = self.encode_one(prompt, special, row)?;
             let prompt_len = input_ids.len();
             if prompt_len >= max_length || prompt_len == 0 {
                 left_out += 1;
                 continue;
             }
-            input_ids.extend(self.encode_one(completion, false, row)?);
-            input_ids.push(end);
+            complete(row, &mut input_ids)?;
             truncated += usize::from(input_ids.len() > max_length);
             input_ids.truncate(max_length);
             let next = |position: usize| {

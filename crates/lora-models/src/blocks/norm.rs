@@ -8,7 +8,7 @@ use lora_kernels::layer_norm;
 #[derive(Module, Debug)]
 pub struct LayerNorm {
     gamma: Param<Tensor<1>>,
-    beta: Param<Tensor<1>>,
+    beta: Option<Param<Tensor<1>>>,
     #[module(skip)]
     epsilon: f64,
 }
@@ -16,6 +16,13 @@ pub struct LayerNorm {
 impl LayerNorm {
     /// A layer norm with these parameters, both `[d_model]`.
     pub fn new(gamma: Param<Tensor<1>>, beta: Param<Tensor<1>>, epsilon: f64) -> Self {
+        let beta = Some(beta);
+        Self { gamma, beta, epsilon }
+    }
+
+    /// A layer norm whose beta is zero and no parameter (`bias=False`).
+    pub fn without_bias(gamma: Param<Tensor<1>>, epsilon: f64) -> Self {
+        let beta = None;
         Self { gamma, beta, epsilon }
     }
 
@@ -23,6 +30,11 @@ impl LayerNorm {
     ///
     /// - input, output: `[..., d_model]`
     pub fn forward<const D: usize>(&self, input: Tensor<D>) -> Tensor<D> {
-        layer_norm(input, self.gamma.val(), self.beta.val(), self.epsilon)
+        let gamma = self.gamma.val();
+        let beta = match &self.beta {
+            Some(beta) => beta.val(),
+            None => Tensor::zeros(gamma.dims(), &gamma.device()),
+        };
+        layer_norm(input, gamma, beta, self.epsilon)
     }
 }

@@ -1,24 +1,18 @@
 //! DistilBERT (Sanh et al. 2019), as Hugging Face's `DistilBertModel` computes it: BERT's layers under other names, without
 //! segments.
 
-use burn::module::Module;
-use burn::tensor::Tensor;
-use lora_core::{LoraEmbedding, LoraLinear, Pass};
-use lora_data::Batch;
 use serde::Deserialize;
 
-use super::{Family, MaskedLmNames, Outline, SequenceForm, defaults};
-use crate::blocks::{
-    Activation, EncoderLayer, EncoderLayerNames, EncoderSizes, Encoding, LayerNorm, Layout, encoder_layers,
-};
+use super::{Family, MaskedLmNames, Outline, SequenceForm, TransformForm, defaults};
+use crate::blocks::{Activation, EncoderForm, EncoderLayerNames, EncoderSizes, Positions, Segments};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
-use crate::weights::Scope;
 
 /// DistilBERT's names.
 pub const FAMILY: Family = Family {
     model_types: &["distilbert"],
     prefix: "distilbert.",
+    table: "embeddings.word_embeddings",
     targets: &["q_lin", "v_lin"],
 };
 
@@ -63,15 +57,6 @@ pub struct DistilBertConfig {
     pub tie_word_embeddings: bool,
 }
 
-/// The encoder: embeddings and layers.
-#[derive(Module, Debug)]
-pub struct DistilBert {
-    word_embeddings: LoraEmbedding,
-    position_embeddings: LoraEmbedding,
-    embeddings_norm: LayerNorm,
-    layers: Vec<EncoderLayer>,
-}
-
 impl DistilBertConfig {
     /// The settings of a checkpoint.
     ///
@@ -100,85 +85,33 @@ impl DistilBertConfig {
                 output: "classifier",
                 trained: &["pre_classifier", "classifier"],
             },
+            transform: None,
             masked_lm: Some(MaskedLmNames {
-                dense: "vocab_transform",
-                norm: "vocab_layer_norm",
+                transform: TransformForm::with_biases("vocab_transform", self.activation, "vocab_layer_norm"),
                 decoder: "vocab_projector",
-                bias: "vocab_projector.bias",
-                activation: self.activation,
+                bias: Some("vocab_projector.bias"),
             }),
         }
     }
-}
 
-impl DistilBert {
-    /// The encoder whose path is that of the scope.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Scope::linear`].
-    pub fn load(config: &DistilBertConfig, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let d_model = config.dim;
-        let sizes = EncoderSizes {
-            d_model,
-            d_ff: config.hidden_dim,
-            n_heads: config.n_heads,
-            epsilon: EPSILON,
-            activation: config.activation,
-        };
-        let embeddings = at.at("embeddings");
-        let table = |name: &str, count| embeddings.at(name).embedding(count, d_model);
-        Ok(Self {
-            word_embeddings: table("word_embeddings", config.vocab_size)?,
-            position_embeddings: table("position_embeddings", config.max_position_embeddings)?,
-            embeddings_norm: embeddings.at("LayerNorm").layer_norm(d_model, EPSILON)?,
-            layers: (0..config.n_layers)
-                .map(|layer| EncoderLayer::load(&LAYER, &sizes, &at.at(format!("transformer.layer.{layer}"))))
-                .collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// The hidden states of the last layer.
-    ///
-    /// # Shapes
-    ///
-    /// - output, and what is observed: `[batch, seq, d_model]`; of the last layer `[batch, 1, d_model]` if only the first
-    ///   token is read; packed, what is observed is `[1, tokens, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
-        let device = &self.word_embeddings.weight().device();
-        let layout = Layout::new(input, pass, encoding.packing, device);
-        let embed = || self.embed(input, &layout);
-        encoder_layers(&self.layers, embed, &layout, encoding)
-    }
-
-    /// `[batch, seq, d_model]`, or `[1, tokens, d_model]` packed.
-    fn embed(&self, input: &Batch, layout: &Layout<'_>) -> Tensor<3> {
-        let pass = &layout.pass();
-        let embedded = self.word_embeddings.forward(layout.ids(&input.input_ids), pass)
-            + self
-                .position_embeddings
-                .forward_shared(layout.places(), layout.sharing(), pass);
-        self.embeddings_norm.forward(embedded)
-    }
-
-    /// The table of token embeddings, `[vocab_size, d_model]`.
-    pub fn token_table(&self) -> &LoraLinear {
-        &self.word_embeddings.table
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.word_embeddings.table);
-        visit(&self.position_embeddings.table);
-        self.layers.iter().for_each(|layer| layer.visit_linears(visit));
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.word_embeddings.table);
-        visit(&mut self.position_embeddings.table);
-        self.layers
-            .iter_mut()
-            .for_each(|layer| layer.visit_linears_mut(visit));
+    /// What the encoder is built from.
+    pub fn encoder(&self) -> EncoderForm {
+        EncoderForm {
+            sizes: EncoderSizes {
+                d_model: self.dim,
+                d_ff: self.hidden_dim,
+                n_heads: self.n_heads,
+                epsilon: EPSILON,
+                activation: self.activation,
+            },
+            n_layers: self.n_layers,
+            d_embedding: self.dim,
+            vocab_size: self.vocab_size,
+            max_positions: self.max_position_embeddings,
+            positions: Positions::Places,
+            segments: Segments::None,
+            layers: "transformer.layer",
+            layer: LAYER,
+        }
     }
 }

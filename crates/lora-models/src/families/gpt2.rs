@@ -19,6 +19,7 @@ use crate::weights::Scope;
 pub const FAMILY: Family = Family {
     model_types: &["gpt2"],
     prefix: "transformer.",
+    table: "wte",
     targets: &["c_attn"],
 };
 
@@ -119,6 +120,7 @@ impl Gpt2Config {
             tied: self.tie_word_embeddings,
             max_tokens: Some(self.n_positions),
             sequence: SequenceForm::LastToken,
+            transform: None,
             masked_lm: None,
         }
     }

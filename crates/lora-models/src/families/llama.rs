@@ -21,6 +21,7 @@ use crate::weights::Scope;
 pub const FAMILY: Family = Family {
     model_types: &["llama", "mistral", "qwen2", "qwen3"],
     prefix: "model.",
+    table: "embed_tokens",
     targets: &["q_proj", "v_proj"],
 };
 
@@ -155,7 +156,12 @@ impl LlamaConfig {
                 return refuse("layer_types", other, "full_attention, sliding_attention");
             }
         }
-        config.rope = rope_of(&config, checkpoint)?;
+        let given = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
+        let (settings, theta) = (
+            given.cloned().unwrap_or_default(),
+            config.rope_theta.unwrap_or(10_000.0),
+        );
+        config.rope = rope_of(&settings, theta, config.max_position_embeddings, checkpoint)?;
         Ok(config)
     }
 
@@ -170,6 +176,7 @@ impl LlamaConfig {
             tied: self.tie_word_embeddings,
             max_tokens: Some(self.max_position_embeddings),
             sequence: SequenceForm::LastToken,
+            transform: None,
             masked_lm: None,
         }
     }

@@ -10,16 +10,19 @@ pub mod distilbert;
 pub mod electra;
 pub mod gpt2;
 pub mod llama;
+pub mod modernbert;
 pub mod roberta;
 mod rope_settings;
 
 use crate::blocks::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
+use crate::weights::Bias;
 
 use self::bert::BertConfig;
 use self::gpt2::Gpt2Config;
 use self::llama::LlamaConfig;
+use self::modernbert::ModernBertConfig;
 
 use self::deberta_v2::DebertaV2Config;
 use self::distilbert::DistilBertConfig;
@@ -35,13 +38,14 @@ pub struct Family {
     pub model_types: &'static [&'static str],
     /// What stands before the paths of the trunk, with the dot; checkpoints without head lack it.
     pub prefix: &'static str,
+    /// Path of the table of token embeddings, after the prefix.
+    pub table: &'static str,
     /// The linears that PEFT adapts unless the user says otherwise.
     pub targets: &'static [&'static str],
 }
 
 /// The settings of any family.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one of a model")]
 pub enum FamilyConfig {
     /// BERT.
     Bert(BertConfig),
@@ -57,6 +61,8 @@ pub enum FamilyConfig {
     DistilBert(DistilBertConfig),
     /// DeBERTa-v2 and v3.
     DebertaV2(DebertaV2Config),
+    /// ModernBERT.
+    ModernBert(ModernBertConfig),
 }
 
 /// What heads must know of the trunk below them.
@@ -78,6 +84,8 @@ pub struct Outline {
     pub max_tokens: Option<usize>,
     /// The head on the whole sequence.
     pub sequence: SequenceForm,
+    /// What stands before the output layer in the heads on single tokens; `None` where nothing does.
+    pub transform: Option<TransformForm>,
     /// Names of the masked language model's head; `None` for decoders.
     pub masked_lm: Option<MaskedLmNames>,
 }
@@ -99,30 +107,66 @@ pub enum SequenceForm {
     },
     /// `score(last real token)`, without bias: the decoders' form.
     LastToken,
+    /// `classifier(transform(pooled tokens))`: ModernBERT's form, with [`Outline::transform`].
+    Pooled(Pooling),
 }
 
-/// Paths of a masked language model's head: `decoder(norm(activation(dense(hidden))))`.
+/// How the states of a sequence's tokens become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pooling {
+    /// That of the first token.
+    FirstToken,
+    /// The mean of those of the real tokens.
+    Mean,
+}
+
+/// `norm(activation(dense(hidden)))`, what some heads have before their output layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransformForm {
+    /// Path of the linear, whose output has as many features as the output layer reads.
+    pub dense: &'static str,
+    /// Whether it has a bias.
+    pub dense_bias: Bias,
+    /// What follows the linear.
+    pub activation: Activation,
+    /// Path of the layer norm.
+    pub norm: &'static str,
+    /// Whether it has a bias.
+    pub norm_bias: Bias,
+}
+
+impl TransformForm {
+    /// The form with both biases.
+    pub const fn with_biases(dense: &'static str, activation: Activation, norm: &'static str) -> Self {
+        Self {
+            dense,
+            dense_bias: Bias::Present,
+            activation,
+            norm,
+            norm_bias: Bias::Present,
+        }
+    }
+}
+
+/// Paths of a masked language model's head: `decoder(transform(hidden))`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaskedLmNames {
-    /// Linear from `d_model` to `d_embedding`.
-    pub dense: &'static str,
-    /// Layer norm.
-    pub norm: &'static str,
+    /// From `d_model` to `d_embedding`.
+    pub transform: TransformForm,
     /// Linear from `d_embedding` to the vocabulary, usually the table of embeddings.
     pub decoder: &'static str,
-    /// The decoder's bias, which is a tensor of its own.
-    pub bias: &'static str,
-    /// What follows the dense layer.
-    pub activation: Activation,
+    /// The decoder's bias, which is a tensor of its own; `None` where it has none.
+    pub bias: Option<&'static str>,
 }
 
 /// Every family that can be loaded.
-pub const FAMILIES: [&Family; 7] = [
+pub const FAMILIES: [&Family; 8] = [
     &bert::FAMILY,
     &roberta::FAMILY,
     &electra::FAMILY,
     &distilbert::FAMILY,
     &deberta_v2::FAMILY,
+    &modernbert::FAMILY,
     &llama::FAMILY,
     &gpt2::FAMILY,
 ];
@@ -143,6 +187,7 @@ impl FamilyConfig {
             Some("roberta") => RobertaConfig::read(checkpoint).map(Self::Roberta),
             Some("electra") => ElectraConfig::read(checkpoint).map(Self::Electra),
             Some("distilbert") => DistilBertConfig::read(checkpoint).map(Self::DistilBert),
+            Some("modernbert") => ModernBertConfig::read(checkpoint).map(Self::ModernBert),
             Some("deberta-v2") => DebertaV2Config::read(checkpoint).map(Self::DebertaV2),
             _ => Err(LoadError::Family {
                 path: checkpoint.config_path(),
@@ -166,6 +211,7 @@ impl FamilyConfig {
             Self::Electra(_) => &electra::FAMILY,
             Self::DistilBert(_) => &distilbert::FAMILY,
             Self::DebertaV2(_) => &deberta_v2::FAMILY,
+            Self::ModernBert(_) => &modernbert::FAMILY,
         }
     }
 
@@ -179,6 +225,7 @@ impl FamilyConfig {
             Self::Electra(config) => config.outline(),
             Self::DistilBert(config) => config.outline(),
             Self::DebertaV2(config) => config.outline(),
+            Self::ModernBert(config) => config.outline(),
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::Deserialize;
 
-use super::llama::LlamaConfig;
 use crate::blocks::{RopeScaling, Yarn};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -41,17 +40,17 @@ pub struct RopeSettings {
 
 const KINDS: &str = "default, linear, llama3, yarn";
 
-/// Base and scaling of a model's frequencies.
+/// Base and scaling of a model's frequencies; `theta` is the base where the settings have none.
 ///
 /// # Errors
 ///
 /// [`LoadError::Setting`] for a kind of scaling that is not known, or one that lacks a number.
 pub(super) fn rope_of(
-    config: &LlamaConfig,
+    settings: &RopeSettings,
+    theta: f32,
+    max_positions: usize,
     checkpoint: &Checkpoint,
 ) -> Result<(f32, RopeScaling), LoadError> {
-    let given = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
-    let settings = given.cloned().unwrap_or_default();
     let kind = settings.rope_type.as_deref().or(settings.old_type.as_deref());
     let kind = kind.unwrap_or("default");
     let needed = |key, number: Option<f32>| {
@@ -61,7 +60,7 @@ pub(super) fn rope_of(
     };
     let original_context = settings
         .original_max_position_embeddings
-        .or(Some(config.max_position_embeddings as f32));
+        .or(Some(max_positions as f32));
     let scaling = match kind {
         "default" => RopeScaling::None,
         "linear" => RopeScaling::Linear {
@@ -86,8 +85,7 @@ pub(super) fn rope_of(
         }
         other => return Err(checkpoint.unsupported("rope_parameters.rope_type", other, KINDS)),
     };
-    let theta = settings.rope_theta.or(config.rope_theta).unwrap_or(10_000.0);
-    Ok((theta, scaling))
+    Ok((settings.rope_theta.unwrap_or(theta), scaling))
 }
 
 impl RopeSettings {

@@ -145,7 +145,8 @@ impl ChatTemplate {
         environment.set_unknown_method_callback(call_method);
         environment.add_function("raise_exception", raise_exception);
         environment.add_filter("tojson", to_json);
-        let template = environment.template_from_str(&self.source).map_err(failed)?;
+        let source = without_generation_marks(&self.source);
+        let template = environment.template_from_str(&source).map_err(failed)?;
         template
             .render(context! {
                 messages => messages.iter().cloned().map(Value::from_object).collect::<Value>(),
@@ -157,6 +158,28 @@ impl ChatTemplate {
             })
             .map_err(failed)
     }
+}
+
+/// The template without the marks `{% generation %}` and `{% endgeneration %}`, with which Transformers finds an answer's tokens:
+/// blocks that always hold stand in their places, so that white space is trimmed as around them.
+fn without_generation_marks(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(start) = rest.find("{%") {
+        let (before, tag) = rest.split_at(start);
+        let end = tag.find("%}").map_or(tag.len(), |end| end + "%}".len());
+        let (tag, after) = tag.split_at(end);
+        let word = tag.trim_matches(['{', '}', '%', '-', '+', ' ', '\n', '\t']);
+        text.push_str(before);
+        match word {
+            "generation" => text.push_str(&tag.replacen(word, "if true", 1)),
+            "endgeneration" => text.push_str(&tag.replacen(word, "endif", 1)),
+            _ => text.push_str(tag),
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
 }
 
 fn or_undefined(token: Option<&str>) -> Value {

@@ -4,16 +4,19 @@
 //! |---|---|
 //! | `sampling` | [`Sampling`], [`Sampler`]: how the next token is chosen, in the order of Transformers |
 //! | `chat` | [`ChatTemplate`]: a conversation written as the model was trained to read it |
+//! | `turn` | [`TurnEnd`]: which token ends an answer, and a turn to learn from |
 //! | `mod` | [`generate`]: the loop |
 
 mod chat;
 mod python_methods;
 mod sampling;
+mod turn;
 
 use std::ops::ControlFlow;
 
 pub use chat::{ChatError, ChatMessage, ChatTemplate};
 pub use sampling::{Sampler, Sampling, SamplingError};
+pub use turn::TurnEnd;
 
 /// When a text ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

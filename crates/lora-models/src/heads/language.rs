@@ -2,26 +2,22 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use lora_core::{LoraLinear, Pass};
-use lora_kernels::linear;
+use lora_core::{HostTensor, LoraLinear, Pass};
+use lora_kernels::{LinearWeight, linear};
 
-use super::rows_of_tokens;
-use crate::blocks::{Activation, LayerNorm};
+use super::{HeadTransform, rows_of_tokens};
 use crate::error::LoadError;
 use crate::families::Outline;
 use crate::trunk::Trunk;
 use crate::weights::{Bias, Scope};
 
-/// `decoder(norm(activation(dense(hidden))))`: the token behind a mask (Devlin et al. 2018). Names are the family's.
+/// `decoder(transform(hidden))`: the token behind a mask (Devlin et al. 2018). Names are the family's.
 #[derive(Module, Debug)]
 pub struct MaskedLmHead {
-    /// `[d_model, d_embedding]`.
-    pub dense: LoraLinear,
-    norm: LayerNorm,
+    /// From `d_model` to `d_embedding`.
+    pub transform: HeadTransform,
     /// From `d_embedding` to the vocabulary.
     pub decoder: Decoder,
-    #[module(skip)]
-    activation: Activation,
 }
 
 /// `decoder(hidden)`: the next token.
@@ -46,6 +42,15 @@ pub enum Decoder {
 pub struct TiedDecoder {
     /// `[vocab_size]`.
     bias: Option<Param<Tensor<1>>>,
+    #[module(skip)]
+    path: &'static str,
+}
+
+impl TiedDecoder {
+    /// Where the decoder would be, had it a tensor of its own.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
 }
 
 impl MaskedLmHead {
@@ -54,19 +59,13 @@ impl MaskedLmHead {
     /// # Errors
     ///
     /// [`LoadError::Head`] for a family without such a head, [`LoadError::Tensors`].
-    pub fn load(outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+    pub fn load(outline: &Outline, trunk: &Trunk, at: &Scope<'_>) -> Result<Self, LoadError> {
         let Some(names) = outline.masked_lm else {
             return Err(at.no_head("a masked language model's head"));
         };
-        let d_embedding = outline.d_embedding;
-        let dense = at.at(names.dense);
         Ok(Self {
-            dense: dense.linear_or_new(outline.d_model, d_embedding, Bias::Present, outline.deviation)?,
-            norm: at
-                .at(names.norm)
-                .layer_norm_or_new(d_embedding, outline.epsilon)?,
-            decoder: Decoder::load(names.decoder, Some(names.bias), outline, at)?,
-            activation: names.activation,
+            transform: HeadTransform::load(&names.transform, outline.d_embedding, outline, at)?,
+            decoder: Decoder::load(names.decoder, names.bias, outline, trunk, at)?,
         })
     }
 
@@ -75,8 +74,8 @@ impl MaskedLmHead {
     /// - hidden: `[batch, seq, d_model]`
     /// - output: `[batch · seq, vocab_size]`, row-major
     pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
-        let hidden = self.activation.forward(self.dense.forward(hidden, pass)); // [batch, seq, d_embedding]
-        rows_of_tokens(self.decoder.forward(self.norm.forward(hidden), trunk, pass))
+        let hidden = self.transform.forward(hidden, pass); // [batch, seq, d_embedding]
+        rows_of_tokens(self.decoder.forward(hidden, trunk, pass))
     }
 }
 
@@ -86,8 +85,8 @@ impl CausalLmHead {
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
-    pub fn load(outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let decoder = Decoder::load("lm_head", None, outline, at)?;
+    pub fn load(outline: &Outline, trunk: &Trunk, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let decoder = Decoder::load("lm_head", None, outline, trunk, at)?;
         Ok(Self { decoder })
     }
 
@@ -105,6 +104,7 @@ impl Decoder {
         path: &'static str,
         bias: Option<&'static str>,
         outline: &Outline,
+        trunk: &Trunk,
         at: &Scope<'_>,
     ) -> Result<Self, LoadError> {
         let decoder = at.at(path);
@@ -121,9 +121,16 @@ impl Decoder {
         };
         if outline.tied {
             // Checkpoints that were saved before tensors were shared hold the table and the bias twice.
-            decoder.pass_over("weight");
             decoder.pass_over("bias");
-            return Ok(Self::Tied(TiedDecoder { bias }));
+            if let Some(mut own) = decoder.linear_that_fits(outline.d_embedding, vocab_size)? {
+                let table = HostTensor::of(trunk.token_embeddings().values.transpose());
+                if HostTensor::of(own.base.weight.val()) != table {
+                    // Whoever changed one of the two alone did not say so in config.json. Transformers unties them too.
+                    own.base.bias = bias;
+                    return Ok(Self::Own(own));
+                }
+            }
+            return Ok(Self::Tied(TiedDecoder { bias, path }));
         }
         let mut own =
             decoder.linear_or_new(outline.d_embedding, vocab_size, Bias::Absent, outline.deviation)?;
@@ -142,6 +149,21 @@ impl Decoder {
                 linear(hidden, table, tied.bias.as_ref().map(Param::val))
             }
             Self::Own(decoder) => decoder.forward(hidden, pass),
+        }
+    }
+
+    /// Gives a tied decoder a weight of its own.
+    ///
+    /// # Shapes
+    ///
+    /// - table: `[vocab_size, d_embedding]`
+    pub fn untie(&mut self, table: LinearWeight) {
+        if let Self::Tied(tied) = self {
+            let precision = table.precision;
+            let own = LoraLinear::new(tied.path, table.widened().transpose(), None);
+            let mut own = own.in_precision(precision);
+            own.base.bias = tied.bias.take();
+            *self = Self::Own(own);
         }
     }
 

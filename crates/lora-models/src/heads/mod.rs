@@ -1,15 +1,18 @@
 //! What stands on a trunk: one file a head. Each gives rows of logits, as [`lora_core::Model::forward`] says.
 
+mod labels;
 mod language;
 mod sequence;
 mod spans;
 mod tokens;
+mod transform;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::peft::TaskType;
 use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
+use lora_kernels::LinearWeight;
 
 use crate::blocks::Reading;
 use crate::error::LoadError;
@@ -17,10 +20,12 @@ use crate::families::{Outline, SequenceForm};
 use crate::trunk::Trunk;
 use crate::weights::Scope;
 
+pub use labels::SavedHead;
 pub use language::{CausalLmHead, Decoder, MaskedLmHead, TiedDecoder};
-pub use sequence::{FirstTokenHead, LastTokenHead};
+pub use sequence::{FirstTokenHead, LastTokenHead, PooledHead};
 pub use spans::SpanHead;
 pub use tokens::TokenHead;
+pub use transform::HeadTransform;
 
 /// What a head is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +55,8 @@ pub enum Head {
     FirstToken(FirstTokenHead),
     /// A sequence, by its last real token.
     LastToken(LastTokenHead),
+    /// A sequence, by a transform of its pooled tokens.
+    Pooled(PooledHead),
     /// Each token.
     Tokens(TokenHead),
     /// Start and end of an answer.
@@ -94,18 +101,21 @@ impl Head {
     /// # Errors
     ///
     /// [`LoadError::Head`] if the family has no such head, [`LoadError::Tensors`].
-    pub fn load(kind: HeadKind, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+    pub fn load(kind: HeadKind, outline: &Outline, trunk: &Trunk, at: &Scope<'_>) -> Result<Self, LoadError> {
         match kind {
             HeadKind::Sequence { outputs } => match outline.sequence {
                 SequenceForm::FirstToken { .. } => {
                     FirstTokenHead::load(outputs, outline, at).map(Self::FirstToken)
                 }
                 SequenceForm::LastToken => LastTokenHead::load(outputs, outline, at).map(Self::LastToken),
+                SequenceForm::Pooled(pooling) => {
+                    PooledHead::load(outputs, pooling, outline, at).map(Self::Pooled)
+                }
             },
             HeadKind::Tokens { outputs } => TokenHead::load(outputs, outline, at).map(Self::Tokens),
             HeadKind::Spans => SpanHead::load(outline, at).map(Self::Spans),
-            HeadKind::MaskedLm => MaskedLmHead::load(outline, at).map(Self::MaskedLm),
-            HeadKind::CausalLm => CausalLmHead::load(outline, at).map(Self::CausalLm),
+            HeadKind::MaskedLm => MaskedLmHead::load(outline, trunk, at).map(Self::MaskedLm),
+            HeadKind::CausalLm => CausalLmHead::load(outline, trunk, at).map(Self::CausalLm),
         }
     }
 
@@ -119,6 +129,7 @@ impl Head {
         match self {
             Self::FirstToken(head) => head.forward(hidden, pass),
             Self::LastToken(head) => head.forward(hidden, input, pass),
+            Self::Pooled(head) => head.forward(hidden, input, pass),
             Self::Tokens(head) => head.forward(hidden, pass),
             Self::Spans(head) => head.forward(hidden, pass),
             Self::MaskedLm(head) => head.forward(hidden, trunk, pass),
@@ -126,12 +137,36 @@ impl Head {
         }
     }
 
-    /// Whether the output layer is the table of token embeddings.
-    pub fn shares_table(&self) -> bool {
+    /// Path of the output layer that is the table of token embeddings.
+    pub fn tied_output(&self) -> Option<&'static str> {
+        match self.decoder()? {
+            Decoder::Tied(tied) => Some(tied.path()),
+            Decoder::Own(_) => None,
+        }
+    }
+
+    /// The decoder of a language model.
+    pub fn decoder(&self) -> Option<&Decoder> {
         match self {
-            Self::MaskedLm(head) => matches!(head.decoder, Decoder::Tied(_)),
-            Self::CausalLm(head) => matches!(head.decoder, Decoder::Tied(_)),
-            Self::FirstToken(_) | Self::LastToken(_) | Self::Tokens(_) | Self::Spans(_) => false,
+            Self::MaskedLm(head) => Some(&head.decoder),
+            Self::CausalLm(head) => Some(&head.decoder),
+            Self::FirstToken(_) | Self::LastToken(_) | Self::Pooled(_) | Self::Tokens(_) | Self::Spans(_) => {
+                None
+            }
+        }
+    }
+
+    /// Gives a tied output layer a weight of its own.
+    ///
+    /// # Shapes
+    ///
+    /// - table: `[vocab_size, d_embedding]`
+    pub fn untie(&mut self, table: LinearWeight) {
+        match self {
+            Self::MaskedLm(head) => head.decoder.untie(table),
+            Self::CausalLm(head) => head.decoder.untie(table),
+            Self::FirstToken(_) | Self::LastToken(_) | Self::Pooled(_) | Self::Tokens(_) | Self::Spans(_) => {
+            }
         }
     }
 
@@ -141,9 +176,11 @@ impl Head {
             Self::FirstToken(_) => Reading::FirstToken,
             // An answer is looked for among all places.
             Self::Spans(_) => Reading::EveryPlace,
-            Self::LastToken(_) | Self::Tokens(_) | Self::MaskedLm(_) | Self::CausalLm(_) => {
-                Reading::EveryToken
-            }
+            Self::LastToken(_)
+            | Self::Pooled(_)
+            | Self::Tokens(_)
+            | Self::MaskedLm(_)
+            | Self::CausalLm(_) => Reading::EveryToken,
         }
     }
 
@@ -154,6 +191,7 @@ impl Head {
         match self {
             Self::FirstToken(head) => push(&head.output),
             Self::LastToken(head) => push(&head.score),
+            Self::Pooled(head) => push(&head.classifier),
             Self::Tokens(head) => push(&head.classifier),
             Self::Spans(head) => push(&head.outputs),
             Self::MaskedLm(head) => head.decoder.visit_linears(&mut push),
@@ -168,8 +206,8 @@ impl Head {
         let names: &[&str] = match self {
             Self::FirstToken(head) => head.trained(),
             Self::LastToken(_) => &["score"],
-            Self::Tokens(_) => &["classifier"],
-            Self::Spans(_) => &["qa_outputs"],
+            Self::Pooled(_) | Self::Tokens(_) => &["classifier"],
+            Self::Spans(head) => return vec![head.outputs.path().to_owned()],
             Self::MaskedLm(_) | Self::CausalLm(_) => &[],
         };
         names.iter().copied().map(str::to_owned).collect()
@@ -180,10 +218,23 @@ impl Head {
         match self {
             Self::FirstToken(head) => [&head.dense, &head.output].into_iter().for_each(visit),
             Self::LastToken(head) => visit(&head.score),
-            Self::Tokens(head) => visit(&head.classifier),
-            Self::Spans(head) => visit(&head.outputs),
+            Self::Pooled(head) => [&head.transform.dense, &head.classifier]
+                .into_iter()
+                .for_each(visit),
+            Self::Tokens(head) => {
+                head.transform
+                    .iter()
+                    .for_each(|transform| visit(&transform.dense));
+                visit(&head.classifier);
+            }
+            Self::Spans(head) => {
+                head.transform
+                    .iter()
+                    .for_each(|transform| visit(&transform.dense));
+                visit(&head.outputs);
+            }
             Self::MaskedLm(head) => {
-                visit(&head.dense);
+                visit(&head.transform.dense);
                 head.decoder.visit_linears(visit);
             }
             Self::CausalLm(head) => head.decoder.visit_linears(visit),
@@ -195,10 +246,25 @@ impl Head {
         match self {
             Self::FirstToken(head) => [&mut head.dense, &mut head.output].into_iter().for_each(visit),
             Self::LastToken(head) => visit(&mut head.score),
-            Self::Tokens(head) => visit(&mut head.classifier),
-            Self::Spans(head) => visit(&mut head.outputs),
+            Self::Pooled(head) => {
+                [&mut head.transform.dense, &mut head.classifier]
+                    .into_iter()
+                    .for_each(visit);
+            }
+            Self::Tokens(head) => {
+                head.transform
+                    .iter_mut()
+                    .for_each(|transform| visit(&mut transform.dense));
+                visit(&mut head.classifier);
+            }
+            Self::Spans(head) => {
+                head.transform
+                    .iter_mut()
+                    .for_each(|transform| visit(&mut transform.dense));
+                visit(&mut head.outputs);
+            }
             Self::MaskedLm(head) => {
-                visit(&mut head.dense);
+                visit(&mut head.transform.dense);
                 head.decoder.visit_linears_mut(visit);
             }
             Self::CausalLm(head) => head.decoder.visit_linears_mut(visit),

@@ -5,9 +5,10 @@ use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 
-use crate::blocks::Activation;
+use super::HeadTransform;
+use crate::blocks::{Activation, attention_mask};
 use crate::error::LoadError;
-use crate::families::{Outline, SequenceForm};
+use crate::families::{Outline, Pooling, SequenceForm};
 use crate::weights::{Bias, Scope};
 
 /// `output(activation(dense(first token)))`: the encoders' form. Names and activation are the family's.
@@ -28,6 +29,17 @@ pub struct FirstTokenHead {
 pub struct LastTokenHead {
     /// `[d_model, outputs]`, without bias.
     pub score: LoraLinear,
+}
+
+/// `classifier(transform(pooled tokens))`: ModernBERT's form.
+#[derive(Module, Debug)]
+pub struct PooledHead {
+    /// What stands before the output layer.
+    pub transform: HeadTransform,
+    /// `[d_model, outputs]`.
+    pub classifier: LoraLinear,
+    #[module(skip)]
+    pooling: Pooling,
 }
 
 impl FirstTokenHead {
@@ -53,7 +65,7 @@ impl FirstTokenHead {
                 .linear_or_new(d_model, d_model, Bias::Present, deviation)?,
             output: at
                 .at(output)
-                .linear_or_new(d_model, outputs, Bias::Present, deviation)?,
+                .output_layer(d_model, outputs, Bias::Present, deviation)?,
             activation,
             trained,
         })
@@ -82,9 +94,9 @@ impl LastTokenHead {
     ///
     /// [`LoadError::Tensors`].
     pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let score =
-            at.at("score")
-                .linear_or_new(outline.d_model, outputs, Bias::Absent, outline.deviation)?;
+        let score = at
+            .at("score")
+            .output_layer(outline.d_model, outputs, Bias::Absent, outline.deviation)?;
         Ok(Self { score })
     }
 
@@ -106,5 +118,51 @@ impl LastTokenHead {
         let last = Tensor::from_data(last.as_slice(), &hidden.device());
         let last = hidden.reshape([batch * seq, d_model]).select(0, last); // [batch, d_model]
         self.score.forward(last, pass)
+    }
+}
+
+impl PooledHead {
+    /// The head at `classifier`, with the family's transform; what is missing starts from the seed.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError::Head`] for a family without a transform, [`LoadError::Tensors`].
+    pub fn load(
+        outputs: usize,
+        pooling: Pooling,
+        outline: &Outline,
+        at: &Scope<'_>,
+    ) -> Result<Self, LoadError> {
+        let Some(transform) = HeadTransform::of_classifier(outline, at)? else {
+            return Err(at.no_head("a head on pooled tokens"));
+        };
+        let classifier = at.at("classifier");
+        Ok(Self {
+            transform,
+            classifier: classifier.output_layer(
+                outline.d_model,
+                outputs,
+                Bias::Present,
+                outline.deviation,
+            )?,
+            pooling,
+        })
+    }
+
+    /// # Shapes
+    ///
+    /// - hidden: `[batch, seq, d_model]`
+    /// - output: `[batch, outputs]`
+    pub fn forward(&self, hidden: Tensor<3>, input: &Batch, pass: &Pass) -> Tensor<2> {
+        let pooled = match self.pooling {
+            Pooling::FirstToken => hidden.narrow(1, 0, 1).squeeze_dim::<2>(1), // [batch, d_model]
+            Pooling::Mean => {
+                let real = attention_mask(input, &hidden.device()); // [batch, seq]
+                let count = real.clone().sum_dim(1); // [batch, 1]
+                (hidden * real.unsqueeze_dim(2)).sum_dim(1).squeeze_dim::<2>(1) / count
+            }
+        };
+        self.classifier
+            .forward(self.transform.forward(pooled, pass), pass)
     }
 }

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
+use super::HeadTransform;
 use crate::error::LoadError;
 use crate::families::Outline;
 use crate::weights::{Bias, Scope};
@@ -11,19 +12,27 @@ use crate::weights::{Bias, Scope};
 /// Two scores for every token; classes are the places of the sequence.
 #[derive(Module, Debug)]
 pub struct SpanHead {
+    /// What stands before them, in families that have such.
+    pub transform: Option<HeadTransform>,
     /// `[d_model, 2]`: start and end.
     pub outputs: LoraLinear,
 }
 
 impl SpanHead {
-    /// The head at `qa_outputs`; one that is missing starts from the seed.
+    /// The head at `qa_outputs`, or at `classifier` after a transform; one that is missing starts from the seed.
     ///
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
     pub fn load(outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let outputs = at.at("qa_outputs");
+        let transform = HeadTransform::of_classifier(outline, at)?;
+        let outputs = at.at(if transform.is_some() {
+            "classifier"
+        } else {
+            "qa_outputs"
+        });
         Ok(Self {
+            transform,
             outputs: outputs.linear_or_new(outline.d_model, 2, Bias::Present, outline.deviation)?,
         })
     }
@@ -34,6 +43,10 @@ impl SpanHead {
     /// - output: `[2 · batch, seq]`: the starts of all rows, then their ends
     pub fn forward(&self, hidden: Tensor<3>, pass: &Pass) -> Tensor<2> {
         let [batch, seq, _] = hidden.dims();
+        let hidden = match &self.transform {
+            Some(transform) => transform.forward(hidden, pass),
+            None => hidden,
+        };
         let scores = self.outputs.forward(hidden, pass); // [batch, seq, 2]
         scores.permute([2, 0, 1]).reshape([2 * batch, seq])
     }

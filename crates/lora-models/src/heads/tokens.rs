@@ -4,14 +4,16 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
-use super::rows_of_tokens;
+use super::{HeadTransform, rows_of_tokens};
 use crate::error::LoadError;
 use crate::families::Outline;
 use crate::weights::{Bias, Scope};
 
-/// A linear on every token.
+/// A linear on every token, after a transform where the family has one.
 #[derive(Module, Debug)]
 pub struct TokenHead {
+    /// What stands before it.
+    pub transform: Option<HeadTransform>,
     /// `[d_model, outputs]`.
     pub classifier: LoraLinear,
 }
@@ -25,7 +27,8 @@ impl TokenHead {
     pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
         let classifier = at.at("classifier");
         Ok(Self {
-            classifier: classifier.linear_or_new(
+            transform: HeadTransform::of_classifier(outline, at)?,
+            classifier: classifier.output_layer(
                 outline.d_model,
                 outputs,
                 Bias::Present,
@@ -39,6 +42,10 @@ impl TokenHead {
     /// - hidden: `[batch, seq, d_model]`
     /// - output: `[batch · seq, outputs]`, row-major
     pub fn forward(&self, hidden: Tensor<3>, pass: &Pass) -> Tensor<2> {
+        let hidden = match &self.transform {
+            Some(transform) => transform.forward(hidden, pass),
+            None => hidden,
+        };
         rows_of_tokens(self.classifier.forward(hidden, pass))
     }
 }

@@ -2,6 +2,7 @@
 
     python make_families.py            # writes models/, adapters/ and lora_dropout/ beside this file
     python make_families.py --out DIR --seed 5 --hidden 24 --heads 3 --layers 3 --rank 3
+    python make_families.py --only modernbert    # those cases alone whose names begin so
 
 Needs torch, transformers, peft, safetensors; their versions are in each io.json. `cargo xtask golden --dir` runs the folders
 too. A case holds
@@ -23,7 +24,7 @@ import peft
 import torch
 import transformers as tf
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--out", default=os.path.dirname(os.path.abspath(__file__)))
@@ -32,6 +33,7 @@ parser.add_argument("--hidden", type=int, default=12)
 parser.add_argument("--heads", type=int, default=3)
 parser.add_argument("--layers", type=int, default=2)
 parser.add_argument("--rank", type=int, default=2)
+parser.add_argument("--only", default="")
 options = parser.parse_args()
 
 HIDDEN, HEADS, LAYERS, RANK = options.hidden, options.heads, options.layers, options.rank
@@ -84,6 +86,19 @@ def deberta_v2(**more):
     return deberta_v3(**{**settings, **more})
 
 
+def modernbert(**more):
+    """Windows that reach two places to either side, in two of four layers, and frequencies that differ from layer to layer."""
+    settings = dict(
+        hidden_size=HIDDEN, num_hidden_layers=4, num_attention_heads=HEADS, intermediate_size=2 * HIDDEN + 1, vocab_size=VOCAB,
+        num_labels=LABELS, max_position_embeddings=POSITIONS, pad_token_id=0, bos_token_id=1, cls_token_id=1, eos_token_id=2,
+        sep_token_id=2, local_attention=4, rope_parameters={
+            "full_attention": {"rope_type": "default", "rope_theta": 300.0},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 20.0},
+        },
+    )
+    return tf.ModernBertConfig(**{**settings, **more})
+
+
 MODELS = {
     "bert_tokens": lambda: tf.BertForTokenClassification(bert()),
     "bert_untied_mlm": lambda: tf.BertForMaskedLM(bert(tie_word_embeddings=False)),
@@ -113,7 +128,8 @@ def decoder(config, **more):
         intermediate_size=2 * HIDDEN + 1, vocab_size=VOCAB, max_position_embeddings=POSITIONS, pad_token_id=0,
         bos_token_id=1, eos_token_id=2,
     )
-    return config(**settings, rope_parameters={"rope_theta": 100.0, **more})
+    tied = more.pop("tie_word_embeddings", False)
+    return config(**settings, tie_word_embeddings=tied, rope_parameters={"rope_theta": 100.0, **more})
 
 
 MODELS["llama_yarn"] = lambda: tf.LlamaForCausalLM(
@@ -127,7 +143,31 @@ MODELS["gpt2_causal"] = lambda: tf.GPT2LMHeadModel(
     tf.GPT2Config(vocab_size=VOCAB, n_embd=HIDDEN, n_layer=LAYERS, n_head=HEADS, n_positions=POSITIONS, resid_pdrop=0.0,
                   embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, pad_token_id=0)
 )
+WITH_BIASES = dict(norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True)
+MODELS.update({
+    "modernbert_seqcls": lambda: tf.ModernBertForSequenceClassification(modernbert()),
+    "modernbert_mean_seqcls": lambda: tf.ModernBertForSequenceClassification(
+        modernbert(classifier_pooling="mean", hidden_activation="silu", classifier_activation="relu", **WITH_BIASES)
+    ),
+    "modernbert_layer_types_seqcls": lambda: tf.ModernBertForSequenceClassification(
+        modernbert(layer_types=["sliding_attention", "full_attention", "full_attention", "sliding_attention"], local_attention=7)
+    ),
+    "modernbert_tokens": lambda: tf.ModernBertForTokenClassification(modernbert()),
+    "modernbert_qa": lambda: tf.ModernBertForQuestionAnswering(modernbert(num_labels=2)),
+    "modernbert_mlm": lambda: tf.ModernBertForMaskedLM(modernbert()),
+    "modernbert_untied_mlm": lambda: tf.ModernBertForMaskedLM(modernbert(tie_word_embeddings=False, **WITH_BIASES)),
+    "modernbert_plain_mlm": lambda: tf.ModernBertForMaskedLM(modernbert(decoder_bias=False)),
+})
+def llama(tied, **more):
+    return tf.LlamaForCausalLM(decoder(tf.LlamaConfig, tie_word_embeddings=tied, **more))
+
+
+TIED, UNTIED = (lambda: llama(True)), (lambda: llama(False))
 LAYOUTS = {
+    "llama_output_only": (TIED, "output-only"),
+    "llama_output_differs": (TIED, "output-differs"),
+    "llama_compiled": (UNTIED, "compiled"),
+    "modernbert_4_config": (lambda: tf.ModernBertForSequenceClassification(modernbert()), "config-before-5"),
     "bert_sharded": (lambda: tf.BertForTokenClassification(bert()), "sharded"),
     "distilbert_bin": (lambda: tf.DistilBertForTokenClassification(distilbert()), "bin"),
     "roberta_f16_bin": (lambda: tf.RobertaForSequenceClassification(roberta()), "bin-f16"),
@@ -142,7 +182,33 @@ ADAPTERS = {
     "distilbert_qa_lora": (MODELS["distilbert_qa"], "QUESTION_ANS", ["q_lin", "out_lin"]),
     "debertav2_seqcls_lora": (MODELS["debertav2_seqcls"], "SEQ_CLS", ["query_proj", "pos_key_proj", "pos_query_proj"]),
 }
-DROPOUT = {"debertav3_seqcls": (lambda: tf.DebertaV2ForSequenceClassification(deberta_v3()), ["query_proj", "key_proj"])}
+# Adapters on the two ends of a language model, which are one tensor in a tied base.
+ADAPTERS.update({
+    "ends_untied_lm_head": (UNTIED, "CAUSAL_LM", ["q_proj", "lm_head"]),
+    "ends_untied_both": (UNTIED, "CAUSAL_LM", ["embed_tokens", "lm_head"]),
+    "ends_untied_saved": (UNTIED, "CAUSAL_LM", ["q_proj"], dict(modules_to_save=["lm_head", "embed_tokens"])),
+    "ends_tied_lm_head": (TIED, "CAUSAL_LM", ["q_proj", "lm_head"]),
+    "ends_tied_embed": (TIED, "CAUSAL_LM", ["q_proj", "embed_tokens"]),
+    "ends_tied_both": (TIED, "CAUSAL_LM", ["embed_tokens", "lm_head"]),
+    "ends_tied_saved_lm_head": (TIED, "CAUSAL_LM", ["q_proj"], dict(modules_to_save=["lm_head"])),
+    "ends_tied_saved_embed": (TIED, "CAUSAL_LM", ["q_proj"], dict(modules_to_save=["embed_tokens"])),
+    "ends_tied_kept_tied": (TIED, "CAUSAL_LM", ["q_proj", "embed_tokens"], dict(ensure_weight_tying=True)),
+    "ends_tied_lm_head_kept_tied": (TIED, "CAUSAL_LM", ["q_proj", "lm_head"], dict(ensure_weight_tying=True)),
+    "ends_tied_saved_kept_tied": (TIED, "CAUSAL_LM", ["q_proj"], dict(modules_to_save=["embed_tokens"], ensure_weight_tying=True)),
+    "ends_gpt2_lm_head": (MODELS["gpt2_causal"], "CAUSAL_LM", ["c_attn", "lm_head"]),
+})
+ADAPTERS.update({
+    "modernbert_seqcls_lora": (MODELS["modernbert_mean_seqcls"], "SEQ_CLS", ["Wqkv"]),
+    "modernbert_seqcls_all_linear": (MODELS["modernbert_seqcls"], "SEQ_CLS", "all-linear"),
+    "modernbert_tokens_lora": (MODELS["modernbert_tokens"], "TOKEN_CLS", ["Wqkv", "Wo", "Wi"]),
+    "modernbert_mlm_lora": (MODELS["modernbert_mlm"], None, ["Wqkv", "dense"]),
+})
+DROPOUT = {
+    "debertav3_seqcls": (lambda: tf.DebertaV2ForSequenceClassification(deberta_v3()), "SEQ_CLS", ["query_proj", "key_proj"]),
+    "modernbert_seqcls": (MODELS["modernbert_mean_seqcls"], "SEQ_CLS", ["Wqkv", "Wo"]),
+    "modernbert_tokens": (MODELS["modernbert_tokens"], "TOKEN_CLS", ["Wqkv", "Wi"]),
+    "modernbert_mlm": (MODELS["modernbert_mlm"], None, ["Wqkv", "Wo", "Wi"]),
+}
 
 
 def built(make):
@@ -179,12 +245,43 @@ def outputs(model, batch):
     return named
 
 
+def write_old_config(path):
+    """ModernBERT's settings as Transformers 4 wrote them."""
+    with open(path) as file:
+        config = json.load(file)
+    del config["layer_types"]
+    ropes = config.pop("rope_parameters")
+    config["global_attn_every_n_layers"] = 3
+    config["global_rope_theta"] = ropes["full_attention"]["rope_theta"]
+    config["local_rope_theta"] = ropes["sliding_attention"]["rope_theta"]
+    with open(path, "w") as file:
+        json.dump(config, file, indent=2)
+        file.write("\n")
+
+
+def rewrite(path, layout):
+    """Files that tools other than `save_pretrained` write."""
+    table, output = "model.embed_tokens.weight", "lm_head.weight"
+    tensors = load_file(path)
+    if layout == "output-only":  # as tools that save one name of a shared tensor do
+        tensors[output] = tensors.pop(table)
+    elif layout == "output-differs":  # one of the two was trained, and config.json still says that they are tied
+        tensors[output] = tensors[table].roll(1, 0).contiguous()
+    else:  # the state of a model that torch.compile has wrapped
+        tensors = {f"_orig_mod.{name}": tensor for name, tensor in tensors.items()}
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
 def save_base(model, folder, layout="one"):
     base = f"{folder}/base"
     os.makedirs(base, exist_ok=True)
     if layout.endswith("f16"):
         model.to(torch.bfloat16 if layout == "bf16" else torch.float16)
     model.save_pretrained(base, **({"max_shard_size": "6KB"} if layout == "sharded" else {}))
+    if layout in ("output-only", "output-differs", "compiled"):
+        rewrite(f"{base}/model.safetensors", layout)
+    if layout == "config-before-5":
+        write_old_config(f"{base}/config.json")
     if layout.startswith("bin"):
         os.remove(f"{base}/model.safetensors")
         modern = layout != "bin-before-1.6"
@@ -202,11 +299,11 @@ def write(folder, tensors, **notes):
         file.write("\n")
 
 
-def adapted(model, task, targets):
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK + 1, task_type=task, target_modules=targets)
+def adapted(model, task, targets, more={}):
+    config = LoraConfig(r=RANK, lora_alpha=2 * RANK + 1, task_type=task, target_modules=targets, **more)
     model = get_peft_model(model, config).eval()
     for name, parameter in model.named_parameters():
-        if "lora_B" in name:
+        if "lora_B" in name or "lora_embedding_A" in name or more.get("modules_to_save") and parameter.requires_grad:
             parameter.data.normal_(0, 0.3)
     return model
 
@@ -214,6 +311,10 @@ def adapted(model, task, targets):
 def save_adapter(model, folder):
     model.save_pretrained(f"{folder}/adapter")
     os.remove(f"{folder}/adapter/README.md")
+
+
+def chosen(cases):
+    return {name: case for name, case in cases.items() if name.startswith(options.only)}
 
 
 def fresh(kind, name):
@@ -225,31 +326,37 @@ def fresh(kind, name):
     return folder
 
 
-for name, (make, layout) in {**{name: (make, "one") for name, make in MODELS.items()}, **LAYOUTS}.items():
+for name, (make, layout) in chosen({**{name: (make, "one") for name, make in MODELS.items()}, **LAYOUTS}).items():
     folder = fresh("models", name)
     model = built(make)
     save_base(model, folder, layout)
+    if layout.startswith("output-"):
+        model = type(model).from_pretrained(f"{folder}/base").eval()
     batch = inputs(model)
     write(folder, {**batch, **outputs(model, batch)}, case="forward", layout=layout)
 
-for name, (make, task, targets) in ADAPTERS.items():
+for name, (make, task, targets, *more) in chosen(ADAPTERS).items():
     folder = fresh("adapters", name)
     model = built(make)
     save_base(model, folder)
     batch = inputs(model)
     plain = {f"base.{key}": value for key, value in outputs(model, batch).items()}
-    model = adapted(model, task, targets)
+    model = adapted(model, task, targets, *more)
     save_adapter(model, folder)
     write(folder, {**batch, **plain, **outputs(model, batch)}, case="forward with a PEFT adapter", task_type=task)
 
-for name, (make, targets) in DROPOUT.items():
+for name, (make, task, targets) in chosen(DROPOUT).items():
     folder = fresh("lora_dropout", name)
     p = 0.4
     model = built(make)
     save_base(model, folder)
     batch = inputs(model)
-    labels = torch.randint(0, LABELS, (ROWS,))
-    model = adapted(model, "SEQ_CLS", targets)
+    if task == "SEQ_CLS":
+        labels = torch.randint(0, LABELS, (ROWS,))
+    else:
+        labels = torch.randint(0, LABELS if task else VOCAB, (ROWS, LENGTH))
+        labels[batch["attention_mask"] == 0] = -100
+    model = adapted(model, task, targets)
     save_adapter(model, folder)
     layers = {key.removeprefix("base_model.model."): part for key, part in model.named_modules() if hasattr(part, "lora_A")}
     factors = {path: (part.lora_A["default"].weight, part.lora_B["default"].weight) for path, part in layers.items()}

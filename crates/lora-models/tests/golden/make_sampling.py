@@ -61,6 +61,19 @@ ANSWER:
                "{{ message.content.startswith('What') }}|{{ message.content.replace('o', '0').rstrip('?') }}|"
                "{% for key, value in message.items() %}{{ key }}={{ value | length }};{% endfor %}"
                "{{ message.get('name', 'nobody') }}|{{ message | tojson }}{% if not loop.last %}\n{% endif %}{% endfor %}",
+    # What training tools and tool-calling templates use beyond plain Jinja: marks around answers, and loops that are left.
+    "marks": """{% for message in messages %}
+{% if message.role == 'assistant' %}
+A: {% generation %}
+{{ message.content }}{{ eos_token }}
+{%- endgeneration %}
+
+{% else %}
+{{ message.role }}: {{ message.content }}
+{% endif %}
+{% endfor %}""",
+    "loops": "{% for message in messages %}{% if message.role == 'system' %}{% continue %}{% endif %}"
+             "{% if message.role == 'assistant' %}{% break %}{% endif %}{{ loop.index }}:{{ message.content }};{% endfor %}",
 }
 MESSAGES = [
     [dict(role="user", content="What is a low-rank update?")],

@@ -66,6 +66,9 @@ pub(super) fn prepare(
         model_folder,
     } = open(config.base(), &kind, seed, device)
         .map_err(|error| at(&resolved, "model_name_or_path", error))?;
+    if let Some(head) = &loaded.saved_head {
+        progress.note(&head.to_string());
+    }
     if !loaded.initialized.is_empty() {
         progress.note(&format!(
             "new, from seed {seed}: {}",
@@ -158,6 +161,7 @@ pub(super) fn run_document(prepared: &Labelled) -> Value {
         "trainable_params": count.trained,
         "all_params": count.all,
         "new_parameters": prepared.loaded.initialized,
+        "base_head": prepared.loaded.saved_head,
         "config": prepared.resolved.config,
     })
 }

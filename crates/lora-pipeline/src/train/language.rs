@@ -220,16 +220,23 @@ fn encode(
     config: &RunConfig,
     progress: &dyn Progress,
 ) -> Result<EncodedDataset> {
-    if config.chat_template {
+    let (tokenizer, length) = (&opened.tokenizer, config.max_seq_length);
+    let end_of_text = opened.stop_tokens[0];
+    let encoded = if config.chat_template {
+        let end = opened.turn_end()?;
         for row in &mut rows {
-            row.prompt = opened.chat_prompt(None, &row.prompt)?;
+            *row = opened.chat_turn(row, end.as_ref())?;
         }
-    }
-    let end = opened.stop_tokens[0];
-    let special = !config.chat_template;
-    let encoded = opened
-        .tokenizer
-        .encode_completions(&rows, special, end, config.max_seq_length)?;
+        if let Some(end) = &end {
+            progress.note(&format!(
+                "{part} answers end with `{}`, as the model's chat template ends them",
+                end.text
+            ));
+        }
+        tokenizer.encode_turns(&rows, end.map_or(end_of_text, |end| end.token), length)?
+    } else {
+        tokenizer.encode_completions(&rows, true, end_of_text, length)?
+    };
     let dataset = encoded.dataset;
     if dataset.truncated + encoded.left_out > 0 {
         progress.note(&format!(

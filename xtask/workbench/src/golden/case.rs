@@ -77,7 +77,7 @@ impl Case {
         }
         Ok(Self {
             model,
-            batch: batch(&reference)?,
+            batch: batch(&reference, kind)?,
             reference,
             device: device.clone(),
         })
@@ -121,12 +121,28 @@ impl Case {
             differences.outputs(&name, ours, &self.expected(&name)?, real)?;
         }
         let (name, expected) = self.expected_logits(prefix)?;
-        // Where padding sees nothing but padding, as in a sliding window, its outputs have no meaning, and libraries differ.
+        self.logits(&mut differences, &name, logits, &expected)?;
+        Ok(differences)
+    }
+
+    /// Where padding sees nothing but padding, as in a sliding window, its outputs have no meaning, and libraries differ.
+    fn logits(
+        &self,
+        differences: &mut Differences,
+        name: &str,
+        logits: Tensor<2>,
+        expected: &HostTensor,
+    ) -> Result<()> {
         let tokens = self.batch.attention_mask.len();
         let [rows, outputs] = logits.dims();
-        let real = |index: usize| rows != tokens || self.batch.attention_mask[index / outputs] == 1.0;
-        differences.outputs(&name, &numbers(logits), &expected, real)?;
-        Ok(differences)
+        let is_real = |token: usize| self.batch.attention_mask[token] == 1.0;
+        let real = |index: usize| match rows {
+            rows if rows == tokens => is_real(index / outputs),
+            // Starts and ends of answers.
+            rows if rows == 2 * self.batch.batch && outputs == self.batch.seq => is_real(index % tokens),
+            _ => true,
+        };
+        differences.outputs(name, &numbers(logits), expected, real)
     }
 
     /// The reference's logits in the order of our rows: those of question answering lie in two tensors.
@@ -213,13 +229,9 @@ impl Case {
                 let masks = self.masks(&adapted, member, kept)?;
                 let pass = Pass::Stochastic(&masks);
                 let tag = format!("member{member}.{convention}");
-                let logits = numbers(adapted.model.forward(&self.batch, &pass));
-                differences.outputs(
-                    &format!("{tag}.logits"),
-                    &logits,
-                    &self.expected(&format!("{tag}.logits"))?,
-                    |_| true,
-                )?;
+                let name = format!("{tag}.logits");
+                let logits = adapted.model.forward(&self.batch, &pass);
+                self.logits(&mut differences, &name, logits, &self.expected(&name)?)?;
                 let (loss, gradients) = trainer.pass_gradients(&self.batch, &pass);
                 differences.outputs(
                     &format!("{tag}.loss"),
@@ -268,7 +280,7 @@ fn is_without_effect(name: &str) -> bool {
 }
 
 /// The inputs and labels of a case.
-fn batch(reference: &TensorFile) -> Result<Batch> {
+fn batch(reference: &TensorFile, head: HeadKind) -> Result<Batch> {
     let integers = |name: &str| reference.read_integers(name);
     let (shape, input_ids) = integers("input_ids")?.context("the case lacks input_ids")?;
     let [batch, seq] = shape[..] else {
@@ -279,7 +291,8 @@ fn batch(reference: &TensorFile) -> Result<Batch> {
     let token_type_ids =
         integers("token_type_ids")?.map_or_else(|| vec![0; batch * seq], |(_, values)| narrow(values));
     let targets = match integers("labels")? {
-        Some((shape, labels)) if shape.len() == 2 => next_tokens(&labels, seq)?,
+        Some((shape, labels)) if shape.len() == 2 && head == HeadKind::CausalLm => next_tokens(&labels, seq)?,
+        Some((shape, labels)) if shape.len() == 2 => own_tokens(&labels, seq)?,
         Some((_, labels)) => Targets::Classes(
             labels
                 .into_iter()
@@ -302,10 +315,6 @@ fn batch(reference: &TensorFile) -> Result<Batch> {
 /// The labels of a language model, which stand under their own tokens, as targets under the tokens before them; those
 /// of -100 do not count.
 fn next_tokens(labels: &[i64], seq: usize) -> Result<Targets> {
-    let target = |label: &i64| match label {
-        -100 => Ok(None),
-        label => u32::try_from(*label).map(Some),
-    };
     let row = |row: &[i64]| {
         let next = row[1..].iter().map(target);
         next.chain([Ok(None)]).collect::<Result<Vec<_>, _>>()
@@ -313,6 +322,22 @@ fn next_tokens(labels: &[i64], seq: usize) -> Result<Targets> {
     Ok(Targets::Positions(
         labels.chunks(seq).map(row).collect::<Result<_, _>>()?,
     ))
+}
+
+/// The labels of other heads on tokens, which stand where they belong.
+fn own_tokens(labels: &[i64], seq: usize) -> Result<Targets> {
+    let row = |row: &[i64]| row.iter().map(target).collect::<Result<Vec<_>, _>>();
+    Ok(Targets::Positions(
+        labels.chunks(seq).map(row).collect::<Result<_, _>>()?,
+    ))
+}
+
+/// None for a token that is not judged.
+fn target(label: &i64) -> Result<Option<u32>, std::num::TryFromIntError> {
+    match label {
+        -100 => Ok(None),
+        label => u32::try_from(*label).map(Some),
+    }
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

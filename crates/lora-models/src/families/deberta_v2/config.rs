@@ -7,8 +7,8 @@ use super::positions::RelativePositions;
 use crate::blocks::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
-use crate::families::bert::MASKED_LM;
-use crate::families::{MaskedLmNames, Outline, SequenceForm, defaults};
+use crate::families::bert;
+use crate::families::{MaskedLmNames, Outline, SequenceForm, TransformForm, defaults};
 
 /// The keys of `config.json` that DeBERTa's numbers depend on; others are passed over. v3 checkpoints are v2 models with
 /// other settings.
@@ -120,17 +120,16 @@ impl DebertaV2Config {
     /// What heads must know.
     pub fn outline(&self) -> Outline {
         let masked_lm = if self.legacy {
-            MaskedLmNames {
-                activation: self.hidden_act,
-                ..MASKED_LM
-            }
+            bert::masked_lm(self.hidden_act)
         } else {
             MaskedLmNames {
-                dense: "lm_predictions.lm_head.dense",
-                norm: "lm_predictions.lm_head.LayerNorm",
+                transform: TransformForm::with_biases(
+                    "lm_predictions.lm_head.dense",
+                    self.hidden_act,
+                    "lm_predictions.lm_head.LayerNorm",
+                ),
                 decoder: "lm_predictions.lm_head",
-                bias: "lm_predictions.lm_head.bias",
-                activation: self.hidden_act,
+                bias: Some("lm_predictions.lm_head.bias"),
             }
         };
         Outline {
@@ -148,6 +147,7 @@ impl DebertaV2Config {
                 // The pooler is no part of the pretrained model: an adapter without it comes back with another one.
                 trained: &["pooler", "classifier"],
             },
+            transform: None,
             masked_lm: Some(masked_lm),
         }
     }

@@ -25,6 +25,7 @@ pub use self::config::{DebertaV2Config, ListOrText};
 pub const FAMILY: Family = Family {
     model_types: &["deberta-v2"],
     prefix: "deberta.",
+    table: "embeddings.word_embeddings",
     targets: &["query_proj", "value_proj"],
 };
 

@@ -1,14 +1,17 @@
 //! Tensors by Hugging Face path, with a report of what was missing or left over.
 
+mod new;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, Orientation, TensorNames, seeded_normal};
+use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, Orientation, TensorNames};
 
 use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;
+use crate::heads::SavedHead;
 use crate::load_report::{LoadReport, is_buffer};
 use crate::weight_files::WeightFiles;
 
@@ -19,7 +22,11 @@ pub struct Weights<'a> {
     device: &'a Device,
     /// `bert.` for a model whose checkpoint was saved without its head, and so without this prefix.
     absent_prefix: Option<&'static str>,
+    /// The table of embeddings and, where the file holds only that, the output layer that is tied to it.
+    tied: Option<(String, String)>,
     seed: u64,
+    /// What is known about the classes of the checkpoint's output layer.
+    saved_head: Option<SavedHead>,
     record: RefCell<Record>,
 }
 
@@ -35,6 +42,8 @@ struct Record {
     /// Zeros that stand in for missing tensors.
     zeros: usize,
     initialized: Vec<String>,
+    /// What became of the checkpoint's output layer.
+    saved_head: Option<SavedHead>,
     /// Parameters that belong to no linear.
     parameters: Vec<(ParamId, String)>,
 }
@@ -46,6 +55,13 @@ pub enum Bias {
     Present,
     /// `x W`.
     Absent,
+}
+
+impl Bias {
+    /// By a setting of `config.json`.
+    pub fn present_if(setting: bool) -> Self {
+        if setting { Self::Present } else { Self::Absent }
+    }
 }
 
 /// A place in the model's tree of names.
@@ -64,9 +80,28 @@ impl<'a> Weights<'a> {
             file,
             device,
             absent_prefix,
+            tied: None,
             seed,
+            saved_head: None,
             record: RefCell::default(),
         }
+    }
+
+    /// The same where a table of embeddings and an output layer are one tensor, which a file may hold under the second name
+    /// alone. Both are paths of modules.
+    pub(crate) fn with_tied(mut self, table: &str, output: &str) -> Self {
+        let [table, output] = [table, output].map(|path| format!("{path}.weight"));
+        if self.shape(&table).is_none() && self.shape(&output).is_some() {
+            self.tied = Some((table, output));
+        }
+        self
+    }
+
+    /// The same for a classifier of other labels than the checkpoint may name, or of the same in another order.
+    #[must_use]
+    pub fn for_labels(mut self, saved_head: SavedHead) -> Self {
+        self.saved_head = Some(saved_head);
+        self
     }
 
     /// The root of the model's tree of names.
@@ -105,6 +140,7 @@ impl<'a> Weights<'a> {
             path: self.file.origin().to_owned(),
             initialized: record.initialized,
             left_over,
+            saved_head: record.saved_head,
         })
     }
 
@@ -120,7 +156,11 @@ impl<'a> Weights<'a> {
     }
 
     /// A name as the file has it.
-    fn in_file<'b>(&self, name: &'b str) -> &'b str {
+    fn in_file<'b>(&'b self, name: &'b str) -> &'b str {
+        let name = match &self.tied {
+            Some((table, output)) if table == name => output,
+            _ => name,
+        };
         self.absent_prefix
             .and_then(|prefix| name.strip_prefix(prefix))
             .unwrap_or(name)
@@ -162,6 +202,18 @@ impl Scope<'_> {
         Ok(self.held(LoraLinear::new(self.path.clone(), weight, None)))
     }
 
+    /// A linear with or without bias, frozen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn linear_with(&self, d_input: usize, d_output: usize, bias: Bias) -> Result<LoraLinear, LoadError> {
+        match bias {
+            Bias::Present => self.linear(d_input, d_output),
+            Bias::Absent => self.linear_without_bias(d_input, d_output),
+        }
+    }
+
     /// A linear with bias that is stored as `[d_input, d_output]` (GPT-2's), frozen.
     ///
     /// # Errors
@@ -172,59 +224,6 @@ impl Scope<'_> {
         let bias = self.tensor("bias", [d_output])?;
         let linear = LoraLinear::new(self.path.clone(), weight, Some(bias));
         Ok(self.held(linear.of_kind(LinearKind::Conv1d)))
-    }
-
-    /// A linear that may be absent, as a head on a pretrained model is: weight drawn from N(0, `deviation`²), bias
-    /// zero. One of another shape counts as absent: it belongs to other classes.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError::Tensors`].
-    pub fn linear_or_new(
-        &self,
-        d_input: usize,
-        d_output: usize,
-        bias: Bias,
-        deviation: f64,
-    ) -> Result<LoraLinear, LoadError> {
-        let has_bias = bias == Bias::Present;
-        let fits = |last: &str, shape: &[usize]| self.weights.shape(&self.name(last)) == Some(shape);
-        if fits("weight", &[d_output, d_input]) && (!has_bias || fits("bias", &[d_output])) {
-            return if has_bias {
-                self.linear(d_input, d_output)
-            } else {
-                self.linear_without_bias(d_input, d_output)
-            };
-        }
-        // What belongs to other classes is no left-over: the report names it as new.
-        self.pass_over("weight");
-        if has_bias {
-            self.pass_over("bias");
-        }
-        let name = self.name("weight");
-        let values = seeded_normal(self.weights.seed, &name, d_input * d_output, deviation);
-        self.weights.initialized(name);
-        let weight = self.to_device(values, [d_input, d_output]);
-        let bias = has_bias.then(|| {
-            self.weights.initialized(self.name("bias"));
-            Tensor::zeros([d_output], self.weights.device)
-        });
-        Ok(LoraLinear::new(self.path.clone(), weight, bias))
-    }
-
-    /// A vector, frozen; zeros if it is absent or of another length.
-    ///
-    /// # Errors
-    ///
-    /// [`LoadError::Tensors`].
-    pub fn vector_or_zeros(&self, last: &str, length: usize) -> Result<Param<Tensor<1>>, LoadError> {
-        let name = self.name(last);
-        if self.weights.shape(&name) == Some(&[length]) {
-            return self.parameter(last, [length]);
-        }
-        self.pass_over(last);
-        self.weights.initialized(name);
-        Ok(self.named(last, Tensor::zeros([length], self.weights.device)))
     }
 
     /// Whether the checkpoint has a tensor of this place.
@@ -275,6 +274,21 @@ impl Scope<'_> {
         ))
     }
 
+    /// As [`Scope::layer_norm`], with or without bias.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Scope::linear`].
+    pub fn layer_norm_with(&self, d_model: usize, epsilon: f64, bias: Bias) -> Result<LayerNorm, LoadError> {
+        match bias {
+            Bias::Present => self.layer_norm(d_model, epsilon),
+            Bias::Absent => Ok(LayerNorm::without_bias(
+                self.parameter("weight", [d_model])?,
+                epsilon,
+            )),
+        }
+    }
+
     /// A norm by the root mean square, frozen.
     ///
     /// # Errors
@@ -282,25 +296,6 @@ impl Scope<'_> {
     /// As for [`Scope::linear`].
     pub fn rms_norm(&self, d_model: usize, epsilon: f64) -> Result<RmsNorm, LoadError> {
         Ok(RmsNorm::new(self.parameter("weight", [d_model])?, epsilon))
-    }
-
-    /// As [`Scope::layer_norm`]; one that is absent starts as the identity's: factor 1, offset 0.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Scope::linear`].
-    pub fn layer_norm_or_new(&self, d_model: usize, epsilon: f64) -> Result<LayerNorm, LoadError> {
-        if self.has("weight") || self.has("gamma") {
-            return self.layer_norm(d_model, epsilon);
-        }
-        self.weights.initialized(self.name("weight"));
-        self.weights.initialized(self.name("bias"));
-        let device = self.weights.device;
-        Ok(LayerNorm::new(
-            self.named("weight", Tensor::ones([d_model], device)),
-            self.named("bias", Tensor::zeros([d_model], device)),
-            epsilon,
-        ))
     }
 
     /// A parameter of this place that belongs to no linear, as it lies in the file.

@@ -119,7 +119,7 @@ Examples:
   Train as a file says, with another learning rate:
     lora train --config run.yaml --learning-rate 1e-3
   Without a file, on the embedded model; validation and test rows are split off:
-    lora train --model-name-or-path minilm-l6 --data-file reviews.csv --output-dir runs/reviews \\
+    lora train --model minilm-l6 --data reviews.csv --output runs/reviews \\
       --learning-rate 3e-3 --num-train-epochs 20 --per-device-train-batch-size 16 --lora-alpha 16 \\
       --mask-probability 0.5 --mask-rescale rescaled --mask-grouping example
   See what would happen, and whether one batch runs:
@@ -129,7 +129,7 @@ Examples:
   Other kinds of task, from your own files:
     lora train --config run.yaml --problem-type question_answering --train-file questions.json --max-seq-length 384
     lora train --config run.yaml --problem-type token_classification --train-file names.conll
-    lora train --config run.yaml --problem-type multiple_choice --train-file exam.jsonl --model-name-or-path llama
+    lora train --config run.yaml --problem-type multiple_choice --train-file exam.jsonl --model llama
 
 A configuration file is YAML, TOML or JSON (told by its ending) and has the same keys as the flags, with underscores:
   model_name_or_path: minilm-l6
@@ -171,7 +171,7 @@ members only until its class is settled.";
 const COMPARE_EXAMPLES: &str = "\
 Examples:
   lora compare reviews.csv
-  lora compare tickets.csv --text body --label team --output runs/tickets
+  lora compare tickets.csv --text-column body --label-column team --output runs/tickets
 A tenth of the rows, but at least 40, is for validation and three tenths are for the test; the rest is trained on, with three
 seeds. A comparison that was interrupted goes on when the same command is given again.";
 
@@ -200,12 +200,12 @@ const INSPECT_EXAMPLES: &str = "\
 Examples:
   lora inspect minilm-l6
   lora inspect runs/reviews
-  lora inspect peft-adapter --base bert-base-uncased --json";
+  lora inspect peft-adapter --model bert-base-uncased --json";
 
 const MERGE_EXAMPLES: &str = "\
 Examples:
   lora merge --adapter runs/reviews --output models/reviews
-  lora merge --adapter peft-adapter --base bert-base-uncased --labels negative,positive --output merged
+  lora merge --adapter peft-adapter --model bert-base-uncased --labels negative,positive --output merged
 
 The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32. The result is a
 whole model: for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
@@ -213,7 +213,7 @@ whole model: for Transformers, for lora eval and lora predict (as --adapter), an
 const EXPORT_EXAMPLES: &str = "\
 Examples:
   lora export --adapter runs/adalora --output plain
-  lora export --adapter runs/pissa --base bert-base-uncased --output plain
+  lora export --adapter runs/pissa --model bert-base-uncased --output plain
 
 The expected update of LoRA Dropout is folded into alpha, AdaLoRA's singular values into A, and what PiSSA and OLoRA took
 from the base model is subtracted again, with as many ranks. DoRA has no such form: use lora merge.";
@@ -271,7 +271,10 @@ mod tests {
             "{dtype}"
         );
         let seeds = said("sweep --config a.yaml --seeds=3").expect("a flag of compare");
-        assert!(seeds.contains("it is a flag of lora compare;"), "{seeds}");
+        assert!(
+            seeds.contains("it is a flag of lora demo, lora compare;"),
+            "{seeds}"
+        );
         assert_eq!(said("train --no-such-flag 1"), None, "the parser has a guess");
     }
 
@@ -294,7 +297,7 @@ mod tests {
             parse(&format!("lora combine a b {weights} --method svd -o c")).expect(weights);
         }
         for labels in [
-            "eval --adapter a --labels -1,1",
+            "eval --adapter a --data b.csv --labels -1,1",
             "merge --adapter a -o b --labels -1,0,1",
         ] {
             parse(&format!("lora {labels}")).expect(labels);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
 use lora_experiments::compare::{CompareOptions, Comparison};
 use lora_pipeline::base_model::EMBEDDED_MODEL;
@@ -19,16 +19,19 @@ const REGRESSION: &str = "regression";
 #[derive(Args, Clone, Debug)]
 pub struct CompareArgs {
     /// Labelled text with a header (.csv, .tsv, .jsonl, .json, .parquet)
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+    #[arg(value_name = "FILE", required_unless_present = "data")]
+    pub file: Option<PathBuf>,
+    /// The same, by the name that it has in the other commands
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub data: Option<PathBuf>,
     /// Column of the text [the usual names, such as text or sentence]
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long = "text-column", alias = "text", value_name = "COLUMN")]
     pub text: Option<String>,
     /// Column of the second text, for pairs
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long = "text-pair-column", alias = "text-pair", value_name = "COLUMN")]
     pub text_pair: Option<String>,
     /// Column of the label [the usual names, such as label]
-    #[arg(long, value_name = "COLUMN")]
+    #[arg(long = "label-column", alias = "label", value_name = "COLUMN")]
     pub label: Option<String>,
     /// What labels are [told from them]
     #[arg(long, value_name = "TYPE", value_parser = [CLASSES, REGRESSION])]
@@ -53,8 +56,10 @@ pub struct CompareArgs {
 ///
 /// If the file cannot be used, a training failed, or Ctrl-C ended it.
 pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
+    let file = args.file.as_ref().or(args.data.as_ref());
+    let file = file.context("no file is named; give one, as in lora compare reviews.csv")?;
     let options = CompareOptions {
-        file: args.file.clone(),
+        file: file.clone(),
         text: args.text.clone(),
         text_pair: args.text_pair.clone(),
         label: args.label.clone(),

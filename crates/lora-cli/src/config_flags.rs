@@ -36,22 +36,16 @@ impl FromArgMatches for ConfigFlags {
 fn flag_of(key: &'static Key) -> Arg {
     let arg = Arg::new(key.name)
         .long(key.flag())
+        .aliases(key.former_flag())
         .help(key.help)
         .help_heading(key.section)
         .action(ArgAction::Set);
     match key.form {
-        Form::Switch => {
-            let arg = arg
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("true")
-                .value_name("true|false");
-            if key.name == "overwrite_output_dir" {
-                arg.visible_alias("overwrite")
-            } else {
-                arg
-            }
-        }
+        Form::Switch => arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("true|false"),
         Form::Text | Form::Scalar => arg.value_name("VALUE"),
         // A list may begin with a minus.
         Form::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),

@@ -28,7 +28,7 @@ pub struct ExportArgs {
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Base model, which PiSSA and OLoRA need, if it is not where the adapter folder says.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long = "model", alias = "base", value_name = "MODEL")]
     base: Option<String>,
     /// Branch, tag or commit of a hub id.
     #[arg(long)]

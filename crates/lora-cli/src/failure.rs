@@ -55,7 +55,7 @@ fn column_hint(error: &ColumnError) -> &'static str {
 fn hint_of_compare(error: &ColumnError) -> &'static str {
     match error {
         ColumnError::NoUsualColumn { .. } => {
-            "; columns are named by --text, --text-pair and --label; lora compare reads files with a header"
+            "; columns are named by --text-column, --text-pair-column and --label-column; lora compare reads files with a header"
         }
         ColumnError::NeedsIndex { .. } => {
             "; lora compare reads columns by name: write rows as objects, or with a header"
@@ -67,9 +67,9 @@ fn hint_of_compare(error: &ColumnError) -> &'static str {
 /// Keys of a training as the flags of `lora compare`.
 fn in_flags_of_compare(sentence: &str) -> String {
     [
-        ("text_pair_column", "--text-pair"),
-        ("text_column", "--text"),
-        ("label_column", "--label"),
+        ("text_pair_column", "--text-pair-column"),
+        ("text_column", "--text-column"),
+        ("label_column", "--label-column"),
         ("problem_type", "--problem-type"),
     ]
     .into_iter()
@@ -166,7 +166,7 @@ mod tests {
             in_flags_of_compare("name the right column with label_column, or problem_type regression");
         assert_eq!(
             sentence,
-            "name the right column with --label, or --problem-type regression"
+            "name the right column with --label-column, or --problem-type regression"
         );
     }
 

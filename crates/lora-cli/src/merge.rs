@@ -31,7 +31,7 @@ pub struct MergeArgs {
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
     /// Base model, if it is not where the adapter folder says: a folder, a hub id, or minilm-l6.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long = "model", alias = "base", value_name = "MODEL")]
     base: Option<String>,
     /// Branch, tag or commit of a hub id.
     #[arg(long)]
@@ -121,5 +121,5 @@ pub fn put_on_base(
     let known = known.filter(|_| task_file.is_some() && labels.is_none());
     let head = HeadOptions { kind, seed: 0 };
     let (model, loaded) = Transformer::load_for_labels(checkpoint, head, known, device)?;
-    Ok((saved.put_on(model, &loaded, base_model, "--base")?, task))
+    Ok((saved.put_on(model, &loaded, base_model, "--model")?, task))
 }

@@ -15,7 +15,7 @@ pub struct AdapterArgs {
     #[arg(long, value_name = "DIR")]
     pub adapter: PathBuf,
     /// Base model, if it is not where the adapter folder says: a folder, a hub id, or minilm-l6.
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long = "model", alias = "base", value_name = "MODEL")]
     pub base: Option<String>,
     /// Branch, tag or commit of a hub id.
     #[arg(long)]

@@ -34,7 +34,7 @@ fn the_reference_has_a_row_for_every_key_and_no_other() {
 
 #[test]
 fn the_recipe_of_the_quick_start_is_its_command() {
-    let start = QUICK_START.find("lora train --model-name-or-path").unwrap();
+    let start = QUICK_START.find("lora train --model").unwrap();
     let command = QUICK_START[start..]
         .split("```")
         .next()
@@ -112,5 +112,33 @@ fn every_recipe_is_accepted_and_names_itself_in_its_command() {
             assert!(config.benchmark().unwrap().is_some(), "{shown}");
             assert!(text.contains("time and result: not measured"), "{shown}");
         }
+    }
+}
+
+#[test]
+fn flags_have_the_names_of_the_other_commands_and_know_their_former_ones() {
+    let value = |words: &[&str], key: &str| {
+        let command = ConfigFlags::augment_args(Command::new("train"));
+        let matches = command.get_matches_from([&["train"], words].concat());
+        let flags = ConfigFlags::from_arg_matches(&matches).unwrap().0;
+        let mut values = flags.values().unwrap().into_iter();
+        values
+            .find(|(found, _)| found.name == key)
+            .map(|(_, value)| value)
+    };
+    for (flag, former, key) in [
+        ("--model", "--model-name-or-path", "model_name_or_path"),
+        ("--data", "--data-file", "data_file"),
+        ("--output", "--output-dir", "output_dir"),
+    ] {
+        for spelling in [flag, former] {
+            assert_eq!(value(&[spelling, "x"], key), Some(Value::from("x")), "{spelling}");
+        }
+    }
+    for spelling in ["--overwrite", "--overwrite-output-dir"] {
+        assert_eq!(
+            value(&[spelling], "overwrite_output_dir"),
+            Some(Value::from(true))
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
@@ -13,7 +13,6 @@ use crate::adapter_kind::kind_of;
 pub use crate::adapter_kind::task_of;
 use crate::bail;
 use crate::base_model::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
-use crate::config::DEFAULT_MEMBERS;
 use crate::config::keys::nearest_of;
 use crate::device::{DeviceName, Precision};
 use crate::encoded_part::{Encoder, Lengths};
@@ -23,7 +22,6 @@ use crate::kind::{Kind, prompt_style, squad_version};
 use crate::language_model::LanguageModel;
 use crate::model_folder::ModelFolder;
 use crate::saved::Saved;
-use crate::scoring::member_sampler;
 use crate::task::TaskFile;
 
 /// An adapter folder on its base model, ready to predict.
@@ -95,7 +93,7 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
     let given = task_file.as_ref().map(|task| task.base_model.clone());
     let named = match saved {
         Saved::Model { .. } if base.is_some() => bail!(
-            "`{}` is a whole model and needs no base model; leave --base out",
+            "`{}` is a whole model and needs no base model; leave --model out",
             adapter.display()
         ),
         Saved::Model { .. } => saved.base_model(),
@@ -104,16 +102,19 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         }
     };
     let Some(base_model) = base.map(str::to_owned).or(named) else {
-        bail!("`{}` names no base model; give it with --base", adapter.display());
+        bail!(
+            "`{}` names no base model; give it with --model",
+            adapter.display()
+        );
     };
     let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
     let hub = hub_options(revision);
     if base.is_none() {
-        check_base(adapter, &base_model, &hub, "--base")?;
+        check_base(adapter, &base_model, &hub, "--model")?;
     }
     let checkpoint = open_checkpoint(&base_model, &hub).with_context(|| {
         format!(
-            "the base model of `{}` cannot be opened (--base names another)",
+            "the base model of `{}` cannot be opened (--model names another)",
             adapter.display()
         )
     })?;
@@ -260,7 +261,7 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
         let model_folder = ModelFolder::of(&checkpoint, kind.task().as_ref(), Some(kind.task_type()));
         (model, loaded, tokenizer, padding, model_folder)
     };
-    let adapted = saved.put_on(model, &loaded, &base_model, "--base")?;
+    let adapted = saved.put_on(model, &loaded, &base_model, "--model")?;
     let adapted = adapted.map(|model| model.valid());
     let ensemble = match &task_file {
         Some(task) => task.ensemble,
@@ -315,64 +316,4 @@ pub struct ColumnOptions {
     pub data_format: Option<Format>,
     /// Whether the first row of a CSV or TSV names the columns.
     pub header: Option<bool>,
-}
-
-/// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EnsembleChoice {
-    /// Passes of the ensemble, each with masks of its own; 0 for none.
-    pub members: Option<u64>,
-    /// Seed of the members' masks.
-    pub seed: Option<u64>,
-    /// What the ensemble averages.
-    pub average: Option<Average>,
-    /// Whether each row gets members only until it is settled.
-    pub is_adaptive: bool,
-}
-
-impl EnsembleChoice {
-    /// The ensemble to run; none where nothing differs between members.
-    ///
-    /// # Errors
-    ///
-    /// If members are asked for and the adapter has no masks.
-    pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
-        let sampler = member_sampler(&opened.adapted, 0);
-        let saved = opened.ensemble;
-        let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
-        let usual = saved.map_or(of_masks, |saved| saved.members);
-        let members = self.members.unwrap_or(usual);
-        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
-            bail!(
-                "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
-            );
-        }
-        if members == 0 && self.is_adaptive {
-            bail!(
-                "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
-            );
-        }
-        if members == 0 {
-            return Ok(None);
-        }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
-            bail!(
-                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
-                 it back, or give --members 0 for the mean pass alone"
-            );
-        }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
-            bail!(
-                "--members is {members}, but the adapter was trained without LoRA Dropout, so that all members would \
-                 be the same; leave --members out, or train with mask_probability"
-            );
-        }
-        Ok(Some(EnsembleSettings {
-            members,
-            seed: self.seed.or(saved.map(|saved| saved.seed)).unwrap_or(42),
-            average: self
-                .average
-                .unwrap_or_else(|| saved.map_or(Average::default(), |saved| saved.average)),
-        }))
-    }
 }

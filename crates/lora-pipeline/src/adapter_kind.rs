@@ -150,7 +150,7 @@ pub fn task_of(
                 (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
                 (None, None) if !saved.tensors_in_full().is_empty() => bail!(
                     "`{}` holds {}, but no `{head_name}`, as the head of `{}` is called: it looks like an adapter of another model{}; give \
-                     its own base model with --base",
+                     its own base model with --model",
                     saved.path().display(),
                     quoted(&saved.tensors_in_full()),
                     checkpoint.origin.display(),

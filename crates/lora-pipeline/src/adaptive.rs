@@ -6,11 +6,10 @@ use lora_data::Targets;
 use lora_eval::{AdaptiveEnsemble, AdaptivePredictions, StoppingRule, predict_adaptively};
 use lora_models::Transformer;
 
-use crate::bail;
 use crate::encoded_part::EncodedPart;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::scoring::{Said, ScoredMethod, TaskScores, member_sampler, score_classes};
+use crate::scoring::{ClassScores, Said, ScoredMethod, TaskScores, member_sampler};
 use crate::task::Temperatures;
 
 /// When a row is settled, at this confidence.
@@ -80,11 +79,12 @@ pub fn score_adaptively(
             .zip(found.top_classes())
             .filter(|(a, b)| a == b);
         let agreement = same.count() as f64 / labels.len() as f64;
-        let (whole, ..) = score_classes(&whole, &labels)?;
-        let (scores, reliability, row_losses) = score_classes(&found, &labels)?;
-        let (TaskScores::Classification(whole), TaskScores::Classification(found)) = (&whole, &scores) else {
-            bail!("classes have scores of classes");
-        };
+        let whole = ClassScores::of(&whole, &labels)?.scores;
+        let ClassScores {
+            scores: found,
+            reliability,
+            row_nll,
+        } = ClassScores::of(&found, &labels)?;
         Ok(Spared {
             agreement,
             ece_difference: found.ece - whole.ece,
@@ -99,9 +99,9 @@ pub fn score_adaptively(
                 average: Some(settings.average),
                 temperature: temperature.unwrap_or(1.0),
                 is_scaled: temperature.is_some(),
-                scores,
+                scores: TaskScores::Classification(found),
                 reliability,
-                row_losses,
+                row_losses: row_nll,
             },
         })
     };

@@ -33,7 +33,7 @@
 //! | [`benchmark`] | a benchmark by name and folder: splits, labels, metric |
 //! | [`kind`], [`encoded_part`] | kinds of task; their rows as tokens, and the way back from outputs |
 //! | [`base_model`], [`hub`], [`opening`], [`language_model`] | a base model, its tokenizer and its head, opened and checked |
-//! | [`adapter`], [`saved`], [`task`] | what a training left, opened and checked; `task.json`, which says how to use it again |
+//! | [`adapter`], [`saved`], [`task`], [`ensemble_choice`] | what a training left, opened and checked; `task.json`, which says how to use it again |
 //! | [`train`], [`predict`] | a training from rows to a written folder; predictions of a trained model |
 //! | [`asking`], [`scoring`], [`adaptive`], [`comparison`] | outputs, temperatures, scores; ensembles that stop early; ensemble against mean pass |
 //! | [`output`], [`output_file`], [`folder_swap`], [`model_folder`], [`provenance`] | files that appear whole or not at all; what made a result |
@@ -51,6 +51,7 @@ pub mod config;
 pub mod counted;
 pub mod device;
 pub mod encoded_part;
+pub mod ensemble_choice;
 pub mod error;
 pub mod folder_swap;
 pub mod hub;

@@ -8,13 +8,14 @@ use lora_core::{Fp32Precision, Tuning};
 use lora_data::{Column, Dataset, Example};
 use lora_train::{FitData, History, TrainConfig, fit};
 
-use crate::adapter::{AdapterOptions, EnsembleChoice, OpenedAdapter, open_adapter};
+use crate::adapter::{AdapterOptions, OpenedAdapter, open_adapter};
 use crate::bail;
 use crate::base_model::{open_checkpoint, public_name};
 use crate::benchmark::Shares;
 use crate::config::DEFAULT_MEMBERS;
 use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::encoded_part::{EncodedPart, Lengths};
+use crate::ensemble_choice::EnsembleChoice;
 use crate::error::{Error, Result};
 use crate::folder_swap::write_folder;
 use crate::hub::hub_options;

@@ -31,7 +31,7 @@ pub struct InspectArgs {
     #[arg(value_name = "DIR|ID")]
     what: String,
     /// Base model of an adapter, to count parameters with [the one that the folder names, if it is on this machine].
-    #[arg(long, value_name = "MODEL")]
+    #[arg(long = "model", alias = "base", value_name = "MODEL")]
     base: Option<String>,
     /// Branch, tag or commit of a hub id.
     #[arg(long)]
@@ -206,10 +206,10 @@ fn count_on_base(
     hub.offline |= args.base.is_none();
     let checkpoint = match open_checkpoint(base, &hub) {
         Ok(checkpoint) => checkpoint,
-        Err(error) if args.base.is_some() => return Err(anyhow::Error::from(error).context("--base")),
+        Err(error) if args.base.is_some() => return Err(anyhow::Error::from(error).context("--model")),
         Err(_) => {
             terminal.note(format!(
-                "the base model `{base}` is not here; parameters are counted with --base MODEL"
+                "the base model `{base}` is not here; parameters are counted with --model MODEL"
             ));
             return Ok(None);
         }

@@ -321,7 +321,7 @@ fn a_base_model_by_a_relative_path_is_looked_for_and_named() {
             for part in [
                 in_message,
                 "a relative path starts at the current folder",
-                "--base",
+                "--model",
             ] {
                 assert!(stderr.contains(part), "{words:?}: `{part}` is not in: {stderr}");
             }

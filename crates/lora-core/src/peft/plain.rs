@@ -80,7 +80,7 @@ impl PlainLora {
         if config.init.changes_base() {
             return not_plain(
                 "an adapter that absorbed part of the base weight (PiSSA, OLoRA)",
-                "it can be exported together with its base model (--base)",
+                "it can be exported together with its base model (--model)",
             );
         }
         let mut saved = folder.tensors_by_name()?;

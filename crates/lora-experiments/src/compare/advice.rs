@@ -2,6 +2,7 @@
 
 use lora_eval::selection::{self, LossDifference, select};
 use lora_eval::{CrossedInterval, MeanStd};
+use lora_pipeline::config::keys::Key;
 use lora_pipeline::error::Result;
 
 use super::CompareOptions;
@@ -329,8 +330,8 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) ->
     let variant = contender.variant(is_scaled)?;
     let mut words = vec![
         "lora train".to_owned(),
-        format!("--data-file {}", quoted(&args.file.display().to_string())),
-        "--output-dir runs/mine".to_owned(),
+        format!("--data {}", quoted(&args.file.display().to_string())),
+        "--output runs/mine".to_owned(),
         format!("--validation-fraction {VALIDATION_SHARE}"),
     ];
     for (flag, column) in [
@@ -356,7 +357,8 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) ->
     }
     for (key, value) in settings.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        words.push(format!("--{} {}", key.replace('_', "-"), quoted(&value)));
+        let flag = Key::named(key).map_or(key.as_str(), |key| key.flag());
+        words.push(format!("--{flag} {}", quoted(&value)));
     }
     Some(words.join(" "))
 }

@@ -8,15 +8,13 @@ use lora_core::{Adapted, Rescale};
 use lora_data::{Padding, Task, sentiment_labels};
 use lora_eval::calibration::{Binning, ReliabilityBin};
 use lora_eval::proper::cross_entropy;
-use lora_eval::{
-    Average, MeanStd, Passes, Predictions, ScoreAccumulator, Scores, judge_temperature, predict,
-};
+use lora_eval::{Average, MeanStd, Passes, Predictions, Scores, judge_temperature, predict};
 use lora_models::{Checkpoint, Transformer};
 use lora_pipeline::base_model::load_model;
 use lora_pipeline::error::Result;
 use lora_pipeline::opening::attach;
 use lora_pipeline::progress::{Counter, Progress};
-use lora_pipeline::scoring::{JUDGING_SEED, member_sampler};
+use lora_pipeline::scoring::{ClassScores, JUDGING_SEED, member_sampler};
 use lora_report::{Better, Cell, Column, Table};
 use lora_train::{Event, FitData, Flow, StepReport, fit};
 use serde::{Deserialize, Serialize};
@@ -34,7 +32,7 @@ pub struct MethodRun {
     pub seed: u64,
     /// Passes a row.
     pub members: u64,
-    /// Temperature that fits the validation rows.
+    /// Temperature that fits the validation rows; 1 where they determine none.
     pub temperature: f64,
     /// On the rows it was trained on.
     pub train: Scores,
@@ -234,23 +232,16 @@ impl Trained {
         let temperature = judged.outcome.temperature().unwrap_or(1.0);
         let started = Instant::now();
         let part = |part: &DemoPart| -> Result<PartScores> {
-            let (predictions, unscaled) = whole(part)?;
+            let predictions = self.predictions(plan, method, part, meter)?;
             let probabilities = predictions.average(average);
-            let mut bins = ScoreAccumulator::new(unscaled.classes, Binning::default())?;
-            for (row, label) in probabilities.rows().zip(part.labels()) {
-                bins.update(row, *label)?;
-            }
+            let unscaled = ClassScores::of(&probabilities, part.labels())?;
             let scaled = predictions.with_temperature(temperature)?.average(average);
             Ok(PartScores {
-                plain: unscaled,
-                scaled: Scores::of(&scaled, part.labels(), Binning::default())?,
+                plain: unscaled.scores,
+                scaled: ClassScores::of(&scaled, part.labels())?.scores,
                 people: cross_entropy(&probabilities, &part.people)?,
-                reliability: bins.reliability_bins(),
-                row_nll: probabilities
-                    .rows()
-                    .zip(part.labels())
-                    .map(|(row, label)| -row[*label].max(f64::EPSILON).ln())
-                    .collect(),
+                reliability: unscaled.reliability,
+                row_nll: unscaled.row_nll,
             })
         };
         let (test, shifted) = (part(test)?, part(shifted)?);

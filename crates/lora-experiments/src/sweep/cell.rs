@@ -1,14 +1,13 @@
 //! Scoring a cell: from what was said about its rows to its record.
 
 use lora_data::Targets;
-use lora_eval::calibration::Binning;
 use lora_eval::detection::{Detection, DetectionScores, Doubt};
 use lora_eval::glue::GlueMetric;
 use lora_eval::regression::RegressionScores;
 use lora_eval::softmax::top_class;
-use lora_eval::{Average, ClassProbabilities, Predictions, Scores, judge_temperature};
+use lora_eval::{Average, ClassProbabilities, Predictions, judge_temperature};
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::scoring::{JUDGING_SEED, TaskScores};
+use lora_pipeline::scoring::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
 
 use super::data::Parts;
 use super::passes::{Logits, Said};
@@ -205,23 +204,21 @@ fn with_temperature<T>(
 }
 
 fn scores_of(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<TaskScores> {
-    let scores = Scores::of(probabilities, labels, Binning::default())?;
-    Ok(TaskScores::Classification(scores))
+    let found = ClassScores::of(probabilities, labels)?;
+    Ok(TaskScores::Classification(found.scores))
 }
 
 fn rows_of(probabilities: &ClassProbabilities, labels: &[usize]) -> RowRecord {
-    let mut losses = Vec::new();
     let mut confidence = Vec::new();
     let mut correct = String::new();
     for (row, label) in probabilities.rows().zip(labels) {
         let top = top_class(row);
-        losses.push(-row[*label].max(f64::EPSILON).ln());
         confidence.push(rounded(row[top] * RowRecord::CONFIDENCE) as u16);
         correct.push(if top == *label { '1' } else { '0' });
     }
     RowRecord {
         unit: THOUSANDTH,
-        losses: in_units(&losses, THOUSANDTH),
+        losses: in_units(&row_nll(probabilities, labels), THOUSANDTH),
         confidence,
         correct,
     }

@@ -79,11 +79,11 @@ pub(super) fn check_required(values: &Map<String, Value>, origins: &Origins) -> 
     let missing = missing.join(", ");
     match &origins.file {
         Some(file) => bail!(
-            "`{}` lacks {missing}; add the missing keys to the file, or give them as flags such as --output-dir",
+            "`{}` lacks {missing}; add the missing keys to the file, or give them as flags such as --output",
             file.display()
         ),
         None => {
-            bail!("missing: {missing}; give them in a file with --config, or as flags such as --output-dir")
+            bail!("missing: {missing}; give them in a file with --config, or as flags such as --output")
         }
     }
 }

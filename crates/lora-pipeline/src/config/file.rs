@@ -4,13 +4,12 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use lora_data::{DataError, decode_text};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::keys::{Key, nearest};
-use lora_data::{DataError, decode_text};
-
 use crate::bail;
 use crate::error::{Error, Result};
 
@@ -69,7 +68,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>> {
         let at = line.map(|line| format!(", line {line}")).unwrap_or_default();
         Error::input(format!(
             "`{shown}`{at}: not valid {format} ({reason}); a configuration file holds one `key` and value a line, \
-             mend the text there"
+             fix the text there"
         ))
     };
     let pairs = match ending.as_deref() {
@@ -221,7 +220,7 @@ mod tests {
         for (name, text) in mistakes {
             let error = read_text(name, text).unwrap_err().to_string();
             assert!(
-                error.contains(name) && error.contains("line ") && error.contains("mend"),
+                error.contains(name) && error.contains("line ") && error.contains("fix"),
                 "{error}"
             );
             assert!(!error.contains('\n'), "{error}");

@@ -171,10 +171,31 @@ impl Key {
     ///
     /// Panics for a key that is not in [`KEYS`].
     pub fn flag(&self) -> &'static str {
-        static FLAGS: LazyLock<Vec<String>> =
-            LazyLock::new(|| KEYS.iter().map(|key| key.name.replace('_', "-")).collect());
+        static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| KEYS.iter().map(Key::flag_name).collect());
         let index = KEYS.iter().position(|key| key.name == self.name);
         &FLAGS[index.expect("keys are made in this file only")]
+    }
+
+    /// What the flag was called before every command had the same names.
+    pub fn former_flag(&self) -> Option<&'static str> {
+        match self.name {
+            "model_name_or_path" => Some("model-name-or-path"),
+            "data_file" => Some("data-file"),
+            "output_dir" => Some("output-dir"),
+            "overwrite_output_dir" => Some("overwrite-output-dir"),
+            _ => None,
+        }
+    }
+
+    /// As every command calls it; in files keys have the names of Hugging Face.
+    fn flag_name(&self) -> String {
+        match self.name {
+            "model_name_or_path" => "model".to_owned(),
+            "data_file" => "data".to_owned(),
+            "output_dir" => "output".to_owned(),
+            "overwrite_output_dir" => "overwrite".to_owned(),
+            name => name.replace('_', "-"),
+        }
     }
 }
 

@@ -98,7 +98,10 @@ impl Origins {
             Place::File(Some(line)) => format!("`{file}`, line {line}"),
             Place::File(None) => format!("`{file}`"),
             Place::Within(place) => format!("`{file}`, {place}"),
-            Place::Flag => format!("flag --{}", key.replace('_', "-")),
+            Place::Flag => match Key::named(key) {
+                Some(key) => format!("flag --{}", key.flag()),
+                None => format!("flag --{key}"),
+            },
         })
     }
 

@@ -12,9 +12,10 @@ use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::Benchmark;
 use lora_eval::{Average, ModelOutputs};
 
-use crate::adapter::{ColumnOptions, EnsembleChoice, OpenedAdapter};
+use crate::adapter::{ColumnOptions, OpenedAdapter};
 use crate::bail;
 use crate::encoded_part::EncodedPart;
+use crate::ensemble_choice::EnsembleChoice;
 use crate::error::Result;
 use crate::kind::Kind;
 use crate::progress::Progress;

@@ -1,5 +1,6 @@
 //! Passes over a data set, and the rows of the score table: mean pass and ensemble, each without and with temperature.
 
+mod classes;
 mod official;
 mod part;
 mod spans;
@@ -21,6 +22,7 @@ use crate::encoded_part::EncodedPart;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::task::Temperatures;
+pub use classes::{ClassScores, row_nll};
 pub use official::{official, official_line};
 pub use part::{Said, ask, fit, score_part};
 pub use spans::{Answered, SpanTaskScores, answered, threshold_for};
@@ -298,7 +300,12 @@ fn score_one(
             let predictions = outputs
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
-            score_classes(&predictions.average(average.unwrap_or_default()), labels)?
+            let found = ClassScores::of(&predictions.average(average.unwrap_or_default()), labels)?;
+            (
+                TaskScores::Classification(found.scores),
+                found.reliability,
+                found.row_nll,
+            )
         }
         Targets::Labels(truth) => {
             let (predictions, _) = classes_of(outputs, targets)?;
@@ -341,24 +348,4 @@ fn score_labels(
         losses[pair / labels] -= row[*class].max(f64::EPSILON).ln() / labels as f64;
     }
     Ok((TaskScores::Labels(scores), reliability.bins(), losses))
-}
-
-/// Scores, reliability bins and the negative log-likelihood of each row.
-pub(crate) fn score_classes(
-    probabilities: &ClassProbabilities,
-    labels: &[usize],
-) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
-    let mut reliability = ReliabilityTable::new(Binning::default())?;
-    let tops = probabilities.top_classes();
-    for ((row, top), label) in probabilities.rows().zip(tops).zip(labels) {
-        reliability.update(row[top], top == *label)?;
-    }
-    let scores = Scores::of(probabilities, labels, Binning::default())?;
-    let label_probability = probabilities.rows().zip(labels).map(|(row, label)| row[*label]);
-    let row_nll = label_probability.map(|probability| -probability.max(f64::EPSILON).ln());
-    Ok((
-        TaskScores::Classification(scores),
-        reliability.bins(),
-        row_nll.collect(),
-    ))
 }

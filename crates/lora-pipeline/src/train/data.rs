@@ -335,6 +335,6 @@ pub(crate) fn split(whole: Dataset, shares: Shares, progress: &dyn Progress) -> 
 
 /// A share of rows: rounded, and at least one.
 #[expect(clippy::cast_sign_loss, reason = "fractions and counts are not negative")]
-fn whole_rows(rows: f64) -> usize {
+pub(super) fn whole_rows(rows: f64) -> usize {
     (rows.round() as usize).max(1)
 }

@@ -15,7 +15,7 @@ use lora_models::Transformer;
 use lora_train::{FitData, History, TrainConfig};
 use serde_json::{Value, json};
 
-use super::data::{ColumnNames, read_benchmark};
+use super::data::{ColumnNames, read_benchmark, whole_rows};
 use super::fit_and_save;
 use super::progress::{RESULTS_FILE, Saving};
 use super::row_checks::RowChecks;
@@ -187,12 +187,10 @@ fn instructions(resolved: &Resolved, benchmark: &'static Benchmark, progress: &d
 
 /// Training and validation rows.
 fn split(rows: Vec<Completion>, config: &RunConfig) -> Result<(Vec<Completion>, Option<Vec<Completion>>)> {
-    let share = config.validation_fraction * rows.len() as f64;
-    #[expect(clippy::cast_sign_loss, reason = "fractions and counts are not negative")]
-    let count = share.round() as usize;
-    if count == 0 || config.train.eval_strategy == lora_train::EvalStrategy::No {
+    if config.validation_fraction == 0.0 || config.train.eval_strategy == lora_train::EvalStrategy::No {
         return Ok((rows, None));
     }
+    let count = whole_rows(config.validation_fraction * rows.len() as f64);
     let train = rows.len().saturating_sub(count);
     if train == 0 {
         bail!(

@@ -74,7 +74,7 @@ fn an_adapter_on_another_model_than_its_own_names_both() {
             "`score.weight`",
             "no `classifier.weight`",
             "`org/tiny-gpt2`",
-            "--base",
+            "--model",
         ],
     );
     check(
@@ -83,14 +83,17 @@ fn an_adapter_on_another_model_than_its_own_names_both() {
         &[&predict("gpt2", "model")[..], &["--labels", "bad,good"]].concat(),
         &[
             "`gpt2` was trained on `org/tiny-gpt2` and does not fit `model`",
-            "--base",
+            "--model",
         ],
     );
     check(
         "the same without a name",
         &workspace,
         &[&predict("unnamed", "model")[..], &["--labels", "bad,good"]].concat(),
-        &["`unnamed` names no base model and does not fit `model`", "--base"],
+        &[
+            "`unnamed` names no base model and does not fit `model`",
+            "--model",
+        ],
     );
     check(
         "other sizes",
@@ -98,7 +101,7 @@ fn an_adapter_on_another_model_than_its_own_names_both() {
         &predict("out", "minilm-l6"),
         &[
             "`out` was trained on `model` and does not fit `minilm-l6`",
-            "--base",
+            "--model",
             "shape",
         ],
     );

@@ -101,7 +101,7 @@ fn a_wrong_flag_is_named_as_a_flag() {
         (
             "--output-dir",
             "train.csv",
-            "flag --output-dir: output_dir is `train.csv`",
+            "flag --output: output_dir is `train.csv`",
         ),
     ] {
         check(

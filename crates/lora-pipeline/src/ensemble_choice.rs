@@ -1,0 +1,71 @@
+//! Which ensemble a trained model predicts with: what the adapter folder recommends, but for what is chosen by hand.
+
+use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
+use lora_data::Task;
+
+use crate::adapter::OpenedAdapter;
+use crate::bail;
+use crate::config::DEFAULT_MEMBERS;
+use crate::error::Result;
+use crate::kind::Kind;
+use crate::scoring::member_sampler;
+
+/// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EnsembleChoice {
+    /// Passes of the ensemble, each with masks of its own; 0 for none.
+    pub members: Option<u64>,
+    /// Seed of the members' masks.
+    pub seed: Option<u64>,
+    /// What the ensemble averages.
+    pub average: Option<Average>,
+    /// Whether each row gets members only until it is settled.
+    pub is_adaptive: bool,
+}
+
+impl EnsembleChoice {
+    /// The ensemble to run; none where nothing differs between members.
+    ///
+    /// # Errors
+    ///
+    /// If members are asked for and the adapter has no masks.
+    pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
+        let sampler = member_sampler(&opened.adapted, 0);
+        let saved = opened.ensemble;
+        let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
+        let usual = saved.map_or(of_masks, |saved| saved.members);
+        let members = self.members.unwrap_or(usual);
+        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+            bail!(
+                "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
+            );
+        }
+        if members == 0 && self.is_adaptive {
+            bail!(
+                "--adaptive needs an ensemble; give an adapter that was trained with LoRA Dropout, and --members above 0"
+            );
+        }
+        if members == 0 {
+            return Ok(None);
+        }
+        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
+            bail!(
+                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
+                 it back, or give --members 0 for the mean pass alone"
+            );
+        }
+        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
+            bail!(
+                "--members is {members}, but the adapter was trained without LoRA Dropout, so that all members would \
+                 be the same; leave --members out, or train with mask_probability"
+            );
+        }
+        Ok(Some(EnsembleSettings {
+            members,
+            seed: self.seed.or(saved.map(|saved| saved.seed)).unwrap_or(42),
+            average: self
+                .average
+                .unwrap_or_else(|| saved.map_or(Average::default(), |saved| saved.average)),
+        }))
+    }
+}

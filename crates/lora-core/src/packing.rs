@@ -87,10 +87,9 @@ impl Packing {
     /// - packed: `[1, tokens, d_model]`
     /// - output: `[batch, 1, d_model]`
     pub fn first_tokens(&self, packed: Tensor<3>) -> Tensor<3> {
-        let [_, _, d_model] = packed.dims();
         let firsts = (0..self.batch()).map(|row| self.tokens_of_row(row).start);
-        let firsts = indices(firsts, &packed);
-        packed.select(1, firsts).reshape([self.batch(), 1, d_model])
+        let firsts = select(packed.squeeze_dim(0), firsts); // [batch, d_model]
+        firsts.unsqueeze_dim(1)
     }
 
     /// The tokens at the places of the batch, and 0 where there is padding.
@@ -105,11 +104,21 @@ impl Packing {
         for (token, place) in self.places.iter().enumerate() {
             tokens_of_places[*place] = token;
         }
-        let tokens_of_places = indices(tokens_of_places.into_iter(), &packed);
-        let zeros = Tensor::zeros([1, 1, d_model], (&packed.device(), packed.dtype()));
-        Tensor::cat(vec![packed, zeros], 1)
-            .select(1, tokens_of_places)
-            .reshape([self.batch(), self.seq, d_model])
+        let zeros = Tensor::zeros([1, d_model], (&packed.device(), packed.dtype()));
+        let with_zeros = Tensor::cat(vec![packed.squeeze_dim(0), zeros], 0); // [tokens + 1, d_model]
+        select(with_zeros, tokens_of_places.into_iter()).reshape([self.batch(), self.seq, d_model])
+    }
+
+    /// The real tokens of a batch.
+    ///
+    /// # Shapes
+    ///
+    /// - padded: `[batch, seq, d_model]`
+    /// - output: `[1, tokens, d_model]`
+    pub fn packed(&self, padded: Tensor<3>) -> Tensor<3> {
+        let [batch, seq, d_model] = padded.dims();
+        let all = padded.reshape([batch * seq, d_model]);
+        select(all, self.places.iter().copied()).unsqueeze()
     }
 
     /// The tokens of a row, among all of the batch.
@@ -119,9 +128,11 @@ impl Packing {
     }
 }
 
-fn indices(values: impl Iterator<Item = usize>, beside: &Tensor<3>) -> Tensor<1, Int> {
-    let values: Vec<i32> = values.map(|value| value as i32).collect();
-    Tensor::from_data(values.as_slice(), &beside.device())
+/// `[rows, d_model]` of a matrix.
+fn select(matrix: Tensor<2>, rows: impl Iterator<Item = usize>) -> Tensor<2> {
+    let rows: Vec<i32> = rows.map(|row| row as i32).collect();
+    let rows = Tensor::<1, Int>::from_data(rows.as_slice(), &matrix.device());
+    matrix.select(0, rows)
 }
 
 #[cfg(test)]
@@ -163,6 +174,8 @@ mod tests {
             .try_to_vec::<f32>()
             .unwrap();
         assert_eq!(first, [1.0, -1.0, 3.0, -3.0, 4.0, -4.0]);
+        let again = packing.packed(packing.padded(packed.clone()));
+        assert_eq!(again.into_data(), packed.clone().into_data());
         let padded = packing
             .padded(packed)
             .narrow(2, 0, 1)

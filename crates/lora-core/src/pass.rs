@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor};
 
 use crate::hidden_key::HiddenKeyNoise;
 use crate::noise::PassNoise;
+use crate::packing::Packing;
 use crate::taps::Taps;
 
 /// How adapters act in this forward pass. It is an argument of every forward, so a pass with masks is as easy at
@@ -33,7 +34,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether the pass can be made over the real tokens of a batch alone, as a [`Packing`](crate::Packing) says: not where noise is
+    /// Whether the pass can be made over the real tokens of a batch alone, as a [`Packing`] says: not where noise is
     /// drawn for padding too, nor where tensors are taken apart by rows.
     pub fn takes_packing(&self) -> bool {
         match self {
@@ -41,6 +42,15 @@ impl Pass<'_> {
             Pass::Stochastic(noise) => noise.hidden_key().is_none(),
             Pass::Chosen(_) | Pass::Tapped(_) => false,
         }
+    }
+
+    /// The noise of this pass for the real tokens of a batch alone; `None` in a pass without noise.
+    ///
+    /// # Panics
+    ///
+    /// As [`PassNoise::packed`].
+    pub fn packed_noise(&self, packing: &Packing) -> Option<PassNoise> {
+        self.noise().map(|noise| noise.packed(packing))
     }
 
     /// What `HiddenKey` draws in this pass.

@@ -72,8 +72,8 @@ impl Trunk {
     /// Whether [`Trunk::encode`] can leave out padding, as an [`Encoding::packing`] says.
     pub fn takes_packing(&self) -> bool {
         match self {
-            Self::Encoder(_) => true,
-            Self::Llama(_) | Self::Gpt2(_) | Self::DebertaV2(_) | Self::ModernBert(_) => false,
+            Self::Encoder(_) | Self::Llama(_) | Self::Gpt2(_) => true,
+            Self::DebertaV2(_) | Self::ModernBert(_) => false,
         }
     }
 

@@ -173,6 +173,7 @@ fn a_dropped_key_has_no_influence_on_later_tokens_of_a_decoder() {
     let sight = Sight {
         rotation: None,
         bias: causal_bias(span, None, &device()),
+        packing: None,
     };
     assert_dropped_keys_have_no_influence("q", N_HEADS, &|input, pass| {
         attention.forward(input, &sight, None, pass)

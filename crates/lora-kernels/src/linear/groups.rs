@@ -42,6 +42,7 @@ impl GroupRows {
     }
 
     /// Rows of each group.
+    #[cfg(feature = "flex")]
     pub fn lengths(&self) -> &[usize] {
         &self.0
     }
@@ -55,6 +56,7 @@ impl GroupRows {
     }
 
     /// The rows of each group.
+    #[cfg(feature = "flex")]
     pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
         let mut next = 0;
         self.0.iter().map(move |length| {

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{LoraLinear, Pass};
+use lora_core::{LoraLinear, Packing, Pass};
 use lora_kernels::{HIDDEN, attention};
 
 use super::key_value_cache::LayerCache;
@@ -44,6 +44,8 @@ pub struct Sight {
     pub rotation: Option<Rotation>,
     /// What hides tokens, from [`causal_bias`]; none where every key is seen.
     pub bias: Option<Tensor<4>>,
+    /// Where the tokens stand, of an input that is packed.
+    pub packing: Option<Packing>,
 }
 
 impl Heads {
@@ -56,7 +58,7 @@ impl Heads {
 impl CausalSelfAttention {
     /// # Shapes
     ///
-    /// - input, output: `[batch, seq, d_model]`
+    /// - input, output: `[batch, seq, d_model]`, or `[1, tokens, d_model]` packed
     ///
     /// With a cache, the keys are those of the tokens in it and of the input.
     ///
@@ -70,13 +72,18 @@ impl CausalSelfAttention {
         cache: Option<&mut LayerCache>,
         pass: &Pass,
     ) -> Tensor<3> {
-        let [batch, seq, _] = input.dims();
         let Heads {
             query: n_heads,
             key_value,
             d_head,
         } = self.heads;
-        let [query, key, value] = self.project(input, pass);
+        // Scores are computed with padding, projections without.
+        let packing = sight.packing.as_ref();
+        let [query, key, value] = self.project(input, pass).map(|x| match packing {
+            None => x,
+            Some(packing) => packing.padded(x),
+        });
+        let [batch, seq, _] = query.dims();
         let split = |x: Tensor<3>, heads| x.reshape([batch, seq, heads, d_head]).swap_dims(1, 2);
         let mut query = split(query, n_heads); // [batch, n_heads, seq, d_head]
         let mut key = split(key, key_value); // [batch, n_key_value_heads, seq, d_head]
@@ -106,6 +113,10 @@ impl CausalSelfAttention {
             .reshape([batch, n_heads, seq, d_head])
             .swap_dims(1, 2)
             .reshape([batch, seq, n_heads * d_head]);
+        let context = match packing {
+            None => context,
+            Some(packing) => packing.packed(context),
+        };
         self.output.forward(context, pass)
     }
 

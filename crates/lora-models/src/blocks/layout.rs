@@ -20,7 +20,7 @@ pub struct Layout<'a> {
 /// The real tokens alone.
 struct Packed<'a> {
     packing: &'a Packing,
-    masks: Option<PassNoise>,
+    noise: Option<PassNoise>,
     /// One token of each row.
     firsts: Arc<[usize]>,
 }
@@ -58,16 +58,12 @@ impl<'a> EncoderSight<'a> {
 impl<'a> Layout<'a> {
     /// Packed if there is a packing.
     pub fn new(input: &'a Batch, pass: &Pass<'a>, packing: Option<&'a Packing>, device: &Device) -> Self {
-        let masks = |packing: &Packing| match pass {
-            Pass::Stochastic(set) => Some(set.packed(packing)),
-            Pass::Mean | Pass::Chosen(_) | Pass::Tapped(_) => None,
-        };
         Self {
             input,
             pass: *pass,
             packed: packing.map(|packing| Packed {
                 packing,
-                masks: masks(packing),
+                noise: pass.packed_noise(packing),
                 firsts: vec![1; packing.batch()].into(),
             }),
             device: device.clone(),
@@ -76,8 +72,8 @@ impl<'a> Layout<'a> {
 
     /// The pass for a tensor of all tokens.
     pub fn pass(&self) -> Pass<'_> {
-        let masks = self.packed.as_ref().and_then(|packed| packed.masks.as_ref());
-        masks.map_or(self.pass, Pass::Stochastic)
+        let noise = self.packed.as_ref().and_then(|packed| packed.noise.as_ref());
+        noise.map_or(self.pass, Pass::Stochastic)
     }
 
     /// Numbers of each token, such as ids, which are given for each place of the batch.

@@ -1,7 +1,7 @@
 //! GPT-2 (Radford et al. 2019). Its linears are stored as `[d_input, d_output]`, the transpose of everyone else's.
 
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use lora_core::{Block, LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use serde::Deserialize;
@@ -151,9 +151,18 @@ impl Gpt2 {
     ///
     /// # Shapes
     ///
-    /// - output, and what is observed: `[batch, seq, d_model]`
+    /// - output, and what is observed: `[batch, seq, d_model]`; packed, what is observed is `[1, tokens, d_model]`
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
-        self.run(&Tokens::of_batch(input, &self.device()), None, pass, encoding)
+        let packing = encoding.packing;
+        let tokens = Tokens::of_batch(input, packing, &self.device());
+        match packing {
+            None => self.run(&tokens, None, pass, encoding),
+            Some(packing) => {
+                let noise = pass.packed_noise(packing);
+                let pass = noise.as_ref().map_or(*pass, Pass::Stochastic);
+                packing.padded(self.run(&tokens, None, &pass, encoding))
+            }
+        }
     }
 
     /// As [`Gpt2::encode`] for the tokens that follow those in the cache, which they join.
@@ -184,7 +193,7 @@ impl Gpt2 {
     ) -> Tensor<3> {
         let Encoding { observe, below, .. } = encoding;
         let device = self.device();
-        let [batch, seq] = tokens.ids.dims();
+        let [batch, seq] = tokens.dims();
         let before = cache.as_ref().map_or(0, |cache| cache.len());
         let positions =
             Tensor::<1, Int>::arange(before as i64..(before + seq) as i64, &device).unsqueeze::<2>(); // [1, seq]
@@ -197,10 +206,21 @@ impl Gpt2 {
         let sight = Sight {
             rotation: None,
             bias: causal_bias(span, tokens.padding.clone(), &device),
+            packing: tokens.packing.clone(),
         };
-        // [batch, seq, d_model]
-        let embed =
-            || self.wte.forward(tokens.ids.clone(), pass) + self.wpe.forward_shared(positions, batch, pass);
+        // [batch, seq, d_model], or [1, tokens, d_model] packed
+        let embed = || {
+            let positions = match &tokens.packing {
+                None => self.wpe.forward_shared(positions, batch, pass),
+                Some(packing) => {
+                    let places: Vec<i32> = (0..batch).flat_map(|_| 0..seq as i32).collect();
+                    let places = packing.of_tokens(&places);
+                    let places = TensorData::new(places, [1, packing.tokens()]);
+                    self.wpe.forward(Tensor::from_data(places, &device), pass)
+                }
+            };
+            self.wte.forward(tokens.ids.clone(), pass) + positions
+        };
         let hidden = through_layers(&self.layers, embed, below, |index, layer, hidden, _| {
             observe(&hidden);
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));

@@ -237,9 +237,18 @@ impl Llama {
     ///
     /// # Shapes
     ///
-    /// - output, and what is observed: `[batch, seq, d_model]`
+    /// - output, and what is observed: `[batch, seq, d_model]`; packed, what is observed is `[1, tokens, d_model]`
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
-        self.run(&Tokens::of_batch(input, &self.device()), None, pass, encoding)
+        let packing = encoding.packing;
+        let tokens = Tokens::of_batch(input, packing, &self.device());
+        match packing {
+            None => self.run(&tokens, None, pass, encoding),
+            Some(packing) => {
+                let noise = pass.packed_noise(packing);
+                let pass = noise.as_ref().map_or(*pass, Pass::Stochastic);
+                packing.padded(self.run(&tokens, None, &pass, encoding))
+            }
+        }
     }
 
     /// As [`Llama::encode`] for the tokens that follow those in the cache, which they join.
@@ -266,7 +275,7 @@ impl Llama {
     ) -> Tensor<3> {
         let Encoding { observe, below, .. } = encoding;
         let device = self.device();
-        let [_, seq] = tokens.ids.dims();
+        let [_, seq] = tokens.dims();
         let before = cache.as_ref().map_or(0, |cache| cache.len());
         let rotation = self.rope.rotation(before, seq, &device);
         let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
@@ -285,7 +294,15 @@ impl Llama {
                 };
                 let bias = causal_bias(span, tokens.padding.clone(), &device);
                 let rotation = Some(rotation.clone());
-                sights.push((window, Sight { rotation, bias }));
+                let packing = tokens.packing.clone();
+                sights.push((
+                    window,
+                    Sight {
+                        rotation,
+                        bias,
+                        packing,
+                    },
+                ));
             }
             let known = sights.iter().find(|(known, _)| *known == window);
             let (_, sight) = known.expect("it was pushed where it was missing");

@@ -162,7 +162,7 @@ const CASES: &[Case] = &[
     ),
     (
         "an empty text",
-        &["predict", "--adapter", "out", "fine", " "],
+        &["predict", "--adapter", "out", "--strict", "fine", " "],
         &["text 2 is empty"],
     ),
     (

@@ -101,16 +101,18 @@ impl ModernBert {
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         let Encoding { observe, below, .. } = encoding;
         let device = self.embeddings.weight().device();
-        let Tokens { ids, padding } = Tokens::of_batch(input, &device);
+        let Tokens { ids, padding, .. } = Tokens::of_batch(input, None, &device);
         let [global, local] =
             [&self.ropes[0], &self.ropes[1]].map(|rope| Some(rope.rotation(0, input.seq, &device)));
         let global = Sight {
             rotation: global,
             bias: padding.clone(),
+            packing: None,
         };
         let local = Sight {
             rotation: local,
             bias: window_bias(input.seq, self.reach, padding, &device),
+            packing: None,
         };
         let embed = || self.embeddings_norm.forward(self.embeddings.forward(ids, pass)); // [batch, seq, d_model]
         let hidden = through_layers(&self.layers, embed, below, |_, layer, hidden, _| {

@@ -218,10 +218,8 @@ fn read_rows(
     terminal: &Terminal,
 ) -> Result<(String, Rows)> {
     let Some(benchmark) = benchmark else {
-        let labels = match opened.task()? {
-            Task::Classification { labels } => LabelRule::Known(labels.clone()),
-            Task::Regression => LabelRule::Numbers,
-        };
+        let columns = opened.task_file.as_ref().map(|file| &file.label_columns[..]);
+        let labels = LabelRule::of(opened.task()?, columns.unwrap_or_default());
         let path = args.data.as_deref().context("--data is missing")?;
         let read = read_file(
             path,

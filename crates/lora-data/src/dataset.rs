@@ -19,15 +19,17 @@ pub struct Example {
 }
 
 /// The target of one example.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Target {
     /// A class, as an index into the task's [`LabelNames`].
     Class(usize),
+    /// The labels that hold, any number of them: rising indices into the task's [`LabelNames`].
+    Labels(Vec<usize>),
     /// A finite number.
     Value(f32),
 }
 
-/// What is predicted: one of several named classes, or a number.
+/// What is predicted: one of several named classes, any number of named labels, or a number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "snake_case")]
 pub enum Task {
@@ -36,20 +38,25 @@ pub enum Task {
         /// The class names in the order of the model's outputs.
         labels: LabelNames,
     },
+    /// Labels any number of which may hold, each with a probability of its own.
+    MultiLabel {
+        /// The label names in the order of the model's outputs.
+        labels: LabelNames,
+    },
     /// A number.
     Regression,
 }
 
 impl Task {
-    /// The number of outputs that a model needs: one a class, or one.
+    /// The number of outputs that a model needs: one a class or label, or one.
     pub fn outputs(&self) -> usize {
         self.labels().map_or(1, LabelNames::len)
     }
 
-    /// The class names, unless the task is regression.
+    /// The names of classes or labels, unless the task is regression.
     pub fn labels(&self) -> Option<&LabelNames> {
         match self {
-            Self::Classification { labels } => Some(labels),
+            Self::Classification { labels } | Self::MultiLabel { labels } => Some(labels),
             Self::Regression => None,
         }
     }
@@ -96,13 +103,25 @@ impl Dataset {
             return Ok(Targets::None);
         }
         let mut classes = Vec::new();
+        let mut sets = Vec::new();
         let mut values = Vec::new();
         for (row, example) in self.examples.iter().enumerate() {
-            match (&self.task, example.target) {
-                (Task::Classification { labels }, Some(Target::Class(class))) if class < labels.len() => {
-                    classes.push(class);
+            match (&self.task, &example.target) {
+                (Task::Classification { labels }, Some(Target::Class(class))) if *class < labels.len() => {
+                    classes.push(*class);
                 }
-                (Task::Regression, Some(Target::Value(value))) => values.push(value),
+                (Task::MultiLabel { labels }, Some(Target::Labels(held)))
+                    if held.iter().all(|label| *label < labels.len()) =>
+                {
+                    sets.push(held.clone());
+                }
+                (Task::Regression, Some(Target::Value(value))) => values.push(*value),
+                (Task::MultiLabel { .. }, _) => {
+                    return Err(DataError::MixedTargets {
+                        row,
+                        expected: "a set of labels",
+                    });
+                }
                 (Task::Classification { .. }, _) => {
                     return Err(DataError::MixedTargets {
                         row,
@@ -119,15 +138,28 @@ impl Dataset {
         }
         Ok(match self.task {
             Task::Classification { .. } => Targets::Classes(classes),
+            Task::MultiLabel { .. } => Targets::Labels(sets),
             Task::Regression => Targets::Values(values),
         })
     }
 
-    /// One stratum an example, for [`stratified_split`](crate::stratified_split): its class, or 0 for all examples
-    /// of a regression or without a target.
+    /// One stratum an example, for [`stratified_split`](crate::stratified_split): its class; its rarest label, or a stratum of its own
+    /// for no label, where any number may hold; or 0 for all examples of a regression or without a target.
     pub fn strata(&self) -> Vec<usize> {
-        let stratum = |example: &Example| match example.target {
-            Some(Target::Class(class)) => class,
+        let mut rows = vec![0_usize; self.task.outputs()];
+        for example in &self.examples {
+            if let Some(Target::Labels(held)) = &example.target {
+                for label in held {
+                    rows[*label] += 1;
+                }
+            }
+        }
+        let stratum = |example: &Example| match &example.target {
+            Some(Target::Class(class)) => *class,
+            Some(Target::Labels(held)) => {
+                let rarest = held.iter().min_by_key(|label| rows[**label]);
+                rarest.copied().unwrap_or(rows.len())
+            }
             Some(Target::Value(_)) | None => 0,
         };
         self.examples.iter().map(stratum).collect()

@@ -63,8 +63,8 @@ impl RowText {
     /// Those of texts or pairs of texts.
     pub fn of_dataset(dataset: &Dataset) -> Vec<Self> {
         let text = |example: &Example| match &example.text_pair {
-            Some(pair) => Self::new(&[&example.text, pair], example.target),
-            None => Self::new(&[&example.text], example.target),
+            Some(pair) => Self::new(&[&example.text, pair], example.target.clone()),
+            None => Self::new(&[&example.text], example.target.clone()),
         };
         dataset.examples.iter().map(text).collect()
     }
@@ -172,7 +172,7 @@ fn targets_by_text(rows: &[RowText]) -> HashMap<&str, (&RowText, Vec<Option<Targ
     let mut of_text: HashMap<&str, (&RowText, Vec<Option<Target>>)> = HashMap::new();
     for row in rows {
         let (_, targets) = of_text.entry(&row.text).or_insert_with(|| (row, Vec::new()));
-        targets.push(row.target);
+        targets.push(row.target.clone());
     }
     of_text
 }

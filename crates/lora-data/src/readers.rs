@@ -10,6 +10,7 @@ pub(crate) mod delimited;
 pub(crate) mod encoding;
 mod format;
 pub(crate) mod json;
+mod label_sets;
 pub(crate) mod labels;
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -136,7 +137,19 @@ fn assemble(
     let (text, text_pair) = columns::texts(&options.columns, table, file)?;
     let (label, targets) = match &options.labels {
         LabelRule::Unlabelled(task) => (None, labels::no_targets(task, table.rows.len())),
-        rule @ (LabelRule::FromData | LabelRule::Classes | LabelRule::Known(_) | LabelRule::Numbers) => {
+        LabelRule::Sets { known, columns } if !columns.is_empty() => {
+            let found = columns
+                .iter()
+                .map(|column| columns::find(column, "label", table, file));
+            let found = found.collect::<Result<Vec<_>, _>>()?;
+            let targets = label_sets::of_columns(table, &found, known.as_ref(), file)?;
+            (None, targets)
+        }
+        rule @ (LabelRule::FromData
+        | LabelRule::Classes
+        | LabelRule::Known(_)
+        | LabelRule::Sets { .. }
+        | LabelRule::Numbers) => {
             let texts: Vec<&ResolvedColumn> = std::iter::once(&text).chain(&text_pair).collect();
             let label = columns::label(&options.columns, &texts, table, file)?;
             let targets = labels::targets(table, &label, rule, file)?;

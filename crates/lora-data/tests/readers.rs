@@ -12,7 +12,11 @@ fn read(content: &str, format: Format, options: &ReadOptions) -> Dataset {
 }
 
 fn classes(dataset: &Dataset) -> Vec<Option<Target>> {
-    dataset.examples.iter().map(|example| example.target).collect()
+    dataset
+        .examples
+        .iter()
+        .map(|example| example.target.clone())
+        .collect()
 }
 
 fn targets(classes: &[usize]) -> Vec<Option<Target>> {
@@ -257,7 +261,7 @@ fn rows_without_a_text_can_be_left_out_and_are_named() {
         .dataset
         .examples
         .iter()
-        .map(|example| example.target)
+        .map(|example| example.target.clone())
         .collect();
     assert_eq!(values, [Some(Target::Value(1.0)), Some(Target::Value(4.0))]);
 }

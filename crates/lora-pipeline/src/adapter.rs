@@ -6,12 +6,11 @@ use burn::module::Module;
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
-use lora_data::{Column, Format, LabelNames, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
-use lora_models::{
-    Checkpoint, FamilyConfig, HeadOptions, HubOptions, Transformer, locate, sequence_output_name,
-};
+use lora_data::{Column, Format, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
+use lora_models::{Checkpoint, FamilyConfig, HeadOptions, HubOptions, Transformer, locate};
 
 use crate::adapter_kind::kind_of;
+pub use crate::adapter_kind::task_of;
 use crate::bail;
 use crate::base_model::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
 use crate::config::keys::nearest_of;
@@ -279,66 +278,6 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
         base_model,
         model_folder,
     })
-}
-
-/// What an adapter predicts: as told by flag, by its own file, by the base model's labels, or by numbers.
-///
-/// # Errors
-///
-/// If the names do not fit the head, or there is neither a head nor a name.
-pub fn task_of(
-    given: Option<&[String]>,
-    task_file: Option<&TaskFile>,
-    saved: &Saved,
-    checkpoint: &Checkpoint,
-) -> Result<Task> {
-    let head_name = sequence_output_name(checkpoint)?;
-    let head = saved.outputs(&head_name, checkpoint);
-    let task = match (given, task_file) {
-        (Some(names), _) => Task::Classification {
-            labels: LabelNames::new(names).context("--labels")?,
-        },
-        (None, Some(file)) => file.task()?,
-        (None, None) if head == Some(1) => Task::Regression,
-        (None, None) => {
-            let config = checkpoint.config.to_string();
-            let known = LabelNames::from_config_json(&config, checkpoint.config_path())?;
-            let fitting = known.filter(|labels| head.is_none_or(|outputs| labels.len() == outputs));
-            let labels = match (fitting, head) {
-                (Some(labels), _) => labels,
-                (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
-                (None, None) if !saved.tensors_in_full().is_empty() => bail!(
-                    "`{}` holds {}, but no `{head_name}`, as the head of `{}` is called: it looks like an adapter of another model{}; give \
-                     its own base model with --model",
-                    saved.path().display(),
-                    quoted(&saved.tensors_in_full()),
-                    checkpoint.origin.display(),
-                    saved
-                        .base_model()
-                        .map_or_else(String::new, |base| format!(", `{base}`"))
-                ),
-                (None, None) => bail!(
-                    "`{}` holds no head and the base model names no labels; name the classes with --labels",
-                    saved.path().display()
-                ),
-            };
-            Task::Classification { labels }
-        }
-    };
-    if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {
-        bail!(
-            "`{}` has a head for {outputs} outputs, but there are {} labels; give one name an output with --labels",
-            saved.path().display(),
-            task.outputs()
-        );
-    }
-    Ok(task)
-}
-
-/// The first few of some names.
-fn quoted(names: &[&str]) -> String {
-    let first: Vec<String> = names.iter().take(2).map(|name| format!("`{name}`")).collect();
-    first.join(", ")
 }
 
 /// How a data file is read: as the training's files were, but for what flags say.

@@ -1,11 +1,11 @@
 //! What an adapter folder, or a whole model, is for.
 
 use lora_core::peft::TaskType;
-use lora_data::LabelNames;
 use lora_data::tasks::{Benchmark, RowsKind};
-use lora_models::{Checkpoint, HeadKind};
+use lora_data::{LabelNames, Task};
+use lora_models::{Checkpoint, HeadKind, sequence_output_name};
 
-use crate::adapter::{AdapterOptions, task_of};
+use crate::adapter::AdapterOptions;
 use crate::bail;
 use crate::config::ProblemType;
 use crate::error::{Context, Result};
@@ -51,7 +51,9 @@ pub(crate) fn kind_of(
         (Some(file), ..)
             if !matches!(
                 file.problem_type,
-                ProblemType::SingleLabelClassification | ProblemType::Regression
+                ProblemType::SingleLabelClassification
+                    | ProblemType::MultiLabelClassification
+                    | ProblemType::Regression
             ) =>
         {
             match file.kind()? {
@@ -101,4 +103,81 @@ fn tag_names(args: &AdapterOptions, checkpoint: &Checkpoint) -> Result<LabelName
             args.adapter.display()
         )
     })
+}
+
+/// One of these labels, or any number of them: as the adapter's own file says, else the base model's `problem_type`, by which Transformers
+/// takes a sigmoid or a softmax.
+pub(crate) fn task_of_labels(
+    labels: LabelNames,
+    task_file: Option<&TaskFile>,
+    checkpoint: &Checkpoint,
+) -> Task {
+    let any_number = match task_file {
+        Some(file) => file.problem_type == ProblemType::MultiLabelClassification,
+        None => checkpoint.config["problem_type"] == ProblemType::MultiLabelClassification.name(),
+    };
+    if any_number {
+        Task::MultiLabel { labels }
+    } else {
+        Task::Classification { labels }
+    }
+}
+
+/// What an adapter predicts: as told by flag, by its own file, by the base model's labels, or by numbers.
+///
+/// # Errors
+///
+/// If the names do not fit the head, or there is neither a head nor a name.
+pub fn task_of(
+    given: Option<&[String]>,
+    task_file: Option<&TaskFile>,
+    saved: &Saved,
+    checkpoint: &Checkpoint,
+) -> Result<Task> {
+    let head_name = sequence_output_name(checkpoint)?;
+    let head = saved.outputs(&head_name, checkpoint);
+    let of_labels = |labels| task_of_labels(labels, task_file, checkpoint);
+    let task = match (given, task_file) {
+        (Some(names), _) => of_labels(LabelNames::new(names).context("--labels")?),
+        (None, Some(file)) => file.task()?,
+        (None, None) if head == Some(1) => Task::Regression,
+        (None, None) => {
+            let config = checkpoint.config.to_string();
+            let known = LabelNames::from_config_json(&config, checkpoint.config_path())?;
+            let fitting = known.filter(|labels| head.is_none_or(|outputs| labels.len() == outputs));
+            let labels = match (fitting, head) {
+                (Some(labels), _) => labels,
+                (None, Some(outputs)) => LabelNames::new((0..outputs).map(|class| class.to_string()))?,
+                (None, None) if !saved.tensors_in_full().is_empty() => bail!(
+                    "`{}` holds {}, but no `{head_name}`, as the head of `{}` is called: it looks like an adapter of another model{}; give \
+                     its own base model with --model",
+                    saved.path().display(),
+                    quoted(&saved.tensors_in_full()),
+                    checkpoint.origin.display(),
+                    saved
+                        .base_model()
+                        .map_or_else(String::new, |base| format!(", `{base}`"))
+                ),
+                (None, None) => bail!(
+                    "`{}` holds no head and the base model names no labels; name the classes with --labels",
+                    saved.path().display()
+                ),
+            };
+            of_labels(labels)
+        }
+    };
+    if let Some(outputs) = head.filter(|outputs| *outputs != task.outputs()) {
+        bail!(
+            "`{}` has a head for {outputs} outputs, but there are {} labels; give one name an output with --labels",
+            saved.path().display(),
+            task.outputs()
+        );
+    }
+    Ok(task)
+}
+
+/// The first few of some names.
+fn quoted(names: &[&str]) -> String {
+    let first: Vec<String> = names.iter().take(2).map(|name| format!("`{name}`")).collect();
+    first.join(", ")
 }

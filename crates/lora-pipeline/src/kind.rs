@@ -77,6 +77,7 @@ impl Kind {
     pub fn problem_type(&self) -> ProblemType {
         match self {
             Self::Texts(Task::Regression) => ProblemType::Regression,
+            Self::Texts(Task::MultiLabel { .. }) => ProblemType::MultiLabelClassification,
             other => ProblemType::of_rows(other.rows()),
         }
     }

@@ -135,6 +135,7 @@ fn config_of(config: &Value, task: Option<&Task>, task_type: Option<TaskType>) -
     let (names, problem) = match task {
         None => return Value::Object(config),
         Some(Task::Classification { labels }) => (labels.names().to_vec(), "single_label_classification"),
+        Some(Task::MultiLabel { labels }) => (labels.names().to_vec(), "multi_label_classification"),
         Some(Task::Regression) => (vec!["LABEL_0".to_owned()], "regression"),
     };
     let by_class = names.iter().enumerate();

@@ -12,7 +12,7 @@ use crate::adapter::{AdapterOptions, OpenedAdapter, open_adapter};
 use crate::bail;
 use crate::base_model::{open_checkpoint, public_name};
 use crate::benchmark::Shares;
-use crate::config::{DEFAULT_MEMBERS, ProblemType};
+use crate::config::DEFAULT_MEMBERS;
 use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::encoded_part::{EncodedPart, Lengths};
 use crate::ensemble_choice::EnsembleChoice;
@@ -177,16 +177,14 @@ fn task_file(
     let has_pairs = dataset.examples.iter().any(|example| example.text_pair.is_some());
     TaskFile {
         format: 1,
-        problem_type: match dataset.task.labels() {
-            Some(_) => ProblemType::SingleLabelClassification,
-            None => ProblemType::Regression,
-        },
+        problem_type: Kind::Texts(dataset.task.clone()).problem_type(),
         id2label: dataset.task.labels().map(id2label),
         max_seq_length: settings.max_seq_length,
         header: true,
         text_column: Column::from("text"),
         text_pair_column: has_pairs.then(|| Column::from("text_pair")),
         label_column: Column::from("label"),
+        label_columns: Vec::new(),
         base_model: base.name.clone(),
         revision: base.revision.clone(),
         task_name: None,

@@ -42,6 +42,9 @@ pub struct TaskFile {
     pub text_pair_column: Option<Column>,
     /// Column of the label.
     pub label_column: Column,
+    /// Columns of 0 and 1 in its place, whose names are labels any number of which may hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label_columns: Vec<Column>,
     /// Base model, as it was given.
     pub base_model: String,
     /// Branch, tag or commit of a hub id.
@@ -141,7 +144,9 @@ impl TaskFile {
     pub fn kind(&self) -> Result<Kind> {
         let benchmark = self.task_name.as_deref().map(tasks::find).transpose()?;
         Ok(match self.problem_type {
-            ProblemType::SingleLabelClassification | ProblemType::Regression => Kind::Texts(self.task()?),
+            ProblemType::SingleLabelClassification
+            | ProblemType::MultiLabelClassification
+            | ProblemType::Regression => Kind::Texts(self.task()?),
             ProblemType::QuestionAnswering => Kind::Spans(squad_version(benchmark)),
             ProblemType::TokenClassification => Kind::Words(self.labels()?),
             ProblemType::MultipleChoice => Kind::Choices(prompt_style(benchmark)),
@@ -169,6 +174,9 @@ impl TaskFile {
     pub fn task(&self) -> Result<Task> {
         match self.problem_type {
             ProblemType::Regression => Ok(Task::Regression),
+            ProblemType::MultiLabelClassification => Ok(Task::MultiLabel {
+                labels: self.labels()?,
+            }),
             ProblemType::SingleLabelClassification => Ok(Task::Classification {
                 labels: self.labels()?,
             }),

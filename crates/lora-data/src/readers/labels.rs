@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::columns::ResolvedColumn;
+use super::columns::{Column, ResolvedColumn};
+use super::label_sets;
 use super::table::Table;
 use crate::dataset::{Target, Task};
 use crate::error::DataError;
@@ -23,10 +24,32 @@ pub enum LabelRule {
     Classes,
     /// Classes of these names ([`LabelNames::class_of`]); another label is an error.
     Known(LabelNames),
+    /// Labels any number of which may hold.
+    Sets {
+        /// Their names; none: those of the file, as for [`LabelRule::FromData`].
+        known: Option<LabelNames>,
+        /// Columns of 0 and 1 whose names are the labels. Without, the label column has lists of names, in CSV and TSV as JSON or Python
+        /// writes them.
+        columns: Vec<Column>,
+    },
     /// Numbers: a regression.
     Numbers,
     /// There are no labels, or they are not to be read; a model of this task will predict them.
     Unlabelled(Task),
+}
+
+impl LabelRule {
+    /// For a file of a task that is known; `columns` are those of labels any number of which may hold, where there are several.
+    pub fn of(task: &Task, columns: &[Column]) -> Self {
+        match task {
+            Task::Classification { labels } => Self::Known(labels.clone()),
+            Task::MultiLabel { labels } => Self::Sets {
+                known: Some(labels.clone()),
+                columns: columns.to_vec(),
+            },
+            Task::Regression => Self::Numbers,
+        }
+    }
 }
 
 /// One target a row, and the task they make.
@@ -52,6 +75,7 @@ pub(crate) fn targets(
             })
         }
         LabelRule::Known(labels) => classes(table, column, labels.clone(), file),
+        LabelRule::Sets { known, .. } => label_sets::of_lists(table, column, known.as_ref(), file),
         LabelRule::Numbers => numbers(table, column, file),
         LabelRule::Unlabelled(task) => Ok(no_targets(task, table.rows.len())),
     }

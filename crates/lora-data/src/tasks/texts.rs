@@ -112,13 +112,7 @@ fn examples(
     };
     let targets = match label(form, table, is_test, file)? {
         None => no_targets(task, table.rows.len()),
-        Some(column) => {
-            let rule = match task {
-                Task::Classification { labels } => LabelRule::Known(labels.clone()),
-                Task::Regression => LabelRule::Numbers,
-            };
-            targets(table, &column, &rule, file)?
-        }
+        Some(column) => targets(table, &column, &LabelRule::of(task, &[]), file)?,
     };
     let rows = table.rows.iter().zip(targets.each).map(|(row, target)| {
         Ok(Example {

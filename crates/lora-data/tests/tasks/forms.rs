@@ -37,8 +37,8 @@ fn cola_has_a_header_only_in_its_test_set() {
         .into_texts()
         .unwrap();
     assert_eq!(
-        (test.examples[0].text.as_str(), test.examples[0].target),
-        ("Who rows?", None)
+        (test.examples[0].text.as_str(), &test.examples[0].target),
+        ("Who rows?", &None)
     );
 }
 

@@ -50,13 +50,13 @@ fn read_path(task: &str, split: &str, path: &Path) -> ReadSplit {
 /// The names of the classes of all rows; `-` where there is none.
 fn classes(dataset: &Dataset) -> Vec<&str> {
     let labels = dataset.task.labels().unwrap();
-    let name = |target| match target {
-        Some(Target::Class(class)) => labels.name(class),
+    let name = |target: &Option<Target>| match target {
+        Some(Target::Class(class)) => labels.name(*class),
         _ => "-",
     };
     dataset
         .examples
         .iter()
-        .map(|example| name(example.target))
+        .map(|example| name(&example.target))
         .collect()
 }

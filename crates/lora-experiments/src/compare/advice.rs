@@ -1,18 +1,20 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
+use lora_eval::selection::{self, LossDifference, select};
 use lora_eval::{CrossedInterval, MeanStd};
 use lora_pipeline::config::keys::Key;
 use lora_pipeline::error::Result;
 
 use super::CompareOptions;
-use super::preset::{DROPOUT, base};
-use crate::report::against::{LEVEL, Verdict};
+use super::preset::{DROPOUT, VALIDATION_SHARE, base};
+use crate::report::against::{LEVEL, Verdict, compare};
 use crate::report::choice::{Contender, Family};
 use crate::report::measure::Measure;
 use crate::report::page::judge;
-use crate::report::results::Results;
+use crate::report::results::{Results, Variant};
 use crate::report::tables::{Judged, choice_words};
 use crate::sweep::prediction::Prediction;
+use crate::sweep::record::CellResult;
 
 /// Confidence from which on a prediction counts as sure.
 const SURE: f64 = 0.9;
@@ -31,27 +33,31 @@ pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice>
     let Some(judged) = judged.first() else {
         return Ok(Advice::default());
     };
-    let Some((loss, contender, is_scaled)) = chosen(judged, is_one_adapter) else {
+    let Some(Choice {
+        contender,
+        is_scaled,
+        against_simplest,
+    }) = chosen(judged)?
+    else {
         return Ok(Advice {
             sentences: vec![
-                "No method has all of its seeds, so nothing can be said; run the same command again."
+                "No method has all of its seeds with the losses of validation rows, so nothing can be said; run the same command again, \
+                 in a new folder if its results are of an older version."
                     .to_owned(),
             ],
             command: None,
         });
     };
-    let mut sentences = vec![which(judged, contender, is_scaled, &reference)];
-    sentences.extend(how_good(contender, is_scaled)?);
-    sentences.extend(how_far(contender, is_scaled)?);
-    if let Some((ensemble_loss, ensemble, _)) =
-        chosen(judged, |contender| !is_one_adapter(contender)).filter(|(other, ..)| *other < loss)
-    {
-        sentences.push(format!(
-            "{} has a lower loss on the validation rows still ({ensemble_loss:.3} against {loss:.3}). It takes several adapters, and \
-             lora predict takes one, so it is not proposed here.",
-            ensemble.family.name()
-        ));
-    }
+    let mut sentences = vec![which(
+        judged,
+        &contender,
+        is_scaled,
+        against_simplest,
+        &reference,
+    )?];
+    sentences.extend(how_good(&contender, is_scaled)?);
+    sentences.extend(how_far(&contender, is_scaled)?);
+    sentences.extend(several_adapters(judged, &contender, is_scaled)?);
     if args.seeds == 1 {
         sentences.push(
             "There was one seed, so the intervals know nothing of what another training would have given; --seeds 3 tells more.".to_owned(),
@@ -59,82 +65,167 @@ pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice>
     }
     Ok(Advice {
         sentences,
-        command: command(contender, is_scaled, args),
+        command: command(&contender, is_scaled, args),
     })
+}
+
+/// What is advised.
+struct Choice<'a> {
+    contender: Contender<'a>,
+    /// Whether there are temperatures: not for numbers.
+    is_scaled: bool,
+    /// Its validation loss minus that of the simplest; none if it is the simplest.
+    against_simplest: Option<LossDifference>,
+}
+
+/// The simplest of the ways that take one adapter, unless another has a lower loss beyond chance on validation rows, each with the
+/// temperature that training would give it, cross-fitted. Test rows have no say.
+fn chosen<'a>(judged: &Judged<'a>) -> Result<Option<Choice<'a>>> {
+    let most = judged.seeds();
+    let mut eligible: Vec<(&Variant<'a>, Vec<Vec<f64>>)> = judged
+        .study
+        .variants
+        .iter()
+        .filter(|variant| is_one_adapter(variant) && variant.cells.len() == most)
+        .filter_map(|variant| Some((variant, validation_losses(variant)?)))
+        .collect();
+    // From the simplest: one pass before many, in the order of the methods.
+    eligible.sort_by_key(|(variant, _)| *variant.prediction != Prediction::Mean);
+    if eligible.is_empty() {
+        return Ok(None);
+    }
+    let losses: Vec<Vec<Vec<f64>>> = eligible.iter().map(|(_, losses)| losses.clone()).collect();
+    let selection = select(&losses)?;
+    let (variant, _) = &eligible[selection.chosen];
+    Ok(Some(Choice {
+        contender: Contender {
+            family: Family::of(variant),
+            chosen: [Some((*variant).clone()), Some((*variant).clone())],
+            candidates: eligible.len(),
+        },
+        is_scaled: variant.results().all(|result| result.test.scaled.is_some()),
+        against_simplest: (selection.chosen > 0).then(|| selection.against_first[selection.chosen]),
+    }))
 }
 
 /// Whether one adapter predicts, with or without masks.
-fn is_one_adapter(contender: &Contender<'_>) -> bool {
-    contender.family.kind != Prediction::DEEP_ENSEMBLE
+fn is_one_adapter(variant: &Variant<'_>) -> bool {
+    variant.prediction.kind() != Prediction::DEEP_ENSEMBLE
 }
 
-/// Among some contenders the one with the smallest validation loss: with a temperature for all, which is fitted on the same rows and so
-/// would look better than none; without where there is none. Test rows have no say.
-fn chosen<'j, 'a>(
-    judged: &'j Judged<'a>,
-    is_eligible: impl Fn(&Contender<'_>) -> bool,
-) -> Option<(f64, &'j Contender<'a>, bool)> {
-    [true, false].into_iter().find_map(|is_scaled| {
-        let eligible = judged
-            .contenders
-            .iter()
-            .filter(|contender| is_eligible(contender));
-        let with_loss = eligible.filter_map(|contender| {
-            let variant = contender.variant(is_scaled)?;
-            Some((Measure::ValidationLoss.mean(variant, is_scaled)?, contender))
-        });
-        let (loss, best) = with_loss.min_by(|left, right| left.0.total_cmp(&right.0))?;
-        Some((loss, best, is_scaled))
-    })
+/// `[seeds][rows]`; none unless every seed has them.
+fn validation_losses(variant: &Variant<'_>) -> Option<Vec<Vec<f64>>> {
+    let of_seed = |result: &CellResult| Some(result.validation_rows.as_ref()?.row_losses());
+    variant.results().map(of_seed).collect()
 }
 
-fn which(judged: &Judged<'_>, contender: &Contender<'_>, is_scaled: bool, reference: &Family) -> String {
-    let temperature = if is_scaled {
-        " with temperature scaling"
-    } else {
-        ""
+/// What is better still and takes several adapters.
+fn several_adapters(
+    judged: &Judged<'_>,
+    contender: &Contender<'_>,
+    is_scaled: bool,
+) -> Result<Option<String>> {
+    let Some(ours) = contender.variant(is_scaled).and_then(validation_losses) else {
+        return Ok(None);
     };
-    let settings = contender
-        .variant(is_scaled)
+    for variant in judged
+        .study
+        .variants
+        .iter()
+        .filter(|variant| !is_one_adapter(variant))
+    {
+        let Some(theirs) = validation_losses(variant).filter(|theirs| theirs.len() == ours.len()) else {
+            continue;
+        };
+        let difference = LossDifference::of(&theirs, &ours, selection::LEVEL)?;
+        if difference.is_lower() {
+            return Ok(Some(format!(
+                "{} has a lower loss on the validation rows still, by {:.3} (90 % interval {:.3} to {:.3}). It takes several adapters, \
+                 and lora predict takes one, so it is not proposed here.",
+                Family::of(variant).name(),
+                -difference.difference,
+                -difference.upper,
+                -difference.lower
+            )));
+        }
+    }
+    Ok(None)
+}
+
+fn which(
+    judged: &Judged<'_>,
+    contender: &Contender<'_>,
+    is_scaled: bool,
+    against_simplest: Option<LossDifference>,
+    reference: &Family,
+) -> Result<String> {
+    let variant = contender.variant(is_scaled);
+    let settings = variant
         .map(|variant| choice_words(&judged.study, variant))
         .unwrap_or_default();
-    let comparison = judged
-        .find(&contender.family)
-        .and_then(|(_, both)| both[usize::from(is_scaled)].clone());
-    let against = match comparison {
-        None => "it is also the simplest: nothing here that takes one adapter beats it on validation rows"
-            .to_owned(),
-        Some(comparison) => {
-            let interval = comparison.interval;
-            let numbers = format!(
-                "by {:.3} in loss (95 % interval {:.3} to {:.3})",
-                -interval.difference, -interval.upper, -interval.lower
-            );
-            match comparison.verdict {
-                Verdict::Wins => format!("on the test rows it beats {} {numbers}", reference.name()),
-                Verdict::Ties => format!(
-                    "on the test rows its loss differs from that of {} by {:+.3} (95 % interval {:+.3} to {:+.3}), no more than chance \
-                     explains: {0}, which is simpler, is worse by {:.3} at most",
-                    reference.name(),
-                    interval.difference,
-                    interval.lower,
-                    interval.upper,
-                    (-interval.lower).max(0.0)
-                ),
-                Verdict::Loses => format!(
-                    "but on the test rows its loss is higher than that of {} by {:.3} (95 % interval {:.3} to {:.3}), so the validation \
-                     rows were too few to choose by: label more of them before you rely on either",
-                    reference.name(),
-                    interval.difference,
-                    interval.lower,
-                    interval.upper
-                ),
-            }
-        }
+    let temperature = variant.map(temperature_words).unwrap_or_default();
+    let name = contender.family.name();
+    let Some(LossDifference {
+        difference,
+        lower,
+        upper,
+    }) = against_simplest
+    else {
+        return Ok(format!(
+            "Use {name} ({settings}){temperature}. It is the simplest here: nothing else that takes one adapter has a lower loss on the \
+             validation rows beyond chance."
+        ));
     };
+    let (gain, least, most) = (-difference, -upper, -lower);
+    let on_validation = format!(
+        "on the validation rows its loss is lower than that of {} by {gain:.3} (90 % interval {least:.3} to {most:.3}), beyond chance",
+        reference.name()
+    );
+    let of_reference = judged.find(reference).map(|(contender, _)| contender);
+    let comparison = match of_reference {
+        Some(of_reference) => compare(contender, of_reference, is_scaled)?,
+        None => None,
+    };
+    let on_test = comparison.map_or_else(String::new, |comparison| {
+        let interval = comparison.interval;
+        let verdict = match comparison.verdict {
+            Verdict::Wins => "which agrees",
+            Verdict::Ties => "no more than chance explains",
+            Verdict::Loses => "which contradicts: label more rows before you rely on either",
+        };
+        format!(
+            "; on the test rows it differs by {:+.3} (95 % interval {:+.3} to {:+.3}), {verdict}",
+            interval.difference, interval.lower, interval.upper
+        )
+    });
+    Ok(format!(
+        "Use {name} ({settings}){temperature}: {on_validation}{on_test}."
+    ))
+}
+
+/// The temperatures of the seeds.
+fn temperature_words(variant: &Variant<'_>) -> String {
+    let temperatures: Vec<f64> = variant
+        .results()
+        .filter_map(|result| result.temperature)
+        .collect();
+    if temperatures.is_empty() {
+        return String::new();
+    }
+    // 1 is written where none is offered.
+    let offered: Vec<String> = temperatures
+        .iter()
+        .filter(|temperature| (**temperature - 1.0).abs() > f64::EPSILON)
+        .map(|temperature| format!("{temperature:.2}"))
+        .collect();
+    if offered.is_empty() {
+        return ", without a temperature, because none helped beyond chance".to_owned();
+    }
     format!(
-        "Use {}{temperature} ({settings}), which the validation rows chose; {against}.",
-        contender.family.name()
+        ", with temperature scaling, which helped beyond chance in {} of {} trainings (T = {})",
+        offered.len(),
+        temperatures.len(),
+        offered.join(", ")
     )
 }
 
@@ -241,6 +332,7 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) ->
         "lora train".to_owned(),
         format!("--data {}", quoted(&args.file.display().to_string())),
         "--output runs/mine".to_owned(),
+        format!("--validation-fraction {VALIDATION_SHARE}"),
     ];
     for (flag, column) in [
         ("--text-column", &args.text),
@@ -282,32 +374,4 @@ fn quoted(word: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn confidence_is_held_against_what_was_right() {
-        // 100 rows of which the first so many are right.
-        let rows = |confidence: f64, right: usize| -> Vec<(f64, bool)> {
-            (0..100).map(|row| (confidence, row < right)).collect()
-        };
-        let said = |seeds: &[Vec<(f64, bool)>]| on_confidence(seeds).expect("rows of one length");
-        // The standard error of a share of 0.9 of 100 is 0.03.
-        assert!(said(&[rows(0.94, 90)]).contains("may be surer"));
-        let sure = said(&[rows(0.97, 90)]);
-        assert!(
-            sure.contains("+7.0 points") && sure.contains("so it is surer"),
-            "{sure}"
-        );
-        assert!(said(&[rows(0.83, 90)]).contains("so it is less sure"));
-        // A seed that is far off the other says that seeds matter, not that confidence does.
-        assert!(said(&[rows(0.97, 90), rows(0.97, 96)]).contains("may be surer"));
-    }
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_break_them() {
-        assert_eq!(quoted("a b.csv"), "'a b.csv'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("runs/a.csv"), "runs/a.csv");
-    }
-}
+mod tests;

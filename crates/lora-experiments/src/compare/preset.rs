@@ -11,6 +11,8 @@ use crate::sweep::file::SweepFile;
 
 /// Share of the rows that are tested on.
 const TEST_SHARE: f64 = 0.3;
+/// Share of the rows that methods are chosen and temperatures fitted by, in each training.
+pub(super) const VALIDATION_SHARE: f64 = 0.15;
 /// Rows below which nothing can be said about probabilities.
 const FEWEST_ROWS: usize = 100;
 /// Validation rows, at least: a temperature and a choice hang on them.
@@ -20,7 +22,7 @@ const MOST_TRAIN: usize = 1_000;
 /// Test rows, at most.
 const MOST_TEST: usize = 500;
 /// Validation rows, at most.
-const MOST_VALIDATION: usize = 200;
+const MOST_VALIDATION: usize = 300;
 
 /// Sizes of the parts of the user's file.
 #[derive(Debug)]
@@ -139,7 +141,7 @@ impl Preset {
             Err(error) => return Err(error.into()),
         };
         let test = share(rows, TEST_SHARE);
-        let validation = share(rows, 0.1).clamp(FEWEST_VALIDATION, MOST_VALIDATION);
+        let validation = share(rows, VALIDATION_SHARE).clamp(FEWEST_VALIDATION, MOST_VALIDATION);
         Ok(Self {
             rows,
             train: (rows - test - validation).min(MOST_TRAIN),
@@ -190,7 +192,8 @@ impl Preset {
                 },
             ],
             "seeds": (1..=args.seeds).collect::<Vec<_>>(),
-            "data_seed": 0,
+            // Other validation rows for every seed: more of the file has a say in the choice.
+            "data_seed": "seed",
             "validation_rows": self.validation,
             "test_rows": self.test,
         });

@@ -8,13 +8,13 @@ use lora_core::{Adapted, Rescale};
 use lora_data::{Padding, Task, sentiment_labels};
 use lora_eval::calibration::{Binning, ReliabilityBin};
 use lora_eval::proper::cross_entropy;
-use lora_eval::{Average, MeanStd, Passes, Predictions, Scores, predict};
+use lora_eval::{Average, MeanStd, Passes, Predictions, Scores, judge_temperature, predict};
 use lora_models::{Checkpoint, Transformer};
 use lora_pipeline::base_model::load_model;
 use lora_pipeline::error::Result;
 use lora_pipeline::opening::attach;
 use lora_pipeline::progress::{Counter, Progress};
-use lora_pipeline::scoring::{ClassScores, member_sampler, temperature_of};
+use lora_pipeline::scoring::{ClassScores, JUDGING_SEED, member_sampler};
 use lora_report::{Better, Cell, Column, Table};
 use lora_train::{Event, FitData, Flow, StepReport, fit};
 use serde::{Deserialize, Serialize};
@@ -228,8 +228,8 @@ impl Trained {
         };
         let (_, train) = whole(train)?;
         let (predictions, validation_scores) = whole(validation)?;
-        let fitted = temperature_of(&predictions, validation.labels(), average)?;
-        let temperature = fitted.unwrap_or(1.0);
+        let judged = judge_temperature(&predictions, validation.labels(), average, JUDGING_SEED)?;
+        let temperature = judged.outcome.temperature().unwrap_or(1.0);
         let started = Instant::now();
         let part = |part: &DemoPart| -> Result<PartScores> {
             let predictions = self.predictions(plan, method, part, meter)?;

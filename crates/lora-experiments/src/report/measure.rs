@@ -93,7 +93,12 @@ impl Measure {
             Self::Auroc(doubt) => Some(detection(doubt)?.auroc),
             Self::Fpr95(doubt) => Some(detection(doubt)?.fpr_at_95_tpr),
             Self::Temperature => result.temperature,
-            Self::ValidationLoss => Some(result.validation.get(is_scaled)?.loss()),
+            Self::ValidationLoss => {
+                let with_any = result.validation.get(is_scaled)?.loss();
+                // A temperature looks better than it is on the rows that it was fitted on.
+                let crossed = result.validation_rows.as_ref().filter(|_| is_scaled);
+                Some(crossed.map_or(with_any, |rows| mean(&rows.row_losses())))
+            }
             Self::TrainingSeconds => Some(result.training_seconds),
             Self::PredictingSeconds => Some(result.predicting_seconds),
             Self::PeakMemory => Some(result.peak_memory? as f64),
@@ -131,6 +136,10 @@ impl Measure {
     }
 }
 
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
 /// The one number that stands for a task.
 fn metric(metric: GlueMetric, scores: &TaskScores) -> Option<f64> {
     Some(match metric {
@@ -157,14 +166,17 @@ fn classes(scores: &TaskScores) -> Option<&Scores> {
     match scores {
         TaskScores::Classification(scores) => Some(scores),
         TaskScores::Words(scores) => Some(&scores.words),
-        TaskScores::Regression(_) | TaskScores::Spans(_) => None,
+        TaskScores::Regression(_) | TaskScores::Labels(_) | TaskScores::Spans(_) => None,
     }
 }
 
 fn numbers(scores: &TaskScores) -> Option<&lora_eval::regression::RegressionScores> {
     match scores {
         TaskScores::Regression(scores) => Some(scores),
-        TaskScores::Classification(_) | TaskScores::Words(_) | TaskScores::Spans(_) => None,
+        TaskScores::Classification(_)
+        | TaskScores::Words(_)
+        | TaskScores::Labels(_)
+        | TaskScores::Spans(_) => None,
     }
 }
 

@@ -5,9 +5,9 @@ use lora_eval::detection::{Detection, DetectionScores, Doubt};
 use lora_eval::glue::GlueMetric;
 use lora_eval::regression::RegressionScores;
 use lora_eval::softmax::top_class;
-use lora_eval::{Average, ClassProbabilities, Predictions};
+use lora_eval::{Average, ClassProbabilities, Predictions, judge_temperature};
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::scoring::{ClassScores, TaskScores, row_nll, temperature_of};
+use lora_pipeline::scoring::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
 
 use super::data::Parts;
 use super::passes::{Logits, Said};
@@ -57,12 +57,6 @@ fn score_values(
         let scores = RegressionScores::of(&logits.outputs().mean_values(), &values)?;
         Ok(TaskScores::Regression(scores))
     };
-    let predicted = said.test.outputs().mean_values();
-    let errors = predicted.iter().zip(test);
-    let squares: Vec<f64> = errors
-        .map(|(predicted, value)| (predicted - f64::from(*value)).powi(2))
-        .collect();
-    let largest = squares.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
     let shifted = match (&said.shifted, &parts.shifted) {
         (Some(logits), Some(part)) if parts.shifted_is_labelled() => Some(ShiftedRecord {
             scores: Some(Scored {
@@ -82,6 +76,10 @@ fn score_values(
         predicting_seconds: said.seconds,
         peak_memory: costs.peak_memory,
         temperature: None,
+        validation_rows: match &parts.validation.truth() {
+            Targets::Values(values) => Some(squares_of(&said.validation, values)),
+            _ => None,
+        },
         train: of(&said.train, &parts.gap.truth())?,
         validation: Scored {
             plain: of(&said.validation, &parts.validation.truth())?,
@@ -92,17 +90,24 @@ fn score_values(
             scaled: None,
         },
         test_rows: Scored {
-            plain: RowRecord {
-                unit: largest / f64::from(u16::MAX),
-                losses: in_units(&squares, largest / f64::from(u16::MAX)),
-                confidence: Vec::new(),
-                correct: String::new(),
-            },
+            plain: squares_of(&said.test, test),
             scaled: None,
         },
         uncertainty: None,
         shifted,
     })
+}
+
+/// Squared errors, in units of the largest one.
+fn squares_of(logits: &Logits, values: &[f32]) -> RowRecord {
+    let predicted = logits.outputs().mean_values();
+    let errors = predicted.iter().zip(values);
+    let squares: Vec<f64> = errors
+        .map(|(predicted, value)| (predicted - f64::from(*value)).powi(2))
+        .collect();
+    let largest = squares.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let unit = largest / f64::from(u16::MAX);
+    RowRecord::of_losses(unit, in_units(&squares, unit))
 }
 
 fn score_classes(
@@ -113,7 +118,10 @@ fn score_classes(
     costs: &Costs,
 ) -> Result<CellResult> {
     let validation = of_logits(&said.validation)?;
-    let temperature = temperature_of(&validation, classes(&parts.validation.truth())?, average)?;
+    let truth = parts.validation.truth();
+    let judged = judge_temperature(&validation, classes(&truth)?, average, JUDGING_SEED)?;
+    // As training does: 1 where no temperature is better beyond chance.
+    let temperature = Some(judged.outcome.temperature().unwrap_or(1.0));
     let judge = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
         let labels = classes(targets)?;
         with_temperature(of_logits(logits)?, temperature, |predictions| {
@@ -154,6 +162,10 @@ fn score_classes(
         predicting_seconds: said.seconds,
         peak_memory: costs.peak_memory,
         temperature,
+        validation_rows: Some(RowRecord::of_losses(
+            THOUSANDTH,
+            in_units(&judged.row_losses, THOUSANDTH),
+        )),
         train: scores_of(
             &of_logits(&said.train)?.average(average),
             classes(&parts.gap.truth())?,

@@ -132,12 +132,15 @@ pub struct CellResult {
     pub predicting_seconds: f64,
     /// Most memory of the process while it predicted, in bytes, where that is known.
     pub peak_memory: Option<u64>,
-    /// Fitted on the validation rows; none for a regression, and where they determine none.
+    /// Fitted and judged on the validation rows; 1 where none is better beyond chance, none for a regression.
     pub temperature: Option<f64>,
     /// On training rows, or a part of them.
     pub train: TaskScores,
     /// On validation rows.
     pub validation: Scored<TaskScores>,
+    /// The validation rows, one by one: losses with the temperature, cross-fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_rows: Option<RowRecord>,
     /// On test rows.
     pub test: Scored<TaskScores>,
     /// The test rows, one by one.
@@ -193,6 +196,16 @@ pub struct RowRecord {
 impl RowRecord {
     /// Parts of 1 in which confidence is counted.
     pub const CONFIDENCE: f64 = 10_000.0;
+
+    /// Losses alone.
+    pub fn of_losses(unit: f64, losses: Vec<u32>) -> Self {
+        Self {
+            unit,
+            losses,
+            confidence: Vec::new(),
+            correct: String::new(),
+        }
+    }
 
     /// The loss of each row.
     pub fn row_losses(&self) -> Vec<f64> {

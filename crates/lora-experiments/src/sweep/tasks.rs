@@ -88,10 +88,11 @@ impl Loaded {
                             &mut hasher,
                             &[&example.text, example.text_pair.as_deref().unwrap_or_default()],
                         );
-                        hasher.update(&match example.target {
-                            None => [0; 8],
-                            Some(Target::Class(class)) => number_of_class(Some(class)),
-                            Some(Target::Value(value)) => f64::from(value).to_le_bytes(),
+                        hasher.update(&match &example.target {
+                            // Sets of labels are refused when rows are loaded.
+                            None | Some(Target::Labels(_)) => [0; 8],
+                            Some(Target::Class(class)) => number_of_class(Some(*class)),
+                            Some(Target::Value(value)) => f64::from(*value).to_le_bytes(),
                         });
                     }
                 }
@@ -314,8 +315,8 @@ fn user_files(
         bail!("there are no test rows; give test_file beside train_file, or data_file with a test_fraction");
     };
     let kind = match Kind::of(&parts.train, parts.benchmark)? {
-        kind @ (Kind::Texts(_) | Kind::Choices(_)) => kind,
-        other => bail!("problem_type is of {}; {NO_OTHER_ROWS}", other.rows().words()),
+        kind @ (Kind::Texts(Task::Classification { .. } | Task::Regression) | Kind::Choices(_)) => kind,
+        other => bail!("problem_type is {}; {NO_OTHER_ROWS}", other.problem_type().name()),
     };
     let metric = match &kind {
         Kind::Texts(Task::Regression) => GlueMetric::PearsonAndSpearman,
@@ -361,8 +362,7 @@ fn shifted_file(
     };
     let labels = match task {
         _ if is_out_of_scope => LabelRule::Unlabelled(task.clone()),
-        Task::Classification { labels } => LabelRule::Known(labels.clone()),
-        Task::Regression => LabelRule::Numbers,
+        task => LabelRule::of(task, &[]),
     };
     let options = ReadOptions {
         format: resolved.config.data_format,

@@ -1,5 +1,6 @@
 //! Where model and rows come from: a base model; files, or a benchmark by name.
 
+use lora_data::Columns;
 use lora_data::tasks::{self, Benchmark, RowsKind};
 use serde_json::{Map, Value};
 
@@ -46,6 +47,15 @@ impl RunConfig {
     /// If there is no task of the name.
     pub fn rows_kind(&self) -> Result<RowsKind> {
         Ok(self.benchmark()?.map_or(self.rows_of_files(), Benchmark::kind))
+    }
+
+    /// The columns to read.
+    pub fn columns(&self) -> Columns {
+        Columns {
+            text: self.text_column.clone(),
+            text_pair: self.text_pair_column.clone(),
+            label: self.label_column.clone(),
+        }
     }
 
     /// Tokens that windows of a long context share.

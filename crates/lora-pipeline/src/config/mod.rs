@@ -16,7 +16,7 @@ use lora_core::{
     BiasMode, BottleneckActivation, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig,
     LoraDropout, MaskAxes, Placement, Rescale, Scaling, Targets, Tuning,
 };
-use lora_data::{Column, Columns, Format};
+use lora_data::{Column, Format};
 use lora_train::{TrainConfig, VariationalSettings};
 use serde::{Deserialize, Serialize};
 
@@ -77,6 +77,9 @@ pub struct RunConfig {
     /// Column of the label.
     #[serde(default)]
     pub label_column: Option<Column>,
+    /// Several columns of 0 and 1 in its place, whose names are labels any number of which may hold.
+    #[serde(default)]
+    pub label_columns: Vec<Column>,
     /// What is predicted; none: told from the labels.
     #[serde(default)]
     pub problem_type: Option<ProblemType>,
@@ -319,15 +322,6 @@ impl RunConfig {
             seed: self.train.seed,
             average: self.ensemble_average,
         })
-    }
-
-    /// The columns to read.
-    pub fn columns(&self) -> Columns {
-        Columns {
-            text: self.text_column.clone(),
-            text_pair: self.text_pair_column.clone(),
-            label: self.label_column.clone(),
-        }
     }
 }
 

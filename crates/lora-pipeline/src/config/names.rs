@@ -11,6 +11,8 @@ use serde_json::{Map, Value};
 pub enum ProblemType {
     /// One class of several.
     SingleLabelClassification,
+    /// Labels any number of which may hold.
+    MultiLabelClassification,
     /// A number.
     Regression,
     /// Start and end of the answer in a context.
@@ -38,7 +40,9 @@ impl ProblemType {
     /// The shape of its rows.
     pub fn rows(self) -> RowsKind {
         match self {
-            Self::SingleLabelClassification | Self::Regression => RowsKind::Texts,
+            Self::SingleLabelClassification | Self::MultiLabelClassification | Self::Regression => {
+                RowsKind::Texts
+            }
             Self::QuestionAnswering => RowsKind::Spans,
             Self::TokenClassification => RowsKind::Words,
             Self::MultipleChoice => RowsKind::Choices,
@@ -50,6 +54,7 @@ impl ProblemType {
     pub fn name(self) -> &'static str {
         match self {
             Self::SingleLabelClassification => "single_label_classification",
+            Self::MultiLabelClassification => "multi_label_classification",
             Self::Regression => "regression",
             Self::QuestionAnswering => "question_answering",
             Self::TokenClassification => "token_classification",

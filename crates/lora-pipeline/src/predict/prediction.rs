@@ -42,6 +42,14 @@ pub enum Answer {
         #[serde(skip_serializing_if = "Option::is_none")]
         mutual_information: Option<f64>,
     },
+    /// Labels any number of which may hold.
+    Labels {
+        /// Those with a probability above 0.5.
+        labels: Vec<String>,
+        /// The probability of each label, by name, in the order of the labels.
+        #[serde(serialize_with = "by_name")]
+        probabilities: Vec<(String, f64)>,
+    },
     /// A number.
     Value {
         /// The number; the mean over members for an ensemble.
@@ -133,6 +141,21 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
                 mutual_information.map(|information| format!(" · mutual information {information:.3}"));
             let disagreement = disagreement.unwrap_or_default();
             format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement} · {text}")
+        }
+        Answer::Labels {
+            labels,
+            probabilities,
+        } => {
+            let all: Vec<String> = probabilities
+                .iter()
+                .map(|(label, probability)| format!("{label} {probability:.3}"))
+                .collect();
+            let held = if labels.is_empty() {
+                "no label".to_owned()
+            } else {
+                labels.join(", ")
+            };
+            format!("{held} · {} · {text}", all.join(", "))
         }
         Answer::Value { value, deviation } => {
             let deviation = deviation
@@ -251,6 +274,19 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
             fields.extend(mutual_information.map(|value| number("mutual_information", value)));
             fields
         }
+        Answer::Labels {
+            labels,
+            probabilities,
+        } => {
+            // A list as the reader takes it back.
+            let mut fields = vec![("labels".to_owned(), serde_json::json!(labels).to_string())];
+            fields.extend(
+                probabilities
+                    .iter()
+                    .map(|(label, probability)| number(&format!("p_{label}"), *probability)),
+            );
+            fields
+        }
         Answer::Value { value, deviation } => {
             let deviation = deviation.map(|value| number("deviation", value));
             std::iter::once(number("value", *value))
@@ -262,121 +298,4 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
-
-    use super::*;
-
-    fn prediction() -> Prediction {
-        Prediction {
-            text: "plain, \"quoted\"".to_owned(),
-            text_pair: None,
-            answer: Answer::Class {
-                label: "good".to_owned(),
-                probability: 0.75,
-                probabilities: vec![("bad".to_owned(), 0.25), ("good".to_owned(), 0.75)],
-                predictive_entropy: 0.5,
-                mutual_information: Some(0.125),
-            },
-        }
-    }
-
-    #[test]
-    fn a_table_has_a_header_and_quotes_where_needed() {
-        let expected = "text,label,probability,p_bad,p_good,predictive_entropy,mutual_information\n\
-            \"plain, \"\"quoted\"\"\",good,0.750000,0.250000,0.750000,0.500000,0.125000\n";
-        assert_eq!(
-            to_csv(&[prediction()], None).unwrap(),
-            (expected.to_owned(), Vec::new())
-        );
-    }
-
-    #[test]
-    fn the_columns_that_were_read_stay_and_keep_their_names() {
-        let cells = Cells {
-            names: ["id", "review", "label"].map(str::to_owned).into(),
-            rows: vec![["7", "a film", "bad"].map(str::to_owned).into()],
-        };
-        let (table, renamed) = to_csv(&[prediction()], Some(&cells)).unwrap();
-        assert_eq!(
-            renamed,
-            ["there is a column `label` already; the further one is called `predicted_label`"]
-        );
-        assert!(
-            table.starts_with("id,review,label,predicted_label,probability,"),
-            "{table}"
-        );
-        assert!(table.contains("\n7,a film,bad,good,0.750000,"), "{table}");
-    }
-
-    #[test]
-    fn no_name_stands_twice_however_often_its_own_output_is_read() {
-        let mut names: Vec<String> = ["text", "label", "text"].map(str::to_owned).into();
-        let mut row: Vec<String> = ["a film", "bad", "again"].map(str::to_owned).into();
-        for round in 1..=3 {
-            let cells = Cells {
-                names: names.clone(),
-                rows: vec![row.clone()],
-            };
-            let (table, _) = to_csv(&[prediction()], Some(&cells)).unwrap();
-            let mut reader = csv::Reader::from_reader(table.as_bytes());
-            names = reader.headers().unwrap().iter().map(str::to_owned).collect();
-            row = reader
-                .records()
-                .next()
-                .unwrap()
-                .unwrap()
-                .iter()
-                .map(str::to_owned)
-                .collect();
-            let different: HashSet<&String> = names.iter().collect();
-            assert_eq!(different.len(), names.len(), "round {round}: {names:?}");
-        }
-        for name in [
-            "text_2",
-            "predicted_label",
-            "predicted_label_2",
-            "predicted_label_3",
-            "predicted_p_bad_2",
-        ] {
-            assert!(
-                names.iter().any(|found| found == name),
-                "{name} is not in {names:?}"
-            );
-        }
-        assert_eq!(row[1], "bad", "what was read stays");
-    }
-
-    #[test]
-    fn a_row_without_a_text_has_null_for_everything_that_is_said() {
-        let nothing = prediction().without_text().unwrap();
-        let line = &lines(std::slice::from_ref(&nothing)).unwrap()[0];
-        assert_eq!(
-            line,
-            r#"{"text":"","label":null,"probability":null,"probabilities":null,"predictive_entropy":null,"mutual_information":null}"#
-        );
-        let cells = Cells {
-            names: vec!["text".to_owned()],
-            rows: ["", "plain"].map(|text| vec![text.to_owned()]).into(),
-        };
-        let (table, _) = to_csv(&[nothing, prediction()], Some(&cells)).unwrap();
-        let mut lines = table.lines();
-        assert_eq!(
-            [lines.next(), lines.next()],
-            [
-                Some("text,label,probability,p_bad,p_good,predictive_entropy,mutual_information"),
-                Some(",,,,,,"),
-            ]
-        );
-    }
-
-    #[test]
-    fn a_line_of_json_is_flat() {
-        let line = &lines(&[prediction()]).unwrap()[0];
-        let value: serde_json::Value = serde_json::from_str(line).unwrap();
-        assert_eq!(
-            (&value["label"], &value["probabilities"]["good"]),
-            (&"good".into(), &0.75.into())
-        );
-    }
-}
+mod tests;

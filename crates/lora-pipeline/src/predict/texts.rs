@@ -1,6 +1,7 @@
 //! Classes and numbers for texts.
 
 use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
+use lora_eval::multi_label::THRESHOLD;
 use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
@@ -134,6 +135,12 @@ fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<A
     let (outputs, average, temperature) = asking.outputs(part, "predicting");
     match task {
         Task::Regression => Ok(values(&outputs, is_ensemble)),
+        Task::MultiLabel { labels } => {
+            let predictions = outputs
+                .into_label_predictions()?
+                .with_temperature(temperature.unwrap_or(1.0))?;
+            Ok(label_sets(&predictions.average(average), labels))
+        }
         Task::Classification { labels } => {
             let predictions = outputs
                 .into_predictions()?
@@ -146,6 +153,27 @@ fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<A
             ))
         }
     }
+}
+
+/// From the probabilities that each label of each text holds.
+fn label_sets(pairs: &ClassProbabilities, labels: &LabelNames) -> Vec<Answer> {
+    let held: Vec<f64> = pairs.rows().map(|row| row[1]).collect();
+    let answer = |of_text: &[f64]| {
+        let probabilities: Vec<(String, f64)> = labels
+            .names()
+            .iter()
+            .cloned()
+            .zip(of_text.iter().copied())
+            .collect();
+        let above = probabilities
+            .iter()
+            .filter(|(_, probability)| *probability > THRESHOLD);
+        Answer::Labels {
+            labels: above.map(|(label, _)| label.clone()).collect(),
+            probabilities,
+        }
+    };
+    held.chunks_exact(labels.len()).map(answer).collect()
 }
 
 /// `uncertainties` are those of an ensemble.

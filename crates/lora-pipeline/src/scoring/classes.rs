@@ -1,7 +1,7 @@
 //! How classes are scored and calibrated: the one place for `lora train`, sweeps and the demo.
 
 use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
-use lora_eval::{Average, ClassProbabilities, Predictions, Scores, fit_temperature};
+use lora_eval::{ClassProbabilities, Scores};
 
 use crate::error::Result;
 
@@ -44,17 +44,6 @@ pub fn row_nll(probabilities: &ClassProbabilities, labels: &[usize]) -> Vec<f64>
         .collect()
 }
 
-/// The temperature with the smallest loss on these rows; none where the loss has no minimum (all rows are right, or too few): where
-/// the search ended says nothing about the model, and would push every probability to 0 or 1.
-///
-/// # Errors
-///
-/// If there is no row, or a class is unknown.
-pub fn temperature_of(predictions: &Predictions, labels: &[usize], average: Average) -> Result<Option<f64>> {
-    let fitted = fit_temperature(predictions, labels, average)?;
-    Ok(fitted.has_minimum.then_some(fitted.temperature))
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
@@ -83,30 +72,5 @@ mod tests {
     fn a_class_that_was_thought_impossible_has_a_finite_loss() {
         let probabilities = ClassProbabilities::new(1, 2, vec![1.0, 0.0]).unwrap();
         assert_eq!(row_nll(&probabilities, &[1]), [-f64::EPSILON.ln()]);
-    }
-
-    #[test]
-    fn rows_that_are_all_right_determine_no_temperature() {
-        let predictions = |logits: Vec<f32>| {
-            let outputs = lora_eval::ModelOutputs {
-                members: 1,
-                examples: 4,
-                outputs: 2,
-                values: logits,
-            };
-            outputs.into_predictions().unwrap()
-        };
-        let all_right = predictions(vec![2.0, 0.0, 0.0, 2.0, 2.0, 0.0, 0.0, 2.0]);
-        let labels = [0, 1, 0, 1];
-        assert_eq!(
-            temperature_of(&all_right, &labels, Average::Probabilities).unwrap(),
-            None
-        );
-        // Three of four are right, each by 2: p = 3/4 where 2 / T = ln 3.
-        let one_wrong = predictions(vec![2.0, 0.0, 0.0, 2.0, 2.0, 0.0, 2.0, 0.0]);
-        let fitted = temperature_of(&one_wrong, &labels, Average::Probabilities)
-            .unwrap()
-            .unwrap();
-        assert!((fitted - 2.0 / 3.0_f64.ln()).abs() < 1e-6, "{fitted}");
     }
 }

@@ -9,10 +9,11 @@ mod table;
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, MaskSampler};
 use lora_data::Targets;
-use lora_eval::calibration::ReliabilityBin;
+use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
 use lora_eval::entities::EntityScores;
+use lora_eval::multi_label::{MultiLabelScores, label_classes};
 use lora_eval::regression::RegressionScores;
-use lora_eval::{Average, ModelOutputs, Passes, Scores};
+use lora_eval::{Average, ClassProbabilities, ModelOutputs, Passes, Predictions, Scores, judge_temperature};
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
@@ -21,14 +22,11 @@ use crate::encoded_part::EncodedPart;
 use crate::error::Result;
 use crate::progress::Progress;
 use crate::task::Temperatures;
-pub use classes::{ClassScores, row_nll, temperature_of};
+pub use classes::{ClassScores, row_nll};
 pub use official::{official, official_line};
 pub use part::{Said, ask, fit, score_part};
 pub use spans::{Answered, SpanTaskScores, answered, threshold_for};
 pub use table::{legend, table};
-
-/// A fitted temperature below this makes probabilities of next to nothing.
-const TIMID: f64 = 0.05;
 
 /// What the model said about a data set, in each of the ways it was asked.
 #[derive(Clone, Debug)]
@@ -87,6 +85,8 @@ pub enum TaskScores {
     Regression(RegressionScores),
     /// Of the tags of words.
     Words(WordScores),
+    /// Of labels any number of which may hold.
+    Labels(MultiLabelScores),
     /// Of answers in a context.
     Spans(SpanTaskScores),
 }
@@ -107,6 +107,7 @@ impl TaskScores {
             Self::Classification(scores) => scores.nll,
             Self::Regression(scores) => scores.mse,
             Self::Words(scores) => scores.words.nll,
+            Self::Labels(scores) => scores.nll,
             Self::Spans(scores) => scores.nll,
         }
     }
@@ -115,7 +116,7 @@ impl TaskScores {
     pub fn loss_name(&self) -> &'static str {
         match self {
             Self::Regression(_) => "MSE",
-            Self::Classification(_) | Self::Words(_) | Self::Spans(_) => "NLL",
+            Self::Classification(_) | Self::Words(_) | Self::Labels(_) | Self::Spans(_) => "NLL",
         }
     }
 
@@ -124,6 +125,7 @@ impl TaskScores {
         match self {
             Self::Classification(scores) => Some(scores.ece),
             Self::Words(scores) => Some(scores.words.ece),
+            Self::Labels(scores) => Some(scores.ece),
             Self::Spans(scores) => Some(scores.ece),
             Self::Regression(_) => None,
         }
@@ -209,7 +211,11 @@ fn passes_of(ensemble: Option<EnsembleSettings>) -> u64 {
     1 + ensemble.map_or(0, |ensemble| ensemble.members)
 }
 
-/// Temperatures that fit outputs on validation rows; none for regression. Says so where the rows do not determine one.
+/// Seed of the parts of the validation rows that a temperature is judged on.
+pub const JUDGING_SEED: u64 = 0;
+
+/// Temperatures for outputs, fitted and judged on validation rows; none for regression, and where none is better than 1 beyond chance.
+/// Says what came out and why.
 ///
 /// # Errors
 ///
@@ -219,35 +225,34 @@ pub fn fit_temperatures(
     targets: &Targets,
     progress: &dyn Progress,
 ) -> Result<Temperatures> {
-    let Targets::Classes(labels) = targets else {
+    let rows = targets.judged();
+    if !matches!(targets, Targets::Classes(_) | Targets::Labels(_)) {
         return Ok(Temperatures::default());
-    };
-    let mut undetermined = Vec::new();
-    let mut fit = |name: &'static str, outputs: &ModelOutputs, average| -> Result<Option<f64>> {
-        let fitted = temperature_of(&outputs.clone().into_predictions()?, labels, average)?;
-        match fitted {
-            None => undetermined.push(name),
-            Some(temperature) if temperature < TIMID => progress.note(&format!(
-                "the temperature of the {name} is {temperature:.3}: its probabilities are far too timid, as those of a model \
-                 that was trained too little"
-            )),
-            Some(_) => {}
-        }
-        Ok(fitted)
+    }
+    let fit = |name: &str, outputs: &ModelOutputs, average| -> Result<Option<f64>> {
+        let (predictions, labels) = classes_of(outputs.clone(), targets)?;
+        let outcome = judge_temperature(&predictions, &labels, average, JUDGING_SEED)?.outcome;
+        progress.note(&format!("{name}, on {rows} validation rows: {outcome}"));
+        Ok(outcome.temperature())
     };
     let mean = fit("mean pass", &outputs.mean, Average::Probabilities)?;
     let ensemble = outputs.ensemble.as_ref();
     let ensemble = ensemble.map(|(settings, outputs)| fit("ensemble", outputs, settings.average));
     let ensemble = ensemble.transpose()?.flatten();
-    if !undetermined.is_empty() {
-        progress.note(&format!(
-            "the {} validation rows do not determine a temperature for the {} (all right, or too few), so none is used there; \
-             give more rows",
-            labels.len(),
-            undetermined.join(" and the ")
-        ));
-    }
     Ok(Temperatures { mean, ensemble })
+}
+
+/// Outputs as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
+/// hold.
+fn classes_of(outputs: ModelOutputs, targets: &Targets) -> Result<(Predictions, Vec<usize>)> {
+    match targets {
+        Targets::Labels(truth) => {
+            let classes = label_classes(truth, outputs.outputs)?;
+            Ok((outputs.into_label_predictions()?, classes))
+        }
+        Targets::Classes(labels) => Ok((outputs.into_predictions()?, labels.clone())),
+        _ => crate::bail!("there are no labels to score against; give a file with a label column"),
+    }
 }
 
 /// Scores outputs in every way: mean pass and ensemble, without and with temperature.
@@ -258,7 +263,7 @@ pub fn fit_temperatures(
 pub fn score(outputs: &Outputs, targets: &Targets, temperatures: Temperatures) -> Result<Vec<ScoredMethod>> {
     let mut methods = Vec::new();
     let mut add = |name: &str, outputs: &ModelOutputs, average, fitted: Option<f64>| -> Result<()> {
-        let fitted = fitted.filter(|_| matches!(targets, Targets::Classes(_)));
+        let fitted = fitted.filter(|_| matches!(targets, Targets::Classes(_) | Targets::Labels(_)));
         for temperature in std::iter::once(None).chain(fitted.map(Some)) {
             methods.push(score_one(name, outputs.clone(), average, temperature, targets)?);
         }
@@ -302,11 +307,12 @@ fn score_one(
                 found.row_nll,
             )
         }
-        Targets::None
-        | Targets::Labels(_)
-        | Targets::Positions(_)
-        | Targets::Spans(_)
-        | Targets::Choices(_) => {
+        Targets::Labels(truth) => {
+            let (predictions, _) = classes_of(outputs, targets)?;
+            let predictions = predictions.with_temperature(temperature.unwrap_or(1.0))?;
+            score_labels(&predictions.average(average.unwrap_or_default()), truth)?
+        }
+        Targets::None | Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => {
             crate::bail!("there are no labels to score against; give a file with a label column")
         }
     };
@@ -325,4 +331,21 @@ fn score_one(
         reliability,
         row_losses,
     })
+}
+
+/// Scores, reliability bins of the probabilities that a label holds, and each row's mean negative log-likelihood over its labels.
+fn score_labels(
+    probabilities: &ClassProbabilities,
+    truth: &[Vec<usize>],
+) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
+    let scores = MultiLabelScores::of(probabilities, truth, Binning::default())?;
+    let labels = scores.labels.len();
+    let classes = label_classes(truth, labels)?;
+    let mut reliability = ReliabilityTable::new(Binning::default())?;
+    let mut losses = vec![0.0; truth.len()];
+    for (pair, (row, class)) in probabilities.rows().zip(&classes).enumerate() {
+        reliability.update(row[1], *class == 1)?;
+        losses[pair / labels] -= row[*class].max(f64::EPSILON).ln() / labels as f64;
+    }
+    Ok((TaskScores::Labels(scores), reliability.bins(), losses))
 }

@@ -6,11 +6,11 @@ use lora_data::tasks::read_answers;
 use lora_eval::calibration::{Binning, ReliabilityTable};
 use lora_eval::choices::letter_predictions;
 use lora_eval::squad::{SquadAccumulator, SquadScores, SquadVersion};
-use lora_eval::{Average, FittedTemperature, Passes, SpanScores, fit_temperature, predict_spans};
+use lora_eval::{Average, Passes, SpanScores, TemperatureOutcome, judge_temperature, predict_spans};
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
-use super::{ScoredMethod, TaskScores, member_sampler, passes_of};
+use super::{JUDGING_SEED, ScoredMethod, TaskScores, member_sampler, passes_of};
 use crate::encoded_part::{EncodedPart, SpanDetail};
 use crate::error::Result;
 use crate::progress::Progress;
@@ -107,11 +107,9 @@ pub(super) fn fit_spans(
         if !scale {
             return Ok(None);
         }
-        let fitted = temperature_of(scores, detail)?;
-        if !fitted.has_minimum {
-            progress.note("the validation questions do not determine a temperature, so none is used");
-        }
-        Ok(fitted.has_minimum.then_some(fitted.temperature))
+        let outcome = temperature_of(scores, detail)?;
+        progress.note(&format!("starts and ends of the validation questions: {outcome}"));
+        Ok(outcome.temperature())
     };
     let threshold = |scores: &SpanScores| -> Result<Option<f64>> {
         if detail.version == SquadVersion::V1 {
@@ -134,7 +132,7 @@ pub(super) fn fit_spans(
 
 /// The temperature under which starts and ends of all windows are most likely: each is a question with as many choices as the window
 /// has tokens.
-fn temperature_of(scores: &SpanScores, detail: &SpanDetail) -> Result<FittedTemperature> {
+fn temperature_of(scores: &SpanScores, detail: &SpanDetail) -> Result<TemperatureOutcome> {
     let sides = [&scores.starts, &scores.ends];
     let lengths: Vec<usize> = sides.iter().flat_map(|side| side.iter().map(Vec::len)).collect();
     let logits: Vec<f32> = sides
@@ -145,7 +143,7 @@ fn temperature_of(scores: &SpanScores, detail: &SpanDetail) -> Result<FittedTemp
     let ends = detail.windows.iter().map(|window| window.target.1);
     let labels: Vec<usize> = starts.chain(ends).collect();
     let predictions = letter_predictions(1, &lengths, &logits)?;
-    Ok(fit_temperature(&predictions, &labels, Average::Logits)?)
+    Ok(judge_temperature(&predictions, &labels, Average::Logits, JUDGING_SEED)?.outcome)
 }
 
 /// The scores of the best part of each context beside the truth, with the lead of "no answer".

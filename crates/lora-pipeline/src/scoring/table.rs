@@ -12,6 +12,7 @@ pub fn table(title: &str, methods: &[ScoredMethod]) -> Table {
     let table = match methods.first().map(|method| &method.scores) {
         Some(TaskScores::Regression(_)) => regression_table(title, methods),
         Some(TaskScores::Words(_)) => word_table(title, methods),
+        Some(TaskScores::Labels(_)) => label_table(title, methods),
         Some(TaskScores::Spans(_)) => span_table(title, methods),
         _ => classification_table(title, methods),
     };
@@ -31,7 +32,7 @@ pub fn table(title: &str, methods: &[ScoredMethod]) -> Table {
         return table;
     }
     table.with_note(format!(
-        "{}: no T (the validation rows do not determine one, or it was fitted for another number of members); compare the rows \
+        "{}: no T (none helps beyond chance on the validation rows, or it was fitted for another number of members); compare the rows \
          without T with each other.",
         unscaled.join(", ")
     ))
@@ -47,6 +48,10 @@ pub fn legend(methods: &[ScoredMethod]) -> Option<String> {
         TaskScores::Regression(_) => None,
         TaskScores::Classification(_) => Some(format!(
             "{common} F1 is that of class 1 of two, else the macro average."
+        )),
+        TaskScores::Labels(_) => Some(format!(
+            "{common} Any number of labels may hold, and each is predicted where its probability is above 0.5. F1 of all decisions \
+             (micro) and as a mean over labels (macro); exact match: all labels of a row are right. NLL and ECE: of single decisions."
         )),
         TaskScores::Words(_) => Some(format!(
             "{common} All but the F1 of entities are means over words; an entity is right if all of its words and its kind are."
@@ -75,6 +80,34 @@ fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
                 scores.accuracy,
                 scores.f1,
                 scores.matthews,
+                scores.nll,
+                scores.ece,
+                scores.brier,
+            ];
+            let cells = std::iter::once(temperature(method)).chain(cells.map(Cell::value));
+            table.push(method.name(), cells.collect());
+        }
+    }
+    table
+}
+
+fn label_table(title: &str, methods: &[ScoredMethod]) -> Table {
+    let columns = vec![
+        Column::new("T", Better::None, 3),
+        Column::new("F1 micro", Better::Higher, 3),
+        Column::new("F1 macro", Better::Higher, 3),
+        Column::new("exact match", Better::Higher, 3),
+        Column::new("NLL", Better::Lower, 3),
+        Column::new("ECE", Better::Lower, 3),
+        Column::new("Brier", Better::Lower, 3),
+    ];
+    let mut table = Table::new(title, "method", columns);
+    for method in methods {
+        if let TaskScores::Labels(scores) = &method.scores {
+            let cells = [
+                scores.f1_micro,
+                scores.f1_macro,
+                scores.exact_match,
                 scores.nll,
                 scores.ece,
                 scores.brier,

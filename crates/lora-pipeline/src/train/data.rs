@@ -231,6 +231,11 @@ fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
         Some(ProblemType::SingleLabelClassification) => {
             Ok(read_file(path, &options(config, LabelRule::Classes))?)
         }
+        Some(ProblemType::MultiLabelClassification) => {
+            let columns = config.label_columns.clone();
+            let rule = LabelRule::Sets { known: None, columns };
+            Ok(read_file(path, &options(config, rule))?)
+        }
         _ => match read_file(path, &options(config, LabelRule::FromData)) {
             Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
             outcome => {
@@ -275,10 +280,7 @@ fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()>
 }
 
 fn read_further(config: &RunConfig, path: &Path, task: &Task) -> Result<ReadFile> {
-    let labels = match task {
-        Task::Classification { labels } => LabelRule::Known(labels.clone()),
-        Task::Regression => LabelRule::Numbers,
-    };
+    let labels = LabelRule::of(task, &config.label_columns);
     Ok(read_file(path, &options(config, labels))?)
 }
 

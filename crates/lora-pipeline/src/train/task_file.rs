@@ -24,6 +24,7 @@ pub(super) fn task_file(
         text_column: columns.text.clone(),
         text_pair_column: columns.text_pair.clone(),
         label_column: columns.label.clone(),
+        label_columns: config.label_columns.clone(),
         base_model: config.model_name_or_path.clone(),
         revision: config.revision.clone(),
         task_name: benchmark.map(|benchmark| benchmark.name.to_owned()),

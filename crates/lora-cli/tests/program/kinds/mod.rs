@@ -1,7 +1,8 @@
-//! Kinds of task beside texts in files: benchmarks by name, answers in a context, tagged words, questions with choices.
+//! Kinds of task beside texts in files: benchmarks by name, answers in a context, tagged words, questions with choices, any number of labels.
 
 mod benchmarks;
 mod choices;
+mod labels;
 mod mistakes;
 mod questions;
 mod words;

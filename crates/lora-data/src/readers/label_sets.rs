@@ -1,0 +1,151 @@
+//! Labels any number of which may hold: from lists, or from several columns of 0 and 1.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::columns::ResolvedColumn;
+use super::labels::RowTargets;
+use super::table::{Cell, Row, Table};
+use crate::dataset::{Target, Task};
+use crate::error::DataError;
+use crate::labels::LabelNames;
+
+/// From a column of lists of names.
+pub(super) fn of_lists(
+    table: &Table,
+    column: &ResolvedColumn,
+    known: Option<&LabelNames>,
+    file: &Path,
+) -> Result<RowTargets, DataError> {
+    let lists = table
+        .rows
+        .iter()
+        .map(|row| list(row, column, file))
+        .collect::<Result<Vec<_>, _>>()?;
+    let labels = match known {
+        Some(labels) => labels.clone(),
+        None => LabelNames::from_data(lists.iter().flatten().map(String::as_str), file)?,
+    };
+    let mut each = Vec::with_capacity(lists.len());
+    for (row, list) in table.rows.iter().zip(&lists) {
+        let mut held = Vec::with_capacity(list.len());
+        for name in list {
+            held.push(labels.class_of(name).ok_or_else(|| DataError::UnknownLabel {
+                file: file.to_path_buf(),
+                line: row.line,
+                column: column.name.as_str().into(),
+                label: name.as_str().into(),
+                known: labels.names().into(),
+                nearest: labels.nearest(name),
+            })?);
+        }
+        each.push(Some(set(held)));
+    }
+    Ok(targets(each, labels))
+}
+
+/// From several columns of 0 and 1, called as the labels are.
+pub(super) fn of_columns(
+    table: &Table,
+    columns: &[ResolvedColumn],
+    known: Option<&LabelNames>,
+    file: &Path,
+) -> Result<RowTargets, DataError> {
+    let names = LabelNames::new(columns.iter().map(|column| column.name.clone()))?;
+    let labels = known.cloned().unwrap_or(names);
+    let mut places = Vec::with_capacity(columns.len());
+    for column in columns {
+        places.push(
+            labels
+                .index_of(&column.name)
+                .ok_or_else(|| DataError::UnknownLabel {
+                    file: file.to_path_buf(),
+                    line: 1,
+                    column: column.name.as_str().into(),
+                    label: column.name.as_str().into(),
+                    known: labels.names().into(),
+                    nearest: labels.nearest(&column.name),
+                })?,
+        );
+    }
+    let mut each = Vec::with_capacity(table.rows.len());
+    for row in &table.rows {
+        let mut held = Vec::new();
+        for (column, place) in columns.iter().zip(&places) {
+            if truth(row, column, file)? {
+                held.push(*place);
+            }
+        }
+        each.push(Some(set(held)));
+    }
+    Ok(targets(each, labels))
+}
+
+fn set(mut held: Vec<usize>) -> Target {
+    held.sort_unstable();
+    held.dedup();
+    Target::Labels(held)
+}
+
+fn targets(each: Vec<Option<Target>>, labels: LabelNames) -> RowTargets {
+    RowTargets {
+        each,
+        task: Task::MultiLabel { labels },
+        decimal_label: None,
+    }
+}
+
+/// 0 or 1, in the ways in which tables write them.
+fn truth(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<bool, DataError> {
+    match row.label(column, file)?.as_ref() {
+        "0" | "0.0" | "false" | "False" | "FALSE" => Ok(false),
+        "1" | "1.0" | "true" | "True" | "TRUE" => Ok(true),
+        _ => Err(row.wrong_type(
+            column,
+            "0 or 1, because it is one of several label columns",
+            &row.cells[column.index],
+            file,
+        )),
+    }
+}
+
+/// The names in a cell: a list, the text of one, or a single name.
+fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
+    let cell = &row.cells[column.index];
+    let expected = "a list of labels";
+    match cell {
+        Cell::List(items) => items
+            .iter()
+            .map(|item| match item {
+                Value::String(name) => Ok(name.trim().to_owned()),
+                Value::Number(number) => Ok(number.to_string()),
+                _ => Err(row.wrong_type(column, expected, cell, file)),
+            })
+            .collect(),
+        Cell::Text(text) if text.trim_start().starts_with('[') => {
+            names_in(text.trim()).ok_or_else(|| row.wrong_type(column, expected, cell, file))
+        }
+        Cell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
+        _ => Ok(vec![row.label(column, file)?.into_owned()]),
+    }
+}
+
+/// The names in `["a", "b"]`, or in `['a', 'b']` as Python writes a list.
+fn names_in(text: &str) -> Option<Vec<String>> {
+    if let Ok(items) = serde_json::from_str::<Vec<Value>>(text) {
+        let name = |item: Value| match item {
+            Value::String(name) => Some(name.trim().to_owned()),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        return items.into_iter().map(name).collect();
+    }
+    let inside = text.strip_prefix('[')?.strip_suffix(']')?;
+    let name = |part: &str| {
+        let part = part.trim();
+        let quoted = |quote| part.strip_prefix(quote)?.strip_suffix(quote);
+        quoted('\'').or_else(|| quoted('"')).map(str::to_owned)
+    };
+    inside.split(',').map(name).collect()
+}

@@ -69,6 +69,8 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
     let tuning = adapted.tuning().name();
     let task_type = source.saved.task_type();
     let form = ModelFolder::of(&source.checkpoint, task.as_ref(), task_type);
+    // The files of the base model are not needed beside the merged one.
+    drop(source);
     let merged = adapted.merge()?;
     write_folder(&args.output, |folder| Ok(form.write(folder, &merged)?))?;
     let what = match merged_paths.len() {

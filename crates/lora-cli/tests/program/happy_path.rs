@@ -53,7 +53,7 @@ fn an_adapter_is_trained_scored_used_and_shown() {
             .iter()
             .map(|method| &method["members"])
             .collect::<Vec<_>>(),
-        [1, 1, 3, 3]
+        [1, 3]
     );
     assert_eq!(scores["ensemble"]["seed"], 11);
     assert!(workspace.path("page.html").is_file());
@@ -63,13 +63,12 @@ fn an_adapter_is_trained_scored_used_and_shown() {
         "{table}"
     );
 
-    // Fewer members: the fitted temperature is not theirs.
     let fewer = json(
         &workspace
             .lora_works(&[&eval[..], &["--json", "--members", "2"]].concat())
             .stdout,
     );
-    assert_eq!(fewer["methods"].as_array().unwrap().len(), 3);
+    assert_eq!(fewer["methods"].as_array().unwrap().len(), 2);
 
     let predict = ["predict", "--adapter", "out", "--quiet"];
     let lines = workspace

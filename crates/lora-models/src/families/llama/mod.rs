@@ -10,8 +10,8 @@ use lora_data::Batch;
 
 use super::Family;
 use crate::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, Heads, KeyValueCache,
-    LayerCache, Reading, RmsNorm, Rope, Sight, Tokens, causal_bias, through_layers,
+    CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, KeyValueCache, LayerCache, Reading, RmsNorm,
+    Rope, Sight, Tokens, causal_bias, through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::Scope;

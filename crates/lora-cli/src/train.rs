@@ -10,7 +10,7 @@ use lora_pipeline::counted::counted;
 use lora_pipeline::scoring::{legend, official_line, table};
 use lora_pipeline::train::language::TrainedLanguageModel;
 use lora_pipeline::train::{Prepared, Scored};
-use lora_train::StepReport;
+use lora_train::trainer::StepReport;
 
 use crate::config_flags::ConfigFlags;
 use crate::interrupt::Patience;

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::{CONFIG_FILE, EnsembleSettings, SIDE_FILE, SaveOptions, TENSOR_FILE, TaskType};
-use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, Tuning};
+use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
+use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
-use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
+use lora_train::event::FinishReason;
+use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
 
 use crate::model_folder::{COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
 use crate::output::{RUN_FILE, remove_file, write_together};

@@ -14,7 +14,9 @@
 mod moments;
 
 use burn::module::Module;
-use lora_core::{Adapted, Model, Part, Posterior, VectorLayout, seeded_normal};
+use lora_core::random::seeded_normal;
+use lora_core::vector::{Part, Posterior, VectorLayout};
+use lora_core::{Adapted, Model};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;

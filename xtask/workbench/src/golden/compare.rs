@@ -1,7 +1,7 @@
 //! Differences between our numbers and the reference's.
 
 use anyhow::{Result, ensure};
-use lora_core::HostTensor;
+use lora_core::tensors::HostTensor;
 use lora_kernels::Fp32Precision;
 use serde::Serialize;
 

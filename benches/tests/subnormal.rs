@@ -13,7 +13,7 @@ use lora_core::tensors::HostTensor;
 use lora_core::{Adapted, Linears, Pass, Rescale, Targets};
 use lora_data::Batch;
 use lora_models::Transformer;
-use lora_train::loss::loss::batch_loss;
+use lora_train::loss::batch_loss;
 use lora_train::{MaskGrouping, TrainConfig, Trainer};
 
 /// LoRA on every linear, so that taps see what goes into each and what comes back.

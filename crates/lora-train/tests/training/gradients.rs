@@ -9,7 +9,7 @@ use lora_core::random::Draw;
 use lora_core::tensors::HostTensor;
 use lora_core::{Adapted, LoraConfig, MaskSampler, Pass, PassNoise, Rescale};
 use lora_data::{Batch, ChoiceTarget, Targets};
-use lora_train::loss::loss::loss;
+use lora_train::loss::loss;
 use lora_train::objective::{LossAndGradients, backward};
 use lora_train::{MaskGrouping, TrainConfig, Trainer};
 

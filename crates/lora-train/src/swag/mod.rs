@@ -72,6 +72,7 @@ pub enum SwagError {
 /// ```no_run
 /// # use lora_core::{Adapted, Model};
 /// # use lora_data::Batch;
+/// # use lora_train::swag::*;
 /// # use lora_train::*;
 /// # fn train<M: Model<Input = Batch>>(
 /// #     adapted: Adapted<M>, config: &TrainConfig, data: &FitData<'_>, listener: &mut dyn Observer<M>,

@@ -6,7 +6,8 @@ pub mod real;
 use std::path::Path;
 
 use burn::tensor::Device;
-use lora_core::{Adapted, Fp32Precision, LoraConfig, Rescale, Targets as Linears, TensorFile};
+use lora_core::tensors::TensorFile;
+use lora_core::{Adapted, Fp32Precision, LoraConfig, Rescale, Targets as Linears};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, WeightFiles};
 use lora_train::{MaskGrouping, TrainConfig, Trainer};

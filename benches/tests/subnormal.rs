@@ -8,10 +8,13 @@ use bench_model::real;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use lora_core::peft::trained_tensors;
-use lora_core::{Adapted, HostTensor, Linears, Pass, Rescale, TappedMap, Taps, Targets};
+use lora_core::taps::{TappedMap, Taps};
+use lora_core::tensors::HostTensor;
+use lora_core::{Adapted, Linears, Pass, Rescale, Targets};
 use lora_data::Batch;
 use lora_models::Transformer;
-use lora_train::{MaskGrouping, TrainConfig, Trainer, batch_loss};
+use lora_train::loss::batch_loss;
+use lora_train::{MaskGrouping, TrainConfig, Trainer};
 
 /// LoRA on every linear, so that taps see what goes into each and what comes back.
 fn adapted(dropout: f64) -> Adapted<Transformer> {
@@ -104,7 +107,7 @@ fn hidden_states_beside_padding_hold_no_subnormal_number() {
     let gradients = outputs.sum().backward();
     adapted.model.visit_linears(&mut |linear| {
         linear.visit_trained(&mut |parameter| {
-            if let lora_core::ParamRef::Matrix(param) = parameter.param
+            if let lora_core::trained::ParamRef::Matrix(param) = parameter.param
                 && let Some(gradient) = param.val().grad(&gradients)
             {
                 assert_none(gradient, &parameter.name);

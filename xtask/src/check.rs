@@ -32,12 +32,10 @@ enum Step {
     Clippy,
     /// Documentation without a broken link
     Doc,
-    /// All tests and documentation examples
+    /// All tests and documentation examples, the demo on its embedded model and data among them
     Test,
     /// The tests of the tensor crates on the ndarray backend
     TestNdarray,
-    /// The program on its embedded model and data
-    Demo,
 }
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
@@ -137,7 +135,6 @@ impl Step {
                     .chain(["--no-default-features", "--features", "ndarray"])
                     .collect();
             }
-            Self::Demo => "run -- demo --fast",
         };
         words.split_whitespace().collect()
     }
@@ -164,7 +161,6 @@ mod tests {
                 "cargo test --workspace",
                 "cargo test -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features \
                  --features ndarray",
-                "cargo run -- demo --fast",
             ]
         );
     }

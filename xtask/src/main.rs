@@ -29,7 +29,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Everything that must pass before a change lands: format, house rules, lints, docs, tests, the demo
+    /// Everything that must pass before a change lands: format, house rules, lints, docs, tests
     Check(check::Options),
     /// The rules of the house that no other tool knows: layers, file sizes and names, leftovers
     Tidy,

@@ -9,7 +9,7 @@ use lora_pipeline::base_model::EMBEDDED_MODEL;
 use lora_pipeline::config::ProblemType;
 use serde_json::json;
 
-use crate::interrupt::Patience;
+use crate::interrupt::InterruptGuard;
 use crate::terminal::Terminal;
 
 const CLASSES: &str = "single_label_classification";
@@ -73,7 +73,7 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     };
     let comparison = Comparison::open(options, terminal)?;
     let pending = comparison.pending(args.jobs.into(), terminal)?;
-    let patience = Patience::begin()?;
+    let patience = InterruptGuard::begin()?;
     pending.run(terminal, patience.token())?;
     drop(patience);
     let mut outcome = comparison.report()?;

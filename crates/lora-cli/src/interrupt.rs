@@ -1,4 +1,4 @@
-//! Ctrl-C: while a training runs it ends after the step under way, and what is on disk says so; otherwise, and when pressed a
+//! Ctrl-C, and SIGTERM, which schedulers send: while a training runs it ends after the step under way, and what is on disk says so; otherwise, and when pressed a
 //! second time, it ends the program at once. And the signal of a file that grows too large, which is an error like a full disk.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result};
 use lora_pipeline::progress::CancelToken;
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Exit code of a program that was interrupted, as shells count it.
@@ -33,10 +33,10 @@ pub fn let_large_writes_fail() {
 
 /// As long as this lives, the first Ctrl-C only asks for an end.
 #[derive(Debug)]
-pub struct Patience(CancelToken);
+pub struct InterruptGuard(CancelToken);
 
-impl Patience {
-    /// From now on a Ctrl-C cancels [`Patience::token`].
+impl InterruptGuard {
+    /// From now on a Ctrl-C, or a SIGTERM, cancels [`InterruptGuard::token`].
     ///
     /// # Errors
     ///
@@ -48,11 +48,13 @@ impl Patience {
             return Ok(Self(Arc::clone(&flags.asked).into()));
         }
         let flags = FLAGS.get_or_init(Flags::default);
-        // In this order: the first signal finds no wish to end at once, and leaves one behind.
-        flag::register_conditional_shutdown(SIGINT, INTERRUPTED.into(), Arc::clone(&flags.at_once))
-            .and_then(|_| flag::register(SIGINT, Arc::clone(&flags.at_once)))
-            .and_then(|_| flag::register(SIGINT, Arc::clone(&flags.asked)))
-            .context("cannot listen to Ctrl-C")?;
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds no wish to end at once, and leaves one behind.
+            flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&flags.at_once))
+                .and_then(|_| flag::register(signal, Arc::clone(&flags.at_once)))
+                .and_then(|_| flag::register(signal, Arc::clone(&flags.asked)))
+                .context("cannot listen to Ctrl-C")?;
+        }
         Ok(Self(Arc::clone(&flags.asked).into()))
     }
 
@@ -62,7 +64,7 @@ impl Patience {
     }
 }
 
-impl Drop for Patience {
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
         if let Some(flags) = FLAGS.get() {
             flags.at_once.store(true, Ordering::SeqCst);

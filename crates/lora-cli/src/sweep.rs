@@ -7,7 +7,7 @@ use clap::Args;
 use lora_experiments::sweep::{Sweep, file};
 use serde_json::json;
 
-use crate::interrupt::Patience;
+use crate::interrupt::InterruptGuard;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora sweep`.
@@ -64,7 +64,7 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
         }));
     }
     let pending = sweep.pending(&results, args.jobs.into(), args.retry_failed, terminal)?;
-    let patience = Patience::begin()?;
+    let patience = InterruptGuard::begin()?;
     pending.run(terminal, patience.token())?;
     drop(patience);
     terminal.say(format!("now: lora report {}", results.display()))?;

@@ -10,10 +10,10 @@ use lora_pipeline::counted::counted;
 use lora_pipeline::scoring::{legend, official_line, table};
 use lora_pipeline::train::language::TrainedLanguageModel;
 use lora_pipeline::train::{Prepared, Scored};
-use lora_train::StepReport;
+use lora_train::trainer::StepReport;
 
 use crate::config_flags::ConfigFlags;
-use crate::interrupt::Patience;
+use crate::interrupt::InterruptGuard;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora train`.
@@ -42,7 +42,7 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     }
     match prepared {
         Prepared::Labelled(prepared) => {
-            let patience = Patience::begin()?;
+            let patience = InterruptGuard::begin()?;
             let fitted = prepared.fit(terminal, patience.token())?;
             drop(patience);
             let run = fitted.score(terminal)?;
@@ -53,7 +53,7 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
             terminal.document(&run.document)
         }
         Prepared::Completions(prepared) => {
-            let patience = Patience::begin()?;
+            let patience = InterruptGuard::begin()?;
             let trained = prepared.fit(terminal, patience.token())?;
             drop(patience);
             show_language_model(&trained, terminal)?;

@@ -10,7 +10,8 @@
 //! use burn::nn::LinearConfig;
 //! use burn::tensor::{Device, Distribution, Tensor};
 //! use lora_core::any_module::{LoraDropoutOn, masked, unmasked};
-//! use lora_core::{Draw, LoraDropout, MaskSampler, Rescale};
+//! use lora_core::random::Draw;
+//! use lora_core::{LoraDropout, MaskSampler, Rescale};
 //!
 //! let device = Device::default();
 //! let dropout = LoraDropout::new(0.5, Rescale::Plain);

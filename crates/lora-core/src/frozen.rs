@@ -9,7 +9,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 const MOST_NUMBERS: usize = 64 << 20;
 
 /// The hidden states of a data set's rows before the lowest layer that holds anything trained. Neither training nor a
-/// [`Posterior`](crate::Posterior) changes them, so a row goes through the frozen layers in its first pass alone: epochs after the first,
+/// [`Posterior`](crate::vector::Posterior) changes them, so a row goes through the frozen layers in its first pass alone: epochs after the first,
 /// and members after the first, begin above them.
 ///
 /// A clone shares the states. Padding is left out, so a row is the same in whatever batch it comes; what stands in the place of padding,

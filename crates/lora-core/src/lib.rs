@@ -11,19 +11,19 @@
 //! | `dropout` | [`LoraDropout`]: probability, worth and [axes](MaskAxes) of masks |
 //! | `targets` | which linears are adapted, by Hugging Face path |
 //! | `tuning`, `trained` | [`Tuning`]: LoRA or another way, and what each trains |
-//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`] (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
+//! | `linear`, `adapter` | [`LoraLinear`] and its [`Adapter`](adapter::Adapter) (LoRA, DoRA, AdaLoRA): equation, dense update, first values |
 //! | `embedding` | [`LoraEmbedding`]: a table, adapted as a linear on one-hot vectors |
-//! | `bottleneck` | [`Bottleneck`]: adapters after blocks |
+//! | `bottleneck` | [`Bottleneck`](bottleneck::Bottleneck): adapters after blocks |
 //! | `adalora` | [`AdaLora`]: settings of the rank budget |
-//! | `pass`, `noise`, `hidden_key` | [`Pass`], [`PassNoise`], [`HiddenKeyNoise`] |
+//! | `pass`, `noise`, `hidden_key` | [`Pass`], [`PassNoise`], [`HiddenKeyNoise`](hidden_key::HiddenKeyNoise) |
 //! | `packing` | [`Packing`]: the real tokens of a padded batch, end to end |
 //! | `sampler`, `random` | [`MaskSampler`]: from a seed to the noise of a pass |
 //! | `saving`, `ensemble` | [`Adapted::save`], and the ensemble that an adapter is meant for |
-//! | `taps` | [`Taps`]: inputs of trained maps, and gradients of their outputs |
-//! | `vector` | [`VectorLayout`]: trained parameters as one vector; [`Posterior`]: a distribution over them |
+//! | `taps` | [`Taps`](taps::Taps): inputs of trained maps, and gradients of their outputs |
+//! | `vector` | [`VectorLayout`](vector::VectorLayout): trained parameters as one vector; [`Posterior`](vector::Posterior): a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
-//! | `frozen` | [`FrozenStates`]: hidden states below everything that is trained, computed once |
+//! | `frozen` | [`FrozenStates`](frozen::FrozenStates): hidden states below everything that is trained, computed once |
 //! | `peft` | adapter folders that PEFT reads and writes |
 //! | `tuned` | folders of what other tuners trained |
 //! | `any_module` | LoRA Dropout for Burn modules written without [`LoraLinear`] |
@@ -82,35 +82,23 @@ pub mod tuned;
 pub mod tuning;
 pub mod vector;
 
-pub use adalora::{AdaLora, BudgetStep, RankPattern};
-pub use adapted::{Above, Adapted, AttachReport, MergeError, ParameterCount};
-pub use adapter::{Adapter, Delta, LowRank, SvdFactors, SvdForm, WeightDecomposed};
-pub use bank::{AdapterBank, BankError};
-pub use bottleneck::{Block, Bottleneck, BottleneckActivation, BottleneckConfig, Placement};
-pub use config::{BiasMode, Form, Init, LoraConfig, LowRankSettings, Scaling};
+pub use adalora::AdaLora;
+pub use adapted::{Adapted, MergeError};
+pub use bank::AdapterBank;
+pub use bottleneck::{BottleneckConfig, Placement};
+pub use config::{BiasMode, Form, Init, LoraConfig, Scaling};
 pub use config_error::ConfigError;
 pub use dropout::{LoraDropout, MaskAxes, Rescale};
 pub use embedding::LoraEmbedding;
-pub use frozen::FrozenStates;
-pub use hidden_key::HiddenKeyNoise;
-pub use linear::{BaseTraining, LinearKind, LoraLinear};
+pub use linear::LoraLinear;
 pub use lora_kernels::{Fp32Precision, UnknownFp32Precision};
-pub use model::{Linears, Model, Tied, select_rows};
+pub use model::{Linears, Model, Tied};
 pub use noise::PassNoise;
 pub use packing::Packing;
 pub use pass::Pass;
-pub use random::{Draw, seeded_normal, seeded_uniform};
-pub use sampler::{AdapterShape, MaskSampler};
-pub use taps::{Tap, TappedMap, Taps};
+pub use sampler::MaskSampler;
 pub use targets::{TargetNames, Targets};
-pub use tensor_names::TensorNames;
-pub use tensors::{
-    FileBytes, FloatType, HostTensor, Integers, Orientation, StoredRows, TensorFile, TensorFileError,
-};
-pub use trained::{ParamRef, Role, TrainedParam};
-pub use tuned::{TUNED_TENSOR_FILE, TUNING_FILE, TunedFolder};
 pub use tuning::{HeadConfig, Tuning};
-pub use vector::{Part, Posterior, Slot, VectorLayout};
 
 /// The book's pages on adapters, compiled and run as tests.
 #[cfg(doctest)]

@@ -88,7 +88,7 @@ impl ParamRef<'_> {
 }
 
 /// One trained parameter, under the name that PEFT gives it (without `base_model.model.`); what PEFT has no name for is under
-/// the name of Hugging Face's models, or of [`Bottleneck`](crate::Bottleneck).
+/// the name of Hugging Face's models, or of [`Bottleneck`](crate::bottleneck::Bottleneck).
 #[derive(Clone, Debug)]
 pub struct TrainedParam<'a> {
     /// For example `bert.encoder.layer.0.attention.self.query.lora_A.weight`.

@@ -6,11 +6,11 @@ mod support;
 use burn::module::{Lora, Module, ModuleMapper, Param, ParamGroup};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::Tensor;
+use lora_core::adapter::Adapter;
 use lora_core::any_module::{LoraDropoutOn, masked, unmasked};
-use lora_core::{
-    Adapter, AdapterShape, Draw, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, Rescale,
-    Targets,
-};
+use lora_core::random::Draw;
+use lora_core::sampler::AdapterShape;
+use lora_core::{LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, Rescale, Targets};
 use support::{assert_close, device, normal, numbers};
 
 /// Two linears of Burn's own: 5 → 7 → 4.

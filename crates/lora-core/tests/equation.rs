@@ -6,9 +6,9 @@ mod support;
 use std::collections::HashMap;
 
 use burn::tensor::Tensor;
+use lora_core::adapter::Adapter;
 use lora_core::{
-    Adapted, Adapter, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, PassNoise, Rescale,
-    Targets,
+    Adapted, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, PassNoise, Rescale, Targets,
 };
 use lora_kernels::KeepMasks;
 use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
@@ -49,9 +49,9 @@ fn adapted_linear(rescale: Rescale, axes: MaskAxes) -> (LoraLinear, MaskSampler)
     )
 }
 
-fn shapes(linear: &LoraLinear) -> Vec<lora_core::AdapterShape> {
+fn shapes(linear: &LoraLinear) -> Vec<lora_core::sampler::AdapterShape> {
     let [d_input, d_output] = linear.dims();
-    vec![lora_core::AdapterShape {
+    vec![lora_core::sampler::AdapterShape {
         path: linear.path().to_owned(),
         d_input,
         d_output,

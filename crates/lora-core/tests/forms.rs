@@ -7,9 +7,10 @@ use std::collections::HashMap;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
+use lora_core::adapter::Adapter;
 use lora_core::{
-    AdaLora, Adapted, Adapter, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear,
-    MaskAxes, Pass, PassNoise, Rescale, Targets,
+    AdaLora, Adapted, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear, MaskAxes, Pass,
+    PassNoise, Rescale, Targets,
 };
 use lora_kernels::KeepMasks;
 use support::{Tiny, assert_close, config, device, normal, numbers};
@@ -50,7 +51,7 @@ fn disturb(model: &mut impl Linears) {
             let noise = normal(&format!("{name}.{part}"), param.dims()).mul_scalar(0.3);
             *param = Param::from_tensor(param.val() + noise);
         };
-        let low_rank = |adapter: &mut lora_core::LowRank| {
+        let low_rank = |adapter: &mut lora_core::adapter::LowRank| {
             matrix(&mut adapter.a, "a");
             matrix(&mut adapter.b, "b");
             if let Some(bias) = &mut adapter.bias {

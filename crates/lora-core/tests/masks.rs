@@ -3,7 +3,9 @@
 mod support;
 
 use burn::tensor::Tensor;
-use lora_core::{Adapted, AdapterShape, Draw, LoraDropout, MaskAxes, MaskSampler, Pass, Rescale};
+use lora_core::random::Draw;
+use lora_core::sampler::AdapterShape;
+use lora_core::{Adapted, LoraDropout, MaskAxes, MaskSampler, Pass, Rescale};
 use proptest::prelude::*;
 use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
 

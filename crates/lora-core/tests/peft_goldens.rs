@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
+use lora_core::linear::LinearKind;
 use lora_core::peft::{AdapterFolder, PlainLora, SaveOptions, TaskType};
-use lora_core::{LinearKind, Linears, LoraLinear, TensorFile, TensorNames};
+use lora_core::tensor_names::TensorNames;
+use lora_core::tensors::TensorFile;
+use lora_core::{Linears, LoraLinear};
 use serde_json::Value;
 
 /// The tensors of a checkpoint without a model that uses them: linears, tables, and the vectors of norms.
@@ -186,7 +189,8 @@ fn an_exported_adapter_computes_the_same_update_as_plain_lora() {
             .attach_to(base())
             .unwrap();
         let weights = |model: LinearsOf| -> Vec<Vec<f32>> {
-            let weight = |linear: LoraLinear| lora_core::HostTensor::of(linear.base.weight.val()).values;
+            let weight =
+                |linear: LoraLinear| lora_core::tensors::HostTensor::of(linear.base.weight.val()).values;
             model.linears.into_iter().map(weight).collect()
         };
         let (ours, expected) = (weights(again.merge().unwrap()), weights(adapted.merge().unwrap()));

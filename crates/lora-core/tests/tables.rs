@@ -5,9 +5,12 @@ mod support;
 
 use burn::module::Param;
 use burn::tensor::{Int, Tensor, TensorData};
+use lora_core::adapter::Adapter;
+use lora_core::random::Draw;
+use lora_core::sampler::AdapterShape;
 use lora_core::{
-    Adapter, AdapterShape, ConfigError, Draw, Form, LoraConfig, LoraDropout, LoraEmbedding, LoraLinear,
-    MaskAxes, MaskSampler, Pass, PassNoise, Rescale, Targets,
+    ConfigError, Form, LoraConfig, LoraDropout, LoraEmbedding, LoraLinear, MaskAxes, MaskSampler, Pass,
+    PassNoise, Rescale, Targets,
 };
 
 use support::{assert_close, device, normal, numbers};

@@ -1,6 +1,7 @@
 //! Running a model with adapters over a data set: one pass, or one pass a member of an ensemble.
 
-use lora_core::{Above, Model};
+use lora_core::Model;
+use lora_core::adapted::Above;
 
 use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};

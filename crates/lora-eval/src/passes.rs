@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use burn::tensor::Device;
-use lora_core::{Above, Adapted, MaskSampler, Model, Pass, PassNoise};
+use lora_core::adapted::Above;
+use lora_core::{Adapted, MaskSampler, Model, Pass, PassNoise};
 
 /// Which passes a data set is run through.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use lora_core::{Adapted, Model, Posterior};
+use lora_core::vector::Posterior;
+use lora_core::{Adapted, Model};
 
 use crate::EvalError;
 use crate::ensemble::{ModelOutputs, predict};

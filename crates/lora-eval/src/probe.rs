@@ -3,9 +3,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{
-    Adapted, Adapter, Linears, LoraConfig, LoraLinear, MaskSampler, Model, Pass, Rescale, Targets,
-};
+use lora_core::adapter::Adapter;
+use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, MaskSampler, Model, Pass, Rescale, Targets};
 
 /// Rows of the data set.
 pub(crate) const EXAMPLES: usize = 7;

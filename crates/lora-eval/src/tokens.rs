@@ -1,7 +1,8 @@
 //! Models with outputs for every token, of which some are read: tags of words, letters of choices.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use lora_core::{Above, Model};
+use lora_core::Model;
+use lora_core::adapted::Above;
 
 use crate::ModelOutputs;
 use crate::choices::ABSENT_LETTER;

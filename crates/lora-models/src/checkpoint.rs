@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use lora_core::TensorFile;
+use lora_core::tensors::TensorFile;
 use serde::Deserialize;
 use serde_json::Value;
 

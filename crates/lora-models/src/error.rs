@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lora_core::TensorFileError;
+use lora_core::tensors::TensorFileError;
 use thiserror::Error;
 
 use crate::gguf::GgufError;

@@ -5,7 +5,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
-use lora_core::{FrozenStates, Linears, LoraLinear, Model, Packing, Pass, TensorNames, Tied, select_rows};
+use lora_core::frozen::FrozenStates;
+use lora_core::model::select_rows;
+use lora_core::tensor_names::TensorNames;
+use lora_core::{Linears, LoraLinear, Model, Packing, Pass, Tied};
 use lora_data::{Batch, LabelNames};
 use lora_kernels::packs_rows;
 

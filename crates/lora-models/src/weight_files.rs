@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lora_core::{HostTensor, Orientation, TensorFile};
+use lora_core::tensors::{HostTensor, Orientation, TensorFile};
 use lora_kernels::Fp32Precision;
 use serde::Deserialize;
 

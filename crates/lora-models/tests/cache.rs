@@ -2,7 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
 use burn::tensor::{Device, Tensor};
-use lora_core::{Adapted, Draw, MaskSampler, Rescale};
+use lora_core::random::Draw;
+use lora_core::{Adapted, MaskSampler, Rescale};
 use lora_core::{LoraConfig, Pass, Targets};
 use lora_data::{Batch, Encoded, Padding};
 use lora_models::blocks::{KeyValueCache, Tokens};
@@ -183,7 +184,7 @@ fn a_cache_changes_no_logit_under_masks() {
     let (mut adapted, _) = Adapted::attach(load(&qwen3()), config, 5).unwrap();
     // B starts at zero, where masks would not matter.
     lora_core::Linears::visit_linears_mut(&mut adapted.model, &mut |linear| {
-        if let Some(lora_core::Adapter::LowRank(adapter)) = &mut linear.adapter {
+        if let Some(lora_core::adapter::Adapter::LowRank(adapter)) = &mut linear.adapter {
             let b = adapter.b.val();
             adapter.b = burn::module::Param::from_tensor(b.add_scalar(0.1));
         }

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
+use lora_core::Pass;
 use lora_core::peft::AdapterFolder;
-use lora_core::{HostTensor, Pass, TensorFile};
+use lora_core::tensors::{HostTensor, TensorFile};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 

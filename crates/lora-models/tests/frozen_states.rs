@@ -4,9 +4,12 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use lora_core::adapter::Adapter;
+use lora_core::random::seeded_normal;
+use lora_core::tensors::HostTensor;
 use lora_core::{
-    Adapted, Adapter, BiasMode, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass,
-    Rescale, Targets as Modules, seeded_normal,
+    Adapted, BiasMode, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, Rescale,
+    Targets as Modules,
 };
 use lora_data::{Batch, Encoded, Padding};
 use lora_models::blocks::layer_of;

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use lora_core::{Orientation, TensorFile};
+use lora_core::tensors::{Orientation, TensorFile};
 use lora_models::gguf::{Gguf, GgufError, Setting};
 
 fn golden(name: &str) -> PathBuf {

@@ -5,10 +5,11 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
+use lora_core::adapter::Adapter;
 use lora_core::peft::AdapterFolder;
+use lora_core::tensors::TensorFile;
 use lora_core::{
-    Adapted, Adapter, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, Rescale,
-    Targets as Modules, TensorFile,
+    Adapted, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, Rescale, Targets as Modules,
 };
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};

@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{Draw, HiddenKeyNoise, LoraLinear, Model, Pass, PassNoise, seeded_normal};
+use lora_core::hidden_key::HiddenKeyNoise;
+use lora_core::random::{Draw, seeded_normal};
+use lora_core::{LoraLinear, Model, Pass, PassNoise};
 use lora_data::{Batch, Targets};
 use lora_kernels::HIDDEN;
 use lora_models::blocks::{

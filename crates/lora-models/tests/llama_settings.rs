@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use lora_core::TensorFile;
+use lora_core::tensors::TensorFile;
 use lora_models::blocks::RopeScaling;
 use lora_models::families::llama::LlamaConfig;
 use lora_models::{Checkpoint, LoadError, WeightFiles};

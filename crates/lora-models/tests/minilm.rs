@@ -5,7 +5,8 @@ use std::path::Path;
 
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{Linears, Model, Pass, TensorFile};
+use lora_core::tensors::TensorFile;
+use lora_core::{Linears, Model, Pass};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 

@@ -5,9 +5,11 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use lora_core::adapter::Adapter;
+use lora_core::tensors::HostTensor;
 use lora_core::{
-    Adapted, Adapter, HostTensor, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, PassNoise,
-    Rescale, Targets as Modules,
+    Adapted, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, PassNoise, Rescale,
+    Targets as Modules,
 };
 use lora_data::{Batch, Encoded, Padding, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};

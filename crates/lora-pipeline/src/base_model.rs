@@ -10,7 +10,8 @@ use lora_models::gguf::Gguf;
 use lora_models::{
     Checkpoint, FamilyConfig, HeadKind, HeadOptions, HubOptions, LoadError, LoadReport, Transformer, locate,
 };
-use lora_train::{FitData, Fitted, Observer, TrainError, fit, fit_variational};
+use lora_train::fit::fit_variational;
+use lora_train::{FitData, Fitted, Observer, TrainError, fit};
 
 use crate::bail;
 use crate::config::RunConfig;

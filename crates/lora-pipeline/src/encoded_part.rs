@@ -1,6 +1,7 @@
 //! Rows as a model reads them, cut into batches for evaluation once, with what leads its outputs back to the rows.
 
-use lora_core::{Adapted, FrozenStates};
+use lora_core::Adapted;
+use lora_core::frozen::FrozenStates;
 use lora_data::tasks::{
     AnswerSettings, ChoicePrompt, ChoiceQuestion, PromptStyle, Rows, Spans, TaggedWords, prompts,
 };

@@ -13,7 +13,9 @@ use lora_eval::laplace::LaplaceError;
 use lora_models::LoadError;
 use lora_models::generation::ChatError;
 use lora_models::gguf::GgufError;
-use lora_train::{SwagError, TrainConfigError, TrainError, VariationalError};
+use lora_train::swag::SwagError;
+use lora_train::variational::VariationalError;
+use lora_train::{TrainConfigError, TrainError};
 use thiserror::Error;
 
 use crate::device::DeviceError;

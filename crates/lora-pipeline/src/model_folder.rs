@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use lora_core::Linears;
 use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::{TaskType, stream_tensors};
-use lora_core::{Linears, ParamRef};
+use lora_core::trained::ParamRef;
 use lora_data::Task;
 use lora_models::heads::Decoder;
 use lora_models::{Checkpoint, Transformer};

@@ -1,7 +1,8 @@
 //! A base model with the head of a kind of task, and the tokenizer that its rows are read with; adapters on it.
 
 use burn::tensor::Device;
-use lora_core::{Adapted, AttachReport, ConfigError, Fp32Precision, Tuning};
+use lora_core::adapted::AttachReport;
+use lora_core::{Adapted, ConfigError, Fp32Precision, Tuning};
 use lora_data::{Padding, TextTokenizer};
 use lora_models::{FamilyConfig, HeadOptions, LoadReport, Transformer};
 

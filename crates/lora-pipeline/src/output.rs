@@ -14,6 +14,10 @@ use crate::progress::Progress;
 
 /// The file that makes a folder one of our runs.
 pub const RUN_FILE: &str = "run.json";
+/// Its key as long as a training has not come to its end: the step of the adapter in the folder.
+pub const UNFINISHED: &str = "unfinished";
+/// Its key once all is written.
+const FINISHED: &str = "finished";
 
 /// What wrote, or is to write, a run's folder. Neither writes over what the other wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,8 +133,26 @@ fn unfinished(adapter: &Path) -> Option<String> {
     let run: Value = serde_json::from_slice(&text).ok()?;
     let step = run["interrupted"]["step"].as_u64();
     let interrupted = step.map(|step| format!("was interrupted at step {step}"));
-    let what = interrupted.or_else(|| Some(format!("failed ({})", run["failed"].as_str()?)))?;
+    let failed = || Some(format!("failed ({})", run["failed"].as_str()?));
+    let killed = || {
+        let step = run[UNFINISHED]["step"].as_u64()?;
+        Some(format!(
+            "has not finished: this is the adapter of step {step}, and the training was killed or still runs"
+        ))
+    };
+    let what = interrupted.or_else(failed).or_else(killed)?;
     Some(format!("note: the training of `{}` {what}", adapter.display()))
+}
+
+/// `run.json` of a training of which everything else is written: nothing but this makes it a finished one.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn write_finished(folder: &Path, document: &Value) -> crate::error::Result<()> {
+    let mut run = document.clone();
+    run[FINISHED] = Value::Bool(true);
+    write_json(&folder.join(RUN_FILE), &run)
 }
 
 /// A value as indented JSON with a line's end.

@@ -1,6 +1,8 @@
 //! How many parameters there are, in PEFT's words.
 
-use lora_core::{Adapted, AttachReport, ParameterCount, Role, Tuning};
+use lora_core::adapted::{AttachReport, ParameterCount};
+use lora_core::trained::Role;
+use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
 
 use crate::counted::counted;

@@ -334,7 +334,7 @@ impl Predictor {
             base_model: public_name(&opened.base_model),
             ensemble: opened.ensemble,
             model_folder: &opened.model_folder,
-            run: "",
+            run: &serde_json::Value::Null,
             task: &text,
         };
         write_folder(folder.as_ref(), |beside| {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use lora_core::peft::{AdapterError, AdapterFolder, CONFIG_FILE, EnsembleSettings, TaskType};
-use lora_core::{Adapted, HeadConfig, Linears, TUNING_FILE, TunedFolder, Tuning};
+use lora_core::tuned::{TUNING_FILE, TunedFolder};
+use lora_core::{Adapted, HeadConfig, Linears, Tuning};
 use lora_models::{Checkpoint, LoadReport, Transformer};
 
 use crate::bail;

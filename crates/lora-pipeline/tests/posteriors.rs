@@ -6,19 +6,22 @@ use std::path::Path;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
-use lora_core::{
-    Adapted, Adapter, HostTensor, Linears, LoraConfig, Model, Part, Pass, Posterior, Targets, VectorLayout,
-    seeded_normal,
-};
+use lora_core::adapter::Adapter;
+use lora_core::random::seeded_normal;
+use lora_core::tensors::HostTensor;
+use lora_core::vector::{Part, Posterior, VectorLayout};
+use lora_core::{Adapted, Linears, LoraConfig, Model, Pass, Targets};
 use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Targets as Labels, Task};
 use lora_eval::laplace::{Laplace, LaplaceSettings, LastLayerFeatures, Observed, Structure};
 use lora_eval::softmax::softmax;
 use lora_eval::{Average, ModelOutputs, Predictions, predict_posterior};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
-use lora_train::{
-    Event, FitData, Flow, SWAG_SCALE, Schedule, SwagCollector, SwagSettings, TrainConfig,
-    VariationalSettings, fit, fit_variational, named_gradients,
-};
+use lora_train::fit::fit_variational;
+use lora_train::gradients::named_gradients;
+use lora_train::schedule::Schedule;
+use lora_train::swag::{SWAG_SCALE, SwagCollector, SwagSettings};
+use lora_train::variational::VariationalSettings;
+use lora_train::{Event, FitData, Flow, TrainConfig, fit};
 
 const CLASSES: usize = 3;
 const EXAMPLES: usize = 10;

@@ -7,13 +7,16 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Device;
 use lora_core::peft::{AdapterError, SaveOptions, TaskType, trained_tensors};
+use lora_core::tensors::HostTensor;
+use lora_core::tuned::{TUNED_TENSOR_FILE, TunedFolder};
 use lora_core::{
-    Adapted, BiasMode, BottleneckConfig, ConfigError, HeadConfig, HostTensor, Linears, LoraConfig,
-    MergeError, Model, Pass, Placement, Rescale, TUNED_TENSOR_FILE, Targets, TunedFolder, Tuning,
+    Adapted, BiasMode, BottleneckConfig, ConfigError, HeadConfig, Linears, LoraConfig, MergeError, Model,
+    Pass, Placement, Rescale, Targets, Tuning,
 };
 use lora_data::{Batch, Targets as Labels};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
-use lora_train::{TrainConfig, Trainer, backward};
+use lora_train::objective::backward;
+use lora_train::{TrainConfig, Trainer};
 
 const D_MODEL: usize = 12;
 const LAYERS: usize = 2;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use burn::module::{Module, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
-use lora_core::{AdaLora, Adapted, Adapter, BudgetStep, HostTensor, Linears, RankPattern, SvdFactors};
+use lora_core::adalora::{BudgetStep, RankPattern};
+use lora_core::adapter::{Adapter, SvdFactors};
+use lora_core::tensors::HostTensor;
+use lora_core::{AdaLora, Adapted, Linears};
 
 /// Measures how much every triplet of every linear matters to the loss, and sets the least important ones to zero as
 /// the budget shrinks.

@@ -119,12 +119,12 @@ impl Criterion {
         }
     }
 
-    /// The loss of a batch: as [`loss`](crate::loss()), with this criterion for classes of texts and of positions, and for labels any
+    /// The loss of a batch: as [`loss`](crate::loss::loss()), with this criterion for classes of texts and of positions, and for labels any
     /// number of which may hold. Numbers, answers in a text and choices have no other loss.
     ///
     /// # Panics
     ///
-    /// As [`loss`](crate::loss()).
+    /// As [`loss`](crate::loss::loss()).
     pub fn loss(&self, outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
         loss_by(outputs, targets, self)
     }

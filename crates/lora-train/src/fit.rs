@@ -1,6 +1,8 @@
 //! The loop: epochs, steps, evaluations, the best model.
 
-use lora_core::{Above, Adapted, FrozenStates, Model, Pass};
+use lora_core::adapted::Above;
+use lora_core::frozen::FrozenStates;
+use lora_core::{Adapted, Model, Pass};
 use lora_data::{Batch, EncodedDataset, Padding, Targets, eval_batches, train_batches};
 use lora_eval::{Passes, predict};
 use serde::{Deserialize, Serialize};

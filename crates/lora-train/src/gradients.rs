@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use burn::module::Param;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use lora_core::{Adapted, HostTensor, Model, ParamRef};
+use lora_core::tensors::HostTensor;
+use lora_core::trained::ParamRef;
+use lora_core::{Adapted, Model};
 
 /// The 2-norm of all gradients together, as if they were one vector (`torch.nn.utils.clip_grad_norm_`).
 ///

@@ -6,14 +6,16 @@
 //! D    = ½ (KL(p₁ ‖ p₂) + KL(p₂ ‖ p₁)) = ½ Σ_c (p₁ − p₂)(ln p₁ − ln p₂)       a mean over what is judged
 //! ```
 //!
-//! The noise itself is [`lora_core::HiddenKeyNoise`]. The form of the loss is that of R-Drop (Liang et al. 2021, arXiv 2106.14448), to
+//! The noise itself is [`lora_core::hidden_key::HiddenKeyNoise`]. The form of the loss is that of R-Drop (Liang et al. 2021, arXiv 2106.14448), to
 //! which the paper's bidirectional KL goes back; gradients flow through both passes. For numbers, which have no KL, D is the mean
 //! squared difference: twice the KL of Gaussians with unit variance, as the squared error is twice their negative log-likelihood but
 //! for a constant.
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::{log_softmax, sigmoid};
-use lora_core::{Draw, HiddenKeyNoise, Model, Pass};
+use lora_core::hidden_key::HiddenKeyNoise;
+use lora_core::random::Draw;
+use lora_core::{Model, Pass};
 use lora_data::{Batch, Targets};
 use serde::{Deserialize, Serialize};
 

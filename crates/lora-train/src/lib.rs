@@ -4,19 +4,19 @@
 //! |---|---|
 //! | `config` | [`TrainConfig`]: what the user chooses, under Hugging Face's names |
 //! | `grouping` | [`MaskGrouping`]: which rows of a pass share a mask |
-//! | `schedule` | [`Schedule`]: the learning rate as a function of the step |
-//! | `loss` | [`batch_loss`]: which outputs are judged, and how |
+//! | `schedule` | [`Schedule`](schedule::Schedule): the learning rate as a function of the step |
+//! | `loss` | [`batch_loss`](loss::batch_loss): which outputs are judged, and how |
 //! | `criterion` | [`Criterion`]: weights of classes, smoothed labels, focal loss |
-//! | `objective` | [`Objective`]: N masks a step, losses and gradients averaged |
+//! | `objective` | [`Objective`](objective::Objective): N masks a step, losses and gradients averaged |
 //! | `hidden_key` | [`HiddenKeySettings`]: keys and hidden representations dropped, two passes held together |
 //! | `gradients` | the norm that clipping needs; gradients by PEFT's names |
-//! | `optimizer` | [`AdapterOptimizer`]: AdamW with a learning rate for A, B and heads |
-//! | `allocator` | [`RankAllocator`]: AdaLoRA's importance and budget |
+//! | `optimizer` | [`AdapterOptimizer`](optimizer::AdapterOptimizer): AdamW with a learning rate for A, B and heads |
+//! | `allocator` | [`RankAllocator`](allocator::RankAllocator): AdaLoRA's importance and budget |
 //! | `trainer` | [`Trainer`]: one optimizer step at a time |
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
-//! | `swag` | [`SwagCollector`]: a Gaussian over the parameters from where training passes by |
-//! | `variational` | [`VariationalA`]: a Gaussian over the factors A, learned with them |
+//! | `swag` | [`SwagCollector`](swag::SwagCollector): a Gaussian over the parameters from where training passes by |
+//! | `variational` | [`VariationalA`](variational::VariationalA): a Gaussian over the factors A, learned with them |
 //! | `fit` | [`fit()`]: the loop, and [`Fitted`], its result |
 //!
 //! The model comes in through [`lora_core::Model`], so this crate knows no family of models. Nothing here prints,
@@ -80,7 +80,7 @@ mod config;
 mod criterion;
 mod error;
 pub mod event;
-mod fit;
+pub mod fit;
 pub mod gradients;
 pub mod grouping;
 pub mod hidden_key;
@@ -93,23 +93,15 @@ pub mod swag;
 pub mod trainer;
 pub mod variational;
 
-pub use allocator::{FactorGradients, RankAllocator};
 pub use config::{EvalStrategy, TrainConfig, TrainConfigError};
 pub use criterion::{ClassWeights, Criterion};
 pub use error::TrainError;
-pub use event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
-pub use fit::{FitData, Fitted, History, fit, fit_variational};
-pub use gradients::{clip_factor, global_norm, named_gradients, scale};
-pub use grouping::{MaskGrouping, UnknownGrouping};
+pub use event::{Checkpoint, Event, Flow, Observer};
+pub use fit::{FitData, Fitted, History, fit};
+pub use grouping::MaskGrouping;
 pub use hidden_key::HiddenKeySettings;
-pub use loss::{batch_loss, loss};
 pub use metric::Metric;
-pub use objective::{LossAndGradients, Objective, backward};
-pub use optimizer::{AdapterOptimizer, learning_rate_of};
-pub use schedule::Schedule;
-pub use swag::{SWAG_SCALE, Swag, SwagCollector, SwagError, SwagMoments, SwagSettings};
-pub use trainer::{StepReport, Trainer};
-pub use variational::{KlWeight, VariationalA, VariationalError, VariationalPosterior, VariationalSettings};
+pub use trainer::Trainer;
 
 /// The book's page on calibration methods, compiled and run as a test.
 #[cfg(doctest)]

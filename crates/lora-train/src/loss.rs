@@ -1,7 +1,9 @@
 //! The loss of a batch, and which of a model's outputs it is of.
 
 use burn::tensor::{Device, Tensor, TensorData, assert_shape};
-use lora_core::{FrozenStates, Model, Pass, select_rows};
+use lora_core::frozen::FrozenStates;
+use lora_core::model::select_rows;
+use lora_core::{Model, Pass};
 use lora_data::{Batch, ChoiceTarget, Targets};
 use lora_eval::letter_logits;
 

@@ -4,7 +4,10 @@ use std::ops::Range;
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor};
-use lora_core::{Adapted, AdapterShape, Draw, FrozenStates, LoraConfig, MaskSampler, Model, Pass, PassNoise};
+use lora_core::frozen::FrozenStates;
+use lora_core::random::Draw;
+use lora_core::sampler::AdapterShape;
+use lora_core::{Adapted, LoraConfig, MaskSampler, Model, Pass, PassNoise};
 use lora_data::Batch;
 
 use crate::config::TrainConfig;

@@ -8,7 +8,8 @@ use burn::optim::{
     AdamW, AdamWConfig, AdamWState, GradientsParams, LearningRate, ModuleOptimizer, Optimizer,
 };
 use burn::tensor::{Device, Tensor};
-use lora_core::{Adapted, Model, ParamRef, Role, TrainedParam};
+use lora_core::trained::{ParamRef, Role, TrainedParam};
+use lora_core::{Adapted, Model};
 use lora_kernels::vanishing;
 
 use crate::config::TrainConfig;

@@ -28,7 +28,7 @@ impl Schedule {
     /// `get_cosine_schedule_with_warmup` of Hugging Face's transformers make.
     ///
     /// ```
-    /// use lora_train::Schedule;
+    /// use lora_train::schedule::Schedule;
     /// assert_eq!(Schedule::Linear.factor(1, 2, 10), 0.5); // one of two warmup steps
     /// assert_eq!(Schedule::Linear.factor(6, 2, 10), 0.5); // four of eight steps downhill
     /// ```

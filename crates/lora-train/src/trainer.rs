@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
-use lora_core::{
-    AdaLora, Adapted, Adapter, FrozenStates, HostTensor, Linears, LoraConfig, Model, Pass, RankPattern,
-};
+use lora_core::adalora::RankPattern;
+use lora_core::adapter::Adapter;
+use lora_core::frozen::FrozenStates;
+use lora_core::tensors::HostTensor;
+use lora_core::{AdaLora, Adapted, Linears, LoraConfig, Model, Pass};
 use lora_data::Batch;
 use lora_kernels::PackedWeights;
 use serde::{Deserialize, Serialize};

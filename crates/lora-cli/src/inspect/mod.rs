@@ -8,12 +8,15 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
-use lora_core::{Adapted, Form, Init, LoraConfig, TUNING_FILE, TensorFile};
+use lora_core::tensors::TensorFile;
+use lora_core::tuned::TUNING_FILE;
+use lora_core::{Adapted, Form, Init, LoraConfig};
 use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
 use lora_pipeline::base_model::open_checkpoint;
 use lora_pipeline::config::ProblemType;
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
 use lora_pipeline::hub::hub_options;
+use lora_pipeline::output::note_unfinished;
 use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
 use lora_pipeline::saved::Saved;
 use lora_pipeline::task::TaskFile;
@@ -61,6 +64,7 @@ struct AdapterSize {
 /// If it cannot be read.
 pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let folder = Path::new(&args.what);
+    note_unfinished(folder, terminal);
     if folder.join(CONFIG_FILE).is_file() {
         return show_adapter(args, folder, terminal);
     }

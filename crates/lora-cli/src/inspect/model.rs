@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use anyhow::Result;
 use burn::module::Module;
-use lora_core::{LinearKind, Linears};
+use lora_core::Linears;
+use lora_core::linear::LinearKind;
 use lora_data::Task;
 use lora_experiments::memory::peak_memory_bytes;
 use lora_pipeline::base_model::{load_model, open_checkpoint};

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use anyhow::Result;
-use lora_core::{TunedFolder, Tuning};
+use lora_core::Tuning;
+use lora_core::tuned::TunedFolder;
 use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
 use lora_pipeline::saved::Saved;
 use lora_pipeline::task::TaskFile;

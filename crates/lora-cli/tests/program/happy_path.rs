@@ -35,6 +35,11 @@ fn an_adapter_is_trained_scored_used_and_shown() {
         assert!(workspace.path("out").join(file).is_file(), "{file}");
     }
     assert!(workspace.path("out/last/adapter_model.safetensors").is_file());
+    let run = json(std::str::from_utf8(&workspace.read("out/run.json")).unwrap());
+    assert_eq!(
+        (&run["finished"], &run["unfinished"]),
+        (&Value::Bool(true), &Value::Null)
+    );
     assert_eq!(
         json(std::str::from_utf8(&workspace.read("out/results.json")).unwrap()),
         results

@@ -1,23 +1,22 @@
-//! Ctrl-C: exit code 130, and a folder that says what it holds.
+//! Ctrl-C and SIGTERM: exit code 130, and a folder that says what it holds. SIGKILL: the folder says so all the same.
 #![cfg(unix)] // elsewhere a signal cannot be sent to one process without unsafe code
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 
 use serde_json::Value;
 
 use crate::workspace::{Workspace, recipe};
 
-fn interrupt(child: &Child) {
+fn send(signal: &str, child: &Child) {
     let status = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
+        .args([signal, &child.id().to_string()])
         .status();
     assert!(status.unwrap().success());
 }
 
-#[test]
-fn a_training_that_is_interrupted_keeps_its_best_adapter_and_says_so() {
-    let workspace = Workspace::new();
+/// A training without an end, after its second evaluation: the adapter of the first one is written.
+fn endless_training(workspace: &Workspace) -> (Child, BufReader<ChildStderr>) {
     let endless = [
         ("max_steps", "100000000"),
         ("eval_strategy", "steps"),
@@ -30,27 +29,58 @@ fn a_training_that_is_interrupted_keeps_its_best_adapter_and_says_so() {
         .spawn()
         .unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("validation loss") {
-        line.clear();
-        assert_ne!(
-            stderr.read_line(&mut line).unwrap(),
-            0,
-            "the training ended by itself"
-        );
+    let mut evaluations = 0;
+    while evaluations < 2 {
+        let mut line = String::new();
+        let read = stderr.read_line(&mut line).unwrap();
+        assert_ne!(read, 0, "the training ended by itself");
+        evaluations += usize::from(line.contains("validation loss"));
     }
-    interrupt(&child);
-    let mut rest = String::new();
-    stderr.read_to_string(&mut rest).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
-    let run: Value = serde_json::from_slice(&workspace.read("out/run.json")).unwrap();
-    let step = run["interrupted"]["step"].as_u64().unwrap();
-    let expected = format!("error: interrupted at step {step}; out holds the best adapter so far");
-    assert!(rest.contains(&expected), "{rest}");
+    (child, stderr)
+}
 
-    for adapter in ["out", "out/last"] {
-        let said = workspace.lora_works(&["eval", "--adapter", adapter, "--data", "train.csv"]);
-        let expected = format!("the training of `{adapter}` was interrupted at step {step}");
-        assert!(said.stderr.contains(&expected), "{}", said.stderr);
+#[test]
+fn a_training_that_is_interrupted_keeps_its_best_adapter_and_says_so() {
+    for signal in ["-INT", "-TERM"] {
+        let workspace = Workspace::new();
+        let (mut child, mut stderr) = endless_training(&workspace);
+        send(signal, &child);
+        let mut rest = String::new();
+        stderr.read_to_string(&mut rest).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}: {rest}");
+        let run: Value = serde_json::from_slice(&workspace.read("out/run.json")).unwrap();
+        let step = run["interrupted"]["step"].as_u64().unwrap();
+        let expected = format!("error: interrupted at step {step}; out holds the best adapter so far");
+        assert!(rest.contains(&expected), "{signal}: {rest}");
+
+        for adapter in ["out", "out/last"] {
+            let said = workspace.lora_works(&["eval", "--adapter", adapter, "--data", "train.csv"]);
+            let expected = format!("the training of `{adapter}` was interrupted at step {step}");
+            assert!(said.stderr.contains(&expected), "{signal}: {}", said.stderr);
+        }
+    }
+}
+
+#[test]
+fn whoever_reads_what_a_killed_training_left_is_told_of_which_step_it_is() {
+    let workspace = Workspace::new();
+    let (mut child, _stderr) = endless_training(&workspace);
+    send("-KILL", &child);
+    assert!(!child.wait().unwrap().success());
+    let run: Value = serde_json::from_slice(&workspace.read("out/run.json")).unwrap();
+    let step = run["unfinished"]["step"].as_u64().unwrap();
+    assert!(
+        step >= 2 && step.is_multiple_of(2),
+        "evaluations are at every second step, not at {step}"
+    );
+    let expected = format!("the training of `out` has not finished: this is the adapter of step {step}");
+    for arguments in [
+        &["eval", "--adapter", "out", "--data", "train.csv"][..],
+        &["predict", "--adapter", "out", "a gripping film"],
+        &["merge", "--adapter", "out", "--output", "merged"],
+        &["inspect", "out"],
+    ] {
+        let said = workspace.lora_works(arguments);
+        assert!(said.stderr.contains(&expected), "{arguments:?}: {}", said.stderr);
     }
 }

@@ -5,6 +5,7 @@ mod adaptive;
 mod bad_input;
 mod browser;
 mod data_files;
+mod demo;
 mod diverged;
 mod forms_of_data;
 mod happy_path;

@@ -3,7 +3,9 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{Adapter, Linears, LoraConfig, LoraLinear, Pass, Targets, seeded_normal};
+use lora_core::adapter::Adapter;
+use lora_core::random::seeded_normal;
+use lora_core::{Linears, LoraConfig, LoraLinear, Pass, Targets};
 
 #[cfg(feature = "flex")]
 pub fn device() -> Device {

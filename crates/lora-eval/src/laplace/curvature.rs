@@ -1,7 +1,8 @@
 //! The sums over examples that a curvature matrix is made of.
 
 use burn::tensor::Tensor;
-use lora_core::{HostTensor, Slot, VectorLayout};
+use lora_core::tensors::HostTensor;
+use lora_core::vector::{Slot, VectorLayout};
 
 use super::matrix::{Block, Eigen, Placed};
 use super::{LaplaceError, Structure};

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::{Gradients, Tensor, TensorData};
-use lora_core::{Adapted, Adapter, HostTensor, LinearKind, Model, Part, Pass, TappedMap, Taps, VectorLayout};
+use lora_core::adapter::Adapter;
+use lora_core::linear::LinearKind;
+use lora_core::taps::{TappedMap, Taps};
+use lora_core::tensors::HostTensor;
+use lora_core::vector::{Part, VectorLayout};
+use lora_core::{Adapted, Model, Pass};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -210,7 +215,7 @@ fn uses(
     taps: &Taps,
     gradients: &Gradients,
 ) -> Result<Vec<Use>, LaplaceError> {
-    let use_of = |(slot, (path, map)): (&lora_core::Slot, &Map)| {
+    let use_of = |(slot, (path, map)): (&lora_core::vector::Slot, &Map)| {
         let mut taps = taps.of(path, *map);
         let found = taps.len();
         let used = taps.pop().filter(|_| found == 1).and_then(|tap| {

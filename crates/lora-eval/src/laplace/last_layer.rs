@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{
-    Adapted, BaseTraining, HostTensor, LinearKind, Model, Pass, Posterior, TappedMap, Taps, VectorLayout,
-};
+use lora_core::linear::{BaseTraining, LinearKind};
+use lora_core::taps::{TappedMap, Taps};
+use lora_core::tensors::HostTensor;
+use lora_core::vector::{Posterior, VectorLayout};
+use lora_core::{Adapted, Model, Pass};
 
 use super::curvature::{Sums, Use};
 use super::gathering::{Roots, check_rows};

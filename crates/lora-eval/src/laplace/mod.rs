@@ -32,7 +32,8 @@ mod tests;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use lora_core::{Posterior, VectorLayout, seeded_normal};
+use lora_core::random::seeded_normal;
+use lora_core::vector::{Posterior, VectorLayout};
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;

@@ -1,7 +1,8 @@
 //! What the demo does: sizes, settings and methods.
 
 use lora_core::{LoraConfig, Rescale, Targets};
-use lora_train::{MaskGrouping, Schedule, TrainConfig};
+use lora_train::schedule::Schedule;
+use lora_train::{MaskGrouping, TrainConfig};
 use serde::{Deserialize, Serialize};
 
 /// Sizes and settings. The dropout probabilities and the rescaling were chosen by `lora demo --choose --seeds 1`, which

@@ -16,7 +16,8 @@ use lora_pipeline::opening::attach;
 use lora_pipeline::progress::{Counter, Progress};
 use lora_pipeline::scoring::{ClassScores, JUDGING_SEED, member_sampler};
 use lora_report::{Better, Cell, Column, Table};
-use lora_train::{Event, FitData, Flow, StepReport, fit};
+use lora_train::trainer::StepReport;
+use lora_train::{Event, FitData, Flow, fit};
 use serde::{Deserialize, Serialize};
 
 use super::data::{DemoData, DemoPart};

@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use lora_core::{Adapted, LoraDropout, MaskSampler, Posterior, Rescale};
+use lora_core::vector::Posterior;
+use lora_core::{Adapted, LoraDropout, MaskSampler, Rescale};
 use lora_data::Batch;
 use lora_eval::{ModelOutputs, Passes, predict_members};
 use lora_models::Transformer;
@@ -12,7 +13,7 @@ use lora_pipeline::encoded_part::EncodedPart;
 use lora_pipeline::error::{Context, Result};
 use lora_pipeline::progress::CancelToken;
 use lora_pipeline::scoring::member_sampler;
-use lora_train::SwagSettings;
+use lora_train::swag::SwagSettings;
 use serde::{Deserialize, Serialize};
 
 use super::data::Parts;

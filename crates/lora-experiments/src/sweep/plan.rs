@@ -6,7 +6,7 @@ use std::path::Path;
 use lora_pipeline::bail;
 use lora_pipeline::config::{PeftType, RunConfig, TuningKind};
 use lora_pipeline::error::Result;
-use lora_train::SwagError;
+use lora_train::swag::SwagError;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 

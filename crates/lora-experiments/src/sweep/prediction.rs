@@ -1,9 +1,10 @@
 //! Ways to predict with a training, as a results file calls them.
 
-use lora_core::{LoraDropout, Part, Rescale};
+use lora_core::vector::Part;
+use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::Structure;
-use lora_train::SwagSettings;
+use lora_train::swag::SwagSettings;
 use serde::{Deserialize, Serialize};
 
 /// One way to predict. Every way is scored without and with a temperature fitted on validation rows.

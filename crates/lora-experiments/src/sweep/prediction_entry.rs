@@ -3,7 +3,7 @@
 use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::{PRIOR_PRECISIONS, Structure};
-use lora_train::{SWAG_SCALE, SwagSettings};
+use lora_train::swag::{SWAG_SCALE, SwagSettings};
 use serde::{Deserialize, Serialize};
 
 use super::prediction::{Prediction, Prior, Varied};

@@ -12,10 +12,10 @@ use lora_pipeline::error::Result;
 use lora_pipeline::kind::{Kind, prompt_style, squad_version};
 use lora_pipeline::opening::{attach, open, open_tokenizer_of};
 use lora_pipeline::progress::CancelToken;
-use lora_train::{
-    Event, FinishReason, FitData, Fitted, Flow, History, Observer, Swag, SwagCollector, SwagError,
-    SwagSettings, VariationalA,
-};
+use lora_train::event::FinishReason;
+use lora_train::swag::{Swag, SwagCollector, SwagError, SwagSettings};
+use lora_train::variational::VariationalA;
+use lora_train::{Event, FitData, Fitted, Flow, History, Observer};
 
 use super::data::{Parts, SweepTask};
 use super::plan::PlannedTraining;
@@ -188,7 +188,7 @@ fn draw(
 /// The losses of the steps, as means over stretches of equal length: last step and mean of each.
 fn curve(history: &History) -> Vec<[f64; 2]> {
     let stretch = history.steps.len().div_ceil(CURVE_POINTS).max(1);
-    let point = |steps: &[lora_train::StepReport]| {
+    let point = |steps: &[lora_train::trainer::StepReport]| {
         let mean = steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;
         // Four digits are enough for a picture.
         let rounded = (mean * 1e4).round() / 1e4;

@@ -30,8 +30,14 @@ fn silu_and_its_gradient_are_the_formula_from_tail_to_tail() {
         let sigmoid = 1.0 / (1.0 + (-exact_x).exp());
         let exact = exact_x * sigmoid;
         let error = (f64::from(*y) - exact).abs();
+        // From primitives σ is exp of a logarithm, whose rounding grows with it.
+        let of_logarithm = if cfg!(feature = "flex") {
+            0.0
+        } else {
+            1.2e-7 * exact_x.abs()
+        };
         assert!(
-            error <= 5e-7 * exact.abs() + 4e-18,
+            error <= (5e-7 + of_logarithm) * exact.abs() + 4e-18,
             "silu({x}) is {y}, not {exact}"
         );
         let exact = sigmoid * (1.0 + exact_x * (1.0 - sigmoid));

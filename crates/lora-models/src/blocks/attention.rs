@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{Block, LoraLinear};
+use lora_core::LoraLinear;
+use lora_core::bottleneck::Block;
 use lora_kernels::{attention, packed_attention};
 
 use super::{Between, EncoderSight, Projections};

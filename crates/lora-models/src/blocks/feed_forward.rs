@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::{Block, LoraLinear, Pass};
+use lora_core::bottleneck::Block;
+use lora_core::{LoraLinear, Pass};
 
 use super::Activation;
 

@@ -2,7 +2,8 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use lora_core::{Block, LoraEmbedding, LoraLinear, Pass};
+use lora_core::bottleneck::Block;
+use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use serde::Deserialize;
 

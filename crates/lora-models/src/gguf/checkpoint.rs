@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use lora_core::{HostTensor, Orientation};
+use lora_core::tensors::{HostTensor, Orientation};
 use serde_json::{Value, json};
 
 use super::error::GgufError;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use lora_core::{FileBytes, HostTensor, Orientation, StoredRows};
+use lora_core::tensors::{FileBytes, HostTensor, Orientation, StoredRows};
 
 use super::error::GgufError;
 use super::quantization::TensorType;

@@ -2,7 +2,8 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use lora_core::{HostTensor, LoraLinear, Pass};
+use lora_core::tensors::HostTensor;
+use lora_core::{LoraLinear, Pass};
 use lora_kernels::{LinearWeight, linear};
 
 use super::{HeadTransform, rows_of_tokens};

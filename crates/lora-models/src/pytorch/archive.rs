@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use lora_core::FileBytes;
+use lora_core::tensors::FileBytes;
 
 use super::PytorchProblem;
 

@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use lora_core::{FileBytes, FloatType, HostTensor, Orientation, StoredRows};
+use lora_core::tensors::{FileBytes, FloatType, HostTensor, Orientation, StoredRows};
 
 use self::archive::Archive;
 use self::pickle::run;

@@ -1,6 +1,6 @@
 //! Files that lie are refused with the reason, and none makes the reader panic.
 
-use lora_core::{FileBytes, FloatType, Orientation};
+use lora_core::tensors::{FileBytes, FloatType, Orientation};
 use proptest::prelude::*;
 
 use super::{PytorchProblem, entries};

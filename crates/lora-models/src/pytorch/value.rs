@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use lora_core::FloatType;
+use lora_core::tensors::FloatType;
 
 /// A value on the pickle's stack. Copies are cheap: whatever can be large is shared.
 #[derive(Clone, Debug)]

@@ -7,7 +7,10 @@ use std::collections::BTreeSet;
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{HostTensor, LinearKind, LoraEmbedding, LoraLinear, Orientation, TensorNames};
+use lora_core::linear::LinearKind;
+use lora_core::tensor_names::TensorNames;
+use lora_core::tensors::{HostTensor, Orientation};
+use lora_core::{LoraEmbedding, LoraLinear};
 
 use crate::blocks::{LayerNorm, RmsNorm};
 use crate::error::LoadError;

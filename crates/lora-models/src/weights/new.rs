@@ -2,7 +2,8 @@
 
 use burn::module::Param;
 use burn::tensor::{Int, Tensor};
-use lora_core::{LoraLinear, seeded_normal};
+use lora_core::LoraLinear;
+use lora_core::random::seeded_normal;
 
 use super::{Bias, Scope};
 use crate::blocks::LayerNorm;

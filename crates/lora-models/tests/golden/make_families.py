@@ -210,6 +210,9 @@ DROPOUT = {
     "modernbert_mlm": (MODELS["modernbert_mlm"], None, ["Wqkv", "Wo", "Wi"]),
 }
 
+# The error of float32 gradients up to which a draw of LoRA Dropout is taken; the tolerance of `cargo xtask golden` is 1e-3.
+ROUNDING = 5e-4
+
 
 def built(make):
     model = make().eval()
@@ -317,9 +320,9 @@ def chosen(cases):
     return {name: case for name, case in cases.items() if name.startswith(options.only)}
 
 
-def fresh(kind, name):
+def fresh(kind, name, draw=0):
     # A case has the same numbers whatever stands before it.
-    torch.manual_seed(options.seed * 1000 + sum(map(ord, f"{kind}/{name}")))
+    torch.manual_seed(options.seed * 1000 + sum(map(ord, f"{kind}/{name}")) + 1_000_000 * draw)
     folder = f"{options.out}/{kind}/{name}"
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
@@ -345,9 +348,32 @@ for name, (make, task, targets, *more) in chosen(ADAPTERS).items():
     save_adapter(model, folder)
     write(folder, {**batch, **plain, **outputs(model, batch)}, case="forward with a PEFT adapter", task_type=task)
 
-for name, (make, task, targets) in chosen(DROPOUT).items():
-    folder = fresh("lora_dropout", name)
-    p = 0.4
+def gradients(model, factors, originals, masks, kept, batch, labels):
+    """Logits, loss and gradients of one masked pass. A masked factor is the factor times its mask: columns of A, rows of B. The
+    gradient follows by the same mask."""
+    for path, (a, b) in factors.items():
+        a.data = (originals[path][0] * masks[path][0] * kept).to(a.dtype)
+        b.data = (originals[path][1] * masks[path][1].unsqueeze(1) * kept).to(b.dtype)
+    model.zero_grad(set_to_none=True)
+    found = model(**batch, labels=labels)
+    found.loss.backward()
+    tensors = {"logits": found.logits.detach(), "loss": found.loss.detach().reshape(1)}
+    for path, (a, b) in factors.items():
+        tensors[f"grad_a.{path}"] = a.grad * masks[path][0] * kept
+        tensors[f"grad_b.{path}"] = b.grad * masks[path][1].unsqueeze(1) * kept
+    return tensors
+
+
+def rounding(tensors, exact):
+    """The largest error of float32 gradients, measured as `cargo xtask golden` measures ours."""
+    def of(found, right):
+        return ((found - right).abs() / torch.maximum(right.abs(), 1e-2 * right.abs().max())).max().item()
+
+    return max(of(tensors[key].double(), exact[key]) for key in exact if key.startswith("grad"))
+
+
+def dropout_case(make, task, targets, folder, p=0.4):
+    """The tensors of a case, and how far its float32 gradients are from those in float64."""
     model = built(make)
     save_base(model, folder)
     batch = inputs(model)
@@ -362,6 +388,7 @@ for name, (make, task, targets) in chosen(DROPOUT).items():
     factors = {path: (part.lora_A["default"].weight, part.lora_B["default"].weight) for path, part in layers.items()}
     originals = {path: (a.detach().clone(), b.detach().clone()) for path, (a, b) in factors.items()}
     tensors = {**batch, "labels": labels}
+    passes = {}
     for member in range(2):
         masks = {
             path: (torch.bernoulli(torch.full((a.shape[1],), 1 - p)), torch.bernoulli(torch.full((b.shape[0],), 1 - p)))
@@ -371,17 +398,21 @@ for name, (make, task, targets) in chosen(DROPOUT).items():
             tensors[f"member{member}.mask_a.{path}"] = mask_a
             tensors[f"member{member}.mask_b.{path}"] = mask_b
         for convention, kept in (("plain", 1.0), ("rescaled", 1 / (1 - p))):
-            tag = f"member{member}.{convention}"
-            # A masked factor is the factor times its mask: columns of A, rows of B. The gradient follows by the same mask.
-            for path, (a, b) in factors.items():
-                a.data = originals[path][0] * masks[path][0] * kept
-                b.data = originals[path][1] * masks[path][1].unsqueeze(1) * kept
-            model.zero_grad(set_to_none=True)
-            found = model(**batch, labels=labels)
-            found.loss.backward()
-            tensors[f"{tag}.logits"] = found.logits
-            tensors[f"{tag}.loss"] = found.loss.reshape(1)
-            for path, (a, b) in factors.items():
-                tensors[f"{tag}.grad_a.{path}"] = a.grad * masks[path][0] * kept
-                tensors[f"{tag}.grad_b.{path}"] = b.grad * masks[path][1].unsqueeze(1) * kept
-    write(folder, tensors, case="LoRA Dropout under given masks", p=p)
+            found = gradients(model, factors, originals, masks, kept, batch, labels)
+            tensors |= {f"member{member}.{convention}.{key}": tensor for key, tensor in found.items()}
+            passes[member, convention] = (masks, kept, found)
+    model.double()
+    exact = {key: gradients(model, factors, originals, masks, kept, batch, labels) for key, (masks, kept, _) in passes.items()}
+    return tensors, max(rounding(passes[key][2], exact[key]) for key in exact)
+
+
+for name, case in chosen(DROPOUT).items():
+    for draw in range(20):
+        folder = fresh("lora_dropout", name, draw)
+        tensors, error = dropout_case(*case, folder)
+        # Where PyTorch's own float32 is off by half of what we may be, the reference says nothing about us.
+        if error < ROUNDING:
+            break
+    else:
+        raise SystemExit(f"{name}: no draw has gradients that float32 can hold")
+    write(folder, tensors, case="LoRA Dropout under given masks", p=0.4, draw=draw, rounding=error)

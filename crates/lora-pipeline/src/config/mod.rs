@@ -11,13 +11,15 @@ mod resolve;
 
 use std::path::PathBuf;
 
+use lora_core::bottleneck::BottleneckActivation;
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::{
-    BiasMode, BottleneckActivation, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig,
-    LoraDropout, MaskAxes, Placement, Rescale, Scaling, Targets, Tuning,
+    BiasMode, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
+    Placement, Rescale, Scaling, Targets, Tuning,
 };
 use lora_data::{Column, Format};
-use lora_train::{TrainConfig, VariationalSettings};
+use lora_train::TrainConfig;
+use lora_train::variational::VariationalSettings;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;

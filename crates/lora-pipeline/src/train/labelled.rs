@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::kind::{Kind, prompt_style, squad_version};
 use crate::model_folder::ModelFolder;
 use crate::opening::{Opened, attach, open};
-use crate::output::{RUN_FILE, json_text, write_json, write_together};
+use crate::output::{RUN_FILE, json_text, write_finished, write_json, write_together};
 use crate::parameters::{attached_line, peft_count};
 use crate::progress::{CancelToken, Progress};
 use crate::provenance::MadeBy;
@@ -201,14 +201,14 @@ impl Labelled {
             padding: self.padding,
         };
         let mut document = run_document(&self);
-        let (run_text, task_text) = (json_text(&document)?, json_text(&self.task)?);
+        let (run, task_text) = (document.clone(), json_text(&self.task)?);
         let saving = Saving {
             folder,
             task_type: self.kind.task_type(),
             base_model: public_name(&config.model_name_or_path),
             ensemble: config.ensemble(),
             model_folder: &self.model_folder,
-            run: &run_text,
+            run: &run,
             task: &task_text,
         };
         let start = Instant::now();
@@ -289,6 +289,7 @@ impl FittedRun {
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
             write_file(&beside.join(REPORT_FILE), page.as_bytes())
         })?;
+        write_finished(&folder, &document)?;
         let mut advice = advice(&fitted.history, classes);
         advice.extend(scored.mean_pass_is_better()?);
         Ok(ScoredRun {

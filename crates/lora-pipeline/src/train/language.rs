@@ -26,7 +26,7 @@ use crate::error::{Context, Result};
 use crate::language_model::LanguageModel;
 use crate::model_folder::ModelFolder;
 use crate::opening::{attach, check_length};
-use crate::output::{json_text, write_json};
+use crate::output::{json_text, write_finished, write_json};
 use crate::parameters::{attached_line, peft_count};
 use crate::progress::{CancelToken, Progress};
 use crate::provenance::MadeBy;
@@ -297,7 +297,7 @@ impl Completions {
             padding: self.padding,
         };
         let mut document = run_document(self);
-        let run_text = json_text(&document)?;
+        let run = document.clone();
         let task = task_file(config, &self.columns, config.benchmark()?, None);
         let task_text = json_text(&task)?;
         let saving = Saving {
@@ -306,7 +306,7 @@ impl Completions {
             base_model: &config.model_name_or_path,
             ensemble: None,
             model_folder: &self.model_folder,
-            run: &run_text,
+            run: &run,
             task: &task_text,
         };
         let start = Instant::now();
@@ -331,6 +331,7 @@ impl Completions {
                 "best_step": history.best_step, "history": history,
             }),
         )?;
+        write_finished(folder, &document)?;
         Ok(TrainedLanguageModel {
             tokens,
             rate,

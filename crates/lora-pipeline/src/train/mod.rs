@@ -225,6 +225,10 @@ fn fit_and_save(
         let folder = watcher.has_saved.then(|| saving.folder.to_owned());
         return Err(Error::Interrupted { step, folder });
     }
-    saving.write(Checkpoint::Best, &fitted.best)?;
+    let step = fitted
+        .history
+        .best_step
+        .map_or(fitted.history.steps.len(), |step| step as usize);
+    saving.write(Checkpoint::Best, step, &fitted.best)?;
     Ok(fitted)
 }

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::{CONFIG_FILE, EnsembleSettings, SIDE_FILE, SaveOptions, TENSOR_FILE, TaskType};
-use lora_core::{Adapted, TUNED_TENSOR_FILE, TUNING_FILE, Tuning};
+use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
+use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
-use lora_train::{Checkpoint, Event, FinishReason, Flow, Metric, Observer};
+use lora_train::event::FinishReason;
+use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
+use serde_json::{Value, json};
 
 use crate::model_folder::{COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
-use crate::output::{RUN_FILE, remove_file, write_together};
+use crate::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
 use crate::task::TASK_FILE;
 
@@ -34,8 +37,8 @@ pub struct Saving<'a> {
     pub ensemble: Option<EnsembleSettings>,
     /// What a whole model's folder holds beside its weights.
     pub model_folder: &'a ModelFolder,
-    /// `run.json`, which makes the folder a run.
-    pub run: &'a str,
+    /// `run.json`, which makes the folder a run. With a checkpoint it says that the training has not finished.
+    pub run: &'a Value,
     /// `task.json`, which makes a checkpoint usable even if the training is interrupted.
     pub task: &'a str,
 }
@@ -67,7 +70,15 @@ impl Saving<'_> {
     /// # Errors
     ///
     /// [`WriteError`].
-    pub fn write(&self, kind: Checkpoint, adapted: &Adapted<Transformer>) -> Result<(), WriteError> {
+    pub fn write(
+        &self,
+        kind: Checkpoint,
+        step: usize,
+        adapted: &Adapted<Transformer>,
+    ) -> Result<(), WriteError> {
+        // A killed training takes nothing back, so what it leaves must say by itself that it is no whole run.
+        let mut run = self.run.clone();
+        run[UNFINISHED] = json!({ "step": step });
         let place = |folder: &Path| match kind {
             Checkpoint::Best => folder.to_owned(),
             Checkpoint::Last => folder.join(LAST),
@@ -76,7 +87,7 @@ impl Saving<'_> {
             self.write_tuned(&place(beside), adapted)?;
             write_file(&beside.join(TASK_FILE), self.task.as_bytes())?;
             write_file(&place(beside).join(TASK_FILE), self.task.as_bytes())?;
-            write_file(&beside.join(RUN_FILE), self.run.as_bytes())
+            write_file(&beside.join(RUN_FILE), format!("{run:#}\n").as_bytes())
         })?;
         // What an earlier run left here would be taken for this one's.
         for file in foreign_files(adapted) {
@@ -200,12 +211,12 @@ impl Observer<Transformer> for Watcher<'_> {
         self.reporter.on_event(event)
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, _step: u64, adapted: &Adapted<Transformer>) -> Flow {
+    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<Transformer>) -> Flow {
         // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
         if self.error.is_some() || (self.is_interrupted() && !self.has_saved && kind == Checkpoint::Last) {
             return Flow::Stop;
         }
-        match self.saving.write(kind, adapted) {
+        match self.saving.write(kind, step as usize, adapted) {
             Ok(()) => {
                 self.has_saved = true;
                 Flow::Continue

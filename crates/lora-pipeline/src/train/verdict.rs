@@ -1,6 +1,7 @@
 //! What the validation losses say about a training as a whole: has it learned anything, and would more help?
 
-use lora_train::{FinishReason, History};
+use lora_train::History;
+use lora_train::event::FinishReason;
 use thiserror::Error;
 
 /// A loss so many times that of guessing is no model any more.
@@ -78,7 +79,7 @@ fn against_guessing(history: &History, classes: Option<usize>) -> Option<(f64, u
 
 #[cfg(test)]
 mod tests {
-    use lora_train::{Evaluation, Plan};
+    use lora_train::event::{Evaluation, Plan};
 
     use super::*;
 

@@ -14,7 +14,9 @@
 mod moments;
 
 use burn::module::Module;
-use lora_core::{Adapted, Model, Part, Posterior, VectorLayout, seeded_normal};
+use lora_core::random::seeded_normal;
+use lora_core::vector::{Part, Posterior, VectorLayout};
+use lora_core::{Adapted, Model};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -70,6 +72,7 @@ pub enum SwagError {
 /// ```no_run
 /// # use lora_core::{Adapted, Model};
 /// # use lora_data::Batch;
+/// # use lora_train::swag::*;
 /// # use lora_train::*;
 /// # fn train<M: Model<Input = Batch>>(
 /// #     adapted: Adapted<M>, config: &TrainConfig, data: &FitData<'_>, listener: &mut dyn Observer<M>,

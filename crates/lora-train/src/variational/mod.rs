@@ -25,9 +25,12 @@ use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::{Module, Param};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
-use lora_core::{
-    Adapted, Adapter, HostTensor, LinearKind, LoraLinear, Model, VectorLayout, seeded_normal, seeded_uniform,
-};
+use lora_core::adapter::Adapter;
+use lora_core::linear::LinearKind;
+use lora_core::random::{seeded_normal, seeded_uniform};
+use lora_core::tensors::HostTensor;
+use lora_core::vector::VectorLayout;
+use lora_core::{Adapted, LoraLinear, Model};
 
 use crate::config::TrainConfig;
 use crate::optimizer::without_tiny_moments;

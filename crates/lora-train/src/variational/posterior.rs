@@ -1,6 +1,7 @@
 //! The learned Gaussian, drawn from.
 
-use lora_core::{Posterior, VectorLayout, seeded_normal};
+use lora_core::random::seeded_normal;
+use lora_core::vector::{Posterior, VectorLayout};
 
 /// A Gaussian over the factors A without correlations.
 #[derive(Clone, Debug, PartialEq)]

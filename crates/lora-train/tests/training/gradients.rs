@@ -5,9 +5,13 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 use lora_core::peft::trained_tensors;
-use lora_core::{Adapted, Draw, HostTensor, LoraConfig, MaskSampler, Pass, PassNoise, Rescale};
+use lora_core::random::Draw;
+use lora_core::tensors::HostTensor;
+use lora_core::{Adapted, LoraConfig, MaskSampler, Pass, PassNoise, Rescale};
 use lora_data::{Batch, ChoiceTarget, Targets};
-use lora_train::{LossAndGradients, MaskGrouping, TrainConfig, Trainer, backward, loss};
+use lora_train::loss::loss;
+use lora_train::objective::{LossAndGradients, backward};
+use lora_train::{MaskGrouping, TrainConfig, Trainer};
 
 use crate::toy::{Toy, adapted, batch, config, device};
 

@@ -2,11 +2,13 @@
 
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData};
-use lora_core::{Adapted, Draw, HiddenKeyNoise, Model, Part, Pass, PassNoise, Rescale, VectorLayout};
+use lora_core::hidden_key::HiddenKeyNoise;
+use lora_core::random::Draw;
+use lora_core::vector::{Part, VectorLayout};
+use lora_core::{Adapted, Model, Pass, PassNoise, Rescale};
 use lora_data::Targets;
-use lora_train::{
-    HiddenKeySettings, MaskGrouping, TrainConfig, TrainConfigError, TrainError, Trainer, VariationalSettings,
-};
+use lora_train::variational::VariationalSettings;
+use lora_train::{HiddenKeySettings, MaskGrouping, TrainConfig, TrainConfigError, TrainError, Trainer};
 
 use crate::fitting::settings;
 use crate::toy::{Toy, adapted, adapted_with, batch, config, trained_bits};

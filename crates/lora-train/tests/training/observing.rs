@@ -1,9 +1,9 @@
 //! What the loop tells its observer, and when it ends.
 
 use lora_core::Adapted;
-use lora_train::{
-    Checkpoint, EvalStrategy, Event, FinishReason, Flow, Metric, Observer, Schedule, TrainConfig,
-};
+use lora_train::event::FinishReason;
+use lora_train::schedule::Schedule;
+use lora_train::{Checkpoint, EvalStrategy, Event, Flow, Metric, Observer, TrainConfig};
 
 use crate::fitting::{dropout, go_on, run, settings};
 use crate::toy::{Toy, trained_bits};

@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 
 use burn::optim::GradientsParams;
-use lora_core::{Adapted, HostTensor, Pass};
+use lora_core::tensors::HostTensor;
+use lora_core::{Adapted, Pass};
 use lora_data::Batch;
-use lora_train::{
-    KlWeight, LossAndGradients, MaskGrouping, Schedule, SwagMoments, TrainConfig, Trainer, backward,
-    clip_factor, global_norm, named_gradients, scale,
-};
+use lora_train::gradients::{clip_factor, global_norm, named_gradients, scale};
+use lora_train::objective::{LossAndGradients, backward};
+use lora_train::schedule::Schedule;
+use lora_train::swag::SwagMoments;
+use lora_train::variational::KlWeight;
+use lora_train::{MaskGrouping, TrainConfig, Trainer};
 use proptest::prelude::*;
 
 use crate::toy::{Toy, adapted, batch, config, dataset, padding};

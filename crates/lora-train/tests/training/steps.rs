@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use lora_core::peft::trained_tensors;
 use lora_core::{Linears, Rescale};
-use lora_train::{MaskGrouping, Schedule, TrainConfig, TrainError, Trainer, learning_rate_of};
+use lora_train::optimizer::learning_rate_of;
+use lora_train::schedule::Schedule;
+use lora_train::{MaskGrouping, TrainConfig, TrainError, Trainer};
 
 use crate::toy::{Toy, adapted, batch, config, frozen_bits, trained_bits};
 
@@ -210,7 +212,7 @@ fn a_model_without_trained_parameters_and_bad_settings_are_refused() {
     let mut without = adapted(lora);
     without.model.visit_linears_mut(&mut |linear| {
         linear.detach();
-        linear.train_base(lora_core::BaseTraining::Frozen);
+        linear.train_base(lora_core::linear::BaseTraining::Frozen);
     });
     assert_eq!(
         Trainer::new(without, settings(), 8).err(),

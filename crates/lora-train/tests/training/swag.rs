@@ -1,10 +1,9 @@
 //! SWAG: what is collected on the way, and what is drawn from it.
 
-use lora_core::{Adapted, Part, Posterior, VectorLayout};
-use lora_train::{
-    Event, FitData, Flow, Observer, SWAG_SCALE, Swag, SwagCollector, SwagError, SwagMoments, SwagSettings,
-    Trainer, fit,
-};
+use lora_core::Adapted;
+use lora_core::vector::{Part, Posterior, VectorLayout};
+use lora_train::swag::{SWAG_SCALE, Swag, SwagCollector, SwagError, SwagMoments, SwagSettings};
+use lora_train::{Event, FitData, Flow, Observer, Trainer, fit};
 
 use crate::fitting::{go_on, settings};
 use crate::toy::{Toy, adapted, config, dataset, padding};

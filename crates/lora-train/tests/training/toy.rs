@@ -2,11 +2,10 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use lora_core::adapter::Adapter;
 use lora_core::peft::trained_tensors;
-use lora_core::{
-    Adapted, Adapter, BiasMode, Linears, LoraConfig, LoraLinear, Model, Pass, Targets as Modules,
-    seeded_normal,
-};
+use lora_core::random::seeded_normal;
+use lora_core::{Adapted, BiasMode, Linears, LoraConfig, LoraLinear, Model, Pass, Targets as Modules};
 use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Targets, Task};
 use lora_kernels::gelu;
 

@@ -2,15 +2,14 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Int, Tensor, TensorData};
-use lora_core::{
-    Adapted, Adapter, Linears, LoraConfig, LoraLinear, Model, Part, Pass, Posterior, Targets as Modules,
-    VectorLayout, seeded_normal,
-};
+use lora_core::adapter::Adapter;
+use lora_core::random::seeded_normal;
+use lora_core::vector::{Part, Posterior, VectorLayout};
+use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Model, Pass, Targets as Modules};
 use lora_data::{Batch, Encoded, EncodedDataset, Targets, Task};
-use lora_train::{
-    EvalStrategy, FitData, KlWeight, MaskGrouping, TrainConfig, TrainError, Trainer, VariationalA,
-    VariationalError, VariationalSettings, fit_variational,
-};
+use lora_train::fit::fit_variational;
+use lora_train::variational::{KlWeight, VariationalA, VariationalError, VariationalSettings};
+use lora_train::{EvalStrategy, FitData, MaskGrouping, TrainConfig, TrainError, Trainer};
 
 use crate::fitting::{go_on, settings};
 use crate::toy::{Toy, adapted, batch, config, dataset, device, padding, trained_bits};

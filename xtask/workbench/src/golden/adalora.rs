@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use lora_core::RankPattern;
+use lora_core::adalora::RankPattern;
 use lora_core::peft::trained_tensors;
-use lora_train::{Schedule, TrainConfig, Trainer};
+use lora_train::schedule::Schedule;
+use lora_train::{TrainConfig, Trainer};
 use serde::Deserialize;
 
 use super::case::Case;

@@ -6,11 +6,14 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::peft::{AdapterFolder, trained_tensors};
-use lora_core::{Adapted, HostTensor, Model, Pass, PassNoise, TensorFile, TunedFolder};
+use lora_core::tensors::{HostTensor, TensorFile};
+use lora_core::tuned::TunedFolder;
+use lora_core::{Adapted, Model, Pass, PassNoise};
 use lora_data::{Batch, Targets};
 use lora_kernels::{Fp32Precision, KeepMasks};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
-use lora_train::{Schedule, TrainConfig, Trainer};
+use lora_train::schedule::Schedule;
+use lora_train::{TrainConfig, Trainer};
 use serde::Deserialize;
 
 use super::compare::Differences;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context, Result};
 use lora_core::combine::{MajoritySign, Method, Place, combine_with};
 use lora_core::peft::{AdapterFolder, Factors, PlainLora};
-use lora_core::{HostTensor, TensorFile};
+use lora_core::tensors::{HostTensor, TensorFile};
 use serde::Deserialize;
 
 use super::compare::Differences;

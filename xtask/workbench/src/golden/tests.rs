@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use lora_core::HostTensor;
+use lora_core::tensors::HostTensor;
 use lora_kernels::Fp32Precision;
 
 use super::{Differences, Tolerances, run_all};

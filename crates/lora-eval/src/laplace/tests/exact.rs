@@ -185,10 +185,10 @@ fn gradient(adapted: &Adapted<Net>, layout: &VectorLayout, row: usize, class: us
         let values = match parameter.param {
             ParamRef::Matrix(param) => {
                 let gradient = gradients.get::<2>(param.id).unwrap();
-                lora_core::HostTensor::of(gradient).transposed().values
+                lora_core::tensors::HostTensor::of(gradient).transposed().values
             }
             ParamRef::Vector(param) => {
-                lora_core::HostTensor::of(gradients.get::<1>(param.id).unwrap()).values
+                lora_core::tensors::HostTensor::of(gradients.get::<1>(param.id).unwrap()).values
             }
             ParamRef::Table(_) | ParamRef::Kernel(_) => unreachable!("the model has none"),
         };

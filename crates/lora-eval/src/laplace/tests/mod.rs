@@ -6,10 +6,11 @@ mod members;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{
-    Adapted, Adapter, Form, HeadConfig, Linears, LoraConfig, LoraLinear, Model, ParamRef, Part, Pass,
-    Posterior, Targets, Tuning, VectorLayout, seeded_normal,
-};
+use lora_core::adapter::Adapter;
+use lora_core::random::seeded_normal;
+use lora_core::trained::ParamRef;
+use lora_core::vector::{Part, Posterior, VectorLayout};
+use lora_core::{Adapted, Form, HeadConfig, Linears, LoraConfig, LoraLinear, Model, Pass, Targets, Tuning};
 use nalgebra::{DMatrix, DVector};
 
 use super::*;
@@ -136,7 +137,7 @@ fn features(adapted: &Adapted<Net>) -> LastLayerFeatures {
 
 fn logits(adapted: &Adapted<Net>, row: usize) -> Vec<f64> {
     let outputs = adapted.model.forward(&vec![row], &Pass::Mean).inner();
-    let values = lora_core::HostTensor::of(outputs).values;
+    let values = lora_core::tensors::HostTensor::of(outputs).values;
     values.into_iter().map(f64::from).collect()
 }
 

@@ -4,7 +4,8 @@
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Int, Tensor};
-use lora_core::{Block, LoraLinear, Pass};
+use lora_core::bottleneck::Block;
+use lora_core::{LoraLinear, Pass};
 use lora_kernels::HIDDEN;
 
 use super::DebertaV2Config;

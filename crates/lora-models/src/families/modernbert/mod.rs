@@ -5,7 +5,8 @@ mod config;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::{Block, LoraEmbedding, LoraLinear, Pass};
+use lora_core::bottleneck::Block;
+use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::HIDDEN;
 

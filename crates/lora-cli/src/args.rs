@@ -66,7 +66,7 @@ fn with_negative_numbers(command: clap::Command) -> clap::Command {
     command.mut_args(of_values).mut_subcommands(with_negative_numbers)
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done; 130 interrupted by Ctrl-C.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way; 2 wrong command or input, and nothing was done; 130 interrupted by Ctrl-C or SIGTERM.";
 
 /// The subcommands.
 #[derive(Subcommand, Clone, Debug)]

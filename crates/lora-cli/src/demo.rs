@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lora_experiments::demo::{self, DemoOptions};
-use lora_pipeline::device::DeviceName;
 
+use crate::shared_args::DeviceArgs;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora demo`.
@@ -18,12 +18,11 @@ pub struct DemoArgs {
     /// How many seeds; each draws its own training rows, first values, order and masks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub seeds: Option<u16>,
-    /// Where results.json and report.html go; an earlier demo there is replaced
-    #[arg(long, value_name = "DIR", default_value = "runs/demo")]
+    /// Where results go: a folder for results.json and report.html; an earlier demo there is replaced
+    #[arg(long, short, value_name = "DIR", default_value = "runs/demo")]
     pub output: PathBuf,
-    /// Device: flex, or another backend this program was built with
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// Only compare dropout probabilities on validation rows, as the demo's own were chosen; no test row is touched
     #[arg(long)]
     pub choose: bool,
@@ -39,7 +38,7 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         fast: args.fast,
         seeds: args.seeds,
         output: args.output.clone(),
-        device: args.device,
+        device: args.device.device,
     };
     if args.choose {
         return terminal.table(&demo::choose(&options, terminal)?);

@@ -10,12 +10,11 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
-use lora_core::{Fp32Precision, Pass};
+use lora_core::Pass;
 use lora_models::Transformer;
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
 use lora_pipeline::adapter::check_base;
-use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use lora_pipeline::hub::hub_options;
 use lora_pipeline::language_model::LanguageModel;
 use lora_pipeline::output::note_unfinished;
@@ -23,13 +22,13 @@ use lora_pipeline::saved::Saved;
 use lora_pipeline::task::TaskFile;
 use serde_json::json;
 
-use crate::shared_args::positive;
+use crate::shared_args::{DeviceArgs, PrecisionArgs, positive};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora generate`.
 #[derive(Args, Clone, Debug)]
 pub struct GenerateArgs {
-    /// Model: a folder, a hub id, or a GGUF file [the base model of --adapter].
+    /// Base model: a folder, a hub id, or a GGUF file [that of --adapter].
     #[arg(long, value_name = "MODEL", required_unless_present = "adapter")]
     model: Option<String>,
     /// Adapter folder, written by `lora train` or by PEFT.
@@ -41,11 +40,11 @@ pub struct GenerateArgs {
     /// Text to continue, or - for the standard input.
     #[arg(long, value_name = "TEXT")]
     prompt: String,
-    /// The prompt is a user's message, written with the model's chat template.
+    /// Write the prompt with the model's chat template, as a user's message.
     #[arg(long)]
-    chat: bool,
+    chat_template: bool,
     /// The system's message before it.
-    #[arg(long, value_name = "TEXT", requires = "chat")]
+    #[arg(long, value_name = "TEXT", requires = "chat_template")]
     system: Option<String>,
     /// New tokens at most.
     #[arg(long, default_value_t = 128, value_parser = positive, value_name = "TOKENS")]
@@ -68,15 +67,10 @@ pub struct GenerateArgs {
     /// Seed of the draws.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1.
-    #[arg(long, default_value = DEFAULT_DEVICE)]
-    device: DeviceName,
-    /// What the model computes in.
-    #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
-    dtype: Precision,
-    /// How products with the model's weights are computed, on flex.
-    #[arg(long, default_value_t, value_name = "ieee|bf16x3|bf16|auto")]
-    fp32_precision: Fp32Precision,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 /// Continues a prompt.
@@ -86,18 +80,22 @@ pub struct GenerateArgs {
 /// If an input is wrong or the output cannot be written.
 pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let mut sampler = Sampler::new(args.sampling()?, args.seed)?;
-    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
+    let PrecisionArgs {
+        dtype,
+        fp32_precision,
+    } = args.precision;
+    let device = args.device.device.open_in(dtype, fp32_precision)?;
     let prompt = args.prompt_text()?;
     if let Some(adapter) = &args.adapter {
         note_unfinished(adapter, terminal);
     }
     let opened = open(args, &device)?;
-    let text = if args.chat {
+    let text = if args.chat_template {
         opened.chat_prompt(args.system.as_deref(), &prompt)?
     } else {
         prompt
     };
-    let ids = opened.tokenizer.encode_prompt(&text, !args.chat)?;
+    let ids = opened.tokenizer.encode_prompt(&text, !args.chat_template)?;
     if ids.is_empty() {
         bail!("the prompt has no token; give a text with --prompt");
     }
@@ -109,7 +107,7 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
             limits.max_tokens.unwrap_or_default()
         );
     }
-    if !args.chat {
+    if !args.chat_template {
         terminal.piece(&text)?;
     }
     let clock = Clock::start();
@@ -168,7 +166,7 @@ impl GenerateArgs {
             })
         });
         let mut given = given.collect::<Result<Vec<u32>>>()?;
-        if self.chat {
+        if self.chat_template {
             // Not every model that was trained on chats names the token as its end of text.
             given.extend(opened.turn_end()?.map(|end| end.token));
         }
@@ -189,7 +187,13 @@ impl GenerateArgs {
 fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
     let Some(folder) = &args.adapter else {
         let name = args.model.as_deref().unwrap_or_default();
-        let opened = LanguageModel::open(name, args.revision.as_deref(), 0, device, args.fp32_precision)?;
+        let opened = LanguageModel::open(
+            name,
+            args.revision.as_deref(),
+            0,
+            device,
+            args.precision.fp32_precision,
+        )?;
         opened.loaded.expect_all_in(|_| false)?;
         return Ok(opened);
     };
@@ -214,7 +218,13 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
         }
         (None, None) => bail!("`{}` names no base model; give it with --model", folder.display()),
     };
-    let opened = LanguageModel::open(&name, revision.as_deref(), 0, device, args.fp32_precision);
+    let opened = LanguageModel::open(
+        &name,
+        revision.as_deref(),
+        0,
+        device,
+        args.precision.fp32_precision,
+    );
     let mut opened = opened.with_context(|| {
         format!(
             "the base model of `{}` cannot be opened (--model names another)",

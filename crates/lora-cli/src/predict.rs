@@ -4,13 +4,14 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use lora_data::{decode_text, tasks};
 use lora_pipeline::adapter::open_adapter;
 use lora_pipeline::counted::counted;
 use lora_pipeline::output::note_unfinished;
 use lora_pipeline::output_file::check_output;
 use lora_pipeline::predict::{FileForm, Request, predict};
+use lora_pipeline::task::Inference;
 
 use crate::eval::EnsembleArgs;
 use crate::shared_args::{AdapterArgs, ColumnArgs};
@@ -25,7 +26,7 @@ pub struct PredictArgs {
     /// "-5 stars".
     #[arg(value_name = "TEXT", conflicts_with = "data")]
     texts: Vec<String>,
-    /// File of texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll); labels in it
+    /// File of rows: texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll); labels in it
     /// are not read.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -34,14 +35,17 @@ pub struct PredictArgs {
     /// The text that questions are about, for an adapter that answers them.
     #[arg(long, value_name = "TEXT", conflicts_with = "data")]
     context: Option<String>,
-    /// The benchmark whose form --data has, for a model that does not say what it is for; lora tasks lists them.
+    /// A benchmark, whose form --data has, for a model that does not say what it is for; lora tasks lists them.
     #[arg(long, value_name = "NAME")]
     task_name: Option<String>,
     #[command(flatten)]
     ensemble: EnsembleArgs,
-    /// Write the predictions to a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
+    /// Predict by the mean pass or by the ensemble [the one that was better on the validation rows of the training, else the ensemble].
+    #[arg(long, value_enum)]
+    inference: Option<InferenceArg>,
+    /// Where results go: a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
     /// --data; .json for answers in a context, in the form of the official SQuAD script.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Refuse rows without a text, rather than answer them with null.
     #[arg(long)]
@@ -49,6 +53,15 @@ pub struct PredictArgs {
     /// Write over a file that --output names.
     #[arg(long, requires = "output")]
     overwrite: bool,
+}
+
+/// With one pass or with many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InferenceArg {
+    /// One pass with the expected update.
+    Mean,
+    /// One pass for each member.
+    Ensemble,
 }
 
 /// Labels texts, answers questions, tags words.
@@ -71,6 +84,10 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         context: args.context.clone(),
         benchmark,
         ensemble: args.ensemble.choice(),
+        inference: args.inference.map(|inference| match inference {
+            InferenceArg::Mean => Inference::Mean,
+            InferenceArg::Ensemble => Inference::Ensemble,
+        }),
         adaptive: args.ensemble.adaptive,
         output: args.output.clone(),
         batch_size: args.adapter.batch_size,

@@ -193,6 +193,7 @@ fn task_file(
         temperature: Temperatures::default(),
         no_answer_threshold: Thresholds::default(),
         ensemble,
+        inference: None,
     }
 }
 

@@ -168,7 +168,22 @@ pub(super) fn label(
 ) -> Result<ResolvedColumn, ColumnError> {
     match &asked.label {
         Some(label) => find(label, "label", table, file),
-        None => by_default_name(&LABELS, taken, "label", table, file),
+        None => by_default_name(&LABELS, taken, "label", table, file).map_err(|error| match error {
+            ColumnError::NoUsualColumn {
+                file,
+                role,
+                found,
+                header,
+                ..
+            } => ColumnError::NoUsualColumn {
+                file,
+                role,
+                found,
+                header,
+                of_truths: columns_of_truths(taken, table),
+            },
+            other => other,
+        }),
     }
 }
 
@@ -248,8 +263,21 @@ pub(crate) fn by_default_name(
             role,
             found: table.names.clone(),
             header: table.naming == Naming::Header,
+            of_truths: Vec::new(),
         }),
     }
+}
+
+/// The columns that hold 0 and 1 alone, if there are several: labels any number of which may hold are often written so.
+fn columns_of_truths(taken: &[&ResolvedColumn], table: &Table) -> Vec<String> {
+    let is_truth = |index: usize| table.rows.iter().all(|row| row.cells[index].truth().is_some());
+    let free = |index: &usize| taken.iter().all(|column| column.index != *index);
+    let found: Vec<String> = (0..table.names.len())
+        .filter(free)
+        .filter(|&index| !table.rows.is_empty() && is_truth(index))
+        .map(|index| table.names[index].clone())
+        .collect();
+    if found.len() > 1 { found } else { Vec::new() }
 }
 
 fn pair_by_default_names(table: &Table) -> Option<(ResolvedColumn, ResolvedColumn)> {

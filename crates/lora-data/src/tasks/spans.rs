@@ -122,22 +122,31 @@ pub(super) static USER: Benchmark = Benchmark {
 };
 
 pub(super) fn read(files: &[PathBuf]) -> Result<Spans, DataError> {
-    read_all(files, true)
+    let gathered = Gathered {
+        with_answers: true,
+        ..Gathered::default()
+    };
+    Ok(read_all(files, gathered)?.spans)
 }
 
-/// Questions and contexts of files, to be answered: answers need not be there, and are not read from tables.
+/// Questions and contexts of files, to be answered: answers need not be there, and are not read from tables. With `skip_empty` rows without
+/// a question or a context are left out, rather than refused, and their numbers from 0 given beside.
 ///
 /// # Errors
 /// A [`DataError`] for the first thing that is wrong with a file.
-pub fn read_questions(files: &[impl AsRef<Path>]) -> Result<Spans, DataError> {
-    read_all(files, false)
-}
-
-fn read_all(files: &[impl AsRef<Path>], with_answers: bool) -> Result<Spans, DataError> {
-    let mut gathered = Gathered {
-        with_answers,
+pub fn read_questions(
+    files: &[impl AsRef<Path>],
+    skip_empty: bool,
+) -> Result<(Spans, Vec<usize>), DataError> {
+    let gathered = Gathered {
+        skip_empty,
         ..Gathered::default()
     };
+    let gathered = read_all(files, gathered)?;
+    Ok((gathered.spans, gathered.empty))
+}
+
+fn read_all(files: &[impl AsRef<Path>], mut gathered: Gathered) -> Result<Gathered, DataError> {
     for file in files {
         let file = file.as_ref();
         match Format::of_path(file)? {
@@ -145,7 +154,7 @@ fn read_all(files: &[impl AsRef<Path>], with_answers: bool) -> Result<Spans, Dat
             format => read_rows(&read_table_file(file, format, true, None)?, file, &mut gathered)?,
         }
     }
-    Ok(gathered.spans)
+    Ok(gathered)
 }
 
 #[derive(Default)]
@@ -154,9 +163,24 @@ struct Gathered {
     context_of: HashMap<String, usize>,
     ids: HashSet<String>,
     with_answers: bool,
+    skip_empty: bool,
+    /// Rows seen so far, and those of them that were left out.
+    rows: usize,
+    empty: Vec<usize>,
 }
 
 impl Gathered {
+    /// Counts a row; whether it is left out.
+    fn leaves_out(&mut self, is_empty: bool) -> bool {
+        let row = self.rows;
+        self.rows += 1;
+        let is_left_out = is_empty && self.skip_empty;
+        if is_left_out {
+            self.empty.push(row);
+        }
+        is_left_out
+    }
+
     fn context(&mut self, context: &str) -> usize {
         if let Some(&index) = self.context_of.get(context) {
             return index;
@@ -229,7 +253,7 @@ fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
         source,
     })?;
     for paragraph in document.data.into_iter().flat_map(|article| article.paragraphs) {
-        let context = gathered.context(&paragraph.context);
+        let has_context = !paragraph.context.trim().is_empty();
         for Asked {
             id,
             question,
@@ -237,6 +261,10 @@ fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
             is_impossible,
         } in paragraph.qas
         {
+            if gathered.leaves_out(!has_context || question.trim().is_empty()) {
+                continue;
+            }
+            let context = gathered.context(&paragraph.context);
             let answers = if is_impossible { Vec::new() } else { answers };
             let placed = answers
                 .into_iter()
@@ -253,7 +281,7 @@ fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
             )?;
         }
     }
-    if gathered.spans.questions.is_empty() {
+    if gathered.rows == 0 {
         let file = file.to_path_buf();
         return Err(DataError::Empty { file });
     }
@@ -286,10 +314,15 @@ fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), 
     let id = by_default_name(&["id"], &[], "id", table, file).ok();
     let start = by_default_name(&["answer_start", "start"], &[], "start", table, file).ok();
     for row in &table.rows {
+        let number = gathered.rows;
+        let is_empty = [&question, &context].map(|column| row.cells[column.index].is_empty());
+        if gathered.leaves_out(is_empty.contains(&true)) {
+            continue;
+        }
         let passage = row.text(&context, file)?;
         let id = match &id {
             Some(id) => row.label(id, file)?.into_owned(),
-            None => gathered.spans.questions.len().to_string(),
+            None => number.to_string(),
         };
         let answers = match &answers {
             Some(answers) => answers_of(row, answers, start.as_ref(), &passage, &id, file)?,

@@ -131,8 +131,8 @@ impl fmt::Display for TemperatureOutcome {
                 guess,
             } => write!(
                 formatter,
-                "no temperature: the predictions are worse than guessing ({:.0} % right, loss {loss:.3}, equal probabilities have \
-                 {guess:.3}); are labels swapped between the files, or was too little learned?",
+                "no temperature: at none are the predictions better than equal probabilities ({:.0} % right, loss {loss:.3}, equal \
+                 probabilities have {guess:.3})",
                 100.0 * accuracy
             ),
             Self::NoGain { gain, .. } => write!(

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::kind::Kind;
 use crate::progress::Progress;
 use crate::scoring::run_one;
-use crate::task::Fit;
+use crate::task::{Fit, Inference};
 pub use prediction::{Answer, FileForm, Prediction};
 
 /// What is to be predicted, and how.
@@ -38,6 +38,8 @@ pub struct Request {
     pub benchmark: Option<&'static Benchmark>,
     /// What of the ensemble is chosen by hand.
     pub ensemble: EnsembleChoice,
+    /// Mean pass or ensemble; none: the one that training found better.
+    pub inference: Option<Inference>,
     /// Gives each text members only until its class is settled at this confidence.
     pub adaptive: Option<f64>,
     /// The file that predictions are for; its ending says in which form.
@@ -126,7 +128,8 @@ fn split_off_empty<'a>(
 pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progress) -> Result<Predicted> {
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
     check_form(request, form, &opened.kind)?;
-    let ensemble = request.ensemble.settings(opened)?;
+    let (ensemble, note) = request.ensemble.to_predict(opened, request.inference)?;
+    note.iter().for_each(|note| progress.note(note));
     let saved = opened.task_file.as_ref();
     let asking = Asking {
         opened,

@@ -18,7 +18,7 @@ use super::row_checks::RowChecks;
 use super::scores::{Scored, page};
 use super::size::check_size;
 use super::task_file::task_file;
-use super::verdict::{advice, check_learned};
+use super::verdict::{Guess, check_learned, verdict};
 use crate::base_model::public_name;
 use crate::config::{Resolved, RunConfig};
 use crate::encoded_part::{Detail, EncodedPart, Encoder, Lengths};
@@ -264,6 +264,7 @@ impl FittedRun {
         let task = TaskFile {
             temperature: scored.fit.temperature,
             no_answer_threshold: scored.fit.threshold,
+            inference: scored.inference(),
             ..prepared.task
         };
         let of_parts = scored
@@ -277,6 +278,7 @@ impl FittedRun {
             "steps": fitted.history.steps.len(),
             "temperature": scored.fit.temperature,
             "no_answer_threshold": scored.fit.threshold,
+            "inference": scored.inference(),
             "metric": scored.official_document(),
             "scores": of_parts.collect::<serde_json::Map<_, _>>(),
             "train_test_gap": scored.gap(),
@@ -290,8 +292,14 @@ impl FittedRun {
             write_file(&beside.join(REPORT_FILE), page.as_bytes())
         })?;
         write_finished(&folder, &document)?;
-        let mut advice = advice(&fitted.history, classes);
-        advice.extend(scored.mean_pass_is_better()?);
+        let guess = match (&prepared.validation, classes) {
+            (Some(validation), Some(classes)) => {
+                Guess::of(&prepared.train.truth(), &validation.truth(), classes)
+            }
+            _ => None,
+        };
+        let mut advice: Vec<String> = scored.inference_in_words().into_iter().collect();
+        advice.extend(verdict(&fitted.history, guess, scored.mean_pass_on_validation()));
         Ok(ScoredRun {
             scored,
             folder,

@@ -33,5 +33,6 @@ pub(super) fn task_file(
         temperature: Temperatures::default(),
         no_answer_threshold: Thresholds::default(),
         ensemble: kind.and_then(|_| config.ensemble()),
+        inference: None,
     }
 }

@@ -144,7 +144,7 @@ impl Untrained {
         let mut task = task_file(&base, dataset, settings, ensemble);
         if let Some(part) = &validation {
             let outputs = ask(&fitted.best, part, ensemble, "calibrating", progress)?;
-            task.temperature = scoring::fit(&outputs, part, true, progress)?.temperature;
+            task.temperature = score::fit(&outputs, part, true, progress)?.temperature;
         }
         Ok(Predictor {
             opened: OpenedAdapter {

@@ -22,6 +22,10 @@ pub struct DemoArgs {
     #[arg(long, short, value_name = "DIR", default_value = "runs/demo")]
     pub output: PathBuf,
     #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "the help of a flattened group is that of its arguments"
+    )]
     pub device: DeviceArgs,
     /// Only compare dropout probabilities on validation rows, as the demo's own were chosen; no test row is touched
     #[arg(long)]

@@ -3,13 +3,13 @@
 use anyhow::Result;
 use clap::Args;
 use lora_core::peft::PlainLora;
-use lora_pipeline::adapter::open_source;
-use lora_pipeline::base_model::public_name;
+use lora_pipeline::base::checkpoint::public_name;
 use lora_pipeline::counted::counted;
-use lora_pipeline::folder_swap::{check_free, write_folder};
-use lora_pipeline::output::{note_unfinished, write_json};
+use lora_pipeline::files::folder_swap::{check_free, write_folder};
+use lora_pipeline::files::output::{note_unfinished, write_json};
 use lora_pipeline::saved::Saved;
-use lora_pipeline::task::{TASK_FILE, TaskFile};
+use lora_pipeline::saved::adapter::open_source;
+use lora_pipeline::saved::task_file::{TASK_FILE, TaskFile};
 use serde_json::json;
 
 use crate::merge::put_on_base;

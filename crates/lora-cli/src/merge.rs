@@ -9,13 +9,13 @@ use lora_core::peft::TaskType;
 use lora_data::Task;
 use lora_experiments::memory::peak_memory_bytes;
 use lora_models::{HeadKind, HeadOptions, Transformer};
-use lora_pipeline::adapter::{AdapterSource, open_source, task_of};
 use lora_pipeline::counted::counted;
-use lora_pipeline::folder_swap::{check_free, write_folder};
-use lora_pipeline::model_folder::ModelFolder;
-use lora_pipeline::output::note_unfinished;
+use lora_pipeline::files::folder_swap::{check_free, write_folder};
+use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::saved::Saved;
-use lora_pipeline::task::TaskFile;
+use lora_pipeline::saved::adapter::{AdapterSource, open_source, task_of};
+use lora_pipeline::saved::model_folder::ModelFolder;
+use lora_pipeline::saved::task_file::TaskFile;
 use serde_json::json;
 
 use crate::shared_args::{AdapterPlace, BaseArgs, DeviceArgs, LabelArgs, NewFolderArgs};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lora_core::Fp32Precision;
 use lora_data::{Column, Format};
-use lora_pipeline::adapter::{AdapterOptions, ColumnOptions};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
+use lora_pipeline::saved::adapter::{AdapterOptions, ColumnOptions};
 
 /// A name that several commands have, and what it means in all of them.
 #[derive(Clone, Copy, Debug)]
@@ -134,6 +134,10 @@ pub struct NewFolderArgs {
 
 /// Where an adapter is and what the folder may not say itself.
 #[derive(Args, Clone, Debug)]
+#[expect(
+    missing_docs,
+    reason = "the help of a flattened group is that of its arguments"
+)]
 pub struct AdapterArgs {
     /// Adapter folder, written by `lora train` or by PEFT, or a whole model.
     #[arg(long, value_name = "DIR")]

@@ -141,6 +141,34 @@ impl Targets {
         }
     }
 
+    /// The same before a model is loaded: `modules` are those that have tensors in the checkpoint's files, `made` the last components of
+    /// those that a model may make itself. Patterns are left to [`Targets::resolve`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoTarget`] if no name is one of these, [`ConfigError::UnusedTarget`] if one of several is not.
+    pub fn check_modules(&self, modules: &[String], made: &[&str]) -> Result<(), ConfigError> {
+        let TargetNames::Names(names) = &self.modules else {
+            return Ok(());
+        };
+        let is_known = |name: &&String| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            made.contains(&last) || modules.iter().any(|module| ends_in(module, last))
+        };
+        let (known, unknown): (Vec<_>, Vec<_>) = names.iter().partition(is_known);
+        match unknown.first() {
+            None => Ok(()),
+            Some(_) if known.is_empty() => Err(ConfigError::NoTarget {
+                targets: self.to_string(),
+                available: modules.to_vec(),
+            }),
+            Some(name) => Err(ConfigError::UnusedTarget {
+                name: (*name).clone(),
+                available: last_components(modules),
+            }),
+        }
+    }
+
     /// The number of the layer a path lies in: the first component that is a number and has two before it, or stands
     /// after a component that the layers' pattern matches.
     fn layer_of(&self, path: &str) -> Result<Option<usize>, ConfigError> {
@@ -267,6 +295,24 @@ mod tests {
 
     fn resolve(targets: &Targets) -> Result<Vec<String>, ConfigError> {
         targets.resolve(&paths(), &["classifier".into()], &[])
+    }
+
+    #[test]
+    fn names_are_checked_against_a_checkpoint_before_it_is_loaded() {
+        let check = |names: &[&str]| {
+            let targets = Targets::names(names.iter().copied());
+            targets
+                .check_modules(&paths(), &["score"])
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&["query", "1.value", "score"]), Ok(()));
+        assert!(check(&["qeury"]).is_err_and(|error| error.contains("[qeury] matches none")));
+        assert!(check(&["query", "valeu"]).is_err_and(|error| error.contains("valeu")));
+        let pattern = Targets::from(TargetNames::Pattern("nothing.*".to_owned()));
+        assert!(
+            pattern.check_modules(&paths(), &[]).is_ok(),
+            "a pattern is for the model"
+        );
     }
 
     #[test]

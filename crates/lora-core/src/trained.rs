@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 /// Numbers of a piece, as far as whole rows allow.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 1 << 18;
 
 /// A parameter with its rank, and how files store it.
 #[derive(Clone, Copy, Debug)]

@@ -98,7 +98,7 @@ pub enum AdapterError {
         advice: &'static str,
     },
     /// A tensor of the wrong shape.
-    #[error("{}: tensor `{name}` has shape {found:?}; model and settings need {expected:?}", path.display())]
+    #[error("{}: tensor `{name}` has shape {found:?}; model and settings need {expected:?}{}", path.display(), of_vocabulary(name))]
     Shape {
         /// The file.
         path: PathBuf,
@@ -144,5 +144,22 @@ fn plural(count: usize) -> String {
         "1 tensor".into()
     } else {
         format!("{count} tensors")
+    }
+}
+
+/// For a tensor with a row a token: adapters are often trained on a model whose vocabulary was enlarged first.
+fn of_vocabulary(name: &str) -> &'static str {
+    let tables = [
+        "embed_tokens",
+        "word_embeddings",
+        "tok_embeddings",
+        "wte",
+        "lm_head",
+        "decoder",
+    ];
+    if name.split('.').any(|part| tables.contains(&part)) {
+        "; if the adapter was trained with tokens added to the vocabulary, save the enlarged model and give it as the base model"
+    } else {
+        ""
     }
 }

@@ -3,8 +3,8 @@
 use lora_data::{DataError, Dataset, LabelRule, ReadOptions, Target, Task, read_file};
 use lora_pipeline::bail;
 use lora_pipeline::config::ProblemType;
+use lora_pipeline::data::joined_in_words;
 use lora_pipeline::error::Result;
-use lora_pipeline::train::data::joined_in_words;
 use serde_json::{Map, Value, json};
 
 use super::CompareOptions;

@@ -1,14 +1,14 @@
 //! Answers by letter to questions with choices.
 
-use lora_data::tasks::{Rows, RowsKind};
+use lora_data::tasks::{Rows, read_choice_questions};
 use lora_eval::softmax::top_class;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::prediction::NO_TEXT;
 use super::{Asking, Predicted, Request};
 use crate::bail;
-use crate::benchmark::of_own_files;
-use crate::encoded_part::Detail;
+use crate::data::encoded::Detail;
 use crate::error::{Context, Result};
 
 /// What is said about one question.
@@ -31,11 +31,19 @@ pub(super) fn predict(asking: &Asking<'_>, request: &Request) -> Result<Predicte
             "the adapter answers questions with choices; give a file with the columns question and choices with --data"
         );
     };
-    let benchmark = match request.benchmark {
-        Some(benchmark) => benchmark,
-        None => of_own_files(RowsKind::Choices)?,
+    let (questions, without_text) = match request.benchmark {
+        // A benchmark has its own files.
+        Some(benchmark) if benchmark.hub.is_some() => {
+            (benchmark.read(path, "test")?.into_choices()?, Vec::new())
+        }
+        _ => read_choice_questions(path, !request.strict)?,
     };
-    let questions = benchmark.read(path, "test")?.into_choices()?;
+    if questions.is_empty() {
+        bail!(
+            "`{}`: no row has both a question and choices; fill them in",
+            path.display()
+        );
+    }
     let rows = Rows::Choices(questions.clone());
     let part = opened.encoder(asking.batch_size).encode(&rows)?;
     asking.note_cut(&part);
@@ -66,10 +74,13 @@ pub(super) fn predict(asking: &Asking<'_>, request: &Request) -> Result<Predicte
             prediction.answer, prediction.choice, prediction.probability, prediction.question
         ));
     }
-    Ok(Predicted {
+    let mut predicted = Predicted {
         json,
         words,
         file: None,
         notes: Vec::new(),
-    })
+    };
+    let nothing = r#"{"question":"","answer":null,"choice":null,"probability":null,"probabilities":null}"#;
+    predicted.answer_with_null(&without_text, nothing, NO_TEXT);
+    Ok(predicted)
 }

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::prediction::{FileForm, NO_TEXT};
 use super::{Asking, Predicted, Request, split_off_empty};
 use crate::bail;
-use crate::encoded_part::Detail;
+use crate::data::encoded::Detail;
 use crate::error::{Context, Result};
-use crate::scoring::{Said, answered, ask, threshold_for};
+use crate::score::{Said, answered, ask, threshold_for};
 
 /// What is said about one question.
 #[derive(Clone, Debug, Serialize)]
@@ -94,7 +94,14 @@ pub(super) fn predict(asking: &Asking<'_>, request: &Request, form: Option<FileF
 /// The questions, and the places of empty ones.
 fn read(request: &Request) -> Result<(Spans, Vec<usize>)> {
     if let Some(path) = &request.data {
-        return Ok((read_questions(&[path])?, Vec::new()));
+        let (spans, without_text) = read_questions(&[path], !request.strict)?;
+        if spans.questions.is_empty() {
+            bail!(
+                "`{}`: no row has both a question and a context; fill them in",
+                path.display()
+            );
+        }
+        return Ok((spans, without_text));
     }
     let Some(context) = &request.context else {
         bail!(

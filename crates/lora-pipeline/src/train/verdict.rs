@@ -5,7 +5,7 @@ use lora_train::History;
 use lora_train::event::FinishReason;
 use thiserror::Error;
 
-use crate::scoring::TaskScores;
+use crate::score::TaskScores;
 
 /// A loss so many times that of guessing is no model any more.
 const DIVERGED: f64 = 10.0;

@@ -1,5 +1,9 @@
 //! A base model with the head of a kind of task, and the tokenizer that its rows are read with; adapters on it.
 
+pub mod checkpoint;
+pub mod hub;
+pub mod language_model;
+
 use burn::tensor::Device;
 use lora_core::adapted::AttachReport;
 use lora_core::{Adapted, ConfigError, Fp32Precision, Tuning};
@@ -7,12 +11,13 @@ use lora_data::{Padding, TextTokenizer};
 use lora_models::{FamilyConfig, HeadOptions, LoadReport, Transformer};
 
 use crate::bail;
-use crate::base_model::{open_checkpoint, open_tokenizer};
+use crate::base::checkpoint::{open_checkpoint, open_tokenizer};
+use crate::base::hub::hub_options;
+use crate::base::language_model::{LanguageModel, open_reading};
+use crate::config::RunConfig;
+use crate::data::kind::Kind;
 use crate::error::Result;
-use crate::hub::hub_options;
-use crate::kind::Kind;
-use crate::language_model::{LanguageModel, open_reading};
-use crate::model_folder::ModelFolder;
+use crate::saved::model_folder::ModelFolder;
 
 /// A base model and what belongs to it.
 pub struct Opened {
@@ -77,6 +82,46 @@ pub fn open(base: BaseOptions<'_>, kind: &Kind, seed: u64, device: &Device) -> R
         usual_targets: FamilyConfig::read(&checkpoint)?.family().targets,
         model_folder: ModelFolder::of(&checkpoint, kind.task().as_ref(), Some(kind.task_type())),
     })
+}
+
+/// Last components of modules that a model may have though its checkpoint has no tensor of theirs: output layers.
+const MADE: [&str; 9] = [
+    "classifier",
+    "score",
+    "qa_outputs",
+    "lm_head",
+    "pre_classifier",
+    "pooler",
+    "dense",
+    "out_proj",
+    "decoder",
+];
+
+/// Refuses targets that a base model does not have, by the names in its files: loading it may take minutes.
+///
+/// # Errors
+///
+/// The wrong name, with those that there are; or that of [`open`] for a model that is not there.
+pub fn check_targets(
+    base: BaseOptions<'_>,
+    config: &RunConfig,
+) -> Result<std::result::Result<(), ConfigError>> {
+    let checkpoint = open_checkpoint(base.name, &hub_options(base.revision))?;
+    let usual = FamilyConfig::read(&checkpoint)?.family().targets;
+    let Tuning::Lora(lora) = config.tuning(&[], usual) else {
+        return Ok(Ok(()));
+    };
+    let weights = &checkpoint.weights;
+    let of_matrix = |name: &&str| weights.shape(name).is_some_and(|shape| shape.len() > 1);
+    let modules = weights
+        .names()
+        .filter(of_matrix)
+        .filter_map(|name| name.strip_suffix(".weight"));
+    let mut modules: Vec<String> = modules.map(str::to_owned).collect();
+    // Those of layers are named first.
+    let is_of_layer = |module: &String| module.split('.').any(|part| part.parse::<usize>().is_ok());
+    modules.sort_by_key(|module| !is_of_layer(module));
+    Ok(lora.targets.check_modules(&modules, &MADE))
 }
 
 /// Puts adapters on a base model. Its new modules are trained and saved too: others would be drawn with another seed.

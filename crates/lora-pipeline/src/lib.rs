@@ -36,6 +36,7 @@
 //! | [`adapter`], [`saved`], [`task`], [`ensemble_choice`] | what a training left, opened and checked; `task.json`, which says how to use it again |
 //! | [`train`], [`predict`] | a training from rows to a written folder; predictions of a trained model |
 //! | [`asking`], [`scoring`], [`adaptive`], [`comparison`] | outputs, temperatures, scores; ensembles that stop early; ensemble against mean pass |
+//! | [`calibration`] | `calibration.json`: what validation rows say about probabilities; prediction sets |
 //! | [`output`], [`output_file`], [`folder_swap`], [`model_folder`], [`provenance`] | files that appear whole or not at all; what made a result |
 //! | [`reliability_bars`] | bins of a reliability table as bars of its diagram |
 //! | [`parameters`] | PEFT's line of parameter counts |
@@ -46,6 +47,7 @@ pub mod adaptive;
 pub mod asking;
 pub mod base_model;
 pub mod benchmark;
+pub mod calibration;
 pub mod comparison;
 pub mod config;
 pub mod counted;

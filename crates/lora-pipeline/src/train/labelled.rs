@@ -20,6 +20,7 @@ use super::size::check_size;
 use super::task_file::task_file;
 use super::verdict::{advice, check_learned};
 use crate::base_model::public_name;
+use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
 use crate::config::{Resolved, RunConfig};
 use crate::encoded_part::{Detail, EncodedPart, Encoder, Lengths};
 use crate::error::{Error, Result};
@@ -283,9 +284,13 @@ impl FittedRun {
             "history": fitted.history,
         });
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
+        let calibration = scored.calibration.as_ref().map(CalibrationFile::text).transpose()?;
         let page = page(&scored, &fitted, config, &prepared.checks, &results).to_html();
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
+            if let Some(text) = &calibration {
+                write_file(&beside.join(CALIBRATION_FILE), text.as_bytes())?;
+            }
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
             write_file(&beside.join(REPORT_FILE), page.as_bytes())
         })?;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::model_folder::{COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
 use crate::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
+use crate::calibration::CALIBRATION_FILE;
 use crate::task::TASK_FILE;
 
 /// All scores and the history of the training.
@@ -94,6 +95,7 @@ impl Saving<'_> {
             remove_file(&place(self.folder).join(file))?;
         }
         remove_file(&self.folder.join(RESULTS_FILE))?;
+        remove_file(&self.folder.join(CALIBRATION_FILE))?;
         remove_file(&self.folder.join(REPORT_FILE))
     }
 }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::calibration::{AdaptiveCalibration, Binning, ClasswiseCalibration, ReliabilityBin, ReliabilityTable};
+use crate::calibration::{
+    AdaptiveCalibration, Binning, ClasswiseCalibration, ReliabilityBin, ReliabilityTable,
+};
 use crate::classification::{ConfusionMatrix, F1Average};
 use crate::probabilities::ClassProbabilities;
 use crate::proper::{BrierScore, NegativeLogLikelihood};

@@ -59,7 +59,12 @@ fn calibrated_probabilities_are_those_of_the_references() {
     let golden = golden();
     assert_eq!(golden.cases.len(), 3);
     for case in &golden.cases {
-        let Errors { name, labels, classes, .. } = &case.errors;
+        let Errors {
+            name,
+            labels,
+            classes,
+            ..
+        } = &case.errors;
         let dirichlet = case.dirichlet.iter().map(|expected| {
             let penalty = DirichletPenalty {
                 off_diagonal: expected.off_diagonal,
@@ -70,14 +75,21 @@ fn calibrated_probabilities_are_those_of_the_references() {
         });
         let others = [
             (CalibratorKind::Vector(VectorPrior::NONE), &case.vector, 1e-6),
-            (CalibratorKind::Vector(VectorPrior::default()), &case.vector_with_prior, 1e-6),
+            (
+                CalibratorKind::Vector(VectorPrior::default()),
+                &case.vector_with_prior,
+                1e-6,
+            ),
             (CalibratorKind::Isotonic, &case.isotonic, 1e-9),
         ];
         for (kind, expected, tolerance) in others.into_iter().chain(dirichlet) {
             let fitted = kind.fit(&case.errors.rows(), labels).unwrap();
             let found = fitted.apply(&rows(*classes, &case.test)).unwrap();
             for (place, (found, expected)) in found.values().iter().zip(expected).enumerate() {
-                assert!((found - expected).abs() < tolerance, "{name}, {kind:?}, {place}: {found}, not {expected}");
+                assert!(
+                    (found - expected).abs() < tolerance,
+                    "{name}, {kind:?}, {place}: {found}, not {expected}"
+                );
             }
         }
     }
@@ -99,12 +111,25 @@ fn errors_are_those_of_relplot_and_torchmetrics() {
         }
         let found = smooth.smooth_ece().unwrap();
         // relplot adds 1e-4 to the density, which is as large as the number of rows.
-        assert!((found - case.smooth_ece).abs() < 1e-5, "{}: smooth {found}, not {}", case.name, case.smooth_ece);
+        assert!(
+            (found - case.smooth_ece).abs() < 1e-5,
+            "{}: smooth {found}, not {}",
+            case.name,
+            case.smooth_ece
+        );
         let found = classwise.ece().unwrap();
         // torchmetrics computes in single precision.
-        assert!((found - case.classwise_ece).abs() < 1e-6, "{}: class-wise {found}, not {}", case.name, case.classwise_ece);
+        assert!(
+            (found - case.classwise_ece).abs() < 1e-6,
+            "{}: class-wise {found}, not {}",
+            case.name,
+            case.classwise_ece
+        );
         let scores = Scores::of(&probabilities, &case.labels, Binning::torchmetrics(15)).unwrap();
-        assert_eq!((scores.smooth_ece, scores.classwise_ece), (smooth.smooth_ece().ok(), Some(found)));
+        assert_eq!(
+            (scores.smooth_ece, scores.classwise_ece),
+            (smooth.smooth_ece().ok(), Some(found))
+        );
     }
 }
 
@@ -121,15 +146,29 @@ fn what_a_calibrator_brings_is_scored_on_rows_that_it_was_not_fitted_on() {
         let judged = judge_calibrator(kind, &probabilities, labels, 3).unwrap();
         assert_eq!(judged.calibrator, kind.fit(&probabilities, labels).unwrap());
         let nll = |rows: &ClassProbabilities| Scores::of(rows, labels, Binning::default()).unwrap().nll;
-        let (before, fitted) = (nll(&probabilities), nll(&judged.calibrator.apply(&probabilities).unwrap()));
+        let (before, fitted) = (
+            nll(&probabilities),
+            nll(&judged.calibrator.apply(&probabilities).unwrap()),
+        );
         let crossed = judged.row_losses.iter().sum::<f64>() / labels.len() as f64;
         assert!((judged.gain - (before - crossed)).abs() < 1e-9, "{kind:?}");
         // On the rows of the fit it looks better than it is.
-        assert!(fitted < crossed, "{kind:?}: {fitted} on its own rows, {crossed} on others");
+        assert!(
+            fitted < crossed,
+            "{kind:?}: {fitted} on its own rows, {crossed} on others"
+        );
         let json = serde_json::to_string(&judged.calibrator).unwrap();
         let read: lora_eval::calibrators::Calibrator = serde_json::from_str(&json).unwrap();
-        let (one, other) = (read.apply(&probabilities).unwrap(), judged.calibrator.apply(&probabilities).unwrap());
-        assert!(one.values().iter().zip(other.values()).all(|(one, other)| (one - other).abs() < 1e-12));
+        let (one, other) = (
+            read.apply(&probabilities).unwrap(),
+            judged.calibrator.apply(&probabilities).unwrap(),
+        );
+        assert!(
+            one.values()
+                .iter()
+                .zip(other.values())
+                .all(|(one, other)| (one - other).abs() < 1e-12)
+        );
     }
 }
 
@@ -138,9 +177,15 @@ fn what_does_not_fit_is_refused() {
     let two = rows(2, &[0.25, 0.75, 0.5, 0.5]);
     let kind = CalibratorKind::Vector(VectorPrior { deviation: Some(0.0) });
     assert!(kind.fit(&two, &[0, 1]).is_err());
-    let kind = CalibratorKind::Dirichlet(DirichletPenalty { bias: -1.0, ..DirichletPenalty::NONE });
+    let kind = CalibratorKind::Dirichlet(DirichletPenalty {
+        bias: -1.0,
+        ..DirichletPenalty::NONE
+    });
     assert!(kind.fit(&two, &[0, 1]).is_err());
     let fitted = CalibratorKind::Isotonic.fit(&two, &[0, 1]).unwrap();
     assert!(fitted.apply(&rows(3, &[0.25, 0.25, 0.5])).is_err());
-    assert!(judge_calibrator(CalibratorKind::Isotonic, &two, &[0, 1], 0).is_err(), "two rows are no ten parts");
+    assert!(
+        judge_calibrator(CalibratorKind::Isotonic, &two, &[0, 1], 0).is_err(),
+        "two rows are no ten parts"
+    );
 }

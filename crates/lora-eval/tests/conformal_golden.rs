@@ -69,7 +69,11 @@ impl Case {
     fn check(&self, what: &str, thresholds: &ConformalThresholds, quantiles: &[f64], sets: &[Vec<usize>]) {
         for (found, expected) in thresholds.thresholds.iter().zip(quantiles) {
             // Sums of at most seven numbers below 1.
-            assert!((found - expected).abs() < 1e-12, "{}, {what}: {found}, not {expected}", self.name);
+            assert!(
+                (found - expected).abs() < 1e-12,
+                "{}, {what}: {found}, not {expected}",
+                self.name
+            );
         }
         let found = self.sets(thresholds);
         assert_eq!(found.rows().len(), sets.len());
@@ -84,7 +88,10 @@ fn quantiles_and_sets_are_those_of_mapie() {
     let golden: Golden = serde_json::from_str(include_str!("golden/conformal.json")).unwrap();
     assert_eq!(golden.cases.len(), 5);
     for case in &golden.cases {
-        for (score, all) in [(ConformityScore::Lac, &case.lac), (ConformityScore::Aps, &case.aps)] {
+        for (score, all) in [
+            (ConformityScore::Lac, &case.lac),
+            (ConformityScore::Aps, &case.aps),
+        ] {
             for expected in all {
                 let thresholds = case.fitted(score).thresholds(expected.coverage, false).unwrap();
                 let quantiles = vec![expected.quantile; case.classes];
@@ -93,7 +100,10 @@ fn quantiles_and_sets_are_those_of_mapie() {
             }
         }
         for expected in &case.lac_by_class {
-            let thresholds = case.fitted(ConformityScore::Lac).thresholds(expected.coverage, true).unwrap();
+            let thresholds = case
+                .fitted(ConformityScore::Lac)
+                .thresholds(expected.coverage, true)
+                .unwrap();
             let what = format!("LAC by class at {}", expected.coverage);
             case.check(&what, &thresholds, &expected.quantiles, &expected.sets);
         }
@@ -117,9 +127,16 @@ fn raps(case: &Case, expected: &ExpectedRaps) {
     let thresholds = fitted.thresholds(expected.coverage, false).unwrap();
     let found = thresholds.thresholds[0];
     let what = format!("{}, RAPS at {}", case.name, expected.coverage);
-    assert!((found - expected.quantile).abs() < 1e-12, "{what}: {found}, not {}", expected.quantile);
+    assert!(
+        (found - expected.quantile).abs() < 1e-12,
+        "{what}: {found}, not {}",
+        expected.quantile
+    );
     let sets = case.sets(&thresholds);
     for (row, (found, expected)) in sets.rows().zip(&expected.sets).enumerate() {
-        assert!(expected.as_ref().is_none_or(|expected| found == expected), "{what}, row {row}: {found:?}, not {expected:?}");
+        assert!(
+            expected.as_ref().is_none_or(|expected| found == expected),
+            "{what}, row {row}: {found:?}, not {expected:?}"
+        );
     }
 }

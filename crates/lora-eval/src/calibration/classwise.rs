@@ -60,7 +60,10 @@ impl ClasswiseCalibration {
             });
         }
         // All have one binning, so that the first refuses where any would.
-        self.tables.iter_mut().zip(&other.tables).try_for_each(|(into, from)| into.merge(from))
+        self.tables
+            .iter_mut()
+            .zip(&other.tables)
+            .try_for_each(|(into, from)| into.merge(from))
     }
 
     /// The mean over classes of their expected calibration errors, a fraction.
@@ -68,7 +71,11 @@ impl ClasswiseCalibration {
     /// # Errors
     /// [`EvalError::NoExamples`] without examples.
     pub fn ece(&self) -> Result<f64, EvalError> {
-        let errors = self.tables.iter().map(ReliabilityTable::ece).collect::<Result<Vec<_>, _>>()?;
+        let errors = self
+            .tables
+            .iter()
+            .map(ReliabilityTable::ece)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(errors.iter().sum::<f64>() / errors.len() as f64)
     }
 }

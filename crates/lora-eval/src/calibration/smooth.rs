@@ -31,7 +31,8 @@ pub(super) fn smooth_ece(examples: &[(f64, bool)]) -> Result<f64, EvalError> {
     // Sorted, so that rounding doesn't depend on the order of the examples.
     let mut sorted = examples.to_vec();
     sorted.sort_unstable_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
-    let is_below = |bandwidth: f64| bandwidth < SMALLEST_BANDWIDTH || bandwidth < at_bandwidth(&sorted, bandwidth);
+    let is_below =
+        |bandwidth: f64| bandwidth < SMALLEST_BANDWIDTH || bandwidth < at_bandwidth(&sorted, bandwidth);
     let (mut above, mut below) = (1.0, 0.0);
     if !is_below(above) {
         for _ in 0..HALVINGS {

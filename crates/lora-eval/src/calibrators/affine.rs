@@ -72,7 +72,9 @@ pub(super) fn scaled(row: &[f64], bias: &[f64], map: impl Fn(usize, &[f64]) -> f
 }
 
 fn logs(row: &[f64]) -> Vec<f64> {
-    row.iter().map(|probability| probability.max(SMALLEST).ln()).collect()
+    row.iter()
+        .map(|probability| probability.max(SMALLEST).ln())
+        .collect()
 }
 
 pub(super) fn fit_vector(
@@ -80,7 +82,10 @@ pub(super) fn fit_vector(
     labels: &[usize],
     prior: VectorPrior,
 ) -> Result<Calibrator, EvalError> {
-    if let Some(found) = prior.deviation.filter(|deviation| !(deviation.is_finite() && *deviation > 0.0)) {
+    if let Some(found) = prior
+        .deviation
+        .filter(|deviation| !(deviation.is_finite() && *deviation > 0.0))
+    {
         return Err(EvalError::OutOfRange {
             what: "the deviation of the prior of vector scaling",
             found,
@@ -89,10 +94,16 @@ pub(super) fn fit_vector(
     }
     let classes = probabilities.classes();
     let rows: Vec<Vec<f64>> = probabilities.rows().map(logs).collect();
-    let penalty = prior.deviation.map_or(0.0, |deviation| 0.5 / (deviation.powi(2) * rows.len() as f64));
+    let penalty = prior
+        .deviation
+        .map_or(0.0, |deviation| 0.5 / (deviation.powi(2) * rows.len() as f64));
     let loss = |numbers: &[f64]| {
         let (weights, bias) = numbers.split_at(classes);
-        let outputs = |row: &[f64]| (0..classes).map(|class| weights[class] * row[class] + bias[class]).collect();
+        let outputs = |row: &[f64]| {
+            (0..classes)
+                .map(|class| weights[class] * row[class] + bias[class])
+                .collect()
+        };
         let mut gradient = vec![0.0; 2 * classes];
         let mut loss = each_row(&rows, labels, &outputs, &mut |row, errors| {
             for (class, error) in errors.iter().enumerate() {
@@ -119,12 +130,19 @@ pub(super) fn fit_dirichlet(
     penalty: DirichletPenalty,
 ) -> Result<Calibrator, EvalError> {
     for (what, found) in [
-        ("the penalty of Dirichlet calibration off the diagonal", penalty.off_diagonal),
+        (
+            "the penalty of Dirichlet calibration off the diagonal",
+            penalty.off_diagonal,
+        ),
         ("the penalty of the bias of Dirichlet calibration", penalty.bias),
     ] {
         if !(found.is_finite() && found >= 0.0) {
             let expected = "a number of at least 0";
-            return Err(EvalError::OutOfRange { what, found, expected });
+            return Err(EvalError::OutOfRange {
+                what,
+                found,
+                expected,
+            });
         }
     }
     let classes = probabilities.classes();
@@ -135,7 +153,12 @@ pub(super) fn fit_dirichlet(
         let (weights, bias) = numbers.split_at(classes * classes);
         let outputs = |row: &[f64]| {
             let of_class = |(weights, bias): (&[f64], &f64)| {
-                weights.iter().zip(row).map(|(weight, log)| weight * log).sum::<f64>() + bias
+                weights
+                    .iter()
+                    .zip(row)
+                    .map(|(weight, log)| weight * log)
+                    .sum::<f64>()
+                    + bias
             };
             weights.chunks_exact(classes).zip(bias).map(of_class).collect()
         };
@@ -160,7 +183,11 @@ pub(super) fn fit_dirichlet(
         }
         (loss, gradient)
     };
-    let diagonal = |place: usize| f64::from(u8::from(place < classes * classes && place / classes == place % classes));
+    let diagonal = |place: usize| {
+        f64::from(u8::from(
+            place < classes * classes && place / classes == place % classes,
+        ))
+    };
     let numbers = minimize((0..classes * classes + classes).map(diagonal).collect(), &loss);
     let (weights, bias) = numbers.split_at(classes * classes);
     Ok(Calibrator::Dirichlet {

@@ -36,7 +36,10 @@ impl StepFunction {
         let mut distinct: Vec<Pool> = Vec::new();
         for (place, holds) in rows {
             let holds = f64::from(u8::from(holds));
-            match distinct.last_mut().filter(|last| last.last.total_cmp(&place).is_eq()) {
+            match distinct
+                .last_mut()
+                .filter(|last| last.last.total_cmp(&place).is_eq())
+            {
                 Some(last) => {
                     last.sum += holds;
                     last.weight += 1.0;
@@ -63,7 +66,11 @@ impl StepFunction {
         }
         let (mut places, mut values) = (Vec::new(), Vec::new());
         for pool in pools {
-            let ends = if pool.first < pool.last { &[pool.first, pool.last][..] } else { &[pool.first][..] };
+            let ends = if pool.first < pool.last {
+                &[pool.first, pool.last][..]
+            } else {
+                &[pool.first][..]
+            };
             places.extend(ends);
             values.extend(vec![pool.mean(); ends.len()]);
         }
@@ -102,7 +109,11 @@ mod tests {
         assert_eq!(found.places, [0.2, 0.4, 0.5, 0.6]);
         assert_eq!(found.values, [0.0, 0.5, 0.5, 1.0]);
         for (place, value) in [(0.0, 0.0), (0.3, 0.25), (0.45, 0.5), (0.55, 0.75), (1.0, 1.0)] {
-            assert!((found.at(place) - value).abs() < 1e-12, "{} at {place}", found.at(place));
+            assert!(
+                (found.at(place) - value).abs() < 1e-12,
+                "{} at {place}",
+                found.at(place)
+            );
         }
     }
 

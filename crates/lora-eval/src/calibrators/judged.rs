@@ -43,9 +43,15 @@ pub fn judge_calibrator(
     for part in 0..FOLDS {
         let (held_out, others): (Vec<usize>, Vec<usize>) = (0..rows).partition(|row| parts[*row] == part);
         let of = |rows: &[usize]| -> Result<_, EvalError> {
-            let values = rows.iter().flat_map(|row| probabilities.row(*row).to_vec()).collect();
+            let values = rows
+                .iter()
+                .flat_map(|row| probabilities.row(*row).to_vec())
+                .collect();
             let labels: Vec<usize> = rows.iter().map(|row| labels[*row]).collect();
-            Ok((ClassProbabilities::new(rows.len(), probabilities.classes(), values)?, labels))
+            Ok((
+                ClassProbabilities::new(rows.len(), probabilities.classes(), values)?,
+                labels,
+            ))
         };
         let (fitted_on, its_labels) = of(&others)?;
         let (scored, _) = of(&held_out)?;
@@ -54,8 +60,14 @@ pub fn judge_calibrator(
             row_losses[*row] = loss(found[labels[*row]]);
         }
     }
-    let without = probabilities.rows().zip(labels).map(|(row, label)| loss(row[*label]));
-    let gains: Vec<f64> = without.zip(&row_losses).map(|(without, with)| without - with).collect();
+    let without = probabilities
+        .rows()
+        .zip(labels)
+        .map(|(row, label)| loss(row[*label]));
+    let gains: Vec<f64> = without
+        .zip(&row_losses)
+        .map(|(without, with)| without - with)
+        .collect();
     let gain = gains.iter().sum::<f64>() / rows as f64;
     let squares: f64 = gains.iter().map(|each| (each - gain).powi(2)).sum();
     Ok(JudgedCalibrator {

@@ -35,9 +35,17 @@ pub(super) fn minimize(start: Vec<f64>, function: &dyn Fn(&[f64]) -> (f64, Vec<f
         let direction = direction(&gradient, &memory);
         let slope = product(&direction, &gradient);
         // The first step has no curvature to go by.
-        let mut length = if memory.is_empty() { 1.0_f64.min(1.0 / norm(&gradient)) } else { 1.0 };
+        let mut length = if memory.is_empty() {
+            1.0_f64.min(1.0 / norm(&gradient))
+        } else {
+            1.0
+        };
         let next = loop {
-            let tried: Vec<f64> = place.iter().zip(&direction).map(|(x, d)| x + length * d).collect();
+            let tried: Vec<f64> = place
+                .iter()
+                .zip(&direction)
+                .map(|(x, d)| x + length * d)
+                .collect();
             let (found, its_gradient) = function(&tried);
             if found <= value + DESCENT * length * slope {
                 break Some((tried, found, its_gradient));
@@ -52,7 +60,11 @@ pub(super) fn minimize(start: Vec<f64>, function: &dyn Fn(&[f64]) -> (f64, Vec<f
             break;
         };
         let moved: Vec<f64> = tried.iter().zip(&place).map(|(new, old)| new - old).collect();
-        let changed: Vec<f64> = its_gradient.iter().zip(&gradient).map(|(new, old)| new - old).collect();
+        let changed: Vec<f64> = its_gradient
+            .iter()
+            .zip(&gradient)
+            .map(|(new, old)| new - old)
+            .collect();
         let is_progress = value - found > PROGRESS * value.abs().max(f64::MIN_POSITIVE);
         without_progress = if is_progress { 0 } else { without_progress + 1 };
         let curvature = product(&moved, &changed);
@@ -103,7 +115,9 @@ fn norm(values: &[f64]) -> f64 {
 }
 
 fn add(to: &mut [f64], factor: f64, values: &[f64]) {
-    to.iter_mut().zip(values).for_each(|(to, value)| *to += factor * value);
+    to.iter_mut()
+        .zip(values)
+        .for_each(|(to, value)| *to += factor * value);
 }
 
 #[cfg(test)]
@@ -116,8 +130,15 @@ mod tests {
         let (scales, minimum) = ([1.0, 10.0, 100.0], [3.0, -2.0, 0.5]);
         let found = minimize(vec![0.0; 3], &|x| {
             let off: Vec<f64> = x.iter().zip(minimum).map(|(x, c)| x - c).collect();
-            let value = off.iter().zip(scales).map(|(off, scale)| 0.5 * scale * off * off).sum();
-            (value, off.iter().zip(scales).map(|(off, scale)| scale * off).collect())
+            let value = off
+                .iter()
+                .zip(scales)
+                .map(|(off, scale)| 0.5 * scale * off * off)
+                .sum();
+            (
+                value,
+                off.iter().zip(scales).map(|(off, scale)| scale * off).collect(),
+            )
         });
         for (found, expected) in found.iter().zip(minimum) {
             assert!((found - expected).abs() < 1e-9, "{found}, not {expected}");

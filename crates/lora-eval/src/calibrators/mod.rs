@@ -20,9 +20,9 @@ mod lbfgs;
 use serde::{Deserialize, Serialize};
 
 pub use self::affine::{DirichletPenalty, VectorPrior};
-pub use self::judged::{JudgedCalibrator, judge_calibrator};
 use self::affine::{fit_dirichlet, fit_vector, scaled};
 use self::isotonic::StepFunction;
+pub use self::judged::{JudgedCalibrator, judge_calibrator};
 use crate::probabilities::check_labels;
 use crate::{ClassProbabilities, EvalError};
 
@@ -134,11 +134,13 @@ impl Calibrator {
             });
         }
         let of_row = |row: &[f64]| match self {
-            Self::Vector { weights, bias } => {
-                scaled(row, bias, |class, logs| weights[class] * logs[class])
-            }
+            Self::Vector { weights, bias } => scaled(row, bias, |class, logs| weights[class] * logs[class]),
             Self::Dirichlet { weights, bias } => scaled(row, bias, |class, logs| {
-                weights[class].iter().zip(logs).map(|(weight, log)| weight * log).sum()
+                weights[class]
+                    .iter()
+                    .zip(logs)
+                    .map(|(weight, log)| weight * log)
+                    .sum()
             }),
             Self::Isotonic { steps } => {
                 let held: Vec<f64> = steps.iter().zip(row).map(|(step, p)| step.at(*p)).collect();

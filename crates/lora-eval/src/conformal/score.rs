@@ -38,7 +38,10 @@ pub enum ConformityScore {
 
 impl ConformityScore {
     /// [`ConformityScore::Raps`] with a penalty of 0.1 after the first class.
-    pub const RAPS: Self = Self::Raps { penalty: 0.1, free: 1 };
+    pub const RAPS: Self = Self::Raps {
+        penalty: 0.1,
+        free: 1,
+    };
 
     /// Its short name.
     pub fn name(&self) -> &'static str {
@@ -69,7 +72,12 @@ impl ConformityScore {
     /// The scores `[classes]` of all classes of a row, from its probabilities `[classes]` and its number `u`, which LAC does not read.
     pub fn of_row(&self, probabilities: &[f64], u: f64) -> Vec<f64> {
         let (penalty, free) = match self {
-            Self::Lac => return probabilities.iter().map(|probability| 1.0 - probability).collect(),
+            Self::Lac => {
+                return probabilities
+                    .iter()
+                    .map(|probability| 1.0 - probability)
+                    .collect();
+            }
             Self::Aps => (0.0, 0),
             Self::Raps { penalty, free } => (*penalty, *free),
         };
@@ -106,7 +114,10 @@ mod tests {
         assert_close(&ConformityScore::Lac.of_row(&row, 0.5), &[0.875, 0.5, 0.625]);
         assert_close(&ConformityScore::Aps.of_row(&row, 0.0), &[1.0, 0.5, 0.875]);
         assert_close(&ConformityScore::Aps.of_row(&row, 0.5), &[0.9375, 0.25, 0.6875]);
-        let raps = ConformityScore::Raps { penalty: 0.25, free: 1 };
+        let raps = ConformityScore::Raps {
+            penalty: 0.25,
+            free: 1,
+        };
         // The second class is one, the third two after the free one.
         assert_close(&raps.of_row(&row, 0.5), &[1.4375, 0.25, 0.9375]);
     }

@@ -46,12 +46,23 @@ impl TryFrom<UncheckedScores> for ConformalScores {
         }
         let not_finite = by_class.iter().flatten().position(|score| !score.is_finite());
         if let Some(example) = not_finite {
-            let value = by_class.iter().flatten().nth(example).copied().unwrap_or(f64::NAN);
+            let value = by_class
+                .iter()
+                .flatten()
+                .nth(example)
+                .copied()
+                .unwrap_or(f64::NAN);
             let what = "conformity score";
             return Err(EvalError::ValueNotFinite { what, example, value });
         }
-        by_class.iter_mut().for_each(|scores| scores.sort_by(f64::total_cmp));
-        Ok(Self { score, seed, by_class })
+        by_class
+            .iter_mut()
+            .for_each(|scores| scores.sort_by(f64::total_cmp));
+        Ok(Self {
+            score,
+            seed,
+            by_class,
+        })
     }
 }
 
@@ -100,7 +111,9 @@ impl ConformalScores {
         for ((row, label), u) in probabilities.rows().zip(labels).zip(numbers) {
             by_class[*label].push(score.of_row(row, *u)[*label]);
         }
-        by_class.iter_mut().for_each(|scores| scores.sort_by(f64::total_cmp));
+        by_class
+            .iter_mut()
+            .for_each(|scores| scores.sort_by(f64::total_cmp));
         Ok(Self {
             score,
             seed: None,
@@ -144,7 +157,8 @@ impl ConformalScores {
         };
         let thresholds = if per_class {
             let each = self.by_class.iter().enumerate();
-            each.map(|(class, scores)| of(Some(class), scores)).collect::<Result<_, _>>()?
+            each.map(|(class, scores)| of(Some(class), scores))
+                .collect::<Result<_, _>>()?
         } else {
             let mut all = self.by_class.concat();
             all.sort_by(f64::total_cmp);
@@ -186,7 +200,10 @@ impl ConformalThresholds {
     /// # Errors
     /// [`EvalError::ClassCount`] for other classes than those of the validation rows.
     pub fn sets(&self, probabilities: &ClassProbabilities) -> Result<PredictionSets, EvalError> {
-        self.sets_with_numbers(probabilities, &row_numbers(self.seed, NEW, probabilities.examples()))
+        self.sets_with_numbers(
+            probabilities,
+            &row_numbers(self.seed, NEW, probabilities.examples()),
+        )
     }
 
     /// As [`ConformalThresholds::sets`], with the number from 0 to 1 of each row `[examples]`.

@@ -9,11 +9,11 @@ mod likelihood;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::judged::parts;
 pub use self::judged::{
     FEWEST_ROWS, FOLDS, JudgedTemperature, OFFERED_TEMPERATURES, PRIOR_DEVIATION, SIGNIFICANCE,
     TemperatureOutcome, judge_temperature,
 };
-pub(crate) use self::judged::parts;
 use self::likelihood::{Likelihood, Observed, Point, STATIONARY};
 use crate::probabilities::check_labels;
 use crate::{Average, EvalError, Predictions};

@@ -11,10 +11,10 @@ use lora_eval::{Average, ClassProbabilities, ModelOutputs};
 use serde::{Deserialize, Serialize};
 
 use crate::bail;
-use crate::encoded_part::{Detail, EncodedPart};
+use crate::data::encoded::{Detail, EncodedPart};
 use crate::error::{Context, Result};
-use crate::scoring::Said;
-use crate::task::Temperatures;
+use crate::score::Said;
+use crate::saved::task_file::Temperatures;
 pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};
 
 /// Name of the file.

@@ -7,13 +7,13 @@ use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::Serialize;
 
 use super::{CALIBRATION_FILE, class_probabilities};
-use crate::adapter::OpenedAdapter;
+use crate::saved::adapter::OpenedAdapter;
 use crate::bail;
-use crate::encoded_part::EncodedPart;
+use crate::data::encoded::EncodedPart;
 use crate::error::Result;
-use crate::kind::Kind;
-use crate::scoring::Said;
-use crate::task::Temperatures;
+use crate::data::kind::Kind;
+use crate::score::Said;
+use crate::saved::task_file::Temperatures;
 
 /// Which prediction sets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -20,7 +20,13 @@ fn drawn(generator: &mut ChaCha8Rng, rows: usize) -> (ClassProbabilities, Vec<us
 }
 
 /// The mean coverage of new rows over many fits, over all and of class 2.
-fn simulated(score: ConformityScore, rows: usize, coverage: f64, per_class: bool, seed: Option<u64>) -> [f64; 2] {
+fn simulated(
+    score: ConformityScore,
+    rows: usize,
+    coverage: f64,
+    per_class: bool,
+    seed: Option<u64>,
+) -> [f64; 2] {
     const FITS: usize = 400;
     let mut generator = ChaCha8Rng::seed_from_u64(7);
     let (mut all, mut last) = (Vec::new(), Vec::new());
@@ -29,7 +35,11 @@ fn simulated(score: ConformityScore, rows: usize, coverage: f64, per_class: bool
         let seed = seed.map(|seed| seed + fit as u64);
         let scores = ConformalScores::of(&probabilities, &labels, score, seed).unwrap();
         let (new, truth) = drawn(&mut generator, 50);
-        let sets = scores.thresholds(coverage, per_class).unwrap().sets(&new).unwrap();
+        let sets = scores
+            .thresholds(coverage, per_class)
+            .unwrap()
+            .sets(&new)
+            .unwrap();
         let scores = sets.scores(&truth).unwrap();
         all.push(scores.coverage);
         last.extend(scores.by_class[2].coverage);
@@ -45,7 +55,10 @@ fn the_coverage_is_that_of_the_promise_for_every_score() {
     for score in [ConformityScore::Lac, ConformityScore::Aps, ConformityScore::RAPS] {
         for seed in [None, Some(3)] {
             let [covered, _] = simulated(score, 39, 0.8, false, seed);
-            assert!((covered - 0.8).abs() < 0.0042 * 4.0, "{score:?}, {seed:?}: {covered}");
+            assert!(
+                (covered - 0.8).abs() < 0.0042 * 4.0,
+                "{score:?}, {seed:?}: {covered}"
+            );
         }
     }
 }
@@ -55,7 +68,10 @@ fn thresholds_by_class_hold_for_the_class() {
     let [_, overall] = simulated(ConformityScore::Lac, 159, 0.8, false, None);
     let [_, by_class] = simulated(ConformityScore::Lac, 159, 0.8, true, None);
     // Class 2 has some 40 rows: between 0.8 and 0.8 + 1/41, with a standard error of √(0.16/5000 + 0.16/41/400) = 0.0065 or so.
-    assert!((0.8 - 0.02..0.8 + 0.025 + 0.02).contains(&by_class), "{by_class} by class, {overall} overall");
+    assert!(
+        (0.8 - 0.02..0.8 + 0.025 + 0.02).contains(&by_class),
+        "{by_class} by class, {overall} overall"
+    );
 }
 
 #[test]
@@ -67,7 +83,10 @@ fn too_few_rows_say_how_many_are_needed() {
     assert!(scores.thresholds(0.95, false).is_ok());
     let message = |coverage, per_class| scores.thresholds(coverage, per_class).unwrap_err().to_string();
     let text = message(0.96, false);
-    assert!(text.contains("20 validation rows") && text.contains("24"), "{text}");
+    assert!(
+        text.contains("20 validation rows") && text.contains("24"),
+        "{text}"
+    );
     let text = message(0.5, true);
     assert!(!text.contains("class 0"), "one row is enough for a half: {text}");
     let text = message(0.9, true);
@@ -80,11 +99,17 @@ fn scores_go_through_json_and_lies_are_refused() {
     let (probabilities, labels) = drawn(&mut ChaCha8Rng::seed_from_u64(1), 30);
     let scores = ConformalScores::of(&probabilities, &labels, ConformityScore::RAPS, Some(5)).unwrap();
     let json = serde_json::to_value(&scores).unwrap();
-    assert_eq!(serde_json::from_value::<ConformalScores>(json.clone()).unwrap(), scores);
+    assert_eq!(
+        serde_json::from_value::<ConformalScores>(json.clone()).unwrap(),
+        scores
+    );
     for (key, lie) in [
         ("by_class", serde_json::json!([[0.5]])),
         ("by_class", serde_json::json!([[0.5], ["a"]])),
-        ("score", serde_json::json!({"score": "raps", "penalty": -1.0, "free": 1})),
+        (
+            "score",
+            serde_json::json!({"score": "raps", "penalty": -1.0, "free": 1}),
+        ),
     ] {
         let mut json = json.clone();
         json[key] = lie;
@@ -98,7 +123,17 @@ fn other_classes_are_refused() {
     let scores = ConformalScores::of(&probabilities, &labels, ConformityScore::Aps, None).unwrap();
     let new = ClassProbabilities::new(1, 2, vec![0.5, 0.5]).unwrap();
     let error = scores.thresholds(0.5, false).unwrap().sets(&new).unwrap_err();
-    assert!(matches!(error, EvalError::ClassCount { expected: 3, found: 2, .. }), "{error}");
+    assert!(
+        matches!(
+            error,
+            EvalError::ClassCount {
+                expected: 3,
+                found: 2,
+                ..
+            }
+        ),
+        "{error}"
+    );
 }
 
 proptest! {

@@ -13,6 +13,9 @@ pub struct StepFunction {
     values: Vec<f64>,
 }
 
+/// Probabilities nearer than this are the same one, as in scikit-learn.
+const SAME: f64 = 1e-15;
+
 /// Neighbours with one value.
 #[derive(Clone, Copy)]
 struct Pool {
@@ -36,10 +39,7 @@ impl StepFunction {
         let mut distinct: Vec<Pool> = Vec::new();
         for (place, holds) in rows {
             let holds = f64::from(u8::from(holds));
-            match distinct
-                .last_mut()
-                .filter(|last| last.last.total_cmp(&place).is_eq())
-            {
+            match distinct.last_mut().filter(|last| place - last.first < SAME) {
                 Some(last) => {
                     last.sum += holds;
                     last.weight += 1.0;

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::bail;
 use crate::data::encoded::{Detail, EncodedPart};
 use crate::error::{Context, Result};
-use crate::score::Said;
 use crate::saved::task_file::Temperatures;
+use crate::score::Said;
 pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};
 
 /// Name of the file.

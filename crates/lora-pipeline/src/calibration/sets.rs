@@ -7,13 +7,13 @@ use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::Serialize;
 
 use super::{CALIBRATION_FILE, class_probabilities};
-use crate::saved::adapter::OpenedAdapter;
 use crate::bail;
 use crate::data::encoded::EncodedPart;
-use crate::error::Result;
 use crate::data::kind::Kind;
-use crate::score::Said;
+use crate::error::Result;
+use crate::saved::adapter::OpenedAdapter;
 use crate::saved::task_file::Temperatures;
+use crate::score::Said;
 
 /// Which prediction sets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -51,20 +51,35 @@ impl SetRequest {
                     Some(of) => format!("the mean pass and an ensemble of {}", of.members),
                     None => "the mean pass".to_owned(),
                 },
-                ensemble.map_or_else(String::new, |settings| format!("an ensemble of {} with its average", settings.members)),
+                ensemble.map_or_else(String::new, |settings| format!(
+                    "an ensemble of {} with its average",
+                    settings.members
+                )),
             );
         };
         let mut stored = calibration.conformal.iter();
         let Some(scores) = stored.find(|scores| scores.score() == self.score) else {
-            bail!("{CALIBRATION_FILE} has no scores for {}; train again", self.score.name());
+            bail!(
+                "{CALIBRATION_FILE} has no scores for {}; train again",
+                self.score.name()
+            );
         };
         match scores.thresholds(self.coverage, self.per_class) {
-            Err(lora_eval::EvalError::TooFewRows { class, found, needed, .. }) => bail!(
+            Err(lora_eval::EvalError::TooFewRows {
+                class, found, needed, ..
+            }) => bail!(
                 "--coverage {}: the training had {found} validation rows{}, and this coverage needs at least {needed}; train with more \
                  (validation_fraction, validation_file), or lower the coverage{}",
                 self.coverage,
-                class.map_or_else(String::new, |class| format!(" of the class `{}`", labels.name(class))),
-                if class.is_some() { ", or leave --per-class out" } else { "" },
+                class.map_or_else(String::new, |class| format!(
+                    " of the class `{}`",
+                    labels.name(class)
+                )),
+                if class.is_some() {
+                    ", or leave --per-class out"
+                } else {
+                    ""
+                },
             ),
             thresholds => Ok(thresholds?),
         }
@@ -164,7 +179,11 @@ pub fn set_tables(scored: &[ScoredSets]) -> Vec<Table> {
     }
     let mut columns = vec![Column::new("rows", Better::None, 0)];
     for method in scored {
-        columns.push(Column::new(format!("coverage, {}", method.method), Better::None, 3));
+        columns.push(Column::new(
+            format!("coverage, {}", method.method),
+            Better::None,
+            3,
+        ));
         columns.push(Column::new(format!("size, {}", method.method), Better::Lower, 2));
     }
     let mut by_class = Table::new("The same for the rows of each class", "class", columns);
@@ -172,7 +191,9 @@ pub fn set_tables(scored: &[ScoredSets]) -> Vec<Table> {
         let mut cells = vec![Cell::value(first.sets.by_class[class].rows as f64)];
         for method in scored {
             let of_class = &method.sets.by_class[class];
-            cells.extend([of_class.coverage, of_class.mean_size].map(|value| value.map_or(Cell::Empty, Cell::value)));
+            cells.extend(
+                [of_class.coverage, of_class.mean_size].map(|value| value.map_or(Cell::Empty, Cell::value)),
+            );
         }
         by_class.push(name, cells);
     }
@@ -186,6 +207,9 @@ pub fn set_section(tables: Vec<Table>) -> Option<Section> {
          like those, on average.",
     );
     let is_empty = tables.is_empty();
-    let with_all = tables.into_iter().map(Block::Table).fold(section, Section::with_block);
+    let with_all = tables
+        .into_iter()
+        .map(Block::Table)
+        .fold(section, Section::with_block);
     (!is_empty).then_some(with_all)
 }

@@ -144,7 +144,9 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
             let disagreement =
                 mutual_information.map(|information| format!(" · mutual information {information:.3}"));
             let disagreement = disagreement.unwrap_or_default();
-            let set = prediction_set.as_ref().map(|set| format!(" · {{{}}}", set.join(", ")));
+            let set = prediction_set
+                .as_ref()
+                .map(|set| format!(" · {{{}}}", set.join(", ")));
             let set = set.unwrap_or_default();
             format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement}{set} · {text}")
         }

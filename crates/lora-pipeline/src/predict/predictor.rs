@@ -9,10 +9,10 @@ use lora_data::{Column, Dataset, Example};
 use lora_train::{FitData, History, TrainConfig, fit};
 
 use crate::bail;
-use crate::calibration::{CALIBRATION_FILE, CalibrationFile, SetRequest};
 use crate::base::checkpoint::{open_checkpoint, public_name};
 use crate::base::hub::hub_options;
 use crate::base::{BaseOptions, attach, open};
+use crate::calibration::{CALIBRATION_FILE, CalibrationFile, SetRequest};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::benchmark::Shares;
 use crate::data::encoded::{EncodedPart, Lengths};

@@ -10,10 +10,10 @@ use lora_data::{Column, Format, LabelRule, Padding, ReadOptions, Task, TextToken
 use lora_models::{Checkpoint, FamilyConfig, HeadOptions, HubOptions, Transformer, locate};
 
 use crate::bail;
-use crate::calibration::CalibrationFile;
 use crate::base::checkpoint::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
 use crate::base::hub::hub_options;
 use crate::base::language_model::LanguageModel;
+use crate::calibration::CalibrationFile;
 use crate::config::keys::nearest_of;
 use crate::data::encoded::{Encoder, Lengths};
 use crate::data::kind::{Kind, prompt_style, squad_version};

@@ -11,9 +11,9 @@ use lora_train::event::FinishReason;
 use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
 use serde_json::{Value, json};
 
+use crate::calibration::CALIBRATION_FILE;
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
-use crate::calibration::CALIBRATION_FILE;
 use crate::saved::model_folder::{
     COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
 };

@@ -17,9 +17,9 @@ use super::scores::{Scored, page};
 use super::size::check_size;
 use super::task_file::task_file;
 use super::verdict::{advice, check_learned};
-use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
 use crate::base::checkpoint::public_name;
 use crate::base::{Opened, attach, open};
+use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
 use crate::config::{Resolved, RunConfig};
 use crate::data::Parts;
 use crate::data::encoded::{Detail, EncodedPart, Encoder, Lengths};
@@ -284,7 +284,11 @@ impl FittedRun {
             "history": fitted.history,
         });
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
-        let calibration = scored.calibration.as_ref().map(CalibrationFile::text).transpose()?;
+        let calibration = scored
+            .calibration
+            .as_ref()
+            .map(CalibrationFile::text)
+            .transpose()?;
         let page = page(&scored, &fitted, config, &prepared.checks, &results).to_html();
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;

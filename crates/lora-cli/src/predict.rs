@@ -14,6 +14,7 @@ use lora_pipeline::saved::adapter::open_adapter;
 use lora_pipeline::saved::task_file::Inference;
 
 use crate::eval::EnsembleArgs;
+use crate::set_args::SetArgs;
 use crate::shared_args::{AdapterArgs, ColumnArgs};
 use crate::terminal::Terminal;
 
@@ -43,6 +44,8 @@ pub struct PredictArgs {
     /// Predict by the mean pass or by the ensemble [the one that was better on the validation rows of the training, else the ensemble].
     #[arg(long, value_enum)]
     inference: Option<InferenceArg>,
+    #[command(flatten)]
+    sets: SetArgs,
     /// Where results go: a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
     /// --data; .json for answers in a context, in the form of the official SQuAD script.
     #[arg(long, short, value_name = "FILE")]
@@ -89,6 +92,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
             InferenceArg::Ensemble => Inference::Ensemble,
         }),
         adaptive: args.ensemble.adaptive,
+        sets: args.sets.request(),
         output: args.output.clone(),
         batch_size: args.adapter.batch_size,
         strict: args.strict,

@@ -29,8 +29,6 @@ fn the_command_that_is_printed_trains_the_very_setting_and_again() {
     let compare = [
         "compare",
         "films.csv",
-        "--model",
-        "model",
         "--seeds",
         "1",
         "--output",

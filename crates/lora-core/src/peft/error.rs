@@ -163,3 +163,18 @@ fn of_vocabulary(name: &str) -> &'static str {
         ""
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::of_vocabulary;
+
+    #[test]
+    fn added_tokens_are_named_where_a_row_is_a_token() {
+        assert!(of_vocabulary("base_model.model.model.embed_tokens.weight").contains("enlarged model"));
+        assert!(of_vocabulary("base_model.model.lm_head.lora_B.weight").contains("enlarged model"));
+        assert_eq!(
+            of_vocabulary("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"),
+            ""
+        );
+    }
+}

@@ -11,6 +11,8 @@ use crate::score::TaskScores;
 const DIVERGED: f64 = 10.0;
 /// From this share of the loss of guessing on, next to nothing was learned.
 const HARDLY_LEARNED: f64 = 0.9;
+/// A loss so many times that of equal probabilities comes from steps that are too large.
+const UNSTABLE: f64 = 3.0;
 /// Below this share of it in training, something was learned.
 const LEARNED: f64 = 0.5;
 
@@ -123,6 +125,16 @@ fn nothing_learned(history: &History, loss: f64, guess: Guess, scores: Option<&T
             scores.matthews
         );
     }
+    let worst = history
+        .evaluations
+        .iter()
+        .map(|each| each.loss)
+        .fold(0.0, f64::max);
+    if worst > UNSTABLE * (guess.classes as f64).ln() {
+        return format!(
+            "the training was unstable: {losses}, after one of {worst:.3} on the way; lower learning_rate, or add warmup (warmup_ratio)"
+        );
+    }
     let tenth = history.steps.len().div_ceil(10);
     let last = &history.steps[history.steps.len() - tenth..];
     let in_training = last.iter().map(|step| step.loss).sum::<f64>() / last.len() as f64;
@@ -231,6 +243,8 @@ mod tests {
         assert!(of(&[1.09, 1.05], all, 1.0986).contains("next to nothing"));
         // One class of ten rows: 0.3 is far below ln(3), and no better than knowing the shares.
         assert!(of(&[0.32, 0.31], all, 0.325).contains("next to nothing"));
+        // Equal probabilities have ln(3), 1.0986.
+        assert!(of(&[9.0, 1.05], all, 1.0986).contains("lower learning_rate"));
         assert!(of(&[0.9, 0.5], all, 1.0986).contains("num_train_epochs"));
         assert_eq!(of(&[0.0036, 0.0034], all, 1.0986), "", "nothing is left to gain");
         assert_eq!(of(&[0.5, 0.6], all, 1.0986), "");

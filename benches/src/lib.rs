@@ -356,6 +356,7 @@ impl Shape {
             config,
             weights: WeightFiles::of_safetensors(file),
             tokenizer: None,
+            gguf_template: None,
         }
     }
 }

@@ -11,16 +11,14 @@ use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
 use lora_core::{Fp32Precision, Pass};
+use lora_data::Task;
 use lora_models::Transformer;
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
-use lora_pipeline::base::hub::hub_options;
-use lora_pipeline::base::language_model::LanguageModel;
+use lora_pipeline::base::{BaseOptions, TextReader};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use lora_pipeline::files::output::note_unfinished;
-use lora_pipeline::saved::Saved;
-use lora_pipeline::saved::adapter::check_base;
-use lora_pipeline::saved::task_file::TaskFile;
+use lora_pipeline::saved::adapter::{AdapterOptions, open_language_adapter};
 use serde_json::json;
 
 use crate::shared_args::positive;
@@ -93,11 +91,11 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     }
     let opened = open(args, &device)?;
     let text = if args.chat {
-        opened.chat_prompt(args.system.as_deref(), &prompt)?
+        opened.reader.chat_prompt(args.system.as_deref(), &prompt)?
     } else {
         prompt
     };
-    let ids = opened.tokenizer.encode_prompt(&text, !args.chat)?;
+    let ids = opened.reader.tokenizer.encode_prompt(&text, !args.chat)?;
     if ids.is_empty() {
         bail!("the prompt has no token; give a text with --prompt");
     }
@@ -160,9 +158,9 @@ impl GenerateArgs {
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
 
-    fn limits(&self, opened: &LanguageModel) -> Result<Limits> {
+    fn limits(&self, opened: &Opened) -> Result<Limits> {
         let given = self.stop.iter().map(|token| {
-            let id = opened.tokenizer.token_id(token);
+            let id = opened.reader.tokenizer.token_id(token);
             id.with_context(|| {
                 format!("--stop `{token}` is no token of this model; give one of its vocabulary")
             })
@@ -170,67 +168,63 @@ impl GenerateArgs {
         let mut given = given.collect::<Result<Vec<u32>>>()?;
         if self.chat {
             // Not every model that was trained on chats names the token as its end of text.
-            given.extend(opened.turn_end()?.map(|end| end.token));
+            given.extend(opened.reader.turn_end()?.map(|end| end.token));
         }
         Ok(Limits {
             max_new_tokens: self.max_new_tokens,
             stop_tokens: opened
+                .reader
                 .stop_tokens
                 .iter()
                 .chain(&given)
                 .map(|id| id.cast_signed())
                 .collect(),
-            max_tokens: opened.max_tokens,
+            max_tokens: opened.reader.max_tokens,
         })
     }
 }
 
-/// The model, with the adapter on it if there is one.
-fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
+/// The model, with the adapter on it if there is one, and how it reads texts.
+struct Opened {
+    model: Transformer,
+    reader: TextReader,
+}
+
+fn open(args: &GenerateArgs, device: &Device) -> Result<Opened> {
     let Some(folder) = &args.adapter else {
-        let name = args.model.as_deref().unwrap_or_default();
-        let opened = LanguageModel::open(name, args.revision.as_deref(), 0, device, args.fp32_precision)?;
+        let base = BaseOptions {
+            name: args.model.as_deref().unwrap_or_default(),
+            revision: args.revision.as_deref(),
+            max_seq_length: None,
+            fp32_precision: args.fp32_precision,
+        };
+        let opened = base.open(&Task::Completion, 0, device)?;
         opened.loaded.expect_all_in(|_| false)?;
-        return Ok(opened);
+        return Ok(Opened {
+            model: opened.model.valid(),
+            reader: opened.reader,
+        });
     };
-    let saved = Saved::read(folder)?;
-    let task = TaskFile::read(folder)?;
-    let named = match saved {
-        Saved::Model { .. } => None,
-        Saved::Adapter(_) | Saved::Tuned(_) => task.as_ref().map(|task| task.base_model.clone()),
-    };
-    let named = named.or_else(|| saved.base_model());
-    let revision = args
-        .revision
-        .clone()
-        .or_else(|| task.and_then(|task| task.revision));
-    let name = match (&args.model, named) {
-        (Some(name), _) => name.clone(),
-        (None, Some(name)) => {
-            if !matches!(saved, Saved::Model { .. }) {
-                check_base(folder, &name, &hub_options(revision.as_deref()), "--model")?;
-            }
-            name
-        }
-        (None, None) => bail!("`{}` names no base model; give it with --model", folder.display()),
-    };
-    let opened = LanguageModel::open(&name, revision.as_deref(), 0, device, args.fp32_precision);
-    let mut opened = opened.with_context(|| {
-        format!(
-            "the base model of `{}` cannot be opened (--model names another)",
-            folder.display()
-        )
+    let opened = open_language_adapter(&AdapterOptions {
+        adapter: folder.clone(),
+        base: args.model.clone(),
+        revision: args.revision.clone(),
+        labels: None,
+        max_seq_length: None,
+        device: args.device.clone(),
+        dtype: args.dtype,
+        fp32_precision: args.fp32_precision,
     })?;
     // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three. Where
     // that cannot be, the model keeps its adapters.
-    let adapted = saved
-        .put_on(opened.model, &opened.loaded, &name, "--model")?
-        .map(|model: Transformer| model.valid());
-    opened.model = match adapted.clone().merge() {
+    let model = match opened.adapted.clone().merge() {
         Ok(merged) => merged,
-        Err(_) => adapted.model,
+        Err(_) => opened.adapted.model,
     };
-    Ok(opened)
+    Ok(Opened {
+        model,
+        reader: opened.reader,
+    })
 }
 
 /// What was said, and how long it took.
@@ -241,7 +235,7 @@ struct Said {
 }
 
 fn say(
-    opened: &LanguageModel,
+    opened: &Opened,
     ids: &[u32],
     limits: &Limits,
     sampler: &mut Sampler,
@@ -251,7 +245,7 @@ fn say(
 ) -> Result<Said> {
     let prompt: Vec<i32> = ids.iter().map(|id| id.cast_signed()).collect();
     let mut cache = KeyValueCache::default();
-    let mut stream = opened.tokenizer.stream();
+    let mut stream = opened.reader.tokenizer.stream();
     let mut text = String::new();
     let mut outcome = Ok(());
     let finite = Cell::new(true);

@@ -56,7 +56,10 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use lora_core::peft::EnsembleSettings as Ensemble;
-pub use predict::predictor::{BaseModel, FitSettings, Predictor, Untrained};
+pub use predict::predictor::{
+    BaseModel, ChoicePredictor, FitSettings, Predictor, SpanPredictor, TaskPredictor, Untrained,
+    WordPredictor,
+};
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lora_core::{LoraConfig, Rescale, Targets};
 use lora_data::{Dataset, Example, LabelNames, Target, Task};
-use lora_pipeline::predict::Answer;
+use lora_pipeline::predict::PredictedLabel;
 use lora_pipeline::progress::Silent;
 use lora_pipeline::{Ensemble, FitSettings, Predictor};
 use lora_train::TrainConfig;
@@ -80,11 +80,11 @@ fn what_is_saved_predicts_the_same_to_the_last_bit() {
         let predictions = fitted.predict(&texts, ensemble).unwrap();
         assert_eq!(loaded.predict(&texts, ensemble).unwrap(), predictions);
         for prediction in &predictions {
-            let Answer::Class {
+            let PredictedLabel::Class {
                 probabilities,
                 mutual_information,
                 ..
-            } = &prediction.answer
+            } = &prediction.label
             else {
                 panic!("a class is predicted");
             };
@@ -110,7 +110,7 @@ fn numbers_are_predicted_with_their_standard_deviation() {
         .fit(&dataset, &settings(0.0), &Silent)
         .unwrap();
     let predictions = fitted.predict(&["film"], Ensemble::new(4, 1)).unwrap();
-    let Answer::Value { value, deviation } = &predictions[0].answer else {
+    let PredictedLabel::Value { value, deviation } = &predictions[0].label else {
         panic!("a number is predicted");
     };
     assert!(value.is_finite() && deviation.is_some_and(|deviation| deviation > 0.0));

@@ -5,9 +5,10 @@ use std::path::Path;
 use super::columns::{Column, ResolvedColumn};
 use super::label_sets;
 use super::table::Table;
-use crate::dataset::{Target, Task};
+use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::LabelNames;
+use crate::task::Task;
 
 /// What the label column means.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,6 +49,8 @@ impl LabelRule {
                 columns: columns.to_vec(),
             },
             Task::Regression => Self::Numbers,
+            // Rows of other tasks have no label column.
+            other => Self::Unlabelled(other.clone()),
         }
     }
 }

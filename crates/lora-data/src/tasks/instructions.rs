@@ -45,6 +45,15 @@ impl Instruction {
             completion: output.clone(),
         }
     }
+
+    /// Instruction and input as a user writes them to a chat model, and the answer.
+    pub fn message(&self) -> Completion {
+        let separator = if self.input.is_empty() { "" } else { "\n\n" };
+        Completion {
+            prompt: format!("{}{separator}{}", self.instruction, self.input),
+            completion: self.output.clone(),
+        }
+    }
 }
 
 pub(super) static ALPACA: Benchmark = Benchmark {

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use super::texts::{self, Labels, TextForm};
 use super::{Benchmark, Form, Split, TaskMetric};
-use crate::dataset::{Dataset, Example, Target, Task};
+use crate::dataset::{Dataset, Example, Target};
 use crate::error::{DataError, EncodingError, TaskError};
 use crate::labels::LabelNames;
 use crate::readers::{bytes, decode_text};
+use crate::task::Task;
 
 /// Which of the two labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

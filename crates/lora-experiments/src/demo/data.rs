@@ -3,8 +3,8 @@
 use lora_data::{RatedText, Targets, TextTokenizer, read_snippets, snippet_dataset, stratified_split};
 use lora_eval::ClassProbabilities;
 use lora_models::Checkpoint;
-use lora_pipeline::base::checkpoint::open_tokenizer;
-use lora_pipeline::data::encoded::EncodedPart;
+use lora_pipeline::base::open_tokenizer;
+use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::Result;
 
 use super::plan::Plan;
@@ -22,7 +22,7 @@ const TEST_SEED: u64 = 0;
 /// Rows with their classes, and what people say about them.
 pub struct DemoPart {
     /// The rows, tokenized.
-    pub part: EncodedPart,
+    pub part: EncodedSplit,
     /// The share of people whose rating falls in each class, `[rows, classes]`.
     pub people: ClassProbabilities,
 }
@@ -84,7 +84,7 @@ impl DemoPart {
     fn new(texts: &[RatedText], tokenizer: &TextTokenizer) -> Result<Self> {
         let shares: Vec<[f64; 3]> = texts.iter().map(RatedText::human_distribution).collect();
         Ok(Self {
-            part: EncodedPart::new(&snippet_dataset(texts), tokenizer, EVALUATION_BATCH)?,
+            part: EncodedSplit::new(&snippet_dataset(texts), tokenizer, EVALUATION_BATCH)?,
             people: ClassProbabilities::new(shares.len(), 3, shares.concat())?,
         })
     }

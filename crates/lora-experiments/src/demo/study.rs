@@ -10,11 +10,12 @@ use lora_eval::calibration::{Binning, ReliabilityBin};
 use lora_eval::proper::cross_entropy;
 use lora_eval::{Average, MeanStd, Passes, Predictions, Scores, judge_temperature, predict};
 use lora_models::{Checkpoint, Transformer};
+use lora_models::{HeadKind, HeadOptions};
 use lora_pipeline::base::attach;
-use lora_pipeline::base::checkpoint::load_model;
 use lora_pipeline::error::Result;
+use lora_pipeline::inference::member_sampler;
 use lora_pipeline::progress::{Counter, Progress};
-use lora_pipeline::score::{ClassScores, JUDGING_SEED, member_sampler};
+use lora_pipeline::score::{ClassScores, JUDGING_SEED};
 use lora_report::{Better, Cell, Column, Table};
 use lora_train::trainer::StepReport;
 use lora_train::{Event, FitData, Flow, fit};
@@ -150,7 +151,14 @@ fn train_one(
     let task = Task::Classification {
         labels: sentiment_labels(),
     };
-    let (model, loaded) = load_model(checkpoint, &task, seed, device)?;
+    let (model, loaded) = Transformer::load(
+        checkpoint,
+        HeadOptions {
+            kind: HeadKind::from(&task),
+            seed,
+        },
+        device,
+    )?;
     let (adapted, _) = attach(model, &loaded, plan.lora_config(training).into(), seed)?;
     let fit_data = FitData {
         train: &train.part.encoded,

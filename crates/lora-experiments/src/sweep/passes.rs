@@ -8,11 +8,11 @@ use lora_data::Batch;
 use lora_eval::{ModelOutputs, Passes, predict_members};
 use lora_models::Transformer;
 use lora_pipeline::bail;
-use lora_pipeline::data::encoded::EncodedPart;
+use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::inference;
+use lora_pipeline::inference::JudgedRows;
+use lora_pipeline::inference::member_sampler;
 use lora_pipeline::progress::CancelToken;
-use lora_pipeline::score::member_sampler;
 use lora_train::swag::SwagSettings;
 use serde::{Deserialize, Serialize};
 
@@ -93,9 +93,9 @@ impl Said {
     pub fn of(
         parts: &Parts,
         cancel: &CancelToken,
-        on: impl Fn(&EncodedPart) -> Result<Logits>,
+        on: impl Fn(&EncodedSplit) -> Result<Logits>,
     ) -> Result<Self> {
-        let on = |part: &EncodedPart| {
+        let on = |part: &EncodedSplit| {
             if cancel.is_cancelled() {
                 bail!("interrupted");
             }
@@ -276,7 +276,7 @@ fn run_source(
     // Masks that keep everything: the update as it is in training, without the factor of the mean pass.
     let keeps_all = LoraDropout::new(f64::MIN_POSITIVE, Rescale::Plain);
     let sampler = match source {
-        Source::Mean => return Said::of(parts, cancel, |part| Ok(of_passes(adapted, part, &Passes::Mean))),
+        Source::Mean => return Said::of(parts, cancel, |part| of_passes(adapted, part, &Passes::Mean)),
         Source::Laplace(kind) => return laplace::run(adapted, parts, seed, kind, members, cancel),
         Source::Swag { scale, collect } => {
             let collected = trained.collected.iter().find(|(known, _)| *known == collect);
@@ -307,17 +307,21 @@ fn run_source(
         sampler: &sampler,
         members: 0..members,
     };
-    Said::of(parts, cancel, |part| Ok(of_passes(adapted, part, &passes)))
+    Said::of(parts, cancel, |part| of_passes(adapted, part, &passes))
 }
 
 /// The rows of a part as the evaluation takes them.
-pub fn batches(part: &EncodedPart) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
+pub fn batches(part: &EncodedSplit) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
     part.batches.iter().map(|batch| (batch, batch.rows.as_slice()))
 }
 
-/// What passes say about a part.
-pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Passes<'_>) -> Logits {
-    inference::outputs(adapted, part, passes, &mut |_| {}).into()
+/// Outputs of passes for a split.
+///
+/// # Errors
+///
+/// For rows that have no class or number.
+pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedSplit, passes: &Passes<'_>) -> Result<Logits> {
+    Ok(JudgedRows::of(part)?.outputs(adapted, passes, &mut |_| {}).into())
 }
 
 /// What members of a distribution over weights say about a part.
@@ -327,10 +331,11 @@ pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Pa
 /// Without members.
 pub fn of_posterior(
     adapted: &Adapted<Transformer>,
-    part: &EncodedPart,
+    part: &EncodedSplit,
     posterior: &dyn Posterior,
     members: u64,
 ) -> Result<Logits> {
-    let ask = &mut |drawn: &Adapted<Transformer>| inference::outputs(drawn, part, &Passes::Mean, &mut |_| {});
+    let rows = JudgedRows::of(part)?;
+    let ask = &mut |drawn: &Adapted<Transformer>| rows.outputs(drawn, &Passes::Mean, &mut |_| {});
     Ok(predict_members(adapted, posterior, 0..members, ask)?.into())
 }

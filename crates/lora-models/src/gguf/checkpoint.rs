@@ -43,6 +43,7 @@ impl Gguf {
         let tokenizer = tokenizer_json(&self)?;
         Ok(Checkpoint {
             origin: self.origin().to_owned(),
+            gguf_template: self.chat_template(),
             weights: WeightFiles::of_gguf(GgufWeights::new(self, &config)?),
             tokenizer: Some(Cow::Owned(tokenizer)),
             config,

@@ -11,7 +11,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::peft::TaskType;
 use lora_core::{LoraLinear, Pass};
-use lora_data::Batch;
+use lora_data::{Batch, Task};
 use lora_kernels::LinearWeight;
 
 use crate::blocks::Reading;
@@ -46,6 +46,21 @@ pub enum HeadKind {
     MaskedLm,
     /// The token after each token.
     CausalLm,
+}
+
+impl From<&Task> for HeadKind {
+    /// The head that a task needs.
+    fn from(task: &Task) -> Self {
+        let outputs = task.outputs();
+        match task {
+            Task::Classification { .. } | Task::MultiLabel { .. } | Task::Regression => {
+                Self::Sequence { outputs }
+            }
+            Task::QuestionAnswering { .. } => Self::Spans,
+            Task::Tagging { .. } => Self::Tokens { outputs },
+            Task::MultipleChoice { .. } | Task::Completion => Self::CausalLm,
+        }
+    }
 }
 
 /// The head of a model.

@@ -17,14 +17,15 @@ use lora_core::{
     BiasMode, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
     Placement, Rescale, Scaling, Targets, Tuning,
 };
-use lora_data::{Column, Format};
+use lora_data::{Column, Format, ProblemType};
 use lora_train::TrainConfig;
 use lora_train::variational::VariationalSettings;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
 pub use checks::usual_values;
-pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
+pub use data::Lengths;
+pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
 pub use overrides::Overrides;
 pub use resolve::{Origins, Resolved, resolve, resolve_values};
 

@@ -11,11 +11,11 @@ use lora_train::event::FinishReason;
 use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
 use serde_json::{Value, json};
 
+use crate::base::model_folder::{
+    AUXILIARY_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
+};
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
-use crate::saved::model_folder::{
-    COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
-};
 use crate::saved::task_file::TASK_FILE;
 
 /// All scores and the history of the training.
@@ -108,12 +108,12 @@ fn foreign_files(adapted: &Adapted<Transformer>) -> Vec<&'static str> {
     match adapted.tuning() {
         Tuning::Lora(config) => {
             let side = config.dropout.is_none().then_some(SIDE_FILE);
-            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            let of_models = OF_MODELS.into_iter().chain(AUXILIARY_FILES);
             OF_TUNED.into_iter().chain(of_models).chain(side).collect()
         }
         Tuning::Full(_) => OF_LORA.into_iter().chain(OF_TUNED).collect(),
         Tuning::BitFit(_) | Tuning::Bottleneck(_) => {
-            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            let of_models = OF_MODELS.into_iter().chain(AUXILIARY_FILES);
             OF_LORA.into_iter().chain(of_models).collect()
         }
     }

@@ -10,7 +10,7 @@ use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
-use lora_pipeline::data::encoded::Encoder;
+use lora_pipeline::data::encoded::RowEncoder;
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
@@ -139,7 +139,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
         _ => Vec::new(),
     };
-    let encoder = Encoder {
+    let encoder = RowEncoder {
         shots: (&shown, args.benchmark.shots),
         ..opened.encoder(args.adapter.batch_size)
     };

@@ -8,7 +8,7 @@ use lora_pipeline::config::resolve;
 use lora_pipeline::counted::counted;
 use lora_pipeline::score::comparison::{signed, verdicts};
 use lora_pipeline::score::{legend, official_line, table};
-use lora_pipeline::train::{Scored, ScoredTraining, Speed, Training};
+use lora_pipeline::train::{ScoredTraining, Speed, Training, TrainingScores};
 use lora_train::trainer::StepReport;
 
 use crate::config_flags::ConfigFlags;
@@ -66,7 +66,7 @@ fn dry_run(training: Training, terminal: &Terminal) -> Result<()> {
 }
 
 /// Shows the score tables and where everything is.
-fn show(scored: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
+fn show(scored: &TrainingScores, folder: &Path, terminal: &Terminal) -> Result<()> {
     for (name, methods) in &scored.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
         for verdict in verdicts(methods)? {

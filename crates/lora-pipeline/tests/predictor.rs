@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use lora_core::{LoraConfig, Rescale, Targets};
+use lora_core::{LoraConfig, Rescale, TargetModules};
 use lora_data::{Dataset, Example, LabelNames, Target, Task};
 use lora_pipeline::predict::PredictedLabel;
 use lora_pipeline::progress::Silent;
@@ -16,7 +16,7 @@ fn base() -> String {
 }
 
 fn adapters() -> LoraConfig {
-    LoraConfig::new(2, 5.0, Targets::names(["query", "value"])).with_dropout(0.3, Rescale::Rescaled)
+    LoraConfig::new(2, 5.0, TargetModules::names(["query", "value"])).with_dropout(0.3, Rescale::Rescaled)
 }
 
 fn settings(validation_fraction: f64) -> FitSettings {
@@ -118,7 +118,7 @@ fn numbers_are_predicted_with_their_standard_deviation() {
 
 #[test]
 fn an_ensemble_needs_masks() {
-    let plain = LoraConfig::new(2, 5.0, Targets::names(["query"]));
+    let plain = LoraConfig::new(2, 5.0, TargetModules::names(["query"]));
     let fitted = Predictor::open("minilm-l6")
         .unwrap()
         .lora(plain)

@@ -76,6 +76,17 @@ pub struct Split {
     pub files: &'static [&'static [&'static str]],
 }
 
+const fn user(name: &'static str) -> Split {
+    Split {
+        name,
+        rows: None,
+        files: &[],
+    }
+}
+
+/// Splits of the user's: files named after them.
+const USER_SPLITS: &[Split] = &[user("train"), user("validation"), user("test")];
+
 /// What a task is scored by. The crate of scores has the functions; these are their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskMetric {
@@ -118,7 +129,7 @@ impl TaskMetric {
 enum Form {
     Texts(texts::TextForm),
     Clinc,
-    Trec(trec::Detail),
+    Trec(trec::Granularity),
     Spans,
     /// The names of the tags, if the set fixes them.
     Words(Option<&'static [&'static str]>),

@@ -21,7 +21,7 @@ use lora_pipeline::base::checkpoint::{EMBEDDED_MODEL, open_checkpoint};
 use lora_pipeline::base::hub::hub_options;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::files::output::{RUN_FILE, Writer, check_folder, write_json};
+use lora_pipeline::files::output::{FolderWriter, RUN_FILE, check_folder, write_json};
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::progress::Progress;
 use lora_report::Table;
@@ -103,7 +103,7 @@ pub fn choose(options: &DemoOptions, progress: &dyn Progress) -> Result<Table> {
 /// If the output folder cannot be written to, or holds something else.
 pub fn run(options: &DemoOptions, progress: &dyn Progress) -> Result<DemoOutcome> {
     let started = Instant::now();
-    let check = || Ok(check_folder(&options.output, Writer::Demo, true)?);
+    let check = || Ok(check_folder(&options.output, FolderWriter::Demo, true)?);
     let Opened {
         device,
         plan,

@@ -1,6 +1,6 @@
 //! What the demo does: sizes, settings and methods.
 
-use lora_core::{LoraConfig, Rescale, Targets};
+use lora_core::{LoraConfig, Rescale, TargetModules};
 use lora_train::schedule::Schedule;
 use lora_train::{MaskGrouping, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -164,9 +164,9 @@ impl Plan {
 
     /// The adapters of a training.
     pub fn lora_config(&self, training: Training) -> LoraConfig {
-        let targets = Targets {
+        let targets = TargetModules {
             layers: Some(self.layers.clone()),
-            ..Targets::names(["query", "value"])
+            ..TargetModules::names(["query", "value"])
         };
         let config = LoraConfig::new(self.rank, self.alpha, targets);
         let config = config.with_modules_to_save(["classifier"]);

@@ -6,7 +6,7 @@ use lora_data::tasks::Rows;
 use lora_data::{RepeatedTexts, RowText, Targets, stratified_split, training_split};
 use lora_eval::glue::GlueMetric;
 use lora_models::Transformer;
-use lora_pipeline::data::encoded::{EncodedSplit, Encoder};
+use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
 
@@ -208,7 +208,7 @@ impl SweepTask {
     /// # Errors
     ///
     /// If there are too few rows, or a text cannot be tokenized.
-    pub fn parts(&self, rows: RowCount, data_seed: u64, encoder: &Encoder<'_>) -> Result<Parts> {
+    pub fn parts(&self, rows: RowCount, data_seed: u64, encoder: &RowEncoder<'_>) -> Result<Parts> {
         let encode = |part: &Rows| encoder.encode(part);
         let drawn = self.draw(rows, data_seed)?;
         Ok(Parts {

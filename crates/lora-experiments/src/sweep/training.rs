@@ -6,7 +6,7 @@ use lora_core::Adapted;
 use lora_data::Padding;
 use lora_models::Transformer;
 use lora_pipeline::base::{BaseOptions, TextReader, attach};
-use lora_pipeline::data::encoded::Encoder;
+use lora_pipeline::data::encoded::RowEncoder;
 use lora_pipeline::device::{DeviceName, Precision};
 use lora_pipeline::error::Result;
 use lora_pipeline::progress::CancelToken;
@@ -166,7 +166,7 @@ pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
 fn draw(planned: &PlannedTraining, task: &SweepTask, reader: &TextReader) -> Result<Parts> {
     let config = &planned.config;
     let batch_size = config.train.per_device_eval_batch_size;
-    let encoder = Encoder::new(reader, &task.kind, config.lengths(), batch_size);
+    let encoder = RowEncoder::new(reader, &task.kind, config.lengths(), batch_size);
     task.parts(planned.rows, planned.data_seed, &encoder)
 }
 

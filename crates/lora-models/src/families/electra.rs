@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::bert::LAYER;
-use super::{Family, MaskedLmNames, Outline, SequenceForm, TransformForm, defaults};
+use super::{Family, MaskedLmNames, ModelSpec, SequenceForm, TransformForm, defaults};
 use crate::blocks::{Activation, EncoderForm, EncoderSizes, Positions, Segments};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -72,8 +72,8 @@ impl ElectraConfig {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
-        Outline {
+    pub fn spec(&self) -> ModelSpec {
+        ModelSpec {
             d_model: self.hidden_size,
             d_embedding: self.embedding_size,
             vocab_size: self.vocab_size,

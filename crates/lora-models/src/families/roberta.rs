@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::bert::LAYER;
-use super::{Family, MaskedLmNames, Outline, SequenceForm, TransformForm, defaults};
+use super::{Family, MaskedLmNames, ModelSpec, SequenceForm, TransformForm, defaults};
 use crate::blocks::{Activation, EncoderForm, EncoderSizes, Positions, Segments};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -77,9 +77,9 @@ impl RobertaConfig {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
+    pub fn spec(&self) -> ModelSpec {
         let unused = usize::try_from(self.pad_token_id + 1).unwrap_or(0);
-        Outline {
+        ModelSpec {
             d_model: self.hidden_size,
             d_embedding: self.hidden_size,
             vocab_size: self.vocab_size,

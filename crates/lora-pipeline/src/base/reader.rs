@@ -37,7 +37,7 @@ impl TextReader {
     }
 
     fn of_encoder(files: &Checkpoint, max_seq_length: Option<usize>) -> Result<Self> {
-        let max_tokens = FamilyConfig::read(files)?.outline().max_tokens;
+        let max_tokens = FamilyConfig::read(files)?.spec().max_tokens;
         let longest = max_seq_length.or(max_tokens).unwrap_or(DEFAULT_LENGTH);
         let tokenizer = open_tokenizer(files, longest)?;
         Ok(Self {
@@ -51,14 +51,14 @@ impl TextReader {
 
     fn of_language_model(files: &Checkpoint, max_seq_length: Option<usize>) -> Result<Self> {
         let name = files.origin.display();
-        let outline = FamilyConfig::read(files)?.outline();
-        if outline.masked_lm.is_some() {
+        let spec = FamilyConfig::read(files)?.spec();
+        if spec.masked_lm.is_some() {
             bail!(
                 "`{name}` is an encoder ({}), which cannot continue a text; give a causal language model such as LLaMA",
                 files.config["model_type"].as_str().unwrap_or("unknown")
             );
         }
-        let max_tokens = outline.max_tokens;
+        let max_tokens = spec.max_tokens;
         if let (Some(longest), Some(most)) = (max_seq_length, max_tokens)
             && longest > most
         {
@@ -68,11 +68,11 @@ impl TextReader {
             bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
         };
         let tokenizer = TextTokenizer::from_bytes(bytes, files.origin.join("tokenizer.json"))?;
-        if tokenizer.vocabulary_size() > outline.vocab_size {
+        if tokenizer.vocabulary_size() > spec.vocab_size {
             bail!(
                 "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
                 tokenizer.vocabulary_size(),
-                outline.vocab_size
+                spec.vocab_size
             );
         }
         let stop_tokens = stop_tokens(files)?;
@@ -149,7 +149,7 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
             checkpoint.origin.display()
         );
     };
-    let model = FamilyConfig::read(checkpoint)?.outline();
+    let model = FamilyConfig::read(checkpoint)?.spec();
     if let Some(positions) = model.max_tokens.filter(|positions| max_seq_length > *positions) {
         bail!(
             "max_seq_length is {max_seq_length}, but the model takes at most {positions} tokens \

@@ -3,8 +3,7 @@
 use lora_train::TrainError;
 use serde_json::{Value, json};
 
-use super::keys::{KEYS, Key};
-use super::resolve::smallest;
+use super::keys::{KEYS, Key, smallest};
 use super::{Origins, PeftType, RunConfig, TuningKind};
 use crate::error::Result;
 

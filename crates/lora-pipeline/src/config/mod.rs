@@ -6,6 +6,7 @@ mod data;
 pub mod file;
 pub mod keys;
 mod names;
+mod origins;
 mod overrides;
 mod resolve;
 
@@ -15,7 +16,7 @@ use lora_core::bottleneck::BottleneckActivation;
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::{
     BiasMode, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
-    Placement, Rescale, Scaling, Targets, Tuning,
+    Placement, Rescale, Scaling, TargetModules, Tuning,
 };
 use lora_data::{Column, Format, ProblemType};
 use lora_train::TrainConfig;
@@ -26,8 +27,9 @@ pub use adalora::AdaLoraKeys;
 pub use checks::usual_values;
 pub use data::Lengths;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
+pub use origins::Origins;
 pub use overrides::Overrides;
-pub use resolve::{Origins, Resolved, resolve, resolve_values};
+pub use resolve::{Resolved, resolve, resolve_values};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
 #[expect(
@@ -272,7 +274,7 @@ impl RunConfig {
     pub fn lora(&self, heads: &[String], usual: &[&str]) -> LoraConfig {
         let modules = match &self.target_modules {
             Some(given) => given.to_target_names(),
-            None => Targets::names(usual.iter().copied()).modules,
+            None => TargetModules::names(usual.iter().copied()).modules,
         };
         LoraConfig {
             rank: self.r,
@@ -289,7 +291,7 @@ impl RunConfig {
             }),
             input_dropout: self.lora_dropout,
             init: self.init_lora_weights.0,
-            targets: Targets {
+            targets: TargetModules {
                 modules,
                 exclude: self.exclude_modules.as_ref().map(NamesOrPattern::to_target_names),
                 layers: self.layers_to_transform.as_ref().map(Layers::numbers),
@@ -365,8 +367,8 @@ mod tests {
     #[test]
     fn defaults_are_plain_lora_with_pefts_numbers() {
         let lora = smallest().lora(&["classifier".to_owned()], &["query", "value"]);
-        let expected =
-            LoraConfig::new(8, 8.0, Targets::names(["query", "value"])).with_modules_to_save(["classifier"]);
+        let expected = LoraConfig::new(8, 8.0, TargetModules::names(["query", "value"]))
+            .with_modules_to_save(["classifier"]);
         assert_eq!(lora, expected);
         assert_eq!(smallest().ensemble(), None);
     }

@@ -85,7 +85,7 @@ pub struct ChoiceDetail {
 
 /// How rows become batches.
 #[derive(Clone, Copy, Debug)]
-pub struct Encoder<'a> {
+pub struct RowEncoder<'a> {
     /// How the model reads texts.
     pub reader: &'a TextReader,
     /// What is predicted of the rows.
@@ -205,7 +205,7 @@ impl EncodedSplit {
     }
 }
 
-impl<'a> Encoder<'a> {
+impl<'a> RowEncoder<'a> {
     /// Without solved questions and without chat template.
     pub fn new(reader: &'a TextReader, task: &'a Task, lengths: Lengths, batch_size: usize) -> Self {
         Self {

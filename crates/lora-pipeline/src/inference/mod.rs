@@ -17,29 +17,29 @@ use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::Result;
 use crate::progress::Progress;
 
-/// Outputs for a split, in each way that the model was run.
+/// MethodOutputs for a split, in each way that the model was run.
 #[derive(Clone, Debug)]
-pub struct Outputs<T = ModelOutputs> {
+pub struct MethodOutputs<T = ModelOutputs> {
     /// One pass with the expected update.
     pub mean: T,
     /// One pass a member.
     pub ensemble: Option<(EnsembleSettings, T)>,
 }
 
-impl<T> Outputs<T> {
+impl<T> MethodOutputs<T> {
     /// Those of the ensemble if there is one, else of the mean pass.
     pub fn best(&self) -> &T {
         self.ensemble.as_ref().map_or(&self.mean, |(_, outputs)| outputs)
     }
 }
 
-/// Outputs for a split of any task.
+/// MethodOutputs for a split of any task.
 #[derive(Clone, Debug)]
 pub enum SplitOutputs {
     /// Logits of classes, or numbers: of each text, judged word or question with choices.
-    Rows(Outputs),
+    Rows(MethodOutputs),
     /// Scores of starts and ends: of each window of a context.
-    Spans(Outputs<SpanScores>),
+    Spans(MethodOutputs<SpanScores>),
 }
 
 /// What draws the masks of an ensemble's members: those of LoRA Dropout; for an adapter that was trained without, PEFT's
@@ -123,7 +123,7 @@ fn run_all<T>(
     what: &str,
     progress: &dyn Progress,
     run: Run<'_, T>,
-) -> Result<Outputs<T>> {
+) -> Result<MethodOutputs<T>> {
     let rows = split.encoded.len() as u64;
     let members = ensemble.map_or(0, |ensemble| ensemble.members);
     let bar = progress.start((1 + members) * rows, what, split.noun());
@@ -134,7 +134,7 @@ fn run_all<T>(
         let count = &mut |done| bar.set(rows + done as u64);
         Ok((settings, run_members(adapted, split, settings, run, count)?))
     });
-    let outputs = Outputs {
+    let outputs = MethodOutputs {
         mean,
         ensemble: ensemble.transpose()?,
     };
@@ -227,7 +227,7 @@ impl<'a> JudgedRows<'a> {
         }
     }
 
-    /// Outputs for every text, every judged word or every question, in all passes; `progress` is told how many rows are done, counted once
+    /// MethodOutputs for every text, every judged word or every question, in all passes; `progress` is told how many rows are done, counted once
     /// for each pass.
     pub fn outputs(
         &self,
@@ -258,7 +258,7 @@ impl<'a> JudgedRows<'a> {
         }
     }
 
-    /// Outputs for a batch of the rows in one pass, in a form that gradients go through: `[rows, outputs]`; of sentences one row a token.
+    /// MethodOutputs for a batch of the rows in one pass, in a form that gradients go through: `[rows, outputs]`; of sentences one row a token.
     pub fn batch_outputs(
         &self,
         model: &Transformer,

@@ -6,7 +6,7 @@ use lora_eval::softmax::top_class;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Inference, Predicted, Request, TaskRows};
+use super::{Inference, PredictRequest, Predicted, TaskRows};
 use crate::bail;
 use crate::data::encoded::{Detail, RowDetail};
 use crate::error::{Context, Result};
@@ -59,7 +59,7 @@ impl TaskRows for Vec<ChoiceQuestion> {
     }
 }
 
-pub(super) fn answer(inference: &Inference<'_>, request: &Request) -> Result<Predicted> {
+pub(super) fn answer(inference: &Inference<'_>, request: &PredictRequest) -> Result<Predicted> {
     let Some(path) = &request.data else {
         bail!(
             "the adapter answers questions with choices; give a file with the columns question and choices with --data"

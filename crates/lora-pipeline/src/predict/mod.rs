@@ -31,7 +31,7 @@ use crate::saved::task_file::{Calibration, FittedValues};
 
 /// What is to be predicted, and how.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct PredictRequest {
     /// Texts, sentences, or questions about the context.
     pub texts: Vec<String>,
     /// File of texts, questions or sentences, in the form of the training, in place of them.
@@ -160,7 +160,11 @@ pub trait TaskRows: Clone + Into<Rows> {
 /// # Errors
 ///
 /// If an input is wrong or does not fit the adapter.
-pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progress) -> Result<Predicted> {
+pub fn predict(
+    opened: &OpenedAdapter,
+    request: &PredictRequest,
+    progress: &dyn Progress,
+) -> Result<Predicted> {
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
     check_form(request, form, &opened.task)?;
     let ensemble = request.ensemble.settings(opened)?;
@@ -248,7 +252,7 @@ impl<'a> Inference<'a> {
 }
 
 /// Refuses a form of file that the task does not have, and flags of another task.
-fn check_form(request: &Request, form: Option<FileForm>, task: &Task) -> Result<()> {
+fn check_form(request: &PredictRequest, form: Option<FileForm>, task: &Task) -> Result<()> {
     let has = match (form, task) {
         (Some(FileForm::Csv), task) => task.is_of_texts(),
         (Some(FileForm::Json), task) => matches!(task, Task::QuestionAnswering { .. }),

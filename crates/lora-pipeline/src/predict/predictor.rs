@@ -17,7 +17,7 @@ use crate::base::checkpoint::{open_checkpoint, public_name};
 use crate::base::hub::hub_options;
 use crate::base::{BaseOptions, attach, task_type};
 use crate::config::DEFAULT_MEMBERS;
-use crate::data::encoded::Encoder;
+use crate::data::encoded::RowEncoder;
 use crate::data::split::{Shares, SplitRows};
 use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::error::{Error, Result};
@@ -136,7 +136,7 @@ impl Untrained {
         let mut task_file = task_file(&base, &split.train, &task, settings, ensemble);
         let lengths = task_file.lengths(None);
         let batch_size = train.per_device_eval_batch_size;
-        let encoder = Encoder::new(&opened.reader, &task, lengths, batch_size);
+        let encoder = RowEncoder::new(&opened.reader, &task, lengths, batch_size);
         let prepared = PreparedTraining::new(adapted, &split, &encoder, progress)?;
         let cancel = CancelToken::default();
         let mut reporter = Reporter::new(train.metric_for_best_model, progress, &cancel);
@@ -210,7 +210,7 @@ pub type Predictor = TaskPredictor<Dataset>;
 /// Finds the answers to questions in texts.
 ///
 /// ```
-/// use lora_core::{LoraConfig, Targets};
+/// use lora_core::{LoraConfig, TargetModules};
 /// use lora_data::tasks::{Answer, SpanQuestion, Spans};
 /// use lora_pipeline::progress::Silent;
 /// use lora_pipeline::{FitSettings, Predictor, SpanPredictor};
@@ -227,7 +227,7 @@ pub type Predictor = TaskPredictor<Dataset>;
 ///     contexts: vec!["The cat sleeps on the roof.".to_owned()],
 ///     questions: vec![question("1", "Who sleeps?", 4, "cat"), question("2", "Where?", 22, "roof")],
 /// };
-/// let adapters = LoraConfig::new(2, 4.0, Targets::names(["query", "value"]));
+/// let adapters = LoraConfig::new(2, 4.0, TargetModules::names(["query", "value"]));
 /// let settings = FitSettings { validation_fraction: 0.0, ..FitSettings::new(TrainConfig::new(2e-3, 1.0, 2)) };
 /// let predictor: SpanPredictor = Predictor::open("minilm-l6")?.lora(adapters).fit(&spans, &settings, &Silent)?;
 /// let found = predictor.predict_rows(&spans, None)?;
@@ -240,7 +240,7 @@ pub type SpanPredictor = TaskPredictor<Spans>;
 /// Tags the words of sentences.
 ///
 /// ```
-/// use lora_core::{LoraConfig, Targets};
+/// use lora_core::{LoraConfig, TargetModules};
 /// use lora_data::LabelNames;
 /// use lora_data::tasks::{TaggedSentence, TaggedWords};
 /// use lora_pipeline::progress::Silent;
@@ -256,7 +256,7 @@ pub type SpanPredictor = TaskPredictor<Spans>;
 ///     sentences: vec![sentence("Ada lives in Turin", &[1, 0, 0, 2]), sentence("Turin is far", &[2, 0, 0])],
 ///     tags: LabelNames::new(["O", "B-PER", "B-LOC"])?,
 /// };
-/// let adapters = LoraConfig::new(2, 4.0, Targets::names(["query", "value"]));
+/// let adapters = LoraConfig::new(2, 4.0, TargetModules::names(["query", "value"]));
 /// let settings = FitSettings { validation_fraction: 0.0, ..FitSettings::new(TrainConfig::new(2e-3, 1.0, 2)) };
 /// let predictor: WordPredictor = Predictor::open("minilm-l6")?.lora(adapters).fit(&words, &settings, &Silent)?;
 /// assert_eq!(predictor.predict_rows(&words, None)?[0].tags.len(), 4);
@@ -268,7 +268,7 @@ pub type WordPredictor = TaskPredictor<TaggedWords>;
 /// Answers questions with choices by the letter that a language model finds most likely.
 ///
 /// ```no_run
-/// use lora_core::{LoraConfig, Rescale, Targets};
+/// use lora_core::{LoraConfig, Rescale, TargetModules};
 /// use lora_pipeline::progress::Silent;
 /// use lora_pipeline::{ChoicePredictor, Ensemble, FitSettings, Predictor};
 /// use lora_train::TrainConfig;
@@ -276,7 +276,7 @@ pub type WordPredictor = TaskPredictor<TaggedWords>;
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let set = lora_data::tasks::find("openbookqa")?;
 /// let questions = |split: &str| -> Result<_, Box<dyn std::error::Error>> { Ok(set.read("data", split)?.into_choices()?) };
-/// let adapters = LoraConfig::new(8, 16.0, Targets::names(["q_proj", "v_proj"])).with_dropout(0.5, Rescale::Rescaled);
+/// let adapters = LoraConfig::new(8, 16.0, TargetModules::names(["q_proj", "v_proj"])).with_dropout(0.5, Rescale::Rescaled);
 /// let settings = FitSettings { max_seq_length: 512, ..FitSettings::new(TrainConfig::new(1e-4, 2.0, 8)) };
 /// let base = Predictor::open("HuggingFaceTB/SmolLM2-135M")?;
 /// let predictor: ChoicePredictor = base.lora(adapters).fit(&questions("train")?, &settings, &Silent)?;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::prediction::{FileForm, NO_TEXT};
-use super::{Inference, Predicted, Request, TaskRows, split_off_empty};
+use super::{Inference, PredictRequest, Predicted, TaskRows, split_off_empty};
 use crate::bail;
 use crate::data::encoded::Detail;
 use crate::error::Result;
@@ -67,7 +67,7 @@ impl TaskRows for Spans {
 
 pub(super) fn answer(
     inference: &Inference<'_>,
-    request: &Request,
+    request: &PredictRequest,
     form: Option<FileForm>,
 ) -> Result<Predicted> {
     let (spans, without_text) = read(request)?;
@@ -97,7 +97,7 @@ fn in_words(prediction: &SpanPrediction) -> String {
 }
 
 /// The questions, and the places of empty ones.
-fn read(request: &Request) -> Result<(Spans, Vec<usize>)> {
+fn read(request: &PredictRequest) -> Result<(Spans, Vec<usize>)> {
     if let Some(path) = &request.data {
         return Ok((read_questions(&[path])?, Vec::new()));
     }

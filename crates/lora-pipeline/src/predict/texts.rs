@@ -7,7 +7,7 @@ use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
 use super::prediction::{FileForm, PredictedLabel, Prediction, in_words, to_csv};
-use super::{Inference, Predicted, Request, TaskRows, split_off_empty};
+use super::{Inference, PredictRequest, Predicted, TaskRows, split_off_empty};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
@@ -16,7 +16,7 @@ use crate::saved::adapter::read_options;
 
 pub(super) fn answer(
     inference: &Inference<'_>,
-    request: &Request,
+    request: &PredictRequest,
     form: Option<FileForm>,
     task: &Task,
 ) -> Result<Predicted> {
@@ -84,7 +84,7 @@ impl TaskRows for Dataset {
 /// The texts, all cells of the file they stand in, and the rows that have none.
 fn read_texts(
     inference: &Inference<'_>,
-    request: &Request,
+    request: &PredictRequest,
     task: &Task,
 ) -> Result<(Dataset, Option<Cells>, Vec<usize>)> {
     let saved = inference.opened.task_file.as_ref();

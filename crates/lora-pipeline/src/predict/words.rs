@@ -7,7 +7,7 @@ use lora_eval::softmax::top_class;
 use serde::Serialize;
 
 use super::prediction::NO_TEXT;
-use super::{Inference, Predicted, Request, TaskRows, split_off_empty};
+use super::{Inference, PredictRequest, Predicted, TaskRows, split_off_empty};
 use crate::bail;
 use crate::data::encoded::{Detail, RowDetail};
 use crate::error::Result;
@@ -75,7 +75,11 @@ impl TaskRows for TaggedWords {
     }
 }
 
-pub(super) fn answer(inference: &Inference<'_>, request: &Request, names: &LabelNames) -> Result<Predicted> {
+pub(super) fn answer(
+    inference: &Inference<'_>,
+    request: &PredictRequest,
+    names: &LabelNames,
+) -> Result<Predicted> {
     let (tagged, without_text) = read(request, names)?;
     let mut predicted = Predicted::of(&tagged.predict(inference)?, in_words)?;
     let nothing = r#"{"tokens":[],"tags":null,"probabilities":null}"#;
@@ -84,7 +88,7 @@ pub(super) fn answer(inference: &Inference<'_>, request: &Request, names: &Label
 }
 
 /// The sentences, and the places of those without a word.
-fn read(request: &Request, names: &LabelNames) -> Result<(TaggedWords, Vec<usize>)> {
+fn read(request: &PredictRequest, names: &LabelNames) -> Result<(TaggedWords, Vec<usize>)> {
     if let Some(path) = &request.data {
         return Ok((read_words(&[path], TagRule::NotRead(names))?, Vec::new()));
     }

@@ -14,7 +14,7 @@ use super::task_file::TaskFile;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{OpenedBase, TextReader};
 use crate::config::Lengths;
-use crate::data::encoded::Encoder;
+use crate::data::encoded::RowEncoder;
 use crate::device::{DeviceName, Precision};
 use crate::error::Result;
 
@@ -95,8 +95,8 @@ impl OpenedAdapter {
     }
 
     /// How rows become batches for it.
-    pub fn encoder(&self, batch_size: usize) -> Encoder<'_> {
-        Encoder::new(&self.reader, &self.task, self.lengths, batch_size)
+    pub fn encoder(&self, batch_size: usize) -> RowEncoder<'_> {
+        RowEncoder::new(&self.reader, &self.task, self.lengths, batch_size)
     }
 }
 
@@ -107,7 +107,7 @@ fn lengths(
     files: &Checkpoint,
     given: Option<usize>,
 ) -> Result<Lengths> {
-    let most = FamilyConfig::read(files)?.outline().max_tokens;
+    let most = FamilyConfig::read(files)?.spec().max_tokens;
     let (default, is_prompt) = match task {
         // Nothing but memory is won by cutting prompts that the model could read.
         Task::MultipleChoice { .. } | Task::Completion => (LONGEST_PROMPT, true),

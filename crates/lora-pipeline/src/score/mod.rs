@@ -26,7 +26,7 @@ pub use self::words::WordScores;
 use crate::bail;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::Result;
-use crate::inference::{Outputs, SplitOutputs};
+use crate::inference::{MethodOutputs, SplitOutputs};
 use crate::progress::Progress;
 use crate::saved::task_file::{Calibration, FittedValues};
 
@@ -188,7 +188,7 @@ pub fn calibrate(
 }
 
 fn fit_each<T>(
-    outputs: &Outputs<T>,
+    outputs: &MethodOutputs<T>,
     fit: impl Fn(&str, &T, Average) -> Result<Option<f64>>,
 ) -> Result<FittedValues> {
     let ensemble = outputs.ensemble.as_ref();
@@ -226,7 +226,7 @@ pub fn score_split(
 }
 
 fn score_each<T>(
-    outputs: &Outputs<T>,
+    outputs: &MethodOutputs<T>,
     calibration: Calibration,
     score: impl Fn(&T, DecisionRule) -> Result<FoundScores>,
 ) -> Result<Vec<ScoredMethod>> {
@@ -345,7 +345,7 @@ fn has_classes(truth: &Targets) -> bool {
     matches!(truth, Targets::Classes(_) | Targets::Labels(_))
 }
 
-/// Outputs as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
+/// MethodOutputs as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
 /// hold.
 fn classes_of(outputs: ModelOutputs, truth: &Targets) -> Result<(Predictions, Vec<usize>)> {
     match truth {

@@ -8,7 +8,7 @@ use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
 use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
 use lora_train::event::FinishReason;
-use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
+use lora_train::{CheckpointKind, Event, Flow, Metric, Observer};
 use serde_json::{Value, json};
 
 use crate::base::model_folder::{
@@ -74,7 +74,7 @@ impl Saving<'_> {
     /// [`WriteError`].
     pub fn write(
         &self,
-        kind: Checkpoint,
+        kind: CheckpointKind,
         step: usize,
         adapted: &Adapted<Transformer>,
     ) -> Result<(), WriteError> {
@@ -82,8 +82,8 @@ impl Saving<'_> {
         let mut run = self.run.clone();
         run[UNFINISHED] = json!({ "step": step });
         let place = |folder: &Path| match kind {
-            Checkpoint::Best => folder.to_owned(),
-            Checkpoint::Last => folder.join(LAST),
+            CheckpointKind::Best => folder.to_owned(),
+            CheckpointKind::Last => folder.join(LAST),
         };
         write_together(self.folder, |beside| {
             self.write_tuned(&place(beside), adapted)?;
@@ -213,9 +213,10 @@ impl Observer<Transformer> for Watcher<'_> {
         self.reporter.on_event(event)
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<Transformer>) -> Flow {
+    fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<Transformer>) -> Flow {
         // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
-        if self.error.is_some() || (self.is_interrupted() && !self.has_saved && kind == Checkpoint::Last) {
+        if self.error.is_some() || (self.is_interrupted() && !self.has_saved && kind == CheckpointKind::Last)
+        {
             return Flow::Stop;
         }
         match self.saving.write(kind, step as usize, adapted) {

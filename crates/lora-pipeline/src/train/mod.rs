@@ -15,13 +15,13 @@ use std::time::Instant;
 use lora_core::Tuning;
 use lora_core::atomic::write_file;
 use lora_models::{LoadReport, Transformer};
-use lora_train::{Checkpoint, Fitted, TrainError};
+use lora_train::{CheckpointKind, Fitted, TrainError};
 use serde_json::{Map, Value, json};
 
 use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
 pub use self::one_batch::OneBatch;
 use self::prepared::PreparedTraining;
-pub use self::scores::Scored;
+pub use self::scores::TrainingScores;
 use self::scores::page;
 use self::size::check_size;
 pub use self::speed::Speed;
@@ -31,13 +31,13 @@ use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
 use crate::config::{Resolved, RunConfig};
-use crate::data::encoded::{EncodedSplit, Encoder};
+use crate::data::encoded::{EncodedSplit, RowEncoder};
 use crate::data::read_rows;
 use crate::data::row_checks::RowChecks;
 use crate::device::{DeviceError, DeviceName, Precision};
 use crate::error::{Error, Result};
 use crate::files::output::{
-    RUN_FILE, Writer, check_folder, json_text, write_finished, write_json, write_together,
+    FolderWriter, RUN_FILE, check_folder, json_text, write_finished, write_json, write_together,
 };
 use crate::files::provenance::MadeBy;
 use crate::parameters::{attached_line, parameter_line, peft_count};
@@ -65,7 +65,7 @@ pub struct FittedTraining {
 /// A training with its scores, all of it written.
 pub struct ScoredTraining {
     /// Scores of each split; none for a language model that writes.
-    pub scored: Scored,
+    pub scored: TrainingScores,
     /// The losses.
     pub history: lora_train::History,
     /// Of a language model that writes, how fast it was trained.
@@ -103,7 +103,7 @@ impl Training {
         })?;
         check_folder(
             &config.output_dir,
-            Writer::Training,
+            FolderWriter::Training,
             config.overwrite_output_dir || is_dry_run,
         )
         .map_err(|error| origins.at("output_dir", error))?;
@@ -139,9 +139,9 @@ impl Training {
             attach(model, &loaded, tuning, seed).map_err(|error| origins.adapter_error(&error))?;
         progress.note(&attached_line(adapted.tuning(), &attached));
         let batch_size = config.train.per_device_eval_batch_size;
-        let encoder = Encoder {
+        let encoder = RowEncoder {
             chat_template: config.chat_template,
-            ..Encoder::new(&reader, &task, config.lengths(), batch_size)
+            ..RowEncoder::new(&reader, &task, config.lengths(), batch_size)
         };
         let prepared = PreparedTraining::new(adapted, &rows.split, &encoder, progress)?;
         progress.note(&parameter_line(&prepared.adapted));
@@ -265,7 +265,7 @@ impl Training {
             return Err(Error::Interrupted { step: steps, folder });
         }
         let best = fitted.history.best_step.map_or(steps, |step| step as usize);
-        saving.write(Checkpoint::Best, best, &fitted.best)?;
+        saving.write(CheckpointKind::Best, best, &fitted.best)?;
         let seconds = start.elapsed().as_secs_f64();
         if let Err(error) = check_learned(&fitted.history, self.prepared.classes()) {
             fail("failed", json!(error.to_string()))?;
@@ -296,7 +296,7 @@ impl FittedTraining {
         let (config, prepared) = (&training.resolved.config, &training.prepared);
         let folder = config.output_dir.clone();
         let start = Instant::now();
-        let scored = Scored::of(&fitted, prepared, config, progress)?;
+        let scored = TrainingScores::of(&fitted, prepared, config, progress)?;
         let history = &fitted.history;
         let mut results = json!({
             "run": document,

@@ -8,7 +8,7 @@ use lora_train::fit::fit_variational;
 use lora_train::variational::VariationalSettings;
 use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError, fit};
 
-use crate::data::encoded::{Detail, EncodedSplit, Encoder, RowDetail};
+use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
 use crate::data::split::SplitRows;
 use crate::error::Result;
 use crate::inference::infer;
@@ -37,11 +37,11 @@ impl PreparedTraining {
     ///
     /// # Errors
     ///
-    /// As [`Encoder::encode`].
+    /// As [`RowEncoder::encode`].
     pub fn new(
         adapted: Adapted<Transformer>,
         rows: &SplitRows,
-        encoder: &Encoder<'_>,
+        encoder: &RowEncoder<'_>,
         progress: &dyn Progress,
     ) -> Result<Self> {
         let encode = |name: &str, rows: Option<&lora_data::tasks::Rows>| -> Result<Option<EncodedSplit>> {

@@ -18,7 +18,7 @@ use crate::score::report::{curves, score_page};
 use crate::score::{ScoredMethod, calibrate, official, official_line, score_split};
 
 /// Scores of the best model on each data set.
-pub struct Scored {
+pub struct TrainingScores {
     /// Training, validation, test, as far as they exist.
     pub scores: Vec<(String, Vec<ScoredMethod>)>,
     /// Fitted on the validation rows.
@@ -27,7 +27,7 @@ pub struct Scored {
     pub metric: Option<TaskMetric>,
 }
 
-impl Scored {
+impl TrainingScores {
     pub(super) fn of(
         fitted: &Fitted<Transformer>,
         prepared: &PreparedTraining,
@@ -118,7 +118,7 @@ impl Scored {
 
 /// The report of a training.
 pub(super) fn page(
-    parts: &Scored,
+    parts: &TrainingScores,
     fitted: &Fitted<Transformer>,
     config: &RunConfig,
     checks: &RowChecks,

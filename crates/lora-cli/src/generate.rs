@@ -1,6 +1,5 @@
 //! `lora generate`: a prompt continued, token by token.
 
-use std::cell::Cell;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -10,14 +9,14 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
-use lora_core::{Fp32Precision, Pass};
+use lora_core::Fp32Precision;
 use lora_data::Task;
 use lora_models::Transformer;
-use lora_models::blocks::{KeyValueCache, Tokens};
-use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
+use lora_models::generation::{Limits, Sampler, Sampling, StopReason};
 use lora_pipeline::base::{BaseOptions, TextReader};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use lora_pipeline::files::output::note_unfinished;
+use lora_pipeline::predict::{Writing, write_text};
 use lora_pipeline::saved::adapter::{AdapterOptions, open_language_adapter};
 use serde_json::json;
 
@@ -96,40 +95,49 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
         prompt
     };
     let ids = opened.reader.tokenizer.encode_prompt(&text, !args.chat)?;
-    if ids.is_empty() {
-        bail!("the prompt has no token; give a text with --prompt");
-    }
     let limits = args.limits(&opened)?;
-    if limits.max_tokens.is_some_and(|most| ids.len() >= most) {
-        bail!(
-            "the prompt has {} tokens, but the model takes at most {} with the answer; shorten it",
-            ids.len(),
-            limits.max_tokens.unwrap_or_default()
-        );
-    }
     if !args.chat {
         terminal.piece(&text)?;
     }
-    let clock = Clock::start();
-    let said = say(&opened, &ids, &limits, &mut sampler, &device, clock, terminal)?;
+    let mut clock = Clock::start();
+    let mut shown = Ok(());
+    let written = write_text(
+        &opened.model,
+        &opened.reader,
+        &ids,
+        &limits,
+        &mut sampler,
+        &mut |event| {
+            match event {
+                Writing::Logits => clock.lap(),
+                Writing::Text(piece) => shown = terminal.piece(piece),
+            }
+            if shown.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    shown?;
     terminal.piece("\n")?;
     terminal.note(format!(
         "{} prompt tokens at {:.1} tokens/s · {} new tokens at {:.1} tokens/s · {}",
         ids.len(),
-        said.clock.prompt_rate(ids.len()),
-        said.generated.tokens.len(),
-        said.clock.rate(said.generated.tokens.len()),
-        in_words(said.generated.reason)
+        clock.prompt_rate(ids.len()),
+        written.tokens.len(),
+        clock.rate(written.tokens.len()),
+        in_words(written.reason)
     ));
     terminal.document(&json!({
         "prompt": text,
-        "text": said.text,
-        "tokens": said.generated.tokens,
-        "stop": in_words(said.generated.reason),
+        "text": written.text,
+        "tokens": written.tokens,
+        "stop": in_words(written.reason),
         "prompt_tokens": ids.len(),
         "seed": args.seed,
-        "seconds": {"prompt": said.clock.prompt_seconds, "new_tokens": said.clock.token_seconds},
-        "tokens_per_second": said.clock.rate(said.generated.tokens.len()),
+        "seconds": {"prompt": clock.prompt_seconds, "new_tokens": clock.token_seconds},
+        "tokens_per_second": clock.rate(written.tokens.len()),
     }))
 }
 
@@ -225,81 +233,6 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<Opened> {
         model,
         reader: opened.reader,
     })
-}
-
-/// What was said, and how long it took.
-struct Said {
-    generated: Generated,
-    text: String,
-    clock: Clock,
-}
-
-fn say(
-    opened: &Opened,
-    ids: &[u32],
-    limits: &Limits,
-    sampler: &mut Sampler,
-    device: &Device,
-    mut clock: Clock,
-    terminal: &Terminal,
-) -> Result<Said> {
-    let prompt: Vec<i32> = ids.iter().map(|id| id.cast_signed()).collect();
-    let mut cache = KeyValueCache::default();
-    let mut stream = opened.reader.tokenizer.stream();
-    let mut text = String::new();
-    let mut outcome = Ok(());
-    let finite = Cell::new(true);
-    let generated = generate(
-        &prompt,
-        limits,
-        sampler,
-        &mut |tokens| {
-            let logits = next_logits(&opened.model, tokens, &mut cache, device);
-            clock.lap();
-            finite.set(logits.iter().all(|logit| logit.is_finite()));
-            logits
-        },
-        &mut |token| {
-            if !finite.get() {
-                return ControlFlow::Break(());
-            }
-            outcome = written(&mut stream, token, &mut text, terminal);
-            if outcome.is_ok() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        },
-    );
-    outcome?;
-    if !finite.get() {
-        bail!(
-            "the model's logits are not finite; its files are damaged or, with --dtype f16, its numbers too large: take bf16 or f32 then"
-        );
-    }
-    Ok(Said {
-        generated,
-        text,
-        clock,
-    })
-}
-
-fn next_logits(model: &Transformer, tokens: &[i32], cache: &mut KeyValueCache, device: &Device) -> Vec<f32> {
-    let logits = model.next_logits(&Tokens::of_row(tokens, device), cache, &Pass::Mean);
-    let logits = logits.expect("the model was opened as a causal language model");
-    let logits = logits.into_data().convert::<f32>();
-    logits.try_into_vec().expect("a float tensor converts to f32")
-}
-
-fn written(
-    stream: &mut lora_data::TextStream<'_>,
-    token: i32,
-    text: &mut String,
-    terminal: &Terminal,
-) -> Result<()> {
-    let piece = stream.push(token.cast_unsigned())?;
-    text.push_str(&piece);
-    terminal.piece(&piece)
 }
 
 /// The time of the prompt, and of the tokens after it.

@@ -56,6 +56,7 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use lora_core::peft::EnsembleSettings as Ensemble;
+pub use predict::TextGenerator;
 pub use predict::predictor::{
     BaseModel, ChoicePredictor, FitSettings, Predictor, SpanPredictor, TaskPredictor, Untrained,
     WordPredictor,

@@ -24,7 +24,7 @@ use lora_train::variational::VariationalSettings;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
-pub use checks::usual_values;
+pub use checks::default_values;
 pub use data::Lengths;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
 pub use origins::Origins;
@@ -170,7 +170,7 @@ pub struct RunConfig {
     /// Features of a bottleneck.
     #[serde(default = "defaults::bottleneck_size")]
     pub bottleneck_size: usize,
-    /// Its activation; none: the usual one of the placement.
+    /// Its activation; none: that of the placement.
     #[serde(default)]
     pub bottleneck_activation: Option<BottleneckActivation>,
 
@@ -241,10 +241,10 @@ mod defaults {
 }
 
 impl RunConfig {
-    /// How a model with these heads is tuned; for LoRA, `target_modules` are `usual` unless given.
-    pub fn tuning(&self, heads: &[String], usual: &[&str]) -> Tuning {
+    /// How a model with these heads is tuned; for LoRA, `target_modules` are `default` unless given.
+    pub fn tuning(&self, heads: &[String], default: &[&str]) -> Tuning {
         let placement = match self.tuning {
-            TuningKind::Lora => return Tuning::Lora(self.lora(heads, usual)),
+            TuningKind::Lora => return Tuning::Lora(self.lora(heads, default)),
             TuningKind::Full => return Tuning::Full(HeadConfig::new(self.saved_modules(heads))),
             TuningKind::BitFit => return Tuning::BitFit(HeadConfig::new(self.saved_modules(heads))),
             TuningKind::Houlsby => Placement::Houlsby,
@@ -270,11 +270,11 @@ impl RunConfig {
         modules
     }
 
-    /// LoRA's settings for a model with these heads, whose `target_modules` are `usual` unless given.
-    pub fn lora(&self, heads: &[String], usual: &[&str]) -> LoraConfig {
+    /// LoRA's settings for a model with these heads, whose `target_modules` are `default` unless given.
+    pub fn lora(&self, heads: &[String], default: &[&str]) -> LoraConfig {
         let modules = match &self.target_modules {
             Some(given) => given.to_target_names(),
-            None => TargetModules::names(usual.iter().copied()).modules,
+            None => TargetModules::names(default.iter().copied()).modules,
         };
         LoraConfig {
             rank: self.r,
@@ -316,12 +316,12 @@ impl RunConfig {
 
     /// The ensemble that is scored and recommended; none without masks or members.
     pub fn ensemble(&self) -> Option<EnsembleSettings> {
-        let usual = if self.mask_probability > 0.0 {
+        let default = if self.mask_probability > 0.0 {
             DEFAULT_MEMBERS
         } else {
             0
         };
-        let members = self.ensemble_members.unwrap_or(usual);
+        let members = self.ensemble_members.unwrap_or(default);
         (members > 0).then_some(EnsembleSettings {
             members,
             seed: self.train.seed,

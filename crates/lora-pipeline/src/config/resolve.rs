@@ -30,7 +30,7 @@ pub struct Resolved {
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with file and line or flag, key and mend.
+/// The first thing that is wrong, with file and line or flag, key and how to fix it.
 pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Resolved> {
     let mut origins = Origins {
         file: config_file.map(Path::to_owned),

@@ -108,7 +108,7 @@ pub fn read_scored(
     tags: Option<&LabelNames>,
 ) -> Result<ScoredSplit> {
     let read = |name: &str| benchmark.read_with_names(at, name, tags);
-    let usual = || -> Result<(&'static str, ReadSplit)> {
+    let default = || -> Result<(&'static str, ReadSplit)> {
         let (test, validation) = (test_name(benchmark), validation_name(benchmark));
         let found = if_there(benchmark, at, test, tags)?.filter(|split| split.rows.is_labelled());
         match (found, test, validation) {
@@ -122,7 +122,7 @@ pub fn read_scored(
     };
     let (name, found) = match split {
         Some(name) => (benchmark.split(name)?.name, read(name)?),
-        None => usual()?,
+        None => default()?,
     };
     if !found.rows.is_labelled() {
         bail!(

@@ -27,13 +27,15 @@ pub struct ChoicePrediction {
 }
 
 impl TaskRows for Vec<ChoiceQuestion> {
-    type Prediction = ChoicePrediction;
-
     const NOUN: &'static str = "questions with choices";
 
     fn are_of(task: &Task) -> bool {
         matches!(task, Task::MultipleChoice { .. })
     }
+}
+
+impl PredictRows for Vec<ChoiceQuestion> {
+    type Prediction = ChoicePrediction;
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<ChoicePrediction>> {
         let split = inference.encode(Rows::Choices(self.clone()))?;

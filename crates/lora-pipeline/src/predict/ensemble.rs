@@ -32,8 +32,8 @@ impl EnsembleChoice {
         let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
         let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
-        let usual = saved.map_or(of_masks, |saved| saved.members);
-        let members = self.members.unwrap_or(usual);
+        let default = saved.map_or(of_masks, |saved| saved.members);
+        let members = self.members.unwrap_or(default);
         if self.is_adaptive && !matches!(opened.task, Task::Classification { .. }) {
             bail!(
                 "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"

@@ -7,6 +7,7 @@ pub mod predictor;
 mod spans;
 mod texts;
 mod words;
+mod writing;
 
 use std::path::PathBuf;
 
@@ -19,14 +20,16 @@ use serde::Serialize;
 pub use self::choices::ChoicePrediction;
 use self::ensemble::EnsembleChoice;
 pub use self::prediction::{FileForm, PredictedLabel, Prediction};
+use self::predictor::TaskPredictor;
 pub use self::spans::SpanPrediction;
 pub use self::words::{NamedEntity, WordPrediction};
+pub use self::writing::{TextGenerator, Writing, WrittenText, write_text};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::{Context, Result};
 use crate::inference::infer_rows;
 use crate::progress::{Progress, Silent};
-use crate::saved::adapter::{ColumnOptions, OpenedAdapter};
+use crate::saved::adapter::{AdapterOptions, ColumnOptions, OpenedAdapter, open_adapter};
 use crate::saved::task_file::{Calibration, FittedValues};
 
 /// What is to be predicted, and how.
@@ -136,16 +139,28 @@ fn split_off_empty<'a>(
     }
 }
 
-/// Rows of one task: what a predictor is trained on, and what it predicts.
+/// Rows of one task: what a predictor is trained on.
 pub trait TaskRows: Clone + Into<Rows> {
-    /// What is predicted of a row.
-    type Prediction;
-
-    /// The task whose rows these are, in words.
+    /// What they are, in words.
     const NOUN: &'static str;
 
     /// Whether they are rows of this task.
     fn are_of(task: &Task) -> bool;
+
+    /// Opens what was trained on such rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_adapter`].
+    fn open(options: &AdapterOptions) -> Result<OpenedAdapter> {
+        open_adapter(options, None)
+    }
+}
+
+/// Rows of which classes, numbers, spans or tags are predicted.
+pub trait PredictRows: TaskRows {
+    /// What is predicted of a row.
+    type Prediction;
 
     /// One prediction a row; what is known of the truth is not read.
     ///

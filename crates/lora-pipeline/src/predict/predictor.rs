@@ -11,7 +11,7 @@ use lora_data::{Column, Dataset, Example, Task};
 use lora_train::{History, TrainConfig};
 
 use super::ensemble::EnsembleChoice;
-use super::{Inference, Prediction, TaskRows};
+use super::{Inference, PredictRows, Prediction, TaskRows};
 use crate::bail;
 use crate::base::checkpoint::{open_checkpoint, public_name};
 use crate::base::hub::hub_options;
@@ -25,7 +25,7 @@ use crate::files::folder_swap::write_folder;
 use crate::files::output::json_text;
 use crate::inference::infer;
 use crate::progress::{CancelToken, Progress, Silent};
-use crate::saved::adapter::{AdapterOptions, OpenedAdapter, open_adapter};
+use crate::saved::adapter::{AdapterOptions, OpenedAdapter};
 use crate::saved::task_file::{FittedValues, TASK_FILE, TaskFile, id2label};
 use crate::score::{ScoredMethod, score_split};
 use crate::train::checkpoints::{Reporter, Saving};
@@ -198,7 +198,7 @@ fn task_file(
 /// A trained model for rows of one task; the aliases below name the tasks.
 #[derive(Debug)]
 pub struct TaskPredictor<R> {
-    opened: OpenedAdapter,
+    pub(super) opened: OpenedAdapter,
     batch_size: usize,
     history: Option<History>,
     rows: PhantomData<R>,
@@ -352,7 +352,7 @@ impl<R: TaskRows> TaskPredictor<R> {
             dtype: Precision::F32,
             fp32_precision: Fp32Precision::Ieee,
         };
-        let opened = open_adapter(&options, None)?;
+        let opened = R::open(&options)?;
         if !R::are_of(&opened.task) {
             bail!(
                 "`{}` is for {}, not for {}",
@@ -364,6 +364,44 @@ impl<R: TaskRows> TaskPredictor<R> {
         Ok(Self::of(opened))
     }
 
+    /// The ensemble that was calibrated; none for an adapter without masks.
+    pub fn calibrated_ensemble(&self) -> Option<EnsembleSettings> {
+        self.opened.ensemble
+    }
+
+    /// The losses of the training; none for a predictor that was loaded.
+    pub fn history(&self) -> Option<&History> {
+        self.history.as_ref()
+    }
+
+    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures. It appears whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If something is there already, or a file cannot be written.
+    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
+        let opened = &self.opened;
+        let Some(task) = &opened.task_file else {
+            bail!("the predictor was loaded from a folder of another program; it is saved there already");
+        };
+        let text = json_text(task)?;
+        let saving = Saving {
+            folder: folder.as_ref(),
+            task_type: task_type(&opened.task),
+            base_model: public_name(&opened.base_model),
+            ensemble: opened.ensemble,
+            model_folder: &opened.model_folder,
+            run: &serde_json::Value::Null,
+            task: &text,
+        };
+        write_folder(folder.as_ref(), |beside| {
+            saving.write_tuned(beside, &opened.adapted)?;
+            Ok(write_file(&beside.join(TASK_FILE), text.as_bytes())?)
+        })
+    }
+}
+
+impl<R: PredictRows> TaskPredictor<R> {
     /// One prediction a row: of the ensemble, or for none of the mean pass. The temperatures and thresholds that were fitted are used; what
     /// rows know of the truth is not read.
     ///
@@ -401,42 +439,6 @@ impl<R: TaskRows> TaskPredictor<R> {
         let saved = self.opened.task_file.as_ref();
         let calibration = saved.map(|task| task.calibration_for(ensemble));
         score_split(&outputs, &split, calibration.unwrap_or_default())
-    }
-
-    /// The ensemble that was calibrated; none for an adapter without masks.
-    pub fn calibrated_ensemble(&self) -> Option<EnsembleSettings> {
-        self.opened.ensemble
-    }
-
-    /// The losses of the training; none for a predictor that was loaded.
-    pub fn history(&self) -> Option<&History> {
-        self.history.as_ref()
-    }
-
-    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures. It appears whole or not at all.
-    ///
-    /// # Errors
-    ///
-    /// If something is there already, or a file cannot be written.
-    pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let opened = &self.opened;
-        let Some(task) = &opened.task_file else {
-            bail!("the predictor was loaded from a folder of another program; it is saved there already");
-        };
-        let text = json_text(task)?;
-        let saving = Saving {
-            folder: folder.as_ref(),
-            task_type: task_type(&opened.task),
-            base_model: public_name(&opened.base_model),
-            ensemble: opened.ensemble,
-            model_folder: &opened.model_folder,
-            run: &serde_json::Value::Null,
-            task: &text,
-        };
-        write_folder(folder.as_ref(), |beside| {
-            saving.write_tuned(beside, &opened.adapted)?;
-            Ok(write_file(&beside.join(TASK_FILE), text.as_bytes())?)
-        })
     }
 
     fn ensemble(&self, wanted: Option<EnsembleSettings>) -> Result<Option<EnsembleSettings>> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::prediction::{FileForm, NO_TEXT};
-use super::{Inference, PredictRequest, Predicted, TaskRows, split_off_empty};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
 use crate::data::encoded::Detail;
 use crate::error::Result;
@@ -31,13 +31,15 @@ pub struct SpanPrediction {
 }
 
 impl TaskRows for Spans {
-    type Prediction = SpanPrediction;
-
     const NOUN: &'static str = "questions about a context";
 
     fn are_of(task: &Task) -> bool {
         matches!(task, Task::QuestionAnswering { .. })
     }
+}
+
+impl PredictRows for Spans {
+    type Prediction = SpanPrediction;
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<SpanPrediction>> {
         let split = inference.encode(Rows::Spans(self.clone()))?;

@@ -7,7 +7,7 @@ use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
 use super::prediction::{FileForm, PredictedLabel, Prediction, in_words, to_csv};
-use super::{Inference, PredictRequest, Predicted, TaskRows, split_off_empty};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
@@ -46,13 +46,15 @@ pub(super) fn answer(
 }
 
 impl TaskRows for Dataset {
-    type Prediction = Prediction;
-
     const NOUN: &'static str = "texts with a class or a number";
 
     fn are_of(task: &Task) -> bool {
         task.is_of_texts()
     }
+}
+
+impl PredictRows for Dataset {
+    type Prediction = Prediction;
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<Prediction>> {
         let opened = inference.opened;

@@ -7,7 +7,7 @@ use lora_eval::softmax::top_class;
 use serde::Serialize;
 
 use super::prediction::NO_TEXT;
-use super::{Inference, PredictRequest, Predicted, TaskRows, split_off_empty};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
 use crate::data::encoded::{Detail, RowDetail};
 use crate::error::Result;
@@ -40,13 +40,15 @@ pub struct NamedEntity {
 }
 
 impl TaskRows for TaggedWords {
-    type Prediction = WordPrediction;
-
     const NOUN: &'static str = "sentences with tagged words";
 
     fn are_of(task: &Task) -> bool {
         matches!(task, Task::Tagging { .. })
     }
+}
+
+impl PredictRows for TaggedWords {
+    type Prediction = WordPrediction;
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<WordPrediction>> {
         let split = inference.encode(Rows::Words(self.clone()))?;

@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use lora_core::peft::EnsembleSettings;
 use lora_data::Task;
 use lora_data::tasks::{Benchmark, Rows};
+use lora_eval::conformal::ConformalThresholds;
 use lora_eval::{Average, ClassProbabilities, ModelOutputs};
 use serde::Serialize;
 
@@ -25,12 +26,13 @@ pub use self::spans::SpanPrediction;
 pub use self::words::{NamedEntity, WordPrediction};
 pub use self::writing::{TextGenerator, Writing, WrittenText, write_text};
 use crate::bail;
+use crate::calibration::SetRequest;
 use crate::data::encoded::EncodedSplit;
 use crate::error::{Context, Result};
 use crate::inference::infer_rows;
 use crate::progress::{Progress, Silent};
 use crate::saved::adapter::{AdapterOptions, ColumnOptions, OpenedAdapter, open_adapter};
-use crate::saved::task_file::{Calibration, FittedValues};
+use crate::saved::task_file::{FittedRules, FittedValues};
 
 /// What is to be predicted, and how.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub struct PredictRequest {
     pub ensemble: EnsembleChoice,
     /// Gives each text members only until its class is settled at this confidence.
     pub adaptive: Option<f64>,
+    /// Gives each text a set of classes that holds the true one with a stated probability.
+    pub sets: Option<SetRequest>,
     /// The file that predictions are for; its ending says in which form.
     pub output: Option<PathBuf>,
     /// Rows of a batch.
@@ -183,7 +187,14 @@ pub fn predict(
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
     check_form(request, form, &opened.task)?;
     let ensemble = request.ensemble.settings(opened)?;
+    if request.sets.is_some() && request.adaptive.is_some() {
+        bail!(
+            "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"
+        );
+    }
+    let sets = request.sets.map(|sets| sets.thresholds(opened, ensemble));
     let inference = Inference {
+        sets: sets.transpose()?,
         adaptive: request.adaptive,
         batch_size: request.batch_size,
         progress,
@@ -201,7 +212,8 @@ pub fn predict(
 pub struct Inference<'a> {
     opened: &'a OpenedAdapter,
     ensemble: Option<EnsembleSettings>,
-    calibration: Calibration,
+    rules: FittedRules,
+    sets: Option<ConformalThresholds>,
     adaptive: Option<f64>,
     batch_size: usize,
     progress: &'a dyn Progress,
@@ -214,9 +226,8 @@ impl<'a> Inference<'a> {
         Self {
             opened,
             ensemble,
-            calibration: saved
-                .map(|task| task.calibration_for(ensemble))
-                .unwrap_or_default(),
+            rules: saved.map(|task| task.rules_for(ensemble)).unwrap_or_default(),
+            sets: None,
             adaptive: None,
             batch_size: 32,
             progress: &Silent,
@@ -254,7 +265,7 @@ impl<'a> Inference<'a> {
 
     /// What logits are divided by.
     fn temperature(&self) -> f64 {
-        self.fitted(self.calibration.temperature).unwrap_or(1.0)
+        self.fitted(self.rules.temperature).unwrap_or(1.0)
     }
 
     /// Of numbers for each way to predict the one for this way.

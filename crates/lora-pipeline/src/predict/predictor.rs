@@ -16,6 +16,7 @@ use crate::bail;
 use crate::base::checkpoint::{open_checkpoint, public_name};
 use crate::base::hub::hub_options;
 use crate::base::{BaseOptions, attach, task_type};
+use crate::calibration::{CALIBRATION_FILE, SetRequest};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::encoded::RowEncoder;
 use crate::data::split::{Shares, SplitRows};
@@ -141,15 +142,16 @@ impl Untrained {
         let cancel = CancelToken::default();
         let mut reporter = Reporter::new(train.metric_for_best_model, progress, &cancel);
         let fitted = prepared.fit(train, None, &mut reporter)?;
-        let calibration = prepared.calibrate(&fitted.best, ensemble, progress)?;
-        task_file.temperature = calibration.temperature;
-        task_file.no_answer_threshold = calibration.threshold;
+        let (rules, calibration) = prepared.calibrate(&fitted.best, ensemble, progress)?;
+        task_file.temperature = rules.temperature;
+        task_file.no_answer_threshold = rules.threshold;
         let opened = OpenedAdapter {
             adapted: fitted.best,
             reader: opened.reader,
             lengths,
             task,
             task_file: Some(task_file),
+            calibration,
             ensemble,
             base_model: base.name,
             model_folder: opened.model_folder,
@@ -324,6 +326,25 @@ impl Predictor {
         };
         self.predict_rows(&dataset, ensemble)
     }
+
+    /// As [`TaskPredictor::predict_rows`], with a set of classes for each row that holds the true one with a stated probability.
+    ///
+    /// # Errors
+    ///
+    /// As [`Predictor::predict`]; also as [`SetRequest::thresholds`].
+    pub fn predict_with_sets(
+        &self,
+        dataset: &Dataset,
+        ensemble: impl Into<Option<EnsembleSettings>>,
+        sets: SetRequest,
+    ) -> Result<Vec<Prediction>> {
+        let ensemble = self.ensemble(ensemble.into())?;
+        dataset.predict(&Inference {
+            batch_size: self.batch_size,
+            sets: Some(sets.thresholds(&self.opened, ensemble)?),
+            ..Inference::new(&self.opened, ensemble)
+        })
+    }
 }
 
 impl<R: TaskRows> TaskPredictor<R> {
@@ -374,7 +395,8 @@ impl<R: TaskRows> TaskPredictor<R> {
         self.history.as_ref()
     }
 
-    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures. It appears whole or not at all.
+    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures, and
+    /// `calibration.json`. It appears whole or not at all.
     ///
     /// # Errors
     ///
@@ -396,6 +418,9 @@ impl<R: TaskRows> TaskPredictor<R> {
         };
         write_folder(folder.as_ref(), |beside| {
             saving.write_tuned(beside, &opened.adapted)?;
+            if let Some(calibration) = &opened.calibration {
+                write_file(&beside.join(CALIBRATION_FILE), calibration.text()?.as_bytes())?;
+            }
             Ok(write_file(&beside.join(TASK_FILE), text.as_bytes())?)
         })
     }
@@ -437,8 +462,8 @@ impl<R: PredictRows> TaskPredictor<R> {
             .encode(&rows.clone().into())?;
         let outputs = infer(&self.opened.adapted, &split, ensemble, "scoring", &Silent)?;
         let saved = self.opened.task_file.as_ref();
-        let calibration = saved.map(|task| task.calibration_for(ensemble));
-        score_split(&outputs, &split, calibration.unwrap_or_default())
+        let rules = saved.map(|task| task.rules_for(ensemble));
+        score_split(&outputs, &split, rules.unwrap_or_default())
     }
 
     fn ensemble(&self, wanted: Option<EnsembleSettings>) -> Result<Option<EnsembleSettings>> {

@@ -48,7 +48,7 @@ impl PredictRows for Spans {
         };
         let (adapted, progress) = (&inference.opened.adapted, inference.progress);
         let scores = infer_spans(adapted, &split, inference.ensemble, "answering", progress)?;
-        let fitted = inference.fitted(inference.calibration.threshold);
+        let fitted = inference.fitted(inference.rules.threshold);
         let threshold = threshold_for(detail.may_lack_answer, fitted);
         let answers = answers(&scores, detail, threshold, inference.temperature());
         let questions = self.questions.iter().zip(answers).enumerate();

@@ -2,6 +2,7 @@
 
 use lora_data::tasks::Rows;
 use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
+use lora_eval::conformal::PredictionSets;
 use lora_eval::multi_label::THRESHOLD;
 use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
@@ -61,13 +62,14 @@ impl PredictRows for Dataset {
         let split = inference.encode(Rows::Texts(self.clone()))?;
         let found = match (inference.ensemble, inference.adaptive, &self.task) {
             (Some(settings), Some(confidence), Task::Classification { labels }) => {
-                let temperature = inference.calibration.temperature.ensemble;
+                let temperature = inference.rules.temperature.ensemble;
                 let (adapted, progress) = (&opened.adapted, inference.progress);
                 let predictions =
                     run_adaptively(adapted, &split, settings, temperature, confidence, progress)?;
                 classes(
                     &predictions.probabilities(),
                     Some(&predictions.uncertainty()),
+                    None,
                     labels,
                 )
             }
@@ -149,9 +151,12 @@ fn labels_of(inference: &Inference<'_>, split: &EncodedSplit, task: &Task) -> Re
         Task::Classification { labels } => {
             let predictions = outputs.into_predictions()?.with_temperature(temperature)?;
             let uncertainties = is_ensemble.then(|| predictions.uncertainty());
+            let probabilities = predictions.average(average);
+            let sets = inference.sets.as_ref().map(|sets| sets.sets(&probabilities));
             Ok(classes(
-                &predictions.average(average),
+                &probabilities,
                 uncertainties.as_deref(),
+                sets.transpose()?.as_ref(),
                 labels,
             ))
         }
@@ -184,6 +189,7 @@ fn label_sets(pairs: &ClassProbabilities, labels: &LabelNames) -> Vec<PredictedL
 fn classes(
     probabilities: &ClassProbabilities,
     uncertainties: Option<&[Uncertainty]>,
+    sets: Option<&PredictionSets>,
     labels: &LabelNames,
 ) -> Vec<PredictedLabel> {
     let label = |(example, row): (usize, &[f64])| {
@@ -195,6 +201,10 @@ fn classes(
             probabilities: labels.names().iter().cloned().zip(row.iter().copied()).collect(),
             predictive_entropy: lora_eval::uncertainty::entropy(row),
             mutual_information: uncertainty.map(|uncertainty| uncertainty.mutual_information),
+            prediction_set: sets.map(|sets| {
+                let set = sets.of_row(example).iter();
+                set.map(|class| labels.name(*class).to_owned()).collect()
+            }),
         }
     };
     probabilities.rows().enumerate().map(label).collect()

@@ -13,6 +13,7 @@ use super::source::{AdapterSource, open_source};
 use super::task_file::TaskFile;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{OpenedBase, TextReader};
+use crate::calibration::CalibrationFile;
 use crate::config::Lengths;
 use crate::data::encoded::RowEncoder;
 use crate::device::{DeviceName, Precision};
@@ -31,6 +32,8 @@ pub struct OpenedAdapter {
     pub task: Task,
     /// What the folder says about its training; none for a folder that PEFT wrote.
     pub task_file: Option<TaskFile>,
+    /// What validation rows said about its probabilities; none for a folder without.
+    pub calibration: Option<CalibrationFile>,
     /// The ensemble that the folder recommends: that of `task.json`, which knows temperatures for it, or else that of
     /// `lora_dropout.json`.
     pub ensemble: Option<EnsembleSettings>,
@@ -89,6 +92,7 @@ impl OpenedAdapter {
                 None => source.saved.ensemble(),
             },
             task_file: source.task_file,
+            calibration: CalibrationFile::read(&args.adapter)?,
             base_model: source.base_model,
             model_folder: base.model_folder,
         })

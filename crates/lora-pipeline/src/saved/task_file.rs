@@ -86,7 +86,7 @@ impl FittedValues {
 
 /// What is fitted on validation rows after training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Calibration {
+pub struct FittedRules {
     /// What logits are divided by.
     pub temperature: FittedValues,
     /// When an answer is empty.
@@ -170,10 +170,10 @@ impl TaskFile {
 
     /// Fitted temperatures and thresholds, where they were fitted for what runs now: another number of members or another average is
     /// another predictor, and needs others.
-    pub fn calibration_for(&self, ensemble: Option<EnsembleSettings>) -> Calibration {
+    pub fn rules_for(&self, ensemble: Option<EnsembleSettings>) -> FittedRules {
         let kind = |settings: EnsembleSettings| (settings.members, settings.average);
         let fits = ensemble.is_some() && ensemble.map(kind) == self.ensemble.map(kind);
-        Calibration {
+        FittedRules {
             temperature: FittedValues {
                 mean: self.temperature.mean,
                 ensemble: self.temperature.ensemble.filter(|_| fits),

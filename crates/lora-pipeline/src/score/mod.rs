@@ -28,7 +28,7 @@ use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::Result;
 use crate::inference::{MethodOutputs, SplitOutputs};
 use crate::progress::Progress;
-use crate::saved::task_file::{Calibration, FittedValues};
+use crate::saved::task_file::{FittedRules, FittedValues};
 
 /// One way to predict, scored on one data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -148,7 +148,7 @@ pub fn calibrate(
     split: &EncodedSplit,
     scale: bool,
     progress: &dyn Progress,
-) -> Result<Calibration> {
+) -> Result<FittedRules> {
     let truth = split.truth();
     let note = |name: &str, outcome: &TemperatureOutcome| {
         progress.note(&format!(
@@ -164,9 +164,9 @@ pub fn calibrate(
                 note(name, &outcome);
                 Ok(outcome.temperature())
             })?;
-            Ok(Calibration {
+            Ok(FittedRules {
                 temperature,
-                ..Calibration::default()
+                ..FittedRules::default()
             })
         }
         (SplitOutputs::Spans(outputs), Detail::Spans(detail)) => {
@@ -178,12 +178,12 @@ pub fn calibrate(
                 note(name, &outcome);
                 Ok(outcome.temperature())
             };
-            Ok(Calibration {
+            Ok(FittedRules {
                 temperature: fit_each(outputs, temperature)?,
                 threshold: fit_each(outputs, |_, scores, _| spans::fit_threshold(scores, detail))?,
             })
         }
-        _ => Ok(Calibration::default()),
+        _ => Ok(FittedRules::default()),
     }
 }
 
@@ -207,17 +207,15 @@ fn fit_each<T>(
 pub fn score_split(
     outputs: &SplitOutputs,
     split: &EncodedSplit,
-    calibration: Calibration,
+    rules: FittedRules,
 ) -> Result<Vec<ScoredMethod>> {
     match (outputs, &split.detail) {
         (SplitOutputs::Spans(outputs), Detail::Spans(detail)) => {
-            score_each(outputs, calibration, |scores, rule| {
-                spans::score(scores, detail, rule)
-            })
+            score_each(outputs, rules, |scores, rule| spans::score(scores, detail, rule))
         }
         (SplitOutputs::Rows(outputs), Detail::Rows(detail)) => {
             let truth = split.truth();
-            score_each(outputs, calibration, |outputs, rule| {
+            score_each(outputs, rules, |outputs, rule| {
                 score_rows(outputs, detail, &truth, rule)
             })
         }
@@ -227,14 +225,14 @@ pub fn score_split(
 
 fn score_each<T>(
     outputs: &MethodOutputs<T>,
-    calibration: Calibration,
+    rules: FittedRules,
     score: impl Fn(&T, DecisionRule) -> Result<FoundScores>,
 ) -> Result<Vec<ScoredMethod>> {
     let mut methods = Vec::new();
-    let Calibration {
+    let FittedRules {
         temperature,
         threshold,
-    } = calibration;
+    } = rules;
     let mut add = |name: &str,
                    outputs: &T,
                    members,

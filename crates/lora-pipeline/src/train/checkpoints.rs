@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::base::model_folder::{
     AUXILIARY_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
 };
+use crate::calibration::CALIBRATION_FILE;
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
 use crate::saved::task_file::TASK_FILE;
@@ -96,6 +97,7 @@ impl Saving<'_> {
             remove_file(&place(self.folder).join(file))?;
         }
         remove_file(&self.folder.join(RESULTS_FILE))?;
+        remove_file(&self.folder.join(CALIBRATION_FILE))?;
         remove_file(&self.folder.join(REPORT_FILE))
     }
 }

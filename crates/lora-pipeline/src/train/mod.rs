@@ -30,6 +30,7 @@ use self::verdict::{advice, check_learned};
 use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
+use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
 use crate::config::{Resolved, RunConfig};
 use crate::data::encoded::{EncodedSplit, RowEncoder};
 use crate::data::read_rows;
@@ -314,21 +315,26 @@ impl FittedTraining {
         } else {
             let of_splits = scored.scores.iter();
             let of_splits = of_splits.map(|(name, methods)| (name.clone(), json!(methods)));
-            results["temperature"] = json!(scored.calibration.temperature);
-            results["no_answer_threshold"] = json!(scored.calibration.threshold);
+            results["temperature"] = json!(scored.rules.temperature);
+            results["no_answer_threshold"] = json!(scored.rules.threshold);
             results["metric"] = scored.official_document();
             results["scores"] = Value::Object(of_splits.collect::<Map<_, _>>());
             results["train_test_gap"] = json!(scored.gap());
         }
         let task = TaskFile {
-            temperature: scored.calibration.temperature,
-            no_answer_threshold: scored.calibration.threshold,
+            temperature: scored.rules.temperature,
+            no_answer_threshold: scored.rules.threshold,
             ..training.task_file
         };
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
+        let calibration = scored.calibration.as_ref();
+        let calibration = calibration.map(CalibrationFile::text).transpose()?;
         let page = page(&scored, &fitted, config, &training.checks, &results).to_html();
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
+            if let Some(text) = &calibration {
+                write_file(&beside.join(CALIBRATION_FILE), text.as_bytes())?;
+            }
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
             write_file(&beside.join(REPORT_FILE), page.as_bytes())
         })?;

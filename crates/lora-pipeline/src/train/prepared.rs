@@ -8,12 +8,13 @@ use lora_train::fit::fit_variational;
 use lora_train::variational::VariationalSettings;
 use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError, fit};
 
+use crate::calibration::CalibrationFile;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
 use crate::data::split::SplitRows;
 use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
-use crate::saved::task_file::Calibration;
+use crate::saved::task_file::FittedRules;
 use crate::score::calibrate;
 
 /// A model with its adapters and its rows.
@@ -94,7 +95,8 @@ impl PreparedTraining {
         fit_with(self.adapted.clone(), config, blob, &self.data(), observer)
     }
 
-    /// Fits temperatures and thresholds on the validation rows; without any, or for a language model that writes, nothing.
+    /// Fits temperatures and thresholds on the validation rows, and notes what they say about probabilities; without any, or for a language
+    /// model that writes, nothing.
     ///
     /// # Errors
     ///
@@ -104,12 +106,14 @@ impl PreparedTraining {
         trained: &Adapted<Transformer>,
         ensemble: Option<EnsembleSettings>,
         progress: &dyn Progress,
-    ) -> Result<Calibration> {
+    ) -> Result<(FittedRules, Option<CalibrationFile>)> {
         let Some(split) = self.validation.as_ref().filter(|split| split.is_scored()) else {
-            return Ok(Calibration::default());
+            return Ok((FittedRules::default(), None));
         };
         let outputs = infer(trained, split, ensemble, "calibrating", progress)?;
-        calibrate(&outputs, split, true, progress)
+        let rules = calibrate(&outputs, split, true, progress)?;
+        let file = CalibrationFile::of(&outputs, split, rules.temperature)?;
+        Ok((rules, file))
     }
 
     /// Among how many classes a guess is made; none where that differs from row to row.

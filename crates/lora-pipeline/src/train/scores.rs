@@ -7,12 +7,13 @@ use lora_train::Fitted;
 use serde_json::{Value, json};
 
 use super::prepared::PreparedTraining;
+use crate::calibration::CalibrationFile;
 use crate::config::RunConfig;
 use crate::data::row_checks::RowChecks;
 use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
-use crate::saved::task_file::Calibration;
+use crate::saved::task_file::FittedRules;
 use crate::score::comparison::{comparisons, signed, verdicts};
 use crate::score::report::{curves, score_page};
 use crate::score::{ScoredMethod, calibrate, official, official_line, score_split};
@@ -22,7 +23,9 @@ pub struct TrainingScores {
     /// Training, validation, test, as far as they exist.
     pub scores: Vec<(String, Vec<ScoredMethod>)>,
     /// Fitted on the validation rows.
-    pub calibration: Calibration,
+    pub rules: FittedRules,
+    /// What the validation rows say about the probabilities of classes.
+    pub calibration: Option<CalibrationFile>,
     /// The benchmark's own metric.
     pub metric: Option<TaskMetric>,
 }
@@ -36,7 +39,8 @@ impl TrainingScores {
     ) -> Result<Self> {
         let mut scored = Self {
             scores: Vec::new(),
-            calibration: Calibration::default(),
+            rules: FittedRules::default(),
+            calibration: None,
             metric: config.benchmark()?.map(|benchmark| benchmark.metric),
         };
         // Validation rows calibrate what is scored after them. Of the training rows only the mean pass, for the gap.
@@ -57,9 +61,10 @@ impl TrainingScores {
                 progress,
             )?;
             if name == "validation" {
-                scored.calibration = calibrate(&outputs, split, config.temperature_scaling, progress)?;
+                scored.rules = calibrate(&outputs, split, config.temperature_scaling, progress)?;
+                scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
             }
-            let methods = score_split(&outputs, split, scored.calibration)?;
+            let methods = score_split(&outputs, split, scored.rules)?;
             scored.scores.push((name.to_owned(), methods));
         }
         Ok(scored)

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use lora_core::Tuning;
 use lora_core::atomic::write_file;
+use lora_data::Task;
 use lora_models::{LoadReport, Transformer};
 use lora_train::{CheckpointKind, Fitted, TrainError};
 use serde_json::{Map, Value, json};
@@ -133,7 +134,9 @@ impl Training {
             ));
         }
         let tuning = config.tuning(&model.modules_to_save(), default_targets);
-        if let Tuning::Lora(lora) = &tuning {
+        if let Tuning::Lora(lora) = &tuning
+            && task != Task::Completion
+        {
             check_size(&resolved, lora, &model)?;
         }
         let (adapted, attached) =
@@ -248,7 +251,7 @@ impl Training {
                     fail("failed", json!(error.to_string()))?;
                     let folder = folder.display();
                     progress.note(&format!(
-                        "{folder} holds the best adapter from before the failure"
+                        "{folder} keeps the best adapter from before the failure"
                     ));
                 }
                 return Err(refuse(error));

@@ -59,10 +59,8 @@ pub mod train;
 pub use error::{Error, Result};
 pub use lora_core::peft::EnsembleSettings as Ensemble;
 pub use predict::TextGenerator;
-pub use predict::predictor::{
-    BaseModel, ChoicePredictor, FitSettings, Predictor, SpanPredictor, TaskPredictor, Untrained,
-    WordPredictor,
-};
+pub use predict::predictor::{ChoicePredictor, Predictor, SpanPredictor, TaskPredictor, WordPredictor};
+pub use predict::untrained::{BaseModel, FitSettings, Untrained};
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

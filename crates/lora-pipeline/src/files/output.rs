@@ -258,7 +258,7 @@ impl FolderWriter {
 }
 
 /// What wrote the folder: a training keeps its settings in its run file, a demo has none.
-fn writer_of(folder: &Path) -> Option<Writer> {
+fn writer_of(folder: &Path) -> Option<FolderWriter> {
     let text = fs::read(folder.join(RUN_FILE)).unwrap_or_default();
     let run: Value = serde_json::from_slice(&text).unwrap_or_default();
     (run["program"] == crate::files::provenance::PROGRAM).then(|| {

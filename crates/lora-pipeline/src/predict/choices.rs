@@ -6,7 +6,7 @@ use lora_eval::softmax::top_class;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Inference, PredictRequest, Predicted, TaskRows};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows};
 use crate::bail;
 use crate::data::encoded::{Detail, RowDetail};
 use crate::error::{Context, Result};

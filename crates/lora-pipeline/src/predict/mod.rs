@@ -6,6 +6,7 @@ mod prediction;
 pub mod predictor;
 mod spans;
 mod texts;
+pub mod untrained;
 mod words;
 mod writing;
 

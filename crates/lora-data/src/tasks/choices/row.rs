@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::ChoiceQuestion;
 use crate::error::{DataError, TaskError};
+use crate::labels::whole_number;
 use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::labels::whole_number;
 use crate::readers::table::{Cell, Naming, Row, Table};
 use crate::readers::{bytes, decode_text, delimited};
 

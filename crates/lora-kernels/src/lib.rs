@@ -33,6 +33,7 @@ mod packed_weights;
 #[cfg(test)]
 mod properties;
 mod rms_norm;
+mod rotary;
 mod silu;
 mod vanishing;
 
@@ -47,5 +48,6 @@ pub use linear::linear;
 pub use lora_linear::{KeepMasks, LowRankBranch, lora_beside, lora_linear};
 pub use packed_weights::PackedWeights;
 pub use rms_norm::rms_norm;
-pub use silu::silu;
+pub use rotary::rotary;
+pub use silu::{gated_silu, silu};
 pub use vanishing::vanishing;

@@ -10,9 +10,8 @@ use pulp::x86::V4;
 use std::arch::x86_64::{__m512, __m512d};
 
 use super::Matrix;
+use super::tile::TILE;
 
-/// Rows and columns of a tile.
-const TILE: usize = 16;
 /// Columns of a panel at 512 bits.
 const WIDTH: usize = 2 * TILE;
 

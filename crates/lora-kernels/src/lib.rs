@@ -35,6 +35,7 @@ mod properties;
 mod rms_norm;
 mod rotary;
 mod silu;
+mod threads;
 mod vanishing;
 
 pub use attention::{HIDDEN, attention, packed_attention, packs_rows, padding_bias, scaled_attention};
@@ -50,4 +51,5 @@ pub use packed_weights::PackedWeights;
 pub use rms_norm::rms_norm;
 pub use rotary::rotary;
 pub use silu::{gated_silu, silu};
+pub use threads::on_worker_thread;
 pub use vanishing::vanishing;

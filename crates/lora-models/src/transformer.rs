@@ -10,7 +10,7 @@ use lora_core::model::select_rows;
 use lora_core::tensor_names::TensorNames;
 use lora_core::{Linears, LoraLinear, Model, Packing, Pass, Tied};
 use lora_data::{Batch, LabelNames};
-use lora_kernels::packs_rows;
+use lora_kernels::{on_worker_thread, packs_rows};
 
 use crate::blocks::{Below, Encoding, KeyValueCache, Left, Reading, Tokens, layer_of};
 use crate::checkpoint::Checkpoint;
@@ -116,9 +116,11 @@ impl Transformer {
         let Head::CausalLm(head) = &self.head else {
             return None;
         };
-        let hidden = self.trunk.advance(tokens, cache, pass)?;
-        let last = hidden.dims()[1] - 1;
-        Some(head.forward(hidden.narrow(1, last, 1), &self.trunk, pass))
+        on_worker_thread(|| {
+            let hidden = self.trunk.advance(tokens, cache, pass)?;
+            let last = hidden.dims()[1] - 1;
+            Some(head.forward(hidden.narrow(1, last, 1), &self.trunk, pass))
+        })
     }
 
     /// The real tokens of a batch, where these passes over it can do without its padding and are faster so.

@@ -35,9 +35,7 @@ impl ThinProduct<'_> {
         let ([rows, depth], [_, cols]) = (self.left.dims(), self.right.dims());
         let rank = self.branch.map_or(0, |(left, _)| left.dims()[1]);
         work::count(rows * (depth + rank) * cols);
-        // Wide enough that memory is read in long runs, and cut for all threads.
-        let share = cols.div_ceil(rayon::current_num_threads());
-        let width = share.next_multiple_of(TILE).clamp(64, 512);
+        let width = task_width(cols);
         let left = self.left.flipped();
         let left = Matrix::new(&left, [depth, rows], rows);
         let branch = self.branch.map(|(left, right)| grouped_columns(left, right));
@@ -110,6 +108,17 @@ pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32
     )
 }
 
+/// Columns of a task: wide enough that memory is read in long runs, and shared out evenly to all threads.
+pub(super) fn task_width(cols: usize) -> usize {
+    /// Sums of eight rows stay in the first-level cache.
+    const WIDEST: usize = 1024;
+    let share = cols.div_ceil(rayon::current_num_threads());
+    share
+        .div_ceil(share.div_ceil(WIDEST).max(1))
+        .next_multiple_of(TILE)
+        .max(4 * TILE)
+}
+
 /// A `[rows, cols]` matrix of which `task` adds `width` columns at a time, on all threads if there is much to do. It gets
 /// the first column and zeros for all rows of the block.
 pub(super) fn in_blocks_of_columns(
@@ -157,6 +166,14 @@ pub(super) fn add_outer_products(left: Matrix<'_>, right: Matrix<'_>, first: usi
         first,
         out,
     });
+}
+
+/// Fills the beginning of a line. Not inlined: the compiler would take whole lines for parts of unknown length.
+#[inline(never)]
+pub(super) fn fill_part<T: Copy, U>(line: &mut [U], part: &[T], of: impl Fn(T) -> U) {
+    for (place, number) in line.iter_mut().zip(part) {
+        *place = of(*number);
+    }
 }
 
 /// See [`add_outer_products`].
@@ -232,9 +249,7 @@ impl OuterProducts<'_> {
                     if let Some(line) = line.as_array::<TILE>() {
                         *column = line.map(f32::to_bits);
                     } else {
-                        for (word, x) in column.iter_mut().zip(line) {
-                            *word = x.to_bits();
-                        }
+                        fill_part(column, line, f32::to_bits);
                     }
                 }
                 let tile = transposed_words(columns).map(|words| words.map(f32::from_bits));

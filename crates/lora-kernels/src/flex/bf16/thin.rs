@@ -9,7 +9,7 @@
 use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::super::outer::{grouped_columns, in_blocks_of_columns};
+use super::super::outer::{fill_part, grouped_columns, in_blocks_of_columns, task_width};
 use super::super::product::LARGE;
 use super::super::{Matrix, transposed_words, work};
 use super::number::Number;
@@ -48,9 +48,7 @@ impl ThinBf16Product<'_> {
         work::count(rows * depth * cols);
         let left = rounded_columns(self.left);
         let branch = self.branch.map(|(left, right)| grouped_columns(left, right));
-        // Wide enough that memory is read in long runs, and cut for all threads.
-        let share = cols.div_ceil(rayon::current_num_threads());
-        let width = share.next_multiple_of(LANES).clamp(64, 512);
+        let width = task_width(cols);
         in_blocks_of_columns([rows, cols], width, rows * depth * cols >= LARGE, |first, out| {
             let len = out.len() / rows;
             if let Some(bias) = self.bias {
@@ -203,9 +201,7 @@ impl AddPairs<'_> {
                     *half = number.to_bits();
                 }
             } else {
-                for (half, number) in halves.iter_mut().zip(line) {
-                    *half = number.to_bits();
-                }
+                fill_part(&mut halves, line, bf16::to_bits);
             }
             for (pair, [first, second]) in column.iter_mut().zip(halves.as_chunks().0) {
                 *pair = u32::from(*first) | u32::from(*second) << 16;

@@ -3,8 +3,8 @@
 use lora_data::{RatedText, Targets, TextTokenizer, read_snippets, snippet_dataset, stratified_split};
 use lora_eval::ClassProbabilities;
 use lora_models::Checkpoint;
-use lora_pipeline::base_model::open_tokenizer;
-use lora_pipeline::encoded_part::EncodedPart;
+use lora_pipeline::base::checkpoint::open_tokenizer;
+use lora_pipeline::data::encoded::EncodedPart;
 use lora_pipeline::error::Result;
 
 use super::plan::Plan;

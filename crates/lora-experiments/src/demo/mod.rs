@@ -17,13 +17,13 @@ use std::time::Instant;
 use burn::tensor::Device;
 use lora_core::atomic::write_file;
 use lora_models::Checkpoint;
-use lora_pipeline::base_model::{EMBEDDED_MODEL, open_checkpoint};
+use lora_pipeline::base::checkpoint::{EMBEDDED_MODEL, open_checkpoint};
+use lora_pipeline::base::hub::hub_options;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::hub::hub_options;
-use lora_pipeline::output::{RUN_FILE, Writer, check_folder, write_json};
+use lora_pipeline::files::output::{RUN_FILE, Writer, check_folder, write_json};
+use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::progress::Progress;
-use lora_pipeline::provenance::MadeBy;
 use lora_report::Table;
 
 use data::DemoData;

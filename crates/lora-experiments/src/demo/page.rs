@@ -4,8 +4,8 @@ use lora_eval::MeanStd;
 use lora_eval::calibration::ReliabilityBin;
 use lora_pipeline::counted::counted;
 use lora_pipeline::error::Result;
-use lora_pipeline::provenance::MadeBy;
-use lora_pipeline::reliability_bars::reliability_bars;
+use lora_pipeline::files::provenance::MadeBy;
+use lora_pipeline::score::reliability_bars::reliability_bars;
 use lora_report::{
     Block, Figure, Page, Provenance, ScatterPoint, Section, Series, line_chart, reliability_diagram,
     scatter_chart,

@@ -4,7 +4,7 @@ use lora_eval::calibration::{Binning, ReliabilityTable};
 use lora_eval::rank_table::Better;
 use lora_eval::{MeanStd, pareto};
 use lora_pipeline::error::Result;
-use lora_pipeline::reliability_bars::reliability_bars;
+use lora_pipeline::score::reliability_bars::reliability_bars;
 use lora_report::{Figure, ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
 
 use super::choice::{Contender, Family};

@@ -2,7 +2,7 @@
 
 use lora_pipeline::counted::counted;
 use lora_pipeline::error::{Context, Error, Result};
-use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Provenance, Section, Table};
 
 use super::against::{compare, reference, reference_family};

@@ -7,12 +7,12 @@ use lora_core::{Adapted, LoraDropout, MaskSampler, Rescale};
 use lora_data::Batch;
 use lora_eval::{ModelOutputs, Passes, predict_members};
 use lora_models::Transformer;
-use lora_pipeline::asking;
 use lora_pipeline::bail;
-use lora_pipeline::encoded_part::EncodedPart;
+use lora_pipeline::data::encoded::EncodedPart;
 use lora_pipeline::error::{Context, Result};
+use lora_pipeline::inference;
 use lora_pipeline::progress::CancelToken;
-use lora_pipeline::scoring::member_sampler;
+use lora_pipeline::score::member_sampler;
 use lora_train::swag::SwagSettings;
 use serde::{Deserialize, Serialize};
 
@@ -317,7 +317,7 @@ pub fn batches(part: &EncodedPart) -> impl Iterator<Item = (&Batch, &[usize])> +
 
 /// What passes say about a part.
 pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Passes<'_>) -> Logits {
-    asking::outputs(adapted, part, passes, &mut |_| {}).into()
+    inference::outputs(adapted, part, passes, &mut |_| {}).into()
 }
 
 /// What members of a distribution over weights say about a part.
@@ -331,6 +331,6 @@ pub fn of_posterior(
     posterior: &dyn Posterior,
     members: u64,
 ) -> Result<Logits> {
-    let ask = &mut |drawn: &Adapted<Transformer>| asking::outputs(drawn, part, &Passes::Mean, &mut |_| {});
+    let ask = &mut |drawn: &Adapted<Transformer>| inference::outputs(drawn, part, &Passes::Mean, &mut |_| {});
     Ok(predict_members(adapted, posterior, 0..members, ask)?.into())
 }

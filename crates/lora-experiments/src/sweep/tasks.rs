@@ -11,13 +11,13 @@ use lora_data::{
 };
 use lora_eval::glue::GlueMetric;
 use lora_pipeline::bail;
-use lora_pipeline::benchmark::{glue_metric, of_own_files};
 use lora_pipeline::config::keys::Key;
 use lora_pipeline::config::{Origins, Resolved, resolve_values};
+use lora_pipeline::data::benchmark::{glue_metric, of_own_files};
+use lora_pipeline::data::kind::{Kind, prompt_style};
+use lora_pipeline::data::read_parts;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::kind::{Kind, prompt_style};
 use lora_pipeline::progress::Silent;
-use lora_pipeline::train::data::read_parts;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 

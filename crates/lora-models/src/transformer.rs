@@ -18,6 +18,7 @@ use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
 use crate::heads::{Head, HeadKind, SavedHead, rows_of_tokens};
 use crate::load_report::LoadReport;
+use crate::memory;
 use crate::trunk::Trunk;
 use crate::weights::Weights;
 
@@ -46,8 +47,8 @@ impl Transformer {
     ///
     /// # Errors
     ///
-    /// [`LoadError`] if the family, a setting or the head is not supported, or tensors are missing or of the wrong
-    /// shape.
+    /// [`LoadError`] if the family, a setting or the head is not supported, tensors are missing or of the wrong
+    /// shape, or the weights find no room in the memory.
     pub fn load(
         checkpoint: &Checkpoint,
         head: HeadOptions,
@@ -70,6 +71,7 @@ impl Transformer {
         device: &Device,
     ) -> Result<(Self, LoadReport), LoadError> {
         let config = FamilyConfig::read(checkpoint)?;
+        memory::check(&checkpoint.weights, device)?;
         let (family, outline) = (config.family(), config.outline());
         let mut weights = Weights::new(&checkpoint.weights, family.prefix, head.seed, device);
         if outline.tied {

@@ -247,12 +247,12 @@ impl OuterProducts<'_> {
                 for (index, column) in columns.iter_mut().enumerate().take(filled) {
                     let line = self.right.line(self.first + col + index, from, steps);
                     if let Some(line) = line.as_array::<TILE>() {
-                        *column = line.map(f32::to_bits);
+                        *column = pulp::cast(*line);
                     } else {
                         fill_part(column, line, f32::to_bits);
                     }
                 }
-                let tile = transposed_words(columns).map(|words| words.map(f32::from_bits));
+                let tile = transposed_words(columns);
                 for (row, out) in self.out.chunks_exact_mut(len).enumerate() {
                     let out = &mut out[col..col + filled];
                     let mut sums = [0.0; TILE];
@@ -260,7 +260,8 @@ impl OuterProducts<'_> {
                     let (vectors, _) = S::as_mut_simd_f32s(&mut sums);
                     for (step, right) in tile.iter().enumerate().take(steps) {
                         let x = simd.splat_f32s(self.left.line(from + step, row, 1)[0]);
-                        let (right, _) = S::as_simd_f32s(right);
+                        let right: [f32; TILE] = pulp::cast(*right);
+                        let (right, _) = S::as_simd_f32s(&right);
                         for (sum, right) in vectors.iter_mut().zip(right) {
                             *sum = simd.mul_add_f32s(x, *right, *sum);
                         }

@@ -159,30 +159,58 @@ impl AddPairs<'_> {
         }
     }
 
-    /// With a right side of contiguous columns, which are transposed tile by tile.
+    /// With a right side of contiguous columns, which are transposed tile by tile. Sums of several tiles side by side, of as many as
+    /// registers hold, do not wait for each other.
     #[inline(always)]
     fn by_tiles(&mut self) {
-        const ROWS: usize = ThinBf16Product::ROWS;
         let len = self.out.len() / self.rows;
-        for col in (0..len).step_by(LANES) {
-            let filled = LANES.min(len - col);
-            let mut sums = [[0.0; LANES]; ROWS];
-            for (sums, out) in sums.iter_mut().zip(self.out.chunks_exact(len)) {
-                sums[..filled].copy_from_slice(&out[col..col + filled]);
+        let mut col = 0;
+        while col < len {
+            let many = len - col >= 4 * LANES;
+            match (self.rows, many) {
+                (1, true) => self.add_tiles::<1, 4>(col),
+                (1, false) => self.add_tiles::<1, 1>(col),
+                (2..=4, _) => self.add_tiles::<4, 1>(col),
+                _ => self.add_tiles::<8, 1>(col),
             }
-            for (step, left) in self.left.chunks_exact(TILE_DEPTH * self.rows).enumerate() {
-                let tile = self.tile(self.first + col, filled, step * TILE_DEPTH);
-                for (words, left) in tile.iter().zip(left.chunks_exact(2 * self.rows)) {
-                    let (earlier, later) = left.split_at(self.rows);
-                    for ((sums, x), y) in sums.iter_mut().zip(earlier).zip(later) {
-                        for (sum, word) in sums.iter_mut().zip(words) {
+            col += if self.rows == 1 && many { 4 * LANES } else { LANES };
+        }
+    }
+
+    /// Adds `TILES` tiles' columns from `col` on; of the last one there may be fewer. There are `ROWS` rows at most.
+    #[inline(always)]
+    fn add_tiles<const ROWS: usize, const TILES: usize>(&mut self, col: usize) {
+        let rows = self.rows;
+        let len = self.out.len() / rows;
+        let filled = |tile: usize| LANES.min(len - col - tile * LANES);
+        let mut sums = [[[0.0; LANES]; TILES]; ROWS];
+        for (sums, out) in sums.iter_mut().zip(self.out.chunks_exact(len)) {
+            for (tile, sums) in sums.iter_mut().enumerate() {
+                sums[..filled(tile)].copy_from_slice(&out[col + tile * LANES..][..filled(tile)]);
+            }
+        }
+        for (step, left) in self.left.chunks_exact(TILE_DEPTH * rows).enumerate() {
+            let mut tiles = [[[0; LANES]; PAIRS]; TILES];
+            for (index, tile) in tiles.iter_mut().enumerate() {
+                let first = self.first + col + index * LANES;
+                *tile = self.tile(first, filled(index), step * TILE_DEPTH);
+            }
+            for pair in 0..PAIRS {
+                let left = &left[2 * pair * rows..][..2 * rows];
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    // Rows that are not there are multiplied by those of another, and not stored.
+                    let [x, y] = [0, rows].map(|later| left[later + row.min(rows - 1)]);
+                    for (sums, tile) in sums.iter_mut().zip(&tiles) {
+                        for (sum, word) in sums.iter_mut().zip(&tile[pair]) {
                             *sum = (*sum + y * widened(word & 0xffff_0000)) + x * widened(word << 16);
                         }
                     }
                 }
             }
-            for (sums, out) in sums.iter().zip(self.out.chunks_exact_mut(len)) {
-                out[col..col + filled].copy_from_slice(&sums[..filled]);
+        }
+        for (sums, out) in sums.iter().zip(self.out.chunks_exact_mut(len)) {
+            for (tile, sums) in sums.iter().enumerate() {
+                out[col + tile * LANES..][..filled(tile)].copy_from_slice(&sums[..filled(tile)]);
             }
         }
     }

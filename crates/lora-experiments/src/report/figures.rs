@@ -55,34 +55,41 @@ pub fn pictured<'j, 'a>(
 ///
 /// If a confidence is none.
 pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
     let contenders = pictured(judged, reference, false).into_iter().take(MOST_DIAGRAMS);
-    for (contender, is_scaled) in contenders.flat_map(|contender| [(contender, false), (contender, true)]) {
-        let Some(variant) = contender.variant(is_scaled) else {
-            continue;
-        };
-        let mut table = ReliabilityTable::new(Binning::default())?;
-        for rows in variant
-            .results()
-            .filter_map(|result| result.test_rows.get(is_scaled))
-        {
-            for (confidence, is_correct) in rows.confidences() {
-                table.update(confidence, is_correct)?;
-            }
+    let both = contenders.flat_map(|contender| [(contender, false), (contender, true)]);
+    let diagrams = both.map(|(contender, is_scaled)| reliability_of(contender, is_scaled));
+    Ok(diagrams.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+}
+
+/// The reliability diagram of one contender, all seeds together; none for a regression, or without a temperature where there is none.
+///
+/// # Errors
+///
+/// If a confidence is none.
+pub fn reliability_of(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<Figure>> {
+    let Some(variant) = contender.variant(is_scaled) else {
+        return Ok(None);
+    };
+    let mut table = ReliabilityTable::new(Binning::default())?;
+    for rows in variant
+        .results()
+        .filter_map(|result| result.test_rows.get(is_scaled))
+    {
+        for (confidence, is_correct) in rows.confidences() {
+            table.update(confidence, is_correct)?;
         }
-        if table.count() == 0 {
-            continue;
-        }
-        let with = if is_scaled { ", with T" } else { "" };
-        let name = format!("{}{with}", contender.family.name());
-        // The bars are of all seeds together; their ECE would let errors of seeds cancel.
-        let ece = Measure::Ece
-            .mean(variant, is_scaled)
-            .map_or_else(|| table.ece(), Ok)?;
-        let svg = reliability_diagram(&name, &reliability_bars(&table.bins()), ece, ECE_RULE);
-        figures.push(Figure::new(svg, "").named(format!("reliability of {name}")));
     }
-    Ok(figures)
+    if table.count() == 0 {
+        return Ok(None);
+    }
+    let with = if is_scaled { ", with T" } else { "" };
+    let name = format!("{}{with}", contender.family.name());
+    // The bars are of all seeds together; their ECE would let errors of seeds cancel.
+    let ece = Measure::Ece
+        .mean(variant, is_scaled)
+        .map_or_else(|| table.ece(), Ok)?;
+    let svg = reliability_diagram(&name, &reliability_bars(&table.bins()), ece, ECE_RULE);
+    Ok(Some(Figure::new(svg, "").named(format!("reliability of {name}"))))
 }
 
 /// Accuracy against calibration error, with the Pareto front.

@@ -105,6 +105,11 @@ impl Measure {
         }
     }
 
+    /// Share of right answers; none for a regression.
+    pub fn accuracy_of(scores: &TaskScores) -> Option<f64> {
+        Some(classes(scores)?.accuracy)
+    }
+
     /// Of every seed; none unless every seed has it.
     pub fn over_seeds(self, variant: &Variant<'_>, is_scaled: bool) -> Option<Vec<f64>> {
         variant

@@ -10,6 +10,7 @@ use super::choice::{Family, contenders, families};
 use super::results::{Experiment, Results};
 use super::tables::{self, Judged, StudyTables};
 use super::{curves, figures, intervals, over_tasks, sentences};
+use crate::sweep::file::Stopping;
 use crate::sweep::record::RunRecord;
 
 /// How to read the reliability diagrams.
@@ -136,36 +137,49 @@ impl Report {
                 format!("{name}: {title}")
             }
         };
-        self.summary.extend(
-            sentences::summary(results, &judged, &families, &reference)
-                .into_iter()
-                .map(titled),
-        );
-        self.outcomes.extend(
-            sentences::outcomes(&judged, &families, &reference)
-                .into_iter()
-                .map(titled),
-        );
-        let overall = if let [only] = &judged[..] {
-            let table = over_tasks::on_one_task(only, &families, &reference);
-            self.overall.push(table.clone());
-            Section::new(titled(format!("Against {}", reference.name()))).with_block(Block::Table(table))
-        } else {
-            self.over_tasks(
-                &judged,
-                &families,
-                &reference,
-                titled("Over all tasks".to_owned()),
-            )?
-        };
-        self.sections.push(overall);
-        for judged in &judged {
-            let tables = tables::of_study(judged)?;
-            self.studies.extend(tables.all().cloned());
-            let mut section = Section::new(titled(judged.study.title()));
-            section.blocks = study(results, judged, tables, &reference)?;
-            self.sections.push(section);
+        // Methods are compared under one rule of stopping.
+        let (never, early): (Vec<Judged<'_>>, Vec<Judged<'_>>) = judged
+            .into_iter()
+            .partition(|judged| judged.study.stopping == Stopping::Never);
+        let is_default = never.is_empty();
+        for (rule, judged) in [("no early stopping", never), ("early stopping", early)] {
+            if judged.is_empty() {
+                continue;
+            }
+            let titled = |title: String| titled(if is_default { title } else { format!("{rule}: {title}") });
+            let leads = sentences::leads(&judged, &families, &reference);
+            self.summary.extend(leads.into_iter().map(titled));
+            let outcomes = sentences::outcomes(&judged, &families, &reference);
+            self.outcomes.extend(outcomes.into_iter().map(titled));
+            let is_one_task = judged.iter().all(|other| other.study.task == judged[0].study.task);
+            let overall = if is_one_task {
+                // Of several numbers of rows of one task, which share test rows, means and ranks say nothing.
+                let tables = judged.iter().map(|only| {
+                    let mut table = over_tasks::on_one_task(only, &families, &reference);
+                    if judged.len() > 1 {
+                        table.title = format!("{}: {}", only.study.short(), table.title);
+                    }
+                    table
+                });
+                let tables: Vec<Table> = tables.collect();
+                self.overall.extend(tables.clone());
+                let mut section = Section::new(titled(format!("Against {}", reference.name())));
+                section.blocks.extend(tables.into_iter().map(Block::Table));
+                section
+            } else {
+                let title = titled("Over all tasks".to_owned());
+                self.over_tasks(&judged, &families, &reference, title)?
+            };
+            self.sections.push(overall);
+            for judged in &judged {
+                let tables = tables::of_study(judged)?;
+                self.studies.extend(tables.all().cloned());
+                let mut section = Section::new(titled(judged.study.title()));
+                section.blocks = study(results, judged, tables, &reference)?;
+                self.sections.push(section);
+            }
         }
+        self.summary.extend(sentences::caveats(results).into_iter().map(titled));
         Ok(())
     }
 
@@ -285,6 +299,7 @@ fn study(
         }
     }
     push_figures(&mut blocks, first);
+    push_figures(&mut blocks, curves::epochs::of_study(judged, &results.trainings));
     blocks.extend(tables.scores.into_iter().map(Block::Table));
     if !judged.is_regression() {
         let diagrams = figures::reliability(judged, reference)?;

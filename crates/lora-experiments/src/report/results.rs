@@ -9,7 +9,7 @@ use lora_pipeline::error::Result;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::sweep::file::{MethodEntry, Rows};
+use crate::sweep::file::{MethodEntry, Rows, Stopping};
 use crate::sweep::prediction::Prediction;
 use crate::sweep::record::{CellRecord, CellResult, Line, Outcome, RunRecord, TrainingRecord};
 use crate::sweep::settings::Settings;
@@ -221,11 +221,12 @@ impl Results {
                 rows,
                 method,
                 prediction,
+                stopping,
                 settings,
                 seed,
                 ..
             } = cell;
-            serde_json::json!([task, rows, method, prediction, settings, seed]).to_string()
+            serde_json::json!([task, rows, method, prediction, stopping, settings, seed]).to_string()
         };
         for (index, cell) in all.iter().enumerate() {
             last.insert(name(cell), index);
@@ -236,7 +237,7 @@ impl Results {
         self.replaced = before - self.cells.len();
     }
 
-    /// The cells by task and number of rows, in the order of the files.
+    /// The cells by task, number of rows and stopping, in the order of the files.
     pub fn studies(&self) -> Vec<Study<'_>> {
         let mut studies: Vec<Study<'_>> = Vec::new();
         for cell in &self.cells {
@@ -245,11 +246,12 @@ impl Results {
             };
             let place = studies
                 .iter()
-                .position(|study| study.task == cell.task && study.rows == cell.rows);
+                .position(|study| study.is_of(cell));
             let place = place.unwrap_or_else(|| {
                 studies.push(Study {
                     task: &cell.task,
                     rows: cell.rows,
+                    stopping: cell.stopping,
                     variants: Vec::new(),
                 });
                 studies.len() - 1
@@ -260,13 +262,15 @@ impl Results {
     }
 }
 
-/// All that was found on one task with one number of training rows.
+/// All that was found on one task with one number of training rows, and with one rule of stopping.
 #[derive(Debug)]
 pub struct Study<'a> {
     /// Name of the task.
     pub task: &'a str,
     /// Training rows.
     pub rows: Rows,
+    /// Which model of each training predicts.
+    pub stopping: Stopping,
     /// What was compared.
     pub variants: Vec<Variant<'a>>,
 }
@@ -285,6 +289,10 @@ pub struct Variant<'a> {
 }
 
 impl<'a> Study<'a> {
+    fn is_of(&self, cell: &CellRecord) -> bool {
+        self.task == cell.task && self.rows == cell.rows && self.stopping == cell.stopping
+    }
+
     fn add(&mut self, cell: &'a CellRecord, result: &'a CellResult) {
         let is_same = |variant: &Variant<'_>| {
             variant.method == cell.method

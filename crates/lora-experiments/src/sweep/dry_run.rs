@@ -21,7 +21,7 @@ use super::jobs::Queue;
 use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedCell, PlannedTraining};
 use super::prediction::{Prediction, Varied};
-use super::training;
+use super::training::{self, Prepared};
 
 /// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
 /// allocates.
@@ -213,7 +213,12 @@ struct Times {
 
 fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let task = &sweep.tasks[planned.task];
-    let (adapted, mut parts, padding) = training::prepare(planned, task)?;
+    let Prepared {
+        adapted,
+        mut parts,
+        padding,
+        ..
+    } = training::prepare(planned, task)?;
     let config = &planned.config.train;
     let encoded = &parts.train.encoded;
     let steps = config.total_steps(encoded.len());

@@ -5,17 +5,19 @@
 //! | `file`, `settings`, `prediction`, `prediction_entry` | what the user writes, and the settings of a training that follow |
 //! | `tasks`, `data` | rows: loaded, drawn by a seed, tokenized |
 //! | `plan` | trainings and cells, with keys |
-//! | `jobs` | workers; `training`, `passes`, `laplace`, `cell` do the work of one cell; `members` waits for deep ensembles |
+//! | `jobs` | workers; `training`, `curve`, `passes`, `laplace`, `outputs`, `cell` do the work of one trial; `members` waits for deep ensembles |
 //! | `record`, `store` | the results file |
 //! | `dry_run` | what would be done |
 
 pub mod cell;
+pub mod curve;
 pub mod data;
 mod dry_run;
 pub mod file;
 pub mod jobs;
 pub mod laplace;
 pub mod members;
+pub mod outputs;
 pub mod passes;
 pub mod plan;
 pub mod prediction;

@@ -22,8 +22,11 @@ use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::file::{OtherBenchmark, ShiftedEntry, TaskEntry};
-use crate::demo::data::{MOVIES, TWEETS};
 
+/// Rated sentences of movie reviews.
+const MOVIES: &str = include_str!("../../../../assets/snippets/movies.tsv");
+/// Rated tweets.
+const TWEETS: &str = include_str!("../../../../assets/snippets/tweets.tsv");
 /// The embedded task.
 const SNIPPETS: &str = "snippets";
 /// What splits test rows off one file of the user's: the same rows for every seed.
@@ -130,7 +133,8 @@ fn number_of_class(class: Option<usize>) -> [u8; 8] {
 /// If its name, its files or its rows are not what a sweep can use; with file and key.
 pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>) -> Result<Loaded> {
     let place = || format!("`{}`, task {}", file.display(), entry.name);
-    let has_splits = entry.data.is_none() && (entry.benchmark.is_some() || entry.name != SNIPPETS);
+    let named = entry.benchmark.as_ref().unwrap_or(&entry.name);
+    let has_splits = entry.data.is_none() && named != SNIPPETS;
     for (key, split) in [("train", &entry.train), ("test", &entry.test)] {
         if split.is_some() && !has_splits {
             bail!(
@@ -144,8 +148,8 @@ pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>) -> Result<L
             "benchmark and data are both given; a task has files of the user's in data, or is a benchmark, remove one"
         ),
         (Some(data), None) => user_files(file, entry, data, data_dir),
-        (None, None) if entry.name == SNIPPETS => snippets(entry),
-        (None, name) => benchmark(entry, name.as_ref().unwrap_or(&entry.name), data_dir),
+        (None, _) if named == SNIPPETS => snippets(entry),
+        (None, _) => benchmark(entry, named, data_dir),
     };
     // Some mistakes in files of the user's say themselves where they stand.
     let loaded = loaded.map_err(|error| {

@@ -6,9 +6,11 @@
 //! | `masks` | Drop, `Drop_train`, `Drop_test` and `NoDrop` over p |
 //! | `members` | N: how many members, and what is averaged |
 //! | `numbers` | every other numeric setting |
+//! | `epochs` | loss by epoch |
 //! | `bound` | the measured gap over p, and the paper's bound beside it |
 
 pub mod bound;
+pub mod epochs;
 mod masks;
 mod members;
 mod numbers;

@@ -93,7 +93,7 @@ mod tests {
             "1 │  oo",
             "0 │xxxxx",
             "  └─────",
-            "  1epoch5",
+            "   1epoch5",
             "o test   x train",
         ];
         assert_eq!(chart.lines().collect::<Vec<_>>(), expected);

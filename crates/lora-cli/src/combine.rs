@@ -8,10 +8,10 @@ use clap::Args;
 use lora_core::combine::{CombineError, MajoritySign, Method, combine};
 use lora_core::peft::PlainLora;
 use lora_pipeline::counted::counted;
-use lora_pipeline::folder_swap::{check_free, write_folder};
-use lora_pipeline::output::write_json;
+use lora_pipeline::files::folder_swap::{check_free, write_folder};
+use lora_pipeline::files::output::write_json;
 use lora_pipeline::saved::Saved;
-use lora_pipeline::task::{TASK_FILE, TaskFile};
+use lora_pipeline::saved::task_file::{TASK_FILE, TaskFile};
 use serde_json::json;
 
 use crate::terminal::Terminal;
@@ -93,8 +93,8 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
         if let Some(task) = task {
             // Temperatures and ensembles were fitted to one of the adapters, not to all of them.
             let task = TaskFile {
-                temperature: lora_pipeline::task::Temperatures::default(),
-                no_answer_threshold: lora_pipeline::task::Thresholds::default(),
+                temperature: lora_pipeline::saved::task_file::Temperatures::default(),
+                no_answer_threshold: lora_pipeline::saved::task_file::Thresholds::default(),
                 ensemble: None,
                 ..task
             };

@@ -65,6 +65,12 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         terminal.say("")?;
         terminal.table(table)?;
     }
+    terminal.say("")?;
+    terminal.paragraph(&outcome.careful)?;
+    for table in &outcome.careful_tables {
+        terminal.say("")?;
+        terminal.table(table)?;
+    }
     terminal.say(format!(
         "{:.0} s; the page: {}",
         outcome.seconds,

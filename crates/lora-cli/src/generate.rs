@@ -14,13 +14,13 @@ use lora_core::{Fp32Precision, Pass};
 use lora_models::Transformer;
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
-use lora_pipeline::adapter::check_base;
+use lora_pipeline::base::hub::hub_options;
+use lora_pipeline::base::language_model::LanguageModel;
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
-use lora_pipeline::hub::hub_options;
-use lora_pipeline::language_model::LanguageModel;
-use lora_pipeline::output::note_unfinished;
+use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::saved::Saved;
-use lora_pipeline::task::TaskFile;
+use lora_pipeline::saved::adapter::check_base;
+use lora_pipeline::saved::task_file::TaskFile;
 use serde_json::json;
 
 use crate::shared_args::positive;

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 use lora_data::{decode_text, tasks};
-use lora_pipeline::adapter::open_adapter;
 use lora_pipeline::counted::counted;
-use lora_pipeline::output::note_unfinished;
-use lora_pipeline::output_file::check_output;
+use lora_pipeline::files::output::note_unfinished;
+use lora_pipeline::files::output_file::check_output;
 use lora_pipeline::predict::{FileForm, Request, predict};
+use lora_pipeline::saved::adapter::open_adapter;
 
 use crate::eval::EnsembleArgs;
 use crate::shared_args::{AdapterArgs, ColumnArgs};

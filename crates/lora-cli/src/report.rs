@@ -8,7 +8,7 @@ use lora_core::atomic::write_file;
 use lora_experiments::report::page::Report;
 use lora_experiments::report::results::{self, Results};
 use lora_experiments::report::{cells_csv, files};
-use lora_pipeline::output_file::{check_output, check_report};
+use lora_pipeline::files::output_file::{check_output, check_report};
 use serde_json::json;
 
 use crate::terminal::Terminal;

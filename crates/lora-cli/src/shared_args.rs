@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use lora_core::Fp32Precision;
 use lora_data::{Column, Format};
-use lora_pipeline::adapter::{AdapterOptions, ColumnOptions};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
+use lora_pipeline::saved::adapter::{AdapterOptions, ColumnOptions};
 
 /// Where an adapter is and what the folder may not say itself.
 #[derive(Args, Clone, Debug)]

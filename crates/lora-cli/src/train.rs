@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
-use lora_pipeline::comparison::{signed, verdicts};
 use lora_pipeline::config::resolve;
 use lora_pipeline::counted::counted;
-use lora_pipeline::scoring::{legend, official_line, table};
+use lora_pipeline::score::comparison::{signed, verdicts};
+use lora_pipeline::score::{legend, official_line, table};
 use lora_pipeline::train::language::TrainedLanguageModel;
 use lora_pipeline::train::{Prepared, Scored};
 use lora_train::trainer::StepReport;

@@ -19,8 +19,8 @@ use lora_train::{TrainConfigError, TrainError};
 use thiserror::Error;
 
 use crate::device::DeviceError;
-use crate::output::OutputError;
-use crate::output_file::OutputFileError;
+use crate::files::output::OutputError;
+use crate::files::output_file::OutputFileError;
 use crate::train::verdict::WorseThanGuessing;
 
 /// A result of this library.

@@ -26,55 +26,37 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`predictor`] | the front door: [`Predictor`] |
+//! | [`predict`] | predictions of a trained model; its front door is [`Predictor`] |
 //! | [`config`] | [`config::RunConfig`]: the settings of a training, from file and flags |
 //! | [`device`] | devices and precisions by name |
 //! | [`error`], [`progress`] | what can go wrong; who hears what a run does, and how it is stopped |
-//! | [`benchmark`] | a benchmark by name and folder: splits, labels, metric |
-//! | [`kind`], [`encoded_part`] | kinds of task; their rows as tokens, and the way back from outputs |
-//! | [`base_model`], [`hub`], [`opening`], [`language_model`] | a base model, its tokenizer and its head, opened and checked |
-//! | [`adapter`], [`saved`], [`task`], [`ensemble_choice`] | what a training left, opened and checked; `task.json`, which says how to use it again |
-//! | [`train`], [`predict`] | a training from rows to a written folder; predictions of a trained model |
-//! | [`asking`], [`scoring`], [`adaptive`], [`comparison`] | outputs, temperatures, scores; ensembles that stop early; ensemble against mean pass |
-//! | [`output`], [`output_file`], [`folder_swap`], [`model_folder`], [`provenance`] | files that appear whole or not at all; what made a result |
-//! | [`reliability_bars`] | bins of a reliability table as bars of its diagram |
-//! | [`parameters`] | PEFT's line of parameter counts |
+//! | [`base`] | a base model, its tokenizer and its head: found, opened and checked |
+//! | [`data`] | rows from files or of a benchmark by name, split and encoded |
+//! | [`train`] | a training from rows to a written folder |
+//! | [`saved`] | what a training left, opened and checked; `task.json`, which says how to use it again |
+//! | [`inference`] | outputs of a model for rows: mean pass, ensemble, ensembles that stop early |
+//! | [`score`] | temperatures, scores, tables and pages of them; ensemble against mean pass |
+//! | [`files`] | files that appear whole or not at all; what made a result |
+//! | [`parameters`], [`counted`] | PEFT's line of parameter counts; numbers with their nouns |
 
-pub mod adapter;
-mod adapter_kind;
-pub mod adaptive;
-pub mod asking;
-pub mod base_model;
-pub mod benchmark;
-pub mod comparison;
+pub mod base;
 pub mod config;
 pub mod counted;
+pub mod data;
 pub mod device;
-pub mod encoded_part;
-pub mod ensemble_choice;
 pub mod error;
-pub mod folder_swap;
-pub mod hub;
-pub mod kind;
-pub mod language_model;
-pub mod model_folder;
-pub mod opening;
-pub mod output;
-pub mod output_file;
+pub mod files;
+pub mod inference;
 pub mod parameters;
 pub mod predict;
-pub mod predictor;
 pub mod progress;
-pub mod provenance;
-pub mod reliability_bars;
 pub mod saved;
-pub mod scoring;
-pub mod task;
+pub mod score;
 pub mod train;
 
 pub use error::{Error, Result};
 pub use lora_core::peft::EnsembleSettings as Ensemble;
-pub use predictor::{BaseModel, FitSettings, Predictor, Untrained};
+pub use predict::predictor::{BaseModel, FitSettings, Predictor, Untrained};
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

@@ -9,8 +9,8 @@ const PROGRAM: &str = "lora-cli";
 
 /// Read the environment, and nothing else does: the variables that Hugging Face's libraries obey, and what made a result.
 const READERS: [&str; 2] = [
-    "crates/lora-pipeline/src/hub.rs",
-    "crates/lora-pipeline/src/provenance.rs",
+    "crates/lora-pipeline/src/base/hub.rs",
+    "crates/lora-pipeline/src/files/provenance.rs",
 ];
 
 pub(super) fn libraries_are_silent(tree: &Tree) -> Vec<Finding> {

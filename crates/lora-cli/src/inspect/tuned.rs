@@ -7,7 +7,7 @@ use lora_core::Tuning;
 use lora_core::tuned::TunedFolder;
 use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
 use lora_pipeline::saved::Saved;
-use lora_pipeline::task::TaskFile;
+use lora_pipeline::saved::task_file::TaskFile;
 use lora_report::{Better, Cell, Column, Table};
 use serde_json::json;
 

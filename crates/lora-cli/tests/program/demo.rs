@@ -18,12 +18,7 @@ fn the_demo_trains_and_scores_every_method() {
             (method, score["early_stopping"].as_bool().unwrap())
         })
         .collect();
-    let methods = [
-        "LoRA",
-        "input dropout",
-        "LoRA Dropout",
-        "LoRA Dropout, ensemble",
-    ];
+    let methods = ["LoRA", "input dropout", "LoRA Dropout", "LoRA Dropout, ensemble"];
     let expected: Vec<(&str, bool)> = [false, true]
         .into_iter()
         .flat_map(|stopped| methods.map(|method| (method, stopped)))

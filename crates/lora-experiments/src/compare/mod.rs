@@ -9,7 +9,7 @@ use lora_core::atomic::write_file;
 use lora_pipeline::bail;
 use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
-use lora_pipeline::output_file::check_report;
+use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::progress::Progress;
 use lora_report::Table;
 

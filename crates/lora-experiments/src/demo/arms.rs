@@ -138,19 +138,15 @@ impl<'a> Arms<'a> {
     /// # Errors
     ///
     /// If a method is missing.
-    pub fn of(
-        judged: &'a [Judged<'a>],
-        trainings: &Trainings,
-        sizes: Sizes,
-        is_fast: bool,
-    ) -> Result<Self> {
+    pub fn of(judged: &'a [Judged<'a>], trainings: &Trainings, sizes: Sizes, is_fast: bool) -> Result<Self> {
         let with = |stopping: Stopping| {
             let found = judged.iter().find(|judged| judged.study.stopping == stopping);
             found.context("the results lack a rule of stopping")
         };
         let (fixed, stopped) = (with(Stopping::Never)?, with(Stopping::Early)?);
-        let mut panels = epochs::test_and_train(fixed, trainings)
-            .context("the results have no scores on the way of training; remove them and run the demo again")?;
+        let mut panels = epochs::test_and_train(fixed, trainings).context(
+            "the results have no scores on the way of training; remove them and run the demo again",
+        )?;
         let order = |name: &String| ARMS.iter().position(|arm| arm.name() == *name);
         for panel in &mut panels {
             panel.series.sort_by_key(|series| order(&series.name));

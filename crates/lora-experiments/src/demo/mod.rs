@@ -13,9 +13,9 @@ use std::time::Instant;
 use lora_core::atomic::write_file;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::output::{RUN_FILE, Writer, check_folder, write_json};
+use lora_pipeline::files::output::{RUN_FILE, Writer, check_folder, write_json};
+use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::progress::{CancelToken, Progress};
-use lora_pipeline::provenance::MadeBy;
 use lora_report::Table;
 use serde::Serialize;
 
@@ -49,11 +49,16 @@ pub struct DemoOutcome {
     /// Test and training loss by epoch, in letters.
     #[serde(skip)]
     pub charts: Vec<String>,
-    /// What came out, in words.
+    /// The result, and when to use the method, in words.
     pub sentences: Vec<String>,
-    /// The scores.
+    /// How sure and how right; then the scores.
     #[serde(skip)]
     pub tables: Vec<Table>,
+    /// What early stopping and a temperature leave of the difference, in words.
+    pub careful: String,
+    /// The same in tables.
+    #[serde(skip)]
+    pub careful_tables: Vec<Table>,
     /// Every method without and with early stopping.
     pub scores: Vec<ArmScores>,
     /// Wall time of this call.
@@ -91,8 +96,10 @@ pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken)
     write_file(&report, page.to_html().as_bytes()).context("the report")?;
     Ok(DemoOutcome {
         charts: page::text_charts(&arms),
-        sentences: sentences::all(&arms)?,
-        tables: tables::all(&arms)?,
+        sentences: sentences::first(&arms)?,
+        tables: vec![tables::trust(&arms)?, tables::scores(&arms)?],
+        careful: sentences::careful(&arms)?,
+        careful_tables: tables::careful(&arms)?,
         scores: arms.scores(),
         seconds: started.elapsed().as_secs_f64(),
         page: report,
@@ -104,11 +111,7 @@ pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken)
 /// # Errors
 ///
 /// As [`run`].
-pub fn choose(
-    options: &DemoOptions,
-    progress: &dyn Progress,
-    cancel: &CancelToken,
-) -> Result<Table> {
+pub fn choose(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken) -> Result<Table> {
     check_folder(&options.output, Writer::Demo, true)?;
     let sweep = Sweep::open(Path::new("lora demo --choose"), preset::choices(options)?, None)?;
     write_json(&options.output.join(RUN_FILE), &MadeBy::this_call())?;

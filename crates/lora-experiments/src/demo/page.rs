@@ -1,7 +1,8 @@
 //! The demo's page: the picture, how far to trust the probabilities, the scores, and the same for a careful user.
 
+use lora_pipeline::counted::counted;
 use lora_pipeline::error::Result;
-use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Panel, Provenance, Section, panel_chart, text_chart};
 
 use super::arms::{AS_TRAINED, Arms, ENSEMBLE, PLAIN};
@@ -16,16 +17,20 @@ const TEXT_CHART: [usize; 2] = [60, 11];
 pub fn page(arms: &Arms<'_>, results: &Results, made_by: &MadeBy) -> Result<Page> {
     let mut page = Page::new("What LoRA Dropout does");
     page.subtitle = format!(
-        "{}MiniLM-L6 with adapters on all linear layers, {} movie reviews, {} epochs, {} seeds; {} test reviews",
+        "{}MiniLM-L6 with adapters on all linear layers, {} movie reviews, {}, {}; {} test reviews",
         if arms.is_fast { "A quick look (--fast): " } else { "" },
         arms.sizes.train,
-        arms.sizes.epochs,
-        arms.sizes.seeds,
+        counted(arms.sizes.epochs as usize, "epoch"),
+        counted(arms.sizes.seeds as usize, "seed"),
         arms.sizes.test,
     );
-    page.summary = sentences::all(arms)?;
+    // The picture comes before any word.
+    let mut overfitting = Section::new("Overfitting").with_block(Block::Figures(vec![picture(arms)]));
+    for sentence in sentences::first(arms)? {
+        overfitting = overfitting.with_block(Block::Text(sentence));
+    }
     page.sections = vec![
-        Section::new("Overfitting").with_block(Block::Figures(vec![picture(arms)])),
+        overfitting,
         Section::new("Is it right as often as it says?")
             .with_text("Bars on the diagonal are trustworthy; bars below it promise more than they keep.")
             .with_block(Block::Figures(reliability(arms)?))
@@ -54,6 +59,7 @@ fn careful(arms: &Arms<'_>) -> Result<Section> {
         "Early stopping keeps the epoch with the smallest validation loss; a temperature divides all logits by one number that is fitted on \
          validation rows. Both need labelled rows that are not trained on.",
     );
+    section = section.with_text(sentences::careful(arms)?);
     for table in tables::careful(arms)? {
         section = section.with_block(Block::Table(table));
     }
@@ -80,5 +86,9 @@ pub fn text_charts(arms: &Arms<'_>) -> Vec<String> {
 fn reliability(arms: &Arms<'_>) -> Result<Vec<Figure>> {
     let diagram = |arm| figures::reliability_of(arms.contender(arm, AS_TRAINED.stopping)?, false);
     let diagrams = [PLAIN, ENSEMBLE].into_iter().map(diagram);
-    Ok(diagrams.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok(diagrams
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }

@@ -1,6 +1,6 @@
 //! What the demo trains: a sweep over the embedded movie reviews, in the regime in which people's fine-tunings overfit.
 
-use lora_pipeline::base_model::EMBEDDED_MODEL;
+use lora_pipeline::base::checkpoint::EMBEDDED_MODEL;
 use lora_pipeline::error::Result;
 use serde_json::{Value, json};
 
@@ -95,7 +95,8 @@ pub fn sweep(options: &DemoOptions) -> Result<SweepFile> {
     );
     sweep["reference"] = json!(LORA);
     sweep["stopping"] = json!(["never", "early"]);
-    sweep["curve"] = json!({"epochs": epochs, "members": sizes.members, "rows": sizes.validation, "seeds": [1]});
+    sweep["curve"] =
+        json!({"epochs": epochs, "members": sizes.members, "rows": sizes.validation, "seeds": [1]});
     Ok(serde_json::from_value(sweep)?)
 }
 

@@ -9,15 +9,9 @@ use crate::report::measure::Measure;
 use crate::report::results::Results;
 use crate::report::tables::ECE_RULE;
 
-/// In the order in which they are told: how sure and how right, the scores, and what early stopping and a temperature leave of the
-/// difference.
-pub fn all(arms: &Arms<'_>) -> Result<Vec<Table>> {
-    let mut tables = vec![trust(arms)?, scores(arms)?];
-    tables.extend(careful(arms)?);
-    if arms.sizes.seeds < 2 {
-        tables = tables.into_iter().map(Table::without_marks).collect();
-    }
-    Ok(tables)
+/// Without marks of the best where there is one seed.
+fn marked(arms: &Arms<'_>, table: Table) -> Table {
+    if arms.sizes.seeds < 2 { table.without_marks() } else { table }
 }
 
 /// Mean confidence beside the share of right answers.
@@ -33,7 +27,11 @@ pub fn trust(arms: &Arms<'_>) -> Result<Table> {
     ));
     for arm in [PLAIN, ENSEMBLE] {
         let variant = arms.variant(arm, AS_TRAINED)?;
-        let rows = || variant.results().flat_map(|result| result.test_rows.plain.confidences());
+        let rows = || {
+            variant
+                .results()
+                .flat_map(|result| result.test_rows.plain.confidences())
+        };
         let count = rows().count() as f64;
         let confidence = rows().map(|(confidence, _)| confidence).sum::<f64>() / count;
         let right = rows().filter(|(_, is_right)| *is_right).count() as f64 / count;
@@ -79,37 +77,54 @@ pub fn scores(arms: &Arms<'_>) -> Result<Table> {
         cells.push(difference(arms, arm, 0));
         table.push(arm.name(), cells);
     }
-    Ok(table)
+    Ok(marked(arms, table))
 }
 
 fn difference(arms: &Arms<'_>, arm: super::arms::Arm, protocol: usize) -> Cell {
-    arms.comparison(arm, PROTOCOLS[protocol]).map_or(Cell::Empty, |comparison| {
-        let interval = &comparison.interval;
-        Cell::interval(interval.difference, [interval.lower, interval.upper])
-    })
+    arms.comparison(arm, PROTOCOLS[protocol])
+        .map_or(Cell::Empty, |comparison| {
+            let interval = &comparison.interval;
+            Cell::interval(interval.difference, [interval.lower, interval.upper])
+        })
 }
 
 /// What early stopping and a temperature make of the same trainings.
 pub fn careful(arms: &Arms<'_>) -> Result<Vec<Table>> {
-    let columns = |better: Better| PROTOCOLS.map(|protocol| Column::new(protocol.name(), better, 3)).to_vec();
+    let columns = |better: Better| {
+        PROTOCOLS
+            .map(|protocol| Column::new(protocol.name(), better, 3))
+            .to_vec()
+    };
     let mut tables = Vec::new();
     for (title, measure) in [("NLL", Measure::Loss), ("ECE", Measure::Ece)] {
-        let mut table = Table::new(format!("{title} of test rows, four ways"), "method", columns(Better::Lower));
+        let mut table = Table::new(
+            format!("{title} of test rows, four ways"),
+            "method",
+            columns(Better::Lower),
+        );
         for arm in ARMS {
             let cell = |protocol| {
                 let variant = arms.variant(arm, protocol)?;
                 measure.cell(variant, protocol.is_scaled)
             };
-            table.push(arm.name(), PROTOCOLS.into_iter().map(cell).collect::<Result<_>>()?);
+            table.push(
+                arm.name(),
+                PROTOCOLS.into_iter().map(cell).collect::<Result<_>>()?,
+            );
         }
-        tables.push(table);
+        tables.push(marked(arms, table));
     }
     let mut table = Table::new("NLL − LoRA's, each under the same rule", "method", columns(Better::None)).with_note(
         "With 95 % intervals over rows and seeds. Early stopping: the epoch with the smallest validation loss of the same training. T: \
          one number that divides all logits, fitted on validation rows.",
     );
     for arm in ARMS.into_iter().filter(|arm| *arm != PLAIN) {
-        table.push(arm.name(), (0..PROTOCOLS.len()).map(|place| difference(arms, arm, place)).collect());
+        table.push(
+            arm.name(),
+            (0..PROTOCOLS.len())
+                .map(|place| difference(arms, arm, place))
+                .collect(),
+        );
     }
     tables.push(table);
     Ok(tables)
@@ -140,7 +155,9 @@ pub fn choices(results: &Results) -> Result<Table> {
                 let values: Option<Vec<f64>> = variant.results().map(of).collect();
                 let values = values.context("a trial has no classes")?;
                 let of = lora_eval::MeanStd::of(&values)?;
-                Ok(of.std.map_or(Cell::value(of.mean), |std| Cell::spread(of.mean, std)))
+                Ok(of
+                    .std
+                    .map_or(Cell::value(of.mean), |std| Cell::spread(of.mean, std)))
             };
             let cells = vec![
                 rows,

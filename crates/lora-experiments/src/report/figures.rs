@@ -4,7 +4,7 @@ use lora_eval::calibration::{Binning, ReliabilityTable};
 use lora_eval::rank_table::Better;
 use lora_eval::{MeanStd, pareto};
 use lora_pipeline::error::Result;
-use lora_pipeline::reliability_bars::reliability_bars;
+use lora_pipeline::score::reliability_bars::reliability_bars;
 use lora_report::{Figure, ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
 
 use super::choice::{Contender, Family};
@@ -58,7 +58,11 @@ pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure
     let contenders = pictured(judged, reference, false).into_iter().take(MOST_DIAGRAMS);
     let both = contenders.flat_map(|contender| [(contender, false), (contender, true)]);
     let diagrams = both.map(|(contender, is_scaled)| reliability_of(contender, is_scaled));
-    Ok(diagrams.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
+    Ok(diagrams
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
 }
 
 /// The reliability diagram of one contender, all seeds together; none for a regression, or without a temperature where there is none.

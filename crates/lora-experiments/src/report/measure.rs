@@ -5,7 +5,7 @@ use lora_eval::glue::GlueMetric;
 use lora_eval::selective::RiskCoverage;
 use lora_eval::{MeanStd, Scores};
 use lora_pipeline::error::Result;
-use lora_pipeline::scoring::TaskScores;
+use lora_pipeline::score::TaskScores;
 use lora_report::Cell;
 
 use super::results::Variant;

@@ -2,7 +2,7 @@
 
 use lora_pipeline::counted::counted;
 use lora_pipeline::error::{Context, Error, Result};
-use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Provenance, Section, Table};
 
 use super::against::{compare, reference, reference_family};
@@ -146,12 +146,20 @@ impl Report {
             if judged.is_empty() {
                 continue;
             }
-            let titled = |title: String| titled(if is_default { title } else { format!("{rule}: {title}") });
+            let titled = |title: String| {
+                titled(if is_default {
+                    title
+                } else {
+                    format!("{rule}: {title}")
+                })
+            };
             let leads = sentences::leads(&judged, &families, &reference);
             self.summary.extend(leads.into_iter().map(titled));
             let outcomes = sentences::outcomes(&judged, &families, &reference);
             self.outcomes.extend(outcomes.into_iter().map(titled));
-            let is_one_task = judged.iter().all(|other| other.study.task == judged[0].study.task);
+            let is_one_task = judged
+                .iter()
+                .all(|other| other.study.task == judged[0].study.task);
             let overall = if is_one_task {
                 // Of several numbers of rows of one task, which share test rows, means and ranks say nothing.
                 let tables = judged.iter().map(|only| {
@@ -179,7 +187,8 @@ impl Report {
                 self.sections.push(section);
             }
         }
-        self.summary.extend(sentences::caveats(results).into_iter().map(titled));
+        self.summary
+            .extend(sentences::caveats(results).into_iter().map(titled));
         Ok(())
     }
 

@@ -244,9 +244,7 @@ impl Results {
             let Outcome::Done(result) = &cell.outcome else {
                 continue;
             };
-            let place = studies
-                .iter()
-                .position(|study| study.is_of(cell));
+            let place = studies.iter().position(|study| study.is_of(cell));
             let place = place.unwrap_or_else(|| {
                 studies.push(Study {
                     task: &cell.task,

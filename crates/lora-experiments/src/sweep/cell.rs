@@ -7,7 +7,7 @@ use lora_eval::regression::RegressionScores;
 use lora_eval::softmax::top_class;
 use lora_eval::{Average, ClassProbabilities, Predictions, judge_temperature};
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::scoring::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
+use lora_pipeline::score::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
 
 use super::data::Parts;
 use super::outputs::{Logits, TrialOutputs};

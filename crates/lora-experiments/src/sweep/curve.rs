@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use lora_core::Adapted;
 use lora_eval::{Average, Passes};
 use lora_models::Transformer;
-use lora_pipeline::encoded_part::EncodedPart;
+use lora_pipeline::data::encoded::EncodedPart;
 use lora_pipeline::error::{Error, Result};
-use lora_pipeline::scoring::{TaskScores, member_sampler};
+use lora_pipeline::score::{TaskScores, member_sampler};
 use lora_train::event::{Checkpoint, Plan};
 use lora_train::{Event, Flow, Observer, Trainer};
 

@@ -5,10 +5,10 @@ use lora_data::tasks::Rows;
 use lora_data::{RepeatedTexts, RowText, Targets, stratified_split, training_split};
 use lora_eval::glue::GlueMetric;
 use lora_models::Transformer;
-use lora_pipeline::encoded_part::{EncodedPart, Encoder};
+use lora_pipeline::data::encoded::{EncodedPart, Encoder};
+use lora_pipeline::data::kind::Kind;
+use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::kind::Kind;
-use lora_pipeline::train::row_checks::RowChecks;
 
 use super::curve::CurveParts;
 use super::file::{Rows as RowCount, SweepFile, TaskEntry};

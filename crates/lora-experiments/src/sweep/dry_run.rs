@@ -7,10 +7,10 @@ use lora_core::Adapted;
 use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
 use lora_models::Transformer;
-use lora_pipeline::asking;
 use lora_pipeline::counted::counted;
-use lora_pipeline::encoded_part::EncodedPart;
+use lora_pipeline::data::encoded::EncodedPart;
 use lora_pipeline::error::Result;
+use lora_pipeline::inference;
 use lora_pipeline::progress::Progress;
 use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
@@ -263,6 +263,6 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
 
 fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {
     let started = Instant::now();
-    asking::outputs(adapted, part, &Passes::Mean, &mut |_| {});
+    inference::outputs(adapted, part, &Passes::Mean, &mut |_| {});
     started.elapsed().as_secs_f64() / part.encoded.len() as f64
 }

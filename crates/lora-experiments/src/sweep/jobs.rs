@@ -255,7 +255,13 @@ impl Work<'_> {
         Ok(true)
     }
 
-    fn score_own(&self, cell: usize, said: &TrialOutputs, trained: &Trained, costs: &Costs) -> Result<CellResult> {
+    fn score_own(
+        &self,
+        cell: usize,
+        said: &TrialOutputs,
+        trained: &Trained,
+        costs: &Costs,
+    ) -> Result<CellResult> {
         let cell = &self.plan.cells[cell];
         let task = &self.tasks[self.plan.trainings[cell.trainings[0]].task];
         score(
@@ -281,14 +287,18 @@ impl Work<'_> {
         let cell = &self.plan.cells[cell];
         let first = &self.plan.trainings[cell.trainings[0]];
         let task = &self.tasks[first.task];
-        let read = |training: &usize| self.members.read(&self.plan.trainings[*training].key, cell.stopping);
+        let read = |training: &usize| {
+            self.members
+                .read(&self.plan.trainings[*training].key, cell.stopping)
+        };
         let members = cell.trainings.iter().map(read).collect::<Result<Vec<Member>>>()?;
         let costs = Costs {
             training_seconds: members.iter().map(|member| member.training_seconds).sum(),
             peak_memory: None,
         };
         let said: Vec<TrialOutputs> = members.into_iter().map(|member| member.said).collect();
-        let said = TrialOutputs::joined(&said).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
+        let said =
+            TrialOutputs::joined(&said).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
         let parts = training::rows_of(first, task)?;
         score(&said, &parts, cell.prediction.average(), task.metric, &costs)
     }

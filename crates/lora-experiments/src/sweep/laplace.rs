@@ -9,10 +9,10 @@ use lora_eval::laplace::{Laplace, LaplaceSettings, LastLayerFeatures, Observed, 
 use lora_eval::regression::RegressionScores;
 use lora_eval::{Average, Passes, Scores};
 use lora_models::Transformer;
-use lora_pipeline::asking::row_outputs;
 use lora_pipeline::bail;
-use lora_pipeline::encoded_part::{Detail, EncodedPart};
+use lora_pipeline::data::encoded::{Detail, EncodedPart};
 use lora_pipeline::error::Result;
+use lora_pipeline::inference::row_outputs;
 use lora_pipeline::progress::CancelToken;
 
 use super::data::Parts;

@@ -53,7 +53,10 @@ impl Members {
     ///
     /// If it cannot be written.
     pub fn keep(&self, training: &str, stopping: Stopping, member: &Member) -> Result<()> {
-        Ok(write_file(&self.path(training, stopping), &serde_json::to_vec(member)?)?)
+        Ok(write_file(
+            &self.path(training, stopping),
+            &serde_json::to_vec(member)?,
+        )?)
     }
 
     /// Reads a member.

@@ -32,12 +32,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use lora_pipeline::base::open_tokenizer_of;
 use lora_pipeline::counted::counted;
+use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::opening::open_tokenizer_of;
+use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::progress::{CancelToken, Progress};
-use lora_pipeline::provenance::MadeBy;
-use lora_pipeline::train::row_checks::RowChecks;
 
 use data::SweepTask;
 pub use dry_run::DryRun;

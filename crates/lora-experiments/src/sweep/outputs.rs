@@ -7,9 +7,9 @@ use lora_core::vector::Posterior;
 use lora_data::Batch;
 use lora_eval::{ModelOutputs, Passes, predict_members};
 use lora_models::Transformer;
-use lora_pipeline::asking;
-use lora_pipeline::encoded_part::EncodedPart;
+use lora_pipeline::data::encoded::EncodedPart;
 use lora_pipeline::error::Result;
+use lora_pipeline::inference;
 use lora_pipeline::progress::CancelToken;
 use serde::{Deserialize, Serialize};
 
@@ -167,7 +167,7 @@ pub fn batches(part: &EncodedPart) -> impl Iterator<Item = (&Batch, &[usize])> +
 
 /// What passes say about a part.
 pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Passes<'_>) -> Logits {
-    asking::outputs(adapted, part, passes, &mut |_| {}).into()
+    inference::outputs(adapted, part, passes, &mut |_| {}).into()
 }
 
 /// What members of a distribution over weights say about a part.
@@ -181,6 +181,6 @@ pub fn of_posterior(
     posterior: &dyn Posterior,
     members: u64,
 ) -> Result<Logits> {
-    let ask = &mut |drawn: &Adapted<Transformer>| asking::outputs(drawn, part, &Passes::Mean, &mut |_| {});
+    let ask = &mut |drawn: &Adapted<Transformer>| inference::outputs(drawn, part, &Passes::Mean, &mut |_| {});
     Ok(predict_members(adapted, posterior, 0..members, ask)?.into())
 }

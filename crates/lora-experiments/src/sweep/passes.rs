@@ -4,7 +4,7 @@ use lora_core::{LoraDropout, MaskSampler, Rescale};
 use lora_eval::Passes;
 use lora_pipeline::error::{Context, Result};
 use lora_pipeline::progress::CancelToken;
-use lora_pipeline::scoring::member_sampler;
+use lora_pipeline::score::member_sampler;
 use lora_train::swag::SwagSettings;
 
 use super::file::Stopping;
@@ -107,7 +107,8 @@ pub fn run(
     let said = |((prediction, _), source): (&Ask<'_>, &(Source, Stopping))| {
         let (_, said) = run.iter().find(|(known, _)| known == source)?;
         let members = own_members(prediction);
-        let first = |said: &TrialOutputs| said.first(members as usize, source.0.seconds_of(members, said, mean_pass));
+        let first =
+            |said: &TrialOutputs| said.first(members as usize, source.0.seconds_of(members, said, mean_pass));
         Some(said.as_ref().map(first).map_err(String::clone))
     };
     asks.iter().zip(&sources).map(said).collect()
@@ -138,7 +139,9 @@ fn run_source(
     // Masks that keep everything: the update as it is in training, without the factor of the mean pass.
     let keeps_all = LoraDropout::new(f64::MIN_POSITIVE, Rescale::Plain);
     let sampler = match source {
-        Source::Mean => return TrialOutputs::of(parts, cancel, |part| Ok(of_passes(adapted, part, &Passes::Mean))),
+        Source::Mean => {
+            return TrialOutputs::of(parts, cancel, |part| Ok(of_passes(adapted, part, &Passes::Mean)));
+        }
         Source::Laplace(kind) => return laplace::run(adapted, parts, seed, kind, members, cancel),
         Source::Swag { scale, collect } => {
             let collected = trained.collected.iter().find(|(known, _)| *known == collect);

@@ -128,7 +128,9 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
     if let Some(CurveEntry { epochs, rows, .. }) = &file.curve
         && (epochs.is_empty() || epochs.contains(&0) || *rows == 0)
     {
-        bail!("`{shown}`: curve names no epochs, the epoch 0, or no rows; `curve: {{epochs: [1, 2, 4, 8]}}` is enough");
+        bail!(
+            "`{shown}`: curve names no epochs, the epoch 0, or no rows; `curve: {{epochs: [1, 2, 4, 8]}}` is enough"
+        );
     }
     Ok(())
 }
@@ -219,7 +221,9 @@ impl Planner<'_> {
                 });
                 self.plan.trainings.len() - 1
             }));
-            let training = trainings.last().map(|&index: &usize| &mut self.plan.trainings[index]);
+            let training = trainings
+                .last()
+                .map(|&index: &usize| &mut self.plan.trainings[index]);
             if let Some(curve) = training.and_then(|training| training.curve.as_mut())
                 && matches!(prediction, Prediction::Ensemble { masks: None, .. })
             {

@@ -2,8 +2,8 @@
 
 use lora_eval::detection::{DetectionScores, Doubt};
 use lora_eval::glue::GlueMetric;
-use lora_pipeline::provenance::MadeBy;
-use lora_pipeline::scoring::TaskScores;
+use lora_pipeline::files::provenance::MadeBy;
+use lora_pipeline::score::TaskScores;
 use serde::{Deserialize, Serialize};
 
 use super::file::{Rows, Stopping, SweepFile};

@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::keys::REQUIRED;
 use super::{Origins, ProblemType, RunConfig};
 use crate::bail;
-use crate::benchmark::of_own_files;
+use crate::base::BaseOptions;
+use crate::data::benchmark::of_own_files;
 use crate::error::Result;
-use crate::opening::BaseOptions;
 
 impl RunConfig {
     /// The base model.

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{Asking, Predicted, Request};
 use crate::bail;
-use crate::benchmark::of_own_files;
-use crate::encoded_part::Detail;
+use crate::data::benchmark::of_own_files;
+use crate::data::encoded::Detail;
 use crate::error::{Context, Result};
 
 /// What is said about one question.

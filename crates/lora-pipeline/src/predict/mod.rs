@@ -1,7 +1,9 @@
 //! Labels for texts, answers to questions, tags for words, with how sure the model is.
 
 mod choices;
+pub mod ensemble;
 mod prediction;
+pub mod predictor;
 mod spans;
 pub(crate) mod texts;
 mod words;
@@ -12,15 +14,15 @@ use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::Benchmark;
 use lora_eval::{Average, ModelOutputs};
 
-use crate::adapter::{ColumnOptions, OpenedAdapter};
 use crate::bail;
-use crate::encoded_part::EncodedPart;
-use crate::ensemble_choice::EnsembleChoice;
+use crate::data::encoded::EncodedPart;
+use crate::data::kind::Kind;
 use crate::error::Result;
-use crate::kind::Kind;
+use crate::predict::ensemble::EnsembleChoice;
 use crate::progress::Progress;
-use crate::scoring::run_one;
-use crate::task::Fit;
+use crate::saved::adapter::{ColumnOptions, OpenedAdapter};
+use crate::saved::task_file::Fit;
+use crate::score::run_one;
 pub use prediction::{Answer, FileForm, Prediction};
 
 /// What is to be predicted, and how.

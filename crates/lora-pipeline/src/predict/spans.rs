@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 use super::prediction::{FileForm, NO_TEXT};
 use super::{Asking, Predicted, Request, split_off_empty};
 use crate::bail;
-use crate::encoded_part::Detail;
+use crate::data::encoded::Detail;
 use crate::error::{Context, Result};
-use crate::scoring::{Said, answered, ask, threshold_for};
+use crate::score::{Said, answered, ask, threshold_for};
 
 /// What is said about one question.
 #[derive(Clone, Debug, Serialize)]

@@ -7,11 +7,11 @@ use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
 use super::prediction::{Answer, FileForm, Prediction, in_words, lines, to_csv};
 use super::{Asking, Predicted, Request, split_off_empty};
-use crate::adapter::read_options;
-use crate::adaptive::run_adaptively;
 use crate::bail;
-use crate::encoded_part::EncodedPart;
+use crate::data::encoded::EncodedPart;
 use crate::error::Result;
+use crate::inference::adaptive::run_adaptively;
+use crate::saved::adapter::read_options;
 
 pub(super) fn predict(
     asking: &Asking<'_>,

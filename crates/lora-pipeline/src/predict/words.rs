@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::prediction::NO_TEXT;
 use super::{Asking, Predicted, Request, split_off_empty};
 use crate::bail;
-use crate::encoded_part::Detail;
+use crate::data::encoded::Detail;
 use crate::error::{Context, Result};
 
 /// What is said about one sentence.

@@ -11,26 +11,26 @@ use lora_models::{LoadReport, Transformer};
 use lora_train::{FitData, Fitted};
 use serde_json::{Value, json};
 
-use super::data::Parts;
+use super::checkpoints::{REPORT_FILE, RESULTS_FILE, Saving};
 use super::fit_and_save;
-use super::progress::{REPORT_FILE, RESULTS_FILE, Saving};
-use super::row_checks::RowChecks;
 use super::scores::{Scored, page};
 use super::size::check_size;
 use super::task_file::task_file;
 use super::verdict::{advice, check_learned};
-use crate::base_model::public_name;
+use crate::base::checkpoint::public_name;
+use crate::base::{Opened, attach, open};
 use crate::config::{Resolved, RunConfig};
-use crate::encoded_part::{Detail, EncodedPart, Encoder, Lengths};
+use crate::data::Parts;
+use crate::data::encoded::{Detail, EncodedPart, Encoder, Lengths};
+use crate::data::kind::{Kind, prompt_style, squad_version};
+use crate::data::row_checks::RowChecks;
 use crate::error::{Error, Result};
-use crate::kind::{Kind, prompt_style, squad_version};
-use crate::model_folder::ModelFolder;
-use crate::opening::{Opened, attach, open};
-use crate::output::{RUN_FILE, json_text, write_finished, write_json, write_together};
+use crate::files::output::{RUN_FILE, json_text, write_finished, write_json, write_together};
+use crate::files::provenance::MadeBy;
 use crate::parameters::{attached_line, peft_count};
 use crate::progress::{CancelToken, Progress};
-use crate::provenance::MadeBy;
-use crate::task::{TASK_FILE, TaskFile};
+use crate::saved::model_folder::ModelFolder;
+use crate::saved::task_file::{TASK_FILE, TaskFile};
 
 /// A training on rows with labels, loaded and checked.
 pub struct Labelled {

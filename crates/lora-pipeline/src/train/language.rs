@@ -15,21 +15,21 @@ use lora_models::Transformer;
 use lora_train::{FitData, History, TrainConfig};
 use serde_json::{Value, json};
 
-use super::data::{ColumnNames, read_benchmark, whole_rows};
+use super::checkpoints::{RESULTS_FILE, Saving};
 use super::fit_and_save;
-use super::progress::{RESULTS_FILE, Saving};
-use super::row_checks::RowChecks;
 use super::task_file::task_file;
 use crate::bail;
+use crate::base::language_model::LanguageModel;
+use crate::base::{attach, check_length};
 use crate::config::{Resolved, RunConfig};
+use crate::data::row_checks::RowChecks;
+use crate::data::{ColumnNames, read_benchmark, whole_rows};
 use crate::error::{Context, Result};
-use crate::language_model::LanguageModel;
-use crate::model_folder::ModelFolder;
-use crate::opening::{attach, check_length};
-use crate::output::{json_text, write_finished, write_json};
+use crate::files::output::{json_text, write_finished, write_json};
+use crate::files::provenance::MadeBy;
 use crate::parameters::{attached_line, peft_count};
 use crate::progress::{CancelToken, Progress};
-use crate::provenance::MadeBy;
+use crate::saved::model_folder::ModelFolder;
 
 /// A training on completions, loaded and checked.
 pub struct Completions {

@@ -1,11 +1,8 @@
 //! From labelled text to an adapter folder with scores and a report.
 
-pub mod data;
+pub mod checkpoints;
 mod labelled;
 pub mod language;
-pub mod progress;
-pub mod report;
-pub mod row_checks;
 mod scores;
 mod size;
 mod task_file;
@@ -20,16 +17,16 @@ use lora_models::Transformer;
 use lora_train::{Checkpoint, FitData, Fitted, TrainConfig, TrainError, Trainer};
 use serde_json::{Value, json};
 
-use crate::base_model::fit_as_configured;
+use crate::base::checkpoint::fit_as_configured;
 use crate::config::{Resolved, RunConfig};
+use crate::data::read_parts;
 use crate::device::{DeviceError, DeviceName, Precision};
 use crate::error::{Error, Result};
-use crate::output::{RUN_FILE, Writer, check_folder, write_json};
+use crate::files::output::{RUN_FILE, Writer, check_folder, write_json};
 use crate::parameters::parameter_line;
 use crate::progress::{CancelToken, Progress};
-use data::read_parts;
+use checkpoints::{Reporter, Saving, Watcher};
 pub use labelled::{FittedRun, Labelled, ScoredRun};
-use progress::{Reporter, Saving, Watcher};
 pub use scores::Scored;
 
 /// A training, loaded and checked.

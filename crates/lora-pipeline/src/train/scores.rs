@@ -6,15 +6,15 @@ use lora_report::Page;
 use lora_train::Fitted;
 use serde_json::{Value, json};
 
-use super::report::{curves, score_page};
-use super::row_checks::RowChecks;
-use crate::comparison::{comparisons, signed, verdicts};
 use crate::config::RunConfig;
-use crate::encoded_part::EncodedPart;
+use crate::data::encoded::EncodedPart;
+use crate::data::row_checks::RowChecks;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::scoring::{ScoredMethod, ask, fit, official, official_line, score_part};
-use crate::task::Fit;
+use crate::saved::task_file::Fit;
+use crate::score::comparison::{comparisons, signed, verdicts};
+use crate::score::report::{curves, score_page};
+use crate::score::{ScoredMethod, ask, fit, official, official_line, score_part};
 
 /// Scores of the best model on each data set.
 pub struct Scored {

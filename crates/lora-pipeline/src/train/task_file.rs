@@ -2,10 +2,10 @@
 
 use lora_data::tasks::Benchmark;
 
-use super::data::ColumnNames;
 use crate::config::{ProblemType, RunConfig};
-use crate::kind::Kind;
-use crate::task::{TaskFile, Temperatures, Thresholds, id2label};
+use crate::data::ColumnNames;
+use crate::data::kind::Kind;
+use crate::saved::task_file::{TaskFile, Temperatures, Thresholds, id2label};
 
 /// `kind`: none for completions, which have no classes and no ensemble.
 pub(super) fn task_file(

@@ -115,7 +115,12 @@ pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) 
 }
 
 /// The lines with bands and markers.
-pub(super) fn draw_lines(drawing: &mut Drawing, [x, y]: [&Scale; 2], [x_label, y_label]: [&str; 2], series: &[Series]) {
+pub(super) fn draw_lines(
+    drawing: &mut Drawing,
+    [x, y]: [&Scale; 2],
+    [x_label, y_label]: [&str; 2],
+    series: &[Series],
+) {
     let stretches: Vec<_> = series.iter().map(Series::stretches).collect();
     // Bands first: no band hides a line.
     for (index, stretches) in stretches

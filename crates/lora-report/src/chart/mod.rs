@@ -15,9 +15,9 @@ mod reliability;
 mod scale;
 mod scatter;
 mod settings;
-mod text;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use intervals::{IntervalRow, interval_chart};
 pub use lines::{Series, line_chart};

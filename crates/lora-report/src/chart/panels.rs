@@ -47,7 +47,13 @@ pub fn panel_chart(title: &str, x_label: &str, y_label: &str, panels: &[Panel]) 
     let values = stretches.iter().flat_map(|&[_, _, low, high]| [low, high]);
     let Some(y) = Scale::around(values, [bottom, top], 5.0) else {
         let middle = WIDTH / 2.0;
-        drawing.text("name", middle, top, Anchor::Middle, "nothing to draw: no finite value");
+        drawing.text(
+            "name",
+            middle,
+            top,
+            Anchor::Middle,
+            "nothing to draw: no finite value",
+        );
         drawing.height = top + 20.0;
         return drawing.to_svg();
     };

@@ -11,10 +11,12 @@ pub fn text_chart(y_label: &str, x_label: &str, series: &[Series], width: usize,
     let finite = |point: &&[f64; 2]| point.iter().all(|value| value.is_finite());
     let points = || series.iter().flat_map(|series| &series.points).filter(finite);
     let ends = |axis: usize| {
-        points().map(|point| point[axis]).fold(None, |ends: Option<[f64; 2]>, value| {
-            let [low, high] = ends.unwrap_or([value, value]);
-            Some([low.min(value), high.max(value)])
-        })
+        points()
+            .map(|point| point[axis])
+            .fold(None, |ends: Option<[f64; 2]>, value| {
+                let [low, high] = ends.unwrap_or([value, value]);
+                Some([low.min(value), high.max(value)])
+            })
     };
     let (Some(x), Some([lowest, highest])) = (ends(0), ends(1)) else {
         return String::new();
@@ -68,7 +70,11 @@ pub fn text_chart(y_label: &str, x_label: &str, series: &[Series], width: usize,
 
 /// Which of so many steps a value between the ends is nearest to.
 fn step(value: f64, [low, high]: [f64; 2], steps: usize) -> usize {
-    let share = if high > low { (value - low) / (high - low) } else { 0.0 };
+    let share = if high > low {
+        (value - low) / (high - low)
+    } else {
+        0.0
+    };
     nearest(share * (steps - 1) as f64)
 }
 

@@ -11,9 +11,9 @@ use lora_core::{MaskSampler, Model, Pass, Rescale};
 use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
 use lora_eval::{Passes, predict};
 use lora_experiments::memory::peak_memory_bytes;
-use lora_pipeline::base_model::{open_checkpoint, open_tokenizer};
-use lora_pipeline::hub::hub_options;
-use lora_pipeline::provenance::MadeBy;
+use lora_pipeline::base::checkpoint::{open_checkpoint, open_tokenizer};
+use lora_pipeline::base::hub::hub_options;
+use lora_pipeline::files::provenance::MadeBy;
 
 use super::Options;
 use super::plain_burn;

@@ -11,18 +11,25 @@ use crate::sweep::record::{CurvePoint, CurveScore, CurveScores};
 
 /// All pictures of a study; none without scores on the way.
 pub fn of_study(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
-    let loss = if judged.is_regression() { "MSE" } else { "NLL, nats" };
+    let loss = if judged.is_regression() {
+        "MSE"
+    } else {
+        "NLL, nats"
+    };
     let methods = test_and_train(judged, trainings).map(|panels| {
         let svg = panel_chart("Loss by epoch", "epoch", loss, &panels);
-        let caption = "Settings as chosen by validation rows; mean over the seeds that were scored on the way.";
+        let caption =
+            "Settings as chosen by validation rows; mean over the seeds that were scored on the way.";
         Figure::new(svg, caption).named("loss by epoch")
     });
-    let masks = by_probability(judged, trainings).into_iter().map(|(method, panels)| {
-        let title = format!("Test loss by epoch, {method}");
-        let svg = panel_chart(&title, "epoch", loss, &panels);
-        let caption = "Test rows. p 0 is the same training without masks, where there is one.";
-        Figure::new(svg, caption).named(format!("test loss by epoch over p, {method}"))
-    });
+    let masks = by_probability(judged, trainings)
+        .into_iter()
+        .map(|(method, panels)| {
+            let title = format!("Test loss by epoch, {method}");
+            let svg = panel_chart(&title, "epoch", loss, &panels);
+            let caption = "Test rows. p 0 is the same training without masks, where there is one.";
+            Figure::new(svg, caption).named(format!("test loss by epoch over p, {method}"))
+        });
     methods.into_iter().chain(masks).collect()
 }
 
@@ -56,7 +63,10 @@ fn curve_of(
         Prediction::Ensemble { masks: None, .. } => point.ensemble.as_ref().map(of),
         _ => None,
     };
-    let trained = variant.cells.iter().filter_map(|(cell, _)| trainings.get(cell.trainings.first()?));
+    let trained = variant
+        .cells
+        .iter()
+        .filter_map(|(cell, _)| trainings.get(cell.trainings.first()?));
     let curves: Vec<&Vec<CurvePoint>> = trained
         .map(|training| &training.curve)
         .filter(|curve| !curve.is_empty())
@@ -106,7 +116,10 @@ fn by_probability(judged: &Judged<'_>, trainings: &Trainings) -> Vec<(String, [P
             let level = level.and_then(|plain| Some(Series::new("p 0", curve_of(plain, trainings, test)?)));
             Panel {
                 title: title.to_owned(),
-                series: level.into_iter().chain(probabilities.iter().filter_map(line)).collect(),
+                series: level
+                    .into_iter()
+                    .chain(probabilities.iter().filter_map(line))
+                    .collect(),
             }
         };
         let panels = [panel("mean pass", is_mean), panel("ensemble", is_ensemble)];

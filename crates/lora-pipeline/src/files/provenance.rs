@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_version_of_burn_is_that_of_the_lock_file() {
-        let lock = include_str!("../../../Cargo.lock");
+        let lock = include_str!("../../../../Cargo.lock");
         let package = format!("name = \"burn\"\nversion = \"{BURN}\"\n");
         assert!(lock.contains(&package));
     }

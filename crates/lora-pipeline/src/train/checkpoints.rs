@@ -11,10 +11,12 @@ use lora_train::event::FinishReason;
 use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
 use serde_json::{Value, json};
 
-use crate::model_folder::{COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE};
-use crate::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
+use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
-use crate::task::TASK_FILE;
+use crate::saved::model_folder::{
+    COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
+};
+use crate::saved::task_file::TASK_FILE;
 
 /// All scores and the history of the training.
 pub const RESULTS_FILE: &str = "results.json";

@@ -11,10 +11,10 @@ use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
 use super::{JUDGING_SEED, ScoredMethod, TaskScores, member_sampler, passes_of};
-use crate::encoded_part::{EncodedPart, SpanDetail};
+use crate::data::encoded::{EncodedPart, SpanDetail};
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::task::{Fit, Temperatures, Thresholds};
+use crate::saved::task_file::{Fit, Temperatures, Thresholds};
 
 /// Above this lead of "no answer" an answer is empty if no threshold was tuned, as in the example of Transformers.
 const USUAL_THRESHOLD: f64 = 0.0;

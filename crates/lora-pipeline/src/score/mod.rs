@@ -1,8 +1,11 @@
 //! Passes over a data set, and the rows of the score table: mean pass and ensemble, each without and with temperature.
 
 mod classes;
+pub mod comparison;
 mod official;
 mod part;
+pub mod reliability_bars;
+pub mod report;
 mod spans;
 mod table;
 
@@ -17,11 +20,11 @@ use lora_eval::{Average, ClassProbabilities, ModelOutputs, Passes, Predictions, 
 use lora_models::Transformer;
 use serde::{Deserialize, Serialize};
 
-use crate::asking;
-use crate::encoded_part::EncodedPart;
+use crate::data::encoded::EncodedPart;
 use crate::error::Result;
+use crate::inference;
 use crate::progress::Progress;
-use crate::task::Temperatures;
+use crate::saved::task_file::Temperatures;
 pub use classes::{ClassScores, row_nll};
 pub use official::{official, official_line};
 pub use part::{Said, ask, fit, score_part};
@@ -196,14 +199,14 @@ fn outputs_of(
     count: &mut dyn FnMut(usize),
 ) -> ModelOutputs {
     let Some(settings) = ensemble else {
-        return asking::outputs(adapted, part, &Passes::Mean, count);
+        return inference::outputs(adapted, part, &Passes::Mean, count);
     };
     let sampler = member_sampler(adapted, settings.seed);
     let passes = Passes::Members {
         sampler: &sampler,
         members: 0..settings.members,
     };
-    asking::outputs(adapted, part, &passes, count)
+    inference::outputs(adapted, part, &passes, count)
 }
 
 /// The mean pass and those of the members.

@@ -12,10 +12,10 @@ use lora_models::{Checkpoint, FamilyConfig, HeadKind, HeadOptions, LoadReport, T
 use serde_json::Value;
 
 use crate::bail;
-use crate::base_model::{is_gguf, open_checkpoint};
+use crate::base::checkpoint::{is_gguf, open_checkpoint};
+use crate::base::hub::hub_options;
 use crate::error::{Context, Error, Result};
-use crate::hub::hub_options;
-use crate::model_folder::ModelFolder;
+use crate::saved::model_folder::ModelFolder;
 
 /// A causal language model, opened.
 #[derive(Debug)]

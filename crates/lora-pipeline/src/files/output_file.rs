@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use lora_core::atomic::WriteError;
 use thiserror::Error;
 
-use crate::output::PROBE;
+use crate::files::output::PROBE;
 
 /// Words in the head of every report page, by which a page of ours is known.
 const PAGE_MARK: &str = "<meta name=\"generator\" content=\"lora-eval\">";

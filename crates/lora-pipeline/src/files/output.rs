@@ -261,7 +261,7 @@ impl Writer {
 fn writer_of(folder: &Path) -> Option<Writer> {
     let text = fs::read(folder.join(RUN_FILE)).unwrap_or_default();
     let run: Value = serde_json::from_slice(&text).unwrap_or_default();
-    (run["program"] == crate::provenance::PROGRAM).then(|| {
+    (run["program"] == crate::files::provenance::PROGRAM).then(|| {
         if run["config"].is_object() {
             Writer::Training
         } else {

@@ -1,5 +1,10 @@
 //! Training, validation and test rows: from three files, split from one, or of a benchmark.
 
+pub mod benchmark;
+pub mod encoded;
+pub mod kind;
+pub mod row_checks;
+
 use std::path::Path;
 
 use lora_data::tasks::{Benchmark, Rows};
@@ -8,9 +13,9 @@ use lora_data::{
     Task, read_file, training_split,
 };
 
-use super::row_checks::RowChecks;
-use crate::benchmark::{Shares, SplitFiles, read_files, read_folder};
+use self::row_checks::RowChecks;
 use crate::config::{ProblemType, Resolved, RunConfig};
+use crate::data::benchmark::{Shares, SplitFiles, read_files, read_folder};
 use crate::error::{Context, Result};
 use crate::progress::Progress;
 
@@ -335,6 +340,6 @@ pub(crate) fn split(whole: Dataset, shares: Shares, progress: &dyn Progress) -> 
 
 /// A share of rows: rounded, and at least one.
 #[expect(clippy::cast_sign_loss, reason = "fractions and counts are not negative")]
-pub(super) fn whole_rows(rows: f64) -> usize {
+pub(crate) fn whole_rows(rows: f64) -> usize {
     (rows.round() as usize).max(1)
 }

@@ -1,5 +1,9 @@
 //! A base model with the head of a kind of task, and the tokenizer that its rows are read with; adapters on it.
 
+pub mod checkpoint;
+pub mod hub;
+pub mod language_model;
+
 use burn::tensor::Device;
 use lora_core::adapted::AttachReport;
 use lora_core::{Adapted, ConfigError, Fp32Precision, Tuning};
@@ -7,12 +11,12 @@ use lora_data::{Padding, TextTokenizer};
 use lora_models::{FamilyConfig, HeadOptions, LoadReport, Transformer};
 
 use crate::bail;
-use crate::base_model::{open_checkpoint, open_tokenizer};
+use crate::base::checkpoint::{open_checkpoint, open_tokenizer};
+use crate::base::hub::hub_options;
+use crate::base::language_model::{LanguageModel, open_reading};
+use crate::data::kind::Kind;
 use crate::error::Result;
-use crate::hub::hub_options;
-use crate::kind::Kind;
-use crate::language_model::{LanguageModel, open_reading};
-use crate::model_folder::ModelFolder;
+use crate::saved::model_folder::ModelFolder;
 
 /// A base model and what belongs to it.
 pub struct Opened {

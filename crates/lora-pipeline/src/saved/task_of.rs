@@ -5,13 +5,13 @@ use lora_data::tasks::{Benchmark, RowsKind};
 use lora_data::{LabelNames, Task};
 use lora_models::{Checkpoint, HeadKind, sequence_output_name};
 
-use crate::adapter::AdapterOptions;
 use crate::bail;
 use crate::config::ProblemType;
+use crate::data::kind::{Kind, prompt_style, squad_version};
 use crate::error::{Context, Result};
-use crate::kind::{Kind, prompt_style, squad_version};
 use crate::saved::Saved;
-use crate::task::TaskFile;
+use crate::saved::adapter::AdapterOptions;
+use crate::saved::task_file::TaskFile;
 
 /// The kind of task of an adapter: as its own file says, as PEFT's does, or as is asked for. A language model answers questions with
 /// choices whatever it was taught.

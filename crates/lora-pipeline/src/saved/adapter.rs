@@ -9,20 +9,20 @@ use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
 use lora_data::{Column, Format, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
 use lora_models::{Checkpoint, FamilyConfig, HeadOptions, HubOptions, Transformer, locate};
 
-use crate::adapter_kind::kind_of;
-pub use crate::adapter_kind::task_of;
 use crate::bail;
-use crate::base_model::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
+use crate::base::checkpoint::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
+use crate::base::hub::hub_options;
+use crate::base::language_model::LanguageModel;
 use crate::config::keys::nearest_of;
+use crate::data::encoded::{Encoder, Lengths};
+use crate::data::kind::{Kind, prompt_style, squad_version};
 use crate::device::{DeviceName, Precision};
-use crate::encoded_part::{Encoder, Lengths};
 use crate::error::{Context, Result};
-use crate::hub::hub_options;
-use crate::kind::{Kind, prompt_style, squad_version};
-use crate::language_model::LanguageModel;
-use crate::model_folder::ModelFolder;
 use crate::saved::Saved;
-use crate::task::TaskFile;
+use crate::saved::model_folder::ModelFolder;
+use crate::saved::task_file::TaskFile;
+use crate::saved::task_of::kind_of;
+pub use crate::saved::task_of::task_of;
 
 /// An adapter folder on its base model, ready to predict.
 #[derive(Debug)]

@@ -8,26 +8,26 @@ use lora_core::{Fp32Precision, Tuning};
 use lora_data::{Column, Dataset, Example};
 use lora_train::{FitData, History, TrainConfig, fit};
 
-use crate::adapter::{AdapterOptions, OpenedAdapter, open_adapter};
 use crate::bail;
-use crate::base_model::{open_checkpoint, public_name};
-use crate::benchmark::Shares;
+use crate::base::checkpoint::{open_checkpoint, public_name};
+use crate::base::hub::hub_options;
+use crate::base::{BaseOptions, attach, open};
 use crate::config::DEFAULT_MEMBERS;
+use crate::data::benchmark::Shares;
+use crate::data::encoded::{EncodedPart, Lengths};
+use crate::data::kind::Kind;
+use crate::data::split;
 use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
-use crate::encoded_part::{EncodedPart, Lengths};
-use crate::ensemble_choice::EnsembleChoice;
 use crate::error::{Error, Result};
-use crate::folder_swap::write_folder;
-use crate::hub::hub_options;
-use crate::kind::Kind;
-use crate::opening::{BaseOptions, attach, open};
-use crate::output::json_text;
+use crate::files::folder_swap::write_folder;
+use crate::files::output::json_text;
+use crate::predict::ensemble::EnsembleChoice;
 use crate::predict::{Asking, Prediction, texts};
 use crate::progress::{CancelToken, Progress, Silent};
-use crate::scoring::{self, ScoredMethod, ask, score_part};
-use crate::task::{TASK_FILE, TaskFile, Temperatures, Thresholds, id2label};
-use crate::train::data::split;
-use crate::train::progress::{Reporter, Saving};
+use crate::saved::adapter::{AdapterOptions, OpenedAdapter, open_adapter};
+use crate::saved::task_file::{TASK_FILE, TaskFile, Temperatures, Thresholds, id2label};
+use crate::score::{self, ScoredMethod, ask, score_part};
+use crate::train::checkpoints::{Reporter, Saving};
 
 /// A base model by name, to be adapted.
 #[derive(Clone, Debug)]
@@ -144,7 +144,7 @@ impl Untrained {
         let mut task = task_file(&base, dataset, settings, ensemble);
         if let Some(part) = &validation {
             let outputs = ask(&fitted.best, part, ensemble, "calibrating", progress)?;
-            task.temperature = scoring::fit(&outputs, part, true, progress)?.temperature;
+            task.temperature = score::fit(&outputs, part, true, progress)?.temperature;
         }
         Ok(Predictor {
             opened: OpenedAdapter {

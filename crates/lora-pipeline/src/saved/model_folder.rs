@@ -13,7 +13,7 @@ use lora_models::heads::Decoder;
 use lora_models::{Checkpoint, Transformer};
 use serde_json::{Map, Value, json};
 
-use crate::output::json_text;
+use crate::files::output::json_text;
 
 /// Name of the settings' file.
 pub const MODEL_CONFIG_FILE: &str = "config.json";

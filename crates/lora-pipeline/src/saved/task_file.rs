@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::bail;
 use crate::config::ProblemType;
-use crate::encoded_part::Lengths;
+use crate::data::encoded::Lengths;
+use crate::data::kind::{Kind, prompt_style, squad_version};
 use crate::error::{Context, Result};
-use crate::kind::{Kind, prompt_style, squad_version};
 
 /// Name of the file.
 pub const TASK_FILE: &str = "task.json";

@@ -9,10 +9,10 @@ use lora_models::Transformer;
 
 use super::spans::{SpanOutputs, fit_spans, run_span_passes, score_spans};
 use super::{Outputs, ScoredMethod, TaskScores, WordScores, fit_temperatures, run_passes, score};
-use crate::encoded_part::{Detail, EncodedPart, WordDetail};
+use crate::data::encoded::{Detail, EncodedPart, WordDetail};
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::task::Fit;
+use crate::saved::task_file::Fit;
 
 /// What the model said about a part.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use lora_data::Targets;
 use lora_eval::{AdaptiveEnsemble, AdaptivePredictions, StoppingRule, predict_adaptively};
 use lora_models::Transformer;
 
-use crate::encoded_part::EncodedPart;
+use crate::data::encoded::EncodedPart;
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::scoring::{ClassScores, Said, ScoredMethod, TaskScores, member_sampler};
-use crate::task::Temperatures;
+use crate::saved::task_file::Temperatures;
+use crate::score::{ClassScores, Said, ScoredMethod, TaskScores, member_sampler};
 
 /// When a row is settled, at this confidence.
 pub fn settling(confidence: f64) -> StoppingRule {

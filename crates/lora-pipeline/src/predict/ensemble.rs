@@ -3,12 +3,12 @@
 use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
 use lora_data::Task;
 
-use crate::adapter::OpenedAdapter;
 use crate::bail;
 use crate::config::DEFAULT_MEMBERS;
+use crate::data::kind::Kind;
 use crate::error::Result;
-use crate::kind::Kind;
-use crate::scoring::member_sampler;
+use crate::saved::adapter::OpenedAdapter;
+use crate::score::member_sampler;
 
 /// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,5 +1,10 @@
 //! What a training left: an adapter, tuned tensors, or a whole model. `eval`, `predict` and the others take all three.
 
+pub mod adapter;
+pub mod model_folder;
+pub mod task_file;
+mod task_of;
+
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -9,9 +14,9 @@ use lora_core::{Adapted, HeadConfig, Linears, Tuning};
 use lora_models::{Checkpoint, LoadReport, Transformer};
 
 use crate::bail;
-use crate::base_model::embedded_name;
+use crate::base::checkpoint::embedded_name;
 use crate::error::{Context, Result};
-use crate::model_folder::MODEL_CONFIG_FILE;
+use crate::saved::model_folder::MODEL_CONFIG_FILE;
 
 /// A folder that a training wrote, or PEFT, or Transformers.
 #[derive(Debug)]

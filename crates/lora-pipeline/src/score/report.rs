@@ -6,9 +6,9 @@ use lora_train::History;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::provenance::MadeBy;
-use crate::reliability_bars::reliability_bars;
-use crate::scoring::{ScoredMethod, legend, table};
+use crate::files::provenance::MadeBy;
+use crate::score::reliability_bars::reliability_bars;
+use crate::score::{ScoredMethod, legend, table};
 
 /// A page with the scores of some data sets, and the JSON document that it carries.
 pub fn score_page(title: &str, parts: &[(String, &[ScoredMethod])], document: &impl Serialize) -> Page {

@@ -3,7 +3,7 @@
 use lora_eval::{Bootstrap, BootstrapInterval};
 
 use crate::error::Result;
-use crate::scoring::ScoredMethod;
+use crate::score::ScoredMethod;
 
 /// Draws times rows, at most: a large data set needs fewer draws, and nobody should wait for them.
 const WORK: usize = 50_000_000;
@@ -105,7 +105,7 @@ mod tests {
 
     use lora_eval::regression::RegressionScores;
 
-    use crate::scoring::TaskScores;
+    use crate::score::TaskScores;
 
     use super::*;
 

@@ -1,19 +1,21 @@
 //! Asking a model about an encoded part, in the way of its kind of rows: what is said of texts, words, and questions with choices.
 
+pub mod adaptive;
+
 use burn::tensor::Tensor;
 use lora_core::{Adapted, Model, Pass};
 use lora_data::{Batch, WordPlace};
 use lora_eval::{ModelOutputs, Passes, letter_logits, predict, predict_letters, predict_places};
 use lora_models::Transformer;
 
-use crate::encoded_part::{Detail, EncodedPart};
+use crate::data::encoded::{Detail, EncodedPart};
 
 /// What is said of every text, every judged word or every question, in all passes; `progress` is told how many rows are done, counted
 /// once for each pass.
 ///
 /// # Panics
 ///
-/// Panics for questions about contexts, whose outputs have another form: [`crate::scoring::ask`] takes all kinds.
+/// Panics for questions about contexts, whose outputs have another form: [`crate::score::ask`] takes all kinds.
 pub fn outputs(
     adapted: &Adapted<Transformer>,
     part: &EncodedPart,

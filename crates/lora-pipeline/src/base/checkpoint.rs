@@ -17,7 +17,7 @@ use crate::bail;
 use crate::config::RunConfig;
 use crate::config::keys::nearest_of;
 use crate::error::{Context, Result};
-use crate::model_folder::MODEL_CONFIG_FILE;
+use crate::saved::model_folder::MODEL_CONFIG_FILE;
 
 /// Name of the model that the program carries.
 pub const EMBEDDED_MODEL: &str = "minilm-l6";
@@ -73,9 +73,9 @@ pub fn open_checkpoint(name: &str, hub: &HubOptions) -> Result<Checkpoint> {
     if name == EMBEDDED_MODEL {
         return Ok(Checkpoint::from_bytes(
             EMBEDDED_MODEL,
-            include_bytes!("../../../assets/minilm-l6/config.json"),
-            include_bytes!("../../../assets/minilm-l6/model.safetensors"),
-            include_bytes!("../../../assets/minilm-l6/tokenizer.json"),
+            include_bytes!("../../../../assets/minilm-l6/config.json"),
+            include_bytes!("../../../../assets/minilm-l6/model.safetensors"),
+            include_bytes!("../../../../assets/minilm-l6/tokenizer.json"),
         )?);
     }
     let path = Path::new(name);

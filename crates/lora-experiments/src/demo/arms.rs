@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::preset::{INPUT_DROPOUT, LORA, LORA_DROPOUT, Sizes};
 use crate::report::against::Comparison;
-use crate::report::choice::{Contender, Family};
+use crate::report::choice::{Method, SelectedConfiguration};
 use crate::report::curves::epochs;
 use crate::report::measure::Measure;
-use crate::report::results::{Trainings, Variant};
-use crate::report::tables::Judged;
+use crate::report::results::{Configuration, Trainings};
+use crate::report::tables::TaskComparison;
 use crate::sweep::file::Stopping;
 
 /// The methods, in the order of tables and pictures.
@@ -43,8 +43,8 @@ impl Arm {
         }
     }
 
-    fn family(self) -> Family {
-        Family {
+    fn method(self) -> Method {
+        Method {
             method: self.method.to_owned(),
             kind: self.kind,
         }
@@ -52,7 +52,7 @@ impl Arm {
 
     /// In words.
     pub fn name(self) -> String {
-        self.family().name()
+        self.method().name()
     }
 }
 
@@ -122,8 +122,8 @@ pub struct ArmScores {
 
 /// Everything that the page tells.
 pub struct Arms<'a> {
-    fixed: &'a Judged<'a>,
-    stopped: &'a Judged<'a>,
+    fixed: &'a TaskComparison<'a>,
+    stopped: &'a TaskComparison<'a>,
     /// Training and test loss by epoch.
     pub panels: [Panel; 2],
     /// How much data, and how long.
@@ -138,9 +138,14 @@ impl<'a> Arms<'a> {
     /// # Errors
     ///
     /// If a method is missing.
-    pub fn of(judged: &'a [Judged<'a>], trainings: &Trainings, sizes: Sizes, is_fast: bool) -> Result<Self> {
+    pub fn of(
+        judged: &'a [TaskComparison<'a>],
+        trainings: &Trainings,
+        sizes: Sizes,
+        is_fast: bool,
+    ) -> Result<Self> {
         let with = |stopping: Stopping| {
-            let found = judged.iter().find(|judged| judged.study.stopping == stopping);
+            let found = judged.iter().find(|judged| judged.task.stopping == stopping);
             found.context("the results lack a rule of stopping")
         };
         let (fixed, stopped) = (with(Stopping::Never)?, with(Stopping::Early)?);
@@ -159,13 +164,13 @@ impl<'a> Arms<'a> {
             is_fast,
         };
         for arm in ARMS {
-            arms.contender(arm, Stopping::Never)?;
-            arms.contender(arm, Stopping::Early)?;
+            arms.selected(arm, Stopping::Never)?;
+            arms.selected(arm, Stopping::Early)?;
         }
         Ok(arms)
     }
 
-    fn judged(&self, stopping: Stopping) -> &'a Judged<'a> {
+    fn judged(&self, stopping: Stopping) -> &'a TaskComparison<'a> {
         match stopping {
             Stopping::Never => self.fixed,
             Stopping::Early => self.stopped,
@@ -177,10 +182,10 @@ impl<'a> Arms<'a> {
     /// # Errors
     ///
     /// If there are none.
-    pub fn contender(&self, arm: Arm, stopping: Stopping) -> Result<&'a Contender<'a>> {
-        let found = self.judged(stopping).find(&arm.family());
-        let (contender, _) = found.with_context(|| format!("the results lack {}", arm.name()))?;
-        Ok(contender)
+    pub fn selected(&self, arm: Arm, stopping: Stopping) -> Result<&'a SelectedConfiguration<'a>> {
+        let found = self.judged(stopping).find(&arm.method());
+        let (selected, _) = found.with_context(|| format!("the results lack {}", arm.name()))?;
+        Ok(selected)
     }
 
     /// The trials of a method.
@@ -188,20 +193,22 @@ impl<'a> Arms<'a> {
     /// # Errors
     ///
     /// If there are none.
-    pub fn variant(&self, arm: Arm, protocol: Protocol) -> Result<&'a Variant<'a>> {
-        let contender = self.contender(arm, protocol.stopping)?;
-        contender.variant(protocol.is_scaled).context("no trial is done")
+    pub fn configuration(&self, arm: Arm, protocol: Protocol) -> Result<&'a Configuration<'a>> {
+        let selected = self.selected(arm, protocol.stopping)?;
+        selected
+            .configuration(protocol.is_scaled)
+            .context("no trial is done")
     }
 
     /// How a method compares with plain LoRA under the same protocol; none for plain LoRA.
     pub fn comparison(&self, arm: Arm, protocol: Protocol) -> Option<&'a Comparison> {
-        let (_, both) = self.judged(protocol.stopping).find(&arm.family())?;
+        let (_, both) = self.judged(protocol.stopping).find(&arm.method())?;
         both[usize::from(protocol.is_scaled)].as_ref()
     }
 
     /// The mean over seeds of one number.
     pub fn mean(&self, arm: Arm, protocol: Protocol, measure: Measure) -> Option<f64> {
-        measure.mean(self.variant(arm, protocol).ok()?, protocol.is_scaled)
+        measure.mean(self.configuration(arm, protocol).ok()?, protocol.is_scaled)
     }
 
     /// Every method without and with early stopping.

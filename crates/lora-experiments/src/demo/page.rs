@@ -18,7 +18,11 @@ pub fn page(arms: &Arms<'_>, results: &Results, made_by: &MadeBy) -> Result<Page
     let mut page = Page::new("What LoRA Dropout does");
     page.subtitle = format!(
         "{}MiniLM-L6 with adapters on all linear layers, {} movie reviews, {}, {}; {} test reviews",
-        if arms.is_fast { "A quick look (--fast): " } else { "" },
+        if arms.is_fast {
+            "A quick look (--fast): "
+        } else {
+            ""
+        },
         arms.sizes.train,
         counted(arms.sizes.epochs as usize, "epoch"),
         counted(arms.sizes.seeds as usize, "seed"),
@@ -84,7 +88,7 @@ pub fn text_charts(arms: &Arms<'_>) -> Vec<String> {
 }
 
 fn reliability(arms: &Arms<'_>) -> Result<Vec<Figure>> {
-    let diagram = |arm| figures::reliability_of(arms.contender(arm, AS_TRAINED.stopping)?, false);
+    let diagram = |arm| figures::reliability_of(arms.selected(arm, AS_TRAINED.stopping)?, false);
     let diagrams = [PLAIN, ENSEMBLE].into_iter().map(diagram);
     Ok(diagrams
         .collect::<Result<Vec<_>>>()?

@@ -11,7 +11,11 @@ use crate::report::tables::ECE_RULE;
 
 /// Without marks of the best where there is one seed.
 fn marked(arms: &Arms<'_>, table: Table) -> Table {
-    if arms.sizes.seeds < 2 { table.without_marks() } else { table }
+    if arms.sizes.seeds < 2 {
+        table.without_marks()
+    } else {
+        table
+    }
 }
 
 /// Mean confidence beside the share of right answers.
@@ -26,9 +30,9 @@ pub fn trust(arms: &Arms<'_>) -> Result<Table> {
          apart, {ECE_RULE}, a fraction."
     ));
     for arm in [PLAIN, ENSEMBLE] {
-        let variant = arms.variant(arm, AS_TRAINED)?;
+        let configuration = arms.configuration(arm, AS_TRAINED)?;
         let rows = || {
-            variant
+            configuration
                 .results()
                 .flat_map(|result| result.test_rows.plain.confidences())
         };
@@ -38,7 +42,7 @@ pub fn trust(arms: &Arms<'_>) -> Result<Table> {
         let cells = vec![
             Cell::value(confidence),
             Cell::value(right),
-            Measure::Ece.cell(variant, false)?,
+            Measure::Ece.cell(configuration, false)?,
         ];
         table.push(arm.name(), cells);
     }
@@ -71,8 +75,10 @@ pub fn scores(arms: &Arms<'_>) -> Result<Table> {
         },
     ));
     for arm in ARMS {
-        let variant = arms.variant(arm, AS_TRAINED)?;
-        let cells = columns.iter().map(|(_, _, measure)| measure.cell(variant, false));
+        let configuration = arms.configuration(arm, AS_TRAINED)?;
+        let cells = columns
+            .iter()
+            .map(|(_, _, measure)| measure.cell(configuration, false));
         let mut cells = cells.collect::<Result<Vec<Cell>>>()?;
         cells.push(difference(arms, arm, 0));
         table.push(arm.name(), cells);
@@ -104,8 +110,8 @@ pub fn careful(arms: &Arms<'_>) -> Result<Vec<Table>> {
         );
         for arm in ARMS {
             let cell = |protocol| {
-                let variant = arms.variant(arm, protocol)?;
-                measure.cell(variant, protocol.is_scaled)
+                let configuration = arms.configuration(arm, protocol)?;
+                measure.cell(configuration, protocol.is_scaled)
             };
             table.push(
                 arm.name(),
@@ -141,18 +147,21 @@ pub fn choices(results: &Results) -> Result<Table> {
         Column::new("NLL, train", Better::None, 3),
     ];
     let mut table = Table::new("Settings, on validation rows", "method", columns).without_marks();
-    for study in results.studies() {
-        for variant in &study.variants {
+    for task in results.tasks() {
+        for configuration in &task.configurations {
             let number = |key: &str| {
-                let value = variant.settings.get(key).and_then(serde_json::Value::as_f64);
+                let value = configuration
+                    .settings
+                    .get(key)
+                    .and_then(serde_json::Value::as_f64);
                 value.map_or(Cell::Empty, Cell::value)
             };
-            let rows = match study.rows {
+            let rows = match task.rows {
                 crate::sweep::file::Rows::Some(rows) => Cell::value(rows as f64),
                 crate::sweep::file::Rows::All => Cell::text("all"),
             };
             let mean = |of: &dyn Fn(&crate::sweep::record::CellResult) -> Option<f64>| -> Result<Cell> {
-                let values: Option<Vec<f64>> = variant.results().map(of).collect();
+                let values: Option<Vec<f64>> = configuration.results().map(of).collect();
                 let values = values.context("a trial has no classes")?;
                 let of = lora_eval::MeanStd::of(&values)?;
                 Ok(of
@@ -167,7 +176,7 @@ pub fn choices(results: &Results) -> Result<Table> {
                 mean(&|result| Measure::accuracy_of(&result.validation.plain))?,
                 mean(&|result| Some(result.train.loss()))?,
             ];
-            table.push(crate::report::choice::Family::of(variant).name(), cells);
+            table.push(crate::report::choice::Method::of(configuration).name(), cells);
         }
     }
     Ok(table)

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::prediction_entry::PredictionEntry;
+use super::inference_method_entry::InferenceMethodEntry;
 
 /// Rows of a test set, or of a shifted one, unless the file says otherwise.
 pub const TEST_ROWS: usize = 1000;
@@ -277,7 +277,7 @@ pub struct MethodEntry {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub grid: Map<String, Value>,
     /// How it predicts.
-    pub predictions: Vec<PredictionEntry>,
+    pub predictions: Vec<InferenceMethodEntry>,
 }
 
 /// A file that is no sweep.

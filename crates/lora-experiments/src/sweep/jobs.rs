@@ -12,11 +12,11 @@ use lora_pipeline::progress::{CancelToken, Counter};
 use super::cell::{Costs, score};
 use super::data::SweepTask;
 use super::file::Stopping;
+use super::inference_method::InferenceMethod;
 use super::members::{Member, Members};
 use super::outputs::TrialOutputs;
 use super::passes::{self, Ask};
 use super::plan::{Plan, PlannedCell, PlannedTraining};
-use super::prediction::Prediction;
 use super::record::{CellRecord, CellResult, Line, Outcome};
 use super::store::{Store, StoreError};
 use super::training::{self, Trained};
@@ -107,7 +107,7 @@ impl Queue {
 }
 
 fn is_deep(cell: &PlannedCell) -> bool {
-    matches!(cell.prediction, Prediction::DeepEnsemble { .. })
+    matches!(cell.prediction, InferenceMethod::DeepEnsemble { .. })
 }
 
 impl Work<'_> {
@@ -225,7 +225,11 @@ impl Work<'_> {
                 as_member.push(stopping);
             }
         }
-        asks.extend(as_member.iter().map(|&stopping| (&Prediction::Mean, stopping)));
+        asks.extend(
+            as_member
+                .iter()
+                .map(|&stopping| (&InferenceMethod::Mean, stopping)),
+        );
         if is_measured {
             memory::reset_peak();
         }

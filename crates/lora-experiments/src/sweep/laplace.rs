@@ -16,8 +16,8 @@ use lora_pipeline::inference::row_outputs;
 use lora_pipeline::progress::CancelToken;
 
 use super::data::Parts;
+use super::inference_method::{Prior, Varied};
 use super::outputs::{Logits, TrialOutputs, batches, of_passes, of_posterior};
-use super::prediction::{Prior, Varied};
 
 /// Prior precisions that validation rows choose among.
 const PRECISIONS: [f64; 8] = [1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5];

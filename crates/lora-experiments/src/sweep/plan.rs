@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::curve::CurvePlan;
 use super::data::SweepTask;
 use super::file::{CurveEntry, MethodEntry, Rows, Stopping, SweepFile, TaskEntry};
-use super::prediction::Prediction;
+use super::inference_method::InferenceMethod;
 use super::settings::{Layer, Settings, config_of, points};
 
 /// Changes with everything that makes the same settings give another result.
@@ -63,7 +63,7 @@ pub struct PlannedCell {
     /// Name of the method.
     pub method: String,
     /// How it predicts.
-    pub prediction: Prediction,
+    pub prediction: InferenceMethod,
     /// Which model of each training predicts.
     pub stopping: Stopping,
 }
@@ -170,7 +170,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn predictions(&self, place: &str, method: &MethodEntry) -> Result<Vec<Prediction>> {
+    fn predictions(&self, place: &str, method: &MethodEntry) -> Result<Vec<InferenceMethod>> {
         let mut predictions = Vec::new();
         for (index, entry) in method.predictions.iter().enumerate() {
             match entry.expand() {
@@ -196,7 +196,7 @@ impl Planner<'_> {
         rows: Rows,
         method: &MethodEntry,
         layers: &[Layer<'_>],
-        (prediction, stopping): (&Prediction, Stopping),
+        (prediction, stopping): (&InferenceMethod, Stopping),
         seed: u64,
     ) -> Result<()> {
         let data_seed = self.file.data_seed.of(seed);
@@ -225,7 +225,7 @@ impl Planner<'_> {
                 .last()
                 .map(|&index: &usize| &mut self.plan.trainings[index]);
             if let Some(curve) = training.and_then(|training| training.curve.as_mut())
-                && matches!(prediction, Prediction::Ensemble { masks: None, .. })
+                && matches!(prediction, InferenceMethod::Ensemble { masks: None, .. })
             {
                 curve.members = self.file.curve.as_ref().map_or(0, |curve| curve.members);
             }
@@ -259,14 +259,14 @@ impl Planner<'_> {
         [task, method]: [&str; 2],
         config: &RunConfig,
         train_rows: usize,
-        (prediction, stopping): (&Prediction, Stopping),
+        (prediction, stopping): (&InferenceMethod, Stopping),
     ) -> Result<()> {
         let place = || format!("`{}`, methods {method}", self.path.display());
         let has_noise = config.mask_probability > 0.0 || config.lora_dropout > 0.0 || config.blob.is_some();
         let has_plain_factors =
             config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
         match prediction {
-            Prediction::Ensemble { masks: None, .. }
+            InferenceMethod::Ensemble { masks: None, .. }
                 if config.blob.is_some() && stopping == Stopping::Never =>
             {
                 bail!(
@@ -275,17 +275,17 @@ impl Planner<'_> {
                     place()
                 )
             }
-            Prediction::Ensemble { masks: None, .. } if !has_noise => bail!(
+            InferenceMethod::Ensemble { masks: None, .. } if !has_noise => bail!(
                 "{}: the members of an ensemble differ in nothing, because its trainings have no masks; set mask_probability, \
                  lora_dropout or blob in train, or give the ensemble a mask_probability of its own",
                 place()
             ),
-            Prediction::Laplace { of, .. } if of.has_adapters() && !has_plain_factors => bail!(
+            InferenceMethod::Laplace { of, .. } if of.has_adapters() && !has_plain_factors => bail!(
                 "{}: the Laplace approximation of adapters is that of LoRA's factors, which its trainings do not have (tuning, \
                  peft_type or use_dora); use `of: last_layer`, or train plain LoRA",
                 place()
             ),
-            Prediction::Swag { collect, .. } => {
+            InferenceMethod::Swag { collect, .. } => {
                 let (steps, of_epoch) = (
                     config.train.total_steps(train_rows),
                     config.train.steps_per_epoch(train_rows),

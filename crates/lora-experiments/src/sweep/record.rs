@@ -7,7 +7,7 @@ use lora_pipeline::score::TaskScores;
 use serde::{Deserialize, Serialize};
 
 use super::file::{Rows, Stopping, SweepFile};
-use super::prediction::Prediction;
+use super::inference_method::InferenceMethod;
 use super::settings::Settings;
 
 /// Name of the format, in the first line.
@@ -135,7 +135,7 @@ pub struct CellRecord {
     /// Name of the method.
     pub method: String,
     /// How it predicts.
-    pub prediction: Prediction,
+    pub prediction: InferenceMethod,
     /// Which model of its training predicts.
     #[serde(default, skip_serializing_if = "Stopping::is_early")]
     pub stopping: Stopping,

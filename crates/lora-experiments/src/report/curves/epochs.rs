@@ -4,13 +4,13 @@ use lora_report::{Figure, Panel, Series, panel_chart};
 
 use super::{distinct, is_ensemble, is_mean, mask_probability, values};
 use crate::report::figures::MOST_LINES;
-use crate::report::results::{Trainings, Variant};
-use crate::report::tables::Judged;
-use crate::sweep::prediction::Prediction;
+use crate::report::results::{Configuration, Trainings};
+use crate::report::tables::TaskComparison;
+use crate::sweep::inference_method::InferenceMethod;
 use crate::sweep::record::{CurvePoint, CurveScore, CurveScores};
 
-/// All pictures of a study; none without scores on the way.
-pub fn of_study(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
+/// All pictures of a task; none without scores on the way.
+pub fn of_study(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<Figure> {
     let loss = if judged.is_regression() {
         "MSE"
     } else {
@@ -34,11 +34,11 @@ pub fn of_study(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
 }
 
 /// Loss by epoch on test rows and on training rows, mean over the seeds that were scored on the way; none without such scores.
-pub fn test_and_train(judged: &Judged<'_>, trainings: &Trainings) -> Option<[Panel; 2]> {
+pub fn test_and_train(judged: &TaskComparison<'_>, trainings: &Trainings) -> Option<[Panel; 2]> {
     let panel = |title: &str, of: fn(&CurveScores) -> CurveScore| {
-        let series = judged.contenders.iter().filter_map(|contender| {
-            let points = curve_of(contender.variant(false)?, trainings, of)?;
-            Some(Series::new(contender.family.name(), points))
+        let series = judged.selected.iter().filter_map(|selected| {
+            let points = curve_of(selected.configuration(false)?, trainings, of)?;
+            Some(Series::new(selected.method.name(), points))
         });
         Panel {
             title: title.to_owned(),
@@ -54,16 +54,16 @@ pub fn test_and_train(judged: &Judged<'_>, trainings: &Trainings) -> Option<[Pan
 
 /// Epoch and mean loss; none for ways to predict that a curve does not have.
 fn curve_of(
-    variant: &Variant<'_>,
+    configuration: &Configuration<'_>,
     trainings: &Trainings,
     of: fn(&CurveScores) -> CurveScore,
 ) -> Option<Vec<[f64; 2]>> {
-    let scores = |point: &CurvePoint| match variant.prediction {
-        Prediction::Mean => Some(of(&point.mean)),
-        Prediction::Ensemble { masks: None, .. } => point.ensemble.as_ref().map(of),
+    let scores = |point: &CurvePoint| match configuration.prediction {
+        InferenceMethod::Mean => Some(of(&point.mean)),
+        InferenceMethod::Ensemble { masks: None, .. } => point.ensemble.as_ref().map(of),
         _ => None,
     };
-    let trained = variant
+    let trained = configuration
         .cells
         .iter()
         .filter_map(|(cell, _)| trainings.get(cell.trainings.first()?));
@@ -85,18 +85,18 @@ fn curve_of(
 
 /// For each method whose masks have several probabilities: test loss by epoch for each of them, of the mean pass and of the ensemble.
 /// Plain trainings, the first method without masks, stand as p 0.
-fn by_probability(judged: &Judged<'_>, trainings: &Trainings) -> Vec<(String, [Panel; 2])> {
-    let variants: Vec<&Variant<'_>> = judged.study.variants.iter().collect();
-    let methods = distinct(variants.iter().map(|variant| variant.method));
+fn by_probability(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<(String, [Panel; 2])> {
+    let configurations: Vec<&Configuration<'_>> = judged.task.configurations.iter().collect();
+    let methods = distinct(configurations.iter().map(|configuration| configuration.method));
     let plain = judged
-        .contenders
+        .selected
         .iter()
-        .find(|contender| contender.family == judged.reference)
-        .and_then(|contender| contender.variant(false));
+        .find(|selected| selected.method == judged.reference)
+        .and_then(|selected| selected.configuration(false));
     let found = methods.into_iter().filter_map(|method| {
-        let own: Vec<&Variant<'_>> = variants
+        let own: Vec<&Configuration<'_>> = configurations
             .iter()
-            .filter(|variant| variant.method == method)
+            .filter(|configuration| configuration.method == method)
             .copied()
             .collect();
         let probability = mask_probability(&own);
@@ -105,11 +105,11 @@ fn by_probability(judged: &Judged<'_>, trainings: &Trainings) -> Vec<(String, [P
             return None;
         }
         let test: fn(&CurveScores) -> CurveScore = |scores| scores.test;
-        let panel = |title: &str, is_asked: fn(&Variant<'_>) -> bool| {
+        let panel = |title: &str, is_asked: fn(&Configuration<'_>) -> bool| {
             let line = |at: &f64| {
-                let here = own
-                    .iter()
-                    .find(|variant| is_asked(variant) && probability(variant) == Some(*at))?;
+                let here = own.iter().find(|configuration| {
+                    is_asked(configuration) && probability(configuration) == Some(*at)
+                })?;
                 Some(Series::new(format!("p {at}"), curve_of(here, trainings, test)?))
             };
             let level = plain.filter(|_| !probabilities.contains(&0.0));

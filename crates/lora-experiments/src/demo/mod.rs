@@ -106,7 +106,7 @@ pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken)
     })
 }
 
-/// Only compares rows, epochs and p on validation rows, as the demo's own were chosen.
+/// Only compares rows and p on validation rows, as the demo's own were chosen.
 ///
 /// # Errors
 ///

@@ -140,7 +140,6 @@ pub fn careful(arms: &Arms<'_>) -> Result<Vec<Table>> {
 pub fn choices(results: &Results) -> Result<Table> {
     let columns = vec![
         Column::new("rows", Better::None, 0),
-        Column::new("epochs", Better::None, 0),
         Column::new("p", Better::None, 1),
         Column::new("NLL", Better::Lower, 3).with_unit("nats"),
         Column::new("accuracy", Better::Higher, 3),
@@ -170,7 +169,6 @@ pub fn choices(results: &Results) -> Result<Table> {
             };
             let cells = vec![
                 rows,
-                number("num_train_epochs"),
                 number("mask_probability"),
                 mean(&|result| Some(result.validation.plain.loss()))?,
                 mean(&|result| Measure::accuracy_of(&result.validation.plain))?,

@@ -8,6 +8,7 @@ use lora_core::peft::Average;
 use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, RowsKind};
 use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
+use lora_pipeline::calibration::{score_sets, set_section, set_tables};
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::{of_own_files, read_scored};
 use lora_pipeline::data::encoded::Encoder;
@@ -23,6 +24,7 @@ use lora_pipeline::score::report::score_page;
 use lora_pipeline::score::{ask, legend, official, official_line, score_part, table};
 use serde_json::json;
 
+use crate::set_args::SetArgs;
 use crate::shared_args::{AdapterArgs, ColumnArgs, positive};
 use crate::terminal::Terminal;
 
@@ -40,6 +42,8 @@ pub struct EvalArgs {
     benchmark: BenchmarkArgs,
     #[command(flatten)]
     ensemble: EnsembleArgs,
+    #[command(flatten)]
+    sets: SetArgs,
     /// Write a report page; an earlier report there is replaced, nothing else.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
@@ -151,9 +155,15 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         Some(confidence) => score_adaptively(&said, &part, fit.temperature, confidence)?,
         None => Vec::new(),
     };
+    let sets = match args.sets.request() {
+        Some(request) => score_sets(&request, &opened, &said, &part, fit.temperature)?,
+        None => Vec::new(),
+    };
     let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
     methods.extend(adaptive.into_iter().map(|spared| spared.method));
     terminal.table(&table(&name, &methods))?;
+    let set_tables = set_tables(&sets);
+    set_tables.iter().try_for_each(|table| terminal.table(table))?;
     let verdicts = verdicts(&methods)?;
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
@@ -186,6 +196,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "binning": Binning::default().to_string(),
         "metric": metric,
         "methods": methods,
+        "prediction_sets": sets,
         "made_by": MadeBy::this_call(),
     });
     if let Some(path) = &args.report {
@@ -196,6 +207,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
             counted(part.len(), "row")
         );
         page.summary = verdicts.into_iter().chain(spared).chain(metric_line).collect();
+        page.sections.extend(set_section(set_tables));
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `args` | the command line, from which help and shell completions are made |
-//! | `shared_args`, `config_flags` | arguments of several commands; a flag for every key of a training |
+//! | `shared_args`, `set_args`, `config_flags` | arguments of several commands; a flag for every key of a training |
 //! | `terminal` | the one place that prints: tables, progress, JSON |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
@@ -25,6 +25,7 @@ pub mod merge;
 pub mod module_paths;
 pub mod predict;
 pub mod report;
+pub mod set_args;
 pub mod shared_args;
 pub mod sweep;
 pub mod tasks;

@@ -13,6 +13,7 @@ use lora_pipeline::predict::{FileForm, Request, predict};
 use lora_pipeline::saved::adapter::open_adapter;
 
 use crate::eval::EnsembleArgs;
+use crate::set_args::SetArgs;
 use crate::shared_args::{AdapterArgs, ColumnArgs};
 use crate::terminal::Terminal;
 
@@ -39,6 +40,8 @@ pub struct PredictArgs {
     task_name: Option<String>,
     #[command(flatten)]
     ensemble: EnsembleArgs,
+    #[command(flatten)]
+    sets: SetArgs,
     /// Write the predictions to a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
     /// --data; .json for answers in a context, in the form of the official SQuAD script.
     #[arg(long, value_name = "FILE")]
@@ -72,6 +75,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         benchmark,
         ensemble: args.ensemble.choice(),
         adaptive: args.ensemble.adaptive,
+        sets: args.sets.request(),
         output: args.output.clone(),
         batch_size: args.adapter.batch_size,
         strict: args.strict,

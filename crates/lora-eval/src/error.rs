@@ -258,6 +258,39 @@ pub enum EvalError {
         /// The value given.
         found: f64,
     },
+    /// Too few validation rows for sets of a stated coverage.
+    #[error(
+        "{found} validation rows{} are too few for sets that hold the true class with probability {coverage}, expected at least {needed}: \
+         keep more rows for validation, or lower the coverage",
+        match class { Some(class) => format!(" of class {class}"), None => String::new() }
+    )]
+    TooFewRows {
+        /// The class whose rows they are; `None` for all rows.
+        class: Option<usize>,
+        /// The coverage requested.
+        coverage: f64,
+        /// The rows that there are.
+        found: usize,
+        /// The rows that are needed.
+        needed: usize,
+    },
+    /// A model without anything that noise could be put on.
+    #[error(
+        "there is nothing to put noise on: the adapter has no factors A and B of LoRA, or all factors B are zero; give a LoRA adapter that \
+         was trained"
+    )]
+    NothingToVary,
+    /// Even the smallest noise costs too much.
+    #[error(
+        "even noise of σ = {smallest} raises the loss by more than a share of {tolerance}: raise the tolerance, take more members, or check \
+         that the rows are like those of the training"
+    )]
+    NoNoiseAllowed {
+        /// The smallest σ that was tried.
+        smallest: f64,
+        /// The tolerance.
+        tolerance: f64,
+    },
     /// The metric gave NaN or infinity on a bootstrap resample.
     #[error(
         "the difference of the metrics is {value} on {}, expected a finite number: choose a metric that has \

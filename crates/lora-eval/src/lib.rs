@@ -14,7 +14,7 @@
 //! trained apart ([`Predictions::joined`]).
 //!
 //! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
-//! scaling](fit_temperature), the
+//! scaling](fit_temperature), [calibrators] of more than one number, [prediction sets](conformal) with a stated coverage, the
 //! [bootstrap](Bootstrap) interval, the [interval over rows and seeds](CrossedInterval) and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and
 //! [SQuAD](squad), [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective]
@@ -54,8 +54,10 @@
 pub mod adaptive;
 pub mod bootstrap;
 pub mod calibration;
+pub mod calibrators;
 pub mod choices;
 pub mod classification;
+pub mod conformal;
 pub mod crossed;
 pub mod detection;
 pub mod ensemble;

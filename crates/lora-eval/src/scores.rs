@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::calibration::{AdaptiveCalibration, Binning, ReliabilityBin, ReliabilityTable};
+use crate::calibration::{
+    AdaptiveCalibration, Binning, ClasswiseCalibration, ReliabilityBin, ReliabilityTable,
+};
 use crate::classification::{ConfusionMatrix, F1Average};
 use crate::probabilities::ClassProbabilities;
 use crate::proper::{BrierScore, NegativeLogLikelihood};
@@ -32,6 +34,13 @@ pub struct Scores {
     pub ece: f64,
     /// Expected calibration error over as many bins of equal mass; see [`AdaptiveCalibration`].
     pub adaptive_ece: f64,
+    /// Calibration error with a kernel in the place of bins; see [`AdaptiveCalibration::smooth_ece`]. None in results of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smooth_ece: Option<f64>,
+    /// Mean over classes of the calibration error of their probabilities under `binning`; see [`ClasswiseCalibration`]. None in results of
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classwise_ece: Option<f64>,
     /// Maximum calibration error under `binning`.
     pub mce: f64,
     /// The bins of the calibration errors: without them the numbers mean nothing.
@@ -76,6 +85,7 @@ pub struct ScoreAccumulator {
     brier: BrierScore,
     reliability: ReliabilityTable,
     adaptive: AdaptiveCalibration,
+    classwise: ClasswiseCalibration,
 }
 
 impl ScoreAccumulator {
@@ -90,6 +100,7 @@ impl ScoreAccumulator {
             brier: BrierScore::new(),
             reliability: ReliabilityTable::new(binning)?,
             adaptive: AdaptiveCalibration::new(),
+            classwise: ClasswiseCalibration::new(classes, binning)?,
         })
     }
 
@@ -112,6 +123,7 @@ impl ScoreAccumulator {
         let top = top_class(predicted);
         self.confusion.update(label, top)?;
         self.reliability.update(predicted[top], top == label)?;
+        self.classwise.update(predicted, label)?;
         self.adaptive.update(predicted[top], top == label)
     }
 
@@ -127,6 +139,7 @@ impl ScoreAccumulator {
         self.nll.merge(&other.nll);
         self.brier.merge(&other.brier);
         self.adaptive.merge(&other.adaptive);
+        self.classwise.merge(&other.classwise)?;
         Ok(())
     }
 
@@ -153,6 +166,8 @@ impl ScoreAccumulator {
             brier: self.brier.mean()?,
             ece: self.reliability.ece()?,
             adaptive_ece: self.adaptive.ece(binning.bins)?,
+            smooth_ece: Some(self.adaptive.smooth_ece()?),
+            classwise_ece: Some(self.classwise.ece()?),
             mce: self.reliability.mce()?,
             binning,
         })

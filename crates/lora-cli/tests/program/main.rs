@@ -18,6 +18,7 @@ mod monte_carlo;
 mod new_weights;
 mod operations;
 mod precision;
+mod prediction_sets;
 mod reporting;
 mod reporting_curves;
 mod results_pages;

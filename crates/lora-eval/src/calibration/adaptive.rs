@@ -2,6 +2,7 @@
 
 use super::MAXIMUM_BINS;
 use super::reliability::{ReliabilityBin, expected_error};
+use super::smooth::smooth_ece;
 use crate::EvalError;
 
 /// Keeps the confidences, so that they can be cut into bins that hold the same number of examples (Nguyen and O'Connor 2015).
@@ -79,6 +80,15 @@ impl AdaptiveCalibration {
     /// [`EvalError::BinCount`] as for [`bins`](Self::bins), [`EvalError::NoExamples`] without examples.
     pub fn ece(&self, bins: usize) -> Result<f64, EvalError> {
         expected_error(&self.bins(bins)?)
+    }
+
+    /// Smooth expected calibration error, a fraction: a kernel in the place of bins, whose width follows from the error (Błasiok and
+    /// Nakkiran 2023, as their `relplot` computes it).
+    ///
+    /// # Errors
+    /// [`EvalError::NoExamples`] without examples.
+    pub fn smooth_ece(&self) -> Result<f64, EvalError> {
+        smooth_ece(&self.examples)
     }
 }
 

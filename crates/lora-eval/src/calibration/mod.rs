@@ -11,8 +11,11 @@
 
 mod adaptive;
 mod binning;
+mod classwise;
 mod reliability;
+mod smooth;
 
 pub use adaptive::AdaptiveCalibration;
 pub use binning::{Binning, EdgeRule, MAXIMUM_BINS};
+pub use classwise::ClasswiseCalibration;
 pub use reliability::{ReliabilityBin, ReliabilityTable};

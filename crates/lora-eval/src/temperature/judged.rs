@@ -257,7 +257,7 @@ fn beside(likelihood: &Likelihood<'_>, start: f64) -> f64 {
 }
 
 /// For each row its part of [`FOLDS`], which are as equal in size as can be.
-fn parts(rows: usize, seed: u64) -> Vec<usize> {
+pub(crate) fn parts(rows: usize, seed: u64) -> Vec<usize> {
     let mut parts: Vec<usize> = (0..rows).map(|row| row % FOLDS).collect();
     parts.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
     parts

@@ -9,6 +9,7 @@ mod likelihood;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::judged::parts;
 pub use self::judged::{
     FEWEST_ROWS, FOLDS, JudgedTemperature, OFFERED_TEMPERATURES, PRIOR_DEVIATION, SIGNIFICANCE,
     TemperatureOutcome, judge_temperature,

@@ -12,9 +12,11 @@ use std::path::PathBuf;
 
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::Benchmark;
+use lora_eval::conformal::ConformalThresholds;
 use lora_eval::{Average, ModelOutputs};
 
 use crate::bail;
+use crate::calibration::SetRequest;
 use crate::data::encoded::EncodedPart;
 use crate::data::kind::Kind;
 use crate::error::Result;
@@ -42,6 +44,8 @@ pub struct Request {
     pub ensemble: EnsembleChoice,
     /// Gives each text members only until its class is settled at this confidence.
     pub adaptive: Option<f64>,
+    /// Gives each text a set of classes that holds the true one with a stated probability.
+    pub sets: Option<SetRequest>,
     /// The file that predictions are for; its ending says in which form.
     pub output: Option<PathBuf>,
     /// Rows of a batch.
@@ -130,11 +134,18 @@ pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progres
     check_form(request, form, &opened.kind)?;
     let ensemble = request.ensemble.settings(opened)?;
     let saved = opened.task_file.as_ref();
+    if request.sets.is_some() && request.adaptive.is_some() {
+        bail!(
+            "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"
+        );
+    }
+    let sets = request.sets.map(|sets| sets.thresholds(opened, ensemble));
     let asking = Asking {
         opened,
         ensemble,
         fit: saved.map(|task| task.fit_for(ensemble)).unwrap_or_default(),
         adaptive: request.adaptive,
+        sets: sets.transpose()?,
         batch_size: request.batch_size,
         progress,
     };
@@ -152,6 +163,7 @@ pub(crate) struct Asking<'a> {
     pub ensemble: Option<EnsembleSettings>,
     pub fit: Fit,
     pub adaptive: Option<f64>,
+    pub sets: Option<ConformalThresholds>,
     pub batch_size: usize,
     pub progress: &'a dyn Progress,
 }

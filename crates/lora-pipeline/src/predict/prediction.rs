@@ -41,6 +41,9 @@ pub enum Answer {
         /// What the members of the ensemble disagree about, in nats.
         #[serde(skip_serializing_if = "Option::is_none")]
         mutual_information: Option<f64>,
+        /// The classes that hold the true one with the coverage that was asked for; may be none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prediction_set: Option<Vec<String>>,
     },
     /// Labels any number of which may hold.
     Labels {
@@ -135,12 +138,17 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
             probability,
             predictive_entropy,
             mutual_information,
+            prediction_set,
             ..
         } => {
             let disagreement =
                 mutual_information.map(|information| format!(" · mutual information {information:.3}"));
             let disagreement = disagreement.unwrap_or_default();
-            format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement} · {text}")
+            let set = prediction_set
+                .as_ref()
+                .map(|set| format!(" · {{{}}}", set.join(", ")));
+            let set = set.unwrap_or_default();
+            format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement}{set} · {text}")
         }
         Answer::Labels {
             labels,
@@ -260,6 +268,7 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
             probabilities,
             predictive_entropy,
             mutual_information,
+            prediction_set,
         } => {
             let mut fields = vec![
                 ("label".to_owned(), label.clone()),
@@ -272,6 +281,11 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
             );
             fields.push(number("predictive_entropy", *predictive_entropy));
             fields.extend(mutual_information.map(|value| number("mutual_information", value)));
+            // A list as the reader takes it back.
+            fields.extend(prediction_set.as_ref().map(|set| {
+                let list = serde_json::json!(set).to_string();
+                ("prediction_set".to_owned(), list)
+            }));
             fields
         }
         Answer::Labels {

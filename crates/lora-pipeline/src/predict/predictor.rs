@@ -12,6 +12,7 @@ use crate::bail;
 use crate::base::checkpoint::{open_checkpoint, public_name};
 use crate::base::hub::hub_options;
 use crate::base::{BaseOptions, attach, open};
+use crate::calibration::{CALIBRATION_FILE, CalibrationFile, SetRequest};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::benchmark::Shares;
 use crate::data::encoded::{EncodedPart, Lengths};
@@ -146,9 +147,11 @@ impl Untrained {
         let mut reporter = Reporter::new(settings.train.metric_for_best_model, progress, &cancel);
         let fitted = fit(adapted, &settings.train, &data, &mut reporter)?;
         let mut task = task_file(&base, dataset, settings, ensemble);
+        let mut calibration = None;
         if let Some(part) = &validation {
             let outputs = ask(&fitted.best, part, ensemble, "calibrating", progress)?;
             task.temperature = score::fit(&outputs, part, true, progress)?.temperature;
+            calibration = CalibrationFile::of(&outputs, part, task.temperature)?;
         }
         Ok(Predictor {
             opened: OpenedAdapter {
@@ -161,6 +164,7 @@ impl Untrained {
                 },
                 kind,
                 task_file: Some(task),
+                calibration,
                 ensemble,
                 base_model: base.name,
                 model_folder: opened.model_folder,
@@ -289,13 +293,29 @@ impl Predictor {
         dataset: &Dataset,
         ensemble: impl Into<Option<EnsembleSettings>>,
     ) -> Result<Vec<Prediction>> {
+        self.predict_with_sets(dataset, ensemble, None)
+    }
+
+    /// As [`Predictor::predict_rows`], with a set of classes for each row that holds the true one with a stated probability.
+    ///
+    /// # Errors
+    ///
+    /// As [`Predictor::predict`]; also as [`SetRequest::thresholds`].
+    pub fn predict_with_sets(
+        &self,
+        dataset: &Dataset,
+        ensemble: impl Into<Option<EnsembleSettings>>,
+        sets: impl Into<Option<SetRequest>>,
+    ) -> Result<Vec<Prediction>> {
         let ensemble = self.ensemble(ensemble.into())?;
+        let sets = sets.into().map(|sets| sets.thresholds(&self.opened, ensemble));
         let task = self.opened.task_file.as_ref();
         let asking = Asking {
             opened: &self.opened,
             ensemble,
             fit: task.map(|task| task.fit_for(ensemble)).unwrap_or_default(),
             adaptive: None,
+            sets: sets.transpose()?,
             batch_size: self.batch_size,
             progress: &Silent,
         };
@@ -330,7 +350,8 @@ impl Predictor {
         self.history.as_ref()
     }
 
-    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures. It appears whole or not at all.
+    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures, and
+    /// `calibration.json`. It appears whole or not at all.
     ///
     /// # Errors
     ///
@@ -352,6 +373,9 @@ impl Predictor {
         };
         write_folder(folder.as_ref(), |beside| {
             saving.write_tuned(beside, &opened.adapted)?;
+            if let Some(calibration) = &opened.calibration {
+                write_file(&beside.join(CALIBRATION_FILE), calibration.text()?.as_bytes())?;
+            }
             Ok(write_file(&beside.join(TASK_FILE), text.as_bytes())?)
         })
     }

@@ -1,6 +1,7 @@
 //! Classes and numbers for texts.
 
 use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
+use lora_eval::conformal::PredictionSets;
 use lora_eval::multi_label::THRESHOLD;
 use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
@@ -62,6 +63,7 @@ pub(crate) fn predictions(asking: &Asking<'_>, dataset: &Dataset) -> Result<Vec<
             classes(
                 &predictions.probabilities(),
                 Some(&predictions.uncertainty()),
+                None,
                 labels,
             )
         }
@@ -146,9 +148,12 @@ fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<A
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
             let uncertainties = is_ensemble.then(|| predictions.uncertainty());
+            let probabilities = predictions.average(average);
+            let sets = asking.sets.as_ref().map(|sets| sets.sets(&probabilities));
             Ok(classes(
-                &predictions.average(average),
+                &probabilities,
                 uncertainties.as_deref(),
+                sets.transpose()?.as_ref(),
                 labels,
             ))
         }
@@ -180,6 +185,7 @@ fn label_sets(pairs: &ClassProbabilities, labels: &LabelNames) -> Vec<Answer> {
 fn classes(
     probabilities: &ClassProbabilities,
     uncertainties: Option<&[Uncertainty]>,
+    sets: Option<&PredictionSets>,
     labels: &LabelNames,
 ) -> Vec<Answer> {
     let answer = |(example, row): (usize, &[f64])| {
@@ -191,6 +197,10 @@ fn classes(
             probabilities: labels.names().iter().cloned().zip(row.iter().copied()).collect(),
             predictive_entropy: lora_eval::uncertainty::entropy(row),
             mutual_information: uncertainty.map(|uncertainty| uncertainty.mutual_information),
+            prediction_set: sets.map(|sets| {
+                let set = sets.of_row(example).iter();
+                set.map(|class| labels.name(*class).to_owned()).collect()
+            }),
         }
     };
     probabilities.rows().enumerate().map(answer).collect()

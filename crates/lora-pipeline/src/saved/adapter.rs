@@ -13,6 +13,7 @@ use crate::bail;
 use crate::base::checkpoint::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
 use crate::base::hub::hub_options;
 use crate::base::language_model::LanguageModel;
+use crate::calibration::CalibrationFile;
 use crate::config::keys::nearest_of;
 use crate::data::encoded::{Encoder, Lengths};
 use crate::data::kind::{Kind, prompt_style, squad_version};
@@ -39,6 +40,8 @@ pub struct OpenedAdapter {
     pub kind: Kind,
     /// What the folder says about its training; none for a folder that PEFT wrote.
     pub task_file: Option<TaskFile>,
+    /// What validation rows said about its probabilities; none for a folder without.
+    pub calibration: Option<CalibrationFile>,
     /// The ensemble that the folder recommends: that of `task.json`, which knows temperatures for it, or else that of
     /// `lora_dropout.json`.
     pub ensemble: Option<EnsembleSettings>,
@@ -274,6 +277,7 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
         lengths,
         kind,
         task_file,
+        calibration: CalibrationFile::read(&args.adapter)?,
         ensemble,
         base_model,
         model_folder,

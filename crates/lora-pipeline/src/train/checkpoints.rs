@@ -11,6 +11,7 @@ use lora_train::event::FinishReason;
 use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
 use serde_json::{Value, json};
 
+use crate::calibration::CALIBRATION_FILE;
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
 use crate::saved::model_folder::{
@@ -96,6 +97,7 @@ impl Saving<'_> {
             remove_file(&place(self.folder).join(file))?;
         }
         remove_file(&self.folder.join(RESULTS_FILE))?;
+        remove_file(&self.folder.join(CALIBRATION_FILE))?;
         remove_file(&self.folder.join(REPORT_FILE))
     }
 }

@@ -19,6 +19,7 @@ use super::task_file::task_file;
 use super::verdict::{advice, check_learned};
 use crate::base::checkpoint::public_name;
 use crate::base::{Opened, attach, open};
+use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
 use crate::config::{Resolved, RunConfig};
 use crate::data::Parts;
 use crate::data::encoded::{Detail, EncodedPart, Encoder, Lengths};
@@ -283,9 +284,17 @@ impl FittedRun {
             "history": fitted.history,
         });
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
+        let calibration = scored
+            .calibration
+            .as_ref()
+            .map(CalibrationFile::text)
+            .transpose()?;
         let page = page(&scored, &fitted, config, &prepared.checks, &results).to_html();
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
+            if let Some(text) = &calibration {
+                write_file(&beside.join(CALIBRATION_FILE), text.as_bytes())?;
+            }
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
             write_file(&beside.join(REPORT_FILE), page.as_bytes())
         })?;

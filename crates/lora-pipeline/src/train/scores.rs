@@ -6,6 +6,7 @@ use lora_report::Page;
 use lora_train::Fitted;
 use serde_json::{Value, json};
 
+use crate::calibration::CalibrationFile;
 use crate::config::RunConfig;
 use crate::data::encoded::EncodedPart;
 use crate::data::row_checks::RowChecks;
@@ -22,6 +23,8 @@ pub struct Scored {
     pub scores: Vec<(String, Vec<ScoredMethod>)>,
     /// Fitted on the validation rows.
     pub fit: Fit,
+    /// What the validation rows say about the probabilities of classes.
+    pub calibration: Option<CalibrationFile>,
     /// The benchmark's own metric.
     pub metric: Option<TaskMetric>,
 }
@@ -50,9 +53,11 @@ impl Scored {
         let said = run(train, None, "training")?;
         scores.push(("training".to_owned(), score_part(&said, train, Fit::default())?));
         let mut fitted_there = Fit::default();
+        let mut calibration = None;
         if let Some(part) = validation {
             let said = run(part, ensemble, "validation")?;
             fitted_there = fit(&said, part, config.temperature_scaling, progress)?;
+            calibration = CalibrationFile::of(&said, part, fitted_there.temperature)?;
             scores.push(("validation".to_owned(), score_part(&said, part, fitted_there)?));
         }
         if let Some(part) = test {
@@ -62,6 +67,7 @@ impl Scored {
         Ok(Self {
             scores,
             fit: fitted_there,
+            calibration,
             metric: config.benchmark()?.map(|benchmark| benchmark.metric),
         })
     }

@@ -13,6 +13,7 @@ fn prediction() -> Prediction {
             probabilities: vec![("bad".to_owned(), 0.25), ("good".to_owned(), 0.75)],
             predictive_entropy: 0.5,
             mutual_information: Some(0.125),
+            prediction_set: None,
         },
     }
 }

@@ -1,0 +1,151 @@
+//! `--coverage`: sets of classes that hold the true one with a stated probability.
+
+use serde_json::Value;
+
+use crate::workspace::{Workspace, recipe};
+
+const EVAL: [&str; 5] = ["eval", "--adapter", "out", "--data", "many.csv"];
+
+/// A training with 30 validation rows, three of which contradict what it teaches.
+fn trained() -> Workspace {
+    let workspace = Workspace::new();
+    let row = |row: usize| {
+        let (adjective, label, other) = [("gripping", "good", "bad"), ("dull", "bad", "good")][row % 2];
+        format!(
+            "the {adjective} story of day {row},{}\n",
+            if row % 10 == 3 { other } else { label }
+        )
+    };
+    let rows: String = (0..30).map(row).collect();
+    workspace.write("many.csv", format!("text,label\n{rows}"));
+    workspace.write("run.yaml", recipe(&[("validation_file", "many.csv")]));
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
+    workspace
+}
+
+#[test]
+fn eval_shows_coverage_and_size_and_they_are_those_of_the_sets_that_predict_gives() {
+    let workspace = trained();
+    for flags in [
+        &["--members", "0"][..],
+        &[][..],
+        &["--conformity", "aps"],
+        &["--conformity=raps", "--per-class"],
+    ] {
+        let wanted = [&["--coverage", "0.8", "--json"], flags].concat();
+        let scores: Value =
+            serde_json::from_str(&workspace.lora_works(&[&EVAL[..], &wanted].concat()).stdout).unwrap();
+        // The last way to predict is the one that predict takes.
+        let sets = scores["prediction_sets"]
+            .as_array()
+            .unwrap()
+            .last()
+            .unwrap()
+            .clone();
+        let predict = ["predict", "--adapter", "out", "--data", "many.csv"];
+        let said = workspace.lora_works(&[&predict[..], &wanted].concat()).stdout;
+        let truth = String::from_utf8(workspace.read("many.csv")).unwrap();
+        let (mut covered, mut size, mut rows) = (0.0, 0.0, 0.0);
+        for (line, truth) in said.lines().zip(truth.lines().skip(1)) {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let set: Vec<&str> = row["prediction_set"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|name| name.as_str().unwrap())
+                .collect();
+            covered += f64::from(u8::from(
+                set.iter().any(|name| truth.ends_with(&format!(",{name}"))),
+            ));
+            size += set.len() as f64;
+            rows += 1.0;
+        }
+        let close = |what: &Value, expected: f64| (what.as_f64().unwrap() - expected).abs() < 1e-12;
+        assert!(
+            close(&sets["sets"]["coverage"], covered / rows),
+            "{sets}, not {covered} of {rows}"
+        );
+        assert!(
+            close(&sets["sets"]["mean_size"], size / rows),
+            "{sets}, not {size} in {rows}"
+        );
+        // The rows are those of the fit, so that the promise holds to the row.
+        assert!(covered / rows >= 0.8, "{flags:?}: {covered} of {rows}");
+    }
+    let table = workspace
+        .lora_works(&[&EVAL[..], &["--coverage", "0.8"]].concat())
+        .stdout;
+    assert!(
+        table.contains("LAC sets that hold the true class with probability 0.8"),
+        "{table}"
+    );
+    assert!(table.contains("The same for the rows of each class"), "{table}");
+}
+
+#[test]
+fn sets_are_in_words_and_in_a_column() {
+    let workspace = trained();
+    let said = workspace.lora_works(&[
+        "predict",
+        "--adapter",
+        "out",
+        "--coverage",
+        "0.8",
+        "a gripping film",
+    ]);
+    assert!(said.stdout.contains(" · {"), "{}", said.stdout);
+    workspace.lora_works(&[
+        "predict",
+        "--adapter",
+        "out",
+        "--coverage",
+        "0.8",
+        "--data",
+        "many.csv",
+        "--output",
+        "new.csv",
+    ]);
+    let table = String::from_utf8(workspace.read("new.csv")).unwrap();
+    assert!(
+        table.lines().next().unwrap().ends_with(",prediction_set"),
+        "{table}"
+    );
+    assert!(table.lines().nth(1).unwrap().contains('['), "{table}");
+}
+
+#[test]
+fn what_has_no_promise_is_refused() {
+    let workspace = trained();
+    let refused = |more: &[&str]| {
+        let said = workspace.lora(&[&["predict", "--adapter", "out", "a gripping film"], more].concat());
+        assert_eq!(said.code, Some(2), "{more:?}: {}", said.stderr);
+        said.stderr
+    };
+    for (flags, expected) in [
+        (&["--coverage", "1"][..], "above 0 and below 1"),
+        (&["--per-class"], "--coverage"),
+        (&["--coverage", "0.8", "--members", "5"], "an ensemble of 5"),
+        (&["--coverage", "0.8", "--adaptive"], "leave one of them out"),
+        (&["--coverage", "0.999"], "at least 999"),
+        (&["--coverage", "0.99", "--per-class"], "of the class `"),
+    ] {
+        let said = refused(flags);
+        assert!(said.contains(expected), "{flags:?}: {said}");
+    }
+    workspace.write("out/calibration.json", "{}");
+    assert!(refused(&["--coverage", "0.8"]).contains("damaged"));
+    std::fs::remove_file(workspace.path("out/calibration.json")).unwrap();
+    assert!(refused(&["--coverage", "0.8"]).contains("calibration.json, which the adapter folder lacks"));
+}
+
+#[test]
+fn a_training_takes_the_file_of_an_earlier_one_away() {
+    let workspace = trained();
+    assert!(workspace.path("out/calibration.json").exists());
+    workspace.write(
+        "run.yaml",
+        recipe(&[("validation_file", ""), ("validation_fraction", "0")]),
+    );
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet", "--overwrite"]);
+    assert!(!workspace.path("out/calibration.json").exists());
+}

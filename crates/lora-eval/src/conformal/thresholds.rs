@@ -1,0 +1,269 @@
+//! The scores of validation rows, and their quantile for a coverage.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{ConformityScore, PredictionSets};
+use crate::probabilities::check_labels;
+use crate::{ClassProbabilities, EvalError};
+
+/// Room for rounding: sums of probabilities in another order.
+const ROUNDING: f64 = 1e-12;
+
+/// The scores of the true classes of validation rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "UncheckedScores")]
+pub struct ConformalScores {
+    score: ConformityScore,
+    /// Of the numbers of the rows of APS and RAPS; none: all are 0.
+    seed: Option<u64>,
+    /// `[classes]`: the scores of the rows of each class, from small to large.
+    by_class: Vec<Vec<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UncheckedScores {
+    score: ConformityScore,
+    seed: Option<u64>,
+    by_class: Vec<Vec<f64>>,
+}
+
+impl TryFrom<UncheckedScores> for ConformalScores {
+    type Error = EvalError;
+
+    fn try_from(unchecked: UncheckedScores) -> Result<Self, EvalError> {
+        let UncheckedScores {
+            score,
+            seed,
+            mut by_class,
+        } = unchecked;
+        score.check()?;
+        if by_class.len() < 2 {
+            let (axis, found, minimum) = ("classes", by_class.len(), 2);
+            return Err(EvalError::AxisTooShort { axis, found, minimum });
+        }
+        let not_finite = by_class.iter().flatten().position(|score| !score.is_finite());
+        if let Some(example) = not_finite {
+            let value = by_class
+                .iter()
+                .flatten()
+                .nth(example)
+                .copied()
+                .unwrap_or(f64::NAN);
+            let what = "conformity score";
+            return Err(EvalError::ValueNotFinite { what, example, value });
+        }
+        by_class
+            .iter_mut()
+            .for_each(|scores| scores.sort_by(f64::total_cmp));
+        Ok(Self {
+            score,
+            seed,
+            by_class,
+        })
+    }
+}
+
+/// How many rows a coverage needs, at least: with fewer, even a set of all classes is not certain to be large enough.
+///
+/// ```
+/// assert_eq!(lora_eval::conformal::fewest_rows(0.9), 9);
+/// assert_eq!(lora_eval::conformal::fewest_rows(0.99), 99);
+/// ```
+pub fn fewest_rows(coverage: f64) -> usize {
+    // ⌈(n + 1) c⌉ ≤ n holds from n = c / (1 − c) on.
+    (coverage / (1.0 - coverage) - 1e-9).ceil().max(1.0) as usize
+}
+
+impl ConformalScores {
+    /// Scores validation `probabilities` `[examples, classes]` by their `labels` `[examples]`. `seed` randomizes APS and RAPS; none: all
+    /// rows have the number 0.
+    ///
+    /// # Errors
+    /// [`EvalError::ExampleCount`] or [`EvalError::ClassOutOfRange`] if the labels don't fit, [`EvalError::OutOfRange`] for a bad penalty.
+    pub fn of(
+        probabilities: &ClassProbabilities,
+        labels: &[usize],
+        score: ConformityScore,
+        seed: Option<u64>,
+    ) -> Result<Self, EvalError> {
+        let numbers = row_numbers(seed, FIT, probabilities.examples());
+        let scores = Self::with_numbers(probabilities, labels, score, &numbers)?;
+        Ok(Self { seed, ..scores })
+    }
+
+    /// As [`ConformalScores::of`], with the number from 0 to 1 of each row `[examples]`.
+    ///
+    /// # Errors
+    /// As there; also [`EvalError::ExampleCount`] for another number of numbers.
+    pub fn with_numbers(
+        probabilities: &ClassProbabilities,
+        labels: &[usize],
+        score: ConformityScore,
+        numbers: &[f64],
+    ) -> Result<Self, EvalError> {
+        score.check()?;
+        check_labels(probabilities.examples(), probabilities.classes(), labels)?;
+        check_numbers(probabilities, numbers)?;
+        let mut by_class = vec![Vec::new(); probabilities.classes()];
+        for ((row, label), u) in probabilities.rows().zip(labels).zip(numbers) {
+            by_class[*label].push(score.of_row(row, *u)[*label]);
+        }
+        by_class
+            .iter_mut()
+            .for_each(|scores| scores.sort_by(f64::total_cmp));
+        Ok(Self {
+            score,
+            seed: None,
+            by_class,
+        })
+    }
+
+    /// How many rows.
+    pub fn rows(&self) -> usize {
+        self.by_class.iter().map(Vec::len).sum()
+    }
+
+    /// How many rows each class has.
+    pub fn rows_by_class(&self) -> Vec<usize> {
+        self.by_class.iter().map(Vec::len).collect()
+    }
+
+    /// How classes are scored.
+    pub fn score(&self) -> ConformityScore {
+        self.score
+    }
+
+    /// The thresholds that hold the true class with probability `coverage`: the `⌈(n + 1) coverage⌉`-th smallest of `n` scores, of all
+    /// rows, or with `per_class` of the rows of each class (Mondrian).
+    ///
+    /// # Errors
+    /// [`EvalError::ConfidenceLevel`] unless the coverage lies between 0 and 1, [`EvalError::TooFewRows`] where there are fewer than
+    /// [`fewest_rows`], of all or of a class.
+    pub fn thresholds(&self, coverage: f64, per_class: bool) -> Result<ConformalThresholds, EvalError> {
+        if !(coverage > 0.0 && coverage < 1.0) {
+            return Err(EvalError::ConfidenceLevel { found: coverage });
+        }
+        let of = |class, scores: &[f64]| match scores.get(place(scores.len(), coverage) - 1) {
+            Some(threshold) => Ok(*threshold),
+            None => Err(EvalError::TooFewRows {
+                class,
+                coverage,
+                found: scores.len(),
+                needed: fewest_rows(coverage),
+            }),
+        };
+        let thresholds = if per_class {
+            let each = self.by_class.iter().enumerate();
+            each.map(|(class, scores)| of(Some(class), scores))
+                .collect::<Result<_, _>>()?
+        } else {
+            let mut all = self.by_class.concat();
+            all.sort_by(f64::total_cmp);
+            vec![of(None, &all)?; self.by_class.len()]
+        };
+        Ok(ConformalThresholds {
+            score: self.score,
+            seed: self.seed,
+            coverage,
+            per_class,
+            thresholds,
+        })
+    }
+}
+
+/// Which of `rows` scores is the threshold, from 1; more than `rows` if none is.
+fn place(rows: usize, coverage: f64) -> usize {
+    // 0.9 · 10 may come out a little above 9.
+    (((rows + 1) as f64 * coverage - 1e-9).ceil() as usize).max(1)
+}
+
+/// Classes that fit a row no worse than these scores are in its set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConformalThresholds {
+    score: ConformityScore,
+    seed: Option<u64>,
+    /// With which probability a set holds the true class, at least.
+    pub coverage: f64,
+    /// Whether that holds for each class.
+    pub per_class: bool,
+    /// `[classes]`: the highest score of a class in a set; without `per_class` all are equal.
+    pub thresholds: Vec<f64>,
+}
+
+impl ConformalThresholds {
+    /// The sets of new `probabilities` `[examples, classes]`. Where APS and RAPS are randomized, the number of a row follows from the seed
+    /// and its place.
+    ///
+    /// # Errors
+    /// [`EvalError::ClassCount`] for other classes than those of the validation rows.
+    pub fn sets(&self, probabilities: &ClassProbabilities) -> Result<PredictionSets, EvalError> {
+        self.sets_with_numbers(
+            probabilities,
+            &row_numbers(self.seed, NEW, probabilities.examples()),
+        )
+    }
+
+    /// As [`ConformalThresholds::sets`], with the number from 0 to 1 of each row `[examples]`.
+    ///
+    /// # Errors
+    /// As there; also [`EvalError::ExampleCount`] for another number of numbers.
+    pub fn sets_with_numbers(
+        &self,
+        probabilities: &ClassProbabilities,
+        numbers: &[f64],
+    ) -> Result<PredictionSets, EvalError> {
+        if probabilities.classes() != self.thresholds.len() {
+            return Err(EvalError::ClassCount {
+                what: "the row of probabilities",
+                expected: self.thresholds.len(),
+                found: probabilities.classes(),
+            });
+        }
+        check_numbers(probabilities, numbers)?;
+        let of_row = |(row, u): (&[f64], &f64)| {
+            let scores = self.score.of_row(row, *u);
+            let fits = |class: &usize| scores[*class] <= self.thresholds[*class] + ROUNDING;
+            (0..scores.len()).filter(fits).collect()
+        };
+        let sets = probabilities.rows().zip(numbers).map(of_row).collect();
+        Ok(PredictionSets::new(self.thresholds.len(), sets))
+    }
+}
+
+/// Streams of the generator: those of the fit are none of those of new rows.
+const FIT: u64 = 0;
+const NEW: u64 = 1;
+
+/// The number of each row: drawn in order, or 0.
+fn row_numbers(seed: Option<u64>, stream: u64, rows: usize) -> Vec<f64> {
+    let Some(seed) = seed else {
+        return vec![0.0; rows];
+    };
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    generator.set_stream(stream);
+    (0..rows).map(|_| generator.random()).collect()
+}
+
+fn check_numbers(probabilities: &ClassProbabilities, numbers: &[f64]) -> Result<(), EvalError> {
+    if numbers.len() != probabilities.examples() {
+        return Err(EvalError::ExampleCount {
+            what: "the list of row numbers",
+            expected: probabilities.examples(),
+            found: numbers.len(),
+        });
+    }
+    match numbers.iter().find(|number| !(0.0..=1.0).contains(*number)) {
+        Some(found) => Err(EvalError::OutOfRange {
+            what: "the number of a row",
+            found: *found,
+            expected: "0 to 1",
+        }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,154 @@
+//! `calibration.json`: what validation rows say about the probabilities of a trained classifier, beside the temperature of `task.json`.
+
+mod sets;
+
+use std::path::Path;
+
+use lora_core::peft::EnsembleSettings;
+use lora_data::Targets;
+use lora_eval::conformal::{ConformalScores, ConformityScore};
+use lora_eval::{Average, ClassProbabilities, ModelOutputs};
+use serde::{Deserialize, Serialize};
+
+use crate::bail;
+use crate::data::encoded::{Detail, EncodedPart};
+use crate::error::{Context, Result};
+use crate::saved::task_file::Temperatures;
+use crate::score::Said;
+pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};
+
+/// Name of the file.
+pub const CALIBRATION_FILE: &str = "calibration.json";
+
+/// The content of `calibration.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationFile {
+    /// Version of this file's layout.
+    format: u32,
+    /// Of the mean pass.
+    mean: Calibration,
+    /// Of the ensemble that was calibrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ensemble: Option<OfEnsemble>,
+}
+
+/// What validation rows say about one way to predict.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// The scores behind prediction sets: LAC, APS and RAPS.
+    conformal: Vec<ConformalScores>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OfEnsemble {
+    /// How many members.
+    members: u64,
+    /// What is averaged over them.
+    average: Average,
+    calibration: Calibration,
+}
+
+impl Calibration {
+    fn of(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<Self> {
+        let scores = [ConformityScore::Lac, ConformityScore::Aps, ConformityScore::RAPS];
+        let conformal = scores.map(|score| ConformalScores::of(probabilities, labels, score, None));
+        Ok(Self {
+            conformal: conformal.into_iter().collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl CalibrationFile {
+    /// From what was said of validation rows; none where rows have no class, or several.
+    ///
+    /// # Errors
+    ///
+    /// If the model has diverged.
+    pub fn of(said: &Said, part: &EncodedPart, temperatures: Temperatures) -> Result<Option<Self>> {
+        let (Said::Outputs(outputs), Detail::Texts, Targets::Classes(labels)) =
+            (said, &part.detail, part.truth())
+        else {
+            return Ok(None);
+        };
+        let of = |outputs: &ModelOutputs, average, temperature| {
+            Calibration::of(&class_probabilities(outputs, average, temperature)?, &labels)
+        };
+        let mean = of(&outputs.mean, Average::default(), temperatures.mean)?;
+        let ensemble = outputs.ensemble.as_ref().map(|(settings, outputs)| {
+            Ok::<_, crate::Error>(OfEnsemble {
+                members: settings.members,
+                average: settings.average,
+                calibration: of(outputs, settings.average, temperatures.ensemble)?,
+            })
+        });
+        Ok(Some(Self {
+            format: 1,
+            mean,
+            ensemble: ensemble.transpose()?,
+        }))
+    }
+
+    /// Reads the file of an adapter folder; none where it has none.
+    ///
+    /// # Errors
+    ///
+    /// If the file is there and cannot be used.
+    pub fn read(folder: &Path) -> Result<Option<Self>> {
+        let path = folder.join(CALIBRATION_FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let shown = path.display();
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{shown}`"))?;
+        let file = serde_json::from_slice::<Self>(&bytes);
+        let file = file.with_context(|| {
+            format!("`{shown}` is damaged; train again, or remove it and do without prediction sets")
+        })?;
+        if file.format != 1 {
+            bail!(
+                "`{shown}` has format {}, this program reads format 1; use the program that wrote it",
+                file.format
+            );
+        }
+        Ok(Some(file))
+    }
+
+    /// As text, in one line: nobody reads thousands of scores.
+    ///
+    /// # Errors
+    ///
+    /// Never: it is JSON.
+    pub fn text(&self) -> Result<String> {
+        Ok(serde_json::to_string(self).context("the calibration is no JSON")? + "\n")
+    }
+
+    /// What was found for a way to predict: for another number of members or another average than those of the validation rows, nothing.
+    pub fn of_way(&self, ensemble: Option<EnsembleSettings>) -> Option<&Calibration> {
+        let Some(settings) = ensemble else {
+            return Some(&self.mean);
+        };
+        let of_ensemble = self.ensemble.as_ref()?;
+        let is_same = (of_ensemble.members, of_ensemble.average) == (settings.members, settings.average);
+        is_same.then_some(&of_ensemble.calibration)
+    }
+}
+
+/// The class probabilities of outputs, as they are predicted.
+///
+/// # Errors
+///
+/// If the model has diverged.
+pub fn class_probabilities(
+    outputs: &ModelOutputs,
+    average: Average,
+    temperature: Option<f64>,
+) -> Result<ClassProbabilities> {
+    let predictions = outputs
+        .clone()
+        .into_predictions()?
+        .with_temperature(temperature.unwrap_or(1.0))?;
+    Ok(predictions.average(average))
+}

@@ -222,13 +222,17 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
         )
     })?;
     // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three. Where
-    // that cannot be, the model keeps its adapters.
+    // that cannot be, the model keeps its adapters. So it does in bf16: a weight with an update has f32's digits, twice the memory.
     let adapted = saved
         .put_on(opened.model, &opened.loaded, &name, "--model")?
         .map(|model: Transformer| model.valid());
-    opened.model = match adapted.clone().merge() {
-        Ok(merged) => merged,
-        Err(_) => adapted.model,
+    opened.model = if args.fp32_precision == Fp32Precision::Bf16 {
+        adapted.model
+    } else {
+        match adapted.clone().merge() {
+            Ok(merged) => merged,
+            Err(_) => adapted.model,
+        }
     };
     Ok(opened)
 }

@@ -76,6 +76,8 @@ pub struct FitSettings {
     pub ensemble: Option<EnsembleSettings>,
     /// Where the tensors are.
     pub device: DeviceName,
+    /// How products with frozen weights are computed.
+    pub fp32_precision: Fp32Precision,
 }
 
 impl FitSettings {
@@ -91,6 +93,7 @@ impl FitSettings {
             validation_fraction: 0.1,
             ensemble: None,
             device: DEFAULT_DEVICE.parse().expect("the default device has a name"),
+            fp32_precision: Fp32Precision::Ieee,
         }
     }
 }
@@ -114,9 +117,10 @@ impl Untrained {
             name: &base.name,
             revision: base.revision.as_deref(),
             max_seq_length: settings.max_seq_length,
-            fp32_precision: Fp32Precision::Ieee,
+            fp32_precision: settings.fp32_precision,
         };
-        let opened = open(options, &kind, seed, &settings.device.open()?)?;
+        let device = settings.device.open_in(Precision::F32, settings.fp32_precision)?;
+        let opened = open(options, &kind, seed, &device)?;
         let mut tuning = tuning;
         tuning.save_also(opened.model.modules_to_save());
         let (adapted, _) = attach(opened.model, &opened.loaded, tuning, seed)?;
@@ -228,6 +232,15 @@ impl Predictor {
     ///
     /// If a file is missing, corrupt or does not fit the others, or the folder is for something else than texts.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load_in(folder, Fp32Precision::Ieee)
+    }
+
+    /// [`Predictor::load`] with products of frozen weights in this precision, which need not be that of the training.
+    ///
+    /// # Errors
+    ///
+    /// As [`Predictor::load`].
+    pub fn load_in(folder: impl AsRef<Path>, fp32_precision: Fp32Precision) -> Result<Self> {
         let options = AdapterOptions {
             adapter: folder.as_ref().to_owned(),
             base: None,
@@ -236,7 +249,7 @@ impl Predictor {
             max_seq_length: None,
             device: DEFAULT_DEVICE.parse().map_err(Error::from)?,
             dtype: Precision::F32,
-            fp32_precision: Fp32Precision::Ieee,
+            fp32_precision,
         };
         let opened = open_adapter(&options, None)?;
         opened.task()?;

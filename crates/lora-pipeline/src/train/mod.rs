@@ -3,6 +3,7 @@
 pub mod checkpoints;
 mod labelled;
 pub mod language;
+mod memory;
 mod scores;
 mod size;
 mod task_file;
@@ -27,6 +28,7 @@ use crate::parameters::parameter_line;
 use crate::progress::{CancelToken, Progress};
 use checkpoints::{Reporter, Saving, Watcher};
 pub use labelled::{FittedRun, Labelled, ScoredRun};
+pub use memory::MemoryEstimate;
 pub use scores::Scored;
 
 /// A training, loaded and checked.
@@ -140,6 +142,8 @@ pub struct OneBatch {
     pub seconds: f64,
     /// Steps of the whole training.
     pub steps: u64,
+    /// The memory that such a step takes.
+    pub memory: MemoryEstimate,
     /// All of it, and the settings.
     pub document: Value,
 }
@@ -156,17 +160,18 @@ impl OneBatch {
         let batch_size = config.per_device_train_batch_size;
         let first = train_batches(&rows.lengths(), batch_size, config.seed, 0).remove(0);
         let batch = rows.batch(&first, padding);
+        let memory = MemoryEstimate::of_step(&adapted, &batch);
         let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
         let start = Instant::now();
         let report = trainer.step(&[batch])?;
         let seconds = start.elapsed().as_secs_f64();
-        document["dry_run"] =
-            json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps});
+        document["dry_run"] = json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps, "memory_bytes": memory});
         Ok(Self {
             rows: first.len(),
             loss: report.loss,
             seconds,
             steps,
+            memory,
             document,
         })
     }

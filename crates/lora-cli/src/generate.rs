@@ -224,11 +224,10 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<Opened> {
         fp32_precision: args.fp32_precision,
     })?;
     // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three. Where
-    // that cannot be, the model keeps its adapters.
-    let model = match opened.adapted.clone().merge() {
-        Ok(merged) => merged,
-        Err(_) => opened.adapted.model,
-    };
+    // that cannot be, the model keeps its adapters. So it does in bf16: a weight with an update has f32's digits, twice the memory.
+    let keeps_adapters = args.fp32_precision == Fp32Precision::Bf16;
+    let merged = (!keeps_adapters).then(|| opened.adapted.clone().merge().ok());
+    let model = merged.flatten().unwrap_or(opened.adapted.model);
     Ok(Opened {
         model,
         reader: opened.reader,

@@ -62,6 +62,7 @@ fn dry_run(training: Training, terminal: &Terminal) -> Result<()> {
         "# one batch of {} rows: loss {:.4}, {:.2} s; {} steps in all; nothing was written",
         batch.rows, batch.loss, batch.seconds, batch.steps
     ))?;
+    terminal.say(format!("# {}", batch.memory))?;
     terminal.document(&batch.document)
 }
 

@@ -6,6 +6,7 @@ use lora_core::tensors::TensorFileError;
 use thiserror::Error;
 
 use crate::gguf::GgufError;
+use crate::memory::GiB;
 use crate::pytorch::PytorchProblem;
 use crate::sentence_piece::SentencePieceProblem;
 
@@ -144,6 +145,21 @@ pub enum LoadError {
         path: PathBuf,
         /// Their names.
         names: Vec<String>,
+    },
+    /// Weights that are larger than the memory that is free.
+    #[error(
+        "the weights of `{}` take {needed}, but only {available} of memory is free; {advice}",
+        path.display()
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What they take.
+        needed: GiB,
+        /// What there is.
+        available: GiB,
+        /// What takes less.
+        advice: &'static str,
     },
     /// Weights that nothing gives: they would be random numbers.
     #[error(

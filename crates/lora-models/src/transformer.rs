@@ -10,7 +10,7 @@ use lora_core::model::select_rows;
 use lora_core::tensor_names::TensorNames;
 use lora_core::{Linears, LoraLinear, Model, Packing, Pass, Tied};
 use lora_data::{Batch, LabelNames};
-use lora_kernels::packs_rows;
+use lora_kernels::{on_worker_thread, packs_rows};
 
 use crate::backbone::Backbone;
 use crate::blocks::{Below, Encoding, KeyValueCache, Left, Reading, Tokens, layer_of};
@@ -19,6 +19,7 @@ use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
 use crate::heads::{Head, HeadKind, SavedHead, rows_of_tokens};
 use crate::load_report::LoadReport;
+use crate::memory;
 use crate::weights::Weights;
 
 /// A backbone with a head on it.
@@ -46,8 +47,8 @@ impl Transformer {
     ///
     /// # Errors
     ///
-    /// [`LoadError`] if the family, a setting or the head is not supported, or tensors are missing or of the wrong
-    /// shape.
+    /// [`LoadError`] if the family, a setting or the head is not supported, tensors are missing or of the wrong
+    /// shape, or the weights find no room in the memory.
     pub fn load(
         checkpoint: &Checkpoint,
         head: HeadOptions,
@@ -70,6 +71,7 @@ impl Transformer {
         device: &Device,
     ) -> Result<(Self, LoadReport), LoadError> {
         let config = FamilyConfig::read(checkpoint)?;
+        memory::check(&checkpoint.weights, device)?;
         let (family, spec) = (config.family(), config.spec());
         let mut weights = Weights::new(&checkpoint.weights, family.prefix, head.seed, device);
         if spec.tied {
@@ -116,9 +118,11 @@ impl Transformer {
         let Head::CausalLm(head) = &self.head else {
             return None;
         };
-        let hidden = self.backbone.advance(tokens, cache, pass)?;
-        let last = hidden.dims()[1] - 1;
-        Some(head.forward(hidden.narrow(1, last, 1), &self.backbone, pass))
+        on_worker_thread(|| {
+            let hidden = self.backbone.advance(tokens, cache, pass)?;
+            let last = hidden.dims()[1] - 1;
+            Some(head.forward(hidden.narrow(1, last, 1), &self.backbone, pass))
+        })
     }
 
     /// The real tokens of a batch, where these passes over it can do without its padding and are faster so.

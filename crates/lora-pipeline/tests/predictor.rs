@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use lora_core::{LoraConfig, Rescale, TargetModules};
+use lora_core::{Fp32Precision, LoraConfig, Rescale, TargetModules};
 use lora_data::{Dataset, Example, LabelNames, Target, Task};
 use lora_pipeline::predict::PredictedLabel;
 use lora_pipeline::progress::Silent;
@@ -95,6 +95,39 @@ fn what_is_saved_predicts_the_same_to_the_last_bit() {
     }
     let scores = loaded.score(&reviews(), Ensemble::new(8, 7)).unwrap();
     assert!(scores.iter().any(|method| method.members == 8));
+}
+
+/// Rounding to bf16 is 2⁻⁹ of a number; a dozen of them are allowed for.
+#[test]
+fn a_predictor_in_bf16_is_near_f32_and_the_same_to_the_bit_in_bf16() {
+    let settings = FitSettings {
+        fp32_precision: Fp32Precision::Bf16,
+        ..settings(0.25)
+    };
+    let fitted = Predictor::open(&base())
+        .unwrap()
+        .lora(adapters())
+        .fit(&reviews(), &settings, &Silent)
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("reviews");
+    fitted.save(&output).unwrap();
+    let texts = ["a gripping film", "dull"];
+    let said = |predictor: &Predictor| predictor.predict(&texts, None).unwrap();
+    let expected = said(&fitted);
+    assert_eq!(
+        said(&Predictor::load_in(&output, Fp32Precision::Bf16).unwrap()),
+        expected
+    );
+    let in_f32 = said(&Predictor::load(&output).unwrap());
+    assert_ne!(in_f32, expected);
+    for (found, expected) in in_f32.iter().zip(&expected) {
+        let [found, expected] = [found, expected].map(|prediction| match &prediction.label {
+            PredictedLabel::Class { probabilities, .. } => probabilities[0].1,
+            other => panic!("a class is predicted, not {other:?}"),
+        });
+        assert!((found - expected).abs() < 12.0 / 512.0, "{found} and {expected}");
+    }
 }
 
 #[test]

@@ -137,7 +137,7 @@ impl Comparison {
         if let Some(command) = &advice.command {
             report.summary.push(format!("To train it: {command}"));
         }
-        let tables = report.studies.clone();
+        let tables = report.tasks.clone();
         write_file(&self.page, report.page().to_html().as_bytes())?;
         Ok(CompareOutcome {
             advice: sentences,

@@ -10,6 +10,7 @@ use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
 
+use super::curve::CurveParts;
 use super::file::{Rows as RowCount, SweepFile, TaskEntry};
 use super::tasks::Loaded;
 
@@ -201,6 +202,26 @@ impl SweepTask {
             Some(&self.test),
             split_off,
         ))
+    }
+
+    /// The rows on which trainings are scored on the way, at most so many of each split, tokenized.
+    ///
+    /// # Errors
+    ///
+    /// If there are too few rows, or a text cannot be tokenized.
+    pub fn curve_parts(
+        &self,
+        rows: RowCount,
+        data_seed: u64,
+        at_most: usize,
+        encoder: &RowEncoder<'_>,
+    ) -> Result<CurveParts> {
+        let drawn = self.draw(rows, data_seed)?;
+        let encode = |part: &Rows| encoder.encode(&limited(part.clone(), at_most, TEST_SEED)?);
+        Ok(CurveParts {
+            train: encode(&drawn.train)?,
+            test: encode(&self.test)?,
+        })
     }
 
     /// Draws and tokenizes.

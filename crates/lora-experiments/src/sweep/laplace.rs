@@ -16,8 +16,8 @@ use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::CancelToken;
 
 use super::data::Parts;
-use super::passes::{Logits, Said, batches, of_passes, of_posterior};
-use super::prediction::{Prior, Varied};
+use super::inference_method::{Prior, Varied};
+use super::outputs::{Logits, TrialOutputs, batches, of_passes, of_posterior};
 
 /// Prior precisions that validation rows choose among.
 const PRECISIONS: [f64; 8] = [1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5];
@@ -39,11 +39,11 @@ pub struct LaplaceKind {
     pub is_probit: bool,
 }
 
-/// What an approximation says of all rows. The seed draws members.
+/// Outputs of an approximation on all rows, none if Ctrl-C came between. The seed draws members.
 ///
 /// # Errors
 ///
-/// If the model has parameters without curvature here, has diverged, or Ctrl-C came between.
+/// If the model has parameters without curvature here, or has diverged.
 pub fn run(
     adapted: &Adapted<Transformer>,
     parts: &Parts,
@@ -51,7 +51,7 @@ pub fn run(
     kind: LaplaceKind,
     members: u64,
     cancel: &CancelToken,
-) -> Result<Said> {
+) -> Result<Option<TrialOutputs>> {
     if kind.of == Varied::LastLayer && matches!(parts.train.detail, Detail::Rows(RowDetail::Choices(_))) {
         bail!(
             "the last layer of a language model is its table of words, which is not trained: questions with choices have the Laplace \
@@ -67,13 +67,13 @@ pub fn run(
     };
     let posterior = asking.fit(parts, seed)?;
     let fitting_seconds = started.elapsed().as_secs_f64();
-    let said = Said::of(parts, cancel, |part| {
+    let said = TrialOutputs::of(parts, cancel, |part| {
         asking.says(&posterior, &asking.rows(part)?, members)
     })?;
-    Ok(Said {
+    Ok(said.map(|said| TrialOutputs {
         fitting_seconds,
         ..said
-    })
+    }))
 }
 
 struct Asking<'a> {

@@ -14,15 +14,16 @@ use lora_pipeline::bail;
 use lora_pipeline::config::keys::Key;
 use lora_pipeline::config::{Origins, Resolved, resolve_values};
 use lora_pipeline::data::benchmark::glue_metric;
-use lora_pipeline::data::read_rows;
-use lora_pipeline::error::{Context, Result};
+use lora_pipeline::data::{RunRows, read_rows};
+use lora_pipeline::error::{Context, Error, Result};
 use lora_pipeline::progress::Silent;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::file::{OtherBenchmark, ShiftedEntry, TaskEntry};
-use crate::demo::data::{MOVIES, TWEETS};
 
+const MOVIES: &str = include_str!("../../../../assets/snippets/movies.tsv");
+const TWEETS: &str = include_str!("../../../../assets/snippets/tweets.tsv");
 /// The embedded task.
 const SNIPPETS: &str = "snippets";
 /// What splits test rows off one file of the user's: the same rows for every seed.
@@ -129,7 +130,8 @@ fn number_of_class(class: Option<usize>) -> [u8; 8] {
 /// If its name, its files or its rows are not what a sweep can use; with file and key.
 pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>) -> Result<Loaded> {
     let place = || format!("`{}`, task {}", file.display(), entry.name);
-    let has_splits = entry.data.is_none() && (entry.benchmark.is_some() || entry.name != SNIPPETS);
+    let named = entry.benchmark.as_ref().unwrap_or(&entry.name);
+    let has_splits = entry.data.is_none() && named != SNIPPETS;
     for (key, split) in [("train", &entry.train), ("test", &entry.test)] {
         if split.is_some() && !has_splits {
             bail!(
@@ -139,21 +141,22 @@ pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>) -> Result<L
         }
     }
     let loaded = match (&entry.data, &entry.benchmark) {
-        (Some(_), Some(_)) => bail!(
-            "benchmark and data are both given; a task has files of the user's in data, or is a benchmark, remove one"
-        ),
-        (Some(data), None) => user_files(file, entry, data, data_dir),
-        (None, None) if entry.name == SNIPPETS => snippets(entry),
-        (None, name) => benchmark(entry, name.as_ref().unwrap_or(&entry.name), data_dir),
-    };
-    // Some mistakes in files of the user's say themselves where they stand.
-    let loaded = loaded.map_err(|error| {
-        if error.to_string().starts_with(&place()) {
-            error
-        } else {
-            error.at(place())
+        (Some(_), Some(_)) => Err(Error::input(
+            "benchmark and data are both given; a task has files of the user's in data, or is a benchmark, remove one",
+        )),
+        (Some(data), None) => {
+            // A wrong setting, and a wrong file, say themselves where they stand.
+            let resolved = data_settings(file, entry, data)?;
+            let rows = read_rows(&resolved, &Silent).map_err(|error| match error {
+                Error::At { .. } => error,
+                other => other.at(place()),
+            })?;
+            user_files(&resolved, rows, entry, data_dir)
         }
-    })?;
+        (None, _) if named == SNIPPETS => snippets(entry),
+        (None, _) => benchmark(entry, named, data_dir),
+    }
+    .with_context(place)?;
     if !is_labelled(&loaded.test).with_context(place)? {
         bail!(
             "{}: its test rows have no labels; name another split with `test`",
@@ -174,9 +177,8 @@ fn is_labelled(rows: &Rows) -> Result<bool> {
 fn snippets(entry: &TaskEntry) -> Result<Loaded> {
     let movies = snippet_dataset(&read_snippets(MOVIES, "movies.tsv")?);
     let parts = lora_data::stratified_split(&movies.strata(), &[movies.len() / 4], TEST_SEED)?;
-    let rest: Vec<usize> = (0..movies.len())
-        .filter(|row| parts[0].binary_search(row).is_err())
-        .collect();
+    let rest = (0..movies.len()).filter(|row| parts[0].binary_search(row).is_err());
+    let rest: Vec<usize> = rest.collect();
     let shifted = match &entry.shifted {
         None => None,
         Some(ShiftedEntry::Split(name)) if name == "tweets" => {
@@ -303,13 +305,11 @@ fn folder_of(of_task: Option<&Path>, data_dir: Option<&Path>) -> Result<PathBuf>
 }
 
 fn user_files(
-    file: &Path,
+    resolved: &Resolved,
+    rows: RunRows,
     entry: &TaskEntry,
-    data: &Map<String, Value>,
     data_dir: Option<&Path>,
 ) -> Result<Loaded> {
-    let resolved = data_settings(file, entry, data)?;
-    let rows = read_rows(&resolved, &Silent)?;
     let (task, parts) = (rows.task(), rows.split);
     let Some(test) = parts.test else {
         bail!("there are no test rows; give test_file beside train_file, or data_file with a test_fraction");
@@ -323,7 +323,7 @@ fn user_files(
         _ => GlueMetric::Accuracy,
     };
     let shifted = entry.shifted.as_ref();
-    let shifted = shifted.map(|shifted| shifted_file(&resolved, &kind, shifted, data_dir));
+    let shifted = shifted.map(|shifted| shifted_file(resolved, &kind, shifted, data_dir));
     Ok(Loaded {
         validation: parts.validation,
         test,
@@ -380,7 +380,8 @@ fn data_settings(file: &Path, entry: &TaskEntry, data: &Map<String, Value>) -> R
     for name in data.keys() {
         let Some(key) = Key::named(name).filter(|key| DATA_KEYS.contains(&key.name)) else {
             bail!(
-                "data: `{name}` is no key for files; expected one of {}",
+                "`{}`, {place}: `{name}` is no key for files; expected one of {}",
+                file.display(),
                 DATA_KEYS.join(", ")
             );
         };

@@ -16,7 +16,9 @@ use lora_train::swag::{Swag, SwagCollector, SwagError, SwagSettings};
 use lora_train::variational::VariationalA;
 use lora_train::{Event, FitData, Fitted, Flow, History, Observer};
 
+use super::curve::{CurveObserver, CurveParts};
 use super::data::{Parts, SweepTask};
+use super::file::Stopping;
 use super::plan::PlannedTraining;
 use super::record::TrainingRecord;
 
@@ -39,6 +41,28 @@ pub struct Trained {
     pub record: TrainingRecord,
 }
 
+impl Trained {
+    /// The model that predicts.
+    pub fn model(&self, stopping: Stopping) -> &Adapted<Transformer> {
+        match stopping {
+            Stopping::Early => &self.adapted,
+            Stopping::Never => &self.last,
+        }
+    }
+}
+
+/// Everything before the first step.
+pub struct Prepared {
+    /// Model with new adapters.
+    pub adapted: Adapted<Transformer>,
+    /// Its rows.
+    pub parts: Parts,
+    /// The rows of its curve, if it has one.
+    pub curve: Option<CurveParts>,
+    /// How rows are made equally long.
+    pub padding: Padding,
+}
+
 /// A Gaussian collected with these settings, or why there is none.
 pub type Collected = (SwagSettings, Result<Swag, SwagError>);
 
@@ -55,7 +79,12 @@ pub fn train(
     cancel: &CancelToken,
 ) -> Result<Option<Trained>> {
     let started = Instant::now();
-    let (adapted, mut parts, padding) = prepare(planned, task)?;
+    let Prepared {
+        adapted,
+        mut parts,
+        mut curve,
+        padding,
+    } = prepare(planned, task)?;
     let trained_parameters = adapted.count().trained;
     let data = FitData {
         train: &parts.train.encoded,
@@ -75,7 +104,13 @@ pub fn train(
             Flow::Continue
         }
     };
+    if let Some(curve) = &mut curve {
+        curve.keep_states(&adapted);
+    }
+    let asked = planned.curve.as_ref().zip(curve.as_ref());
+    let mut observer = CurveObserver::new(asked, planned.seed, &mut observer);
     let (fitted, collected) = fit_collecting(adapted, planned, &data, swag, &mut observer)?;
+    let (curve, curve_time) = observer.finish()?;
     if fitted.history.finish == FinishReason::Stopped {
         return Ok(None);
     }
@@ -87,15 +122,16 @@ pub fn train(
         steps: fitted.history.steps.len(),
         best_step: fitted.history.best_step,
         trained_parameters,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: started.elapsed().saturating_sub(curve_time).as_secs_f64(),
         peak_memory: None,
-        losses: curve(&fitted.history),
+        losses: losses(&fitted.history),
         evaluations: fitted
             .history
             .evaluations
             .iter()
             .map(|evaluation| [evaluation.step as f64, evaluation.loss])
             .collect(),
+        curve,
     };
     parts.keep_states(&fitted.best);
     Ok(Some(Trained {
@@ -132,25 +168,31 @@ fn fit_collecting(
     Ok((fitted, collected))
 }
 
-/// Model with new adapters, and rows: everything before the first step.
+/// Model with new adapters, and rows.
 ///
 /// # Errors
 ///
 /// If a setting does not fit the model, or the model is not there.
-pub fn prepare(
-    planned: &PlannedTraining,
-    task: &SweepTask,
-) -> Result<(Adapted<Transformer>, Parts, Padding)> {
+pub fn prepare(planned: &PlannedTraining, task: &SweepTask) -> Result<Prepared> {
     let config = &planned.config;
     let device = config
         .device
         .parse::<DeviceName>()?
         .open_in(Precision::F32, config.fp32_precision)?;
     let opened = BaseOptions::of(config).open(&task.kind, planned.seed, &device)?;
-    let parts = draw(planned, task, &opened.reader)?;
+    let encoder = encoder(planned, task, &opened.reader);
+    let parts = task.parts(planned.rows, planned.data_seed, &encoder)?;
+    let curve = planned.curve.as_ref();
+    let curve = curve.map(|curve| task.curve_parts(planned.rows, planned.data_seed, curve.rows, &encoder));
+    let curve = curve.transpose()?;
     let tuning = config.tuning(&opened.model.modules_to_save(), opened.default_targets);
     let (adapted, _) = attach(opened.model, &opened.loaded, tuning, planned.seed)?;
-    Ok((adapted, parts, opened.reader.padding))
+    Ok(Prepared {
+        adapted,
+        parts,
+        curve,
+        padding: opened.reader.padding,
+    })
 }
 
 /// The rows of a training, without the training.
@@ -160,18 +202,17 @@ pub fn prepare(
 /// If the model is not there, or a text cannot be tokenized.
 pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
     let reader = BaseOptions::of(&planned.config).reader(&task.kind)?;
-    draw(planned, task, &reader)
+    task.parts(planned.rows, planned.data_seed, &encoder(planned, task, &reader))
 }
 
-fn draw(planned: &PlannedTraining, task: &SweepTask, reader: &TextReader) -> Result<Parts> {
+fn encoder<'t>(planned: &PlannedTraining, task: &'t SweepTask, reader: &'t TextReader) -> RowEncoder<'t> {
     let config = &planned.config;
     let batch_size = config.train.per_device_eval_batch_size;
-    let encoder = RowEncoder::new(reader, &task.kind, config.lengths(), batch_size);
-    task.parts(planned.rows, planned.data_seed, &encoder)
+    RowEncoder::new(reader, &task.kind, config.lengths(), batch_size)
 }
 
 /// The losses of the steps, as means over stretches of equal length: last step and mean of each.
-fn curve(history: &History) -> Vec<[f64; 2]> {
+fn losses(history: &History) -> Vec<[f64; 2]> {
     let stretch = history.steps.len().div_ceil(CURVE_POINTS).max(1);
     let point = |steps: &[lora_train::trainer::StepReport]| {
         let mean = steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;

@@ -202,7 +202,6 @@ impl Gpt2 {
             before,
             seq,
             window: None,
-            group: 1,
         };
         let sight = Sight {
             rotation: None,

@@ -200,6 +200,15 @@ impl<R: TaskRows> TaskPredictor<R> {
     ///
     /// If a file is missing, corrupt or does not fit the others, or the folder is for another task.
     pub fn load(folder: impl AsRef<Path>) -> Result<Self> {
+        Self::load_in(folder, Fp32Precision::Ieee)
+    }
+
+    /// [`TaskPredictor::load`] with products of frozen weights in this precision, which need not be that of the training.
+    ///
+    /// # Errors
+    ///
+    /// As [`TaskPredictor::load`].
+    pub fn load_in(folder: impl AsRef<Path>, fp32_precision: Fp32Precision) -> Result<Self> {
         let options = AdapterOptions {
             adapter: folder.as_ref().to_owned(),
             base: None,
@@ -208,7 +217,7 @@ impl<R: TaskRows> TaskPredictor<R> {
             max_seq_length: None,
             device: DEFAULT_DEVICE.parse().map_err(Error::from)?,
             dtype: Precision::F32,
-            fp32_precision: Fp32Precision::Ieee,
+            fp32_precision,
         };
         let opened = R::open(&options)?;
         if !R::are_of(&opened.task) {

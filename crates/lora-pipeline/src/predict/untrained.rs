@@ -12,7 +12,7 @@ use crate::base::{BaseOptions, attach};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::encoded::RowEncoder;
 use crate::data::split::{Shares, SplitRows};
-use crate::device::{DEFAULT_DEVICE, DeviceName};
+use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::error::Result;
 use crate::progress::{CancelToken, Progress};
 use crate::saved::adapter::OpenedAdapter;
@@ -73,6 +73,8 @@ pub struct FitSettings {
     pub ensemble: Option<EnsembleSettings>,
     /// Where the tensors are.
     pub device: DeviceName,
+    /// How products with frozen weights are computed.
+    pub fp32_precision: Fp32Precision,
 }
 
 impl FitSettings {
@@ -88,6 +90,7 @@ impl FitSettings {
             validation_fraction: 0.1,
             ensemble: None,
             device: DEFAULT_DEVICE.parse().expect("the default device has a name"),
+            fp32_precision: Fp32Precision::Ieee,
         }
     }
 }
@@ -119,9 +122,10 @@ impl Untrained {
             name: &base.name,
             revision: base.revision.as_deref(),
             max_seq_length: Some(settings.max_seq_length),
-            fp32_precision: Fp32Precision::Ieee,
+            fp32_precision: settings.fp32_precision,
         };
-        let opened = options.open(&task, seed, &settings.device.open()?)?;
+        let device = settings.device.open_in(Precision::F32, settings.fp32_precision)?;
+        let opened = options.open(&task, seed, &device)?;
         let mut tuning = tuning;
         tuning.save_also(opened.model.modules_to_save());
         let (adapted, _) = attach(opened.model, &opened.loaded, tuning, seed)?;

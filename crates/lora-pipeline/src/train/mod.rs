@@ -1,6 +1,7 @@
 //! From rows to an adapter folder with scores and a report: `lora train` without a terminal.
 
 pub mod checkpoints;
+mod memory;
 mod one_batch;
 pub mod prepared;
 mod scores;
@@ -20,6 +21,7 @@ use lora_train::{CheckpointKind, Fitted, TrainError};
 use serde_json::{Map, Value, json};
 
 use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
+pub use self::memory::MemoryEstimate;
 pub use self::one_batch::OneBatch;
 use self::prepared::PreparedTraining;
 pub use self::scores::TrainingScores;

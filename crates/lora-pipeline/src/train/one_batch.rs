@@ -6,6 +6,7 @@ use lora_data::train_batches;
 use lora_train::{TrainConfig, Trainer};
 use serde_json::{Value, json};
 
+use super::memory::MemoryEstimate;
 use super::prepared::PreparedTraining;
 use crate::error::Result;
 
@@ -20,6 +21,8 @@ pub struct OneBatch {
     pub seconds: f64,
     /// Steps of the whole training.
     pub steps: u64,
+    /// The memory that such a step takes.
+    pub memory: MemoryEstimate,
     /// All of it, and the settings.
     pub document: Value,
 }
@@ -31,17 +34,19 @@ impl OneBatch {
         let batch_size = config.per_device_train_batch_size;
         let first = train_batches(&data.train.lengths(), batch_size, config.seed, 0).remove(0);
         let batch = data.train.batch(&first, data.padding);
+        let memory = MemoryEstimate::of_step(&prepared.adapted, &batch);
         let mut trainer = Trainer::new(prepared.adapted.clone(), config.clone(), steps)?;
         let start = Instant::now();
         let report = trainer.step(&[batch])?;
         let seconds = start.elapsed().as_secs_f64();
-        document["dry_run"] =
-            json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps});
+        document["dry_run"] = json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps,
+            "memory_bytes": memory});
         Ok(Self {
             rows: first.len(),
             loss: report.loss,
             seconds,
             steps,
+            memory,
             document,
         })
     }

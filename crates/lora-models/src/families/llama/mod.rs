@@ -121,13 +121,7 @@ impl Llama {
             observe(&hidden);
             let window = layer.window;
             if !sights.iter().any(|(known, _)| *known == window) {
-                let group = layer.attention.heads.group();
-                let span = CausalSpan {
-                    before,
-                    seq,
-                    window,
-                    group,
-                };
+                let span = CausalSpan { before, seq, window };
                 let bias = causal_bias(span, tokens.padding.clone(), &device);
                 let rotation = Some(rotation.clone());
                 let packing = tokens.packing.clone();

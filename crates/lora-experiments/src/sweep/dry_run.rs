@@ -8,9 +8,9 @@ use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
 use lora_models::Transformer;
 use lora_pipeline::counted::counted;
-use lora_pipeline::data::encoded::EncodedPart;
+use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::Result;
-use lora_pipeline::inference;
+use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::Progress;
 use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
@@ -252,7 +252,7 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let adapted = trainer.adapted();
     parts.validation.keep_states(&adapted);
     let row = || seconds_a_row(&adapted, &parts.validation);
-    let (first_row, row) = (row(), row());
+    let (first_row, row) = (row()?, row()?);
     Ok(Times {
         first_step,
         step,
@@ -261,8 +261,8 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     })
 }
 
-fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {
+fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {
     let started = Instant::now();
-    inference::outputs(adapted, part, &Passes::Mean, &mut |_| {});
-    started.elapsed().as_secs_f64() / part.encoded.len() as f64
+    JudgedRows::of(part)?.outputs(adapted, &Passes::Mean, &mut |_| {});
+    Ok(started.elapsed().as_secs_f64() / part.encoded.len() as f64)
 }

@@ -5,10 +5,9 @@ use lora_data::Task;
 
 use crate::bail;
 use crate::config::DEFAULT_MEMBERS;
-use crate::data::kind::Kind;
 use crate::error::Result;
+use crate::inference::member_sampler;
 use crate::saved::adapter::OpenedAdapter;
-use crate::score::member_sampler;
 
 /// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,9 +32,9 @@ impl EnsembleChoice {
         let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
         let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
-        let usual = saved.map_or(of_masks, |saved| saved.members);
-        let members = self.members.unwrap_or(usual);
-        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+        let default = saved.map_or(of_masks, |saved| saved.members);
+        let members = self.members.unwrap_or(default);
+        if self.is_adaptive && !matches!(opened.task, Task::Classification { .. }) {
             bail!(
                 "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
             );

@@ -9,9 +9,9 @@ use lora_data::{decode_text, tasks};
 use lora_pipeline::counted::counted;
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_output;
-use lora_pipeline::predict::{FileForm, Request, predict};
+use lora_pipeline::predict::{FileForm, PredictRequest, predict};
 use lora_pipeline::saved::adapter::open_adapter;
-use lora_pipeline::saved::task_file::Inference;
+use lora_pipeline::saved::task_file::InferenceKind;
 
 use crate::eval::EnsembleArgs;
 use crate::set_args::SetArgs;
@@ -80,7 +80,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.adapter.options(), benchmark)?;
     note_unfinished(&args.adapter.adapter, terminal);
-    let request = Request {
+    let request = PredictRequest {
         texts: given_texts(args)?,
         data: args.data.clone(),
         columns: args.columns.options(),
@@ -88,8 +88,8 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         benchmark,
         ensemble: args.ensemble.choice(),
         inference: args.inference.map(|inference| match inference {
-            InferenceArg::Mean => Inference::Mean,
-            InferenceArg::Ensemble => Inference::Ensemble,
+            InferenceArg::Mean => InferenceKind::Mean,
+            InferenceArg::Ensemble => InferenceKind::Ensemble,
         }),
         adaptive: args.ensemble.adaptive,
         sets: args.sets.request(),

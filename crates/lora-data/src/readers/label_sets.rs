@@ -8,9 +8,10 @@ use super::columns::ResolvedColumn;
 use super::joined_labels::{JoinedLabels, find, known_parts, parts};
 use super::labels::RowTargets;
 use super::table::{Cell, Row, Table};
-use crate::dataset::{Target, Task};
+use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::LabelNames;
+use crate::task::Task;
 
 /// From a column of lists of names.
 pub(super) fn of_lists(

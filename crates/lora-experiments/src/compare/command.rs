@@ -4,18 +4,17 @@ use std::path::Path;
 
 use lora_core::atomic::write_file;
 use lora_data::tasks::Rows;
-use lora_data::{Dataset, Target};
-use lora_pipeline::config::ProblemType;
+use lora_data::{Dataset, ProblemType, Target};
 use lora_pipeline::config::keys::Key;
 use lora_pipeline::error::{Context, Result};
 use serde_json::{Map, Value, json};
 
 use super::CompareOptions;
 use super::preset::{DROPOUT, base};
-use crate::report::results::Variant;
+use crate::report::results::Configuration;
 use crate::sweep::data::{Drawn, SweepTask};
 use crate::sweep::file::Rows as RowCount;
-use crate::sweep::prediction::Prediction;
+use crate::sweep::inference_method::InferenceMethod;
 
 /// The rows of a training, in files that `lora train` reads.
 const FILES: [(&str, &str); 3] = [
@@ -26,28 +25,31 @@ const FILES: [(&str, &str); 3] = [
 /// The folder of the training, within that of the comparison: the same command again replaces it.
 const CHOSEN: &str = "chosen";
 
-/// Writes the rows of the variant's first training beside the results, and says what trains it on them, as a shell takes it.
+/// Writes the rows of the configuration's first training beside the results, and says what trains it on them, as a shell takes it.
 ///
 /// # Errors
 ///
 /// If rows cannot be drawn, or a file not be written.
 pub(super) fn command(
-    variant: &Variant<'_>,
+    configuration: &Configuration<'_>,
     task: &SweepTask,
     rows: RowCount,
     options: &CompareOptions,
 ) -> Result<String> {
-    let (first, _) = variant.cells.first().context("a variant has a cell")?;
+    let (first, _) = configuration
+        .cells
+        .first()
+        .context("a configuration has a cell")?;
     let Drawn { train, validation } = task.draw(rows, first.data_seed)?;
     for ((_, name), part) in FILES.iter().zip([&train, &validation, task.test_rows()]) {
         write_rows(&options.output.join(name), part)?;
     }
     let kind = task.kind.problem_type();
-    Ok(words(variant, first.seed, kind, options).join(" "))
+    Ok(words(configuration, first.seed, kind, options).join(" "))
 }
 
 fn words(
-    variant: &Variant<'_>,
+    configuration: &Configuration<'_>,
     seed: u64,
     problem_type: ProblemType,
     options: &CompareOptions,
@@ -58,12 +60,12 @@ fn words(
     words.push(format!("--output {} --overwrite", path(CHOSEN)));
     words.push(format!("--problem-type {} --seed {seed}", problem_type.name()));
     let mut settings = base(&options.model);
-    if variant.method == DROPOUT {
-        settings["mask_probability"] = variant.settings["mask_probability"].clone();
+    if configuration.method == DROPOUT {
+        settings["mask_probability"] = configuration.settings["mask_probability"].clone();
         settings["mask_rescale"] = "rescaled".into();
         settings["mask_grouping"] = "example".into();
-        settings["ensemble_members"] = match variant.prediction {
-            Prediction::Ensemble { members, .. } => (*members).into(),
+        settings["ensemble_members"] = match configuration.prediction {
+            InferenceMethod::Ensemble { members, .. } => (*members).into(),
             _ => 0.into(),
         };
     }

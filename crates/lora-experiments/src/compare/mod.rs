@@ -7,8 +7,8 @@ mod preset;
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::write_file;
+use lora_data::ProblemType;
 use lora_pipeline::bail;
-use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::progress::Progress;
@@ -136,14 +136,14 @@ impl Comparison {
         report.summary.extend(self.sweep.row_sentences()?);
         let sentences = report.summary.clone();
         let task = &self.sweep.tasks[0];
-        let command = advice
-            .variant
-            .map(|variant| command::command(&variant, task, self.preset.train_rows(), &self.options));
+        let command = advice.configuration.map(|configuration| {
+            command::command(&configuration, task, self.preset.train_rows(), &self.options)
+        });
         let command = command.transpose()?;
         if let Some(command) = &command {
             report.summary.push(format!("To train it: {command}"));
         }
-        let tables = report.studies.clone();
+        let tables = report.tasks.clone();
         write_file(&self.page, report.page().to_html().as_bytes())?;
         Ok(CompareOutcome {
             advice: sentences,

@@ -8,20 +8,20 @@ use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
 use lora_models::Transformer;
 use lora_pipeline::counted::counted;
-use lora_pipeline::data::encoded::EncodedPart;
+use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::Result;
-use lora_pipeline::inference;
+use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::Progress;
 use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
 
 use super::Sweep;
 use super::data::GAP_ROWS;
+use super::inference_method::{InferenceMethod, Varied};
 use super::jobs::Queue;
 use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedCell, PlannedTraining};
-use super::prediction::{Prediction, Varied};
-use super::training;
+use super::training::{self, Prepared};
 
 /// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
 /// allocates.
@@ -189,22 +189,22 @@ fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
     let mut of_source: HashMap<String, u64> = HashMap::new();
     for cell in cells {
         let (source, members) = match &cell.prediction {
-            Prediction::Mean | Prediction::DeepEnsemble { .. } => ("mean".to_owned(), 1),
-            Prediction::FullUpdate => ("full".to_owned(), 1),
-            Prediction::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
-            Prediction::Swag {
+            InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => ("mean".to_owned(), 1),
+            InferenceMethod::FullUpdate => ("full".to_owned(), 1),
+            InferenceMethod::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
+            InferenceMethod::Swag {
                 members,
                 scale,
                 collect,
                 ..
             } => (format!("{scale} {collect:?}"), *members),
-            Prediction::Laplace {
+            InferenceMethod::Laplace {
                 of: Varied::LastLayer,
                 structure,
                 prior,
                 ..
             } => (format!("{structure:?} {prior:?}"), 1),
-            Prediction::Laplace {
+            InferenceMethod::Laplace {
                 of,
                 structure,
                 prior,
@@ -222,7 +222,7 @@ fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
 fn fitting_passes(cells: &[&PlannedCell], classes: usize) -> u64 {
     let columns = classes.min(MOST_COLUMNS);
     let fits = cells.iter().filter_map(|cell| match &cell.prediction {
-        Prediction::Laplace {
+        InferenceMethod::Laplace {
             of, structure, prior, ..
         } => Some((of.part().is_some(), format!("{of:?} {structure:?} {prior:?}"))),
         _ => None,
@@ -267,7 +267,7 @@ struct Size {
 impl Size {
     fn of(sweep: &Sweep, planned: &PlannedTraining) -> Result<Self> {
         let parts = training::rows_of(planned, &sweep.tasks[planned.task])?;
-        let mean = |part: &EncodedPart| {
+        let mean = |part: &EncodedSplit| {
             let lengths = part.encoded.lengths();
             lengths.iter().sum::<usize>() as f64 / lengths.len().max(1) as f64
         };
@@ -287,7 +287,12 @@ struct Timed {
 
 fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let task = &sweep.tasks[planned.task];
-    let (adapted, mut parts, padding) = training::prepare(planned, task)?;
+    let Prepared {
+        adapted,
+        mut parts,
+        padding,
+        ..
+    } = training::prepare(planned, task)?;
     let config = &planned.config.train;
     let encoded = &parts.train.encoded;
     let steps = config.total_steps(encoded.len());
@@ -316,7 +321,7 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let mut first_step = seconds_a_step(&of_steps[..1])?;
     if first_step > SLOW {
         let adapted = trainer.adapted();
-        let row = seconds_a_row_of_one_batch(&adapted, &parts.validation);
+        let row = seconds_a_row_of_one_batch(&adapted, &parts.validation)?;
         return Ok(Times {
             first_step,
             step: first_step,
@@ -331,7 +336,7 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let adapted = trainer.adapted();
     parts.validation.keep_states(&adapted);
     let row = || seconds_a_row(&adapted, &parts.validation);
-    let (first_row, row) = (row(), row());
+    let (first_row, row) = (row()?, row()?);
     Ok(Times {
         first_step,
         step,
@@ -341,16 +346,16 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
 }
 
 /// For a model so slow that one batch tells enough.
-fn seconds_a_row_of_one_batch(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {
+fn seconds_a_row_of_one_batch(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {
     let batch = &part.batches[0];
     let started = Instant::now();
-    let outputs = inference::row_outputs(&adapted.model, part, batch, &batch.rows, &Pass::Mean);
+    let outputs = JudgedRows::of(part)?.batch_outputs(&adapted.model, batch, &batch.rows, &Pass::Mean);
     drop(outputs.into_data());
-    started.elapsed().as_secs_f64() / batch.rows.len() as f64
+    Ok(started.elapsed().as_secs_f64() / batch.rows.len() as f64)
 }
 
-fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {
+fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {
     let started = Instant::now();
-    inference::outputs(adapted, part, &Passes::Mean, &mut |_| {});
-    started.elapsed().as_secs_f64() / part.encoded.len() as f64
+    JudgedRows::of(part)?.outputs(adapted, &Passes::Mean, &mut |_| {});
+    Ok(started.elapsed().as_secs_f64() / part.encoded.len() as f64)
 }

@@ -8,12 +8,11 @@ use serde::Serialize;
 
 use super::{CALIBRATION_FILE, class_probabilities};
 use crate::bail;
-use crate::data::encoded::EncodedPart;
-use crate::data::kind::Kind;
+use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
+use crate::inference::SplitOutputs;
 use crate::saved::adapter::OpenedAdapter;
-use crate::saved::task_file::Temperatures;
-use crate::score::Said;
+use crate::saved::task_file::FittedValues;
 
 /// Which prediction sets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -88,8 +87,8 @@ impl SetRequest {
 
 /// The classes of an adapter.
 fn labels_of(opened: &OpenedAdapter) -> Result<&LabelNames> {
-    match &opened.kind {
-        Kind::Texts(Task::Classification { labels }) => Ok(labels),
+    match &opened.task {
+        Task::Classification { labels } => Ok(labels),
         other => bail!(
             "--coverage gives sets of the classes of texts, but the adapter is for {}; leave --coverage out",
             other.problem_type().name()
@@ -124,12 +123,12 @@ pub struct ScoredSets {
 pub fn score_sets(
     request: &SetRequest,
     opened: &OpenedAdapter,
-    said: &Said,
-    part: &EncodedPart,
-    temperatures: Temperatures,
+    outputs: &SplitOutputs,
+    split: &EncodedSplit,
+    temperatures: FittedValues,
 ) -> Result<Vec<ScoredSets>> {
     let names = labels_of(opened)?.names().to_vec();
-    let (Said::Outputs(outputs), Targets::Classes(labels)) = (said, part.truth()) else {
+    let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
         bail!("--coverage: there are no labels to compare sets with; give a file with a label column");
     };
     let mut ways = vec![("mean pass".to_owned(), None, &outputs.mean, temperatures.mean)];

@@ -5,11 +5,10 @@ use lora_data::Task;
 
 use crate::bail;
 use crate::config::DEFAULT_MEMBERS;
-use crate::data::kind::Kind;
 use crate::error::Result;
+use crate::inference::member_sampler;
 use crate::saved::adapter::OpenedAdapter;
-use crate::saved::task_file::Inference;
-use crate::score::member_sampler;
+use crate::saved::task_file::InferenceKind;
 
 /// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,19 +33,19 @@ impl EnsembleChoice {
     pub fn to_predict(
         &self,
         opened: &OpenedAdapter,
-        inference: Option<Inference>,
+        inference: Option<InferenceKind>,
     ) -> Result<(Option<EnsembleSettings>, Option<String>)> {
         let of_ensemble = self.members.is_some_and(|members| members > 0)
             || self.seed.is_some()
             || self.average.is_some()
             || self.is_adaptive;
-        if inference == Some(Inference::Mean) && of_ensemble {
+        if inference == Some(InferenceKind::Mean) && of_ensemble {
             bail!(
                 "--inference mean is one pass without masks; leave it out, or --members, --seed, --average and --adaptive, which are of an \
                  ensemble"
             );
         }
-        if inference == Some(Inference::Ensemble) {
+        if inference == Some(InferenceKind::Ensemble) {
             if self.members == Some(0) {
                 bail!("--inference ensemble needs members, but --members is 0; leave one of them out");
             }
@@ -58,17 +57,17 @@ impl EnsembleChoice {
             }
             return Ok((settings, None));
         }
-        if inference == Some(Inference::Mean) {
+        if inference == Some(InferenceKind::Mean) {
             return Ok((None, None));
         }
         let recorded = opened.task_file.as_ref().and_then(|task| task.inference);
-        if recorded == Some(Inference::Mean) && !of_ensemble && self.members.is_none() {
+        if recorded == Some(InferenceKind::Mean) && !of_ensemble && self.members.is_none() {
             let note = "predicted by the mean pass, which was better than the ensemble on the validation rows of the training; --inference \
                         ensemble uses the ensemble";
             return Ok((None, Some(note.to_owned())));
         }
         let settings = self.settings(opened)?;
-        let note = (recorded == Some(Inference::Ensemble) && !of_ensemble && settings.is_some()).then(|| {
+        let note = (recorded == Some(InferenceKind::Ensemble) && !of_ensemble && settings.is_some()).then(|| {
             "predicted by the ensemble, which was better than the mean pass on the validation rows of the training; --inference mean \
              uses the mean pass"
                 .to_owned()
@@ -85,9 +84,9 @@ impl EnsembleChoice {
         let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
         let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
-        let usual = saved.map_or(of_masks, |saved| saved.members);
-        let members = self.members.unwrap_or(usual);
-        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+        let default = saved.map_or(of_masks, |saved| saved.members);
+        let members = self.members.unwrap_or(default);
+        if self.is_adaptive && !matches!(opened.task, Task::Classification { .. }) {
             bail!(
                 "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
             );

@@ -129,7 +129,7 @@ pub(super) static USER: Benchmark = Benchmark {
     hub: None,
     license: "yours",
     folders: &[],
-    splits: super::all::USER_SPLITS,
+    splits: super::USER_SPLITS,
     form: Form::Choices(PromptStyle::Letters),
 };
 
@@ -178,13 +178,13 @@ pub fn read_choice_questions(
     Ok((questions, empty))
 }
 
-fn table_of(file: &Path) -> Result<(Table, row::Columns), DataError> {
+fn table_of(file: &Path) -> Result<(Table, row::ChoiceColumns), DataError> {
     let format = Format::of_path(file)?;
     let header = match format {
         Format::Csv | Format::Tsv | Format::QuotedTsv => row::has_header(file)?,
         Format::Jsonl | Format::Json | Format::Parquet => true,
     };
     let table = read_table_file(file, format, header, None)?;
-    let columns = row::Columns::of(&table, file)?;
+    let columns = row::ChoiceColumns::of(&table, file)?;
     Ok((table, columns))
 }

@@ -11,6 +11,7 @@ use crate::export::ExportArgs;
 use crate::failure;
 use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
+use crate::bayesianize::BayesianizeArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
 use crate::report::ReportArgs;
@@ -97,6 +98,8 @@ pub enum Command {
     /// Shows what is in a model or an adapter folder.
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
+    /// Turns a LoRA adapter into a calibrated ensemble, without training.
+    Bayesianize(BayesianizeArgs),
     /// Merges an adapter into its base model and writes that as a Hugging Face folder.
     #[command(after_long_help = MERGE_EXAMPLES)]
     Merge(MergeArgs),

@@ -63,6 +63,7 @@ pub mod embedding;
 pub mod ensemble;
 mod filling;
 pub mod frozen;
+pub mod gaussian;
 pub mod hidden_key;
 pub mod linear;
 pub mod model;

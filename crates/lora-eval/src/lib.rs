@@ -87,6 +87,7 @@ pub mod softmax;
 pub mod spans;
 pub mod squad;
 pub mod temperature;
+pub mod tfb;
 pub mod tokens;
 pub mod uncertainty;
 

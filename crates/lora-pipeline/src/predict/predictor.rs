@@ -367,6 +367,15 @@ impl Predictor {
         })
     }
 
+    /// An adapter that was opened and changed.
+    pub(crate) fn of(opened: OpenedAdapter) -> Self {
+        Self {
+            opened,
+            batch_size: 32,
+            history: None,
+        }
+    }
+
     fn ensemble(&self, wanted: Option<EnsembleSettings>) -> Result<Option<EnsembleSettings>> {
         let choice = EnsembleChoice {
             members: Some(wanted.map_or(0, |wanted| wanted.members)),

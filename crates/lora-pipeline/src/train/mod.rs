@@ -14,6 +14,8 @@ use lora_core::Adapted;
 use lora_data::tasks::RowsKind;
 use lora_data::{EncodedDataset, Padding, train_batches};
 use lora_models::Transformer;
+use lora_train::event::FinishReason;
+use lora_train::swag::{SWAG_SCALE, SwagCollector, SwagError};
 use lora_train::{Checkpoint, FitData, Fitted, TrainConfig, TrainError, Trainer};
 use serde_json::{Value, json};
 
@@ -189,13 +191,16 @@ fn fit_and_save(
         other => other.into(),
     };
     data.check(config).map_err(refuse)?;
-    if resolved.config.blob.is_some() {
-        progress
-            .note("blob: the folder will hold the adapter at the mean of the Gaussian, without its spreads");
+    if let Some(swag) = &resolved.config.swag {
+        let rows = data.train.len();
+        let found = swag.collections(config.total_steps(rows), config.steps_per_epoch(rows));
+        if found < 2 {
+            return Err(resolved.origins.at("swag", SwagError::TooFewCollections { found }));
+        }
     }
     let reporter = Reporter::new(config.metric_for_best_model, progress, cancel);
     let mut watcher = Watcher::new(saving, reporter);
-    let fitted = match fit_as_configured(adapted, &resolved.config, data, &mut watcher) {
+    let fitted = match fit_with_posterior(adapted, &resolved.config, data, &mut watcher) {
         Ok(fitted) => fitted,
         Err(error) => {
             // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
@@ -207,7 +212,10 @@ fn fit_and_save(
                     saving.folder.display()
                 ));
             }
-            return Err(refuse(error));
+            return Err(match error {
+                PosteriorError::Training(error) => refuse(error),
+                PosteriorError::Swag(error) => resolved.origins.at("swag", error),
+            });
         }
     };
     if let Some(error) = watcher.error {
@@ -227,5 +235,37 @@ fn fit_and_save(
         .best_step
         .map_or(fitted.history.steps.len(), |step| step as usize);
     saving.write(Checkpoint::Best, step, &fitted.best)?;
+    Ok(fitted)
+}
+
+/// Why a training came to no model, or to no Gaussian over its parameters.
+#[derive(Debug, thiserror::Error)]
+enum PosteriorError {
+    #[error(transparent)]
+    Training(#[from] TrainError),
+    #[error(transparent)]
+    Swag(#[from] SwagError),
+}
+
+/// Trains; the best model carries the Gaussian that was learned or collected on the way, if one is asked for.
+fn fit_with_posterior(
+    adapted: Adapted<Transformer>,
+    config: &RunConfig,
+    data: &FitData<'_>,
+    watcher: &mut Watcher<'_>,
+) -> Result<Fitted<Transformer>, PosteriorError> {
+    let (mut fitted, swag) = match config.swag {
+        None => (fit_as_configured(adapted, config, data, watcher)?, None),
+        Some(settings) => {
+            let mut collecting = SwagCollector::new(settings, watcher)?;
+            let fitted = fit_as_configured(adapted, config, data, &mut collecting)?;
+            // A training that is broken off has no Gaussian, and needs none.
+            let swag = fitted.history.finish != FinishReason::Stopped;
+            (fitted, swag.then(|| collecting.finish(config.train.seed, SWAG_SCALE)).transpose()?)
+        }
+    };
+    let learned = fitted.variational.as_ref().map(|factors| factors.posterior(&fitted.best, config.train.seed));
+    let posterior = swag.map(|swag| swag.gaussian()).or(learned.map(|learned| learned.gaussian()));
+    fitted.best = fitted.best.with_posterior(posterior);
     Ok(fitted)
 }

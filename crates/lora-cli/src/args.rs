@@ -2,6 +2,7 @@
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::bayesianize::BayesianizeArgs;
 use crate::combine::CombineArgs;
 use crate::compare::CompareArgs;
 use crate::completions::CompletionsArgs;
@@ -11,7 +12,6 @@ use crate::export::ExportArgs;
 use crate::failure;
 use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
-use crate::bayesianize::BayesianizeArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
 use crate::report::ReportArgs;

@@ -80,7 +80,8 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
         tolerance: args.tolerance,
         ..TfbSettings::default()
     };
-    tfb.check().map_err(|error| anyhow::anyhow!("--tolerance: {error}"))?;
+    tfb.check()
+        .map_err(|error| anyhow::anyhow!("--tolerance: {error}"))?;
     let opened = open_adapter(&args.adapter.options(), None)?;
     note_unfinished(&args.adapter.adapter, terminal);
     let read = |path| read_rows(&opened, path, &args.columns.options(), args.adapter.batch_size);
@@ -105,7 +106,9 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
         outcome.found,
         args.output.display()
     ))?;
-    legend(&outcome.methods).iter().try_for_each(|line| terminal.paragraph(line))?;
+    legend(&outcome.methods)
+        .iter()
+        .try_for_each(|line| terminal.paragraph(line))?;
     terminal.document(&json!({
         "adapter": args.adapter.adapter,
         "data": args.data,

@@ -55,12 +55,26 @@ impl TfbSettings {
     ///
     /// [`EvalError::OutOfRange`].
     pub fn check(&self) -> Result<(), EvalError> {
-        let refuse = |what, found, expected| Err(EvalError::OutOfRange { what, found, expected });
+        let refuse = |what, found, expected| {
+            Err(EvalError::OutOfRange {
+                what,
+                found,
+                expected,
+            })
+        };
         if !(self.tolerance.is_finite() && self.tolerance > 0.0) {
-            return refuse("the tolerance", self.tolerance, "a number above 0; 0.01 is one per cent");
+            return refuse(
+                "the tolerance",
+                self.tolerance,
+                "a number above 0; 0.01 is one per cent",
+            );
         }
         if !(self.smallest > 0.0 && self.smallest < self.largest && self.largest.is_finite()) {
-            return refuse("the smallest σ", self.smallest, "a number above 0 and below the largest σ");
+            return refuse(
+                "the smallest σ",
+                self.smallest,
+                "a number above 0 and below the largest σ",
+            );
         }
         Ok(())
     }
@@ -110,12 +124,26 @@ pub fn low_rank_noise<M: Module + Linears>(adapted: &Adapted<M>) -> Result<Gauss
         } = SymmetricEigen::new(b.tr_mul(&b));
         let lengths: Vec<f64> = eigenvalues.iter().map(|square| square.max(0.0).sqrt()).collect();
         let longest = lengths.iter().copied().fold(0.0, f64::max);
-        let deviation = |length: &f64| if *length > SMALLEST_DIRECTION * longest { 1.0 / length } else { 0.0 };
+        let deviation = |length: &f64| {
+            if *length > SMALLEST_DIRECTION * longest {
+                1.0 / length
+            } else {
+                0.0
+            }
+        };
         varies |= longest > 0.0;
-        let deviations = lengths.iter().flat_map(|length| vec![deviation(length) as f32; width]);
+        let deviations = lengths
+            .iter()
+            .flat_map(|length| vec![deviation(length) as f32; width]);
         spreads.push(Spread {
             deviations: deviations.collect(),
-            output: Some(eigenvectors.transpose().iter().map(|entry| *entry as f32).collect()),
+            output: Some(
+                eigenvectors
+                    .transpose()
+                    .iter()
+                    .map(|entry| *entry as f32)
+                    .collect(),
+            ),
             input: None,
         });
     }
@@ -123,7 +151,14 @@ pub fn low_rank_noise<M: Module + Linears>(adapted: &Adapted<M>) -> Result<Gauss
         return Err(EvalError::NothingToVary);
     }
     let mean = layout.read(adapted);
-    Ok(Gaussian::new(PosteriorMethod::Tfb, json!({}), layout, &mean, spreads, Vec::new()))
+    Ok(Gaussian::new(
+        PosteriorMethod::Tfb,
+        json!({}),
+        layout,
+        &mean,
+        spreads,
+        Vec::new(),
+    ))
 }
 
 /// The largest σ at which the loss of the ensemble stays within the tolerance. `noise` is that of σ = 1, `loss` that of a Gaussian's

@@ -31,7 +31,7 @@ const PRECISIONS: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
 const MOST_COLUMNS: usize = 8;
 
 /// Where the Gaussian comes from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Method {
     /// The largest noise that the rows allow.
     Tfb(TfbSettings),
@@ -155,7 +155,9 @@ pub fn bayesianize(
 
 /// The members of an ensemble, unless said otherwise.
 pub fn members_of(opened: &OpenedAdapter) -> u64 {
-    opened.ensemble.map_or(DEFAULT_MEMBERS, |ensemble| ensemble.members)
+    opened
+        .ensemble
+        .map_or(DEFAULT_MEMBERS, |ensemble| ensemble.members)
 }
 
 fn gaussian(posterior: &Laplace) -> Result<Gaussian> {
@@ -187,7 +189,14 @@ fn laplace(
         &|model, batch, rows, pass| row_outputs(model, train, batch, rows, pass);
     let batches = train.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
     let observed = Observed::Classes(&labels);
-    Ok(Laplace::fit_outputs(adapted, batches, &observed, &settings, outputs, &mut |_| {})?)
+    Ok(Laplace::fit_outputs(
+        adapted,
+        batches,
+        &observed,
+        &settings,
+        outputs,
+        &mut |_| {},
+    )?)
 }
 
 /// `task.json` for a folder that PEFT wrote.

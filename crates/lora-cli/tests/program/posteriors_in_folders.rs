@@ -15,13 +15,19 @@ fn trained(changes: &[(&str, &str)]) -> Workspace {
 
 fn predict(workspace: &Workspace, adapter: &str, more: &[&str]) -> Vec<f64> {
     let arguments = ["predict", "--adapter", adapter, "--data", "train.csv", "--json"];
-    workspace.lora_works(&[&arguments[..], more].concat()).probabilities()
+    workspace
+        .lora_works(&[&arguments[..], more].concat())
+        .probabilities()
 }
 
 /// Members differ, follow from the seed, and average to what is predicted by default.
 fn assert_draws(workspace: &Workspace, adapter: &str) {
     let usual = predict(workspace, adapter, &[]);
-    assert_eq!(usual, predict(workspace, adapter, &["--members", "8"]), "eight members are usual");
+    assert_eq!(
+        usual,
+        predict(workspace, adapter, &["--members", "8"]),
+        "eight members are usual"
+    );
     let mean = predict(workspace, adapter, &["--members", "0"]);
     let other = predict(workspace, adapter, &["--seed", "77"]);
     assert_ne!(usual, mean);
@@ -34,7 +40,10 @@ fn assert_draws(workspace: &Workspace, adapter: &str) {
 
 #[test]
 fn blob_and_swag_are_written_by_a_training() {
-    for (key, value, method) in [("blob", "{}", "blob"), ("swag", "{start: 0.5, every: 3, columns: 4}", "swag")] {
+    for (key, value, method) in [
+        ("blob", "{}", "blob"),
+        ("swag", "{start: 0.5, every: 3, columns: 4}", "swag"),
+    ] {
         let workspace = trained(&[(key, value)]);
         let text = workspace.read("out/posterior.json");
         let file: Value = serde_json::from_slice(&text).unwrap();
@@ -56,11 +65,25 @@ fn bayesianize_turns_a_plain_adapter_into_an_ensemble() {
     assert!(said.stdout.contains("σ ="), "{}", said.stdout);
     assert_draws(&workspace, "tfb");
     // The mean pass, and what PEFT reads, are the adapter's own.
-    assert_eq!(predict(&workspace, "tfb", &["--members", "0"]), predict(&workspace, "out", &["--members", "0"]));
+    assert_eq!(
+        predict(&workspace, "tfb", &["--members", "0"]),
+        predict(&workspace, "out", &["--members", "0"])
+    );
     for file in ["adapter_model.safetensors", "adapter_config.json"] {
-        assert_eq!(workspace.read(&format!("tfb/{file}")), workspace.read(&format!("out/{file}")));
+        assert_eq!(
+            workspace.read(&format!("tfb/{file}")),
+            workspace.read(&format!("out/{file}"))
+        );
     }
-    let laplace = ["laplace", "--method", "laplace", "--train-file", "train.csv", "--members", "8"];
+    let laplace = [
+        "laplace",
+        "--method",
+        "laplace",
+        "--train-file",
+        "train.csv",
+        "--members",
+        "8",
+    ];
     workspace.lora_works(&[&bayesianize[..], &laplace].concat());
     assert_draws(&workspace, "laplace");
     // A folder that is taken, a tolerance of nothing, and what has no factors.

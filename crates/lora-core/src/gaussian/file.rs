@@ -15,7 +15,7 @@ use crate::filling::Waiting;
 use crate::model::Linears;
 use crate::peft::{AdapterError, write_tensors};
 use crate::tensors::{HostTensor, TensorFile};
-use crate::vector::{Posterior, VectorLayout};
+use crate::vector::VectorLayout;
 
 /// Name of the file that says what the Gaussian is.
 pub const POSTERIOR_FILE: &str = "posterior.json";
@@ -41,7 +41,10 @@ struct PosteriorFile {
 }
 
 /// Writes the Gaussian that a model carries, or takes away that of an earlier one. Means that are the model's own parameters are left out.
-pub(crate) fn write_posterior<M: Module + Linears>(folder: &Path, adapted: &Adapted<M>) -> Result<(), WriteError> {
+pub(crate) fn write_posterior<M: Module + Linears>(
+    folder: &Path,
+    adapted: &Adapted<M>,
+) -> Result<(), WriteError> {
     let Some(gaussian) = adapted.posterior() else {
         for file in [POSTERIOR_FILE, POSTERIOR_TENSOR_FILE] {
             let path = folder.join(file);
@@ -59,7 +62,10 @@ pub(crate) fn write_posterior<M: Module + Linears>(folder: &Path, adapted: &Adap
         };
         add(DEVIATIONS, slot.shape.clone(), spread.deviations.clone());
         let mean = &gaussian.mean[slot.range.clone()];
-        let is_own = own[slot.range.clone()].iter().zip(mean).all(|(own, mean)| *own as f32 == *mean);
+        let is_own = own[slot.range.clone()]
+            .iter()
+            .zip(mean)
+            .all(|(own, mean)| *own as f32 == *mean);
         if !is_own {
             add(MEAN, slot.shape.clone(), mean.to_vec());
         }
@@ -71,7 +77,10 @@ pub(crate) fn write_posterior<M: Module + Linears>(folder: &Path, adapted: &Adap
         }
         if !gaussian.columns.is_empty() {
             let shape = [&[gaussian.columns.len()], &slot.shape[..]].concat();
-            let of_slot = gaussian.columns.iter().flat_map(|column| &column[slot.range.clone()]);
+            let of_slot = gaussian
+                .columns
+                .iter()
+                .flat_map(|column| &column[slot.range.clone()]);
             add(COLUMNS, shape, of_slot.copied().collect());
         }
     }
@@ -118,7 +127,10 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         .collect();
     let layout = VectorLayout::of_chosen(adapted, |parameter| chosen.contains(&parameter.name));
     let mut mean = layout.read(adapted);
-    let names: BTreeMap<String, String> = tensors.names().map(|name| (name.to_owned(), name.to_owned())).collect();
+    let names: BTreeMap<String, String> = tensors
+        .names()
+        .map(|name| (name.to_owned(), name.to_owned()))
+        .collect();
     let mut waiting = Waiting::new(&tensors, &names, "");
     let mut take = |name: &str, shape: &[usize]| -> Result<Vec<f32>, AdapterError> {
         let values = waiting.take(name, shape)?.values;
@@ -149,7 +161,9 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         if has(&named(MEAN)) {
             let values = take(&named(MEAN), &slot.shape)?;
             let numbers = mean[slot.range.clone()].iter_mut();
-            numbers.zip(values).for_each(|(number, value)| *number = f64::from(value));
+            numbers
+                .zip(values)
+                .for_each(|(number, value)| *number = f64::from(value));
         }
         let [rows, width] = matrix_of(&slot.shape);
         let mut rotation = |what: &str, side: usize| {
@@ -172,5 +186,12 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         });
     }
     waiting.finish()?;
-    Ok(Some(Gaussian::new(file.method, file.settings, layout, &mean, spreads, columns)))
+    Ok(Some(Gaussian::new(
+        file.method,
+        file.settings,
+        layout,
+        &mean,
+        spreads,
+        columns,
+    )))
 }

@@ -104,20 +104,41 @@ impl Gaussian {
         columns: Vec<Vec<f32>>,
     ) -> Self {
         assert_eq!(mean.len(), layout.len(), "one mean for each number");
-        assert_eq!(spreads.len(), layout.slots().len(), "one spread for each parameter");
+        assert_eq!(
+            spreads.len(),
+            layout.slots().len(),
+            "one spread for each parameter"
+        );
         for (slot, spread) in layout.slots().iter().zip(&spreads) {
-            assert_eq!(spread.deviations.len(), slot.range.len(), "one deviation for each number of {}", slot.name);
+            assert_eq!(
+                spread.deviations.len(),
+                slot.range.len(),
+                "one deviation for each number of {}",
+                slot.name
+            );
             assert!(
-                spread.deviations.iter().all(|deviation| deviation.is_finite() && *deviation >= 0.0),
+                spread
+                    .deviations
+                    .iter()
+                    .all(|deviation| deviation.is_finite() && *deviation >= 0.0),
                 "deviations of {} are no deviations",
                 slot.name
             );
             let [rows, width] = matrix_of(&slot.shape);
             for (rotation, side) in [(&spread.output, rows), (&spread.input, width)] {
-                assert!(rotation.as_ref().is_none_or(|rotation| rotation.len() == side * side), "rotation of {}", slot.name);
+                assert!(
+                    rotation
+                        .as_ref()
+                        .is_none_or(|rotation| rotation.len() == side * side),
+                    "rotation of {}",
+                    slot.name
+                );
             }
         }
-        assert!(columns.iter().all(|column| column.len() == layout.len()), "columns of the length of the layout");
+        assert!(
+            columns.iter().all(|column| column.len() == layout.len()),
+            "columns of the length of the layout"
+        );
         Self {
             method,
             settings,
@@ -163,8 +184,16 @@ impl Gaussian {
     /// Panics if the factor is negative or not finite.
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Self {
-        assert!(factor.is_finite() && factor >= 0.0, "a factor of deviations is {factor}");
-        let times = |numbers: &[f32]| numbers.iter().map(|number| (f64::from(*number) * factor) as f32).collect();
+        assert!(
+            factor.is_finite() && factor >= 0.0,
+            "a factor of deviations is {factor}"
+        );
+        let times = |numbers: &[f32]| {
+            numbers
+                .iter()
+                .map(|number| (f64::from(*number) * factor) as f32)
+                .collect()
+        };
         let spread = |spread: &Spread| Spread {
             deviations: times(&spread.deviations),
             ..spread.clone()
@@ -190,15 +219,21 @@ impl Posterior for Gaussian {
     }
 
     fn member(&self, member: u64) -> Vec<f64> {
-        let draw = |what: &str, count| seeded_normal(self.seed, &format!("posterior.{what}.{member}"), count, 1.0);
+        let draw =
+            |what: &str, count| seeded_normal(self.seed, &format!("posterior.{what}.{member}"), count, 1.0);
         let normal = draw("numbers", self.layout.len());
         let mut values: Vec<f64> = self.mean.iter().copied().map(f64::from).collect();
         for (slot, spread) in self.layout.slots().iter().zip(self.spreads.iter()) {
             let draws = normal[slot.range.clone()].iter().zip(&spread.deviations);
-            let moved = draws.map(|(z, deviation)| f64::from(*z) * f64::from(*deviation)).collect();
+            let moved = draws
+                .map(|(z, deviation)| f64::from(*z) * f64::from(*deviation))
+                .collect();
             let moved = rotated(moved, &matrix_of(&slot.shape), spread);
             let values = &mut values[slot.range.clone()];
-            values.iter_mut().zip(moved).for_each(|(value, moved)| *value += moved);
+            values
+                .iter_mut()
+                .zip(moved)
+                .for_each(|(value, moved)| *value += moved);
         }
         for (column, z) in self.columns.iter().zip(draw("columns", self.columns.len())) {
             for (value, deviation) in values.iter_mut().zip(column) {
@@ -216,14 +251,23 @@ fn rotated(mut matrix: Vec<f64>, [rows, columns]: &[usize; 2], spread: &Spread) 
         let mut product = vec![0.0; matrix.len()];
         for (product, rotation) in product.chunks_exact_mut(columns).zip(rotation.chunks_exact(rows)) {
             for (row, factor) in matrix.chunks_exact(columns).zip(rotation) {
-                product.iter_mut().zip(row).for_each(|(sum, number)| *sum += f64::from(*factor) * number);
+                product
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(sum, number)| *sum += f64::from(*factor) * number);
             }
         }
         matrix = product;
     }
     if let Some(rotation) = &spread.input {
         let of_row = |row: &[f64]| -> Vec<f64> {
-            let dot = |rotation: &[f32]| rotation.iter().zip(row).map(|(factor, number)| f64::from(*factor) * number).sum();
+            let dot = |rotation: &[f32]| {
+                rotation
+                    .iter()
+                    .zip(row)
+                    .map(|(factor, number)| f64::from(*factor) * number)
+                    .sum()
+            };
             rotation.chunks_exact(columns).map(dot).collect()
         };
         matrix = matrix.chunks_exact(columns).flat_map(of_row).collect();

@@ -213,10 +213,22 @@ impl Laplace {
                 input,
             })
         };
-        let spreads = self.layout.slots().iter().map(spread).collect::<Option<Vec<_>>>()?;
+        let spreads = self
+            .layout
+            .slots()
+            .iter()
+            .map(spread)
+            .collect::<Option<Vec<_>>>()?;
         let settings = json!({"prior_precision": self.prior_precision});
         let layout = self.layout.clone();
-        Some(Gaussian::new(PosteriorMethod::Laplace, settings, layout, &self.mean, spreads, Vec::new()))
+        Some(Gaussian::new(
+            PosteriorMethod::Laplace,
+            settings,
+            layout,
+            &self.mean,
+            spreads,
+            Vec::new(),
+        ))
     }
 
     fn at(layout: VectorLayout, mean: Vec<f64>, blocks: Vec<Placed>, log_likelihood: f64, seed: u64) -> Self {

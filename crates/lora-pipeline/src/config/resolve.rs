@@ -11,7 +11,7 @@ use lora_train::TrainConfigError;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
-use super::checks::{check_blob, check_form, check_swag, check_masks, check_split, check_tuning};
+use super::checks::{check_blob, check_form, check_masks, check_split, check_swag, check_tuning};
 use super::data::{check_data, check_required};
 use super::file;
 use super::keys::{Key, nearest_of};

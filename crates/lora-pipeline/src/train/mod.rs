@@ -195,7 +195,9 @@ fn fit_and_save(
         let rows = data.train.len();
         let found = swag.collections(config.total_steps(rows), config.steps_per_epoch(rows));
         if found < 2 {
-            return Err(resolved.origins.at("swag", SwagError::TooFewCollections { found }));
+            return Err(resolved
+                .origins
+                .at("swag", SwagError::TooFewCollections { found }));
         }
     }
     let reporter = Reporter::new(config.metric_for_best_model, progress, cancel);
@@ -261,11 +263,20 @@ fn fit_with_posterior(
             let fitted = fit_as_configured(adapted, config, data, &mut collecting)?;
             // A training that is broken off has no Gaussian, and needs none.
             let swag = fitted.history.finish != FinishReason::Stopped;
-            (fitted, swag.then(|| collecting.finish(config.train.seed, SWAG_SCALE)).transpose()?)
+            (
+                fitted,
+                swag.then(|| collecting.finish(config.train.seed, SWAG_SCALE))
+                    .transpose()?,
+            )
         }
     };
-    let learned = fitted.variational.as_ref().map(|factors| factors.posterior(&fitted.best, config.train.seed));
-    let posterior = swag.map(|swag| swag.gaussian()).or(learned.map(|learned| learned.gaussian()));
+    let learned = fitted
+        .variational
+        .as_ref()
+        .map(|factors| factors.posterior(&fitted.best, config.train.seed));
+    let posterior = swag
+        .map(|swag| swag.gaussian())
+        .or(learned.map(|learned| learned.gaussian()));
     fitted.best = fitted.best.with_posterior(posterior);
     Ok(fitted)
 }

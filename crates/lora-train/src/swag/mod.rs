@@ -267,7 +267,12 @@ impl Swag {
         let spreads = slots.map(|slot| Spread::diagonal(deviations[slot.range.clone()].to_vec()));
         let columns = self.moments.columns();
         let factor = deviation / ((columns.len() - 1) as f64).sqrt();
-        let scaled = |column: &Vec<f32>| column.iter().map(|number| (f64::from(*number) * factor) as f32).collect();
+        let scaled = |column: &Vec<f32>| {
+            column
+                .iter()
+                .map(|number| (f64::from(*number) * factor) as f32)
+                .collect()
+        };
         Gaussian::new(
             PosteriorMethod::Swag,
             json!({"scale": self.scale, "collections": self.moments.count()}),

@@ -42,10 +42,26 @@ impl VariationalPosterior {
 
     /// The same Gaussian in the form of adapter folders, with numbers in single precision.
     pub fn gaussian(&self) -> Gaussian {
-        let of_slot = |slot: &Slot| self.deviations[slot.range.clone()].iter().map(|number| *number as f32).collect();
-        let spreads = self.layout.slots().iter().map(|slot| Spread::diagonal(of_slot(slot)));
+        let of_slot = |slot: &Slot| {
+            self.deviations[slot.range.clone()]
+                .iter()
+                .map(|number| *number as f32)
+                .collect()
+        };
+        let spreads = self
+            .layout
+            .slots()
+            .iter()
+            .map(|slot| Spread::diagonal(of_slot(slot)));
         let spreads = spreads.collect();
-        Gaussian::new(PosteriorMethod::Blob, json!({}), self.layout.clone(), &self.mean, spreads, Vec::new())
+        Gaussian::new(
+            PosteriorMethod::Blob,
+            json!({}),
+            self.layout.clone(),
+            &self.mean,
+            spreads,
+            Vec::new(),
+        )
     }
 }
 

@@ -12,11 +12,12 @@ use std::path::PathBuf;
 
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::Benchmark;
+use lora_eval::calibrators::Calibrator;
 use lora_eval::conformal::ConformalThresholds;
 use lora_eval::{Average, ModelOutputs};
 
 use crate::bail;
-use crate::calibration::SetRequest;
+use crate::calibration::{CalibratorName, SetRequest, calibrator_of};
 use crate::data::encoded::EncodedPart;
 use crate::data::kind::Kind;
 use crate::error::Result;
@@ -46,6 +47,8 @@ pub struct Request {
     pub adaptive: Option<f64>,
     /// Gives each text a set of classes that holds the true one with a stated probability.
     pub sets: Option<SetRequest>,
+    /// Calibrates the probabilities of classes in the place of the temperature.
+    pub calibrator: Option<CalibratorName>,
     /// The file that predictions are for; its ending says in which form.
     pub output: Option<PathBuf>,
     /// Rows of a batch.
@@ -139,6 +142,9 @@ pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progres
             "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"
         );
     }
+    let calibrator = request
+        .calibrator
+        .map(|name| calibrator_of(name, opened, ensemble));
     let sets = request.sets.map(|sets| sets.thresholds(opened, ensemble));
     let asking = Asking {
         opened,
@@ -146,6 +152,7 @@ pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progres
         fit: saved.map(|task| task.fit_for(ensemble)).unwrap_or_default(),
         adaptive: request.adaptive,
         sets: sets.transpose()?,
+        calibrator: calibrator.transpose()?,
         batch_size: request.batch_size,
         progress,
     };
@@ -164,6 +171,7 @@ pub(crate) struct Asking<'a> {
     pub fit: Fit,
     pub adaptive: Option<f64>,
     pub sets: Option<ConformalThresholds>,
+    pub calibrator: Option<Calibrator>,
     pub batch_size: usize,
     pub progress: &'a dyn Progress,
 }

@@ -303,6 +303,7 @@ impl Predictor {
             fit: task.map(|task| task.fit_for(ensemble)).unwrap_or_default(),
             adaptive: None,
             sets: sets.transpose()?,
+            calibrator: None,
             batch_size: self.batch_size,
             progress: &Silent,
         };

@@ -144,11 +144,16 @@ fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<A
             Ok(label_sets(&predictions.average(average), labels))
         }
         Task::Classification { labels } => {
+            // A calibrator was fitted on probabilities without temperature.
+            let temperature = temperature.filter(|_| asking.calibrator.is_none());
             let predictions = outputs
                 .into_predictions()?
                 .with_temperature(temperature.unwrap_or(1.0))?;
             let uncertainties = is_ensemble.then(|| predictions.uncertainty());
-            let probabilities = predictions.average(average);
+            let mut probabilities = predictions.average(average);
+            if let Some(calibrator) = &asking.calibrator {
+                probabilities = calibrator.apply(&probabilities)?;
+            }
             let sets = asking.sets.as_ref().map(|sets| sets.sets(&probabilities));
             Ok(classes(
                 &probabilities,

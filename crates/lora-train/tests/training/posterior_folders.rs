@@ -1,13 +1,13 @@
 //! Each posterior, written into an adapter folder and read back: its members have the mean and the covariance that are known.
 
-use lora_core::Adapted;
 use lora_core::gaussian::Gaussian;
 use lora_core::peft::{AdapterFolder, SaveOptions, TaskType, trained_tensors};
 use lora_core::vector::{Part, Posterior, VectorLayout};
+use lora_core::{Adapted, MaskSampler};
 use lora_data::Targets;
-use lora_eval::EvalError;
 use lora_eval::laplace::{Laplace, LaplaceSettings, Observed, Structure};
 use lora_eval::tfb::{TfbSettings, largest_noise, low_rank_noise};
+use lora_eval::{EvalError, Passes, predict, predict_posterior};
 use lora_train::swag::{SWAG_SCALE, Swag, SwagMoments};
 use lora_train::variational::{VariationalA, VariationalSettings};
 
@@ -272,6 +272,38 @@ fn the_largest_noise_within_the_tolerance_is_found() {
         ..settings
     };
     assert!(largest_noise(&noise, &settings, 2.0, &mut |_| Ok::<_, EvalError>(2.0)).is_err());
+}
+
+#[test]
+fn members_of_a_model_that_carries_a_gaussian_are_its_draws() {
+    let model = adapted(config());
+    let gaussian = low_rank_noise(&model).unwrap().scaled(0.2);
+    let rows = dataset(12, 1);
+    let numbers: Vec<usize> = (0..12).collect();
+    let batches = [
+        rows.batch(&numbers[..5], padding()),
+        rows.batch(&numbers[5..], padding()),
+    ];
+    let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
+    let sampler = MaskSampler {
+        seed: 5,
+        dropout: None,
+        input_dropout: 0.0,
+    };
+    let passes = |members| Passes::Members {
+        sampler: &sampler,
+        members,
+    };
+    let carrying = model.clone().with_posterior(gaussian.clone());
+    let found = predict(&carrying, inputs.clone(), 12, &passes(0..4), &mut |_| ());
+    let drawn = gaussian.with_seed(5);
+    let expected = predict_posterior(&model, &inputs, 12, &drawn, 0..4, &mut |_| ()).unwrap();
+    assert_eq!(found, expected);
+    // Members are what they are, whichever others are drawn; the mean pass is that of the adapter.
+    let later = predict(&carrying, inputs.clone(), 12, &passes(2..4), &mut |_| ());
+    assert_eq!(later.values, found.values[found.values.len() / 2..]);
+    let mean = |model: &Adapted<Toy>| predict(model, inputs.clone(), 12, &Passes::Mean, &mut |_| ());
+    assert_eq!(mean(&carrying), mean(&model));
 }
 
 #[test]

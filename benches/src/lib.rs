@@ -1,13 +1,14 @@
 //! Models of named shapes with made-up weights, for benches of rows without padding, where time does not depend on the numbers;
-//! and a real model on real text ([`real`]), for those where it does.
+//! a decoder of the sizes of SmolLM2 ([`decoder`]); and a real model on real text ([`real`]), for those where it does.
 
+pub mod decoder;
 pub mod real;
 
 use std::path::Path;
 
 use burn::tensor::Device;
 use lora_core::tensors::TensorFile;
-use lora_core::{Adapted, Fp32Precision, LoraConfig, Rescale, Targets as Linears};
+use lora_core::{Adapted, Fp32Precision, LoraConfig, Rescale, TargetModules};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, WeightFiles};
 use lora_train::{MaskGrouping, TrainConfig, Trainer};
@@ -255,7 +256,7 @@ impl Shape {
         change: impl FnOnce(LoraConfig) -> LoraConfig,
         device: &Device,
     ) -> Adapted<Transformer> {
-        let config = LoraConfig::new(RANK, ALPHA, Linears::names(["query", "value"]))
+        let config = LoraConfig::new(RANK, ALPHA, TargetModules::names(["query", "value"]))
             .with_modules_to_save(["classifier"]);
         Adapted::attach(self.model_in(precision, device), change(config), 0)
             .expect("query and value exist")
@@ -333,29 +334,38 @@ impl Shape {
                 vec![count, d_model],
             ));
         }
-        // Small numbers of both signs; f16 keeps the file small.
-        let largest = shapes
-            .iter()
-            .map(|(_, shape)| shape.iter().product::<usize>())
-            .max()
-            .unwrap_or(0);
-        let numbers: Vec<u8> = (0..largest)
-            .flat_map(|i| half::f16::from_f32((i * 40_503 % 65_536) as f32 / 655_360.0 - 0.05).to_le_bytes())
-            .collect();
-        let views = shapes.iter().map(|(name, shape)| {
-            let bytes = &numbers[..2 * shape.iter().product::<usize>()];
-            (
-                name,
-                TensorView::new(Dtype::F16, shape.clone(), bytes).expect("the bytes were cut to the shape"),
-            )
-        });
-        let bytes = safetensors::serialize(views, None).expect("every tensor has its own name");
-        let file = TensorFile::from_bytes(bytes, Path::new(self.name)).expect("the file was just written");
         Checkpoint {
             origin: Path::new(self.name).to_owned(),
             config,
-            weights: WeightFiles::of_safetensors(file),
+            weights: made_up(self.name, &shapes, Dtype::F16),
             tokenizer: None,
+            gguf_template: None,
         }
     }
+}
+
+/// Tensors of these names and shapes, in 16 bits to keep the file small: small numbers of both signs.
+fn made_up(name: &str, shapes: &[(String, Vec<usize>)], dtype: Dtype) -> WeightFiles {
+    let largest = shapes
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>())
+        .max()
+        .unwrap_or(0);
+    let number = |i: usize| (i * 40_503 % 65_536) as f32 / 655_360.0 - 0.05;
+    let numbers: Vec<u8> = (0..largest)
+        .flat_map(|i| match dtype {
+            Dtype::BF16 => half::bf16::from_f32(number(i)).to_le_bytes(),
+            _ => half::f16::from_f32(number(i)).to_le_bytes(),
+        })
+        .collect();
+    let views = shapes.iter().map(|(name, shape)| {
+        let bytes = &numbers[..2 * shape.iter().product::<usize>()];
+        (
+            name,
+            TensorView::new(dtype, shape.clone(), bytes).expect("the bytes were cut to the shape"),
+        )
+    });
+    let bytes = safetensors::serialize(views, None).expect("every tensor has its own name");
+    let file = TensorFile::from_bytes(bytes, Path::new(name)).expect("the file was just written");
+    WeightFiles::of_safetensors(file)
 }

@@ -97,8 +97,8 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
         },
     };
     let members = args.members.map_or(members_of(&opened), |members| members as u64);
-    let (predictor, outcome) = bayesianize(opened, &rows, &method, (members, args.seed), terminal)?;
-    predictor.save(&args.output)?;
+    let (bayesianized, outcome) = bayesianize(opened, &rows, &method, (members, args.seed), terminal)?;
+    bayesianized.save(&args.output)?;
     let name = format!("{}, {}", args.data.display(), counted(rows.len(), "row"));
     terminal.table(&table(&name, &outcome.methods))?;
     terminal.paragraph(&format!(

@@ -1,4 +1,4 @@
-//! `lora demo`: the main job on embedded data.
+//! `lora demo`: what LoRA Dropout is for, on embedded data.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,7 @@ use clap::Args;
 use lora_experiments::demo::{self, DemoOptions};
 use lora_pipeline::device::DeviceName;
 
+use crate::interrupt::InterruptGuard;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora demo`.
@@ -15,16 +16,19 @@ pub struct DemoArgs {
     /// One seed and small data: a look at the program rather than at the method
     #[arg(long)]
     pub fast: bool,
-    /// How many seeds; each draws its own training rows, first values, order and masks
+    /// How many seeds; each draws its own training rows, initial weights, order and masks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub seeds: Option<u16>,
-    /// Where results.json and report.html go; an earlier demo there is replaced
+    /// Where results.jsonl and report.html go; an interrupted demo goes on there
     #[arg(long, value_name = "DIR", default_value = "runs/demo")]
     pub output: PathBuf,
     /// Device: flex, or another backend this program was built with
     #[arg(long, value_name = "DEVICE", default_value = "flex")]
     pub device: DeviceName,
-    /// Only compare dropout probabilities on validation rows, as the demo's own were chosen; no test row is touched
+    /// Trainings at once; results do not depend on it
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub jobs: u16,
+    /// Only compare rows and p on validation rows, as the demo's own were chosen
     #[arg(long)]
     pub choose: bool,
 }
@@ -40,22 +44,37 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         seeds: args.seeds,
         output: args.output.clone(),
         device: args.device,
+        jobs: args.jobs.into(),
     };
+    let guard = InterruptGuard::begin()?;
     if args.choose {
-        return terminal.table(&demo::choose(&options, terminal)?);
+        let table = demo::choose(&options, terminal, guard.token())?;
+        terminal.table(&table)?;
+        return terminal.document(&table);
     }
-    let outcome = demo::run(&options, terminal)?;
-    for table in &outcome.tables {
-        terminal.table(table)?;
+    let outcome = demo::run(&options, terminal, guard.token())?;
+    drop(guard);
+    for chart in &outcome.charts {
+        terminal.say(chart)?;
         terminal.say("")?;
     }
     for sentence in &outcome.sentences {
         terminal.paragraph(sentence)?;
     }
+    for table in &outcome.tables {
+        terminal.say("")?;
+        terminal.table(table)?;
+    }
+    terminal.say("")?;
+    terminal.paragraph(&outcome.careful)?;
+    for table in &outcome.careful_tables {
+        terminal.say("")?;
+        terminal.table(table)?;
+    }
     terminal.say(format!(
         "{:.0} s; the page: {}",
-        outcome.results.seconds,
+        outcome.seconds,
         outcome.page.display()
     ))?;
-    terminal.document(&outcome.results)
+    terminal.document(&outcome)
 }

@@ -10,7 +10,7 @@ use lora_pipeline::calibration::CalibratorName;
 use lora_pipeline::counted::counted;
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_output;
-use lora_pipeline::predict::{FileForm, Request, predict};
+use lora_pipeline::predict::{FileForm, PredictRequest, predict};
 use lora_pipeline::saved::adapter::open_adapter;
 
 use crate::eval::EnsembleArgs;
@@ -92,7 +92,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.adapter.options(), benchmark)?;
     note_unfinished(&args.adapter.adapter, terminal);
-    let request = Request {
+    let request = PredictRequest {
         texts: given_texts(args)?,
         data: args.data.clone(),
         columns: args.columns.options(),

@@ -33,12 +33,12 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
-//! use lora_core::{LoraConfig, LoraLinear, Pass, Targets};
+//! use lora_core::{LoraConfig, LoraLinear, Pass, TargetModules};
 //!
 //! let device = Device::default();
 //! let weight = Tensor::<2>::random([6, 4], Distribution::Default, &device); // [d_input, d_output]
 //! let mut linear = LoraLinear::new("layer.0.query", weight, None);
-//! let config = LoraConfig::new(2, 4.0, Targets::names(["query"]));
+//! let config = LoraConfig::new(2, 4.0, TargetModules::names(["query"]));
 //! config.validate()?;
 //! linear.attach(&config, 7)?;
 //!
@@ -98,7 +98,7 @@ pub use noise::PassNoise;
 pub use packing::Packing;
 pub use pass::Pass;
 pub use sampler::MaskSampler;
-pub use targets::{TargetNames, Targets};
+pub use targets::{TargetModules, TargetNames};
 pub use tuning::{HeadConfig, Tuning};
 
 /// The book's pages on adapters, compiled and run as tests.

@@ -11,15 +11,16 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Device, Slice, Tensor, assert_shape};
+use burn::tensor::{Device, Shape, Slice, Tensor, assert_shape};
 
 /// `softmax(Q Kᵀ / √d_head + bias) V` (Vaswani et al. 2017, eq. 1).
 ///
 /// # Shapes
 ///
 /// - query: `[batch, n_heads, seq, d_head]`
-/// - key, value: `[batch, n_heads, seq_key, d_head]`
-/// - bias: broadcastable to `[batch, n_heads, seq, seq_key]`; see [`padding_bias`]
+/// - key, value: `[batch, n_key_heads, seq_key, d_head]`; query head h reads key head `⌊h / (n_heads / n_key_heads)⌋` (grouped-query
+///   attention, Ainslie et al. 2023)
+/// - bias: broadcastable to `[batch, n_key_heads, seq, seq_key]`; see [`padding_bias`]
 /// - output: `[batch, n_heads, seq, d_head]`
 ///
 /// # Panics
@@ -47,12 +48,16 @@ pub fn scaled_attention(
     scale: f64,
 ) -> Tensor<4> {
     let [batch, n_heads, seq, d_head] = query.dims();
-    let [_, _, seq_key, _] = key.dims();
-    assert_shape!(key, [batch, n_heads, seq_key, d_head]);
-    assert_shape!(value, [batch, n_heads, seq_key, d_head]);
+    let [_, n_key_heads, seq_key, _] = key.dims();
+    assert_shape!(key, [batch, n_key_heads, seq_key, d_head]);
+    assert_shape!(value, [batch, n_key_heads, seq_key, d_head]);
+    assert!(
+        n_heads.is_multiple_of(n_key_heads),
+        "{n_key_heads} heads of keys do not divide {n_heads} heads"
+    );
     if let Some(bias) = &bias {
         let shape = bias.dims();
-        let full = [batch, n_heads, seq, seq_key];
+        let full = [batch, n_key_heads, seq, seq_key];
         assert!(
             shape
                 .iter()
@@ -236,7 +241,10 @@ fn composed_attention<B: Backend>(
     rows: Option<PackedRows>,
 ) -> FloatTensor<B> {
     let Some(rows) = rows else {
-        return B::float_matmul(attention_weights::<B>(query, key, bias, scale), value);
+        let shape = query.shape();
+        let (query, bias) = stacked::<B>(query, bias, &key);
+        let output = B::float_matmul(attention_weights::<B>(query, key, bias, scale), value);
+        return B::float_reshape(output, shape);
     };
     let outputs = rows.ranges().map(|[queries, keys]| {
         let query = tokens_of::<B>(&query, queries);
@@ -269,6 +277,9 @@ fn composed_attention_backward<B: Backend>(
         let [query, key, value] = grads.map(|grads| B::float_cat(grads, 2));
         return (query, key, value);
     }
+    let shape = query.shape();
+    let (query, bias) = stacked::<B>(query, bias, &key);
+    let grad = B::float_reshape(grad, query.shape());
     let weights = attention_weights::<B>(query.clone(), key.clone(), bias, scale);
     let value_grad = B::float_matmul(B::float_swap_dims(weights.clone(), 2, 3), grad.clone());
     let weights_grad = B::float_matmul(grad, B::float_swap_dims(value, 2, 3));
@@ -276,10 +287,31 @@ fn composed_attention_backward<B: Backend>(
     let scores_grad = B::float_mul(weights, B::float_sub(weights_grad, mean));
     let scores_grad = B::float_mul_scalar(scores_grad, scale.into());
     (
-        B::float_matmul(scores_grad.clone(), key),
+        B::float_reshape(B::float_matmul(scores_grad.clone(), key), shape),
         B::float_matmul(B::float_swap_dims(scores_grad, 2, 3), query),
         value_grad,
     )
+}
+
+/// The heads of a group one below the other, as more queries of their key head: `[batch, n_key_heads, group · seq, d_head]`; and the
+/// bias for them.
+fn stacked<B: Backend>(
+    query: FloatTensor<B>,
+    bias: FloatTensor<B>,
+    key: &FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let [batch, n_heads, seq, d_head] = query.shape().dims();
+    let n_key_heads = key.shape()[1];
+    let group = n_heads / n_key_heads;
+    if group == 1 {
+        return (query, bias);
+    }
+    let bias = match bias.shape()[2] {
+        1 => bias,
+        _ => B::float_repeat_dim(bias, 2, group),
+    };
+    let shape = Shape::new([batch, n_key_heads, group * seq, d_head]);
+    (B::float_reshape(query, shape), bias)
 }
 
 #[cfg(feature = "ndarray")]

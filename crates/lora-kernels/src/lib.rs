@@ -33,7 +33,9 @@ mod packed_weights;
 #[cfg(test)]
 mod properties;
 mod rms_norm;
+mod rotary;
 mod silu;
+mod threads;
 mod vanishing;
 
 pub use attention::{HIDDEN, attention, packed_attention, packs_rows, padding_bias, scaled_attention};
@@ -47,5 +49,7 @@ pub use linear::linear;
 pub use lora_linear::{KeepMasks, LowRankBranch, lora_beside, lora_linear};
 pub use packed_weights::PackedWeights;
 pub use rms_norm::rms_norm;
-pub use silu::silu;
+pub use rotary::rotary;
+pub use silu::{gated_silu, silu};
+pub use threads::on_worker_thread;
 pub use vanishing::vanishing;

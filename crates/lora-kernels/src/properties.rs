@@ -2,6 +2,9 @@
 //! gradient of the matrix that a view was taken of.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
+#[cfg(feature = "flex")]
+mod bf16;
+
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, module};
 use proptest::prelude::*;

@@ -1,6 +1,14 @@
 //! Root mean square normalization.
 
-use burn::tensor::{Tensor, assert_shape};
+#[cfg(feature = "flex")]
+mod flex;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::{Shape, Tensor, assert_shape};
 
 use crate::in_f32::in_f32;
 
@@ -21,8 +29,124 @@ pub fn rms_norm<const D: usize>(input: Tensor<D>, gamma: Tensor<1>, epsilon: f64
     let d_model = input.dims()[D - 1];
     assert_shape!(gamma, [d_model]);
     in_f32(input, [gamma], |input, [gamma]| {
-        let mean_square = input.clone().square().mean_dim(D - 1); // [..., 1]
-        let inverse_root = mean_square.add_scalar(epsilon).sqrt().recip();
-        input * inverse_root * gamma.unsqueeze()
+        Tensor::from_dispatch(Dispatch::fused_rms_norm(
+            input.into_dispatch(),
+            gamma.into_dispatch(),
+            epsilon,
+        ))
     })
 }
+
+/// Root mean square normalization as a backend operation; the bodies here serve every backend.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(any(feature = "wgpu", feature = "vulkan", feature = "metal", feature = "cuda", feature = "rocm")),
+    Autodiff
+)]
+pub(crate) trait RmsNormOps: Backend {
+    /// See [`rms_norm`].
+    fn fused_rms_norm(input: FloatTensor<Self>, gamma: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        composed_rms_norm::<Self>(input, gamma, epsilon)
+    }
+
+    /// The gradient of the input: with the root r = √(mean(x²) + epsilon) and h = grad · gamma, `(h − x mean(h x) / r²) / r`.
+    fn fused_rms_norm_backward(
+        input: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> FloatTensor<Self> {
+        composed_rms_norm_backward::<Self>(input, gamma, grad, epsilon)
+    }
+}
+
+/// Root mean square normalization from primitives.
+fn composed_rms_norm<B: Backend>(
+    input: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    let inverse = inverse_root::<B>(&input, epsilon);
+    let gamma = in_last_axis::<B>(gamma, &input);
+    B::float_mul(B::float_mul(input, inverse), gamma)
+}
+
+/// The gradient of the input from primitives.
+fn composed_rms_norm_backward<B: Backend>(
+    input: FloatTensor<B>,
+    gamma: FloatTensor<B>,
+    grad: FloatTensor<B>,
+    epsilon: f64,
+) -> FloatTensor<B> {
+    let axis = input.shape().num_dims() - 1;
+    let inverse = inverse_root::<B>(&input, epsilon);
+    let scaled = B::float_mul(grad, in_last_axis::<B>(gamma, &input));
+    let normalized = B::float_mul(input, inverse.clone());
+    let mean = B::float_mean_dim(B::float_mul(scaled.clone(), normalized.clone()), axis);
+    B::float_mul(B::float_sub(scaled, B::float_mul(normalized, mean)), inverse)
+}
+
+/// `1 / √(mean(x²) + epsilon)`, `[..., 1]`.
+fn inverse_root<B: Backend>(input: &FloatTensor<B>, epsilon: f64) -> FloatTensor<B> {
+    let axis = input.shape().num_dims() - 1;
+    let square = B::float_mul(input.clone(), input.clone());
+    let mean = B::float_mean_dim(square, axis);
+    B::float_recip(B::float_sqrt(B::float_add_scalar(mean, epsilon.into())))
+}
+
+/// `[d]` as `[1, ..., d]`, with the axes of the other.
+fn in_last_axis<B: Backend>(vector: FloatTensor<B>, other: &FloatTensor<B>) -> FloatTensor<B> {
+    let shape = other.shape();
+    let axis = shape.num_dims() - 1;
+    let mut broadcast = vec![1; axis];
+    broadcast.push(shape[axis]);
+    B::float_reshape(vector, Shape::from(broadcast))
+}
+
+#[cfg(feature = "ndarray")]
+impl RmsNormOps for burn::backend::NdArray {}
+
+#[cfg(any(
+    feature = "wgpu",
+    feature = "vulkan",
+    feature = "metal",
+    feature = "cuda",
+    feature = "rocm"
+))]
+impl RmsNormOps for burn::backend::Cube {}
+
+impl<B: RmsNormOps, C: CheckpointStrategy> RmsNormOps for Autodiff<B, C> {
+    fn fused_rms_norm(input: FloatTensor<Self>, gamma: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct FrozenRmsNorm;
+
+        impl<B: RmsNormOps> Backward<B, 1> for FrozenRmsNorm {
+            /// Input, gamma, epsilon.
+            type State = (FloatTensor<B>, FloatTensor<B>, f64);
+
+            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
+                let (input, gamma, epsilon) = ops.state;
+                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
+                    B::fused_rms_norm_backward(input, gamma, grad, epsilon)
+                });
+            }
+        }
+
+        if gamma.is_tracked() {
+            return composed_rms_norm::<Self>(input, gamma, epsilon);
+        }
+        let node = input.node();
+        let [input, gamma] = [input, gamma].map(FloatTensor::<Self>::into_primitive);
+        match FrozenRmsNorm.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let output = B::fused_rms_norm(input.clone(), gamma.clone(), epsilon);
+                prep.finish((input, gamma, epsilon), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::fused_rms_norm(input, gamma, epsilon)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "flex")]
 mod flex;
+mod gated;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -9,6 +10,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
+
+pub use gated::gated_silu;
 
 /// `x σ(x)` (Elfwing et al. 2017; `torch.nn.functional.silu`).
 ///

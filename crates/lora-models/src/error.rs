@@ -6,6 +6,7 @@ use lora_core::tensors::TensorFileError;
 use thiserror::Error;
 
 use crate::gguf::GgufError;
+use crate::memory::GiB;
 use crate::pytorch::PytorchProblem;
 use crate::sentence_piece::SentencePieceProblem;
 
@@ -145,6 +146,21 @@ pub enum LoadError {
         /// Their names.
         names: Vec<String>,
     },
+    /// Weights that are larger than the memory that is free.
+    #[error(
+        "the weights of `{}` take {needed}, but only {available} of memory is free; {advice}",
+        path.display()
+    )]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// What they take.
+        needed: GiB,
+        /// What there is.
+        available: GiB,
+        /// What takes less.
+        advice: &'static str,
+    },
     /// Weights that nothing gives: they would be random numbers.
     #[error(
         "{} lacks {}, and nothing else holds them: the model would compute with random numbers; give the model that was trained, \
@@ -170,14 +186,14 @@ pub enum LoadError {
         found: Vec<usize>,
     },
     /// Neither a folder nor in the cache.
-    #[error("`{name}` is no folder here and not in the hub's cache at {}; {mend}", cache.display())]
+    #[error("`{name}` is no folder here and not in the hub's cache at {}; {fix}", cache.display())]
     NotFound {
         /// Path or hub id, as given.
         name: String,
         /// The cache folder.
         cache: PathBuf,
         /// What to do.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// The hub did not give a file.
     #[error(

@@ -170,7 +170,6 @@ fn a_dropped_key_has_no_influence_on_later_tokens_of_a_decoder() {
         before: 0,
         seq: SEQ,
         window: None,
-        group: heads.group(),
     };
     let sight = Sight {
         rotation: None,

@@ -5,7 +5,8 @@ use std::path::Path;
 use lora_core::gaussian::Gaussian;
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::vector::Part;
-use lora_data::{LabelRule, Targets, read_file};
+use lora_data::tasks::{Rows, of_own_files};
+use lora_data::{LabelRule, Targets, Task, read_file};
 use lora_eval::laplace::{Laplace, LaplaceSettings, Observed, Outputs, Roots, Structure};
 use lora_eval::tfb::{TfbSettings, largest_noise, low_rank_noise};
 use lora_models::Transformer;
@@ -14,16 +15,14 @@ use serde::Serialize;
 use crate::bail;
 use crate::calibration::CalibrationFile;
 use crate::config::DEFAULT_MEMBERS;
-use crate::data::benchmark::{of_own_files, read_scored};
-use crate::data::encoded::EncodedPart;
-use crate::data::kind::Kind;
+use crate::data::benchmark::read_scored;
+use crate::data::encoded::EncodedSplit;
 use crate::error::{Context, Result};
-use crate::inference::row_outputs;
-use crate::predict::predictor::Predictor;
+use crate::inference::{JudgedRows, infer};
 use crate::progress::Progress;
 use crate::saved::adapter::{ColumnOptions, OpenedAdapter, read_options};
-use crate::saved::task_file::{Fit, TaskFile, Temperatures, Thresholds, id2label};
-use crate::score::{ScoredMethod, ask, fit, score_part};
+use crate::saved::task_file::{FittedRules, FittedValues, TaskFile, id2label};
+use crate::score::{ScoredMethod, calibrate, score_split};
 
 /// Prior precisions of a Laplace approximation that validation rows choose from.
 const PRECISIONS: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
@@ -38,7 +37,7 @@ pub enum Method {
     /// The curvature of the loss on the rows of a training.
     Laplace {
         /// Those rows.
-        train: EncodedPart,
+        train: EncodedSplit,
         /// Which entries of the curvature are computed.
         structure: Structure,
     },
@@ -65,15 +64,15 @@ pub fn read_rows(
     path: &Path,
     columns: &ColumnOptions,
     batch_size: usize,
-) -> Result<EncodedPart> {
-    let rows = match &opened.kind {
-        Kind::Texts(task) => {
+) -> Result<EncodedSplit> {
+    let rows = match of_own_files(opened.task.problem_type()) {
+        None => {
             let label_columns = opened.task_file.as_ref().map(|file| &file.label_columns[..]);
-            let labels = LabelRule::of(task, label_columns.unwrap_or_default());
+            let labels = LabelRule::of(&opened.task, label_columns.unwrap_or_default());
             let read = read_file(path, &read_options(opened.task_file.as_ref(), columns, labels))?;
-            lora_data::tasks::Rows::Texts(read.dataset)
+            Rows::Texts(read.dataset)
         }
-        kind => read_scored(of_own_files(kind.rows())?, path, Some("test"), kind.labels())?.rows,
+        Some(own) => read_scored(own, path, Some("test"), opened.task.labels())?.rows,
     };
     let mut part = opened.encoder(batch_size).encode(&rows)?;
     part.keep_states(&opened.adapted);
@@ -81,18 +80,18 @@ pub fn read_rows(
 }
 
 /// Puts a Gaussian over the factors of a LoRA adapter, fits temperatures and the scores behind prediction sets on the same rows, and gives
-/// a predictor that can be saved.
+/// an adapter that can be saved.
 ///
 /// # Errors
 ///
 /// If the adapter has no LoRA factors, rows have no label, or even the smallest noise costs too much.
 pub fn bayesianize(
     mut opened: OpenedAdapter,
-    rows: &EncodedPart,
+    rows: &EncodedSplit,
     method: &Method,
     (members, seed): (u64, u64),
     progress: &dyn Progress,
-) -> Result<(Predictor, Outcome)> {
+) -> Result<(OpenedAdapter, Outcome)> {
     let ensemble = EnsembleSettings {
         members,
         seed,
@@ -101,8 +100,8 @@ pub fn bayesianize(
     let plain = opened.adapted.clone().with_posterior(None);
     let loss = |posterior: Option<&Gaussian>| -> Result<f64> {
         let asked = plain.clone().with_posterior(posterior.cloned());
-        let said = ask(&asked, rows, posterior.map(|_| ensemble), "trying", progress)?;
-        let methods = score_part(&said, rows, Fit::default())?;
+        let outputs = infer(&asked, rows, posterior.map(|_| ensemble), "trying", progress)?;
+        let methods = score_split(&outputs, rows, FittedRules::default())?;
         Ok(methods.last().context("nothing was scored")?.scores.loss())
     };
     let (posterior, found) = match method {
@@ -131,9 +130,9 @@ pub fn bayesianize(
     };
     opened.adapted = plain.with_posterior(posterior);
     opened.ensemble = Some(ensemble);
-    let said = ask(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;
-    let fitted = fit(&said, rows, true, progress)?;
-    opened.calibration = CalibrationFile::of(&said, rows, fitted.temperature)?;
+    let outputs = infer(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;
+    let fitted = calibrate(&outputs, rows, true, progress)?;
+    opened.calibration = CalibrationFile::of(&outputs, rows, fitted.temperature)?;
     let task = match opened.task_file.take() {
         Some(task) => task,
         None => task_file(&opened),
@@ -144,13 +143,13 @@ pub fn bayesianize(
         ensemble: Some(ensemble),
         ..task
     });
-    let methods = score_part(&said, rows, fitted)?;
+    let methods = score_split(&outputs, rows, fitted)?;
     let outcome = Outcome {
         found,
         ensemble,
         methods,
     };
-    Ok((Predictor::of(opened), outcome))
+    Ok((opened, outcome))
 }
 
 /// The members of an ensemble, unless said otherwise.
@@ -168,7 +167,7 @@ fn gaussian(posterior: &Laplace) -> Result<Gaussian> {
 
 fn laplace(
     adapted: &lora_core::Adapted<Transformer>,
-    train: &EncodedPart,
+    train: &EncodedSplit,
     structure: Structure,
 ) -> Result<Laplace> {
     let Targets::Classes(labels) = train.truth() else {
@@ -185,8 +184,9 @@ fn laplace(
         },
         ..LaplaceSettings::default()
     };
+    let judged = JudgedRows::of(train)?;
     let outputs: Outputs<'_, Transformer> =
-        &|model, batch, rows, pass| row_outputs(model, train, batch, rows, pass);
+        &|model, batch, rows, pass| judged.batch_outputs(model, batch, rows, pass);
     let batches = train.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
     let observed = Observed::Classes(&labels);
     Ok(Laplace::fit_outputs(
@@ -201,11 +201,11 @@ fn laplace(
 
 /// `task.json` for a folder that PEFT wrote.
 fn task_file(opened: &OpenedAdapter) -> TaskFile {
-    let of_answers = matches!(opened.kind, Kind::Spans(_));
+    let of_answers = matches!(opened.task, Task::QuestionAnswering { .. });
     TaskFile {
         format: 1,
-        problem_type: opened.kind.problem_type(),
-        id2label: opened.kind.labels().map(id2label),
+        problem_type: opened.task.problem_type(),
+        id2label: opened.task.labels().map(id2label),
         max_seq_length: opened.lengths.longest,
         header: true,
         text_column: "text".into(),
@@ -217,8 +217,8 @@ fn task_file(opened: &OpenedAdapter) -> TaskFile {
         task_name: None,
         doc_stride: of_answers.then_some(opened.lengths.overlap),
         max_answer_length: of_answers.then_some(opened.lengths.answer),
-        temperature: Temperatures::default(),
-        no_answer_threshold: Thresholds::default(),
+        temperature: FittedValues::default(),
+        no_answer_threshold: FittedValues::default(),
         ensemble: None,
     }
 }

@@ -5,8 +5,8 @@
 //! any program can use it.
 //!
 //! - [`Table`]: one set of numbers for the terminal, Markdown, CSV and HTML.
-//! - [`reliability_diagram`], [`line_chart`], [`setting_chart`], [`interval_chart`], [`scatter_chart`]: charts as SVG, each a
-//!   file of its own.
+//! - [`reliability_diagram`], [`line_chart`], [`panel_chart`], [`setting_chart`], [`interval_chart`], [`scatter_chart`]: charts as
+//!   SVG, each a file of its own; [`text_chart`]: lines in letters, for a terminal.
 //! - [`Page`]: tables, charts and settings as one HTML file without external resources.
 //!
 //! ```
@@ -34,8 +34,8 @@ mod table;
 mod templates;
 
 pub use chart::{
-    IntervalRow, ReliabilityBar, ScatterPoint, Series, interval_chart, line_chart, reliability_diagram,
-    scatter_chart, setting_chart,
+    IntervalRow, Panel, ReliabilityBar, ScatterPoint, Series, interval_chart, line_chart, panel_chart,
+    reliability_diagram, scatter_chart, setting_chart, text_chart,
 };
 pub use page::{Block, Figure, Page, Provenance, Section};
 pub use table::{Better, Cell, Column, Row, Table};

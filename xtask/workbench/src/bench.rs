@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use bench_model::SHAPES;
+use bench_model::{SHAPES, decoder};
 use clap::Args;
 use lora_cli::terminal::Terminal;
 use lora_pipeline::progress::Progress;
@@ -70,7 +70,7 @@ pub struct Options {
 /// If a shape is unknown, or a tool cannot be run.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let mut names: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
-    names.push(RAGGED);
+    names.extend([decoder::NAME, RAGGED]);
     for name in &options.shapes {
         ensure!(
             names.contains(&name.as_str()),
@@ -116,6 +116,13 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
             let mut works = compared.to_vec();
             works.retain(|work| bench.wants(*work));
             rows.extend(bench.shape(shape.name, &works)?);
+        }
+    }
+    if is_asked(decoder::NAME) {
+        for compared in Work::DECODER {
+            let mut works = compared.to_vec();
+            works.retain(|work| bench.wants(*work));
+            rows.extend(bench.shape(decoder::NAME, &works)?);
         }
     }
     if is_asked(RAGGED) {

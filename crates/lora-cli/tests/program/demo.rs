@@ -7,24 +7,42 @@ use crate::workspace::Workspace;
 #[test]
 fn the_demo_trains_and_scores_every_method() {
     let workspace = Workspace::new();
-    let said = workspace.lora_works(&["demo", "--fast", "--output", "demo", "--json"]);
+    let demo = ["demo", "--fast", "--output", "demo", "--json"];
+    let said = workspace.lora_works(&demo);
     let results: Value = serde_json::from_str(&said.stdout).unwrap();
-    let runs = results["runs"].as_array().unwrap();
-    let methods: Vec<&str> = runs.iter().map(|run| run["method"].as_str().unwrap()).collect();
-    assert_eq!(
-        methods,
-        ["lora", "input_dropout", "dropout_mean", "dropout_ensemble"]
-    );
-    for run in runs {
-        let loss = |scores: &Value| scores["nll"].as_f64().unwrap();
-        let (train, test) = (loss(&run["train"]), loss(&run["test"]["plain"]));
+    let scores = results["scores"].as_array().unwrap();
+    let arms: Vec<(&str, bool)> = scores
+        .iter()
+        .map(|score| {
+            let method = score["method"].as_str().unwrap();
+            (method, score["early_stopping"].as_bool().unwrap())
+        })
+        .collect();
+    let methods = ["LoRA", "input dropout", "LoRA Dropout", "LoRA Dropout, ensemble"];
+    let expected: Vec<(&str, bool)> = [false, true]
+        .into_iter()
+        .flat_map(|stopped| methods.map(|method| (method, stopped)))
+        .collect();
+    assert_eq!(arms, expected);
+    for score in scores {
+        let of = |name: &str| score[name].as_f64().unwrap();
+        let (train, test) = (of("train_nll"), of("nll"));
         // Three classes: one that has learned nothing loses ln 3 on every row.
-        assert!(
-            train < test && test < 3.0_f64.ln(),
-            "{}: {train}, {test}",
-            run["method"]
-        );
-        assert!(loss(&run["shifted"]["plain"]).is_finite());
+        assert!(train < test && test < 3.0_f64.ln(), "{score}");
+        for name in ["accuracy", "ece", "brier", "nll_with_temperature"] {
+            assert!(of(name).is_finite(), "{score}");
+        }
     }
-    assert!(workspace.read("demo/report.html").starts_with(b"<!doctype html>"));
+    // The picture stands in what people see, and on the page.
+    for method in methods {
+        assert!(said.stderr.contains(method), "{}", said.stderr);
+    }
+    let page = String::from_utf8(workspace.read("demo/report.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>") && page.contains("Loss by epoch"));
+    assert!(workspace.read("demo/loss-by-epoch.svg").starts_with(b"<svg"));
+    // What is done is not done again.
+    let again = workspace.lora_works(&demo);
+    assert!(again.stderr.contains("are done and skipped"), "{}", again.stderr);
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["scores"], results["scores"]);
 }

@@ -139,6 +139,7 @@ fn a_dry_run_shows_the_settings_runs_a_batch_and_writes_nothing() {
         "{}",
         said.stdout
     );
+    assert!(said.stdout.contains(" of memory: "), "{}", said.stdout);
     assert!(workspace.everything() == before);
     // What was printed is itself a configuration.
     workspace.write("resolved.yaml", &said.stdout);
@@ -149,6 +150,8 @@ fn a_dry_run_shows_the_settings_runs_a_batch_and_writes_nothing() {
     assert_eq!(document["config"]["lora_alpha"], 6.0);
     assert_eq!(document["config"]["mask_rescale"], "plain");
     assert!(document["dry_run"]["loss"].as_f64().unwrap() > 0.0);
+    // Gradient and two moments of 290 parameters.
+    assert_eq!(document["dry_run"]["memory_bytes"]["optimizer"], 290 * 12);
 }
 
 #[test]

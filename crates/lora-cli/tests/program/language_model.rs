@@ -160,10 +160,14 @@ fn a_language_model_learns_completions_and_says_them() {
         "5",
         "--json",
     ];
-    let answered = document(&workspace.lora_works(&asked).stdout);
-    assert_eq!(answered["text"].as_str().unwrap().trim(), "blue");
-    assert_eq!(answered["stop"], "the model ended it");
-    assert_eq!(answered["prompt"], "say sky please");
+    // In f32 the update goes into the weights; in bf16 it stays beside them.
+    for precision in ["ieee", "bf16"] {
+        let asked = [&asked[..], &["--fp32-precision", precision]].concat();
+        let answered = document(&workspace.lora_works(&asked).stdout);
+        assert_eq!(answered["text"].as_str().unwrap().trim(), "blue", "{precision}");
+        assert_eq!(answered["stop"], "the model ended it");
+        assert_eq!(answered["prompt"], "say sky please");
+    }
 }
 
 #[test]

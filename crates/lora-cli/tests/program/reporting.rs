@@ -171,7 +171,7 @@ fn means_gaps_ranks_and_verdicts_are_those_computed_by_hand() {
     );
     let csv = String::from_utf8(workspace.read("r.csv")).unwrap();
     assert!(
-        csv.contains(",worse,mean pass,1,2,") && csv.contains(",1.1,"),
+        csv.contains(",worse,mean pass,1,early,2,") && csv.contains(",1.1,"),
         "{csv}"
     );
 }

@@ -8,12 +8,12 @@ use lora_pipeline::error::Result;
 use super::CompareOptions;
 use super::preset::{DROPOUT, VALIDATION_SHARE, base};
 use crate::report::against::{LEVEL, Verdict, compare};
-use crate::report::choice::{Contender, Family};
+use crate::report::choice::{Method, SelectedConfiguration};
 use crate::report::measure::Measure;
 use crate::report::page::judge;
-use crate::report::results::{Results, Variant};
-use crate::report::tables::{Judged, choice_words};
-use crate::sweep::prediction::Prediction;
+use crate::report::results::{Configuration, Results};
+use crate::report::tables::{TaskComparison, choice_words};
+use crate::sweep::inference_method::InferenceMethod;
 use crate::sweep::record::CellResult;
 
 /// Confidence from which on a prediction counts as sure.
@@ -34,7 +34,7 @@ pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice>
         return Ok(Advice::default());
     };
     let Some(Choice {
-        contender,
+        selected,
         is_scaled,
         against_simplest,
     }) = chosen(judged)?
@@ -48,16 +48,10 @@ pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice>
             command: None,
         });
     };
-    let mut sentences = vec![which(
-        judged,
-        &contender,
-        is_scaled,
-        against_simplest,
-        &reference,
-    )?];
-    sentences.extend(how_good(&contender, is_scaled)?);
-    sentences.extend(how_far(&contender, is_scaled)?);
-    sentences.extend(several_adapters(judged, &contender, is_scaled)?);
+    let mut sentences = vec![which(judged, &selected, is_scaled, against_simplest, &reference)?];
+    sentences.extend(how_good(&selected, is_scaled)?);
+    sentences.extend(how_far(&selected, is_scaled)?);
+    sentences.extend(several_adapters(judged, &selected, is_scaled)?);
     if args.seeds == 1 {
         sentences.push(
             "There was one seed, so the intervals know nothing of what another training would have given; --seeds 3 tells more.".to_owned(),
@@ -65,13 +59,13 @@ pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice>
     }
     Ok(Advice {
         sentences,
-        command: command(&contender, is_scaled, args),
+        command: command(&selected, is_scaled, args),
     })
 }
 
 /// What is advised.
 struct Choice<'a> {
-    contender: Contender<'a>,
+    selected: SelectedConfiguration<'a>,
     /// Whether there are temperatures: not for numbers.
     is_scaled: bool,
     /// Its validation loss minus that of the simplest; none if it is the simplest.
@@ -80,61 +74,62 @@ struct Choice<'a> {
 
 /// The simplest of the ways that take one adapter, unless another has a lower loss beyond chance on validation rows, each with the
 /// temperature that training would give it, cross-fitted. Test rows have no say.
-fn chosen<'a>(judged: &Judged<'a>) -> Result<Option<Choice<'a>>> {
+fn chosen<'a>(judged: &TaskComparison<'a>) -> Result<Option<Choice<'a>>> {
     let most = judged.seeds();
-    let mut eligible: Vec<(&Variant<'a>, Vec<Vec<f64>>)> = judged
-        .study
-        .variants
+    let mut eligible: Vec<(&Configuration<'a>, Vec<Vec<f64>>)> = judged
+        .task
+        .configurations
         .iter()
-        .filter(|variant| is_one_adapter(variant) && variant.cells.len() == most)
-        .filter_map(|variant| Some((variant, validation_losses(variant)?)))
+        .filter(|configuration| is_one_adapter(configuration) && configuration.cells.len() == most)
+        .filter_map(|configuration| Some((configuration, validation_losses(configuration)?)))
         .collect();
     // From the simplest: one pass before many, in the order of the methods.
-    eligible.sort_by_key(|(variant, _)| *variant.prediction != Prediction::Mean);
+    eligible.sort_by_key(|(configuration, _)| *configuration.prediction != InferenceMethod::Mean);
     if eligible.is_empty() {
         return Ok(None);
     }
     let losses: Vec<Vec<Vec<f64>>> = eligible.iter().map(|(_, losses)| losses.clone()).collect();
     let selection = select(&losses)?;
-    let (variant, _) = &eligible[selection.chosen];
+    let (configuration, _) = &eligible[selection.chosen];
     Ok(Some(Choice {
-        contender: Contender {
-            family: Family::of(variant),
-            chosen: [Some((*variant).clone()), Some((*variant).clone())],
+        selected: SelectedConfiguration {
+            method: Method::of(configuration),
+            chosen: [Some((*configuration).clone()), Some((*configuration).clone())],
             candidates: eligible.len(),
         },
-        is_scaled: variant.results().all(|result| result.test.scaled.is_some()),
+        is_scaled: configuration.results().all(|result| result.test.scaled.is_some()),
         against_simplest: (selection.chosen > 0).then(|| selection.against_first[selection.chosen]),
     }))
 }
 
 /// Whether one adapter predicts, with or without masks.
-fn is_one_adapter(variant: &Variant<'_>) -> bool {
-    variant.prediction.kind() != Prediction::DEEP_ENSEMBLE
+fn is_one_adapter(configuration: &Configuration<'_>) -> bool {
+    configuration.prediction.kind() != InferenceMethod::DEEP_ENSEMBLE
 }
 
 /// `[seeds][rows]`; none unless every seed has them.
-fn validation_losses(variant: &Variant<'_>) -> Option<Vec<Vec<f64>>> {
+fn validation_losses(configuration: &Configuration<'_>) -> Option<Vec<Vec<f64>>> {
     let of_seed = |result: &CellResult| Some(result.validation_rows.as_ref()?.row_losses());
-    variant.results().map(of_seed).collect()
+    configuration.results().map(of_seed).collect()
 }
 
 /// What is better still and takes several adapters.
 fn several_adapters(
-    judged: &Judged<'_>,
-    contender: &Contender<'_>,
+    judged: &TaskComparison<'_>,
+    selected: &SelectedConfiguration<'_>,
     is_scaled: bool,
 ) -> Result<Option<String>> {
-    let Some(ours) = contender.variant(is_scaled).and_then(validation_losses) else {
+    let Some(ours) = selected.configuration(is_scaled).and_then(validation_losses) else {
         return Ok(None);
     };
-    for variant in judged
-        .study
-        .variants
+    for configuration in judged
+        .task
+        .configurations
         .iter()
-        .filter(|variant| !is_one_adapter(variant))
+        .filter(|configuration| !is_one_adapter(configuration))
     {
-        let Some(theirs) = validation_losses(variant).filter(|theirs| theirs.len() == ours.len()) else {
+        let Some(theirs) = validation_losses(configuration).filter(|theirs| theirs.len() == ours.len())
+        else {
             continue;
         };
         let difference = LossDifference::of(&theirs, &ours, selection::LEVEL)?;
@@ -142,7 +137,7 @@ fn several_adapters(
             return Ok(Some(format!(
                 "{} has a lower loss on the validation rows still, by {:.3} (90 % interval {:.3} to {:.3}). It takes several adapters, \
                  and lora predict takes one, so it is not proposed here.",
-                Family::of(variant).name(),
+                Method::of(configuration).name(),
                 -difference.difference,
                 -difference.upper,
                 -difference.lower
@@ -153,18 +148,18 @@ fn several_adapters(
 }
 
 fn which(
-    judged: &Judged<'_>,
-    contender: &Contender<'_>,
+    judged: &TaskComparison<'_>,
+    selected: &SelectedConfiguration<'_>,
     is_scaled: bool,
     against_simplest: Option<LossDifference>,
-    reference: &Family,
+    reference: &Method,
 ) -> Result<String> {
-    let variant = contender.variant(is_scaled);
-    let settings = variant
-        .map(|variant| choice_words(&judged.study, variant))
+    let configuration = selected.configuration(is_scaled);
+    let settings = configuration
+        .map(|configuration| choice_words(&judged.task, configuration))
         .unwrap_or_default();
-    let temperature = variant.map(temperature_words).unwrap_or_default();
-    let name = contender.family.name();
+    let temperature = configuration.map(temperature_words).unwrap_or_default();
+    let name = selected.method.name();
     let Some(LossDifference {
         difference,
         lower,
@@ -181,9 +176,9 @@ fn which(
         "on the validation rows its loss is lower than that of {} by {gain:.3} (90 % interval {least:.3} to {most:.3}), beyond chance",
         reference.name()
     );
-    let of_reference = judged.find(reference).map(|(contender, _)| contender);
+    let of_reference = judged.find(reference).map(|(selected, _)| selected);
     let comparison = match of_reference {
-        Some(of_reference) => compare(contender, of_reference, is_scaled)?,
+        Some(of_reference) => compare(selected, of_reference, is_scaled)?,
         None => None,
     };
     let on_test = comparison.map_or_else(String::new, |comparison| {
@@ -204,8 +199,8 @@ fn which(
 }
 
 /// The temperatures of the seeds.
-fn temperature_words(variant: &Variant<'_>) -> String {
-    let temperatures: Vec<f64> = variant
+fn temperature_words(configuration: &Configuration<'_>) -> String {
+    let temperatures: Vec<f64> = configuration
         .results()
         .filter_map(|result| result.temperature)
         .collect();
@@ -229,12 +224,12 @@ fn temperature_words(variant: &Variant<'_>) -> String {
     )
 }
 
-fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>> {
-    let Some(variant) = contender.variant(is_scaled) else {
+fn how_good(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Option<String>> {
+    let Some(configuration) = selected.configuration(is_scaled) else {
         return Ok(None);
     };
     let words = |measure: Measure| -> Result<Option<String>> {
-        let Some(values) = measure.over_seeds(variant, is_scaled) else {
+        let Some(values) = measure.over_seeds(configuration, is_scaled) else {
             return Ok(None);
         };
         let of = MeanStd::of(&values)?;
@@ -249,7 +244,7 @@ fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
         .collect();
-    let without = Measure::Loss.mean(variant, false).filter(|_| is_scaled);
+    let without = Measure::Loss.mean(configuration, false).filter(|_| is_scaled);
     let without = without.map(|loss| format!(" Without its temperature the loss is {loss:.3}."));
     Ok(Some(format!(
         "On test rows, mean ± std over seeds: {}.{}",
@@ -259,11 +254,11 @@ fn how_good(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>
 }
 
 /// How often it is right where it is sure, counted on test rows of all seeds.
-fn how_far(contender: &Contender<'_>, is_scaled: bool) -> Result<Option<String>> {
-    let Some(variant) = contender.variant(is_scaled) else {
+fn how_far(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Option<String>> {
+    let Some(configuration) = selected.configuration(is_scaled) else {
         return Ok(None);
     };
-    let seeds: Vec<Vec<(f64, bool)>> = variant
+    let seeds: Vec<Vec<(f64, bool)>> = configuration
         .results()
         .filter_map(|result| result.test_rows.get(is_scaled))
         .map(|rows| rows.confidences().collect())
@@ -326,8 +321,8 @@ fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<String> {
     ))
 }
 
-fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) -> Option<String> {
-    let variant = contender.variant(is_scaled)?;
+fn command(selected: &SelectedConfiguration<'_>, is_scaled: bool, args: &CompareOptions) -> Option<String> {
+    let configuration = selected.configuration(is_scaled)?;
     let mut words = vec![
         "lora train".to_owned(),
         format!("--data {}", quoted(&args.file.display().to_string())),
@@ -346,12 +341,12 @@ fn command(contender: &Contender<'_>, is_scaled: bool, args: &CompareOptions) ->
             .map(|problem| format!("--problem-type {}", problem.name())),
     );
     let mut settings = base(&args.model);
-    if contender.family.method == DROPOUT {
-        settings["mask_probability"] = variant.settings["mask_probability"].clone();
+    if selected.method.method == DROPOUT {
+        settings["mask_probability"] = configuration.settings["mask_probability"].clone();
         settings["mask_rescale"] = "rescaled".into();
         settings["mask_grouping"] = "example".into();
-        settings["ensemble_members"] = match variant.prediction {
-            Prediction::Ensemble { members, .. } => (*members).into(),
+        settings["ensemble_members"] = match configuration.prediction {
+            InferenceMethod::Ensemble { members, .. } => (*members).into(),
             _ => 0.into(),
         };
     }

@@ -6,8 +6,8 @@ mod preset;
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::write_file;
+use lora_data::ProblemType;
 use lora_pipeline::bail;
-use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::progress::Progress;
@@ -137,7 +137,7 @@ impl Comparison {
         if let Some(command) = &advice.command {
             report.summary.push(format!("To train it: {command}"));
         }
-        let tables = report.studies.clone();
+        let tables = report.tasks.clone();
         write_file(&self.page, report.page().to_html().as_bytes())?;
         Ok(CompareOutcome {
             advice: sentences,

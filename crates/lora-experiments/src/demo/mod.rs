@@ -1,135 +1,144 @@
-//! The main job on embedded data. A pretrained MiniLM, a few hundred labelled sentences, the same budget and
-//! seeds for plain LoRA, PEFT's input dropout and LoRA Dropout with and without its ensemble; in the domain of training
-//! and in another one.
+//! What LoRA Dropout is for, on embedded data: plain LoRA, PEFT's input dropout and LoRA Dropout with the same fixed budget, in
+//! which LoRA overfits; then the same with early stopping and with a temperature. A sweep with a preset and a page of its own.
 
-mod base_rates;
-pub(crate) mod data;
+mod arms;
 mod page;
-mod plan;
-mod results;
-mod study;
-mod summary;
+mod preset;
+mod sentences;
 mod tables;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use burn::tensor::Device;
 use lora_core::atomic::write_file;
-use lora_models::Checkpoint;
-use lora_pipeline::base::checkpoint::{EMBEDDED_MODEL, open_checkpoint};
-use lora_pipeline::base::hub::hub_options;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::files::output::{RUN_FILE, Writer, check_folder, write_json};
+use lora_pipeline::files::output::{FolderWriter, RUN_FILE, check_folder, write_json};
 use lora_pipeline::files::provenance::MadeBy;
-use lora_pipeline::progress::Progress;
+use lora_pipeline::progress::{CancelToken, Progress};
 use lora_report::Table;
+use serde::Serialize;
 
-use data::DemoData;
-use plan::Plan;
-pub use results::DemoResults;
+use crate::report::page::{Report, judge};
+use crate::report::results::Results;
+use crate::sweep::Sweep;
+pub use arms::ArmScores;
+use arms::Arms;
+
+/// Name of the file of results.
+const RESULTS: &str = "results.jsonl";
 
 /// What the demo does.
 #[derive(Clone, Debug)]
 pub struct DemoOptions {
     /// One seed and small data: a look at the program rather than at the method.
     pub fast: bool,
-    /// How many seeds; none: as many as the demo has. Each draws its own training rows, first values, order and masks.
+    /// How many seeds; none: as many as the demo has. Each draws its own training rows, initial weights, order and masks.
     pub seeds: Option<u16>,
-    /// Where results.json and report.html go; an earlier demo there is replaced.
+    /// Where the results and report.html go.
     pub output: PathBuf,
     /// Where the tensors are.
     pub device: DeviceName,
+    /// Trainings at once; results do not depend on it.
+    pub jobs: usize,
 }
 
-/// What came out.
-#[derive(Debug)]
+/// What came out, in the order in which it is told.
+#[derive(Debug, Serialize)]
 pub struct DemoOutcome {
-    /// The scores.
-    pub tables: Vec<Table>,
-    /// What they say, in words.
+    /// Test and training loss by epoch, in letters.
+    #[serde(skip)]
+    pub charts: Vec<String>,
+    /// The result, and when to use the method, in words.
     pub sentences: Vec<String>,
-    /// All of it.
-    pub results: DemoResults,
+    /// How sure and how right; then the scores.
+    #[serde(skip)]
+    pub tables: Vec<Table>,
+    /// What early stopping and a temperature leave of the difference, in words.
+    pub careful: String,
+    /// The same in tables.
+    #[serde(skip)]
+    pub careful_tables: Vec<Table>,
+    /// Every method without and with early stopping.
+    pub scores: Vec<ArmScores>,
+    /// Wall time of this call.
+    pub seconds: f64,
     /// The page.
     pub page: PathBuf,
 }
 
-/// Everything that the demo needs.
-struct Opened {
-    device: Device,
-    plan: Plan,
-    checkpoint: Checkpoint,
-    data: DemoData,
-}
-
-fn open(options: &DemoOptions, check: impl FnOnce() -> Result<()>) -> Result<Opened> {
-    let device = options.device.open()?;
-    let mut plan = if options.fast { Plan::fast() } else { Plan::usual() };
-    if let Some(seeds) = options.seeds {
-        plan.seeds = (1..=u64::from(seeds)).collect();
-    }
-    check()?;
-    let checkpoint = open_checkpoint(EMBEDDED_MODEL, &hub_options(None))?;
-    let data = DemoData::open(&checkpoint, &plan)?;
-    Ok(Opened {
-        device,
-        plan,
-        checkpoint,
-        data,
-    })
-}
-
-/// Only compares dropout probabilities on validation rows, as the demo's own were chosen; no test row is touched.
+/// Runs the demo and writes its page. What an interrupted demo has computed is not computed again.
 ///
 /// # Errors
 ///
-/// If a training diverges.
-pub fn choose(options: &DemoOptions, progress: &dyn Progress) -> Result<Table> {
-    let Opened {
-        device,
-        plan,
-        checkpoint,
-        data,
-    } = open(options, || Ok(()))?;
-    study::choose(&checkpoint, &data, &plan, &device, progress)
-}
-
-/// Runs the demo and writes its page.
-///
-/// # Errors
-///
-/// If the output folder cannot be written to, or holds something else.
-pub fn run(options: &DemoOptions, progress: &dyn Progress) -> Result<DemoOutcome> {
+/// If the output folder cannot be written to or holds something else, a training failed, or it was cancelled.
+pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken) -> Result<DemoOutcome> {
     let started = Instant::now();
-    let check = || Ok(check_folder(&options.output, Writer::Demo, true)?);
-    let Opened {
-        device,
-        plan,
-        checkpoint,
-        data,
-    } = open(options, check)?;
+    check_folder(&options.output, FolderWriter::Demo, true)?;
+    let sizes = preset::Sizes::of(options);
+    let sweep = Sweep::open(Path::new("lora demo"), preset::sweep(options)?, None)?;
     progress.note(&format!(
-        "{} training rows a seed from movie reviews; {} test rows; {} tweets as the shifted domain",
-        plan.train, plan.test, plan.shifted
+        "{} movie reviews to train on, {} to test on, {} epochs, {} trainings",
+        sizes.train,
+        sizes.test,
+        sizes.epochs,
+        sweep.plan.trainings.len()
     ));
-    let base_rates = base_rates::base_rates(&data, &plan)?;
-    let runs = study::run_all(&checkpoint, &data, &plan, &device, progress)?;
-    let results = DemoResults::new(plan, runs, base_rates, started.elapsed().as_secs_f64());
-    let (tables, sentences) = (tables::all(&results)?, summary::summary(&results)?);
     let made_by = MadeBy::this_call();
-    let page = page::page(&results, &made_by)?.to_html();
     write_json(&options.output.join(RUN_FILE), &made_by)?;
-    write_json(&options.output.join("results.json"), &results)?;
-    let picture = page::picture(&results)?;
-    write_file(&options.output.join("accuracy-ece.svg"), picture.as_bytes()).context("the picture")?;
+    let results = results(&sweep, options, progress, cancel)?;
+    let (judged, ..) = judge(&results)?;
+    let arms = Arms::of(&judged, &results.trainings, sizes, options.fast)?;
+    let page = page::page(&arms, &results, &made_by)?;
+    let picture = page::picture(&arms);
+    write_file(&options.output.join("loss-by-epoch.svg"), picture.svg.as_bytes()).context("the picture")?;
     let report = options.output.join("report.html");
-    write_file(&report, page.as_bytes()).context("the report")?;
+    write_file(&report, page.to_html().as_bytes()).context("the report")?;
     Ok(DemoOutcome {
-        tables,
-        sentences,
-        results,
+        charts: page::text_charts(&arms),
+        sentences: sentences::first(&arms)?,
+        tables: vec![tables::trust(&arms)?, tables::scores(&arms)?],
+        careful: sentences::careful(&arms)?,
+        careful_tables: tables::careful(&arms)?,
+        scores: arms.scores(),
+        seconds: started.elapsed().as_secs_f64(),
         page: report,
     })
+}
+
+/// Only compares rows and p on validation rows, as the demo's own were chosen.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn choose(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken) -> Result<Table> {
+    check_folder(&options.output, FolderWriter::Demo, true)?;
+    let sweep = Sweep::open(Path::new("lora demo --choose"), preset::choices(options)?, None)?;
+    write_json(&options.output.join(RUN_FILE), &MadeBy::this_call())?;
+    let results = results(&sweep, options, progress, cancel)?;
+    tables::choices(&results)
+}
+
+fn results(
+    sweep: &Sweep,
+    options: &DemoOptions,
+    progress: &dyn Progress,
+    cancel: &CancelToken,
+) -> Result<Results> {
+    let path = options.output.join(RESULTS);
+    sweep
+        .pending(&path, options.jobs, true, progress)?
+        .run(progress, cancel)?;
+    let mut results = Results::read(std::slice::from_ref(&path))?;
+    // A demo with other options may lie in the same file.
+    let planned = &sweep.plan.cells;
+    results
+        .cells
+        .retain(|cell| planned.iter().any(|planned| planned.key == cell.key));
+    Ok(results)
+}
+
+/// The sections that every sweep has, for those who want all the numbers.
+fn all_numbers(results: &Results) -> Result<Vec<lora_report::Section>> {
+    Ok(Report::of(results)?.sections)
 }

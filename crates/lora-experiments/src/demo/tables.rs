@@ -1,149 +1,181 @@
 //! The demo's tables.
 
-use lora_eval::Scores;
-use lora_pipeline::error::Result;
+use lora_pipeline::counted::counted;
+use lora_pipeline::error::{Context, Result};
 use lora_report::{Better, Cell, Column, Table};
 
-use super::base_rates::BaseRates;
-use super::plan::Method;
-use super::results::DemoResults;
-use super::study::spread;
-use super::summary::{Part, difference};
+use super::arms::{ARMS, AS_TRAINED, Arms, ENSEMBLE, PLAIN, PROTOCOLS};
+use crate::report::measure::Measure;
+use crate::report::results::Results;
+use crate::report::tables::ECE_RULE;
 
-/// How the calibration error was computed, for captions.
-pub const ECE_RULE: &str = "15 equal bins, (lo, hi]";
-
-/// Both domains as they are, what it cost, then both with temperature scaling. Values are marked as best only where there
-/// are several seeds to tell chance by.
-pub fn all(results: &DemoResults) -> Result<Vec<Table>> {
-    let tables = [
-        domain(
-            results,
-            "Movie reviews: the domain of training",
-            |run| &run.test,
-            |rates| &rates.test,
-        )?
-        .with_note(note(results)),
-        domain(
-            results,
-            "Tweets: a domain that training never saw",
-            |run| &run.shifted,
-            |rates| &rates.shifted,
-        )?,
-        further(results)?,
-        scaled(results, "With temperature scaling", "movie reviews", |run| {
-            &run.test
-        })?,
-        scaled(
-            results,
-            "Shifted domain, with temperature scaling",
-            "tweets",
-            |run| &run.shifted,
-        )?,
-    ];
-    let has_spread = results.plan.seeds.len() > 1;
-    let marked = |table: Table| if has_spread { table } else { table.without_marks() };
-    Ok(tables.into_iter().map(marked).collect())
+/// Without marks of the best where there is one seed.
+fn marked(arms: &Arms<'_>, table: Table) -> Table {
+    if arms.sizes.seeds < 2 {
+        table.without_marks()
+    } else {
+        table
+    }
 }
 
-fn domain(results: &DemoResults, title: &str, part: Part, rates: fn(&BaseRates) -> &Scores) -> Result<Table> {
+/// Mean confidence beside the share of right answers.
+pub fn trust(arms: &Arms<'_>) -> Result<Table> {
     let columns = vec![
-        Column::new("accuracy", Better::Higher, 3),
-        Column::new("NLL", Better::Lower, 3),
+        Column::new("mean confidence", Better::None, 3),
+        Column::new("right", Better::None, 3),
         Column::new("ECE", Better::Lower, 3),
-        Column::new("Brier", Better::Lower, 3),
-        Column::new("NLL − LoRA's", Better::None, 3).with_unit("95 %"),
     ];
-    let four: [fn(&Scores) -> f64; 4] = [
-        |scores| scores.accuracy,
-        |scores| scores.nll,
-        |scores| scores.ece,
-        |scores| scores.brier,
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in Method::ALL {
-        let of_runs = |of: &fn(&Scores) -> f64| spread(results.of(method).map(|run| of(&part(run).plain)));
-        let mut cells = four.iter().map(of_runs).collect::<Result<Vec<_>>>()?;
-        cells.push(if method == Method::Lora {
-            Cell::Empty
-        } else {
-            let interval = difference(results, method, part)?;
-            Cell::interval(interval.difference, [interval.lower, interval.upper])
-        });
-        table.push(method.name(), cells);
+    let mut table = Table::new("Is it right as often as it says?", "method", columns).with_note(format!(
+        "Test rows, all epochs. Confidence: the probability of the answer. ECE: how far confidence and share of right answers are \
+         apart, {ECE_RULE}, a fraction."
+    ));
+    for arm in [PLAIN, ENSEMBLE] {
+        let configuration = arms.configuration(arm, AS_TRAINED)?;
+        let rows = || {
+            configuration
+                .results()
+                .flat_map(|result| result.test_rows.plain.confidences())
+        };
+        let count = rows().count() as f64;
+        let confidence = rows().map(|(confidence, _)| confidence).sum::<f64>() / count;
+        let right = rows().filter(|(_, is_right)| *is_right).count() as f64 / count;
+        let cells = vec![
+            Cell::value(confidence),
+            Cell::value(right),
+            Measure::Ece.cell(configuration, false)?,
+        ];
+        table.push(arm.name(), cells);
     }
-    let of_rates = |of: &fn(&Scores) -> f64| spread(results.base_rates.iter().map(|seed| of(rates(seed))));
-    let mut cells = four.iter().map(of_rates).collect::<Result<Vec<_>>>()?;
-    cells.push(Cell::Empty);
-    table.push("base rates, no text read", cells);
-    Ok(table)
+    Ok(table.without_marks())
 }
 
-fn further(results: &DemoResults) -> Result<Table> {
-    let columns = vec![
-        Column::new("NLL, test − train", Better::Lower, 3),
-        Column::new("people, reviews", Better::Lower, 3),
-        Column::new("people, tweets", Better::Lower, 3),
-        Column::new("training", Better::None, 1).with_unit("s"),
-        Column::new("passes", Better::None, 0),
+/// Scores after all epochs.
+pub fn scores(arms: &Arms<'_>) -> Result<Table> {
+    let columns = [
+        ("accuracy", Better::Higher, Measure::Accuracy),
+        ("NLL", Better::Lower, Measure::Loss),
+        ("ECE", Better::Lower, Measure::Ece),
+        ("Brier", Better::Lower, Measure::Brier),
+        ("NLL, test − train", Better::Lower, Measure::LossGap),
     ];
-    let mut table = Table::new("Overfitting, doubt and cost", "method", columns).with_note(
-        "NLL, test − train: how much higher the NLL is on movie reviews that were not trained on. People: several people rated \
-         each sentence, and this is the cross-entropy (nats) with their ratings in place of one label; it is low where the \
-         model doubts as they do. Training: wall time, with several trainings at once. Passes: of the model for one prediction.",
-    );
-    for method in Method::ALL {
-        let members = results.of(method).map(|run| run.members as f64);
-        table.push(
-            method.name(),
-            vec![
-                spread(results.of(method).map(|run| run.test.plain.nll - run.train.nll))?,
-                spread(results.of(method).map(|run| run.test.people))?,
-                spread(results.of(method).map(|run| run.shifted.people))?,
-                spread(results.of(method).map(|run| run.training_seconds))?,
-                Cell::value(members.sum::<f64>() / results.plan.seeds.len() as f64),
-            ],
-        );
-    }
-    Ok(table)
-}
-
-fn scaled(results: &DemoResults, title: &str, domain: &str, part: Part) -> Result<Table> {
-    let columns = vec![
-        Column::new("NLL", Better::Lower, 3),
-        Column::new("ECE", Better::Lower, 3),
-        Column::new("Brier", Better::Lower, 3),
-        Column::new("temperature", Better::None, 2),
-    ];
-    let note = format!("{domain}; the temperature was fitted on validation rows of movie reviews");
-    let mut table = Table::new(title, "method", columns).with_note(note);
-    for method in Method::ALL {
-        let over_seeds = |of: fn(&Scores) -> f64| spread(results.of(method).map(|run| of(&part(run).scaled)));
-        table.push(
-            method.name(),
-            vec![
-                over_seeds(|scores| scores.nll)?,
-                over_seeds(|scores| scores.ece)?,
-                over_seeds(|scores| scores.brier)?,
-                spread(results.of(method).map(|run| run.temperature))?,
-            ],
-        );
-    }
-    Ok(table)
-}
-
-fn note(results: &DemoResults) -> String {
-    let plan = &results.plan;
-    let seeds = plan.seeds.len();
-    format!(
-        "{} rows to train on, {} to test on, {}; NLL in nats; ECE with {ECE_RULE}, a fraction; NLL − LoRA's with the interval \
-         that 95 % of paired draws of the test rows give",
-        plan.train,
-        plan.test,
-        if seeds == 1 {
-            "one seed".to_owned()
-        } else {
-            format!("mean ± std over {seeds} seeds")
+    let mut headings: Vec<Column> = columns
+        .iter()
+        .map(|(name, better, _)| Column::new(*name, *better, 3))
+        .collect();
+    headings.push(Column::new("NLL − LoRA's", Better::None, 3).with_unit("95 %"));
+    let sizes = &arms.sizes;
+    let mut table = Table::new("Test rows, after all epochs", "method", headings).with_note(format!(
+        "{} rows to train on, {} to test on, {}; NLL in nats; ECE with {ECE_RULE}. NLL − LoRA's: with its 95 % interval over rows and \
+         seeds.",
+        sizes.train,
+        sizes.test,
+        match sizes.seeds {
+            1 => "one seed".to_owned(),
+            many => format!("mean ± std over {}", counted(many as usize, "seed")),
         },
-    )
+    ));
+    for arm in ARMS {
+        let configuration = arms.configuration(arm, AS_TRAINED)?;
+        let cells = columns
+            .iter()
+            .map(|(_, _, measure)| measure.cell(configuration, false));
+        let mut cells = cells.collect::<Result<Vec<Cell>>>()?;
+        cells.push(difference(arms, arm, 0));
+        table.push(arm.name(), cells);
+    }
+    Ok(marked(arms, table))
+}
+
+fn difference(arms: &Arms<'_>, arm: super::arms::Arm, protocol: usize) -> Cell {
+    arms.comparison(arm, PROTOCOLS[protocol])
+        .map_or(Cell::Empty, |comparison| {
+            let interval = &comparison.interval;
+            Cell::interval(interval.difference, [interval.lower, interval.upper])
+        })
+}
+
+/// What early stopping and a temperature make of the same trainings.
+pub fn careful(arms: &Arms<'_>) -> Result<Vec<Table>> {
+    let columns = |better: Better| {
+        PROTOCOLS
+            .map(|protocol| Column::new(protocol.name(), better, 3))
+            .to_vec()
+    };
+    let mut tables = Vec::new();
+    for (title, measure) in [("NLL", Measure::Loss), ("ECE", Measure::Ece)] {
+        let mut table = Table::new(
+            format!("{title} of test rows, four ways"),
+            "method",
+            columns(Better::Lower),
+        );
+        for arm in ARMS {
+            let cell = |protocol| {
+                let configuration = arms.configuration(arm, protocol)?;
+                measure.cell(configuration, protocol.is_scaled)
+            };
+            table.push(
+                arm.name(),
+                PROTOCOLS.into_iter().map(cell).collect::<Result<_>>()?,
+            );
+        }
+        tables.push(marked(arms, table));
+    }
+    let mut table = Table::new("NLL − LoRA's, each under the same rule", "method", columns(Better::None)).with_note(
+        "With 95 % intervals over rows and seeds. Early stopping: the epoch with the smallest validation loss of the same training. T: \
+         one number that divides all logits, fitted on validation rows.",
+    );
+    for arm in ARMS.into_iter().filter(|arm| *arm != PLAIN) {
+        table.push(
+            arm.name(),
+            (0..PROTOCOLS.len())
+                .map(|place| difference(arms, arm, place))
+                .collect(),
+        );
+    }
+    tables.push(table);
+    Ok(tables)
+}
+
+/// Settings on validation rows.
+pub fn choices(results: &Results) -> Result<Table> {
+    let columns = vec![
+        Column::new("rows", Better::None, 0),
+        Column::new("p", Better::None, 1),
+        Column::new("NLL", Better::Lower, 3).with_unit("nats"),
+        Column::new("accuracy", Better::Higher, 3),
+        Column::new("NLL, train", Better::None, 3),
+    ];
+    let mut table = Table::new("Settings, on validation rows", "method", columns).without_marks();
+    for task in results.tasks() {
+        for configuration in &task.configurations {
+            let number = |key: &str| {
+                let value = configuration
+                    .settings
+                    .get(key)
+                    .and_then(serde_json::Value::as_f64);
+                value.map_or(Cell::Empty, Cell::value)
+            };
+            let rows = match task.rows {
+                crate::sweep::file::Rows::Some(rows) => Cell::value(rows as f64),
+                crate::sweep::file::Rows::All => Cell::text("all"),
+            };
+            let mean = |of: &dyn Fn(&crate::sweep::record::CellResult) -> Option<f64>| -> Result<Cell> {
+                let values: Option<Vec<f64>> = configuration.results().map(of).collect();
+                let values = values.context("a trial has no classes")?;
+                let of = lora_eval::MeanStd::of(&values)?;
+                Ok(of
+                    .std
+                    .map_or(Cell::value(of.mean), |std| Cell::spread(of.mean, std)))
+            };
+            let cells = vec![
+                rows,
+                number("mask_probability"),
+                mean(&|result| Some(result.validation.plain.loss()))?,
+                mean(&|result| Measure::accuracy_of(&result.validation.plain))?,
+                mean(&|result| Some(result.train.loss()))?,
+            ];
+            table.push(crate::report::choice::Method::of(configuration).name(), cells);
+        }
+    }
+    Ok(table)
 }

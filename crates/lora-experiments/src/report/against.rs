@@ -1,11 +1,11 @@
-//! A contender against the reference on the same rows and seeds: better, worse, or no difference beyond chance?
+//! A selected configuration against the reference on the same rows and seeds: better, worse, or no difference beyond chance?
 
 use lora_eval::CrossedInterval;
 use lora_eval::permutation::Permutation;
 use lora_pipeline::error::Result;
 
-use super::choice::{Contender, Family};
-use super::results::{Study, Variant};
+use super::choice::{Method, SelectedConfiguration};
+use super::results::{Configuration, TaskResults};
 
 /// A difference in nats below this is none that anybody would notice, however certain it is.
 const LEAST_NATS: f64 = 0.005;
@@ -42,7 +42,7 @@ impl Verdict {
     }
 }
 
-/// Loss of a contender minus that of the reference.
+/// Loss of a selected configuration minus that of the reference.
 #[derive(Clone, Debug)]
 pub struct Comparison {
     /// The difference with its interval over rows and seeds.
@@ -82,22 +82,28 @@ pub fn pooled<'c>(comparisons: impl Iterator<Item = &'c Comparison>) -> Option<(
     Some((mean, [mean - half, mean + half]))
 }
 
-/// The contender that the others are compared with: the mean pass of the reference method; none if the study lacks it.
-pub fn reference<'c, 'a>(contenders: &'c [Contender<'a>], family: &Family) -> Option<&'c Contender<'a>> {
-    contenders.iter().find(|contender| contender.family == *family)
+/// The selected configuration that the others are compared with: the mean pass of the reference method; none if the task lacks it.
+pub fn reference<'c, 'a>(
+    selected: &'c [SelectedConfiguration<'a>],
+    method: &Method,
+) -> Option<&'c SelectedConfiguration<'a>> {
+    selected.iter().find(|selected| selected.method == *method)
 }
 
-/// Compares the chosen settings of two contenders; none where one of them has none, or they have no seed in common.
+/// Compares the chosen settings of two selected configurations; none where one of them has none, or they have no seed in common.
 ///
 /// # Errors
 ///
 /// If their test rows differ in number.
 pub fn compare(
-    contender: &Contender<'_>,
-    reference: &Contender<'_>,
+    selected: &SelectedConfiguration<'_>,
+    reference: &SelectedConfiguration<'_>,
     is_scaled: bool,
 ) -> Result<Option<Comparison>> {
-    let (Some(ours), Some(theirs)) = (contender.variant(is_scaled), reference.variant(is_scaled)) else {
+    let (Some(ours), Some(theirs)) = (
+        selected.configuration(is_scaled),
+        reference.configuration(is_scaled),
+    ) else {
         return Ok(None);
     };
     let (first, second) = paired(ours, theirs, is_scaled);
@@ -136,9 +142,13 @@ pub fn compare(
 }
 
 /// Row losses `[seeds][rows]` of both, for the seeds that both have.
-fn paired(ours: &Variant<'_>, theirs: &Variant<'_>, is_scaled: bool) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
-    let losses = |variant: &Variant<'_>, seed: u64| {
-        let (_, result) = variant.cells.iter().find(|(cell, _)| cell.seed == seed)?;
+fn paired(
+    ours: &Configuration<'_>,
+    theirs: &Configuration<'_>,
+    is_scaled: bool,
+) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
+    let losses = |configuration: &Configuration<'_>, seed: u64| {
+        let (_, result) = configuration.cells.iter().find(|(cell, _)| cell.seed == seed)?;
         Some(result.test_rows.get(is_scaled)?.row_losses())
     };
     let both = ours
@@ -154,14 +164,16 @@ fn means(seeds: &[Vec<f64>]) -> Vec<f64> {
     (0..rows).map(mean).collect()
 }
 
-/// The family of the reference: of the last call that names one, else the first method of the first study that has a mean pass.
-pub fn reference_family(named: Option<&str>, studies: &[Study<'_>]) -> Option<Family> {
-    let variants = || studies.iter().flat_map(|study| &study.variants);
-    let is_mean = |variant: &&Variant<'_>| *variant.prediction == crate::sweep::prediction::Prediction::Mean;
-    let of_name = variants()
+/// The method of the reference: of the last call that names one, else the first method of the first task that has a mean pass.
+pub fn reference_method(named: Option<&str>, tasks: &[TaskResults<'_>]) -> Option<Method> {
+    let configurations = || tasks.iter().flat_map(|task| &task.configurations);
+    let is_mean = |configuration: &&Configuration<'_>| {
+        *configuration.prediction == crate::sweep::inference_method::InferenceMethod::Mean
+    };
+    let of_name = configurations()
         .filter(is_mean)
-        .find(|variant| Some(variant.method) == named);
-    of_name.or_else(|| variants().find(is_mean)).map(Family::of)
+        .find(|configuration| Some(configuration.method) == named);
+    of_name.or_else(|| configurations().find(is_mean)).map(Method::of)
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ pub fn to_csv(experiments: &[Experiment]) -> Result<String> {
         "method",
         "prediction",
         "members",
+        "stopping",
         "seed",
         "settings",
     ];
@@ -88,6 +89,12 @@ pub fn to_csv(experiments: &[Experiment]) -> Result<String> {
             cell.method.clone(),
             cell.prediction.label(),
             cell.prediction.members().to_string(),
+            if cell.stopping.is_early() {
+                "early"
+            } else {
+                "never"
+            }
+            .to_owned(),
             cell.seed.to_string(),
             json!(cell.settings).to_string(),
         ];

@@ -1,4 +1,4 @@
-//! The pictures of a study: reliability, accuracy against calibration, risk against coverage, losses of the trainings.
+//! The pictures of a task: reliability, accuracy against calibration, risk against coverage, losses of the trainings.
 
 use lora_eval::calibration::{Binning, ReliabilityTable};
 use lora_eval::rank_table::Better;
@@ -7,11 +7,11 @@ use lora_pipeline::error::Result;
 use lora_pipeline::score::reliability_bars::reliability_bars;
 use lora_report::{Figure, ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
 
-use super::choice::{Contender, Family};
+use super::choice::{Method, SelectedConfiguration};
 use super::measure::{Measure, risk_coverage};
-use super::results::{Trainings, Variant};
-use super::tables::{ECE_RULE, Judged};
-use crate::sweep::prediction::Prediction;
+use super::results::{Configuration, Trainings};
+use super::tables::{ECE_RULE, TaskComparison};
+use crate::sweep::inference_method::InferenceMethod;
 use crate::sweep::record::TrainingRecord;
 
 /// Lines of a chart that can be told apart.
@@ -25,64 +25,75 @@ const COVERAGES: usize = 20;
 
 /// Contenders worth a picture: the reference, then those with the smallest loss on validation rows.
 pub fn pictured<'j, 'a>(
-    judged: &'j Judged<'a>,
-    reference: &Family,
+    judged: &'j TaskComparison<'a>,
+    reference: &Method,
     is_scaled: bool,
-) -> Vec<&'j Contender<'a>> {
-    let loss = |contender: &Contender<'_>| {
-        let variant = contender.variant(is_scaled)?;
-        Measure::ValidationLoss.mean(variant, is_scaled)
+) -> Vec<&'j SelectedConfiguration<'a>> {
+    let loss = |selected: &SelectedConfiguration<'_>| {
+        let configuration = selected.configuration(is_scaled)?;
+        Measure::ValidationLoss.mean(configuration, is_scaled)
     };
-    let mut others: Vec<(f64, &Contender<'a>)> = judged
-        .contenders
+    let mut others: Vec<(f64, &SelectedConfiguration<'a>)> = judged
+        .selected
         .iter()
-        .filter(|contender| contender.family != *reference)
-        .filter_map(|contender| Some((loss(contender)?, contender)))
+        .filter(|selected| selected.method != *reference)
+        .filter_map(|selected| Some((loss(selected)?, selected)))
         .collect();
     others.sort_by(|left, right| left.0.total_cmp(&right.0));
     let first = judged
-        .contenders
+        .selected
         .iter()
-        .find(|contender| contender.family == *reference);
-    let others = others.into_iter().map(|(_, contender)| contender);
+        .find(|selected| selected.method == *reference);
+    let others = others.into_iter().map(|(_, selected)| selected);
     first.into_iter().chain(others).take(MOST_LINES).collect()
 }
 
-/// Reliability diagrams of the pictured contenders, each without and with temperature, all seeds together; the error beside them is the
+/// Reliability diagrams of the pictured selected configurations, each without and with temperature, all seeds together; the error beside them is the
 /// mean over seeds.
 ///
 /// # Errors
 ///
 /// If a confidence is none.
-pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure>> {
-    let mut figures = Vec::new();
-    let contenders = pictured(judged, reference, false).into_iter().take(MOST_DIAGRAMS);
-    for (contender, is_scaled) in contenders.flat_map(|contender| [(contender, false), (contender, true)]) {
-        let Some(variant) = contender.variant(is_scaled) else {
-            continue;
-        };
-        let mut table = ReliabilityTable::new(Binning::default())?;
-        for rows in variant
-            .results()
-            .filter_map(|result| result.test_rows.get(is_scaled))
-        {
-            for (confidence, is_correct) in rows.confidences() {
-                table.update(confidence, is_correct)?;
-            }
+pub fn reliability(judged: &TaskComparison<'_>, reference: &Method) -> Result<Vec<Figure>> {
+    let selected = pictured(judged, reference, false).into_iter().take(MOST_DIAGRAMS);
+    let both = selected.flat_map(|selected| [(selected, false), (selected, true)]);
+    let diagrams = both.map(|(selected, is_scaled)| reliability_of(selected, is_scaled));
+    Ok(diagrams
+        .collect::<Result<Vec<_>>>()?
+        .into_iter()
+        .flatten()
+        .collect())
+}
+
+/// The reliability diagram of one selected configuration, all seeds together; none for a regression, or without a temperature where there is none.
+///
+/// # Errors
+///
+/// If a confidence is none.
+pub fn reliability_of(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Option<Figure>> {
+    let Some(configuration) = selected.configuration(is_scaled) else {
+        return Ok(None);
+    };
+    let mut table = ReliabilityTable::new(Binning::default())?;
+    for rows in configuration
+        .results()
+        .filter_map(|result| result.test_rows.get(is_scaled))
+    {
+        for (confidence, is_correct) in rows.confidences() {
+            table.update(confidence, is_correct)?;
         }
-        if table.count() == 0 {
-            continue;
-        }
-        let with = if is_scaled { ", with T" } else { "" };
-        let name = format!("{}{with}", contender.family.name());
-        // The bars are of all seeds together; their ECE would let errors of seeds cancel.
-        let ece = Measure::Ece
-            .mean(variant, is_scaled)
-            .map_or_else(|| table.ece(), Ok)?;
-        let svg = reliability_diagram(&name, &reliability_bars(&table.bins()), ece, ECE_RULE);
-        figures.push(Figure::new(svg, "").named(format!("reliability of {name}")));
     }
-    Ok(figures)
+    if table.count() == 0 {
+        return Ok(None);
+    }
+    let with = if is_scaled { ", with T" } else { "" };
+    let name = format!("{}{with}", selected.method.name());
+    // The bars are of all seeds together; their ECE would let errors of seeds cancel.
+    let ece = Measure::Ece
+        .mean(configuration, is_scaled)
+        .map_or_else(|| table.ece(), Ok)?;
+    let svg = reliability_diagram(&name, &reliability_bars(&table.bins()), ece, ECE_RULE);
+    Ok(Some(Figure::new(svg, "").named(format!("reliability of {name}"))))
 }
 
 /// Accuracy against calibration error, with the Pareto front.
@@ -90,18 +101,18 @@ pub fn reliability(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Figure
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn accuracy_against_ece(judged: &Judged<'_>, is_scaled: bool) -> Result<Option<Figure>> {
+pub fn accuracy_against_ece(judged: &TaskComparison<'_>, is_scaled: bool) -> Result<Option<Figure>> {
     let mut points = Vec::new();
-    for contender in &judged.contenders {
-        let Some(variant) = contender.variant(is_scaled) else {
+    for selected in &judged.selected {
+        let Some(configuration) = selected.configuration(is_scaled) else {
             continue;
         };
         let of = |measure: Measure| -> Result<Option<MeanStd>> {
-            let values = measure.over_seeds(variant, is_scaled);
+            let values = measure.over_seeds(configuration, is_scaled);
             Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
         };
         if let (Some(ece), Some(accuracy)) = (of(Measure::Ece)?, of(Measure::Accuracy)?) {
-            let point = ScatterPoint::new(contender.family.name(), [ece.mean, accuracy.mean]);
+            let point = ScatterPoint::new(selected.method.name(), [ece.mean, accuracy.mean]);
             points.push(match (ece.std, accuracy.std) {
                 (Some(x), Some(y)) => point.with_spread([x, y]),
                 _ => point,
@@ -137,10 +148,10 @@ pub fn accuracy_against_ece(judged: &Judged<'_>, is_scaled: bool) -> Result<Opti
 }
 
 /// Share of wrong answers among those that are accepted, over the share that is accepted; mean over seeds.
-pub fn risk_curves(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
-    let curve = |contender: &Contender<'_>| {
-        let variant = contender.variant(false)?;
-        let curves: Option<Vec<_>> = variant
+pub fn risk_curves(judged: &TaskComparison<'_>, reference: &Method) -> Option<Figure> {
+    let curve = |selected: &SelectedConfiguration<'_>| {
+        let configuration = selected.configuration(false)?;
+        let curves: Option<Vec<_>> = configuration
             .results()
             .map(|result| risk_coverage(&result.test_rows.plain))
             .collect();
@@ -152,7 +163,7 @@ pub fn risk_curves(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
             Some([coverage, risks.iter().sum::<f64>() / risks.len() as f64])
         };
         let points: Option<Vec<[f64; 2]>> = (1..=COVERAGES).map(point).collect();
-        Some(Series::new(contender.family.name(), points?))
+        Some(Series::new(selected.method.name(), points?))
     };
     let series: Vec<Series> = pictured(judged, reference, false)
         .into_iter()
@@ -172,15 +183,20 @@ pub fn risk_curves(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
 }
 
 /// Objective and validation loss over steps, mean over seeds, for the mean passes.
-pub fn losses(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
+pub fn losses(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<Figure> {
     let of = |title: &str, label: &str, part: fn(&TrainingRecord) -> &Vec<[f64; 2]>| {
         let series: Vec<Series> = judged
-            .contenders
+            .selected
             .iter()
-            .filter_map(|contender| contender.variant(false))
-            .filter(|variant| *variant.prediction == Prediction::Mean)
+            .filter_map(|selected| selected.configuration(false))
+            .filter(|configuration| *configuration.prediction == InferenceMethod::Mean)
             .take(MOST_LINES)
-            .filter_map(|variant| Some(Series::new(variant.method, mean_curve(variant, trainings, part)?)))
+            .filter_map(|configuration| {
+                Some(Series::new(
+                    configuration.method,
+                    mean_curve(configuration, trainings, part)?,
+                ))
+            })
             .collect();
         let svg = (!series.is_empty()).then(|| line_chart(title, "step", label, &series));
         svg.map(|svg| {
@@ -197,11 +213,11 @@ pub fn losses(judged: &Judged<'_>, trainings: &Trainings) -> Vec<Figure> {
 }
 
 fn mean_curve(
-    variant: &Variant<'_>,
+    configuration: &Configuration<'_>,
     trainings: &Trainings,
     part: fn(&TrainingRecord) -> &Vec<[f64; 2]>,
 ) -> Option<Vec<[f64; 2]>> {
-    let curves: Option<Vec<&Vec<[f64; 2]>>> = variant
+    let curves: Option<Vec<&Vec<[f64; 2]>>> = configuration
         .cells
         .iter()
         .map(|(cell, _)| Some(part(trainings.get(cell.trainings.first()?)?)))

@@ -5,11 +5,11 @@ use lora_pipeline::error::Result;
 use lora_report::{Figure, IntervalRow, ScatterPoint, interval_chart, scatter_chart};
 
 use super::against::{Comparison, pooled};
-use super::choice::{Family, varied};
+use super::choice::{Method, varied};
 use super::measure::Measure;
 use super::over_tasks::comparisons;
-use super::results::Variant;
-use super::tables::Judged;
+use super::results::Configuration;
+use super::tables::TaskComparison;
 
 const NAMES: [&str; 2] = ["as it is", "both with temperature"];
 /// How to read the charts.
@@ -19,19 +19,19 @@ const CAPTION: &str = "Left of zero is better. Intervals: 95 %, over test rows a
 /// Points of a scatter chart whose labels can still be placed.
 const MOST_POINTS: usize = 7;
 
-fn axis(reference: &Family) -> String {
+fn axis(reference: &Method) -> String {
     format!("change of the loss against {}, %", reference.name())
 }
 
-/// A picture for each family: its change of the loss on each task, and the mean. The axes are the same. None for fewer than two
-/// studies.
-pub fn over_tasks(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Vec<Figure> {
+/// A picture for each method: its change of the loss on each task, and the mean. The axes are the same. None for fewer than two
+/// tasks.
+pub fn over_tasks(judged: &[TaskComparison<'_>], methods: &[Method], reference: &Method) -> Vec<Figure> {
     if judged.len() < 2 {
         return Vec::new();
     }
-    let charts: Vec<(&Family, Vec<IntervalRow>)> = families
+    let charts: Vec<(&Method, Vec<IntervalRow>)> = methods
         .iter()
-        .map(|family| (family, rows_of(judged, family)))
+        .map(|method| (method, rows_of(judged, method)))
         .filter(|(_, rows)| !rows.is_empty())
         .collect();
     let ends = charts
@@ -39,19 +39,19 @@ pub fn over_tasks(judged: &[Judged<'_>], families: &[Family], reference: &Family
         .flat_map(|(_, rows)| rows)
         .flat_map(|row| row.estimates.iter().flatten().flat_map(|(_, ends)| *ends));
     let span = ends.fold([0.0_f64, 0.0], |[low, high], end| [low.min(end), high.max(end)]);
-    let charts = charts.into_iter().map(|(family, rows)| {
-        let svg = interval_chart(&family.name(), &axis(reference), &NAMES, &rows, Some(span));
-        Figure::new(svg, "").named(format!("{} against {}", family.name(), reference.name()))
+    let charts = charts.into_iter().map(|(method, rows)| {
+        let svg = interval_chart(&method.name(), &axis(reference), &NAMES, &rows, Some(span));
+        Figure::new(svg, "").named(format!("{} against {}", method.name(), reference.name()))
     });
     charts.collect()
 }
 
-fn rows_of(judged: &[Judged<'_>], family: &Family) -> Vec<IntervalRow> {
-    let both = [false, true].map(|is_scaled| comparisons(judged, family, is_scaled));
+fn rows_of(judged: &[TaskComparison<'_>], method: &Method) -> Vec<IntervalRow> {
+    let both = [false, true].map(|is_scaled| comparisons(judged, method, is_scaled));
     let mut rows: Vec<IntervalRow> = judged
         .iter()
         .map(|judged| {
-            let label = judged.study.short();
+            let label = judged.task.short();
             let of = |found: &Vec<(String, &Comparison)>| {
                 let here = found.iter().find(|(name, _)| *name == label)?;
                 Some(here.1.per_cent())
@@ -77,14 +77,14 @@ fn rows_of(judged: &[Judged<'_>], family: &Family) -> Vec<IntervalRow> {
     rows
 }
 
-/// All families on one task.
-pub fn on_task(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
+/// All methods on one task.
+pub fn on_task(judged: &TaskComparison<'_>, reference: &Method) -> Option<Figure> {
     let rows: Vec<IntervalRow> = judged
-        .contenders
+        .selected
         .iter()
         .zip(&judged.comparisons)
-        .map(|(contender, both)| IntervalRow {
-            label: contender.family.name(),
+        .map(|(selected, both)| IntervalRow {
+            label: selected.method.name(),
             estimates: both
                 .iter()
                 .map(|comparison| comparison.as_ref().map(Comparison::per_cent))
@@ -112,9 +112,9 @@ pub fn on_task(judged: &Judged<'_>, reference: &Family) -> Option<Figure> {
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn costs(judged: &Judged<'_>) -> Result<Vec<Figure>> {
-    let training = named_variants(judged, true);
-    let predicting = named_variants(judged, false);
+pub fn costs(judged: &TaskComparison<'_>) -> Result<Vec<Figure>> {
+    let training = named_configurations(judged, true);
+    let predicting = named_configurations(judged, false);
     if training.len() < 2 {
         return Ok(Vec::new());
     }
@@ -124,7 +124,7 @@ pub fn costs(judged: &Judged<'_>) -> Result<Vec<Figure>> {
     } else {
         let (single, several): (Vec<_>, Vec<_>) = training
             .into_iter()
-            .partition(|(_, variant)| variant.prediction.members() == 1);
+            .partition(|(_, configuration)| configuration.prediction.members() == 1);
         figures.extend(cost(
             judged,
             &single,
@@ -139,29 +139,39 @@ pub fn costs(judged: &Judged<'_>) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The chosen variant of each family, with its name. If asked for, all of a family that varies in the masks a step alone.
-fn named_variants<'j, 'a>(judged: &'j Judged<'a>, with_masks: bool) -> Vec<(String, &'j Variant<'a>)> {
+/// The chosen configuration of each method, with its name. If asked for, all of a method that varies in the masks a step alone.
+fn named_configurations<'j, 'a>(
+    judged: &'j TaskComparison<'a>,
+    with_masks: bool,
+) -> Vec<(String, &'j Configuration<'a>)> {
     let mut named = Vec::new();
-    for contender in &judged.contenders {
-        let family = &contender.family;
-        let all = judged.study.variants.iter();
-        let kin: Vec<&Variant<'a>> = all.filter(|variant| Family::of(variant) == *family).collect();
-        let copies: Vec<Variant<'a>> = kin.iter().map(|variant| (*variant).clone()).collect();
+    for selected in &judged.selected {
+        let method = &selected.method;
+        let all = judged.task.configurations.iter();
+        let kin: Vec<&Configuration<'a>> = all
+            .filter(|configuration| Method::of(configuration) == *method)
+            .collect();
+        let copies: Vec<Configuration<'a>> =
+            kin.iter().map(|configuration| (*configuration).clone()).collect();
         if with_masks && varied(&copies).iter().eq(["masks_per_step"]) {
-            named.extend(kin.into_iter().map(|variant| {
-                let masks = variant.setting("masks_per_step").unwrap_or_default();
-                (format!("{}: {masks}", family.name()), variant)
+            named.extend(kin.into_iter().map(|configuration| {
+                let masks = configuration.setting("masks_per_step").unwrap_or_default();
+                (format!("{}: {masks}", method.name()), configuration)
             }));
         } else {
-            named.extend(contender.variant(false).map(|variant| (family.name(), variant)));
+            named.extend(
+                selected
+                    .configuration(false)
+                    .map(|configuration| (method.name(), configuration)),
+            );
         }
     }
     named
 }
 
 fn cost(
-    judged: &Judged<'_>,
-    variants: &[(String, &Variant<'_>)],
+    judged: &TaskComparison<'_>,
+    configurations: &[(String, &Configuration<'_>)],
     measure: Measure,
     which: &str,
 ) -> Result<Option<Figure>> {
@@ -171,13 +181,13 @@ fn cost(
         ("predicting", "predicting the test rows, s")
     };
     let loss = if judged.is_regression() { "MSE" } else { "NLL" };
-    let of = |variant: &Variant<'_>, measure: Measure| -> Result<Option<MeanStd>> {
-        let values = measure.over_seeds(variant, false);
+    let of = |configuration: &Configuration<'_>, measure: Measure| -> Result<Option<MeanStd>> {
+        let values = measure.over_seeds(configuration, false);
         Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
     };
     let mut points = Vec::new();
-    for (name, variant) in variants {
-        if let (Some(time), Some(loss)) = (of(variant, measure)?, of(variant, Measure::Loss)?) {
+    for (name, configuration) in configurations {
+        if let (Some(time), Some(loss)) = (of(configuration, measure)?, of(configuration, Measure::Loss)?) {
             let point = ScatterPoint::new(name, [time.mean, loss.mean]);
             points.push(match (time.std, loss.std) {
                 (Some(x), Some(y)) => point.with_spread([x, y]),

@@ -8,7 +8,7 @@ use lora_pipeline::error::Result;
 use lora_pipeline::score::TaskScores;
 use lora_report::Cell;
 
-use super::results::Variant;
+use super::results::Configuration;
 use crate::sweep::record::{CellResult, RowRecord};
 
 /// What can be said about a cell as one number.
@@ -105,17 +105,22 @@ impl Measure {
         }
     }
 
+    /// Share of right answers; none for a regression.
+    pub fn accuracy_of(scores: &TaskScores) -> Option<f64> {
+        Some(classes(scores)?.accuracy)
+    }
+
     /// Of every seed; none unless every seed has it.
-    pub fn over_seeds(self, variant: &Variant<'_>, is_scaled: bool) -> Option<Vec<f64>> {
-        variant
+    pub fn over_seeds(self, configuration: &Configuration<'_>, is_scaled: bool) -> Option<Vec<f64>> {
+        configuration
             .results()
             .map(|result| self.of(result, is_scaled))
             .collect()
     }
 
     /// Mean over seeds; none unless every seed has it.
-    pub fn mean(self, variant: &Variant<'_>, is_scaled: bool) -> Option<f64> {
-        let values = self.over_seeds(variant, is_scaled)?;
+    pub fn mean(self, configuration: &Configuration<'_>, is_scaled: bool) -> Option<f64> {
+        let values = self.over_seeds(configuration, is_scaled)?;
         Some(values.iter().sum::<f64>() / values.len() as f64)
     }
 
@@ -124,8 +129,8 @@ impl Measure {
     /// # Errors
     ///
     /// If a value is not finite.
-    pub fn cell(self, variant: &Variant<'_>, is_scaled: bool) -> Result<Cell> {
-        let Some(values) = self.over_seeds(variant, is_scaled) else {
+    pub fn cell(self, configuration: &Configuration<'_>, is_scaled: bool) -> Result<Cell> {
+        let Some(values) = self.over_seeds(configuration, is_scaled) else {
             return Ok(Cell::Empty);
         };
         let of = MeanStd::of(&values)?;

@@ -5,9 +5,9 @@ use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Table};
 
 use super::against::{Comparison, Verdict, pooled};
-use super::choice::Family;
+use super::choice::Method;
 use super::measure::Measure;
-use super::tables::Judged;
+use super::tables::TaskComparison;
 
 /// What methods are ranked by: the measure, with or without temperature, the heading of its column, the title of its table.
 const RANKED: [(Measure, bool, &str, &str); 5] = [
@@ -33,21 +33,21 @@ const RANKED: [(Measure, bool, &str, &str); 5] = [
     ),
 ];
 
-/// The comparisons of a family, each with its study.
+/// The comparisons of a method, each with its task.
 pub fn comparisons<'j>(
-    judged: &'j [Judged<'_>],
-    family: &Family,
+    judged: &'j [TaskComparison<'_>],
+    method: &Method,
     is_scaled: bool,
 ) -> Vec<(String, &'j Comparison)> {
     let found = judged.iter().filter_map(|judged| {
-        let (_, both) = judged.find(family)?;
-        Some((judged.study.short(), both[usize::from(is_scaled)].as_ref()?))
+        let (_, both) = judged.find(method)?;
+        Some((judged.task.short(), both[usize::from(is_scaled)].as_ref()?))
     });
     found.collect()
 }
 
-/// Where each family wins, ties and loses, by name.
-pub fn verdicts(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Table {
+/// Where each method wins, ties and loses, by name.
+pub fn verdicts(judged: &[TaskComparison<'_>], methods: &[Method], reference: &Method) -> Table {
     let names = [
         "compared",
         "lower loss on",
@@ -63,9 +63,9 @@ pub fn verdicts(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
         "Lower and higher: beyond what the choice of test rows and seeds explains, and enough to notice. With T: both with a temperature \
          fitted on validation rows.",
     );
-    for family in families {
+    for method in methods {
         for is_scaled in [false, true] {
-            let found = comparisons(judged, family, is_scaled);
+            let found = comparisons(judged, method, is_scaled);
             if found.is_empty() {
                 continue;
             }
@@ -91,14 +91,14 @@ pub fn verdicts(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
                 on(Verdict::Ties),
                 on(Verdict::Loses),
             ];
-            table.push(family.name(), cells);
+            table.push(method.name(), cells);
         }
     }
     table
 }
 
-/// In a line for each family: its mean change of the loss, and how often it wins, ties and loses.
-pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Table {
+/// In a line for each method: its mean change of the loss, and how often it wins, ties and loses.
+pub fn headline(judged: &[TaskComparison<'_>], methods: &[Method], reference: &Method) -> Table {
     let mut columns = Vec::new();
     for with in ["", ", with T"] {
         let change = Column::new(format!("mean change{with}"), Better::None, 1);
@@ -114,16 +114,16 @@ pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
          With T: both with a temperature fitted on validation rows.",
     );
     let most = |is_scaled| {
-        let found = families
+        let found = methods
             .iter()
-            .map(|family| comparisons(judged, family, is_scaled).len());
+            .map(|method| comparisons(judged, method, is_scaled).len());
         found.max().unwrap_or(0)
     };
-    for family in families {
+    for method in methods {
         let cells: Vec<Cell> = [false, true]
             .into_iter()
             .flat_map(|is_scaled| {
-                let found = comparisons(judged, family, is_scaled);
+                let found = comparisons(judged, method, is_scaled);
                 let count = |verdict: Verdict| {
                     let of = found
                         .iter()
@@ -147,7 +147,7 @@ pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
             })
             .collect();
         if cells.iter().any(|cell| *cell != Cell::Empty) {
-            table.push(family.name(), cells);
+            table.push(method.name(), cells);
         }
     }
     table
@@ -155,7 +155,7 @@ pub fn headline(judged: &[Judged<'_>], families: &[Family], reference: &Family) 
 
 /// By how many per cent the loss differs from the reference's on the one task that there is: ranks and counts of tasks say nothing
 /// there.
-pub fn on_one_task(judged: &Judged<'_>, families: &[Family], reference: &Family) -> Table {
+pub fn on_one_task(judged: &TaskComparison<'_>, methods: &[Method], reference: &Method) -> Table {
     let columns = ["change of the loss", "change, with T"]
         .map(|name| Column::new(name, Better::None, 1).with_unit("%"))
         .to_vec();
@@ -164,38 +164,38 @@ pub fn on_one_task(judged: &Judged<'_>, families: &[Family], reference: &Family)
         "In per cent of the reference's loss (NLL, or squared error), with 95 % intervals over rows and seeds; below zero is better. With \
          T: both with a temperature fitted on validation rows.",
     );
-    for family in families {
+    for method in methods {
         let cells = [false, true].map(|is_scaled| {
-            let found = comparisons(std::slice::from_ref(judged), family, is_scaled);
+            let found = comparisons(std::slice::from_ref(judged), method, is_scaled);
             let change = found.first().map(|(_, comparison)| comparison.per_cent());
             change.map_or(Cell::Empty, |(value, interval)| Cell::interval(value, interval))
         });
         if cells.iter().any(|cell| !matches!(cell, Cell::Empty)) {
-            table.push(family.name(), cells.to_vec());
+            table.push(method.name(), cells.to_vec());
         }
     }
     table
 }
 
-/// By how many per cent the loss differs from the reference's: each study and their mean. None for fewer than two studies.
+/// By how many per cent the loss differs from the reference's: each task and their mean. None for fewer than two tasks.
 pub fn differences(
-    judged: &[Judged<'_>],
-    families: &[Family],
-    reference: &Family,
+    judged: &[TaskComparison<'_>],
+    methods: &[Method],
+    reference: &Method,
     is_scaled: bool,
 ) -> Option<Table> {
-    let mut studies: Vec<String> = Vec::new();
-    for family in families {
-        for (name, _) in comparisons(judged, family, is_scaled) {
-            if !studies.contains(&name) {
-                studies.push(name);
+    let mut tasks: Vec<String> = Vec::new();
+    for method in methods {
+        for (name, _) in comparisons(judged, method, is_scaled) {
+            if !tasks.contains(&name) {
+                tasks.push(name);
             }
         }
     }
-    if studies.len() < 2 {
+    if tasks.len() < 2 {
         return None;
     }
-    let columns = std::iter::once("mean").chain(studies.iter().map(String::as_str));
+    let columns = std::iter::once("mean").chain(tasks.iter().map(String::as_str));
     let columns = columns
         .map(|name| Column::new(name, Better::None, 1).with_unit("%"))
         .collect();
@@ -205,20 +205,20 @@ pub fn differences(
         "In per cent of the reference's loss (NLL, or squared error), with 95 % intervals over rows and seeds; below zero is better. The \
          interval of the mean takes the errors of tasks for independent, and speaks of these tasks alone.",
     );
-    for family in families {
-        let found = comparisons(judged, family, is_scaled);
+    for method in methods {
+        let found = comparisons(judged, method, is_scaled);
         if found.is_empty() {
             continue;
         }
         let mean = pooled(found.iter().map(|(_, comparison)| *comparison));
-        let mean = mean.filter(|_| found.len() == studies.len());
+        let mean = mean.filter(|_| found.len() == tasks.len());
         let of = |(value, interval): (f64, [f64; 2])| Cell::interval(value, interval);
-        let each = studies.iter().map(|study| {
-            let here = found.iter().find(|(name, _)| name == study);
+        let each = tasks.iter().map(|task| {
+            let here = found.iter().find(|(name, _)| name == task);
             here.map_or(Cell::Empty, |(_, comparison)| of(comparison.per_cent()))
         });
         table.push(
-            family.name(),
+            method.name(),
             std::iter::once(mean.map_or(Cell::Empty, of))
                 .chain(each)
                 .collect(),
@@ -227,18 +227,18 @@ pub fn differences(
     Some(table)
 }
 
-/// Ranks of families over studies.
+/// Ranks of methods over tasks.
 struct Ranks<'f> {
-    families: Vec<&'f Family>,
-    studies: Vec<String>,
+    methods: Vec<&'f Method>,
+    tasks: Vec<String>,
     table: RankTable,
 }
 
 impl<'f> Ranks<'f> {
-    /// Over the studies in which every family is; none where there are fewer than two families or no study.
+    /// Over the tasks in which every method is; none where there are fewer than two methods or no task.
     fn of(
-        judged: &[Judged<'_>],
-        families: &'f [Family],
+        judged: &[TaskComparison<'_>],
+        methods: &'f [Method],
         measure: Measure,
         is_scaled: bool,
     ) -> Result<Option<Self>> {
@@ -246,88 +246,88 @@ impl<'f> Ranks<'f> {
             Measure::Metric | Measure::Accuracy => rank_table::Better::Larger,
             _ => rank_table::Better::Smaller,
         };
-        let value = |judged: &Judged<'_>, family: &Family| {
-            let (contender, _) = judged.find(family)?;
-            measure.mean(contender.variant(is_scaled)?, is_scaled)
+        let value = |judged: &TaskComparison<'_>, method: &Method| {
+            let (selected, _) = judged.find(method)?;
+            measure.mean(selected.configuration(is_scaled)?, is_scaled)
         };
-        // A family that is missing somewhere has no mean rank; a study that most families miss compares nothing.
-        let studies: Vec<&Judged<'_>> = judged
+        // A method that is missing somewhere has no mean rank; a task that most methods miss compares nothing.
+        let tasks: Vec<&TaskComparison<'_>> = judged
             .iter()
-            .filter(|judged| families.iter().any(|family| value(judged, family).is_some()))
+            .filter(|judged| methods.iter().any(|method| value(judged, method).is_some()))
             .collect();
-        let ranked: Vec<&Family> = families
+        let ranked: Vec<&Method> = methods
             .iter()
-            .filter(|family| studies.iter().all(|judged| value(judged, family).is_some()))
+            .filter(|method| tasks.iter().all(|judged| value(judged, method).is_some()))
             .collect();
-        if ranked.len() < 2 || studies.is_empty() {
+        if ranked.len() < 2 || tasks.is_empty() {
             return Ok(None);
         }
-        let scores = ranked.iter().map(|family| {
-            let of = studies.iter().filter_map(|judged| value(judged, family));
+        let scores = ranked.iter().map(|method| {
+            let of = tasks.iter().filter_map(|judged| value(judged, method));
             of.collect()
         });
         let scores: Vec<Vec<f64>> = scores.collect();
         Ok(Some(Self {
-            table: RankTable::of(&scores, &vec![better; studies.len()])?,
-            studies: studies.iter().map(|judged| judged.study.short()).collect(),
-            families: ranked,
+            table: RankTable::of(&scores, &vec![better; tasks.len()])?,
+            tasks: tasks.iter().map(|judged| judged.task.short()).collect(),
+            methods: ranked,
         }))
     }
 
-    fn mean(&self, family: &Family) -> Option<f64> {
-        let place = self.families.iter().position(|other| *other == family)?;
+    fn mean(&self, method: &Method) -> Option<f64> {
+        let place = self.methods.iter().position(|other| *other == method)?;
         Some(self.table.mean[place])
     }
 
-    fn left_out(&self, families: &[Family]) -> String {
-        match families.len() - self.families.len() {
+    fn left_out(&self, methods: &[Method]) -> String {
+        match methods.len() - self.methods.len() {
             0 => String::new(),
             some => format!(" Left out, because they are missing on some of the tasks: {some}."),
         }
     }
 
-    fn to_table(&self, title: &str, families: &[Family]) -> Table {
-        let names = std::iter::once("mean rank").chain(self.studies.iter().map(String::as_str));
+    fn to_table(&self, title: &str, methods: &[Method]) -> Table {
+        let names = std::iter::once("mean rank").chain(self.tasks.iter().map(String::as_str));
         let columns = names.map(|name| Column::new(name, Better::None, 1)).collect();
         let mut table = Table::new(title, "method", columns)
-            .with_note(format!("1 is the best.{}", self.left_out(families)));
-        let mut order: Vec<usize> = (0..self.families.len()).collect();
+            .with_note(format!("1 is the best.{}", self.left_out(methods)));
+        let mut order: Vec<usize> = (0..self.methods.len()).collect();
         order.sort_by(|left, right| self.table.mean[*left].total_cmp(&self.table.mean[*right]));
         for place in order {
             let cells =
                 std::iter::once(self.table.mean[place]).chain(self.table.ranks[place].iter().copied());
-            table.push(self.families[place].name(), cells.map(Cell::value).collect());
+            table.push(self.methods[place].name(), cells.map(Cell::value).collect());
         }
         table
     }
 }
 
-/// Mean ranks by everything that methods are ranked by; none for fewer than two studies or families.
+/// Mean ranks by everything that methods are ranked by; none for fewer than two tasks or methods.
 ///
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn mean_ranks(judged: &[Judged<'_>], families: &[Family]) -> Result<Option<Table>> {
+pub fn mean_ranks(judged: &[TaskComparison<'_>], methods: &[Method]) -> Result<Option<Table>> {
     let mut columns = Vec::new();
     let mut all = Vec::new();
     let mut notes = vec!["Mean over tasks; 1 is the best.".to_owned()];
     for (measure, is_scaled, heading, _) in RANKED {
-        let Some(ranks) = Ranks::of(judged, families, measure, is_scaled)? else {
+        let Some(ranks) = Ranks::of(judged, methods, measure, is_scaled)? else {
             continue;
         };
-        if ranks.studies.len() < 2 {
+        if ranks.tasks.len() < 2 {
             continue;
         }
         columns.push(Column::new(heading, Better::None, 1));
-        if let Some(difference) = rank_table::critical_difference(ranks.families.len(), ranks.studies.len())
-            .filter(|_| all.is_empty())
+        if let Some(difference) =
+            rank_table::critical_difference(ranks.methods.len(), ranks.tasks.len()).filter(|_| all.is_empty())
         {
             notes.push(format!(
                 "Mean ranks by loss that lie closer than {difference:.1} do not differ beyond chance (Nemenyi's test at 5 %, {} methods, \
                  {} tasks).{}",
-                ranks.families.len(),
-                ranks.studies.len(),
-                ranks.left_out(families)
+                ranks.methods.len(),
+                ranks.tasks.len(),
+                ranks.left_out(methods)
             ));
         }
         all.push(ranks);
@@ -335,17 +335,17 @@ pub fn mean_ranks(judged: &[Judged<'_>], families: &[Family]) -> Result<Option<T
     let Some(first) = all.first() else {
         return Ok(None);
     };
-    let mut order: Vec<&Family> = families.iter().collect();
-    let place = |family: &&Family| first.mean(family).unwrap_or(f64::INFINITY);
+    let mut order: Vec<&Method> = methods.iter().collect();
+    let place = |method: &&Method| first.mean(method).unwrap_or(f64::INFINITY);
     order.sort_by(|left, right| place(left).total_cmp(&place(right)));
     let mut table = Table::new("Mean ranks", "method", columns)
         .with_note(notes.join(" "))
         .without_marks();
-    for family in order {
+    for method in order {
         let cells = all
             .iter()
-            .map(|ranks| ranks.mean(family).map_or(Cell::Empty, Cell::value));
-        table.push(family.name(), cells.collect());
+            .map(|ranks| ranks.mean(method).map_or(Cell::Empty, Cell::value));
+        table.push(method.name(), cells.collect());
     }
     Ok(Some(table))
 }
@@ -355,11 +355,11 @@ pub fn mean_ranks(judged: &[Judged<'_>], families: &[Family]) -> Result<Option<T
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn ranks(judged: &[Judged<'_>], families: &[Family]) -> Result<Vec<Block>> {
+pub fn ranks(judged: &[TaskComparison<'_>], methods: &[Method]) -> Result<Vec<Block>> {
     let mut tables = Vec::new();
     for (measure, is_scaled, _, title) in RANKED {
-        if let Some(ranks) = Ranks::of(judged, families, measure, is_scaled)? {
-            tables.push(Block::Table(ranks.to_table(title, families)));
+        if let Some(ranks) = Ranks::of(judged, methods, measure, is_scaled)? {
+            tables.push(Block::Table(ranks.to_table(title, methods)));
         }
     }
     Ok(tables)

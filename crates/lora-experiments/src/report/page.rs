@@ -5,11 +5,12 @@ use lora_pipeline::error::{Context, Error, Result};
 use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Provenance, Section, Table};
 
-use super::against::{compare, reference, reference_family};
-use super::choice::{Family, contenders, families};
+use super::against::{compare, reference, reference_method};
+use super::choice::{Method, methods, selected};
 use super::results::{Experiment, Results};
-use super::tables::{self, Judged, StudyTables};
+use super::tables::{self, TaskComparison, TaskTables};
 use super::{curves, figures, intervals, over_tasks, sentences};
+use crate::sweep::file::Stopping;
 use crate::sweep::record::RunRecord;
 
 /// How to read the reliability diagrams.
@@ -29,7 +30,7 @@ pub struct Report {
     /// Few and narrow tables over all tasks.
     pub overall: Vec<Table>,
     /// The tables of single tasks.
-    pub studies: Vec<Table>,
+    pub tasks: Vec<Table>,
     /// The page, from top to bottom.
     pub sections: Vec<Section>,
 }
@@ -39,8 +40,8 @@ pub struct Report {
 /// # Errors
 ///
 /// If nothing can stand as reference, or cells of one file do not fit each other.
-pub fn judge(results: &Results) -> Result<(Vec<Judged<'_>>, Vec<Family>, Family)> {
-    let studies = results.studies();
+pub fn judge(results: &Results) -> Result<(Vec<TaskComparison<'_>>, Vec<Method>, Method)> {
+    let tasks = results.tasks();
     let of_calls = || {
         results.runs.iter().rev().find_map(|run| {
             let first = run.sweep.methods.first().map(|method| method.name.as_str());
@@ -48,30 +49,30 @@ pub fn judge(results: &Results) -> Result<(Vec<Judged<'_>>, Vec<Family>, Family)
         })
     };
     let named = results.reference.as_deref().or_else(of_calls);
-    let family = reference_family(named, &studies)
+    let method = reference_method(named, &tasks)
         .context("no method predicts by its mean pass, so there is nothing to compare with; add `mean` to the predictions of one")?;
     let mut judged = Vec::new();
-    for study in studies {
-        let contenders = contenders(&study);
-        let reference = reference(&contenders, &family).cloned();
+    for task in tasks {
+        let selected = selected(&task);
+        let reference = reference(&selected, &method).cloned();
         let mut comparisons = Vec::new();
-        for contender in &contenders {
+        for selected in &selected {
             let mut both = [None, None];
-            if let Some(reference) = reference.as_ref().filter(|_| contender.family != family) {
+            if let Some(reference) = reference.as_ref().filter(|_| selected.method != method) {
                 for (is_scaled, found) in [false, true].into_iter().zip(&mut both) {
-                    *found = compare(contender, reference, is_scaled)?;
+                    *found = compare(selected, reference, is_scaled)?;
                 }
             }
             comparisons.push(both);
         }
-        judged.push(Judged {
-            study,
-            contenders,
+        judged.push(TaskComparison {
+            task,
+            selected,
             comparisons,
-            reference: family.clone(),
+            reference: method.clone(),
         });
     }
-    Ok((judged, families(results), family))
+    Ok((judged, methods(results), method))
 }
 
 impl Report {
@@ -110,7 +111,7 @@ impl Report {
             summary: Vec::new(),
             outcomes: Vec::new(),
             overall: Vec::new(),
-            studies: Vec::new(),
+            tasks: Vec::new(),
             sections: Vec::new(),
         };
         let mut settings = Section::new("Every setting, and what it ran on");
@@ -128,7 +129,7 @@ impl Report {
     }
 
     fn add(&mut self, name: &str, results: &Results) -> Result<()> {
-        let (judged, families, reference) = judge(results)?;
+        let (judged, methods, reference) = judge(results)?;
         let titled = |title: String| {
             if name.is_empty() {
                 title
@@ -136,63 +137,83 @@ impl Report {
                 format!("{name}: {title}")
             }
         };
-        self.summary.extend(
-            sentences::summary(results, &judged, &families, &reference)
-                .into_iter()
-                .map(titled),
-        );
-        self.outcomes.extend(
-            sentences::outcomes(&judged, &families, &reference)
-                .into_iter()
-                .map(titled),
-        );
-        let overall = if let [only] = &judged[..] {
-            let table = over_tasks::on_one_task(only, &families, &reference);
-            self.overall.push(table.clone());
-            Section::new(titled(format!("Against {}", reference.name()))).with_block(Block::Table(table))
-        } else {
-            self.over_tasks(
-                &judged,
-                &families,
-                &reference,
-                titled("Over all tasks".to_owned()),
-            )?
-        };
-        self.sections.push(overall);
-        for judged in &judged {
-            let tables = tables::of_study(judged)?;
-            self.studies.extend(tables.all().cloned());
-            let mut section = Section::new(titled(judged.study.title()));
-            section.blocks = study(results, judged, tables, &reference)?;
-            self.sections.push(section);
+        // Methods are compared under one rule of stopping.
+        let (never, early): (Vec<TaskComparison<'_>>, Vec<TaskComparison<'_>>) = judged
+            .into_iter()
+            .partition(|judged| judged.task.stopping == Stopping::Never);
+        let is_default = never.is_empty();
+        for (rule, judged) in [("no early stopping", never), ("early stopping", early)] {
+            if judged.is_empty() {
+                continue;
+            }
+            let titled = |title: String| {
+                titled(if is_default {
+                    title
+                } else {
+                    format!("{rule}: {title}")
+                })
+            };
+            let leads = sentences::leads(&judged, &methods, &reference);
+            self.summary.extend(leads.into_iter().map(titled));
+            let outcomes = sentences::outcomes(&judged, &methods, &reference);
+            self.outcomes.extend(outcomes.into_iter().map(titled));
+            let is_one_task = judged.iter().all(|other| other.task.name == judged[0].task.name);
+            let overall = if is_one_task {
+                // Of several numbers of rows of one task, which share test rows, means and ranks say nothing.
+                let tables = judged.iter().map(|only| {
+                    let mut table = over_tasks::on_one_task(only, &methods, &reference);
+                    if judged.len() > 1 {
+                        table.title = format!("{}: {}", only.task.short(), table.title);
+                    }
+                    table
+                });
+                let tables: Vec<Table> = tables.collect();
+                self.overall.extend(tables.clone());
+                let mut section = Section::new(titled(format!("Against {}", reference.name())));
+                section.blocks.extend(tables.into_iter().map(Block::Table));
+                section
+            } else {
+                let title = titled("Over all tasks".to_owned());
+                self.over_tasks(&judged, &methods, &reference, title)?
+            };
+            self.sections.push(overall);
+            for judged in &judged {
+                let tables = tables::of_study(judged)?;
+                self.tasks.extend(tables.all().cloned());
+                let mut section = Section::new(titled(judged.task.title()));
+                section.blocks = task(results, judged, tables, &reference)?;
+                self.sections.push(section);
+            }
         }
+        self.summary
+            .extend(sentences::caveats(results).into_iter().map(titled));
         Ok(())
     }
 
     /// Where each method wins and loses, and the ranks.
     fn over_tasks(
         &mut self,
-        judged: &[Judged<'_>],
-        families: &[Family],
-        reference: &Family,
+        judged: &[TaskComparison<'_>],
+        methods: &[Method],
+        reference: &Method,
         title: String,
     ) -> Result<Section> {
-        let headline = over_tasks::headline(judged, families, reference);
+        let headline = over_tasks::headline(judged, methods, reference);
         self.overall.push(headline.clone());
-        let mean_ranks = over_tasks::mean_ranks(judged, families)?;
+        let mean_ranks = over_tasks::mean_ranks(judged, methods)?;
         self.overall.extend(mean_ranks.clone());
 
         let mut blocks = vec![Block::Table(headline)];
-        let charts = intervals::over_tasks(judged, families, reference);
+        let charts = intervals::over_tasks(judged, methods, reference);
         if !charts.is_empty() {
             blocks.push(Block::Text(intervals::HOW_TO_READ.to_owned()));
         }
         push_figures(&mut blocks, charts);
-        blocks.push(Block::Table(over_tasks::verdicts(judged, families, reference)));
+        blocks.push(Block::Table(over_tasks::verdicts(judged, methods, reference)));
         blocks.extend(mean_ranks.map(Block::Table));
         let differences = [false, true]
             .into_iter()
-            .filter_map(|is_scaled| over_tasks::differences(judged, families, reference, is_scaled));
+            .filter_map(|is_scaled| over_tasks::differences(judged, methods, reference, is_scaled));
         push_details(
             &mut blocks,
             "The numbers: change of the loss on each task, with intervals",
@@ -201,7 +222,7 @@ impl Report {
         push_details(
             &mut blocks,
             "The numbers: ranks on each task",
-            over_tasks::ranks(judged, families)?,
+            over_tasks::ranks(judged, methods)?,
         );
         let mut overall = Section::new(title);
         overall.blocks = blocks;
@@ -271,11 +292,11 @@ fn run_blocks(name: &str, run: &RunRecord) -> Result<Vec<Block>> {
     ])
 }
 
-fn study(
+fn task(
     results: &Results,
-    judged: &Judged<'_>,
-    tables: StudyTables,
-    reference: &Family,
+    judged: &TaskComparison<'_>,
+    tables: TaskTables,
+    reference: &Method,
 ) -> Result<Vec<Block>> {
     let mut blocks = Vec::new();
     let mut first: Vec<Figure> = intervals::on_task(judged, reference).into_iter().collect();
@@ -285,6 +306,7 @@ fn study(
         }
     }
     push_figures(&mut blocks, first);
+    push_figures(&mut blocks, curves::epochs::of_study(judged, &results.trainings));
     blocks.extend(tables.scores.into_iter().map(Block::Table));
     if !judged.is_regression() {
         let diagrams = figures::reliability(judged, reference)?;

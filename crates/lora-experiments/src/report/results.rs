@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use lora_pipeline::config::default_values;
 use lora_pipeline::config::keys::REQUIRED;
-use lora_pipeline::config::usual_values;
 use lora_pipeline::error::Result;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::sweep::file::{MethodEntry, Rows};
-use crate::sweep::prediction::Prediction;
+use crate::sweep::file::{MethodEntry, Rows, Stopping};
+use crate::sweep::inference_method::InferenceMethod;
 use crate::sweep::record::{CellRecord, CellResult, Line, Outcome, RunRecord, TrainingRecord};
 use crate::sweep::settings::Settings;
 use crate::sweep::store;
@@ -221,11 +221,12 @@ impl Results {
                 rows,
                 method,
                 prediction,
+                stopping,
                 settings,
                 seed,
                 ..
             } = cell;
-            serde_json::json!([task, rows, method, prediction, settings, seed]).to_string()
+            serde_json::json!([task, rows, method, prediction, stopping, settings, seed]).to_string()
         };
         for (index, cell) in all.iter().enumerate() {
             last.insert(name(cell), index);
@@ -236,67 +237,76 @@ impl Results {
         self.replaced = before - self.cells.len();
     }
 
-    /// The cells by task and number of rows, in the order of the files.
-    pub fn studies(&self) -> Vec<Study<'_>> {
-        let mut studies: Vec<Study<'_>> = Vec::new();
+    /// The cells by task, number of rows and stopping, in the order of the files.
+    pub fn tasks(&self) -> Vec<TaskResults<'_>> {
+        let mut tasks: Vec<TaskResults<'_>> = Vec::new();
         for cell in &self.cells {
             let Outcome::Done(result) = &cell.outcome else {
                 continue;
             };
-            let place = studies
-                .iter()
-                .position(|study| study.task == cell.task && study.rows == cell.rows);
+            let place = tasks.iter().position(|task| task.is_of(cell));
             let place = place.unwrap_or_else(|| {
-                studies.push(Study {
-                    task: &cell.task,
+                tasks.push(TaskResults {
+                    name: &cell.task,
                     rows: cell.rows,
-                    variants: Vec::new(),
+                    stopping: cell.stopping,
+                    configurations: Vec::new(),
                 });
-                studies.len() - 1
+                tasks.len() - 1
             });
-            studies[place].add(cell, result);
+            tasks[place].add(cell, result);
         }
-        studies
+        tasks
     }
 }
 
-/// All that was found on one task with one number of training rows.
+/// All that was found on one task with one number of training rows, and with one rule of stopping.
 #[derive(Debug)]
-pub struct Study<'a> {
+pub struct TaskResults<'a> {
     /// Name of the task.
-    pub task: &'a str,
+    pub name: &'a str,
     /// Training rows.
     pub rows: Rows,
+    /// Which model of each training predicts.
+    pub stopping: Stopping,
     /// What was compared.
-    pub variants: Vec<Variant<'a>>,
+    pub configurations: Vec<Configuration<'a>>,
 }
 
 /// A method with its settings and a way to predict: its cells differ in the seed.
 #[derive(Clone, Debug)]
-pub struct Variant<'a> {
+pub struct Configuration<'a> {
     /// Name of the method.
     pub method: &'a str,
     /// How it predicts.
-    pub prediction: &'a Prediction,
+    pub prediction: &'a InferenceMethod,
     /// Settings that are not the usual ones.
     pub settings: &'a Settings,
     /// The cells in the order of their seeds.
     pub cells: Vec<(&'a CellRecord, &'a CellResult)>,
 }
 
-impl<'a> Study<'a> {
+impl<'a> TaskResults<'a> {
+    fn is_of(&self, cell: &CellRecord) -> bool {
+        self.name == cell.task && self.rows == cell.rows && self.stopping == cell.stopping
+    }
+
     fn add(&mut self, cell: &'a CellRecord, result: &'a CellResult) {
-        let is_same = |variant: &Variant<'_>| {
-            variant.method == cell.method
-                && *variant.prediction == cell.prediction
-                && *variant.settings == cell.settings
+        let is_same = |configuration: &Configuration<'_>| {
+            configuration.method == cell.method
+                && *configuration.prediction == cell.prediction
+                && *configuration.settings == cell.settings
         };
-        match self.variants.iter_mut().find(|variant| is_same(variant)) {
-            Some(variant) => {
-                variant.cells.push((cell, result));
-                variant.cells.sort_by_key(|(cell, _)| cell.seed);
+        match self
+            .configurations
+            .iter_mut()
+            .find(|configuration| is_same(configuration))
+        {
+            Some(configuration) => {
+                configuration.cells.push((cell, result));
+                configuration.cells.sort_by_key(|(cell, _)| cell.seed);
             }
-            None => self.variants.push(Variant {
+            None => self.configurations.push(Configuration {
                 method: &cell.method,
                 prediction: &cell.prediction,
                 settings: &cell.settings,
@@ -308,25 +318,25 @@ impl<'a> Study<'a> {
     /// Task and rows in words.
     pub fn title(&self) -> String {
         match self.rows {
-            Rows::Some(rows) => format!("{}, {rows} training rows", self.task),
-            Rows::All => format!("{}, all training rows", self.task),
+            Rows::Some(rows) => format!("{}, {rows} training rows", self.name),
+            Rows::All => format!("{}, all training rows", self.name),
         }
     }
 
     /// Task and rows, short.
     pub fn short(&self) -> String {
         match self.rows {
-            Rows::Some(rows) => format!("{} {rows}", self.task),
-            Rows::All => self.task.to_owned(),
+            Rows::Some(rows) => format!("{} {rows}", self.name),
+            Rows::All => self.name.to_owned(),
         }
     }
 }
 
-impl Variant<'_> {
+impl Configuration<'_> {
     /// A setting of its training; the usual one where results say nothing of it, if there is one.
     pub fn setting(&self, key: &str) -> Option<Value> {
         let usual = || {
-            let usual = usual_values().get(key).cloned();
+            let usual = default_values().get(key).cloned();
             usual.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
         };
         self.settings.get(key).cloned().or_else(usual)

@@ -3,11 +3,11 @@
 use lora_pipeline::counted::counted;
 
 use super::against::{Verdict, pooled};
-use super::choice::Family;
+use super::choice::Method;
 use super::over_tasks::comparisons;
-use super::results::{Results, Variant};
-use super::tables::Judged;
-use crate::sweep::prediction::Prediction;
+use super::results::{Configuration, Results};
+use super::tables::TaskComparison;
+use crate::sweep::inference_method::InferenceMethod;
 
 /// How methods were compared.
 pub const HOW_COMPARED: &str = "Settings (p, N and so on) were chosen by the loss of validation rows, never by test rows. Every method is \
@@ -42,21 +42,11 @@ fn signed(value: f64) -> String {
     format!("{value:+.1}").replace('-', "\u{2212}")
 }
 
-/// Which method has the lowest loss over all tasks; then what a reader must not overlook.
-pub fn summary(
-    results: &Results,
-    judged: &[Judged<'_>],
-    families: &[Family],
-    reference: &Family,
-) -> Vec<String> {
-    let leads = [false, true].map(|is_scaled| lead(judged, families, reference, is_scaled));
+/// Which method has the lowest loss over all tasks, in one paragraph; none where nothing was compared.
+pub fn leads(judged: &[TaskComparison<'_>], methods: &[Method], reference: &Method) -> Option<String> {
+    let leads = [false, true].map(|is_scaled| lead(judged, methods, reference, is_scaled));
     let leads: Vec<String> = leads.into_iter().flatten().collect();
-    let mut sentences = Vec::new();
-    if !leads.is_empty() {
-        sentences.push(leads.join(" "));
-    }
-    sentences.extend(caveats(results));
-    sentences
+    (!leads.is_empty()).then(|| leads.join(" "))
 }
 
 /// What a reader must not overlook.
@@ -86,18 +76,23 @@ pub fn caveats(results: &Results) -> Vec<String> {
     sentences
 }
 
-/// The family with the lowest mean loss, whether it is lower than the reference's beyond chance, and where it wins, ties and
+/// The method with the lowest mean loss, whether it is lower than the reference's beyond chance, and where it wins, ties and
 /// loses. None where nothing was compared.
-fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scaled: bool) -> Option<String> {
-    let most = families
+fn lead(
+    judged: &[TaskComparison<'_>],
+    methods: &[Method],
+    reference: &Method,
+    is_scaled: bool,
+) -> Option<String> {
+    let most = methods
         .iter()
-        .map(|family| comparisons(judged, family, is_scaled).len());
+        .map(|method| comparisons(judged, method, is_scaled).len());
     let most = most.max()?;
-    let changes = families.iter().filter_map(|family| {
-        let found = comparisons(judged, family, is_scaled);
+    let changes = methods.iter().filter_map(|method| {
+        let found = comparisons(judged, method, is_scaled);
         let (mean, interval) = pooled(found.iter().map(|(_, comparison)| *comparison))?;
         // A mean over fewer tasks is another mean.
-        (found.len() == most).then_some((mean, interval, family, found))
+        (found.len() == most).then_some((mean, interval, method, found))
     });
     let mut changes: Vec<_> = changes.collect();
     changes.sort_by(|left, right| left.0.total_cmp(&right.0));
@@ -105,14 +100,14 @@ fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scale
     let certain = changes.iter().position(|(_, [_, upper], ..)| *upper < 0.0);
     let (lowest, ..) = changes.first()?;
     let lower_by_chance = certain.is_some_and(|place| place > 0).then(|| {
-        let family: &Family = changes[0].2;
+        let method: &Method = changes[0].2;
         format!(
             "; lower still is {}, {} %, but no more than chance explains",
-            family.name(),
+            method.name(),
             signed(*lowest)
         )
     });
-    let (mean, [lower, upper], family, found) = &changes[certain.unwrap_or(0)];
+    let (mean, [lower, upper], method, found) = &changes[certain.unwrap_or(0)];
     let (mean, lower, upper) = (*mean, *lower, *upper);
     let count = |verdict: Verdict| {
         let of = found
@@ -130,7 +125,7 @@ fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scale
         count(Verdict::Ties),
         count(Verdict::Loses),
     );
-    let (name, against) = (family.name(), reference.name());
+    let (name, against) = (method.name(), reference.name());
     let nearest = if mean < 0.0 {
         "the lowest has"
     } else {
@@ -157,25 +152,25 @@ fn lead(judged: &[Judged<'_>], families: &[Family], reference: &Family, is_scale
     })
 }
 
-/// For each family where it wins, ties and loses.
-pub fn outcomes(judged: &[Judged<'_>], families: &[Family], reference: &Family) -> Vec<String> {
-    let others = families.iter().filter(|family| *family != reference);
+/// For each method where it wins, ties and loses.
+pub fn outcomes(judged: &[TaskComparison<'_>], methods: &[Method], reference: &Method) -> Vec<String> {
+    let others = methods.iter().filter(|method| *method != reference);
     others
-        .flat_map(|family| outcome(judged, family, reference))
+        .flat_map(|method| outcome(judged, method, reference))
         .collect()
 }
 
 /// One sentence without temperature, one with; none where nothing was compared.
-fn outcome(judged: &[Judged<'_>], family: &Family, reference: &Family) -> Vec<String> {
+fn outcome(judged: &[TaskComparison<'_>], method: &Method, reference: &Method) -> Vec<String> {
     let of = |is_scaled: usize| {
         let names = |verdict: Verdict| {
             let found = judged.iter().filter(|judged| {
                 let found = judged
-                    .find(family)
+                    .find(method)
                     .and_then(|(_, comparisons)| comparisons[is_scaled].as_ref());
                 found.is_some_and(|comparison| comparison.verdict == verdict)
             });
-            found.map(|judged| judged.study.short()).collect::<Vec<String>>()
+            found.map(|judged| judged.task.short()).collect::<Vec<String>>()
         };
         let parts: Vec<String> = [
             (Verdict::Wins, "lower loss on"),
@@ -188,7 +183,7 @@ fn outcome(judged: &[Judged<'_>], family: &Family, reference: &Family) -> Vec<St
         .map(|(words, names)| format!("{words} {}", names.join(", ")))
         .collect();
         let subject = match is_scaled {
-            0 => format!("{} against {}", family.name(), reference.name()),
+            0 => format!("{} against {}", method.name(), reference.name()),
             _ => "With a temperature for both".to_owned(),
         };
         (!parts.is_empty()).then(|| format!("{subject}: {}.", parts.join("; ")))
@@ -203,7 +198,7 @@ fn shares_members(results: &Results) -> bool {
     let deep: Vec<_> = results
         .cells
         .iter()
-        .filter(|cell| matches!(cell.prediction, Prediction::DeepEnsemble { .. }))
+        .filter(|cell| matches!(cell.prediction, InferenceMethod::DeepEnsemble { .. }))
         .collect();
     deep.iter().enumerate().any(|(index, cell)| {
         deep[..index].iter().any(|other| {
@@ -220,13 +215,16 @@ fn shares_members(results: &Results) -> bool {
 /// That some have fewer seeds than others of their task, which the means do not show.
 fn unfinished(results: &Results) -> Option<String> {
     let mut behind = Vec::new();
-    for study in results.studies() {
-        let seeds = |variant: &Variant<'_>| variant.cells.len();
-        let most = study.variants.iter().map(seeds).max().unwrap_or(0);
-        let fewer = study.variants.iter().filter(|variant| seeds(variant) < most);
-        behind.extend(fewer.map(|variant| {
-            let name = Family::of(variant).name();
-            format!("{name} on {} ({} of {most})", study.short(), seeds(variant))
+    for task in results.tasks() {
+        let seeds = |configuration: &Configuration<'_>| configuration.cells.len();
+        let most = task.configurations.iter().map(seeds).max().unwrap_or(0);
+        let fewer = task
+            .configurations
+            .iter()
+            .filter(|configuration| seeds(configuration) < most);
+        behind.extend(fewer.map(|configuration| {
+            let name = Method::of(configuration).name();
+            format!("{name} on {} ({} of {most})", task.short(), seeds(configuration))
         }));
     }
     let first = behind.first()?;

@@ -7,27 +7,27 @@ use lora_report::{Better, Cell, Column, Table};
 use serde_json::Value;
 
 use super::against::Comparison;
-use super::choice::{Contender, Family, varied};
+use super::choice::{Method, SelectedConfiguration, varied};
 use super::measure::{Measure, metric_name};
-use super::results::{Study, Variant};
+use super::results::{Configuration, TaskResults};
 
 /// How calibration errors are computed, for notes.
 pub const ECE_RULE: &str = "15 equal bins, (lo, hi]";
 
-/// A study with its contenders and how each compares with the reference.
+/// A task with its selected configurations and how each compares with the reference.
 #[derive(Debug)]
-pub struct Judged<'a> {
-    /// The study.
-    pub study: Study<'a>,
-    /// Its contenders.
-    pub contenders: Vec<Contender<'a>>,
-    /// For each contender the comparison without and with temperature; none for the reference itself.
+pub struct TaskComparison<'a> {
+    /// The task.
+    pub task: TaskResults<'a>,
+    /// Its selected configurations.
+    pub selected: Vec<SelectedConfiguration<'a>>,
+    /// For each selected configuration the comparison without and with temperature; none for the reference itself.
     pub comparisons: Vec<[Option<Comparison>; 2]>,
     /// What the others are compared with.
-    pub reference: Family,
+    pub reference: Method,
 }
 
-impl Judged<'_> {
+impl TaskComparison<'_> {
     /// Whether labels are numbers.
     pub fn is_regression(&self) -> bool {
         self.metric() == Some(GlueMetric::PearsonAndSpearman)
@@ -35,33 +35,37 @@ impl Judged<'_> {
 
     /// What the task is scored by.
     pub fn metric(&self) -> Option<GlueMetric> {
-        let first = self.study.variants.first()?;
+        let first = self.task.configurations.first()?;
         Some(first.cells.first()?.1.metric)
     }
 
-    /// The contender of a family with its comparison.
-    pub fn find(&self, family: &Family) -> Option<(&Contender<'_>, &[Option<Comparison>; 2])> {
+    /// The selected configuration of a method with its comparison.
+    pub fn find(&self, method: &Method) -> Option<(&SelectedConfiguration<'_>, &[Option<Comparison>; 2])> {
         let place = self
-            .contenders
+            .selected
             .iter()
-            .position(|contender| contender.family == *family)?;
-        Some((&self.contenders[place], &self.comparisons[place]))
+            .position(|selected| selected.method == *method)?;
+        Some((&self.selected[place], &self.comparisons[place]))
     }
 
     fn has_shifted(&self) -> bool {
-        let mut results = self.study.variants.iter().flat_map(Variant::results);
+        let mut results = self.task.configurations.iter().flat_map(Configuration::results);
         results.any(|result| result.shifted.is_some())
     }
 
     /// Seeds, at most.
     pub fn seeds(&self) -> usize {
-        let counts = self.study.variants.iter().map(|variant| variant.cells.len());
+        let counts = self
+            .task
+            .configurations
+            .iter()
+            .map(|configuration| configuration.cells.len());
         counts.max().unwrap_or(0)
     }
 }
 
-/// The tables of one study, by what they tell.
-pub struct StudyTables {
+/// The tables of one task, by what they tell.
+pub struct TaskTables {
     /// Scores without and with temperature.
     pub scores: Vec<Table>,
     /// Shifted rows, where there are any.
@@ -70,7 +74,7 @@ pub struct StudyTables {
     pub costs: Table,
 }
 
-impl StudyTables {
+impl TaskTables {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Table> {
         let more = self.shifted.iter().chain([&self.costs]);
@@ -78,12 +82,12 @@ impl StudyTables {
     }
 }
 
-/// The tables of one study.
+/// The tables of one task.
 ///
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn of_study(judged: &Judged<'_>) -> Result<StudyTables> {
+pub fn of_study(judged: &TaskComparison<'_>) -> Result<TaskTables> {
     let one_seed = judged.seeds() < 2;
     let marked = |table: Table| if one_seed { table.without_marks() } else { table };
     let mut all = vec![marked(scores(judged, false)?)];
@@ -91,14 +95,14 @@ pub fn of_study(judged: &Judged<'_>) -> Result<StudyTables> {
         all.push(marked(scores(judged, true)?));
     }
     let shifted = judged.has_shifted().then(|| shifted(judged)).transpose()?;
-    Ok(StudyTables {
+    Ok(TaskTables {
         scores: all,
         shifted: shifted.map(marked),
         costs: marked(costs(judged)?),
     })
 }
 
-fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
+fn scores(judged: &TaskComparison<'_>, is_scaled: bool) -> Result<Table> {
     let mut columns: Vec<(Column, Measure)> = Vec::new();
     let mut add =
         |name: &str, better, decimals, measure| columns.push((Column::new(name, better, decimals), measure));
@@ -130,10 +134,10 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
     let title = if is_scaled {
         format!(
             "{}: test rows, each method with its temperature",
-            judged.study.title()
+            judged.task.title()
         )
     } else {
-        format!("{}: test rows", judged.study.title())
+        format!("{}: test rows", judged.task.title())
     };
     let mut headings: Vec<Column> = columns.iter().map(|(column, _)| column.clone()).collect();
     let against = [
@@ -143,28 +147,28 @@ fn scores(judged: &Judged<'_>, is_scaled: bool) -> Result<Table> {
     ];
     headings.splice(1..1, against);
     let mut table = Table::new(title, "method", headings).with_note(note(judged, loss));
-    for (contender, comparisons) in judged.contenders.iter().zip(&judged.comparisons) {
-        let Some(variant) = contender.variant(is_scaled) else {
+    for (selected, comparisons) in judged.selected.iter().zip(&judged.comparisons) {
+        let Some(configuration) = selected.configuration(is_scaled) else {
             continue;
         };
         let mut cells = columns
             .iter()
-            .map(|(_, measure)| measure.cell(variant, is_scaled))
+            .map(|(_, measure)| measure.cell(configuration, is_scaled))
             .collect::<Result<Vec<_>>>()?;
         let against = match &comparisons[usize::from(is_scaled)] {
-            None if contender.family == judged.reference => {
+            None if selected.method == judged.reference => {
                 [Cell::Empty, Cell::text("reference"), Cell::Empty]
             }
             None => [Cell::Empty, Cell::Empty, Cell::Empty],
             Some(comparison) => against_cells(comparison),
         };
         cells.splice(1..1, against);
-        table.push(contender.family.name(), cells);
+        table.push(selected.method.name(), cells);
     }
     Ok(table)
 }
 
-fn note(judged: &Judged<'_>, loss: &str) -> String {
+fn note(judged: &TaskComparison<'_>, loss: &str) -> String {
     let seeds = match judged.seeds() {
         1 => "one seed".to_owned(),
         many => format!("mean ± std over {many} seeds"),
@@ -188,7 +192,7 @@ fn against_cells(comparison: &Comparison) -> [Cell; 3] {
     ]
 }
 
-fn shifted(judged: &Judged<'_>) -> Result<Table> {
+fn shifted(judged: &TaskComparison<'_>) -> Result<Table> {
     let columns = [
         ("accuracy", Better::Higher, Measure::ShiftedAccuracy),
         ("NLL", Better::Lower, Measure::ShiftedLoss),
@@ -215,7 +219,7 @@ fn shifted(judged: &Judged<'_>) -> Result<Table> {
         ),
     ];
     let has = |measure: Measure| {
-        let mut results = judged.study.variants.iter().flat_map(Variant::results);
+        let mut results = judged.task.configurations.iter().flat_map(Configuration::results);
         results.any(|result| measure.of(result, false).is_some())
     };
     let columns: Vec<_> = columns
@@ -225,21 +229,23 @@ fn shifted(judged: &Judged<'_>) -> Result<Table> {
     let headings = columns
         .iter()
         .map(|(name, better, _)| Column::new(*name, *better, 3));
-    let title = format!("{}: shifted or out-of-scope rows", judged.study.title());
+    let title = format!("{}: shifted or out-of-scope rows", judged.task.title());
     let mut table = Table::new(title, "method", headings.collect()).with_note(
         "AUROC: how well doubt tells these rows from the test rows, 0.5 is chance. FPR95: the share of these rows that is accepted \
          where 95 % of the test rows are. Without temperature.",
     );
-    for contender in &judged.contenders {
-        if let Some(variant) = contender.variant(false) {
-            let cells = columns.iter().map(|(_, _, measure)| measure.cell(variant, false));
-            table.push(contender.family.name(), cells.collect::<Result<_>>()?);
+    for selected in &judged.selected {
+        if let Some(configuration) = selected.configuration(false) {
+            let cells = columns
+                .iter()
+                .map(|(_, _, measure)| measure.cell(configuration, false));
+            table.push(selected.method.name(), cells.collect::<Result<_>>()?);
         }
     }
     Ok(table)
 }
 
-fn costs(judged: &Judged<'_>) -> Result<Table> {
+fn costs(judged: &TaskComparison<'_>) -> Result<Table> {
     let columns = vec![
         Column::new("chosen", Better::None, 0),
         Column::new("chosen with T", Better::None, 0),
@@ -249,36 +255,36 @@ fn costs(judged: &Judged<'_>) -> Result<Table> {
         Column::new("predicting", Better::None, 2).with_unit("s"),
         Column::new("peak memory", Better::None, 0).with_unit("MB"),
     ];
-    let title = format!("{}: choices and costs", judged.study.title());
+    let title = format!("{}: choices and costs", judged.task.title());
     let mut table = Table::new(title, "method", columns).with_note(
         "Chosen: by the mean loss of the validation rows over seeds; of so many. Training: of all members. Predicting: the test rows \
          once, all members; those of a deep ensemble one by one. Both are wall times, with several trainings at once if the sweep was \
          called so. Who had more settings to choose from took more trainings than the table shows.",
     );
-    for contender in &judged.contenders {
-        let Some(variant) = contender.variant(false) else {
+    for selected in &judged.selected {
+        let Some(configuration) = selected.configuration(false) else {
             continue;
         };
-        let memory = variant
+        let memory = configuration
             .results()
             .map(|result| Some(result.peak_memory? as f64 / 1e6));
         let memory: Option<Vec<f64>> = memory.collect();
         let most = memory.and_then(|values| values.into_iter().reduce(f64::max));
         let words = |is_scaled: bool| {
-            let variant = contender.variant(is_scaled);
-            variant.map_or(Cell::Empty, |variant| {
-                Cell::text(choice_words(&judged.study, variant))
+            let configuration = selected.configuration(is_scaled);
+            configuration.map_or(Cell::Empty, |configuration| {
+                Cell::text(choice_words(&judged.task, configuration))
             })
         };
         table.push(
-            contender.family.name(),
+            selected.method.name(),
             vec![
                 words(false),
                 words(true),
-                Cell::value(contender.candidates as f64),
-                Cell::value(variant.prediction.members() as f64),
-                Measure::TrainingSeconds.cell(variant, false)?,
-                Measure::PredictingSeconds.cell(variant, false)?,
+                Cell::value(selected.candidates as f64),
+                Cell::value(configuration.prediction.members() as f64),
+                Measure::TrainingSeconds.cell(configuration, false)?,
+                Measure::PredictingSeconds.cell(configuration, false)?,
                 most.map_or(Cell::Empty, Cell::value),
             ],
         );
@@ -286,23 +292,23 @@ fn costs(judged: &Judged<'_>) -> Result<Table> {
     Ok(table)
 }
 
-/// The settings of a variant in which its family varies, and its prediction.
-pub fn choice_words(study: &Study<'_>, variant: &Variant<'_>) -> String {
-    let family = Family::of(variant);
-    let kin: Vec<Variant<'_>> = study
-        .variants
+/// The settings of a configuration in which its method varies, and its prediction.
+pub fn choice_words(task: &TaskResults<'_>, configuration: &Configuration<'_>) -> String {
+    let method = Method::of(configuration);
+    let kin: Vec<Configuration<'_>> = task
+        .configurations
         .iter()
-        .filter(|other| Family::of(other) == family)
+        .filter(|other| Method::of(other) == method)
         .cloned()
         .collect();
     let mut words: Vec<String> = varied(&kin)
         .iter()
-        .map(|key| match variant.setting(key) {
+        .map(|key| match configuration.setting(key) {
             None => format!("{key} as usual"),
             Some(Value::String(word)) => format!("{key} {word}"),
             Some(value) => format!("{key} {value}"),
         })
         .collect();
-    words.push(variant.prediction.label());
+    words.push(configuration.prediction.label());
     words.join(", ")
 }

@@ -10,7 +10,7 @@ use lora_pipeline::error::{Context, Result};
 use lora_pipeline::score::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
 
 use super::data::Parts;
-use super::passes::{Logits, Said};
+use super::outputs::{Logits, TrialOutputs};
 use super::record::{CellResult, RowRecord, Scored, ShiftedRecord, UncertaintyRecord};
 
 /// Thousandths, for losses in nats and entropies.
@@ -30,7 +30,7 @@ pub struct Costs {
 ///
 /// If the model has diverged.
 pub fn score(
-    said: &Said,
+    said: &TrialOutputs,
     parts: &Parts,
     average: Average,
     metric: GlueMetric,
@@ -42,21 +42,29 @@ pub fn score(
     }
 }
 
+/// Scores of outputs without temperature.
+///
+/// # Errors
+///
+/// If labels are neither classes nor numbers, or the model has diverged.
+pub fn task_scores(logits: &Logits, targets: &Targets, average: Average) -> Result<TaskScores> {
+    if let Targets::Values(values) = targets {
+        let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+        let scores = RegressionScores::of(&logits.outputs().mean_values(), &values)?;
+        return Ok(TaskScores::Regression(scores));
+    }
+    scores_of(&of_logits(logits)?.average(average), classes(targets)?)
+}
+
 fn score_values(
-    said: &Said,
+    said: &TrialOutputs,
     parts: &Parts,
     test: &[f32],
     metric: GlueMetric,
     costs: &Costs,
 ) -> Result<CellResult> {
-    let of = |logits: &Logits, targets: &Targets| -> Result<TaskScores> {
-        let Targets::Values(values) = targets else {
-            lora_pipeline::bail!("a part of a regression has no numbers as labels");
-        };
-        let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
-        let scores = RegressionScores::of(&logits.outputs().mean_values(), &values)?;
-        Ok(TaskScores::Regression(scores))
-    };
+    // What is averaged does not matter to numbers.
+    let of = |logits: &Logits, targets: &Targets| task_scores(logits, targets, Average::Probabilities);
     let shifted = match (&said.shifted, &parts.shifted) {
         (Some(logits), Some(part)) if parts.shifted_is_labelled() => Some(ShiftedRecord {
             scores: Some(Scored {
@@ -111,7 +119,7 @@ fn squares_of(logits: &Logits, values: &[f32]) -> RowRecord {
 }
 
 fn score_classes(
-    said: &Said,
+    said: &TrialOutputs,
     parts: &Parts,
     average: Average,
     metric: GlueMetric,
@@ -166,10 +174,7 @@ fn score_classes(
             THOUSANDTH,
             in_units(&judged.row_losses, THOUSANDTH),
         )),
-        train: scores_of(
-            &of_logits(&said.train)?.average(average),
-            classes(&parts.gap.truth())?,
-        )?,
+        train: task_scores(&said.train, &parts.gap.truth(), average)?,
         validation: judge(&said.validation, &parts.validation.truth())?,
         test: judge(&said.test, &truth)?,
         test_rows,

@@ -8,20 +8,20 @@ use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
 use lora_models::Transformer;
 use lora_pipeline::counted::counted;
-use lora_pipeline::data::encoded::EncodedPart;
+use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::Result;
-use lora_pipeline::inference;
+use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::Progress;
 use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
 
 use super::Sweep;
 use super::data::GAP_ROWS;
+use super::inference_method::{InferenceMethod, Varied};
 use super::jobs::Queue;
 use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedCell, PlannedTraining};
-use super::prediction::{Prediction, Varied};
-use super::training;
+use super::training::{self, Prepared};
 
 /// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
 /// allocates.
@@ -156,22 +156,22 @@ fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
     let mut of_source: HashMap<String, u64> = HashMap::new();
     for cell in cells {
         let (source, members) = match &cell.prediction {
-            Prediction::Mean | Prediction::DeepEnsemble { .. } => ("mean".to_owned(), 1),
-            Prediction::FullUpdate => ("full".to_owned(), 1),
-            Prediction::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
-            Prediction::Swag {
+            InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => ("mean".to_owned(), 1),
+            InferenceMethod::FullUpdate => ("full".to_owned(), 1),
+            InferenceMethod::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
+            InferenceMethod::Swag {
                 members,
                 scale,
                 collect,
                 ..
             } => (format!("{scale} {collect:?}"), *members),
-            Prediction::Laplace {
+            InferenceMethod::Laplace {
                 of: Varied::LastLayer,
                 structure,
                 prior,
                 ..
             } => (format!("{structure:?} {prior:?}"), 1),
-            Prediction::Laplace {
+            InferenceMethod::Laplace {
                 of,
                 structure,
                 prior,
@@ -189,7 +189,7 @@ fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
 fn fitting_passes(cells: &[&PlannedCell], classes: usize) -> u64 {
     let columns = classes.min(MOST_COLUMNS);
     let fits = cells.iter().filter_map(|cell| match &cell.prediction {
-        Prediction::Laplace {
+        InferenceMethod::Laplace {
             of, structure, prior, ..
         } => Some((of.part().is_some(), format!("{of:?} {structure:?} {prior:?}"))),
         _ => None,
@@ -213,7 +213,12 @@ struct Times {
 
 fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let task = &sweep.tasks[planned.task];
-    let (adapted, mut parts, padding) = training::prepare(planned, task)?;
+    let Prepared {
+        adapted,
+        mut parts,
+        padding,
+        ..
+    } = training::prepare(planned, task)?;
     let config = &planned.config.train;
     let encoded = &parts.train.encoded;
     let steps = config.total_steps(encoded.len());
@@ -247,7 +252,7 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let adapted = trainer.adapted();
     parts.validation.keep_states(&adapted);
     let row = || seconds_a_row(&adapted, &parts.validation);
-    let (first_row, row) = (row(), row());
+    let (first_row, row) = (row()?, row()?);
     Ok(Times {
         first_step,
         step,
@@ -256,8 +261,8 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     })
 }
 
-fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedPart) -> f64 {
+fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {
     let started = Instant::now();
-    inference::outputs(adapted, part, &Passes::Mean, &mut |_| {});
-    started.elapsed().as_secs_f64() / part.encoded.len() as f64
+    JudgedRows::of(part)?.outputs(adapted, &Passes::Mean, &mut |_| {});
+    Ok(started.elapsed().as_secs_f64() / part.encoded.len() as f64)
 }

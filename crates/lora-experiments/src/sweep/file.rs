@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::prediction_entry::PredictionEntry;
+use super::inference_method_entry::InferenceMethodEntry;
 
 /// Rows of a test set, or of a shifted one, unless the file says otherwise.
 pub const TEST_ROWS: usize = 1000;
@@ -42,6 +42,64 @@ pub struct SweepFile {
     /// Test rows, at most; as many shifted ones.
     #[serde(default = "test_rows")]
     pub test_rows: usize,
+    /// Which models of a training predict.
+    #[serde(default = "early_stopping", skip_serializing_if = "is_early_stopping")]
+    pub stopping: Vec<Stopping>,
+    /// Scores on the way, for a picture of how training went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<CurveEntry>,
+}
+
+/// Which model of a training predicts. Both are had from one training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopping {
+    /// That of the evaluation with the best `metric_for_best_model` on validation rows; without evaluation the last one.
+    #[default]
+    Early,
+    /// That of the last step: a fixed budget.
+    Never,
+}
+
+impl Stopping {
+    /// Whether it is the default.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
+    pub fn is_early(&self) -> bool {
+        *self == Self::Early
+    }
+}
+
+fn early_stopping() -> Vec<Stopping> {
+    vec![Stopping::Early]
+}
+
+fn is_early_stopping(stopping: &[Stopping]) -> bool {
+    stopping == [Stopping::Early]
+}
+
+/// After which epochs a training is scored on the way, and on how much. It changes nothing about the training.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CurveEntry {
+    /// The epochs, from 1.
+    pub epochs: Vec<u64>,
+    /// Members of the ensemble, for trainings that have one; 0 for none.
+    #[serde(default = "curve_members")]
+    pub members: u64,
+    /// Training and test rows that are scored, at most.
+    #[serde(default = "curve_rows")]
+    pub rows: usize,
+    /// The seeds whose trainings are scored; none for all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seeds: Option<Vec<u64>>,
+}
+
+fn curve_members() -> u64 {
+    4
+}
+
+fn curve_rows() -> usize {
+    200
 }
 
 fn validation_rows() -> usize {
@@ -219,7 +277,7 @@ pub struct MethodEntry {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub grid: Map<String, Value>,
     /// How it predicts.
-    pub predictions: Vec<PredictionEntry>,
+    pub predictions: Vec<InferenceMethodEntry>,
 }
 
 /// A file that is no sweep.

@@ -11,10 +11,12 @@ use lora_pipeline::progress::{CancelToken, Counter};
 
 use super::cell::{Costs, score};
 use super::data::SweepTask;
+use super::file::Stopping;
+use super::inference_method::InferenceMethod;
 use super::members::{Member, Members};
-use super::passes::{self, Said};
+use super::outputs::TrialOutputs;
+use super::passes::{self, Ask};
 use super::plan::{Plan, PlannedCell, PlannedTraining};
-use super::prediction::Prediction;
 use super::record::{CellRecord, CellResult, Line, Outcome};
 use super::store::{Store, StoreError};
 use super::training::{self, Trained};
@@ -68,7 +70,7 @@ pub struct Queue {
 impl Queue {
     /// Of the cells that are to be computed.
     pub fn new(plan: &Plan, members: &Members, pending: BTreeSet<usize>) -> Self {
-        let has = |training: usize| members.has(&plan.trainings[training].key);
+        let has = |training: usize, stopping| members.has(&plan.trainings[training].key, stopping);
         let (mut trainings, mut ready) = (BTreeSet::new(), Vec::new());
         for &cell in &pending {
             let cell_trainings = &plan.cells[cell].trainings;
@@ -76,7 +78,7 @@ impl Queue {
                 let missing: Vec<usize> = cell_trainings
                     .iter()
                     .copied()
-                    .filter(|&training| !has(training))
+                    .filter(|&training| !has(training, plan.cells[cell].stopping))
                     .collect();
                 if missing.is_empty() {
                     ready.push(cell);
@@ -105,7 +107,7 @@ impl Queue {
 }
 
 fn is_deep(cell: &PlannedCell) -> bool {
-    matches!(cell.prediction, Prediction::DeepEnsemble { .. })
+    matches!(cell.prediction, InferenceMethod::DeepEnsemble { .. })
 }
 
 impl Work<'_> {
@@ -167,7 +169,7 @@ impl Work<'_> {
             let is_measured = self.jobs == 1 && memory::reset_peak();
             // A bug that one setting brings to light must not cost the night.
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                self.train(planned, &own, !deep.is_empty(), is_measured, shared)
+                self.train(planned, &own, &deep, is_measured, shared)
             }));
             let outcome = outcome.unwrap_or_else(|panic| Err(bug(&*panic)));
             match outcome {
@@ -187,12 +189,12 @@ impl Work<'_> {
         }
     }
 
-    /// Trains, and scores the cells of this training alone. False if Ctrl-C came between.
+    /// Trains, scores the cells of this training alone, and keeps what it gives to the deep ones. False if Ctrl-C came between.
     fn train(
         &self,
         planned: &PlannedTraining,
         own: &[usize],
-        is_member: bool,
+        deep: &[usize],
         is_measured: bool,
         shared: &Mutex<Shared>,
     ) -> Result<bool> {
@@ -209,25 +211,39 @@ impl Work<'_> {
         trained.record.peak_memory = is_measured.then(memory::peak_memory_bytes).flatten();
         append(&Line::Training(Box::new(trained.record.clone())), shared);
         self.bar.message(&format!("{what}: predicting"));
-        let mut predictions: Vec<&Prediction> = own
+        let mut asks: Vec<Ask<'_>> = own
             .iter()
-            .map(|&cell| &self.plan.cells[cell].prediction)
+            .map(|&cell| {
+                let cell = &self.plan.cells[cell];
+                (&cell.prediction, cell.stopping)
+            })
             .collect();
-        if is_member {
-            predictions.push(&Prediction::Mean);
+        let mut as_member: Vec<Stopping> = Vec::new();
+        for &cell in deep {
+            let stopping = self.plan.cells[cell].stopping;
+            if !as_member.contains(&stopping) {
+                as_member.push(stopping);
+            }
         }
+        asks.extend(
+            as_member
+                .iter()
+                .map(|&stopping| (&InferenceMethod::Mean, stopping)),
+        );
         if is_measured {
             memory::reset_peak();
         }
-        let Some(said) = passes::run(&trained, planned.seed, &predictions, self.cancel) else {
+        let Some(said) = passes::run(&trained, planned.seed, &asks, self.cancel) else {
             return Ok(false);
         };
-        if is_member && let Some(Ok(said)) = said.last() {
-            let member = Member {
-                said: said.clone(),
-                training_seconds: trained.record.seconds,
-            };
-            self.members.keep(&planned.key, &member)?;
+        for (&stopping, said) in as_member.iter().zip(&said[own.len()..]) {
+            if let Ok(said) = said {
+                let member = Member {
+                    said: said.clone(),
+                    training_seconds: trained.record.seconds,
+                };
+                self.members.keep(&planned.key, stopping, &member)?;
+            }
         }
         let costs = Costs {
             training_seconds: trained.record.seconds,
@@ -243,7 +259,13 @@ impl Work<'_> {
         Ok(true)
     }
 
-    fn score_own(&self, cell: usize, said: &Said, trained: &Trained, costs: &Costs) -> Result<CellResult> {
+    fn score_own(
+        &self,
+        cell: usize,
+        said: &TrialOutputs,
+        trained: &Trained,
+        costs: &Costs,
+    ) -> Result<CellResult> {
         let cell = &self.plan.cells[cell];
         let task = &self.tasks[self.plan.trainings[cell.trainings[0]].task];
         score(
@@ -269,14 +291,18 @@ impl Work<'_> {
         let cell = &self.plan.cells[cell];
         let first = &self.plan.trainings[cell.trainings[0]];
         let task = &self.tasks[first.task];
-        let read = |training: &usize| self.members.read(&self.plan.trainings[*training].key);
+        let read = |training: &usize| {
+            self.members
+                .read(&self.plan.trainings[*training].key, cell.stopping)
+        };
         let members = cell.trainings.iter().map(read).collect::<Result<Vec<Member>>>()?;
         let costs = Costs {
             training_seconds: members.iter().map(|member| member.training_seconds).sum(),
             peak_memory: None,
         };
-        let said: Vec<Said> = members.into_iter().map(|member| member.said).collect();
-        let said = Said::joined(&said).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
+        let said: Vec<TrialOutputs> = members.into_iter().map(|member| member.said).collect();
+        let said =
+            TrialOutputs::joined(&said).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
         let parts = training::rows_of(first, task)?;
         score(&said, &parts, cell.prediction.average(), task.metric, &costs)
     }
@@ -298,6 +324,7 @@ impl Work<'_> {
             rows: first.rows,
             method: planned.method.clone(),
             prediction: planned.prediction.clone(),
+            stopping: planned.stopping,
             seed: first.seed,
             data_seed: first.data_seed,
             settings: first.settings.clone(),

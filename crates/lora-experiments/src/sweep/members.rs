@@ -8,13 +8,14 @@ use lora_core::atomic::write_file;
 use lora_pipeline::error::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::passes::Said;
+use super::file::Stopping;
+use super::outputs::TrialOutputs;
 
 /// A member on disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Member {
     /// What its mean pass says.
-    pub said: Said,
+    pub said: TrialOutputs,
     /// Wall time of its training.
     pub training_seconds: f64,
 }
@@ -33,13 +34,17 @@ impl Members {
         Self { folder: name.into() }
     }
 
-    fn path(&self, training: &str) -> PathBuf {
-        self.folder.join(format!("{training}.json"))
+    fn path(&self, training: &str, stopping: Stopping) -> PathBuf {
+        let which = match stopping {
+            Stopping::Early => "",
+            Stopping::Never => ".last",
+        };
+        self.folder.join(format!("{training}{which}.json"))
     }
 
     /// Whether a member is there.
-    pub fn has(&self, training: &str) -> bool {
-        self.path(training).is_file()
+    pub fn has(&self, training: &str, stopping: Stopping) -> bool {
+        self.path(training, stopping).is_file()
     }
 
     /// Keeps a member.
@@ -47,8 +52,11 @@ impl Members {
     /// # Errors
     ///
     /// If it cannot be written.
-    pub fn keep(&self, training: &str, member: &Member) -> Result<()> {
-        Ok(write_file(&self.path(training), &serde_json::to_vec(member)?)?)
+    pub fn keep(&self, training: &str, stopping: Stopping, member: &Member) -> Result<()> {
+        Ok(write_file(
+            &self.path(training, stopping),
+            &serde_json::to_vec(member)?,
+        )?)
     }
 
     /// Reads a member.
@@ -56,8 +64,8 @@ impl Members {
     /// # Errors
     ///
     /// If it is not there, or damaged.
-    pub fn read(&self, training: &str) -> Result<Member> {
-        let path = self.path(training);
+    pub fn read(&self, training: &str, stopping: Stopping) -> Result<Member> {
+        let path = self.path(training, stopping);
         let shown = || format!("`{}`: remove it, its training is then repeated", path.display());
         let bytes = fs::read(&path).with_context(shown)?;
         serde_json::from_slice(&bytes).with_context(shown)

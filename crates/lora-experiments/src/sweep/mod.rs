@@ -2,24 +2,26 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `file`, `settings`, `prediction`, `prediction_entry` | what the user writes, and the settings of a training that follow |
+//! | `file`, `settings`, `inference_method`, `inference_method_entry` | what the user writes, and the settings of a training that follow |
 //! | `tasks`, `data` | rows: loaded, drawn by a seed, tokenized |
 //! | `plan` | trainings and cells, with keys |
-//! | `jobs` | workers; `training`, `passes`, `laplace`, `cell` do the work of one cell; `members` waits for deep ensembles |
+//! | `jobs` | workers; `training`, `curve`, `passes`, `laplace`, `outputs`, `cell` do the work of one trial; `members` waits for deep ensembles |
 //! | `record`, `store` | the results file |
 //! | `dry_run` | what would be done |
 
 pub mod cell;
+pub mod curve;
 pub mod data;
 mod dry_run;
 pub mod file;
+pub mod inference_method;
+pub mod inference_method_entry;
 pub mod jobs;
 pub mod laplace;
 pub mod members;
+pub mod outputs;
 pub mod passes;
 pub mod plan;
-pub mod prediction;
-pub mod prediction_entry;
 pub mod record;
 pub mod settings;
 pub mod store;
@@ -30,7 +32,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use lora_pipeline::base::open_tokenizer_of;
+use lora_pipeline::base::BaseOptions;
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
@@ -173,7 +175,7 @@ impl Sweep {
             let training = &self.plan.trainings[index];
             let config = &training.config;
             if known.insert((&config.model_name_or_path, &config.revision)) {
-                open_tokenizer_of(config.base(), &self.tasks[training.task].kind)?;
+                BaseOptions::of(config).reader(&self.tasks[training.task].kind)?;
             }
         }
         Ok(())

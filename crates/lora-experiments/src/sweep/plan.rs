@@ -10,9 +10,10 @@ use lora_train::swag::SwagError;
 use serde_json::{Map, Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::curve::CurvePlan;
 use super::data::SweepTask;
-use super::file::{MethodEntry, Rows, SweepFile, TaskEntry};
-use super::prediction::Prediction;
+use super::file::{CurveEntry, MethodEntry, Rows, Stopping, SweepFile, TaskEntry};
+use super::inference_method::InferenceMethod;
 use super::settings::{Layer, Settings, config_of, points};
 
 /// Changes with everything that makes the same settings give another result.
@@ -48,6 +49,8 @@ pub struct PlannedTraining {
     pub seed: u64,
     /// What draws its rows.
     pub data_seed: u64,
+    /// What it is scored on the way.
+    pub curve: Option<CurvePlan>,
 }
 
 /// One way to predict with one training, or with several.
@@ -60,7 +63,9 @@ pub struct PlannedCell {
     /// Name of the method.
     pub method: String,
     /// How it predicts.
-    pub prediction: Prediction,
+    pub prediction: InferenceMethod,
+    /// Which model of each training predicts.
+    pub stopping: Stopping,
 }
 
 /// Plans a sweep whose tasks are loaded, in the order of the file.
@@ -98,6 +103,7 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
         ("tasks", file.tasks.is_empty()),
         ("methods", file.methods.is_empty()),
         ("seeds", file.seeds.is_empty()),
+        ("stopping", file.stopping.is_empty()),
     ] {
         if is_empty {
             bail!("`{shown}`: {key} is empty; give at least one");
@@ -118,6 +124,13 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
     }
     if let Some(seed) = repeated(&file.seeds) {
         bail!("`{shown}`: the seed {seed} stands twice in seeds; remove one");
+    }
+    if let Some(CurveEntry { epochs, rows, .. }) = &file.curve
+        && (epochs.is_empty() || epochs.contains(&0) || *rows == 0)
+    {
+        bail!(
+            "`{shown}`: curve names no epochs, the epoch 0, or no rows; `curve: {{epochs: [1, 2, 4, 8]}}` is enough"
+        );
     }
     Ok(())
 }
@@ -146,8 +159,10 @@ impl Planner<'_> {
             for own in &own {
                 for &seed in &self.file.seeds {
                     for prediction in &predictions {
-                        let layers = layers(self.file, entry, &place, method, common, own);
-                        self.cell(task, rows, method, &layers, prediction, seed)?;
+                        for &stopping in &self.file.stopping {
+                            let layers = layers(self.file, entry, &place, method, common, own);
+                            self.cell(task, rows, method, &layers, (prediction, stopping), seed)?;
+                        }
                     }
                 }
             }
@@ -155,7 +170,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn predictions(&self, place: &str, method: &MethodEntry) -> Result<Vec<Prediction>> {
+    fn predictions(&self, place: &str, method: &MethodEntry) -> Result<Vec<InferenceMethod>> {
         let mut predictions = Vec::new();
         for (index, entry) in method.predictions.iter().enumerate() {
             match entry.expand() {
@@ -181,7 +196,7 @@ impl Planner<'_> {
         rows: Rows,
         method: &MethodEntry,
         layers: &[Layer<'_>],
-        prediction: &Prediction,
+        (prediction, stopping): (&InferenceMethod, Stopping),
         seed: u64,
     ) -> Result<()> {
         let data_seed = self.file.data_seed.of(seed);
@@ -190,7 +205,7 @@ impl Planner<'_> {
             let (config, settings) = config_of(self.path, layers, seed)?;
             let [train_rows, _] = self.tasks[task].sizes(rows)?;
             let names = [&self.tasks[task].name, &method.name].map(String::as_str);
-            self.check_prediction(names, &config, train_rows, prediction)?;
+            self.check_prediction(names, &config, train_rows, (prediction, stopping))?;
             let key = training_key(&self.tasks[task], rows, &settings, seed, data_seed);
             trainings.push(*self.training_of.entry(key.clone()).or_insert_with(|| {
                 self.plan.trainings.push(PlannedTraining {
@@ -202,15 +217,28 @@ impl Planner<'_> {
                     settings,
                     seed,
                     data_seed,
+                    curve: curve_of(self.file, seed),
                 });
                 self.plan.trainings.len() - 1
             }));
+            let training = trainings
+                .last()
+                .map(|&index: &usize| &mut self.plan.trainings[index]);
+            if let Some(curve) = training.and_then(|training| training.curve.as_mut())
+                && matches!(prediction, InferenceMethod::Ensemble { masks: None, .. })
+            {
+                curve.members = self.file.curve.as_ref().map_or(0, |curve| curve.members);
+            }
         }
         let keys: Vec<&str> = trainings
             .iter()
             .map(|&training| self.plan.trainings[training].key.as_str())
             .collect();
-        let key = hash(&json!({"trainings": keys, "prediction": prediction}));
+        let mut known_by = json!({"trainings": keys, "prediction": prediction});
+        if stopping != Stopping::Early {
+            known_by["stopping"] = json!(stopping);
+        }
+        let key = hash(&known_by);
         if self.cell_of.contains_key(&key) {
             self.plan.repeated += 1;
             return Ok(());
@@ -221,6 +249,7 @@ impl Planner<'_> {
             trainings,
             method: method.name.clone(),
             prediction: prediction.clone(),
+            stopping,
         });
         Ok(())
     }
@@ -230,24 +259,33 @@ impl Planner<'_> {
         [task, method]: [&str; 2],
         config: &RunConfig,
         train_rows: usize,
-        prediction: &Prediction,
+        (prediction, stopping): (&InferenceMethod, Stopping),
     ) -> Result<()> {
         let place = || format!("`{}`, methods {method}", self.path.display());
         let has_noise = config.mask_probability > 0.0 || config.lora_dropout > 0.0 || config.blob.is_some();
         let has_plain_factors =
             config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
         match prediction {
-            Prediction::Ensemble { masks: None, .. } if !has_noise => bail!(
+            InferenceMethod::Ensemble { masks: None, .. }
+                if config.blob.is_some() && stopping == Stopping::Never =>
+            {
+                bail!(
+                    "{}: stopping is never, but a training with blob has the deviations of its best evaluation alone; set eval_strategy to no \
+                     for a fixed budget",
+                    place()
+                )
+            }
+            InferenceMethod::Ensemble { masks: None, .. } if !has_noise => bail!(
                 "{}: the members of an ensemble differ in nothing, because its trainings have no masks; set mask_probability, \
                  lora_dropout or blob in train, or give the ensemble a mask_probability of its own",
                 place()
             ),
-            Prediction::Laplace { of, .. } if of.has_adapters() && !has_plain_factors => bail!(
+            InferenceMethod::Laplace { of, .. } if of.has_adapters() && !has_plain_factors => bail!(
                 "{}: the Laplace approximation of adapters is that of LoRA's factors, which its trainings do not have (tuning, \
                  peft_type or use_dora); use `of: last_layer`, or train plain LoRA",
                 place()
             ),
-            Prediction::Swag { collect, .. } => {
+            InferenceMethod::Swag { collect, .. } => {
                 let (steps, of_epoch) = (
                     config.train.total_steps(train_rows),
                     config.train.steps_per_epoch(train_rows),
@@ -262,6 +300,19 @@ impl Planner<'_> {
         }
         Ok(())
     }
+}
+
+/// Without the members, which only trainings with an ensemble have.
+fn curve_of(file: &SweepFile, seed: u64) -> Option<CurvePlan> {
+    let CurveEntry {
+        epochs, rows, seeds, ..
+    } = file.curve.as_ref()?;
+    let is_asked = seeds.as_ref().is_none_or(|seeds| seeds.contains(&seed));
+    is_asked.then(|| CurvePlan {
+        epochs: epochs.clone(),
+        members: 0,
+        rows: *rows,
+    })
 }
 
 /// Later layers win: what all trainings share, the task's, the method's, then the grids'.

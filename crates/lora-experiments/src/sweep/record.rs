@@ -6,8 +6,8 @@ use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::score::TaskScores;
 use serde::{Deserialize, Serialize};
 
-use super::file::{Rows, SweepFile};
-use super::prediction::Prediction;
+use super::file::{Rows, Stopping, SweepFile};
+use super::inference_method::InferenceMethod;
 use super::settings::Settings;
 
 /// Name of the format, in the first line.
@@ -84,6 +84,43 @@ pub struct TrainingRecord {
     pub losses: Vec<[f64; 2]>,
     /// Step and validation loss of every evaluation.
     pub evaluations: Vec<[f64; 2]>,
+    /// Scores after the epochs that the sweep's `curve` names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub curve: Vec<CurvePoint>,
+}
+
+/// A training on the way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Epochs done.
+    pub epoch: u64,
+    /// One pass with the expected update.
+    pub mean: CurveScores,
+    /// The ensemble, of a training that has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<CurveScores>,
+}
+
+/// Scores of some training and test rows, without temperature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurveScores {
+    /// Rows that were learned.
+    pub train: CurveScore,
+    /// Test rows.
+    pub test: CurveScore,
+}
+
+/// A point of a curve, in ten-thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurveScore {
+    /// Negative log-likelihood in nats, or squared error.
+    pub loss: f64,
+    /// Share of right answers; none for a regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Calibration error; none for a regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece: Option<f64>,
 }
 
 /// A cell: one way to predict with one training, scored.
@@ -98,7 +135,10 @@ pub struct CellRecord {
     /// Name of the method.
     pub method: String,
     /// How it predicts.
-    pub prediction: Prediction,
+    pub prediction: InferenceMethod,
+    /// Which model of its training predicts.
+    #[serde(default, skip_serializing_if = "Stopping::is_early")]
+    pub stopping: Stopping,
     /// Its seed.
     pub seed: u64,
     /// What drew training and validation rows.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lora_pipeline::bail;
 use lora_pipeline::config::keys::{Key, REQUIRED, nearest};
-use lora_pipeline::config::{Origins, RunConfig, resolve_values, usual_values};
+use lora_pipeline::config::{Origins, RunConfig, default_values, resolve_values};
 use lora_pipeline::error::{Error, Result};
 use serde_json::{Map, Value, json};
 
@@ -90,7 +90,7 @@ pub fn config_of(file: &Path, layers: &[Layer<'_>], seed: u64) -> Result<(RunCon
 
 /// What differs from the usual settings, but for data, seed and machine.
 pub fn settings_of(config: &RunConfig) -> Settings {
-    let usual = usual_values();
+    let usual = default_values();
     let Value::Object(all) = json!(config) else {
         return Settings::new();
     };

@@ -3,21 +3,22 @@
 use std::time::Instant;
 
 use lora_core::Adapted;
-use lora_data::{Padding, TextTokenizer};
+use lora_data::Padding;
 use lora_models::Transformer;
-use lora_pipeline::base::checkpoint::fit_as_configured;
-use lora_pipeline::base::{attach, open, open_tokenizer_of};
-use lora_pipeline::data::encoded::{Encoder, Lengths};
-use lora_pipeline::data::kind::{Kind, prompt_style, squad_version};
+use lora_pipeline::base::{BaseOptions, TextReader, attach};
+use lora_pipeline::data::encoded::RowEncoder;
 use lora_pipeline::device::{DeviceName, Precision};
 use lora_pipeline::error::Result;
 use lora_pipeline::progress::CancelToken;
+use lora_pipeline::train::prepared::fit_with;
 use lora_train::event::FinishReason;
 use lora_train::swag::{Swag, SwagCollector, SwagError, SwagSettings};
 use lora_train::variational::VariationalA;
 use lora_train::{Event, FitData, Fitted, Flow, History, Observer};
 
+use super::curve::{CurveObserver, CurveParts};
 use super::data::{Parts, SweepTask};
+use super::file::Stopping;
 use super::plan::PlannedTraining;
 use super::record::TrainingRecord;
 
@@ -40,6 +41,28 @@ pub struct Trained {
     pub record: TrainingRecord,
 }
 
+impl Trained {
+    /// The model that predicts.
+    pub fn model(&self, stopping: Stopping) -> &Adapted<Transformer> {
+        match stopping {
+            Stopping::Early => &self.adapted,
+            Stopping::Never => &self.last,
+        }
+    }
+}
+
+/// Everything before the first step.
+pub struct Prepared {
+    /// Model with new adapters.
+    pub adapted: Adapted<Transformer>,
+    /// Its rows.
+    pub parts: Parts,
+    /// The rows of its curve, if it has one.
+    pub curve: Option<CurveParts>,
+    /// How rows are made equally long.
+    pub padding: Padding,
+}
+
 /// A Gaussian collected with these settings, or why there is none.
 pub type Collected = (SwagSettings, Result<Swag, SwagError>);
 
@@ -56,7 +79,12 @@ pub fn train(
     cancel: &CancelToken,
 ) -> Result<Option<Trained>> {
     let started = Instant::now();
-    let (adapted, mut parts, padding) = prepare(planned, task)?;
+    let Prepared {
+        adapted,
+        mut parts,
+        mut curve,
+        padding,
+    } = prepare(planned, task)?;
     let trained_parameters = adapted.count().trained;
     let data = FitData {
         train: &parts.train.encoded,
@@ -76,7 +104,13 @@ pub fn train(
             Flow::Continue
         }
     };
+    if let Some(curve) = &mut curve {
+        curve.keep_states(&adapted);
+    }
+    let asked = planned.curve.as_ref().zip(curve.as_ref());
+    let mut observer = CurveObserver::new(asked, planned.seed, &mut observer);
     let (fitted, collected) = fit_collecting(adapted, planned, &data, swag, &mut observer)?;
+    let (curve, curve_time) = observer.finish()?;
     if fitted.history.finish == FinishReason::Stopped {
         return Ok(None);
     }
@@ -88,15 +122,16 @@ pub fn train(
         steps: fitted.history.steps.len(),
         best_step: fitted.history.best_step,
         trained_parameters,
-        seconds: started.elapsed().as_secs_f64(),
+        seconds: started.elapsed().saturating_sub(curve_time).as_secs_f64(),
         peak_memory: None,
-        losses: curve(&fitted.history),
+        losses: losses(&fitted.history),
         evaluations: fitted
             .history
             .evaluations
             .iter()
             .map(|evaluation| [evaluation.step as f64, evaluation.loss])
             .collect(),
+        curve,
     };
     parts.keep_states(&fitted.best);
     Ok(Some(Trained {
@@ -118,7 +153,13 @@ fn fit_collecting(
     observer: &mut dyn Observer<Transformer>,
 ) -> Result<(Fitted<Transformer>, Vec<Collected>)> {
     let Some((settings, others)) = swag.split_first() else {
-        let fitted = fit_as_configured(adapted, &planned.config, data, observer)?;
+        let fitted = fit_with(
+            adapted,
+            &planned.config.train,
+            planned.config.blob,
+            data,
+            observer,
+        )?;
         return Ok((fitted, Vec::new()));
     };
     let mut collector = SwagCollector::new(*settings, observer)?;
@@ -127,25 +168,31 @@ fn fit_collecting(
     Ok((fitted, collected))
 }
 
-/// Model with new adapters, and rows: everything before the first step.
+/// Model with new adapters, and rows.
 ///
 /// # Errors
 ///
 /// If a setting does not fit the model, or the model is not there.
-pub fn prepare(
-    planned: &PlannedTraining,
-    task: &SweepTask,
-) -> Result<(Adapted<Transformer>, Parts, Padding)> {
+pub fn prepare(planned: &PlannedTraining, task: &SweepTask) -> Result<Prepared> {
     let config = &planned.config;
     let device = config
         .device
         .parse::<DeviceName>()?
         .open_in(Precision::F32, config.fp32_precision)?;
-    let opened = open(config.base(), &task.kind, planned.seed, &device)?;
-    let parts = draw(planned, task, &opened.tokenizer, opened.padding)?;
-    let tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    let opened = BaseOptions::of(config).open(&task.kind, planned.seed, &device)?;
+    let encoder = encoder(planned, task, &opened.reader);
+    let parts = task.parts(planned.rows, planned.data_seed, &encoder)?;
+    let curve = planned.curve.as_ref();
+    let curve = curve.map(|curve| task.curve_parts(planned.rows, planned.data_seed, curve.rows, &encoder));
+    let curve = curve.transpose()?;
+    let tuning = config.tuning(&opened.model.modules_to_save(), opened.default_targets);
     let (adapted, _) = attach(opened.model, &opened.loaded, tuning, planned.seed)?;
-    Ok((adapted, parts, opened.padding))
+    Ok(Prepared {
+        adapted,
+        parts,
+        curve,
+        padding: opened.reader.padding,
+    })
 }
 
 /// The rows of a training, without the training.
@@ -154,39 +201,18 @@ pub fn prepare(
 ///
 /// If the model is not there, or a text cannot be tokenized.
 pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
-    let (tokenizer, padding) = open_tokenizer_of(planned.config.base(), &task.kind)?;
-    draw(planned, task, &tokenizer, padding)
+    let reader = BaseOptions::of(&planned.config).reader(&task.kind)?;
+    task.parts(planned.rows, planned.data_seed, &encoder(planned, task, &reader))
 }
 
-fn draw(
-    planned: &PlannedTraining,
-    task: &SweepTask,
-    tokenizer: &TextTokenizer,
-    padding: Padding,
-) -> Result<Parts> {
+fn encoder<'t>(planned: &PlannedTraining, task: &'t SweepTask, reader: &'t TextReader) -> RowEncoder<'t> {
     let config = &planned.config;
-    let style = match task.kind {
-        Kind::Choices(style) => style,
-        _ => prompt_style(None),
-    };
-    let encoder = Encoder {
-        tokenizer,
-        padding,
-        lengths: Lengths {
-            longest: config.max_seq_length,
-            overlap: config.window_overlap(),
-            answer: config.max_answer_length,
-        },
-        batch_size: config.train.per_device_eval_batch_size,
-        version: squad_version(None),
-        style,
-        shots: (&[], 0),
-    };
-    task.parts(planned.rows, planned.data_seed, &encoder)
+    let batch_size = config.train.per_device_eval_batch_size;
+    RowEncoder::new(reader, &task.kind, config.lengths(), batch_size)
 }
 
 /// The losses of the steps, as means over stretches of equal length: last step and mean of each.
-fn curve(history: &History) -> Vec<[f64; 2]> {
+fn losses(history: &History) -> Vec<[f64; 2]> {
     let stretch = history.steps.len().div_ceil(CURVE_POINTS).max(1);
     let point = |steps: &[lora_train::trainer::StepReport]| {
         let mean = steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;

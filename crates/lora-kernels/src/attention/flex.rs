@@ -44,7 +44,7 @@ impl AttentionOps for Flex {
                 let mut weights = vec![0.0; example.queries.len() * example.keys.len()];
                 for (head, spans) in inputs.heads(example) {
                     let weights = inputs.weights(example, head, &spans, &mut weights);
-                    let value = example.key_rows(&inputs.value, head);
+                    let value = example.key_rows(&inputs.value, head / inputs.group());
                     for span in spans {
                         let out = &mut output[span.queries.start * width + head * d_head..];
                         multiply(span.of(weights), value.rows_in(&span.keys), out, width);
@@ -70,12 +70,14 @@ impl AttentionOps for Flex {
         let grad = with_contiguous_rows(grad);
         let [batch, n_heads, seq, d_head] = inputs.query.shape().dims();
         let examples = inputs.examples(rows.as_ref());
-        let width = n_heads * d_head;
+        let group = inputs.group();
+        let n_key_heads = n_heads / group;
+        let (width, key_width) = (n_heads * d_head, n_key_heads * d_head);
         let mut query_grad = new_tensor([batch, seq, n_heads, d_head]);
         let [mut key_grad, mut value_grad] =
-            [0, 1].map(|_| new_tensor([batch, inputs.key.shape()[2], n_heads, d_head]));
+            [0, 1].map(|_| new_tensor([batch, inputs.key.shape()[2], n_key_heads, d_head]));
         let queries = || examples.iter().map(|example| example.queries.len() * width);
-        let keys = || examples.iter().map(|example| example.keys.len() * width);
+        let keys = || examples.iter().map(|example| example.keys.len() * key_width);
         parts(contiguous_mut(&mut query_grad), queries())
             .into_par_iter()
             .zip(parts(contiguous_mut(&mut key_grad), keys()))
@@ -86,10 +88,10 @@ impl AttentionOps for Flex {
                 let mut weights = vec![0.0; example.queries.len() * seq_key];
                 let mut scores_grad = weights.clone();
                 for (head, spans) in inputs.heads(example) {
-                    let at = head * d_head;
+                    let (at, key_head) = (head * d_head, head / group);
                     let grad = example.query_rows(&grad, head);
                     let query = example.query_rows(&inputs.query, head);
-                    let [value, key] = [&inputs.value, &inputs.key].map(|x| example.key_rows(x, head));
+                    let [value, key] = [&inputs.value, &inputs.key].map(|x| example.key_rows(x, key_head));
                     let weights = inputs.weights(example, head, &spans, &mut weights);
                     for span in &spans {
                         let grad = grad.rows_in(&span.queries);
@@ -101,17 +103,18 @@ impl AttentionOps for Flex {
                         let scores_grad = Matrix::new(&scores_grad[start..], weights.dims(), seq_key);
                         let out = &mut query_grad[span.queries.start * width + at..];
                         multiply(scores_grad, key.rows_in(&span.keys), out, width);
-                        let is_alone = spans.len() == 1;
+                        // The first to write its place.
+                        let is_alone = spans.len() == 1 && head.is_multiple_of(group);
                         let query = query.rows_in(&span.queries);
-                        let start = span.keys.start * width + at;
+                        let start = span.keys.start * key_width + key_head * d_head;
                         for (left, right, out) in [
                             (weights, grad, &mut value_grad[start..]),
                             (scores_grad, query, &mut key_grad[start..]),
                         ] {
                             if is_alone {
-                                multiply(left.transposed(), right, out, width);
+                                multiply(left.transposed(), right, out, key_width);
                             } else {
-                                add_product(left.transposed(), right, out, width);
+                                add_product(left.transposed(), right, out, key_width);
                             }
                         }
                     }
@@ -197,6 +200,11 @@ impl Inputs {
         }
     }
 
+    /// Heads of queries that share a head of keys.
+    fn group(&self) -> usize {
+        self.query.shape()[1] / self.key.shape()[1]
+    }
+
     /// The heads of an example, and what their queries see.
     fn heads(&self, example: &Example) -> impl Iterator<Item = (usize, Vec<Span>)> {
         let [_, n_heads, _, _] = self.query.shape().dims();
@@ -218,7 +226,7 @@ impl Inputs {
         buffer: &'a mut [f32],
     ) -> Matrix<'a> {
         let query = example.query_rows(&self.query, head);
-        let key = example.key_rows(&self.key, head);
+        let key = example.key_rows(&self.key, head / self.group());
         let ([queries, _], [keys, _]) = (query.dims(), key.dims());
         for span in spans {
             let scores = &mut buffer[span.queries.start * keys..span.queries.end * keys];
@@ -250,7 +258,7 @@ impl Inputs {
     fn bias(&self, example: &Example, head: usize, row: usize) -> &[f32] {
         let bias = &self.bias;
         let shape: [usize; 4] = bias.shape().dims();
-        let start: usize = [example.batch, head, row]
+        let start: usize = [example.batch, head / self.group(), row]
             .into_iter()
             .zip(strides(bias))
             .zip(shape)

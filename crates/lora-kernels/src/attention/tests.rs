@@ -96,6 +96,56 @@ fn attention_equals_its_formula_forward_and_backward() {
     }
 }
 
+/// Keys and values once for each head of queries.
+fn repeated(x: Tensor<4>, group: usize) -> Tensor<4> {
+    let [batch, n_key_heads, seq, d_head] = x.dims();
+    x.unsqueeze_dim::<5>(2) // [batch, n_key_heads, 1, seq, d_head]
+        .repeat_dim(2, group)
+        .reshape([batch, n_key_heads * group, seq, d_head])
+}
+
+/// With biases for all heads, for all queries of a head, and causal over more than one span.
+#[test]
+fn heads_of_a_group_read_the_same_keys_forward_and_backward() {
+    for (n_key_heads, group) in [(1, 3), (3, 3), (2, 4)] {
+        for [batch, _, seq, seq_key, d_head] in SHAPES.into_iter().chain([[2, 0, 130, 130, 16]]) {
+            let mut biases = vec![
+                None,
+                Some(normal([batch, n_key_heads, 1, seq_key])),
+                Some(normal([1, n_key_heads, seq, seq_key])),
+            ];
+            if seq == seq_key {
+                biases.push(Some(causal(seq, seq)));
+            }
+            for bias in biases {
+                let query = projected([batch, n_key_heads * group, seq, d_head]).require_grad();
+                let [key, value] =
+                    [0, 1].map(|_| projected([batch, n_key_heads, seq_key, d_head]).require_grad());
+                let weights = projected([batch, n_key_heads * group, seq, d_head]);
+                let heads = |x: &Tensor<4>| x.clone().swap_dims(1, 2);
+                let fused = scaled_attention(heads(&query), heads(&key), heads(&value), bias.clone(), 0.3);
+                let bias = bias.map(|bias| match bias.dims()[1] {
+                    1 => bias,
+                    _ => repeated(bias, group),
+                });
+                let [of_key, of_value] = [&key, &value].map(|x| repeated(heads(x), group));
+                let reference = formula(heads(&query), of_key, of_value, bias, 0.3);
+                let [fused, reference] = [fused, reference].map(|output| {
+                    let gradients = (output.clone() * heads(&weights)).sum().backward();
+                    let of_inputs = [&query, &key, &value].map(|x| numbers(x.grad(&gradients).unwrap()));
+                    (numbers(output), of_inputs)
+                });
+                assert_close(&fused.0, &reference.0, "output");
+                for ((found, reference), what) in
+                    fused.1.iter().zip(&reference.1).zip(["query", "key", "value"])
+                {
+                    assert_close(found, reference, what);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_trained_bias_gets_its_gradient() {
     let bias = normal([2, 2, 3, 3]).require_grad();

@@ -9,17 +9,19 @@ mod matrix;
 mod outer;
 mod product;
 mod storage;
+mod tile;
 #[cfg(target_arch = "x86_64")]
 mod transpose;
 mod vector;
 mod work;
 
-pub(crate) use bf16::{Bf16Product, Side, Terms, unit_name as bf16_unit};
+pub(crate) use bf16::{Bf16Product, Side, Terms, ThinBf16Product, unit_name as bf16_unit};
 pub(crate) use kept::{KeptWeights, packed_weight};
 pub(crate) use matrix::{Matrix, Packed, panel_width};
 pub(crate) use outer::{ThinProduct, transposed_product};
 pub(crate) use product::{Branch, Product};
 pub(crate) use storage::{changed, contiguous_mut, new_tensor, numbers, parts, tensor_of, zeros};
+pub(crate) use tile::transposed_words;
 pub(crate) use vector::{
     CHUNK, SMALLEST_WEIGHT, exp, for_rows, has_no_subnormal, largest, sum_of, vanishing,
 };

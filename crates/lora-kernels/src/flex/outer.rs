@@ -9,11 +9,11 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::product::LARGE;
-use super::{Matrix, for_rows, sum_of, work};
+use super::tile::{TILE, transposed_words};
+use super::{Matrix, work};
 
 /// A product whose right side is read in place: for a left side of few rows, to which packing would cost more than it
-/// brings. With a right side of contiguous rows it adds the same numbers in the same order as [`Product`](super::Product), so
-/// which of them is taken changes no bit; with one of contiguous columns each number is a dot product, summed in lanes.
+/// brings. It adds the same numbers in the same order as [`Product`](super::Product), so which of them is taken changes no bit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinProduct<'a> {
     /// `[rows, depth]`.
@@ -22,7 +22,7 @@ pub(crate) struct ThinProduct<'a> {
     pub right: Matrix<'a>,
     /// `[cols]`.
     pub bias: Option<&'a [f32]>,
-    /// The low-rank part: `[rows, rank]`, and `[rank, cols]` for each group of rows, of which the same side is contiguous.
+    /// The low-rank part: `[rows, rank]`, and `[rank, cols]` for each group of as many rows.
     pub branch: Option<(Matrix<'a>, &'a [Matrix<'a>])>,
 }
 
@@ -35,55 +35,10 @@ impl ThinProduct<'_> {
         let ([rows, depth], [_, cols]) = (self.left.dims(), self.right.dims());
         let rank = self.branch.map_or(0, |(left, _)| left.dims()[1]);
         work::count(rows * (depth + rank) * cols);
-        if self.right.is_transposed() {
-            self.by_dot_products()
-        } else {
-            self.by_outer_products()
-        }
-    }
-
-    fn by_dot_products(&self) -> Vec<f32> {
-        let [rows, depth] = self.left.dims();
-        let [_, cols] = self.right.dims();
-        let mut columns = vec![0.0; cols * rows];
-        for_rows(
-            &mut columns,
-            rows,
-            (LARGE / (rows * depth).max(1)).max(1),
-            #[inline(always)]
-            |column, col| {
-                let right = self.right.line(col, 0, depth);
-                for (row, out) in column.iter_mut().enumerate() {
-                    *out = dot(self.left.line(row, 0, depth), right);
-                    if let Some(bias) = self.bias {
-                        *out += bias[col];
-                    }
-                    if let Some((left, right)) = self.branch {
-                        let [_, rank] = left.dims();
-                        let right = right[row / (rows / right.len())].line(col, 0, rank);
-                        *out += dot(left.line(row, 0, rank), right);
-                    }
-                }
-            },
-        );
-        Matrix::new(&columns, [cols, rows], rows).flipped()
-    }
-
-    fn by_outer_products(&self) -> Vec<f32> {
-        let [rows, depth] = self.left.dims();
-        let [_, cols] = self.right.dims();
-        // Wide enough that memory is read in long runs, and cut for all threads.
-        let width = cols.div_ceil(rayon::current_num_threads()).clamp(64, 512);
+        let width = task_width(cols);
         let left = self.left.flipped();
         let left = Matrix::new(&left, [depth, rows], rows);
-        let branch = self.branch.map(|(left, right)| {
-            let group_rows = rows / right.len();
-            let parts = right
-                .iter()
-                .enumerate()
-                .map(|(group, right)| (left.rows(group * group_rows, group_rows).flipped(), *right));
-            (group_rows, parts.collect::<Vec<_>>())
-        });
+        let branch = self.branch.map(|(left, right)| grouped_columns(left, right));
         in_blocks_of_columns([rows, cols], width, rows * depth * cols >= LARGE, |first, out| {
             let len = out.len() / rows;
             if let Some(bias) = self.bias {
@@ -91,26 +46,48 @@ impl ThinProduct<'_> {
                     .for_each(|out| out.copy_from_slice(&bias[first..][..len]));
             }
             add_outer_products(left, self.right, first, out);
-            let Some((group_rows, parts)) = &branch else {
-                return;
-            };
-            for (out, (left, right)) in out.chunks_exact_mut(group_rows * len).zip(parts) {
-                let [rank, _] = right.dims();
-                let left = Matrix::new(left, [rank, *group_rows], *group_rows);
-                add_outer_products(left, *right, first, out);
+            if let Some(branch) = &branch {
+                branch.add(first, out);
             }
         })
     }
 }
 
-#[inline(always)]
-fn dot(x: &[f32], y: &[f32]) -> f32 {
-    sum_of(
-        x,
-        y,
-        #[inline(always)]
-        |x, y| x * y,
-    )
+/// The left side of a branch column by column, and its right side, for each group of as many rows.
+pub(super) struct GroupedColumns<'a> {
+    group_rows: usize,
+    parts: Vec<(Vec<f32>, Matrix<'a>)>,
+}
+
+/// The sides of a branch: `[rows, rank]`, and `[rank, cols]` for each group.
+pub(super) fn grouped_columns<'a>(left: Matrix<'_>, right: &[Matrix<'a>]) -> GroupedColumns<'a> {
+    let [rows, _] = left.dims();
+    let group_rows = rows / right.len();
+    let part = |(group, right): (usize, &Matrix<'a>)| {
+        let left = left.rows(group * group_rows, group_rows).flipped();
+        (left, *right)
+    };
+    GroupedColumns {
+        group_rows,
+        parts: right.iter().enumerate().map(part).collect(),
+    }
+}
+
+impl GroupedColumns<'_> {
+    /// Adds the columns from `first` on of the branch, as many as fill the rows of `out`.
+    pub fn add(&self, first: usize, out: &mut [f32]) {
+        let groups = self.parts.len();
+        let part_len = out.len() / groups;
+        for (out, (left, right)) in out.chunks_exact_mut(part_len).zip(&self.parts) {
+            let [rank, _] = right.dims();
+            add_outer_products(
+                Matrix::new(left, [rank, self.group_rows], self.group_rows),
+                *right,
+                first,
+                out,
+            );
+        }
+    }
 }
 
 /// `leftᵀ · right` of two matrices with contiguous rows, `[left columns, right columns]`: a sum of outer products,
@@ -131,9 +108,20 @@ pub(crate) fn transposed_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32
     )
 }
 
+/// Columns of a task: wide enough that memory is read in long runs, and shared out evenly to all threads.
+pub(super) fn task_width(cols: usize) -> usize {
+    /// Sums of eight rows stay in the first-level cache.
+    const WIDEST: usize = 1024;
+    let share = cols.div_ceil(rayon::current_num_threads());
+    share
+        .div_ceil(share.div_ceil(WIDEST).max(1))
+        .next_multiple_of(TILE)
+        .max(4 * TILE)
+}
+
 /// A `[rows, cols]` matrix of which `task` adds `width` columns at a time, on all threads if there is much to do. It gets
 /// the first column and zeros for all rows of the block.
-fn in_blocks_of_columns(
+pub(super) fn in_blocks_of_columns(
     [rows, cols]: [usize; 2],
     width: usize,
     parallel: bool,
@@ -170,14 +158,22 @@ fn in_blocks_of_columns(
     out
 }
 
-/// Adds the columns of `leftᵀ · right` from `first` on, as many as fill the rows of `out`.
-fn add_outer_products(left: Matrix<'_>, right: Matrix<'_>, first: usize, out: &mut [f32]) {
+/// Adds the columns of `leftᵀ · right` from `first` on, as many as fill the rows of `out`, in the order of the depth.
+pub(super) fn add_outer_products(left: Matrix<'_>, right: Matrix<'_>, first: usize, out: &mut [f32]) {
     Arch::new().dispatch(OuterProducts {
         left,
         right,
         first,
         out,
     });
+}
+
+/// Fills the beginning of a line. Not inlined: the compiler would take whole lines for parts of unknown length.
+#[inline(never)]
+pub(super) fn fill_part<T: Copy, U>(line: &mut [U], part: &[T], of: impl Fn(T) -> U) {
+    for (place, number) in line.iter_mut().zip(part) {
+        *place = of(*number);
+    }
 }
 
 /// See [`add_outer_products`].
@@ -195,6 +191,9 @@ impl WithSimd for OuterProducts<'_> {
     fn with_simd<S: Simd>(mut self, simd: S) {
         /// Outer products that are added before a sum goes back to memory.
         const STEPS: usize = 8;
+        if self.right.is_transposed() {
+            return self.add_by_tiles(simd);
+        }
         let [depth, _] = self.left.dims();
         let whole = depth - depth % STEPS;
         for p in (0..whole).step_by(STEPS) {
@@ -231,6 +230,44 @@ impl OuterProducts<'_> {
                     sum = simd.mul_add_f32s(factors[step], simd.partial_load_f32s(rests[step]), sum);
                 }
                 simd.partial_store_f32s(out_rest, sum);
+            }
+        }
+    }
+
+    /// With a right side of contiguous columns, which are transposed tile by tile.
+    #[inline(always)]
+    fn add_by_tiles<S: Simd>(&mut self, simd: S) {
+        let [depth, rows] = self.left.dims();
+        let len = self.out.len() / rows;
+        for col in (0..len).step_by(TILE) {
+            let filled = TILE.min(len - col);
+            for from in (0..depth).step_by(TILE) {
+                let steps = TILE.min(depth - from);
+                let mut columns = [[0; TILE]; TILE];
+                for (index, column) in columns.iter_mut().enumerate().take(filled) {
+                    let line = self.right.line(self.first + col + index, from, steps);
+                    if let Some(line) = line.as_array::<TILE>() {
+                        *column = pulp::cast(*line);
+                    } else {
+                        fill_part(column, line, f32::to_bits);
+                    }
+                }
+                let tile = transposed_words(columns);
+                for (row, out) in self.out.chunks_exact_mut(len).enumerate() {
+                    let out = &mut out[col..col + filled];
+                    let mut sums = [0.0; TILE];
+                    sums[..filled].copy_from_slice(out);
+                    let (vectors, _) = S::as_mut_simd_f32s(&mut sums);
+                    for (step, right) in tile.iter().enumerate().take(steps) {
+                        let x = simd.splat_f32s(self.left.line(from + step, row, 1)[0]);
+                        let right: [f32; TILE] = pulp::cast(*right);
+                        let (right, _) = S::as_simd_f32s(&right);
+                        for (sum, right) in vectors.iter_mut().zip(right) {
+                            *sum = simd.mul_add_f32s(x, *right, *sum);
+                        }
+                    }
+                    out.copy_from_slice(&sums[..filled]);
+                }
             }
         }
     }

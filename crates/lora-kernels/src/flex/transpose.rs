@@ -10,9 +10,8 @@ use pulp::x86::V4;
 use std::arch::x86_64::{__m512, __m512d};
 
 use super::Matrix;
+use super::tile::TILE;
 
-/// Rows and columns of a tile.
-const TILE: usize = 16;
 /// Columns of a panel at 512 bits.
 const WIDTH: usize = 2 * TILE;
 
@@ -69,7 +68,16 @@ impl NullaryFnOnce for Tiles<'_> {
 /// A tile of words, likewise.
 #[inline(always)]
 pub(super) fn transposed_words(v4: V4, columns: [[u32; TILE]; TILE]) -> [[u32; TILE]; TILE] {
-    transposed(v4, columns.map(pulp::cast)).map(pulp::cast)
+    // Loops, for the compiler does not inline `map` of arrays this long.
+    let mut vectors: [__m512; TILE] = [pulp::cast([0_u32; TILE]); TILE];
+    for (vector, column) in vectors.iter_mut().zip(columns) {
+        *vector = pulp::cast(column);
+    }
+    let mut rows = [[0; TILE]; TILE];
+    for (row, vector) in rows.iter_mut().zip(transposed(v4, vectors)) {
+        *row = pulp::cast(vector);
+    }
+    rows
 }
 
 /// Transposes a tile in two steps: the numbers within each quarter of a vector, then the quarters.

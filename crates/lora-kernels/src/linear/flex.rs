@@ -13,8 +13,8 @@ use super::{
 };
 use crate::Fp32Precision;
 use crate::flex::{
-    Bf16Product, Branch, Matrix, Packed, Product, Side, Terms, ThinProduct, contiguous_mut, new_tensor,
-    numbers, packed_weight, parts, tensor_of, transposed_product, zeros,
+    Bf16Product, Branch, Matrix, Packed, Product, Side, Terms, ThinBf16Product, ThinProduct, contiguous_mut,
+    new_tensor, numbers, packed_weight, parts, tensor_of, transposed_product, zeros,
 };
 
 impl LinearOps for Flex {
@@ -232,6 +232,11 @@ struct Grouped<'a> {
 }
 
 impl<'a> Grouped<'a> {
+    /// Whether all groups have as many rows.
+    fn is_even(self) -> bool {
+        self.groups.lengths().windows(2).all(|pair| pair[0] == pair[1])
+    }
+
     /// With its right sides packed.
     fn with_packed(branch: Option<Self>, right: Option<&'a [Packed]>) -> Option<Branch<'a>> {
         branch.zip(right).map(|(branch, right)| Branch {
@@ -250,6 +255,19 @@ fn product(
     branch: Option<Grouped<'_>>,
 ) -> FloatTensor<Flex> {
     let ([rows, _], [_, cols]) = (left.dims(), weight.side.dims());
+    if let (Side::Bf16(right), Fp32Precision::Bf16 | Fp32Precision::Ieee) = (weight.side, weight.precision)
+        && (1..=ThinBf16Product::ROWS).contains(&rows)
+        && branch.is_none_or(Grouped::is_even)
+        && ThinBf16Product::has_the_bits_of_this_machine()
+    {
+        let product = ThinBf16Product {
+            left,
+            right,
+            bias,
+            branch: branch.map(|branch| (branch.left, branch.right)),
+        };
+        return tensor_of(product.compute(), [rows, cols]);
+    }
     let terms = match (weight.side, weight.precision) {
         (Side::F32(right), Fp32Precision::Ieee) => {
             return f32_product(left, weight.tensor, right, bias, branch);
@@ -279,12 +297,7 @@ fn f32_product(
     branch: Option<Grouped<'_>>,
 ) -> FloatTensor<Flex> {
     let ([rows, _], [_, cols]) = (left.dims(), right.dims());
-    let fits = |branch: Grouped<'_>| {
-        let alike = |other: &Matrix| other.is_transposed() == right.is_transposed();
-        let equal = branch.groups.lengths().windows(2).all(|pair| pair[0] == pair[1]);
-        equal && branch.right.iter().all(alike)
-    };
-    if (1..=ThinProduct::ROWS).contains(&rows) && branch.is_none_or(fits) {
+    if (1..=ThinProduct::ROWS).contains(&rows) && branch.is_none_or(Grouped::is_even) {
         let product = ThinProduct {
             left,
             right,

@@ -66,27 +66,37 @@ fn linear_equals_burns_linear_forward_and_backward() {
     }
 }
 
-/// Few rows are multiplied in another way than many.
+/// Few rows are multiplied in another way than many; with weights of both layouts.
 #[cfg(feature = "flex")]
 #[test]
 fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
     for [rows, d_input, d_output, groups, rank] in SHAPES {
         let x = normal([rows, d_input]);
-        let (weight, bias) = (normal([d_input, d_output]), Some(normal([d_output])));
+        let bias = Some(normal([d_output]));
         let (a, b) = (normal([groups, d_input, rank]), normal([groups, rank, d_output]));
-        let plain = linear(x.clone(), weight.clone(), bias.clone());
-        let all = GroupRows::equal(rows, groups);
-        let branched = branched_linear(x.clone(), weight.clone(), bias.clone(), a.clone(), b.clone(), all);
-        let group_rows = rows / groups;
-        for group in 0..groups {
-            let first = group * group_rows;
-            let count = group_rows.min(5);
-            let x = x.clone().narrow(0, first, count);
-            let [a, b] = [&a, &b].map(|factor| factor.clone().narrow(0, group, 1));
-            let alone = linear(x.clone(), weight.clone(), bias.clone());
-            assert_eq!(numbers(alone), numbers(plain.clone().narrow(0, first, count)));
-            let alone = branched_linear(x, weight.clone(), bias.clone(), a, b, GroupRows::equal(count, 1));
-            assert_eq!(numbers(alone), numbers(branched.clone().narrow(0, first, count)));
+        for weight in [
+            normal([d_input, d_output]),
+            normal([d_output, d_input]).transpose(),
+        ] {
+            for precision in [Fp32Precision::Ieee, Fp32Precision::Bf16x3, Fp32Precision::Bf16] {
+                let weight = in_precision(weight.clone(), precision);
+                let plain = linear(x.clone(), weight.clone(), bias.clone());
+                let all = GroupRows::equal(rows, groups);
+                let branched =
+                    branched_linear(x.clone(), weight.clone(), bias.clone(), a.clone(), b.clone(), all);
+                let group_rows = rows / groups;
+                for group in 0..groups {
+                    let first = group * group_rows;
+                    let count = group_rows.min(5);
+                    let x = x.clone().narrow(0, first, count);
+                    let [a, b] = [&a, &b].map(|factor| factor.clone().narrow(0, group, 1));
+                    let alone = linear(x.clone(), weight.clone(), bias.clone());
+                    assert_eq!(numbers(alone), numbers(plain.clone().narrow(0, first, count)));
+                    let groups = GroupRows::equal(count, 1);
+                    let alone = branched_linear(x, weight.clone(), bias.clone(), a, b, groups);
+                    assert_eq!(numbers(alone), numbers(branched.clone().narrow(0, first, count)));
+                }
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::silu;
+use super::{gated_silu, silu};
+use crate::drawn;
 
 #[cfg(feature = "flex")]
 fn device() -> Device {
@@ -56,4 +57,34 @@ fn silu_and_its_gradient_are_the_formula_from_tail_to_tail() {
 fn nan_stays_nan() {
     let output = silu(Tensor::<1>::from_floats([f32::NAN, 1.0], &device()));
     assert!(output.into_data().try_into_vec::<f32>().unwrap()[0].is_nan());
+}
+
+#[test]
+fn gated_silu_is_silu_times_the_other_forward_and_backward() {
+    for shape in [[1, 1], [3, 7], [5, 1030], [130, 257]] {
+        let [gate, up] = [3.0, 2.0].map(|size| drawn::normal(shape, 0.0, size, &device()).require_grad());
+        let weights = drawn::normal(shape, 0.0, 1.0, &device());
+        // The other layout too: a product of transposed matrices.
+        for is_transposed in [false, true] {
+            let view = |x: &Tensor<2>| {
+                if is_transposed {
+                    x.clone().swap_dims(0, 1)
+                } else {
+                    x.clone()
+                }
+            };
+            let versions = [gated_silu(view(&gate), view(&up)), silu(view(&gate)) * view(&up)];
+            let [fused, reference] = versions.map(|output| {
+                let gradients = (output.clone() * view(&weights)).sum().backward();
+                let [of_gate, of_up] = [&gate, &up].map(|input| input.grad(&gradients).unwrap());
+                [output, of_gate, of_up].map(|x| x.into_data().try_into_vec::<f32>().unwrap())
+            });
+            for (found, expected) in fused.iter().flatten().zip(reference.iter().flatten()) {
+                assert!(
+                    (found - expected).abs() <= 2e-6 * expected.abs().max(1e-3),
+                    "{found}, not {expected}"
+                );
+            }
+        }
+    }
 }

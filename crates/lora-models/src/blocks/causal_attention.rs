@@ -48,13 +48,6 @@ pub struct Sight {
     pub packing: Option<Packing>,
 }
 
-impl Heads {
-    /// Query heads that share a key head.
-    pub fn group(self) -> usize {
-        self.query / self.key_value
-    }
-}
-
 impl CausalSelfAttention {
     /// # Shapes
     ///
@@ -93,8 +86,8 @@ impl CausalSelfAttention {
             key = key_norm.forward(key);
         }
         if let Some(rotation) = &sight.rotation {
-            query = rotation.apply(&query);
-            key = rotation.apply(&key);
+            query = rotation.apply(query);
+            key = rotation.apply(key);
         }
         let [key, value] = match cache {
             Some(cache) => cache.extend(key, value),
@@ -107,10 +100,7 @@ impl CausalSelfAttention {
             (Some(bias), Some(dropped)) => Some(bias + dropped),
             (bias, dropped) => bias.or(dropped),
         };
-        // The heads of a group stand one below the other, as more queries of one key head: no key is copied.
-        let query = query.reshape([batch, key_value, self.heads.group() * seq, d_head]);
-        let context = attention(query, key, value, bias)
-            .reshape([batch, n_heads, seq, d_head])
+        let context = attention(query, key, value, bias) // [batch, n_heads, seq, d_head]
             .swap_dims(1, 2)
             .reshape([batch, seq, n_heads * d_head]);
         let context = match packing {
@@ -155,8 +145,6 @@ pub struct CausalSpan {
     pub seq: usize,
     /// A token sees only the last so many, itself included (Mistral); none sees all before it.
     pub window: Option<usize>,
-    /// Query heads that share a key head.
-    pub group: usize,
 }
 
 /// The bias that hides later tokens, tokens out of the window, and padding; none if nothing is hidden.
@@ -164,24 +152,19 @@ pub struct CausalSpan {
 /// # Shapes
 ///
 /// - padding: `[batch, 1, 1, before + seq]`, from [`lora_kernels::padding_bias`]
-/// - output: `[batch or 1, 1, group · seq, before + seq]`
+/// - output: `[batch or 1, 1, seq, before + seq]`
 pub fn causal_bias(span: CausalSpan, padding: Option<Tensor<4>>, device: &Device) -> Option<Tensor<4>> {
-    let CausalSpan {
-        before,
-        seq,
-        window,
-        group,
-    } = span;
+    let CausalSpan { before, seq, window } = span;
     let keys = before + seq;
     if seq == 1 && window.is_none_or(|window| keys <= window) {
         return padding;
     }
     let hidden = |query: usize, key: usize| key > query || window.is_some_and(|window| key + window <= query);
-    let values = (0..group * seq).flat_map(|row| {
-        let query = before + row % seq;
+    let values = (0..seq).flat_map(|row| {
+        let query = before + row;
         (0..keys).map(move |key| if hidden(query, key) { HIDDEN as f32 } else { 0.0 })
     });
-    let data = TensorData::new(values.collect::<Vec<_>>(), [1, 1, group * seq, keys]);
+    let data = TensorData::new(values.collect::<Vec<_>>(), [1, 1, seq, keys]);
     let causal = Tensor::from_data(data, device);
     Some(match padding {
         Some(padding) => causal + padding,
@@ -201,7 +184,6 @@ mod tests {
             before: past,
             seq,
             window,
-            group: 1,
         };
         let bias = causal_bias(span, None, &Device::default());
         let values = bias.map_or(vec![0.0; past + seq], |bias| {
@@ -225,20 +207,5 @@ mod tests {
         assert_eq!(seen(0, 4, Some(2)), [vec![0], vec![0, 1], vec![1, 2], vec![2, 3]]);
         assert_eq!(seen(4, 1, Some(2)), [vec![3, 4]]);
         assert_eq!(seen(1, 1, Some(2)), [vec![0, 1]]);
-    }
-
-    #[test]
-    fn every_head_of_a_group_has_the_rows_of_all_queries() {
-        let span = CausalSpan {
-            before: 0,
-            seq: 2,
-            window: None,
-            group: 3,
-        };
-        let bias = causal_bias(span, None, &Device::default()).unwrap();
-        assert_eq!(bias.dims(), [1, 1, 6, 2]);
-        let rows = bias.into_data().try_to_vec::<f32>().unwrap();
-        assert_eq!(rows[..4], rows[4..8]);
-        assert_eq!(rows[..4], rows[8..]);
     }
 }

@@ -3,6 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
+use lora_kernels::gated_silu;
 
 use super::Activation;
 
@@ -25,9 +26,13 @@ impl GatedFeedForward {
     ///
     /// - input, output: `[batch, seq, d_model]`
     pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
-        let gate = self.activation.forward(self.gate.forward(input.clone(), pass)); // [batch, seq, d_ff]
+        let gate = self.gate.forward(input.clone(), pass); // [batch, seq, d_ff]
         let up = self.up.forward(input, pass); // [batch, seq, d_ff]
-        pass.cut_hidden(self.down.path(), self.down.forward(gate * up, pass))
+        let inner = match self.activation {
+            Activation::Silu => gated_silu(gate, up),
+            other => other.forward(gate) * up,
+        };
+        pass.cut_hidden(self.down.path(), self.down.forward(inner, pass))
     }
 
     /// Calls `visit` with the three linears.

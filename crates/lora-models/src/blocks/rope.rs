@@ -4,6 +4,7 @@
 use std::f32::consts::TAU;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use lora_kernels::rotary;
 
 /// How the angles are changed for texts longer than those of pretraining.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -61,8 +62,9 @@ pub struct Rope {
 /// The rotation of some positions, made once a pass for all layers.
 #[derive(Clone, Debug)]
 pub struct Rotation {
-    cos: Tensor<4>,
-    sin: Tensor<4>,
+    /// Both `[seq, d_head / 2]`.
+    cos: Tensor<2>,
+    sin: Tensor<2>,
 }
 
 impl Rope {
@@ -96,7 +98,7 @@ impl Rope {
 
     /// The rotation of the positions `first..first + seq`.
     pub fn rotation(&self, first: usize, seq: usize, device: &Device) -> Rotation {
-        let shape = [1, 1, seq, self.frequencies.len()];
+        let shape = [seq, self.frequencies.len()];
         let angles = || {
             let at = |position| {
                 let turn = move |frequency: &f32| position as f32 * frequency;
@@ -170,13 +172,8 @@ impl Rotation {
     /// # Panics
     ///
     /// Panics if `seq` or `d_head` differ from those of the rotation.
-    pub fn apply(&self, heads: &Tensor<4>) -> Tensor<4> {
-        let half = heads.dims()[3] / 2;
-        let [first, second] = [0, half].map(|start| heads.clone().narrow(3, start, half));
-        let (cos, sin) = (self.cos.clone(), self.sin.clone());
-        let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
-        let turned_second = second * cos + first * sin;
-        Tensor::cat(vec![turned_first, turned_second], 3)
+    pub fn apply(&self, heads: Tensor<4>) -> Tensor<4> {
+        rotary(heads, self.cos.clone(), self.sin.clone())
     }
 }
 
@@ -237,7 +234,7 @@ mod tests {
         let rope = Rope::new(6, 10_000.0, RopeScaling::None);
         let vector = |values: [f32; 6]| Tensor::<1>::from_floats(values, &device).reshape([1, 1, 1, 6]);
         let score = |query: usize, key: usize| {
-            let turn = |heads: Tensor<4>, position| rope.rotation(position, 1, &device).apply(&heads);
+            let turn = |heads: Tensor<4>, position| rope.rotation(position, 1, &device).apply(heads);
             let query = turn(vector([0.3, -1.2, 0.7, 2.0, 0.1, -0.4]), query);
             let key = turn(vector([1.1, 0.2, -0.5, 0.9, -1.3, 0.6]), key);
             (query * key).sum().into_data().try_to_vec::<f32>().unwrap()[0]

@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{CALIBRATION_FILE, class_probabilities, labels_of};
 use crate::bail;
-use crate::data::encoded::EncodedPart;
+use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
+use crate::inference::SplitOutputs;
 use crate::saved::adapter::OpenedAdapter;
-use crate::saved::task_file::Temperatures;
-use crate::score::{JUDGING_SEED, Said};
+use crate::saved::task_file::FittedValues;
+use crate::score::JUDGING_SEED;
 
 /// Rows below which no calibrator is fitted: as for a temperature.
 const FEWEST_ROWS: usize = 20;
@@ -130,12 +131,12 @@ pub struct ScoredCalibrator {
 /// If the adapter predicts no class, or the rows have none.
 pub fn score_calibrators(
     opened: &OpenedAdapter,
-    said: &Said,
-    part: &EncodedPart,
-    temperatures: Temperatures,
+    outputs: &SplitOutputs,
+    split: &EncodedSplit,
+    temperatures: FittedValues,
 ) -> Result<Vec<ScoredCalibrator>> {
     labels_of(opened, "--calibrators")?;
-    let (Said::Outputs(outputs), Targets::Classes(labels)) = (said, part.truth()) else {
+    let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
         bail!("--calibrators: there are no labels to score against; give a file with a label column");
     };
     let mut ways = vec![("mean pass".to_owned(), None, &outputs.mean, temperatures.mean)];

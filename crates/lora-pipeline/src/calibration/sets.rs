@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::{CALIBRATION_FILE, class_probabilities, labels_of};
 use crate::bail;
-use crate::data::encoded::EncodedPart;
+use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
+use crate::inference::SplitOutputs;
 use crate::saved::adapter::OpenedAdapter;
-use crate::saved::task_file::Temperatures;
-use crate::score::Said;
+use crate::saved::task_file::FittedValues;
 
 /// Which prediction sets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -112,12 +112,12 @@ pub struct ScoredSets {
 pub fn score_sets(
     request: &SetRequest,
     opened: &OpenedAdapter,
-    said: &Said,
-    part: &EncodedPart,
-    temperatures: Temperatures,
+    outputs: &SplitOutputs,
+    split: &EncodedSplit,
+    temperatures: FittedValues,
 ) -> Result<Vec<ScoredSets>> {
     let names = labels_of(opened, "--coverage")?.names().to_vec();
-    let (Said::Outputs(outputs), Targets::Classes(labels)) = (said, part.truth()) else {
+    let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
         bail!("--coverage: there are no labels to compare sets with; give a file with a label column");
     };
     let mut ways = vec![("mean pass".to_owned(), None, &outputs.mean, temperatures.mean)];

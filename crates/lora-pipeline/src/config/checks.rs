@@ -3,8 +3,7 @@
 use lora_train::TrainError;
 use serde_json::{Value, json};
 
-use super::keys::{KEYS, Key};
-use super::resolve::smallest;
+use super::keys::{KEYS, Key, smallest};
 use super::{Origins, PeftType, RunConfig, TuningKind};
 use crate::error::Result;
 
@@ -121,8 +120,8 @@ pub(super) fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> 
         _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
     };
     // A resolved configuration that was printed holds every key: defaults are no wishes.
-    let (given, usual) = (json!(config), usual_values());
-    let is_wish = |key: &Key| origins.of(key.name).is_some() && given[key.name] != usual[key.name];
+    let (given, defaults) = (json!(config), default_values());
+    let is_wish = |key: &Key| origins.of(key.name).is_some() && given[key.name] != defaults[key.name];
     let Some(key) = KEYS.iter().find(|key| is_wish(key) && !belongs(key)) else {
         return Ok(());
     };
@@ -143,7 +142,7 @@ pub(super) fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> 
 }
 
 /// The default of every key.
-pub fn usual_values() -> Value {
-    let usual: Result<RunConfig, _> = serde_json::from_value(smallest());
-    usual.map_or(Value::Null, |usual| json!(usual))
+pub fn default_values() -> Value {
+    let defaults: Result<RunConfig, _> = serde_json::from_value(smallest());
+    defaults.map_or(Value::Null, |defaults| json!(defaults))
 }

@@ -6,10 +6,9 @@ use lora_data::Task;
 
 use crate::bail;
 use crate::config::DEFAULT_MEMBERS;
-use crate::data::kind::Kind;
 use crate::error::Result;
+use crate::inference::member_sampler;
 use crate::saved::adapter::OpenedAdapter;
-use crate::score::member_sampler;
 
 /// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,9 +39,9 @@ impl EnsembleChoice {
             0
         };
         let differ = has_posterior || sampler.dropout.is_some() || sampler.input_dropout > 0.0;
-        let usual = saved.map_or(of_masks, |saved| saved.members);
-        let members = self.members.unwrap_or(usual);
-        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+        let default = saved.map_or(of_masks, |saved| saved.members);
+        let members = self.members.unwrap_or(default);
+        if self.is_adaptive && !matches!(opened.task, Task::Classification { .. }) {
             bail!(
                 "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
             );

@@ -48,7 +48,7 @@ impl Series {
     }
 
     /// The unbroken stretches of the line: each point with the band around it, as `[x, y, low, high]`.
-    fn stretches(&self) -> Vec<Vec<[f64; 4]>> {
+    pub(super) fn stretches(&self) -> Vec<Vec<[f64; 4]>> {
         let with_band = self.points.iter().enumerate().map(|(index, &[x, y])| {
             let around = self.band.as_ref().and_then(|band| band.get(index));
             let [low, high] = around
@@ -110,6 +110,18 @@ pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) 
     drawing.text("name", INSET, plot.top - 12.0, Anchor::Start, y_label);
     draw_y_axis(&mut drawing, plot, &y);
     draw_x_axis(&mut drawing, plot, &x, x_label);
+    draw_lines(&mut drawing, [&x, &y], [x_label, y_label], series);
+    drawing.to_svg()
+}
+
+/// The lines with bands and markers.
+pub(super) fn draw_lines(
+    drawing: &mut Drawing,
+    [x, y]: [&Scale; 2],
+    [x_label, y_label]: [&str; 2],
+    series: &[Series],
+) {
+    let stretches: Vec<_> = series.iter().map(Series::stretches).collect();
     // Bands first: no band hides a line.
     for (index, stretches) in stretches
         .iter()
@@ -151,7 +163,6 @@ pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) 
             drawing.path_with_tip(format!("marker {look}"), data, tip);
         }
     }
-    drawing.to_svg()
 }
 
 /// At most four points a half-unit column: first, lowest, highest, last. A run of many thousand steps

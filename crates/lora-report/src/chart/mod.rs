@@ -10,15 +10,19 @@ mod intervals;
 mod labels;
 mod legend;
 mod lines;
+mod panels;
 mod reliability;
 mod scale;
 mod scatter;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use intervals::{IntervalRow, interval_chart};
 pub use lines::{Series, line_chart};
+pub use panels::{Panel, panel_chart};
 pub use reliability::{ReliabilityBar, reliability_diagram};
 pub use scatter::{ScatterPoint, scatter_chart};
 pub use settings::setting_chart;
+pub use text::text_chart;

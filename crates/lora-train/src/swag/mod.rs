@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
 
-use crate::event::{Checkpoint, Event, Flow, Observer, Plan};
+use crate::event::{CheckpointKind, Event, Flow, Observer, TrainingPlan};
 use crate::trainer::Trainer;
 
 pub use moments::SwagMoments;
@@ -88,7 +88,7 @@ pub enum SwagError {
 pub struct SwagCollector<'a, M> {
     settings: SwagSettings,
     inner: &'a mut dyn Observer<M>,
-    plan: Option<Plan>,
+    plan: Option<TrainingPlan>,
     collected: Option<(VectorLayout, SwagMoments)>,
 }
 
@@ -137,7 +137,7 @@ impl SwagSettings {
     }
 
     /// Whether parameters are collected after this step of a training.
-    fn is_due(&self, step: u64, plan: &Plan) -> bool {
+    fn is_due(&self, step: u64, plan: &TrainingPlan) -> bool {
         let first = self.first(plan.steps);
         let every = self.every.unwrap_or(plan.steps_per_epoch);
         step > first && (step - first).is_multiple_of(every)
@@ -204,7 +204,7 @@ impl<M: Model<Input = Batch>> Observer<M> for SwagCollector<'_, M> {
         self.inner.after_step(trainer)
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<M>) -> Flow {
+    fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<M>) -> Flow {
         self.inner.on_checkpoint(kind, step, adapted)
     }
 }
@@ -343,7 +343,7 @@ mod tests {
                 every,
                 ..SwagSettings::default()
             };
-            let plan = Plan {
+            let plan = TrainingPlan {
                 steps: 29,
                 steps_per_epoch: 7,
                 epochs: 29.0 / 7.0,

@@ -5,15 +5,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bench_model::{SHAPES, Shape, Step, real};
+use bench_model::{SHAPES, Shape, Step, decoder, real};
 use burn::tensor::{Device, Distribution, Tensor};
-use lora_core::{MaskSampler, Model, Pass, Rescale};
+use lora_core::{Fp32Precision, MaskSampler, Model, Pass, Rescale};
 use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file, train_batches};
 use lora_eval::{Passes, predict};
 use lora_experiments::memory::peak_memory_bytes;
-use lora_pipeline::base::checkpoint::{open_checkpoint, open_tokenizer};
+use lora_models::Transformer;
+use lora_pipeline::base::checkpoint::open_checkpoint;
 use lora_pipeline::base::hub::hub_options;
+use lora_pipeline::base::open_tokenizer;
 use lora_pipeline::files::provenance::MadeBy;
+use lora_train::Trainer;
 
 use super::Options;
 use super::plain_burn;
@@ -68,6 +71,7 @@ pub fn take_turns(options: &Options) -> Result<()> {
         (Some(path), ..) => epoch(path, options.text_rows)?,
         (None, Some(_), Some(Work::Ragged)) => on_real_text(real::ragged()),
         (None, Some(_), Some(Work::Even)) => on_real_text(real::even()),
+        (None, Some(name), Some(work)) if name == decoder::NAME => of_decoder(*work)?,
         (None, Some(name), Some(work)) => {
             let shape = SHAPES.iter().find(|shape| shape.name == name);
             prepared(shape.context("a known shape")?, *work)?
@@ -118,12 +122,44 @@ fn prepared(shape: &'static Shape, work: Work) -> Result<Prepared> {
         Work::StepFourGroups => Step::FOUR_GROUPS,
         Work::StepFourMasks => Step::FOUR_MASKS,
         Work::Ragged | Work::Even | Work::Epoch => bail!("{} is of real text, not of a shape", work.name()),
+        Work::Decode | Work::DecodeBf16 => bail!("an encoder continues no text"),
     };
-    let mut trainer = step.trainer(shape, &device);
-    Ok(Prepared::new(move || {
+    Ok(steps(step.trainer(shape, &device), batch))
+}
+
+/// Step after step on one batch.
+fn steps(mut trainer: Trainer<Transformer>, batch: Batch) -> Prepared {
+    Prepared::new(move || {
         trainer.step(std::slice::from_ref(&batch))?;
         Ok(())
-    }))
+    })
+}
+
+/// A step of the decoder, or a token of a text that it continues.
+fn of_decoder(work: Work) -> Result<Prepared> {
+    let (sizes, device) = (decoder::SIZES, Device::flex());
+    let step = match work {
+        Work::Step => Step::PLAIN,
+        Work::StepBf16x3 => Step::BF16X3,
+        Work::StepBf16 => Step::BF16,
+        Work::Decode | Work::DecodeBf16 => {
+            let precision = match work {
+                Work::Decode => Fp32Precision::Ieee,
+                _ => Fp32Precision::Bf16,
+            };
+            let model = sizes.model(precision, &device);
+            let texts = Prepared::new(move || {
+                sizes.continue_prompt(&model, &device);
+                Ok(())
+            });
+            return Ok(Prepared {
+                scale: 1.0 / decoder::NEW_TOKENS as f64,
+                ..texts
+            });
+        }
+        other => bail!("{} is not timed of a decoder", other.name()),
+    };
+    Ok(steps(sizes.trainer(&step, &device), sizes.batch()))
 }
 
 /// All members on one batch, with adapters in the layers from `lowest` on; drawing their masks counts.
@@ -172,11 +208,7 @@ fn products(shape: &Shape, device: &Device) -> Prepared {
 
 /// A step of plain LoRA of the embedded MiniLM.
 fn on_real_text(batch: Batch) -> Prepared {
-    let mut trainer = real::trainer(&Step::PLAIN, &Device::flex());
-    Prepared::new(move || {
-        trainer.step(std::slice::from_ref(&batch))?;
-        Ok(())
-    })
+    steps(real::trainer(&Step::PLAIN, &Device::flex()), batch)
 }
 
 /// One epoch of plain LoRA on a MiniLM.

@@ -7,11 +7,13 @@ use std::process::Command;
 use super::report::Work;
 
 /// What the script can do.
-pub const WORKS: [Work; 5] = [
+pub const WORKS: [Work; 7] = [
     Work::Forward,
     Work::Step,
     Work::StepBf16,
     Work::StepAutocast,
+    Work::Decode,
+    Work::DecodeBf16,
     Work::Epoch,
 ];
 
@@ -31,7 +33,7 @@ pub fn command(root: &Path, python: &Path, threads: usize, work: Work, of: &OsSt
 
 #[cfg(test)]
 mod tests {
-    use bench_model::SHAPES;
+    use bench_model::{SHAPES, decoder};
 
     use super::super::measure::{EPOCH_BATCH, EPOCH_WARM_UP, TURN};
     use super::*;
@@ -53,6 +55,25 @@ mod tests {
                 "\"{name}\": ({d_model}, {d_ff}, {n_heads}, {n_layers}, {batch}, {seq})"
             ));
         }
+        let decoder::Sizes {
+            d_model,
+            d_ff,
+            n_heads,
+            n_key_value_heads,
+            n_layers,
+            vocab_size,
+            batch,
+            seq,
+        } = decoder::SIZES;
+        lines.push(format!(
+            "\"{}\": ({d_model}, {d_ff}, {n_heads}, {n_key_value_heads}, {n_layers}, {vocab_size}, {batch}, {seq})",
+            decoder::NAME
+        ));
+        lines.push(format!(
+            "PROMPT, NEW_TOKENS = {}, {}\n",
+            decoder::PROMPT,
+            decoder::NEW_TOKENS
+        ));
         let works: Vec<String> = WORKS
             .iter()
             .map(|work| format!("\"{}\"", work.argument()))

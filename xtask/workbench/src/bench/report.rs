@@ -40,6 +40,10 @@ pub enum Work {
     Ragged,
     /// The same on as many tokens in rows of one length.
     Even,
+    /// Continuing a prompt, per new token.
+    Decode,
+    /// The same with weights in bf16; PyTorch's model is all in bf16.
+    DecodeBf16,
     /// Training on every row of a text once.
     Epoch,
 }
@@ -69,8 +73,14 @@ impl Work {
     /// What is timed of real text in rows of unequal length.
     pub const RAGGED: [Self; 2] = [Self::Ragged, Self::Even];
 
+    /// What is timed of a decoder, as [`Work::COMPARED`].
+    pub const DECODER: [&[Self]; 2] = [
+        &[Self::Step, Self::StepBf16x3, Self::StepBf16, Self::StepAutocast],
+        &[Self::Decode, Self::DecodeBf16],
+    ];
+
     /// What has a row in the table.
-    const ROWS: [Self; 11] = [
+    const ROWS: [Self; 13] = [
         Self::Forward,
         Self::Step,
         Self::StepBf16x3,
@@ -81,6 +91,8 @@ impl Work {
         Self::Ensemble,
         Self::EnsembleUpperHalf,
         Self::Ragged,
+        Self::Decode,
+        Self::DecodeBf16,
         Self::Epoch,
     ];
 
@@ -127,6 +139,8 @@ impl Work {
             Self::EnsembleUpperHalf => "ensemble of 8, adapters in the upper half",
             Self::Ragged => "training step, 16 rows of 8 to 64 tokens",
             Self::Even => "training step, 16 rows of 36 tokens",
+            Self::Decode => "a token of a continued text",
+            Self::DecodeBf16 => "a token of a continued text, bf16",
             Self::Epoch => "an epoch of the text",
         }
     }
@@ -197,7 +211,7 @@ impl Results {
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}; {}, {} threads, f32, bf16 by {}, LoRA r=8 on query and value, medians of {} turns; PyTorch + PEFT: in f32, beside our bf16 with its f32 products in bf16; plain: a step without LoRA Dropout, or {MEMBERS} forward passes in a row; without padding: a step on as many tokens in rows of one length; others / ours above 1: ours is faster, or smaller",
+            "{}; {}, {} threads, f32, bf16 by {}, LoRA r=8 on query and value, medians of {} turns; PyTorch + PEFT: in f32, beside our bf16 with its f32 products in bf16; plain: a step without LoRA Dropout, a token with f32 weights, or {MEMBERS} forward passes in a row; without padding: a step on as many tokens in rows of one length; others / ours above 1: ours is faster, or smaller",
             self.versions(),
             self.processor,
             self.threads,
@@ -224,7 +238,8 @@ impl Results {
                 };
                 // What plain LoRA needs: one step, or as many forward passes as there are members.
                 let plain = match work {
-                    Work::Forward | Work::Ragged | Work::Epoch => Cell::Empty,
+                    Work::Forward | Work::Ragged | Work::Decode | Work::Epoch => Cell::Empty,
+                    Work::DecodeBf16 => time_of(OURS, Work::Decode),
                     Work::Ensemble | Work::EnsembleUpperHalf => time_of(OURS, Work::Forwards),
                     _ => time_of(OURS, Work::Step),
                 };

@@ -5,11 +5,11 @@ use lora_eval::generalization::GeneralizationBound;
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
-use super::{Line, changed, distinct, is_mean, mask_probability, reference_variant, values};
-use crate::report::choice::Family;
+use super::{Line, changed, distinct, is_mean, mask_probability, reference_configuration, values};
+use crate::report::choice::Method;
 use crate::report::measure::Measure;
-use crate::report::results::Variant;
-use crate::report::tables::Judged;
+use crate::report::results::Configuration;
+use crate::report::tables::TaskComparison;
 use crate::sweep::file::Rows;
 
 /// `λ/Λ_min`: how heavy the penalty is, as the bound's lines assume it.
@@ -24,9 +24,9 @@ const FAILURE: f64 = 0.05;
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
+pub fn of_study(judged: &TaskComparison<'_>, reference: &Method) -> Result<Vec<Block>> {
     let lines = gaps(judged, reference);
-    let Rows::Some(examples) = judged.study.rows else {
+    let Rows::Some(examples) = judged.task.rows else {
         return Ok(Vec::new());
     };
     if lines.is_empty() || judged.is_regression() {
@@ -85,20 +85,20 @@ pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
 
 /// The mean passes of each method whose masks have several probabilities, from p = 0 on where the reference is the same
 /// training without masks.
-fn gaps<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Line<'a>> {
-    let variants: Vec<&Variant<'a>> = judged
-        .study
-        .variants
+fn gaps<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec<Line<'a>> {
+    let configurations: Vec<&Configuration<'a>> = judged
+        .task
+        .configurations
         .iter()
-        .filter(|variant| is_mean(variant))
+        .filter(|configuration| is_mean(configuration))
         .collect();
-    let without =
-        reference_variant(judged, reference).filter(|variant| changed(variant, "mask_probability").is_none());
-    let methods = distinct(variants.iter().map(|variant| variant.method));
+    let without = reference_configuration(judged, reference)
+        .filter(|configuration| changed(configuration, "mask_probability").is_none());
+    let methods = distinct(configurations.iter().map(|configuration| configuration.method));
     let lines = methods.into_iter().filter_map(|method| {
-        let own: Vec<&Variant<'a>> = variants
+        let own: Vec<&Configuration<'a>> = configurations
             .iter()
-            .filter(|variant| variant.method == method)
+            .filter(|configuration| configuration.method == method)
             .copied()
             .collect();
         let p = mask_probability(&own);
@@ -107,10 +107,10 @@ fn gaps<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Line<'a>> {
         }
         let mut line = Line::of(format!("{method}, mean pass"), &own, &p)?;
         let has_zero = line.points.iter().any(|(p, _)| *p == 0.0);
-        if let Some(without) = without
-            .filter(|_| !has_zero)
-            .filter(|without| own.iter().all(|variant| differ_in_masks(without, variant)))
-        {
+        if let Some(without) = without.filter(|_| !has_zero).filter(|without| {
+            own.iter()
+                .all(|configuration| differ_in_masks(without, configuration))
+        }) {
             line.points.insert(0, (0.0, without.clone()));
         }
         Some(line)
@@ -118,9 +118,9 @@ fn gaps<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Line<'a>> {
     lines.collect()
 }
 
-fn differ_in_masks(without: &Variant<'_>, with: &Variant<'_>) -> bool {
-    let rest = |variant: &Variant<'_>| {
-        let settings = variant.settings.iter();
+fn differ_in_masks(without: &Configuration<'_>, with: &Configuration<'_>) -> bool {
+    let rest = |configuration: &Configuration<'_>| {
+        let settings = configuration.settings.iter();
         let rest: Vec<_> = settings
             .filter(|(key, _)| !key.starts_with("mask"))
             .map(|(key, value)| (key.clone(), value.clone()))
@@ -131,10 +131,14 @@ fn differ_in_masks(without: &Variant<'_>, with: &Variant<'_>) -> bool {
 }
 
 /// The largest loss of a test row in any mean pass.
-fn largest_loss(judged: &Judged<'_>) -> f64 {
-    let results = judged.study.variants.iter().filter(|variant| is_mean(variant));
+fn largest_loss(judged: &TaskComparison<'_>) -> f64 {
+    let results = judged
+        .task
+        .configurations
+        .iter()
+        .filter(|configuration| is_mean(configuration));
     let losses = results
-        .flat_map(Variant::results)
+        .flat_map(Configuration::results)
         .flat_map(|result| result.test_rows.plain.row_losses());
     losses.fold(f64::MIN_POSITIVE, f64::max)
 }
@@ -163,7 +167,7 @@ fn bounds(probabilities: &[f64], largest: f64, examples: usize) -> Result<Vec<Ve
 fn words(lines: &[Line<'_>], largest: f64, examples: usize, floor: f64) -> String {
     let measured = lines.iter().filter_map(|line| {
         let (first, last) = (line.points.first()?, line.points.last()?);
-        let gap = |(_, variant): &(f64, Variant<'_>)| Measure::LossGap.mean(variant, false);
+        let gap = |(_, configuration): &(f64, Configuration<'_>)| Measure::LossGap.mean(configuration, false);
         let (from, to) = (gap(first)?, gap(last)?);
         Some(format!(
             "{}: from {from:.3} nats at p = {} to {to:.3} at p = {}",
@@ -194,15 +198,15 @@ fn table(lines: &[Line<'_>], probabilities: &[f64], bounds: &[Vec<f64>], floor: 
         "Gaps: mean ± std over seeds. The bound is in nats, for the assumptions above; at least {floor:.3}."
     ));
     for line in lines {
-        for (p, variant) in &line.points {
+        for (p, configuration) in &line.points {
             let place = probabilities.iter().position(|other| other == p);
             let bounds = bounds
                 .iter()
                 .map(|gaps| place.map_or(Cell::Empty, |place| Cell::value(gaps[place])));
             let measured = [
                 Cell::value(*p),
-                Measure::LossGap.cell(variant, false)?,
-                Measure::AccuracyGap.cell(variant, false)?,
+                Measure::LossGap.cell(configuration, false)?,
+                Measure::AccuracyGap.cell(configuration, false)?,
             ];
             table.push(&line.name, measured.into_iter().chain(bounds).collect());
         }

@@ -3,23 +3,23 @@
 use lora_core::Rescale;
 
 use super::{
-    Curve, Line, changed, distinct, is_ensemble, is_mean, mask_probability, members, reference_variant,
+    Curve, Line, changed, distinct, is_ensemble, is_mean, mask_probability, members, reference_configuration,
     values,
 };
-use crate::report::choice::Family;
-use crate::report::results::Variant;
-use crate::report::tables::Judged;
-use crate::sweep::prediction::Prediction;
+use crate::report::choice::Method;
+use crate::report::results::Configuration;
+use crate::report::tables::TaskComparison;
+use crate::sweep::inference_method::InferenceMethod;
 
 /// For each method whose masks have several probabilities the four variants, as far as they were computed, and the forgotten
 /// factor of plain masks.
-pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'a>> {
-    let variants: Vec<&Variant<'a>> = judged.study.variants.iter().collect();
-    let methods = distinct(variants.iter().map(|variant| variant.method));
+pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec<Curve<'a>> {
+    let configurations: Vec<&Configuration<'a>> = judged.task.configurations.iter().collect();
+    let methods = distinct(configurations.iter().map(|configuration| configuration.method));
     let curves = methods.into_iter().filter_map(|method| {
-        let own: Vec<&Variant<'a>> = variants
+        let own: Vec<&Configuration<'a>> = configurations
             .iter()
-            .filter(|variant| variant.method == method)
+            .filter(|configuration| configuration.method == method)
             .copied()
             .collect();
         let trained = mask_probability(&own);
@@ -27,40 +27,50 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
         if probabilities.len() < 2 {
             return None;
         }
-        let with_masks = own.iter().find(|variant| trained(variant) > Some(0.0));
-        let rescale = with_masks.map(|variant| rescale_of(variant))?;
-        let others: Vec<&Variant<'a>> = variants
+        let with_masks = own
             .iter()
-            .filter(|variant| matches!(at_test(variant), Some((_, at)) if at == rescale))
+            .find(|configuration| trained(configuration) > Some(0.0));
+        let rescale = with_masks.map(|configuration| rescale_of(configuration))?;
+        let others: Vec<&Configuration<'a>> = configurations
+            .iter()
+            .filter(|configuration| matches!(at_test(configuration), Some((_, at)) if at == rescale))
             .copied()
             .collect();
-        let ensembles: Vec<&Variant<'a>> = own
+        let ensembles: Vec<&Configuration<'a>> = own
             .iter()
-            .filter(|variant| is_ensemble(variant))
+            .filter(|configuration| is_ensemble(configuration))
             .copied()
             .collect();
-        let sizes = values(&ensembles, |variant| Some(members(variant)));
+        let sizes = values(&ensembles, |configuration| Some(members(configuration)));
         // As many members as Drop_test has, so that the two differ in the training alone.
-        let wanted = others.first().map(|variant| members(variant));
+        let wanted = others.first().map(|configuration| members(configuration));
         let size = wanted
             .filter(|size| sizes.contains(size))
             .or(sizes.last().copied());
-        let of = |keep: fn(&Variant<'_>) -> bool| -> Vec<&Variant<'a>> {
-            own.iter().filter(|variant| keep(variant)).copied().collect()
+        let of = |keep: fn(&Configuration<'_>) -> bool| -> Vec<&Configuration<'a>> {
+            own.iter()
+                .filter(|configuration| keep(configuration))
+                .copied()
+                .collect()
         };
-        let of_size: Vec<&Variant<'a>> = ensembles
+        let of_size: Vec<&Configuration<'a>> = ensembles
             .into_iter()
-            .filter(|variant| Some(members(variant)) == size)
+            .filter(|configuration| Some(members(configuration)) == size)
             .collect();
         let size = size.unwrap_or(1.0);
         let drop_test = || {
-            Line::of(drop_test_name(&others), &others, |variant| {
-                Some(at_test(variant)?.0)
+            Line::of(drop_test_name(&others), &others, |configuration| {
+                Some(at_test(configuration)?.0)
             })
         };
         let lines = [
-            reference_variant(judged, reference)
-                .map(|variant| Line::level(format!("NoDrop: {}", reference.name()), variant, &probabilities)),
+            reference_configuration(judged, reference).map(|configuration| {
+                Line::level(
+                    format!("NoDrop: {}", reference.name()),
+                    configuration,
+                    &probabilities,
+                )
+            }),
             Line::of("Drop_train: mean pass", &of(is_mean), &trained),
             Line::of(format!("Drop: ensemble of {size}"), &of_size, &trained),
             drop_test(),
@@ -75,8 +85,8 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
     curves.filter(|curve| curve.lines.len() > 1).collect()
 }
 
-fn drop_test_name(variants: &[&Variant<'_>]) -> String {
-    let Some(first) = variants.first() else {
+fn drop_test_name(configurations: &[&Configuration<'_>]) -> String {
+    let Some(first) = configurations.first() else {
         return String::new();
     };
     format!(
@@ -87,17 +97,17 @@ fn drop_test_name(variants: &[&Variant<'_>]) -> String {
 }
 
 /// p and rescaling of masks that only the prediction has.
-fn at_test(variant: &Variant<'_>) -> Option<(f64, Rescale)> {
-    match variant.prediction {
-        Prediction::Ensemble {
+fn at_test(configuration: &Configuration<'_>) -> Option<(f64, Rescale)> {
+    match configuration.prediction {
+        InferenceMethod::Ensemble {
             masks: Some(masks), ..
-        } if changed(variant, "mask_probability").is_none() => Some((masks.probability, masks.rescale)),
+        } if changed(configuration, "mask_probability").is_none() => Some((masks.probability, masks.rescale)),
         _ => None,
     }
 }
 
-fn rescale_of(variant: &Variant<'_>) -> Rescale {
-    match variant
+fn rescale_of(configuration: &Configuration<'_>) -> Rescale {
+    match configuration
         .settings
         .get("mask_rescale")
         .and_then(|value| value.as_str())
@@ -107,6 +117,6 @@ fn rescale_of(variant: &Variant<'_>) -> Rescale {
     }
 }
 
-fn is_full_update(variant: &Variant<'_>) -> bool {
-    *variant.prediction == Prediction::FullUpdate
+fn is_full_update(configuration: &Configuration<'_>) -> bool {
+    *configuration.prediction == InferenceMethod::FullUpdate
 }

@@ -2,40 +2,43 @@
 
 use lora_eval::Average;
 
-use super::{Curve, Line, changed, distinct, members, reference_variant, values};
-use crate::report::choice::{Family, choose};
-use crate::report::results::Variant;
-use crate::report::tables::Judged;
-use crate::sweep::prediction::Prediction;
+use super::{Curve, Line, changed, distinct, members, reference_configuration, values};
+use crate::report::choice::{Method, choose};
+use crate::report::results::Configuration;
+use crate::report::tables::TaskComparison;
+use crate::sweep::inference_method::InferenceMethod;
 
 /// Lines for values of p, at most: more cannot be told apart.
 const MOST: usize = 4;
 
 /// For each kind of ensemble with several sizes.
-pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'a>> {
-    let variants = &judged.study.variants;
-    let families = distinct(variants.iter().map(Family::of));
+pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec<Curve<'a>> {
+    let configurations = &judged.task.configurations;
+    let methods = distinct(configurations.iter().map(Method::of));
     let mut curves = Vec::new();
-    for family in families {
-        let kin: Vec<&Variant<'a>> = variants
+    for method in methods {
+        let kin: Vec<&Configuration<'a>> = configurations
             .iter()
-            .filter(|variant| Family::of(variant) == family && average(variant).is_some())
+            .filter(|configuration| Method::of(configuration) == method && average(configuration).is_some())
             .collect();
-        let sizes = values(&kin, |variant| Some(members(variant)));
+        let sizes = values(&kin, |configuration| Some(members(configuration)));
         if sizes.len() < 2 {
             continue;
         }
         let level = || {
-            reference_variant(judged, reference).map(|variant| Line::level(reference.name(), variant, &sizes))
+            reference_configuration(judged, reference)
+                .map(|configuration| Line::level(reference.name(), configuration, &sizes))
         };
-        let of_average = |wanted: Average| -> Vec<&Variant<'a>> {
-            let of = kin.iter().filter(|variant| average(variant) == Some(wanted));
+        let of_average = |wanted: Average| -> Vec<&Configuration<'a>> {
+            let of = kin
+                .iter()
+                .filter(|configuration| average(configuration) == Some(wanted));
             of.copied().collect()
         };
         let usual = of_average(Average::Probabilities);
         let lines = level().into_iter().chain(by_probability(&usual));
         curves.push(Curve {
-            title: format!("{}: the number of members", family.name()),
+            title: format!("{}: the number of members", method.name()),
             axis: "N, members",
             lines: lines.collect(),
         });
@@ -45,15 +48,17 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
         let both = [("averaged probabilities", usual), ("averaged logits", logits)];
         let both: Vec<Line<'a>> = both
             .into_iter()
-            .filter_map(|(name, mut variants)| {
-                variants.retain(|variant| probability(variant) == chosen);
-                Line::of(name, &variants, |variant| Some(members(variant)))
+            .filter_map(|(name, mut configurations)| {
+                configurations.retain(|configuration| probability(configuration) == chosen);
+                Line::of(name, &configurations, |configuration| {
+                    Some(members(configuration))
+                })
             })
             .collect();
         if both.len() == 2 {
             let p = chosen.map(|p| format!(", p {p}")).unwrap_or_default();
             curves.push(Curve {
-                title: format!("{}{p}: what is averaged", family.name()),
+                title: format!("{}{p}: what is averaged", method.name()),
                 axis: "N, members",
                 lines: both,
             });
@@ -64,36 +69,40 @@ pub(super) fn curves<'a>(judged: &Judged<'a>, reference: &Family) -> Vec<Curve<'
 }
 
 /// A line for each probability of masks or of input dropout; the settings that validation rows choose where there are too many.
-fn by_probability<'a>(kin: &[&Variant<'a>]) -> Vec<Line<'a>> {
+fn by_probability<'a>(kin: &[&Configuration<'a>]) -> Vec<Line<'a>> {
     let all = values(kin, probability);
     if all.len() < 2 || all.len() > MOST {
         let name = all.first().filter(|_| all.len() == 1);
         let name = name.map_or("p chosen".to_owned(), |p| format!("p {p}"));
-        return Line::of(name, kin, |variant| Some(members(variant)))
+        return Line::of(name, kin, |configuration| Some(members(configuration)))
             .into_iter()
             .collect();
     }
     let line = |p: f64| {
-        let here = kin.iter().filter(|variant| probability(variant) == Some(p));
-        let here: Vec<&Variant<'a>> = here.copied().collect();
-        Line::of(format!("p {p}"), &here, |variant| Some(members(variant)))
+        let here = kin
+            .iter()
+            .filter(|configuration| probability(configuration) == Some(p));
+        let here: Vec<&Configuration<'a>> = here.copied().collect();
+        Line::of(format!("p {p}"), &here, |configuration| {
+            Some(members(configuration))
+        })
     };
     all.into_iter().filter_map(line).collect()
 }
 
 /// p of its masks, or of its input dropout.
-fn probability(variant: &Variant<'_>) -> Option<f64> {
-    match variant.prediction {
-        Prediction::Ensemble {
+fn probability(configuration: &Configuration<'_>) -> Option<f64> {
+    match configuration.prediction {
+        InferenceMethod::Ensemble {
             masks: Some(masks), ..
         } => Some(masks.probability),
-        _ => changed(variant, "mask_probability").or_else(|| changed(variant, "lora_dropout")),
+        _ => changed(configuration, "mask_probability").or_else(|| changed(configuration, "lora_dropout")),
     }
 }
 
-fn average(variant: &Variant<'_>) -> Option<Average> {
-    match variant.prediction {
-        Prediction::Mean | Prediction::FullUpdate => None,
+fn average(configuration: &Configuration<'_>) -> Option<Average> {
+    match configuration.prediction {
+        InferenceMethod::Mean | InferenceMethod::FullUpdate => None,
         several => Some(several.average()),
     }
 }

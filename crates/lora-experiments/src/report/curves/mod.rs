@@ -6,9 +6,11 @@
 //! | `masks` | Drop, `Drop_train`, `Drop_test` and `NoDrop` over p |
 //! | `members` | N: how many members, and what is averaged |
 //! | `numbers` | every other numeric setting |
+//! | `epochs` | loss by epoch |
 //! | `bound` | the measured gap over p, and the paper's bound beside it |
 
 pub mod bound;
+pub mod epochs;
 mod masks;
 mod members;
 mod numbers;
@@ -17,11 +19,11 @@ use lora_eval::{Average, MeanStd};
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
-use super::choice::{Family, choose};
+use super::choice::{Method, choose};
 use super::measure::{Measure, metric_name};
-use super::results::Variant;
-use super::tables::Judged;
-use crate::sweep::prediction::Prediction;
+use super::results::Configuration;
+use super::tables::TaskComparison;
+use crate::sweep::inference_method::InferenceMethod;
 
 /// How to read the charts.
 const HOW_TO_READ: &str = "Test rows, without temperature. Whiskers: where the mean over endlessly many seeds lies with 95 % confidence, \
@@ -36,26 +38,28 @@ struct Curve<'a> {
     lines: Vec<Line<'a>>,
 }
 
-/// A variant for each value of the setting.
+/// A configuration for each value of the setting.
 struct Line<'a> {
     name: String,
-    points: Vec<(f64, Variant<'a>)>,
-    /// Whether the setting does not concern it: the same variant at each value.
+    points: Vec<(f64, Configuration<'a>)>,
+    /// Whether the setting does not concern it: the same configuration at each value.
     is_level: bool,
 }
 
 impl<'a> Line<'a> {
-    /// With the variant that validation rows choose at each value; none with fewer than two values.
+    /// With the configuration that validation rows choose at each value; none with fewer than two values.
     fn of(
         name: impl Into<String>,
-        candidates: &[&Variant<'a>],
-        value: impl Fn(&Variant<'a>) -> Option<f64>,
+        candidates: &[&Configuration<'a>],
+        value: impl Fn(&Configuration<'a>) -> Option<f64>,
     ) -> Option<Self> {
-        let points: Vec<(f64, Variant<'a>)> = values(candidates, &value)
+        let points: Vec<(f64, Configuration<'a>)> = values(candidates, &value)
             .into_iter()
             .filter_map(|at| {
-                let here = candidates.iter().filter(|variant| value(variant) == Some(at));
-                let here: Vec<&Variant<'a>> = here.copied().collect();
+                let here = candidates
+                    .iter()
+                    .filter(|configuration| value(configuration) == Some(at));
+                let here: Vec<&Configuration<'a>> = here.copied().collect();
                 Some((at, choose(&here, false)?.clone()))
             })
             .collect();
@@ -66,11 +70,11 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// The same variant at all values.
-    fn level(name: impl Into<String>, variant: &Variant<'a>, values: &[f64]) -> Self {
+    /// The same configuration at all values.
+    fn level(name: impl Into<String>, configuration: &Configuration<'a>, values: &[f64]) -> Self {
         Self {
             name: name.into(),
-            points: values.iter().map(|at| (*at, variant.clone())).collect(),
+            points: values.iter().map(|at| (*at, configuration.clone())).collect(),
             is_level: true,
         }
     }
@@ -78,8 +82,8 @@ impl<'a> Line<'a> {
     /// Mean and interval of a measure at each value; none where a seed lacks it.
     fn series(&self, measure: Measure) -> Result<Option<Series>> {
         let (mut points, mut band) = (Vec::new(), Vec::new());
-        for (place, (at, variant)) in self.points.iter().enumerate() {
-            let Some(scores) = measure.over_seeds(variant, false) else {
+        for (place, (at, configuration)) in self.points.iter().enumerate() {
+            let Some(scores) = measure.over_seeds(configuration, false) else {
                 continue;
             };
             let of = MeanStd::of(&scores)?;
@@ -96,12 +100,12 @@ impl<'a> Line<'a> {
     }
 }
 
-/// Pictures and numbers of all curves of a study.
+/// Pictures and numbers of all curves of a task.
 ///
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
+pub fn of_study(judged: &TaskComparison<'_>, reference: &Method) -> Result<Vec<Block>> {
     let curves: Vec<Curve<'_>> = masks::curves(judged, reference)
         .into_iter()
         .chain(members::curves(judged, reference))
@@ -128,7 +132,7 @@ pub fn of_study(judged: &Judged<'_>, reference: &Family) -> Result<Vec<Block>> {
 }
 
 impl Curve<'_> {
-    fn measures(judged: &Judged<'_>) -> Vec<(Measure, &'static str)> {
+    fn measures(judged: &TaskComparison<'_>) -> Vec<(Measure, &'static str)> {
         let score = judged.metric().map_or("score", metric_name);
         if judged.is_regression() {
             return vec![(Measure::Loss, "MSE"), (Measure::Metric, score)];
@@ -140,7 +144,7 @@ impl Curve<'_> {
         ]
     }
 
-    fn figures(&self, judged: &Judged<'_>) -> Result<Vec<Figure>> {
+    fn figures(&self, judged: &TaskComparison<'_>) -> Result<Vec<Figure>> {
         let mut figures = Vec::new();
         for (measure, label) in Self::measures(judged) {
             let series = self.lines.iter().map(|line| line.series(measure));
@@ -158,7 +162,7 @@ impl Curve<'_> {
         Ok(figures)
     }
 
-    fn table(&self, judged: &Judged<'_>) -> Result<Table> {
+    fn table(&self, judged: &TaskComparison<'_>) -> Result<Table> {
         let measures = Self::measures(judged);
         let scores = measures.iter().map(|(measure, label)| {
             let better = if *measure == Measure::Metric {
@@ -191,7 +195,7 @@ impl Curve<'_> {
             } else {
                 &line.points[..]
             };
-            for (at, variant) in points {
+            for (at, configuration) in points {
                 let at = if line.is_level {
                     Cell::Empty
                 } else {
@@ -200,7 +204,7 @@ impl Curve<'_> {
                 let costs = [Measure::TrainingSeconds, Measure::PredictingSeconds];
                 let cells = measures.iter().map(|(measure, _)| *measure).chain(costs);
                 let cells: Vec<Cell> = cells
-                    .map(|measure| measure.cell(variant, false))
+                    .map(|measure| measure.cell(configuration, false))
                     .collect::<Result<_>>()?;
                 table.push(&line.name, std::iter::once(at).chain(cells).collect());
             }
@@ -209,9 +213,15 @@ impl Curve<'_> {
     }
 }
 
-/// The values of a setting among variants, rising.
-fn values<'a>(variants: &[&Variant<'a>], value: impl Fn(&Variant<'a>) -> Option<f64>) -> Vec<f64> {
-    let mut values: Vec<f64> = variants.iter().filter_map(|variant| value(variant)).collect();
+/// The values of a setting among configurations, rising.
+fn values<'a>(
+    configurations: &[&Configuration<'a>],
+    value: impl Fn(&Configuration<'a>) -> Option<f64>,
+) -> Vec<f64> {
+    let mut values: Vec<f64> = configurations
+        .iter()
+        .filter_map(|configuration| value(configuration))
+        .collect();
     values.sort_by(f64::total_cmp);
     values.dedup();
     values
@@ -228,31 +238,33 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
 }
 
 /// A numeric setting of a training, if it is not the usual one.
-fn changed(variant: &Variant<'_>, key: &str) -> Option<f64> {
-    variant.settings.get(key)?.as_f64()
+fn changed(configuration: &Configuration<'_>, key: &str) -> Option<f64> {
+    configuration.settings.get(key)?.as_f64()
 }
 
-/// p of the masks in training, for variants of one method: 0 for those without masks, where others have some.
-fn mask_probability<'v>(own: &[&'v Variant<'v>]) -> impl Fn(&Variant<'_>) -> Option<f64> + use<'v> {
-    let changed = |variant: &Variant<'_>| changed(variant, "mask_probability");
-    let has_masks = own.iter().any(|variant| changed(variant).is_some());
-    move |variant| changed(variant).or(has_masks.then_some(0.0))
+/// p of the masks in training, for configurations of one method: 0 for those without masks, where others have some.
+fn mask_probability<'v>(
+    own: &[&'v Configuration<'v>],
+) -> impl Fn(&Configuration<'_>) -> Option<f64> + use<'v> {
+    let changed = |configuration: &Configuration<'_>| changed(configuration, "mask_probability");
+    let has_masks = own.iter().any(|configuration| changed(configuration).is_some());
+    move |configuration| changed(configuration).or(has_masks.then_some(0.0))
 }
 
 /// Members of its prediction.
-fn members(variant: &Variant<'_>) -> f64 {
-    variant.prediction.members() as f64
+fn members(configuration: &Configuration<'_>) -> f64 {
+    configuration.prediction.members() as f64
 }
 
-fn is_mean(variant: &Variant<'_>) -> bool {
-    *variant.prediction == Prediction::Mean
+fn is_mean(configuration: &Configuration<'_>) -> bool {
+    *configuration.prediction == InferenceMethod::Mean
 }
 
 /// Whether it is an ensemble in the masks of its training, with averaged probabilities.
-fn is_ensemble(variant: &Variant<'_>) -> bool {
+fn is_ensemble(configuration: &Configuration<'_>) -> bool {
     matches!(
-        variant.prediction,
-        Prediction::Ensemble {
+        configuration.prediction,
+        InferenceMethod::Ensemble {
             masks: None,
             average: Average::Probabilities,
             ..
@@ -260,11 +272,14 @@ fn is_ensemble(variant: &Variant<'_>) -> bool {
     )
 }
 
-/// The variant of the reference that validation rows choose.
-fn reference_variant<'j, 'a>(judged: &'j Judged<'a>, reference: &Family) -> Option<&'j Variant<'a>> {
-    let contender = judged
-        .contenders
+/// The configuration of the reference that validation rows choose.
+fn reference_configuration<'j, 'a>(
+    judged: &'j TaskComparison<'a>,
+    reference: &Method,
+) -> Option<&'j Configuration<'a>> {
+    let selected = judged
+        .selected
         .iter()
-        .find(|contender| contender.family == *reference)?;
-    contender.variant(false)
+        .find(|selected| selected.method == *reference)?;
+    selected.configuration(false)
 }

@@ -1,31 +1,33 @@
 //! Curves over any other numeric setting that a grid varies, such as the rank, with what does not vary it as level lines.
 
 use super::{Curve, Line, distinct};
-use crate::report::choice::{Family, choose, varied};
+use crate::report::choice::{Method, choose, varied};
 use crate::report::figures::MOST_LINES;
-use crate::report::results::Variant;
-use crate::report::tables::Judged;
+use crate::report::results::Configuration;
+use crate::report::tables::TaskComparison;
 
 /// Settings with curves of their own.
 const ELSEWHERE: [&str; 1] = ["mask_probability"];
 
-/// For each setting all families in one chart; a chart for each kind of prediction where these are too many lines.
-pub(super) fn curves<'a>(judged: &Judged<'a>) -> Vec<Curve<'a>> {
-    let variants = &judged.study.variants;
-    let families = distinct(variants.iter().map(Family::of));
-    let kin = |family: &Family| -> Vec<Variant<'a>> {
-        let of = variants.iter().filter(|variant| Family::of(variant) == *family);
+/// For each setting all methods in one chart; a chart for each kind of prediction where these are too many lines.
+pub(super) fn curves<'a>(judged: &TaskComparison<'a>) -> Vec<Curve<'a>> {
+    let configurations = &judged.task.configurations;
+    let methods = distinct(configurations.iter().map(Method::of));
+    let kin = |method: &Method| -> Vec<Configuration<'a>> {
+        let of = configurations
+            .iter()
+            .filter(|configuration| Method::of(configuration) == *method);
         of.cloned().collect()
     };
-    let keys = distinct(families.iter().flat_map(|family| varied(&kin(family))));
+    let keys = distinct(methods.iter().flat_map(|method| varied(&kin(method))));
     let mut curves = Vec::new();
     for key in keys.iter().filter(|key| !ELSEWHERE.contains(&key.as_str())) {
-        let value = |variant: &Variant<'_>| variant.setting(key)?.as_f64();
-        let curve_of = |family: &Family| {
-            let kin = kin(family);
-            Line::of(family.name(), &kin.iter().collect::<Vec<_>>(), value)
+        let value = |configuration: &Configuration<'_>| configuration.setting(key)?.as_f64();
+        let curve_of = |method: &Method| {
+            let kin = kin(method);
+            Line::of(method.name(), &kin.iter().collect::<Vec<_>>(), value)
         };
-        let curves_of_families: Vec<_> = families.iter().map(|family| (family, curve_of(family))).collect();
+        let curves_of_families: Vec<_> = methods.iter().map(|method| (method, curve_of(method))).collect();
         // A level line is as long as the curves beside it.
         let mut at: Vec<f64> = curves_of_families
             .iter()
@@ -35,13 +37,13 @@ pub(super) fn curves<'a>(judged: &Judged<'a>) -> Vec<Curve<'a>> {
         at.sort_by(f64::total_cmp);
         at.dedup();
         let mut lines = Vec::new();
-        for (family, curve) in curves_of_families {
-            let kin = kin(family);
+        for (method, curve) in curves_of_families {
+            let kin = kin(method);
             let level = || {
-                let kin: Vec<&Variant<'a>> = kin.iter().collect();
-                choose(&kin, false).map(|variant| Line::level(family.name(), variant, &at))
+                let kin: Vec<&Configuration<'a>> = kin.iter().collect();
+                choose(&kin, false).map(|configuration| Line::level(method.name(), configuration, &at))
             };
-            lines.extend(curve.or_else(level).map(|line| (family.kind, line)));
+            lines.extend(curve.or_else(level).map(|line| (method.kind, line)));
         }
         if lines.iter().all(|(_, line)| line.is_level) {
             continue;

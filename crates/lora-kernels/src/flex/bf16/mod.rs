@@ -1,17 +1,19 @@
 //! Products in bf16 with sums in f32, on matrix units and dot products of the processor where it has them.
 //!
 //! Around the innermost loops everything is the same on every machine: the layout of both sides ([`tiles`]), blocks, edges, bias and
-//! low-rank branch ([`product`]). What multiplies two rows of tiles is a [`unit`]: one of three, chosen once by what the processor
+//! low-rank branch ([`product`]; of few rows [`thin`]). What multiplies two rows of tiles is a [`unit`]: one of three, chosen once by what the processor
 //! says and by a product with a known answer. Only their files have unsafe code.
 
 mod number;
 mod product;
 #[cfg(test)]
 mod tests;
+mod thin;
 mod tiles;
 mod unit;
 
 pub(crate) use product::{Bf16Product, Side};
+pub(crate) use thin::ThinBf16Product;
 pub(crate) use tiles::Terms;
 
 /// The name of this machine's unit.

@@ -63,7 +63,8 @@ impl Bf16Product<'_> {
         self.write_by(Unit::of_this_machine(), out);
     }
 
-    fn write_by(&self, unit: Unit, out: &mut [f32]) {
+    /// The same by this unit.
+    pub(super) fn write_by(&self, unit: Unit, out: &mut [f32]) {
         let ([rows, depth], [right_depth, cols]) = (self.left.dims(), self.right.dims());
         assert_eq!(depth, right_depth, "the sides do not fit each other");
         assert_eq!(out.len(), rows * cols, "the output has other dimensions");

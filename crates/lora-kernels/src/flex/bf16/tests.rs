@@ -2,6 +2,7 @@
 
 use half::bf16;
 
+use super::unit::Unit;
 use super::*;
 use crate::flex::{Branch, Matrix, Packed};
 
@@ -188,4 +189,62 @@ fn what_was_multiplied_before_does_not_show() {
         None,
     );
     assert_eq!(found, [5.0; 9]);
+}
+
+/// Few rows are multiplied in another way than many: one that reads the weight in place.
+#[test]
+fn few_rows_have_the_bits_that_they_have_in_tiles() {
+    let units = Unit::found().into_iter().filter(|unit| unit.adds_pair_by_pair());
+    for unit in units {
+        for [rows, depth, cols] in SHAPES.into_iter().chain([[8, 1, 16], [2, 64, 1], [6, 577, 1040]]) {
+            let rows = rows.min(ThinBf16Product::ROWS);
+            let (x, w, bias) = (drawn(rows * depth, 12), drawn(depth * cols, 13), drawn(cols, 14));
+            let mut halves: Vec<bf16> = w.iter().map(|w| bf16::from_f32(*w)).collect();
+            // Subnormal: zero to every unit.
+            halves[0] = bf16::from_bits(0x8001);
+            let columns = turned(&halves, [depth, cols]);
+            let left = Matrix::new(&x, [rows, depth], depth);
+            for (groups, rank) in [(1, 8), (rows, 3)] {
+                let (down, b) = (drawn(rows * rank, 15), drawn(groups * rank * cols, 16));
+                let down = Matrix::new(&down, [rows, rank], rank);
+                let b: Vec<Matrix<'_>> = b
+                    .chunks(rank * cols)
+                    .map(|b| Matrix::new(b, [rank, cols], cols))
+                    .collect();
+                let packed: Vec<Packed> = b.iter().map(|b| Packed::new(*b)).collect();
+                let lengths = vec![rows / groups; groups];
+                for right in [
+                    Matrix::new(&halves, [depth, cols], cols),
+                    Matrix::new(&columns, [cols, depth], depth).transposed(),
+                ] {
+                    let mut expected = vec![f32::NAN; rows * cols];
+                    let product = Bf16Product {
+                        left,
+                        right: Side::Bf16(right),
+                        terms: Terms::One,
+                        bias: Some(&bias),
+                        branch: Some(Branch {
+                            left: down,
+                            right: &packed,
+                            lengths: &lengths,
+                        }),
+                    };
+                    product.write_by(unit, &mut expected);
+                    let found = ThinBf16Product {
+                        left,
+                        right,
+                        bias: Some(&bias),
+                        branch: Some((down, &b)),
+                    };
+                    let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    assert_eq!(
+                        bits(&found.compute()),
+                        bits(&expected),
+                        "{}: {rows}x{depth}x{cols}",
+                        unit.name()
+                    );
+                }
+            }
+        }
+    }
 }

@@ -11,7 +11,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::super::Matrix;
+use super::super::{Matrix, transposed_words};
 use super::number::Number;
 
 /// Pairs in a tile: 32 numbers of the depth.
@@ -276,24 +276,9 @@ fn fill_from_columns<T: Number>(matrix: Matrix<'_, T>, [row, col]: [usize; 2], t
                     }
                 };
             }
-            for (pair, out) in transposed(columns).into_iter().zip(&mut tile.0) {
+            for (pair, out) in transposed_words(columns).into_iter().zip(&mut tile.0) {
                 out[half..half + TILE_ROWS].copy_from_slice(&pair);
             }
         }
     }
-}
-
-#[inline(always)]
-fn transposed(columns: [[u32; PAIRS]; TILE_ROWS]) -> [[u32; TILE_ROWS]; PAIRS] {
-    #[cfg(target_arch = "x86_64")]
-    if let Some(v4) = pulp::x86::V4::try_new() {
-        return super::super::transpose::transposed_words(v4, columns);
-    }
-    let mut rows = [[0; TILE_ROWS]; PAIRS];
-    for (index, column) in columns.iter().enumerate() {
-        for (row, word) in rows.iter_mut().zip(column) {
-            row[index] = *word;
-        }
-    }
-    rows
 }

@@ -70,6 +70,18 @@ impl Unit {
         }
     }
 
+    /// Whether a sum is added pair by pair along the depth, the later number of a pair first. The matrix unit sums all earlier and all
+    /// later numbers of a tile by themselves.
+    pub fn adds_pair_by_pair(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx(_) => false,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(_) => true,
+            Self::Portable => true,
+        }
+    }
+
     pub fn ready(self) -> Ready {
         match self {
             #[cfg(target_arch = "x86_64")]

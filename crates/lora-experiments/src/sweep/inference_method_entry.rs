@@ -6,17 +6,17 @@ use lora_eval::laplace::{PRIOR_PRECISIONS, Structure};
 use lora_train::swag::{SWAG_SCALE, SwagSettings};
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{Prediction, Prior, Varied};
+use super::inference_method::{InferenceMethod, Prior, Varied};
 
-/// What the file says: [`Prediction`]s, with lists in the place of single values.
+/// What the file says: [`InferenceMethod`]s, with lists in the place of single values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum PredictionEntry {
-    /// [`Prediction::Mean`].
+pub enum InferenceMethodEntry {
+    /// [`InferenceMethod::Mean`].
     Mean,
-    /// [`Prediction::FullUpdate`].
+    /// [`InferenceMethod::FullUpdate`].
     FullUpdate,
-    /// [`Prediction::Ensemble`].
+    /// [`InferenceMethod::Ensemble`].
     Ensemble {
         /// How many members.
         members: OneOrMany<u64>,
@@ -30,7 +30,7 @@ pub enum PredictionEntry {
         #[serde(default)]
         mask_rescale: Option<Rescale>,
     },
-    /// [`Prediction::DeepEnsemble`].
+    /// [`InferenceMethod::DeepEnsemble`].
     DeepEnsemble {
         /// How many trainings.
         members: OneOrMany<u64>,
@@ -41,7 +41,7 @@ pub enum PredictionEntry {
         #[serde(default)]
         average: OneOrMany<Average>,
     },
-    /// [`Prediction::Laplace`].
+    /// [`InferenceMethod::Laplace`].
     Laplace {
         /// Which parameters vary.
         of: OneOrMany<Varied>,
@@ -58,7 +58,7 @@ pub enum PredictionEntry {
         #[serde(default)]
         average: OneOrMany<Average>,
     },
-    /// [`Prediction::Swag`].
+    /// [`InferenceMethod::Swag`].
     Swag {
         /// How many members.
         members: OneOrMany<u64>,
@@ -100,17 +100,17 @@ impl<T> OneOrMany<T> {
     }
 }
 
-impl PredictionEntry {
+impl InferenceMethodEntry {
     /// The predictions that it stands for, in order.
     ///
     /// # Errors
     ///
     /// What cannot be used, as the key, what was found, and what is expected.
-    pub fn expand(&self) -> Result<Vec<Prediction>, String> {
+    pub fn expand(&self) -> Result<Vec<InferenceMethod>, String> {
         let mut predictions = Vec::new();
         match self {
-            Self::Mean => predictions.push(Prediction::Mean),
-            Self::FullUpdate => predictions.push(Prediction::FullUpdate),
+            Self::Mean => predictions.push(InferenceMethod::Mean),
+            Self::FullUpdate => predictions.push(InferenceMethod::FullUpdate),
             Self::Ensemble {
                 members,
                 average,
@@ -121,7 +121,7 @@ impl PredictionEntry {
                     for &average in average.values() {
                         for &members in members.values() {
                             at_least_one("members", members)?;
-                            predictions.push(Prediction::Ensemble {
+                            predictions.push(InferenceMethod::Ensemble {
                                 members,
                                 average,
                                 masks,
@@ -140,7 +140,7 @@ impl PredictionEntry {
                     for &members in members.values() {
                         at_least_one("members", members)?;
                         let stride = *stride;
-                        predictions.push(Prediction::DeepEnsemble {
+                        predictions.push(InferenceMethod::DeepEnsemble {
                             members,
                             stride,
                             average,
@@ -160,12 +160,14 @@ impl PredictionEntry {
                     for &structure in structure.values() {
                         for &prior in prior.values() {
                             check_laplace(of, prior, members.is_some())?;
-                            predictions.extend(draws.iter().map(|&(members, average)| Prediction::Laplace {
-                                of,
-                                structure,
-                                prior,
-                                members,
-                                average,
+                            predictions.extend(draws.iter().map(|&(members, average)| {
+                                InferenceMethod::Laplace {
+                                    of,
+                                    structure,
+                                    prior,
+                                    members,
+                                    average,
+                                }
                             }));
                         }
                     }
@@ -181,7 +183,7 @@ impl PredictionEntry {
                 for &scale in scale.values() {
                     check_scale(scale)?;
                     for (members, average) in draws(Some(members), average)? {
-                        predictions.extend(members.map(|members| Prediction::Swag {
+                        predictions.extend(members.map(|members| InferenceMethod::Swag {
                             members,
                             average,
                             scale,
@@ -285,7 +287,7 @@ mod tests {
 
     use super::*;
 
-    fn entries(yaml: &str) -> Vec<PredictionEntry> {
+    fn entries(yaml: &str) -> Vec<InferenceMethodEntry> {
         serde_saphyr::from_str(yaml).unwrap()
     }
 
@@ -294,7 +296,12 @@ mod tests {
         let entry = &entries(
             "- ensemble: {members: [1, 4], average: [probabilities, logits], mask_probability: 0.5}\n",
         )[0];
-        let labels: Vec<String> = entry.expand().unwrap().iter().map(Prediction::label).collect();
+        let labels: Vec<String> = entry
+            .expand()
+            .unwrap()
+            .iter()
+            .map(InferenceMethod::label)
+            .collect();
         let expected = [
             "ensemble of 1, plain masks p 0.5",
             "ensemble of 4, plain masks p 0.5",
@@ -305,7 +312,7 @@ mod tests {
         let all = entries("- mean\n- full_update\n- deep_ensemble: {members: 3, stride: 5}\n");
         let deep = all[2].expand().unwrap().remove(0);
         assert_eq!(deep.training_seeds(2), [2, 7, 12]);
-        assert_eq!(all[0].expand().unwrap(), [Prediction::Mean]);
+        assert_eq!(all[0].expand().unwrap(), [InferenceMethod::Mean]);
     }
 
     #[test]

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 /// One way to predict. Every way is scored without and with a temperature fitted on validation rows.
 ///
 /// This is the place for methods that sample weights: a variant here, its passes in [`super::passes`], its form in a file in
-/// [`super::prediction_entry`].
+/// [`super::inference_method_entry`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Prediction {
+pub enum InferenceMethod {
     /// One pass with the expected update.
     Mean,
     /// One pass with the whole update, also after plain masks: a known mistake, to be measured.
@@ -108,7 +108,7 @@ impl Varied {
     }
 }
 
-impl Prediction {
+impl InferenceMethod {
     /// The [kind](Self::kind) of a deep ensemble.
     pub const DEEP_ENSEMBLE: &'static str = "deep ensemble";
 
@@ -131,6 +131,40 @@ impl Prediction {
             | Self::DeepEnsemble { average, .. }
             | Self::Laplace { average, .. }
             | Self::Swag { average, .. } => *average,
+        }
+    }
+
+    /// The same with one member and averaged probabilities: methods that are equal in this share their passes over the rows. Of a deep
+    /// ensemble it is the mean pass, which each of its trainings makes.
+    pub fn passes(&self) -> Self {
+        let average = Average::Probabilities;
+        match *self {
+            Self::Mean | Self::DeepEnsemble { .. } => Self::Mean,
+            Self::FullUpdate => Self::FullUpdate,
+            Self::Ensemble { masks, .. } => Self::Ensemble {
+                members: 1,
+                average,
+                masks,
+            },
+            Self::Laplace {
+                of,
+                structure,
+                prior,
+                members,
+                ..
+            } => Self::Laplace {
+                of,
+                structure,
+                prior,
+                members: members.map(|_| 1),
+                average,
+            },
+            Self::Swag { scale, collect, .. } => Self::Swag {
+                members: 1,
+                average,
+                scale,
+                collect,
+            },
         }
     }
 
@@ -235,20 +269,20 @@ mod tests {
     /// What a results file holds is found again by a hash of these texts: none of them may ever change.
     #[test]
     fn predictions_are_hashed_as_they_always_were() {
-        let ensemble = |masks| Prediction::Ensemble {
+        let ensemble = |masks| InferenceMethod::Ensemble {
             members: 4,
             average: Average::Probabilities,
             masks,
         };
-        let deep = Prediction::DeepEnsemble {
+        let deep = InferenceMethod::DeepEnsemble {
             members: 5,
             stride: 1,
             average: Average::Logits,
         };
         let masks = LoraDropout::new(0.5, Rescale::Plain);
         let known = [
-            (Prediction::Mean, r#""mean""#),
-            (Prediction::FullUpdate, r#""full_update""#),
+            (InferenceMethod::Mean, r#""mean""#),
+            (InferenceMethod::FullUpdate, r#""full_update""#),
             (
                 ensemble(None),
                 r#"{"ensemble":{"members":4,"average":"probabilities"}}"#,
@@ -270,21 +304,24 @@ mod tests {
 
     #[test]
     fn a_prediction_survives_the_results_file() {
-        let ensemble = Prediction::Ensemble {
+        let ensemble = InferenceMethod::Ensemble {
             members: 4,
             average: Average::Logits,
             masks: None,
         };
-        let laplace = Prediction::Laplace {
+        let laplace = InferenceMethod::Laplace {
             of: Varied::LastLayer,
             structure: Structure::Kronecker,
             prior: Prior::Fixed(0.1),
             members: None,
             average: Average::Probabilities,
         };
-        for prediction in [Prediction::Mean, ensemble, laplace] {
+        for prediction in [InferenceMethod::Mean, ensemble, laplace] {
             let text = serde_json::to_string(&prediction).unwrap();
-            assert_eq!(serde_json::from_str::<Prediction>(&text).unwrap(), prediction);
+            assert_eq!(
+                serde_json::from_str::<InferenceMethod>(&text).unwrap(),
+                prediction
+            );
         }
     }
 }

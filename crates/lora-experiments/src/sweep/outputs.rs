@@ -1,0 +1,191 @@
+//! Outputs of a trained model on all rows that a trial is scored on, as they are kept for deep ensembles.
+
+use std::time::Instant;
+
+use lora_core::Adapted;
+use lora_core::vector::Posterior;
+use lora_data::Batch;
+use lora_eval::{ModelOutputs, Passes, predict_members};
+use lora_models::Transformer;
+use lora_pipeline::data::encoded::EncodedSplit;
+use lora_pipeline::error::Result;
+use lora_pipeline::inference::JudgedRows;
+use lora_pipeline::progress::CancelToken;
+use serde::{Deserialize, Serialize};
+
+use super::data::Parts;
+
+/// Outputs on all rows that a cell is scored on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrialOutputs {
+    /// On training rows.
+    pub train: Logits,
+    /// On validation rows.
+    pub validation: Logits,
+    /// On test rows.
+    pub test: Logits,
+    /// On shifted rows.
+    pub shifted: Option<Logits>,
+    /// Wall time of the test rows.
+    pub seconds: f64,
+    /// Wall time of what was fitted to the trained model before anything was said.
+    #[serde(default)]
+    pub fitting_seconds: f64,
+}
+
+/// [`ModelOutputs`] that can be kept in a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Logits {
+    /// Passes over the rows.
+    pub members: usize,
+    /// Rows.
+    pub examples: usize,
+    /// Numbers a row.
+    pub outputs: usize,
+    /// `[members, examples, outputs]`.
+    pub values: Vec<f32>,
+}
+
+impl Logits {
+    /// The first members only.
+    pub fn first(&self, members: usize) -> Self {
+        Self {
+            members,
+            values: self.values[..members * self.examples * self.outputs].to_vec(),
+            ..*self
+        }
+    }
+
+    /// In the form that scores take.
+    pub fn outputs(&self) -> ModelOutputs {
+        ModelOutputs {
+            members: self.members,
+            examples: self.examples,
+            outputs: self.outputs,
+            values: self.values.clone(),
+        }
+    }
+}
+
+impl From<ModelOutputs> for Logits {
+    fn from(outputs: ModelOutputs) -> Self {
+        Self {
+            members: outputs.members,
+            examples: outputs.examples,
+            outputs: outputs.outputs,
+            values: outputs.values,
+        }
+    }
+}
+
+impl TrialOutputs {
+    /// On all rows, `on` gives those of one split; none if Ctrl-C came between.
+    ///
+    /// # Errors
+    ///
+    /// Those of `on`.
+    pub fn of(
+        parts: &Parts,
+        cancel: &CancelToken,
+        on: impl Fn(&EncodedSplit) -> Result<Logits>,
+    ) -> Result<Option<Self>> {
+        let train = on(&parts.gap)?;
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
+        let validation = on(&parts.validation)?;
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
+        // Each way to predict pays for the layers below its adapters.
+        if let Some(states) = &parts.test.states {
+            states.forget();
+        }
+        let started = Instant::now();
+        let test = on(&parts.test)?;
+        let seconds = started.elapsed().as_secs_f64();
+        if cancel.is_cancelled() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            train,
+            validation,
+            test,
+            shifted: parts.shifted.as_ref().map(on).transpose()?,
+            seconds,
+            fitting_seconds: 0.0,
+        }))
+    }
+
+    /// What the ensemble of the first members would have said, in so many seconds.
+    pub fn first(&self, members: usize, seconds: f64) -> Self {
+        Self {
+            train: self.train.first(members),
+            validation: self.validation.first(members),
+            test: self.test.first(members),
+            shifted: self.shifted.as_ref().map(|shifted| shifted.first(members)),
+            seconds,
+            fitting_seconds: self.fitting_seconds,
+        }
+    }
+
+    /// The members of several as one ensemble; none for none.
+    pub fn joined(members: &[Self]) -> Option<Self> {
+        let first = members.first()?;
+        let join = |part: fn(&Self) -> &Logits| {
+            let parts = || members.iter().map(part);
+            Logits {
+                members: parts().map(|part| part.members).sum(),
+                values: parts().flat_map(|part| part.values.iter().copied()).collect(),
+                ..*part(first)
+            }
+        };
+        let shifted = first.shifted.as_ref().map(|shifted| Logits {
+            members: members.len() * shifted.members,
+            values: members
+                .iter()
+                .filter_map(|member| member.shifted.as_ref())
+                .flat_map(|part| part.values.iter().copied())
+                .collect(),
+            ..*shifted
+        });
+        Some(Self {
+            train: join(|said| &said.train),
+            validation: join(|said| &said.validation),
+            test: join(|said| &said.test),
+            shifted,
+            seconds: members.iter().map(|member| member.seconds).sum(),
+            fitting_seconds: members.iter().map(|member| member.fitting_seconds).sum(),
+        })
+    }
+}
+
+/// The rows of a part as the evaluation takes them.
+pub fn batches(part: &EncodedSplit) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
+    part.batches.iter().map(|batch| (batch, batch.rows.as_slice()))
+}
+
+/// Outputs of passes for a split.
+///
+/// # Errors
+///
+/// For rows that have no class or number.
+pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedSplit, passes: &Passes<'_>) -> Result<Logits> {
+    Ok(JudgedRows::of(part)?.outputs(adapted, passes, &mut |_| {}).into())
+}
+
+/// What members of a distribution over weights say about a part.
+///
+/// # Errors
+///
+/// Without members.
+pub fn of_posterior(
+    adapted: &Adapted<Transformer>,
+    part: &EncodedSplit,
+    posterior: &dyn Posterior,
+    members: u64,
+) -> Result<Logits> {
+    let rows = JudgedRows::of(part)?;
+    let ask = &mut |drawn: &Adapted<Transformer>| rows.outputs(drawn, &Passes::Mean, &mut |_| {});
+    Ok(predict_members(adapted, posterior, 0..members, ask)?.into())
+}

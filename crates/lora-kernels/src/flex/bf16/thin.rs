@@ -1,0 +1,240 @@
+//! Products of few rows with a bf16 weight, as decoding has them: the weight is read once, where it lies, for packing it would take
+//! longer than all else.
+
+#![expect(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the instruction set found at run time"
+)]
+
+use half::bf16;
+use pulp::{Arch, Simd, WithSimd};
+
+use super::super::outer::{fill_part, grouped_columns, in_blocks_of_columns, task_width};
+use super::super::product::LARGE;
+use super::super::{Matrix, transposed_words, work};
+use super::number::Number;
+use super::tiles::{PAIRS, TILE_DEPTH, TILE_ROWS};
+use super::unit::Unit;
+
+/// Columns of a tile that is transposed in registers.
+const LANES: usize = TILE_ROWS;
+
+/// `left · right + bias + branch` with the bits of [`Bf16Product`](super::Bf16Product), of which every sum is added in the same order:
+/// for each pair of neighbours along the depth the later one, then the earlier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThinBf16Product<'a> {
+    /// `[rows, depth]`, with contiguous rows.
+    pub left: Matrix<'a>,
+    /// `[depth, cols]`.
+    pub right: Matrix<'a, bf16>,
+    /// `[cols]`.
+    pub bias: Option<&'a [f32]>,
+    /// The low-rank part in f32: `[rows, rank]`, and `[rank, cols]` for each group of as many rows.
+    pub branch: Option<(Matrix<'a>, &'a [Matrix<'a>])>,
+}
+
+impl ThinBf16Product<'_> {
+    /// Rows up to which this is the faster way.
+    pub const ROWS: usize = 8;
+
+    /// Whether this machine's unit adds in this order. AMX does not: there few rows are multiplied as many are.
+    pub fn has_the_bits_of_this_machine() -> bool {
+        Unit::of_this_machine().adds_pair_by_pair()
+    }
+
+    /// The product, `[rows, cols]`, on all threads if it is large.
+    pub fn compute(&self) -> Vec<f32> {
+        let ([rows, depth], [_, cols]) = (self.left.dims(), self.right.dims());
+        work::count(rows * depth * cols);
+        let left = rounded_columns(self.left);
+        let branch = self.branch.map(|(left, right)| grouped_columns(left, right));
+        let width = task_width(cols);
+        in_blocks_of_columns([rows, cols], width, rows * depth * cols >= LARGE, |first, out| {
+            let len = out.len() / rows;
+            if let Some(bias) = self.bias {
+                out.chunks_exact_mut(len)
+                    .for_each(|out| out.copy_from_slice(&bias[first..][..len]));
+            }
+            if let Some(branch) = &branch {
+                branch.add(first, out);
+            }
+            Arch::new().dispatch(AddPairs {
+                left: &left,
+                rows,
+                right: self.right,
+                first,
+                out,
+            });
+        })
+    }
+}
+
+/// The left side as the units take it: rounded to bf16, and filled up with zeros to whole tiles; column by column.
+fn rounded_columns(left: Matrix<'_>) -> Vec<f32> {
+    let [rows, depth] = left.dims();
+    let mut columns = vec![0.0; depth.next_multiple_of(TILE_DEPTH) * rows];
+    for row in 0..rows {
+        for (p, x) in left.line(row, 0, depth).iter().enumerate() {
+            columns[p * rows + row] = widened(u32::from(x.high()) << 16);
+        }
+    }
+    columns
+}
+
+/// A bf16 number in the upper half of a word. One that is subnormal counts as zero.
+#[inline(always)]
+fn widened(bits: u32) -> f32 {
+    f32::from_bits(if bits & 0x7f80_0000 == 0 {
+        bits & 0x8000_0000
+    } else {
+        bits
+    })
+}
+
+/// Adds some columns of the product to the sums.
+struct AddPairs<'a> {
+    /// Of [`rounded_columns`].
+    left: &'a [f32],
+    rows: usize,
+    right: Matrix<'a, bf16>,
+    /// The first of the columns.
+    first: usize,
+    /// For each row its columns.
+    out: &'a mut [f32],
+}
+
+impl WithSimd for AddPairs<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) {
+        if self.right.is_transposed() {
+            self.by_tiles();
+        } else {
+            self.by_rows();
+        }
+    }
+}
+
+impl AddPairs<'_> {
+    /// With a right side of contiguous rows, some of which are added before a sum goes back to memory.
+    #[inline(always)]
+    fn by_rows(&mut self) {
+        const STEPS: usize = 8;
+        let [depth, _] = self.right.dims();
+        let whole = depth - depth % STEPS;
+        for p in (0..whole).step_by(STEPS) {
+            self.add_rows::<STEPS>(p);
+        }
+        for p in (whole..depth - depth % 2).step_by(2) {
+            self.add_rows::<2>(p);
+        }
+        if depth % 2 == 1 {
+            self.add_rows::<1>(depth - 1);
+        }
+        if !depth.is_multiple_of(TILE_DEPTH) {
+            // What fills the units' tiles up: −0 becomes 0.
+            self.out.iter_mut().for_each(|sum| *sum += 0.0);
+        }
+    }
+
+    /// Adds the rows `p..p + STEPS` of the right side, the later one of each pair first.
+    #[inline(always)]
+    fn add_rows<const STEPS: usize>(&mut self, p: usize) {
+        let len = self.out.len() / self.rows;
+        let lines: [&[bf16]; STEPS] = std::array::from_fn(|step| self.right.line(p + step, self.first, len));
+        for (row, out) in self.out.chunks_exact_mut(len).enumerate() {
+            let x: [f32; STEPS] = std::array::from_fn(|step| self.left[(p + step) * self.rows + row]);
+            for (col, sum) in out.iter_mut().enumerate() {
+                let mut found = *sum;
+                for pair in 0..STEPS.div_ceil(2) {
+                    for step in [2 * pair + 1, 2 * pair] {
+                        if step < STEPS {
+                            found += x[step] * widened(u32::from(lines[step][col].to_bits()) << 16);
+                        }
+                    }
+                }
+                *sum = found;
+            }
+        }
+    }
+
+    /// With a right side of contiguous columns, which are transposed tile by tile. Sums of several tiles side by side, of as many as
+    /// registers hold, do not wait for each other.
+    #[inline(always)]
+    fn by_tiles(&mut self) {
+        let len = self.out.len() / self.rows;
+        let mut col = 0;
+        while col < len {
+            let many = len - col >= 4 * LANES;
+            match (self.rows, many) {
+                (1, true) => self.add_tiles::<1, 4>(col),
+                (1, false) => self.add_tiles::<1, 1>(col),
+                (2..=4, _) => self.add_tiles::<4, 1>(col),
+                _ => self.add_tiles::<8, 1>(col),
+            }
+            col += if self.rows == 1 && many { 4 * LANES } else { LANES };
+        }
+    }
+
+    /// Adds `TILES` tiles' columns from `col` on; of the last one there may be fewer. There are `ROWS` rows at most.
+    #[inline(always)]
+    fn add_tiles<const ROWS: usize, const TILES: usize>(&mut self, col: usize) {
+        let rows = self.rows;
+        let len = self.out.len() / rows;
+        let filled = |tile: usize| LANES.min(len - col - tile * LANES);
+        let mut sums = [[[0.0; LANES]; TILES]; ROWS];
+        for (sums, out) in sums.iter_mut().zip(self.out.chunks_exact(len)) {
+            for (tile, sums) in sums.iter_mut().enumerate() {
+                sums[..filled(tile)].copy_from_slice(&out[col + tile * LANES..][..filled(tile)]);
+            }
+        }
+        for (step, left) in self.left.chunks_exact(TILE_DEPTH * rows).enumerate() {
+            let mut tiles = [[[0; LANES]; PAIRS]; TILES];
+            for (index, tile) in tiles.iter_mut().enumerate() {
+                let first = self.first + col + index * LANES;
+                *tile = self.tile(first, filled(index), step * TILE_DEPTH);
+            }
+            for pair in 0..PAIRS {
+                let left = &left[2 * pair * rows..][..2 * rows];
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    // Rows that are not there are multiplied by those of another, and not stored.
+                    let [x, y] = [0, rows].map(|later| left[later + row.min(rows - 1)]);
+                    for (sums, tile) in sums.iter_mut().zip(&tiles) {
+                        for (sum, word) in sums.iter_mut().zip(&tile[pair]) {
+                            *sum = (*sum + y * widened(word & 0xffff_0000)) + x * widened(word << 16);
+                        }
+                    }
+                }
+            }
+        }
+        for (sums, out) in sums.iter().zip(self.out.chunks_exact_mut(len)) {
+            for (tile, sums) in sums.iter().enumerate() {
+                out[col + tile * LANES..][..filled(tile)].copy_from_slice(&sums[..filled(tile)]);
+            }
+        }
+    }
+
+    /// From `place` on 32 numbers of `filled` columns: for each pair its columns.
+    #[inline(always)]
+    fn tile(&self, col: usize, filled: usize, place: usize) -> [[u32; LANES]; PAIRS] {
+        let [depth, _] = self.right.dims();
+        let len = TILE_DEPTH.min(depth - place);
+        let mut columns = [[0; PAIRS]; LANES];
+        for (index, column) in columns.iter_mut().enumerate().take(filled) {
+            let mut halves = [0; TILE_DEPTH];
+            let line = self.right.line(col + index, place, len);
+            if let Some(line) = line.as_array::<TILE_DEPTH>() {
+                for (half, number) in halves.iter_mut().zip(line) {
+                    *half = number.to_bits();
+                }
+            } else {
+                fill_part(&mut halves, line, bf16::to_bits);
+            }
+            for (pair, [first, second]) in column.iter_mut().zip(halves.as_chunks().0) {
+                *pair = u32::from(*first) | u32::from(*second) << 16;
+            }
+        }
+        transposed_words(columns)
+    }
+}

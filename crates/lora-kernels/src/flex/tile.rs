@@ -1,0 +1,25 @@
+//! Tiles of 16 by 16 words, transposed on their way through the registers.
+
+#![expect(
+    clippy::inline_always,
+    reason = "only inlined code is compiled for the instruction set found at run time"
+)]
+
+/// Rows and columns of a tile.
+pub(crate) const TILE: usize = 16;
+
+/// The columns as rows.
+#[inline(always)]
+pub(crate) fn transposed_words(columns: [[u32; TILE]; TILE]) -> [[u32; TILE]; TILE] {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(v4) = pulp::x86::V4::try_new() {
+        return super::transpose::transposed_words(v4, columns);
+    }
+    let mut rows = [[0; TILE]; TILE];
+    for (index, column) in columns.iter().enumerate() {
+        for (row, word) in rows.iter_mut().zip(column) {
+            row[index] = *word;
+        }
+    }
+    rows
+}

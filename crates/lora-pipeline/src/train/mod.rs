@@ -3,6 +3,7 @@
 pub mod checkpoints;
 mod memory;
 mod one_batch;
+mod posterior;
 pub mod prepared;
 mod scores;
 mod size;
@@ -17,14 +18,14 @@ use lora_core::Tuning;
 use lora_core::atomic::write_file;
 use lora_data::Task;
 use lora_models::{LoadReport, Transformer};
-use lora_train::event::FinishReason;
-use lora_train::swag::{SWAG_SCALE, SwagCollector, SwagError};
+use lora_train::swag::SwagError;
 use lora_train::{CheckpointKind, Fitted, TrainError};
 use serde_json::{Map, Value, json};
 
 use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
 pub use self::memory::MemoryEstimate;
 pub use self::one_batch::OneBatch;
+use self::posterior::PosteriorError;
 use self::prepared::PreparedTraining;
 pub use self::scores::TrainingScores;
 use self::scores::page;
@@ -292,43 +293,6 @@ impl Training {
             document,
             seconds,
         })
-    }
-}
-
-/// Why a training came to no model, or to no Gaussian over its parameters.
-#[derive(Debug, thiserror::Error)]
-enum PosteriorError {
-    #[error(transparent)]
-    Training(#[from] TrainError),
-    #[error(transparent)]
-    Swag(#[from] SwagError),
-}
-
-impl Training {
-    /// Trains; the best model carries the Gaussian that was learned or collected on the way, if one is asked for.
-    fn fit_with_posterior(
-        &self,
-        watcher: &mut Watcher<'_>,
-    ) -> std::result::Result<Fitted<Transformer>, PosteriorError> {
-        let (config, prepared) = (&self.resolved.config, &self.prepared);
-        let seed = config.train.seed;
-        let (mut fitted, swag) = match config.swag {
-            None => (prepared.fit(&config.train, config.blob, watcher)?, None),
-            Some(settings) => {
-                let mut collecting = SwagCollector::new(settings, watcher)?;
-                let fitted = prepared.fit(&config.train, config.blob, &mut collecting)?;
-                // A training that is broken off has no Gaussian, and needs none.
-                let is_whole = fitted.history.finish != FinishReason::Stopped;
-                let swag = is_whole.then(|| collecting.finish(seed, SWAG_SCALE));
-                (fitted, swag.transpose()?)
-            }
-        };
-        let learned = fitted.variational.as_ref();
-        let learned = learned.map(|factors| factors.posterior(&fitted.best, seed).gaussian());
-        fitted.best = fitted
-            .best
-            .with_posterior(swag.map(|swag| swag.gaussian()).or(learned));
-        Ok(fitted)
     }
 }
 

@@ -102,7 +102,7 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     let name = format!("{}, {}", args.data.display(), counted(rows.len(), "row"));
     terminal.table(&table(&name, &outcome.methods))?;
     terminal.paragraph(&format!(
-        "{} These rows chose it, so measure it on others (lora eval --adapter {}).",
+        "{}. These rows chose it, so measure it on others (lora eval --adapter {}).",
         outcome.found,
         args.output.display()
     ))?;

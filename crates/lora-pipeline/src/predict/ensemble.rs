@@ -56,8 +56,8 @@ impl EnsembleChoice {
         }
         if !differ && self.members.is_none() {
             bail!(
-                "task.json asks for an ensemble of {members}, but the adapter has no masks and no posterior: {SIDE_FILE} or \
-                 {POSTERIOR_FILE} is missing beside it; put it back, or give --members 0 for the mean pass alone"
+                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it, and so is \
+                 {POSTERIOR_FILE}; put it back, or give --members 0 for the mean pass alone"
             );
         }
         if !differ {

@@ -33,7 +33,7 @@ pub struct CombineArgs {
     /// One weight for each adapter [1 each].
     #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
     weights: Option<Vec<f64>>,
-    /// PEFT's name of the method.
+    /// By which method, in PEFT's names.
     #[arg(long, default_value = "cat")]
     method: Method,
     /// Share of the numbers that ties, dare and magnitude pruning keep.

@@ -35,6 +35,8 @@ pub const SHARED_NAMES: &[SharedName] = &[
     shared("adapter", "Adapter folder", &[]),
     shared("labels", "Class names in the order of the outputs", &[]),
     shared("config", "Settings", &[]),
+    shared("train-file", "Rows to train on", &[]),
+    shared("method", "By which method", &[]),
     shared("data", "File of rows", &["data-file"]),
     shared("data-format", "Format of the file", &[]),
     shared("header", "Whether the first row of a CSV or TSV names the columns", &[]),

@@ -65,7 +65,7 @@ const fn key(name: &'static str, form: KeyForm, section: &'static str, help: &'s
 pub const KEYS: &[Key] = &[
     key("model_name_or_path", KeyForm::Text, DATA, "Base model: a folder, a hub id, or minilm-l6, which is embedded"),
     key("revision", KeyForm::Text, DATA, "Branch, tag or commit of a hub id [main]"),
-    key("train_file", KeyForm::Text, DATA, "Labelled text to train on (.csv, .tsv, .jsonl, .json, .parquet)"),
+    key("train_file", KeyForm::Text, DATA, "Rows to train on, labelled text (.csv, .tsv, .jsonl, .json, .parquet)"),
     key("validation_file", KeyForm::Text, DATA, "Labelled text that picks the best model; without it a share of the training rows is split off"),
     key("test_file", KeyForm::Text, DATA, "Labelled text that is scored once, at the end"),
     key("data_file", KeyForm::Text, DATA, "File of rows in place of the three: validation and test rows are split off"),
@@ -106,6 +106,7 @@ pub const KEYS: &[Key] = &[
     key("modules_to_save", KeyForm::List, ADAPTER, "Modules trained in full beside the head"),
     key("init_lora_weights", KeyForm::Scalar, ADAPTER, "Start of the factors: true (A Kaiming uniform, B zero), gaussian, orthogonal, or from the base weight: pissa, pissa_niter_N, olora [true]"),
     key("lora_dropout", KeyForm::Scalar, ADAPTER, "PEFT's dropout on the branch's input, in training only [0]"),
+    key("swag", KeyForm::Pairs, ADAPTER, "SWAG: a Gaussian over trained parameters from the end of the training; {} for the defaults, or start, every, columns, part [none]"),
     key("blob", KeyForm::Pairs, ADAPTER, "BLoB: learns a Gaussian over the factors A; {} for the usual settings, or prior_deviation, start, learning_rate, kl_weight=evidence, steps or doubling [none]"),
     key("bottleneck_size", KeyForm::Scalar, ADAPTER, "For houlsby and pfeiffer: features of a bottleneck [64]"),
     key("bottleneck_activation", KeyForm::Text, ADAPTER, "For houlsby and pfeiffer: relu, gelu or silu [gelu for houlsby, relu for pfeiffer]"),

@@ -45,8 +45,6 @@ impl Predictor {
 }
 
 impl BaseModel {
-    }
-
     /// The same model at a branch, tag or commit of its hub id.
     #[must_use]
     pub fn at_revision(mut self, revision: impl Into<String>) -> Self {

@@ -24,7 +24,7 @@ pub const FAMILY: Family = Family {
     targets: &["c_attn"],
 };
 
-/// The keys of `config.json` that GPT-2's numbers depend on; others are passed over.
+/// The keys of `config.json` that GPT-2's outputs depend on; others are skipped.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Gpt2Config {
     /// `d_model`.

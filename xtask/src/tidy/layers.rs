@@ -168,7 +168,7 @@ mod tests {
         let program = "[dependencies]\nlora-cli.workspace = true";
         assert_eq!(findings(&[("workbench", program)]), [""; 0]);
         assert_eq!(
-            findings(&[("benches", program), ("lora-train", program), (program)]).len(),
+            findings(&[("benches", program), ("lora-train", program), ("xtask", program)]).len(),
             3
         );
     }

@@ -18,7 +18,7 @@ impl Table {
             .flat_map(|row| &mut row.cells)
             .filter(|cell| cell.numeric)
         {
-            for text in [&mut cell.main, &mut cell.deviation] {
+            for text in [&mut cell.main, &mut cell.spread] {
                 // The minus sign has the width of a digit, the hyphen does not.
                 *text = text.replace('-', "\u{2212}");
             }

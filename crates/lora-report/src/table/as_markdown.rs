@@ -43,7 +43,7 @@ fn cell(cell: &PrintedCell) -> String {
     } else {
         escape(&cell.main)
     };
-    format!("{main} {}", escape(&cell.deviation)).trim().to_owned()
+    format!("{main} {}", escape(&cell.spread)).trim().to_owned()
 }
 
 /// Text that stands for itself: no cell border, emphasis, code, link or tag begins in it.

@@ -37,7 +37,7 @@ pub(super) struct PrintedCell {
     /// The words or the value; a dash for nothing.
     pub main: String,
     /// `±0.011` or `[0.820, 0.861]`; empty for nothing.
-    pub deviation: String,
+    pub spread: String,
     pub numeric: bool,
     pub best: bool,
     /// The unrounded number, to sort by.
@@ -65,7 +65,7 @@ impl PrintedColumn {
 impl PrintedCell {
     /// Value and deviation as one text.
     pub fn plain(&self) -> String {
-        format!("{} {}", self.main, self.deviation).trim().to_owned()
+        format!("{} {}", self.main, self.spread).trim().to_owned()
     }
 }
 
@@ -120,19 +120,19 @@ impl Column {
 
 fn print_cell(cell: &Cell, column: &Column) -> PrintedCell {
     let number = |value: f64| print_number(value, column.decimals);
-    let (main, deviation, value) = match cell {
+    let (main, spread, value) = match cell {
         Cell::Empty => ("–".to_owned(), String::new(), None),
         Cell::Text(text) => (text.clone(), String::new(), None),
         Cell::Value { mean, std, interval } => {
             let std = std.map(|std| format!("±{}", number(std)));
             let interval = interval.map(|[low, high]| format!("[{}, {}]", number(low), number(high)));
-            let deviation: Vec<String> = std.into_iter().chain(interval).collect();
-            (number(*mean), deviation.join(" "), Some(*mean))
+            let spread: Vec<String> = std.into_iter().chain(interval).collect();
+            (number(*mean), spread.join(" "), Some(*mean))
         }
     };
     PrintedCell {
         main,
-        deviation,
+        spread,
         numeric: value.is_some(),
         best: false,
         value: value.filter(|value| value.is_finite()),

@@ -8,7 +8,7 @@ use lora_core::peft::Average;
 use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, of_own_files};
 use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
-use lora_pipeline::calibration::{score_sets, set_section, set_tables};
+use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
 use lora_pipeline::data::encoded::RowEncoder;
@@ -23,6 +23,7 @@ use lora_pipeline::score::adaptive::{Spared, score_adaptively};
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
 use lora_pipeline::score::{legend, official, official_line, score_split, table};
+use lora_report::{Block, Section};
 use serde_json::json;
 
 use crate::set_args::SetArgs;
@@ -45,6 +46,9 @@ pub struct EvalArgs {
     ensemble: EnsembleArgs,
     #[command(flatten)]
     sets: SetArgs,
+    /// Compare the calibrators that the training fitted: temperature, vector scaling, Dirichlet, isotonic.
+    #[arg(long)]
+    calibrators: bool,
     /// Write a report page; an earlier report there is replaced, nothing else.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
@@ -160,11 +164,19 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         Some(request) => score_sets(&request, &opened, &outputs, &split, rules.temperature)?,
         None => Vec::new(),
     };
+    let calibrators = if args.calibrators {
+        score_calibrators(&opened, &outputs, &split, rules.temperature)?
+    } else {
+        Vec::new()
+    };
     let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
     methods.extend(adaptive.into_iter().map(|spared| spared.method));
     terminal.table(&table(&name, &methods))?;
     let set_tables = set_tables(&sets);
-    set_tables.iter().try_for_each(|table| terminal.table(table))?;
+    let calibrator_table = calibrator_table(&calibrators);
+    for table in set_tables.iter().chain(&calibrator_table) {
+        terminal.table(table)?;
+    }
     let verdicts = verdicts(&methods)?;
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
@@ -198,6 +210,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "metric": metric,
         "methods": methods,
         "prediction_sets": sets,
+        "calibrators": calibrators,
         "made_by": MadeBy::this_call(),
     });
     if let Some(path) = &args.report {
@@ -209,6 +222,8 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         );
         page.summary = verdicts.into_iter().chain(spared).chain(metric_line).collect();
         page.sections.extend(set_section(set_tables));
+        let section = |table| Section::new("Calibrators").with_block(Block::Table(table));
+        page.sections.extend(calibrator_table.map(section));
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

@@ -23,6 +23,7 @@
 //! | `vector` | [`VectorLayout`](vector::VectorLayout): trained parameters as one vector; [`Posterior`](vector::Posterior): a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
+//! | `gaussian` | [`Gaussian`](gaussian::Gaussian): a distribution over trained parameters, as models carry it and folders hold it |
 //! | `frozen` | [`FrozenStates`](frozen::FrozenStates): hidden states below everything that is trained, computed once |
 //! | `peft` | adapter folders that PEFT reads and writes |
 //! | `tuned` | folders of what other tuners trained |
@@ -63,6 +64,7 @@ pub mod embedding;
 pub mod ensemble;
 mod filling;
 pub mod frozen;
+pub mod gaussian;
 pub mod hidden_key;
 pub mod linear;
 pub mod model;

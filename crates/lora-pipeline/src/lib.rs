@@ -36,11 +36,13 @@
 //! | [`saved`] | what a training left, opened and checked; `task.json`, which says how to use it again |
 //! | [`inference`] | outputs of a model for rows: mean pass, ensemble, ensembles that stop early |
 //! | [`score`] | temperatures, scores, tables and pages of them; ensemble against mean pass |
+//! | [`bayesianize`] | a Gaussian over the factors of a trained adapter |
 //! | [`calibration`] | `calibration.json`: what validation rows say about probabilities; prediction sets |
 //! | [`files`] | files that appear whole or not at all; what made a result |
 //! | [`parameters`], [`counted`] | PEFT's line of parameter counts; numbers with their nouns |
 
 pub mod base;
+pub mod bayesianize;
 pub mod calibration;
 pub mod config;
 pub mod counted;

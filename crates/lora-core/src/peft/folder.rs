@@ -17,6 +17,7 @@ use crate::adapter::Adapter;
 use crate::config::LoraConfig;
 use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
+use crate::gaussian::read_posterior;
 use crate::linear::LoraLinear;
 use crate::model::Linears;
 use crate::targets::{TargetNames, ends_in};
@@ -193,7 +194,9 @@ impl AdapterFolder {
         });
         result?;
         waiting.finish()?;
-        Ok(adapted.map(|model| replace(model, &mut |id| base_weights.remove(&id))))
+        let adapted = adapted.map(|model| replace(model, &mut |id| base_weights.remove(&id)));
+        let posterior = read_posterior(&self.folder, &adapted)?;
+        Ok(adapted.with_posterior(posterior))
     }
 
     /// The empty factors of an AdaLoRA linear without triplets, and the frozen weight that PEFT saves with an adapted table or

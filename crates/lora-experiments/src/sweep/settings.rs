@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 pub type Settings = BTreeMap<String, Value>;
 
 /// Keys that a sweep gives itself, with what says it in the file.
-const GIVEN: [(&str, &str); 13] = [
+const GIVEN: [(&str, &str); 14] = [
     ("output_dir", "a sweep writes one file of results, --results"),
     (
         "overwrite_output_dir",
@@ -33,6 +33,7 @@ const GIVEN: [(&str, &str); 13] = [
         "every prediction is scored without and with temperature",
     ),
     ("problem_type", "it stands in `data` of a task"),
+    ("swag", "it stands in `predictions` of a method"),
 ];
 
 /// Keys that change where a training runs, not what comes out.

@@ -1,11 +1,12 @@
 //! `calibration.json`: what validation rows say about the probabilities of a trained classifier, beside the temperature of `task.json`.
 
+mod calibrators;
 mod sets;
 
 use std::path::Path;
 
 use lora_core::peft::EnsembleSettings;
-use lora_data::Targets;
+use lora_data::{LabelNames, Targets, Task};
 use lora_eval::conformal::{ConformalScores, ConformityScore};
 use lora_eval::{Average, ClassProbabilities, ModelOutputs};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,11 @@ use crate::bail;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::{Context, Result};
 use crate::inference::SplitOutputs;
+use crate::saved::adapter::OpenedAdapter;
 use crate::saved::task_file::FittedValues;
+pub use calibrators::{
+    CalibratorName, FittedCalibrator, ScoredCalibrator, calibrator_of, calibrator_table, score_calibrators,
+};
 pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};
 
 /// Name of the file.
@@ -39,6 +44,9 @@ pub struct CalibrationFile {
 pub struct MethodCalibration {
     /// The scores behind prediction sets: LAC, APS and RAPS.
     conformal: Vec<ConformalScores>,
+    /// Calibrators with more than one number, fitted on the probabilities without temperature.
+    #[serde(default)]
+    calibrators: Vec<FittedCalibrator>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,11 +60,13 @@ struct OfEnsemble {
 }
 
 impl MethodCalibration {
-    fn of(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<Self> {
+    /// `plain`: without temperature.
+    fn of(probabilities: &ClassProbabilities, plain: &ClassProbabilities, labels: &[usize]) -> Result<Self> {
         let scores = [ConformityScore::Lac, ConformityScore::Aps, ConformityScore::RAPS];
         let conformal = scores.map(|score| ConformalScores::of(probabilities, labels, score, None));
         Ok(Self {
             conformal: conformal.into_iter().collect::<Result<_, _>>()?,
+            calibrators: calibrators::fit_all(plain, labels)?,
         })
     }
 }
@@ -78,7 +88,12 @@ impl CalibrationFile {
             return Ok(None);
         };
         let of = |outputs: &ModelOutputs, average, temperature| {
-            MethodCalibration::of(&class_probabilities(outputs, average, temperature)?, &labels)
+            let plain = class_probabilities(outputs, average, None)?;
+            MethodCalibration::of(
+                &class_probabilities(outputs, average, temperature)?,
+                &plain,
+                &labels,
+            )
         };
         let mean = of(&outputs.mean, Average::default(), temperatures.mean)?;
         let ensemble = outputs.ensemble.as_ref().map(|(settings, outputs)| {
@@ -155,4 +170,15 @@ pub fn class_probabilities(
         .into_predictions()?
         .with_temperature(temperature.unwrap_or(1.0))?;
     Ok(predictions.average(average))
+}
+
+/// The classes of an adapter, for what a flag asks.
+fn labels_of<'a>(opened: &'a OpenedAdapter, flag: &str) -> Result<&'a LabelNames> {
+    match &opened.task {
+        Task::Classification { labels } => Ok(labels),
+        other => bail!(
+            "{flag} is about the classes of texts, but the adapter is for {}; leave {flag} out",
+            other.problem_type().name()
+        ),
+    }
 }

@@ -1,12 +1,12 @@
 //! Prediction sets of a trained classifier: which are asked for, and how good they are on labelled rows.
 
 use lora_core::peft::EnsembleSettings;
-use lora_data::{LabelNames, Targets, Task};
+use lora_data::Targets;
 use lora_eval::conformal::{ConformalThresholds, ConformityScore, SetScores};
 use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::Serialize;
 
-use super::{CALIBRATION_FILE, class_probabilities};
+use super::{CALIBRATION_FILE, class_probabilities, labels_of};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
@@ -36,7 +36,7 @@ impl SetRequest {
         opened: &OpenedAdapter,
         ensemble: Option<EnsembleSettings>,
     ) -> Result<ConformalThresholds> {
-        let labels = labels_of(opened)?;
+        let labels = labels_of(opened, "--coverage")?;
         let Some(file) = &opened.calibration else {
             bail!(
                 "--coverage reads {CALIBRATION_FILE}, which the adapter folder lacks; train here, with validation rows, so that it is written"
@@ -85,17 +85,6 @@ impl SetRequest {
     }
 }
 
-/// The classes of an adapter.
-fn labels_of(opened: &OpenedAdapter) -> Result<&LabelNames> {
-    match &opened.task {
-        Task::Classification { labels } => Ok(labels),
-        other => bail!(
-            "--coverage gives sets of the classes of texts, but the adapter is for {}; leave --coverage out",
-            other.problem_type().name()
-        ),
-    }
-}
-
 /// How good the sets of one way to predict are on labelled rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScoredSets {
@@ -127,7 +116,7 @@ pub fn score_sets(
     split: &EncodedSplit,
     temperatures: FittedValues,
 ) -> Result<Vec<ScoredSets>> {
-    let names = labels_of(opened)?.names().to_vec();
+    let names = labels_of(opened, "--coverage")?.names().to_vec();
     let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
         bail!("--coverage: there are no labels to compare sets with; give a file with a label column");
     };

@@ -74,6 +74,18 @@ pub(super) fn check_blob(config: &RunConfig, origins: &Origins) -> Result<()> {
     settings.validate().map_err(|error| origins.at("blob", error))
 }
 
+/// SWAG beside another Gaussian, and its own settings.
+pub(super) fn check_swag(config: &RunConfig, origins: &Origins) -> Result<()> {
+    let Some(settings) = &config.swag else {
+        return Ok(());
+    };
+    if config.blob.is_some() {
+        let message = "swag and blob are two Gaussians over the same parameters, and a folder holds one; remove one of them";
+        return Err(origins.at("swag", message));
+    }
+    settings.validate().map_err(|error| origins.at("swag", error))
+}
+
 /// Keys of one form of adapter beside another form.
 pub(super) fn check_form(config: &RunConfig, origins: &Origins) -> Result<()> {
     if config.peft_type == PeftType::AdaLora {

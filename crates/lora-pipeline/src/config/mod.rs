@@ -20,6 +20,7 @@ use lora_core::{
 };
 use lora_data::{Column, Format, ProblemType};
 use lora_train::TrainConfig;
+use lora_train::swag::SwagSettings;
 use lora_train::variational::VariationalSettings;
 use serde::{Deserialize, Serialize};
 
@@ -166,6 +167,9 @@ pub struct RunConfig {
     /// `BLoB`: a Gaussian over the factors A is learned; none: they are points.
     #[serde(default)]
     pub blob: Option<VariationalSettings>,
+    /// SWAG: a Gaussian from the trajectory of the training; none: no collection.
+    #[serde(default)]
+    pub swag: Option<SwagSettings>,
 
     /// Features of a bottleneck.
     #[serde(default = "defaults::bottleneck_size")]
@@ -316,7 +320,7 @@ impl RunConfig {
 
     /// The ensemble that is scored and recommended; none without masks or members.
     pub fn ensemble(&self) -> Option<EnsembleSettings> {
-        let default = if self.mask_probability > 0.0 {
+        let default = if self.mask_probability > 0.0 || self.blob.is_some() || self.swag.is_some() {
             DEFAULT_MEMBERS
         } else {
             0

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
-use super::checks::{check_blob, check_form, check_masks, check_split, check_tuning};
+use super::checks::{check_blob, check_form, check_masks, check_split, check_swag, check_tuning};
 use super::data::{check_data, check_required};
 use super::file;
 use super::keys::{Key, smallest};
@@ -157,6 +157,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     check_tuning(config, origins)?;
     check_form(config, origins)?;
     check_blob(config, origins)?;
+    check_swag(config, origins)?;
     config
         .tuning(&[], &["query"])
         .validate()

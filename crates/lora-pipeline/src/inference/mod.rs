@@ -43,8 +43,15 @@ pub enum SplitOutputs {
 }
 
 /// What draws the masks of an ensemble's members: those of LoRA Dropout; for an adapter that was trained without, PEFT's
-/// input dropout (Monte Carlo dropout).
+/// input dropout (Monte Carlo dropout). Members of an adapter with a Gaussian over its weights are drawn from that, without masks.
 pub fn member_sampler(adapted: &Adapted<Transformer>, seed: u64) -> MaskSampler {
+    if adapted.posterior().is_some() {
+        return MaskSampler {
+            seed,
+            dropout: None,
+            input_dropout: 0.0,
+        };
+    }
     let dropout = adapted.dropout();
     MaskSampler {
         seed,

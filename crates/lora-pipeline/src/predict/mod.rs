@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use lora_core::peft::EnsembleSettings;
 use lora_data::Task;
 use lora_data::tasks::{Benchmark, Rows};
+use lora_eval::calibrators::Calibrator;
 use lora_eval::conformal::ConformalThresholds;
 use lora_eval::{Average, ClassProbabilities, ModelOutputs};
 use serde::Serialize;
@@ -27,7 +28,7 @@ pub use self::spans::SpanPrediction;
 pub use self::words::{NamedEntity, WordPrediction};
 pub use self::writing::{TextGenerator, Writing, WrittenText, write_text};
 use crate::bail;
-use crate::calibration::SetRequest;
+use crate::calibration::{CalibratorName, SetRequest, calibrator_of};
 use crate::data::encoded::EncodedSplit;
 use crate::error::{Context, Result};
 use crate::inference::infer_rows;
@@ -54,6 +55,8 @@ pub struct PredictRequest {
     pub adaptive: Option<f64>,
     /// Gives each text a set of classes that holds the true one with a stated probability.
     pub sets: Option<SetRequest>,
+    /// Calibrates the probabilities of classes in the place of the temperature.
+    pub calibrator: Option<CalibratorName>,
     /// The file that predictions are for; its ending says in which form.
     pub output: Option<PathBuf>,
     /// Rows of a batch.
@@ -193,9 +196,13 @@ pub fn predict(
             "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"
         );
     }
+    let calibrator = request
+        .calibrator
+        .map(|name| calibrator_of(name, opened, ensemble));
     let sets = request.sets.map(|sets| sets.thresholds(opened, ensemble));
     let inference = Inference {
         sets: sets.transpose()?,
+        calibrator: calibrator.transpose()?,
         adaptive: request.adaptive,
         batch_size: request.batch_size,
         progress,
@@ -215,6 +222,7 @@ pub struct Inference<'a> {
     ensemble: Option<EnsembleSettings>,
     rules: FittedRules,
     sets: Option<ConformalThresholds>,
+    calibrator: Option<Calibrator>,
     adaptive: Option<f64>,
     batch_size: usize,
     progress: &'a dyn Progress,
@@ -229,6 +237,7 @@ impl<'a> Inference<'a> {
             ensemble,
             rules: saved.map(|task| task.rules_for(ensemble)).unwrap_or_default(),
             sets: None,
+            calibrator: None,
             adaptive: None,
             batch_size: 32,
             progress: &Silent,

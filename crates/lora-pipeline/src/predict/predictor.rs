@@ -4,7 +4,6 @@ use std::marker::PhantomData;
 use std::path::Path;
 
 use lora_core::Fp32Precision;
-use lora_core::atomic::write_file;
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::{ChoiceQuestion, Spans, TaggedWords};
 use lora_data::{Dataset, Example};
@@ -13,19 +12,13 @@ use lora_train::History;
 use super::ensemble::EnsembleChoice;
 use super::{Inference, PredictRows, Prediction, TaskRows};
 use crate::bail;
-use crate::base::checkpoint::public_name;
-use crate::base::task_type;
-use crate::calibration::{CALIBRATION_FILE, SetRequest};
+use crate::calibration::SetRequest;
 use crate::device::{DEFAULT_DEVICE, Precision};
 use crate::error::{Error, Result};
-use crate::files::folder_swap::write_folder;
-use crate::files::output::json_text;
 use crate::inference::infer;
 use crate::progress::Silent;
 use crate::saved::adapter::{AdapterOptions, OpenedAdapter};
-use crate::saved::task_file::TASK_FILE;
 use crate::score::{ScoredMethod, score_split};
-use crate::train::checkpoints::Saving;
 
 /// A trained model for rows of one task; the aliases below name the tasks.
 #[derive(Debug)]
@@ -236,27 +229,7 @@ impl<R: TaskRows> TaskPredictor<R> {
     ///
     /// If something is there already, or a file cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
-        let opened = &self.opened;
-        let Some(task) = &opened.task_file else {
-            bail!("the predictor was loaded from a folder of another program; it is saved there already");
-        };
-        let text = json_text(task)?;
-        let saving = Saving {
-            folder: folder.as_ref(),
-            task_type: task_type(&opened.task),
-            base_model: public_name(&opened.base_model),
-            ensemble: opened.ensemble,
-            model_folder: &opened.model_folder,
-            run: &serde_json::Value::Null,
-            task: &text,
-        };
-        write_folder(folder.as_ref(), |beside| {
-            saving.write_tuned(beside, &opened.adapted)?;
-            if let Some(calibration) = &opened.calibration {
-                write_file(&beside.join(CALIBRATION_FILE), calibration.text()?.as_bytes())?;
-            }
-            Ok(write_file(&beside.join(TASK_FILE), text.as_bytes())?)
-        })
+        self.opened.save(folder.as_ref())
     }
 }
 

@@ -149,9 +149,14 @@ fn labels_of(inference: &Inference<'_>, split: &EncodedSplit, task: &Task) -> Re
             Ok(label_sets(&predictions.average(average), labels))
         }
         Task::Classification { labels } => {
+            // A calibrator was fitted on probabilities without temperature.
+            let temperature = inference.calibrator.as_ref().map_or(temperature, |_| 1.0);
             let predictions = outputs.into_predictions()?.with_temperature(temperature)?;
             let uncertainties = is_ensemble.then(|| predictions.uncertainty());
-            let probabilities = predictions.average(average);
+            let mut probabilities = predictions.average(average);
+            if let Some(calibrator) = &inference.calibrator {
+                probabilities = calibrator.apply(&probabilities)?;
+            }
             let sets = inference.sets.as_ref().map(|sets| sets.sets(&probabilities));
             Ok(classes(
                 &probabilities,

@@ -4,6 +4,7 @@ pub mod adapter;
 pub mod source;
 pub mod task_file;
 mod task_of;
+mod writing;
 
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lora_core::atomic::{WriteError, write_file};
+use lora_core::gaussian::{POSTERIOR_FILE, POSTERIOR_TENSOR_FILE};
 use lora_core::peft::{CONFIG_FILE, EnsembleSettings, SIDE_FILE, SaveOptions, TENSOR_FILE, TaskType};
 use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
 use lora_core::{Adapted, Tuning};
@@ -93,6 +94,10 @@ impl Saving<'_> {
             write_file(&beside.join(RUN_FILE), format!("{run:#}\n").as_bytes())
         })?;
         // What an earlier run left here would be taken for this one's.
+        if adapted.posterior().is_none() {
+            remove_file(&place(self.folder).join(POSTERIOR_FILE))?;
+            remove_file(&place(self.folder).join(POSTERIOR_TENSOR_FILE))?;
+        }
         for file in foreign_files(adapted) {
             remove_file(&place(self.folder).join(file))?;
         }

@@ -3,6 +3,7 @@
 pub mod checkpoints;
 mod memory;
 mod one_batch;
+mod posterior;
 pub mod prepared;
 mod scores;
 mod size;
@@ -17,12 +18,14 @@ use lora_core::Tuning;
 use lora_core::atomic::write_file;
 use lora_data::Task;
 use lora_models::{LoadReport, Transformer};
+use lora_train::swag::SwagError;
 use lora_train::{CheckpointKind, Fitted, TrainError};
 use serde_json::{Map, Value, json};
 
 use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
 pub use self::memory::MemoryEstimate;
 pub use self::one_batch::OneBatch;
+use self::posterior::PosteriorError;
 use self::prepared::PreparedTraining;
 pub use self::scores::TrainingScores;
 use self::scores::page;
@@ -221,10 +224,14 @@ impl Training {
             other => other.into(),
         };
         self.prepared.data().check(&config.train).map_err(refuse)?;
-        if config.blob.is_some() {
-            progress.note(
-                "blob: the folder will hold the adapter at the mean of the Gaussian, without its standard deviations",
-            );
+        if let Some(swag) = &config.swag {
+            let rows = self.prepared.train.encoded.len();
+            let (steps, of_epoch) = (config.train.total_steps(rows), config.train.steps_per_epoch(rows));
+            let found = swag.collections(steps, of_epoch);
+            if found < 2 {
+                let error = SwagError::TooFewCollections { found };
+                return Err(self.resolved.origins.at("swag", error));
+            }
         }
         let mut document = self.run_document();
         let run = document.clone();
@@ -245,7 +252,7 @@ impl Training {
         let start = Instant::now();
         let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
         let mut watcher = Watcher::new(saving, reporter);
-        let fitted = match self.prepared.fit(&config.train, config.blob, &mut watcher) {
+        let fitted = match self.fit_with_posterior(&mut watcher) {
             Ok(fitted) => fitted,
             Err(error) => {
                 // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
@@ -256,7 +263,10 @@ impl Training {
                         "{folder} keeps the best adapter from before the failure"
                     ));
                 }
-                return Err(refuse(error));
+                return Err(match error {
+                    PosteriorError::Training(error) => refuse(error),
+                    PosteriorError::Swag(error) => self.resolved.origins.at("swag", error),
+                });
             }
         };
         if let Some(error) = watcher.error {

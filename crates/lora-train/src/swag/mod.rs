@@ -14,11 +14,13 @@
 mod moments;
 
 use burn::module::Module;
+use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
 use lora_core::random::seeded_normal;
 use lora_core::vector::{Part, Posterior, VectorLayout};
 use lora_core::{Adapted, Model};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use thiserror::Error;
 
 use crate::event::{CheckpointKind, Event, Flow, Observer, TrainingPlan};
@@ -251,6 +253,34 @@ impl Swag {
     /// [`SwagError::Setting`].
     pub fn with_scale(self, scale: f64) -> Result<Self, SwagError> {
         Self::new(self.layout, self.moments, self.seed, scale)
+    }
+
+    /// The same Gaussian in the form of adapter folders, with numbers in single precision.
+    pub fn gaussian(&self) -> Gaussian {
+        let deviation = self.scale.sqrt();
+        let deviations: Vec<f32> = self
+            .moments
+            .variances()
+            .map(|variance| (deviation * variance.sqrt()) as f32)
+            .collect();
+        let slots = self.layout.slots().iter();
+        let spreads = slots.map(|slot| Spread::diagonal(deviations[slot.range.clone()].to_vec()));
+        let columns = self.moments.columns();
+        let factor = deviation / ((columns.len() - 1) as f64).sqrt();
+        let scaled = |column: &Vec<f32>| {
+            column
+                .iter()
+                .map(|number| (f64::from(*number) * factor) as f32)
+                .collect()
+        };
+        Gaussian::new(
+            PosteriorMethod::Swag,
+            json!({"scale": self.scale, "collections": self.moments.count()}),
+            self.layout.clone(),
+            self.moments.mean(),
+            spreads.collect(),
+            columns.iter().map(scaled).collect(),
+        )
     }
 
     /// The model at the mean of the Gaussian: stochastic weight averaging (Izmailov et al. 2018, arXiv 1803.05407).

@@ -56,7 +56,9 @@ pub fn run(
         .map(|(method, stopping)| (method.passes(), *stopping))
         .collect();
     // The mean pass also tells what a member alone costs.
-    let first = passes.first().map(|(_, stopping)| (InferenceMethod::Mean, *stopping));
+    let first = passes
+        .first()
+        .map(|(_, stopping)| (InferenceMethod::Mean, *stopping));
     let mut run: Vec<(&(InferenceMethod, Stopping), Result<TrialOutputs, String>)> = Vec::new();
     for wanted in first.iter().chain(&passes) {
         if run.iter().any(|(known, _)| *known == wanted) {

@@ -66,14 +66,15 @@ impl Prepared {
 ///
 /// If the work cannot be done, or nobody reads the answers.
 pub fn take_turns(options: &Options) -> Result<()> {
+    let device = options.device.open()?;
     let mut work = match (&options.text, options.shapes.first(), options.work.first()) {
-        (Some(path), ..) => epoch(path, options.text_rows)?,
-        (None, Some(_), Some(Work::Ragged)) => on_real_text(real::ragged()),
-        (None, Some(_), Some(Work::Even)) => on_real_text(real::even()),
-        (None, Some(name), Some(work)) if name == decoder::NAME => of_decoder(*work)?,
+        (Some(path), ..) => epoch(path, options.text_rows, &device)?,
+        (None, Some(_), Some(Work::Ragged)) => on_real_text(real::ragged(), &device),
+        (None, Some(_), Some(Work::Even)) => on_real_text(real::even(), &device),
+        (None, Some(name), Some(work)) if name == decoder::NAME => of_decoder(*work, device)?,
         (None, Some(name), Some(work)) => {
             let shape = SHAPES.iter().find(|shape| shape.name == name);
-            prepared(shape.context("a known shape")?, *work)?
+            prepared(shape.context("a known shape")?, *work, &device)?
         }
         _ => bail!("one shape and one work, or a text"),
     };
@@ -95,12 +96,11 @@ pub fn take_turns(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn prepared(shape: &'static Shape, work: Work) -> Result<Prepared> {
-    let device = Device::flex();
+fn prepared(shape: &'static Shape, work: Work, device: &Device) -> Result<Prepared> {
     let batch = shape.batch();
     let step = match work {
         Work::Forward | Work::Forwards => {
-            let adapted = shape.adapted(|config| config, &device);
+            let adapted = shape.adapted(|config| config, device);
             let passes = if work == Work::Forward { 1 } else { MEMBERS };
             return Ok(Prepared::new(move || {
                 for _ in 0..passes {
@@ -109,10 +109,10 @@ fn prepared(shape: &'static Shape, work: Work) -> Result<Prepared> {
                 Ok(())
             }));
         }
-        Work::BurnStep => return Ok(Prepared::new(plain_burn::training(shape, &device)?)),
-        Work::Products => return Ok(products(shape, &device)),
-        Work::Ensemble => return Ok(ensemble(shape, 0)),
-        Work::EnsembleUpperHalf => return Ok(ensemble(shape, shape.n_layers / 2)),
+        Work::BurnStep => return Ok(Prepared::new(plain_burn::training(shape, device)?)),
+        Work::Products => return Ok(products(shape, device)),
+        Work::Ensemble => return Ok(ensemble(shape, 0, device)),
+        Work::EnsembleUpperHalf => return Ok(ensemble(shape, shape.n_layers / 2, device)),
         Work::Step => Step::PLAIN,
         Work::StepBf16x3 => Step::BF16X3,
         Work::StepBf16 => Step::BF16,
@@ -123,7 +123,7 @@ fn prepared(shape: &'static Shape, work: Work) -> Result<Prepared> {
         Work::Ragged | Work::Even | Work::Epoch => bail!("{} is of real text, not of a shape", work.name()),
         Work::Decode | Work::DecodeBf16 => bail!("an encoder continues no text"),
     };
-    Ok(steps(step.trainer(shape, &device), batch))
+    Ok(steps(step.trainer(shape, device), batch))
 }
 
 /// Step after step on one batch.
@@ -135,8 +135,8 @@ fn steps(mut trainer: Trainer<Transformer>, batch: Batch) -> Prepared {
 }
 
 /// A step of the decoder, or a token of a text that it continues.
-fn of_decoder(work: Work) -> Result<Prepared> {
-    let (sizes, device) = (decoder::SIZES, Device::flex());
+fn of_decoder(work: Work, device: Device) -> Result<Prepared> {
+    let sizes = decoder::SIZES;
     let step = match work {
         Work::Step => Step::PLAIN,
         Work::StepBf16x3 => Step::BF16X3,
@@ -162,8 +162,7 @@ fn of_decoder(work: Work) -> Result<Prepared> {
 }
 
 /// All members on one batch, with adapters in the layers from `lowest` on; drawing their masks counts.
-fn ensemble(shape: &'static Shape, lowest: usize) -> Prepared {
-    let device = Device::flex();
+fn ensemble(shape: &'static Shape, lowest: usize, device: &Device) -> Prepared {
     let layers = (lowest..shape.n_layers).collect();
     let adapted = shape.adapted(
         |config| {
@@ -171,7 +170,7 @@ fn ensemble(shape: &'static Shape, lowest: usize) -> Prepared {
             config.targets.layers = Some(layers);
             config
         },
-        &device,
+        device,
     );
     let sampler = MaskSampler {
         seed: 0,
@@ -206,12 +205,12 @@ fn products(shape: &Shape, device: &Device) -> Prepared {
 }
 
 /// A step of plain LoRA of the embedded MiniLM.
-fn on_real_text(batch: Batch) -> Prepared {
-    steps(real::trainer(&Step::PLAIN, &Device::flex()), batch)
+fn on_real_text(batch: Batch, device: &Device) -> Prepared {
+    steps(real::trainer(&Step::PLAIN, device), batch)
 }
 
 /// One epoch of plain LoRA on a MiniLM.
-fn epoch(path: &Path, rows: usize) -> Result<Prepared> {
+fn epoch(path: &Path, rows: usize, device: &Device) -> Result<Prepared> {
     let data = encoded(path, rows)?;
     let shape = Shape {
         batch: EPOCH_BATCH,
@@ -221,7 +220,7 @@ fn epoch(path: &Path, rows: usize) -> Result<Prepared> {
         .iter()
         .map(|rows| data.batch(rows, Padding::with(0)))
         .collect();
-    let mut trainer = Step::PLAIN.trainer(&shape, &Device::flex());
+    let mut trainer = Step::PLAIN.trainer(&shape, device);
     let mut train = move |batches: &[Batch]| -> Result<()> {
         for batch in batches {
             trainer.step(std::slice::from_ref(batch))?;

@@ -29,7 +29,7 @@ pub struct Options {
     /// A Python with torch, transformers and peft: the peer
     #[arg(long, value_name = "PATH")]
     peer_python: Option<PathBuf>,
-    /// Turns of each piece of work that are measured; a turn lasts at least 0.5 s
+    /// Turns of each piece of work that are measured; a turn lasts at least 0.5 s, and two repetitions
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(3..))]
     turns: u32,
     /// Only these shapes

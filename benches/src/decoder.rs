@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use burn::tensor::Device;
-use lora_core::{Adapted, Fp32Precision, LoraConfig, Pass, Targets as Linears};
+use lora_core::{Adapted, Fp32Precision, LoraConfig, Pass, TargetModules};
 use lora_data::{Batch, Targets};
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
@@ -75,7 +75,7 @@ impl Sizes {
     ///
     /// As [`Sizes::model`].
     pub fn trainer(&self, step: &Step, device: &Device) -> Trainer<Transformer> {
-        let config = LoraConfig::new(RANK, ALPHA, Linears::names(["q_proj", "v_proj"]));
+        let config = LoraConfig::new(RANK, ALPHA, TargetModules::names(["q_proj", "v_proj"]));
         let config = step.lora_config(config);
         let adapted = Adapted::attach(self.model(step.precision, device), config, 0)
             .expect("query and value exist")
@@ -161,6 +161,7 @@ impl Sizes {
             config,
             weights: made_up(NAME, &shapes, Dtype::BF16),
             tokenizer: None,
+            gguf_template: None,
         }
     }
 }

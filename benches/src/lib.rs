@@ -8,7 +8,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use lora_core::tensors::TensorFile;
-use lora_core::{Adapted, Fp32Precision, LoraConfig, Rescale, Targets as Linears};
+use lora_core::{Adapted, Fp32Precision, LoraConfig, Rescale, TargetModules};
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, WeightFiles};
 use lora_train::{MaskGrouping, TrainConfig, Trainer};
@@ -256,7 +256,7 @@ impl Shape {
         change: impl FnOnce(LoraConfig) -> LoraConfig,
         device: &Device,
     ) -> Adapted<Transformer> {
-        let config = LoraConfig::new(RANK, ALPHA, Linears::names(["query", "value"]))
+        let config = LoraConfig::new(RANK, ALPHA, TargetModules::names(["query", "value"]))
             .with_modules_to_save(["classifier"]);
         Adapted::attach(self.model_in(precision, device), change(config), 0)
             .expect("query and value exist")
@@ -339,6 +339,7 @@ impl Shape {
             config,
             weights: made_up(self.name, &shapes, Dtype::F16),
             tokenizer: None,
+            gguf_template: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use lora_core::{Adapted, LoraConfig, Targets as Linears};
+use lora_core::{Adapted, LoraConfig, TargetModules};
 use lora_data::{Batch, Encoded, Example, Padding, Targets, TextTokenizer};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 use lora_train::{TrainConfig, Trainer};
@@ -33,8 +33,8 @@ pub fn adapted(change: impl FnOnce(LoraConfig) -> LoraConfig, device: &Device) -
         seed: 0,
     };
     let (model, _) = Transformer::load(&checkpoint, head, device).expect("a head for two classes");
-    let config =
-        LoraConfig::new(RANK, ALPHA, Linears::names(["query", "value"])).with_modules_to_save(["classifier"]);
+    let config = LoraConfig::new(RANK, ALPHA, TargetModules::names(["query", "value"]))
+        .with_modules_to_save(["classifier"]);
     Adapted::attach(model, change(config), 0)
         .expect("query and value exist")
         .0

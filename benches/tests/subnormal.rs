@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use lora_core::peft::trained_tensors;
 use lora_core::taps::{TappedMap, Taps};
 use lora_core::tensors::HostTensor;
-use lora_core::{Adapted, Linears, Pass, Rescale, Targets};
+use lora_core::{Adapted, Linears, Pass, Rescale, TargetModules};
 use lora_data::Batch;
 use lora_models::Transformer;
 use lora_train::loss::batch_loss;
@@ -21,7 +21,7 @@ fn adapted(dropout: f64) -> Adapted<Transformer> {
     let every = ["query", "key", "value", "dense"];
     real::adapted(
         |mut config| {
-            config.targets = Targets::names(every);
+            config.targets = TargetModules::names(every);
             config.with_dropout(dropout, Rescale::Rescaled)
         },
         &Device::flex(),

@@ -2,6 +2,7 @@
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::bayesianize::BayesianizeArgs;
 use crate::combine::CombineArgs;
 use crate::compare::CompareArgs;
 use crate::completions::CompletionsArgs;
@@ -97,6 +98,8 @@ pub enum Command {
     /// Shows what is in a model or an adapter folder.
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
+    /// Turns a LoRA adapter into a calibrated ensemble, without training.
+    Bayesianize(BayesianizeArgs),
     /// Merges an adapter into its base model and writes that as a Hugging Face folder.
     #[command(after_long_help = MERGE_EXAMPLES)]
     Merge(MergeArgs),

@@ -93,8 +93,8 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
         if let Some(task) = task {
             // Temperatures and ensembles were fitted to one of the adapters, not to all of them.
             let task = TaskFile {
-                temperature: lora_pipeline::saved::task_file::Temperatures::default(),
-                no_answer_threshold: lora_pipeline::saved::task_file::Thresholds::default(),
+                temperature: lora_pipeline::saved::task_file::FittedValues::default(),
+                no_answer_threshold: lora_pipeline::saved::task_file::FittedValues::default(),
                 ensemble: None,
                 ..task
             };

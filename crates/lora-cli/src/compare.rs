@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use lora_data::ProblemType;
 use lora_experiments::compare::{CompareOptions, Comparison};
 use lora_pipeline::base::checkpoint::EMBEDDED_MODEL;
-use lora_pipeline::config::ProblemType;
 use serde_json::json;
 
 use crate::interrupt::InterruptGuard;

@@ -2,7 +2,7 @@
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use lora_pipeline::config::Overrides;
-use lora_pipeline::config::keys::{Form, KEYS, Key};
+use lora_pipeline::config::keys::{KEYS, Key, KeyForm};
 
 /// The keys that were given as flags.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,16 +41,16 @@ fn flag_of(key: &'static Key) -> Arg {
         .help_heading(key.section)
         .action(ArgAction::Set);
     match key.form {
-        Form::Switch => arg
+        KeyForm::Switch => arg
             .num_args(0..=1)
             .require_equals(true)
             .default_missing_value("true")
             .value_name("true|false"),
-        Form::Text | Form::Scalar => arg.value_name("VALUE"),
+        KeyForm::Text | KeyForm::Scalar => arg.value_name("VALUE"),
         // A list may begin with a minus.
-        Form::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),
-        Form::List => arg.value_name("LIST").allow_hyphen_values(true),
-        Form::Pairs => arg.value_name("PAIRS").allow_hyphen_values(true),
-        Form::PairsOrWord => arg.value_name("WORD|PAIRS").allow_hyphen_values(true),
+        KeyForm::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),
+        KeyForm::List => arg.value_name("LIST").allow_hyphen_values(true),
+        KeyForm::Pairs => arg.value_name("PAIRS").allow_hyphen_values(true),
+        KeyForm::PairsOrWord => arg.value_name("WORD|PAIRS").allow_hyphen_values(true),
     }
 }

@@ -5,23 +5,25 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lora_core::peft::Average;
-use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, RowsKind};
+use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, of_own_files};
 use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
-use lora_pipeline::calibration::{score_sets, set_section, set_tables};
+use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
 use lora_pipeline::counted::counted;
-use lora_pipeline::data::benchmark::{of_own_files, read_scored};
-use lora_pipeline::data::encoded::Encoder;
-use lora_pipeline::data::kind::Kind;
+use lora_pipeline::data::benchmark::read_scored;
+use lora_pipeline::data::encoded::RowEncoder;
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
-use lora_pipeline::inference::adaptive::{Spared, score_adaptively, settling};
+use lora_pipeline::inference::adaptive::stopping_rule;
+use lora_pipeline::inference::infer;
 use lora_pipeline::predict::ensemble::EnsembleChoice;
 use lora_pipeline::saved::adapter::{OpenedAdapter, open_adapter, read_options};
+use lora_pipeline::score::adaptive::{Spared, score_adaptively};
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
-use lora_pipeline::score::{ask, legend, official, official_line, score_part, table};
+use lora_pipeline::score::{legend, official, official_line, score_split, table};
+use lora_report::{Block, Section};
 use serde_json::json;
 
 use crate::set_args::SetArgs;
@@ -44,6 +46,9 @@ pub struct EvalArgs {
     ensemble: EnsembleArgs,
     #[command(flatten)]
     sets: SetArgs,
+    /// Compare the calibrators that the training fitted: temperature, vector scaling, Dirichlet, isotonic.
+    #[arg(long)]
+    calibrators: bool,
     /// Write a report page; an earlier report there is replaced, nothing else.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
@@ -104,7 +109,7 @@ fn member_count(text: &str) -> Result<u64, String> {
 fn confidence(text: &str) -> Result<f64, String> {
     let confidence = text.parse().ok();
     confidence
-        .filter(|confidence| settling(*confidence).check().is_ok())
+        .filter(|confidence| stopping_rule(*confidence).check().is_ok())
         .ok_or_else(|| "expected a number above 0.5 and below 1, as in --adaptive=0.99".to_owned())
 }
 
@@ -136,34 +141,42 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let opened = open_adapter(&args.adapter.options(), asked)?;
     note_unfinished(&args.adapter.adapter, terminal);
     let ensemble = args.ensemble.choice().settings(&opened)?;
-    let asked = asked.or(own_benchmark(&opened.kind)?);
+    let asked = asked.or(of_own_files(opened.task.problem_type()));
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
     let shown = match asked {
         Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
         _ => Vec::new(),
     };
-    let encoder = Encoder {
+    let encoder = RowEncoder {
         shots: (&shown, args.benchmark.shots),
         ..opened.encoder(args.adapter.batch_size)
     };
-    let part = encoder.encode(&rows)?;
-    let said = ask(&opened.adapted, &part, ensemble, "scoring", terminal)?;
+    let split = encoder.encode(&rows)?;
+    let outputs = infer(&opened.adapted, &split, ensemble, "scoring", terminal)?;
     let saved = opened.task_file.as_ref();
-    let fit = saved.map(|task| task.fit_for(ensemble)).unwrap_or_default();
-    let mut methods = score_part(&said, &part, fit)?;
+    let rules = saved.map(|task| task.rules_for(ensemble)).unwrap_or_default();
+    let mut methods = score_split(&outputs, &split, rules)?;
     let adaptive = match args.ensemble.adaptive {
-        Some(confidence) => score_adaptively(&said, &part, fit.temperature, confidence)?,
+        Some(confidence) => score_adaptively(&outputs, &split, rules.temperature, confidence)?,
         None => Vec::new(),
     };
     let sets = match args.sets.request() {
-        Some(request) => score_sets(&request, &opened, &said, &part, fit.temperature)?,
+        Some(request) => score_sets(&request, &opened, &outputs, &split, rules.temperature)?,
         None => Vec::new(),
+    };
+    let calibrators = if args.calibrators {
+        score_calibrators(&opened, &outputs, &split, rules.temperature)?
+    } else {
+        Vec::new()
     };
     let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
     methods.extend(adaptive.into_iter().map(|spared| spared.method));
     terminal.table(&table(&name, &methods))?;
     let set_tables = set_tables(&sets);
-    set_tables.iter().try_for_each(|table| terminal.table(table))?;
+    let calibrator_table = calibrator_table(&calibrators);
+    for table in set_tables.iter().chain(&calibrator_table) {
+        terminal.table(table)?;
+    }
     let verdicts = verdicts(&methods)?;
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
@@ -187,8 +200,8 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "data": args.data,
         "task_name": args.benchmark.task_name,
         "part": name,
-        "rows": part.len(),
-        "truncated": part.encoded.truncated,
+        "rows": split.len(),
+        "truncated": split.encoded.truncated,
         "device": args.adapter.device.to_string(),
         "dtype": args.adapter.dtype.to_string(),
         "fp32_precision": args.adapter.fp32_precision,
@@ -197,6 +210,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "metric": metric,
         "methods": methods,
         "prediction_sets": sets,
+        "calibrators": calibrators,
         "made_by": MadeBy::this_call(),
     });
     if let Some(path) = &args.report {
@@ -204,22 +218,16 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         page.subtitle = format!(
             "{}, {}",
             args.adapter.adapter.display(),
-            counted(part.len(), "row")
+            counted(split.len(), "row")
         );
         page.summary = verdicts.into_iter().chain(spared).chain(metric_line).collect();
         page.sections.extend(set_section(set_tables));
+        let section = |table| Section::new("Calibrators").with_block(Block::Table(table));
+        page.sections.extend(calibrator_table.map(section));
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }
     terminal.document(&document)
-}
-
-/// The form of files for kinds other than texts.
-fn own_benchmark(kind: &Kind) -> Result<Option<&'static Benchmark>> {
-    match kind.rows() {
-        RowsKind::Texts => Ok(None),
-        kind => Ok(Some(of_own_files(kind)?)),
-    }
 }
 
 /// What is scored, in a few words, and its rows.
@@ -231,7 +239,7 @@ fn read_rows(
 ) -> Result<(String, Rows)> {
     let Some(benchmark) = benchmark else {
         let columns = opened.task_file.as_ref().map(|file| &file.label_columns[..]);
-        let labels = LabelRule::of(opened.task()?, columns.unwrap_or_default());
+        let labels = LabelRule::of(&opened.task, columns.unwrap_or_default());
         let path = args.data.as_deref().context("--data is missing")?;
         let read = read_file(
             path,
@@ -252,7 +260,7 @@ fn read_rows(
         .split
         .as_deref()
         .or(given.task_name.is_none().then_some("test"));
-    let scored = read_scored(benchmark, at, split, opened.kind.labels())?;
+    let scored = read_scored(benchmark, at, split, opened.task.labels())?;
     terminal.note(&scored.note);
     let rows = match given.max_rows.filter(|most| *most < scored.rows.len()) {
         Some(most) => {
@@ -262,7 +270,7 @@ fn read_rows(
         None => scored.rows,
     };
     let rows = match rows {
-        Rows::Texts(dataset) => Rows::Texts(with_labels_of(dataset, opened.task()?, benchmark)?),
+        Rows::Texts(dataset) => Rows::Texts(with_labels_of(dataset, &opened.task, benchmark)?),
         rows => rows,
     };
     let name = match &given.task_name {

@@ -11,7 +11,7 @@ use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
 use lora_pipeline::files::folder_swap::{check_free, write_folder};
 use lora_pipeline::files::output::{note_unfinished, write_json};
 use lora_pipeline::saved::Saved;
-use lora_pipeline::saved::adapter::open_source;
+use lora_pipeline::saved::source::open_source;
 use lora_pipeline::saved::task_file::{TASK_FILE, TaskFile};
 use serde_json::json;
 

@@ -1,6 +1,5 @@
 //! `lora generate`: a prompt continued, token by token.
 
-use std::cell::Cell;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -10,17 +9,15 @@ use anyhow::{Context, Result, bail};
 use burn::module::Module;
 use burn::tensor::Device;
 use clap::Args;
-use lora_core::{Fp32Precision, Pass};
+use lora_core::Fp32Precision;
+use lora_data::Task;
 use lora_models::Transformer;
-use lora_models::blocks::{KeyValueCache, Tokens};
-use lora_models::generation::{Generated, Limits, Sampler, Sampling, StopReason, generate};
-use lora_pipeline::base::hub::hub_options;
-use lora_pipeline::base::language_model::LanguageModel;
+use lora_models::generation::{Limits, Sampler, Sampling, StopReason};
+use lora_pipeline::base::{BaseOptions, TextReader};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use lora_pipeline::files::output::note_unfinished;
-use lora_pipeline::saved::Saved;
-use lora_pipeline::saved::adapter::check_base;
-use lora_pipeline::saved::task_file::TaskFile;
+use lora_pipeline::predict::{Writing, write_text};
+use lora_pipeline::saved::adapter::{AdapterOptions, open_language_adapter};
 use serde_json::json;
 
 use crate::shared_args::positive;
@@ -93,45 +90,54 @@ pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     }
     let opened = open(args, &device)?;
     let text = if args.chat {
-        opened.chat_prompt(args.system.as_deref(), &prompt)?
+        opened.reader.chat_prompt(args.system.as_deref(), &prompt)?
     } else {
         prompt
     };
-    let ids = opened.tokenizer.encode_prompt(&text, !args.chat)?;
-    if ids.is_empty() {
-        bail!("the prompt has no token; give a text with --prompt");
-    }
+    let ids = opened.reader.tokenizer.encode_prompt(&text, !args.chat)?;
     let limits = args.limits(&opened)?;
-    if limits.max_tokens.is_some_and(|most| ids.len() >= most) {
-        bail!(
-            "the prompt has {} tokens, but the model takes at most {} with the answer; shorten it",
-            ids.len(),
-            limits.max_tokens.unwrap_or_default()
-        );
-    }
     if !args.chat {
         terminal.piece(&text)?;
     }
-    let clock = Clock::start();
-    let said = say(&opened, &ids, &limits, &mut sampler, &device, clock, terminal)?;
+    let mut clock = Clock::start();
+    let mut shown = Ok(());
+    let written = write_text(
+        &opened.model,
+        &opened.reader,
+        &ids,
+        &limits,
+        &mut sampler,
+        &mut |event| {
+            match event {
+                Writing::Logits => clock.lap(),
+                Writing::Text(piece) => shown = terminal.piece(piece),
+            }
+            if shown.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    shown?;
     terminal.piece("\n")?;
     terminal.note(format!(
         "{} prompt tokens at {:.1} tokens/s · {} new tokens at {:.1} tokens/s · {}",
         ids.len(),
-        said.clock.prompt_rate(ids.len()),
-        said.generated.tokens.len(),
-        said.clock.rate(said.generated.tokens.len()),
-        in_words(said.generated.reason)
+        clock.prompt_rate(ids.len()),
+        written.tokens.len(),
+        clock.rate(written.tokens.len()),
+        in_words(written.reason)
     ));
     terminal.document(&json!({
         "prompt": text,
-        "text": said.text,
-        "tokens": said.generated.tokens,
-        "stop": in_words(said.generated.reason),
+        "text": written.text,
+        "tokens": written.tokens,
+        "stop": in_words(written.reason),
         "prompt_tokens": ids.len(),
         "seed": args.seed,
-        "seconds": {"prompt": said.clock.prompt_seconds, "new_tokens": said.clock.token_seconds},
-        "tokens_per_second": said.clock.rate(said.generated.tokens.len()),
+        "seconds": {"prompt": clock.prompt_seconds, "new_tokens": clock.token_seconds},
+        "tokens_per_second": clock.rate(written.tokens.len()),
     }))
 }
 
@@ -160,9 +166,9 @@ impl GenerateArgs {
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
 
-    fn limits(&self, opened: &LanguageModel) -> Result<Limits> {
+    fn limits(&self, opened: &Opened) -> Result<Limits> {
         let given = self.stop.iter().map(|token| {
-            let id = opened.tokenizer.token_id(token);
+            let id = opened.reader.tokenizer.token_id(token);
             id.with_context(|| {
                 format!("--stop `{token}` is no token of this model; give one of its vocabulary")
             })
@@ -170,146 +176,62 @@ impl GenerateArgs {
         let mut given = given.collect::<Result<Vec<u32>>>()?;
         if self.chat {
             // Not every model that was trained on chats names the token as its end of text.
-            given.extend(opened.turn_end()?.map(|end| end.token));
+            given.extend(opened.reader.turn_end()?.map(|end| end.token));
         }
         Ok(Limits {
             max_new_tokens: self.max_new_tokens,
             stop_tokens: opened
+                .reader
                 .stop_tokens
                 .iter()
                 .chain(&given)
                 .map(|id| id.cast_signed())
                 .collect(),
-            max_tokens: opened.max_tokens,
+            max_tokens: opened.reader.max_tokens,
         })
     }
 }
 
-/// The model, with the adapter on it if there is one.
-fn open(args: &GenerateArgs, device: &Device) -> Result<LanguageModel> {
+/// The model, with the adapter on it if there is one, and how it reads texts.
+struct Opened {
+    model: Transformer,
+    reader: TextReader,
+}
+
+fn open(args: &GenerateArgs, device: &Device) -> Result<Opened> {
     let Some(folder) = &args.adapter else {
-        let name = args.model.as_deref().unwrap_or_default();
-        let opened = LanguageModel::open(name, args.revision.as_deref(), 0, device, args.fp32_precision)?;
+        let base = BaseOptions {
+            name: args.model.as_deref().unwrap_or_default(),
+            revision: args.revision.as_deref(),
+            max_seq_length: None,
+            fp32_precision: args.fp32_precision,
+        };
+        let opened = base.open(&Task::Completion, 0, device)?;
         opened.loaded.expect_all_in(|_| false)?;
-        return Ok(opened);
+        return Ok(Opened {
+            model: opened.model.valid(),
+            reader: opened.reader,
+        });
     };
-    let saved = Saved::read(folder)?;
-    let task = TaskFile::read(folder)?;
-    let named = match saved {
-        Saved::Model { .. } => None,
-        Saved::Adapter(_) | Saved::Tuned(_) => task.as_ref().map(|task| task.base_model.clone()),
-    };
-    let named = named.or_else(|| saved.base_model());
-    let revision = args
-        .revision
-        .clone()
-        .or_else(|| task.and_then(|task| task.revision));
-    let name = match (&args.model, named) {
-        (Some(name), _) => name.clone(),
-        (None, Some(name)) => {
-            if !matches!(saved, Saved::Model { .. }) {
-                check_base(folder, &name, &hub_options(revision.as_deref()), "--model")?;
-            }
-            name
-        }
-        (None, None) => bail!("`{}` names no base model; give it with --model", folder.display()),
-    };
-    let opened = LanguageModel::open(&name, revision.as_deref(), 0, device, args.fp32_precision);
-    let mut opened = opened.with_context(|| {
-        format!(
-            "the base model of `{}` cannot be opened (--model names another)",
-            folder.display()
-        )
+    let opened = open_language_adapter(&AdapterOptions {
+        adapter: folder.clone(),
+        base: args.model.clone(),
+        revision: args.revision.clone(),
+        labels: None,
+        max_seq_length: None,
+        device: args.device.clone(),
+        dtype: args.dtype,
+        fp32_precision: args.fp32_precision,
     })?;
     // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three. Where
     // that cannot be, the model keeps its adapters. So it does in bf16: a weight with an update has f32's digits, twice the memory.
-    let adapted = saved
-        .put_on(opened.model, &opened.loaded, &name, "--model")?
-        .map(|model: Transformer| model.valid());
-    opened.model = if args.fp32_precision == Fp32Precision::Bf16 {
-        adapted.model
-    } else {
-        match adapted.clone().merge() {
-            Ok(merged) => merged,
-            Err(_) => adapted.model,
-        }
-    };
-    Ok(opened)
-}
-
-/// What was said, and how long it took.
-struct Said {
-    generated: Generated,
-    text: String,
-    clock: Clock,
-}
-
-fn say(
-    opened: &LanguageModel,
-    ids: &[u32],
-    limits: &Limits,
-    sampler: &mut Sampler,
-    device: &Device,
-    mut clock: Clock,
-    terminal: &Terminal,
-) -> Result<Said> {
-    let prompt: Vec<i32> = ids.iter().map(|id| id.cast_signed()).collect();
-    let mut cache = KeyValueCache::default();
-    let mut stream = opened.tokenizer.stream();
-    let mut text = String::new();
-    let mut outcome = Ok(());
-    let finite = Cell::new(true);
-    let generated = generate(
-        &prompt,
-        limits,
-        sampler,
-        &mut |tokens| {
-            let logits = next_logits(&opened.model, tokens, &mut cache, device);
-            clock.lap();
-            finite.set(logits.iter().all(|logit| logit.is_finite()));
-            logits
-        },
-        &mut |token| {
-            if !finite.get() {
-                return ControlFlow::Break(());
-            }
-            outcome = written(&mut stream, token, &mut text, terminal);
-            if outcome.is_ok() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        },
-    );
-    outcome?;
-    if !finite.get() {
-        bail!(
-            "the model's logits are not finite; its files are damaged or, with --dtype f16, its numbers too large: take bf16 or f32 then"
-        );
-    }
-    Ok(Said {
-        generated,
-        text,
-        clock,
+    let keeps_adapters = args.fp32_precision == Fp32Precision::Bf16;
+    let merged = (!keeps_adapters).then(|| opened.adapted.clone().merge().ok());
+    let model = merged.flatten().unwrap_or(opened.adapted.model);
+    Ok(Opened {
+        model,
+        reader: opened.reader,
     })
-}
-
-fn next_logits(model: &Transformer, tokens: &[i32], cache: &mut KeyValueCache, device: &Device) -> Vec<f32> {
-    let logits = model.next_logits(&Tokens::of_row(tokens, device), cache, &Pass::Mean);
-    let logits = logits.expect("the model was opened as a causal language model");
-    let logits = logits.into_data().convert::<f32>();
-    logits.try_into_vec().expect("a float tensor converts to f32")
-}
-
-fn written(
-    stream: &mut lora_data::TextStream<'_>,
-    token: i32,
-    text: &mut String,
-    terminal: &Terminal,
-) -> Result<()> {
-    let piece = stream.push(token.cast_unsigned())?;
-    text.push_str(&piece);
-    terminal.piece(&piece)
 }
 
 /// The time of the prompt, and of the tokens after it.

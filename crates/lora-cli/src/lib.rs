@@ -7,9 +7,10 @@
 //! | `terminal` | the one place that prints: tables, progress, JSON |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
-//! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
+//! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `bayesianize`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
 
 pub mod args;
+pub mod bayesianize;
 pub mod combine;
 pub mod compare;
 pub mod completions;
@@ -53,6 +54,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Report(args) => report::run(args, &terminal),
         Command::Generate(args) => generate::run(args, &terminal),
         Command::Inspect(args) => inspect::run(args, &terminal),
+        Command::Bayesianize(args) => bayesianize::run(args, &terminal),
         Command::Merge(args) => merge::run(args, &terminal),
         Command::Export(args) => export::run(args, &terminal),
         Command::Combine(args) => combine::run(args, &terminal),

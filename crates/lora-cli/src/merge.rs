@@ -6,17 +6,15 @@ use anyhow::{Result, bail};
 use burn::tensor::Device;
 use clap::Args;
 use lora_core::Adapted;
-use lora_core::peft::TaskType;
 use lora_data::Task;
 use lora_models::{HeadKind, HeadOptions, Transformer};
+use lora_pipeline::base::model_folder::ModelFolder;
 use lora_pipeline::counted::counted;
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
 use lora_pipeline::files::folder_swap::{check_free, write_folder};
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::saved::Saved;
-use lora_pipeline::saved::adapter::{AdapterSource, open_source, task_of};
-use lora_pipeline::saved::model_folder::ModelFolder;
-use lora_pipeline::saved::task_file::TaskFile;
+use lora_pipeline::saved::source::{AdapterSource, open_source};
 use serde_json::json;
 
 use crate::terminal::Terminal;
@@ -67,8 +65,7 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
         .map(|shape| shape.path)
         .collect();
     let tuning = adapted.tuning().name();
-    let task_type = source.saved.task_type();
-    let form = ModelFolder::of(&source.checkpoint, task.as_ref(), task_type);
+    let form = ModelFolder::of(&source.checkpoint, &task);
     // The files of the base model are not needed beside the merged one.
     drop(source);
     let merged = adapted.merge()?;
@@ -88,7 +85,7 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
     terminal.document(&json!({ "output": args.output, "merged": merged_paths }))
 }
 
-/// The adapter on its base model with the head that its task needs; the task of a sequence classifier.
+/// The adapter on its base model with the head that its task needs, and the task.
 ///
 /// # Errors
 ///
@@ -97,31 +94,17 @@ pub fn put_on_base(
     source: &AdapterSource,
     labels: Option<&[String]>,
     device: &Device,
-) -> Result<(Adapted<Transformer>, Option<Task>)> {
-    let AdapterSource {
-        saved,
-        task_file,
-        base_model,
-        checkpoint,
-    } = source;
-    let (kind, task) = match saved.task_type() {
-        Some(TaskType::CausalLm) => (HeadKind::CausalLm, None),
-        Some(TaskType::QuestionAns) => (HeadKind::Spans, None),
-        Some(TaskType::TokenCls) => {
-            let outputs = saved.outputs("classifier.weight", checkpoint);
-            let outputs = outputs.unwrap_or_else(|| checkpoint.outputs());
-            let kind = task_file.as_ref().map(TaskFile::kind).transpose()?;
-            (HeadKind::Tokens { outputs }, kind.and_then(|kind| kind.task()))
-        }
-        _ => {
-            let task = task_of(labels, task_file.as_ref(), saved, checkpoint)?;
-            let outputs = task.outputs();
-            (HeadKind::Sequence { outputs }, Some(task))
-        }
+) -> Result<(Adapted<Transformer>, Task)> {
+    let task = source.own_task(labels)?;
+    let known = task.labels();
+    let known = known.filter(|_| source.task_file.is_some() && labels.is_none());
+    let head = HeadOptions {
+        kind: HeadKind::from(&task),
+        seed: 0,
     };
-    let known = task.as_ref().and_then(Task::labels);
-    let known = known.filter(|_| task_file.is_some() && labels.is_none());
-    let head = HeadOptions { kind, seed: 0 };
-    let (model, loaded) = Transformer::load_for_labels(checkpoint, head, known, device)?;
-    Ok((saved.put_on(model, &loaded, base_model, "--model")?, task))
+    let (model, loaded) = Transformer::load_for_labels(&source.checkpoint, head, known, device)?;
+    let adapted = source
+        .saved
+        .put_on(model, &loaded, &source.base_model, "--model")?;
+    Ok((adapted, task))
 }

@@ -4,12 +4,13 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use lora_data::{decode_text, tasks};
+use lora_pipeline::calibration::CalibratorName;
 use lora_pipeline::counted::counted;
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_output;
-use lora_pipeline::predict::{FileForm, Request, predict};
+use lora_pipeline::predict::{FileForm, PredictRequest, predict};
 use lora_pipeline::saved::adapter::open_adapter;
 
 use crate::eval::EnsembleArgs;
@@ -42,6 +43,9 @@ pub struct PredictArgs {
     ensemble: EnsembleArgs,
     #[command(flatten)]
     sets: SetArgs,
+    /// Calibrate class probabilities in the place of the temperature, as fitted by the training; lora eval --calibrators compares them.
+    #[arg(long, value_enum, conflicts_with_all = ["coverage", "adaptive"])]
+    calibrator: Option<CalibratorArg>,
     /// Write the predictions to a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
     /// --data; .json for answers in a context, in the form of the official SQuAD script.
     #[arg(long, value_name = "FILE")]
@@ -52,6 +56,27 @@ pub struct PredictArgs {
     /// Write over a file that --output names.
     #[arg(long, requires = "output")]
     overwrite: bool,
+}
+
+/// A calibrator of the adapter folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CalibratorArg {
+    /// A factor and a summand a class.
+    Vector,
+    /// A matrix and a summand a class.
+    Dirichlet,
+    /// A step function a class.
+    Isotonic,
+}
+
+impl CalibratorArg {
+    fn name(self) -> CalibratorName {
+        match self {
+            Self::Vector => CalibratorName::Vector,
+            Self::Dirichlet => CalibratorName::Dirichlet,
+            Self::Isotonic => CalibratorName::Isotonic,
+        }
+    }
 }
 
 /// Labels texts, answers questions, tags words.
@@ -67,7 +92,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.adapter.options(), benchmark)?;
     note_unfinished(&args.adapter.adapter, terminal);
-    let request = Request {
+    let request = PredictRequest {
         texts: given_texts(args)?,
         data: args.data.clone(),
         columns: args.columns.options(),
@@ -76,6 +101,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         ensemble: args.ensemble.choice(),
         adaptive: args.ensemble.adaptive,
         sets: args.sets.request(),
+        calibrator: args.calibrator.map(CalibratorArg::name),
         output: args.output.clone(),
         batch_size: args.adapter.batch_size,
         strict: args.strict,

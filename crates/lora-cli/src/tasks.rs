@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use lora_data::tasks::{self, Benchmark, RowsKind, Split};
-use lora_pipeline::config::ProblemType;
+use lora_data::ProblemType;
+use lora_data::tasks::{self, Benchmark, Split};
 use lora_report::{Better, Cell, Column, Table};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ pub fn run(args: &TasksArgs, terminal: &Terminal) -> Result<()> {
     let mut table = Table::new("Tasks by name", "name", columns.to_vec());
     for benchmark in tasks::ALL.iter().copied() {
         let rows = ["train", "validation", "test"].map(|part| rows_of(benchmark, part));
-        let words = [kind_word(benchmark.kind()), benchmark.metric.words()].map(str::to_owned);
+        let words = [kind_word(benchmark.problem_type()), benchmark.metric.words()].map(str::to_owned);
         table.push(
             benchmark.name,
             words.into_iter().chain(rows).map(Cell::text).collect(),
@@ -50,13 +50,13 @@ pub fn run(args: &TasksArgs, terminal: &Terminal) -> Result<()> {
     terminal.document(&all)
 }
 
-fn kind_word(kind: RowsKind) -> &'static str {
-    match kind {
-        RowsKind::Texts => "texts",
-        RowsKind::Spans => "question answering",
-        RowsKind::Words => "tagged words",
-        RowsKind::Choices => "multiple choice",
-        RowsKind::Instructions => "instructions",
+fn kind_word(problem: ProblemType) -> &'static str {
+    match problem {
+        problem if problem.is_of_texts() => "texts",
+        ProblemType::QuestionAnswering => "question answering",
+        ProblemType::TokenClassification => "tagged words",
+        ProblemType::MultipleChoice => "multiple choice",
+        _ => "instructions",
     }
 }
 
@@ -80,13 +80,6 @@ fn source(benchmark: &Benchmark) -> String {
     match benchmark.hub {
         Some((id, config)) => format!("{id} ({config})"),
         None => "your files".to_owned(),
-    }
-}
-
-fn problem_type(benchmark: &Benchmark) -> &'static str {
-    match benchmark.metric {
-        tasks::TaskMetric::PearsonAndSpearman => ProblemType::Regression.name(),
-        _ => ProblemType::of_rows(benchmark.kind()).name(),
     }
 }
 
@@ -114,8 +107,8 @@ fn description(benchmark: &Benchmark) -> String {
         format!("{}: {}", benchmark.name, benchmark.title),
         format!(
             "  kind     {} ({})",
-            kind_word(benchmark.kind()),
-            problem_type(benchmark)
+            kind_word(benchmark.problem_type()),
+            benchmark.problem_type().name()
         ),
         format!("  metric   {}", benchmark.metric.words()),
         format!("  source   {}", source(benchmark)),
@@ -151,8 +144,8 @@ fn document(benchmark: &Benchmark) -> Value {
     json!({
         "name": benchmark.name,
         "title": benchmark.title,
-        "kind": kind_word(benchmark.kind()),
-        "problem_type": problem_type(benchmark),
+        "kind": kind_word(benchmark.problem_type()),
+        "problem_type": benchmark.problem_type().name(),
         "metric": benchmark.metric.words(),
         "columns": benchmark.columns(),
         "hub": benchmark.hub.map(|(id, config)| json!({"id": id, "config": config})),

@@ -8,8 +8,7 @@ use lora_pipeline::config::resolve;
 use lora_pipeline::counted::counted;
 use lora_pipeline::score::comparison::{signed, verdicts};
 use lora_pipeline::score::{legend, official_line, table};
-use lora_pipeline::train::language::TrainedLanguageModel;
-use lora_pipeline::train::{Prepared, Scored};
+use lora_pipeline::train::{ScoredTraining, Speed, Training, TrainingScores};
 use lora_train::trainer::StepReport;
 
 use crate::config_flags::ConfigFlags;
@@ -36,39 +35,29 @@ pub struct TrainArgs {
 /// If an input is wrong, the training diverges, or results cannot be written.
 pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let resolved = resolve(args.config.as_deref(), &args.overrides.0)?;
-    let prepared = Prepared::open(resolved, args.dry_run, terminal)?;
+    let training = Training::open(resolved, args.dry_run, terminal)?;
     if args.dry_run {
-        return dry_run(prepared, terminal);
+        return dry_run(training, terminal);
     }
-    match prepared {
-        Prepared::Labelled(prepared) => {
-            let patience = InterruptGuard::begin()?;
-            let fitted = prepared.fit(terminal, patience.token())?;
-            drop(patience);
-            let run = fitted.score(terminal)?;
-            show(&run.scored, &run.folder, terminal)?;
-            for line in &run.advice {
-                terminal.note(format!("note: {line}"));
-            }
-            terminal.document(&run.document)
-        }
-        Prepared::Completions(prepared) => {
-            let patience = InterruptGuard::begin()?;
-            let trained = prepared.fit(terminal, patience.token())?;
-            drop(patience);
-            show_language_model(&trained, terminal)?;
-            terminal.document(&trained.document)
-        }
+    let guard = InterruptGuard::begin()?;
+    let fitted = training.fit(terminal, guard.token())?;
+    drop(guard);
+    let trained = fitted.score(terminal)?;
+    match trained.speed {
+        Some(speed) => show_language_model(&trained, speed, terminal)?,
+        None => show(&trained.scored, &trained.folder, terminal)?,
     }
+    for line in &trained.advice {
+        terminal.note(format!("note: {line}"));
+    }
+    terminal.document(&trained.document)
 }
 
-fn dry_run(prepared: Prepared, terminal: &Terminal) -> Result<()> {
-    let settings = serde_saphyr::to_string(prepared.config())?;
+fn dry_run(training: Training, terminal: &Terminal) -> Result<()> {
+    let settings = serde_saphyr::to_string(training.config())?;
     terminal.say(settings.trim_end())?;
-    if let Prepared::Labelled(_) = prepared {
-        terminal.say(format!("# {}", prepared.parameter_line()))?;
-    }
-    let batch = prepared.try_one_batch()?;
+    terminal.say(format!("# {}", training.parameter_line()))?;
+    let batch = training.try_one_batch()?;
     terminal.say(format!(
         "# one batch of {} rows: loss {:.4}, {:.2} s; {} steps in all; nothing was written",
         batch.rows, batch.loss, batch.seconds, batch.steps
@@ -78,7 +67,7 @@ fn dry_run(prepared: Prepared, terminal: &Terminal) -> Result<()> {
 }
 
 /// Shows the score tables and where everything is.
-fn show(scored: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
+fn show(scored: &TrainingScores, folder: &Path, terminal: &Terminal) -> Result<()> {
     for (name, methods) in &scored.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
         for verdict in verdicts(methods)? {
@@ -102,15 +91,15 @@ fn show(scored: &Scored, folder: &Path, terminal: &Terminal) -> Result<()> {
     ))
 }
 
-fn show_language_model(trained: &TrainedLanguageModel, terminal: &Terminal) -> Result<()> {
+fn show_language_model(trained: &ScoredTraining, speed: Speed, terminal: &Terminal) -> Result<()> {
     let mean = |steps: &[StepReport]| steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64;
     let steps = &trained.history.steps;
     let tenth = steps.len().div_ceil(10);
     terminal.say(format!(
         "{}, {} tokens at {:.1} tokens/s\nloss {:.4} in the first {}, {:.4} in the last {tenth}",
         counted(steps.len(), "step"),
-        trained.tokens,
-        trained.rate,
+        speed.tokens,
+        speed.tokens_per_second,
         mean(&steps[..tenth]),
         counted(tenth, "step"),
         mean(&steps[steps.len() - tenth..])

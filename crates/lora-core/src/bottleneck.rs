@@ -51,7 +51,7 @@ pub enum Placement {
 
 /// The blocks of a transformer layer after whose last linear a [`Bottleneck`] may stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Block {
+pub enum BottleneckBlock {
     /// Attention, with its output projection.
     Attention,
     /// The feed-forward block.
@@ -72,10 +72,10 @@ pub enum BottleneckActivation {
 
 impl Placement {
     /// Whether a bottleneck stands after this block.
-    pub fn is_after(self, block: Block) -> bool {
+    pub fn is_after(self, block: BottleneckBlock) -> bool {
         match self {
             Self::Houlsby => true,
-            Self::Pfeiffer => block == Block::FeedForward,
+            Self::Pfeiffer => block == BottleneckBlock::FeedForward,
         }
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::adalora::AdaLora;
 use crate::config_error::ConfigError;
 use crate::dropout::{LoraDropout, MaskAxes, Rescale};
-use crate::targets::{Targets, pattern_matches};
+use crate::targets::{TargetModules, pattern_matches};
 
 /// Settings of LoRA and LoRA Dropout. Plain data; [`LoraConfig::validate`] checks it once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct LoraConfig {
     /// How the factors are initialized.
     pub init: Init,
     /// Which linears are adapted.
-    pub targets: Targets,
+    pub targets: TargetModules,
     /// Ranks of single modules, by pattern; the first that matches wins (PEFT's `rank_pattern`).
     pub rank_pattern: Vec<(String, usize)>,
     /// Alphas of single modules, by pattern; the first that matches wins (PEFT's `alpha_pattern`).
@@ -162,7 +162,7 @@ impl LowRankSettings {
 
 impl LoraConfig {
     /// Plain LoRA with PEFT's defaults for everything but what the user must choose.
-    pub fn new(rank: usize, alpha: f64, targets: Targets) -> Self {
+    pub fn new(rank: usize, alpha: f64, targets: TargetModules) -> Self {
         Self {
             rank,
             alpha,
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn a_wrong_probability_is_named_by_the_key_that_holds_it() {
-        let plain = LoraConfig::new(4, 8.0, Targets::names(["query"]));
+        let plain = LoraConfig::new(4, 8.0, TargetModules::names(["query"]));
         let masked = plain.clone().with_dropout(1.5, Rescale::Plain);
         let noisy = LoraConfig {
             input_dropout: 1.5,

@@ -23,6 +23,7 @@
 //! | `vector` | [`VectorLayout`](vector::VectorLayout): trained parameters as one vector; [`Posterior`](vector::Posterior): a distribution over them |
 //! | `model` | the traits a model implements: [`Linears`], [`Model`] |
 //! | `adapted` | [`Adapted`]: attach, count, merge, detach |
+//! | `gaussian` | [`Gaussian`](gaussian::Gaussian): a distribution over trained parameters, as models carry it and folders hold it |
 //! | `frozen` | [`FrozenStates`](frozen::FrozenStates): hidden states below everything that is trained, computed once |
 //! | `peft` | adapter folders that PEFT reads and writes |
 //! | `tuned` | folders of what other tuners trained |
@@ -33,12 +34,12 @@
 //!
 //! ```
 //! use burn::tensor::{Device, Distribution, Tensor};
-//! use lora_core::{LoraConfig, LoraLinear, Pass, Targets};
+//! use lora_core::{LoraConfig, LoraLinear, Pass, TargetModules};
 //!
 //! let device = Device::default();
 //! let weight = Tensor::<2>::random([6, 4], Distribution::Default, &device); // [d_input, d_output]
 //! let mut linear = LoraLinear::new("layer.0.query", weight, None);
-//! let config = LoraConfig::new(2, 4.0, Targets::names(["query"]));
+//! let config = LoraConfig::new(2, 4.0, TargetModules::names(["query"]));
 //! config.validate()?;
 //! linear.attach(&config, 7)?;
 //!
@@ -63,6 +64,7 @@ pub mod embedding;
 pub mod ensemble;
 mod filling;
 pub mod frozen;
+pub mod gaussian;
 pub mod hidden_key;
 pub mod linear;
 pub mod model;
@@ -97,7 +99,7 @@ pub use noise::PassNoise;
 pub use packing::Packing;
 pub use pass::Pass;
 pub use sampler::MaskSampler;
-pub use targets::{TargetNames, Targets};
+pub use targets::{TargetModules, TargetNames};
 pub use tuning::{HeadConfig, Tuning};
 
 /// The book's pages on adapters, compiled and run as tests.

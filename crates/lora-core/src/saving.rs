@@ -6,6 +6,7 @@ use burn::module::Module;
 
 use crate::adapted::Adapted;
 use crate::atomic::WriteError;
+use crate::gaussian::write_posterior;
 use crate::model::Linears;
 use crate::peft::{self, SaveOptions};
 use crate::tuned;
@@ -13,7 +14,8 @@ use crate::tuning::Tuning;
 
 impl<M: Module + Linears> Adapted<M> {
     /// Writes what is trained to a folder: for LoRA one that PEFT loads ([`AdapterFolder`](crate::peft::AdapterFolder) reads it), for
-    /// other tunings one of ours ([`TunedFolder`](crate::tuned::TunedFolder) reads it). The settings are written last, so a folder with
+    /// other tunings one of ours ([`TunedFolder`](crate::tuned::TunedFolder) reads it). A Gaussian that the
+    /// model carries is written beside it. The settings are written last, so a folder with
     /// settings is a whole one.
     ///
     /// # Errors
@@ -24,6 +26,7 @@ impl<M: Module + Linears> Adapted<M> {
     ///
     /// Panics if two trained parameters have the same name, which no model's paths allow.
     pub fn save(&self, folder: &Path, options: &SaveOptions) -> Result<(), WriteError> {
+        write_posterior(folder, self)?;
         match self.tuning() {
             Tuning::Lora(config) => peft::write_folder(folder, self, config, options),
             Tuning::Full(_) | Tuning::BitFit(_) | Tuning::Bottleneck(_) => {

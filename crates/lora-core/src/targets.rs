@@ -12,13 +12,13 @@ use crate::config_error::ConfigError;
 
 /// The choice of linears, with PEFT's rules (`target_modules` and the fields that narrow it).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Targets {
+pub struct TargetModules {
     /// PEFT's `target_modules`.
     pub modules: TargetNames,
     /// PEFT's `exclude_modules`: names or one regular expression.
     pub exclude: Option<TargetNames>,
     /// PEFT's `layers_to_transform`: only these layer numbers; all if there is none. A linear whose whole path is a name of
-    /// [`Targets::modules`] is adapted in any layer.
+    /// [`TargetModules::modules`] is adapted in any layer.
     pub layers: Option<Vec<usize>>,
     /// PEFT's `layers_pattern`: regular expressions for the component before the layer number; any component if empty.
     pub layers_pattern: Vec<String>,
@@ -36,7 +36,7 @@ pub enum TargetNames {
     AllLinear,
 }
 
-impl Targets {
+impl TargetModules {
     /// Linears whose path is, or ends in, one of the names.
     pub fn names(names: impl IntoIterator<Item = impl Into<String>>) -> Self {
         Self::from(TargetNames::Names(names.into_iter().map(Into::into).collect()))
@@ -161,7 +161,7 @@ impl Targets {
     }
 }
 
-impl From<TargetNames> for Targets {
+impl From<TargetNames> for TargetModules {
     fn from(modules: TargetNames) -> Self {
         Self {
             modules,
@@ -187,7 +187,7 @@ impl TargetNames {
     }
 }
 
-impl fmt::Display for Targets {
+impl fmt::Display for TargetModules {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.modules {
             TargetNames::Names(names) => write!(formatter, "[{}]", names.join(", "))?,
@@ -265,14 +265,14 @@ mod tests {
         .to_vec()
     }
 
-    fn resolve(targets: &Targets) -> Result<Vec<String>, ConfigError> {
+    fn resolve(targets: &TargetModules) -> Result<Vec<String>, ConfigError> {
         targets.resolve(&paths(), &["classifier".into()], &[])
     }
 
     #[test]
     fn a_name_matches_whole_components_only() {
         assert_eq!(
-            resolve(&Targets::names(["query"])).as_deref(),
+            resolve(&TargetModules::names(["query"])).as_deref(),
             Ok(&paths()[..1]
                 .iter()
                 .chain(&paths()[2..3])
@@ -283,40 +283,40 @@ mod tests {
 
     #[test]
     fn a_pattern_must_match_the_whole_path() {
-        let pattern = Targets::from(TargetNames::Pattern(r".*\.1\.query".into()));
+        let pattern = TargetModules::from(TargetNames::Pattern(r".*\.1\.query".into()));
         assert_eq!(resolve(&pattern), Ok(vec!["bert.layer.1.query".to_owned()]));
-        let partial = Targets::from(TargetNames::Pattern("query".into()));
+        let partial = TargetModules::from(TargetNames::Pattern("query".into()));
         assert!(matches!(resolve(&partial), Err(ConfigError::NoTarget { .. })));
     }
 
     #[test]
     fn all_linear_leaves_out_the_head() {
-        assert_eq!(resolve(&Targets::all_linear()), Ok(paths()[..4].to_vec()));
+        assert_eq!(resolve(&TargetModules::all_linear()), Ok(paths()[..4].to_vec()));
     }
 
     #[test]
     fn layers_are_matched_as_numbers_not_as_text() {
-        let targets = Targets {
+        let targets = TargetModules {
             layers: Some(vec![1]),
-            ..Targets::all_linear()
+            ..TargetModules::all_linear()
         };
         assert_eq!(resolve(&targets), Ok(vec!["bert.layer.1.query".to_owned()]));
     }
 
     #[test]
     fn no_layer_number_is_no_limit() {
-        let targets = Targets {
+        let targets = TargetModules {
             layers: Some(Vec::new()),
-            ..Targets::names(["query"])
+            ..TargetModules::names(["query"])
         };
-        assert_eq!(resolve(&targets), resolve(&Targets::names(["query"])));
+        assert_eq!(resolve(&targets), resolve(&TargetModules::names(["query"])));
     }
 
     #[test]
     fn a_whole_path_is_adapted_in_any_layer() {
-        let targets = Targets {
+        let targets = TargetModules {
             layers: Some(vec![1]),
-            ..Targets::names(["query", "bert.layer.11.value", "classifier"])
+            ..TargetModules::names(["query", "bert.layer.11.value", "classifier"])
         };
         let expected = ["bert.layer.1.query", "bert.layer.11.value", "classifier"];
         assert_eq!(resolve(&targets), Ok(expected.map(String::from).to_vec()));
@@ -324,8 +324,8 @@ mod tests {
 
     #[test]
     fn the_layer_is_the_first_number_or_the_one_after_the_pattern() {
-        let all = Targets::all_linear();
-        let of = |targets: &Targets, path| targets.layer_of(path).expect("the pattern is valid");
+        let all = TargetModules::all_linear();
+        let of = |targets: &TargetModules, path| targets.layer_of(path).expect("the pattern is valid");
         assert_eq!(of(&all, "model.layers.3.experts.7.up"), Some(3));
         assert_eq!(
             of(&all, "layers.3.up"),
@@ -337,7 +337,7 @@ mod tests {
             None,
             "the layer itself is not in a layer"
         );
-        let experts = Targets {
+        let experts = TargetModules {
             layers: Some(vec![7]),
             layers_pattern: vec!["blocks?".into(), "experts".into()],
             ..all
@@ -350,13 +350,13 @@ mod tests {
     #[test]
     fn modules_trained_in_full_are_never_adapted() {
         let saved = ["bert.layer.0.query".to_owned()];
-        let resolved = Targets::names(["query"]).resolve(&paths(), &[], &saved);
+        let resolved = TargetModules::names(["query"]).resolve(&paths(), &[], &saved);
         assert_eq!(resolved, Ok(vec!["bert.layer.1.query".to_owned()]));
     }
 
     #[test]
     fn a_misspelled_name_is_refused_and_the_choices_are_listed() {
-        let targets = Targets::names(["query", "valeu"]);
+        let targets = TargetModules::names(["query", "valeu"]);
         let error = targets.check_names(&paths()).expect_err("valeu is no linear");
         let sentence = error.to_string();
         assert!(
@@ -367,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_broken_pattern_is_refused_by_name() {
-        let error = Targets::from(TargetNames::Pattern("(".into()))
+        let error = TargetModules::from(TargetNames::Pattern("(".into()))
             .validate()
             .expect_err("unclosed group");
         assert!(

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::adapted::Adapted;
 use crate::atomic::{WriteError, write_file};
 use crate::filling::Waiting;
+use crate::gaussian::read_posterior;
 use crate::model::Linears;
 use crate::peft::{AdapterError, SaveOptions, TaskType, trained_tensors, write_tensors};
 use crate::tensors::TensorFile;
@@ -123,7 +124,8 @@ impl TunedFolder {
         let mut waiting = Waiting::new(&self.tensors, &names, "");
         let adapted = waiting.fill(adapted)?;
         waiting.finish()?;
-        Ok(adapted)
+        let posterior = read_posterior(&self.folder, &adapted)?;
+        Ok(adapted.with_posterior(posterior))
     }
 }
 

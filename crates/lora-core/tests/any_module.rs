@@ -10,7 +10,7 @@ use lora_core::adapter::Adapter;
 use lora_core::any_module::{LoraDropoutOn, masked, unmasked};
 use lora_core::random::Draw;
 use lora_core::sampler::AdapterShape;
-use lora_core::{LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, Rescale, Targets};
+use lora_core::{LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, Rescale, TargetModules};
 use support::{assert_close, device, normal, numbers};
 
 /// Two linears of Burn's own: 5 → 7 → 4.
@@ -119,7 +119,7 @@ fn lora_linears(dropout: LoraDropout) -> [LoraLinear; 2] {
         let mut linear = LoraLinear::new(name, normal(name, [d_input, d_output]), Some(bias));
         let config = LoraConfig {
             dropout: Some(dropout),
-            ..LoraConfig::new(2, 5.0, Targets::names([name]))
+            ..LoraConfig::new(2, 5.0, TargetModules::names([name]))
         };
         linear.attach(&config, 3).unwrap();
         let Some(Adapter::LowRank(adapter)) = &mut linear.adapter else {

@@ -4,7 +4,7 @@
 mod support;
 
 use lora_core::peft::{AdapterFolder, SaveOptions, TaskType, trained_tensors};
-use lora_core::{Adapted, BiasMode, ConfigError, LoraConfig, Targets};
+use lora_core::{Adapted, BiasMode, ConfigError, LoraConfig, TargetModules};
 use serde_json::{Value, json};
 use support::{Tiny, config, fill_b};
 
@@ -20,7 +20,7 @@ fn a_module_to_save_that_is_no_linear_is_refused_by_name() {
 #[test]
 fn one_of_several_targets_that_matches_nothing_is_refused_by_name() {
     let settings = LoraConfig {
-        targets: Targets::names(["query", "valeu"]),
+        targets: TargetModules::names(["query", "valeu"]),
         ..config()
     };
     let error = Adapted::attach(Tiny::new(), settings, 1).unwrap_err();
@@ -54,7 +54,7 @@ fn a_second_adapter_trains_nothing_that_only_the_first_one_trained() {
         bias: BiasMode::LoraOnly,
         ..config()
     };
-    let second = LoraConfig::new(2, 5.0, Targets::names(["query"]));
+    let second = LoraConfig::new(2, 5.0, TargetModules::names(["query"]));
     let adapted = || Adapted::attach(Tiny::new(), first.clone(), 1).unwrap().0;
     for plain in [adapted().merge().unwrap(), adapted().detach()] {
         let (again, _) = Adapted::attach(plain, second.clone(), 1).unwrap();

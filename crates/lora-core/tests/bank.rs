@@ -4,7 +4,7 @@
 mod support;
 
 use lora_core::peft::{AdapterFolder, SaveOptions, TaskType};
-use lora_core::{Adapted, AdapterBank, BiasMode, Form, Init, LoraConfig, Pass, Rescale, Targets};
+use lora_core::{Adapted, AdapterBank, BiasMode, Form, Init, LoraConfig, Pass, Rescale, TargetModules};
 use support::{Tiny, config, fill_b, normal, numbers};
 use tempfile::TempDir;
 
@@ -23,7 +23,7 @@ fn folder(config: LoraConfig, seed: u64) -> (TempDir, AdapterFolder) {
 #[test]
 fn every_row_is_served_by_its_own_adapter() {
     let first_only = LoraConfig {
-        targets: Targets::names(["query"]),
+        targets: TargetModules::names(["query"]),
         bias: BiasMode::LoraOnly,
         modules_to_save: Vec::new(),
         ..config()

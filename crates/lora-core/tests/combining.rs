@@ -5,7 +5,7 @@ mod support;
 
 use lora_core::combine::{Combination, CombineError, OneSided, Rule, combine};
 use lora_core::peft::{AdapterFolder, PlainLora, SaveOptions, TaskType};
-use lora_core::{Adapted, BiasMode, LoraConfig, Targets};
+use lora_core::{Adapted, BiasMode, LoraConfig, TargetModules};
 use support::{Tiny, config, fill_b};
 
 fn plain(config: LoraConfig, base_model: Option<&str>) -> PlainLora {
@@ -77,7 +77,7 @@ fn adapters_of_different_base_models_are_refused_by_name() {
 #[test]
 fn adapters_without_a_linear_in_common_need_one_base_by_name() {
     let of = |target: &str, base| {
-        let targets = Targets::names([target]);
+        let targets = TargetModules::names([target]);
         plain(LoraConfig { targets, ..config() }, base)
     };
     let both = |base| [of("query", base), of("value", base)];

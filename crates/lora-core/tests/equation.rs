@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use burn::tensor::Tensor;
 use lora_core::adapter::Adapter;
 use lora_core::{
-    Adapted, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, PassNoise, Rescale, Targets,
+    Adapted, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MaskSampler, Pass, PassNoise, Rescale,
+    TargetModules,
 };
 use lora_kernels::KeepMasks;
 use support::{Tiny, assert_close, config, device, fill_b, normal, numbers};
@@ -31,7 +32,7 @@ fn adapted_linear(rescale: Rescale, axes: MaskAxes) -> (LoraLinear, MaskSampler)
     let dropout = LoraDropout::new(0.3, rescale).on(axes);
     let config = LoraConfig {
         dropout: Some(dropout),
-        ..LoraConfig::new(3, 8.0, Targets::names(["query"]))
+        ..LoraConfig::new(3, 8.0, TargetModules::names(["query"]))
     };
     let mut linear = LoraLinear::new("layer.query", normal("w", [5, 4]), Some(normal("bias", [4])));
     linear.attach(&config, 11).unwrap();

@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use lora_core::adapter::Adapter;
 use lora_core::{
     AdaLora, Adapted, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear, MaskAxes, Pass,
-    PassNoise, Rescale, Targets,
+    PassNoise, Rescale, TargetModules,
 };
 use lora_kernels::KeepMasks;
 use support::{Tiny, assert_close, config, device, normal, numbers};
@@ -116,7 +116,7 @@ fn merging_gives_the_mean_pass_and_detaching_the_base_model() {
 
 #[test]
 fn dora_gives_every_weight_column_its_length() {
-    let config = LoraConfig::new(2, 5.0, Targets::names(["query"])).with_form(Form::WeightDecomposed);
+    let config = LoraConfig::new(2, 5.0, TargetModules::names(["query"])).with_form(Form::WeightDecomposed);
     let mut linear = LoraLinear::new("layer.query", normal("w", [5, 4]), None);
     linear.attach(&config, 3).unwrap();
     let Some(Adapter::WeightDecomposed(adapter)) = &mut linear.adapter else {

@@ -7,7 +7,7 @@ mod support;
 use burn::tensor::{DType, FloatDType, Tensor};
 use lora_core::adapter::Adapter;
 use lora_core::linear::BaseTraining;
-use lora_core::{Fp32Precision, Init, LoraConfig, LoraEmbedding, LoraLinear, Pass, Targets};
+use lora_core::{Fp32Precision, Init, LoraConfig, LoraEmbedding, LoraLinear, Pass, TargetModules};
 use support::{assert_close, device, normal, numbers};
 
 const PRECISIONS: [Fp32Precision; 3] = [Fp32Precision::Ieee, Fp32Precision::Bf16x3, Fp32Precision::Bf16];
@@ -42,7 +42,7 @@ fn adapted_outputs_are_near_those_of_f32() {
                 } else {
                     lora_core::Form::LowRank
                 },
-                ..LoraConfig::new(3, 8.0, Targets::names(["query"]))
+                ..LoraConfig::new(3, 8.0, TargetModules::names(["query"]))
             };
             let [mut ieee, mut held] = [linear(), linear().in_precision(precision)];
             ieee.attach(&config, 7).unwrap();
@@ -60,7 +60,7 @@ fn adapted_outputs_are_near_those_of_f32() {
 fn the_parts_of_a_weight_and_a_merged_one_are_near_the_weight() {
     let config = LoraConfig {
         init: Init::Pissa,
-        ..LoraConfig::new(3, 3.0, Targets::names(["query"]))
+        ..LoraConfig::new(3, 3.0, TargetModules::names(["query"]))
     };
     let mut held = linear().in_precision(Fp32Precision::Bf16);
     held.attach(&config, 7).unwrap();

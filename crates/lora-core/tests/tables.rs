@@ -10,7 +10,7 @@ use lora_core::random::Draw;
 use lora_core::sampler::AdapterShape;
 use lora_core::{
     ConfigError, Form, LoraConfig, LoraDropout, LoraEmbedding, LoraLinear, MaskAxes, MaskSampler, Pass,
-    PassNoise, Rescale, Targets,
+    PassNoise, Rescale, TargetModules,
 };
 
 use support::{assert_close, device, normal, numbers};
@@ -26,7 +26,7 @@ const IDS: [[i32; 4]; 5] = [
 ];
 
 fn config(rescale: Rescale) -> LoraConfig {
-    LoraConfig::new(2, 5.0, Targets::names(["words"])).with_dropout(0.4, rescale)
+    LoraConfig::new(2, 5.0, TargetModules::names(["words"])).with_dropout(0.4, rescale)
 }
 
 /// Both conventions, with masks on every choice of axes.

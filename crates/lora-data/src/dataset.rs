@@ -1,11 +1,9 @@
 //! Examples, what is to be predicted about them, and their tokenized form.
 
-use serde::{Deserialize, Serialize};
-
 use crate::batch::{Batch, Encoded, Padding};
 use crate::error::DataError;
-use crate::labels::LabelNames;
 use crate::targets::Targets;
+use crate::task::Task;
 
 /// One text, or a pair of texts, and its target.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,45 +27,12 @@ pub enum Target {
     Value(f32),
 }
 
-/// What is predicted: one of several named classes, any number of named labels, or a number.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "snake_case")]
-pub enum Task {
-    /// One class of several.
-    Classification {
-        /// The class names in the order of the model's outputs.
-        labels: LabelNames,
-    },
-    /// Labels any number of which may hold, each with a probability of its own.
-    MultiLabel {
-        /// The label names in the order of the model's outputs.
-        labels: LabelNames,
-    },
-    /// A number.
-    Regression,
-}
-
-impl Task {
-    /// The number of outputs that a model needs: one a class or label, or one.
-    pub fn outputs(&self) -> usize {
-        self.labels().map_or(1, LabelNames::len)
-    }
-
-    /// The names of classes or labels, unless the task is regression.
-    pub fn labels(&self) -> Option<&LabelNames> {
-        match self {
-            Self::Classification { labels } | Self::MultiLabel { labels } => Some(labels),
-            Self::Regression => None,
-        }
-    }
-}
-
 /// Examples of one task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
     /// The examples, in the order of the file.
     pub examples: Vec<Example>,
-    /// What is predicted about them.
+    /// What is predicted about them: a class, labels or a number.
     pub task: Task,
 }
 
@@ -116,23 +81,13 @@ impl Dataset {
                     sets.push(held.clone());
                 }
                 (Task::Regression, Some(Target::Value(value))) => values.push(*value),
-                (Task::MultiLabel { .. }, _) => {
-                    return Err(DataError::MixedTargets {
-                        row,
-                        expected: "a set of labels",
-                    });
-                }
-                (Task::Classification { .. }, _) => {
-                    return Err(DataError::MixedTargets {
-                        row,
-                        expected: "a class",
-                    });
-                }
-                (Task::Regression, _) => {
-                    return Err(DataError::MixedTargets {
-                        row,
-                        expected: "a number",
-                    });
+                (task, _) => {
+                    let expected = match task {
+                        Task::MultiLabel { .. } => "a set of labels",
+                        Task::Regression => "a number",
+                        _ => "a class",
+                    };
+                    return Err(DataError::MixedTargets { row, expected });
                 }
             }
         }
@@ -140,6 +95,8 @@ impl Dataset {
             Task::Classification { .. } => Targets::Classes(classes),
             Task::MultiLabel { .. } => Targets::Labels(sets),
             Task::Regression => Targets::Values(values),
+            // Tasks of other rows, which have no target of these kinds.
+            _ => Targets::None,
         })
     }
 

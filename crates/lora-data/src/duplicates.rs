@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::{Dataset, Example, Target};
-use crate::readers::Completion;
 use crate::tasks::Rows;
 
 /// Examples that are kept, at most.
@@ -57,6 +56,10 @@ impl RowText {
                 .iter()
                 .map(|row| Self::new(&[&row.instruction, &row.input], None))
                 .collect(),
+            Rows::Completions(completions) => completions
+                .iter()
+                .map(|row| Self::new(&[&row.prompt], None))
+                .collect(),
         }
     }
 
@@ -67,14 +70,6 @@ impl RowText {
             None => Self::new(&[&example.text], example.target.clone()),
         };
         dataset.examples.iter().map(text).collect()
-    }
-
-    /// The prompts of completions.
-    pub fn of_prompts(completions: &[Completion]) -> Vec<Self> {
-        completions
-            .iter()
-            .map(|row| Self::new(&[&row.prompt], None))
-            .collect()
     }
 
     /// What [`training_split`](crate::training_split) keeps together.
@@ -180,7 +175,7 @@ fn targets_by_text(rows: &[RowText]) -> HashMap<&str, (&RowText, Vec<Option<Targ
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dataset::Task;
+    use crate::task::Task;
 
     fn rows(texts: &[(&str, f32)]) -> Vec<RowText> {
         let example = |&(text, value): &(&str, f32)| Example {

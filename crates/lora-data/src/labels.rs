@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, LabelNamesError};
-use crate::readers::labels::{finite, whole_number};
 use crate::suggest::nearest;
 
 /// Class names in the order of the model's outputs: at least two, none empty, each once.
@@ -178,6 +177,22 @@ impl From<LabelNames> for Vec<String> {
     fn from(labels: LabelNames) -> Self {
         labels.0
     }
+}
+
+/// The value of a finite number.
+pub(crate) fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// The value of a whole number, written as an integer or as a decimal: `3`, `3.0`, `3e0`.
+pub(crate) fn whole_number(text: &str) -> Option<i64> {
+    /// Up to here every whole number of 64-bit floats is itself.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    text.parse().ok().or_else(|| {
+        let value = finite(text).filter(|value| value.fract() == 0.0 && value.abs() <= LARGEST)?;
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough")]
+        Some(value as i64)
+    })
 }
 
 #[cfg(test)]

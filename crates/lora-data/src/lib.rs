@@ -51,12 +51,13 @@ mod snippets;
 mod split;
 mod suggest;
 mod targets;
+mod task;
 pub mod tasks;
 mod tokenizer;
 
 pub use batch::{Batch, Encoded, Padding};
 pub use batches::{TrainBatches, eval_batches, train_batches};
-pub use dataset::{Dataset, EncodedDataset, Example, Target, Task};
+pub use dataset::{Dataset, EncodedDataset, Example, Target};
 pub use duplicates::{RepeatedTexts, RowText, SharedTexts};
 pub use error::{
     ColumnError, DataError, EncodingError, LabelNamesError, LikelyEncoding, TaskError, TokenizerError,
@@ -72,6 +73,7 @@ pub use snippets::{
 };
 pub use split::{grouped_split, stratified_split, training_split};
 pub use targets::{ChoiceTarget, Targets};
+pub use task::{ProblemType, Task};
 pub use tokenizer::{
     EncodedChoices, EncodedCompletions, EncodedWords, SpecialToken, TextStream, TextTokenizer, Window,
     Windows, WordPlace, window_dataset,

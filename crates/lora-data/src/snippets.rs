@@ -14,10 +14,11 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::dataset::{Dataset, Example, Target, Task};
+use crate::dataset::{Dataset, Example, Target};
 use crate::error::{ColumnError, DataError};
 use crate::labels::LabelNames;
 use crate::readers::delimited::plain_rows;
+use crate::task::Task;
 
 /// Half the width of the neutral band around 0: a score of this size is still neutral.
 pub const NEUTRAL_BAND: f64 = 0.5;

@@ -9,8 +9,10 @@ use rand::seq::SliceRandom;
 
 pub use training::training_split;
 
+use crate::duplicates::{RowText, normalized};
 use crate::error::DataError;
 use crate::seeded::{Purpose, generator};
+use crate::tasks::Rows;
 
 /// Draws one part for each size: rows in rising order, no row in two parts, rows that no part needs left out.
 ///
@@ -141,6 +143,56 @@ fn draw(pools: &mut [Vec<usize>], size: usize) -> Vec<usize> {
     }
     rows.sort_unstable();
     rows
+}
+
+impl Rows {
+    /// Splits parts off: what is left, then a part for each share of the rows, rounded, of at least one row. Drawn by the seed; classes
+    /// in proportion; all questions about one context in one part, whose share is one of the contexts; rows of one text in one part, and
+    /// every class in what is left ([`training_split`]).
+    ///
+    /// # Errors
+    /// [`DataError::TooFewExamples`] when nothing would be left.
+    pub fn split_off(&self, shares: &[f64], seed: u64) -> Result<Vec<Self>, DataError> {
+        let strata = match self {
+            Self::Spans(spans) => vec![0; spans.contexts.len()],
+            _ => self.strata(),
+        };
+        let units = strata.len();
+        let whole = |share: &f64| {
+            #[expect(clippy::cast_sign_loss, reason = "shares and counts are not negative")]
+            let rounded = (share * units as f64).round() as usize;
+            rounded.max(1)
+        };
+        let mut sizes: Vec<usize> = shares.iter().map(whole).collect();
+        let off: usize = sizes.iter().sum();
+        let left = units
+            .checked_sub(off)
+            .filter(|left| *left > 0)
+            .ok_or(DataError::TooFewExamples {
+                wanted: off + 1,
+                available: units,
+                part: None,
+            })?;
+        sizes.insert(0, left);
+        let groups: Vec<String> = match self {
+            Self::Spans(spans) => spans.contexts.iter().map(|context| normalized(context)).collect(),
+            _ => RowText::of_rows(self).into_iter().map(|row| row.text).collect(),
+        };
+        let parts = training_split(&strata, &groups, &sizes, 0, seed)?.into_iter();
+        Ok(match self {
+            Self::Spans(spans) => parts
+                .map(|contexts| {
+                    let mut chosen = vec![false; units];
+                    for context in contexts {
+                        chosen[context] = true;
+                    }
+                    let rows = (0..spans.questions.len()).filter(|row| chosen[spans.questions[*row].context]);
+                    self.select(&rows.collect::<Vec<_>>())
+                })
+                .collect(),
+            _ => parts.map(|rows| self.select(&rows)).collect(),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 //!    [`ScoreAccumulator`].
 //! 4. [`Scores`]: the numbers.
 //!
-//! Members come from masks ([`predict`]), from a distribution over weights ([`predict_posterior`]; [`laplace`] is one), or from models
+//! Members come from masks ([`predict`]), from a distribution over weights ([`predict_posterior`]; [`laplace`] and [`tfb`] make some), or from models
 //! trained apart ([`Predictions::joined`]).
 //!
 //! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
@@ -87,6 +87,7 @@ pub mod softmax;
 pub mod spans;
 pub mod squad;
 pub mod temperature;
+pub mod tfb;
 pub mod tokens;
 pub mod uncertainty;
 

@@ -2,8 +2,9 @@
 
 use std::ops::Range;
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use lora_core::adapted::Above;
+use lora_core::vector::Posterior;
 use lora_core::{Adapted, MaskSampler, Model, Pass, PassNoise};
 
 /// Which passes a data set is run through.
@@ -11,9 +12,10 @@ use lora_core::{Adapted, MaskSampler, Model, Pass, PassNoise};
 pub enum Passes<'a> {
     /// One pass with the expected update: deterministic.
     Mean,
-    /// One pass a member, each with masks of its own.
+    /// One pass a member, each with masks of its own; of a model that carries a [`Gaussian`](lora_core::gaussian::Gaussian), each with
+    /// weights drawn from it, and without masks.
     Members {
-        /// What draws the masks.
+        /// What draws the masks; of a Gaussian its seed alone matters.
         sampler: &'a MaskSampler,
         /// Numbers of the members. A member is the same whichever others are run, so `4..8` adds to `0..4`.
         members: Range<u64>,
@@ -64,6 +66,24 @@ pub(crate) fn run_passes<'a, M: Model>(
 ) where
     M::Input: 'a,
 {
+    if let (Passes::Members { sampler, members }, Some(posterior)) = (passes, adapted.posterior()) {
+        let posterior = posterior.clone().with_seed(sampler.seed);
+        let layout = posterior.layout();
+        // Members share all but what is drawn.
+        let drawn: Vec<Adapted<M>> = members
+            .clone()
+            .map(|member| layout.write(adapted, &posterior.member(member)))
+            .collect();
+        for Request { input, rows, places } in batches {
+            for (member, drawn) in drawn.iter().enumerate() {
+                let outputs = drawn.model.forward_passes(input, places, &[Pass::Mean], states);
+                outputs
+                    .into_iter()
+                    .for_each(|outputs| hand_out(member, rows, outputs, visit));
+            }
+        }
+        return;
+    }
     let members: Vec<PassNoise> = match passes {
         Passes::Mean => Vec::new(),
         Passes::Members { sampler, members } => {
@@ -80,16 +100,21 @@ pub(crate) fn run_passes<'a, M: Model>(
         };
         let outputs = adapted.model.forward_passes(input, places, &of_passes, states);
         for (member, outputs) in outputs.into_iter().enumerate() {
-            let shape = outputs.dims();
-            #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
-            let values = outputs
-                .into_data()
-                .convert::<f32>()
-                .try_into_vec::<f32>()
-                .expect("converted to f32");
-            visit(member, rows, shape, &values);
+            hand_out(member, rows, outputs, visit);
         }
     }
+}
+
+/// Gives outputs to whoever visits them.
+fn hand_out(member: usize, rows: &[usize], outputs: Tensor<2>, visit: Visit<'_>) {
+    let shape = outputs.dims();
+    #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
+    let values = outputs
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec::<f32>()
+        .expect("converted to f32");
+    visit(member, rows, shape, &values);
 }
 
 /// Where the model's weights are; masks are drawn there.

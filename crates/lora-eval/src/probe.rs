@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::adapter::Adapter;
-use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, MaskSampler, Model, Pass, Rescale, Targets};
+use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, MaskSampler, Model, Pass, Rescale, TargetModules};
 
 /// Rows of the data set.
 pub(crate) const EXAMPLES: usize = 7;
@@ -60,7 +60,7 @@ pub(crate) fn probe() -> (Adapted<Probe>, MaskSampler) {
     let model = Probe {
         linear: LoraLinear::new("probe", tensor([D_INPUT, 3], 0.5), None),
     };
-    let config = LoraConfig::new(2, 3.0, Targets::names(["probe"])).with_dropout(0.5, Rescale::Plain);
+    let config = LoraConfig::new(2, 3.0, TargetModules::names(["probe"])).with_dropout(0.5, Rescale::Plain);
     let sampler = MaskSampler {
         seed: 11,
         dropout: config.dropout,

@@ -167,7 +167,7 @@ mod tests {
 
     use burn::module::Module;
     use burn::tensor::{Device, Tensor, TensorData};
-    use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Pass, Targets};
+    use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Pass, TargetModules};
 
     use super::*;
 
@@ -207,7 +207,7 @@ mod tests {
         let model = Probe {
             linear: LoraLinear::new("probe", weight, None),
         };
-        Adapted::attach(model, LoraConfig::new(2, 3.0, Targets::names(["probe"])), 1)
+        Adapted::attach(model, LoraConfig::new(2, 3.0, TargetModules::names(["probe"])), 1)
             .unwrap()
             .0
     }

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::LoadError;
+use crate::generation::{ChatError, ChatTemplate};
 use crate::sentence_piece::{self, TokenizerConfig};
 use crate::weight_files::WeightFiles;
 
@@ -24,6 +25,8 @@ pub struct Checkpoint {
     pub weights: WeightFiles,
     /// `tokenizer.json`: as it is, or made of a SentencePiece model where the folder has only that; `None` if it has neither.
     pub tokenizer: Option<Cow<'static, [u8]>>,
+    /// The chat template of a GGUF file; that of a folder stands in its files.
+    pub gguf_template: Option<ChatTemplate>,
 }
 
 impl Checkpoint {
@@ -70,6 +73,21 @@ impl Checkpoint {
             WeightFiles::of_safetensors(weights),
             Some(Cow::Borrowed(tokenizer)),
         )
+    }
+
+    /// How conversations are written.
+    ///
+    /// # Errors
+    ///
+    /// [`ChatError`] if there is no template, or its file cannot be read.
+    pub fn chat_template(&self) -> Result<ChatTemplate, ChatError> {
+        match &self.gguf_template {
+            Some(template) => Ok(template.clone()),
+            None if self.origin.is_file() => Err(ChatError::NoTemplate {
+                folder: self.origin.clone(),
+            }),
+            None => ChatTemplate::of_folder(&self.origin),
+        }
     }
 
     /// The path of its `config.json`, for messages.
@@ -186,6 +204,7 @@ impl Checkpoint {
             config,
             weights,
             tokenizer,
+            gguf_template: None,
         })
     }
 }
@@ -229,6 +248,7 @@ mod tests {
                     TensorFile::from_bytes(EMPTY, Path::new("empty")).expect("an empty file is a file"),
                 ),
                 tokenizer: None,
+                gguf_template: None,
             };
             assert_eq!(checkpoint.padding_id(), expected, "{config}");
         }

@@ -186,14 +186,14 @@ pub enum LoadError {
         found: Vec<usize>,
     },
     /// Neither a folder nor in the cache.
-    #[error("`{name}` is no folder here and not in the hub's cache at {}; {mend}", cache.display())]
+    #[error("`{name}` is no folder here and not in the hub's cache at {}; {fix}", cache.display())]
     NotFound {
         /// Path or hub id, as given.
         name: String,
         /// The cache folder.
         cache: PathBuf,
         /// What to do.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// The hub did not give a file.
     #[error(

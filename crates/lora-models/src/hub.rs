@@ -41,10 +41,10 @@ pub fn locate(name: &str, options: &HubOptions) -> Result<PathBuf, LoadError> {
     if path.is_dir() {
         return Ok(path.to_owned());
     }
-    let not_found = |mend| LoadError::NotFound {
+    let not_found = |fix| LoadError::NotFound {
         name: name.to_owned(),
         cache: options.cache.clone(),
-        mend,
+        fix,
     };
     let is_id = name.split('/').count() <= 2 && !name.starts_with(['.', '/', '~']) && !name.is_empty();
     if !is_id {

@@ -1,6 +1,6 @@
 //! Transformer blocks and model families that load Hugging Face checkpoints.
 //!
-//! A model is a *trunk*, the pretrained part of a family, and a *head*, what it is used for; any family takes any head
+//! A model is a *backbone*, the pretrained part of a family, and a *head*, what it is used for; any family takes any head
 //! that it has in Hugging Face. A family is one file that reads top to bottom: its `config.json`, its layers with their
 //! Hugging Face paths, its names. Every linear is a [`lora_core::LoraLinear`] that knows its path, so adapters attach to
 //! any family in the same way.
@@ -17,13 +17,13 @@
 //! | `gguf` | [`gguf::Gguf`]: the one-file format of llama.cpp |
 //! | `sentence_piece` | `tokenizer.json` from `spm.model` and its like |
 //! | `heads` | one file a head, and [`heads::HeadKind`] |
-//! | `trunk`, `transformer` | [`Trunk`]: any family; [`Transformer`]: any family with any head |
+//! | `backbone`, `transformer` | [`Backbone`]: any family; [`Transformer`]: any family with any head |
 //!
 //! ```
 //! use std::path::Path;
 //!
 //! use burn::tensor::Device;
-//! use lora_core::{Adapted, LoraConfig, Model, Pass, Targets};
+//! use lora_core::{Adapted, LoraConfig, Model, Pass, TargetModules};
 //! use lora_data::{Batch, Encoded, Padding};
 //! use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 //!
@@ -35,7 +35,7 @@
 //! let (model, report) = Transformer::load(&checkpoint, head, &Device::default())?;
 //! assert!(report.left_over.is_empty()); // tensors of the file that the model has no place for
 //!
-//! let lora = LoraConfig::new(2, 4.0, Targets::names(["query", "value"]));
+//! let lora = LoraConfig::new(2, 4.0, TargetModules::names(["query", "value"]));
 //! let (adapted, attached) = Adapted::attach(model, lora, 1)?;
 //! assert_eq!(attached.adapted.len(), 4); // two linears in each of two layers
 //!
@@ -46,6 +46,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod backbone;
 pub mod blocks;
 #[cfg(doctest)]
 mod book;
@@ -61,10 +62,10 @@ mod memory;
 pub mod pytorch;
 mod sentence_piece;
 mod transformer;
-mod trunk;
 mod weight_files;
 mod weights;
 
+pub use backbone::Backbone;
 pub use checkpoint::Checkpoint;
 pub use error::LoadError;
 pub use families::FamilyConfig;
@@ -74,6 +75,5 @@ pub use load_report::LoadReport;
 pub use memory::GiB;
 pub use sentence_piece::SentencePieceProblem;
 pub use transformer::{HeadOptions, Transformer, sequence_output_name};
-pub use trunk::Trunk;
 pub use weight_files::WeightFiles;
 pub use weights::{Bias, Scope, Weights};

@@ -12,6 +12,7 @@ use lora_core::{Linears, LoraLinear, Model, Packing, Pass, Tied};
 use lora_data::{Batch, LabelNames};
 use lora_kernels::{on_worker_thread, packs_rows};
 
+use crate::backbone::Backbone;
 use crate::blocks::{Below, Encoding, KeyValueCache, Left, Reading, Tokens, layer_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -19,14 +20,13 @@ use crate::families::{FamilyConfig, SequenceForm};
 use crate::heads::{Head, HeadKind, SavedHead, rows_of_tokens};
 use crate::load_report::LoadReport;
 use crate::memory;
-use crate::trunk::Trunk;
 use crate::weights::Weights;
 
-/// A trunk with a head on it.
+/// A backbone with a head on it.
 #[derive(Module, Debug)]
 pub struct Transformer {
     /// The pretrained part.
-    pub trunk: Trunk,
+    pub backbone: Backbone,
     /// What the model is used for.
     pub head: Head,
     #[module(skip)]
@@ -72,19 +72,19 @@ impl Transformer {
     ) -> Result<(Self, LoadReport), LoadError> {
         let config = FamilyConfig::read(checkpoint)?;
         memory::check(&checkpoint.weights, device)?;
-        let (family, outline) = (config.family(), config.outline());
+        let (family, spec) = (config.family(), config.spec());
         let mut weights = Weights::new(&checkpoint.weights, family.prefix, head.seed, device);
-        if outline.tied {
-            let decoder = outline.masked_lm.map_or("lm_head", |names| names.decoder);
+        if spec.tied {
+            let decoder = spec.masked_lm.map_or("lm_head", |names| names.decoder);
             weights = weights.with_tied(&format!("{}{}", family.prefix, family.table), decoder);
         }
         if let Some(labels) = labels {
             weights = weights.for_labels(SavedHead::of(checkpoint, labels)?);
         }
-        let trunk = Trunk::load(&config, &weights)?;
+        let backbone = Backbone::load(&config, &weights)?;
         let model = Self {
-            head: Head::load(head.kind, &outline, &trunk, &weights.root())?,
-            trunk,
+            head: Head::load(head.kind, &spec, &backbone, &weights.root())?,
+            backbone,
             names: weights.tensor_names(),
         };
         Ok((model, weights.finish()?))
@@ -104,8 +104,8 @@ impl Transformer {
             below: None,
             packing: None,
         };
-        let hidden = self.trunk.encode(input, pass, encoding);
-        self.head.forward(hidden, input, &self.trunk, pass)
+        let hidden = self.backbone.encode(input, pass, encoding);
+        self.head.forward(hidden, input, &self.backbone, pass)
     }
 
     /// The logits of the token after each row of tokens, which follow those in the cache and join it; `None` for a model
@@ -119,17 +119,17 @@ impl Transformer {
             return None;
         };
         on_worker_thread(|| {
-            let hidden = self.trunk.advance(tokens, cache, pass)?;
+            let hidden = self.backbone.advance(tokens, cache, pass)?;
             let last = hidden.dims()[1] - 1;
-            Some(head.forward(hidden.narrow(1, last, 1), &self.trunk, pass))
+            Some(head.forward(hidden.narrow(1, last, 1), &self.backbone, pass))
         })
     }
 
     /// The real tokens of a batch, where these passes over it can do without its padding and are faster so.
     fn packing(&self, input: &Batch, passes: &[Pass]) -> Option<Packing> {
-        let device = self.trunk.token_table().base.weight.device();
+        let device = self.backbone.token_table().base.weight.device();
         let fits = packs_rows(&device)
-            && self.trunk.takes_packing()
+            && self.backbone.takes_packing()
             && self.head.reads() != Reading::EveryPlace
             && passes.iter().all(Pass::takes_packing);
         fits.then(|| Packing::of_mask(&input.attention_mask, input.seq))
@@ -152,7 +152,7 @@ impl Transformer {
                 below,
                 packing,
             };
-            self.trunk.encode(input, pass, encoding)
+            self.backbone.encode(input, pass, encoding)
         };
         match (&self.head, places) {
             // An adapter on the decoder needs to know the example that a token belongs to.
@@ -161,11 +161,11 @@ impl Transformer {
             {
                 let hidden = encode(Reading::EveryToken);
                 let hidden = select_rows(rows_of_tokens(hidden), places);
-                head.forward(hidden.unsqueeze(), &self.trunk, pass)
+                head.forward(hidden.unsqueeze(), &self.backbone, pass)
             }
             (head, places) => {
                 let hidden = encode(head.reads());
-                let outputs = head.forward(hidden, input, &self.trunk, pass);
+                let outputs = head.forward(hidden, input, &self.backbone, pass);
                 match places {
                     Some(places) => select_rows(outputs, places),
                     None => outputs,
@@ -198,7 +198,7 @@ fn reading_of(input: &Batch, row: usize) -> u64 {
 ///
 /// As for [`FamilyConfig::read`].
 pub fn sequence_output_name(checkpoint: &Checkpoint) -> Result<String, LoadError> {
-    let path = match FamilyConfig::read(checkpoint)?.outline().sequence {
+    let path = match FamilyConfig::read(checkpoint)?.spec().sequence {
         SequenceForm::FirstToken { output, .. } => output,
         SequenceForm::LastToken => "score",
         SequenceForm::Pooled(_) => "classifier",
@@ -208,12 +208,12 @@ pub fn sequence_output_name(checkpoint: &Checkpoint) -> Result<String, LoadError
 
 impl Linears for Transformer {
     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        self.trunk.visit_linears(visit);
+        self.backbone.visit_linears(visit);
         self.head.visit_linears(visit);
     }
 
     fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        self.trunk.visit_linears_mut(visit);
+        self.backbone.visit_linears_mut(visit);
         self.head.visit_linears_mut(visit);
     }
 
@@ -228,12 +228,12 @@ impl Linears for Transformer {
     fn tied(&self) -> Option<Tied> {
         self.head.tied_output().map(|output| Tied {
             output: output.to_owned(),
-            table: self.trunk.token_table().path().to_owned(),
+            table: self.backbone.token_table().path().to_owned(),
         })
     }
 
     fn untie(&mut self) {
-        self.head.untie(self.trunk.token_embeddings());
+        self.head.untie(self.backbone.token_embeddings());
     }
 }
 
@@ -262,7 +262,7 @@ impl Model for Transformer {
             let alone = |pass| self.pass_over(input, places, pass, None, None);
             return passes.iter().map(alone).collect();
         }
-        let device = self.trunk.token_table().base.weight.device();
+        let device = self.backbone.token_table().base.weight.device();
         let packing = self.packing(input, passes);
         let seq = packing.is_none().then_some(input.seq);
         let known =
@@ -276,7 +276,7 @@ impl Model for Transformer {
             ..Below::default()
         };
         if passes.len() > 1 {
-            below.adapted = Left::below_adapters(|visit| self.trunk.visit_linears(visit));
+            below.adapted = Left::below_adapters(|visit| self.backbone.visit_linears(visit));
         }
         let outputs = passes
             .iter()
@@ -302,14 +302,14 @@ impl Model for Transformer {
         }
         let mut lowest = usize::MAX;
         let mut meets = |name: &str| lowest = lowest.min(layer_of(name).unwrap_or(0));
-        self.trunk.visit_linears(&mut |linear| {
+        self.backbone.visit_linears(&mut |linear| {
             let mut is_trained = linear.adapter.is_some();
             linear.visit_trained(&mut |parameter| is_trained |= trained.contains(&parameter.param.id()));
             if is_trained {
                 meets(linear.path());
             }
         });
-        self.names.visit(&self.trunk, &mut |name, param| {
+        self.names.visit(&self.backbone, &mut |name, param| {
             if trained.contains(&param.id()) {
                 meets(name);
             }

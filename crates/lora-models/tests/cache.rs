@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Tensor};
 use lora_core::random::Draw;
 use lora_core::{Adapted, MaskSampler, Rescale};
-use lora_core::{LoraConfig, Pass, Targets};
+use lora_core::{LoraConfig, Pass, TargetModules};
 use lora_data::{Batch, Encoded, Padding};
 use lora_models::blocks::{KeyValueCache, Tokens};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
@@ -180,7 +180,7 @@ fn a_cache_changes_no_logit_of_learned_positions() {
 
 #[test]
 fn a_cache_changes_no_logit_under_masks() {
-    let config = LoraConfig::new(3, 7.0, Targets::all_linear()).with_dropout(0.5, Rescale::Rescaled);
+    let config = LoraConfig::new(3, 7.0, TargetModules::all_linear()).with_dropout(0.5, Rescale::Rescaled);
     let (mut adapted, _) = Adapted::attach(load(&qwen3()), config, 5).unwrap();
     // B starts at zero, where masks would not matter.
     lora_core::Linears::visit_linears_mut(&mut adapted.model, &mut |linear| {

@@ -9,7 +9,7 @@ use lora_core::random::seeded_normal;
 use lora_core::tensors::HostTensor;
 use lora_core::{
     Adapted, BiasMode, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, Rescale,
-    Targets as Modules,
+    TargetModules as Modules,
 };
 use lora_data::{Batch, Encoded, Padding};
 use lora_models::blocks::layer_of;

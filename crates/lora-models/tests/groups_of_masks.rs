@@ -9,7 +9,7 @@ use lora_core::adapter::Adapter;
 use lora_core::peft::AdapterFolder;
 use lora_core::tensors::TensorFile;
 use lora_core::{
-    Adapted, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, Rescale, Targets as Modules,
+    Adapted, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, Rescale, TargetModules,
 };
 use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
@@ -134,7 +134,7 @@ fn masks_reach_every_linear_of_deberta() {
     });
     assert!(last_parts.contains(&"embed_proj".to_owned()), "{last_parts:?}");
     for name in last_parts {
-        let config = LoraConfig::new(2, 5.0, Modules::names([&name])).with_dropout(0.4, Rescale::Plain);
+        let config = LoraConfig::new(2, 5.0, TargetModules::names([&name])).with_dropout(0.4, Rescale::Plain);
         let (mut adapted, _) = Adapted::attach(load(), config, 1).unwrap();
         adapted.model.visit_linears_mut(&mut |linear| {
             if let Some(Adapter::LowRank(factors)) = &mut linear.adapter {

@@ -26,6 +26,7 @@ fn read(model_type: &str, layers: usize, keys: &Value) -> Result<LlamaConfig, Lo
         config,
         weights: WeightFiles::of_safetensors(weights),
         tokenizer: None::<Cow<'static, [u8]>>,
+        gguf_template: None,
     })
 }
 

@@ -8,8 +8,7 @@ use burn::tensor::{Device, Tensor};
 use lora_core::adapter::Adapter;
 use lora_core::tensors::HostTensor;
 use lora_core::{
-    Adapted, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, PassNoise, Rescale,
-    Targets as Modules,
+    Adapted, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, PassNoise, Rescale, TargetModules,
 };
 use lora_data::{Batch, Encoded, Padding, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
@@ -61,13 +60,13 @@ fn model(family: &str, kind: HeadKind) -> Transformer {
 fn adapted(family: &str, kind: HeadKind) -> Adapted<Transformer> {
     let model = model(family, kind);
     let mut names = Vec::new();
-    model.trunk.visit_linears(&mut |linear| {
+    model.backbone.visit_linears(&mut |linear| {
         let name = linear.path().rsplit('.').next().unwrap_or_default().to_owned();
         if !names.contains(&name) {
             names.push(name);
         }
     });
-    let config = LoraConfig::new(2, 5.0, Modules::names(&names)).with_dropout(0.4, Rescale::Plain);
+    let config = LoraConfig::new(2, 5.0, TargetModules::names(&names)).with_dropout(0.4, Rescale::Plain);
     let (mut adapted, _) = Adapted::attach(model, config, 1).unwrap();
     adapted.model.visit_linears_mut(&mut |linear| {
         if let Some(Adapter::LowRank(factors)) = &mut linear.adapter {
@@ -193,7 +192,7 @@ fn gradients_of_a_loss_over_real_tokens_are_those_beside_padding() {
                 let loss = (outputs * weights.reshape([rows, width])).sum();
                 let gradients = loss.backward();
                 let mut found = Vec::new();
-                adapted.model.trunk.visit_linears(&mut |linear| {
+                adapted.model.backbone.visit_linears(&mut |linear| {
                     if let Some(Adapter::LowRank(factors)) = &linear.adapter {
                         for factor in [&factors.a, &factors.b] {
                             let gradient = factor.val().grad(&gradients).unwrap();

@@ -2,7 +2,7 @@
 //! predict, save, load. The parts of `lora train`, `lora eval` and `lora predict` without a terminal.
 //!
 //! ```
-//! use lora_core::{LoraConfig, Rescale, Targets};
+//! use lora_core::{LoraConfig, Rescale, TargetModules};
 //! use lora_pipeline::progress::Silent;
 //! use lora_pipeline::{Ensemble, FitSettings, Predictor};
 //! use lora_train::TrainConfig;
@@ -13,7 +13,7 @@
 //! # let (file, runs) = (folder.path().join("reviews.csv"), folder.path().join("runs"));
 //! # std::fs::write(&file, table)?;
 //! let dataset = lora_data::read_file(&file, &lora_data::ReadOptions::default())?.dataset;
-//! let adapters = LoraConfig::new(8, 16.0, Targets::names(["query", "value"])).with_dropout(0.5, Rescale::Rescaled);
+//! let adapters = LoraConfig::new(8, 16.0, TargetModules::names(["query", "value"])).with_dropout(0.5, Rescale::Rescaled);
 //! let settings = FitSettings { validation_fraction: 0.0, ..FitSettings::new(TrainConfig::new(2e-3, 2.0, 2)) };
 //! let predictor = Predictor::open("minilm-l6")?.lora(adapters).fit(&dataset, &settings, &Silent)?;
 //! let predictions = predictor.predict(&["a gripping film"], Ensemble::new(8, 42))?;
@@ -36,11 +36,13 @@
 //! | [`saved`] | what a training left, opened and checked; `task.json`, which says how to use it again |
 //! | [`inference`] | outputs of a model for rows: mean pass, ensemble, ensembles that stop early |
 //! | [`score`] | temperatures, scores, tables and pages of them; ensemble against mean pass |
+//! | [`bayesianize`] | a Gaussian over the factors of a trained adapter |
 //! | [`calibration`] | `calibration.json`: what validation rows say about probabilities; prediction sets |
 //! | [`files`] | files that appear whole or not at all; what made a result |
 //! | [`parameters`], [`counted`] | PEFT's line of parameter counts; numbers with their nouns |
 
 pub mod base;
+pub mod bayesianize;
 pub mod calibration;
 pub mod config;
 pub mod counted;
@@ -58,7 +60,9 @@ pub mod train;
 
 pub use error::{Error, Result};
 pub use lora_core::peft::EnsembleSettings as Ensemble;
-pub use predict::predictor::{BaseModel, FitSettings, Predictor, Untrained};
+pub use predict::TextGenerator;
+pub use predict::predictor::{ChoicePredictor, Predictor, SpanPredictor, TaskPredictor, WordPredictor};
+pub use predict::untrained::{BaseModel, FitSettings, Untrained};
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

@@ -10,8 +10,8 @@ use lora_core::adapter::Adapter;
 use lora_core::random::seeded_normal;
 use lora_core::tensors::HostTensor;
 use lora_core::vector::{Part, Posterior, VectorLayout};
-use lora_core::{Adapted, Linears, LoraConfig, Model, Pass, Targets};
-use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Targets as Labels, Task};
+use lora_core::{Adapted, Linears, LoraConfig, Model, Pass, TargetModules};
+use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Targets, Task};
 use lora_eval::laplace::{Laplace, LaplaceSettings, LastLayerFeatures, Observed, Structure};
 use lora_eval::softmax::softmax;
 use lora_eval::{Average, ModelOutputs, Predictions, predict_posterior};
@@ -36,7 +36,7 @@ fn adapted() -> Adapted<Transformer> {
         seed: 0,
     };
     let (model, _) = Transformer::load(&checkpoint, head, &Device::flex()).unwrap();
-    let targets = Targets::names(["query", "value", "intermediate.dense"]);
+    let targets = TargetModules::names(["query", "value", "intermediate.dense"]);
     let config = LoraConfig::new(2, 5.0, targets).with_modules_to_save(["classifier"]);
     let (mut adapted, _) = Adapted::attach(model, config, 7).unwrap();
     adapted.model.visit_linears_mut(&mut |linear| {
@@ -68,7 +68,7 @@ fn dataset() -> EncodedDataset {
     let labels = LabelNames::new(["low", "middle", "high"].map(String::from).to_vec()).unwrap();
     EncodedDataset {
         encoded: (0..EXAMPLES).map(encoded).collect(),
-        targets: Labels::Classes((0..EXAMPLES).map(|row| row % CLASSES).collect()),
+        targets: Targets::Classes((0..EXAMPLES).map(|row| row % CLASSES).collect()),
         task: Some(Task::Classification { labels }),
         truncated: 0,
     }

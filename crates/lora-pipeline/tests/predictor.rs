@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use lora_core::{Fp32Precision, LoraConfig, Rescale, Targets};
+use lora_core::{Fp32Precision, LoraConfig, Rescale, TargetModules};
 use lora_data::{Dataset, Example, LabelNames, Target, Task};
-use lora_pipeline::predict::Answer;
+use lora_pipeline::predict::PredictedLabel;
 use lora_pipeline::progress::Silent;
 use lora_pipeline::{Ensemble, FitSettings, Predictor};
 use lora_train::TrainConfig;
@@ -16,7 +16,7 @@ fn base() -> String {
 }
 
 fn adapters() -> LoraConfig {
-    LoraConfig::new(2, 5.0, Targets::names(["query", "value"])).with_dropout(0.3, Rescale::Rescaled)
+    LoraConfig::new(2, 5.0, TargetModules::names(["query", "value"])).with_dropout(0.3, Rescale::Rescaled)
 }
 
 fn settings(validation_fraction: f64) -> FitSettings {
@@ -80,11 +80,11 @@ fn what_is_saved_predicts_the_same_to_the_last_bit() {
         let predictions = fitted.predict(&texts, ensemble).unwrap();
         assert_eq!(loaded.predict(&texts, ensemble).unwrap(), predictions);
         for prediction in &predictions {
-            let Answer::Class {
+            let PredictedLabel::Class {
                 probabilities,
                 mutual_information,
                 ..
-            } = &prediction.answer
+            } = &prediction.label
             else {
                 panic!("a class is predicted");
             };
@@ -122,8 +122,8 @@ fn a_predictor_in_bf16_is_near_f32_and_the_same_to_the_bit_in_bf16() {
     let in_f32 = said(&Predictor::load(&output).unwrap());
     assert_ne!(in_f32, expected);
     for (found, expected) in in_f32.iter().zip(&expected) {
-        let [found, expected] = [found, expected].map(|prediction| match &prediction.answer {
-            Answer::Class { probabilities, .. } => probabilities[0].1,
+        let [found, expected] = [found, expected].map(|prediction| match &prediction.label {
+            PredictedLabel::Class { probabilities, .. } => probabilities[0].1,
             other => panic!("a class is predicted, not {other:?}"),
         });
         assert!((found - expected).abs() < 12.0 / 512.0, "{found} and {expected}");
@@ -143,7 +143,7 @@ fn numbers_are_predicted_with_their_standard_deviation() {
         .fit(&dataset, &settings(0.0), &Silent)
         .unwrap();
     let predictions = fitted.predict(&["film"], Ensemble::new(4, 1)).unwrap();
-    let Answer::Value { value, deviation } = &predictions[0].answer else {
+    let PredictedLabel::Value { value, deviation } = &predictions[0].label else {
         panic!("a number is predicted");
     };
     assert!(value.is_finite() && deviation.is_some_and(|deviation| deviation > 0.0));
@@ -151,7 +151,7 @@ fn numbers_are_predicted_with_their_standard_deviation() {
 
 #[test]
 fn an_ensemble_needs_masks() {
-    let plain = LoraConfig::new(2, 5.0, Targets::names(["query"]));
+    let plain = LoraConfig::new(2, 5.0, TargetModules::names(["query"]));
     let fitted = Predictor::open("minilm-l6")
         .unwrap()
         .lora(plain)

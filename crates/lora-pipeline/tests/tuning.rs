@@ -11,9 +11,9 @@ use lora_core::tensors::HostTensor;
 use lora_core::tuned::{TUNED_TENSOR_FILE, TunedFolder};
 use lora_core::{
     Adapted, BiasMode, BottleneckConfig, ConfigError, HeadConfig, Linears, LoraConfig, MergeError, Model,
-    Pass, Placement, Rescale, Targets, Tuning,
+    Pass, Placement, Rescale, TargetModules, Tuning,
 };
-use lora_data::{Batch, Targets as Labels};
+use lora_data::{Batch, Targets};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 use lora_train::objective::backward;
 use lora_train::{TrainConfig, Trainer};
@@ -40,7 +40,7 @@ fn batch() -> Batch {
         input_ids: vec![3, 7, 1, 9, 2, 2, 30, 4, 11, 5, 0, 0],
         token_type_ids: vec![0; 12],
         attention_mask: vec![1., 1., 1., 1., 1., 1., 1., 1., 1., 1., 0., 0.],
-        targets: Labels::Classes(vec![0, 2, 1]),
+        targets: Targets::Classes(vec![0, 2, 1]),
         rows: vec![0, 1, 2],
     }
 }
@@ -56,7 +56,7 @@ fn bottlenecks(placement: Placement) -> Tuning {
 }
 
 fn lora(targets: &[&str], bias: BiasMode) -> Tuning {
-    let config = LoraConfig::new(2, 5.0, Targets::names(targets.iter().copied()));
+    let config = LoraConfig::new(2, 5.0, TargetModules::names(targets.iter().copied()));
     Tuning::Lora(LoraConfig { bias, ..config }.with_modules_to_save(["classifier"]))
 }
 
@@ -200,7 +200,7 @@ fn what_no_weight_can_stand_for_is_not_merged() {
     let (adapted, _) = Adapted::attach(model(), bottlenecks(Placement::Pfeiffer), 3).unwrap();
     assert!(matches!(adapted.merge(), Err(MergeError::Bottleneck { .. })));
     // The masked language model's decoder is the table of token embeddings.
-    let tuning = LoraConfig::new(2, 5.0, Targets::names(["word_embeddings"]));
+    let tuning = LoraConfig::new(2, 5.0, TargetModules::names(["word_embeddings"]));
     let folder =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/golden/training/tiny_bert_full/base");
     let checkpoint = Checkpoint::open(&folder).unwrap();
@@ -214,10 +214,10 @@ fn what_no_weight_can_stand_for_is_not_merged() {
 
 #[test]
 fn all_linear_adapts_no_table() {
-    let config = LoraConfig::new(2, 5.0, Targets::all_linear());
+    let config = LoraConfig::new(2, 5.0, TargetModules::all_linear());
     let (_, report) = Adapted::attach(model(), config, 3).unwrap();
     assert!(report.adapted.iter().all(|path| !path.contains("_embeddings")));
-    let targets = LoraConfig::new(2, 5.0, Targets::names(["no_such"]));
+    let targets = LoraConfig::new(2, 5.0, TargetModules::names(["no_such"]));
     assert!(matches!(
         Adapted::attach(model(), targets, 3),
         Err(ConfigError::NoTarget { .. })
@@ -226,7 +226,11 @@ fn all_linear_adapts_no_table() {
 
 /// A trainer of LoRA with dropout on the upper layer, for many small steps.
 fn upper_layer_trainer() -> Trainer<Transformer> {
-    let mut config = LoraConfig::new(2, 5.0, Targets::names(["query", "value", "intermediate.dense"]));
+    let mut config = LoraConfig::new(
+        2,
+        5.0,
+        TargetModules::names(["query", "value", "intermediate.dense"]),
+    );
     config.targets.layers = Some(vec![1]);
     let config = config
         .with_modules_to_save(["classifier"])
@@ -252,7 +256,7 @@ fn epochs_that_begin_above_the_frozen_layers_train_as_if_they_went_through_them(
                 input_ids: [first.input_ids, second.input_ids].concat(),
                 attention_mask: [first.attention_mask, second.attention_mask].concat(),
                 token_type_ids: vec![0; 8],
-                targets: Labels::Classes(rows.map(|row| [0, 2, 1][row]).to_vec()),
+                targets: Targets::Classes(rows.map(|row| [0, 2, 1][row]).to_vec()),
                 rows: rows.to_vec(),
                 seq: 4,
             };

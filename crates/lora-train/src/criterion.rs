@@ -1,32 +1,15 @@
 //! What a training makes small beside plain cross-entropy: weights of classes, smoothed labels, focal loss.
 
-use std::collections::BTreeMap;
-
 use burn::tensor::activation::{log_sigmoid, log_softmax};
 use burn::tensor::{Int, Tensor, TensorData};
 use lora_data::{EncodedDataset, Targets};
 use lora_kernels::cross_entropy;
-use serde::{Deserialize, Serialize};
 
-use crate::config::TrainConfig;
+use crate::config::{ClassWeights, TrainConfig};
 use crate::error::TrainError;
-use crate::loss::{class, loss_by};
 
 /// The smallest `1 − p` that the focal factor is computed of; below it f32 has no digits left.
 const LEAST_DOUBT: f64 = 1e-7;
-
-/// How much each class counts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClassWeights {
-    /// Inversely to how often it occurs among the training rows: `rows / (classes · rows of the class)`, as scikit-learn's
-    /// `class_weight="balanced"`. Where several labels may hold at once, a row that has a label counts `rows without / rows with` times
-    /// as much there as one that has it not: PyTorch's `pos_weight`.
-    Balanced,
-    /// By the name of the label; one that is not named has 1.
-    #[serde(untagged)]
-    ByLabel(BTreeMap<String, f64>),
-}
 
 /// The loss of a training. Evaluations are always plain.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,19 +40,6 @@ impl ClassWeights {
                 }
                 let weight = |name: &String| weights.get(name).map_or(1.0, |weight| *weight as f32);
                 Ok(names.names().iter().map(weight).collect())
-            }
-        }
-    }
-
-    /// The first weight that is not a positive number, with its label.
-    pub(crate) fn first_wrong(&self) -> Option<(&str, f64)> {
-        match self {
-            Self::Balanced => None,
-            Self::ByLabel(weights) => {
-                let wrong = weights
-                    .iter()
-                    .find(|(_, weight)| !(weight.is_finite() && **weight > 0.0));
-                wrong.map(|(label, weight)| (label.as_str(), *weight))
             }
         }
     }
@@ -117,16 +87,6 @@ impl Criterion {
             class_weights: Some(class_weights),
             ..self
         }
-    }
-
-    /// The loss of a batch: as [`loss`](crate::loss::loss()), with this criterion for classes of texts and of positions, and for labels any
-    /// number of which may hold. Numbers, answers in a text and choices have no other loss.
-    ///
-    /// # Panics
-    ///
-    /// As [`loss`](crate::loss::loss()).
-    pub fn loss(&self, outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
-        loss_by(outputs, targets, self)
     }
 
     /// The loss of outputs whose classes are known.
@@ -216,4 +176,12 @@ impl Criterion {
             _ => targets.judged() as f64,
         }
     }
+}
+
+fn class(label: usize, classes: usize) -> i32 {
+    assert!(
+        label < classes,
+        "class {label} for a model with {classes} classes"
+    );
+    i32::try_from(label).expect("a class is below the number of classes")
 }

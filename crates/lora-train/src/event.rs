@@ -9,7 +9,7 @@ use crate::trainer::{StepReport, Trainer};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Before the first step.
-    Started(Plan),
+    Started(TrainingPlan),
     /// An optimizer step is done.
     Stepped {
         /// Its numbers.
@@ -32,7 +32,7 @@ pub enum Event {
 
 /// How long the training will be, at most.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct TrainingPlan {
     /// Optimizer steps.
     pub steps: u64,
     /// Optimizer steps of one pass over the training set.
@@ -81,7 +81,7 @@ pub enum Flow {
 
 /// Which state of the model is worth keeping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Checkpoint {
+pub enum CheckpointKind {
     /// The best by `metric_for_best_model` so far.
     Best,
     /// The latest, after an evaluation and at the end.
@@ -99,7 +99,7 @@ pub trait Observer<M> {
     }
 
     /// The model, in validation mode, is worth writing. An observer that fails to keeps the error and stops.
-    fn on_checkpoint(&mut self, _kind: Checkpoint, _step: u64, _adapted: &Adapted<M>) -> Flow {
+    fn on_checkpoint(&mut self, _kind: CheckpointKind, _step: u64, _adapted: &Adapted<M>) -> Flow {
         Flow::Continue
     }
 }

@@ -11,7 +11,7 @@ use crate::best::BestSoFar;
 use crate::config::{EvalStrategy, TrainConfig};
 use crate::criterion::Criterion;
 use crate::error::TrainError;
-use crate::event::{Checkpoint, Evaluation, Event, FinishReason, Flow, Observer, Plan};
+use crate::event::{CheckpointKind, Evaluation, Event, FinishReason, Flow, Observer, TrainingPlan};
 use crate::loss::batch_loss_above;
 use crate::metric::Measured;
 use crate::trainer::{StepReport, Trainer};
@@ -45,7 +45,7 @@ pub struct Fitted<M> {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// What was planned.
-    pub plan: Plan,
+    pub plan: TrainingPlan,
     /// Every optimizer step.
     pub steps: Vec<StepReport>,
     /// Every evaluation.
@@ -99,7 +99,7 @@ fn fit_with<M: Model<Input = Batch>>(
     data.check(config)?;
     let examples = data.train.len();
     let (steps, steps_per_epoch) = (config.total_steps(examples), config.steps_per_epoch(examples));
-    let plan = Plan {
+    let plan = TrainingPlan {
         steps,
         steps_per_epoch,
         epochs: steps as f64 / steps_per_epoch as f64,
@@ -343,12 +343,12 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         asked_to_end |= self.observer.on_event(&Event::Evaluated(evaluation)) == Flow::Stop;
         if verdict.is_best {
             self.history.best_step = Some(step);
-            asked_to_end |= self.observer.on_checkpoint(Checkpoint::Best, step, &adapted) == Flow::Stop;
+            asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Best, step, &adapted) == Flow::Stop;
             self.best = Some((adapted.clone(), self.trainer.variational().cloned()));
         }
         if step < self.history.plan.steps && !verdict.out_of_patience {
             // The last one of all is handed out at the end, whatever ends the training.
-            asked_to_end |= self.observer.on_checkpoint(Checkpoint::Last, step, &adapted) == Flow::Stop;
+            asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Last, step, &adapted) == Flow::Stop;
         }
         Ok(match (asked_to_end, verdict.out_of_patience) {
             (true, _) => Some(FinishReason::Stopped),
@@ -362,7 +362,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let last_spreads = self.trainer.variational().cloned();
         let last = self.trainer.into_adapted();
         // The training is over: there is nothing left to stop.
-        let _ = self.observer.on_checkpoint(Checkpoint::Last, step, &last);
+        let _ = self.observer.on_checkpoint(CheckpointKind::Last, step, &last);
         let _ = self.observer.on_event(&Event::Finished(self.history.finish));
         let (best, variational) = self.best.unwrap_or_else(|| (last.clone(), last_spreads));
         Fitted {

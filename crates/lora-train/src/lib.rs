@@ -27,7 +27,7 @@
 //! ```
 //! # use burn::module::Module;
 //! # use burn::tensor::{Device, Int, Tensor};
-//! use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Model, Pass, Rescale, Targets};
+//! use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Model, Pass, Rescale, TargetModules};
 //! use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Task};
 //! use lora_train::{Event, FitData, Flow, MaskGrouping, TrainConfig, fit};
 //!
@@ -52,7 +52,7 @@
 //! # }
 //! let weight = Tensor::<2>::ones([6, 2], &Device::default()).mul_scalar(0.1); // [tokens, classes]
 //! let model = BagOfWords { words: LoraLinear::new("words", weight, None) };
-//! let lora = LoraConfig::new(2, 4.0, Targets::names(["words"])).with_dropout(0.5, Rescale::Rescaled);
+//! let lora = LoraConfig::new(2, 4.0, TargetModules::names(["words"])).with_dropout(0.5, Rescale::Rescaled);
 //! let (adapted, _) = Adapted::attach(model, lora, 1)?;
 //!
 //! // Four rows of two tokens. Tokens 1 and 2 are of class 0, tokens 3 and 4 of class 1.
@@ -93,13 +93,12 @@ pub mod swag;
 pub mod trainer;
 pub mod variational;
 
-pub use config::{EvalStrategy, TrainConfig, TrainConfigError};
-pub use criterion::{ClassWeights, Criterion};
+pub use config::{ClassWeights, EvalStrategy, HiddenKeySettings, TrainConfig, TrainConfigError};
+pub use criterion::Criterion;
 pub use error::TrainError;
-pub use event::{Checkpoint, Event, Flow, Observer};
+pub use event::{CheckpointKind, Event, Flow, Observer};
 pub use fit::{FitData, Fitted, History, fit};
 pub use grouping::MaskGrouping;
-pub use hidden_key::HiddenKeySettings;
 pub use metric::Metric;
 pub use trainer::Trainer;
 

@@ -28,6 +28,18 @@ pub fn loss(outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
     Criterion::default().loss(outputs, targets)
 }
 
+impl Criterion {
+    /// The loss of a batch: as [`loss`](crate::loss::loss()), with this criterion for classes of texts and of positions, and for labels any
+    /// number of which may hold. Numbers, answers in a text and choices have no other loss.
+    ///
+    /// # Panics
+    ///
+    /// As [`loss`](crate::loss::loss()).
+    pub fn loss(&self, outputs: Tensor<2>, targets: &Targets) -> Tensor<1> {
+        loss_by(outputs, targets, self)
+    }
+}
+
 /// [`Criterion::loss`].
 pub(crate) fn loss_by(outputs: Tensor<2>, targets: &Targets, criterion: &Criterion) -> Tensor<1> {
     let [batch, classes] = outputs.dims();
@@ -179,12 +191,4 @@ fn judged(rows: &[Vec<Option<u32>>], seq: usize) -> (Vec<usize>, Vec<usize>) {
         }
     }
     (places, labels)
-}
-
-pub(crate) fn class(label: usize, classes: usize) -> i32 {
-    assert!(
-        label < classes,
-        "class {label} for a model with {classes} classes"
-    );
-    i32::try_from(label).expect("a class is below the number of classes")
 }

@@ -10,10 +10,11 @@ use lora_core::sampler::AdapterShape;
 use lora_core::{Adapted, LoraConfig, MaskSampler, Model, Pass, PassNoise};
 use lora_data::Batch;
 
+use crate::config::HiddenKeySettings;
 use crate::config::TrainConfig;
 use crate::criterion::Criterion;
 use crate::grouping::MaskGrouping;
-use crate::hidden_key::{HiddenKeySettings, held_together};
+use crate::hidden_key::held_together;
 use crate::loss::{batch_loss, batch_loss_above};
 use crate::variational::VariationalA;
 

@@ -14,7 +14,6 @@ use lora_core::{Adapted, Form, Init, LoraConfig};
 use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
 use lora_pipeline::base::checkpoint::open_checkpoint;
 use lora_pipeline::base::hub::hub_options;
-use lora_pipeline::config::ProblemType;
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
@@ -220,8 +219,7 @@ fn count_on_base(
     };
     let outputs = saved.outputs(&sequence_output_name(&checkpoint)?, &checkpoint);
     let kind = match task {
-        Some(task) if task.problem_type == ProblemType::CausalLm => HeadKind::CausalLm,
-        Some(task) => task.kind()?.head(),
+        Some(task) => HeadKind::from(&task.task()?),
         None => HeadKind::Sequence {
             outputs: outputs.unwrap_or(1),
         },

@@ -6,9 +6,9 @@ use anyhow::Result;
 use burn::module::Module;
 use lora_core::Linears;
 use lora_core::linear::LinearKind;
-use lora_data::Task;
 use lora_experiments::memory::peak_memory_bytes;
-use lora_pipeline::base::checkpoint::{load_model, open_checkpoint};
+use lora_models::{HeadKind, HeadOptions, Transformer};
+use lora_pipeline::base::checkpoint::open_checkpoint;
 use lora_pipeline::base::hub::hub_options;
 use lora_pipeline::parameters::grouped;
 use lora_report::{Better, Cell, Column, Table};
@@ -47,7 +47,9 @@ pub(super) fn show(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let start = Instant::now();
     let checkpoint = open_checkpoint(&args.what, &hub_options(args.revision.as_deref()))?;
     // One output stands for the head, which a base model lacks.
-    let (model, report) = load_model(&checkpoint, &Task::Regression, 0, &device)?;
+    let kind = HeadKind::Sequence { outputs: 1 };
+    let head = HeadOptions { kind, seed: 0 };
+    let (model, report) = Transformer::load(&checkpoint, head, &device)?;
     let loading = Loading {
         seconds: start.elapsed().as_secs_f64(),
         weight_bytes: size_of::<f32>() * model.num_params(),

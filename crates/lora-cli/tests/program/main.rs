@@ -17,6 +17,7 @@ mod memory;
 mod monte_carlo;
 mod new_weights;
 mod operations;
+mod posteriors_in_folders;
 mod precision;
 mod prediction_sets;
 mod reporting;

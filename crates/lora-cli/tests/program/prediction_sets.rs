@@ -139,6 +139,81 @@ fn what_has_no_promise_is_refused() {
 }
 
 #[test]
+fn calibrators_are_compared_and_used() {
+    let workspace = trained();
+    let scores: Value = serde_json::from_str(
+        &workspace
+            .lora_works(&[&EVAL[..], &["--calibrators", "--json"]].concat())
+            .stdout,
+    )
+    .unwrap();
+    let rows = scores["calibrators"].as_array().unwrap();
+    for name in ["vector scaling", "Dirichlet", "isotonic"] {
+        let of_name: Vec<&Value> = rows.iter().filter(|row| row["calibrator"] == name).collect();
+        assert_eq!(of_name.len(), 2, "mean pass and ensemble: {rows:?}");
+        assert!(
+            of_name
+                .iter()
+                .all(|row| row["validation_gain"][1].as_f64().unwrap() > 0.0)
+        );
+    }
+    let table = workspace
+        .lora_works(&[&EVAL[..], &["--calibrators"]].concat())
+        .stdout;
+    assert!(
+        table.contains("class-wise ECE") && table.contains("Dirichlet"),
+        "{table}"
+    );
+    // What predict says is what eval scored.
+    let truth = String::from_utf8(workspace.read("many.csv")).unwrap();
+    for (flag, name) in [
+        ("vector", "vector scaling"),
+        ("dirichlet", "Dirichlet"),
+        ("isotonic", "isotonic"),
+    ] {
+        let predict = [
+            "predict",
+            "--adapter",
+            "out",
+            "--data",
+            "many.csv",
+            "--json",
+            "--calibrator",
+            flag,
+        ];
+        let said = workspace.lora_works(&predict).stdout;
+        let loss = |(line, truth): (&str, &str)| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            -row["probabilities"][truth.rsplit(',').next().unwrap()]
+                .as_f64()
+                .unwrap()
+                .ln()
+        };
+        let losses: Vec<f64> = said.lines().zip(truth.lines().skip(1)).map(loss).collect();
+        let nll = losses.iter().sum::<f64>() / losses.len() as f64;
+        let scored = rows.iter().rfind(|row| row["calibrator"] == name).unwrap();
+        assert!(
+            (scored["scores"]["nll"].as_f64().unwrap() - nll).abs() < 1e-9,
+            "{name}: {nll}, {scored}"
+        );
+    }
+    for (flags, expected) in [
+        (
+            &["--calibrator", "vector", "--coverage", "0.8"][..],
+            "cannot be used with",
+        ),
+        (
+            &["--calibrator", "vector", "--members", "5"],
+            "no vector scaling calibrator for an ensemble of 5",
+        ),
+    ] {
+        let said = workspace.lora(&[&["predict", "--adapter", "out", "a gripping film"], flags].concat());
+        assert_eq!(said.code, Some(2));
+        assert!(said.stderr.contains(expected), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn a_training_takes_the_file_of_an_earlier_one_away() {
     let workspace = trained();
     assert!(workspace.path("out/calibration.json").exists());

@@ -13,6 +13,7 @@ use crate::adapter::Adapter;
 use crate::config::{Form, LoraConfig};
 use crate::config_error::ConfigError;
 use crate::dropout::LoraDropout;
+use crate::gaussian::Gaussian;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::{Linears, Tied};
 use crate::sampler::AdapterShape;
@@ -28,6 +29,7 @@ pub struct Adapted<M> {
     /// The model.
     pub model: M,
     tuning: Tuning,
+    posterior: Option<Gaussian>,
 }
 
 /// Why an adapted model cannot be merged.
@@ -141,7 +143,11 @@ impl<M: Module + Linears> Adapted<M> {
         let model = unfreeze(model, &|id| {
             names.get(id).is_some_and(|name| tuning.role_of(name).is_some())
         });
-        let adapted_model = Self { model, tuning };
+        let adapted_model = Self {
+            model,
+            tuning,
+            posterior: None,
+        };
         adapted_model.check_something_is_trained()?;
         Ok((
             adapted_model,
@@ -227,7 +233,22 @@ impl<M: Module + Linears> Adapted<M> {
     pub fn map(self, change: impl FnOnce(M) -> M) -> Self {
         Self {
             model: change(self.model),
-            tuning: self.tuning,
+            ..self
+        }
+    }
+
+    /// The Gaussian over trained parameters that members are drawn from, if the model carries one.
+    pub fn posterior(&self) -> Option<&Gaussian> {
+        self.posterior.as_ref()
+    }
+
+    /// The same model with a Gaussian over its trained parameters: members are drawn from it, in the place of masks, and
+    /// [`save`](Self::save) writes it. None takes it away.
+    #[must_use]
+    pub fn with_posterior(self, posterior: impl Into<Option<Gaussian>>) -> Self {
+        Self {
+            posterior: posterior.into(),
+            ..self
         }
     }
 

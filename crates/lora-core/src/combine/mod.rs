@@ -31,7 +31,7 @@ use one_base::{base_of, check_one_base};
 
 use crate::peft::{Factors, PlainLora};
 use crate::random::parameter_generator;
-use crate::targets::{TargetNames, Targets};
+use crate::targets::{TargetModules, TargetNames};
 use crate::tensors::HostTensor;
 
 /// Sweeps after which a decomposition is given up.
@@ -154,7 +154,7 @@ pub fn combine_with(
     }
     let names = factors.keys().cloned().collect();
     let mut config = first.config.clone();
-    config.targets = Targets::from(TargetNames::Names(names));
+    config.targets = TargetModules::from(TargetNames::Names(names));
     config.modules_to_save = adapters
         .iter()
         .flat_map(|adapter| adapter.config.modules_to_save.clone())

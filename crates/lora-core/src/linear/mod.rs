@@ -25,7 +25,7 @@ pub(crate) use choices::BankChoice;
 pub use training::BaseTraining;
 
 use crate::adapter::{Adapter, Delta, folded_shape};
-use crate::bottleneck::{Block, Bottleneck};
+use crate::bottleneck::{Bottleneck, BottleneckBlock};
 use crate::pass::Pass;
 
 /// A linear layer that may carry an adapter. It knows its Hugging Face path, by which targets, masks and files
@@ -43,7 +43,7 @@ pub struct LoraLinear {
     #[module(skip)]
     kind: LinearKind,
     #[module(skip)]
-    block: Option<Block>,
+    block: Option<BottleneckBlock>,
     #[module(skip)]
     training: BaseTraining,
     #[module(skip)]
@@ -102,7 +102,7 @@ impl LoraLinear {
 
     /// The same linear as the last one of a block, before residual and norm.
     #[must_use]
-    pub fn ending(mut self, block: Block) -> Self {
+    pub fn ending(mut self, block: BottleneckBlock) -> Self {
         self.block = Some(block);
         self
     }
@@ -118,7 +118,7 @@ impl LoraLinear {
     }
 
     /// The block whose output is this linear's.
-    pub fn block(&self) -> Option<Block> {
+    pub fn block(&self) -> Option<BottleneckBlock> {
         self.block
     }
 

@@ -9,7 +9,7 @@ use super::error::AdapterError;
 use super::task_type::TaskType;
 use crate::adalora::AdaLora;
 use crate::config::{BiasMode, Form, Init, LoraConfig, Scaling};
-use crate::targets::{TargetNames, Targets};
+use crate::targets::{TargetModules, TargetNames};
 
 /// The fields of PEFT's `LoraConfig` that this crate acts on.
 #[derive(Debug, Deserialize)]
@@ -205,7 +205,7 @@ impl PeftConfig {
             dropout: None,
             input_dropout: self.lora_dropout,
             init,
-            targets: Targets {
+            targets: TargetModules {
                 modules: target_modules.to_target_names(),
                 exclude: self.exclude_modules.as_ref().map(NamesOrPattern::to_target_names),
                 layers: self.layers_to_transform.as_ref().map(|layers| match layers {

@@ -109,6 +109,18 @@ pub enum AdapterError {
         /// The shape found.
         found: Vec<usize>,
     },
+    /// A number that cannot be what it stands for.
+    #[error("{}: tensor `{name}` holds {found}; expected {expected}", path.display())]
+    Number {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The number.
+        found: f32,
+        /// What it may be.
+        expected: &'static str,
+    },
     /// The side file belongs to another adapter.
     #[error(
         "{} says that training used alpha {training_alpha} with an expected update of {mean_factor}, but lora_alpha in \

@@ -17,6 +17,7 @@ use crate::adapter::Adapter;
 use crate::config::LoraConfig;
 use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
+use crate::gaussian::read_posterior;
 use crate::linear::LoraLinear;
 use crate::model::Linears;
 use crate::targets::{TargetNames, ends_in};
@@ -169,7 +170,7 @@ impl AdapterFolder {
         Ok(tensors)
     }
 
-    /// Puts the adapters, heads and biases of the folder on a model. Targets and modules to save that the model does not have
+    /// Puts the adapters, heads and biases of the folder on a model. TargetModules and modules to save that the model does not have
     /// are skipped, as in PEFT; the tensors must be just those of the others.
     ///
     /// # Errors
@@ -193,7 +194,9 @@ impl AdapterFolder {
         });
         result?;
         waiting.finish()?;
-        Ok(adapted.map(|model| replace(model, &mut |id| base_weights.remove(&id))))
+        let adapted = adapted.map(|model| replace(model, &mut |id| base_weights.remove(&id)));
+        let posterior = read_posterior(&self.folder, &adapted)?;
+        Ok(adapted.with_posterior(posterior))
     }
 
     /// The empty factors of an AdaLoRA linear without triplets, and the frozen weight that PEFT saves with an adapted table or

@@ -17,7 +17,7 @@ use crate::atomic::WriteError;
 use crate::config::{Form, Init, LoraConfig, Scaling};
 use crate::linear::LinearKind;
 use crate::model::Linears;
-use crate::targets::{TargetNames, Targets};
+use crate::targets::{TargetModules, TargetNames};
 use crate::tensors::HostTensor;
 use crate::trained::Role;
 
@@ -293,12 +293,12 @@ impl PlainLora {
     }
 
     /// The given targets; exact paths where linears of them have no update.
-    fn targets(&self) -> Targets {
+    fn targets(&self) -> TargetModules {
         let paths: Vec<String> = self.factors.keys().cloned().collect();
         match self.config.adalora() {
             // Linears that lost all their triplets have no tensors.
             Some(adalora) if adalora.rank_pattern.keys().any(|path| adalora.rank_of(path) == 0) => {
-                Targets::from(TargetNames::Names(paths))
+                TargetModules::from(TargetNames::Names(paths))
             }
             _ => self.config.targets.clone(),
         }

@@ -5,7 +5,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
 use lora_core::adapter::Adapter;
 use lora_core::random::seeded_normal;
-use lora_core::{Linears, LoraConfig, LoraLinear, Pass, Targets};
+use lora_core::{Linears, LoraConfig, LoraLinear, Pass, TargetModules};
 
 #[cfg(feature = "flex")]
 pub fn device() -> Device {
@@ -89,7 +89,7 @@ impl Linears for Tiny {
 
 /// Rank 2, alpha 5, query and value, classifier trained in full.
 pub fn config() -> LoraConfig {
-    LoraConfig::new(2, 5.0, Targets::names(["query", "value"])).with_modules_to_save(["classifier"])
+    LoraConfig::new(2, 5.0, TargetModules::names(["query", "value"])).with_modules_to_save(["classifier"])
 }
 
 /// Gives every factor B numbers that are not zero, as training would.

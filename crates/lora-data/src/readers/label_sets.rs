@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::columns::ResolvedColumn;
 use super::labels::RowTargets;
 use super::table::{Cell, Row, Table};
-use crate::dataset::{Target, Task};
+use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::LabelNames;
+use crate::task::Task;
 
 /// From a column of lists of names.
 pub(super) fn of_lists(

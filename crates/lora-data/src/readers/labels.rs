@@ -5,9 +5,10 @@ use std::path::Path;
 use super::columns::{Column, ResolvedColumn};
 use super::label_sets;
 use super::table::Table;
-use crate::dataset::{Target, Task};
+use crate::dataset::Target;
 use crate::error::DataError;
-use crate::labels::LabelNames;
+use crate::labels::{LabelNames, finite, whole_number};
+use crate::task::Task;
 
 /// What the label column means.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,6 +49,8 @@ impl LabelRule {
                 columns: columns.to_vec(),
             },
             Task::Regression => Self::Numbers,
+            // Rows of other tasks have no label column.
+            other => Self::Unlabelled(other.clone()),
         }
     }
 }
@@ -133,22 +136,6 @@ fn names_in(
     let names: Vec<String> = different.iter().map(|value| (value + 0.0).to_string()).collect();
     let labels = LabelNames::from_data(names.iter().map(String::as_str), file)?;
     Ok((labels, Some(found[row].clone().into_owned())))
-}
-
-/// The value of a finite number.
-pub(crate) fn finite(text: &str) -> Option<f64> {
-    text.parse().ok().filter(|value: &f64| value.is_finite())
-}
-
-/// The value of a whole number, written as an integer or as a decimal: `3`, `3.0`, `3e0`.
-pub(crate) fn whole_number(text: &str) -> Option<i64> {
-    /// Up to here every whole number of 64-bit floats is itself.
-    const LARGEST: f64 = 9_007_199_254_740_992.0;
-    text.parse().ok().or_else(|| {
-        let value = finite(text).filter(|value| value.fract() == 0.0 && value.abs() <= LARGEST)?;
-        #[expect(clippy::cast_possible_truncation, reason = "whole, and small enough")]
-        Some(value as i64)
-    })
 }
 
 fn classes(

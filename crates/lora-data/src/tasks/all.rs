@@ -1,6 +1,6 @@
 //! The table of all tasks.
 
-use super::{Benchmark, Split, choices, clinc, glue, instructions, mmlu, spans, trec, words};
+use super::{Benchmark, choices, clinc, glue, instructions, mmlu, spans, trec, words};
 
 /// Every task, in the order in which help lists them.
 pub static ALL: &[&Benchmark] = &[
@@ -31,14 +31,3 @@ pub static ALL: &[&Benchmark] = &[
     &words::USER,
     &instructions::USER,
 ];
-
-const fn user(name: &'static str) -> Split {
-    Split {
-        name,
-        rows: None,
-        files: &[],
-    }
-}
-
-/// Splits of the user's: files named after them.
-pub(super) const USER_SPLITS: &[Split] = &[user("train"), user("validation"), user("test")];

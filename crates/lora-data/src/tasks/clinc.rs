@@ -8,12 +8,13 @@
 use std::path::{Path, PathBuf};
 
 use super::{Benchmark, Form, Split, TaskMetric};
-use crate::dataset::{Dataset, Example, Target, Task};
+use crate::dataset::{Dataset, Example, Target};
 use crate::error::DataError;
 use crate::labels::LabelNames;
 use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::table::{Cell, Naming, Table};
 use crate::readers::{Format, bytes, decode_text, json, read_table_file};
+use crate::task::Task;
 
 /// The intent of queries that have none.
 const OUT_OF_SCOPE: &str = "oos";

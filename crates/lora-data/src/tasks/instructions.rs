@@ -45,6 +45,15 @@ impl Instruction {
             completion: output.clone(),
         }
     }
+
+    /// Instruction and input as a user writes them to a chat model, and the answer.
+    pub fn message(&self) -> Completion {
+        let separator = if self.input.is_empty() { "" } else { "\n\n" };
+        Completion {
+            prompt: format!("{}{separator}{}", self.instruction, self.input),
+            completion: self.output.clone(),
+        }
+    }
 }
 
 pub(super) static ALPACA: Benchmark = Benchmark {
@@ -70,7 +79,7 @@ pub(super) static USER: Benchmark = Benchmark {
     hub: None,
     license: "yours",
     folders: &[],
-    splits: super::all::USER_SPLITS,
+    splits: super::USER_SPLITS,
     form: Form::Instructions,
 };
 

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Benchmark, RowsKind, Split};
+use super::{Benchmark, Split};
 use crate::error::{DataError, TaskError};
+use crate::task::ProblemType;
 
 const ENDINGS: [&str; 5] = ["tsv", "csv", "jsonl", "json", "parquet"];
 /// Of words in columns, before the others.
@@ -25,7 +26,7 @@ pub(super) fn files(task: &Benchmark, at: &Path, split: &'static Split) -> Resul
         return Ok(files);
     }
     let mut plain: Vec<String> = Vec::new();
-    let of_columns = if task.kind() == RowsKind::Words {
+    let of_columns = if task.problem_type() == ProblemType::TokenClassification {
         &COLUMN_ENDINGS[..]
     } else {
         &[]

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! [`find`] looks into one table, [`ALL`]. A [`Benchmark`] reads a split from a folder in the form in which the set is distributed, from
-//! one of the hub's Parquet files, or from a file of the user's of the same shape. There are five shapes, [`Rows`]: texts with a class
-//! or a number, questions about a context, sentences with tagged words, questions with choices, and instructions.
+//! one of the hub's Parquet files, or from a file of the user's of the same shape. There are six shapes, [`Rows`]: texts with a class
+//! or a number, questions about a context, sentences with tagged words, questions with choices, instructions, and prompts with completions.
 
 mod all;
 mod answers;
@@ -34,7 +34,7 @@ pub use all::ALL;
 pub use answers::{AnswerPlace, AnswerSettings, SpanAnswer, read_answers};
 pub use choices::{ChoicePrompt, ChoiceQuestion, PromptStyle, prompts};
 pub use instructions::Instruction;
-pub use rows::{Rows, RowsKind};
+pub use rows::Rows;
 pub use spans::{Answer, SpanQuestion, Spans, read_questions};
 pub use words::{TagRule, TaggedSentence, TaggedWords, read_words};
 
@@ -42,6 +42,7 @@ use crate::dataset::Dataset;
 use crate::error::{DataError, TaskError};
 use crate::labels::LabelNames;
 use crate::suggest::nearest;
+use crate::task::ProblemType;
 
 /// A task: one entry of the table [`ALL`].
 #[derive(Debug)]
@@ -74,6 +75,17 @@ pub struct Split {
     /// Files of the distributed set: the first alternative that is there is read, all its files one after the other.
     pub files: &'static [&'static [&'static str]],
 }
+
+const fn user(name: &'static str) -> Split {
+    Split {
+        name,
+        rows: None,
+        files: &[],
+    }
+}
+
+/// Splits of the user's: files named after them.
+const USER_SPLITS: &[Split] = &[user("train"), user("validation"), user("test")];
 
 /// What a task is scored by. The crate of scores has the functions; these are their names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +129,7 @@ impl TaskMetric {
 enum Form {
     Texts(texts::TextForm),
     Clinc,
-    Trec(trec::Detail),
+    Trec(trec::Granularity),
     Spans,
     /// The names of the tags, if the set fixes them.
     Words(Option<&'static [&'static str]>),
@@ -149,7 +161,11 @@ impl ReadSplit {
     pub fn into_texts(self) -> Result<Dataset, TaskError> {
         match self.rows {
             Rows::Texts(dataset) => Ok(dataset),
-            other => Err(other_rows(self.task, RowsKind::Texts, &other)),
+            other => Err(other_rows(
+                self.task,
+                ProblemType::SingleLabelClassification,
+                &other,
+            )),
         }
     }
 
@@ -160,7 +176,7 @@ impl ReadSplit {
     pub fn into_spans(self) -> Result<Spans, TaskError> {
         match self.rows {
             Rows::Spans(spans) => Ok(spans),
-            other => Err(other_rows(self.task, RowsKind::Spans, &other)),
+            other => Err(other_rows(self.task, ProblemType::QuestionAnswering, &other)),
         }
     }
 
@@ -171,7 +187,7 @@ impl ReadSplit {
     pub fn into_choices(self) -> Result<Vec<ChoiceQuestion>, TaskError> {
         match self.rows {
             Rows::Choices(questions) => Ok(questions),
-            other => Err(other_rows(self.task, RowsKind::Choices, &other)),
+            other => Err(other_rows(self.task, ProblemType::MultipleChoice, &other)),
         }
     }
 
@@ -182,16 +198,16 @@ impl ReadSplit {
     pub fn into_instructions(self) -> Result<Vec<Instruction>, TaskError> {
         match self.rows {
             Rows::Instructions(instructions) => Ok(instructions),
-            other => Err(other_rows(self.task, RowsKind::Instructions, &other)),
+            other => Err(other_rows(self.task, ProblemType::CausalLm, &other)),
         }
     }
 }
 
-fn other_rows(task: &'static str, wanted: RowsKind, found: &Rows) -> TaskError {
+fn other_rows(task: &'static str, wanted: ProblemType, found: &Rows) -> TaskError {
     TaskError::OtherRows {
         task,
-        wanted: wanted.words(),
-        found: found.kind().words(),
+        wanted: wanted.rows(),
+        found: found.problem_type().rows(),
     }
 }
 
@@ -208,6 +224,12 @@ pub fn find(name: &str) -> Result<&'static Benchmark, TaskError> {
             known: ALL.iter().map(|task| task.name.to_owned()).collect(),
             nearest: nearest(name, ALL.iter().map(|task| task.name)),
         })
+}
+
+/// The task for files of one's own whose rows have a shape of their own; none for texts, which are read by their columns.
+pub fn of_own_files(problem: ProblemType) -> Option<&'static Benchmark> {
+    let mut own = ALL.iter().copied().filter(|task| task.hub.is_none());
+    own.find(|task| task.problem_type() == problem)
 }
 
 impl Benchmark {
@@ -243,14 +265,17 @@ impl Benchmark {
         }
     }
 
-    /// The shape of its rows.
-    pub fn kind(&self) -> RowsKind {
+    /// What is predicted of its rows, without the names of labels.
+    pub fn problem_type(&self) -> ProblemType {
         match self.form {
-            Form::Texts(_) | Form::Clinc | Form::Trec(_) => RowsKind::Texts,
-            Form::Spans => RowsKind::Spans,
-            Form::Words(_) => RowsKind::Words,
-            Form::Choices(_) | Form::Arc | Form::Mmlu => RowsKind::Choices,
-            Form::Instructions => RowsKind::Instructions,
+            Form::Texts(_) | Form::Clinc | Form::Trec(_) if self.metric == TaskMetric::PearsonAndSpearman => {
+                ProblemType::Regression
+            }
+            Form::Texts(_) | Form::Clinc | Form::Trec(_) => ProblemType::SingleLabelClassification,
+            Form::Spans => ProblemType::QuestionAnswering,
+            Form::Words(_) => ProblemType::TokenClassification,
+            Form::Choices(_) | Form::Arc | Form::Mmlu => ProblemType::MultipleChoice,
+            Form::Instructions => ProblemType::CausalLm,
         }
     }
 

@@ -1,12 +1,11 @@
 //! The rows of a split, whatever their shape.
 
-use super::{ChoiceQuestion, Instruction, Spans, TaggedWords};
+use super::{Benchmark, ChoiceQuestion, Instruction, PromptStyle, Spans, TaggedWords, TaskMetric};
 use crate::dataset::Dataset;
-use crate::duplicates::{RowText, normalized};
-use crate::error::DataError;
-use crate::split::training_split;
+use crate::readers::Completion;
+use crate::task::{ProblemType, Task};
 
-/// The rows of a split, in one of five shapes.
+/// The rows of a split, in one of six shapes.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rows {
     /// Texts, or pairs of texts, with a class or a number.
@@ -19,46 +18,57 @@ pub enum Rows {
     Choices(Vec<ChoiceQuestion>),
     /// Instructions and what should follow them.
     Instructions(Vec<Instruction>),
+    /// Prompts and the texts that follow them.
+    Completions(Vec<Completion>),
 }
 
-/// The shapes of rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowsKind {
-    /// [`Rows::Texts`].
-    Texts,
-    /// [`Rows::Spans`].
-    Spans,
-    /// [`Rows::Words`].
-    Words,
-    /// [`Rows::Choices`].
-    Choices,
-    /// [`Rows::Instructions`].
-    Instructions,
+macro_rules! from_rows {
+    ($($rows:ty => $variant:ident),*) => {
+        $(impl From<$rows> for Rows {
+            fn from(rows: $rows) -> Self {
+                Self::$variant(rows)
+            }
+        })*
+    };
 }
 
-impl RowsKind {
-    /// In words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Texts => "texts with a class or a number",
-            Self::Spans => "questions about a context",
-            Self::Words => "sentences with tagged words",
-            Self::Choices => "questions with choices",
-            Self::Instructions => "instructions",
+from_rows!(Dataset => Texts, Spans => Spans, TaggedWords => Words, Vec<ChoiceQuestion> => Choices, Vec<Completion> => Completions);
+
+impl Task {
+    /// Answers in a context by the rules of a benchmark; without, there may be none.
+    pub fn question_answering(benchmark: Option<&Benchmark>) -> Self {
+        let metric = benchmark.map(|benchmark| benchmark.metric);
+        Self::QuestionAnswering {
+            may_lack_answer: metric != Some(TaskMetric::SquadV1),
+        }
+    }
+
+    /// Questions with choices as a benchmark writes them; without, they are answered by letter.
+    pub fn multiple_choice(benchmark: Option<&Benchmark>) -> Self {
+        let style = benchmark.and_then(Benchmark::prompt_style);
+        Self::MultipleChoice {
+            style: style.unwrap_or(PromptStyle::Letters),
         }
     }
 }
 
 impl Rows {
-    /// Their shape.
-    pub fn kind(&self) -> RowsKind {
+    /// What is predicted of them, as the benchmark says if they are those of one.
+    pub fn task(&self, benchmark: Option<&Benchmark>) -> Task {
         match self {
-            Self::Texts(_) => RowsKind::Texts,
-            Self::Spans(_) => RowsKind::Spans,
-            Self::Words(_) => RowsKind::Words,
-            Self::Choices(_) => RowsKind::Choices,
-            Self::Instructions(_) => RowsKind::Instructions,
+            Self::Texts(dataset) => dataset.task.clone(),
+            Self::Spans(_) => Task::question_answering(benchmark),
+            Self::Words(words) => Task::Tagging {
+                tags: words.tags.clone(),
+            },
+            Self::Choices(_) => Task::multiple_choice(benchmark),
+            Self::Instructions(_) | Self::Completions(_) => Task::Completion,
         }
+    }
+
+    /// What is predicted of them, without the names of labels.
+    pub fn problem_type(&self) -> ProblemType {
+        self.task(None).problem_type()
     }
 
     /// How many rows.
@@ -69,6 +79,7 @@ impl Rows {
             Self::Words(words) => words.sentences.len(),
             Self::Choices(questions) => questions.len(),
             Self::Instructions(instructions) => instructions.len(),
+            Self::Completions(completions) => completions.len(),
         }
     }
 
@@ -88,7 +99,7 @@ impl Rows {
                 .any(|question| !question.answers.is_empty()),
             Self::Words(words) => words.sentences.iter().all(|sentence| sentence.tags.is_some()),
             Self::Choices(questions) => questions.iter().all(|question| question.answer.is_some()),
-            Self::Instructions(_) => true,
+            Self::Instructions(_) | Self::Completions(_) => true,
         }
     }
 
@@ -119,55 +130,8 @@ impl Rows {
             }),
             Self::Choices(questions) => Self::Choices(chosen(questions, rows)),
             Self::Instructions(instructions) => Self::Instructions(chosen(instructions, rows)),
+            Self::Completions(completions) => Self::Completions(chosen(completions, rows)),
         }
-    }
-
-    /// Splits parts off: what is left, then a part for each share of the rows, rounded, of at least one row. Drawn by the seed; classes
-    /// in proportion; all questions about one context in one part, whose share is one of the contexts; rows of one text in one part, and
-    /// every class in what is left ([`training_split`]).
-    ///
-    /// # Errors
-    /// [`DataError::TooFewExamples`] when nothing would be left.
-    pub fn split_off(&self, shares: &[f64], seed: u64) -> Result<Vec<Self>, DataError> {
-        let strata = match self {
-            Self::Spans(spans) => vec![0; spans.contexts.len()],
-            _ => self.strata(),
-        };
-        let units = strata.len();
-        let whole = |share: &f64| {
-            #[expect(clippy::cast_sign_loss, reason = "shares and counts are not negative")]
-            let rounded = (share * units as f64).round() as usize;
-            rounded.max(1)
-        };
-        let mut sizes: Vec<usize> = shares.iter().map(whole).collect();
-        let off: usize = sizes.iter().sum();
-        let left = units
-            .checked_sub(off)
-            .filter(|left| *left > 0)
-            .ok_or(DataError::TooFewExamples {
-                wanted: off + 1,
-                available: units,
-                part: None,
-            })?;
-        sizes.insert(0, left);
-        let groups: Vec<String> = match self {
-            Self::Spans(spans) => spans.contexts.iter().map(|context| normalized(context)).collect(),
-            _ => RowText::of_rows(self).into_iter().map(|row| row.text).collect(),
-        };
-        let parts = training_split(&strata, &groups, &sizes, 0, seed)?.into_iter();
-        Ok(match self {
-            Self::Spans(spans) => parts
-                .map(|contexts| {
-                    let mut chosen = vec![false; units];
-                    for context in contexts {
-                        chosen[context] = true;
-                    }
-                    let rows = (0..spans.questions.len()).filter(|row| chosen[spans.questions[*row].context]);
-                    self.select(&rows.collect::<Vec<_>>())
-                })
-                .collect(),
-            _ => parts.map(|rows| self.select(&rows)).collect(),
-        })
     }
 }
 
@@ -176,6 +140,22 @@ impl Rows {
 mod tests {
     use super::*;
     use crate::tasks::SpanQuestion;
+
+    #[test]
+    fn every_shape_but_texts_is_read_from_own_files() {
+        for problem in [
+            ProblemType::QuestionAnswering,
+            ProblemType::TokenClassification,
+            ProblemType::MultipleChoice,
+            ProblemType::CausalLm,
+        ] {
+            assert_eq!(
+                crate::tasks::of_own_files(problem).unwrap().problem_type(),
+                problem
+            );
+        }
+        assert!(crate::tasks::of_own_files(ProblemType::SingleLabelClassification).is_none());
+    }
 
     #[test]
     fn questions_about_one_context_stay_together() {

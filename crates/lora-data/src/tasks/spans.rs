@@ -117,7 +117,7 @@ pub(super) static USER: Benchmark = Benchmark {
     hub: None,
     license: "yours",
     folders: &[],
-    splits: super::all::USER_SPLITS,
+    splits: super::USER_SPLITS,
     form: Form::Spans,
 };
 

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use super::Split;
-use crate::dataset::{Dataset, Example, Task};
+use crate::dataset::{Dataset, Example};
 use crate::error::{ColumnError, DataError};
 use crate::labels::LabelNames;
 use crate::readers::columns::{ResolvedColumn, by_default_name};
 use crate::readers::labels::{no_targets, targets};
 use crate::readers::table::{Cell, Naming, Row, Table};
 use crate::readers::{Format, LabelRule, bytes, decode_text, delimited, read_table_file};
+use crate::task::Task;
 
 /// Which columns hold what. Names are in small letters; the first that a file has is read.
 #[derive(Debug)]

@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 
 use super::texts::{self, Labels, TextForm};
 use super::{Benchmark, Form, Split, TaskMetric};
-use crate::dataset::{Dataset, Example, Target, Task};
+use crate::dataset::{Dataset, Example, Target};
 use crate::error::{DataError, EncodingError, TaskError};
 use crate::labels::LabelNames;
 use crate::readers::{bytes, decode_text};
+use crate::task::Task;
 
 /// Which of the two labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Detail {
+pub(super) enum Granularity {
     Coarse,
     Fine,
 }
@@ -83,7 +84,7 @@ pub(super) static TREC: Benchmark = Benchmark {
     license: "none stated, for research",
     folders: &["TREC", "trec"],
     splits: SPLITS,
-    form: Form::Trec(Detail::Coarse),
+    form: Form::Trec(Granularity::Coarse),
 };
 
 pub(super) static TREC_FINE: Benchmark = Benchmark {
@@ -94,13 +95,13 @@ pub(super) static TREC_FINE: Benchmark = Benchmark {
     license: "none stated, for research",
     folders: &["TREC", "trec"],
     splits: SPLITS,
-    form: Form::Trec(Detail::Fine),
+    form: Form::Trec(Granularity::Fine),
 };
 
-pub(super) fn read(files: &[PathBuf], detail: Detail) -> Result<Dataset, DataError> {
+pub(super) fn read(files: &[PathBuf], detail: Granularity) -> Result<Dataset, DataError> {
     let labels = match detail {
-        Detail::Coarse => LabelNames::new(COARSE)?,
-        Detail::Fine => LabelNames::new(
+        Granularity::Coarse => LabelNames::new(COARSE)?,
+        Granularity::Fine => LabelNames::new(
             FINE.iter()
                 .flat_map(|(coarse, kinds)| kinds.iter().map(move |kind| format!("{coarse}:{kind}"))),
         )?,
@@ -125,7 +126,12 @@ pub(super) fn read(files: &[PathBuf], detail: Detail) -> Result<Dataset, DataErr
     Ok(dataset)
 }
 
-fn lines(bytes: &[u8], detail: Detail, labels: &LabelNames, file: &Path) -> Result<Vec<Example>, DataError> {
+fn lines(
+    bytes: &[u8],
+    detail: Granularity,
+    labels: &LabelNames,
+    file: &Path,
+) -> Result<Vec<Example>, DataError> {
     // A copy that somebody has saved in Unicode is read as that; every other byte sequence is ISO-8859-1.
     let content = match decode_text(bytes, file) {
         Err(EncodingError::NotUtf8 { .. }) => bytes.iter().map(|byte| char::from(*byte)).collect(),
@@ -143,8 +149,8 @@ fn lines(bytes: &[u8], detail: Detail, labels: &LabelNames, file: &Path) -> Resu
             return Err(TaskError::NotTrec { file, line }.into());
         };
         let label = match detail {
-            Detail::Coarse => coarse,
-            Detail::Fine => whole,
+            Granularity::Coarse => coarse,
+            Granularity::Fine => whole,
         };
         let Some(class) = labels.index_of(label) else {
             return Err(DataError::UnknownLabel {
@@ -166,13 +172,13 @@ fn lines(bytes: &[u8], detail: Detail, labels: &LabelNames, file: &Path) -> Resu
 }
 
 /// A table with columns, as on the hub.
-fn table(file: &Path, detail: Detail, task: &Task) -> Result<Vec<Example>, DataError> {
+fn table(file: &Path, detail: Granularity, task: &Task) -> Result<Vec<Example>, DataError> {
     let form = TextForm {
         text: &["text", "question"],
         pair: &[],
         label: match detail {
-            Detail::Coarse => &["coarse_label", "label-coarse", "label"],
-            Detail::Fine => &["fine_label", "label-fine", "label"],
+            Granularity::Coarse => &["coarse_label", "label-coarse", "label"],
+            Granularity::Fine => &["fine_label", "label-fine", "label"],
         },
         // Not looked at: the task is given.
         labels: Labels::Names(&[]),

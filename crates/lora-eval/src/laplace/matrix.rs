@@ -74,6 +74,26 @@ impl Block {
         }
     }
 
+    /// Q as its factors for outputs and inputs, row-major in single precision; none is the identity.
+    pub fn rotations(&self) -> [Option<Vec<f32>>; 2] {
+        // The transpose column by column is the matrix row by row.
+        let rows = |eigen: &Eigen| {
+            Some(
+                eigen
+                    .vectors
+                    .transpose()
+                    .iter()
+                    .map(|entry| *entry as f32)
+                    .collect(),
+            )
+        };
+        match self {
+            Self::Diagonal(_) => [None, None],
+            Self::Full(eigen) => [rows(eigen), None],
+            Self::Kronecker { output, input } => [rows(output), rows(input)],
+        }
+    }
+
     /// `Qᵀ v`: coordinates along the eigenvectors.
     pub fn rotated(&self, vector: &[f64]) -> Vec<f64> {
         match self {

@@ -32,12 +32,14 @@ mod tests;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
 use lora_core::random::seeded_normal;
-use lora_core::vector::{Posterior, VectorLayout};
+use lora_core::vector::{Posterior, Slot, VectorLayout};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::EvalError;
-use matrix::Placed;
+use matrix::{Block, Placed};
 
 pub use error::LaplaceError;
 pub use gathering::{LaplaceSettings, Outputs, Roots};
@@ -190,6 +192,43 @@ impl Laplace {
                 .sum::<f64>()
         };
         self.blocks.iter().map(of_block).sum()
+    }
+
+    /// The same Gaussian in the form of adapter folders, with numbers in single precision; none for a full curvature of several parameters,
+    /// which has no such form.
+    pub fn gaussian(&self) -> Option<Gaussian> {
+        let spread = |slot: &Slot| {
+            let of_slot = self.blocks.iter().find(|placed| placed.range == slot.range)?;
+            let deviation = |value: f64| (1.0 / (value + self.prior_precision).sqrt()) as f32;
+            let deviations = of_slot.block.eigenvalues().into_iter().map(deviation).collect();
+            let [output, input] = of_slot.block.rotations();
+            // A full block mixes rows and columns of a weight.
+            let is_mixed = matches!(of_slot.block, Block::Full(_)) && slot.shape.len() > 1;
+            if is_mixed {
+                return None;
+            }
+            Some(Spread {
+                deviations,
+                output,
+                input,
+            })
+        };
+        let spreads = self
+            .layout
+            .slots()
+            .iter()
+            .map(spread)
+            .collect::<Option<Vec<_>>>()?;
+        let settings = json!({"prior_precision": self.prior_precision});
+        let layout = self.layout.clone();
+        Some(Gaussian::new(
+            PosteriorMethod::Laplace,
+            settings,
+            layout,
+            &self.mean,
+            spreads,
+            Vec::new(),
+        ))
     }
 
     fn at(layout: VectorLayout, mean: Vec<f64>, blocks: Vec<Placed>, log_likelihood: f64, seed: u64) -> Self {

@@ -6,8 +6,8 @@ mod preset;
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::write_file;
+use lora_data::ProblemType;
 use lora_pipeline::bail;
-use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::progress::Progress;

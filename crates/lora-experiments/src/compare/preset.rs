@@ -1,8 +1,8 @@
 //! What `lora compare` trains: plain LoRA, an ensemble of plain trainings, LoRA Dropout.
 
+use lora_data::ProblemType;
 use lora_data::{DataError, Dataset, LabelRule, ReadOptions, Target, Task, read_file};
 use lora_pipeline::bail;
-use lora_pipeline::config::ProblemType;
 use lora_pipeline::error::Result;
 use serde_json::{Map, Value, json};
 

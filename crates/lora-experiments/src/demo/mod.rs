@@ -13,7 +13,7 @@ use std::time::Instant;
 use lora_core::atomic::write_file;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::files::output::{RUN_FILE, Writer, check_folder, write_json};
+use lora_pipeline::files::output::{FolderWriter, RUN_FILE, check_folder, write_json};
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::progress::{CancelToken, Progress};
 use lora_report::Table;
@@ -74,7 +74,7 @@ pub struct DemoOutcome {
 /// If the output folder cannot be written to or holds something else, a training failed, or it was cancelled.
 pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken) -> Result<DemoOutcome> {
     let started = Instant::now();
-    check_folder(&options.output, Writer::Demo, true)?;
+    check_folder(&options.output, FolderWriter::Demo, true)?;
     let sizes = preset::Sizes::of(options);
     let sweep = Sweep::open(Path::new("lora demo"), preset::sweep(options)?, None)?;
     progress.note(&format!(
@@ -112,7 +112,7 @@ pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken)
 ///
 /// As [`run`].
 pub fn choose(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken) -> Result<Table> {
-    check_folder(&options.output, Writer::Demo, true)?;
+    check_folder(&options.output, FolderWriter::Demo, true)?;
     let sweep = Sweep::open(Path::new("lora demo --choose"), preset::choices(options)?, None)?;
     write_json(&options.output.join(RUN_FILE), &MadeBy::this_call())?;
     let results = results(&sweep, options, progress, cancel)?;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use lora_pipeline::config::default_values;
 use lora_pipeline::config::keys::REQUIRED;
-use lora_pipeline::config::usual_values;
 use lora_pipeline::error::Result;
 use serde_json::Value;
 use thiserror::Error;
@@ -336,7 +336,7 @@ impl Configuration<'_> {
     /// A setting of its training; the usual one where results say nothing of it, if there is one.
     pub fn setting(&self, key: &str) -> Option<Value> {
         let usual = || {
-            let usual = usual_values().get(key).cloned();
+            let usual = default_values().get(key).cloned();
             usual.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
         };
         self.settings.get(key).cloned().or_else(usual)

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use lora_core::Adapted;
 use lora_eval::{Average, Passes};
 use lora_models::Transformer;
-use lora_pipeline::data::encoded::EncodedPart;
+use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::{Error, Result};
-use lora_pipeline::score::{TaskScores, member_sampler};
-use lora_train::event::{Checkpoint, Plan};
+use lora_pipeline::inference::member_sampler;
+use lora_pipeline::score::TaskScores;
+use lora_train::event::{CheckpointKind, TrainingPlan};
 use lora_train::{Event, Flow, Observer, Trainer};
 
 use super::cell::task_scores;
@@ -30,9 +31,9 @@ pub struct CurvePlan {
 #[derive(Debug)]
 pub struct CurveParts {
     /// Rows that are learned.
-    pub train: EncodedPart,
+    pub train: EncodedSplit,
     /// Test rows.
-    pub test: EncodedPart,
+    pub test: EncodedSplit,
 }
 
 impl CurveParts {
@@ -89,7 +90,7 @@ impl<'a> CurveObserver<'a> {
 
 impl Observer<Transformer> for CurveObserver<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
-        if let Event::Started(Plan { steps_per_epoch, .. }) = event {
+        if let Event::Started(TrainingPlan { steps_per_epoch, .. }) = event {
             self.steps_per_epoch = *steps_per_epoch;
         }
         self.inner.on_event(event)
@@ -115,7 +116,7 @@ impl Observer<Transformer> for CurveObserver<'_> {
         self.inner.after_step(trainer)
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<Transformer>) -> Flow {
+    fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<Transformer>) -> Flow {
         self.inner.on_checkpoint(kind, step, adapted)
     }
 }
@@ -128,8 +129,8 @@ fn point(
     seed: u64,
 ) -> Result<CurvePoint> {
     let scores = |passes: &Passes<'_>| -> Result<CurveScores> {
-        let of = |part: &EncodedPart| -> Result<CurveScore> {
-            let logits = of_passes(adapted, part, passes);
+        let of = |part: &EncodedSplit| -> Result<CurveScore> {
+            let logits = of_passes(adapted, part, passes)?;
             let scores = task_scores(&logits, &part.truth(), Average::Probabilities)?;
             Ok(score_of(&scores))
         };

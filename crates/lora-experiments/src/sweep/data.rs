@@ -1,12 +1,12 @@
 //! The rows of one training: drawn from a task by a seed, then tokenized.
 
 use lora_core::Adapted;
+use lora_data::Task;
 use lora_data::tasks::Rows;
 use lora_data::{RepeatedTexts, RowText, Targets, stratified_split, training_split};
 use lora_eval::glue::GlueMetric;
 use lora_models::Transformer;
-use lora_pipeline::data::encoded::{EncodedPart, Encoder};
-use lora_pipeline::data::kind::Kind;
+use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
 
@@ -25,7 +25,7 @@ pub struct SweepTask {
     /// What reports call it.
     pub name: String,
     /// What is predicted.
-    pub kind: Kind,
+    pub kind: Task,
     /// What it is scored by.
     pub metric: GlueMetric,
     /// Number by which its rows are known.
@@ -53,15 +53,15 @@ pub struct Drawn {
 #[derive(Debug)]
 pub struct Parts {
     /// To learn from.
-    pub train: EncodedPart,
+    pub train: EncodedSplit,
     /// Some of them, to measure the gap on.
-    pub gap: EncodedPart,
+    pub gap: EncodedSplit,
     /// To choose and to fit temperatures by.
-    pub validation: EncodedPart,
+    pub validation: EncodedSplit,
     /// To test on.
-    pub test: EncodedPart,
+    pub test: EncodedSplit,
     /// Rows of another kind.
-    pub shifted: Option<EncodedPart>,
+    pub shifted: Option<EncodedSplit>,
 }
 
 impl Parts {
@@ -150,7 +150,7 @@ impl SweepTask {
     /// Among how many classes is chosen, at most; 1 for a number.
     pub fn classes(&self) -> usize {
         match (&self.kind, &self.pool) {
-            (Kind::Texts(task), _) => task.outputs(),
+            (task, Rows::Texts(_)) => task.outputs(),
             (_, Rows::Choices(questions)) => {
                 let choices = questions.iter().map(|question| question.choices.len());
                 choices.max().unwrap_or(1)
@@ -214,7 +214,7 @@ impl SweepTask {
         rows: RowCount,
         data_seed: u64,
         at_most: usize,
-        encoder: &Encoder<'_>,
+        encoder: &RowEncoder<'_>,
     ) -> Result<CurveParts> {
         let drawn = self.draw(rows, data_seed)?;
         let encode = |part: &Rows| encoder.encode(&limited(part.clone(), at_most, TEST_SEED)?);
@@ -229,7 +229,7 @@ impl SweepTask {
     /// # Errors
     ///
     /// If there are too few rows, or a text cannot be tokenized.
-    pub fn parts(&self, rows: RowCount, data_seed: u64, encoder: &Encoder<'_>) -> Result<Parts> {
+    pub fn parts(&self, rows: RowCount, data_seed: u64, encoder: &RowEncoder<'_>) -> Result<Parts> {
         let encode = |part: &Rows| encoder.encode(part);
         let drawn = self.draw(rows, data_seed)?;
         Ok(Parts {

@@ -10,9 +10,9 @@ use lora_eval::regression::RegressionScores;
 use lora_eval::{Average, Passes, Scores};
 use lora_models::Transformer;
 use lora_pipeline::bail;
-use lora_pipeline::data::encoded::{Detail, EncodedPart};
+use lora_pipeline::data::encoded::{Detail, EncodedSplit, RowDetail};
 use lora_pipeline::error::Result;
-use lora_pipeline::inference::row_outputs;
+use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::CancelToken;
 
 use super::data::Parts;
@@ -52,7 +52,7 @@ pub fn run(
     members: u64,
     cancel: &CancelToken,
 ) -> Result<Option<TrialOutputs>> {
-    if kind.of == Varied::LastLayer && matches!(parts.train.detail, Detail::Choices(_)) {
+    if kind.of == Varied::LastLayer && matches!(parts.train.detail, Detail::Rows(RowDetail::Choices(_))) {
         bail!(
             "the last layer of a language model is its table of words, which is not trained: questions with choices have the Laplace \
              approximation of adapters (`of: adapters`)"
@@ -85,7 +85,7 @@ struct Asking<'a> {
 /// Rows in the form in which an approximation is asked about them.
 enum Rows<'a> {
     /// A pass for each member.
-    Whole(&'a EncodedPart),
+    Whole(&'a EncodedSplit),
     /// The one pass that all members of the last layer share.
     Features(LastLayerFeatures),
 }
@@ -121,7 +121,7 @@ impl Asking<'_> {
     }
 
     /// With λ = 1.
-    fn at_trained(&self, train: &EncodedPart, observed: &Observed<'_>, seed: u64) -> Result<Laplace> {
+    fn at_trained(&self, train: &EncodedSplit, observed: &Observed<'_>, seed: u64) -> Result<Laplace> {
         let LaplaceKind { of, structure, .. } = self.kind;
         let Some(part) = of.part() else {
             let features = self.features(train)?;
@@ -144,8 +144,9 @@ impl Asking<'_> {
             prior_precision: 1.0,
             seed,
         };
+        let judged = JudgedRows::of(train)?;
         let outputs: Outputs<'_, Transformer> =
-            &|model, batch, rows, pass| row_outputs(model, train, batch, rows, pass);
+            &|model, batch, rows, pass| judged.batch_outputs(model, batch, rows, pass);
         Ok(Laplace::fit_outputs(
             self.adapted,
             batches(train),
@@ -157,12 +158,12 @@ impl Asking<'_> {
     }
 
     /// Root mean squared error of the mean pass on validation rows: those it was trained on would say too little.
-    fn noise(&self, validation: &EncodedPart) -> Result<f64> {
-        let logits = of_passes(self.adapted, validation, &Passes::Mean);
+    fn noise(&self, validation: &EncodedSplit) -> Result<f64> {
+        let logits = of_passes(self.adapted, validation, &Passes::Mean)?;
         Ok(loss(&logits, &validation.truth())?.sqrt())
     }
 
-    fn features(&self, part: &EncodedPart) -> Result<LastLayerFeatures> {
+    fn features(&self, part: &EncodedSplit) -> Result<LastLayerFeatures> {
         let rows = part.encoded.len();
         Ok(LastLayerFeatures::of(
             self.adapted,
@@ -172,7 +173,7 @@ impl Asking<'_> {
         )?)
     }
 
-    fn rows<'p>(&self, part: &'p EncodedPart) -> Result<Rows<'p>> {
+    fn rows<'p>(&self, part: &'p EncodedSplit) -> Result<Rows<'p>> {
         Ok(match self.kind.of {
             // Of numbers the average over the last layer is what the mean pass says, exactly.
             Varied::LastLayer if !(self.kind.is_probit && self.is_of_numbers) => {
@@ -194,7 +195,7 @@ impl Asking<'_> {
                 }
             }
             Rows::Features(features) => posterior.last_layer_members(features, 0..members)?.into(),
-            Rows::Whole(part) if self.kind.is_probit => of_passes(self.adapted, part, &Passes::Mean),
+            Rows::Whole(part) if self.kind.is_probit => of_passes(self.adapted, part, &Passes::Mean)?,
             Rows::Whole(part) => of_posterior(self.adapted, part, posterior, members)?,
         })
     }

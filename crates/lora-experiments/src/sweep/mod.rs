@@ -32,7 +32,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use lora_pipeline::base::open_tokenizer_of;
+use lora_pipeline::base::BaseOptions;
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
@@ -175,7 +175,7 @@ impl Sweep {
             let training = &self.plan.trainings[index];
             let config = &training.config;
             if known.insert((&config.model_name_or_path, &config.revision)) {
-                open_tokenizer_of(config.base(), &self.tasks[training.task].kind)?;
+                BaseOptions::of(config).reader(&self.tasks[training.task].kind)?;
             }
         }
         Ok(())

@@ -7,9 +7,9 @@ use lora_core::vector::Posterior;
 use lora_data::Batch;
 use lora_eval::{ModelOutputs, Passes, predict_members};
 use lora_models::Transformer;
-use lora_pipeline::data::encoded::EncodedPart;
+use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::Result;
-use lora_pipeline::inference;
+use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::CancelToken;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,7 @@ impl TrialOutputs {
     pub fn of(
         parts: &Parts,
         cancel: &CancelToken,
-        on: impl Fn(&EncodedPart) -> Result<Logits>,
+        on: impl Fn(&EncodedSplit) -> Result<Logits>,
     ) -> Result<Option<Self>> {
         let train = on(&parts.gap)?;
         if cancel.is_cancelled() {
@@ -161,13 +161,17 @@ impl TrialOutputs {
 }
 
 /// The rows of a part as the evaluation takes them.
-pub fn batches(part: &EncodedPart) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
+pub fn batches(part: &EncodedSplit) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
     part.batches.iter().map(|batch| (batch, batch.rows.as_slice()))
 }
 
-/// What passes say about a part.
-pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Passes<'_>) -> Logits {
-    inference::outputs(adapted, part, passes, &mut |_| {}).into()
+/// Outputs of passes for a split.
+///
+/// # Errors
+///
+/// For rows that have no class or number.
+pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedSplit, passes: &Passes<'_>) -> Result<Logits> {
+    Ok(JudgedRows::of(part)?.outputs(adapted, passes, &mut |_| {}).into())
 }
 
 /// What members of a distribution over weights say about a part.
@@ -177,10 +181,11 @@ pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedPart, passes: &Pa
 /// Without members.
 pub fn of_posterior(
     adapted: &Adapted<Transformer>,
-    part: &EncodedPart,
+    part: &EncodedSplit,
     posterior: &dyn Posterior,
     members: u64,
 ) -> Result<Logits> {
-    let ask = &mut |drawn: &Adapted<Transformer>| inference::outputs(drawn, part, &Passes::Mean, &mut |_| {});
+    let rows = JudgedRows::of(part)?;
+    let ask = &mut |drawn: &Adapted<Transformer>| rows.outputs(drawn, &Passes::Mean, &mut |_| {});
     Ok(predict_members(adapted, posterior, 0..members, ask)?.into())
 }

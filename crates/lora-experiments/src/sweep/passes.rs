@@ -3,8 +3,8 @@
 use lora_core::{LoraDropout, MaskSampler, Rescale};
 use lora_eval::Passes;
 use lora_pipeline::error::{Context, Result};
+use lora_pipeline::inference::member_sampler;
 use lora_pipeline::progress::CancelToken;
-use lora_pipeline::score::member_sampler;
 use lora_train::swag::SwagSettings;
 
 use super::file::Stopping;
@@ -110,7 +110,7 @@ fn run_passes(
     let keeps_all = LoraDropout::new(f64::MIN_POSITIVE, Rescale::Plain);
     let sampler = match *method {
         InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => {
-            return TrialOutputs::of(parts, cancel, |part| Ok(of_passes(adapted, part, &Passes::Mean)));
+            return TrialOutputs::of(parts, cancel, |part| of_passes(adapted, part, &Passes::Mean));
         }
         InferenceMethod::Laplace {
             of,
@@ -158,5 +158,5 @@ fn run_passes(
         sampler: &sampler,
         members: 0..members,
     };
-    TrialOutputs::of(parts, cancel, |part| Ok(of_passes(adapted, part, &passes)))
+    TrialOutputs::of(parts, cancel, |part| of_passes(adapted, part, &passes))
 }

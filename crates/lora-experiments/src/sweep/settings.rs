@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lora_pipeline::bail;
 use lora_pipeline::config::keys::{Key, REQUIRED, nearest};
-use lora_pipeline::config::{Origins, RunConfig, resolve_values, usual_values};
+use lora_pipeline::config::{Origins, RunConfig, default_values, resolve_values};
 use lora_pipeline::error::{Error, Result};
 use serde_json::{Map, Value, json};
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 pub type Settings = BTreeMap<String, Value>;
 
 /// Keys that a sweep gives itself, with what says it in the file.
-const GIVEN: [(&str, &str); 13] = [
+const GIVEN: [(&str, &str); 14] = [
     ("output_dir", "a sweep writes one file of results, --results"),
     (
         "overwrite_output_dir",
@@ -33,6 +33,7 @@ const GIVEN: [(&str, &str); 13] = [
         "every prediction is scored without and with temperature",
     ),
     ("problem_type", "it stands in `data` of a task"),
+    ("swag", "it stands in `predictions` of a method"),
 ];
 
 /// Keys that change where a training runs, not what comes out.
@@ -90,7 +91,7 @@ pub fn config_of(file: &Path, layers: &[Layer<'_>], seed: u64) -> Result<(RunCon
 
 /// What differs from the usual settings, but for data, seed and machine.
 pub fn settings_of(config: &RunConfig) -> Settings {
-    let usual = usual_values();
+    let usual = default_values();
     let Value::Object(all) = json!(config) else {
         return Settings::new();
     };

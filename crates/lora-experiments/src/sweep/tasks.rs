@@ -4,18 +4,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use lora_data::tasks::{Benchmark, PromptStyle, Rows, RowsKind, find, prompts};
+use lora_data::tasks::{Benchmark, PromptStyle, Rows, find, of_own_files, prompts};
 use lora_data::{
-    DataError, LabelRule, ReadOptions, Target, Targets, Task, TaskError, read_file, read_snippets,
-    snippet_dataset,
+    DataError, LabelRule, ProblemType, ReadOptions, Target, Targets, Task, TaskError, read_file,
+    read_snippets, snippet_dataset,
 };
 use lora_eval::glue::GlueMetric;
 use lora_pipeline::bail;
 use lora_pipeline::config::keys::Key;
 use lora_pipeline::config::{Origins, Resolved, resolve_values};
-use lora_pipeline::data::benchmark::{glue_metric, of_own_files};
-use lora_pipeline::data::kind::{Kind, prompt_style};
-use lora_pipeline::data::{Parts as DataParts, read_parts};
+use lora_pipeline::data::benchmark::glue_metric;
+use lora_pipeline::data::{RunRows, read_rows};
 use lora_pipeline::error::{Context, Error, Result};
 use lora_pipeline::progress::Silent;
 use serde_json::{Map, Value, json};
@@ -52,7 +51,7 @@ const DATA_KEYS: [&str; 11] = [
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// What is predicted of its rows.
-    pub kind: Kind,
+    pub kind: Task,
     /// What training rows, and validation rows unless there are any, are drawn from.
     pub pool: Rows,
     /// Validation rows with a file of their own.
@@ -98,13 +97,13 @@ impl Loaded {
                     }
                 }
                 // As they are put to the model, whatever form the file has.
-                (Some(Rows::Choices(questions)), Kind::Choices(style)) => {
+                (Some(Rows::Choices(questions)), Task::MultipleChoice { style }) => {
                     for prompt in prompts(questions, *style, &[], 0)? {
                         hash_texts(&mut hasher, &[&prompt.text, &prompt.answers.join("\n")]);
                         hasher.update(&number_of_class(prompt.answer));
                     }
                 }
-                (Some(other), _) => bail!("these are {}; {NO_OTHER_ROWS}", other.kind().words()),
+                (Some(other), _) => bail!("these are {}; {NO_OTHER_ROWS}", other.problem_type().rows()),
             }
         }
         Ok(hasher.digest())
@@ -148,11 +147,11 @@ pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>) -> Result<L
         (Some(data), None) => {
             // A wrong setting, and a wrong file, say themselves where they stand.
             let resolved = data_settings(file, entry, data)?;
-            let parts = read_parts(&resolved, &Silent).map_err(|error| match error {
+            let rows = read_rows(&resolved, &Silent).map_err(|error| match error {
                 Error::At { .. } => error,
                 other => other.at(place()),
             })?;
-            user_files(&resolved, parts, entry, data_dir)
+            user_files(&resolved, rows, entry, data_dir)
         }
         (None, _) if named == SNIPPETS => snippets(entry),
         (None, _) => benchmark(entry, named, data_dir),
@@ -188,7 +187,7 @@ fn snippets(entry: &TaskEntry) -> Result<Loaded> {
         Some(_) => bail!("shifted of the embedded snippets can only be `split: tweets`"),
     };
     Ok(Loaded {
-        kind: Kind::Texts(movies.task.clone()),
+        kind: movies.task.clone(),
         test: Rows::Texts(movies.select(&parts[0])),
         pool: Rows::Texts(movies.select(&rest)),
         validation: None,
@@ -199,8 +198,10 @@ fn snippets(entry: &TaskEntry) -> Result<Loaded> {
 
 fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<Loaded> {
     let benchmark = find(name)?;
-    let metric = glue_metric(benchmark.metric)
-        .filter(|_| matches!(benchmark.kind(), RowsKind::Texts | RowsKind::Choices));
+    let metric = glue_metric(benchmark.metric).filter(|_| {
+        let problem = benchmark.problem_type();
+        problem.is_of_texts() || problem == ProblemType::MultipleChoice
+    });
     let Some(metric) = metric else {
         bail!(
             "{name} is scored by {}; {NO_OTHER_ROWS}",
@@ -222,7 +223,7 @@ fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<L
             "the rows of the split {tested} would be trained and tested on; name other ones with `train` or `test`"
         );
     }
-    let kind = Kind::of(&pool, Some(benchmark))?;
+    let kind = pool.task(Some(benchmark));
     let shifted = match &entry.shifted {
         None => None,
         Some(ShiftedEntry::Split(split)) => {
@@ -251,7 +252,7 @@ fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<L
 }
 
 /// Questions of another benchmark, asked in the way of the task: letters fit any of them.
-fn other_questions(kind: &Kind, other: &OtherBenchmark, data_dir: Option<&Path>) -> Result<Rows> {
+fn other_questions(kind: &Task, other: &OtherBenchmark, data_dir: Option<&Path>) -> Result<Rows> {
     let OtherBenchmark {
         name,
         data_dir: folder,
@@ -260,10 +261,8 @@ fn other_questions(kind: &Kind, other: &OtherBenchmark, data_dir: Option<&Path>)
     let benchmark = find(name)?;
     let is_by_letter = |style| style != PromptStyle::TrueFalse;
     match kind {
-        Kind::Choices(style)
-            if benchmark.kind() == RowsKind::Choices
-                && is_by_letter(*style)
-                && is_by_letter(prompt_style(Some(benchmark))) => {}
+        Task::MultipleChoice { style }
+            if is_by_letter(*style) && benchmark.prompt_style().is_some_and(is_by_letter) => {}
         _ => bail!(
             "shifted is the benchmark {name}: the rows of another benchmark can be asked where both have questions with choices that are \
              answered by a letter (which those of boolq are not)"
@@ -307,19 +306,20 @@ fn folder_of(of_task: Option<&Path>, data_dir: Option<&Path>) -> Result<PathBuf>
 
 fn user_files(
     resolved: &Resolved,
-    parts: DataParts,
+    rows: RunRows,
     entry: &TaskEntry,
     data_dir: Option<&Path>,
 ) -> Result<Loaded> {
+    let (task, parts) = (rows.task(), rows.split);
     let Some(test) = parts.test else {
         bail!("there are no test rows; give test_file beside train_file, or data_file with a test_fraction");
     };
-    let kind = match Kind::of(&parts.train, parts.benchmark)? {
-        kind @ (Kind::Texts(Task::Classification { .. } | Task::Regression) | Kind::Choices(_)) => kind,
+    let kind = match task {
+        kind @ (Task::Classification { .. } | Task::Regression | Task::MultipleChoice { .. }) => kind,
         other => bail!("problem_type is {}; {NO_OTHER_ROWS}", other.problem_type().name()),
     };
     let metric = match &kind {
-        Kind::Texts(Task::Regression) => GlueMetric::PearsonAndSpearman,
+        Task::Regression => GlueMetric::PearsonAndSpearman,
         _ => GlueMetric::Accuracy,
     };
     let shifted = entry.shifted.as_ref();
@@ -337,7 +337,7 @@ fn user_files(
 /// Rows of another kind from a file like the user's.
 fn shifted_file(
     resolved: &Resolved,
-    kind: &Kind,
+    kind: &Task,
     shifted: &ShiftedEntry,
     data_dir: Option<&Path>,
 ) -> Result<Rows> {
@@ -349,19 +349,18 @@ fn shifted_file(
         }
     };
     let is_out_of_scope = matches!(shifted, ShiftedEntry::OutOfScope(_));
-    let Kind::Texts(task) = kind else {
-        let mut questions = of_own_files(RowsKind::Choices)?
-            .read(path, "test")?
-            .into_choices()?;
+    if let Task::MultipleChoice { .. } = kind {
+        let form = of_own_files(ProblemType::MultipleChoice).context("questions have a form of file")?;
+        let mut questions = form.read(path, "test")?.into_choices()?;
         if is_out_of_scope {
             for question in &mut questions {
                 question.answer = None;
             }
         }
         return Ok(Rows::Choices(questions));
-    };
-    let labels = match task {
-        _ if is_out_of_scope => LabelRule::Unlabelled(task.clone()),
+    }
+    let labels = match kind {
+        task if is_out_of_scope => LabelRule::Unlabelled(task.clone()),
         task => LabelRule::of(task, &[]),
     };
     let options = ReadOptions {

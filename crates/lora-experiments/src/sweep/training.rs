@@ -3,15 +3,14 @@
 use std::time::Instant;
 
 use lora_core::Adapted;
-use lora_data::{Padding, TextTokenizer};
+use lora_data::Padding;
 use lora_models::Transformer;
-use lora_pipeline::base::checkpoint::fit_as_configured;
-use lora_pipeline::base::{attach, open, open_tokenizer_of};
-use lora_pipeline::data::encoded::{Encoder, Lengths};
-use lora_pipeline::data::kind::{Kind, prompt_style, squad_version};
+use lora_pipeline::base::{BaseOptions, TextReader, attach};
+use lora_pipeline::data::encoded::RowEncoder;
 use lora_pipeline::device::{DeviceName, Precision};
 use lora_pipeline::error::Result;
 use lora_pipeline::progress::CancelToken;
+use lora_pipeline::train::prepared::fit_with;
 use lora_train::event::FinishReason;
 use lora_train::swag::{Swag, SwagCollector, SwagError, SwagSettings};
 use lora_train::variational::VariationalA;
@@ -154,7 +153,13 @@ fn fit_collecting(
     observer: &mut dyn Observer<Transformer>,
 ) -> Result<(Fitted<Transformer>, Vec<Collected>)> {
     let Some((settings, others)) = swag.split_first() else {
-        let fitted = fit_as_configured(adapted, &planned.config, data, observer)?;
+        let fitted = fit_with(
+            adapted,
+            &planned.config.train,
+            planned.config.blob,
+            data,
+            observer,
+        )?;
         return Ok((fitted, Vec::new()));
     };
     let mut collector = SwagCollector::new(*settings, observer)?;
@@ -174,19 +179,19 @@ pub fn prepare(planned: &PlannedTraining, task: &SweepTask) -> Result<Prepared> 
         .device
         .parse::<DeviceName>()?
         .open_in(Precision::F32, config.fp32_precision)?;
-    let opened = open(config.base(), &task.kind, planned.seed, &device)?;
-    let encoder = encoder(planned, task, &opened.tokenizer, opened.padding);
+    let opened = BaseOptions::of(config).open(&task.kind, planned.seed, &device)?;
+    let encoder = encoder(planned, task, &opened.reader);
     let parts = task.parts(planned.rows, planned.data_seed, &encoder)?;
     let curve = planned.curve.as_ref();
     let curve = curve.map(|curve| task.curve_parts(planned.rows, planned.data_seed, curve.rows, &encoder));
     let curve = curve.transpose()?;
-    let tuning = config.tuning(&opened.model.modules_to_save(), opened.usual_targets);
+    let tuning = config.tuning(&opened.model.modules_to_save(), opened.default_targets);
     let (adapted, _) = attach(opened.model, &opened.loaded, tuning, planned.seed)?;
     Ok(Prepared {
         adapted,
         parts,
         curve,
-        padding: opened.padding,
+        padding: opened.reader.padding,
     })
 }
 
@@ -196,35 +201,14 @@ pub fn prepare(planned: &PlannedTraining, task: &SweepTask) -> Result<Prepared> 
 ///
 /// If the model is not there, or a text cannot be tokenized.
 pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
-    let (tokenizer, padding) = open_tokenizer_of(planned.config.base(), &task.kind)?;
-    let encoder = encoder(planned, task, &tokenizer, padding);
-    task.parts(planned.rows, planned.data_seed, &encoder)
+    let reader = BaseOptions::of(&planned.config).reader(&task.kind)?;
+    task.parts(planned.rows, planned.data_seed, &encoder(planned, task, &reader))
 }
 
-fn encoder<'t>(
-    planned: &PlannedTraining,
-    task: &SweepTask,
-    tokenizer: &'t TextTokenizer,
-    padding: Padding,
-) -> Encoder<'t> {
+fn encoder<'t>(planned: &PlannedTraining, task: &'t SweepTask, reader: &'t TextReader) -> RowEncoder<'t> {
     let config = &planned.config;
-    let style = match task.kind {
-        Kind::Choices(style) => style,
-        _ => prompt_style(None),
-    };
-    Encoder {
-        tokenizer,
-        padding,
-        lengths: Lengths {
-            longest: config.max_seq_length,
-            overlap: config.window_overlap(),
-            answer: config.max_answer_length,
-        },
-        batch_size: config.train.per_device_eval_batch_size,
-        version: squad_version(None),
-        style,
-        shots: (&[], 0),
-    }
+    let batch_size = config.train.per_device_eval_batch_size;
+    RowEncoder::new(reader, &task.kind, config.lengths(), batch_size)
 }
 
 /// The losses of the steps, as means over stretches of equal length: last step and mean of each.

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::LoraLinear;
-use lora_core::bottleneck::Block;
+use lora_core::bottleneck::BottleneckBlock;
 use lora_kernels::{attention, packed_attention};
 
 use super::{Between, EncoderSight, Projections};
@@ -39,7 +39,7 @@ impl SelfAttention {
             query,
             key,
             value,
-            output: output.ending(Block::Attention),
+            output: output.ending(BottleneckBlock::Attention),
             n_heads,
         }
     }

@@ -1,9 +1,9 @@
-//! What is wanted of a trunk's layers, and what several passes over one input share.
+//! What is wanted of a backbone's layers, and what several passes over one input share.
 
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Packing};
 
-/// What a trunk is asked for beside its output.
+/// What a backbone is asked for beside its output.
 pub struct Encoding<'a> {
     /// Which hidden states of the last layer are read.
     pub reading: Reading,
@@ -11,8 +11,8 @@ pub struct Encoding<'a> {
     pub observe: &'a mut dyn FnMut(&Tensor<3>),
     /// What passes over the same input have in common.
     pub below: Option<&'a mut Below>,
-    /// The real tokens of the input, where nothing is computed for the others; only for trunks that
-    /// [take it](crate::trunk::Trunk::takes_packing).
+    /// The real tokens of the input, where nothing is computed for the others; only for backbones that
+    /// [take it](crate::backbone::Backbone::takes_packing).
     pub packing: Option<&'a Packing>,
 }
 
@@ -53,7 +53,7 @@ pub struct Below {
 pub type Projections = [Option<Tensor<3>>; 3];
 
 impl Left {
-    /// Before the lowest adapted layer of a trunk with these linears; `None` where the embeddings are adapted, so that nothing is
+    /// Before the lowest adapted layer of a backbone with these linears; `None` where the embeddings are adapted, so that nothing is
     /// shared.
     pub fn below_adapters(visit_linears: impl FnOnce(&mut dyn FnMut(&LoraLinear))) -> Option<Self> {
         let mut lowest = Some(usize::MAX);
@@ -73,7 +73,7 @@ impl Left {
     }
 }
 
-/// The layer that a part of a trunk belongs to: the first number of its path, `bert.encoder.layer.3.attention.self.query`. The
+/// The layer that a part of a backbone belongs to: the first number of its path, `bert.encoder.layer.3.attention.self.query`. The
 /// embeddings, and what all layers share, have none.
 pub fn layer_of(path: &str) -> Option<usize> {
     path.split('.').find_map(|part| part.parse().ok())

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::bottleneck::Block;
+use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraLinear, Pass};
 
 use super::Activation;
@@ -21,7 +21,7 @@ pub struct FeedForward {
 impl FeedForward {
     /// The block of these linears.
     pub fn new(up: LoraLinear, down: LoraLinear, activation: Activation) -> Self {
-        let down = down.ending(Block::FeedForward);
+        let down = down.ending(BottleneckBlock::FeedForward);
         Self { up, down, activation }
     }
 

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Family, MaskedLmNames, Outline, SequenceForm, TransformForm, defaults};
+use super::{Family, MaskedLmNames, ModelSpec, SequenceForm, TransformForm, defaults};
 use crate::blocks::{Activation, EncoderForm, EncoderLayerNames, EncoderSizes, Positions, Segments};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -16,8 +16,8 @@ pub const FAMILY: Family = Family {
     targets: &["query", "value"],
 };
 
-/// The paths of a layer below `encoder.layer.N`; BERT's descendants share them.
-pub(super) const LAYER: EncoderLayerNames = EncoderLayerNames {
+/// The paths of a layer below `encoder.layer.N`.
+const LAYER: EncoderLayerNames = EncoderLayerNames {
     query: "attention.self.query",
     key: "attention.self.key",
     value: "attention.self.value",
@@ -41,7 +41,7 @@ pub(super) const fn masked_lm(activation: Activation) -> MaskedLmNames {
     }
 }
 
-/// The keys of `config.json` that BERT's numbers depend on; others are passed over.
+/// The keys of `config.json` that the outputs of BERT and its descendants depend on; others are skipped.
 #[derive(Clone, Debug, Deserialize)]
 pub struct BertConfig {
     /// `d_model`.
@@ -56,6 +56,10 @@ pub struct BertConfig {
     pub vocab_size: usize,
     /// Longest sequence.
     pub max_position_embeddings: usize,
+    /// `d_embedding`, where it is not `d_model`, in ELECTRA.
+    pub embedding_size: Option<usize>,
+    /// The padding token, from which RoBERTa counts positions.
+    pub pad_token_id: Option<i32>,
     /// Number of segments.
     #[serde(default = "defaults::two")]
     pub type_vocab_size: usize,
@@ -94,8 +98,19 @@ impl BertConfig {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
-        Outline {
+    pub fn spec(&self) -> ModelSpec {
+        let sequence = SequenceForm::FirstToken {
+            dense: "bert.pooler.dense",
+            activation: Activation::Tanh,
+            output: "classifier",
+            trained: &["classifier"],
+        };
+        self.spec_with(sequence, masked_lm(self.hidden_act))
+    }
+
+    /// The same with the heads of another family.
+    pub(super) fn spec_with(&self, sequence: SequenceForm, masked_lm: MaskedLmNames) -> ModelSpec {
+        ModelSpec {
             d_model: self.hidden_size,
             d_embedding: self.hidden_size,
             vocab_size: self.vocab_size,
@@ -103,14 +118,9 @@ impl BertConfig {
             deviation: self.initializer_range,
             tied: self.tie_word_embeddings,
             max_tokens: Some(self.max_position_embeddings),
-            sequence: SequenceForm::FirstToken {
-                dense: "bert.pooler.dense",
-                activation: Activation::Tanh,
-                output: "classifier",
-                trained: &["classifier"],
-            },
+            sequence,
             transform: None,
-            masked_lm: Some(masked_lm(self.hidden_act)),
+            masked_lm: Some(masked_lm),
         }
     }
 

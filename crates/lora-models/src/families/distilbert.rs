@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{Family, MaskedLmNames, Outline, SequenceForm, TransformForm, defaults};
+use super::{Family, MaskedLmNames, ModelSpec, SequenceForm, TransformForm, defaults};
 use crate::blocks::{Activation, EncoderForm, EncoderLayerNames, EncoderSizes, Positions, Segments};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -70,8 +70,8 @@ impl DistilBertConfig {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
-        Outline {
+    pub fn spec(&self) -> ModelSpec {
+        ModelSpec {
             d_model: self.dim,
             d_embedding: self.dim,
             vocab_size: self.vocab_size,

@@ -2,12 +2,12 @@
 
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use lora_core::bottleneck::Block;
+use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use serde::Deserialize;
 
-use super::{Family, Outline, SequenceForm};
+use super::{Family, ModelSpec, SequenceForm};
 use crate::blocks::{
     Activation, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads, KeyValueCache, LayerCache,
     LayerNorm, Reading, Sight, Tokens, causal_bias, through_layers,
@@ -111,8 +111,8 @@ impl Gpt2Config {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
-        Outline {
+    pub fn spec(&self) -> ModelSpec {
+        ModelSpec {
             d_model: self.n_embd,
             d_embedding: self.n_embd,
             vocab_size: self.vocab_size,
@@ -271,7 +271,7 @@ impl Gpt2Layer {
             ln_1: norm("ln_1")?,
             attention: CausalSelfAttention {
                 projections: vec![linear("attn.c_attn", d_model, 3 * d_model)?],
-                output: linear("attn.c_proj", d_model, d_model)?.ending(Block::Attention),
+                output: linear("attn.c_proj", d_model, d_model)?.ending(BottleneckBlock::Attention),
                 query_norm: None,
                 key_norm: None,
                 heads: Heads {

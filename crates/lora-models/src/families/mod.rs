@@ -36,7 +36,7 @@ pub use rope_settings::RopeSettings;
 pub struct Family {
     /// `model_type` in `config.json`; several where families differ in their tokenizer alone.
     pub model_types: &'static [&'static str],
-    /// What stands before the paths of the trunk, with the dot; checkpoints without head lack it.
+    /// What stands before the paths of the backbone, with the dot; checkpoints without head lack it.
     pub prefix: &'static str,
     /// Path of the table of token embeddings, after the prefix.
     pub table: &'static str,
@@ -65,9 +65,9 @@ pub enum FamilyConfig {
     ModernBert(ModernBertConfig),
 }
 
-/// What heads must know of the trunk below them.
+/// What heads must know of the backbone below them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outline {
+pub struct ModelSpec {
     /// Features of a hidden state.
     pub d_model: usize,
     /// Features of a token's embedding; another number than `d_model` in some families.
@@ -107,7 +107,7 @@ pub enum SequenceForm {
     },
     /// `score(last real token)`, without bias: the decoders' form.
     LastToken,
-    /// `classifier(transform(pooled tokens))`: ModernBERT's form, with [`Outline::transform`].
+    /// `classifier(transform(pooled tokens))`: ModernBERT's form, with [`ModelSpec::transform`].
     Pooled(Pooling),
 }
 
@@ -216,16 +216,16 @@ impl FamilyConfig {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
+    pub fn spec(&self) -> ModelSpec {
         match self {
-            Self::Bert(config) => config.outline(),
-            Self::Llama(config) => config.outline(),
-            Self::Gpt2(config) => config.outline(),
-            Self::Roberta(config) => config.outline(),
-            Self::Electra(config) => config.outline(),
-            Self::DistilBert(config) => config.outline(),
-            Self::DebertaV2(config) => config.outline(),
-            Self::ModernBert(config) => config.outline(),
+            Self::Bert(config) => config.spec(),
+            Self::Llama(config) => config.spec(),
+            Self::Gpt2(config) => config.spec(),
+            Self::Roberta(config) => config.spec(),
+            Self::Electra(config) => config.spec(),
+            Self::DistilBert(config) => config.spec(),
+            Self::DebertaV2(config) => config.spec(),
+            Self::ModernBert(config) => config.spec(),
         }
     }
 }

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `reader` | [`Gguf`]: settings and tensors of a file |
 //! | `quantization` | [`TensorType`]: numbers from blocks of 32 or 256 |
-//! | `checkpoint` | `config.json` and Hugging Face's names from GGUF's |
+//! | `checkpoint` | `config.json` |
+//! | `weights` | tensors under Hugging Face's names |
 //! | `tokenizer` | `tokenizer.json` from GGUF's vocabulary |
 //! | `error` | [`GgufError`] |
 
@@ -16,8 +17,9 @@ mod error;
 mod quantization;
 mod reader;
 mod tokenizer;
+mod weights;
 
-pub(crate) use checkpoint::GgufWeights;
 pub use error::GgufError;
 pub use quantization::TensorType;
 pub use reader::{Gguf, Setting};
+pub(crate) use weights::GgufWeights;

@@ -7,9 +7,9 @@ use lora_core::{LoraLinear, Pass};
 use lora_kernels::{LinearWeight, linear};
 
 use super::{HeadTransform, rows_of_tokens};
+use crate::backbone::Backbone;
 use crate::error::LoadError;
-use crate::families::Outline;
-use crate::trunk::Trunk;
+use crate::families::ModelSpec;
 use crate::weights::{Bias, Scope};
 
 /// `decoder(transform(hidden))`: the token behind a mask (Devlin et al. 2018). Names are the family's.
@@ -60,13 +60,13 @@ impl MaskedLmHead {
     /// # Errors
     ///
     /// [`LoadError::Head`] for a family without such a head, [`LoadError::Tensors`].
-    pub fn load(outline: &Outline, trunk: &Trunk, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let Some(names) = outline.masked_lm else {
+    pub fn load(spec: &ModelSpec, backbone: &Backbone, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let Some(names) = spec.masked_lm else {
             return Err(at.no_head("a masked language model's head"));
         };
         Ok(Self {
-            transform: HeadTransform::load(&names.transform, outline.d_embedding, outline, at)?,
-            decoder: Decoder::load(names.decoder, names.bias, outline, trunk, at)?,
+            transform: HeadTransform::load(&names.transform, spec.d_embedding, spec, at)?,
+            decoder: Decoder::load(names.decoder, names.bias, spec, backbone, at)?,
         })
     }
 
@@ -74,9 +74,9 @@ impl MaskedLmHead {
     ///
     /// - hidden: `[batch, seq, d_model]`
     /// - output: `[batch · seq, vocab_size]`, row-major
-    pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
+    pub fn forward(&self, hidden: Tensor<3>, backbone: &Backbone, pass: &Pass) -> Tensor<2> {
         let hidden = self.transform.forward(hidden, pass); // [batch, seq, d_embedding]
-        rows_of_tokens(self.decoder.forward(hidden, trunk, pass))
+        rows_of_tokens(self.decoder.forward(hidden, backbone, pass))
     }
 }
 
@@ -86,8 +86,8 @@ impl CausalLmHead {
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
-    pub fn load(outline: &Outline, trunk: &Trunk, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let decoder = Decoder::load("lm_head", None, outline, trunk, at)?;
+    pub fn load(spec: &ModelSpec, backbone: &Backbone, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let decoder = Decoder::load("lm_head", None, spec, backbone, at)?;
         Ok(Self { decoder })
     }
 
@@ -95,8 +95,8 @@ impl CausalLmHead {
     ///
     /// - hidden: `[batch, seq, d_model]`
     /// - output: `[batch · seq, vocab_size]`, row-major
-    pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
-        rows_of_tokens(self.decoder.forward(hidden, trunk, pass))
+    pub fn forward(&self, hidden: Tensor<3>, backbone: &Backbone, pass: &Pass) -> Tensor<2> {
+        rows_of_tokens(self.decoder.forward(hidden, backbone, pass))
     }
 }
 
@@ -104,14 +104,14 @@ impl Decoder {
     fn load(
         path: &'static str,
         bias: Option<&'static str>,
-        outline: &Outline,
-        trunk: &Trunk,
+        spec: &ModelSpec,
+        backbone: &Backbone,
         at: &Scope<'_>,
     ) -> Result<Self, LoadError> {
         let decoder = at.at(path);
-        let vocab_size = outline.vocab_size;
+        let vocab_size = spec.vocab_size;
         // An untied decoder has a bias of its own beside the tied one's, which then has no part.
-        let own_bias = !outline.tied && decoder.has("bias");
+        let own_bias = !spec.tied && decoder.has("bias");
         let bias = match bias {
             Some(name) if own_bias => {
                 at.pass_over(name);
@@ -120,11 +120,11 @@ impl Decoder {
             Some(name) => Some(at.vector_or_zeros(name, vocab_size)?),
             None => None,
         };
-        if outline.tied {
+        if spec.tied {
             // Checkpoints that were saved before tensors were shared hold the table and the bias twice.
             decoder.pass_over("bias");
-            if let Some(mut own) = decoder.linear_that_fits(outline.d_embedding, vocab_size)? {
-                let table = HostTensor::of(trunk.token_embeddings().values.transpose());
+            if let Some(mut own) = decoder.linear_that_fits(spec.d_embedding, vocab_size)? {
+                let table = HostTensor::of(backbone.token_embeddings().values.transpose());
                 if HostTensor::of(own.base.weight.val()) != table {
                     // Whoever changed one of the two alone did not say so in config.json. Transformers unties them too.
                     own.base.bias = bias;
@@ -133,8 +133,7 @@ impl Decoder {
             }
             return Ok(Self::Tied(TiedDecoder { bias, path }));
         }
-        let mut own =
-            decoder.linear_or_new(outline.d_embedding, vocab_size, Bias::Absent, outline.deviation)?;
+        let mut own = decoder.linear_or_new(spec.d_embedding, vocab_size, Bias::Absent, spec.deviation)?;
         own.base.bias = bias;
         Ok(Self::Own(own))
     }
@@ -143,10 +142,10 @@ impl Decoder {
     ///
     /// - hidden: `[batch, seq, d_embedding]`
     /// - output: `[batch, seq, vocab_size]`
-    pub fn forward(&self, hidden: Tensor<3>, trunk: &Trunk, pass: &Pass) -> Tensor<3> {
+    pub fn forward(&self, hidden: Tensor<3>, backbone: &Backbone, pass: &Pass) -> Tensor<3> {
         match self {
             Self::Tied(tied) => {
-                let table = trunk.token_embeddings().transposed(); // [d_embedding, vocab_size]
+                let table = backbone.token_embeddings().transposed(); // [d_embedding, vocab_size]
                 linear(hidden, table, tied.bias.as_ref().map(Param::val))
             }
             Self::Own(decoder) => decoder.forward(hidden, pass),

@@ -1,4 +1,4 @@
-//! What stands on a trunk: one file a head. Each gives rows of logits, as [`lora_core::Model::forward`] says.
+//! What stands on a backbone: one file a head. Each gives rows of logits, as [`lora_core::Model::forward`] says.
 
 mod labels;
 mod language;
@@ -11,13 +11,13 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::peft::TaskType;
 use lora_core::{LoraLinear, Pass};
-use lora_data::Batch;
+use lora_data::{Batch, Task};
 use lora_kernels::LinearWeight;
 
+use crate::backbone::Backbone;
 use crate::blocks::Reading;
 use crate::error::LoadError;
-use crate::families::{Outline, SequenceForm};
-use crate::trunk::Trunk;
+use crate::families::{ModelSpec, SequenceForm};
 use crate::weights::Scope;
 
 pub use labels::SavedHead;
@@ -46,6 +46,21 @@ pub enum HeadKind {
     MaskedLm,
     /// The token after each token.
     CausalLm,
+}
+
+impl From<&Task> for HeadKind {
+    /// The head that a task needs.
+    fn from(task: &Task) -> Self {
+        let outputs = task.outputs();
+        match task {
+            Task::Classification { .. } | Task::MultiLabel { .. } | Task::Regression => {
+                Self::Sequence { outputs }
+            }
+            Task::QuestionAnswering { .. } => Self::Spans,
+            Task::Tagging { .. } => Self::Tokens { outputs },
+            Task::MultipleChoice { .. } | Task::Completion => Self::CausalLm,
+        }
+    }
 }
 
 /// The head of a model.
@@ -96,26 +111,31 @@ impl HeadKind {
 }
 
 impl Head {
-    /// Builds a head on a trunk of this outline. What the checkpoint lacks starts from the seed.
+    /// Builds a head on a backbone of this spec. What the checkpoint lacks starts from the seed.
     ///
     /// # Errors
     ///
     /// [`LoadError::Head`] if the family has no such head, [`LoadError::Tensors`].
-    pub fn load(kind: HeadKind, outline: &Outline, trunk: &Trunk, at: &Scope<'_>) -> Result<Self, LoadError> {
+    pub fn load(
+        kind: HeadKind,
+        spec: &ModelSpec,
+        backbone: &Backbone,
+        at: &Scope<'_>,
+    ) -> Result<Self, LoadError> {
         match kind {
-            HeadKind::Sequence { outputs } => match outline.sequence {
+            HeadKind::Sequence { outputs } => match spec.sequence {
                 SequenceForm::FirstToken { .. } => {
-                    FirstTokenHead::load(outputs, outline, at).map(Self::FirstToken)
+                    FirstTokenHead::load(outputs, spec, at).map(Self::FirstToken)
                 }
-                SequenceForm::LastToken => LastTokenHead::load(outputs, outline, at).map(Self::LastToken),
+                SequenceForm::LastToken => LastTokenHead::load(outputs, spec, at).map(Self::LastToken),
                 SequenceForm::Pooled(pooling) => {
-                    PooledHead::load(outputs, pooling, outline, at).map(Self::Pooled)
+                    PooledHead::load(outputs, pooling, spec, at).map(Self::Pooled)
                 }
             },
-            HeadKind::Tokens { outputs } => TokenHead::load(outputs, outline, at).map(Self::Tokens),
-            HeadKind::Spans => SpanHead::load(outline, at).map(Self::Spans),
-            HeadKind::MaskedLm => MaskedLmHead::load(outline, trunk, at).map(Self::MaskedLm),
-            HeadKind::CausalLm => CausalLmHead::load(outline, trunk, at).map(Self::CausalLm),
+            HeadKind::Tokens { outputs } => TokenHead::load(outputs, spec, at).map(Self::Tokens),
+            HeadKind::Spans => SpanHead::load(spec, at).map(Self::Spans),
+            HeadKind::MaskedLm => MaskedLmHead::load(spec, backbone, at).map(Self::MaskedLm),
+            HeadKind::CausalLm => CausalLmHead::load(spec, backbone, at).map(Self::CausalLm),
         }
     }
 
@@ -125,15 +145,15 @@ impl Head {
     ///
     /// - hidden: `[batch, seq, d_model]`; at least the tokens of [`Head::reads`]
     /// - output: `[rows, outputs]`, as [`lora_core::Model::forward`] says
-    pub fn forward(&self, hidden: Tensor<3>, input: &Batch, trunk: &Trunk, pass: &Pass) -> Tensor<2> {
+    pub fn forward(&self, hidden: Tensor<3>, input: &Batch, backbone: &Backbone, pass: &Pass) -> Tensor<2> {
         match self {
             Self::FirstToken(head) => head.forward(hidden, pass),
             Self::LastToken(head) => head.forward(hidden, input, pass),
             Self::Pooled(head) => head.forward(hidden, input, pass),
             Self::Tokens(head) => head.forward(hidden, pass),
             Self::Spans(head) => head.forward(hidden, pass),
-            Self::MaskedLm(head) => head.forward(hidden, trunk, pass),
-            Self::CausalLm(head) => head.forward(hidden, trunk, pass),
+            Self::MaskedLm(head) => head.forward(hidden, backbone, pass),
+            Self::CausalLm(head) => head.forward(hidden, backbone, pass),
         }
     }
 

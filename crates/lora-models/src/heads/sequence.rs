@@ -8,7 +8,7 @@ use lora_data::Batch;
 use super::HeadTransform;
 use crate::blocks::{Activation, attention_mask};
 use crate::error::LoadError;
-use crate::families::{Outline, Pooling, SequenceForm};
+use crate::families::{ModelSpec, Pooling, SequenceForm};
 use crate::weights::{Bias, Scope};
 
 /// `output(activation(dense(first token)))`: the encoders' form. Names and activation are the family's.
@@ -48,17 +48,17 @@ impl FirstTokenHead {
     /// # Errors
     ///
     /// [`LoadError::Head`] for a family of the other form, [`LoadError::Tensors`].
-    pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+    pub fn load(outputs: usize, spec: &ModelSpec, at: &Scope<'_>) -> Result<Self, LoadError> {
         let SequenceForm::FirstToken {
             dense,
             activation,
             output,
             trained,
-        } = outline.sequence
+        } = spec.sequence
         else {
             return Err(at.no_head("a head on the first token"));
         };
-        let (d_model, deviation) = (outline.d_model, outline.deviation);
+        let (d_model, deviation) = (spec.d_model, spec.deviation);
         Ok(Self {
             dense: at
                 .at(dense)
@@ -93,10 +93,10 @@ impl LastTokenHead {
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
-    pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+    pub fn load(outputs: usize, spec: &ModelSpec, at: &Scope<'_>) -> Result<Self, LoadError> {
         let score = at
             .at("score")
-            .output_layer(outline.d_model, outputs, Bias::Absent, outline.deviation)?;
+            .output_layer(spec.d_model, outputs, Bias::Absent, spec.deviation)?;
         Ok(Self { score })
     }
 
@@ -130,21 +130,16 @@ impl PooledHead {
     pub fn load(
         outputs: usize,
         pooling: Pooling,
-        outline: &Outline,
+        spec: &ModelSpec,
         at: &Scope<'_>,
     ) -> Result<Self, LoadError> {
-        let Some(transform) = HeadTransform::of_classifier(outline, at)? else {
+        let Some(transform) = HeadTransform::of_classifier(spec, at)? else {
             return Err(at.no_head("a head on pooled tokens"));
         };
         let classifier = at.at("classifier");
         Ok(Self {
             transform,
-            classifier: classifier.output_layer(
-                outline.d_model,
-                outputs,
-                Bias::Present,
-                outline.deviation,
-            )?,
+            classifier: classifier.output_layer(spec.d_model, outputs, Bias::Present, spec.deviation)?,
             pooling,
         })
     }

@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Pass};
 
 use super::HeadTransform;
 use crate::error::LoadError;
-use crate::families::Outline;
+use crate::families::ModelSpec;
 use crate::weights::{Bias, Scope};
 
 /// Two scores for every token; classes are the places of the sequence.
@@ -24,8 +24,8 @@ impl SpanHead {
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
-    pub fn load(outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let transform = HeadTransform::of_classifier(outline, at)?;
+    pub fn load(spec: &ModelSpec, at: &Scope<'_>) -> Result<Self, LoadError> {
+        let transform = HeadTransform::of_classifier(spec, at)?;
         let outputs = at.at(if transform.is_some() {
             "classifier"
         } else {
@@ -33,7 +33,7 @@ impl SpanHead {
         });
         Ok(Self {
             transform,
-            outputs: outputs.linear_or_new(outline.d_model, 2, Bias::Present, outline.deviation)?,
+            outputs: outputs.linear_or_new(spec.d_model, 2, Bias::Present, spec.deviation)?,
         })
     }
 

@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Pass};
 
 use super::{HeadTransform, rows_of_tokens};
 use crate::error::LoadError;
-use crate::families::Outline;
+use crate::families::ModelSpec;
 use crate::weights::{Bias, Scope};
 
 /// A linear on every token, after a transform where the family has one.
@@ -24,16 +24,11 @@ impl TokenHead {
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
-    pub fn load(outputs: usize, outline: &Outline, at: &Scope<'_>) -> Result<Self, LoadError> {
+    pub fn load(outputs: usize, spec: &ModelSpec, at: &Scope<'_>) -> Result<Self, LoadError> {
         let classifier = at.at("classifier");
         Ok(Self {
-            transform: HeadTransform::of_classifier(outline, at)?,
-            classifier: classifier.output_layer(
-                outline.d_model,
-                outputs,
-                Bias::Present,
-                outline.deviation,
-            )?,
+            transform: HeadTransform::of_classifier(spec, at)?,
+            classifier: classifier.output_layer(spec.d_model, outputs, Bias::Present, spec.deviation)?,
         })
     }
 

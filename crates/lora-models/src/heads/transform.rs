@@ -1,4 +1,4 @@
-//! What some heads have between the trunk and their output layer.
+//! What some heads have between the backbone and their output layer.
 
 use burn::module::Module;
 use burn::tensor::Tensor;
@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Pass};
 
 use crate::blocks::{Activation, LayerNorm};
 use crate::error::LoadError;
-use crate::families::{Outline, TransformForm};
+use crate::families::{ModelSpec, TransformForm};
 use crate::weights::Scope;
 
 /// `norm(activation(dense(hidden)))`.
@@ -28,25 +28,25 @@ impl HeadTransform {
     pub fn load(
         form: &TransformForm,
         d_output: usize,
-        outline: &Outline,
+        spec: &ModelSpec,
         at: &Scope<'_>,
     ) -> Result<Self, LoadError> {
         let (dense, norm) = (at.at(form.dense), at.at(form.norm));
         Ok(Self {
-            dense: dense.linear_or_new(outline.d_model, d_output, form.dense_bias, outline.deviation)?,
-            norm: norm.layer_norm_or_new(d_output, outline.epsilon, form.norm_bias)?,
+            dense: dense.linear_or_new(spec.d_model, d_output, form.dense_bias, spec.deviation)?,
+            norm: norm.layer_norm_or_new(d_output, spec.epsilon, form.norm_bias)?,
             activation: form.activation,
         })
     }
 
-    /// That of a classifier of this outline, if it has one.
+    /// That of a classifier of this spec, if it has one.
     ///
     /// # Errors
     ///
     /// As [`HeadTransform::load`].
-    pub fn of_classifier(outline: &Outline, at: &Scope<'_>) -> Result<Option<Self>, LoadError> {
-        let load = |form| Self::load(form, outline.d_model, outline, at);
-        outline.transform.as_ref().map(load).transpose()
+    pub fn of_classifier(spec: &ModelSpec, at: &Scope<'_>) -> Result<Option<Self>, LoadError> {
+        let load = |form| Self::load(form, spec.d_model, spec, at);
+        spec.transform.as_ref().map(load).transpose()
     }
 
     /// # Shapes

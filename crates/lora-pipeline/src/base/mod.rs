@@ -1,35 +1,35 @@
-//! A base model with the head of a kind of task, and the tokenizer that its rows are read with; adapters on it.
+//! A base model with the head of a task, and how it reads texts; adapters on it.
 
 pub mod checkpoint;
 pub mod hub;
-pub mod language_model;
+pub mod model_folder;
+pub mod reader;
 
 use burn::tensor::Device;
 use lora_core::adapted::AttachReport;
+use lora_core::peft::TaskType;
 use lora_core::{Adapted, ConfigError, Fp32Precision, Tuning};
-use lora_data::{Padding, TextTokenizer};
-use lora_models::{FamilyConfig, HeadOptions, LoadReport, Transformer};
+use lora_data::{LabelNames, Task};
+use lora_models::{Checkpoint, FamilyConfig, HeadKind, HeadOptions, LoadReport, Transformer};
 
-use crate::bail;
-use crate::base::checkpoint::{open_checkpoint, open_tokenizer};
-use crate::base::hub::hub_options;
-use crate::base::language_model::{LanguageModel, open_reading};
-use crate::data::kind::Kind;
+use self::checkpoint::open_checkpoint;
+use self::hub::hub_options;
+use self::model_folder::ModelFolder;
+pub use self::reader::{TextReader, open_tokenizer};
+use crate::config::RunConfig;
 use crate::error::Result;
-use crate::saved::model_folder::ModelFolder;
 
 /// A base model and what belongs to it.
-pub struct Opened {
+#[derive(Debug)]
+pub struct OpenedBase {
     /// With its head.
     pub model: Transformer,
     /// What the checkpoint lacked or had too much.
     pub loaded: LoadReport,
-    /// That of the model.
-    pub tokenizer: TextTokenizer,
-    /// How rows of a batch are made equally long.
-    pub padding: Padding,
+    /// How it reads texts.
+    pub reader: TextReader,
     /// The linears that are adapted unless the user says otherwise.
-    pub usual_targets: &'static [&'static str],
+    pub default_targets: &'static [&'static str],
     /// What its folder holds beside its weights.
     pub model_folder: ModelFolder,
 }
@@ -41,46 +41,78 @@ pub struct BaseOptions<'a> {
     pub name: &'a str,
     /// Branch, tag or commit of a hub id.
     pub revision: Option<&'a str>,
-    /// Longest text in tokens.
-    pub max_seq_length: usize,
+    /// Longest text in tokens; none: as long as the model takes.
+    pub max_seq_length: Option<usize>,
     /// How products with its frozen weights are computed.
     pub fp32_precision: Fp32Precision,
 }
 
-/// Opens a base model: a language model for choices by letter, else one with the head of the kind. New parts are drawn from `seed`.
-///
-/// # Errors
-///
-/// If the model is not there, or a setting does not fit it.
-pub fn open(base: BaseOptions<'_>, kind: &Kind, seed: u64, device: &Device) -> Result<Opened> {
-    if let Kind::Choices(_) = kind {
-        let opened = LanguageModel::open(base.name, base.revision, seed, device, base.fp32_precision)?;
-        check_length(base.max_seq_length, opened.max_tokens)?;
-        return Ok(Opened {
-            model: opened.model,
-            loaded: opened.loaded,
-            tokenizer: opened.tokenizer,
-            padding: Padding::with(opened.pad_id),
-            usual_targets: opened.usual_targets,
-            model_folder: opened.model_folder,
-        });
+impl<'a> BaseOptions<'a> {
+    /// The base model of a training.
+    pub fn of(config: &'a RunConfig) -> Self {
+        Self {
+            name: &config.model_name_or_path,
+            revision: config.revision.as_deref(),
+            max_seq_length: Some(config.max_seq_length),
+            fp32_precision: config.fp32_precision,
+        }
     }
-    let mut checkpoint = open_checkpoint(base.name, &hub_options(base.revision))?;
-    checkpoint.weights.set_fp32_precision(base.fp32_precision);
-    let tokenizer = open_tokenizer(&checkpoint, base.max_seq_length)?;
-    let head = HeadOptions {
-        kind: kind.head(),
-        seed,
-    };
-    let (model, loaded) = Transformer::load_for_labels(&checkpoint, head, kind.labels(), device)?;
-    Ok(Opened {
-        model,
-        loaded,
-        padding: Padding::with(tokenizer.pad_id()?),
-        tokenizer,
-        usual_targets: FamilyConfig::read(&checkpoint)?.family().targets,
-        model_folder: ModelFolder::of(&checkpoint, kind.task().as_ref(), Some(kind.task_type())),
-    })
+
+    fn files(&self) -> Result<Checkpoint> {
+        let mut checkpoint = open_checkpoint(self.name, &hub_options(self.revision))?;
+        checkpoint.weights.set_fp32_precision(self.fp32_precision);
+        Ok(checkpoint)
+    }
+
+    /// How the model reads texts, without its weights.
+    ///
+    /// # Errors
+    ///
+    /// As [`BaseOptions::open`], but for the weights.
+    pub fn reader(&self, task: &Task) -> Result<TextReader> {
+        TextReader::of(&self.files()?, task, self.max_seq_length)
+    }
+
+    /// Opens a base model with the head of a task. New parts are drawn from `seed`.
+    ///
+    /// # Errors
+    ///
+    /// If the model is not there, or a setting does not fit it.
+    pub fn open(&self, task: &Task, seed: u64, device: &Device) -> Result<OpenedBase> {
+        let files = self.files()?;
+        let reader = TextReader::of(&files, task, self.max_seq_length)?;
+        OpenedBase::load(&files, reader, task, task.labels(), seed, device)
+    }
+}
+
+impl OpenedBase {
+    /// Builds the model from files that are open. `labels`: the outputs of the head in their order, where the checkpoint's own head may have
+    /// them in another one.
+    ///
+    /// # Errors
+    ///
+    /// If a tensor is missing or of the wrong shape, or the family has no such head.
+    pub fn load(
+        files: &Checkpoint,
+        reader: TextReader,
+        task: &Task,
+        labels: Option<&LabelNames>,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        let head = HeadOptions {
+            kind: HeadKind::from(task),
+            seed,
+        };
+        let (model, loaded) = Transformer::load_for_labels(files, head, labels, device)?;
+        Ok(Self {
+            model,
+            loaded,
+            reader,
+            default_targets: FamilyConfig::read(files)?.family().targets,
+            model_folder: ModelFolder::of(files, task),
+        })
+    }
 }
 
 /// Puts adapters on a base model. Its new modules are trained and saved too: others would be drawn with another seed.
@@ -98,31 +130,12 @@ pub fn attach(
     Adapted::attach(model, tuning, seed)
 }
 
-/// The tokenizer alone, and its padding.
-///
-/// # Errors
-///
-/// As [`open`], but for the weights.
-pub fn open_tokenizer_of(base: BaseOptions<'_>, kind: &Kind) -> Result<(TextTokenizer, Padding)> {
-    if let Kind::Choices(_) = kind {
-        let (_, _, reading) = open_reading(base.name, base.revision)?;
-        check_length(base.max_seq_length, reading.max_tokens)?;
-        return Ok((reading.tokenizer, Padding::with(reading.pad_id)));
+/// PEFT's name for a task.
+pub fn task_type(task: &Task) -> TaskType {
+    match task {
+        Task::Classification { .. } | Task::MultiLabel { .. } | Task::Regression => TaskType::SeqCls,
+        Task::QuestionAnswering { .. } => TaskType::QuestionAns,
+        Task::Tagging { .. } => TaskType::TokenCls,
+        Task::MultipleChoice { .. } | Task::Completion => TaskType::CausalLm,
     }
-    let checkpoint = open_checkpoint(base.name, &hub_options(base.revision))?;
-    let tokenizer = open_tokenizer(&checkpoint, base.max_seq_length)?;
-    let padding = Padding::with(tokenizer.pad_id()?);
-    Ok((tokenizer, padding))
-}
-
-/// Refuses texts that are longer than a language model reads.
-///
-/// # Errors
-///
-/// With both lengths.
-pub fn check_length(longest: usize, max_tokens: Option<usize>) -> Result<()> {
-    if let Some(most) = max_tokens.filter(|most| longest > *most) {
-        bail!("max_seq_length is {longest}, but the model takes at most {most} tokens; lower it");
-    }
-    Ok(())
 }

@@ -1,20 +1,25 @@
 //! `calibration.json`: what validation rows say about the probabilities of a trained classifier, beside the temperature of `task.json`.
 
+mod calibrators;
 mod sets;
 
 use std::path::Path;
 
 use lora_core::peft::EnsembleSettings;
-use lora_data::Targets;
+use lora_data::{LabelNames, Targets, Task};
 use lora_eval::conformal::{ConformalScores, ConformityScore};
 use lora_eval::{Average, ClassProbabilities, ModelOutputs};
 use serde::{Deserialize, Serialize};
 
 use crate::bail;
-use crate::data::encoded::{Detail, EncodedPart};
+use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::{Context, Result};
-use crate::saved::task_file::Temperatures;
-use crate::score::Said;
+use crate::inference::SplitOutputs;
+use crate::saved::adapter::OpenedAdapter;
+use crate::saved::task_file::FittedValues;
+pub use calibrators::{
+    CalibratorName, FittedCalibrator, ScoredCalibrator, calibrator_of, calibrator_table, score_calibrators,
+};
 pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};
 
 /// Name of the file.
@@ -27,7 +32,7 @@ pub struct CalibrationFile {
     /// Version of this file's layout.
     format: u32,
     /// Of the mean pass.
-    mean: Calibration,
+    mean: MethodCalibration,
     /// Of the ensemble that was calibrated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ensemble: Option<OfEnsemble>,
@@ -36,9 +41,12 @@ pub struct CalibrationFile {
 /// What validation rows say about one way to predict.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Calibration {
+pub struct MethodCalibration {
     /// The scores behind prediction sets: LAC, APS and RAPS.
     conformal: Vec<ConformalScores>,
+    /// Calibrators with more than one number, fitted on the probabilities without temperature.
+    #[serde(default)]
+    calibrators: Vec<FittedCalibrator>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,33 +56,44 @@ struct OfEnsemble {
     members: u64,
     /// What is averaged over them.
     average: Average,
-    calibration: Calibration,
+    calibration: MethodCalibration,
 }
 
-impl Calibration {
-    fn of(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<Self> {
+impl MethodCalibration {
+    /// `plain`: without temperature.
+    fn of(probabilities: &ClassProbabilities, plain: &ClassProbabilities, labels: &[usize]) -> Result<Self> {
         let scores = [ConformityScore::Lac, ConformityScore::Aps, ConformityScore::RAPS];
         let conformal = scores.map(|score| ConformalScores::of(probabilities, labels, score, None));
         Ok(Self {
             conformal: conformal.into_iter().collect::<Result<_, _>>()?,
+            calibrators: calibrators::fit_all(plain, labels)?,
         })
     }
 }
 
 impl CalibrationFile {
-    /// From what was said of validation rows; none where rows have no class, or several.
+    /// From outputs for validation rows; none where rows have no class, or several.
     ///
     /// # Errors
     ///
     /// If the model has diverged.
-    pub fn of(said: &Said, part: &EncodedPart, temperatures: Temperatures) -> Result<Option<Self>> {
-        let (Said::Outputs(outputs), Detail::Texts, Targets::Classes(labels)) =
-            (said, &part.detail, part.truth())
+    pub fn of(
+        outputs: &SplitOutputs,
+        split: &EncodedSplit,
+        temperatures: FittedValues,
+    ) -> Result<Option<Self>> {
+        let (SplitOutputs::Rows(outputs), Detail::Rows(RowDetail::Texts), Targets::Classes(labels)) =
+            (outputs, &split.detail, split.truth())
         else {
             return Ok(None);
         };
         let of = |outputs: &ModelOutputs, average, temperature| {
-            Calibration::of(&class_probabilities(outputs, average, temperature)?, &labels)
+            let plain = class_probabilities(outputs, average, None)?;
+            MethodCalibration::of(
+                &class_probabilities(outputs, average, temperature)?,
+                &plain,
+                &labels,
+            )
         };
         let mean = of(&outputs.mean, Average::default(), temperatures.mean)?;
         let ensemble = outputs.ensemble.as_ref().map(|(settings, outputs)| {
@@ -126,7 +145,7 @@ impl CalibrationFile {
     }
 
     /// What was found for a way to predict: for another number of members or another average than those of the validation rows, nothing.
-    pub fn of_way(&self, ensemble: Option<EnsembleSettings>) -> Option<&Calibration> {
+    pub fn of_way(&self, ensemble: Option<EnsembleSettings>) -> Option<&MethodCalibration> {
         let Some(settings) = ensemble else {
             return Some(&self.mean);
         };
@@ -151,4 +170,15 @@ pub fn class_probabilities(
         .into_predictions()?
         .with_temperature(temperature.unwrap_or(1.0))?;
     Ok(predictions.average(average))
+}
+
+/// The classes of an adapter, for what a flag asks.
+fn labels_of<'a>(opened: &'a OpenedAdapter, flag: &str) -> Result<&'a LabelNames> {
+    match &opened.task {
+        Task::Classification { labels } => Ok(labels),
+        other => bail!(
+            "{flag} is about the classes of texts, but the adapter is for {}; leave {flag} out",
+            other.problem_type().name()
+        ),
+    }
 }

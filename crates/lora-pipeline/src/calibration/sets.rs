@@ -1,19 +1,18 @@
 //! Prediction sets of a trained classifier: which are asked for, and how good they are on labelled rows.
 
 use lora_core::peft::EnsembleSettings;
-use lora_data::{LabelNames, Targets, Task};
+use lora_data::Targets;
 use lora_eval::conformal::{ConformalThresholds, ConformityScore, SetScores};
 use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::Serialize;
 
-use super::{CALIBRATION_FILE, class_probabilities};
+use super::{CALIBRATION_FILE, class_probabilities, labels_of};
 use crate::bail;
-use crate::data::encoded::EncodedPart;
-use crate::data::kind::Kind;
+use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
+use crate::inference::SplitOutputs;
 use crate::saved::adapter::OpenedAdapter;
-use crate::saved::task_file::Temperatures;
-use crate::score::Said;
+use crate::saved::task_file::FittedValues;
 
 /// Which prediction sets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,7 +36,7 @@ impl SetRequest {
         opened: &OpenedAdapter,
         ensemble: Option<EnsembleSettings>,
     ) -> Result<ConformalThresholds> {
-        let labels = labels_of(opened)?;
+        let labels = labels_of(opened, "--coverage")?;
         let Some(file) = &opened.calibration else {
             bail!(
                 "--coverage reads {CALIBRATION_FILE}, which the adapter folder lacks; train here, with validation rows, so that it is written"
@@ -86,17 +85,6 @@ impl SetRequest {
     }
 }
 
-/// The classes of an adapter.
-fn labels_of(opened: &OpenedAdapter) -> Result<&LabelNames> {
-    match &opened.kind {
-        Kind::Texts(Task::Classification { labels }) => Ok(labels),
-        other => bail!(
-            "--coverage gives sets of the classes of texts, but the adapter is for {}; leave --coverage out",
-            other.problem_type().name()
-        ),
-    }
-}
-
 /// How good the sets of one way to predict are on labelled rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScoredSets {
@@ -124,12 +112,12 @@ pub struct ScoredSets {
 pub fn score_sets(
     request: &SetRequest,
     opened: &OpenedAdapter,
-    said: &Said,
-    part: &EncodedPart,
-    temperatures: Temperatures,
+    outputs: &SplitOutputs,
+    split: &EncodedSplit,
+    temperatures: FittedValues,
 ) -> Result<Vec<ScoredSets>> {
-    let names = labels_of(opened)?.names().to_vec();
-    let (Said::Outputs(outputs), Targets::Classes(labels)) = (said, part.truth()) else {
+    let names = labels_of(opened, "--coverage")?.names().to_vec();
+    let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
         bail!("--coverage: there are no labels to compare sets with; give a file with a label column");
     };
     let mut ways = vec![("mean pass".to_owned(), None, &outputs.mean, temperatures.mean)];

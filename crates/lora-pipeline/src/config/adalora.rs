@@ -45,17 +45,17 @@ impl AdaLoraKeys {
 
     /// AdaLoRA's settings; the training sets the number of steps.
     pub fn settings(&self) -> AdaLora {
-        let usual = AdaLora::default();
+        let defaults = AdaLora::default();
         AdaLora {
-            target_r: self.target_r.unwrap_or(usual.target_r),
-            init_r: self.init_r.unwrap_or(usual.init_r),
-            tinit: self.tinit.unwrap_or(usual.tinit),
-            tfinal: self.tfinal.unwrap_or(usual.tfinal),
-            delta_t: self.delta_t.unwrap_or(usual.delta_t),
-            beta1: self.beta1.unwrap_or(usual.beta1),
-            beta2: self.beta2.unwrap_or(usual.beta2),
-            orth_reg_weight: self.orth_reg_weight.unwrap_or(usual.orth_reg_weight),
-            ..usual
+            target_r: self.target_r.unwrap_or(defaults.target_r),
+            init_r: self.init_r.unwrap_or(defaults.init_r),
+            tinit: self.tinit.unwrap_or(defaults.tinit),
+            tfinal: self.tfinal.unwrap_or(defaults.tfinal),
+            delta_t: self.delta_t.unwrap_or(defaults.delta_t),
+            beta1: self.beta1.unwrap_or(defaults.beta1),
+            beta2: self.beta2.unwrap_or(defaults.beta2),
+            orth_reg_weight: self.orth_reg_weight.unwrap_or(defaults.orth_reg_weight),
+            ..defaults
         }
     }
 }

@@ -3,8 +3,7 @@
 use lora_train::TrainError;
 use serde_json::{Value, json};
 
-use super::keys::{KEYS, Key};
-use super::resolve::smallest;
+use super::keys::{KEYS, Key, smallest};
 use super::{Origins, PeftType, RunConfig, TuningKind};
 use crate::error::Result;
 
@@ -75,6 +74,18 @@ pub(super) fn check_blob(config: &RunConfig, origins: &Origins) -> Result<()> {
     settings.validate().map_err(|error| origins.at("blob", error))
 }
 
+/// SWAG beside another Gaussian, and its own settings.
+pub(super) fn check_swag(config: &RunConfig, origins: &Origins) -> Result<()> {
+    let Some(settings) = &config.swag else {
+        return Ok(());
+    };
+    if config.blob.is_some() {
+        let message = "swag and blob are two Gaussians over the same parameters, and a folder holds one; remove one of them";
+        return Err(origins.at("swag", message));
+    }
+    settings.validate().map_err(|error| origins.at("swag", error))
+}
+
 /// Keys of one form of adapter beside another form.
 pub(super) fn check_form(config: &RunConfig, origins: &Origins) -> Result<()> {
     if config.peft_type == PeftType::AdaLora {
@@ -109,8 +120,8 @@ pub(super) fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> 
         _ => config.tuning == TuningKind::Lora || !key.is_of_adapter(),
     };
     // A resolved configuration that was printed holds every key: defaults are no wishes.
-    let (given, usual) = (json!(config), usual_values());
-    let is_wish = |key: &Key| origins.of(key.name).is_some() && given[key.name] != usual[key.name];
+    let (given, defaults) = (json!(config), default_values());
+    let is_wish = |key: &Key| origins.of(key.name).is_some() && given[key.name] != defaults[key.name];
     let Some(key) = KEYS.iter().find(|key| is_wish(key) && !belongs(key)) else {
         return Ok(());
     };
@@ -131,7 +142,7 @@ pub(super) fn check_tuning(config: &RunConfig, origins: &Origins) -> Result<()> 
 }
 
 /// The default of every key.
-pub fn usual_values() -> Value {
-    let usual: Result<RunConfig, _> = serde_json::from_value(smallest());
-    usual.map_or(Value::Null, |usual| json!(usual))
+pub fn default_values() -> Value {
+    let defaults: Result<RunConfig, _> = serde_json::from_value(smallest());
+    defaults.map_or(Value::Null, |defaults| json!(defaults))
 }

@@ -1,27 +1,26 @@
 //! Where model and rows come from: a base model; files, or a benchmark by name.
 
-use lora_data::Columns;
-use lora_data::tasks::{self, Benchmark, RowsKind};
+use lora_data::tasks::{self, Benchmark};
+use lora_data::{Columns, ProblemType};
 use serde_json::{Map, Value};
 
 use super::keys::REQUIRED;
-use super::{Origins, ProblemType, RunConfig};
+use super::{Origins, RunConfig};
 use crate::bail;
-use crate::base::BaseOptions;
-use crate::data::benchmark::of_own_files;
 use crate::error::Result;
 
-impl RunConfig {
-    /// The base model.
-    pub fn base(&self) -> BaseOptions<'_> {
-        BaseOptions {
-            name: &self.model_name_or_path,
-            revision: self.revision.as_deref(),
-            max_seq_length: self.max_seq_length,
-            fp32_precision: self.fp32_precision,
-        }
-    }
+/// How many tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lengths {
+    /// A row has at most.
+    pub longest: usize,
+    /// Windows of a long context share.
+    pub overlap: usize,
+    /// An answer has at most.
+    pub answer: usize,
+}
 
+impl RunConfig {
     /// The benchmark that is named, or that has the form of the files; none for texts in files, which have columns and labels of
     /// their own, and for prompts with completions in files.
     ///
@@ -29,24 +28,25 @@ impl RunConfig {
     ///
     /// If there is no task of this name.
     pub fn benchmark(&self) -> Result<Option<&'static Benchmark>> {
-        match (&self.task_name, self.rows_of_files()) {
-            (Some(name), _) => Ok(Some(tasks::find(name)?)),
-            (None, RowsKind::Texts | RowsKind::Instructions) => Ok(None),
-            (None, kind) => Ok(Some(of_own_files(kind)?)),
+        if let Some(name) = &self.task_name {
+            return Ok(Some(tasks::find(name)?));
         }
+        let problem = self
+            .problem_type
+            .filter(|problem| *problem != ProblemType::CausalLm);
+        Ok(problem.and_then(tasks::of_own_files))
     }
 
-    fn rows_of_files(&self) -> RowsKind {
-        self.problem_type.map_or(RowsKind::Texts, ProblemType::rows)
-    }
-
-    /// The shape of the rows.
+    /// What is predicted; of texts without a problem type their labels tell.
     ///
     /// # Errors
     ///
     /// If there is no task of the name.
-    pub fn rows_kind(&self) -> Result<RowsKind> {
-        Ok(self.benchmark()?.map_or(self.rows_of_files(), Benchmark::kind))
+    pub fn problem(&self) -> Result<ProblemType> {
+        let of_files = self
+            .problem_type
+            .unwrap_or(ProblemType::SingleLabelClassification);
+        Ok(self.benchmark()?.map_or(of_files, Benchmark::problem_type))
     }
 
     /// The columns to read.
@@ -61,6 +61,15 @@ impl RunConfig {
     /// Tokens that windows of a long context share.
     pub fn window_overlap(&self) -> usize {
         self.doc_stride.unwrap_or(self.max_seq_length / 3)
+    }
+
+    /// How many tokens rows have.
+    pub fn lengths(&self) -> Lengths {
+        Lengths {
+            longest: self.max_seq_length,
+            overlap: self.window_overlap(),
+            answer: self.max_answer_length,
+        }
     }
 }
 
@@ -128,24 +137,22 @@ pub(super) fn check_data(config: &RunConfig, origins: &Origins) -> Result<()> {
         }
         (None, None) => {}
     }
-    let kind = config
-        .rows_kind()
-        .map_err(|error| origins.at("task_name", error))?;
+    let found = config.problem().map_err(|error| origins.at("task_name", error))?;
     if let (Some(name), Some(problem)) = (&config.task_name, config.problem_type)
-        && problem.rows() != kind
+        && !problem.has_rows_of(found)
     {
         let message = format!(
             "problem_type is {}, but {name} has {}; remove problem_type",
             problem.name(),
-            kind.words()
+            found.rows()
         );
         return Err(origins.at("problem_type", message));
     }
-    check_answers(config, kind, origins)
+    check_answers(config, found, origins)
 }
 
 /// Settings of windows and answers.
-fn check_answers(config: &RunConfig, kind: RowsKind, origins: &Origins) -> Result<()> {
+fn check_answers(config: &RunConfig, problem: ProblemType, origins: &Origins) -> Result<()> {
     for (key, is_wish) in [
         ("doc_stride", config.doc_stride.is_some()),
         ("max_answer_length", origins.of("max_answer_length").is_some()),
@@ -153,10 +160,10 @@ fn check_answers(config: &RunConfig, kind: RowsKind, origins: &Origins) -> Resul
         // A resolved configuration that was printed holds the default.
         let is_usual =
             key == "max_answer_length" && config.max_answer_length == super::defaults::max_answer_length();
-        if is_wish && !is_usual && kind != RowsKind::Spans {
+        if is_wish && !is_usual && problem != ProblemType::QuestionAnswering {
             let message = format!(
                 "{key} is a setting of question answering, but the rows are {}; remove it",
-                kind.words()
+                problem.rows()
             );
             return Err(origins.at(key, message));
         }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 /// A key of the file, with its value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct FileEntry {
     /// The key.
     pub key: &'static Key,
     /// Its value.
@@ -29,7 +29,7 @@ pub struct Entry {
 /// # Errors
 ///
 /// If the file cannot be read or parsed, or holds a key that is unknown or stands twice.
-pub fn read(path: &Path) -> Result<Vec<Entry>> {
+pub fn read(path: &Path) -> Result<Vec<FileEntry>> {
     let shown = path.display();
     let bytes = fs::read(path).map_err(|error| {
         Error::input(format!(
@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
     })?;
     let text = decode_text(&bytes, path).map_err(DataError::from)?;
     let pairs = parse(path, &text)?;
-    let mut entries: Vec<Entry> = Vec::new();
+    let mut entries: Vec<FileEntry> = Vec::new();
     for (name, value) in pairs {
         let line = line_of(&text, &name);
         let at = line.map(|line| format!(", line {line}")).unwrap_or_default();
@@ -53,7 +53,7 @@ pub fn read(path: &Path) -> Result<Vec<Entry>> {
             bail!("`{shown}`: the key `{name}` stands twice; remove one of them");
         }
         if !value.is_null() {
-            entries.push(Entry { key, value, line });
+            entries.push(FileEntry { key, value, line });
         }
     }
     Ok(entries)
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    fn read_text(name: &str, text: &str) -> Result<Vec<Entry>> {
+    fn read_text(name: &str, text: &str) -> Result<Vec<FileEntry>> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
@@ -155,7 +155,7 @@ mod tests {
 
     fn pairs(name: &str, text: &str) -> Vec<(&'static str, Value, Option<usize>)> {
         let entries = read_text(name, text).unwrap();
-        let triple = |entry: Entry| (entry.key.name, entry.value, entry.line);
+        let triple = |entry: FileEntry| (entry.key.name, entry.value, entry.line);
         entries.into_iter().map(triple).collect()
     }
 

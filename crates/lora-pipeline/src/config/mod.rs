@@ -6,6 +6,7 @@ mod data;
 pub mod file;
 pub mod keys;
 mod names;
+mod origins;
 mod overrides;
 mod resolve;
 
@@ -15,18 +16,21 @@ use lora_core::bottleneck::BottleneckActivation;
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::{
     BiasMode, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
-    Placement, Rescale, Scaling, Targets, Tuning,
+    Placement, Rescale, Scaling, TargetModules, Tuning,
 };
-use lora_data::{Column, Format};
+use lora_data::{Column, Format, ProblemType};
 use lora_train::TrainConfig;
+use lora_train::swag::SwagSettings;
 use lora_train::variational::VariationalSettings;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
-pub use checks::usual_values;
-pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ProblemType, TuningKind};
+pub use checks::default_values;
+pub use data::Lengths;
+pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
+pub use origins::Origins;
 pub use overrides::Overrides;
-pub use resolve::{Origins, Resolved, resolve, resolve_values};
+pub use resolve::{Resolved, resolve, resolve_values};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
 #[expect(
@@ -163,11 +167,14 @@ pub struct RunConfig {
     /// `BLoB`: a Gaussian over the factors A is learned; none: they are points.
     #[serde(default)]
     pub blob: Option<VariationalSettings>,
+    /// SWAG: a Gaussian from the trajectory of the training; none: no collection.
+    #[serde(default)]
+    pub swag: Option<SwagSettings>,
 
     /// Features of a bottleneck.
     #[serde(default = "defaults::bottleneck_size")]
     pub bottleneck_size: usize,
-    /// Its activation; none: the usual one of the placement.
+    /// Its activation; none: that of the placement.
     #[serde(default)]
     pub bottleneck_activation: Option<BottleneckActivation>,
 
@@ -238,10 +245,10 @@ mod defaults {
 }
 
 impl RunConfig {
-    /// How a model with these heads is tuned; for LoRA, `target_modules` are `usual` unless given.
-    pub fn tuning(&self, heads: &[String], usual: &[&str]) -> Tuning {
+    /// How a model with these heads is tuned; for LoRA, `target_modules` are `default` unless given.
+    pub fn tuning(&self, heads: &[String], default: &[&str]) -> Tuning {
         let placement = match self.tuning {
-            TuningKind::Lora => return Tuning::Lora(self.lora(heads, usual)),
+            TuningKind::Lora => return Tuning::Lora(self.lora(heads, default)),
             TuningKind::Full => return Tuning::Full(HeadConfig::new(self.saved_modules(heads))),
             TuningKind::BitFit => return Tuning::BitFit(HeadConfig::new(self.saved_modules(heads))),
             TuningKind::Houlsby => Placement::Houlsby,
@@ -267,11 +274,11 @@ impl RunConfig {
         modules
     }
 
-    /// LoRA's settings for a model with these heads, whose `target_modules` are `usual` unless given.
-    pub fn lora(&self, heads: &[String], usual: &[&str]) -> LoraConfig {
+    /// LoRA's settings for a model with these heads, whose `target_modules` are `default` unless given.
+    pub fn lora(&self, heads: &[String], default: &[&str]) -> LoraConfig {
         let modules = match &self.target_modules {
             Some(given) => given.to_target_names(),
-            None => Targets::names(usual.iter().copied()).modules,
+            None => TargetModules::names(default.iter().copied()).modules,
         };
         LoraConfig {
             rank: self.r,
@@ -288,7 +295,7 @@ impl RunConfig {
             }),
             input_dropout: self.lora_dropout,
             init: self.init_lora_weights.0,
-            targets: Targets {
+            targets: TargetModules {
                 modules,
                 exclude: self.exclude_modules.as_ref().map(NamesOrPattern::to_target_names),
                 layers: self.layers_to_transform.as_ref().map(Layers::numbers),
@@ -313,12 +320,12 @@ impl RunConfig {
 
     /// The ensemble that is scored and recommended; none without masks or members.
     pub fn ensemble(&self) -> Option<EnsembleSettings> {
-        let usual = if self.mask_probability > 0.0 {
+        let default = if self.mask_probability > 0.0 || self.blob.is_some() || self.swag.is_some() {
             DEFAULT_MEMBERS
         } else {
             0
         };
-        let members = self.ensemble_members.unwrap_or(usual);
+        let members = self.ensemble_members.unwrap_or(default);
         (members > 0).then_some(EnsembleSettings {
             members,
             seed: self.train.seed,
@@ -364,8 +371,8 @@ mod tests {
     #[test]
     fn defaults_are_plain_lora_with_pefts_numbers() {
         let lora = smallest().lora(&["classifier".to_owned()], &["query", "value"]);
-        let expected =
-            LoraConfig::new(8, 8.0, Targets::names(["query", "value"])).with_modules_to_save(["classifier"]);
+        let expected = LoraConfig::new(8, 8.0, TargetModules::names(["query", "value"]))
+            .with_modules_to_save(["classifier"]);
         assert_eq!(lora, expected);
         assert_eq!(smallest().ensemble(), None);
     }

@@ -1,68 +1,8 @@
 //! Values of keys that have several forms, as PEFT reads them.
 
 use lora_core::{Init, TargetNames};
-use lora_data::tasks::RowsKind;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
-
-/// What is predicted, in Hugging Face's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProblemType {
-    /// One class of several.
-    SingleLabelClassification,
-    /// Labels any number of which may hold.
-    MultiLabelClassification,
-    /// A number.
-    Regression,
-    /// Start and end of the answer in a context.
-    QuestionAnswering,
-    /// A tag for each word.
-    TokenClassification,
-    /// The letter of the right choice, said by a language model.
-    MultipleChoice,
-    /// The completion of a prompt, token by token.
-    CausalLm,
-}
-
-impl ProblemType {
-    /// The problem of rows of a shape; texts with numbers are a regression, which their labels tell.
-    pub fn of_rows(kind: RowsKind) -> Self {
-        match kind {
-            RowsKind::Texts => Self::SingleLabelClassification,
-            RowsKind::Spans => Self::QuestionAnswering,
-            RowsKind::Words => Self::TokenClassification,
-            RowsKind::Choices => Self::MultipleChoice,
-            RowsKind::Instructions => Self::CausalLm,
-        }
-    }
-
-    /// The shape of its rows.
-    pub fn rows(self) -> RowsKind {
-        match self {
-            Self::SingleLabelClassification | Self::MultiLabelClassification | Self::Regression => {
-                RowsKind::Texts
-            }
-            Self::QuestionAnswering => RowsKind::Spans,
-            Self::TokenClassification => RowsKind::Words,
-            Self::MultipleChoice => RowsKind::Choices,
-            Self::CausalLm => RowsKind::Instructions,
-        }
-    }
-
-    /// Its name in a configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SingleLabelClassification => "single_label_classification",
-            Self::MultiLabelClassification => "multi_label_classification",
-            Self::Regression => "regression",
-            Self::QuestionAnswering => "question_answering",
-            Self::TokenClassification => "token_classification",
-            Self::MultipleChoice => "multiple_choice",
-            Self::CausalLm => "causal_lm",
-        }
-    }
-}
 
 /// Names of modules, or a pattern on whole paths; `all-linear` is a word of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

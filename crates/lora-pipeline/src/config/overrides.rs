@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::keys::{Form, Key};
+use super::keys::{Key, KeyForm};
 use crate::error::{Error, Result};
 
 /// The keys that were given as flags, with their texts.
@@ -32,13 +32,13 @@ impl Overrides {
 
 fn value_of(key: &Key, text: &str) -> Result<Value> {
     Ok(match key.form {
-        Form::Text => Value::from(text),
-        Form::Scalar | Form::Switch => scalar(text),
-        Form::List => list(text, scalar),
-        Form::Names if text == "all-linear" || !is_names(text) => Value::from(text),
-        Form::Names => list(text, word),
-        Form::PairsOrWord if !text.contains(['=', '{']) => Value::from(text.trim()),
-        Form::Pairs | Form::PairsOrWord => pairs(text).ok_or_else(|| {
+        KeyForm::Text => Value::from(text),
+        KeyForm::Scalar | KeyForm::Switch => scalar(text),
+        KeyForm::List => list(text, scalar),
+        KeyForm::Names if text == "all-linear" || !is_names(text) => Value::from(text),
+        KeyForm::Names => list(text, word),
+        KeyForm::PairsOrWord if !text.contains(['=', '{']) => Value::from(text.trim()),
+        KeyForm::Pairs | KeyForm::PairsOrWord => pairs(text).ok_or_else(|| {
             Error::input(format!(
                 "flag --{}: `{text}` is no list of pairs; write name=value,name=value or a JSON object",
                 key.flag()

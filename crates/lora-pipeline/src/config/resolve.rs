@@ -4,17 +4,16 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use lora_core::ConfigError;
-use lora_train::TrainConfigError;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
-use super::checks::{check_blob, check_form, check_masks, check_split, check_tuning};
+use super::checks::{check_blob, check_form, check_masks, check_split, check_swag, check_tuning};
 use super::data::{check_data, check_required};
 use super::file;
-use super::keys::{Key, nearest_of};
+use super::keys::{Key, smallest};
+use super::origins::{Origins, Place};
 use super::overrides::Overrides;
 use crate::error::{Error, Result};
 
@@ -27,26 +26,11 @@ pub struct Resolved {
     pub origins: Origins,
 }
 
-/// Where values were given.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Origins {
-    pub(super) file: Option<PathBuf>,
-    places: BTreeMap<&'static str, Place>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-enum Place {
-    File(Option<usize>),
-    /// A part of the file, in words.
-    Within(String),
-    Flag,
-}
-
 /// Flags win over the file, the file over defaults.
 ///
 /// # Errors
 ///
-/// The first thing that is wrong, with file and line or flag, key and mend.
+/// The first thing that is wrong, with file and line or flag, key and how to fix it.
 pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Resolved> {
     let mut origins = Origins {
         file: config_file.map(Path::to_owned),
@@ -79,101 +63,6 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
         .map_err(|error| wrong_type(&values, &origins, &error))?;
     check(&config, &origins)?;
     Ok(Resolved { config, origins })
-}
-
-impl Origins {
-    /// Of values that stand in parts of a file: for each key the part, in words.
-    pub fn within(file: &Path, places: BTreeMap<&'static str, String>) -> Self {
-        let places = places.into_iter().map(|(key, place)| (key, Place::Within(place)));
-        Self {
-            file: Some(file.to_owned()),
-            places: places.collect(),
-        }
-    }
-
-    /// Where a key was given, ready to stand before a colon; none for a default.
-    pub fn of(&self, key: &str) -> Option<String> {
-        let file = self.file.as_deref().unwrap_or(Path::new("")).display();
-        Some(match self.places.get(key)? {
-            Place::File(Some(line)) => format!("`{file}`, line {line}"),
-            Place::File(None) => format!("`{file}`"),
-            Place::Within(place) => format!("`{file}`, {place}"),
-            Place::Flag => match Key::named(key) {
-                Some(key) => format!("flag --{}", key.flag()),
-                None => format!("flag --{key}"),
-            },
-        })
-    }
-
-    /// The message with the place where the key was given before it.
-    pub fn at(&self, key: &str, message: impl std::fmt::Display) -> crate::error::Error {
-        match self.of(key) {
-            Some(place) => Error::input(format!("{place}: {message}")),
-            None => Error::input(format!("{message}")),
-        }
-    }
-
-    /// An adapter setting that cannot be used.
-    pub fn adapter_error(&self, error: &ConfigError) -> crate::error::Error {
-        let key = match error {
-            ConfigError::ZeroRank { key } | ConfigError::Alpha { key, .. } => key.as_str(),
-            ConfigError::Probability { key, .. }
-            | ConfigError::Pattern { key, .. }
-            | ConfigError::UnusedPattern { key, .. }
-            | ConfigError::AdaLora { key, .. } => key,
-            ConfigError::NoTarget { .. } | ConfigError::UnusedTarget { .. } | ConfigError::Table { .. } => {
-                "target_modules"
-            }
-            ConfigError::UnusedModule { .. } => "modules_to_save",
-            ConfigError::ZeroBottleneck => "bottleneck_size",
-            ConfigError::NothingToTrain { .. } => "tuning",
-            ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
-            ConfigError::RankPattern { .. } => "rank_pattern",
-            ConfigError::NotFinite { .. } => "model_name_or_path",
-            ConfigError::Conflict { one, .. } => one,
-        };
-        if let ConfigError::NoTarget { targets, .. } = error
-            && let name = targets.trim_matches('`')
-            && !name.is_empty()
-            && name
-                .chars()
-                .all(|character| character.is_alphanumeric() || character == '_')
-        {
-            // A list shows its brackets; a word alone was read as a pattern.
-            let message = format!(
-                "{error}; a single text is a pattern on the whole path, a name stands in a list: [{name}]"
-            );
-            return self.at(key, message);
-        }
-        let unused = match error {
-            ConfigError::UnusedPattern {
-                pattern, available, ..
-            } => Some((pattern, available)),
-            ConfigError::UnusedTarget { name, available } => Some((name, available)),
-            _ => None,
-        };
-        if let Some((wrong, available)) = unused
-            && let Some(near) = nearest_of(wrong, available.iter().map(String::as_str))
-        {
-            return self.at(key, format!("{error}; did you mean `{near}`?"));
-        }
-        // A key inside a pattern is followed by that pattern.
-        self.at(key.split(' ').next().unwrap_or(key), error)
-    }
-
-    /// A setting of the loop that cannot be used.
-    pub fn training_error(&self, error: &TrainConfigError) -> crate::error::Error {
-        let key = match error {
-            TrainConfigError::OutOfRange { key, .. } | TrainConfigError::Zero { key, .. } => key,
-            TrainConfigError::HiddenKey { .. } | TrainConfigError::HiddenKeyWithoutNoise => "hidden_key",
-            TrainConfigError::ClassWeight { .. } => "class_weights",
-            TrainConfigError::SmoothedFocal { .. } => "focal_loss_gamma",
-            TrainConfigError::TwoWarmups { .. } => "warmup_ratio",
-            TrainConfigError::MissingEvalSteps => "eval_strategy",
-            TrainConfigError::EarlyStoppingWithoutEvaluation { .. } => "early_stopping_patience",
-        };
-        self.at(key, error)
-    }
 }
 
 /// Finds the key whose value cannot be read: it alone fails beside values that can.
@@ -224,14 +113,6 @@ fn plain_words(reason: &str) -> String {
         .fold(reason.to_owned(), |text, (from, to)| text.replace(from, to))
 }
 
-/// The keys that must be given, and nothing else.
-pub(super) fn smallest() -> Value {
-    json!({
-        "model_name_or_path": "", "output_dir": "", "learning_rate": 1, "num_train_epochs": 1,
-        "per_device_train_batch_size": 1,
-    })
-}
-
 fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     for (key, found) in [
         ("validation_fraction", config.validation_fraction),
@@ -276,6 +157,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     check_tuning(config, origins)?;
     check_form(config, origins)?;
     check_blob(config, origins)?;
+    check_swag(config, origins)?;
     config
         .tuning(&[], &["query"])
         .validate()

@@ -11,38 +11,13 @@
 
 use std::path::{Path, PathBuf};
 
-use lora_data::tasks::{self, Benchmark, ReadSplit, Rows, RowsKind, TaskMetric};
+use lora_data::tasks::{Benchmark, ReadSplit, Rows, TaskMetric};
 use lora_data::{DataError, LabelNames, TaskError};
 use lora_eval::glue::GlueMetric;
 
-use crate::error::{Context, Result};
-use crate::{bail, config::ProblemType};
-
-/// The rows of a benchmark, or of files that have the form of one.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BenchmarkParts {
-    /// Rows to train on.
-    pub train: Rows,
-    /// Rows that pick the best model, the temperature and thresholds.
-    pub validation: Option<Rows>,
-    /// Rows that are scored once.
-    pub test: Option<Rows>,
-    /// What was made of the files, for people: a line each.
-    pub notes: Vec<String>,
-    /// Whether validation and test rows are some of the training file's.
-    pub split_off: [bool; 2],
-}
-
-/// What is split off the training rows where files have no validation or test rows.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Shares {
-    /// Share for validation; 0 for none.
-    pub validation: f64,
-    /// Share for the test; 0 for none.
-    pub test: f64,
-    /// Seed of the draw.
-    pub seed: u64,
-}
+use super::split::{Shares, SplitRows};
+use crate::bail;
+use crate::error::Result;
 
 /// A split that is scored.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,13 +46,13 @@ pub struct SplitFiles<'a> {
 /// # Errors
 ///
 /// If the folder has no training rows, a file is wrong, or there are too few rows to split.
-pub fn read_folder(benchmark: &'static Benchmark, folder: &Path, shares: Shares) -> Result<BenchmarkParts> {
+pub fn read_folder(benchmark: &'static Benchmark, folder: &Path, shares: Shares) -> Result<SplitRows> {
     if folder.is_file() {
         bail!(
             "`{}` is a file; give the folder that holds the splits of {}, or train_file and validation_file with problem_type {}",
             folder.display(),
             benchmark.name,
-            ProblemType::of_rows(benchmark.kind()).name(),
+            benchmark.problem_type().name(),
         );
     }
     if benchmark.split("train").is_err() {
@@ -106,11 +81,7 @@ pub fn read_folder(benchmark: &'static Benchmark, folder: &Path, shares: Shares)
 /// # Errors
 ///
 /// If a file is wrong, or there are too few rows to split.
-pub fn read_files(
-    benchmark: &'static Benchmark,
-    files: SplitFiles<'_>,
-    shares: Shares,
-) -> Result<BenchmarkParts> {
+pub fn read_files(benchmark: &'static Benchmark, files: SplitFiles<'_>, shares: Shares) -> Result<SplitRows> {
     let train = benchmark.read(files.train, "train")?;
     let names = tags_of(&train.rows).cloned();
     let further = |file: Option<&Path>, split| {
@@ -137,7 +108,7 @@ pub fn read_scored(
     tags: Option<&LabelNames>,
 ) -> Result<ScoredSplit> {
     let read = |name: &str| benchmark.read_with_names(at, name, tags);
-    let usual = || -> Result<(&'static str, ReadSplit)> {
+    let default = || -> Result<(&'static str, ReadSplit)> {
         let (test, validation) = (test_name(benchmark), validation_name(benchmark));
         let found = if_there(benchmark, at, test, tags)?.filter(|split| split.rows.is_labelled());
         match (found, test, validation) {
@@ -151,7 +122,7 @@ pub fn read_scored(
     };
     let (name, found) = match split {
         Some(name) => (benchmark.split(name)?.name, read(name)?),
-        None => usual()?,
+        None => default()?,
     };
     if !found.rows.is_labelled() {
         bail!(
@@ -179,80 +150,25 @@ pub fn glue_metric(metric: TaskMetric) -> Option<GlueMetric> {
     }
 }
 
-/// The benchmark for files of one's own of a shape; texts have columns and labels of their own, and need none.
-///
-/// # Errors
-///
-/// Never for a shape that has one.
-pub fn of_own_files(kind: RowsKind) -> Result<&'static Benchmark> {
-    let own = tasks::ALL.iter().copied();
-    let mut own = own.filter(|benchmark| benchmark.hub.is_none() && benchmark.kind() == kind);
-    own.next()
-        .with_context(|| format!("{} are read by their columns", kind.words()))
-}
-
-/// Splits off what is missing, and says what every part is.
+/// Says what every split is, and splits off what is missing.
 fn complete(
     train: ReadSplit,
     validation: Option<ReadSplit>,
     test: Option<ReadSplit>,
     shares: Shares,
-) -> Result<BenchmarkParts> {
-    let mut notes = vec![note_of("training", &train)];
-    let given = [("validation", &validation), ("test", &test)];
-    notes.extend(
-        given
-            .iter()
-            .filter_map(|(part, split)| Some(note_of(part, split.as_ref()?))),
-    );
-    for (part, split) in [
+) -> Result<SplitRows> {
+    let given = [
         ("training", Some(&train)),
         ("validation", validation.as_ref()),
         ("test", test.as_ref()),
-    ] {
-        if split.is_some_and(|split| split.rows.is_empty()) {
-            bail!("there are no {part} rows; give files that hold some");
-        }
-    }
-    let wanted = [
-        ("validation", shares.validation, validation.is_none()),
-        ("test", shares.test, test.is_none()),
     ];
-    let wanted: Vec<(&str, f64)> = wanted
-        .into_iter()
-        .filter(|(_, share, is_missing)| *is_missing && *share > 0.0)
-        .map(|(part, share, _)| (part, share))
-        .collect();
-    let mut parts = BenchmarkParts {
-        train: train.rows,
-        validation: validation.map(|split| split.rows),
-        test: test.map(|split| split.rows),
-        notes,
-        split_off: ["validation", "test"].map(|part| wanted.iter().any(|(wanted, _)| *wanted == part)),
-    };
-    if wanted.is_empty() {
-        return Ok(parts);
-    }
-    let sizes: Vec<f64> = wanted.iter().map(|(_, share)| *share).collect();
-    let rows = parts.train.len();
-    let split = parts.train.split_off(&sizes, shares.seed).with_context(|| {
-        format!("{rows} rows cannot be split; give more rows, or a validation_file, or set validation_fraction to 0")
-    })?;
-    let mut split = split.into_iter();
-    parts.train = split.next().context("a split has a first part")?;
-    for ((part, _), rows) in wanted.into_iter().zip(split) {
-        parts.notes.push(format!(
-            "{part}: {} rows split off the training rows with seed {}, which leaves {}",
-            rows.len(),
-            shares.seed,
-            parts.train.len()
-        ));
-        match part {
-            "validation" => parts.validation = Some(rows),
-            _ => parts.test = Some(rows),
-        }
-    }
-    Ok(parts)
+    let notes = given
+        .iter()
+        .filter_map(|(name, split)| Some(note_of(name, (*split)?)));
+    let notes = notes.collect();
+    let rows = |split: Option<ReadSplit>| split.map(|split| split.rows);
+    let given = SplitRows::new(train.rows, rows(validation), rows(test));
+    SplitRows { notes, ..given }.complete(shares)
 }
 
 /// The split, or nothing where the set has none or the folder no file of it.

@@ -21,7 +21,7 @@ const FINISHED: &str = "finished";
 
 /// What wrote, or is to write, a run's folder. Neither writes over what the other wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Writer {
+pub enum FolderWriter {
     /// `lora train`.
     Training,
     /// `lora demo`.
@@ -79,7 +79,7 @@ pub enum OutputError {
 /// # Errors
 ///
 /// [`OutputError`].
-pub fn check_folder(path: &Path, writer: Writer, overwrite: bool) -> Result<(), OutputError> {
+pub fn check_folder(path: &Path, writer: FolderWriter, overwrite: bool) -> Result<(), OutputError> {
     let not_writable = |source| OutputError::NotWritable {
         path: path.to_owned(),
         source,
@@ -248,7 +248,7 @@ pub fn remove_file(path: &Path) -> Result<(), WriteError> {
     }
 }
 
-impl Writer {
+impl FolderWriter {
     fn in_words(self) -> &'static str {
         match self {
             Self::Training => "a training",
@@ -258,14 +258,14 @@ impl Writer {
 }
 
 /// What wrote the folder: a training keeps its settings in its run file, a demo has none.
-fn writer_of(folder: &Path) -> Option<Writer> {
+fn writer_of(folder: &Path) -> Option<FolderWriter> {
     let text = fs::read(folder.join(RUN_FILE)).unwrap_or_default();
     let run: Value = serde_json::from_slice(&text).unwrap_or_default();
     (run["program"] == crate::files::provenance::PROGRAM).then(|| {
         if run["config"].is_object() {
-            Writer::Training
+            FolderWriter::Training
         } else {
-            Writer::Demo
+            FolderWriter::Demo
         }
     })
 }
@@ -288,8 +288,8 @@ mod tests {
     #[test]
     fn a_new_and_an_empty_folder_are_fine_and_stay_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
-        check_folder(folder.path(), Writer::Training, false).unwrap();
-        check_folder(&folder.path().join("new/deep"), Writer::Training, false).unwrap();
+        check_folder(folder.path(), FolderWriter::Training, false).unwrap();
+        check_folder(&folder.path().join("new/deep"), FolderWriter::Training, false).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -298,7 +298,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("thesis.tex"), "precious").unwrap();
         for overwrite in [false, true] {
-            let error = check_folder(folder.path(), Writer::Training, overwrite).unwrap_err();
+            let error = check_folder(folder.path(), FolderWriter::Training, overwrite).unwrap_err();
             assert!(matches!(error, OutputError::Foreign { .. }), "{error}");
         }
     }
@@ -312,12 +312,12 @@ mod tests {
         )
         .unwrap();
         assert!(matches!(
-            check_folder(folder.path(), Writer::Training, false),
+            check_folder(folder.path(), FolderWriter::Training, false),
             Err(OutputError::Occupied { .. })
         ));
-        let error = check_folder(folder.path(), Writer::Demo, true).unwrap_err();
+        let error = check_folder(folder.path(), FolderWriter::Demo, true).unwrap_err();
         assert!(matches!(error, OutputError::Other { .. }), "{error}");
-        check_folder(folder.path(), Writer::Training, true).unwrap();
+        check_folder(folder.path(), FolderWriter::Training, true).unwrap();
     }
 
     #[test]
@@ -376,7 +376,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         for path in [file.clone(), file.join("below")] {
-            let error = check_folder(&path, Writer::Training, true).unwrap_err();
+            let error = check_folder(&path, FolderWriter::Training, true).unwrap_err();
             assert!(matches!(error, OutputError::NotAFolder { .. }), "{error}");
         }
     }

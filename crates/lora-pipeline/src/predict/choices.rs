@@ -1,75 +1,86 @@
 //! Answers by letter to questions with choices.
 
-use lora_data::tasks::{Rows, RowsKind};
+use lora_data::tasks::{ChoicePrompt, ChoiceQuestion, Rows, of_own_files};
+use lora_data::{ProblemType, Task};
 use lora_eval::softmax::top_class;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Asking, Predicted, Request};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows};
 use crate::bail;
-use crate::data::benchmark::of_own_files;
-use crate::data::encoded::Detail;
+use crate::data::encoded::{Detail, RowDetail};
 use crate::error::{Context, Result};
 
-/// What is said about one question.
-#[derive(Clone, Debug, Serialize)]
-struct ChoicePrediction<'a> {
-    question: &'a str,
+/// What is predicted of one question.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ChoicePrediction {
+    /// The question.
+    pub question: String,
     /// The letter.
-    answer: &'a str,
+    pub answer: String,
     /// What stands behind it.
-    choice: &'a str,
-    probability: f64,
-    /// By letter.
-    probabilities: Map<String, Value>,
+    pub choice: String,
+    /// How sure the model is of it.
+    pub probability: f64,
+    /// The probability of each choice, by letter.
+    pub probabilities: Map<String, Value>,
 }
 
-pub(super) fn predict(asking: &Asking<'_>, request: &Request) -> Result<Predicted> {
-    let opened = asking.opened;
+impl TaskRows for Vec<ChoiceQuestion> {
+    const NOUN: &'static str = "questions with choices";
+
+    fn are_of(task: &Task) -> bool {
+        matches!(task, Task::MultipleChoice { .. })
+    }
+}
+
+impl PredictRows for Vec<ChoiceQuestion> {
+    type Prediction = ChoicePrediction;
+
+    fn predict(&self, inference: &Inference<'_>) -> Result<Vec<ChoicePrediction>> {
+        let split = inference.encode(Rows::Choices(self.clone()))?;
+        let Detail::Rows(RowDetail::Choices(detail)) = &split.detail else {
+            bail!("the rows have no choices");
+        };
+        let probabilities = inference.probabilities(&split, "answering")?;
+        let rows = self.iter().zip(&detail.prompts).zip(probabilities.rows());
+        let prediction = |((question, prompt), row): ((&ChoiceQuestion, &ChoicePrompt), &[f64])| {
+            let top = top_class(row);
+            let letters = prompt.answers.iter().zip(row);
+            ChoicePrediction {
+                question: question.question.clone(),
+                answer: prompt.answers[top].clone(),
+                choice: question.choices[top].clone(),
+                probability: row[top],
+                probabilities: letters
+                    .map(|(letter, probability)| (letter.clone(), Value::from(*probability)))
+                    .collect(),
+            }
+        };
+        Ok(rows.map(prediction).collect())
+    }
+}
+
+pub(super) fn answer(inference: &Inference<'_>, request: &PredictRequest) -> Result<Predicted> {
     let Some(path) = &request.data else {
         bail!(
             "the adapter answers questions with choices; give a file with the columns question and choices with --data"
         );
     };
-    let benchmark = match request.benchmark {
-        Some(benchmark) => benchmark,
-        None => of_own_files(RowsKind::Choices)?,
-    };
+    let own = || of_own_files(ProblemType::MultipleChoice);
+    let benchmark = request.benchmark.or_else(own);
+    let benchmark = benchmark.context("questions with choices have a form of file")?;
     let questions = benchmark.read(path, "test")?.into_choices()?;
-    let rows = Rows::Choices(questions.clone());
-    let part = opened.encoder(asking.batch_size).encode(&rows)?;
-    asking.note_cut(&part);
-    let Detail::Choices(detail) = &part.detail else {
-        bail!("the rows have no choices");
-    };
-    let (outputs, average, temperature) = asking.outputs(&part, "answering");
-    let predictions = outputs
-        .into_predictions()?
-        .with_temperature(temperature.unwrap_or(1.0))?;
-    let probabilities = predictions.average(average);
-    let (mut json, mut words) = (Vec::new(), Vec::new());
-    for ((question, prompt), row) in questions.iter().zip(&detail.prompts).zip(probabilities.rows()) {
-        let top = top_class(row);
-        let letters = prompt.answers.iter().zip(row);
-        let prediction = ChoicePrediction {
-            question: &question.question,
-            answer: &prompt.answers[top],
-            choice: &question.choices[top],
-            probability: row[top],
-            probabilities: letters
-                .map(|(letter, probability)| (letter.clone(), Value::from(*probability)))
-                .collect(),
-        };
-        json.push(serde_json::to_string(&prediction).context("a prediction is no JSON")?);
-        words.push(format!(
-            "{}) {}  {:.3} · {}",
-            prediction.answer, prediction.choice, prediction.probability, prediction.question
-        ));
-    }
-    Ok(Predicted {
-        json,
-        words,
-        file: None,
-        notes: Vec::new(),
-    })
+    Predicted::of(&questions.predict(inference)?, in_words)
+}
+
+fn in_words(prediction: &ChoicePrediction) -> String {
+    let ChoicePrediction {
+        question,
+        answer,
+        choice,
+        probability,
+        ..
+    } = prediction;
+    format!("{answer}) {choice}  {probability:.3} · {question}")
 }

@@ -1,14 +1,14 @@
 //! Which ensemble a trained model predicts with: what the adapter folder recommends, but for what is chosen by hand.
 
+use lora_core::gaussian::POSTERIOR_FILE;
 use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
 use lora_data::Task;
 
 use crate::bail;
 use crate::config::DEFAULT_MEMBERS;
-use crate::data::kind::Kind;
 use crate::error::Result;
+use crate::inference::member_sampler;
 use crate::saved::adapter::OpenedAdapter;
-use crate::score::member_sampler;
 
 /// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -32,10 +32,16 @@ impl EnsembleChoice {
     pub fn settings(&self, opened: &OpenedAdapter) -> Result<Option<EnsembleSettings>> {
         let sampler = member_sampler(&opened.adapted, 0);
         let saved = opened.ensemble;
-        let of_masks = sampler.dropout.as_ref().map_or(0, |_| DEFAULT_MEMBERS);
-        let usual = saved.map_or(of_masks, |saved| saved.members);
-        let members = self.members.unwrap_or(usual);
-        if self.is_adaptive && !matches!(opened.kind, Kind::Texts(Task::Classification { .. })) {
+        let has_posterior = opened.adapted.posterior().is_some();
+        let of_masks = if has_posterior || sampler.dropout.is_some() {
+            DEFAULT_MEMBERS
+        } else {
+            0
+        };
+        let differ = has_posterior || sampler.dropout.is_some() || sampler.input_dropout > 0.0;
+        let default = saved.map_or(of_masks, |saved| saved.members);
+        let members = self.members.unwrap_or(default);
+        if self.is_adaptive && !matches!(opened.task, Task::Classification { .. }) {
             bail!(
                 "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"
             );
@@ -48,16 +54,16 @@ impl EnsembleChoice {
         if members == 0 {
             return Ok(None);
         }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 && self.members.is_none() {
+        if !differ && self.members.is_none() {
             bail!(
-                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it; put \
-                 it back, or give --members 0 for the mean pass alone"
+                "task.json asks for an ensemble of {members}, but the adapter has no masks: {SIDE_FILE} is missing beside it, and so is \
+                 {POSTERIOR_FILE}; put it back, or give --members 0 for the mean pass alone"
             );
         }
-        if sampler.dropout.is_none() && sampler.input_dropout == 0.0 {
+        if !differ {
             bail!(
                 "--members is {members}, but the adapter was trained without LoRA Dropout, so that all members would \
-                 be the same; leave --members out, or train with mask_probability"
+                 be the same; leave --members out, train with mask_probability, or give it a posterior (lora bayesianize)"
             );
         }
         Ok(Some(EnsembleSettings {

@@ -5,31 +5,40 @@ pub mod ensemble;
 mod prediction;
 pub mod predictor;
 mod spans;
-pub(crate) mod texts;
+mod texts;
+pub mod untrained;
 mod words;
+mod writing;
 
 use std::path::PathBuf;
 
 use lora_core::peft::EnsembleSettings;
-use lora_data::tasks::Benchmark;
+use lora_data::Task;
+use lora_data::tasks::{Benchmark, Rows};
+use lora_eval::calibrators::Calibrator;
 use lora_eval::conformal::ConformalThresholds;
-use lora_eval::{Average, ModelOutputs};
+use lora_eval::{Average, ClassProbabilities, ModelOutputs};
+use serde::Serialize;
 
+pub use self::choices::ChoicePrediction;
+use self::ensemble::EnsembleChoice;
+pub use self::prediction::{FileForm, PredictedLabel, Prediction};
+use self::predictor::TaskPredictor;
+pub use self::spans::SpanPrediction;
+pub use self::words::{NamedEntity, WordPrediction};
+pub use self::writing::{TextGenerator, Writing, WrittenText, write_text};
 use crate::bail;
-use crate::calibration::SetRequest;
-use crate::data::encoded::EncodedPart;
-use crate::data::kind::Kind;
-use crate::error::Result;
-use crate::predict::ensemble::EnsembleChoice;
-use crate::progress::Progress;
-use crate::saved::adapter::{ColumnOptions, OpenedAdapter};
-use crate::saved::task_file::Fit;
-use crate::score::run_one;
-pub use prediction::{Answer, FileForm, Prediction};
+use crate::calibration::{CalibratorName, SetRequest, calibrator_of};
+use crate::data::encoded::EncodedSplit;
+use crate::error::{Context, Result};
+use crate::inference::infer_rows;
+use crate::progress::{Progress, Silent};
+use crate::saved::adapter::{AdapterOptions, ColumnOptions, OpenedAdapter, open_adapter};
+use crate::saved::task_file::{FittedRules, FittedValues};
 
 /// What is to be predicted, and how.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct PredictRequest {
     /// Texts, sentences, or questions about the context.
     pub texts: Vec<String>,
     /// File of texts, questions or sentences, in the form of the training, in place of them.
@@ -46,6 +55,8 @@ pub struct Request {
     pub adaptive: Option<f64>,
     /// Gives each text a set of classes that holds the true one with a stated probability.
     pub sets: Option<SetRequest>,
+    /// Calibrates the probabilities of classes in the place of the temperature.
+    pub calibrator: Option<CalibratorName>,
     /// The file that predictions are for; its ending says in which form.
     pub output: Option<PathBuf>,
     /// Rows of a batch.
@@ -68,6 +79,18 @@ pub struct Predicted {
 }
 
 impl Predicted {
+    fn of<P: Serialize>(predictions: &[P], in_words: impl Fn(&P) -> String) -> Result<Self> {
+        let json = predictions.iter().map(serde_json::to_string);
+        Ok(Self {
+            json: json
+                .collect::<Result<_, _>>()
+                .context("a prediction is no JSON")?,
+            words: predictions.iter().map(in_words).collect(),
+            file: None,
+            notes: Vec::new(),
+        })
+    }
+
     /// Puts what stands for a row without a text in its places, and says so.
     fn answer_with_null(&mut self, rows: &[usize], json: &str, words: &str) {
         for &row in rows {
@@ -124,77 +147,151 @@ fn split_off_empty<'a>(
     }
 }
 
+/// Rows of one task: what a predictor is trained on.
+pub trait TaskRows: Clone + Into<Rows> {
+    /// What they are, in words.
+    const NOUN: &'static str;
+
+    /// Whether they are rows of this task.
+    fn are_of(task: &Task) -> bool;
+
+    /// Opens what was trained on such rows.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_adapter`].
+    fn open(options: &AdapterOptions) -> Result<OpenedAdapter> {
+        open_adapter(options, None)
+    }
+}
+
+/// Rows of which classes, numbers, spans or tags are predicted.
+pub trait PredictRows: TaskRows {
+    /// What is predicted of a row.
+    type Prediction;
+
+    /// One prediction a row; what is known of the truth is not read.
+    ///
+    /// # Errors
+    ///
+    /// If a row cannot be tokenized, or the model has diverged.
+    fn predict(&self, inference: &Inference<'_>) -> Result<Vec<Self::Prediction>>;
+}
+
 /// Labels texts, answers questions, tags words.
 ///
 /// # Errors
 ///
 /// If an input is wrong or does not fit the adapter.
-pub fn predict(opened: &OpenedAdapter, request: &Request, progress: &dyn Progress) -> Result<Predicted> {
+pub fn predict(
+    opened: &OpenedAdapter,
+    request: &PredictRequest,
+    progress: &dyn Progress,
+) -> Result<Predicted> {
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
-    check_form(request, form, &opened.kind)?;
+    check_form(request, form, &opened.task)?;
     let ensemble = request.ensemble.settings(opened)?;
-    let saved = opened.task_file.as_ref();
     if request.sets.is_some() && request.adaptive.is_some() {
         bail!(
             "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"
         );
     }
+    let calibrator = request
+        .calibrator
+        .map(|name| calibrator_of(name, opened, ensemble));
     let sets = request.sets.map(|sets| sets.thresholds(opened, ensemble));
-    let asking = Asking {
-        opened,
-        ensemble,
-        fit: saved.map(|task| task.fit_for(ensemble)).unwrap_or_default(),
-        adaptive: request.adaptive,
+    let inference = Inference {
         sets: sets.transpose()?,
+        calibrator: calibrator.transpose()?,
+        adaptive: request.adaptive,
         batch_size: request.batch_size,
         progress,
+        ..Inference::new(opened, ensemble)
     };
-    match &opened.kind {
-        Kind::Texts(task) => texts::predict(&asking, request, form, task),
-        Kind::Spans(_) => spans::predict(&asking, request, form),
-        Kind::Words(tags) => words::predict(&asking, request, tags),
-        Kind::Choices(_) => choices::predict(&asking, request),
+    match &opened.task {
+        Task::QuestionAnswering { .. } => spans::answer(&inference, request, form),
+        Task::Tagging { tags } => words::answer(&inference, request, tags),
+        Task::MultipleChoice { .. } => choices::answer(&inference, request),
+        task => texts::answer(&inference, request, form, task),
     }
 }
 
-/// How a model is asked.
-pub(crate) struct Asking<'a> {
-    pub opened: &'a OpenedAdapter,
-    pub ensemble: Option<EnsembleSettings>,
-    pub fit: Fit,
-    pub adaptive: Option<f64>,
-    pub sets: Option<ConformalThresholds>,
-    pub batch_size: usize,
-    pub progress: &'a dyn Progress,
+/// How a model is run.
+pub struct Inference<'a> {
+    opened: &'a OpenedAdapter,
+    ensemble: Option<EnsembleSettings>,
+    rules: FittedRules,
+    sets: Option<ConformalThresholds>,
+    calibrator: Option<Calibrator>,
+    adaptive: Option<f64>,
+    batch_size: usize,
+    progress: &'a dyn Progress,
 }
 
-impl Asking<'_> {
-    /// Says how many rows were cut.
-    fn note_cut(&self, part: &EncodedPart) {
-        if part.encoded.truncated > 0 {
+impl<'a> Inference<'a> {
+    /// With the temperatures and thresholds that were fitted for the ensemble.
+    fn new(opened: &'a OpenedAdapter, ensemble: Option<EnsembleSettings>) -> Self {
+        let saved = opened.task_file.as_ref();
+        Self {
+            opened,
+            ensemble,
+            rules: saved.map(|task| task.rules_for(ensemble)).unwrap_or_default(),
+            sets: None,
+            calibrator: None,
+            adaptive: None,
+            batch_size: 32,
+            progress: &Silent,
+        }
+    }
+
+    /// Rows as the model reads them.
+    fn encode(&self, rows: Rows) -> Result<EncodedSplit> {
+        let split = self.opened.encoder(self.batch_size).encode(&rows)?;
+        let (cut, all) = (split.encoded.truncated, split.encoded.len());
+        if cut > 0 {
             self.progress.note(&format!(
-                "{} of {} texts are longer than the model reads and were cut",
-                part.encoded.truncated,
-                part.encoded.len()
+                "{cut} of {all} texts are longer than the model reads and were cut"
             ));
         }
+        Ok(split)
     }
 
-    /// The outputs that are used: those of the ensemble if there is one, with their average and temperature.
-    fn outputs(&self, part: &EncodedPart, what: &str) -> (ModelOutputs, Average, Option<f64>) {
-        let outputs = run_one(&self.opened.adapted, part, self.ensemble, what, self.progress);
+    /// The outputs that are used, those of the ensemble if there is one, with what they are averaged by.
+    fn outputs(&self, split: &EncodedSplit, what: &str) -> Result<(ModelOutputs, Average)> {
+        let outputs = infer_rows(&self.opened.adapted, split, self.ensemble, what, self.progress)?;
+        Ok((
+            outputs,
+            self.ensemble
+                .map_or_else(Average::default, |settings| settings.average),
+        ))
+    }
+
+    /// Probabilities of classes, or of the choices of each row.
+    fn probabilities(&self, split: &EncodedSplit, what: &str) -> Result<ClassProbabilities> {
+        let (outputs, average) = self.outputs(split, what)?;
+        let predictions = outputs.into_predictions()?;
+        Ok(predictions.with_temperature(self.temperature())?.average(average))
+    }
+
+    /// What logits are divided by.
+    fn temperature(&self) -> f64 {
+        self.fitted(self.rules.temperature).unwrap_or(1.0)
+    }
+
+    /// Of numbers for each way to predict the one for this way.
+    fn fitted(&self, values: FittedValues) -> Option<f64> {
         match self.ensemble {
-            Some(settings) => (outputs, settings.average, self.fit.temperature.ensemble),
-            None => (outputs, Average::default(), self.fit.temperature.mean),
+            Some(_) => values.ensemble,
+            None => values.mean,
         }
     }
 }
 
-/// Refuses a form of file that the kind does not have, and flags of another kind.
-fn check_form(request: &Request, form: Option<FileForm>, kind: &Kind) -> Result<()> {
-    let has = match (form, kind) {
-        (Some(FileForm::Csv), kind) => matches!(kind, Kind::Texts(_)),
-        (Some(FileForm::Json), kind) => matches!(kind, Kind::Spans(_)),
+/// Refuses a form of file that the task does not have, and flags of another task.
+fn check_form(request: &PredictRequest, form: Option<FileForm>, task: &Task) -> Result<()> {
+    let has = match (form, task) {
+        (Some(FileForm::Csv), task) => task.is_of_texts(),
+        (Some(FileForm::Json), task) => matches!(task, Task::QuestionAnswering { .. }),
         (Some(FileForm::Jsonl) | None, _) => true,
     };
     if !has {
@@ -202,18 +299,18 @@ fn check_form(request: &Request, form: Option<FileForm>, kind: &Kind) -> Result<
         bail!(
             "--output `{}`: the adapter is for {}, whose predictions are written as {}; end the name so",
             name.unwrap_or_default(),
-            kind.problem_type().name(),
-            match kind {
-                Kind::Texts(_) => ".jsonl or .csv",
-                Kind::Spans(_) => ".jsonl or .json",
-                Kind::Words(_) | Kind::Choices(_) => ".jsonl",
+            task.problem_type().name(),
+            match task {
+                Task::QuestionAnswering { .. } => ".jsonl or .json",
+                task if task.is_of_texts() => ".jsonl or .csv",
+                _ => ".jsonl",
             }
         );
     }
-    if request.context.is_some() && !matches!(kind, Kind::Spans(_)) {
+    if request.context.is_some() && !matches!(task, Task::QuestionAnswering { .. }) {
         bail!(
             "--context is the text that questions are about, but the adapter is for {}; leave it out",
-            kind.problem_type().name()
+            task.problem_type().name()
         );
     }
     Ok(())

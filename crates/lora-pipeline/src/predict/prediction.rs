@@ -1,4 +1,4 @@
-//! What is said about a text, and how it is written: a line for people, JSONL, CSV.
+//! What is predicted of a text, and how it is written: a line for people, JSONL, CSV.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::bail;
 use crate::error::{Context, Result};
 
-/// What is said about one text.
+/// What is predicted of one text.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// The text.
@@ -18,15 +18,15 @@ pub struct Prediction {
     /// The second text of a pair.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text_pair: Option<String>,
-    /// The answer.
+    /// What is predicted of it.
     #[serde(flatten)]
-    pub answer: Answer,
+    pub label: PredictedLabel,
 }
 
-/// The answer of either task.
+/// A class, labels or a number.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
-pub enum Answer {
+pub enum PredictedLabel {
     /// A class.
     Class {
         /// Its name.
@@ -85,18 +85,18 @@ pub enum FileForm {
 }
 
 impl Prediction {
-    /// What stands for a row without a text: as this prediction, with null for everything that is said of it.
+    /// What stands for a row without a text: as this prediction, with null for everything that is predicted of it.
     ///
     /// # Errors
     ///
     /// Never: an answer is an object.
     pub(super) fn without_text(&self) -> Result<Self> {
-        let answer = serde_json::to_value(&self.answer).context("a prediction is no JSON")?;
+        let answer = serde_json::to_value(&self.label).context("a prediction is no JSON")?;
         let keys = answer.as_object().into_iter().flat_map(serde_json::Map::keys);
         Ok(Self {
             text: String::new(),
             text_pair: self.text_pair.as_ref().map(|_| String::new()),
-            answer: Answer::Nothing(keys.map(|key| (key.clone(), Value::Null)).collect()),
+            label: PredictedLabel::Nothing(keys.map(|key| (key.clone(), Value::Null)).collect()),
         })
     }
 }
@@ -120,20 +120,14 @@ impl FileForm {
     }
 }
 
-/// One JSON object each.
-pub(super) fn lines(predictions: &[Prediction]) -> Result<Vec<String>> {
-    let line = |prediction| serde_json::to_string(prediction).context("a prediction is no JSON");
-    predictions.iter().map(line).collect()
-}
-
 /// One line for people.
 pub(super) fn in_words(prediction: &Prediction) -> String {
     let text = match &prediction.text_pair {
         Some(pair) => format!("{}\t{pair}", prediction.text),
         None => prediction.text.clone(),
     };
-    match &prediction.answer {
-        Answer::Class {
+    match &prediction.label {
+        PredictedLabel::Class {
             label,
             probability,
             predictive_entropy,
@@ -150,7 +144,7 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
             let set = set.unwrap_or_default();
             format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement}{set} · {text}")
         }
-        Answer::Labels {
+        PredictedLabel::Labels {
             labels,
             probabilities,
         } => {
@@ -165,13 +159,13 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
             };
             format!("{held} · {} · {text}", all.join(", "))
         }
-        Answer::Value { value, deviation } => {
+        PredictedLabel::Value { value, deviation } => {
             let deviation = deviation
                 .map(|deviation| format!(" ± {deviation:.4}"))
                 .unwrap_or_default();
             format!("{value:.4}{deviation} · {text}")
         }
-        Answer::Nothing(_) => NO_TEXT.to_owned(),
+        PredictedLabel::Nothing(_) => NO_TEXT.to_owned(),
     }
 }
 
@@ -193,9 +187,9 @@ pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Resul
     }
     let answered = predictions
         .iter()
-        .find(|prediction| !matches!(prediction.answer, Answer::Nothing(_)));
+        .find(|prediction| !matches!(prediction.label, PredictedLabel::Nothing(_)));
     let names: Vec<String> = answered.map_or_else(Vec::new, |prediction| {
-        answer_fields(&prediction.answer)
+        label_fields(&prediction.label)
             .into_iter()
             .map(|(name, _)| name)
             .collect()
@@ -210,9 +204,9 @@ pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Resul
             Some(cells) => cells.rows[index].clone(),
             None => texts(prediction).into_iter().map(|(_, value)| value).collect(),
         };
-        match &prediction.answer {
-            Answer::Nothing(_) => values.extend(names.iter().map(|_| String::new())),
-            answer => values.extend(answer_fields(answer).into_iter().map(|(_, value)| value)),
+        match &prediction.label {
+            PredictedLabel::Nothing(_) => values.extend(names.iter().map(|_| String::new())),
+            answer => values.extend(label_fields(answer).into_iter().map(|(_, value)| value)),
         }
         writer.write_record(values)?;
     }
@@ -258,11 +252,11 @@ fn texts(prediction: &Prediction) -> Vec<(String, String)> {
     fields
 }
 
-fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
+fn label_fields(label: &PredictedLabel) -> Vec<(String, String)> {
     // Six digits: what lies behind them is rounding of single precision.
     let number = |name: &str, value: f64| (name.to_owned(), format!("{value:.6}"));
-    match answer {
-        Answer::Class {
+    match label {
+        PredictedLabel::Class {
             label,
             probability,
             probabilities,
@@ -288,7 +282,7 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
             }));
             fields
         }
-        Answer::Labels {
+        PredictedLabel::Labels {
             labels,
             probabilities,
         } => {
@@ -301,13 +295,13 @@ fn answer_fields(answer: &Answer) -> Vec<(String, String)> {
             );
             fields
         }
-        Answer::Value { value, deviation } => {
+        PredictedLabel::Value { value, deviation } => {
             let deviation = deviation.map(|value| number("deviation", value));
             std::iter::once(number("value", *value))
                 .chain(deviation)
                 .collect()
         }
-        Answer::Nothing(_) => Vec::new(),
+        PredictedLabel::Nothing(_) => Vec::new(),
     }
 }
 

@@ -1,98 +1,105 @@
 //! Answers to questions about a context.
 
+use lora_data::Task;
 use lora_data::tasks::{Rows, SpanQuestion, Spans, read_questions};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::prediction::{FileForm, NO_TEXT};
-use super::{Asking, Predicted, Request, split_off_empty};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
 use crate::data::encoded::Detail;
-use crate::error::{Context, Result};
-use crate::score::{Said, answered, ask, threshold_for};
+use crate::error::Result;
+use crate::inference::infer_spans;
+use crate::score::{TextAnswer, answers, threshold_for};
 
-/// What is said about one question.
-#[derive(Clone, Debug, Serialize)]
-struct SpanPrediction<'a> {
-    id: &'a str,
-    question: &'a str,
+/// What is predicted of one question.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SpanPrediction {
+    /// The question's name.
+    pub id: String,
+    /// The question.
+    pub question: String,
     /// A part of the context; empty: there is none.
-    answer: &'a str,
+    pub answer: String,
     /// Where it starts, in characters.
-    start: Option<usize>,
-    probability: f64,
+    pub start: Option<usize>,
+    /// How sure the model is of it.
+    pub probability: f64,
     /// By how much "no answer" leads, in logits.
-    no_answer_score: f64,
+    pub no_answer_score: f64,
 }
 
-pub(super) fn predict(asking: &Asking<'_>, request: &Request, form: Option<FileForm>) -> Result<Predicted> {
-    let opened = asking.opened;
-    let (spans, without_text) = read(request)?;
-    let part = opened.encoder(asking.batch_size).encode(&Rows::Spans(spans))?;
-    let said = ask(
-        &opened.adapted,
-        &part,
-        asking.ensemble,
-        "answering",
-        asking.progress,
-    )?;
-    let (Said::Spans(outputs), Detail::Spans(detail)) = (said, &part.detail) else {
-        bail!("the model says no starts and ends");
-    };
-    let (scores, temperature, threshold) = match &outputs.ensemble {
-        Some((_, scores)) => (
-            scores,
-            asking.fit.temperature.ensemble,
-            asking.fit.threshold.ensemble,
-        ),
-        None => (
-            &outputs.mean,
-            asking.fit.temperature.mean,
-            asking.fit.threshold.mean,
-        ),
-    };
-    let threshold = threshold_for(detail.version, threshold);
-    let answers = answered(scores, detail, threshold, temperature.unwrap_or(1.0));
-    let (mut json, mut words, mut official) = (Vec::new(), Vec::new(), Map::new());
-    for (number, (question, answer)) in detail.spans.questions.iter().zip(&answers).enumerate() {
-        let context = detail.spans.context(number);
-        let prediction = SpanPrediction {
-            id: &question.id,
-            question: &question.question,
-            answer: &answer.text,
-            start: answer.start.map(|byte| context[..byte].chars().count()),
-            probability: answer.probability,
-            no_answer_score: answer.no_answer,
-        };
-        json.push(serde_json::to_string(&prediction).context("a prediction is no JSON")?);
-        let shown = if answer.text.is_empty() {
-            "(no answer)"
-        } else {
-            &answer.text
-        };
-        words.push(format!(
-            "{shown}  {:.3} · {}",
-            answer.probability, question.question
-        ));
-        official.insert(question.id.clone(), Value::from(answer.text.clone()));
+impl TaskRows for Spans {
+    const NOUN: &'static str = "questions about a context";
+
+    fn are_of(task: &Task) -> bool {
+        matches!(task, Task::QuestionAnswering { .. })
     }
-    let file = match form {
-        Some(FileForm::Json) => Some(serde_json::to_string_pretty(&official)? + "\n"),
-        _ => None,
-    };
-    let mut predicted = Predicted {
-        json,
-        words,
-        file,
-        notes: Vec::new(),
-    };
+}
+
+impl PredictRows for Spans {
+    type Prediction = SpanPrediction;
+
+    fn predict(&self, inference: &Inference<'_>) -> Result<Vec<SpanPrediction>> {
+        let split = inference.encode(Rows::Spans(self.clone()))?;
+        let Detail::Spans(detail) = &split.detail else {
+            bail!("the rows are no windows of contexts");
+        };
+        let (adapted, progress) = (&inference.opened.adapted, inference.progress);
+        let scores = infer_spans(adapted, &split, inference.ensemble, "answering", progress)?;
+        let fitted = inference.fitted(inference.rules.threshold);
+        let threshold = threshold_for(detail.may_lack_answer, fitted);
+        let answers = answers(&scores, detail, threshold, inference.temperature());
+        let questions = self.questions.iter().zip(answers).enumerate();
+        let prediction =
+            |(number, (question, answer)): (usize, (&SpanQuestion, TextAnswer))| SpanPrediction {
+                id: question.id.clone(),
+                question: question.question.clone(),
+                start: answer
+                    .start
+                    .map(|byte| self.context(number)[..byte].chars().count()),
+                answer: answer.text,
+                probability: answer.probability,
+                no_answer_score: answer.no_answer,
+            };
+        Ok(questions.map(prediction).collect())
+    }
+}
+
+pub(super) fn answer(
+    inference: &Inference<'_>,
+    request: &PredictRequest,
+    form: Option<FileForm>,
+) -> Result<Predicted> {
+    let (spans, without_text) = read(request)?;
+    let predictions = spans.predict(inference)?;
+    let mut predicted = Predicted::of(&predictions, in_words)?;
+    if form == Some(FileForm::Json) {
+        // The form of the official script.
+        let official = predictions.into_iter();
+        let official = official.map(|prediction| (prediction.id, Value::from(prediction.answer)));
+        predicted.file = Some(serde_json::to_string_pretty(&official.collect::<Map<_, _>>())? + "\n");
+    }
     let nothing = r#"{"question":"","answer":null,"start":null,"probability":null,"no_answer_score":null}"#;
     predicted.answer_with_null(&without_text, nothing, NO_TEXT);
     Ok(predicted)
 }
 
+fn in_words(prediction: &SpanPrediction) -> String {
+    let answer = if prediction.answer.is_empty() {
+        "(no answer)"
+    } else {
+        &prediction.answer
+    };
+    format!(
+        "{answer}  {:.3} · {}",
+        prediction.probability, prediction.question
+    )
+}
+
 /// The questions, and the places of empty ones.
-fn read(request: &Request) -> Result<(Spans, Vec<usize>)> {
+fn read(request: &PredictRequest) -> Result<(Spans, Vec<usize>)> {
     if let Some(path) = &request.data {
         return Ok((read_questions(&[path])?, Vec::new()));
     }

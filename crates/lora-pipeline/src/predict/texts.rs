@@ -1,27 +1,28 @@
 //! Classes and numbers for texts.
 
+use lora_data::tasks::Rows;
 use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};
 use lora_eval::conformal::PredictionSets;
 use lora_eval::multi_label::THRESHOLD;
 use lora_eval::softmax::top_class;
 use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 
-use super::prediction::{Answer, FileForm, Prediction, in_words, lines, to_csv};
-use super::{Asking, Predicted, Request, split_off_empty};
+use super::prediction::{FileForm, PredictedLabel, Prediction, in_words, to_csv};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
-use crate::data::encoded::EncodedPart;
+use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
 use crate::inference::adaptive::run_adaptively;
 use crate::saved::adapter::read_options;
 
-pub(super) fn predict(
-    asking: &Asking<'_>,
-    request: &Request,
+pub(super) fn answer(
+    inference: &Inference<'_>,
+    request: &PredictRequest,
     form: Option<FileForm>,
     task: &Task,
 ) -> Result<Predicted> {
-    let (dataset, cells, without_text) = read_texts(asking, request, task)?;
-    let mut predictions = predictions(asking, &dataset)?;
+    let (dataset, cells, without_text) = read_texts(inference, request, task)?;
+    let mut predictions = dataset.predict(inference)?;
     if let Some(first) = predictions.first() {
         let nothing = first.without_text()?;
         for &row in &without_text {
@@ -36,55 +37,61 @@ pub(super) fn predict(
         _ => (None, Vec::new()),
     };
     Ok(Predicted {
-        json: lines(&predictions)?,
-        words: predictions.iter().map(in_words).collect(),
         file,
         notes: renamed
             .into_iter()
             .chain(super::without_text(&without_text, predictions.len()))
             .collect(),
+        ..Predicted::of(&predictions, in_words)?
     })
 }
 
-/// What is said about each text.
-///
-/// # Errors
-///
-/// If a text cannot be tokenized, or the model has diverged.
-pub(crate) fn predictions(asking: &Asking<'_>, dataset: &Dataset) -> Result<Vec<Prediction>> {
-    let opened = asking.opened;
-    let part = EncodedPart::new(dataset, &opened.tokenizer, asking.batch_size)?;
-    asking.note_cut(&part);
-    let answers = match (asking.ensemble, asking.adaptive, &dataset.task) {
-        (Some(settings), Some(confidence), Task::Classification { labels }) => {
-            let temperature = asking.fit.temperature.ensemble;
-            let (adapted, progress) = (&opened.adapted, asking.progress);
-            let predictions = run_adaptively(adapted, &part, settings, temperature, confidence, progress)?;
-            classes(
-                &predictions.probabilities(),
-                Some(&predictions.uncertainty()),
-                None,
-                labels,
-            )
-        }
-        (_, _, task) => answers(asking, &part, task)?,
-    };
-    let answered = dataset.examples.iter().zip(answers);
-    let prediction = |(example, answer): (&Example, Answer)| Prediction {
-        text: example.text.clone(),
-        text_pair: example.text_pair.clone(),
-        answer,
-    };
-    Ok(answered.map(prediction).collect())
+impl TaskRows for Dataset {
+    const NOUN: &'static str = "texts with a class or a number";
+
+    fn are_of(task: &Task) -> bool {
+        task.is_of_texts()
+    }
+}
+
+impl PredictRows for Dataset {
+    type Prediction = Prediction;
+
+    fn predict(&self, inference: &Inference<'_>) -> Result<Vec<Prediction>> {
+        let opened = inference.opened;
+        let split = inference.encode(Rows::Texts(self.clone()))?;
+        let found = match (inference.ensemble, inference.adaptive, &self.task) {
+            (Some(settings), Some(confidence), Task::Classification { labels }) => {
+                let temperature = inference.rules.temperature.ensemble;
+                let (adapted, progress) = (&opened.adapted, inference.progress);
+                let predictions =
+                    run_adaptively(adapted, &split, settings, temperature, confidence, progress)?;
+                classes(
+                    &predictions.probabilities(),
+                    Some(&predictions.uncertainty()),
+                    None,
+                    labels,
+                )
+            }
+            (_, _, task) => labels_of(inference, &split, task)?,
+        };
+        let rows = self.examples.iter().zip(found);
+        let prediction = |(example, label): (&Example, PredictedLabel)| Prediction {
+            text: example.text.clone(),
+            text_pair: example.text_pair.clone(),
+            label,
+        };
+        Ok(rows.map(prediction).collect())
+    }
 }
 
 /// The texts, all cells of the file they stand in, and the rows that have none.
 fn read_texts(
-    asking: &Asking<'_>,
-    request: &Request,
+    inference: &Inference<'_>,
+    request: &PredictRequest,
     task: &Task,
 ) -> Result<(Dataset, Option<Cells>, Vec<usize>)> {
-    let saved = asking.opened.task_file.as_ref();
+    let saved = inference.opened.task_file.as_ref();
     if let Some(path) = &request.data {
         let options = read_options(saved, &request.columns, LabelRule::Unlabelled(task.clone()));
         let options = ReadOptions {
@@ -132,24 +139,25 @@ fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
     })
 }
 
-fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<Answer>> {
-    let is_ensemble = asking.ensemble.is_some();
-    let (outputs, average, temperature) = asking.outputs(part, "predicting");
+fn labels_of(inference: &Inference<'_>, split: &EncodedSplit, task: &Task) -> Result<Vec<PredictedLabel>> {
+    let is_ensemble = inference.ensemble.is_some();
+    let (outputs, average) = inference.outputs(split, "predicting")?;
+    let temperature = inference.temperature();
     match task {
-        Task::Regression => Ok(values(&outputs, is_ensemble)),
         Task::MultiLabel { labels } => {
-            let predictions = outputs
-                .into_label_predictions()?
-                .with_temperature(temperature.unwrap_or(1.0))?;
+            let predictions = outputs.into_label_predictions()?.with_temperature(temperature)?;
             Ok(label_sets(&predictions.average(average), labels))
         }
         Task::Classification { labels } => {
-            let predictions = outputs
-                .into_predictions()?
-                .with_temperature(temperature.unwrap_or(1.0))?;
+            // A calibrator was fitted on probabilities without temperature.
+            let temperature = inference.calibrator.as_ref().map_or(temperature, |_| 1.0);
+            let predictions = outputs.into_predictions()?.with_temperature(temperature)?;
             let uncertainties = is_ensemble.then(|| predictions.uncertainty());
-            let probabilities = predictions.average(average);
-            let sets = asking.sets.as_ref().map(|sets| sets.sets(&probabilities));
+            let mut probabilities = predictions.average(average);
+            if let Some(calibrator) = &inference.calibrator {
+                probabilities = calibrator.apply(&probabilities)?;
+            }
+            let sets = inference.sets.as_ref().map(|sets| sets.sets(&probabilities));
             Ok(classes(
                 &probabilities,
                 uncertainties.as_deref(),
@@ -157,13 +165,14 @@ fn answers(asking: &Asking<'_>, part: &EncodedPart, task: &Task) -> Result<Vec<A
                 labels,
             ))
         }
+        _ => Ok(values(&outputs, is_ensemble)),
     }
 }
 
 /// From the probabilities that each label of each text holds.
-fn label_sets(pairs: &ClassProbabilities, labels: &LabelNames) -> Vec<Answer> {
+fn label_sets(pairs: &ClassProbabilities, labels: &LabelNames) -> Vec<PredictedLabel> {
     let held: Vec<f64> = pairs.rows().map(|row| row[1]).collect();
-    let answer = |of_text: &[f64]| {
+    let label = |of_text: &[f64]| {
         let probabilities: Vec<(String, f64)> = labels
             .names()
             .iter()
@@ -173,12 +182,12 @@ fn label_sets(pairs: &ClassProbabilities, labels: &LabelNames) -> Vec<Answer> {
         let above = probabilities
             .iter()
             .filter(|(_, probability)| *probability > THRESHOLD);
-        Answer::Labels {
+        PredictedLabel::Labels {
             labels: above.map(|(label, _)| label.clone()).collect(),
             probabilities,
         }
     };
-    held.chunks_exact(labels.len()).map(answer).collect()
+    held.chunks_exact(labels.len()).map(label).collect()
 }
 
 /// `uncertainties` are those of an ensemble.
@@ -187,11 +196,11 @@ fn classes(
     uncertainties: Option<&[Uncertainty]>,
     sets: Option<&PredictionSets>,
     labels: &LabelNames,
-) -> Vec<Answer> {
-    let answer = |(example, row): (usize, &[f64])| {
+) -> Vec<PredictedLabel> {
+    let label = |(example, row): (usize, &[f64])| {
         let top = top_class(row);
         let uncertainty = uncertainties.map(|all| all[example]);
-        Answer::Class {
+        PredictedLabel::Class {
             label: labels.name(top).to_owned(),
             probability: row[top],
             probabilities: labels.names().iter().cloned().zip(row.iter().copied()).collect(),
@@ -203,23 +212,23 @@ fn classes(
             }),
         }
     };
-    probabilities.rows().enumerate().map(answer).collect()
+    probabilities.rows().enumerate().map(label).collect()
 }
 
-fn values(outputs: &ModelOutputs, is_ensemble: bool) -> Vec<Answer> {
+fn values(outputs: &ModelOutputs, is_ensemble: bool) -> Vec<PredictedLabel> {
     let means = outputs.mean_values();
-    let answer = |(example, value): (usize, f64)| {
+    let label = |(example, value): (usize, f64)| {
         let of_member = |member: usize| {
             f64::from(outputs.values[(member * outputs.examples + example) * outputs.outputs])
         };
         let squares = (0..outputs.members).map(|member| (of_member(member) - value).powi(2));
         let variance = squares.sum::<f64>() / (outputs.members.max(2) - 1) as f64;
-        Answer::Value {
+        PredictedLabel::Value {
             value,
             deviation: is_ensemble.then(|| variance.sqrt()),
         }
     };
-    means.into_iter().enumerate().map(answer).collect()
+    means.into_iter().enumerate().map(label).collect()
 }
 
 #[cfg(test)]

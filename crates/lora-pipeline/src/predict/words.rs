@@ -1,92 +1,96 @@
 //! Tags for words.
 
-use lora_data::LabelNames;
 use lora_data::tasks::{Rows, TagRule, TaggedSentence, TaggedWords, read_words};
+use lora_data::{LabelNames, Task};
 use lora_eval::entities::{are_iob2, entities};
 use lora_eval::softmax::top_class;
 use serde::Serialize;
 
 use super::prediction::NO_TEXT;
-use super::{Asking, Predicted, Request, split_off_empty};
+use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
-use crate::data::encoded::Detail;
-use crate::error::{Context, Result};
+use crate::data::encoded::{Detail, RowDetail};
+use crate::error::Result;
 
-/// What is said about one sentence.
-#[derive(Clone, Debug, Serialize)]
-struct WordPrediction<'a> {
-    tokens: &'a [String],
-    /// None for a word of which the tokenizer makes nothing.
-    tags: Vec<Option<&'a str>>,
+/// What is predicted of one sentence.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct WordPrediction {
+    /// The words.
+    pub tokens: Vec<String>,
+    /// The tag of each word; none for a word of which the tokenizer makes nothing.
+    pub tags: Vec<Option<String>>,
     /// The probability of each tag.
-    probabilities: Vec<Option<f64>>,
-    /// Left out for tags that name no entities.
+    pub probabilities: Vec<Option<f64>>,
+    /// Entities; none for tags that name no entities.
     #[serde(skip_serializing_if = "Option::is_none")]
-    entities: Option<Vec<NamedEntity<'a>>>,
+    pub entities: Option<Vec<NamedEntity>>,
 }
 
 /// An entity of a sentence.
-#[derive(Clone, Debug, Serialize)]
-struct NamedEntity<'a> {
-    kind: &'a str,
-    text: String,
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamedEntity {
+    /// What it is, as its tags say.
+    pub kind: String,
+    /// Its words.
+    pub text: String,
     /// The first word.
-    start: usize,
+    pub start: usize,
     /// The word after the last.
-    end: usize,
+    pub end: usize,
 }
 
-pub(super) fn predict(asking: &Asking<'_>, request: &Request, names: &LabelNames) -> Result<Predicted> {
-    let opened = asking.opened;
-    let (tagged, without_text) = read(request, names)?;
-    let part = opened.encoder(asking.batch_size).encode(&Rows::Words(tagged))?;
-    let Detail::Words(detail) = &part.detail else {
-        bail!("the rows are no words");
-    };
-    let (outputs, average, temperature) = asking.outputs(&part, "tagging");
-    let predictions = outputs
-        .into_predictions()?
-        .with_temperature(temperature.unwrap_or(1.0))?;
-    let probabilities = predictions.average(average);
-    let sentences = &detail.tagged.sentences;
-    let empty = |sentence: &TaggedSentence| vec![None; sentence.words.len()];
-    let mut said: Vec<Vec<Option<(usize, f64)>>> = sentences.iter().map(empty).collect();
-    for (place, row) in detail.words.iter().flatten().zip(probabilities.rows()) {
-        let top = top_class(row);
-        said[place.sentence][place.word] = Some((top, row[top]));
+impl TaskRows for TaggedWords {
+    const NOUN: &'static str = "sentences with tagged words";
+
+    fn are_of(task: &Task) -> bool {
+        matches!(task, Task::Tagging { .. })
     }
-    let names_entities = are_iob2(names.names().iter().map(String::as_str));
-    let (mut json, mut words) = (Vec::new(), Vec::new());
-    for (sentence, said) in sentences.iter().zip(&said) {
-        let tags: Vec<Option<&str>> = said
-            .iter()
-            .map(|said| said.map(|(tag, _)| names.name(tag)))
-            .collect();
-        let prediction = WordPrediction {
-            tokens: &sentence.words,
-            probabilities: said
-                .iter()
-                .map(|said| said.map(|(_, probability)| probability))
-                .collect(),
-            entities: names_entities.then(|| named(&sentence.words, &tags)),
-            tags,
+}
+
+impl PredictRows for TaggedWords {
+    type Prediction = WordPrediction;
+
+    fn predict(&self, inference: &Inference<'_>) -> Result<Vec<WordPrediction>> {
+        let split = inference.encode(Rows::Words(self.clone()))?;
+        let Detail::Rows(RowDetail::Words(detail)) = &split.detail else {
+            bail!("the rows are no words");
         };
-        json.push(serde_json::to_string(&prediction).context("a prediction is no JSON")?);
-        words.push(in_words(&prediction));
+        let probabilities = inference.probabilities(&split, "tagging")?;
+        let no_tags = |sentence: &TaggedSentence| vec![None; sentence.words.len()];
+        let mut found: Vec<Vec<Option<(usize, f64)>>> = self.sentences.iter().map(no_tags).collect();
+        for (place, row) in detail.words.iter().flatten().zip(probabilities.rows()) {
+            let top = top_class(row);
+            found[place.sentence][place.word] = Some((top, row[top]));
+        }
+        let names_entities = are_iob2(self.tags.names().iter().map(String::as_str));
+        let prediction = |(sentence, found): (&TaggedSentence, &Vec<Option<(usize, f64)>>)| {
+            let tag = |found: &Option<(usize, f64)>| found.map(|(tag, _)| self.tags.name(tag).to_owned());
+            let tags: Vec<Option<String>> = found.iter().map(tag).collect();
+            WordPrediction {
+                tokens: sentence.words.clone(),
+                probabilities: found.iter().map(|found| Some(found.as_ref()?.1)).collect(),
+                entities: names_entities.then(|| named(&sentence.words, &tags)),
+                tags,
+            }
+        };
+        Ok(self.sentences.iter().zip(&found).map(prediction).collect())
     }
-    let mut predicted = Predicted {
-        json,
-        words,
-        file: None,
-        notes: Vec::new(),
-    };
+}
+
+pub(super) fn answer(
+    inference: &Inference<'_>,
+    request: &PredictRequest,
+    names: &LabelNames,
+) -> Result<Predicted> {
+    let (tagged, without_text) = read(request, names)?;
+    let mut predicted = Predicted::of(&tagged.predict(inference)?, in_words)?;
     let nothing = r#"{"tokens":[],"tags":null,"probabilities":null}"#;
     predicted.answer_with_null(&without_text, nothing, NO_TEXT);
     Ok(predicted)
 }
 
 /// The sentences, and the places of those without a word.
-fn read(request: &Request, names: &LabelNames) -> Result<(TaggedWords, Vec<usize>)> {
+fn read(request: &PredictRequest, names: &LabelNames) -> Result<(TaggedWords, Vec<usize>)> {
     if let Some(path) = &request.data {
         return Ok((read_words(&[path], TagRule::NotRead(names))?, Vec::new()));
     }
@@ -108,12 +112,12 @@ fn read(request: &Request, names: &LabelNames) -> Result<(TaggedWords, Vec<usize
     Ok((tagged, without_text))
 }
 
-fn named<'a>(words: &[String], tags: &[Option<&'a str>]) -> Vec<NamedEntity<'a>> {
-    let tags: Vec<&str> = tags.iter().map(|tag| tag.unwrap_or("O")).collect();
+fn named(words: &[String], tags: &[Option<String>]) -> Vec<NamedEntity> {
+    let tags: Vec<&str> = tags.iter().map(|tag| tag.as_deref().unwrap_or("O")).collect();
     let found = entities(&tags).into_iter();
     found
         .map(|entity| NamedEntity {
-            kind: entity.kind,
+            kind: entity.kind.to_owned(),
             text: words[entity.start..entity.end].join(" "),
             start: entity.start,
             end: entity.end,
@@ -122,7 +126,7 @@ fn named<'a>(words: &[String], tags: &[Option<&'a str>]) -> Vec<NamedEntity<'a>>
 }
 
 /// Entities, if the tags name some, else every word with its tag.
-fn in_words(prediction: &WordPrediction<'_>) -> String {
+fn in_words(prediction: &WordPrediction) -> String {
     let words = prediction
         .tokens
         .iter()

@@ -1,43 +1,35 @@
 //! An adapter folder on its base model: what `eval` and `predict` start from.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use burn::module::Module;
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, Fp32Precision};
-use lora_data::tasks::{AnswerSettings, Benchmark, RowsKind};
-use lora_data::{Column, Format, LabelRule, Padding, ReadOptions, Task, TextTokenizer};
-use lora_models::{Checkpoint, FamilyConfig, HeadOptions, HubOptions, Transformer, locate};
+use lora_data::tasks::{AnswerSettings, Benchmark};
+use lora_data::{Column, Format, LabelRule, ReadOptions, Task};
+use lora_models::{Checkpoint, FamilyConfig, Transformer};
 
-use crate::bail;
-use crate::base::checkpoint::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint, open_tokenizer};
-use crate::base::hub::hub_options;
-use crate::base::language_model::LanguageModel;
+use super::source::{AdapterSource, open_source};
+use super::task_file::TaskFile;
+use crate::base::model_folder::ModelFolder;
+use crate::base::{OpenedBase, TextReader};
 use crate::calibration::CalibrationFile;
-use crate::config::keys::nearest_of;
-use crate::data::encoded::{Encoder, Lengths};
-use crate::data::kind::{Kind, prompt_style, squad_version};
+use crate::config::Lengths;
+use crate::data::encoded::RowEncoder;
 use crate::device::{DeviceName, Precision};
-use crate::error::{Context, Result};
-use crate::saved::Saved;
-use crate::saved::model_folder::ModelFolder;
-use crate::saved::task_file::TaskFile;
-use crate::saved::task_of::kind_of;
-pub use crate::saved::task_of::task_of;
+use crate::error::Result;
 
 /// An adapter folder on its base model, ready to predict.
 #[derive(Debug)]
 pub struct OpenedAdapter {
     /// The model, in validation mode.
     pub adapted: Adapted<Transformer>,
-    /// Its tokenizer.
-    pub tokenizer: TextTokenizer,
-    /// How rows of a batch are made equally long.
-    pub padding: Padding,
+    /// How it reads texts.
+    pub reader: TextReader,
     /// How many tokens rows have.
     pub lengths: Lengths,
     /// What it predicts.
-    pub kind: Kind,
+    pub task: Task,
     /// What the folder says about its training; none for a folder that PEFT wrote.
     pub task_file: Option<TaskFile>,
     /// What validation rows said about its probabilities; none for a folder without.
@@ -72,216 +64,94 @@ pub struct AdapterOptions {
     pub fp32_precision: Fp32Precision,
 }
 
-/// An adapter folder with its base model's files, before a model is built.
-#[derive(Debug)]
-pub struct AdapterSource {
-    /// What was trained.
-    pub saved: Saved,
-    /// What the folder says about its training; none for a folder that PEFT wrote.
-    pub task_file: Option<TaskFile>,
-    /// The base model's name.
-    pub base_model: String,
-    /// The base model's files.
-    pub checkpoint: Checkpoint,
-}
-
-/// Opens an adapter folder and the files of its base model.
-///
-/// # Errors
-///
-/// If a part is missing or corrupt.
-pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -> Result<AdapterSource> {
-    let task_file = TaskFile::read(adapter)?;
-    let saved = Saved::read(adapter)?;
-    let given = task_file.as_ref().map(|task| task.base_model.clone());
-    let named = match saved {
-        Saved::Model { .. } if base.is_some() => bail!(
-            "`{}` is a whole model and needs no base model; leave --model out",
-            adapter.display()
-        ),
-        Saved::Model { .. } => saved.base_model(),
-        Saved::Adapter(_) | Saved::Tuned(_) => {
-            given.or_else(|| Some(embedded_name(&saved.base_model()?).to_owned()))
-        }
-    };
-    let Some(base_model) = base.map(str::to_owned).or(named) else {
-        bail!(
-            "`{}` names no base model; give it with --model",
-            adapter.display()
-        );
-    };
-    let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
-    let hub = hub_options(revision);
-    if base.is_none() {
-        check_base(adapter, &base_model, &hub, "--model")?;
-    }
-    let checkpoint = open_checkpoint(&base_model, &hub).with_context(|| {
-        format!(
-            "the base model of `{}` cannot be opened (--model names another)",
-            adapter.display()
-        )
-    })?;
-    Ok(AdapterSource {
-        saved,
-        task_file,
-        base_model,
-        checkpoint,
-    })
-}
-
-/// Refuses a base model that an adapter names by a relative path which leads nowhere from here. A name that can be one of the hub is
-/// looked for there. `flag` gives another base model.
-///
-/// # Errors
-///
-/// If the base model is not there: with the place that was looked at.
-pub fn check_base(adapter: &Path, base_model: &str, hub: &HubOptions, flag: &str) -> Result<()> {
-    let path = Path::new(base_model);
-    if base_model == EMBEDDED_MODEL || path.is_absolute() || path.exists() {
-        return Ok(());
-    }
-    let here = std::env::current_dir().unwrap_or_default();
-    let place = || {
-        format!(
-            "the base model of `{}` is called `{base_model}`, and there is no `{}` (a relative path starts at the current folder, `{}`); \
-             go to the folder from which it was trained, or give the model with {flag}",
-            adapter.display(),
-            here.join(path).display(),
-            here.display()
-        )
-    };
-    let is_path = path.starts_with(".")
-        || path.starts_with("..")
-        || path.components().count() > 2
-        || is_gguf(path)
-        || nearest_of(base_model, [EMBEDDED_MODEL]).is_some();
-    if is_path {
-        bail!("{}", place());
-    }
-    locate(base_model, hub).with_context(place)?;
-    Ok(())
-}
-
 /// Tokens of a prompt with choices, at most, unless the user says otherwise.
 const LONGEST_PROMPT: usize = 2048;
 
 impl OpenedAdapter {
-    /// What it predicts of a text.
-    ///
-    /// # Errors
-    ///
-    /// If it is for something else.
-    pub fn task(&self) -> Result<&Task> {
-        match &self.kind {
-            Kind::Texts(task) => Ok(task),
-            other => bail!(
-                "the adapter is for {}, not for texts",
-                other.problem_type().name()
-            ),
-        }
+    fn of(mut source: AdapterSource, task: Task, args: &AdapterOptions) -> Result<Self> {
+        let device = args.device.open_in(args.dtype, args.fp32_precision)?;
+        let files = &mut source.checkpoint;
+        files.weights.set_fp32_precision(args.fp32_precision);
+        let lengths = lengths(source.task_file.as_ref(), &task, files, args.max_seq_length)?;
+        let reader = TextReader::of(files, &task, Some(lengths.longest))?;
+        // Names that the user gives are those of the outputs as they are.
+        let labels = task
+            .labels()
+            .filter(|_| source.task_file.is_some() && args.labels.is_none());
+        let base = OpenedBase::load(files, reader, &task, labels, 0, &device)?;
+        let adapted = source
+            .saved
+            .put_on(base.model, &base.loaded, &source.base_model, "--model")?;
+        Ok(Self {
+            adapted: adapted.map(|model| model.valid()),
+            reader: base.reader,
+            lengths,
+            task,
+            ensemble: match &source.task_file {
+                Some(task) => task.ensemble,
+                None => source.saved.ensemble(),
+            },
+            task_file: source.task_file,
+            calibration: CalibrationFile::read(&args.adapter)?,
+            base_model: source.base_model,
+            model_folder: base.model_folder,
+        })
     }
 
     /// How rows become batches for it.
-    pub fn encoder(&self, batch_size: usize) -> Encoder<'_> {
-        Encoder {
-            tokenizer: &self.tokenizer,
-            padding: self.padding,
-            lengths: self.lengths,
-            batch_size,
-            version: match self.kind {
-                Kind::Spans(version) => version,
-                _ => squad_version(None),
-            },
-            style: match self.kind {
-                Kind::Choices(style) => style,
-                _ => prompt_style(None),
-            },
-            shots: (&[], 0),
-        }
+    pub fn encoder(&self, batch_size: usize) -> RowEncoder<'_> {
+        RowEncoder::new(&self.reader, &self.task, self.lengths, batch_size)
     }
 }
 
-/// Opens an adapter folder and puts it on its base model. `asked`: the benchmark that it is to be scored on.
+/// How many tokens rows have: as in training, or as many as the user says.
+fn lengths(
+    task_file: Option<&TaskFile>,
+    task: &Task,
+    files: &Checkpoint,
+    given: Option<usize>,
+) -> Result<Lengths> {
+    let most = FamilyConfig::read(files)?.spec().max_tokens;
+    let (default, is_prompt) = match task {
+        // Nothing but memory is won by cutting prompts that the model could read.
+        Task::MultipleChoice { .. } | Task::Completion => (LONGEST_PROMPT, true),
+        Task::QuestionAnswering { .. } => (384, false),
+        _ => (128, false),
+    };
+    // Nobody chose the default length, so a model that takes less of a text is no mistake.
+    let default = most.map_or(default, |most| default.min(most));
+    Ok(match task_file {
+        Some(file) if !is_prompt => file.lengths(given),
+        _ => {
+            let longest = given.unwrap_or(default);
+            Lengths {
+                longest,
+                overlap: longest / 3,
+                answer: AnswerSettings::default().longest,
+            }
+        }
+    })
+}
+
+/// Opens an adapter folder for labelled rows and puts it on its base model. `asked`: the benchmark that it is to be scored on.
 ///
 /// # Errors
 ///
-/// If a part is missing, corrupt, or does not fit the others, or the adapter is for another kind of task than is asked for.
+/// If a part is missing, corrupt, or does not fit the others, or the adapter is for another task than is asked for.
 pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
-    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
-    let AdapterSource {
-        saved,
-        task_file,
-        base_model,
-        mut checkpoint,
-    } = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
-    checkpoint.weights.set_fp32_precision(args.fp32_precision);
-    let kind = kind_of(args, task_file.as_ref(), &saved, &checkpoint, asked)?;
-    let mut lengths = if let Some(task) = &task_file {
-        task.lengths(args.max_seq_length)
-    } else {
-        // Nobody chose the usual length, so a model that takes less of a text is no mistake.
-        let usual = if kind.rows() == RowsKind::Spans { 384 } else { 128 };
-        let most = FamilyConfig::read(&checkpoint)?.outline().max_tokens;
-        let longest = args
-            .max_seq_length
-            .unwrap_or(most.map_or(usual, |most| usual.min(most)));
-        Lengths {
-            longest,
-            overlap: longest / 3,
-            answer: AnswerSettings::default().longest,
-        }
-    };
-    let (model, loaded, tokenizer, padding, model_folder) = if let Kind::Choices(_) = kind {
-        let opened = LanguageModel::of_checkpoint(&base_model, &checkpoint, 0, &device)?;
-        // Nothing but memory is won by cutting prompts that the model could read.
-        let most = opened.max_tokens.unwrap_or(LONGEST_PROMPT);
-        lengths.longest = args.max_seq_length.unwrap_or(most.min(LONGEST_PROMPT));
-        if lengths.longest > most {
-            bail!(
-                "--max-seq-length is {}, but the model takes at most {most} tokens; lower it",
-                lengths.longest
-            );
-        }
-        (
-            opened.model,
-            opened.loaded,
-            opened.tokenizer,
-            Padding::with(opened.pad_id),
-            opened.model_folder,
-        )
-    } else {
-        let tokenizer = open_tokenizer(&checkpoint, lengths.longest)?;
-        let head = HeadOptions {
-            kind: kind.head(),
-            seed: 0,
-        };
-        // Names that the user gives are those of the outputs as they are.
-        let labels = kind
-            .labels()
-            .filter(|_| task_file.is_some() && args.labels.is_none());
-        let (model, loaded) = Transformer::load_for_labels(&checkpoint, head, labels, &device)?;
-        let padding = Padding::with(tokenizer.pad_id()?);
-        let model_folder = ModelFolder::of(&checkpoint, kind.task().as_ref(), Some(kind.task_type()));
-        (model, loaded, tokenizer, padding, model_folder)
-    };
-    let adapted = saved.put_on(model, &loaded, &base_model, "--model")?;
-    let adapted = adapted.map(|model| model.valid());
-    let ensemble = match &task_file {
-        Some(task) => task.ensemble,
-        None => saved.ensemble(),
-    };
-    Ok(OpenedAdapter {
-        adapted,
-        tokenizer,
-        padding,
-        lengths,
-        kind,
-        task_file,
-        calibration: CalibrationFile::read(&args.adapter)?,
-        ensemble,
-        base_model,
-        model_folder,
-    })
+    let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    let task = source.labelled_task(args.labels.as_deref(), asked)?;
+    OpenedAdapter::of(source, task, args)
+}
+
+/// Opens the adapter folder of a language model, to write text.
+///
+/// # Errors
+///
+/// If a part is missing, corrupt, or does not fit the others, or the base model is no causal language model.
+pub fn open_language_adapter(args: &AdapterOptions) -> Result<OpenedAdapter> {
+    let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    OpenedAdapter::of(source, Task::Completion, args)
 }
 
 /// How a data file is read: as the training's files were, but for what flags say.

@@ -1,9 +1,10 @@
 //! What a training left: an adapter, tuned tensors, or a whole model. `eval`, `predict` and the others take all three.
 
 pub mod adapter;
-pub mod model_folder;
+pub mod source;
 pub mod task_file;
 mod task_of;
+mod writing;
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,8 @@ use lora_models::{Checkpoint, LoadReport, Transformer};
 
 use crate::bail;
 use crate::base::checkpoint::embedded_name;
+use crate::base::model_folder::MODEL_CONFIG_FILE;
 use crate::error::{Context, Result};
-use crate::saved::model_folder::MODEL_CONFIG_FILE;
 
 /// A folder that a training wrote, or PEFT, or Transformers.
 #[derive(Debug)]

@@ -4,21 +4,16 @@ use std::path::Path;
 
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::{self, AnswerSettings};
-use lora_data::{Column, Columns, LabelNames, Task};
+use lora_data::{Column, Columns, LabelNames, ProblemType, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bail;
-use crate::config::ProblemType;
-use crate::data::encoded::Lengths;
-use crate::data::kind::{Kind, prompt_style, squad_version};
+use crate::config::Lengths;
 use crate::error::{Context, Result};
 
 /// Name of the file.
 pub const TASK_FILE: &str = "task.json";
-
-const NO_LABELS: &str = "the adapter belongs to a language model, which has no labels; use `lora generate --adapter`, or score it on questions with \
-     choices (lora eval --task-name)";
 
 /// The content of `task.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,10 +56,10 @@ pub struct TaskFile {
     pub max_answer_length: Option<usize>,
     /// Temperatures fitted on validation rows.
     #[serde(default)]
-    pub temperature: Temperatures,
+    pub temperature: FittedValues,
     /// For answers in a context: above this lead of "no answer" an answer is empty, tuned on validation rows.
-    #[serde(default, skip_serializing_if = "Thresholds::are_none")]
-    pub no_answer_threshold: Thresholds,
+    #[serde(default, skip_serializing_if = "FittedValues::are_none")]
+    pub no_answer_threshold: FittedValues,
     /// The ensemble that was scored.
     #[serde(default)]
     pub ensemble: Option<EnsembleSettings>,
@@ -74,25 +69,16 @@ fn has_header() -> bool {
     true
 }
 
-/// Temperatures, one for each way to predict: what calibrates one pass does not calibrate an ensemble.
+/// A number fitted for each way to predict: what calibrates one pass does not calibrate an ensemble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Temperatures {
+pub struct FittedValues {
     /// For the mean pass.
     pub mean: Option<f64>,
     /// For the ensemble of `task.json`.
     pub ensemble: Option<f64>,
 }
 
-/// Thresholds for "no answer", one for each way to predict.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Thresholds {
-    /// For the mean pass.
-    pub mean: Option<f64>,
-    /// For the ensemble of `task.json`.
-    pub ensemble: Option<f64>,
-}
-
-impl Thresholds {
+impl FittedValues {
     fn are_none(&self) -> bool {
         *self == Self::default()
     }
@@ -100,11 +86,11 @@ impl Thresholds {
 
 /// What is fitted on validation rows after training.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Fit {
+pub struct FittedRules {
     /// What logits are divided by.
-    pub temperature: Temperatures,
+    pub temperature: FittedValues,
     /// When an answer is empty.
-    pub threshold: Thresholds,
+    pub threshold: FittedValues,
 }
 
 impl TaskFile {
@@ -130,27 +116,29 @@ impl TaskFile {
                 task.format
             );
         }
-        if task.problem_type != ProblemType::CausalLm {
-            task.kind().with_context(|| format!("`{shown}`"))?;
-        }
+        task.task().with_context(|| format!("`{shown}`"))?;
         Ok(Some(task))
     }
 
-    /// The kind of task, with the class names in the order of the model's outputs.
+    /// What is predicted, with the names of classes, labels or tags in the order of the model's outputs.
     ///
     /// # Errors
     ///
-    /// If names are missing or not numbered 0, 1, 2…, the benchmark is unknown, or a language model was taught completions.
-    pub fn kind(&self) -> Result<Kind> {
+    /// If names are missing or not numbered 0, 1, 2…, or the benchmark is unknown.
+    pub fn task(&self) -> Result<Task> {
         let benchmark = self.task_name.as_deref().map(tasks::find).transpose()?;
         Ok(match self.problem_type {
-            ProblemType::SingleLabelClassification
-            | ProblemType::MultiLabelClassification
-            | ProblemType::Regression => Kind::Texts(self.task()?),
-            ProblemType::QuestionAnswering => Kind::Spans(squad_version(benchmark)),
-            ProblemType::TokenClassification => Kind::Words(self.labels()?),
-            ProblemType::MultipleChoice => Kind::Choices(prompt_style(benchmark)),
-            ProblemType::CausalLm => bail!("{NO_LABELS}"),
+            ProblemType::SingleLabelClassification => Task::Classification {
+                labels: self.labels()?,
+            },
+            ProblemType::MultiLabelClassification => Task::MultiLabel {
+                labels: self.labels()?,
+            },
+            ProblemType::Regression => Task::Regression,
+            ProblemType::QuestionAnswering => Task::question_answering(benchmark),
+            ProblemType::TokenClassification => Task::Tagging { tags: self.labels()? },
+            ProblemType::MultipleChoice => Task::multiple_choice(benchmark),
+            ProblemType::CausalLm => Task::Completion,
         })
     }
 
@@ -163,25 +151,6 @@ impl TaskFile {
             answer: self
                 .max_answer_length
                 .unwrap_or(AnswerSettings::default().longest),
-        }
-    }
-
-    /// What is predicted of a text, with the class names in the order of the model's outputs.
-    ///
-    /// # Errors
-    ///
-    /// If it is not texts that are judged, or the names are missing or not numbered 0, 1, 2….
-    pub fn task(&self) -> Result<Task> {
-        match self.problem_type {
-            ProblemType::Regression => Ok(Task::Regression),
-            ProblemType::MultiLabelClassification => Ok(Task::MultiLabel {
-                labels: self.labels()?,
-            }),
-            ProblemType::SingleLabelClassification => Ok(Task::Classification {
-                labels: self.labels()?,
-            }),
-            ProblemType::CausalLm => bail!("{NO_LABELS}"),
-            other => bail!("the adapter is for {}, not for texts", other.name()),
         }
     }
 
@@ -201,15 +170,15 @@ impl TaskFile {
 
     /// Fitted temperatures and thresholds, where they were fitted for what runs now: another number of members or another average is
     /// another predictor, and needs others.
-    pub fn fit_for(&self, ensemble: Option<EnsembleSettings>) -> Fit {
+    pub fn rules_for(&self, ensemble: Option<EnsembleSettings>) -> FittedRules {
         let kind = |settings: EnsembleSettings| (settings.members, settings.average);
         let fits = ensemble.is_some() && ensemble.map(kind) == self.ensemble.map(kind);
-        Fit {
-            temperature: Temperatures {
+        FittedRules {
+            temperature: FittedValues {
                 mean: self.temperature.mean,
                 ensemble: self.temperature.ensemble.filter(|_| fits),
             },
-            threshold: Thresholds {
+            threshold: FittedValues {
                 mean: self.no_answer_threshold.mean,
                 ensemble: self.no_answer_threshold.ensemble.filter(|_| fits),
             },

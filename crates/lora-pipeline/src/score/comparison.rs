@@ -12,7 +12,7 @@ const FEWEST_DRAWS: usize = 500;
 
 /// Loss of the ensemble minus that of the mean pass.
 #[derive(Clone, Debug)]
-pub struct Comparison {
+pub struct MethodComparison {
     /// Both with a fitted temperature, or both without.
     pub scaled: bool,
     /// The difference and its interval, in nats or as squared error.
@@ -27,7 +27,7 @@ pub struct Comparison {
 /// # Errors
 ///
 /// If a loss is not finite.
-pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<Comparison>> {
+pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<MethodComparison>> {
     let find = |is_ensemble: bool, scaled: bool| {
         let mut methods = methods.iter();
         methods.find(|method| method.average.is_some() == is_ensemble && method.is_scaled == scaled)
@@ -42,7 +42,7 @@ pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<Comparison>> {
             resamples: (WORK / rows).clamp(FEWEST_DRAWS, Bootstrap::default().resamples),
             ..Bootstrap::default()
         };
-        found.push(Comparison {
+        found.push(MethodComparison {
             scaled,
             interval: bootstrap.paired_means(&ensemble.row_losses, &mean.row_losses)?,
             loss: mean.scores.loss_name(),
@@ -57,10 +57,13 @@ pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<Comparison>> {
 ///
 /// As [`comparisons`].
 pub fn verdicts(methods: &[ScoredMethod]) -> Result<Vec<String>> {
-    Ok(comparisons(methods)?.iter().map(Comparison::in_words).collect())
+    Ok(comparisons(methods)?
+        .iter()
+        .map(MethodComparison::in_words)
+        .collect())
 }
 
-impl Comparison {
+impl MethodComparison {
     /// Whether the mean pass is better, beyond the uncertainty.
     pub fn mean_pass_is_better(&self) -> bool {
         self.interval.lower > 0.0

@@ -1,44 +1,34 @@
-//! Passes over a data set, and the rows of the score table: mean pass and ensemble, each without and with temperature.
+//! Temperatures, thresholds and scores of a split: mean pass and ensemble, each without and with temperature.
 
+pub mod adaptive;
 mod classes;
 pub mod comparison;
+mod labels;
 mod official;
-mod part;
 pub mod reliability_bars;
 pub mod report;
 mod spans;
 mod table;
+mod words;
 
-use lora_core::peft::EnsembleSettings;
-use lora_core::{Adapted, MaskSampler};
 use lora_data::Targets;
-use lora_eval::calibration::{Binning, ReliabilityBin, ReliabilityTable};
-use lora_eval::entities::EntityScores;
+use lora_eval::calibration::ReliabilityBin;
 use lora_eval::multi_label::{MultiLabelScores, label_classes};
 use lora_eval::regression::RegressionScores;
-use lora_eval::{Average, ClassProbabilities, ModelOutputs, Passes, Predictions, Scores, judge_temperature};
-use lora_models::Transformer;
+use lora_eval::{Average, ModelOutputs, Predictions, Scores, TemperatureOutcome, judge_temperature};
 use serde::{Deserialize, Serialize};
 
-use crate::data::encoded::EncodedPart;
+pub use self::classes::{ClassScores, row_nll};
+pub use self::official::{official, official_line};
+pub use self::spans::{SpanTaskScores, TextAnswer, answers, threshold_for};
+pub use self::table::{legend, table};
+pub use self::words::WordScores;
+use crate::bail;
+use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::Result;
-use crate::inference;
+use crate::inference::{MethodOutputs, SplitOutputs};
 use crate::progress::Progress;
-use crate::saved::task_file::Temperatures;
-pub use classes::{ClassScores, row_nll};
-pub use official::{official, official_line};
-pub use part::{Said, ask, fit, score_part};
-pub use spans::{Answered, SpanTaskScores, answered, threshold_for};
-pub use table::{legend, table};
-
-/// What the model said about a data set, in each of the ways it was asked.
-#[derive(Clone, Debug)]
-pub struct Outputs {
-    /// One pass with the expected update.
-    pub mean: ModelOutputs,
-    /// One pass a member.
-    pub ensemble: Option<(EnsembleSettings, ModelOutputs)>,
-}
+use crate::saved::task_file::{FittedRules, FittedValues};
 
 /// One way to predict, scored on one data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,7 +68,7 @@ impl ScoredMethod {
     }
 }
 
-/// Scores of a kind of task.
+/// Scores of a task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TaskScores {
@@ -92,15 +82,6 @@ pub enum TaskScores {
     Labels(MultiLabelScores),
     /// Of answers in a context.
     Spans(SpanTaskScores),
-}
-
-/// Scores of tagged words.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WordScores {
-    /// Each word for itself.
-    pub words: Scores,
-    /// Whole entities; none for tags that name none.
-    pub entities: Option<EntityScores>,
 }
 
 impl TaskScores {
@@ -135,220 +116,242 @@ impl TaskScores {
     }
 }
 
-/// What draws the masks of an ensemble's members: those of LoRA Dropout; for an adapter that was trained without, PEFT's
-/// input dropout (Monte Carlo dropout).
-pub fn member_sampler(adapted: &Adapted<Transformer>, seed: u64) -> MaskSampler {
-    let dropout = adapted.dropout();
-    MaskSampler {
-        seed,
-        dropout,
-        input_dropout: if dropout.is_some() {
-            0.0
-        } else {
-            adapted.input_dropout()
-        },
-    }
-}
-
-/// Runs the model over a data set, with progress: texts, words or questions with choices.
-///
-/// # Panics
-///
-/// Panics for questions about contexts, whose outputs have another form: [`ask`] takes all kinds.
-pub fn run_passes(
-    adapted: &Adapted<Transformer>,
-    part: &EncodedPart,
-    ensemble: Option<EnsembleSettings>,
-    what: &str,
-    progress: &dyn Progress,
-) -> Outputs {
-    let rows = part.encoded.len();
-    let bar = progress.start(passes_of(ensemble) * rows as u64, what, "rows");
-    let mean = outputs_of(adapted, part, None, &mut |done| bar.set(done as u64));
-    let ensemble = ensemble.map(|settings| {
-        let count = &mut |done| bar.set((rows + done) as u64);
-        (settings, outputs_of(adapted, part, Some(settings), count))
-    });
-    bar.finish();
-    Outputs { mean, ensemble }
-}
-
-/// Runs the model over a data set in one way, with progress: the ensemble if there is one, else the mean pass.
-///
-/// # Panics
-///
-/// As [`run_passes`].
-pub fn run_one(
-    adapted: &Adapted<Transformer>,
-    part: &EncodedPart,
-    ensemble: Option<EnsembleSettings>,
-    what: &str,
-    progress: &dyn Progress,
-) -> ModelOutputs {
-    let members = ensemble.map_or(1, |ensemble| ensemble.members);
-    let bar = progress.start(members * part.encoded.len() as u64, what, "rows");
-    let outputs = outputs_of(adapted, part, ensemble, &mut |done| bar.set(done as u64));
-    bar.finish();
-    outputs
-}
-
-fn outputs_of(
-    adapted: &Adapted<Transformer>,
-    part: &EncodedPart,
-    ensemble: Option<EnsembleSettings>,
-    count: &mut dyn FnMut(usize),
-) -> ModelOutputs {
-    let Some(settings) = ensemble else {
-        return inference::outputs(adapted, part, &Passes::Mean, count);
-    };
-    let sampler = member_sampler(adapted, settings.seed);
-    let passes = Passes::Members {
-        sampler: &sampler,
-        members: 0..settings.members,
-    };
-    inference::outputs(adapted, part, &passes, count)
-}
-
-/// The mean pass and those of the members.
-fn passes_of(ensemble: Option<EnsembleSettings>) -> u64 {
-    1 + ensemble.map_or(0, |ensemble| ensemble.members)
-}
-
-/// Seed of the parts of the validation rows that a temperature is judged on.
+/// Seed of the folds of the validation rows that a temperature is judged on.
 pub const JUDGING_SEED: u64 = 0;
 
-/// Temperatures for outputs, fitted and judged on validation rows; none for regression, and where none is better than 1 beyond chance.
-/// Says what came out and why.
+/// What is wrong with rows that cannot be scored.
+const NO_LABELS: &str = "there are no labels to score against; give a file with a label column";
+
+/// Scores of outputs, before they have a name.
+struct FoundScores {
+    scores: TaskScores,
+    reliability: Vec<ReliabilityBin>,
+    row_losses: Vec<f64>,
+}
+
+/// How outputs become predictions.
+#[derive(Clone, Copy)]
+struct DecisionRule {
+    average: Average,
+    temperature: f64,
+    threshold: Option<f64>,
+}
+
+/// Fits outputs for validation rows: temperatures where `scale` says so, none for regression and where none is better than 1 beyond
+/// chance; thresholds for "no answer". Says what came out and why.
 ///
 /// # Errors
 ///
 /// If the model has diverged.
-pub fn fit_temperatures(
-    outputs: &Outputs,
-    targets: &Targets,
+pub fn calibrate(
+    outputs: &SplitOutputs,
+    split: &EncodedSplit,
+    scale: bool,
     progress: &dyn Progress,
-) -> Result<Temperatures> {
-    let rows = targets.judged();
-    if !matches!(targets, Targets::Classes(_) | Targets::Labels(_)) {
-        return Ok(Temperatures::default());
-    }
-    let fit = |name: &str, outputs: &ModelOutputs, average| -> Result<Option<f64>> {
-        let (predictions, labels) = classes_of(outputs.clone(), targets)?;
-        let outcome = judge_temperature(&predictions, &labels, average, JUDGING_SEED)?.outcome;
-        progress.note(&format!("{name}, on {rows} validation rows: {outcome}"));
-        Ok(outcome.temperature())
+) -> Result<FittedRules> {
+    let truth = split.truth();
+    let note = |name: &str, outcome: &TemperatureOutcome| {
+        progress.note(&format!(
+            "{name}, on {} validation rows: {outcome}",
+            truth.judged()
+        ));
     };
-    let mean = fit("mean pass", &outputs.mean, Average::Probabilities)?;
-    let ensemble = outputs.ensemble.as_ref();
-    let ensemble = ensemble.map(|(settings, outputs)| fit("ensemble", outputs, settings.average));
-    let ensemble = ensemble.transpose()?.flatten();
-    Ok(Temperatures { mean, ensemble })
+    match (outputs, &split.detail) {
+        (SplitOutputs::Rows(outputs), _) if scale && has_classes(&truth) => {
+            let temperature = fit_each(outputs, |name, outputs, average| {
+                let (predictions, labels) = classes_of(outputs.clone(), &truth)?;
+                let outcome = judge_temperature(&predictions, &labels, average, JUDGING_SEED)?.outcome;
+                note(name, &outcome);
+                Ok(outcome.temperature())
+            })?;
+            Ok(FittedRules {
+                temperature,
+                ..FittedRules::default()
+            })
+        }
+        (SplitOutputs::Spans(outputs), Detail::Spans(detail)) => {
+            let temperature = |name: &str, scores: &_, _| {
+                if !scale {
+                    return Ok(None);
+                }
+                let outcome = spans::judge(scores, detail)?;
+                note(name, &outcome);
+                Ok(outcome.temperature())
+            };
+            Ok(FittedRules {
+                temperature: fit_each(outputs, temperature)?,
+                threshold: fit_each(outputs, |_, scores, _| spans::fit_threshold(scores, detail))?,
+            })
+        }
+        _ => Ok(FittedRules::default()),
+    }
 }
 
-/// Outputs as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
-/// hold.
-fn classes_of(outputs: ModelOutputs, targets: &Targets) -> Result<(Predictions, Vec<usize>)> {
-    match targets {
-        Targets::Labels(truth) => {
-            let classes = label_classes(truth, outputs.outputs)?;
-            Ok((outputs.into_label_predictions()?, classes))
-        }
-        Targets::Classes(labels) => Ok((outputs.into_predictions()?, labels.clone())),
-        _ => crate::bail!("there are no labels to score against; give a file with a label column"),
-    }
+fn fit_each<T>(
+    outputs: &MethodOutputs<T>,
+    fit: impl Fn(&str, &T, Average) -> Result<Option<f64>>,
+) -> Result<FittedValues> {
+    let ensemble = outputs.ensemble.as_ref();
+    let ensemble = ensemble.map(|(settings, outputs)| fit("ensemble", outputs, settings.average));
+    Ok(FittedValues {
+        mean: fit("mean pass", &outputs.mean, Average::Probabilities)?,
+        ensemble: ensemble.transpose()?.flatten(),
+    })
 }
 
 /// Scores outputs in every way: mean pass and ensemble, without and with temperature.
 ///
 /// # Errors
 ///
-/// If the model has diverged.
-pub fn score(outputs: &Outputs, targets: &Targets, temperatures: Temperatures) -> Result<Vec<ScoredMethod>> {
+/// If the model has diverged, or the rows have no truth to score against.
+pub fn score_split(
+    outputs: &SplitOutputs,
+    split: &EncodedSplit,
+    rules: FittedRules,
+) -> Result<Vec<ScoredMethod>> {
+    match (outputs, &split.detail) {
+        (SplitOutputs::Spans(outputs), Detail::Spans(detail)) => {
+            score_each(outputs, rules, |scores, rule| spans::score(scores, detail, rule))
+        }
+        (SplitOutputs::Rows(outputs), Detail::Rows(detail)) => {
+            let truth = split.truth();
+            score_each(outputs, rules, |outputs, rule| {
+                score_rows(outputs, detail, &truth, rule)
+            })
+        }
+        _ => bail!("{NO_LABELS}"),
+    }
+}
+
+fn score_each<T>(
+    outputs: &MethodOutputs<T>,
+    rules: FittedRules,
+    score: impl Fn(&T, DecisionRule) -> Result<FoundScores>,
+) -> Result<Vec<ScoredMethod>> {
     let mut methods = Vec::new();
-    let mut add = |name: &str, outputs: &ModelOutputs, average, fitted: Option<f64>| -> Result<()> {
-        let fitted = fitted.filter(|_| matches!(targets, Targets::Classes(_) | Targets::Labels(_)));
+    let FittedRules {
+        temperature,
+        threshold,
+    } = rules;
+    let mut add = |name: &str,
+                   outputs: &T,
+                   members,
+                   average: Option<Average>,
+                   fitted: Option<f64>,
+                   threshold|
+     -> Result<()> {
         for temperature in std::iter::once(None).chain(fitted.map(Some)) {
-            methods.push(score_one(name, outputs.clone(), average, temperature, targets)?);
+            let rule = DecisionRule {
+                average: average.unwrap_or_default(),
+                temperature: temperature.unwrap_or(1.0),
+                threshold,
+            };
+            methods.push(score(outputs, rule)?.named(name, members, average, temperature));
         }
         Ok(())
     };
-    add("mean pass", &outputs.mean, None, temperatures.mean)?;
+    add(
+        "mean pass",
+        &outputs.mean,
+        1,
+        None,
+        temperature.mean,
+        threshold.mean,
+    )?;
     if let Some((settings, outputs)) = &outputs.ensemble {
         let name = format!("ensemble of {}", settings.members);
-        add(&name, outputs, Some(settings.average), temperatures.ensemble)?;
+        let average = Some(settings.average);
+        add(
+            &name,
+            outputs,
+            settings.members,
+            average,
+            temperature.ensemble,
+            threshold.ensemble,
+        )?;
     }
     Ok(methods)
 }
 
-fn score_one(
-    name: &str,
-    outputs: ModelOutputs,
-    average: Option<Average>,
-    temperature: Option<f64>,
-    targets: &Targets,
-) -> Result<ScoredMethod> {
-    let members = outputs.members as u64;
-    let (scores, reliability, row_losses) = match targets {
-        Targets::Values(values) => {
-            let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
-            let predicted = outputs.mean_values();
-            let scores = RegressionScores::of(&predicted, &values)?;
-            let squares = predicted
-                .iter()
-                .zip(&values)
-                .map(|(predicted, value)| (predicted - value).powi(2));
-            (TaskScores::Regression(scores), Vec::new(), squares.collect())
+impl FoundScores {
+    fn named(
+        self,
+        name: &str,
+        members: u64,
+        average: Option<Average>,
+        temperature: Option<f64>,
+    ) -> ScoredMethod {
+        ScoredMethod {
+            method: match temperature {
+                Some(temperature) => format!("{name}, T = {temperature:.3}"),
+                None => name.to_owned(),
+            },
+            members,
+            mean_members: None,
+            average,
+            temperature: temperature.unwrap_or(1.0),
+            is_scaled: temperature.is_some(),
+            scores: self.scores,
+            reliability: self.reliability,
+            row_losses: self.row_losses,
         }
-        Targets::Classes(labels) => {
-            let predictions = outputs
-                .into_predictions()?
-                .with_temperature(temperature.unwrap_or(1.0))?;
-            let found = ClassScores::of(&predictions.average(average.unwrap_or_default()), labels)?;
-            (
-                TaskScores::Classification(found.scores),
-                found.reliability,
-                found.row_nll,
-            )
-        }
-        Targets::Labels(truth) => {
-            let (predictions, _) = classes_of(outputs, targets)?;
-            let predictions = predictions.with_temperature(temperature.unwrap_or(1.0))?;
-            score_labels(&predictions.average(average.unwrap_or_default()), truth)?
-        }
-        Targets::None | Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) => {
-            crate::bail!("there are no labels to score against; give a file with a label column")
-        }
+    }
+}
+
+fn score_rows(
+    outputs: &ModelOutputs,
+    detail: &RowDetail,
+    truth: &Targets,
+    rule: DecisionRule,
+) -> Result<FoundScores> {
+    if let Targets::Values(values) = truth {
+        let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
+        let predicted = outputs.mean_values();
+        let scores = RegressionScores::of(&predicted, &values)?;
+        let pairs = predicted.iter().zip(&values);
+        return Ok(FoundScores {
+            scores: TaskScores::Regression(scores),
+            reliability: Vec::new(),
+            row_losses: pairs
+                .map(|(predicted, value)| (predicted - value).powi(2))
+                .collect(),
+        });
+    }
+    let (predictions, classes) = classes_of(outputs.clone(), truth)?;
+    let probabilities = predictions
+        .with_temperature(rule.temperature)?
+        .average(rule.average);
+    if let Targets::Labels(truth) = truth {
+        return labels::score(&probabilities, truth);
+    }
+    let found = ClassScores::of(&probabilities, &classes)?;
+    let scores = match detail {
+        RowDetail::Words(detail) => TaskScores::Words(WordScores {
+            words: found.scores,
+            entities: words::entity_scores(detail, &probabilities.top_classes())?,
+        }),
+        RowDetail::Texts | RowDetail::Choices(_) => TaskScores::Classification(found.scores),
     };
-    let method = match temperature {
-        Some(temperature) => format!("{name}, T = {temperature:.3}"),
-        None => name.to_owned(),
-    };
-    Ok(ScoredMethod {
-        method,
-        members,
-        mean_members: None,
-        average,
-        temperature: temperature.unwrap_or(1.0),
-        is_scaled: temperature.is_some(),
+    Ok(FoundScores {
         scores,
-        reliability,
-        row_losses,
+        reliability: found.reliability,
+        row_losses: found.row_nll,
     })
 }
 
-/// Scores, reliability bins of the probabilities that a label holds, and each row's mean negative log-likelihood over its labels.
-fn score_labels(
-    probabilities: &ClassProbabilities,
-    truth: &[Vec<usize>],
-) -> Result<(TaskScores, Vec<ReliabilityBin>, Vec<f64>)> {
-    let scores = MultiLabelScores::of(probabilities, truth, Binning::default())?;
-    let labels = scores.labels.len();
-    let classes = label_classes(truth, labels)?;
-    let mut reliability = ReliabilityTable::new(Binning::default())?;
-    let mut losses = vec![0.0; truth.len()];
-    for (pair, (row, class)) in probabilities.rows().zip(&classes).enumerate() {
-        reliability.update(row[1], *class == 1)?;
-        losses[pair / labels] -= row[*class].max(f64::EPSILON).ln() / labels as f64;
+fn has_classes(truth: &Targets) -> bool {
+    matches!(truth, Targets::Classes(_) | Targets::Labels(_))
+}
+
+/// MethodOutputs as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
+/// hold.
+fn classes_of(outputs: ModelOutputs, truth: &Targets) -> Result<(Predictions, Vec<usize>)> {
+    match truth {
+        Targets::Labels(truth) => {
+            let classes = label_classes(truth, outputs.outputs)?;
+            Ok((outputs.into_label_predictions()?, classes))
+        }
+        Targets::Classes(labels) => Ok((outputs.into_predictions()?, labels.clone())),
+        _ => bail!("{NO_LABELS}"),
     }
-    Ok((TaskScores::Labels(scores), reliability.bins(), losses))
 }

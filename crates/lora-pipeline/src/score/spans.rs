@@ -1,34 +1,20 @@
-//! Answers in a context: passes, the threshold for "no answer", their probability, exact match and F1.
+//! Answers in a context: the threshold for "no answer", their probability, exact match and F1.
 
-use lora_core::Adapted;
-use lora_core::peft::EnsembleSettings;
-use lora_data::tasks::read_answers;
+use lora_data::tasks::{SpanQuestion, read_answers};
 use lora_eval::calibration::{Binning, ReliabilityTable};
 use lora_eval::choices::letter_predictions;
 use lora_eval::squad::{SquadAccumulator, SquadScores, SquadVersion};
-use lora_eval::{Average, Passes, SpanScores, TemperatureOutcome, judge_temperature, predict_spans};
-use lora_models::Transformer;
+use lora_eval::{Average, SpanScores, TemperatureOutcome, judge_temperature};
 use serde::{Deserialize, Serialize};
 
-use super::{JUDGING_SEED, ScoredMethod, TaskScores, member_sampler, passes_of};
-use crate::data::encoded::{EncodedPart, SpanDetail};
+use super::{DecisionRule, FoundScores, JUDGING_SEED, TaskScores};
+use crate::data::encoded::SpanDetail;
 use crate::error::Result;
-use crate::progress::Progress;
-use crate::saved::task_file::{Fit, Temperatures, Thresholds};
 
-/// Above this lead of "no answer" an answer is empty if no threshold was tuned, as in the example of Transformers.
-const USUAL_THRESHOLD: f64 = 0.0;
+/// Above this lead of "no answer" an answer is empty if no threshold was fitted, as in the example of Transformers.
+const DEFAULT_THRESHOLD: f64 = 0.0;
 /// What stands for "every answer is empty", where that is best.
 pub(super) const ALL_EMPTY: f64 = -1e30;
-
-/// What the model said about windows.
-#[derive(Clone, Debug)]
-pub struct SpanOutputs {
-    /// One pass with the expected update.
-    pub mean: SpanScores,
-    /// The average over the members.
-    pub ensemble: Option<(EnsembleSettings, SpanScores)>,
-}
 
 /// Scores of answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,13 +25,13 @@ pub struct SpanTaskScores {
     pub threshold: Option<f64>,
     /// Mean negative log-likelihood of start and end over windows, in nats.
     pub nll: f64,
-    /// Calibration error of the answers' probabilities, right being an exact match.
+    /// FittedRules error of the answers' probabilities, right being an exact match.
     pub ece: f64,
 }
 
 /// An answer to a question.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answered {
+pub struct TextAnswer {
     /// A part of the context; empty for "there is none".
     pub text: String,
     /// The byte of the context where it starts.
@@ -57,82 +43,18 @@ pub struct Answered {
     pub no_answer: f64,
 }
 
-/// Runs the model over windows, with progress.
-///
-/// # Errors
-///
-/// If the model has diverged.
-pub(super) fn run_span_passes(
-    adapted: &Adapted<Transformer>,
-    part: &EncodedPart,
-    detail: &SpanDetail,
-    ensemble: Option<EnsembleSettings>,
-    what: &str,
-    progress: &dyn Progress,
-) -> Result<SpanOutputs> {
-    let rows = detail.windows.len();
-    let lengths = part.encoded.lengths();
-    let bar = progress.start(passes_of(ensemble) * rows as u64, what, "windows");
-    let run = |passes: &Passes<'_>, average, before: usize| {
-        let batches = part.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-        predict_spans(adapted, batches, &lengths, passes, average, &mut |done| {
-            bar.set((before + done) as u64);
-        })
-    };
-    let mean = run(&Passes::Mean, Average::default(), 0)?;
-    let ensemble = ensemble.map(|settings| -> Result<_> {
-        let sampler = member_sampler(adapted, settings.seed);
-        let passes = Passes::Members {
-            sampler: &sampler,
-            members: 0..settings.members,
-        };
-        Ok((settings, run(&passes, settings.average, rows)?))
-    });
-    bar.finish();
-    Ok(SpanOutputs {
-        mean,
-        ensemble: ensemble.transpose()?,
-    })
-}
-
-/// Temperatures and thresholds that are best on these questions.
-pub(super) fn fit_spans(
-    outputs: &SpanOutputs,
-    detail: &SpanDetail,
-    scale: bool,
-    progress: &dyn Progress,
-) -> Result<Fit> {
-    let ensemble = outputs.ensemble.as_ref().map(|(_, scores)| scores);
-    let temperature = |scores: &SpanScores| -> Result<Option<f64>> {
-        if !scale {
-            return Ok(None);
-        }
-        let outcome = temperature_of(scores, detail)?;
-        progress.note(&format!("starts and ends of the validation questions: {outcome}"));
-        Ok(outcome.temperature())
-    };
-    let threshold = |scores: &SpanScores| -> Result<Option<f64>> {
-        if detail.version == SquadVersion::V1 {
-            return Ok(None);
-        }
-        let best = gathered(scores, detail)?.best_thresholds()?.f1;
-        Ok(Some(best.threshold.unwrap_or(ALL_EMPTY)))
-    };
-    Ok(Fit {
-        temperature: Temperatures {
-            mean: temperature(&outputs.mean)?,
-            ensemble: ensemble.map(temperature).transpose()?.flatten(),
-        },
-        threshold: Thresholds {
-            mean: threshold(&outputs.mean)?,
-            ensemble: ensemble.map(threshold).transpose()?.flatten(),
-        },
-    })
+/// The lead of "no answer" above which answers are best left empty; none where every question has an answer.
+pub(super) fn fit_threshold(scores: &SpanScores, detail: &SpanDetail) -> Result<Option<f64>> {
+    if !detail.may_lack_answer {
+        return Ok(None);
+    }
+    let best = gathered(scores, detail)?.best_thresholds()?.f1;
+    Ok(Some(best.threshold.unwrap_or(ALL_EMPTY)))
 }
 
 /// The temperature under which starts and ends of all windows are most likely: each is a question with as many choices as the window
 /// has tokens.
-fn temperature_of(scores: &SpanScores, detail: &SpanDetail) -> Result<TemperatureOutcome> {
+pub(super) fn judge(scores: &SpanScores, detail: &SpanDetail) -> Result<TemperatureOutcome> {
     let sides = [&scores.starts, &scores.ends];
     let lengths: Vec<usize> = sides.iter().flat_map(|side| side.iter().map(Vec::len)).collect();
     let logits: Vec<f32> = sides
@@ -148,7 +70,7 @@ fn temperature_of(scores: &SpanScores, detail: &SpanDetail) -> Result<Temperatur
 
 /// The scores of the best part of each context beside the truth, with the lead of "no answer".
 fn gathered(scores: &SpanScores, detail: &SpanDetail) -> Result<SquadAccumulator> {
-    let mut squad = SquadAccumulator::new(detail.version);
+    let mut squad = SquadAccumulator::new(version(detail));
     let answers = read_answers(
         &detail.spans,
         &detail.windows,
@@ -157,23 +79,18 @@ fn gathered(scores: &SpanScores, detail: &SpanDetail) -> Result<SquadAccumulator
         detail.answers,
     );
     for (question, answer) in detail.spans.questions.iter().zip(&answers) {
-        let truth: Vec<&str> = question
-            .answers
-            .iter()
-            .map(|answer| answer.text.as_str())
-            .collect();
-        squad.update(&truth, &answer.text, Some(answer.no_answer))?;
+        squad.update(&truth(question), &answer.text, Some(answer.no_answer))?;
     }
     Ok(squad)
 }
 
 /// The answers to all questions. `threshold`: above this lead of "no answer" they are empty; `None`: every question has an answer.
-pub fn answered(
+pub fn answers(
     scores: &SpanScores,
     detail: &SpanDetail,
     threshold: Option<f64>,
     temperature: f64,
-) -> Vec<Answered> {
+) -> Vec<TextAnswer> {
     let answers = read_answers(
         &detail.spans,
         &detail.windows,
@@ -184,13 +101,13 @@ pub fn answered(
     let answers = answers.into_iter().map(|answer| {
         let is_empty = threshold.is_some_and(|threshold| answer.no_answer > threshold);
         match answer.place.filter(|_| !is_empty) {
-            Some(place) => Answered {
+            Some(place) => TextAnswer {
                 start: detail.windows[place.window].offsets[place.tokens.0].map(|(start, _)| start),
                 probability: scores.probability(place.window, place.tokens, temperature),
                 text: answer.text,
                 no_answer: answer.no_answer,
             },
-            None => Answered {
+            None => TextAnswer {
                 text: String::new(),
                 start: None,
                 probability: scores.probability(answer.least, (0, 0), temperature),
@@ -201,64 +118,37 @@ pub fn answered(
     answers.collect()
 }
 
-/// The threshold to use: none under version 1.1, else what was tuned.
-pub fn threshold_for(version: SquadVersion, tuned: Option<f64>) -> Option<f64> {
-    match version {
-        SquadVersion::V1 => None,
-        SquadVersion::V2 => Some(tuned.unwrap_or(USUAL_THRESHOLD)),
+/// The threshold to use: none where every question has an answer, else what was fitted.
+pub fn threshold_for(may_lack_answer: bool, fitted: Option<f64>) -> Option<f64> {
+    may_lack_answer.then_some(fitted.unwrap_or(DEFAULT_THRESHOLD))
+}
+
+fn truth(question: &SpanQuestion) -> Vec<&str> {
+    question
+        .answers
+        .iter()
+        .map(|answer| answer.text.as_str())
+        .collect()
+}
+
+fn version(detail: &SpanDetail) -> SquadVersion {
+    if detail.may_lack_answer {
+        SquadVersion::V2
+    } else {
+        SquadVersion::V1
     }
 }
 
-/// Scores of mean pass and ensemble, without and with temperature.
-pub(super) fn score_spans(outputs: &SpanOutputs, detail: &SpanDetail, fit: Fit) -> Result<Vec<ScoredMethod>> {
-    let mut methods = Vec::new();
-    let mut add =
-        |name: &str, scores: &SpanScores, settings: Option<EnsembleSettings>, fitted, tuned| -> Result<()> {
-            let threshold = threshold_for(detail.version, tuned);
-            for temperature in std::iter::once(None).chain(Option::<f64>::map(fitted, Some)) {
-                methods.push(score_one(name, scores, detail, settings, threshold, temperature)?);
-            }
-            Ok(())
-        };
-    add(
-        "mean pass",
-        &outputs.mean,
-        None,
-        fit.temperature.mean,
-        fit.threshold.mean,
-    )?;
-    if let Some((settings, scores)) = &outputs.ensemble {
-        let name = format!("ensemble of {}", settings.members);
-        add(
-            &name,
-            scores,
-            Some(*settings),
-            fit.temperature.ensemble,
-            fit.threshold.ensemble,
-        )?;
-    }
-    Ok(methods)
-}
-
-fn score_one(
-    name: &str,
-    scores: &SpanScores,
-    detail: &SpanDetail,
-    settings: Option<EnsembleSettings>,
-    threshold: Option<f64>,
-    fitted: Option<f64>,
-) -> Result<ScoredMethod> {
-    let temperature = fitted.unwrap_or(1.0);
-    let mut squad = SquadAccumulator::new(detail.version);
+/// Scores of the answers to all questions.
+pub(super) fn score(scores: &SpanScores, detail: &SpanDetail, rule: DecisionRule) -> Result<FoundScores> {
+    let temperature = rule.temperature;
+    let threshold = threshold_for(detail.may_lack_answer, rule.threshold);
+    let mut squad = SquadAccumulator::new(version(detail));
     let mut reliability = ReliabilityTable::new(Binning::default())?;
-    let answers = answered(scores, detail, threshold, temperature);
+    let answers = answers(scores, detail, threshold, temperature);
     for (question, answer) in detail.spans.questions.iter().zip(&answers) {
-        let truth: Vec<&str> = question
-            .answers
-            .iter()
-            .map(|answer| answer.text.as_str())
-            .collect();
-        let mut alone = SquadAccumulator::new(detail.version);
+        let truth = truth(question);
+        let mut alone = SquadAccumulator::new(version(detail));
         alone.update(&truth, &answer.text, None)?;
         squad.update(&truth, &answer.text, None)?;
         reliability.update(answer.probability, alone.scores()?.all.exact > 0.0)?;
@@ -266,16 +156,7 @@ fn score_one(
     let targets: Vec<(usize, usize)> = detail.windows.iter().map(|window| window.target).collect();
     let row_losses = scores.losses(&targets, temperature);
     let nll = row_losses.iter().sum::<f64>() / row_losses.len().max(1) as f64;
-    Ok(ScoredMethod {
-        method: match fitted {
-            Some(temperature) => format!("{name}, T = {temperature:.3}"),
-            None => name.to_owned(),
-        },
-        members: settings.map_or(1, |settings| settings.members),
-        mean_members: None,
-        average: settings.map(|settings| settings.average),
-        temperature,
-        is_scaled: fitted.is_some(),
+    Ok(FoundScores {
         scores: TaskScores::Spans(SpanTaskScores {
             squad: squad.scores()?,
             threshold,

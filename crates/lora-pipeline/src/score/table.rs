@@ -9,13 +9,13 @@ use super::{ScoredMethod, TaskScores};
 /// The score table of one data set. Nothing in it is marked as best: one model on one set of rows says nothing about chance,
 /// and a method for which no temperature could be fitted cannot be compared with one that has it, as the note then says.
 pub fn table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let table = match methods.first().map(|method| &method.scores) {
-        Some(TaskScores::Regression(_)) => regression_table(title, methods),
-        Some(TaskScores::Words(_)) => word_table(title, methods),
-        Some(TaskScores::Labels(_)) => label_table(title, methods),
-        Some(TaskScores::Spans(_)) => span_table(title, methods),
-        _ => classification_table(title, methods),
-    };
+    let columns = methods
+        .first()
+        .map_or_else(Vec::new, |method| columns(&method.scores));
+    let mut table = Table::new(title, "method", columns);
+    for method in methods {
+        table.push(method.name(), cells(method));
+    }
     let lacks_temperature = |method: &&ScoredMethod| {
         let mut same = methods
             .iter()
@@ -63,142 +63,116 @@ pub fn legend(methods: &[ScoredMethod]) -> Option<String> {
     }
 }
 
-fn classification_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let columns = vec![
-        Column::new("T", Better::None, 3),
-        Column::new("accuracy", Better::Higher, 3),
-        Column::new("F1", Better::Higher, 3),
-        Column::new("MCC", Better::Higher, 3),
-        Column::new("NLL", Better::Lower, 3),
-        Column::new("ECE", Better::Lower, 3),
-        Column::new("Brier", Better::Lower, 3),
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in methods {
-        if let TaskScores::Classification(scores) = &method.scores {
-            let cells = [
+/// The columns of a task's scores.
+fn columns(scores: &TaskScores) -> Vec<Column> {
+    const DIGITS: usize = 3;
+    let temperature = Column::new("T", Better::None, DIGITS);
+    let higher = |name: &str| Column::new(name, Better::Higher, DIGITS);
+    let lower = |name: &str| Column::new(name, Better::Lower, DIGITS);
+    let of_entities = |name: &str| higher(name).with_unit("entities");
+    match scores {
+        TaskScores::Classification(_) => vec![
+            temperature,
+            higher("accuracy"),
+            higher("F1"),
+            higher("MCC"),
+            lower("NLL"),
+            lower("ECE"),
+            lower("Brier"),
+        ],
+        TaskScores::Labels(_) => vec![
+            temperature,
+            higher("F1 micro"),
+            higher("F1 macro"),
+            higher("exact match"),
+            lower("NLL"),
+            lower("ECE"),
+            lower("Brier"),
+        ],
+        TaskScores::Regression(_) => vec![
+            higher("Pearson"),
+            higher("Spearman"),
+            Column::new("MSE", Better::Lower, 4),
+            Column::new("MAE", Better::Lower, 4),
+        ],
+        TaskScores::Words(_) => vec![
+            temperature,
+            higher("accuracy"),
+            of_entities("precision"),
+            of_entities("recall"),
+            of_entities("F1"),
+            lower("NLL"),
+            lower("ECE"),
+        ],
+        TaskScores::Spans(_) => vec![
+            temperature,
+            Column::new("threshold", Better::None, DIGITS),
+            higher("exact match"),
+            higher("F1"),
+            lower("NLL"),
+            lower("ECE"),
+        ],
+    }
+}
+
+/// The cells under [`columns`].
+fn cells(method: &ScoredMethod) -> Vec<Cell> {
+    let maybe = |value: Option<f64>| value.map_or(Cell::Empty, Cell::value);
+    let temperature = maybe(method.is_scaled.then_some(method.temperature));
+    let after = |first: Vec<Cell>, values: &[f64]| -> Vec<Cell> {
+        first
+            .into_iter()
+            .chain(values.iter().copied().map(Cell::value))
+            .collect()
+    };
+    match &method.scores {
+        TaskScores::Classification(scores) => after(
+            vec![temperature],
+            &[
                 scores.accuracy,
                 scores.f1,
                 scores.matthews,
                 scores.nll,
                 scores.ece,
                 scores.brier,
-            ];
-            let cells = std::iter::once(temperature(method)).chain(cells.map(Cell::value));
-            table.push(method.name(), cells.collect());
-        }
-    }
-    table
-}
-
-fn label_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let columns = vec![
-        Column::new("T", Better::None, 3),
-        Column::new("F1 micro", Better::Higher, 3),
-        Column::new("F1 macro", Better::Higher, 3),
-        Column::new("exact match", Better::Higher, 3),
-        Column::new("NLL", Better::Lower, 3),
-        Column::new("ECE", Better::Lower, 3),
-        Column::new("Brier", Better::Lower, 3),
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in methods {
-        if let TaskScores::Labels(scores) = &method.scores {
-            let cells = [
+            ],
+        ),
+        TaskScores::Labels(scores) => after(
+            vec![temperature],
+            &[
                 scores.f1_micro,
                 scores.f1_macro,
                 scores.exact_match,
                 scores.nll,
                 scores.ece,
                 scores.brier,
-            ];
-            let cells = std::iter::once(temperature(method)).chain(cells.map(Cell::value));
-            table.push(method.name(), cells.collect());
-        }
-    }
-    table
-}
-
-fn regression_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let columns = vec![
-        Column::new("Pearson", Better::Higher, 3),
-        Column::new("Spearman", Better::Higher, 3),
-        Column::new("MSE", Better::Lower, 4),
-        Column::new("MAE", Better::Lower, 4),
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in methods {
-        if let TaskScores::Regression(scores) = &method.scores {
-            let correlation = |value: Option<f64>| value.map_or(Cell::Empty, Cell::value);
-            let cells = vec![
-                correlation(scores.pearson),
-                correlation(scores.spearman),
-                Cell::value(scores.mse),
-                Cell::value(scores.mae),
-            ];
-            table.push(method.name(), cells);
-        }
-    }
-    table
-}
-
-fn temperature(method: &ScoredMethod) -> Cell {
-    if method.is_scaled {
-        Cell::value(method.temperature)
-    } else {
-        Cell::Empty
-    }
-}
-
-fn word_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let columns = vec![
-        Column::new("T", Better::None, 3),
-        Column::new("accuracy", Better::Higher, 3),
-        Column::new("precision", Better::Higher, 3).with_unit("entities"),
-        Column::new("recall", Better::Higher, 3).with_unit("entities"),
-        Column::new("F1", Better::Higher, 3).with_unit("entities"),
-        Column::new("NLL", Better::Lower, 3),
-        Column::new("ECE", Better::Lower, 3),
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in methods {
-        if let TaskScores::Words(scores) = &method.scores {
+            ],
+        ),
+        TaskScores::Regression(scores) => after(
+            vec![maybe(scores.pearson), maybe(scores.spearman)],
+            &[scores.mse, scores.mae],
+        ),
+        TaskScores::Words(scores) => {
             let entities = scores.entities.as_ref();
-            let of_entities = entities.map(|scores| [scores.precision, scores.recall, scores.f1]);
-            let of_entities = of_entities.map_or([Cell::Empty, Cell::Empty, Cell::Empty], |values| {
-                values.map(Cell::value)
-            });
-            let mut cells = vec![temperature(method), Cell::value(scores.words.accuracy)];
-            cells.extend(of_entities);
-            cells.extend([scores.words.nll, scores.words.ece].map(Cell::value));
-            table.push(method.name(), cells);
+            let first = vec![
+                temperature,
+                Cell::value(scores.words.accuracy),
+                maybe(entities.map(|entities| entities.precision)),
+                maybe(entities.map(|entities| entities.recall)),
+                maybe(entities.map(|entities| entities.f1)),
+            ];
+            after(first, &[scores.words.nll, scores.words.ece])
         }
-    }
-    table
-}
-
-fn span_table(title: &str, methods: &[ScoredMethod]) -> Table {
-    let columns = vec![
-        Column::new("T", Better::None, 3),
-        Column::new("threshold", Better::None, 3),
-        Column::new("exact match", Better::Higher, 3),
-        Column::new("F1", Better::Higher, 3),
-        Column::new("NLL", Better::Lower, 3),
-        Column::new("ECE", Better::Lower, 3),
-    ];
-    let mut table = Table::new(title, "method", columns);
-    for method in methods {
-        if let TaskScores::Spans(scores) = &method.scores {
+        TaskScores::Spans(scores) => {
             let threshold = match scores.threshold {
                 Some(threshold) if threshold <= ALL_EMPTY => Cell::text("all empty"),
-                Some(threshold) => Cell::value(threshold),
-                None => Cell::Empty,
+                threshold => maybe(threshold),
             };
             let all = &scores.squad.all;
-            let mut cells = vec![temperature(method), threshold];
-            cells.extend([all.exact, all.f1, scores.nll, scores.ece].map(Cell::value));
-            table.push(method.name(), cells);
+            after(
+                vec![temperature, threshold],
+                &[all.exact, all.f1, scores.nll, scores.ece],
+            )
         }
     }
-    table
 }

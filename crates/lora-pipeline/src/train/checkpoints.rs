@@ -3,20 +3,21 @@
 use std::path::Path;
 
 use lora_core::atomic::{WriteError, write_file};
+use lora_core::gaussian::{POSTERIOR_FILE, POSTERIOR_TENSOR_FILE};
 use lora_core::peft::{CONFIG_FILE, EnsembleSettings, SIDE_FILE, SaveOptions, TENSOR_FILE, TaskType};
 use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
 use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
 use lora_train::event::FinishReason;
-use lora_train::{Checkpoint, Event, Flow, Metric, Observer};
+use lora_train::{CheckpointKind, Event, Flow, Metric, Observer};
 use serde_json::{Value, json};
 
+use crate::base::model_folder::{
+    AUXILIARY_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
+};
 use crate::calibration::CALIBRATION_FILE;
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
-use crate::saved::model_folder::{
-    COMPANION_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
-};
 use crate::saved::task_file::TASK_FILE;
 
 /// All scores and the history of the training.
@@ -75,7 +76,7 @@ impl Saving<'_> {
     /// [`WriteError`].
     pub fn write(
         &self,
-        kind: Checkpoint,
+        kind: CheckpointKind,
         step: usize,
         adapted: &Adapted<Transformer>,
     ) -> Result<(), WriteError> {
@@ -83,8 +84,8 @@ impl Saving<'_> {
         let mut run = self.run.clone();
         run[UNFINISHED] = json!({ "step": step });
         let place = |folder: &Path| match kind {
-            Checkpoint::Best => folder.to_owned(),
-            Checkpoint::Last => folder.join(LAST),
+            CheckpointKind::Best => folder.to_owned(),
+            CheckpointKind::Last => folder.join(LAST),
         };
         write_together(self.folder, |beside| {
             self.write_tuned(&place(beside), adapted)?;
@@ -93,6 +94,10 @@ impl Saving<'_> {
             write_file(&beside.join(RUN_FILE), format!("{run:#}\n").as_bytes())
         })?;
         // What an earlier run left here would be taken for this one's.
+        if adapted.posterior().is_none() {
+            remove_file(&place(self.folder).join(POSTERIOR_FILE))?;
+            remove_file(&place(self.folder).join(POSTERIOR_TENSOR_FILE))?;
+        }
         for file in foreign_files(adapted) {
             remove_file(&place(self.folder).join(file))?;
         }
@@ -110,12 +115,12 @@ fn foreign_files(adapted: &Adapted<Transformer>) -> Vec<&'static str> {
     match adapted.tuning() {
         Tuning::Lora(config) => {
             let side = config.dropout.is_none().then_some(SIDE_FILE);
-            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            let of_models = OF_MODELS.into_iter().chain(AUXILIARY_FILES);
             OF_TUNED.into_iter().chain(of_models).chain(side).collect()
         }
         Tuning::Full(_) => OF_LORA.into_iter().chain(OF_TUNED).collect(),
         Tuning::BitFit(_) | Tuning::Bottleneck(_) => {
-            let of_models = OF_MODELS.into_iter().chain(COMPANION_FILES);
+            let of_models = OF_MODELS.into_iter().chain(AUXILIARY_FILES);
             OF_LORA.into_iter().chain(of_models).collect()
         }
     }
@@ -215,9 +220,10 @@ impl Observer<Transformer> for Watcher<'_> {
         self.reporter.on_event(event)
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<Transformer>) -> Flow {
+    fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<Transformer>) -> Flow {
         // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
-        if self.error.is_some() || (self.is_interrupted() && !self.has_saved && kind == Checkpoint::Last) {
+        if self.error.is_some() || (self.is_interrupted() && !self.has_saved && kind == CheckpointKind::Last)
+        {
             return Flow::Stop;
         }
         match self.saving.write(kind, step as usize, adapted) {

@@ -6,70 +6,68 @@ use lora_report::Page;
 use lora_train::Fitted;
 use serde_json::{Value, json};
 
+use super::prepared::PreparedTraining;
 use crate::calibration::CalibrationFile;
 use crate::config::RunConfig;
-use crate::data::encoded::EncodedPart;
 use crate::data::row_checks::RowChecks;
 use crate::error::Result;
+use crate::inference::infer;
 use crate::progress::Progress;
-use crate::saved::task_file::Fit;
+use crate::saved::task_file::FittedRules;
 use crate::score::comparison::{comparisons, signed, verdicts};
 use crate::score::report::{curves, score_page};
-use crate::score::{ScoredMethod, ask, fit, official, official_line, score_part};
+use crate::score::{ScoredMethod, calibrate, official, official_line, score_split};
 
 /// Scores of the best model on each data set.
-pub struct Scored {
+pub struct TrainingScores {
     /// Training, validation, test, as far as they exist.
     pub scores: Vec<(String, Vec<ScoredMethod>)>,
     /// Fitted on the validation rows.
-    pub fit: Fit,
+    pub rules: FittedRules,
     /// What the validation rows say about the probabilities of classes.
     pub calibration: Option<CalibrationFile>,
     /// The benchmark's own metric.
     pub metric: Option<TaskMetric>,
 }
 
-impl Scored {
+impl TrainingScores {
     pub(super) fn of(
         fitted: &Fitted<Transformer>,
-        train: &EncodedPart,
-        validation: Option<&EncodedPart>,
-        test: Option<&EncodedPart>,
+        prepared: &PreparedTraining,
         config: &RunConfig,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let ensemble = config.ensemble();
-        let run = |part: &EncodedPart, ensemble, what: &str| {
-            ask(
-                &fitted.best,
-                part,
-                ensemble,
-                &format!("scoring {what} rows"),
-                progress,
-            )
-        };
-        let mut scores = Vec::new();
-        // Of the training rows only the mean pass, for the gap.
-        let said = run(train, None, "training")?;
-        scores.push(("training".to_owned(), score_part(&said, train, Fit::default())?));
-        let mut fitted_there = Fit::default();
-        let mut calibration = None;
-        if let Some(part) = validation {
-            let said = run(part, ensemble, "validation")?;
-            fitted_there = fit(&said, part, config.temperature_scaling, progress)?;
-            calibration = CalibrationFile::of(&said, part, fitted_there.temperature)?;
-            scores.push(("validation".to_owned(), score_part(&said, part, fitted_there)?));
-        }
-        if let Some(part) = test {
-            let said = run(part, ensemble, "test")?;
-            scores.push(("test".to_owned(), score_part(&said, part, fitted_there)?));
-        }
-        Ok(Self {
-            scores,
-            fit: fitted_there,
-            calibration,
+        let mut scored = Self {
+            scores: Vec::new(),
+            rules: FittedRules::default(),
+            calibration: None,
             metric: config.benchmark()?.map(|benchmark| benchmark.metric),
-        })
+        };
+        // Validation rows calibrate what is scored after them. Of the training rows only the mean pass, for the gap.
+        let splits = [
+            ("training", Some(&prepared.train), None),
+            ("validation", prepared.validation.as_ref(), config.ensemble()),
+            ("test", prepared.test.as_ref(), config.ensemble()),
+        ];
+        for (name, split, ensemble) in splits {
+            let Some(split) = split.filter(|split| split.is_scored()) else {
+                continue;
+            };
+            let outputs = infer(
+                &fitted.best,
+                split,
+                ensemble,
+                &format!("scoring {name} rows"),
+                progress,
+            )?;
+            if name == "validation" {
+                scored.rules = calibrate(&outputs, split, config.temperature_scaling, progress)?;
+                scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
+            }
+            let methods = score_split(&outputs, split, scored.rules)?;
+            scored.scores.push((name.to_owned(), methods));
+        }
+        Ok(scored)
     }
 
     /// The benchmark's own metric on each part, for `results.json`; null without a benchmark.
@@ -125,7 +123,7 @@ impl Scored {
 
 /// The report of a training.
 pub(super) fn page(
-    parts: &Scored,
+    parts: &TrainingScores,
     fitted: &Fitted<Transformer>,
     config: &RunConfig,
     checks: &RowChecks,

@@ -1,24 +1,23 @@
 //! `task.json` of a training, before anything was fitted.
 
+use lora_data::Task;
 use lora_data::tasks::Benchmark;
 
-use crate::config::{ProblemType, RunConfig};
+use crate::config::RunConfig;
 use crate::data::ColumnNames;
-use crate::data::kind::Kind;
-use crate::saved::task_file::{TaskFile, Temperatures, Thresholds, id2label};
+use crate::saved::task_file::{FittedValues, TaskFile, id2label};
 
-/// `kind`: none for completions, which have no classes and no ensemble.
 pub(super) fn task_file(
     config: &RunConfig,
     columns: &ColumnNames,
     benchmark: Option<&Benchmark>,
-    kind: Option<&Kind>,
+    task: &Task,
 ) -> TaskFile {
-    let of_answers = |value: usize| matches!(kind, Some(Kind::Spans(_))).then_some(value);
+    let of_answers = |value: usize| matches!(task, Task::QuestionAnswering { .. }).then_some(value);
     TaskFile {
         format: 1,
-        problem_type: kind.map_or(ProblemType::CausalLm, Kind::problem_type),
-        id2label: kind.and_then(Kind::labels).map(id2label),
+        problem_type: task.problem_type(),
+        id2label: task.labels().map(id2label),
         max_seq_length: config.max_seq_length,
         header: config.header,
         text_column: columns.text.clone(),
@@ -30,8 +29,8 @@ pub(super) fn task_file(
         task_name: benchmark.map(|benchmark| benchmark.name.to_owned()),
         doc_stride: of_answers(config.window_overlap()),
         max_answer_length: of_answers(config.max_answer_length),
-        temperature: Temperatures::default(),
-        no_answer_threshold: Thresholds::default(),
-        ensemble: kind.and_then(|_| config.ensemble()),
+        temperature: FittedValues::default(),
+        no_answer_threshold: FittedValues::default(),
+        ensemble: config.ensemble().filter(|_| *task != Task::Completion),
     }
 }

@@ -79,7 +79,7 @@ fn against_guessing(history: &History, classes: Option<usize>) -> Option<(f64, u
 
 #[cfg(test)]
 mod tests {
-    use lora_train::event::{Evaluation, Plan};
+    use lora_train::event::{Evaluation, TrainingPlan};
 
     use super::*;
 
@@ -93,7 +93,7 @@ mod tests {
         });
         let best = losses.iter().zip(1..).min_by(|a, b| a.0.total_cmp(b.0));
         History {
-            plan: Plan {
+            plan: TrainingPlan {
                 steps: losses.len() as u64,
                 steps_per_epoch: 1,
                 epochs: losses.len() as f64,

@@ -2,10 +2,8 @@
 
 use thiserror::Error;
 
-use super::{EvalStrategy, TrainConfig};
-use crate::criterion::ClassWeights;
+use super::{ClassWeights, EvalStrategy, HiddenKeySettings, TrainConfig};
 use crate::grouping::MaskGrouping;
-use crate::hidden_key::HiddenKeySettings;
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Error)]

@@ -1,16 +1,18 @@
 //! What the user chooses about training.
 
 mod checks;
+mod class_weights;
+mod hidden_key;
 #[cfg(test)]
 mod tests;
 
 use serde::{Deserialize, Serialize};
 
 pub use checks::TrainConfigError;
+pub use class_weights::ClassWeights;
+pub use hidden_key::HiddenKeySettings;
 
-use crate::criterion::ClassWeights;
 use crate::grouping::MaskGrouping;
-use crate::hidden_key::HiddenKeySettings;
 use crate::metric::Metric;
 use crate::schedule::Schedule;
 

@@ -14,14 +14,16 @@
 mod moments;
 
 use burn::module::Module;
+use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
 use lora_core::random::seeded_normal;
 use lora_core::vector::{Part, Posterior, VectorLayout};
 use lora_core::{Adapted, Model};
 use lora_data::Batch;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use thiserror::Error;
 
-use crate::event::{Checkpoint, Event, Flow, Observer, Plan};
+use crate::event::{CheckpointKind, Event, Flow, Observer, TrainingPlan};
 use crate::trainer::Trainer;
 
 pub use moments::SwagMoments;
@@ -86,7 +88,7 @@ pub enum SwagError {
 pub struct SwagCollector<'a, M> {
     settings: SwagSettings,
     inner: &'a mut dyn Observer<M>,
-    plan: Option<Plan>,
+    plan: Option<TrainingPlan>,
     collected: Option<(VectorLayout, SwagMoments)>,
 }
 
@@ -135,7 +137,7 @@ impl SwagSettings {
     }
 
     /// Whether parameters are collected after this step of a training.
-    fn is_due(&self, step: u64, plan: &Plan) -> bool {
+    fn is_due(&self, step: u64, plan: &TrainingPlan) -> bool {
         let first = self.first(plan.steps);
         let every = self.every.unwrap_or(plan.steps_per_epoch);
         step > first && (step - first).is_multiple_of(every)
@@ -202,7 +204,7 @@ impl<M: Model<Input = Batch>> Observer<M> for SwagCollector<'_, M> {
         self.inner.after_step(trainer)
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<M>) -> Flow {
+    fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<M>) -> Flow {
         self.inner.on_checkpoint(kind, step, adapted)
     }
 }
@@ -251,6 +253,34 @@ impl Swag {
     /// [`SwagError::Setting`].
     pub fn with_scale(self, scale: f64) -> Result<Self, SwagError> {
         Self::new(self.layout, self.moments, self.seed, scale)
+    }
+
+    /// The same Gaussian in the form of adapter folders, with numbers in single precision.
+    pub fn gaussian(&self) -> Gaussian {
+        let deviation = self.scale.sqrt();
+        let deviations: Vec<f32> = self
+            .moments
+            .variances()
+            .map(|variance| (deviation * variance.sqrt()) as f32)
+            .collect();
+        let slots = self.layout.slots().iter();
+        let spreads = slots.map(|slot| Spread::diagonal(deviations[slot.range.clone()].to_vec()));
+        let columns = self.moments.columns();
+        let factor = deviation / ((columns.len() - 1) as f64).sqrt();
+        let scaled = |column: &Vec<f32>| {
+            column
+                .iter()
+                .map(|number| (f64::from(*number) * factor) as f32)
+                .collect()
+        };
+        Gaussian::new(
+            PosteriorMethod::Swag,
+            json!({"scale": self.scale, "collections": self.moments.count()}),
+            self.layout.clone(),
+            self.moments.mean(),
+            spreads.collect(),
+            columns.iter().map(scaled).collect(),
+        )
     }
 
     /// The model at the mean of the Gaussian: stochastic weight averaging (Izmailov et al. 2018, arXiv 1803.05407).
@@ -313,7 +343,7 @@ mod tests {
                 every,
                 ..SwagSettings::default()
             };
-            let plan = Plan {
+            let plan = TrainingPlan {
                 steps: 29,
                 steps_per_epoch: 7,
                 epochs: 29.0 / 7.0,

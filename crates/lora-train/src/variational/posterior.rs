@@ -1,7 +1,9 @@
 //! The learned Gaussian, drawn from.
 
+use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
 use lora_core::random::seeded_normal;
-use lora_core::vector::{Posterior, VectorLayout};
+use lora_core::vector::{Posterior, Slot, VectorLayout};
+use serde_json::json;
 
 /// A Gaussian over the factors A without correlations.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +38,30 @@ impl VariationalPosterior {
     /// σ.
     pub fn deviations(&self) -> &[f64] {
         &self.deviations
+    }
+
+    /// The same Gaussian in the form of adapter folders, with numbers in single precision.
+    pub fn gaussian(&self) -> Gaussian {
+        let of_slot = |slot: &Slot| {
+            self.deviations[slot.range.clone()]
+                .iter()
+                .map(|number| *number as f32)
+                .collect()
+        };
+        let spreads = self
+            .layout
+            .slots()
+            .iter()
+            .map(|slot| Spread::diagonal(of_slot(slot)));
+        let spreads = spreads.collect();
+        Gaussian::new(
+            PosteriorMethod::Blob,
+            json!({}),
+            self.layout.clone(),
+            &self.mean,
+            spreads,
+            Vec::new(),
+        )
     }
 }
 

@@ -7,6 +7,7 @@ mod gradients;
 mod hidden_key;
 mod losses;
 mod observing;
+mod posterior_folders;
 mod properties;
 mod steps;
 mod swag;

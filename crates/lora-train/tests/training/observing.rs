@@ -3,7 +3,7 @@
 use lora_core::Adapted;
 use lora_train::event::FinishReason;
 use lora_train::schedule::Schedule;
-use lora_train::{Checkpoint, EvalStrategy, Event, Flow, Metric, Observer, TrainConfig};
+use lora_train::{CheckpointKind, EvalStrategy, Event, Flow, Metric, Observer, TrainConfig};
 
 use crate::fitting::{dropout, go_on, run, settings};
 use crate::toy::{Toy, trained_bits};
@@ -107,7 +107,7 @@ fn training_stops_early_when_the_metric_stands_still() {
 /// Keeps what it is given; stops where it is told to.
 #[derive(Default)]
 struct Keeper {
-    checkpoints: Vec<(Checkpoint, u64, Vec<u32>)>,
+    checkpoints: Vec<(CheckpointKind, u64, Vec<u32>)>,
     stop_at_checkpoint: bool,
 }
 
@@ -116,7 +116,7 @@ impl Observer<Toy> for Keeper {
         Flow::Continue
     }
 
-    fn on_checkpoint(&mut self, kind: Checkpoint, step: u64, adapted: &Adapted<Toy>) -> Flow {
+    fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<Toy>) -> Flow {
         self.checkpoints.push((kind, step, trained_bits(adapted)));
         if self.stop_at_checkpoint {
             Flow::Stop
@@ -144,16 +144,16 @@ fn the_best_and_the_last_model_are_those_of_their_checkpoints() {
             .iter()
             .filter(move |checkpoint| checkpoint.0 == kind)
     };
-    let (_, best_step, best) = of(Checkpoint::Best).next_back().unwrap();
+    let (_, best_step, best) = of(CheckpointKind::Best).next_back().unwrap();
     assert_eq!(fitted.history.best_step, Some(*best_step));
     assert!(*best_step < 56, "the case must not end with its best model");
     assert_eq!(*best, trained_bits(&fitted.best));
     // One after each of 8 epochs of 7 steps.
     assert_eq!(
-        of(Checkpoint::Last).map(|last| last.1).collect::<Vec<_>>(),
+        of(CheckpointKind::Last).map(|last| last.1).collect::<Vec<_>>(),
         [7, 14, 21, 28, 35, 42, 49, 56]
     );
-    let (_, _, last) = of(Checkpoint::Last).next_back().unwrap();
+    let (_, _, last) = of(CheckpointKind::Last).next_back().unwrap();
     assert_eq!(*last, trained_bits(&fitted.last));
     assert_ne!(last, best);
     let accuracies = |best: bool| {

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use lora_core::adapter::Adapter;
 use lora_core::peft::trained_tensors;
 use lora_core::random::seeded_normal;
-use lora_core::{Adapted, BiasMode, Linears, LoraConfig, LoraLinear, Model, Pass, Targets as Modules};
+use lora_core::{Adapted, BiasMode, Linears, LoraConfig, LoraLinear, Model, Pass, TargetModules};
 use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Targets, Task};
 use lora_kernels::gelu;
 
@@ -91,7 +91,7 @@ impl Model for Toy {
 /// Adapters of rank 2 with alpha 5 on both inner linears, their biases trained, the head trained in full.
 pub fn config() -> LoraConfig {
     let mut config =
-        LoraConfig::new(2, 5.0, Modules::names(["up", "down"])).with_modules_to_save(["classifier"]);
+        LoraConfig::new(2, 5.0, TargetModules::names(["up", "down"])).with_modules_to_save(["classifier"]);
     config.bias = BiasMode::LoraOnly;
     config
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use lora_core::adapter::Adapter;
 use lora_core::random::seeded_normal;
 use lora_core::vector::{Part, Posterior, VectorLayout};
-use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Model, Pass, Targets as Modules};
+use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Model, Pass, TargetModules};
 use lora_data::{Batch, Encoded, EncodedDataset, Targets, Task};
 use lora_train::fit::fit_variational;
 use lora_train::variational::{KlWeight, VariationalA, VariationalError, VariationalSettings};
@@ -127,7 +127,7 @@ pub fn line() -> Adapted<Line> {
         table: Param::from_tensor(tensor(features(), [ROWS, FEATURES])),
         linear: LoraLinear::new("line", tensor(vec![0.0; FEATURES], [FEATURES, 1]), None),
     };
-    let config = LoraConfig::new(1, 1.0, Modules::names(["line"]));
+    let config = LoraConfig::new(1, 1.0, TargetModules::names(["line"]));
     let (mut adapted, _) = Adapted::attach(model, config, 1).unwrap();
     if let Some(Adapter::LowRank(factors)) = &mut adapted.model.linear.adapter {
         factors.b = factors.b.clone().map(|_| tensor(vec![1.0], [1, 1]));

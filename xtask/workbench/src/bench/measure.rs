@@ -12,8 +12,9 @@ use lora_data::{Batch, EncodedDataset, Padding, ReadOptions, Targets, read_file,
 use lora_eval::{Passes, predict};
 use lora_experiments::memory::peak_memory_bytes;
 use lora_models::Transformer;
-use lora_pipeline::base::checkpoint::{open_checkpoint, open_tokenizer};
+use lora_pipeline::base::checkpoint::open_checkpoint;
 use lora_pipeline::base::hub::hub_options;
+use lora_pipeline::base::open_tokenizer;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_train::Trainer;
 

@@ -128,7 +128,7 @@ pub(super) static USER: Benchmark = Benchmark {
     hub: None,
     license: "yours",
     folders: &[],
-    splits: super::all::USER_SPLITS,
+    splits: super::USER_SPLITS,
     form: Form::Choices(PromptStyle::Letters),
 };
 
@@ -147,7 +147,7 @@ pub(super) fn read(
             Format::Jsonl | Format::Json | Format::Parquet => true,
         };
         let table = read_table_file(file, format, header, None)?;
-        let columns = row::Columns::of(&table, file)?;
+        let columns = row::ChoiceColumns::of(&table, file)?;
         for row in &table.rows {
             match columns.question(row, leave_out_lost, file)? {
                 Some(mut question) => {

@@ -2,7 +2,7 @@
 //!
 //! - The hub: `choices` is a list, or an object with the lists `text` and `label`; the answer is a label (`answerKey`), or a number from
 //!   0 (`answer`), or true or false without any choices.
-//! - Columns: `A`, `B`, `C`… or `option1`, `option2`…; without a header: the question, the choices, the answer.
+//! - ChoiceColumns: `A`, `B`, `C`… or `option1`, `option2`…; without a header: the question, the choices, the answer.
 //! - Instructions of LLM-Adapters: question and choices inside of one text, the answer `answer3`, `option1` or `true`.
 
 use std::path::Path;
@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::ChoiceQuestion;
 use crate::error::{DataError, TaskError};
+use crate::labels::whole_number;
 use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::labels::whole_number;
 use crate::readers::table::{Cell, Naming, Row, Table};
 use crate::readers::{bytes, decode_text, delimited};
 
@@ -23,7 +23,7 @@ const PASSAGES: [&str; 3] = ["passage", "context", "support"];
 const CHOICE_COLUMNS: [&str; 6] = ["", "option", "choice", "choice_", "sol", "answer"];
 
 /// Which columns hold what.
-pub(super) struct Columns {
+pub(super) struct ChoiceColumns {
     question: ResolvedColumn,
     answer: Option<ResolvedColumn>,
     passage: Option<ResolvedColumn>,
@@ -60,7 +60,7 @@ pub(super) fn has_header(file: &Path) -> Result<bool, DataError> {
     Ok(has(&QUESTIONS) || has(&["instruction"]))
 }
 
-impl Columns {
+impl ChoiceColumns {
     pub(super) fn of(table: &Table, file: &Path) -> Result<Self, DataError> {
         if table.naming == Naming::Numbers {
             return Self::by_place(table, file);

@@ -10,7 +10,9 @@ use lora_core::adapter::Adapter;
 use lora_core::random::seeded_normal;
 use lora_core::trained::ParamRef;
 use lora_core::vector::{Part, Posterior, VectorLayout};
-use lora_core::{Adapted, Form, HeadConfig, Linears, LoraConfig, LoraLinear, Model, Pass, Targets, Tuning};
+use lora_core::{
+    Adapted, Form, HeadConfig, Linears, LoraConfig, LoraLinear, Model, Pass, TargetModules, Tuning,
+};
 use nalgebra::{DMatrix, DVector};
 
 use super::*;
@@ -86,7 +88,7 @@ fn with_adapter(form: Form) -> Adapted<Net> {
         inner: Some(linear("inner", [D_INPUT, 5], true)),
         head: linear("head", [5, 3], true),
     };
-    let config = LoraConfig::new(2, 5.0, Targets::names(["inner"]))
+    let config = LoraConfig::new(2, 5.0, TargetModules::names(["inner"]))
         .with_modules_to_save(["head"])
         .with_form(form);
     let (mut adapted, _) = Adapted::attach(model, config, 1).unwrap();

@@ -4,11 +4,12 @@
 use burn::module::Module;
 use burn::tensor::activation::softmax;
 use burn::tensor::{Bool, Int, Tensor};
-use lora_core::bottleneck::Block;
+use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraLinear, Pass};
 use lora_kernels::HIDDEN;
 
 use super::DebertaV2Config;
+use super::config::ScoreTerms;
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -25,18 +26,9 @@ pub struct DisentangledAttention {
     position_query: Option<LoraLinear>,
     output: LoraLinear,
     #[module(skip)]
-    terms: Terms,
+    terms: ScoreTerms,
     #[module(skip)]
     n_heads: usize,
-}
-
-/// Which terms the scores have beside content with content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Content with position, `c2p`.
-    pub content_to_position: bool,
-    /// Position with content, `p2c`.
-    pub position_to_content: bool,
 }
 
 /// Relative positions of one pass.
@@ -71,7 +63,7 @@ impl DisentangledAttention {
             value: linear("self.value_proj")?,
             position_key: own(terms.content_to_position, "self.pos_key_proj")?,
             position_query: own(terms.position_to_content, "self.pos_query_proj")?,
-            output: linear("output.dense")?.ending(Block::Attention),
+            output: linear("output.dense")?.ending(BottleneckBlock::Attention),
             terms,
             n_heads: config.num_attention_heads,
         })

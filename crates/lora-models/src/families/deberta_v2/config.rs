@@ -2,13 +2,12 @@
 
 use serde::Deserialize;
 
-use super::attention::Terms;
 use super::positions::RelativePositions;
 use crate::blocks::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::bert;
-use crate::families::{MaskedLmNames, Outline, SequenceForm, TransformForm, defaults};
+use crate::families::{MaskedLmNames, ModelSpec, SequenceForm, TransformForm, defaults};
 
 /// The keys of `config.json` that DeBERTa's numbers depend on; others are passed over. v3 checkpoints are v2 models with
 /// other settings.
@@ -105,6 +104,15 @@ fn tanh() -> Activation {
     Activation::Tanh
 }
 
+/// Which terms the scores have beside content with content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScoreTerms {
+    /// Content with position, `c2p`.
+    pub content_to_position: bool,
+    /// Position with content, `p2c`.
+    pub position_to_content: bool,
+}
+
 impl DebertaV2Config {
     /// The settings of a checkpoint.
     ///
@@ -118,7 +126,7 @@ impl DebertaV2Config {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
+    pub fn spec(&self) -> ModelSpec {
         let masked_lm = if self.legacy {
             bert::masked_lm(self.hidden_act)
         } else {
@@ -132,7 +140,7 @@ impl DebertaV2Config {
                 bias: Some("lm_predictions.lm_head.bias"),
             }
         };
-        Outline {
+        ModelSpec {
             d_model: self.hidden_size,
             d_embedding: self.d_embedding(),
             vocab_size: self.vocab_size,
@@ -158,7 +166,7 @@ impl DebertaV2Config {
     }
 
     /// The terms of the scores. They count for the scale even where attention is not relative, as in Hugging Face.
-    pub fn terms(&self) -> Terms {
+    pub fn terms(&self) -> ScoreTerms {
         let has = |term: &str| match &self.pos_att_type {
             None => false,
             Some(ListOrText::List(terms)) => terms.iter().any(|found| found == term),
@@ -166,7 +174,7 @@ impl DebertaV2Config {
                 terms.to_lowercase().split('|').any(|found| found.trim() == term)
             }
         };
-        Terms {
+        ScoreTerms {
             content_to_position: has("c2p"),
             position_to_content: has("p2c"),
         }

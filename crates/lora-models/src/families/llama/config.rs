@@ -6,7 +6,7 @@ use crate::blocks::{Activation, Heads, RopeScaling};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::rope_settings::{RopeSettings, rope_of};
-use crate::families::{Outline, SequenceForm};
+use crate::families::{ModelSpec, SequenceForm};
 
 /// Transformers' default of Qwen's `max_window_layers`.
 const QWEN_FULL_LAYERS: usize = 28;
@@ -128,8 +128,8 @@ impl LlamaConfig {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
-        Outline {
+    pub fn spec(&self) -> ModelSpec {
+        ModelSpec {
             d_model: self.hidden_size,
             d_embedding: self.hidden_size,
             vocab_size: self.vocab_size,

@@ -5,7 +5,7 @@ mod config;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lora_core::bottleneck::Block;
+use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 
@@ -199,7 +199,7 @@ impl LlamaLayer {
                 linear("self_attn.v_proj", input_bias, d_model, d_key_value)?,
             ],
             output: linear("self_attn.o_proj", config.attention_bias, d_query, d_model)?
-                .ending(Block::Attention),
+                .ending(BottleneckBlock::Attention),
             query_norm: head_norm("self_attn.q_norm")?,
             key_norm: head_norm("self_attn.k_norm")?,
             heads,
@@ -207,7 +207,8 @@ impl LlamaLayer {
         let feed_forward = GatedFeedForward {
             gate: linear("mlp.gate_proj", config.mlp_bias, d_model, d_ff)?,
             up: linear("mlp.up_proj", config.mlp_bias, d_model, d_ff)?,
-            down: linear("mlp.down_proj", config.mlp_bias, d_ff, d_model)?.ending(Block::FeedForward),
+            down: linear("mlp.down_proj", config.mlp_bias, d_ff, d_model)?
+                .ending(BottleneckBlock::FeedForward),
             activation: config.hidden_act,
         };
         Ok(Self {

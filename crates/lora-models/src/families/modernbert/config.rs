@@ -6,7 +6,7 @@ use crate::blocks::{Activation, LayerNorm, RopeScaling};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::rope_settings::{RopeSettings, rope_of};
-use crate::families::{MaskedLmNames, Outline, Pooling, SequenceForm, TransformForm, defaults};
+use crate::families::{MaskedLmNames, ModelSpec, Pooling, SequenceForm, TransformForm, defaults};
 use crate::weights::{Bias, Scope};
 
 /// The keys of `config.json` that ModernBERT's numbers depend on; others are passed over. Keys that are absent have
@@ -162,7 +162,7 @@ impl ModernBertConfig {
     }
 
     /// What heads must know.
-    pub fn outline(&self) -> Outline {
+    pub fn spec(&self) -> ModelSpec {
         let transform = TransformForm {
             dense: "head.dense",
             dense_bias: Bias::present_if(self.classifier_bias),
@@ -170,7 +170,7 @@ impl ModernBertConfig {
             norm: "head.norm",
             norm_bias: Bias::present_if(self.norm_bias),
         };
-        Outline {
+        ModelSpec {
             d_model: self.hidden_size,
             d_embedding: self.hidden_size,
             vocab_size: self.vocab_size,

@@ -5,7 +5,7 @@ mod config;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
-use lora_core::bottleneck::Block;
+use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::HIDDEN;
@@ -168,7 +168,7 @@ impl Layer {
             output: at
                 .at("attn.Wo")
                 .linear_with(d_model, d_model, in_attention)?
-                .ending(Block::Attention),
+                .ending(BottleneckBlock::Attention),
             query_norm: None,
             key_norm: None,
             heads: Heads {
@@ -182,7 +182,7 @@ impl Layer {
             output: at
                 .at("mlp.Wo")
                 .linear_with(d_ff, d_model, in_feed_forward)?
-                .ending(Block::FeedForward),
+                .ending(BottleneckBlock::FeedForward),
             activation: config.hidden_activation,
         };
         let attention_norm = (layer > 0).then(|| config.layer_norm(&at.at("attn_norm")));

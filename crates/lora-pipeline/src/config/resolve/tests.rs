@@ -1,4 +1,4 @@
-//! What is refused, by place and with a mend.
+//! What is refused, by place and how to fix it.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
@@ -33,7 +33,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
-fn every_wrong_value_names_file_line_key_and_mend() {
+fn every_wrong_value_names_file_line_key_and_fix() {
     let mistakes = [
         ("r: 0", ["rank is 0 in r", "8 is usual"]),
         ("r: -1", ["r is -1", "Rank of the update"]),

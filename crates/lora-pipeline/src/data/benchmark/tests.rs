@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use lora_data::tasks;
+
 use super::*;
 
 const SHARES: Shares = Shares {
@@ -21,12 +23,12 @@ fn sentences(rows: usize, with_label: bool) -> String {
     lines.join("\n")
 }
 
-fn counts(parts: &BenchmarkParts) -> [Option<usize>; 3] {
+fn counts(split: &SplitRows) -> [Option<usize>; 3] {
     let count = |rows: &Option<Rows>| rows.as_ref().map(Rows::len);
     [
-        Some(parts.train.len()),
-        count(&parts.validation),
-        count(&parts.test),
+        Some(split.train.len()),
+        count(&split.validation),
+        count(&split.test),
     ]
 }
 
@@ -34,18 +36,18 @@ fn counts(parts: &BenchmarkParts) -> [Option<usize>; 3] {
 fn rows_that_numbers_are_published_for_never_choose_anything() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: String| fs::write(folder.path().join(name), text).unwrap();
-    let parts = || read_folder(tasks::find("sst2").unwrap(), folder.path(), SHARES);
+    let split = || read_folder(tasks::find("sst2").unwrap(), folder.path(), SHARES);
     write("train.tsv", sentences(12, true));
-    assert_eq!(counts(&parts().unwrap()), [Some(9), Some(3), None]);
+    assert_eq!(counts(&split().unwrap()), [Some(9), Some(3), None]);
     write("dev.tsv", sentences(4, true));
     // GLUE's test rows have no labels: dev.tsv is the test.
     write("test.tsv", sentences(5, false));
-    let hidden = parts().unwrap();
+    let hidden = split().unwrap();
     assert_eq!(counts(&hidden), [Some(9), Some(3), Some(4)]);
-    assert_eq!(hidden, parts().unwrap(), "one seed, one split");
+    assert_eq!(hidden, split().unwrap(), "one seed, one split");
     assert!(hidden.notes.iter().any(|note| note.contains("with seed 3")));
     write("test.tsv", sentences(5, true));
-    assert_eq!(counts(&parts().unwrap()), [Some(12), Some(4), Some(5)]);
+    assert_eq!(counts(&split().unwrap()), [Some(12), Some(4), Some(5)]);
     let scored = read_scored(tasks::find("sst2").unwrap(), folder.path(), None, None).unwrap();
     assert_eq!((scored.name, scored.rows.len()), ("test", 5));
 }
@@ -72,17 +74,4 @@ fn hidden_labels_are_not_scored() {
     assert!(error.to_string().contains("has no labels"), "{error}");
     let error = read_scored(sst2, folder.path(), Some("tets"), None).unwrap_err();
     assert!(error.to_string().contains("did you mean `test`?"), "{error}");
-}
-
-#[test]
-fn every_shape_but_texts_is_read_from_own_files() {
-    for kind in [
-        RowsKind::Spans,
-        RowsKind::Words,
-        RowsKind::Choices,
-        RowsKind::Instructions,
-    ] {
-        assert_eq!(of_own_files(kind).unwrap().kind(), kind);
-    }
-    assert!(of_own_files(RowsKind::Texts).is_err());
 }

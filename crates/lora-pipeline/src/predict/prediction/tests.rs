@@ -7,7 +7,7 @@ fn prediction() -> Prediction {
     Prediction {
         text: "plain, \"quoted\"".to_owned(),
         text_pair: None,
-        answer: Answer::Class {
+        label: PredictedLabel::Class {
             label: "good".to_owned(),
             probability: 0.75,
             probabilities: vec![("bad".to_owned(), 0.25), ("good".to_owned(), 0.75)],
@@ -87,7 +87,7 @@ fn no_name_stands_twice_however_often_its_own_output_is_read() {
 #[test]
 fn a_row_without_a_text_has_null_for_everything_that_is_said() {
     let nothing = prediction().without_text().unwrap();
-    let line = &lines(std::slice::from_ref(&nothing)).unwrap()[0];
+    let line = &serde_json::to_string(&nothing).unwrap();
     assert_eq!(
         line,
         r#"{"text":"","label":null,"probability":null,"probabilities":null,"predictive_entropy":null,"mutual_information":null}"#
@@ -109,7 +109,7 @@ fn a_row_without_a_text_has_null_for_everything_that_is_said() {
 
 #[test]
 fn a_line_of_json_is_flat() {
-    let line = &lines(&[prediction()]).unwrap()[0];
+    let line = &serde_json::to_string(&prediction()).unwrap();
     let value: serde_json::Value = serde_json::from_str(line).unwrap();
     assert_eq!(
         (&value["label"], &value["probabilities"]["good"]),

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use lora_core::Linears;
 use lora_core::atomic::{WriteError, write_file};
-use lora_core::peft::{TaskType, stream_tensors};
+use lora_core::peft::stream_tensors;
 use lora_core::trained::ParamRef;
-use lora_data::Task;
+use lora_data::{ProblemType, Task};
 use lora_models::heads::Decoder;
-use lora_models::{Checkpoint, Transformer};
+use lora_models::{Checkpoint, HeadKind, Transformer};
 use serde_json::{Map, Value, json};
 
 use crate::files::output::json_text;
@@ -23,7 +23,7 @@ pub const WEIGHT_FILE: &str = "model.safetensors";
 pub const TOKENIZER_FILE: &str = "tokenizer.json";
 
 /// What lies beside weights and tokenizer, and stays as it is: how a chat is written, what special tokens are, how it is sampled.
-pub const COMPANION_FILES: [&str; 4] = [
+pub const AUXILIARY_FILES: [&str; 4] = [
     "chat_template.jinja",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -35,17 +35,17 @@ pub const COMPANION_FILES: [&str; 4] = [
 pub struct ModelFolder {
     config: Value,
     tokenizer: Option<Cow<'static, [u8]>>,
-    /// Those of [`COMPANION_FILES`] that the base has.
-    companions: Vec<(&'static str, Vec<u8>)>,
+    /// Those of [`AUXILIARY_FILES`] that the base has.
+    auxiliary_files: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl ModelFolder {
     /// Config and tokenizer of a checkpoint, for a model with the head of a task.
-    pub fn of(checkpoint: &Checkpoint, task: Option<&Task>, task_type: Option<TaskType>) -> Self {
+    pub fn of(checkpoint: &Checkpoint, task: &Task) -> Self {
         Self {
-            config: config_of(&checkpoint.config, task, task_type),
+            config: config_of(&checkpoint.config, task),
             tokenizer: checkpoint.tokenizer.clone(),
-            companions: companions_in(&checkpoint.origin),
+            auxiliary_files: auxiliary_files_in(&checkpoint.origin),
         }
     }
 
@@ -71,7 +71,7 @@ impl ModelFolder {
         if let Some(tokenizer) = &self.tokenizer {
             write_file(&folder.join(TOKENIZER_FILE), tokenizer)?;
         }
-        for (name, content) in &self.companions {
+        for (name, content) in &self.auxiliary_files {
             write_file(&folder.join(name), content)?;
         }
         let mut config = self.config.clone();
@@ -85,9 +85,9 @@ impl ModelFolder {
 }
 
 /// What cannot be read is taken for not there: a model is whole without.
-fn companions_in(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+fn auxiliary_files_in(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let read = |name: &'static str| Some((name, std::fs::read(folder.join(name)).ok()?));
-    COMPANION_FILES.into_iter().filter_map(read).collect()
+    AUXILIARY_FILES.into_iter().filter_map(read).collect()
 }
 
 /// Every tensor of the model under its Hugging Face name, each once. An output layer that shares a table has no tensor of its own.
@@ -108,13 +108,13 @@ fn visit_tensors(model: &Transformer, visit: &mut dyn FnMut(&str, ParamRef<'_>))
 }
 
 /// The base model's config for the task: the class of the model, names of classes, and the precision.
-fn config_of(config: &Value, task: Option<&Task>, task_type: Option<TaskType>) -> Value {
+fn config_of(config: &Value, task: &Task) -> Value {
     let mut config = config.as_object().cloned().unwrap_or_default();
-    let ending = match task_type {
-        Some(TaskType::CausalLm) => None,
-        Some(TaskType::QuestionAns) => Some("ForQuestionAnswering"),
-        Some(TaskType::TokenCls) => Some("ForTokenClassification"),
-        _ => Some("ForSequenceClassification"),
+    let ending = match HeadKind::from(task) {
+        HeadKind::Sequence { .. } => Some("ForSequenceClassification"),
+        HeadKind::Tokens { .. } => Some("ForTokenClassification"),
+        HeadKind::Spans => Some("ForQuestionAnswering"),
+        HeadKind::MaskedLm | HeadKind::CausalLm => None,
     };
     let class = config
         .get("architectures")
@@ -133,11 +133,17 @@ fn config_of(config: &Value, task: Option<&Task>, task_type: Option<TaskType>) -
             config.insert(key.into(), json!("float32"));
         }
     }
-    let (names, problem) = match task {
-        None => return Value::Object(config),
-        Some(Task::Classification { labels }) => (labels.names().to_vec(), "single_label_classification"),
-        Some(Task::MultiLabel { labels }) => (labels.names().to_vec(), "multi_label_classification"),
-        Some(Task::Regression) => (vec!["LABEL_0".to_owned()], "regression"),
+    let names = match task {
+        Task::Regression => vec!["LABEL_0".to_owned()],
+        task => match task.labels() {
+            Some(labels) => labels.names().to_vec(),
+            None => return Value::Object(config),
+        },
+    };
+    // Transformers has no problem type for tags, and takes this one's loss.
+    let problem = match task.problem_type() {
+        ProblemType::TokenClassification => ProblemType::SingleLabelClassification,
+        other => other,
     };
     let by_class = names.iter().enumerate();
     let id2label: Map<_, _> = by_class
@@ -149,7 +155,7 @@ fn config_of(config: &Value, task: Option<&Task>, task_type: Option<TaskType>) -
         .collect();
     config.insert("id2label".into(), Value::Object(id2label));
     config.insert("label2id".into(), Value::Object(label2id));
-    config.insert("problem_type".into(), json!(problem));
+    config.insert("problem_type".into(), json!(problem.name()));
     Value::Object(config)
 }
 
@@ -162,15 +168,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("chat_template.jinja"), "{{ messages }}").expect("a file");
         std::fs::write(folder.path().join("notes.md"), "mine").expect("a file");
-        let found = companions_in(folder.path());
+        let found = auxiliary_files_in(folder.path());
         assert_eq!(found, [("chat_template.jinja", b"{{ messages }}".to_vec())]);
-        assert!(companions_in(Path::new("minilm-l6")).is_empty());
+        assert!(auxiliary_files_in(Path::new("minilm-l6")).is_empty());
     }
 
     #[test]
     fn the_config_names_the_classes_and_the_class_of_the_model() {
         let base = json!({ "architectures": ["BertModel"], "torch_dtype": "float16", "hidden_size": 12 });
-        let config = config_of(&base, Some(&Task::Regression), Some(TaskType::SeqCls));
+        let config = config_of(&base, &Task::Regression);
         assert_eq!(config["architectures"], json!(["BertForSequenceClassification"]));
         assert_eq!(config["torch_dtype"], "float32");
         assert_eq!(config["hidden_size"], 12);

@@ -18,7 +18,7 @@ use crate::weights::Weights;
 /// The pretrained model of a family, without head.
 #[derive(Module, Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one in a model")]
-pub enum Trunk {
+pub enum Backbone {
     /// BERT, RoBERTa and XLM-RoBERTa, ELECTRA, DistilBERT.
     Encoder(Encoder),
     /// LLaMA, Mistral, Qwen2, Qwen3.
@@ -31,8 +31,8 @@ pub enum Trunk {
     ModernBert(ModernBert),
 }
 
-impl Trunk {
-    /// Builds the trunk that the settings describe.
+impl Backbone {
+    /// Builds the backbone that the settings describe.
     ///
     /// # Errors
     ///
@@ -61,15 +61,15 @@ impl Trunk {
     ///   is observed is `[1, tokens, d_model]`
     pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
         match self {
-            Self::Encoder(trunk) => trunk.encode(input, pass, encoding),
-            Self::Llama(trunk) => trunk.encode(input, pass, encoding),
-            Self::Gpt2(trunk) => trunk.encode(input, pass, encoding),
-            Self::DebertaV2(trunk) => trunk.encode(input, pass, encoding),
-            Self::ModernBert(trunk) => trunk.encode(input, pass, encoding),
+            Self::Encoder(backbone) => backbone.encode(input, pass, encoding),
+            Self::Llama(backbone) => backbone.encode(input, pass, encoding),
+            Self::Gpt2(backbone) => backbone.encode(input, pass, encoding),
+            Self::DebertaV2(backbone) => backbone.encode(input, pass, encoding),
+            Self::ModernBert(backbone) => backbone.encode(input, pass, encoding),
         }
     }
 
-    /// Whether [`Trunk::encode`] can leave out padding, as an [`Encoding::packing`] says.
+    /// Whether [`Backbone::encode`] can leave out padding, as an [`Encoding::packing`] says.
     pub fn takes_packing(&self) -> bool {
         match self {
             Self::Encoder(_) | Self::Llama(_) | Self::Gpt2(_) => true,
@@ -85,8 +85,8 @@ impl Trunk {
     /// - output: `[batch, seq, d_model]`
     pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Option<Tensor<3>> {
         match self {
-            Self::Llama(trunk) => Some(trunk.advance(tokens, cache, pass)),
-            Self::Gpt2(trunk) => Some(trunk.advance(tokens, cache, pass)),
+            Self::Llama(backbone) => Some(backbone.advance(tokens, cache, pass)),
+            Self::Gpt2(backbone) => Some(backbone.advance(tokens, cache, pass)),
             Self::Encoder(_) | Self::DebertaV2(_) | Self::ModernBert(_) => None,
         }
     }
@@ -94,11 +94,11 @@ impl Trunk {
     /// The table of token embeddings, `[vocab_size, d_embedding]`.
     pub fn token_table(&self) -> &LoraLinear {
         match self {
-            Self::Encoder(trunk) => trunk.token_table(),
-            Self::Llama(trunk) => trunk.token_table(),
-            Self::Gpt2(trunk) => trunk.token_table(),
-            Self::DebertaV2(trunk) => trunk.token_table(),
-            Self::ModernBert(trunk) => trunk.token_table(),
+            Self::Encoder(backbone) => backbone.token_table(),
+            Self::Llama(backbone) => backbone.token_table(),
+            Self::Gpt2(backbone) => backbone.token_table(),
+            Self::DebertaV2(backbone) => backbone.token_table(),
+            Self::ModernBert(backbone) => backbone.token_table(),
         }
     }
 
@@ -110,22 +110,22 @@ impl Trunk {
     /// Calls `visit` with every linear, in a fixed order.
     pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
         match self {
-            Self::Encoder(trunk) => trunk.visit_linears(visit),
-            Self::Llama(trunk) => trunk.visit_linears(visit),
-            Self::Gpt2(trunk) => trunk.visit_linears(visit),
-            Self::DebertaV2(trunk) => trunk.visit_linears(visit),
-            Self::ModernBert(trunk) => trunk.visit_linears(visit),
+            Self::Encoder(backbone) => backbone.visit_linears(visit),
+            Self::Llama(backbone) => backbone.visit_linears(visit),
+            Self::Gpt2(backbone) => backbone.visit_linears(visit),
+            Self::DebertaV2(backbone) => backbone.visit_linears(visit),
+            Self::ModernBert(backbone) => backbone.visit_linears(visit),
         }
     }
 
     /// Calls `visit` with every linear, in the same order, to change it.
     pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
         match self {
-            Self::Encoder(trunk) => trunk.visit_linears_mut(visit),
-            Self::Llama(trunk) => trunk.visit_linears_mut(visit),
-            Self::Gpt2(trunk) => trunk.visit_linears_mut(visit),
-            Self::DebertaV2(trunk) => trunk.visit_linears_mut(visit),
-            Self::ModernBert(trunk) => trunk.visit_linears_mut(visit),
+            Self::Encoder(backbone) => backbone.visit_linears_mut(visit),
+            Self::Llama(backbone) => backbone.visit_linears_mut(visit),
+            Self::Gpt2(backbone) => backbone.visit_linears_mut(visit),
+            Self::DebertaV2(backbone) => backbone.visit_linears_mut(visit),
+            Self::ModernBert(backbone) => backbone.visit_linears_mut(visit),
         }
     }
 }

@@ -1,0 +1,120 @@
+//! `lora bayesianize`: from any LoRA adapter to a calibrated ensemble, without training.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use lora_eval::laplace::Structure;
+use lora_eval::tfb::TfbSettings;
+use lora_pipeline::bayesianize::{Method, bayesianize, members_of, read_rows};
+use lora_pipeline::counted::counted;
+use lora_pipeline::files::folder_swap::check_free;
+use lora_pipeline::files::output::note_unfinished;
+use lora_pipeline::files::provenance::MadeBy;
+use lora_pipeline::saved::adapter::open_adapter;
+use lora_pipeline::score::{legend, table};
+use serde_json::json;
+
+use crate::shared_args::{AdapterArgs, ColumnArgs, positive};
+use crate::terminal::Terminal;
+
+/// Arguments of `lora bayesianize`.
+#[derive(Args, Clone, Debug)]
+pub struct BayesianizeArgs {
+    #[command(flatten)]
+    adapter: AdapterArgs,
+    /// Labelled rows that were not trained on: they say how much noise the adapter bears, and calibrate the ensemble.
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    #[command(flatten)]
+    columns: ColumnArgs,
+    /// New folder for the adapter with its Gaussian; PEFT loads the same adapter from it.
+    #[arg(long, short, value_name = "DIR")]
+    output: PathBuf,
+    /// How the Gaussian is found.
+    #[arg(long, value_enum, default_value = "tfb")]
+    method: MethodArg,
+    /// For tfb: share by which the loss on --data may rise.
+    #[arg(long, value_name = "SHARE", default_value_t = TfbSettings::default().tolerance)]
+    tolerance: f64,
+    /// For laplace: the rows of the training, whose curvature is computed.
+    #[arg(long, value_name = "FILE", required_if_eq("method", "laplace"))]
+    train_file: Option<PathBuf>,
+    /// For laplace: which entries of the curvature are computed.
+    #[arg(long, value_enum, default_value = "kronecker")]
+    structure: StructureArg,
+    /// Members of the ensemble [as in training, else 8].
+    #[arg(long, value_name = "N", value_parser = positive)]
+    members: Option<usize>,
+    /// Seed of the members.
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+}
+
+/// How a Gaussian is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MethodArg {
+    /// The largest noise at which the loss on --data rises by no more than --tolerance.
+    Tfb,
+    /// The curvature of the loss on --train-file; --data chooses the prior.
+    Laplace,
+}
+
+/// Entries of a curvature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum StructureArg {
+    /// Its diagonal.
+    Diagonal,
+    /// Kronecker factors of each weight.
+    Kronecker,
+}
+
+/// Puts a Gaussian over an adapter.
+///
+/// # Errors
+///
+/// If an input is wrong or the folder cannot be written.
+pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
+    check_free(&args.output)?;
+    let tfb = TfbSettings {
+        tolerance: args.tolerance,
+        ..TfbSettings::default()
+    };
+    tfb.check()
+        .map_err(|error| anyhow::anyhow!("--tolerance: {error}"))?;
+    let opened = open_adapter(&args.adapter.options(), None)?;
+    note_unfinished(&args.adapter.adapter, terminal);
+    let read = |path| read_rows(&opened, path, &args.columns.options(), args.adapter.batch_size);
+    let rows = read(&args.data)?;
+    let method = match args.method {
+        MethodArg::Tfb => Method::Tfb(tfb),
+        MethodArg::Laplace => Method::Laplace {
+            train: read(args.train_file.as_ref().context("--train-file is missing")?)?,
+            structure: match args.structure {
+                StructureArg::Diagonal => Structure::Diagonal,
+                StructureArg::Kronecker => Structure::Kronecker,
+            },
+        },
+    };
+    let members = args.members.map_or(members_of(&opened), |members| members as u64);
+    let (bayesianized, outcome) = bayesianize(opened, &rows, &method, (members, args.seed), terminal)?;
+    bayesianized.save(&args.output)?;
+    let name = format!("{}, {}", args.data.display(), counted(rows.len(), "row"));
+    terminal.table(&table(&name, &outcome.methods))?;
+    terminal.paragraph(&format!(
+        "{}. These rows chose it, so measure it on others (lora eval --adapter {}).",
+        outcome.found,
+        args.output.display()
+    ))?;
+    legend(&outcome.methods)
+        .iter()
+        .try_for_each(|line| terminal.paragraph(line))?;
+    terminal.document(&json!({
+        "adapter": args.adapter.adapter,
+        "data": args.data,
+        "output": args.output,
+        "rows": rows.len(),
+        "outcome": outcome,
+        "made_by": MadeBy::this_call(),
+    }))
+}

@@ -1,0 +1,118 @@
+//! Posteriors in adapter folders: written by `train` and `bayesianize`, drawn from by `eval` and `predict`.
+
+use serde_json::Value;
+
+use crate::workspace::{Workspace, recipe};
+
+/// A training without masks; `changes` as in [`recipe`].
+fn trained(changes: &[(&str, &str)]) -> Workspace {
+    let workspace = Workspace::new();
+    let plain = [("mask_probability", ""), ("ensemble_members", "")];
+    workspace.write("run.yaml", recipe(&[&plain[..], changes].concat()));
+    workspace.lora_works(&["train", "--config", "run.yaml", "--quiet"]);
+    workspace
+}
+
+fn predict(workspace: &Workspace, adapter: &str, more: &[&str]) -> Vec<f64> {
+    let arguments = ["predict", "--adapter", adapter, "--data", "train.csv", "--json"];
+    workspace
+        .lora_works(&[&arguments[..], more].concat())
+        .probabilities()
+}
+
+/// Members differ, follow from the seed, and average to what is predicted by default.
+fn assert_draws(workspace: &Workspace, adapter: &str) {
+    let usual = predict(workspace, adapter, &[]);
+    assert_eq!(
+        usual,
+        predict(workspace, adapter, &["--members", "8"]),
+        "eight members are usual"
+    );
+    let mean = predict(workspace, adapter, &["--members", "0"]);
+    let other = predict(workspace, adapter, &["--seed", "77"]);
+    assert_ne!(usual, mean);
+    assert_ne!(usual, other);
+    let said = workspace.lora_works(&["eval", "--adapter", adapter, "--data", "train.csv", "--json"]);
+    let scores: Value = serde_json::from_str(&said.stdout).unwrap();
+    let methods = scores["methods"].as_array().unwrap();
+    assert!(methods.iter().any(|method| method["members"] == 8), "{methods:?}");
+}
+
+#[test]
+fn blob_and_swag_are_written_by_a_training() {
+    for (key, value, method) in [
+        ("blob", "{}", "blob"),
+        ("swag", "{start: 0.5, every: 3, columns: 4}", "swag"),
+    ] {
+        let workspace = trained(&[(key, value)]);
+        let text = workspace.read("out/posterior.json");
+        let file: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(file["method"], method);
+        assert_draws(&workspace, "out");
+        // Another training in the same folder takes it away.
+        workspace.write("run.yaml", recipe(&[]));
+        workspace.lora_works(&["train", "--config", "run.yaml", "--quiet", "--overwrite"]);
+        assert!(!workspace.path("out/posterior.json").exists());
+        assert!(!workspace.path("out/posterior.safetensors").exists());
+    }
+}
+
+#[test]
+fn bayesianize_turns_a_plain_adapter_into_an_ensemble() {
+    let workspace = trained(&[]);
+    let bayesianize = ["bayesianize", "--adapter", "out", "--data", "dev.csv", "--output"];
+    let said = workspace.lora_works(&[&bayesianize[..], &["tfb", "--tolerance", "0.2"]].concat());
+    assert!(said.stdout.contains("σ ="), "{}", said.stdout);
+    assert_draws(&workspace, "tfb");
+    // The mean pass, and what PEFT reads, are the adapter's own.
+    assert_eq!(
+        predict(&workspace, "tfb", &["--members", "0"]),
+        predict(&workspace, "out", &["--members", "0"])
+    );
+    for file in ["adapter_model.safetensors", "adapter_config.json"] {
+        assert_eq!(
+            workspace.read(&format!("tfb/{file}")),
+            workspace.read(&format!("out/{file}"))
+        );
+    }
+    let laplace = [
+        "laplace",
+        "--method",
+        "laplace",
+        "--train-file",
+        "train.csv",
+        "--members",
+        "8",
+    ];
+    workspace.lora_works(&[&bayesianize[..], &laplace].concat());
+    assert_draws(&workspace, "laplace");
+    // A folder that is taken, a tolerance of nothing, and what has no factors.
+    for (arguments, expected) in [
+        (&["tfb"][..], "exists already"),
+        (&["new", "--tolerance", "0"], "--tolerance"),
+        (&["new", "--method", "laplace"], "--train-file"),
+    ] {
+        let said = workspace.lora(&[&bayesianize[..], arguments].concat());
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        assert!(said.stderr.contains(expected), "{}", said.stderr);
+    }
+    let said = workspace.lora(&["predict", "--adapter", "out", "--members", "3", "a gripping film"]);
+    assert!(said.stderr.contains("lora bayesianize"), "{}", said.stderr);
+}
+
+#[test]
+fn settings_that_have_no_gaussian_are_refused() {
+    for (changes, expected) in [
+        (&[("swag", "{every: 30}")][..], "at least 2"),
+        (&[("swag", "{columns: 1}")], "columns"),
+        (&[("swag", "{}"), ("blob", "{}")], "one of them"),
+    ] {
+        let workspace = Workspace::new();
+        let plain = [("mask_probability", ""), ("ensemble_members", "")];
+        workspace.write("run.yaml", recipe(&[&plain[..], changes].concat()));
+        let said = workspace.lora(&["train", "--config", "run.yaml", "--quiet"]);
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        assert!(said.stderr.contains(expected), "{}", said.stderr);
+        assert!(!workspace.path("out").exists());
+    }
+}

@@ -1,0 +1,197 @@
+//! A Gaussian in an adapter folder: `posterior.json` says what it is, `posterior.safetensors` holds its numbers. PEFT reads neither.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use burn::module::Module;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Gaussian, PosteriorMethod, Spread, matrix_of};
+use crate::adapted::Adapted;
+use crate::atomic::{WriteError, write_file};
+use crate::filling::Waiting;
+use crate::model::Linears;
+use crate::peft::{AdapterError, write_tensors};
+use crate::tensors::{HostTensor, TensorFile};
+use crate::vector::VectorLayout;
+
+/// Name of the file that says what the Gaussian is.
+pub const POSTERIOR_FILE: &str = "posterior.json";
+/// Name of the file of its numbers.
+pub const POSTERIOR_TENSOR_FILE: &str = "posterior.safetensors";
+
+/// What follows a parameter's name in the name of a tensor.
+const DEVIATIONS: &str = ".deviations";
+const MEAN: &str = ".mean";
+const OUTPUT: &str = ".output";
+const INPUT: &str = ".input";
+const COLUMNS: &str = ".columns";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PosteriorFile {
+    format: u32,
+    method: PosteriorMethod,
+    /// How many columns each parameter has.
+    columns: usize,
+    #[serde(default)]
+    settings: Value,
+}
+
+/// Writes the Gaussian that a model carries, or takes away that of an earlier one. Means that are the model's own parameters are left out.
+pub(crate) fn write_posterior<M: Module + Linears>(
+    folder: &Path,
+    adapted: &Adapted<M>,
+) -> Result<(), WriteError> {
+    let Some(gaussian) = adapted.posterior() else {
+        for file in [POSTERIOR_FILE, POSTERIOR_TENSOR_FILE] {
+            let path = folder.join(file);
+            if path.exists() {
+                fs::remove_file(&path).map_err(|source| WriteError { path, source })?;
+            }
+        }
+        return Ok(());
+    };
+    let own = gaussian.layout.read(adapted);
+    let mut tensors = Vec::new();
+    for (slot, spread) in gaussian.layout.slots().iter().zip(gaussian.spreads.iter()) {
+        let mut add = |what: &str, shape: Vec<usize>, values: Vec<f32>| {
+            tensors.push((format!("{}{what}", slot.name), HostTensor { shape, values }));
+        };
+        add(DEVIATIONS, slot.shape.clone(), spread.deviations.clone());
+        let mean = &gaussian.mean[slot.range.clone()];
+        let is_own = own[slot.range.clone()]
+            .iter()
+            .zip(mean)
+            .all(|(own, mean)| *own as f32 == *mean);
+        if !is_own {
+            add(MEAN, slot.shape.clone(), mean.to_vec());
+        }
+        let [rows, columns] = matrix_of(&slot.shape);
+        for (what, rotation, side) in [(OUTPUT, &spread.output, rows), (INPUT, &spread.input, columns)] {
+            if let Some(rotation) = rotation {
+                add(what, vec![side, side], rotation.clone());
+            }
+        }
+        if !gaussian.columns.is_empty() {
+            let shape = [&[gaussian.columns.len()], &slot.shape[..]].concat();
+            let of_slot = gaussian
+                .columns
+                .iter()
+                .flat_map(|column| &column[slot.range.clone()]);
+            add(COLUMNS, shape, of_slot.copied().collect());
+        }
+    }
+    write_tensors(&folder.join(POSTERIOR_TENSOR_FILE), tensors)?;
+    let file = PosteriorFile {
+        format: 1,
+        method: gaussian.method,
+        columns: gaussian.columns.len(),
+        settings: gaussian.settings.clone(),
+    };
+    let text = serde_json::to_string_pretty(&file).expect("settings are plain data") + "\n";
+    write_file(&folder.join(POSTERIOR_FILE), text.as_bytes())
+}
+
+/// Reads the Gaussian of a folder for a model; none if the folder has none.
+pub(crate) fn read_posterior<M: Module + Linears>(
+    folder: &Path,
+    adapted: &Adapted<M>,
+) -> Result<Option<Gaussian>, AdapterError> {
+    let path = folder.join(POSTERIOR_FILE);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bytes = fs::read(&path).map_err(|source| AdapterError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    let file: PosteriorFile = serde_json::from_slice(&bytes).map_err(|reason| AdapterError::Json {
+        path: path.clone(),
+        reason,
+    })?;
+    if file.format != 1 {
+        return Err(AdapterError::Setting {
+            path,
+            key: "format",
+            found: file.format.to_string(),
+            supported: "1",
+        });
+    }
+    let tensors = TensorFile::open(&folder.join(POSTERIOR_TENSOR_FILE))?;
+    let chosen: BTreeSet<String> = tensors
+        .names()
+        .filter_map(|name| name.strip_suffix(DEVIATIONS).map(str::to_owned))
+        .collect();
+    let layout = VectorLayout::of_chosen(adapted, |parameter| chosen.contains(&parameter.name));
+    let mut mean = layout.read(adapted);
+    let names: BTreeMap<String, String> = tensors
+        .names()
+        .map(|name| (name.to_owned(), name.to_owned()))
+        .collect();
+    let mut waiting = Waiting::new(&tensors, &names, "");
+    let mut take = |name: &str, shape: &[usize]| -> Result<Vec<f32>, AdapterError> {
+        let values = waiting.take(name, shape)?.values;
+        match values.iter().find(|value| !value.is_finite()) {
+            Some(found) => Err(AdapterError::Number {
+                path: tensors.origin().to_owned(),
+                name: name.to_owned(),
+                found: *found,
+                expected: "a finite number",
+            }),
+            None => Ok(values),
+        }
+    };
+    let has = |name: &str| names.contains_key(name);
+    let mut spreads = Vec::new();
+    let mut columns = vec![vec![0.0; layout.len()]; file.columns];
+    for slot in layout.slots() {
+        let named = |what: &str| format!("{}{what}", slot.name);
+        let deviations = take(&named(DEVIATIONS), &slot.shape)?;
+        if let Some(found) = deviations.iter().find(|deviation| **deviation < 0.0) {
+            return Err(AdapterError::Number {
+                path: tensors.origin().to_owned(),
+                name: named(DEVIATIONS),
+                found: *found,
+                expected: "a deviation of at least 0",
+            });
+        }
+        if has(&named(MEAN)) {
+            let values = take(&named(MEAN), &slot.shape)?;
+            let numbers = mean[slot.range.clone()].iter_mut();
+            numbers
+                .zip(values)
+                .for_each(|(number, value)| *number = f64::from(value));
+        }
+        let [rows, width] = matrix_of(&slot.shape);
+        let mut rotation = |what: &str, side: usize| {
+            let name = named(what);
+            has(&name).then(|| take(&name, &[side, side])).transpose()
+        };
+        let (output, input) = (rotation(OUTPUT, rows)?, rotation(INPUT, width)?);
+        if file.columns > 0 {
+            let shape = [&[file.columns], &slot.shape[..]].concat();
+            let values = take(&named(COLUMNS), &shape)?;
+            let of_columns = values.chunks_exact(slot.range.len());
+            for (column, values) in columns.iter_mut().zip(of_columns) {
+                column[slot.range.clone()].copy_from_slice(values);
+            }
+        }
+        spreads.push(Spread {
+            deviations,
+            output,
+            input,
+        });
+    }
+    waiting.finish()?;
+    Ok(Some(Gaussian::new(
+        file.method,
+        file.settings,
+        layout,
+        &mean,
+        spreads,
+        columns,
+    )))
+}

@@ -1,0 +1,224 @@
+//! A trained adapter with a Gaussian over its factors: what `lora bayesianize` does.
+
+use std::path::Path;
+
+use lora_core::gaussian::Gaussian;
+use lora_core::peft::{Average, EnsembleSettings};
+use lora_core::vector::Part;
+use lora_data::tasks::{Rows, of_own_files};
+use lora_data::{LabelRule, Targets, Task, read_file};
+use lora_eval::laplace::{Laplace, LaplaceSettings, Observed, Outputs, Roots, Structure};
+use lora_eval::tfb::{TfbSettings, largest_noise, low_rank_noise};
+use lora_models::Transformer;
+use serde::Serialize;
+
+use crate::bail;
+use crate::calibration::CalibrationFile;
+use crate::config::DEFAULT_MEMBERS;
+use crate::data::benchmark::read_scored;
+use crate::data::encoded::EncodedSplit;
+use crate::error::{Context, Result};
+use crate::inference::{JudgedRows, infer};
+use crate::progress::Progress;
+use crate::saved::adapter::{ColumnOptions, OpenedAdapter, read_options};
+use crate::saved::task_file::{FittedRules, FittedValues, TaskFile, id2label};
+use crate::score::{ScoredMethod, calibrate, score_split};
+
+/// Prior precisions of a Laplace approximation that validation rows choose from.
+const PRECISIONS: [f64; 7] = [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
+/// Classes from which on the curvature is estimated from draws.
+const MOST_COLUMNS: usize = 8;
+
+/// Where the Gaussian comes from.
+#[derive(Debug)]
+pub enum Method {
+    /// The largest noise that the rows allow.
+    Tfb(TfbSettings),
+    /// The curvature of the loss on the rows of a training.
+    Laplace {
+        /// Those rows.
+        train: EncodedSplit,
+        /// Which entries of the curvature are computed.
+        structure: Structure,
+    },
+}
+
+/// What came out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// What was found, in a sentence.
+    pub found: String,
+    /// The ensemble that was calibrated.
+    pub ensemble: EnsembleSettings,
+    /// Scores on the rows: mean pass and ensemble.
+    pub methods: Vec<ScoredMethod>,
+}
+
+/// Reads labelled rows for an adapter, in a file like those of its training.
+///
+/// # Errors
+///
+/// If the file cannot be read, or has no labels.
+pub fn read_rows(
+    opened: &OpenedAdapter,
+    path: &Path,
+    columns: &ColumnOptions,
+    batch_size: usize,
+) -> Result<EncodedSplit> {
+    let rows = match of_own_files(opened.task.problem_type()) {
+        None => {
+            let label_columns = opened.task_file.as_ref().map(|file| &file.label_columns[..]);
+            let labels = LabelRule::of(&opened.task, label_columns.unwrap_or_default());
+            let read = read_file(path, &read_options(opened.task_file.as_ref(), columns, labels))?;
+            Rows::Texts(read.dataset)
+        }
+        Some(own) => read_scored(own, path, Some("test"), opened.task.labels())?.rows,
+    };
+    let mut part = opened.encoder(batch_size).encode(&rows)?;
+    part.keep_states(&opened.adapted);
+    Ok(part)
+}
+
+/// Puts a Gaussian over the factors of a LoRA adapter, fits temperatures and the scores behind prediction sets on the same rows, and gives
+/// an adapter that can be saved.
+///
+/// # Errors
+///
+/// If the adapter has no LoRA factors, rows have no label, or even the smallest noise costs too much.
+pub fn bayesianize(
+    mut opened: OpenedAdapter,
+    rows: &EncodedSplit,
+    method: &Method,
+    (members, seed): (u64, u64),
+    progress: &dyn Progress,
+) -> Result<(OpenedAdapter, Outcome)> {
+    let ensemble = EnsembleSettings {
+        members,
+        seed,
+        average: Average::Probabilities,
+    };
+    let plain = opened.adapted.clone().with_posterior(None);
+    let loss = |posterior: Option<&Gaussian>| -> Result<f64> {
+        let asked = plain.clone().with_posterior(posterior.cloned());
+        let outputs = infer(&asked, rows, posterior.map(|_| ensemble), "trying", progress)?;
+        let methods = score_split(&outputs, rows, FittedRules::default())?;
+        Ok(methods.last().context("nothing was scored")?.scores.loss())
+    };
+    let (posterior, found) = match method {
+        Method::Tfb(settings) => {
+            let noise = low_rank_noise(&plain)?;
+            let without = loss(None)?;
+            let found = largest_noise(&noise, settings, without, &mut |posterior| loss(Some(posterior)))?;
+            let limit = if found.is_largest {
+                ", the largest that was tried"
+            } else {
+                ""
+            };
+            let words = format!(
+                "σ = {:.5}{limit}: loss {:.4} without noise, {:.4} of an ensemble of {members} with it",
+                found.sigma, found.loss_without, found.loss
+            );
+            (found.posterior, words)
+        }
+        Method::Laplace { train, structure } => {
+            let candidates = laplace(&plain, train, *structure)?;
+            let mut score = |candidate: &Laplace| loss(Some(&gaussian(candidate)?));
+            let best = candidates.with_best_prior(&PRECISIONS, &mut score)?;
+            let words = format!("prior precision {}, chosen on these rows", best.prior_precision());
+            (gaussian(&best)?, words)
+        }
+    };
+    opened.adapted = plain.with_posterior(posterior);
+    opened.ensemble = Some(ensemble);
+    let outputs = infer(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;
+    let fitted = calibrate(&outputs, rows, true, progress)?;
+    opened.calibration = CalibrationFile::of(&outputs, rows, fitted.temperature)?;
+    let task = match opened.task_file.take() {
+        Some(task) => task,
+        None => task_file(&opened),
+    };
+    opened.task_file = Some(TaskFile {
+        temperature: fitted.temperature,
+        no_answer_threshold: fitted.threshold,
+        ensemble: Some(ensemble),
+        ..task
+    });
+    let methods = score_split(&outputs, rows, fitted)?;
+    let outcome = Outcome {
+        found,
+        ensemble,
+        methods,
+    };
+    Ok((opened, outcome))
+}
+
+/// The members of an ensemble, unless said otherwise.
+pub fn members_of(opened: &OpenedAdapter) -> u64 {
+    opened
+        .ensemble
+        .map_or(DEFAULT_MEMBERS, |ensemble| ensemble.members)
+}
+
+fn gaussian(posterior: &Laplace) -> Result<Gaussian> {
+    posterior
+        .gaussian()
+        .context("a full curvature has no form in an adapter folder; take diagonal or kronecker")
+}
+
+fn laplace(
+    adapted: &lora_core::Adapted<Transformer>,
+    train: &EncodedSplit,
+    structure: Structure,
+) -> Result<Laplace> {
+    let Targets::Classes(labels) = train.truth() else {
+        bail!("a Laplace approximation needs rows with a class each");
+    };
+    let classes = labels.iter().max().map_or(0, |most| most + 1);
+    let settings = LaplaceSettings {
+        part: Part::Adapters,
+        structure,
+        roots: if classes > MOST_COLUMNS {
+            Roots::Sampled(MOST_COLUMNS)
+        } else {
+            Roots::Exact
+        },
+        ..LaplaceSettings::default()
+    };
+    let judged = JudgedRows::of(train)?;
+    let outputs: Outputs<'_, Transformer> =
+        &|model, batch, rows, pass| judged.batch_outputs(model, batch, rows, pass);
+    let batches = train.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
+    let observed = Observed::Classes(&labels);
+    Ok(Laplace::fit_outputs(
+        adapted,
+        batches,
+        &observed,
+        &settings,
+        outputs,
+        &mut |_| {},
+    )?)
+}
+
+/// `task.json` for a folder that PEFT wrote.
+fn task_file(opened: &OpenedAdapter) -> TaskFile {
+    let of_answers = matches!(opened.task, Task::QuestionAnswering { .. });
+    TaskFile {
+        format: 1,
+        problem_type: opened.task.problem_type(),
+        id2label: opened.task.labels().map(id2label),
+        max_seq_length: opened.lengths.longest,
+        header: true,
+        text_column: "text".into(),
+        text_pair_column: None,
+        label_column: "label".into(),
+        label_columns: Vec::new(),
+        base_model: opened.base_model.clone(),
+        revision: None,
+        task_name: None,
+        doc_stride: of_answers.then_some(opened.lengths.overlap),
+        max_answer_length: of_answers.then_some(opened.lengths.answer),
+        temperature: FittedValues::default(),
+        no_answer_threshold: FittedValues::default(),
+        ensemble: None,
+    }
+}

@@ -1,0 +1,159 @@
+//! Texts with a class, labels or a number, from files of the user's.
+
+use std::path::Path;
+
+use lora_data::tasks::Rows;
+use lora_data::{
+    Column, DataError, Dataset, LabelRule, ProblemType, ReadFile, ReadOptions, ResolvedColumn,
+    ResolvedColumns, Task, read_file,
+};
+
+use super::split::SplitRows;
+use super::{ColumnNames, shares, train_file};
+use crate::config::{Resolved, RunConfig};
+use crate::error::{Context, Result};
+use crate::progress::Progress;
+
+/// Reads and splits.
+pub(super) fn read(resolved: &Resolved, progress: &dyn Progress) -> Result<(SplitRows, ColumnNames)> {
+    let config = &resolved.config;
+    let (key, path) = train_file(resolved)?;
+    let place = |key: &str| resolved.origins.of(key).unwrap_or_else(|| key.to_owned());
+    let first = read_first(config, path).with_context(|| place(key))?;
+    progress.note(&format!(
+        "{}: {} rows, {}{}",
+        path.display(),
+        first.dataset.len(),
+        first.columns,
+        in_words(&first.dataset.task)
+    ));
+    if let Some(label) = &first.decimal_label {
+        progress.note(&format!(
+            "labels such as `{label}` are taken for classes; {}",
+            instead(ProblemType::Regression)
+        ));
+    } else if first.dataset.task == Task::Regression && config.problem_type.is_none() {
+        progress.note(&format!(
+            "labels are decimal numbers, so this is a regression; {}",
+            instead(ProblemType::SingleLabelClassification)
+        ));
+    }
+    let further = |key: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Dataset>> {
+        let Some(path) = path else { return Ok(None) };
+        let read = read_further(config, path, &first.dataset.task).with_context(|| place(key))?;
+        progress.note(&format!("{}: {} rows", path.display(), read.dataset.len()));
+        Ok(Some(read.dataset))
+    };
+    let validation = further("validation_file", &config.validation_file)?;
+    let test = further("test_file", &config.test_file)?;
+    let columns = column_names(config, &first.columns);
+    let rows = SplitRows::new(
+        Rows::Texts(first.dataset),
+        validation.map(Rows::Texts),
+        test.map(Rows::Texts),
+    );
+    Ok((rows.complete(shares(resolved))?, columns))
+}
+
+/// How to have labels taken for something else.
+fn instead(problem_type: ProblemType) -> String {
+    format!(
+        "problem_type {name} (--problem-type {name}) takes them otherwise",
+        name = problem_type.name()
+    )
+}
+
+/// What the user gave is kept: an index stays an index.
+fn column_names(config: &RunConfig, found: &ResolvedColumns) -> ColumnNames {
+    let column = |given: &Option<Column>, found: &ResolvedColumn| {
+        given.clone().unwrap_or(Column::Name(found.name.clone()))
+    };
+    let label = found.label.as_ref();
+    ColumnNames {
+        text: column(&config.text_column, &found.text),
+        text_pair: found
+            .text_pair
+            .as_ref()
+            .map(|found| column(&config.text_pair_column, found)),
+        label: label.map_or("label".into(), |found| column(&config.label_column, found)),
+    }
+}
+
+fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
+    ReadOptions {
+        format: config.data_format,
+        columns: config.columns(),
+        header: config.header,
+        labels,
+        ..ReadOptions::default()
+    }
+}
+
+/// The file that says what the labels are. Decimal labels that are no whole numbers mean a regression, unless the user said otherwise.
+fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
+    match config.problem_type {
+        Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+        Some(ProblemType::SingleLabelClassification) => {
+            Ok(read_file(path, &options(config, LabelRule::Classes))?)
+        }
+        Some(ProblemType::MultiLabelClassification) => {
+            let columns = config.label_columns.clone();
+            let rule = LabelRule::Sets { known: None, columns };
+            Ok(read_file(path, &options(config, rule))?)
+        }
+        _ => match read_file(path, &options(config, LabelRule::FromData)) {
+            Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+            outcome => {
+                let read = outcome?;
+                check_classes(config, path, &read)?;
+                Ok(read)
+            }
+        },
+    }
+}
+
+/// More classes than this need a second look.
+const FEW_CLASSES: usize = 10;
+
+/// Refuses classes that are most likely none: decimal numbers with a slip among them, or a label of its own for nearly every
+/// row, such as an identifier.
+fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()> {
+    let Some(labels) = read.dataset.task.labels() else {
+        return Ok(());
+    };
+    let (names, rows) = (labels.names(), read.dataset.len());
+    let is_decimal = |name: &&String| name.parse::<i64>().is_err() && name.parse::<f64>().is_ok();
+    if 2 * names.iter().filter(is_decimal).count() > names.len() {
+        // Read as numbers, the first one that is none is named with its line.
+        read_file(path, &options(config, LabelRule::Numbers)).context("most labels are decimal numbers")?;
+    }
+    if names.len() > FEW_CLASSES && 2 * names.len() > rows {
+        let column = read
+            .columns
+            .label
+            .as_ref()
+            .map_or("label", |column| column.name.as_str());
+        crate::bail!(
+            "`{}`: `{column}` has {} different labels in {rows} rows, and a class is learned from many; name the right column \
+             with label_column, or say what the labels are with problem_type (regression, or single_label_classification to \
+             go on)",
+            path.display(),
+            names.len(),
+        );
+    }
+    Ok(())
+}
+
+fn read_further(config: &RunConfig, path: &Path, task: &Task) -> Result<ReadFile> {
+    let labels = LabelRule::of(task, &config.label_columns);
+    Ok(read_file(path, &options(config, labels))?)
+}
+
+/// The labels of a task, to stand behind a file's columns.
+pub(super) fn in_words(task: &Task) -> String {
+    match task.labels() {
+        None => ", regression".to_owned(),
+        Some(labels) if labels.len() <= 8 => format!(", classes {}", labels.names().join(", ")),
+        Some(labels) => format!(", {} classes", labels.len()),
+    }
+}

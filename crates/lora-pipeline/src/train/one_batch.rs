@@ -1,0 +1,53 @@
+//! One step of a training, to see whether it runs.
+
+use std::time::Instant;
+
+use lora_data::train_batches;
+use lora_train::{TrainConfig, Trainer};
+use serde_json::{Value, json};
+
+use super::memory::MemoryEstimate;
+use super::prepared::PreparedTraining;
+use crate::error::Result;
+
+/// One step of a training.
+#[derive(Clone, Debug)]
+pub struct OneBatch {
+    /// Rows of the batch.
+    pub rows: usize,
+    /// The loss.
+    pub loss: f64,
+    /// Seconds that the step took.
+    pub seconds: f64,
+    /// Steps of the whole training.
+    pub steps: u64,
+    /// The memory that such a step takes.
+    pub memory: MemoryEstimate,
+    /// All of it, and the settings.
+    pub document: Value,
+}
+
+impl OneBatch {
+    pub(super) fn of(prepared: PreparedTraining, config: &TrainConfig, mut document: Value) -> Result<Self> {
+        let data = prepared.data();
+        let steps = config.total_steps(data.train.len());
+        let batch_size = config.per_device_train_batch_size;
+        let first = train_batches(&data.train.lengths(), batch_size, config.seed, 0).remove(0);
+        let batch = data.train.batch(&first, data.padding);
+        let memory = MemoryEstimate::of_step(&prepared.adapted, &batch);
+        let mut trainer = Trainer::new(prepared.adapted.clone(), config.clone(), steps)?;
+        let start = Instant::now();
+        let report = trainer.step(&[batch])?;
+        let seconds = start.elapsed().as_secs_f64();
+        document["dry_run"] = json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps,
+            "memory_bytes": memory});
+        Ok(Self {
+            rows: first.len(),
+            loss: report.loss,
+            seconds,
+            steps,
+            memory,
+            document,
+        })
+    }
+}

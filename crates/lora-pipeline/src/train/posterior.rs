@@ -1,0 +1,47 @@
+//! A training that ends with a Gaussian over its parameters.
+
+use lora_models::Transformer;
+use lora_train::event::FinishReason;
+use lora_train::swag::{SWAG_SCALE, SwagCollector, SwagError};
+use lora_train::{Fitted, TrainError};
+use thiserror::Error;
+
+use super::Training;
+use super::checkpoints::Watcher;
+
+/// Why a training came to no model, or to no Gaussian over its parameters.
+#[derive(Debug, Error)]
+pub(super) enum PosteriorError {
+    #[error(transparent)]
+    Training(#[from] TrainError),
+    #[error(transparent)]
+    Swag(#[from] SwagError),
+}
+
+impl Training {
+    /// Trains; the best model carries the Gaussian that was learned or collected on the way, if one is asked for.
+    pub(super) fn fit_with_posterior(
+        &self,
+        watcher: &mut Watcher<'_>,
+    ) -> Result<Fitted<Transformer>, PosteriorError> {
+        let (config, prepared) = (&self.resolved.config, &self.prepared);
+        let seed = config.train.seed;
+        let (mut fitted, swag) = match config.swag {
+            None => (prepared.fit(&config.train, config.blob, watcher)?, None),
+            Some(settings) => {
+                let mut collecting = SwagCollector::new(settings, watcher)?;
+                let fitted = prepared.fit(&config.train, config.blob, &mut collecting)?;
+                // A training that is broken off has no Gaussian, and needs none.
+                let is_whole = fitted.history.finish != FinishReason::Stopped;
+                let swag = is_whole.then(|| collecting.finish(seed, SWAG_SCALE));
+                (fitted, swag.transpose()?)
+            }
+        };
+        let learned = fitted.variational.as_ref();
+        let learned = learned.map(|factors| factors.posterior(&fitted.best, seed).gaussian());
+        fitted.best = fitted
+            .best
+            .with_posterior(swag.map(|swag| swag.gaussian()).or(learned));
+        Ok(fitted)
+    }
+}

@@ -1,0 +1,165 @@
+//! A model with its adapters and its rows, ready to be trained: what `lora train`, [`Predictor`](crate::Predictor) and their tests share.
+
+use lora_core::Adapted;
+use lora_core::peft::EnsembleSettings;
+use lora_data::{LabelNames, Padding, Task};
+use lora_models::Transformer;
+use lora_train::fit::fit_variational;
+use lora_train::variational::VariationalSettings;
+use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError, fit};
+
+use crate::calibration::CalibrationFile;
+use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
+use crate::data::split::SplitRows;
+use crate::error::Result;
+use crate::inference::infer;
+use crate::progress::Progress;
+use crate::saved::task_file::FittedRules;
+use crate::score::calibrate;
+
+/// A model with its adapters and its rows.
+#[derive(Debug)]
+pub struct PreparedTraining {
+    /// What is predicted.
+    pub task: Task,
+    /// The model with new adapters.
+    pub adapted: Adapted<Transformer>,
+    /// Rows to train on.
+    pub train: EncodedSplit,
+    /// Rows that pick the best model, the temperature and thresholds.
+    pub validation: Option<EncodedSplit>,
+    /// Rows that are scored once.
+    pub test: Option<EncodedSplit>,
+    padding: Padding,
+}
+
+impl PreparedTraining {
+    /// Encodes rows for a model.
+    ///
+    /// # Errors
+    ///
+    /// As [`RowEncoder::encode`].
+    pub fn new(
+        adapted: Adapted<Transformer>,
+        rows: &SplitRows,
+        encoder: &RowEncoder<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let encode = |name: &str, rows: Option<&lora_data::tasks::Rows>| -> Result<Option<EncodedSplit>> {
+            let split = rows.map(|rows| encoder.encode(rows)).transpose()?;
+            if let Some(split) = &split {
+                note_lengths(name, split, encoder.lengths.longest, progress);
+            }
+            Ok(split)
+        };
+        if encoder.chat_template
+            && let Some(end) = encoder.reader.turn_end()?
+        {
+            progress.note(&format!(
+                "answers end with `{}`, as the model's chat template ends them",
+                end.text
+            ));
+        }
+        let train = encoder.encode(&rows.train)?;
+        note_lengths("training", &train, encoder.lengths.longest, progress);
+        Ok(Self {
+            task: encoder.task.clone(),
+            adapted,
+            train,
+            validation: encode("validation", rows.validation.as_ref())?,
+            test: encode("test", rows.test.as_ref())?,
+            padding: encoder.reader.padding,
+        })
+    }
+
+    /// What the loop reads.
+    pub fn data(&self) -> FitData<'_> {
+        FitData {
+            train: &self.train.encoded,
+            validation: self.validation.as_ref().map(|split| &split.encoded),
+            padding: self.padding,
+        }
+    }
+
+    /// Trains: factors that are points, or with `blob` a Gaussian over A.
+    ///
+    /// # Errors
+    ///
+    /// If a setting or a data set cannot be used, or the training diverges.
+    pub fn fit(
+        &self,
+        config: &TrainConfig,
+        blob: Option<VariationalSettings>,
+        observer: &mut dyn Observer<Transformer>,
+    ) -> Result<Fitted<Transformer>, TrainError> {
+        fit_with(self.adapted.clone(), config, blob, &self.data(), observer)
+    }
+
+    /// Fits temperatures and thresholds on the validation rows, and notes what they say about probabilities; without any, or for a language
+    /// model that writes, nothing.
+    ///
+    /// # Errors
+    ///
+    /// If the model has diverged.
+    pub fn calibrate(
+        &self,
+        trained: &Adapted<Transformer>,
+        ensemble: Option<EnsembleSettings>,
+        progress: &dyn Progress,
+    ) -> Result<(FittedRules, Option<CalibrationFile>)> {
+        let Some(split) = self.validation.as_ref().filter(|split| split.is_scored()) else {
+            return Ok((FittedRules::default(), None));
+        };
+        let outputs = infer(trained, split, ensemble, "calibrating", progress)?;
+        let rules = calibrate(&outputs, split, true, progress)?;
+        let file = CalibrationFile::of(&outputs, split, rules.temperature)?;
+        Ok((rules, file))
+    }
+
+    /// Among how many classes a guess is made; none where that differs from row to row.
+    pub fn classes(&self) -> Option<usize> {
+        match &self.train.detail {
+            Detail::Rows(RowDetail::Choices(detail)) => detail.letters.iter().map(Vec::len).max(),
+            _ => self.task.labels().map(LabelNames::len),
+        }
+    }
+}
+
+/// Trains: factors that are points, or with `blob` a Gaussian over A.
+///
+/// # Errors
+///
+/// If a setting or a data set cannot be used, or the training diverges.
+pub fn fit_with(
+    adapted: Adapted<Transformer>,
+    config: &TrainConfig,
+    blob: Option<VariationalSettings>,
+    data: &FitData<'_>,
+    observer: &mut dyn Observer<Transformer>,
+) -> Result<Fitted<Transformer>, TrainError> {
+    match blob {
+        None => fit(adapted, config, data, observer),
+        Some(settings) => fit_variational(adapted, config, data, settings, observer),
+    }
+}
+
+/// Says what was cut, left out, or read in pieces.
+fn note_lengths(name: &str, split: &EncodedSplit, longest: usize, progress: &dyn Progress) {
+    let (rows, pieces, cut) = (split.len(), split.encoded.len(), split.encoded.truncated);
+    if split.left_out > 0 {
+        progress.note(&format!(
+            "{} {name} rows were left out because the prompt alone is longer than max_seq_length {longest}",
+            split.left_out
+        ));
+    }
+    if cut > 0 {
+        progress.note(&format!(
+            "{cut} of {pieces} {name} rows are longer than max_seq_length {longest} and were cut"
+        ));
+    }
+    if rows != pieces {
+        progress.note(&format!(
+            "{rows} {name} rows are read in {pieces} pieces of at most {longest} tokens"
+        ));
+    }
+}

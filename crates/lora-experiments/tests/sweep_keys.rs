@@ -45,6 +45,26 @@ const CELLS: [&str; 6] = [
 
 #[test]
 fn cells_of_texts_have_the_keys_that_they_always_had() {
+    let (trainings, cells) = keys_of(SWEEP);
+    assert_eq!(trainings, TRAININGS);
+    assert_eq!(cells, CELLS);
+}
+
+#[test]
+fn scores_on_the_way_and_a_fixed_budget_leave_known_keys_as_they_are() {
+    let more = format!("{SWEEP}stopping: [never, early]\ncurve: {{epochs: [1], rows: 2}}\n");
+    let (trainings, cells) = keys_of(&more);
+    assert_eq!(trainings, TRAININGS);
+    // Every trial twice: without early stopping, under a new key, then as always.
+    assert_eq!(cells.len(), 2 * CELLS.len());
+    for (pair, known) in cells.chunks(2).zip(CELLS) {
+        assert_ne!(pair[0], known);
+        assert_eq!(pair[1], known);
+    }
+}
+
+/// The keys of trainings and cells.
+fn keys_of(sweep: &str) -> (Vec<String>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sweep.yaml");
     let rows = |what: &str, count: usize, end: &str| {
@@ -54,7 +74,7 @@ fn cells_of_texts_have_the_keys_that_they_always_had() {
     for (name, text) in [
         (
             "sweep.yaml",
-            SWEEP.replace("FOLDER", &folder.path().display().to_string()),
+            sweep.replace("FOLDER", &folder.path().display().to_string()),
         ),
         ("train.csv", rows("row", 10, " of the file")),
         ("test.csv", rows("test row", 4, "")),
@@ -62,14 +82,8 @@ fn cells_of_texts_have_the_keys_that_they_always_had() {
         std::fs::write(folder.path().join(name), text).unwrap();
     }
     let file = file::read(&path).unwrap();
-    let sweep = Sweep::open(&path, file, None).unwrap();
-    let trainings: Vec<&str> = sweep
-        .plan
-        .trainings
-        .iter()
-        .map(|training| &training.key[..])
-        .collect();
-    let cells: Vec<&str> = sweep.plan.cells.iter().map(|cell| &cell.key[..]).collect();
-    assert_eq!(trainings, TRAININGS);
-    assert_eq!(cells, CELLS);
+    let plan = Sweep::open(&path, file, None).unwrap().plan;
+    let trainings = plan.trainings.into_iter().map(|training| training.key);
+    let cells = plan.cells.into_iter().map(|cell| cell.key);
+    (trainings.collect(), cells.collect())
 }

@@ -165,6 +165,9 @@ impl Report {
                     if judged.len() > 1 {
                         table.title = format!("{}: {}", only.task.short(), table.title);
                     }
+                    if !is_default {
+                        table.title = format!("{rule}: {}", table.title);
+                    }
                     table
                 });
                 let tables: Vec<Table> = tables.collect();

@@ -17,6 +17,7 @@ use lora_train::Trainer;
 
 use super::Sweep;
 use super::data::GAP_ROWS;
+use super::file::Stopping;
 use super::inference_method::{InferenceMethod, Varied};
 use super::jobs::Queue;
 use super::laplace::MOST_COLUMNS;
@@ -143,6 +144,11 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
         let fitted = train as u64 * fitting_passes(&own, task.classes());
         let members = members_of_sources(&own);
         group.passes += evaluations * validation as u64 + scored * members.iter().sum::<u64>() + fitted;
+        if let Some(curve) = &training.curve {
+            let points = curve.epochs.iter().filter(|epoch| **epoch <= evaluations).count() as u64;
+            let rows = curve.rows.min(train) + curve.rows.min(task.test_sizes()[0]);
+            group.passes += points * rows as u64 * (1 + curve.members);
+        }
         // Each way to predict goes through the test rows as if it were the only one.
         let of_test = task.test_sizes()[0] as u64 * (members.len() as u64).saturating_sub(1);
         group.first_passes += validation as u64 + scored + of_test + fitted;
@@ -153,7 +159,7 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
 /// Passes over each row that predictions of one training need, for each way to predict; those that differ in the number of members alone
 /// share them.
 fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
-    let mut of_source: HashMap<String, u64> = HashMap::new();
+    let mut of_source: HashMap<(Stopping, String), u64> = HashMap::new();
     for cell in cells {
         let (source, members) = match &cell.prediction {
             InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => ("mean".to_owned(), 1),
@@ -179,7 +185,7 @@ fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
                 ..
             } => (format!("{of:?} {structure:?} {prior:?}"), members.unwrap_or(1)),
         };
-        let most = of_source.entry(source).or_default();
+        let most = of_source.entry((cell.stopping, source)).or_default();
         *most = (*most).max(members);
     }
     of_source.into_values().collect()

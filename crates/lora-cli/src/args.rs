@@ -270,7 +270,7 @@ mod tests {
             "{dtype}"
         );
         assert!(
-            dtype.contains("it is a flag of lora eval, lora predict, lora generate;"),
+            dtype.contains("it is a flag of lora eval, lora predict, lora generate, lora bayesianize;"),
             "{dtype}"
         );
         let seeds = said("sweep --config a.yaml --seeds=3").expect("a flag of compare");

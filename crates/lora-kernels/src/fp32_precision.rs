@@ -35,7 +35,7 @@ impl Fp32Precision {
     ///
     /// | processor | unit | one product, `bf16x3` against `ieee` | gradients of the reference cases |
     /// |---|---|---|---|
-    /// | AMD Zen 5 | AVX512-BF16 | 0.5 to 0.75 of the speed | up to 8e-3 off, where `ieee` keeps 1e-3 |
+    /// | AMD Zen 5 | AVX512-BF16 | 0.5 to 0.75 of the speed; 0.67 is the ceiling | up to 1.6e-2 off, where `ieee` keeps 1e-3 |
     /// | Intel with AMX | AMX-BF16 | not measured | not measured |
     pub fn automatic() -> Self {
         Self::Ieee

@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::LinearWeight;
 
-use crate::blocks::{Encoder, Encoding, KeyValueCache, Tokens};
+use crate::blocks::{CausalDecoder, Encoder, Encoding, KeyValueCache, Tokens};
 use crate::error::LoadError;
 use crate::families::FamilyConfig;
 use crate::families::deberta_v2::DebertaV2;

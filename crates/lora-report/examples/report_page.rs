@@ -140,14 +140,14 @@ fn score_table(title: &str, shift: f64) -> Table {
         table.push(
             name,
             vec![
-                Cell::spread(accuracy - shift, 0.009),
-                Cell::spread(nll + 3.0 * shift, 0.021),
-                Cell::spread(ece + 0.5 * shift, 0.007),
-                Cell::spread(brier + shift, 0.006),
+                Cell::with_deviation(accuracy - shift, 0.009),
+                Cell::with_deviation(nll + 3.0 * shift, 0.021),
+                Cell::with_deviation(ece + 0.5 * shift, 0.007),
+                Cell::with_deviation(brier + shift, 0.006),
                 if shift > 0.0 {
                     Cell::Empty
                 } else {
-                    Cell::spread(gap, 0.03)
+                    Cell::with_deviation(gap, 0.03)
                 },
                 Cell::value(seconds),
             ],
@@ -190,9 +190,9 @@ fn expected_error(bins: &[ReliabilityBar]) -> f64 {
 }
 
 fn scatter_points() -> Vec<ScatterPoint> {
-    let points = METHODS
-        .iter()
-        .map(|(name, scores)| ScatterPoint::new(*name, [scores[2], scores[0]]).with_spread([0.007, 0.009]));
+    let points = METHODS.iter().map(|(name, scores)| {
+        ScatterPoint::new(*name, [scores[2], scores[0]]).with_deviation([0.007, 0.009])
+    });
     points.collect()
 }
 

@@ -17,8 +17,8 @@
 //!     "method",
 //!     vec![Column::new("accuracy", Better::Higher, 3), Column::new("ECE", Better::Lower, 3).with_unit("15 bins")],
 //! );
-//! table.push("LoRA", vec![Cell::spread(0.871, 0.012), Cell::spread(0.094, 0.011)]);
-//! table.push("LoRA Dropout", vec![Cell::spread(0.884, 0.009), Cell::spread(0.041, 0.006)]);
+//! table.push("LoRA", vec![Cell::with_deviation(0.871, 0.012), Cell::with_deviation(0.094, 0.011)]);
+//! table.push("LoRA Dropout", vec![Cell::with_deviation(0.884, 0.009), Cell::with_deviation(0.041, 0.006)]);
 //! // The best is marked where the standard deviation does not explain it.
 //! assert!(table.to_markdown().contains("| LoRA Dropout | 0.884 ±0.009 | **0.041** ±0.006 |"));
 //!

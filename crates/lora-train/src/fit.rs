@@ -359,12 +359,12 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
 
     fn finish(self) -> Fitted<M> {
         let step = self.trainer.steps_done();
-        let last_spreads = self.trainer.variational().cloned();
+        let last_deviations = self.trainer.variational().cloned();
         let last = self.trainer.into_adapted();
         // The training is over: there is nothing left to stop.
         let _ = self.observer.on_checkpoint(CheckpointKind::Last, step, &last);
         let _ = self.observer.on_event(&Event::Finished(self.history.finish));
-        let (best, variational) = self.best.unwrap_or_else(|| (last.clone(), last_spreads));
+        let (best, variational) = self.best.unwrap_or_else(|| (last.clone(), last_deviations));
         Fitted {
             best,
             last,

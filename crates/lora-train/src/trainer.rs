@@ -159,7 +159,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         let factor = schedule.factor(self.steps_done, warmup_steps, self.total_steps);
         let learning_rate = self.config.learning_rate * factor;
 
-        let (LossAndGradients { loss, mut gradients }, of_spreads) =
+        let (LossAndGradients { loss, mut gradients }, of_deviations) =
             self.packed.during(|| self.gradients_of_step(batches));
         let (loss, grad_norm) = read_both(loss, global_norm(&self.adapted, &gradients));
         let step = self.steps_done + 1;
@@ -181,7 +181,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             .as_ref()
             .map(|_| FactorGradients::of(&self.adapted.model, &gradients));
         self.adapted.model = self.optimizer.step(self.adapted.model.clone(), gradients, factor);
-        if let (Some(variational), Some(gradients)) = (&mut self.variational, of_spreads) {
+        if let (Some(variational), Some(gradients)) = (&mut self.variational, of_deviations) {
             let Variational {
                 factors, optimizer, ..
             } = variational;
@@ -214,10 +214,10 @@ impl<M: Model<Input = Batch>> Trainer<M> {
             .settings()
             .kl_weight
             .in_step(self.steps_done, *steps_per_epoch, *examples);
-        let (of_model, of_spreads) =
+        let (of_model, of_deviations) =
             self.objective
                 .variational_step(&self.adapted, self.steps_done, batches, factors, weight);
-        (of_model, Some(of_spreads))
+        (of_model, Some(of_deviations))
     }
 
     /// Which triplets AdaLoRA keeps since its last allocation; none before the first one, and for other forms.

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use bench_model::{SHAPES, decoder};
 use clap::Args;
 use lora_cli::terminal::Terminal;
+use lora_pipeline::device::DeviceName;
 use lora_pipeline::progress::Progress;
 
 use report::{Row, Work};
@@ -28,7 +29,7 @@ pub struct Options {
     /// A Python with torch, transformers and peft: the peer
     #[arg(long, value_name = "PATH")]
     peer_python: Option<PathBuf>,
-    /// Turns of each piece of work that are measured; a turn lasts at least 0.5 s
+    /// Turns of each piece of work that are measured; a turn lasts at least 0.5 s, and two repetitions
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(3..))]
     turns: u32,
     /// Only these shapes
@@ -40,6 +41,9 @@ pub struct Options {
     /// Threads of every tool; all cores if not given
     #[arg(long)]
     threads: Option<usize>,
+    /// Device of this project's works, such as vulkan or cuda:1, of a backend that this program was built with
+    #[arg(long, value_name = "DEVICE", default_value = "flex")]
+    device: DeviceName,
     /// Train one epoch on this file of labelled text, too: real rows of unequal length, padded batch by batch
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
@@ -138,7 +142,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         "--work {}: there is nothing to measure; an epoch is of a --text",
         options.work[0].argument()
     );
-    let results = report::Results::new(rows, threads, options.turns);
+    let is_processor = options.device.to_string() == "flex";
+    let results = report::Results::new(rows, threads, options.turns, &options.device.to_string());
     let json = serde_json::to_string_pretty(&results)?;
     for (ending, content) in [("json", json.as_str()), ("md", &results.table().to_markdown())] {
         lora_core::atomic::write_file(
@@ -147,6 +152,11 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         )?;
     }
     if options.book {
+        ensure!(
+            is_processor,
+            "--book: the page has a table for each processor, and --device is {}",
+            options.device
+        );
         book::write(root, &results)?;
     }
     if options.json {
@@ -246,6 +256,7 @@ impl Bench<'_> {
     fn this_program(&self) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe().context("the path of this program")?);
         command.args(["bench", "--in-process", "--threads", &self.threads.to_string()]);
+        command.args(["--device", &self.options.device.to_string()]);
         Ok(command)
     }
 }

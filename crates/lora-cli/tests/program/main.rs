@@ -24,6 +24,7 @@ mod prediction_sets;
 mod reporting;
 mod reporting_curves;
 mod results_pages;
+mod scored_alike;
 mod sweep;
 mod sweep_choices;
 mod sweep_posteriors;

@@ -165,7 +165,7 @@ pub fn choices(results: &Results) -> Result<Table> {
                 let of = lora_eval::MeanStd::of(&values)?;
                 Ok(of
                     .std
-                    .map_or(Cell::value(of.mean), |std| Cell::spread(of.mean, std)))
+                    .map_or(Cell::value(of.mean), |std| Cell::with_deviation(of.mean, std)))
             };
             let cells = vec![
                 rows,

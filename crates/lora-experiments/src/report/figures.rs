@@ -114,7 +114,7 @@ pub fn accuracy_against_ece(judged: &TaskComparison<'_>, is_scaled: bool) -> Res
         if let (Some(ece), Some(accuracy)) = (of(Measure::Ece)?, of(Measure::Accuracy)?) {
             let point = ScatterPoint::new(selected.method.name(), [ece.mean, accuracy.mean]);
             points.push(match (ece.std, accuracy.std) {
-                (Some(x), Some(y)) => point.with_spread([x, y]),
+                (Some(x), Some(y)) => point.with_deviation([x, y]),
                 _ => point,
             });
         }

@@ -190,7 +190,7 @@ fn cost(
         if let (Some(time), Some(loss)) = (of(configuration, measure)?, of(configuration, Measure::Loss)?) {
             let point = ScatterPoint::new(name, [time.mean, loss.mean]);
             points.push(match (time.std, loss.std) {
-                (Some(x), Some(y)) => point.with_spread([x, y]),
+                (Some(x), Some(y)) => point.with_deviation([x, y]),
                 _ => point,
             });
         }

@@ -135,7 +135,7 @@ impl Measure {
         };
         let of = MeanStd::of(&values)?;
         Ok(match of.std {
-            Some(std) => Cell::spread(of.mean, std),
+            Some(std) => Cell::with_deviation(of.mean, std),
             None => Cell::value(of.mean),
         })
     }

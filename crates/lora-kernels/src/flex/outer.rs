@@ -170,10 +170,8 @@ pub(super) fn add_outer_products(left: Matrix<'_>, right: Matrix<'_>, first: usi
 
 /// Fills the beginning of a line. Not inlined: the compiler would take whole lines for parts of unknown length.
 #[inline(never)]
-pub(super) fn fill_part<T: Copy, U>(line: &mut [U], part: &[T], of: impl Fn(T) -> U) {
-    for (place, number) in line.iter_mut().zip(part) {
-        *place = of(*number);
-    }
+pub(super) fn fill_part<T: Copy>(line: &mut [T], part: &[T]) {
+    line[..part.len()].copy_from_slice(part);
 }
 
 /// See [`add_outer_products`].
@@ -246,11 +244,13 @@ impl OuterProducts<'_> {
                 let mut columns = [[0; TILE]; TILE];
                 for (index, column) in columns.iter_mut().enumerate().take(filled) {
                     let line = self.right.line(self.first + col + index, from, steps);
-                    if let Some(line) = line.as_array::<TILE>() {
-                        *column = pulp::cast(*line);
+                    *column = if let Some(line) = line.as_array::<TILE>() {
+                        pulp::cast(*line)
                     } else {
-                        fill_part(column, line, f32::to_bits);
-                    }
+                        let mut numbers = [0.0_f32; TILE];
+                        fill_part(&mut numbers, line);
+                        pulp::cast(numbers)
+                    };
                 }
                 let tile = transposed_words(columns);
                 for (row, out) in self.out.chunks_exact_mut(len).enumerate() {

@@ -81,7 +81,7 @@ pub fn layer_of(path: &str) -> Option<usize> {
 
 /// Hidden states of the embeddings through all layers; `forward` takes number, layer and the states before it, and what passes share
 /// in a layer that reads the same states in all of them. Embeddings and layers that an earlier pass over the same input has gone
-/// through are passed over.
+/// through are skipped.
 pub fn through_layers<L>(
     layers: &[L],
     embed: impl FnOnce() -> Tensor<3>,

@@ -3,6 +3,7 @@
 mod activation;
 mod attention;
 mod causal_attention;
+mod causal_decoder;
 mod encoder;
 mod encoder_layer;
 mod encoding;
@@ -19,6 +20,7 @@ mod tokens;
 pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
 pub use causal_attention::{CausalSelfAttention, CausalSpan, Heads, Sight, causal_bias};
+pub use causal_decoder::CausalDecoder;
 pub use encoder::{Encoder, EncoderForm, Positions, Segments};
 pub use encoder_layer::{EncoderLayer, EncoderLayerNames, EncoderSizes, encoder_layers};
 pub use encoding::{Below, Encoding, Left, Projections, Reading, layer_of, through_layers};

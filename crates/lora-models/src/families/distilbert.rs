@@ -31,7 +31,7 @@ const LAYER: EncoderLayerNames = EncoderLayerNames {
 /// Epsilon of the layer norms; no key of `config.json` changes it.
 const EPSILON: f64 = 1e-12;
 
-/// The keys of `config.json` that DistilBERT's numbers depend on; others are passed over.
+/// The keys of `config.json` that DistilBERT's outputs depend on; others are skipped.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DistilBertConfig {
     /// `d_model`.

@@ -4,13 +4,12 @@ use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
-use lora_data::Batch;
 use serde::Deserialize;
 
 use super::{Family, ModelSpec, SequenceForm};
 use crate::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads, KeyValueCache, LayerCache,
-    LayerNorm, Reading, Sight, Tokens, causal_bias, through_layers,
+    Activation, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads, KeyValueCache,
+    LayerCache, LayerNorm, Sight, Tokens, causal_bias, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -24,7 +23,7 @@ pub const FAMILY: Family = Family {
     targets: &["c_attn"],
 };
 
-/// The keys of `config.json` that GPT-2's numbers depend on; others are passed over.
+/// The keys of `config.json` that GPT-2's outputs depend on; others are skipped.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Gpt2Config {
     /// `d_model`.
@@ -147,44 +146,40 @@ impl Gpt2 {
         })
     }
 
-    /// The hidden states after the last norm; `observe` sees the embeddings, the states between the layers, and the
-    /// output.
-    ///
-    /// # Shapes
-    ///
-    /// - output, and what is observed: `[batch, seq, d_model]`; packed, what is observed is `[1, tokens, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
-        let packing = encoding.packing;
-        let tokens = Tokens::of_batch(input, packing, &self.device());
-        match packing {
-            None => self.run(&tokens, None, pass, encoding),
-            Some(packing) => {
-                let noise = pass.packed_noise(packing);
-                let pass = noise.as_ref().map_or(*pass, Pass::Stochastic);
-                packing.padded(self.run(&tokens, None, &pass, encoding))
-            }
+    /// `[vocab_size, d_model]`.
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.wte.table
+    }
+
+    /// Calls `visit` with every linear.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        visit(&self.wte.table);
+        visit(&self.wpe.table);
+        for layer in &self.layers {
+            layer.attention.visit_linears(visit);
+            layer.feed_forward.visit_linears(visit);
         }
     }
 
-    /// As [`Gpt2::encode`] for the tokens that follow those in the cache, which they join.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[batch, seq, d_model]`
-    ///
+    /// Calls `visit` with every linear, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        visit(&mut self.wte.table);
+        visit(&mut self.wpe.table);
+        for layer in &mut self.layers {
+            layer.attention.visit_linears_mut(visit);
+            layer.feed_forward.visit_linears_mut(visit);
+        }
+    }
+}
+
+impl CausalDecoder for Gpt2 {
+    fn device(&self) -> Device {
+        self.wte.weight().device()
+    }
+
     /// # Panics
     ///
     /// Panics if the model has no more positions.
-    pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Tensor<3> {
-        let encoding = Encoding {
-            reading: Reading::EveryToken,
-            observe: &mut |_| {},
-            below: None,
-            packing: None,
-        };
-        self.run(tokens, Some(cache), pass, encoding)
-    }
-
     fn run(
         &self,
         tokens: &Tokens,
@@ -229,35 +224,6 @@ impl Gpt2 {
         let hidden = self.ln_f.forward(hidden);
         observe(&hidden);
         hidden
-    }
-
-    /// `[vocab_size, d_model]`.
-    pub fn token_table(&self) -> &LoraLinear {
-        &self.wte.table
-    }
-
-    fn device(&self) -> Device {
-        self.wte.weight().device()
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.wte.table);
-        visit(&self.wpe.table);
-        for layer in &self.layers {
-            layer.attention.visit_linears(visit);
-            layer.feed_forward.visit_linears(visit);
-        }
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.wte.table);
-        visit(&mut self.wpe.table);
-        for layer in &mut self.layers {
-            layer.attention.visit_linears_mut(visit);
-            layer.feed_forward.visit_linears_mut(visit);
-        }
     }
 }
 

@@ -84,7 +84,7 @@ impl Scope<'_> {
         }
     }
 
-    /// A linear without bias that a checkpoint may have in this shape; of another shape it is passed over.
+    /// A linear without bias that a checkpoint may have in this shape; of another shape it is skipped.
     ///
     /// # Errors
     ///

@@ -205,7 +205,7 @@ pub fn calibrator_table(scored: &[ScoredCalibrator]) -> Option<Table> {
             Cell::value(scores.ece),
             optional(scores.smooth_ece),
             optional(scores.classwise_ece),
-            validation_gain.map_or(Cell::Empty, |[gain, error]| Cell::spread(gain, error)),
+            validation_gain.map_or(Cell::Empty, |[gain, error]| Cell::with_deviation(gain, error)),
         ];
         table.push(label, cells);
     }

@@ -106,8 +106,8 @@ pub const KEYS: &[Key] = &[
     key("modules_to_save", KeyForm::List, ADAPTER, "Modules trained in full beside the head"),
     key("init_lora_weights", KeyForm::Scalar, ADAPTER, "Start of the factors: true (A Kaiming uniform, B zero), gaussian, orthogonal, or from the base weight: pissa, pissa_niter_N, olora [true]"),
     key("lora_dropout", KeyForm::Scalar, ADAPTER, "PEFT's dropout on the branch's input, in training only [0]"),
-    key("swag", KeyForm::Pairs, ADAPTER, "SWAG: a Gaussian over trained parameters from the end of the training; {} for the defaults, or start, every, columns, part [none]"),
     key("blob", KeyForm::Pairs, ADAPTER, "BLoB: learns a Gaussian over the factors A; {} for the usual settings, or prior_deviation, start, learning_rate, kl_weight=evidence, steps or doubling [none]"),
+    key("swag", KeyForm::Pairs, ADAPTER, "SWAG: a Gaussian over trained parameters from the end of the training; {} for the defaults, or start, every, columns, part [none]"),
     key("bottleneck_size", KeyForm::Scalar, ADAPTER, "For houlsby and pfeiffer: features of a bottleneck [64]"),
     key("bottleneck_activation", KeyForm::Text, ADAPTER, "For houlsby and pfeiffer: relu, gelu or silu [gelu for houlsby, relu for pfeiffer]"),
 

@@ -10,11 +10,8 @@ use lora_data::{Dataset, Example};
 use lora_train::History;
 
 use super::ensemble::EnsembleChoice;
-use super::untrained::BaseModel;
 use super::{Inference, PredictRows, Prediction, TaskRows};
 use crate::bail;
-use crate::base::checkpoint::open_checkpoint;
-use crate::base::hub::hub_options;
 use crate::calibration::SetRequest;
 use crate::device::{DEFAULT_DEVICE, Precision};
 use crate::error::{Error, Result};
@@ -117,16 +114,6 @@ pub type WordPredictor = TaskPredictor<TaggedWords>;
 pub type ChoicePredictor = TaskPredictor<Vec<ChoiceQuestion>>;
 
 impl Predictor {
-    /// A base model by folder, GGUF file, hub id, or the name of the embedded one (`minilm-l6`).
-    ///
-    /// # Errors
-    ///
-    /// If it is not there, or a file is missing or corrupt.
-    pub fn open(name: &str) -> Result<BaseModel> {
-        open_checkpoint(name, &hub_options(None))?;
-        Ok(BaseModel::named(name))
-    }
-
     /// Labels or numbers for texts, with probabilities and uncertainty: of the ensemble, or for none of the mean pass. The
     /// temperatures that were fitted are used.
     ///

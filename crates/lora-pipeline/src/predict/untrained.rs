@@ -7,7 +7,9 @@ use lora_data::{Column, Task};
 use lora_train::TrainConfig;
 
 use super::TaskRows;
-use super::predictor::TaskPredictor;
+use super::predictor::{Predictor, TaskPredictor};
+use crate::base::checkpoint::open_checkpoint;
+use crate::base::hub::hub_options;
 use crate::base::{BaseOptions, attach};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::encoded::RowEncoder;
@@ -27,14 +29,22 @@ pub struct BaseModel {
     revision: Option<String>,
 }
 
-impl BaseModel {
-    pub(super) fn named(name: &str) -> Self {
-        Self {
+impl Predictor {
+    /// A base model by folder, GGUF file, hub id, or the name of the embedded one (`minilm-l6`).
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or a file is missing or corrupt.
+    pub fn open(name: &str) -> Result<BaseModel> {
+        open_checkpoint(name, &hub_options(None))?;
+        Ok(BaseModel {
             name: name.to_owned(),
             revision: None,
-        }
+        })
     }
+}
 
+impl BaseModel {
     /// The same model at a branch, tag or commit of its hub id.
     #[must_use]
     pub fn at_revision(mut self, revision: impl Into<String>) -> Self {

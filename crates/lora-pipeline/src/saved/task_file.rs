@@ -215,3 +215,72 @@ pub fn id2label(labels: &LabelNames) -> Map<String, Value> {
         .map(|(id, name)| (id.to_string(), Value::from(name.clone())))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// As a training of an earlier version wrote it.
+    fn file(problem_type: &str, labels: &Value) -> TaskFile {
+        serde_json::from_value(json!({
+            "format": 1, "problem_type": problem_type, "id2label": labels, "max_seq_length": 64, "text_column": "text",
+            "label_column": "label", "base_model": "minilm-l6", "temperature": {"mean": 1.5, "ensemble": 2.5},
+            "ensemble": {"members": 3, "seed": 7, "average": "probabilities"},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn every_problem_type_is_a_task() {
+        let names = json!({"1": "good", "0": "bad"});
+        let labels = LabelNames::new(["bad", "good"]).unwrap();
+        let cases = [
+            (
+                "single_label_classification",
+                Task::Classification {
+                    labels: labels.clone(),
+                },
+            ),
+            (
+                "multi_label_classification",
+                Task::MultiLabel {
+                    labels: labels.clone(),
+                },
+            ),
+            ("token_classification", Task::Tagging { tags: labels }),
+            ("regression", Task::Regression),
+            ("question_answering", Task::question_answering(None)),
+            ("multiple_choice", Task::multiple_choice(None)),
+            ("causal_lm", Task::Completion),
+        ];
+        for (problem, expected) in cases {
+            assert_eq!(file(problem, &names).task().unwrap(), expected);
+            assert_eq!(expected.problem_type().name(), problem);
+        }
+        for wrong in [json!(null), json!({"0": "bad", "2": "good"})] {
+            assert!(file("token_classification", &wrong).task().is_err());
+        }
+    }
+
+    #[test]
+    fn a_temperature_is_for_the_ensemble_that_it_was_fitted_to() {
+        let file = file("regression", &json!(null));
+        let of = |ensemble| file.rules_for(ensemble).temperature;
+        assert_eq!(of(None).ensemble, None);
+        assert_eq!(
+            of(Some(EnsembleSettings::new(3, 99))).ensemble,
+            Some(2.5),
+            "another seed"
+        );
+        assert_eq!(
+            of(Some(EnsembleSettings::new(4, 7))).ensemble,
+            None,
+            "another number of members"
+        );
+        assert_eq!(of(None).mean, Some(1.5));
+    }
+}

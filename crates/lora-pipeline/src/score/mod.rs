@@ -355,3 +355,6 @@ fn classes_of(outputs: ModelOutputs, truth: &Targets) -> Result<(Predictions, Ve
         _ => bail!("{NO_LABELS}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ pub struct ScatterPoint {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "missing::optional_pair"
     )]
-    pub spread: Option<[f64; 2]>,
+    pub deviation: Option<[f64; 2]>,
     /// Whether the point belongs to the front, the line that joins what nothing beats.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_front: bool,
@@ -39,7 +39,7 @@ impl ScatterPoint {
         Self {
             label: label.into(),
             position,
-            spread: None,
+            deviation: None,
             on_front: false,
         }
     }
@@ -53,8 +53,8 @@ impl ScatterPoint {
 
     /// The same point with standard deviations in x and y.
     #[must_use]
-    pub fn with_spread(mut self, spread: [f64; 2]) -> Self {
-        self.spread = Some(spread);
+    pub fn with_deviation(mut self, deviation: [f64; 2]) -> Self {
+        self.deviation = Some(deviation);
         self
     }
 
@@ -64,7 +64,7 @@ impl ScatterPoint {
 
     /// Whisker lengths; zero where there is none.
     fn whiskers(&self) -> [f64; 2] {
-        self.spread
+        self.deviation
             .unwrap_or_default()
             .map(|length| if length.is_finite() { length.abs() } else { 0.0 })
     }
@@ -195,8 +195,8 @@ fn describe(x_label: &str, y_label: &str, points: &[ScatterPoint]) -> String {
 }
 
 fn sentence(x_label: &str, y_label: &str, point: &ScatterPoint) -> String {
-    let value = |axis: usize| match point.spread {
-        Some(spread) => format!("{} ±{}", short(point.position[axis]), short(spread[axis])),
+    let value = |axis: usize| match point.deviation {
+        Some(deviation) => format!("{} ±{}", short(point.position[axis]), short(deviation[axis])),
         None => short(point.position[axis]),
     };
     format!("{}: {x_label} {}, {y_label} {}", point.label, value(0), value(1))

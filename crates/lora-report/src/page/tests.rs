@@ -17,7 +17,7 @@ fn page_of(text: &str) -> Page {
     let column = Column::new(text, Better::Higher, 2).with_unit(text);
     let mut table = Table::new(text, text, vec![column.clone(), column]).with_note(text);
     table.push(text, vec![Cell::text(text), Cell::value(0.5)]);
-    table.push(text, vec![Cell::Empty, Cell::spread(0.25, 0.125)]);
+    table.push(text, vec![Cell::Empty, Cell::with_deviation(0.25, 0.125)]);
     let bin = ReliabilityBar {
         lower: 0.5,
         upper: 1.0,

@@ -175,7 +175,7 @@ impl Cell {
     }
 
     /// A mean with the standard deviation around it.
-    pub fn spread(mean: f64, std: f64) -> Self {
+    pub fn with_deviation(mean: f64, std: f64) -> Self {
         Self::Value {
             mean,
             std: Some(std),

@@ -18,7 +18,7 @@ fn scores() -> Table {
     table.push(
         "LoRA",
         vec![
-            Cell::spread(0.875, 0.0125),
+            Cell::with_deviation(0.875, 0.0125),
             Cell::value(0.0936),
             Cell::Empty,
             Cell::text("cpu"),
@@ -27,7 +27,7 @@ fn scores() -> Table {
     table.push(
         "LoRA | Dropout",
         vec![
-            Cell::spread(0.9, 0.008),
+            Cell::with_deviation(0.9, 0.008),
             Cell::value(0.0414),
             difference,
             Cell::text("gpu, 1"),
@@ -83,8 +83,8 @@ fn a_single_value_and_values_that_are_not_finite_are_never_best() {
 fn a_lead_within_the_standard_deviations_is_no_win() {
     let is_marked = |std: f64| {
         let mut table = Table::new("", "", vec![Column::new("", Better::Higher, 1)]);
-        table.push("", vec![Cell::spread(0.5, 0.15)]);
-        table.push("", vec![Cell::spread(0.8, std)]);
+        table.push("", vec![Cell::with_deviation(0.5, 0.15)]);
+        table.push("", vec![Cell::with_deviation(0.8, std)]);
         super::printed::PrintedTable::new(&table).has_best()
     };
     assert!(is_marked(0.1) && !is_marked(0.2));

@@ -177,16 +177,18 @@ pub struct Row {
 pub struct Results {
     threads: usize,
     turns: u32,
+    device: String,
     processor: String,
     rows: Vec<Row>,
 }
 
 impl Results {
     /// Measurements and how they were taken.
-    pub fn new(rows: Vec<Row>, threads: usize, turns: u32) -> Self {
+    pub fn new(rows: Vec<Row>, threads: usize, turns: u32, device: &str) -> Self {
         Self {
             threads,
             turns,
+            device: device.to_owned(),
             processor: processor(),
             rows,
         }
@@ -211,8 +213,9 @@ impl Results {
             Column::new("PyTorch + PEFT / ours, memory", Better::None, 2),
         ];
         let note = format!(
-            "{}; {}, {} threads, f32, bf16 by {}, LoRA r=8 on query and value, medians of {} turns; PyTorch + PEFT: in f32, beside our bf16 with its f32 products in bf16; plain: a step without LoRA Dropout, a token with f32 weights, or {MEMBERS} forward passes in a row; without padding: a step on as many tokens in rows of one length; others / ours above 1: ours is faster, or smaller",
+            "{}; {}, {}, {} threads, f32, bf16 by {}, LoRA r=8 on query and value, medians of {} turns; PyTorch + PEFT: in f32, beside our bf16 with its f32 products in bf16; plain: a step without LoRA Dropout, a token with f32 weights, or {MEMBERS} forward passes in a row; without padding: a step on as many tokens in rows of one length; others / ours above 1: ours is faster, or smaller",
             self.versions(),
+            self.device,
             self.processor,
             self.threads,
             Fp32Precision::bf16_unit().unwrap_or("nothing"),
@@ -358,7 +361,7 @@ mod tests {
             row(PEER, Work::Forward, 15.0),
             row(PEER, Work::Step, 10.0),
         ];
-        let csv = Results::new(rows, 2, 7).table().to_csv();
+        let csv = Results::new(rows, 2, 7, "flex").table().to_csv();
         let lines: Vec<&str> = csv.lines().collect();
         assert!(lines[1].starts_with("s: forward,10"), "{csv}");
         assert!(lines[1].contains(",1.5"), "{csv}");

@@ -7,15 +7,17 @@
 )]
 
 use half::bf16;
+use half::slice::HalfFloatSliceExt;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::super::outer::{fill_part, grouped_columns, in_blocks_of_columns, task_width};
-use super::super::product::LARGE;
 use super::super::{Matrix, transposed_words, work};
 use super::number::Number;
 use super::tiles::{PAIRS, TILE_DEPTH, TILE_ROWS};
 use super::unit::Unit;
 
+/// Products of fewer multiplications run on the calling thread: what takes its time is reading the weight.
+const SHARED: usize = 1 << 18;
 /// Columns of a tile that is transposed in registers.
 const LANES: usize = TILE_ROWS;
 
@@ -49,23 +51,28 @@ impl ThinBf16Product<'_> {
         let left = rounded_columns(self.left);
         let branch = self.branch.map(|(left, right)| grouped_columns(left, right));
         let width = task_width(cols);
-        in_blocks_of_columns([rows, cols], width, rows * depth * cols >= LARGE, |first, out| {
-            let len = out.len() / rows;
-            if let Some(bias) = self.bias {
-                out.chunks_exact_mut(len)
-                    .for_each(|out| out.copy_from_slice(&bias[first..][..len]));
-            }
-            if let Some(branch) = &branch {
-                branch.add(first, out);
-            }
-            Arch::new().dispatch(AddPairs {
-                left: &left,
-                rows,
-                right: self.right,
-                first,
-                out,
-            });
-        })
+        in_blocks_of_columns(
+            [rows, cols],
+            width,
+            rows * depth * cols >= SHARED,
+            |first, out| {
+                let len = out.len() / rows;
+                if let Some(bias) = self.bias {
+                    out.chunks_exact_mut(len)
+                        .for_each(|out| out.copy_from_slice(&bias[first..][..len]));
+                }
+                if let Some(branch) = &branch {
+                    branch.add(first, out);
+                }
+                Arch::new().dispatch(AddPairs {
+                    left: &left,
+                    rows,
+                    right: self.right,
+                    first,
+                    out,
+                });
+            },
+        )
     }
 }
 
@@ -79,6 +86,18 @@ fn rounded_columns(left: Matrix<'_>) -> Vec<f32> {
         }
     }
     columns
+}
+
+/// Neighbours in pairs, the earlier one in the lower half: where that is how they lie, one load.
+#[inline(always)]
+fn pairs(halves: [u16; TILE_DEPTH]) -> [u32; PAIRS] {
+    let mut pairs: [u32; PAIRS] = pulp::cast(halves);
+    if cfg!(target_endian = "big") {
+        for pair in &mut pairs {
+            *pair = pair.rotate_left(16);
+        }
+    }
+    pairs
 }
 
 /// A bf16 number in the upper half of a word. One that is subnormal counts as zero.
@@ -222,18 +241,14 @@ impl AddPairs<'_> {
         let len = TILE_DEPTH.min(depth - place);
         let mut columns = [[0; PAIRS]; LANES];
         for (index, column) in columns.iter_mut().enumerate().take(filled) {
-            let mut halves = [0; TILE_DEPTH];
-            let line = self.right.line(col + index, place, len);
-            if let Some(line) = line.as_array::<TILE_DEPTH>() {
-                for (half, number) in halves.iter_mut().zip(line) {
-                    *half = number.to_bits();
-                }
+            let line = self.right.line(col + index, place, len).reinterpret_cast();
+            *column = if let Some(line) = line.as_array::<TILE_DEPTH>() {
+                pairs(*line)
             } else {
-                fill_part(&mut halves, line, bf16::to_bits);
-            }
-            for (pair, [first, second]) in column.iter_mut().zip(halves.as_chunks().0) {
-                *pair = u32::from(*first) | u32::from(*second) << 16;
-            }
+                let mut halves = [0; TILE_DEPTH];
+                fill_part(&mut halves, line);
+                pairs(halves)
+            };
         }
         transposed_words(columns)
     }

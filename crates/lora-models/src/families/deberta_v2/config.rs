@@ -9,7 +9,7 @@ use crate::error::LoadError;
 use crate::families::bert;
 use crate::families::{MaskedLmNames, ModelSpec, SequenceForm, TransformForm, defaults};
 
-/// The keys of `config.json` that DeBERTa's numbers depend on; others are passed over. v3 checkpoints are v2 models with
+/// The keys of `config.json` that DeBERTa's outputs depend on; others are skipped. v3 checkpoints are v2 models with
 /// other settings.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "they are the keys of config.json")]

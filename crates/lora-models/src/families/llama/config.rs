@@ -11,7 +11,7 @@ use crate::families::{ModelSpec, SequenceForm};
 /// Transformers' default of Qwen's `max_window_layers`.
 const QWEN_FULL_LAYERS: usize = 28;
 
-/// The keys of `config.json` that the numbers depend on; others are passed over.
+/// The keys of `config.json` that the outputs depend on; others are skipped.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the keys of config.json")]
 pub struct LlamaConfig {

@@ -7,12 +7,11 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
-use lora_data::Batch;
 
 use super::Family;
 use crate::blocks::{
-    CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, KeyValueCache, LayerCache, Reading, RmsNorm,
-    Rope, Sight, Tokens, causal_bias, through_layers,
+    CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, KeyValueCache, LayerCache,
+    RmsNorm, Rope, Sight, Tokens, causal_bias, through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -68,38 +67,33 @@ impl Llama {
         })
     }
 
-    /// The hidden states after the last norm; `observe` sees the embeddings, the states between the layers, and the
-    /// output.
-    ///
-    /// # Shapes
-    ///
-    /// - output, and what is observed: `[batch, seq, d_model]`; packed, what is observed is `[1, tokens, d_model]`
-    pub fn encode(&self, input: &Batch, pass: &Pass, encoding: Encoding<'_>) -> Tensor<3> {
-        let packing = encoding.packing;
-        let tokens = Tokens::of_batch(input, packing, &self.device());
-        match packing {
-            None => self.run(&tokens, None, pass, encoding),
-            Some(packing) => {
-                let noise = pass.packed_noise(packing);
-                let pass = noise.as_ref().map_or(*pass, Pass::Stochastic);
-                packing.padded(self.run(&tokens, None, &pass, encoding))
-            }
+    /// `[vocab_size, d_model]`.
+    pub fn token_table(&self) -> &LoraLinear {
+        &self.embed_tokens.table
+    }
+
+    /// Calls `visit` with every linear.
+    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+        visit(&self.embed_tokens.table);
+        for layer in &self.layers {
+            layer.attention.visit_linears(visit);
+            layer.feed_forward.visit_linears(visit);
         }
     }
 
-    /// As [`Llama::encode`] for the tokens that follow those in the cache, which they join.
-    ///
-    /// # Shapes
-    ///
-    /// - output: `[batch, seq, d_model]`
-    pub fn advance(&self, tokens: &Tokens, cache: &mut KeyValueCache, pass: &Pass) -> Tensor<3> {
-        let encoding = Encoding {
-            reading: Reading::EveryToken,
-            observe: &mut |_| {},
-            below: None,
-            packing: None,
-        };
-        self.run(tokens, Some(cache), pass, encoding)
+    /// Calls `visit` with every linear, to change it.
+    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+        visit(&mut self.embed_tokens.table);
+        for layer in &mut self.layers {
+            layer.attention.visit_linears_mut(visit);
+            layer.feed_forward.visit_linears_mut(visit);
+        }
+    }
+}
+
+impl CausalDecoder for Llama {
+    fn device(&self) -> Device {
+        self.embed_tokens.weight().device()
     }
 
     fn run(
@@ -142,33 +136,6 @@ impl Llama {
         let hidden = self.norm.forward(hidden);
         observe(&hidden);
         hidden
-    }
-
-    /// `[vocab_size, d_model]`.
-    pub fn token_table(&self) -> &LoraLinear {
-        &self.embed_tokens.table
-    }
-
-    fn device(&self) -> Device {
-        self.embed_tokens.weight().device()
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.embed_tokens.table);
-        for layer in &self.layers {
-            layer.attention.visit_linears(visit);
-            layer.feed_forward.visit_linears(visit);
-        }
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.embed_tokens.table);
-        for layer in &mut self.layers {
-            layer.attention.visit_linears_mut(visit);
-            layer.feed_forward.visit_linears_mut(visit);
-        }
     }
 }
 

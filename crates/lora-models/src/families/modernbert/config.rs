@@ -9,7 +9,7 @@ use crate::families::rope_settings::{RopeSettings, rope_of};
 use crate::families::{MaskedLmNames, ModelSpec, Pooling, SequenceForm, TransformForm, defaults};
 use crate::weights::{Bias, Scope};
 
-/// The keys of `config.json` that ModernBERT's numbers depend on; others are passed over. Keys that are absent have
+/// The keys of `config.json` that ModernBERT's outputs depend on; others are skipped. Keys that are absent have
 /// Transformers' defaults.
 #[derive(Clone, Debug, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "these are config.json's keys")]

@@ -132,7 +132,7 @@ proptest! {
     ) {
         let points: Vec<_> = points
             .into_iter()
-            .map(|(label, position, spread)| ScatterPoint::new(label, position).with_spread(spread))
+            .map(|(label, position, deviation)| ScatterPoint::new(label, position).with_deviation(deviation))
             .collect();
         check(&scatter_chart(&title, "x", "y", &points, [0.0, 0.1]), &title);
     }

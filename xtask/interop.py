@@ -59,7 +59,7 @@ with tempfile.TemporaryDirectory() as folder:
     with open(data, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "label"), *ROWS])
     trained_here = os.path.join(folder, "here")
-    lora("train", "--model-name-or-path", "minilm-l6", "--train-file", data, "--validation-file", data, "--output-dir", trained_here,
+    lora("train", "--model", "minilm-l6", "--train-file", data, "--validation-file", data, "--output", trained_here,
          "--learning-rate", "3e-3", "--num-train-epochs", "10", "--per-device-train-batch-size", "16", "--seed", "3", "--r", "4",
          "--lora-alpha", "12", "--mask-probability", "0.3", "--mask-rescale", "plain", "--temperature-scaling=false", "--quiet")
     there = PeftModel.from_pretrained(base_model(), trained_here)

@@ -15,6 +15,7 @@ use crate::inspect::InspectArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
 use crate::report::ReportArgs;
+use crate::shared_args::with_former_names;
 use crate::sweep::SweepArgs;
 use crate::tasks::TasksArgs;
 use crate::train::TrainArgs;
@@ -38,7 +39,7 @@ pub struct Arguments {
 impl Arguments {
     /// Those of this call. Clap itself ends the program on a wrong command (2), on `--help` and on `--version` (0).
     pub fn of_this_call() -> Self {
-        let command = with_negative_numbers(Self::command());
+        let command = command();
         let matches = command.clone().try_get_matches().unwrap_or_else(|error| {
             let words: Vec<String> = std::env::args().skip(1).collect();
             if let Some(sentence) = of_another_subcommand(&command, &error, &words) {
@@ -49,6 +50,11 @@ impl Arguments {
         });
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// The command line with all that the parser knows of it.
+pub fn command() -> clap::Command {
+    with_former_names(with_negative_numbers(Arguments::command()))
 }
 
 /// A number that begins with a minus is a value: what is wrong with it is then said by whoever knows what is expected.
@@ -168,7 +174,8 @@ Examples:
   lora predict --adapter runs/exam --data questions.jsonl --output answers.jsonl
 
 For an adapter trained on pairs of texts, a tab separates the two texts of a line or an argument. Probabilities are those of the
-ensemble, with the temperature that training fitted; --members 0 asks the mean pass. --adaptive gives a text
+mean pass or of the ensemble, whichever was better on validation rows, with the temperature that training fitted;
+--inference chooses by hand. --adaptive gives a text
 members only until its class is settled.";
 
 const COMPARE_EXAMPLES: &str = "\
@@ -193,9 +200,9 @@ Settings are chosen by the likelihood of validation rows, never of test rows.";
 const GENERATE_EXAMPLES: &str = "\
 Examples:
   lora generate --model smollm2 --prompt \"The capital of France is\"
-  lora generate --model smollm2 --chat --prompt \"Name three rivers.\" --temperature 0.7 --top-p 0.9 --seed 1
+  lora generate --model smollm2 --chat-template --prompt \"Name three rivers.\" --temperature 0.7 --top-p 0.9 --seed 1
   lora generate --model model.Q4_1.gguf --prompt - < prompt.txt
-  lora generate --adapter runs/instructions --chat --prompt \"Name three rivers.\" --json
+  lora generate --adapter runs/instructions --chat-template --prompt \"Name three rivers.\" --json
 
 Without --temperature the most probable token is taken every time.";
 
@@ -246,87 +253,4 @@ Examples:
   lora completions fish > ~/.config/fish/completions/lora.fish";
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_sound() {
-        with_negative_numbers(Arguments::command()).debug_assert();
-    }
-
-    #[test]
-    fn a_flag_of_another_subcommand_is_said_to_be_one() {
-        let said = |words: &str| {
-            let command = with_negative_numbers(Arguments::command());
-            let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-            let error = command
-                .clone()
-                .try_get_matches_from(std::iter::once("lora").chain(words.iter().map(String::as_str)));
-            of_another_subcommand(&command, &error.expect_err("a wrong flag"), &words)
-        };
-        let dtype = said("train --dtype bf16").expect("a flag of eval");
-        assert!(
-            dtype.starts_with("lora train has no --dtype (trainings compute in f32"),
-            "{dtype}"
-        );
-        assert!(
-            dtype.contains("it is a flag of lora eval, lora predict, lora generate, lora bayesianize;"),
-            "{dtype}"
-        );
-        let seeds = said("sweep --config a.yaml --seeds=3").expect("a flag of compare");
-        assert!(
-            seeds.contains("it is a flag of lora demo, lora compare;"),
-            "{seeds}"
-        );
-        assert_eq!(said("train --no-such-flag 1"), None, "the parser has a guess");
-    }
-
-    #[test]
-    fn a_list_may_begin_with_a_minus() {
-        let parse = |words: &str| {
-            let command = with_negative_numbers(Arguments::command());
-            let matches = command
-                .try_get_matches_from(words.split(' '))
-                .map_err(|error| error.to_string());
-            matches
-                .and_then(|matches| Arguments::from_arg_matches(&matches).map_err(|error| error.to_string()))
-        };
-        for weights in [
-            "--weights -1,0.5",
-            "--weights=-1,0.5",
-            "--weights -0.5,-.5",
-            "--weights -1e-1,1",
-        ] {
-            parse(&format!("lora combine a b {weights} --method svd -o c")).expect(weights);
-        }
-        for labels in [
-            "eval --adapter a --data b.csv --labels -1,1",
-            "merge --adapter a -o b --labels -1,0,1",
-        ] {
-            parse(&format!("lora {labels}")).expect(labels);
-        }
-        parse("lora train --layers-to-transform -2,-1 --target-modules -x").expect("lists of train");
-        let refused = parse("lora combine a b --weights -x,1 -o c").expect_err("a word is no weight");
-        assert!(refused.contains("-x"), "{refused}");
-    }
-
-    #[test]
-    fn a_negative_number_is_refused_as_a_value_not_as_a_flag() {
-        for (words, part) in [
-            (["compare", "a.csv", "--seeds", "-1"], "-1 is not in 1..=20"),
-            (
-                ["sweep", "--config=a.yaml", "--jobs", "-1"],
-                "-1 is not in 1..=256",
-            ),
-            (
-                ["eval", "--adapter=a", "--members", "-1"],
-                "expected a whole number",
-            ),
-        ] {
-            let command = with_negative_numbers(Arguments::command());
-            let refused = command.try_get_matches_from(std::iter::once("lora").chain(words));
-            let message = refused.map_or_else(|error| error.to_string(), |_| String::new());
-            assert!(message.contains(part), "{words:?}: {message}");
-        }
-    }
-}
+mod tests;

@@ -23,27 +23,27 @@ use crate::terminal::Terminal;
 pub struct BayesianizeArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Labelled rows that were not trained on: they say how much noise the adapter bears, and calibrate the ensemble.
+    /// File of rows with labels that were not trained on: they say how much noise the adapter bears, and calibrate the ensemble.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     #[command(flatten)]
     columns: ColumnArgs,
-    /// New folder for the adapter with its Gaussian; PEFT loads the same adapter from it.
+    /// Where results go: a new folder for the adapter with its Gaussian; PEFT loads the same adapter from it.
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
-    /// How the Gaussian is found.
+    /// By which method the Gaussian is found.
     #[arg(long, value_enum, default_value = "tfb")]
     method: MethodArg,
     /// For tfb: share by which the loss on --data may rise.
     #[arg(long, value_name = "SHARE", default_value_t = TfbSettings::default().tolerance)]
     tolerance: f64,
-    /// For laplace: the rows of the training, whose curvature is computed.
+    /// Rows to train on, for laplace: those of the training, whose curvature is computed.
     #[arg(long, value_name = "FILE", required_if_eq("method", "laplace"))]
     train_file: Option<PathBuf>,
     /// For laplace: which entries of the curvature are computed.
     #[arg(long, value_enum, default_value = "kronecker")]
     structure: StructureArg,
-    /// Members of the ensemble [as in training, else 8].
+    /// Passes of the ensemble [as in training, else 8].
     #[arg(long, value_name = "N", value_parser = positive)]
     members: Option<usize>,
     /// Seed of the members.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{ArgAction, Args};
 use lora_core::combine::{CombineError, MajoritySign, Method, combine};
 use lora_core::peft::PlainLora;
 use lora_pipeline::counted::counted;
@@ -14,18 +14,26 @@ use lora_pipeline::saved::Saved;
 use lora_pipeline::saved::task_file::{TASK_FILE, TaskFile};
 use serde_json::json;
 
+use crate::shared_args::NewFolderArgs;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora combine`.
 #[derive(Args, Clone, Debug)]
 pub struct CombineArgs {
-    /// Adapter folders.
-    #[arg(value_name = "DIR", required = true)]
-    adapters: Vec<PathBuf>,
+    /// Adapter folder; may be given several times.
+    #[arg(long = "adapter", value_name = "DIR", action = ArgAction::Append)]
+    by_flag: Vec<PathBuf>,
+    /// The same, without the flag.
+    #[arg(
+        value_name = "DIR",
+        required_unless_present = "by_flag",
+        conflicts_with = "by_flag"
+    )]
+    by_place: Vec<PathBuf>,
     /// One weight for each adapter [1 each].
     #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
     weights: Option<Vec<f64>>,
-    /// PEFT's name of the method.
+    /// By which method, in PEFT's names.
     #[arg(long, default_value = "cat")]
     method: Method,
     /// Share of the numbers that ties, dare and magnitude pruning keep.
@@ -43,9 +51,8 @@ pub struct CombineArgs {
     /// The one of the adapters whose head the result gets; needed where each has a head of its own.
     #[arg(long, value_name = "DIR")]
     head_from: Option<PathBuf>,
-    /// Folder for the adapter.
-    #[arg(long, short, value_name = "DIR")]
-    output: PathBuf,
+    #[command(flatten)]
+    output: NewFolderArgs,
 }
 
 fn majority_sign(text: &str) -> Result<MajoritySign, String> {
@@ -63,14 +70,15 @@ fn majority_sign(text: &str) -> Result<MajoritySign, String> {
 /// If a folder is missing, corrupt, or no plain LoRA or AdaLoRA, the adapters do not fit together, or the result cannot be
 /// written.
 pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
-    check_free(&args.output)?;
+    let (folders, output) = ([&args.by_flag[..], &args.by_place].concat(), &args.output.output);
+    check_free(output)?;
     let mut adapters = Vec::new();
-    for folder in &args.adapters {
+    for folder in &folders {
         adapters.push(PlainLora::read(&Saved::read_adapter(folder)?)?);
     }
     let owner = match &args.head_from {
         Some(folder) => {
-            let owner = args.adapters.iter().position(|adapter| adapter == folder).with_context(|| {
+            let owner = folders.iter().position(|adapter| adapter == folder).with_context(|| {
                 format!("--head-from `{}` is none of the adapters; give one of the folders as it is written there", folder.display())
             })?;
             keep_head_of(&mut adapters, owner);
@@ -83,12 +91,12 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
     let combined = combine(&adapters, &weights, combination, args.seed).map_err(|error| match error {
         CombineError::Saved { name } => anyhow::anyhow!(
             "several adapters hold a `{name}` of their own, and a head cannot be combined; choose one with --head-from {}",
-            args.adapters[0].display()
+            folders[0].display()
         ),
         other => other.into(),
     })?;
-    let task = TaskFile::read(&args.adapters[owner])?;
-    write_folder(&args.output, |path| {
+    let task = TaskFile::read(&folders[owner])?;
+    write_folder(output, |path| {
         combined.write(path)?;
         if let Some(task) = task {
             // Temperatures and ensembles were fitted to one of the adapters, not to all of them.
@@ -96,6 +104,7 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
                 temperature: lora_pipeline::saved::task_file::FittedValues::default(),
                 no_answer_threshold: lora_pipeline::saved::task_file::FittedValues::default(),
                 ensemble: None,
+                inference: None,
                 ..task
             };
             write_json(&path.join(TASK_FILE), &task)?;
@@ -105,11 +114,11 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
     terminal.say(format!(
         "{} combined into {}, for {}; without temperature and ensemble",
         counted(adapters.len(), "adapter"),
-        args.output.display(),
+        output.display(),
         counted(combined.factors.len(), "linear")
     ))?;
     terminal.document(&json!({
-        "output": args.output,
+        "output": output,
         "weights": weights,
         "config": combined.peft_config(),
         "adapters": combined.factors.keys().collect::<Vec<_>>(),

@@ -12,29 +12,26 @@ use serde_json::json;
 use crate::interrupt::InterruptGuard;
 use crate::terminal::Terminal;
 
-const CLASSES: &str = "single_label_classification";
-const REGRESSION: &str = "regression";
-
 /// Arguments of `lora compare`.
 #[derive(Args, Clone, Debug)]
 pub struct CompareArgs {
-    /// Labelled text with a header (.csv, .tsv, .jsonl, .json, .parquet)
+    /// Labelled text with a header (.csv, .tsv, .jsonl, .json, .parquet).
     #[arg(value_name = "FILE", required_unless_present = "data")]
     pub file: Option<PathBuf>,
-    /// The same, by the name that it has in the other commands
+    /// File of rows: the same, by its flag
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     pub data: Option<PathBuf>,
     /// Column of the text [the usual names, such as text or sentence]
-    #[arg(long = "text-column", alias = "text", value_name = "COLUMN")]
+    #[arg(long = "text-column", value_name = "COLUMN")]
     pub text: Option<String>,
     /// Column of the second text, for pairs
-    #[arg(long = "text-pair-column", alias = "text-pair", value_name = "COLUMN")]
+    #[arg(long = "text-pair-column", value_name = "COLUMN")]
     pub text_pair: Option<String>,
     /// Column of the label [the usual names, such as label]
-    #[arg(long = "label-column", alias = "label", value_name = "COLUMN")]
+    #[arg(long = "label-column", value_name = "COLUMN")]
     pub label: Option<String>,
-    /// What labels are [told from them]
-    #[arg(long, value_name = "TYPE", value_parser = [CLASSES, REGRESSION])]
+    /// What is predicted: single_label_classification or regression [told from the labels]
+    #[arg(long, value_name = "TYPE")]
     pub problem_type: Option<String>,
     /// Base model: a folder, a hub id, or the embedded one
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED_MODEL)]
@@ -42,12 +39,20 @@ pub struct CompareArgs {
     /// How many seeds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
     pub seeds: u16,
-    /// Where results.jsonl and report.html go
-    #[arg(long, value_name = "DIR", default_value = "runs/compare")]
+    /// Where results go: a folder for results.jsonl and report.html
+    #[arg(long, short, value_name = "DIR", default_value = "runs/compare")]
     pub output: PathBuf,
     /// Trainings at once; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
+}
+
+/// What is predicted, by its name.
+fn problem_type(name: &str) -> Result<ProblemType> {
+    let known = serde_json::from_value(json!(name)).ok();
+    known.with_context(|| {
+        format!("--problem-type `{name}` is unknown; lora compare takes single_label_classification and regression")
+    })
 }
 
 /// Trains and scores the preset, and says what came out.
@@ -63,10 +68,7 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
         text: args.text.clone(),
         text_pair: args.text_pair.clone(),
         label: args.label.clone(),
-        problem_type: args.problem_type.as_deref().map(|name| match name {
-            REGRESSION => ProblemType::Regression,
-            _ => ProblemType::SingleLabelClassification,
-        }),
+        problem_type: args.problem_type.as_deref().map(problem_type).transpose()?,
         model: args.model.clone(),
         seeds: args.seeds,
         output: args.output.clone(),

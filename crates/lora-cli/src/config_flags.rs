@@ -36,7 +36,6 @@ impl FromArgMatches for ConfigFlags {
 fn flag_of(key: &'static Key) -> Arg {
     let arg = Arg::new(key.name)
         .long(key.flag())
-        .aliases(key.former_flag())
         .help(key.help)
         .help_heading(key.section)
         .action(ArgAction::Set);

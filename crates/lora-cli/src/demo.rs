@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lora_experiments::demo::{self, DemoOptions};
-use lora_pipeline::device::DeviceName;
 
 use crate::interrupt::InterruptGuard;
+use crate::shared_args::DeviceArgs;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora demo`.
@@ -19,12 +19,15 @@ pub struct DemoArgs {
     /// How many seeds; each draws its own training rows, initial weights, order and masks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub seeds: Option<u16>,
-    /// Where results.jsonl and report.html go; an interrupted demo goes on there
-    #[arg(long, value_name = "DIR", default_value = "runs/demo")]
+    /// Where results go: a folder for results.jsonl and report.html; an interrupted demo goes on there
+    #[arg(long, short, value_name = "DIR", default_value = "runs/demo")]
     pub output: PathBuf,
-    /// Device: flex, or another backend this program was built with
-    #[arg(long, value_name = "DEVICE", default_value = "flex")]
-    pub device: DeviceName,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "the help of a flattened group is that of its arguments"
+    )]
+    pub device: DeviceArgs,
     /// Trainings at once; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
@@ -43,7 +46,7 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         fast: args.fast,
         seeds: args.seeds,
         output: args.output.clone(),
-        device: args.device,
+        device: args.device.device.clone(),
         jobs: args.jobs.into(),
     };
     let guard = InterruptGuard::begin()?;

@@ -35,7 +35,7 @@ use crate::terminal::Terminal;
 pub struct EvalArgs {
     #[command(flatten)]
     adapter: AdapterArgs,
-    /// Labelled rows, in a file like those of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll).
+    /// File of rows with labels, like those of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll).
     #[arg(long, value_name = "FILE", required_unless_present = "task_name")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub struct BenchmarkArgs {
     /// A benchmark by name, scored by its own metric; lora tasks lists them.
     #[arg(long, value_name = "NAME", requires = "data_dir", conflicts_with = "data")]
     task_name: Option<String>,
-    /// The folder in which it lies, or the file of the split.
+    /// Folder of the benchmark, or the file of the split.
     #[arg(long, value_name = "DIR", requires = "task_name")]
     data_dir: Option<PathBuf>,
     /// Which split is scored [test if it has labels, else validation].
@@ -202,9 +202,9 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "part": name,
         "rows": split.len(),
         "truncated": split.encoded.truncated,
-        "device": args.adapter.device.to_string(),
-        "dtype": args.adapter.dtype.to_string(),
-        "fp32_precision": args.adapter.fp32_precision,
+        "device": args.adapter.device.device.to_string(),
+        "dtype": args.adapter.precision.dtype.to_string(),
+        "fp32_precision": args.adapter.precision.fp32_precision,
         "ensemble": ensemble,
         "binning": Binning::default().to_string(),
         "metric": metric,

@@ -14,19 +14,18 @@ use lora_data::Task;
 use lora_models::Transformer;
 use lora_models::generation::{Limits, Sampler, Sampling, StopReason};
 use lora_pipeline::base::{BaseOptions, TextReader};
-use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::predict::{Writing, write_text};
 use lora_pipeline::saved::adapter::{AdapterOptions, open_language_adapter};
 use serde_json::json;
 
-use crate::shared_args::positive;
+use crate::shared_args::{DeviceArgs, PrecisionArgs, positive};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora generate`.
 #[derive(Args, Clone, Debug)]
 pub struct GenerateArgs {
-    /// Model: a folder, a hub id, or a GGUF file [the base model of --adapter].
+    /// Base model: a folder, a hub id, or a GGUF file [that of --adapter].
     #[arg(long, value_name = "MODEL", required_unless_present = "adapter")]
     model: Option<String>,
     /// Adapter folder, written by `lora train` or by PEFT.
@@ -38,11 +37,11 @@ pub struct GenerateArgs {
     /// Text to continue, or - for the standard input.
     #[arg(long, value_name = "TEXT")]
     prompt: String,
-    /// The prompt is a user's message, written with the model's chat template.
+    /// Write the prompt with the model's chat template, as a user's message.
     #[arg(long)]
-    chat: bool,
+    chat_template: bool,
     /// The system's message before it.
-    #[arg(long, value_name = "TEXT", requires = "chat")]
+    #[arg(long, value_name = "TEXT", requires = "chat_template")]
     system: Option<String>,
     /// New tokens at most.
     #[arg(long, default_value_t = 128, value_parser = positive, value_name = "TOKENS")]
@@ -65,15 +64,10 @@ pub struct GenerateArgs {
     /// Seed of the draws.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1.
-    #[arg(long, default_value = DEFAULT_DEVICE)]
-    device: DeviceName,
-    /// What the model computes in.
-    #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
-    dtype: Precision,
-    /// How products with the model's weights are computed, on flex.
-    #[arg(long, default_value_t, value_name = "ieee|bf16x3|bf16|auto")]
-    fp32_precision: Fp32Precision,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    precision: PrecisionArgs,
 }
 
 /// Continues a prompt.
@@ -83,20 +77,27 @@ pub struct GenerateArgs {
 /// If an input is wrong or the output cannot be written.
 pub fn run(args: &GenerateArgs, terminal: &Terminal) -> Result<()> {
     let mut sampler = Sampler::new(args.sampling()?, args.seed)?;
-    let device = args.device.open_in(args.dtype, args.fp32_precision)?;
+    let PrecisionArgs {
+        dtype,
+        fp32_precision,
+    } = args.precision;
+    let device = args.device.device.open_in(dtype, fp32_precision)?;
     let prompt = args.prompt_text()?;
     if let Some(adapter) = &args.adapter {
         note_unfinished(adapter, terminal);
     }
     let opened = open(args, &device)?;
-    let text = if args.chat {
+    let text = if args.chat_template {
         opened.reader.chat_prompt(args.system.as_deref(), &prompt)?
     } else {
         prompt
     };
-    let ids = opened.reader.tokenizer.encode_prompt(&text, !args.chat)?;
+    let ids = opened
+        .reader
+        .tokenizer
+        .encode_prompt(&text, !args.chat_template)?;
     let limits = args.limits(&opened)?;
-    if !args.chat {
+    if !args.chat_template {
         terminal.piece(&text)?;
     }
     let mut clock = Clock::start();
@@ -174,7 +175,7 @@ impl GenerateArgs {
             })
         });
         let mut given = given.collect::<Result<Vec<u32>>>()?;
-        if self.chat {
+        if self.chat_template {
             // Not every model that was trained on chats names the token as its end of text.
             given.extend(opened.reader.turn_end()?.map(|end| end.token));
         }
@@ -204,7 +205,7 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<Opened> {
             name: args.model.as_deref().unwrap_or_default(),
             revision: args.revision.as_deref(),
             max_seq_length: None,
-            fp32_precision: args.fp32_precision,
+            fp32_precision: args.precision.fp32_precision,
         };
         let opened = base.open(&Task::Completion, 0, device)?;
         opened.loaded.expect_all_in(|_| false)?;
@@ -219,13 +220,13 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<Opened> {
         revision: args.revision.clone(),
         labels: None,
         max_seq_length: None,
-        device: args.device.clone(),
-        dtype: args.dtype,
-        fp32_precision: args.fp32_precision,
+        device: args.device.device.clone(),
+        dtype: args.precision.dtype,
+        fp32_precision: args.precision.fp32_precision,
     })?;
     // The mean pass is all that is needed, so the update goes into the weights: one product a linear in place of three. Where
     // that cannot be, the model keeps its adapters. So it does in bf16: a weight with an update has f32's digits, twice the memory.
-    let keeps_adapters = args.fp32_precision == Fp32Precision::Bf16;
+    let keeps_adapters = args.precision.fp32_precision == Fp32Precision::Bf16;
     let merged = (!keeps_adapters).then(|| opened.adapted.clone().merge().ok());
     let model = merged.flatten().unwrap_or(opened.adapted.model);
     Ok(Opened {

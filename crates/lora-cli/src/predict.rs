@@ -12,6 +12,7 @@ use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_output;
 use lora_pipeline::predict::{FileForm, PredictRequest, predict};
 use lora_pipeline::saved::adapter::open_adapter;
+use lora_pipeline::saved::task_file::InferenceKind;
 
 use crate::eval::EnsembleArgs;
 use crate::set_args::SetArgs;
@@ -27,7 +28,7 @@ pub struct PredictArgs {
     /// "-5 stars".
     #[arg(value_name = "TEXT", conflicts_with = "data")]
     texts: Vec<String>,
-    /// File of texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll); labels in it
+    /// File of rows: texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll); labels in it
     /// are not read.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
@@ -36,19 +37,22 @@ pub struct PredictArgs {
     /// The text that questions are about, for an adapter that answers them.
     #[arg(long, value_name = "TEXT", conflicts_with = "data")]
     context: Option<String>,
-    /// The benchmark whose form --data has, for a model that does not say what it is for; lora tasks lists them.
+    /// A benchmark, whose form --data has, for a model that does not say what it is for; lora tasks lists them.
     #[arg(long, value_name = "NAME")]
     task_name: Option<String>,
     #[command(flatten)]
     ensemble: EnsembleArgs,
+    /// Predict by the mean pass or by the ensemble [the one that was better on the validation rows of the training, else the ensemble].
+    #[arg(long, value_enum)]
+    inference: Option<InferenceArg>,
     #[command(flatten)]
     sets: SetArgs,
     /// Calibrate class probabilities in the place of the temperature, as fitted by the training; lora eval --calibrators compares them.
     #[arg(long, value_enum, conflicts_with_all = ["coverage", "adaptive"])]
     calibrator: Option<CalibratorArg>,
-    /// Write the predictions to a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
+    /// Where results go: a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
     /// --data; .json for answers in a context, in the form of the official SQuAD script.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Refuse rows without a text, rather than answer them with null.
     #[arg(long)]
@@ -56,6 +60,15 @@ pub struct PredictArgs {
     /// Write over a file that --output names.
     #[arg(long, requires = "output")]
     overwrite: bool,
+}
+
+/// With one pass or with many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InferenceArg {
+    /// One pass with the expected update.
+    Mean,
+    /// One pass for each member.
+    Ensemble,
 }
 
 /// A calibrator of the adapter folder.
@@ -99,6 +112,10 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         context: args.context.clone(),
         benchmark,
         ensemble: args.ensemble.choice(),
+        inference: args.inference.map(|inference| match inference {
+            InferenceArg::Mean => InferenceKind::Mean,
+            InferenceArg::Ensemble => InferenceKind::Ensemble,
+        }),
         adaptive: args.ensemble.adaptive,
         sets: args.sets.request(),
         calibrator: args.calibrator.map(CalibratorArg::name),

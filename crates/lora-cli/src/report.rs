@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::Args;
+use clap::{ArgAction, Args};
 use lora_core::atomic::write_file;
 use lora_experiments::report::page::Report;
-use lora_experiments::report::results::{self, Results};
+use lora_experiments::report::results::{Results, refer_to};
 use lora_experiments::report::{cells_csv, files};
 use lora_pipeline::files::output_file::{check_output, check_report};
 use serde_json::json;
@@ -17,13 +17,20 @@ use crate::terminal::Terminal;
 #[derive(Args, Clone, Debug)]
 pub struct ReportArgs {
     /// Results of `lora sweep`
-    #[arg(value_name = "RESULTS", required = true)]
+    #[arg(
+        value_name = "RESULTS",
+        required_unless_present = "by_flag",
+        conflicts_with = "by_flag"
+    )]
     results: Vec<PathBuf>,
+    /// Results of a sweep: the same, by its flag, which may be given several times
+    #[arg(long = "results", value_name = "FILE", action = ArgAction::Append)]
+    by_flag: Vec<PathBuf>,
     /// The method that the others are compared with [the sweep's `reference`, or its first method]
     #[arg(long, value_name = "METHOD")]
     reference: Option<String>,
-    /// The page; an earlier one there is replaced [the first file's name with .html]
-    #[arg(long, value_name = "FILE")]
+    /// Where results go: the page; an earlier one there is replaced [the first file's name with .html]
+    #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Sentences and tables as Markdown, with the pictures of --figures
     #[arg(long, value_name = "FILE")]
@@ -34,7 +41,7 @@ pub struct ReportArgs {
     /// A new folder with every picture as an SVG file
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
-    /// Writes over Markdown, CSV and SVG files that are there
+    /// Write over Markdown, CSV and SVG files that are there
     #[arg(long)]
     overwrite: bool,
 }
@@ -45,15 +52,16 @@ pub struct ReportArgs {
 ///
 /// If results cannot be read or compared, or a file not be written.
 pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
+    let results = [&args.results[..], &args.by_flag].concat();
     let output = match &args.output {
         Some(path) => path.clone(),
-        None => args.results[0].with_extension("html"),
+        None => results[0].with_extension("html"),
     };
     check_report("--output", &output)?;
     for (flag, path) in [("--markdown", &args.markdown), ("--csv", &args.csv)] {
         for (path, read) in path
             .iter()
-            .flat_map(|path| args.results.iter().map(move |read| (path, read)))
+            .flat_map(|path| results.iter().map(move |read| (path, read)))
         {
             check_output(flag, path, Some(read), args.overwrite)?;
         }
@@ -61,9 +69,9 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     if let Some(folder) = &args.figures {
         files::check_figures(folder, args.overwrite)?;
     }
-    let mut experiments = Results::read_experiments(&args.results)?;
+    let mut experiments = Results::read_experiments(&results)?;
     if let Some(reference) = &args.reference {
-        results::refer_to(&mut experiments, reference)?;
+        refer_to(&mut experiments, reference)?;
     }
     let report = Report::of_experiments(&experiments)?;
     for sentence in report.summary.iter().chain(&report.outcomes) {

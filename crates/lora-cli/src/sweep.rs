@@ -13,13 +13,13 @@ use crate::terminal::Terminal;
 /// Arguments of `lora sweep`.
 #[derive(Args, Clone, Debug)]
 pub struct SweepArgs {
-    /// What is compared, on what (.yaml).
+    /// Settings: what is compared, on what (.yaml)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Where results are, one a line; a sweep that is called again goes on there [the file's name with .results.jsonl]
+    /// Results of a sweep, one a line; a sweep that is called again goes on there [the file's name with .results.jsonl]
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// The folder in which the data sets of the tasks lie
+    /// Folder of the tasks' data sets
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Trainings at once; results do not depend on it
@@ -28,7 +28,7 @@ pub struct SweepArgs {
     /// Computes failed cells again
     #[arg(long)]
     retry_failed: bool,
-    /// Prints the table of cells with steps and an estimate of the time; trains and writes nothing
+    /// Only show what would happen: the table of cells with steps and an estimate of the time; trains and writes nothing
     #[arg(long)]
     dry_run: bool,
 }

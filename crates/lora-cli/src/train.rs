@@ -21,7 +21,7 @@ pub struct TrainArgs {
     /// Settings (.yaml, .toml, .json); every key is also a flag.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Load everything, run one batch, print the settings and counts; write nothing.
+    /// Only show what would happen: load everything, run one batch, print the settings and counts; write nothing.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]

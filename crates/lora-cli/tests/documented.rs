@@ -7,6 +7,7 @@ use clap::{Args, Command, FromArgMatches};
 use serde_json::Value;
 
 use lora_cli::config_flags::ConfigFlags;
+use lora_cli::shared_args::with_former_names;
 use lora_experiments::sweep::file;
 use lora_pipeline::config::keys::KEYS;
 use lora_pipeline::config::{Overrides, RunConfig, resolve};
@@ -118,7 +119,7 @@ fn every_recipe_is_accepted_and_names_itself_in_its_command() {
 #[test]
 fn flags_have_the_names_of_the_other_commands_and_know_their_former_ones() {
     let value = |words: &[&str], key: &str| {
-        let command = ConfigFlags::augment_args(Command::new("train"));
+        let command = with_former_names(ConfigFlags::augment_args(Command::new("train")));
         let matches = command.get_matches_from([&["train"], words].concat());
         let flags = ConfigFlags::from_arg_matches(&matches).unwrap().0;
         let mut values = flags.values().unwrap().into_iter();

@@ -141,6 +141,34 @@ impl TargetModules {
         }
     }
 
+    /// The same before a model is loaded: `modules` are those that have tensors in the checkpoint's files, `made` the last components of
+    /// those that a model may make itself. Patterns are left to [`Targets::resolve`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError::NoTarget`] if no name is one of these, [`ConfigError::UnusedTarget`] if one of several is not.
+    pub fn check_modules(&self, modules: &[String], made: &[&str]) -> Result<(), ConfigError> {
+        let TargetNames::Names(names) = &self.modules else {
+            return Ok(());
+        };
+        let is_known = |name: &&String| {
+            let last = name.rsplit('.').next().unwrap_or(name);
+            made.contains(&last) || modules.iter().any(|module| ends_in(module, last))
+        };
+        let (known, unknown): (Vec<_>, Vec<_>) = names.iter().partition(is_known);
+        match unknown.first() {
+            None => Ok(()),
+            Some(_) if known.is_empty() => Err(ConfigError::NoTarget {
+                targets: self.to_string(),
+                available: modules.to_vec(),
+            }),
+            Some(name) => Err(ConfigError::UnusedTarget {
+                name: (*name).clone(),
+                available: last_components(modules),
+            }),
+        }
+    }
+
     /// The number of the layer a path lies in: the first component that is a number and has two before it, or stands
     /// after a component that the layers' pattern matches.
     fn layer_of(&self, path: &str) -> Result<Option<usize>, ConfigError> {
@@ -250,130 +278,4 @@ pub(crate) fn last_components(paths: &[String]) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn paths() -> Vec<String> {
-        [
-            "bert.layer.0.query",
-            "bert.layer.0.subquery",
-            "bert.layer.1.query",
-            "bert.layer.11.value",
-            "classifier",
-        ]
-        .map(String::from)
-        .to_vec()
-    }
-
-    fn resolve(targets: &TargetModules) -> Result<Vec<String>, ConfigError> {
-        targets.resolve(&paths(), &["classifier".into()], &[])
-    }
-
-    #[test]
-    fn a_name_matches_whole_components_only() {
-        assert_eq!(
-            resolve(&TargetModules::names(["query"])).as_deref(),
-            Ok(&paths()[..1]
-                .iter()
-                .chain(&paths()[2..3])
-                .cloned()
-                .collect::<Vec<_>>()[..])
-        );
-    }
-
-    #[test]
-    fn a_pattern_must_match_the_whole_path() {
-        let pattern = TargetModules::from(TargetNames::Pattern(r".*\.1\.query".into()));
-        assert_eq!(resolve(&pattern), Ok(vec!["bert.layer.1.query".to_owned()]));
-        let partial = TargetModules::from(TargetNames::Pattern("query".into()));
-        assert!(matches!(resolve(&partial), Err(ConfigError::NoTarget { .. })));
-    }
-
-    #[test]
-    fn all_linear_leaves_out_the_head() {
-        assert_eq!(resolve(&TargetModules::all_linear()), Ok(paths()[..4].to_vec()));
-    }
-
-    #[test]
-    fn layers_are_matched_as_numbers_not_as_text() {
-        let targets = TargetModules {
-            layers: Some(vec![1]),
-            ..TargetModules::all_linear()
-        };
-        assert_eq!(resolve(&targets), Ok(vec!["bert.layer.1.query".to_owned()]));
-    }
-
-    #[test]
-    fn no_layer_number_is_no_limit() {
-        let targets = TargetModules {
-            layers: Some(Vec::new()),
-            ..TargetModules::names(["query"])
-        };
-        assert_eq!(resolve(&targets), resolve(&TargetModules::names(["query"])));
-    }
-
-    #[test]
-    fn a_whole_path_is_adapted_in_any_layer() {
-        let targets = TargetModules {
-            layers: Some(vec![1]),
-            ..TargetModules::names(["query", "bert.layer.11.value", "classifier"])
-        };
-        let expected = ["bert.layer.1.query", "bert.layer.11.value", "classifier"];
-        assert_eq!(resolve(&targets), Ok(expected.map(String::from).to_vec()));
-    }
-
-    #[test]
-    fn the_layer_is_the_first_number_or_the_one_after_the_pattern() {
-        let all = TargetModules::all_linear();
-        let of = |targets: &TargetModules, path| targets.layer_of(path).expect("the pattern is valid");
-        assert_eq!(of(&all, "model.layers.3.experts.7.up"), Some(3));
-        assert_eq!(
-            of(&all, "layers.3.up"),
-            None,
-            "PEFT wants a component around the layers"
-        );
-        assert_eq!(
-            of(&all, "model.layers.3"),
-            None,
-            "the layer itself is not in a layer"
-        );
-        let experts = TargetModules {
-            layers: Some(vec![7]),
-            layers_pattern: vec!["blocks?".into(), "experts".into()],
-            ..all
-        };
-        assert_eq!(of(&experts, "model.layers.3.experts.7.up"), Some(7));
-        assert_eq!(of(&experts, "block.5.up"), Some(5));
-        assert_eq!(of(&experts, "model.layers.3.up"), None);
-    }
-
-    #[test]
-    fn modules_trained_in_full_are_never_adapted() {
-        let saved = ["bert.layer.0.query".to_owned()];
-        let resolved = TargetModules::names(["query"]).resolve(&paths(), &[], &saved);
-        assert_eq!(resolved, Ok(vec!["bert.layer.1.query".to_owned()]));
-    }
-
-    #[test]
-    fn a_misspelled_name_is_refused_and_the_choices_are_listed() {
-        let targets = TargetModules::names(["query", "valeu"]);
-        let error = targets.check_names(&paths()).expect_err("valeu is no linear");
-        let sentence = error.to_string();
-        assert!(
-            sentence.contains("`valeu`") && sentence.contains("query, subquery, value, classifier"),
-            "{sentence}"
-        );
-    }
-
-    #[test]
-    fn a_broken_pattern_is_refused_by_name() {
-        let error = TargetModules::from(TargetNames::Pattern("(".into()))
-            .validate()
-            .expect_err("unclosed group");
-        assert!(
-            error
-                .to_string()
-                .starts_with("target_modules holds the pattern `(`")
-        );
-    }
-}
+mod tests;

@@ -26,6 +26,9 @@ pub enum Role {
     Bottleneck,
 }
 
+/// Numbers of a piece, as far as whole rows allow.
+const PIECE: usize = 1 << 18;
+
 /// A parameter with its rank, and how files store it.
 #[derive(Clone, Copy, Debug)]
 pub enum ParamRef<'a> {
@@ -77,6 +80,29 @@ impl ParamRef<'_> {
         }
     }
 
+    /// The same in pieces that follow each other along the first axis, so that a large tensor is not in memory twice.
+    pub fn visit_file_pieces(&self, visit: &mut dyn FnMut(&HostTensor)) {
+        let shape = self.file_shape();
+        let rows = shape[0];
+        let of_row = shape[1..].iter().product::<usize>().max(1);
+        let step = (PIECE / of_row).max(1);
+        if rows <= step {
+            return visit(&self.to_file());
+        }
+        for start in (0..rows).step_by(step) {
+            let range = start..rows.min(start + step);
+            visit(&match self {
+                Self::Matrix(param) => {
+                    let [d_input, _] = param.dims();
+                    HostTensor::of(param.val().slice([0..d_input, range])).transposed()
+                }
+                Self::Table(param) => HostTensor::of(param.val().slice([range])),
+                Self::Vector(param) => HostTensor::of(param.val().slice([range])),
+                Self::Kernel(param) => HostTensor::of(param.val().slice([range])),
+            });
+        }
+    }
+
     /// A tensor of a file as the parameter holds it.
     pub(crate) fn in_memory(&self, tensor: HostTensor) -> TensorData {
         let HostTensor { shape, values } = match self {
@@ -97,4 +123,36 @@ pub struct TrainedParam<'a> {
     pub role: Role,
     /// The parameter.
     pub param: ParamRef<'a>,
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Int};
+
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_tensor_of_the_file() {
+        let device = Device::flex();
+        let matrix = Tensor::<1, Int>::arange(0..3 * (PIECE as i64), &device).float();
+        let matrix: Tensor<2> = matrix.reshape([3 * PIECE / 1024, 1024]);
+        let wide = Param::from_tensor(matrix.clone().transpose());
+        let long = Param::from_tensor(matrix);
+        for param in [
+            ParamRef::Matrix(&wide),
+            ParamRef::Matrix(&long),
+            ParamRef::Table(&wide),
+            ParamRef::Table(&long),
+        ] {
+            let (mut values, mut rows, mut pieces) = (Vec::new(), 0, 0);
+            param.visit_file_pieces(&mut |piece| {
+                values.extend_from_slice(&piece.values);
+                rows += piece.shape[0];
+                pieces += 1;
+            });
+            let whole = param.to_file();
+            assert!(pieces > 1, "{pieces}");
+            assert_eq!((rows, &values), (whole.shape[0], &whole.values));
+        }
+    }
 }

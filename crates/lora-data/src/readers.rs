@@ -9,6 +9,7 @@ mod completions;
 pub(crate) mod delimited;
 pub(crate) mod encoding;
 mod format;
+mod joined_labels;
 pub(crate) mod json;
 mod label_sets;
 pub(crate) mod labels;
@@ -25,6 +26,7 @@ pub use completions::{
 };
 pub use encoding::decode_text;
 pub use format::Format;
+pub use joined_labels::JoinedLabels;
 pub use labels::LabelRule;
 
 use crate::dataset::{Dataset, Example};
@@ -77,6 +79,9 @@ pub struct ReadFile {
     /// A label that was written as a decimal number and taken for a class, if there was one: a regression may have been
     /// meant.
     pub decimal_label: Option<String>,
+    /// Labels such as `a;b`: read apart where any number of labels may hold, else classes of their own, and several labels may
+    /// have been meant.
+    pub joined_labels: Option<JoinedLabels>,
     /// All cells, if they were to be kept: those of rows without a text too.
     pub cells: Option<Cells>,
     /// The rows without a text, by their number from 0, if they were to be left out.
@@ -185,6 +190,7 @@ fn assemble(
         format,
         columns,
         decimal_label: targets.decimal_label,
+        joined_labels: targets.joined_labels,
         cells: options.keep_cells.then(|| table.to_cells()),
         without_text,
     })

@@ -40,6 +40,54 @@ fn lists_of_json_and_of_python_are_sets_of_labels() {
 }
 
 #[test]
+fn labels_joined_in_a_cell_are_several_labels() {
+    let csv = "text,labels\na,sad; angry\nb,angry\nc,\nd,sad\n";
+    let found = read(csv, Format::Csv, None, &[]);
+    assert_eq!(names(&found), ["angry", "sad"]);
+    let expected = Targets::Labels(vec![vec![0, 1], vec![0], vec![], vec![1]]);
+    assert_eq!(found.dataset.targets().unwrap(), expected);
+    let joined = found.joined_labels.unwrap();
+    assert_eq!(
+        (joined.separator, joined.example.as_str(), joined.rows),
+        (';', "sad; angry", 1)
+    );
+    // A name with a comma in it, whose parts are no labels, stays one.
+    let csv = "text,labels\na,\"Bosnia, Herzegovina\"\nb,Serbia\n";
+    let found = read(csv, Format::Csv, None, &[]);
+    assert_eq!(names(&found), ["Bosnia, Herzegovina", "Serbia"]);
+    assert_eq!(found.joined_labels, None);
+    // Where labels are known they say what is joined, also where nothing repeats.
+    let csv = "text,labels\na,x|z\nb,y\n";
+    let known = read(csv, Format::Csv, Some(&["x", "y", "z"]), &[]);
+    let expected = Targets::Labels(vec![vec![0, 2], vec![1]]);
+    assert_eq!(known.dataset.targets().unwrap(), expected);
+}
+
+#[test]
+fn who_asks_for_one_label_a_text_is_told_of_several() {
+    let of = |content: &str, format| read_str(content, "x", format, &ReadOptions::default());
+    let joined = of("text,label\na,sad|angry\nb,angry\nc,sad\n", Format::Csv).unwrap();
+    assert_eq!(
+        joined.dataset.task.labels().unwrap().names(),
+        ["angry", "sad", "sad|angry"]
+    );
+    assert_eq!(joined.joined_labels.unwrap().separator, '|');
+    let list = of("{\"text\": \"a\", \"label\": [\"sad\"]}\n", Format::Jsonl)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        list.contains("is a list") && list.contains("multi_label_classification"),
+        "{list}"
+    );
+    let columns = of("text,n,toxic,spam\na,3,0,1\nb,4,1,0\n", Format::Csv)
+        .unwrap_err()
+        .to_string();
+    assert!(columns.contains("label_columns toxic,spam"), "{columns}");
+    let one = of("text,toxic,n\na,0,5\n", Format::Csv).unwrap_err().to_string();
+    assert!(!one.contains("label_columns"), "{one}");
+}
+
+#[test]
 fn columns_of_0_and_1_are_labels_by_their_names_in_any_order() {
     let csv = "text,toxic,threat,insult\na,1,0,1.0\nb,0,0,false\n";
     let found = read(csv, Format::Csv, None, &["toxic", "threat", "insult"]);

@@ -141,6 +141,7 @@ pub fn bayesianize(
         temperature: fitted.temperature,
         no_answer_threshold: fitted.threshold,
         ensemble: Some(ensemble),
+        inference: None,
         ..task
     });
     let methods = score_split(&outputs, rows, fitted)?;
@@ -220,5 +221,6 @@ fn task_file(opened: &OpenedAdapter) -> TaskFile {
         temperature: FittedValues::default(),
         no_answer_threshold: FittedValues::default(),
         ensemble: None,
+        inference: None,
     }
 }

@@ -14,7 +14,6 @@ use lora_core::{Adapted, Form, Init, LoraConfig};
 use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
 use lora_pipeline::base::checkpoint::open_checkpoint;
 use lora_pipeline::base::hub::hub_options;
-use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName};
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
 use lora_pipeline::saved::Saved;
@@ -24,23 +23,34 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::module_paths;
+use crate::shared_args::{BaseArgs, DeviceArgs};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora inspect`.
 #[derive(Args, Clone, Debug)]
 pub struct InspectArgs {
     /// Model folder, GGUF file, adapter folder, hub id, or minilm-l6.
-    #[arg(value_name = "DIR|ID")]
-    what: String,
-    /// Base model of an adapter, to count parameters with [the one that the folder names, if it is on this machine].
-    #[arg(long = "model", alias = "base", value_name = "MODEL")]
-    base: Option<String>,
-    /// Branch, tag or commit of a hub id.
-    #[arg(long)]
-    revision: Option<String>,
-    /// Where tensors are loaded.
-    #[arg(long, default_value = DEFAULT_DEVICE)]
-    device: DeviceName,
+    #[arg(value_name = "DIR|ID", required_unless_present_any = ["adapter", "base"])]
+    what: Option<String>,
+    /// Adapter folder: the same, by its flag.
+    #[arg(long, value_name = "DIR", conflicts_with = "what")]
+    adapter: Option<String>,
+    #[command(flatten)]
+    base: BaseArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+impl InspectArgs {
+    /// What is shown; a base model alone is shown itself.
+    fn what(&self) -> &str {
+        let what = self
+            .what
+            .as_ref()
+            .or(self.adapter.as_ref())
+            .or(self.base.base.as_ref());
+        what.expect("the parser wants one of the three")
+    }
 }
 
 /// An adapter of a folder.
@@ -62,7 +72,7 @@ struct AdapterSize {
 ///
 /// If it cannot be read.
 pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
-    let folder = Path::new(&args.what);
+    let folder = Path::new(args.what());
     note_unfinished(folder, terminal);
     if folder.join(CONFIG_FILE).is_file() {
         return show_adapter(args, folder, terminal);
@@ -73,7 +83,7 @@ pub fn run(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     if folder.is_dir() && !folder.join("config.json").is_file() {
         bail!(
             "`{}` holds neither {CONFIG_FILE} nor config.json; give a model folder or an adapter folder",
-            args.what
+            args.what()
         );
     }
     model::show(args, terminal)
@@ -91,7 +101,12 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         .sum();
     // The task file has the name as it was given, which may be that of the embedded model.
     let given = task.as_ref().map(|task| task.base_model.clone());
-    let base = args.base.clone().or(given).or_else(|| folder.base_model.clone());
+    let base = args
+        .base
+        .base
+        .clone()
+        .or(given)
+        .or_else(|| folder.base_model.clone());
     let saved_folder = Saved::Adapter(folder);
     let on_base = count_on_base(args, &saved_folder, task.as_ref(), base.as_deref(), terminal)?;
     let Saved::Adapter(folder) = saved_folder else {
@@ -106,7 +121,7 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
     ];
     let title = format!(
         "{}: {}, {} linears, rank {} in all, {} saved numbers",
-        args.what,
+        args.what(),
         form_of(&folder.config),
         adapters.len(),
         adapters.iter().map(|adapter| adapter.rank).sum::<usize>(),
@@ -145,7 +160,7 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
     terminal.document(&json!({
         "kind": "adapter",
         "form": form_of(&folder.config),
-        "name": args.what,
+        "name": args.what(),
         "base_model": base,
         "task_type": folder.task_type,
         "config": folder.config,
@@ -205,11 +220,11 @@ fn count_on_base(
     terminal: &Terminal,
 ) -> Result<Option<Adapted<Transformer>>> {
     let Some(base) = base else { return Ok(None) };
-    let mut hub = hub_options(args.revision.as_deref());
-    hub.offline |= args.base.is_none();
+    let mut hub = hub_options(args.base.revision.as_deref());
+    hub.offline |= args.base.base.is_none();
     let checkpoint = match open_checkpoint(base, &hub) {
         Ok(checkpoint) => checkpoint,
-        Err(error) if args.base.is_some() => return Err(anyhow::Error::from(error).context("--model")),
+        Err(error) if args.base.base.is_some() => return Err(anyhow::Error::from(error).context("--model")),
         Err(_) => {
             terminal.note(format!(
                 "the base model `{base}` is not here; parameters are counted with --model MODEL"
@@ -225,7 +240,7 @@ fn count_on_base(
         },
     };
     let head = HeadOptions { kind, seed: 0 };
-    let (model, _) = Transformer::load(&checkpoint, head, &args.device.open()?)?;
+    let (model, _) = Transformer::load(&checkpoint, head, &args.device.device.open()?)?;
     Ok(Some(saved.attach_to(model)?))
 }
 

@@ -43,9 +43,9 @@ struct Loading {
 ///
 /// If it cannot be loaded.
 pub(super) fn show(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
-    let device = args.device.open()?;
+    let device = args.device.device.open()?;
     let start = Instant::now();
-    let checkpoint = open_checkpoint(&args.what, &hub_options(args.revision.as_deref()))?;
+    let checkpoint = open_checkpoint(args.what(), &hub_options(args.base.revision.as_deref()))?;
     // One output stands for the head, which a base model lacks.
     let kind = HeadKind::Sequence { outputs: 1 };
     let head = HeadOptions { kind, seed: 0 };
@@ -91,7 +91,7 @@ pub(super) fn show(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     ];
     let title = format!(
         "{}: {family}, {} parameters without head",
-        args.what,
+        args.what(),
         grouped(parameters)
     );
     let mut table = Table::new(title, "linear", columns);
@@ -106,7 +106,7 @@ pub(super) fn show(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     terminal.note(loading.in_words());
     terminal.document(&json!({
         "kind": "model",
-        "name": args.what,
+        "name": args.what(),
         "family": family,
         "parameters": parameters,
         "heads": head,

@@ -28,13 +28,18 @@ pub(super) fn show(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Resu
         .sum();
     let title = format!(
         "{}: {}, {} tensors, {} saved numbers",
-        args.what,
+        args.what(),
         folder.tuning.name(),
         tensors.len(),
         grouped(numbers)
     );
     let given = task.as_ref().map(|task| task.base_model.clone());
-    let base = args.base.clone().or(given).or_else(|| folder.base_model.clone());
+    let base = args
+        .base
+        .base
+        .clone()
+        .or(given)
+        .or_else(|| folder.base_model.clone());
     let tuning = folder.tuning.clone();
     let saved = Saved::Tuned(folder);
     let on_base = count_on_base(args, &saved, task.as_ref(), base.as_deref(), terminal)?;
@@ -58,7 +63,7 @@ pub(super) fn show(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Resu
     terminal.document(&json!({
         "kind": "tuned",
         "form": tuning.name(),
-        "name": args.what,
+        "name": args.what(),
         "base_model": base,
         "task_type": saved.task_type(),
         "config": tuning,

@@ -75,7 +75,14 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     );
     assert_eq!(fewer["methods"].as_array().unwrap().len(), 2);
 
-    let predict = ["predict", "--adapter", "out", "--quiet"];
+    let predict = [
+        "predict",
+        "--adapter",
+        "out",
+        "--inference",
+        "ensemble",
+        "--quiet",
+    ];
     let lines = workspace
         .lora_works(&[&predict[..], &["--json", "a gripping film", "dull"]].concat())
         .stdout;
@@ -111,6 +118,61 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
+}
+
+#[test]
+fn texts_are_predicted_by_what_was_better_on_validation_rows_unless_told_otherwise() {
+    let workspace = Workspace::new();
+    let said = workspace.lora_works(&["train", "--config", "run.yaml"]);
+    let results = json(&String::from_utf8(workspace.read("out/results.json")).unwrap());
+    let methods = results["scores"]["validation"].as_array().unwrap();
+    // No temperature: seven rows are too few.
+    assert_eq!(methods.len(), 2, "{methods:?}");
+    let loss = |method: usize| methods[method]["scores"]["nll"].as_f64().unwrap();
+    let (better, other, is_ensemble) = if loss(1) < loss(0) {
+        ("ensemble", "mean", true)
+    } else {
+        ("mean", "ensemble", false)
+    };
+    let task = json(&String::from_utf8(workspace.read("out/task.json")).unwrap());
+    assert_eq!(task["inference"], better);
+    assert!(
+        said.stderr
+            .contains(&format!("--inference {other} uses the other")),
+        "{}",
+        said.stderr
+    );
+
+    let predict = |flags: &[&str]| {
+        let words = ["predict", "--adapter", "out", "--json", "a gripping film"];
+        let said = workspace.lora_works(&[&words[..], flags].concat());
+        let is_ensemble = json(&said.stdout)["mutual_information"].is_number();
+        (is_ensemble, said.stderr)
+    };
+    let (by_itself, notes) = predict(&[]);
+    assert_eq!(by_itself, is_ensemble);
+    assert!(notes.contains("was better than the"), "{notes}");
+    assert!(predict(&["--inference", "ensemble"]).0);
+    assert!(predict(&["--members", "2"]).0);
+    assert!(!predict(&["--inference", "mean"]).0);
+    assert!(!predict(&["--members", "0"]).0);
+    let clash = [
+        "predict",
+        "--adapter",
+        "out",
+        "--inference",
+        "mean",
+        "--members",
+        "2",
+        "x",
+    ];
+    let said = workspace.lora(&clash);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("--inference mean is one pass"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]
@@ -237,7 +299,16 @@ fn decimal_labels_are_a_regression_on_pairs() {
     );
     assert!(scores["methods"][0]["scores"]["mse"].is_number());
     let lines = workspace
-        .lora_works(&["predict", "--adapter", "out", "--json", "-q", "one film\tanother"])
+        .lora_works(&[
+            "predict",
+            "--adapter",
+            "out",
+            "--inference",
+            "ensemble",
+            "--json",
+            "-q",
+            "one film\tanother",
+        ])
         .stdout;
     assert!(json(&lines)["value"].is_number() && json(&lines)["deviation"].is_number());
 }

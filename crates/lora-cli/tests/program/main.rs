@@ -4,6 +4,7 @@
 mod adaptive;
 mod bad_input;
 mod browser;
+mod comparing;
 mod data_files;
 mod demo;
 mod diverged;

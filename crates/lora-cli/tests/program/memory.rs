@@ -56,6 +56,89 @@ fn write_bert(workspace: &Workspace) {
     workspace.write("large/config.json", config.to_string());
 }
 
+/// One matrix is a third of the model, as the table of embeddings of a small language model is.
+fn write_llama(workspace: &Workspace, dtype: Dtype) {
+    const VOCABULARY: usize = 49_152;
+    const WIDTH: usize = 256;
+    const INNER: usize = 1024;
+    let mut shapes = BTreeMap::from([
+        ("model.embed_tokens.weight".to_owned(), vec![VOCABULARY, WIDTH]),
+        ("model.norm.weight".to_owned(), vec![WIDTH]),
+    ]);
+    for layer in 0..22 {
+        let mut add = |name: &str, shape: &[usize]| {
+            shapes.insert(format!("model.layers.{layer}.{name}.weight"), shape.to_vec());
+        };
+        for part in ["q", "k", "v", "o"] {
+            add(&format!("self_attn.{part}_proj"), &[WIDTH, WIDTH]);
+        }
+        add("mlp.gate_proj", &[INNER, WIDTH]);
+        add("mlp.up_proj", &[INNER, WIDTH]);
+        add("mlp.down_proj", &[WIDTH, INNER]);
+        add("input_layernorm", &[WIDTH]);
+        add("post_attention_layernorm", &[WIDTH]);
+    }
+    let width = if dtype == Dtype::BF16 { 2 } else { 4 };
+    let numbers = vec![0x3c_u8; width * VOCABULARY * WIDTH]; // each about 0.01
+    let tensors = shapes.iter().map(|(name, shape)| {
+        let bytes = &numbers[..width * shape.iter().product::<usize>()];
+        (name, TensorView::new(dtype, shape.clone(), bytes).unwrap())
+    });
+    fs::create_dir(workspace.path("large")).unwrap();
+    safetensors::serialize_to_file(tensors, None, &workspace.path("large/model.safetensors")).unwrap();
+    let config = json!({
+        "model_type": "llama", "hidden_size": WIDTH, "intermediate_size": INNER, "num_hidden_layers": 22,
+        "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": VOCABULARY, "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "hidden_act": "silu",
+    });
+    workspace.write("large/config.json", config.to_string());
+}
+
+#[test]
+fn a_model_is_merged_in_less_than_1_3_times_the_memory_of_its_weights() {
+    for dtype in [Dtype::BF16, Dtype::F32] {
+        let workspace = Workspace::new();
+        write_llama(&workspace, dtype);
+        let adapter = json!({
+            "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "large", "r": 2, "lora_alpha": 2,
+            "target_modules": ["q_proj"],
+        });
+        workspace.write("adapter/adapter_config.json", adapter.to_string());
+        let factor = vec![0_u8; 4 * 2 * 256];
+        let of_layer = |layer: usize| {
+            let name = |side: &str| {
+                format!("base_model.model.model.layers.{layer}.self_attn.q_proj.lora_{side}.weight")
+            };
+            let view = |shape: [usize; 2]| TensorView::new(Dtype::F32, shape.to_vec(), &factor).unwrap();
+            [(name("A"), view([2, 256])), (name("B"), view([256, 2]))]
+        };
+        let tensors = (0..22).flat_map(of_layer);
+        safetensors::serialize_to_file(
+            tensors,
+            None,
+            &workspace.path("adapter/adapter_model.safetensors"),
+        )
+        .unwrap();
+        let mut command = workspace.command(&["merge", "adapter", "--output", "merged", "--json"]);
+        let output = command.env("MIMALLOC_ALLOW_THP", "0").output().unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let weights = found["weight_bytes"].as_f64().unwrap();
+        assert!(weights > 140e6, "{weights}");
+        if let Some(peak) = found["peak_memory_bytes"].as_f64() {
+            assert!(
+                (1.0..1.3).contains(&(peak / weights)),
+                "{dtype:?}: {}",
+                peak / weights
+            );
+        }
+    }
+}
+
 #[test]
 fn a_model_is_loaded_in_less_than_1_3_times_the_memory_of_its_weights() {
     let workspace = Workspace::new();

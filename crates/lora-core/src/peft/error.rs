@@ -98,7 +98,7 @@ pub enum AdapterError {
         advice: &'static str,
     },
     /// A tensor of the wrong shape.
-    #[error("{}: tensor `{name}` has shape {found:?}; model and settings need {expected:?}", path.display())]
+    #[error("{}: tensor `{name}` has shape {found:?}; model and settings need {expected:?}{}", path.display(), of_vocabulary(name))]
     Shape {
         /// The file.
         path: PathBuf,
@@ -156,5 +156,37 @@ fn plural(count: usize) -> String {
         "1 tensor".into()
     } else {
         format!("{count} tensors")
+    }
+}
+
+/// For a tensor with a row a token: adapters are often trained on a model whose vocabulary was enlarged first.
+fn of_vocabulary(name: &str) -> &'static str {
+    let tables = [
+        "embed_tokens",
+        "word_embeddings",
+        "tok_embeddings",
+        "wte",
+        "lm_head",
+        "decoder",
+    ];
+    if name.split('.').any(|part| tables.contains(&part)) {
+        "; if the adapter was trained with tokens added to the vocabulary, save the enlarged model and give it as the base model"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_vocabulary;
+
+    #[test]
+    fn added_tokens_are_named_where_a_row_is_a_token() {
+        assert!(of_vocabulary("base_model.model.model.embed_tokens.weight").contains("enlarged model"));
+        assert!(of_vocabulary("base_model.model.lm_head.lora_B.weight").contains("enlarged model"));
+        assert_eq!(
+            of_vocabulary("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"),
+            ""
+        );
     }
 }

@@ -43,7 +43,7 @@ pub fn write_tensors(
 }
 
 /// Writes the same file of tensors that are made one after the other, so that they need not be in memory together. `visit` hands
-/// out each tensor of `shapes`, in any order.
+/// out each tensor of `shapes`, in any order, whole or in pieces that follow each other along the first axis.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub fn write_tensors(
 ///
 /// # Panics
 ///
-/// Panics if `visit` hands out a tensor that `shapes` does not have so, or not every tensor once.
+/// Panics if `visit` hands out a tensor that `shapes` does not have so, or not every tensor once and whole.
 pub fn stream_tensors(
     path: &Path,
     shapes: &BTreeMap<String, Vec<usize>>,
@@ -60,21 +60,36 @@ pub fn stream_tensors(
     let (header, offsets) = header(shapes);
     write_file_with(path, |file| {
         file.write_all(&header)?;
-        let mut left = offsets;
+        // Where the next piece of each tensor goes, and how many rows are still to come.
+        let place = |(name, offset): (String, usize)| {
+            let rows = shapes[&name].first().copied().unwrap_or(1);
+            (name, (offset, rows))
+        };
+        let mut left: BTreeMap<String, (usize, usize)> = offsets.into_iter().map(place).collect();
         let mut outcome = Ok(());
-        visit(&mut |name, tensor| {
-            let offset = left.remove(name);
-            let is_promised = shapes.get(name) == Some(&tensor.shape);
-            let offset = offset
-                .filter(|_| is_promised)
-                .expect("a tensor of the shapes, and each once");
+        visit(&mut |name, piece| {
+            let (rows, of_row) = parts(&piece.shape);
+            let (offset, mut missing) = left.remove(name).expect("a tensor of the shapes, and each once");
+            let is_promised = parts(&shapes[name]).1 == of_row && rows <= missing;
+            assert!(is_promised, "a tensor has the shape that was promised");
+            missing -= rows;
+            if missing > 0 {
+                left.insert(name.to_owned(), (offset + WIDTH * piece.values.len(), missing));
+            }
             if outcome.is_ok() {
-                outcome = write_values(file, header.len() + offset, &tensor.values);
+                outcome = write_values(file, header.len() + offset, &piece.values);
             }
         });
         assert!(left.is_empty(), "every tensor of the shapes is written");
         outcome
     })
+}
+
+/// The number of rows along the first axis, and the shape of one.
+fn parts(shape: &[usize]) -> (usize, &[usize]) {
+    shape
+        .split_first()
+        .map_or((1, shape), |(rows, of_row)| (*rows, of_row))
 }
 
 /// The length, then names, types, shapes and places, padded to eight bytes; and where each tensor begins behind it.
@@ -137,7 +152,7 @@ mod tests {
         let shapes = tensors
             .iter()
             .map(|(name, tensor)| ((*name).to_owned(), tensor.shape.clone()));
-        stream_tensors(&path, &shapes.collect(), |write| {
+        stream_tensors(&path, &shapes.clone().collect(), |write| {
             for (name, tensor) in &tensors {
                 write(name, tensor);
             }
@@ -158,6 +173,16 @@ mod tests {
                 .collect();
             assert_eq!(view.data(), values);
         }
+        // In pieces, those of two tensors in turns.
+        stream_tensors(&path, &shapes.collect(), |write| {
+            write("b", &tensor(&[1, 3], 1.0));
+            write("none", &tensors[2].1);
+            write("a \"quoted\"", &tensor(&[CHUNK], 0.5));
+            write("b", &tensor(&[1, 3], 4.0));
+            write("a \"quoted\"", &tensor(&[1], 0.5 + CHUNK as f32));
+        })
+        .unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
         write_tensors(&path, tensors.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
     }

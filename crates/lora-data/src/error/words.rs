@@ -49,6 +49,19 @@ pub(super) fn other_separator(found: &[String]) -> String {
     })
 }
 
+/// For columns of 0 and 1, of which none has the name of a label.
+pub(super) fn label_columns(of_truths: &[String]) -> String {
+    if of_truths.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; {} hold 0 and 1 alone: where each is a label, read them with problem_type multi_label_classification and \
+         label_columns {} (--problem-type, --label-columns)",
+        quoted(of_truths),
+        of_truths.join(",")
+    )
+}
+
 pub(super) fn wanted_list(wanted: Option<&String>) -> impl fmt::Display {
     wanted.map_or_else(
         || "it is not clear which list holds the rows".to_owned(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::columns::ResolvedColumn;
+use super::joined_labels::{JoinedLabels, find, known_parts, parts};
 use super::labels::RowTargets;
 use super::table::{Cell, Row, Table};
 use crate::dataset::Target;
@@ -19,11 +20,12 @@ pub(super) fn of_lists(
     known: Option<&LabelNames>,
     file: &Path,
 ) -> Result<RowTargets, DataError> {
-    let lists = table
+    let mut lists = table
         .rows
         .iter()
         .map(|row| list(row, column, file))
         .collect::<Result<Vec<_>, _>>()?;
+    let joined = cut_joined(table, column, known, &mut lists);
     let labels = match known {
         Some(labels) => labels.clone(),
         None => LabelNames::from_data(lists.iter().flatten().map(String::as_str), file)?,
@@ -43,7 +45,48 @@ pub(super) fn of_lists(
         }
         each.push(Some(set(held)));
     }
-    Ok(targets(each, labels))
+    Ok(RowTargets {
+        joined_labels: joined,
+        ..targets(each, labels)
+    })
+}
+
+/// Cuts names of plain cells that are several labels, joined: where labels are known, by them.
+fn cut_joined(
+    table: &Table,
+    column: &ResolvedColumn,
+    known: Option<&LabelNames>,
+    lists: &mut [Vec<String>],
+) -> Option<JoinedLabels> {
+    let is_plain = |row: &Row| matches!(&row.cells[column.index], Cell::Text(text) if !is_list(text));
+    let mut plain: Vec<&mut Vec<String>> = table
+        .rows
+        .iter()
+        .zip(lists)
+        .filter(|(row, list)| is_plain(row) && !list.is_empty())
+        .map(|(_, list)| list)
+        .collect();
+    let owned = |parts: Vec<&str>| parts.into_iter().map(str::to_owned).collect();
+    if let Some(known) = known {
+        for list in plain {
+            if known.class_of(&list[0]).is_none()
+                && let Some(parts) = known_parts(&list[0], known)
+            {
+                *list = owned(parts);
+            }
+        }
+        return None;
+    }
+    let joined = find(plain.iter().map(|list| list[0].as_str()))?;
+    for list in &mut plain {
+        **list = owned(parts(&list[0], joined.separator));
+    }
+    Some(joined)
+}
+
+/// Whether a cell of a table without lists holds the text of one.
+fn is_list(text: &str) -> bool {
+    text.trim_start().starts_with('[')
 }
 
 /// From several columns of 0 and 1, called as the labels are.
@@ -94,24 +137,20 @@ fn targets(each: Vec<Option<Target>>, labels: LabelNames) -> RowTargets {
         each,
         task: Task::MultiLabel { labels },
         decimal_label: None,
+        joined_labels: None,
     }
 }
 
-/// 0 or 1, in the ways in which tables write them.
+/// 0 or 1.
 fn truth(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<bool, DataError> {
-    match row.label(column, file)?.as_ref() {
-        "0" | "0.0" | "false" | "False" | "FALSE" => Ok(false),
-        "1" | "1.0" | "true" | "True" | "TRUE" => Ok(true),
-        _ => Err(row.wrong_type(
-            column,
-            "0 or 1, because it is one of several label columns",
-            &row.cells[column.index],
-            file,
-        )),
-    }
+    row.label(column, file)?;
+    let cell = &row.cells[column.index];
+    let expected = "0 or 1, because it is one of several label columns";
+    cell.truth()
+        .ok_or_else(|| row.wrong_type(column, expected, cell, file))
 }
 
-/// The names in a cell: a list, the text of one, or a single name.
+/// The names in a cell: a list, the text of one, or a single name, which may be several ones joined.
 fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
     let cell = &row.cells[column.index];
     let expected = "a list of labels";
@@ -124,7 +163,7 @@ fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, 
                 _ => Err(row.wrong_type(column, expected, cell, file)),
             })
             .collect(),
-        Cell::Text(text) if text.trim_start().starts_with('[') => {
+        Cell::Text(text) if is_list(text) => {
             names_in(text.trim()).ok_or_else(|| row.wrong_type(column, expected, cell, file))
         }
         Cell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),

@@ -1,10 +1,12 @@
 //! From strings in the label column to targets.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::columns::{Column, ResolvedColumn};
+use super::joined_labels::{self, JoinedLabels};
 use super::label_sets;
-use super::table::Table;
+use super::table::{Cell, Row, Table};
 use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::{LabelNames, finite, whole_number};
@@ -30,7 +32,7 @@ pub enum LabelRule {
         /// Their names; none: those of the file, as for [`LabelRule::FromData`].
         known: Option<LabelNames>,
         /// Columns of 0 and 1 whose names are the labels. Without, the label column has lists of names, in CSV and TSV as JSON or Python
-        /// writes them.
+        /// writes them, or names joined by `;`, `|` or `,` ([`ReadFile::joined_labels`](super::ReadFile)).
         columns: Vec<Column>,
     },
     /// Numbers: a regression.
@@ -61,6 +63,8 @@ pub(crate) struct RowTargets {
     pub task: Task,
     /// A label that was written as a decimal number and taken for a class.
     pub decimal_label: Option<String>,
+    /// Labels that seem to be several ones, joined.
+    pub joined_labels: Option<JoinedLabels>,
 }
 
 pub(crate) fn targets(
@@ -71,9 +75,11 @@ pub(crate) fn targets(
 ) -> Result<RowTargets, DataError> {
     match rule {
         LabelRule::FromData | LabelRule::Classes => {
-            let (labels, decimal_label) = names_in(table, column, *rule == LabelRule::Classes, file)?;
+            let found = names_in(table, column, *rule == LabelRule::Classes, file)?;
+            let (labels, decimal_label, joined_labels) = found;
             Ok(RowTargets {
                 decimal_label,
+                joined_labels,
                 ..classes(table, column, labels, file)?
             })
         }
@@ -90,22 +96,36 @@ pub(crate) fn no_targets(task: &Task, rows: usize) -> RowTargets {
         each: vec![None; rows],
         task: task.clone(),
         decimal_label: None,
+        joined_labels: None,
+    }
+}
+
+/// The label of a row that has one; a list of labels is another kind of task.
+fn one_label<'a>(row: &'a Row, column: &ResolvedColumn, file: &Path) -> Result<Cow<'a, str>, DataError> {
+    match &row.cells[column.index] {
+        cell @ Cell::List(_) => Err(row.wrong_type(
+            column,
+            "one label; lists of labels are read with problem_type multi_label_classification (--problem-type)",
+            cell,
+            file,
+        )),
+        _ => row.label(column, file),
     }
 }
 
 /// At most so many different decimal numbers are taken for classes.
 const FEW: usize = 20;
 
-/// The names of the classes, and a label that was written as a decimal number.
+/// The names of the classes, a label that was written as a decimal number, and labels that seem to be joined.
 fn names_in(
     table: &Table,
     column: &ResolvedColumn,
     any: bool,
     file: &Path,
-) -> Result<(LabelNames, Option<String>), DataError> {
+) -> Result<(LabelNames, Option<String>, Option<JoinedLabels>), DataError> {
     let mut found = Vec::with_capacity(table.rows.len());
     for row in &table.rows {
-        let label = row.label(column, file)?;
+        let label = one_label(row, column, file)?;
         // How pandas writes that there is no value.
         if matches!(label.as_ref(), "nan" | "NaN" | "<NA>") {
             return Err(row.no_value(column, file));
@@ -118,6 +138,7 @@ fn names_in(
         return Ok((
             LabelNames::from_data(found.iter().map(AsRef::as_ref), file)?,
             None,
+            joined_labels::find(found.iter().map(AsRef::as_ref)),
         ));
     };
     let mut different = values.clone();
@@ -135,7 +156,7 @@ fn names_in(
     // Adding 0 takes the sign off −0.
     let names: Vec<String> = different.iter().map(|value| (value + 0.0).to_string()).collect();
     let labels = LabelNames::from_data(names.iter().map(String::as_str), file)?;
-    Ok((labels, Some(found[row].clone().into_owned())))
+    Ok((labels, Some(found[row].clone().into_owned()), None))
 }
 
 fn classes(
@@ -146,7 +167,7 @@ fn classes(
 ) -> Result<RowTargets, DataError> {
     let mut each = Vec::with_capacity(table.rows.len());
     for row in &table.rows {
-        let label = row.label(column, file)?;
+        let label = one_label(row, column, file)?;
         let class = labels.class_of(&label).ok_or_else(|| DataError::UnknownLabel {
             file: file.to_path_buf(),
             line: row.line,
@@ -161,6 +182,7 @@ fn classes(
         each,
         task: Task::Classification { labels },
         decimal_label: None,
+        joined_labels: None,
     })
 }
 
@@ -181,5 +203,6 @@ fn numbers(table: &Table, column: &ResolvedColumn, file: &Path) -> Result<RowTar
         each,
         task: Task::Regression,
         decimal_label: None,
+        joined_labels: None,
     })
 }

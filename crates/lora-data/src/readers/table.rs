@@ -93,6 +93,19 @@ impl Cell {
         }
     }
 
+    /// 0 or 1, in the ways in which tables write them.
+    pub fn truth(&self) -> Option<bool> {
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::Text(text) | Self::Number(text) => match text.trim() {
+                "0" | "0.0" | "false" | "False" | "FALSE" => Some(false),
+                "1" | "1.0" | "true" | "True" | "TRUE" => Some(true),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The kind of value, for messages.
     pub fn kind(&self) -> Cow<'_, str> {
         let kind = match self {

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 
 pub use all::ALL;
 pub use answers::{AnswerPlace, AnswerSettings, SpanAnswer, read_answers};
-pub use choices::{ChoicePrompt, ChoiceQuestion, PromptStyle, prompts};
+pub use choices::{ChoicePrompt, ChoiceQuestion, PromptStyle, prompts, read_choice_questions};
 pub use instructions::Instruction;
 pub use rows::Rows;
 pub use spans::{Answer, SpanQuestion, Spans, read_questions};

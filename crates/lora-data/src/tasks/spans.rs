@@ -3,16 +3,16 @@
 //! Read are SQuAD's JSON, the hub's tables (`answers` with the lists `text` and `answer_start`) and plain tables with the columns
 //! `question`, `context` and `answer`. Files count characters; here places are bytes of the context, so that they can cut it.
 
+mod tables;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
 
+use self::tables::read_rows;
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::{DataError, TaskError};
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Cell, Row, Table};
 use crate::readers::{Format, bytes, decode_text, read_table_file};
 
 /// Questions and the contexts that hold their answers.
@@ -122,22 +122,31 @@ pub(super) static USER: Benchmark = Benchmark {
 };
 
 pub(super) fn read(files: &[PathBuf]) -> Result<Spans, DataError> {
-    read_all(files, true)
+    let gathered = Gathered {
+        with_answers: true,
+        ..Gathered::default()
+    };
+    Ok(read_all(files, gathered)?.spans)
 }
 
-/// Questions and contexts of files, to be answered: answers need not be there, and are not read from tables.
+/// Questions and contexts of files, to be answered: answers need not be there, and are not read from tables. With `skip_empty` rows without
+/// a question or a context are left out, rather than refused, and their numbers from 0 given beside.
 ///
 /// # Errors
 /// A [`DataError`] for the first thing that is wrong with a file.
-pub fn read_questions(files: &[impl AsRef<Path>]) -> Result<Spans, DataError> {
-    read_all(files, false)
-}
-
-fn read_all(files: &[impl AsRef<Path>], with_answers: bool) -> Result<Spans, DataError> {
-    let mut gathered = Gathered {
-        with_answers,
+pub fn read_questions(
+    files: &[impl AsRef<Path>],
+    skip_empty: bool,
+) -> Result<(Spans, Vec<usize>), DataError> {
+    let gathered = Gathered {
+        skip_empty,
         ..Gathered::default()
     };
+    let gathered = read_all(files, gathered)?;
+    Ok((gathered.spans, gathered.empty))
+}
+
+fn read_all(files: &[impl AsRef<Path>], mut gathered: Gathered) -> Result<Gathered, DataError> {
     for file in files {
         let file = file.as_ref();
         match Format::of_path(file)? {
@@ -145,7 +154,7 @@ fn read_all(files: &[impl AsRef<Path>], with_answers: bool) -> Result<Spans, Dat
             format => read_rows(&read_table_file(file, format, true, None)?, file, &mut gathered)?,
         }
     }
-    Ok(gathered.spans)
+    Ok(gathered)
 }
 
 #[derive(Default)]
@@ -154,9 +163,24 @@ struct Gathered {
     context_of: HashMap<String, usize>,
     ids: HashSet<String>,
     with_answers: bool,
+    skip_empty: bool,
+    /// Rows seen so far, and those of them that were left out.
+    rows: usize,
+    empty: Vec<usize>,
 }
 
 impl Gathered {
+    /// Counts a row; whether it is left out.
+    fn leaves_out(&mut self, is_empty: bool) -> bool {
+        let row = self.rows;
+        self.rows += 1;
+        let is_left_out = is_empty && self.skip_empty;
+        if is_left_out {
+            self.empty.push(row);
+        }
+        is_left_out
+    }
+
     fn context(&mut self, context: &str) -> usize {
         if let Some(&index) = self.context_of.get(context) {
             return index;
@@ -229,7 +253,7 @@ fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
         source,
     })?;
     for paragraph in document.data.into_iter().flat_map(|article| article.paragraphs) {
-        let context = gathered.context(&paragraph.context);
+        let has_context = !paragraph.context.trim().is_empty();
         for Asked {
             id,
             question,
@@ -237,6 +261,10 @@ fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
             is_impossible,
         } in paragraph.qas
         {
+            if gathered.leaves_out(!has_context || question.trim().is_empty()) {
+                continue;
+            }
+            let context = gathered.context(&paragraph.context);
             let answers = if is_impossible { Vec::new() } else { answers };
             let placed = answers
                 .into_iter()
@@ -253,7 +281,7 @@ fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
             )?;
         }
     }
-    if gathered.spans.questions.is_empty() {
+    if gathered.rows == 0 {
         let file = file.to_path_buf();
         return Err(DataError::Empty { file });
     }
@@ -271,107 +299,5 @@ fn place(context: &str, text: String, start: usize, id: &str, file: &Path) -> Re
             answer: text,
             start,
         }),
-    }
-}
-
-// ---- tables ----
-
-fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
-    let question = by_default_name(&["question"], &[], "question", table, file)?;
-    let context = by_default_name(&["context", "passage", "paragraph"], &[], "context", table, file)?;
-    let answers = gathered
-        .with_answers
-        .then(|| by_default_name(&["answers", "answer"], &[], "answer", table, file))
-        .transpose()?;
-    let id = by_default_name(&["id"], &[], "id", table, file).ok();
-    let start = by_default_name(&["answer_start", "start"], &[], "start", table, file).ok();
-    for row in &table.rows {
-        let passage = row.text(&context, file)?;
-        let id = match &id {
-            Some(id) => row.label(id, file)?.into_owned(),
-            None => gathered.spans.questions.len().to_string(),
-        };
-        let answers = match &answers {
-            Some(answers) => answers_of(row, answers, start.as_ref(), &passage, &id, file)?,
-            None => Vec::new(),
-        };
-        let context = gathered.context(&passage);
-        let question = row.text(&question, file)?;
-        gathered.push(
-            SpanQuestion {
-                id,
-                question,
-                context,
-                answers,
-            },
-            file,
-        )?;
-    }
-    Ok(())
-}
-
-/// The answers in a cell: the hub's lists, a string, or nothing.
-fn answers_of(
-    row: &Row,
-    answers: &ResolvedColumn,
-    start: Option<&ResolvedColumn>,
-    passage: &str,
-    id: &str,
-    file: &Path,
-) -> Result<Vec<Answer>, DataError> {
-    match &row.cells[answers.index] {
-        Cell::Object(object) => {
-            let texts = object.get("text").and_then(Value::as_array);
-            let starts = object.get("answer_start").and_then(Value::as_array);
-            let pairs = texts
-                .zip(starts)
-                .filter(|(texts, starts)| texts.len() == starts.len());
-            let wrong = || {
-                row.wrong_type(
-                    answers,
-                    "the lists `text` and `answer_start`",
-                    &row.cells[answers.index],
-                    file,
-                )
-            };
-            let (texts, starts) = pairs.ok_or_else(wrong)?;
-            let placed = texts.iter().zip(starts).map(|(text, start)| {
-                let text = text.as_str().ok_or_else(wrong)?;
-                let start = start.as_u64().ok_or_else(wrong)?;
-                Ok::<_, DataError>(place(passage, text.to_owned(), start as usize, id, file)?)
-            });
-            placed.collect()
-        }
-        Cell::Absent => Ok(Vec::new()),
-        Cell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
-        _ => Ok(vec![plain_answer(row, answers, start, passage, id, file)?]),
-    }
-}
-
-/// An answer that is a string, at its place if one is given, else where it first occurs.
-fn plain_answer(
-    row: &Row,
-    answer: &ResolvedColumn,
-    start: Option<&ResolvedColumn>,
-    passage: &str,
-    id: &str,
-    file: &Path,
-) -> Result<Answer, DataError> {
-    let text = row.text(answer, file)?;
-    if let Some(start) = start {
-        let given = row.label(start, file)?;
-        let Ok(given) = given.parse() else {
-            return Err(row.wrong_type(start, "a number of characters", &row.cells[start.index], file));
-        };
-        return Ok(place(passage, text, given, id, file)?);
-    }
-    match passage.find(&text) {
-        Some(start) => Ok(Answer { text, start }),
-        None => Err(TaskError::AnswerNotInContext {
-            file: file.to_path_buf(),
-            line: row.line,
-            answer: text,
-        }
-        .into()),
     }
 }

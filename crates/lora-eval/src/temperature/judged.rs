@@ -34,7 +34,8 @@ pub const FOLDS: usize = 10;
 /// Probability at which a contradiction counts as beyond chance.
 pub const SIGNIFICANCE: f64 = 0.05;
 
-/// A temperature at which all classes that a row can have are as good as equal, and those that it cannot have are still out.
+/// A temperature at which all classes that a row can have are as good as equal, and those that it cannot have are still out; more where
+/// logits are huge.
 const FLATTEST: f64 = 1e3;
 /// Steps of the grid from 1 to a limit of [`OFFERED_TEMPERATURES`]: half of those to the limit of a plain fit.
 const OFFERED_STEPS: u32 = GRID_STEPS / 2;
@@ -131,8 +132,8 @@ impl fmt::Display for TemperatureOutcome {
                 guess,
             } => write!(
                 formatter,
-                "no temperature: the predictions are worse than guessing ({:.0} % right, loss {loss:.3}, equal probabilities have \
-                 {guess:.3}); are labels swapped between the files, or was too little learned?",
+                "no temperature: at none are the predictions better than equal probabilities ({:.0} % right, loss {loss:.3}, equal \
+                 probabilities have {guess:.3})",
                 100.0 * accuracy
             ),
             Self::NoGain { gain, .. } => write!(
@@ -189,7 +190,8 @@ pub fn judge_temperature(
         return Ok(without(TemperatureOutcome::AllRight { rows }));
     }
     // At a huge temperature all probabilities are equal. If cooling from there raises the loss, the logits point away from the labels.
-    let plain = Likelihood::new(&observed, (0..rows).collect(), 0.0).at(FLATTEST.ln());
+    let flattest = FLATTEST.max(10.0 * observed.largest_lead());
+    let plain = Likelihood::new(&observed, (0..rows).collect(), 0.0).at(flattest.ln());
     if plain.slope < 0.0 {
         return Ok(without(TemperatureOutcome::WorseThanGuessing {
             accuracy: right as f64 / rows as f64,

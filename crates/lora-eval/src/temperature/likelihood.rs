@@ -51,6 +51,18 @@ impl Add for RowPoint {
 }
 
 impl<'a> Observed<'a> {
+    /// By how much, at most, another class is above the label in a member's logits.
+    pub(super) fn largest_lead(&self) -> f64 {
+        let rows = self
+            .logits
+            .chunks_exact(self.classes)
+            .zip(self.labels.iter().cycle());
+        let lead = |(logits, label): (&[f64], &usize)| {
+            logits.iter().copied().fold(f64::NEG_INFINITY, f64::max) - logits[*label]
+        };
+        rows.map(lead).fold(0.0, f64::max)
+    }
+
     pub(super) fn new(predictions: &Predictions, labels: &'a [usize], average: Average) -> Self {
         let logits: Vec<f64> = predictions
             .logits()

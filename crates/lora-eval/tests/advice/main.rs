@@ -20,6 +20,10 @@ fn advice_does_no_harm_and_finds_what_is_worth_finding() {
     let found: f64 = all.iter().map(|(_, of)| of.found * of.worthwhile as f64).sum();
     for (name, of) in &all {
         assert!(of.mean_change < 0.0, "{name}: {of:?}");
+        assert!(
+            of.worthwhile == 0 || of.power > 0.0 && of.power <= 1.0,
+            "{name}: {of:?}"
+        );
         assert!(of.plain < 1.0, "{name}: never any advice but plain LoRA");
     }
     assert!(harmed <= 0.05 * trials as f64, "{harmed} of {trials}: {all:?}");

@@ -11,6 +11,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use statrs::function::erf::erfc;
 
 const SEEDS: usize = 3;
 /// A loss above plain LoRA's by more than this is harm, in nats.
@@ -85,6 +86,9 @@ pub struct Trial {
     pub naive: f64,
     /// Whether plain LoRA without a temperature is advised.
     pub is_plain: bool,
+    /// How often a test of one training of the true best method against plain LoRA, on as many validation rows, finds it better at the
+    /// level of `select`: a yardstick for what those rows can tell somebody who knows which method and which temperature to test.
+    pub power: f64,
 }
 
 /// Rows of a data set: true logits and errors that all methods share.
@@ -151,21 +155,45 @@ impl Rows {
 
     /// The expected loss of predictions for all rows.
     fn expected_loss(&self, predictions: &Predictions, temperature: f64) -> Result<f64, EvalError> {
-        let average = predictions
-            .clone()
-            .with_temperature(temperature)?
-            .average(Average::Probabilities);
-        let mut sum = 0.0;
-        for (row, truth) in average.rows().zip(&self.truth) {
+        let losses = losses(predictions, temperature)?;
+        let of_row = |(losses, truth): (&[f64], &Vec<f64>)| {
             let p = softmax(truth);
-            sum -= p
-                .iter()
-                .zip(row)
-                .map(|(p, q)| p * q.max(1e-300).ln())
-                .sum::<f64>();
-        }
+            p.iter().zip(losses).map(|(p, loss)| p * loss).sum::<f64>()
+        };
+        let sum: f64 = losses.chunks(self.classes).zip(&self.truth).map(of_row).sum();
         Ok(sum / self.truth.len() as f64)
     }
+
+    /// Mean and variance over rows and their labels of the loss of predictions minus that of others.
+    fn difference(&self, first: &[f64], second: &[f64]) -> [f64; 2] {
+        let (mut sum, mut squares) = (0.0, 0.0);
+        let rows = first.chunks(self.classes).zip(second.chunks(self.classes));
+        for ((first, second), truth) in rows.zip(&self.truth) {
+            for ((p, first), second) in softmax(truth).iter().zip(first).zip(second) {
+                sum += p * (first - second);
+                squares += p * (first - second).powi(2);
+            }
+        }
+        let rows = self.truth.len() as f64;
+        [sum / rows, squares / rows - (sum / rows).powi(2)]
+    }
+}
+
+/// `[rows, classes]`: the loss of predictions for each label that a row may have.
+fn losses(predictions: &Predictions, temperature: f64) -> Result<Vec<f64>, EvalError> {
+    let average = predictions
+        .clone()
+        .with_temperature(temperature)?
+        .average(Average::Probabilities);
+    Ok(average.rows().flatten().map(|q| -q.max(1e-300).ln()).collect())
+}
+
+/// How often a one-sided test at the level of `select` finds a difference of a mean and a variance a row, with so many rows.
+fn power([mean, variance]: [f64; 2], rows: usize) -> f64 {
+    // The quantile of 0.95 of a normal distribution.
+    const LEVEL: f64 = 1.644_854;
+    let z = -mean * (rows as f64 / variance).sqrt() - LEVEL;
+    0.5 * erfc(-z / std::f64::consts::SQRT_2)
 }
 
 fn normals(count: usize, rng: &mut ChaCha8Rng) -> Vec<f64> {
@@ -213,6 +241,8 @@ pub fn trial(kind: &Kind, unseen: usize, members: usize, seed: u64) -> Result<Tr
 
     // For each method: honest losses, true losses as advised, as they are, at their best, and what the fitted rows say.
     let (mut honest, mut advised, mut oracle, mut naive) = (vec![], vec![], vec![], vec![]);
+    let mut best_losses: Vec<Vec<f64>> = vec![];
+    let mut plain_losses = vec![];
     let mut plain_loss = 0.0;
     let mut plain_is_bare = true;
     for (index, method) in methods.iter().enumerate() {
@@ -236,11 +266,21 @@ pub fn trial(kind: &Kind, unseen: usize, members: usize, seed: u64) -> Result<Tr
             of_advice += test.expected_loss(&unseen, temperature.unwrap_or(1.0))?;
             rows_of_seeds.push(judged.row_losses);
             bare += test.expected_loss(&unseen, 1.0)?;
-            let grid = (-8..=8).map(|step| test.expected_loss(&unseen, (0.2 * f64::from(step)).exp()));
-            of_best += grid
-                .collect::<Result<Vec<_>, _>>()?
-                .into_iter()
-                .fold(f64::INFINITY, f64::min);
+            let mut lowest = (f64::INFINITY, 1.0);
+            for step in -8..=8 {
+                let temperature = (0.2 * f64::from(step)).exp();
+                let loss = test.expected_loss(&unseen, temperature)?;
+                if loss < lowest.0 {
+                    lowest = (loss, temperature);
+                }
+            }
+            of_best += lowest.0;
+            if rows == &validation[0] {
+                best_losses.push(losses(&unseen, lowest.1)?);
+                if index == 0 {
+                    plain_losses = losses(&unseen, 1.0)?;
+                }
+            }
             let fitted = fit_temperature(&known, &labels, Average::Probabilities)?;
             let temperature = if fitted.has_minimum {
                 fitted.temperature
@@ -259,13 +299,19 @@ pub fn trial(kind: &Kind, unseen: usize, members: usize, seed: u64) -> Result<Tr
         naive.push((fitted_loss, of_naive / SEEDS as f64));
     }
     let selection = select(&honest)?;
-    let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+    let best = (0..oracle.len()).min_by(|left, right| oracle[*left].total_cmp(&oracle[*right]));
+    let best = best.unwrap_or(0);
     let luckiest = naive.iter().min_by(|left, right| left.0.total_cmp(&right.0));
     Ok(Trial {
         advised: advised[selection.chosen] - plain_loss,
-        best: least(&oracle) - plain_loss,
+        best: oracle[best] - plain_loss,
         naive: luckiest.map_or(0.0, |way| way.1) - plain_loss,
         is_plain: selection.chosen == 0 && plain_is_bare,
+        // The seeds' rows are drawn from one pool.
+        power: power(
+            test.difference(&best_losses[best], &plain_losses),
+            kind.pool.min(SEEDS * kind.validation),
+        ),
     })
 }
 
@@ -282,6 +328,8 @@ pub struct Summary {
     pub worthwhile: usize,
     /// Share of these in which the advice is better by more than `WORTH − HARM`.
     pub found: f64,
+    /// Mean of [`Trial::power`] over these: what a test finds that knows what to compare.
+    pub power: f64,
     /// Mean true change of the loss that following the advice brings.
     pub mean_change: f64,
     /// Share in which plain LoRA without a temperature is advised.
@@ -306,6 +354,7 @@ pub fn summarize(kind: &Kind, trials: usize, unseen: usize, members: usize) -> R
         harmed: share(&every, |trial| trial.advised > HARM),
         naive_harmed: share(&every, |trial| trial.naive > HARM),
         worthwhile: worthwhile.len(),
+        power: worthwhile.iter().map(|trial| trial.power).sum::<f64>() / worthwhile.len() as f64,
         found: share(&worthwhile, |trial| trial.advised < HARM - WORTH),
         mean_change: all.iter().map(|trial| trial.advised).sum::<f64>() / trials as f64,
         plain: share(&every, |trial| trial.is_plain),

@@ -2,33 +2,33 @@
 
 use lora_eval::selection::{self, LossDifference, select};
 use lora_eval::{CrossedInterval, MeanStd};
-use lora_pipeline::config::keys::Key;
 use lora_pipeline::error::Result;
+use lora_pipeline::train::verdict::still_falls;
 
 use super::CompareOptions;
-use super::preset::{DROPOUT, VALIDATION_SHARE, base};
+use super::preset::EPOCHS;
 use crate::report::against::{LEVEL, Verdict, compare};
 use crate::report::choice::{Method, SelectedConfiguration};
 use crate::report::measure::Measure;
 use crate::report::page::judge;
-use crate::report::results::{Configuration, Results};
+use crate::report::results::{Configuration, Results, Trainings};
 use crate::report::tables::{TaskComparison, choice_words};
 use crate::sweep::inference_method::InferenceMethod;
-use crate::sweep::record::CellResult;
+use crate::sweep::record::{CellResult, TrainingRecord};
 
 /// Confidence from which on a prediction counts as sure.
 const SURE: f64 = 0.9;
 
 /// What is said at the end of a comparison.
 #[derive(Debug, Default)]
-pub(super) struct Advice {
+pub(super) struct Advice<'a> {
     /// What to use, how good it is, how far to trust it.
     pub sentences: Vec<String>,
-    /// What trains it, as a shell takes it.
-    pub command: Option<String>,
+    /// What is advised.
+    pub configuration: Option<Configuration<'a>>,
 }
 
-pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice> {
+pub(super) fn advice<'a>(results: &'a Results, args: &CompareOptions) -> Result<Advice<'a>> {
     let (judged, _, reference) = judge(results)?;
     let Some(judged) = judged.first() else {
         return Ok(Advice::default());
@@ -45,13 +45,16 @@ pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice>
                  in a new folder if its results are of an older version."
                     .to_owned(),
             ],
-            command: None,
+            configuration: None,
         });
     };
     let mut sentences = vec![which(judged, &selected, is_scaled, against_simplest, &reference)?];
     sentences.extend(how_good(&selected, is_scaled)?);
     sentences.extend(how_far(&selected, is_scaled)?);
     sentences.extend(several_adapters(judged, &selected, is_scaled)?);
+    let configuration = selected.configuration(is_scaled).cloned();
+    let too_short = configuration.as_ref();
+    sentences.extend(too_short.and_then(|configuration| underfit(configuration, &results.trainings)));
     if args.seeds == 1 {
         sentences.push(
             "There was one seed, so the intervals know nothing of what another training would have given; --seeds 3 tells more.".to_owned(),
@@ -59,7 +62,7 @@ pub(super) fn advice(results: &Results, args: &CompareOptions) -> Result<Advice>
     }
     Ok(Advice {
         sentences,
-        command: command(&selected, is_scaled, args),
+        configuration,
     })
 }
 
@@ -111,6 +114,26 @@ fn is_one_adapter(configuration: &Configuration<'_>) -> bool {
 fn validation_losses(configuration: &Configuration<'_>) -> Option<Vec<Vec<f64>>> {
     let of_seed = |result: &CellResult| Some(result.validation_rows.as_ref()?.row_losses());
     configuration.results().map(of_seed).collect()
+}
+
+/// Whether the recipe, the same for all methods, is too short: in half of the trainings the last evaluation was the best one, and the loss
+/// still fell.
+fn underfit(configuration: &Configuration<'_>, trainings: &Trainings) -> Option<String> {
+    let keys = configuration.cells.iter().flat_map(|(cell, _)| &cell.trainings);
+    let all: Vec<&TrainingRecord> = keys.filter_map(|key| trainings.get(key)).collect();
+    let is_short = |training: &&&TrainingRecord| {
+        let losses: Vec<f64> = training.evaluations.iter().map(|[_, loss]| *loss).collect();
+        let last = training.evaluations.last().map(|[step, _]| *step);
+        last == training.best_step.map(|step| step as f64) && still_falls(&losses, None)
+    };
+    let short = all.iter().filter(is_short).count();
+    (short > 0 && 2 * short >= all.len()).then(|| {
+        format!(
+            "The recipe is too short for this data: in {short} of {} trainings the validation loss still fell at the end, after {EPOCHS} \
+             epochs. Scores, calibration and the choice may change with more; try a larger --num-train-epochs in the command below.",
+            all.len()
+        )
+    })
 }
 
 /// What is better still and takes several adapters.
@@ -319,53 +342,6 @@ fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<String> {
     Ok(format!(
         ", {points:+.1} points between the two (95 % interval {low:+.1} to {high:+.1}), {verdict}"
     ))
-}
-
-fn command(selected: &SelectedConfiguration<'_>, is_scaled: bool, args: &CompareOptions) -> Option<String> {
-    let configuration = selected.configuration(is_scaled)?;
-    let mut words = vec![
-        "lora train".to_owned(),
-        format!("--data {}", quoted(&args.file.display().to_string())),
-        "--output runs/mine".to_owned(),
-        format!("--validation-fraction {VALIDATION_SHARE}"),
-    ];
-    for (flag, column) in [
-        ("--text-column", &args.text),
-        ("--text-pair-column", &args.text_pair),
-        ("--label-column", &args.label),
-    ] {
-        words.extend(column.as_ref().map(|column| format!("{flag} {}", quoted(column))));
-    }
-    words.extend(
-        args.problem_type
-            .map(|problem| format!("--problem-type {}", problem.name())),
-    );
-    let mut settings = base(&args.model);
-    if selected.method.method == DROPOUT {
-        settings["mask_probability"] = configuration.settings["mask_probability"].clone();
-        settings["mask_rescale"] = "rescaled".into();
-        settings["mask_grouping"] = "example".into();
-        settings["ensemble_members"] = match configuration.prediction {
-            InferenceMethod::Ensemble { members, .. } => (*members).into(),
-            _ => 0.into(),
-        };
-    }
-    for (key, value) in settings.as_object().into_iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let flag = Key::named(key).map_or(key.as_str(), |key| key.flag());
-        words.push(format!("--{flag} {}", quoted(&value)));
-    }
-    Some(words.join(" "))
-}
-
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:,=+@%".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]

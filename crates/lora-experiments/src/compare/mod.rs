@@ -1,6 +1,7 @@
 //! Three methods on the user's own labelled text. A sweep with a preset, and a page that says which to use.
 
 mod advice;
+mod command;
 mod preset;
 
 use std::path::{Path, PathBuf};
@@ -56,7 +57,7 @@ pub struct Comparison {
 pub struct CompareOutcome {
     /// Which method to use, how good it is, how far to trust it.
     pub advice: Vec<String>,
-    /// What trains it, as a shell takes it.
+    /// What trains it on the rows of its first seed, which are written beside the results, as a shell takes it.
     pub command: Option<String>,
     /// The scores.
     pub tables: Vec<Table>,
@@ -134,14 +135,19 @@ impl Comparison {
         report.summary.extend(caveats(&results));
         report.summary.extend(self.sweep.row_sentences()?);
         let sentences = report.summary.clone();
-        if let Some(command) = &advice.command {
+        let task = &self.sweep.tasks[0];
+        let command = advice.configuration.map(|configuration| {
+            command::command(&configuration, task, self.preset.train_rows(), &self.options)
+        });
+        let command = command.transpose()?;
+        if let Some(command) = &command {
             report.summary.push(format!("To train it: {command}"));
         }
         let tables = report.tasks.clone();
         write_file(&self.page, report.page().to_html().as_bytes())?;
         Ok(CompareOutcome {
             advice: sentences,
-            command: advice.command,
+            command,
             tables,
             page: self.page.clone(),
         })

@@ -3,16 +3,17 @@
 use lora_data::ProblemType;
 use lora_data::{DataError, Dataset, LabelRule, ReadOptions, Target, Task, read_file};
 use lora_pipeline::bail;
+use lora_pipeline::data::joined_in_words;
 use lora_pipeline::error::Result;
 use serde_json::{Map, Value, json};
 
 use super::CompareOptions;
-use crate::sweep::file::SweepFile;
+use crate::sweep::file::{Rows as RowCount, SweepFile};
 
 /// Share of the rows that are tested on.
 const TEST_SHARE: f64 = 0.3;
 /// Share of the rows that methods are chosen and temperatures fitted by, in each training.
-pub(super) const VALIDATION_SHARE: f64 = 0.15;
+const VALIDATION_SHARE: f64 = 0.15;
 /// Rows below which nothing can be said about probabilities.
 const FEWEST_ROWS: usize = 100;
 /// Validation rows, at least: a temperature and a choice hang on them.
@@ -37,7 +38,7 @@ pub(super) struct Preset {
     pub test: usize,
     /// None where labels are decimal numbers.
     pub commonest_label: Option<CommonestLabel>,
-    /// What was made of decimal labels.
+    /// What was made of labels that may mean something else.
     pub label_note: Option<String>,
 }
 
@@ -107,7 +108,8 @@ impl Preset {
                 Some(ProblemType::SingleLabelClassification) => LabelRule::Classes,
                 Some(ProblemType::Regression) => LabelRule::Numbers,
                 Some(other) => bail!(
-                    "--problem-type is {}; lora compare takes single_label_classification and regression",
+                    "--problem-type is {}; lora compare takes single_label_classification and regression: train other kinds with lora train, and \
+                     hold what it writes against each other with lora eval",
                     other.name()
                 ),
             },
@@ -126,6 +128,13 @@ impl Preset {
                             instead(ProblemType::Regression)
                         )
                     });
+                let joined = read.joined_labels.as_ref();
+                let note = note.or(joined.map(|joined| {
+                    format!(
+                        "{}; lora compare does not, lora train does",
+                        joined_in_words(joined, &read.dataset.task)
+                    )
+                }));
                 (CommonestLabel::of(&read.dataset), note)
             }
             // The sweep makes a regression of it.
@@ -154,11 +163,11 @@ impl Preset {
 
     /// How many rows are trained on: all that are left, unless they are far too many. (A text that repeats is on one side, so the parts
     /// have not exactly the sizes that were asked for.)
-    fn train_rows(&self) -> Value {
+    pub fn train_rows(&self) -> RowCount {
         if self.rows - self.validation - share(self.rows, TEST_SHARE) <= MOST_TRAIN + MOST_TRAIN / 10 {
-            json!("all")
+            RowCount::All
         } else {
-            json!(self.train)
+            RowCount::Some(self.train)
         }
     }
 
@@ -201,8 +210,10 @@ impl Preset {
     }
 }
 
+/// How often training goes over the rows, at most.
+pub(super) const EPOCHS: u32 = 10;
 /// Name of plain LoRA.
-pub(super) const PLAIN: &str = "LoRA";
+const PLAIN: &str = "LoRA";
 /// Name of LoRA Dropout.
 pub(super) const DROPOUT: &str = "LoRA Dropout";
 
@@ -214,7 +225,7 @@ pub(super) fn base(model: &str) -> Value {
         "r": 8,
         "lora_alpha": 16,
         "learning_rate": 2e-3,
-        "num_train_epochs": 10,
+        "num_train_epochs": EPOCHS,
         "per_device_train_batch_size": 16,
         "warmup_ratio": 0.06,
         "early_stopping_patience": 3,

@@ -142,6 +142,11 @@ impl SweepTask {
         Ok([train, validation])
     }
 
+    /// The rows that every training is tested on.
+    pub fn test_rows(&self) -> &Rows {
+        &self.test
+    }
+
     /// Numbers of test and shifted rows.
     pub fn test_sizes(&self) -> [usize; 2] {
         [self.test.len(), self.shifted.as_ref().map_or(0, Rows::len)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use lora_core::Adapted;
+use lora_core::{Adapted, Pass};
 use lora_data::{Batch, train_batches};
 use lora_eval::Passes;
 use lora_models::Transformer;
@@ -27,6 +27,10 @@ use super::training::{self, Prepared};
 /// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
 /// allocates.
 const TIMED_STEPS: usize = 3;
+/// Seconds after which kinds of training are told from those that were timed.
+const BUDGET: f64 = 5.0;
+/// Seconds of a step from which on one is enough.
+const SLOW: f64 = 0.5;
 
 /// What the trainings of one method with one number of rows on one task need.
 struct Group<'a> {
@@ -65,8 +69,33 @@ pub struct DryRun {
 pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryRun> {
     let mut groups = groups(sweep, queue)?;
     let bar = progress.start(groups.len() as u64, "timing", "kinds");
+    let started = Instant::now();
+    let (mut timed, mut told) = (Vec::<Timed>::new(), 0);
+    let mut sizes = HashMap::new();
     for group in &mut groups {
-        let times = time(sweep, group.first)?;
+        let size = match sizes.get(&(group.first.task, group.first.rows)) {
+            Some(known) => *known,
+            None => *sizes
+                .entry((group.first.task, group.first.rows))
+                .or_insert(Size::of(sweep, group.first)?),
+        };
+        // Another model must be timed in any case.
+        let model = &group.first.config.model_name_or_path;
+        let known = timed.iter().rev().find(|timed| timed.model == *model);
+        let times = match known {
+            Some(known) if started.elapsed().as_secs_f64() > BUDGET => {
+                told += 1;
+                known
+                    .times
+                    .scaled(size.of_step / known.size.of_step, size.of_row / known.size.of_row)
+            }
+            _ => {
+                let times = time(sweep, group.first)?;
+                let model = model.clone();
+                timed.push(Timed { model, size, times });
+                times
+            }
+        };
         let later_steps = group.steps - group.first_steps;
         group.seconds = times.first_step * group.first_steps as f64
             + times.step * later_steps as f64
@@ -81,9 +110,13 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
         .into_iter()
         .chain([Column::new("minutes", Better::None, 1)]);
     let mut table = Table::new("What the sweep would compute", "task, rows, method", columns.collect()).with_note(format!(
-        "Minutes: {} of the first training and its validation rows were timed here, and multiplied, one training at a time; \
+        "Minutes: at most {} of the first training and its validation rows were timed here, and multiplied, one training at a time{}; \
          nothing was written.",
-        counted(2 * TIMED_STEPS, "step")
+        counted(2 * TIMED_STEPS, "step"),
+        match told {
+            0 => String::new(),
+            told => format!(" ({told} of {} kinds were told from the others by their tokens)", groups.len()),
+        }
     ));
     let mut sum = [0.0; 5];
     for group in &groups {
@@ -206,6 +239,7 @@ fn fitting_passes(cells: &[&PlannedCell], classes: usize) -> u64 {
 }
 
 /// Seconds.
+#[derive(Clone, Copy)]
 struct Times {
     /// Of a step with rows that have not gone through the frozen layers.
     first_step: f64,
@@ -215,6 +249,46 @@ struct Times {
     first_row: f64,
     /// Of a row in a later pass.
     row: f64,
+}
+
+impl Times {
+    /// The same for longer or shorter texts.
+    fn scaled(self, of_steps: f64, of_rows: f64) -> Self {
+        Self {
+            first_step: self.first_step * of_steps,
+            step: self.step * of_steps,
+            first_row: self.first_row * of_rows,
+            row: self.row * of_rows,
+        }
+    }
+}
+
+/// How long texts are, in tokens.
+#[derive(Clone, Copy)]
+struct Size {
+    of_step: f64,
+    of_row: f64,
+}
+
+impl Size {
+    fn of(sweep: &Sweep, planned: &PlannedTraining) -> Result<Self> {
+        let parts = training::rows_of(planned, &sweep.tasks[planned.task])?;
+        let mean = |part: &EncodedSplit| {
+            let lengths = part.encoded.lengths();
+            lengths.iter().sum::<usize>() as f64 / lengths.len().max(1) as f64
+        };
+        Ok(Self {
+            of_step: mean(&parts.train),
+            of_row: mean(&parts.validation),
+        })
+    }
+}
+
+/// A kind of training that was timed.
+struct Timed {
+    model: String,
+    size: Size,
+    times: Times,
 }
 
 fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
@@ -251,6 +325,16 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
         Ok(started.elapsed().as_secs_f64() / steps.len() as f64)
     };
     let mut first_step = seconds_a_step(&of_steps[..1])?;
+    if first_step > SLOW {
+        let adapted = trainer.adapted();
+        let row = seconds_a_row_of_one_batch(&adapted, &parts.validation)?;
+        return Ok(Times {
+            first_step,
+            step: first_step,
+            first_row: row,
+            row,
+        });
+    }
     if of_steps.len() > 1 {
         first_step = seconds_a_step(&of_steps[1..])?;
     }
@@ -265,6 +349,15 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
         first_row,
         row,
     })
+}
+
+/// For a model so slow that one batch tells enough.
+fn seconds_a_row_of_one_batch(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {
+    let batch = &part.batches[0];
+    let started = Instant::now();
+    let outputs = JudgedRows::of(part)?.batch_outputs(&adapted.model, batch, &batch.rows, &Pass::Mean);
+    drop(outputs.into_data());
+    Ok(started.elapsed().as_secs_f64() / batch.rows.len() as f64)
 }
 
 fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {

@@ -115,6 +115,47 @@ impl OpenedBase {
     }
 }
 
+/// Last components of modules that a model may have though its checkpoint has no tensor of theirs: output layers.
+const MADE: [&str; 9] = [
+    "classifier",
+    "score",
+    "qa_outputs",
+    "lm_head",
+    "pre_classifier",
+    "pooler",
+    "dense",
+    "out_proj",
+    "decoder",
+];
+
+impl BaseOptions<'_> {
+    /// Refuses targets that the model does not have, by the names in its files: loading it may take minutes.
+    ///
+    /// # Errors
+    ///
+    /// The wrong name, with those that there are. A model that is not there is left to [`BaseOptions::open`].
+    pub fn check_targets(&self, config: &RunConfig) -> std::result::Result<(), ConfigError> {
+        let Ok(files) = self.files() else { return Ok(()) };
+        let Ok(family) = FamilyConfig::read(&files) else {
+            return Ok(());
+        };
+        let Tuning::Lora(lora) = config.tuning(&[], family.family().targets) else {
+            return Ok(());
+        };
+        let weights = &files.weights;
+        let of_matrix = |name: &&str| weights.shape(name).is_some_and(|shape| shape.len() > 1);
+        let modules = weights
+            .names()
+            .filter(of_matrix)
+            .filter_map(|name| name.strip_suffix(".weight"));
+        let mut modules: Vec<String> = modules.map(str::to_owned).collect();
+        // Those of layers are named first.
+        let is_of_layer = |module: &String| module.split('.').any(|part| part.parse::<usize>().is_ok());
+        modules.sort_by_key(|module| !is_of_layer(module));
+        lora.targets.check_modules(&modules, &MADE)
+    }
+}
+
 /// Puts adapters on a base model. Its new modules are trained and saved too: others would be drawn with another seed.
 ///
 /// # Errors

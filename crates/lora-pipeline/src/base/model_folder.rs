@@ -66,7 +66,9 @@ impl ModelFolder {
             shapes.insert(name.to_owned(), param.file_shape());
         });
         stream_tensors(&folder.join(WEIGHT_FILE), &shapes, |write| {
-            visit_tensors(model, &mut |name, param| write(name, &param.to_file()));
+            visit_tensors(model, &mut |name, param| {
+                param.visit_file_pieces(&mut |piece| write(name, piece));
+            });
         })?;
         if let Some(tokenizer) = &self.tokenizer {
             write_file(&folder.join(TOKENIZER_FILE), tokenizer)?;

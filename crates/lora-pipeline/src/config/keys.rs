@@ -65,10 +65,10 @@ const fn key(name: &'static str, form: KeyForm, section: &'static str, help: &'s
 pub const KEYS: &[Key] = &[
     key("model_name_or_path", KeyForm::Text, DATA, "Base model: a folder, a hub id, or minilm-l6, which is embedded"),
     key("revision", KeyForm::Text, DATA, "Branch, tag or commit of a hub id [main]"),
-    key("train_file", KeyForm::Text, DATA, "Labelled text to train on (.csv, .tsv, .jsonl, .json, .parquet)"),
+    key("train_file", KeyForm::Text, DATA, "Rows to train on, labelled text (.csv, .tsv, .jsonl, .json, .parquet)"),
     key("validation_file", KeyForm::Text, DATA, "Labelled text that picks the best model; without it a share of the training rows is split off"),
     key("test_file", KeyForm::Text, DATA, "Labelled text that is scored once, at the end"),
-    key("data_file", KeyForm::Text, DATA, "One file in place of the three; validation and test rows are split off"),
+    key("data_file", KeyForm::Text, DATA, "File of rows in place of the three: validation and test rows are split off"),
     key("task_name", KeyForm::Text, DATA, "A benchmark in place of files: lora tasks lists the names; labels, splits and metric are its own"),
     key("data_dir", KeyForm::Text, DATA, "Folder of task_name: of a GLUE download, of the hub, or of files named after the splits"),
     key("data_format", KeyForm::Text, DATA, "Format of the files, if the name does not tell: csv, tsv, tsv-quoted, jsonl, json, parquet"),
@@ -79,14 +79,14 @@ pub const KEYS: &[Key] = &[
     key("text_pair_column", KeyForm::Scalar, DATA, "Column of the second text, for pairs, or of what belongs to the prompt"),
     key("label_column", KeyForm::Scalar, DATA, "Column of the label, or of the completion [usual names]"),
     key("label_columns", KeyForm::List, DATA, "For multi_label_classification: several columns of 0 and 1, whose names are the labels, in place of a label_column of lists"),
-    key("problem_type", KeyForm::Text, DATA, "single_label_classification, multi_label_classification, regression [from the labels], question_answering, token_classification, multiple_choice, or causal_lm"),
-    key("chat_template", KeyForm::Switch, DATA, "For causal_lm: prompts are written with the model's chat template, as a user's message"),
+    key("problem_type", KeyForm::Text, DATA, "What is predicted: single_label_classification, multi_label_classification, regression [from the labels], question_answering, token_classification, multiple_choice, or causal_lm"),
+    key("chat_template", KeyForm::Switch, DATA, "Write the prompts of causal_lm with the model's chat template, as a user's message"),
     key("max_seq_length", KeyForm::Scalar, DATA, "Longest text in tokens; longer ones are cut [128]"),
     key("doc_stride", KeyForm::Scalar, DATA, "For question_answering: tokens that two windows of a long context share [a third of max_seq_length]"),
     key("max_answer_length", KeyForm::Scalar, DATA, "For question_answering: longest answer in tokens [30]"),
-    key("output_dir", KeyForm::Text, DATA, "Folder for the adapter, the scores and the report"),
+    key("output_dir", KeyForm::Text, DATA, "Where results go: a folder for the adapter, the scores and the report"),
     key("overwrite_output_dir", KeyForm::Switch, DATA, "Write over an earlier run in output_dir"),
-    key("device", KeyForm::Text, DATA, "flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
+    key("device", KeyForm::Text, DATA, "Device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
     key("fp32_precision", KeyForm::Text, DATA, "How products with frozen weights are computed, on flex: ieee, bf16x3 (three products of bf16 numbers), bf16 (one; half the memory), or auto [ieee]"),
 
     key("tuning", KeyForm::Text, ADAPTER, "What is trained: lora (also AdaLoRA, with peft_type), full (all weights), bitfit (all biases), houlsby or pfeiffer (bottleneck adapters); the head always [lora]"),
@@ -123,7 +123,7 @@ pub const KEYS: &[Key] = &[
     key("mask_probability", KeyForm::Scalar, ENSEMBLE, "LoRA Dropout's p: probability that a column of A, or a row of B, is dropped; 0 for plain LoRA [0]"),
     key("mask_rescale", KeyForm::Text, ENSEMBLE, "plain: kept entries stay, as in the paper's equations, and a pass without masks uses (1-p)^2 of the update; rescaled: kept entries are divided by 1-p [plain]"),
     key("mask_axes", KeyForm::Text, ENSEMBLE, "What has masks: rows_and_columns (of B and of A, each its own, as in the paper); as controls rows (of B), columns (of A) or rank [rows_and_columns]"),
-    key("ensemble_members", KeyForm::Scalar, ENSEMBLE, "Passes of the test-time ensemble, each with masks of its own; 0 for none [8 with LoRA Dropout]"),
+    key("ensemble_members", KeyForm::Scalar, ENSEMBLE, "Passes of the ensemble at test time, each with masks of its own; 0 for none [8 with LoRA Dropout]"),
     key("ensemble_average", KeyForm::Text, ENSEMBLE, "What the ensemble averages: probabilities or logits [probabilities]"),
     key("temperature_scaling", KeyForm::Switch, ENSEMBLE, "Fit a temperature on the validation rows, and score with and without it [true]"),
 
@@ -179,17 +179,6 @@ impl Key {
         &FLAGS[index.expect("keys are made in this file only")]
     }
 
-    /// What the flag was called before every command had the same names.
-    pub fn former_flag(&self) -> Option<&'static str> {
-        match self.name {
-            "model_name_or_path" => Some("model-name-or-path"),
-            "data_file" => Some("data-file"),
-            "output_dir" => Some("output-dir"),
-            "overwrite_output_dir" => Some("overwrite-output-dir"),
-            _ => None,
-        }
-    }
-
     /// As every command calls it; in files keys have the names of Hugging Face.
     fn flag_name(&self) -> String {
         match self.name {
@@ -197,6 +186,8 @@ impl Key {
             "data_file" => "data".to_owned(),
             "output_dir" => "output".to_owned(),
             "overwrite_output_dir" => "overwrite".to_owned(),
+            "ensemble_members" => "members".to_owned(),
+            "ensemble_average" => "average".to_owned(),
             name => name.replace('_', "-"),
         }
     }

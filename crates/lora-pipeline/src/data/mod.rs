@@ -7,6 +7,8 @@ pub mod row_checks;
 pub mod split;
 mod texts;
 
+pub use self::texts::joined_in_words;
+
 use lora_data::tasks::{Benchmark, Rows};
 use lora_data::{Column, ProblemType, Task};
 

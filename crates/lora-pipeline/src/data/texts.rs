@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lora_data::tasks::Rows;
 use lora_data::{
-    Column, DataError, Dataset, LabelRule, ProblemType, ReadFile, ReadOptions, ResolvedColumn,
+    Column, DataError, Dataset, JoinedLabels, LabelRule, ProblemType, ReadFile, ReadOptions, ResolvedColumn,
     ResolvedColumns, Task, read_file,
 };
 
@@ -38,6 +38,9 @@ pub(super) fn read(resolved: &Resolved, progress: &dyn Progress) -> Result<(Spli
             instead(ProblemType::SingleLabelClassification)
         ));
     }
+    if let Some(joined) = &first.joined_labels {
+        progress.note(&joined_in_words(joined, &first.dataset.task));
+    }
     let further = |key: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Dataset>> {
         let Some(path) = path else { return Ok(None) };
         let read = read_further(config, path, &first.dataset.task).with_context(|| place(key))?;
@@ -53,6 +56,26 @@ pub(super) fn read(resolved: &Resolved, progress: &dyn Progress) -> Result<(Spli
         test.map(Rows::Texts),
     );
     Ok((rows.complete(shares(resolved))?, columns))
+}
+
+/// What was made of labels such as `a;b`, and how to have it otherwise.
+pub fn joined_in_words(joined: &JoinedLabels, task: &Task) -> String {
+    let JoinedLabels {
+        separator,
+        example,
+        rows,
+    } = joined;
+    if matches!(task, Task::MultiLabel { .. }) {
+        return format!(
+            "labels such as `{example}` ({rows} rows) are read as several labels joined by `{separator}`; a list, such as [\"{example}\"], keeps \
+             one whole"
+        );
+    }
+    let multi_label = ProblemType::MultiLabelClassification.name();
+    format!(
+        "labels such as `{example}` ({rows} rows) look like several labels joined by `{separator}`, but each such combination is learned \
+         as a class of its own; problem_type {multi_label} (--problem-type {multi_label}) reads them apart"
+    )
 }
 
 /// How to have labels taken for something else.
@@ -133,6 +156,14 @@ fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()>
             .label
             .as_ref()
             .map_or("label", |column| column.name.as_str());
+        if let Some(joined) = &read.joined_labels {
+            crate::bail!(
+                "`{}`: `{column}` has {} different labels in {rows} rows, and a class is learned from many; {}",
+                path.display(),
+                names.len(),
+                joined_in_words(joined, &read.dataset.task)
+            );
+        }
         crate::bail!(
             "`{}`: `{column}` has {} different labels in {rows} rows, and a class is learned from many; name the right column \
              with label_column, or say what the labels are with problem_type (regression, or single_label_classification to \

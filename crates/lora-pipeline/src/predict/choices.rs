@@ -1,15 +1,16 @@
 //! Answers by letter to questions with choices.
 
-use lora_data::tasks::{ChoicePrompt, ChoiceQuestion, Rows, of_own_files};
-use lora_data::{ProblemType, Task};
+use lora_data::Task;
+use lora_data::tasks::{ChoicePrompt, ChoiceQuestion, Rows, read_choice_questions};
 use lora_eval::softmax::top_class;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::prediction::NO_TEXT;
 use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows};
 use crate::bail;
 use crate::data::encoded::{Detail, RowDetail};
-use crate::error::{Context, Result};
+use crate::error::Result;
 
 /// What is predicted of one question.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -67,11 +68,23 @@ pub(super) fn answer(inference: &Inference<'_>, request: &PredictRequest) -> Res
             "the adapter answers questions with choices; give a file with the columns question and choices with --data"
         );
     };
-    let own = || of_own_files(ProblemType::MultipleChoice);
-    let benchmark = request.benchmark.or_else(own);
-    let benchmark = benchmark.context("questions with choices have a form of file")?;
-    let questions = benchmark.read(path, "test")?.into_choices()?;
-    Predicted::of(&questions.predict(inference)?, in_words)
+    let (questions, without_text) = match request.benchmark {
+        // A benchmark has its own files.
+        Some(benchmark) if benchmark.hub.is_some() => {
+            (benchmark.read(path, "test")?.into_choices()?, Vec::new())
+        }
+        _ => read_choice_questions(path, !request.strict)?,
+    };
+    if questions.is_empty() {
+        bail!(
+            "`{}`: no row has both a question and choices; fill them in",
+            path.display()
+        );
+    }
+    let mut predicted = Predicted::of(&questions.predict(inference)?, in_words)?;
+    let nothing = r#"{"question":"","answer":null,"choice":null,"probability":null,"probabilities":null}"#;
+    predicted.answer_with_null(&without_text, nothing, NO_TEXT);
+    Ok(predicted)
 }
 
 fn in_words(prediction: &ChoicePrediction) -> String {

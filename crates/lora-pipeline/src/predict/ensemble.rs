@@ -9,6 +9,7 @@ use crate::config::DEFAULT_MEMBERS;
 use crate::error::Result;
 use crate::inference::member_sampler;
 use crate::saved::adapter::OpenedAdapter;
+use crate::saved::task_file::InferenceKind;
 
 /// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +25,57 @@ pub struct EnsembleChoice {
 }
 
 impl EnsembleChoice {
+    /// The ensemble to predict with, none for the mean pass, and what to say about that: without a choice by hand, the one of the two that
+    /// training found better.
+    ///
+    /// # Errors
+    ///
+    /// As [`EnsembleChoice::settings`], or if what is chosen contradicts itself.
+    pub fn to_predict(
+        &self,
+        opened: &OpenedAdapter,
+        inference: Option<InferenceKind>,
+    ) -> Result<(Option<EnsembleSettings>, Option<String>)> {
+        let of_ensemble = self.members.is_some_and(|members| members > 0)
+            || self.seed.is_some()
+            || self.average.is_some()
+            || self.is_adaptive;
+        if inference == Some(InferenceKind::Mean) && of_ensemble {
+            bail!(
+                "--inference mean is one pass without masks; leave it out, or --members, --seed, --average and --adaptive, which are of an \
+                 ensemble"
+            );
+        }
+        if inference == Some(InferenceKind::Ensemble) {
+            if self.members == Some(0) {
+                bail!("--inference ensemble needs members, but --members is 0; leave one of them out");
+            }
+            let settings = self.settings(opened)?;
+            if settings.is_none() {
+                bail!(
+                    "--inference ensemble needs an adapter that was trained with LoRA Dropout (mask_probability)"
+                );
+            }
+            return Ok((settings, None));
+        }
+        if inference == Some(InferenceKind::Mean) {
+            return Ok((None, None));
+        }
+        let recorded = opened.task_file.as_ref().and_then(|task| task.inference);
+        if recorded == Some(InferenceKind::Mean) && !of_ensemble && self.members.is_none() {
+            let note = "predicted by the mean pass, which was better than the ensemble on the validation rows of the training; --inference \
+                        ensemble uses the ensemble";
+            return Ok((None, Some(note.to_owned())));
+        }
+        let settings = self.settings(opened)?;
+        let note = (recorded == Some(InferenceKind::Ensemble) && !of_ensemble && settings.is_some()).then(|| {
+            "predicted by the ensemble, which was better than the mean pass on the validation rows of the training; --inference mean \
+             uses the mean pass"
+                .to_owned()
+        });
+        Ok((settings, note))
+    }
+
     /// The ensemble to run; none where nothing differs between members.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ use crate::error::{Context, Result};
 use crate::inference::infer_rows;
 use crate::progress::{Progress, Silent};
 use crate::saved::adapter::{AdapterOptions, ColumnOptions, OpenedAdapter, open_adapter};
-use crate::saved::task_file::{FittedRules, FittedValues};
+use crate::saved::task_file::{FittedRules, FittedValues, InferenceKind};
 
 /// What is to be predicted, and how.
 #[derive(Clone, Debug)]
@@ -51,6 +51,8 @@ pub struct PredictRequest {
     pub benchmark: Option<&'static Benchmark>,
     /// What of the ensemble is chosen by hand.
     pub ensemble: EnsembleChoice,
+    /// Mean pass or ensemble; none: the one that training found better.
+    pub inference: Option<InferenceKind>,
     /// Gives each text members only until its class is settled at this confidence.
     pub adaptive: Option<f64>,
     /// Gives each text a set of classes that holds the true one with a stated probability.
@@ -190,7 +192,8 @@ pub fn predict(
 ) -> Result<Predicted> {
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
     check_form(request, form, &opened.task)?;
-    let ensemble = request.ensemble.settings(opened)?;
+    let (ensemble, note) = request.ensemble.to_predict(opened, request.inference)?;
+    note.iter().for_each(|note| progress.note(note));
     if request.sets.is_some() && request.adaptive.is_some() {
         bail!(
             "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"

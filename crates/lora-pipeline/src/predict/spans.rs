@@ -101,7 +101,14 @@ fn in_words(prediction: &SpanPrediction) -> String {
 /// The questions, and the places of empty ones.
 fn read(request: &PredictRequest) -> Result<(Spans, Vec<usize>)> {
     if let Some(path) = &request.data {
-        return Ok((read_questions(&[path])?, Vec::new()));
+        let (spans, without_text) = read_questions(&[path], !request.strict)?;
+        if spans.questions.is_empty() {
+            bail!(
+                "`{}`: no row has both a question and a context; fill them in",
+                path.display()
+            );
+        }
+        return Ok((spans, without_text));
     }
     let Some(context) = &request.context else {
         bail!(

@@ -199,5 +199,6 @@ fn task_file(
         temperature: FittedValues::default(),
         no_answer_threshold: FittedValues::default(),
         ensemble,
+        inference: None,
     }
 }

@@ -63,6 +63,19 @@ pub struct TaskFile {
     /// The ensemble that was scored.
     #[serde(default)]
     pub ensemble: Option<EnsembleSettings>,
+    /// Which of mean pass and ensemble was better on the validation rows; none: the ensemble, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inference: Option<InferenceKind>,
+}
+
+/// With one pass or with many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InferenceKind {
+    /// One pass with the expected update.
+    Mean,
+    /// One pass for each of several members.
+    Ensemble,
 }
 
 fn has_header() -> bool {

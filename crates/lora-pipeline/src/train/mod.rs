@@ -32,7 +32,7 @@ use self::scores::page;
 use self::size::check_size;
 pub use self::speed::Speed;
 use self::task_file::task_file;
-use self::verdict::{advice, check_learned};
+use self::verdict::{Guess, check_learned, verdict};
 use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
@@ -121,6 +121,9 @@ impl Training {
             Some(place) => error.at(place),
             None => error,
         };
+        BaseOptions::of(config)
+            .check_targets(config)
+            .map_err(|error| origins.adapter_error(&error))?;
         let base = BaseOptions::of(config).open(&task, seed, &device);
         let OpenedBase {
             model,
@@ -332,6 +335,7 @@ impl FittedTraining {
             let of_splits = of_splits.map(|(name, methods)| (name.clone(), json!(methods)));
             results["temperature"] = json!(scored.rules.temperature);
             results["no_answer_threshold"] = json!(scored.rules.threshold);
+            results["inference"] = json!(scored.inference());
             results["metric"] = scored.official_document();
             results["scores"] = Value::Object(of_splits.collect::<Map<_, _>>());
             results["train_test_gap"] = json!(scored.gap());
@@ -339,6 +343,7 @@ impl FittedTraining {
         let task = TaskFile {
             temperature: scored.rules.temperature,
             no_answer_threshold: scored.rules.threshold,
+            inference: scored.inference(),
             ..training.task_file
         };
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
@@ -354,12 +359,16 @@ impl FittedTraining {
             write_file(&beside.join(REPORT_FILE), page.as_bytes())
         })?;
         write_finished(&folder, &document)?;
-        let mut advice = if is_scored {
-            advice(history, prepared.classes())
-        } else {
-            Vec::new()
+        let guess = match (&prepared.validation, prepared.classes()) {
+            (Some(validation), Some(classes)) => {
+                Guess::of(&prepared.train.truth(), &validation.truth(), classes)
+            }
+            _ => None,
         };
-        advice.extend(scored.mean_pass_is_better()?);
+        let mut advice: Vec<String> = scored.inference_in_words().into_iter().collect();
+        if is_scored {
+            advice.extend(verdict(history, guess, scored.mean_pass_on_validation()));
+        }
         Ok(ScoredTraining {
             scored,
             history: fitted.history,

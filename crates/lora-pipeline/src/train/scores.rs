@@ -13,10 +13,10 @@ use crate::data::row_checks::RowChecks;
 use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
-use crate::saved::task_file::FittedRules;
-use crate::score::comparison::{comparisons, signed, verdicts};
+use crate::saved::task_file::{FittedRules, InferenceKind};
+use crate::score::comparison::verdicts;
 use crate::score::report::{curves, score_page};
-use crate::score::{ScoredMethod, calibrate, official, official_line, score_split};
+use crate::score::{ScoredMethod, TaskScores, calibrate, official, official_line, score_split};
 
 /// Scores of the best model on each data set.
 pub struct TrainingScores {
@@ -85,30 +85,56 @@ impl TrainingScores {
         json!({"name": metric.words(), "parts": parts})
     }
 
-    /// What the ensemble loses, if the validation rows are better predicted by the mean pass.
-    ///
-    /// # Errors
-    ///
-    /// If losses cannot be compared.
-    pub fn mean_pass_is_better(&self) -> Result<Option<String>> {
-        let Some((_, methods)) = self.scores.iter().find(|(part, _)| part == "validation") else {
-            return Ok(None);
+    /// Scores of the mean pass on the validation rows, without temperature.
+    pub fn mean_pass_on_validation(&self) -> Option<&TaskScores> {
+        let (_, methods) = self.scores.iter().find(|(part, _)| part == "validation")?;
+        methods.first().map(|mean| &mean.scores)
+    }
+
+    /// Losses of the mean pass and of the ensemble on the validation rows, each as it is used: with its temperature if it has one.
+    fn losses_in_use(&self) -> Option<[&ScoredMethod; 2]> {
+        let (_, methods) = self.scores.iter().find(|(part, _)| part == "validation")?;
+        let in_use = |is_ensemble: bool| {
+            let mut of_kind = methods.iter().rev();
+            of_kind.find(|method| method.average.is_some() == is_ensemble)
         };
-        let comparisons = comparisons(methods)?;
-        let loss = methods.first().map_or(0.0, |mean| mean.scores.loss());
-        // Certain and next to nothing is no reason to do anything.
-        let matters = |by: f64| by > 0.1 * loss && (comparisons[0].loss == "MSE" || by >= 0.02);
-        let worse = comparisons
-            .iter()
-            .find(|comparison| comparison.mean_pass_is_better() && matters(comparison.interval.difference));
-        Ok(worse.map(|comparison| {
-            format!(
-                "on the validation rows the ensemble, which lora predict uses, is worse than the mean pass ({} by {}); predict \
-                 with --members 0, or train with a smaller mask_probability, or with rescaled masks where they are plain",
-                comparison.loss,
-                signed(comparison.interval.difference)
-            )
-        }))
+        Some([in_use(false)?, in_use(true)?])
+    }
+
+    /// The better of mean pass and ensemble on the validation rows, by their loss; none where there is no ensemble, or no such rows.
+    pub fn inference(&self) -> Option<InferenceKind> {
+        let [mean, ensemble] = self.losses_in_use()?;
+        Some(if ensemble.scores.loss() < mean.scores.loss() {
+            InferenceKind::Ensemble
+        } else {
+            InferenceKind::Mean
+        })
+    }
+
+    /// Which of the two `lora predict` uses, and why.
+    pub fn inference_in_words(&self) -> Option<String> {
+        let [mean, ensemble] = self.losses_in_use()?;
+        let (used, other) = match self.inference()? {
+            InferenceKind::Mean => (mean, ensemble),
+            InferenceKind::Ensemble => (ensemble, mean),
+        };
+        let what = |method: &ScoredMethod| match method.average {
+            Some(_) => "the ensemble",
+            None => "the mean pass",
+        };
+        Some(format!(
+            "lora predict uses {}, whose {} on the validation rows is {:.4}, that of {} {:.4}; --inference {} uses the other",
+            what(used),
+            used.scores.loss_name(),
+            used.scores.loss(),
+            what(other),
+            other.scores.loss(),
+            if other.average.is_some() {
+                "ensemble"
+            } else {
+                "mean"
+            }
+        ))
     }
 
     /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.

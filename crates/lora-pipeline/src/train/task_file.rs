@@ -32,5 +32,6 @@ pub(super) fn task_file(
         temperature: FittedValues::default(),
         no_answer_threshold: FittedValues::default(),
         ensemble: config.ensemble().filter(|_| *task != Task::Completion),
+        inference: None,
     }
 }

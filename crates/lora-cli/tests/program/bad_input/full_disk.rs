@@ -102,6 +102,29 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing_half_written() {
     workspace.lora_works(&["eval", "--adapter", "out", "--data", "train.csv"]);
 }
 
+#[test]
+fn a_disk_that_fills_up_after_an_adapter_was_written_leaves_one_that_says_so() {
+    let workspace = Workspace::new();
+    // The adapter fits; the history of so many steps does not, which is written when the training is over.
+    let long = [
+        ("max_steps", "1500"),
+        ("eval_strategy", "steps"),
+        ("eval_steps", "500"),
+    ];
+    workspace.write("run.yaml", recipe(&long));
+    let train = ["train", "--config", "run.yaml", "--quiet"];
+    let said = workspace.lora_with_small_files(NEARLY_FULL, &train);
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("cannot write out/results.json"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora_works(&["predict", "--adapter", "out", "a gripping film"]);
+    let expected = "the training of `out` has not finished: this is the adapter of step";
+    assert!(said.stderr.contains(expected), "{}", said.stderr);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_standard_output_that_takes_nothing_is_a_failure_on_the_way() {

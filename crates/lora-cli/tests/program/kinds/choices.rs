@@ -95,6 +95,35 @@ fn a_language_model_learns_letters_and_is_scored_by_their_likelihood() {
 }
 
 #[test]
+fn questions_without_a_question_or_choices_are_answered_with_null() {
+    let workspace = Workspace::new();
+    write_tiny_llama_that_knows(&workspace.path("llama"), &WORDS_OF_QUESTIONS, 64);
+    let table = "question,A,B\nsky,one,two\n,one,two\ngrass,,\ngrass,one,two\n";
+    workspace.write("holes.csv", table);
+    let holes = [
+        "predict",
+        "--adapter",
+        "llama",
+        "--task-name",
+        "choices",
+        "--data",
+        "holes.csv",
+        "--json",
+    ];
+    let said = workspace.lora_works(&holes);
+    let answers: Vec<bool> = rows(&said).iter().map(|row| row["answer"].is_string()).collect();
+    assert_eq!(answers, [true, false, false, true]);
+    assert!(
+        said.stderr.contains("2 of 4 rows have no text"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora(&[&holes[..], &["--strict"]].concat());
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("line 3"), "{}", said.stderr);
+}
+
+#[test]
 fn mmlu_is_asked_after_solved_questions_of_the_subject() {
     let workspace = Workspace::new();
     write_tiny_llama_that_knows(

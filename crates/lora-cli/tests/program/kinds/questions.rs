@@ -103,6 +103,27 @@ fn answers_are_learned_scored_and_given_with_their_probability() {
             .all(|row| official[row["id"].as_str().unwrap()] == row["answer"])
     );
 
+    // Rows without a question or a context are answered with null.
+    let lines = [
+        json!({"question": "where was the house ?", "context": "ada lived in rome"}),
+        json!({"question": " ", "context": "ada lived in rome"}),
+        json!({"question": "where was the house ?", "context": null}),
+        json!({"question": "where ?", "context": "ben lived in paris"}),
+    ];
+    workspace.write("holes.jsonl", lines.map(|line| line.to_string()).join("\n"));
+    let holes = ["predict", "--adapter", "out", "--data", "holes.jsonl", "--json"];
+    let said = workspace.lora_works(&holes);
+    let answers: Vec<bool> = rows(&said).iter().map(|row| row["answer"].is_string()).collect();
+    assert_eq!(answers, [true, false, false, true]);
+    assert!(
+        said.stderr.contains("2 of 4 rows have no text"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora(&[&holes[..], &["--strict"]].concat());
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(said.stderr.contains("line 2"), "{}", said.stderr);
+
     let said = workspace.lora_works(&[
         "predict",
         "--adapter",

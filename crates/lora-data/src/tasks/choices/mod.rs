@@ -3,11 +3,12 @@
 mod prompt;
 mod row;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub use self::prompt::{ChoicePrompt, PromptStyle, prompts};
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::DataError;
+use crate::readers::table::Table;
 use crate::readers::{Format, read_table_file};
 
 /// A question and its choices.
@@ -141,13 +142,7 @@ pub(super) fn read(
 ) -> Result<(Vec<ChoiceQuestion>, usize), DataError> {
     let (mut questions, mut left_out) = (Vec::new(), 0);
     for file in files {
-        let format = Format::of_path(file)?;
-        let header = match format {
-            Format::Csv | Format::Tsv | Format::QuotedTsv => row::has_header(file)?,
-            Format::Jsonl | Format::Json | Format::Parquet => true,
-        };
-        let table = read_table_file(file, format, header, None)?;
-        let columns = row::ChoiceColumns::of(&table, file)?;
+        let (table, columns) = table_of(file)?;
         for row in &table.rows {
             match columns.question(row, leave_out_lost, file)? {
                 Some(mut question) => {
@@ -159,4 +154,37 @@ pub(super) fn read(
         }
     }
     Ok((questions, left_out))
+}
+
+/// The questions of a file, to be answered. With `skip_empty` rows without a question, a passage or choices are left out, rather than
+/// refused, and their numbers from 0 given beside.
+///
+/// # Errors
+/// A [`DataError`] for the first thing that is wrong with the file.
+pub fn read_choice_questions(
+    file: impl AsRef<Path>,
+    skip_empty: bool,
+) -> Result<(Vec<ChoiceQuestion>, Vec<usize>), DataError> {
+    let file = file.as_ref();
+    let (table, columns) = table_of(file)?;
+    let (mut questions, mut empty) = (Vec::new(), Vec::new());
+    for (number, row) in table.rows.iter().enumerate() {
+        if skip_empty && columns.is_empty(row) {
+            empty.push(number);
+        } else {
+            questions.extend(columns.question(row, false, file)?);
+        }
+    }
+    Ok((questions, empty))
+}
+
+fn table_of(file: &Path) -> Result<(Table, row::ChoiceColumns), DataError> {
+    let format = Format::of_path(file)?;
+    let header = match format {
+        Format::Csv | Format::Tsv | Format::QuotedTsv => row::has_header(file)?,
+        Format::Jsonl | Format::Json | Format::Parquet => true,
+    };
+    let table = read_table_file(file, format, header, None)?;
+    let columns = row::ChoiceColumns::of(&table, file)?;
+    Ok((table, columns))
 }

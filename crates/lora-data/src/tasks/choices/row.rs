@@ -121,6 +121,17 @@ impl ChoiceColumns {
         })
     }
 
+    /// Whether a row asks nothing: its question, its passage or all of its choices are empty.
+    pub(super) fn is_empty(&self, row: &Row) -> bool {
+        let is_empty = |column: &ResolvedColumn| row.cells[column.index].is_empty();
+        let has_choices = match &self.choices {
+            Choices::Together(column) => !is_empty(column),
+            Choices::Apart(columns) => !columns.iter().all(is_empty),
+            Choices::TrueFalse | Choices::InText => true,
+        };
+        is_empty(&self.question) || self.passage.as_ref().is_some_and(is_empty) || !has_choices
+    }
+
     /// One row; `None` where a file without a header has lost the choice that is right, if such rows are to be left out.
     pub(super) fn question(
         &self,

@@ -1,4 +1,4 @@
-//! Sentences by numbers made for them, words for a shell.
+//! Sentences by numbers made for them.
 use super::*;
 
 #[test]
@@ -18,11 +18,4 @@ fn confidence_is_held_against_what_was_right() {
     assert!(said(&[rows(0.83, 90)]).contains("so it is less sure"));
     // A seed that is far off the other says that seeds matter, not that confidence does.
     assert!(said(&[rows(0.97, 90), rows(0.97, 96)]).contains("may be surer"));
-}
-
-#[test]
-fn words_are_quoted_where_a_shell_would_break_them() {
-    assert_eq!(quoted("a b.csv"), "'a b.csv'");
-    assert_eq!(quoted("it's"), r"'it'\''s'");
-    assert_eq!(quoted("runs/a.csv"), "runs/a.csv");
 }

@@ -88,7 +88,11 @@ fn labels_that_mean_nothing() {
         case(
             "list.jsonl",
             "{\"text\": \"a\", \"label\": [0, 1]}\n",
-            &["line 1: `label` is a list", "a string or a number"],
+            &[
+                "line 1: `label` is a list",
+                "one label",
+                "problem_type multi_label_classification",
+            ],
         ),
         case(
             "one.csv",

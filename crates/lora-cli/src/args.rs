@@ -140,7 +140,8 @@ Examples:
     lora train --config run.yaml --problem-type token_classification --train-file names.conll
     lora train --config run.yaml --problem-type multiple_choice --train-file exam.jsonl --model llama
 
-A configuration file is YAML, TOML or JSON (told by its ending) and has the same keys as the flags, with underscores:
+A configuration file is YAML, TOML or JSON (told by its ending). Its keys are the flags with underscores, but
+model_name_or_path for --model, data_file for --data, output_dir for --output and ensemble_members for --members:
   model_name_or_path: minilm-l6
   train_file: train.tsv
   validation_file: dev.tsv

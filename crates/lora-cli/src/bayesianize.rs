@@ -89,7 +89,9 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     let method = match args.method {
         MethodArg::Tfb => Method::Tfb(tfb),
         MethodArg::Laplace => Method::Laplace {
-            train: read(args.train_file.as_ref().context("--train-file is missing")?)?,
+            train: Box::new(read(
+                args.train_file.as_ref().context("--train-file is missing")?,
+            )?),
             structure: match args.structure {
                 StructureArg::Diagonal => Structure::Diagonal,
                 StructureArg::Kronecker => Structure::Kronecker,

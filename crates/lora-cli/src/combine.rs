@@ -23,7 +23,7 @@ pub struct CombineArgs {
     /// Adapter folder; may be given several times.
     #[arg(long = "adapter", value_name = "DIR", action = ArgAction::Append)]
     by_flag: Vec<PathBuf>,
-    /// The same, without the flag.
+    /// The adapter folders, by place instead of `--adapter`.
     #[arg(
         value_name = "DIR",
         required_unless_present = "by_flag",

@@ -30,7 +30,7 @@ pub struct CompareArgs {
     /// Column of the label [the usual names, such as label]
     #[arg(long = "label-column", value_name = "COLUMN")]
     pub label: Option<String>,
-    /// What is predicted: single_label_classification or regression [told from the labels]
+    /// What is predicted: `single_label_classification` or regression [told from the labels]
     #[arg(long, value_name = "TYPE")]
     pub problem_type: Option<String>,
     /// Base model: a folder, a hub id, or the embedded one

@@ -46,7 +46,7 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         fast: args.fast,
         seeds: args.seeds,
         output: args.output.clone(),
-        device: args.device.device.clone(),
+        device: args.device.device,
         jobs: args.jobs.into(),
     };
     let guard = InterruptGuard::begin()?;

@@ -41,8 +41,8 @@ pub fn run(args: &ExportArgs, terminal: &Terminal) -> Result<()> {
     let folder = Saved::read_adapter(adapter)?;
     let mut plain = if folder.config.init.changes_base() {
         let source = open_source(adapter, args.base.base.as_deref(), args.base.revision.as_deref())?;
-        let (adapted, _) = put_on_base(&source, None, &args.device.device.open()?)?;
-        PlainLora::of_model(&adapted, adapter, folder.task_type, folder.base_model.clone())?
+        let (model, _) = put_on_base(&source, None, &args.device.device.open()?)?;
+        PlainLora::of_model(&model, adapter, folder.task_type, folder.base_model.clone())?
     } else {
         PlainLora::read(&folder)?
     };

@@ -220,7 +220,7 @@ fn open(args: &GenerateArgs, device: &Device) -> Result<Opened> {
         revision: args.revision.clone(),
         labels: None,
         max_seq_length: None,
-        device: args.device.device.clone(),
+        device: args.device.device,
         dtype: args.precision.dtype,
         fp32_precision: args.precision.fp32_precision,
     })?;

@@ -51,17 +51,17 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
         );
     }
     let source = open_source(adapter, args.base.base.as_deref(), args.base.revision.as_deref())?;
-    let (adapted, task) = put_on_base(&source, args.labels.names.as_deref(), &args.device.device.open()?)?;
-    let merged_paths: Vec<String> = adapted
+    let (model, task) = put_on_base(&source, args.labels.names.as_deref(), &args.device.device.open()?)?;
+    let merged_paths: Vec<String> = model
         .adapter_shapes()
         .into_iter()
         .map(|shape| shape.path)
         .collect();
-    let tuning = adapted.tuning().name();
+    let tuning = model.tuning().name();
     let form = ModelFolder::of(&source.checkpoint, &task);
     // The files of the base model are not needed beside the merged one.
     drop(source);
-    let merged = adapted.merge()?;
+    let merged = model.merge()?;
     write_folder(output, |folder| Ok(form.write(folder, &merged)?))?;
     let what = match merged_paths.len() {
         // Biases and full weights are part of the model as they are.
@@ -98,8 +98,8 @@ pub fn put_on_base(
         seed: 0,
     };
     let (model, loaded) = Transformer::load_for_labels(&source.checkpoint, head, known, device)?;
-    let adapted = source
+    let model = source
         .saved
         .put_on(model, &loaded, &source.base_model, "--model")?;
-    Ok((adapted, task))
+    Ok((model, task))
 }

@@ -112,7 +112,7 @@ pub struct AdapterPlace {
     /// Adapter folder, written by `lora train` or by PEFT.
     #[arg(long, value_name = "DIR", required_unless_present = "at")]
     adapter: Option<PathBuf>,
-    /// The same, without the flag.
+    /// The adapter folder, by place instead of `--adapter`.
     #[arg(value_name = "DIR", conflicts_with = "adapter")]
     at: Option<PathBuf>,
 }

@@ -126,7 +126,7 @@ pub enum ConfigError {
         /// The error of the parser.
         reason: String,
     },
-    /// TargetModules that no linear has.
+    /// `TargetModules` that no linear has.
     #[error("target_modules {targets} matches none of the {} linears of this model; some of them: {}", available.len(), sample(available))]
     NoTarget {
         /// The targets, as given.

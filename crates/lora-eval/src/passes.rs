@@ -77,9 +77,9 @@ pub(crate) fn run_passes<'a, M: Model>(
         for Request { input, rows, places } in batches {
             for (member, drawn) in drawn.iter().enumerate() {
                 let outputs = drawn.model.forward_passes(input, places, &[Pass::Mean], states);
-                outputs
-                    .into_iter()
-                    .for_each(|outputs| hand_out(member, rows, outputs, visit));
+                for outputs in outputs {
+                    hand_out(member, rows, outputs, visit);
+                }
             }
         }
         return;

@@ -1,4 +1,4 @@
-//! Training-free Bayesianization: noise on a trained adapter, as much as validation rows allow (Shi et al., NeurIPS 2025,
+//! Training-free Bayesianization: noise on a trained adapter, as much as validation rows allow (Shi et al., `NeurIPS` 2025,
 //! [2412.05723](https://arxiv.org/abs/2412.05723)).
 //!
 //! ```text

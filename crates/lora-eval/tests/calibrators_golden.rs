@@ -1,4 +1,4 @@
-//! Calibrators and errors of calibration: equal to torch-uncertainty, scikit-learn, SciPy, relplot and torchmetrics.
+//! Calibrators and errors of calibration: equal to torch-uncertainty, scikit-learn, `SciPy`, relplot and torchmetrics.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use lora_eval::calibration::{AdaptiveCalibration, Binning, ClasswiseCalibration};

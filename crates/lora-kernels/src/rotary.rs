@@ -89,6 +89,7 @@ fn composed_rotary<B: Backend>(
         let ranges = [0..batch, 0..n_heads, 0..seq, start..start + half].map(Slice::from);
         B::float_slice(heads.clone(), &ranges)
     });
+    drop(heads);
     let [cos, sin] = [cos, sin].map(|of| B::float_reshape(of, Shape::new([1, 1, seq, half])));
     let sin = match turn {
         Turn::Forward => sin,

@@ -37,7 +37,7 @@ pub enum Method {
     /// The curvature of the loss on the rows of a training.
     Laplace {
         /// Those rows.
-        train: EncodedSplit,
+        train: Box<EncodedSplit>,
         /// Which entries of the curvature are computed.
         structure: Structure,
     },

@@ -69,7 +69,7 @@ pub enum Error {
     /// A training that ended far worse than guessing.
     #[error(transparent)]
     WorseThanGuessing(#[from] WorseThanGuessing),
-    /// MethodOutputs that cannot be scored.
+    /// `MethodOutputs` that cannot be scored.
     #[error(transparent)]
     Eval(#[from] EvalError),
     /// A Laplace approximation.

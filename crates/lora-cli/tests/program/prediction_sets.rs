@@ -191,10 +191,10 @@ fn calibrators_are_compared_and_used() {
         };
         let losses: Vec<f64> = said.lines().zip(truth.lines().skip(1)).map(loss).collect();
         let nll = losses.iter().sum::<f64>() / losses.len() as f64;
-        let scored = rows.iter().rfind(|row| row["calibrator"] == name).unwrap();
+        let of_it = rows.iter().rfind(|row| row["calibrator"] == name).unwrap();
         assert!(
-            (scored["scores"]["nll"].as_f64().unwrap() - nll).abs() < 1e-9,
-            "{name}: {nll}, {scored}"
+            (of_it["scores"]["nll"].as_f64().unwrap() - nll).abs() < 1e-9,
+            "{name}: {nll}, {of_it}"
         );
     }
     for (flags, expected) in [

@@ -148,18 +148,18 @@ pub(crate) fn read_posterior<M: Module + Linears>(
     let mut spreads = Vec::new();
     let mut columns = vec![vec![0.0; layout.len()]; file.columns];
     for slot in layout.slots() {
-        let named = |what: &str| format!("{}{what}", slot.name);
-        let deviations = take(&named(DEVIATIONS), &slot.shape)?;
+        let path_of = |what: &str| format!("{}{what}", slot.name);
+        let deviations = take(&path_of(DEVIATIONS), &slot.shape)?;
         if let Some(found) = deviations.iter().find(|deviation| **deviation < 0.0) {
             return Err(AdapterError::Number {
                 path: tensors.origin().to_owned(),
-                name: named(DEVIATIONS),
+                name: path_of(DEVIATIONS),
                 found: *found,
                 expected: "a deviation of at least 0",
             });
         }
-        if has(&named(MEAN)) {
-            let values = take(&named(MEAN), &slot.shape)?;
+        if has(&path_of(MEAN)) {
+            let values = take(&path_of(MEAN), &slot.shape)?;
             let numbers = mean[slot.range.clone()].iter_mut();
             numbers
                 .zip(values)
@@ -167,13 +167,13 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         }
         let [rows, width] = matrix_of(&slot.shape);
         let mut rotation = |what: &str, side: usize| {
-            let name = named(what);
+            let name = path_of(what);
             has(&name).then(|| take(&name, &[side, side])).transpose()
         };
         let (output, input) = (rotation(OUTPUT, rows)?, rotation(INPUT, width)?);
         if file.columns > 0 {
             let shape = [&[file.columns], &slot.shape[..]].concat();
-            let values = take(&named(COLUMNS), &shape)?;
+            let values = take(&path_of(COLUMNS), &shape)?;
             let of_columns = values.chunks_exact(slot.range.len());
             for (column, values) in columns.iter_mut().zip(of_columns) {
                 column[slot.range.clone()].copy_from_slice(values);

@@ -4,9 +4,9 @@
 //! θ = mean + Q_out (deviations ⊙ Z) Q_inᵀ + Σ_k z_k · column_k        for each parameter, Z and z standard normal
 //! ```
 //!
-//! | | deviations | Q_out, Q_in | columns |
+//! | | deviations | `Q_out`, `Q_in` | columns |
 //! |---|---|---|---|
-//! | variational A (BLoB) | of each number | – | – |
+//! | variational A (`BLoB`) | of each number | – | – |
 //! | SWAG | of each number | – | K deviations of the trajectory |
 //! | Laplace, diagonal | `(h + λ)^(−½)` | – | – |
 //! | Laplace, Kronecker-factored | `(g_i a_j + λ)^(−½)` | eigenvectors of both factors | – |
@@ -58,9 +58,9 @@ impl PosteriorMethod {
 pub struct Spread {
     /// Standard deviations, as many as the parameter has numbers: row-major in the shape of files.
     pub deviations: Vec<f32>,
-    /// Q_out, `[rows, rows]`, row-major; none: the identity.
+    /// `Q_out`, `[rows, rows]`, row-major; none: the identity.
     pub output: Option<Vec<f32>>,
-    /// Q_in, `[columns, columns]`, row-major; none: the identity.
+    /// `Q_in`, `[columns, columns]`, row-major; none: the identity.
     pub input: Option<Vec<f32>>,
 }
 

@@ -170,7 +170,7 @@ impl AdapterFolder {
         Ok(tensors)
     }
 
-    /// Puts the adapters, heads and biases of the folder on a model. TargetModules and modules to save that the model does not have
+    /// Puts the adapters, heads and biases of the folder on a model. `TargetModules` and modules to save that the model does not have
     /// are skipped, as in PEFT; the tensors must be just those of the others.
     ///
     /// # Errors

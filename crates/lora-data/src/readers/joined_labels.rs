@@ -38,9 +38,9 @@ pub(super) fn find<'a>(labels: impl Iterator<Item = &'a str>) -> Option<JoinedLa
             let several = parts.len() > 1 && parts.iter().all(|part| !part.is_empty());
             if several || parts.len() == 1 {
                 let different: HashSet<&str> = parts.iter().copied().collect();
-                different
-                    .iter()
-                    .for_each(|part| *values_with.entry(part).or_default() += 1);
+                for part in different {
+                    *values_with.entry(part).or_default() += 1;
+                }
             }
             if several {
                 joins.push(label);

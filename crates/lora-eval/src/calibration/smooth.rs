@@ -1,4 +1,5 @@
 //! Smooth calibration error: a kernel in the place of bins.
+#![expect(clippy::cast_sign_loss, reason = "places and bandwidths are above 0")]
 
 use crate::EvalError;
 

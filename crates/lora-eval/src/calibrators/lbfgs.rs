@@ -22,8 +22,11 @@ struct Step {
     inverse: f64,
 }
 
-/// The place of the minimum of `function`, which gives its value and its gradient.
-pub(super) fn minimize(start: Vec<f64>, function: &dyn Fn(&[f64]) -> (f64, Vec<f64>)) -> Vec<f64> {
+/// A function of a place: its value and its gradient.
+type Function<'a> = dyn Fn(&[f64]) -> (f64, Vec<f64>) + 'a;
+
+/// The place of the minimum of `function`.
+pub(super) fn minimize(start: Vec<f64>, function: &Function<'_>) -> Vec<f64> {
     let mut place = start;
     let (mut value, mut gradient) = function(&place);
     let mut memory: VecDeque<Step> = VecDeque::new();
@@ -97,7 +100,9 @@ fn direction(gradient: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
     }
     if let Some(last) = memory.back() {
         let scale = 1.0 / (last.inverse * product(&last.changed, &last.changed));
-        direction.iter_mut().for_each(|number| *number *= scale);
+        for number in &mut direction {
+            *number *= scale;
+        }
     }
     for (step, share) in memory.iter().zip(shares.into_iter().rev()) {
         let other = step.inverse * product(&step.changed, &direction);

@@ -61,10 +61,10 @@ impl PredictionSets {
     /// # Errors
     /// [`EvalError::ExampleCount`] or [`EvalError::ClassOutOfRange`] if the labels don't fit.
     pub fn scores(&self, labels: &[usize]) -> Result<SetScores, EvalError> {
-        check_labels(self.sets.len(), self.classes, labels)?;
         /// Rows, covered rows, and classes in their sets.
         #[derive(Clone, Copy, Default)]
         struct Count(usize, usize, usize);
+        check_labels(self.sets.len(), self.classes, labels)?;
         let mut counts = vec![Count::default(); self.classes];
         for (set, label) in self.sets.iter().zip(labels) {
             let Count(rows, covered, size) = &mut counts[*label];

@@ -55,9 +55,9 @@ impl TryFrom<UncheckedScores> for ConformalScores {
             let what = "conformity score";
             return Err(EvalError::ValueNotFinite { what, example, value });
         }
-        by_class
-            .iter_mut()
-            .for_each(|scores| scores.sort_by(f64::total_cmp));
+        for scores in &mut by_class {
+            scores.sort_by(f64::total_cmp);
+        }
         Ok(Self {
             score,
             seed,
@@ -74,7 +74,9 @@ impl TryFrom<UncheckedScores> for ConformalScores {
 /// ```
 pub fn fewest_rows(coverage: f64) -> usize {
     // ⌈(n + 1) c⌉ ≤ n holds from n = c / (1 − c) on.
-    (coverage / (1.0 - coverage) - 1e-9).ceil().max(1.0) as usize
+    #[expect(clippy::cast_sign_loss, reason = "it is at least 1")]
+    let rows = (coverage / (1.0 - coverage) - 1e-9).ceil().max(1.0) as usize;
+    rows
 }
 
 impl ConformalScores {
@@ -111,9 +113,9 @@ impl ConformalScores {
         for ((row, label), u) in probabilities.rows().zip(labels).zip(numbers) {
             by_class[*label].push(score.of_row(row, *u)[*label]);
         }
-        by_class
-            .iter_mut()
-            .for_each(|scores| scores.sort_by(f64::total_cmp));
+        for scores in &mut by_class {
+            scores.sort_by(f64::total_cmp);
+        }
         Ok(Self {
             score,
             seed: None,
@@ -177,7 +179,9 @@ impl ConformalScores {
 /// Which of `rows` scores is the threshold, from 1; more than `rows` if none is.
 fn place(rows: usize, coverage: f64) -> usize {
     // 0.9 · 10 may come out a little above 9.
-    (((rows + 1) as f64 * coverage - 1e-9).ceil() as usize).max(1)
+    #[expect(clippy::cast_sign_loss, reason = "below 0 it is 0, and then 1")]
+    let rank = ((rows + 1) as f64 * coverage - 1e-9).ceil() as usize;
+    rank.max(1)
 }
 
 /// Classes that fit a row no worse than these scores are in its set.

@@ -237,7 +237,7 @@ fn temperature_words(configuration: &Configuration<'_>) -> String {
         .map(|temperature| format!("{temperature:.2}"))
         .collect();
     if offered.is_empty() {
-        return ", without a temperature, because none helped beyond chance".to_owned();
+        return ", without a temperature, because none lowered the loss beyond chance".to_owned();
     }
     format!(
         ", with temperature scaling, which helped beyond chance in {} of {} trainings (T = {})",
@@ -267,7 +267,10 @@ fn how_good(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Opt
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
         .collect();
+    // Where no temperature was offered the two are the same number.
+    let with = Measure::Loss.mean(configuration, true);
     let without = Measure::Loss.mean(configuration, false).filter(|_| is_scaled);
+    let without = without.filter(|loss| with.is_some_and(|with| with.to_bits() != loss.to_bits()));
     let without = without.map(|loss| format!(" Without its temperature the loss is {loss:.3}."));
     Ok(Some(format!(
         "On test rows, mean ± std over seeds: {}.{}",

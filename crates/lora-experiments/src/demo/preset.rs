@@ -63,7 +63,7 @@ impl Sizes {
     }
 }
 
-/// PEFT's input dropout, as in QLoRA.
+/// PEFT's input dropout, as in `QLoRA`.
 const INPUT_PROBABILITY: f64 = 0.1;
 /// p of LoRA Dropout, chosen on validation rows.
 const MASK_PROBABILITY: f64 = 0.5;

@@ -20,12 +20,15 @@ pub fn first(arms: &Arms<'_>) -> Result<Vec<String>> {
     let mut sentences = Vec::new();
     if arms.is_fast {
         sentences.push(format!(
-            "This was --fast: one seed, {} training rows and {} test rows. It shows the program, and says nothing about the methods.",
+            "This was --fast: one seed, {} training rows and {} test rows, too few epochs to overfit. It shows the program, and says nothing \
+             about the methods; `lora demo` does.",
             arms.sizes.train, arms.sizes.test
         ));
     }
     sentences.push(result(arms)?);
-    sentences.push(WHEN.to_owned());
+    if !arms.is_fast {
+        sentences.push(WHEN.to_owned());
+    }
     Ok(sentences)
 }
 

@@ -81,8 +81,8 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
         };
         // Another model must be timed in any case.
         let model = &group.first.config.model_name_or_path;
-        let known = timed.iter().rev().find(|timed| timed.model == *model);
-        let times = match known {
+        let like_it = timed.iter().rev().find(|other| other.model == *model);
+        let seconds = match like_it {
             Some(known) if started.elapsed().as_secs_f64() > BUDGET => {
                 told += 1;
                 known
@@ -90,17 +90,21 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
                     .scaled(size.of_step / known.size.of_step, size.of_row / known.size.of_row)
             }
             _ => {
-                let times = time(sweep, group.first)?;
+                let measured = time(sweep, group.first)?;
                 let model = model.clone();
-                timed.push(Timed { model, size, times });
-                times
+                timed.push(Timed {
+                    model,
+                    size,
+                    times: measured,
+                });
+                measured
             }
         };
         let later_steps = group.steps - group.first_steps;
-        group.seconds = times.first_step * group.first_steps as f64
-            + times.step * later_steps as f64
-            + times.first_row * group.first_passes as f64
-            + times.row * (group.passes - group.first_passes) as f64;
+        group.seconds = seconds.first_step * group.first_steps as f64
+            + seconds.step * later_steps as f64
+            + seconds.first_row * group.first_passes as f64
+            + seconds.row * (group.passes - group.first_passes) as f64;
         bar.add(1);
     }
     bar.finish();

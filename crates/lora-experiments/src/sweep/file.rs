@@ -63,7 +63,6 @@ pub enum Stopping {
 
 impl Stopping {
     /// Whether it is the default.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out a reference")]
     pub fn is_early(&self) -> bool {
         *self == Self::Early
     }

@@ -136,6 +136,7 @@ impl InferenceMethod {
 
     /// The same with one member and averaged probabilities: methods that are equal in this share their passes over the rows. Of a deep
     /// ensemble it is the mean pass, which each of its trainings makes.
+    #[must_use]
     pub fn passes(&self) -> Self {
         let average = Average::Probabilities;
         match *self {

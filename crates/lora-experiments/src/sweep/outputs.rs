@@ -48,6 +48,7 @@ pub struct Logits {
 
 impl Logits {
     /// The first members only.
+    #[must_use]
     pub fn first(&self, members: usize) -> Self {
         Self {
             members,
@@ -118,6 +119,7 @@ impl TrialOutputs {
     }
 
     /// What the ensemble of the first members would have said, in so many seconds.
+    #[must_use]
     pub fn first(&self, members: usize, seconds: f64) -> Self {
         Self {
             train: self.train.first(members),

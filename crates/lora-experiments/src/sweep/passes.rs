@@ -13,6 +13,9 @@ use super::laplace::{self, LaplaceKind};
 use super::outputs::{TrialOutputs, of_passes, of_posterior};
 use super::training::Trained;
 
+/// A way to predict, and which model of the training it is for.
+type Scored = (InferenceMethod, Stopping);
+
 /// The time that the first members would have taken: one alone takes as long as the mean pass, each of the others the same part of the
 /// rest. Those of a last layer share the pass below it.
 fn seconds_of(method: &InferenceMethod, outputs: &TrialOutputs, mean_pass: f64) -> f64 {
@@ -59,7 +62,7 @@ pub fn run(
     let first = passes
         .first()
         .map(|(_, stopping)| (InferenceMethod::Mean, *stopping));
-    let mut run: Vec<(&(InferenceMethod, Stopping), Result<TrialOutputs, String>)> = Vec::new();
+    let mut run: Vec<(&Scored, Result<TrialOutputs, String>)> = Vec::new();
     for wanted in first.iter().chain(&passes) {
         if run.iter().any(|(known, _)| *known == wanted) {
             continue;

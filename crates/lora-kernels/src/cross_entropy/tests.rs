@@ -35,7 +35,7 @@ fn loss_and_gradient_are_those_of_the_formula() {
         let gradient = numbers(logits.grad(&loss.clone().mul_scalar(0.75).backward()).unwrap());
         let mut expected = 0.0;
         for (row, logits) in numbers(logits).chunks(classes).enumerate() {
-            let target = targets[row] as usize;
+            let target = row * 7919 % classes;
             let exponentials: Vec<f64> = logits.iter().map(|logit| f64::from(*logit).exp()).collect();
             let sum: f64 = exponentials.iter().sum();
             expected += (sum.ln() - f64::from(logits[target])) / batch as f64;

@@ -25,7 +25,7 @@ impl RotaryOps for Flex {
         let (cos, sin) = (numbers(&cos), numbers(&sin));
         let [_, n_heads, seq, d_head] = heads.shape().dims();
         let half = d_head / 2;
-        let sign = match turn {
+        let direction = match turn {
             Turn::Forward => 1.0,
             Turn::Back => -1.0,
         };
@@ -42,7 +42,7 @@ impl RotaryOps for Flex {
                 for head in token.chunks_exact_mut(d_head) {
                     let (first, second) = head.split_at_mut(half);
                     for (((x, y), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                        let sin = sign * sin;
+                        let sin = direction * sin;
                         (*x, *y) = (*x * cos - *y * sin, *y * cos + *x * sin);
                     }
                 }

@@ -17,7 +17,7 @@ use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::Result;
 use crate::progress::Progress;
 
-/// MethodOutputs for a split, in each way that the model was run.
+/// `MethodOutputs` for a split, in each way that the model was run.
 #[derive(Clone, Debug)]
 pub struct MethodOutputs<T = ModelOutputs> {
     /// One pass with the expected update.
@@ -33,7 +33,7 @@ impl<T> MethodOutputs<T> {
     }
 }
 
-/// MethodOutputs for a split of any task.
+/// `MethodOutputs` for a split of any task.
 #[derive(Clone, Debug)]
 pub enum SplitOutputs {
     /// Logits of classes, or numbers: of each text, judged word or question with choices.
@@ -234,7 +234,7 @@ impl<'a> JudgedRows<'a> {
         }
     }
 
-    /// MethodOutputs for every text, every judged word or every question, in all passes; `progress` is told how many rows are done, counted once
+    /// `MethodOutputs` for every text, every judged word or every question, in all passes; `progress` is told how many rows are done, counted once
     /// for each pass.
     pub fn outputs(
         &self,
@@ -265,7 +265,7 @@ impl<'a> JudgedRows<'a> {
         }
     }
 
-    /// MethodOutputs for a batch of the rows in one pass, in a form that gradients go through: `[rows, outputs]`; of sentences one row a token.
+    /// `MethodOutputs` for a batch of the rows in one pass, in a form that gradients go through: `[rows, outputs]`; of sentences one row a token.
     pub fn batch_outputs(
         &self,
         model: &Transformer,

@@ -39,7 +39,7 @@ impl PredictRows for Vec<ChoiceQuestion> {
     type Prediction = ChoicePrediction;
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<ChoicePrediction>> {
-        let split = inference.encode(Rows::Choices(self.clone()))?;
+        let split = inference.encode(&Rows::Choices(self.clone()))?;
         let Detail::Rows(RowDetail::Choices(detail)) = &split.detail else {
             bail!("the rows have no choices");
         };

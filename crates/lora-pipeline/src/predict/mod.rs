@@ -193,7 +193,9 @@ pub fn predict(
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
     check_form(request, form, &opened.task)?;
     let (ensemble, note) = request.ensemble.to_predict(opened, request.inference)?;
-    note.iter().for_each(|note| progress.note(note));
+    if let Some(note) = note {
+        progress.note(&note);
+    }
     if request.sets.is_some() && request.adaptive.is_some() {
         bail!(
             "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"
@@ -248,8 +250,8 @@ impl<'a> Inference<'a> {
     }
 
     /// Rows as the model reads them.
-    fn encode(&self, rows: Rows) -> Result<EncodedSplit> {
-        let split = self.opened.encoder(self.batch_size).encode(&rows)?;
+    fn encode(&self, rows: &Rows) -> Result<EncodedSplit> {
+        let split = self.opened.encoder(self.batch_size).encode(rows)?;
         let (cut, all) = (split.encoded.truncated, split.encoded.len());
         if cut > 0 {
             self.progress.note(&format!(

@@ -42,7 +42,7 @@ impl PredictRows for Spans {
     type Prediction = SpanPrediction;
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<SpanPrediction>> {
-        let split = inference.encode(Rows::Spans(self.clone()))?;
+        let split = inference.encode(&Rows::Spans(self.clone()))?;
         let Detail::Spans(detail) = &split.detail else {
             bail!("the rows are no windows of contexts");
         };

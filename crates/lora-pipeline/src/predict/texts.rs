@@ -59,7 +59,7 @@ impl PredictRows for Dataset {
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<Prediction>> {
         let opened = inference.opened;
-        let split = inference.encode(Rows::Texts(self.clone()))?;
+        let split = inference.encode(&Rows::Texts(self.clone()))?;
         let found = match (inference.ensemble, inference.adaptive, &self.task) {
             (Some(settings), Some(confidence), Task::Classification { labels }) => {
                 let temperature = inference.rules.temperature.ensemble;

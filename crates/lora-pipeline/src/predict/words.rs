@@ -51,7 +51,7 @@ impl PredictRows for TaggedWords {
     type Prediction = WordPrediction;
 
     fn predict(&self, inference: &Inference<'_>) -> Result<Vec<WordPrediction>> {
-        let split = inference.encode(Rows::Words(self.clone()))?;
+        let split = inference.encode(&Rows::Words(self.clone()))?;
         let Detail::Rows(RowDetail::Words(detail)) = &split.detail else {
             bail!("the rows are no words");
         };

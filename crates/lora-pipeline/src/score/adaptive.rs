@@ -17,7 +17,7 @@ pub struct Spared {
     pub method: ScoredMethod,
     /// Share of the rows whose class is that of the whole ensemble.
     agreement: f64,
-    /// FittedRules error minus that of the whole ensemble.
+    /// `FittedRules` error minus that of the whole ensemble.
     ece_difference: f64,
     /// NLL minus that of the whole ensemble.
     nll_difference: f64,

@@ -343,7 +343,7 @@ fn has_classes(truth: &Targets) -> bool {
     matches!(truth, Targets::Classes(_) | Targets::Labels(_))
 }
 
-/// MethodOutputs as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
+/// `MethodOutputs` as predictions of classes, with the classes that are right: each label of a row is a question of its own where any number may
 /// hold.
 fn classes_of(outputs: ModelOutputs, truth: &Targets) -> Result<(Predictions, Vec<usize>)> {
     match truth {

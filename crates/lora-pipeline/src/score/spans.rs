@@ -25,7 +25,7 @@ pub struct SpanTaskScores {
     pub threshold: Option<f64>,
     /// Mean negative log-likelihood of start and end over windows, in nats.
     pub nll: f64,
-    /// FittedRules error of the answers' probabilities, right being an exact match.
+    /// `FittedRules` error of the answers' probabilities, right being an exact match.
     pub ece: f64,
 }
 

@@ -184,7 +184,7 @@ impl Training {
     /// If a setting does not fit, or the step diverges.
     pub fn try_one_batch(self) -> Result<OneBatch> {
         let document = self.run_document();
-        OneBatch::of(self.prepared, &self.resolved.config.train, document)
+        OneBatch::of(&self.prepared, &self.resolved.config.train, document)
     }
 
     /// `run.json`: everything that the results follow from.

@@ -28,7 +28,7 @@ pub struct OneBatch {
 }
 
 impl OneBatch {
-    pub(super) fn of(prepared: PreparedTraining, config: &TrainConfig, mut document: Value) -> Result<Self> {
+    pub(super) fn of(prepared: &PreparedTraining, config: &TrainConfig, mut document: Value) -> Result<Self> {
         let data = prepared.data();
         let steps = config.total_steps(data.train.len());
         let batch_size = config.per_device_train_batch_size;

@@ -67,7 +67,9 @@ impl Guess {
                 // Questions may have more choices there than anywhere here.
                 let classes = all.map(|class| class + 1).fold(classes, usize::max);
                 let mut rows = vec![0_usize; classes];
-                training.iter().for_each(|class| rows[*class] += 1);
+                for class in training {
+                    rows[*class] += 1;
+                }
                 let loss = |class: &usize| -share(rows[*class], training.len(), classes).ln();
                 validation.iter().map(loss).sum::<f64>() / validation.len() as f64
             }

@@ -34,10 +34,10 @@ pub fn text_chart(y_label: &str, x_label: &str, series: &[Series], width: usize,
             .collect();
         for pair in places.windows(2) {
             let [[from, above], [to, below]] = [pair[0], pair[1]];
-            for column in from..=to {
-                let share = (column - from) as f64 / (to - from).max(1) as f64;
+            for step in 0..=to - from {
+                let share = step as f64 / (to - from).max(1) as f64;
                 let row = above as f64 + share * (below as f64 - above as f64);
-                grid[nearest(row)][column] = mark;
+                grid[nearest(row)][from + step] = mark;
             }
         }
         if let [[column, row]] = places[..] {

@@ -15,7 +15,10 @@ use crate::toy::{CLASSES, Toy, adapted, config, dataset, padding};
 
 const MEMBERS: u64 = 3000;
 
-fn through_a_folder(adapted: &Adapted<Toy>, gaussian: Gaussian) -> Gaussian {
+/// The loss with a posterior.
+type Loss<'a> = dyn Fn(&Gaussian) -> Result<f64, EvalError> + 'a;
+
+fn through_a_folder(adapted: &Adapted<Toy>, gaussian: &Gaussian) -> Gaussian {
     let folder = tempfile::tempdir().unwrap();
     let carrying = adapted.clone().with_posterior(gaussian.clone());
     carrying
@@ -25,7 +28,7 @@ fn through_a_folder(adapted: &Adapted<Toy>, gaussian: Gaussian) -> Gaussian {
         .unwrap()
         .attach_to(Toy::new(CLASSES))
         .unwrap();
-    assert_eq!(read.posterior(), Some(&gaussian));
+    assert_eq!(read.posterior(), Some(gaussian));
     read.posterior().unwrap().clone().with_seed(5)
 }
 
@@ -84,7 +87,7 @@ fn swag_has_the_moments_of_the_trajectory() {
         moments.add(&values.collect::<Vec<_>>());
     }
     let swag = Swag::new(layout, moments.clone(), 0, SWAG_SCALE).unwrap();
-    let read = through_a_folder(&model, swag.gaussian());
+    let read = through_a_folder(&model, &swag.gaussian());
     let mean = moments.mean().to_vec();
     // ½ (Σ + D Dᵀ / 2)
     let variance = |direction: &[f64]| {
@@ -116,7 +119,7 @@ fn a_variational_factor_has_its_deviations() {
     let model = adapted(config());
     let factors = VariationalA::new(&model, VariationalSettings::default(), 3).unwrap();
     let posterior = factors.posterior(&model, 0);
-    let read = through_a_folder(&model, posterior.gaussian());
+    let read = through_a_folder(&model, &posterior.gaussian());
     let variance = |direction: &[f64]| {
         posterior
             .deviations()
@@ -155,7 +158,7 @@ fn a_laplace_approximation_has_the_inverse_curvature() {
         let laplace = laplace.with_prior(0.8).unwrap();
         let gaussian = laplace.gaussian().unwrap();
         let mean = gaussian.layout().read(&model);
-        let read = through_a_folder(&model, gaussian);
+        let read = through_a_folder(&model, &gaussian);
         assert_along(&read, &mean, &directions(mean.len()), &|direction| {
             laplace.variance(direction)
         });
@@ -176,7 +179,7 @@ fn noise_of_tfb_is_equal_in_all_directions_of_the_update() {
     const SIGMA: f64 = 0.3;
     let model = adapted(config());
     let noise = low_rank_noise(&model).unwrap();
-    let read = through_a_folder(&model, noise.scaled(SIGMA));
+    let read = through_a_folder(&model, &noise.scaled(SIGMA));
     let tensors = trained_tensors(&model);
     for slot in read.layout().slots() {
         let b = &tensors[&slot.name.replace("lora_A", "lora_B")];
@@ -245,8 +248,7 @@ fn the_largest_noise_within_the_tolerance_is_found() {
         Ok(2.0 - sigma(posterior) + 10.0 * sigma(posterior).powi(2))
     };
     let root = (1.0 + (1.0_f64 + 0.8).sqrt()) / 20.0;
-    let losses: [(&dyn Fn(&Gaussian) -> Result<f64, EvalError>, f64); 2] =
-        [(&rising, 0.004_f64.sqrt()), (&falling, root)];
+    let losses: [(&Loss<'_>, f64); 2] = [(&rising, 0.004_f64.sqrt()), (&falling, root)];
     for (loss, expected) in losses {
         let found = largest_noise(&noise, &settings, 2.0, &mut |posterior| loss(posterior)).unwrap();
         // The last interval is a factor of 10000^(1/1024) = 1.0090 wide, and its lower end is taken.

@@ -2,7 +2,7 @@
 //!
 //! - The hub: `choices` is a list, or an object with the lists `text` and `label`; the answer is a label (`answerKey`), or a number from
 //!   0 (`answer`), or true or false without any choices.
-//! - ChoiceColumns: `A`, `B`, `C`… or `option1`, `option2`…; without a header: the question, the choices, the answer.
+//! - `ChoiceColumns`: `A`, `B`, `C`… or `option1`, `option2`…; without a header: the question, the choices, the answer.
 //! - Instructions of LLM-Adapters: question and choices inside of one text, the answer `answer3`, `option1` or `true`.
 
 use std::path::Path;

@@ -236,10 +236,10 @@ fn few_rows_have_the_bits_that_they_have_in_tiles() {
                         bias: Some(&bias),
                         branch: Some((down, &b)),
                     };
-                    let bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+                    let as_bits = |numbers: &[f32]| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
                     assert_eq!(
-                        bits(&found.compute()),
-                        bits(&expected),
+                        as_bits(&found.compute()),
+                        as_bits(&expected),
                         "{}: {rows}x{depth}x{cols}",
                         unit.name()
                     );

@@ -142,7 +142,7 @@ impl TargetModules {
     }
 
     /// The same before a model is loaded: `modules` are those that have tensors in the checkpoint's files, `made` the last components of
-    /// those that a model may make itself. Patterns are left to [`Targets::resolve`].
+    /// those that a model may make itself. Patterns are left to [`TargetModules::resolve`].
     ///
     /// # Errors
     ///

@@ -19,9 +19,9 @@ pub struct Example {
 /// The target of one example.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
-    /// A class, as an index into the task's [`LabelNames`].
+    /// A class, as an index into the task's [`crate::LabelNames`].
     Class(usize),
-    /// The labels that hold, any number of them: rising indices into the task's [`LabelNames`].
+    /// The labels that hold, any number of them: rising indices into the task's [`crate::LabelNames`].
     Labels(Vec<usize>),
     /// A finite number.
     Value(f32),

@@ -66,6 +66,7 @@ mod filling;
 pub mod frozen;
 pub mod gaussian;
 pub mod hidden_key;
+mod json_file;
 pub mod linear;
 pub mod model;
 pub mod noise;

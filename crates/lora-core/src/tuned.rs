@@ -9,7 +9,6 @@
 //! `.adapter_up.bias`. These names are our own; no other program reads them.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -19,6 +18,7 @@ use crate::adapted::Adapted;
 use crate::atomic::{WriteError, write_file};
 use crate::filling::Waiting;
 use crate::gaussian::read_posterior;
+use crate::json_file::read_json;
 use crate::model::Linears;
 use crate::peft::{AdapterError, SaveOptions, TaskType, trained_tensors, write_tensors};
 use crate::tensors::TensorFile;
@@ -60,14 +60,7 @@ impl TunedFolder {
     /// [`AdapterError`] if a file is missing or corrupt, or a setting cannot be used.
     pub fn read(folder: &Path) -> Result<Self, AdapterError> {
         let path = folder.join(TUNING_FILE);
-        let bytes = fs::read(&path).map_err(|source| AdapterError::Read {
-            path: path.clone(),
-            source,
-        })?;
-        let file: TuningFile = serde_json::from_slice(&bytes).map_err(|reason| AdapterError::Json {
-            path: path.clone(),
-            reason,
-        })?;
+        let file: TuningFile = read_json(&path)?;
         if file.format != 1 {
             return Err(AdapterError::Setting {
                 path,

@@ -6,7 +6,7 @@ mod support;
 use std::fs;
 
 use lora_core::Adapted;
-use lora_core::gaussian::{Gaussian, POSTERIOR_FILE, POSTERIOR_TENSOR_FILE, PosteriorMethod, Spread};
+use lora_core::gaussian::{Covariance, Gaussian, POSTERIOR_FILE, POSTERIOR_TENSOR_FILE, PosteriorMethod};
 use lora_core::peft::{AdapterFolder, SaveOptions, TaskType, write_tensors};
 use lora_core::tensors::{HostTensor, TensorFile};
 use lora_core::trained::Role;
@@ -26,12 +26,12 @@ fn gaussian(adapted: &Adapted<Tiny>) -> Gaussian {
     let layout = VectorLayout::of_chosen(adapted, |parameter| parameter.role == Role::A);
     let mean = layout.read(adapted);
     let (sine, cosine) = 30.0_f32.to_radians().sin_cos();
-    let first = Spread {
+    let first = Covariance {
         deviations: [vec![0.5; 5], vec![2.0; 5]].concat(),
         output: Some(vec![cosine, -sine, sine, cosine]),
         input: None,
     };
-    let second = Spread::diagonal((0..14_u8).map(|number| f32::from(number) / 8.0).collect());
+    let second = Covariance::diagonal((0..14_u8).map(|number| f32::from(number) / 8.0).collect());
     let column = |at: usize, value: f32| {
         (0..24)
             .map(|number| if number == at { value } else { 0.0 })
@@ -145,13 +145,13 @@ fn a_mean_of_its_own_comes_back() {
         .iter()
         .map(|number| number + 0.25)
         .collect();
-    let spreads = other.spreads().to_vec();
+    let covariances = other.covariances().to_vec();
     let posterior = Gaussian::new(
         PosteriorMethod::Swag,
         json!({}),
         other.layout().clone(),
         &moved,
-        spreads,
+        covariances,
         Vec::new(),
     );
     let folder = written(&plain.with_posterior(posterior.clone()));

@@ -12,7 +12,7 @@
 //! bounds its change on both sides; and σ is halved in its logarithm.
 
 use burn::module::Module;
-use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
+use lora_core::gaussian::{Covariance, Gaussian, PosteriorMethod};
 use lora_core::vector::VectorLayout;
 use lora_core::{Adapted, Linears};
 use nalgebra::{DMatrix, SymmetricEigen};
@@ -110,7 +110,7 @@ pub fn low_rank_noise<M: Module + Linears>(adapted: &Adapted<M>) -> Result<Gauss
         }
     });
     let layout = VectorLayout::of_chosen(adapted, |parameter| factors.contains_key(&parameter.name));
-    let mut spreads = Vec::new();
+    let mut covariances = Vec::new();
     let mut varies = false;
     for slot in layout.slots() {
         let b = &factors[&slot.name];
@@ -135,7 +135,7 @@ pub fn low_rank_noise<M: Module + Linears>(adapted: &Adapted<M>) -> Result<Gauss
         let deviations = lengths
             .iter()
             .flat_map(|length| vec![deviation(length) as f32; width]);
-        spreads.push(Spread {
+        covariances.push(Covariance {
             deviations: deviations.collect(),
             output: Some(
                 eigenvectors
@@ -156,7 +156,7 @@ pub fn low_rank_noise<M: Module + Linears>(adapted: &Adapted<M>) -> Result<Gauss
         json!({}),
         layout,
         &mean,
-        spreads,
+        covariances,
         Vec::new(),
     ))
 }

@@ -91,16 +91,14 @@ fn composed_layer_norm_backward<B: Backend>(
     grad: FloatTensor<B>,
     epsilon: f64,
 ) -> FloatTensor<B> {
-    let shape = input.shape();
-    let axis = shape.num_dims() - 1;
-    let mut broadcast = vec![1; axis];
-    broadcast.push(shape[axis]);
+    let axis = input.shape().num_dims() - 1;
+    let gamma = in_last_axis::<B>(gamma, &input);
     let mean = B::float_mean_dim(input.clone(), axis);
     let centred = B::float_sub(input, mean);
     let variance = B::float_mean_dim(B::float_mul(centred.clone(), centred.clone()), axis);
     let deviation = B::float_sqrt(B::float_add_scalar(variance, epsilon.into()));
     let normalized = B::float_div(centred, deviation.clone());
-    let scaled = B::float_mul(grad, B::float_reshape(gamma, Shape::from(broadcast)));
+    let scaled = B::float_mul(grad, gamma);
     let mean_scaled = B::float_mean_dim(scaled.clone(), axis);
     let mean_product = B::float_mean_dim(B::float_mul(scaled.clone(), normalized.clone()), axis);
     let inner = B::float_sub(
@@ -108,6 +106,15 @@ fn composed_layer_norm_backward<B: Backend>(
         B::float_mul(normalized, mean_product),
     );
     B::float_div(inner, deviation)
+}
+
+/// `[d]` as `[1, ..., d]`, with the axes of the other.
+pub(crate) fn in_last_axis<B: Backend>(vector: FloatTensor<B>, other: &FloatTensor<B>) -> FloatTensor<B> {
+    let shape = other.shape();
+    let axis = shape.num_dims() - 1;
+    let mut broadcast = vec![1; axis];
+    broadcast.push(shape[axis]);
+    B::float_reshape(vector, Shape::from(broadcast))
 }
 
 #[cfg(feature = "ndarray")]

@@ -8,9 +8,10 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor, assert_shape};
+use burn::tensor::{Tensor, assert_shape};
 
 use crate::in_f32::in_f32;
+use crate::layer_norm::in_last_axis;
 
 /// `x / √(mean(x²) + epsilon) · gamma` over the last axis (Zhang & Sennrich 2019, eq. 4; `torch.nn.RMSNorm`).
 ///
@@ -93,15 +94,6 @@ fn inverse_root<B: Backend>(input: &FloatTensor<B>, epsilon: f64) -> FloatTensor
     let square = B::float_mul(input.clone(), input.clone());
     let mean = B::float_mean_dim(square, axis);
     B::float_recip(B::float_sqrt(B::float_add_scalar(mean, epsilon.into())))
-}
-
-/// `[d]` as `[1, ..., d]`, with the axes of the other.
-fn in_last_axis<B: Backend>(vector: FloatTensor<B>, other: &FloatTensor<B>) -> FloatTensor<B> {
-    let shape = other.shape();
-    let axis = shape.num_dims() - 1;
-    let mut broadcast = vec![1; axis];
-    broadcast.push(shape[axis]);
-    B::float_reshape(vector, Shape::from(broadcast))
 }
 
 #[cfg(feature = "ndarray")]

@@ -8,10 +8,11 @@ use burn::module::Module;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Gaussian, PosteriorMethod, Spread, matrix_of};
+use super::{Covariance, Gaussian, PosteriorMethod, matrix_of};
 use crate::adapted::Adapted;
 use crate::atomic::{WriteError, write_file};
 use crate::filling::Waiting;
+use crate::json_file::read_json;
 use crate::model::Linears;
 use crate::peft::{AdapterError, write_tensors};
 use crate::tensors::{HostTensor, TensorFile};
@@ -56,11 +57,11 @@ pub(crate) fn write_posterior<M: Module + Linears>(
     };
     let own = gaussian.layout.read(adapted);
     let mut tensors = Vec::new();
-    for (slot, spread) in gaussian.layout.slots().iter().zip(gaussian.spreads.iter()) {
+    for (slot, covariance) in gaussian.layout.slots().iter().zip(gaussian.covariances.iter()) {
         let mut add = |what: &str, shape: Vec<usize>, values: Vec<f32>| {
             tensors.push((format!("{}{what}", slot.name), HostTensor { shape, values }));
         };
-        add(DEVIATIONS, slot.shape.clone(), spread.deviations.clone());
+        add(DEVIATIONS, slot.shape.clone(), covariance.deviations.clone());
         let mean = &gaussian.mean[slot.range.clone()];
         let is_own = own[slot.range.clone()]
             .iter()
@@ -70,7 +71,10 @@ pub(crate) fn write_posterior<M: Module + Linears>(
             add(MEAN, slot.shape.clone(), mean.to_vec());
         }
         let [rows, columns] = matrix_of(&slot.shape);
-        for (what, rotation, side) in [(OUTPUT, &spread.output, rows), (INPUT, &spread.input, columns)] {
+        for (what, rotation, side) in [
+            (OUTPUT, &covariance.output, rows),
+            (INPUT, &covariance.input, columns),
+        ] {
             if let Some(rotation) = rotation {
                 add(what, vec![side, side], rotation.clone());
             }
@@ -104,14 +108,7 @@ pub(crate) fn read_posterior<M: Module + Linears>(
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = fs::read(&path).map_err(|source| AdapterError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let file: PosteriorFile = serde_json::from_slice(&bytes).map_err(|reason| AdapterError::Json {
-        path: path.clone(),
-        reason,
-    })?;
+    let file: PosteriorFile = read_json(&path)?;
     if file.format != 1 {
         return Err(AdapterError::Setting {
             path,
@@ -145,7 +142,7 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         }
     };
     let has = |name: &str| names.contains_key(name);
-    let mut spreads = Vec::new();
+    let mut covariances = Vec::new();
     let mut columns = vec![vec![0.0; layout.len()]; file.columns];
     for slot in layout.slots() {
         let path_of = |what: &str| format!("{}{what}", slot.name);
@@ -179,7 +176,7 @@ pub(crate) fn read_posterior<M: Module + Linears>(
                 column[slot.range.clone()].copy_from_slice(values);
             }
         }
-        spreads.push(Spread {
+        covariances.push(Covariance {
             deviations,
             output,
             input,
@@ -191,7 +188,7 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         file.settings,
         layout,
         &mean,
-        spreads,
+        covariances,
         columns,
     )))
 }

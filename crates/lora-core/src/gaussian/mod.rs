@@ -53,9 +53,9 @@ impl PosteriorMethod {
     }
 }
 
-/// How one parameter varies around its mean.
+/// How one parameter varies around its mean: the covariance of `Q_out (deviations ⊙ Z) Q_inᵀ`, held by its factors.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Spread {
+pub struct Covariance {
     /// Standard deviations, as many as the parameter has numbers: row-major in the shape of files.
     pub deviations: Vec<f32>,
     /// `Q_out`, `[rows, rows]`, row-major; none: the identity.
@@ -64,7 +64,7 @@ pub struct Spread {
     pub input: Option<Vec<f32>>,
 }
 
-impl Spread {
+impl Covariance {
     /// Each number for itself.
     pub fn diagonal(deviations: Vec<f32>) -> Self {
         Self {
@@ -83,13 +83,13 @@ pub struct Gaussian {
     settings: Value,
     layout: Arc<VectorLayout>,
     mean: Arc<Vec<f32>>,
-    spreads: Arc<Vec<Spread>>,
+    covariances: Arc<Vec<Covariance>>,
     columns: Arc<Vec<Vec<f32>>>,
     seed: u64,
 }
 
 impl Gaussian {
-    /// The Gaussian over the parameters of a layout: a mean for each number, a spread for each parameter, and columns of the length of the
+    /// The Gaussian over the parameters of a layout: a mean for each number, a covariance for each parameter, and columns of the length of the
     /// layout. Of several numbers in single precision the nearest ones are taken.
     ///
     /// # Panics
@@ -100,24 +100,24 @@ impl Gaussian {
         settings: Value,
         layout: VectorLayout,
         mean: &[f64],
-        spreads: Vec<Spread>,
+        covariances: Vec<Covariance>,
         columns: Vec<Vec<f32>>,
     ) -> Self {
         assert_eq!(mean.len(), layout.len(), "one mean for each number");
         assert_eq!(
-            spreads.len(),
+            covariances.len(),
             layout.slots().len(),
-            "one spread for each parameter"
+            "one covariance for each parameter"
         );
-        for (slot, spread) in layout.slots().iter().zip(&spreads) {
+        for (slot, covariance) in layout.slots().iter().zip(&covariances) {
             assert_eq!(
-                spread.deviations.len(),
+                covariance.deviations.len(),
                 slot.range.len(),
                 "one deviation for each number of {}",
                 slot.name
             );
             assert!(
-                spread
+                covariance
                     .deviations
                     .iter()
                     .all(|deviation| deviation.is_finite() && *deviation >= 0.0),
@@ -125,7 +125,7 @@ impl Gaussian {
                 slot.name
             );
             let [rows, width] = matrix_of(&slot.shape);
-            for (rotation, side) in [(&spread.output, rows), (&spread.input, width)] {
+            for (rotation, side) in [(&covariance.output, rows), (&covariance.input, width)] {
                 assert!(
                     rotation
                         .as_ref()
@@ -144,7 +144,7 @@ impl Gaussian {
             settings,
             layout: Arc::new(layout),
             mean: Arc::new(mean.iter().map(|number| *number as f32).collect()),
-            spreads: Arc::new(spreads),
+            covariances: Arc::new(covariances),
             columns: Arc::new(columns),
             seed: 0,
         }
@@ -166,8 +166,8 @@ impl Gaussian {
     }
 
     /// How each parameter varies.
-    pub fn spreads(&self) -> &[Spread] {
-        &self.spreads
+    pub fn covariances(&self) -> &[Covariance] {
+        &self.covariances
     }
 
     /// The same Gaussian, its members drawn from another seed.
@@ -194,12 +194,12 @@ impl Gaussian {
                 .map(|number| (f64::from(*number) * factor) as f32)
                 .collect()
         };
-        let spread = |spread: &Spread| Spread {
-            deviations: times(&spread.deviations),
-            ..spread.clone()
+        let covariance = |covariance: &Covariance| Covariance {
+            deviations: times(&covariance.deviations),
+            ..covariance.clone()
         };
         Self {
-            spreads: Arc::new(self.spreads.iter().map(spread).collect()),
+            covariances: Arc::new(self.covariances.iter().map(covariance).collect()),
             columns: Arc::new(self.columns.iter().map(|column| times(column)).collect()),
             ..self.clone()
         }
@@ -223,12 +223,12 @@ impl Posterior for Gaussian {
             |what: &str, count| seeded_normal(self.seed, &format!("posterior.{what}.{member}"), count, 1.0);
         let normal = draw("numbers", self.layout.len());
         let mut values: Vec<f64> = self.mean.iter().copied().map(f64::from).collect();
-        for (slot, spread) in self.layout.slots().iter().zip(self.spreads.iter()) {
-            let draws = normal[slot.range.clone()].iter().zip(&spread.deviations);
+        for (slot, covariance) in self.layout.slots().iter().zip(self.covariances.iter()) {
+            let draws = normal[slot.range.clone()].iter().zip(&covariance.deviations);
             let moved = draws
                 .map(|(z, deviation)| f64::from(*z) * f64::from(*deviation))
                 .collect();
-            let moved = rotated(moved, &matrix_of(&slot.shape), spread);
+            let moved = rotated(moved, &matrix_of(&slot.shape), covariance);
             let values = &mut values[slot.range.clone()];
             values
                 .iter_mut()
@@ -245,9 +245,9 @@ impl Posterior for Gaussian {
 }
 
 /// `Q_out C Q_inᵀ` of a matrix C `[rows, columns]`, row-major.
-fn rotated(mut matrix: Vec<f64>, [rows, columns]: &[usize; 2], spread: &Spread) -> Vec<f64> {
+fn rotated(mut matrix: Vec<f64>, [rows, columns]: &[usize; 2], covariance: &Covariance) -> Vec<f64> {
     let (rows, columns) = (*rows, *columns);
-    if let Some(rotation) = &spread.output {
+    if let Some(rotation) = &covariance.output {
         let mut product = vec![0.0; matrix.len()];
         for (product, rotation) in product.chunks_exact_mut(columns).zip(rotation.chunks_exact(rows)) {
             for (row, factor) in matrix.chunks_exact(columns).zip(rotation) {
@@ -259,7 +259,7 @@ fn rotated(mut matrix: Vec<f64>, [rows, columns]: &[usize; 2], spread: &Spread) 
         }
         matrix = product;
     }
-    if let Some(rotation) = &spread.input {
+    if let Some(rotation) = &covariance.input {
         let of_row = |row: &[f64]| -> Vec<f64> {
             let dot = |rotation: &[f32]| {
                 rotation
@@ -290,12 +290,12 @@ mod tests {
     #[test]
     fn rotations_act_on_both_sides() {
         // Q_out turns by a quarter, Q_in exchanges the first two of three columns.
-        let spread = Spread {
+        let covariance = Covariance {
             deviations: vec![1.0; 6],
             output: Some(vec![0.0, -1.0, 1.0, 0.0]),
             input: Some(vec![0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0]),
         };
-        let found = rotated(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3], &spread);
+        let found = rotated(vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[2, 3], &covariance);
         // Rows (1 2 3), (4 5 6) become (−4 −5 −6), (1 2 3), then their first two columns change places.
         assert_eq!(found, [-5.0, -4.0, -6.0, 2.0, 1.0, 3.0]);
     }

@@ -1,7 +1,6 @@
 //! An adapter folder, read and put on a model.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ParamId};
@@ -18,6 +17,7 @@ use crate::config::LoraConfig;
 use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
 use crate::gaussian::read_posterior;
+use crate::json_file::{read_bytes, read_json};
 use crate::linear::LoraLinear;
 use crate::model::Linears;
 use crate::targets::{TargetNames, ends_in};
@@ -61,16 +61,12 @@ impl AdapterFolder {
     /// [`AdapterError`] if a file is missing or corrupt, or a setting is not supported.
     pub fn read(folder: &Path) -> Result<Self, AdapterError> {
         let config_path = folder.join(CONFIG_FILE);
-        let parsed = PeftConfig::parse(&config_path, &read(&config_path)?)?;
+        let parsed = PeftConfig::parse(&config_path, &read_bytes(&config_path)?)?;
         let mut config = parsed.to_lora_config(&config_path)?;
         let mut ensemble = None;
         let side_path = folder.join(SIDE_FILE);
         if side_path.exists() {
-            let side: DropoutFile =
-                serde_json::from_slice(&read(&side_path)?).map_err(|reason| AdapterError::Json {
-                    path: side_path.clone(),
-                    reason,
-                })?;
+            let side: DropoutFile = read_json(&side_path)?;
             if !side.is_known() {
                 return Err(AdapterError::Setting {
                     path: side_path,
@@ -318,13 +314,6 @@ fn without_adapter_name(name: &str) -> String {
         factor if after.len() == tensor.len() + 1 => [factor, &tensor].concat().join("."),
         _ => name.to_owned(),
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, AdapterError> {
-    fs::read(path).map_err(|source| AdapterError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ mod tests;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
+use lora_core::gaussian::{Covariance, Gaussian, PosteriorMethod};
 use lora_core::random::seeded_normal;
 use lora_core::vector::{Posterior, Slot, VectorLayout};
 use serde::{Deserialize, Serialize};
@@ -197,7 +197,7 @@ impl Laplace {
     /// The same Gaussian in the form of adapter folders, with numbers in single precision; none for a full curvature of several parameters,
     /// which has no such form.
     pub fn gaussian(&self) -> Option<Gaussian> {
-        let spread = |slot: &Slot| {
+        let covariance = |slot: &Slot| {
             let of_slot = self.blocks.iter().find(|placed| placed.range == slot.range)?;
             let deviation = |value: f64| (1.0 / (value + self.prior_precision).sqrt()) as f32;
             let deviations = of_slot.block.eigenvalues().into_iter().map(deviation).collect();
@@ -207,17 +207,17 @@ impl Laplace {
             if is_mixed {
                 return None;
             }
-            Some(Spread {
+            Some(Covariance {
                 deviations,
                 output,
                 input,
             })
         };
-        let spreads = self
+        let covariances = self
             .layout
             .slots()
             .iter()
-            .map(spread)
+            .map(covariance)
             .collect::<Option<Vec<_>>>()?;
         let settings = json!({"prior_precision": self.prior_precision});
         let layout = self.layout.clone();
@@ -226,7 +226,7 @@ impl Laplace {
             settings,
             layout,
             &self.mean,
-            spreads,
+            covariances,
             Vec::new(),
         ))
     }

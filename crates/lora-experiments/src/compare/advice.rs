@@ -221,19 +221,22 @@ fn which(
     ))
 }
 
+/// The temperatures of the seeds in which one was offered: 1 is written where none was.
+fn offered_temperatures(configuration: &Configuration<'_>) -> impl Iterator<Item = f64> {
+    let temperatures = configuration.results().filter_map(|result| result.temperature);
+    temperatures.filter(|temperature| (temperature - 1.0).abs() > f64::EPSILON)
+}
+
 /// The temperatures of the seeds.
 fn temperature_words(configuration: &Configuration<'_>) -> String {
-    let temperatures: Vec<f64> = configuration
+    let trainings = configuration
         .results()
-        .filter_map(|result| result.temperature)
-        .collect();
-    if temperatures.is_empty() {
+        .filter(|result| result.temperature.is_some())
+        .count();
+    if trainings == 0 {
         return String::new();
     }
-    // 1 is written where none is offered.
-    let offered: Vec<String> = temperatures
-        .iter()
-        .filter(|temperature| (**temperature - 1.0).abs() > f64::EPSILON)
+    let offered: Vec<String> = offered_temperatures(configuration)
         .map(|temperature| format!("{temperature:.2}"))
         .collect();
     if offered.is_empty() {
@@ -242,7 +245,7 @@ fn temperature_words(configuration: &Configuration<'_>) -> String {
     format!(
         ", with temperature scaling, which helped beyond chance in {} of {} trainings (T = {})",
         offered.len(),
-        temperatures.len(),
+        trainings,
         offered.join(", ")
     )
 }
@@ -267,10 +270,8 @@ fn how_good(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Opt
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
         .collect();
-    // Where no temperature was offered the two are the same number.
-    let with = Measure::Loss.mean(configuration, true);
-    let without = Measure::Loss.mean(configuration, false).filter(|_| is_scaled);
-    let without = without.filter(|loss| with.is_some_and(|with| with.to_bits() != loss.to_bits()));
+    let has_one = is_scaled && offered_temperatures(configuration).next().is_some();
+    let without = Measure::Loss.mean(configuration, false).filter(|_| has_one);
     let without = without.map(|loss| format!(" Without its temperature the loss is {loss:.3}."));
     Ok(Some(format!(
         "On test rows, mean ± std over seeds: {}.{}",

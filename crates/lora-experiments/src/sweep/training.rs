@@ -31,7 +31,7 @@ pub struct Trained {
     pub adapted: Adapted<Transformer>,
     /// The model of the last step.
     pub last: Adapted<Transformer>,
-    /// The spreads of a Gaussian over the factors A, if one was learned.
+    /// The standard deviations of a Gaussian over the factors A, if one was learned.
     pub variational: Option<VariationalA>,
     /// What was collected on the way, with the whole covariance.
     pub collected: Vec<Collected>,

@@ -21,21 +21,22 @@ fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec().unwrap()
 }
 
-fn ints(targets: &[i32]) -> Tensor<1, Int> {
-    Tensor::from_data(targets, &device())
+fn ints(targets: &[usize]) -> Tensor<1, Int> {
+    let targets: Vec<i32> = targets.iter().map(|target| *target as i32).collect();
+    Tensor::from_data(targets.as_slice(), &device())
 }
 
 #[test]
 fn loss_and_gradient_are_those_of_the_formula() {
     for [batch, classes] in [[1, 2], [3, 7], [16, 33], [5, 5001]] {
         let logits = drawn::normal([batch, classes], 1.0, 6.0, &device()).require_grad();
-        let targets: Vec<i32> = (0..batch).map(|row| (row * 7919 % classes) as i32).collect();
+        let targets: Vec<usize> = (0..batch).map(|row| row * 7919 % classes).collect();
         let loss = cross_entropy(logits.clone(), ints(&targets));
         // A weight of the loss, as accumulated batches have one.
         let gradient = numbers(logits.grad(&loss.clone().mul_scalar(0.75).backward()).unwrap());
         let mut expected = 0.0;
         for (row, logits) in numbers(logits).chunks(classes).enumerate() {
-            let target = row * 7919 % classes;
+            let target = targets[row];
             let exponentials: Vec<f64> = logits.iter().map(|logit| f64::from(*logit).exp()).collect();
             let sum: f64 = exponentials.iter().sum();
             expected += (sum.ln() - f64::from(logits[target])) / batch as f64;

@@ -14,7 +14,7 @@
 mod moments;
 
 use burn::module::Module;
-use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
+use lora_core::gaussian::{Covariance, Gaussian, PosteriorMethod};
 use lora_core::random::seeded_normal;
 use lora_core::vector::{Part, Posterior, VectorLayout};
 use lora_core::{Adapted, Model};
@@ -264,7 +264,7 @@ impl Swag {
             .map(|variance| (deviation * variance.sqrt()) as f32)
             .collect();
         let slots = self.layout.slots().iter();
-        let spreads = slots.map(|slot| Spread::diagonal(deviations[slot.range.clone()].to_vec()));
+        let covariances = slots.map(|slot| Covariance::diagonal(deviations[slot.range.clone()].to_vec()));
         let columns = self.moments.columns();
         let factor = deviation / ((columns.len() - 1) as f64).sqrt();
         let scaled = |column: &Vec<f32>| {
@@ -278,7 +278,7 @@ impl Swag {
             json!({"scale": self.scale, "collections": self.moments.count()}),
             self.layout.clone(),
             self.moments.mean(),
-            spreads.collect(),
+            covariances.collect(),
             columns.iter().map(scaled).collect(),
         )
     }

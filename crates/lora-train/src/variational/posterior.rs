@@ -1,6 +1,6 @@
 //! The learned Gaussian, drawn from.
 
-use lora_core::gaussian::{Gaussian, PosteriorMethod, Spread};
+use lora_core::gaussian::{Covariance, Gaussian, PosteriorMethod};
 use lora_core::random::seeded_normal;
 use lora_core::vector::{Posterior, Slot, VectorLayout};
 use serde_json::json;
@@ -48,18 +48,18 @@ impl VariationalPosterior {
                 .map(|number| *number as f32)
                 .collect()
         };
-        let spreads = self
+        let covariances = self
             .layout
             .slots()
             .iter()
-            .map(|slot| Spread::diagonal(of_slot(slot)));
-        let spreads = spreads.collect();
+            .map(|slot| Covariance::diagonal(of_slot(slot)));
+        let covariances = covariances.collect();
         Gaussian::new(
             PosteriorMethod::Blob,
             json!({}),
             self.layout.clone(),
             &self.mean,
-            spreads,
+            covariances,
             Vec::new(),
         )
     }

@@ -258,7 +258,10 @@ fn the_largest_noise_within_the_tolerance_is_found() {
             found.sigma
         );
         assert!(!found.is_largest && found.loss <= 2.02);
-        assert_eq!(found.posterior.spreads(), noise.scaled(found.sigma).spreads());
+        assert_eq!(
+            found.posterior.covariances(),
+            noise.scaled(found.sigma).covariances()
+        );
     }
     let flat = largest_noise(&noise, &settings, 2.0, &mut |_| Ok::<_, EvalError>(2.0)).unwrap();
     assert!(flat.is_largest && (flat.sigma - settings.largest).abs() < f64::EPSILON);

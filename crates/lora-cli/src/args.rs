@@ -79,6 +79,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed on the way; 2 wrong comma
 #[derive(Subcommand, Clone, Debug)]
 pub enum Command {
     /// Shows the method on an embedded model and embedded text; downloads nothing.
+    #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
     /// Trains an adapter on labelled text.
     #[command(after_long_help = TRAIN_EXAMPLES)]
@@ -105,6 +106,7 @@ pub enum Command {
     #[command(after_long_help = INSPECT_EXAMPLES)]
     Inspect(InspectArgs),
     /// Turns a LoRA adapter into a calibrated ensemble, without training.
+    #[command(after_long_help = BAYESIANIZE_EXAMPLES)]
     Bayesianize(BayesianizeArgs),
     /// Merges an adapter into its base model and writes that as a Hugging Face folder.
     #[command(after_long_help = MERGE_EXAMPLES)]
@@ -122,6 +124,22 @@ pub enum Command {
     #[command(after_long_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsArgs),
 }
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  As it is shown in the book, in a few minutes; the page is runs/demo/report.html:
+    lora demo
+  A first look in half a minute:
+    lora demo --fast --output runs/first-look";
+
+const BAYESIANIZE_EXAMPLES: &str = "\
+Examples:
+  The largest noise that 200 labelled rows bear, in a new folder that lora predict and eval draw from:
+    lora bayesianize --adapter runs/reviews --data validation.csv --output runs/reviews-tfb
+    lora predict --adapter runs/reviews-tfb \"a text\"
+  From the curvature of the loss on the training rows:
+    lora bayesianize --adapter runs/reviews --method laplace --train-file train.csv --data validation.csv \\
+      --output runs/reviews-laplace";
 
 const TRAIN_EXAMPLES: &str = "\
 Examples:

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lora_eval::laplace::Structure;
 use lora_eval::tfb::TfbSettings;
@@ -12,6 +12,7 @@ use lora_pipeline::files::folder_swap::check_free;
 use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::saved::adapter::open_adapter;
+use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::{legend, table};
 use serde_json::json;
 
@@ -34,21 +35,27 @@ pub struct BayesianizeArgs {
     /// By which method the Gaussian is found.
     #[arg(long, value_enum, default_value = "tfb")]
     method: MethodArg,
-    /// For tfb: share by which the loss on --data may rise.
-    #[arg(long, value_name = "SHARE", default_value_t = TfbSettings::default().tolerance)]
-    tolerance: f64,
+    #[arg(long, value_name = "SHARE", help = tolerance_help())]
+    tolerance: Option<f64>,
     /// Rows to train on, for laplace: those of the training, whose curvature is computed.
     #[arg(long, value_name = "FILE", required_if_eq("method", "laplace"))]
     train_file: Option<PathBuf>,
-    /// For laplace: which entries of the curvature are computed.
-    #[arg(long, value_enum, default_value = "kronecker")]
-    structure: StructureArg,
+    /// For laplace: which entries of the curvature are computed [kronecker].
+    #[arg(long, value_enum)]
+    structure: Option<StructureArg>,
     /// Passes of the ensemble [as in training, else 8].
     #[arg(long, value_name = "N", value_parser = positive)]
     members: Option<usize>,
     /// Seed of the members.
     #[arg(long, default_value_t = 42)]
     seed: u64,
+}
+
+fn tolerance_help() -> String {
+    format!(
+        "For tfb: share by which the loss on --data may rise [{}]",
+        TfbSettings::default().tolerance
+    )
 }
 
 /// How a Gaussian is found.
@@ -76,9 +83,11 @@ enum StructureArg {
 /// If an input is wrong or the folder cannot be written.
 pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     check_free(&args.output)?;
+    args.check_method()?;
+    let defaults = TfbSettings::default();
     let tfb = TfbSettings {
-        tolerance: args.tolerance,
-        ..TfbSettings::default()
+        tolerance: args.tolerance.unwrap_or(defaults.tolerance),
+        ..defaults
     };
     tfb.check()
         .map_err(|error| anyhow::anyhow!("--tolerance: {error}"))?;
@@ -93,8 +102,8 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
                 args.train_file.as_ref().context("--train-file is missing")?,
             )?),
             structure: match args.structure {
-                StructureArg::Diagonal => Structure::Diagonal,
-                StructureArg::Kronecker => Structure::Kronecker,
+                Some(StructureArg::Diagonal) => Structure::Diagonal,
+                Some(StructureArg::Kronecker) | None => Structure::Kronecker,
             },
         },
     };
@@ -103,9 +112,13 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     bayesianized.save(&args.output)?;
     let name = format!("{}, {}", args.data.display(), counted(rows.len(), "row"));
     terminal.table(&table(&name, &outcome.methods))?;
+    terminal.paragraph(&format!("{}.", outcome.found))?;
+    verdicts(&outcome.methods)?
+        .iter()
+        .try_for_each(|verdict| terminal.paragraph(verdict))?;
     terminal.paragraph(&format!(
-        "{}. These rows chose it, so measure it on others (lora eval --adapter {}).",
-        outcome.found,
+        "These rows chose it, so measure it on others: lora eval --adapter {0} --data FILE. lora predict --adapter {0} uses the ensemble, \
+         with --inference mean the adapter as it was.",
         args.output.display()
     ))?;
     legend(&outcome.methods)
@@ -119,4 +132,21 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
         "outcome": outcome,
         "made_by": MadeBy::this_call(),
     }))
+}
+
+impl BayesianizeArgs {
+    /// Refuses settings of the method that was not asked for, which would change nothing.
+    fn check_method(&self) -> Result<()> {
+        let (others, owner) = match self.method {
+            MethodArg::Tfb => (
+                [("--train-file", self.train_file.is_some()), ("--structure", self.structure.is_some())].to_vec(),
+                "laplace",
+            ),
+            MethodArg::Laplace => ([("--tolerance", self.tolerance.is_some())].to_vec(), "tfb"),
+        };
+        match others.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => bail!("{flag} is a setting of --method {owner}; choose that method, or leave {flag} out"),
+            None => Ok(()),
+        }
+    }
 }

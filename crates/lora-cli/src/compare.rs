@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use lora_data::ProblemType;
-use lora_experiments::compare::{CompareOptions, Comparison};
+use lora_data::{Format, ProblemType};
+use lora_experiments::compare::{CompareOptions, Comparison, DEFAULT_EPOCHS};
 use lora_pipeline::base::checkpoint::EMBEDDED_MODEL;
 use serde_json::json;
 
 use crate::interrupt::InterruptGuard;
+use crate::shared_args::{DeviceArgs, positive};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora compare`.
@@ -36,6 +37,21 @@ pub struct CompareArgs {
     /// Base model: a folder, a hub id, or the embedded one
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED_MODEL)]
     pub model: String,
+    /// Passes over the training rows, at most: a training ends when its validation loss no longer falls
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_EPOCHS, value_parser = clap::value_parser!(u32).range(1..))]
+    pub num_train_epochs: u32,
+    /// Longest text in tokens; longer ones are cut
+    #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = positive)]
+    pub max_seq_length: usize,
+    /// Format of the file, if its name does not tell: csv, tsv, tsv-quoted, jsonl, json, parquet
+    #[arg(long, value_name = "FORMAT")]
+    pub data_format: Option<Format>,
+    #[command(flatten)]
+    #[expect(
+        missing_docs,
+        reason = "the help of a flattened group is that of its arguments"
+    )]
+    pub device: DeviceArgs,
     /// How many seeds
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=20))]
     pub seeds: u16,
@@ -69,7 +85,11 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
         text_pair: args.text_pair.clone(),
         label: args.label.clone(),
         problem_type: args.problem_type.as_deref().map(problem_type).transpose()?,
+        format: args.data_format,
         model: args.model.clone(),
+        epochs: args.num_train_epochs,
+        max_seq_length: args.max_seq_length,
+        device: args.device.device,
         seeds: args.seeds,
         output: args.output.clone(),
     };

@@ -39,6 +39,8 @@ fn flag_of(key: &'static Key) -> Arg {
         .help(key.help)
         .help_heading(key.section)
         .action(ArgAction::Set);
+    // As in every other command.
+    let arg = if key.flag() == "output" { arg.short('o') } else { arg };
     match key.form {
         KeyForm::Switch => arg
             .num_args(0..=1)

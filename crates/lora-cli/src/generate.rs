@@ -35,8 +35,11 @@ pub struct GenerateArgs {
     #[arg(long)]
     revision: Option<String>,
     /// Text to continue, or - for the standard input.
-    #[arg(long, value_name = "TEXT")]
-    prompt: String,
+    #[arg(long, value_name = "TEXT", required_unless_present = "text")]
+    prompt: Option<String>,
+    /// The text to continue, by place instead of `--prompt`.
+    #[arg(value_name = "TEXT", conflicts_with = "prompt")]
+    text: Option<String>,
     /// Write the prompt with the model's chat template, as a user's message.
     #[arg(long)]
     chat_template: bool,
@@ -158,8 +161,10 @@ impl GenerateArgs {
     }
 
     fn prompt_text(&self) -> Result<String> {
-        if self.prompt != "-" {
-            return Ok(self.prompt.clone());
+        let given = self.prompt.as_ref().or(self.text.as_ref());
+        let given = given.context("no text to continue is given; add one, as in lora generate --model DIR \"Once\"")?;
+        if given != "-" {
+            return Ok(given.clone());
         }
         let mut text = String::new();
         let read = std::io::stdin().read_to_string(&mut text);

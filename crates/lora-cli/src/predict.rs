@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lora_data::{decode_text, tasks};
 use lora_pipeline::calibration::CalibratorName;
@@ -13,6 +13,7 @@ use lora_pipeline::files::output_file::check_output;
 use lora_pipeline::predict::{FileForm, PredictRequest, predict};
 use lora_pipeline::saved::adapter::open_adapter;
 use lora_pipeline::saved::task_file::InferenceKind;
+use serde_json::json;
 
 use crate::eval::EnsembleArgs;
 use crate::set_args::SetArgs;
@@ -102,6 +103,9 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     if let Some(output) = &args.output {
         check_output("--output", output, args.data.as_deref(), args.overwrite)?;
     }
+    if args.columns.label_column.is_some() {
+        bail!("lora predict reads no labels, so --label-column means nothing to it; leave it out, or score an adapter with lora eval");
+    }
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.adapter.options(), benchmark)?;
     note_unfinished(&args.adapter.adapter, terminal);
@@ -129,8 +133,9 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         Some(path) => {
             let content = predicted.file.unwrap_or_else(|| predicted.json.join("\n") + "\n");
             lora_core::atomic::write_file(path, content.as_bytes())?;
-            let count = counted(predicted.json.len(), "prediction");
-            terminal.note(format!("{count}: {}", path.display()));
+            let count = predicted.json.len();
+            terminal.note(format!("{}: {}", counted(count, "prediction"), path.display()));
+            terminal.document(&json!({ "output": path, "predictions": count }))?;
         }
         None if terminal.json() => predicted.json.iter().try_for_each(|line| terminal.raw(line))?,
         None => predicted.words.iter().try_for_each(|line| terminal.say(line))?,

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use lora_core::gaussian::posterior_of;
 use lora_core::peft::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
 use lora_core::tensors::TensorFile;
 use lora_core::tuned::TUNING_FILE;
@@ -153,6 +154,13 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         terminal.say(format!("trained in full: {}", modules_of(&full)))?;
     }
     terminal.say(describe_dropout(&folder.config))?;
+    let posterior = posterior_of(path)?;
+    if let Some((method, settings)) = &posterior {
+        terminal.say(format!(
+            "ensemble: members are drawn from a Gaussian over trained parameters ({}, {settings})",
+            method.name()
+        ))?;
+    }
     if let Some(adapted) = &on_base {
         terminal.say(parameter_line(adapted))?;
     }
@@ -165,6 +173,7 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         "task_type": folder.task_type,
         "config": folder.config,
         "ensemble": folder.ensemble,
+        "posterior": posterior.map(|(method, settings)| json!({"method": method, "settings": settings})),
         "task": task,
         "adapters": adapters,
         "trained_in_full": full,

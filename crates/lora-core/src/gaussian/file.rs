@@ -99,11 +99,16 @@ pub(crate) fn write_posterior<M: Module + Linears>(
     write_file(&folder.join(POSTERIOR_FILE), text.as_bytes())
 }
 
-/// Reads the Gaussian of a folder for a model; none if the folder has none.
-pub(crate) fn read_posterior<M: Module + Linears>(
-    folder: &Path,
-    adapted: &Adapted<M>,
-) -> Result<Option<Gaussian>, AdapterError> {
+/// Where the Gaussian of a folder comes from, and what it was made with; none if the folder has none.
+///
+/// # Errors
+///
+/// [`AdapterError`] if its file cannot be read, or is of another version.
+pub fn posterior_of(folder: &Path) -> Result<Option<(PosteriorMethod, Value)>, AdapterError> {
+    Ok(read_file(folder)?.map(|file| (file.method, file.settings)))
+}
+
+fn read_file(folder: &Path) -> Result<Option<PosteriorFile>, AdapterError> {
     let path = folder.join(POSTERIOR_FILE);
     if !path.exists() {
         return Ok(None);
@@ -117,6 +122,17 @@ pub(crate) fn read_posterior<M: Module + Linears>(
             supported: "1",
         });
     }
+    Ok(Some(file))
+}
+
+/// Reads the Gaussian of a folder for a model; none if the folder has none.
+pub(crate) fn read_posterior<M: Module + Linears>(
+    folder: &Path,
+    adapted: &Adapted<M>,
+) -> Result<Option<Gaussian>, AdapterError> {
+    let Some(file) = read_file(folder)? else {
+        return Ok(None);
+    };
     let tensors = TensorFile::open(&folder.join(POSTERIOR_TENSOR_FILE))?;
     let chosen: BTreeSet<String> = tensors
         .names()

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use file::{POSTERIOR_FILE, POSTERIOR_TENSOR_FILE};
+pub use file::{POSTERIOR_FILE, POSTERIOR_TENSOR_FILE, posterior_of};
 pub(crate) use file::{read_posterior, write_posterior};
 
 use crate::random::seeded_normal;

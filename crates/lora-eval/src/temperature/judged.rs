@@ -113,11 +113,18 @@ impl fmt::Display for TemperatureOutcome {
                 temperature,
                 gain,
                 gain_error,
-                ..
-            } => write!(
-                formatter,
-                "T = {temperature:.3}, which lowers the loss by {gain:.3} ± {gain_error:.3} nats on rows that it was not fitted on"
-            ),
+                p_value,
+            } => {
+                write!(
+                    formatter,
+                    "T = {temperature:.3}, which lowers the loss by {gain:.3} ± {gain_error:.3} nats on rows that it was not fitted on"
+                )?;
+                if gain < gain_error {
+                    // It is the other condition that decides.
+                    write!(formatter, " (taken because the labels contradict T = 1, p = {p_value:.3})")?;
+                }
+                Ok(())
+            }
             Self::TooFewRows { rows, needed } => write!(
                 formatter,
                 "no temperature: {rows} rows are too few, give at least {needed}"
@@ -136,10 +143,15 @@ impl fmt::Display for TemperatureOutcome {
                  probabilities have {guess:.3})",
                 100.0 * accuracy
             ),
-            Self::NoGain { gain, .. } => write!(
+            Self::NoGain { gain, .. } if *gain <= 0.0 => write!(
                 formatter,
-                "no temperature: on rows that it was not fitted on it would change the loss by {:+.4} nats, no more than chance explains",
+                "no temperature: it would raise the loss by {:.4} nats on rows that it was not fitted on",
                 0.0 - gain
+            ),
+            Self::NoGain { gain, p_value } => write!(
+                formatter,
+                "no temperature: it would lower the loss by {gain:.4} nats on rows that it was not fitted on, but the labels do not \
+                 contradict T = 1 (p = {p_value:.2})"
             ),
         }
     }

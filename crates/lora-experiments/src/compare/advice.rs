@@ -6,7 +6,6 @@ use lora_pipeline::error::Result;
 use lora_pipeline::train::verdict::still_falls;
 
 use super::CompareOptions;
-use super::preset::EPOCHS;
 use crate::report::against::{LEVEL, Verdict, compare};
 use crate::report::choice::{Method, SelectedConfiguration};
 use crate::report::measure::Measure;
@@ -54,7 +53,7 @@ pub(super) fn advice<'a>(results: &'a Results, args: &CompareOptions) -> Result<
     sentences.extend(several_adapters(judged, &selected, is_scaled)?);
     let configuration = selected.configuration(is_scaled).cloned();
     let too_short = configuration.as_ref();
-    sentences.extend(too_short.and_then(|configuration| underfit(configuration, &results.trainings)));
+    sentences.extend(too_short.and_then(|configuration| underfit(configuration, &results.trainings, args.epochs)));
     if args.seeds == 1 {
         sentences.push(
             "There was one seed, so the intervals know nothing of what another training would have given; --seeds 3 tells more.".to_owned(),
@@ -118,7 +117,7 @@ fn validation_losses(configuration: &Configuration<'_>) -> Option<Vec<Vec<f64>>>
 
 /// Whether the recipe, the same for all methods, is too short: in half of the trainings the last evaluation was the best one, and the loss
 /// still fell.
-fn underfit(configuration: &Configuration<'_>, trainings: &Trainings) -> Option<String> {
+fn underfit(configuration: &Configuration<'_>, trainings: &Trainings, epochs: u32) -> Option<String> {
     let keys = configuration.cells.iter().flat_map(|(cell, _)| &cell.trainings);
     let all: Vec<&TrainingRecord> = keys.filter_map(|key| trainings.get(key)).collect();
     let is_short = |training: &&&TrainingRecord| {
@@ -129,8 +128,8 @@ fn underfit(configuration: &Configuration<'_>, trainings: &Trainings) -> Option<
     let short = all.iter().filter(is_short).count();
     (short > 0 && 2 * short >= all.len()).then(|| {
         format!(
-            "The recipe is too short for this data: in {short} of {} trainings the validation loss still fell at the end, after {EPOCHS} \
-             epochs. Scores, calibration and the choice may change with more; try a larger --num-train-epochs in the command below.",
+            "The recipe is too short for this data: in {short} of {} trainings the validation loss still fell at the end, after {epochs} \
+             epochs. Scores, calibration and the choice may change with more; compare again with a larger --num-train-epochs and an --output of its own.",
             all.len()
         )
     })

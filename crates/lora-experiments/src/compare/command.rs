@@ -59,7 +59,7 @@ fn words(
     words.extend(FILES.iter().map(|(flag, name)| format!("{flag} {}", path(name))));
     words.push(format!("--output {} --overwrite", path(CHOSEN)));
     words.push(format!("--problem-type {} --seed {seed}", problem_type.name()));
-    let mut settings = base(&options.model);
+    let mut settings = base(options);
     if configuration.method == DROPOUT {
         settings["mask_probability"] = configuration.settings["mask_probability"].clone();
         settings["mask_rescale"] = "rescaled".into();

@@ -7,8 +7,9 @@ mod preset;
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::write_file;
-use lora_data::ProblemType;
+use lora_data::{Format, ProblemType};
 use lora_pipeline::bail;
+use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::Result;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::progress::Progress;
@@ -19,6 +20,7 @@ use crate::report::results::Results;
 use crate::report::sentences::caveats;
 use crate::sweep::record::Line;
 use crate::sweep::{Pending, Sweep, store};
+pub use preset::DEFAULT_EPOCHS;
 use preset::{CommonestLabel, Preset};
 
 /// What is compared.
@@ -34,8 +36,16 @@ pub struct CompareOptions {
     pub label: Option<String>,
     /// What labels are; none: told from them.
     pub problem_type: Option<ProblemType>,
+    /// Format of the file; none: told from its name.
+    pub format: Option<Format>,
     /// Base model: a folder, a hub id, or the embedded one.
     pub model: String,
+    /// Passes over the training rows, at most.
+    pub epochs: u32,
+    /// Longest text in tokens.
+    pub max_seq_length: usize,
+    /// Where tensors are.
+    pub device: DeviceName,
     /// How many seeds.
     pub seeds: u16,
     /// Where results.jsonl and report.html go.

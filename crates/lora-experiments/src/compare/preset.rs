@@ -90,6 +90,7 @@ impl Preset {
                 text_pair: column(&args.text_pair),
                 label: column(&args.label),
             },
+            format: args.format,
             // Only counted here.
             labels: LabelRule::Unlabelled(Task::Regression),
             ..ReadOptions::default()
@@ -185,11 +186,14 @@ impl Preset {
                 data.insert(key.to_owned(), json!(column));
             }
         }
+        if let Some(format) = args.format {
+            data.insert("data_format".to_owned(), json!(format));
+        }
         if let Some(problem) = args.problem_type {
             data.insert("problem_type".to_owned(), json!(problem));
         }
         let sweep = json!({
-            "base": base(&args.model),
+            "base": base(args),
             "tasks": [{"name": "your data", "data": data, "rows": [self.train_rows()]}],
             "methods": [
                 {"name": PLAIN, "predictions": ["mean", {"deep_ensemble": {"members": args.seeds.max(3)}}]},
@@ -210,22 +214,23 @@ impl Preset {
     }
 }
 
-/// How often training goes over the rows, at most.
-pub(super) const EPOCHS: u32 = 10;
+/// How often training goes over the rows, at most, unless asked otherwise.
+pub const DEFAULT_EPOCHS: u32 = 10;
 /// Name of plain LoRA.
 const PLAIN: &str = "LoRA";
 /// Name of LoRA Dropout.
 pub(super) const DROPOUT: &str = "LoRA Dropout";
 
 /// Settings that suit some hundred rows.
-pub(super) fn base(model: &str) -> Value {
+pub(super) fn base(options: &CompareOptions) -> Value {
     json!({
-        "model_name_or_path": model,
-        "max_seq_length": 128,
+        "model_name_or_path": options.model,
+        "max_seq_length": options.max_seq_length,
+        "device": options.device.to_string(),
         "r": 8,
         "lora_alpha": 16,
         "learning_rate": 2e-3,
-        "num_train_epochs": EPOCHS,
+        "num_train_epochs": options.epochs,
         "per_device_train_batch_size": 16,
         "warmup_ratio": 0.06,
         "early_stopping_patience": 3,

@@ -143,10 +143,10 @@ fn scores(judged: &TaskComparison<'_>, is_scaled: bool) -> Result<Table> {
     let against = [
         Column::new(format!("{loss} − reference's"), Better::None, 3).with_unit("95 %"),
         Column::new("verdict", Better::None, 0),
-        Column::new("p", Better::None, 4),
+        Column::new("p", Better::None, 4).with_unit("rows"),
     ];
     headings.splice(1..1, against);
-    let mut table = Table::new(title, "method", headings).with_note(note(judged, loss));
+    let mut table = Table::new(title, "method", headings).with_note(note(judged, loss, is_scaled));
     for (selected, comparisons) in judged.selected.iter().zip(&judged.comparisons) {
         let Some(configuration) = selected.configuration(is_scaled) else {
             continue;
@@ -168,7 +168,7 @@ fn scores(judged: &TaskComparison<'_>, is_scaled: bool) -> Result<Table> {
     Ok(table)
 }
 
-fn note(judged: &TaskComparison<'_>, loss: &str) -> String {
+fn note(judged: &TaskComparison<'_>, loss: &str, is_scaled: bool) -> String {
     let seeds = match judged.seeds() {
         1 => "one seed".to_owned(),
         many => format!("mean ± std over {many} seeds"),
@@ -178,8 +178,14 @@ fn note(judged: &TaskComparison<'_>, loss: &str) -> String {
     } else {
         format!(" NLL in nats; ECE is a fraction, {ECE_RULE}; adaptive ECE has 15 bins of equal mass.")
     };
+    let temperature = if is_scaled {
+        " T: fitted on the validation rows of each seed; 1 where none helped there beyond chance."
+    } else {
+        ""
+    };
     format!(
-        "{seeds}. {loss} − reference's: with a 95 % interval over rows and seeds; p of a paired permutation test over rows.{rule}"
+        "{seeds}. {loss} − reference's: with a 95 % interval over rows and seeds, which gives the verdict (ties: it holds 0); p of a paired \
+         permutation test over the rows alone, so it can be small beside a tie.{rule}{temperature}"
     )
 }
 

@@ -191,6 +191,11 @@ mod tests {
             error.contains("line 2: unknown key `learning_rat`; did you mean `learning_rate`?"),
             "{error}"
         );
+        let error = read_text("a.yaml", "model: minilm-l6\n").unwrap_err().to_string();
+        assert!(
+            error.contains("unknown key `model`; did you mean `model_name_or_path`?"),
+            "a flag's name: {error}"
+        );
         let error = read_text("a.yaml", "colour: blue\n").unwrap_err().to_string();
         assert!(
             error.contains("line 1: unknown key `colour`; `lora train --help`"),

@@ -78,7 +78,7 @@ pub const KEYS: &[Key] = &[
     key("text_column", KeyForm::Scalar, DATA, "Column of the text, or of the prompt of a language model, by name or index from 0 [usual names]"),
     key("text_pair_column", KeyForm::Scalar, DATA, "Column of the second text, for pairs, or of what belongs to the prompt"),
     key("label_column", KeyForm::Scalar, DATA, "Column of the label, or of the completion [usual names]"),
-    key("label_columns", KeyForm::List, DATA, "For multi_label_classification: several columns of 0 and 1, whose names are the labels, in place of a label_column of lists"),
+    key("label_columns", KeyForm::List, DATA, "Several columns of 0 and 1, whose names are the labels, in place of a label_column of lists; means multi_label_classification"),
     key("problem_type", KeyForm::Text, DATA, "What is predicted: single_label_classification, multi_label_classification, regression [from the labels], question_answering, token_classification, multiple_choice, or causal_lm"),
     key("chat_template", KeyForm::Switch, DATA, "Write the prompts of causal_lm with the model's chat template, as a user's message"),
     key("max_seq_length", KeyForm::Scalar, DATA, "Longest text in tokens; longer ones are cut [128]"),
@@ -193,9 +193,11 @@ impl Key {
     }
 }
 
-/// The key nearest to a wrong one, if it is near enough to be a slip.
+/// The key that a wrong one stands for: that of the flag with this name, or the nearest one if it is near enough to be a slip.
 pub fn nearest(wrong: &str) -> Option<&'static str> {
-    nearest_of(wrong, KEYS.iter().map(|key| key.name))
+    let flag = wrong.replace('_', "-");
+    let of_flag = KEYS.iter().find(|key| key.flag() == flag).map(|key| key.name);
+    of_flag.or_else(|| nearest_of(wrong, KEYS.iter().map(|key| key.name)))
 }
 
 /// The word nearest to a wrong one, if it is near enough to be a slip. Case, and hyphens for underscores, are none.

@@ -58,6 +58,10 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
         // The number of steps stands in its place.
         values.insert("num_train_epochs".to_owned(), json!(1));
     }
+    if values.contains_key("label_columns") && !values.contains_key("problem_type") {
+        // Columns of labels any number of which may hold mean nothing else.
+        values.insert("problem_type".to_owned(), json!("multi_label_classification"));
+    }
     check_required(&values, &origins)?;
     let config = serde_json::from_value(Value::Object(values.clone()))
         .map_err(|error| wrong_type(&values, &origins, &error))?;

@@ -359,12 +359,9 @@ impl FittedTraining {
             write_file(&beside.join(REPORT_FILE), page.as_bytes())
         })?;
         write_finished(&folder, &document)?;
-        let guess = match (&prepared.validation, prepared.classes()) {
-            (Some(validation), Some(classes)) => {
-                Guess::of(&prepared.train.truth(), &validation.truth(), classes)
-            }
-            _ => None,
-        };
+        let guess = prepared.validation.as_ref().and_then(|validation| {
+            Guess::of(&prepared.train.truth(), &validation.truth(), prepared.classes())
+        });
         let mut advice: Vec<String> = scored.inference_in_words().into_iter().collect();
         if is_scored {
             advice.extend(verdict(history, guess, scored.mean_pass_on_validation()));

@@ -46,19 +46,29 @@ pub fn check_learned(history: &History, classes: Option<usize>) -> Result<(), Wo
     Ok(())
 }
 
-/// What somebody says who knows how frequent classes are in the training rows, and reads no text.
+/// What somebody says who knows how frequent classes are in the training rows, or the mean of their values, and reads no text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Guess {
-    /// How many classes there are.
-    pub classes: usize,
-    /// Mean loss on the validation rows in nats, for several labels of a text the mean over labels.
+    /// How many classes there are; none for values.
+    pub classes: Option<usize>,
+    /// Mean loss on the validation rows: nats, for several labels of a text the mean over labels; squared error for values.
     pub loss: f64,
 }
 
 impl Guess {
-    /// From what is right about training and validation rows; none for numbers, and for answers in a context. Each class gets half a row
-    /// more than there are, so that one without training rows is improbable and not impossible.
-    pub fn of(training: &Targets, validation: &Targets, classes: usize) -> Option<Self> {
+    /// From what is right about training and validation rows; none for answers in a context. Each class gets half a row more than there
+    /// are, so that one without training rows is improbable and not impossible.
+    pub fn of(training: &Targets, validation: &Targets, classes: Option<usize>) -> Option<Self> {
+        if let (Targets::Values(training), Targets::Values(validation)) = (training, validation) {
+            let mean = training.iter().copied().map(f64::from).sum::<f64>() / training.len() as f64;
+            let squares = validation.iter().map(|value| (f64::from(*value) - mean).powi(2));
+            let loss = squares.sum::<f64>() / validation.len() as f64;
+            return loss.is_finite().then_some(Self { classes: None, loss });
+        }
+        Self::of_classes(training, validation, classes?)
+    }
+
+    fn of_classes(training: &Targets, validation: &Targets, classes: usize) -> Option<Self> {
         let share =
             |rows: usize, of: usize, kinds: usize| (rows as f64 + 0.5) / (of as f64 + 0.5 * kinds as f64);
         let loss = match (training, validation) {
@@ -86,7 +96,23 @@ impl Guess {
             }
             _ => return None,
         };
-        loss.is_finite().then_some(Self { classes, loss })
+        loss.is_finite().then_some(Self {
+            classes: Some(classes),
+            loss,
+        })
+    }
+
+    /// What is said without reading the text.
+    fn in_words(self) -> String {
+        match self.classes {
+            Some(classes) => format!("how frequent the {classes} classes are in the training rows"),
+            None => "the mean of the training rows".to_owned(),
+        }
+    }
+
+    /// The loss of somebody who knows nothing: that of equal probabilities, or for values the same.
+    fn blind_loss(self) -> f64 {
+        self.classes.map_or(self.loss, |classes| (classes as f64).ln())
     }
 }
 
@@ -111,8 +137,9 @@ pub fn verdict(history: &History, guess: Option<Guess>, scores: Option<&TaskScor
 /// Why the validation loss is not below that of guessing.
 fn nothing_learned(history: &History, loss: f64, guess: Guess, scores: Option<&TaskScores>) -> String {
     let losses = format!(
-        "the best validation loss is {loss:.3}, and {:.3} is that of always saying how frequent the {} classes are in the training rows",
-        guess.loss, guess.classes
+        "the best validation loss is {loss:.3}, and {:.3} is that of always saying {}",
+        guess.loss,
+        guess.in_words()
     );
     let scores = match scores {
         Some(TaskScores::Classification(scores)) => Some(scores),
@@ -132,7 +159,7 @@ fn nothing_learned(history: &History, loss: f64, guess: Guess, scores: Option<&T
         .iter()
         .map(|each| each.loss)
         .fold(0.0, f64::max);
-    if worst > UNSTABLE * (guess.classes as f64).ln() {
+    if worst > UNSTABLE * guess.blind_loss() {
         return format!(
             "the training was unstable: {losses}, after one of {worst:.3} on the way; lower learning_rate, or add warmup (warmup_ratio)"
         );
@@ -219,20 +246,36 @@ mod tests {
         let mut training = vec![0; 19];
         training[3] = 1;
         let validation = Targets::Classes(vec![0, 0, 0, 1]);
-        let guess = Guess::of(&Targets::Classes(training), &validation, 2).expect("classes");
+        let guess = Guess::of(&Targets::Classes(training), &validation, Some(2)).expect("classes");
         let expected = -(3.0 * 0.925_f64.ln() + 0.075_f64.ln()) / 4.0;
         assert!((guess.loss - expected).abs() < 1e-12);
         // Two labels: the first holds in 3 of 4 training rows (3.5 of 5), the second in none (0.5 of 5).
         let training = Targets::Labels(vec![vec![0], vec![0], vec![], vec![0]]);
         let validation = Targets::Labels(vec![vec![0, 1], vec![]]);
-        let guess = Guess::of(&training, &validation, 2).expect("labels");
+        let guess = Guess::of(&training, &validation, Some(2)).expect("labels");
         let expected = -(0.7_f64.ln() + 0.3_f64.ln() + 0.1_f64.ln() + 0.9_f64.ln()) / 4.0;
         assert!((guess.loss - expected).abs() < 1e-12);
-        assert_eq!(Guess::of(&Targets::None, &Targets::None, 2), None);
+        assert_eq!(Guess::of(&Targets::None, &Targets::None, Some(2)), None);
+    }
+
+    #[test]
+    fn a_guess_of_values_says_their_mean() {
+        // The mean is 2; squared errors of 1 and 9.
+        let training = Targets::Values(vec![1.0, 2.0, 3.0]);
+        let guess = Guess::of(&training, &Targets::Values(vec![3.0, 5.0]), None).expect("values");
+        assert_eq!((guess.classes, guess.loss), (None, 5.0));
+        let nothing = history(&[4.9, 4.8], FinishReason::AllSteps);
+        let said = verdict(&nothing, Some(guess), None).unwrap_or_default();
+        assert!(
+            said.contains("next to nothing") && said.contains("always saying the mean of the training rows"),
+            "{said}"
+        );
+        let learned = history(&[1.0, 1.2], FinishReason::AllSteps);
+        assert_eq!(verdict(&learned, Some(guess), None), None);
     }
 
     const THREE: Guess = Guess {
-        classes: 3,
+        classes: Some(3),
         loss: 1.0986,
     };
 

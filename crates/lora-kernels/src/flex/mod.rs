@@ -4,6 +4,7 @@
 //! in the units of [`bf16`]. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
 
 mod bf16;
+mod block;
 mod kept;
 mod matrix;
 mod outer;

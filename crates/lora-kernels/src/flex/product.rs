@@ -8,14 +8,16 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::block::{Block, fill_steps};
 use super::{Matrix, Packed, work};
 
 /// Depth of the sums that stay in registers at a time: a panel of it (96 KiB at 512 bits) stays in the second-level cache.
 const DEPTH: usize = 768;
 /// Rows of the output that one task computes at most; with [`DEPTH`] their left side stays in the second-level cache.
 const TASK_ROWS: usize = 64;
-/// A deep left side is copied into place if so many panels read it: rows that lie a multiple of 4 KiB apart would push each
-/// other out of the first-level cache.
+/// A left side is copied into place if so many panels read it. With 32 registers only a deep one: its rows lie a multiple of 4 KiB apart
+/// and would push each other out of the first-level cache. With 16 the sums leave none for the rows' places, so each block of rows is
+/// laid out in the order of reading ([`fill_steps`]).
 const GATHER_PANELS: usize = 4;
 /// Distance of the copied rows: no power of two, for the same reason.
 const GATHER_STRIDE: usize = DEPTH + 16;
@@ -115,7 +117,8 @@ impl WithSimd for RowsOfProduct<'_> {
         if S::REGISTER_COUNT >= 32 {
             self.run::<S, 8>(simd);
         } else {
-            self.run::<S, 4>(simd);
+            // Twelve sums: a processor that starts two a cycle and needs five cycles for each always has the next one.
+            self.run::<S, 6>(simd);
         }
     }
 }
@@ -145,14 +148,21 @@ impl<'data> RowsOfProduct<'data> {
             }
         }
         let panels = cols.div_ceil(width);
-        let gathers = !left.is_transposed() && depth > DEPTH && panels >= GATHER_PANELS;
+        let is_read_often = panels >= GATHER_PANELS;
+        let in_steps = is_read_often && S::REGISTER_COUNT < 32;
+        let gathers = is_read_often && !in_steps && !left.is_transposed() && depth > DEPTH;
         let mut gathered = vec![0.0; if gathers { self.len * GATHER_STRIDE } else { 0 }];
+        let whole = self.len - self.len % ROWS;
+        let mut steps = vec![0.0; if in_steps { whole * DEPTH.min(depth) } else { 0 }];
         for from in (0..depth.max(1)).step_by(DEPTH) {
             let len = DEPTH.min(depth - from);
             if gathers {
                 for (row, gathered) in gathered.chunks_exact_mut(GATHER_STRIDE).enumerate() {
                     gathered[..len].copy_from_slice(left.line(self.first + row, from, len));
                 }
+            }
+            if in_steps {
+                fill_steps::<ROWS>(left, self.first, from..from + len, &mut steps[..whole * len]);
             }
             // The left side of these rows and this depth, and the place in it of the task's first row and depth.
             let (near, near_row, near_from) = if gathers {
@@ -185,6 +195,11 @@ impl<'data> RowsOfProduct<'data> {
                         left: near,
                         row: near_row + row,
                         from: near_from,
+                        steps: if in_steps && rows == ROWS {
+                            &steps[row * len..][..ROWS * len]
+                        } else {
+                            &[]
+                        },
                         right: right.panel(panel, from, len),
                         branch: branch
                             .zip(group)
@@ -208,6 +223,7 @@ impl<'data> RowsOfProduct<'data> {
                             group = branch.group_of(at + row, group);
                             let block = Block {
                                 right: &[],
+                                steps: &[],
                                 branch: Some(part(at + row, group.0, branch)),
                                 start: None,
                                 row: block.row + row,
@@ -226,109 +242,4 @@ impl<'data> RowsOfProduct<'data> {
             }
         }
     }
-}
-
-/// A few rows of one panel of the output.
-#[derive(Clone, Copy)]
-pub(super) struct Block<'a> {
-    pub left: Matrix<'a>,
-    /// The first row of the block in `left`.
-    pub row: usize,
-    /// The first column of `left` that counts.
-    pub from: usize,
-    /// The rows of the right side that belong to these columns, of one panel.
-    pub right: &'a [f32],
-    /// The same of the branch: left side, first row in it, panel.
-    pub branch: Option<(Matrix<'a>, usize, &'a [f32])>,
-    /// What the sums start from; what stands in the output, if `None`.
-    pub start: Option<&'a [f32]>,
-}
-
-impl Block<'_> {
-    #[inline(always)]
-    pub fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
-        &self,
-        simd: S,
-        out: &mut [f32],
-        stride: usize,
-        filled: usize,
-    ) {
-        let lanes = S::F32_LANES;
-        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
-        if let Some(start) = self.start {
-            let (start, _) = S::as_simd_f32s(start);
-            for sums in &mut sums {
-                sums.copy_from_slice(&start[..VECTORS]);
-            }
-        } else if filled == VECTORS * lanes {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let (out, _) = S::as_simd_f32s(&out[row * stride..]);
-                sums.copy_from_slice(&out[..VECTORS]);
-            }
-        } else {
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let parts = out[row * stride..][..filled].chunks(lanes);
-                for (sum, part) in sums.iter_mut().zip(parts) {
-                    *sum = simd.partial_load_f32s(part);
-                }
-            }
-        }
-        sums = accumulate::<S, ROWS, VECTORS>(simd, sums, self.left, self.row, self.from, self.right);
-        if let Some((left, row, right)) = self.branch {
-            sums = accumulate::<S, ROWS, VECTORS>(simd, sums, left, row, 0, right);
-        }
-        for (row, sums) in sums.iter().enumerate() {
-            let out = &mut out[row * stride..][..filled];
-            if filled == VECTORS * lanes {
-                let (out, _) = S::as_mut_simd_f32s(out);
-                out.copy_from_slice(sums);
-            } else {
-                for (sum, part) in sums.iter().zip(out.chunks_mut(lanes)) {
-                    simd.partial_store_f32s(part, *sum);
-                }
-            }
-        }
-    }
-}
-
-/// Adds `left[row.., from..] · right` to the sums, where `right` holds two vectors for each step of the depth.
-#[inline(always)]
-fn accumulate<S: Simd, const ROWS: usize, const VECTORS: usize>(
-    simd: S,
-    mut sums: [[S::f32s; VECTORS]; ROWS],
-    left: Matrix<'_>,
-    row: usize,
-    from: usize,
-    right: &[f32],
-) -> [[S::f32s; VECTORS]; ROWS] {
-    let (right, _) = S::as_simd_f32s(right);
-    let (right, _) = right.as_chunks::<2>();
-    let depth = right.len();
-    if left.is_transposed() {
-        for (p, right) in right.iter().enumerate() {
-            let left = left.line(from + p, row, ROWS);
-            for r in 0..ROWS {
-                let x = simd.splat_f32s(left[r]);
-                for v in 0..VECTORS {
-                    sums[r][v] = simd.mul_add_f32s(x, right[v], sums[r][v]);
-                }
-            }
-        }
-    } else {
-        let mut lines = [&[] as &[f32]; ROWS];
-        for (r, line) in lines.iter_mut().enumerate() {
-            *line = left.line(row + r, from, depth);
-        }
-        let lines = lines.map(|line| &line[..depth]);
-        for p in 0..depth {
-            let right = &right[p];
-            for r in 0..ROWS {
-                let x = simd.splat_f32s(lines[r][p]);
-                for v in 0..VECTORS {
-                    sums[r][v] = simd.mul_add_f32s(x, right[v], sums[r][v]);
-                }
-            }
-        }
-    }
-    sums
 }

@@ -11,7 +11,8 @@ use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::super::product::{Block, LARGE};
+use super::super::block::Block;
+use super::super::product::LARGE;
 use super::super::{Branch, Matrix, panel_width, work};
 use super::tiles::{COLS, LeftTiles, ROWS, RightTile, Sums, TILE_DEPTH, Terms, fill_panels};
 use super::unit::Unit;
@@ -228,6 +229,7 @@ impl Task<'_> {
                     left: branch.left,
                     row: at,
                     from: 0,
+                    steps: &[],
                     right: right.panel(place / width, 0, rank),
                     branch: None,
                     start: Some(&bias[col..col + width]),

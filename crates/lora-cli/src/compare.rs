@@ -75,9 +75,9 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     };
     let comparison = Comparison::open(options, terminal)?;
     let pending = comparison.pending(args.jobs.into(), terminal)?;
-    let patience = InterruptGuard::begin()?;
-    pending.run(terminal, patience.token())?;
-    drop(patience);
+    let guard = InterruptGuard::begin()?;
+    pending.run(terminal, guard.token())?;
+    drop(guard);
     let mut outcome = comparison.report()?;
     for sentence in &outcome.advice {
         terminal.paragraph(sentence)?;

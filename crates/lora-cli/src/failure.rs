@@ -8,7 +8,7 @@ use anyhow::Error;
 use lora_core::atomic::WriteError;
 use lora_data::{ColumnError, DataError};
 use lora_eval::EvalError;
-use lora_experiments::sweep::{CellsFailed, SweepInterrupted};
+use lora_experiments::sweep::{SweepInterrupted, TrialsFailed};
 use lora_models::LoadError;
 use lora_pipeline::error::{self, causes};
 use lora_pipeline::train::verdict::WorseThanGuessing;
@@ -100,7 +100,7 @@ pub fn exit_code(error: &Error) -> u8 {
             || cause.is::<WriteError>()
             || cause.is::<EvalError>()
             || cause.is::<WorseThanGuessing>()
-            || cause.is::<CellsFailed>()
+            || cause.is::<TrialsFailed>()
     });
     if failed_on_the_way { FAILED } else { BAD_INPUT }
 }

@@ -1,4 +1,4 @@
-//! Trained parameters as one vector of numbers: what a distribution over weights speaks about.
+//! Trained parameters as one vector of values: what a distribution over weights speaks about.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -42,7 +42,7 @@ pub struct Slot {
     pub role: Role,
     /// Its shape in files.
     pub shape: Vec<usize>,
-    /// Its numbers.
+    /// Its values.
     pub range: Range<usize>,
 }
 
@@ -102,12 +102,12 @@ impl VectorLayout {
         &self.slots
     }
 
-    /// How many numbers a vector has.
+    /// How many values a vector has.
     pub fn len(&self) -> usize {
         self.slots.last().map_or(0, |slot| slot.range.end)
     }
 
-    /// Whether a vector has no numbers.
+    /// Whether a vector has no values.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
@@ -136,7 +136,7 @@ impl VectorLayout {
         vector
     }
 
-    /// The model with other parameters; the rest is shared. Numbers are rounded to f32.
+    /// The model with other parameters; the rest is shared. Values are rounded to f32.
     ///
     /// # Panics
     ///

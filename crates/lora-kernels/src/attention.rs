@@ -218,7 +218,7 @@ fn attention_weights<B: Backend>(
     bias: FloatTensor<B>,
     scale: f64,
 ) -> FloatTensor<B> {
-    // Scaling the query touches seq·d_head numbers, scaling the scores seq·seq_key.
+    // Scaling the query touches seq·d_head values, scaling the scores seq·seq_key.
     let query = B::float_mul_scalar(query, scale.into());
     let scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
     B::softmax(B::float_add(scores, bias), 3)

@@ -47,9 +47,9 @@ fn load(case: &str) -> Transformer {
     let checkpoint = Checkpoint::open(&base).unwrap();
     let outputs = checkpoint.outputs();
     let kind = match case.rsplit_once('_').unwrap().1 {
-        "seqcls" => HeadKind::Sequence { outputs },
-        "tokens" => HeadKind::Tokens { outputs },
-        "qa" => HeadKind::Spans,
+        "seqcls" => HeadKind::SequenceClassification { outputs },
+        "tokens" => HeadKind::TokenClassification { outputs },
+        "qa" => HeadKind::QuestionAnswering,
         _ => HeadKind::CausalLm,
     };
     Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device())

@@ -226,11 +226,20 @@ fn batch() -> Batch {
 #[test]
 fn every_family_takes_it_the_same_for_the_same_draw_and_never_in_the_mean_pass() {
     let families = [
-        ("bert_relu_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("xlmr_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("electra_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("distilbert_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("debertav2_seqcls", HeadKind::Sequence { outputs: 3 }),
+        (
+            "bert_relu_seqcls",
+            HeadKind::SequenceClassification { outputs: 3 },
+        ),
+        ("xlmr_seqcls", HeadKind::SequenceClassification { outputs: 3 }),
+        ("electra_seqcls", HeadKind::SequenceClassification { outputs: 3 }),
+        (
+            "distilbert_seqcls",
+            HeadKind::SequenceClassification { outputs: 3 },
+        ),
+        (
+            "debertav2_seqcls",
+            HeadKind::SequenceClassification { outputs: 3 },
+        ),
         ("llama_yarn", HeadKind::CausalLm),
         ("qwen2_yarn", HeadKind::CausalLm),
         ("gpt2_causal", HeadKind::CausalLm),

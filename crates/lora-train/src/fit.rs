@@ -41,7 +41,7 @@ pub struct Fitted<M> {
     pub history: History,
 }
 
-/// The numbers of a training, step by step.
+/// The values of a training, step by step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// What was planned.
@@ -179,12 +179,12 @@ impl FitData<'_> {
     }
 }
 
-fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError> {
+fn check(split: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError> {
     if dataset.is_empty() {
-        return Err(TrainError::NoExamples { part });
+        return Err(TrainError::NoExamples { split });
     }
     match dataset.targets {
-        Targets::None => Err(TrainError::NoTargets { part }),
+        Targets::None => Err(TrainError::NoTargets { split }),
         _ => Ok(()),
     }
 }

@@ -16,7 +16,7 @@ pub use compare::{Differences, Tolerances};
 
 /// Options of `cargo xtask golden`.
 #[derive(Args)]
-pub struct Options {
+pub struct GoldenOptions {
     /// Folder with the cases: `DIR/{models,adapters,training,lora_dropout}/CASE/{io.safetensors,base/,adapter/}`
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -39,7 +39,7 @@ pub struct Options {
 
 /// What came out of one case.
 #[derive(Serialize)]
-pub struct Outcome {
+pub struct CaseOutcome {
     /// Folder of kind and name, such as `models/bert_seqcls`.
     pub case: String,
     /// Whether every number is within its tolerance.
@@ -55,7 +55,7 @@ pub struct Outcome {
 /// # Errors
 ///
 /// If the folder holds no case, or a case failed.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &GoldenOptions) -> Result<()> {
     let device = options.device.open_in(options.dtype, options.fp32_precision)?;
     let precision = options.fp32_precision;
     let tolerances = Tolerances::of(precision);
@@ -91,8 +91,8 @@ pub fn run_all(
     only: &str,
     device: &burn::tensor::Device,
     precision: Fp32Precision,
-    mut seen: impl FnMut(&Outcome),
-) -> Result<Vec<Outcome>> {
+    mut seen: impl FnMut(&CaseOutcome),
+) -> Result<Vec<CaseOutcome>> {
     let tolerances = Tolerances::of(precision);
     let mut folders = Vec::new();
     collect(dir, &mut folders).with_context(|| format!("cannot read {}", dir.display()))?;
@@ -104,13 +104,13 @@ pub fn run_all(
             continue;
         }
         let outcome = match case::run(&folder, device, precision) {
-            Ok(differences) => Outcome {
+            Ok(differences) => CaseOutcome {
                 case: name,
                 passed: differences.are_within(&tolerances),
                 reason: (!differences.are_within(&tolerances)).then(|| differences.worst()),
                 differences: Some(differences),
             },
-            Err(error) => Outcome {
+            Err(error) => CaseOutcome {
                 case: name,
                 passed: false,
                 differences: None,
@@ -143,7 +143,7 @@ fn collect(dir: &Path, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn line(outcome: &Outcome) -> String {
+fn line(outcome: &CaseOutcome) -> String {
     let verdict = if outcome.passed { "pass" } else { "FAIL" };
     let case = &outcome.case;
     let numbers = match &outcome.differences {

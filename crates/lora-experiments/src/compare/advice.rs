@@ -1,6 +1,6 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
-use lora_eval::selection::{self, LossDifference, select};
+use lora_eval::selection::{self, ReferenceComparison, select};
 use lora_eval::{CrossedInterval, MeanStd};
 use lora_pipeline::error::Result;
 use lora_pipeline::train::verdict::still_falls;
@@ -14,7 +14,7 @@ use crate::report::page::judge;
 use crate::report::results::{Configuration, Results, Trainings};
 use crate::report::tables::{TaskComparison, choice_words};
 use crate::sweep::inference_method::InferenceMethod;
-use crate::sweep::record::{CellResult, TrainingRecord};
+use crate::sweep::record::{TrainingRecord, TrialResult};
 
 /// Confidence from which on a prediction counts as sure.
 const SURE: f64 = 0.9;
@@ -72,7 +72,7 @@ struct Choice<'a> {
     /// Whether there are temperatures: not for numbers.
     is_scaled: bool,
     /// Its validation loss minus that of the simplest; none if it is the simplest.
-    against_simplest: Option<LossDifference>,
+    against_simplest: Option<ReferenceComparison>,
 }
 
 /// The simplest of the ways that take one adapter, unless another has a lower loss beyond chance on validation rows, each with the
@@ -83,7 +83,7 @@ fn chosen<'a>(judged: &TaskComparison<'a>) -> Result<Option<Choice<'a>>> {
         .task
         .configurations
         .iter()
-        .filter(|configuration| is_one_adapter(configuration) && configuration.cells.len() == most)
+        .filter(|configuration| is_one_adapter(configuration) && configuration.trials.len() == most)
         .filter_map(|configuration| Some((configuration, validation_losses(configuration)?)))
         .collect();
     // From the simplest: one pass before many, in the order of the methods.
@@ -112,14 +112,17 @@ fn is_one_adapter(configuration: &Configuration<'_>) -> bool {
 
 /// `[seeds][rows]`; none unless every seed has them.
 fn validation_losses(configuration: &Configuration<'_>) -> Option<Vec<Vec<f64>>> {
-    let of_seed = |result: &CellResult| Some(result.validation_rows.as_ref()?.row_losses());
+    let of_seed = |result: &TrialResult| Some(result.validation_rows.as_ref()?.row_losses());
     configuration.results().map(of_seed).collect()
 }
 
 /// Whether the recipe, the same for all methods, is too short: in half of the trainings the last evaluation was the best one, and the loss
 /// still fell.
 fn underfit(configuration: &Configuration<'_>, trainings: &Trainings) -> Option<String> {
-    let keys = configuration.cells.iter().flat_map(|(cell, _)| &cell.trainings);
+    let keys = configuration
+        .trials
+        .iter()
+        .flat_map(|(trial, _)| &trial.trainings);
     let all: Vec<&TrainingRecord> = keys.filter_map(|key| trainings.get(key)).collect();
     let is_short = |training: &&&TrainingRecord| {
         let losses: Vec<f64> = training.evaluations.iter().map(|[_, loss]| *loss).collect();
@@ -155,7 +158,7 @@ fn several_adapters(
         else {
             continue;
         };
-        let difference = LossDifference::of(&theirs, &ours, selection::LEVEL)?;
+        let difference = ReferenceComparison::of(&theirs, &ours, selection::LEVEL)?;
         if difference.is_lower() {
             return Ok(Some(format!(
                 "{} has a lower loss on the validation rows still, by {:.3} (90 % interval {:.3} to {:.3}). It takes several adapters, \
@@ -174,7 +177,7 @@ fn which(
     judged: &TaskComparison<'_>,
     selected: &SelectedConfiguration<'_>,
     is_scaled: bool,
-    against_simplest: Option<LossDifference>,
+    against_simplest: Option<ReferenceComparison>,
     reference: &Method,
 ) -> Result<String> {
     let configuration = selected.configuration(is_scaled);
@@ -183,7 +186,7 @@ fn which(
         .unwrap_or_default();
     let temperature = configuration.map(temperature_words).unwrap_or_default();
     let name = selected.method.name();
-    let Some(LossDifference {
+    let Some(ReferenceComparison {
         difference,
         lower,
         upper,

@@ -13,7 +13,7 @@ use super::CompareOptions;
 use super::preset::{DROPOUT, base};
 use crate::report::results::Configuration;
 use crate::sweep::data::{Drawn, SweepTask};
-use crate::sweep::file::Rows as RowCount;
+use crate::sweep::file::RowCount;
 use crate::sweep::inference_method::InferenceMethod;
 
 /// The rows of a training, in files that `lora train` reads.
@@ -37,9 +37,9 @@ pub(super) fn command(
     options: &CompareOptions,
 ) -> Result<String> {
     let (first, _) = configuration
-        .cells
+        .trials
         .first()
-        .context("a configuration has a cell")?;
+        .context("a configuration has a trial")?;
     let Drawn { train, validation } = task.draw(rows, first.data_seed)?;
     for ((_, name), part) in FILES.iter().zip([&train, &validation, task.test_rows()]) {
         write_rows(&options.output.join(name), part)?;

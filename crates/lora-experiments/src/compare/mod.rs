@@ -122,10 +122,10 @@ impl Comparison {
     pub fn report(&self) -> Result<CompareOutcome> {
         let mut results = Results::read(std::slice::from_ref(&self.results))?;
         // An earlier comparison may lie in the same file.
-        let planned = &self.sweep.plan.cells;
+        let planned = &self.sweep.plan.trials;
         results
-            .cells
-            .retain(|cell| planned.iter().any(|planned| planned.key == cell.key));
+            .trials
+            .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
         let mut report = Report::of(&results)?;
         report.title = format!("Three methods on {}", self.options.file.display());
         let advice = advice::advice(&results, &self.options)?;

@@ -72,15 +72,15 @@ impl Loaded {
     /// Never for the kinds of rows that a sweep takes.
     pub fn fingerprint(&self) -> Result<u64> {
         let mut hasher = Xxh3::new();
-        let parts = [
+        let splits = [
             Some(&self.pool),
             self.validation.as_ref(),
             Some(&self.test),
             self.shifted.as_ref(),
         ];
-        for part in parts {
-            hasher.update(&(part.map_or(0, Rows::len) as u64).to_le_bytes());
-            match (part, &self.kind) {
+        for split in splits {
+            hasher.update(&(split.map_or(0, Rows::len) as u64).to_le_bytes());
+            match (split, &self.kind) {
                 (None, _) => {}
                 (Some(Rows::Texts(dataset)), _) => {
                     for example in &dataset.examples {
@@ -176,8 +176,8 @@ fn is_labelled(rows: &Rows) -> Result<bool> {
 
 fn snippets(entry: &TaskEntry) -> Result<Loaded> {
     let movies = snippet_dataset(&read_snippets(MOVIES, "movies.tsv")?);
-    let parts = lora_data::stratified_split(&movies.strata(), &[movies.len() / 4], TEST_SEED)?;
-    let rest = (0..movies.len()).filter(|row| parts[0].binary_search(row).is_err());
+    let splits = lora_data::stratified_split(&movies.strata(), &[movies.len() / 4], TEST_SEED)?;
+    let rest = (0..movies.len()).filter(|row| splits[0].binary_search(row).is_err());
     let rest: Vec<usize> = rest.collect();
     let shifted = match &entry.shifted {
         None => None,
@@ -188,7 +188,7 @@ fn snippets(entry: &TaskEntry) -> Result<Loaded> {
     };
     Ok(Loaded {
         kind: movies.task.clone(),
-        test: Rows::Texts(movies.select(&parts[0])),
+        test: Rows::Texts(movies.select(&splits[0])),
         pool: Rows::Texts(movies.select(&rest)),
         validation: None,
         shifted: shifted.map(Rows::Texts),
@@ -214,7 +214,7 @@ fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<L
         None if benchmark.split(TRAIN).is_err() => bail!(
             "{name} has no training rows; name the split that is trained on with `train`, or a task whose `shifted` rows are those of {name}"
         ),
-        asked => benchmark.split(asked.as_deref().unwrap_or(TRAIN))?.name,
+        named => benchmark.split(named.as_deref().unwrap_or(TRAIN))?.name,
     };
     let pool = read(trained)?;
     let (tested, test) = scored(benchmark, &folder, entry.test.as_deref())?;
@@ -276,12 +276,12 @@ fn other_questions(kind: &Task, other: &OtherBenchmark, data_dir: Option<&Path>)
 fn scored(
     benchmark: &'static Benchmark,
     folder: &Path,
-    asked: Option<&str>,
+    named: Option<&str>,
 ) -> Result<(&'static str, Rows), DataError> {
     let read = |split: &str| -> Result<_, DataError> {
         Ok((benchmark.split(split)?.name, benchmark.read(folder, split)?.rows))
     };
-    match asked {
+    match named {
         Some(split) => read(split),
         None => match read("test") {
             Ok((split, rows)) if rows.is_labelled() => Ok((split, rows)),
@@ -310,8 +310,8 @@ fn user_files(
     entry: &TaskEntry,
     data_dir: Option<&Path>,
 ) -> Result<Loaded> {
-    let (task, parts) = (rows.task(), rows.split);
-    let Some(test) = parts.test else {
+    let (task, splits) = (rows.task(), rows.split);
+    let Some(test) = splits.test else {
         bail!("there are no test rows; give test_file beside train_file, or data_file with a test_fraction");
     };
     let kind = match task {
@@ -325,11 +325,11 @@ fn user_files(
     let shifted = entry.shifted.as_ref();
     let shifted = shifted.map(|shifted| shifted_file(resolved, &kind, shifted, data_dir));
     Ok(Loaded {
-        validation: parts.validation,
+        validation: splits.validation,
         test,
         shifted: shifted.transpose()?,
         metric,
-        pool: parts.train,
+        pool: splits.train,
         kind,
     })
 }

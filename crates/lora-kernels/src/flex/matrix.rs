@@ -23,7 +23,7 @@ pub(crate) struct Matrix<'a, T = f32> {
 }
 
 impl<'a, T: Copy> Matrix<'a, T> {
-    /// Rows of `cols` numbers, `stride` apart.
+    /// Rows of `cols` values, `stride` apart.
     ///
     /// # Panics
     ///
@@ -42,7 +42,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
         }
     }
 
-    /// The same numbers with rows and columns exchanged.
+    /// The same values with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         Self {
             transposed: !self.transposed,
@@ -79,7 +79,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
         Self::new(&self.data[range.start..], [rows, range.len()], self.stride)
     }
 
-    /// The numbers `from..from + len` of a contiguous row (of a contiguous column, if transposed).
+    /// The values `from..from + len` of a contiguous row (of a contiguous column, if transposed).
     #[inline]
     pub fn line(&self, index: usize, from: usize, len: usize) -> &'a [T] {
         &self.data[index * self.stride + from..][..len]
@@ -92,7 +92,7 @@ impl<'a, T: Copy> Matrix<'a, T> {
 }
 
 impl Matrix<'_> {
-    /// The numbers column by column, as a copy.
+    /// The values column by column, as a copy.
     pub fn flipped(&self) -> Vec<f32> {
         let [rows, cols] = self.shape;
         assert!(!self.transposed, "the columns are contiguous already");
@@ -107,7 +107,7 @@ impl Matrix<'_> {
 }
 
 /// A matrix cut into panels of columns, each as wide as two vectors of this machine and filled up with zeros; within a
-/// panel the numbers of one row stand side by side. So the inner loop of a product reads it in a straight line.
+/// panel the values of one row stand side by side. So the inner loop of a product reads it in a straight line.
 #[derive(Debug)]
 pub(crate) struct Packed {
     /// The panels one after the other; what follows them is of no matter.
@@ -122,7 +122,7 @@ thread_local! {
     static FREE: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Below this many numbers a thread, or a kept buffer, costs more than it brings.
+/// Below this many values a thread, or a kept buffer, costs more than it brings.
 const LARGE: usize = 1 << 15;
 /// Columns of a panel at 512 bits, for which copies of known length are compiled.
 const FULL: usize = 32;
@@ -190,7 +190,7 @@ impl Packed {
         self.width
     }
 
-    /// The rows `from..from + len` of a panel, each of [`Packed::width`] numbers.
+    /// The rows `from..from + len` of a panel, each of [`Packed::width`] values.
     #[inline]
     pub fn panel(&self, index: usize, from: usize, len: usize) -> &[f32] {
         &self.panels[(index * self.rows + from) * self.width..][..len * self.width]

@@ -15,7 +15,7 @@ mod transpose;
 mod vector;
 mod work;
 
-pub(crate) use bf16::{Bf16Product, Side, Terms, ThinBf16Product, unit_name as bf16_unit};
+pub(crate) use bf16::{Bf16Product, RightSide, Terms, ThinBf16Product, unit_name as bf16_unit};
 pub(crate) use kept::{KeptWeights, packed_weight};
 pub(crate) use matrix::{Matrix, Packed, panel_width};
 pub(crate) use outer::{ThinProduct, transposed_product};

@@ -181,7 +181,7 @@ impl<'data> RowsOfProduct<'data> {
                         .map(|(branch, group)| branch.group_of(at, group));
                     // Groups that meet within a block have their branch row by row.
                     let is_shared = group.is_some_and(|(_, end)| end < at + rows);
-                    let block = Block {
+                    let block = PanelRows {
                         left: near,
                         row: near_row + row,
                         from: near_from,
@@ -206,7 +206,7 @@ impl<'data> RowsOfProduct<'data> {
                     if let Some((branch, mut group)) = branch.zip(group).filter(|_| is_shared) {
                         for row in 0..rows {
                             group = branch.group_of(at + row, group);
-                            let block = Block {
+                            let block = PanelRows {
                                 right: &[],
                                 branch: Some(part(at + row, group.0, branch)),
                                 start: None,
@@ -230,7 +230,7 @@ impl<'data> RowsOfProduct<'data> {
 
 /// A few rows of one panel of the output.
 #[derive(Clone, Copy)]
-pub(super) struct Block<'a> {
+pub(super) struct PanelRows<'a> {
     pub left: Matrix<'a>,
     /// The first row of the block in `left`.
     pub row: usize,
@@ -244,7 +244,7 @@ pub(super) struct Block<'a> {
     pub start: Option<&'a [f32]>,
 }
 
-impl Block<'_> {
+impl PanelRows<'_> {
     #[inline(always)]
     pub fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &self,

@@ -80,7 +80,7 @@ pub(super) fn transposed_words(v4: V4, columns: [[u32; TILE]; TILE]) -> [[u32; T
     rows
 }
 
-/// Transposes a tile in two steps: the numbers within each quarter of a vector, then the quarters.
+/// Transposes a tile in two steps: the values within each quarter of a vector, then the quarters.
 #[inline(always)]
 fn transposed(v4: V4, columns: [__m512; TILE]) -> [__m512; TILE] {
     /// Quarters 0 and 2 of each of two vectors, and 1 and 3.

@@ -1,4 +1,4 @@
-//! Small numbers as zeros on Flex: in place where nobody else holds the numbers, on all threads.
+//! Small values as zeros on Flex: in place where nobody else holds the values, on all threads.
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;

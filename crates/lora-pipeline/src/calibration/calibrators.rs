@@ -66,7 +66,7 @@ pub struct FittedCalibrator {
     pub judged: JudgedCalibrator,
 }
 
-/// Fits all calibrators for which there are enough rows: as many as numbers, and one that is wrong.
+/// Fits all calibrators for which there are enough rows: as many as parameters, and one that is wrong.
 pub(super) fn fit_all(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<Vec<FittedCalibrator>> {
     let (rows, classes) = (labels.len(), probabilities.classes());
     let all_right = probabilities.top_classes() == labels;
@@ -76,7 +76,10 @@ pub(super) fn fit_all(probabilities: &ClassProbabilities, labels: &[usize]) -> R
     let mut fitted = Vec::new();
     for name in CalibratorName::ALL {
         let kind = name.kind(rows, classes);
-        if kind.numbers(classes).is_none_or(|numbers| numbers <= rows) {
+        if kind
+            .parameters(classes)
+            .is_none_or(|parameters| parameters <= rows)
+        {
             let judged = judge_calibrator(kind, probabilities, labels, JUDGING_SEED)?;
             fitted.push(FittedCalibrator { name, judged });
         }

@@ -18,7 +18,7 @@ use lora_core::{
     BiasMode, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
     Placement, Rescale, Scaling, TargetModules, Tuning,
 };
-use lora_data::{Column, Format, ProblemType};
+use lora_data::{ColumnSelector, Format, ProblemType};
 use lora_train::TrainConfig;
 use lora_train::swag::SwagSettings;
 use lora_train::variational::VariationalSettings;
@@ -76,16 +76,16 @@ pub struct RunConfig {
     pub test_fraction: f64,
     /// Column of the text.
     #[serde(default)]
-    pub text_column: Option<Column>,
+    pub text_column: Option<ColumnSelector>,
     /// Column of the second text.
     #[serde(default)]
-    pub text_pair_column: Option<Column>,
+    pub text_pair_column: Option<ColumnSelector>,
     /// Column of the label.
     #[serde(default)]
-    pub label_column: Option<Column>,
+    pub label_column: Option<ColumnSelector>,
     /// Several columns of 0 and 1 in its place, whose names are labels any number of which may hold.
     #[serde(default)]
-    pub label_columns: Vec<Column>,
+    pub label_columns: Vec<ColumnSelector>,
     /// What is predicted; none: told from the labels.
     #[serde(default)]
     pub problem_type: Option<ProblemType>,

@@ -13,7 +13,7 @@ use super::checks::{check_blob, check_form, check_masks, check_split, check_swag
 use super::data::{check_data, check_required};
 use super::file;
 use super::keys::{Key, smallest};
-use super::origins::{Origins, Place};
+use super::origins::{Origin, Origins};
 use super::overrides::Overrides;
 use crate::error::{Error, Result};
 
@@ -38,11 +38,11 @@ pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Reso
     };
     let mut values = Map::new();
     for entry in config_file.map(file::read).transpose()?.unwrap_or_default() {
-        origins.places.insert(entry.key.name, Place::File(entry.line));
+        origins.places.insert(entry.key.name, Origin::File(entry.line));
         values.insert(entry.key.name.to_owned(), entry.value);
     }
     for (key, value) in overrides.values()? {
-        origins.places.insert(key.name, Place::Flag);
+        origins.places.insert(key.name, Origin::Flag);
         values.insert(key.name.to_owned(), value);
     }
     resolve_values(values, origins)

@@ -10,7 +10,7 @@ mod texts;
 pub use self::texts::joined_in_words;
 
 use lora_data::tasks::{Benchmark, Rows};
-use lora_data::{Column, ProblemType, Task};
+use lora_data::{ColumnSelector, ProblemType, Task};
 
 use self::benchmark::{SplitFiles, read_files, read_folder};
 use self::row_checks::RowChecks;
@@ -43,11 +43,11 @@ impl RunRows {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ColumnNames {
     /// Of the text.
-    pub text: Column,
+    pub text: ColumnSelector,
     /// Of the second text.
-    pub text_pair: Option<Column>,
+    pub text_pair: Option<ColumnSelector>,
     /// Of the label.
-    pub label: Column,
+    pub label: ColumnSelector,
 }
 
 /// Reads and splits, and says what was made of the files.
@@ -129,7 +129,7 @@ fn read_benchmark(resolved: &Resolved, benchmark: &'static Benchmark) -> Result<
     let (text, text_pair, label) = benchmark.column_names();
     let columns = ColumnNames {
         text: text.into(),
-        text_pair: text_pair.map(Column::from),
+        text_pair: text_pair.map(ColumnSelector::from),
         label: label.into(),
     };
     Ok((split, columns))

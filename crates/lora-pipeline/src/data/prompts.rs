@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use lora_data::tasks::{Instruction, Rows};
-use lora_data::{Column, Completion, CompletionColumns, ReadCompletions, ResolvedColumn, read_completions};
+use lora_data::{
+    ColumnSelector, Completion, CompletionColumns, ReadCompletions, ResolvedColumn, read_completions,
+};
 use lora_train::EvalStrategy;
 
 use super::split::{Shares, SplitRows};
@@ -58,8 +60,8 @@ pub(super) fn read(resolved: &Resolved, progress: &dyn Progress) -> Result<(Spli
     let train = read(key, path)?;
     let validation = config.validation_file.as_deref();
     let validation = validation.map(|path| read("validation_file", path)).transpose()?;
-    let column = |given: &Option<Column>, found: &ResolvedColumn| {
-        given.clone().unwrap_or(Column::Name(found.name.clone()))
+    let column = |given: &Option<ColumnSelector>, found: &ResolvedColumn| {
+        given.clone().unwrap_or(ColumnSelector::Name(found.name.clone()))
     };
     let found = &train.columns;
     let names = ColumnNames {

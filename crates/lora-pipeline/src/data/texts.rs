@@ -4,8 +4,8 @@ use std::path::Path;
 
 use lora_data::tasks::Rows;
 use lora_data::{
-    Column, DataError, Dataset, JoinedLabels, LabelRule, ProblemType, ReadFile, ReadOptions, ResolvedColumn,
-    ResolvedColumns, Task, read_file,
+    ColumnSelector, DataError, Dataset, JoinedLabels, LabelRule, ProblemType, ReadFile, ReadOptions,
+    ResolvedColumn, ResolvedColumns, Task, read_file,
 };
 
 use super::split::SplitRows;
@@ -88,8 +88,8 @@ fn instead(problem_type: ProblemType) -> String {
 
 /// What the user gave is kept: an index stays an index.
 fn column_names(config: &RunConfig, found: &ResolvedColumns) -> ColumnNames {
-    let column = |given: &Option<Column>, found: &ResolvedColumn| {
-        given.clone().unwrap_or(Column::Name(found.name.clone()))
+    let column = |given: &Option<ColumnSelector>, found: &ResolvedColumn| {
+        given.clone().unwrap_or(ColumnSelector::Name(found.name.clone()))
     };
     let label = found.label.as_ref();
     ColumnNames {
@@ -115,7 +115,7 @@ fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
 /// The file that says what the labels are. Decimal labels that are no whole numbers mean a regression, unless the user said otherwise.
 fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
     match config.problem_type {
-        Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+        Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Values))?),
         Some(ProblemType::SingleLabelClassification) => {
             Ok(read_file(path, &options(config, LabelRule::Classes))?)
         }
@@ -125,7 +125,7 @@ fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
             Ok(read_file(path, &options(config, rule))?)
         }
         _ => match read_file(path, &options(config, LabelRule::FromData)) {
-            Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+            Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Values))?),
             outcome => {
                 let read = outcome?;
                 check_classes(config, path, &read)?;
@@ -148,7 +148,7 @@ fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()>
     let is_decimal = |name: &&String| name.parse::<i64>().is_err() && name.parse::<f64>().is_ok();
     if 2 * names.iter().filter(is_decimal).count() > names.len() {
         // Read as numbers, the first one that is none is named with its line.
-        read_file(path, &options(config, LabelRule::Numbers)).context("most labels are decimal numbers")?;
+        read_file(path, &options(config, LabelRule::Values)).context("most labels are decimal numbers")?;
     }
     if names.len() > FEW_CLASSES && 2 * names.len() > rows {
         let column = read

@@ -36,7 +36,7 @@ impl<T> MethodOutputs<T> {
 /// `MethodOutputs` for a split of any task.
 #[derive(Clone, Debug)]
 pub enum SplitOutputs {
-    /// Logits of classes, or numbers: of each text, judged word or question with choices.
+    /// Logits of classes, or values: of each text, judged word or question with choices.
     Rows(MethodOutputs),
     /// Scores of starts and ends: of each window of a context.
     Spans(MethodOutputs<SpanScores>),

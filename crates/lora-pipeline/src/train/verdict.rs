@@ -56,7 +56,7 @@ pub struct Guess {
 }
 
 impl Guess {
-    /// From what is right about training and validation rows; none for numbers, and for answers in a context. Each class gets half a row
+    /// From what is right about training and validation rows; none for a regression, and for answers in a context. Each class gets half a row
     /// more than there are, so that one without training rows is improbable and not impossible.
     pub fn of(training: &Targets, validation: &Targets, classes: usize) -> Option<Self> {
         let share =

@@ -10,7 +10,7 @@ use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::HIDDEN;
 
-use self::config::Span;
+use self::config::AttentionSpan;
 use super::Family;
 use crate::blocks::{
     Activation, CausalSelfAttention, Encoding, Heads, LayerNorm, Rope, Sight, Tokens, through_layers,
@@ -36,7 +36,7 @@ pub struct ModernBert {
     embeddings_norm: LayerNorm,
     layers: Vec<Layer>,
     final_norm: LayerNorm,
-    /// By [`Span`].
+    /// By [`AttentionSpan`].
     #[module(skip)]
     ropes: [Rope; 2],
     /// How many tokens a window has on either side.
@@ -53,7 +53,7 @@ struct Layer {
     feed_forward_norm: LayerNorm,
     feed_forward: FusedGate,
     #[module(skip)]
-    span: Span,
+    span: AttentionSpan,
 }
 
 /// `(activation(x W₁) ⊙ x W₂) W₃` (Shazeer 2020; with gelu: `GeGLU`), where one linear holds `W₁` and `W₂` side by side.
@@ -119,8 +119,8 @@ impl ModernBert {
         let hidden = through_layers(&self.layers, embed, below, |_, layer, hidden, _| {
             observe(&hidden);
             let sight = match layer.span {
-                Span::Global => &global,
-                Span::Local => &local,
+                AttentionSpan::Global => &global,
+                AttentionSpan::Local => &local,
             };
             layer.forward(hidden, sight, pass)
         });

@@ -14,7 +14,7 @@ use super::file::Stopping;
 use super::inference_method::InferenceMethod;
 use super::members::{Member, Members};
 use super::outputs::TrialOutputs;
-use super::passes::{self, Request};
+use super::passes::{self, TrialMethod};
 use super::plan::{Plan, PlannedTraining, PlannedTrial};
 use super::record::{Line, TrialOutcome, TrialRecord, TrialResult};
 use super::store::{Store, StoreError};
@@ -211,7 +211,7 @@ impl Work<'_> {
         trained.record.peak_memory = is_measured.then(memory::peak_memory_bytes).flatten();
         append(&Line::Training(Box::new(trained.record.clone())), shared);
         self.bar.message(&format!("{what}: predicting"));
-        let mut requests: Vec<Request<'_>> = own
+        let mut requests: Vec<TrialMethod<'_>> = own
             .iter()
             .map(|&trial| {
                 let trial = &self.plan.trials[trial];

@@ -44,14 +44,14 @@ pub fn collections<'a>(predictions: impl Iterator<Item = &'a InferenceMethod>) -
 }
 
 /// One way to predict, and the model of a training that does so.
-pub type Request<'a> = (&'a InferenceMethod, Stopping);
+pub type TrialMethod<'a> = (&'a InferenceMethod, Stopping);
 
 /// Outputs of a training in each of these ways, or why it cannot, `[requests]`; none if Ctrl-C came between. Of a deep ensemble it is the
 /// part of this training.
 pub fn run(
     trained: &Trained,
     seed: u64,
-    requests: &[Request<'_>],
+    requests: &[TrialMethod<'_>],
     cancel: &CancelToken,
 ) -> Option<Vec<Result<TrialOutputs, String>>> {
     let passes: Vec<(InferenceMethod, Stopping)> = requests
@@ -76,7 +76,7 @@ pub fn run(
         }
     }
     let mean_pass = run.first()?.1.as_ref().map_or(0.0, |outputs| outputs.seconds);
-    let of_request = |((method, _), wanted): (&Request<'_>, &(InferenceMethod, Stopping))| {
+    let of_request = |((method, _), wanted): (&TrialMethod<'_>, &(InferenceMethod, Stopping))| {
         let (_, outputs) = run.iter().find(|(known, _)| *known == wanted)?;
         let first = |outputs: &TrialOutputs| {
             let members = own_members(method) as usize;

@@ -41,7 +41,7 @@ impl TrainingScores {
             scores: Vec::new(),
             rules: FittedRules::default(),
             calibration: None,
-            metric: config.benchmark()?.map(|benchmark| benchmark.metric),
+            metric: config.data.benchmark()?.map(|benchmark| benchmark.metric),
         };
         // Validation rows calibrate what is scored after them. Of the training rows only the mean pass, for the gap.
         let splits = [
@@ -161,7 +161,7 @@ pub(super) fn page(
         .filter(|(name, _)| name != "training")
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
-    let data = config.data_file.as_ref().or(config.train_file.as_ref());
+    let data = config.data.data_file.as_ref().or(config.data.train_file.as_ref());
     let data = config
         .task_name
         .clone()

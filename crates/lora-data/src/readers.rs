@@ -15,12 +15,13 @@ mod label_sets;
 pub(crate) mod labels;
 #[cfg(feature = "parquet")]
 mod parquet;
+pub(crate) mod row_targets;
 mod signature;
 pub(crate) mod table;
 
 use std::path::Path;
 
-pub use columns::{ColumnSelector, Columns, ResolvedColumn, ResolvedColumns};
+pub use columns::{ColumnSelector, Columns, ResolvedColumns};
 pub use completions::{
     Completion, CompletionColumns, ReadCompletions, ResolvedCompletionColumns, read_completions,
 };
@@ -28,9 +29,11 @@ pub use encoding::decode_text;
 pub use format::Format;
 pub use joined_labels::JoinedLabels;
 pub use labels::LabelRule;
+pub use table::ResolvedColumn;
 
 use crate::dataset::{Dataset, Example};
 use crate::error::DataError;
+use row_targets::RowTargets;
 use table::RawTable;
 
 /// How to read a file. The default: format by the name's ending, a header, columns by their default names, classes from
@@ -141,7 +144,7 @@ fn assemble(
 ) -> Result<ReadFile, DataError> {
     let (text, text_pair) = columns::texts(&options.columns, table, file)?;
     let (label, targets) = match &options.labels {
-        LabelRule::Unlabelled(task) => (None, labels::no_targets(task, table.rows.len())),
+        LabelRule::Unlabelled(task) => (None, RowTargets::none(task, table.rows.len())),
         LabelRule::Sets { known, columns } if !columns.is_empty() => {
             let found = columns
                 .iter()

@@ -12,6 +12,7 @@ use clap::Args;
 use lora_kernels::Fp32Precision;
 use serde::Serialize;
 
+use case::Case;
 pub use compare::{Differences, Tolerances};
 
 /// Options of `cargo xtask golden`.
@@ -103,7 +104,7 @@ pub fn run_all(
         if !name.contains(only) {
             continue;
         }
-        let outcome = match case::run(&folder, device, precision) {
+        let outcome = match run_case(&folder, device, precision) {
             Ok(differences) => CaseOutcome {
                 case: name,
                 passed: differences.are_within(&tolerances),
@@ -127,6 +128,20 @@ pub fn run_all(
         );
     }
     Ok(outcomes)
+}
+
+/// Runs the case in a folder. Its kind is the name of the folder around it.
+fn run_case(folder: &Path, device: &burn::tensor::Device, precision: Fp32Precision) -> Result<Differences> {
+    let kind = folder.parent().and_then(Path::file_name).unwrap_or_default();
+    let kind = kind.to_string_lossy();
+    if kind == "combined" {
+        return combined::run(folder);
+    }
+    let case = Case::open(folder, device, precision)?;
+    match &*kind {
+        "adalora_training" => adalora::training(&case, folder),
+        kind => case::run(kind, &case, folder),
+    }
 }
 
 fn collect(dir: &Path, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {

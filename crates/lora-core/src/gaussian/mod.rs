@@ -25,7 +25,7 @@ pub use file::{POSTERIOR_FILE, POSTERIOR_TENSOR_FILE};
 pub(crate) use file::{read_posterior, write_posterior};
 
 use crate::random::seeded_normal;
-use crate::vector::{Posterior, VectorLayout};
+use crate::vector::layout::{Posterior, VectorLayout};
 
 /// Where a Gaussian comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

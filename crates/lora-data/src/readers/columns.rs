@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Naming, RawTable};
+use super::table::{Naming, RawTable, ResolvedColumn};
 use crate::error::ColumnError;
 use crate::suggest::nearest;
 
@@ -94,15 +94,6 @@ pub struct Columns {
     pub text_pair: Option<ColumnSelector>,
     /// The label.
     pub label: Option<ColumnSelector>,
-}
-
-/// A column that is in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedColumn {
-    /// Its name in the file, or `column 0`, `column 1`… where the file has none.
-    pub name: String,
-    /// Its index, from 0.
-    pub index: usize,
 }
 
 /// The columns that are read.

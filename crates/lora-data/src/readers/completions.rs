@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::columns::{self, ColumnSelector, ResolvedColumn};
-use super::table::{RawCell, RawRow, RawTable};
+use super::columns::{self, ColumnSelector};
+use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use super::{Format, read_table_file};
 use crate::error::DataError;
 

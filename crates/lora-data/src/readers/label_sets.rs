@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::columns::ResolvedColumn;
 use super::joined_labels::{JoinedLabels, find, known_parts, parts};
-use super::labels::RowTargets;
-use super::table::{RawCell, RawRow, RawTable};
+use super::row_targets::RowTargets;
+use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::LabelNames;
@@ -47,7 +46,7 @@ pub(super) fn of_lists(
     }
     Ok(RowTargets {
         joined_labels: joined,
-        ..targets(each, labels)
+        ..RowTargets::new(each, Task::MultiLabel { labels })
     })
 }
 
@@ -123,22 +122,13 @@ pub(super) fn of_columns(
         }
         each.push(Some(set(held)));
     }
-    Ok(targets(each, labels))
+    Ok(RowTargets::new(each, Task::MultiLabel { labels }))
 }
 
 fn set(mut held: Vec<usize>) -> Target {
     held.sort_unstable();
     held.dedup();
     Target::Labels(held)
-}
-
-fn targets(each: Vec<Option<Target>>, labels: LabelNames) -> RowTargets {
-    RowTargets {
-        each,
-        task: Task::MultiLabel { labels },
-        decimal_label: None,
-        joined_labels: None,
-    }
 }
 
 /// 0 or 1.

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::columns::{ColumnSelector, ResolvedColumn};
+use super::columns::ColumnSelector;
 use super::joined_labels::{self, JoinedLabels};
 use super::label_sets;
-use super::table::{RawCell, RawRow, RawTable};
+use super::row_targets::RowTargets;
+use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::{LabelNames, finite, whole_number};
@@ -57,16 +58,6 @@ impl LabelRule {
     }
 }
 
-/// One target a row, and the task they make.
-pub(crate) struct RowTargets {
-    pub each: Vec<Option<Target>>,
-    pub task: Task,
-    /// A label that was written as a decimal number and taken for a class.
-    pub decimal_label: Option<String>,
-    /// Labels that seem to be several ones, joined.
-    pub joined_labels: Option<JoinedLabels>,
-}
-
 pub(crate) fn targets(
     table: &RawTable,
     column: &ResolvedColumn,
@@ -86,17 +77,7 @@ pub(crate) fn targets(
         LabelRule::Known(labels) => classes(table, column, labels.clone(), file),
         LabelRule::Sets { known, .. } => label_sets::of_lists(table, column, known.as_ref(), file),
         LabelRule::Values => values(table, column, file),
-        LabelRule::Unlabelled(task) => Ok(no_targets(task, table.rows.len())),
-    }
-}
-
-/// Rows without a target, for a model of this task.
-pub(crate) fn no_targets(task: &Task, rows: usize) -> RowTargets {
-    RowTargets {
-        each: vec![None; rows],
-        task: task.clone(),
-        decimal_label: None,
-        joined_labels: None,
+        LabelRule::Unlabelled(task) => Ok(RowTargets::none(task, table.rows.len())),
     }
 }
 
@@ -178,12 +159,7 @@ fn classes(
         })?;
         each.push(Some(Target::Class(class)));
     }
-    Ok(RowTargets {
-        each,
-        task: Task::Classification { labels },
-        decimal_label: None,
-        joined_labels: None,
-    })
+    Ok(RowTargets::new(each, Task::Classification { labels }))
 }
 
 fn values(table: &RawTable, column: &ResolvedColumn, file: &Path) -> Result<RowTargets, DataError> {
@@ -199,10 +175,5 @@ fn values(table: &RawTable, column: &ResolvedColumn, file: &Path) -> Result<RowT
         })?;
         each.push(Some(Target::Value(value)));
     }
-    Ok(RowTargets {
-        each,
-        task: Task::Regression,
-        decimal_label: None,
-        joined_labels: None,
-    })
+    Ok(RowTargets::new(each, Task::Regression))
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::Cells;
-use super::columns::ResolvedColumn;
 use crate::error::DataError;
 
 /// A file as rows of equally many cells.
@@ -45,6 +44,15 @@ impl RawTable {
             rows: self.rows.iter().map(texts).collect(),
         }
     }
+}
+
+/// A column that is in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedColumn {
+    /// Its name in the file, or `column 0`, `column 1`… where the file has none.
+    pub name: String,
+    /// Its index, from 0.
+    pub index: usize,
 }
 
 /// One row.

@@ -11,8 +11,8 @@ use super::{Benchmark, Form, Split, TaskMetric};
 use crate::dataset::{Dataset, Example, Target};
 use crate::error::DataError;
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Naming, RawCell, RawTable};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{Naming, RawCell, RawTable, ResolvedColumn};
 use crate::readers::{Format, bytes, decode_text, json, read_table_file};
 use crate::task::Task;
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::DataError;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{RawCell, RawRow};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{RawCell, RawRow, ResolvedColumn};
 use crate::readers::{Completion, Format, read_table_file};
 
 /// An instruction and its answer.

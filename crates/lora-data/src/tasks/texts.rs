@@ -6,9 +6,10 @@ use super::Split;
 use crate::dataset::{Dataset, Example};
 use crate::error::{ColumnError, DataError};
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::labels::{no_targets, targets};
-use crate::readers::table::{Naming, RawCell, RawRow, RawTable};
+use crate::readers::columns::by_default_name;
+use crate::readers::labels::targets;
+use crate::readers::row_targets::RowTargets;
+use crate::readers::table::{Naming, RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::readers::{Format, LabelRule, bytes, decode_text, delimited, read_table_file};
 use crate::task::Task;
 
@@ -112,7 +113,7 @@ fn examples(
         names => Some(by_default_name(names, &[&text], "second text", table, file)?),
     };
     let targets = match label(form, table, is_test, file)? {
-        None => no_targets(task, table.rows.len()),
+        None => RowTargets::none(task, table.rows.len()),
         Some(column) => targets(table, &column, &LabelRule::of(task, &[]), file)?,
     };
     let rows = table.rows.iter().zip(targets.each).map(|(row, target)| {

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::{DataError, TaskError};
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{RawCell, RawRow};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{RawCell, RawRow, ResolvedColumn};
 use crate::readers::{Format, bytes, decode_text, read_table_file};
 
 /// Sentences and the names of their tags.

@@ -12,6 +12,7 @@ use lora_pipeline::score::TaskScores;
 use lora_train::event::{CheckpointKind, TrainingPlan};
 use lora_train::{Event, Flow, Observer, Trainer};
 
+use super::data::CurveSplits;
 use super::outputs::of_passes;
 use super::record::{CurvePoint, CurveScore, CurveScores};
 use super::trial::task_scores;
@@ -25,24 +26,6 @@ pub struct CurvePlan {
     pub members: u64,
     /// Rows of each split, at most.
     pub rows: usize,
-}
-
-/// The rows of a curve, tokenized.
-#[derive(Debug)]
-pub struct CurveSplits {
-    /// Rows that are learned.
-    pub train: EncodedSplit,
-    /// Test rows.
-    pub test: EncodedSplit,
-}
-
-impl CurveSplits {
-    /// For many passes: rows go through the layers below everything trained once.
-    pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
-        for split in [&mut self.train, &mut self.test] {
-            split.keep_states(adapted);
-        }
-    }
 }
 
 /// Listens to a training, and scores it after the epochs of a plan, if there is one. The training itself does not change with it.

@@ -10,7 +10,6 @@ use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
 
-use super::curve::CurveSplits;
 use super::file::{RowCount, SweepFile, TaskEntry};
 use super::tasks::Loaded;
 
@@ -77,6 +76,24 @@ impl TrialSplits {
     pub fn shifted_is_labelled(&self) -> bool {
         let targets = self.shifted.as_ref().map(|split| &split.encoded.targets);
         targets.is_some_and(|targets| *targets != Targets::None)
+    }
+}
+
+/// The rows of a curve, tokenized.
+#[derive(Debug)]
+pub struct CurveSplits {
+    /// Rows that are learned.
+    pub train: EncodedSplit,
+    /// Test rows.
+    pub test: EncodedSplit,
+}
+
+impl CurveSplits {
+    /// For many passes: rows go through the layers below everything trained once.
+    pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
+        for split in [&mut self.train, &mut self.test] {
+            split.keep_states(adapted);
+        }
     }
 }
 

@@ -203,8 +203,10 @@ pub fn predict(
     }
     let calibrator = request
         .calibrator
-        .map(|name| calibrator_of(name, opened, ensemble));
-    let sets = request.sets.map(|sets| sets.thresholds(opened, ensemble));
+        .map(|name| calibrator_of(name, opened.calibrated(), ensemble));
+    let sets = request
+        .sets
+        .map(|sets| sets.thresholds(opened.calibrated(), ensemble));
     let inference = Inference {
         sets: sets.transpose()?,
         calibrator: calibrator.transpose()?,

@@ -151,7 +151,7 @@ impl Predictor {
         let ensemble = self.ensemble(ensemble.into())?;
         dataset.predict(&Inference {
             batch_size: self.batch_size,
-            sets: Some(sets.thresholds(&self.opened, ensemble)?),
+            sets: Some(sets.thresholds(self.opened.calibrated(), ensemble)?),
             ..Inference::new(&self.opened, ensemble)
         })
     }

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::ChoiceQuestion;
 use crate::error::{DataError, TaskError};
 use crate::labels::whole_number;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Naming, RawCell, RawRow, RawTable};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{Naming, RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::readers::{bytes, decode_text, delimited};
 
 const QUESTIONS: [&str; 5] = ["question", "question_stem", "sentence", "query", "goal"];

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::{Answer, Gathered, SpanQuestion, place};
 use crate::error::{DataError, TaskError};
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{RawCell, RawRow, RawTable};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 
 pub(super) fn read_rows(table: &RawTable, file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
     let question = by_default_name(&["question"], &[], "question", table, file)?;

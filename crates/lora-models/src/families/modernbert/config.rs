@@ -5,8 +5,9 @@ use serde::Deserialize;
 use crate::blocks::{Activation, LayerNorm, RopeScaling};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
+use crate::families::defaults;
 use crate::families::rope_settings::{RopeSettings, rope_of};
-use crate::families::{MaskedLmNames, ModelSpec, Pooling, SequenceForm, TransformForm, defaults};
+use crate::families::spec::{MaskedLmNames, ModelSpec, Pooling, SequenceForm, TransformForm};
 use crate::weights::{Bias, Scope};
 
 /// The keys of `config.json` that ModernBERT's outputs depend on; others are skipped. Keys that are absent have

@@ -9,15 +9,15 @@ use pulp::NullaryFnOnce;
 use pulp::x86::V4;
 use std::arch::x86_64::{__m512, __m512d};
 
-use super::Matrix;
-use super::tile::TILE;
+use super::TILE;
+use crate::flex::matrix::Matrix;
 
 /// Columns of a panel at 512 bits.
 const WIDTH: usize = 2 * TILE;
 
 /// Fills a panel of 32 columns, from column `first` of a matrix whose columns are contiguous, as far as whole tiles go. Returns the
 /// number of rows that are filled: none without AVX-512.
-pub(super) fn fill_tiles(matrix: Matrix<'_>, first: usize, panel: &mut [f32]) -> usize {
+pub(in crate::flex) fn fill_tiles(matrix: Matrix<'_>, first: usize, panel: &mut [f32]) -> usize {
     let Some(v4) = V4::try_new() else {
         return 0;
     };

@@ -314,18 +314,6 @@ fn stacked<B: Backend>(
     (B::float_reshape(query, shape), bias)
 }
 
-#[cfg(feature = "ndarray")]
-impl AttentionOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl AttentionOps for burn::backend::Cube {}
-
 impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
     fn fused_attention(
         query: FloatTensor<Self>,

@@ -41,18 +41,6 @@ fn composed_vanishing<B: Backend>(input: FloatTensor<B>, smallest: f32) -> Float
     B::float_mul(input, kept)
 }
 
-#[cfg(feature = "ndarray")]
-impl VanishingOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl VanishingOps for burn::backend::Cube {}
-
 impl<B: VanishingOps, C: CheckpointStrategy> VanishingOps for Autodiff<B, C> {}
 
 #[cfg(test)]

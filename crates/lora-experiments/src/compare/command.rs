@@ -7,6 +7,7 @@ use lora_data::tasks::Rows;
 use lora_data::{Dataset, ProblemType, Target};
 use lora_pipeline::config::keys::Key;
 use lora_pipeline::error::{Context, Result};
+use lora_pipeline::files::provenance::quoted;
 use serde_json::{Map, Value, json};
 
 use super::CompareOptions;
@@ -102,26 +103,4 @@ fn object(dataset: &Dataset, row: usize) -> Map<String, Value> {
     };
     object.insert("label".to_owned(), label);
     object
-}
-
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:,=+@%".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_break_them() {
-        assert_eq!(quoted("a b.csv"), "'a b.csv'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("runs/a.csv"), "runs/a.csv");
-    }
 }

@@ -21,7 +21,9 @@ pub(crate) use matrix::Matrix;
 pub(crate) use outer::{ThinProduct, transposed_product};
 pub(crate) use packed::{Packed, panel_width};
 pub(crate) use product::{Branch, Product};
-pub(crate) use storage::{changed, contiguous_mut, new_tensor, numbers, parts, tensor_of, zeros};
+pub(crate) use storage::{
+    changed, contiguous_mut, mapped, new_tensor, numbers, paired, parts, tensor_of, zeros,
+};
 pub(crate) use tile::transposed_words;
 pub(crate) use vector::{
     CHUNK, SMALLEST_WEIGHT, exp, for_rows, has_no_subnormal, largest, sum_of, vanishing,

@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
-use super::for_rows;
+use super::{CHUNK, for_rows, vanishing};
 
 /// The values of a tensor that was made contiguous; it may be a part of a larger storage.
 ///
@@ -96,6 +96,42 @@ pub(crate) fn changed(
         },
     );
     tensor_of(output, contiguous.shape())
+}
+
+/// `f` of each number, which must be `#[inline(always)]`.
+pub(crate) fn mapped(tensor: FloatTensor<Flex>, f: impl Fn(f32) -> f32 + Sync) -> FloatTensor<Flex> {
+    changed(
+        tensor,
+        CHUNK,
+        1,
+        #[inline(always)]
+        |chunk, _| {
+            for x in chunk {
+                *x = f(*x);
+            }
+        },
+    )
+}
+
+/// `f`, which must be `#[inline(always)]`, of both numbers at each place. Results that would be subnormal are 0.
+pub(crate) fn paired(
+    first: FloatTensor<Flex>,
+    second: FloatTensor<Flex>,
+    f: impl Fn(f32, f32) -> f32 + Sync,
+) -> FloatTensor<Flex> {
+    let second = second.to_contiguous();
+    let second = numbers(&second);
+    changed(
+        first,
+        CHUNK,
+        1,
+        #[inline(always)]
+        |chunk, index| {
+            for (first, second) in chunk.iter_mut().zip(&second[index * CHUNK..]) {
+                *first = vanishing(f(*first, *second), f32::MIN_POSITIVE);
+            }
+        },
+    )
 }
 
 /// The values as a tensor. Nothing is copied, unlike in Burn's `zeros`, which makes bytes and then aligns them.

@@ -39,7 +39,7 @@ pub fn sentence(error: &Error, is_of_compare: bool) -> String {
 /// How columns are named here; the library that misses one knows no flags.
 fn column_hint(error: &ColumnError) -> &'static str {
     match error {
-        ColumnError::NoUsualColumn { .. } => {
+        ColumnError::NoDefaultColumn { .. } => {
             "; columns are named by text_column, text_pair_column and label_column (--text-column NAME), and header: false \
              (--header=false) reads a file without a header"
         }
@@ -53,7 +53,7 @@ fn column_hint(error: &ColumnError) -> &'static str {
 /// The same for a command that reads columns by name alone.
 fn hint_of_compare(error: &ColumnError) -> &'static str {
     match error {
-        ColumnError::NoUsualColumn { .. } => {
+        ColumnError::NoDefaultColumn { .. } => {
             "; columns are named by --text-column, --text-pair-column and --label-column; lora compare reads files with a header"
         }
         ColumnError::NeedsIndex { .. } => {

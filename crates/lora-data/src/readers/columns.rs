@@ -160,13 +160,13 @@ pub(super) fn label(
     match &asked.label {
         Some(label) => find(label, "label", table, file),
         None => by_default_name(&LABELS, taken, "label", table, file).map_err(|error| match error {
-            ColumnError::NoUsualColumn {
+            ColumnError::NoDefaultColumn {
                 file,
                 role,
                 found,
                 header,
                 ..
-            } => ColumnError::NoUsualColumn {
+            } => ColumnError::NoDefaultColumn {
                 file,
                 role,
                 found,
@@ -249,7 +249,7 @@ pub(crate) fn by_default_name(
     match found {
         // Which of two columns of one name is meant, nobody can tell.
         Some(column) => find(&ColumnSelector::Name(column.name), role, table, file),
-        None => Err(ColumnError::NoUsualColumn {
+        None => Err(ColumnError::NoDefaultColumn {
             file: file.to_path_buf(),
             role,
             found: table.names.clone(),

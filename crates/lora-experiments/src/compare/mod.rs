@@ -26,11 +26,11 @@ use preset::{CommonestLabel, Preset};
 pub struct CompareOptions {
     /// Labelled text with a header (.csv, .tsv, .jsonl, .json, .parquet).
     pub file: PathBuf,
-    /// Column of the text; none: one of the usual names.
+    /// Column of the text; none: one of the default names.
     pub text: Option<String>,
     /// Column of the second text, for pairs.
     pub text_pair: Option<String>,
-    /// Column of the label; none: one of the usual names.
+    /// Column of the label; none: one of the default names.
     pub label: Option<String>,
     /// What labels are; none: told from them.
     pub problem_type: Option<ProblemType>,

@@ -280,7 +280,7 @@ pub struct Configuration<'a> {
     pub method: &'a str,
     /// How it predicts.
     pub prediction: &'a InferenceMethod,
-    /// Settings that are not the usual ones.
+    /// Settings that are not the defaults.
     pub settings: &'a Settings,
     /// The trials in the order of their seeds.
     pub trials: Vec<(&'a TrialRecord, &'a TrialResult)>,
@@ -333,13 +333,13 @@ impl<'a> TaskResults<'a> {
 }
 
 impl Configuration<'_> {
-    /// A setting of its training; the usual one where results say nothing of it, if there is one.
+    /// A setting of its training; the default where results say nothing of it, if there is one.
     pub fn setting(&self, key: &str) -> Option<Value> {
-        let usual = || {
-            let usual = default_values().get(key).cloned();
-            usual.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
+        let default = || {
+            let default = default_values().get(key).cloned();
+            default.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
         };
-        self.settings.get(key).cloned().or_else(usual)
+        self.settings.get(key).cloned().or_else(default)
     }
 
     /// The results of the seeds.

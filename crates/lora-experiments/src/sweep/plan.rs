@@ -43,7 +43,7 @@ pub struct PlannedTraining {
     pub method: String,
     /// Its settings.
     pub config: RunConfig,
-    /// Those that are not the usual ones.
+    /// Those that are not the defaults.
     pub settings: Settings,
     /// Seed of new weights, order of rows and masks.
     pub seed: u64,

@@ -144,7 +144,7 @@ pub struct TrialRecord {
     pub seed: u64,
     /// What drew training and validation rows.
     pub data_seed: u64,
-    /// The settings of its trainings that are not the usual ones.
+    /// The settings of its trainings that are not the defaults.
     pub settings: Settings,
     /// Keys of its trainings.
     pub trainings: Vec<String>,

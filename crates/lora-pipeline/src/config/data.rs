@@ -278,9 +278,9 @@ pub(super) fn check_answers(config: &RunConfig, origins: &Origins) -> Result<()>
         ("max_answer_length", origins.of("max_answer_length").is_some()),
     ] {
         // A resolved configuration that was printed holds the default.
-        let is_usual =
+        let is_default =
             key == "max_answer_length" && config.max_answer_length == super::defaults::max_answer_length();
-        if is_wish && !is_usual && problem != ProblemType::QuestionAnswering {
+        if is_wish && !is_default && problem != ProblemType::QuestionAnswering {
             let message = format!(
                 "{key} is a setting of question answering, but the rows are {}; remove it",
                 problem.rows()

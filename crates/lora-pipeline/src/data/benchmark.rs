@@ -194,7 +194,7 @@ fn test_name(benchmark: &Benchmark) -> Option<&'static str> {
     first_named(benchmark, "test")
 }
 
-/// MNLI has two of each, of which the first, matched, is the usual one.
+/// MNLI has two of each, of which the first, matched, is the default.
 fn first_named(benchmark: &Benchmark, beginning: &str) -> Option<&'static str> {
     let mut splits = benchmark.splits.iter();
     let split = splits.find(|split| split.name.starts_with(beginning))?;

@@ -209,6 +209,11 @@ fn none<T>() -> Option<T> {
 }
 
 impl<T> Scored<T> {
+    /// Without a temperature.
+    pub fn plain(plain: T) -> Self {
+        Self { plain, scaled: None }
+    }
+
     /// With or without temperature.
     pub fn get(&self, is_scaled: bool) -> Option<&T> {
         if is_scaled {

@@ -67,14 +67,8 @@ fn score_values(
     let of = |logits: &Logits, targets: &Targets| task_scores(logits, targets, Average::Probabilities);
     let shifted = match (&outputs.shifted, &splits.shifted) {
         (Some(logits), Some(split)) if splits.shifted_is_labelled() => Some(ShiftedRecord {
-            scores: Some(Scored {
-                plain: of(logits, &split.truth())?,
-                scaled: None,
-            }),
-            detection: Scored {
-                plain: Vec::new(),
-                scaled: None,
-            },
+            scores: Some(Scored::plain(of(logits, &split.truth())?)),
+            detection: Scored::plain(Vec::new()),
         }),
         _ => None,
     };
@@ -89,18 +83,9 @@ fn score_values(
             _ => None,
         },
         train: of(&outputs.train, &splits.gap.truth())?,
-        validation: Scored {
-            plain: of(&outputs.validation, &splits.validation.truth())?,
-            scaled: None,
-        },
-        test: Scored {
-            plain: of(&outputs.test, &splits.test.truth())?,
-            scaled: None,
-        },
-        test_rows: Scored {
-            plain: squares_of(&outputs.test, test),
-            scaled: None,
-        },
+        validation: Scored::plain(of(&outputs.validation, &splits.validation.truth())?),
+        test: Scored::plain(of(&outputs.test, &splits.test.truth())?),
+        test_rows: Scored::plain(squares_of(&outputs.test, test)),
         uncertainty: None,
         shifted,
     })
@@ -129,7 +114,7 @@ fn score_classes(
     let truth = splits.validation.truth();
     let judged = judge_temperature(&validation, classes(&truth)?, average, JUDGING_SEED)?;
     // As training does: 1 where no temperature is better beyond chance.
-    let temperature = Some(judged.outcome.temperature().unwrap_or(1.0));
+    let temperature = judged.outcome.temperature().unwrap_or(1.0);
     let judge = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
         let labels = classes(targets)?;
         with_temperature(of_logits(logits)?, temperature, |predictions| {
@@ -151,14 +136,11 @@ fn score_classes(
                 .transpose()?;
             let detection = Scored {
                 plain: detection(&test, &outside, average)?,
-                scaled: match temperature {
-                    Some(temperature) => Some(detection(
-                        &test.clone().with_temperature(temperature)?,
-                        &outside.with_temperature(temperature)?,
-                        average,
-                    )?),
-                    None => None,
-                },
+                scaled: Some(detection(
+                    &test.clone().with_temperature(temperature)?,
+                    &outside.with_temperature(temperature)?,
+                    average,
+                )?),
             };
             Some(ShiftedRecord { scores, detection })
         }
@@ -169,7 +151,7 @@ fn score_classes(
         training_seconds: costs.training_seconds + outputs.fitting_seconds,
         predicting_seconds: outputs.seconds,
         peak_memory: costs.peak_memory,
-        temperature,
+        temperature: Some(temperature),
         validation_rows: Some(RowRecord::of_losses(
             THOUSANDTH,
             in_units(&judged.row_losses, THOUSANDTH),
@@ -197,14 +179,11 @@ fn classes(targets: &Targets) -> Result<&[usize]> {
 
 fn with_temperature<T>(
     predictions: Predictions,
-    temperature: Option<f64>,
+    temperature: f64,
     of: impl Fn(&Predictions) -> Result<T>,
 ) -> Result<Scored<T>> {
     let plain = of(&predictions)?;
-    let scaled = match temperature {
-        Some(temperature) => Some(of(&predictions.with_temperature(temperature)?)?),
-        None => None,
-    };
+    let scaled = Some(of(&predictions.with_temperature(temperature)?)?);
     Ok(Scored { plain, scaled })
 }
 
@@ -231,8 +210,8 @@ fn rows_of(probabilities: &ClassProbabilities, labels: &[usize]) -> RowRecord {
 
 fn uncertainty_of(predictions: &Predictions) -> UncertaintyRecord {
     let uncertainty = predictions.uncertainty();
-    let of = |split: fn(&lora_eval::Uncertainty) -> f64| {
-        let values: Vec<f64> = uncertainty.iter().map(split).collect();
+    let of = |measure: fn(&lora_eval::Uncertainty) -> f64| {
+        let values: Vec<f64> = uncertainty.iter().map(measure).collect();
         in_units(&values, THOUSANDTH)
     };
     UncertaintyRecord {

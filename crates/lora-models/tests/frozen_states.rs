@@ -208,7 +208,7 @@ fn nothing_is_kept_where_the_lowest_layer_or_an_embedding_is_trained() {
 fn states_of_another_model_are_refused() {
     let [one, other] = [(); 2].map(|()| attach(load("bert_relu_seqcls"), on_layer_1()));
     let states = one.frozen_states(&lengths());
-    let _ = other.above(states.as_ref());
+    let _ = other.with_states(states.as_ref());
 }
 
 #[test]
@@ -222,5 +222,5 @@ fn states_of_layers_that_are_trained_by_now_are_refused() {
         1,
     )
     .unwrap();
-    let _ = both.above(states.as_ref());
+    let _ = both.with_states(states.as_ref());
 }

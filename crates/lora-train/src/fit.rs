@@ -1,6 +1,6 @@
 //! The loop: epochs, steps, evaluations, the best model.
 
-use lora_core::adapted::Above;
+use lora_core::adapted::CachedModel;
 use lora_core::frozen::FrozenStates;
 use lora_core::{Adapted, Model, Pass};
 use lora_data::{Batch, EncodedDataset, Padding, Targets, eval_batches, train_batches};
@@ -191,7 +191,7 @@ fn check(split: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError
 
 /// Mean loss of the tokens, spans or choices that are judged, each counted once.
 fn token_loss<M: Model<Input = Batch>>(
-    Above { adapted, states }: Above<'_, M>,
+    CachedModel { adapted, states }: CachedModel<'_, M>,
     batches: &[Batch],
     progress: &mut dyn FnMut(usize),
 ) -> Measured {
@@ -316,7 +316,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         };
         let (step, epoch, examples) = (self.trainer.steps_done(), self.epochs_done(), dataset.len());
         let adapted = self.trainer.adapted();
-        let above = adapted.above(states.as_ref());
+        let cached = adapted.with_states(states.as_ref());
         let mut asked_to_end = false;
         let mut progress = |done| {
             asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;

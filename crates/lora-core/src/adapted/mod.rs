@@ -4,9 +4,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-mod above;
+mod cached;
 
-pub use above::Above;
+pub use cached::CachedModel;
 
 use crate::adalora::RankPattern;
 use crate::adapter::Adapter;

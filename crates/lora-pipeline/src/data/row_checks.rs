@@ -16,14 +16,14 @@ pub struct RowChecks {
     /// Texts in several rows of the file that was split.
     pub repeated: Option<RepeatedTexts>,
     /// Texts that two splits share, as they can where they are files of their own.
-    pub shared: Vec<SharedParts>,
+    pub shared: Vec<OverlappingSplits>,
     /// Classes without a row in a split.
     pub missing_classes: Vec<MissingClasses>,
 }
 
 /// Texts of one split that another split has too.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SharedParts {
+pub struct OverlappingSplits {
     /// The split that is learned or chosen from.
     pub first: &'static str,
     /// The split that is scored.
@@ -74,7 +74,7 @@ impl RowChecks {
         let mut shared = Vec::new();
         for (index, (second, texts)) in splits.iter().enumerate() {
             for (first, known) in &splits[..index] {
-                shared.extend(SharedTexts::find(known, texts).map(|texts| SharedParts {
+                shared.extend(SharedTexts::find(known, texts).map(|texts| OverlappingSplits {
                     first,
                     second,
                     texts,
@@ -131,8 +131,8 @@ fn repeated_sentence(found: &RepeatedTexts) -> String {
     )
 }
 
-fn shared_sentence(found: &SharedParts) -> String {
-    let SharedParts { first, second, texts } = found;
+fn shared_sentence(found: &OverlappingSplits) -> String {
+    let OverlappingSplits { first, second, texts } = found;
     let contradictory = match texts.contradictory {
         0 => String::new(),
         rows => format!(" ({rows} of them with another label)"),

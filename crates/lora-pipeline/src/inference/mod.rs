@@ -244,7 +244,7 @@ impl<'a> JudgedRows<'a> {
     ) -> ModelOutputs {
         let split = self.split;
         let batches = split.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-        let adapted = adapted.above(split.states.as_ref());
+        let adapted = adapted.with_states(split.states.as_ref());
         match self.detail {
             RowDetail::Texts => predict(adapted, batches, split.encoded.len(), passes, progress),
             RowDetail::Words(detail) => {

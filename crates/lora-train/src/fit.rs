@@ -323,10 +323,10 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         };
         let measured =
             if let Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) = dataset.targets {
-                token_loss(above, batches, &mut progress)
+                token_loss(cached, batches, &mut progress)
             } else {
                 let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-                let outputs = predict(above, inputs, examples, &Passes::Mean, &mut progress);
+                let outputs = predict(cached, inputs, examples, &Passes::Mean, &mut progress);
                 let metric = self.config.metric_for_best_model;
                 let measured = metric.measure(outputs, &dataset.targets);
                 measured.map_err(|source| TrainError::Evaluation { step, source })?

@@ -19,7 +19,7 @@ in_primitives!(
     crate::linear::LinearOps,
     crate::rms_norm::RmsNormOps,
     crate::rotary::RotaryOps,
-    crate::silu::GatedSiluOps,
+    crate::silu::gated::GatedSiluOps,
     crate::silu::SiluOps,
     crate::vanishing::VanishingOps,
 );

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "flex")]
 mod flex;
-mod gated;
+pub(crate) mod gated;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -13,7 +13,6 @@ use burn::tensor::Tensor;
 
 use crate::backends::differentiable_elementwise;
 
-pub(crate) use gated::GatedSiluOps;
 pub use gated::gated_silu;
 
 /// `x σ(x)` (Elfwing et al. 2017; `torch.nn.functional.silu`).

@@ -12,7 +12,7 @@ use lora_eval::{ClassProbabilities, ModelOutputs, Scores};
 use lora_report::{Better, Cell, Column, Table};
 use serde::{Deserialize, Serialize};
 
-use super::{CALIBRATION_FILE, class_probabilities, labels_of};
+use super::{CALIBRATION_FILE, Calibrated, class_probabilities, ways};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;

@@ -6,7 +6,7 @@ use lora_eval::conformal::{ConformalThresholds, ConformityScore, SetScores};
 use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::Serialize;
 
-use super::{CALIBRATION_FILE, class_probabilities, labels_of};
+use super::{CALIBRATION_FILE, Calibrated, Way, class_probabilities, ways};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;

@@ -161,11 +161,12 @@ pub(super) fn page(
         .filter(|(name, _)| name != "training")
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
-    let data = config.data.data_file.as_ref().or(config.data.train_file.as_ref());
-    let data = config
+    let data = &config.data;
+    let file = data.data_file.as_ref().or(data.train_file.as_ref());
+    let data = data
         .task_name
         .clone()
-        .or(data.map(|path| path.display().to_string()))
+        .or(file.map(|path| path.display().to_string()))
         .unwrap_or_default();
     let mut page = score_page(&format!("A training on {data}"), &scores, results);
     if let (Some(metric), Some((split, methods))) = (splits.metric, splits.scores.last()) {

@@ -1,6 +1,6 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
-use lora_eval::selection::{self, ReferenceComparison, select};
+use lora_eval::selection::{self, LossDifference, select};
 use lora_eval::{CrossedInterval, MeanStd};
 use lora_pipeline::error::Result;
 use lora_pipeline::train::verdict::still_falls;
@@ -72,7 +72,7 @@ struct Choice<'a> {
     /// Whether there are temperatures: not for numbers.
     is_scaled: bool,
     /// Its validation loss minus that of the simplest; none if it is the simplest.
-    against_simplest: Option<ReferenceComparison>,
+    against_simplest: Option<LossDifference>,
 }
 
 /// The simplest of the ways that take one adapter, unless another has a lower loss beyond chance on validation rows, each with the
@@ -158,7 +158,7 @@ fn several_adapters(
         else {
             continue;
         };
-        let difference = ReferenceComparison::of(&theirs, &ours, selection::LEVEL)?;
+        let difference = LossDifference::of(&theirs, &ours, selection::LEVEL)?;
         if difference.is_lower() {
             return Ok(Some(format!(
                 "{} has a lower loss on the validation rows still, by {:.3} (90 % interval {:.3} to {:.3}). It takes several adapters, \
@@ -177,7 +177,7 @@ fn which(
     judged: &TaskComparison<'_>,
     selected: &SelectedConfiguration<'_>,
     is_scaled: bool,
-    against_simplest: Option<ReferenceComparison>,
+    against_simplest: Option<LossDifference>,
     reference: &Method,
 ) -> Result<String> {
     let configuration = selected.configuration(is_scaled);
@@ -186,7 +186,7 @@ fn which(
         .unwrap_or_default();
     let temperature = configuration.map(temperature_words).unwrap_or_default();
     let name = selected.method.name();
-    let Some(ReferenceComparison {
+    let Some(LossDifference {
         difference,
         lower,
         upper,

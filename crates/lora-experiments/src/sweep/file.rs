@@ -187,7 +187,7 @@ fn all_rows() -> Vec<RowCount> {
 
 /// How many training rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "RowsEntry", into = "RowsEntry")]
+#[serde(from = "RowCountEntry", into = "RowCountEntry")]
 pub enum RowCount {
     /// So many, classes in proportion.
     Some(usize),

@@ -16,8 +16,8 @@ use lora_train::swag::{Swag, SwagCollector, SwagError, SwagSettings};
 use lora_train::variational::VariationalA;
 use lora_train::{Event, FitData, Fitted, Flow, History, Observer};
 
-use super::curve::{CurveObserver, CurveSplits};
-use super::data::{SweepTask, TrialSplits};
+use super::curve::CurveObserver;
+use super::data::{CurveSplits, SweepTask, TrialSplits};
 use super::file::Stopping;
 use super::plan::PlannedTraining;
 use super::record::TrainingRecord;

@@ -116,7 +116,7 @@ pub(crate) fn mapped(tensor: FloatTensor<Flex>, f: impl Fn(f32) -> f32 + Sync) -
 /// `f`, which must be `#[inline(always)]`, of both numbers at each place. Results that would be subnormal are 0.
 pub(crate) fn paired(
     first: FloatTensor<Flex>,
-    second: FloatTensor<Flex>,
+    second: &FloatTensor<Flex>,
     f: impl Fn(f32, f32) -> f32 + Sync,
 ) -> FloatTensor<Flex> {
     let second = second.to_contiguous();

@@ -28,7 +28,7 @@ impl GeluOps for Flex {
         }
         paired(
             grad,
-            input,
+            &input,
             #[inline(always)]
             |grad, x| {
                 let (cdf, exponential) = normal_cdf(x);

@@ -26,7 +26,7 @@ impl SiluOps for Flex {
         }
         paired(
             grad,
-            input,
+            &input,
             #[inline(always)]
             |grad, x| grad * slope(x),
         )
@@ -40,7 +40,7 @@ impl GatedSiluOps for Flex {
         }
         paired(
             gate,
-            up,
+            &up,
             #[inline(always)]
             |gate, up| gate * sigmoid(gate) * up,
         )
@@ -57,19 +57,19 @@ impl GatedSiluOps for Flex {
         let gate = gate.to_contiguous();
         let through_up = paired(
             up,
-            grad.clone(),
+            &grad,
             #[inline(always)]
             |up, grad| grad * up,
         );
         let of_gate = paired(
             through_up,
-            gate.clone(),
+            &gate,
             #[inline(always)]
             |grad, gate| grad * slope(gate),
         );
         let of_up = paired(
             grad,
-            gate,
+            &gate,
             #[inline(always)]
             |grad, gate| grad * (gate * sigmoid(gate)),
         );

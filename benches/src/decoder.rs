@@ -15,7 +15,7 @@ use crate::{ALPHA, RANK, Step, made_up};
 /// The name of the shape.
 pub const NAME: &str = "smollm2-4x128";
 /// `peft_reference.py` has the same sizes.
-pub const SIZES: Sizes = Sizes {
+pub const SIZES: DecoderShape = DecoderShape {
     d_model: 576,
     d_ff: 1536,
     n_heads: 9,
@@ -32,7 +32,7 @@ pub const NEW_TOKENS: usize = 64;
 
 /// The sizes of a decoder and of a batch.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub struct DecoderShape {
     /// `d_model`.
     pub d_model: usize,
     /// `d_ff`.
@@ -51,7 +51,7 @@ pub struct Sizes {
     pub seq: usize,
 }
 
-impl Sizes {
+impl DecoderShape {
     /// The model without adapters.
     ///
     /// # Panics
@@ -73,7 +73,7 @@ impl Sizes {
     ///
     /// # Panics
     ///
-    /// As [`Sizes::model`].
+    /// As [`DecoderShape::model`].
     pub fn trainer(&self, step: &Step, device: &Device) -> Trainer<Transformer> {
         let config = LoraConfig::new(RANK, ALPHA, TargetModules::names(["q_proj", "v_proj"]));
         let config = step.lora_config(config);

@@ -229,7 +229,7 @@ impl Shape {
         let mut checkpoint = self.checkpoint();
         checkpoint.weights.set_fp32_precision(precision);
         let head = HeadOptions {
-            kind: HeadKind::Sequence { outputs: CLASSES },
+            kind: HeadKind::SequenceClassification { outputs: CLASSES },
             seed: 0,
         };
         let (model, _) =

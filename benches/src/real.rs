@@ -29,7 +29,7 @@ fn asset(relative: &str) -> PathBuf {
 pub fn adapted(change: impl FnOnce(LoraConfig) -> LoraConfig, device: &Device) -> Adapted<Transformer> {
     let checkpoint = Checkpoint::open(&asset("minilm-l6")).expect("the embedded model");
     let head = HeadOptions {
-        kind: HeadKind::Sequence { outputs: 2 },
+        kind: HeadKind::SequenceClassification { outputs: 2 },
         seed: 0,
     };
     let (model, _) = Transformer::load(&checkpoint, head, device).expect("a head for two classes");

@@ -12,7 +12,7 @@ use crate::{cargo, tidy};
 const TENSOR_CRATES: [&str; 4] = ["lora-kernels", "lora-core", "lora-models", "lora-train"];
 
 #[derive(Args)]
-pub(crate) struct Options {
+pub(crate) struct CheckOptions {
     /// Run only these steps, in the usual order (may be given several times)
     #[arg(long, value_enum)]
     only: Vec<Step>,
@@ -38,7 +38,7 @@ enum Step {
     TestNdarray,
 }
 
-pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+pub(crate) fn run(root: &Path, options: &CheckOptions) -> Result<()> {
     let steps = Step::value_variants()
         .iter()
         .filter(|step| options.only.is_empty() || options.only.contains(step));

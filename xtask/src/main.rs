@@ -30,7 +30,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Everything that must pass before a change lands: format, house rules, lints, docs, tests
-    Check(check::Options),
+    Check(check::CheckOptions),
     /// The rules of the house that no other tool knows: layers, file sizes and names, leftovers
     Tidy,
     /// Times of kernels and training steps, side by side with Burn's own LoRA and PyTorch + PEFT

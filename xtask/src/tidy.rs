@@ -11,6 +11,7 @@ mod machine_paths;
 mod rust_code;
 mod silence;
 mod tree;
+mod type_names;
 
 use std::fmt;
 use std::path::Path;
@@ -22,7 +23,7 @@ use tree::Tree;
 /// A rule: what breaks it in this repository.
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     layers::crates_depend_downwards,
     files::rust_files_open_with_a_doc,
     files::rust_files_are_short,
@@ -32,6 +33,7 @@ const RULES: [Rule; 9] = [
     machine_paths::no_path_of_one_machine,
     silence::libraries_are_silent,
     configs::recipes_open_with_their_command,
+    type_names::type_names_are_unique,
 ];
 
 /// One place that breaks a rule, and how to mend it.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lora_eval::laplace::Structure;
 use lora_eval::tfb::TfbSettings;
-use lora_pipeline::bayesianize::{Method, bayesianize, members_of, read_rows};
+use lora_pipeline::bayesianize::{GaussianSource, bayesianize, members_of, read_rows};
 use lora_pipeline::counted::counted;
 use lora_pipeline::files::folder_swap::check_free;
 use lora_pipeline::files::output::note_unfinished;
@@ -96,8 +96,8 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     let read = |path| read_rows(&opened, path, &args.columns.options(), args.adapter.batch_size);
     let rows = read(&args.data)?;
     let method = match args.method {
-        MethodArg::Tfb => Method::Tfb(tfb),
-        MethodArg::Laplace => Method::Laplace {
+        MethodArg::Tfb => GaussianSource::Tfb(tfb),
+        MethodArg::Laplace => GaussianSource::Laplace {
             train: Box::new(read(
                 args.train_file.as_ref().context("--train-file is missing")?,
             )?),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{ArgAction, Args};
-use lora_core::combine::{CombineError, MajoritySign, Method, combine};
+use lora_core::combine::{CombineError, CombineMethod, MajoritySign, combine};
 use lora_core::peft::PlainLora;
 use lora_pipeline::counted::counted;
 use lora_pipeline::files::folder_swap::{check_free, write_folder};
@@ -35,7 +35,7 @@ pub struct CombineArgs {
     weights: Option<Vec<f64>>,
     /// By which method, in PEFT's names.
     #[arg(long, default_value = "cat")]
-    method: Method,
+    method: CombineMethod,
     /// Share of the numbers that ties, dare and magnitude pruning keep.
     #[arg(long)]
     density: Option<f64>,

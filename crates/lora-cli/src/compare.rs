@@ -22,13 +22,13 @@ pub struct CompareArgs {
     /// File of rows: the same, by its flag
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     pub data: Option<PathBuf>,
-    /// Column of the text [the usual names, such as text or sentence]
+    /// Column of the text [the default names, such as text or sentence]
     #[arg(long = "text-column", value_name = "COLUMN")]
     pub text: Option<String>,
     /// Column of the second text, for pairs
     #[arg(long = "text-pair-column", value_name = "COLUMN")]
     pub text_pair: Option<String>,
-    /// Column of the label [the usual names, such as label]
+    /// Column of the label [the default names, such as label]
     #[arg(long = "label-column", value_name = "COLUMN")]
     pub label: Option<String>,
     /// What is predicted: `single_label_classification` or regression [told from the labels]
@@ -95,9 +95,9 @@ pub fn run(args: &CompareArgs, terminal: &Terminal) -> Result<()> {
     };
     let comparison = Comparison::open(options, terminal)?;
     let pending = comparison.pending(args.jobs.into(), terminal)?;
-    let patience = InterruptGuard::begin()?;
-    pending.run(terminal, patience.token())?;
-    drop(patience);
+    let guard = InterruptGuard::begin()?;
+    pending.run(terminal, guard.token())?;
+    drop(guard);
     let mut outcome = comparison.report()?;
     for sentence in &outcome.advice {
         terminal.paragraph(sentence)?;

@@ -1,10 +1,9 @@
 //! `lora completions`: a script that makes a shell complete subcommands and flags.
 
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
-use crate::args::Arguments;
 use crate::terminal::Terminal;
 
 /// Arguments of `lora completions`.
@@ -14,14 +13,14 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script.
+/// Prints the script of a command line.
 ///
 /// # Errors
 ///
 /// If stdout cannot be written.
-pub fn run(args: &CompletionsArgs, terminal: &Terminal) -> Result<()> {
+pub fn run(args: &CompletionsArgs, mut command: Command, terminal: &Terminal) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Arguments::command(), "lora", &mut script);
+    clap_complete::generate(args.shell, &mut command, "lora", &mut script);
     let script = String::from_utf8(script).context("the completion script is no text")?;
     terminal.raw(script.trim_end())
 }

@@ -161,11 +161,11 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         None => Vec::new(),
     };
     let sets = match args.sets.request() {
-        Some(request) => score_sets(&request, &opened, &outputs, &split, rules.temperature)?,
+        Some(request) => score_sets(&request, opened.calibrated(), &outputs, &split, rules.temperature)?,
         None => Vec::new(),
     };
     let calibrators = if args.calibrators {
-        score_calibrators(&opened, &outputs, &split, rules.temperature)?
+        score_calibrators(opened.calibrated(), &outputs, &split, rules.temperature)?
     } else {
         Vec::new()
     };

@@ -8,13 +8,12 @@ use anyhow::Error;
 use lora_core::atomic::WriteError;
 use lora_data::{ColumnError, DataError};
 use lora_eval::EvalError;
-use lora_experiments::sweep::{CellsFailed, SweepInterrupted};
+use lora_experiments::sweep::{SweepInterrupted, TrialsFailed};
 use lora_models::LoadError;
 use lora_pipeline::error::{self, causes};
 use lora_pipeline::train::verdict::WorseThanGuessing;
 use lora_train::TrainError;
 
-use crate::args::Command;
 use crate::interrupt::INTERRUPTED;
 use crate::terminal::StdoutError;
 
@@ -23,15 +22,15 @@ pub const BAD_INPUT: u8 = 2;
 /// Exit code of a run that failed on the way.
 pub const FAILED: u8 = 1;
 
-/// The error and its causes as one line, in the words of the command. A cause that the sentence before already quotes is not said
-/// twice.
-pub fn sentence(error: &Error, command: &Command) -> String {
+/// The error and its causes as one line. A cause that the sentence before already quotes is not said twice. `is_of_compare`: in the
+/// words of `lora compare`, which knows flags and no keys.
+pub fn sentence(error: &Error, is_of_compare: bool) -> String {
     let sentence = error::sentence(&**error);
     let column_error = causes(&**error).find_map(|cause| match cause.downcast_ref() {
         Some(DataError::Column(error)) => Some(error),
         _ => None,
     });
-    if matches!(command, Command::Compare(_)) {
+    if is_of_compare {
         return in_flags_of_compare(&sentence) + column_error.map_or("", hint_of_compare);
     }
     sentence + column_error.map_or("", column_hint)
@@ -40,7 +39,7 @@ pub fn sentence(error: &Error, command: &Command) -> String {
 /// How columns are named here; the library that misses one knows no flags.
 fn column_hint(error: &ColumnError) -> &'static str {
     match error {
-        ColumnError::NoUsualColumn { .. } => {
+        ColumnError::NoDefaultColumn { .. } => {
             "; columns are named by text_column, text_pair_column and label_column (--text-column NAME), and header: false \
              (--header=false) reads a file without a header"
         }
@@ -54,7 +53,7 @@ fn column_hint(error: &ColumnError) -> &'static str {
 /// The same for a command that reads columns by name alone.
 fn hint_of_compare(error: &ColumnError) -> &'static str {
     match error {
-        ColumnError::NoUsualColumn { .. } => {
+        ColumnError::NoDefaultColumn { .. } => {
             "; columns are named by --text-column, --text-pair-column and --label-column; lora compare reads files with a header"
         }
         ColumnError::NeedsIndex { .. } => {
@@ -100,7 +99,7 @@ pub fn exit_code(error: &Error) -> u8 {
             || cause.is::<WriteError>()
             || cause.is::<EvalError>()
             || cause.is::<WorseThanGuessing>()
-            || cause.is::<CellsFailed>()
+            || cause.is::<TrialsFailed>()
     });
     if failed_on_the_way { FAILED } else { BAD_INPUT }
 }
@@ -145,16 +144,13 @@ fn describe(info: &PanicHookInfo<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use anyhow::{Context as _, anyhow};
-    use clap::Parser as _;
 
     use super::*;
-    use crate::args::Arguments;
 
     #[test]
     fn causes_are_joined_and_never_said_twice() {
         let error = anyhow!("no space left").context("cannot write `a`: no space left");
-        let arguments = Arguments::try_parse_from(["lora", "tasks"]).expect("a command");
-        let sentence = |error: &Error| sentence(error, &arguments.command);
+        let sentence = |error: &Error| sentence(error, false);
         assert_eq!(sentence(&error), "cannot write `a`: no space left");
         let error = anyhow!("line 3\n  is odd").context("`run.yaml`");
         assert_eq!(sentence(&error), "`run.yaml`: line 3 is odd");

@@ -15,7 +15,7 @@ pub const INTERRUPTED: u8 = 130;
 /// What the signal sets. A handler cannot be taken back without leaving Ctrl-C dead, so it stays, and the flags change.
 #[derive(Debug, Default)]
 struct Flags {
-    asked: Arc<AtomicBool>,
+    interrupted: Arc<AtomicBool>,
     at_once: Arc<AtomicBool>,
 }
 
@@ -43,19 +43,19 @@ impl InterruptGuard {
     /// If the system takes no handler.
     pub fn begin() -> Result<Self> {
         if let Some(flags) = FLAGS.get() {
-            flags.asked.store(false, Ordering::SeqCst);
+            flags.interrupted.store(false, Ordering::SeqCst);
             flags.at_once.store(false, Ordering::SeqCst);
-            return Ok(Self(Arc::clone(&flags.asked).into()));
+            return Ok(Self(Arc::clone(&flags.interrupted).into()));
         }
         let flags = FLAGS.get_or_init(Flags::default);
         for signal in [SIGINT, SIGTERM] {
             // In this order: the first signal finds no wish to end at once, and leaves one behind.
             flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&flags.at_once))
                 .and_then(|_| flag::register(signal, Arc::clone(&flags.at_once)))
-                .and_then(|_| flag::register(signal, Arc::clone(&flags.asked)))
+                .and_then(|_| flag::register(signal, Arc::clone(&flags.interrupted)))
                 .context("cannot listen to Ctrl-C")?;
         }
-        Ok(Self(Arc::clone(&flags.asked).into()))
+        Ok(Self(Arc::clone(&flags.interrupted).into()))
     }
 
     /// What a Ctrl-C cancels.

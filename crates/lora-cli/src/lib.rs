@@ -35,6 +35,7 @@ pub mod train;
 mod unknown_flag;
 
 use args::{Arguments, Command};
+use clap::CommandFactory as _;
 use terminal::Terminal;
 
 /// Runs a subcommand.
@@ -59,6 +60,6 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args, &terminal),
         Command::Combine(args) => combine::run(args, &terminal),
         Command::Tasks(args) => tasks::run(args, &terminal),
-        Command::Completions(args) => completions::run(args, &terminal),
+        Command::Completions(args) => completions::run(args, Arguments::command(), &terminal),
     }
 }

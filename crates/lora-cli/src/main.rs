@@ -6,7 +6,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
-use lora_cli::args::Arguments;
+use lora_cli::args::{Arguments, Command};
 use lora_cli::{failure, interrupt};
 
 #[global_allocator]
@@ -19,7 +19,8 @@ fn main() -> ExitCode {
     match panic::catch_unwind(AssertUnwindSafe(|| lora_cli::run(&arguments))) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            failure::show(&failure::sentence(&error, &arguments.command));
+            let is_of_compare = matches!(arguments.command, Command::Compare(_));
+            failure::show(&failure::sentence(&error, is_of_compare));
             ExitCode::from(failure::exit_code(&error))
         }
         Err(_) => {

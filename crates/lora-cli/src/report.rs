@@ -7,7 +7,7 @@ use clap::{ArgAction, Args};
 use lora_core::atomic::write_file;
 use lora_experiments::report::page::Report;
 use lora_experiments::report::results::{Results, refer_to};
-use lora_experiments::report::{cells_csv, files};
+use lora_experiments::report::{files, trials_csv};
 use lora_pipeline::files::output_file::{check_output, check_report};
 use serde_json::json;
 
@@ -35,7 +35,7 @@ pub struct ReportArgs {
     /// Sentences and tables as Markdown, with the pictures of --figures
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
-    /// Every cell as a row
+    /// Every trial as a row
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// A new folder with every picture as an SVG file
@@ -92,7 +92,7 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
         write_file(path, page.to_markdown(folder.as_deref()).as_bytes())?;
     }
     if let Some(path) = &args.csv {
-        write_file(path, cells_csv::to_csv(&experiments)?.as_bytes())?;
+        write_file(path, trials_csv::to_csv(&experiments)?.as_bytes())?;
     }
     write_file(&output, page.to_html().as_bytes())?;
     terminal.say(format!("the page: {}", output.display()))?;

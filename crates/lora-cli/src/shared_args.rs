@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lora_core::Fp32Precision;
-use lora_data::{Column, Format};
+use lora_data::{ColumnSelector, Format};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use lora_pipeline::saved::adapter::{AdapterOptions, ColumnOptions};
 
@@ -192,13 +192,13 @@ impl AdapterArgs {
 pub struct ColumnArgs {
     /// Column of the text, by name or index from 0 [as in training].
     #[arg(long, value_name = "COLUMN")]
-    pub text_column: Option<Column>,
+    pub text_column: Option<ColumnSelector>,
     /// Column of the second text.
     #[arg(long, value_name = "COLUMN")]
-    pub text_pair_column: Option<Column>,
+    pub text_pair_column: Option<ColumnSelector>,
     /// Column of the label [as in training].
     #[arg(long, value_name = "COLUMN")]
-    pub label_column: Option<Column>,
+    pub label_column: Option<ColumnSelector>,
     /// Format of the file, if its name does not tell: csv, tsv, tsv-quoted, jsonl, json, parquet.
     #[arg(long, value_name = "FORMAT")]
     pub data_format: Option<Format>,

@@ -25,10 +25,10 @@ pub struct SweepArgs {
     /// Trainings at once; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: u16,
-    /// Computes failed cells again
+    /// Computes failed trials again
     #[arg(long)]
     retry_failed: bool,
-    /// Only show what would happen: the table of cells with steps and an estimate of the time; trains and writes nothing
+    /// Only show what would happen: the table of trials with steps and an estimate of the time; trains and writes nothing
     #[arg(long)]
     dry_run: bool,
 }
@@ -37,7 +37,7 @@ pub struct SweepArgs {
 ///
 /// # Errors
 ///
-/// If the file, its data or the results file cannot be used, cells failed, or Ctrl-C ended it.
+/// If the file, its data or the results file cannot be used, trials failed, or Ctrl-C ended it.
 pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
     let file = file::read(&args.config)?;
     let sweep = Sweep::open(&args.config, file, args.data_dir.as_deref())?;
@@ -46,8 +46,8 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
             "{} the same as others, because two methods have the same settings there; each is computed once, under the name of the \
              first",
             match sweep.plan.repeated {
-                1 => "1 cell is".to_owned(),
-                many => format!("{many} cells are"),
+                1 => "1 trial is".to_owned(),
+                many => format!("{many} trials are"),
             }
         ));
     }
@@ -59,17 +59,17 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
         let dry_run = sweep.dry_run(&results, args.retry_failed, terminal)?;
         terminal.table(&dry_run.table)?;
         return terminal.document(&json!({
-            "trainings": dry_run.trainings, "cells": dry_run.cells, "estimated_seconds": dry_run.estimated_seconds,
+            "trainings": dry_run.trainings, "cells": dry_run.trials, "estimated_seconds": dry_run.estimated_seconds,
             "table": dry_run.table,
         }));
     }
     let pending = sweep.pending(&results, args.jobs.into(), args.retry_failed, terminal)?;
-    let patience = InterruptGuard::begin()?;
-    pending.run(terminal, patience.token())?;
-    drop(patience);
+    let guard = InterruptGuard::begin()?;
+    pending.run(terminal, guard.token())?;
+    drop(guard);
     terminal.say(format!("now: lora report {}", results.display()))?;
     terminal.document(&json!({
-        "cells": sweep.plan.cells.len(),
+        "cells": sweep.plan.trials.len(),
         "trainings": sweep.plan.trainings.len(),
         "results": results,
     }))

@@ -34,7 +34,7 @@ pub fn run(args: &TasksArgs, terminal: &Terminal) -> Result<()> {
         .map(|name| Column::new(name, Better::None, 0));
     let mut table = Table::new("Tasks by name", "name", columns.to_vec());
     for benchmark in tasks::ALL.iter().copied() {
-        let rows = ["train", "validation", "test"].map(|part| rows_of(benchmark, part));
+        let rows = ["train", "validation", "test"].map(|split| rows_of(benchmark, split));
         let words = [kind_word(benchmark.problem_type()), benchmark.metric.words()].map(str::to_owned);
         table.push(
             benchmark.name,
@@ -68,9 +68,9 @@ fn split_in_words(split: &Split) -> String {
 }
 
 /// How many rows the first split has that is named so; a dash without such a split.
-fn rows_of(benchmark: &Benchmark, part: &str) -> String {
+fn rows_of(benchmark: &Benchmark, name: &str) -> String {
     let mut splits = benchmark.splits.iter();
-    match splits.find(|split| split.name.starts_with(part)) {
+    match splits.find(|split| split.name.starts_with(name)) {
         Some(split) => split.rows.map_or("any".to_owned(), |rows| rows.to_string()),
         None => "–".to_owned(),
     }

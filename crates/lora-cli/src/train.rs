@@ -77,8 +77,8 @@ fn show(scored: &TrainingScores, folder: &Path, terminal: &Terminal) -> Result<(
     if let Some((_, methods)) = scored.scores.last() {
         legend(methods).map_or(Ok(()), |legend| terminal.paragraph(&legend))?;
     }
-    if let (Some(metric), Some((part, methods))) = (scored.metric, scored.scores.last())
-        && let Some(line) = official_line(metric, part, methods)
+    if let (Some(metric), Some((split, methods))) = (scored.metric, scored.scores.last())
+        && let Some(line) = official_line(metric, split, methods)
     {
         terminal.paragraph(&line)?;
     }

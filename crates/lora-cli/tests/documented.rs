@@ -110,7 +110,7 @@ fn every_recipe_is_accepted_and_names_itself_in_its_command() {
         let resolved = resolve(Some(&recipe), &Overrides::default());
         let config = resolved.unwrap_or_else(|error| panic!("{shown}: {error}")).config;
         if shown.starts_with("paper/") {
-            assert!(config.benchmark().unwrap().is_some(), "{shown}");
+            assert!(config.data.benchmark().unwrap().is_some(), "{shown}");
             assert!(text.contains("time and result: not measured"), "{shown}");
         }
     }

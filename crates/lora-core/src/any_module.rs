@@ -39,7 +39,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::adapter::initial_factors;
 use crate::config::{Init, LowRankSettings};
 use crate::dropout::LoraDropout;
-use crate::random::{Draw, Side};
+use crate::random::{Draw, NoiseKind};
 use crate::sampler::MaskSampler;
 use crate::tensors::HostTensor;
 
@@ -118,7 +118,7 @@ impl Reparameterizer for LoraDropoutOn {
         });
         let first = first.expect("this initialization fits every shape");
         let matrix = |tensor: HostTensor| Param::from_tensor(tensor.on::<2>(&device));
-        let mask = |side: Side, length: usize| {
+        let mask = |side: NoiseKind, length: usize| {
             let kept = mean_entry(self.dropout, side);
             let data = TensorData::new(vec![kept; length], [length]);
             Param::from_tensor(Tensor::<1>::from_data(data, &device)).set_require_grad(false)
@@ -126,9 +126,9 @@ impl Reparameterizer for LoraDropoutOn {
         let update = MaskedUpdate {
             a: matrix(first.a),
             b: matrix(first.b),
-            keep_input: mask(Side::Input, d_input),
-            keep_output: mask(Side::Output, d_output),
-            keep_rank: mask(Side::Rank, self.rank),
+            keep_input: mask(NoiseKind::Input, d_input),
+            keep_output: mask(NoiseKind::Output, d_output),
+            keep_rank: mask(NoiseKind::Rank, self.rank),
             scale: settings.scale,
         };
         (param.set_require_grad(false), Some(update))
@@ -137,7 +137,7 @@ impl Reparameterizer for LoraDropoutOn {
 
 /// The module with the masks of a draw: one mask for all rows of a batch, as in the paper.
 pub fn masked<M: Module>(module: M, sampler: &MaskSampler, draw: Draw) -> M {
-    let values = |path: &str, side: Side, length: usize| match masked_side(sampler.dropout, side) {
+    let values = |path: &str, side: NoiseKind, length: usize| match masked_side(sampler.dropout, side) {
         Some(dropout) => sampler.entries(&dropout, path, side, draw, length),
         None => vec![1.0; length],
     };
@@ -151,22 +151,22 @@ pub fn masked<M: Module>(module: M, sampler: &MaskSampler, draw: Draw) -> M {
 pub fn unmasked<M: Module>(module: M, dropout: Option<LoraDropout>) -> M {
     module.map(&mut SetMasks {
         path: Vec::new(),
-        values: |_: &str, side: Side, length: usize| vec![mean_entry(dropout, side); length],
+        values: |_: &str, side: NoiseKind, length: usize| vec![mean_entry(dropout, side); length],
     })
 }
 
 /// The mean of a mask entry; the product of the masks' means is the mean factor.
-fn mean_entry(dropout: Option<LoraDropout>, side: Side) -> f32 {
+fn mean_entry(dropout: Option<LoraDropout>, side: NoiseKind) -> f32 {
     masked_side(dropout, side).map_or(1.0, |dropout| dropout.mean_entry() as f32)
 }
 
 /// The settings, if they mask this side.
-fn masked_side(dropout: Option<LoraDropout>, side: Side) -> Option<LoraDropout> {
+fn masked_side(dropout: Option<LoraDropout>, side: NoiseKind) -> Option<LoraDropout> {
     dropout.filter(|dropout| match side {
-        Side::Input => dropout.axes.mask_input(),
-        Side::Output => dropout.axes.mask_output(),
-        Side::Rank => dropout.axes.mask_rank(),
-        Side::Noise | Side::SharedNoise | Side::Keys | Side::Cut => false,
+        NoiseKind::Input => dropout.axes.mask_input(),
+        NoiseKind::Output => dropout.axes.mask_output(),
+        NoiseKind::Rank => dropout.axes.mask_rank(),
+        NoiseKind::Noise | NoiseKind::SharedNoise | NoiseKind::Keys | NoiseKind::Cut => false,
     })
 }
 
@@ -177,7 +177,7 @@ struct SetMasks<F> {
     values: F,
 }
 
-impl<F: FnMut(&str, Side, usize) -> Vec<f32>> ModuleMapper for SetMasks<F> {
+impl<F: FnMut(&str, NoiseKind, usize) -> Vec<f32>> ModuleMapper for SetMasks<F> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.push(name.to_owned());
     }
@@ -191,9 +191,9 @@ impl<F: FnMut(&str, Side, usize) -> Vec<f32>> ModuleMapper for SetMasks<F> {
             return param;
         };
         let side = match (kind.as_str(), mask.as_str()) {
-            (MaskedUpdate::NAME, "keep_input") => Side::Input,
-            (MaskedUpdate::NAME, "keep_output") => Side::Output,
-            (MaskedUpdate::NAME, "keep_rank") => Side::Rank,
+            (MaskedUpdate::NAME, "keep_input") => NoiseKind::Input,
+            (MaskedUpdate::NAME, "keep_output") => NoiseKind::Output,
+            (MaskedUpdate::NAME, "keep_rank") => NoiseKind::Rank,
             _ => return param,
         };
         // Masks are drawn for modules, as PEFT names them: `encoder.query`, not `encoder.query.weight`.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use burn::module::ParamId;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
-/// Numbers that are cached, at most: 256 MiB. A data set that needs more goes through all layers every time.
+/// Values that are cached, at most: 256 MiB. A data set that needs more goes through all layers every time.
 const MOST_NUMBERS: usize = 64 << 20;
 
 /// The hidden states of a data set's rows before the lowest layer that holds anything trained. Neither training nor a

@@ -5,13 +5,13 @@ use burn::tensor::{Device, Tensor, TensorData};
 use lora_kernels::HIDDEN;
 use rand_distr::{Bernoulli, Distribution};
 
-use crate::random::{Draw, Side, generator};
+use crate::random::{Draw, NoiseKind, generator};
 
 /// What `HiddenKey` draws in one pass, as a value: seed, draw and path of a block fix every number.
 ///
 /// - `DropKey` (Li et al. 2023, arXiv 2208.02646), by columns: each key is dropped for all queries of its example and head, by what is
 ///   added to the scores before the softmax.
-/// - `HiddenCut` (Chen et al. 2021, arXiv 2106.00149), by elements: numbers of a feed-forward block's output become 0 before the
+/// - `HiddenCut` (Chen et al. 2021, arXiv 2106.00149), by elements: values of a feed-forward block's output become 0 before the
 ///   residual is added, which is the place in its authors' code (SALT-NLP/HiddenCut, `BertOutput`). Those that are kept are divided by
 ///   1 − p, so that the mean pass carries what is expected.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl HiddenKeyNoise {
     pub fn dropped_keys(&self, path: &str, shape: [usize; 3], device: &Device) -> Option<Tensor<4>> {
         let [batch, n_heads, seq] = shape;
         let count = shape.iter().product();
-        let values = self.draws(self.key_probability, path, Side::Keys, count, 0.0, DROPPED)?;
+        let values = self.draws(self.key_probability, path, NoiseKind::Keys, count, 0.0, DROPPED)?;
         Some(Tensor::from_data(
             TensorData::new(values, [batch, n_heads, 1, seq]),
             device,
@@ -57,7 +57,7 @@ impl HiddenKeyNoise {
         let shape = hidden.dims();
         let kept = (1.0 / (1.0 - self.cut_probability)) as f32;
         let count = shape.iter().product();
-        match self.draws(self.cut_probability, path, Side::Cut, count, kept, 0.0) {
+        match self.draws(self.cut_probability, path, NoiseKind::Cut, count, kept, 0.0) {
             None => hidden,
             Some(factors) => {
                 let device = hidden.device();
@@ -66,12 +66,12 @@ impl HiddenKeyNoise {
         }
     }
 
-    /// So many numbers, each dropped with the probability; none where nothing is dropped.
+    /// So many values, each dropped with the probability; none where nothing is dropped.
     fn draws(
         &self,
         probability: f64,
         path: &str,
-        side: Side,
+        side: NoiseKind,
         count: usize,
         kept: f32,
         dropped: f32,

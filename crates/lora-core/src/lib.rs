@@ -111,7 +111,7 @@ mod book {
     #[doc = include_str!("../../../docs/src/adapters/dora.md")]
     pub struct Dora;
     #[doc = include_str!("../../../docs/src/adapters/adalora.md")]
-    pub struct AdaLora;
+    pub struct AdaptiveRank;
     #[doc = include_str!("../../../docs/src/adapters/tables.md")]
     pub struct Tables;
     #[doc = include_str!("../../../docs/src/adapters/other-tuners.md")]

@@ -9,7 +9,7 @@ use rand_distr::{Bernoulli, Distribution};
 
 use crate::hidden_key::HiddenKeyNoise;
 use crate::packing::Packing;
-use crate::random::{Draw, Side, generator};
+use crate::random::{Draw, NoiseKind, generator};
 
 /// Everything random about one pass: LoRA Dropout's keep-masks of each adapter, the key of PEFT's input dropout, what is added to
 /// factors A (a variational posterior), and what `HiddenKey` drops.
@@ -28,14 +28,14 @@ pub struct PassNoise {
     hidden_key: Option<HiddenKeyNoise>,
 }
 
-/// PEFT's `lora_dropout`, as a value: which numbers it draws is fixed by seed and draws.
+/// PEFT's `lora_dropout`, as a value: which values it draws is fixed by seed and draws.
 #[derive(Clone, Debug)]
 pub(crate) struct InputDropout {
     pub seed: u64,
     pub probability: f64,
     pub draws: Vec<Draw>,
     /// Which of an adapter's streams is drawn from.
-    pub side: Side,
+    pub side: NoiseKind,
 }
 
 impl PassNoise {
@@ -142,7 +142,7 @@ impl PassNoise {
     #[must_use]
     pub fn for_groups(&self) -> Self {
         let input = self.input.clone().map(|input| InputDropout {
-            side: Side::SharedNoise,
+            side: NoiseKind::SharedNoise,
             ..input
         });
         Self {

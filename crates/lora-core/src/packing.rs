@@ -49,7 +49,7 @@ impl Packing {
         &self.lengths
     }
 
-    /// What belongs to the real tokens, of numbers for all places.
+    /// What belongs to the real tokens, of values for all places.
     pub fn of_tokens<T: Copy>(&self, values: &[T]) -> Vec<T> {
         self.places.iter().map(|place| values[*place]).collect()
     }

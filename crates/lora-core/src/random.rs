@@ -21,7 +21,7 @@ pub enum Draw {
 
 /// What is drawn for an adapter; keeps the streams of its masks and of the noise apart. The order is part of the streams.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Side {
+pub(crate) enum NoiseKind {
     Input,
     Output,
     Noise,
@@ -30,12 +30,12 @@ pub(crate) enum Side {
     Rank,
     /// Keys that attention does not see.
     Keys,
-    /// Numbers cut out of a block's output.
+    /// Values cut out of a block's output.
     Cut,
 }
 
 /// The generator of one side of one adapter in one draw: its 256-bit key holds all four.
-pub(crate) fn generator(seed: u64, path: &str, side: Side, draw: Draw) -> ChaCha8Rng {
+pub(crate) fn generator(seed: u64, path: &str, side: NoiseKind, draw: Draw) -> ChaCha8Rng {
     let (index, sample, kind) = match draw {
         Draw::Step { step, sample } => (step, sample, 1),
         Draw::Member(member) => (member, 0, 2),
@@ -56,7 +56,7 @@ pub fn seeded_normal(seed: u64, name: &str, count: usize, deviation: f64) -> Vec
         .collect()
 }
 
-/// `count` draws from the uniform distribution between two numbers that depend on `(seed, name)` alone.
+/// `count` draws from the uniform distribution between two values that depend on `(seed, name)` alone.
 ///
 /// # Panics
 ///

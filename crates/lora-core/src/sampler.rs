@@ -8,9 +8,9 @@ use rand_distr::{Bernoulli, Distribution};
 
 use crate::dropout::LoraDropout;
 use crate::noise::{InputDropout, PassNoise};
-use crate::random::{Draw, Side, generator};
+use crate::random::{Draw, NoiseKind, generator};
 
-/// Draws [`PassNoise`]s on the host. The numbers depend on the seed, the draw, the path of the adapter and the side,
+/// Draws [`PassNoise`]s on the host. The values depend on the seed, the draw, the path of the adapter and the side,
 /// and on nothing else: neither on the backend nor on what was drawn before, nor on the grouping.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MaskSampler {
@@ -48,9 +48,9 @@ impl MaskSampler {
                         is_masked.then(|| self.side(&dropout, draws, &adapter.path, side, length, device))
                     };
                     KeepMasks {
-                        input: mask(axes.mask_input(), Side::Input, adapter.d_input),
-                        output: mask(axes.mask_output(), Side::Output, adapter.d_output),
-                        rank: mask(axes.mask_rank(), Side::Rank, adapter.rank),
+                        input: mask(axes.mask_input(), NoiseKind::Input, adapter.d_input),
+                        output: mask(axes.mask_output(), NoiseKind::Output, adapter.d_output),
+                        rank: mask(axes.mask_rank(), NoiseKind::Rank, adapter.rank),
                     }
                 };
                 adapters
@@ -62,7 +62,7 @@ impl MaskSampler {
             seed: self.seed,
             probability: self.input_dropout,
             draws: draws.to_vec(),
-            side: Side::Noise,
+            side: NoiseKind::Noise,
         });
         PassNoise::new(keep, input)
     }
@@ -82,7 +82,7 @@ impl MaskSampler {
         dropout: &LoraDropout,
         draws: &[Draw],
         path: &str,
-        side: Side,
+        side: NoiseKind,
         length: usize,
         device: &Device,
     ) -> Tensor<2> {
@@ -98,7 +98,7 @@ impl MaskSampler {
         &self,
         dropout: &LoraDropout,
         path: &str,
-        side: Side,
+        side: NoiseKind,
         draw: Draw,
         length: usize,
     ) -> Vec<f32> {

@@ -26,7 +26,7 @@ pub enum Role {
     Bottleneck,
 }
 
-/// Numbers of a piece, as far as whole rows allow.
+/// Values of a piece, as far as whole rows allow.
 const PIECE: usize = 1 << 18;
 
 /// A parameter with its rank, and how files store it.
@@ -65,12 +65,12 @@ impl ParamRef<'_> {
         }
     }
 
-    /// How many numbers it holds.
+    /// How many values it holds.
     pub fn count(&self) -> usize {
         self.file_shape().iter().product()
     }
 
-    /// Its numbers as files hold them.
+    /// Its values as files hold them.
     pub fn to_file(&self) -> HostTensor {
         match self {
             Self::Matrix(param) => HostTensor::of(param.val()).transposed(),

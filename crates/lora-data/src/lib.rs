@@ -64,9 +64,9 @@ pub use error::{
 };
 pub use labels::LabelNames;
 pub use readers::{
-    Cells, Column, Columns, Completion, CompletionColumns, Format, JoinedLabels, LabelRule, ReadCompletions,
-    ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns, decode_text,
-    read_completions, read_file, read_str,
+    Cells, ColumnSelector, Columns, Completion, CompletionColumns, Format, JoinedLabels, LabelRule,
+    ReadCompletions, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns,
+    decode_text, read_completions, read_file, read_str,
 };
 pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,

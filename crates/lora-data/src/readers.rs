@@ -1,6 +1,6 @@
 //! Files of labelled text: one example a row, in CSV, TSV, JSONL, JSON or Parquet.
 //!
-//! A format's own file turns text into a [`Table`](table::Table); `columns` says which columns matter; `labels` turns
+//! A format's own file turns text into a [`RawTable`](table::Table); `columns` says which columns matter; `labels` turns
 //! strings into targets. Every error keeps the line where its row starts.
 
 pub(crate) mod bytes;
@@ -15,12 +15,13 @@ mod label_sets;
 pub(crate) mod labels;
 #[cfg(feature = "parquet")]
 mod parquet;
+pub(crate) mod row_targets;
 mod signature;
 pub(crate) mod table;
 
 use std::path::Path;
 
-pub use columns::{Column, Columns, ResolvedColumn, ResolvedColumns};
+pub use columns::{ColumnSelector, Columns, ResolvedColumns};
 pub use completions::{
     Completion, CompletionColumns, ReadCompletions, ResolvedCompletionColumns, read_completions,
 };
@@ -28,10 +29,12 @@ pub use encoding::decode_text;
 pub use format::Format;
 pub use joined_labels::JoinedLabels;
 pub use labels::LabelRule;
+pub use table::ResolvedColumn;
 
 use crate::dataset::{Dataset, Example};
 use crate::error::DataError;
-use table::Table;
+use row_targets::RowTargets;
+use table::RawTable;
 
 /// How to read a file. The default: format by the name's ending, a header, columns by their default names, classes from
 /// the data.
@@ -134,14 +137,14 @@ pub fn read_str(
 
 /// Texts and targets out of a table.
 fn assemble(
-    table: &Table,
+    table: &RawTable,
     file: &Path,
     format: Format,
     options: &ReadOptions,
 ) -> Result<ReadFile, DataError> {
     let (text, text_pair) = columns::texts(&options.columns, table, file)?;
     let (label, targets) = match &options.labels {
-        LabelRule::Unlabelled(task) => (None, labels::no_targets(task, table.rows.len())),
+        LabelRule::Unlabelled(task) => (None, RowTargets::none(task, table.rows.len())),
         LabelRule::Sets { known, columns } if !columns.is_empty() => {
             let found = columns
                 .iter()
@@ -154,7 +157,7 @@ fn assemble(
         | LabelRule::Classes
         | LabelRule::Known(_)
         | LabelRule::Sets { .. }
-        | LabelRule::Numbers) => {
+        | LabelRule::Values) => {
             let texts: Vec<&ResolvedColumn> = std::iter::once(&text).chain(&text_pair).collect();
             let label = columns::label(&options.columns, &texts, table, file)?;
             let targets = labels::targets(table, &label, rule, file)?;
@@ -202,7 +205,7 @@ pub(crate) fn read_table_file(
     format: Format,
     header: bool,
     json_field: Option<&str>,
-) -> Result<Table, DataError> {
+) -> Result<RawTable, DataError> {
     if format == Format::Parquet {
         return read_parquet(path);
     }
@@ -211,12 +214,12 @@ pub(crate) fn read_table_file(
 }
 
 #[cfg(feature = "parquet")]
-fn read_parquet(path: &Path) -> Result<Table, DataError> {
+fn read_parquet(path: &Path) -> Result<RawTable, DataError> {
     parquet::read(path)
 }
 
 #[cfg(not(feature = "parquet"))]
-fn read_parquet(path: &Path) -> Result<Table, DataError> {
+fn read_parquet(path: &Path) -> Result<RawTable, DataError> {
     Err(DataError::ParquetNotBuilt {
         file: path.to_path_buf(),
     })
@@ -229,7 +232,7 @@ pub(crate) fn read_table(
     format: Format,
     header: bool,
     json_field: Option<&str>,
-) -> Result<Table, DataError> {
+) -> Result<RawTable, DataError> {
     let content = content.strip_prefix('\u{FEFF}').unwrap_or(content);
     // Lines of the old Macintosh, which spreadsheets still write.
     let with_line_feeds;

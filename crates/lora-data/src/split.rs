@@ -1,4 +1,4 @@
-//! Parts of a data set with the label mixture of the whole: training, validation and test sets, or small samples.
+//! Splits of a data set with the label mixture of the whole: training, validation and test sets, or small samples.
 
 mod training;
 
@@ -14,10 +14,10 @@ use crate::error::DataError;
 use crate::seeded::{Purpose, generator};
 use crate::tasks::Rows;
 
-/// Draws one part for each size: rows in rising order, no row in two parts, rows that no part needs left out.
+/// Draws one split for each size: rows in rising order, no row in two splits, rows that no split needs left out.
 ///
-/// `strata` is the class of each row ([`Dataset::strata`](crate::Dataset::strata)). Each part has the classes in the
-/// proportions of the rows not yet drawn, rounded by largest remainder, so a part of k rows has within one row of its
+/// `strata` is the class of each row ([`Dataset::strata`](crate::Dataset::strata)). Each split has the classes in the
+/// proportions of the rows not yet drawn, rounded by largest remainder, so a split of k rows has within one row of its
 /// share of each class. One size: a subsample.
 ///
 /// # Errors
@@ -31,14 +31,14 @@ pub fn stratified_split(strata: &[usize], sizes: &[usize], seed: u64) -> Result<
     Ok(sizes.iter().map(|&size| draw(&mut pools, size)).collect())
 }
 
-/// The same, with no group (review, article, patient: `groups[row]`) in two parts, so that a test set holds nothing
+/// The same, with no group (review, article, patient: `groups[row]`) in two splits, so that a test set holds nothing
 /// that was half seen in training.
 ///
-/// All groups are dealt to the parts, in seeded order and in proportion to the sizes; then each part draws its rows from
-/// its own groups, with the proportions of these. A part may leave rows of its groups out, no other part gets them.
+/// All groups are dealt to the splits, in seeded order and in proportion to the sizes; then each split draws its rows from
+/// its own groups, with the proportions of these. A split may leave rows of its groups out, no other split gets them.
 ///
 /// # Errors
-/// [`DataError::TooFewExamples`] when the sizes add up to more than the rows, or when the groups dealt to a part have
+/// [`DataError::TooFewExamples`] when the sizes add up to more than the rows, or when the groups dealt to a split have
 /// fewer rows than its size (groups cannot be cut: leave some rows to spare).
 ///
 /// # Panics
@@ -61,28 +61,28 @@ pub fn grouped_split<G: Eq + Hash>(
 
     let mut dealt: Vec<Vec<usize>> = vec![Vec::new(); sizes.len()];
     for mut rows in members {
-        // The part that has the smallest share of what it needs; a part that needs nothing never is.
-        let share = |part: usize| dealt[part].len() as f64 / sizes[part] as f64;
+        // The split that has the smallest share of what it needs; a split that needs nothing never is.
+        let share = |split: usize| dealt[split].len() as f64 / sizes[split] as f64;
         let Some(neediest) = (0..sizes.len())
-            .filter(|&part| sizes[part] > 0)
+            .filter(|&split| sizes[split] > 0)
             .min_by(|&a, &b| share(a).total_cmp(&share(b)))
         else {
             break;
         };
         dealt[neediest].append(&mut rows);
     }
-    let draw_part = |(part, (rows, &size)): (usize, (&mut Vec<usize>, &usize))| {
+    let draw_split = |(split, (rows, &size)): (usize, (&mut Vec<usize>, &usize))| {
         if rows.len() < size {
             return Err(DataError::TooFewExamples {
                 wanted: size,
                 available: rows.len(),
-                part: Some(part),
+                split: Some(split),
             });
         }
         rows.shuffle(&mut random);
         Ok(draw(&mut by_stratum(rows, strata), size))
     };
-    dealt.iter_mut().zip(sizes).enumerate().map(draw_part).collect()
+    dealt.iter_mut().zip(sizes).enumerate().map(draw_split).collect()
 }
 
 fn check_sizes(sizes: &[usize], available: usize) -> Result<(), DataError> {
@@ -91,7 +91,7 @@ fn check_sizes(sizes: &[usize], available: usize) -> Result<(), DataError> {
         return Err(DataError::TooFewExamples {
             wanted,
             available,
-            part: None,
+            split: None,
         });
     }
     Ok(())
@@ -146,8 +146,8 @@ fn draw(pools: &mut [Vec<usize>], size: usize) -> Vec<usize> {
 }
 
 impl Rows {
-    /// Splits parts off: what is left, then a part for each share of the rows, rounded, of at least one row. Drawn by the seed; classes
-    /// in proportion; all questions about one context in one part, whose share is one of the contexts; rows of one text in one part, and
+    /// Splits splits off: what is left, then a split for each share of the rows, rounded, of at least one row. Drawn by the seed; classes
+    /// in proportion; all questions about one context in one split, whose share is one of the contexts; rows of one text in one split, and
     /// every class in what is left ([`training_split`]).
     ///
     /// # Errors
@@ -171,16 +171,16 @@ impl Rows {
             .ok_or(DataError::TooFewExamples {
                 wanted: off + 1,
                 available: units,
-                part: None,
+                split: None,
             })?;
         sizes.insert(0, left);
         let groups: Vec<String> = match self {
             Self::Spans(spans) => spans.contexts.iter().map(|context| normalized(context)).collect(),
             _ => RowText::of_rows(self).into_iter().map(|row| row.text).collect(),
         };
-        let parts = training_split(&strata, &groups, &sizes, 0, seed)?.into_iter();
+        let splits = training_split(&strata, &groups, &sizes, 0, seed)?.into_iter();
         Ok(match self {
-            Self::Spans(spans) => parts
+            Self::Spans(spans) => splits
                 .map(|contexts| {
                     let mut chosen = vec![false; units];
                     for context in contexts {
@@ -190,7 +190,7 @@ impl Rows {
                     self.select(&rows.collect::<Vec<_>>())
                 })
                 .collect(),
-            _ => parts.map(|rows| self.select(&rows)).collect(),
+            _ => splits.map(|rows| self.select(&rows)).collect(),
         })
     }
 }
@@ -208,11 +208,11 @@ mod tests {
         let strata: Vec<usize> = (0..200)
             .map(|row| [0, 0, 0, 0, 0, 0, 1, 1, 1, 2][row % 10])
             .collect();
-        for part in stratified_split(&strata, &[20, 50, 100], 11).unwrap() {
-            let of_class = |class| part.iter().filter(|&&row| strata[row] == class).count();
+        for split in stratified_split(&strata, &[20, 50, 100], 11).unwrap() {
+            let of_class = |class| split.iter().filter(|&&row| strata[row] == class).count();
             assert_eq!(
                 [of_class(0) * 10, of_class(1) * 10, of_class(2) * 10],
-                [6, 3, 1].map(|tenth| tenth * part.len())
+                [6, 3, 1].map(|tenth| tenth * split.len())
             );
         }
     }
@@ -225,17 +225,17 @@ mod tests {
             DataError::TooFewExamples {
                 wanted: 4,
                 available: 3,
-                part: None
+                split: None
             }
         ));
-        // Two groups of three rows cannot make parts of four and two.
+        // Two groups of three rows cannot make splits of four and two.
         let error = grouped_split(&[0; 6], &["a", "a", "a", "b", "b", "b"], &[4, 2], 0).unwrap_err();
         assert!(matches!(
             error,
             DataError::TooFewExamples {
                 wanted: 4,
                 available: 3,
-                part: Some(0)
+                split: Some(0)
             }
         ));
     }
@@ -249,16 +249,16 @@ mod tests {
             seed in any::<u64>(),
         ) {
             let sizes = [first.min(strata.len()), second.min(strata.len() - first.min(strata.len()))];
-            let parts = stratified_split(&strata, &sizes, seed).unwrap();
-            prop_assert_eq!([parts[0].len(), parts[1].len()], sizes);
-            let rows: HashSet<usize> = parts.concat().into_iter().collect();
+            let splits = stratified_split(&strata, &sizes, seed).unwrap();
+            prop_assert_eq!([splits[0].len(), splits[1].len()], sizes);
+            let rows: HashSet<usize> = splits.concat().into_iter().collect();
             prop_assert_eq!(rows.len(), sizes[0] + sizes[1]);
-            prop_assert!(parts.iter().all(|part| part.is_sorted()));
-            prop_assert_eq!(stratified_split(&strata, &sizes, seed).unwrap(), parts.clone());
-            // The first part is drawn from the whole: within one row of its share of each class.
+            prop_assert!(splits.iter().all(|split| split.is_sorted()));
+            prop_assert_eq!(stratified_split(&strata, &sizes, seed).unwrap(), splits.clone());
+            // The first split is drawn from the whole: within one row of its share of each class.
             for class in 0..4 {
                 let all = strata.iter().filter(|&&stratum| stratum == class).count() as f64;
-                let drawn = parts[0].iter().filter(|&&row| strata[row] == class).count() as f64;
+                let drawn = splits[0].iter().filter(|&&row| strata[row] == class).count() as f64;
                 prop_assert!((drawn - all * sizes[0] as f64 / strata.len().max(1) as f64).abs() < 1.0);
             }
         }
@@ -271,11 +271,11 @@ mod tests {
             let (strata, groups): (Vec<usize>, Vec<usize>) = rows.into_iter().unzip();
             // Small beside the whole, so that whole groups always suffice.
             let sizes = [strata.len() / 8, strata.len() / 8];
-            if let Ok(parts) = grouped_split(&strata, &groups, &sizes, seed) {
-                let groups_of = |part: &[usize]| part.iter().map(|&row| groups[row]).collect::<HashSet<_>>();
-                prop_assert!(groups_of(&parts[0]).is_disjoint(&groups_of(&parts[1])));
-                prop_assert_eq!([parts[0].len(), parts[1].len()], sizes);
-                prop_assert_eq!(grouped_split(&strata, &groups, &sizes, seed).unwrap(), parts);
+            if let Ok(splits) = grouped_split(&strata, &groups, &sizes, seed) {
+                let groups_of = |split: &[usize]| split.iter().map(|&row| groups[row]).collect::<HashSet<_>>();
+                prop_assert!(groups_of(&splits[0]).is_disjoint(&groups_of(&splits[1])));
+                prop_assert_eq!([splits[0].len(), splits[1].len()], sizes);
+                prop_assert_eq!(grouped_split(&strata, &groups, &sizes, seed).unwrap(), splits);
             }
         }
     }

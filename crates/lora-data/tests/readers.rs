@@ -250,7 +250,7 @@ fn rows_without_a_text_can_be_left_out_and_are_named() {
     let options = ReadOptions {
         skip_empty: true,
         keep_cells: true,
-        labels: LabelRule::Numbers,
+        labels: LabelRule::Values,
         ..ReadOptions::default()
     };
     let file = "{\"text\": \"a\", \"label\": 1}\n{\"text\": \" \", \"label\": 2}\n{\"text\": null, \"label\": 3}\n{\"text\": \"d\", \"label\": 4}\n";
@@ -307,7 +307,7 @@ fn known_labels_keep_the_order_of_the_model() {
 #[test]
 fn a_regression_reads_integers_and_decimals_as_numbers() {
     let options = ReadOptions {
-        labels: LabelRule::Numbers,
+        labels: LabelRule::Values,
         ..ReadOptions::default()
     };
     let dataset = read(

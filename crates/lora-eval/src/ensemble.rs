@@ -1,7 +1,7 @@
 //! Running a model with adapters over a data set: one pass, or one pass a member of an ensemble.
 
 use lora_core::Model;
-use lora_core::adapted::Above;
+use lora_core::adapted::CachedModel;
 
 use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
@@ -55,7 +55,7 @@ impl ModelOutputs {
 /// # Panics
 /// If a row is missing, out of range or given twice.
 pub fn predict<'a, 'm, M: Model + 'm>(
-    adapted: impl Into<Above<'m, M>>,
+    adapted: impl Into<CachedModel<'m, M>>,
     batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,
     examples: usize,
     passes: &Passes<'_>,

@@ -55,7 +55,7 @@ impl GlueMetric {
     ///
     /// # Errors
     /// [`EvalError::NoExamples`] for an empty matrix, [`EvalError::PositiveClass`] for F1 without a class 1,
-    /// [`EvalError::WrongKind`] for correlations of numbers.
+    /// [`EvalError::WrongKind`] for correlations, which are of a regression.
     pub fn of_classes(self, confusion: &ConfusionMatrix) -> Result<GlueScore, EvalError> {
         let accuracy = ("accuracy", confusion.accuracy()?);
         Ok(match self {
@@ -74,7 +74,7 @@ impl GlueMetric {
         })
     }
 
-    /// The score of predicted numbers, one a target.
+    /// The score of predicted values, one a target.
     ///
     /// # Errors
     /// [`EvalError::ExampleCount`], [`EvalError::NoExamples`], [`EvalError::ValueNotFinite`], [`EvalError::ConstantValues`];

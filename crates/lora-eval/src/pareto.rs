@@ -1,21 +1,21 @@
 //! Which methods are beaten by no other in both of two scores? The Pareto front.
 
-use crate::rank_table::Better;
+use crate::rank_table::Direction;
 
 /// For each point, whether it is on the front: no other is at least as good in both scores and better in one. A point that is not
 /// finite never is; equal points are on it together.
 ///
 /// ```
 /// use lora_eval::pareto::front;
-/// use lora_eval::rank_table::Better;
+/// use lora_eval::rank_table::Direction;
 /// // Calibration error and accuracy.
 /// let points = [[0.05, 0.80], [0.10, 0.85], [0.10, 0.80], [0.02, 0.60]];
-/// assert_eq!(front(&points, [Better::Smaller, Better::Larger]), [true, true, false, true]);
+/// assert_eq!(front(&points, [Direction::Minimize, Direction::Maximize]), [true, true, false, true]);
 /// ```
-pub fn front(points: &[[f64; 2]], better: [Better; 2]) -> Vec<bool> {
+pub fn front(points: &[[f64; 2]], better: [Direction; 2]) -> Vec<bool> {
     // From here on smaller is better.
     let signed = |point: &[f64; 2]| {
-        let sign = better.map(|better| if better == Better::Larger { -1.0 } else { 1.0 });
+        let sign = better.map(|better| if better == Direction::Maximize { -1.0 } else { 1.0 });
         [point[0] * sign[0], point[1] * sign[1]]
     };
     let costs: Vec<[f64; 2]> = points.iter().map(signed).collect();
@@ -37,8 +37,8 @@ mod tests {
     #[test]
     fn what_is_not_finite_is_never_on_the_front() {
         let points = [[f64::NAN, 0.0], [0.5, 0.5], [f64::INFINITY, 0.1]];
-        assert_eq!(front(&points, [Better::Smaller; 2]), [false, true, false]);
-        assert!(front(&[], [Better::Smaller; 2]).is_empty());
+        assert_eq!(front(&points, [Direction::Minimize; 2]), [false, true, false]);
+        assert!(front(&[], [Direction::Minimize; 2]).is_empty());
     }
 
     proptest! {
@@ -46,7 +46,7 @@ mod tests {
         fn the_best_in_one_score_is_on_the_front_and_whoever_is_not_is_beaten_by_one_who_is(
             points in prop::collection::vec([0_i8..6, 0_i8..6].prop_map(|point| point.map(f64::from)), 1..12),
         ) {
-            let on = front(&points, [Better::Smaller, Better::Larger]);
+            let on = front(&points, [Direction::Minimize, Direction::Maximize]);
             prop_assert!(on.contains(&true));
             for (point, is_on) in points.iter().zip(&on) {
                 let beaten = points.iter().zip(&on).any(|(other, other_on)| {

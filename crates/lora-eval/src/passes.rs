@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use burn::tensor::{Device, Tensor};
-use lora_core::adapted::Above;
+use lora_core::adapted::CachedModel;
 use lora_core::vector::Posterior;
 use lora_core::{Adapted, MaskSampler, Model, Pass, PassNoise};
 
@@ -59,7 +59,7 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32
 /// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
-    Above { adapted, states }: Above<'_, M>,
+    CachedModel { adapted, states }: CachedModel<'_, M>,
     batches: impl Iterator<Item = Request<'a, M::Input>>,
     passes: &Passes<'_>,
     visit: Visit<'_>,

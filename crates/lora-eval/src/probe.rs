@@ -8,10 +8,10 @@ use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, MaskSampler, Model, Pa
 
 /// Rows of the data set.
 pub(crate) const EXAMPLES: usize = 7;
-/// Numbers a row.
+/// Values a row.
 pub(crate) const D_INPUT: usize = 5;
 
-/// A linear on rows of numbers: its logits are linear in the update, so the average member is the mean pass.
+/// A linear on rows of values: its logits are linear in the update, so the average member is the mean pass.
 #[derive(Module, Debug)]
 pub(crate) struct Probe {
     linear: LoraLinear,
@@ -40,7 +40,7 @@ impl Model for Probe {
     }
 }
 
-/// Numbers without pattern or zero.
+/// Values without pattern or zero.
 fn numbers(count: usize, phase: f32) -> Vec<f32> {
     (0_u8..)
         .take(count)

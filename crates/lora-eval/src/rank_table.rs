@@ -8,11 +8,11 @@ use crate::regression::average_ranks;
 /// Whether a larger or a smaller score is the better one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Better {
+pub enum Direction {
     /// Accuracy, F1, correlation…
-    Larger,
+    Maximize,
     /// NLL, ECE, risk…
-    Smaller,
+    Minimize,
 }
 
 /// Ranks of methods over tasks: 1 is the best, equal scores share the mean of the ranks they span.
@@ -28,10 +28,10 @@ impl RankTable {
     /// Ranks `scores` `[methods][tasks]`; `better` `[tasks]` tells whether a higher or a lower score is better.
     ///
     /// ```
-    /// use lora_eval::rank_table::{Better, RankTable};
+    /// use lora_eval::rank_table::{Direction, RankTable};
     /// // Accuracy on one task, NLL on the other.
     /// let scores = [vec![0.9, 0.30], vec![0.9, 0.25], vec![0.7, 0.40]];
-    /// let table = RankTable::of(&scores, &[Better::Larger, Better::Smaller])?;
+    /// let table = RankTable::of(&scores, &[Direction::Maximize, Direction::Minimize])?;
     /// assert_eq!(table.ranks, [[1.5, 2.0], [1.5, 1.0], [3.0, 3.0]]);
     /// assert_eq!(table.mean, [1.75, 1.25, 3.0]);
     /// # Ok::<(), lora_eval::EvalError>(())
@@ -39,7 +39,7 @@ impl RankTable {
     ///
     /// # Errors
     /// [`EvalError::ScoreTable`] unless every method has one score for each task, [`EvalError::ScoreNotFinite`] for NaN or infinity.
-    pub fn of(scores: &[Vec<f64>], better: &[Better]) -> Result<Self, EvalError> {
+    pub fn of(scores: &[Vec<f64>], better: &[Direction]) -> Result<Self, EvalError> {
         let (methods, tasks) = (scores.len(), better.len());
         if methods == 0 || tasks == 0 || scores.iter().any(|row| row.len() != tasks) {
             let found = scores.iter().map(Vec::len).sum();
@@ -54,7 +54,7 @@ impl RankTable {
             let column: Vec<f64> = scores
                 .iter()
                 .map(|row| {
-                    if *better == Better::Larger {
+                    if *better == Direction::Maximize {
                         -row[task]
                     } else {
                         row[task]
@@ -108,18 +108,18 @@ mod tests {
 
     #[test]
     fn a_table_with_holes_is_refused() {
-        use Better::Larger;
+        use Direction::Maximize;
         for (scores, better) in [
-            (vec![], vec![Larger]),
+            (vec![], vec![Maximize]),
             (vec![vec![]], vec![]),
-            (vec![vec![1.0], vec![1.0, 2.0]], vec![Larger]),
+            (vec![vec![1.0], vec![1.0, 2.0]], vec![Maximize]),
         ] {
             assert!(matches!(
                 RankTable::of(&scores, &better),
                 Err(EvalError::ScoreTable { .. })
             ));
         }
-        let error = RankTable::of(&[vec![1.0, 2.0], vec![1.0, f64::NAN]], &[Larger; 2]).unwrap_err();
+        let error = RankTable::of(&[vec![1.0, 2.0], vec![1.0, f64::NAN]], &[Maximize; 2]).unwrap_err();
         assert!(matches!(
             error,
             EvalError::ScoreNotFinite {
@@ -135,7 +135,7 @@ mod tests {
         fn ranks_of_a_task_sum_to_the_same_whatever_the_ties(
             scores in prop::collection::vec(prop::collection::vec((0_i8..5).prop_map(f64::from), 3), 1..9),
         ) {
-            let table = RankTable::of(&scores, &[Better::Larger, Better::Smaller, Better::Larger]).unwrap();
+            let table = RankTable::of(&scores, &[Direction::Maximize, Direction::Minimize, Direction::Maximize]).unwrap();
             let methods = scores.len() as f64;
             for task in 0..3 {
                 let sum: f64 = table.ranks.iter().map(|row| row[task]).sum();

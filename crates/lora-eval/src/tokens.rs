@@ -2,7 +2,7 @@
 
 use burn::tensor::{Int, Tensor, TensorData};
 use lora_core::Model;
-use lora_core::adapted::Above;
+use lora_core::adapted::CachedModel;
 
 use crate::ModelOutputs;
 use crate::choices::ABSENT_LETTER;
@@ -16,7 +16,7 @@ use crate::passes::{Passes, Request, run_passes, whole};
 /// # Panics
 /// If a row is missing, out of range or given twice, a place is not in its row, or the outputs are not `[batch · seq, classes]`.
 pub fn predict_places<'a, 'm, M: Model + 'm>(
-    adapted: impl Into<Above<'m, M>>,
+    adapted: impl Into<CachedModel<'m, M>>,
     batches: impl Iterator<Item = (&'a M::Input, &'a [usize])>,
     places: &[Vec<usize>],
     passes: &Passes<'_>,
@@ -61,7 +61,7 @@ where
 /// # Panics
 /// If a row is missing, out of range or given twice, or a token is not in the vocabulary.
 pub fn predict_letters<'a, 'm, M: Model + 'm>(
-    adapted: impl Into<Above<'m, M>>,
+    adapted: impl Into<CachedModel<'m, M>>,
     batches: impl Iterator<Item = (&'a M::Input, &'a [usize], &'a [usize])>,
     letters: &[Vec<u32>],
     passes: &Passes<'_>,

@@ -58,12 +58,12 @@ impl Case {
 
     fn fitted(&self, score: ConformityScore) -> ConformalScores {
         let fit = self.probabilities(&self.fit);
-        ConformalScores::with_numbers(&fit, &self.labels, score, &self.uniforms_fit).unwrap()
+        ConformalScores::with_draws(&fit, &self.labels, score, &self.uniforms_fit).unwrap()
     }
 
     fn sets(&self, thresholds: &ConformalThresholds) -> PredictionSets {
         let test = self.probabilities(&self.test);
-        thresholds.sets_with_numbers(&test, &self.uniforms_test).unwrap()
+        thresholds.sets_with_draws(&test, &self.uniforms_test).unwrap()
     }
 
     fn check(&self, what: &str, thresholds: &ConformalThresholds, quantiles: &[f64], sets: &[Vec<usize>]) {
@@ -123,7 +123,7 @@ fn raps(case: &Case, expected: &ExpectedRaps) {
         free: expected.free,
     };
     let fitted =
-        ConformalScores::with_numbers(&case.probabilities(&fit), &labels, score, &expected.uniforms).unwrap();
+        ConformalScores::with_draws(&case.probabilities(&fit), &labels, score, &expected.uniforms).unwrap();
     let thresholds = fitted.thresholds(expected.coverage, false).unwrap();
     let found = thresholds.thresholds[0];
     let what = format!("{}, RAPS at {}", case.name, expected.coverage);

@@ -12,7 +12,7 @@ use lora_eval::classification::ConfusionMatrix;
 use lora_eval::detection::Detection;
 use lora_eval::glue::GlueMetric;
 use lora_eval::permutation::Permutation;
-use lora_eval::rank_table::{Better, RankTable};
+use lora_eval::rank_table::{Direction, RankTable};
 use lora_eval::selective::RiskCoverage;
 use lora_eval::squad::{AnswerScores, BestThreshold, SquadAccumulator, SquadVersion, normalize};
 use lora_eval::{Average, Scores};
@@ -183,10 +183,16 @@ fn exact_permutation_tests_equal_scipy() {
 #[test]
 fn ranks_equal_scipy() {
     let case = golden().ranks;
-    let better: Vec<Better> = case
+    let better: Vec<Direction> = case
         .larger
         .iter()
-        .map(|larger| if *larger { Better::Larger } else { Better::Smaller })
+        .map(|larger| {
+            if *larger {
+                Direction::Maximize
+            } else {
+                Direction::Minimize
+            }
+        })
         .collect();
     let table = RankTable::of(&case.scores, &better).unwrap();
     assert_eq!(table.ranks, case.ranks);

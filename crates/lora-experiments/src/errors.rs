@@ -5,7 +5,7 @@ use lora_pipeline::Error;
 use crate::report::results::ResultsError;
 use crate::sweep::file::SweepFileError;
 use crate::sweep::store::StoreError;
-use crate::sweep::{CellsFailed, SweepInterrupted};
+use crate::sweep::{SweepInterrupted, TrialsFailed};
 
 macro_rules! carried {
     ($($error:ty),*) => {
@@ -22,5 +22,5 @@ carried!(
     SweepFileError,
     StoreError,
     SweepInterrupted,
-    CellsFailed
+    TrialsFailed
 );

@@ -84,6 +84,6 @@ fn keys_of(sweep: &str) -> (Vec<String>, Vec<String>) {
     let file = file::read(&path).unwrap();
     let plan = Sweep::open(&path, file, None).unwrap().plan;
     let trainings = plan.trainings.into_iter().map(|training| training.key);
-    let cells = plan.cells.into_iter().map(|cell| cell.key);
+    let cells = plan.trials.into_iter().map(|cell| cell.key);
     (trainings.collect(), cells.collect())
 }

@@ -218,7 +218,7 @@ fn attention_weights<B: Backend>(
     bias: FloatTensor<B>,
     scale: f64,
 ) -> FloatTensor<B> {
-    // Scaling the query touches seq·d_head numbers, scaling the scores seq·seq_key.
+    // Scaling the query touches seq·d_head values, scaling the scores seq·seq_key.
     let query = B::float_mul_scalar(query, scale.into());
     let scores = B::float_matmul(query, B::float_swap_dims(key, 2, 3));
     B::softmax(B::float_add(scores, bias), 3)
@@ -313,18 +313,6 @@ fn stacked<B: Backend>(
     let shape = Shape::new([batch, n_key_heads, group * seq, d_head]);
     (B::float_reshape(query, shape), bias)
 }
-
-#[cfg(feature = "ndarray")]
-impl AttentionOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl AttentionOps for burn::backend::Cube {}
 
 impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
     fn fused_attention(

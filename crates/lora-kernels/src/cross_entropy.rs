@@ -105,18 +105,6 @@ fn as_column<B: Backend>(targets: IntTensor<B>) -> IntTensor<B> {
     B::int_reshape(targets, Shape::new([batch, 1]))
 }
 
-#[cfg(feature = "ndarray")]
-impl CrossEntropyOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl CrossEntropyOps for burn::backend::Cube {}
-
 impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, C> {
     fn fused_cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self> {
         #[derive(Debug)]

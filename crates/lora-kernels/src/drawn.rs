@@ -1,4 +1,4 @@
-//! Numbers for tests that are the same in every run. Burn's own generator is one for all threads, so tests that run beside each
+//! Values for tests that are the same in every run. Burn's own generator is one for all threads, so tests that run beside each
 //! other draw others each time.
 
 use std::cell::Cell;

@@ -23,7 +23,7 @@ pub enum Fp32Precision {
     /// f32 products.
     #[default]
     Ieee,
-    /// Each number as the sum of two bf16 numbers, high and low, and three products: high·high, high·low and low·high.
+    /// Each number as the sum of two bf16 values, high and low, and three products: high·high, high·low and low·high.
     Bf16x3,
     /// Each number rounded to bf16, and one product.
     Bf16,
@@ -41,7 +41,7 @@ impl Fp32Precision {
         Self::Ieee
     }
 
-    /// What multiplies bf16 numbers on this machine: `AMX-BF16`, `AVX512-BF16` or `portable`, on Flex; `None` on other backends.
+    /// What multiplies bf16 values on this machine: `AMX-BF16`, `AVX512-BF16` or `portable`, on Flex; `None` on other backends.
     pub fn bf16_unit() -> Option<&'static str> {
         #[cfg(feature = "flex")]
         return Some(crate::flex::bf16_unit());
@@ -132,7 +132,7 @@ impl LinearWeight {
         }
     }
 
-    /// Its numbers in f32 if they are held in bf16 to be multiplied so; as they are otherwise.
+    /// Its values in f32 if they are held in bf16 to be multiplied so; as they are otherwise.
     pub fn widened(self) -> Tensor<2> {
         match self.precision {
             Fp32Precision::Bf16 => self.values.cast(FloatDType::F32),

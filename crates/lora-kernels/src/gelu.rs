@@ -15,6 +15,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
+use crate::backends::differentiable_elementwise;
+
 /// `x Φ(x)`, exact by erf.
 ///
 /// On Flex in f32 the difference to the exact value is at most 1e-6 of it for x ≥ −5; below, at most 1e-6 in absolute
@@ -70,44 +72,7 @@ fn composed_gelu_backward<B: Backend>(input: FloatTensor<B>, grad: FloatTensor<B
     B::float_mul(slope, grad)
 }
 
-#[cfg(feature = "ndarray")]
-impl GeluOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl GeluOps for burn::backend::Cube {}
-
-impl<B: GeluOps, C: CheckpointStrategy> GeluOps for Autodiff<B, C> {
-    fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Gelu;
-
-        impl<B: GeluOps> Backward<B, 1> for Gelu {
-            type State = FloatTensor<B>;
-
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let input = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_gelu_backward(input, grad)
-                });
-            }
-        }
-
-        let node = input.node();
-        match Gelu.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let input = input.into_primitive();
-                prep.finish(input.clone(), B::fused_gelu(input))
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_gelu(input.into_primitive())),
-        }
-    }
-}
+differentiable_elementwise!(GeluOps, fused_gelu, fused_gelu_backward);
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, FloatDType, Tensor};
 
 /// A norm of `input` with its factors in f32, rounded to the input's type at the end: norms sum squares, which leave the range
-/// of f16 (65,504) where the numbers themselves are still in the hundreds.
+/// of f16 (65,504) where the values themselves are still in the hundreds.
 pub(crate) fn in_f32<const D: usize, const FACTORS: usize>(
     input: Tensor<D>,
     factors: [Tensor<1>; FACTORS],
@@ -26,7 +26,7 @@ mod tests {
 
     use crate::{layer_norm, rms_norm};
 
-    /// Squares of these numbers are above 65,504. Numbers and factors have few digits, so only outputs are rounded.
+    /// Squares of these numbers are above 65,504. Values and factors have few digits, so only outputs are rounded.
     #[test]
     fn norms_of_large_numbers_in_sixteen_bits_are_those_of_f32_rounded() {
         let device = Device::flex();

@@ -117,18 +117,6 @@ pub(crate) fn in_last_axis<B: Backend>(vector: FloatTensor<B>, other: &FloatTens
     B::float_reshape(vector, Shape::from(broadcast))
 }
 
-#[cfg(feature = "ndarray")]
-impl LayerNormOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl LayerNormOps for burn::backend::Cube {}
-
 impl<B: LayerNormOps, C: CheckpointStrategy> LayerNormOps for Autodiff<B, C> {
     fn fused_layer_norm(
         input: FloatTensor<Self>,

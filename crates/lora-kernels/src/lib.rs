@@ -18,6 +18,7 @@
 //! groups, classes.
 
 mod attention;
+mod backends;
 mod cross_entropy;
 #[cfg(test)]
 mod drawn;

@@ -276,18 +276,6 @@ fn composed_branch_factors_backward<B: Backend>(
     (joined::<B>(a_grads), joined::<B>(b_grads))
 }
 
-#[cfg(feature = "ndarray")]
-impl LinearOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl LinearOps for burn::backend::Cube {}
-
 impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
     fn fused_linear(
         input: FloatTensor<Self>,

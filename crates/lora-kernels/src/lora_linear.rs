@@ -43,7 +43,7 @@ pub struct KeepMasks {
 
 /// `y = x W + bias + s · ((x ⊙ m_A) A ⊙ m_R B) ⊙ m_B` (LoRA Dropout, arXiv 2404.09610, which has no `m_R`; without masks: LoRA).
 ///
-/// The masks are folded into the factors, `Â = diag(m_A) A diag(m_R)` and `B̂ = B diag(m_B)`: the factors have rank·d numbers,
+/// The masks are folded into the factors, `Â = diag(m_A) A diag(m_R)` and `B̂ = B diag(m_B)`: the factors have rank·d values,
 /// the activations batch·seq·d, so a masked pass costs what a plain one does.
 ///
 /// # Shapes
@@ -108,7 +108,7 @@ struct Folded {
 }
 
 impl Folded {
-    /// The branch's part where it reads other numbers than the frozen layer.
+    /// The branch's part where it reads other values than the frozen layer.
     fn noisy_update<const D: usize>(self, input: Tensor<D>) -> Tensor<D> {
         let shape = input.dims();
         let [_, _, d_output] = self.b.dims();

@@ -1,4 +1,4 @@
-//! Every operation against its version in primitives, for drawn shapes, layouts and sizes of numbers: the output, and the
+//! Every operation against its version in primitives, for drawn shapes, layouts and sizes of values: the output, and the
 //! gradient of the matrix that a view was taken of.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
@@ -26,7 +26,7 @@ fn device() -> Device {
     Device::ndarray().autodiff()
 }
 
-/// How the numbers of a matrix lie in memory.
+/// How the values of a matrix lie in memory.
 #[derive(Clone, Copy, Debug)]
 enum Layout {
     Rows,
@@ -39,7 +39,7 @@ fn layout() -> impl Strategy<Value = Layout> {
     prop_oneof![Just(Layout::Rows), Just(Layout::Transposed), Just(Layout::Sliced)]
 }
 
-/// The size of numbers, from thousandths to thousands.
+/// The size of values, from thousandths to thousands.
 fn size() -> impl Strategy<Value = f32> {
     (-3.0_f32..3.0).prop_map(|power| 10.0_f32.powf(power))
 }
@@ -79,7 +79,7 @@ fn largest(numbers: &[f32]) -> f32 {
     numbers.iter().fold(0.0, |largest, x| largest.max(x.abs()))
 }
 
-/// Fails where numbers differ by more than a part of `natural`, the size that sums of this kind have before anything cancels, or
+/// Fails where values differ by more than a part of `natural`, the size that sums of this kind have before anything cancels, or
 /// of the largest one.
 fn close(found: &[f32], reference: &[f32], part: f32, natural: f32, what: &str) -> Result<(), TestCaseError> {
     let bound = part * largest(reference).max(natural);
@@ -135,7 +135,7 @@ proptest! {
     ) {
         let x = whole(layout, [rows, width], size);
         let versions = [gelu(layout.view(&x)), gelu_primitive(layout.view(&x))];
-        // The primitive version cancels below zero: absolute precision, by the size of numbers.
+        // The primitive version cancels below zero: absolute precision, by the size of values.
         agree(versions, &[(&x, 1.0)], 1e-6, size)?;
     }
 
@@ -228,7 +228,7 @@ proptest! {
     }
 }
 
-/// Of a sum of so many numbers of size 1, the size.
+/// Of a sum of so many values of size 1, the size.
 fn root(count: usize) -> f32 {
     (count as f32).sqrt()
 }

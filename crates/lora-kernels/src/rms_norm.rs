@@ -96,18 +96,6 @@ fn inverse_root<B: Backend>(input: &FloatTensor<B>, epsilon: f64) -> FloatTensor
     B::float_recip(B::float_sqrt(B::float_add_scalar(mean, epsilon.into())))
 }
 
-#[cfg(feature = "ndarray")]
-impl RmsNormOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl RmsNormOps for burn::backend::Cube {}
-
 impl<B: RmsNormOps, C: CheckpointStrategy> RmsNormOps for Autodiff<B, C> {
     fn fused_rms_norm(input: FloatTensor<Self>, gamma: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
         #[derive(Debug)]

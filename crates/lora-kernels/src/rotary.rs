@@ -103,18 +103,6 @@ fn composed_rotary<B: Backend>(
     B::float_cat(vec![turned_first, turned_second], 3)
 }
 
-#[cfg(feature = "ndarray")]
-impl RotaryOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl RotaryOps for burn::backend::Cube {}
-
 impl<B: RotaryOps, C: CheckpointStrategy> RotaryOps for Autodiff<B, C> {
     /// Angles get no gradient.
     fn fused_rotary(

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "flex")]
 mod flex;
-mod gated;
+pub(crate) mod gated;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -10,6 +10,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
+
+use crate::backends::differentiable_elementwise;
 
 pub use gated::gated_silu;
 
@@ -60,44 +62,7 @@ fn composed_silu_backward<B: Backend>(input: FloatTensor<B>, grad: FloatTensor<B
     B::float_mul(slope, grad)
 }
 
-#[cfg(feature = "ndarray")]
-impl SiluOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl SiluOps for burn::backend::Cube {}
-
-impl<B: SiluOps, C: CheckpointStrategy> SiluOps for Autodiff<B, C> {
-    fn fused_silu(input: FloatTensor<Self>) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Silu;
-
-        impl<B: SiluOps> Backward<B, 1> for Silu {
-            type State = FloatTensor<B>;
-
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let input = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_silu_backward(input, grad)
-                });
-            }
-        }
-
-        let node = input.node();
-        match Silu.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let input = input.into_primitive();
-                prep.finish(input.clone(), B::fused_silu(input))
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_silu(input.into_primitive())),
-        }
-    }
-}
+differentiable_elementwise!(SiluOps, fused_silu, fused_silu_backward);
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Numbers that are too small to matter, as zeros.
+//! Values that are too small to matter, as zeros.
 
 #[cfg(feature = "flex")]
 mod flex;
@@ -8,7 +8,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
-/// The numbers, with 0 in the place of each that is nearer to 0 than `smallest`; NaN stays NaN.
+/// The values, with 0 in the place of each that is nearer to 0 than `smallest`; NaN stays NaN.
 ///
 /// What decays step by step, such as an optimizer's moments, would else go through the subnormal numbers (below 1.2e-38) and stay
 /// there: 0.9 times the smallest of them is rounded up to itself. Many processors take a hundred times longer for each of those.
@@ -40,18 +40,6 @@ fn composed_vanishing<B: Backend>(input: FloatTensor<B>, smallest: f32) -> Float
     let kept = B::float_clamp_max(B::float_floor(multiple), 1.0.into());
     B::float_mul(input, kept)
 }
-
-#[cfg(feature = "ndarray")]
-impl VanishingOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl VanishingOps for burn::backend::Cube {}
 
 impl<B: VanishingOps, C: CheckpointStrategy> VanishingOps for Autodiff<B, C> {}
 

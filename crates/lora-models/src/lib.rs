@@ -31,7 +31,7 @@
 //! let folder = "../../xtask/golden/training/tiny_bert_full/base";
 //! # let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
 //! let checkpoint = Checkpoint::open(Path::new(&folder))?;
-//! let head = HeadOptions { kind: HeadKind::Sequence { outputs: 3 }, seed: 1 };
+//! let head = HeadOptions { kind: HeadKind::SequenceClassification { outputs: 3 }, seed: 1 };
 //! let (model, report) = Transformer::load(&checkpoint, head, &Device::default())?;
 //! assert!(report.left_over.is_empty()); // tensors of the file that the model has no place for
 //!

@@ -8,7 +8,7 @@ use lora_kernels::{Fp32Precision, packs_rows};
 use crate::error::LoadError;
 use crate::weight_files::WeightFiles;
 
-/// Bytes that the weights take once they are loaded: numbers of `width` bytes, matrices of two if their products are in bf16.
+/// Bytes that the weights take once they are loaded: values of `width` bytes, matrices of two if their products are in bf16.
 pub(crate) fn weight_bytes(weights: &WeightFiles, width: u64) -> u64 {
     let matrix_width = match weights.fp32_precision() {
         Fp32Precision::Bf16 => width.min(2),
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// A matrix of 600 numbers and a vector of 30, in f16 as they lie in the file.
+    /// A matrix of 600 values and a vector of 30, in f16 as they lie in the file.
     fn weights(precision: Fp32Precision) -> WeightFiles {
         let bytes = [0; 1200];
         let views = [

@@ -13,7 +13,7 @@ use lora_data::{Batch, LabelNames};
 use lora_kernels::{on_worker_thread, packs_rows};
 
 use crate::backbone::Backbone;
-use crate::blocks::{Below, Encoding, KeyValueCache, Left, Reading, Tokens, layer_of};
+use crate::blocks::{Encoding, KeyValueCache, Reading, SharedStates, SharedWork, Tokens, layer_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
@@ -143,7 +143,7 @@ impl Transformer {
         places: Option<&[usize]>,
         pass: &Pass,
         packing: Option<&Packing>,
-        below: Option<&mut Below>,
+        below: Option<&mut SharedWork>,
     ) -> Tensor<2> {
         let encode = |reading| {
             let encoding = Encoding {
@@ -268,15 +268,15 @@ impl Model for Transformer {
         let known =
             states.and_then(|states| states.of_rows(&input.rows, seq, |row| reading_of(input, row), &device));
         let is_new = known.is_none();
-        let mut below = Below {
-            trained: states.map(|states| Left {
+        let mut below = SharedWork {
+            trained: states.map(|states| SharedStates {
                 layer: states.layers(),
                 hidden: known,
             }),
-            ..Below::default()
+            ..SharedWork::default()
         };
         if passes.len() > 1 {
-            below.adapted = Left::below_adapters(|visit| self.backbone.visit_linears(visit));
+            below.adapted = SharedStates::below_adapters(|visit| self.backbone.visit_linears(visit));
         }
         let outputs = passes
             .iter()
@@ -284,7 +284,7 @@ impl Model for Transformer {
             .collect();
         if let (
             Some(states),
-            Some(Left {
+            Some(SharedStates {
                 hidden: Some(hidden), ..
             }),
             true,

@@ -198,7 +198,7 @@ impl WeightFiles {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Tensors`], [`LoadError::Pytorch`] if its numbers are no floating-point numbers; these, [`LoadError::Gguf`] and
+    /// [`LoadError::Tensors`], [`LoadError::Pytorch`] if its values are no floating-point numbers; these, [`LoadError::Gguf`] and
     /// [`LoadError::Read`] if the file cannot be read any more.
     ///
     /// # Panics

@@ -32,7 +32,7 @@ fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
 
 fn refused(folder: &Path) -> String {
     let loaded = Checkpoint::open(folder).and_then(|checkpoint| {
-        let kind = HeadKind::Tokens { outputs: 4 };
+        let kind = HeadKind::TokenClassification { outputs: 4 };
         Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &Device::default())
     });
     loaded.map(|_| ()).unwrap_err().to_string()
@@ -172,7 +172,7 @@ fn a_config_that_promises_more_than_memory_holds_is_refused_at_once() {
 #[test]
 fn a_head_for_other_classes_starts_from_the_seed_and_is_reported() {
     let checkpoint = Checkpoint::open(&golden("electra_seqcls")).unwrap();
-    let kind = HeadKind::Sequence { outputs: 7 };
+    let kind = HeadKind::SequenceClassification { outputs: 7 };
     let (_, report) =
         Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &Device::default()).unwrap();
     assert_eq!(

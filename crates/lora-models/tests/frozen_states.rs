@@ -47,9 +47,9 @@ fn load(case: &str) -> Transformer {
     let checkpoint = Checkpoint::open(&base).unwrap();
     let outputs = checkpoint.outputs();
     let kind = match case.rsplit_once('_').unwrap().1 {
-        "seqcls" => HeadKind::Sequence { outputs },
-        "tokens" => HeadKind::Tokens { outputs },
-        "qa" => HeadKind::Spans,
+        "seqcls" => HeadKind::SequenceClassification { outputs },
+        "tokens" => HeadKind::TokenClassification { outputs },
+        "qa" => HeadKind::QuestionAnswering,
         _ => HeadKind::CausalLm,
     };
     Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device())
@@ -208,7 +208,7 @@ fn nothing_is_kept_where_the_lowest_layer_or_an_embedding_is_trained() {
 fn states_of_another_model_are_refused() {
     let [one, other] = [(); 2].map(|()| attach(load("bert_relu_seqcls"), on_layer_1()));
     let states = one.frozen_states(&lengths());
-    let _ = other.above(states.as_ref());
+    let _ = other.with_states(states.as_ref());
 }
 
 #[test]
@@ -222,5 +222,5 @@ fn states_of_layers_that_are_trained_by_now_are_refused() {
         1,
     )
     .unwrap();
-    let _ = both.above(states.as_ref());
+    let _ = both.with_states(states.as_ref());
 }

@@ -37,7 +37,7 @@ fn open(case: &str) -> (Adapted<Transformer>, Batch) {
         .join("tests/golden")
         .join(case);
     let checkpoint = Checkpoint::open(&folder.join("base")).unwrap();
-    let kind = HeadKind::Sequence {
+    let kind = HeadKind::SequenceClassification {
         outputs: checkpoint.outputs(),
     };
     let (model, _) = Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device()).unwrap();
@@ -120,7 +120,7 @@ fn masks_reach_every_linear_of_deberta() {
     let checkpoint = Checkpoint::open(&base).unwrap();
     let (_, batch) = open("adapters/debertav2_seqcls_lora");
     let load = || {
-        let kind = HeadKind::Sequence { outputs: 3 };
+        let kind = HeadKind::SequenceClassification { outputs: 3 };
         Transformer::load(&checkpoint, HeadOptions { kind, seed: 0 }, &device())
             .unwrap()
             .0

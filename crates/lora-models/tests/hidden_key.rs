@@ -10,8 +10,8 @@ use lora_core::{LoraLinear, Model, Pass, PassNoise};
 use lora_data::{Batch, Targets};
 use lora_kernels::HIDDEN;
 use lora_models::blocks::{
-    Activation, CausalSelfAttention, CausalSpan, EncoderSight, FeedForward, Heads, SelfAttention, Sight,
-    causal_bias,
+    Activation, CausalContext, CausalSelfAttention, CausalSpan, EncoderContext, FeedForward, Heads,
+    SelfAttention, causal_bias,
 };
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
@@ -125,8 +125,8 @@ fn a_dropped_key_has_no_influence_on_other_tokens_of_an_encoder() {
     );
     let padding = || Tensor::<4>::zeros([1, 1, 1, 1], &device());
     assert_dropped_keys_have_no_influence("key", N_HEADS, &|input, pass| {
-        let sight = EncoderSight::of_all(pass, padding());
-        attention.forward([input.clone(), input], &sight, None)
+        let seen = EncoderContext::of_all(pass, padding());
+        attention.forward([input.clone(), input], &seen, None)
     });
     // Padding stays hidden where all keys of a head are dropped, which then sees what it saw.
     let hidden = Tensor::<4>::zeros([1, 1, 1, SEQ], &device());
@@ -134,8 +134,8 @@ fn a_dropped_key_has_no_influence_on_other_tokens_of_an_encoder() {
     let masks = noise(1.0 - 1e-9, 0.0);
     let input = normal("input", [BATCH, SEQ, D_MODEL]);
     let of = |input: Tensor<3>, pass: &Pass| {
-        let sight = EncoderSight::of_all(pass, hidden.clone());
-        let all = attention.forward([input.clone(), input], &sight, None);
+        let seen = EncoderContext::of_all(pass, hidden.clone());
+        let all = attention.forward([input.clone(), input], &seen, None);
         numbers(all.narrow(1, 0, SEQ - 2))
     };
     let (all_dropped, none) = (
@@ -171,13 +171,13 @@ fn a_dropped_key_has_no_influence_on_later_tokens_of_a_decoder() {
         seq: SEQ,
         window: None,
     };
-    let sight = Sight {
+    let seen = CausalContext {
         rotation: None,
         bias: causal_bias(span, None, &device()),
         packing: None,
     };
     assert_dropped_keys_have_no_influence("q", N_HEADS, &|input, pass| {
-        attention.forward(input, &sight, None, pass)
+        attention.forward(input, &seen, None, pass)
     });
 }
 
@@ -226,11 +226,20 @@ fn batch() -> Batch {
 #[test]
 fn every_family_takes_it_the_same_for_the_same_draw_and_never_in_the_mean_pass() {
     let families = [
-        ("bert_relu_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("xlmr_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("electra_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("distilbert_seqcls", HeadKind::Sequence { outputs: 3 }),
-        ("debertav2_seqcls", HeadKind::Sequence { outputs: 3 }),
+        (
+            "bert_relu_seqcls",
+            HeadKind::SequenceClassification { outputs: 3 },
+        ),
+        ("xlmr_seqcls", HeadKind::SequenceClassification { outputs: 3 }),
+        ("electra_seqcls", HeadKind::SequenceClassification { outputs: 3 }),
+        (
+            "distilbert_seqcls",
+            HeadKind::SequenceClassification { outputs: 3 },
+        ),
+        (
+            "debertav2_seqcls",
+            HeadKind::SequenceClassification { outputs: 3 },
+        ),
         ("llama_yarn", HeadKind::CausalLm),
         ("qwen2_yarn", HeadKind::CausalLm),
         ("gpt2_causal", HeadKind::CausalLm),

@@ -23,11 +23,17 @@ fn device() -> Device {
 
 const NAMES: [&str; 4] = ["north", "east", "south", "west"];
 const HEADS: [(&str, HeadKind); 5] = [
-    ("bert_relu_seqcls", HeadKind::Sequence { outputs: 4 }),
-    ("xlmr_seqcls", HeadKind::Sequence { outputs: 4 }),
-    ("modernbert_seqcls", HeadKind::Sequence { outputs: 4 }),
-    ("bert_tokens", HeadKind::Tokens { outputs: 4 }),
-    ("modernbert_tokens", HeadKind::Tokens { outputs: 4 }),
+    (
+        "bert_relu_seqcls",
+        HeadKind::SequenceClassification { outputs: 4 },
+    ),
+    ("xlmr_seqcls", HeadKind::SequenceClassification { outputs: 4 }),
+    (
+        "modernbert_seqcls",
+        HeadKind::SequenceClassification { outputs: 4 },
+    ),
+    ("bert_tokens", HeadKind::TokenClassification { outputs: 4 }),
+    ("modernbert_tokens", HeadKind::TokenClassification { outputs: 4 }),
 ];
 
 /// A checkpoint for classes of these names.
@@ -134,7 +140,11 @@ fn an_output_layer_without_names_is_taken_as_it_is_and_the_report_says_so() {
 #[test]
 fn a_checkpoint_without_output_layer_has_nothing_to_say_of_its_classes() {
     let checkpoint = checkpoint("bert_untied_mlm", &NAMES);
-    let (_, report) = load(&checkpoint, HeadKind::Sequence { outputs: 4 }, &NAMES);
+    let (_, report) = load(
+        &checkpoint,
+        HeadKind::SequenceClassification { outputs: 4 },
+        &NAMES,
+    );
     assert_eq!(report.saved_head, None);
     assert!(report.initialized.contains(&"classifier.weight".to_owned()));
 }
@@ -145,7 +155,7 @@ fn ids_with_a_gap_are_refused_by_key() {
     checkpoint.config["id2label"] = json!({"0": "north", "2": "south"});
     let labels = LabelNames::new(["north", "south"]).unwrap();
     let head = HeadOptions {
-        kind: HeadKind::Tokens { outputs: 2 },
+        kind: HeadKind::TokenClassification { outputs: 2 },
         seed: 0,
     };
     let error = Transformer::load_for_labels(&checkpoint, head, Some(&labels), &device()).unwrap_err();

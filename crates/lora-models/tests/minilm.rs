@@ -55,7 +55,7 @@ fn minilm_equals_transformers_on_real_sentences() {
 
     let checkpoint = Checkpoint::open(&path("../../assets/minilm-l6")).unwrap();
     let head = HeadOptions {
-        kind: HeadKind::Sequence { outputs: 3 },
+        kind: HeadKind::SequenceClassification { outputs: 3 },
         seed: 0,
     };
     let (mut model, report) = Transformer::load(&checkpoint, head, &device()).unwrap();

@@ -23,13 +23,17 @@ const FAMILIES: [&str; 7] = [
     "qwen2_yarn",
     "gpt2_causal",
 ];
-const SEQUENCE: HeadKind = HeadKind::Sequence { outputs: 3 };
+const SEQUENCE: HeadKind = HeadKind::SequenceClassification { outputs: 3 };
 
 /// The heads that a family can have.
 fn heads(family: &str) -> Vec<HeadKind> {
     match family {
         "llama_yarn" | "qwen2_yarn" | "gpt2_causal" => vec![SEQUENCE, HeadKind::CausalLm],
-        _ => vec![SEQUENCE, HeadKind::Tokens { outputs: 4 }, HeadKind::MaskedLm],
+        _ => vec![
+            SEQUENCE,
+            HeadKind::TokenClassification { outputs: 4 },
+            HeadKind::MaskedLm,
+        ],
     }
 }
 const LENGTHS: [usize; 5] = [3, 9, 1, 6, 8];

@@ -7,7 +7,7 @@ use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::vector::Part;
 use lora_data::tasks::{Rows, of_own_files};
 use lora_data::{LabelRule, Targets, Task, read_file};
-use lora_eval::laplace::{Laplace, LaplaceSettings, Observed, Outputs, Roots, Structure};
+use lora_eval::laplace::{Laplace, LaplaceSettings, Observed, Outputs, RootColumns, Structure};
 use lora_eval::tfb::{TfbSettings, largest_noise, low_rank_noise};
 use lora_models::Transformer;
 use serde::Serialize;
@@ -31,7 +31,7 @@ const MOST_COLUMNS: usize = 8;
 
 /// Where the Gaussian comes from.
 #[derive(Debug)]
-pub enum Method {
+pub enum GaussianSource {
     /// The largest noise that the rows allow.
     Tfb(TfbSettings),
     /// The curvature of the loss on the rows of a training.
@@ -45,7 +45,7 @@ pub enum Method {
 
 /// What came out.
 #[derive(Clone, Debug, Serialize)]
-pub struct Outcome {
+pub struct BayesianizeOutcome {
     /// What was found, in a sentence.
     pub found: String,
     /// The ensemble that was calibrated.
@@ -74,9 +74,9 @@ pub fn read_rows(
         }
         Some(own) => read_scored(own, path, Some("test"), opened.task.labels())?.rows,
     };
-    let mut part = opened.encoder(batch_size).encode(&rows)?;
-    part.keep_states(&opened.adapted);
-    Ok(part)
+    let mut split = opened.encoder(batch_size).encode(&rows)?;
+    split.keep_states(&opened.adapted);
+    Ok(split)
 }
 
 /// Puts a Gaussian over the factors of a LoRA adapter, fits temperatures and the scores behind prediction sets on the same rows, and gives
@@ -88,10 +88,10 @@ pub fn read_rows(
 pub fn bayesianize(
     mut opened: OpenedAdapter,
     rows: &EncodedSplit,
-    method: &Method,
+    method: &GaussianSource,
     (members, seed): (u64, u64),
     progress: &dyn Progress,
-) -> Result<(OpenedAdapter, Outcome)> {
+) -> Result<(OpenedAdapter, BayesianizeOutcome)> {
     let ensemble = EnsembleSettings {
         members,
         seed,
@@ -105,7 +105,7 @@ pub fn bayesianize(
         Ok(methods.last().context("nothing was scored")?.scores.loss())
     };
     let (posterior, found) = match method {
-        Method::Tfb(settings) => {
+        GaussianSource::Tfb(settings) => {
             let noise = low_rank_noise(&plain)?;
             let without = loss(None)?;
             let found = largest_noise(&noise, settings, without, &mut |posterior| loss(Some(posterior)))?;
@@ -120,7 +120,7 @@ pub fn bayesianize(
             );
             (found.posterior, words)
         }
-        Method::Laplace { train, structure } => {
+        GaussianSource::Laplace { train, structure } => {
             let candidates = laplace(&plain, train, *structure)?;
             let mut score = |candidate: &Laplace| loss(Some(&gaussian(candidate)?));
             let best = candidates.with_best_prior(&PRECISIONS, &mut score)?;
@@ -145,7 +145,7 @@ pub fn bayesianize(
         ..task
     });
     let methods = score_split(&outputs, rows, fitted)?;
-    let outcome = Outcome {
+    let outcome = BayesianizeOutcome {
         found,
         ensemble,
         methods,
@@ -179,9 +179,9 @@ fn laplace(
         part: Part::Adapters,
         structure,
         roots: if classes > MOST_COLUMNS {
-            Roots::Sampled(MOST_COLUMNS)
+            RootColumns::Sampled(MOST_COLUMNS)
         } else {
-            Roots::Exact
+            RootColumns::Exact
         },
         ..LaplaceSettings::default()
     };

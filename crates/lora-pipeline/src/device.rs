@@ -52,7 +52,7 @@ enum Which {
     Software,
 }
 
-/// What a model computes in: its weights, and everything that is made of them. Numbers of files that have more digits are
+/// What a model computes in: its weights, and everything that is made of them. Values of files that have more digits are
 /// rounded; sums of matrix products are the backend's business.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
@@ -134,7 +134,7 @@ pub enum DeviceError {
         /// What Burn says.
         reason: String,
     },
-    /// Precisions of products are those of f32 numbers on Flex.
+    /// Precisions of products are those of f32 values on Flex.
     #[error(
         "fp32_precision is {products}, which is for f32 numbers on the device flex, not for {precision} on `{device}`; leave one of \
          --fp32-precision, --dtype and --device out"
@@ -147,7 +147,7 @@ pub enum DeviceError {
         /// The precision of products.
         products: Fp32Precision,
     },
-    /// It computes in other numbers only.
+    /// It computes in other values only.
     #[error("device `{device}` cannot compute in {precision}: {reason}; leave --dtype out for f32")]
     Precision {
         /// The device's name.
@@ -236,7 +236,7 @@ impl fmt::Display for DeviceName {
 
 impl DeviceName {
     /// The device, computing in these numbers, for models whose products with frozen weights have precision `products`. Burn lets
-    /// the numbers be said once in a program, before the device's first tensor.
+    /// the values be said once in a program, before the device's first tensor.
     ///
     /// # Errors
     ///

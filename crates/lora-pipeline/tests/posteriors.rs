@@ -32,7 +32,7 @@ fn adapted() -> Adapted<Transformer> {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/golden/training/tiny_bert_full/base");
     let checkpoint = Checkpoint::open(&folder).unwrap();
     let head = HeadOptions {
-        kind: HeadKind::Sequence { outputs: CLASSES },
+        kind: HeadKind::SequenceClassification { outputs: CLASSES },
         seed: 0,
     };
     let (model, _) = Transformer::load(&checkpoint, head, &Device::flex()).unwrap();

@@ -27,7 +27,7 @@ fn model() -> Transformer {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../xtask/golden/training/tiny_bert_full/base");
     let checkpoint = Checkpoint::open(&folder).unwrap();
     let head = HeadOptions {
-        kind: HeadKind::Sequence { outputs: 3 },
+        kind: HeadKind::SequenceClassification { outputs: 3 },
         seed: 0,
     };
     Transformer::load(&checkpoint, head, &Device::flex()).unwrap().0

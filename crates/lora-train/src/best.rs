@@ -16,7 +16,7 @@ pub(crate) struct BestSoFar {
 
 /// What an evaluation means for the training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Verdict {
+pub(crate) struct EvaluationVerdict {
     pub is_best: bool,
     pub out_of_patience: bool,
 }
@@ -33,7 +33,7 @@ impl BestSoFar {
     }
 
     /// Takes the metric of an evaluation; a metric without value, or whose value is no finite number, is never better.
-    pub(crate) fn judge(&mut self, value: Option<f64>) -> Verdict {
+    pub(crate) fn judge(&mut self, value: Option<f64>) -> EvaluationVerdict {
         let value = value.filter(|value| value.is_finite());
         let gain = match (value, self.best) {
             (None, _) => f64::NEG_INFINITY,
@@ -50,7 +50,7 @@ impl BestSoFar {
         } else {
             self.without_improvement += 1;
         }
-        Verdict {
+        EvaluationVerdict {
             is_best,
             out_of_patience: self
                 .patience

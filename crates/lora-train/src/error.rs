@@ -50,16 +50,16 @@ pub enum TrainError {
         path: String,
     },
     /// A data set without examples.
-    #[error("the {part} set is empty: expected at least one example")]
+    #[error("the {split} set is empty: expected at least one example")]
     NoExamples {
         /// Training or validation.
-        part: &'static str,
+        split: &'static str,
     },
     /// A data set without labels.
-    #[error("the {part} set has no labels: give a file with a label column")]
+    #[error("the {split} set has no labels: give a file with a label column")]
     NoTargets {
         /// Training or validation.
-        part: &'static str,
+        split: &'static str,
     },
     /// Weights of classes for a task without named classes of texts.
     #[error(

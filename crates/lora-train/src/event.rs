@@ -12,7 +12,7 @@ pub enum Event {
     Started(TrainingPlan),
     /// An optimizer step is done.
     Stepped {
-        /// Its numbers.
+        /// Its values.
         report: StepReport,
         /// Passes over the training set so far, as a fraction.
         epoch: f64,
@@ -43,7 +43,7 @@ pub struct TrainingPlan {
     pub examples: usize,
 }
 
-/// The numbers of an evaluation with the mean pass.
+/// The values of an evaluation with the mean pass.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Optimizer steps done.

@@ -1,6 +1,6 @@
 //! The loop: epochs, steps, evaluations, the best model.
 
-use lora_core::adapted::Above;
+use lora_core::adapted::CachedModel;
 use lora_core::frozen::FrozenStates;
 use lora_core::{Adapted, Model, Pass};
 use lora_data::{Batch, EncodedDataset, Padding, Targets, eval_batches, train_batches};
@@ -41,7 +41,7 @@ pub struct Fitted<M> {
     pub history: History,
 }
 
-/// The numbers of a training, step by step.
+/// The values of a training, step by step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct History {
     /// What was planned.
@@ -179,19 +179,19 @@ impl FitData<'_> {
     }
 }
 
-fn check(part: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError> {
+fn check(split: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError> {
     if dataset.is_empty() {
-        return Err(TrainError::NoExamples { part });
+        return Err(TrainError::NoExamples { split });
     }
     match dataset.targets {
-        Targets::None => Err(TrainError::NoTargets { part }),
+        Targets::None => Err(TrainError::NoTargets { split }),
         _ => Ok(()),
     }
 }
 
 /// Mean loss of the tokens, spans or choices that are judged, each counted once.
 fn token_loss<M: Model<Input = Batch>>(
-    Above { adapted, states }: Above<'_, M>,
+    CachedModel { adapted, states }: CachedModel<'_, M>,
     batches: &[Batch],
     progress: &mut dyn FnMut(usize),
 ) -> Measured {
@@ -316,17 +316,17 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         };
         let (step, epoch, examples) = (self.trainer.steps_done(), self.epochs_done(), dataset.len());
         let adapted = self.trainer.adapted();
-        let above = adapted.above(states.as_ref());
+        let cached = adapted.with_states(states.as_ref());
         let mut asked_to_end = false;
         let mut progress = |done| {
             asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
         };
         let measured =
             if let Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) = dataset.targets {
-                token_loss(above, batches, &mut progress)
+                token_loss(cached, batches, &mut progress)
             } else {
                 let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-                let outputs = predict(above, inputs, examples, &Passes::Mean, &mut progress);
+                let outputs = predict(cached, inputs, examples, &Passes::Mean, &mut progress);
                 let metric = self.config.metric_for_best_model;
                 let measured = metric.measure(outputs, &dataset.targets);
                 measured.map_err(|source| TrainError::Evaluation { step, source })?

@@ -1,4 +1,4 @@
-//! `HiddenKey` (Wang et al. 2024, "LoRA Meets Dropout under a Unified Framework", arXiv 2403.00812): keys dropped from attention, numbers
+//! `HiddenKey` (Wang et al. 2024, "LoRA Meets Dropout under a Unified Framework", arXiv 2403.00812): keys dropped from attention, values
 //! cut out of hidden representations, and two passes that are held together by their divergence.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //! ```
 //!
 //! The noise itself is [`lora_core::hidden_key::HiddenKeyNoise`]. The form of the loss is that of R-Drop (Liang et al. 2021, arXiv 2106.14448), to
-//! which the paper's bidirectional KL goes back; gradients flow through both passes. For numbers, which have no KL, D is the mean
+//! which the paper's bidirectional KL goes back; gradients flow through both passes. For a regression, which have no KL, D is the mean
 //! squared difference: twice the KL of Gaussians with unit variance, as the squared error is twice their negative log-likelihood but
 //! for a constant.
 

@@ -45,7 +45,7 @@ pub enum Metric {
     Spearman,
 }
 
-/// The numbers of one evaluation.
+/// The values of one evaluation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Measured {
     /// [`Metric::Loss`].

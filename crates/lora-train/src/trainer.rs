@@ -51,7 +51,7 @@ struct Variational {
     examples: usize,
 }
 
-/// The numbers of one optimizer step.
+/// The values of one optimizer step.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Optimizer steps done, this one included.
@@ -308,7 +308,7 @@ fn cut_linear(model: &impl Linears, settings: &AdaLora) -> Option<String> {
     cut
 }
 
-/// Two numbers with one transfer from the device.
+/// Two values with one transfer from the device.
 fn read_both(first: Tensor<1>, second: Tensor<1>) -> (f64, f64) {
     let values = HostTensor::of(Tensor::cat(vec![first, second], 0)).values;
     (f64::from(values[0]), f64::from(values[1]))

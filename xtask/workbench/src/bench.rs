@@ -19,13 +19,13 @@ use lora_cli::terminal::Terminal;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::progress::Progress;
 
-use report::{Row, Work};
+use report::{Measurement, Workload};
 use worker::Worker;
 
 /// Options of `cargo xtask bench`.
 #[derive(Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Options {
+pub struct BenchOptions {
     /// A Python with torch, transformers and peft: the peer
     #[arg(long, value_name = "PATH")]
     peer_python: Option<PathBuf>,
@@ -37,7 +37,7 @@ pub struct Options {
     shapes: Vec<String>,
     /// Only this work
     #[arg(long, value_name = "WORK")]
-    work: Vec<Work>,
+    work: Vec<Workload>,
     /// Threads of every tool; all cores if not given
     #[arg(long)]
     threads: Option<usize>,
@@ -72,7 +72,7 @@ pub struct Options {
 /// # Errors
 ///
 /// If a shape is unknown, or a tool cannot be run.
-pub fn run(root: &Path, options: &Options) -> Result<()> {
+pub fn run(root: &Path, options: &BenchOptions) -> Result<()> {
     let mut names: Vec<&str> = SHAPES.iter().map(|shape| shape.name).collect();
     names.extend([decoder::NAME, RAGGED]);
     for name in &options.shapes {
@@ -116,25 +116,25 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         if !is_asked(shape.name) {
             continue;
         }
-        for compared in Work::COMPARED {
+        for compared in Workload::COMPARED {
             let mut works = compared.to_vec();
             works.retain(|work| bench.wants(*work));
             rows.extend(bench.shape(shape.name, &works)?);
         }
     }
     if is_asked(decoder::NAME) {
-        for compared in Work::DECODER {
+        for compared in Workload::DECODER {
             let mut works = compared.to_vec();
             works.retain(|work| bench.wants(*work));
             rows.extend(bench.shape(decoder::NAME, &works)?);
         }
     }
     if is_asked(RAGGED) {
-        let mut works = Work::RAGGED.to_vec();
+        let mut works = Workload::RAGGED.to_vec();
         works.retain(|work| bench.wants(*work));
         rows.extend(bench.shape(RAGGED, &works)?);
     }
-    if let Some(path) = options.text.as_ref().filter(|_| bench.wants(Work::Epoch)) {
+    if let Some(path) = options.text.as_ref().filter(|_| bench.wants(Workload::Epoch)) {
         rows.extend(bench.epoch(path)?);
     }
     ensure!(
@@ -143,7 +143,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         options.work[0].argument()
     );
     let is_processor = options.device.to_string() == "flex";
-    let results = report::Results::new(rows, threads, options.turns, &options.device.to_string());
+    let results = report::BenchResults::new(rows, threads, options.turns, &options.device.to_string());
     let json = serde_json::to_string_pretty(&results)?;
     for (ending, content) in [("json", json.as_str()), ("md", &results.table().to_markdown())] {
         lora_core::atomic::write_file(
@@ -173,18 +173,18 @@ const RAGGED: &str = "ragged";
 /// What all measurements share.
 struct Bench<'a> {
     root: &'a Path,
-    options: &'a Options,
+    options: &'a BenchOptions,
     threads: usize,
 }
 
 impl Bench<'_> {
     /// Whether this work is asked for, as all is that is not named.
-    fn wants(&self, work: Work) -> bool {
+    fn wants(&self, work: Workload) -> bool {
         self.options.work.is_empty() || self.options.work.contains(&work)
     }
 
     /// Works of one shape that are compared with each other, and with the peer's, in turns.
-    fn shape(&self, shape: &str, works: &[Work]) -> Result<Vec<Row>> {
+    fn shape(&self, shape: &str, works: &[Workload]) -> Result<Vec<Measurement>> {
         let mut workers = Vec::new();
         for work in works {
             if !work.is_of_peer_alone() {
@@ -209,7 +209,7 @@ impl Bench<'_> {
     }
 
     /// Training once on every row of a text: ours, then the peer's.
-    fn epoch(&self, text: &Path) -> Result<Vec<Row>> {
+    fn epoch(&self, text: &Path) -> Result<Vec<Measurement>> {
         const SHAPE: &str = "minilm";
         let text_rows = self.options.text_rows;
         let lengths = tempfile::NamedTempFile::new().context("a file for the lengths of rows")?;
@@ -227,10 +227,10 @@ impl Bench<'_> {
             .arg("--text")
             .arg(text)
             .args(["--text-rows", &text_rows.to_string()]);
-        let ours = Worker::start(&mut command, report::OURS, SHAPE, Work::Epoch)?;
+        let ours = Worker::start(&mut command, report::OURS, SHAPE, Workload::Epoch)?;
         let mut rows = vec![once(ours)?];
         // Not before ours is done: it would get ready on the same cores.
-        if let Some(peer) = self.peer(SHAPE, Work::Epoch, lengths.path().as_os_str())? {
+        if let Some(peer) = self.peer(SHAPE, Workload::Epoch, lengths.path().as_os_str())? {
             rows.push(once(peer)?);
         }
         bar.finish();
@@ -238,7 +238,7 @@ impl Bench<'_> {
     }
 
     /// The peer, if there is one and it does such work.
-    fn peer(&self, shape: &str, work: Work, of: &OsStr) -> Result<Option<Worker>> {
+    fn peer(&self, shape: &str, work: Workload, of: &OsStr) -> Result<Option<Worker>> {
         let Some(python) = self
             .options
             .peer_python

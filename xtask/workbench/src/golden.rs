@@ -12,11 +12,12 @@ use clap::Args;
 use lora_kernels::Fp32Precision;
 use serde::Serialize;
 
+use case::Case;
 pub use compare::{Differences, Tolerances};
 
 /// Options of `cargo xtask golden`.
 #[derive(Args)]
-pub struct Options {
+pub struct GoldenOptions {
     /// Folder with the cases: `DIR/{models,adapters,training,lora_dropout}/CASE/{io.safetensors,base/,adapter/}`
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
@@ -39,7 +40,7 @@ pub struct Options {
 
 /// What came out of one case.
 #[derive(Serialize)]
-pub struct Outcome {
+pub struct CaseOutcome {
     /// Folder of kind and name, such as `models/bert_seqcls`.
     pub case: String,
     /// Whether every number is within its tolerance.
@@ -55,7 +56,7 @@ pub struct Outcome {
 /// # Errors
 ///
 /// If the folder holds no case, or a case failed.
-pub fn run(options: &Options) -> Result<()> {
+pub fn run(options: &GoldenOptions) -> Result<()> {
     let device = options.device.open_in(options.dtype, options.fp32_precision)?;
     let precision = options.fp32_precision;
     let tolerances = Tolerances::of(precision);
@@ -91,8 +92,8 @@ pub fn run_all(
     only: &str,
     device: &burn::tensor::Device,
     precision: Fp32Precision,
-    mut seen: impl FnMut(&Outcome),
-) -> Result<Vec<Outcome>> {
+    mut seen: impl FnMut(&CaseOutcome),
+) -> Result<Vec<CaseOutcome>> {
     let tolerances = Tolerances::of(precision);
     let mut folders = Vec::new();
     collect(dir, &mut folders).with_context(|| format!("cannot read {}", dir.display()))?;
@@ -103,14 +104,14 @@ pub fn run_all(
         if !name.contains(only) {
             continue;
         }
-        let outcome = match case::run(&folder, device, precision) {
-            Ok(differences) => Outcome {
+        let outcome = match run_case(&folder, device, precision) {
+            Ok(differences) => CaseOutcome {
                 case: name,
                 passed: differences.are_within(&tolerances),
                 reason: (!differences.are_within(&tolerances)).then(|| differences.worst()),
                 differences: Some(differences),
             },
-            Err(error) => Outcome {
+            Err(error) => CaseOutcome {
                 case: name,
                 passed: false,
                 differences: None,
@@ -129,6 +130,20 @@ pub fn run_all(
     Ok(outcomes)
 }
 
+/// Runs the case in a folder. Its kind is the name of the folder around it.
+fn run_case(folder: &Path, device: &burn::tensor::Device, precision: Fp32Precision) -> Result<Differences> {
+    let kind = folder.parent().and_then(Path::file_name).unwrap_or_default();
+    let kind = kind.to_string_lossy();
+    if kind == "combined" {
+        return combined::run(folder);
+    }
+    let case = Case::open(folder, device, precision)?;
+    match &*kind {
+        "adalora_training" => adalora::training(&case, folder),
+        kind => case::run(kind, &case, folder),
+    }
+}
+
 fn collect(dir: &Path, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {
     if dir.join("io.safetensors").is_file() {
         folders.push(dir.to_owned());
@@ -143,7 +158,7 @@ fn collect(dir: &Path, folders: &mut Vec<PathBuf>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn line(outcome: &Outcome) -> String {
+fn line(outcome: &CaseOutcome) -> String {
     let verdict = if outcome.passed { "pass" } else { "FAIL" };
     let case = &outcome.case;
     let numbers = match &outcome.differences {

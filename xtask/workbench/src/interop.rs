@@ -8,7 +8,7 @@ use clap::Args;
 
 /// Options of `cargo xtask interop`.
 #[derive(Args)]
-pub struct Options {
+pub struct InteropOptions {
     /// A Python with torch, transformers and peft
     #[arg(long, value_name = "PATH")]
     python: PathBuf,
@@ -19,7 +19,7 @@ pub struct Options {
 /// # Errors
 ///
 /// If the program does not build, or a probability differs by more than the script allows.
-pub fn run(root: &Path, options: &Options) -> Result<()> {
+pub fn run(root: &Path, options: &InteropOptions) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .args(["build", "--release", "--package", "lora-cli"])

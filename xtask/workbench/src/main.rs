@@ -28,11 +28,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Task {
     /// Times of kernels and training steps, side by side with Burn's own LoRA and PyTorch + PEFT
-    Bench(bench::Options),
+    Bench(bench::BenchOptions),
     /// Reference cases computed by Hugging Face Transformers and PEFT, compared number by number
-    Golden(golden::Options),
+    Golden(golden::GoldenOptions),
     /// Adapters trained here load in PEFT and the other way round, with the same probabilities
-    Interop(interop::Options),
+    Interop(interop::InteropOptions),
 }
 
 fn main() -> ExitCode {

@@ -7,6 +7,15 @@ fn the_command_line_is_sound() {
     command().debug_assert();
 }
 
+/// What a user reads. After a change of words or flags: `INSTA_UPDATE=always cargo test --workspace --lib help`.
+#[test]
+fn the_help_of_each_command_is_as_reviewed() {
+    for command in command().get_subcommands() {
+        let name = format!("help_{}", command.get_name());
+        insta::assert_snapshot!(name, command.clone().term_width(120).render_long_help());
+    }
+}
+
 /// Subcommands with the long names of their own arguments.
 fn arguments() -> Vec<(String, clap::Arg)> {
     let command = command();

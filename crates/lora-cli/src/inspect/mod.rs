@@ -244,7 +244,7 @@ fn count_on_base(
     let outputs = saved.outputs(&sequence_output_name(&checkpoint)?, &checkpoint);
     let kind = match task {
         Some(task) => HeadKind::from(&task.task()?),
-        None => HeadKind::Sequence {
+        None => HeadKind::SequenceClassification {
             outputs: outputs.unwrap_or(1),
         },
     };

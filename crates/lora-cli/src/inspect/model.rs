@@ -47,7 +47,7 @@ pub(super) fn show(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
     let start = Instant::now();
     let checkpoint = open_checkpoint(args.what(), &hub_options(args.base.revision.as_deref()))?;
     // One output stands for the head, which a base model lacks.
-    let kind = HeadKind::Sequence { outputs: 1 };
+    let kind = HeadKind::SequenceClassification { outputs: 1 };
     let head = HeadOptions { kind, seed: 0 };
     let (model, report) = Transformer::load(&checkpoint, head, &device)?;
     let loading = Loading {

@@ -1,7 +1,8 @@
 //! The demo on its embedded model and data, as `lora demo --fast` runs it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::scored_alike::{assert_alike, lines_of};
 use crate::workspace::Workspace;
 
 #[test]
@@ -45,4 +46,29 @@ fn the_demo_trains_and_scores_every_method() {
     assert!(again.stderr.contains("are done and skipped"), "{}", again.stderr);
     let again: Value = serde_json::from_str(&again.stdout).unwrap();
     assert_eq!(again["scores"], results["scores"]);
+    a_sweep_scores_alike(&workspace);
+}
+
+/// One arm of the demo, computed again by `lora sweep` from the recipe in the demo's results.
+fn a_sweep_scores_alike(workspace: &Workspace) {
+    let run = lines_of(workspace, "demo/results.jsonl", "run").remove(0);
+    let mut sweep = run["sweep"].clone();
+    let methods = sweep["methods"].as_array_mut().unwrap();
+    methods.retain(|method| method["name"] == "LoRA");
+    sweep["stopping"] = json!(["never"]);
+    sweep.as_object_mut().unwrap().remove("curve");
+    workspace.write("arm.json", sweep.to_string());
+    workspace.lora_works(&["sweep", "--config", "arm.json", "--results", "arm.jsonl"]);
+    let own = lines_of(workspace, "arm.jsonl", "cell");
+    let of_demo = lines_of(workspace, "demo/results.jsonl", "cell");
+    for own in own {
+        let same = |trial: &&Value| {
+            ["method", "stopping", "seed"]
+                .iter()
+                .all(|key| trial.get(key) == own.get(key))
+        };
+        let expected = of_demo.iter().find(same).unwrap();
+        let scores = |trial: &Value| trial["outcome"]["done"]["test"].clone();
+        assert_alike(&scores(&own), &scores(expected), "the demo's LoRA");
+    }
 }

@@ -65,7 +65,7 @@ fn a_killed_sweep_goes_on_where_it_was_with_the_same_numbers_for_any_number_of_j
     assert!(
         first
             .stderr
-            .contains(&format!("{CELLS} cells to compute, with 7 trainings")),
+            .contains(&format!("{CELLS} trials to compute, with 7 trainings")),
         "{}",
         first.stderr
     );
@@ -96,14 +96,14 @@ fn a_killed_sweep_goes_on_where_it_was_with_the_same_numbers_for_any_number_of_j
     assert!((1..7).contains(&trainings_left), "{trainings_left}");
     let second = workspace.lora_works(&[&run[..], &["two.jsonl", "--jobs", "2"]].concat());
     assert!(
-        second.stderr.contains("was torn when a sweep was killed"),
+        second.stderr.contains("was truncated when a sweep was killed"),
         "{}",
         second.stderr
     );
     assert!(
         second
             .stderr
-            .contains(&format!("{kept} of {CELLS} cells are done and skipped")),
+            .contains(&format!("{kept} of {CELLS} trials are done and skipped")),
         "{}",
         second.stderr
     );
@@ -113,7 +113,7 @@ fn a_killed_sweep_goes_on_where_it_was_with_the_same_numbers_for_any_number_of_j
     assert!(
         third
             .stderr
-            .contains(&format!("{CELLS} of {CELLS} cells are done")),
+            .contains(&format!("{CELLS} of {CELLS} trials are done")),
         "{}",
         third.stderr
     );
@@ -154,7 +154,7 @@ fn a_failed_cell_is_recorded_and_tried_again_only_when_asked() {
     let run = ["sweep", "--config", "sweep.yaml", "--results", "r.jsonl"];
     let said = workspace.lora(&run);
     assert_eq!(said.code, Some(1), "{}", said.stderr);
-    assert!(said.stderr.contains("4 of the cells failed"), "{}", said.stderr);
+    assert!(said.stderr.contains("4 of the trials failed"), "{}", said.stderr);
     let lines = |workspace: &Workspace| {
         String::from_utf8(workspace.read("r.jsonl"))
             .unwrap()
@@ -170,7 +170,7 @@ fn a_failed_cell_is_recorded_and_tried_again_only_when_asked() {
         again.stderr
     );
     assert!(
-        again.stderr.contains("4 cells failed earlier and are skipped"),
+        again.stderr.contains("4 trials failed earlier and are skipped"),
         "{}",
         again.stderr
     );
@@ -182,7 +182,7 @@ fn a_failed_cell_is_recorded_and_tried_again_only_when_asked() {
     );
     // What was done is shown all the same, and what failed is counted.
     let report = workspace.lora_works(&["report", "r.jsonl"]);
-    assert!(report.stdout.contains("4 cells failed"), "{}", report.stdout);
+    assert!(report.stdout.contains("4 trials failed"), "{}", report.stdout);
 }
 
 #[test]

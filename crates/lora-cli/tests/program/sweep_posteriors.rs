@@ -87,7 +87,7 @@ fn laplace_approximations_are_predictions_beside_cells_that_keep_their_keys() {
       - laplace: {of: adapters, structure: diagonal, prior: {fixed: 1e+8}, members: 2}
       - laplace: {of: trained, members: 2}",
     );
-    assert!(said.contains("1 of 7 cells are done and skipped"), "{said}");
+    assert!(said.contains("1 of 7 trials are done and skipped"), "{said}");
     let after = workspace.read("r.jsonl");
     assert_eq!(after[..before.len()], before);
     let all = cells(&workspace);

@@ -4,9 +4,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use thiserror::Error;
 
-mod above;
+mod cached;
 
-pub use above::Above;
+pub use cached::CachedModel;
 
 use crate::adalora::RankPattern;
 use crate::adapter::Adapter;
@@ -62,12 +62,12 @@ pub struct AttachReport {
     pub trained_in_full: Vec<String>,
 }
 
-/// How many numbers a model holds and how many of them are trained.
+/// How many values a model holds and how many of them are trained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterCount {
-    /// Trained numbers: adapters, heads, biases.
+    /// Trained values: adapters, heads, biases.
     pub trained: usize,
-    /// All numbers, those of the adapters included.
+    /// All values, those of the adapters included.
     pub all: usize,
 }
 

@@ -90,7 +90,7 @@ impl Adapter {
     }
 }
 
-/// Numbers that belong to an adapter but are not trained.
+/// Values that belong to an adapter but are not trained.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Constants {
     pub scale: f64,

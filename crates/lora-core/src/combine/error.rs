@@ -72,7 +72,7 @@ pub enum CombineError {
         "the method `{found}` is not known; expected linear, cat, svd, ties, ties_svd, dare_linear, dare_ties, \
          dare_linear_svd, dare_ties_svd, magnitude_prune or magnitude_prune_svd"
     )]
-    Method {
+    CombineMethod {
         /// What was given.
         found: String,
     },
@@ -122,7 +122,7 @@ pub enum CombineError {
         /// Its name.
         name: String,
     },
-    /// Numbers that are not finite.
+    /// Values that are not finite.
     #[error("the combined update of `{path}` is not finite; check the adapters")]
     NotFinite {
         /// The linear.

@@ -6,7 +6,7 @@ use super::{Combination, CombineError, MajoritySign, Rule};
 
 /// PEFT's name of a method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Method {
+pub struct CombineMethod {
     name: &'static str,
 }
 
@@ -25,20 +25,20 @@ const METHODS: [&str; 11] = [
     "magnitude_prune_svd",
 ];
 
-impl FromStr for Method {
+impl FromStr for CombineMethod {
     type Err = CombineError;
 
     fn from_str(text: &str) -> Result<Self, CombineError> {
         let known = METHODS.into_iter().find(|name| *name == text);
         known
             .map(|name| Self { name })
-            .ok_or_else(|| CombineError::Method {
+            .ok_or_else(|| CombineError::CombineMethod {
                 found: text.to_owned(),
             })
     }
 }
 
-impl Method {
+impl CombineMethod {
     /// The combination with a density (of what is kept), an election of signs, and a rank.
     ///
     /// # Errors

@@ -7,8 +7,8 @@
 //! | `cat` | `Σ w_i ΔW_i` exactly, with the sum of the ranks |
 //! | `svd` | the best approximation of `Σ w_i ΔW_i` of a given rank |
 //! | `linear` | `A = Σ ±√\|w_i s_i\| A_i`, `B = Σ √\|w_i s_i\| B_i`: cheap, but its product has cross terms |
-//! | `magnitude_prune` | as linear, of each tensor only the largest numbers |
-//! | `ties` | of each tensor the largest numbers, then the average of those with the elected sign (arXiv 2306.01708) |
+//! | `magnitude_prune` | as linear, of each tensor only the largest values |
+//! | `ties` | of each tensor the largest values, then the average of those with the elected sign (arXiv 2306.01708) |
 //! | `dare_linear`, `dare_ties` | of each tensor a random part, divided by its share (arXiv 2311.03099) |
 //!
 //! A name with `_svd` works on the updates in place of the factors and takes the best approximation of the result.
@@ -24,7 +24,7 @@ use nalgebra::{DMatrix, SVD};
 use rand_distr::{Bernoulli, Distribution};
 
 pub use error::{CombineError, OneSided};
-pub use method::Method;
+pub use method::CombineMethod;
 pub use rule::{MajoritySign, Rule};
 
 use one_base::{base_of, check_one_base};
@@ -53,9 +53,9 @@ pub enum Combination {
     },
 }
 
-/// Which numbers of a tensor a random rule looks at.
+/// Which values of a tensor a random rule looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct TensorPlace<'a> {
     /// Path of the linear.
     pub path: &'a str,
     /// Number of the adapter in the list.
@@ -65,7 +65,7 @@ pub struct Place<'a> {
 }
 
 /// Says for each number of a tensor whether it is kept; the share is the rule's density.
-pub type Keep<'a> = dyn FnMut(Place<'_>, usize, f64) -> Vec<bool> + 'a;
+pub type Keep<'a> = dyn FnMut(TensorPlace<'_>, usize, f64) -> Vec<bool> + 'a;
 
 /// Combines adapters; what random rules keep follows from the seed and the place alone.
 ///
@@ -79,15 +79,15 @@ pub type Keep<'a> = dyn FnMut(Place<'_>, usize, f64) -> Vec<bool> + 'a;
 ///
 /// # Panics
 ///
-/// Panics if a rule's density is not between 0 and 1, which [`Method::with`] does not allow.
+/// Panics if a rule's density is not between 0 and 1, which [`CombineMethod::with`] does not allow.
 pub fn combine(
     adapters: &[PlainLora],
     weights: &[f64],
     combination: Combination,
     seed: u64,
 ) -> Result<PlainLora, CombineError> {
-    let mut keep = |place: Place<'_>, count: usize, density: f64| {
-        let Place {
+    let mut keep = |place: TensorPlace<'_>, count: usize, density: f64| {
+        let TensorPlace {
             path,
             adapter,
             tensor,
@@ -294,7 +294,7 @@ fn of_factors(
         let mut kept = |number: usize, count, density| {
             let adapter = present[number].index;
             keep(
-                Place {
+                TensorPlace {
                     path,
                     adapter,
                     tensor,
@@ -329,7 +329,7 @@ fn of_updates(
         let adapter = present[number].index;
         let tensor = "update";
         keep(
-            Place {
+            TensorPlace {
                 path,
                 adapter,
                 tensor,

@@ -7,26 +7,26 @@ use serde::{Deserialize, Serialize};
 pub enum Rule {
     /// The weighted sum.
     Linear,
-    /// The weighted sum of the largest numbers of each tensor.
+    /// The weighted sum of the largest values of each tensor.
     MagnitudePrune {
-        /// Share of the numbers that are kept.
+        /// Share of the values that are kept.
         density: f64,
     },
-    /// TIES: the largest numbers of each tensor; of these the weighted average of those with the elected sign.
+    /// TIES: the largest values of each tensor; of these the weighted average of those with the elected sign.
     Ties {
-        /// Share of the numbers that are kept.
+        /// Share of the values that are kept.
         density: f64,
         /// How signs are elected.
         sign: MajoritySign,
     },
     /// DARE: the weighted sum of a random part of each tensor, divided by its share.
     DareLinear {
-        /// Share of the numbers that are kept.
+        /// Share of the values that are kept.
         density: f64,
     },
     /// DARE's random parts, then TIES' election.
     DareTies {
-        /// Share of the numbers that are kept.
+        /// Share of the values that are kept.
         density: f64,
         /// How signs are elected.
         sign: MajoritySign,
@@ -45,7 +45,7 @@ pub enum MajoritySign {
 }
 
 impl Rule {
-    /// One tensor of several of one size. `keep` says which numbers of the n-th tensor a random rule keeps.
+    /// One tensor of several of one size. `keep` says which values of the n-th tensor a random rule keeps.
     ///
     /// # Panics
     ///
@@ -79,7 +79,7 @@ impl Rule {
     }
 }
 
-/// Sets all but the `density · count` numbers of largest magnitude to zero.
+/// Sets all but the `density · count` values of largest magnitude to zero.
 fn keep_largest(tensor: &mut [f32], density: f64) {
     if density >= 1.0 {
         return;
@@ -166,7 +166,7 @@ mod tests {
             sign: MajoritySign::Total,
         };
         assert_eq!(apply(ties), [8.0, 40.0, 1.0, 12.0]);
-        // The even numbers of the first, the odd ones of the second, doubled.
+        // The even values of the first, the odd ones of the second, doubled.
         assert_eq!(apply(Rule::DareLinear { density: 0.5 }), [12.0, 80.0, 2.0, 40.0]);
     }
 }

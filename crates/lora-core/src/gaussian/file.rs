@@ -1,4 +1,4 @@
-//! A Gaussian in an adapter folder: `posterior.json` says what it is, `posterior.safetensors` holds its numbers. PEFT reads neither.
+//! A Gaussian in an adapter folder: `posterior.json` says what it is, `posterior.safetensors` holds its values. PEFT reads neither.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,7 +20,7 @@ use crate::vector::VectorLayout;
 
 /// Name of the file that says what the Gaussian is.
 pub const POSTERIOR_FILE: &str = "posterior.json";
-/// Name of the file of its numbers.
+/// Name of the file of its values.
 pub const POSTERIOR_TENSOR_FILE: &str = "posterior.safetensors";
 
 /// What follows a parameter's name in the name of a tensor.

@@ -25,7 +25,7 @@ pub use file::{POSTERIOR_FILE, POSTERIOR_TENSOR_FILE, posterior_of};
 pub(crate) use file::{read_posterior, write_posterior};
 
 use crate::random::seeded_normal;
-use crate::vector::{Posterior, VectorLayout};
+use crate::vector::layout::{Posterior, VectorLayout};
 
 /// Where a Gaussian comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl PosteriorMethod {
 /// How one parameter varies around its mean: the covariance of `Q_out (deviations ⊙ Z) Q_inᵀ`, held by its factors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Covariance {
-    /// Standard deviations, as many as the parameter has numbers: row-major in the shape of files.
+    /// Standard deviations, as many as the parameter has values: row-major in the shape of files.
     pub deviations: Vec<f32>,
     /// `Q_out`, `[rows, rows]`, row-major; none: the identity.
     pub output: Option<Vec<f32>>,
@@ -75,7 +75,7 @@ impl Covariance {
     }
 }
 
-/// A Gaussian over some of the trained parameters of a model. A clone shares its numbers.
+/// A Gaussian over some of the trained parameters of a model. A clone shares its values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gaussian {
     method: PosteriorMethod,
@@ -90,7 +90,7 @@ pub struct Gaussian {
 
 impl Gaussian {
     /// The Gaussian over the parameters of a layout: a mean for each number, a covariance for each parameter, and columns of the length of the
-    /// layout. Of several numbers in single precision the nearest ones are taken.
+    /// layout. Of several values in single precision the nearest ones are taken.
     ///
     /// # Panics
     ///

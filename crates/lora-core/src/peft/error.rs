@@ -26,7 +26,7 @@ pub enum AdapterError {
         /// What is wrong, with line and column where there is one.
         reason: serde_json::Error,
     },
-    /// A setting that changes numbers and is not supported.
+    /// A setting that changes values and is not supported.
     #[error("{}: {key} is {found}; supported: {supported}", path.display())]
     Setting {
         /// The file.

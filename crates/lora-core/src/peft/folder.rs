@@ -238,7 +238,7 @@ impl AdapterFolder {
 }
 
 /// Adds modules that have tensors in the file, and that no setting names, to the targets or to those trained in full: the other
-/// of two tied modules, for which PEFT writes the same numbers.
+/// of two tied modules, for which PEFT writes the same values.
 fn name_tied_modules<'a>(config: &mut LoraConfig, names: impl Iterator<Item = &'a str>) {
     for name in names {
         let adapted = name
@@ -260,7 +260,7 @@ fn name_tied_modules<'a>(config: &mut LoraConfig, names: impl Iterator<Item = &'
     }
 }
 
-/// Whether two numbers are one that was rounded to bfloat16 or float16 in one of two files.
+/// Whether two values are one that was rounded to bfloat16 or float16 in one of two files.
 fn is_rounding(left: f32, right: f32) -> bool {
     const BFLOAT16: f32 = 1.0 / 256.0;
     const SMALLEST_FLOAT16: f32 = 6e-8;
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_number_rounded_to_sixteen_bits_is_the_same_and_another_is_not() {
-        // 1 + 2⁻⁸ is half way between two numbers of bfloat16; 1e-8 is below the smallest of float16.
+        // 1 + 2⁻⁸ is half way between two values of bfloat16; 1e-8 is below the smallest of float16.
         assert!(is_rounding(1.0 + 1.0 / 256.0, 1.0));
         assert!(is_rounding(1e-8, 0.0));
         assert!(!is_rounding(1.02, 1.0));

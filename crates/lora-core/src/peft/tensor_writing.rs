@@ -12,7 +12,7 @@ use crate::tensors::HostTensor;
 
 /// Bytes of an f32.
 const WIDTH: usize = 4;
-/// Numbers that are turned into bytes at once.
+/// Values that are turned into bytes at once.
 const CHUNK: usize = 16 * 1024;
 
 /// Writes f32 tensors as PyTorch's users do: sorted, with the metadata that Transformers looks for.

@@ -1,4 +1,4 @@
-//! The bytes of a file, and the numbers in it, without copies of either.
+//! The bytes of a file, and the values in it, without copies of either.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -12,7 +12,7 @@ use half::{bf16, f16};
 use super::host::HostTensor;
 
 /// The bytes of a file: held in memory, or in a file that stays open and is read on demand. So a model takes hardly
-/// more memory while it is loaded than its numbers do, whatever the size and the precision of its files.
+/// more memory while it is loaded than its values do, whatever the size and the precision of its files.
 #[derive(Debug)]
 pub struct FileBytes {
     source: Source,
@@ -26,7 +26,7 @@ enum Source {
     OnDisk(Mutex<File>),
 }
 
-/// How the numbers of a tensor come to the host.
+/// How the values of a tensor come to the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orientation {
     /// Row-major, as they lie in the file.
@@ -142,7 +142,7 @@ impl FileBytes {
         }
     }
 
-    /// A tensor, each number read once and written where it is to be. `decode` appends the numbers of whole rows.
+    /// A tensor, each number read once and written where it is to be. `decode` appends the values of whole rows.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl FileBytes {
     ///
     /// # Panics
     ///
-    /// Panics if a tensor to be transposed is no matrix, or `decode` does not append the numbers of the rows it is given.
+    /// Panics if a tensor to be transposed is no matrix, or `decode` does not append the values of the rows it is given.
     pub fn tensor(
         &self,
         rows: StoredRows<'_>,
@@ -226,7 +226,7 @@ impl FloatType {
         }
     }
 
-    /// Appends the numbers in `bytes`; what is left after the last whole one is skipped.
+    /// Appends the values in `bytes`; what is left after the last whole one is skipped.
     pub fn decode(self, bytes: &[u8], numbers: &mut Vec<f32>) {
         match self {
             Self::F32 => decode(bytes, numbers, f32::from_le_bytes),

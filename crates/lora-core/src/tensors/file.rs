@@ -27,7 +27,7 @@ struct Entry {
     range: std::ops::Range<usize>,
 }
 
-/// Shape and numbers of a tensor of whole numbers, row-major.
+/// Shape and values of a tensor of whole numbers, row-major.
 pub type Integers = (Vec<usize>, Vec<i64>);
 
 /// A tensor file that cannot be used.

@@ -7,12 +7,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 pub struct HostTensor {
     /// Sizes of the axes.
     pub shape: Vec<usize>,
-    /// The numbers.
+    /// The values.
     pub values: Vec<f32>,
 }
 
 impl HostTensor {
-    /// The numbers of a tensor, as f32.
+    /// The values of a tensor, as f32.
     ///
     /// # Panics
     ///
@@ -25,7 +25,7 @@ impl HostTensor {
         }
     }
 
-    /// The same numbers on a device.
+    /// The same values on a device.
     ///
     /// # Panics
     ///

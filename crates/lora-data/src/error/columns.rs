@@ -27,7 +27,7 @@ pub enum ColumnError {
 
     /// No column was named, and none has a default name.
     #[error("`{}`: no {role} column has a default name; name the {role} column{} (the columns are {}){}{}", file.display(), first_row_is_data(*header), quoted(found), other_separator(found), label_columns(of_truths))]
-    NoUsualColumn {
+    NoDefaultColumn {
         /// The file.
         file: PathBuf,
         /// What the column is for: text or label.

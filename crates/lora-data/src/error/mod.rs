@@ -16,7 +16,7 @@ pub use encoding::{EncodingError, LikelyEncoding};
 pub use label_names::LabelNamesError;
 pub use tasks::TaskError;
 pub use tokenizer::TokenizerError;
-use words::{did_you_mean, in_part, in_row, json_reason, list_of_objects, quoted, wanted_list};
+use words::{did_you_mean, in_row, in_split, json_reason, list_of_objects, quoted, wanted_list};
 
 /// Why a data file, a tokenizer or a split was refused. Lines and columns of a text start at 1, column indices of a
 /// table at 0, as in Python and pandas.
@@ -330,23 +330,23 @@ pub enum DataError {
 
     // ---- splits ----
     /// More rows asked for than there are.
-    #[error("the split needs {wanted} examples, but there are {available}{}; ask for fewer", in_part(*part))]
+    #[error("the split needs {wanted} examples, but there are {available}{}; ask for fewer", in_split(*split))]
     TooFewExamples {
         /// How many rows were asked for.
         wanted: usize,
         /// How many there are.
         available: usize,
-        /// The part that could not be filled from whole groups, or `None` when the data set is too small.
-        part: Option<usize>,
+        /// The split that could not be filled from whole groups, or `None` when the data set is too small.
+        split: Option<usize>,
     },
 
-    /// Fewer different texts than parts, and no text may be in two.
+    /// Fewer different texts than splits, and no text may be in two.
     #[error(
-        "the rows hold {texts} different texts, too few for {parts} parts of which no two have a text in common; give rows with other texts"
+        "the rows hold {texts} different texts, too few for {splits} splits of which no two have a text in common; give rows with other texts"
     )]
     TooFewTexts {
-        /// How many parts were asked for.
-        parts: usize,
+        /// How many splits were asked for.
+        splits: usize,
         /// How many different texts there are.
         texts: usize,
     },

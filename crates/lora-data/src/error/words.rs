@@ -85,9 +85,9 @@ pub(super) fn given_column(wanted: Option<&String>) -> impl fmt::Display {
     )
 }
 
-pub(super) fn in_part(part: Option<usize>) -> impl fmt::Display {
-    part.map_or_else(String::new, |part| {
-        format!(" in the groups of part {part} (from 0)")
+pub(super) fn in_split(split: Option<usize>) -> impl fmt::Display {
+    split.map_or_else(String::new, |split| {
+        format!(" in the groups of split {split} (from 0)")
     })
 }
 

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{Naming, Table};
+use super::table::{Naming, RawTable, ResolvedColumn};
 use crate::error::ColumnError;
 use crate::suggest::nearest;
 
@@ -51,14 +51,14 @@ const LABELS: [&str; 9] = [
 /// A column: by name, or by index from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Column {
+pub enum ColumnSelector {
     /// The index, from 0.
     Index(usize),
     /// The name in the header, or the key of a JSON object.
     Name(String),
 }
 
-impl FromStr for Column {
+impl FromStr for ColumnSelector {
     type Err = Infallible;
 
     /// Digits only: an index; anything else: a name.
@@ -69,13 +69,13 @@ impl FromStr for Column {
     }
 }
 
-impl From<&str> for Column {
+impl From<&str> for ColumnSelector {
     fn from(name: &str) -> Self {
         Self::Name(name.to_owned())
     }
 }
 
-impl From<usize> for Column {
+impl From<usize> for ColumnSelector {
     fn from(index: usize) -> Self {
         Self::Index(index)
     }
@@ -89,20 +89,11 @@ impl From<usize> for Column {
 #[serde(default, deny_unknown_fields)]
 pub struct Columns {
     /// The text, or the first of two.
-    pub text: Option<Column>,
+    pub text: Option<ColumnSelector>,
     /// The second text.
-    pub text_pair: Option<Column>,
+    pub text_pair: Option<ColumnSelector>,
     /// The label.
-    pub label: Option<Column>,
-}
-
-/// A column that is in the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedColumn {
-    /// Its name in the file, or `column 0`, `column 1`… where the file has none.
-    pub name: String,
-    /// Its index, from 0.
-    pub index: usize,
+    pub label: Option<ColumnSelector>,
 }
 
 /// The columns that are read.
@@ -131,10 +122,10 @@ impl fmt::Display for ResolvedColumns {
 /// The columns of the text and of the second text, if there is one.
 pub(super) fn texts(
     asked: &Columns,
-    table: &Table,
+    table: &RawTable,
     file: &Path,
 ) -> Result<(ResolvedColumn, Option<ResolvedColumn>), ColumnError> {
-    let find = |column: &Column, role| find(column, role, table, file);
+    let find = |column: &ColumnSelector, role| find(column, role, table, file);
     match (&asked.text, &asked.text_pair) {
         (Some(text), pair) => {
             let pair = pair.as_ref().map(|pair| find(pair, "second text")).transpose()?;
@@ -151,7 +142,7 @@ pub(super) fn texts(
         (None, None) => match pair_by_default_names(table) {
             Some((text, pair)) => {
                 let [text, pair] = [(text, "text"), (pair, "second text")]
-                    .map(|(column, role)| find(&Column::Name(column.name), role));
+                    .map(|(column, role)| find(&ColumnSelector::Name(column.name), role));
                 Ok((text?, Some(pair?)))
             }
             None => Ok((by_default_name(&TEXTS, &[], "text", table, file)?, None)),
@@ -163,19 +154,19 @@ pub(super) fn texts(
 pub(super) fn label(
     asked: &Columns,
     taken: &[&ResolvedColumn],
-    table: &Table,
+    table: &RawTable,
     file: &Path,
 ) -> Result<ResolvedColumn, ColumnError> {
     match &asked.label {
         Some(label) => find(label, "label", table, file),
         None => by_default_name(&LABELS, taken, "label", table, file).map_err(|error| match error {
-            ColumnError::NoUsualColumn {
+            ColumnError::NoDefaultColumn {
                 file,
                 role,
                 found,
                 header,
                 ..
-            } => ColumnError::NoUsualColumn {
+            } => ColumnError::NoDefaultColumn {
                 file,
                 role,
                 found,
@@ -189,14 +180,14 @@ pub(super) fn label(
 
 /// The column asked for.
 pub(crate) fn find(
-    column: &Column,
+    column: &ColumnSelector,
     role: &'static str,
-    table: &Table,
+    table: &RawTable,
     file: &Path,
 ) -> Result<ResolvedColumn, ColumnError> {
     let file = file.to_path_buf();
     match column {
-        &Column::Index(index) => match table.names.get(index) {
+        &ColumnSelector::Index(index) => match table.names.get(index) {
             Some(name) => Ok(ResolvedColumn {
                 name: name.clone(),
                 index,
@@ -208,12 +199,12 @@ pub(crate) fn find(
                 columns: table.names.len(),
             }),
         },
-        Column::Name(name) if table.naming == Naming::Numbers => Err(ColumnError::NeedsIndex {
+        ColumnSelector::Name(name) if table.naming == Naming::Numbers => Err(ColumnError::NeedsIndex {
             file,
             role,
             wanted: Some(name.clone()),
         }),
-        Column::Name(name) => {
+        ColumnSelector::Name(name) => {
             let mut places = table.names.iter().enumerate().filter(|(_, found)| *found == name);
             match (places.next(), places.next()) {
                 (Some((index, _)), None) => Ok(ResolvedColumn {
@@ -241,7 +232,7 @@ pub(crate) fn by_default_name(
     names: &[&str],
     taken: &[&ResolvedColumn],
     role: &'static str,
-    table: &Table,
+    table: &RawTable,
     file: &Path,
 ) -> Result<ResolvedColumn, ColumnError> {
     if table.naming == Naming::Numbers {
@@ -257,8 +248,8 @@ pub(crate) fn by_default_name(
         .find(|column| !taken.contains(&column));
     match found {
         // Which of two columns of one name is meant, nobody can tell.
-        Some(column) => find(&Column::Name(column.name), role, table, file),
-        None => Err(ColumnError::NoUsualColumn {
+        Some(column) => find(&ColumnSelector::Name(column.name), role, table, file),
+        None => Err(ColumnError::NoDefaultColumn {
             file: file.to_path_buf(),
             role,
             found: table.names.clone(),
@@ -269,7 +260,7 @@ pub(crate) fn by_default_name(
 }
 
 /// The columns that hold 0 and 1 alone, if there are several: labels any number of which may hold are often written so.
-fn columns_of_truths(taken: &[&ResolvedColumn], table: &Table) -> Vec<String> {
+fn columns_of_truths(taken: &[&ResolvedColumn], table: &RawTable) -> Vec<String> {
     let is_truth = |index: usize| table.rows.iter().all(|row| row.cells[index].truth().is_some());
     let free = |index: &usize| taken.iter().all(|column| column.index != *index);
     let found: Vec<String> = (0..table.names.len())
@@ -280,14 +271,14 @@ fn columns_of_truths(taken: &[&ResolvedColumn], table: &Table) -> Vec<String> {
     if found.len() > 1 { found } else { Vec::new() }
 }
 
-fn pair_by_default_names(table: &Table) -> Option<(ResolvedColumn, ResolvedColumn)> {
+fn pair_by_default_names(table: &RawTable) -> Option<(ResolvedColumn, ResolvedColumn)> {
     PAIRS
         .iter()
         .find_map(|(first, second)| named(first, table).zip(named(second, table)))
 }
 
 /// The first column of this lower-case name, unless the file names no columns.
-fn named(name: &str, table: &Table) -> Option<ResolvedColumn> {
+fn named(name: &str, table: &RawTable) -> Option<ResolvedColumn> {
     let same = |found: &String| table.naming != Naming::Numbers && found.to_lowercase() == name;
     let index = table.names.iter().position(same)?;
     Some(ResolvedColumn {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::columns::{self, Column, ResolvedColumn};
-use super::table::{Cell, Row, Table};
+use super::columns::{self, ColumnSelector};
+use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use super::{Format, read_table_file};
 use crate::error::DataError;
 
@@ -28,11 +28,11 @@ pub struct Completion {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CompletionColumns {
     /// The prompt.
-    pub prompt: Option<Column>,
+    pub prompt: Option<ColumnSelector>,
     /// What belongs to the prompt; its cells may be empty.
-    pub context: Option<Column>,
+    pub context: Option<ColumnSelector>,
     /// The completion.
-    pub completion: Option<Column>,
+    pub completion: Option<ColumnSelector>,
 }
 
 /// The columns that were read.
@@ -76,8 +76,8 @@ pub fn read_completions(
     };
     let table = read_table_file(path, format, header, None)?;
     let columns = resolve(columns, &table, path)?;
-    let is_empty = |row: &&Row, column: &ResolvedColumn| match &row.cells[column.index] {
-        Cell::Text(text) => text.trim().is_empty(),
+    let is_empty = |row: &&RawRow, column: &ResolvedColumn| match &row.cells[column.index] {
+        RawCell::Text(text) => text.trim().is_empty(),
         _ => false,
     };
     let mut completions = Vec::with_capacity(table.rows.len());
@@ -90,7 +90,7 @@ pub fn read_completions(
         let context = columns
             .context
             .as_ref()
-            .filter(|context| row.cells[context.index] != Cell::Absent && !is_empty(&row, context));
+            .filter(|context| row.cells[context.index] != RawCell::Absent && !is_empty(&row, context));
         completions.push(Completion {
             prompt: match context {
                 Some(context) => format!("{prompt}\n\n{}", row.text(context, path)?),
@@ -116,10 +116,10 @@ pub fn read_completions(
 
 fn resolve(
     asked: &CompletionColumns,
-    table: &Table,
+    table: &RawTable,
     file: &Path,
 ) -> Result<ResolvedCompletionColumns, DataError> {
-    let one = |given: &Option<Column>, names: &[&str], role, taken: &[&ResolvedColumn]| match given {
+    let one = |given: &Option<ColumnSelector>, names: &[&str], role, taken: &[&ResolvedColumn]| match given {
         Some(column) => columns::find(column, role, table, file),
         None => columns::by_default_name(names, taken, role, table, file),
     };

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use super::table::{Cell, Naming, Row, Table};
+use super::table::{Naming, RawCell, RawRow, RawTable};
 use crate::error::DataError;
 
 /// Tab-separated without quoting.
-pub(super) fn read_plain(content: &str, header: bool, file: &Path) -> Result<Table, DataError> {
+pub(super) fn read_plain(content: &str, header: bool, file: &Path) -> Result<RawTable, DataError> {
     let rows =
         plain_rows(content).map(|(line, fields)| (line, fields.into_iter().map(str::to_owned).collect()));
     table(rows.map(Ok), header, file)
@@ -18,7 +18,7 @@ pub(super) fn read_quoted(
     separator: u8,
     header: bool,
     file: &Path,
-) -> Result<Table, DataError> {
+) -> Result<RawTable, DataError> {
     let (separator, content) = named_separator(content).unwrap_or((separator, content));
     check_quotes(content.as_bytes(), separator).map_err(|(fault, line)| {
         let file = file.to_path_buf();
@@ -67,15 +67,15 @@ fn table(
     mut rows: impl Iterator<Item = Result<Fields, DataError>>,
     header: bool,
     file: &Path,
-) -> Result<Table, DataError> {
+) -> Result<RawTable, DataError> {
     let (first_line, first) = rows.next().unwrap_or_else(|| {
         Err(DataError::Empty {
             file: file.to_path_buf(),
         })
     })?;
     let columns = first.len();
-    let mut table = Table {
-        names: Table::numbered(columns),
+    let mut table = RawTable {
+        names: RawTable::numbered(columns),
         naming: Naming::Numbers,
         rows: Vec::new(),
     };
@@ -115,10 +115,10 @@ fn table(
     }
 }
 
-fn row(line: usize, fields: Vec<String>) -> Row {
-    Row {
+fn row(line: usize, fields: Vec<String>) -> RawRow {
+    RawRow {
         line,
-        cells: fields.into_iter().map(Cell::Text).collect(),
+        cells: fields.into_iter().map(RawCell::Text).collect(),
     }
 }
 
@@ -218,8 +218,8 @@ mod tests {
 
     fn csv(content: &str) -> Vec<(usize, Vec<String>)> {
         let table = read_quoted(content, b',', false, Path::new("x.csv")).unwrap();
-        let text = |cell: &Cell| match cell {
-            Cell::Text(text) => text.clone(),
+        let text = |cell: &RawCell| match cell {
+            RawCell::Text(text) => text.clone(),
             other => panic!("{other:?}"),
         };
         table

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::delimited::LineCounter;
-use super::table::{Cell, Naming, Row, Table};
+use super::table::{Naming, RawCell, RawRow, RawTable};
 use crate::error::DataError;
 use crate::suggest::nearest;
 
@@ -17,7 +17,7 @@ const A_LIST: &str = "a list as long as the first row";
 const A_ROW: &str = "a row: an object with the columns as keys, or a list";
 
 /// One row a line; empty lines are skipped. A file that is one list of rows is read as that.
-pub(super) fn read_lines(content: &str, file: &Path) -> Result<Table, DataError> {
+pub(super) fn read_lines(content: &str, file: &Path) -> Result<RawTable, DataError> {
     if is_list_of_rows(content) {
         return read_document(content, None, file);
     }
@@ -50,7 +50,7 @@ fn is_object_a_line(content: &str) -> bool {
 }
 
 /// A list of rows, or an object with such a list under `field`. A file with an object a line is read as that.
-pub(crate) fn read_document(content: &str, field: Option<&str>, file: &Path) -> Result<Table, DataError> {
+pub(crate) fn read_document(content: &str, field: Option<&str>, file: &Path) -> Result<RawTable, DataError> {
     if field.is_none() && is_object_a_line(content) {
         return read_lines(content, file);
     }
@@ -135,13 +135,13 @@ fn parse<'a, T: serde::Deserialize<'a>>(
 /// Collects rows; the columns of objects are all keys in the order in which they first occur.
 struct Builder<'a> {
     file: &'a Path,
-    table: Table,
+    table: RawTable,
     index_of: HashMap<String, usize>,
 }
 
 impl<'a> Builder<'a> {
     fn new(file: &'a Path) -> Self {
-        let table = Table {
+        let table = RawTable {
             names: Vec::new(),
             naming: Naming::Keys,
             rows: Vec::new(),
@@ -161,7 +161,7 @@ impl<'a> Builder<'a> {
             Value::Object(object) if keys => self.object_cells(object),
             Value::Array(list) if first => {
                 self.table.naming = Naming::Numbers;
-                self.table.names = Table::numbered(list.len());
+                self.table.names = RawTable::numbered(list.len());
                 list.into_iter().map(cell).collect()
             }
             Value::Array(list) if !keys && list.len() == self.table.names.len() => {
@@ -186,19 +186,19 @@ impl<'a> Builder<'a> {
                 });
             }
         };
-        self.table.rows.push(Row { line, cells });
+        self.table.rows.push(RawRow { line, cells });
         Ok(())
     }
 
-    fn object_cells(&mut self, object: serde_json::Map<String, Value>) -> Vec<Cell> {
-        let mut cells = vec![Cell::Absent; self.table.names.len()];
+    fn object_cells(&mut self, object: serde_json::Map<String, Value>) -> Vec<RawCell> {
+        let mut cells = vec![RawCell::Absent; self.table.names.len()];
         for (key, value) in object {
             if let Some(&index) = self.index_of.get(&key) {
                 cells[index] = cell(value);
             } else {
                 // A key that no row before had: they lack it.
                 for row in &mut self.table.rows {
-                    row.cells.push(Cell::Absent);
+                    row.cells.push(RawCell::Absent);
                 }
                 self.index_of.insert(key.clone(), cells.len());
                 self.table.names.push(key);
@@ -222,13 +222,13 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// A JSON value as a cell.
-pub(super) fn cell(value: Value) -> Cell {
+pub(super) fn cell(value: Value) -> RawCell {
     match value {
-        Value::String(text) => Cell::Text(text),
-        Value::Number(number) => Cell::Number(number.to_string()),
-        Value::Bool(value) => Cell::Bool(value),
-        Value::Array(list) => Cell::List(list),
-        Value::Object(object) => Cell::Object(object),
-        Value::Null => Cell::Absent,
+        Value::String(text) => RawCell::Text(text),
+        Value::Number(number) => RawCell::Number(number.to_string()),
+        Value::Bool(value) => RawCell::Bool(value),
+        Value::Array(list) => RawCell::List(list),
+        Value::Object(object) => RawCell::Object(object),
+        Value::Null => RawCell::Absent,
     }
 }

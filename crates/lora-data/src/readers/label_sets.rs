@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::columns::ResolvedColumn;
 use super::joined_labels::{JoinedLabels, find, known_parts, parts};
-use super::labels::RowTargets;
-use super::table::{Cell, Row, Table};
+use super::row_targets::RowTargets;
+use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::LabelNames;
@@ -15,7 +14,7 @@ use crate::task::Task;
 
 /// From a column of lists of names.
 pub(super) fn of_lists(
-    table: &Table,
+    table: &RawTable,
     column: &ResolvedColumn,
     known: Option<&LabelNames>,
     file: &Path,
@@ -47,18 +46,18 @@ pub(super) fn of_lists(
     }
     Ok(RowTargets {
         joined_labels: joined,
-        ..targets(each, labels)
+        ..RowTargets::new(each, Task::MultiLabel { labels })
     })
 }
 
 /// Cuts names of plain cells that are several labels, joined: where labels are known, by them.
 fn cut_joined(
-    table: &Table,
+    table: &RawTable,
     column: &ResolvedColumn,
     known: Option<&LabelNames>,
     lists: &mut [Vec<String>],
 ) -> Option<JoinedLabels> {
-    let is_plain = |row: &Row| matches!(&row.cells[column.index], Cell::Text(text) if !is_list(text));
+    let is_plain = |row: &RawRow| matches!(&row.cells[column.index], RawCell::Text(text) if !is_list(text));
     let mut plain: Vec<&mut Vec<String>> = table
         .rows
         .iter()
@@ -91,7 +90,7 @@ fn is_list(text: &str) -> bool {
 
 /// From several columns of 0 and 1, called as the labels are.
 pub(super) fn of_columns(
-    table: &Table,
+    table: &RawTable,
     columns: &[ResolvedColumn],
     known: Option<&LabelNames>,
     file: &Path,
@@ -123,7 +122,7 @@ pub(super) fn of_columns(
         }
         each.push(Some(set(held)));
     }
-    Ok(targets(each, labels))
+    Ok(RowTargets::new(each, Task::MultiLabel { labels }))
 }
 
 fn set(mut held: Vec<usize>) -> Target {
@@ -132,17 +131,8 @@ fn set(mut held: Vec<usize>) -> Target {
     Target::Labels(held)
 }
 
-fn targets(each: Vec<Option<Target>>, labels: LabelNames) -> RowTargets {
-    RowTargets {
-        each,
-        task: Task::MultiLabel { labels },
-        decimal_label: None,
-        joined_labels: None,
-    }
-}
-
 /// 0 or 1.
-fn truth(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<bool, DataError> {
+fn truth(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<bool, DataError> {
     row.label(column, file)?;
     let cell = &row.cells[column.index];
     let expected = "0 or 1, because it is one of several label columns";
@@ -151,11 +141,11 @@ fn truth(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<bool, DataEr
 }
 
 /// The names in a cell: a list, the text of one, or a single name, which may be several ones joined.
-fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
+fn list(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
     let cell = &row.cells[column.index];
     let expected = "a list of labels";
     match cell {
-        Cell::List(items) => items
+        RawCell::List(items) => items
             .iter()
             .map(|item| match item {
                 Value::String(name) => Ok(name.trim().to_owned()),
@@ -163,10 +153,10 @@ fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, 
                 _ => Err(row.wrong_type(column, expected, cell, file)),
             })
             .collect(),
-        Cell::Text(text) if is_list(text) => {
+        RawCell::Text(text) if is_list(text) => {
             names_in(text.trim()).ok_or_else(|| row.wrong_type(column, expected, cell, file))
         }
-        Cell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
+        RawCell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
         _ => Ok(vec![row.label(column, file)?.into_owned()]),
     }
 }

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use super::columns::{Column, ResolvedColumn};
+use super::columns::ColumnSelector;
 use super::joined_labels::{self, JoinedLabels};
 use super::label_sets;
-use super::table::{Cell, Row, Table};
+use super::row_targets::RowTargets;
+use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::dataset::Target;
 use crate::error::DataError;
 use crate::labels::{LabelNames, finite, whole_number};
@@ -33,42 +34,32 @@ pub enum LabelRule {
         known: Option<LabelNames>,
         /// Columns of 0 and 1 whose names are the labels. Without, the label column has lists of names, in CSV and TSV as JSON or Python
         /// writes them, or names joined by `;`, `|` or `,` ([`ReadFile::joined_labels`](super::ReadFile)).
-        columns: Vec<Column>,
+        columns: Vec<ColumnSelector>,
     },
-    /// Numbers: a regression.
-    Numbers,
+    /// Values: a regression.
+    Values,
     /// There are no labels, or they are not to be read; a model of this task will predict them.
     Unlabelled(Task),
 }
 
 impl LabelRule {
     /// For a file of a task that is known; `columns` are those of labels any number of which may hold, where there are several.
-    pub fn of(task: &Task, columns: &[Column]) -> Self {
+    pub fn of(task: &Task, columns: &[ColumnSelector]) -> Self {
         match task {
             Task::Classification { labels } => Self::Known(labels.clone()),
             Task::MultiLabel { labels } => Self::Sets {
                 known: Some(labels.clone()),
                 columns: columns.to_vec(),
             },
-            Task::Regression => Self::Numbers,
+            Task::Regression => Self::Values,
             // Rows of other tasks have no label column.
             other => Self::Unlabelled(other.clone()),
         }
     }
 }
 
-/// One target a row, and the task they make.
-pub(crate) struct RowTargets {
-    pub each: Vec<Option<Target>>,
-    pub task: Task,
-    /// A label that was written as a decimal number and taken for a class.
-    pub decimal_label: Option<String>,
-    /// Labels that seem to be several ones, joined.
-    pub joined_labels: Option<JoinedLabels>,
-}
-
 pub(crate) fn targets(
-    table: &Table,
+    table: &RawTable,
     column: &ResolvedColumn,
     rule: &LabelRule,
     file: &Path,
@@ -85,25 +76,15 @@ pub(crate) fn targets(
         }
         LabelRule::Known(labels) => classes(table, column, labels.clone(), file),
         LabelRule::Sets { known, .. } => label_sets::of_lists(table, column, known.as_ref(), file),
-        LabelRule::Numbers => numbers(table, column, file),
-        LabelRule::Unlabelled(task) => Ok(no_targets(task, table.rows.len())),
-    }
-}
-
-/// Rows without a target, for a model of this task.
-pub(crate) fn no_targets(task: &Task, rows: usize) -> RowTargets {
-    RowTargets {
-        each: vec![None; rows],
-        task: task.clone(),
-        decimal_label: None,
-        joined_labels: None,
+        LabelRule::Values => values(table, column, file),
+        LabelRule::Unlabelled(task) => Ok(RowTargets::none(task, table.rows.len())),
     }
 }
 
 /// The label of a row that has one; a list of labels is another kind of task.
-fn one_label<'a>(row: &'a Row, column: &ResolvedColumn, file: &Path) -> Result<Cow<'a, str>, DataError> {
+fn one_label<'a>(row: &'a RawRow, column: &ResolvedColumn, file: &Path) -> Result<Cow<'a, str>, DataError> {
     match &row.cells[column.index] {
-        cell @ Cell::List(_) => Err(row.wrong_type(
+        cell @ RawCell::List(_) => Err(row.wrong_type(
             column,
             "one label; lists of labels are read with problem_type multi_label_classification (--problem-type)",
             cell,
@@ -118,7 +99,7 @@ const FEW: usize = 20;
 
 /// The names of the classes, a label that was written as a decimal number, and labels that seem to be joined.
 fn names_in(
-    table: &Table,
+    table: &RawTable,
     column: &ResolvedColumn,
     any: bool,
     file: &Path,
@@ -160,7 +141,7 @@ fn names_in(
 }
 
 fn classes(
-    table: &Table,
+    table: &RawTable,
     column: &ResolvedColumn,
     labels: LabelNames,
     file: &Path,
@@ -178,15 +159,10 @@ fn classes(
         })?;
         each.push(Some(Target::Class(class)));
     }
-    Ok(RowTargets {
-        each,
-        task: Task::Classification { labels },
-        decimal_label: None,
-        joined_labels: None,
-    })
+    Ok(RowTargets::new(each, Task::Classification { labels }))
 }
 
-fn numbers(table: &Table, column: &ResolvedColumn, file: &Path) -> Result<RowTargets, DataError> {
+fn values(table: &RawTable, column: &ResolvedColumn, file: &Path) -> Result<RowTargets, DataError> {
     let mut each = Vec::with_capacity(table.rows.len());
     for row in &table.rows {
         let label = row.label(column, file)?;
@@ -199,10 +175,5 @@ fn numbers(table: &Table, column: &ResolvedColumn, file: &Path) -> Result<RowTar
         })?;
         each.push(Some(Target::Value(value)));
     }
-    Ok(RowTargets {
-        each,
-        task: Task::Regression,
-        decimal_label: None,
-        joined_labels: None,
-    })
+    Ok(RowTargets::new(each, Task::Regression))
 }

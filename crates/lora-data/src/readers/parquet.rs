@@ -21,11 +21,11 @@ use serde_json::Value;
 
 use super::json::cell;
 use super::signature;
-use super::table::{Cell, Naming, Row, Table};
+use super::table::{Naming, RawCell, RawRow, RawTable};
 use crate::error::{DataError, EncodingError};
 
 /// The whole file as a table; a row's line is its number from 1.
-pub(super) fn read(path: &Path) -> Result<Table, DataError> {
+pub(super) fn read(path: &Path) -> Result<RawTable, DataError> {
     let opened = File::open(path).map_err(|source| {
         let file = path.to_path_buf();
         match source.kind() {
@@ -67,20 +67,20 @@ pub(super) fn read(path: &Path) -> Result<Table, DataError> {
         let cells = names.iter().zip(&other_types).map(|(name, other)| {
             // Columns that the reader does not know were not asked for.
             match found.next_if(|(column, _)| column == name) {
-                Some((_, Field::Null)) => Cell::Absent,
+                Some((_, Field::Null)) => RawCell::Absent,
                 Some((_, field)) => cell_of(&field, classes.get(name), other.as_deref()),
                 None => of_other_type(other.as_deref().unwrap_or("another type"), String::new()),
             }
         });
         let cells = cells.collect();
-        rows.push(Row { line, cells });
+        rows.push(RawRow { line, cells });
     }
     if rows.is_empty() {
         return Err(DataError::Empty {
             file: path.to_path_buf(),
         });
     }
-    Ok(Table {
+    Ok(RawTable {
         names,
         naming: Naming::Keys,
         rows,
@@ -88,7 +88,7 @@ pub(super) fn read(path: &Path) -> Result<Table, DataError> {
 }
 
 /// A value as a cell; `other` is the type of a column that holds no texts, numbers or truths.
-fn cell_of(field: &Field, classes: Option<&Vec<String>>, other: Option<&str>) -> Cell {
+fn cell_of(field: &Field, classes: Option<&Vec<String>>, other: Option<&str>) -> RawCell {
     if let Some(kind) = other {
         return of_other_type(kind, field.to_string());
     }
@@ -101,18 +101,18 @@ fn cell_of(field: &Field, classes: Option<&Vec<String>>, other: Option<&str>) ->
     }
 }
 
-fn of_other_type(kind: &str, shown: String) -> Cell {
-    Cell::Other {
+fn of_other_type(kind: &str, shown: String) -> RawCell {
+    RawCell::Other {
         kind: format!("of the Parquet type {kind}"),
         shown,
     }
 }
 
 /// The name of a class; a number without a name stays a number.
-fn named(names: &[String], class: i64, value: Value) -> Cell {
+fn named(names: &[String], class: i64, value: Value) -> RawCell {
     match usize::try_from(class).ok().and_then(|class| names.get(class)) {
-        Some(name) => Cell::Text(name.clone()),
-        None if class == -1 => Cell::Absent,
+        Some(name) => RawCell::Text(name.clone()),
+        None if class == -1 => RawCell::Absent,
         None => cell(value),
     }
 }

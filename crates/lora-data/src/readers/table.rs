@@ -6,18 +6,17 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::Cells;
-use super::columns::ResolvedColumn;
 use crate::error::DataError;
 
 /// A file as rows of equally many cells.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct RawTable {
     /// Column names, or `column 0`, `column 1`… where the file has none.
     pub names: Vec<String>,
     /// Where the names are from.
     pub naming: Naming,
     /// At least one.
-    pub rows: Vec<Row>,
+    pub rows: Vec<RawRow>,
 }
 
 /// Where column names are from.
@@ -31,7 +30,7 @@ pub(crate) enum Naming {
     Numbers,
 }
 
-impl Table {
+impl RawTable {
     /// Names for columns that have none.
     pub fn numbered(columns: usize) -> Vec<String> {
         (0..columns).map(|index| format!("column {index}")).collect()
@@ -39,7 +38,7 @@ impl Table {
 
     /// The cells as texts.
     pub fn to_cells(&self) -> Cells {
-        let texts = |row: &Row| row.cells.iter().map(Cell::to_text).collect();
+        let texts = |row: &RawRow| row.cells.iter().map(RawCell::to_text).collect();
         Cells {
             names: self.names.clone(),
             rows: self.rows.iter().map(texts).collect(),
@@ -47,18 +46,27 @@ impl Table {
     }
 }
 
+/// A column that is in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedColumn {
+    /// Its name in the file, or `column 0`, `column 1`… where the file has none.
+    pub name: String,
+    /// Its index, from 0.
+    pub index: usize,
+}
+
 /// One row.
 #[derive(Debug)]
-pub(crate) struct Row {
+pub(crate) struct RawRow {
     /// The line of the file where the row starts, from 1. Parquet has no lines: there it is the number of the row, from 1.
     pub line: usize,
     /// One cell a column.
-    pub cells: Vec<Cell>,
+    pub cells: Vec<RawCell>,
 }
 
 /// One value. CSV and TSV have only text.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cell {
+pub(crate) enum RawCell {
     Text(String),
     Number(String),
     Bool(bool),
@@ -73,7 +81,7 @@ pub(crate) enum Cell {
     },
 }
 
-impl Cell {
+impl RawCell {
     fn to_text(&self) -> String {
         match self {
             Self::Text(text) | Self::Number(text) | Self::Other { shown: text, .. } => text.clone(),
@@ -121,17 +129,17 @@ impl Cell {
     }
 }
 
-impl Row {
+impl RawRow {
     /// The text in a column: a string with something in it. White space around it is kept.
     pub fn text(&self, column: &ResolvedColumn, file: &Path) -> Result<String, DataError> {
         match &self.cells[column.index] {
-            Cell::Text(text) if text.trim().is_empty() => Err(DataError::EmptyText {
+            RawCell::Text(text) if text.trim().is_empty() => Err(DataError::EmptyText {
                 file: file.to_path_buf(),
                 line: self.line,
                 column: column.name.clone(),
             }),
-            Cell::Text(text) => Ok(text.clone()),
-            Cell::Absent => Err(self.no_value(column, file)),
+            RawCell::Text(text) => Ok(text.clone()),
+            RawCell::Absent => Err(self.no_value(column, file)),
             other => Err(self.wrong_type(column, "a string", other, file)),
         }
     }
@@ -139,11 +147,11 @@ impl Row {
     /// The label in a column, as it is written; white space around it is dropped.
     pub fn label(&self, column: &ResolvedColumn, file: &Path) -> Result<Cow<'_, str>, DataError> {
         match &self.cells[column.index] {
-            Cell::Text(text) if text.trim().is_empty() => Err(self.no_value(column, file)),
-            Cell::Text(text) => Ok(Cow::Borrowed(text.trim())),
-            Cell::Number(number) => Ok(Cow::Borrowed(number)),
-            Cell::Bool(value) => Ok(Cow::Borrowed(if *value { "true" } else { "false" })),
-            Cell::Absent => Err(self.no_value(column, file)),
+            RawCell::Text(text) if text.trim().is_empty() => Err(self.no_value(column, file)),
+            RawCell::Text(text) => Ok(Cow::Borrowed(text.trim())),
+            RawCell::Number(number) => Ok(Cow::Borrowed(number)),
+            RawCell::Bool(value) => Ok(Cow::Borrowed(if *value { "true" } else { "false" })),
+            RawCell::Absent => Err(self.no_value(column, file)),
             other => Err(self.wrong_type(column, "a string or a number", other, file)),
         }
     }
@@ -160,7 +168,7 @@ impl Row {
         &self,
         column: &ResolvedColumn,
         expected: &'static str,
-        cell: &Cell,
+        cell: &RawCell,
         file: &Path,
     ) -> DataError {
         DataError::WrongType {

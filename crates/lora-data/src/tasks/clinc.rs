@@ -11,8 +11,8 @@ use super::{Benchmark, Form, Split, TaskMetric};
 use crate::dataset::{Dataset, Example, Target};
 use crate::error::DataError;
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Cell, Naming, Table};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{Naming, RawCell, RawTable, ResolvedColumn};
 use crate::readers::{Format, bytes, decode_text, json, read_table_file};
 use crate::task::Task;
 
@@ -93,7 +93,7 @@ pub(super) fn read(files: &[PathBuf], split: &Split) -> Result<Dataset, DataErro
 }
 
 /// The table of a split, and the one whose intents are the classes.
-fn tables(file: &Path, split: &str) -> Result<(Table, Table), DataError> {
+fn tables(file: &Path, split: &str) -> Result<(RawTable, RawTable), DataError> {
     let format = Format::of_path(file)?;
     if format != Format::Json {
         return Ok((
@@ -114,7 +114,7 @@ fn tables(file: &Path, split: &str) -> Result<(Table, Table), DataError> {
 
 /// Query and intent of each row.
 fn rows<'a>(
-    table: &'a Table,
+    table: &'a RawTable,
     file: &'a Path,
 ) -> Result<impl Iterator<Item = Result<(String, String), DataError>> + 'a, DataError> {
     let (text, intent) = match table.naming {
@@ -142,7 +142,7 @@ fn rows<'a>(
     };
     Ok(table.rows.iter().map(move |row| {
         // Intents are names: a number has lost its name, and its order would be another than that of the names.
-        if let Cell::Number(_) = row.cells[intent.index] {
+        if let RawCell::Number(_) = row.cells[intent.index] {
             return Err(row.wrong_type(&intent, "the name of an intent", &row.cells[intent.index], file));
         }
         Ok((row.text(&text, file)?, row.label(&intent, file)?.into_owned()))

@@ -214,7 +214,7 @@ pub(super) static STSB: Benchmark = Benchmark {
         text: &["sentence1"],
         pair: &["sentence2"],
         label: &["score", "label"],
-        labels: Labels::Numbers,
+        labels: Labels::Values,
         // Genre, file, year, number, score, two sentences, and in some lines their two sources.
         headerless: Some(Headerless {
             fields: &[7, 9],

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::DataError;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Cell, Row};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{RawCell, RawRow, ResolvedColumn};
 use crate::readers::{Completion, Format, read_table_file};
 
 /// An instruction and its answer.
@@ -119,7 +119,7 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataE
                 continue;
             }
             let input = match &input {
-                Some(input) if row.cells[input.index] != Cell::Absent => may_be_empty(row, input, file)?,
+                Some(input) if row.cells[input.index] != RawCell::Absent => may_be_empty(row, input, file)?,
                 _ => String::new(),
             };
             instructions.push(Instruction {
@@ -140,9 +140,9 @@ pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataE
     }
 }
 
-fn may_be_empty(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<String, DataError> {
+fn may_be_empty(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<String, DataError> {
     match &row.cells[column.index] {
-        Cell::Text(text) if text.trim().is_empty() => Ok(String::new()),
+        RawCell::Text(text) if text.trim().is_empty() => Ok(String::new()),
         _ => row.text(column, file),
     }
 }

@@ -6,9 +6,10 @@ use super::Split;
 use crate::dataset::{Dataset, Example};
 use crate::error::{ColumnError, DataError};
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::labels::{no_targets, targets};
-use crate::readers::table::{Cell, Naming, Row, Table};
+use crate::readers::columns::by_default_name;
+use crate::readers::labels::targets;
+use crate::readers::row_targets::RowTargets;
+use crate::readers::table::{Naming, RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::readers::{Format, LabelRule, bytes, decode_text, delimited, read_table_file};
 use crate::task::Task;
 
@@ -35,7 +36,7 @@ pub(super) enum Labels {
     /// Classes in the order of the hub, by name or by index.
     Names(&'static [&'static str]),
     /// A regression.
-    Numbers,
+    Values,
 }
 
 /// Fields by index.
@@ -94,7 +95,7 @@ impl TextForm {
             Labels::Names(names) => Task::Classification {
                 labels: LabelNames::new(names.iter().copied())?,
             },
-            Labels::Numbers => Task::Regression,
+            Labels::Values => Task::Regression,
         })
     }
 }
@@ -102,7 +103,7 @@ impl TextForm {
 fn examples(
     form: &TextForm,
     task: &Task,
-    table: &Table,
+    table: &RawTable,
     is_test: bool,
     file: &Path,
 ) -> Result<Vec<Example>, DataError> {
@@ -112,7 +113,7 @@ fn examples(
         names => Some(by_default_name(names, &[&text], "second text", table, file)?),
     };
     let targets = match label(form, table, is_test, file)? {
-        None => no_targets(task, table.rows.len()),
+        None => RowTargets::none(task, table.rows.len()),
         Some(column) => targets(table, &column, &LabelRule::of(task, &[]), file)?,
     };
     let rows = table.rows.iter().zip(targets.each).map(|(row, target)| {
@@ -128,7 +129,7 @@ fn examples(
 /// The column of labels; `None` where a test split keeps them back: without the column, or with −1 or nothing in every row.
 fn label(
     form: &TextForm,
-    table: &Table,
+    table: &RawTable,
     is_test: bool,
     file: &Path,
 ) -> Result<Option<ResolvedColumn>, ColumnError> {
@@ -137,17 +138,17 @@ fn label(
         Err(_) if is_test => return Ok(None),
         Err(error) => return Err(error),
     };
-    let kept_back = |cell: &Cell| match cell {
-        Cell::Absent => true,
-        Cell::Text(text) | Cell::Number(text) => text.trim().parse() == Ok(-1.0),
-        Cell::Bool(_) | Cell::List(_) | Cell::Object(_) | Cell::Other { .. } => false,
+    let kept_back = |cell: &RawCell| match cell {
+        RawCell::Absent => true,
+        RawCell::Text(text) | RawCell::Number(text) => text.trim().parse() == Ok(-1.0),
+        RawCell::Bool(_) | RawCell::List(_) | RawCell::Object(_) | RawCell::Other { .. } => false,
     };
     let all = table.rows.iter().all(|row| kept_back(&row.cells[column.index]));
     Ok((!all).then_some(column))
 }
 
 /// A file as a table; GLUE's TSV are read here because some name no columns and some hold broken lines.
-fn read_table(form: &TextForm, file: &Path) -> Result<(Table, usize), DataError> {
+fn read_table(form: &TextForm, file: &Path) -> Result<(RawTable, usize), DataError> {
     // The paraphrase corpus calls its TSV `.txt`.
     let text_file = file
         .extension()
@@ -164,7 +165,7 @@ fn read_table(form: &TextForm, file: &Path) -> Result<(Table, usize), DataError>
     tsv(form, &decode_text(&bytes, file)?, file)
 }
 
-fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(Table, usize), DataError> {
+fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(RawTable, usize), DataError> {
     let mut lines = delimited::plain_rows(content).peekable();
     let Some((_, first)) = lines.peek() else {
         let file = file.to_path_buf();
@@ -182,7 +183,7 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(Table, usize), Da
         lines.next();
         (names, vec![count])
     };
-    let mut table = Table {
+    let mut table = RawTable {
         naming: Naming::Header,
         names,
         rows: Vec::new(),
@@ -202,7 +203,7 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(Table, usize), Da
                 found,
             });
         }
-        let cell = |field: &str| Cell::Text(field.to_owned());
+        let cell = |field: &str| RawCell::Text(field.to_owned());
         let cells = match headerless {
             Some(at) => [Some(at.text), at.pair, Some(at.label)]
                 .into_iter()
@@ -211,7 +212,7 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(Table, usize), Da
                 .collect(),
             None => fields.into_iter().map(cell).collect(),
         };
-        table.rows.push(Row { line, cells });
+        table.rows.push(RawRow { line, cells });
     }
     if let Some(headerless) = headerless {
         let pair = headerless.pair.map(|_| form.pair[0]);

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::{DataError, TaskError};
 use crate::labels::LabelNames;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Cell, Row};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{RawCell, RawRow, ResolvedColumn};
 use crate::readers::{Format, bytes, decode_text, read_table_file};
 
 /// Sentences and the names of their tags.
@@ -207,7 +207,7 @@ fn table(file: &Path, format: Format, with_tags: bool) -> Result<Vec<Vec<Tagged>
     let tags = with_tags
         .then(|| by_default_name(&TAGS, &[&words], "tags", &table, file))
         .transpose()?;
-    let sentence = |row: &Row| {
+    let sentence = |row: &RawRow| {
         let found = list(row, &words, file)?;
         if found.is_empty() {
             return Err(row.no_value(&words, file));
@@ -235,7 +235,7 @@ fn table(file: &Path, format: Format, with_tags: bool) -> Result<Vec<Vec<Tagged>
 }
 
 /// The strings or numbers of a list.
-fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
+fn list(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
     let cell = &row.cells[column.index];
     let wrong = || {
         row.wrong_type(
@@ -245,7 +245,7 @@ fn list(row: &Row, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, 
             file,
         )
     };
-    let Cell::List(items) = cell else {
+    let RawCell::List(items) = cell else {
         return Err(wrong());
     };
     let text = |item: &Value| match item {

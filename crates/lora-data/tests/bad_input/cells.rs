@@ -109,7 +109,7 @@ fn labels_that_mean_nothing() {
 
 #[test]
 fn targets_that_are_no_numbers() {
-    let regression = |options: &mut ReadOptions| options.labels = LabelRule::Numbers;
+    let regression = |options: &mut ReadOptions| options.labels = LabelRule::Values;
     check(vec![
         with(
             case(

@@ -9,7 +9,7 @@ mod tokenizer;
 
 use std::fmt::Display;
 
-use lora_data::{Column, Columns, LabelNames, LabelRule, ReadOptions, read_file};
+use lora_data::{ColumnSelector, Columns, LabelNames, LabelRule, ReadOptions, read_file};
 
 /// One bad file: its name, its content, how it is read, and what the sentence must hold beside the name.
 struct Case {
@@ -33,7 +33,7 @@ fn with(mut case: Case, change: impl FnOnce(&mut ReadOptions)) -> Case {
     case
 }
 
-fn text_column(column: impl Into<Column>) -> Columns {
+fn text_column(column: impl Into<ColumnSelector>) -> Columns {
     Columns {
         text: Some(column.into()),
         ..Columns::default()

@@ -90,7 +90,7 @@ fn pairs_of_sentences_are_read_under_the_names_of_glue_and_of_the_hub() {
 }
 
 #[test]
-fn torn_lines_of_qqp_are_left_out_and_counted() {
+fn truncated_lines_of_qqp_are_left_out_and_counted() {
     let content = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n\
         1\t1\t2\tWho rows?\tWho is rowing?\t1\n2\t3\t4\tWhat is\nthis?\tWhat?\t0\n3\t5\t6\tWhy?\tHow?\t0\n";
     let read = read("qqp", "train", "train.tsv", content).unwrap();

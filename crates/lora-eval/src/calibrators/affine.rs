@@ -10,7 +10,7 @@ use crate::{ClassProbabilities, EvalError};
 /// A class that was called impossible is taken as this improbable.
 const SMALLEST: f64 = 1e-30;
 
-/// How far the numbers of vector scaling are held to those that change nothing.
+/// How far the parameters of vector scaling are held to those that change nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VectorPrior {
@@ -97,8 +97,8 @@ pub(super) fn fit_vector(
     let penalty = prior
         .deviation
         .map_or(0.0, |deviation| 0.5 / (deviation.powi(2) * rows.len() as f64));
-    let loss = |numbers: &[f64]| {
-        let (weights, bias) = numbers.split_at(classes);
+    let loss = |parameters: &[f64]| {
+        let (weights, bias) = parameters.split_at(classes);
         let outputs = |row: &[f64]| {
             (0..classes)
                 .map(|class| weights[class] * row[class] + bias[class])
@@ -111,7 +111,7 @@ pub(super) fn fit_vector(
                 gradient[classes + class] += error;
             }
         });
-        for (place, number) in numbers.iter().enumerate() {
+        for (place, number) in parameters.iter().enumerate() {
             let off = number - f64::from(u8::from(place < classes));
             loss += penalty * off * off;
             gradient[place] += 2.0 * penalty * off;
@@ -149,8 +149,8 @@ pub(super) fn fit_dirichlet(
     let rows: Vec<Vec<f64>> = probabilities.rows().map(logs).collect();
     let of_weight = penalty.off_diagonal / (classes * (classes - 1)) as f64;
     let of_bias = penalty.bias / classes as f64;
-    let loss = |numbers: &[f64]| {
-        let (weights, bias) = numbers.split_at(classes * classes);
+    let loss = |parameters: &[f64]| {
+        let (weights, bias) = parameters.split_at(classes * classes);
         let outputs = |row: &[f64]| {
             let of_class = |(weights, bias): (&[f64], &f64)| {
                 weights
@@ -162,7 +162,7 @@ pub(super) fn fit_dirichlet(
             };
             weights.chunks_exact(classes).zip(bias).map(of_class).collect()
         };
-        let mut gradient = vec![0.0; numbers.len()];
+        let mut gradient = vec![0.0; parameters.len()];
         let mut loss = each_row(&rows, labels, &outputs, &mut |row, errors| {
             let (of_weights, of_bias) = gradient.split_at_mut(classes * classes);
             for (class, error) in errors.iter().enumerate() {
@@ -171,7 +171,7 @@ pub(super) fn fit_dirichlet(
                 of_bias[class] += error;
             }
         });
-        for (place, number) in numbers.iter().enumerate() {
+        for (place, number) in parameters.iter().enumerate() {
             let is_diagonal = place < classes * classes && place / classes == place % classes;
             let factor = match place {
                 _ if is_diagonal => 0.0,
@@ -188,8 +188,8 @@ pub(super) fn fit_dirichlet(
             place < classes * classes && place / classes == place % classes,
         ))
     };
-    let numbers = minimize((0..classes * classes + classes).map(diagonal).collect(), &loss);
-    let (weights, bias) = numbers.split_at(classes * classes);
+    let parameters = minimize((0..classes * classes + classes).map(diagonal).collect(), &loss);
+    let (weights, bias) = parameters.split_at(classes * classes);
     Ok(Calibrator::Dirichlet {
         weights: weights.chunks_exact(classes).map(<[f64]>::to_vec).collect(),
         bias: bias.to_vec(),

@@ -4,12 +4,12 @@
 //! ensemble. With `x = ln p` of a row and C classes:
 //!
 //! ```text
-//! vector scaling   softmax(w ⊙ x + b)         2 C numbers (Guo et al. 2017)
-//! Dirichlet        softmax(W x + b)           C² + C numbers (Kull et al. 2019)
+//! vector scaling   softmax(w ⊙ x + b)         2 C parameters (Guo et al. 2017)
+//! Dirichlet        softmax(W x + b)           C² + C parameters (Kull et al. 2019)
 //! isotonic         f_c(p_c) / Σ_k f_k(p_k)    a rising step function a class (Zadrozny & Elkan 2002)
 //! ```
 //!
-//! The more numbers, the more rows they need: [`judge_calibrator`] scores each on rows that it was not fitted on, as
+//! The more parameters, the more rows they need: [`judge_calibrator`] scores each on rows that it was not fitted on, as
 //! [`judge_temperature`](crate::judge_temperature) does.
 
 mod affine;
@@ -76,8 +76,8 @@ impl CalibratorKind {
         }
     }
 
-    /// How many numbers are fitted for so many classes; none where the rows decide.
-    pub fn numbers(&self, classes: usize) -> Option<usize> {
+    /// How many parameters are fitted for so many classes; none where the rows decide.
+    pub fn parameters(&self, classes: usize) -> Option<usize> {
         match self {
             Self::Vector(_) => Some(2 * classes),
             Self::Dirichlet(_) => Some(classes * classes + classes),
@@ -122,7 +122,7 @@ impl Calibrator {
     /// The calibrated probabilities `[examples, classes]`.
     ///
     /// # Errors
-    /// [`EvalError::ClassCount`] for another number of classes than in the fit, [`EvalError::ProbabilitySum`] if numbers of the map are
+    /// [`EvalError::ClassCount`] for another number of classes than in the fit, [`EvalError::ProbabilitySum`] if parameters of the map are
     /// not finite.
     pub fn apply(&self, probabilities: &ClassProbabilities) -> Result<ClassProbabilities, EvalError> {
         let classes = probabilities.classes();

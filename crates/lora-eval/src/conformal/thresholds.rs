@@ -16,7 +16,7 @@ const ROUNDING: f64 = 1e-12;
 #[serde(try_from = "UncheckedScores")]
 pub struct ConformalScores {
     score: ConformityScore,
-    /// Of the numbers of the rows of APS and RAPS; none: all are 0.
+    /// Of the draws of the rows of APS and RAPS; none: all are 0.
     seed: Option<u64>,
     /// `[classes]`: the scores of the rows of each class, from small to large.
     by_class: Vec<Vec<f64>>,
@@ -91,26 +91,26 @@ impl ConformalScores {
         score: ConformityScore,
         seed: Option<u64>,
     ) -> Result<Self, EvalError> {
-        let numbers = row_numbers(seed, FIT, probabilities.examples());
-        let scores = Self::with_numbers(probabilities, labels, score, &numbers)?;
+        let draws = row_draws(seed, FIT, probabilities.examples());
+        let scores = Self::with_draws(probabilities, labels, score, &draws)?;
         Ok(Self { seed, ..scores })
     }
 
-    /// As [`ConformalScores::of`], with the number from 0 to 1 of each row `[examples]`.
+    /// As [`ConformalScores::of`], with the draw from 0 to 1 of each row `[examples]`.
     ///
     /// # Errors
-    /// As there; also [`EvalError::ExampleCount`] for another number of numbers.
-    pub fn with_numbers(
+    /// As there; also [`EvalError::ExampleCount`] for another number of draws.
+    pub fn with_draws(
         probabilities: &ClassProbabilities,
         labels: &[usize],
         score: ConformityScore,
-        numbers: &[f64],
+        draws: &[f64],
     ) -> Result<Self, EvalError> {
         score.check()?;
         check_labels(probabilities.examples(), probabilities.classes(), labels)?;
-        check_numbers(probabilities, numbers)?;
+        check_draws(probabilities, draws)?;
         let mut by_class = vec![Vec::new(); probabilities.classes()];
-        for ((row, label), u) in probabilities.rows().zip(labels).zip(numbers) {
+        for ((row, label), u) in probabilities.rows().zip(labels).zip(draws) {
             by_class[*label].push(score.of_row(row, *u)[*label]);
         }
         for scores in &mut by_class {
@@ -204,20 +204,20 @@ impl ConformalThresholds {
     /// # Errors
     /// [`EvalError::ClassCount`] for other classes than those of the validation rows.
     pub fn sets(&self, probabilities: &ClassProbabilities) -> Result<PredictionSets, EvalError> {
-        self.sets_with_numbers(
+        self.sets_with_draws(
             probabilities,
-            &row_numbers(self.seed, NEW, probabilities.examples()),
+            &row_draws(self.seed, NEW, probabilities.examples()),
         )
     }
 
-    /// As [`ConformalThresholds::sets`], with the number from 0 to 1 of each row `[examples]`.
+    /// As [`ConformalThresholds::sets`], with the draw from 0 to 1 of each row `[examples]`.
     ///
     /// # Errors
-    /// As there; also [`EvalError::ExampleCount`] for another number of numbers.
-    pub fn sets_with_numbers(
+    /// As there; also [`EvalError::ExampleCount`] for another number of draws.
+    pub fn sets_with_draws(
         &self,
         probabilities: &ClassProbabilities,
-        numbers: &[f64],
+        draws: &[f64],
     ) -> Result<PredictionSets, EvalError> {
         if probabilities.classes() != self.thresholds.len() {
             return Err(EvalError::ClassCount {
@@ -226,13 +226,13 @@ impl ConformalThresholds {
                 found: probabilities.classes(),
             });
         }
-        check_numbers(probabilities, numbers)?;
+        check_draws(probabilities, draws)?;
         let of_row = |(row, u): (&[f64], &f64)| {
             let scores = self.score.of_row(row, *u);
             let fits = |class: &usize| scores[*class] <= self.thresholds[*class] + ROUNDING;
             (0..scores.len()).filter(fits).collect()
         };
-        let sets = probabilities.rows().zip(numbers).map(of_row).collect();
+        let sets = probabilities.rows().zip(draws).map(of_row).collect();
         Ok(PredictionSets::new(self.thresholds.len(), sets))
     }
 }
@@ -242,7 +242,7 @@ const FIT: u64 = 0;
 const NEW: u64 = 1;
 
 /// The number of each row: drawn in order, or 0.
-fn row_numbers(seed: Option<u64>, stream: u64, rows: usize) -> Vec<f64> {
+fn row_draws(seed: Option<u64>, stream: u64, rows: usize) -> Vec<f64> {
     let Some(seed) = seed else {
         return vec![0.0; rows];
     };
@@ -251,15 +251,15 @@ fn row_numbers(seed: Option<u64>, stream: u64, rows: usize) -> Vec<f64> {
     (0..rows).map(|_| generator.random()).collect()
 }
 
-fn check_numbers(probabilities: &ClassProbabilities, numbers: &[f64]) -> Result<(), EvalError> {
-    if numbers.len() != probabilities.examples() {
+fn check_draws(probabilities: &ClassProbabilities, draws: &[f64]) -> Result<(), EvalError> {
+    if draws.len() != probabilities.examples() {
         return Err(EvalError::ExampleCount {
-            what: "the list of row numbers",
+            what: "the list of row draws",
             expected: probabilities.examples(),
-            found: numbers.len(),
+            found: draws.len(),
         });
     }
-    match numbers.iter().find(|number| !(0.0..=1.0).contains(*number)) {
+    match draws.iter().find(|number| !(0.0..=1.0).contains(*number)) {
         Some(found) => Err(EvalError::OutOfRange {
             what: "the number of a row",
             found: *found,

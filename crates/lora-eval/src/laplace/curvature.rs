@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use lora_core::tensors::HostTensor;
 use lora_core::vector::{Slot, VectorLayout};
 
-use super::matrix::{Block, Eigen, Placed};
+use super::matrix::{CurvatureBlock, Eigen, Placed};
 use super::{LaplaceError, Structure};
 
 /// The most parameters that get a full matrix: half a gigabyte with its eigenvectors.
@@ -21,7 +21,7 @@ pub(super) struct Use {
 
 /// `Σ_n Σ_k g_nk g_nkᵀ` in parts, `g_nk` being the gradient of example n along column k of the root of its loss.
 #[derive(Debug)]
-pub(super) struct Sums<'a> {
+pub(super) struct CurvatureSums<'a> {
     layout: &'a VectorLayout,
     parts: Parts,
 }
@@ -47,7 +47,7 @@ struct Factors {
     pending: Option<(Tensor<3>, Tensor<3>)>,
 }
 
-impl<'a> Sums<'a> {
+impl<'a> CurvatureSums<'a> {
     pub fn new(layout: &'a VectorLayout, structure: Structure) -> Result<Self, LaplaceError> {
         let length = layout.len();
         let parts = match structure {
@@ -111,7 +111,7 @@ impl<'a> Sums<'a> {
                 }
                 let of_slot = |slot: &Slot| Placed {
                     range: slot.range.clone(),
-                    block: Block::Diagonal(values[slot.range.clone()].to_vec()),
+                    block: CurvatureBlock::Diagonal(values[slot.range.clone()].to_vec()),
                 };
                 Ok(slots.iter().map(of_slot).collect())
             }
@@ -120,7 +120,7 @@ impl<'a> Sums<'a> {
                 let eigen = Eigen::of(values, length).ok_or_else(|| not_finite(&slots[0]))?;
                 Ok(vec![Placed {
                     range: 0..length,
-                    block: Block::Full(eigen),
+                    block: CurvatureBlock::Full(eigen),
                 }])
             }
             Parts::Kronecker(factors) => slots
@@ -181,23 +181,23 @@ impl Factors {
     }
 
     /// None if a number is not finite.
-    fn into_block(self) -> Option<Block> {
+    fn into_block(self) -> Option<CurvatureBlock> {
         let d_output = self.output.len().isqrt();
         let output = Eigen::of(self.output, d_output)?;
         if self.input.is_empty() {
-            return Some(Block::Full(output));
+            return Some(CurvatureBlock::Full(output));
         }
         let d_input = self.input.len().isqrt();
         let places = self.places.max(1.0);
         let input = self.input.into_iter().map(|value| value / places).collect();
-        Some(Block::Kronecker {
+        Some(CurvatureBlock::Kronecker {
             output,
             input: Eigen::of(input, d_input)?,
         })
     }
 }
 
-/// `[batch, numbers of the slot]`: the gradient of every example, `Σ_t g_t x_tᵀ`, or `Σ_t g_t` for a bias.
+/// `[batch, values of the slot]`: the gradient of every example, `Σ_t g_t x_tᵀ`, or `Σ_t g_t` for a bias.
 fn of_examples(slot: &Slot, used: &Use) -> Tensor<2> {
     let [batch, ..] = used.gradient.dims();
     let length = slot.range.len();

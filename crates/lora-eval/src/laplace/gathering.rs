@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::curvature::{Sums, Use};
+use super::curvature::{CurvatureSums, Use};
 use super::observed::{Judged, Observed};
 use super::{Laplace, LaplaceError, Structure};
 use crate::EvalError;
@@ -28,7 +28,7 @@ pub struct LaplaceSettings {
     /// Which entries of the curvature are computed.
     pub structure: Structure,
     /// The root of the loss's curvature in the outputs.
-    pub roots: Roots,
+    pub roots: RootColumns,
     /// λ; see [`Laplace::with_evidence_prior`].
     pub prior_precision: f64,
     /// Of members, and of sampled roots.
@@ -38,7 +38,7 @@ pub struct LaplaceSettings {
 /// How `Λ_n` enters. Each column costs a forward and a backward pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Roots {
+pub enum RootColumns {
     /// As it is: as many columns as classes.
     #[default]
     Exact,
@@ -56,7 +56,7 @@ impl Default for LaplaceSettings {
         Self {
             part: Part::Trained,
             structure: Structure::Kronecker,
-            roots: Roots::Exact,
+            roots: RootColumns::Exact,
             prior_precision: 1.0,
             seed: 0,
         }
@@ -67,7 +67,7 @@ impl Laplace {
     /// The posterior of a model's factors, head, or both, at its trained parameters, given the data that it was trained on.
     ///
     /// `batches` are as in [`predict`](crate::predict); rows count into `observed`. The mean pass is what is differentiated. For
-    /// every batch there are as many forward and backward passes as the loss has columns ([`Roots`]). `progress` is told the number of
+    /// every batch there are as many forward and backward passes as the loss has columns ([`RootColumns`]). `progress` is told the number of
     /// finished examples.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl Laplace {
     {
         let layout = VectorLayout::of(adapted, settings.part);
         let maps = tapped_maps(adapted, &layout)?;
-        if settings.roots == Roots::Sampled(0) {
+        if settings.roots == RootColumns::Sampled(0) {
             return Err(LaplaceError::Eval(EvalError::OutOfRange {
                 what: "the number of sampled columns",
                 found: 0.0,
@@ -119,7 +119,7 @@ impl Laplace {
             }));
         }
         let training = adapted.clone().map(Module::train);
-        let mut sums = Sums::new(&layout, settings.structure)?;
+        let mut sums = CurvatureSums::new(&layout, settings.structure)?;
         let (mut log_likelihood, mut done) = (0.0, 0);
         for (input, rows) in batches {
             let mut judged: Vec<Judged> = Vec::new();
@@ -240,7 +240,7 @@ pub(super) fn check_rows(found: usize, expected: usize) -> Result<(), LaplaceErr
     }
 }
 
-impl Roots {
+impl RootColumns {
     pub(super) fn columns(self, observed: &Observed<'_>, outputs: usize) -> usize {
         match (self, observed) {
             (Self::Sampled(columns), Observed::Classes(_)) => columns,

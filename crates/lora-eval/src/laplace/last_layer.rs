@@ -9,9 +9,9 @@ use lora_core::tensors::HostTensor;
 use lora_core::vector::{Posterior, VectorLayout};
 use lora_core::{Adapted, Model, Pass};
 
-use super::curvature::{Sums, Use};
-use super::gathering::{Roots, check_rows};
-use super::matrix::Block;
+use super::curvature::{CurvatureSums, Use};
+use super::gathering::{RootColumns, check_rows};
+use super::matrix::CurvatureBlock;
 use super::observed::{Judged, Observed};
 use super::{Laplace, LaplaceError, Structure};
 use crate::ensemble::ModelOutputs;
@@ -141,7 +141,7 @@ impl Laplace {
             return Err(LaplaceError::NothingTrained);
         }
         let device = device_of(adapted);
-        let mut sums = Sums::new(&layout, structure)?;
+        let mut sums = CurvatureSums::new(&layout, structure)?;
         let mut log_likelihood = 0.0;
         let rows: Vec<usize> = (0..features.examples).collect();
         for rows in rows.chunks(CHUNK) {
@@ -159,8 +159,9 @@ impl Laplace {
                 &device,
             );
             for column in 0..observed.root_columns(features.outputs) {
-                let root =
-                    |(judged, row): (&Judged, &usize)| Roots::Exact.column(observed, judged, column, 0, *row);
+                let root = |(judged, row): (&Judged, &usize)| {
+                    RootColumns::Exact.column(observed, judged, column, 0, *row)
+                };
                 let root = judged.iter().zip(rows).flat_map(root);
                 let used = Use {
                     input: input.clone(),
@@ -242,7 +243,7 @@ impl Laplace {
     fn output_variances(&self, input: &[f64]) -> Vec<f64> {
         let slots = self.layout.slots();
         let outputs = slots[0].shape[0];
-        if matches!(self.blocks[0].block, Block::Full(_)) {
+        if matches!(self.blocks[0].block, CurvatureBlock::Full(_)) {
             let direction = |output: usize| {
                 let mut direction = vec![0.0; self.mean.len()];
                 direction[output * input.len()..][..input.len()].copy_from_slice(input);

@@ -37,7 +37,7 @@ impl Eigen {
 
 /// A block on the diagonal of a curvature matrix, by its eigenvectors.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Block {
+pub(super) enum CurvatureBlock {
     /// `diag(values)`.
     Diagonal(Vec<f64>),
     /// `output ⊗ input`, for a weight `[d_output, d_input]`, row-major.
@@ -51,15 +51,15 @@ pub(super) enum Block {
     Full(Eigen),
 }
 
-/// A block and the numbers of the vector that it is about.
+/// A block and the values of the vector that it is about.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Placed {
     pub range: Range<usize>,
-    pub block: Block,
+    pub block: CurvatureBlock,
 }
 
-impl Block {
-    /// The eigenvalues, in the order of the coordinates of [`Block::rotated`].
+impl CurvatureBlock {
+    /// The eigenvalues, in the order of the coordinates of [`CurvatureBlock::rotated`].
     pub fn eigenvalues(&self) -> Vec<f64> {
         match self {
             Self::Diagonal(values) => values.clone(),
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// `M Mᵀ` for a matrix of numbers without pattern.
+    /// `M Mᵀ` for a matrix of values without pattern.
     fn positive(size: usize, phase: f64) -> DMatrix<f64> {
         let root = DMatrix::from_fn(size, size, |row, column| {
             ((row * 7 + column * 3) as f64 + phase).sin()
@@ -202,7 +202,7 @@ mod tests {
     }
 
     /// `Q diag(f(values)) Qᵀ`, column by column.
-    fn dense(block: &Block, change: impl Fn(f64) -> f64) -> DMatrix<f64> {
+    fn dense(block: &CurvatureBlock, change: impl Fn(f64) -> f64) -> DMatrix<f64> {
         let values = block.eigenvalues();
         let size = values.len();
         let mut matrix = DMatrix::zeros(size, size);
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_kronecker_block_is_the_product_of_its_factors() {
         let (output, input) = (positive(2, 0.3), positive(3, 1.9));
-        let block = Block::Kronecker {
+        let block = CurvatureBlock::Kronecker {
             output: eigen(&output),
             input: eigen(&input),
         };
@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn a_full_block_is_its_matrix() {
         let matrix = positive(4, 0.9);
-        let block = Block::Full(eigen(&matrix));
+        let block = CurvatureBlock::Full(eigen(&matrix));
         assert!((dense(&block, |value| value) - matrix).amax() < 1e-12);
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! p(θ | data) ≈ N(θ*, (H + λ I)⁻¹)
 //! H           = Σ_n J_nᵀ Λ_n J_n            generalized Gauss-Newton, J_n = ∂f(x_n)/∂θ
-//! Λ_n         = diag(p_n) − p_n p_nᵀ        classes;  1/σ² for numbers
+//! Λ_n         = diag(p_n) − p_n p_nᵀ        classes;  1/σ² for values
 //! log p(data | λ) ≈ log p(data | θ*) − λ/2 ‖θ*‖² + P/2 log λ − 1/2 log det(H + λ I)
 //! ```
 //!
@@ -39,10 +39,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::EvalError;
-use matrix::{Block, Placed};
+use matrix::{CurvatureBlock, Placed};
 
 pub use error::LaplaceError;
-pub use gathering::{LaplaceSettings, Outputs, Roots};
+pub use gathering::{LaplaceSettings, Outputs, RootColumns};
 pub use last_layer::LastLayerFeatures;
 pub use observed::Observed;
 
@@ -194,7 +194,7 @@ impl Laplace {
         self.blocks.iter().map(of_block).sum()
     }
 
-    /// The same Gaussian in the form of adapter folders, with numbers in single precision; none for a full curvature of several parameters,
+    /// The same Gaussian in the form of adapter folders, with values in single precision; none for a full curvature of several parameters,
     /// which has no such form.
     pub fn gaussian(&self) -> Option<Gaussian> {
         let covariance = |slot: &Slot| {
@@ -203,7 +203,7 @@ impl Laplace {
             let deviations = of_slot.block.eigenvalues().into_iter().map(deviation).collect();
             let [output, input] = of_slot.block.rotations();
             // A full block mixes rows and columns of a weight.
-            let is_mixed = matches!(of_slot.block, Block::Full(_)) && slot.shape.len() > 1;
+            let is_mixed = matches!(of_slot.block, CurvatureBlock::Full(_)) && slot.shape.len() > 1;
             if is_mixed {
                 return None;
             }

@@ -8,9 +8,9 @@ use crate::softmax::log_softmax;
 pub enum Observed<'a> {
     /// Classes, under a softmax.
     Classes(&'a [usize]),
-    /// Numbers, under a Gaussian around the model's output.
+    /// Values, under a Gaussian around the model's output.
     Values {
-        /// The numbers.
+        /// The values.
         values: &'a [f64],
         /// σ: the standard deviation of the noise, above 0.
         deviation: f64,
@@ -95,7 +95,7 @@ impl Observed<'_> {
         }
     }
 
-    /// A column of the root: for classes `R = diag(√p) − p √pᵀ`, because p sums to one; for numbers 1/σ.
+    /// A column of the root: for classes `R = diag(√p) − p √pᵀ`, because p sums to one; for values 1/σ.
     pub(super) fn root(&self, judged: &Judged, column: usize) -> Vec<f64> {
         match self {
             Self::Classes(_) => {

@@ -1,4 +1,4 @@
-//! Scores of predicted numbers: Pearson and Spearman correlation, mean squared and mean absolute error.
+//! Scores of predicted values: Pearson and Spearman correlation, mean squared and mean absolute error.
 
 mod correlation;
 mod errors;

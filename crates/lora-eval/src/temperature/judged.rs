@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use statrs::function::erf::erfc;
 
-use super::likelihood::{Likelihood, Observed};
+use super::likelihood::{LabelledLogits, Likelihood};
 use super::{GRID_STEPS, lowest, lowest_beside};
 use crate::probabilities::check_labels;
 use crate::{Average, EvalError, Predictions};
@@ -186,7 +186,7 @@ pub fn judge_temperature(
     seed: u64,
 ) -> Result<JudgedTemperature, EvalError> {
     check_labels(predictions.examples(), predictions.classes(), labels)?;
-    let observed = Observed::new(predictions, labels, average);
+    let observed = LabelledLogits::new(predictions, labels, average);
     let at_one: Vec<f64> = losses(&observed, 0..observed.examples(), 0.0);
     let without = |outcome| JudgedTemperature {
         outcome,
@@ -277,13 +277,17 @@ pub(crate) fn parts(rows: usize, seed: u64) -> Vec<usize> {
     parts
 }
 
-fn losses(observed: &Observed<'_>, rows: impl Iterator<Item = usize>, log_temperature: f64) -> Vec<f64> {
+fn losses(
+    observed: &LabelledLogits<'_>,
+    rows: impl Iterator<Item = usize>,
+    log_temperature: f64,
+) -> Vec<f64> {
     rows.map(|row| 0.0 - observed.row(row, log_temperature).log_likelihood)
         .collect()
 }
 
 /// Of Rao's score test of `T = 1`, on both sides.
-fn p_value(observed: &Observed<'_>) -> f64 {
+fn p_value(observed: &LabelledLogits<'_>) -> f64 {
     let rows = 0..observed.examples();
     let slopes: f64 = rows.clone().map(|row| observed.row(row, 0.0).slope).sum();
     let variances: f64 = rows.map(|row| observed.slope_variance(row)).sum();

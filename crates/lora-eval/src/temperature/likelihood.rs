@@ -20,7 +20,7 @@ pub(super) struct Point {
 }
 
 /// Logits and labels of all examples, in double precision.
-pub(super) struct Observed<'a> {
+pub(super) struct LabelledLogits<'a> {
     /// `[members, examples, classes]`
     logits: Vec<f64>,
     members: usize,
@@ -50,7 +50,7 @@ impl Add for RowPoint {
     }
 }
 
-impl<'a> Observed<'a> {
+impl<'a> LabelledLogits<'a> {
     /// By how much, at most, another class is above the label in a member's logits.
     pub(super) fn largest_lead(&self) -> f64 {
         let rows = self
@@ -172,7 +172,7 @@ impl<'a> Observed<'a> {
 
 /// The mean negative log-likelihood of some examples as a function of `ln T`, with a normal prior on `ln T` if wanted.
 pub(super) struct Likelihood<'a> {
-    observed: &'a Observed<'a>,
+    observed: &'a LabelledLogits<'a>,
     rows: Vec<usize>,
     /// Precision of the prior around `T = 1`; 0 for none.
     precision: f64,
@@ -180,7 +180,7 @@ pub(super) struct Likelihood<'a> {
 
 impl<'a> Likelihood<'a> {
     /// Of these examples. `precision` is the inverse variance of the prior of `ln T`, whose mean is 0.
-    pub(super) fn new(observed: &'a Observed<'a>, rows: Vec<usize>, precision: f64) -> Self {
+    pub(super) fn new(observed: &'a LabelledLogits<'a>, rows: Vec<usize>, precision: f64) -> Self {
         Self {
             observed,
             rows,
@@ -278,7 +278,7 @@ mod tests {
             precision in 0.0_f64..9.0,
         ) {
             let predictions = Predictions::new(3, 4, 5, logits).unwrap();
-            let observed = Observed::new(&predictions, &labels, Average::Probabilities);
+            let observed = LabelledLogits::new(&predictions, &labels, Average::Probabilities);
             let likelihood = Likelihood::new(&observed, (0..4).collect(), precision);
             let h = 1e-5;
             let (below, above) = (likelihood.at(log_temperature - h), likelihood.at(log_temperature + h));

@@ -14,7 +14,7 @@ pub use self::judged::{
     FEWEST_ROWS, FOLDS, JudgedTemperature, OFFERED_TEMPERATURES, PRIOR_DEVIATION, SIGNIFICANCE,
     TemperatureOutcome, judge_temperature,
 };
-use self::likelihood::{Likelihood, Observed, Point, STATIONARY};
+use self::likelihood::{LabelledLogits, Likelihood, Point, STATIONARY};
 use crate::probabilities::check_labels;
 use crate::{Average, EvalError, Predictions};
 
@@ -61,7 +61,7 @@ pub fn fit_temperature(
     average: Average,
 ) -> Result<FittedTemperature, EvalError> {
     check_labels(predictions.examples(), predictions.classes(), labels)?;
-    let observed = Observed::new(predictions, labels, average);
+    let observed = LabelledLogits::new(predictions, labels, average);
     let likelihood = Likelihood::new(&observed, (0..labels.len()).collect(), 0.0);
     let found = lowest(&likelihood, GRID_STEPS);
     let rises = |offset: f64| likelihood.at(found.point.log_temperature + offset).nll > found.point.nll;

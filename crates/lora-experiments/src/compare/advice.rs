@@ -13,7 +13,7 @@ use crate::report::page::judge;
 use crate::report::results::{Configuration, Results, Trainings};
 use crate::report::tables::{TaskComparison, choice_words};
 use crate::sweep::inference_method::InferenceMethod;
-use crate::sweep::record::{CellResult, TrainingRecord};
+use crate::sweep::record::{TrainingRecord, TrialResult};
 
 /// Confidence from which on a prediction counts as sure.
 const SURE: f64 = 0.9;
@@ -82,7 +82,7 @@ fn chosen<'a>(judged: &TaskComparison<'a>) -> Result<Option<Choice<'a>>> {
         .task
         .configurations
         .iter()
-        .filter(|configuration| is_one_adapter(configuration) && configuration.cells.len() == most)
+        .filter(|configuration| is_one_adapter(configuration) && configuration.trials.len() == most)
         .filter_map(|configuration| Some((configuration, validation_losses(configuration)?)))
         .collect();
     // From the simplest: one pass before many, in the order of the methods.
@@ -111,14 +111,17 @@ fn is_one_adapter(configuration: &Configuration<'_>) -> bool {
 
 /// `[seeds][rows]`; none unless every seed has them.
 fn validation_losses(configuration: &Configuration<'_>) -> Option<Vec<Vec<f64>>> {
-    let of_seed = |result: &CellResult| Some(result.validation_rows.as_ref()?.row_losses());
+    let of_seed = |result: &TrialResult| Some(result.validation_rows.as_ref()?.row_losses());
     configuration.results().map(of_seed).collect()
 }
 
 /// Whether the recipe, the same for all methods, is too short: in half of the trainings the last evaluation was the best one, and the loss
 /// still fell.
 fn underfit(configuration: &Configuration<'_>, trainings: &Trainings, epochs: u32) -> Option<String> {
-    let keys = configuration.cells.iter().flat_map(|(cell, _)| &cell.trainings);
+    let keys = configuration
+        .trials
+        .iter()
+        .flat_map(|(trial, _)| &trial.trainings);
     let all: Vec<&TrainingRecord> = keys.filter_map(|key| trainings.get(key)).collect();
     let is_short = |training: &&&TrainingRecord| {
         let losses: Vec<f64> = training.evaluations.iter().map(|[_, loss]| *loss).collect();

@@ -7,13 +7,14 @@ use lora_data::tasks::Rows;
 use lora_data::{Dataset, ProblemType, Target};
 use lora_pipeline::config::keys::Key;
 use lora_pipeline::error::{Context, Result};
+use lora_pipeline::files::provenance::quoted;
 use serde_json::{Map, Value, json};
 
 use super::CompareOptions;
 use super::preset::{DROPOUT, base};
 use crate::report::results::Configuration;
 use crate::sweep::data::{Drawn, SweepTask};
-use crate::sweep::file::Rows as RowCount;
+use crate::sweep::file::RowCount;
 use crate::sweep::inference_method::InferenceMethod;
 
 /// The rows of a training, in files that `lora train` reads.
@@ -37,9 +38,9 @@ pub(super) fn command(
     options: &CompareOptions,
 ) -> Result<String> {
     let (first, _) = configuration
-        .cells
+        .trials
         .first()
-        .context("a configuration has a cell")?;
+        .context("a configuration has a trial")?;
     let Drawn { train, validation } = task.draw(rows, first.data_seed)?;
     for ((_, name), part) in FILES.iter().zip([&train, &validation, task.test_rows()]) {
         write_rows(&options.output.join(name), part)?;
@@ -102,26 +103,4 @@ fn object(dataset: &Dataset, row: usize) -> Map<String, Value> {
     };
     object.insert("label".to_owned(), label);
     object
-}
-
-/// As a shell takes it for one word.
-fn quoted(word: &str) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "-_./:,=+@%".contains(letter);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::quoted;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_break_them() {
-        assert_eq!(quoted("a b.csv"), "'a b.csv'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-        assert_eq!(quoted("runs/a.csv"), "runs/a.csv");
-    }
 }

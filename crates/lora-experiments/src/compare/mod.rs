@@ -28,11 +28,11 @@ use preset::{CommonestLabel, Preset};
 pub struct CompareOptions {
     /// Labelled text with a header (.csv, .tsv, .jsonl, .json, .parquet).
     pub file: PathBuf,
-    /// Column of the text; none: one of the usual names.
+    /// Column of the text; none: one of the default names.
     pub text: Option<String>,
     /// Column of the second text, for pairs.
     pub text_pair: Option<String>,
-    /// Column of the label; none: one of the usual names.
+    /// Column of the label; none: one of the default names.
     pub label: Option<String>,
     /// What labels are; none: told from them.
     pub problem_type: Option<ProblemType>,
@@ -132,10 +132,10 @@ impl Comparison {
     pub fn report(&self) -> Result<CompareOutcome> {
         let mut results = Results::read(std::slice::from_ref(&self.results))?;
         // An earlier comparison may lie in the same file.
-        let planned = &self.sweep.plan.cells;
+        let planned = &self.sweep.plan.trials;
         results
-            .cells
-            .retain(|cell| planned.iter().any(|planned| planned.key == cell.key));
+            .trials
+            .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
         let mut report = Report::of(&results)?;
         report.title = format!("Three methods on {}", self.options.file.display());
         let advice = advice::advice(&results, &self.options)?;

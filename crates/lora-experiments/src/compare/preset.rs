@@ -8,7 +8,7 @@ use lora_pipeline::error::Result;
 use serde_json::{Map, Value, json};
 
 use super::CompareOptions;
-use crate::sweep::file::{Rows as RowCount, SweepFile};
+use crate::sweep::file::{RowCount, SweepFile};
 
 /// Share of the rows that are tested on.
 const TEST_SHARE: f64 = 0.3;
@@ -83,7 +83,7 @@ impl CommonestLabel {
 impl Preset {
     /// Reads the file for its rows, and for its labels.
     pub fn of(args: &CompareOptions) -> Result<Self> {
-        let column = |name: &Option<String>| name.clone().map(lora_data::Column::Name);
+        let column = |name: &Option<String>| name.clone().map(lora_data::ColumnSelector::Name);
         let options = ReadOptions {
             columns: lora_data::Columns {
                 text: column(&args.text),
@@ -107,7 +107,7 @@ impl Preset {
             labels: match args.problem_type {
                 None => LabelRule::FromData,
                 Some(ProblemType::SingleLabelClassification) => LabelRule::Classes,
-                Some(ProblemType::Regression) => LabelRule::Numbers,
+                Some(ProblemType::Regression) => LabelRule::Values,
                 Some(other) => bail!(
                     "--problem-type is {}; lora compare takes single_label_classification and regression: train other kinds with lora train, and \
                      hold what it writes against each other with lora eval",

@@ -4,8 +4,8 @@ use lora_pipeline::error::{Context, Result};
 use lora_report::Panel;
 use serde::Serialize;
 
-use super::preset::{INPUT_DROPOUT, LORA, LORA_DROPOUT, Sizes};
-use crate::report::against::Comparison;
+use super::preset::{DemoSizes, INPUT_DROPOUT, LORA, LORA_DROPOUT};
+use crate::report::against::ReferenceComparison;
 use crate::report::choice::{Method, SelectedConfiguration};
 use crate::report::curves::epochs;
 use crate::report::measure::Measure;
@@ -127,7 +127,7 @@ pub struct Arms<'a> {
     /// Training and test loss by epoch.
     pub panels: [Panel; 2],
     /// How much data, and how long.
-    pub sizes: Sizes,
+    pub sizes: DemoSizes,
     /// Whether it was a look at the program only.
     pub is_fast: bool,
 }
@@ -141,7 +141,7 @@ impl<'a> Arms<'a> {
     pub fn of(
         judged: &'a [TaskComparison<'a>],
         trainings: &Trainings,
-        sizes: Sizes,
+        sizes: DemoSizes,
         is_fast: bool,
     ) -> Result<Self> {
         let with = |stopping: Stopping| {
@@ -201,7 +201,7 @@ impl<'a> Arms<'a> {
     }
 
     /// How a method compares with plain LoRA under the same protocol; none for plain LoRA.
-    pub fn comparison(&self, arm: Arm, protocol: Protocol) -> Option<&'a Comparison> {
+    pub fn comparison(&self, arm: Arm, protocol: Protocol) -> Option<&'a ReferenceComparison> {
         let (_, both) = self.judged(protocol.stopping).find(&arm.method())?;
         both[usize::from(protocol.is_scaled)].as_ref()
     }

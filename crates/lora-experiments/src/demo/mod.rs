@@ -75,7 +75,7 @@ pub struct DemoOutcome {
 pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken) -> Result<DemoOutcome> {
     let started = Instant::now();
     check_folder(&options.output, FolderWriter::Demo, true)?;
-    let sizes = preset::Sizes::of(options);
+    let sizes = preset::DemoSizes::of(options);
     let sweep = Sweep::open(Path::new("lora demo"), preset::sweep(options)?, None)?;
     progress.note(&format!(
         "{} movie reviews to train on, {} to test on, {} epochs, {} trainings",
@@ -131,10 +131,10 @@ fn results(
         .run(progress, cancel)?;
     let mut results = Results::read(std::slice::from_ref(&path))?;
     // A demo with other options may lie in the same file.
-    let planned = &sweep.plan.cells;
+    let planned = &sweep.plan.trials;
     results
-        .cells
-        .retain(|cell| planned.iter().any(|planned| planned.key == cell.key));
+        .trials
+        .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
     Ok(results)
 }
 

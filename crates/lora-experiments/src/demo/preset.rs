@@ -18,7 +18,7 @@ pub const TASK: &str = "movie reviews";
 
 /// Sizes of a demo.
 #[derive(Clone, Copy, Debug)]
-pub struct Sizes {
+pub struct DemoSizes {
     /// Training rows.
     pub train: usize,
     /// Epochs, all of which are trained.
@@ -33,7 +33,7 @@ pub struct Sizes {
     pub seeds: u64,
 }
 
-impl Sizes {
+impl DemoSizes {
     /// Of the demo as it is meant. Rows and p were chosen by `lora demo --choose`, the rest for time.
     const FULL: Self = Self {
         train: 128,
@@ -74,7 +74,7 @@ const MASK_PROBABILITY: f64 = 0.5;
 ///
 /// Never: it is of a sweep's form.
 pub fn sweep(options: &DemoOptions) -> Result<SweepFile> {
-    let sizes = Sizes::of(options);
+    let sizes = DemoSizes::of(options);
     let epochs: Vec<u64> = (1..=sizes.epochs)
         .filter(|epoch| *epoch < 4 || epoch % 2 == 0 || *epoch == sizes.epochs)
         .collect();
@@ -106,10 +106,10 @@ pub fn sweep(options: &DemoOptions) -> Result<SweepFile> {
 ///
 /// Never: it is of a sweep's form.
 pub fn choices(options: &DemoOptions) -> Result<SweepFile> {
-    let sizes = Sizes {
+    let sizes = DemoSizes {
         test: 12,
         validation: 300,
-        ..Sizes::of(options)
+        ..DemoSizes::of(options)
     };
     let mut sweep = of_parts(
         options,
@@ -130,7 +130,7 @@ pub fn choices(options: &DemoOptions) -> Result<SweepFile> {
     Ok(serde_json::from_value(sweep)?)
 }
 
-fn of_parts(options: &DemoOptions, sizes: &Sizes, rows: &[Value], methods: &Value) -> Value {
+fn of_parts(options: &DemoOptions, sizes: &DemoSizes, rows: &[Value], methods: &Value) -> Value {
     json!({
         "base": {
             "model_name_or_path": EMBEDDED_MODEL,

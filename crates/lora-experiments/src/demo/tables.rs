@@ -156,10 +156,10 @@ pub fn choices(results: &Results) -> Result<Table> {
                 value.map_or(Cell::Empty, Cell::value)
             };
             let rows = match task.rows {
-                crate::sweep::file::Rows::Some(rows) => Cell::value(rows as f64),
-                crate::sweep::file::Rows::All => Cell::text("all"),
+                crate::sweep::file::RowCount::Some(rows) => Cell::value(rows as f64),
+                crate::sweep::file::RowCount::All => Cell::text("all"),
             };
-            let mean = |of: &dyn Fn(&crate::sweep::record::CellResult) -> Option<f64>| -> Result<Cell> {
+            let mean = |of: &dyn Fn(&crate::sweep::record::TrialResult) -> Option<f64>| -> Result<Cell> {
                 let values: Option<Vec<f64>> = configuration.results().map(of).collect();
                 let values = values.context("a trial has no classes")?;
                 let of = lora_eval::MeanStd::of(&values)?;

@@ -44,7 +44,7 @@ impl Verdict {
 
 /// Loss of a selected configuration minus that of the reference.
 #[derive(Clone, Debug)]
-pub struct Comparison {
+pub struct ReferenceComparison {
     /// The difference with its interval over rows and seeds.
     pub interval: CrossedInterval,
     /// p of the paired permutation test over rows, seeds averaged.
@@ -57,7 +57,7 @@ pub struct Comparison {
     pub verdict: Verdict,
 }
 
-impl Comparison {
+impl ReferenceComparison {
     /// The difference and its interval in per cent of the reference's loss, which is taken as it is.
     pub fn per_cent(&self) -> (f64, [f64; 2]) {
         let of = |value: f64| 100.0 * value / self.reference_loss.max(f64::MIN_POSITIVE);
@@ -67,8 +67,8 @@ impl Comparison {
 }
 
 /// The mean of differences in per cent with its interval, for tasks whose errors are independent; none for no task.
-pub fn pooled<'c>(comparisons: impl Iterator<Item = &'c Comparison>) -> Option<(f64, [f64; 2])> {
-    let all: Vec<(f64, [f64; 2])> = comparisons.map(Comparison::per_cent).collect();
+pub fn pooled<'c>(comparisons: impl Iterator<Item = &'c ReferenceComparison>) -> Option<(f64, [f64; 2])> {
+    let all: Vec<(f64, [f64; 2])> = comparisons.map(ReferenceComparison::per_cent).collect();
     if all.is_empty() {
         return None;
     }
@@ -99,7 +99,7 @@ pub fn compare(
     selected: &SelectedConfiguration<'_>,
     reference: &SelectedConfiguration<'_>,
     is_scaled: bool,
-) -> Result<Option<Comparison>> {
+) -> Result<Option<ReferenceComparison>> {
     let (Some(ours), Some(theirs)) = (
         selected.configuration(is_scaled),
         reference.configuration(is_scaled),
@@ -128,7 +128,7 @@ pub fn compare(
         LEAST_NATS
     };
     let matters = interval.excludes_zero() && interval.difference.abs() >= least;
-    Ok(Some(Comparison {
+    Ok(Some(ReferenceComparison {
         interval,
         p_value: test.p_value,
         reference_loss,
@@ -148,7 +148,10 @@ fn paired(
     is_scaled: bool,
 ) -> (Vec<Vec<f64>>, Vec<Vec<f64>>) {
     let losses = |configuration: &Configuration<'_>, seed: u64| {
-        let (_, result) = configuration.cells.iter().find(|(cell, _)| cell.seed == seed)?;
+        let (_, result) = configuration
+            .trials
+            .iter()
+            .find(|(trial, _)| trial.seed == seed)?;
         Some(result.test_rows.get(is_scaled)?.row_losses())
     };
     let both = ours
@@ -182,8 +185,8 @@ mod tests {
 
     use super::*;
 
-    fn comparison(difference: f64, half: f64, reference_loss: f64) -> Comparison {
-        Comparison {
+    fn comparison(difference: f64, half: f64, reference_loss: f64) -> ReferenceComparison {
+        ReferenceComparison {
             interval: CrossedInterval {
                 difference,
                 lower: difference - half,

@@ -96,11 +96,11 @@ pub fn choose<'v, 'a>(
 ) -> Option<&'v Configuration<'a>> {
     let most = candidates
         .iter()
-        .map(|configuration| configuration.cells.len())
+        .map(|configuration| configuration.trials.len())
         .max()?;
     let complete = candidates
         .iter()
-        .filter(|configuration| configuration.cells.len() == most);
+        .filter(|configuration| configuration.trials.len() == most);
     let with_loss = complete.filter_map(|configuration| {
         Some((
             *configuration,

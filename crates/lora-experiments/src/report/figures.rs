@@ -1,7 +1,7 @@
 //! The pictures of a task: reliability, accuracy against calibration, risk against coverage, losses of the trainings.
 
 use lora_eval::calibration::{Binning, ReliabilityTable};
-use lora_eval::rank_table::Better;
+use lora_eval::rank_table::Direction;
 use lora_eval::{MeanStd, pareto};
 use lora_pipeline::error::Result;
 use lora_pipeline::score::reliability_bars::reliability_bars;
@@ -123,7 +123,7 @@ pub fn accuracy_against_ece(judged: &TaskComparison<'_>, is_scaled: bool) -> Res
         return Ok(None);
     }
     let places: Vec<[f64; 2]> = points.iter().map(|point| point.position).collect();
-    let front = pareto::front(&places, [Better::Smaller, Better::Larger]);
+    let front = pareto::front(&places, [Direction::Minimize, Direction::Maximize]);
     let points: Vec<ScatterPoint> = points
         .into_iter()
         .zip(front)
@@ -218,9 +218,9 @@ fn mean_curve(
     part: fn(&TrainingRecord) -> &Vec<[f64; 2]>,
 ) -> Option<Vec<[f64; 2]>> {
     let curves: Option<Vec<&Vec<[f64; 2]>>> = configuration
-        .cells
+        .trials
         .iter()
-        .map(|(cell, _)| Some(part(trainings.get(cell.trainings.first()?)?)))
+        .map(|(trial, _)| Some(part(trainings.get(trial.trainings.first()?)?)))
         .collect();
     let curves = curves?;
     // A training that ended early ends the mean.

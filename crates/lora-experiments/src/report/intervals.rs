@@ -4,7 +4,7 @@ use lora_eval::MeanStd;
 use lora_pipeline::error::Result;
 use lora_report::{Figure, IntervalRow, ScatterPoint, interval_chart, scatter_chart};
 
-use super::against::{Comparison, pooled};
+use super::against::{ReferenceComparison, pooled};
 use super::choice::{Method, varied};
 use super::measure::Measure;
 use super::over_tasks::comparisons;
@@ -52,7 +52,7 @@ fn rows_of(judged: &[TaskComparison<'_>], method: &Method) -> Vec<IntervalRow> {
         .iter()
         .map(|judged| {
             let label = judged.task.short();
-            let of = |found: &Vec<(String, &Comparison)>| {
+            let of = |found: &Vec<(String, &ReferenceComparison)>| {
                 let here = found.iter().find(|(name, _)| *name == label)?;
                 Some(here.1.per_cent())
             };
@@ -87,7 +87,7 @@ pub fn on_task(judged: &TaskComparison<'_>, reference: &Method) -> Option<Figure
             label: selected.method.name(),
             estimates: both
                 .iter()
-                .map(|comparison| comparison.as_ref().map(Comparison::per_cent))
+                .map(|comparison| comparison.as_ref().map(ReferenceComparison::per_cent))
                 .collect(),
             is_total: false,
         })

@@ -1,4 +1,4 @@
-//! The numbers of a cell by name, and their spread over seeds.
+//! The numbers of a trial by name, and their spread over seeds.
 
 use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
@@ -9,9 +9,9 @@ use lora_pipeline::score::TaskScores;
 use lora_report::Cell;
 
 use super::results::Configuration;
-use crate::sweep::record::{CellResult, RowRecord};
+use crate::sweep::record::{RowRecord, TrialResult};
 
-/// What can be said about a cell as one number.
+/// What can be said about a trial as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Measure {
     /// The score of the task.
@@ -59,8 +59,8 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// Of a cell, without or with temperature; none where it has no such number.
-    pub fn of(self, result: &CellResult, is_scaled: bool) -> Option<f64> {
+    /// Of a trial, without or with temperature; none where it has no such number.
+    pub fn of(self, result: &TrialResult, is_scaled: bool) -> Option<f64> {
         let test = result.test.get(is_scaled)?;
         let shifted = result.shifted.as_ref();
         let shifted_scores = || shifted?.scores.as_ref()?.get(is_scaled);

@@ -4,7 +4,7 @@ use lora_eval::rank_table::{self, RankTable};
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Table};
 
-use super::against::{Comparison, Verdict, pooled};
+use super::against::{ReferenceComparison, Verdict, pooled};
 use super::choice::Method;
 use super::measure::Measure;
 use super::tables::TaskComparison;
@@ -38,7 +38,7 @@ pub fn comparisons<'j>(
     judged: &'j [TaskComparison<'_>],
     method: &Method,
     is_scaled: bool,
-) -> Vec<(String, &'j Comparison)> {
+) -> Vec<(String, &'j ReferenceComparison)> {
     let found = judged.iter().filter_map(|judged| {
         let (_, both) = judged.find(method)?;
         Some((judged.task.short(), both[usize::from(is_scaled)].as_ref()?))
@@ -243,8 +243,8 @@ impl<'f> Ranks<'f> {
         is_scaled: bool,
     ) -> Result<Option<Self>> {
         let better = match measure {
-            Measure::Metric | Measure::Accuracy => rank_table::Better::Larger,
-            _ => rank_table::Better::Smaller,
+            Measure::Metric | Measure::Accuracy => rank_table::Direction::Maximize,
+            _ => rank_table::Direction::Minimize,
         };
         let value = |judged: &TaskComparison<'_>, method: &Method| {
             let (selected, _) = judged.find(method)?;

@@ -39,7 +39,7 @@ pub struct Report {
 ///
 /// # Errors
 ///
-/// If nothing can stand as reference, or cells of one file do not fit each other.
+/// If nothing can stand as reference, or trials of one file do not fit each other.
 pub fn judge(results: &Results) -> Result<(Vec<TaskComparison<'_>>, Vec<Method>, Method)> {
     let tasks = results.tasks();
     let of_calls = || {

@@ -1,4 +1,4 @@
-//! The cells of results files, in the groups that can be compared: what differs in the seed alone, on one task.
+//! The trials of results files, in the groups that can be compared: what differs in the seed alone, on one task.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,20 +9,20 @@ use lora_pipeline::error::Result;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::sweep::file::{MethodEntry, Rows, Stopping};
+use crate::sweep::file::{MethodEntry, RowCount, Stopping};
 use crate::sweep::inference_method::InferenceMethod;
-use crate::sweep::record::{CellRecord, CellResult, Line, Outcome, RunRecord, TrainingRecord};
+use crate::sweep::record::{Line, RunRecord, TrainingRecord, TrialOutcome, TrialRecord, TrialResult};
 use crate::sweep::settings::Settings;
 use crate::sweep::store;
 
 /// Everything that results files hold.
 #[derive(Debug, Default)]
 pub struct Results {
-    /// Cells that are done, each once, in the order of the files.
-    pub cells: Vec<CellRecord>,
-    /// Cells that failed and were not computed since.
-    pub failed: Vec<CellRecord>,
-    /// How many cells are left out because a later one is of the same seed and settings, with other rows.
+    /// Trials that are done, each once, in the order of the files.
+    pub trials: Vec<TrialRecord>,
+    /// Trials that failed and were not computed since.
+    pub failed: Vec<TrialRecord>,
+    /// How many trials are left out because a later one is of the same seed and settings, with other rows.
     pub replaced: usize,
     /// Trainings by key.
     pub trainings: Trainings,
@@ -56,12 +56,12 @@ pub type Trainings = HashMap<String, TrainingRecord>;
 /// Results that no report can be made of.
 #[derive(Debug, Error)]
 pub enum ResultsError {
-    /// There is no cell.
-    #[error("{} no cell that is done; run `lora sweep` first{}", paths(paths_read), failed_note(*failed))]
+    /// There is no trial.
+    #[error("{} no trial that is done; run `lora sweep` first{}", paths(paths_read), failed_note(*failed))]
     Nothing {
         /// The files.
         paths_read: Vec<PathBuf>,
-        /// Cells that failed.
+        /// Trials that failed.
         failed: usize,
     },
     /// No method has the name.
@@ -82,12 +82,12 @@ pub enum ResultsError {
 pub fn refer_to(experiments: &mut [Experiment], method: &str) -> Result<(), ResultsError> {
     let mut known = Vec::new();
     for results in experiments.iter_mut().map(|experiment| &mut experiment.results) {
-        for cell in &results.cells {
-            if cell.method == method {
+        for trial in &results.trials {
+            if trial.method == method {
                 results.reference = Some(method.to_owned());
             }
-            if !known.contains(&cell.method) {
-                known.push(cell.method.clone());
+            if !known.contains(&trial.method) {
+                known.push(trial.method.clone());
             }
         }
     }
@@ -124,18 +124,18 @@ fn failed_note(failed: usize) -> String {
 }
 
 impl Results {
-    /// Reads results files. Of several lines about one cell the last counts.
+    /// Reads results files. Of several lines about one trial the last counts.
     ///
     /// # Errors
     ///
-    /// If one is no results file, or none holds a cell that is done.
+    /// If one is no results file, or none holds a trial that is done.
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
         let mut lines = Vec::new();
         for path in paths {
             lines.extend(store::read(Path::new(path))?.lines);
         }
         let results = Self::of(lines);
-        if results.cells.is_empty() {
+        if results.trials.is_empty() {
             let (paths_read, failed) = (paths.to_vec(), results.failed.len());
             return Err(ResultsError::Nothing { paths_read, failed }.into());
         }
@@ -173,7 +173,7 @@ impl Results {
             results: Self::of(group.lines),
         });
         let (full, empty): (Vec<_>, Vec<_>) =
-            experiments.partition(|experiment| !experiment.results.cells.is_empty());
+            experiments.partition(|experiment| !experiment.results.trials.is_empty());
         if full.is_empty() {
             let failed = empty.iter().map(|experiment| experiment.results.failed.len());
             let (paths_read, failed) = (paths.to_vec(), failed.sum());
@@ -186,7 +186,7 @@ impl Results {
     pub fn of(lines: Vec<Line>) -> Self {
         let mut results = Self::default();
         let mut place_of: HashMap<String, usize> = HashMap::new();
-        let mut cells: Vec<CellRecord> = Vec::new();
+        let mut trials: Vec<TrialRecord> = Vec::new();
         for line in lines {
             match line {
                 Line::Header(_) => {}
@@ -194,29 +194,29 @@ impl Results {
                 Line::Training(training) => {
                     results.trainings.insert(training.key.clone(), *training);
                 }
-                Line::Cell(cell) => {
-                    let place = *place_of.entry(cell.key.clone()).or_insert(cells.len());
-                    if place == cells.len() {
-                        cells.push(*cell);
+                Line::Trial(trial) => {
+                    let place = *place_of.entry(trial.key.clone()).or_insert(trials.len());
+                    if place == trials.len() {
+                        trials.push(*trial);
                     } else {
-                        cells[place] = *cell;
+                        trials[place] = *trial;
                     }
                 }
             }
         }
-        let is_done = |cell: &CellRecord| matches!(cell.outcome, Outcome::Done(_));
-        (results.cells, results.failed) = cells.into_iter().partition(is_done);
+        let is_done = |trial: &TrialRecord| matches!(trial.outcome, TrialOutcome::Done(_));
+        (results.trials, results.failed) = trials.into_iter().partition(is_done);
         results.keep_the_last_of_equals();
         results
     }
 
-    /// A file to which a sweep of other rows was added holds two cells of one seed, which no mean may take for two seeds.
+    /// A file to which a sweep of other rows was added holds two trials of one seed, which no mean may take for two seeds.
     fn keep_the_last_of_equals(&mut self) {
-        let all = std::mem::take(&mut self.cells);
+        let all = std::mem::take(&mut self.trials);
         let before = all.len();
         let mut last: HashMap<String, usize> = HashMap::new();
-        let name = |cell: &CellRecord| {
-            let CellRecord {
+        let name = |trial: &TrialRecord| {
+            let TrialRecord {
                 task,
                 rows,
                 method,
@@ -225,36 +225,36 @@ impl Results {
                 settings,
                 seed,
                 ..
-            } = cell;
+            } = trial;
             serde_json::json!([task, rows, method, prediction, stopping, settings, seed]).to_string()
         };
-        for (index, cell) in all.iter().enumerate() {
-            last.insert(name(cell), index);
+        for (index, trial) in all.iter().enumerate() {
+            last.insert(name(trial), index);
         }
-        let is_last = |(index, cell): &(usize, CellRecord)| last[&name(cell)] == *index;
+        let is_last = |(index, trial): &(usize, TrialRecord)| last[&name(trial)] == *index;
         let kept = all.into_iter().enumerate().filter(is_last);
-        self.cells = kept.map(|(_, cell)| cell).collect();
-        self.replaced = before - self.cells.len();
+        self.trials = kept.map(|(_, trial)| trial).collect();
+        self.replaced = before - self.trials.len();
     }
 
-    /// The cells by task, number of rows and stopping, in the order of the files.
+    /// The trials by task, number of rows and stopping, in the order of the files.
     pub fn tasks(&self) -> Vec<TaskResults<'_>> {
         let mut tasks: Vec<TaskResults<'_>> = Vec::new();
-        for cell in &self.cells {
-            let Outcome::Done(result) = &cell.outcome else {
+        for trial in &self.trials {
+            let TrialOutcome::Done(result) = &trial.outcome else {
                 continue;
             };
-            let place = tasks.iter().position(|task| task.is_of(cell));
+            let place = tasks.iter().position(|task| task.is_of(trial));
             let place = place.unwrap_or_else(|| {
                 tasks.push(TaskResults {
-                    name: &cell.task,
-                    rows: cell.rows,
-                    stopping: cell.stopping,
+                    name: &trial.task,
+                    rows: trial.rows,
+                    stopping: trial.stopping,
                     configurations: Vec::new(),
                 });
                 tasks.len() - 1
             });
-            tasks[place].add(cell, result);
+            tasks[place].add(trial, result);
         }
         tasks
     }
@@ -266,36 +266,36 @@ pub struct TaskResults<'a> {
     /// Name of the task.
     pub name: &'a str,
     /// Training rows.
-    pub rows: Rows,
+    pub rows: RowCount,
     /// Which model of each training predicts.
     pub stopping: Stopping,
     /// What was compared.
     pub configurations: Vec<Configuration<'a>>,
 }
 
-/// A method with its settings and a way to predict: its cells differ in the seed.
+/// A method with its settings and a way to predict: its trials differ in the seed.
 #[derive(Clone, Debug)]
 pub struct Configuration<'a> {
     /// Name of the method.
     pub method: &'a str,
     /// How it predicts.
     pub prediction: &'a InferenceMethod,
-    /// Settings that are not the usual ones.
+    /// Settings that are not the defaults.
     pub settings: &'a Settings,
-    /// The cells in the order of their seeds.
-    pub cells: Vec<(&'a CellRecord, &'a CellResult)>,
+    /// The trials in the order of their seeds.
+    pub trials: Vec<(&'a TrialRecord, &'a TrialResult)>,
 }
 
 impl<'a> TaskResults<'a> {
-    fn is_of(&self, cell: &CellRecord) -> bool {
-        self.name == cell.task && self.rows == cell.rows && self.stopping == cell.stopping
+    fn is_of(&self, trial: &TrialRecord) -> bool {
+        self.name == trial.task && self.rows == trial.rows && self.stopping == trial.stopping
     }
 
-    fn add(&mut self, cell: &'a CellRecord, result: &'a CellResult) {
+    fn add(&mut self, trial: &'a TrialRecord, result: &'a TrialResult) {
         let is_same = |configuration: &Configuration<'_>| {
-            configuration.method == cell.method
-                && *configuration.prediction == cell.prediction
-                && *configuration.settings == cell.settings
+            configuration.method == trial.method
+                && *configuration.prediction == trial.prediction
+                && *configuration.settings == trial.settings
         };
         match self
             .configurations
@@ -303,14 +303,14 @@ impl<'a> TaskResults<'a> {
             .find(|configuration| is_same(configuration))
         {
             Some(configuration) => {
-                configuration.cells.push((cell, result));
-                configuration.cells.sort_by_key(|(cell, _)| cell.seed);
+                configuration.trials.push((trial, result));
+                configuration.trials.sort_by_key(|(trial, _)| trial.seed);
             }
             None => self.configurations.push(Configuration {
-                method: &cell.method,
-                prediction: &cell.prediction,
-                settings: &cell.settings,
-                cells: vec![(cell, result)],
+                method: &trial.method,
+                prediction: &trial.prediction,
+                settings: &trial.settings,
+                trials: vec![(trial, result)],
             }),
         }
     }
@@ -318,37 +318,37 @@ impl<'a> TaskResults<'a> {
     /// Task and rows in words.
     pub fn title(&self) -> String {
         match self.rows {
-            Rows::Some(rows) => format!("{}, {rows} training rows", self.name),
-            Rows::All => format!("{}, all training rows", self.name),
+            RowCount::Some(rows) => format!("{}, {rows} training rows", self.name),
+            RowCount::All => format!("{}, all training rows", self.name),
         }
     }
 
     /// Task and rows, short.
     pub fn short(&self) -> String {
         match self.rows {
-            Rows::Some(rows) => format!("{} {rows}", self.name),
-            Rows::All => self.name.to_owned(),
+            RowCount::Some(rows) => format!("{} {rows}", self.name),
+            RowCount::All => self.name.to_owned(),
         }
     }
 }
 
 impl Configuration<'_> {
-    /// A setting of its training; the usual one where results say nothing of it, if there is one.
+    /// A setting of its training; the default where results say nothing of it, if there is one.
     pub fn setting(&self, key: &str) -> Option<Value> {
-        let usual = || {
-            let usual = default_values().get(key).cloned();
-            usual.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
+        let default = || {
+            let default = default_values().get(key).cloned();
+            default.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
         };
-        self.settings.get(key).cloned().or_else(usual)
+        self.settings.get(key).cloned().or_else(default)
     }
 
     /// The results of the seeds.
-    pub fn results(&self) -> impl Iterator<Item = &CellResult> + Clone {
-        self.cells.iter().map(|(_, result)| *result)
+    pub fn results(&self) -> impl Iterator<Item = &TrialResult> + Clone {
+        self.trials.iter().map(|(_, result)| *result)
     }
 
     /// The seeds.
     pub fn seeds(&self) -> Vec<u64> {
-        self.cells.iter().map(|(cell, _)| cell.seed).collect()
+        self.trials.iter().map(|(trial, _)| trial.seed).collect()
     }
 }

@@ -19,16 +19,16 @@ pub const HOW_COMPARED: &str = "Settings (p, N and so on) were chosen by the los
 pub fn subtitle<'r>(parts: impl Iterator<Item = (&'r str, &'r Results)>) -> String {
     let parts: Vec<String> = parts
         .map(|(name, results)| {
-            let mut seeds: Vec<u64> = results.cells.iter().map(|cell| cell.seed).collect();
+            let mut seeds: Vec<u64> = results.trials.iter().map(|trial| trial.seed).collect();
             seeds.sort_unstable();
             seeds.dedup();
-            let mut tasks: Vec<&str> = results.cells.iter().map(|cell| cell.task.as_str()).collect();
+            let mut tasks: Vec<&str> = results.trials.iter().map(|trial| trial.task.as_str()).collect();
             tasks.sort_unstable();
             tasks.dedup();
             let colon = if name.is_empty() { "" } else { ": " };
             format!(
                 "{name}{colon}{} on {} with {}",
-                counted(results.cells.len(), "result"),
+                counted(results.trials.len(), "result"),
                 counted(tasks.len(), "task"),
                 counted(seeds.len(), "seed")
             )
@@ -56,7 +56,7 @@ pub fn caveats(results: &Results) -> Vec<String> {
         sentences.push(format!(
             "{} failed and are in no table, so their methods are compared on the other seeds alone; the results file says why, and \
              `lora sweep --retry-failed` computes them again.",
-            counted(results.failed.len(), "cell")
+            counted(results.failed.len(), "trial")
         ));
     }
     if results.replaced > 0 {
@@ -196,18 +196,18 @@ fn outcome(judged: &[TaskComparison<'_>], method: &Method, reference: &Method) -
 
 fn shares_members(results: &Results) -> bool {
     let deep: Vec<_> = results
-        .cells
+        .trials
         .iter()
-        .filter(|cell| matches!(cell.prediction, InferenceMethod::DeepEnsemble { .. }))
+        .filter(|trial| matches!(trial.prediction, InferenceMethod::DeepEnsemble { .. }))
         .collect();
-    deep.iter().enumerate().any(|(index, cell)| {
+    deep.iter().enumerate().any(|(index, trial)| {
         deep[..index].iter().any(|other| {
-            other.prediction == cell.prediction
-                && other.trainings != cell.trainings
+            other.prediction == trial.prediction
+                && other.trainings != trial.trainings
                 && other
                     .trainings
                     .iter()
-                    .any(|training| cell.trainings.contains(training))
+                    .any(|training| trial.trainings.contains(training))
         })
     })
 }
@@ -216,7 +216,7 @@ fn shares_members(results: &Results) -> bool {
 fn unfinished(results: &Results) -> Option<String> {
     let mut behind = Vec::new();
     for task in results.tasks() {
-        let seeds = |configuration: &Configuration<'_>| configuration.cells.len();
+        let seeds = |configuration: &Configuration<'_>| configuration.trials.len();
         let most = task.configurations.iter().map(seeds).max().unwrap_or(0);
         let fewer = task
             .configurations

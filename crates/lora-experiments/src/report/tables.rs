@@ -6,7 +6,7 @@ use lora_pipeline::error::Result;
 use lora_report::{Better, Cell, Column, Table};
 use serde_json::Value;
 
-use super::against::Comparison;
+use super::against::ReferenceComparison;
 use super::choice::{Method, SelectedConfiguration, varied};
 use super::measure::{Measure, metric_name};
 use super::results::{Configuration, TaskResults};
@@ -22,7 +22,7 @@ pub struct TaskComparison<'a> {
     /// Its selected configurations.
     pub selected: Vec<SelectedConfiguration<'a>>,
     /// For each selected configuration the comparison without and with temperature; none for the reference itself.
-    pub comparisons: Vec<[Option<Comparison>; 2]>,
+    pub comparisons: Vec<[Option<ReferenceComparison>; 2]>,
     /// What the others are compared with.
     pub reference: Method,
 }
@@ -36,11 +36,14 @@ impl TaskComparison<'_> {
     /// What the task is scored by.
     pub fn metric(&self) -> Option<GlueMetric> {
         let first = self.task.configurations.first()?;
-        Some(first.cells.first()?.1.metric)
+        Some(first.trials.first()?.1.metric)
     }
 
     /// The selected configuration of a method with its comparison.
-    pub fn find(&self, method: &Method) -> Option<(&SelectedConfiguration<'_>, &[Option<Comparison>; 2])> {
+    pub fn find(
+        &self,
+        method: &Method,
+    ) -> Option<(&SelectedConfiguration<'_>, &[Option<ReferenceComparison>; 2])> {
         let place = self
             .selected
             .iter()
@@ -59,7 +62,7 @@ impl TaskComparison<'_> {
             .task
             .configurations
             .iter()
-            .map(|configuration| configuration.cells.len());
+            .map(|configuration| configuration.trials.len());
         counts.max().unwrap_or(0)
     }
 }
@@ -189,7 +192,7 @@ fn note(judged: &TaskComparison<'_>, loss: &str, is_scaled: bool) -> String {
     )
 }
 
-fn against_cells(comparison: &Comparison) -> [Cell; 3] {
+fn against_cells(comparison: &ReferenceComparison) -> [Cell; 3] {
     let interval = &comparison.interval;
     [
         Cell::interval(interval.difference, [interval.lower, interval.upper]),

@@ -12,11 +12,12 @@ use lora_pipeline::score::TaskScores;
 use lora_train::event::{CheckpointKind, TrainingPlan};
 use lora_train::{Event, Flow, Observer, Trainer};
 
-use super::cell::task_scores;
+use super::data::CurveSplits;
 use super::outputs::of_passes;
 use super::record::{CurvePoint, CurveScore, CurveScores};
+use super::trial::task_scores;
 
-/// What a curve is asked for.
+/// What a curve is wanted for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CurvePlan {
     /// The epochs, from 1.
@@ -27,27 +28,9 @@ pub struct CurvePlan {
     pub rows: usize,
 }
 
-/// The rows of a curve, tokenized.
-#[derive(Debug)]
-pub struct CurveParts {
-    /// Rows that are learned.
-    pub train: EncodedSplit,
-    /// Test rows.
-    pub test: EncodedSplit,
-}
-
-impl CurveParts {
-    /// For many passes: rows go through the layers below everything trained once.
-    pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
-        for part in [&mut self.train, &mut self.test] {
-            part.keep_states(adapted);
-        }
-    }
-}
-
 /// Listens to a training, and scores it after the epochs of a plan, if there is one. The training itself does not change with it.
 pub struct CurveObserver<'a> {
-    asked: Option<(&'a CurvePlan, &'a CurveParts)>,
+    wanted: Option<(&'a CurvePlan, &'a CurveSplits)>,
     /// Of members.
     seed: u64,
     inner: &'a mut dyn Observer<Transformer>,
@@ -60,12 +43,12 @@ pub struct CurveObserver<'a> {
 impl<'a> CurveObserver<'a> {
     /// Around another observer.
     pub fn new(
-        asked: Option<(&'a CurvePlan, &'a CurveParts)>,
+        wanted: Option<(&'a CurvePlan, &'a CurveSplits)>,
         seed: u64,
         inner: &'a mut dyn Observer<Transformer>,
     ) -> Self {
         Self {
-            asked,
+            wanted,
             seed,
             inner,
             steps_per_epoch: 0,
@@ -99,12 +82,12 @@ impl Observer<Transformer> for CurveObserver<'_> {
     fn after_step(&mut self, trainer: &Trainer<Transformer>) -> Flow {
         let step = trainer.steps_done();
         let epoch = step / self.steps_per_epoch.max(1);
-        if let Some((plan, parts)) = self.asked
+        if let Some((plan, splits)) = self.wanted
             && step.is_multiple_of(self.steps_per_epoch.max(1))
             && plan.epochs.contains(&epoch)
         {
             let started = Instant::now();
-            match point(epoch, plan, parts, &trainer.adapted(), self.seed) {
+            match point(epoch, plan, splits, &trainer.adapted(), self.seed) {
                 Ok(point) => self.points.push(point),
                 Err(error) => {
                     self.error = Some(error);
@@ -124,19 +107,19 @@ impl Observer<Transformer> for CurveObserver<'_> {
 fn point(
     epoch: u64,
     plan: &CurvePlan,
-    parts: &CurveParts,
+    splits: &CurveSplits,
     adapted: &Adapted<Transformer>,
     seed: u64,
 ) -> Result<CurvePoint> {
     let scores = |passes: &Passes<'_>| -> Result<CurveScores> {
-        let of = |part: &EncodedSplit| -> Result<CurveScore> {
-            let logits = of_passes(adapted, part, passes)?;
-            let scores = task_scores(&logits, &part.truth(), Average::Probabilities)?;
+        let of = |split: &EncodedSplit| -> Result<CurveScore> {
+            let logits = of_passes(adapted, split, passes)?;
+            let scores = task_scores(&logits, &split.truth(), Average::Probabilities)?;
             Ok(score_of(&scores))
         };
         Ok(CurveScores {
-            train: of(&parts.train)?,
-            test: of(&parts.test)?,
+            train: of(&splits.train)?,
+            test: of(&splits.test)?,
         })
     };
     let sampler = member_sampler(adapted, seed);

@@ -10,8 +10,7 @@ use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
 
-use super::curve::CurveParts;
-use super::file::{Rows as RowCount, SweepFile, TaskEntry};
+use super::file::{RowCount, SweepFile, TaskEntry};
 use super::tasks::Loaded;
 
 /// Training rows that the gap between training and test is measured on, at most: an ensemble runs through them N times.
@@ -51,7 +50,7 @@ pub struct Drawn {
 
 /// Rows of a training, tokenized.
 #[derive(Debug)]
-pub struct Parts {
+pub struct TrialSplits {
     /// To learn from.
     pub train: EncodedSplit,
     /// Some of them, to measure the gap on.
@@ -64,19 +63,37 @@ pub struct Parts {
     pub shifted: Option<EncodedSplit>,
 }
 
-impl Parts {
-    /// For many ways of asking one trained model about all parts.
+impl TrialSplits {
+    /// For many ways of asking one trained model about all splits.
     pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
-        let asked = [&mut self.gap, &mut self.validation, &mut self.test];
-        for part in asked.into_iter().chain(&mut self.shifted) {
-            part.keep_states(adapted);
+        let predicted = [&mut self.gap, &mut self.validation, &mut self.test];
+        for split in predicted.into_iter().chain(&mut self.shifted) {
+            split.keep_states(adapted);
         }
     }
 
     /// Whether shifted rows have labels.
     pub fn shifted_is_labelled(&self) -> bool {
-        let targets = self.shifted.as_ref().map(|part| &part.encoded.targets);
+        let targets = self.shifted.as_ref().map(|split| &split.encoded.targets);
         targets.is_some_and(|targets| *targets != Targets::None)
+    }
+}
+
+/// The rows of a curve, tokenized.
+#[derive(Debug)]
+pub struct CurveSplits {
+    /// Rows that are learned.
+    pub train: EncodedSplit,
+    /// Test rows.
+    pub test: EncodedSplit,
+}
+
+impl CurveSplits {
+    /// For many passes: rows go through the layers below everything trained once.
+    pub fn keep_states(&mut self, adapted: &Adapted<Transformer>) {
+        for split in [&mut self.train, &mut self.test] {
+            split.keep_states(adapted);
+        }
     }
 }
 
@@ -180,7 +197,7 @@ impl SweepTask {
         }
         let texts = RowText::of_rows(&self.pool);
         let sizes = [validation, train];
-        let parts = training_split(
+        let splits = training_split(
             &self.pool.strata(),
             &RowText::groups(&texts),
             &sizes,
@@ -188,8 +205,8 @@ impl SweepTask {
             data_seed,
         )?;
         Ok(Drawn {
-            validation: self.pool.select(&parts[0]),
-            train: self.pool.select(&parts[1]),
+            validation: self.pool.select(&splits[0]),
+            train: self.pool.select(&splits[1]),
         })
     }
 
@@ -214,16 +231,16 @@ impl SweepTask {
     /// # Errors
     ///
     /// If there are too few rows, or a text cannot be tokenized.
-    pub fn curve_parts(
+    pub fn curve_splits(
         &self,
         rows: RowCount,
         data_seed: u64,
         at_most: usize,
         encoder: &RowEncoder<'_>,
-    ) -> Result<CurveParts> {
+    ) -> Result<CurveSplits> {
         let drawn = self.draw(rows, data_seed)?;
-        let encode = |part: &Rows| encoder.encode(&limited(part.clone(), at_most, TEST_SEED)?);
-        Ok(CurveParts {
+        let encode = |split: &Rows| encoder.encode(&limited(split.clone(), at_most, TEST_SEED)?);
+        Ok(CurveSplits {
             train: encode(&drawn.train)?,
             test: encode(&self.test)?,
         })
@@ -234,10 +251,10 @@ impl SweepTask {
     /// # Errors
     ///
     /// If there are too few rows, or a text cannot be tokenized.
-    pub fn parts(&self, rows: RowCount, data_seed: u64, encoder: &RowEncoder<'_>) -> Result<Parts> {
-        let encode = |part: &Rows| encoder.encode(part);
+    pub fn splits(&self, rows: RowCount, data_seed: u64, encoder: &RowEncoder<'_>) -> Result<TrialSplits> {
+        let encode = |split: &Rows| encoder.encode(split);
         let drawn = self.draw(rows, data_seed)?;
-        Ok(Parts {
+        Ok(TrialSplits {
             gap: encode(&limited(drawn.train.clone(), GAP_ROWS, data_seed)?)?,
             train: encode(&drawn.train)?,
             validation: encode(&drawn.validation)?,
@@ -252,6 +269,6 @@ fn limited(rows: Rows, at_most: usize, seed: u64) -> Result<Rows> {
     if rows.len() <= at_most {
         return Ok(rows);
     }
-    let parts = stratified_split(&rows.strata(), &[at_most], seed)?;
-    Ok(rows.select(&parts[0]))
+    let splits = stratified_split(&rows.strata(), &[at_most], seed)?;
+    Ok(rows.select(&splits[0]))
 }

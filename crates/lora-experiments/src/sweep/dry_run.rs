@@ -21,7 +21,7 @@ use super::file::Stopping;
 use super::inference_method::{InferenceMethod, Varied};
 use super::jobs::Queue;
 use super::laplace::MOST_COLUMNS;
-use super::plan::{PlannedCell, PlannedTraining};
+use super::plan::{PlannedTraining, PlannedTrial};
 use super::training::{self, Prepared};
 
 /// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
@@ -36,7 +36,7 @@ const SLOW: f64 = 0.5;
 struct Group<'a> {
     first: &'a PlannedTraining,
     trainings: usize,
-    cells: usize,
+    trials: usize,
     steps: u64,
     /// Those of first epochs.
     first_steps: u64,
@@ -51,12 +51,12 @@ struct Group<'a> {
 /// What would be computed.
 #[derive(Debug)]
 pub struct DryRun {
-    /// Trainings, steps, cells, passes and minutes of each method.
+    /// Trainings, steps, trials, passes and minutes of each method.
     pub table: Table,
     /// Trainings.
     pub trainings: usize,
-    /// Cells.
-    pub cells: usize,
+    /// Trials.
+    pub trials: usize,
     /// Of everything, one training at a time.
     pub estimated_seconds: f64,
 }
@@ -109,7 +109,7 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
     }
     bar.finish();
     let columns =
-        ["trainings", "steps", "cells", "passes over rows"].map(|name| Column::new(name, Better::None, 0));
+        ["trainings", "steps", "trials", "passes over rows"].map(|name| Column::new(name, Better::None, 0));
     let columns = columns
         .into_iter()
         .chain([Column::new("minutes", Better::None, 1)]);
@@ -127,7 +127,7 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
         let values = [
             group.trainings as f64,
             group.steps as f64,
-            group.cells as f64,
+            group.trials as f64,
             group.passes as f64,
             group.seconds / 60.0,
         ];
@@ -140,7 +140,7 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
     Ok(DryRun {
         table,
         trainings: queue.trainings().len(),
-        cells: queue.cells().len(),
+        trials: queue.trials().len(),
         estimated_seconds: sum[4] * 60.0,
     })
 }
@@ -159,7 +159,7 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
             groups.push(Group {
                 first: training,
                 trainings: 0,
-                cells: 0,
+                trials: 0,
                 steps: 0,
                 first_steps: 0,
                 passes: 0,
@@ -169,13 +169,13 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
             groups.len() - 1
         });
         let group = &mut groups[place];
-        let cells = queue.cells().iter().map(|&cell| &plan.cells[cell]);
-        let own: Vec<&PlannedCell> = cells.filter(|cell| cell.trainings.contains(&index)).collect();
+        let trials = queue.trials().iter().map(|&trial| &plan.trials[trial]);
+        let own: Vec<&PlannedTrial> = trials.filter(|trial| trial.trainings.contains(&index)).collect();
         let scored = (train.min(GAP_ROWS) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
         let steps_per_epoch = training.config.train.steps_per_epoch(train).max(1);
         let evaluations = steps / steps_per_epoch;
         group.trainings += 1;
-        group.cells += own.iter().filter(|cell| cell.trainings[0] == index).count();
+        group.trials += own.iter().filter(|trial| trial.trainings[0] == index).count();
         group.steps += steps;
         group.first_steps += steps.min(steps_per_epoch);
         let fitted = train as u64 * fitting_passes(&own, task.classes());
@@ -195,10 +195,10 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
 
 /// Passes over each row that predictions of one training need, for each way to predict; those that differ in the number of members alone
 /// share them.
-fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
+fn members_of_sources(trials: &[&PlannedTrial]) -> Vec<u64> {
     let mut of_source: HashMap<(Stopping, String), u64> = HashMap::new();
-    for cell in cells {
-        let (source, members) = match &cell.prediction {
+    for trial in trials {
+        let (source, members) = match &trial.prediction {
             InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => ("mean".to_owned(), 1),
             InferenceMethod::FullUpdate => ("full".to_owned(), 1),
             InferenceMethod::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
@@ -222,16 +222,16 @@ fn members_of_sources(cells: &[&PlannedCell]) -> Vec<u64> {
                 ..
             } => (format!("{of:?} {structure:?} {prior:?}"), members.unwrap_or(1)),
         };
-        let most = of_source.entry((cell.stopping, source)).or_default();
+        let most = of_source.entry((trial.stopping, source)).or_default();
         *most = (*most).max(members);
     }
     of_source.into_values().collect()
 }
 
 /// Passes over each training row that Laplace approximations are fitted with; a backward pass costs about as much as two.
-fn fitting_passes(cells: &[&PlannedCell], classes: usize) -> u64 {
+fn fitting_passes(trials: &[&PlannedTrial], classes: usize) -> u64 {
     let columns = classes.min(MOST_COLUMNS);
-    let fits = cells.iter().filter_map(|cell| match &cell.prediction {
+    let fits = trials.iter().filter_map(|trial| match &trial.prediction {
         InferenceMethod::Laplace {
             of, structure, prior, ..
         } => Some((of.part().is_some(), format!("{of:?} {structure:?} {prior:?}"))),
@@ -276,14 +276,14 @@ struct Size {
 
 impl Size {
     fn of(sweep: &Sweep, planned: &PlannedTraining) -> Result<Self> {
-        let parts = training::rows_of(planned, &sweep.tasks[planned.task])?;
-        let mean = |part: &EncodedSplit| {
-            let lengths = part.encoded.lengths();
+        let splits = training::rows_of(planned, &sweep.tasks[planned.task])?;
+        let mean = |split: &EncodedSplit| {
+            let lengths = split.encoded.lengths();
             lengths.iter().sum::<usize>() as f64 / lengths.len().max(1) as f64
         };
         Ok(Self {
-            of_step: mean(&parts.train),
-            of_row: mean(&parts.validation),
+            of_step: mean(&splits.train),
+            of_row: mean(&splits.validation),
         })
     }
 }
@@ -299,12 +299,12 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let task = &sweep.tasks[planned.task];
     let Prepared {
         adapted,
-        mut parts,
+        mut splits,
         padding,
         ..
     } = training::prepare(planned, task)?;
     let config = &planned.config.train;
-    let encoded = &parts.train.encoded;
+    let encoded = &splits.train.encoded;
     let steps = config.total_steps(encoded.len());
     let order = train_batches(
         &encoded.lengths(),
@@ -331,7 +331,7 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     let mut first_step = seconds_a_step(&of_steps[..1])?;
     if first_step > SLOW {
         let adapted = trainer.adapted();
-        let row = seconds_a_row_of_one_batch(&adapted, &parts.validation)?;
+        let row = seconds_a_row_of_one_batch(&adapted, &splits.validation)?;
         return Ok(Times {
             first_step,
             step: first_step,
@@ -344,8 +344,8 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
     }
     let step = seconds_a_step(&of_steps)?;
     let adapted = trainer.adapted();
-    parts.validation.keep_states(&adapted);
-    let row = || seconds_a_row(&adapted, &parts.validation);
+    splits.validation.keep_states(&adapted);
+    let row = || seconds_a_row(&adapted, &splits.validation);
     let (first_row, row) = (row()?, row()?);
     Ok(Times {
         first_step,
@@ -356,16 +356,16 @@ fn time(sweep: &Sweep, planned: &PlannedTraining) -> Result<Times> {
 }
 
 /// For a model so slow that one batch tells enough.
-fn seconds_a_row_of_one_batch(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {
-    let batch = &part.batches[0];
+fn seconds_a_row_of_one_batch(adapted: &Adapted<Transformer>, split: &EncodedSplit) -> Result<f64> {
+    let batch = &split.batches[0];
     let started = Instant::now();
-    let outputs = JudgedRows::of(part)?.batch_outputs(&adapted.model, batch, &batch.rows, &Pass::Mean);
+    let outputs = JudgedRows::of(split)?.batch_outputs(&adapted.model, batch, &batch.rows, &Pass::Mean);
     drop(outputs.into_data());
     Ok(started.elapsed().as_secs_f64() / batch.rows.len() as f64)
 }
 
-fn seconds_a_row(adapted: &Adapted<Transformer>, part: &EncodedSplit) -> Result<f64> {
+fn seconds_a_row(adapted: &Adapted<Transformer>, split: &EncodedSplit) -> Result<f64> {
     let started = Instant::now();
-    JudgedRows::of(part)?.outputs(adapted, &Passes::Mean, &mut |_| {});
-    Ok(started.elapsed().as_secs_f64() / part.encoded.len() as f64)
+    JudgedRows::of(split)?.outputs(adapted, &Passes::Mean, &mut |_| {});
+    Ok(started.elapsed().as_secs_f64() / split.encoded.len() as f64)
 }

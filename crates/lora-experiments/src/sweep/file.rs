@@ -1,4 +1,4 @@
-//! The file of a sweep: what is trained, on what, and how it is asked.
+//! The file of a sweep: what is trained, on what, and how it predicts.
 
 use std::fmt;
 use std::fs;
@@ -160,7 +160,7 @@ pub struct TaskEntry {
     pub data: Option<Map<String, Value>>,
     /// Training rows: numbers, or `all`.
     #[serde(default = "all_rows")]
-    pub rows: Vec<Rows>,
+    pub rows: Vec<RowCount>,
     /// In place of the number for all tasks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_rows: Option<usize>,
@@ -181,14 +181,14 @@ pub struct TaskEntry {
     pub settings: Map<String, Value>,
 }
 
-fn all_rows() -> Vec<Rows> {
-    vec![Rows::All]
+fn all_rows() -> Vec<RowCount> {
+    vec![RowCount::All]
 }
 
 /// How many training rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "RowsEntry", into = "RowsEntry")]
-pub enum Rows {
+#[serde(from = "RowCountEntry", into = "RowCountEntry")]
+pub enum RowCount {
     /// So many, classes in proportion.
     Some(usize),
     /// All but the validation rows.
@@ -197,7 +197,7 @@ pub enum Rows {
 
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "expected a number of rows, or the word all")]
-enum RowsEntry {
+enum RowCountEntry {
     Some(usize),
     All(AllWord),
 }
@@ -208,25 +208,25 @@ enum AllWord {
     All,
 }
 
-impl From<RowsEntry> for Rows {
-    fn from(entry: RowsEntry) -> Self {
+impl From<RowCountEntry> for RowCount {
+    fn from(entry: RowCountEntry) -> Self {
         match entry {
-            RowsEntry::Some(rows) => Self::Some(rows),
-            RowsEntry::All(AllWord::All) => Self::All,
+            RowCountEntry::Some(rows) => Self::Some(rows),
+            RowCountEntry::All(AllWord::All) => Self::All,
         }
     }
 }
 
-impl From<Rows> for RowsEntry {
-    fn from(rows: Rows) -> Self {
+impl From<RowCount> for RowCountEntry {
+    fn from(rows: RowCount) -> Self {
         match rows {
-            Rows::Some(rows) => Self::Some(rows),
-            Rows::All => Self::All(AllWord::All),
+            RowCount::Some(rows) => Self::Some(rows),
+            RowCount::All => Self::All(AllWord::All),
         }
     }
 }
 
-impl fmt::Display for Rows {
+impl fmt::Display for RowCount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Some(rows) => write!(formatter, "{rows}"),
@@ -249,7 +249,7 @@ pub enum ShiftedEntry {
     Benchmark(OtherBenchmark),
 }
 
-/// A benchmark whose rows are asked of models that were trained on another.
+/// A benchmark whose rows are given to models that were trained on another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OtherBenchmark {

@@ -1,5 +1,6 @@
 //! Ways to predict as the file of a sweep writes them: several at once, by lists of values.
 
+use itertools::{Itertools as _, iproduct};
 use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::{PRIOR_PRECISIONS, Structure};
@@ -107,28 +108,23 @@ impl InferenceMethodEntry {
     ///
     /// What cannot be used, as the key, what was found, and what is expected.
     pub fn expand(&self) -> Result<Vec<InferenceMethod>, String> {
-        let mut predictions = Vec::new();
-        match self {
-            Self::Mean => predictions.push(InferenceMethod::Mean),
-            Self::FullUpdate => predictions.push(InferenceMethod::FullUpdate),
+        let methods: Vec<InferenceMethod> = match self {
+            Self::Mean => vec![InferenceMethod::Mean],
+            Self::FullUpdate => vec![InferenceMethod::FullUpdate],
             Self::Ensemble {
                 members,
                 average,
                 mask_probability,
                 mask_rescale,
             } => {
-                for masks in masks(mask_probability.as_ref(), *mask_rescale)? {
-                    for &average in average.values() {
-                        for &members in members.values() {
-                            at_least_one("members", members)?;
-                            predictions.push(InferenceMethod::Ensemble {
-                                members,
-                                average,
-                                masks,
-                            });
-                        }
-                    }
-                }
+                let masks = masks(mask_probability.as_ref(), *mask_rescale)?;
+                iproduct!(masks, draws(members, average)?)
+                    .map(|(masks, (average, members))| InferenceMethod::Ensemble {
+                        members,
+                        average,
+                        masks,
+                    })
+                    .collect()
             }
             Self::DeepEnsemble {
                 members,
@@ -136,17 +132,12 @@ impl InferenceMethodEntry {
                 average,
             } => {
                 at_least_one("stride", *stride)?;
-                for &average in average.values() {
-                    for &members in members.values() {
-                        at_least_one("members", members)?;
-                        let stride = *stride;
-                        predictions.push(InferenceMethod::DeepEnsemble {
-                            members,
-                            stride,
-                            average,
-                        });
-                    }
-                }
+                let of = |(average, members)| InferenceMethod::DeepEnsemble {
+                    members,
+                    stride: *stride,
+                    average,
+                };
+                draws(members, average)?.into_iter().map(of).collect()
             }
             Self::Laplace {
                 of,
@@ -155,23 +146,27 @@ impl InferenceMethodEntry {
                 members,
                 average,
             } => {
-                let draws = draws(members.as_ref(), average)?;
-                for &of in of.values() {
-                    for &structure in structure.values() {
-                        for &prior in prior.values() {
-                            check_laplace(of, prior, members.is_some())?;
-                            predictions.extend(draws.iter().map(|&(members, average)| {
-                                InferenceMethod::Laplace {
-                                    of,
-                                    structure,
-                                    prior,
-                                    members,
-                                    average,
-                                }
-                            }));
-                        }
+                let draws = match members {
+                    Some(members) => {
+                        let draws = draws(members, average)?.into_iter();
+                        draws.map(|(average, members)| (average, Some(members))).collect()
                     }
+                    None => vec![(Average::default(), None)],
+                };
+                for (of, prior) in iproduct!(of.values(), prior.values()) {
+                    check_laplace(*of, *prior, members.is_some())?;
                 }
+                iproduct!(of.values(), structure.values(), prior.values(), draws)
+                    .map(
+                        |(&of, &structure, &prior, (average, members))| InferenceMethod::Laplace {
+                            of,
+                            structure,
+                            prior,
+                            members,
+                            average,
+                        },
+                    )
+                    .collect()
             }
             Self::Swag {
                 members,
@@ -180,42 +175,34 @@ impl InferenceMethodEntry {
                 collect,
             } => {
                 collect.validate().map_err(|error| error.to_string())?;
-                for &scale in scale.values() {
-                    check_scale(scale)?;
-                    for (members, average) in draws(Some(members), average)? {
-                        predictions.extend(members.map(|members| InferenceMethod::Swag {
-                            members,
-                            average,
-                            scale,
-                            collect: *collect,
-                        }));
-                    }
-                }
+                scale.values().iter().try_for_each(|&scale| check_scale(scale))?;
+                iproduct!(scale.values(), draws(members, average)?)
+                    .map(|(&scale, (average, members))| InferenceMethod::Swag {
+                        members,
+                        average,
+                        scale,
+                        collect: *collect,
+                    })
+                    .collect()
             }
-        }
-        if predictions.is_empty() {
+        };
+        if methods.is_empty() {
             return Err("a list of values is empty; give at least one".to_owned());
         }
-        Ok(predictions)
+        Ok(methods)
     }
 }
 
-/// Every number of members with everything that is averaged; without members a single pass.
-fn draws(
-    members: Option<&OneOrMany<u64>>,
-    average: &OneOrMany<Average>,
-) -> Result<Vec<(Option<u64>, Average)>, String> {
-    let Some(members) = members else {
-        return Ok(vec![(None, Average::default())]);
-    };
-    let mut draws = Vec::new();
-    for &average in average.values() {
-        for &members in members.values() {
-            at_least_one("members", members)?;
-            draws.push((Some(members), average));
-        }
-    }
-    Ok(draws)
+/// Everything that is averaged with every number of members.
+fn draws(members: &OneOrMany<u64>, average: &OneOrMany<Average>) -> Result<Vec<(Average, u64)>, String> {
+    members
+        .values()
+        .iter()
+        .try_for_each(|&members| at_least_one("members", members))?;
+    let averages = average.values().iter().copied();
+    Ok(averages
+        .cartesian_product(members.values().iter().copied())
+        .collect())
 }
 
 fn check_scale(scale: f64) -> Result<(), String> {

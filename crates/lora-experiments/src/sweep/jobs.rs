@@ -1,4 +1,4 @@
-//! Running a plan: trainings side by side, each with the cells that wait for it.
+//! Running a plan: trainings side by side, each with the trials that wait for it.
 
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
@@ -9,17 +9,17 @@ use std::thread;
 use lora_pipeline::error::{Error, Result};
 use lora_pipeline::progress::{CancelToken, Counter};
 
-use super::cell::{Costs, score};
 use super::data::SweepTask;
 use super::file::Stopping;
 use super::inference_method::InferenceMethod;
 use super::members::{Member, Members};
 use super::outputs::TrialOutputs;
-use super::passes::{self, Ask};
-use super::plan::{Plan, PlannedCell, PlannedTraining};
-use super::record::{CellRecord, CellResult, Line, Outcome};
+use super::passes::{self, TrialMethod};
+use super::plan::{Plan, PlannedTraining, PlannedTrial};
+use super::record::{Line, TrialOutcome, TrialRecord, TrialResult};
 use super::store::{Store, StoreError};
 use super::training::{self, Trained};
+use super::trial::{Costs, score};
 use crate::memory;
 use crate::side_by_side::on_own_threads;
 
@@ -31,7 +31,7 @@ pub struct Work<'a> {
     pub tasks: &'a [SweepTask],
     /// Members of deep ensembles.
     pub members: &'a Members,
-    /// Counts cells.
+    /// Counts trials.
     pub bar: &'a dyn Counter,
     /// Ends the work before the next training.
     pub cancel: &'a CancelToken,
@@ -42,9 +42,9 @@ pub struct Work<'a> {
 /// How a call ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Cells that were scored.
+    /// Trials that were scored.
     pub done: usize,
-    /// Cells that failed.
+    /// Trials that failed.
     pub failed: usize,
 }
 
@@ -53,14 +53,14 @@ struct Shared {
     store: Store,
     /// The next training of the queue.
     next: usize,
-    /// For each pending cell of several trainings, how many of them are still to come.
+    /// For each pending trial of several trainings, how many of them are still to come.
     missing: HashMap<usize, usize>,
     tally: Tally,
     /// Why everything has to end.
     broken: Option<StoreError>,
 }
 
-/// The trainings that pending cells need, in the order of the plan, and the cells that can be scored from members on disk alone.
+/// The trainings that pending trials need, in the order of the plan, and the trials that can be scored from members on disk alone.
 pub struct Queue {
     trainings: Vec<usize>,
     pending: BTreeSet<usize>,
@@ -68,24 +68,24 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Of the cells that are to be computed.
+    /// Of the trials that are to be computed.
     pub fn new(plan: &Plan, members: &Members, pending: BTreeSet<usize>) -> Self {
         let has = |training: usize, stopping| members.has(&plan.trainings[training].key, stopping);
         let (mut trainings, mut ready) = (BTreeSet::new(), Vec::new());
-        for &cell in &pending {
-            let cell_trainings = &plan.cells[cell].trainings;
-            if is_deep(&plan.cells[cell]) {
-                let missing: Vec<usize> = cell_trainings
+        for &trial in &pending {
+            let trial_trainings = &plan.trials[trial].trainings;
+            if is_deep(&plan.trials[trial]) {
+                let missing: Vec<usize> = trial_trainings
                     .iter()
                     .copied()
-                    .filter(|&training| !has(training, plan.cells[cell].stopping))
+                    .filter(|&training| !has(training, plan.trials[trial].stopping))
                     .collect();
                 if missing.is_empty() {
-                    ready.push(cell);
+                    ready.push(trial);
                 }
                 trainings.extend(missing);
             } else {
-                trainings.extend(cell_trainings);
+                trainings.extend(trial_trainings);
             }
         }
         Self {
@@ -100,25 +100,25 @@ impl Queue {
         &self.trainings
     }
 
-    /// The cells that there will be.
-    pub fn cells(&self) -> &BTreeSet<usize> {
+    /// The trials that there will be.
+    pub fn trials(&self) -> &BTreeSet<usize> {
         &self.pending
     }
 }
 
-fn is_deep(cell: &PlannedCell) -> bool {
-    matches!(cell.prediction, InferenceMethod::DeepEnsemble { .. })
+fn is_deep(trial: &PlannedTrial) -> bool {
+    matches!(trial.prediction, InferenceMethod::DeepEnsemble { .. })
 }
 
 impl Work<'_> {
-    /// Runs everything in a queue, until it is cancelled. Failed cells are recorded, and the rest goes on.
+    /// Runs everything in a queue, until it is cancelled. Failed trials are recorded, and the rest goes on.
     ///
     /// # Errors
     ///
     /// If the results file cannot be written.
     pub fn run(&self, queue: &Queue, store: Store) -> Result<Tally, StoreError> {
-        let to_come = |cell: &usize| {
-            let trainings = self.plan.cells[*cell].trainings.iter();
+        let to_come = |trial: &usize| {
+            let trainings = self.plan.trials[*trial].trainings.iter();
             trainings
                 .filter(|training| queue.trainings.contains(training))
                 .count()
@@ -126,11 +126,11 @@ impl Work<'_> {
         let deep = queue
             .pending
             .iter()
-            .filter(|&&cell| is_deep(&self.plan.cells[cell]));
+            .filter(|&&trial| is_deep(&self.plan.trials[trial]));
         let shared = Mutex::new(Shared {
             store,
             next: 0,
-            missing: deep.map(|cell| (*cell, to_come(cell))).collect(),
+            missing: deep.map(|trial| (*trial, to_come(trial))).collect(),
             tally: Tally::default(),
             broken: None,
         });
@@ -164,8 +164,8 @@ impl Work<'_> {
             let planned = &self.plan.trainings[training];
             let waiting = queue.pending.iter().copied();
             let (deep, own): (Vec<usize>, Vec<usize>) = waiting
-                .filter(|&cell| self.plan.cells[cell].trainings.contains(&training))
-                .partition(|&cell| is_deep(&self.plan.cells[cell]));
+                .filter(|&trial| self.plan.trials[trial].trainings.contains(&training))
+                .partition(|&trial| is_deep(&self.plan.trials[trial]));
             let is_measured = self.jobs == 1 && memory::reset_peak();
             // A bug that one setting brings to light must not cost the night.
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -181,7 +181,7 @@ impl Work<'_> {
                     let member = format!("its member with seed {} failed: {reason}", planned.seed);
                     let deep: Vec<usize> = deep
                         .into_iter()
-                        .filter(|cell| lock(shared).missing.remove(cell).is_some())
+                        .filter(|trial| lock(shared).missing.remove(trial).is_some())
                         .collect();
                     self.fail(&deep, &member, shared);
                 }
@@ -189,7 +189,7 @@ impl Work<'_> {
         }
     }
 
-    /// Trains, scores the cells of this training alone, and keeps what it gives to the deep ones. False if Ctrl-C came between.
+    /// Trains, scores the trials of this training alone, and keeps what it gives to the deep ones. False if Ctrl-C came between.
     fn train(
         &self,
         planned: &PlannedTraining,
@@ -204,28 +204,28 @@ impl Work<'_> {
             task.name, planned.rows, planned.method, planned.seed
         );
         let mut on_step = |step: u64, steps: u64| self.bar.message(&format!("{what}: step {step}/{steps}"));
-        let swag = passes::collections(own.iter().map(|&cell| &self.plan.cells[cell].prediction));
+        let swag = passes::collections(own.iter().map(|&trial| &self.plan.trials[trial].prediction));
         let Some(mut trained) = training::train(planned, task, &swag, &mut on_step, self.cancel)? else {
             return Ok(false);
         };
         trained.record.peak_memory = is_measured.then(memory::peak_memory_bytes).flatten();
         append(&Line::Training(Box::new(trained.record.clone())), shared);
         self.bar.message(&format!("{what}: predicting"));
-        let mut asks: Vec<Ask<'_>> = own
+        let mut requests: Vec<TrialMethod<'_>> = own
             .iter()
-            .map(|&cell| {
-                let cell = &self.plan.cells[cell];
-                (&cell.prediction, cell.stopping)
+            .map(|&trial| {
+                let trial = &self.plan.trials[trial];
+                (&trial.prediction, trial.stopping)
             })
             .collect();
         let mut as_member: Vec<Stopping> = Vec::new();
-        for &cell in deep {
-            let stopping = self.plan.cells[cell].stopping;
+        for &trial in deep {
+            let stopping = self.plan.trials[trial].stopping;
             if !as_member.contains(&stopping) {
                 as_member.push(stopping);
             }
         }
-        asks.extend(
+        requests.extend(
             as_member
                 .iter()
                 .map(|&stopping| (&InferenceMethod::Mean, stopping)),
@@ -233,13 +233,13 @@ impl Work<'_> {
         if is_measured {
             memory::reset_peak();
         }
-        let Some(said) = passes::run(&trained, planned.seed, &asks, self.cancel) else {
+        let Some(outputs) = passes::run(&trained, planned.seed, &requests, self.cancel) else {
             return Ok(false);
         };
-        for (&stopping, said) in as_member.iter().zip(&said[own.len()..]) {
-            if let Ok(said) = said {
+        for (&stopping, outputs) in as_member.iter().zip(&outputs[own.len()..]) {
+            if let Ok(outputs) = outputs {
                 let member = Member {
-                    said: said.clone(),
+                    outputs: outputs.clone(),
                     training_seconds: trained.record.seconds,
                 };
                 self.members.keep(&planned.key, stopping, &member)?;
@@ -249,76 +249,80 @@ impl Work<'_> {
             training_seconds: trained.record.seconds,
             peak_memory: is_measured.then(memory::peak_memory_bytes).flatten(),
         };
-        for (&cell, said) in own.iter().zip(&said) {
-            let outcome = match said {
-                Ok(said) => self.score_own(cell, said, &trained, &costs),
+        for (&trial, outputs) in own.iter().zip(&outputs) {
+            let outcome = match outputs {
+                Ok(outputs) => self.score_own(trial, outputs, &trained, &costs),
                 Err(reason) => Err(Error::input(reason.clone())),
             };
-            self.record(cell, outcome, shared);
+            self.record(trial, outcome, shared);
         }
         Ok(true)
     }
 
     fn score_own(
         &self,
-        cell: usize,
-        said: &TrialOutputs,
+        trial: usize,
+        outputs: &TrialOutputs,
         trained: &Trained,
         costs: &Costs,
-    ) -> Result<CellResult> {
-        let cell = &self.plan.cells[cell];
-        let task = &self.tasks[self.plan.trainings[cell.trainings[0]].task];
+    ) -> Result<TrialResult> {
+        let trial = &self.plan.trials[trial];
+        let task = &self.tasks[self.plan.trainings[trial.trainings[0]].task];
         score(
-            said,
-            &trained.parts,
-            cell.prediction.average(),
+            outputs,
+            &trained.splits,
+            trial.prediction.average(),
             task.metric,
             costs,
         )
     }
 
-    fn score_deep(&self, cells: &[usize], shared: &Mutex<Shared>) {
-        for &cell in cells {
+    fn score_deep(&self, trials: &[usize], shared: &Mutex<Shared>) {
+        for &trial in trials {
             if self.cancel.is_cancelled() {
                 return;
             }
-            let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.score_members(cell)));
-            self.record(cell, outcome.unwrap_or_else(|panic| Err(bug(&*panic))), shared);
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| self.score_members(trial)));
+            self.record(trial, outcome.unwrap_or_else(|panic| Err(bug(&*panic))), shared);
         }
     }
 
-    fn score_members(&self, cell: usize) -> Result<CellResult> {
-        let cell = &self.plan.cells[cell];
-        let first = &self.plan.trainings[cell.trainings[0]];
+    fn score_members(&self, trial: usize) -> Result<TrialResult> {
+        let trial = &self.plan.trials[trial];
+        let first = &self.plan.trainings[trial.trainings[0]];
         let task = &self.tasks[first.task];
         let read = |training: &usize| {
             self.members
-                .read(&self.plan.trainings[*training].key, cell.stopping)
+                .read(&self.plan.trainings[*training].key, trial.stopping)
         };
-        let members = cell.trainings.iter().map(read).collect::<Result<Vec<Member>>>()?;
+        let members = trial
+            .trainings
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<Member>>>()?;
         let costs = Costs {
             training_seconds: members.iter().map(|member| member.training_seconds).sum(),
             peak_memory: None,
         };
-        let said: Vec<TrialOutputs> = members.into_iter().map(|member| member.said).collect();
-        let said =
-            TrialOutputs::joined(&said).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
-        let parts = training::rows_of(first, task)?;
-        score(&said, &parts, cell.prediction.average(), task.metric, &costs)
+        let outputs: Vec<TrialOutputs> = members.into_iter().map(|member| member.outputs).collect();
+        let outputs =
+            TrialOutputs::joined(&outputs).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
+        let splits = training::rows_of(first, task)?;
+        score(&outputs, &splits, trial.prediction.average(), task.metric, &costs)
     }
 
-    fn fail(&self, cells: &[usize], reason: &str, shared: &Mutex<Shared>) {
-        for &cell in cells {
-            self.record(cell, Err(Error::input(reason.to_owned())), shared);
+    fn fail(&self, trials: &[usize], reason: &str, shared: &Mutex<Shared>) {
+        for &trial in trials {
+            self.record(trial, Err(Error::input(reason.to_owned())), shared);
         }
     }
 
-    fn record(&self, cell: usize, outcome: Result<CellResult>, shared: &Mutex<Shared>) {
-        let planned = &self.plan.cells[cell];
+    fn record(&self, trial: usize, outcome: Result<TrialResult>, shared: &Mutex<Shared>) {
+        let planned = &self.plan.trials[trial];
         let first = &self.plan.trainings[planned.trainings[0]];
         let trainings = planned.trainings.iter();
         let is_done = outcome.is_ok();
-        let record = CellRecord {
+        let record = TrialRecord {
             key: planned.key.clone(),
             task: self.tasks[first.task].name.clone(),
             rows: first.rows,
@@ -332,11 +336,11 @@ impl Work<'_> {
                 .map(|&training| self.plan.trainings[training].key.clone())
                 .collect(),
             outcome: match outcome {
-                Ok(result) => Outcome::Done(Box::new(result)),
-                Err(error) => Outcome::Failed(error.sentence()),
+                Ok(result) => TrialOutcome::Done(Box::new(result)),
+                Err(error) => TrialOutcome::Failed(error.sentence()),
             },
         };
-        append(&Line::Cell(Box::new(record)), shared);
+        append(&Line::Trial(Box::new(record)), shared);
         let mut shared = lock(shared);
         if is_done {
             shared.tally.done += 1;
@@ -363,17 +367,17 @@ fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The cells of several trainings for which the last one has come.
+/// The trials of several trainings for which the last one has come.
 fn ready(deep: &[usize], shared: &Mutex<Shared>) -> Vec<usize> {
     let mut shared = lock(shared);
-    let mut is_ready = |cell: &usize| {
-        let missing = shared.missing.get_mut(cell);
+    let mut is_ready = |trial: &usize| {
+        let missing = shared.missing.get_mut(trial);
         missing.is_some_and(|missing| {
             *missing -= 1;
             *missing == 0
         })
     };
-    deep.iter().copied().filter(|cell| is_ready(cell)).collect()
+    deep.iter().copied().filter(|trial| is_ready(trial)).collect()
 }
 
 fn append(line: &Line, shared: &Mutex<Shared>) {

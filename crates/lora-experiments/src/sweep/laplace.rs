@@ -1,11 +1,13 @@
-//! Laplace approximations of a trained model: fitted on its training rows once, then asked about all rows.
+//! Laplace approximations of a trained model: fitted on its training rows once, then run on all rows.
 
 use std::time::Instant;
 
 use lora_core::Adapted;
 use lora_data::Targets;
 use lora_eval::calibration::Binning;
-use lora_eval::laplace::{Laplace, LaplaceSettings, LastLayerFeatures, Observed, Outputs, Roots, Structure};
+use lora_eval::laplace::{
+    Laplace, LaplaceSettings, LastLayerFeatures, Observed, Outputs, RootColumns, Structure,
+};
 use lora_eval::regression::RegressionScores;
 use lora_eval::{Average, Passes, Scores};
 use lora_models::Transformer;
@@ -15,7 +17,7 @@ use lora_pipeline::error::Result;
 use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::CancelToken;
 
-use super::data::Parts;
+use super::data::TrialSplits;
 use super::inference_method::{Prior, Varied};
 use super::outputs::{Logits, TrialOutputs, batches, of_passes, of_posterior};
 
@@ -26,7 +28,7 @@ const CHOOSING_MEMBERS: u64 = 8;
 /// Columns of a row's curvature, at most: each costs a forward and a backward pass. Of tasks with more classes they are drawn.
 pub const MOST_COLUMNS: usize = 8;
 
-/// Which approximation, and which way to ask it.
+/// Which approximation, and how its members are averaged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LaplaceKind {
     /// Which parameters vary.
@@ -46,43 +48,43 @@ pub struct LaplaceKind {
 /// If the model has parameters without curvature here, or has diverged.
 pub fn run(
     adapted: &Adapted<Transformer>,
-    parts: &Parts,
+    splits: &TrialSplits,
     seed: u64,
     kind: LaplaceKind,
     members: u64,
     cancel: &CancelToken,
 ) -> Result<Option<TrialOutputs>> {
-    if kind.of == Varied::LastLayer && matches!(parts.train.detail, Detail::Rows(RowDetail::Choices(_))) {
+    if kind.of == Varied::LastLayer && matches!(splits.train.detail, Detail::Rows(RowDetail::Choices(_))) {
         bail!(
             "the last layer of a language model is its table of words, which is not trained: questions with choices have the Laplace \
              approximation of adapters (`of: adapters`)"
         );
     }
     let started = Instant::now();
-    let is_of_numbers = matches!(parts.train.encoded.targets, Targets::Values(_));
-    let asking = Asking {
+    let is_regression = matches!(splits.train.encoded.targets, Targets::Values(_));
+    let approximation = Approximation {
         adapted,
         kind,
-        is_of_numbers,
+        is_regression,
     };
-    let posterior = asking.fit(parts, seed)?;
+    let posterior = approximation.fit(splits, seed)?;
     let fitting_seconds = started.elapsed().as_secs_f64();
-    let said = TrialOutputs::of(parts, cancel, |part| {
-        asking.says(&posterior, &asking.rows(part)?, members)
+    let outputs = TrialOutputs::of(splits, cancel, |split| {
+        approximation.outputs(&posterior, &approximation.rows(split)?, members)
     })?;
-    Ok(said.map(|said| TrialOutputs {
+    Ok(outputs.map(|outputs| TrialOutputs {
         fitting_seconds,
-        ..said
+        ..outputs
     }))
 }
 
-struct Asking<'a> {
+struct Approximation<'a> {
     adapted: &'a Adapted<Transformer>,
     kind: LaplaceKind,
-    is_of_numbers: bool,
+    is_regression: bool,
 }
 
-/// Rows in the form in which an approximation is asked about them.
+/// Rows in the form that an approximation takes.
 enum Rows<'a> {
     /// A pass for each member.
     Whole(&'a EncodedSplit),
@@ -90,15 +92,15 @@ enum Rows<'a> {
     Features(LastLayerFeatures),
 }
 
-impl Asking<'_> {
-    fn fit(&self, parts: &Parts, seed: u64) -> Result<Laplace> {
+impl Approximation<'_> {
+    fn fit(&self, splits: &TrialSplits, seed: u64) -> Result<Laplace> {
         let values;
-        let targets = parts.train.truth();
+        let targets = splits.train.truth();
         let observed = match &targets {
             Targets::Classes(classes) => Observed::Classes(classes),
             Targets::Values(numbers) => {
                 values = doubles(numbers);
-                let deviation = self.noise(&parts.validation)?;
+                let deviation = self.noise(&splits.validation)?;
                 Observed::Values {
                     values: &values,
                     deviation,
@@ -106,15 +108,15 @@ impl Asking<'_> {
             }
             _ => bail!("a Laplace approximation needs rows with a class or a number each"),
         };
-        let posterior = self.at_trained(&parts.train, &observed, seed)?;
+        let posterior = self.at_trained(&splits.train, &observed, seed)?;
         Ok(match self.kind.prior {
             Prior::Evidence => posterior.with_evidence_prior(),
             Prior::Fixed(precision) => posterior.with_prior(precision)?,
             Prior::Validation => {
-                let rows = self.rows(&parts.validation)?;
-                let targets = parts.validation.truth();
+                let rows = self.rows(&splits.validation)?;
+                let targets = splits.validation.truth();
                 let mut score =
-                    |candidate: &Laplace| loss(&self.says(candidate, &rows, CHOOSING_MEMBERS)?, &targets);
+                    |candidate: &Laplace| loss(&self.outputs(candidate, &rows, CHOOSING_MEMBERS)?, &targets);
                 posterior.with_best_prior(&PRECISIONS, &mut score)?
             }
         })
@@ -133,9 +135,9 @@ impl Asking<'_> {
             Observed::Values { .. } => 1,
         };
         let roots = if classes > MOST_COLUMNS {
-            Roots::Sampled(MOST_COLUMNS)
+            RootColumns::Sampled(MOST_COLUMNS)
         } else {
-            Roots::Exact
+            RootColumns::Exact
         };
         let settings = LaplaceSettings {
             part,
@@ -163,27 +165,27 @@ impl Asking<'_> {
         Ok(loss(&logits, &validation.truth())?.sqrt())
     }
 
-    fn features(&self, part: &EncodedSplit) -> Result<LastLayerFeatures> {
-        let rows = part.encoded.len();
+    fn features(&self, split: &EncodedSplit) -> Result<LastLayerFeatures> {
+        let rows = split.encoded.len();
         Ok(LastLayerFeatures::of(
             self.adapted,
-            batches(part),
+            batches(split),
             rows,
             &mut |_| {},
         )?)
     }
 
-    fn rows<'p>(&self, part: &'p EncodedSplit) -> Result<Rows<'p>> {
+    fn rows<'p>(&self, split: &'p EncodedSplit) -> Result<Rows<'p>> {
         Ok(match self.kind.of {
-            // Of numbers the average over the last layer is what the mean pass says, exactly.
-            Varied::LastLayer if !(self.kind.is_probit && self.is_of_numbers) => {
-                Rows::Features(self.features(part)?)
+            // Of a regression the average over the last layer is the output of the mean pass, exactly.
+            Varied::LastLayer if !(self.kind.is_probit && self.is_regression) => {
+                Rows::Features(self.features(split)?)
             }
-            _ => Rows::Whole(part),
+            _ => Rows::Whole(split),
         })
     }
 
-    fn says(&self, posterior: &Laplace, rows: &Rows<'_>, members: u64) -> Result<Logits> {
+    fn outputs(&self, posterior: &Laplace, rows: &Rows<'_>, members: u64) -> Result<Logits> {
         Ok(match rows {
             Rows::Features(features) if self.kind.is_probit => {
                 let predictions = posterior.probit(features)?;
@@ -195,8 +197,8 @@ impl Asking<'_> {
                 }
             }
             Rows::Features(features) => posterior.last_layer_members(features, 0..members)?.into(),
-            Rows::Whole(part) if self.kind.is_probit => of_passes(self.adapted, part, &Passes::Mean)?,
-            Rows::Whole(part) => of_posterior(self.adapted, part, posterior, members)?,
+            Rows::Whole(split) if self.kind.is_probit => of_passes(self.adapted, split, &Passes::Mean)?,
+            Rows::Whole(split) => of_posterior(self.adapted, split, posterior, members)?,
         })
     }
 }
@@ -210,7 +212,7 @@ fn loss(logits: &Logits, targets: &Targets) -> Result<f64> {
             Ok(Scores::of(&probabilities, labels, Binning::default())?.nll)
         }
         Targets::Values(values) => Ok(RegressionScores::of(&outputs.mean_values(), &doubles(values))?.mse),
-        _ => bail!("a part has neither classes nor numbers as labels"),
+        _ => bail!("a split has neither classes nor numbers as labels"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What members of deep ensembles say, kept beside the results file until their ensemble is scored: a sweep that was killed
+//! Outputs of the members of deep ensembles, stored beside the results file until their ensemble is scored: a sweep that was killed
 //! trains none of them twice.
 
 use std::fs;
@@ -14,8 +14,9 @@ use super::outputs::TrialOutputs;
 /// A member on disk.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Member {
-    /// What its mean pass says.
-    pub said: TrialOutputs,
+    /// Outputs of its mean pass.
+    #[serde(rename = "said")]
+    pub outputs: TrialOutputs,
     /// Wall time of its training.
     pub training_seconds: f64,
 }

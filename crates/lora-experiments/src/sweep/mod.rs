@@ -1,15 +1,14 @@
-//! Methods, settings, tasks and seeds as a grid of cells, computed once each into one file of results.
+//! Methods, settings, tasks and seeds as a grid of trials, computed once each into one file of results.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `file`, `settings`, `inference_method`, `inference_method_entry` | what the user writes, and the settings of a training that follow |
 //! | `tasks`, `data` | rows: loaded, drawn by a seed, tokenized |
-//! | `plan` | trainings and cells, with keys |
-//! | `jobs` | workers; `training`, `curve`, `passes`, `laplace`, `outputs`, `cell` do the work of one trial; `members` waits for deep ensembles |
+//! | `plan` | trainings and trials, with keys |
+//! | `jobs` | workers; `training`, `curve`, `passes`, `laplace`, `outputs`, `trial` do the work of one trial; `members` waits for deep ensembles |
 //! | `record`, `store` | the results file |
 //! | `dry_run` | what would be done |
 
-pub mod cell;
 pub mod curve;
 pub mod data;
 mod dry_run;
@@ -27,6 +26,7 @@ pub mod settings;
 pub mod store;
 pub mod tasks;
 pub mod training;
+pub mod trial;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -45,23 +45,23 @@ use file::SweepFile;
 use jobs::{Queue, Tally, Work};
 use members::Members;
 use plan::Plan;
-use record::{Line, Outcome, RunRecord};
+use record::{Line, RunRecord, TrialOutcome};
 use store::Store;
 
 /// A sweep that was ended by Ctrl-C.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted; {} computed, {left} left: the same command goes on", counted(*done, "cell"))]
+#[error("interrupted; {} computed, {left} left: the same command goes on", counted(*done, "trial"))]
 pub struct SweepInterrupted {
-    /// Cells computed by this call.
+    /// Trials computed by this call.
     pub done: usize,
-    /// Cells that are left.
+    /// Trials that are left.
     pub left: usize,
 }
 
-/// A sweep some of whose cells could not be computed.
+/// A sweep some of whose trials could not be computed.
 #[derive(Debug, thiserror::Error)]
-#[error("{failed} of the cells failed; `{}` says why, and --retry-failed computes them again", results.display())]
-pub struct CellsFailed {
+#[error("{failed} of the trials failed; `{}` says why, and --retry-failed computes them again", results.display())]
+pub struct TrialsFailed {
     /// How many.
     pub failed: usize,
     /// The results file.
@@ -118,9 +118,9 @@ impl Sweep {
             progress.note(&sentence);
         }
         let (store, lines) = Store::open(results)?;
-        if let Some(line) = lines.torn {
+        if let Some(line) = lines.truncated {
             progress.note(&format!(
-                "{}, line {line} was torn when a sweep was killed; it was taken out, its cell is computed again",
+                "{}, line {line} was truncated when a sweep was killed; it was taken out, its trial is computed again",
                 results.display()
             ));
         }
@@ -168,7 +168,7 @@ impl Sweep {
         Ok(sentences)
     }
 
-    /// A model that is not there would fail in every cell.
+    /// A model that is not there would fail in every trial.
     fn check_models(&self, queue: &Queue) -> Result<()> {
         let mut known = BTreeSet::new();
         for &index in queue.trainings() {
@@ -204,17 +204,17 @@ impl Sweep {
             None => true,
             Some(is_done) => !is_done && retry_failed,
         };
-        let cells = self.plan.cells.iter().enumerate();
-        cells
-            .filter(|(_, cell)| is_pending(&cell.key))
+        let trials = self.plan.trials.iter().enumerate();
+        trials
+            .filter(|(_, trial)| is_pending(&trial.key))
             .map(|(index, _)| index)
             .collect()
     }
 
     fn failed(&self, known: &HashMap<&str, bool>) -> usize {
-        let cells = self.plan.cells.iter();
-        cells
-            .filter(|cell| known.get(cell.key.as_str()) == Some(&false))
+        let trials = self.plan.trials.iter();
+        trials
+            .filter(|trial| known.get(trial.key.as_str()) == Some(&false))
             .count()
     }
 
@@ -225,26 +225,26 @@ impl Sweep {
         retry_failed: bool,
         progress: &dyn Progress,
     ) {
-        let all = self.plan.cells.len();
+        let all = self.plan.trials.len();
         let failed = self.failed(known);
         let done = all - pending - if retry_failed { 0 } else { failed };
         if done > 0 {
             progress.note(&format!(
                 "{done} of {} are done and skipped",
-                counted(all, "cell")
+                counted(all, "trial")
             ));
         }
         if failed > 0 && !retry_failed {
             progress.note(&format!(
                 "{} failed earlier and {} skipped; --retry-failed computes them again",
-                counted(failed, "cell"),
+                counted(failed, "trial"),
                 if failed == 1 { "is" } else { "are" }
             ));
         }
     }
 }
 
-/// The cells that are still to be computed.
+/// The trials that are still to be computed.
 pub struct Pending<'a> {
     sweep: &'a Sweep,
     results: PathBuf,
@@ -260,16 +260,16 @@ impl Pending<'_> {
     ///
     /// # Errors
     ///
-    /// [`SweepInterrupted`], [`CellsFailed`], or a results file that cannot be written.
+    /// [`SweepInterrupted`], [`TrialsFailed`], or a results file that cannot be written.
     pub fn run(mut self, progress: &dyn Progress, cancel: &CancelToken) -> Result<()> {
         let started = Instant::now();
-        let cells = self.queue.cells().len();
-        if cells == 0 {
+        let trials = self.queue.trials().len();
+        if trials == 0 {
             return failures(self.failed, &self.results);
         }
         progress.note(&format!(
             "{} to compute, with {}",
-            counted(cells, "cell"),
+            counted(trials, "trial"),
             counted(self.queue.trainings().len(), "training")
         ));
         self.store.append(&Line::Run(Box::new(RunRecord {
@@ -277,7 +277,7 @@ impl Pending<'_> {
             made_by: MadeBy::this_call(),
             jobs: self.jobs,
         })))?;
-        let bar = progress.start(cells as u64, "sweep", "cells");
+        let bar = progress.start(trials as u64, "sweep", "trials");
         let work = Work {
             plan: &self.sweep.plan,
             tasks: &self.sweep.tasks,
@@ -289,7 +289,7 @@ impl Pending<'_> {
         let tally = work.run(&self.queue, self.store)?;
         bar.finish();
         let Tally { done, failed } = tally;
-        let left = cells - done - failed;
+        let left = trials - done - failed;
         if left > 0 && cancel.is_cancelled() {
             return Err(SweepInterrupted { done, left }.into());
         }
@@ -298,7 +298,7 @@ impl Pending<'_> {
         }
         progress.note(&format!(
             "{} in {:.0} s: {}",
-            counted(done, "cell"),
+            counted(done, "trial"),
             started.elapsed().as_secs_f64(),
             self.results.display()
         ));
@@ -306,14 +306,14 @@ impl Pending<'_> {
     }
 }
 
-/// Whether each cell of a results file is done; of several lines about one cell the last counts.
+/// Whether each trial of a results file is done; of several lines about one trial the last counts.
 fn outcomes(lines: &[Line]) -> HashMap<&str, bool> {
-    let cells = lines.iter().filter_map(|line| match line {
-        Line::Cell(cell) => Some(cell),
+    let trials = lines.iter().filter_map(|line| match line {
+        Line::Trial(trial) => Some(trial),
         _ => None,
     });
-    cells
-        .map(|cell| (cell.key.as_str(), matches!(cell.outcome, Outcome::Done(_))))
+    trials
+        .map(|trial| (trial.key.as_str(), matches!(trial.outcome, TrialOutcome::Done(_))))
         .collect()
 }
 
@@ -322,5 +322,5 @@ fn failures(failed: usize, results: &Path) -> Result<()> {
         return Ok(());
     }
     let results = results.to_owned();
-    Err(CellsFailed { failed, results }.into())
+    Err(TrialsFailed { failed, results }.into())
 }

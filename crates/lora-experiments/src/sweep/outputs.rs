@@ -13,9 +13,9 @@ use lora_pipeline::inference::JudgedRows;
 use lora_pipeline::progress::CancelToken;
 use serde::{Deserialize, Serialize};
 
-use super::data::Parts;
+use super::data::TrialSplits;
 
-/// Outputs on all rows that a cell is scored on.
+/// Outputs on all rows that a trial is scored on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrialOutputs {
     /// On training rows.
@@ -28,7 +28,7 @@ pub struct TrialOutputs {
     pub shifted: Option<Logits>,
     /// Wall time of the test rows.
     pub seconds: f64,
-    /// Wall time of what was fitted to the trained model before anything was said.
+    /// Wall time of what was fitted to the trained model before the first output.
     #[serde(default)]
     pub fitting_seconds: f64,
 }
@@ -86,24 +86,24 @@ impl TrialOutputs {
     ///
     /// Those of `on`.
     pub fn of(
-        parts: &Parts,
+        splits: &TrialSplits,
         cancel: &CancelToken,
         on: impl Fn(&EncodedSplit) -> Result<Logits>,
     ) -> Result<Option<Self>> {
-        let train = on(&parts.gap)?;
+        let train = on(&splits.gap)?;
         if cancel.is_cancelled() {
             return Ok(None);
         }
-        let validation = on(&parts.validation)?;
+        let validation = on(&splits.validation)?;
         if cancel.is_cancelled() {
             return Ok(None);
         }
         // Each way to predict pays for the layers below its adapters.
-        if let Some(states) = &parts.test.states {
+        if let Some(states) = &splits.test.states {
             states.forget();
         }
         let started = Instant::now();
-        let test = on(&parts.test)?;
+        let test = on(&splits.test)?;
         let seconds = started.elapsed().as_secs_f64();
         if cancel.is_cancelled() {
             return Ok(None);
@@ -112,13 +112,13 @@ impl TrialOutputs {
             train,
             validation,
             test,
-            shifted: parts.shifted.as_ref().map(on).transpose()?,
+            shifted: splits.shifted.as_ref().map(on).transpose()?,
             seconds,
             fitting_seconds: 0.0,
         }))
     }
 
-    /// What the ensemble of the first members would have said, in so many seconds.
+    /// Outputs of the ensemble of the first members, in so many seconds.
     #[must_use]
     pub fn first(&self, members: usize, seconds: f64) -> Self {
         Self {
@@ -134,12 +134,12 @@ impl TrialOutputs {
     /// The members of several as one ensemble; none for none.
     pub fn joined(members: &[Self]) -> Option<Self> {
         let first = members.first()?;
-        let join = |part: fn(&Self) -> &Logits| {
-            let parts = || members.iter().map(part);
+        let join = |split: fn(&Self) -> &Logits| {
+            let splits = || members.iter().map(split);
             Logits {
-                members: parts().map(|part| part.members).sum(),
-                values: parts().flat_map(|part| part.values.iter().copied()).collect(),
-                ..*part(first)
+                members: splits().map(|split| split.members).sum(),
+                values: splits().flat_map(|split| split.values.iter().copied()).collect(),
+                ..*split(first)
             }
         };
         let shifted = first.shifted.as_ref().map(|shifted| Logits {
@@ -147,14 +147,14 @@ impl TrialOutputs {
             values: members
                 .iter()
                 .filter_map(|member| member.shifted.as_ref())
-                .flat_map(|part| part.values.iter().copied())
+                .flat_map(|split| split.values.iter().copied())
                 .collect(),
             ..*shifted
         });
         Some(Self {
-            train: join(|said| &said.train),
-            validation: join(|said| &said.validation),
-            test: join(|said| &said.test),
+            train: join(|outputs| &outputs.train),
+            validation: join(|outputs| &outputs.validation),
+            test: join(|outputs| &outputs.test),
             shifted,
             seconds: members.iter().map(|member| member.seconds).sum(),
             fitting_seconds: members.iter().map(|member| member.fitting_seconds).sum(),
@@ -162,9 +162,9 @@ impl TrialOutputs {
     }
 }
 
-/// The rows of a part as the evaluation takes them.
-pub fn batches(part: &EncodedSplit) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
-    part.batches.iter().map(|batch| (batch, batch.rows.as_slice()))
+/// The rows of a split as the evaluation takes them.
+pub fn batches(split: &EncodedSplit) -> impl Iterator<Item = (&Batch, &[usize])> + Clone {
+    split.batches.iter().map(|batch| (batch, batch.rows.as_slice()))
 }
 
 /// Outputs of passes for a split.
@@ -172,22 +172,28 @@ pub fn batches(part: &EncodedSplit) -> impl Iterator<Item = (&Batch, &[usize])> 
 /// # Errors
 ///
 /// For rows that have no class or number.
-pub fn of_passes(adapted: &Adapted<Transformer>, part: &EncodedSplit, passes: &Passes<'_>) -> Result<Logits> {
-    Ok(JudgedRows::of(part)?.outputs(adapted, passes, &mut |_| {}).into())
+pub fn of_passes(
+    adapted: &Adapted<Transformer>,
+    split: &EncodedSplit,
+    passes: &Passes<'_>,
+) -> Result<Logits> {
+    Ok(JudgedRows::of(split)?
+        .outputs(adapted, passes, &mut |_| {})
+        .into())
 }
 
-/// What members of a distribution over weights say about a part.
+/// Outputs of members of a distribution over weights for a split.
 ///
 /// # Errors
 ///
 /// Without members.
 pub fn of_posterior(
     adapted: &Adapted<Transformer>,
-    part: &EncodedSplit,
+    split: &EncodedSplit,
     posterior: &dyn Posterior,
     members: u64,
 ) -> Result<Logits> {
-    let rows = JudgedRows::of(part)?;
-    let ask = &mut |drawn: &Adapted<Transformer>| rows.outputs(drawn, &Passes::Mean, &mut |_| {});
-    Ok(predict_members(adapted, posterior, 0..members, ask)?.into())
+    let rows = JudgedRows::of(split)?;
+    let run = &mut |drawn: &Adapted<Transformer>| rows.outputs(drawn, &Passes::Mean, &mut |_| {});
+    Ok(predict_members(adapted, posterior, 0..members, run)?.into())
 }

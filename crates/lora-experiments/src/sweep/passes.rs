@@ -1,4 +1,4 @@
-//! What a trained model says about its rows: the passes that the predictions of a sweep need, each run once.
+//! Outputs of a trained model: the passes that the predictions of a sweep need, each run once.
 
 use lora_core::{LoraDropout, MaskSampler, Rescale};
 use lora_eval::Passes;
@@ -30,7 +30,7 @@ fn seconds_of(method: &InferenceMethod, outputs: &TrialOutputs, mean_pass: f64) 
     }
 }
 
-/// What has to be collected while a model is trained that is asked in these ways.
+/// What has to be collected while a model is trained that predicts in these ways.
 pub fn collections<'a>(predictions: impl Iterator<Item = &'a InferenceMethod>) -> Vec<SwagSettings> {
     let mut all = Vec::new();
     for prediction in predictions {
@@ -44,17 +44,17 @@ pub fn collections<'a>(predictions: impl Iterator<Item = &'a InferenceMethod>) -
 }
 
 /// One way to predict, and the model of a training that does so.
-pub type Ask<'a> = (&'a InferenceMethod, Stopping);
+pub type TrialMethod<'a> = (&'a InferenceMethod, Stopping);
 
-/// What a training says in each of these ways, or why it cannot, `[asks]`; none if Ctrl-C came between. Of a deep ensemble it is the
+/// Outputs of a training in each of these ways, or why it cannot, `[requests]`; none if Ctrl-C came between. Of a deep ensemble it is the
 /// part of this training.
 pub fn run(
     trained: &Trained,
     seed: u64,
-    asks: &[Ask<'_>],
+    requests: &[TrialMethod<'_>],
     cancel: &CancelToken,
 ) -> Option<Vec<Result<TrialOutputs, String>>> {
-    let passes: Vec<(InferenceMethod, Stopping)> = asks
+    let passes: Vec<(InferenceMethod, Stopping)> = requests
         .iter()
         .map(|(method, stopping)| (method.passes(), *stopping))
         .collect();
@@ -67,7 +67,7 @@ pub fn run(
         if run.iter().any(|(known, _)| *known == wanted) {
             continue;
         }
-        let same = asks.iter().zip(&passes).filter(|(_, other)| *other == wanted);
+        let same = requests.iter().zip(&passes).filter(|(_, other)| *other == wanted);
         let members = same.map(|((method, _), _)| own_members(method)).max();
         match run_passes(trained, seed, wanted, members.unwrap_or(1), cancel) {
             Ok(None) => return None,
@@ -76,7 +76,7 @@ pub fn run(
         }
     }
     let mean_pass = run.first()?.1.as_ref().map_or(0.0, |outputs| outputs.seconds);
-    let of_ask = |((method, _), wanted): (&Ask<'_>, &(InferenceMethod, Stopping))| {
+    let of_request = |((method, _), wanted): (&TrialMethod<'_>, &(InferenceMethod, Stopping))| {
         let (_, outputs) = run.iter().find(|(known, _)| *known == wanted)?;
         let first = |outputs: &TrialOutputs| {
             let members = own_members(method) as usize;
@@ -84,7 +84,7 @@ pub fn run(
         };
         Some(outputs.as_ref().map(first).map_err(String::clone))
     };
-    asks.iter().zip(&passes).map(of_ask).collect()
+    requests.iter().zip(&passes).map(of_request).collect()
 }
 
 /// Members that one training gives.
@@ -102,7 +102,7 @@ fn run_passes(
     members: u64,
     cancel: &CancelToken,
 ) -> Result<Option<TrialOutputs>> {
-    let (adapted, parts) = (trained.model(*stopping), &trained.parts);
+    let (adapted, splits) = (trained.model(*stopping), &trained.splits);
     let own = member_sampler(adapted, seed);
     let of_masks = |dropout| MaskSampler {
         dropout: Some(dropout),
@@ -113,7 +113,7 @@ fn run_passes(
     let keeps_all = LoraDropout::new(f64::MIN_POSITIVE, Rescale::Plain);
     let sampler = match *method {
         InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => {
-            return TrialOutputs::of(parts, cancel, |part| of_passes(adapted, part, &Passes::Mean));
+            return TrialOutputs::of(splits, cancel, |split| of_passes(adapted, split, &Passes::Mean));
         }
         InferenceMethod::Laplace {
             of,
@@ -128,7 +128,7 @@ fn run_passes(
                 prior,
                 is_probit: drawn.is_none(),
             };
-            return laplace::run(adapted, parts, seed, kind, members, cancel);
+            return laplace::run(adapted, splits, seed, kind, members, cancel);
         }
         InferenceMethod::Swag { scale, collect, .. } => {
             let collected = trained.collected.iter().find(|(known, _)| *known == collect);
@@ -136,16 +136,16 @@ fn run_passes(
                 collected.context("nothing was collected for SWAG while the model was trained")?;
             let swag = swag.clone()?.with_scale(scale)?;
             // What does not vary is as the last step left it.
-            return TrialOutputs::of(parts, cancel, |part| {
-                of_posterior(&trained.last, part, &swag, members)
+            return TrialOutputs::of(splits, cancel, |split| {
+                of_posterior(&trained.last, split, &swag, members)
             });
         }
         InferenceMethod::FullUpdate => of_masks(keeps_all),
         InferenceMethod::Ensemble { masks: None, .. } => {
             if let Some(factors) = &trained.variational {
                 let posterior = factors.posterior(adapted, seed);
-                return TrialOutputs::of(parts, cancel, |part| {
-                    of_posterior(adapted, part, &posterior, members)
+                return TrialOutputs::of(splits, cancel, |split| {
+                    of_posterior(adapted, split, &posterior, members)
                 });
             }
             own.clone()
@@ -161,5 +161,5 @@ fn run_passes(
         sampler: &sampler,
         members: 0..members,
     };
-    TrialOutputs::of(parts, cancel, |part| of_passes(adapted, part, &passes))
+    TrialOutputs::of(splits, cancel, |split| of_passes(adapted, split, &passes))
 }

@@ -1,4 +1,4 @@
-//! From the file of a sweep to its trainings and cells, each with a key that says everything it depends on.
+//! From the file of a sweep to its trainings and trials, each with a key that says everything it depends on.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::curve::CurvePlan;
 use super::data::SweepTask;
-use super::file::{CurveEntry, MethodEntry, Rows, Stopping, SweepFile, TaskEntry};
+use super::file::{CurveEntry, MethodEntry, RowCount, Stopping, SweepFile, TaskEntry};
 use super::inference_method::InferenceMethod;
 use super::settings::{Layer, Settings, config_of, points};
 
@@ -24,9 +24,9 @@ const KEY_VERSION: u32 = 1;
 pub struct Plan {
     /// The trainings, each once.
     pub trainings: Vec<PlannedTraining>,
-    /// The cells, each once.
-    pub cells: Vec<PlannedCell>,
-    /// Cells that are the same as others, because two methods have the same settings at some point.
+    /// The trials, each once.
+    pub trials: Vec<PlannedTrial>,
+    /// Trials that are the same as others, because two methods have the same settings at some point.
     pub repeated: usize,
 }
 
@@ -38,12 +38,12 @@ pub struct PlannedTraining {
     /// Index of the task.
     pub task: usize,
     /// Training rows.
-    pub rows: Rows,
+    pub rows: RowCount,
     /// Name of the method that brought it in.
     pub method: String,
     /// Its settings.
     pub config: RunConfig,
-    /// Those that are not the usual ones.
+    /// Those that are not the defaults.
     pub settings: Settings,
     /// Seed of new weights, order of rows and masks.
     pub seed: u64,
@@ -55,7 +55,7 @@ pub struct PlannedTraining {
 
 /// One way to predict with one training, or with several.
 #[derive(Clone, Debug)]
-pub struct PlannedCell {
+pub struct PlannedTrial {
     /// A hash of all that it depends on.
     pub key: String,
     /// Indices of its trainings; the first one has its seed.
@@ -81,11 +81,11 @@ pub fn plan(path: &Path, file: &SweepFile, tasks: &[SweepTask]) -> Result<Plan> 
         tasks,
         plan: Plan {
             trainings: Vec::new(),
-            cells: Vec::new(),
+            trials: Vec::new(),
             repeated: 0,
         },
         training_of: HashMap::new(),
-        cell_of: HashMap::new(),
+        trial_of: HashMap::new(),
     };
     for (index, entry) in file.tasks.iter().enumerate() {
         for &rows in &entry.rows {
@@ -146,11 +146,11 @@ struct Planner<'a> {
     tasks: &'a [SweepTask],
     plan: Plan,
     training_of: HashMap<String, usize>,
-    cell_of: HashMap<String, usize>,
+    trial_of: HashMap<String, usize>,
 }
 
 impl Planner<'_> {
-    fn method(&mut self, task: usize, entry: &TaskEntry, rows: Rows, method: &MethodEntry) -> Result<()> {
+    fn method(&mut self, task: usize, entry: &TaskEntry, rows: RowCount, method: &MethodEntry) -> Result<()> {
         let place = format!("methods {}", method.name);
         let predictions = self.predictions(&place, method)?;
         let common = points(self.path, "grid", &self.file.grid)?;
@@ -161,7 +161,7 @@ impl Planner<'_> {
                     for prediction in &predictions {
                         for &stopping in &self.file.stopping {
                             let layers = layers(self.file, entry, &place, method, common, own);
-                            self.cell(task, rows, method, &layers, (prediction, stopping), seed)?;
+                            self.trial(task, rows, method, &layers, (prediction, stopping), seed)?;
                         }
                     }
                 }
@@ -190,10 +190,10 @@ impl Planner<'_> {
         Ok(predictions)
     }
 
-    fn cell(
+    fn trial(
         &mut self,
         task: usize,
-        rows: Rows,
+        rows: RowCount,
         method: &MethodEntry,
         layers: &[Layer<'_>],
         (prediction, stopping): (&InferenceMethod, Stopping),
@@ -239,12 +239,12 @@ impl Planner<'_> {
             known_by["stopping"] = json!(stopping);
         }
         let key = hash(&known_by);
-        if self.cell_of.contains_key(&key) {
+        if self.trial_of.contains_key(&key) {
             self.plan.repeated += 1;
             return Ok(());
         }
-        self.cell_of.insert(key.clone(), self.plan.cells.len());
-        self.plan.cells.push(PlannedCell {
+        self.trial_of.insert(key.clone(), self.plan.trials.len());
+        self.plan.trials.push(PlannedTrial {
             key,
             trainings,
             method: method.name.clone(),
@@ -307,8 +307,8 @@ fn curve_of(file: &SweepFile, seed: u64) -> Option<CurvePlan> {
     let CurveEntry {
         epochs, rows, seeds, ..
     } = file.curve.as_ref()?;
-    let is_asked = seeds.as_ref().is_none_or(|seeds| seeds.contains(&seed));
-    is_asked.then(|| CurvePlan {
+    let is_wanted = seeds.as_ref().is_none_or(|seeds| seeds.contains(&seed));
+    is_wanted.then(|| CurvePlan {
         epochs: epochs.clone(),
         members: 0,
         rows: *rows,
@@ -334,7 +334,7 @@ fn layers<'b>(
     ]
 }
 
-fn training_key(task: &SweepTask, rows: Rows, settings: &Settings, seed: u64, data_seed: u64) -> String {
+fn training_key(task: &SweepTask, rows: RowCount, settings: &Settings, seed: u64, data_seed: u64) -> String {
     hash(&json!({
         "version": KEY_VERSION,
         "task": task.name,

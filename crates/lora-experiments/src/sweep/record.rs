@@ -6,7 +6,7 @@ use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::score::TaskScores;
 use serde::{Deserialize, Serialize};
 
-use super::file::{Rows, Stopping, SweepFile};
+use super::file::{RowCount, Stopping, SweepFile};
 use super::inference_method::InferenceMethod;
 use super::settings::Settings;
 
@@ -25,8 +25,9 @@ pub enum Line {
     Run(Box<RunRecord>),
     /// A training that is done.
     Training(Box<TrainingRecord>),
-    /// A cell that is done, or that failed.
-    Cell(Box<CellRecord>),
+    /// A trial that is done, or that failed.
+    #[serde(rename = "cell")]
+    Trial(Box<TrialRecord>),
 }
 
 /// What the file is.
@@ -59,7 +60,7 @@ pub struct RunRecord {
     pub jobs: usize,
 }
 
-/// A training, told once for all cells that predict with it.
+/// A training, told once for all trials that predict with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {
     /// Its key.
@@ -123,15 +124,15 @@ pub struct CurveScore {
     pub ece: Option<f64>,
 }
 
-/// A cell: one way to predict with one training, scored.
+/// A trial: one way to predict with one training, scored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CellRecord {
+pub struct TrialRecord {
     /// Its key.
     pub key: String,
     /// Name of the task.
     pub task: String,
     /// Training rows, as the file says it.
-    pub rows: Rows,
+    pub rows: RowCount,
     /// Name of the method.
     pub method: String,
     /// How it predicts.
@@ -143,30 +144,30 @@ pub struct CellRecord {
     pub seed: u64,
     /// What drew training and validation rows.
     pub data_seed: u64,
-    /// The settings of its trainings that are not the usual ones.
+    /// The settings of its trainings that are not the defaults.
     pub settings: Settings,
     /// Keys of its trainings.
     pub trainings: Vec<String>,
     /// What came out.
-    pub outcome: Outcome,
+    pub outcome: TrialOutcome,
 }
 
-/// How a cell ended.
+/// How a trial ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum TrialOutcome {
     /// It was scored.
-    Done(Box<CellResult>),
+    Done(Box<TrialResult>),
     /// It could not be, and why.
     Failed(String),
 }
 
-/// The scores of a cell.
+/// The scores of a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CellResult {
+pub struct TrialResult {
     /// What the task is scored by.
     pub metric: GlueMetric,
-    /// Wall time of its trainings, also where they serve other cells, and of what is fitted to the trained model once (Laplace).
+    /// Wall time of its trainings, also where they serve other trials, and of what is fitted to the trained model once (Laplace).
     pub training_seconds: f64,
     /// Wall time of predicting the test rows once, with all members.
     pub predicting_seconds: f64,
@@ -208,6 +209,11 @@ fn none<T>() -> Option<T> {
 }
 
 impl<T> Scored<T> {
+    /// Without a temperature.
+    pub fn plain(plain: T) -> Self {
+        Self { plain, scaled: None }
+    }
+
     /// With or without temperature.
     pub fn get(&self, is_scaled: bool) -> Option<&T> {
         if is_scaled {

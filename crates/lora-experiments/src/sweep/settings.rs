@@ -9,7 +9,7 @@ use lora_pipeline::config::{Origins, RunConfig, default_values, resolve_values};
 use lora_pipeline::error::{Error, Result};
 use serde_json::{Map, Value, json};
 
-/// The settings of a training that are not the usual ones, by key: what it is known by.
+/// The settings of a training that are not the defaults, by key: what it is known by.
 pub type Settings = BTreeMap<String, Value>;
 
 /// Keys that a sweep gives itself, with what says it in the file.
@@ -89,16 +89,16 @@ pub fn config_of(file: &Path, layers: &[Layer<'_>], seed: u64) -> Result<(RunCon
     Ok((config, settings))
 }
 
-/// What differs from the usual settings, but for data, seed and machine.
+/// What differs from the default settings, but for data, seed and machine.
 pub fn settings_of(config: &RunConfig) -> Settings {
-    let usual = default_values();
+    let default = default_values();
     let Value::Object(all) = json!(config) else {
         return Settings::new();
     };
     let matters = |name: &str, value: &Value| {
         let is_given = GIVEN.iter().any(|(given, _)| *given == name);
         let is_required = REQUIRED.contains(&name);
-        !is_given && !OF_THE_MACHINE.contains(&name) && (is_required || *value != usual[name])
+        !is_given && !OF_THE_MACHINE.contains(&name) && (is_required || *value != default[name])
     };
     all.into_iter()
         .filter(|(name, value)| matters(name, value))

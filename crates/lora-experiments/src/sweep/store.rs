@@ -1,4 +1,4 @@
-//! The results file: read with care for a line that a kill has torn, appended to line by line.
+//! The results file: read with care for a line that a kill has cut short, appended to line by line.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -40,7 +40,7 @@ pub enum StoreError {
         found: u32,
     },
     /// A damaged line.
-    #[error("`{}`, line {line}: not a line of a results file ({source}); take the line out, its cell is then computed again", path.display())]
+    #[error("`{}`, line {line}: not a line of a results file ({source}); take the line out, its trial is then computed again", path.display())]
     Line {
         /// The file.
         path: PathBuf,
@@ -56,13 +56,13 @@ pub enum StoreError {
 pub struct Lines {
     /// All but the header, in order.
     pub lines: Vec<Line>,
-    /// The number of the line that was torn, if the last one was.
-    pub torn: Option<usize>,
+    /// The number of the line that was truncated, if the last one was.
+    pub truncated: Option<usize>,
     /// Bytes up to the end of the last whole line.
     whole: u64,
 }
 
-/// Reads a results file. A last line without end is left out: a kill has torn it.
+/// Reads a results file. A last line without end is left out: a kill has cut it short.
 ///
 /// # Errors
 ///
@@ -112,14 +112,14 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Lines, StoreError> {
         }
     }
     if whole < bytes.len() {
-        // A first line that was torn is the beginning of ours, or somebody else's file.
+        // A first line that was truncated is the beginning of ours, or somebody else's file.
         let header = header_text();
         if whole == 0 && !header.as_bytes().starts_with(bytes) {
             return Err(StoreError::Foreign {
                 path: path.to_owned(),
             });
         }
-        found.torn = Some(found.lines.len() + usize::from(whole > 0) + 1);
+        found.truncated = Some(found.lines.len() + usize::from(whole > 0) + 1);
     }
     Ok(found)
 }
@@ -136,7 +136,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a file, or makes it; a torn line is cut off.
+    /// Opens a file, or makes it; a truncated line is cut off.
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl Store {
         file.seek(SeekFrom::Start(0)).map_err(io)?;
         file.read_to_end(&mut bytes).map_err(io)?;
         let lines = parse(path, &bytes)?;
-        if lines.torn.is_some() {
+        if lines.truncated.is_some() {
             file.set_len(lines.whole).map_err(io)?;
         }
         let mut store = Self {
@@ -237,7 +237,7 @@ mod tests {
         let path = folder.path().join("results.jsonl");
         {
             let (mut store, lines) = Store::open(&path).unwrap();
-            assert!(lines.lines.is_empty() && lines.torn.is_none());
+            assert!(lines.lines.is_empty() && lines.truncated.is_none());
             store.append(&line("a")).unwrap();
             store.append(&line("b")).unwrap();
         }
@@ -248,12 +248,12 @@ mod tests {
             std::fs::write(&path, &whole[..length]).unwrap();
             let expected = String::from_utf8_lossy(&whole[..length]).matches('\n').count();
             let (mut store, lines) = Store::open(&path).unwrap();
-            assert_eq!(lines.torn, Some(expected + 1), "{length}");
+            assert_eq!(lines.truncated, Some(expected + 1), "{length}");
             assert_eq!(lines.lines.len(), expected.saturating_sub(1), "{length}");
             store.append(&line("c")).unwrap();
             drop(store);
             let again = read(&path).unwrap();
-            assert!(again.torn.is_none());
+            assert!(again.truncated.is_none());
             assert_eq!(again.lines.last(), Some(&line("c")), "{length}");
         }
     }
@@ -268,7 +268,7 @@ mod tests {
             ("text,label\na,b\n".to_owned(), "holds no results"),
             ("precious".to_owned(), "holds no results"),
             (newer, "version 2"),
-            (format!("{header}{{\"cell\": 3}}\n"), "line 2: not a line"),
+            (format!("{header}{{\"trial\": 3}}\n"), "line 2: not a line"),
         ] {
             std::fs::write(&path, &content).unwrap();
             let message = Store::open(&path).unwrap_err().to_string();

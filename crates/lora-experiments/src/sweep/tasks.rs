@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 
 use lora_data::tasks::{Benchmark, PromptStyle, Rows, find, of_own_files, prompts};
 use lora_data::{
-    DataError, LabelRule, ProblemType, ReadOptions, Target, Targets, Task, TaskError, read_file,
-    read_snippets, snippet_dataset,
+    DataError, LabelRule, ProblemType, Target, Targets, Task, TaskError, read_file, read_snippets,
+    snippet_dataset,
 };
 use lora_eval::glue::GlueMetric;
 use lora_pipeline::bail;
 use lora_pipeline::config::keys::Key;
-use lora_pipeline::config::{Origins, Resolved, resolve_values};
+use lora_pipeline::config::{DataConfig, Origins, resolve_data};
 use lora_pipeline::data::benchmark::glue_metric;
-use lora_pipeline::data::{RunRows, read_rows};
+use lora_pipeline::data::{RowSource, RunRows};
 use lora_pipeline::error::{Context, Error, Result};
 use lora_pipeline::progress::Silent;
 use serde_json::{Map, Value, json};
@@ -72,15 +72,15 @@ impl Loaded {
     /// Never for the kinds of rows that a sweep takes.
     pub fn fingerprint(&self) -> Result<u64> {
         let mut hasher = Xxh3::new();
-        let parts = [
+        let splits = [
             Some(&self.pool),
             self.validation.as_ref(),
             Some(&self.test),
             self.shifted.as_ref(),
         ];
-        for part in parts {
-            hasher.update(&(part.map_or(0, Rows::len) as u64).to_le_bytes());
-            match (part, &self.kind) {
+        for split in splits {
+            hasher.update(&(split.map_or(0, Rows::len) as u64).to_le_bytes());
+            match (split, &self.kind) {
                 (None, _) => {}
                 (Some(Rows::Texts(dataset)), _) => {
                     for example in &dataset.examples {
@@ -146,12 +146,18 @@ pub fn load(file: &Path, entry: &TaskEntry, data_dir: Option<&Path>) -> Result<L
         )),
         (Some(data), None) => {
             // A wrong setting, and a wrong file, say themselves where they stand.
-            let resolved = data_settings(file, entry, data)?;
-            let rows = read_rows(&resolved, &Silent).map_err(|error| match error {
+            let (config, origins) = data_settings(file, entry, data)?;
+            let source = RowSource {
+                data: &config,
+                origins: &origins,
+                seed: TEST_SEED,
+                is_evaluated: true,
+            };
+            let rows = source.read(&Silent).map_err(|error| match error {
                 Error::At { .. } => error,
                 other => other.at(place()),
             })?;
-            user_files(&resolved, rows, entry, data_dir)
+            user_files(&config, rows, entry, data_dir)
         }
         (None, _) if named == SNIPPETS => snippets(entry),
         (None, _) => benchmark(entry, named, data_dir),
@@ -176,8 +182,8 @@ fn is_labelled(rows: &Rows) -> Result<bool> {
 
 fn snippets(entry: &TaskEntry) -> Result<Loaded> {
     let movies = snippet_dataset(&read_snippets(MOVIES, "movies.tsv")?);
-    let parts = lora_data::stratified_split(&movies.strata(), &[movies.len() / 4], TEST_SEED)?;
-    let rest = (0..movies.len()).filter(|row| parts[0].binary_search(row).is_err());
+    let splits = lora_data::stratified_split(&movies.strata(), &[movies.len() / 4], TEST_SEED)?;
+    let rest = (0..movies.len()).filter(|row| splits[0].binary_search(row).is_err());
     let rest: Vec<usize> = rest.collect();
     let shifted = match &entry.shifted {
         None => None,
@@ -188,7 +194,7 @@ fn snippets(entry: &TaskEntry) -> Result<Loaded> {
     };
     Ok(Loaded {
         kind: movies.task.clone(),
-        test: Rows::Texts(movies.select(&parts[0])),
+        test: Rows::Texts(movies.select(&splits[0])),
         pool: Rows::Texts(movies.select(&rest)),
         validation: None,
         shifted: shifted.map(Rows::Texts),
@@ -214,7 +220,7 @@ fn benchmark(entry: &TaskEntry, name: &str, data_dir: Option<&Path>) -> Result<L
         None if benchmark.split(TRAIN).is_err() => bail!(
             "{name} has no training rows; name the split that is trained on with `train`, or a task whose `shifted` rows are those of {name}"
         ),
-        asked => benchmark.split(asked.as_deref().unwrap_or(TRAIN))?.name,
+        named => benchmark.split(named.as_deref().unwrap_or(TRAIN))?.name,
     };
     let pool = read(trained)?;
     let (tested, test) = scored(benchmark, &folder, entry.test.as_deref())?;
@@ -276,12 +282,12 @@ fn other_questions(kind: &Task, other: &OtherBenchmark, data_dir: Option<&Path>)
 fn scored(
     benchmark: &'static Benchmark,
     folder: &Path,
-    asked: Option<&str>,
+    named: Option<&str>,
 ) -> Result<(&'static str, Rows), DataError> {
     let read = |split: &str| -> Result<_, DataError> {
         Ok((benchmark.split(split)?.name, benchmark.read(folder, split)?.rows))
     };
-    match asked {
+    match named {
         Some(split) => read(split),
         None => match read("test") {
             Ok((split, rows)) if rows.is_labelled() => Ok((split, rows)),
@@ -305,13 +311,13 @@ fn folder_of(of_task: Option<&Path>, data_dir: Option<&Path>) -> Result<PathBuf>
 }
 
 fn user_files(
-    resolved: &Resolved,
+    config: &DataConfig,
     rows: RunRows,
     entry: &TaskEntry,
     data_dir: Option<&Path>,
 ) -> Result<Loaded> {
-    let (task, parts) = (rows.task(), rows.split);
-    let Some(test) = parts.test else {
+    let (task, splits) = (rows.task(), rows.split);
+    let Some(test) = splits.test else {
         bail!("there are no test rows; give test_file beside train_file, or data_file with a test_fraction");
     };
     let kind = match task {
@@ -323,20 +329,20 @@ fn user_files(
         _ => GlueMetric::Accuracy,
     };
     let shifted = entry.shifted.as_ref();
-    let shifted = shifted.map(|shifted| shifted_file(resolved, &kind, shifted, data_dir));
+    let shifted = shifted.map(|shifted| shifted_file(config, &kind, shifted, data_dir));
     Ok(Loaded {
-        validation: parts.validation,
+        validation: splits.validation,
         test,
         shifted: shifted.transpose()?,
         metric,
-        pool: parts.train,
+        pool: splits.train,
         kind,
     })
 }
 
 /// Rows of another kind from a file like the user's.
 fn shifted_file(
-    resolved: &Resolved,
+    config: &DataConfig,
     kind: &Task,
     shifted: &ShiftedEntry,
     data_dir: Option<&Path>,
@@ -363,19 +369,14 @@ fn shifted_file(
         task if is_out_of_scope => LabelRule::Unlabelled(task.clone()),
         task => LabelRule::of(task, &[]),
     };
-    let options = ReadOptions {
-        format: resolved.config.data_format,
-        columns: resolved.config.columns(),
-        header: resolved.config.header,
-        labels,
-        ..ReadOptions::default()
-    };
-    Ok(Rows::Texts(read_file(path, &options)?.dataset))
+    Ok(Rows::Texts(
+        read_file(path, &config.read_options(labels))?.dataset,
+    ))
 }
 
-fn data_settings(file: &Path, entry: &TaskEntry, data: &Map<String, Value>) -> Result<Resolved> {
+/// The keys of `data`, without validation rows: a sweep draws these itself.
+fn data_settings(file: &Path, entry: &TaskEntry, data: &Map<String, Value>) -> Result<(DataConfig, Origins)> {
     let place = format!("task {}, data", entry.name);
-    let mut values = data.clone();
     let mut places = BTreeMap::new();
     for name in data.keys() {
         let Some(key) = Key::named(name).filter(|key| DATA_KEYS.contains(&key.name)) else {
@@ -387,13 +388,8 @@ fn data_settings(file: &Path, entry: &TaskEntry, data: &Map<String, Value>) -> R
         };
         places.insert(key.name, place.clone());
     }
-    // A sweep draws validation rows itself, and only the files matter here.
-    let others = json!({
-        "validation_fraction": 0, "model_name_or_path": "-", "output_dir": "-", "learning_rate": 1, "num_train_epochs": 1,
-        "per_device_train_batch_size": 1, "seed": TEST_SEED,
-    });
-    if let Value::Object(others) = others {
-        values.extend(others);
-    }
-    resolve_values(values, Origins::within(file, places))
+    let mut values = data.clone();
+    values.insert("validation_fraction".to_owned(), json!(0));
+    let origins = Origins::within(file, places);
+    Ok((resolve_data(&values, &origins)?, origins))
 }

@@ -16,8 +16,8 @@ use lora_train::swag::{Swag, SwagCollector, SwagError, SwagSettings};
 use lora_train::variational::VariationalA;
 use lora_train::{Event, FitData, Fitted, Flow, History, Observer};
 
-use super::curve::{CurveObserver, CurveParts};
-use super::data::{Parts, SweepTask};
+use super::curve::CurveObserver;
+use super::data::{CurveSplits, SweepTask, TrialSplits};
 use super::file::Stopping;
 use super::plan::PlannedTraining;
 use super::record::TrainingRecord;
@@ -36,7 +36,7 @@ pub struct Trained {
     /// What was collected on the way, with the whole covariance.
     pub collected: Vec<Collected>,
     /// Its rows.
-    pub parts: Parts,
+    pub splits: TrialSplits,
     /// The record of it.
     pub record: TrainingRecord,
 }
@@ -56,9 +56,9 @@ pub struct Prepared {
     /// Model with new adapters.
     pub adapted: Adapted<Transformer>,
     /// Its rows.
-    pub parts: Parts,
+    pub splits: TrialSplits,
     /// The rows of its curve, if it has one.
-    pub curve: Option<CurveParts>,
+    pub curve: Option<CurveSplits>,
     /// How rows are made equally long.
     pub padding: Padding,
 }
@@ -81,14 +81,14 @@ pub fn train(
     let started = Instant::now();
     let Prepared {
         adapted,
-        mut parts,
+        mut splits,
         mut curve,
         padding,
     } = prepare(planned, task)?;
     let trained_parameters = adapted.count().trained;
     let data = FitData {
-        train: &parts.train.encoded,
-        validation: Some(&parts.validation.encoded),
+        train: &splits.train.encoded,
+        validation: Some(&splits.validation.encoded),
         padding,
     };
     let mut steps = 0;
@@ -107,8 +107,8 @@ pub fn train(
     if let Some(curve) = &mut curve {
         curve.keep_states(&adapted);
     }
-    let asked = planned.curve.as_ref().zip(curve.as_ref());
-    let mut observer = CurveObserver::new(asked, planned.seed, &mut observer);
+    let wanted = planned.curve.as_ref().zip(curve.as_ref());
+    let mut observer = CurveObserver::new(wanted, planned.seed, &mut observer);
     let (fitted, collected) = fit_collecting(adapted, planned, &data, swag, &mut observer)?;
     let (curve, curve_time) = observer.finish()?;
     if fitted.history.finish == FinishReason::Stopped {
@@ -133,13 +133,13 @@ pub fn train(
             .collect(),
         curve,
     };
-    parts.keep_states(&fitted.best);
+    splits.keep_states(&fitted.best);
     Ok(Some(Trained {
         adapted: fitted.best,
         last: fitted.last,
         variational: fitted.variational,
         collected,
-        parts,
+        splits,
         record,
     }))
 }
@@ -181,15 +181,15 @@ pub fn prepare(planned: &PlannedTraining, task: &SweepTask) -> Result<Prepared> 
         .open_in(Precision::F32, config.fp32_precision)?;
     let opened = BaseOptions::of(config).open(&task.kind, planned.seed, &device)?;
     let encoder = encoder(planned, task, &opened.reader);
-    let parts = task.parts(planned.rows, planned.data_seed, &encoder)?;
+    let splits = task.splits(planned.rows, planned.data_seed, &encoder)?;
     let curve = planned.curve.as_ref();
-    let curve = curve.map(|curve| task.curve_parts(planned.rows, planned.data_seed, curve.rows, &encoder));
+    let curve = curve.map(|curve| task.curve_splits(planned.rows, planned.data_seed, curve.rows, &encoder));
     let curve = curve.transpose()?;
     let tuning = config.tuning(&opened.model.modules_to_save(), opened.default_targets);
     let (adapted, _) = attach(opened.model, &opened.loaded, tuning, planned.seed)?;
     Ok(Prepared {
         adapted,
-        parts,
+        splits,
         curve,
         padding: opened.reader.padding,
     })
@@ -200,9 +200,9 @@ pub fn prepare(planned: &PlannedTraining, task: &SweepTask) -> Result<Prepared> 
 /// # Errors
 ///
 /// If the model is not there, or a text cannot be tokenized.
-pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<Parts> {
+pub fn rows_of(planned: &PlannedTraining, task: &SweepTask) -> Result<TrialSplits> {
     let reader = BaseOptions::of(&planned.config).reader(&task.kind)?;
-    task.parts(planned.rows, planned.data_seed, &encoder(planned, task, &reader))
+    task.splits(planned.rows, planned.data_seed, &encoder(planned, task, &reader))
 }
 
 fn encoder<'t>(planned: &PlannedTraining, task: &'t SweepTask, reader: &'t TextReader) -> RowEncoder<'t> {

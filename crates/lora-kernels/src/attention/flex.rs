@@ -16,7 +16,7 @@ use crate::flex::{
     Matrix, Packed, Product, SMALLEST_WEIGHT, contiguous_mut, exp, for_rows, has_no_subnormal, largest,
     new_tensor, parts, sum_of, vanishing,
 };
-use spans::{Span, spans};
+use spans::{QueryBlock, spans};
 
 impl AttentionOps for Flex {
     fn fused_attention(
@@ -159,7 +159,7 @@ impl Example {
     }
 }
 
-impl Span {
+impl QueryBlock {
     /// The part of a `[queries, keys]` matrix.
     fn of<'a>(&self, matrix: Matrix<'a>) -> Matrix<'a> {
         matrix.rows_in(&self.queries).columns_in(&self.keys)
@@ -206,7 +206,7 @@ impl Inputs {
     }
 
     /// The heads of an example, and what their queries see.
-    fn heads(&self, example: &Example) -> impl Iterator<Item = (usize, Vec<Span>)> {
+    fn heads(&self, example: &Example) -> impl Iterator<Item = (usize, Vec<QueryBlock>)> {
         let [_, n_heads, _, _] = self.query.shape().dims();
         let [_, of_heads, rows, _] = self.bias.shape().dims::<4>();
         let spans = move |head| {
@@ -222,7 +222,7 @@ impl Inputs {
         &self,
         example: &Example,
         head: usize,
-        spans: &[Span],
+        spans: &[QueryBlock],
         buffer: &'a mut [f32],
     ) -> Matrix<'a> {
         let query = example.query_rows(&self.query, head);
@@ -302,7 +302,13 @@ fn softmax(scores: &mut [f32], scale: f32, bias: &[f32]) {
 }
 
 /// Turns the gradients of a span's weights into those of its scores before the scale: `P ⊙ (dP − Σⱼ P dP) · scale`.
-fn through_softmax(scores_grad: &mut [f32], seq_key: usize, span: &Span, weights: Matrix<'_>, scale: f32) {
+fn through_softmax(
+    scores_grad: &mut [f32],
+    seq_key: usize,
+    span: &QueryBlock,
+    weights: Matrix<'_>,
+    scale: f32,
+) {
     for_rows(
         &mut scores_grad[span.queries.start * seq_key..span.queries.end * seq_key],
         seq_key,
@@ -364,7 +370,7 @@ fn add_product(left: Matrix<'_>, right: Matrix<'_>, output: &mut [f32], stride: 
     }
 }
 
-/// The tensor as it is if the numbers of its last axis lie side by side and no stride runs backwards; else a copy.
+/// The tensor as it is if the values of its last axis lie side by side and no stride runs backwards; else a copy.
 fn with_contiguous_rows(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
     let shape = tensor.shape();
     let strides = tensor.layout().strides();

@@ -13,7 +13,7 @@ use super::Matrix;
 
 /// A few rows of one panel of the output.
 #[derive(Clone, Copy)]
-pub(super) struct Block<'a> {
+pub(super) struct PanelRows<'a> {
     pub left: Matrix<'a>,
     /// The first row of the block in `left`.
     pub row: usize,
@@ -29,7 +29,7 @@ pub(super) struct Block<'a> {
     pub start: Option<&'a [f32]>,
 }
 
-impl Block<'_> {
+impl PanelRows<'_> {
     #[inline(always)]
     pub fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &self,

@@ -22,7 +22,7 @@ struct Kept {
     weights: HashMap<Place, Seen>,
 }
 
-/// Where the numbers of a matrix lie. No other matrix gets this address while a [`Seen`] holds on to it.
+/// Where the values of a matrix lie. No other matrix gets this address while a [`Seen`] holds on to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Place {
     storage: usize,
@@ -33,8 +33,8 @@ struct Place {
 /// A weight that came at least once.
 #[derive(Debug)]
 struct Seen {
-    /// Who changes numbers in place makes sure that nobody else knows of their storage, even weakly (`Arc::get_mut`,
-    /// `Arc::make_mut`). So the numbers at a place are those that were packed, or the storage is gone.
+    /// Who changes values in place makes sure that nobody else knows of their storage, even weakly (`Arc::get_mut`,
+    /// `Arc::make_mut`). So the values at a place are those that were packed, or the storage is gone.
     storage: Weak<Bytes>,
     packed: Option<Arc<Packed>>,
 }

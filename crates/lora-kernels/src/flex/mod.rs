@@ -8,20 +8,23 @@ mod block;
 mod kept;
 mod matrix;
 mod outer;
+mod packed;
 mod product;
 mod storage;
 mod tile;
-#[cfg(target_arch = "x86_64")]
-mod transpose;
+
 mod vector;
 mod work;
 
-pub(crate) use bf16::{Bf16Product, Side, Terms, ThinBf16Product, unit_name as bf16_unit};
+pub(crate) use bf16::{Bf16Product, RightSide, Terms, ThinBf16Product, unit_name as bf16_unit};
 pub(crate) use kept::{KeptWeights, packed_weight};
-pub(crate) use matrix::{Matrix, Packed, panel_width};
+pub(crate) use matrix::Matrix;
 pub(crate) use outer::{ThinProduct, transposed_product};
+pub(crate) use packed::{Packed, panel_width};
 pub(crate) use product::{Branch, Product};
-pub(crate) use storage::{changed, contiguous_mut, new_tensor, numbers, parts, tensor_of, zeros};
+pub(crate) use storage::{
+    changed, contiguous_mut, mapped, new_tensor, numbers, paired, parts, tensor_of, zeros,
+};
 pub(crate) use tile::transposed_words;
 pub(crate) use vector::{
     CHUNK, SMALLEST_WEIGHT, exp, for_rows, has_no_subnormal, largest, sum_of, vanishing,

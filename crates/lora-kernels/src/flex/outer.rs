@@ -13,7 +13,7 @@ use super::tile::{TILE, transposed_words};
 use super::{Matrix, work};
 
 /// A product whose right side is read in place: for a left side of few rows, to which packing would cost more than it
-/// brings. It adds the same numbers in the same order as [`Product`](super::Product), so which of them is taken changes no bit.
+/// brings. It adds the same values in the same order as [`Product`](super::Product), so which of them is taken changes no bit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinProduct<'a> {
     /// `[rows, depth]`.

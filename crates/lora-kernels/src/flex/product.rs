@@ -8,7 +8,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::block::{Block, fill_steps};
+use super::block::{PanelRows, fill_steps};
 use super::{Matrix, Packed, work};
 
 /// Depth of the sums that stay in registers at a time: a panel of it (96 KiB at 512 bits) stays in the second-level cache.
@@ -191,7 +191,7 @@ impl<'data> RowsOfProduct<'data> {
                         .map(|(branch, group)| branch.group_of(at, group));
                     // Groups that meet within a block have their branch row by row.
                     let is_shared = group.is_some_and(|(_, end)| end < at + rows);
-                    let block = Block {
+                    let block = PanelRows {
                         left: near,
                         row: near_row + row,
                         from: near_from,
@@ -221,7 +221,7 @@ impl<'data> RowsOfProduct<'data> {
                     if let Some((branch, mut group)) = branch.zip(group).filter(|_| is_shared) {
                         for row in 0..rows {
                             group = branch.group_of(at + row, group);
-                            let block = Block {
+                            let block = PanelRows {
                                 right: &[],
                                 steps: &[],
                                 branch: Some(part(at + row, group.0, branch)),

@@ -1,4 +1,4 @@
-//! Numbers of a Flex tensor as slices.
+//! Values of a Flex tensor as slices.
 
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
@@ -6,9 +6,9 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
-use super::for_rows;
+use super::{CHUNK, for_rows, vanishing};
 
-/// The numbers of a tensor that was made contiguous; it may be a part of a larger storage.
+/// The values of a tensor that was made contiguous; it may be a part of a larger storage.
 ///
 /// # Panics
 ///
@@ -32,7 +32,7 @@ pub(crate) fn contiguous_mut(tensor: &mut FloatTensor<Flex>) -> &mut [f32] {
     &mut tensor.storage_mut::<f32>()[start..end]
 }
 
-/// The numbers in consecutive parts of these lengths.
+/// The values in consecutive parts of these lengths.
 ///
 /// # Panics
 ///
@@ -69,8 +69,8 @@ pub(crate) fn zeros(len: usize) -> Vec<f32> {
     numbers
 }
 
-/// The tensor with `body`, which must be `#[inline(always)]`, run on rows of `width` numbers and the index of each, `rows_per_task`
-/// at a time on one thread. In place where nobody else holds the numbers.
+/// The tensor with `body`, which must be `#[inline(always)]`, run on rows of `width` values and the index of each, `rows_per_task`
+/// at a time on one thread. In place where nobody else holds the values.
 pub(crate) fn changed(
     tensor: FloatTensor<Flex>,
     width: usize,
@@ -98,7 +98,43 @@ pub(crate) fn changed(
     tensor_of(output, contiguous.shape())
 }
 
-/// The numbers as a tensor. Nothing is copied, unlike in Burn's `zeros`, which makes bytes and then aligns them.
+/// `f` of each number, which must be `#[inline(always)]`.
+pub(crate) fn mapped(tensor: FloatTensor<Flex>, f: impl Fn(f32) -> f32 + Sync) -> FloatTensor<Flex> {
+    changed(
+        tensor,
+        CHUNK,
+        1,
+        #[inline(always)]
+        |chunk, _| {
+            for x in chunk {
+                *x = f(*x);
+            }
+        },
+    )
+}
+
+/// `f`, which must be `#[inline(always)]`, of both numbers at each place. Results that would be subnormal are 0.
+pub(crate) fn paired(
+    first: FloatTensor<Flex>,
+    second: &FloatTensor<Flex>,
+    f: impl Fn(f32, f32) -> f32 + Sync,
+) -> FloatTensor<Flex> {
+    let second = second.to_contiguous();
+    let second = numbers(&second);
+    changed(
+        first,
+        CHUNK,
+        1,
+        #[inline(always)]
+        |chunk, index| {
+            for (first, second) in chunk.iter_mut().zip(&second[index * CHUNK..]) {
+                *first = vanishing(f(*first, *second), f32::MIN_POSITIVE);
+            }
+        },
+    )
+}
+
+/// The values as a tensor. Nothing is copied, unlike in Burn's `zeros`, which makes bytes and then aligns them.
 pub(crate) fn tensor_of(numbers: Vec<f32>, shape: impl Into<Shape>) -> FloatTensor<Flex> {
     FloatTensor::<Flex>::from_data(TensorData::new(numbers, shape.into()))
 }

@@ -5,6 +5,9 @@
     reason = "only inlined code is compiled for the instruction set found at run time"
 )]
 
+#[cfg(target_arch = "x86_64")]
+pub(super) mod registers;
+
 /// Rows and columns of a tile.
 pub(crate) const TILE: usize = 16;
 
@@ -13,7 +16,7 @@ pub(crate) const TILE: usize = 16;
 pub(crate) fn transposed_words(columns: [[u32; TILE]; TILE]) -> [[u32; TILE]; TILE] {
     #[cfg(target_arch = "x86_64")]
     if let Some(v4) = pulp::x86::V4::try_new() {
-        return super::transpose::transposed_words(v4, columns);
+        return registers::transposed_words(v4, columns);
     }
     let mut rows = [[0; TILE]; TILE];
     for (index, column) in columns.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Loops over numbers that the compiler turns into vectors of the instruction set found at run time.
+//! Loops over values that the compiler turns into vectors of the instruction set found at run time.
 
 #![expect(
     clippy::inline_always,
@@ -8,13 +8,13 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-/// Numbers a thread takes at a time: 16 KiB, so that input and output stay in its first-level cache.
+/// Values a thread takes at a time: 16 KiB, so that input and output stay in its first-level cache.
 pub(crate) const CHUNK: usize = 4096;
 
 /// Sums are kept in so many parts, which vectors of any width divide; so their order is the same on every machine.
 const LANES: usize = 16;
 
-/// Runs `body`, which must be `#[inline(always)]`, on rows of `width` numbers and the index of each, `rows_per_task` at a time on one thread.
+/// Runs `body`, which must be `#[inline(always)]`, on rows of `width` values and the index of each, `rows_per_task` at a time on one thread.
 pub(crate) fn for_rows(
     values: &mut [f32],
     width: usize,
@@ -97,8 +97,8 @@ pub(crate) fn largest(x: &[f32]) -> f32 {
 /// An exponential below 2⁻⁶⁴ is taken for 0. It is a weight beside others up to 1, to which it can add nothing in f32; and what
 /// it multiplies could be too small for a normal number.
 ///
-/// f32 holds numbers below 2⁻¹²⁶ too, called subnormal, with ever fewer digits. Many processors take a hundred times longer for
-/// each of them, so kernels let numbers vanish before they become subnormal.
+/// f32 holds values below 2⁻¹²⁶ too, called subnormal, with ever fewer digits. Many processors take a hundred times longer for
+/// each of them, so kernels let values vanish before they become subnormal.
 pub(crate) const SMALLEST_WEIGHT: f32 = 1.0 / (1_u64 << 63) as f32 / 2.0;
 
 /// The number, or 0 in the place of one that is smaller than `smallest`; NaN stays NaN.

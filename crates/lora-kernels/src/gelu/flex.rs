@@ -5,7 +5,7 @@ use burn::backend::{Flex, ops::ActivationOps};
 use burn::tensor::DType;
 
 use super::{GeluOps, composed_gelu_backward};
-use crate::flex::{CHUNK, SMALLEST_WEIGHT, changed, exp, numbers, vanishing};
+use crate::flex::{SMALLEST_WEIGHT, exp, mapped, paired, vanishing};
 
 /// 1/√(2π), the density of the standard normal at 0.
 const INVERSE_SQRT_TWO_PI: f32 = 0.398_942_3;
@@ -15,16 +15,10 @@ impl GeluOps for Flex {
         if input.dtype() != DType::F32 {
             return Self::gelu(input);
         }
-        changed(
+        mapped(
             input,
-            CHUNK,
-            1,
             #[inline(always)]
-            |chunk, _| {
-                for x in chunk {
-                    *x *= normal_cdf(*x).0;
-                }
-            },
+            |x| x * normal_cdf(x).0,
         )
     }
 
@@ -32,19 +26,13 @@ impl GeluOps for Flex {
         if input.dtype() != DType::F32 {
             return composed_gelu_backward::<Self>(input, grad);
         }
-        let input = input.to_contiguous();
-        let x = numbers(&input);
-        changed(
+        paired(
             grad,
-            CHUNK,
-            1,
+            &input,
             #[inline(always)]
-            |chunk, index| {
-                for (grad, x) in chunk.iter_mut().zip(&x[index * CHUNK..]) {
-                    let (cdf, exponential) = normal_cdf(*x);
-                    let slope = cdf + x * exponential * INVERSE_SQRT_TWO_PI;
-                    *grad = vanishing(*grad * slope, f32::MIN_POSITIVE);
-                }
+            |grad, x| {
+                let (cdf, exponential) = normal_cdf(x);
+                grad * (cdf + x * exponential * INVERSE_SQRT_TWO_PI)
             },
         )
     }

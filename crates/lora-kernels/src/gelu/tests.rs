@@ -60,7 +60,7 @@ fn gelu_equals_exact_values() {
 
 #[test]
 fn gelu_equals_the_primitive_version_on_every_layout() {
-    // 3·5·577 numbers: more than a chunk and no multiple of one.
+    // 3·5·577 values: more than a chunk and no multiple of one.
     let count = 3 * 5 * 577;
     let x: Vec<f32> = (0..count)
         .map(|i| (i as f32 / count as f32 - 0.5) * 24.0)

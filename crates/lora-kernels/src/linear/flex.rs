@@ -13,8 +13,8 @@ use super::{
 };
 use crate::Fp32Precision;
 use crate::flex::{
-    Bf16Product, Branch, Matrix, Packed, Product, Side, Terms, ThinBf16Product, ThinProduct, contiguous_mut,
-    new_tensor, numbers, packed_weight, parts, tensor_of, transposed_product, zeros,
+    Bf16Product, Branch, Matrix, Packed, Product, RightSide, Terms, ThinBf16Product, ThinProduct,
+    contiguous_mut, new_tensor, numbers, packed_weight, parts, tensor_of, transposed_product, zeros,
 };
 
 impl LinearOps for Flex {
@@ -173,7 +173,7 @@ impl LinearOps for Flex {
     }
 }
 
-/// Whether the products here are for these types: f32, or bf16 weights under f32 or bf16 numbers.
+/// Whether the products here are for these types: f32, or bf16 weights under f32 or bf16 values.
 fn are_multiplied_here(left: &FloatTensor<Flex>, weight: &FloatTensor<Flex>) -> bool {
     matches!(
         (left.dtype(), weight.dtype()),
@@ -196,7 +196,7 @@ fn of_type(tensor: FloatTensor<Flex>, dtype: DType) -> FloatTensor<Flex> {
 #[derive(Clone, Copy)]
 struct Weight<'a> {
     tensor: &'a FloatTensor<Flex>,
-    side: Side<'a>,
+    side: RightSide<'a>,
     precision: Fp32Precision,
 }
 
@@ -204,8 +204,8 @@ impl<'a> Weight<'a> {
     /// A tensor of [`with_contiguous_side`].
     fn new(tensor: &'a FloatTensor<Flex>, precision: Fp32Precision) -> Self {
         let side = match tensor.dtype() {
-            DType::BF16 => Side::Bf16(matrix_in(tensor.storage(), tensor)),
-            _ => Side::F32(matrix(tensor)),
+            DType::BF16 => RightSide::Bf16(matrix_in(tensor.storage(), tensor)),
+            _ => RightSide::F32(matrix(tensor)),
         };
         Self {
             tensor,
@@ -216,8 +216,8 @@ impl<'a> Weight<'a> {
 
     fn transposed(self) -> Self {
         let side = match self.side {
-            Side::F32(matrix) => Side::F32(matrix.transposed()),
-            Side::Bf16(matrix) => Side::Bf16(matrix.transposed()),
+            RightSide::F32(matrix) => RightSide::F32(matrix.transposed()),
+            RightSide::Bf16(matrix) => RightSide::Bf16(matrix.transposed()),
         };
         Self { side, ..self }
     }
@@ -255,7 +255,8 @@ fn product(
     branch: Option<Grouped<'_>>,
 ) -> FloatTensor<Flex> {
     let ([rows, _], [_, cols]) = (left.dims(), weight.side.dims());
-    if let (Side::Bf16(right), Fp32Precision::Bf16 | Fp32Precision::Ieee) = (weight.side, weight.precision)
+    if let (RightSide::Bf16(right), Fp32Precision::Bf16 | Fp32Precision::Ieee) =
+        (weight.side, weight.precision)
         && (1..=ThinBf16Product::ROWS).contains(&rows)
         && branch.is_none_or(Grouped::is_even)
         && ThinBf16Product::has_the_bits_of_this_machine()
@@ -269,7 +270,7 @@ fn product(
         return tensor_of(product.compute(), [rows, cols]);
     }
     let terms = match (weight.side, weight.precision) {
-        (Side::F32(right), Fp32Precision::Ieee) => {
+        (RightSide::F32(right), Fp32Precision::Ieee) => {
             return f32_product(left, weight.tensor, right, bias, branch);
         }
         (_, Fp32Precision::Bf16x3) => Terms::Two,

@@ -12,7 +12,7 @@ use burn::tensor::{Shape, Slice};
 pub(crate) struct GroupRows(Arc<[usize]>);
 
 /// Neighbouring groups of equal size.
-pub(super) struct Block {
+pub(super) struct EqualGroups {
     groups: Range<usize>,
     rows: Range<usize>,
 }
@@ -67,10 +67,10 @@ impl GroupRows {
     }
 
     /// The groups, those of equal size that follow each other together.
-    pub(super) fn blocks(&self) -> impl Iterator<Item = Block> {
+    pub(super) fn blocks(&self) -> impl Iterator<Item = EqualGroups> {
         let (mut group, mut row) = (0, 0);
         self.0.chunk_by(|one, next| one == next).map(move |alike| {
-            let block = Block {
+            let block = EqualGroups {
                 groups: group..group + alike.len(),
                 rows: row..row + alike.len() * alike[0],
             };
@@ -80,7 +80,7 @@ impl GroupRows {
     }
 }
 
-impl Block {
+impl EqualGroups {
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()

@@ -101,7 +101,7 @@ fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
     }
 }
 
-/// Rounding to bf16 is 2⁻⁹ of a number at most on both sides; of two numbers, 2⁻¹⁷ and what is left out.
+/// Rounding to bf16 is 2⁻⁹ of a number at most on both sides; of two values, 2⁻¹⁷ and what is left out.
 #[cfg(feature = "flex")]
 const BF16_PRECISIONS: [(Fp32Precision, f32); 2] =
     [(Fp32Precision::Bf16, 1e-2), (Fp32Precision::Bf16x3, 3e-5)];

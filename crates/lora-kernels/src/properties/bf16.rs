@@ -1,4 +1,4 @@
-//! Products in bf16 against products of rounded numbers, for drawn sizes, layouts and groups.
+//! Products in bf16 against products of rounded values, for drawn sizes, layouts and groups.
 
 use burn::tensor::FloatDType;
 
@@ -21,7 +21,7 @@ fn grouped(rows: Tensor<2>, factors: Tensor<3>) -> Tensor<2> {
 proptest! {
     #![proptest_config(config())]
 
-    /// Products of rounded numbers are exact in f32, so only sums are rounded; two numbers of 8 bits have 16, less one for each side
+    /// Products of rounded values are exact in f32, so only sums are rounded; two values of 8 bits have 16, less one for each side
     /// and one for the product that is left out.
     #[test]
     fn bf16_linears_are_products_of_rounded_numbers_forward_and_backward(

@@ -6,23 +6,17 @@ use burn::tensor::DType;
 
 use super::gated::{GatedSiluOps, composed_gated_silu, composed_gated_silu_backward};
 use super::{SiluOps, composed_silu, composed_silu_backward};
-use crate::flex::{CHUNK, SMALLEST_WEIGHT, changed, exp, numbers, vanishing};
+use crate::flex::{SMALLEST_WEIGHT, exp, mapped, paired, vanishing};
 
 impl SiluOps for Flex {
     fn fused_silu(input: FloatTensor<Self>) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
             return composed_silu::<Self>(input);
         }
-        changed(
+        mapped(
             input,
-            CHUNK,
-            1,
             #[inline(always)]
-            |chunk, _| {
-                for x in chunk {
-                    *x *= sigmoid(*x);
-                }
-            },
+            |x| x * sigmoid(x),
         )
     }
 
@@ -30,18 +24,11 @@ impl SiluOps for Flex {
         if input.dtype() != DType::F32 {
             return composed_silu_backward::<Self>(input, grad);
         }
-        let input = input.to_contiguous();
-        let x = numbers(&input);
-        changed(
+        paired(
             grad,
-            CHUNK,
-            1,
+            &input,
             #[inline(always)]
-            |chunk, index| {
-                for (grad, x) in chunk.iter_mut().zip(&x[index * CHUNK..]) {
-                    *grad = vanishing(*grad * slope(*x), f32::MIN_POSITIVE);
-                }
-            },
+            |grad, x| grad * slope(x),
         )
     }
 }
@@ -51,8 +38,7 @@ impl GatedSiluOps for Flex {
         if gate.dtype() != DType::F32 {
             return composed_gated_silu::<Self>(gate, up);
         }
-        let up = up.to_contiguous();
-        times(
+        paired(
             gate,
             &up,
             #[inline(always)]
@@ -69,19 +55,19 @@ impl GatedSiluOps for Flex {
             return composed_gated_silu_backward::<Self>(gate, up, grad);
         }
         let gate = gate.to_contiguous();
-        let through_up = times(
+        let through_up = paired(
             up,
-            &grad.to_contiguous(),
+            &grad,
             #[inline(always)]
             |up, grad| grad * up,
         );
-        let of_gate = times(
+        let of_gate = paired(
             through_up,
             &gate,
             #[inline(always)]
             |grad, gate| grad * slope(gate),
         );
-        let of_up = times(
+        let of_up = paired(
             grad,
             &gate,
             #[inline(always)]
@@ -89,26 +75,6 @@ impl GatedSiluOps for Flex {
         );
         (of_gate, of_up)
     }
-}
-
-/// The first with `f` of both in the place of each number.
-fn times(
-    first: FloatTensor<Flex>,
-    second: &FloatTensor<Flex>,
-    f: impl Fn(f32, f32) -> f32 + Sync,
-) -> FloatTensor<Flex> {
-    let second = numbers(second);
-    changed(
-        first,
-        CHUNK,
-        1,
-        #[inline(always)]
-        |chunk, index| {
-            for (first, second) in chunk.iter_mut().zip(&second[index * CHUNK..]) {
-                *first = vanishing(f(*first, *second), f32::MIN_POSITIVE);
-            }
-        },
-    )
 }
 
 /// silu'(x).

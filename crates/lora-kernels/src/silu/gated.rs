@@ -67,18 +67,6 @@ pub(super) fn composed_gated_silu_backward<B: Backend>(
     )
 }
 
-#[cfg(feature = "ndarray")]
-impl GatedSiluOps for burn::backend::NdArray {}
-
-#[cfg(any(
-    feature = "wgpu",
-    feature = "vulkan",
-    feature = "metal",
-    feature = "cuda",
-    feature = "rocm"
-))]
-impl GatedSiluOps for burn::backend::Cube {}
-
 impl<B: GatedSiluOps, C: CheckpointStrategy> GatedSiluOps for Autodiff<B, C> {
     fn fused_gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
         #[derive(Debug)]

@@ -1,27 +1,21 @@
-//! Small numbers as zeros on Flex: in place where nobody else holds the numbers, on all threads.
+//! Small values as zeros on Flex: in place where nobody else holds the values, on all threads.
 
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
 use super::{VanishingOps, composed_vanishing};
-use crate::flex::{CHUNK, changed, vanishing};
+use crate::flex::{mapped, vanishing};
 
 impl VanishingOps for Flex {
     fn fused_vanishing(input: FloatTensor<Self>, smallest: f32) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
             return composed_vanishing::<Self>(input, smallest);
         }
-        changed(
+        mapped(
             input,
-            CHUNK,
-            1,
             #[inline(always)]
-            |chunk, _| {
-                for x in chunk {
-                    *x = vanishing(*x, smallest);
-                }
-            },
+            |x| vanishing(x, smallest),
         )
     }
 }

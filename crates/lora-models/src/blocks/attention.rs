@@ -6,7 +6,7 @@ use lora_core::LoraLinear;
 use lora_core::bottleneck::BottleneckBlock;
 use lora_kernels::{attention, packed_attention};
 
-use super::{Between, EncoderSight, Projections};
+use super::{EncoderContext, Projections, Visibility};
 
 /// Query, key and value projections, attention over all positions, output projection.
 #[derive(Module, Debug)]
@@ -53,14 +53,14 @@ impl SelfAttention {
     pub fn forward(
         &self,
         [read, input]: [Tensor<3>; 2],
-        sight: &EncoderSight<'_>,
+        seen: &EncoderContext<'_>,
         shared: Option<&mut Projections>,
     ) -> Tensor<3> {
-        let EncoderSight {
+        let EncoderContext {
             read: of_read,
             all,
-            between,
-        } = sight;
+            visibility,
+        } = seen;
         let shape = read.dims();
         let [query, key, value] = match shared {
             None => [
@@ -77,8 +77,8 @@ impl SelfAttention {
                 ]
             }
         };
-        let context = match between {
-            Between::Bias(bias) => {
+        let context = match visibility {
+            Visibility::Bias(bias) => {
                 let [query, key, value] = [query, key, value].map(|x| self.heads(x));
                 let keys = [shape[0], self.n_heads, key.dims()[2]];
                 let bias = match all.dropped_keys(self.key.path(), keys, &key.device()) {
@@ -87,7 +87,7 @@ impl SelfAttention {
                 };
                 attention(query, key, value, Some(bias)) // [batch, n_heads, tokens, d_head]
             }
-            Between::Rows(lengths) => {
+            Visibility::Rows(lengths) => {
                 let [query, key, value] = [query, key, value].map(|x| {
                     let [batch, tokens, d_model] = x.dims();
                     self.heads(x.reshape([1, batch * tokens, d_model]))

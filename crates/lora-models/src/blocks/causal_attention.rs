@@ -39,7 +39,7 @@ pub struct Heads {
 
 /// What a layer must know of the positions of this pass.
 #[derive(Clone, Debug)]
-pub struct Sight {
+pub struct CausalContext {
     /// Turns queries and keys; none for models with another kind of positions.
     pub rotation: Option<Rotation>,
     /// What hides tokens, from [`causal_bias`]; none where every key is seen.
@@ -61,7 +61,7 @@ impl CausalSelfAttention {
     pub fn forward(
         &self,
         input: Tensor<3>,
-        sight: &Sight,
+        causal: &CausalContext,
         cache: Option<&mut LayerCache>,
         pass: &Pass,
     ) -> Tensor<3> {
@@ -71,7 +71,7 @@ impl CausalSelfAttention {
             d_head,
         } = self.heads;
         // Scores are computed with padding, projections without.
-        let packing = sight.packing.as_ref();
+        let packing = causal.packing.as_ref();
         let [query, key, value] = self.project(input, pass).map(|x| match packing {
             None => x,
             Some(packing) => packing.padded(x),
@@ -85,7 +85,7 @@ impl CausalSelfAttention {
             query = query_norm.forward(query);
             key = key_norm.forward(key);
         }
-        if let Some(rotation) = &sight.rotation {
+        if let Some(rotation) = &causal.rotation {
             query = rotation.apply(query);
             key = rotation.apply(key);
         }
@@ -96,7 +96,7 @@ impl CausalSelfAttention {
         let keys = [batch, key_value, key.dims()[2]];
         let dropped = pass.dropped_keys(self.projections[0].path(), keys, &key.device());
         // Of the heads of a group all are without a key that is dropped: `[batch, n_key_value_heads, 1, keys]`.
-        let bias = match (sight.bias.clone(), dropped) {
+        let bias = match (causal.bias.clone(), dropped) {
             (Some(bias), Some(dropped)) => Some(bias + dropped),
             (bias, dropped) => bias.or(dropped),
         };

@@ -5,8 +5,8 @@ use burn::tensor::Tensor;
 use lora_core::LoraLinear;
 
 use super::{
-    Activation, EncoderSight, Encoding, FeedForward, LayerNorm, Layout, Projections, Reading, SelfAttention,
-    through_layers,
+    Activation, EncoderContext, Encoding, FeedForward, LayerNorm, Layout, Projections, Reading,
+    SelfAttention, through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -74,20 +74,20 @@ pub fn encoder_layers(
         below,
         packing: _,
     } = encoding;
-    let sight = layout.sight();
+    let seen = layout.seen();
     // The last layer may read fewer tokens.
-    let first_alone = (reading == Reading::FirstToken && !layers.is_empty()).then(|| layout.sight_of_first());
+    let first_alone = (reading == Reading::FirstToken && !layers.is_empty()).then(|| layout.seen_by_first());
     let hidden = through_layers(layers, embed, below, |index, layer, hidden, shared| {
         if index == 0 {
             observe(&hidden);
         }
         let is_last = index + 1 == layers.len();
         let hidden = match &first_alone {
-            Some(sight) if is_last => {
+            Some(seen) if is_last => {
                 let first = layout.first_tokens(hidden.clone());
-                layer.forward([first, hidden], sight, shared)
+                layer.forward([first, hidden], seen, shared)
             }
-            _ => layer.forward([hidden.clone(), hidden], &sight, shared),
+            _ => layer.forward([hidden.clone(), hidden], &seen, shared),
         };
         observe(&hidden);
         hidden
@@ -140,12 +140,12 @@ impl EncoderLayer {
     pub fn forward(
         &self,
         [read, hidden]: [Tensor<3>; 2],
-        sight: &EncoderSight<'_>,
+        seen: &EncoderContext<'_>,
         shared: Option<&mut Projections>,
     ) -> Tensor<3> {
-        let attended = self.attention.forward([read.clone(), hidden], sight, shared);
+        let attended = self.attention.forward([read.clone(), hidden], seen, shared);
         let hidden = self.attention_norm.forward(read + attended);
-        let fed = self.feed_forward.forward(hidden.clone(), &sight.read);
+        let fed = self.feed_forward.forward(hidden.clone(), &seen.read);
         self.output_norm.forward(hidden + fed)
     }
 

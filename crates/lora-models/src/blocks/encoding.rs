@@ -10,7 +10,7 @@ pub struct Encoding<'a> {
     /// Sees the hidden states of every layer that is computed, the embeddings' first.
     pub observe: &'a mut dyn FnMut(&Tensor<3>),
     /// What passes over the same input have in common.
-    pub below: Option<&'a mut Below>,
+    pub below: Option<&'a mut SharedWork>,
     /// The real tokens of the input, where nothing is computed for the others; only for backbones that
     /// [take it](crate::backbone::Backbone::takes_packing).
     pub packing: Option<&'a Packing>,
@@ -30,7 +30,7 @@ pub enum Reading {
 
 /// The hidden states before a layer, which the first pass that comes by leaves for the others.
 #[derive(Debug)]
-pub struct Left {
+pub struct SharedStates {
     /// The number of the layer.
     pub layer: usize,
     /// `[batch, seq, d_model]`, or `[1, tokens, d_model]` of a packed batch.
@@ -39,11 +39,11 @@ pub struct Left {
 
 /// What passes over one input find of each other's work, and of earlier ones.
 #[derive(Debug, Default)]
-pub struct Below {
+pub struct SharedWork {
     /// Before the lowest layer that is trained: what passes before and after training steps have in common.
-    pub trained: Option<Left>,
+    pub trained: Option<SharedStates>,
     /// Before the lowest adapted layer: what passes have in common that differ in their masks alone.
-    pub adapted: Option<Left>,
+    pub adapted: Option<SharedStates>,
     /// Of the lowest adapted layer.
     pub projections: Projections,
 }
@@ -52,7 +52,7 @@ pub struct Below {
 /// them ([`LoraLinear::forward_sharing`]).
 pub type Projections = [Option<Tensor<3>>; 3];
 
-impl Left {
+impl SharedStates {
     /// Before the lowest adapted layer of a backbone with these linears; `None` where the embeddings are adapted, so that nothing is
     /// shared.
     pub fn below_adapters(visit_linears: impl FnOnce(&mut dyn FnMut(&LoraLinear))) -> Option<Self> {
@@ -85,11 +85,11 @@ pub fn layer_of(path: &str) -> Option<usize> {
 pub fn through_layers<L>(
     layers: &[L],
     embed: impl FnOnce() -> Tensor<3>,
-    below: Option<&mut Below>,
+    below: Option<&mut SharedWork>,
     mut forward: impl FnMut(usize, &L, Tensor<3>, Option<&mut Projections>) -> Tensor<3>,
 ) -> Tensor<3> {
-    let mut nothing = Below::default();
-    let Below {
+    let mut nothing = SharedWork::default();
+    let SharedWork {
         trained,
         adapted,
         projections,
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     /// The numbers of the layers that a pass goes through, each of which adds its number, and which of them shares projections.
-    fn pass(below: &mut Below, layers: usize) -> (Vec<(usize, bool)>, f32) {
+    fn pass(below: &mut SharedWork, layers: usize) -> (Vec<(usize, bool)>, f32) {
         let start = Tensor::<3>::zeros([1, 1, 1], &Device::default());
         let mut seen = Vec::new();
         let out = through_layers(
@@ -142,9 +142,9 @@ mod tests {
 
     #[test]
     fn layers_below_the_lowest_adapter_are_computed_once() {
-        let mut below = Below {
-            adapted: Some(Left::before(3)),
-            ..Below::default()
+        let mut below = SharedWork {
+            adapted: Some(SharedStates::before(3)),
+            ..SharedWork::default()
         };
         let upper = [(3, true), (4, false)];
         let all = [(0, false), (1, false), (2, false), (3, true), (4, false)];
@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn without_adapters_the_last_layer_alone_is_computed_again() {
-        let mut below = Below {
-            adapted: Some(Left::before(usize::MAX)),
-            ..Below::default()
+        let mut below = SharedWork {
+            adapted: Some(SharedStates::before(usize::MAX)),
+            ..SharedWork::default()
         };
         assert_eq!(pass(&mut below, 2), (vec![(0, false), (1, true)], 1.0));
         assert_eq!(pass(&mut below, 2), (vec![(1, true)], 1.0));
@@ -165,13 +165,13 @@ mod tests {
     #[test]
     fn what_training_left_is_begun_with_and_masks_share_what_lies_between() {
         let known = Tensor::<3>::full([1, 1, 1], 100.0, &Device::default());
-        let mut below = Below {
-            trained: Some(Left {
+        let mut below = SharedWork {
+            trained: Some(SharedStates {
                 layer: 1,
                 hidden: Some(known),
             }),
-            adapted: Some(Left::before(3)),
-            ..Below::default()
+            adapted: Some(SharedStates::before(3)),
+            ..SharedWork::default()
         };
         let first = [(1, false), (2, false), (3, true), (4, false)];
         assert_eq!(pass(&mut below, 5), (first.to_vec(), 110.0));
@@ -180,9 +180,9 @@ mod tests {
 
     #[test]
     fn a_pass_leaves_the_states_before_the_lowest_trained_layer() {
-        let mut below = Below {
-            trained: Some(Left::before(2)),
-            ..Below::default()
+        let mut below = SharedWork {
+            trained: Some(SharedStates::before(2)),
+            ..SharedWork::default()
         };
         assert_eq!(pass(&mut below, 4).1, 6.0);
         let left = below.trained.unwrap().hidden.unwrap();

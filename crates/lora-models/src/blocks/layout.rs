@@ -26,31 +26,31 @@ struct Packed<'a> {
 }
 
 /// What a layer must know of the tokens that it reads, and of all that they see.
-pub struct EncoderSight<'a> {
+pub struct EncoderContext<'a> {
     /// The pass for a tensor of the tokens that are read.
     pub read: Pass<'a>,
     /// The pass for a tensor of all tokens.
     pub all: Pass<'a>,
     /// What hides tokens from each other.
-    pub between: Between<'a>,
+    pub visibility: Visibility<'a>,
 }
 
 /// What hides tokens from each other.
 #[expect(clippy::large_enum_variant, reason = "there is one in a pass")]
-pub enum Between<'a> {
+pub enum Visibility<'a> {
     /// `[batch, 1, 1, seq]`, added to scores, hides padding.
     Bias(Tensor<4>),
     /// Rows of so many read tokens, and so many of all; there is no padding.
     Rows([&'a Arc<[usize]>; 2]),
 }
 
-impl<'a> EncoderSight<'a> {
+impl<'a> EncoderContext<'a> {
     /// All tokens are read, and what they see is said by a bias.
     pub fn of_all(pass: &Pass<'a>, bias: Tensor<4>) -> Self {
         Self {
             read: *pass,
             all: *pass,
-            between: Between::Bias(bias),
+            visibility: Visibility::Bias(bias),
         }
     }
 }
@@ -113,28 +113,28 @@ impl<'a> Layout<'a> {
     }
 
     /// What a layer must know that reads all tokens.
-    pub fn sight(&self) -> EncoderSight<'_> {
+    pub fn seen(&self) -> EncoderContext<'_> {
         let all = self.pass();
-        EncoderSight {
+        EncoderContext {
             read: all,
             all,
-            between: self.between(|packed| packed.packing.lengths()),
+            visibility: self.visibility(|packed| packed.packing.lengths()),
         }
     }
 
     /// What a layer must know that reads the first token of each row, `[batch, 1, d_model]`.
-    pub fn sight_of_first(&self) -> EncoderSight<'_> {
-        EncoderSight {
+    pub fn seen_by_first(&self) -> EncoderContext<'_> {
+        EncoderContext {
             read: self.pass,
             all: self.pass(),
-            between: self.between(|packed| &packed.firsts),
+            visibility: self.visibility(|packed| &packed.firsts),
         }
     }
 
-    fn between<'b>(&'b self, read: impl FnOnce(&'b Packed<'a>) -> &'b Arc<[usize]>) -> Between<'b> {
+    fn visibility<'b>(&'b self, read: impl FnOnce(&'b Packed<'a>) -> &'b Arc<[usize]>) -> Visibility<'b> {
         match &self.packed {
-            None => Between::Bias(padding_bias(attention_mask(self.input, &self.device))),
-            Some(packed) => Between::Rows([read(packed), packed.packing.lengths()]),
+            None => Visibility::Bias(padding_bias(attention_mask(self.input, &self.device))),
+            Some(packed) => Visibility::Rows([read(packed), packed.packing.lengths()]),
         }
     }
 

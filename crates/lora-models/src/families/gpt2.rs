@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::{Family, ModelSpec, SequenceForm};
 use crate::blocks::{
-    Activation, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads, KeyValueCache,
-    LayerCache, LayerNorm, Sight, Tokens, causal_bias, through_layers,
+    Activation, CausalContext, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads,
+    KeyValueCache, LayerCache, LayerNorm, Tokens, causal_bias, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -198,7 +198,7 @@ impl CausalDecoder for Gpt2 {
             seq,
             window: None,
         };
-        let sight = Sight {
+        let causal = CausalContext {
             rotation: None,
             bias: causal_bias(span, tokens.padding.clone(), &device),
             packing: tokens.packing.clone(),
@@ -219,7 +219,7 @@ impl CausalDecoder for Gpt2 {
         let hidden = through_layers(&self.layers, embed, below, |index, layer, hidden, _| {
             observe(&hidden);
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
-            layer.forward(hidden, &sight, layer_cache, pass)
+            layer.forward(hidden, &causal, layer_cache, pass)
         });
         let hidden = self.ln_f.forward(hidden);
         observe(&hidden);
@@ -258,12 +258,12 @@ impl Gpt2Layer {
     fn forward(
         &self,
         hidden: Tensor<3>,
-        sight: &Sight,
+        causal: &CausalContext,
         cache: Option<&mut LayerCache>,
         pass: &Pass,
     ) -> Tensor<3> {
         let normed = self.ln_1.forward(hidden.clone());
-        let hidden = hidden + self.attention.forward(normed, sight, cache, pass);
+        let hidden = hidden + self.attention.forward(normed, causal, cache, pass);
         let normed = self.ln_2.forward(hidden.clone());
         hidden + self.feed_forward.forward(normed, pass)
     }

@@ -6,7 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `reader` | [`Gguf`]: settings and tensors of a file |
-//! | `quantization` | [`TensorType`]: numbers from blocks of 32 or 256 |
+//! | `quantization` | [`TensorType`]: values from blocks of 32 or 256 |
 //! | `checkpoint` | `config.json` |
 //! | `weights` | tensors under Hugging Face's names |
 //! | `tokenizer` | `tokenizer.json` from GGUF's vocabulary |

@@ -1,9 +1,9 @@
-//! Numbers from quantized blocks. Each block holds 32 or 256 numbers as small integers `q` with a scale `d`, and in some
+//! Values from quantized blocks. Each block holds 32 or 256 values as small integers `q` with a scale `d`, and in some
 //! types a minimum `m`; layouts are those of ggml's `block_*` structures.
 
 use half::{bf16, f16};
 
-/// How the numbers of a tensor are stored.
+/// How the values of a tensor are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TensorType {
     /// 32-bit floats.
@@ -22,11 +22,11 @@ pub enum TensorType {
     Q5_1,
     /// `d q`, 8 bits with sign.
     Q8_0,
-    /// `d s q − m t`, 4 bits; each 32 of 256 numbers have 6-bit factors s and t.
+    /// `d s q − m t`, 4 bits; each 32 of 256 values have 6-bit factors s and t.
     Q4K,
     /// As `Q4K` with 5 bits.
     Q5K,
-    /// `d s (q − 32)`, 6 bits; each 16 of 256 numbers have an 8-bit factor s.
+    /// `d s (q − 32)`, 6 bits; each 16 of 256 values have an 8-bit factor s.
     Q6K,
 }
 
@@ -52,7 +52,7 @@ impl TensorType {
         })
     }
 
-    /// Numbers to a block.
+    /// Values to a block.
     pub fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
@@ -77,7 +77,7 @@ impl TensorType {
         }
     }
 
-    /// Appends the numbers of whole blocks.
+    /// Appends the values of whole blocks.
     ///
     /// # Panics
     ///
@@ -158,7 +158,7 @@ fn five_bits(high: &[u8], low: &[u8]) -> impl Iterator<Item = u8> {
         .map(|(index, q)| q | ((high[index / 8] >> (index % 8) & 1) << 4))
 }
 
-/// The eight chunks of 32 numbers of `Q4K` and `Q5K`: d and m, then 12 bytes with eight scales and minima of 6 bits.
+/// The eight chunks of 32 values of `Q4K` and `Q5K`: d and m, then 12 bytes with eight scales and minima of 6 bits.
 fn with_scales_and_minima(block: &[u8], q: impl Fn(usize, usize) -> u8, values: &mut Vec<f32>) {
     let (d, m) = (float(block, 0), float(block, 2));
     let packed = &block[4..16];

@@ -27,21 +27,21 @@ pub use spans::SpanHead;
 pub use tokens::TokenHead;
 pub use transform::HeadTransform;
 
-/// What a head is for.
+/// What a head is for, by the names of Hugging Face's classes. A [`Task`] has one; masked language models are of no task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
     /// One row of logits a sequence: classification, or regression with one output.
-    Sequence {
+    SequenceClassification {
         /// Number of classes; 1 for regression.
         outputs: usize,
     },
     /// One row of logits a token.
-    Tokens {
+    TokenClassification {
         /// Number of classes.
         outputs: usize,
     },
     /// Start and end of an answer in the text.
-    Spans,
+    QuestionAnswering,
     /// The tokens behind masks.
     MaskedLm,
     /// The token after each token.
@@ -54,10 +54,10 @@ impl From<&Task> for HeadKind {
         let outputs = task.outputs();
         match task {
             Task::Classification { .. } | Task::MultiLabel { .. } | Task::Regression => {
-                Self::Sequence { outputs }
+                Self::SequenceClassification { outputs }
             }
-            Task::QuestionAnswering { .. } => Self::Spans,
-            Task::Tagging { .. } => Self::Tokens { outputs },
+            Task::QuestionAnswering { .. } => Self::QuestionAnswering,
+            Task::Tagging { .. } => Self::TokenClassification { outputs },
             Task::MultipleChoice { .. } | Task::Completion => Self::CausalLm,
         }
     }
@@ -87,9 +87,12 @@ impl HeadKind {
     /// one that is not supported.
     pub fn of_architecture(class: &str, outputs: usize) -> Option<Self> {
         let kinds = [
-            ("ForSequenceClassification", Self::Sequence { outputs }),
-            ("ForTokenClassification", Self::Tokens { outputs }),
-            ("ForQuestionAnswering", Self::Spans),
+            (
+                "ForSequenceClassification",
+                Self::SequenceClassification { outputs },
+            ),
+            ("ForTokenClassification", Self::TokenClassification { outputs }),
+            ("ForQuestionAnswering", Self::QuestionAnswering),
             ("ForMaskedLM", Self::MaskedLm),
             ("ForCausalLM", Self::CausalLm),
             ("LMHeadModel", Self::CausalLm),
@@ -101,9 +104,9 @@ impl HeadKind {
     /// PEFT's name of the task; it has none for masked language models.
     pub fn task_type(self) -> Option<TaskType> {
         match self {
-            Self::Sequence { .. } => Some(TaskType::SeqCls),
-            Self::Tokens { .. } => Some(TaskType::TokenCls),
-            Self::Spans => Some(TaskType::QuestionAns),
+            Self::SequenceClassification { .. } => Some(TaskType::SeqCls),
+            Self::TokenClassification { .. } => Some(TaskType::TokenCls),
+            Self::QuestionAnswering => Some(TaskType::QuestionAns),
             Self::CausalLm => Some(TaskType::CausalLm),
             Self::MaskedLm => None,
         }
@@ -123,7 +126,7 @@ impl Head {
         at: &Scope<'_>,
     ) -> Result<Self, LoadError> {
         match kind {
-            HeadKind::Sequence { outputs } => match spec.sequence {
+            HeadKind::SequenceClassification { outputs } => match spec.sequence {
                 SequenceForm::FirstToken { .. } => {
                     FirstTokenHead::load(outputs, spec, at).map(Self::FirstToken)
                 }
@@ -132,8 +135,8 @@ impl Head {
                     PooledHead::load(outputs, pooling, spec, at).map(Self::Pooled)
                 }
             },
-            HeadKind::Tokens { outputs } => TokenHead::load(outputs, spec, at).map(Self::Tokens),
-            HeadKind::Spans => SpanHead::load(spec, at).map(Self::Spans),
+            HeadKind::TokenClassification { outputs } => TokenHead::load(outputs, spec, at).map(Self::Tokens),
+            HeadKind::QuestionAnswering => SpanHead::load(spec, at).map(Self::Spans),
             HeadKind::MaskedLm => MaskedLmHead::load(spec, backbone, at).map(Self::MaskedLm),
             HeadKind::CausalLm => CausalLmHead::load(spec, backbone, at).map(Self::CausalLm),
         }

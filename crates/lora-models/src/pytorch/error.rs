@@ -4,7 +4,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::Number;
+use super::ElementType;
 
 /// What is wrong with a file of `torch.save`.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -52,21 +52,21 @@ pub enum PytorchProblem {
     /// The file holds something else than tensors by name.
     #[error("the file holds no table of tensors; save model.state_dict()")]
     NoTable,
-    /// A tensor that reaches outside its numbers.
+    /// A tensor that reaches outside its values.
     #[error("tensor `{tensor}` reaches outside its storage; the file is damaged")]
     Outside {
         /// Its name.
         tensor: String,
     },
-    /// A tensor whose numbers are no weights.
+    /// A tensor whose values are no weights.
     #[error("tensor `{tensor}` holds {found:?}; expected F32, F16, BF16 or F64")]
-    Number {
+    ElementType {
         /// Its name.
         tensor: String,
         /// What it holds.
-        found: Number,
+        found: ElementType,
     },
-    /// Numbers in the other order of bytes.
+    /// Values in the other order of bytes.
     #[error("the file was written on a big-endian machine; save it again on a little-endian one")]
     BigEndian,
 }

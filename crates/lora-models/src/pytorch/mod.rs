@@ -22,7 +22,7 @@ use self::value::{Storage, TensorView, Value};
 use crate::error::LoadError;
 
 pub use self::error::PytorchProblem;
-pub use self::value::Number;
+pub use self::value::ElementType;
 
 /// A file of `torch.save`: its table in memory, its tensors read when they are asked for.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub struct PytorchFile {
 
 #[derive(Debug)]
 struct Entry {
-    number: Number,
+    number: ElementType,
     shape: Vec<usize>,
     /// Place in the storage of the element at every index, by axis.
     strides: Vec<usize>,
@@ -81,7 +81,7 @@ impl PytorchFile {
     ///
     /// # Errors
     ///
-    /// [`LoadError::Pytorch`] if its numbers are no floating-point numbers, [`LoadError::Read`].
+    /// [`LoadError::Pytorch`] if its values are no floating-point numbers, [`LoadError::Read`].
     ///
     /// # Panics
     ///
@@ -92,7 +92,7 @@ impl PytorchFile {
         };
         let float = entry.number.float().ok_or_else(|| LoadError::Pytorch {
             path: self.path.clone(),
-            problem: PytorchProblem::Number {
+            problem: PytorchProblem::ElementType {
                 tensor: name.to_owned(),
                 found: entry.number,
             },
@@ -106,7 +106,7 @@ impl PytorchFile {
 }
 
 impl Entry {
-    /// The numbers in the order of the indices.
+    /// The values in the order of the indices.
     fn tensor(
         &self,
         bytes: &FileBytes,

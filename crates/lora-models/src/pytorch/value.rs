@@ -1,4 +1,4 @@
-//! What a pickle of tensors holds: values, numbers that lie elsewhere, and views of them.
+//! What a pickle of tensors holds: objects, arrays that lie elsewhere, and views of them.
 
 use std::rc::Rc;
 
@@ -23,15 +23,15 @@ pub enum Value {
     List(Vec<Value>),
     /// Values by key, in order.
     Dict(Vec<(Value, Value)>),
-    /// Numbers that lie elsewhere in the file.
+    /// Values that lie elsewhere in the file.
     Storage(Storage),
-    /// A view of such numbers.
+    /// A view of such values.
     Tensor(Rc<TensorView>),
 }
 
-/// What numbers of a storage are.
+/// The type of the values of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Number {
+pub enum ElementType {
     /// Floats.
     Float(FloatType),
     /// Whole numbers or truth values of so many bytes.
@@ -41,11 +41,11 @@ pub enum Number {
     },
 }
 
-/// Numbers that lie elsewhere in the file.
+/// Values that lie elsewhere in the file.
 #[derive(Clone, Debug)]
 pub struct Storage {
     /// What they are.
-    pub number: Number,
+    pub number: ElementType,
     /// Their name in the file.
     pub key: Rc<str>,
 }
@@ -53,7 +53,7 @@ pub struct Storage {
 /// A tensor: a view of a storage.
 #[derive(Clone, Debug)]
 pub struct TensorView {
-    /// The numbers.
+    /// The values.
     pub storage: Storage,
     /// First element.
     pub offset: usize,
@@ -63,7 +63,7 @@ pub struct TensorView {
     pub strides: Vec<usize>,
 }
 
-impl Number {
+impl ElementType {
     /// Bytes of one number.
     pub fn width(self) -> usize {
         match self {
@@ -101,7 +101,7 @@ pub(super) fn storage_of(id: &Value) -> Option<Storage> {
     match &parts[..] {
         [Value::Text(kind), Value::Global(class), Value::Text(key), ..] if &**kind == "storage" => {
             Some(Storage {
-                number: Number::of_storage(class)?,
+                number: ElementType::of_storage(class)?,
                 key: key.clone(),
             })
         }

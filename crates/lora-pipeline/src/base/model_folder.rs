@@ -113,9 +113,9 @@ fn visit_tensors(model: &Transformer, visit: &mut dyn FnMut(&str, ParamRef<'_>))
 fn config_of(config: &Value, task: &Task) -> Value {
     let mut config = config.as_object().cloned().unwrap_or_default();
     let ending = match HeadKind::from(task) {
-        HeadKind::Sequence { .. } => Some("ForSequenceClassification"),
-        HeadKind::Tokens { .. } => Some("ForTokenClassification"),
-        HeadKind::Spans => Some("ForQuestionAnswering"),
+        HeadKind::SequenceClassification { .. } => Some("ForSequenceClassification"),
+        HeadKind::TokenClassification { .. } => Some("ForTokenClassification"),
+        HeadKind::QuestionAnswering => Some("ForQuestionAnswering"),
         HeadKind::MaskedLm | HeadKind::CausalLm => None,
     };
     let class = config

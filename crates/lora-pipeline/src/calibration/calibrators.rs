@@ -12,12 +12,11 @@ use lora_eval::{ClassProbabilities, ModelOutputs, Scores};
 use lora_report::{Better, Cell, Column, Table};
 use serde::{Deserialize, Serialize};
 
-use super::{CALIBRATION_FILE, class_probabilities, labels_of};
+use super::{CALIBRATION_FILE, Calibrated, class_probabilities, ways};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
 use crate::inference::SplitOutputs;
-use crate::saved::adapter::OpenedAdapter;
 use crate::saved::task_file::FittedValues;
 use crate::score::JUDGING_SEED;
 
@@ -66,7 +65,7 @@ pub struct FittedCalibrator {
     pub judged: JudgedCalibrator,
 }
 
-/// Fits all calibrators for which there are enough rows: as many as numbers, and one that is wrong.
+/// Fits all calibrators for which there are enough rows: as many as parameters, and one that is wrong.
 pub(super) fn fit_all(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<Vec<FittedCalibrator>> {
     let (rows, classes) = (labels.len(), probabilities.classes());
     let all_right = probabilities.top_classes() == labels;
@@ -76,7 +75,10 @@ pub(super) fn fit_all(probabilities: &ClassProbabilities, labels: &[usize]) -> R
     let mut fitted = Vec::new();
     for name in CalibratorName::ALL {
         let kind = name.kind(rows, classes);
-        if kind.numbers(classes).is_none_or(|numbers| numbers <= rows) {
+        if kind
+            .parameters(classes)
+            .is_none_or(|parameters| parameters <= rows)
+        {
             let judged = judge_calibrator(kind, probabilities, labels, JUDGING_SEED)?;
             fitted.push(FittedCalibrator { name, judged });
         }
@@ -91,11 +93,11 @@ pub(super) fn fit_all(probabilities: &ClassProbabilities, labels: &[usize]) -> R
 /// If the adapter predicts no class, or its folder has no such calibrator for this way to predict.
 pub fn calibrator_of(
     name: CalibratorName,
-    opened: &OpenedAdapter,
+    calibrated: Calibrated<'_>,
     ensemble: Option<EnsembleSettings>,
 ) -> Result<Calibrator> {
-    labels_of(opened, "--calibrator")?;
-    let of_way = opened.calibration.as_ref().and_then(|file| file.of_way(ensemble));
+    calibrated.labels("--calibrator")?;
+    let of_way = calibrated.file.and_then(|file| file.of_way(ensemble));
     let found =
         of_way.and_then(|calibration| calibration.calibrators.iter().find(|fitted| fitted.name == name));
     match found {
@@ -130,23 +132,18 @@ pub struct ScoredCalibrator {
 ///
 /// If the adapter predicts no class, or the rows have none.
 pub fn score_calibrators(
-    opened: &OpenedAdapter,
+    calibrated: Calibrated<'_>,
     outputs: &SplitOutputs,
     split: &EncodedSplit,
     temperatures: FittedValues,
 ) -> Result<Vec<ScoredCalibrator>> {
-    labels_of(opened, "--calibrators")?;
+    calibrated.labels("--calibrators")?;
     let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
         bail!("--calibrators: there are no labels to score against; give a file with a label column");
     };
-    let mut ways = vec![("mean pass".to_owned(), None, &outputs.mean, temperatures.mean)];
-    if let Some((settings, outputs)) = &outputs.ensemble {
-        let name = format!("ensemble of {}", settings.members);
-        ways.push((name, Some(*settings), outputs, temperatures.ensemble));
-    }
     let mut scored = Vec::new();
-    for (method, ensemble, outputs, temperature) in ways {
-        let average = ensemble.map_or_else(Default::default, |settings: EnsembleSettings| settings.average);
+    for (method, ensemble, outputs, temperature) in ways(outputs, temperatures) {
+        let average = ensemble.map_or_else(Default::default, |settings| settings.average);
         let at = |outputs: &ModelOutputs, temperature| class_probabilities(outputs, average, temperature);
         let mut add = |calibrator: Option<String>, probabilities: &ClassProbabilities, gain| -> Result<()> {
             scored.push(ScoredCalibrator {
@@ -163,7 +160,7 @@ pub fn score_calibrators(
             let name = format!("T = {temperature:.3}");
             add(Some(name), &at(outputs, Some(temperature))?, None)?;
         }
-        let of_way = opened.calibration.as_ref().and_then(|file| file.of_way(ensemble));
+        let of_way = calibrated.file.and_then(|file| file.of_way(ensemble));
         for FittedCalibrator { name, judged } in
             of_way.iter().flat_map(|calibration| &calibration.calibrators)
         {

@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::bail;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail};
 use crate::error::{Context, Result};
-use crate::inference::SplitOutputs;
-use crate::saved::adapter::OpenedAdapter;
+use crate::inference::{MethodOutputs, SplitOutputs};
 use crate::saved::task_file::FittedValues;
 pub use calibrators::{
     CalibratorName, FittedCalibrator, ScoredCalibrator, calibrator_of, calibrator_table, score_calibrators,
@@ -172,13 +171,37 @@ pub fn class_probabilities(
     Ok(predictions.average(average))
 }
 
-/// The classes of an adapter, for what a flag asks.
-fn labels_of<'a>(opened: &'a OpenedAdapter, flag: &str) -> Result<&'a LabelNames> {
-    match &opened.task {
-        Task::Classification { labels } => Ok(labels),
-        other => bail!(
-            "{flag} is about the classes of texts, but the adapter is for {}; leave {flag} out",
-            other.problem_type().name()
-        ),
+/// What an adapter predicts, and what validation rows said about its probabilities.
+#[derive(Clone, Copy, Debug)]
+pub struct Calibrated<'a> {
+    /// What it predicts.
+    pub task: &'a Task,
+    /// `calibration.json`; none for a folder without.
+    pub file: Option<&'a CalibrationFile>,
+}
+
+impl<'a> Calibrated<'a> {
+    /// The classes, for what a flag asks.
+    fn labels(self, flag: &str) -> Result<&'a LabelNames> {
+        match self.task {
+            Task::Classification { labels } => Ok(labels),
+            other => bail!(
+                "{flag} is about the classes of texts, but the adapter is for {}; leave {flag} out",
+                other.problem_type().name()
+            ),
+        }
     }
+}
+
+/// A way to predict: what it is called, its ensemble, its outputs and its temperature.
+type Way<'a> = (String, Option<EnsembleSettings>, &'a ModelOutputs, Option<f64>);
+
+/// The mean pass, and the ensemble if there is one.
+fn ways(outputs: &MethodOutputs, temperatures: FittedValues) -> Vec<Way<'_>> {
+    let mut ways = vec![("mean pass".to_owned(), None, &outputs.mean, temperatures.mean)];
+    if let Some((settings, outputs)) = &outputs.ensemble {
+        let name = format!("ensemble of {}", settings.members);
+        ways.push((name, Some(*settings), outputs, temperatures.ensemble));
+    }
+    ways
 }

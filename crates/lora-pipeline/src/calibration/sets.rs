@@ -6,12 +6,11 @@ use lora_eval::conformal::{ConformalThresholds, ConformityScore, SetScores};
 use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::Serialize;
 
-use super::{CALIBRATION_FILE, class_probabilities, labels_of};
+use super::{CALIBRATION_FILE, Calibrated, Way, class_probabilities, ways};
 use crate::bail;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
 use crate::inference::SplitOutputs;
-use crate::saved::adapter::OpenedAdapter;
 use crate::saved::task_file::FittedValues;
 
 /// Which prediction sets are asked for.
@@ -33,11 +32,11 @@ impl SetRequest {
     /// If the adapter predicts no class, its folder has no scores of validation rows for this way to predict, or too few for the coverage.
     pub fn thresholds(
         &self,
-        opened: &OpenedAdapter,
+        calibrated: Calibrated<'_>,
         ensemble: Option<EnsembleSettings>,
     ) -> Result<ConformalThresholds> {
-        let labels = labels_of(opened, "--coverage")?;
-        let Some(file) = &opened.calibration else {
+        let labels = calibrated.labels("--coverage")?;
+        let Some(file) = calibrated.file else {
             bail!(
                 "--coverage reads {CALIBRATION_FILE}, which the adapter folder lacks; train here, with validation rows, so that it is written"
             );
@@ -111,23 +110,18 @@ pub struct ScoredSets {
 /// As [`SetRequest::thresholds`], or if the rows have no class.
 pub fn score_sets(
     request: &SetRequest,
-    opened: &OpenedAdapter,
+    calibrated: Calibrated<'_>,
     outputs: &SplitOutputs,
     split: &EncodedSplit,
     temperatures: FittedValues,
 ) -> Result<Vec<ScoredSets>> {
-    let names = labels_of(opened, "--coverage")?.names().to_vec();
+    let names = calibrated.labels("--coverage")?.names().to_vec();
     let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
         bail!("--coverage: there are no labels to compare sets with; give a file with a label column");
     };
-    let mut ways = vec![("mean pass".to_owned(), None, &outputs.mean, temperatures.mean)];
-    if let Some((settings, outputs)) = &outputs.ensemble {
-        let name = format!("ensemble of {}", settings.members);
-        ways.push((name, Some(*settings), outputs, temperatures.ensemble));
-    }
-    let score = |(method, ensemble, outputs, temperature): (String, Option<EnsembleSettings>, _, _)| {
+    let score = |(method, ensemble, outputs, temperature): Way<'_>| {
         let average = ensemble.map_or_else(Default::default, |settings| settings.average);
-        let thresholds = request.thresholds(opened, ensemble)?;
+        let thresholds = request.thresholds(calibrated, ensemble)?;
         let sets = thresholds.sets(&class_probabilities(outputs, average, temperature)?)?;
         Ok(ScoredSets {
             method,
@@ -139,7 +133,7 @@ pub fn score_sets(
             sets: sets.scores(&labels)?,
         })
     };
-    ways.into_iter().map(score).collect()
+    ways(outputs, temperatures).into_iter().map(score).collect()
 }
 
 /// The sets of all rows, and of the rows of each class.

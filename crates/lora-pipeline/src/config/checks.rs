@@ -7,25 +7,9 @@ use super::keys::{KEYS, Key, smallest};
 use super::{Origins, PeftType, RunConfig, TuningKind};
 use crate::error::Result;
 
-/// Rows that are split off, and what needs them.
-pub(super) fn check_split(config: &RunConfig, origins: &Origins) -> Result<()> {
-    let splits_validation = config.validation_file.is_none();
-    let splits_test = config.data_file.is_some();
-    let share = |splits: bool, fraction: f64| if splits { fraction } else { 0.0 };
-    let validation = share(splits_validation, config.validation_fraction);
-    let together = validation + share(splits_test, config.test_fraction);
-    if together >= 1.0 {
-        let message = format!(
-            "validation_fraction and test_fraction are {together} together, which leaves no row to train on; lower them"
-        );
-        let key = if origins.of("validation_fraction").is_some() {
-            "validation_fraction"
-        } else {
-            "test_fraction"
-        };
-        return Err(origins.at(key, message));
-    }
-    let has_validation = !splits_validation || validation > 0.0;
+/// Early stopping, which needs validation rows.
+pub(super) fn check_patience(config: &RunConfig, origins: &Origins) -> Result<()> {
+    let has_validation = config.data.validation_file.is_some() || config.data.validation_fraction > 0.0;
     if let Some(patience) = config.train.early_stopping_patience.filter(|_| !has_validation) {
         let message = format!(
             "early_stopping_patience is {patience}, but there are no validation rows (validation_fraction is 0): give a \

@@ -1,13 +1,68 @@
 //! Where model and rows come from: a base model; files, or a benchmark by name.
 
+use std::path::PathBuf;
+
 use lora_data::tasks::{self, Benchmark};
-use lora_data::{Columns, ProblemType};
+use lora_data::{ColumnSelector, Columns, Format, LabelRule, ProblemType, ReadOptions};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::keys::REQUIRED;
 use super::{Origins, RunConfig};
 use crate::bail;
 use crate::error::Result;
+
+/// Where the rows come from, how they are read, and what is split off: some of the keys of [`RunConfig`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataConfig {
+    /// Training data.
+    #[serde(default)]
+    pub train_file: Option<PathBuf>,
+    /// Validation data.
+    #[serde(default)]
+    pub validation_file: Option<PathBuf>,
+    /// Test data.
+    #[serde(default)]
+    pub test_file: Option<PathBuf>,
+    /// One file in place of the three.
+    #[serde(default)]
+    pub data_file: Option<PathBuf>,
+    /// A benchmark by name, in place of files.
+    #[serde(default)]
+    pub task_name: Option<String>,
+    /// The folder in which it lies.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+    /// Format of the files; none: told from the name.
+    #[serde(default)]
+    pub data_format: Option<Format>,
+    /// Whether the first row of a CSV or TSV names the columns.
+    #[serde(default = "super::defaults::yes")]
+    pub header: bool,
+    /// Share of the rows split off for validation.
+    #[serde(default = "super::defaults::fraction")]
+    pub validation_fraction: f64,
+    /// Share of the rows split off for the test.
+    #[serde(default = "super::defaults::fraction")]
+    pub test_fraction: f64,
+    /// Column of the text.
+    #[serde(default)]
+    pub text_column: Option<ColumnSelector>,
+    /// Column of the second text.
+    #[serde(default)]
+    pub text_pair_column: Option<ColumnSelector>,
+    /// Column of the label.
+    #[serde(default)]
+    pub label_column: Option<ColumnSelector>,
+    /// Several columns of 0 and 1 in its place, whose names are labels any number of which may hold.
+    #[serde(default)]
+    pub label_columns: Vec<ColumnSelector>,
+    /// What is predicted; none: told from the labels.
+    #[serde(default)]
+    pub problem_type: Option<ProblemType>,
+    /// Whether the prompts of a language model are written with its chat template.
+    #[serde(default)]
+    pub chat_template: bool,
+}
 
 /// How many tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +75,7 @@ pub struct Lengths {
     pub answer: usize,
 }
 
-impl RunConfig {
+impl DataConfig {
     /// The benchmark that is named, or that has the form of the files; none for texts in files, which have columns and labels of
     /// their own, and for prompts with completions in files.
     ///
@@ -49,6 +104,24 @@ impl RunConfig {
         Ok(self.benchmark()?.map_or(of_files, Benchmark::problem_type))
     }
 
+    /// Share of the training rows that is split off for validation.
+    pub fn validation_share(&self) -> f64 {
+        if self.validation_file.is_none() {
+            self.validation_fraction
+        } else {
+            0.0
+        }
+    }
+
+    /// Share of them that is split off for the test: of one file that holds all rows.
+    pub fn test_share(&self) -> f64 {
+        if self.data_file.is_some() {
+            self.test_fraction
+        } else {
+            0.0
+        }
+    }
+
     /// The columns to read.
     pub fn columns(&self) -> Columns {
         Columns {
@@ -58,6 +131,19 @@ impl RunConfig {
         }
     }
 
+    /// How a file of texts is read, whose labels follow a rule.
+    pub fn read_options(&self, labels: LabelRule) -> ReadOptions {
+        ReadOptions {
+            format: self.data_format,
+            columns: self.columns(),
+            header: self.header,
+            labels,
+            ..ReadOptions::default()
+        }
+    }
+}
+
+impl RunConfig {
     /// Tokens that windows of a long context share.
     pub fn window_overlap(&self) -> usize {
         self.doc_stride.unwrap_or(self.max_seq_length / 3)
@@ -73,11 +159,14 @@ impl RunConfig {
     }
 }
 
-pub(super) fn check_required(values: &Map<String, Value>, origins: &Origins) -> Result<()> {
-    let mut missing: Vec<&str> = REQUIRED
-        .into_iter()
-        .filter(|key| !values.contains_key(*key))
-        .collect();
+/// Refuses values that lack a source of rows, or one of the keys `required`.
+pub(super) fn check_required(
+    required: &[&'static str],
+    values: &Map<String, Value>,
+    origins: &Origins,
+) -> Result<()> {
+    let mut missing: Vec<&str> = required.to_vec();
+    missing.retain(|key| !values.contains_key(*key));
     let sources = ["train_file", "data_file", "task_name", "data_dir"];
     if !sources.iter().any(|key| values.contains_key(*key)) {
         missing.push("train_file (or data_file, or task_name and data_dir)");
@@ -97,8 +186,9 @@ pub(super) fn check_required(values: &Map<String, Value>, origins: &Origins) -> 
     }
 }
 
-/// Sources of rows that exclude each other, and settings of another shape of rows.
-pub(super) fn check_data(config: &RunConfig, origins: &Origins) -> Result<()> {
+/// Shares of the rows, and sources of them that exclude each other.
+pub(super) fn check_data(config: &DataConfig, origins: &Origins) -> Result<()> {
+    check_shares(config, origins)?;
     let files = [
         ("train_file", &config.train_file),
         ("validation_file", &config.validation_file),
@@ -148,19 +238,49 @@ pub(super) fn check_data(config: &RunConfig, origins: &Origins) -> Result<()> {
         );
         return Err(origins.at("problem_type", message));
     }
-    check_answers(config, found, origins)
+    Ok(())
+}
+
+fn check_shares(config: &DataConfig, origins: &Origins) -> Result<()> {
+    for (key, found) in [
+        ("validation_fraction", config.validation_fraction),
+        ("test_fraction", config.test_fraction),
+    ] {
+        if !(0.0..1.0).contains(&found) {
+            return Err(origins.at(
+                key,
+                format!(
+                    "{key} is {found}: expected a share from 0 up to, but not including, 1; 0.1 is usual"
+                ),
+            ));
+        }
+    }
+    let together = config.validation_share() + config.test_share();
+    if together >= 1.0 {
+        let message = format!(
+            "validation_fraction and test_fraction are {together} together, which leaves no row to train on; lower them"
+        );
+        let key = if origins.of("validation_fraction").is_some() {
+            "validation_fraction"
+        } else {
+            "test_fraction"
+        };
+        return Err(origins.at(key, message));
+    }
+    Ok(())
 }
 
 /// Settings of windows and answers.
-fn check_answers(config: &RunConfig, problem: ProblemType, origins: &Origins) -> Result<()> {
+pub(super) fn check_answers(config: &RunConfig, origins: &Origins) -> Result<()> {
+    let problem = config.data.problem()?;
     for (key, is_wish) in [
         ("doc_stride", config.doc_stride.is_some()),
         ("max_answer_length", origins.of("max_answer_length").is_some()),
     ] {
         // A resolved configuration that was printed holds the default.
-        let is_usual =
+        let is_default =
             key == "max_answer_length" && config.max_answer_length == super::defaults::max_answer_length();
-        if is_wish && !is_usual && problem != ProblemType::QuestionAnswering {
+        if is_wish && !is_default && problem != ProblemType::QuestionAnswering {
             let message = format!(
                 "{key} is a setting of question answering, but the rows are {}; remove it",
                 problem.rows()

@@ -18,7 +18,6 @@ use lora_core::{
     BiasMode, BottleneckConfig, Form, Fp32Precision, HeadConfig, LoraConfig, LoraDropout, MaskAxes,
     Placement, Rescale, Scaling, TargetModules, Tuning,
 };
-use lora_data::{Column, Format, ProblemType};
 use lora_train::TrainConfig;
 use lora_train::swag::SwagSettings;
 use lora_train::variational::VariationalSettings;
@@ -26,11 +25,11 @@ use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
 pub use checks::default_values;
-pub use data::Lengths;
+pub use data::{DataConfig, Lengths};
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
 pub use origins::Origins;
 pub use overrides::Overrides;
-pub use resolve::{Resolved, resolve, resolve_values};
+pub use resolve::{Resolved, resolve, resolve_data, resolve_values};
 
 /// The settings of a training. Fields are the keys, under the names of Hugging Face and PEFT where these have one.
 #[expect(
@@ -44,54 +43,9 @@ pub struct RunConfig {
     /// Branch, tag or commit of a hub id.
     #[serde(default)]
     pub revision: Option<String>,
-    /// Training data.
-    #[serde(default)]
-    pub train_file: Option<PathBuf>,
-    /// Validation data.
-    #[serde(default)]
-    pub validation_file: Option<PathBuf>,
-    /// Test data.
-    #[serde(default)]
-    pub test_file: Option<PathBuf>,
-    /// One file in place of the three.
-    #[serde(default)]
-    pub data_file: Option<PathBuf>,
-    /// A benchmark by name, in place of files.
-    #[serde(default)]
-    pub task_name: Option<String>,
-    /// The folder in which it lies.
-    #[serde(default)]
-    pub data_dir: Option<PathBuf>,
-    /// Format of the files; none: told from the name.
-    #[serde(default)]
-    pub data_format: Option<Format>,
-    /// Whether the first row of a CSV or TSV names the columns.
-    #[serde(default = "defaults::yes")]
-    pub header: bool,
-    /// Share of the rows split off for validation.
-    #[serde(default = "defaults::fraction")]
-    pub validation_fraction: f64,
-    /// Share of the rows split off for the test.
-    #[serde(default = "defaults::fraction")]
-    pub test_fraction: f64,
-    /// Column of the text.
-    #[serde(default)]
-    pub text_column: Option<Column>,
-    /// Column of the second text.
-    #[serde(default)]
-    pub text_pair_column: Option<Column>,
-    /// Column of the label.
-    #[serde(default)]
-    pub label_column: Option<Column>,
-    /// Several columns of 0 and 1 in its place, whose names are labels any number of which may hold.
-    #[serde(default)]
-    pub label_columns: Vec<Column>,
-    /// What is predicted; none: told from the labels.
-    #[serde(default)]
-    pub problem_type: Option<ProblemType>,
-    /// Whether the prompts of a language model are written with its chat template.
-    #[serde(default)]
-    pub chat_template: bool,
+    /// Files or a benchmark.
+    #[serde(flatten)]
+    pub data: DataConfig,
     /// Longest text in tokens.
     #[serde(default = "defaults::max_seq_length")]
     pub max_seq_length: usize,

@@ -13,11 +13,11 @@ use crate::error::Error;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Origins {
     pub(super) file: Option<PathBuf>,
-    pub(super) places: BTreeMap<&'static str, Place>,
+    pub(super) places: BTreeMap<&'static str, Origin>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Place {
+pub(super) enum Origin {
     File(Option<usize>),
     /// A part of the file, in words.
     Within(String),
@@ -27,7 +27,9 @@ pub(super) enum Place {
 impl Origins {
     /// Of values that stand in parts of a file: for each key the part, in words.
     pub fn within(file: &Path, places: BTreeMap<&'static str, String>) -> Self {
-        let places = places.into_iter().map(|(key, place)| (key, Place::Within(place)));
+        let places = places
+            .into_iter()
+            .map(|(key, place)| (key, Origin::Within(place)));
         Self {
             file: Some(file.to_owned()),
             places: places.collect(),
@@ -38,10 +40,10 @@ impl Origins {
     pub fn of(&self, key: &str) -> Option<String> {
         let file = self.file.as_deref().unwrap_or(Path::new("")).display();
         Some(match self.places.get(key)? {
-            Place::File(Some(line)) => format!("`{file}`, line {line}"),
-            Place::File(None) => format!("`{file}`"),
-            Place::Within(place) => format!("`{file}`, {place}"),
-            Place::Flag => match Key::named(key) {
+            Origin::File(Some(line)) => format!("`{file}`, line {line}"),
+            Origin::File(None) => format!("`{file}`"),
+            Origin::Within(place) => format!("`{file}`, {place}"),
+            Origin::Flag => match Key::named(key) {
                 Some(key) => format!("flag --{}", key.flag()),
                 None => format!("flag --{key}"),
             },

@@ -9,11 +9,11 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
-use super::checks::{check_blob, check_form, check_masks, check_split, check_swag, check_tuning};
-use super::data::{check_data, check_required};
+use super::checks::{check_blob, check_form, check_masks, check_patience, check_swag, check_tuning};
+use super::data::{DataConfig, check_answers, check_data, check_required};
 use super::file;
-use super::keys::{Key, smallest};
-use super::origins::{Origins, Place};
+use super::keys::{Key, REQUIRED, smallest};
+use super::origins::{Origin, Origins};
 use super::overrides::Overrides;
 use crate::error::{Error, Result};
 
@@ -38,11 +38,11 @@ pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Reso
     };
     let mut values = Map::new();
     for entry in config_file.map(file::read).transpose()?.unwrap_or_default() {
-        origins.places.insert(entry.key.name, Place::File(entry.line));
+        origins.places.insert(entry.key.name, Origin::File(entry.line));
         values.insert(entry.key.name.to_owned(), entry.value);
     }
     for (key, value) in overrides.values()? {
-        origins.places.insert(key.name, Place::Flag);
+        origins.places.insert(key.name, Origin::Flag);
         values.insert(key.name.to_owned(), value);
     }
     resolve_values(values, origins)
@@ -62,11 +62,24 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
         // Columns of labels any number of which may hold mean nothing else.
         values.insert("problem_type".to_owned(), json!("multi_label_classification"));
     }
-    check_required(&values, &origins)?;
+    check_required(&REQUIRED, &values, &origins)?;
     let config = serde_json::from_value(Value::Object(values.clone()))
         .map_err(|error| wrong_type(&values, &origins, &error))?;
     check(&config, &origins)?;
     Ok(Resolved { config, origins })
+}
+
+/// Checks the keys of data alone.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub fn resolve_data(values: &Map<String, Value>, origins: &Origins) -> Result<DataConfig> {
+    check_required(&[], values, origins)?;
+    let config = serde_json::from_value(Value::Object(values.clone()))
+        .map_err(|error| wrong_type(values, origins, &error))?;
+    check_data(&config, origins)?;
+    Ok(config)
 }
 
 /// Finds the key whose value cannot be read: it alone fails beside values that can.
@@ -118,20 +131,8 @@ fn plain_words(reason: &str) -> String {
 }
 
 fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
-    for (key, found) in [
-        ("validation_fraction", config.validation_fraction),
-        ("test_fraction", config.test_fraction),
-    ] {
-        if !(0.0..1.0).contains(&found) {
-            return Err(origins.at(
-                key,
-                format!(
-                    "{key} is {found}: expected a share from 0 up to, but not including, 1; 0.1 is usual"
-                ),
-            ));
-        }
-    }
-    check_split(config, origins)?;
+    check_data(&config.data, origins)?;
+    check_patience(config, origins)?;
     check_masks(config, origins)?;
     if config.max_seq_length == 0 {
         let message = "max_seq_length is 0, which leaves no token of a text; 128 is usual";
@@ -147,7 +148,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
             ),
         ));
     }
-    check_data(config, origins)?;
+    check_answers(config, origins)?;
     if config.ensemble_members.is_some_and(|members| members > 0)
         && config.mask_probability == 0.0
         && config.lora_dropout == 0.0

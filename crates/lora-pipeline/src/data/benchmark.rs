@@ -41,7 +41,7 @@ pub struct SplitFiles<'a> {
     pub test: Option<&'a Path>,
 }
 
-/// The rows of all parts, from the folder in which a benchmark lies, as the table above says.
+/// The rows of all splits, from the folder in which a benchmark lies, as the table above says.
 ///
 /// # Errors
 ///
@@ -76,7 +76,7 @@ pub fn read_folder(benchmark: &'static Benchmark, folder: &Path, shares: Shares)
     complete(train, validation, test, shares)
 }
 
-/// The rows of all parts from single files that have the form of the benchmark.
+/// The rows of all splits from single files that have the form of the benchmark.
 ///
 /// # Errors
 ///
@@ -194,7 +194,7 @@ fn test_name(benchmark: &Benchmark) -> Option<&'static str> {
     first_named(benchmark, "test")
 }
 
-/// MNLI has two of each, of which the first, matched, is the usual one.
+/// MNLI has two of each, of which the first, matched, is the default.
 fn first_named(benchmark: &Benchmark, beginning: &str) -> Option<&'static str> {
     let mut splits = benchmark.splits.iter();
     let split = splits.find(|split| split.name.starts_with(beginning))?;
@@ -214,7 +214,7 @@ fn tags_of(rows: &Rows) -> Option<&LabelNames> {
     }
 }
 
-fn note_of(part: &str, split: &ReadSplit) -> String {
+fn note_of(split_name: &str, split: &ReadSplit) -> String {
     let shown = |file: &PathBuf| file.display().to_string();
     let files = match &split.files[..] {
         [file] => shown(file),
@@ -225,7 +225,7 @@ fn note_of(part: &str, split: &ReadSplit) -> String {
         0 => String::new(),
         rows => format!("; {rows} broken or empty ones left out"),
     };
-    format!("{part}: {} rows from {files}{left_out}", split.rows.len())
+    format!("{split_name}: {} rows from {files}{left_out}", split.rows.len())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What makes scores misleading: texts that stand on two sides, texts that repeat, classes that a part does not have.
+//! What makes scores misleading: texts that stand on two sides, texts that repeat, classes that a split does not have.
 
 use lora_data::tasks::Rows;
 use lora_data::{RepeatedTexts, RowText, SharedTexts, Target};
@@ -15,18 +15,18 @@ const NAMED: usize = 8;
 pub struct RowChecks {
     /// Texts in several rows of the file that was split.
     pub repeated: Option<RepeatedTexts>,
-    /// Texts that two parts share, as they can where they are files of their own.
-    pub shared: Vec<SharedParts>,
-    /// Classes without a row in a part.
+    /// Texts that two splits share, as they can where they are files of their own.
+    pub shared: Vec<OverlappingSplits>,
+    /// Classes without a row in a split.
     pub missing_classes: Vec<MissingClasses>,
 }
 
-/// Texts of one part that another part has too.
+/// Texts of one split that another split has too.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SharedParts {
-    /// The part that is learned or chosen from.
+pub struct OverlappingSplits {
+    /// The split that is learned or chosen from.
     pub first: &'static str,
-    /// The part that is scored.
+    /// The split that is scored.
     pub second: &'static str,
     /// What they share.
     pub texts: SharedTexts,
@@ -35,8 +35,8 @@ pub struct SharedParts {
 /// Classes without a row.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MissingClasses {
-    /// The part.
-    pub part: &'static str,
+    /// The split.
+    pub split: &'static str,
     /// Their names.
     pub classes: Vec<String>,
     /// How many classes there are.
@@ -47,46 +47,49 @@ impl RowChecks {
     /// Looks at the rows that are trained on, chosen by and tested on. `split_off` says whether validation and test rows come from the
     /// file of the training rows.
     pub fn of(train: &Rows, validation: Option<&Rows>, test: Option<&Rows>, split_off: [bool; 2]) -> Self {
-        let parts = [
+        let splits = [
             ("training", Some(train)),
             ("validation", validation),
             ("test", test),
         ];
-        let parts: Vec<(&'static str, &Rows)> = parts
+        let splits: Vec<(&'static str, &Rows)> = splits
             .into_iter()
-            .filter_map(|(part, rows)| Some((part, rows?)))
+            .filter_map(|(split, rows)| Some((split, rows?)))
             .collect();
-        let texts: Vec<(&'static str, Vec<RowText>)> = parts
+        let texts: Vec<(&'static str, Vec<RowText>)> = splits
             .iter()
-            .map(|(part, rows)| (*part, RowText::of_rows(rows)))
+            .map(|(split, rows)| (*split, RowText::of_rows(rows)))
             .collect();
         Self {
-            missing_classes: parts
+            missing_classes: splits
                 .iter()
-                .filter_map(|(part, rows)| missing_classes(part, rows))
+                .filter_map(|(split, rows)| missing_classes(split, rows))
                 .collect(),
             ..Self::of_texts(texts, split_off)
         }
     }
 
     /// The same of texts alone: training rows first.
-    pub fn of_texts(parts: Vec<(&'static str, Vec<RowText>)>, split_off: [bool; 2]) -> Self {
+    pub fn of_texts(splits: Vec<(&'static str, Vec<RowText>)>, split_off: [bool; 2]) -> Self {
         let mut shared = Vec::new();
-        for (index, (second, texts)) in parts.iter().enumerate() {
-            for (first, known) in &parts[..index] {
-                shared.extend(SharedTexts::find(known, texts).map(|texts| SharedParts {
+        for (index, (second, texts)) in splits.iter().enumerate() {
+            for (first, known) in &splits[..index] {
+                shared.extend(SharedTexts::find(known, texts).map(|texts| OverlappingSplits {
                     first,
                     second,
                     texts,
                 }));
             }
         }
-        let is_of_file = |part: &str| match part {
+        let is_of_file = |split: &str| match split {
             "validation" => split_off[0],
             "test" => split_off[1],
             _ => true,
         };
-        let of_file: Vec<_> = parts.into_iter().filter(|(part, _)| is_of_file(part)).collect();
+        let of_file: Vec<_> = splits
+            .into_iter()
+            .filter(|(split, _)| is_of_file(split))
+            .collect();
         let is_split = of_file.len() > 1;
         let of_file: Vec<RowText> = of_file.into_iter().flat_map(|(_, texts)| texts).collect();
         Self {
@@ -128,8 +131,8 @@ fn repeated_sentence(found: &RepeatedTexts) -> String {
     )
 }
 
-fn shared_sentence(found: &SharedParts) -> String {
-    let SharedParts { first, second, texts } = found;
+fn shared_sentence(found: &OverlappingSplits) -> String {
+    let OverlappingSplits { first, second, texts } = found;
     let contradictory = match texts.contradictory {
         0 => String::new(),
         rows => format!(" ({rows} of them with another label)"),
@@ -154,7 +157,7 @@ fn shared_sentence(found: &SharedParts) -> String {
 }
 
 fn missing_sentence(found: &MissingClasses) -> String {
-    let MissingClasses { part, classes, of } = found;
+    let MissingClasses { split, classes, of } = found;
     let mut named: Vec<String> = classes
         .iter()
         .take(NAMED)
@@ -163,13 +166,13 @@ fn missing_sentence(found: &MissingClasses) -> String {
     if classes.len() > NAMED {
         named.push(format!("and {} more", classes.len() - NAMED));
     }
-    let consequence = if *part == "training" {
+    let consequence = if *split == "training" {
         "they cannot be learned"
     } else {
         "balanced accuracy and macro F1 there say nothing about them (F1 counts one that is predicted all the same as 0)"
     };
     format!(
-        "{} of {of} classes have no {part} row ({}): {consequence}",
+        "{} of {of} classes have no {split} row ({}): {consequence}",
         classes.len(),
         named.join(", ")
     )
@@ -184,7 +187,7 @@ fn examples(texts: &[String]) -> String {
 }
 
 /// Classes of texts without a row. Rows without labels say nothing.
-fn missing_classes(part: &'static str, rows: &Rows) -> Option<MissingClasses> {
+fn missing_classes(split: &'static str, rows: &Rows) -> Option<MissingClasses> {
     let Rows::Texts(dataset) = rows else { return None };
     let labels = dataset.task.labels()?;
     let mut has_row = vec![false; labels.len()];
@@ -201,7 +204,7 @@ fn missing_classes(part: &'static str, rows: &Rows) -> Option<MissingClasses> {
         .filter(|(_, has_row)| !**has_row);
     let classes: Vec<String> = missing.map(|(name, _)| name.clone()).collect();
     (!classes.is_empty()).then_some(MissingClasses {
-        part,
+        split,
         classes,
         of: labels.len(),
     })

@@ -3,23 +3,19 @@
 use std::path::Path;
 
 use lora_data::tasks::Rows;
-use lora_data::{
-    Column, DataError, Dataset, JoinedLabels, LabelRule, ProblemType, ReadFile, ReadOptions, ResolvedColumn,
-    ResolvedColumns, Task, read_file,
-};
+use lora_data::{DataError, Dataset, JoinedLabels, LabelRule, ProblemType, ReadFile, Task, read_file};
 
 use super::split::SplitRows;
-use super::{ColumnNames, shares, train_file};
-use crate::config::{Resolved, RunConfig};
+use super::{ColumnNames, RowSource};
+use crate::config::DataConfig;
 use crate::error::{Context, Result};
 use crate::progress::Progress;
 
 /// Reads and splits.
-pub(super) fn read(resolved: &Resolved, progress: &dyn Progress) -> Result<(SplitRows, ColumnNames)> {
-    let config = &resolved.config;
-    let (key, path) = train_file(resolved)?;
-    let place = |key: &str| resolved.origins.of(key).unwrap_or_else(|| key.to_owned());
-    let first = read_first(config, path).with_context(|| place(key))?;
+pub(super) fn read(source: &RowSource<'_>, progress: &dyn Progress) -> Result<(SplitRows, ColumnNames)> {
+    let config = source.data;
+    let (key, path) = source.train_file()?;
+    let first = read_first(config, path).with_context(|| source.place(key))?;
     progress.note(&format!(
         "{}: {} rows, {}{}",
         path.display(),
@@ -43,19 +39,24 @@ pub(super) fn read(resolved: &Resolved, progress: &dyn Progress) -> Result<(Spli
     }
     let further = |key: &str, path: &Option<std::path::PathBuf>| -> Result<Option<Dataset>> {
         let Some(path) = path else { return Ok(None) };
-        let read = read_further(config, path, &first.dataset.task).with_context(|| place(key))?;
+        let labels = LabelRule::of(&first.dataset.task, &config.label_columns);
+        let read = read_file(path, &config.read_options(labels)).with_context(|| source.place(key))?;
         progress.note(&format!("{}: {} rows", path.display(), read.dataset.len()));
         Ok(Some(read.dataset))
     };
     let validation = further("validation_file", &config.validation_file)?;
     let test = further("test_file", &config.test_file)?;
-    let columns = column_names(config, &first.columns);
+    let found = &first.columns;
+    let columns = source.column_names(&found.text, found.text_pair.as_ref(), found.label.as_ref());
     let rows = SplitRows::new(
         Rows::Texts(first.dataset),
         validation.map(Rows::Texts),
         test.map(Rows::Texts),
     );
-    Ok((rows.complete(shares(resolved))?, columns))
+    Ok((
+        rows.complete(source.shares(ProblemType::SingleLabelClassification))?,
+        columns,
+    ))
 }
 
 /// What was made of labels such as `a;b`, and how to have it otherwise.
@@ -86,46 +87,22 @@ fn instead(problem_type: ProblemType) -> String {
     )
 }
 
-/// What the user gave is kept: an index stays an index.
-fn column_names(config: &RunConfig, found: &ResolvedColumns) -> ColumnNames {
-    let column = |given: &Option<Column>, found: &ResolvedColumn| {
-        given.clone().unwrap_or(Column::Name(found.name.clone()))
-    };
-    let label = found.label.as_ref();
-    ColumnNames {
-        text: column(&config.text_column, &found.text),
-        text_pair: found
-            .text_pair
-            .as_ref()
-            .map(|found| column(&config.text_pair_column, found)),
-        label: label.map_or("label".into(), |found| column(&config.label_column, found)),
-    }
-}
-
-fn options(config: &RunConfig, labels: LabelRule) -> ReadOptions {
-    ReadOptions {
-        format: config.data_format,
-        columns: config.columns(),
-        header: config.header,
-        labels,
-        ..ReadOptions::default()
-    }
-}
-
 /// The file that says what the labels are. Decimal labels that are no whole numbers mean a regression, unless the user said otherwise.
-fn read_first(config: &RunConfig, path: &Path) -> Result<ReadFile> {
+fn read_first(config: &DataConfig, path: &Path) -> Result<ReadFile> {
     match config.problem_type {
-        Some(ProblemType::Regression) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+        Some(ProblemType::Regression) => Ok(read_file(path, &config.read_options(LabelRule::Values))?),
         Some(ProblemType::SingleLabelClassification) => {
-            Ok(read_file(path, &options(config, LabelRule::Classes))?)
+            Ok(read_file(path, &config.read_options(LabelRule::Classes))?)
         }
         Some(ProblemType::MultiLabelClassification) => {
             let columns = config.label_columns.clone();
             let rule = LabelRule::Sets { known: None, columns };
-            Ok(read_file(path, &options(config, rule))?)
+            Ok(read_file(path, &config.read_options(rule))?)
         }
-        _ => match read_file(path, &options(config, LabelRule::FromData)) {
-            Err(DataError::DecimalLabel { .. }) => Ok(read_file(path, &options(config, LabelRule::Numbers))?),
+        _ => match read_file(path, &config.read_options(LabelRule::FromData)) {
+            Err(DataError::DecimalLabel { .. }) => {
+                Ok(read_file(path, &config.read_options(LabelRule::Values))?)
+            }
             outcome => {
                 let read = outcome?;
                 check_classes(config, path, &read)?;
@@ -140,7 +117,7 @@ const FEW_CLASSES: usize = 10;
 
 /// Refuses classes that are most likely none: decimal numbers with a slip among them, or a label of its own for nearly every
 /// row, such as an identifier.
-fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()> {
+fn check_classes(config: &DataConfig, path: &Path, read: &ReadFile) -> Result<()> {
     let Some(labels) = read.dataset.task.labels() else {
         return Ok(());
     };
@@ -148,7 +125,8 @@ fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()>
     let is_decimal = |name: &&String| name.parse::<i64>().is_err() && name.parse::<f64>().is_ok();
     if 2 * names.iter().filter(is_decimal).count() > names.len() {
         // Read as numbers, the first one that is none is named with its line.
-        read_file(path, &options(config, LabelRule::Numbers)).context("most labels are decimal numbers")?;
+        read_file(path, &config.read_options(LabelRule::Values))
+            .context("most labels are decimal numbers")?;
     }
     if names.len() > FEW_CLASSES && 2 * names.len() > rows {
         let column = read
@@ -173,11 +151,6 @@ fn check_classes(config: &RunConfig, path: &Path, read: &ReadFile) -> Result<()>
         );
     }
     Ok(())
-}
-
-fn read_further(config: &RunConfig, path: &Path, task: &Task) -> Result<ReadFile> {
-    let labels = LabelRule::of(task, &config.label_columns);
-    Ok(read_file(path, &options(config, labels))?)
 }
 
 /// The labels of a task, to stand behind a file's columns.

@@ -62,7 +62,7 @@ fn platform() -> String {
 }
 
 /// A word as a shell would read it back.
-fn quoted(word: &str) -> String {
+pub fn quoted(word: &str) -> String {
     let is_plain = |character: char| character.is_alphanumeric() || "-_./=,:+@%~".contains(character);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
@@ -81,6 +81,8 @@ mod tests {
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("a b.csv"), "'a b.csv'");
+        assert_eq!(quoted("runs/a.csv"), "runs/a.csv");
     }
 
     #[test]

@@ -36,7 +36,7 @@ impl<T> MethodOutputs<T> {
 /// `MethodOutputs` for a split of any task.
 #[derive(Clone, Debug)]
 pub enum SplitOutputs {
-    /// Logits of classes, or numbers: of each text, judged word or question with choices.
+    /// Logits of classes, or values: of each text, judged word or question with choices.
     Rows(MethodOutputs),
     /// Scores of starts and ends: of each window of a context.
     Spans(MethodOutputs<SpanScores>),
@@ -244,7 +244,7 @@ impl<'a> JudgedRows<'a> {
     ) -> ModelOutputs {
         let split = self.split;
         let batches = split.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-        let adapted = adapted.above(split.states.as_ref());
+        let adapted = adapted.with_states(split.states.as_ref());
         match self.detail {
             RowDetail::Texts => predict(adapted, batches, split.encoded.len(), passes, progress),
             RowDetail::Words(detail) => {

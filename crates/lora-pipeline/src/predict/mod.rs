@@ -105,7 +105,7 @@ impl Predicted {
 
 /// How many rows have no text, and which.
 fn without_text(rows: &[usize], of: usize) -> Option<String> {
-    /// Numbers that are listed, at most.
+    /// Values that are listed, at most.
     const LISTED: usize = 10;
     let numbers: Vec<String> = rows
         .iter()
@@ -167,7 +167,7 @@ pub trait TaskRows: Clone + Into<Rows> {
     }
 }
 
-/// Rows of which classes, numbers, spans or tags are predicted.
+/// Rows of which classes, values, spans or tags are predicted.
 pub trait PredictRows: TaskRows {
     /// What is predicted of a row.
     type Prediction;
@@ -203,8 +203,10 @@ pub fn predict(
     }
     let calibrator = request
         .calibrator
-        .map(|name| calibrator_of(name, opened, ensemble));
-    let sets = request.sets.map(|sets| sets.thresholds(opened, ensemble));
+        .map(|name| calibrator_of(name, opened.calibrated(), ensemble));
+    let sets = request
+        .sets
+        .map(|sets| sets.thresholds(opened.calibrated(), ensemble));
     let inference = Inference {
         sets: sets.transpose()?,
         calibrator: calibrator.transpose()?,
@@ -283,7 +285,7 @@ impl<'a> Inference<'a> {
         self.fitted(self.rules.temperature).unwrap_or(1.0)
     }
 
-    /// Of numbers for each way to predict the one for this way.
+    /// Of values for each way to predict the one for this way.
     fn fitted(&self, values: FittedValues) -> Option<f64> {
         match self.ensemble {
             Some(_) => values.ensemble,

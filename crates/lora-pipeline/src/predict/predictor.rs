@@ -114,7 +114,7 @@ pub type WordPredictor = TaskPredictor<TaggedWords>;
 pub type ChoicePredictor = TaskPredictor<Vec<ChoiceQuestion>>;
 
 impl Predictor {
-    /// Labels or numbers for texts, with probabilities and uncertainty: of the ensemble, or for none of the mean pass. The
+    /// Labels or values for texts, with probabilities and uncertainty: of the ensemble, or for none of the mean pass. The
     /// temperatures that were fitted are used.
     ///
     /// # Errors
@@ -151,7 +151,7 @@ impl Predictor {
         let ensemble = self.ensemble(ensemble.into())?;
         dataset.predict(&Inference {
             batch_size: self.batch_size,
-            sets: Some(sets.thresholds(&self.opened, ensemble)?),
+            sets: Some(sets.thresholds(self.opened.calibrated(), ensemble)?),
             ..Inference::new(&self.opened, ensemble)
         })
     }

@@ -1,4 +1,4 @@
-//! Classes and numbers for texts.
+//! Classes and values for texts.
 
 use lora_data::tasks::Rows;
 use lora_data::{Cells, Dataset, Example, LabelNames, LabelRule, ReadOptions, Task, read_file};

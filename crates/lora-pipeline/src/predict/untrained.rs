@@ -3,7 +3,7 @@
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Fp32Precision, Tuning};
 use lora_data::tasks::Rows;
-use lora_data::{Column, Task};
+use lora_data::{ColumnSelector, Task};
 use lora_train::TrainConfig;
 
 use super::TaskRows;
@@ -187,9 +187,9 @@ fn task_file(
         id2label: task.labels().map(id2label),
         max_seq_length: settings.max_seq_length,
         header: true,
-        text_column: Column::from("text"),
-        text_pair_column: has_pairs.then(|| Column::from("text_pair")),
-        label_column: Column::from("label"),
+        text_column: ColumnSelector::from("text"),
+        text_pair_column: has_pairs.then(|| ColumnSelector::from("text_pair")),
+        label_column: ColumnSelector::from("label"),
         label_columns: Vec::new(),
         base_model: base.name.clone(),
         revision: base.revision.clone(),

@@ -6,14 +6,14 @@ use burn::module::Module;
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark};
-use lora_data::{Column, Format, LabelRule, ReadOptions, Task};
+use lora_data::{ColumnSelector, Format, LabelRule, ReadOptions, Task};
 use lora_models::{Checkpoint, FamilyConfig, Transformer};
 
 use super::source::{AdapterSource, open_source};
 use super::task_file::TaskFile;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{OpenedBase, TextReader};
-use crate::calibration::CalibrationFile;
+use crate::calibration::{Calibrated, CalibrationFile};
 use crate::config::Lengths;
 use crate::data::encoded::RowEncoder;
 use crate::device::{DeviceName, Precision};
@@ -96,6 +96,14 @@ impl OpenedAdapter {
             base_model: source.base_model,
             model_folder: base.model_folder,
         })
+    }
+
+    /// What calibration is about.
+    pub fn calibrated(&self) -> Calibrated<'_> {
+        Calibrated {
+            task: &self.task,
+            file: self.calibration.as_ref(),
+        }
     }
 
     /// How rows become batches for it.
@@ -181,11 +189,11 @@ pub fn read_options(saved: Option<&TaskFile>, given: &ColumnOptions, labels: Lab
 #[derive(Clone, Debug, Default)]
 pub struct ColumnOptions {
     /// Column of the text, by name or index from 0.
-    pub text_column: Option<Column>,
+    pub text_column: Option<ColumnSelector>,
     /// Column of the second text.
-    pub text_pair_column: Option<Column>,
+    pub text_pair_column: Option<ColumnSelector>,
     /// Column of the label.
-    pub label_column: Option<Column>,
+    pub label_column: Option<ColumnSelector>,
     /// Format of the file, if its name does not tell.
     pub data_format: Option<Format>,
     /// Whether the first row of a CSV or TSV names the columns.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::{self, AnswerSettings};
-use lora_data::{Column, Columns, LabelNames, ProblemType, Task};
+use lora_data::{ColumnSelector, Columns, LabelNames, ProblemType, Task};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -31,15 +31,15 @@ pub struct TaskFile {
     #[serde(default = "has_header")]
     pub header: bool,
     /// Column of the text.
-    pub text_column: Column,
+    pub text_column: ColumnSelector,
     /// Column of the second text.
     #[serde(default)]
-    pub text_pair_column: Option<Column>,
+    pub text_pair_column: Option<ColumnSelector>,
     /// Column of the label.
-    pub label_column: Column,
+    pub label_column: ColumnSelector,
     /// Columns of 0 and 1 in its place, whose names are labels any number of which may hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub label_columns: Vec<Column>,
+    pub label_columns: Vec<ColumnSelector>,
     /// Base model, as it was given.
     pub base_model: String,
     /// Branch, tag or commit of a hub id.

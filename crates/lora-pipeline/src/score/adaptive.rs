@@ -39,7 +39,7 @@ impl Spared {
     }
 }
 
-/// What an adaptive ensemble would have predicted where the whole one was run: without and with temperature. Nothing for numbers or
+/// What an adaptive ensemble would have predicted where the whole one was run: without and with temperature. Nothing for a regression or
 /// without an ensemble.
 ///
 /// # Errors

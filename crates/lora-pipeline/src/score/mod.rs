@@ -74,7 +74,7 @@ impl ScoredMethod {
 pub enum TaskScores {
     /// Of classes.
     Classification(Scores),
-    /// Of numbers.
+    /// Of a regression.
     Regression(RegressionScores),
     /// Of the tags of words.
     Words(WordScores),
@@ -104,7 +104,7 @@ impl TaskScores {
         }
     }
 
-    /// The expected calibration error; none for numbers.
+    /// The expected calibration error; none for a regression.
     pub fn ece(&self) -> Option<f64> {
         match self {
             Self::Classification(scores) => Some(scores.ece),

@@ -39,8 +39,8 @@ pub fn official(metric: TaskMetric, method: &ScoredMethod) -> Option<GlueScore> 
     })
 }
 
-/// The metric of every method on a part, in one line; none where there is none.
-pub fn official_line(metric: TaskMetric, part: &str, methods: &[ScoredMethod]) -> Option<String> {
+/// The metric of every method on a split, in one line; none where there is none.
+pub fn official_line(metric: TaskMetric, split: &str, methods: &[ScoredMethod]) -> Option<String> {
     // A temperature changes no prediction.
     let of_method = |method: &ScoredMethod| {
         let score = official(metric, method)?;
@@ -63,7 +63,7 @@ pub fn official_line(metric: TaskMetric, part: &str, methods: &[ScoredMethod]) -
         .collect();
     (!methods.is_empty()).then(|| {
         format!(
-            "Official metric ({}) of the {part} rows: {}.",
+            "Official metric ({}) of the {split} rows: {}.",
             metric.words(),
             methods.join("; ")
         )

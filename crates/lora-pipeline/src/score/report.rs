@@ -11,9 +11,9 @@ use crate::score::reliability_bars::reliability_bars;
 use crate::score::{ScoredMethod, legend, table};
 
 /// A page with the scores of some data sets, and the JSON document that it carries.
-pub fn score_page(title: &str, parts: &[(String, &[ScoredMethod])], document: &impl Serialize) -> Page {
+pub fn score_page(title: &str, splits: &[(String, &[ScoredMethod])], document: &impl Serialize) -> Page {
     let mut page = Page::new(title);
-    for (name, methods) in parts {
+    for (name, methods) in splits {
         let mut section = Section::new(format!("Scores on {name}"));
         if let Some(legend) = legend(methods) {
             section = section.with_text(legend);

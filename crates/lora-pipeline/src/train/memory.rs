@@ -61,7 +61,7 @@ impl MemoryEstimate {
         Self::of(&linears, count.all as u64, count.trained as u64, tokens, outputs)
     }
 
-    /// `outputs`: numbers that the head computes.
+    /// `outputs`: values that the head computes.
     fn of(linears: &[LinearSize], parameters: u64, trained: u64, tokens: u64, outputs: u64) -> Self {
         let numbers = |linear: &LinearSize| linear.d_input * linear.d_output;
         let in_linears: u64 = linears.iter().map(numbers).sum();

@@ -38,8 +38,8 @@ use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
 use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
 use crate::config::{Resolved, RunConfig};
+use crate::data::RowSource;
 use crate::data::encoded::{EncodedSplit, RowEncoder};
-use crate::data::read_rows;
 use crate::data::row_checks::RowChecks;
 use crate::device::{DeviceError, DeviceName, Precision};
 use crate::error::{Error, Result};
@@ -114,7 +114,7 @@ impl Training {
             config.overwrite_output_dir || is_dry_run,
         )
         .map_err(|error| origins.at("output_dir", error))?;
-        let rows = read_rows(&resolved, progress)?;
+        let rows = RowSource::from(&resolved).read(progress)?;
         let (task, seed) = (rows.task(), config.train.seed);
         let at = |key: &str, error: Error| match origins.of(key) {
             // Kept as it is: its kind decides the exit code.
@@ -152,7 +152,7 @@ impl Training {
         progress.note(&attached_line(adapted.tuning(), &attached));
         let batch_size = config.train.per_device_eval_batch_size;
         let encoder = RowEncoder {
-            chat_template: config.chat_template,
+            chat_template: config.data.chat_template,
             ..RowEncoder::new(&reader, &task, config.lengths(), batch_size)
         };
         let prepared = PreparedTraining::new(adapted, &rows.split, &encoder, progress)?;

@@ -1,4 +1,4 @@
-//! Scores of a training: on each part of the data, in tables and on the report page.
+//! Scores of a training: on each split of the data, in tables and on the report page.
 
 use lora_data::tasks::TaskMetric;
 use lora_models::Transformer;
@@ -41,7 +41,7 @@ impl TrainingScores {
             scores: Vec::new(),
             rules: FittedRules::default(),
             calibration: None,
-            metric: config.benchmark()?.map(|benchmark| benchmark.metric),
+            metric: config.data.benchmark()?.map(|benchmark| benchmark.metric),
         };
         // Validation rows calibrate what is scored after them. Of the training rows only the mean pass, for the gap.
         let splits = [
@@ -70,30 +70,30 @@ impl TrainingScores {
         Ok(scored)
     }
 
-    /// The benchmark's own metric on each part, for `results.json`; null without a benchmark.
+    /// The benchmark's own metric on each split, for `results.json`; null without a benchmark.
     pub fn official_document(&self) -> Value {
         let Some(metric) = self.metric else {
             return Value::Null;
         };
-        let of_part = |(part, methods): &(String, Vec<ScoredMethod>)| {
+        let of_split = |(split, methods): &(String, Vec<ScoredMethod>)| {
             let scores = methods
                 .iter()
                 .map(|method| json!({"method": method.method, "score": official(metric, method)}));
-            (part.clone(), scores.collect::<Value>())
+            (split.clone(), scores.collect::<Value>())
         };
-        let parts: serde_json::Map<_, _> = self.scores.iter().map(of_part).collect();
-        json!({"name": metric.words(), "parts": parts})
+        let splits: serde_json::Map<_, _> = self.scores.iter().map(of_split).collect();
+        json!({"name": metric.words(), "parts": splits})
     }
 
     /// Scores of the mean pass on the validation rows, without temperature.
     pub fn mean_pass_on_validation(&self) -> Option<&TaskScores> {
-        let (_, methods) = self.scores.iter().find(|(part, _)| part == "validation")?;
+        let (_, methods) = self.scores.iter().find(|(split, _)| split == "validation")?;
         methods.first().map(|mean| &mean.scores)
     }
 
     /// Losses of the mean pass and of the ensemble on the validation rows, each as it is used: with its temperature if it has one.
     fn losses_in_use(&self) -> Option<[&ScoredMethod; 2]> {
-        let (_, methods) = self.scores.iter().find(|(part, _)| part == "validation")?;
+        let (_, methods) = self.scores.iter().find(|(split, _)| split == "validation")?;
         let in_use = |is_ensemble: bool| {
             let mut of_kind = methods.iter().rev();
             of_kind.find(|method| method.average.is_some() == is_ensemble)
@@ -140,7 +140,7 @@ impl TrainingScores {
     /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
     pub fn gap(&self) -> Option<f64> {
         let loss = |name: &str| {
-            let (_, methods) = self.scores.iter().find(|(part, _)| part == name)?;
+            let (_, methods) = self.scores.iter().find(|(split, _)| split == name)?;
             Some(methods.first()?.scores.loss())
         };
         Some(loss("test").or_else(|| loss("validation"))? - loss("training")?)
@@ -149,29 +149,30 @@ impl TrainingScores {
 
 /// The report of a training.
 pub(super) fn page(
-    parts: &TrainingScores,
+    splits: &TrainingScores,
     fitted: &Fitted<Transformer>,
     config: &RunConfig,
     checks: &RowChecks,
     results: &Value,
 ) -> Page {
-    let scores: Vec<(String, &[ScoredMethod])> = parts
+    let scores: Vec<(String, &[ScoredMethod])> = splits
         .scores
         .iter()
         .filter(|(name, _)| name != "training")
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
-    let data = config.data_file.as_ref().or(config.train_file.as_ref());
-    let data = config
+    let data = &config.data;
+    let file = data.data_file.as_ref().or(data.train_file.as_ref());
+    let data = data
         .task_name
         .clone()
-        .or(data.map(|path| path.display().to_string()))
+        .or(file.map(|path| path.display().to_string()))
         .unwrap_or_default();
     let mut page = score_page(&format!("A training on {data}"), &scores, results);
-    if let (Some(metric), Some((part, methods))) = (parts.metric, parts.scores.last()) {
-        page.summary.extend(official_line(metric, part, methods));
+    if let (Some(metric), Some((split, methods))) = (splits.metric, splits.scores.last()) {
+        page.summary.extend(official_line(metric, split, methods));
     }
-    let rows = |part: &str| results["run"]["rows"][part].as_u64().unwrap_or(0);
+    let rows = |split: &str| results["run"]["rows"][split].as_u64().unwrap_or(0);
     page.subtitle = format!(
         "{}; {} training, {} validation and {} test rows; seed {}",
         config.model_name_or_path,
@@ -180,14 +181,14 @@ pub(super) fn page(
         rows("test"),
         config.train.seed
     );
-    if let Some(gap) = parts.gap() {
+    if let Some(gap) = splits.gap() {
         let side = if gap < 0.0 { "lower" } else { "higher" };
         page.summary.push(format!(
             "The loss of the mean pass is {:.4} {side} on rows that were not trained on than on the training rows.",
             gap.abs()
         ));
     }
-    for (name, methods) in &parts.scores {
+    for (name, methods) in &splits.scores {
         let verdicts = verdicts(methods).unwrap_or_default();
         page.summary
             .extend(verdicts.iter().map(|verdict| format!("{name} rows: {verdict}.")));

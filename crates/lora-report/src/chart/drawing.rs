@@ -21,13 +21,13 @@ pub(super) struct Drawing {
     pub title: String,
     /// What it shows, in a sentence or two.
     pub description: String,
-    pub shapes: Vec<Shape>,
+    pub shapes: Vec<Mark>,
 }
 
 /// One thing to draw. Classes are those of `chart.css`.
 #[derive(Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub(super) enum Shape {
+pub(super) enum Mark {
     /// SVG path data; the tip shows when a pointer rests on it.
     Path {
         class: String,
@@ -96,7 +96,7 @@ impl Drawing {
     pub fn path_with_tip(&mut self, class: impl Into<String>, data: String, tip: String) {
         // A box too small for one line of hatching has none.
         if !data.is_empty() {
-            self.shapes.push(Shape::Path {
+            self.shapes.push(Mark::Path {
                 class: class.into(),
                 data,
                 tip,
@@ -105,7 +105,7 @@ impl Drawing {
     }
 
     pub fn text(&mut self, class: &str, x: f64, y: f64, anchor: Anchor, text: impl Into<String>) {
-        self.shapes.push(Shape::Text {
+        self.shapes.push(Mark::Text {
             class: class.into(),
             x: tenths(x),
             y: tenths(y),

@@ -255,7 +255,7 @@ impl Swag {
         Self::new(self.layout, self.moments, self.seed, scale)
     }
 
-    /// The same Gaussian in the form of adapter folders, with numbers in single precision.
+    /// The same Gaussian in the form of adapter folders, with values in single precision.
     pub fn gaussian(&self) -> Gaussian {
         let deviation = self.scale.sqrt();
         let deviations: Vec<f32> = self

@@ -44,12 +44,12 @@ pub struct VariationalA {
     settings: VariationalSettings,
     seed: u64,
     paths: Vec<String>,
-    roots: Roots,
+    roots: DeviationRoots,
 }
 
 /// G of each factor, `[d_input, rank]`: its squares are the standard deviations.
 #[derive(Module, Debug)]
-pub(crate) struct Roots {
+pub(crate) struct DeviationRoots {
     of: Vec<Param<Tensor<2>>>,
 }
 
@@ -91,7 +91,7 @@ impl VariationalA {
             settings,
             seed,
             paths,
-            roots: Roots { of },
+            roots: DeviationRoots { of },
         })
     }
 
@@ -163,7 +163,7 @@ impl VariationalA {
         VariationalPosterior::new(layout, mean, deviations, seed)
     }
 
-    pub(crate) fn roots(&self) -> &Roots {
+    pub(crate) fn roots(&self) -> &DeviationRoots {
         &self.roots
     }
 }

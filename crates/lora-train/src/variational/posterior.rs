@@ -40,7 +40,7 @@ impl VariationalPosterior {
         &self.deviations
     }
 
-    /// The same Gaussian in the form of adapter folders, with numbers in single precision.
+    /// The same Gaussian in the form of adapter folders, with values in single precision.
     pub fn gaussian(&self) -> Gaussian {
         let of_slot = |slot: &Slot| {
             self.deviations[slot.range.clone()]

@@ -152,19 +152,19 @@ fn data_that_cannot_be_used_is_refused_before_the_first_step() {
     };
     assert_eq!(
         refusal(&empty, &good, Metric::Loss),
-        TrainError::NoExamples { part: "training" }
+        TrainError::NoExamples { split: "training" }
     );
     assert_eq!(
         refusal(&good, &empty, Metric::Loss),
-        TrainError::NoExamples { part: "validation" }
+        TrainError::NoExamples { split: "validation" }
     );
     assert_eq!(
         refusal(&unlabelled, &good, Metric::Loss),
-        TrainError::NoTargets { part: "training" }
+        TrainError::NoTargets { split: "training" }
     );
     assert_eq!(
         refusal(&good, &unlabelled, Metric::Loss),
-        TrainError::NoTargets { part: "validation" }
+        TrainError::NoTargets { split: "validation" }
     );
     assert!(matches!(
         refusal(&good, &good, Metric::Spearman),

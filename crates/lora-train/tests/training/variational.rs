@@ -87,7 +87,7 @@ fn the_gradient_of_the_means_is_that_of_loss_and_divergence_by_differences() {
 
 /// `y = x A B` with the features of rows in a table, one output, B = 1: linear in A.
 #[derive(Module, Debug)]
-pub struct Line {
+pub struct StraightLine {
     table: Param<Tensor<2>>,
     linear: LoraLinear,
 }
@@ -95,7 +95,7 @@ pub struct Line {
 const ROWS: usize = 24;
 const FEATURES: usize = 4;
 
-impl Linears for Line {
+impl Linears for StraightLine {
     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
         visit(&self.linear);
     }
@@ -107,7 +107,7 @@ impl Linears for Line {
     }
 }
 
-impl Model for Line {
+impl Model for StraightLine {
     type Input = Batch;
     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
         let ids = Tensor::<1, Int>::from_data(input.input_ids.as_slice(), &self.table.device());
@@ -119,11 +119,11 @@ fn features() -> Vec<f32> {
     seeded_normal(4, "features", ROWS * FEATURES, 1.0)
 }
 
-pub fn line() -> Adapted<Line> {
+pub fn line() -> Adapted<StraightLine> {
     let tensor = |values: Vec<f32>, shape: [usize; 2]| {
         Tensor::<2>::from_data(TensorData::new(values, shape), &device())
     };
-    let model = Line {
+    let model = StraightLine {
         table: Param::from_tensor(tensor(features(), [ROWS, FEATURES])),
         linear: LoraLinear::new("line", tensor(vec![0.0; FEATURES], [FEATURES, 1]), None),
     };

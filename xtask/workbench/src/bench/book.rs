@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::report::Results;
+use super::report::BenchResults;
 
 const PAGE: &str = "docs/src/benchmarks.md";
 const BEGIN: &str = "<!-- bench:begin -->\n";
@@ -17,7 +17,7 @@ const HEADING: &str = "### ";
 /// # Errors
 ///
 /// If the page lacks its marks, or cannot be written.
-pub fn write(root: &Path, results: &Results) -> Result<()> {
+pub fn write(root: &Path, results: &BenchResults) -> Result<()> {
     let path = root.join(PAGE);
     let page = std::fs::read_to_string(&path).with_context(|| format!("cannot read {PAGE}"))?;
     let processor = results.processor();
@@ -32,7 +32,7 @@ pub fn write(root: &Path, results: &Results) -> Result<()> {
 }
 
 /// What stands below the processor's heading.
-fn block(results: &Results) -> String {
+fn block(results: &BenchResults) -> String {
     let chart = match results.chart() {
         Some(_) => {
             let file = chart_name(results.processor());

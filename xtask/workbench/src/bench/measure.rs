@@ -18,9 +18,9 @@ use lora_pipeline::base::open_tokenizer;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_train::Trainer;
 
-use super::Options;
+use super::BenchOptions;
 use super::plain_burn;
-use super::report::{MEMBERS, Work};
+use super::report::{MEMBERS, Workload};
 use super::worker::Finished;
 
 /// Work is repeated within a turn for so long, and twice at least; the peer's script has the same.
@@ -69,12 +69,12 @@ impl Prepared {
 /// # Errors
 ///
 /// If the work cannot be done, or nobody reads the answers.
-pub fn take_turns(options: &Options) -> Result<()> {
+pub fn take_turns(options: &BenchOptions) -> Result<()> {
     let device = options.device.open()?;
     let mut work = match (&options.text, options.shapes.first(), options.work.first()) {
         (Some(path), ..) => epoch(path, options.text_rows, &device)?,
-        (None, Some(_), Some(Work::Ragged)) => on_real_text(real::ragged(), &device),
-        (None, Some(_), Some(Work::Even)) => on_real_text(real::even(), &device),
+        (None, Some(_), Some(Workload::Ragged)) => on_real_text(real::ragged(), &device),
+        (None, Some(_), Some(Workload::Even)) => on_real_text(real::even(), &device),
         (None, Some(name), Some(work)) if name == decoder::NAME => of_decoder(*work, device)?,
         (None, Some(name), Some(work)) => {
             let shape = SHAPES.iter().find(|shape| shape.name == name);
@@ -100,12 +100,12 @@ pub fn take_turns(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn prepared(shape: &'static Shape, work: Work, device: &Device) -> Result<Prepared> {
+fn prepared(shape: &'static Shape, work: Workload, device: &Device) -> Result<Prepared> {
     let batch = shape.batch();
     let step = match work {
-        Work::Forward | Work::Forwards => {
+        Workload::Forward | Workload::Forwards => {
             let adapted = shape.adapted(|config| config, device);
-            let passes = if work == Work::Forward { 1 } else { MEMBERS };
+            let passes = if work == Workload::Forward { 1 } else { MEMBERS };
             return Ok(Prepared::new(move || {
                 for _ in 0..passes {
                     adapted.model.forward(&batch, &Pass::Mean).into_data();
@@ -113,19 +113,21 @@ fn prepared(shape: &'static Shape, work: Work, device: &Device) -> Result<Prepar
                 Ok(())
             }));
         }
-        Work::BurnStep => return Ok(Prepared::new(plain_burn::training(shape, device)?)),
-        Work::Products => return Ok(products(shape, device)),
-        Work::Ensemble => return Ok(ensemble(shape, 0, device)),
-        Work::EnsembleUpperHalf => return Ok(ensemble(shape, shape.n_layers / 2, device)),
-        Work::Step => Step::PLAIN,
-        Work::StepBf16x3 => Step::BF16X3,
-        Work::StepBf16 => Step::BF16,
-        Work::StepAutocast => bail!("only the peer has an autocast"),
-        Work::StepExampleMasks => Step::EXAMPLE_MASKS,
-        Work::StepFourGroups => Step::FOUR_GROUPS,
-        Work::StepFourMasks => Step::FOUR_MASKS,
-        Work::Ragged | Work::Even | Work::Epoch => bail!("{} is of real text, not of a shape", work.name()),
-        Work::Decode | Work::DecodeBf16 => bail!("an encoder continues no text"),
+        Workload::BurnStep => return Ok(Prepared::new(plain_burn::training(shape, device)?)),
+        Workload::Products => return Ok(products(shape, device)),
+        Workload::Ensemble => return Ok(ensemble(shape, 0, device)),
+        Workload::EnsembleUpperHalf => return Ok(ensemble(shape, shape.n_layers / 2, device)),
+        Workload::Step => Step::PLAIN,
+        Workload::StepBf16x3 => Step::BF16X3,
+        Workload::StepBf16 => Step::BF16,
+        Workload::StepAutocast => bail!("only the peer has an autocast"),
+        Workload::StepExampleMasks => Step::EXAMPLE_MASKS,
+        Workload::StepFourGroups => Step::FOUR_GROUPS,
+        Workload::StepFourMasks => Step::FOUR_MASKS,
+        Workload::Ragged | Workload::Even | Workload::Epoch => {
+            bail!("{} is of real text, not of a shape", work.name())
+        }
+        Workload::Decode | Workload::DecodeBf16 => bail!("an encoder continues no text"),
     };
     Ok(steps(step.trainer(shape, device), batch))
 }
@@ -139,15 +141,15 @@ fn steps(mut trainer: Trainer<Transformer>, batch: Batch) -> Prepared {
 }
 
 /// A step of the decoder, or a token of a text that it continues.
-fn of_decoder(work: Work, device: Device) -> Result<Prepared> {
+fn of_decoder(work: Workload, device: Device) -> Result<Prepared> {
     let sizes = decoder::SIZES;
     let step = match work {
-        Work::Step => Step::PLAIN,
-        Work::StepBf16x3 => Step::BF16X3,
-        Work::StepBf16 => Step::BF16,
-        Work::Decode | Work::DecodeBf16 => {
+        Workload::Step => Step::PLAIN,
+        Workload::StepBf16x3 => Step::BF16X3,
+        Workload::StepBf16 => Step::BF16,
+        Workload::Decode | Workload::DecodeBf16 => {
             let precision = match work {
-                Work::Decode => Fp32Precision::Ieee,
+                Workload::Decode => Fp32Precision::Ieee,
                 _ => Fp32Precision::Bf16,
             };
             let model = sizes.model(precision, &device);

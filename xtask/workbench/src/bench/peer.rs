@@ -4,24 +4,24 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
-use super::report::Work;
+use super::report::Workload;
 
 /// What the script can do.
-pub const WORKS: [Work; 7] = [
-    Work::Forward,
-    Work::Step,
-    Work::StepBf16,
-    Work::StepAutocast,
-    Work::Decode,
-    Work::DecodeBf16,
-    Work::Epoch,
+pub const WORKS: [Workload; 7] = [
+    Workload::Forward,
+    Workload::Step,
+    Workload::StepBf16,
+    Workload::StepAutocast,
+    Workload::Decode,
+    Workload::DecodeBf16,
+    Workload::Epoch,
 ];
 
 const SCRIPT: &str = "benches/peft_reference.py";
 
 /// The script, which takes its turns as this program does. `of` is the name of a shape; for an epoch a file with the number of
 /// tokens of each row, a JSON list.
-pub fn command(root: &Path, python: &Path, threads: usize, work: Work, of: &OsStr) -> Command {
+pub fn command(root: &Path, python: &Path, threads: usize, work: Workload, of: &OsStr) -> Command {
     let mut command = Command::new(python);
     command
         .arg(root.join(SCRIPT))
@@ -55,7 +55,7 @@ mod tests {
                 "\"{name}\": ({d_model}, {d_ff}, {n_heads}, {n_layers}, {batch}, {seq})"
             ));
         }
-        let decoder::Sizes {
+        let decoder::DecoderShape {
             d_model,
             d_ff,
             n_heads,

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// What was timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
-pub enum Work {
+pub enum Workload {
     /// Forward pass.
     Forward,
     /// As many forward passes as the ensembles have members, one after the other.
@@ -48,7 +48,7 @@ pub enum Work {
     Epoch,
 }
 
-impl Work {
+impl Workload {
     /// What is timed for a shape: works whose times are compared stand together, and take turns.
     pub const COMPARED: [&[Self]; 2] = [
         &[
@@ -73,7 +73,7 @@ impl Work {
     /// What is timed of real text in rows of unequal length.
     pub const RAGGED: [Self; 2] = [Self::Ragged, Self::Even];
 
-    /// What is timed of a decoder, as [`Work::COMPARED`].
+    /// What is timed of a decoder, as [`Workload::COMPARED`].
     pub const DECODER: [&[Self]; 2] = [
         &[Self::Step, Self::StepBf16x3, Self::StepBf16, Self::StepAutocast],
         &[Self::Decode, Self::DecodeBf16],
@@ -157,13 +157,13 @@ pub const MEMBERS: u64 = 8;
 
 /// One measurement.
 #[derive(Clone, Debug, Serialize)]
-pub struct Row {
+pub struct Measurement {
     /// Who did it.
     pub tool: String,
     /// Name of the shape.
     pub shape: String,
     /// What.
-    pub work: Work,
+    pub work: Workload,
     /// Median of the turns, each the median of its repetitions; of an epoch the only one.
     pub milliseconds: f64,
     /// The most memory that the process held.
@@ -174,17 +174,17 @@ pub struct Row {
 
 /// All measurements of a run.
 #[derive(Debug, Serialize)]
-pub struct Results {
+pub struct BenchResults {
     threads: usize,
     turns: u32,
     device: String,
     processor: String,
-    rows: Vec<Row>,
+    rows: Vec<Measurement>,
 }
 
-impl Results {
+impl BenchResults {
     /// Measurements and how they were taken.
-    pub fn new(rows: Vec<Row>, threads: usize, turns: u32, device: &str) -> Self {
+    pub fn new(rows: Vec<Measurement>, threads: usize, turns: u32, device: &str) -> Self {
         Self {
             threads,
             turns,
@@ -229,7 +229,7 @@ impl Results {
             }
         }
         for shape in shapes {
-            for work in Work::ROWS {
+            for work in Workload::ROWS {
                 let Some(ours) = self.find(OURS, shape, work) else {
                     continue;
                 };
@@ -241,32 +241,32 @@ impl Results {
                 };
                 // What plain LoRA needs: one step, or as many forward passes as there are members.
                 let plain = match work {
-                    Work::Forward | Work::Ragged | Work::Decode | Work::Epoch => Cell::Empty,
-                    Work::DecodeBf16 => time_of(OURS, Work::Decode),
-                    Work::Ensemble | Work::EnsembleUpperHalf => time_of(OURS, Work::Forwards),
-                    _ => time_of(OURS, Work::Step),
+                    Workload::Forward | Workload::Ragged | Workload::Decode | Workload::Epoch => Cell::Empty,
+                    Workload::DecodeBf16 => time_of(OURS, Workload::Decode),
+                    Workload::Ensemble | Workload::EnsembleUpperHalf => time_of(OURS, Workload::Forwards),
+                    _ => time_of(OURS, Workload::Step),
                 };
                 let even = self
-                    .find(OURS, shape, Work::Even)
-                    .filter(|_| work == Work::Ragged);
+                    .find(OURS, shape, Workload::Even)
+                    .filter(|_| work == Workload::Ragged);
                 let only_if = |yes: bool, cell: Cell| if yes { cell } else { Cell::Empty };
                 let peer = self.find(PEER, shape, work);
                 let memory = peer.and_then(|peer| Some(Cell::value(peer.peak_mib? / ours.peak_mib?)));
                 let cells = vec![
                     Cell::value(ours.milliseconds),
-                    only_if(work == Work::Step, time_of(BURN, Work::BurnStep)),
+                    only_if(work == Workload::Step, time_of(BURN, Workload::BurnStep)),
                     // It has nothing between f32 and bf16.
                     time_of(
                         PEER,
-                        if work == Work::StepBf16x3 {
-                            Work::Step
+                        if work == Workload::StepBf16x3 {
+                            Workload::Step
                         } else {
                             work
                         },
                     ),
-                    only_if(work.is_plain_step(), time_of(PEER, Work::StepAutocast)),
+                    only_if(work.is_plain_step(), time_of(PEER, Workload::StepAutocast)),
                     plain,
-                    only_if(work == Work::Step, time_of(OURS, Work::Products)),
+                    only_if(work == Workload::Step, time_of(OURS, Workload::Products)),
                     even.map_or(Cell::Empty, |even| {
                         Cell::value(ours.milliseconds / even.milliseconds)
                     }),
@@ -281,15 +281,15 @@ impl Results {
 
     /// How much longer others take than this project, in per cent, as an SVG; none if nobody else was measured.
     pub fn chart(&self) -> Option<String> {
-        let longer = |ours: &Row, tool: &str, work| {
+        let longer = |ours: &Measurement, tool: &str, work| {
             let other = self.find(tool, &ours.shape, work)?;
             let percent = 100.0 * (other.milliseconds / ours.milliseconds - 1.0);
             Some((percent, [percent.min(0.0), percent.max(0.0)]))
         };
         let mut rows = Vec::new();
         for ours in self.rows.iter().filter(|row| row.tool == OURS) {
-            let burn = (ours.work == Work::Step)
-                .then(|| longer(ours, BURN, Work::BurnStep))
+            let burn = (ours.work == Workload::Step)
+                .then(|| longer(ours, BURN, Workload::BurnStep))
                 .flatten();
             let estimates = vec![longer(ours, PEER, ours.work), burn];
             if estimates.iter().any(Option::is_some) {
@@ -316,7 +316,7 @@ impl Results {
         all.join("; ")
     }
 
-    fn find(&self, tool: &str, shape: &str, work: Work) -> Option<&Row> {
+    fn find(&self, tool: &str, shape: &str, work: Workload) -> Option<&Measurement> {
         self.rows
             .iter()
             .find(|row| row.tool == tool && row.shape == shape && row.work == work)
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn a_ratio_above_one_means_that_ours_is_faster() {
-        let row = |tool: &str, work, milliseconds| Row {
+        let row = |tool: &str, work, milliseconds| Measurement {
             tool: tool.into(),
             shape: "s".into(),
             work,
@@ -355,13 +355,13 @@ mod tests {
             versions: String::new(),
         };
         let rows = vec![
-            row(OURS, Work::Forward, 10.0),
-            row(OURS, Work::Step, 20.0),
-            row(OURS, Work::StepFourMasks, 80.0),
-            row(PEER, Work::Forward, 15.0),
-            row(PEER, Work::Step, 10.0),
+            row(OURS, Workload::Forward, 10.0),
+            row(OURS, Workload::Step, 20.0),
+            row(OURS, Workload::StepFourMasks, 80.0),
+            row(PEER, Workload::Forward, 15.0),
+            row(PEER, Workload::Step, 10.0),
         ];
-        let csv = Results::new(rows, 2, 7, "flex").table().to_csv();
+        let csv = BenchResults::new(rows, 2, 7, "flex").table().to_csv();
         let lines: Vec<&str> = csv.lines().collect();
         assert!(lines[1].starts_with("s: forward,10"), "{csv}");
         assert!(lines[1].contains(",1.5"), "{csv}");

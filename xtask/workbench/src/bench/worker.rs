@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::report::{Row, Work};
+use super::report::{Measurement, Workload};
 
 /// What a process says of itself in the end.
 #[derive(Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct Finished {
 pub struct Worker {
     tool: &'static str,
     shape: String,
-    work: Work,
+    work: Workload,
     process: Child,
     /// None once there is nothing more to ask.
     requests: Option<ChildStdin>,
@@ -53,7 +53,7 @@ impl Worker {
     /// # Errors
     ///
     /// If there is no such program.
-    pub fn start(command: &mut Command, tool: &'static str, shape: &str, work: Work) -> Result<Self> {
+    pub fn start(command: &mut Command, tool: &'static str, shape: &str, work: Workload) -> Result<Self> {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -95,13 +95,13 @@ impl Worker {
     /// # Errors
     ///
     /// As [`Worker::turn`], and if no turn was counted.
-    pub fn finish(mut self) -> Result<Row> {
+    pub fn finish(mut self) -> Result<Measurement> {
         self.requests = None;
         let Finished { peak_mib, versions } = self.answer()?;
         let status = self.process.wait().context("a process that does not end")?;
         ensure!(status.success(), "{}: it ended with {status}", self.name());
         let milliseconds = median(std::mem::take(&mut self.milliseconds)).context("no turn was counted")?;
-        Ok(Row {
+        Ok(Measurement {
             tool: self.tool.to_owned(),
             shape: self.shape.clone(),
             work: self.work,
@@ -158,7 +158,7 @@ mod tests {
         fn worker(script: &str) -> Worker {
             let mut command = Command::new("sh");
             command.args(["-c", script]);
-            Worker::start(&mut command, "tool", "shape", Work::Step).expect("there is a shell")
+            Worker::start(&mut command, "tool", "shape", Workload::Step).expect("there is a shell")
         }
 
         #[test]

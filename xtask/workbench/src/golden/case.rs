@@ -39,18 +39,9 @@ struct TrainingNotes {
     schedule: Schedule,
 }
 
-/// Runs the case in a folder. Its kind is the name of the folder around it.
-pub fn run(folder: &Path, device: &Device, precision: Fp32Precision) -> Result<Differences> {
-    let kind = folder
-        .parent()
-        .and_then(Path::file_name)
-        .unwrap_or_default()
-        .to_string_lossy();
-    if kind == "combined" {
-        return super::combined::run(folder);
-    }
-    let case = Case::open(folder, device, precision)?;
-    match &*kind {
+/// Runs a case of a model with or without an adapter.
+pub(super) fn run(kind: &str, case: &Case, folder: &Path) -> Result<Differences> {
+    match kind {
         "models" => case.outputs(&case.model, ""),
         "adapters" => {
             let mut differences = case.outputs(&case.model, "base.")?;
@@ -60,13 +51,12 @@ pub fn run(folder: &Path, device: &Device, precision: Fp32Precision) -> Result<D
         }
         "training" => case.training(folder),
         "lora_dropout" => case.lora_dropout(folder),
-        "adalora_training" => super::adalora::training(&case, folder),
         other => bail!("cases of kind `{other}` are not supported"),
     }
 }
 
 impl Case {
-    fn open(folder: &Path, device: &Device, precision: Fp32Precision) -> Result<Self> {
+    pub fn open(folder: &Path, device: &Device, precision: Fp32Precision) -> Result<Self> {
         let reference = TensorFile::open(&folder.join("io.safetensors"))?;
         let mut checkpoint = Checkpoint::open(&folder.join("base"))?;
         checkpoint.weights.set_fp32_precision(precision);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result};
-use lora_core::combine::{MajoritySign, Method, Place, combine_with};
+use lora_core::combine::{CombineMethod, MajoritySign, TensorPlace, combine_with};
 use lora_core::peft::{AdapterFolder, Factors, PlainLora};
 use lora_core::tensors::{HostTensor, TensorFile};
 use serde::Deserialize;
@@ -40,7 +40,7 @@ pub fn run(folder: &Path) -> Result<Differences> {
         read(&folder.with_file_name("two"))?,
     ];
     let options = &notes.options;
-    let combination = Method::from_str(&options.combination_type)?.with(
+    let combination = CombineMethod::from_str(&options.combination_type)?.with(
         options.density,
         options.majority_sign_method,
         options.svd_rank,
@@ -56,7 +56,7 @@ pub fn run(folder: &Path) -> Result<Differences> {
             }
         }
     }
-    let mut keep = |place: Place<'_>, count: usize, _: f64| {
+    let mut keep = |place: TensorPlace<'_>, count: usize, _: f64| {
         let wanted = (place.path.to_owned(), place.tensor, place.adapter);
         let number = places
             .iter()

@@ -3,8 +3,8 @@
 
 use super::*;
 
-fn table(names: &[&str]) -> Table {
-    Table {
+fn table(names: &[&str]) -> RawTable {
+    RawTable {
         names: names.iter().map(|&name| name.to_owned()).collect(),
         naming: Naming::Header,
         rows: Vec::new(),
@@ -103,8 +103,8 @@ fn a_default_name_that_stands_twice_is_refused() {
 
 #[test]
 fn digits_are_an_index_and_anything_else_a_name() {
-    assert_eq!("3".parse::<Column>().unwrap(), Column::Index(3));
-    assert_eq!("#1 ID".parse::<Column>().unwrap(), "#1 ID".into());
+    assert_eq!("3".parse::<ColumnSelector>().unwrap(), ColumnSelector::Index(3));
+    assert_eq!("#1 ID".parse::<ColumnSelector>().unwrap(), "#1 ID".into());
     let columns: Columns = serde_json::from_str(r#"{"text": 3, "label": "mark"}"#).unwrap();
     assert_eq!(
         columns,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 pub use self::prompt::{ChoicePrompt, PromptStyle, prompts};
 use super::{Benchmark, Form, Split, TaskMetric};
 use crate::error::DataError;
-use crate::readers::table::Table;
+use crate::readers::table::RawTable;
 use crate::readers::{Format, read_table_file};
 
 /// A question and its choices.
@@ -178,7 +178,7 @@ pub fn read_choice_questions(
     Ok((questions, empty))
 }
 
-fn table_of(file: &Path) -> Result<(Table, row::ChoiceColumns), DataError> {
+fn table_of(file: &Path) -> Result<(RawTable, row::ChoiceColumns), DataError> {
     let format = Format::of_path(file)?;
     let header = match format {
         Format::Csv | Format::Tsv | Format::QuotedTsv => row::has_header(file)?,

@@ -12,8 +12,8 @@ use serde_json::Value;
 use super::ChoiceQuestion;
 use crate::error::{DataError, TaskError};
 use crate::labels::whole_number;
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Cell, Naming, Row, Table};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{Naming, RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::readers::{bytes, decode_text, delimited};
 
 const QUESTIONS: [&str; 5] = ["question", "question_stem", "sentence", "query", "goal"];
@@ -61,7 +61,7 @@ pub(super) fn has_header(file: &Path) -> Result<bool, DataError> {
 }
 
 impl ChoiceColumns {
-    pub(super) fn of(table: &Table, file: &Path) -> Result<Self, DataError> {
+    pub(super) fn of(table: &RawTable, file: &Path) -> Result<Self, DataError> {
         if table.naming == Naming::Numbers {
             return Self::by_place(table, file);
         }
@@ -97,7 +97,7 @@ impl ChoiceColumns {
     }
 
     /// The question, the choices, the answer.
-    fn by_place(table: &Table, file: &Path) -> Result<Self, DataError> {
+    fn by_place(table: &RawTable, file: &Path) -> Result<Self, DataError> {
         let last = table.names.len().saturating_sub(1);
         if last < 3 {
             return Err(TaskError::TooFewChoices {
@@ -122,7 +122,7 @@ impl ChoiceColumns {
     }
 
     /// Whether a row asks nothing: its question, its passage or all of its choices are empty.
-    pub(super) fn is_empty(&self, row: &Row) -> bool {
+    pub(super) fn is_empty(&self, row: &RawRow) -> bool {
         let is_empty = |column: &ResolvedColumn| row.cells[column.index].is_empty();
         let has_choices = match &self.choices {
             Choices::Together(column) => !is_empty(column),
@@ -135,7 +135,7 @@ impl ChoiceColumns {
     /// One row; `None` where a file without a header has lost the choice that is right, if such rows are to be left out.
     pub(super) fn question(
         &self,
-        row: &Row,
+        row: &RawRow,
         leave_out_lost: bool,
         file: &Path,
     ) -> Result<Option<ChoiceQuestion>, DataError> {
@@ -194,13 +194,13 @@ impl ChoiceColumns {
     }
 
     /// Whether the answer is the letter or the number of a choice, though not of one that the row has.
-    fn has_lost_its_answer(&self, row: &Row, choices: usize) -> bool {
+    fn has_lost_its_answer(&self, row: &RawRow, choices: usize) -> bool {
         let cell = self.answer.as_ref().map(|column| &row.cells[column.index]);
-        matches!(cell, Some(Cell::Text(text)) if letter_or_number(text.trim()).is_some_and(|answer| (choices..5).contains(&answer)))
+        matches!(cell, Some(RawCell::Text(text)) if letter_or_number(text.trim()).is_some_and(|answer| (choices..5).contains(&answer)))
     }
 
     /// The choices of a row, and their labels where it has any.
-    fn choices_of(&self, row: &Row, file: &Path) -> Result<(Vec<String>, Vec<String>), DataError> {
+    fn choices_of(&self, row: &RawRow, file: &Path) -> Result<(Vec<String>, Vec<String>), DataError> {
         let strings = |list: &[Value]| -> Option<Vec<String>> {
             list.iter()
                 .map(|value| value.as_str().map(str::to_owned))
@@ -210,9 +210,9 @@ impl ChoiceColumns {
             Choices::TrueFalse | Choices::InText => Ok((vec!["false".into(), "true".into()], Vec::new())),
             Choices::Apart(columns) => {
                 let cells = columns.iter().map(|column| match &row.cells[column.index] {
-                    Cell::Text(text) => Ok(text.clone()),
-                    Cell::Number(number) => Ok(number.clone()),
-                    Cell::Absent => Ok(String::new()),
+                    RawCell::Text(text) => Ok(text.clone()),
+                    RawCell::Number(number) => Ok(number.clone()),
+                    RawCell::Absent => Ok(String::new()),
                     other => Err(row.wrong_type(column, "the text of a choice", other, file)),
                 });
                 let mut choices = cells.collect::<Result<Vec<_>, _>>()?;
@@ -224,11 +224,11 @@ impl ChoiceColumns {
             Choices::Together(column) => {
                 let cell = &row.cells[column.index];
                 let part = |key: &str| match cell {
-                    Cell::Object(object) => strings(object.get(key)?.as_array()?),
+                    RawCell::Object(object) => strings(object.get(key)?.as_array()?),
                     _ => None,
                 };
                 let found = match cell {
-                    Cell::List(list) => strings(list).map(|choices| (choices, Vec::new())),
+                    RawCell::List(list) => strings(list).map(|choices| (choices, Vec::new())),
                     _ => part("text").map(|choices| (choices, part("label").unwrap_or_default())),
                 };
                 let expected = "a list of strings, or an object with the lists `text` and `label`";
@@ -239,7 +239,7 @@ impl ChoiceColumns {
 }
 
 /// The columns of single choices, in order.
-fn apart(table: &Table) -> Vec<ResolvedColumn> {
+fn apart(table: &RawTable) -> Vec<ResolvedColumn> {
     let of_kind = |before: &str, letters: bool| -> Vec<ResolvedColumn> {
         let column = |place: u8| {
             let mark = if letters {
@@ -270,19 +270,19 @@ enum Found {
 
 /// Which choice an answer means: a JSON number counts from 0; a text is a label of the row, a letter, a number from 1, or the choice
 /// itself.
-fn answer(cell: &Cell, choices: &[String], labels: &[String]) -> Found {
+fn answer(cell: &RawCell, choices: &[String], labels: &[String]) -> Found {
     let (found, shown) = match cell {
-        Cell::Absent => return Found::KeptBack,
-        Cell::Bool(value) => (Some(usize::from(*value)), value.to_string()),
-        Cell::Number(number) => match whole_number(number) {
+        RawCell::Absent => return Found::KeptBack,
+        RawCell::Bool(value) => (Some(usize::from(*value)), value.to_string()),
+        RawCell::Number(number) => match whole_number(number) {
             Some(-1) => return Found::KeptBack,
             whole => (
                 whole.and_then(|whole| usize::try_from(whole).ok()),
                 number.clone(),
             ),
         },
-        Cell::Text(text) if text.trim().is_empty() => return Found::KeptBack,
-        Cell::Text(text) => {
+        RawCell::Text(text) if text.trim().is_empty() => return Found::KeptBack,
+        RawCell::Text(text) => {
             let text = text.trim();
             let of_row = labels.iter().position(|label| label == text);
             let whole = choices.iter().position(|choice| choice.trim() == text);
@@ -295,7 +295,7 @@ fn answer(cell: &Cell, choices: &[String], labels: &[String]) -> Found {
                 text.to_owned(),
             )
         }
-        Cell::List(_) | Cell::Object(_) | Cell::Other { .. } => (None, cell.kind().into_owned()),
+        RawCell::List(_) | RawCell::Object(_) | RawCell::Other { .. } => (None, cell.kind().into_owned()),
     };
     match found.filter(|answer| *answer < choices.len()) {
         Some(answer) => Found::Choice(answer),

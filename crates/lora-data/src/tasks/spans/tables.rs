@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::{Answer, Gathered, SpanQuestion, place};
 use crate::error::{DataError, TaskError};
-use crate::readers::columns::{ResolvedColumn, by_default_name};
-use crate::readers::table::{Cell, Row, Table};
+use crate::readers::columns::by_default_name;
+use crate::readers::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 
-pub(super) fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
+pub(super) fn read_rows(table: &RawTable, file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
     let question = by_default_name(&["question"], &[], "question", table, file)?;
     let context = by_default_name(&["context", "passage", "paragraph"], &[], "context", table, file)?;
     let answers = gathered
@@ -50,7 +50,7 @@ pub(super) fn read_rows(table: &Table, file: &Path, gathered: &mut Gathered) -> 
 
 /// The answers in a cell: the hub's lists, a string, or nothing.
 fn answers_of(
-    row: &Row,
+    row: &RawRow,
     answers: &ResolvedColumn,
     start: Option<&ResolvedColumn>,
     passage: &str,
@@ -58,7 +58,7 @@ fn answers_of(
     file: &Path,
 ) -> Result<Vec<Answer>, DataError> {
     match &row.cells[answers.index] {
-        Cell::Object(object) => {
+        RawCell::Object(object) => {
             let texts = object.get("text").and_then(Value::as_array);
             let starts = object.get("answer_start").and_then(Value::as_array);
             let pairs = texts
@@ -80,15 +80,15 @@ fn answers_of(
             });
             placed.collect()
         }
-        Cell::Absent => Ok(Vec::new()),
-        Cell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
+        RawCell::Absent => Ok(Vec::new()),
+        RawCell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
         _ => Ok(vec![plain_answer(row, answers, start, passage, id, file)?]),
     }
 }
 
 /// An answer that is a string, at its place if one is given, else where it first occurs.
 fn plain_answer(
-    row: &Row,
+    row: &RawRow,
     answer: &ResolvedColumn,
     start: Option<&ResolvedColumn>,
     passage: &str,

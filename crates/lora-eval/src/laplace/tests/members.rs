@@ -43,7 +43,7 @@ fn drawn_columns_have_the_softmax_curvature_on_average() {
     let expected = softmax_curvature(&outputs);
     let mut found = DMatrix::zeros(3, 3);
     for column in 0..COLUMNS {
-        let root = Roots::Sampled(COLUMNS).column(&observed, &judged, column, 3, 2);
+        let root = RootColumns::Sampled(COLUMNS).column(&observed, &judged, column, 3, 2);
         let root = DVector::from_iterator(3, root.into_iter().map(f64::from));
         found += &root * root.transpose();
     }

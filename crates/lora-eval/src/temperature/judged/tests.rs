@@ -130,7 +130,11 @@ fn labels_drawn_from_the_probabilities_look_contradictory_in_five_of_a_hundred()
         };
         let labels: Vec<usize> = average.rows().map(draw).collect();
         rejected += usize::from(
-            p_value(&Observed::new(&predictions, &labels, Average::Probabilities)) < SIGNIFICANCE,
+            p_value(&LabelledLogits::new(
+                &predictions,
+                &labels,
+                Average::Probabilities,
+            )) < SIGNIFICANCE,
         );
     }
     // 50 ± 7 are expected.

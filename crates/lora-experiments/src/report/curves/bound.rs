@@ -10,7 +10,7 @@ use crate::report::choice::Method;
 use crate::report::measure::Measure;
 use crate::report::results::Configuration;
 use crate::report::tables::TaskComparison;
-use crate::sweep::file::Rows;
+use crate::sweep::file::RowCount;
 
 /// `λ/Λ_min`: how heavy the penalty is, as the bound's lines assume it.
 const RATIOS: [f64; 3] = [0.1, 1.0, 10.0];
@@ -26,7 +26,7 @@ const FAILURE: f64 = 0.05;
 /// If a score is not finite.
 pub fn of_study(judged: &TaskComparison<'_>, reference: &Method) -> Result<Vec<Block>> {
     let lines = gaps(judged, reference);
-    let Rows::Some(examples) = judged.task.rows else {
+    let RowCount::Some(examples) = judged.task.rows else {
         return Ok(Vec::new());
     };
     if lines.is_empty() || judged.is_regression() {

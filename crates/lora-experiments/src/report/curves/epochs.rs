@@ -64,9 +64,9 @@ fn curve_of(
         _ => None,
     };
     let trained = configuration
-        .cells
+        .trials
         .iter()
-        .filter_map(|(cell, _)| trainings.get(cell.trainings.first()?));
+        .filter_map(|(trial, _)| trainings.get(trial.trainings.first()?));
     let curves: Vec<&Vec<CurvePoint>> = trained
         .map(|training| &training.curve)
         .filter(|curve| !curve.is_empty())

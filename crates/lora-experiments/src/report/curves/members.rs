@@ -35,8 +35,8 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec
                 .filter(|configuration| average(configuration) == Some(wanted));
             of.copied().collect()
         };
-        let usual = of_average(Average::Probabilities);
-        let lines = level().into_iter().chain(by_probability(&usual));
+        let default = of_average(Average::Probabilities);
+        let lines = level().into_iter().chain(by_probability(&default));
         curves.push(Curve {
             title: format!("{}: the number of members", method.name()),
             axis: "N, members",
@@ -45,7 +45,7 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec
         let logits = of_average(Average::Logits);
         // One p for both, so that they differ in the average alone.
         let chosen = choose(&kin, false).and_then(probability);
-        let both = [("averaged probabilities", usual), ("averaged logits", logits)];
+        let both = [("averaged probabilities", default), ("averaged logits", logits)];
         let both: Vec<Line<'a>> = both
             .into_iter()
             .filter_map(|(name, mut configurations)| {

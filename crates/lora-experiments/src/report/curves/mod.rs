@@ -237,7 +237,7 @@ fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     found
 }
 
-/// A numeric setting of a training, if it is not the usual one.
+/// A numeric setting of a training, if it is not the default.
 fn changed(configuration: &Configuration<'_>, key: &str) -> Option<f64> {
     configuration.settings.get(key)?.as_f64()
 }

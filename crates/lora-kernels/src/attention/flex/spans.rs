@@ -6,10 +6,10 @@ use crate::attention::HIDDEN;
 
 /// Neighbouring queries, and the keys from the first to the last that any of them sees.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Span {
-    /// Numbers of the queries.
+pub(super) struct QueryBlock {
+    /// Indices of the queries.
     pub queries: Range<usize>,
-    /// Numbers of the keys.
+    /// Indices of the keys.
     pub keys: Range<usize>,
 }
 
@@ -28,10 +28,10 @@ pub(super) fn spans<'a>(
     keys: usize,
     rows: usize,
     bias: impl Fn(usize) -> &'a [f32],
-) -> Vec<Span> {
+) -> Vec<QueryBlock> {
     if rows == 1 {
         let keys = seen(bias(0), keys);
-        return vec![Span {
+        return vec![QueryBlock {
             queries: 0..queries,
             keys,
         }];
@@ -44,7 +44,7 @@ pub(super) fn spans<'a>(
             let keys = of_queries
                 .reduce(|one, other| one.start.min(other.start)..one.end.max(other.end))
                 .unwrap_or(0..0);
-            Span { queries, keys }
+            QueryBlock { queries, keys }
         })
         .collect()
 }
@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn padding_on_either_side_is_left_out_and_what_is_hidden_between_is_not() {
         let of = |bias: &[f32]| spans(3, bias.len(), 1, |_| bias);
-        let span = |keys| vec![Span { queries: 0..3, keys }];
+        let span = |keys| vec![QueryBlock { queries: 0..3, keys }];
         assert_eq!(of(&[0.0, 1.0, H, H]), span(0..2));
         assert_eq!(of(&[H, 2.0 * H, -5.0, 0.0]), span(2..4));
         assert_eq!(of(&[H, 0.0, H, 0.0, H + 1000.0]), span(1..4));
@@ -92,7 +92,8 @@ mod tests {
             .map(|at| if at % 100 > at / 100 { H } else { 0.0 })
             .collect();
         let found = spans(100, 100, 100, |query| &bias[query * 100..][..100]);
-        let expected = [(0..64, 0..64), (64..100, 0..100)].map(|(queries, keys)| Span { queries, keys });
+        let expected =
+            [(0..64, 0..64), (64..100, 0..100)].map(|(queries, keys)| QueryBlock { queries, keys });
         assert_eq!(found, expected);
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Shape, TensorData};
 use super::*;
 use crate::attention::HIDDEN;
 
-/// Numbers in (−1, 1) that look random.
+/// Values in (−1, 1) that look random.
 fn numbers(count: usize, seed: usize) -> Vec<f32> {
     (0..count)
         .map(|index| ((index * 7919 + seed * 104_729) as f32 * 0.618_034).sin())
@@ -79,7 +79,7 @@ fn hidden_keys_are_outside_of_the_spans_of_their_row() {
         for (_, spans) in inputs.heads(example) {
             assert_eq!(
                 spans,
-                [Span {
+                [QueryBlock {
                     queries: 0..9,
                     keys: 0..keys
                 }]

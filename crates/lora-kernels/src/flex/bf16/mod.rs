@@ -12,7 +12,7 @@ mod thin;
 mod tiles;
 mod unit;
 
-pub(crate) use product::{Bf16Product, Side};
+pub(crate) use product::{Bf16Product, RightSide};
 pub(crate) use thin::ThinBf16Product;
 pub(crate) use tiles::Terms;
 

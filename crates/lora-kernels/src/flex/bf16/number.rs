@@ -1,4 +1,4 @@
-//! Numbers as sums of bf16 numbers.
+//! Values as sums of bf16 values.
 
 #![expect(
     clippy::inline_always,
@@ -8,12 +8,12 @@
 use half::bf16;
 
 /// A number of a matrix that is multiplied in bf16.
-pub(crate) trait Number: Copy + Send + Sync {
+pub(crate) trait Bf16Operand: Copy + Send + Sync {
     /// The bits of the nearest bf16 number, ties to even. One below the smallest normal number is zero, as it is to the
     /// processor's products.
     fn high(self) -> u16;
 
-    /// The bits of what [`Number::high`] leaves, likewise rounded: both together have an error of at most 2⁻¹⁷ of the number
+    /// The bits of what [`Bf16Operand::high`] leaves, likewise rounded: both together have an error of at most 2⁻¹⁷ of the number
     /// where it is above 2⁻¹⁰⁹. Zero where the nearest bf16 number is not finite.
     fn low(self) -> u16;
 }
@@ -35,7 +35,7 @@ fn nearest(x: f32) -> u32 {
     bits & 0xffff_0000
 }
 
-impl Number for f32 {
+impl Bf16Operand for f32 {
     #[inline(always)]
     fn high(self) -> u16 {
         (nearest(self) >> 16) as u16
@@ -53,7 +53,7 @@ impl Number for f32 {
     }
 }
 
-impl Number for bf16 {
+impl Bf16Operand for bf16 {
     #[inline(always)]
     fn high(self) -> u16 {
         let bits = self.to_bits();

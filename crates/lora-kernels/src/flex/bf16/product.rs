@@ -11,25 +11,25 @@ use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::super::block::Block;
+use super::super::block::PanelRows;
 use super::super::product::LARGE;
 use super::super::{Branch, Matrix, panel_width, work};
-use super::tiles::{COLS, LeftTiles, ROWS, RightTile, Sums, TILE_DEPTH, Terms, fill_panels};
+use super::tiles::{COLS, LeftTiles, ROWS, RightTile, SumTile, TILE_DEPTH, Terms, fill_panels};
 use super::unit::Unit;
 
 /// Panels of the right side that one task packs and multiplies: with [`STEPS`] they stay in the second-level cache.
 const PANELS: usize = 4;
-/// Steps of the depth, of 32 numbers each, that are multiplied before sums go back to the output.
+/// Steps of the depth, of 32 values each, that are multiplied before sums go back to the output.
 const STEPS: usize = 24;
 
 /// A right side.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Side<'a> {
+pub(crate) enum RightSide<'a> {
     F32(Matrix<'a>),
     Bf16(Matrix<'a, bf16>),
 }
 
-/// `left · right + bias + branch`, where the numbers of both sides are taken as sums of bf16 numbers.
+/// `left · right + bias + branch`, where the values of both sides are taken as sums of bf16 values.
 ///
 /// The bits of a row depend on this row alone: not on other rows, nor on the number of threads.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,7 @@ pub(crate) struct Bf16Product<'a> {
     /// `[rows, depth]`, with contiguous rows.
     pub left: Matrix<'a>,
     /// `[depth, cols]`.
-    pub right: Side<'a>,
+    pub right: RightSide<'a>,
     pub terms: Terms,
     /// `[cols]`.
     pub bias: Option<&'a [f32]>,
@@ -45,7 +45,7 @@ pub(crate) struct Bf16Product<'a> {
     pub branch: Option<Branch<'a>>,
 }
 
-impl Side<'_> {
+impl RightSide<'_> {
     pub fn dims(&self) -> [usize; 2] {
         match self {
             Self::F32(matrix) => matrix.dims(),
@@ -169,15 +169,15 @@ impl WithSimd for Task<'_> {
                 .take(panel_count)
                 .collect();
             match right {
-                Side::F32(right) => fill_panels(right, self.col, from, terms, &mut panels),
-                Side::Bf16(right) => fill_panels(right, self.col, from, terms, &mut panels),
+                RightSide::F32(right) => fill_panels(right, self.col, from, terms, &mut panels),
+                RightSide::Bf16(right) => fill_panels(right, self.col, from, terms, &mut panels),
             }
             let unit = self.unit.ready();
             for first in (0..self.out.len()).step_by(ROWS) {
                 let rows = ROWS.min(self.out.len() - first);
                 let left = self.left.block((self.row + first) / ROWS, from, len);
                 for (index, panel) in panels.iter().enumerate() {
-                    let mut sums = Sums([[0.0; COLS]; ROWS]);
+                    let mut sums = SumTile([[0.0; COLS]; ROWS]);
                     if from == 0 {
                         self.start(simd, first, rows, index, &mut sums);
                     } else {
@@ -201,7 +201,7 @@ impl WithSimd for Task<'_> {
 impl Task<'_> {
     /// Bias and branch of some rows of a panel.
     #[inline(always)]
-    fn start<S: Simd>(&self, simd: S, first: usize, rows: usize, panel: usize, sums: &mut Sums) {
+    fn start<S: Simd>(&self, simd: S, first: usize, rows: usize, panel: usize, sums: &mut SumTile) {
         let bias = &self.bias[panel * COLS..][..COLS];
         let Some(branch) = self.product.branch else {
             for sums in &mut sums.0[..rows] {
@@ -225,7 +225,7 @@ impl Task<'_> {
                 if place >= cols {
                     continue;
                 }
-                let block = Block {
+                let block = PanelRows {
                     left: branch.left,
                     row: at,
                     from: 0,

@@ -35,7 +35,7 @@ fn turned<T: Copy>(numbers: &[T], [rows, cols]: [usize; 2]) -> Vec<T> {
 
 fn product(
     left: Matrix<'_>,
-    right: Side<'_>,
+    right: RightSide<'_>,
     terms: Terms,
     bias: Option<&[f32]>,
     branch: Option<Branch<'_>>,
@@ -75,13 +75,13 @@ fn products_of_every_layout_are_near_their_sums_and_have_the_same_bits() {
         for (terms, part) in [(Terms::One, 0.008), (Terms::Two, 2e-5)] {
             let by_rows = product(
                 left,
-                Side::F32(Matrix::new(&w, [depth, cols], cols)),
+                RightSide::F32(Matrix::new(&w, [depth, cols], cols)),
                 terms,
                 None,
                 None,
             );
             let matrix = Matrix::new(&columns, [cols, depth], depth).transposed();
-            let by_columns = product(left, Side::F32(matrix), terms, None, None);
+            let by_columns = product(left, RightSide::F32(matrix), terms, None, None);
             near(&by_rows, &x, &w, dims, part);
             assert_eq!(by_rows, by_columns);
         }
@@ -97,12 +97,15 @@ fn bf16_weights_are_those_numbers_exactly() {
         let columns = turned(&halves, [depth, cols]);
         let left = Matrix::new(&x, [rows, depth], depth);
         for terms in [Terms::One, Terms::Two] {
-            let in_f32 = Side::F32(Matrix::new(&rounded, [depth, cols], cols));
+            let in_f32 = RightSide::F32(Matrix::new(&rounded, [depth, cols], cols));
             let expected = product(left, in_f32, terms, None, None);
             let by_rows = Matrix::new(&halves, [depth, cols], cols);
             let by_columns = Matrix::new(&columns, [cols, depth], depth).transposed();
             for matrix in [by_rows, by_columns] {
-                assert_eq!(product(left, Side::Bf16(matrix), terms, None, None), expected);
+                assert_eq!(
+                    product(left, RightSide::Bf16(matrix), terms, None, None),
+                    expected
+                );
             }
         }
     }
@@ -112,7 +115,7 @@ fn bf16_weights_are_those_numbers_exactly() {
 fn a_row_has_the_bits_that_it_has_alone_and_with_any_number_of_threads() {
     for [rows, depth, cols] in SHAPES {
         let (x, w) = (drawn(rows * depth, 5), drawn(depth * cols, 6));
-        let right = Side::F32(Matrix::new(&w, [depth, cols], cols));
+        let right = RightSide::F32(Matrix::new(&w, [depth, cols], cols));
         for terms in [Terms::One, Terms::Two] {
             let whole = product(Matrix::new(&x, [rows, depth], depth), right, terms, None, None);
             for (x, expected) in x.chunks(depth).zip(whole.chunks(cols)) {
@@ -131,7 +134,7 @@ fn a_row_has_the_bits_that_it_has_alone_and_with_any_number_of_threads() {
     }
 }
 
-/// Numbers of few bits, of which every sum is exact: so nothing may be missing, doubled or from another group.
+/// Values of few bits, of which every sum is exact: so nothing may be missing, doubled or from another group.
 #[test]
 fn bias_and_branch_of_each_group_are_added_once() {
     let whole = |len: usize, seed: u64| -> Vec<f32> {
@@ -160,7 +163,7 @@ fn bias_and_branch_of_each_group_are_added_once() {
                 }
             }
             let left = Matrix::new(&x, [rows, depth], depth);
-            let right = Side::F32(Matrix::new(&w, [depth, cols], cols));
+            let right = RightSide::F32(Matrix::new(&w, [depth, cols], cols));
             let found = product(left, right, Terms::One, Some(&bias), Some(branch));
             assert_eq!(found, expected, "{groups} groups, {rows}x{depth}x{cols}");
         }
@@ -170,7 +173,8 @@ fn bias_and_branch_of_each_group_are_added_once() {
 /// Padding beyond the matrix is multiplied, so it must be zero and not what a matrix before left there.
 #[test]
 fn what_was_multiplied_before_does_not_show() {
-    let right = |w: &'static [f32], [depth, cols]: [usize; 2]| Side::F32(Matrix::new(w, [depth, cols], cols));
+    let right =
+        |w: &'static [f32], [depth, cols]: [usize; 2]| RightSide::F32(Matrix::new(w, [depth, cols], cols));
     let infinite = [f32::INFINITY; 40 * 70];
     let large: &'static [f32] = Box::leak(Box::new(infinite));
     product(
@@ -220,7 +224,7 @@ fn few_rows_have_the_bits_that_they_have_in_tiles() {
                     let mut expected = vec![f32::NAN; rows * cols];
                     let product = Bf16Product {
                         left,
-                        right: Side::Bf16(right),
+                        right: RightSide::Bf16(right),
                         terms: Terms::One,
                         bias: Some(&bias),
                         branch: Some(Branch {

@@ -12,7 +12,7 @@ use pulp::{Arch, Simd, WithSimd};
 
 use super::super::outer::{fill_part, grouped_columns, in_blocks_of_columns, task_width};
 use super::super::{Matrix, transposed_words, work};
-use super::number::Number;
+use super::number::Bf16Operand;
 use super::tiles::{PAIRS, TILE_DEPTH, TILE_ROWS};
 use super::unit::Unit;
 
@@ -234,7 +234,7 @@ impl AddPairs<'_> {
         }
     }
 
-    /// From `place` on 32 numbers of `filled` columns: for each pair its columns.
+    /// From `place` on 32 values of `filled` columns: for each pair its columns.
     #[inline(always)]
     fn tile(&self, col: usize, filled: usize, place: usize) -> [[u32; LANES]; PAIRS] {
         let [depth, _] = self.right.dims();

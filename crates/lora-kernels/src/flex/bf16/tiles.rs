@@ -1,4 +1,4 @@
-//! The two sides of a product as the innermost loops read them: bf16 numbers in pairs of neighbours along the depth.
+//! The two sides of a product as the innermost loops read them: bf16 values in pairs of neighbours along the depth.
 //!
 //! Every instruction set has one layout. A pair is a 32-bit word, the earlier number in its lower half. Sides are filled up with
 //! zeros to whole tiles, which changes no sum.
@@ -12,11 +12,11 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::{Matrix, transposed_words};
-use super::number::Number;
+use super::number::Bf16Operand;
 
-/// Pairs in a tile: 32 numbers of the depth.
+/// Pairs in a tile: 32 values of the depth.
 pub(super) const PAIRS: usize = 16;
-/// Numbers of the depth in a tile.
+/// Values of the depth in a tile.
 pub(super) const TILE_DEPTH: usize = 2 * PAIRS;
 /// Rows of a block of output, which are those of two left tiles.
 pub(super) const ROWS: usize = 32;
@@ -25,12 +25,12 @@ pub(super) const TILE_ROWS: usize = 16;
 /// Columns of a block of output, and of a right tile.
 pub(super) const COLS: usize = 32;
 
-/// 16 rows and 32 numbers of the depth: for each row its pairs. 1 KiB, from the start of a cache line.
+/// 16 rows and 32 values of the depth: for each row its pairs. 1 KiB, from the start of a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(super) struct LeftTile(pub [[u32; PAIRS]; TILE_ROWS]);
 
-/// 32 numbers of the depth and 32 columns: for each pair its columns. 2 KiB, from the start of a cache line.
+/// 32 values of the depth and 32 columns: for each pair its columns. 2 KiB, from the start of a cache line.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(super) struct RightTile(pub [[u32; COLS]; PAIRS]);
@@ -38,7 +38,7 @@ pub(super) struct RightTile(pub [[u32; COLS]; PAIRS]);
 /// A block of output.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct Sums(pub [[f32; COLS]; ROWS]);
+pub(super) struct SumTile(pub [[f32; COLS]; ROWS]);
 
 impl LeftTile {
     pub const ZERO: Self = Self([[0; PAIRS]; TILE_ROWS]);
@@ -48,7 +48,7 @@ impl RightTile {
     pub const ZERO: Self = Self([[0; COLS]; PAIRS]);
 }
 
-/// How many bf16 numbers stand for one of the matrix.
+/// How many bf16 values stand for one of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Terms {
     /// The nearest one: one product.
@@ -158,7 +158,7 @@ fn fill_row(row: usize, line: &[f32], terms: Terms, tiles: &mut [LeftTile]) {
 }
 
 #[inline(always)]
-fn pairs<T: Number>(numbers: &[T; TILE_DEPTH], bits: impl Fn(T) -> u16) -> [u32; PAIRS] {
+fn pairs<T: Bf16Operand>(numbers: &[T; TILE_DEPTH], bits: impl Fn(T) -> u16) -> [u32; PAIRS] {
     let mut halves = [0; TILE_DEPTH];
     for (half, number) in halves.iter_mut().zip(numbers) {
         *half = bits(*number);
@@ -173,7 +173,7 @@ fn pairs<T: Number>(numbers: &[T; TILE_DEPTH], bits: impl Fn(T) -> u16) -> [u32;
 /// Fills neighbouring panels of 32 columns of a right side, the first of which begins at column `first`: the steps of the depth from
 /// `from` on, as many as there is room for. The tiles of a panel stand one after the other: of a step the high one, then the low one if
 /// there are two terms.
-pub(super) fn fill_panels<T: Number>(
+pub(super) fn fill_panels<T: Bf16Operand>(
     matrix: Matrix<'_, T>,
     first: usize,
     from: usize,
@@ -197,7 +197,7 @@ struct FillRight<'a, 'b, T> {
     panels: &'a mut [&'b mut [RightTile]],
 }
 
-impl<T: Number> WithSimd for FillRight<'_, '_, T> {
+impl<T: Bf16Operand> WithSimd for FillRight<'_, '_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -220,7 +220,7 @@ impl<T: Number> WithSimd for FillRight<'_, '_, T> {
 
 /// A tile, or two, of a matrix with contiguous rows.
 #[inline(always)]
-fn fill_from_rows<T: Number>(matrix: Matrix<'_, T>, [row, col]: [usize; 2], tiles: &mut [RightTile]) {
+fn fill_from_rows<T: Bf16Operand>(matrix: Matrix<'_, T>, [row, col]: [usize; 2], tiles: &mut [RightTile]) {
     let [rows, cols] = matrix.dims();
     let filled = COLS.min(cols - col);
     if filled < COLS || row + TILE_DEPTH > rows {
@@ -254,7 +254,7 @@ fn fill_from_rows<T: Number>(matrix: Matrix<'_, T>, [row, col]: [usize; 2], tile
 
 /// A tile, or two, of a matrix with contiguous columns, whose pairs are neighbours already.
 #[inline(always)]
-fn fill_from_columns<T: Number>(matrix: Matrix<'_, T>, [row, col]: [usize; 2], tiles: &mut [RightTile]) {
+fn fill_from_columns<T: Bf16Operand>(matrix: Matrix<'_, T>, [row, col]: [usize; 2], tiles: &mut [RightTile]) {
     let [rows, cols] = matrix.dims();
     let filled = COLS.min(cols - col);
     let len = TILE_DEPTH.min(rows - row);

@@ -7,7 +7,8 @@ use crate::blocks::Activation;
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::bert;
-use crate::families::{MaskedLmNames, ModelSpec, SequenceForm, TransformForm, defaults};
+use crate::families::defaults;
+use crate::families::spec::{MaskedLmNames, ModelSpec, SequenceForm, TransformForm};
 
 /// The keys of `config.json` that DeBERTa's outputs depend on; others are skipped. v3 checkpoints are v2 models with
 /// other settings.

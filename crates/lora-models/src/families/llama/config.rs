@@ -6,7 +6,7 @@ use crate::blocks::{Activation, Heads, RopeScaling};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::rope_settings::{RopeSettings, rope_of};
-use crate::families::{ModelSpec, SequenceForm};
+use crate::families::spec::{ModelSpec, SequenceForm};
 
 /// Transformers' default of Qwen's `max_window_layers`.
 const QWEN_FULL_LAYERS: usize = 28;

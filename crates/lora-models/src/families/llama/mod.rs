@@ -10,8 +10,8 @@ use lora_core::{LoraEmbedding, LoraLinear, Pass};
 
 use super::Family;
 use crate::blocks::{
-    CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, KeyValueCache, LayerCache,
-    RmsNorm, Rope, Sight, Tokens, causal_bias, through_layers,
+    CausalContext, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, KeyValueCache,
+    LayerCache, RmsNorm, Rope, Tokens, causal_bias, through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -108,30 +108,30 @@ impl CausalDecoder for Llama {
         let [_, seq] = tokens.dims();
         let before = cache.as_ref().map_or(0, |cache| cache.len());
         let rotation = self.rope.rotation(before, seq, &device);
-        let mut sights: Vec<(Option<usize>, Sight)> = Vec::new(); // one for each window that layers have
+        let mut contexts: Vec<(Option<usize>, CausalContext)> = Vec::new(); // one for each window that layers have
 
         let embed = || self.embed_tokens.forward(tokens.ids.clone(), pass); // [batch, seq, d_model]
         let hidden = through_layers(&self.layers, embed, below, |index, layer, hidden, _| {
             observe(&hidden);
             let window = layer.window;
-            if !sights.iter().any(|(known, _)| *known == window) {
+            if !contexts.iter().any(|(known, _)| *known == window) {
                 let span = CausalSpan { before, seq, window };
                 let bias = causal_bias(span, tokens.padding.clone(), &device);
                 let rotation = Some(rotation.clone());
                 let packing = tokens.packing.clone();
-                sights.push((
+                contexts.push((
                     window,
-                    Sight {
+                    CausalContext {
                         rotation,
                         bias,
                         packing,
                     },
                 ));
             }
-            let known = sights.iter().find(|(known, _)| *known == window);
-            let (_, sight) = known.expect("it was pushed where it was missing");
+            let known = contexts.iter().find(|(known, _)| *known == window);
+            let (_, causal) = known.expect("it was pushed where it was missing");
             let layer_cache = cache.as_mut().map(|cache| cache.layer(index));
-            layer.forward(hidden, sight, layer_cache, pass)
+            layer.forward(hidden, causal, layer_cache, pass)
         });
         let hidden = self.norm.forward(hidden);
         observe(&hidden);
@@ -190,12 +190,12 @@ impl LlamaLayer {
     fn forward(
         &self,
         hidden: Tensor<3>,
-        sight: &Sight,
+        causal: &CausalContext,
         cache: Option<&mut LayerCache>,
         pass: &Pass,
     ) -> Tensor<3> {
         let normed = self.input_norm.forward(hidden.clone());
-        let hidden = hidden + self.attention.forward(normed, sight, cache, pass);
+        let hidden = hidden + self.attention.forward(normed, causal, cache, pass);
         let normed = self.post_attention_norm.forward(hidden.clone());
         hidden + self.feed_forward.forward(normed, pass)
     }

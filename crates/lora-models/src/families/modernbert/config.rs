@@ -5,8 +5,9 @@ use serde::Deserialize;
 use crate::blocks::{Activation, LayerNorm, RopeScaling};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
+use crate::families::defaults;
 use crate::families::rope_settings::{RopeSettings, rope_of};
-use crate::families::{MaskedLmNames, ModelSpec, Pooling, SequenceForm, TransformForm, defaults};
+use crate::families::spec::{MaskedLmNames, ModelSpec, Pooling, SequenceForm, TransformForm};
 use crate::weights::{Bias, Scope};
 
 /// The keys of `config.json` that ModernBERT's outputs depend on; others are skipped. Keys that are absent have
@@ -74,7 +75,7 @@ pub struct ModernBertConfig {
     /// Whether the masked language model's decoder is the table of token embeddings.
     #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
-    /// Base and scaling of the frequencies by [`Span`], from the keys above.
+    /// Base and scaling of the frequencies by [`AttentionSpan`], from the keys above.
     #[serde(skip)]
     pub(super) ropes: [(f32, RopeScaling); 2],
 }
@@ -106,7 +107,7 @@ fn first_token() -> String {
 
 /// What the tokens of a layer see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Span {
+pub(super) enum AttentionSpan {
     /// The whole text.
     Global,
     /// Half a window on either side.
@@ -137,7 +138,7 @@ impl ModernBertConfig {
             if kinds.len() != config.num_hidden_layers {
                 return refuse("layer_types", &kinds.len(), "one for each of num_hidden_layers");
             }
-            if let Some(other) = kinds.iter().find(|kind| Span::named(kind).is_none()) {
+            if let Some(other) = kinds.iter().find(|kind| AttentionSpan::named(kind).is_none()) {
                 return refuse("layer_types", other, "full_attention, sliding_attention");
             }
         } else if config.global_attn_every_n_layers == 0 {
@@ -192,11 +193,11 @@ impl ModernBertConfig {
     }
 
     /// What the tokens of a layer see.
-    pub(super) fn span(&self, layer: usize) -> Span {
+    pub(super) fn span(&self, layer: usize) -> AttentionSpan {
         match &self.layer_types {
-            Some(kinds) => Span::named(&kinds[layer]).unwrap_or(Span::Global),
-            None if layer.is_multiple_of(self.global_attn_every_n_layers) => Span::Global,
-            None => Span::Local,
+            Some(kinds) => AttentionSpan::named(&kinds[layer]).unwrap_or(AttentionSpan::Global),
+            None if layer.is_multiple_of(self.global_attn_every_n_layers) => AttentionSpan::Global,
+            None => AttentionSpan::Local,
         }
     }
 
@@ -206,7 +207,7 @@ impl ModernBertConfig {
     }
 }
 
-impl Span {
+impl AttentionSpan {
     fn named(kind: &str) -> Option<Self> {
         match kind {
             "full_attention" => Some(Self::Global),

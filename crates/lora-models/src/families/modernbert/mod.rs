@@ -10,10 +10,10 @@ use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::HIDDEN;
 
-use self::config::Span;
+use self::config::AttentionSpan;
 use super::Family;
 use crate::blocks::{
-    Activation, CausalSelfAttention, Encoding, Heads, LayerNorm, Rope, Sight, Tokens, through_layers,
+    Activation, CausalContext, CausalSelfAttention, Encoding, Heads, LayerNorm, Rope, Tokens, through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::{Bias, Scope};
@@ -36,7 +36,7 @@ pub struct ModernBert {
     embeddings_norm: LayerNorm,
     layers: Vec<Layer>,
     final_norm: LayerNorm,
-    /// By [`Span`].
+    /// By [`AttentionSpan`].
     #[module(skip)]
     ropes: [Rope; 2],
     /// How many tokens a window has on either side.
@@ -53,7 +53,7 @@ struct Layer {
     feed_forward_norm: LayerNorm,
     feed_forward: FusedGate,
     #[module(skip)]
-    span: Span,
+    span: AttentionSpan,
 }
 
 /// `(activation(x W₁) ⊙ x W₂) W₃` (Shazeer 2020; with gelu: `GeGLU`), where one linear holds `W₁` and `W₂` side by side.
@@ -105,12 +105,12 @@ impl ModernBert {
         let Tokens { ids, padding, .. } = Tokens::of_batch(input, None, &device);
         let [global, local] =
             [&self.ropes[0], &self.ropes[1]].map(|rope| Some(rope.rotation(0, input.seq, &device)));
-        let global = Sight {
+        let global = CausalContext {
             rotation: global,
             bias: padding.clone(),
             packing: None,
         };
-        let local = Sight {
+        let local = CausalContext {
             rotation: local,
             bias: window_bias(input.seq, self.reach, padding, &device),
             packing: None,
@@ -118,11 +118,11 @@ impl ModernBert {
         let embed = || self.embeddings_norm.forward(self.embeddings.forward(ids, pass)); // [batch, seq, d_model]
         let hidden = through_layers(&self.layers, embed, below, |_, layer, hidden, _| {
             observe(&hidden);
-            let sight = match layer.span {
-                Span::Global => &global,
-                Span::Local => &local,
+            let seen = match layer.span {
+                AttentionSpan::Global => &global,
+                AttentionSpan::Local => &local,
             };
-            layer.forward(hidden, sight, pass)
+            layer.forward(hidden, seen, pass)
         });
         let hidden = self.final_norm.forward(hidden);
         observe(&hidden);
@@ -195,12 +195,12 @@ impl Layer {
         })
     }
 
-    fn forward(&self, hidden: Tensor<3>, sight: &Sight, pass: &Pass) -> Tensor<3> {
+    fn forward(&self, hidden: Tensor<3>, seen: &CausalContext, pass: &Pass) -> Tensor<3> {
         let normed = match &self.attention_norm {
             Some(norm) => norm.forward(hidden.clone()),
             None => hidden.clone(),
         };
-        let hidden = hidden + self.attention.forward(normed, sight, None, pass);
+        let hidden = hidden + self.attention.forward(normed, seen, None, pass);
         let normed = self.feed_forward_norm.forward(hidden.clone());
         hidden + self.feed_forward.forward(normed, pass)
     }

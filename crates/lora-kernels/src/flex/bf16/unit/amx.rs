@@ -1,7 +1,7 @@
-//! Products of bf16 numbers by Intel's matrix unit, AMX-BF16.
+//! Products of bf16 values by Intel's matrix unit, AMX-BF16.
 //!
-//! `tdpbf16ps` adds to a tile of 16 × 16 sums the product of 16 × 32 and 32 × 16 bf16 numbers. For each sum it adds the products of
-//! the earlier numbers of all 16 pairs, and those of the later ones, and both to the sum, each rounded to the nearest f32 (Intel's manual,
+//! `tdpbf16ps` adds to a tile of 16 × 16 sums the product of 16 × 32 and 32 × 16 bf16 values. For each sum it adds the products of
+//! the earlier values of all 16 pairs, and those of the later ones, and both to the sum, each rounded to the nearest f32 (Intel's manual,
 //! volume 2). Subnormal numbers count as zero, whatever MXCSR says.
 
 #![expect(unsafe_code, reason = "instructions that the compiler does not know")]
@@ -14,7 +14,7 @@ use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::marker::PhantomData;
 
-use super::super::tiles::{LeftTile, RightTile, Sums, Terms};
+use super::super::tiles::{LeftTile, RightTile, SumTile, Terms};
 
 /// That the processor has AMX-BF16 and the system lets this process use it.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ impl Drop for Configured {
 
 impl Configured {
     /// See [`Ready::multiply`](super::Ready::multiply), which has checked the number of tiles.
-    pub fn multiply(&self, sums: &mut Sums, left: &[LeftTile], right: &[RightTile], terms: Terms) {
+    pub fn multiply(&self, sums: &mut SumTile, left: &[LeftTile], right: &[RightTile], terms: Terms) {
         let steps = right.len() / terms.count();
         assert_eq!(left.len(), 2 * steps * terms.count());
         if steps == 0 {
@@ -213,7 +213,7 @@ fn system_permits() -> bool {
     const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
     const XTILEDATA: usize = 18;
     let result: isize;
-    // SAFETY: the call takes two numbers and touches no memory of ours; the kernel changes rcx and r11.
+    // SAFETY: the call takes two values and touches no memory of ours; the kernel changes rcx and r11.
     unsafe {
         asm!(
             "syscall",

@@ -1,6 +1,6 @@
-//! Products of bf16 numbers by the dot products of AVX512-BF16.
+//! Products of bf16 values by the dot products of AVX512-BF16.
 //!
-//! `vdpbf16ps` adds for each lane the product of the later numbers of two pairs, then that of the earlier ones, each sum rounded to the
+//! `vdpbf16ps` adds for each lane the product of the later values of two pairs, then that of the earlier ones, each sum rounded to the
 //! nearest f32. Subnormal numbers count as zero, whatever MXCSR says.
 
 #![expect(unsafe_code, reason = "instructions that the compiler may not assume")]
@@ -12,13 +12,13 @@ use std::arch::x86_64::{
 };
 use std::mem::transmute;
 
-use super::super::tiles::{COLS, LeftTile, PAIRS, RightTile, Sums, TILE_ROWS, Terms};
+use super::super::tiles::{COLS, LeftTile, PAIRS, RightTile, SumTile, TILE_ROWS, Terms};
 
 /// That the processor has AVX512-BF16.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Avx512(());
 
-/// Numbers of a vector.
+/// Values of a vector.
 const LANES: usize = 16;
 
 impl Avx512 {
@@ -33,7 +33,7 @@ impl Avx512 {
     )]
     pub fn multiply(
         self,
-        sums: &mut Sums,
+        sums: &mut SumTile,
         rows: usize,
         left: &[LeftTile],
         right: &[RightTile],
@@ -51,7 +51,7 @@ impl Avx512 {
 
 /// All rows, as many at a time as their sums fit into registers.
 #[target_feature(enable = "avx512f,avx512bf16")]
-fn all_rows<const TERMS: usize>(sums: &mut Sums, rows: usize, left: &[LeftTile], right: &[RightTile]) {
+fn all_rows<const TERMS: usize>(sums: &mut SumTile, rows: usize, left: &[LeftTile], right: &[RightTile]) {
     for row in (0..rows).step_by(8) {
         match rows - row {
             1 => add::<1, TERMS>(sums, row, left, right),
@@ -64,7 +64,7 @@ fn all_rows<const TERMS: usize>(sums: &mut Sums, rows: usize, left: &[LeftTile],
 /// The rows `first..first + ROWS`, which are of one tile.
 #[target_feature(enable = "avx512f,avx512bf16")]
 fn add<const ROWS: usize, const TERMS: usize>(
-    sums: &mut Sums,
+    sums: &mut SumTile,
     first: usize,
     left: &[LeftTile],
     right: &[RightTile],
@@ -105,14 +105,14 @@ fn add<const ROWS: usize, const TERMS: usize>(
 #[target_feature(enable = "avx512f")]
 fn load_sums(row: &[f32; COLS]) -> [__m512; 2] {
     let (vectors, _) = row.as_chunks::<LANES>();
-    // SAFETY: each pointer is to the 16 numbers of an array.
+    // SAFETY: each pointer is to the 16 values of an array.
     [0, 1].map(|index| unsafe { _mm512_loadu_ps(vectors[index].as_ptr()) })
 }
 
 #[target_feature(enable = "avx512f")]
 fn store_sums(sums: [__m512; 2], row: &mut [f32; COLS]) {
     for (sums, row) in sums.into_iter().zip(row.as_chunks_mut::<LANES>().0) {
-        // SAFETY: the pointer is to the 16 numbers of an array.
+        // SAFETY: the pointer is to the 16 values of an array.
         unsafe { _mm512_storeu_ps(row.as_mut_ptr(), sums) }
     }
 }

@@ -1,4 +1,4 @@
-//! What multiplies tiles of bf16 numbers: the best that the processor has.
+//! What multiplies tiles of bf16 values: the best that the processor has.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -10,9 +10,9 @@ mod tests;
 
 use std::sync::OnceLock;
 
-use super::tiles::{COLS, LeftTile, PAIRS, ROWS, RightTile, Sums, TILE_ROWS, Terms};
+use super::tiles::{COLS, LeftTile, PAIRS, ROWS, RightTile, SumTile, TILE_ROWS, Terms};
 
-/// A way to multiply tiles of bf16 numbers with sums in f32. The ways differ in the last bits of their sums; one machine always
+/// A way to multiply tiles of bf16 values with sums in f32. The ways differ in the last bits of their sums; one machine always
 /// takes the same one.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Unit {
@@ -22,7 +22,7 @@ pub(super) enum Unit {
     /// The dot products of AVX512-BF16: AMD's Zen 4 and later, some of Intel's without a matrix unit.
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Avx512),
-    /// Plain f32 numbers, and the reference of the others.
+    /// Plain f32 values, and the reference of the others.
     Portable,
 }
 
@@ -71,7 +71,7 @@ impl Unit {
     }
 
     /// Whether a sum is added pair by pair along the depth, the later number of a pair first. The matrix unit sums all earlier and all
-    /// later numbers of a tile by themselves.
+    /// later values of a tile by themselves.
     pub fn adds_pair_by_pair(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
@@ -93,12 +93,12 @@ impl Unit {
     }
 
     /// Multiplies known tiles and compares with the portable way: a wrong kernel, or a processor that does not do what it says, must
-    /// never be taken silently. Sums of many numbers differ in their order; those of few and small whole numbers are exact.
+    /// never be taken silently. Sums of many values differ in their order; those of few and small whole numbers are exact.
     fn multiplies_right(self) -> bool {
         const STEPS: usize = 3;
         [Terms::One, Terms::Two].into_iter().all(|terms| {
             let (left, right) = known_tiles(STEPS, terms);
-            let mut sums = Sums(std::array::from_fn(|row| {
+            let mut sums = SumTile(std::array::from_fn(|row| {
                 std::array::from_fn(|col| (row * 3 + col) as f32 - 40.0)
             }));
             let mut expected = sums;
@@ -118,7 +118,7 @@ impl Ready {
     /// Panics if the tiles of both sides are not of so many steps.
     pub fn multiply(
         &self,
-        sums: &mut Sums,
+        sums: &mut SumTile,
         rows: usize,
         left: &[LeftTile],
         right: &[RightTile],

@@ -1,6 +1,6 @@
-//! Products of bf16 numbers in plain f32, for every processor, and the reference of the other units.
+//! Products of bf16 values in plain f32, for every processor, and the reference of the other units.
 //!
-//! A product of two bf16 numbers is exact in f32. Of each pair the later one is added first, as AVX512-BF16 does, so both have the same
+//! A product of two bf16 values is exact in f32. Of each pair the later one is added first, as AVX512-BF16 does, so both have the same
 //! bits as long as no sum is subnormal.
 
 #![expect(
@@ -10,9 +10,15 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::super::tiles::{COLS, LeftTile, PAIRS, RightTile, Sums, TILE_ROWS, Terms};
+use super::super::tiles::{COLS, LeftTile, PAIRS, RightTile, SumTile, TILE_ROWS, Terms};
 
-pub(super) fn multiply(sums: &mut Sums, rows: usize, left: &[LeftTile], right: &[RightTile], terms: Terms) {
+pub(super) fn multiply(
+    sums: &mut SumTile,
+    rows: usize,
+    left: &[LeftTile],
+    right: &[RightTile],
+    terms: Terms,
+) {
     Arch::new().dispatch(Multiply {
         sums,
         rows,
@@ -23,7 +29,7 @@ pub(super) fn multiply(sums: &mut Sums, rows: usize, left: &[LeftTile], right: &
 }
 
 struct Multiply<'a> {
-    sums: &'a mut Sums,
+    sums: &'a mut SumTile,
     rows: usize,
     left: &'a [LeftTile],
     right: &'a [RightTile],

@@ -1,10 +1,10 @@
-//! Every unit of this machine on tiles of drawn numbers: against the portable one, and that against sums in f64.
+//! Every unit of this machine on tiles of drawn values: against the portable one, and that against sums in f64.
 
 use half::bf16;
 
 use super::*;
 
-/// Numbers of many sizes, the same in every run (Knuth's MMIX).
+/// Values of many sizes, the same in every run (Knuth's MMIX).
 fn drawn(seed: u64) -> impl FnMut() -> u32 {
     let mut state = seed;
     move || {
@@ -21,7 +21,7 @@ fn drawn(seed: u64) -> impl FnMut() -> u32 {
 
 struct Case {
     terms: Terms,
-    sums: Sums,
+    sums: SumTile,
     left: Vec<LeftTile>,
     right: Vec<RightTile>,
 }
@@ -31,7 +31,7 @@ fn cases() -> impl Iterator<Item = Case> {
     all.into_iter().flatten().map(|(steps, terms)| {
         let mut pair = drawn(steps as u64 + 1);
         let mut row = || -> [f32; COLS] { std::array::from_fn(|_| f32::from_bits(pair() << 16)) };
-        let sums = Sums(std::array::from_fn(|_| row()));
+        let sums = SumTile(std::array::from_fn(|_| row()));
         let mut left = || LeftTile(std::array::from_fn(|_| std::array::from_fn(|_| pair())));
         let left = (0..2 * steps * terms.count()).map(|_| left()).collect();
         let mut right = || RightTile(std::array::from_fn(|_| std::array::from_fn(|_| pair())));
@@ -49,7 +49,7 @@ fn numbers(pair: u32) -> [f64; 2] {
     [pair as u16, (pair >> 16) as u16].map(|bits| bf16::from_bits(bits).to_f64())
 }
 
-/// The sum in f64, and that of the sizes of all its numbers.
+/// The sum in f64, and that of the sizes of all its values.
 fn exact(case: &Case, row: usize, col: usize) -> [f64; 2] {
     let start = f64::from(case.sums.0[row][col]);
     let mut sums = [start, start.abs()];

@@ -1,7 +1,8 @@
-//! Trained parameters as one vector of numbers: what a distribution over weights speaks about.
+//! Trained parameters as one vector of values: what a distribution over weights speaks about.
+
+pub(crate) mod layout;
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use burn::module::Module;
 use burn::tensor::TensorData;
@@ -12,6 +13,8 @@ use crate::model::Linears;
 use crate::tensor_names::replace;
 use crate::tensors::HostTensor;
 use crate::trained::{Role, TrainedParam};
+
+pub use layout::{Posterior, Slot, VectorLayout};
 
 /// Which of the trained parameters a vector holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,35 +27,6 @@ pub enum Part {
     Adapters,
     /// Modules that are trained in full: the head.
     Head,
-}
-
-/// Which parameter stands where in a vector. Matrices stand as files have them: row-major, PyTorch's orientation
-/// `[d_output, d_input]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VectorLayout {
-    slots: Vec<Slot>,
-}
-
-/// The place of one parameter in a vector.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Slot {
-    /// Name, as [`Adapted::visit_trained`] gives it.
-    pub name: String,
-    /// What it is.
-    pub role: Role,
-    /// Its shape in files.
-    pub shape: Vec<usize>,
-    /// Its numbers.
-    pub range: Range<usize>,
-}
-
-/// A distribution over trained parameters, from which members of an ensemble are drawn.
-pub trait Posterior {
-    /// Which parameters it is about.
-    fn layout(&self) -> &VectorLayout;
-
-    /// The parameters of a member, `[layout().len()]`. The same number gives the same parameters, whichever others are drawn.
-    fn member(&self, member: u64) -> Vec<f64>;
 }
 
 impl Part {
@@ -94,22 +68,7 @@ impl VectorLayout {
                 });
             }
         });
-        Self { slots }
-    }
-
-    /// The places, without gaps.
-    pub fn slots(&self) -> &[Slot] {
-        &self.slots
-    }
-
-    /// How many numbers a vector has.
-    pub fn len(&self) -> usize {
-        self.slots.last().map_or(0, |slot| slot.range.end)
-    }
-
-    /// Whether a vector has no numbers.
-    pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        Self::new(slots)
     }
 
     /// The parameters of a model.
@@ -136,7 +95,7 @@ impl VectorLayout {
         vector
     }
 
-    /// The model with other parameters; the rest is shared. Numbers are rounded to f32.
+    /// The model with other parameters; the rest is shared. Values are rounded to f32.
     ///
     /// # Panics
     ///
@@ -169,9 +128,5 @@ impl VectorLayout {
         adapted
             .clone()
             .map(|model| replace(model, &mut |id| values.remove(&id)))
-    }
-
-    fn by_name(&self) -> HashMap<&str, &Slot> {
-        self.slots.iter().map(|slot| (slot.name.as_str(), slot)).collect()
     }
 }

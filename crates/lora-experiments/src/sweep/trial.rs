@@ -1,4 +1,4 @@
-//! Scoring a cell: from what was said about its rows to its record.
+//! Scoring a trial: from its outputs to its record.
 
 use lora_data::Targets;
 use lora_eval::detection::{Detection, DetectionScores, Doubt};
@@ -9,14 +9,14 @@ use lora_eval::{Average, ClassProbabilities, Predictions, judge_temperature};
 use lora_pipeline::error::{Context, Result};
 use lora_pipeline::score::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
 
-use super::data::Parts;
+use super::data::TrialSplits;
 use super::outputs::{Logits, TrialOutputs};
-use super::record::{CellResult, RowRecord, Scored, ShiftedRecord, UncertaintyRecord};
+use super::record::{RowRecord, Scored, ShiftedRecord, TrialResult, UncertaintyRecord};
 
 /// Thousandths, for losses in nats and entropies.
 const THOUSANDTH: f64 = 0.001;
 
-/// What is known of a cell beside what was said.
+/// What is known of a trial beside its outputs.
 pub struct Costs {
     /// Wall time of all its trainings.
     pub training_seconds: f64,
@@ -24,21 +24,21 @@ pub struct Costs {
     pub peak_memory: Option<u64>,
 }
 
-/// Scores what was said.
+/// Scores outputs.
 ///
 /// # Errors
 ///
 /// If the model has diverged.
 pub fn score(
-    said: &TrialOutputs,
-    parts: &Parts,
+    outputs: &TrialOutputs,
+    splits: &TrialSplits,
     average: Average,
     metric: GlueMetric,
     costs: &Costs,
-) -> Result<CellResult> {
-    match &parts.test.truth() {
-        Targets::Values(values) => score_values(said, parts, values, metric, costs),
-        _ => score_classes(said, parts, average, metric, costs),
+) -> Result<TrialResult> {
+    match &splits.test.truth() {
+        Targets::Values(values) => score_values(outputs, splits, values, metric, costs),
+        _ => score_classes(outputs, splits, average, metric, costs),
     }
 }
 
@@ -57,50 +57,35 @@ pub fn task_scores(logits: &Logits, targets: &Targets, average: Average) -> Resu
 }
 
 fn score_values(
-    said: &TrialOutputs,
-    parts: &Parts,
+    outputs: &TrialOutputs,
+    splits: &TrialSplits,
     test: &[f32],
     metric: GlueMetric,
     costs: &Costs,
-) -> Result<CellResult> {
+) -> Result<TrialResult> {
     // What is averaged does not matter to numbers.
     let of = |logits: &Logits, targets: &Targets| task_scores(logits, targets, Average::Probabilities);
-    let shifted = match (&said.shifted, &parts.shifted) {
-        (Some(logits), Some(part)) if parts.shifted_is_labelled() => Some(ShiftedRecord {
-            scores: Some(Scored {
-                plain: of(logits, &part.truth())?,
-                scaled: None,
-            }),
-            detection: Scored {
-                plain: Vec::new(),
-                scaled: None,
-            },
+    let shifted = match (&outputs.shifted, &splits.shifted) {
+        (Some(logits), Some(split)) if splits.shifted_is_labelled() => Some(ShiftedRecord {
+            scores: Some(Scored::plain(of(logits, &split.truth())?)),
+            detection: Scored::plain(Vec::new()),
         }),
         _ => None,
     };
-    Ok(CellResult {
+    Ok(TrialResult {
         metric,
-        training_seconds: costs.training_seconds + said.fitting_seconds,
-        predicting_seconds: said.seconds,
+        training_seconds: costs.training_seconds + outputs.fitting_seconds,
+        predicting_seconds: outputs.seconds,
         peak_memory: costs.peak_memory,
         temperature: None,
-        validation_rows: match &parts.validation.truth() {
-            Targets::Values(values) => Some(squares_of(&said.validation, values)),
+        validation_rows: match &splits.validation.truth() {
+            Targets::Values(values) => Some(squares_of(&outputs.validation, values)),
             _ => None,
         },
-        train: of(&said.train, &parts.gap.truth())?,
-        validation: Scored {
-            plain: of(&said.validation, &parts.validation.truth())?,
-            scaled: None,
-        },
-        test: Scored {
-            plain: of(&said.test, &parts.test.truth())?,
-            scaled: None,
-        },
-        test_rows: Scored {
-            plain: squares_of(&said.test, test),
-            scaled: None,
-        },
+        train: of(&outputs.train, &splits.gap.truth())?,
+        validation: Scored::plain(of(&outputs.validation, &splits.validation.truth())?),
+        test: Scored::plain(of(&outputs.test, &splits.test.truth())?),
+        test_rows: Scored::plain(squares_of(&outputs.test, test)),
         uncertainty: None,
         shifted,
     })
@@ -119,64 +104,61 @@ fn squares_of(logits: &Logits, values: &[f32]) -> RowRecord {
 }
 
 fn score_classes(
-    said: &TrialOutputs,
-    parts: &Parts,
+    outputs: &TrialOutputs,
+    splits: &TrialSplits,
     average: Average,
     metric: GlueMetric,
     costs: &Costs,
-) -> Result<CellResult> {
-    let validation = of_logits(&said.validation)?;
-    let truth = parts.validation.truth();
+) -> Result<TrialResult> {
+    let validation = of_logits(&outputs.validation)?;
+    let truth = splits.validation.truth();
     let judged = judge_temperature(&validation, classes(&truth)?, average, JUDGING_SEED)?;
     // As training does: 1 where no temperature is better beyond chance.
-    let temperature = Some(judged.outcome.temperature().unwrap_or(1.0));
+    let temperature = judged.outcome.temperature().unwrap_or(1.0);
     let judge = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
         let labels = classes(targets)?;
         with_temperature(of_logits(logits)?, temperature, |predictions| {
             scores_of(&predictions.average(average), labels)
         })
     };
-    let test = of_logits(&said.test)?;
-    let truth = parts.test.truth();
+    let test = of_logits(&outputs.test)?;
+    let truth = splits.test.truth();
     let labels = classes(&truth)?;
     let test_rows = with_temperature(test.clone(), temperature, |predictions| {
         Ok(rows_of(&predictions.average(average), labels))
     })?;
-    let shifted = match (&said.shifted, &parts.shifted) {
-        (Some(logits), Some(part)) => {
+    let shifted = match (&outputs.shifted, &splits.shifted) {
+        (Some(logits), Some(split)) => {
             let outside = of_logits(logits)?;
-            let scores = parts
+            let scores = splits
                 .shifted_is_labelled()
-                .then(|| judge(logits, &part.truth()))
+                .then(|| judge(logits, &split.truth()))
                 .transpose()?;
             let detection = Scored {
                 plain: detection(&test, &outside, average)?,
-                scaled: match temperature {
-                    Some(temperature) => Some(detection(
-                        &test.clone().with_temperature(temperature)?,
-                        &outside.with_temperature(temperature)?,
-                        average,
-                    )?),
-                    None => None,
-                },
+                scaled: Some(detection(
+                    &test.clone().with_temperature(temperature)?,
+                    &outside.with_temperature(temperature)?,
+                    average,
+                )?),
             };
             Some(ShiftedRecord { scores, detection })
         }
         _ => None,
     };
-    Ok(CellResult {
+    Ok(TrialResult {
         metric,
-        training_seconds: costs.training_seconds + said.fitting_seconds,
-        predicting_seconds: said.seconds,
+        training_seconds: costs.training_seconds + outputs.fitting_seconds,
+        predicting_seconds: outputs.seconds,
         peak_memory: costs.peak_memory,
-        temperature,
+        temperature: Some(temperature),
         validation_rows: Some(RowRecord::of_losses(
             THOUSANDTH,
             in_units(&judged.row_losses, THOUSANDTH),
         )),
-        train: task_scores(&said.train, &parts.gap.truth(), average)?,
-        validation: judge(&said.validation, &parts.validation.truth())?,
-        test: judge(&said.test, &truth)?,
+        train: task_scores(&outputs.train, &splits.gap.truth(), average)?,
+        validation: judge(&outputs.validation, &splits.validation.truth())?,
+        test: judge(&outputs.test, &truth)?,
         test_rows,
         uncertainty: (test.members() > 1).then(|| uncertainty_of(&test)),
         shifted,
@@ -192,19 +174,16 @@ fn classes(targets: &Targets) -> Result<&[usize]> {
         Targets::Classes(classes) => Some(classes.as_slice()),
         _ => None,
     }
-    .context("a part of a classification has no classes as labels")
+    .context("a split of a classification has no classes as labels")
 }
 
 fn with_temperature<T>(
     predictions: Predictions,
-    temperature: Option<f64>,
+    temperature: f64,
     of: impl Fn(&Predictions) -> Result<T>,
 ) -> Result<Scored<T>> {
     let plain = of(&predictions)?;
-    let scaled = match temperature {
-        Some(temperature) => Some(of(&predictions.with_temperature(temperature)?)?),
-        None => None,
-    };
+    let scaled = Some(of(&predictions.with_temperature(temperature)?)?);
     Ok(Scored { plain, scaled })
 }
 
@@ -231,8 +210,8 @@ fn rows_of(probabilities: &ClassProbabilities, labels: &[usize]) -> RowRecord {
 
 fn uncertainty_of(predictions: &Predictions) -> UncertaintyRecord {
     let uncertainty = predictions.uncertainty();
-    let of = |part: fn(&lora_eval::Uncertainty) -> f64| {
-        let values: Vec<f64> = uncertainty.iter().map(part).collect();
+    let of = |measure: fn(&lora_eval::Uncertainty) -> f64| {
+        let values: Vec<f64> = uncertainty.iter().map(measure).collect();
         in_units(&values, THOUSANDTH)
     };
     UncertaintyRecord {

@@ -1,4 +1,4 @@
-//! Every cell as a row of CSV, for whoever computes on.
+//! Every trial as a row of CSV, for whoever computes on.
 
 use lora_eval::detection::Doubt;
 use lora_pipeline::error::{Context, Result};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::measure::Measure;
 use super::results::Experiment;
-use crate::sweep::record::Outcome;
+use crate::sweep::record::TrialOutcome;
 
 /// Columns of numbers: name, measure, with or without temperature.
 const COLUMNS: [(&str, Measure, bool); 33] = [
@@ -53,7 +53,7 @@ const COLUMNS: [(&str, Measure, bool); 33] = [
     ("peak_memory_bytes", Measure::PeakMemory, false),
 ];
 
-/// One line a cell, numbers unrounded; what a cell does not have is empty.
+/// One line a trial, numbers unrounded; what a trial does not have is empty.
 ///
 /// # Errors
 ///
@@ -73,30 +73,30 @@ pub fn to_csv(experiments: &[Experiment]) -> Result<String> {
         "settings",
     ];
     writer.write_record(words.into_iter().chain(COLUMNS.map(|(name, ..)| name)))?;
-    let cells = experiments.iter().flat_map(|experiment| {
-        let cells = experiment.results.cells.iter();
-        cells.map(|cell| (&experiment.name, cell))
+    let trials = experiments.iter().flat_map(|experiment| {
+        let trials = experiment.results.trials.iter();
+        trials.map(|trial| (&experiment.name, trial))
     });
-    for (experiment, cell) in cells {
-        let Outcome::Done(result) = &cell.outcome else {
+    for (experiment, trial) in trials {
+        let TrialOutcome::Done(result) = &trial.outcome else {
             continue;
         };
         let words = [
             experiment.clone(),
-            cell.key.clone(),
-            cell.task.clone(),
-            cell.rows.to_string(),
-            cell.method.clone(),
-            cell.prediction.label(),
-            cell.prediction.members().to_string(),
-            if cell.stopping.is_early() {
+            trial.key.clone(),
+            trial.task.clone(),
+            trial.rows.to_string(),
+            trial.method.clone(),
+            trial.prediction.label(),
+            trial.prediction.members().to_string(),
+            if trial.stopping.is_early() {
                 "early"
             } else {
                 "never"
             }
             .to_owned(),
-            cell.seed.to_string(),
-            json!(cell.settings).to_string(),
+            trial.seed.to_string(),
+            json!(trial.settings).to_string(),
         ];
         let numbers = COLUMNS.map(|(_, measure, is_scaled)| {
             let value = measure.of(result, is_scaled);

@@ -9,15 +9,15 @@ use pulp::NullaryFnOnce;
 use pulp::x86::V4;
 use std::arch::x86_64::{__m512, __m512d};
 
-use super::Matrix;
-use super::tile::TILE;
+use super::TILE;
+use crate::flex::matrix::Matrix;
 
 /// Columns of a panel at 512 bits.
 const WIDTH: usize = 2 * TILE;
 
 /// Fills a panel of 32 columns, from column `first` of a matrix whose columns are contiguous, as far as whole tiles go. Returns the
 /// number of rows that are filled: none without AVX-512.
-pub(super) fn fill_tiles(matrix: Matrix<'_>, first: usize, panel: &mut [f32]) -> usize {
+pub(in crate::flex) fn fill_tiles(matrix: Matrix<'_>, first: usize, panel: &mut [f32]) -> usize {
     let Some(v4) = V4::try_new() else {
         return 0;
     };
@@ -80,7 +80,7 @@ pub(super) fn transposed_words(v4: V4, columns: [[u32; TILE]; TILE]) -> [[u32; T
     rows
 }
 
-/// Transposes a tile in two steps: the numbers within each quarter of a vector, then the quarters.
+/// Transposes a tile in two steps: the values within each quarter of a vector, then the quarters.
 #[inline(always)]
 fn transposed(v4: V4, columns: [__m512; TILE]) -> [__m512; TILE] {
     /// Quarters 0 and 2 of each of two vectors, and 1 and 3.

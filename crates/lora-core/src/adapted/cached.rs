@@ -10,14 +10,14 @@ use crate::model::Model;
 
 /// A model, and the hidden states that it need not compute again.
 #[derive(Clone, Copy, Debug)]
-pub struct Above<'a, M> {
+pub struct CachedModel<'a, M> {
     /// The model.
     pub adapted: &'a Adapted<M>,
     /// Of the rows of the data set that it is run over.
     pub states: Option<&'a FrozenStates>,
 }
 
-impl<'a, M> From<&'a Adapted<M>> for Above<'a, M> {
+impl<'a, M> From<&'a Adapted<M>> for CachedModel<'a, M> {
     /// Nothing is known.
     fn from(adapted: &'a Adapted<M>) -> Self {
         Self {
@@ -45,12 +45,12 @@ impl<M: Model> Adapted<M> {
     /// # Panics
     ///
     /// Panics if the states are another model's, or of layers that are trained.
-    pub fn above<'a>(&'a self, states: Option<&'a FrozenStates>) -> Above<'a, M> {
+    pub fn with_states<'a>(&'a self, states: Option<&'a FrozenStates>) -> CachedModel<'a, M> {
         assert!(
             states.is_none_or(|states| self.owns(states)),
             "hidden states of another model, or of layers that are trained"
         );
-        Above {
+        CachedModel {
             adapted: self,
             states,
         }

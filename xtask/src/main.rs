@@ -42,6 +42,16 @@ enum Task {
     /// Adapters trained here load in PEFT and the other way round, with the same probabilities
     #[command(disable_help_flag = true)]
     Interop(Passed),
+    /// Commands killed at random moments and repeated, and compared with those that nobody killed
+    Torture(Torture),
+}
+
+/// How long.
+#[derive(Args)]
+struct Torture {
+    /// Kills, of all commands together; each number gives other moments
+    #[arg(long, default_value_t = 500)]
+    kills: usize,
 }
 
 /// Arguments that are handed on as they are.
@@ -58,6 +68,7 @@ fn main() -> ExitCode {
         Task::Bench(passed) => run_workbench("bench", &passed),
         Task::Golden(passed) => run_workbench("golden", &passed),
         Task::Interop(passed) => run_workbench("interop", &passed),
+        Task::Torture(options) => torture(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -66,6 +77,28 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The test of the gate, with more kills.
+fn torture(options: &Torture) -> Result<()> {
+    let status = cargo()
+        .args([
+            "test",
+            "--workspace",
+            "--test",
+            "program",
+            "--",
+            "torture::",
+            "--nocapture",
+        ])
+        .env("LORA_TORTURE_KILLS", options.kills.to_string())
+        .current_dir(repository_root())
+        .status()
+        .context("starting cargo")?;
+    if !status.success() {
+        bail!("see above");
+    }
+    Ok(())
 }
 
 /// Builds the program that runs models, and does one of its tasks.

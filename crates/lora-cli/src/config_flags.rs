@@ -1,8 +1,8 @@
 //! Flags made from the table of keys.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
-use lora_pipeline::config::Overrides;
 use lora_pipeline::config::keys::{KEYS, Key, KeyForm};
+use lora_pipeline::config::{NEWEST, Overrides};
 
 /// The keys that were given as flags.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,6 +47,11 @@ fn flag_of(key: &'static Key) -> Arg {
             .require_equals(true)
             .default_missing_value("true")
             .value_name("true|false"),
+        KeyForm::Newest => arg
+            .num_args(0..=1)
+            .default_missing_value(NEWEST)
+            .value_name("auto|FOLDER")
+            .visible_alias(key.name.replace('_', "-")),
         KeyForm::Text | KeyForm::Scalar => arg.value_name("VALUE"),
         // A list may begin with a minus.
         KeyForm::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),

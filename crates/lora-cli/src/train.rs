@@ -8,7 +8,7 @@ use lora_pipeline::config::resolve;
 use lora_pipeline::counted::counted;
 use lora_pipeline::score::comparison::{signed, verdicts};
 use lora_pipeline::score::{legend, official_line, table};
-use lora_pipeline::train::{ScoredTraining, Speed, Training, TrainingScores};
+use lora_pipeline::train::{ScoredTraining, Speed, Training, TrainingScores, is_finished};
 use lora_train::trainer::StepReport;
 
 use crate::config_flags::ConfigFlags;
@@ -35,6 +35,13 @@ pub struct TrainArgs {
 /// If an input is wrong, the training diverges, or results cannot be written.
 pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let resolved = resolve(args.config.as_deref(), &args.overrides.0)?;
+    if !args.dry_run && is_finished(&resolved.config) {
+        let folder = resolved.config.output_dir.display();
+        terminal.note(format!(
+            "note: the training in {folder} is finished; there is nothing to resume"
+        ));
+        return Ok(());
+    }
     let training = Training::open(resolved, args.dry_run, terminal)?;
     if args.dry_run {
         return dry_run(training, terminal);

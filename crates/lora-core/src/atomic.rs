@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+/// How the names of files and folders begin that are being written. One that is found was left by a process that was killed.
+pub const BEING_WRITTEN: &str = ".lora-";
+
 /// A file or folder that could not be written.
 #[derive(Debug, Error)]
 #[error("cannot write {path}: {source}; check that the folder exists, is writable and has space left")]
@@ -60,6 +63,7 @@ fn write_beside(
 ) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut beside = tempfile::Builder::new();
+    beside.prefix(BEING_WRITTEN);
     #[cfg(unix)]
     {
         // A temporary file is private; what a user asked for has the rights of an ordinary file, which the user's mask narrows.

@@ -11,6 +11,35 @@ use crate::tensor_names::replace;
 use crate::tensors::HostTensor;
 use crate::tensors::TensorFile;
 
+impl<M: Module + Linears> Adapted<M> {
+    /// The model with other numbers in everything that is trained. `tensor` gives those of a name, which have the given shape, as files
+    /// hold them; [`trained_tensors`](crate::peft::trained_tensors) is the way back.
+    ///
+    /// # Errors
+    ///
+    /// Those of `tensor`.
+    pub fn with_trained<E>(
+        self,
+        tensor: &mut dyn FnMut(&str, &[usize]) -> Result<HostTensor, E>,
+    ) -> Result<Self, E> {
+        let mut values = HashMap::new();
+        let mut result = Ok(());
+        self.visit_trained(&mut |trained| {
+            if result.is_err() {
+                return;
+            }
+            match tensor(&trained.name, &trained.param.file_shape()) {
+                Ok(tensor) => {
+                    values.insert(trained.param.id(), trained.param.in_memory(tensor));
+                }
+                Err(error) => result = Err(error),
+            }
+        });
+        result?;
+        Ok(self.map(|model| replace(model, &mut |id| values.remove(&id))))
+    }
+}
+
 /// The tensors of a file that wait for their place in a model.
 pub(crate) struct Waiting<'a> {
     file: &'a TensorFile,
@@ -76,21 +105,7 @@ impl<'a> Waiting<'a> {
         &mut self,
         adapted: Adapted<M>,
     ) -> Result<Adapted<M>, AdapterError> {
-        let mut values = HashMap::new();
-        let mut result = Ok(());
-        adapted.visit_trained(&mut |trained| {
-            if result.is_err() {
-                return;
-            }
-            match self.take(&trained.name, &trained.param.file_shape()) {
-                Ok(tensor) => {
-                    values.insert(trained.param.id(), trained.param.in_memory(tensor));
-                }
-                Err(error) => result = Err(error),
-            }
-        });
-        result?;
-        Ok(adapted.map(|model| replace(model, &mut |id| values.remove(&id))))
+        adapted.with_trained(&mut |name, shape| self.take(name, shape))
     }
 
     /// # Errors

@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::device::DeviceError;
 use crate::files::output::OutputError;
 use crate::files::output_file::OutputFileError;
+use crate::train::CheckpointError;
 use crate::train::verdict::WorseThanGuessing;
 
 /// A result of this library.
@@ -41,12 +42,14 @@ pub enum Error {
         source: Box<dyn StdError + Send + Sync>,
     },
     /// A training that was cancelled.
-    #[error("interrupted at step {step}; {}", kept(folder.as_ref()))]
+    #[error("interrupted at step {step}; {}", kept(folder.as_ref(), go_on.as_ref()))]
     Interrupted {
         /// Optimizer steps done.
         step: usize,
         /// The output folder, if a checkpoint is in it.
         folder: Option<PathBuf>,
+        /// The command that goes on, if there is a checkpoint to resume from.
+        go_on: Option<String>,
     },
     /// Rows or files of data.
     #[error(transparent)]
@@ -84,6 +87,9 @@ pub enum Error {
     /// A device.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// A checkpoint that a training cannot go on from.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
     /// An output folder.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -138,13 +144,18 @@ others!(
     csv::IntoInnerError<csv::Writer<Vec<u8>>>
 );
 
-fn kept(folder: Option<&PathBuf>) -> String {
-    match folder {
-        Some(folder) => format!(
+fn kept(folder: Option<&PathBuf>, go_on: Option<&String>) -> String {
+    let adapter = folder.map(|folder| {
+        format!(
             "{0} holds the best adapter so far, and {0}/last that of this step",
             folder.display()
-        ),
-        None => "there was no evaluation yet, so nothing was written".to_owned(),
+        )
+    });
+    let go_on = go_on.map(|command| format!("to go on: {command}"));
+    match (adapter, go_on) {
+        (Some(adapter), Some(go_on)) => format!("{adapter}; {go_on}"),
+        (Some(said), None) | (None, Some(said)) => said,
+        (None, None) => "there was no evaluation yet, so nothing was written".to_owned(),
     }
 }
 
@@ -184,6 +195,7 @@ impl Error {
             Self::Swag(error) => error,
             Self::Chat(error) => error,
             Self::Device(error) => error,
+            Self::Checkpoint(error) => error,
             Self::Output(error) => error,
             Self::OutputFile(error) => error,
             Self::Write(error) => error,

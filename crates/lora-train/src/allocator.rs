@@ -10,6 +10,8 @@ use lora_core::adapter::{Adapter, SvdFactors};
 use lora_core::tensors::HostTensor;
 use lora_core::{AdaLora, Adapted, Linears};
 
+use crate::state::{StateError, TrainingState};
+
 /// Measures how much every triplet of every linear matters to the loss, and sets the least important ones to zero as
 /// the budget shrinks.
 ///
@@ -63,6 +65,45 @@ impl RankAllocator {
     /// Which triplets are retained since the last allocation; empty before the first one.
     pub fn pattern(&self) -> &RankPattern {
         &self.pattern
+    }
+
+    pub(crate) fn state(&self) -> TrainingState {
+        let mut state = TrainingState::default();
+        state.put("rank_pattern", &self.pattern);
+        state.put("measured", &self.importance.keys().collect::<Vec<_>>());
+        for (path, factors) in &self.importance {
+            for (factor, average) in FACTORS.iter().zip(factors) {
+                let of = |tensor: &Tensor<2>| HostTensor::of(tensor.clone());
+                state.put_tensor(format!("{path}.{factor}.sensitivity"), of(&average.sensitivity));
+                state.put_tensor(format!("{path}.{factor}.uncertainty"), of(&average.uncertainty));
+            }
+        }
+        state
+    }
+
+    /// The same allocator with the importances of a state, for the factors of this model.
+    pub(crate) fn restore<M: Linears>(
+        mut self,
+        model: &M,
+        mut state: TrainingState,
+    ) -> Result<Self, StateError> {
+        self.pattern = state.take("rank_pattern")?;
+        let measured: Vec<String> = state.take("measured")?;
+        let mut result = Ok(());
+        visit_factors(model, &mut |path, factors| {
+            if result.is_err() || !measured.iter().any(|measured| measured == path) {
+                return;
+            }
+            match restored_averages(path, factors, &mut state) {
+                Ok(averages) => {
+                    self.importance.insert(path.to_owned(), averages);
+                }
+                Err(error) => result = Err(error),
+            }
+        });
+        result?;
+        state.finish()?;
+        Ok(self)
     }
 
     /// To be called after the optimizer's update of step `step` (from 0), with the gradients that it used. The parameters are
@@ -142,6 +183,30 @@ impl RankAllocator {
             })
             .collect()
     }
+}
+
+/// Names of the factors in a state, in the order of [`params`].
+const FACTORS: [&str; 3] = ["lora_A", "lora_E", "lora_B"];
+
+fn restored_averages(
+    path: &str,
+    factors: &SvdFactors,
+    state: &mut TrainingState,
+) -> Result<[Importance; 3], StateError> {
+    let mut restored = |place: usize| {
+        let factor = params(factors)[place];
+        let device = factor.val().inner().device();
+        let mut average = |what: &str| {
+            let name = format!("{path}.{}.{what}", FACTORS[place]);
+            let tensor = state.take_tensor(&name, &factor.dims())?;
+            Ok(tensor.on::<2>(&device))
+        };
+        Ok(Importance {
+            sensitivity: average("sensitivity")?,
+            uncertainty: average("uncertainty")?,
+        })
+    };
+    Ok([restored(0)?, restored(1)?, restored(2)?])
 }
 
 /// `S_k = s(E_k) + mean_i s(A_ik) + mean_j s(B_kj)` with `s` the product of the two averages.

@@ -2,6 +2,7 @@
 
 use crate::config::TrainConfig;
 use crate::metric::Metric;
+use crate::state::{StateError, TrainingState};
 
 /// Follows the metric over evaluations, by the rules of Hugging Face's `Trainer` and `EarlyStoppingCallback`: every
 /// strictly better value is the best; one that is better by no more than the threshold does not renew the patience.
@@ -52,10 +53,28 @@ impl BestSoFar {
         }
         EvaluationVerdict {
             is_best,
-            out_of_patience: self
-                .patience
-                .is_some_and(|patience| self.without_improvement >= patience),
+            out_of_patience: self.out_of_patience(),
         }
+    }
+
+    /// Whether the last evaluations were all without improvement.
+    pub(crate) fn out_of_patience(&self) -> bool {
+        self.patience
+            .is_some_and(|patience| self.without_improvement >= patience)
+    }
+
+    pub(crate) fn state(&self) -> TrainingState {
+        let mut state = TrainingState::default();
+        state.put("metric", &self.best);
+        state.put("without_improvement", &self.without_improvement);
+        state
+    }
+
+    pub(crate) fn restore(mut self, mut state: TrainingState) -> Result<Self, StateError> {
+        self.best = state.take("metric")?;
+        self.without_improvement = state.take("without_improvement")?;
+        state.finish()?;
+        Ok(self)
     }
 }
 

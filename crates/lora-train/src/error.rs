@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::config::TrainConfigError;
 use crate::metric::Metric;
+use crate::state::StateError;
 use crate::variational::VariationalError;
 
 /// A training that cannot start or go on.
@@ -119,6 +120,9 @@ pub enum TrainError {
     /// The factors A cannot be variational.
     #[error(transparent)]
     Variational(#[from] VariationalError),
+    /// A state that the training cannot go on from.
+    #[error("the training cannot be resumed: {0}")]
+    State(#[from] StateError),
     /// The outputs on the validation set cannot be scored.
     #[error("evaluation after step {step}: {source}")]
     Evaluation {

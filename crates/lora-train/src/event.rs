@@ -1,8 +1,9 @@
 //! What the loop tells its caller.
 
 use lora_core::Adapted;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::state::TrainingState;
 use crate::trainer::{StepReport, Trainer};
 
 /// Something that happened in the loop.
@@ -51,11 +52,17 @@ pub struct Evaluation {
     /// Passes over the training set so far, as a fraction.
     pub epoch: f64,
     /// Negative log-likelihood in nats, or mean squared error.
+    #[serde(deserialize_with = "null_is_nan")]
     pub loss: f64,
     /// `metric_for_best_model`; none where it has no value (the correlation of constants).
     pub metric: Option<f64>,
     /// Whether the metric is better than in all evaluations before.
     pub is_best: bool,
+}
+
+/// JSON has null for what is no finite number.
+fn null_is_nan<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(value)?.unwrap_or(f64::NAN))
 }
 
 /// Why the loop ended.
@@ -100,6 +107,13 @@ pub trait Observer<M> {
 
     /// The model, in validation mode, is worth writing. An observer that fails to keeps the error and stops.
     fn on_checkpoint(&mut self, _kind: CheckpointKind, _step: u64, _adapted: &Adapted<M>) -> Flow {
+        Flow::Continue
+    }
+
+    /// Between two steps, and after the last one, with all that belongs to the one before: the training can go on from here (see
+    /// [`fit_from`](crate::fit::fit_from)). `state` gathers what that takes, at the cost of a copy of all that is trained. Comes too when
+    /// the training is about to be stopped.
+    fn between_steps(&mut self, _trainer: &Trainer<M>, _state: &dyn Fn() -> TrainingState) -> Flow {
         Flow::Continue
     }
 }

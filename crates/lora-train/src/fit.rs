@@ -1,19 +1,20 @@
 //! The loop: epochs, steps, evaluations, the best model.
 
-use lora_core::adapted::CachedModel;
-use lora_core::frozen::FrozenStates;
-use lora_core::{Adapted, Model, Pass};
-use lora_data::{Batch, EncodedDataset, Padding, Targets, eval_batches, train_batches};
-use lora_eval::{Passes, predict};
+mod run;
+mod standing;
+mod validation;
+
+use lora_core::{Adapted, Model};
+use lora_data::{Batch, EncodedDataset, Padding, Targets};
 use serde::{Deserialize, Serialize};
 
-use crate::best::BestSoFar;
+use self::run::Run;
+use self::standing::Standing;
+use self::validation::Validation;
 use crate::config::{EvalStrategy, TrainConfig};
-use crate::criterion::Criterion;
 use crate::error::TrainError;
-use crate::event::{CheckpointKind, Evaluation, Event, FinishReason, Flow, Observer, TrainingPlan};
-use crate::loss::batch_loss_above;
-use crate::metric::Measured;
+use crate::event::{Evaluation, FinishReason, Observer, TrainingPlan};
+use crate::state::TrainingState;
 use crate::trainer::{StepReport, Trainer};
 use crate::variational::{VariationalA, VariationalSettings};
 
@@ -70,7 +71,7 @@ pub fn fit<M: Model<Input = Batch>>(
     data: &FitData<'_>,
     observer: &mut dyn Observer<M>,
 ) -> Result<Fitted<M>, TrainError> {
-    fit_with(adapted, config, data, None, observer)
+    fit_from(adapted, config, data, Start::default(), observer)
 }
 
 /// As [`fit()`] with a variational A (see [`VariationalA`]), which evaluations take at its mean. Members of the ensemble are drawn from
@@ -86,14 +87,33 @@ pub fn fit_variational<M: Model<Input = Batch>>(
     settings: VariationalSettings,
     observer: &mut dyn Observer<M>,
 ) -> Result<Fitted<M>, TrainError> {
-    fit_with(adapted, config, data, Some(settings), observer)
+    let start = Start {
+        variational: Some(settings),
+        ..Start::default()
+    };
+    fit_from(adapted, config, data, start, observer)
 }
 
-fn fit_with<M: Model<Input = Batch>>(
+/// How a training begins.
+#[derive(Clone, Debug, Default)]
+pub struct Start {
+    /// Settings of a variational A; none: the factors are points.
+    pub variational: Option<VariationalSettings>,
+    /// Where the training stands (see [`Observer::between_steps`]); none: at the first step.
+    pub state: Option<TrainingState>,
+}
+
+/// As [`fit()`], from where a training with the same arguments stood. The result is the same to the bit as that of a training that was
+/// not interrupted, history and all; an observer hears only of what is still to come.
+///
+/// # Errors
+///
+/// As [`fit()`]; [`TrainError::State`] if the state is that of a training on other rows, of another model or with other settings.
+pub fn fit_from<M: Model<Input = Batch>>(
     adapted: Adapted<M>,
     config: &TrainConfig,
     data: &FitData<'_>,
-    variational: Option<VariationalSettings>,
+    start: Start,
     observer: &mut dyn Observer<M>,
 ) -> Result<Fitted<M>, TrainError> {
     data.check(config)?;
@@ -105,11 +125,8 @@ fn fit_with<M: Model<Input = Batch>>(
         epochs: steps as f64 / steps_per_epoch as f64,
         examples,
     };
-    let validation = data
-        .validation
-        .filter(|_| config.eval_strategy != EvalStrategy::No);
     let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
-    if let Some(settings) = variational {
+    if let Some(settings) = start.variational {
         trainer = trainer.with_variational(settings, examples)?;
     }
     if let Some(weights) = &config.class_weights {
@@ -118,27 +135,25 @@ fn fit_with<M: Model<Input = Batch>>(
     if steps > steps_per_epoch {
         trainer = trainer.with_rows_of(&data.train.lengths());
     }
+    let validation = data
+        .validation
+        .filter(|_| config.eval_strategy != EvalStrategy::No);
     let validation = validation.map(|dataset| {
         let states = trainer.adapted().frozen_states(&dataset.lengths());
         Validation::new(dataset, states, config, data.padding)
     });
-    let mut run = Run {
-        trainer,
+    let mut standing = Standing::new(trainer, config, data, plan);
+    if let Some(state) = start.state {
+        standing = standing.restore(state)?;
+    }
+    Run {
+        standing,
         config,
+        data,
         validation,
-        judge: BestSoFar::new(config),
-        best: None,
-        history: History {
-            plan,
-            steps: Vec::new(),
-            evaluations: Vec::new(),
-            best_step: None,
-            finish: FinishReason::AllSteps,
-        },
         observer,
-    };
-    run.history.finish = run.all_epochs(data)?;
-    Ok(run.finish())
+    }
+    .to_the_end()
 }
 
 impl FitData<'_> {
@@ -186,190 +201,5 @@ fn check(split: &'static str, dataset: &EncodedDataset) -> Result<(), TrainError
     match dataset.targets {
         Targets::None => Err(TrainError::NoTargets { split }),
         _ => Ok(()),
-    }
-}
-
-/// Mean loss of the tokens, spans or choices that are judged, each counted once.
-fn token_loss<M: Model<Input = Batch>>(
-    CachedModel { adapted, states }: CachedModel<'_, M>,
-    batches: &[Batch],
-    progress: &mut dyn FnMut(usize),
-) -> Measured {
-    let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
-    for batch in batches {
-        let mean = batch_loss_above(&adapted.model, batch, &Pass::Mean, states, &Criterion::default());
-        let judged = batch.targets.judged();
-        sum += f64::from(mean.into_scalar::<f32>()) * judged as f64;
-        tokens += judged;
-        done += batch.batch;
-        progress(done);
-    }
-    let loss = sum / tokens as f64;
-    Measured {
-        loss,
-        metric: Some(loss),
-    }
-}
-
-/// A validation set, cut into batches once.
-struct Validation<'a> {
-    dataset: &'a EncodedDataset,
-    batches: Vec<Batch>,
-    /// Evaluations after the first begin with them.
-    states: Option<FrozenStates>,
-}
-
-impl<'a> Validation<'a> {
-    fn new(
-        dataset: &'a EncodedDataset,
-        states: Option<FrozenStates>,
-        config: &TrainConfig,
-        padding: Padding,
-    ) -> Self {
-        let batches = eval_batches(&dataset.lengths(), config.per_device_eval_batch_size)
-            .iter()
-            .map(|rows| dataset.batch(rows, padding))
-            .collect();
-        Self {
-            dataset,
-            batches,
-            states,
-        }
-    }
-}
-
-/// A training under way. Methods answer with the reason to end, if there is one.
-struct Run<'a, M> {
-    trainer: Trainer<M>,
-    config: &'a TrainConfig,
-    validation: Option<Validation<'a>>,
-    judge: BestSoFar,
-    best: Option<(Adapted<M>, Option<VariationalA>)>,
-    history: History,
-    observer: &'a mut dyn Observer<M>,
-}
-
-impl<M: Model<Input = Batch>> Run<'_, M> {
-    fn all_epochs(&mut self, data: &FitData<'_>) -> Result<FinishReason, TrainError> {
-        let plan = self.history.plan;
-        if self.observer.on_event(&Event::Started(plan)) == Flow::Stop {
-            return Ok(FinishReason::Stopped);
-        }
-        let lengths = data.train.lengths();
-        for epoch in 0.. {
-            let batch_size = self.config.per_device_train_batch_size;
-            let order = train_batches(&lengths, batch_size, self.config.seed, epoch);
-            for rows_of_step in order.chunks(self.config.gradient_accumulation_steps) {
-                let batches: Vec<Batch> = rows_of_step
-                    .iter()
-                    .map(|rows| data.train.batch(rows, data.padding))
-                    .collect();
-                if let Some(reason) = self.one_step(&batches)? {
-                    return Ok(reason);
-                }
-            }
-        }
-        unreachable!("the last step ends the loop")
-    }
-
-    fn one_step(&mut self, batches: &[Batch]) -> Result<Option<FinishReason>, TrainError> {
-        let report = self.trainer.step(batches)?;
-        self.history.steps.push(report);
-        let epoch = self.epochs_done();
-        let stepped = self.observer.on_event(&Event::Stepped { report, epoch });
-        if [stepped, self.observer.after_step(&self.trainer)].contains(&Flow::Stop) {
-            return Ok(Some(FinishReason::Stopped));
-        }
-        let is_last = report.step == self.history.plan.steps;
-        if (is_last || self.evaluation_is_due(report.step))
-            && let Some(reason) = self.evaluate()?
-        {
-            return Ok(Some(reason));
-        }
-        Ok(is_last.then_some(FinishReason::AllSteps))
-    }
-
-    fn epochs_done(&self) -> f64 {
-        self.trainer.steps_done() as f64 / self.history.plan.steps_per_epoch as f64
-    }
-
-    fn evaluation_is_due(&self, step: u64) -> bool {
-        match self.config.eval_strategy {
-            EvalStrategy::No => false,
-            EvalStrategy::Epoch => step.is_multiple_of(self.history.plan.steps_per_epoch),
-            EvalStrategy::Steps => self
-                .config
-                .eval_steps
-                .is_some_and(|every| step.is_multiple_of(every)),
-        }
-    }
-
-    /// Evaluates with the mean pass, if there is a validation set, and hands out checkpoints.
-    fn evaluate(&mut self) -> Result<Option<FinishReason>, TrainError> {
-        let Some(Validation {
-            dataset,
-            batches,
-            states,
-        }) = &self.validation
-        else {
-            return Ok(None);
-        };
-        let (step, epoch, examples) = (self.trainer.steps_done(), self.epochs_done(), dataset.len());
-        let adapted = self.trainer.adapted();
-        let cached = adapted.with_states(states.as_ref());
-        let mut asked_to_end = false;
-        let mut progress = |done| {
-            asked_to_end |= self.observer.on_event(&Event::Evaluating { done, examples }) == Flow::Stop;
-        };
-        let measured =
-            if let Targets::Positions(_) | Targets::Spans(_) | Targets::Choices(_) = dataset.targets {
-                token_loss(cached, batches, &mut progress)
-            } else {
-                let inputs = batches.iter().map(|batch| (batch, batch.rows.as_slice()));
-                let outputs = predict(cached, inputs, examples, &Passes::Mean, &mut progress);
-                let metric = self.config.metric_for_best_model;
-                let measured = metric.measure(outputs, &dataset.targets);
-                measured.map_err(|source| TrainError::Evaluation { step, source })?
-            };
-        let verdict = self.judge.judge(measured.metric);
-        let evaluation = Evaluation {
-            step,
-            epoch,
-            loss: measured.loss,
-            metric: measured.metric,
-            is_best: verdict.is_best,
-        };
-        self.history.evaluations.push(evaluation);
-        asked_to_end |= self.observer.on_event(&Event::Evaluated(evaluation)) == Flow::Stop;
-        if verdict.is_best {
-            self.history.best_step = Some(step);
-            asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Best, step, &adapted) == Flow::Stop;
-            self.best = Some((adapted.clone(), self.trainer.variational().cloned()));
-        }
-        if step < self.history.plan.steps && !verdict.out_of_patience {
-            // The last one of all is handed out at the end, whatever ends the training.
-            asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Last, step, &adapted) == Flow::Stop;
-        }
-        Ok(match (asked_to_end, verdict.out_of_patience) {
-            (true, _) => Some(FinishReason::Stopped),
-            (false, true) => Some(FinishReason::EarlyStopping),
-            (false, false) => None,
-        })
-    }
-
-    fn finish(self) -> Fitted<M> {
-        let step = self.trainer.steps_done();
-        let last_deviations = self.trainer.variational().cloned();
-        let last = self.trainer.into_adapted();
-        // The training is over: there is nothing left to stop.
-        let _ = self.observer.on_checkpoint(CheckpointKind::Last, step, &last);
-        let _ = self.observer.on_event(&Event::Finished(self.history.finish));
-        let (best, variational) = self.best.unwrap_or_else(|| (last.clone(), last_deviations));
-        Fitted {
-            best,
-            last,
-            variational,
-            history: self.history,
-        }
     }
 }

@@ -16,6 +16,7 @@
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
 //! | `swag` | [`SwagCollector`](swag::SwagCollector): a Gaussian over the parameters from where training passes by |
+//! | `state` | [`TrainingState`]: what it takes to go on with a training that was interrupted |
 //! | `variational` | [`VariationalA`](variational::VariationalA): a Gaussian over the factors A, learned with them |
 //! | `fit` | [`fit()`]: the loop, and [`Fitted`], its result |
 //!
@@ -88,7 +89,9 @@ pub mod loss;
 mod metric;
 pub mod objective;
 pub mod optimizer;
+mod optimizer_record;
 pub mod schedule;
+pub mod state;
 pub mod swag;
 pub mod trainer;
 pub mod variational;
@@ -100,6 +103,7 @@ pub use event::{CheckpointKind, Event, Flow, Observer};
 pub use fit::{FitData, Fitted, History, fit};
 pub use grouping::MaskGrouping;
 pub use metric::Metric;
+pub use state::{StateError, TrainingState};
 pub use trainer::Trainer;
 
 /// The book's page on calibration methods, compiled and run as a test.

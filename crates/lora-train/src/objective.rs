@@ -217,6 +217,13 @@ impl Objective {
         }
     }
 
+    /// Makes a pass for nothing but the hidden states that it caches.
+    pub(crate) fn compute_states<M: Model<Input = Batch>>(&self, adapted: &Adapted<M>, batch: &Batch) {
+        if self.hidden_key.is_none() {
+            self.loss(adapted, batch, &Pass::Mean);
+        }
+    }
+
     fn loss<M: Model<Input = Batch>>(
         &self,
         adapted: &Adapted<M>,

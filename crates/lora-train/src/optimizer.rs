@@ -1,6 +1,6 @@
 //! AdamW on adapters and heads, with a learning rate for each kind of parameter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
 use burn::module::{ParamGroup, ParamId};
@@ -13,6 +13,8 @@ use lora_core::{Adapted, Model};
 use lora_kernels::vanishing;
 
 use crate::config::TrainConfig;
+use crate::optimizer_record::{optimizer_state, restore_optimizer};
+use crate::state::{StateError, TrainingState};
 
 /// Decoupled AdamW (arXiv 1711.05101) from burn-optim over the trained parameters. Weight decay holds for all of them,
 /// biases too, as in a plain `torch.optim.AdamW`.
@@ -63,6 +65,29 @@ impl AdapterOptimizer {
         });
         self.adamw.step(rates.step(), model, gradients)
     }
+
+    /// The moments, by names of parameters.
+    pub(crate) fn state<M: Model>(&self, adapted: &Adapted<M>) -> TrainingState {
+        optimizer_state(&self.adamw, &names_of(adapted))
+    }
+
+    /// The same optimizer with the moments of a state.
+    pub(crate) fn restore<M: Model>(
+        self,
+        adapted: &Adapted<M>,
+        state: TrainingState,
+    ) -> Result<Self, StateError> {
+        let adamw = restore_optimizer(self.adamw, state, &names_of(adapted))?;
+        Ok(Self { adamw, ..self })
+    }
+}
+
+fn names_of<M: Model>(adapted: &Adapted<M>) -> HashMap<ParamId, String> {
+    let mut names = HashMap::new();
+    adapted.visit_trained(&mut |parameter| {
+        names.insert(parameter.param.id(), parameter.name);
+    });
+    names
 }
 
 /// AdamW of these settings, whose moments become exactly 0 where gradients stay away.

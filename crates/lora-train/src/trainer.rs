@@ -1,5 +1,7 @@
 //! One optimizer step at a time.
 
+mod state;
+
 use std::collections::BTreeMap;
 
 use burn::module::Module;

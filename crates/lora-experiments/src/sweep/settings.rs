@@ -12,8 +12,10 @@ use serde_json::{Map, Value, json};
 /// The settings of a training that are not the defaults, by key: what it is known by.
 pub type Settings = BTreeMap<String, Value>;
 
+const NO_CHECKPOINTS: &str = "a sweep goes on with the trials that its results file lacks";
+
 /// Keys that a sweep gives itself, with what says it in the file.
-const GIVEN: [(&str, &str); 14] = [
+const GIVEN: [(&str, &str); 18] = [
     ("output_dir", "a sweep writes one file of results, --results"),
     (
         "overwrite_output_dir",
@@ -34,6 +36,10 @@ const GIVEN: [(&str, &str); 14] = [
     ),
     ("problem_type", "it stands in `data` of a task"),
     ("swag", "it stands in `predictions` of a method"),
+    ("save_strategy", NO_CHECKPOINTS),
+    ("save_steps", NO_CHECKPOINTS),
+    ("save_total_limit", NO_CHECKPOINTS),
+    ("resume_from_checkpoint", NO_CHECKPOINTS),
 ];
 
 /// Keys that change where a training runs, not what comes out.

@@ -10,8 +10,8 @@ use lora_pipeline::data::encoded::RowEncoder;
 use lora_pipeline::device::{DeviceName, Precision};
 use lora_pipeline::error::Result;
 use lora_pipeline::progress::CancelToken;
-use lora_pipeline::train::prepared::fit_with;
 use lora_train::event::FinishReason;
+use lora_train::fit::{Start, fit_from};
 use lora_train::swag::{Swag, SwagCollector, SwagError, SwagSettings};
 use lora_train::variational::VariationalA;
 use lora_train::{Event, FitData, Fitted, Flow, History, Observer};
@@ -153,13 +153,11 @@ fn fit_collecting(
     observer: &mut dyn Observer<Transformer>,
 ) -> Result<(Fitted<Transformer>, Vec<Collected>)> {
     let Some((settings, others)) = swag.split_first() else {
-        let fitted = fit_with(
-            adapted,
-            &planned.config.train,
-            planned.config.blob,
-            data,
-            observer,
-        )?;
+        let start = Start {
+            variational: planned.config.blob,
+            state: None,
+        };
+        let fitted = fit_from(adapted, &planned.config.train, data, start, observer)?;
         return Ok((fitted, Vec::new()));
     };
     let mut collector = SwagCollector::new(*settings, observer)?;

@@ -34,6 +34,8 @@ pub enum KeyForm {
     Pairs,
     /// The same, or a single word.
     PairsOrWord,
+    /// The text as it is; the flag alone is [`NEWEST`].
+    Newest,
 }
 
 /// Keys without which nothing can be trained.
@@ -49,6 +51,7 @@ const DATA: &str = "Model and data";
 const ADAPTER: &str = "Adapter";
 const ADALORA: &str = "AdaLoRA (peft_type ADALORA)";
 const ENSEMBLE: &str = "LoRA Dropout";
+const CHECKPOINTS: &str = "Checkpoints";
 const TRAINING: &str = "Training";
 
 const fn key(name: &'static str, form: KeyForm, section: &'static str, help: &'static str) -> Key {
@@ -127,6 +130,11 @@ pub const KEYS: &[Key] = &[
     key("ensemble_average", KeyForm::Text, ENSEMBLE, "What the ensemble averages: probabilities or logits [probabilities]"),
     key("temperature_scaling", KeyForm::Switch, ENSEMBLE, "Fit a temperature on the validation rows, and score with and without it [true]"),
 
+    key("save_strategy", KeyForm::Text, CHECKPOINTS, "When checkpoints to resume from are written: no, steps or epoch; those that are asked for stay [after an epoch, half a minute or more apart, the newest alone, and none when the training is finished]"),
+    key("save_steps", KeyForm::Scalar, CHECKPOINTS, "Steps between checkpoints, for save_strategy steps"),
+    key("save_total_limit", KeyForm::Scalar, CHECKPOINTS, "So many checkpoints are kept, the newest [all]"),
+    key("resume_from_checkpoint", KeyForm::Newest, CHECKPOINTS, "Go on with a training that was interrupted: from the newest checkpoint in output_dir (auto, or the flag alone; from the start if there is none), or from this one"),
+
     key("learning_rate", KeyForm::Scalar, TRAINING, "Learning rate of the factors A, of biases, and of whatever else is trained"),
     key("num_train_epochs", KeyForm::Scalar, TRAINING, "Passes over the training rows"),
     key("per_device_train_batch_size", KeyForm::Scalar, TRAINING, "Rows of a batch"),
@@ -188,6 +196,7 @@ impl Key {
             "overwrite_output_dir" => "overwrite".to_owned(),
             "ensemble_members" => "members".to_owned(),
             "ensemble_average" => "average".to_owned(),
+            "resume_from_checkpoint" => "resume".to_owned(),
             name => name.replace('_', "-"),
         }
     }

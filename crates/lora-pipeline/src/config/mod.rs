@@ -1,6 +1,7 @@
 //! The settings of a training: one flat list of keys, from a file and from flags.
 
 mod adalora;
+mod checkpoints;
 mod checks;
 mod data;
 pub mod file;
@@ -24,6 +25,7 @@ use lora_train::variational::VariationalSettings;
 use serde::{Deserialize, Serialize};
 
 pub use adalora::AdaLoraKeys;
+pub use checkpoints::{NEWEST, ResumeFrom, SaveStrategy};
 pub use checks::default_values;
 pub use data::{DataConfig, Lengths};
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
@@ -154,6 +156,19 @@ pub struct RunConfig {
     /// Whether a temperature is fitted on the validation rows.
     #[serde(default = "defaults::yes")]
     pub temperature_scaling: bool,
+
+    /// When checkpoints are written; none: after every epoch, the newest alone, until the training is finished.
+    #[serde(default)]
+    pub save_strategy: Option<SaveStrategy>,
+    /// Optimizer steps between checkpoints, for [`SaveStrategy::Steps`].
+    #[serde(default)]
+    pub save_steps: Option<u64>,
+    /// So many checkpoints are kept, the newest; none: all that were asked for.
+    #[serde(default)]
+    pub save_total_limit: Option<usize>,
+    /// What the training begins with.
+    #[serde(default)]
+    pub resume_from_checkpoint: ResumeFrom,
 
     /// The loop.
     #[serde(flatten)]

@@ -32,7 +32,7 @@ impl Overrides {
 
 fn value_of(key: &Key, text: &str) -> Result<Value> {
     Ok(match key.form {
-        KeyForm::Text => Value::from(text),
+        KeyForm::Text | KeyForm::Newest => Value::from(text),
         KeyForm::Scalar | KeyForm::Switch => scalar(text),
         KeyForm::List => list(text, scalar),
         KeyForm::Names if text == "all-linear" || !is_names(text) => Value::from(text),

@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
+use super::checkpoints::check_checkpoints;
 use super::checks::{check_blob, check_form, check_masks, check_patience, check_swag, check_tuning};
 use super::data::{DataConfig, check_answers, check_data, check_required};
 use super::file;
@@ -163,6 +164,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     check_form(config, origins)?;
     check_blob(config, origins)?;
     check_swag(config, origins)?;
+    check_checkpoints(config, origins)?;
     config
         .tuning(&[], &["query"])
         .validate()

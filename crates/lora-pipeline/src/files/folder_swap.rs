@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lora_core::atomic::WriteError;
+use lora_core::atomic::{BEING_WRITTEN, WriteError};
 
 use crate::bail;
 use crate::error::Result;
@@ -25,7 +25,7 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
     };
     fs::create_dir_all(parent).map_err(failed)?;
     let beside = tempfile::Builder::new()
-        .prefix(".lora-")
+        .prefix(BEING_WRITTEN)
         .tempdir_in(parent)
         .map_err(failed)?;
     fill(beside.path())?;

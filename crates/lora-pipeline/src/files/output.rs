@@ -1,23 +1,26 @@
 //! The output folder: checked before any work, so that nobody trains for an hour and then cannot save.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use lora_core::atomic::{WriteError, write_file};
+use lora_core::atomic::{BEING_WRITTEN, WriteError, write_file};
 use lora_core::peft::CONFIG_FILE;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
 use crate::progress::Progress;
+use crate::train::checkpoints_in;
 
 /// The file that makes a folder one of our runs.
 pub const RUN_FILE: &str = "run.json";
 /// Its key as long as a training has not come to its end: the step of the adapter in the folder.
 pub const UNFINISHED: &str = "unfinished";
 /// Its key once all is written.
-const FINISHED: &str = "finished";
+pub const FINISHED: &str = "finished";
+/// Its key where a training was asked to end early.
+pub const INTERRUPTED: &str = "interrupted";
 
 /// What wrote, or is to write, a run's folder. Neither writes over what the other wrote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +62,14 @@ pub enum OutputError {
         wanted: &'static str,
     },
     /// An earlier run is in it.
-    #[error("output_dir `{}` holds an earlier run; choose another folder, or write over it with --overwrite", path.display())]
+    #[error("output_dir `{}` holds an earlier run; choose another folder, write over it with --overwrite, or go on with it with --resume", path.display())]
     Occupied {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// Another process is at it.
+    #[error("output_dir `{}` is being written by another process; wait for it, or choose another folder", path.display())]
+    Locked {
         /// The output folder.
         path: PathBuf,
     },
@@ -85,7 +94,8 @@ pub fn check_folder(path: &Path, writer: FolderWriter, overwrite: bool) -> Resul
         source,
     };
     if path.is_dir() {
-        let is_empty = fs::read_dir(path).map_err(not_writable)?.next().is_none();
+        let mut entries = fs::read_dir(path).map_err(not_writable)?;
+        let is_empty = entries.all(|entry| entry.is_ok_and(|entry| is_left_over(&entry)));
         let found = writer_of(path);
         if !is_empty && found.is_none() {
             return Err(OutputError::Foreign {
@@ -189,7 +199,7 @@ pub fn write_together(
         source,
     };
     // On the same disk, so that moving is renaming.
-    let beside = tempfile::tempdir_in(nearest_existing(folder)).map_err(failed)?;
+    let beside = folder_beside(folder).map_err(failed)?;
     write(beside.path()).map_err(|WriteError { path, source }| WriteError {
         path: match path.strip_prefix(beside.path()) {
             Ok(inner) => folder.join(inner),
@@ -198,6 +208,18 @@ pub fn write_together(
         source,
     })?;
     move_all(beside.path(), folder).map_err(failed)
+}
+
+/// A new folder on the disk of another one, in it if that is there, in which to write before all is renamed.
+pub(crate) fn folder_beside(folder: &Path) -> std::io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(BEING_WRITTEN)
+        .tempdir_in(nearest_existing(folder))
+}
+
+/// Whether a file or folder is one that a killed process did not come to rename.
+pub(crate) fn is_left_over(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(BEING_WRITTEN)
 }
 
 /// The files by which readers know a whole adapter and a run: whoever finds them finds all others.
@@ -257,8 +279,12 @@ impl FolderWriter {
     }
 }
 
-/// What wrote the folder: a training keeps its settings in its run file, a demo has none.
+/// What wrote the folder: a training keeps its settings in its run file, a demo has none. One that was interrupted early has a checkpoint
+/// alone.
 fn writer_of(folder: &Path) -> Option<FolderWriter> {
+    if !folder.join(RUN_FILE).exists() && !checkpoints_in(folder).is_empty() {
+        return Some(FolderWriter::Training);
+    }
     let text = fs::read(folder.join(RUN_FILE)).unwrap_or_default();
     let run: Value = serde_json::from_slice(&text).unwrap_or_default();
     (run["program"] == crate::files::provenance::PROGRAM).then(|| {

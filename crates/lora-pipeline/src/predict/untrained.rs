@@ -5,6 +5,7 @@ use lora_core::{Fp32Precision, Tuning};
 use lora_data::tasks::Rows;
 use lora_data::{ColumnSelector, Task};
 use lora_train::TrainConfig;
+use lora_train::fit::Start;
 
 use super::TaskRows;
 use super::predictor::{Predictor, TaskPredictor};
@@ -150,7 +151,7 @@ impl Untrained {
         let prepared = PreparedTraining::new(adapted, &split, &encoder, progress)?;
         let cancel = CancelToken::default();
         let mut reporter = Reporter::new(train.metric_for_best_model, progress, &cancel);
-        let fitted = prepared.fit(train, None, &mut reporter)?;
+        let fitted = prepared.fit(train, Start::default(), &mut reporter)?;
         let (rules, calibration) = prepared.calibrate(&fitted.best, ensemble, progress)?;
         task_file.temperature = rules.temperature;
         task_file.no_answer_threshold = rules.threshold;

@@ -9,9 +9,11 @@ use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
 use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
 use lora_train::event::FinishReason;
-use lora_train::{CheckpointKind, Event, Flow, Metric, Observer};
+use lora_train::{CheckpointKind, Event, Flow, Metric, Observer, Trainer, TrainingState};
 use serde_json::{Value, json};
 
+use super::checkpoint_folder;
+use super::state_writer::StateWriter;
 use crate::base::model_folder::{
     AUXILIARY_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
 };
@@ -188,23 +190,26 @@ impl Observer<Transformer> for Reporter<'_> {
     }
 }
 
-/// A [`Reporter`] that also writes checkpoints. After an error the training stops, and the error waits.
-pub struct Watcher<'a> {
+/// A [`Reporter`] that also writes adapters and checkpoints. After an error the training stops, and the error waits.
+pub(super) struct Watcher<'a> {
     saving: Saving<'a>,
     reporter: Reporter<'a>,
-    /// Whether a checkpoint is in the folder.
+    /// Writes what it takes to go on.
+    pub states: StateWriter<'a>,
+    /// Whether an adapter of this training is in the folder.
     pub has_saved: bool,
     /// Why the training was stopped.
     pub error: Option<WriteError>,
 }
 
 impl<'a> Watcher<'a> {
-    /// Before the first step.
-    pub fn new(saving: Saving<'a>, reporter: Reporter<'a>) -> Self {
+    /// Before the first step; `has_saved`: of a training that goes on, whether its adapter is in the folder.
+    pub fn new(saving: Saving<'a>, states: StateWriter<'a>, reporter: Reporter<'a>, has_saved: bool) -> Self {
         Self {
             saving,
             reporter,
-            has_saved: false,
+            states,
+            has_saved,
             error: None,
         }
     }
@@ -213,10 +218,40 @@ impl<'a> Watcher<'a> {
     pub fn is_interrupted(&self) -> bool {
         self.reporter.is_interrupted
     }
+
+    fn write_adapter(
+        &mut self,
+        kind: CheckpointKind,
+        step: u64,
+        adapted: &Adapted<Transformer>,
+    ) -> Result<(), WriteError> {
+        self.saving.write(kind, step as usize, adapted)?;
+        if !self.has_saved {
+            // What an earlier run left here would be resumed in this one's place.
+            for folder in self.states.foreign() {
+                checkpoint_folder::remove(&folder)?;
+            }
+        }
+        self.has_saved = true;
+        Ok(())
+    }
+
+    fn or_stop(&mut self, written: Result<(), WriteError>) -> Flow {
+        match written {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                self.error = Some(error);
+                Flow::Stop
+            }
+        }
+    }
 }
 
 impl Observer<Transformer> for Watcher<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
+        if let Event::Started(plan) = event {
+            self.states.start(*plan);
+        }
         self.reporter.on_event(event)
     }
 
@@ -226,15 +261,18 @@ impl Observer<Transformer> for Watcher<'_> {
         {
             return Flow::Stop;
         }
-        match self.saving.write(kind, step as usize, adapted) {
-            Ok(()) => {
-                self.has_saved = true;
-                Flow::Continue
-            }
-            Err(error) => {
-                self.error = Some(error);
-                Flow::Stop
-            }
+        let written = self.write_adapter(kind, step, adapted);
+        self.or_stop(written)
+    }
+
+    fn between_steps(&mut self, trainer: &Trainer<Transformer>, state: &dyn Fn() -> TrainingState) -> Flow {
+        if self.error.is_some() {
+            return Flow::Stop;
         }
+        if !self.states.is_due(trainer.steps_done(), self.is_interrupted()) {
+            return Flow::Continue;
+        }
+        let written = self.states.write(trainer, &state());
+        self.or_stop(written)
     }
 }

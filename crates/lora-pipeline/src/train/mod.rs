@@ -1,13 +1,16 @@
 //! From rows to an adapter folder with scores and a report: `lora train` without a terminal.
 
+mod checkpoint_folder;
 pub mod checkpoints;
 mod memory;
 mod one_batch;
 mod posterior;
 pub mod prepared;
+mod resume;
 mod scores;
 mod size;
 mod speed;
+mod state_writer;
 mod task_file;
 pub mod verdict;
 
@@ -22,29 +25,36 @@ use lora_train::swag::SwagError;
 use lora_train::{CheckpointKind, Fitted, TrainError};
 use serde_json::{Map, Value, json};
 
+use self::checkpoint_folder::CheckpointFile;
+pub use self::checkpoint_folder::{CheckpointError, checkpoints_in};
 use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
 pub use self::memory::MemoryEstimate;
 pub use self::one_batch::OneBatch;
 use self::posterior::PosteriorError;
 use self::prepared::PreparedTraining;
+use self::resume::Beginning;
+pub use self::resume::is_finished;
 pub use self::scores::TrainingScores;
 use self::scores::page;
 use self::size::check_size;
 pub use self::speed::Speed;
+use self::state_writer::StateWriter;
 use self::task_file::task_file;
 use self::verdict::{Guess, check_learned, verdict};
 use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
 use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
-use crate::config::{Resolved, RunConfig};
+use crate::config::{Resolved, ResumeFrom, RunConfig};
 use crate::data::RowSource;
 use crate::data::encoded::{EncodedSplit, RowEncoder};
 use crate::data::row_checks::RowChecks;
 use crate::device::{DeviceError, DeviceName, Precision};
 use crate::error::{Error, Result};
+use crate::files::folder_lock::FolderLock;
 use crate::files::output::{
-    FolderWriter, RUN_FILE, check_folder, json_text, write_finished, write_json, write_together,
+    FolderWriter, INTERRUPTED, OutputError, RUN_FILE, check_folder, json_text, write_finished, write_json,
+    write_together,
 };
 use crate::files::provenance::MadeBy;
 use crate::parameters::{attached_line, parameter_line, peft_count};
@@ -59,6 +69,9 @@ pub struct Training {
     task_file: TaskFile,
     model_folder: ModelFolder,
     checks: RowChecks,
+    beginning: Beginning,
+    /// As long as anything is written; none for a dry run.
+    _lock: Option<FolderLock>,
 }
 
 /// A training that came to its end, before anything was scored.
@@ -67,6 +80,8 @@ pub struct FittedTraining {
     fitted: Fitted<Transformer>,
     document: Value,
     seconds: f64,
+    /// Checkpoints that are of no more use.
+    unasked: Vec<PathBuf>,
 }
 
 /// A training with its scores, all of it written.
@@ -108,12 +123,12 @@ impl Training {
             };
             origins.at(key, error)
         })?;
-        check_folder(
-            &config.output_dir,
-            FolderWriter::Training,
-            config.overwrite_output_dir || is_dry_run,
-        )
-        .map_err(|error| origins.at("output_dir", error))?;
+        let beginning = Beginning::find(&resolved)?;
+        let in_output = |error: OutputError| origins.at("output_dir", error);
+        let may_be_there = config.overwrite_output_dir || is_dry_run || beginning.is_in_its_folder;
+        check_folder(&config.output_dir, FolderWriter::Training, may_be_there).map_err(in_output)?;
+        let lock = (!is_dry_run).then(|| FolderLock::take(&config.output_dir));
+        let lock = lock.transpose().map_err(in_output)?;
         let rows = RowSource::from(&resolved).read(progress)?;
         let (task, seed) = (rows.task(), config.train.seed);
         let at = |key: &str, error: Error| match origins.of(key) {
@@ -157,7 +172,16 @@ impl Training {
         };
         let prepared = PreparedTraining::new(adapted, &rows.split, &encoder, progress)?;
         progress.note(&parameter_line(&prepared.adapted));
+        beginning.check_test_rows(prepared.test_hash().as_ref())?;
+        if let Some(checkpoint) = &beginning.checkpoint {
+            let (folder, step) = (checkpoint.folder.display(), checkpoint.file.step);
+            progress.note(&format!("going on after step {step}, from {folder}"));
+        } else if config.resume_from_checkpoint != ResumeFrom::Nothing {
+            progress.note("there is no checkpoint to resume from yet: beginning at the first step");
+        }
         Ok(Self {
+            beginning,
+            _lock: lock,
             task_file: task_file(config, &rows.columns, rows.benchmark, &task),
             checks: rows.checks,
             prepared,
@@ -189,7 +213,12 @@ impl Training {
 
     /// `run.json`: everything that the results follow from.
     fn run_document(&self) -> Value {
-        let made_by = MadeBy::this_call();
+        let made_by = self.made_by();
+        let config = RunConfig {
+            // The whole training is recorded as that which is not interrupted, for it is the same.
+            resume_from_checkpoint: ResumeFrom::Nothing,
+            ..self.resolved.config.clone()
+        };
         let prepared = &self.prepared;
         let rows = |split: &Option<EncodedSplit>| split.as_ref().map(EncodedSplit::len);
         let count = peft_count(&prepared.adapted);
@@ -210,8 +239,16 @@ impl Training {
             "all_params": count.all,
             "new_parameters": self.loaded.initialized,
             "base_head": self.loaded.saved_head,
-            "config": self.resolved.config,
+            "config": config,
         })
+    }
+
+    /// What began the training.
+    fn made_by(&self) -> MadeBy {
+        match &self.beginning.checkpoint {
+            Some(checkpoint) => checkpoint.file.made_by.clone(),
+            None => MadeBy::this_call(),
+        }
     }
 
     /// Trains, and writes the best and the last adapter on the way. A training that fails after a checkpoint says so in `run.json`.
@@ -219,11 +256,14 @@ impl Training {
     /// # Errors
     ///
     /// If the training diverges or is cancelled, or an adapter cannot be written.
-    pub fn fit(self, progress: &dyn Progress, cancel: &CancelToken) -> Result<FittedTraining> {
+    pub fn fit(mut self, progress: &dyn Progress, cancel: &CancelToken) -> Result<FittedTraining> {
+        let checkpoint = self.beginning.checkpoint.as_mut();
+        let state = checkpoint.map(|checkpoint| std::mem::take(&mut checkpoint.state));
         let config = &self.resolved.config;
         let folder = &config.output_dir;
         let refuse = |error| match error {
             TrainError::Config(error) => self.resolved.origins.training_error(&error),
+            TrainError::State(error) => self.beginning.refusal(error),
             other => other.into(),
         };
         self.prepared.data().check(&config.train).map_err(refuse)?;
@@ -252,10 +292,20 @@ impl Training {
             run: &run,
             task: &task_text,
         };
-        let start = Instant::now();
+        let mut file = CheckpointFile::new(
+            self.made_by(),
+            document["config"].clone(),
+            self.prepared.test_hash(),
+        );
+        let resumed = self.beginning.checkpoint.as_ref();
+        if let Some(checkpoint) = resumed {
+            (file.step, file.seconds) = (checkpoint.file.step, checkpoint.file.seconds);
+        }
+        let folder_of = resumed.map(|checkpoint| checkpoint.folder.clone());
+        let states = StateWriter::new(saving, config, file, folder_of);
         let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
-        let mut watcher = Watcher::new(saving, reporter);
-        let fitted = match self.fit_with_posterior(&mut watcher) {
+        let mut watcher = Watcher::new(saving, states, reporter, self.beginning.has_adapter);
+        let fitted = match self.fit_with_posterior(state, &mut watcher) {
             Ok(fitted) => fitted,
             Err(error) => {
                 // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
@@ -269,6 +319,7 @@ impl Training {
                 return Err(match error {
                     PosteriorError::Training(error) => refuse(error),
                     PosteriorError::Swag(error) => self.resolved.origins.at("swag", error),
+                    PosteriorError::State(error) => refuse(error.into()),
                 });
             }
         };
@@ -278,14 +329,20 @@ impl Training {
         let steps = fitted.history.steps.len();
         if watcher.is_interrupted() {
             if watcher.has_saved {
-                fail("interrupted", json!({ "step": steps }))?;
+                fail(INTERRUPTED, json!({ "step": steps }))?;
             }
             let folder = watcher.has_saved.then(|| folder.clone());
-            return Err(Error::Interrupted { step: steps, folder });
+            let is_resumable = watcher.states.newest().is_some();
+            return Err(Error::Interrupted {
+                step: steps,
+                folder,
+                go_on: is_resumable.then(|| self.command_to_go_on()),
+            });
         }
         let best = fitted.history.best_step.map_or(steps, |step| step as usize);
         saving.write(CheckpointKind::Best, best, &fitted.best)?;
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = watcher.states.seconds();
+        let unasked = watcher.states.unasked();
         if let Err(error) = check_learned(&fitted.history, self.prepared.classes()) {
             fail("failed", json!(error.to_string()))?;
             return Err(error.into());
@@ -295,7 +352,19 @@ impl Training {
             fitted,
             document,
             seconds,
+            unasked,
         })
+    }
+
+    /// The command of this call, so that it goes on where it stands.
+    fn command_to_go_on(&self) -> String {
+        let command = MadeBy::this_call().command;
+        match self.resolved.config.resume_from_checkpoint {
+            ResumeFrom::Nothing => format!("{command} --resume"),
+            ResumeFrom::Newest => command,
+            // The newest one is another by now.
+            ResumeFrom::Folder(_) => format!("{command} --resume auto"),
+        }
     }
 }
 
@@ -311,6 +380,7 @@ impl FittedTraining {
             fitted,
             document,
             seconds,
+            unasked,
         } = self;
         let (config, prepared) = (&training.resolved.config, &training.prepared);
         let folder = config.output_dir.clone();
@@ -362,6 +432,9 @@ impl FittedTraining {
         let guess = prepared.validation.as_ref().and_then(|validation| {
             Guess::of(&prepared.train.truth(), &validation.truth(), prepared.classes())
         });
+        for checkpoint in unasked {
+            checkpoint_folder::remove(&checkpoint)?;
+        }
         let mut advice: Vec<String> = scored.inference_in_words().into_iter().collect();
         if is_scored {
             advice.extend(verdict(history, guess, scored.mean_pass_on_validation()));

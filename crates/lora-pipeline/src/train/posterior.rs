@@ -2,8 +2,9 @@
 
 use lora_models::Transformer;
 use lora_train::event::FinishReason;
+use lora_train::fit::Start;
 use lora_train::swag::{SWAG_SCALE, SwagCollector, SwagError};
-use lora_train::{Fitted, TrainError};
+use lora_train::{Fitted, StateError, TrainError, TrainingState};
 use thiserror::Error;
 
 use super::Training;
@@ -16,21 +17,31 @@ pub(super) enum PosteriorError {
     Training(#[from] TrainError),
     #[error(transparent)]
     Swag(#[from] SwagError),
+    #[error(transparent)]
+    State(#[from] StateError),
 }
 
 impl Training {
-    /// Trains; the best model carries the Gaussian that was learned or collected on the way, if one is asked for.
+    /// Trains, from a state if there is one; the best model carries the Gaussian that was learned or collected on the way, if one is asked for.
     pub(super) fn fit_with_posterior(
         &self,
+        state: Option<TrainingState>,
         watcher: &mut Watcher<'_>,
     ) -> Result<Fitted<Transformer>, PosteriorError> {
         let (config, prepared) = (&self.resolved.config, &self.prepared);
         let seed = config.train.seed;
+        let mut start = Start {
+            variational: config.blob,
+            state,
+        };
         let (mut fitted, swag) = match config.swag {
-            None => (prepared.fit(&config.train, config.blob, watcher)?, None),
+            None => (prepared.fit(&config.train, start, watcher)?, None),
             Some(settings) => {
                 let mut collecting = SwagCollector::new(settings, watcher)?;
-                let fitted = prepared.fit(&config.train, config.blob, &mut collecting)?;
+                if let Some(state) = &mut start.state {
+                    collecting = collecting.restore(&prepared.adapted, state)?;
+                }
+                let fitted = prepared.fit(&config.train, start, &mut collecting)?;
                 // A training that is broken off has no Gaussian, and needs none.
                 let is_whole = fitted.history.finish != FinishReason::Stopped;
                 let swag = is_whole.then(|| collecting.finish(seed, SWAG_SCALE));

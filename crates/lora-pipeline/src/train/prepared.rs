@@ -4,9 +4,9 @@ use lora_core::Adapted;
 use lora_core::peft::EnsembleSettings;
 use lora_data::{LabelNames, Padding, Task};
 use lora_models::Transformer;
-use lora_train::fit::fit_variational;
-use lora_train::variational::VariationalSettings;
-use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError, fit};
+use lora_train::fit::{Start, fit_from};
+use lora_train::state::hash_of_rows;
+use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError};
 
 use crate::calibration::CalibrationFile;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
@@ -81,7 +81,12 @@ impl PreparedTraining {
         }
     }
 
-    /// Trains: factors that are points, or with `blob` a Gaussian over A.
+    /// A hash of the rows that are scored once.
+    pub(super) fn test_hash(&self) -> Option<String> {
+        self.test.as_ref().map(|split| hash_of_rows(&split.encoded))
+    }
+
+    /// Trains: factors that are points, or a Gaussian over A, from the first step on or from where a training stood.
     ///
     /// # Errors
     ///
@@ -89,10 +94,10 @@ impl PreparedTraining {
     pub fn fit(
         &self,
         config: &TrainConfig,
-        blob: Option<VariationalSettings>,
+        start: Start,
         observer: &mut dyn Observer<Transformer>,
     ) -> Result<Fitted<Transformer>, TrainError> {
-        fit_with(self.adapted.clone(), config, blob, &self.data(), observer)
+        fit_from(self.adapted.clone(), config, &self.data(), start, observer)
     }
 
     /// Fits temperatures and thresholds on the validation rows, and notes what they say about probabilities; without any, or for a language
@@ -122,24 +127,6 @@ impl PreparedTraining {
             Detail::Rows(RowDetail::Choices(detail)) => detail.letters.iter().map(Vec::len).max(),
             _ => self.task.labels().map(LabelNames::len),
         }
-    }
-}
-
-/// Trains: factors that are points, or with `blob` a Gaussian over A.
-///
-/// # Errors
-///
-/// If a setting or a data set cannot be used, or the training diverges.
-pub fn fit_with(
-    adapted: Adapted<Transformer>,
-    config: &TrainConfig,
-    blob: Option<VariationalSettings>,
-    data: &FitData<'_>,
-    observer: &mut dyn Observer<Transformer>,
-) -> Result<Fitted<Transformer>, TrainError> {
-    match blob {
-        None => fit(adapted, config, data, observer),
-        Some(settings) => fit_variational(adapted, config, data, settings, observer),
     }
 }
 

@@ -11,21 +11,21 @@
 //! collects once an epoch in the last quarter of the training, at a learning rate that stays large: with a schedule that falls to
 //! zero the collected parameters hardly differ, and so do the members.
 
+mod collector;
 mod moments;
 
 use burn::module::Module;
+use lora_core::Adapted;
 use lora_core::gaussian::{Covariance, Gaussian, PosteriorMethod};
 use lora_core::random::seeded_normal;
 use lora_core::vector::{Part, Posterior, VectorLayout};
-use lora_core::{Adapted, Model};
-use lora_data::Batch;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use thiserror::Error;
 
-use crate::event::{CheckpointKind, Event, Flow, Observer, TrainingPlan};
-use crate::trainer::Trainer;
+use crate::event::TrainingPlan;
 
+pub use collector::SwagCollector;
 pub use moments::SwagMoments;
 
 /// The factor of the covariance in the paper.
@@ -67,29 +67,6 @@ pub enum SwagError {
         /// How often they were.
         found: u64,
     },
-}
-
-/// An observer that collects parameters on the way, and hands everything on to another one.
-///
-/// ```no_run
-/// # use lora_core::{Adapted, Model};
-/// # use lora_data::Batch;
-/// # use lora_train::swag::*;
-/// # use lora_train::*;
-/// # fn train<M: Model<Input = Batch>>(
-/// #     adapted: Adapted<M>, config: &TrainConfig, data: &FitData<'_>, listener: &mut dyn Observer<M>,
-/// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// let mut collecting = SwagCollector::new(SwagSettings::default(), listener)?;
-/// let fitted = fit(adapted, config, data, &mut collecting)?;
-/// let swag = collecting.finish(7, SWAG_SCALE)?; // a `Posterior`: see `lora_eval::predict_posterior`
-/// # Ok(())
-/// # }
-/// ```
-pub struct SwagCollector<'a, M> {
-    settings: SwagSettings,
-    inner: &'a mut dyn Observer<M>,
-    plan: Option<TrainingPlan>,
-    collected: Option<(VectorLayout, SwagMoments)>,
 }
 
 /// The Gaussian over the trained parameters.
@@ -147,65 +124,6 @@ impl SwagSettings {
     #[expect(clippy::cast_sign_loss, reason = "a share of the steps is not negative")]
     fn first(&self, steps: u64) -> u64 {
         (self.start * steps as f64) as u64
-    }
-}
-
-impl<'a, M> SwagCollector<'a, M> {
-    /// Nothing collected yet.
-    ///
-    /// # Errors
-    ///
-    /// [`SwagError::Setting`].
-    pub fn new(settings: SwagSettings, inner: &'a mut dyn Observer<M>) -> Result<Self, SwagError> {
-        settings.validate()?;
-        Ok(Self {
-            settings,
-            inner,
-            plan: None,
-            collected: None,
-        })
-    }
-
-    /// The Gaussian, whose members are drawn from a seed. `scale` is the factor of the covariance: [`SWAG_SCALE`] in the paper,
-    /// or chosen on validation rows.
-    ///
-    /// # Errors
-    ///
-    /// [`SwagError::TooFewCollections`]; [`SwagError::Setting`] for a scale that is negative or not finite.
-    pub fn finish(self, seed: u64, scale: f64) -> Result<Swag, SwagError> {
-        let Some((layout, moments)) = self.collected else {
-            return Err(SwagError::TooFewCollections { found: 0 });
-        };
-        Swag::new(layout, moments, seed, scale)
-    }
-}
-
-impl<M: Model<Input = Batch>> Observer<M> for SwagCollector<'_, M> {
-    fn on_event(&mut self, event: &Event) -> Flow {
-        if let Event::Started(plan) = event {
-            self.plan = Some(*plan);
-        }
-        self.inner.on_event(event)
-    }
-
-    fn after_step(&mut self, trainer: &Trainer<M>) -> Flow {
-        if let Some(plan) = &self.plan
-            && self.settings.is_due(trainer.steps_done(), plan)
-        {
-            let SwagSettings { part, columns, .. } = self.settings;
-            let adapted = trainer.adapted();
-            let (layout, moments) = self.collected.get_or_insert_with(|| {
-                let layout = VectorLayout::of(&adapted, part);
-                let moments = SwagMoments::new(layout.len(), columns);
-                (layout, moments)
-            });
-            moments.add(&layout.read(&adapted));
-        }
-        self.inner.after_step(trainer)
-    }
-
-    fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<M>) -> Flow {
-        self.inner.on_checkpoint(kind, step, adapted)
     }
 }
 

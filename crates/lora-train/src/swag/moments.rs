@@ -2,6 +2,10 @@
 
 use std::collections::VecDeque;
 
+use lora_core::tensors::HostTensor;
+
+use crate::state::{StateError, TrainingState};
+
 /// The moments of a sequence of vectors, computed without storing the vectors: mean and variance by Welford's recursion, which loses no
 /// digits where the variance is small beside the mean.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,35 @@ impl SwagMoments {
             self.columns.pop_front();
         }
         self.columns.push_back(column);
+    }
+
+    pub(super) fn state(&self) -> TrainingState {
+        let mut state = TrainingState::default();
+        state.put("count", &self.count);
+        state.put("columns", &self.columns.len());
+        state.put_doubles("mean", self.mean.clone());
+        state.put_doubles("squares", self.squares.clone());
+        for (place, column) in self.columns.iter().enumerate() {
+            let shape = vec![column.len()];
+            let values = column.clone();
+            state.put_tensor(format!("column.{place}"), HostTensor { shape, values });
+        }
+        state
+    }
+
+    /// The moments of a state, which are those of vectors of the same length.
+    pub(super) fn restore(mut self, mut state: TrainingState) -> Result<Self, StateError> {
+        let length = self.mean.len();
+        self.count = state.take("count")?;
+        self.mean = state.take_doubles("mean", length)?;
+        self.squares = state.take_doubles("squares", length)?;
+        let columns: usize = state.take("columns")?;
+        for place in 0..columns {
+            let column = state.take_tensor(&format!("column.{place}"), &[length])?;
+            self.columns.push_back(column.values);
+        }
+        state.finish()?;
+        Ok(self)
     }
 
     /// Vectors seen.

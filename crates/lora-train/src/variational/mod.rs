@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use burn::lr_scheduler::module_lr_scheduler::ModuleLrScheduler;
-use burn::module::{Module, Param};
+use burn::module::{Module, Param, ParamId};
 use burn::optim::{AdamWConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Tensor, TensorData};
 use lora_core::adapter::Adapter;
@@ -34,6 +34,8 @@ use lora_core::{Adapted, LoraLinear, Model};
 
 use crate::config::TrainConfig;
 use crate::optimizer::without_tiny_moments;
+use crate::optimizer_record::{optimizer_state, restore_optimizer};
+use crate::state::{StateError, TrainingState};
 
 pub use posterior::VariationalPosterior;
 pub use settings::{KlWeight, VariationalError, VariationalSettings};
@@ -163,6 +165,33 @@ impl VariationalA {
         VariationalPosterior::new(layout, mean, deviations, seed)
     }
 
+    /// The roots G, by the paths of their linears.
+    pub(crate) fn state(&self) -> TrainingState {
+        let mut state = TrainingState::default();
+        for (path, root) in self.paths.iter().zip(&self.roots.of) {
+            state.put_tensor(path, HostTensor::of(root.val()));
+        }
+        state
+    }
+
+    /// The same deviations with the roots of a state.
+    pub(crate) fn restore(mut self, mut state: TrainingState) -> Result<Self, StateError> {
+        for (path, root) in self.paths.iter().zip(&mut self.roots.of) {
+            let tensor = state.take_tensor(path, &root.dims())?;
+            *root = root.clone().map(|old| {
+                let tracked = old.is_require_grad();
+                tensor.on::<2>(&old.device()).set_require_grad(tracked)
+            });
+        }
+        state.finish()?;
+        Ok(self)
+    }
+
+    fn names(&self) -> HashMap<ParamId, String> {
+        let ids = self.roots.of.iter().map(|root| root.id);
+        ids.zip(self.paths.iter().cloned()).collect()
+    }
+
     pub(crate) fn roots(&self) -> &DeviationRoots {
         &self.roots
     }
@@ -187,6 +216,15 @@ impl RootOptimizer {
         let mut rates = ModuleLrScheduler::new(self.learning_rate * factor);
         let roots = variational.roots.clone();
         variational.roots = self.adamw.step(rates.step(), roots, gradients);
+    }
+
+    pub fn state(&self, variational: &VariationalA) -> TrainingState {
+        optimizer_state(&self.adamw, &variational.names())
+    }
+
+    pub fn restore(self, variational: &VariationalA, state: TrainingState) -> Result<Self, StateError> {
+        let adamw = restore_optimizer(self.adamw, state, &variational.names())?;
+        Ok(Self { adamw, ..self })
     }
 }
 

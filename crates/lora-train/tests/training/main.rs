@@ -9,6 +9,7 @@ mod losses;
 mod observing;
 mod posterior_folders;
 mod properties;
+mod resuming;
 mod steps;
 mod swag;
 mod toy;

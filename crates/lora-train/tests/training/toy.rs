@@ -48,6 +48,12 @@ impl Toy {
             head: linear("classifier", D_POOLED, outputs),
         }
     }
+
+    /// Another pretrained model of the same shapes.
+    pub fn with_other_embedding(mut self) -> Self {
+        self.embedding = self.embedding.map(|embedding| embedding.mul_scalar(1.5));
+        self
+    }
 }
 
 impl Linears for Toy {

@@ -1,0 +1,265 @@
+//! Commands that are killed at random moments: nothing that is half-written is ever taken for whole, nothing else is touched, and what
+//! follows ends as if nobody had been killed. A few kills here; `cargo xtask torture` makes hundreds.
+#![cfg(unix)] // SIGKILL
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lora_core::random::seeded_uniform;
+use serde_json::Value;
+
+use crate::resuming::results;
+use crate::workspace::{Workspace, recipe};
+
+/// How many kills there are of each command, if nobody says otherwise.
+const KILLS: usize = 3;
+/// How many the environment asks for.
+const KILLS_WANTED: &str = "LORA_TORTURE_KILLS";
+
+type Files = BTreeMap<PathBuf, Vec<u8>>;
+
+/// A command that is killed.
+struct Victim<'a> {
+    what: &'a str,
+    arguments: Vec<&'a str>,
+    /// What it writes, a file or a folder.
+    output: &'a str,
+    /// What is compared of it.
+    outcome: fn(&Workspace, &str) -> Files,
+    /// Whether the output is there as a whole or not at all.
+    is_at_once: bool,
+}
+
+/// The file, or all files of the folder, below the name.
+fn files(workspace: &Workspace, output: &str) -> Files {
+    let root = workspace.path(output);
+    let below = |path: &Path| path.strip_prefix(&root).ok().map(Path::to_owned);
+    let all = workspace.everything().into_iter();
+    all.filter_map(|(path, bytes)| Some((below(&path)?, bytes)))
+        .collect()
+}
+
+fn of_run(workspace: &Workspace, output: &str) -> Files {
+    results(workspace, output)
+}
+
+/// The trials of a results file, without what a clock says.
+fn of_sweep(workspace: &Workspace, output: &str) -> Files {
+    let text = String::from_utf8(workspace.read(output)).unwrap();
+    let lines = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let trials = lines.filter_map(|mut line| {
+        let mut trial = line.get_mut("cell")?.take();
+        let done = trial["outcome"]["done"].as_object_mut().unwrap();
+        done.retain(|key, _| !key.ends_with("seconds") && key != "peak_memory");
+        Some((
+            trial["key"].as_str().unwrap().into(),
+            trial.to_string().into_bytes(),
+        ))
+    });
+    trials.collect()
+}
+
+/// What the folder holds beside the output and what killed processes were writing.
+fn untouched(workspace: &Workspace, output: &str) -> Files {
+    let output = workspace.path(output);
+    // The members that a sweep keeps for its ensembles, the page of a comparison.
+    let beside = output.with_extension("jsonl.members");
+    let is_left_over = |path: &Path| {
+        let mut parts = path.components();
+        parts.any(|part| part.as_os_str().to_string_lossy().starts_with(".lora-"))
+    };
+    let mut all = workspace.everything();
+    all.retain(|path, _| !path.starts_with(&output) && !path.starts_with(&beside) && !is_left_over(path));
+    all
+}
+
+fn remove(workspace: &Workspace, name: &str) {
+    let path = workspace.path(name);
+    let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+}
+
+/// Kills the command so many times, each at another moment of its work, and gives how many of them found it at work.
+fn kill(workspace: &Workspace, victim: &Victim<'_>, kills: usize) -> usize {
+    let Victim {
+        what,
+        arguments,
+        output,
+        outcome,
+        is_at_once,
+    } = victim;
+    let started = Instant::now();
+    workspace.lora_works(arguments);
+    let whole = started.elapsed().as_secs_f64();
+    let expected = outcome(workspace, output);
+    assert!(!expected.is_empty(), "{what} writes {output}");
+    remove(workspace, output);
+    let others = untouched(workspace, output);
+    let moments = seeded_uniform(seed(), what, kills, 0.0, 1.1);
+    let mut killed = 0;
+    for moment in moments {
+        let mut child = workspace
+            .command(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The moment of the kill; nothing waits for anything.
+        thread::sleep(Duration::from_secs_f64(whole * f64::from(moment)));
+        child.kill().unwrap();
+        let code = child.wait().unwrap().code();
+        killed += usize::from(code.is_none());
+        assert!(matches!(code, None | Some(0)), "{what}: {code:?}");
+        assert!(
+            untouched(workspace, output) == others,
+            "{what}: other files changed"
+        );
+        if code.is_some() || (*is_at_once && workspace.path(output).exists()) {
+            assert!(outcome(workspace, output) == expected, "{what}: half-written");
+            remove(workspace, output);
+        }
+    }
+    // Whatever the last one left.
+    workspace.lora_works(arguments);
+    let found = outcome(workspace, output);
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>(),
+        "{what}"
+    );
+    for (path, bytes) in &expected {
+        assert!(found[path] == *bytes, "{what}: {} differs", path.display());
+    }
+    println!("{what}: {killed} of {kills} kills found it at work");
+    killed
+}
+
+fn wanted() -> Option<usize> {
+    std::env::var(KILLS_WANTED).ok()?.parse().ok()
+}
+
+/// Other moments for every number of kills.
+fn seed() -> u64 {
+    wanted().unwrap_or_default() as u64
+}
+
+const SWEEP: &str = "\
+base:
+  model_name_or_path: model
+  learning_rate: 2e-2
+  max_steps: 12
+  per_device_train_batch_size: 8
+  max_seq_length: 24
+  r: 2
+tasks:
+  - name: films
+    data: {train_file: train.csv, test_file: dev.csv}
+    rows: [12]
+methods:
+  - name: lora
+    predictions: [mean, {deep_ensemble: {members: 2}}]
+  - name: dropout
+    grid: {mask_probability: [0.3, 0.5]}
+    predictions: [mean, {ensemble: {members: [1, 3]}}]
+seeds: [1, 2]
+validation_rows: 8
+";
+
+#[test]
+fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
+    let kills = wanted().map_or(KILLS, |all| all.div_ceil(6));
+    let workspace = Workspace::new();
+    workspace.write(
+        "run.yaml",
+        recipe(&[("max_steps", "60"), ("output_dir", "trained")]),
+    );
+    workspace.lora_works(&["train", "--config", "run.yaml"]);
+    workspace.write("sweep.yaml", SWEEP);
+    let rows: String = (0..60)
+        .map(|row| {
+            format!(
+                "a {} film number {row},{}\n",
+                ["gripping", "dull"][row % 2],
+                ["good", "bad"][row % 2]
+            )
+        })
+        .collect();
+    workspace.write("films.csv", format!("text,label\n{rows}"));
+    let mut victims = vec![
+        Victim {
+            what: "train",
+            arguments: vec![
+                "train",
+                "--config",
+                "run.yaml",
+                "--output",
+                "out",
+                "--save-strategy",
+                "steps",
+                "--save-steps",
+                "7",
+                "--save-total-limit",
+                "2",
+                "--resume",
+            ],
+            output: "out",
+            outcome: of_run,
+            is_at_once: false,
+        },
+        Victim {
+            what: "sweep",
+            arguments: vec!["sweep", "--config", "sweep.yaml", "--results", "results.jsonl"],
+            output: "results.jsonl",
+            outcome: of_sweep,
+            is_at_once: false,
+        },
+        Victim {
+            what: "merge",
+            arguments: vec!["merge", "--adapter", "trained", "--output", "merged"],
+            output: "merged",
+            outcome: files,
+            is_at_once: true,
+        },
+        Victim {
+            what: "export",
+            arguments: vec!["export", "--adapter", "trained", "--output", "exported"],
+            output: "exported",
+            outcome: files,
+            is_at_once: true,
+        },
+        Victim {
+            what: "predict",
+            arguments: vec![
+                "predict",
+                "--adapter",
+                "trained",
+                "--data",
+                "films.csv",
+                "--output",
+                "predicted.csv",
+            ],
+            output: "predicted.csv",
+            outcome: files,
+            is_at_once: true,
+        },
+    ];
+    let comparison = Victim {
+        what: "compare",
+        arguments: vec!["compare", "films.csv", "--seeds", "1", "--output", "compared"],
+        output: "compared",
+        outcome: |workspace, _| of_sweep(workspace, "compared/results.jsonl"),
+        is_at_once: false,
+    };
+    if wanted().is_some() {
+        // It trains for seconds, and its results file is a sweep's.
+        victims.push(comparison);
+    }
+    let killed: usize = victims.iter().map(|victim| kill(&workspace, victim, kills)).sum();
+    // Of so many that begin at any moment, all but a few find something to end.
+    assert!(killed * 2 > victims.len() * kills, "{killed}");
+}

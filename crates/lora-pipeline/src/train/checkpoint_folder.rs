@@ -1,0 +1,400 @@
+//! The folder `checkpoint-N`: all that it takes to go on with a training after step N.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `trainer_state.safetensors` | tensors: what is trained, moments of the optimizer, the best parameters so far |
+//! | `trainer_state.json` | settings, versions, history, all that is no tensor; written last, so that a folder with it is a whole one |
+//!
+//! A checkpoint that was asked for (`save_strategy`) is an adapter folder besides.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use lora_core::atomic::{WriteError, write_file};
+use lora_train::state::{Numbers, StateTensor};
+use lora_train::{StateError, TrainingState};
+use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::files::output::{folder_beside, json_text, remove_file};
+use crate::files::provenance::MadeBy;
+
+/// What a checkpoint's folder is called, before the number of its step.
+const PREFIX: &str = "checkpoint-";
+/// All that is no tensor.
+const STATE_FILE: &str = "trainer_state.json";
+/// The tensors.
+const TENSOR_FILE: &str = "trainer_state.safetensors";
+/// Changes with everything that makes another form of folder.
+const FORMAT: u32 = 1;
+
+/// What a checkpoint says beside its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointFile {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What began the training.
+    pub made_by: MadeBy,
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Seconds that they took.
+    pub seconds: f64,
+    /// All settings of the training.
+    pub config: Value,
+    /// A hash of the rows that are scored once, at the end.
+    pub test_rows: Option<String>,
+    /// The values of the state.
+    pub state: BTreeMap<String, Value>,
+}
+
+/// A checkpoint that was read.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it says.
+    pub file: CheckpointFile,
+    /// Where the training stands.
+    pub state: TrainingState,
+}
+
+/// A checkpoint that a training cannot go on from.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The folder is none.
+    #[error("`{}` holds no checkpoint (there is no {STATE_FILE}); give a folder {PREFIX}N of a training", folder.display())]
+    NotACheckpoint {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file that is no checkpoint's.
+    #[error("`{}` is not the state of a training ({source}); take another checkpoint", path.display())]
+    Values {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// Tensors that are none, or cut short.
+    #[error("`{}` is not a valid safetensors file ({source}); take another checkpoint", path.display())]
+    Tensors {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: SafeTensorError,
+    },
+    /// A tensor of numbers that no state has.
+    #[error("`{}`: tensor `{name}` has type {found:?}; expected F32 or F64", path.display())]
+    Type {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        found: Dtype,
+    },
+    /// Another form.
+    #[error("`{}` has version {found} of the format, this program reads version {FORMAT}; use the program that wrote it", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// Another training's.
+    #[error("cannot go on from `{}`: {source}", folder.display())]
+    State {
+        /// The folder.
+        folder: PathBuf,
+        /// What differs.
+        source: StateError,
+    },
+}
+
+/// The whole checkpoints in an output folder by their steps, the oldest first.
+pub fn checkpoints_in(output: &Path) -> Vec<(u64, PathBuf)> {
+    let entries = fs::read_dir(output).into_iter().flatten().flatten();
+    let step_of = |path: &Path| path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok();
+    let mut found: Vec<(u64, PathBuf)> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join(STATE_FILE).is_file())
+        .filter_map(|path| Some((step_of(&path)?, path)))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Writes a checkpoint into an output folder: beside, then renamed, so that it is there as a whole or not at all. `fill` may write more
+/// into its folder. One of the same step stays as it is: it leads to the same end.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn write(
+    output: &Path,
+    file: &CheckpointFile,
+    state: &TrainingState,
+    fill: impl FnOnce(&Path) -> Result<(), WriteError>,
+) -> Result<PathBuf, WriteError> {
+    let folder = output.join(format!("{PREFIX}{}", file.step));
+    if folder.join(STATE_FILE).is_file() {
+        return Ok(folder);
+    }
+    let failed = |source: std::io::Error| WriteError {
+        path: folder.clone(),
+        source,
+    };
+    let beside = folder_beside(output).map_err(failed)?;
+    let inner = beside.path().join("checkpoint");
+    fs::create_dir(&inner).map_err(failed)?;
+    fill(&inner)?;
+    write_tensors(&inner.join(TENSOR_FILE), state).map_err(failed)?;
+    let text = json_text(file).map_err(|error| failed(error.into()))?;
+    write_file(&inner.join(STATE_FILE), text.as_bytes())?;
+    fs::create_dir_all(output).map_err(failed)?;
+    remove(&folder)?;
+    fs::rename(&inner, &folder).map_err(failed)?;
+    Ok(folder)
+}
+
+/// Removes a checkpoint. From the first moment on it is no whole one.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn remove(folder: &Path) -> Result<(), WriteError> {
+    let failed = |source| WriteError {
+        path: folder.to_owned(),
+        source,
+    };
+    for file in [STATE_FILE, TENSOR_FILE] {
+        remove_file(&folder.join(file))?;
+    }
+    if folder.is_dir() {
+        fs::remove_dir_all(folder).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+///
+/// [`CheckpointError`].
+pub fn read(folder: &Path) -> Result<Checkpoint, CheckpointError> {
+    let path = folder.join(STATE_FILE);
+    if !path.is_file() {
+        return Err(CheckpointError::NotACheckpoint {
+            folder: folder.to_owned(),
+        });
+    }
+    let bytes = read_file(&path)?;
+    let values = |source| CheckpointError::Values {
+        path: path.clone(),
+        source,
+    };
+    let document: Value = serde_json::from_slice(&bytes).map_err(values)?;
+    if let Some(found) = document["format"]
+        .as_u64()
+        .filter(|found| *found != u64::from(FORMAT))
+    {
+        let found = found as u32;
+        return Err(CheckpointError::Format { path, found });
+    }
+    let mut file: CheckpointFile = serde_json::from_value(document).map_err(values)?;
+    let tensors = read_tensors(&folder.join(TENSOR_FILE))?;
+    let state = TrainingState::of_parts(tensors, std::mem::take(&mut file.state));
+    Ok(Checkpoint {
+        folder: folder.to_owned(),
+        file,
+        state,
+    })
+}
+
+impl CheckpointFile {
+    /// Of a training that `made_by` began, without a state.
+    pub fn new(made_by: MadeBy, config: Value, test_rows: Option<String>) -> Self {
+        Self {
+            format: FORMAT,
+            made_by,
+            step: 0,
+            seconds: 0.0,
+            config,
+            test_rows,
+            state: BTreeMap::new(),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
+    fs::read(path).map_err(|source| CheckpointError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// A tensor on its way into a file.
+struct Stored<'a>(&'a StateTensor);
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.0.numbers {
+            Numbers::Single(_) => Dtype::F32,
+            Numbers::Double(_) => Dtype::F64,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match &self.0.numbers {
+            Numbers::Single(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Numbers::Double(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match &self.0.numbers {
+            Numbers::Single(values) => size_of_val(&values[..]),
+            Numbers::Double(values) => size_of_val(&values[..]),
+        }
+    }
+}
+
+fn write_tensors(path: &Path, state: &TrainingState) -> std::io::Result<()> {
+    let tensors = state
+        .tensors()
+        .iter()
+        .map(|(name, tensor)| (name, Stored(tensor)));
+    safetensors::serialize_to_file(tensors, None, path).map_err(|error| match error {
+        SafeTensorError::IoError(error) => error,
+        other => std::io::Error::other(other),
+    })?;
+    File::open(path)?.sync_all()
+}
+
+fn read_tensors(path: &Path) -> Result<BTreeMap<String, StateTensor>, CheckpointError> {
+    let bytes = read_file(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|source| CheckpointError::Tensors {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in file.iter() {
+        let numbers = match tensor.dtype() {
+            Dtype::F32 => {
+                let (words, _) = tensor.data().as_chunks();
+                Numbers::Single(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
+            }
+            Dtype::F64 => {
+                let (words, _) = tensor.data().as_chunks();
+                Numbers::Double(words.iter().map(|word| f64::from_le_bytes(*word)).collect())
+            }
+            found => {
+                return Err(CheckpointError::Type {
+                    path: path.to_owned(),
+                    name: name.to_owned(),
+                    found,
+                });
+            }
+        };
+        let shape = tensor.shape().to_vec();
+        tensors.insert(name.to_owned(), StateTensor { shape, numbers });
+    }
+    Ok(tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use lora_core::tensors::HostTensor;
+    use serde_json::json;
+
+    use super::*;
+
+    fn state() -> TrainingState {
+        let mut state = TrainingState::default();
+        let tensor = HostTensor {
+            shape: vec![2, 3],
+            values: vec![1.5, -2.0, f32::MIN_POSITIVE, 4.0, 0.1, 6.0],
+        };
+        state.put_tensor("trained.a", tensor);
+        state.put_doubles("mean", vec![0.1, -1.0 / 3.0, 1e-300]);
+        state.put("step", &7);
+        state.put("loss", &0.1_f64.sqrt());
+        state
+    }
+
+    fn file(state: &TrainingState) -> CheckpointFile {
+        CheckpointFile {
+            step: 7,
+            state: state.values().clone(),
+            ..CheckpointFile::new(MadeBy::this_call(), json!({"r": 8}), None)
+        }
+    }
+
+    fn nothing(_: &Path) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    #[test]
+    fn a_state_comes_back_to_the_bit() {
+        let output = tempfile::tempdir().unwrap();
+        let written = write(output.path(), &file(&state()), &state(), nothing).unwrap();
+        assert_eq!(checkpoints_in(output.path()), [(7, written.clone())]);
+        let read = read(&written).unwrap();
+        assert_eq!(read.state, state());
+        assert_eq!(read.file.config, json!({"r": 8}));
+        remove(&written).unwrap();
+        assert_eq!(fs::read_dir(output.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_half_written_or_another_file_is_no_checkpoint() {
+        let output = tempfile::tempdir().unwrap();
+        let written = write(output.path(), &file(&state()), &state(), nothing).unwrap();
+        let tensors = written.join(TENSOR_FILE);
+        let bytes = fs::read(&tensors).unwrap();
+        fs::write(&tensors, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(matches!(read(&written), Err(CheckpointError::Tensors { .. })));
+        fs::write(written.join(STATE_FILE), r#"{"format": 2}"#).unwrap();
+        assert!(matches!(
+            read(&written),
+            Err(CheckpointError::Format { found: 2, .. })
+        ));
+        fs::write(written.join(STATE_FILE), "{}").unwrap();
+        assert!(matches!(read(&written), Err(CheckpointError::Values { .. })));
+        fs::remove_file(written.join(STATE_FILE)).unwrap();
+        assert!(matches!(
+            read(&written),
+            Err(CheckpointError::NotACheckpoint { .. })
+        ));
+        assert!(checkpoints_in(output.path()).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_written_leaves_nothing() {
+        let output = tempfile::tempdir().unwrap();
+        write(output.path(), &file(&state()), &state(), |folder| {
+            write_file(&folder.join("adapter"), b"1")?;
+            write_file(&folder.join("adapter/below"), b"2")
+        })
+        .unwrap_err();
+        assert_eq!(fs::read_dir(output.path()).unwrap().count(), 0);
+    }
+}

@@ -15,7 +15,7 @@
 //!
 //! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
 //! scaling](fit_temperature), [calibrators] of more than one number, [prediction sets](conformal) with a stated coverage, the
-//! [bootstrap](Bootstrap) interval, the [interval over rows and seeds](CrossedInterval) and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
+//! [bootstrap](Bootstrap) interval, the [interval over rows and seeds](CrossedInterval) and the [permutation test](permutation) of a difference, the [interval of a share](share_interval), [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and
 //! [SQuAD](squad), [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective]
 //! prediction, [detection] of what is out of scope, and the paper's [bound](generalization).
@@ -83,6 +83,7 @@ pub mod regression;
 pub mod scores;
 pub mod selection;
 pub mod selective;
+mod share;
 pub mod softmax;
 pub mod spans;
 pub mod squad;
@@ -103,6 +104,7 @@ pub use posterior::{predict_members, predict_posterior};
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};
+pub use share::share_interval;
 pub use spans::{SpanScores, predict_spans};
 pub use temperature::{
     FittedTemperature, JudgedTemperature, TemperatureOutcome, fit_temperature, judge_temperature,

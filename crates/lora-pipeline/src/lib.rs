@@ -37,6 +37,7 @@
 //! | [`inference`] | outputs of a model for rows: mean pass, ensemble, ensembles that stop early |
 //! | [`score`] | temperatures, scores, tables and pages of them; ensemble against mean pass |
 //! | [`bayesianize`] | a Gaussian over the factors of a trained adapter |
+//! | [`card`] | `README.md` of an adapter folder: the hub's model card |
 //! | [`calibration`] | `calibration.json`: what validation rows say about probabilities; prediction sets |
 //! | [`files`] | files that appear whole or not at all; what made a result |
 //! | [`parameters`], [`counted`] | PEFT's line of parameter counts; numbers with their nouns |
@@ -44,6 +45,7 @@
 pub mod base;
 pub mod bayesianize;
 pub mod calibration;
+pub mod card;
 pub mod config;
 pub mod counted;
 pub mod data;

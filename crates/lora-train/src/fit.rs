@@ -208,6 +208,7 @@ fn token_loss<M: Model<Input = Batch>>(
     Measured {
         loss,
         metric: Some(loss),
+        ece: None,
     }
 }
 
@@ -337,6 +338,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
             epoch,
             loss: measured.loss,
             metric: measured.metric,
+            ece: measured.ece,
             is_best: verdict.is_best,
         };
         self.history.evaluations.push(evaluation);

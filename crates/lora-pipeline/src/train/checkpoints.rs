@@ -12,10 +12,12 @@ use lora_train::event::FinishReason;
 use lora_train::{CheckpointKind, Event, Flow, Metric, Observer};
 use serde_json::{Value, json};
 
+use super::event_log::{EventLog, remove_earlier};
 use crate::base::model_folder::{
     AUXILIARY_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
 };
 use crate::calibration::CALIBRATION_FILE;
+use crate::card::remove_card;
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
 use crate::saved::task_file::TASK_FILE;
@@ -101,6 +103,7 @@ impl Saving<'_> {
         for file in foreign_files(adapted) {
             remove_file(&place(self.folder).join(file))?;
         }
+        remove_card(self.folder)?;
         remove_file(&self.folder.join(RESULTS_FILE))?;
         remove_file(&self.folder.join(CALIBRATION_FILE))?;
         remove_file(&self.folder.join(REPORT_FILE))
@@ -188,10 +191,11 @@ impl Observer<Transformer> for Reporter<'_> {
     }
 }
 
-/// A [`Reporter`] that also writes checkpoints. After an error the training stops, and the error waits.
+/// A [`Reporter`] that also writes checkpoints and events. After an error the training stops, and the error waits.
 pub struct Watcher<'a> {
     saving: Saving<'a>,
     reporter: Reporter<'a>,
+    log: Option<EventLog>,
     /// Whether a checkpoint is in the folder.
     pub has_saved: bool,
     /// Why the training was stopped.
@@ -200,10 +204,11 @@ pub struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     /// Before the first step.
-    pub fn new(saving: Saving<'a>, reporter: Reporter<'a>) -> Self {
+    pub fn new(saving: Saving<'a>, reporter: Reporter<'a>, log: Option<EventLog>) -> Self {
         Self {
             saving,
             reporter,
+            log,
             has_saved: false,
             error: None,
         }
@@ -213,11 +218,46 @@ impl<'a> Watcher<'a> {
     pub fn is_interrupted(&self) -> bool {
         self.reporter.is_interrupted
     }
+
+    /// Keeps an error, and ends the training for it.
+    fn note(&mut self, outcome: Result<(), WriteError>) -> Flow {
+        match outcome {
+            Ok(()) => Flow::Continue,
+            Err(error) => {
+                self.error = Some(error);
+                Flow::Stop
+            }
+        }
+    }
+
+    fn save(
+        &mut self,
+        kind: CheckpointKind,
+        step: u64,
+        adapted: &Adapted<Transformer>,
+    ) -> Result<(), WriteError> {
+        self.saving.write(kind, step as usize, adapted)?;
+        if !self.has_saved {
+            // The folder is this run's from now on.
+            remove_earlier(self.saving.folder)?;
+            self.has_saved = true;
+        }
+        self.log.as_mut().map_or(Ok(()), EventLog::begin)
+    }
 }
 
 impl Observer<Transformer> for Watcher<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
-        self.reporter.on_event(event)
+        let recorded = match &mut self.log {
+            Some(log) if self.error.is_none() => log.record(event),
+            _ => Ok(()),
+        };
+        let wanted = [self.note(recorded), self.reporter.on_event(event)];
+        if wanted.contains(&Flow::Stop) {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
     }
 
     fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<Transformer>) -> Flow {
@@ -226,15 +266,7 @@ impl Observer<Transformer> for Watcher<'_> {
         {
             return Flow::Stop;
         }
-        match self.saving.write(kind, step as usize, adapted) {
-            Ok(()) => {
-                self.has_saved = true;
-                Flow::Continue
-            }
-            Err(error) => {
-                self.error = Some(error);
-                Flow::Stop
-            }
-        }
+        let saved = self.save(kind, step, adapted);
+        self.note(saved)
     }
 }

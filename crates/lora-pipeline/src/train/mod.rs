@@ -1,6 +1,7 @@
 //! From rows to an adapter folder with scores and a report: `lora train` without a terminal.
 
 pub mod checkpoints;
+mod event_log;
 mod memory;
 mod one_batch;
 mod posterior;
@@ -23,12 +24,13 @@ use lora_train::{CheckpointKind, Fitted, TrainError};
 use serde_json::{Map, Value, json};
 
 use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
+use self::event_log::EventLog;
 pub use self::memory::MemoryEstimate;
 pub use self::one_batch::OneBatch;
 use self::posterior::PosteriorError;
 use self::prepared::PreparedTraining;
 pub use self::scores::TrainingScores;
-use self::scores::page;
+use self::scores::{card_text, page};
 use self::size::check_size;
 pub use self::speed::Speed;
 use self::task_file::task_file;
@@ -37,6 +39,7 @@ use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
 use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
+use crate::card::CARD_FILE;
 use crate::config::{Resolved, RunConfig};
 use crate::data::encoded::{EncodedSplit, RowEncoder};
 use crate::data::read_rows;
@@ -254,7 +257,8 @@ impl Training {
         };
         let start = Instant::now();
         let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
-        let mut watcher = Watcher::new(saving, reporter);
+        let log = EventLog::of(config)?;
+        let mut watcher = Watcher::new(saving, reporter, log);
         let fitted = match self.fit_with_posterior(&mut watcher) {
             Ok(fitted) => fitted,
             Err(error) => {
@@ -350,10 +354,14 @@ impl FittedTraining {
         let calibration = scored.calibration.as_ref();
         let calibration = calibration.map(CalibrationFile::text).transpose()?;
         let page = page(&scored, &fitted, config, &training.checks, &results).to_html();
+        let card = card_text(&scored, &fitted, prepared, config, &task)?;
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
             if let Some(text) = &calibration {
                 write_file(&beside.join(CALIBRATION_FILE), text.as_bytes())?;
+            }
+            if let Some(text) = &card {
+                write_file(&beside.join(CARD_FILE), text.as_bytes())?;
             }
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
             write_file(&beside.join(REPORT_FILE), page.as_bytes())

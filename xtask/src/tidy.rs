@@ -8,6 +8,7 @@ mod files;
 mod layers;
 mod leftovers;
 mod machine_paths;
+mod packages;
 mod rust_code;
 mod silence;
 mod tree;
@@ -22,7 +23,7 @@ use tree::Tree;
 /// A rule: what breaks it in this repository.
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 11] = [
     layers::crates_depend_downwards,
     files::rust_files_open_with_a_doc,
     files::rust_files_are_short,
@@ -32,6 +33,8 @@ const RULES: [Rule; 9] = [
     machine_paths::no_path_of_one_machine,
     silence::libraries_are_silent,
     configs::recipes_open_with_their_command,
+    packages::crates_can_be_published,
+    packages::versions_are_one,
 ];
 
 /// One place that breaks a rule, and how to mend it.

@@ -1,4 +1,4 @@
-//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, posteriors, bootstrap.
+#![doc = include_str!("../README.md")]
 //!
 //! An evaluation runs over four steps, each a type of its own:
 //!
@@ -21,35 +21,6 @@
 //! prediction, [detection] of what is out of scope, and the paper's [bound](generalization).
 //!
 //! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].
-//!
-//! ```
-//! use lora_eval::calibration::Binning;
-//! use lora_eval::{Average, Predictions, Scores, fit_temperature};
-//!
-//! // Two members, four examples, two classes; every member is far too sure.
-//! let validation = Predictions::new(
-//!     2,
-//!     4,
-//!     2,
-//!     vec![
-//!         6.0, 0.0, 5.0, 0.0, 0.0, 6.0, 0.0, 4.0, //
-//!         5.0, 0.0, 6.0, 0.0, 0.0, 4.0, 1.0, 7.0,
-//!     ],
-//! )?;
-//! let labels = [0, 0, 1, 0];
-//!
-//! let before = Scores::of(&validation.average(Average::Probabilities), &labels, Binning::default())?;
-//! let fit = fit_temperature(&validation, &labels, Average::Probabilities)?;
-//! let cooled = validation.with_temperature(fit.temperature)?;
-//! let after = Scores::of(&cooled.average(Average::Probabilities), &labels, Binning::default())?;
-//!
-//! assert_eq!(before.accuracy, 0.75);
-//! assert!(fit.temperature > 1.0 && after.nll < before.nll && after.ece < before.ece);
-//! // A contradicted example: how unsure is the ensemble in nats, and do its members agree?
-//! let doubt = cooled.uncertainty()[3];
-//! assert!(doubt.predictive_entropy >= doubt.expected_entropy && doubt.disagreement == 0.0);
-//! # Ok::<(), lora_eval::EvalError>(())
-//! ```
 
 pub mod adaptive;
 pub mod bootstrap;

@@ -7,6 +7,7 @@ mod configs;
 mod files;
 mod layers;
 mod leftovers;
+mod links;
 mod machine_paths;
 mod packages;
 mod rust_code;
@@ -23,7 +24,7 @@ use tree::Tree;
 /// A rule: what breaks it in this repository.
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     layers::crates_depend_downwards,
     files::rust_files_open_with_a_doc,
     files::rust_files_are_short,
@@ -33,6 +34,7 @@ const RULES: [Rule; 11] = [
     machine_paths::no_path_of_one_machine,
     silence::libraries_are_silent,
     configs::recipes_open_with_their_command,
+    links::links_lead_somewhere,
     packages::crates_can_be_published,
     packages::versions_are_one,
 ];

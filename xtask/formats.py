@@ -10,7 +10,6 @@ A part whose package is missing is skipped, and says so. Ends with "N passed, 0 
 import argparse, csv, importlib.util, json, os, subprocess, sys, tempfile, warnings
 warnings.filterwarnings("ignore")
 os.environ["HF_HUB_OFFLINE"] = "1"
-import numpy
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--lora", required=True, help="the lora program")
@@ -59,6 +58,7 @@ def card(output):
     return f"{len(data.eval_results)} scores"
 
 def tensorboard(output):
+    import numpy
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     events = EventAccumulator(output, size_guidance={"scalars": 0, "tensors": 0}).Reload()
     history = json.load(open(os.path.join(output, "results.json")))["history"]
@@ -117,7 +117,7 @@ def gguf(folder):
     return f"{pairs + compare_gguf(folder, base, trained, 'llama')} pairs"
 
 def compare_gguf(folder, base, adapter, family):
-    import gguf, torch
+    import gguf, numpy, torch
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
     path = f"{adapter}.gguf"

@@ -77,9 +77,12 @@ fn try_out(python: &Path, wheel: &Path) -> Result<()> {
 
 fn try_out_in(folder: &Path, python: &Path, wheel: &Path) -> Result<()> {
     let environment = folder.join("environment");
-    let of_environment = |program: &str| match cfg!(windows) {
-        true => environment.join("Scripts").join(format!("{program}.exe")),
-        false => environment.join("bin").join(program),
+    let of_environment = |program: &str| {
+        if cfg!(windows) {
+            environment.join("Scripts").join(format!("{program}.exe"))
+        } else {
+            environment.join("bin").join(program)
+        }
     };
     finish(Command::new(python).args(["-m", "venv"]).arg(&environment))?;
     let pip = ["-m", "pip", "install", "--no-index", "--no-deps", "--quiet"];

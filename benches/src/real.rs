@@ -109,7 +109,8 @@ fn batch(lengths: &[usize]) -> Batch {
 /// Sentences of newspaper editorials as one row of tokens.
 fn text() -> Vec<u32> {
     const SENTENCES: usize = 60;
-    let file = std::fs::read_to_string(asset("snippets/editorials.tsv")).expect("the embedded text");
+    let file = std::fs::read_to_string(asset("../crates/lora-experiments/snippets/editorials.tsv"))
+        .expect("the embedded text");
     let sentences = file.lines().skip(1).filter_map(|line| line.split('\t').nth(1));
     let text = sentences.take(SENTENCES).collect::<Vec<_>>().join(" ");
     let tokenizer = TextTokenizer::from_file(asset("minilm-l6/tokenizer.json"))

@@ -1,15 +1,19 @@
 //! `cargo xtask check`: the gate. Each step is a command that people can also type themselves.
 
+use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
 use crate::{cargo, tidy};
 
 /// The libraries that do tensor work; their tests run on a second backend.
 const TENSOR_CRATES: [&str; 4] = ["lora-kernels", "lora-core", "lora-models", "lora-train"];
+
+/// The registry's limit of a package.
+const LARGEST_PACKAGE: u64 = 10_000_000;
 
 #[derive(Args)]
 pub(crate) struct CheckOptions {
@@ -32,6 +36,8 @@ enum Step {
     Clippy,
     /// Documentation without a broken link
     Doc,
+    /// Every crate as a package of the registry, without what is only in the checkout, and none too large
+    Package,
     /// All tests and documentation examples, the demo on its embedded model and data among them
     Test,
     /// The tests of the tensor crates on the ndarray backend
@@ -106,6 +112,9 @@ impl Step {
         if !status.success() {
             bail!("`{}` ended with {status}", self.what());
         }
+        if self == Self::Package {
+            check_sizes(&root.join("target/package"))?;
+        }
         Ok(())
     }
 
@@ -127,6 +136,10 @@ impl Step {
             Self::Tidy => "",
             Self::Clippy => "clippy --workspace --all-targets -- -D warnings",
             Self::Doc => "doc --no-deps --workspace",
+            // Building them again from the packages takes a quarter of an hour: `cargo publish --workspace --dry-run` does.
+            Self::Package => {
+                "package --workspace --exclude xtask --exclude workbench --exclude benches --no-verify --allow-dirty"
+            }
             Self::Test => "test --workspace",
             Self::TestNdarray => {
                 let crates = TENSOR_CRATES.into_iter().flat_map(|name| ["-p", name]);
@@ -138,6 +151,22 @@ impl Step {
         };
         words.split_whitespace().collect()
     }
+}
+
+/// Refuses a package that the registry would not take.
+fn check_sizes(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "crate") {
+            let bytes = fs::metadata(&path)?.len();
+            ensure!(
+                bytes < LARGEST_PACKAGE,
+                "{} has {bytes} bytes; the registry takes less than {LARGEST_PACKAGE}: leave files out with `exclude`",
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -158,6 +187,7 @@ mod tests {
                 "cargo xtask tidy",
                 "cargo clippy --workspace --all-targets -- -D warnings",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace",
+                "cargo package --workspace --exclude xtask --exclude workbench --exclude benches --no-verify --allow-dirty",
                 "cargo test --workspace",
                 "cargo test -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features \
                  --features ndarray",

@@ -8,6 +8,7 @@
 
 mod check;
 mod tidy;
+mod wheel;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ enum Task {
     Check(check::CheckOptions),
     /// The rules of the house that no other tool knows: layers, file sizes and names, leftovers
     Tidy,
+    /// The program as a Python wheel, installed and tried in a fresh virtual environment
+    Wheel(wheel::Options),
     /// Times of kernels and training steps, side by side with Burn's own LoRA and PyTorch + PEFT
     #[command(disable_help_flag = true)]
     Bench(Passed),
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Check(options) => check::run(&repository_root(), &options),
         Task::Tidy => tidy::run(&repository_root()),
+        Task::Wheel(options) => wheel::run(&repository_root(), &options),
         Task::Bench(passed) => run_workbench("bench", &passed),
         Task::Golden(passed) => run_workbench("golden", &passed),
         Task::Interop(passed) => run_workbench("interop", &passed),

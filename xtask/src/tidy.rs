@@ -7,7 +7,9 @@ mod configs;
 mod files;
 mod layers;
 mod leftovers;
+mod links;
 mod machine_paths;
+mod packages;
 mod rust_code;
 mod silence;
 mod tree;
@@ -23,7 +25,7 @@ use tree::Tree;
 /// A rule: what breaks it in this repository.
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 13] = [
     layers::crates_depend_downwards,
     files::rust_files_open_with_a_doc,
     files::rust_files_are_short,
@@ -34,6 +36,9 @@ const RULES: [Rule; 10] = [
     silence::libraries_are_silent,
     configs::recipes_open_with_their_command,
     type_names::type_names_are_unique,
+    links::links_lead_somewhere,
+    packages::crates_can_be_published,
+    packages::versions_are_one,
 ];
 
 /// One place that breaks a rule, and how to mend it.

@@ -1,4 +1,4 @@
-//! The `lora` program as a library, so that tests and other programs can use its parts.
+#![doc = include_str!("../README.md")]
 //!
 //! | file | holds |
 //! |---|---|

@@ -1,9 +1,4 @@
-//! LoRA and LoRA Dropout: adapter math, masks, targets and PEFT files.
-//!
-//! The method is *LoRA Dropout as a Sparsity Regularizer for Overfitting Control* (arXiv 2404.09610): every adapted
-//! linear computes `y = x W + b + s · ((x ⊙ m_A) A B) ⊙ m_B`, where the keep-masks drop columns of PEFT's `lora_A`
-//! and rows of its `lora_B`. Masks are values drawn from a seed, never hidden state, so the same pass can be
-//! repeated on any backend, and an ensemble of a thousand members is one adapter and a seed.
+#![doc = include_str!("../README.md")]
 //!
 //! | file | holds |
 //! |---|---|
@@ -31,23 +26,6 @@
 //! | `bank` | [`AdapterBank`]: several adapters on one model, chosen row by row |
 //! | `combine` | several adapters into one |
 //! | `tensors`, `atomic` | safetensors in, tensor by tensor; files out |
-//!
-//! ```
-//! use burn::tensor::{Device, Distribution, Tensor};
-//! use lora_core::{LoraConfig, LoraLinear, Pass, TargetModules};
-//!
-//! let device = Device::default();
-//! let weight = Tensor::<2>::random([6, 4], Distribution::Default, &device); // [d_input, d_output]
-//! let mut linear = LoraLinear::new("layer.0.query", weight, None);
-//! let config = LoraConfig::new(2, 4.0, TargetModules::names(["query"]));
-//! config.validate()?;
-//! linear.attach(&config, 7)?;
-//!
-//! let x = Tensor::<2>::random([3, 6], Distribution::Default, &device);
-//! let y = linear.forward(x, &Pass::Mean); // [3, 4]
-//! assert_eq!(y.dims(), [3, 4]);
-//! # Ok::<(), lora_core::ConfigError>(())
-//! ```
 
 pub mod adalora;
 pub mod adapted;

@@ -1,41 +1,10 @@
-//! Labelled text on its way to a model: files are read into [`Example`]s, tokenized, and put together into
-//! padded, length-bucketed [`Batch`]es.
-//!
-//! ```text
-//! CSV, TSV, JSONL, JSON, Parquet ──read_file──▶ Dataset ──encode_dataset──▶ EncodedDataset ──batch──▶ Batch
-//!                                                 │                              ▲
-//!                                          split, select            train_batches, eval_batches
-//! ```
+#![doc = include_str!("../README.md")]
 //!
 //! The sets of the field are read by name: [`tasks`].
 //!
 //! Nothing here prints, reads flags or the environment, or knows a tensor library: a [`Batch`] is plain vectors with
 //! their shape. All randomness is a function of a seed given by the caller. Bad input ends in a [`DataError`] that says
 //! which file, line and key it is about, and how to fix it.
-//!
-//! ```
-//! use lora_data::{Columns, Dataset, Format, LabelRule, Padding, ReadOptions, read_str, train_batches};
-//!
-//! let file = "sentence\tlabel\na gripping film\tgood\ndull and far too long , sadly\tbad\nI laughed\tgood\n";
-//! let read = read_str(file, "reviews.tsv", Format::Tsv, &ReadOptions::default())?;
-//! assert_eq!(read.columns.to_string(), "text `sentence`, label `label`");
-//! let dataset: Dataset = read.dataset;
-//! assert_eq!(dataset.task.labels().unwrap().names(), ["bad", "good"]);
-//!
-//! // A word-level tokenizer, small enough to stand here; `TextTokenizer::from_file` reads a real one.
-//! let tokenizer = br#"{"version": "1.0", "added_tokens": [], "normalizer": null, "post_processor": null,
-//!     "decoder": null, "truncation": null, "padding": null, "pre_tokenizer": {"type": "Whitespace"},
-//!     "model": {"type": "WordLevel", "unk_token": "[UNK]", "vocab": {"[PAD]": 0, "[UNK]": 1, "film": 2}}}"#;
-//! let tokenizer = lora_data::TextTokenizer::from_bytes(tokenizer, "tokenizer.json")?.with_max_length(16)?;
-//! let encoded = tokenizer.encode_dataset(&dataset)?;
-//!
-//! let padding = Padding::with(tokenizer.pad_id()?);
-//! for rows in train_batches(&encoded.lengths(), 2, 42, 0) {
-//!     let batch = encoded.batch(&rows, padding);
-//!     assert_eq!(batch.input_ids.len(), batch.batch * batch.seq);
-//! }
-//! # Ok::<(), lora_data::DataError>(())
-//! ```
 
 mod batch;
 mod batches;

@@ -1,7 +1,7 @@
 //! Sentences of four domains, each rated by many raters: text to learn from, three shifts of domain, and on every
 //! text how far the raters disagree.
 //!
-//! The files are those of `assets/snippets` (Hutto and Gilbert, 2014; its `SOURCE.md` says what was done). Ratings are
+//! The files are those of `crates/lora-experiments/snippets` (Hutto and Gilbert, 2014; its `SOURCE.md` says what was done). Ratings are
 //! integers from −4 (extremely negative) to 4 (extremely positive).
 //!
 //! **Classes.** A score below −0.5 is negative, above 0.5 positive, between them (edges included) neutral. A single
@@ -123,7 +123,7 @@ pub fn snippet_dataset(texts: &[RatedText]) -> Dataset {
     }
 }
 
-/// Reads the content of a file of `assets/snippets`: plain TSV with the header `id, text, mean, ratings`.
+/// Reads the content of a file of `crates/lora-experiments/snippets`: plain TSV with the header `id, text, mean, ratings`.
 ///
 /// `origin` is the file's path, for messages.
 ///

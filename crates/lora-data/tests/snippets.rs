@@ -10,7 +10,7 @@ use lora_data::{
 };
 
 fn texts(domain: Domain) -> Vec<RatedText> {
-    let name = format!("../../assets/snippets/{}.tsv", domain.name());
+    let name = format!("../lora-experiments/snippets/{}.tsv", domain.name());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     read_snippets(&std::fs::read_to_string(&path).unwrap(), &path).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Scores of probabilities: accuracy family, proper scores, calibration, ensembles, posteriors, bootstrap.
+#![doc = include_str!("../README.md")]
 //!
 //! An evaluation runs over four steps, each a type of its own:
 //!
@@ -15,41 +15,12 @@
 //!
 //! Beside it: what the members disagree about ([`Uncertainty`]), ensembles that stop early ([`adaptive`]), [temperature
 //! scaling](fit_temperature), [calibrators] of more than one number, [prediction sets](conformal) with a stated coverage, the
-//! [bootstrap](Bootstrap) interval, the [interval over rows and seeds](CrossedInterval) and the [permutation test](permutation) of a difference, [`MeanStd`] over seeds, the
+//! [bootstrap](Bootstrap) interval, the [interval over rows and seeds](CrossedInterval) and the [permutation test](permutation) of a difference, the [interval of a share](share_interval), [`MeanStd`] over seeds, the
 //! [rank table](rank_table) over tasks, the [Pareto front](pareto), the scores of [`regression`], the metrics of [GLUE](glue) and
 //! [SQuAD](squad), [multiple choice](choices) by answer letters, [named entities](entities), [answers in a text](spans), [selective]
 //! prediction, [detection] of what is out of scope, and the paper's [bound](generalization).
 //!
 //! Everything here is computed on the host in double precision and is silent; wrong input is an [`EvalError`].
-//!
-//! ```
-//! use lora_eval::calibration::Binning;
-//! use lora_eval::{Average, Predictions, Scores, fit_temperature};
-//!
-//! // Two members, four examples, two classes; every member is far too sure.
-//! let validation = Predictions::new(
-//!     2,
-//!     4,
-//!     2,
-//!     vec![
-//!         6.0, 0.0, 5.0, 0.0, 0.0, 6.0, 0.0, 4.0, //
-//!         5.0, 0.0, 6.0, 0.0, 0.0, 4.0, 1.0, 7.0,
-//!     ],
-//! )?;
-//! let labels = [0, 0, 1, 0];
-//!
-//! let before = Scores::of(&validation.average(Average::Probabilities), &labels, Binning::default())?;
-//! let fit = fit_temperature(&validation, &labels, Average::Probabilities)?;
-//! let cooled = validation.with_temperature(fit.temperature)?;
-//! let after = Scores::of(&cooled.average(Average::Probabilities), &labels, Binning::default())?;
-//!
-//! assert_eq!(before.accuracy, 0.75);
-//! assert!(fit.temperature > 1.0 && after.nll < before.nll && after.ece < before.ece);
-//! // A contradicted example: how unsure is the ensemble in nats, and do its members agree?
-//! let doubt = cooled.uncertainty()[3];
-//! assert!(doubt.predictive_entropy >= doubt.expected_entropy && doubt.disagreement == 0.0);
-//! # Ok::<(), lora_eval::EvalError>(())
-//! ```
 
 pub mod adaptive;
 pub mod bootstrap;
@@ -83,6 +54,7 @@ pub mod regression;
 pub mod scores;
 pub mod selection;
 pub mod selective;
+mod share;
 pub mod softmax;
 pub mod spans;
 pub mod squad;
@@ -103,6 +75,7 @@ pub use posterior::{predict_members, predict_posterior};
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;
 pub use scores::{ScoreAccumulator, Scores};
+pub use share::share_interval;
 pub use spans::{SpanScores, predict_spans};
 pub use temperature::{
     FittedTemperature, JudgedTemperature, TemperatureOutcome, fit_temperature, judge_temperature,

@@ -1,4 +1,4 @@
-//! Experiments: a grid of trainings and predictions, its analysis, and two presets of it.
+#![doc = include_str!("../README.md")]
 //!
 //! | module | holds |
 //! |---|---|

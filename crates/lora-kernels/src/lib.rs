@@ -1,21 +1,4 @@
-//! The tensor operations that transformer blocks and adapters are made of.
-//!
-//! Each file holds one operation: its formula, its shapes, and a version composed of Burn primitives that runs
-//! on every backend and is differentiable. Models and adapters call these functions and nothing below
-//! them. An operation that matters for time is a Burn backend extension: its body in primitives serves every backend, and
-//! a fused one replaces it on the Flex backend, forward and backward.
-//!
-//! ```
-//! use burn::tensor::{Device, Tensor};
-//! use lora_kernels::gelu;
-//!
-//! let x = Tensor::<1>::from_floats([-1.0, 0.0, 2.0], &Device::default());
-//! let y = gelu(x).into_data().to_vec::<f32>().expect("f32 data");
-//! assert!((y[2] - 1.954_499_7).abs() < 1e-6); // 2·Φ(2)
-//! ```
-//!
-//! Axis names used everywhere: batch, seq, `d_model`, `n_heads`, `d_head`, `d_ff`, `d_input`, `d_output`, rank,
-//! groups, classes.
+#![doc = include_str!("../README.md")]
 
 mod attention;
 mod backends;

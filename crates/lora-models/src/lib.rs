@@ -1,4 +1,4 @@
-//! Transformer blocks and model families that load Hugging Face checkpoints.
+#![doc = include_str!("../README.md")]
 //!
 //! A model is a *backbone*, the pretrained part of a family, and a *head*, what it is used for; any family takes any head
 //! that it has in Hugging Face. A family is one file that reads top to bottom: its `config.json`, its layers with their
@@ -18,33 +18,6 @@
 //! | `sentence_piece` | `tokenizer.json` from `spm.model` and its like |
 //! | `heads` | one file a head, and [`heads::HeadKind`] |
 //! | `backbone`, `transformer` | [`Backbone`]: any family; [`Transformer`]: any family with any head |
-//!
-//! ```
-//! use std::path::Path;
-//!
-//! use burn::tensor::Device;
-//! use lora_core::{Adapted, LoraConfig, Model, Pass, TargetModules};
-//! use lora_data::{Batch, Encoded, Padding};
-//! use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
-//!
-//! // A folder with `config.json` and `model.safetensors`. `locate` finds one on the Hugging Face hub.
-//! let folder = "../../xtask/golden/training/tiny_bert_full/base";
-//! # let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-//! let checkpoint = Checkpoint::open(Path::new(&folder))?;
-//! let head = HeadOptions { kind: HeadKind::SequenceClassification { outputs: 3 }, seed: 1 };
-//! let (model, report) = Transformer::load(&checkpoint, head, &Device::default())?;
-//! assert!(report.left_over.is_empty()); // tensors of the file that the model has no place for
-//!
-//! let lora = LoraConfig::new(2, 4.0, TargetModules::names(["query", "value"]));
-//! let (adapted, attached) = Adapted::attach(model, lora, 1)?;
-//! assert_eq!(attached.adapted.len(), 4); // two linears in each of two layers
-//!
-//! let text = Encoded { input_ids: vec![2, 7, 5, 3], token_type_ids: vec![0; 4] };
-//! let batch = Batch::from_encoded(&[&text], Padding::with(0));
-//! let logits = adapted.model.forward(&batch, &Pass::Mean);
-//! assert_eq!(logits.dims(), [1, 3]); // [batch, classes]
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
 
 mod backbone;
 pub mod blocks;

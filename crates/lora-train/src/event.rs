@@ -56,6 +56,10 @@ pub struct Evaluation {
     pub loss: f64,
     /// `metric_for_best_model`; none where it has no value (the correlation of constants).
     pub metric: Option<f64>,
+    /// Expected calibration error of the probabilities; none where single rows have none (numbers, tokens, places). None in results of
+    /// before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ece: Option<f64>,
     /// Whether the metric is better than in all evaluations before.
     pub is_best: bool,
 }

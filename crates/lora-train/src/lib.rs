@@ -1,4 +1,4 @@
-//! Training adapters: LoRA Dropout's objective, AdamW on adapters and heads, the loop.
+#![doc = include_str!("../README.md")]
 //!
 //! | file | holds |
 //! |---|---|
@@ -24,56 +24,6 @@
 //! keeps time or writes files: an observer does. Optimizer and gradients are burn-optim's. Burn's `Learner` is not
 //! used: it validates, saves and stops early by whole epochs only, and its training step sees a batch but not the
 //! number of the step, which masks are drawn from; clipping there is by tensor, and accumulated gradients are summed.
-//!
-//! ```
-//! # use burn::module::Module;
-//! # use burn::tensor::{Device, Int, Tensor};
-//! use lora_core::{Adapted, Linears, LoraConfig, LoraLinear, Model, Pass, Rescale, TargetModules};
-//! use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Task};
-//! use lora_train::{Event, FitData, Flow, MaskGrouping, TrainConfig, fit};
-//!
-//! // Any model that implements `lora_core::Model`; this one sums a row of its weight for every token.
-//! #[derive(Module, Debug)]
-//! struct BagOfWords {
-//!     words: LoraLinear,
-//! }
-//! # impl Linears for BagOfWords {
-//! #     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) { visit(&self.words) }
-//! #     fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) { visit(&mut self.words) }
-//! #     fn heads(&self) -> Vec<String> { Vec::new() }
-//! # }
-//! # impl Model for BagOfWords {
-//! #     type Input = Batch;
-//! #     fn forward(&self, input: &Batch, pass: &Pass) -> Tensor<2> {
-//! #         let ids: Vec<i64> = input.input_ids.iter().map(|id| i64::from(*id)).collect();
-//! #         let ids = Tensor::<1, Int>::from_data(ids.as_slice(), &self.words.base.weight.device());
-//! #         let tokens = ids.reshape([input.batch, input.seq]).one_hot::<3>(6).float();
-//! #         self.words.forward(tokens.sum_dim(1).squeeze_dim::<2>(1), pass)
-//! #     }
-//! # }
-//! let weight = Tensor::<2>::ones([6, 2], &Device::default()).mul_scalar(0.1); // [tokens, classes]
-//! let model = BagOfWords { words: LoraLinear::new("words", weight, None) };
-//! let lora = LoraConfig::new(2, 4.0, TargetModules::names(["words"])).with_dropout(0.5, Rescale::Rescaled);
-//! let (adapted, _) = Adapted::attach(model, lora, 1)?;
-//!
-//! // Four rows of two tokens. Tokens 1 and 2 are of class 0, tokens 3 and 4 of class 1.
-//! let row = |ids: [u32; 2]| Encoded { input_ids: ids.to_vec(), token_type_ids: vec![0; 2] };
-//! let labels = LabelNames::new(["bad", "good"])?;
-//! let rows = EncodedDataset {
-//!     encoded: [[1, 2], [2, 1], [3, 4], [4, 3]].map(row).to_vec(),
-//!     targets: lora_data::Targets::Classes(vec![0, 0, 1, 1]),
-//!     task: Some(Task::Classification { labels }),
-//!     truncated: 0,
-//! };
-//!
-//! // Forty epochs in batches of two rows, each row under masks of its own.
-//! let settings = TrainConfig { mask_grouping: MaskGrouping::Example, ..TrainConfig::new(0.1, 40.0, 2) };
-//! let data = FitData { train: &rows, validation: None, padding: Padding::with(0) };
-//! let fitted = fit(adapted, &settings, &data, &mut |_: &Event| Flow::Continue)?;
-//! assert_eq!(fitted.history.steps.len(), 80);
-//! assert!(fitted.history.steps[79].loss < fitted.history.steps[0].loss);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
 
 pub mod allocator;
 mod best;

@@ -52,6 +52,8 @@ pub(crate) struct Measured {
     pub loss: f64,
     /// The chosen metric; none for the correlation of constants.
     pub metric: Option<f64>,
+    /// [`Metric::Ece`], where the outputs are probabilities of classes or labels.
+    pub ece: Option<f64>,
 }
 
 impl Metric {
@@ -125,6 +127,7 @@ impl Metric {
                 Ok(Measured {
                     loss: scores.nll,
                     metric: self.of_classes(&scores),
+                    ece: Some(scores.ece),
                 })
             }
             Targets::Labels(labels) => {
@@ -133,6 +136,7 @@ impl Metric {
                 Ok(Measured {
                     loss: scores.nll,
                     metric: self.of_labels(&scores),
+                    ece: Some(scores.ece),
                 })
             }
             Targets::Values(values) => {
@@ -141,6 +145,7 @@ impl Metric {
                 Ok(Measured {
                     loss: scores.mse,
                     metric: self.of_values(&scores),
+                    ece: None,
                 })
             }
         }
@@ -265,6 +270,8 @@ mod tests {
         assert_eq!(measured.metric, Some(0.5));
         let nll = -(0.75_f64.ln() + 0.25_f64.ln()) / 2.0;
         assert!((measured.loss - nll).abs() < 1e-6);
+        // Both rows are in one bin: confident of 3/4, right in a half.
+        assert!((measured.ece.unwrap() - 0.25).abs() < 1e-6);
 
         let values = ModelOutputs {
             members: 1,

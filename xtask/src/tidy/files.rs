@@ -6,6 +6,9 @@ use super::tree::Tree;
 /// A longer file has more than one subject.
 const LONGEST: usize = 400;
 
+/// How a library begins whose documentation is its README.
+const README: &str = "#![doc = include_str!(\"../README.md\")]";
+
 /// Names that say nothing of the content.
 const EMPTY_NAMES: [&str; 6] = ["util", "utils", "common", "helper", "helpers", "misc"];
 
@@ -13,7 +16,7 @@ pub(super) fn rust_files_open_with_a_doc(tree: &Tree) -> Vec<Finding> {
     let opens_with_doc = |text: &str| {
         text.lines()
             .next()
-            .is_some_and(|line| line.starts_with("//! ") && line.len() > 4)
+            .is_some_and(|line| (line.starts_with("//! ") && line.len() > 4) || line == README)
     };
     let files = tree.rust_files().filter(|file| !opens_with_doc(&file.text));
     files

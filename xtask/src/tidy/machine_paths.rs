@@ -30,7 +30,8 @@ pub(super) fn no_path_of_one_machine(tree: &Tree) -> Vec<Finding> {
 
 /// Embedded models and texts are kept byte for byte as their authors wrote them.
 fn is_vendored_data(file: &File) -> bool {
-    file.path.starts_with("assets/") && !file.has_extension(&["md", "py"])
+    let folders = ["assets/", "crates/lora-experiments/snippets/"];
+    folders.iter().any(|folder| file.path.starts_with(folder)) && !file.has_extension(&["md", "py"])
 }
 
 /// Whether an absolute path begins in this line: not the middle of a relative path or an address.

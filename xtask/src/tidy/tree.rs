@@ -56,6 +56,13 @@ impl Tree {
         &self.files
     }
 
+    /// Whether there is a file at a path, or a folder with files.
+    pub fn holds(&self, path: &str) -> bool {
+        let folder = format!("{path}/");
+        let mut files = self.files.iter();
+        files.any(|file| file.path == path || file.path.starts_with(&folder))
+    }
+
     pub fn rust_files(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.has_extension(&["rs"]))
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: builds the program and runs `xtask/interop.py` with it, in a Python that has PEFT.
+//! `cargo xtask interop`: builds the program and runs `xtask/interop.py` and `xtask/formats.py` with it, in a Python that has PEFT.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +14,9 @@ pub struct InteropOptions {
     python: PathBuf,
 }
 
+/// Adapters there and back; files that are written for other programs.
+const SCRIPTS: [&str; 2] = ["interop.py", "formats.py"];
+
 /// Trains here and there, and compares.
 ///
 /// # Errors
@@ -27,16 +30,22 @@ pub fn run(root: &Path, options: &InteropOptions) -> Result<()> {
         .status()
         .context("cannot start cargo build")?;
     ensure!(status.success(), "cargo build ended with {status}");
-    let python = &options.python;
+    for script in SCRIPTS {
+        run_script(root, &options.python, script)?;
+    }
+    Ok(())
+}
+
+fn run_script(root: &Path, python: &Path, script: &str) -> Result<()> {
     let status = Command::new(python)
-        .arg(root.join("xtask/interop.py"))
+        .arg(root.join("xtask").join(script))
         .arg("--lora")
         .arg(crate::folder_of_programs()?.join("lora"))
         .status()
         .with_context(|| format!("--python {}: cannot start it", python.display()))?;
     ensure!(
         status.success(),
-        "{}: interop.py ended with {status}",
+        "{}: {script} ended with {status}",
         python.display()
     );
     Ok(())

@@ -22,8 +22,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::file::{OtherBenchmark, ShiftedEntry, TaskEntry};
 
-const MOVIES: &str = include_str!("../../../../assets/snippets/movies.tsv");
-const TWEETS: &str = include_str!("../../../../assets/snippets/tweets.tsv");
+const MOVIES: &str = include_str!("../../snippets/movies.tsv");
+const TWEETS: &str = include_str!("../../snippets/tweets.tsv");
 /// The embedded task.
 const SNIPPETS: &str = "snippets";
 /// What splits test rows off one file of the user's: the same rows for every seed.

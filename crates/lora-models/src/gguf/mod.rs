@@ -10,8 +10,10 @@
 //! | `checkpoint` | `config.json` |
 //! | `weights` | tensors under Hugging Face's names |
 //! | `tokenizer` | `tokenizer.json` from GGUF's vocabulary |
+//! | `adapter` | [`GgufAdapter`]: a LoRA adapter, written for llama.cpp |
 //! | `error` | [`GgufError`] |
 
+mod adapter;
 mod checkpoint;
 mod error;
 mod quantization;
@@ -19,6 +21,7 @@ mod reader;
 mod tokenizer;
 mod weights;
 
+pub use adapter::{GgufAdapter, GgufAdapterError};
 pub use error::GgufError;
 pub use quantization::TensorType;
 pub use reader::{Gguf, Setting};

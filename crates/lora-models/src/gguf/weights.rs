@@ -24,6 +24,14 @@ const LAYER: [(&str, &str); 11] = [
     ("ffn_down", "mlp.down_proj"),
 ];
 
+/// The same of a GPT-2.
+const GPT2_LAYER: [(&str, &str); 4] = [
+    ("attn_qkv", "attn.c_attn"),
+    ("attn_output", "attn.c_proj"),
+    ("ffn_up", "mlp.c_fc"),
+    ("ffn_down", "mlp.c_proj"),
+];
+
 /// The tensors of a GGUF file under Hugging Face's names.
 #[derive(Debug)]
 pub(crate) struct GgufWeights {
@@ -104,20 +112,54 @@ fn hugging_face_name(name: &str) -> Option<String> {
     Some(format!("model.layers.{layer}.{module}.{kind}"))
 }
 
+/// GGUF's name of a module that adapters change, by its path; `None` for one that it does not have.
+pub(super) fn gguf_name(module: &str, architecture: &str) -> Option<String> {
+    let is_gpt2 = architecture == "gpt2";
+    match module {
+        "lm_head" => return Some("output".to_owned()),
+        "model.embed_tokens" if !is_gpt2 => return Some("token_embd".to_owned()),
+        "transformer.wte" if is_gpt2 => return Some("token_embd".to_owned()),
+        _ => {}
+    }
+    let (prefix, names) = if is_gpt2 {
+        ("transformer.h.", &GPT2_LAYER[..])
+    } else {
+        ("model.layers.", &LAYER[..])
+    };
+    let (layer, module) = module.strip_prefix(prefix)?.split_once('.')?;
+    let (name, _) = names.iter().find(|(_, theirs)| *theirs == module)?;
+    Some(format!("blk.{layer}.{name}"))
+}
+
 /// The rows of every head in the order 0, 2, 4…, 1, 3, 5….
 fn halves_together(tensor: HostTensor, heads: usize) -> HostTensor {
+    reordered(tensor, heads, |feature, d_head| {
+        let (half, pair) = (feature / (d_head / 2), feature % (d_head / 2));
+        2 * pair + half
+    })
+}
+
+/// The other way round, from Hugging Face's order to that of llama.cpp.
+pub(super) fn neighbours_together(tensor: HostTensor, heads: usize) -> HostTensor {
+    reordered(tensor, heads, |feature, d_head| {
+        let (pair, half) = (feature / 2, feature % 2);
+        half * (d_head / 2) + pair
+    })
+}
+
+/// The rows of every head in another order; `source` says where the one at a place is taken from.
+fn reordered(tensor: HostTensor, heads: usize, source: impl Fn(usize, usize) -> usize) -> HostTensor {
     let rows = tensor.shape.first().copied().unwrap_or(0);
     if rows == 0 || heads == 0 || !rows.is_multiple_of(heads.saturating_mul(2)) {
         return tensor; // its shape will be refused against the settings
     }
     let width = tensor.values.len() / rows;
     let d_head = rows / heads;
-    let source = |row: usize| {
+    let place = |row: usize| {
         let (head, feature) = (row / d_head, row % d_head);
-        let (half, pair) = (feature / (d_head / 2), feature % (d_head / 2));
-        head * d_head + 2 * pair + half
+        head * d_head + source(feature, d_head)
     };
-    let values = (0..rows).flat_map(|row| &tensor.values[source(row) * width..][..width]);
+    let values = (0..rows).flat_map(|row| &tensor.values[place(row) * width..][..width]);
     HostTensor {
         values: values.copied().collect(),
         shape: tensor.shape,
@@ -136,7 +178,12 @@ mod tests {
             values: vec![0.0, 1.0, 2.0, 3.0, 10.0, 11.0, 12.0, 13.0],
         };
         let expected = [0.0, 2.0, 1.0, 3.0, 10.0, 12.0, 11.0, 13.0];
-        assert_eq!(halves_together(tensor, 2).values, expected);
+        assert_eq!(halves_together(tensor.clone(), 2).values, expected);
+        assert_eq!(
+            neighbours_together(halves_together(tensor.clone(), 2), 2),
+            tensor,
+            "there and back"
+        );
     }
 
     #[test]
@@ -164,5 +211,14 @@ mod tests {
         );
         assert_eq!(name("output.weight").as_deref(), Some("lm_head.weight"));
         assert_eq!(name("blk.0.unknown.weight"), None);
+        for (theirs, ours) in LAYER {
+            let module = format!("model.layers.3.{ours}");
+            assert_eq!(gguf_name(&module, "llama"), Some(format!("blk.3.{theirs}")));
+        }
+        assert_eq!(
+            gguf_name("transformer.h.0.mlp.c_proj", "gpt2").as_deref(),
+            Some("blk.0.ffn_down")
+        );
+        assert_eq!(gguf_name("transformer.wte", "llama"), None);
     }
 }

@@ -46,12 +46,7 @@ pub fn is_gguf(path: &Path) -> bool {
 /// If it is not there, or a file is missing or corrupt.
 pub fn open_checkpoint(name: &str, hub: &HubOptions) -> Result<Checkpoint> {
     if name == EMBEDDED_MODEL {
-        return Ok(Checkpoint::from_bytes(
-            EMBEDDED_MODEL,
-            include_bytes!("../../../../assets/minilm-l6/config.json"),
-            include_bytes!("../../../../assets/minilm-l6/model.safetensors"),
-            include_bytes!("../../../../assets/minilm-l6/tokenizer.json"),
-        )?);
+        return embedded(hub);
     }
     let path = Path::new(name);
     if is_gguf(path) {
@@ -76,6 +71,32 @@ pub fn open_checkpoint(name: &str, hub: &HubOptions) -> Result<Checkpoint> {
         );
     }
     Ok(Checkpoint::open(&folder_of(name, hub)?)?)
+}
+
+#[cfg(has_embedded_model)]
+fn embedded(_: &HubOptions) -> Result<Checkpoint> {
+    Ok(Checkpoint::from_bytes(
+        EMBEDDED_MODEL,
+        include_bytes!("../../../../assets/minilm-l6/config.json"),
+        include_bytes!("../../../../assets/minilm-l6/model.safetensors"),
+        include_bytes!("../../../../assets/minilm-l6/tokenizer.json"),
+    )?)
+}
+
+/// A package of the registry has no room for the model: the hub, or its cache, has it.
+#[cfg(not(has_embedded_model))]
+fn embedded(hub: &HubOptions) -> Result<Checkpoint> {
+    let main = HubOptions {
+        revision: "main".to_owned(),
+        ..hub.clone()
+    };
+    let folder = locate(EMBEDDED_ON_HUB, &main).with_context(|| {
+        format!(
+            "this lora was built from the package registry, without {EMBEDDED_MODEL}, and takes it from the hub; \
+             install the wheel or an archive, which hold it, or name another model"
+        )
+    })?;
+    Ok(Checkpoint::open(&folder)?)
 }
 
 /// The folder of a model by path or hub id. For a name that looks like the embedded model's, the hub is not asked.

@@ -143,6 +143,11 @@ impl CalibrationFile {
         Ok(serde_json::to_string(self).context("the calibration is no JSON")? + "\n")
     }
 
+    /// How many rows prediction sets rest on.
+    pub fn validation_rows(&self) -> Option<usize> {
+        self.mean.conformal.first().map(ConformalScores::rows)
+    }
+
     /// What was found for a way to predict: for another number of members or another average than those of the validation rows, nothing.
     pub fn of_way(&self, ensemble: Option<EnsembleSettings>) -> Option<&MethodCalibration> {
         let Some(settings) = ensemble else {

@@ -89,6 +89,7 @@ pub const KEYS: &[Key] = &[
     key("max_answer_length", KeyForm::Scalar, DATA, "For question_answering: longest answer in tokens [30]"),
     key("output_dir", KeyForm::Text, DATA, "Where results go: a folder for the adapter, the scores and the report"),
     key("overwrite_output_dir", KeyForm::Switch, DATA, "Write over an earlier run in output_dir"),
+    key("report_to", KeyForm::Text, DATA, "Where losses, rates and scores go while the training runs: tensorboard (an event file in output_dir), json (events.jsonl there), or none [none]"),
     key("device", KeyForm::Text, DATA, "Device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
     key("fp32_precision", KeyForm::Text, DATA, "How products with frozen weights are computed, on flex: ieee, bf16x3 (three products of bf16 numbers), bf16 (one; half the memory), or auto [ieee]"),
 

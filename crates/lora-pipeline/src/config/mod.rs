@@ -28,7 +28,7 @@ pub use adalora::AdaLoraKeys;
 pub use checkpoints::{NEWEST, ResumeFrom, SaveStrategy};
 pub use checks::default_values;
 pub use data::{DataConfig, Lengths};
-pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
+pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ReportTo, TuningKind};
 pub use origins::Origins;
 pub use overrides::Overrides;
 pub use resolve::{Resolved, resolve, resolve_data, resolve_values};
@@ -62,6 +62,9 @@ pub struct RunConfig {
     /// Whether an earlier run there may be written over.
     #[serde(default)]
     pub overwrite_output_dir: bool,
+    /// Where events of the training go.
+    #[serde(default)]
+    pub report_to: ReportTo,
     /// Where the tensors are.
     #[serde(default = "defaults::device")]
     pub device: String,

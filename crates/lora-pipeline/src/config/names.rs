@@ -55,6 +55,19 @@ impl Layers {
     }
 }
 
+/// Where the events of a training go while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReportTo {
+    /// Nowhere: `results.json` holds them in the end.
+    #[default]
+    None,
+    /// A TensorBoard event file in the output folder.
+    TensorBoard,
+    /// `events.jsonl` there, an object a line.
+    Json,
+}
+
 /// How the model is tuned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

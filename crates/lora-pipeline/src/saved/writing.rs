@@ -10,14 +10,15 @@ use crate::bail;
 use crate::base::checkpoint::public_name;
 use crate::base::task_type;
 use crate::calibration::CALIBRATION_FILE;
+use crate::card::{CARD_FILE, ModelCard};
 use crate::error::Result;
 use crate::files::folder_swap::write_folder;
 use crate::files::output::json_text;
 use crate::train::checkpoints::Saving;
 
 impl OpenedAdapter {
-    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures, `calibration.json`, and the posterior
-    /// that the model carries. It appears whole or not at all.
+    /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures, `calibration.json`, the posterior
+    /// that the model carries, and a model card. It appears whole or not at all.
     ///
     /// # Errors
     ///
@@ -36,11 +37,22 @@ impl OpenedAdapter {
             run: &serde_json::Value::Null,
             task: &text,
         };
+        let card = ModelCard {
+            folder,
+            tuning: self.adapted.tuning(),
+            task: &self.task,
+            task_file: task,
+            calibration: self.calibration.as_ref(),
+            training: None,
+            scores: &[],
+        };
+        let card = card.text()?;
         write_folder(folder, |beside| {
             saving.write_tuned(beside, &self.adapted)?;
             if let Some(calibration) = &self.calibration {
                 write_file(&beside.join(CALIBRATION_FILE), calibration.text()?.as_bytes())?;
             }
+            write_file(&beside.join(CARD_FILE), card.as_bytes())?;
             Ok(write_file(&beside.join(TASK_FILE), text.as_bytes())?)
         })
     }

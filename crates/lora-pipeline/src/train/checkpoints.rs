@@ -13,11 +13,13 @@ use lora_train::{CheckpointKind, Event, Flow, Metric, Observer, Trainer, Trainin
 use serde_json::{Value, json};
 
 use super::checkpoint_folder;
+use super::event_log::{EventLog, remove_earlier};
 use super::state_writer::StateWriter;
 use crate::base::model_folder::{
     AUXILIARY_FILES, MODEL_CONFIG_FILE, ModelFolder, TOKENIZER_FILE, WEIGHT_FILE,
 };
 use crate::calibration::CALIBRATION_FILE;
+use crate::card::remove_card;
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
 use crate::saved::task_file::TASK_FILE;
@@ -103,6 +105,7 @@ impl Saving<'_> {
         for file in foreign_files(adapted) {
             remove_file(&place(self.folder).join(file))?;
         }
+        remove_card(self.folder)?;
         remove_file(&self.folder.join(RESULTS_FILE))?;
         remove_file(&self.folder.join(CALIBRATION_FILE))?;
         remove_file(&self.folder.join(REPORT_FILE))
@@ -190,10 +193,11 @@ impl Observer<Transformer> for Reporter<'_> {
     }
 }
 
-/// A [`Reporter`] that also writes adapters and checkpoints. After an error the training stops, and the error waits.
+/// A [`Reporter`] that also writes adapters, checkpoints and events. After an error the training stops, and the error waits.
 pub(super) struct Watcher<'a> {
     saving: Saving<'a>,
     reporter: Reporter<'a>,
+    log: Option<EventLog>,
     /// Writes what it takes to go on.
     pub states: StateWriter<'a>,
     /// Whether an adapter of this training is in the folder.
@@ -204,10 +208,17 @@ pub(super) struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     /// Before the first step; `has_saved`: of a training that goes on, whether its adapter is in the folder.
-    pub fn new(saving: Saving<'a>, states: StateWriter<'a>, reporter: Reporter<'a>, has_saved: bool) -> Self {
+    pub fn new(
+        saving: Saving<'a>,
+        states: StateWriter<'a>,
+        reporter: Reporter<'a>,
+        log: Option<EventLog>,
+        has_saved: bool,
+    ) -> Self {
         Self {
             saving,
             reporter,
+            log,
             states,
             has_saved,
             error: None,
@@ -227,13 +238,14 @@ impl<'a> Watcher<'a> {
     ) -> Result<(), WriteError> {
         self.saving.write(kind, step as usize, adapted)?;
         if !self.has_saved {
-            // What an earlier run left here would be resumed in this one's place.
+            // The folder is this run's from now on. What an earlier one left here would be taken for its events, or resumed in its place.
+            remove_earlier(self.saving.folder)?;
             for folder in self.states.foreign() {
                 checkpoint_folder::remove(&folder)?;
             }
         }
         self.has_saved = true;
-        Ok(())
+        self.log.as_mut().map_or(Ok(()), EventLog::begin)
     }
 
     fn or_stop(&mut self, written: Result<(), WriteError>) -> Flow {
@@ -252,7 +264,16 @@ impl Observer<Transformer> for Watcher<'_> {
         if let Event::Started(plan) = event {
             self.states.start(*plan);
         }
-        self.reporter.on_event(event)
+        let recorded = match &mut self.log {
+            Some(log) if self.error.is_none() => log.record(event),
+            _ => Ok(()),
+        };
+        let wanted = [self.or_stop(recorded), self.reporter.on_event(event)];
+        if wanted.contains(&Flow::Stop) {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
     }
 
     fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<Transformer>) -> Flow {

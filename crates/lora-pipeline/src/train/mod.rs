@@ -2,6 +2,7 @@
 
 mod checkpoint_folder;
 pub mod checkpoints;
+mod event_log;
 mod memory;
 mod one_batch;
 mod posterior;
@@ -28,6 +29,7 @@ use serde_json::{Map, Value, json};
 use self::checkpoint_folder::CheckpointFile;
 pub use self::checkpoint_folder::{CheckpointError, checkpoints_in};
 use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
+use self::event_log::EventLog;
 pub use self::memory::MemoryEstimate;
 pub use self::one_batch::OneBatch;
 use self::posterior::PosteriorError;
@@ -35,7 +37,7 @@ use self::prepared::PreparedTraining;
 use self::resume::Beginning;
 pub use self::resume::is_finished;
 pub use self::scores::TrainingScores;
-use self::scores::page;
+use self::scores::{card_text, page};
 use self::size::check_size;
 pub use self::speed::Speed;
 use self::state_writer::StateWriter;
@@ -45,6 +47,7 @@ use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
 use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
+use crate::card::CARD_FILE;
 use crate::config::{Resolved, ResumeFrom, RunConfig};
 use crate::data::RowSource;
 use crate::data::encoded::{EncodedSplit, RowEncoder};
@@ -304,7 +307,8 @@ impl Training {
         let folder_of = resumed.map(|checkpoint| checkpoint.folder.clone());
         let states = StateWriter::new(saving, config, file, folder_of);
         let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
-        let mut watcher = Watcher::new(saving, states, reporter, self.beginning.has_adapter);
+        let log = EventLog::of(config)?;
+        let mut watcher = Watcher::new(saving, states, reporter, log, self.beginning.has_adapter);
         let fitted = match self.fit_with_posterior(state, &mut watcher) {
             Ok(fitted) => fitted,
             Err(error) => {
@@ -420,10 +424,14 @@ impl FittedTraining {
         let calibration = scored.calibration.as_ref();
         let calibration = calibration.map(CalibrationFile::text).transpose()?;
         let page = page(&scored, &fitted, config, &training.checks, &results).to_html();
+        let card = card_text(&scored, &fitted, prepared, config, &task)?;
         write_together(&folder, |beside| {
             write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
             if let Some(text) = &calibration {
                 write_file(&beside.join(CALIBRATION_FILE), text.as_bytes())?;
+            }
+            if let Some(text) = &card {
+                write_file(&beside.join(CARD_FILE), text.as_bytes())?;
             }
             write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
             write_file(&beside.join(REPORT_FILE), page.as_bytes())

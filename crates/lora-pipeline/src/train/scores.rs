@@ -8,12 +8,14 @@ use serde_json::{Value, json};
 
 use super::prepared::PreparedTraining;
 use crate::calibration::CalibrationFile;
+use crate::card::{CardTraining, ModelCard};
 use crate::config::RunConfig;
+use crate::data::encoded::EncodedSplit;
 use crate::data::row_checks::RowChecks;
 use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
-use crate::saved::task_file::{FittedRules, InferenceKind};
+use crate::saved::task_file::{FittedRules, InferenceKind, TaskFile};
 use crate::score::comparison::verdicts;
 use crate::score::report::{curves, score_page};
 use crate::score::{ScoredMethod, TaskScores, calibrate, official, official_line, score_split};
@@ -145,6 +147,35 @@ impl TrainingScores {
         };
         Some(loss("test").or_else(|| loss("validation"))? - loss("training")?)
     }
+}
+
+/// The model card of a training; none where a README of the user's is in the folder.
+pub(super) fn card_text(
+    scored: &TrainingScores,
+    fitted: &Fitted<Transformer>,
+    prepared: &PreparedTraining,
+    config: &RunConfig,
+    task_file: &TaskFile,
+) -> Result<Option<String>> {
+    let rows = |split: &Option<EncodedSplit>| split.as_ref().map_or(0, EncodedSplit::len);
+    let card = ModelCard {
+        folder: &config.output_dir,
+        tuning: fitted.best.tuning(),
+        task: &prepared.task,
+        task_file,
+        calibration: scored.calibration.as_ref(),
+        training: Some(CardTraining {
+            config,
+            rows: [
+                prepared.train.len(),
+                rows(&prepared.validation),
+                rows(&prepared.test),
+            ],
+            history: &fitted.history,
+        }),
+        scores: &scored.scores,
+    };
+    card.text_where_free()
 }
 
 /// The report of a training.

@@ -210,6 +210,7 @@ mod tests {
             epoch: step as f64,
             loss,
             metric: Some(loss),
+            ece: None,
             is_best: true,
         });
         let best = losses.iter().zip(1..).min_by(|a, b| a.0.total_cmp(b.0));

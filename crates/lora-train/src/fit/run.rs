@@ -172,6 +172,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
             epoch,
             loss: measured.loss,
             metric: measured.metric,
+            ece: measured.ece,
             is_best: verdict.is_best,
         };
         standing.history.evaluations.push(evaluation);

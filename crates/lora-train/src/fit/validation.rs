@@ -29,6 +29,7 @@ pub(super) fn token_loss<M: Model<Input = Batch>>(
     Measured {
         loss,
         metric: Some(loss),
+        ece: None,
     }
 }
 

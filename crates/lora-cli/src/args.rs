@@ -15,6 +15,8 @@ use crate::inspect::InspectArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
 use crate::report::ReportArgs;
+#[cfg(feature = "serve")]
+use crate::serve::ServeArgs;
 use crate::shared_args::with_former_names;
 use crate::sweep::SweepArgs;
 use crate::tasks::TasksArgs;
@@ -90,6 +92,10 @@ pub enum Command {
     /// Labels texts, with probability and uncertainty.
     #[command(after_long_help = PREDICT_EXAMPLES)]
     Predict(PredictArgs),
+    /// Serves adapters of texts over HTTP, as lora predict labels them.
+    #[cfg(feature = "serve")]
+    #[command(after_long_help = SERVE_EXAMPLES)]
+    Serve(ServeArgs),
     /// Compares three methods on your own labelled text, and says which to use and how far to trust it.
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
@@ -196,6 +202,17 @@ For an adapter trained on pairs of texts, a tab separates the two texts of a lin
 mean pass or of the ensemble, whichever was better on validation rows, with the temperature that training fitted;
 --inference chooses by hand. --adaptive gives a text
 members only until its class is settled.";
+
+#[cfg(feature = "serve")]
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  lora serve runs/reviews
+  lora serve good=runs/reviews runs/topics --port 8000
+  lora serve runs/reviews --host 0.0.0.0 --token-file token.txt
+Then:
+  curl --json '{\"text\": \"a gripping film\"}' http://127.0.0.1:8080/predict
+A page to try it on is at http://127.0.0.1:8080/, the description of all requests at /openapi.json. Ctrl-C or SIGTERM ends the
+server once what it accepted is answered.";
 
 const COMPARE_EXAMPLES: &str = "\
 Examples:

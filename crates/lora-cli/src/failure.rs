@@ -100,8 +100,20 @@ pub fn exit_code(error: &Error) -> u8 {
             || cause.is::<EvalError>()
             || cause.is::<WorseThanGuessing>()
             || cause.is::<TrialsFailed>()
+            || is_of_system(cause)
     });
     if failed_on_the_way { FAILED } else { BAD_INPUT }
+}
+
+/// Whether the system gives the server no socket or thread.
+#[cfg(feature = "serve")]
+fn is_of_system(cause: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(cause.downcast_ref(), Some(lora_serve::ServeError::System { .. }))
+}
+
+#[cfg(not(feature = "serve"))]
+fn is_of_system(_: &(dyn std::error::Error + 'static)) -> bool {
+    false
 }
 
 /// Writes `error: …` to stderr. A closed stderr is nothing to fail about.

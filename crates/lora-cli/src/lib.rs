@@ -7,7 +7,7 @@
 //! | `terminal` | the one place that prints: tables, progress, JSON |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
-//! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `bayesianize`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions` | the subcommands |
+//! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `bayesianize`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions`, `serve` (with that feature) | the subcommands |
 
 pub mod args;
 pub mod bayesianize;
@@ -26,6 +26,8 @@ pub mod merge;
 pub mod module_paths;
 pub mod predict;
 pub mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod set_args;
 pub mod shared_args;
 pub mod sweep;
@@ -50,6 +52,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, &terminal),
         Command::Eval(args) => eval::run(args, &terminal),
         Command::Predict(args) => predict::run(args, &terminal),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(args, &terminal),
         Command::Compare(args) => compare::run(args, &terminal),
         Command::Sweep(args) => sweep::run(args, &terminal),
         Command::Report(args) => report::run(args, &terminal),

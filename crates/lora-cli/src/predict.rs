@@ -72,6 +72,16 @@ pub enum InferenceArg {
     Ensemble,
 }
 
+impl InferenceArg {
+    /// In the form of the library.
+    pub fn kind(self) -> InferenceKind {
+        match self {
+            Self::Mean => InferenceKind::Mean,
+            Self::Ensemble => InferenceKind::Ensemble,
+        }
+    }
+}
+
 /// A calibrator of the adapter folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum CalibratorArg {
@@ -116,10 +126,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         context: args.context.clone(),
         benchmark,
         ensemble: args.ensemble.choice(),
-        inference: args.inference.map(|inference| match inference {
-            InferenceArg::Mean => InferenceKind::Mean,
-            InferenceArg::Ensemble => InferenceKind::Ensemble,
-        }),
+        inference: args.inference.map(InferenceArg::kind),
         adaptive: args.ensemble.adaptive,
         sets: args.sets.request(),
         calibrator: args.calibrator.map(CalibratorArg::name),

@@ -51,6 +51,7 @@ pub const SHARED_NAMES: &[SharedName] = &[
     shared("batch-size", "Rows of a batch of predictions", &["per-device-eval-batch-size"]),
     shared("members", "Passes of the ensemble", &["ensemble-members"]),
     shared("average", "What the ensemble averages", &["ensemble-average"]),
+    shared("inference", "Predict by the mean pass or by the ensemble", &[]),
     shared("adaptive", "Give each text members only until", &[]),
     shared("coverage", "Add sets of classes", &[]),
     shared("conformity", "How classes are scored for the sets", &[]),

@@ -26,6 +26,13 @@ impl TensorNames {
         self.0.get(&id).map(String::as_str)
     }
 
+    /// These names and those of another table.
+    #[must_use]
+    pub fn joined(&self, other: &Self) -> Self {
+        let both = self.0.iter().chain(other.0.iter());
+        Self::new(both.map(|(id, name)| (*id, name.clone())))
+    }
+
     /// Calls `visit` with every named tensor, in the order of the model.
     pub fn visit<M: Module>(&self, model: &M, visit: &mut dyn FnMut(&str, ParamRef<'_>)) {
         model.visit(&mut Visitor { names: self, visit });

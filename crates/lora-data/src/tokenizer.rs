@@ -172,6 +172,28 @@ impl TextTokenizer {
         Ok((encoded, truncated))
     }
 
+    /// One example as token ids, and whether it was truncated, as [`TextTokenizer::encode_all_counted`] gives them; without threads.
+    ///
+    /// # Errors
+    /// Those of [`TextTokenizer::encode_all`].
+    pub fn encode_one(&self, example: &Example) -> Result<(Encoded, bool), TokenizerError> {
+        let failed = |source| TokenizerError::Tokenize {
+            first: 0,
+            last: 0,
+            source,
+        };
+        let encode = |text: &str| self.inner.encode(text, false).map_err(failed);
+        let pair = example.text_pair.as_deref().map(encode).transpose()?;
+        let (ids, was_truncated) = self.put_together(encode(&example.text)?, pair).map_err(failed)?;
+        if ids.is_empty() {
+            return Err(TokenizerError::NoTokens {
+                row: 0,
+                text: example.text.clone(),
+            });
+        }
+        Ok((ids, was_truncated))
+    }
+
     /// A whole data set, ready to be cut into batches.
     ///
     /// # Errors

@@ -99,6 +99,10 @@ fn the_number_of_truncated_examples_is_reported() {
         [3, 6, 6]
     );
     assert_eq!(truncated, 1);
+    for (place, example) in examples.iter().enumerate() {
+        let alone = tokenizer.encode_one(example).unwrap();
+        assert_eq!(alone, (encoded[place].clone(), place == 2), "the same alone");
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub use ensemble::{ModelOutputs, predict};
 pub use error::EvalError;
 pub use mean_std::MeanStd;
 pub use multi_label::MultiLabelScores;
-pub use passes::Passes;
+pub use passes::{DrawnPasses, Passes};
 pub use posterior::{predict_members, predict_posterior};
 pub use predictions::{Average, Predictions};
 pub use probabilities::ClassProbabilities;

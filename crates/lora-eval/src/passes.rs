@@ -7,6 +7,8 @@ use lora_core::adapted::CachedModel;
 use lora_core::vector::Posterior;
 use lora_core::{Adapted, MaskSampler, Model, Pass, PassNoise};
 
+use crate::ModelOutputs;
+
 /// Which passes a data set is run through.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Passes<'a> {
@@ -59,62 +61,115 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32
 /// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
-    CachedModel { adapted, states }: CachedModel<'_, M>,
+    cached: CachedModel<'_, M>,
     batches: impl Iterator<Item = Request<'a, M::Input>>,
     passes: &Passes<'_>,
     visit: Visit<'_>,
 ) where
     M::Input: 'a,
 {
-    if let (Passes::Members { sampler, members }, Some(posterior)) = (passes, adapted.posterior()) {
-        let posterior = posterior.clone().with_seed(sampler.seed);
-        let layout = posterior.layout();
-        // Members share all but what is drawn.
-        let drawn: Vec<Adapted<M>> = members
-            .clone()
-            .map(|member| layout.write(adapted, &posterior.member(member)))
-            .collect();
-        for Request { input, rows, places } in batches {
-            for (member, drawn) in drawn.iter().enumerate() {
-                let outputs = drawn.model.forward_passes(input, places, &[Pass::Mean], states);
-                for outputs in outputs {
-                    hand_out(member, rows, outputs, visit);
-                }
-            }
-        }
-        return;
+    let drawn = DrawnPasses::new(cached.adapted, passes);
+    for request in batches {
+        drawn.run(cached, &request, visit);
     }
-    let members: Vec<PassNoise> = match passes {
-        Passes::Mean => Vec::new(),
-        Passes::Members { sampler, members } => {
-            let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
-            let member = |member| sampler.members(member..member + 1, &shapes, &device);
-            members.clone().map(member).collect()
-        }
-    };
-    for Request { input, rows, places } in batches {
-        let masks: Vec<PassNoise> = members.iter().map(|member| member.for_rows(rows)).collect();
-        let of_passes: Vec<Pass> = match passes {
-            Passes::Mean => vec![Pass::Mean],
-            Passes::Members { .. } => masks.iter().map(Pass::Stochastic).collect(),
+}
+
+/// Passes of which everything random is drawn: once, however many batches follow, and whenever they come.
+#[derive(Clone, Debug)]
+pub struct DrawnPasses<M>(Drawn<M>);
+
+#[derive(Clone, Debug)]
+enum Drawn<M> {
+    Mean,
+    /// Of each member.
+    Masks(Vec<PassNoise>),
+    /// The model of each member. They share all but what is drawn.
+    Weights(Vec<Adapted<M>>),
+}
+
+impl<M: Model> DrawnPasses<M> {
+    /// Draws masks, or weights, of all members.
+    pub fn new(adapted: &Adapted<M>, passes: &Passes<'_>) -> Self {
+        Self(match (passes, adapted.posterior()) {
+            (Passes::Mean, _) => Drawn::Mean,
+            (Passes::Members { sampler, members }, Some(posterior)) => {
+                let posterior = posterior.clone().with_seed(sampler.seed);
+                let layout = posterior.layout();
+                let member = |member| layout.write(adapted, &posterior.member(member));
+                Drawn::Weights(members.clone().map(member).collect())
+            }
+            (Passes::Members { sampler, members }, None) => {
+                let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
+                let member = |member| sampler.members(member..member + 1, &shapes, &device);
+                Drawn::Masks(members.clone().map(member).collect())
+            }
+        })
+    }
+
+    /// Outputs for one input: `[members, rows, outputs]`. `rows` are the numbers by which input dropout knows its rows, and by which
+    /// [`predict`](crate::predict) calls them in a data set; here a number may stand several times.
+    ///
+    /// # Panics
+    /// If there are not as many numbers as rows.
+    pub fn outputs(&self, adapted: &Adapted<M>, input: &M::Input, rows: &[usize]) -> ModelOutputs {
+        let mut outputs = ModelOutputs {
+            members: 0,
+            examples: rows.len(),
+            outputs: 0,
+            values: Vec::new(),
         };
-        let outputs = adapted.model.forward_passes(input, places, &of_passes, states);
-        for (member, outputs) in outputs.into_iter().enumerate() {
-            hand_out(member, rows, outputs, visit);
+        let request = Request {
+            input,
+            rows,
+            places: None,
+        };
+        self.run(
+            adapted.into(),
+            &request,
+            &mut |member, rows, [batch, width], values| {
+                assert_eq!(rows.len(), batch, "one number for each row of the input");
+                (outputs.members, outputs.outputs) = (member + 1, width);
+                outputs.values.extend_from_slice(values);
+            },
+        );
+        outputs
+    }
+
+    /// The passes in order.
+    fn run(
+        &self,
+        CachedModel { adapted, states }: CachedModel<'_, M>,
+        Request { input, rows, places }: &Request<'_, M::Input>,
+        visit: Visit<'_>,
+    ) {
+        let forward = |model: &M, passes: &[Pass]| model.forward_passes(input, *places, passes, states);
+        match &self.0 {
+            Drawn::Mean => hand_out(rows, forward(&adapted.model, &[Pass::Mean]), visit),
+            Drawn::Masks(members) => {
+                let masks: Vec<PassNoise> = members.iter().map(|member| member.for_rows(rows)).collect();
+                let passes: Vec<Pass> = masks.iter().map(Pass::Stochastic).collect();
+                hand_out(rows, forward(&adapted.model, &passes), visit);
+            }
+            Drawn::Weights(members) => {
+                let of_member = |member: &Adapted<M>| forward(&member.model, &[Pass::Mean]);
+                hand_out(rows, members.iter().flat_map(of_member), visit);
+            }
         }
     }
 }
 
-/// Gives outputs to whoever visits them.
-fn hand_out(member: usize, rows: &[usize], outputs: Tensor<2>, visit: Visit<'_>) {
-    let shape = outputs.dims();
-    #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
-    let values = outputs
-        .into_data()
-        .convert::<f32>()
-        .try_into_vec::<f32>()
-        .expect("converted to f32");
-    visit(member, rows, shape, &values);
+/// Gives the outputs of members to whoever visits them.
+fn hand_out(rows: &[usize], outputs: impl IntoIterator<Item = Tensor<2>>, visit: Visit<'_>) {
+    for (member, outputs) in outputs.into_iter().enumerate() {
+        let shape = outputs.dims();
+        #[expect(clippy::expect_used, reason = "a float tensor converts to f32")]
+        let values = outputs
+            .into_data()
+            .convert::<f32>()
+            .try_into_vec::<f32>()
+            .expect("converted to f32");
+        visit(member, rows, shape, &values);
+    }
 }
 
 /// Where the model's weights are; masks are drawn there.

@@ -72,22 +72,45 @@ impl Transformer {
     ) -> Result<(Self, LoadReport), LoadError> {
         let config = FamilyConfig::read(checkpoint)?;
         memory::check(&checkpoint.weights, device)?;
-        let (family, spec) = (config.family(), config.spec());
-        let mut weights = Weights::new(&checkpoint.weights, family.prefix, head.seed, device);
-        if spec.tied {
-            let decoder = spec.masked_lm.map_or("lm_head", |names| names.decoder);
-            weights = weights.with_tied(&format!("{}{}", family.prefix, family.table), decoder);
-        }
-        if let Some(labels) = labels {
-            weights = weights.for_labels(SavedHead::of(checkpoint, labels)?);
-        }
+        let weights = weights_of(checkpoint, &config, head, labels, device)?;
         let backbone = Backbone::load(&config, &weights)?;
         let model = Self {
-            head: Head::load(head.kind, &spec, &backbone, &weights.root())?,
+            head: Head::load(head.kind, &config.spec(), &backbone, &weights.root())?,
             backbone,
             names: weights.tensor_names(),
         };
         Ok((model, weights.finish()?))
+    }
+
+    /// Another head on this backbone, whose tensors the two models share, as [`Transformer::load_for_labels`] would load it from the
+    /// same checkpoint. The report is of the head alone, without left-over tensors.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transformer::load_for_labels`].
+    pub fn with_head(
+        &self,
+        checkpoint: &Checkpoint,
+        head: HeadOptions,
+        labels: Option<&LabelNames>,
+        device: &Device,
+    ) -> Result<(Self, LoadReport), LoadError> {
+        let config = FamilyConfig::read(checkpoint)?;
+        let weights = weights_of(checkpoint, &config, head, labels, device)?;
+        let backbone = self.backbone.clone();
+        let model = Self {
+            head: Head::load(head.kind, &config.spec(), &backbone, &weights.root())?,
+            backbone,
+            names: self.names.joined(&weights.tensor_names()),
+        };
+        let report = weights.finish()?;
+        Ok((
+            model,
+            LoadReport {
+                left_over: Vec::new(),
+                ..report
+            },
+        ))
     }
 
     /// As [`Model::forward`]; `observe` sees the hidden states `[batch, seq, d_model]` of every layer, the embeddings'
@@ -178,6 +201,26 @@ impl Transformer {
     pub fn modules_to_save(&self) -> Vec<String> {
         self.head.modules_to_save()
     }
+}
+
+/// The tensors of a checkpoint, for a model with such a head.
+fn weights_of<'a>(
+    checkpoint: &'a Checkpoint,
+    config: &FamilyConfig,
+    head: HeadOptions,
+    labels: Option<&LabelNames>,
+    device: &'a Device,
+) -> Result<Weights<'a>, LoadError> {
+    let (family, spec) = (config.family(), config.spec());
+    let mut weights = Weights::new(&checkpoint.weights, family.prefix, head.seed, device);
+    if spec.tied {
+        let decoder = spec.masked_lm.map_or("lm_head", |names| names.decoder);
+        weights = weights.with_tied(&format!("{}{}", family.prefix, family.table), decoder);
+    }
+    Ok(match labels {
+        Some(labels) => weights.for_labels(SavedHead::of(checkpoint, labels)?),
+        None => weights,
+    })
 }
 
 /// A number for what a model reads in a row of a batch.

@@ -26,6 +26,7 @@ mod reporting_curves;
 mod results_pages;
 mod resuming;
 mod scored_alike;
+mod serving;
 mod sweep;
 mod sweep_choices;
 mod sweep_posteriors;

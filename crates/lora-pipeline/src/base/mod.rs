@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod hub;
 pub mod model_folder;
 pub mod reader;
+pub mod shared;
 
 use burn::tensor::Device;
 use lora_core::adapted::AttachReport;
@@ -100,11 +101,34 @@ impl OpenedBase {
         seed: u64,
         device: &Device,
     ) -> Result<Self> {
-        let head = HeadOptions {
-            kind: HeadKind::from(task),
-            seed,
-        };
-        let (model, loaded) = Transformer::load_for_labels(files, head, labels, device)?;
+        let (model, loaded) = Transformer::load_for_labels(files, head_of(task, seed), labels, device)?;
+        Self::with(model, loaded, files, reader, task)
+    }
+
+    /// As [`OpenedBase::load`], with the backbone of a model that was loaded from the same files. The two share its tensors.
+    ///
+    /// # Errors
+    ///
+    /// As [`OpenedBase::load`].
+    pub fn load_on(
+        shared: &Transformer,
+        files: &Checkpoint,
+        reader: TextReader,
+        task: &Task,
+        labels: Option<&LabelNames>,
+        device: &Device,
+    ) -> Result<Self> {
+        let (model, loaded) = shared.with_head(files, head_of(task, 0), labels, device)?;
+        Self::with(model, loaded, files, reader, task)
+    }
+
+    fn with(
+        model: Transformer,
+        loaded: LoadReport,
+        files: &Checkpoint,
+        reader: TextReader,
+        task: &Task,
+    ) -> Result<Self> {
         Ok(Self {
             model,
             loaded,
@@ -112,6 +136,13 @@ impl OpenedBase {
             default_targets: FamilyConfig::read(files)?.family().targets,
             model_folder: ModelFolder::of(files, task),
         })
+    }
+}
+
+fn head_of(task: &Task, seed: u64) -> HeadOptions {
+    HeadOptions {
+        kind: HeadKind::from(task),
+        seed,
     }
 }
 

@@ -4,6 +4,7 @@ mod choices;
 pub mod ensemble;
 mod prediction;
 pub mod predictor;
+pub mod prepared;
 mod spans;
 mod texts;
 pub mod untrained;
@@ -263,21 +264,23 @@ impl<'a> Inference<'a> {
         Ok(split)
     }
 
-    /// The outputs that are used, those of the ensemble if there is one, with what they are averaged by.
-    fn outputs(&self, split: &EncodedSplit, what: &str) -> Result<(ModelOutputs, Average)> {
-        let outputs = infer_rows(&self.opened.adapted, split, self.ensemble, what, self.progress)?;
-        Ok((
-            outputs,
-            self.ensemble
-                .map_or_else(Average::default, |settings| settings.average),
-        ))
+    /// The outputs that are used: those of the ensemble if there is one.
+    fn outputs(&self, split: &EncodedSplit, what: &str) -> Result<ModelOutputs> {
+        infer_rows(&self.opened.adapted, split, self.ensemble, what, self.progress)
+    }
+
+    /// What they are averaged by.
+    fn average(&self) -> Average {
+        self.ensemble
+            .map_or_else(Average::default, |settings| settings.average)
     }
 
     /// Probabilities of classes, or of the choices of each row.
     fn probabilities(&self, split: &EncodedSplit, what: &str) -> Result<ClassProbabilities> {
-        let (outputs, average) = self.outputs(split, what)?;
-        let predictions = outputs.into_predictions()?;
-        Ok(predictions.with_temperature(self.temperature())?.average(average))
+        let predictions = self.outputs(split, what)?.into_predictions()?;
+        Ok(predictions
+            .with_temperature(self.temperature())?
+            .average(self.average()))
     }
 
     /// What logits are divided by.

@@ -10,7 +10,6 @@ use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 use super::prediction::{FileForm, PredictedLabel, Prediction, in_words, to_csv};
 use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
-use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
 use crate::inference::adaptive::run_adaptively;
 use crate::saved::adapter::read_options;
@@ -73,7 +72,7 @@ impl PredictRows for Dataset {
                     labels,
                 )
             }
-            (_, _, task) => labels_of(inference, &split, task)?,
+            (_, _, task) => labels_of(inference, inference.outputs(&split, "predicting")?, task)?,
         };
         let rows = self.examples.iter().zip(found);
         let prediction = |(example, label): (&Example, PredictedLabel)| Prediction {
@@ -115,7 +114,7 @@ fn read_texts(
         );
     }
     let (texts, without_text) = split_off_empty(&request.texts, "text", request.strict)?;
-    let is_pair = saved.is_some_and(|task| task.text_pair_column.is_some());
+    let is_pair = inference.opened.reads_pairs();
     let examples = texts
         .into_iter()
         .map(|(place, text)| example(place + 1, text, is_pair));
@@ -139,10 +138,14 @@ fn example(number: usize, text: &str, is_pair: bool) -> Result<Example> {
     })
 }
 
-fn labels_of(inference: &Inference<'_>, split: &EncodedSplit, task: &Task) -> Result<Vec<PredictedLabel>> {
+/// What a model's outputs for texts mean.
+pub(super) fn labels_of(
+    inference: &Inference<'_>,
+    outputs: ModelOutputs,
+    task: &Task,
+) -> Result<Vec<PredictedLabel>> {
     let is_ensemble = inference.ensemble.is_some();
-    let (outputs, average) = inference.outputs(split, "predicting")?;
-    let temperature = inference.temperature();
+    let (average, temperature) = (inference.average(), inference.temperature());
     match task {
         Task::MultiLabel { labels } => {
             let predictions = outputs.into_label_predictions()?.with_temperature(temperature)?;

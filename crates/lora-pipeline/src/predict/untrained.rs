@@ -164,6 +164,7 @@ impl Untrained {
             calibration,
             ensemble,
             base_model: base.name,
+            revision: base.revision,
             model_folder: opened.model_folder,
         };
         Ok(TaskPredictor::trained(opened, batch_size, fitted.history))

@@ -9,9 +9,11 @@ use lora_data::tasks::{AnswerSettings, Benchmark};
 use lora_data::{ColumnSelector, Format, LabelRule, ReadOptions, Task};
 use lora_models::{Checkpoint, FamilyConfig, Transformer};
 
+use super::Saved;
 use super::source::{AdapterSource, open_source};
 use super::task_file::TaskFile;
 use crate::base::model_folder::ModelFolder;
+use crate::base::shared::{SharedBase, SharedBases};
 use crate::base::{OpenedBase, TextReader};
 use crate::calibration::{Calibrated, CalibrationFile};
 use crate::config::Lengths;
@@ -39,6 +41,8 @@ pub struct OpenedAdapter {
     pub ensemble: Option<EnsembleSettings>,
     /// The base model.
     pub base_model: String,
+    /// Branch, tag or commit of it.
+    pub revision: Option<String>,
     /// What a whole model's folder holds beside its weights.
     pub model_folder: ModelFolder,
 }
@@ -68,7 +72,12 @@ pub struct AdapterOptions {
 const LONGEST_PROMPT: usize = 2048;
 
 impl OpenedAdapter {
-    fn of(mut source: AdapterSource, task: Task, args: &AdapterOptions) -> Result<Self> {
+    fn of(
+        mut source: AdapterSource,
+        task: Task,
+        args: &AdapterOptions,
+        bases: Option<&mut SharedBases>,
+    ) -> Result<Self> {
         let device = args.device.open_in(args.dtype, args.fp32_precision)?;
         let files = &mut source.checkpoint;
         files.weights.set_fp32_precision(args.fp32_precision);
@@ -78,7 +87,16 @@ impl OpenedAdapter {
         let labels = task
             .labels()
             .filter(|_| source.task_file.is_some() && args.labels.is_none());
-        let base = OpenedBase::load(files, reader, &task, labels, 0, &device)?;
+        let base = match (bases, &source.saved) {
+            (Some(bases), Saved::Adapter(_) | Saved::Tuned(_)) => {
+                let base = SharedBase {
+                    name: source.base_model.clone(),
+                    revision: source.revision.clone(),
+                };
+                bases.open(&base, files, reader, (&task, labels), &device)?
+            }
+            _ => OpenedBase::load(files, reader, &task, labels, 0, &device)?,
+        };
         let adapted = source
             .saved
             .put_on(base.model, &base.loaded, &source.base_model, "--model")?;
@@ -94,6 +112,7 @@ impl OpenedAdapter {
             task_file: source.task_file,
             calibration: CalibrationFile::read(&args.adapter)?,
             base_model: source.base_model,
+            revision: source.revision,
             model_folder: base.model_folder,
         })
     }
@@ -103,6 +122,20 @@ impl OpenedAdapter {
         Calibrated {
             task: &self.task,
             file: self.calibration.as_ref(),
+        }
+    }
+
+    /// Whether its texts come in pairs.
+    pub fn reads_pairs(&self) -> bool {
+        let saved = self.task_file.as_ref();
+        saved.is_some_and(|task| task.text_pair_column.is_some())
+    }
+
+    /// The base model, by which adapters share it.
+    pub fn shared_base(&self) -> SharedBase {
+        SharedBase {
+            name: self.base_model.clone(),
+            revision: self.revision.clone(),
         }
     }
 
@@ -149,7 +182,18 @@ fn lengths(
 pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<OpenedAdapter> {
     let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
     let task = source.labelled_task(args.labels.as_deref(), asked)?;
-    OpenedAdapter::of(source, task, args)
+    OpenedAdapter::of(source, task, args, None)
+}
+
+/// As [`open_adapter`], on a base model that adapters share. A whole model shares none.
+///
+/// # Errors
+///
+/// As [`open_adapter`].
+pub fn open_adapter_on(args: &AdapterOptions, bases: &mut SharedBases) -> Result<OpenedAdapter> {
+    let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
+    let task = source.labelled_task(args.labels.as_deref(), None)?;
+    OpenedAdapter::of(source, task, args, Some(bases))
 }
 
 /// Opens the adapter folder of a language model, to write text.
@@ -159,7 +203,7 @@ pub fn open_adapter(args: &AdapterOptions, asked: Option<&Benchmark>) -> Result<
 /// If a part is missing, corrupt, or does not fit the others, or the base model is no causal language model.
 pub fn open_language_adapter(args: &AdapterOptions) -> Result<OpenedAdapter> {
     let source = open_source(&args.adapter, args.base.as_deref(), args.revision.as_deref())?;
-    OpenedAdapter::of(source, Task::Completion, args)
+    OpenedAdapter::of(source, Task::Completion, args, None)
 }
 
 /// How a data file is read: as the training's files were, but for what flags say.

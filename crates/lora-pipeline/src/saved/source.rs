@@ -21,6 +21,8 @@ pub struct AdapterSource {
     pub task_file: Option<TaskFile>,
     /// The base model's name.
     pub base_model: String,
+    /// Branch, tag or commit of it.
+    pub revision: Option<String>,
     /// The base model's files.
     pub checkpoint: Checkpoint,
 }
@@ -51,7 +53,8 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         );
     };
     let revision = revision.or_else(|| task_file.as_ref()?.revision.as_deref());
-    let hub = hub_options(revision);
+    let revision = revision.map(str::to_owned);
+    let hub = hub_options(revision.as_deref());
     if base.is_none() {
         check_base(adapter, &base_model, &hub, "--model")?;
     }
@@ -65,6 +68,7 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
         saved,
         task_file,
         base_model,
+        revision,
         checkpoint,
     })
 }

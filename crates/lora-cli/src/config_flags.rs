@@ -51,7 +51,7 @@ fn flag_of(key: &'static Key) -> Arg {
             .num_args(0..=1)
             .default_missing_value(NEWEST)
             .value_name("auto|FOLDER")
-            .visible_alias(key.name.replace('_', "-")),
+            .visible_alias("resume-from-checkpoint"), // the one key of this form
         KeyForm::Text | KeyForm::Scalar => arg.value_name("VALUE"),
         // A list may begin with a minus.
         KeyForm::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),

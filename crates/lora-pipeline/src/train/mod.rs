@@ -295,11 +295,7 @@ impl Training {
             run: &run,
             task: &task_text,
         };
-        let mut file = CheckpointFile::new(
-            self.made_by(),
-            document["config"].clone(),
-            self.prepared.test_hash(),
-        );
+        let mut file = CheckpointFile::new(self.made_by(), run["config"].clone(), self.prepared.test_hash());
         let resumed = self.beginning.checkpoint.as_ref();
         if let Some(checkpoint) = resumed {
             (file.step, file.seconds) = (checkpoint.file.step, checkpoint.file.seconds);
@@ -313,7 +309,7 @@ impl Training {
             Ok(fitted) => fitted,
             Err(error) => {
                 // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
-                if watcher.has_saved {
+                if watcher.has_saved && !error.is_refusal() {
                     fail("failed", json!(error.to_string()))?;
                     let folder = folder.display();
                     progress.note(&format!(

@@ -21,6 +21,13 @@ pub(super) enum PosteriorError {
     State(#[from] StateError),
 }
 
+impl PosteriorError {
+    /// Whether the training did not begin, because a checkpoint is not its own.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::State(_) | Self::Training(TrainError::State(_)))
+    }
+}
+
 impl Training {
     /// Trains, from a state if there is one; the best model carries the Gaussian that was learned or collected on the way, if one is asked for.
     pub(super) fn fit_with_posterior(

@@ -176,7 +176,7 @@ impl TextTokenizer {
     ///
     /// # Errors
     /// Those of [`TextTokenizer::encode_all`].
-    pub fn encode_one(&self, example: &Example) -> Result<(Encoded, bool), TokenizerError> {
+    pub fn encode_example(&self, example: &Example) -> Result<(Encoded, bool), TokenizerError> {
         let failed = |source| TokenizerError::Tokenize {
             first: 0,
             last: 0,

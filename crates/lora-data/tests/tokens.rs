@@ -100,7 +100,7 @@ fn the_number_of_truncated_examples_is_reported() {
     );
     assert_eq!(truncated, 1);
     for (place, example) in examples.iter().enumerate() {
-        let alone = tokenizer.encode_one(example).unwrap();
+        let alone = tokenizer.encode_example(example).unwrap();
         assert_eq!(alone, (encoded[place].clone(), place == 2), "the same alone");
     }
 }

@@ -94,7 +94,7 @@ impl PreparedPredictor {
     ///
     /// If the tokenizer finds none.
     pub fn encode(&self, example: &Example) -> Result<EncodedText> {
-        let (tokens, is_truncated) = self.opened.reader.tokenizer.encode_one(example)?;
+        let (tokens, is_truncated) = self.opened.reader.tokenizer.encode_example(example)?;
         Ok(EncodedText { tokens, is_truncated })
     }
 

@@ -61,16 +61,16 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32
 /// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
-    above: Above<'_, M>,
+    Above { adapted, states }: Above<'_, M>,
     batches: impl Iterator<Item = Request<'a, M::Input>>,
     passes: &Passes<'_>,
     visit: Visit<'_>,
 ) where
     M::Input: 'a,
 {
-    let drawn = DrawnPasses::new(above.adapted, passes);
+    let drawn = DrawnPasses::new(adapted, passes);
     for request in batches {
-        drawn.run(above, &request, visit);
+        drawn.run(Above { adapted, states }, &request, visit);
     }
 }
 

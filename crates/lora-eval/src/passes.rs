@@ -61,16 +61,16 @@ pub(crate) type Visit<'a> = &'a mut dyn FnMut(usize, &[usize], [usize; 2], &[f32
 /// Runs the model over all batches, each in all passes. `visit` gets the number of the pass from 0, the data set rows of the batch, and
 /// the outputs with their shape: passes in order within a batch.
 pub(crate) fn run_passes<'a, M: Model>(
-    cached: CachedModel<'_, M>,
+    CachedModel { adapted, states }: CachedModel<'_, M>,
     batches: impl Iterator<Item = Request<'a, M::Input>>,
     passes: &Passes<'_>,
     visit: Visit<'_>,
 ) where
     M::Input: 'a,
 {
-    let drawn = DrawnPasses::new(cached.adapted, passes);
+    let drawn = DrawnPasses::new(adapted, passes);
     for request in batches {
-        drawn.run(cached, &request, visit);
+        drawn.run(CachedModel { adapted, states }, &request, visit);
     }
 }
 

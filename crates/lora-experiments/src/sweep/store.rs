@@ -227,6 +227,7 @@ mod tests {
             peak_memory: None,
             losses: vec![[1.0, 0.25]],
             evaluations: Vec::new(),
+            mask_probabilities: Vec::new(),
             curve: Vec::new(),
         }))
     }

@@ -4,7 +4,6 @@ use lora_eval::EvalError;
 use thiserror::Error;
 
 use crate::config::TrainConfigError;
-use crate::mask_search::MaskSearchError;
 use crate::metric::Metric;
 use crate::variational::VariationalError;
 
@@ -120,9 +119,6 @@ pub enum TrainError {
     /// The factors A cannot be variational.
     #[error(transparent)]
     Variational(#[from] VariationalError),
-    /// p of LoRA Dropout cannot be moved.
-    #[error(transparent)]
-    MaskSearch(#[from] MaskSearchError),
     /// The outputs on the validation set cannot be scored.
     #[error("evaluation after step {step}: {source}")]
     Evaluation {

@@ -56,9 +56,6 @@ pub struct Evaluation {
     pub metric: Option<f64>,
     /// Whether the metric is better than in all evaluations before.
     pub is_best: bool,
-    /// p of LoRA Dropout in the steps before, of a training that moves it ([`TrainConfig::adapts_masks`](crate::TrainConfig::adapts_masks)).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mask_probability: Option<f64>,
 }
 
 /// Why the loop ended.

@@ -13,8 +13,7 @@ use crate::criterion::Criterion;
 use crate::error::TrainError;
 use crate::event::{CheckpointKind, Evaluation, Event, FinishReason, Flow, Observer, TrainingPlan};
 use crate::loss::batch_loss_above;
-use crate::mask_search::{self, Losses, MaskSearchError};
-use crate::metric::{Measured, standard_error};
+use crate::metric::Measured;
 use crate::trainer::{StepReport, Trainer};
 use crate::variational::{VariationalA, VariationalSettings};
 
@@ -109,14 +108,8 @@ fn fit_with<M: Model<Input = Batch>>(
     let validation = data
         .validation
         .filter(|_| config.eval_strategy != EvalStrategy::No);
-    if config.adapts_masks {
-        mask_search::check(adapted.lora(), config, validation.is_some())?;
-    }
     let mut trainer = Trainer::new(adapted, config.clone(), steps)?;
     if let Some(settings) = variational {
-        if config.adapts_masks {
-            return Err(MaskSearchError::OtherLoss { key: "blob" }.into());
-        }
         trainer = trainer.with_variational(settings, examples)?;
     }
     if let Some(weights) = &config.class_weights {
@@ -203,13 +196,10 @@ fn token_loss<M: Model<Input = Batch>>(
     progress: &mut dyn FnMut(usize),
 ) -> Measured {
     let (mut sum, mut tokens, mut done) = (0.0, 0, 0);
-    let mut means = Vec::with_capacity(batches.len());
     for batch in batches {
         let mean = batch_loss_above(&adapted.model, batch, &Pass::Mean, states, &Criterion::default());
         let judged = batch.targets.judged();
-        let mean = f64::from(mean.into_scalar::<f32>());
-        means.push(mean);
-        sum += mean * judged as f64;
+        sum += f64::from(mean.into_scalar::<f32>()) * judged as f64;
         tokens += judged;
         done += batch.batch;
         progress(done);
@@ -218,8 +208,6 @@ fn token_loss<M: Model<Input = Batch>>(
     Measured {
         loss,
         metric: Some(loss),
-        // Batches are about equally large.
-        error: standard_error(&means),
     }
 }
 
@@ -344,15 +332,12 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
                 measured.map_err(|source| TrainError::Evaluation { step, source })?
             };
         let verdict = self.judge.judge(measured.metric);
-        let masks = adapted.dropout().filter(|_| self.config.adapts_masks);
-        let masks = masks.map(|dropout| dropout.probability);
         let evaluation = Evaluation {
             step,
             epoch,
             loss: measured.loss,
             metric: measured.metric,
             is_best: verdict.is_best,
-            mask_probability: masks,
         };
         self.history.evaluations.push(evaluation);
         asked_to_end |= self.observer.on_event(&Event::Evaluated(evaluation)) == Flow::Stop;
@@ -360,13 +345,6 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
             self.history.best_step = Some(step);
             asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Best, step, &adapted) == Flow::Stop;
             self.best = Some((adapted.clone(), self.trainer.variational().cloned()));
-        }
-        if let Some(masks) = masks
-            && step < self.history.plan.steps
-            && !verdict.out_of_patience
-            && let Some(losses) = Losses::of(&self.history.steps, &self.history.evaluations, measured.error)
-        {
-            self.trainer.set_mask_probability(losses.next(masks));
         }
         if step < self.history.plan.steps && !verdict.out_of_patience {
             // The last one of all is handed out at the end, whatever ends the training.

@@ -13,7 +13,6 @@
 //! | `optimizer` | [`AdapterOptimizer`](optimizer::AdapterOptimizer): AdamW with a learning rate for A, B and heads |
 //! | `allocator` | [`RankAllocator`](allocator::RankAllocator): AdaLoRA's importance and budget |
 //! | `trainer` | [`Trainer`]: one optimizer step at a time |
-//! | `mask_search` | p of LoRA Dropout, moved while the training runs |
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
 //! | `swag` | [`SwagCollector`](swag::SwagCollector): a Gaussian over the parameters from where training passes by |
@@ -86,7 +85,6 @@ pub mod gradients;
 pub mod grouping;
 pub mod hidden_key;
 pub mod loss;
-pub mod mask_search;
 mod metric;
 pub mod objective;
 pub mod optimizer;

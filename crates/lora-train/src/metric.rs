@@ -4,9 +4,8 @@ use std::fmt;
 
 use lora_data::Targets;
 use lora_eval::calibration::Binning;
-use lora_eval::multi_label::label_classes;
 use lora_eval::regression::RegressionScores;
-use lora_eval::{Average, ClassProbabilities, EvalError, ModelOutputs, MultiLabelScores, Scores};
+use lora_eval::{Average, EvalError, ModelOutputs, MultiLabelScores, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -53,27 +52,6 @@ pub(crate) struct Measured {
     pub loss: f64,
     /// The chosen metric; none for the correlation of constants.
     pub metric: Option<f64>,
-    /// Standard error of the loss; infinite where there is nothing to tell it by.
-    pub error: f64,
-}
-
-/// Standard error of the mean of independent numbers; infinite of fewer than two.
-pub(crate) fn standard_error(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    if n < 2.0 {
-        return f64::INFINITY;
-    }
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (squares / (n * (n - 1.0))).sqrt()
-}
-
-/// The negative log-likelihood of each row.
-fn row_losses(probabilities: &ClassProbabilities, labels: &[usize]) -> Vec<f64> {
-    let of_label = probabilities.rows().zip(labels).map(|(row, label)| row[*label]);
-    of_label
-        .map(|probability| -probability.max(f64::EPSILON).ln())
-        .collect()
 }
 
 impl Metric {
@@ -147,34 +125,22 @@ impl Metric {
                 Ok(Measured {
                     loss: scores.nll,
                     metric: self.of_classes(&scores),
-                    error: standard_error(&row_losses(&probabilities, labels)),
                 })
             }
             Targets::Labels(labels) => {
                 let probabilities = outputs.into_label_predictions()?.average(Average::Probabilities);
                 let scores = MultiLabelScores::of(&probabilities, labels, Binning::default())?;
-                // Labels of one row are not independent of each other.
-                let each = probabilities.examples() / labels.len().max(1);
-                let of_labels = row_losses(&probabilities, &label_classes(labels, each)?);
-                let of_rows = of_labels
-                    .chunks(each.max(1))
-                    .map(|row| row.iter().sum::<f64>() / row.len() as f64);
                 Ok(Measured {
                     loss: scores.nll,
                     metric: self.of_labels(&scores),
-                    error: standard_error(&of_rows.collect::<Vec<_>>()),
                 })
             }
             Targets::Values(values) => {
                 let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
-                let predicted = outputs.mean_values();
-                let scores = RegressionScores::of(&predicted, &values)?;
-                let pairs = predicted.iter().zip(&values);
-                let squares: Vec<f64> = pairs.map(|(found, value)| (found - value).powi(2)).collect();
+                let scores = RegressionScores::of(&outputs.mean_values(), &values)?;
                 Ok(Measured {
                     loss: scores.mse,
                     metric: self.of_values(&scores),
-                    error: standard_error(&squares),
                 })
             }
         }

@@ -143,16 +143,6 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         self.variational.as_ref().map(|variational| &variational.factors)
     }
 
-    /// Moves p of LoRA Dropout for the steps to come.
-    ///
-    /// # Panics
-    ///
-    /// As [`Adapted::set_mask_probability`].
-    pub fn set_mask_probability(&mut self, probability: f64) {
-        self.adapted.set_mask_probability(probability);
-        self.objective.set_dropout(self.adapted.dropout());
-    }
-
     /// One optimizer step over the batches of an accumulation: masks, gradients, clipping, AdamW; for AdaLoRA the importance
     /// of its triplets and, where it is due, the shrinking of their number.
     ///

@@ -12,7 +12,7 @@ use crate::adalora::RankPattern;
 use crate::adapter::Adapter;
 use crate::config::{Form, LoraConfig};
 use crate::config_error::ConfigError;
-use crate::dropout::{LoraDropout, Rescale};
+use crate::dropout::LoraDropout;
 use crate::gaussian::Gaussian;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::{Linears, Tied};
@@ -195,24 +195,6 @@ impl<M: Module + Linears> Adapted<M> {
     /// Probability of PEFT's input dropout.
     pub fn input_dropout(&self) -> f64 {
         self.lora().map_or(0.0, |config| config.input_dropout)
-    }
-
-    /// Sets p of LoRA Dropout, which a training may move. Of no effect without masks.
-    ///
-    /// # Panics
-    ///
-    /// Panics if masks are plain: what the mean pass computes would change with p.
-    pub fn set_mask_probability(&mut self, probability: f64) {
-        if let Tuning::Lora(config) = &mut self.tuning
-            && let Some(dropout) = &mut config.dropout
-        {
-            assert_eq!(
-                dropout.rescale,
-                Rescale::Rescaled,
-                "masks whose mean is the update"
-            );
-            dropout.probability = probability;
-        }
     }
 
     /// Sets which triplets AdaLoRA keeps; files hold only these. Of no effect for other forms.

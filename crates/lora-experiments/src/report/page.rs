@@ -327,7 +327,7 @@ fn task(
     blocks.push(Block::Heading("What was chosen, and what it takes".to_owned()));
     push_figures(&mut blocks, intervals::costs(judged)?);
     blocks.push(Block::Table(tables.costs));
-    let every = settings_table::of_study(judged, &results.trainings)?;
+    let every = settings_table::of_study(judged)?;
     push_details(
         &mut blocks,
         "Every setting, on validation and test rows",

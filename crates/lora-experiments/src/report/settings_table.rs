@@ -6,7 +6,6 @@ use lora_report::{Better, Cell, Column, Table};
 use super::against::compare;
 use super::choice::{Method, SelectedConfiguration};
 use super::measure::Measure;
-use super::results::{Configuration, Trainings};
 use super::tables::{TaskComparison, choice_words};
 
 /// The table; none where no method had settings to choose from.
@@ -14,7 +13,7 @@ use super::tables::{TaskComparison, choice_words};
 /// # Errors
 ///
 /// If a score is not finite.
-pub fn of_study(judged: &TaskComparison<'_>, trainings: &Trainings) -> Result<Option<Table>> {
+pub fn of_study(judged: &TaskComparison<'_>) -> Result<Option<Table>> {
     if judged.selected.iter().all(|selected| selected.candidates < 2) {
         return Ok(None);
     }
@@ -33,14 +32,14 @@ pub fn of_study(judged: &TaskComparison<'_>, trainings: &Trainings) -> Result<Op
             Column::new("ECE", Better::None, 3),
         ]);
     }
-    columns.push(Column::new("p at the end", Better::None, 2));
     let title = format!("{}: every setting", judged.task.title());
     let mut table = Table::new(title, "setting", columns).without_marks().with_note(format!(
-        "Test rows but for the first column, mean ± std over seeds. Above the lowest: of the {loss} in this table, which test rows choose, so \
-         nobody could have known it. p at the end: of trainings that move it (`mask_probability: auto`)."
+        "Test rows but for the first column, mean ± std over seeds. Above the lowest: than the smallest {loss} of this table, which is read \
+         off the test rows, so nobody could have chosen by it."
     ));
     let all = &judged.task.configurations;
-    let lowest = all.iter().filter_map(|one| Measure::Loss.mean(one, false));
+    let complete = all.iter().filter(|one| one.cells.len() == judged.seeds());
+    let lowest = complete.filter_map(|one| Measure::Loss.mean(one, false));
     let lowest = lowest.fold(f64::INFINITY, f64::min);
     let reference = judged.find(&judged.reference).map(|(selected, _)| selected);
     for configuration in all {
@@ -53,7 +52,8 @@ pub fn of_study(judged: &TaskComparison<'_>, trainings: &Trainings) -> Result<Op
             Some(reference) => compare(&mine, reference, false)?,
             None => None,
         };
-        let above = Measure::Loss.mean(configuration, false);
+        let is_complete = configuration.cells.len() == judged.seeds();
+        let above = Measure::Loss.mean(configuration, false).filter(|_| is_complete);
         let mut cells = vec![
             Measure::ValidationLoss.cell(configuration, false)?,
             Measure::Loss.cell(configuration, false)?,
@@ -75,7 +75,6 @@ pub fn of_study(judged: &TaskComparison<'_>, trainings: &Trainings) -> Result<Op
             cells.push(Measure::Accuracy.cell(configuration, false)?);
             cells.push(Measure::Ece.cell(configuration, false)?);
         }
-        cells.push(last_probability(configuration, trainings)?);
         let name = format!(
             "{}, {}",
             configuration.method,
@@ -84,19 +83,4 @@ pub fn of_study(judged: &TaskComparison<'_>, trainings: &Trainings) -> Result<Op
         table.push(name, cells);
     }
     Ok(Some(table))
-}
-
-/// p of the last step, where trainings moved it.
-fn last_probability(configuration: &Configuration<'_>, trainings: &Trainings) -> Result<Cell> {
-    let of_cells = configuration.cells.iter().flat_map(|(cell, _)| &cell.trainings);
-    let last = of_cells.filter_map(|key| trainings.get(key)?.mask_probabilities.last().map(|[_, p]| *p));
-    let last: Vec<f64> = last.collect();
-    if last.is_empty() {
-        return Ok(Cell::Empty);
-    }
-    let of = lora_eval::MeanStd::of(&last)?;
-    Ok(match of.std {
-        Some(std) => Cell::with_deviation(of.mean, std),
-        None => Cell::value(of.mean),
-    })
 }

@@ -262,8 +262,7 @@ impl Planner<'_> {
         (prediction, stopping): (&InferenceMethod, Stopping),
     ) -> Result<()> {
         let place = || format!("`{}`, methods {method}", self.path.display());
-        let has_noise =
-            config.mask_probability.first().is_some() || config.lora_dropout > 0.0 || config.blob.is_some();
+        let has_noise = config.mask_probability > 0.0 || config.lora_dropout > 0.0 || config.blob.is_some();
         let has_plain_factors =
             config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
         match prediction {

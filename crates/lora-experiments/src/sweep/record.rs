@@ -84,9 +84,6 @@ pub struct TrainingRecord {
     pub losses: Vec<[f64; 2]>,
     /// Step and validation loss of every evaluation.
     pub evaluations: Vec<[f64; 2]>,
-    /// Evaluation steps and the p of the masks before them, of a training that moves it.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub mask_probabilities: Vec<[f64; 2]>,
     /// Scores after the epochs that the sweep's `curve` names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub curve: Vec<CurvePoint>,

@@ -227,7 +227,6 @@ mod tests {
             peak_memory: None,
             losses: vec![[1.0, 0.25]],
             evaluations: Vec::new(),
-            mask_probabilities: Vec::new(),
             curve: Vec::new(),
         }))
     }

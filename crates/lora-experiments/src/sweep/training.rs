@@ -131,12 +131,6 @@ pub fn train(
             .iter()
             .map(|evaluation| [evaluation.step as f64, evaluation.loss])
             .collect(),
-        mask_probabilities: fitted
-            .history
-            .evaluations
-            .iter()
-            .filter_map(|evaluation| Some([evaluation.step as f64, evaluation.mask_probability?]))
-            .collect(),
         curve,
     };
     parts.keep_states(&fitted.best);

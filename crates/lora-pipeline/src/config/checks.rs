@@ -1,11 +1,10 @@
 //! Settings that are fine alone and make no sense together.
 
 use lora_train::TrainError;
-use lora_train::mask_search::{self, MaskSearchError};
 use serde_json::{Value, json};
 
 use super::keys::{KEYS, Key, smallest};
-use super::{MaskProbability, Origins, PeftType, RunConfig, TuningKind};
+use super::{Origins, PeftType, RunConfig, TuningKind};
 use crate::error::Result;
 
 /// Rows that are split off, and what needs them.
@@ -39,7 +38,7 @@ pub(super) fn check_split(config: &RunConfig, origins: &Origins) -> Result<()> {
 
 /// Settings of masks where nobody said that there are masks. A probability of 0, said, is a plain LoRA to compare with.
 pub(super) fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
-    if config.mask_probability != MaskProbability::NONE || origins.of("mask_probability").is_some() {
+    if config.mask_probability != 0.0 || origins.of("mask_probability").is_some() {
         return Ok(());
     }
     // The draws of BLoB are counted and shared out as masks are.
@@ -57,23 +56,6 @@ pub(super) fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-/// What a p that is found while training needs.
-pub(super) fn check_auto(config: &RunConfig, origins: &Origins) -> Result<()> {
-    if !config.mask_probability.is_auto() {
-        return Ok(());
-    }
-    // Whether a benchmark has a split for it is known when it is read.
-    let has_validation =
-        config.validation_file.is_some() || config.task_name.is_some() || config.validation_fraction > 0.0;
-    let lora = config.lora(&[], &["query"]);
-    mask_search::check(Some(&lora), &config.train, has_validation)
-        .and(match config.blob {
-            Some(_) => Err(MaskSearchError::OtherLoss { key: "blob" }),
-            None => Ok(()),
-        })
-        .map_err(|error| origins.at("mask_probability", error))
 }
 
 /// `BLoB` beside adapters that have no factor A of its kind, and its own settings.

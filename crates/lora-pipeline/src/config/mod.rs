@@ -5,7 +5,6 @@ mod checks;
 mod data;
 pub mod file;
 pub mod keys;
-mod mask_probability;
 mod names;
 mod origins;
 mod overrides;
@@ -28,7 +27,6 @@ use serde::{Deserialize, Serialize};
 pub use adalora::AdaLoraKeys;
 pub use checks::default_values;
 pub use data::Lengths;
-pub use mask_probability::MaskProbability;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, TuningKind};
 pub use origins::Origins;
 pub use overrides::Overrides;
@@ -184,9 +182,9 @@ pub struct RunConfig {
     #[serde(flatten)]
     pub adalora: AdaLoraKeys,
 
-    /// LoRA Dropout's probability.
+    /// LoRA Dropout's probability; 0 is plain LoRA.
     #[serde(default)]
-    pub mask_probability: MaskProbability,
+    pub mask_probability: f64,
     /// What a kept mask entry is worth; plain as in the paper's equations.
     #[serde(default = "defaults::rescale")]
     pub mask_rescale: Rescale,
@@ -290,8 +288,8 @@ impl RunConfig {
             } else {
                 Scaling::Standard
             },
-            dropout: self.mask_probability.first().map(|probability| LoraDropout {
-                probability,
+            dropout: (self.mask_probability > 0.0).then_some(LoraDropout {
+                probability: self.mask_probability,
                 rescale: self.mask_rescale,
                 axes: self.mask_axes,
             }),
@@ -322,8 +320,7 @@ impl RunConfig {
 
     /// The ensemble that is scored and recommended; none without masks or members.
     pub fn ensemble(&self) -> Option<EnsembleSettings> {
-        let default = if self.mask_probability.first().is_some() || self.blob.is_some() || self.swag.is_some()
-        {
+        let default = if self.mask_probability > 0.0 || self.blob.is_some() || self.swag.is_some() {
             DEFAULT_MEMBERS
         } else {
             0
@@ -383,7 +380,7 @@ mod tests {
     #[test]
     fn masks_bring_an_ensemble_unless_it_is_turned_off() {
         let masked = RunConfig {
-            mask_probability: MaskProbability::Fixed(0.5),
+            mask_probability: 0.5,
             ..smallest()
         };
         assert_eq!(masked.ensemble().unwrap().members, DEFAULT_MEMBERS);

@@ -8,13 +8,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::checks::{check_auto, check_blob, check_form, check_masks, check_split, check_swag, check_tuning};
+use super::RunConfig;
+use super::checks::{check_blob, check_form, check_masks, check_split, check_swag, check_tuning};
 use super::data::{check_data, check_required};
 use super::file;
 use super::keys::{Key, smallest};
 use super::origins::{Origins, Place};
 use super::overrides::Overrides;
-use super::{MaskProbability, RunConfig};
 use crate::error::{Error, Result};
 
 /// A configuration and the places its values come from.
@@ -59,9 +59,8 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
         values.insert("num_train_epochs".to_owned(), json!(1));
     }
     check_required(&values, &origins)?;
-    let mut config: RunConfig = serde_json::from_value(Value::Object(values.clone()))
+    let config = serde_json::from_value(Value::Object(values.clone()))
         .map_err(|error| wrong_type(&values, &origins, &error))?;
-    config.train.adapts_masks = config.mask_probability.is_auto();
     check(&config, &origins)?;
     Ok(Resolved { config, origins })
 }
@@ -134,9 +133,8 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
         let message = "max_seq_length is 0, which leaves no token of a text; 128 is usual";
         return Err(origins.at("max_seq_length", message));
     }
-    if let MaskProbability::Fixed(found) = config.mask_probability
-        && !(0.0..1.0).contains(&found)
-    {
+    if !(0.0..1.0).contains(&config.mask_probability) {
+        let found = config.mask_probability;
         return Err(origins.at(
             "mask_probability",
             format!(
@@ -147,7 +145,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     }
     check_data(config, origins)?;
     if config.ensemble_members.is_some_and(|members| members > 0)
-        && config.mask_probability == MaskProbability::NONE
+        && config.mask_probability == 0.0
         && config.lora_dropout == 0.0
     {
         return Err(origins.at(
@@ -160,7 +158,6 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     check_form(config, origins)?;
     check_blob(config, origins)?;
     check_swag(config, origins)?;
-    check_auto(config, origins)?;
     config
         .tuning(&[], &["query"])
         .validate()

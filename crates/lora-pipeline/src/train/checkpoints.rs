@@ -168,11 +168,8 @@ impl Observer<Transformer> for Reporter<'_> {
                     (Metric::Loss, _) | (_, None) => String::new(),
                     (metric, Some(value)) => format!(" · {metric} {value:.4}"),
                 };
-                let masks = evaluation
-                    .mask_probability
-                    .map_or_else(String::new, |p| format!(" · p {p:.2}"));
                 self.bar.note(&format!(
-                    "step {} · epoch {:.1} · training loss {:.4} · validation loss {:.4}{metric}{masks}{best}",
+                    "step {} · epoch {:.1} · training loss {:.4} · validation loss {:.4}{metric}{best}",
                     evaluation.step, evaluation.epoch, self.last_loss, evaluation.loss
                 ));
             }

@@ -184,7 +184,6 @@ mod tests {
             loss,
             metric: Some(loss),
             is_best: true,
-            mask_probability: None,
         });
         let best = losses.iter().zip(1..).min_by(|a, b| a.0.total_cmp(b.0));
         History {

@@ -74,10 +74,6 @@ pub struct TrainConfig {
     /// Which rows of a pass share a mask.
     #[serde(default)]
     pub mask_grouping: MaskGrouping,
-    /// Whether p of LoRA Dropout is moved while the training runs, from that of the adapters on; see [`fit()`](crate::fit()). No key: files
-    /// say `mask_probability: auto`.
-    #[serde(skip)]
-    pub adapts_masks: bool,
     /// `HiddenKey`: keys are dropped and hidden representations cut in training; none: they are not.
     #[serde(default)]
     pub hidden_key: Option<HiddenKeySettings>,
@@ -180,7 +176,6 @@ impl TrainConfig {
             gradient_accumulation_steps: defaults::one_batch(),
             masks_per_step: defaults::one_batch(),
             mask_grouping: MaskGrouping::default(),
-            adapts_masks: false,
             hidden_key: None,
             class_weights: None,
             label_smoothing_factor: 0.0,

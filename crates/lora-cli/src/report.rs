@@ -16,6 +16,12 @@ use crate::terminal::Terminal;
 /// Arguments of `lora report`.
 #[derive(Args, Clone, Debug)]
 pub struct ReportArgs {
+    /// Title of the page [Methods side by side]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    /// What the page opens with, under its title: what a reader finds there
+    #[arg(long, value_name = "TEXT")]
+    lead: Option<String>,
     /// Results of `lora sweep`
     #[arg(
         value_name = "RESULTS",
@@ -73,7 +79,11 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     if let Some(reference) = &args.reference {
         refer_to(&mut experiments, reference)?;
     }
-    let report = Report::of_experiments(&experiments)?;
+    let mut report = Report::of_experiments(&experiments)?;
+    if let Some(title) = &args.title {
+        report.title.clone_from(title);
+    }
+    report.summary.splice(0..0, args.lead.clone());
     for sentence in report.summary.iter().chain(&report.outcomes) {
         terminal.paragraph(sentence)?;
     }

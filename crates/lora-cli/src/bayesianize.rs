@@ -139,13 +139,19 @@ impl BayesianizeArgs {
     fn check_method(&self) -> Result<()> {
         let (others, owner) = match self.method {
             MethodArg::Tfb => (
-                [("--train-file", self.train_file.is_some()), ("--structure", self.structure.is_some())].to_vec(),
+                [
+                    ("--train-file", self.train_file.is_some()),
+                    ("--structure", self.structure.is_some()),
+                ]
+                .to_vec(),
                 "laplace",
             ),
             MethodArg::Laplace => ([("--tolerance", self.tolerance.is_some())].to_vec(), "tfb"),
         };
         match others.iter().find(|(_, is_given)| *is_given) {
-            Some((flag, _)) => bail!("{flag} is a setting of --method {owner}; choose that method, or leave {flag} out"),
+            Some((flag, _)) => {
+                bail!("{flag} is a setting of --method {owner}; choose that method, or leave {flag} out")
+            }
             None => Ok(()),
         }
     }

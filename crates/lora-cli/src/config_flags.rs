@@ -40,7 +40,11 @@ fn flag_of(key: &'static Key) -> Arg {
         .help_heading(key.section)
         .action(ArgAction::Set);
     // As in every other command.
-    let arg = if key.flag() == "output" { arg.short('o') } else { arg };
+    let arg = if key.flag() == "output" {
+        arg.short('o')
+    } else {
+        arg
+    };
     match key.form {
         KeyForm::Switch => arg
             .num_args(0..=1)

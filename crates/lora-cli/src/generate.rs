@@ -162,7 +162,8 @@ impl GenerateArgs {
 
     fn prompt_text(&self) -> Result<String> {
         let given = self.prompt.as_ref().or(self.text.as_ref());
-        let given = given.context("no text to continue is given; add one, as in lora generate --model DIR \"Once\"")?;
+        let given = given
+            .context("no text to continue is given; add one, as in lora generate --model DIR \"Once\"")?;
         if given != "-" {
             return Ok(given.clone());
         }

@@ -114,7 +114,9 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         check_output("--output", output, args.data.as_deref(), args.overwrite)?;
     }
     if args.columns.label_column.is_some() {
-        bail!("lora predict reads no labels, so --label-column means nothing to it; leave it out, or score an adapter with lora eval");
+        bail!(
+            "lora predict reads no labels, so --label-column means nothing to it; leave it out, or score an adapter with lora eval"
+        );
     }
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.adapter.options(), benchmark)?;

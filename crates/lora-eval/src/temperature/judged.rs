@@ -121,7 +121,10 @@ impl fmt::Display for TemperatureOutcome {
                 )?;
                 if gain < gain_error {
                     // It is the other condition that decides.
-                    write!(formatter, " (taken because the labels contradict T = 1, p = {p_value:.3})")?;
+                    write!(
+                        formatter,
+                        " (taken because the labels contradict T = 1, p = {p_value:.3})"
+                    )?;
                 }
                 Ok(())
             }

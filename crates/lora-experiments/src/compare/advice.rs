@@ -53,7 +53,8 @@ pub(super) fn advice<'a>(results: &'a Results, args: &CompareOptions) -> Result<
     sentences.extend(several_adapters(judged, &selected, is_scaled)?);
     let configuration = selected.configuration(is_scaled).cloned();
     let too_short = configuration.as_ref();
-    sentences.extend(too_short.and_then(|configuration| underfit(configuration, &results.trainings, args.epochs)));
+    sentences
+        .extend(too_short.and_then(|configuration| underfit(configuration, &results.trainings, args.epochs)));
     if args.seeds == 1 {
         sentences.push(
             "There was one seed, so the intervals know nothing of what another training would have given; --seeds 3 tells more.".to_owned(),

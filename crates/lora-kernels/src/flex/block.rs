@@ -147,7 +147,12 @@ fn accumulate_steps<S: Simd, const ROWS: usize, const VECTORS: usize>(
 /// Lays blocks of `ROWS` rows, from row `first` on, out in the order in which a product reads them: for each column in turn the values of
 /// all rows of the block, as many blocks as fill `out`.
 #[inline(always)]
-pub(super) fn fill_steps<const ROWS: usize>(left: Matrix<'_>, first: usize, columns: Range<usize>, out: &mut [f32]) {
+pub(super) fn fill_steps<const ROWS: usize>(
+    left: Matrix<'_>,
+    first: usize,
+    columns: Range<usize>,
+    out: &mut [f32],
+) {
     let len = columns.len();
     for (block, out) in out.chunks_exact_mut((ROWS * len).max(1)).enumerate() {
         let row = first + block * ROWS;

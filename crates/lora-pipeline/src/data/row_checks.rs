@@ -125,7 +125,11 @@ fn repeated_sentence(found: &RepeatedTexts) -> String {
     format!(
         "{} in more than one row, {} rows together, such as {}; rows of one text are on one side of the split\
          {contradictory}",
-        if found.texts == 1 { "1 text stands".to_owned() } else { format!("{} texts stand", found.texts) },
+        if found.texts == 1 {
+            "1 text stands".to_owned()
+        } else {
+            format!("{} texts stand", found.texts)
+        },
         found.rows,
         examples(&found.examples),
     )

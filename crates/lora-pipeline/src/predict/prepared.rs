@@ -116,7 +116,7 @@ impl PreparedPredictor {
     ///
     /// As [`SetRequest::thresholds`]; if the model has diverged.
     pub fn labels(&self, outputs: ModelOutputs, sets: Option<SetRequest>) -> Result<Vec<PredictedLabel>> {
-        let sets = sets.map(|sets| sets.thresholds(&self.opened, self.ensemble));
+        let sets = sets.map(|sets| sets.thresholds(self.opened.calibrated(), self.ensemble));
         let inference = Inference {
             sets: sets.transpose()?,
             ..self.inference()

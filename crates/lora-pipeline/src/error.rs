@@ -141,6 +141,7 @@ others!(
     std::num::TryFromIntError,
     std::string::FromUtf8Error,
     csv::Error,
+    serde_saphyr::SerializeError,
     csv::IntoInnerError<csv::Writer<Vec<u8>>>
 );
 

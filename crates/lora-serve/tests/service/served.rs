@@ -76,7 +76,7 @@ impl Trained {
         std::fs::write(&file, format!("{header}\n{}\n", rows.join("\n"))).unwrap();
         let options = if name == "stars" {
             ReadOptions {
-                labels: lora_data::LabelRule::Numbers,
+                labels: lora_data::LabelRule::Values,
                 ..ReadOptions::default()
             }
         } else {

@@ -38,7 +38,7 @@ pub fn of_study(judged: &TaskComparison<'_>) -> Result<Option<Table>> {
          off the test rows, so nobody could have chosen by it."
     ));
     let all = &judged.task.configurations;
-    let complete = all.iter().filter(|one| one.cells.len() == judged.seeds());
+    let complete = all.iter().filter(|one| one.trials.len() == judged.seeds());
     let lowest = complete.filter_map(|one| Measure::Loss.mean(one, false));
     let lowest = lowest.fold(f64::INFINITY, f64::min);
     let reference = judged.find(&judged.reference).map(|(selected, _)| selected);
@@ -52,7 +52,7 @@ pub fn of_study(judged: &TaskComparison<'_>) -> Result<Option<Table>> {
             Some(reference) => compare(&mine, reference, false)?,
             None => None,
         };
-        let is_complete = configuration.cells.len() == judged.seeds();
+        let is_complete = configuration.trials.len() == judged.seeds();
         let above = Measure::Loss.mean(configuration, false).filter(|_| is_complete);
         let mut cells = vec![
             Measure::ValidationLoss.cell(configuration, false)?,

@@ -141,12 +141,6 @@ impl ServedAdapters {
             .collect()
     }
 
-    /// How many base models are in memory.
-    #[cfg(test)]
-    pub fn bases(&self) -> usize {
-        self.lock_bases().len()
-    }
-
     fn forget_unused(&self, bases: &mut SharedBases) {
         let used: Vec<_> = self
             .all()

@@ -57,3 +57,43 @@ impl SharedBases {
         self.0.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+    use crate::base::checkpoint::{EMBEDDED_MODEL, open_checkpoint};
+    use crate::base::hub::hub_options;
+
+    #[test]
+    fn a_second_head_stands_on_the_backbone_that_is_there() {
+        let files = open_checkpoint(EMBEDDED_MODEL, &hub_options(None)).unwrap();
+        let base = |name: &str| SharedBase {
+            name: name.to_owned(),
+            revision: None,
+        };
+        let classes = Task::Classification {
+            labels: LabelNames::new(["a", "b", "c"]).unwrap(),
+        };
+        let mut bases = SharedBases::default();
+        // Of one parameter of the backbone: clones have the same number.
+        let mut opened = |name: &str, task: &Task| {
+            let reader = TextReader::of(&files, task, Some(16)).unwrap();
+            let opened = bases.open(
+                &base(name),
+                &files,
+                reader,
+                (task, task.labels()),
+                &Device::default(),
+            );
+            opened.unwrap().model.backbone.token_table().base.weight.id
+        };
+        let first = opened("one", &Task::Regression);
+        assert_eq!(opened("one", &classes), first);
+        assert_ne!(opened("other", &classes), first);
+        assert_eq!(bases.len(), 2);
+        bases.retain(&[base("other")]);
+        assert_eq!(bases.len(), 1);
+    }
+}

@@ -147,7 +147,11 @@ impl ModelCard<'_> {
         }
         let file = self.training.and_then(|training| {
             let config = training.config;
-            let path = config.data.data_file.as_ref().or(config.data.train_file.as_ref())?;
+            let path = config
+                .data
+                .data_file
+                .as_ref()
+                .or(config.data.train_file.as_ref())?;
             Some(path.file_name()?.to_string_lossy().into_owned())
         });
         file.unwrap_or_else(|| "own data".to_owned())

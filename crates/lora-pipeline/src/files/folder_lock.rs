@@ -3,7 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::output::{OutputError, is_left_over};
+use super::folder_swap::is_left_over;
+use super::output::OutputError;
 
 /// As long as this lives no other process writes a run into the folder. The system takes the lock back when the process ends, however it
 /// ends, so none is ever left behind. It is on the folder itself; where a system locks no folders, there is none.

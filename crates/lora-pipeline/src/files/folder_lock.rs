@@ -12,7 +12,7 @@ use super::output::OutputError;
 pub struct FolderLock {
     /// Folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
-    _handle: Option<File>,
+    handle: Option<File>,
 }
 
 impl FolderLock {
@@ -28,13 +28,13 @@ impl FolderLock {
             path: folder.to_owned(),
             source,
         })?;
-        let mut lock = Self { made, _handle: None };
+        let mut lock = Self { made, handle: None };
         let Ok(handle) = File::open(folder) else {
             return Ok(lock);
         };
         match handle.try_lock() {
             Ok(()) => {
-                lock._handle = Some(handle);
+                lock.handle = Some(handle);
                 remove_left_overs(folder);
             }
             Err(TryLockError::WouldBlock) => {
@@ -65,9 +65,11 @@ impl Drop for FolderLock {
         for folder in &self.made {
             // One that is not empty stays, and those around it.
             if fs::remove_dir(folder).is_err() {
-                return;
+                break;
             }
         }
+        // Only now may another process have it.
+        drop(self.handle.take());
     }
 }
 

@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use lora_core::{LoraConfig, Rescale, TargetModules};
-use lora_data::LabelNames;
 use lora_eval::calibration::Binning;
 use lora_eval::{ClassProbabilities, Scores};
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use super::output::{OutputError, is_left_over};
+use super::folder_swap::is_left_over;
+use super::output::OutputError;
 
 /// As long as this lives no other process writes a run into the folder. The system takes the lock back when the process ends, however it
 /// ends, so none is ever left behind. It is on the folder itself; where a system locks no folders, there is none.
@@ -11,7 +12,7 @@ use super::output::{OutputError, is_left_over};
 pub struct FolderLock {
     /// Folders that were made for it, the innermost first.
     made: Vec<PathBuf>,
-    _handle: Option<File>,
+    handle: Option<File>,
 }
 
 impl FolderLock {
@@ -27,13 +28,13 @@ impl FolderLock {
             path: folder.to_owned(),
             source,
         })?;
-        let mut lock = Self { made, _handle: None };
+        let mut lock = Self { made, handle: None };
         let Ok(handle) = File::open(folder) else {
             return Ok(lock);
         };
         match handle.try_lock() {
             Ok(()) => {
-                lock._handle = Some(handle);
+                lock.handle = Some(handle);
                 remove_left_overs(folder);
             }
             Err(TryLockError::WouldBlock) => {
@@ -64,9 +65,11 @@ impl Drop for FolderLock {
         for folder in &self.made {
             // One that is not empty stays, and those around it.
             if fs::remove_dir(folder).is_err() {
-                return;
+                break;
             }
         }
+        // Only now may another process have it.
+        drop(self.handle.take());
     }
 }
 

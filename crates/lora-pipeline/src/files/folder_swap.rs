@@ -1,10 +1,11 @@
 //! A folder that appears whole or not at all.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::{BEING_WRITTEN, WriteError};
 
+use super::output::nearest_existing;
 use crate::bail;
 use crate::error::Result;
 
@@ -44,6 +45,18 @@ pub fn write_folder(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Resu
         let _ = fs::remove_dir_all(&beside);
         failed(source).into()
     })
+}
+
+/// A new folder on the disk of another one, in it if that is there, in which to write before all is renamed.
+pub(crate) fn folder_beside(folder: &Path) -> std::io::Result<tempfile::TempDir> {
+    tempfile::Builder::new()
+        .prefix(BEING_WRITTEN)
+        .tempdir_in(nearest_existing(folder))
+}
+
+/// Whether a file or folder is one that a killed process did not come to rename.
+pub(crate) fn is_left_over(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with(BEING_WRITTEN)
 }
 
 /// Refuses to write over anything.

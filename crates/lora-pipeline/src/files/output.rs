@@ -1,15 +1,16 @@
 //! The output folder: checked before any work, so that nobody trains for an hour and then cannot save.
 
-use std::fs::{self, DirEntry};
+use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use lora_core::atomic::{BEING_WRITTEN, WriteError, write_file};
+use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::CONFIG_FILE;
 use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::files::folder_swap::{folder_beside, is_left_over};
 use crate::progress::Progress;
 use crate::train::checkpoints_in;
 
@@ -210,18 +211,6 @@ pub fn write_together(
     move_all(beside.path(), folder).map_err(failed)
 }
 
-/// A new folder on the disk of another one, in it if that is there, in which to write before all is renamed.
-pub(crate) fn folder_beside(folder: &Path) -> std::io::Result<tempfile::TempDir> {
-    tempfile::Builder::new()
-        .prefix(BEING_WRITTEN)
-        .tempdir_in(nearest_existing(folder))
-}
-
-/// Whether a file or folder is one that a killed process did not come to rename.
-pub(crate) fn is_left_over(entry: &DirEntry) -> bool {
-    entry.file_name().to_string_lossy().starts_with(BEING_WRITTEN)
-}
-
 /// The files by which readers know a whole adapter and a run: whoever finds them finds all others.
 const LAST: [&str; 2] = [CONFIG_FILE, RUN_FILE];
 
@@ -297,7 +286,7 @@ fn writer_of(folder: &Path) -> Option<FolderWriter> {
 }
 
 /// The path itself, or the nearest one above it that exists.
-fn nearest_existing(path: &Path) -> PathBuf {
+pub(super) fn nearest_existing(path: &Path) -> PathBuf {
     let existing = path.ancestors().find(|ancestor| ancestor.exists());
     match existing {
         Some(ancestor) if !ancestor.as_os_str().is_empty() => ancestor.to_owned(),

@@ -20,7 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::files::output::{folder_beside, json_text, remove_file};
+use crate::files::folder_swap::folder_beside;
+use crate::files::output::{json_text, remove_file};
 use crate::files::provenance::MadeBy;
 
 /// What a checkpoint's folder is called, before the number of its step.
@@ -268,10 +269,7 @@ impl View for Stored<'_> {
     }
 
     fn data_len(&self) -> usize {
-        match &self.0.numbers {
-            Numbers::Single(values) => size_of_val(&values[..]),
-            Numbers::Double(values) => size_of_val(&values[..]),
-        }
+        self.0.shape.iter().product::<usize>() * self.dtype().bitsize() / 8
     }
 }
 

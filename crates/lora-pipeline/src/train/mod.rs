@@ -3,6 +3,7 @@
 mod checkpoint_folder;
 pub mod checkpoints;
 mod event_log;
+mod fitted;
 mod memory;
 mod one_batch;
 mod posterior;
@@ -15,21 +16,18 @@ mod state_writer;
 mod task_file;
 pub mod verdict;
 
-use std::path::PathBuf;
-use std::time::Instant;
-
 use lora_core::Tuning;
-use lora_core::atomic::write_file;
 use lora_data::Task;
-use lora_models::{LoadReport, Transformer};
+use lora_models::LoadReport;
 use lora_train::swag::SwagError;
-use lora_train::{CheckpointKind, Fitted, TrainError};
-use serde_json::{Map, Value, json};
+use lora_train::{CheckpointKind, TrainError};
+use serde_json::{Value, json};
 
 use self::checkpoint_folder::CheckpointFile;
 pub use self::checkpoint_folder::{CheckpointError, checkpoints_in};
-use self::checkpoints::{REPORT_FILE, RESULTS_FILE, Reporter, Saving, Watcher};
+use self::checkpoints::{Reporter, Saving, Watcher};
 use self::event_log::EventLog;
+pub use self::fitted::{FittedTraining, ScoredTraining};
 pub use self::memory::MemoryEstimate;
 pub use self::one_batch::OneBatch;
 use self::posterior::PosteriorError;
@@ -37,17 +35,14 @@ use self::prepared::PreparedTraining;
 use self::resume::Beginning;
 pub use self::resume::is_finished;
 pub use self::scores::TrainingScores;
-use self::scores::{card_text, page};
 use self::size::check_size;
 pub use self::speed::Speed;
 use self::state_writer::StateWriter;
 use self::task_file::task_file;
-use self::verdict::{Guess, check_learned, verdict};
+use self::verdict::check_learned;
 use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
 use crate::base::{BaseOptions, OpenedBase, attach};
-use crate::calibration::{CALIBRATION_FILE, CalibrationFile};
-use crate::card::CARD_FILE;
 use crate::config::{Resolved, ResumeFrom, RunConfig};
 use crate::data::RowSource;
 use crate::data::encoded::{EncodedSplit, RowEncoder};
@@ -56,13 +51,12 @@ use crate::device::{DeviceError, DeviceName, Precision};
 use crate::error::{Error, Result};
 use crate::files::folder_lock::FolderLock;
 use crate::files::output::{
-    FolderWriter, INTERRUPTED, OutputError, RUN_FILE, check_folder, json_text, write_finished, write_json,
-    write_together,
+    FolderWriter, INTERRUPTED, OutputError, RUN_FILE, check_folder, json_text, write_json,
 };
 use crate::files::provenance::MadeBy;
 use crate::parameters::{attached_line, parameter_line, peft_count};
 use crate::progress::{CancelToken, Progress};
-use crate::saved::task_file::{TASK_FILE, TaskFile};
+use crate::saved::task_file::TaskFile;
 
 /// A training, loaded and checked.
 pub struct Training {
@@ -75,32 +69,6 @@ pub struct Training {
     beginning: Beginning,
     /// As long as anything is written; none for a dry run.
     _lock: Option<FolderLock>,
-}
-
-/// A training that came to its end, before anything was scored.
-pub struct FittedTraining {
-    training: Training,
-    fitted: Fitted<Transformer>,
-    document: Value,
-    seconds: f64,
-    /// Checkpoints that are of no more use.
-    unasked: Vec<PathBuf>,
-}
-
-/// A training with its scores, all of it written.
-pub struct ScoredTraining {
-    /// Scores of each split; none for a language model that writes.
-    pub scored: TrainingScores,
-    /// The losses.
-    pub history: lora_train::History,
-    /// Of a language model that writes, how fast it was trained.
-    pub speed: Option<Speed>,
-    /// Where everything is.
-    pub folder: PathBuf,
-    /// What to do better, if anything.
-    pub advice: Vec<String>,
-    /// `results.json`.
-    pub document: Value,
 }
 
 impl Training {
@@ -365,91 +333,5 @@ impl Training {
             // The newest one is another by now.
             ResumeFrom::Folder(_) => format!("{command} --resume auto"),
         }
-    }
-}
-
-impl FittedTraining {
-    /// Scores the best model on each split, calibrates it, and writes all of that.
-    ///
-    /// # Errors
-    ///
-    /// If the model has diverged, or a file cannot be written.
-    pub fn score(self, progress: &dyn Progress) -> Result<ScoredTraining> {
-        let Self {
-            training,
-            fitted,
-            document,
-            seconds,
-            unasked,
-        } = self;
-        let (config, prepared) = (&training.resolved.config, &training.prepared);
-        let folder = config.output_dir.clone();
-        let start = Instant::now();
-        let scored = TrainingScores::of(&fitted, prepared, config, progress)?;
-        let history = &fitted.history;
-        let mut results = json!({
-            "run": document,
-            "seconds": {"train": seconds, "score": start.elapsed().as_secs_f64()},
-            "best_step": history.best_step,
-            "steps": history.steps.len(),
-            "history": history,
-        });
-        let is_scored = prepared.train.is_scored();
-        let speed = (!is_scored)
-            .then(|| Speed::of(&prepared.train.encoded.lengths(), &config.train, history, seconds));
-        if let Some(speed) = speed {
-            results["tokens"] = json!(speed.tokens);
-            results["tokens_per_second"] = json!(speed.tokens_per_second);
-        } else {
-            let of_splits = scored.scores.iter();
-            let of_splits = of_splits.map(|(name, methods)| (name.clone(), json!(methods)));
-            results["temperature"] = json!(scored.rules.temperature);
-            results["no_answer_threshold"] = json!(scored.rules.threshold);
-            results["inference"] = json!(scored.inference());
-            results["metric"] = scored.official_document();
-            results["scores"] = Value::Object(of_splits.collect::<Map<_, _>>());
-            results["train_test_gap"] = json!(scored.gap());
-        }
-        let task = TaskFile {
-            temperature: scored.rules.temperature,
-            no_answer_threshold: scored.rules.threshold,
-            inference: scored.inference(),
-            ..training.task_file
-        };
-        let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
-        let calibration = scored.calibration.as_ref();
-        let calibration = calibration.map(CalibrationFile::text).transpose()?;
-        let page = page(&scored, &fitted, config, &training.checks, &results).to_html();
-        let card = card_text(&scored, &fitted, prepared, config, &task)?;
-        write_together(&folder, |beside| {
-            write_file(&beside.join(TASK_FILE), task_text.as_bytes())?;
-            if let Some(text) = &calibration {
-                write_file(&beside.join(CALIBRATION_FILE), text.as_bytes())?;
-            }
-            if let Some(text) = &card {
-                write_file(&beside.join(CARD_FILE), text.as_bytes())?;
-            }
-            write_file(&beside.join(RESULTS_FILE), results_text.as_bytes())?;
-            write_file(&beside.join(REPORT_FILE), page.as_bytes())
-        })?;
-        write_finished(&folder, &document)?;
-        let guess = prepared.validation.as_ref().and_then(|validation| {
-            Guess::of(&prepared.train.truth(), &validation.truth(), prepared.classes())
-        });
-        for checkpoint in unasked {
-            checkpoint_folder::remove(&checkpoint)?;
-        }
-        let mut advice: Vec<String> = scored.inference_in_words().into_iter().collect();
-        if is_scored {
-            advice.extend(verdict(history, guess, scored.mean_pass_on_validation()));
-        }
-        Ok(ScoredTraining {
-            scored,
-            history: fitted.history,
-            speed,
-            folder,
-            advice,
-            document: results,
-        })
     }
 }

@@ -66,7 +66,8 @@ fn the_files_of_an_earlier_training_go_and_those_of_others_stay() {
     let write = |name: &str| fs::write(folder.path().join(name), "x").unwrap();
     let others = ["events.out.tfevents.17.host.3.0", "notes.lora"];
     others.into_iter().for_each(write);
-    [EVENTS_FILE, "events.out.tfevents.0000000017.lora"].map(write);
+    let ours = [EVENTS_FILE, "events.out.tfevents.0000000017.lora"];
+    ours.into_iter().for_each(write);
     remove_earlier(folder.path()).unwrap();
     let mut names: Vec<String> = fs::read_dir(folder.path())
         .unwrap()

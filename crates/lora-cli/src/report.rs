@@ -83,7 +83,9 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     if let Some(title) = &args.title {
         report.title.clone_from(title);
     }
-    report.summary.splice(0..0, args.lead.clone());
+    if let Some(lead) = &args.lead {
+        report.summary.insert(0, lead.clone());
+    }
     for sentence in report.summary.iter().chain(&report.outcomes) {
         terminal.paragraph(sentence)?;
     }

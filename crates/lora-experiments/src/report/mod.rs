@@ -7,7 +7,7 @@
 //! | `choice` | which settings stand for a method: validation rows say it |
 //! | `against` | a method against the reference, with an interval |
 //! | `over_tasks`, `intervals` | all tasks together: wins, changes of the loss, ranks |
-//! | `tables`, `settings_table`, `figures`, `curves` | one task |
+//! | `tables`, `figures`, `curves` | one task |
 //! | `sentences` | what came out, in words |
 //! | `page`, `trials_csv`, `files` | the page, and what is written |
 
@@ -22,6 +22,5 @@ pub mod over_tasks;
 pub mod page;
 pub mod results;
 pub mod sentences;
-mod settings_table;
 pub mod tables;
 pub mod trials_csv;

@@ -9,7 +9,7 @@ use super::against::{compare, reference, reference_method};
 use super::choice::{Method, methods, selected};
 use super::results::{Experiment, Results};
 use super::tables::{self, TaskComparison, TaskTables};
-use super::{curves, figures, intervals, over_tasks, sentences, settings_table};
+use super::{curves, figures, intervals, over_tasks, sentences};
 use crate::sweep::file::Stopping;
 use crate::sweep::record::RunRecord;
 
@@ -327,12 +327,6 @@ fn task(
     blocks.push(Block::Heading("What was chosen, and what it takes".to_owned()));
     push_figures(&mut blocks, intervals::costs(judged)?);
     blocks.push(Block::Table(tables.costs));
-    let every = settings_table::of_study(judged)?;
-    push_details(
-        &mut blocks,
-        "Every setting, on validation and test rows",
-        every.map(Block::Table).into_iter().collect(),
-    );
     let losses = figures::losses(judged, &results.trainings);
     if !losses.is_empty() {
         push_details(

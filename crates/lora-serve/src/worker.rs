@@ -51,7 +51,10 @@ fn compute(batch: &[QueuedText], metrics: &ServerMetrics) {
         .iter()
         .map(|text| (text.place, &text.question.text(text.place).tokens))
         .collect();
-    match panic::catch_unwind(AssertUnwindSafe(|| predictor.outputs(&rows))) {
+    let outputs = panic::catch_unwind(AssertUnwindSafe(|| predictor.outputs(&rows)));
+    // Before anybody is answered, who may look at the counts next.
+    metrics.batch(batch.len(), begun.elapsed());
+    match outputs {
         Ok(outputs) => {
             for (row, text) in batch.iter().enumerate() {
                 text.question.take(text.place, &outputs, row);
@@ -72,5 +75,4 @@ fn compute(batch: &[QueuedText], metrics: &ServerMetrics) {
             }
         }
     }
-    metrics.batch(batch.len(), begun.elapsed());
 }

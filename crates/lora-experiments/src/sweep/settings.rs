@@ -13,12 +13,13 @@ use serde_json::{Map, Value, json};
 pub type Settings = BTreeMap<String, Value>;
 
 /// Keys that a sweep gives itself, with what says it in the file.
-const GIVEN: [(&str, &str); 14] = [
+const GIVEN: [(&str, &str); 15] = [
     ("output_dir", "a sweep writes one file of results, --results"),
     (
         "overwrite_output_dir",
         "a sweep writes one file of results, --results",
     ),
+    ("report_to", "a sweep writes one file of results, --results"),
     ("seed", "the seeds stand in `seeds`"),
     ("train_file", "files stand in `data` of a task"),
     ("validation_file", "files stand in `data` of a task"),

@@ -25,6 +25,7 @@ mod reporting;
 mod reporting_curves;
 mod results_pages;
 mod scored_alike;
+mod sharing;
 mod sweep;
 mod sweep_choices;
 mod sweep_posteriors;

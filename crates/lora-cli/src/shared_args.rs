@@ -46,6 +46,7 @@ pub const SHARED_NAMES: &[SharedName] = &[
     shared("problem-type", "What is predicted", &[]),
     shared("task-name", "A benchmark", &[]),
     shared("data-dir", "Folder of", &[]),
+    shared("num-train-epochs", "Passes over the training rows", &[]),
     shared("max-seq-length", "Longest text in tokens", &[]),
     shared("chat-template", "Write the prompt", &["chat"]),
     shared("batch-size", "Rows of a batch of predictions", &["per-device-eval-batch-size"]),

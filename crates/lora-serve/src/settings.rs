@@ -136,7 +136,7 @@ mod tests {
         for open in ["0.0.0.0:0", "192.168.1.7:0", "[::]:0"] {
             let error = at(open).check().expect_err(open);
             assert!(error.to_string().contains("--token-file"), "{error}");
-            let token = BearerToken::new("a secret word").ok();
+            let token = BearerToken::new("a-secret-word").ok();
             assert!(ServeSettings { token, ..at(open) }.check().is_ok(), "{open}");
             let allowed = ServeSettings {
                 allow_without_token: true,

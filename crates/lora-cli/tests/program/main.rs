@@ -27,6 +27,7 @@ mod results_pages;
 mod resuming;
 mod scored_alike;
 mod serving;
+mod sharing;
 mod sweep;
 mod sweep_choices;
 mod sweep_posteriors;

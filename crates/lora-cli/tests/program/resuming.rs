@@ -80,18 +80,21 @@ pub fn results(workspace: &Workspace, folder: &str) -> BTreeMap<PathBuf, Vec<u8>
 
 const SAVED: [&str; 4] = ["--save-strategy", "steps", "--save-steps", "4"];
 
-/// Trains without interruption into `whole`, and into `out` with a signal after some of the evaluations of each call.
+/// Where nothing is interrupted. Its last name is that of the other folder: the model card holds it.
+const WHOLE: &str = "whole/out";
+
+/// Trains without interruption into [`WHOLE`], and into `out` with a signal after some of the evaluations of each call.
 fn assert_resumes(workspace: &Workspace, what: &str, signal: &str, saved: &[&str]) {
     let whole = [
         "train",
         "--config",
         "run.yaml",
         "--output",
-        "whole",
+        WHOLE,
         "--overwrite",
     ];
     workspace.lora_works(&whole);
-    let expected = results(workspace, "whole");
+    let expected = results(workspace, WHOLE);
     let mut interruptions = 0;
     let mut arguments = vec!["train", "--config", "run.yaml"];
     arguments.extend(saved);

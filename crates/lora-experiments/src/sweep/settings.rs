@@ -15,12 +15,13 @@ pub type Settings = BTreeMap<String, Value>;
 const NO_CHECKPOINTS: &str = "a sweep goes on with the trials that its results file lacks";
 
 /// Keys that a sweep gives itself, with what says it in the file.
-const GIVEN: [(&str, &str); 18] = [
+const GIVEN: [(&str, &str); 19] = [
     ("output_dir", "a sweep writes one file of results, --results"),
     (
         "overwrite_output_dir",
         "a sweep writes one file of results, --results",
     ),
+    ("report_to", "a sweep writes one file of results, --results"),
     ("seed", "the seeds stand in `seeds`"),
     ("train_file", "files stand in `data` of a task"),
     ("validation_file", "files stand in `data` of a task"),

@@ -10,6 +10,7 @@ use lora_eval::{Bootstrap, share_interval};
 use super::{CardTraining, ModelCard};
 use crate::base::checkpoint::public_name;
 use crate::base::task_type;
+use crate::calibration::CalibrationFile;
 use crate::counted::counted;
 use crate::error::Result;
 use crate::score::{ScoredMethod, TaskScores, legend, table};
@@ -178,7 +179,7 @@ impl ModelCard<'_> {
                 ensemble.seed
             );
         }
-        if let Some(rows) = self.calibration.and_then(|file| file.validation_rows()) {
+        if let Some(rows) = self.calibration.and_then(CalibrationFile::validation_rows) {
             let _ = write!(
                 text,
                 "\n\n`calibration.json` holds the conformity scores of {} (LAC, APS, RAPS): `lora predict --coverage 0.9` gives each text a \

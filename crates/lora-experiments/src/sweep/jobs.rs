@@ -123,10 +123,11 @@ impl Work<'_> {
                 .filter(|training| queue.trainings.contains(training))
                 .count()
         };
+        // What is ready is scored at once: a training of its that has to be repeated for another trial does not score it again.
         let deep = queue
             .pending
             .iter()
-            .filter(|&&trial| is_deep(&self.plan.trials[trial]));
+            .filter(|&trial| is_deep(&self.plan.trials[*trial]) && !queue.ready.contains(trial));
         let shared = Mutex::new(Shared {
             store,
             next: 0,

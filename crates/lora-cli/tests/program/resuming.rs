@@ -151,6 +151,7 @@ fn a_training_that_is_asked_to_end_goes_on_to_the_same_bits() {
             "SWAG",
             &[
                 ("mask_probability", "0"),
+                ("ensemble_members", ""),
                 ("swag", "{start: 0.3, every: 4, columns: 3}"),
             ],
         ),
@@ -178,6 +179,7 @@ fn a_training_that_is_killed_goes_on_to_the_same_bits() {
             "BLoB",
             &[
                 ("mask_probability", "0"),
+                ("ensemble_members", ""),
                 ("blob", "{}"),
                 ("gradient_accumulation_steps", "2"),
             ],

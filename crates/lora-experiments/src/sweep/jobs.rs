@@ -126,7 +126,8 @@ impl Work<'_> {
         let deep = queue
             .pending
             .iter()
-            .filter(|&&cell| is_deep(&self.plan.cells[cell]));
+            // Those whose members are all on disk are scored once, at the beginning.
+            .filter(|&&cell| is_deep(&self.plan.cells[cell]) && !queue.ready.contains(&cell));
         let shared = Mutex::new(Shared {
             store,
             next: 0,

@@ -387,7 +387,10 @@ mod tests {
                 .to_string()
         };
         let said = differs(json!({"seed": 1, "r": 4, "name": "x", "old": 2}));
-        assert!(said.contains("r is not what it was: 8") && said.contains("4 now"), "{said}");
+        assert!(
+            said.contains("r is not what it was: 8") && said.contains("4 now"),
+            "{said}"
+        );
         let said = differs(json!({"seed": 1, "r": 8, "name": "x"}));
         assert!(said.contains("old is not what it was: 2"), "{said}");
     }

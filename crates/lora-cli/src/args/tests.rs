@@ -117,7 +117,9 @@ fn a_flag_of_another_subcommand_is_said_to_be_one() {
         "{dtype}"
     );
     assert!(
-        dtype.contains("it is a flag of lora eval, lora predict, lora serve, lora generate, lora bayesianize;"),
+        dtype.contains(
+            "it is a flag of lora eval, lora predict, lora serve, lora generate, lora bayesianize;"
+        ),
         "{dtype}"
     );
     let seeds = said("sweep --config a.yaml --seeds=3").expect("a flag of compare");

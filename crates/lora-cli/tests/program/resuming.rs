@@ -85,14 +85,7 @@ const WHOLE: &str = "whole/out";
 
 /// Trains without interruption into [`WHOLE`], and into `out` with a signal after some of the evaluations of each call.
 fn assert_resumes(workspace: &Workspace, what: &str, signal: &str, saved: &[&str]) {
-    let whole = [
-        "train",
-        "--config",
-        "run.yaml",
-        "--output",
-        WHOLE,
-        "--overwrite",
-    ];
+    let whole = ["train", "--config", "run.yaml", "--output", WHOLE, "--overwrite"];
     workspace.lora_works(&whole);
     let expected = results(workspace, WHOLE);
     let mut interruptions = 0;

@@ -84,8 +84,8 @@ fn remove(workspace: &Workspace, name: &str) {
     let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
 }
 
-/// Kills the command so many times, each at another moment of its work, and gives how many of them found it at work.
-fn kill(workspace: &Workspace, victim: &Victim<'_>, kills: usize) -> usize {
+/// Kills the command so many times, each at another moment of its work.
+fn kill(workspace: &Workspace, victim: &Victim<'_>, kills: usize) {
     let Victim {
         what,
         arguments,
@@ -95,14 +95,16 @@ fn kill(workspace: &Workspace, victim: &Victim<'_>, kills: usize) -> usize {
     } = victim;
     let started = Instant::now();
     workspace.lora_works(arguments);
-    let whole = started.elapsed().as_secs_f64();
+    let mut whole = started.elapsed().as_secs_f64();
     let expected = outcome(workspace, output);
     assert!(!expected.is_empty(), "{what} writes {output}");
     remove(workspace, output);
     let others = untouched(workspace, output);
-    let moments = seeded_uniform(seed(), what, kills, 0.0, 1.1);
+    let mut moments = seeded_uniform(seed(), what, 100 * kills, 0.0, 1.0).into_iter();
     let mut killed = 0;
-    for moment in moments {
+    while killed < kills {
+        let moment = moments.next().unwrap();
+        let started = Instant::now();
         let mut child = workspace
             .command(arguments)
             .stdout(Stdio::null())
@@ -114,6 +116,10 @@ fn kill(workspace: &Workspace, victim: &Victim<'_>, kills: usize) -> usize {
         child.kill().unwrap();
         let code = child.wait().unwrap().code();
         killed += usize::from(code.is_none());
+        if code.is_some() {
+            // It takes less than it did.
+            whole = whole.min(started.elapsed().as_secs_f64());
+        }
         assert!(matches!(code, None | Some(0)), "{what}: {code:?}");
         assert!(
             untouched(workspace, output) == others,
@@ -135,8 +141,7 @@ fn kill(workspace: &Workspace, victim: &Victim<'_>, kills: usize) -> usize {
     for (path, bytes) in &expected {
         assert!(found[path] == *bytes, "{what}: {} differs", path.display());
     }
-    println!("{what}: {killed} of {kills} kills found it at work");
-    killed
+    println!("{what}: killed {killed} times");
 }
 
 fn wanted() -> Option<usize> {
@@ -259,7 +264,7 @@ fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
         // It trains for seconds, and its results file is a sweep's.
         victims.push(comparison);
     }
-    let killed: usize = victims.iter().map(|victim| kill(&workspace, victim, kills)).sum();
-    // Of so many that begin at any moment, all but a few find something to end.
-    assert!(killed * 2 > victims.len() * kills, "{killed}");
+    for victim in &victims {
+        kill(&workspace, victim, kills);
+    }
 }

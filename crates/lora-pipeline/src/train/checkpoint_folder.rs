@@ -160,10 +160,12 @@ pub fn write(
     let beside = folder_beside(output).map_err(failed)?;
     let inner = beside.path().join("checkpoint");
     fs::create_dir(&inner).map_err(failed)?;
-    fill(&inner)?;
+    // Said of where it would have gone.
+    let in_place = |error: WriteError| failed(error.source);
+    fill(&inner).map_err(in_place)?;
     write_tensors(&inner.join(TENSOR_FILE), state).map_err(failed)?;
     let text = json_text(file).map_err(|error| failed(error.into()))?;
-    write_file(&inner.join(STATE_FILE), text.as_bytes())?;
+    write_file(&inner.join(STATE_FILE), text.as_bytes()).map_err(in_place)?;
     fs::create_dir_all(output).map_err(failed)?;
     remove(&folder)?;
     fs::rename(&inner, &folder).map_err(failed)?;

@@ -111,7 +111,7 @@ def gguf(folder):
         file.write("text,completion\n" + "say sky,blue\nsay grass,green\n" * 8)
     lora("train", "--model", base, "--train-file", data, "--output", trained, "--problem-type", "causal_lm", "--text-column", "text",
          "--label-column", "completion", "--learning-rate", "1e-2", "--num-train-epochs", "2", "--per-device-train-batch-size", "4", "--r", "2",
-         "--lora-alpha", "6", "--mask-probability", "0.5", "--mask-rescale", "plain", "--validation-fraction", "0", "--target-modules", "all-linear", "--quiet")
+         "--lora-alpha", "6", "--mask-probability", "0.5", "--mask-rescale", "plain", "--validation-fraction", "0", "--max-seq-length", "32", "--target-modules", "all-linear", "--quiet")
     alpha = json.load(open(os.path.join(trained, "adapter_config.json")))["lora_alpha"]
     assert alpha == 6 * 0.5 ** 2, alpha
     return f"{pairs + compare_gguf(folder, base, trained, 'llama')} pairs"

@@ -1,8 +1,8 @@
 //! `cargo xtask check`: the gate. Each step is a command that people can also type themselves.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
+use std::{env, fs};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -113,7 +113,8 @@ impl Step {
             bail!("`{}` ended with {status}", self.what());
         }
         if self == Self::Package {
-            check_sizes(&root.join("target/package"))?;
+            let built = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+            check_sizes(&root.join(built).join("package"))?;
         }
         Ok(())
     }

@@ -14,14 +14,14 @@ use crate::settings::ServeSettings;
 pub(crate) struct PredictAnswer<'a> {
     pub adapter: &'a str,
     #[serde(flatten)]
-    pub method: Method,
+    pub method: PredictMethod,
     /// In the order of the texts.
     pub predictions: Vec<AnsweredText>,
 }
 
 /// How an adapter predicts.
 #[derive(Debug, Serialize)]
-pub(crate) struct Method {
+pub(crate) struct PredictMethod {
     /// `mean` or `ensemble`.
     inference: &'static str,
     /// Passes of the model over a text.
@@ -39,7 +39,7 @@ pub(crate) struct AnsweredText {
     pub truncated: bool,
 }
 
-impl Method {
+impl PredictMethod {
     pub fn of(predictor: &PreparedPredictor) -> Self {
         let ensemble = predictor.ensemble();
         Self {
@@ -64,7 +64,7 @@ pub(crate) fn adapter_info(name: &str, predictor: &PreparedPredictor) -> Value {
         "has_prediction_sets": opened.calibration.is_some(),
     });
     if let (Value::Object(info), Ok(Value::Object(method))) =
-        (&mut info, serde_json::to_value(Method::of(predictor)))
+        (&mut info, serde_json::to_value(PredictMethod::of(predictor)))
     {
         info.extend(method);
     }

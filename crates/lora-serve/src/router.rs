@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::access::names_this_machine;
 use crate::adapters::NamedFolder;
-use crate::answer::{AnsweredText, Method, PredictAnswer, adapter_info, info};
+use crate::answer::{AnsweredText, PredictAnswer, PredictMethod, adapter_info, info};
 use crate::call::{LoadCall, PredictCall};
 use crate::error::{CallError, ServeError};
 use crate::question::Question;
@@ -101,7 +101,7 @@ async fn predict(
     let predictions = predictions.map(|(label, truncated)| AnsweredText { label, truncated });
     let answer = PredictAnswer {
         adapter: &name,
-        method: Method::of(&predictor),
+        method: PredictMethod::of(&predictor),
         predictions: predictions.collect(),
     };
     Ok(Json(answer).into_response())

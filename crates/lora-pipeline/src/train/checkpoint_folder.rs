@@ -54,7 +54,7 @@ pub struct CheckpointFile {
 
 /// A checkpoint that was read.
 #[derive(Clone, Debug)]
-pub struct Checkpoint {
+pub struct TrainingCheckpoint {
     /// Its folder.
     pub folder: PathBuf,
     /// What it says.
@@ -196,7 +196,7 @@ pub fn remove(folder: &Path) -> Result<(), WriteError> {
 /// # Errors
 ///
 /// [`CheckpointError`].
-pub fn read(folder: &Path) -> Result<Checkpoint, CheckpointError> {
+pub fn read(folder: &Path) -> Result<TrainingCheckpoint, CheckpointError> {
     let path = folder.join(STATE_FILE);
     if !path.is_file() {
         return Err(CheckpointError::NotACheckpoint {
@@ -219,7 +219,7 @@ pub fn read(folder: &Path) -> Result<Checkpoint, CheckpointError> {
     let mut file: CheckpointFile = serde_json::from_value(document).map_err(values)?;
     let tensors = read_tensors(&folder.join(TENSOR_FILE))?;
     let state = TrainingState::of_parts(tensors, std::mem::take(&mut file.state));
-    Ok(Checkpoint {
+    Ok(TrainingCheckpoint {
         folder: folder.to_owned(),
         file,
         state,

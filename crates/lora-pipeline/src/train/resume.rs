@@ -7,7 +7,7 @@ use lora_train::StateError;
 use lora_train::state::refuse_difference;
 use serde_json::{Value, json};
 
-use super::checkpoint_folder::{Checkpoint, CheckpointError, checkpoints_in, read};
+use super::checkpoint_folder::{CheckpointError, TrainingCheckpoint, checkpoints_in, read};
 use crate::config::{Resolved, ResumeFrom, RunConfig};
 use crate::error::{Error, Result};
 use crate::files::output::{FINISHED, INTERRUPTED, RUN_FILE, UNFINISHED};
@@ -40,7 +40,7 @@ const OF_OUTPUTS: [&str; 6] = [
 #[derive(Debug)]
 pub(super) struct Beginning {
     /// Where it goes on.
-    pub checkpoint: Option<Checkpoint>,
+    pub checkpoint: Option<TrainingCheckpoint>,
     /// Whether the output folder holds an adapter of this training, which is not finished.
     pub has_adapter: bool,
     /// Whether what is in the output folder is this training's.

@@ -6,12 +6,12 @@ use axum::http::{HeaderValue, Method, Request, StatusCode};
 use lora_serve::{BearerToken, ServeError, ServeSettings, Server};
 use serde_json::json;
 
-use super::served::{Trained, ask, block_on, get, options, post, predict, serve, settings, with_body};
+use super::served::{TrainedFolders, ask, block_on, get, options, post, predict, serve, settings, with_body};
 
 fn load(name: &str) -> Request<Body> {
     post(
         "/adapters",
-        &json!({"name": name, "folder": Trained::once().folder(name)}),
+        &json!({"name": name, "folder": TrainedFolders::once().folder(name)}),
     )
 }
 
@@ -151,13 +151,13 @@ fn a_token_opens_everything_and_only_the_token() {
 fn what_cannot_be_served_is_refused_at_the_start() {
     let named = |given: &str| given.parse().unwrap();
     let start = |adapters: &[_]| Server::start(settings(), options(None), adapters);
-    let reviews = format!("a={}", Trained::once().folder("reviews").display());
+    let reviews = format!("a={}", TrainedFolders::once().folder("reviews").display());
     assert!(
         matches!(start(&[named(&reviews), named(&reviews)]), Err(ServeError::Taken { name }) if name == "a")
     );
     assert!(matches!(start(&[named("a=/nowhere/x")]), Err(ServeError::Adapter { name, .. }) if name == "a"));
     // Of an adapter without masks there are no members.
-    let stars = format!("a={}", Trained::once().folder("stars").display());
+    let stars = format!("a={}", TrainedFolders::once().folder("stars").display());
     assert!(matches!(
         Server::start(settings(), options(Some(4)), &[named(&stars)]),
         Err(ServeError::Adapter { .. })

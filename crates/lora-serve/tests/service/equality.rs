@@ -8,7 +8,7 @@ use lora_serve::Server;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::served::{KINDS, Trained, block_on, expected, predict, said, serve, settings};
+use super::served::{KINDS, TrainedFolders, block_on, expected, predict, said, serve, settings};
 
 /// Words that make texts of one token to more than the model reads.
 const WORDS: [&str; 8] = [
@@ -97,7 +97,12 @@ fn check(
 /// Loaded once: not the one that is served.
 fn predictor(name: &str) -> &'static Predictor {
     static PREDICTORS: OnceLock<Vec<Predictor>> = OnceLock::new();
-    let all = PREDICTORS.get_or_init(|| KINDS.iter().map(|name| Trained::once().predictor(name)).collect());
+    let all = PREDICTORS.get_or_init(|| {
+        KINDS
+            .iter()
+            .map(|name| TrainedFolders::once().predictor(name))
+            .collect()
+    });
     &all[KINDS.iter().position(|kind| *kind == name).unwrap()]
 }
 

@@ -21,15 +21,15 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// Folders with one adapter of each kind, all on the embedded model.
-pub struct Trained(TempDir);
+pub struct TrainedFolders(TempDir);
 
 /// What was trained.
 pub const KINDS: [&str; 4] = ["reviews", "topics", "stars", "pairs"];
 
-impl Trained {
+impl TrainedFolders {
     /// Trained once for all tests.
     pub fn once() -> &'static Self {
-        static TRAINED: OnceLock<Trained> = OnceLock::new();
+        static TRAINED: OnceLock<TrainedFolders> = OnceLock::new();
         TRAINED.get_or_init(|| {
             let trained = Self(tempfile::tempdir().unwrap());
             let lora = || LoraConfig::new(2, 8.0, TargetModules::names(["query", "value"]));
@@ -155,7 +155,10 @@ pub fn options(members: Option<u64>) -> OpenOptions {
 
 /// A server with these adapters.
 pub fn serve(settings: ServeSettings, members: Option<u64>, adapters: &[&str]) -> Server {
-    let named: Vec<NamedFolder> = adapters.iter().map(|name| Trained::once().named(name)).collect();
+    let named: Vec<NamedFolder> = adapters
+        .iter()
+        .map(|name| TrainedFolders::once().named(name))
+        .collect();
     Server::start(settings, options(members), &named).unwrap()
 }
 

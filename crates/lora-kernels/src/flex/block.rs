@@ -30,6 +30,27 @@ pub(super) struct PanelRows<'a> {
 }
 
 impl PanelRows<'_> {
+    /// Writes 1, 4 or `MOST` rows of the output, of which `filled` columns are there.
+    #[inline(always)]
+    pub fn compute_rows<S: Simd, const MOST: usize>(
+        &self,
+        simd: S,
+        rows: usize,
+        out: &mut [f32],
+        stride: usize,
+        filled: usize,
+    ) {
+        // A narrow right side, such as a low-rank factor, fills only one of the two vectors.
+        match (rows, filled <= S::F32_LANES) {
+            (1, false) => self.compute::<S, 1, 2>(simd, out, stride, filled),
+            (1, true) => self.compute::<S, 1, 1>(simd, out, stride, filled),
+            (4, false) => self.compute::<S, 4, 2>(simd, out, stride, filled),
+            (4, true) => self.compute::<S, 4, 1>(simd, out, stride, filled),
+            (_, false) => self.compute::<S, MOST, 2>(simd, out, stride, filled),
+            (_, true) => self.compute::<S, MOST, 1>(simd, out, stride, filled),
+        }
+    }
+
     #[inline(always)]
     pub fn compute<S: Simd, const ROWS: usize, const VECTORS: usize>(
         &self,

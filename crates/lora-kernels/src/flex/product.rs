@@ -209,15 +209,7 @@ impl<'data> RowsOfProduct<'data> {
                     };
                     let filled = width.min(cols - panel * width);
                     let out = &mut self.out[row * self.stride + panel * width..];
-                    // A narrow right side, such as a low-rank factor, fills only one of the two vectors.
-                    match (rows, filled <= S::F32_LANES) {
-                        (1, false) => block.compute::<S, 1, 2>(simd, out, self.stride, filled),
-                        (1, true) => block.compute::<S, 1, 1>(simd, out, self.stride, filled),
-                        (4, false) => block.compute::<S, 4, 2>(simd, out, self.stride, filled),
-                        (4, true) => block.compute::<S, 4, 1>(simd, out, self.stride, filled),
-                        (_, false) => block.compute::<S, ROWS, 2>(simd, out, self.stride, filled),
-                        (_, true) => block.compute::<S, ROWS, 1>(simd, out, self.stride, filled),
-                    }
+                    block.compute_rows::<S, ROWS>(simd, rows, out, self.stride, filled);
                     if let Some((branch, mut group)) = branch.zip(group).filter(|_| is_shared) {
                         for row in 0..rows {
                             group = branch.group_of(at + row, group);
@@ -230,11 +222,7 @@ impl<'data> RowsOfProduct<'data> {
                                 ..block
                             };
                             let out = &mut out[row * self.stride..];
-                            if filled <= S::F32_LANES {
-                                block.compute::<S, 1, 1>(simd, out, self.stride, filled);
-                            } else {
-                                block.compute::<S, 1, 2>(simd, out, self.stride, filled);
-                            }
+                            block.compute_rows::<S, ROWS>(simd, 1, out, self.stride, filled);
                         }
                     }
                     row += rows;

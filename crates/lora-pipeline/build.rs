@@ -1,8 +1,6 @@
 //! Says whether the model that the program carries lies beside this crate: in a checkout it does, in a package of the registry, which takes
 //! no file of 45 MB, it does not.
 
-#![expect(clippy::print_stdout, reason = "cargo reads what is printed")]
-
 use std::path::Path;
 
 fn main() {

@@ -137,10 +137,8 @@ impl<'data> RowsOfProduct<'data> {
         let [_, cols] = right.dims();
         let width = right.width();
         let first_group = branch.map(|branch| branch.group_of(self.first, (0, branch.lengths[0])));
-        let mut padded_bias = vec![0.0; cols.next_multiple_of(width)];
-        if let Some(bias) = bias {
-            padded_bias[..cols].copy_from_slice(bias);
-        }
+        let mut padded_bias = bias.map_or_else(Vec::new, <[f32]>::to_vec);
+        padded_bias.resize(cols.next_multiple_of(width), 0.0);
         if let Some(base) = base {
             let rows = base[self.first * cols..].chunks_exact(cols);
             for (out, base) in self.out.chunks_mut(self.stride).zip(rows).take(self.len) {

@@ -47,7 +47,7 @@ pub struct ServeArgs {
     /// Port to listen at; 0 for a free one.
     #[arg(long, default_value_t = 8080)]
     port: u16,
-    /// File with the token that requests must carry (Authorization: Bearer …); the variable LORA_SERVE_TOKEN does the same.
+    /// File with the token that requests must carry (Authorization: Bearer …); the variable `LORA_SERVE_TOKEN` does the same.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Let other machines ask without a token, because something else keeps strangers out.

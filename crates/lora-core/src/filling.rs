@@ -20,7 +20,7 @@ impl<M: Module + Linears> Adapted<M> {
     /// Those of `tensor`.
     pub fn with_trained<E>(
         self,
-        tensor: &mut dyn FnMut(&str, &[usize]) -> Result<HostTensor, E>,
+        mut tensor: impl FnMut(&str, &[usize]) -> Result<HostTensor, E>,
     ) -> Result<Self, E> {
         let mut values = HashMap::new();
         let mut result = Ok(());
@@ -105,7 +105,7 @@ impl<'a> Waiting<'a> {
         &mut self,
         adapted: Adapted<M>,
     ) -> Result<Adapted<M>, AdapterError> {
-        adapted.with_trained(&mut |name, shape| self.take(name, shape))
+        adapted.with_trained(|name, shape| self.take(name, shape))
     }
 
     /// # Errors

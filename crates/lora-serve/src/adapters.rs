@@ -113,7 +113,7 @@ impl ServedAdapters {
             }
             Err(source) => Err(ServeError::Adapter {
                 name: name.clone(),
-                source,
+                source: Box::new(source),
             }),
         };
         self.forget_unused(&mut bases);

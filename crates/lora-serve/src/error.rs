@@ -59,7 +59,7 @@ pub enum ServeError {
         /// Its name.
         name: String,
         /// Why.
-        source: lora_pipeline::Error,
+        source: Box<lora_pipeline::Error>,
     },
     /// An address that cannot be listened at.
     #[error("cannot listen at {address}; give another --host or --port, or end what listens there")]

@@ -182,7 +182,7 @@ mod tests {
     }
 
     /// For ever, as far as a test goes.
-    const LONG: Duration = Duration::from_secs(3600);
+    const LONG: Duration = Duration::from_hours(1);
 
     fn row(number: usize, adapter: usize, tokens: usize) -> Row {
         Row {

@@ -153,7 +153,7 @@ pub fn fit_from<M: Model<Input = Batch>>(
         validation,
         observer,
     }
-    .to_the_end()
+    .finish_all()
 }
 
 impl FitData<'_> {

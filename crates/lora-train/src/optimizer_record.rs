@@ -20,7 +20,7 @@ pub(crate) fn optimizer_state(
     names: &HashMap<ParamId, String>,
 ) -> TrainingState {
     const FORM: &str = "the record of an optimizer of floats";
-    let named = |entry: &str| {
+    let with_name = |entry: &str| {
         let (id, field) = entry.split_once('.').expect(FORM);
         let id = ParamId::from(id.parse::<u64>().expect(FORM));
         format!("{}/{field}", names[&id])
@@ -28,7 +28,7 @@ pub(crate) fn optimizer_state(
     let record = Reader::from_bytes(optimizer.into_bytes().expect(FORM)).expect(FORM);
     let mut state = TrainingState::default();
     for (entry, scalar) in record.scalars() {
-        state.put(named(entry), &u64::try_from(*scalar).expect(FORM));
+        state.put(with_name(entry), &u64::try_from(*scalar).expect(FORM));
     }
     for tensor in record.into_tensors().expect(FORM) {
         let (entry, dtype, shape, _, bytes) = tensor.into_parts().expect(FORM);
@@ -37,7 +37,7 @@ pub(crate) fn optimizer_state(
             shape: data.shape().to_vec(),
             values: data.try_into_vec().expect(FORM),
         };
-        state.put_tensor(named(&entry), tensor);
+        state.put_tensor(with_name(&entry), tensor);
     }
     state
 }

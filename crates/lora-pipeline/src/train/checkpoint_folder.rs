@@ -137,7 +137,7 @@ pub fn checkpoints_in(output: &Path) -> Vec<(u64, PathBuf)> {
     found
 }
 
-/// Writes a checkpoint into an output folder: beside, then renamed, so that it is there as a whole or not at all. `fill` may write more
+/// Writes a checkpoint into an output folder: beside, then renamed, so that it is there as a whole or not at all. `write_more` may write more
 /// into its folder. One of the same step stays as it is: it leads to the same end.
 ///
 /// # Errors
@@ -147,7 +147,7 @@ pub fn write(
     output: &Path,
     file: &CheckpointFile,
     state: &TrainingState,
-    fill: impl FnOnce(&Path) -> Result<(), WriteError>,
+    write_more: impl FnOnce(&Path) -> Result<(), WriteError>,
 ) -> Result<PathBuf, WriteError> {
     let folder = output.join(format!("{PREFIX}{}", file.step));
     if folder.join(STATE_FILE).is_file() {
@@ -162,7 +162,7 @@ pub fn write(
     fs::create_dir(&inner).map_err(failed)?;
     // Said of where it would have gone.
     let in_place = |error: WriteError| failed(error.source);
-    fill(&inner).map_err(in_place)?;
+    write_more(&inner).map_err(in_place)?;
     write_tensors(&inner.join(TENSOR_FILE), state).map_err(failed)?;
     let text = json_text(file).map_err(|error| failed(error.into()))?;
     write_file(&inner.join(STATE_FILE), text.as_bytes()).map_err(in_place)?;
@@ -348,6 +348,7 @@ mod tests {
         }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "what else is written may fail")]
     fn nothing(_: &Path) -> Result<(), WriteError> {
         Ok(())
     }

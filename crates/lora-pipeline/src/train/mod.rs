@@ -268,7 +268,7 @@ impl Training {
         if let Some(checkpoint) = resumed {
             (file.step, file.seconds) = (checkpoint.file.step, checkpoint.file.seconds);
         }
-        let folder_of = resumed.map(|checkpoint| checkpoint.folder.clone());
+        let folder_of = resumed.map(|checkpoint| checkpoint.folder.as_path());
         let states = StateWriter::new(saving, config, file, folder_of);
         let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
         let log = EventLog::of(config)?;

@@ -1,6 +1,6 @@
 //! When checkpoints to resume from are written, and which of them stay.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lora_core::atomic::{WriteError, write_file};
@@ -40,17 +40,12 @@ pub(super) struct StateWriter<'a> {
 
 impl<'a> StateWriter<'a> {
     /// For a training that begins with `file`'s step and seconds; `resumed`: from this checkpoint.
-    pub fn new(
-        saving: Saving<'a>,
-        config: &RunConfig,
-        file: CheckpointFile,
-        resumed: Option<PathBuf>,
-    ) -> Self {
+    pub fn new(saving: Saving<'a>, config: &RunConfig, file: CheckpointFile, resumed: Option<&Path>) -> Self {
         let is_asked_for = config.save_strategy.is_some() || config.save_total_limit.is_some();
         let before = checkpoints_in(saving.folder);
         let of_this_training = before
             .into_iter()
-            .filter(|(step, folder)| resumed.as_ref() == Some(folder) || *step < file.step)
+            .filter(|(step, folder)| resumed == Some(folder.as_path()) || *step < file.step)
             .map(|(_, folder)| folder);
         Self {
             strategy: config.save_strategy.unwrap_or(SaveStrategy::Epoch),

@@ -157,9 +157,9 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     );
     assert!(matches!(start(&[named("a=/nowhere/x")]), Err(ServeError::Adapter { name, .. }) if name == "a"));
     // Of an adapter without masks there are no members.
-    let stars = format!("a={}", TrainedFolders::once().folder("stars").display());
+    let without_masks = format!("a={}", TrainedFolders::once().folder("stars").display());
     assert!(matches!(
-        Server::start(settings(), options(Some(4)), &[named(&stars)]),
+        Server::start(settings(), options(Some(4)), &[named(&without_masks)]),
         Err(ServeError::Adapter { .. })
     ));
 }

@@ -122,7 +122,7 @@ pub fn settings() -> ServeSettings {
 }
 
 /// For ever, as far as a test goes.
-pub const LONG: Duration = Duration::from_secs(3600);
+pub const LONG: Duration = Duration::from_hours(1);
 
 /// Settings under which texts stay in the queue until the server ends.
 pub fn settings_that_wait() -> ServeSettings {

@@ -21,7 +21,7 @@ pub(super) struct Run<'a, M> {
 }
 
 impl<M: Model<Input = Batch>> Run<'_, M> {
-    pub(super) fn to_the_end(mut self) -> Result<Fitted<M>, TrainError> {
+    pub(super) fn finish_all(mut self) -> Result<Fitted<M>, TrainError> {
         self.standing.history.finish = self.all_epochs()?;
         Ok(self.finish())
     }

@@ -94,7 +94,7 @@ impl<'a, M: Model<Input = Batch>> Standing<'a, M> {
             let mut adapted = self
                 .trainer
                 .adapted()
-                .with_trained(&mut |name, shape| best.take_tensor(name, shape))?;
+                .with_trained(|name, shape| best.take_tensor(name, shape))?;
             best.finish()?;
             if let Some(pattern) = state.take("best_rank_pattern")? {
                 adapted.set_rank_pattern(pattern);

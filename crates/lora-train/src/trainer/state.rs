@@ -41,7 +41,7 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         let mut trained = state.take_part("trained.");
         self.adapted = self
             .adapted
-            .with_trained(&mut |name, shape| trained.take_tensor(name, shape))?;
+            .with_trained(|name, shape| trained.take_tensor(name, shape))?;
         trained.finish()?;
         self.optimizer = self.optimizer.restore(&self.adapted, state.take_part("adamw."))?;
         if let Some(allocator) = self.allocator {

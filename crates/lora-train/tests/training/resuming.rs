@@ -152,6 +152,7 @@ fn through_text(state: &TrainingState) -> TrainingState {
     TrainingState::of_parts(state.tensors().clone(), serde_json::from_str(&text).unwrap())
 }
 
+#[expect(clippy::cast_sign_loss, reason = "numbers of events are at least 1")]
 fn assert_resumes(case: &Case) {
     let expected = run(case, usize::MAX, None).unwrap();
     let mut interruptions = 0;

@@ -100,7 +100,7 @@ pub(super) fn scalars(wall_time: f64, step: u64, values: &[(String, f64)]) -> Ve
 
 /// A text that TensorBoard shows as Markdown, as code.
 pub(super) fn text(wall_time: f64, tag: &str, text: &str) -> Vec<u8> {
-    let code: String = text.lines().map(|line| format!("    {line}\n")).collect();
+    let code: String = text.lines().flat_map(|line| ["    ", line, "\n"]).collect();
     let value = SummaryValue {
         tag: format!("{tag}/text_summary"),
         tensor: Some(TextTensor {

@@ -85,7 +85,7 @@ impl<'a, M> SwagCollector<'a, M> {
         (layout, moments)
     }
 
-    /// The Gaussian, whose members are drawn from a seed. `scale` is the factor of the covariance: [`SWAG_SCALE`] in the paper,
+    /// The Gaussian, whose members are drawn from a seed. `scale` is the factor of the covariance: [`SWAG_SCALE`](super::SWAG_SCALE) in the paper,
     /// or chosen on validation rows.
     ///
     /// # Errors

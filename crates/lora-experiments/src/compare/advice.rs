@@ -193,8 +193,8 @@ fn which(
     }) = against_simplest
     else {
         return Ok(format!(
-            "Use {name} ({settings}){temperature}. Early stopping alone is enough here: every method kept its best epoch, and nothing else that \
-             takes one adapter then has a lower loss on the validation rows beyond chance."
+            "Use {name} ({settings}){temperature}. It is the simplest here: with early stopping, which every method has, nothing else that takes \
+             one adapter has a lower loss on the validation rows beyond chance."
         ));
     };
     let (gain, least, most) = (-difference, -upper, -lower);

@@ -34,7 +34,7 @@ pub enum KeyForm {
     Pairs,
     /// The same, or a single word.
     PairsOrWord,
-    /// The text as it is; the flag alone is [`NEWEST`].
+    /// The text as it is; the flag alone is [`NEWEST`](super::NEWEST).
     Newest,
 }
 

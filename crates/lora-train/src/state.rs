@@ -388,10 +388,13 @@ mod tests {
         };
         let said = differs(json!({"seed": 1, "r": 4, "name": "x", "old": 2}));
         assert!(
-            said.contains("r is not what it was: 8") && said.contains("4 now"),
+            said.contains("r is not what it was: 8 when the training began, 4 now"),
             "{said}"
         );
         let said = differs(json!({"seed": 1, "r": 8, "name": "x"}));
-        assert!(said.contains("old is not what it was: 2"), "{said}");
+        assert!(
+            said.contains("old is not what it was: 2 when the training began, not set now"),
+            "{said}"
+        );
     }
 }

@@ -1,9 +1,8 @@
 //! From labelled text to predictions, on a tiny random model.
 
-use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::workspace::{Workspace, recipe, shape};
+use crate::workspace::{Workspace, recipe};
 
 const TRAIN: [&str; 4] = ["train", "--config", "run.yaml", "--quiet"];
 
@@ -64,7 +63,10 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     assert_eq!(scores["ensemble"]["seed"], 11);
     assert!(workspace.path("page.html").is_file());
     let table = workspace.lora_works(&eval).stdout;
-    assert_snapshot!("eval", shape(&table));
+    assert!(
+        table.contains("15 bins") && table.contains("ensemble of 3"),
+        "{table}"
+    );
 
     let fewer = json(
         &workspace
@@ -110,7 +112,12 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     // Query and value of two layers, r = 2, plus the head.
     assert_eq!(shown["trainable_params"], 4 * 2 * (16 + 16) + 16 * 2 + 2);
     let shown = workspace.lora_works(&["inspect", "out"]).stdout;
-    assert_snapshot!("inspect", shape(&shown));
+    for part in [
+        "LoRA Dropout: probability 0.5, plain masks",
+        "\ntrained in full: classifier\n",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use crate::workspace::{Workspace, recipe};
 
-fn send(signal: &str, child: &Child) {
+/// Sends a signal, by its name for `kill`.
+pub fn send(signal: &str, child: &Child) {
     let status = Command::new("kill")
         .args([signal, &child.id().to_string()])
         .status();

@@ -1,9 +1,8 @@
 //! `--coverage`: sets of classes that hold the true one with a stated probability.
 
-use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::workspace::{Workspace, recipe, shape};
+use crate::workspace::{Workspace, recipe};
 
 const EVAL: [&str; 5] = ["eval", "--adapter", "out", "--data", "many.csv"];
 
@@ -76,7 +75,11 @@ fn eval_shows_coverage_and_size_and_they_are_those_of_the_sets_that_predict_give
     let table = workspace
         .lora_works(&[&EVAL[..], &["--coverage", "0.8"]].concat())
         .stdout;
-    assert_snapshot!("eval_coverage", shape(&table));
+    assert!(
+        table.contains("LAC sets that hold the true class with probability 0.8"),
+        "{table}"
+    );
+    assert!(table.contains("The same for the rows of each class"), "{table}");
 }
 
 #[test]
@@ -157,7 +160,10 @@ fn calibrators_are_compared_and_used() {
     let table = workspace
         .lora_works(&[&EVAL[..], &["--calibrators"]].concat())
         .stdout;
-    assert_snapshot!("eval_calibrators", shape(&table));
+    assert!(
+        table.contains("class-wise ECE") && table.contains("Dirichlet"),
+        "{table}"
+    );
     // What predict says is what eval scored.
     let truth = String::from_utf8(workspace.read("many.csv")).unwrap();
     for (flag, name) in [

@@ -1,9 +1,8 @@
 //! `lora report`: numbers that follow from planted results by hand, and choices that test rows have no part in.
 
-use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::workspace::{Workspace, shape};
+use crate::workspace::Workspace;
 
 /// A cell on two test rows. `validation` is its loss on validation rows; the losses of the test rows are in thousandths of nats.
 pub fn cell(method: &str, settings: &Value, seed: u64, validation: f64, losses: [u32; 2]) -> Value {
@@ -257,10 +256,27 @@ fn files_with_other_methods_are_experiments_of_their_own_and_settings_are_shown(
         .concat(),
     );
     let markdown = String::from_utf8(workspace.read("r.md")).unwrap();
+    assert!(
+        markdown.contains("lora report a.results.jsonl b.jsonl c.jsonl"),
+        "{markdown}"
+    );
     // The seeds of the first two belong together; the third is not compared with them.
     let first = table(&markdown, "planted, 64 training rows: test rows");
     assert_eq!(first.len(), 3, "{first:?}");
-    assert_snapshot!("report_markdown", shape(&markdown));
+    for heading in [
+        "## a and b: planted, 64 training rows",
+        "## c: planted, 64 training rows",
+    ] {
+        assert!(markdown.contains(heading), "{heading}");
+    }
+    for part in [
+        "mean ± std over 2 seeds",
+        "computed on a machine with lora 0.0.7",
+        "lora sweep other",
+        "learning_rate: 0.02",
+    ] {
+        assert!(markdown.contains(part), "{part}");
+    }
     let csv = String::from_utf8(workspace.read("r.csv")).unwrap();
     let experiments: Vec<&str> = csv
         .lines()

@@ -4,19 +4,13 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::interrupted::send;
 use crate::language_model::write_tiny_llama;
 use crate::workspace::{Workspace, recipe};
-
-fn send(signal: &str, child: &Child) {
-    let status = Command::new("kill")
-        .args([signal, &child.id().to_string()])
-        .status();
-    assert!(status.unwrap().success());
-}
 
 /// Starts a training, sends it a signal after so many of its evaluations, and gives its code and what it said.
 fn stopped(
@@ -78,6 +72,19 @@ pub fn results(workspace: &Workspace, folder: &str) -> BTreeMap<PathBuf, Vec<u8>
     files
 }
 
+/// Whether the same files are there, with the same content.
+pub fn assert_same_files(
+    found: &BTreeMap<PathBuf, Vec<u8>>,
+    expected: &BTreeMap<PathBuf, Vec<u8>>,
+    what: &str,
+) {
+    let names = |files: &BTreeMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected), "{what}");
+    for (path, bytes) in expected {
+        assert!(found[path] == *bytes, "{what}: {} differs", path.display());
+    }
+}
+
 const SAVED: [&str; 4] = ["--save-strategy", "steps", "--save-steps", "4"];
 
 /// Where nothing is interrupted. Its last name is that of the other folder: the model card holds it.
@@ -112,14 +119,7 @@ fn assert_resumes(workspace: &Workspace, what: &str, signal: &str, saved: &[&str
         "{what}: the training was too short to be interrupted"
     );
     let found = results(workspace, "out");
-    assert_eq!(
-        found.keys().collect::<Vec<_>>(),
-        expected.keys().collect::<Vec<_>>(),
-        "{what}"
-    );
-    for (path, bytes) in &expected {
-        assert!(found[path] == *bytes, "{what}: {} differs", path.display());
-    }
+    assert_same_files(&found, &expected, what);
     std::fs::remove_dir_all(workspace.path("out")).unwrap();
 }
 

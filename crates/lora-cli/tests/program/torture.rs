@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use lora_core::random::seeded_uniform;
 use serde_json::Value;
 
-use crate::resuming::results;
+use crate::resuming::{assert_same_files, results};
 use crate::workspace::{Workspace, recipe};
 
 /// How many kills there are of each command, if nobody says otherwise.
@@ -41,10 +41,6 @@ fn files(workspace: &Workspace, output: &str) -> Files {
     let all = workspace.everything().into_iter();
     all.filter_map(|(path, bytes)| Some((below(&path)?, bytes)))
         .collect()
-}
-
-fn of_run(workspace: &Workspace, output: &str) -> Files {
-    results(workspace, output)
 }
 
 /// The trials of a results file, without what a clock says.
@@ -134,14 +130,7 @@ fn kill(workspace: &Workspace, victim: &Victim<'_>, kills: usize) {
     // Whatever the last one left.
     workspace.lora_works(arguments);
     let found = outcome(workspace, output);
-    assert_eq!(
-        found.keys().collect::<Vec<_>>(),
-        expected.keys().collect::<Vec<_>>(),
-        "{what}"
-    );
-    for (path, bytes) in &expected {
-        assert!(found[path] == *bytes, "{what}: {} differs", path.display());
-    }
+    assert_same_files(&found, &expected, what);
     println!("{what}: killed {killed} times");
 }
 
@@ -214,7 +203,7 @@ fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
                 "--resume",
             ],
             output: "out",
-            outcome: of_run,
+            outcome: results,
             is_at_once: false,
         },
         Victim {

@@ -157,22 +157,6 @@ impl Workspace {
     }
 }
 
-/// A text for a snapshot: without numbers, which are tested elsewhere, and without the width of columns, which follows from them.
-pub fn shape(text: &str) -> String {
-    let mut shape = String::new();
-    for character in text.chars() {
-        let last = shape.chars().last();
-        let is_of_number = character.is_ascii_digit() || (character == '.' && last == Some('#'));
-        match (is_of_number, character) {
-            (true, _) if last == Some('#') => {}
-            (true, _) => shape.push('#'),
-            (false, ' ' | '─' | '-') if last == Some(character) => {}
-            (false, _) => shape.push(character),
-        }
-    }
-    shape
-}
-
 /// Most labels are what training teaches and one contradicts it, so that a temperature has a best value.
 const VALIDATION: &str = "text,label\na gripping film,good\na dull film,bad\na gripping movie,good\na dull movie,bad\n\
     one gripping film,good\none dull film,bad\nthat gripping film,bad\n";

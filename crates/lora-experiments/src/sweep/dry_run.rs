@@ -22,6 +22,7 @@ use super::inference_method::{InferenceMethod, Varied};
 use super::jobs::Queue;
 use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedTraining, PlannedTrial};
+use super::tfb;
 use super::training::{self, Prepared};
 
 /// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
@@ -178,7 +179,8 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
         group.trials += own.iter().filter(|trial| trial.trainings[0] == index).count();
         group.steps += steps;
         group.first_steps += steps.min(steps_per_epoch);
-        let fitted = train as u64 * fitting_passes(&own, task.classes());
+        let fitted =
+            train as u64 * fitting_passes(&own, task.classes()) + validation as u64 * searching_passes(&own);
         let members = members_of_sources(&own);
         group.passes += evaluations * validation as u64 + scored * members.iter().sum::<u64>() + fitted;
         if let Some(curve) = &training.curve {
@@ -208,6 +210,7 @@ fn members_of_sources(trials: &[&PlannedTrial]) -> Vec<u64> {
                 collect,
                 ..
             } => (format!("{scale} {collect:?}"), *members),
+            InferenceMethod::Tfb { members, search, .. } => (format!("{search:?}"), *members),
             InferenceMethod::Laplace {
                 of: Varied::LastLayer,
                 structure,
@@ -240,6 +243,22 @@ fn fitting_passes(trials: &[&PlannedTrial], classes: usize) -> u64 {
     let fits: BTreeSet<(bool, String)> = fits.collect();
     let passes = |(needs_gradients, _): (bool, String)| if needs_gradients { 3 * columns as u64 } else { 1 };
     fits.into_iter().map(passes).sum()
+}
+
+/// Passes over each validation row by which the noise of TFB is looked for, at most.
+fn searching_passes(trials: &[&PlannedTrial]) -> u64 {
+    let searches = trials.iter().filter_map(|trial| match &trial.prediction {
+        InferenceMethod::Tfb { search, .. } => Some((trial.stopping, format!("{search:?}"), search.halvings)),
+        _ => None,
+    });
+    let unique: HashMap<(Stopping, String), u32> = searches
+        .map(|(stopping, search, halvings)| ((stopping, search), halvings))
+        .collect();
+    let ends = 2;
+    unique
+        .values()
+        .map(|halvings| 1 + tfb::CHOOSING_MEMBERS * (ends + u64::from(*halvings)))
+        .sum()
 }
 
 /// Seconds.

@@ -25,6 +25,7 @@ pub mod record;
 pub mod settings;
 pub mod store;
 pub mod tasks;
+pub mod tfb;
 pub mod training;
 pub mod trial;
 

@@ -38,8 +38,8 @@ impl DemoSizes {
     const FULL: Self = Self {
         train: 128,
         epochs: 10,
-        validation: 200,
-        test: 300,
+        validation: 100,
+        test: 200,
         members: 4,
         seeds: 3,
     };

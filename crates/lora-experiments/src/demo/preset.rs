@@ -36,7 +36,7 @@ pub struct DemoSizes {
 impl DemoSizes {
     /// Of the demo as it is meant. Rows and p were chosen by `lora demo --choose`, the rest for time.
     const FULL: Self = Self {
-        train: 128,
+        train: 64,
         epochs: 10,
         validation: 100,
         test: 200,
@@ -76,7 +76,7 @@ const MASK_PROBABILITY: f64 = 0.5;
 pub fn sweep(options: &DemoOptions) -> Result<SweepFile> {
     let sizes = DemoSizes::of(options);
     let epochs: Vec<u64> = (1..=sizes.epochs)
-        .filter(|epoch| *epoch < 4 || epoch % 2 == 0 || *epoch == sizes.epochs)
+        .filter(|epoch| *epoch < 3 || epoch % 2 == 0 || *epoch == sizes.epochs)
         .collect();
     let mut sweep = of_parts(
         options,

@@ -37,8 +37,8 @@ pub struct SweepArgs {
     /// Only list the trials: key, task, method, seed, estimated cost, and whether it is done
     #[arg(long, conflicts_with = "dry_run")]
     list: bool,
-    /// Computes only the trial with this key of --list; may be given several times
-    #[arg(long = "trial", value_name = "KEY", action = ArgAction::Append, conflicts_with_all = ["shard", "shared"])]
+    /// Computes only the trials with these keys of --list
+    #[arg(long = "trial", value_name = "KEY,KEY", value_delimiter = ',', conflicts_with_all = ["shard", "shared"])]
     trials: Vec<String>,
     /// Computes only the i-th of n parts, counted from 1, that take about equally long: 2/8
     #[arg(long, value_name = "I/N", conflicts_with = "shared")]

@@ -160,17 +160,21 @@ impl<'t> Claims<'t> {
         Ok(())
     }
 
+    /// Whether a unit could be claimed at the last [`look`](Self::look).
+    pub fn is_free(&self, unit: &str) -> bool {
+        self.watched.get(unit).is_none_or(|watched| watched.is_free)
+    }
+
     /// Claims a unit as it was at the last [`look`](Self::look); none if another has it.
     ///
     /// # Errors
     ///
     /// [`ClaimError::Write`].
     pub fn take(&self, unit: &str, worker: &str) -> Result<Option<Claim>, ClaimError> {
-        let generation = match self.watched.get(unit) {
-            None => 1,
-            Some(watched) if watched.is_free => watched.generation + 1,
-            Some(_) => return Ok(None),
-        };
+        if !self.is_free(unit) {
+            return Ok(None);
+        }
+        let generation = self.watched.get(unit).map_or(1, |watched| watched.generation + 1);
         let claim = Claim {
             path: self.path(unit, generation),
             is_taken_over: generation > 1,

@@ -7,7 +7,6 @@
 //! | `members/` | members of deep ensembles that are not scored yet |
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread;
@@ -86,8 +85,9 @@ impl Sweep {
         bar.finish();
         let outcome = worker.outcome;
         progress.note(&format!(
-            "{} computed here, all {} are in {}",
+            "{} computed here, with {} of workers that had ended; all {} are in {}",
             counted(outcome.computed, "trial"),
+            counted(outcome.taken_over, "unit"),
             all.len(),
             call.folder.display()
         ));
@@ -120,18 +120,8 @@ struct Worker<'a> {
 struct OwnFile {
     /// Its name without the ending.
     name: String,
-    path: PathBuf,
     store: Store,
     has_results: bool,
-}
-
-impl Drop for OwnFile {
-    /// A worker that got nothing to do leaves no file.
-    fn drop(&mut self) {
-        if !self.has_results {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
 }
 
 impl Worker<'_> {
@@ -175,7 +165,8 @@ impl Worker<'_> {
             if taken.len() == self.call.resources.jobs {
                 break;
             }
-            if unit.trials.iter().any(|trial| left.contains(trial)) {
+            let is_left = unit.trials.iter().any(|trial| left.contains(trial));
+            if is_left && claims.is_free(&unit.key) {
                 let name = self.name()?;
                 let claim = claims.take(&unit.key, &name)?;
                 taken.extend(claim.map(|claim| (unit, claim)));
@@ -184,7 +175,7 @@ impl Worker<'_> {
         Ok(taken)
     }
 
-    /// The name of this worker; its results file is made with it.
+    /// The name of this worker; its results file is made with it, so a worker that finds nothing to do leaves none.
     fn name(&mut self) -> Result<String> {
         if let Some(own) = &self.own {
             return Ok(own.name.clone());
@@ -193,7 +184,6 @@ impl Worker<'_> {
         let (store, _) = Store::open(&path)?;
         self.own = Some(OwnFile {
             name: name.clone(),
-            path,
             store,
             has_results: false,
         });

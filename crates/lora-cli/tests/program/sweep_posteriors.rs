@@ -261,3 +261,86 @@ fn blob_is_a_training_whose_ensemble_draws_factors() {
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     workspace.lora_works(&["eval", "--adapter", "out", "--data", "dev.csv"]);
 }
+
+#[test]
+fn tfb_puts_as_much_noise_on_a_trained_adapter_as_validation_rows_allow() {
+    let workspace = Workspace::new();
+    run(
+        &workspace,
+        "  - name: lora
+    predictions:
+      - mean
+      - tfb: {members: 8, tolerance: [0.01, 0.5]}
+      - tfb: {members: 3, tolerance: 0.5}",
+    );
+    let all = cells(&workspace);
+    assert_eq!(all.len(), 4);
+    let loss = |cell: &Value| done(cell)["validation"]["plain"]["nll"].as_f64().unwrap();
+    let without = loss(&all[0]);
+    for (cell, tolerance) in [(&all[1], 0.01), (&all[2], 0.5)] {
+        assert!(
+            loss(cell) <= without * (1.0 + tolerance) + 1e-9,
+            "{} {without}",
+            loss(cell)
+        );
+        assert!(disagreement(cell).iter().any(|value| *value > 0));
+    }
+    // A larger tolerance allows more noise, or as much.
+    let sum = |cell: &Value| disagreement(cell).iter().sum::<u64>();
+    assert!(sum(&all[1]) <= sum(&all[2]));
+
+    let dora = "  - {name: dora, train: {use_dora: true}, predictions: [{tfb: {members: 2}}]}";
+    workspace.write("sweep.yaml", SWEEP.replace("METHODS", dora));
+    let said = workspace.lora(&["sweep", "--config", "sweep.yaml"]);
+    assert!(
+        said.code == Some(2) && said.stderr.contains("TFB puts noise on LoRA's factors"),
+        "{}",
+        said.stderr
+    );
+}
+
+#[test]
+fn sets_promise_what_validation_rows_allow() {
+    let workspace = Workspace::new();
+    run(&workspace, "  - {name: lora, predictions: [mean]}");
+    // Eight rows are too few for nine in ten.
+    assert!(done(&cells(&workspace)[0]).get("sets").is_none());
+
+    workspace.write(
+        "sweep.yaml",
+        SWEEP
+            .replace("METHODS", "  - {name: lora, predictions: [mean]}")
+            .replace("validation_rows: 8", "validation_rows: 10")
+            .replace("rows: [12]", "rows: [10]"),
+    );
+    workspace.lora_works(&["sweep", "--config", "sweep.yaml", "--results", "s.jsonl"]);
+    let text = String::from_utf8(workspace.read("s.jsonl")).unwrap();
+    let cell = text
+        .lines()
+        .filter_map(|line| {
+            serde_json::from_str::<Value>(line)
+                .unwrap()
+                .get_mut("cell")
+                .map(Value::take)
+        })
+        .next()
+        .unwrap();
+    for kind in ["plain", "scaled"] {
+        let sets = &done(&cell)["sets"][kind];
+        let (coverage, size) = (
+            sets["coverage"].as_f64().unwrap(),
+            sets["mean_size"].as_f64().unwrap(),
+        );
+        // Of ten rows the threshold is the largest score, so a set has a class at least where the model is no less sure than there.
+        assert!(
+            (0.0..=1.0).contains(&coverage) && coverage <= size && size <= 2.0,
+            "{sets}"
+        );
+    }
+    workspace.lora_works(&["report", "s.jsonl", "--markdown", "s.md"]);
+    let page = String::from_utf8(workspace.read("s.md")).unwrap();
+    assert!(
+        page.contains("promise to hold the label in 90 % of the rows"),
+        "{page}"
+    );
+}

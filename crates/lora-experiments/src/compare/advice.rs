@@ -13,7 +13,7 @@ use crate::report::page::judge;
 use crate::report::results::{Configuration, Results, Trainings};
 use crate::report::tables::{TaskComparison, choice_words};
 use crate::sweep::inference_method::InferenceMethod;
-use crate::sweep::record::{TrainingRecord, TrialResult};
+use crate::sweep::record::{SetRecord, TrainingRecord, TrialResult};
 
 /// Confidence from which on a prediction counts as sure.
 const SURE: f64 = 0.9;
@@ -50,6 +50,7 @@ pub(super) fn advice<'a>(results: &'a Results, args: &CompareOptions) -> Result<
     let mut sentences = vec![which(judged, &selected, is_scaled, against_simplest, &reference)?];
     sentences.extend(how_good(&selected, is_scaled)?);
     sentences.extend(how_far(&selected, is_scaled)?);
+    sentences.extend(sets(&selected, is_scaled));
     sentences.extend(several_adapters(judged, &selected, is_scaled)?);
     let configuration = selected.configuration(is_scaled).cloned();
     let too_short = configuration.as_ref();
@@ -323,6 +324,20 @@ fn how_far(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Opti
         100.0 * right(&all),
         on_confidence(&seeds)?
     )))
+}
+
+/// What sets of classes hold, and how many classes that takes.
+fn sets(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Option<String> {
+    let configuration = selected.configuration(is_scaled)?;
+    let coverage = Measure::SetCoverage.mean(configuration, is_scaled)?;
+    let size = Measure::SetSize.mean(configuration, is_scaled)?;
+    let promised = SetRecord::PROMISED;
+    Some(format!(
+        "Where one answer is too little: sets that promise the label in {:.0} % of the rows held it in {:.0} % of the test rows, with {size:.2} \
+         classes on average (lora predict --coverage {promised}).",
+        100.0 * promised,
+        100.0 * coverage
+    ))
 }
 
 /// How much surer it is than it is right, and whether the choice of test rows and seeds explains that. For each seed confidence and

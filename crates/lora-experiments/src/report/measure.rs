@@ -48,6 +48,10 @@ pub enum Measure {
     Fpr95(Doubt),
     /// The fitted temperature.
     Temperature,
+    /// Share of the test rows whose prediction set holds the label.
+    SetCoverage,
+    /// Classes in a prediction set, on average.
+    SetSize,
     /// Loss on validation rows: what settings are chosen by.
     ValidationLoss,
     /// Wall time of its trainings.
@@ -93,6 +97,8 @@ impl Measure {
             Self::Auroc(doubt) => Some(detection(doubt)?.auroc),
             Self::Fpr95(doubt) => Some(detection(doubt)?.fpr_at_95_tpr),
             Self::Temperature => result.temperature,
+            Self::SetCoverage => Some(result.sets.as_ref()?.get(is_scaled)?.coverage),
+            Self::SetSize => Some(result.sets.as_ref()?.get(is_scaled)?.mean_size),
             Self::ValidationLoss => {
                 let with_any = result.validation.get(is_scaled)?.loss();
                 // A temperature looks better than it is on the rows that it was fitted on.

@@ -321,6 +321,7 @@ fn task(
         let risk = figures::risk_curves(judged, reference);
         push_figures(&mut blocks, risk.into_iter().collect());
     }
+    blocks.extend(tables.sets.map(Block::Table));
     blocks.extend(tables.shifted.map(Block::Table));
     blocks.extend(curves::of_study(judged, reference)?);
     blocks.extend(curves::bound::of_study(judged, reference)?);

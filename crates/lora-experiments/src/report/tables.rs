@@ -10,6 +10,7 @@ use super::against::ReferenceComparison;
 use super::choice::{Method, SelectedConfiguration, varied};
 use super::measure::{Measure, metric_name};
 use super::results::{Configuration, TaskResults};
+use crate::sweep::record::SetRecord;
 
 /// How calibration errors are computed, for notes.
 pub const ECE_RULE: &str = "15 equal bins, (lo, hi]";
@@ -56,6 +57,12 @@ impl TaskComparison<'_> {
         results.any(|result| result.shifted.is_some())
     }
 
+    /// Whether any trial has this number, without temperature.
+    fn has(&self, measure: Measure) -> bool {
+        let mut results = self.task.configurations.iter().flat_map(Configuration::results);
+        results.any(|result| measure.of(result, false).is_some())
+    }
+
     /// Seeds, at most.
     pub fn seeds(&self) -> usize {
         let counts = self
@@ -71,6 +78,8 @@ impl TaskComparison<'_> {
 pub struct TaskTables {
     /// Scores without and with temperature.
     pub scores: Vec<Table>,
+    /// Prediction sets, where they were fitted.
+    pub sets: Option<Table>,
     /// Shifted rows, where there are any.
     pub shifted: Option<Table>,
     /// What was chosen, and what it takes.
@@ -80,7 +89,7 @@ pub struct TaskTables {
 impl TaskTables {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Table> {
-        let more = self.shifted.iter().chain([&self.costs]);
+        let more = self.sets.iter().chain(&self.shifted).chain([&self.costs]);
         self.scores.iter().chain(more)
     }
 }
@@ -98,8 +107,10 @@ pub fn of_study(judged: &TaskComparison<'_>) -> Result<TaskTables> {
         all.push(marked(scores(judged, true)?));
     }
     let shifted = judged.has_shifted().then(|| shifted(judged)).transpose()?;
+    let sets = judged.has(Measure::SetSize).then(|| sets(judged)).transpose()?;
     Ok(TaskTables {
         scores: all,
+        sets: sets.map(marked),
         shifted: shifted.map(marked),
         costs: marked(costs(judged)?),
     })
@@ -201,6 +212,30 @@ fn against_cells(comparison: &ReferenceComparison) -> [Cell; 3] {
     ]
 }
 
+fn sets(judged: &TaskComparison<'_>) -> Result<Table> {
+    let columns = vec![
+        Column::new("coverage", Better::None, 3),
+        Column::new("classes in a set", Better::Lower, 2),
+    ];
+    let title = format!(
+        "{}: sets of classes that promise to hold the label in {:.0} % of the rows",
+        judged.task.title(),
+        100.0 * SetRecord::PROMISED
+    );
+    let mut table = Table::new(title, "method", columns).with_note(
+        "LAC, with the thresholds of the validation rows and each method's temperature. Coverage: the share of test rows whose set holds \
+         the label; with few validation rows it strays from the promise. At equal coverage the smaller sets say more.",
+    );
+    for selected in &judged.selected {
+        if let Some(configuration) = selected.configuration(true) {
+            let cells =
+                [Measure::SetCoverage, Measure::SetSize].map(|measure| measure.cell(configuration, true));
+            table.push(selected.method.name(), cells.into_iter().collect::<Result<_>>()?);
+        }
+    }
+    Ok(table)
+}
+
 fn shifted(judged: &TaskComparison<'_>) -> Result<Table> {
     let columns = [
         ("accuracy", Better::Higher, Measure::ShiftedAccuracy),
@@ -227,13 +262,9 @@ fn shifted(judged: &TaskComparison<'_>) -> Result<Table> {
             Measure::Fpr95(Doubt::Confidence),
         ),
     ];
-    let has = |measure: Measure| {
-        let mut results = judged.task.configurations.iter().flat_map(Configuration::results);
-        results.any(|result| measure.of(result, false).is_some())
-    };
     let columns: Vec<_> = columns
         .into_iter()
-        .filter(|(_, _, measure)| has(*measure))
+        .filter(|(_, _, measure)| judged.has(*measure))
         .collect();
     let headings = columns
         .iter()

@@ -9,7 +9,7 @@ use super::results::Experiment;
 use crate::sweep::record::TrialOutcome;
 
 /// Columns of numbers: name, measure, with or without temperature.
-const COLUMNS: [(&str, Measure, bool); 33] = [
+const COLUMNS: [(&str, Measure, bool); 37] = [
     ("score", Measure::Metric, false),
     ("accuracy", Measure::Accuracy, false),
     ("loss", Measure::Loss, false),
@@ -29,6 +29,10 @@ const COLUMNS: [(&str, Measure, bool); 33] = [
     ("scaled_adaptive_ece", Measure::AdaptiveEce, true),
     ("scaled_aurc", Measure::Aurc, true),
     ("scaled_validation_loss", Measure::ValidationLoss, true),
+    ("set_coverage", Measure::SetCoverage, false),
+    ("set_size", Measure::SetSize, false),
+    ("scaled_set_coverage", Measure::SetCoverage, true),
+    ("scaled_set_size", Measure::SetSize, true),
     ("shifted_accuracy", Measure::ShiftedAccuracy, false),
     ("shifted_loss", Measure::ShiftedLoss, false),
     ("shifted_ece", Measure::ShiftedEce, false),

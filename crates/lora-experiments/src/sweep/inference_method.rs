@@ -4,6 +4,7 @@ use lora_core::vector::Part;
 use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::Structure;
+use lora_eval::tfb::TfbSettings;
 use lora_train::swag::SwagSettings;
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +63,15 @@ pub enum InferenceMethod {
         /// Which parameters vary, and when they are collected. The training itself does not change with it.
         collect: SwagSettings,
     },
+    /// Members that differ in noise on the factors A: as much of it as the validation rows allow (TFB).
+    Tfb {
+        /// How many.
+        members: u64,
+        /// What is averaged.
+        average: Average,
+        /// How the noise is looked for.
+        search: TfbSettings,
+    },
 }
 
 /// Which parameters vary under a Laplace approximation.
@@ -119,7 +129,8 @@ impl InferenceMethod {
             Self::Laplace { members, .. } => members.unwrap_or(1),
             Self::Ensemble { members, .. }
             | Self::DeepEnsemble { members, .. }
-            | Self::Swag { members, .. } => *members,
+            | Self::Swag { members, .. }
+            | Self::Tfb { members, .. } => *members,
         }
     }
 
@@ -130,7 +141,8 @@ impl InferenceMethod {
             Self::Ensemble { average, .. }
             | Self::DeepEnsemble { average, .. }
             | Self::Laplace { average, .. }
-            | Self::Swag { average, .. } => *average,
+            | Self::Swag { average, .. }
+            | Self::Tfb { average, .. } => *average,
         }
     }
 
@@ -166,6 +178,11 @@ impl InferenceMethod {
                 scale,
                 collect,
             },
+            Self::Tfb { search, .. } => Self::Tfb {
+                members: 1,
+                average,
+                search,
+            },
         }
     }
 
@@ -189,6 +206,7 @@ impl InferenceMethod {
             Self::Ensemble { masks: Some(_), .. } => "ensemble of other masks",
             Self::DeepEnsemble { .. } => Self::DEEP_ENSEMBLE,
             Self::Swag { .. } => "SWAG",
+            Self::Tfb { .. } => "TFB",
             Self::Laplace { of, .. } => match of {
                 Varied::LastLayer => "Laplace, last layer",
                 Varied::Head => "Laplace, head",
@@ -237,6 +255,9 @@ impl InferenceMethod {
                 format!(
                     "SWAG{part}, {every} from {start} of the steps on, K {columns}, scale {scale}, {members} members{average}"
                 )
+            }
+            Self::Tfb { members, search, .. } => {
+                format!("TFB, tolerance {}, {members} members{average}", search.tolerance)
             }
             Self::Laplace {
                 structure,

@@ -4,6 +4,7 @@ use itertools::{Itertools as _, iproduct};
 use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::{PRIOR_PRECISIONS, Structure};
+use lora_eval::tfb::TfbSettings;
 use lora_train::swag::{SWAG_SCALE, SwagSettings};
 use serde::{Deserialize, Serialize};
 
@@ -72,6 +73,17 @@ pub enum InferenceMethodEntry {
         /// Which parameters vary, and when they are collected.
         #[serde(default)]
         collect: SwagSettings,
+    },
+    /// [`InferenceMethod::Tfb`].
+    Tfb {
+        /// How many members.
+        members: OneOrMany<u64>,
+        /// What is averaged.
+        #[serde(default)]
+        average: OneOrMany<Average>,
+        /// Shares of the loss by which it may rise.
+        #[serde(default = "tfb_tolerance")]
+        tolerance: OneOrMany<f64>,
     },
 }
 
@@ -185,6 +197,28 @@ impl InferenceMethodEntry {
                     })
                     .collect()
             }
+            Self::Tfb {
+                members,
+                average,
+                tolerance,
+            } => {
+                let searches = tolerance.values().iter().map(|&tolerance| {
+                    let search = TfbSettings {
+                        tolerance,
+                        ..TfbSettings::default()
+                    };
+                    search.check().map_err(|error| error.to_string())?;
+                    Ok(search)
+                });
+                let searches: Vec<TfbSettings> = searches.collect::<Result<_, String>>()?;
+                iproduct!(searches, draws(members, average)?)
+                    .map(|(search, (average, members))| InferenceMethod::Tfb {
+                        members,
+                        average,
+                        search,
+                    })
+                    .collect()
+            }
         };
         if methods.is_empty() {
             return Err("a list of values is empty; give at least one".to_owned());
@@ -266,6 +300,10 @@ fn one() -> u64 {
 
 fn swag_scale() -> OneOrMany<f64> {
     OneOrMany::One(SWAG_SCALE)
+}
+
+fn tfb_tolerance() -> OneOrMany<f64> {
+    OneOrMany::One(TfbSettings::default().tolerance)
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ pub mod shard;
 pub mod shared;
 pub mod store;
 pub mod tasks;
+pub mod tfb;
 pub mod training;
 pub mod trial;
 pub mod work_estimate;

@@ -11,6 +11,7 @@ use super::file::Stopping;
 use super::inference_method::{InferenceMethod, Varied};
 use super::laplace::{self, LaplaceKind};
 use super::outputs::{TrialOutputs, of_passes, of_posterior};
+use super::tfb;
 use super::training::Trained;
 
 /// A way to predict, and which model of the training it is for.
@@ -139,6 +140,9 @@ fn run_passes(
             return TrialOutputs::of(splits, cancel, |split| {
                 of_posterior(&trained.last, split, &swag, members)
             });
+        }
+        InferenceMethod::Tfb { search, .. } => {
+            return tfb::run(adapted, splits, seed, &search, members, cancel);
         }
         InferenceMethod::FullUpdate => of_masks(keeps_all),
         InferenceMethod::Ensemble { masks: None, .. } => {

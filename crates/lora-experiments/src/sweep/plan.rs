@@ -298,6 +298,10 @@ impl Planner<'_> {
                  peft_type or use_dora); use `of: last_layer`, or train plain LoRA",
                 place()
             ),
+            InferenceMethod::Tfb { .. } if !has_plain_factors => bail!(
+                "{}: TFB puts noise on LoRA's factors, which its trainings do not have (tuning, peft_type or use_dora); train plain LoRA",
+                place()
+            ),
             InferenceMethod::Swag { collect, .. } => {
                 let (steps, of_epoch) = (
                     config.train.total_steps(train_rows),

@@ -189,6 +189,9 @@ pub struct TrialResult {
     /// What the members of an ensemble say about each test row, without temperature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertainty: Option<UncertaintyRecord>,
+    /// Prediction sets; none for a regression, or where validation rows are too few for their coverage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sets: Option<Scored<SetRecord>>,
     /// On shifted rows, where there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shifted: Option<ShiftedRecord>,
@@ -278,6 +281,20 @@ pub struct UncertaintyRecord {
     pub predictive_entropy: Vec<u32>,
     /// What the members disagree about.
     pub mutual_information: Vec<u32>,
+}
+
+/// Sets of classes (LAC) whose thresholds are those of the validation rows, on test rows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetRecord {
+    /// Share of the rows whose set holds the label.
+    pub coverage: f64,
+    /// Classes in a set, on average.
+    pub mean_size: f64,
+}
+
+impl SetRecord {
+    /// The coverage that is promised.
+    pub const PROMISED: f64 = 0.9;
 }
 
 /// Scores on shifted rows.

@@ -1,6 +1,7 @@
 //! Scoring a trial: from its outputs to its record.
 
 use lora_data::Targets;
+use lora_eval::conformal::{ConformalScores, ConformityScore, SetScores, fewest_rows};
 use lora_eval::detection::{Detection, DetectionScores, Doubt};
 use lora_eval::glue::GlueMetric;
 use lora_eval::regression::RegressionScores;
@@ -11,7 +12,7 @@ use lora_pipeline::score::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
 
 use super::data::TrialSplits;
 use super::outputs::{Logits, TrialOutputs};
-use super::record::{RowRecord, Scored, ShiftedRecord, TrialResult, UncertaintyRecord};
+use super::record::{RowRecord, Scored, SetRecord, ShiftedRecord, TrialResult, UncertaintyRecord};
 
 /// Thousandths, for losses in nats and entropies.
 const THOUSANDTH: f64 = 0.001;
@@ -87,6 +88,7 @@ fn score_values(
         test: Scored::plain(of(&outputs.test, &splits.test.truth())?),
         test_rows: Scored::plain(squares_of(&outputs.test, test)),
         uncertainty: None,
+        sets: None,
         shifted,
     })
 }
@@ -127,6 +129,18 @@ fn score_classes(
     let test_rows = with_temperature(test.clone(), temperature, |predictions| {
         Ok(rows_of(&predictions.average(average), labels))
     })?;
+    let sets = (validation.examples() >= fewest_rows(SetRecord::PROMISED))
+        .then(|| {
+            sets_of(
+                &validation,
+                classes(&splits.validation.truth())?,
+                &test,
+                labels,
+                average,
+                temperature,
+            )
+        })
+        .transpose()?;
     let shifted = match (&outputs.shifted, &splits.shifted) {
         (Some(logits), Some(split)) => {
             let outside = of_logits(logits)?;
@@ -161,6 +175,7 @@ fn score_classes(
         test: judge(&outputs.test, &truth)?,
         test_rows,
         uncertainty: (test.members() > 1).then(|| uncertainty_of(&test)),
+        sets,
         shifted,
     })
 }
@@ -206,6 +221,29 @@ fn rows_of(probabilities: &ClassProbabilities, labels: &[usize]) -> RowRecord {
         confidence,
         correct,
     }
+}
+
+fn sets_of(
+    validation: &Predictions,
+    validation_labels: &[usize],
+    test: &Predictions,
+    test_labels: &[usize],
+    average: Average,
+    temperature: f64,
+) -> Result<Scored<SetRecord>> {
+    with_temperature(validation.clone(), temperature, |validation| {
+        let fitted = validation.average(average);
+        let scores = ConformalScores::of(&fitted, validation_labels, ConformityScore::Lac, None)?;
+        let thresholds = scores.thresholds(SetRecord::PROMISED, false)?;
+        let test = test
+            .clone()
+            .with_temperature(validation.temperature())?
+            .average(average);
+        let SetScores {
+            coverage, mean_size, ..
+        } = thresholds.sets(&test)?.scores(test_labels)?;
+        Ok(SetRecord { coverage, mean_size })
+    })
 }
 
 fn uncertainty_of(predictions: &Predictions) -> UncertaintyRecord {

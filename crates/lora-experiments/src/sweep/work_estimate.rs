@@ -10,6 +10,7 @@ use super::file::Stopping;
 use super::inference_method::{InferenceMethod, Varied};
 use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedTraining, PlannedTrial};
+use super::tfb;
 
 /// A step goes forward once and backward once, which costs about as much as two passes.
 const PASSES_OF_A_STEP: u64 = 3;
@@ -40,7 +41,8 @@ impl TrainingWork {
         let steps_per_epoch = config.steps_per_epoch(train).max(1);
         let evaluations = steps / steps_per_epoch;
         let scored = (train.min(GAP_ROWS) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
-        let fitted = train as u64 * fitting_passes(trials, task.classes());
+        let fitted = train as u64 * fitting_passes(trials, task.classes())
+            + validation as u64 * searching_passes(trials);
         let members = members_of_sources(trials);
         let mut passes = evaluations * validation as u64 + scored * members.iter().sum::<u64>() + fitted;
         if let Some(curve) = &training.curve {
@@ -98,6 +100,7 @@ fn members_of_sources(trials: &[&PlannedTrial]) -> Vec<u64> {
                 collect,
                 ..
             } => (format!("{scale} {collect:?}"), *members),
+            InferenceMethod::Tfb { members, search, .. } => (format!("{search:?}"), *members),
             InferenceMethod::Laplace {
                 of: Varied::LastLayer,
                 structure,
@@ -130,4 +133,20 @@ fn fitting_passes(trials: &[&PlannedTrial], classes: usize) -> u64 {
     let fits: BTreeSet<(bool, String)> = fits.collect();
     let passes = |(needs_gradients, _): (bool, String)| if needs_gradients { 3 * columns as u64 } else { 1 };
     fits.into_iter().map(passes).sum()
+}
+
+/// Passes over each validation row by which the noise of TFB is looked for, at most.
+fn searching_passes(trials: &[&PlannedTrial]) -> u64 {
+    let searches = trials.iter().filter_map(|trial| match &trial.prediction {
+        InferenceMethod::Tfb { search, .. } => Some((trial.stopping, format!("{search:?}"), search.halvings)),
+        _ => None,
+    });
+    let unique: HashMap<(Stopping, String), u32> = searches
+        .map(|(stopping, search, halvings)| ((stopping, search), halvings))
+        .collect();
+    let ends = 2;
+    unique
+        .values()
+        .map(|halvings| 1 + tfb::CHOOSING_MEMBERS * (ends + u64::from(*halvings)))
+        .sum()
 }

@@ -1,6 +1,6 @@
 //! `lora sweep`: methods, settings, tasks and seeds as a grid, computed once each, in one process or in many.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -119,7 +119,7 @@ fn share(args: &SweepArgs, folder: PathBuf, sweep: &Sweep, terminal: &Terminal) 
     done(sweep, &call.folder, terminal)
 }
 
-fn done(sweep: &Sweep, results: &PathBuf, terminal: &Terminal) -> Result<()> {
+fn done(sweep: &Sweep, results: &Path, terminal: &Terminal) -> Result<()> {
     terminal.say(format!("now: lora report {}", results.display()))?;
     terminal.document(&json!({
         "cells": sweep.plan.trials.len(),

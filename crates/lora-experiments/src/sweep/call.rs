@@ -58,7 +58,7 @@ impl TrialChoice {
             }
             Self::Shard(shard) => {
                 let units = sweep.work_units()?;
-                let own = shard.of(&units).into_iter();
+                let own = shard.part_of(&units).into_iter();
                 Ok(own.flat_map(|unit| unit.trials.iter().copied()).collect())
             }
         }

@@ -51,6 +51,16 @@ pub enum TrialState {
 }
 
 impl TrialState {
+    fn of(key: &str, known: &KnownTrials) -> Self {
+        if known.is_done(key) {
+            Self::Done
+        } else if known.has_failed(key) {
+            Self::Failed
+        } else {
+            Self::Open
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -96,11 +106,7 @@ fn listed(sweep: &Sweep, trial: usize, unit: &WorkUnit, known: &KnownTrials) -> 
         seed: first.seed,
         tokens,
         unit: unit.key.clone(),
-        state: match known {
-            _ if known.is_done(&trial.key) => TrialState::Done,
-            _ if known.has_failed(&trial.key) => TrialState::Failed,
-            _ => TrialState::Open,
-        },
+        state: TrialState::of(&trial.key, known),
     })
 }
 

@@ -51,7 +51,7 @@ impl Shard {
 
     /// Its part of all units, which are sorted with the most tokens first: each goes to the part that has the fewest tokens so far. So
     /// parts differ by no more than the largest unit, and every machine finds the same ones.
-    pub fn of<'u>(&self, units: &'u [WorkUnit]) -> Vec<&'u WorkUnit> {
+    pub fn part_of<'u>(self, units: &'u [WorkUnit]) -> Vec<&'u WorkUnit> {
         // At most as many parts as units get one.
         let mut tokens = vec![0_u64; self.count.min(units.len())];
         let mut own = Vec::new();
@@ -103,7 +103,7 @@ mod tests {
             count in 1_usize..50,
         ) {
             let units = units(&tokens);
-            let shards: Vec<Vec<&WorkUnit>> = (1..=count).map(|index| Shard { index, count }.of(&units)).collect();
+            let shards: Vec<Vec<&WorkUnit>> = (1..=count).map(|index| Shard { index, count }.part_of(&units)).collect();
             let mut trials: Vec<usize> = shards.iter().flatten().flat_map(|unit| unit.trials.clone()).collect();
             trials.sort_unstable();
             prop_assert_eq!(trials, (0..2 * tokens.len()).collect::<Vec<_>>());
@@ -117,7 +117,7 @@ mod tests {
     fn costs_are_shared_out_and_not_counts() {
         // One unit takes as long as all others together.
         let units = units(&[10, 10, 60, 10, 10, 10, 10]);
-        let sizes = ["1/2", "2/2"].map(|shard| shard.parse::<Shard>().unwrap().of(&units).len());
+        let sizes = ["1/2", "2/2"].map(|shard| shard.parse::<Shard>().unwrap().part_of(&units).len());
         assert_eq!(sizes, [1, 6]);
     }
 

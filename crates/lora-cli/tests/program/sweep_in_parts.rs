@@ -6,6 +6,8 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+#[cfg(unix)]
+use crate::interrupted::send;
 use crate::reporting::{cell, write};
 use crate::sweep::{CELLS, cells_of, workspace};
 use crate::workspace::Workspace;
@@ -135,6 +137,36 @@ fn shards_trials_and_workers_give_what_one_process_gives_and_train_nothing_twice
             files(&workspace, "shared")
         ),
         (true, shared)
+    );
+}
+
+#[cfg(unix)] // elsewhere a signal cannot be sent to one process without unsafe code
+#[test]
+fn a_worker_that_is_asked_to_end_gives_back_what_it_has() {
+    let workspace = workspace();
+    let endless = String::from_utf8(workspace.read("sweep.yaml")).unwrap();
+    workspace.write(
+        "sweep.yaml",
+        endless.replace("max_steps: 6", "max_steps: 100000000"),
+    );
+    let words = [&RUN[..], &["--shared", "shared", "--quiet"]].concat();
+    let mut worker = workspace.command(&words).stderr(Stdio::null()).spawn().unwrap();
+    let claims = workspace.path("shared/claims");
+    let claim = loop {
+        assert!(worker.try_wait().unwrap().is_none(), "the worker ended by itself");
+        let made = fs::read_dir(&claims).into_iter().flatten();
+        let mut made = made.map(|entry| entry.unwrap().path());
+        if let Some(claim) = made.find(|path| path.extension().is_some_and(|ending| ending == "json")) {
+            break claim;
+        }
+        std::thread::yield_now();
+    };
+    send("-TERM", &worker);
+    assert_eq!(worker.wait().unwrap().code(), Some(130));
+    let claim: Value = serde_json::from_slice(&fs::read(claim).unwrap()).unwrap();
+    assert_eq!(
+        (&claim["worker"], &claim["released"]),
+        (&json!("worker-1"), &json!(true))
     );
 }
 

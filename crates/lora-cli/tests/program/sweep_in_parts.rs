@@ -21,7 +21,9 @@ fn files(workspace: &Workspace, folder: &str) -> Vec<String> {
     let entries = fs::read_dir(workspace.path(folder)).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let results = names.filter(|name| name.ends_with("results.jsonl"));
-    results.map(|name| format!("{folder}/{name}")).collect()
+    let mut files: Vec<String> = results.map(|name| format!("{folder}/{name}")).collect();
+    files.sort();
+    files
 }
 
 /// The trainings of results files, each as often as it was done.

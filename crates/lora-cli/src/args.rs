@@ -225,11 +225,16 @@ const SWEEP_EXAMPLES: &str = "\
 Examples:
   lora sweep --config configs/here/grid-256.yaml --data-dir data --dry-run
   lora sweep --config configs/here/grid-256.yaml --data-dir data --results grid.jsonl --jobs 2
+In many processes, on one machine or on a cluster:
+  lora sweep --config grid.yaml --shard 2/8
+  lora sweep --config grid.yaml --shared results
+  lora report results
 The same command again goes on where it was interrupted or killed. The form of the file is in the book's page on experiments.";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:
   lora report grid.jsonl
+  lora report results
   lora report grid.jsonl more.jsonl --output page.html --markdown results.md --figures figures --csv results.csv
 Settings are chosen by the likelihood of validation rows, never of test rows.";
 

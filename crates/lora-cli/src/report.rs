@@ -22,7 +22,7 @@ pub struct ReportArgs {
     /// What the page opens with, under its title: what a reader finds there
     #[arg(long, value_name = "TEXT")]
     lead: Option<String>,
-    /// Results of `lora sweep`
+    /// Results of `lora sweep`: files, or folders of files whose names end in results.jsonl
     #[arg(
         value_name = "RESULTS",
         required_unless_present = "by_flag",

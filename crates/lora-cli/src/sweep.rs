@@ -1,10 +1,17 @@
-//! `lora sweep`: methods, settings, tasks and seeds as a grid, computed once each into one file of results.
+//! `lora sweep`: methods, settings, tasks and seeds as a grid, computed once each, in one process or in many.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::Result;
-use clap::Args;
-use lora_experiments::sweep::{Sweep, file};
+use anyhow::{Result, bail};
+use clap::{ArgAction, Args};
+use lora_experiments::sweep::call::{Resources, SweepCall, TrialChoice};
+use lora_experiments::sweep::claims::ProcessTime;
+use lora_experiments::sweep::result_files::{RESULTS_ENDING, results_files_in};
+use lora_experiments::sweep::shard::Shard;
+use lora_experiments::sweep::shared::SharedCall;
+use lora_experiments::sweep::{Sweep, file, list};
+use lora_pipeline::device::DeviceName;
 use serde_json::json;
 
 use crate::interrupt::InterruptGuard;
@@ -16,15 +23,38 @@ pub struct SweepArgs {
     /// Settings: what is compared, on what (.yaml)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Results of a sweep, one a line; a sweep that is called again goes on there [the file's name with .results.jsonl]
-    #[arg(long, value_name = "FILE")]
-    results: Option<PathBuf>,
+    /// Results of a sweep, a file or a folder of them: what they hold is not computed again. A single file also takes the new results,
+    /// unless --output names another [the file's name with .results.jsonl]
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    results: Vec<PathBuf>,
+    /// Where results go: a file, one result a line; a sweep that is called again goes on there [that of --results; with --shard or --trial
+    /// one named after them]
+    #[arg(long, short, value_name = "FILE", conflicts_with = "shared")]
+    output: Option<PathBuf>,
     /// Folder of the tasks' data sets
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Trainings at once; results do not depend on it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: u16,
+    /// Only list the trials: key, task, method, seed, estimated cost, and whether it is done
+    #[arg(long, conflicts_with = "dry_run")]
+    list: bool,
+    /// Computes only the trials with these keys of --list
+    #[arg(long = "trial", value_name = "KEY,KEY", value_delimiter = ',', conflicts_with_all = ["shard", "shared"])]
+    trials: Vec<String>,
+    /// Computes only the i-th of n parts, counted from 1, that take about equally long: 2/8
+    #[arg(long, value_name = "I/N", conflicts_with = "shared")]
+    shard: Option<Shard>,
+    /// A folder that any number of workers share, all started with the same command: each computes what no other does, until nothing is left
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["retry_failed", "dry_run"])]
+    shared: Option<PathBuf>,
+    /// After how long without a sign of life others take over what this worker computes
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, requires = "shared", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    claim_expires: u64,
+    /// Trainings at once; results do not depend on it [1, or the number of --devices]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+    /// Devices in place of that of the settings, each training on one of them: vulkan:0,vulkan:1
+    #[arg(long, value_name = "NAME,NAME", value_delimiter = ',')]
+    devices: Vec<DeviceName>,
     /// Computes failed trials again
     #[arg(long)]
     retry_failed: bool,
@@ -37,7 +67,7 @@ pub struct SweepArgs {
 ///
 /// # Errors
 ///
-/// If the file, its data or the results file cannot be used, trials failed, or Ctrl-C ended it.
+/// If the file, its data or the results cannot be used, trials failed, or Ctrl-C ended it.
 pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
     let file = file::read(&args.config)?;
     let sweep = Sweep::open(&args.config, file, args.data_dir.as_deref())?;
@@ -51,26 +81,103 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
             }
         ));
     }
-    let results = args
-        .results
-        .clone()
-        .unwrap_or_else(|| args.config.with_extension("results.jsonl"));
+    let call = args.call()?;
+    if args.list {
+        let trials = list::list(&sweep, &call)?;
+        terminal.table(&list::table(&trials))?;
+        return terminal.document(&json!({ "trials": trials }));
+    }
     if args.dry_run {
-        let dry_run = sweep.dry_run(&results, args.retry_failed, terminal)?;
+        let dry_run = sweep.dry_run(&call, terminal)?;
         terminal.table(&dry_run.table)?;
         return terminal.document(&json!({
             "trainings": dry_run.trainings, "cells": dry_run.trials, "estimated_seconds": dry_run.estimated_seconds,
             "table": dry_run.table,
         }));
     }
-    let pending = sweep.pending(&results, args.jobs.into(), args.retry_failed, terminal)?;
+    if let Some(folder) = &args.shared {
+        return share(args, folder.clone(), &sweep, terminal);
+    }
+    let pending = sweep.pending(&call, terminal)?;
     let guard = InterruptGuard::begin()?;
     pending.run(terminal, guard.token())?;
     drop(guard);
+    done(&sweep, &call.output, terminal)
+}
+
+/// Takes part until nothing is left.
+fn share(args: &SweepArgs, folder: PathBuf, sweep: &Sweep, terminal: &Terminal) -> Result<()> {
+    let call = SharedCall {
+        folder,
+        known: args.known(),
+        expires_after: Duration::from_secs(args.claim_expires),
+        resources: args.resources(),
+    };
+    let guard = InterruptGuard::begin()?;
+    sweep.work_in(&call, &ProcessTime::begin(), terminal, guard.token())?;
+    drop(guard);
+    done(sweep, &call.folder, terminal)
+}
+
+fn done(sweep: &Sweep, results: &Path, terminal: &Terminal) -> Result<()> {
     terminal.say(format!("now: lora report {}", results.display()))?;
     terminal.document(&json!({
         "cells": sweep.plan.trials.len(),
         "trainings": sweep.plan.trainings.len(),
         "results": results,
     }))
+}
+
+impl SweepArgs {
+    fn resources(&self) -> Resources {
+        let jobs = self.jobs.map_or(self.devices.len().max(1), usize::from);
+        Resources {
+            jobs,
+            devices: self.devices.clone(),
+        }
+    }
+
+    fn choice(&self) -> TrialChoice {
+        match self.shard {
+            Some(shard) => TrialChoice::Shard(shard),
+            None if self.trials.is_empty() => TrialChoice::All,
+            None => TrialChoice::Keys(self.trials.clone()),
+        }
+    }
+
+    /// Results that are named, else those of the default name if they are there.
+    fn known(&self) -> Vec<PathBuf> {
+        let of_all = self.config.with_extension(RESULTS_ENDING);
+        if self.results.is_empty() && of_all.exists() {
+            return vec![of_all];
+        }
+        self.results.clone()
+    }
+
+    fn call(&self) -> Result<SweepCall> {
+        let choice = self.choice();
+        let mut known = self.known();
+        if let Some(folder) = self.shared.as_ref().filter(|folder| folder.exists()) {
+            known.extend(results_files_in(folder)?);
+        }
+        let writes = !self.list && !self.dry_run && self.shared.is_none();
+        let output = match (&self.output, choice.in_file_names(), &self.results[..]) {
+            (Some(output), ..) => output.clone(),
+            (None, Some(name), _) => self.config.with_extension(format!("{name}.{RESULTS_ENDING}")),
+            (None, None, [file]) if !file.is_dir() => file.clone(),
+            (None, None, [_, ..]) if writes => {
+                bail!(
+                    "--results names a folder or several files; name the file that takes new results with --output"
+                )
+            }
+            (None, None, _) => self.config.with_extension(RESULTS_ENDING),
+        };
+        Ok(SweepCall {
+            choice,
+            known,
+            output,
+            retry_failed: self.retry_failed,
+            resources: self.resources(),
+        })
+    }
 }

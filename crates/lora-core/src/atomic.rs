@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 /// How the names of files and folders begin that are being written. One that is found was left by a process that was killed.
@@ -41,26 +42,45 @@ pub fn write_file_with(
         path: path.to_owned(),
         source,
     };
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let made: Vec<&Path> = folder.ancestors().take_while(|folder| !folder.exists()).collect();
-    let written = write_beside(path, folder, write);
+    let written = beside(folder, write).and_then(|file| Ok(file.persist(path)?));
     if written.is_err() {
         // From the inside out. One that holds another's file by now is not empty, and stays.
         for folder in made {
             let _ = fs::remove_dir(folder);
         }
     }
-    written.map_err(failed)
+    written.map(|_| ()).map_err(failed)
 }
 
-fn write_beside(
-    path: &Path,
-    folder: &Path,
-    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
-) -> io::Result<()> {
+/// Makes a file with this content unless one of the name is there: of several processes that try it, on one machine or on several with
+/// a shared folder, one gets `true`. Folders on the way are made.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn create_file(path: &Path, content: &[u8]) -> Result<bool, WriteError> {
+    let created = beside(folder_of(path), |file| file.write_all(content)).and_then(|file| {
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(true),
+            Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(refused) => Err(refused.into()),
+        }
+    });
+    created.map_err(|source| WriteError {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+/// A file with a name of its own that is on the disk, to be renamed.
+fn beside(folder: &Path, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<NamedTempFile> {
     fs::create_dir_all(folder)?;
     let mut beside = tempfile::Builder::new();
     beside.prefix(BEING_WRITTEN);
@@ -73,6 +93,5 @@ fn write_beside(
     let mut file = beside.tempfile_in(folder)?;
     write(file.as_file_mut())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    Ok(file)
 }

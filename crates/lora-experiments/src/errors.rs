@@ -3,7 +3,9 @@
 use lora_pipeline::Error;
 
 use crate::report::results::ResultsError;
+use crate::sweep::claims::ClaimError;
 use crate::sweep::file::SweepFileError;
+use crate::sweep::result_files::ResultFilesError;
 use crate::sweep::store::StoreError;
 use crate::sweep::{SweepInterrupted, TrialsFailed};
 
@@ -18,6 +20,8 @@ macro_rules! carried {
 }
 
 carried!(
+    ClaimError,
+    ResultFilesError,
     ResultsError,
     SweepFileError,
     StoreError,

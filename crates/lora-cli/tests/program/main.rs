@@ -30,6 +30,7 @@ mod serving;
 mod sharing;
 mod sweep;
 mod sweep_choices;
+mod sweep_in_parts;
 mod sweep_posteriors;
 mod torture;
 mod tuners;

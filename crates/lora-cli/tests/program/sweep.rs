@@ -28,33 +28,38 @@ validation_rows: 8
 ";
 
 /// lora: 2 seeds with mean and deep ensemble; dropout: 2 probabilities, 2 seeds, 4 predictions.
-const CELLS: usize = 2 * 2 + 2 * 2 * 4;
+pub const CELLS: usize = 2 * 2 + 2 * 2 * 4;
 
-fn workspace() -> Workspace {
+pub fn workspace() -> Workspace {
     let workspace = Workspace::new();
     workspace.write("sweep.yaml", SWEEP);
     workspace.write("other.csv", "text\nthe weather of tomorrow\nnine plus nine\n");
     workspace
 }
 
-/// The cells of a results file by key, without what a clock says.
-fn cells(workspace: &Workspace, file: &str) -> Vec<(String, Value)> {
-    let text = String::from_utf8(workspace.read(file)).unwrap();
-    let lines = text
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let mut cells: Vec<(String, Value)> = lines
-        .filter_map(|mut line| {
+/// The cells of results files by key, without what a clock says.
+pub fn cells_of(workspace: &Workspace, files: &[String]) -> Vec<(String, Value)> {
+    let mut cells = Vec::new();
+    for file in files {
+        let text = String::from_utf8(workspace.read(file)).unwrap();
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        cells.extend(lines.filter_map(|mut line| {
             let mut cell = line.get_mut("cell")?.take();
             let done = cell["outcome"]["done"].as_object_mut().unwrap();
             for clock in ["training_seconds", "predicting_seconds", "peak_memory"] {
                 done.remove(clock).unwrap();
             }
             Some((cell["key"].as_str().unwrap().to_owned(), cell))
-        })
-        .collect();
+        }));
+    }
     cells.sort_by(|left, right| left.0.cmp(&right.0));
     cells
+}
+
+fn cells(workspace: &Workspace, file: &str) -> Vec<(String, Value)> {
+    cells_of(workspace, &[file.to_owned()])
 }
 
 #[test]

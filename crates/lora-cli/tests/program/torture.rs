@@ -61,6 +61,16 @@ fn of_sweep(workspace: &Workspace, output: &str) -> Files {
     trials.collect()
 }
 
+/// The trials of all workers.
+fn of_workers(workspace: &Workspace, output: &str) -> Files {
+    let entries = fs::read_dir(workspace.path(output)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let results = names.filter(|name| name.ends_with("results.jsonl"));
+    results
+        .flat_map(|name| of_sweep(workspace, &format!("{output}/{name}")))
+        .collect()
+}
+
 /// What the folder holds beside the output and what killed processes were writing.
 fn untouched(workspace: &Workspace, output: &str) -> Files {
     let output = workspace.path(output);
@@ -167,7 +177,7 @@ validation_rows: 8
 
 #[test]
 fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
-    let kills = wanted().map_or(KILLS, |all| all.div_ceil(6));
+    let kills = wanted().map_or(KILLS, |all| all.div_ceil(7));
     let workspace = Workspace::new();
     workspace.write(
         "run.yaml",
@@ -211,6 +221,21 @@ fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
             arguments: vec!["sweep", "--config", "sweep.yaml", "--results", "results.jsonl"],
             output: "results.jsonl",
             outcome: of_sweep,
+            is_at_once: false,
+        },
+        Victim {
+            what: "sweep --shared",
+            arguments: vec![
+                "sweep",
+                "--config",
+                "sweep.yaml",
+                "--shared",
+                "shared",
+                "--claim-expires",
+                "1",
+            ],
+            output: "shared",
+            outcome: of_workers,
             is_at_once: false,
         },
         Victim {

@@ -81,13 +81,13 @@ impl Workspace {
         command
     }
 
-    fn at_home(&self, command: &mut Command) {
+    fn at_home<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command
             .current_dir(self.folder.path())
             .env("HF_HOME", self.path("no-cache"))
             .env("HF_HUB_OFFLINE", "1")
             .env_remove("HF_HUB_CACHE")
-            .stdin(Stdio::null());
+            .stdin(Stdio::null())
     }
 
     /// As [`Workspace::lora`], but no file can grow beyond so many blocks: the write that would do it fails in the middle,
@@ -111,6 +111,19 @@ impl Workspace {
                 .args(["-c", &script, PROGRAM])
                 .args(arguments),
         )
+    }
+
+    /// As [`Workspace::lora`], with a folder mounted for reading only, which binds a user with all rights too.
+    #[cfg(target_os = "linux")]
+    pub fn lora_with_read_only(&self, folder: &str, arguments: &[&str]) -> Said {
+        self.run(with_read_only(folder, PROGRAM).args(arguments))
+    }
+
+    /// Whether the system lets this user mount folders.
+    #[cfg(target_os = "linux")]
+    pub fn can_mount(&self, folder: &str) -> bool {
+        let outcome = self.at_home(&mut with_read_only(folder, "true")).output();
+        outcome.is_ok_and(|output| output.status.success())
     }
 
     /// Takes tensors out of a safetensors file.
@@ -155,6 +168,24 @@ impl Workspace {
         }
         found
     }
+}
+
+/// A program in a view of the file system of its own.
+#[cfg(target_os = "linux")]
+fn with_read_only(folder: &str, program: &str) -> Command {
+    let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "/bin/sh",
+        "-c",
+        script,
+        folder,
+        program,
+    ]);
+    command
 }
 
 /// Most labels are what training teaches and one contradicts it, so that a temperature has a best value.

@@ -18,6 +18,7 @@ use lora_report::Table;
 use crate::report::page::Report;
 use crate::report::results::Results;
 use crate::report::sentences::caveats;
+use crate::sweep::call::SweepCall;
 use crate::sweep::record::Line;
 use crate::sweep::{Pending, Sweep, store};
 pub use preset::DEFAULT_EPOCHS;
@@ -121,7 +122,8 @@ impl Comparison {
     ///
     /// As [`Sweep::pending`].
     pub fn pending(&self, jobs: usize, progress: &dyn Progress) -> Result<Pending<'_>> {
-        self.sweep.pending(&self.results, jobs, true, progress)
+        let call = SweepCall::of_file(self.results.clone(), jobs, true);
+        self.sweep.pending(&call, progress)
     }
 
     /// Says what came out, and writes the page.

@@ -22,6 +22,7 @@ use serde::Serialize;
 use crate::report::page::{Report, judge};
 use crate::report::results::Results;
 use crate::sweep::Sweep;
+use crate::sweep::call::SweepCall;
 pub use arms::ArmScores;
 use arms::Arms;
 
@@ -126,9 +127,8 @@ fn results(
     cancel: &CancelToken,
 ) -> Result<Results> {
     let path = options.output.join(RESULTS);
-    sweep
-        .pending(&path, options.jobs, true, progress)?
-        .run(progress, cancel)?;
+    let call = SweepCall::of_file(path.clone(), options.jobs, true);
+    sweep.pending(&call, progress)?.run(progress, cancel)?;
     let mut results = Results::read(std::slice::from_ref(&path))?;
     // A demo with other options may lie in the same file.
     let planned = &sweep.plan.trials;

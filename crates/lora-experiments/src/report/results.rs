@@ -12,8 +12,8 @@ use thiserror::Error;
 use crate::sweep::file::{MethodEntry, RowCount, Stopping};
 use crate::sweep::inference_method::InferenceMethod;
 use crate::sweep::record::{Line, RunRecord, TrainingRecord, TrialOutcome, TrialRecord, TrialResult};
+use crate::sweep::result_files::{ResultsFile, read_all};
 use crate::sweep::settings::Settings;
-use crate::sweep::store;
 
 /// Everything that results files hold.
 #[derive(Debug, Default)]
@@ -48,6 +48,7 @@ struct FileGroup {
     methods: Option<Vec<MethodEntry>>,
     names: Vec<String>,
     lines: Vec<Line>,
+    files: usize,
 }
 
 /// Trainings by key.
@@ -116,6 +117,10 @@ fn experiment_name(path: &Path) -> String {
     stem.strip_suffix(".results").unwrap_or(&stem).to_owned()
 }
 
+fn is_done(trial: &TrialRecord) -> bool {
+    matches!(trial.outcome, TrialOutcome::Done(_))
+}
+
 fn failed_note(failed: usize) -> String {
     if failed == 0 {
         return String::new();
@@ -124,17 +129,15 @@ fn failed_note(failed: usize) -> String {
 }
 
 impl Results {
-    /// Reads results files. Of several lines about one trial the last counts.
+    /// Reads results files, and those in folders. Of several lines about one trial the last counts, and one that failed in one place and
+    /// was scored in another is scored.
     ///
     /// # Errors
     ///
     /// If one is no results file, or none holds a trial that is done.
     pub fn read(paths: &[PathBuf]) -> Result<Self> {
-        let mut lines = Vec::new();
-        for path in paths {
-            lines.extend(store::read(Path::new(path))?.lines);
-        }
-        let results = Self::of(lines);
+        let files = read_all(paths)?;
+        let results = Self::of(files.into_iter().flat_map(|file| file.lines).collect());
         if results.trials.is_empty() {
             let (paths_read, failed) = (paths.to_vec(), results.failed.len());
             return Err(ResultsError::Nothing { paths_read, failed }.into());
@@ -149,28 +152,38 @@ impl Results {
     /// As [`Self::read`].
     pub fn read_experiments(paths: &[PathBuf]) -> Result<Vec<Experiment>> {
         let mut groups: Vec<FileGroup> = Vec::new();
-        for path in paths {
-            let lines = store::read(Path::new(path))?.lines;
+        for ResultsFile { given, lines, .. } in read_all(paths)? {
             let methods = lines.iter().rev().find_map(|line| match line {
                 Line::Run(run) => Some(run.sweep.methods.clone()),
                 _ => None,
             });
-            let name = experiment_name(path);
+            let name = experiment_name(&given);
             match groups.iter_mut().find(|group| group.methods == methods) {
                 Some(group) => {
-                    group.names.push(name);
+                    // All files of a folder have its name.
+                    if group.names.last() != Some(&name) {
+                        group.names.push(name);
+                    }
                     group.lines.extend(lines);
+                    group.files += 1;
                 }
                 None => groups.push(FileGroup {
                     methods,
                     names: vec![name],
                     lines,
+                    files: 1,
                 }),
             }
         }
-        let experiments = groups.into_iter().map(|group| Experiment {
-            name: group.names.join(" and "),
-            results: Self::of(group.lines),
+        let experiments = groups.into_iter().map(|group| {
+            let mut results = Self::of(group.lines);
+            if group.files > 1 {
+                results.order_as_planned();
+            }
+            Experiment {
+                name: group.names.join(" and "),
+                results,
+            }
         });
         let (full, empty): (Vec<_>, Vec<_>) =
             experiments.partition(|experiment| !experiment.results.trials.is_empty());
@@ -198,16 +211,45 @@ impl Results {
                     let place = *place_of.entry(trial.key.clone()).or_insert(trials.len());
                     if place == trials.len() {
                         trials.push(*trial);
-                    } else {
+                    } else if is_done(&trial) || !is_done(&trials[place]) {
                         trials[place] = *trial;
                     }
                 }
             }
         }
-        let is_done = |trial: &TrialRecord| matches!(trial.outcome, TrialOutcome::Done(_));
         (results.trials, results.failed) = trials.into_iter().partition(is_done);
         results.keep_the_last_of_equals();
         results
+    }
+
+    /// Parts of a sweep that were computed apart, as if one process had computed them in the order of its file; and what each of the calls
+    /// said of it once.
+    fn order_as_planned(&mut self) {
+        let mut said: Vec<RunRecord> = Vec::new();
+        for run in std::mem::take(&mut self.runs) {
+            let is_same = |known: &RunRecord| {
+                known.sweep == run.sweep && known.made_by.platform == run.made_by.platform
+            };
+            if !said.iter().any(is_same) {
+                said.push(run);
+            }
+        }
+        self.runs = said;
+        let Some(RunRecord { sweep, .. }) = self.runs.last() else {
+            return;
+        };
+        let place = |trial: &TrialRecord| {
+            let task = sweep.tasks.iter().position(|task| task.name == trial.task);
+            let rows =
+                task.and_then(|task| sweep.tasks[task].rows.iter().position(|rows| *rows == trial.rows));
+            let method = sweep
+                .methods
+                .iter()
+                .position(|method| method.name == trial.method);
+            // What the last call does not know comes last.
+            [task, rows, method].map(|place| place.unwrap_or(usize::MAX))
+        };
+        self.trials.sort_by_key(place);
     }
 
     /// A file to which a sweep of other rows was added holds two trials of one seed, which no mean may take for two seeds.

@@ -15,6 +15,8 @@ use super::tasks::Loaded;
 
 /// Training rows that the gap between training and test is measured on, at most: an ensemble runs through them N times.
 pub const GAP_ROWS: usize = 256;
+/// Bytes of a text that make a token, about.
+const BYTES_OF_A_TOKEN: usize = 4;
 /// What picks test rows, where there are more than are tested on: the same ones for every seed.
 const TEST_SEED: u64 = 0;
 
@@ -31,6 +33,8 @@ pub struct SweepTask {
     pub fingerprint: u64,
     /// Validation rows that each training gets.
     pub validation_rows: usize,
+    /// Tokens of a row if none is cut, about.
+    tokens_a_row: usize,
     /// Whether the test rows were split off the file of the training rows.
     is_one_file: bool,
     pool: Rows,
@@ -105,7 +109,8 @@ impl SweepTask {
     /// If there are too few rows.
     pub fn new(entry: &TaskEntry, file: &SweepFile, loaded: Loaded) -> Result<Self> {
         let mut fingerprint = loaded.fingerprint()?;
-        if RepeatedTexts::find(&RowText::of_rows(&loaded.pool)).is_some() {
+        let texts = RowText::of_rows(&loaded.pool);
+        if RepeatedTexts::find(&texts).is_some() {
             // Results of before texts were kept on one side are of other rows.
             fingerprint = !fingerprint;
         }
@@ -116,6 +121,7 @@ impl SweepTask {
             kind: loaded.kind,
             metric: loaded.metric,
             fingerprint,
+            tokens_a_row: tokens_a_row(&texts),
             is_one_file: entry
                 .data
                 .as_ref()
@@ -179,6 +185,11 @@ impl SweepTask {
             }
             _ => 1,
         }
+    }
+
+    /// Tokens of a row, about, if texts are cut at so many.
+    pub fn tokens_a_row(&self, longest: usize) -> u64 {
+        self.tokens_a_row.min(longest) as u64
     }
 
     /// Draws training and validation rows, classes in proportion, rows of one text on one side. The validation rows of a seed are the
@@ -262,6 +273,12 @@ impl SweepTask {
             shifted: self.shifted.as_ref().map(encode).transpose()?,
         })
     }
+}
+
+/// Told from the length of the texts: without a tokenizer, so without a model. Two are those at the ends.
+fn tokens_a_row(texts: &[RowText]) -> usize {
+    let bytes: usize = texts.iter().map(|row| row.text.len()).sum();
+    2 + bytes / (BYTES_OF_A_TOKEN * texts.len().max(1))
 }
 
 /// So many rows at most, classes in proportion.

@@ -1,6 +1,6 @@
 //! `lora sweep --dry-run`: the table of what would be computed, with steps, passes and an estimate of the time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Instant;
 
 use lora_core::{Adapted, Pass};
@@ -16,14 +16,10 @@ use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
 
 use super::Sweep;
-use super::data::GAP_ROWS;
-use super::file::Stopping;
-use super::inference_method::{InferenceMethod, Varied};
 use super::jobs::Queue;
-use super::laplace::MOST_COLUMNS;
 use super::plan::{PlannedTraining, PlannedTrial};
-use super::tfb;
 use super::training::{self, Prepared};
+use super::work_estimate::TrainingWork;
 
 /// Steps that are timed for each kind of training, once with new rows and once with rows that are known; those after one that
 /// allocates.
@@ -38,13 +34,7 @@ struct Group<'a> {
     first: &'a PlannedTraining,
     trainings: usize,
     trials: usize,
-    steps: u64,
-    /// Those of first epochs.
-    first_steps: u64,
-    /// Rows that go through the model in evaluations and predictions, members counted.
-    passes: u64,
-    /// Those among them that go through all layers, because nothing is known of them.
-    first_passes: u64,
+    work: TrainingWork,
     /// Of all its trainings and predictions.
     seconds: f64,
 }
@@ -101,11 +91,11 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
                 measured
             }
         };
-        let later_steps = group.steps - group.first_steps;
-        group.seconds = seconds.first_step * group.first_steps as f64
-            + seconds.step * later_steps as f64
-            + seconds.first_row * group.first_passes as f64
-            + seconds.row * (group.passes - group.first_passes) as f64;
+        let work = &group.work;
+        group.seconds = seconds.first_step * work.first_steps as f64
+            + seconds.step * (work.steps - work.first_steps) as f64
+            + seconds.first_row * work.first_passes as f64
+            + seconds.row * (work.passes - work.first_passes) as f64;
         bar.add(1);
     }
     bar.finish();
@@ -127,9 +117,9 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
     for group in &groups {
         let values = [
             group.trainings as f64,
-            group.steps as f64,
+            group.work.steps as f64,
             group.trials as f64,
-            group.passes as f64,
+            group.work.passes as f64,
             group.seconds / 60.0,
         ];
         sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
@@ -153,18 +143,13 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
     for &index in queue.trainings() {
         let training = &plan.trainings[index];
         let task = &sweep.tasks[training.task];
-        let [train, validation] = task.sizes(training.rows)?;
-        let steps = training.config.train.total_steps(train);
         let key = (training.task, training.rows, training.method.as_str());
         let place = *group_of.entry(key).or_insert_with(|| {
             groups.push(Group {
                 first: training,
                 trainings: 0,
                 trials: 0,
-                steps: 0,
-                first_steps: 0,
-                passes: 0,
-                first_passes: 0,
+                work: TrainingWork::default(),
                 seconds: 0.0,
             });
             groups.len() - 1
@@ -172,93 +157,11 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
         let group = &mut groups[place];
         let trials = queue.trials().iter().map(|&trial| &plan.trials[trial]);
         let own: Vec<&PlannedTrial> = trials.filter(|trial| trial.trainings.contains(&index)).collect();
-        let scored = (train.min(GAP_ROWS) + validation + task.test_sizes().iter().sum::<usize>()) as u64;
-        let steps_per_epoch = training.config.train.steps_per_epoch(train).max(1);
-        let evaluations = steps / steps_per_epoch;
         group.trainings += 1;
         group.trials += own.iter().filter(|trial| trial.trainings[0] == index).count();
-        group.steps += steps;
-        group.first_steps += steps.min(steps_per_epoch);
-        let fitted =
-            train as u64 * fitting_passes(&own, task.classes()) + validation as u64 * searching_passes(&own);
-        let members = members_of_sources(&own);
-        group.passes += evaluations * validation as u64 + scored * members.iter().sum::<u64>() + fitted;
-        if let Some(curve) = &training.curve {
-            let points = curve.epochs.iter().filter(|epoch| **epoch <= evaluations).count() as u64;
-            let rows = curve.rows.min(train) + curve.rows.min(task.test_sizes()[0]);
-            group.passes += points * rows as u64 * (1 + curve.members);
-        }
-        // Each way to predict goes through the test rows as if it were the only one.
-        let of_test = task.test_sizes()[0] as u64 * (members.len() as u64).saturating_sub(1);
-        group.first_passes += validation as u64 + scored + of_test + fitted;
+        group.work += TrainingWork::of(training, task, &own)?;
     }
     Ok(groups)
-}
-
-/// Passes over each row that predictions of one training need, for each way to predict; those that differ in the number of members alone
-/// share them.
-fn members_of_sources(trials: &[&PlannedTrial]) -> Vec<u64> {
-    let mut of_source: HashMap<(Stopping, String), u64> = HashMap::new();
-    for trial in trials {
-        let (source, members) = match &trial.prediction {
-            InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => ("mean".to_owned(), 1),
-            InferenceMethod::FullUpdate => ("full".to_owned(), 1),
-            InferenceMethod::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
-            InferenceMethod::Swag {
-                members,
-                scale,
-                collect,
-                ..
-            } => (format!("{scale} {collect:?}"), *members),
-            InferenceMethod::Tfb { members, search, .. } => (format!("{search:?}"), *members),
-            InferenceMethod::Laplace {
-                of: Varied::LastLayer,
-                structure,
-                prior,
-                ..
-            } => (format!("{structure:?} {prior:?}"), 1),
-            InferenceMethod::Laplace {
-                of,
-                structure,
-                prior,
-                members,
-                ..
-            } => (format!("{of:?} {structure:?} {prior:?}"), members.unwrap_or(1)),
-        };
-        let most = of_source.entry((trial.stopping, source)).or_default();
-        *most = (*most).max(members);
-    }
-    of_source.into_values().collect()
-}
-
-/// Passes over each training row that Laplace approximations are fitted with; a backward pass costs about as much as two.
-fn fitting_passes(trials: &[&PlannedTrial], classes: usize) -> u64 {
-    let columns = classes.min(MOST_COLUMNS);
-    let fits = trials.iter().filter_map(|trial| match &trial.prediction {
-        InferenceMethod::Laplace {
-            of, structure, prior, ..
-        } => Some((of.part().is_some(), format!("{of:?} {structure:?} {prior:?}"))),
-        _ => None,
-    });
-    let fits: BTreeSet<(bool, String)> = fits.collect();
-    let passes = |(needs_gradients, _): (bool, String)| if needs_gradients { 3 * columns as u64 } else { 1 };
-    fits.into_iter().map(passes).sum()
-}
-
-/// Passes over each validation row by which the noise of TFB is looked for, at most.
-fn searching_passes(trials: &[&PlannedTrial]) -> u64 {
-    let searches = trials.iter().filter_map(|trial| match &trial.prediction {
-        InferenceMethod::Tfb { search, .. } => Some((trial.stopping, format!("{search:?}"), search.halvings)),
-        _ => None,
-    });
-    let unique: HashMap<(Stopping, String), u32> = searches
-        .map(|(stopping, search, halvings)| ((stopping, search), halvings))
-        .collect();
-    let ends = 2;
-    unique
-        .values()
-        .map(|halvings| 1 + tfb::CHOOSING_MEMBERS * (ends + u64::from(*halvings)))
-        .sum()
 }
 
 /// Seconds.

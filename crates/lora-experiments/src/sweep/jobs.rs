@@ -3,12 +3,14 @@
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::{Error, Result};
 use lora_pipeline::progress::{CancelToken, Counter};
 
+use super::call::Resources;
 use super::data::SweepTask;
 use super::file::Stopping;
 use super::inference_method::InferenceMethod;
@@ -35,8 +37,8 @@ pub struct Work<'a> {
     pub bar: &'a dyn Counter,
     /// Ends the work before the next training.
     pub cancel: &'a CancelToken,
-    /// Trainings at once.
-    pub jobs: usize,
+    /// How trainings run.
+    pub resources: &'a Resources,
 }
 
 /// How a call ended.
@@ -48,9 +50,9 @@ pub struct Tally {
     pub failed: usize,
 }
 
-/// What workers share.
-struct Shared {
-    store: Store,
+/// What threads share.
+struct Shared<'s> {
+    store: &'s mut Store,
     /// The next training of the queue.
     next: usize,
     /// For each pending trial of several trainings, how many of them are still to come.
@@ -116,7 +118,7 @@ impl Work<'_> {
     /// # Errors
     ///
     /// If the results file cannot be written.
-    pub fn run(&self, queue: &Queue, store: Store) -> Result<Tally, StoreError> {
+    pub fn run(&self, queue: &Queue, store: &mut Store) -> Result<Tally, StoreError> {
         let to_come = |trial: &usize| {
             let trainings = self.plan.trials[*trial].trainings.iter();
             trainings
@@ -136,10 +138,11 @@ impl Work<'_> {
             broken: None,
         });
         self.score_deep(&queue.ready, &shared);
-        let jobs = self.jobs.clamp(1, queue.trainings.len().max(1));
+        let jobs = self.resources.jobs.clamp(1, queue.trainings.len().max(1));
         thread::scope(|scope| {
-            for _ in 0..jobs {
-                scope.spawn(|| on_own_threads(jobs, || self.worker(queue, &shared)));
+            for job in 0..jobs {
+                let (shared, device) = (&shared, self.resources.device(job));
+                scope.spawn(move || on_own_threads(jobs, || self.worker(queue, device, shared)));
             }
         });
         let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -149,7 +152,7 @@ impl Work<'_> {
         }
     }
 
-    fn worker(&self, queue: &Queue, shared: &Mutex<Shared>) {
+    fn worker(&self, queue: &Queue, device: Option<DeviceName>, shared: &Mutex<Shared<'_>>) {
         loop {
             let training = {
                 let mut shared = lock(shared);
@@ -162,15 +165,15 @@ impl Work<'_> {
                 shared.next += 1;
                 queue.trainings[shared.next - 1]
             };
-            let planned = &self.plan.trainings[training];
+            let planned = self.plan.trainings[training].on(device);
             let waiting = queue.pending.iter().copied();
             let (deep, own): (Vec<usize>, Vec<usize>) = waiting
                 .filter(|&trial| self.plan.trials[trial].trainings.contains(&training))
                 .partition(|&trial| is_deep(&self.plan.trials[trial]));
-            let is_measured = self.jobs == 1 && memory::reset_peak();
+            let is_measured = self.resources.jobs == 1 && memory::reset_peak();
             // A bug that one setting brings to light must not cost the night.
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                self.train(planned, &own, &deep, is_measured, shared)
+                self.train(&planned, &own, &deep, is_measured, shared)
             }));
             let outcome = outcome.unwrap_or_else(|panic| Err(bug(&*panic)));
             match outcome {
@@ -197,7 +200,7 @@ impl Work<'_> {
         own: &[usize],
         deep: &[usize],
         is_measured: bool,
-        shared: &Mutex<Shared>,
+        shared: &Mutex<Shared<'_>>,
     ) -> Result<bool> {
         let task = &self.tasks[planned.task];
         let what = format!(
@@ -278,7 +281,7 @@ impl Work<'_> {
         )
     }
 
-    fn score_deep(&self, trials: &[usize], shared: &Mutex<Shared>) {
+    fn score_deep(&self, trials: &[usize], shared: &Mutex<Shared<'_>>) {
         for &trial in trials {
             if self.cancel.is_cancelled() {
                 return;
@@ -312,13 +315,13 @@ impl Work<'_> {
         score(&outputs, &splits, trial.prediction.average(), task.metric, &costs)
     }
 
-    fn fail(&self, trials: &[usize], reason: &str, shared: &Mutex<Shared>) {
+    fn fail(&self, trials: &[usize], reason: &str, shared: &Mutex<Shared<'_>>) {
         for &trial in trials {
             self.record(trial, Err(Error::input(reason.to_owned())), shared);
         }
     }
 
-    fn record(&self, trial: usize, outcome: Result<TrialResult>, shared: &Mutex<Shared>) {
+    fn record(&self, trial: usize, outcome: Result<TrialResult>, shared: &Mutex<Shared<'_>>) {
         let planned = &self.plan.trials[trial];
         let first = &self.plan.trainings[planned.trainings[0]];
         let trainings = planned.trainings.iter();
@@ -364,12 +367,12 @@ fn bug(panic: &(dyn Any + Send)) -> Error {
 }
 
 /// A worker that panicked while it held the lock has left nothing half-done that others rely on.
-fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
+fn lock<'l, 's>(shared: &'l Mutex<Shared<'s>>) -> MutexGuard<'l, Shared<'s>> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The trials of several trainings for which the last one has come.
-fn ready(deep: &[usize], shared: &Mutex<Shared>) -> Vec<usize> {
+fn ready(deep: &[usize], shared: &Mutex<Shared<'_>>) -> Vec<usize> {
     let mut shared = lock(shared);
     let mut is_ready = |trial: &usize| {
         let missing = shared.missing.get_mut(trial);
@@ -381,7 +384,7 @@ fn ready(deep: &[usize], shared: &Mutex<Shared>) -> Vec<usize> {
     deep.iter().copied().filter(|trial| is_ready(trial)).collect()
 }
 
-fn append(line: &Line, shared: &Mutex<Shared>) {
+fn append(line: &Line, shared: &Mutex<Shared<'_>>) {
     let mut shared = lock(shared);
     if shared.broken.is_none()
         && let Err(error) = shared.store.append(line)

@@ -21,7 +21,7 @@ pub struct Member {
     pub training_seconds: f64,
 }
 
-/// The folder beside a results file.
+/// The folder of members: beside a results file, or one that workers share.
 #[derive(Clone, Debug)]
 pub struct Members {
     folder: PathBuf,
@@ -32,7 +32,12 @@ impl Members {
     pub fn beside(results: &Path) -> Self {
         let mut name = results.as_os_str().to_owned();
         name.push(".members");
-        Self { folder: name.into() }
+        Self::in_folder(name.into())
+    }
+
+    /// In a folder, which is made with the first member.
+    pub fn in_folder(folder: PathBuf) -> Self {
+        Self { folder }
     }
 
     fn path(&self, training: &str, stopping: Stopping) -> PathBuf {

@@ -5,10 +5,16 @@
 //! | `file`, `settings`, `inference_method`, `inference_method_entry` | what the user writes, and the settings of a training that follow |
 //! | `tasks`, `data` | rows: loaded, drawn by a seed, tokenized |
 //! | `plan` | trainings and trials, with keys |
-//! | `jobs` | workers; `training`, `curve`, `passes`, `laplace`, `outputs`, `trial` do the work of one trial; `members` waits for deep ensembles |
-//! | `record`, `store` | the results file |
-//! | `dry_run` | what would be done |
+//! | `call` | which trials a call computes, and where results go; `shard`: a part of them |
+//! | `work_estimate`, `work_units` | what trials cost; which of them share trainings |
+//! | `pending` | what results lack, and computing it |
+//! | `shared`, `claims` | several processes or machines that share a folder |
+//! | `jobs` | threads; `training`, `curve`, `passes`, `laplace`, `outputs`, `trial` do the work of one trial; `members` waits for deep ensembles |
+//! | `record`, `store`, `result_files` | a results file; many of them read together |
+//! | `dry_run`, `list` | what would be done |
 
+pub mod call;
+pub mod claims;
 pub mod curve;
 pub mod data;
 mod dry_run;
@@ -17,37 +23,43 @@ pub mod inference_method;
 pub mod inference_method_entry;
 pub mod jobs;
 pub mod laplace;
+pub mod list;
 pub mod members;
 pub mod outputs;
 pub mod passes;
+mod pending;
 pub mod plan;
 pub mod record;
+pub mod result_files;
 pub mod settings;
+pub mod shard;
+pub mod shared;
 pub mod store;
 pub mod tasks;
 pub mod tfb;
 pub mod training;
 pub mod trial;
+pub mod work_estimate;
+pub mod work_units;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use lora_pipeline::base::BaseOptions;
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::row_checks::RowChecks;
 use lora_pipeline::error::{Context, Result};
-use lora_pipeline::files::provenance::MadeBy;
-use lora_pipeline::progress::{CancelToken, Progress};
+use lora_pipeline::progress::Progress;
 
+use call::SweepCall;
 use data::SweepTask;
 pub use dry_run::DryRun;
 use file::SweepFile;
-use jobs::{Queue, Tally, Work};
+use jobs::Queue;
 use members::Members;
+pub use pending::Pending;
 use plan::Plan;
-use record::{Line, RunRecord, TrialOutcome};
-use store::Store;
+use work_units::WorkUnit;
 
 /// A sweep that was ended by Ctrl-C.
 #[derive(Debug, thiserror::Error)]
@@ -103,47 +115,6 @@ impl Sweep {
         })
     }
 
-    /// What a results file does not hold yet; `jobs` trainings will run at once.
-    ///
-    /// # Errors
-    ///
-    /// If the results file cannot be used, or a model is not there.
-    pub fn pending(
-        &self,
-        results: &Path,
-        jobs: usize,
-        retry_failed: bool,
-        progress: &dyn Progress,
-    ) -> Result<Pending<'_>> {
-        for sentence in self.row_sentences()? {
-            progress.note(&sentence);
-        }
-        let (store, lines) = Store::open(results)?;
-        if let Some(line) = lines.truncated {
-            progress.note(&format!(
-                "{}, line {line} was truncated when a sweep was killed; it was taken out, its trial is computed again",
-                results.display()
-            ));
-        }
-        let known = outcomes(&lines.lines);
-        let pending = self.unknown(&known, retry_failed);
-        self.say_what_is_known(&known, pending.len(), retry_failed, progress);
-        let members = Members::beside(results);
-        let queue = Queue::new(&self.plan, &members, pending);
-        self.check_models(&queue)?;
-        let failed = self.failed(&known);
-        Ok(Pending {
-            sweep: self,
-            results: results.to_owned(),
-            store,
-            members,
-            // Else they are among those to be computed.
-            failed: if retry_failed { 0 } else { failed },
-            queue,
-            jobs,
-        })
-    }
-
     /// What makes scores misleading in the rows of the first seed, for each task.
     ///
     /// # Errors
@@ -170,7 +141,7 @@ impl Sweep {
     }
 
     /// A model that is not there would fail in every trial.
-    fn check_models(&self, queue: &Queue) -> Result<()> {
+    pub(super) fn check_models(&self, queue: &Queue) -> Result<()> {
         let mut known = BTreeSet::new();
         for &index in queue.trainings() {
             let training = &self.plan.trainings[index];
@@ -186,142 +157,22 @@ impl Sweep {
     ///
     /// # Errors
     ///
-    /// If the results file is there and cannot be used, or a model cannot be loaded.
-    pub fn dry_run(&self, results: &Path, retry_failed: bool, progress: &dyn Progress) -> Result<DryRun> {
-        let lines = if results.exists() {
-            store::read(results)?.lines
-        } else {
-            Vec::new()
-        };
-        let known = outcomes(&lines);
-        let pending = self.unknown(&known, retry_failed);
-        self.say_what_is_known(&known, pending.len(), retry_failed, progress);
-        let queue = Queue::new(&self.plan, &Members::beside(results), pending);
+    /// If results are there and cannot be used, or a model cannot be loaded.
+    pub fn dry_run(&self, call: &SweepCall, progress: &dyn Progress) -> Result<DryRun> {
+        let chosen = call.choice.trials(self)?;
+        let known = self.known(call)?;
+        let pending = self.unknown(&chosen, &known, call.retry_failed);
+        self.say_what_is_known(&chosen, &known, pending.len(), call.retry_failed, progress);
+        let queue = Queue::new(&self.plan, &Members::beside(&call.output), pending);
         dry_run::run(self, &queue, progress)
     }
 
-    fn unknown(&self, known: &HashMap<&str, bool>, retry_failed: bool) -> BTreeSet<usize> {
-        let is_pending = |key: &str| match known.get(key) {
-            None => true,
-            Some(is_done) => !is_done && retry_failed,
-        };
-        let trials = self.plan.trials.iter().enumerate();
-        trials
-            .filter(|(_, trial)| is_pending(&trial.key))
-            .map(|(index, _)| index)
-            .collect()
-    }
-
-    fn failed(&self, known: &HashMap<&str, bool>) -> usize {
-        let trials = self.plan.trials.iter();
-        trials
-            .filter(|trial| known.get(trial.key.as_str()) == Some(&false))
-            .count()
-    }
-
-    fn say_what_is_known(
-        &self,
-        known: &HashMap<&str, bool>,
-        pending: usize,
-        retry_failed: bool,
-        progress: &dyn Progress,
-    ) {
-        let all = self.plan.trials.len();
-        let failed = self.failed(known);
-        let done = all - pending - if retry_failed { 0 } else { failed };
-        if done > 0 {
-            progress.note(&format!(
-                "{done} of {} are done and skipped",
-                counted(all, "trial")
-            ));
-        }
-        if failed > 0 && !retry_failed {
-            progress.note(&format!(
-                "{} failed earlier and {} skipped; --retry-failed computes them again",
-                counted(failed, "trial"),
-                if failed == 1 { "is" } else { "are" }
-            ));
-        }
-    }
-}
-
-/// The trials that are still to be computed.
-pub struct Pending<'a> {
-    sweep: &'a Sweep,
-    results: PathBuf,
-    store: Store,
-    members: Members,
-    queue: Queue,
-    failed: usize,
-    jobs: usize,
-}
-
-impl Pending<'_> {
-    /// Computes them.
+    /// What can be computed apart, the longest first.
     ///
     /// # Errors
     ///
-    /// [`SweepInterrupted`], [`TrialsFailed`], or a results file that cannot be written.
-    pub fn run(mut self, progress: &dyn Progress, cancel: &CancelToken) -> Result<()> {
-        let started = Instant::now();
-        let trials = self.queue.trials().len();
-        if trials == 0 {
-            return failures(self.failed, &self.results);
-        }
-        progress.note(&format!(
-            "{} to compute, with {}",
-            counted(trials, "trial"),
-            counted(self.queue.trainings().len(), "training")
-        ));
-        self.store.append(&Line::Run(Box::new(RunRecord {
-            sweep: self.sweep.file.clone(),
-            made_by: MadeBy::this_call(),
-            jobs: self.jobs,
-        })))?;
-        let bar = progress.start(trials as u64, "sweep", "trials");
-        let work = Work {
-            plan: &self.sweep.plan,
-            tasks: &self.sweep.tasks,
-            members: &self.members,
-            bar: &*bar,
-            cancel,
-            jobs: self.jobs,
-        };
-        let tally = work.run(&self.queue, self.store)?;
-        bar.finish();
-        let Tally { done, failed } = tally;
-        let left = trials - done - failed;
-        if left > 0 && cancel.is_cancelled() {
-            return Err(SweepInterrupted { done, left }.into());
-        }
-        if failed == 0 {
-            self.members.clear();
-        }
-        progress.note(&format!(
-            "{} in {:.0} s: {}",
-            counted(done, "trial"),
-            started.elapsed().as_secs_f64(),
-            self.results.display()
-        ));
-        failures(failed + self.failed, &self.results)
+    /// If a task has too few rows.
+    pub fn work_units(&self) -> Result<Vec<WorkUnit>> {
+        work_units::work_units(&self.plan, &self.tasks)
     }
-}
-
-/// Whether each trial of a results file is done; of several lines about one trial the last counts.
-fn outcomes(lines: &[Line]) -> HashMap<&str, bool> {
-    let trials = lines.iter().filter_map(|line| match line {
-        Line::Trial(trial) => Some(trial),
-        _ => None,
-    });
-    trials
-        .map(|trial| (trial.key.as_str(), matches!(trial.outcome, TrialOutcome::Done(_))))
-        .collect()
-}
-
-fn failures(failed: usize, results: &Path) -> Result<()> {
-    if failed == 0 {
-        return Ok(());
-    }
-    let results = results.to_owned();
-    Err(TrialsFailed { failed, results }.into())
 }

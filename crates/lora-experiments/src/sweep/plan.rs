@@ -5,6 +5,7 @@ use std::path::Path;
 
 use lora_pipeline::bail;
 use lora_pipeline::config::{PeftType, RunConfig, TuningKind};
+use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::Result;
 use lora_train::swag::SwagError;
 use serde_json::{Map, Value, json};
@@ -51,6 +52,18 @@ pub struct PlannedTraining {
     pub data_seed: u64,
     /// What it is scored on the way.
     pub curve: Option<CurvePlan>,
+}
+
+impl PlannedTraining {
+    /// The same training on this device; none: that of its settings.
+    #[must_use]
+    pub fn on(&self, device: Option<DeviceName>) -> Self {
+        let mut moved = self.clone();
+        if let Some(device) = device {
+            moved.config.device = device.to_string();
+        }
+        moved
+    }
 }
 
 /// One way to predict with one training, or with several.

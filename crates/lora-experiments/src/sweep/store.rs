@@ -113,7 +113,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Lines, StoreError> {
     }
     if whole < bytes.len() {
         // A first line that was truncated is the beginning of ours, or somebody else's file.
-        let header = header_text();
+        let header = new_file();
         if whole == 0 && !header.as_bytes().starts_with(bytes) {
             return Err(StoreError::Foreign {
                 path: path.to_owned(),
@@ -124,7 +124,8 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Lines, StoreError> {
     Ok(found)
 }
 
-fn header_text() -> String {
+/// What stands in a new results file.
+pub fn new_file() -> String {
     serde_json::to_string(&Line::Header(Header::current())).unwrap_or_default() + "\n"
 }
 
@@ -162,7 +163,8 @@ impl Store {
                     path: path.to_owned(),
                 });
             }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
+            // Some network drives have no locks.
+            Err(TryLockError::Error(_)) => {}
         }
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(0)).map_err(io)?;
@@ -176,7 +178,7 @@ impl Store {
             file,
         };
         if lines.whole == 0 {
-            store.write(&header_text())?;
+            store.write(&new_file())?;
         }
         Ok((store, lines))
     }
@@ -262,7 +264,7 @@ mod tests {
     fn files_of_others_and_damaged_lines_are_refused_untouched() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("other.csv");
-        let header = header_text();
+        let header = new_file();
         let newer = header.replace("\"version\":1", "\"version\":2");
         for (content, part) in [
             ("text,label\na,b\n".to_owned(), "holds no results"),

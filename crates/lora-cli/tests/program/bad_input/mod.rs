@@ -4,6 +4,7 @@ mod another_model;
 #[cfg(unix)] // other systems have no limit on the size of files that could stand for a full disk
 mod full_disk;
 mod in_training;
+mod read_only;
 mod with_an_adapter;
 
 use std::collections::BTreeMap;

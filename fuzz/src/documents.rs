@@ -41,6 +41,10 @@ pub fn sweep_file(bytes: &[u8]) {
 }
 
 /// The results of a sweep, with the page that is made of them.
+///
+/// # Panics
+///
+/// If the page is empty.
 pub fn sweep_results(bytes: &[u8]) {
     let path = file_with("results", "results.jsonl", bytes);
     let Some(experiments) = told(Results::read_experiments(&[path])) else {

@@ -9,12 +9,6 @@
 //! | `scratch` | folders for readers that take paths |
 //! | `fuzz_targets/` | the same functions for `cargo fuzz`, with the feature `libfuzzer` |
 //! | `tests/readers.rs` | the same functions in a loop on stable Rust |
-#![expect(
-    clippy::expect_used,
-    clippy::missing_panics_doc,
-    reason = "a panic is what is looked for; a fixture that is missing is one too"
-)]
-
 pub mod adapters;
 pub mod documents;
 pub mod models;

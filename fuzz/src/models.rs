@@ -132,7 +132,7 @@ pub fn tokenizer(bytes: &[u8]) {
 pub fn config(bytes: &[u8]) {
     static WEIGHTS: OnceLock<Vec<(&str, &'static [u8])>> = OnceLock::new();
     let weights = WEIGHTS.get_or_init(|| {
-        let of = |family: &'static str, model: &str| -> (&str, &'static [u8]) {
+        let of = |family: &'static str, model: &str| -> (&'static str, &'static [u8]) {
             (
                 family,
                 file(&format!("{MODELS}/{model}/base/model.safetensors")).leak(),

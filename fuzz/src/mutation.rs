@@ -23,7 +23,7 @@ const BOUNDARIES: [u64; 14] = [
     0x8000_0000,
     0xffff_ffff,
     1 << 40,
-    i64::MAX as u64,
+    0x7fff_ffff_ffff_ffff,
     1 << 63,
     u64::MAX,
 ];

@@ -2,8 +2,8 @@
 
 use lora_data::tasks::find;
 use lora_data::{
-    CompletionColumns, Format, LabelRule, ReadOptions, decode_text,
-    read_completions as read_file_of_completions, read_file, read_snippets, read_str,
+    CompletionColumns, Format, LabelRule, ReadOptions, decode_text, read_completions, read_file,
+    read_snippets, read_str,
 };
 
 use crate::scratch::file_with;
@@ -65,18 +65,13 @@ pub fn parquet(bytes: &[u8]) {
         ..ReadOptions::default()
     };
     told(read_file(&path, &options));
-    told(find("squad").and_then(|squad| Ok(squad.read(&path, "train"))));
+    benchmark("squad", "parquet", bytes);
 }
 
 /// Prompts and completions, or messages.
 pub fn completions(bytes: &[u8]) {
     let path = file_with("completions", "jsonl", bytes);
-    told(read_file_of_completions(
-        &path,
-        None,
-        true,
-        &CompletionColumns::default(),
-    ));
+    told(read_completions(&path, None, true, &CompletionColumns::default()));
     benchmark("alpaca", "json", bytes);
 }
 

@@ -90,11 +90,15 @@ impl MemoryEstimate {
     pub(super) fn before_loading(files: &Checkpoint, tuning: &Tuning, step: StepSize) -> Self {
         let weights = &files.weights;
         let is_transposed = matches!(FamilyConfig::read(files), Ok(FamilyConfig::Gpt2(_)));
-        let of_weight = |name: &'_ str| {
-            let (Some(path), Some(&[first, second])) = (name.strip_suffix(".weight"), weights.shape(name))
-            else {
+        let of_weight = |name: &str| {
+            let path = name.strip_suffix(".weight")?;
+            let &[first, second] = weights.shape(name)? else {
                 return None;
             };
+            // A tensor without numbers may claim an axis of any size.
+            if first == 0 || second == 0 {
+                return None;
+            }
             let [d_output, d_input] = if is_transposed {
                 [second, first]
             } else {
@@ -124,9 +128,12 @@ impl MemoryEstimate {
                 for (linear, path) in linears.iter_mut().zip(&paths) {
                     linear.is_adapted = linear.layer.is_some() && adapted.contains(path);
                     if linear.is_adapted {
-                        trained += (linear.d_input + linear.d_output).saturating_mul(lora.rank as u64);
+                        let numbers = (linear.d_input + linear.d_output).saturating_mul(lora.rank as u64);
+                        trained = numbers.saturating_add(trained);
                     }
                 }
+                // Adapters that are larger than their model are refused by `check_size`, which knows why.
+                trained = trained.min(all / F32);
             }
             Tuning::Full(_) => trained = all / F32,
             Tuning::BitFit(_) | Tuning::Bottleneck(_) => {}
@@ -171,6 +178,9 @@ impl MemoryEstimate {
             }
             if precision != Fp32Precision::Bf16 && self.weights > memory.total / 4 {
                 advice.push("fp32_precision bf16 halves the weights");
+            }
+            if self.optimizer > memory.total / 4 {
+                advice.push("tuning lora trains fewer numbers");
             }
             advice.push("take a smaller model");
             return Err(TooLarge {
@@ -219,7 +229,11 @@ impl MemoryEstimate {
         let widest = layers().map(|linear| linear.d_output).max().unwrap_or(0);
         Self {
             weights: of_linears.saturating_add(parameters.saturating_sub(in_linears).saturating_mul(F32)),
-            activations: (step.tokens * (kept + 4 * widest) + outputs) * F32,
+            activations: (step
+                .tokens
+                .saturating_mul(kept.saturating_add(4 * widest))
+                .saturating_add(outputs))
+            .saturating_mul(F32),
             optimizer: trained.saturating_mul(3 * F32),
         }
     }

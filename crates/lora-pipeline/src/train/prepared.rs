@@ -39,7 +39,7 @@ pub struct PreparedTraining {
 #[derive(Debug)]
 pub(crate) struct EncodedRows {
     task: Task,
-    pub(super) train: EncodedSplit,
+    train: EncodedSplit,
     validation: Option<EncodedSplit>,
     test: Option<EncodedSplit>,
     padding: Padding,

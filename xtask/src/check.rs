@@ -34,6 +34,8 @@ enum Step {
     Tidy,
     /// Lints of all crates, tests, examples and benches
     Clippy,
+    /// Licences, sources and versions of the dependencies, where cargo-deny is installed
+    Deny,
     /// Documentation without a broken link
     Doc,
     /// Every crate as a package of the registry, without what is only in the checkout, and none too large
@@ -101,6 +103,12 @@ impl Step {
         if self == Self::Tidy {
             return tidy::run(root);
         }
+        if self == Self::Deny && !has_deny() {
+            println!(
+                "skipped: there is no cargo-deny; `cargo install cargo-deny --locked` builds it, in minutes"
+            );
+            return Ok(());
+        }
         let mut command = cargo();
         command.args(self.cargo_arguments()).current_dir(root);
         if self == Self::Doc {
@@ -135,11 +143,12 @@ impl Step {
         let words = match self {
             Self::Fmt => "fmt --all --check",
             Self::Tidy => "",
+            Self::Deny => "deny --all-features check licenses bans sources",
             Self::Clippy => "clippy --workspace --all-targets -- -D warnings",
             Self::Doc => "doc --no-deps --workspace",
             // Building them again from the packages takes a quarter of an hour: `cargo publish --workspace --dry-run` does.
             Self::Package => {
-                "package --workspace --exclude xtask --exclude workbench --exclude benches --no-verify --allow-dirty"
+                "package --workspace --exclude xtask --exclude workbench --exclude benches --exclude lora-fuzz --no-verify --allow-dirty"
             }
             Self::Test => "test --workspace",
             Self::TestNdarray => {
@@ -152,6 +161,12 @@ impl Step {
         };
         words.split_whitespace().collect()
     }
+}
+
+/// Whether cargo finds its command `deny`.
+fn has_deny() -> bool {
+    let asked = cargo().args(["deny", "--version"]).output();
+    asked.is_ok_and(|output| output.status.success())
 }
 
 /// Refuses a package that the registry would not take.
@@ -187,8 +202,9 @@ mod tests {
                 "cargo fmt --all --check",
                 "cargo xtask tidy",
                 "cargo clippy --workspace --all-targets -- -D warnings",
+                "cargo deny --all-features check licenses bans sources",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace",
-                "cargo package --workspace --exclude xtask --exclude workbench --exclude benches --no-verify --allow-dirty",
+                "cargo package --workspace --exclude xtask --exclude workbench --exclude benches --exclude lora-fuzz --no-verify --allow-dirty",
                 "cargo test --workspace",
                 "cargo test -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features \
                  --features ndarray",

@@ -47,6 +47,8 @@ enum Task {
     Interop(Passed),
     /// Commands killed at random moments and repeated, and compared with those that nobody killed
     Torture(Torture),
+    /// Every reader of foreign bytes on inputs made of reference cases: no panic, no hang, no memory beyond reason
+    Fuzz(Fuzz),
 }
 
 /// How long.
@@ -55,6 +57,19 @@ struct Torture {
     /// Kills, of all commands together; each number gives other moments
     #[arg(long, default_value_t = 500)]
     kills: usize,
+}
+
+/// How many inputs.
+#[derive(Args)]
+struct Fuzz {
+    /// One reader, such as `csv`, or all whose names have this in them [all]
+    reader: Option<String>,
+    /// Inputs of each reader
+    #[arg(long, default_value_t = 1_000_000)]
+    inputs: u64,
+    /// Number of the first: each number gives another input, always the same
+    #[arg(long, default_value_t = 0)]
+    first: u64,
 }
 
 /// Arguments that are handed on as they are.
@@ -73,6 +88,7 @@ fn main() -> ExitCode {
         Task::Golden(passed) => run_workbench("golden", &passed),
         Task::Interop(passed) => run_workbench("interop", &passed),
         Task::Torture(options) => torture(&options),
+        Task::Fuzz(options) => fuzz(&options),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -85,17 +101,36 @@ fn main() -> ExitCode {
 
 /// The test of the gate, with more kills.
 fn torture(options: &Torture) -> Result<()> {
+    test(
+        "program",
+        "torture::",
+        &[("LORA_TORTURE_KILLS", options.kills.to_string())],
+    )
+}
+
+/// The test of the gate, with more inputs, each of which ends within a second.
+fn fuzz(options: &Fuzz) -> Result<()> {
+    let Fuzz {
+        reader,
+        inputs,
+        first,
+    } = options;
+    test(
+        "readers",
+        reader.as_deref().unwrap_or_default(),
+        &[
+            ("LORA_FUZZ_INPUTS", inputs.to_string()),
+            ("LORA_FUZZ_FIRST", first.to_string()),
+            ("LORA_FUZZ_SLOWEST", "1".to_owned()),
+        ],
+    )
+}
+
+/// Some tests of a file, which read variables of the environment, with all that they print.
+fn test(file: &str, filter: &str, variables: &[(&str, String)]) -> Result<()> {
     let status = cargo()
-        .args([
-            "test",
-            "--workspace",
-            "--test",
-            "program",
-            "--",
-            "torture::",
-            "--nocapture",
-        ])
-        .env("LORA_TORTURE_KILLS", options.kills.to_string())
+        .args(["test", "--workspace", "--test", file, "--", filter, "--nocapture"])
+        .envs(variables.iter().map(|(name, value)| (*name, value)))
         .current_dir(repository_root())
         .status()
         .context("starting cargo")?;

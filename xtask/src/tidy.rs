@@ -12,6 +12,7 @@ mod machine_paths;
 mod packages;
 mod rust_code;
 mod silence;
+mod sources;
 mod tree;
 mod type_names;
 
@@ -25,7 +26,7 @@ use tree::Tree;
 /// A rule: what breaks it in this repository.
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     layers::crates_depend_downwards,
     files::rust_files_open_with_a_doc,
     files::rust_files_are_short,
@@ -39,6 +40,7 @@ const RULES: [Rule; 13] = [
     links::links_lead_somewhere,
     packages::crates_can_be_published,
     packages::versions_are_one,
+    sources::dependencies_come_from_the_registry,
 ];
 
 /// One place that breaks a rule, and how to mend it.

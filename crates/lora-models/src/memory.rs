@@ -1,22 +1,26 @@
 //! Whether the weights of a checkpoint find room in the memory of this machine.
 
-use std::fs;
-
 use burn::tensor::{Device, Tensor};
-use lora_kernels::{Fp32Precision, packs_rows};
+use lora_kernels::Fp32Precision;
 
 use crate::error::LoadError;
+use crate::machine_memory::MachineMemory;
 use crate::weight_files::WeightFiles;
 
 /// Bytes that the weights take once they are loaded: values of `width` bytes, matrices of two if their products are in bf16.
-pub(crate) fn weight_bytes(weights: &WeightFiles, width: u64) -> u64 {
+pub fn weight_bytes(weights: &WeightFiles, width: u64) -> u64 {
     let matrix_width = match weights.fp32_precision() {
         Fp32Precision::Bf16 => width.min(2),
         Fp32Precision::Ieee | Fp32Precision::Bf16x3 => width,
     };
     let bytes = weights.names().map(|name| {
         let shape = weights.shape(name).unwrap_or_default();
-        let numbers: u64 = shape.iter().map(|size| *size as u64).product();
+        // A tensor without numbers may claim axes of any size.
+        let numbers: u64 = if shape.contains(&0) {
+            0
+        } else {
+            shape.iter().map(|size| *size as u64).product()
+        };
         numbers * if shape.len() == 2 { matrix_width } else { width }
     });
     bytes.sum()
@@ -25,14 +29,11 @@ pub(crate) fn weight_bytes(weights: &WeightFiles, width: u64) -> u64 {
 /// Refuses weights that are larger than the memory that is free, before one is read. Nothing is said of a graphics device's memory,
 /// nor where the system does not tell.
 pub(crate) fn check(weights: &WeightFiles, device: &Device) -> Result<(), LoadError> {
-    if !packs_rows(device) {
+    let Some(memory) = MachineMemory::of(device) else {
         return Ok(());
-    }
+    };
     let width = Tensor::<1>::zeros([1], device).dtype().size() as u64;
-    match available_bytes() {
-        Some(available) => fits(weights, width, available),
-        None => Ok(()),
-    }
+    fits(weights, width, memory.available)
 }
 
 fn fits(weights: &WeightFiles, width: u64, available: u64) -> Result<(), LoadError> {
@@ -60,20 +61,6 @@ impl std::fmt::Display for GiB {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:.2} GiB", self.0 as f64 / f64::from(1 << 30))
     }
-}
-
-/// Memory that a program can still get, where Linux tells it: of the machine, and of the control group that it runs in.
-fn available_bytes() -> Option<u64> {
-    let info = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    let of_group = |file: &str| -> Option<u64> {
-        let text = fs::read_to_string(format!("/sys/fs/cgroup/memory.{file}")).ok()?;
-        text.trim().parse().ok()
-    };
-    let of_group = of_group("max").zip(of_group("current"));
-    let left = of_group.map_or(u64::MAX, |(most, held)| most.saturating_sub(held));
-    Some((kib * 1024).min(left))
 }
 
 #[cfg(test)]

@@ -102,3 +102,24 @@ fn an_answer_that_no_special_token_ends_ends_with_the_text() {
     expected.push(END_OF_TEXT);
     assert_eq!(ids, expected);
 }
+
+#[test]
+fn a_template_that_does_not_end_is_refused_with_its_file_and_the_limits() {
+    let user = [ChatMessage {
+        role: "user".into(),
+        content: "Name a river.".into(),
+    }];
+    for source in [
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+        "{% set all = namespace(x='a') %}{% for i in range(60) %}{% set all.x = all.x ~ all.x %}{% endfor %}",
+        "{% set a = 'x' * 1000000 %}{{ a.replace('', a) }}",
+        "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | tojson }}",
+    ] {
+        let template = ChatTemplate::from_source(source, "model/chat_template.jinja");
+        let error = template.render(&user, true).unwrap_err().to_string();
+        assert!(
+            error.starts_with("the chat template of model/chat_template.jinja does not end within 1000000 instructions and 61 MiB"),
+            "{source}: {error}"
+        );
+    }
+}

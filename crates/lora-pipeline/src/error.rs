@@ -21,8 +21,8 @@ use thiserror::Error;
 use crate::device::DeviceError;
 use crate::files::output::OutputError;
 use crate::files::output_file::OutputFileError;
-use crate::train::CheckpointError;
 use crate::train::verdict::WorseThanGuessing;
+use crate::train::{CheckpointError, TooLarge};
 
 /// A result of this library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -57,6 +57,9 @@ pub enum Error {
     /// A model that cannot be loaded.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// A training that the machine has no memory for.
+    #[error(transparent)]
+    Memory(#[from] TooLarge),
     /// Settings of adapters.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -186,6 +189,7 @@ impl Error {
             Self::Input(_) | Self::At { .. } | Self::Interrupted { .. } => self,
             Self::Data(error) => error,
             Self::Load(error) => error,
+            Self::Memory(error) => error,
             Self::Config(error) => error,
             Self::Adapter(error) => error,
             Self::Merge(error) => error,

@@ -10,7 +10,7 @@ use crate::error::CallError;
 
 /// What `POST /predict` asks.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct PredictCall {
+pub struct PredictCall {
     /// The adapter; none: the only one.
     pub adapter: Option<String>,
     /// The texts.
@@ -21,8 +21,10 @@ pub(crate) struct PredictCall {
 
 /// What `POST /adapters` asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct LoadCall {
+pub struct LoadCall {
+    /// What it will be called; none: the last part of the folder.
     pub name: Option<String>,
+    /// The folder, on the server.
     pub folder: String,
 }
 
@@ -38,6 +40,10 @@ const PREDICT_FIELDS: [&str; 7] = [
 
 impl PredictCall {
     /// Reads a body with at most so many texts.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] with the field that is wrong.
     pub fn parse(body: &[u8], most_texts: usize) -> Result<Self, CallError> {
         let fields = Fields::parse(body, &PREDICT_FIELDS)?;
         let examples = match (fields.get("text"), fields.get("texts")) {
@@ -77,6 +83,11 @@ impl PredictCall {
 }
 
 impl LoadCall {
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] with the field that is wrong.
     pub fn parse(body: &[u8]) -> Result<Self, CallError> {
         let fields = Fields::parse(body, &["name", "folder"])?;
         let folder = fields.string("folder")?;

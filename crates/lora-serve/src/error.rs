@@ -80,16 +80,19 @@ pub enum ServeError {
 }
 
 /// A request that is not answered: with the part of it that is wrong, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CallError {
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}{reason}", field.as_ref().map(|field| format!("{field}: ")).unwrap_or_default())]
+pub struct CallError {
+    /// Of the answer.
     pub status: StatusCode,
     /// As in `texts[3]`; none where it is no part of the body.
     pub field: Option<String>,
+    /// Why.
     pub reason: String,
 }
 
 impl CallError {
-    pub fn new(status: StatusCode, reason: impl Into<String>) -> Self {
+    pub(crate) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Self {
             status,
             field: None,
@@ -98,7 +101,7 @@ impl CallError {
     }
 
     /// A part of the body that cannot be used.
-    pub fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn field(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self {
             field: Some(field.into()),
             ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, reason)

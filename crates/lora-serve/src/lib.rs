@@ -25,6 +25,7 @@ mod worker;
 
 pub use access::BearerToken;
 pub use adapters::{NamedFolder, OpenOptions};
-pub use error::ServeError;
+pub use call::{LoadCall, PredictCall};
+pub use error::{CallError, ServeError};
 pub use server::Server;
 pub use settings::{BatchLimits, RequestLimits, ServeSettings};

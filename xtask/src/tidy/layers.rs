@@ -8,7 +8,7 @@ use super::tree::Tree;
 /// The crates from the bottom up, each with those below it that it must not know, for tests too. A crate knows none above it:
 /// `lora-models` and `lora-train` never know each other, no library depends on the program, and `workbench` stands above
 /// everything, for it times and compares it.
-const FLOORS: [(&str, &[&str]); 13] = [
+const FLOORS: [(&str, &[&str]); 14] = [
     ("lora-kernels", &[]),
     ("lora-core", &[]),
     ("lora-data", &["lora-core"]),
@@ -33,7 +33,8 @@ const FLOORS: [(&str, &[&str]); 13] = [
         "benches",
         &["lora-pipeline", "lora-experiments", "lora-serve", "lora-cli"],
     ),
-    ("workbench", &[]),
+    ("lora-fuzz", &["benches", "lora-cli"]),
+    ("workbench", &["lora-fuzz"]),
 ];
 
 /// Depends on no crate of the workspace, so that it starts in seconds.

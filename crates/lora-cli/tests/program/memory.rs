@@ -157,3 +157,70 @@ fn a_model_is_loaded_in_less_than_1_3_times_the_memory_of_its_weights() {
         assert!(stderr.contains("times the weights"), "{stderr}");
     }
 }
+
+/// A model of a terabyte: its file is a hole behind the header, which takes no room on the disk.
+#[cfg(target_os = "linux")]
+fn write_huge_bert(workspace: &Workspace) {
+    const WIDTH: usize = 1 << 17;
+    let mut entries = serde_json::Map::new();
+    let mut end = 0;
+    let mut add = |name: String, shape: &[usize]| {
+        let start = end;
+        end += 2 * shape.iter().product::<usize>();
+        let entry = json!({"dtype": "F16", "shape": shape, "data_offsets": [start, end]});
+        entries.insert(name, entry);
+    };
+    for layer in 0..8 {
+        for part in ["query", "key", "value"] {
+            let path = format!("encoder.layer.{layer}.attention.self.{part}");
+            add(format!("{path}.weight"), &[WIDTH, WIDTH]);
+        }
+    }
+    let mut header = serde_json::to_vec(&entries).unwrap();
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(&header);
+    fs::create_dir(workspace.path("huge")).unwrap();
+    let path = workspace.path("huge/model.safetensors");
+    fs::write(&path, &bytes).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len((bytes.len() + end) as u64).unwrap();
+    let config = json!({
+        "model_type": "bert", "hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_hidden_layers": 8,
+        "num_attention_heads": 16, "vocab_size": 40, "max_position_embeddings": 64, "type_vocab_size": 2,
+        "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+    });
+    workspace.write("huge/config.json", config.to_string());
+    fs::copy(
+        workspace.path("model/tokenizer.json"),
+        workspace.path("huge/tokenizer.json"),
+    )
+    .unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_training_that_fits_in_no_memory_is_refused_with_the_estimate_before_its_model_is_loaded() {
+    let workspace = Workspace::new();
+    write_huge_bert(&workspace);
+    for dry_run in [&[][..], &["--dry-run"]] {
+        let said = workspace.lora(
+            &[
+                &["train", "--config", "run.yaml", "--model-name-or-path", "huge"],
+                dry_run,
+            ]
+            .concat(),
+        );
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        for part in [
+            "the largest step, ",
+            " of memory: 1536.",
+            " activations, ",
+            " optimizer",
+            "fp32_precision bf16 halves the weights",
+        ] {
+            assert!(said.stderr.contains(part), "{part}: {}", said.stderr);
+        }
+    }
+    assert!(!workspace.path("out").exists());
+}

@@ -157,7 +157,9 @@ impl FileBytes {
         orientation: Orientation,
         decode: impl Fn(&[u8], &mut Vec<f32>),
     ) -> io::Result<HostTensor> {
-        let count: usize = rows.shape.iter().product();
+        // A tensor without numbers may claim axes of any size.
+        let is_empty = rows.shape.contains(&0);
+        let count: usize = if is_empty { 0 } else { rows.shape.iter().product() };
         let width = rows.shape.last().copied().unwrap_or(1);
         let height = count.checked_div(width).unwrap_or(0);
         let at_once = (PIECE / rows.row_bytes.max(1)).max(1);

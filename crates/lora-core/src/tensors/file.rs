@@ -168,7 +168,12 @@ impl TensorFile {
         let rows = StoredRows {
             start: entry.range.start,
             shape: &entry.shape,
-            row_bytes: entry.shape.last().copied().unwrap_or(1) * float.width(),
+            row_bytes: entry
+                .shape
+                .last()
+                .copied()
+                .unwrap_or(1)
+                .saturating_mul(float.width()),
         };
         let decode = |bytes: &[u8], numbers: &mut Vec<f32>| float.decode(bytes, numbers);
         let tensor = self.bytes.tensor(rows, orientation, decode);

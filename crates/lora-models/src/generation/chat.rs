@@ -1,16 +1,18 @@
 //! Chat templates: a conversation written as the model was trained to read it. Templates are Jinja, as in Hugging Face's
 //! `tokenizer_config.json` or `chat_template.jinja`.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Enumerator, Object, Rest, Value};
-use minijinja::{Environment, ErrorKind, context};
+use minijinja::{Environment, ErrorKind, State, context};
 use serde::{Deserialize, Serialize};
+use serde_json::ser::Formatter;
 use thiserror::Error;
 
-use super::python_methods::call_method;
+use super::python_methods::{BYTES_A_FUEL, call_method};
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,15 @@ pub enum ChatError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The template does more than one for conversations does.
+    #[error(
+        "the chat template of {} does not end within {MOST_FUEL} instructions and {} MiB; give another model, or put a template that \
+         does into chat_template.jinja", path.display(), MOST_FUEL >> 14
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+    },
     /// The template does not parse, or refuses the conversation.
     #[error("the chat template of {}: {reason}", path.display())]
     Template {
@@ -75,6 +86,9 @@ pub enum ChatError {
         reason: Box<minijinja::Error>,
     },
 }
+
+/// What a template may spend on a conversation: one an instruction, and one for each 64 bytes that it makes or looks through.
+const MOST_FUEL: u64 = 1_000_000;
 
 impl ChatTemplate {
     /// The template of a model's folder.
@@ -129,11 +143,17 @@ impl ChatTemplate {
     ///
     /// # Errors
     ///
-    /// [`ChatError::Template`] if the template does not parse, or refuses the conversation.
+    /// [`ChatError::Template`] if the template does not parse, or refuses the conversation; [`ChatError::TooLong`] if it does not end, or
+    /// makes more of it than a prompt can be.
     pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String, ChatError> {
-        let failed = |reason| ChatError::Template {
-            path: self.origin.clone(),
-            reason: Box::new(reason),
+        let failed = |reason: minijinja::Error| match reason.kind() {
+            ErrorKind::OutOfFuel => ChatError::TooLong {
+                path: self.origin.clone(),
+            },
+            _ => ChatError::Template {
+                path: self.origin.clone(),
+                reason: Box::new(reason),
+            },
         };
         let mut environment = Environment::new();
         // As Transformers sets up Jinja.
@@ -142,6 +162,7 @@ impl ChatTemplate {
             .lstrip_blocks(true)
             .build();
         environment.set_syntax(syntax.map_err(failed)?);
+        environment.set_fuel(Some(MOST_FUEL));
         environment.set_unknown_method_callback(call_method);
         environment.add_function("raise_exception", raise_exception);
         environment.add_filter("tojson", to_json);
@@ -249,38 +270,61 @@ fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
     clippy::needless_pass_by_value,
     reason = "the engine hands arguments over by value"
 )]
-fn to_json(value: Value, _: Rest<Value>) -> Result<Value, minijinja::Error> {
-    let failed = |reason: serde_json::Error| {
-        minijinja::Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(reason)
+fn to_json(state: &State, value: Value, _: Rest<Value>) -> Result<Value, minijinja::Error> {
+    let mut json = Charged {
+        state,
+        text: Vec::new(),
+        refused: None,
     };
-    let value = serde_json::to_value(&value).map_err(failed)?;
-    let mut text = String::new();
-    write_json(&value, &mut text).map_err(failed)?;
-    Ok(Value::from_safe_string(text))
+    let written = value.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut json,
+        PythonFormat,
+    ));
+    if let Some(error) = json.refused {
+        return Err(error);
+    }
+    written.map_err(|reason| {
+        minijinja::Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(reason)
+    })?;
+    Ok(Value::from_safe_string(
+        String::from_utf8_lossy(&json.text).into_owned(),
+    ))
 }
 
-fn write_json(value: &serde_json::Value, text: &mut String) -> Result<(), serde_json::Error> {
-    use serde_json::Value as Json;
-    match value {
-        Json::Array(items) => {
-            text.push('[');
-            for (index, item) in items.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { ", " });
-                write_json(item, text)?;
-            }
-            text.push(']');
+/// Text on its way, which is paid for before there is memory for it: a list that repeats a text is short until it is written.
+struct Charged<'a, 'template, 'env> {
+    state: &'a State<'template, 'env>,
+    text: Vec<u8>,
+    refused: Option<minijinja::Error>,
+}
+
+impl Write for Charged<'_, '_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(error) = self.state.consume_fuel(1 + bytes.len() as u64 / BYTES_A_FUEL) {
+            self.refused = Some(error);
+            return Err(io::ErrorKind::QuotaExceeded.into());
         }
-        Json::Object(fields) => {
-            text.push('{');
-            for (index, (key, field)) in fields.iter().enumerate() {
-                text.push_str(if index == 0 { "" } else { ", " });
-                text.push_str(&serde_json::to_string(key)?);
-                text.push_str(": ");
-                write_json(field, text)?;
-            }
-            text.push('}');
-        }
-        scalar => text.push_str(&serde_json::to_string(scalar)?),
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
     }
-    Ok(())
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct PythonFormat;
+
+impl Formatter for PythonFormat {
+    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
+        writer.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        writer.write_all(b": ")
+    }
 }

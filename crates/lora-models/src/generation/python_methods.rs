@@ -3,9 +3,12 @@
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
 
+/// What the engine pays for with one fuel, roughly.
+pub(super) const BYTES_A_FUEL: u64 = 64;
+
 /// Calls a method of a string or a dictionary as Python would.
 pub(super) fn call_method(
-    _: &mut State<'_, '_>,
+    state: &mut State<'_, '_>,
     object: &Value,
     method: &str,
     arguments: &[Value],
@@ -17,12 +20,30 @@ pub(super) fn call_method(
         )
     };
     if let Some(text) = object.as_str() {
+        // The engine charges for what comes back, once there is memory for it.
+        state.consume_fuel(bytes_made(text, method, arguments) / BYTES_A_FUEL)?;
         return string_method(text, method, arguments).ok_or_else(unknown)?;
     }
     if object.kind() == ValueKind::Map {
         return map_method(object, method, arguments).ok_or_else(unknown)?;
     }
     Err(unknown())
+}
+
+/// Bytes of what a method of a string gives, at most.
+fn bytes_made(text: &str, method: &str, arguments: &[Value]) -> u64 {
+    let argument = |index: usize| arguments.get(index).and_then(Value::as_str);
+    let parts = |of: &str| text.matches(of).count() as u64 + 1;
+    let length = text.len() as u64;
+    match (method, argument(0)) {
+        ("replace", Some(old)) => {
+            let new = argument(1).map_or(0, str::len) as u64;
+            length.saturating_add(parts(old).saturating_mul(new))
+        }
+        ("split", Some(separator)) => length + parts(separator) * size_of::<Value>() as u64,
+        ("split", None) => length * size_of::<Value>() as u64,
+        _ => length,
+    }
 }
 
 /// None if there is no such method.

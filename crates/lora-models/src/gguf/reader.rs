@@ -142,7 +142,7 @@ impl Gguf {
         let rows = StoredRows {
             start: *start,
             shape,
-            row_bytes: row / kind.block_len() * kind.block_bytes(),
+            row_bytes: (row / kind.block_len()).saturating_mul(kind.block_bytes()),
         };
         let decode = |bytes: &[u8], numbers: &mut Vec<f32>| kind.dequantize(bytes, numbers);
         let tensor = self.bytes.tensor(rows, orientation, decode);

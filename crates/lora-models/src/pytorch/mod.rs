@@ -55,13 +55,26 @@ impl PytorchFile {
             path: path.to_owned(),
             source,
         })?;
+        Self::parse(bytes, path)
+    }
+
+    /// Takes the bytes of a file; `origin` names them in errors.
+    ///
+    /// # Errors
+    ///
+    /// As [`PytorchFile::open`].
+    pub fn from_bytes(bytes: Vec<u8>, origin: &Path) -> Result<Self, LoadError> {
+        Self::parse(FileBytes::held(bytes), origin)
+    }
+
+    fn parse(bytes: FileBytes, origin: &Path) -> Result<Self, LoadError> {
         let refuse = |problem| LoadError::Pytorch {
-            path: path.to_owned(),
+            path: origin.to_owned(),
             problem,
         };
         let entries = entries(&bytes).map_err(refuse)?;
         Ok(Self {
-            path: path.to_owned(),
+            path: origin.to_owned(),
             bytes,
             entries,
         })
@@ -117,7 +130,12 @@ impl Entry {
             let rows = StoredRows {
                 start: self.storage.start + self.offset * float.width(),
                 shape: &self.shape,
-                row_bytes: self.shape.last().copied().unwrap_or(1) * float.width(),
+                row_bytes: self
+                    .shape
+                    .last()
+                    .copied()
+                    .unwrap_or(1)
+                    .saturating_mul(float.width()),
             };
             return bytes.tensor(rows, orientation, |bytes, numbers| float.decode(bytes, numbers));
         }
@@ -133,8 +151,11 @@ impl Entry {
         })
     }
 
-    /// Whether the elements lie one after the other in the order of the indices.
+    /// Whether the elements lie one after the other in the order of the indices; no elements do.
     fn is_contiguous(&self) -> bool {
+        if self.shape.contains(&0) {
+            return true;
+        }
         let mut step = 1;
         let mut axes = self.shape.iter().zip(&self.strides).rev();
         axes.all(|(&size, &stride)| {
@@ -316,7 +337,8 @@ fn entry(
         number: view.storage.number,
         shape: view.shape.clone(),
         strides: view.strides.clone(),
-        offset: view.offset,
+        // That of no elements is not checked.
+        offset: if count == Some(0) { 0 } else { view.offset },
         storage,
     })
 }

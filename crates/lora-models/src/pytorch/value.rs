@@ -116,7 +116,8 @@ pub(super) fn result_of(callee: &Value, arguments: &Value) -> Value {
     };
     match (&**callee, &arguments[..]) {
         ("collections OrderedDict", []) => Value::Dict(Vec::new()),
-        ("torch._utils _rebuild_parameter", [tensor, ..]) => tensor.clone(),
+        // Nothing else is copied, for a list can be as long as the file, and calls as many.
+        ("torch._utils _rebuild_parameter", [Value::Tensor(tensor), ..]) => Value::Tensor(tensor.clone()),
         (
             "torch._utils _rebuild_tensor_v2" | "torch._utils _rebuild_tensor",
             [Value::Storage(storage), Value::Int(offset), shape, strides, ..],
@@ -137,8 +138,14 @@ pub(super) fn result_of(callee: &Value, arguments: &Value) -> Value {
     }
 }
 
+/// PyTorch's own operations take no more (`dim_bitset_size`).
+const MOST_AXES: usize = 64;
+
 fn sizes(value: &Value) -> Option<Vec<usize>> {
     let Value::Tuple(parts) = value else { return None };
+    if parts.len() > MOST_AXES {
+        return None;
+    }
     let sizes = parts.iter().map(|part| match part {
         Value::Int(size) => usize::try_from(*size).ok(),
         _ => None,

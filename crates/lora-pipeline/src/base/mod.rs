@@ -59,7 +59,12 @@ impl<'a> BaseOptions<'a> {
         }
     }
 
-    fn files(&self) -> Result<Checkpoint> {
+    /// The files of the model, none of whose weights is read yet.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or a file is missing or corrupt.
+    pub fn files(&self) -> Result<Checkpoint> {
         let mut checkpoint = open_checkpoint(self.name, &hub_options(self.revision))?;
         checkpoint.weights.set_fp32_precision(self.fp32_precision);
         Ok(checkpoint)

@@ -11,7 +11,7 @@ use super::TaskRows;
 use super::predictor::{Predictor, TaskPredictor};
 use crate::base::checkpoint::open_checkpoint;
 use crate::base::hub::hub_options;
-use crate::base::{BaseOptions, attach};
+use crate::base::{BaseOptions, OpenedBase, TextReader, attach};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::encoded::RowEncoder;
 use crate::data::split::{Shares, SplitRows};
@@ -21,7 +21,7 @@ use crate::progress::{CancelToken, Progress};
 use crate::saved::adapter::OpenedAdapter;
 use crate::saved::task_file::{FittedValues, TaskFile, id2label};
 use crate::train::checkpoints::Reporter;
-use crate::train::prepared::PreparedTraining;
+use crate::train::prepared::EncodedRows;
 
 /// A base model by name, to be adapted.
 #[derive(Clone, Debug)]
@@ -136,19 +136,28 @@ impl Untrained {
             fp32_precision: settings.fp32_precision,
         };
         let device = settings.device.open_in(Precision::F32, settings.fp32_precision)?;
-        let opened = options.open(&task, seed, &device)?;
-        let mut tuning = tuning;
-        tuning.save_also(opened.model.modules_to_save());
-        let (adapted, _) = attach(opened.model, &opened.loaded, tuning, seed)?;
-        let default = adapted
-            .dropout()
-            .map(|_| EnsembleSettings::new(DEFAULT_MEMBERS, seed));
+        let files = options.files()?;
+        let reader = TextReader::of(&files, &task, options.max_seq_length)?;
+        let has_masks = matches!(&tuning, Tuning::Lora(lora) if lora.dropout.is_some());
+        let default = has_masks.then(|| EnsembleSettings::new(DEFAULT_MEMBERS, seed));
         let ensemble = settings.ensemble.or(default);
         let mut task_file = task_file(&base, &split.train, &task, settings, ensemble);
         let lengths = task_file.lengths(None);
         let batch_size = train.per_device_eval_batch_size;
-        let encoder = RowEncoder::new(&opened.reader, &task, lengths, batch_size);
-        let prepared = PreparedTraining::new(adapted, &split, &encoder, progress)?;
+        let encoder = RowEncoder::new(&reader, &task, lengths, batch_size);
+        let encoded = EncodedRows::new(&split, &encoder, progress)?;
+        encoded.check_memory(
+            &files,
+            &tuning,
+            train.per_device_train_batch_size,
+            &device,
+            progress,
+        )?;
+        let opened = OpenedBase::load(&files, reader, &task, task.labels(), seed, &device)?;
+        let mut tuning = tuning;
+        tuning.save_also(opened.model.modules_to_save());
+        let (adapted, _) = attach(opened.model, &opened.loaded, tuning, seed)?;
+        let prepared = encoded.with_model(adapted);
         let cancel = CancelToken::default();
         let mut reporter = Reporter::new(train.metric_for_best_model, progress, &cancel);
         let fitted = prepared.fit(train, Start::default(), &mut reporter)?;

@@ -2,11 +2,14 @@
 
 use std::fmt;
 
-use lora_core::{Adapted, Linears};
-use lora_data::{Batch, Targets};
+use lora_core::{Adapted, Fp32Precision, Linears, Tuning};
+use lora_data::{EncodedDataset, Targets};
 use lora_models::blocks::layer_of;
-use lora_models::{GiB, Transformer};
+use lora_models::{Checkpoint, FamilyConfig, GiB, MachineMemory, Transformer, weight_bytes};
 use serde::Serialize;
+use thiserror::Error;
+
+use crate::counted::counted;
 
 /// Bytes of the parts that matter; the program itself takes some hundred MiB more.
 ///
@@ -34,9 +37,116 @@ struct LinearSize {
     is_adapted: bool,
 }
 
+/// What a step computes on: the rows that are longest together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StepSize {
+    rows: usize,
+    tokens: u64,
+    /// Places whose next token is judged, of a language model.
+    judged: u64,
+}
+
+impl StepSize {
+    /// Of the largest batch that these rows can give.
+    pub(super) fn largest(encoded: &EncodedDataset, batch_size: usize) -> Self {
+        let largest = |mut sizes: Vec<usize>| -> u64 {
+            sizes.sort_unstable_by(|one, other| other.cmp(one));
+            sizes.iter().take(batch_size).map(|size| *size as u64).sum()
+        };
+        let rows = encoded.len().min(batch_size);
+        let judged = match &encoded.targets {
+            Targets::Positions(rows) => rows.iter().map(|row| row.iter().flatten().count()).collect(),
+            Targets::Choices(_) => vec![1; rows],
+            _ => Vec::new(),
+        };
+        Self {
+            rows,
+            tokens: largest(encoded.lengths()),
+            judged: largest(judged),
+        }
+    }
+}
+
+/// A training that the machine has no memory for.
+#[derive(Debug, Error)]
+#[error("{step} takes {estimate}; there are {}: {}", GiB(*total), advice.join(", or "))]
+pub struct TooLarge {
+    step: StepSize,
+    estimate: MemoryEstimate,
+    total: u64,
+    advice: Vec<&'static str>,
+}
+
+impl fmt::Display for StepSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = counted(self.rows, "row");
+        write!(f, "the largest step, {rows} with {} tokens,", self.tokens)
+    }
+}
+
 impl MemoryEstimate {
-    /// Of a step on this batch.
-    pub fn of_step(adapted: &Adapted<Transformer>, batch: &Batch) -> Self {
+    /// Of a step of a training, by the names and shapes in the files of its model: nothing is loaded. Biases, heads and bottlenecks that
+    /// are trained are small, and left out.
+    pub(super) fn before_loading(files: &Checkpoint, tuning: &Tuning, step: StepSize) -> Self {
+        let weights = &files.weights;
+        let is_transposed = matches!(FamilyConfig::read(files), Ok(FamilyConfig::Gpt2(_)));
+        let of_weight = |name: &str| {
+            let path = name.strip_suffix(".weight")?;
+            let &[first, second] = weights.shape(name)? else {
+                return None;
+            };
+            // A tensor without numbers may claim an axis of any size.
+            if first == 0 || second == 0 {
+                return None;
+            }
+            let [d_output, d_input] = if is_transposed {
+                [second, first]
+            } else {
+                [first, second]
+            };
+            let linear = LinearSize {
+                layer: layer_of(path),
+                d_input: d_input as u64,
+                d_output: d_output as u64,
+                bytes_per_weight: if weights.fp32_precision() == Fp32Precision::Bf16 {
+                    2
+                } else {
+                    F32
+                },
+                is_adapted: matches!(tuning, Tuning::Full(_)),
+            };
+            Some((path.to_owned(), linear))
+        };
+        let (paths, mut linears): (Vec<String>, Vec<LinearSize>) =
+            weights.names().filter_map(of_weight).unzip();
+        let mut trained = 0;
+        let all = weight_bytes(weights, F32);
+        match tuning {
+            // Targets that cannot be resolved are told by who attaches them.
+            Tuning::Lora(lora) => {
+                let adapted = lora.targets.resolve(&paths, &[], &[]).unwrap_or_default();
+                for (linear, path) in linears.iter_mut().zip(&paths) {
+                    linear.is_adapted = linear.layer.is_some() && adapted.contains(path);
+                    if linear.is_adapted {
+                        let numbers = (linear.d_input + linear.d_output).saturating_mul(lora.rank as u64);
+                        trained = numbers.saturating_add(trained);
+                    }
+                }
+                // Adapters that are larger than their model are refused by `check_size`, which knows why.
+                trained = trained.min(all / F32);
+            }
+            Tuning::Full(_) => trained = all / F32,
+            Tuning::BitFit(_) | Tuning::Bottleneck(_) => {}
+        }
+        let parts = Self::of(&linears, 0, trained, step);
+        Self {
+            weights: all.saturating_add(trained.saturating_mul(F32)),
+            ..parts
+        }
+    }
+
+    /// The same of a model with its adapters.
+    pub(super) fn of_step(adapted: &Adapted<Transformer>, step: StepSize) -> Self {
         let count = adapted.count();
         let mut linears = Vec::new();
         adapted.model.visit_linears(&mut |linear| {
@@ -49,26 +159,55 @@ impl MemoryEstimate {
                 is_adapted: linear.adapter.is_some(),
             });
         });
-        // Padding is left out where it can be.
-        let tokens = batch.attention_mask.iter().filter(|mask| **mask > 0.5).count() as u64;
-        let outputs = match &batch.targets {
-            Targets::Positions(_) | Targets::Choices(_) => {
-                let width = linears.iter().find(|linear| linear.layer.is_none());
-                batch.targets.judged() as u64 * width.map_or(0, |table| table.d_input.max(table.d_output))
-            }
-            _ => 0,
-        };
-        Self::of(&linears, count.all as u64, count.trained as u64, tokens, outputs)
+        Self::of(&linears, count.all as u64, count.trained as u64, step)
     }
 
-    /// `outputs`: values that the head computes.
-    fn of(linears: &[LinearSize], parameters: u64, trained: u64, tokens: u64, outputs: u64) -> Self {
-        let numbers = |linear: &LinearSize| linear.d_input * linear.d_output;
-        let in_linears: u64 = linears.iter().map(numbers).sum();
-        let of_linears: u64 = linears
+    /// Refuses what is clearly larger than all memory; what other programs may have to make room for is told.
+    pub(super) fn check(
+        self,
+        step: StepSize,
+        precision: Fp32Precision,
+        memory: MachineMemory,
+    ) -> Result<Option<String>, TooLarge> {
+        let needed = self.total();
+        // It is an estimate, and the system gives back what files take.
+        if needed / 11 * 10 > memory.total {
+            let mut advice = Vec::new();
+            if self.activations > memory.total / 4 {
+                advice.push("a smaller per_device_train_batch_size (gradient_accumulation_steps makes up for it) or max_seq_length takes less");
+            }
+            if precision != Fp32Precision::Bf16 && self.weights > memory.total / 4 {
+                advice.push("fp32_precision bf16 halves the weights");
+            }
+            if self.optimizer > memory.total / 4 {
+                advice.push("tuning lora trains fewer numbers");
+            }
+            advice.push("take a smaller model");
+            return Err(TooLarge {
+                step,
+                estimate: self,
+                total: memory.total,
+                advice,
+            });
+        }
+        Ok((needed > memory.available).then(|| {
+            format!(
+                "{step} takes {self}, and {} are free: what other programs hold may have to make room",
+                GiB(memory.available)
+            )
+        }))
+    }
+
+    fn of(linears: &[LinearSize], parameters: u64, trained: u64, step: StepSize) -> Self {
+        let numbers = |linear: &LinearSize| linear.d_input.saturating_mul(linear.d_output);
+        let in_linears: u64 = linears.iter().map(numbers).fold(0, u64::saturating_add);
+        let of_linears = linears
             .iter()
-            .map(|linear| numbers(linear) * linear.bytes_per_weight)
-            .sum();
+            .map(|linear| numbers(linear).saturating_mul(linear.bytes_per_weight))
+            .fold(0, u64::saturating_add);
+        // A language model's head gives a value for each token that there is.
+        let table = linears.iter().find(|linear| linear.layer.is_none());
+        let outputs = step.judged * table.map_or(0, |table| table.d_input.max(table.d_output));
         let adapted = linears.iter().filter(|linear| linear.is_adapted);
         let lowest = adapted.filter_map(|linear| linear.layer).min();
         let layers = || {
@@ -89,15 +228,21 @@ impl MemoryEstimate {
         // A gradient on its way, and what it is computed from.
         let widest = layers().map(|linear| linear.d_output).max().unwrap_or(0);
         Self {
-            weights: of_linears + parameters.saturating_sub(in_linears) * F32,
-            activations: (tokens * (kept + 4 * widest) + outputs) * F32,
-            optimizer: 3 * trained * F32,
+            weights: of_linears.saturating_add(parameters.saturating_sub(in_linears).saturating_mul(F32)),
+            activations: (step
+                .tokens
+                .saturating_mul(kept.saturating_add(4 * widest))
+                .saturating_add(outputs))
+            .saturating_mul(F32),
+            optimizer: trained.saturating_mul(3 * F32),
         }
     }
 
     /// All of it.
     pub fn total(self) -> u64 {
-        self.weights + self.activations + self.optimizer
+        [self.activations, self.optimizer]
+            .iter()
+            .fold(self.weights, |sum, part| sum.saturating_add(*part))
     }
 }
 
@@ -115,8 +260,19 @@ impl fmt::Display for MemoryEstimate {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 mod tests {
+    use lora_data::Encoded;
+
     use super::*;
+
+    fn step(tokens: u64, judged: u64) -> StepSize {
+        StepSize {
+            rows: 1,
+            tokens,
+            judged,
+        }
+    }
 
     /// LLaMA-7B (Touvron et al. 2023, table 2): 32 layers of width 4096, 11008 within, 32000 words; rank 8 on query and value.
     fn llama_7b() -> (Vec<LinearSize>, u64, u64) {
@@ -150,7 +306,7 @@ mod tests {
         let (linears, parameters, trained) = llama_7b();
         assert_eq!(trained, 4_194_304);
         // One row of 512 tokens, each of which is judged.
-        let estimate = MemoryEstimate::of(&linears, parameters, trained, 512, 512 * 32_000);
+        let estimate = MemoryEstimate::of(&linears, parameters, trained, step(512, 512));
         // By hand: two bytes for each number of a matrix, four for 65 norms of 4096 and for the adapters.
         assert_eq!(estimate.weights, 2 * 6_738_149_376 + 4 * (65 * 4096 + 4_194_304));
         // Per token and layer: outputs 5 · 4096 + 2 · 11008, and the one input that query and value share.
@@ -172,10 +328,67 @@ mod tests {
         for linear in &mut linears {
             linear.is_adapted &= linear.layer == Some(31);
         }
-        let estimate = MemoryEstimate::of(&linears, parameters, trained, 10, 0);
+        let estimate = MemoryEstimate::of(&linears, parameters, trained, step(10, 0));
         assert_eq!(
             estimate.activations,
             4 * 10 * (6 * 4096 + 2 * 11_008 + 4 * 11_008)
         );
+    }
+
+    #[test]
+    fn what_is_clearly_larger_than_all_memory_is_refused_with_what_takes_less() {
+        const UNIT: u64 = 1 << 30;
+        let estimate = |weights: u64, activations: u64| MemoryEstimate {
+            weights: weights * UNIT,
+            activations: activations * UNIT,
+            optimizer: UNIT,
+        };
+        let memory = MachineMemory {
+            total: 16 * UNIT,
+            available: 8 * UNIT,
+        };
+        let check = |estimate: MemoryEstimate, precision| estimate.check(step(512, 0), precision, memory);
+        let error = check(estimate(6, 14), Fp32Precision::Ieee)
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "the largest step, 1 row with 512 tokens, takes about 21.00 GiB of memory: 6.00 GiB weights, 14.00 GiB activations, 1.00 GiB optimizer; \
+             the program itself some hundred MiB; there are 16.00 GiB: a smaller per_device_train_batch_size \
+             (gradient_accumulation_steps makes up for it) or max_seq_length takes less, or fp32_precision bf16 halves the weights, \
+             or take a smaller model"
+        );
+        let error = check(estimate(30, 1), Fp32Precision::Bf16)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("there are 16.00 GiB: take a smaller model"),
+            "{error}"
+        );
+        // A tenth above is within what an estimate may be wrong by.
+        let told = check(estimate(6, 10), Fp32Precision::Ieee).unwrap().unwrap();
+        assert!(told.contains("8.00 GiB are free"), "{told}");
+        assert!(check(estimate(3, 2), Fp32Precision::Ieee).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_largest_step_has_the_longest_rows() {
+        let row = |length| Encoded {
+            input_ids: vec![1; length],
+            token_type_ids: vec![0; length],
+        };
+        let encoded = EncodedDataset {
+            encoded: [3, 9, 4, 7].map(row).to_vec(),
+            targets: Targets::Classes(vec![0; 4]),
+            task: None,
+            truncated: 0,
+        };
+        let expected = StepSize {
+            rows: 2,
+            tokens: 16,
+            judged: 0,
+        };
+        assert_eq!(StepSize::largest(&encoded, 2), expected);
+        assert_eq!(StepSize::largest(&encoded, 9).tokens, 23);
     }
 }

@@ -18,20 +18,21 @@ pub mod verdict;
 
 use lora_core::Tuning;
 use lora_data::Task;
-use lora_models::LoadReport;
+use lora_models::{FamilyConfig, LoadReport};
 use lora_train::swag::SwagError;
 use lora_train::{CheckpointKind, TrainError};
 use serde_json::{Value, json};
 
-use self::checkpoint_folder::CheckpointFile;
-pub use self::checkpoint_folder::{CheckpointError, checkpoints_in};
+pub use self::checkpoint_folder::{
+    CheckpointError, CheckpointFile, TrainingCheckpoint, checkpoints_in, read as read_checkpoint,
+};
 use self::checkpoints::{Reporter, Saving, Watcher};
 use self::event_log::EventLog;
 pub use self::fitted::{FittedTraining, ScoredTraining};
-pub use self::memory::MemoryEstimate;
+pub use self::memory::{MemoryEstimate, TooLarge};
 pub use self::one_batch::OneBatch;
 use self::posterior::PosteriorError;
-use self::prepared::PreparedTraining;
+use self::prepared::{EncodedRows, PreparedTraining};
 use self::resume::Beginning;
 pub use self::resume::is_finished;
 pub use self::scores::TrainingScores;
@@ -42,7 +43,7 @@ use self::task_file::task_file;
 use self::verdict::check_learned;
 use crate::base::checkpoint::public_name;
 use crate::base::model_folder::ModelFolder;
-use crate::base::{BaseOptions, OpenedBase, attach};
+use crate::base::{BaseOptions, OpenedBase, TextReader, attach};
 use crate::config::{Resolved, ResumeFrom, RunConfig};
 use crate::data::RowSource;
 use crate::data::encoded::{EncodedSplit, RowEncoder};
@@ -110,14 +111,35 @@ impl Training {
         BaseOptions::of(config)
             .check_targets(config)
             .map_err(|error| origins.adapter_error(&error))?;
-        let base = BaseOptions::of(config).open(&task, seed, &device);
+        let of_model = |error: Error| at("model_name_or_path", error);
+        let options = BaseOptions::of(config);
+        let files = options.files().map_err(of_model)?;
+        let reader = TextReader::of(&files, &task, options.max_seq_length).map_err(of_model)?;
+        let encoder = RowEncoder {
+            chat_template: config.data.chat_template,
+            ..RowEncoder::new(
+                &reader,
+                &task,
+                config.lengths(),
+                config.train.per_device_eval_batch_size,
+            )
+        };
+        let encoded = EncodedRows::new(&rows.split, &encoder, progress)?;
+        if let Ok(family) = FamilyConfig::read(&files) {
+            let tuning = config.tuning(&[], family.family().targets);
+            let batch_size = config.train.per_device_train_batch_size;
+            encoded
+                .check_memory(&files, &tuning, batch_size, &device, progress)
+                .map_err(|error| of_model(error.into()))?;
+        }
+        let base = OpenedBase::load(&files, reader, &task, task.labels(), seed, &device);
         let OpenedBase {
             model,
             loaded,
-            reader,
             default_targets,
             model_folder,
-        } = base.map_err(|error| at("model_name_or_path", error))?;
+            ..
+        } = base.map_err(of_model)?;
         if let Some(head) = &loaded.saved_head {
             progress.note(&head.to_string());
         }
@@ -136,12 +158,7 @@ impl Training {
         let (adapted, attached) =
             attach(model, &loaded, tuning, seed).map_err(|error| origins.adapter_error(&error))?;
         progress.note(&attached_line(adapted.tuning(), &attached));
-        let batch_size = config.train.per_device_eval_batch_size;
-        let encoder = RowEncoder {
-            chat_template: config.data.chat_template,
-            ..RowEncoder::new(&reader, &task, config.lengths(), batch_size)
-        };
-        let prepared = PreparedTraining::new(adapted, &rows.split, &encoder, progress)?;
+        let prepared = encoded.with_model(adapted);
         progress.note(&parameter_line(&prepared.adapted));
         beginning.check_test_rows(prepared.test_hash().as_ref())?;
         if let Some(checkpoint) = &beginning.checkpoint {

@@ -6,7 +6,7 @@ use lora_data::train_batches;
 use lora_train::{TrainConfig, Trainer};
 use serde_json::{Value, json};
 
-use super::memory::MemoryEstimate;
+use super::memory::{MemoryEstimate, StepSize};
 use super::prepared::PreparedTraining;
 use crate::error::Result;
 
@@ -21,7 +21,7 @@ pub struct OneBatch {
     pub seconds: f64,
     /// Steps of the whole training.
     pub steps: u64,
-    /// The memory that such a step takes.
+    /// The memory that a step on the longest rows takes.
     pub memory: MemoryEstimate,
     /// All of it, and the settings.
     pub document: Value,
@@ -34,7 +34,8 @@ impl OneBatch {
         let batch_size = config.per_device_train_batch_size;
         let first = train_batches(&data.train.lengths(), batch_size, config.seed, 0).remove(0);
         let batch = data.train.batch(&first, data.padding);
-        let memory = MemoryEstimate::of_step(&prepared.adapted, &batch);
+        let largest = StepSize::largest(data.train, batch_size);
+        let memory = MemoryEstimate::of_step(&prepared.adapted, largest);
         let mut trainer = Trainer::new(prepared.adapted.clone(), config.clone(), steps)?;
         let start = Instant::now();
         let report = trainer.step(&[batch])?;

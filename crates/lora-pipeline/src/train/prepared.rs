@@ -1,13 +1,15 @@
 //! A model with its adapters and its rows, ready to be trained: what `lora train`, [`Predictor`](crate::Predictor) and their tests share.
 
-use lora_core::Adapted;
+use burn::tensor::Device;
 use lora_core::peft::EnsembleSettings;
+use lora_core::{Adapted, Tuning};
 use lora_data::{LabelNames, Padding, Task};
-use lora_models::Transformer;
+use lora_models::{Checkpoint, MachineMemory, Transformer};
 use lora_train::fit::{Start, fit_from};
 use lora_train::state::hash_of_rows;
 use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError};
 
+use super::memory::{MemoryEstimate, StepSize, TooLarge};
 use crate::calibration::CalibrationFile;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
 use crate::data::split::SplitRows;
@@ -33,18 +35,23 @@ pub struct PreparedTraining {
     padding: Padding,
 }
 
-impl PreparedTraining {
+/// Rows as a model reads them, before it is loaded.
+#[derive(Debug)]
+pub(crate) struct EncodedRows {
+    task: Task,
+    train: EncodedSplit,
+    validation: Option<EncodedSplit>,
+    test: Option<EncodedSplit>,
+    padding: Padding,
+}
+
+impl EncodedRows {
     /// Encodes rows for a model.
     ///
     /// # Errors
     ///
     /// As [`RowEncoder::encode`].
-    pub fn new(
-        adapted: Adapted<Transformer>,
-        rows: &SplitRows,
-        encoder: &RowEncoder<'_>,
-        progress: &dyn Progress,
-    ) -> Result<Self> {
+    pub fn new(rows: &SplitRows, encoder: &RowEncoder<'_>, progress: &dyn Progress) -> Result<Self> {
         let encode = |name: &str, rows: Option<&lora_data::tasks::Rows>| -> Result<Option<EncodedSplit>> {
             let split = rows.map(|rows| encoder.encode(rows)).transpose()?;
             if let Some(split) = &split {
@@ -64,7 +71,6 @@ impl PreparedTraining {
         note_lengths("training", &train, encoder.lengths.longest, progress);
         Ok(Self {
             task: encoder.task.clone(),
-            adapted,
             train,
             validation: encode("validation", rows.validation.as_ref())?,
             test: encode("test", rows.test.as_ref())?,
@@ -72,6 +78,51 @@ impl PreparedTraining {
         })
     }
 
+    /// The rows with their model.
+    pub fn with_model(self, adapted: Adapted<Transformer>) -> PreparedTraining {
+        let Self {
+            task,
+            train,
+            validation,
+            test,
+            padding,
+        } = self;
+        PreparedTraining {
+            task,
+            adapted,
+            train,
+            validation,
+            test,
+            padding,
+        }
+    }
+
+    /// Refuses a training whose steps the machine has no memory for, and notes where it may be short.
+    ///
+    /// # Errors
+    ///
+    /// [`TooLarge`].
+    pub fn check_memory(
+        &self,
+        files: &Checkpoint,
+        tuning: &Tuning,
+        batch_size: usize,
+        device: &Device,
+        progress: &dyn Progress,
+    ) -> Result<(), TooLarge> {
+        let Some(memory) = MachineMemory::of(device) else {
+            return Ok(());
+        };
+        let step = StepSize::largest(&self.train.encoded, batch_size);
+        let estimate = MemoryEstimate::before_loading(files, tuning, step);
+        if let Some(short) = estimate.check(step, files.weights.fp32_precision(), memory)? {
+            progress.note(&short);
+        }
+        Ok(())
+    }
+}
+
+impl PreparedTraining {
     /// What the loop reads.
     pub fn data(&self) -> FitData<'_> {
         FitData {

@@ -1,0 +1,4 @@
+//! `cargo fuzz run adapter_tensors --features libfuzzer`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lora_fuzz::adapters::adapter_tensors(bytes));

@@ -1,0 +1,4 @@
+//! `cargo fuzz run run_toml --features libfuzzer`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lora_fuzz::documents::run_toml(bytes));

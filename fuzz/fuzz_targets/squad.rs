@@ -1,0 +1,4 @@
+//! `cargo fuzz run squad --features libfuzzer`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lora_fuzz::rows::squad(bytes));

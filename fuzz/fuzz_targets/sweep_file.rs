@@ -1,0 +1,4 @@
+//! `cargo fuzz run sweep_file --features libfuzzer`
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lora_fuzz::documents::sweep_file(bytes));

@@ -1,0 +1,86 @@
+//! What readers were wrong about, each by its name.
+
+use std::panic::{self, AssertUnwindSafe};
+
+use lora_fuzz::models;
+
+/// Most bytes that a reader holds at once.
+fn most_memory(read: fn(&[u8]), bytes: &[u8]) -> u64 {
+    let mut outcome = Ok(());
+    let measured = allocation_counter::measure(|| {
+        outcome = panic::catch_unwind(AssertUnwindSafe(|| read(bytes)));
+    });
+    assert!(outcome.is_ok(), "the reader panics");
+    measured.bytes_max
+}
+
+const MIB: u64 = 1 << 20;
+
+fn safetensors(header: &str) -> Vec<u8> {
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes
+}
+
+#[test]
+fn a_tensor_without_numbers_may_claim_an_axis_of_any_size() {
+    for shape in ["[0, 18446744073709551615]", "[0, 4611686018427387905, 3]"] {
+        let header = format!(r#"{{"a": {{"dtype": "F32", "shape": {shape}, "data_offsets": [0, 0]}}}}"#);
+        models::safetensors(&safetensors(&header));
+    }
+}
+
+/// A file of `torch.save` before 1.6, whose table is this pickle.
+fn stream(table: &[u8]) -> Vec<u8> {
+    // Any magic number, version 1001, no words on the system, and after the table no storages.
+    [b"N.", &b"M\xe9\x03."[..], b"N.", table, b"]."].concat()
+}
+
+#[test]
+fn calls_on_a_long_list_do_not_copy_it() {
+    let mut table = b"](".to_vec();
+    table.extend([b'N'; 100_000]);
+    table.extend(b"e\x85q\x00"); // a tuple with the list, which the pickle remembers
+    table.extend(b"ctorch._utils\n_rebuild_parameter\nq\x01");
+    for _ in 0..20_000 {
+        table.extend(b"h\x01h\x00R");
+    }
+    table.push(b'.');
+    let held = most_memory(models::pytorch_model, &stream(&table));
+    assert!(held < 64 * MIB, "{held}");
+}
+
+#[test]
+fn a_tensor_has_no_more_axes_than_pytorch_computes_with() {
+    let mut table = b"(".to_vec();
+    for _ in 0..100_000 {
+        table.extend(b"K\x01");
+    }
+    table.extend(b"tq\x00"); // a shape, which the pickle remembers
+    table.extend(b"(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000NNtQq\x01"); // a storage
+    table.extend(b"ctorch._utils\n_rebuild_tensor_v2\nq\x02");
+    for _ in 0..10_000 {
+        table.extend(b"h\x02(h\x01K\x00h\x00h\x00tR");
+    }
+    table.push(b'.');
+    let held = most_memory(models::pytorch_model, &stream(&table));
+    assert!(held < 64 * MIB, "{held}");
+}
+
+#[test]
+fn a_chat_template_ends_and_takes_little_memory_whatever_it_multiplies() {
+    let doubled = "{% set all = namespace(x='0123456789') %}{% for i in range(60) %}{% set all.x = all.x ~ all.x %}{% endfor %}";
+    for template in [
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+        "{% for a in range(100000) %}{{ messages[0].content }}{{ 'x' * 1000 }}{% endfor %}",
+        doubled,
+        "{% set a = 'x' * 1000000 %}{{ a.replace('', a) | length }}",
+        "{% set a = 'x' * 10000000 %}{{ a.split('') | length }}",
+        "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | tojson }}",
+        "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | join }}",
+        "{% macro again(n) %}{{ again(n + 1) }}{{ again(n + 1) }}{% endmacro %}{{ again(0) }}",
+    ] {
+        let held = most_memory(models::chat_template, template.as_bytes());
+        assert!(held < 512 * MIB, "{template}: {held}");
+    }
+}

@@ -114,7 +114,7 @@ pub enum Command {
     /// Turns a LoRA adapter into a calibrated ensemble, without training.
     #[command(after_long_help = BAYESIANIZE_EXAMPLES)]
     Bayesianize(BayesianizeArgs),
-    /// Merges an adapter into its base model and writes that as a Hugging Face folder.
+    /// Merges an adapter into its base model and writes that as a Hugging Face folder, or for llama.cpp.
     #[command(after_long_help = MERGE_EXAMPLES)]
     Merge(MergeArgs),
     /// Writes an adapter as plain LoRA, which every reader of PEFT's files understands.
@@ -253,8 +253,11 @@ Examples:
   lora merge --adapter runs/reviews --output models/reviews
   lora merge --adapter peft-adapter --model bert-base-uncased --labels negative,positive --output merged
 
-The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32. The result is a
-whole model: for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
+  For llama.cpp:
+    lora merge --adapter runs/assistant --format gguf --dtype q8_0 --output assistant.gguf
+
+The update of the mean pass is added (LoRA Dropout's expected update). A folder has all weights in f32, and is a whole model:
+for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:

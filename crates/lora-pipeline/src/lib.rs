@@ -29,6 +29,8 @@ pub mod device;
 pub mod error;
 pub mod files;
 pub mod inference;
+#[cfg(test)]
+mod loopback;
 pub mod parameters;
 pub mod predict;
 pub mod progress;

@@ -14,6 +14,7 @@ use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
+use crate::push::PushArgs;
 use crate::report::ReportArgs;
 #[cfg(feature = "serve")]
 use crate::serve::ServeArgs;
@@ -123,6 +124,9 @@ pub enum Command {
     /// Makes one adapter of several.
     #[command(after_long_help = COMBINE_EXAMPLES)]
     Combine(CombineArgs),
+    /// Puts an adapter on the Hugging Face hub: its own files, and nothing else of its folder.
+    #[command(after_long_help = PUSH_EXAMPLES)]
+    Push(PushArgs),
     /// Lists the benchmarks that are known by name, or says what the folder of one must look like.
     #[command(after_long_help = TASKS_EXAMPLES)]
     Tasks(TasksArgs),
@@ -254,10 +258,18 @@ Examples:
   lora merge --adapter peft-adapter --model bert-base-uncased --labels negative,positive --output merged
 
   For llama.cpp:
-    lora merge --adapter runs/assistant --format gguf --dtype q8_0 --output assistant.gguf
+    lora merge --adapter runs/assistant --format gguf --outtype q8_0 --output assistant.gguf
 
 The update of the mean pass is added (LoRA Dropout's expected update). A folder has all weights in f32, and is a whole model:
 for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
+
+const PUSH_EXAMPLES: &str = "\
+Examples:
+  lora push runs/reviews your-name/reviews --private
+  lora push runs/reviews your-name/reviews --dry-run
+
+The token is that of the hub's own tools: HF_TOKEN, or what hf auth login has written. Scores, settings, rows, events and
+checkpoints of the run stay here.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:

@@ -31,7 +31,7 @@ pub struct MergeArgs {
     format: MergedFormat,
     /// How a gguf file has its matrices [f16].
     #[arg(long)]
-    dtype: Option<MergedDtype>,
+    outtype: Option<MergedDtype>,
     #[command(flatten)]
     output: NewFolderArgs,
     #[command(flatten)]
@@ -99,7 +99,7 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
     let tuning = model.tuning().name();
     let form = ModelFolder::of(&source.checkpoint, &task);
     let gguf = (args.format == MergedFormat::Gguf).then(|| {
-        let dtype = args.dtype.unwrap_or(MergedDtype::F16).into();
+        let dtype = args.outtype.unwrap_or(MergedDtype::F16).into();
         GgufModel::of(
             &source.checkpoint,
             dtype,
@@ -143,9 +143,9 @@ fn check_form(args: &MergeArgs) -> Result<()> {
             "--output is `{}`, but a folder is written; for a file of llama.cpp add --format gguf",
             output.display()
         ),
-        MergedFormat::Safetensors if args.dtype.is_some() => {
+        MergedFormat::Safetensors if args.outtype.is_some() => {
             bail!(
-                "--dtype is of gguf files alone: a folder has all weights in f32; add --format gguf, or leave --dtype out"
+                "--outtype is of gguf files alone: a folder has all weights in f32; add --format gguf, or leave --outtype out"
             )
         }
         MergedFormat::Safetensors | MergedFormat::Gguf => Ok(()),

@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 use lora_train::event::FinishReason;
 use serde_json::{Value, json};
 
-use self::client::{MlflowClient, MlflowError, RunStatus};
+use self::client::{MlflowClient, RunStatus};
 use super::{EVENTS_FILE, since_1970};
 use crate::config::RunConfig;
+use crate::http::HttpError;
 
 /// The experiment that every server has.
 pub const DEFAULT_EXPERIMENT: &str = "Default";
@@ -210,7 +211,7 @@ impl Worker {
         }
     }
 
-    fn note_failure(&mut self, error: &MlflowError) {
+    fn note_failure(&mut self, error: &HttpError) {
         let before = self.state;
         self.state = if error.may_pass() {
             Delivery::Delayed(Instant::now())
@@ -232,7 +233,7 @@ impl Worker {
     }
 
     /// Sends all there is, and forgets what has arrived.
-    fn send(&mut self) -> Result<(), MlflowError> {
+    fn send(&mut self) -> Result<(), HttpError> {
         let run = match &self.run {
             Some(run) => run.clone(),
             None => self.begin()?,
@@ -250,7 +251,7 @@ impl Worker {
         Ok(())
     }
 
-    fn begin(&mut self) -> Result<String, MlflowError> {
+    fn begin(&mut self) -> Result<String, HttpError> {
         let RunSettings { experiment, name, .. } = &self.settings;
         let experiment = self.client.experiment(experiment)?;
         let run = self.client.begin(&experiment, name, now())?;

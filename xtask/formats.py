@@ -7,9 +7,10 @@ tensorboard  its reader finds every loss, rate, norm and score of results.json i
 mlflow       a real `mlflow server` on loopback has every loss, rate, norm and score of results.json, all settings and the end
 gguf         gguf reads adapters of decoders: names are those of its own tables, and each pair of tensors is the update of PEFT's folder
 merged       gguf reads merged models: every tensor has the bits that it makes itself of PEFT's merged weights, and every token its place
+vllm         a classifier on a LLaMA is what vLLM's loader of adapters asks for, and merged what its classifiers are (read from its source, not run)
 A part whose package is missing is skipped, and says so. Ends with "N passed, 0 failed, M skipped" and exit code 0.
 """
-import argparse, contextlib, csv, importlib.util, json, os, socket, subprocess, sys, tempfile, time, urllib.request, warnings
+import argparse, contextlib, csv, importlib.util, json, os, re, socket, subprocess, sys, tempfile, time, urllib.request, warnings
 warnings.filterwarnings("ignore")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -293,13 +294,48 @@ def merged(folder):
                 compared += 1
     return f"{compared} tensors"
 
+def vllm(folder):
+    import torch
+    from safetensors import safe_open
+    from transformers import AutoModelForSequenceClassification, LlamaConfig, LlamaForCausalLM
+    base, trained, whole, data = (os.path.join(folder, name) for name in ("vllm-base", "vllm-adapter", "vllm-merged", "vllm.csv"))
+    bytes_tokenizer(base, "llama")
+    LlamaForCausalLM(LlamaConfig(vocab_size=320, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+                                 max_position_embeddings=64, bos_token_id=1, eos_token_id=0, pad_token_id=0)).save_pretrained(base)
+    with open(data, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *TEXTS])
+    lora("train", "--model", base, "--data", data, "--output", trained, "--learning-rate", "1e-2", "--num-train-epochs", "1", "--per-device-train-batch-size",
+         "8", "--r", "4", "--mask-probability", "0.5", "--target-modules", "all-linear", "--quiet")
+    # vllm/lora/peft_helper.py and lora_model.py: one rank and one scale for all, no DoRA, and of modules in full these two alone.
+    config = json.load(open(os.path.join(trained, "adapter_config.json")))
+    assert config["peft_type"] == "LORA" and config["task_type"] == "SEQ_CLS", config
+    assert not config["use_dora"] and config["bias"] == "none" and not config.get("lora_bias"), config
+    assert config["modules_to_save"] == ["score"] and not config["rank_pattern"] and not config["alpha_pattern"], config
+    with safe_open(os.path.join(trained, "adapter_model.safetensors"), "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+    assert tensors.pop("base_model.model.score.weight").shape == (2, 16)
+    linear = r"base_model\.model\.model\.layers\.[01]\.(self_attn\.[qkvo]|mlp\.(gate|up|down))_proj\.lora_([AB])\.weight"
+    for name, tensor in tensors.items():
+        found = re.fullmatch(linear, name)
+        assert found and tensor.shape[found[3] == "B"] == config["r"] == 4, (name, tensor.shape)
+    assert len(tensors) == 2 * 7 * 2, len(tensors)
+    # What any version serves: a model of its own, with the class that it looks for.
+    lora("merge", "--adapter", trained, "--output", whole)
+    config = json.load(open(os.path.join(whole, "config.json")))
+    assert config["architectures"] == ["LlamaForSequenceClassification"] and config["id2label"] == {"0": "bad", "1": "good"}, config
+    model, loading = AutoModelForSequenceClassification.from_pretrained(whole, dtype=torch.float32, output_loading_info=True)
+    assert not loading["missing_keys"] and not loading["unexpected_keys"], loading
+    return f"{len(tensors)} factors, a head of {model.num_labels} labels"
+
 PACKAGES = {"card": ["huggingface_hub"], "tensorboard": ["tensorboard"], "mlflow": ["mlflow"],
-            "gguf": ["gguf", "peft", "transformers"], "merged": ["gguf", "peft", "transformers"]}
+            "gguf": ["gguf", "peft", "transformers"], "merged": ["gguf", "peft", "transformers"],
+            "vllm": ["torch", "transformers"]}
 passed = failed = skipped = 0
 with tempfile.TemporaryDirectory() as folder:
     output = train_classifier(folder, "reviews", "--report-to", "tensorboard")
     for name, check in (("card", lambda: card(output)), ("tensorboard", lambda: tensorboard(output)), ("mlflow", lambda: mlflow(folder)),
-                        ("gguf", lambda: gguf(folder)), ("merged", lambda: merged(folder))):
+                        ("gguf", lambda: gguf(folder)), ("merged", lambda: merged(folder)),
+                        ("vllm", lambda: vllm(folder))):
         missing = [package for package in PACKAGES[name] if importlib.util.find_spec(package) is None]
         if missing:
             print(f"skip  {name}: there is no package {', '.join(missing)}")

@@ -6,10 +6,17 @@ use std::path::PathBuf;
 
 use lora_models::HubOptions;
 
-use crate::push::HubAccount;
-
 /// Where the hub is if nothing else is said.
 const ENDPOINT: &str = "https://huggingface.co";
+
+/// Who pushes, and to which hub.
+#[derive(Clone)]
+pub struct HubAccount {
+    /// The hub's address.
+    pub endpoint: String,
+    /// A token that may write.
+    pub token: Option<String>,
+}
 
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

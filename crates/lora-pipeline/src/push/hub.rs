@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{PushError, PushPlan};
+use crate::base::hub::HubAccount;
 use crate::http::{HttpError, JsonServer, text};
 
 /// The beginning of a file, from which the hub tells texts from other bytes.
@@ -21,15 +22,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 const REVISION: &str = "main";
 const LFS: &str = "application/vnd.git-lfs+json";
 const LINES: &str = "application/x-ndjson";
-
-/// Who pushes, and to which hub.
-#[derive(Clone, Debug)]
-pub struct HubAccount {
-    /// The hub's address.
-    pub endpoint: String,
-    /// A token that may write.
-    pub token: Option<String>,
-}
 
 /// What was made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -12,7 +12,7 @@ use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
 use serde::Serialize;
 use thiserror::Error;
 
-pub use self::hub::{HubAccount, PushedCommit};
+pub use self::hub::PushedCommit;
 use crate::bail;
 use crate::calibration::CALIBRATION_FILE;
 use crate::card::CARD_FILE;

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::base::hub::HubAccount;
 use crate::loopback::{Asked, Loopback};
 
 const WEIGHTS: &[u8] = b"abc";

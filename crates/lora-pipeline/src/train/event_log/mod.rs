@@ -19,7 +19,6 @@ use lora_train::trainer::StepReport;
 use lora_train::{Event, Metric};
 use serde_json::{Value, json};
 
-pub use self::mlflow::DEFAULT_EXPERIMENT;
 use self::mlflow::MlflowRun;
 use self::tensorboard::{scalars, text, version};
 use crate::config::{ReportTo, RunConfig};
@@ -104,8 +103,9 @@ impl EventLog {
         };
         self.pending.extend(bytes);
         self.write_pending()?;
-        let values = self.values(event);
-        if let (Some(run), Some((step, values))) = (&self.mlflow, values) {
+        if let Some(run) = &self.mlflow
+            && let Some((step, values)) = self.values(event)
+        {
             run.record(step, values);
         }
         if let (Some(run), Event::Finished(reason)) = (&mut self.mlflow, event) {

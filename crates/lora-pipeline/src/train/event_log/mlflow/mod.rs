@@ -7,7 +7,6 @@ mod client;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{JoinHandle, spawn};
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ use crate::config::RunConfig;
 use crate::http::HttpError;
 
 /// The experiment that every server has.
-pub const DEFAULT_EXPERIMENT: &str = "Default";
+const DEFAULT_EXPERIMENT: &str = "Default";
 /// What a server takes in one request.
 const PARAMS_AT_ONCE: usize = 100;
 const METRICS_AT_ONCE: usize = 1000;
@@ -66,7 +65,7 @@ impl RunSettings {
             experiment: experiment.unwrap_or(DEFAULT_EXPERIMENT).to_owned(),
             name: name.to_string_lossy().into_owned(),
             params: params(&json!(config)),
-            events: Path::new(folder).join(EVENTS_FILE).display().to_string(),
+            events: folder.join(EVENTS_FILE).display().to_string(),
             retry: RETRY,
         }
     }

@@ -51,7 +51,8 @@ impl GgufVocabulary {
         let pattern = pattern.ok_or_else(|| refuse("pre_tokenizer", &tokenizer["pre_tokenizer"]))?;
         // llama.cpp knows no normalizer of these; Qwen's, which composes accents, it leaves out.
         let normalizer = &tokenizer["normalizer"];
-        if !normalizer.is_null() && !(pattern == "qwen2" && normalizer["type"] == "NFC") {
+        let is_left_out = pattern == "qwen2" && normalizer["type"] == "NFC";
+        if !normalizer.is_null() && !is_left_out {
             return Err(refuse("normalizer", normalizer));
         }
         let mut tokens: Vec<Option<(String, i64)>> = vec![None; size];
@@ -59,7 +60,7 @@ impl GgufVocabulary {
             let place = id.and_then(|id| tokens.get_mut(usize::try_from(id).ok()?));
             let place = place.ok_or_else(|| refuse("vocab", &json!({ "content": token, "id": id })))?;
             *place = Some((token.to_owned(), kind));
-            Ok(())
+            Ok::<(), GgufModelError>(())
         };
         for (token, id) in model["vocab"].as_object().into_iter().flatten() {
             put(token, id.as_u64(), NORMAL)?;

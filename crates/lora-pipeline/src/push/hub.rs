@@ -18,7 +18,7 @@ use crate::http::{HttpError, JsonServer, text};
 /// The beginning of a file, from which the hub tells texts from other bytes.
 const SAMPLE: usize = 512;
 /// A file of weights may take a while.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 const REVISION: &str = "main";
 const LFS: &str = "application/vnd.git-lfs+json";
 const LINES: &str = "application/x-ndjson";
@@ -43,7 +43,8 @@ struct Upload {
 impl Upload {
     fn oid(&self) -> String {
         let hash = digest(&SHA256, &self.bytes);
-        hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        let digits = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        digits.collect::<Vec<_>>().concat()
     }
 
     /// As LFS calls it.
@@ -189,13 +190,9 @@ impl Hub<'_> {
             let value = json!({"path": upload.name, "algo": "sha256", "oid": upload.oid(), "size": upload.bytes.len()});
             json!({"key": "lfsFile", "value": value})
         });
-        let lines: String = [header]
-            .into_iter()
-            .chain(small)
-            .chain(large)
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let answer = self.server.post_as(&path, LINES, &lines);
+        let lines = [header].into_iter().chain(small).chain(large);
+        let lines: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
+        let answer = self.server.post_as(&path, LINES, &lines.concat());
         let commit = answer.and_then(|answer| text(&path, &answer["commitOid"], "commitOid"));
         commit.map_err(|error| self.failed(error))
     }

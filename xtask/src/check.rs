@@ -7,7 +7,7 @@ use std::{env, fs};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 
-use crate::{cargo, tidy};
+use crate::{book, cargo, tidy};
 
 /// The libraries that do tensor work; their tests run on a second backend.
 const TENSOR_CRATES: [&str; 4] = ["lora-kernels", "lora-core", "lora-models", "lora-train"];
@@ -32,6 +32,8 @@ enum Step {
     Fmt,
     /// Rules of the house
     Tidy,
+    /// The book as pages whose links lead somewhere, where mdBook is
+    Book,
     /// Lints of all crates, tests, examples and benches
     Clippy,
     /// Licences, sources and versions of the dependencies, where cargo-deny is installed
@@ -100,8 +102,10 @@ impl Step {
     }
 
     fn run(self, root: &Path) -> Result<()> {
-        if self == Self::Tidy {
-            return tidy::run(root);
+        match self {
+            Self::Tidy => return tidy::run(root),
+            Self::Book => return book::build(root),
+            _ => {}
         }
         if self == Self::Deny && !has_deny() {
             println!(
@@ -131,6 +135,7 @@ impl Step {
     fn what(self) -> String {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
+            Self::Book => "mdbook build docs --dest-dir target/book".to_owned(),
             Self::Doc => format!(
                 "RUSTDOCFLAGS='-D warnings' cargo {}",
                 self.cargo_arguments().join(" ")
@@ -142,8 +147,8 @@ impl Step {
     fn cargo_arguments(self) -> Vec<&'static str> {
         let words = match self {
             Self::Fmt => "fmt --all --check",
-            Self::Tidy => "",
             Self::Deny => "deny --all-features check licenses bans sources",
+            Self::Tidy | Self::Book => "",
             Self::Clippy => "clippy --workspace --all-targets -- -D warnings",
             Self::Doc => "doc --no-deps --workspace",
             // Building them again from the packages takes a quarter of an hour: `cargo publish --workspace --dry-run` does.
@@ -201,6 +206,7 @@ mod tests {
             [
                 "cargo fmt --all --check",
                 "cargo xtask tidy",
+                "mdbook build docs --dest-dir target/book",
                 "cargo clippy --workspace --all-targets -- -D warnings",
                 "cargo deny --all-features check licenses bans sources",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace",

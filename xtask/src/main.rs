@@ -6,6 +6,7 @@
     reason = "a program for people at a terminal"
 )]
 
+mod book;
 mod check;
 mod tidy;
 mod wheel;

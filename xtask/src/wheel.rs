@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
@@ -117,7 +119,50 @@ fn try_out_in(folder: &Path, python: &Path, wheel: &Path) -> Result<()> {
         predicted.contains("\"probabilities\""),
         "`lora predict` says {predicted:?}"
     );
+    let mut server = Command::new(of_environment("lora"));
+    server
+        .args(["serve", "run", "--port", "0", "--quiet"])
+        .current_dir(folder);
+    server.env("HF_HUB_OFFLINE", "1").env("HF_HOME", folder);
+    let mut server = server
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start lora serve")?;
+    let answered = ask(&mut server);
+    server.kill().context("cannot end lora serve")?;
+    server.wait().context("lora serve")?;
+    let answer = answered?;
+    ensure!(
+        answer.contains("\"probabilities\""),
+        "`lora serve` answers {answer:?}"
+    );
+    println!("passed: lora serve run");
     Ok(())
+}
+
+/// What a server answers that has told its address.
+fn ask(server: &mut Child) -> Result<String> {
+    let mut address = String::new();
+    let stdout = server.stdout.take().context("what lora serve says")?;
+    BufReader::new(stdout)
+        .read_line(&mut address)
+        .context("what lora serve says")?;
+    let host = address
+        .trim()
+        .strip_prefix("http://")
+        .context("lora serve tells no address")?;
+    let body = "{\"text\": \"a gripping film\"}";
+    let mut stream = TcpStream::connect(host).with_context(|| format!("cannot connect to {host}"))?;
+    write!(
+        stream,
+        "POST /predict HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = String::new();
+    stream
+        .read_to_string(&mut answer)
+        .context("the answer of lora serve")?;
+    Ok(answer)
 }
 
 /// Runs a command to its end; what it said is shown if it fails.

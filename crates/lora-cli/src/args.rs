@@ -14,6 +14,7 @@ use crate::generate::GenerateArgs;
 use crate::inspect::InspectArgs;
 use crate::merge::MergeArgs;
 use crate::predict::PredictArgs;
+use crate::push::PushArgs;
 use crate::report::ReportArgs;
 #[cfg(feature = "serve")]
 use crate::serve::ServeArgs;
@@ -114,7 +115,7 @@ pub enum Command {
     /// Turns a LoRA adapter into a calibrated ensemble, without training.
     #[command(after_long_help = BAYESIANIZE_EXAMPLES)]
     Bayesianize(BayesianizeArgs),
-    /// Merges an adapter into its base model and writes that as a Hugging Face folder.
+    /// Merges an adapter into its base model and writes that as a Hugging Face folder, or for llama.cpp.
     #[command(after_long_help = MERGE_EXAMPLES)]
     Merge(MergeArgs),
     /// Writes an adapter as plain LoRA, which every reader of PEFT's files understands.
@@ -123,6 +124,9 @@ pub enum Command {
     /// Makes one adapter of several.
     #[command(after_long_help = COMBINE_EXAMPLES)]
     Combine(CombineArgs),
+    /// Puts an adapter on the Hugging Face hub: its own files, and nothing else of its folder.
+    #[command(after_long_help = PUSH_EXAMPLES)]
+    Push(PushArgs),
     /// Lists the benchmarks that are known by name, or says what the folder of one must look like.
     #[command(after_long_help = TASKS_EXAMPLES)]
     Tasks(TasksArgs),
@@ -258,8 +262,19 @@ Examples:
   lora merge --adapter runs/reviews --output models/reviews
   lora merge --adapter peft-adapter --model bert-base-uncased --labels negative,positive --output merged
 
-The update of the mean pass is added (LoRA Dropout's expected update), and all weights are written in f32. The result is a
-whole model: for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
+  For llama.cpp:
+    lora merge --adapter runs/assistant --format gguf --outtype q8_0 --output assistant.gguf
+
+The update of the mean pass is added (LoRA Dropout's expected update). A folder has all weights in f32, and is a whole model:
+for Transformers, for lora eval and lora predict (as --adapter), and as a base model (model_name_or_path).";
+
+const PUSH_EXAMPLES: &str = "\
+Examples:
+  lora push runs/reviews your-name/reviews --private
+  lora push runs/reviews your-name/reviews --dry-run
+
+The token is that of the hub's own tools: HF_TOKEN, or what hf auth login has written. Scores, settings, rows, events and
+checkpoints of the run stay here.";
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:

@@ -11,6 +11,7 @@ use lora_eval::EvalError;
 use lora_experiments::sweep::{SweepInterrupted, TrialsFailed};
 use lora_models::LoadError;
 use lora_pipeline::error::{self, causes};
+use lora_pipeline::push::PushError;
 use lora_pipeline::train::verdict::WorseThanGuessing;
 use lora_train::TrainError;
 
@@ -92,7 +93,11 @@ pub fn exit_code(error: &Error) -> u8 {
             cause.downcast_ref::<TrainError>(),
             Some(TrainError::Diverged { .. } | TrainError::Evaluation { .. })
         );
-        let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }));
+        let network = matches!(cause.downcast_ref::<LoadError>(), Some(LoadError::Hub { .. }))
+            || matches!(
+                cause.downcast_ref(),
+                Some(PushError::Hub { .. } | PushError::File { .. })
+            );
         diverged
             || network
             || cause.is::<StdoutError>()

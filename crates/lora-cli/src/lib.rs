@@ -7,7 +7,7 @@
 //! | `terminal` | the one place that prints: tables, progress, JSON |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
-//! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `bayesianize`, `merge`, `export`, `combine`, `tasks`, `demo`, `completions`, `serve` (with that feature) | the subcommands |
+//! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `bayesianize`, `merge`, `export`, `combine`, `push`, `tasks`, `demo`, `completions`, `serve` (with that feature) | the subcommands |
 
 pub mod args;
 pub mod bayesianize;
@@ -25,6 +25,7 @@ pub mod interrupt;
 pub mod merge;
 pub mod module_paths;
 pub mod predict;
+pub mod push;
 pub mod report;
 #[cfg(feature = "serve")]
 pub mod serve;
@@ -63,6 +64,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Command::Merge(args) => merge::run(args, &terminal),
         Command::Export(args) => export::run(args, &terminal),
         Command::Combine(args) => combine::run(args, &terminal),
+        Command::Push(args) => push::run(args, &terminal),
         Command::Tasks(args) => tasks::run(args, &terminal),
         Command::Completions(args) => completions::run(args, Arguments::command(), &terminal),
     }

@@ -60,6 +60,7 @@ pub const SHARED_NAMES: &[SharedName] = &[
     shared("output", "Where results go", &["output-dir"]),
     shared("overwrite", "Write over", &["overwrite-output-dir"]),
     shared("results", "Results of a sweep", &[]),
+    shared("format", "What is written", &[]),
     shared("dry-run", "Only show what would happen", &[]),
     shared("device", "Device: flex", &[]),
     shared("dtype", "What the model computes in", &[]),

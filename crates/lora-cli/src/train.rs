@@ -34,7 +34,10 @@ pub struct TrainArgs {
 ///
 /// If an input is wrong, the training diverges, or results cannot be written.
 pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
-    let resolved = resolve(args.config.as_deref(), &args.overrides.0)?;
+    let resolved = resolve(args.config.as_deref(), &args.overrides.0)?.with_mlflow_server(
+        variable("MLFLOW_TRACKING_URI"),
+        variable("MLFLOW_EXPERIMENT_NAME"),
+    )?;
     if !args.dry_run && is_finished(&resolved.config) {
         let folder = resolved.config.output_dir.display();
         terminal.note(format!(
@@ -42,7 +45,10 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         ));
         return Ok(());
     }
-    let training = Training::open(resolved, args.dry_run, terminal)?;
+    let mut training = Training::open(resolved, args.dry_run, terminal)?;
+    if let Some(token) = variable("MLFLOW_TRACKING_TOKEN") {
+        training = training.with_mlflow_token(token);
+    }
     if args.dry_run {
         return dry_run(training, terminal);
     }
@@ -58,6 +64,11 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         terminal.note(format!("note: {line}"));
     }
     terminal.document(&trained.document)
+}
+
+/// A variable of the environment; none where it is empty.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn dry_run(training: Training, terminal: &Terminal) -> Result<()> {

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor};
 use lora_core::frozen::FrozenStates;
 use lora_core::model::select_rows;
 use lora_core::tensor_names::TensorNames;
+use lora_core::trained::ParamRef;
 use lora_core::{Linears, LoraLinear, Model, Packing, Pass, Tied};
 use lora_data::{Batch, LabelNames};
 use lora_kernels::{on_worker_thread, packs_rows};
@@ -111,6 +112,24 @@ impl Transformer {
                 ..report
             },
         ))
+    }
+
+    /// Every tensor of the model under its Hugging Face name, each once and always in the same order. An output layer that shares a table
+    /// has no tensor of its own.
+    pub fn visit_tensors(&self, visit: &mut dyn FnMut(&str, ParamRef<'_>)) {
+        let mut of_linears = HashSet::new();
+        self.visit_linears(&mut |linear| {
+            linear.visit_base(&mut |name, param| {
+                if of_linears.insert(name.clone()) {
+                    visit(&name, param);
+                }
+            });
+        });
+        self.names.visit(self, &mut |name, param| {
+            if !of_linears.contains(name) {
+                visit(name, param);
+            }
+        });
     }
 
     /// As [`Model::forward`]; `observe` sees the hidden states `[batch, seq, d_model]` of every layer, the embeddings'

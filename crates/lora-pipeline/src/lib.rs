@@ -16,6 +16,7 @@
 //! | [`card`] | `README.md` of an adapter folder: the hub's model card |
 //! | [`calibration`] | `calibration.json`: what validation rows say about probabilities; prediction sets |
 //! | [`files`] | files that appear whole or not at all; what made a result |
+//! | [`push`] | an adapter folder to the Hugging Face hub |
 //! | [`parameters`], [`counted`] | PEFT's line of parameter counts; numbers with their nouns |
 
 pub mod base;
@@ -28,10 +29,14 @@ pub mod data;
 pub mod device;
 pub mod error;
 pub mod files;
+mod http;
 pub mod inference;
+#[cfg(test)]
+mod loopback;
 pub mod parameters;
 pub mod predict;
 pub mod progress;
+pub mod push;
 pub mod saved;
 pub mod score;
 pub mod train;

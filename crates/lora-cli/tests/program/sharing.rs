@@ -1,4 +1,6 @@
-//! What a run's folder holds for other people and programs: the model card, events, adapters for llama.cpp.
+//! What a run's folder holds for other people and programs: the model card, events, adapters and models for llama.cpp, what is pushed.
+
+use std::net::TcpListener;
 
 use serde_json::Value;
 
@@ -82,4 +84,102 @@ fn an_encoders_adapter_is_refused_for_llama_cpp_and_a_format_must_fit_its_output
         assert!(said.stderr.contains(expected), "{}", said.stderr);
     }
     assert_eq!(workspace.everything(), before, "nothing is written");
+}
+
+#[test]
+fn an_mlflow_server_that_is_not_there_costs_a_warning_and_nothing_else() {
+    let workspace = Workspace::new();
+    // A port that nobody listens at any more.
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = format!("http://{gone}");
+    let mut command = workspace.command(&["train", "--config", "run.yaml", "--report-to", "mlflow"]);
+    let output = command.env("MLFLOW_TRACKING_URI", &address).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let warnings: Vec<&str> = stderr.lines().filter(|line| line.contains("MLflow")).collect();
+    assert_eq!(
+        warnings.len(),
+        2,
+        "one when it is noticed, one at the end: {stderr}"
+    );
+    assert!(
+        warnings
+            .iter()
+            .all(|line| line.contains(&address) && line.contains("out/events.jsonl")),
+        "{warnings:?}"
+    );
+    let events = text(&workspace, "out/events.jsonl");
+    assert_eq!(
+        events.lines().filter(|line| line.contains("\"stepped\"")).count(),
+        30
+    );
+    // What the variable gave is a setting like others.
+    let run: Value = serde_json::from_str(&text(&workspace, "out/run.json")).unwrap();
+    assert_eq!(run["config"]["mlflow_tracking_uri"], address.as_str());
+}
+
+#[test]
+fn a_merged_file_for_llama_cpp_must_be_called_and_asked_for_as_one() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&TRAIN);
+    let before = workspace.everything();
+    for (arguments, expected) in [
+        (&["--format", "gguf", "--output", "m.gguf"][..], "bert"),
+        (&["--format", "gguf", "--output", "folder"], "ends in .gguf"),
+        (&["--output", "m.gguf"], "--format gguf"),
+        (
+            &["--outtype", "q8_0", "--output", "folder"],
+            "--outtype is of gguf files",
+        ),
+    ] {
+        let said = workspace.lora(&[&["merge", "--adapter", "out"][..], arguments].concat());
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        assert!(said.stderr.contains(expected), "{}", said.stderr);
+    }
+    assert_eq!(workspace.everything(), before, "nothing is written");
+}
+
+#[test]
+fn what_is_pushed_is_the_adapter_and_nothing_else_of_its_folder() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&[&TRAIN[..], &["--report-to", "json", "--save-strategy", "epoch"]].concat());
+    workspace.write("out/secret.txt", "mine");
+    let said = workspace.lora_works(&["push", "out", "jane/reviews", "--dry-run", "--json"]);
+    let document: Value = serde_json::from_str(&said.stdout).unwrap();
+    let files = document["plan"]["files"].as_array().unwrap();
+    let names: Vec<&str> = files.iter().map(|file| file["name"].as_str().unwrap()).collect();
+    let expected = [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "lora_dropout.json",
+        "task.json",
+        "calibration.json",
+    ];
+    assert_eq!(names, expected);
+    for file in files {
+        let length = workspace
+            .read(&format!("out/{}", file["name"].as_str().unwrap()))
+            .len();
+        assert_eq!(file["bytes"], length);
+    }
+    // Its base model is a folder of this machine.
+    assert_eq!(document["plan"]["local_base"], "model");
+    assert!(
+        said.stderr.contains("the base model is `model` of this machine"),
+        "{}",
+        said.stderr
+    );
+    // Without a token, and offline.
+    for (offline, expected) in [("1", "unset HF_HUB_OFFLINE"), ("", "log in with `hf auth login`")] {
+        let mut command = workspace.command(&["push", "out", "jane/reviews"]);
+        command
+            .env("HF_HUB_OFFLINE", offline)
+            .env_remove("HF_TOKEN")
+            .env_remove("HF_TOKEN_PATH");
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(expected), "{stderr}");
+    }
 }

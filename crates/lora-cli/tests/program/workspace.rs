@@ -87,6 +87,8 @@ impl Workspace {
             .env("HF_HOME", self.path("no-cache"))
             .env("HF_HUB_OFFLINE", "1")
             .env_remove("HF_HUB_CACHE")
+            .env_remove("MLFLOW_TRACKING_URI")
+            .env_remove("MLFLOW_EXPERIMENT_NAME")
             .stdin(Stdio::null())
     }
 

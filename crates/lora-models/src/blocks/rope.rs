@@ -96,6 +96,13 @@ impl Rope {
         Self { frequencies, length }
     }
 
+    /// What scaling divides each frequency by, `[d_head / 2]`.
+    pub(crate) fn wavelength_factors(d_head: usize, theta: f32, scaling: RopeScaling) -> Vec<f32> {
+        let [plain, scaled] = [RopeScaling::None, scaling].map(|scaling| Self::new(d_head, theta, scaling));
+        let frequencies = plain.frequencies.iter().zip(&scaled.frequencies);
+        frequencies.map(|(plain, scaled)| plain / scaled).collect()
+    }
+
     /// The rotation of the positions `first..first + seq`.
     pub fn rotation(&self, first: usize, seq: usize, device: &Device) -> Rotation {
         let shape = [seq, self.frequencies.len()];

@@ -33,11 +33,11 @@ pub struct ChatTemplate {
 
 /// What templates call `bos_token` and so on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct SpecialTokens {
-    bos: Option<String>,
-    eos: Option<String>,
-    pad: Option<String>,
-    unk: Option<String>,
+pub(crate) struct SpecialTokens {
+    pub bos: Option<String>,
+    pub eos: Option<String>,
+    pub pad: Option<String>,
+    pub unk: Option<String>,
 }
 
 /// A chat template that cannot be used.
@@ -139,6 +139,11 @@ impl ChatTemplate {
         self
     }
 
+    /// The template as it is written.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
     /// The conversation as a prompt. `add_generation_prompt` ends it with the beginning of an answer.
     ///
     /// # Errors
@@ -223,6 +228,12 @@ impl Object for ChatMessage {
 }
 
 impl SpecialTokens {
+    /// Those that `tokenizer_config.json` of a folder names; none where there is no such file.
+    pub fn of_folder(folder: &Path) -> Self {
+        let text = std::fs::read(folder.join("tokenizer_config.json")).unwrap_or_default();
+        Self::of_config(&serde_json::from_slice(&text).unwrap_or_default())
+    }
+
     fn of_config(config: &serde_json::Value) -> Self {
         // A token is its text, or an object with the text as `content`.
         let token = |key: &str| {

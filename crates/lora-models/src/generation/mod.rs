@@ -14,6 +14,7 @@ mod turn;
 
 use std::ops::ControlFlow;
 
+pub(crate) use chat::SpecialTokens;
 pub use chat::{ChatError, ChatMessage, ChatTemplate};
 pub use sampling::{Sampler, Sampling, SamplingError};
 pub use turn::TurnEnd;

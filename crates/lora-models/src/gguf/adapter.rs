@@ -4,24 +4,17 @@
 //! `[d_output, rank]`, both f32. llama.cpp adds `alpha / rank · B A`, with one alpha for the file and the rank of each pair.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::Path;
 
-use lora_core::atomic::{WriteError, write_file_with};
+use lora_core::atomic::WriteError;
 use lora_core::peft::{Factors, PlainLora};
 use lora_core::tensors::HostTensor;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::weights::{gguf_name, neighbours_together};
-
-/// Bytes to a multiple of which tensors are moved.
-const ALIGNMENT: usize = 32;
-/// Codes of the format: a setting's u32, f32 and text, and a tensor's f32.
-const U32: u32 = 4;
-const F32: u32 = 6;
-const TEXT: u32 = 8;
-const TENSOR_F32: u32 = 0;
+use super::encoding::GgufDtype;
+use super::weights::{architecture_of, gguf_name, neighbours_together, turned_heads};
+use super::writing::GgufHeader;
 
 /// An adapter that llama.cpp cannot have.
 #[derive(Debug, Error)]
@@ -75,18 +68,9 @@ impl GgufAdapter {
     /// [`GgufAdapterError`].
     pub fn of(lora: &PlainLora, config: &Value) -> Result<Self, GgufAdapterError> {
         let model_type = config["model_type"].as_str().unwrap_or_default();
-        let architecture = match model_type {
-            // llama.cpp reads Mistral as a LLaMA.
-            "llama" | "mistral" => "llama",
-            "qwen2" => "qwen2",
-            "qwen3" => "qwen3",
-            "gpt2" => "gpt2",
-            other => {
-                return Err(GgufAdapterError::Family {
-                    found: other.to_owned(),
-                });
-            }
-        };
+        let architecture = architecture_of(model_type).ok_or_else(|| GgufAdapterError::Family {
+            found: model_type.to_owned(),
+        })?;
         if let Some(name) = lora.saved.keys().next() {
             return Err(GgufAdapterError::MoreThanFactors { name: name.clone() });
         }
@@ -130,51 +114,18 @@ impl GgufAdapter {
     ///
     /// [`WriteError`].
     pub fn write(&self, path: &Path) -> Result<(), WriteError> {
-        write_file_with(path, |file| {
-            let mut file = io::BufWriter::new(file);
-            let header = self.header();
-            file.write_all(&header)?;
-            file.write_all(&vec![0; padding(header.len())])?;
-            for tensor in self.tensors.values() {
-                for value in &tensor.values {
-                    file.write_all(&value.to_le_bytes())?;
-                }
-                file.write_all(&vec![0; padding(bytes_of(tensor))])?;
-            }
-            file.flush()
-        })
-    }
-
-    fn header(&self) -> Vec<u8> {
-        let settings = [
-            setting("general.architecture", TEXT, &text(self.architecture)),
-            setting("general.type", TEXT, &text("adapter")),
-            // All tensors are f32.
-            setting("general.file_type", U32, &0_u32.to_le_bytes()),
-            setting("adapter.type", TEXT, &text("lora")),
-            setting("adapter.lora.alpha", F32, &self.alpha.to_le_bytes()),
-        ];
-        let mut header = [
-            &b"GGUF"[..],
-            &3_u32.to_le_bytes(),
-            &(self.tensors.len() as u64).to_le_bytes(),
-            &(settings.len() as u64).to_le_bytes(),
-        ]
-        .concat();
-        header.extend(settings.concat());
-        let mut offset = 0_usize;
+        let mut header = GgufHeader::default();
+        header.text("general.architecture", self.architecture);
+        header.text("general.type", "adapter");
+        header.integer("general.file_type", GgufDtype::F32.file_code());
+        header.text("adapter.type", "lora");
+        header.float("adapter.lora.alpha", self.alpha);
         for (name, tensor) in &self.tensors {
-            header.extend(text(name));
-            header.extend((tensor.shape.len() as u32).to_le_bytes());
-            // The fastest axis comes first.
-            for size in tensor.shape.iter().rev() {
-                header.extend((*size as u64).to_le_bytes());
-            }
-            header.extend(TENSOR_F32.to_le_bytes());
-            header.extend((offset as u64).to_le_bytes());
-            offset += bytes_of(tensor).next_multiple_of(ALIGNMENT);
+            header.tensor(name.clone(), tensor.shape.clone(), GgufDtype::F32);
         }
-        header
+        header.write(path, |put| {
+            self.tensors.values().for_each(|tensor| put(&tensor.values));
+        })
     }
 }
 
@@ -192,35 +143,4 @@ fn pair(factors: &Factors, alpha: f64) -> [HostTensor; 2] {
         factors.a.clone()
     };
     [a, b]
-}
-
-/// The heads whose features are in another order in llama.cpp; none for modules that have none.
-fn turned_heads(module: &str, architecture: &str, config: &Value) -> Option<usize> {
-    if architecture != "llama" {
-        return None;
-    }
-    let heads = |key: &str| config[key].as_u64().map(|heads| heads as usize);
-    let all = heads("num_attention_heads");
-    match module.rsplit('.').next() {
-        Some("q_proj") => all,
-        // Without a number of their own, every query has one.
-        Some("k_proj") => heads("num_key_value_heads").or(all),
-        _ => None,
-    }
-}
-
-fn setting(key: &str, kind: u32, value: &[u8]) -> Vec<u8> {
-    [&text(key), &kind.to_le_bytes()[..], value].concat()
-}
-
-fn text(text: &str) -> Vec<u8> {
-    [&(text.len() as u64).to_le_bytes()[..], text.as_bytes()].concat()
-}
-
-fn bytes_of(tensor: &HostTensor) -> usize {
-    size_of::<f32>() * tensor.values.len()
-}
-
-fn padding(length: usize) -> usize {
-    length.next_multiple_of(ALIGNMENT) - length
 }

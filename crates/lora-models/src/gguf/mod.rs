@@ -11,18 +11,28 @@
 //! | `weights` | tensors under Hugging Face's names |
 //! | `tokenizer` | `tokenizer.json` from GGUF's vocabulary |
 //! | `adapter` | [`GgufAdapter`]: a LoRA adapter, written for llama.cpp |
+//! | `model` | [`GgufModel`]: a whole decoder, written for llama.cpp |
+//! | `vocabulary` | GGUF's vocabulary from `tokenizer.json` |
+//! | `encoding` | [`GgufDtype`]: blocks from values |
+//! | `writing` | settings, the list of tensors and values as a file |
 //! | `error` | [`GgufError`] |
 
 mod adapter;
 mod checkpoint;
+mod encoding;
 mod error;
+mod model;
 mod quantization;
 mod reader;
 mod tokenizer;
+mod vocabulary;
 mod weights;
+mod writing;
 
 pub use adapter::{GgufAdapter, GgufAdapterError};
+pub use encoding::GgufDtype;
 pub use error::GgufError;
+pub use model::{GgufModel, GgufModelError};
 pub use quantization::TensorType;
 pub use reader::{Gguf, Setting};
 pub(crate) use weights::GgufWeights;

@@ -15,8 +15,8 @@ const PATTERNS: &str = "default, gpt-2, smollm, llama-bpe, qwen2";
 const TOKENS: &str = "tokenizer.ggml.tokens";
 
 /// Token types of GGUF.
-const CONTROL: i64 = 3;
-const USER_DEFINED: i64 = 4;
+pub(super) const CONTROL: i64 = 3;
+pub(super) const USER_DEFINED: i64 = 4;
 
 /// The tokenizer of a file, as Hugging Face's library reads it.
 pub(super) fn tokenizer_json(gguf: &Gguf) -> Result<Vec<u8>, GgufError> {
@@ -41,26 +41,12 @@ fn byte_level(gguf: &Gguf) -> Result<Value, GgufError> {
     let merges = texts(gguf, "tokenizer.ggml.merges")?;
     let key = "tokenizer.ggml.pre";
     let pattern = gguf.setting(key).and_then(Setting::as_text).unwrap_or("default");
-    let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
-    let split = |regex: &str| {
-        json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false}, bytes(false)]})
-    };
-    let pre_tokenizer = match pattern {
-        "default" | "gpt-2" => bytes(true),
-        "smollm" => json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Digits", "individual_digits": true}, bytes(true)]}),
-        "llama-bpe" => split(LLAMA3),
-        "qwen2" => split(QWEN2),
-        other => {
-            return Err(GgufError::Unsupported {
-                path: gguf.origin().to_owned(),
-                key: key.to_owned(),
-                found: other.to_owned(),
-                supported: PATTERNS,
-            });
-        }
-    };
+    let pre_tokenizer = pre_tokenizer(pattern).ok_or_else(|| GgufError::Unsupported {
+        path: gguf.origin().to_owned(),
+        key: key.to_owned(),
+        found: pattern.to_owned(),
+        supported: PATTERNS,
+    })?;
     // LLaMA 3 takes a word that is a token as it is, whatever the merges say.
     let ids = tokens.iter().enumerate();
     let vocabulary: serde_json::Map<String, Value> =
@@ -72,6 +58,26 @@ fn byte_level(gguf: &Gguf) -> Result<Value, GgufError> {
         "normalizer": null, "pre_tokenizer": pre_tokenizer,
         "post_processor": post_processor(gguf, &tokens), "decoder": bytes(true), "model": model,
     }))
+}
+
+/// How words are told apart, by llama.cpp's name of it.
+pub(super) fn pre_tokenizer(pattern: &str) -> Option<Value> {
+    let split = |regex: &str| {
+        json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false}, bytes(false)]})
+    };
+    Some(match pattern {
+        "default" | "gpt-2" => bytes(true),
+        "smollm" => json!({"type": "Sequence", "pretokenizers": [
+            {"type": "Digits", "individual_digits": true}, bytes(true)]}),
+        "llama-bpe" => split(LLAMA3),
+        "qwen2" => split(QWEN2),
+        _ => return None,
+    })
+}
+
+fn bytes(use_regex: bool) -> Value {
+    json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex})
 }
 
 fn sentence_piece(gguf: &Gguf) -> Result<Value, GgufError> {

@@ -50,15 +50,11 @@ struct Stored {
 
 impl GgufWeights {
     pub(super) fn new(gguf: Gguf, config: &Value) -> Result<Self, GgufError> {
-        let is_llama = gguf.architecture()? == "llama";
-        let heads = |key: &str| config[key].as_u64().map(|heads| heads as usize);
+        let architecture = gguf.architecture()?.to_owned();
         let names = gguf.names().map(|name| {
             let renamed = hugging_face_name(name).unwrap_or_else(|| name.to_owned());
-            let turned_heads = match renamed.rsplit('.').nth(1) {
-                Some("q_proj") if is_llama => heads("num_attention_heads"),
-                Some("k_proj") if is_llama => heads("num_key_value_heads"),
-                _ => None,
-            };
+            let module = renamed.rsplit_once('.').map_or("", |(module, _)| module);
+            let turned_heads = turned_heads(module, &architecture, config);
             let name = name.to_owned();
             (renamed, Stored { name, turned_heads })
         });
@@ -112,11 +108,39 @@ fn hugging_face_name(name: &str) -> Option<String> {
     Some(format!("model.layers.{layer}.{module}.{kind}"))
 }
 
-/// GGUF's name of a module that adapters change, by its path; `None` for one that it does not have.
+/// llama.cpp's name of a family, by `model_type`; `None` for one that it has not, or that is not known here.
+pub(super) fn architecture_of(model_type: &str) -> Option<&'static str> {
+    match model_type {
+        // llama.cpp reads Mistral as a LLaMA.
+        "llama" | "mistral" => Some("llama"),
+        "qwen2" => Some("qwen2"),
+        "qwen3" => Some("qwen3"),
+        "gpt2" => Some("gpt2"),
+        _ => None,
+    }
+}
+
+/// The heads whose features are in another order in llama.cpp; none for modules that have none.
+pub(super) fn turned_heads(module: &str, architecture: &str, config: &Value) -> Option<usize> {
+    if architecture != "llama" {
+        return None;
+    }
+    let heads = |key: &str| config[key].as_u64().map(|heads| heads as usize);
+    let all = heads("num_attention_heads");
+    match module.rsplit('.').next() {
+        Some("q_proj") => all,
+        // Without a number of their own, every query has one.
+        Some("k_proj") => heads("num_key_value_heads").or(all),
+        _ => None,
+    }
+}
+
+/// GGUF's name of a module, by its path; `None` for one that it does not have.
 pub(super) fn gguf_name(module: &str, architecture: &str) -> Option<String> {
     let is_gpt2 = architecture == "gpt2";
     match module {
         "lm_head" => return Some("output".to_owned()),
+        "model.norm" if !is_gpt2 => return Some("output_norm".to_owned()),
         "model.embed_tokens" if !is_gpt2 => return Some("token_embd".to_owned()),
         "transformer.wte" if is_gpt2 => return Some("token_embd".to_owned()),
         _ => {}

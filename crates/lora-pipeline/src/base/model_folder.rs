@@ -1,13 +1,11 @@
 //! A whole model as a Hugging Face folder: `config.json`, `model.safetensors`, `tokenizer.json`, and what the base has beside them.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use lora_core::Linears;
 use lora_core::atomic::{WriteError, write_file};
 use lora_core::peft::stream_tensors;
-use lora_core::trained::ParamRef;
 use lora_data::{ProblemType, Task};
 use lora_models::heads::Decoder;
 use lora_models::{Checkpoint, HeadKind, Transformer};
@@ -62,11 +60,11 @@ impl ModelFolder {
     pub fn write(&self, folder: &Path, model: &Transformer) -> Result<(), WriteError> {
         // One tensor at a time, so that a model is not in memory twice.
         let mut shapes = BTreeMap::new();
-        visit_tensors(model, &mut |name, param| {
+        model.visit_tensors(&mut |name, param| {
             shapes.insert(name.to_owned(), param.file_shape());
         });
         stream_tensors(&folder.join(WEIGHT_FILE), &shapes, |write| {
-            visit_tensors(model, &mut |name, param| {
+            model.visit_tensors(&mut |name, param| {
                 param.visit_file_pieces(&mut |piece| write(name, piece));
             });
         })?;
@@ -90,23 +88,6 @@ impl ModelFolder {
 fn auxiliary_files_in(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let read = |name: &'static str| Some((name, std::fs::read(folder.join(name)).ok()?));
     AUXILIARY_FILES.into_iter().filter_map(read).collect()
-}
-
-/// Every tensor of the model under its Hugging Face name, each once. An output layer that shares a table has no tensor of its own.
-fn visit_tensors(model: &Transformer, visit: &mut dyn FnMut(&str, ParamRef<'_>)) {
-    let mut of_linears = BTreeSet::new();
-    model.visit_linears(&mut |linear| {
-        linear.visit_base(&mut |name, param| {
-            if of_linears.insert(name.clone()) {
-                visit(&name, param);
-            }
-        });
-    });
-    model.tensor_names().visit(model, &mut |name, param| {
-        if !of_linears.contains(name) {
-            visit(name, param);
-        }
-    });
 }
 
 /// The base model's config for the task: the class of the model, names of classes, and the precision.

@@ -89,7 +89,9 @@ pub const KEYS: &[Key] = &[
     key("max_answer_length", KeyForm::Scalar, DATA, "For question_answering: longest answer in tokens [30]"),
     key("output_dir", KeyForm::Text, DATA, "Where results go: a folder for the adapter, the scores and the report"),
     key("overwrite_output_dir", KeyForm::Switch, DATA, "Write over an earlier run in output_dir"),
-    key("report_to", KeyForm::Text, DATA, "Where losses, rates and scores go while the training runs: tensorboard (an event file in output_dir), json (events.jsonl there), or none [none]"),
+    key("report_to", KeyForm::Text, DATA, "Where losses, rates and scores go while the training runs: tensorboard (an event file in output_dir), json (events.jsonl there), mlflow (the same and a run of an MLflow server), or none [none]"),
+    key("mlflow_tracking_uri", KeyForm::Text, DATA, "For report_to mlflow: address of the server, such as http://127.0.0.1:5000 [MLFLOW_TRACKING_URI]"),
+    key("mlflow_experiment_name", KeyForm::Text, DATA, "For report_to mlflow: the experiment, which is made if there is none; the run is called as the output folder [MLFLOW_EXPERIMENT_NAME, or Default]"),
     key("device", KeyForm::Text, DATA, "Device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
     key("fp32_precision", KeyForm::Text, DATA, "How products with frozen weights are computed, on flex: ieee, bf16x3 (three products of bf16 numbers), bf16 (one; half the memory), or auto [ieee]"),
 

@@ -6,6 +6,7 @@ mod checks;
 mod data;
 pub mod file;
 pub mod keys;
+mod mlflow;
 mod names;
 mod origins;
 mod overrides;
@@ -67,6 +68,12 @@ pub struct RunConfig {
     /// Where events of the training go.
     #[serde(default)]
     pub report_to: ReportTo,
+    /// The MLflow server.
+    #[serde(default)]
+    pub mlflow_tracking_uri: Option<String>,
+    /// Its experiment; none: the one that every server has.
+    #[serde(default)]
+    pub mlflow_experiment_name: Option<String>,
     /// Where the tensors are.
     #[serde(default = "defaults::device")]
     pub device: String,

@@ -66,6 +66,8 @@ pub enum ReportTo {
     TensorBoard,
     /// `events.jsonl` there, an object a line.
     Json,
+    /// The same, and a run of an MLflow server.
+    MlFlow,
 }
 
 /// How the model is tuned.

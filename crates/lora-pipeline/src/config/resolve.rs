@@ -14,6 +14,7 @@ use super::checks::{check_blob, check_form, check_masks, check_patience, check_s
 use super::data::{DataConfig, check_answers, check_data, check_required};
 use super::file;
 use super::keys::{Key, REQUIRED, smallest};
+use super::mlflow::check_mlflow;
 use super::origins::{Origin, Origins};
 use super::overrides::Overrides;
 use crate::error::{Error, Result};
@@ -165,6 +166,7 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     check_blob(config, origins)?;
     check_swag(config, origins)?;
     check_checkpoints(config, origins)?;
+    check_mlflow(config, origins)?;
     config
         .tuning(&[], &["query"])
         .validate()

@@ -154,6 +154,15 @@ impl<'a> Reporter<'a> {
             is_interrupted: false,
         }
     }
+
+    /// A line about what is going on.
+    fn note(&self, line: &str) {
+        if self.bar.is_visible() {
+            self.bar.note(line);
+        } else {
+            self.progress.note(line);
+        }
+    }
 }
 
 impl Observer<Transformer> for Reporter<'_> {
@@ -180,6 +189,7 @@ impl Observer<Transformer> for Reporter<'_> {
             }
             Event::Finished(reason) => {
                 self.bar.finish();
+                self.bar = Box::new(Silent);
                 if *reason == FinishReason::EarlyStopping {
                     self.progress.note("stopped early: no improvement any more");
                 }
@@ -269,6 +279,9 @@ impl Observer<Transformer> for Watcher<'_> {
             _ => Ok(()),
         };
         let wanted = [self.or_stop(recorded), self.reporter.on_event(event)];
+        for line in self.log.iter().flat_map(EventLog::notes) {
+            self.reporter.note(&line);
+        }
         if wanted.contains(&Flow::Stop) {
             Flow::Stop
         } else {

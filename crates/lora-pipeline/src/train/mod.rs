@@ -68,6 +68,7 @@ pub struct Training {
     model_folder: ModelFolder,
     checks: RowChecks,
     beginning: Beginning,
+    mlflow_token: Option<String>,
     /// As long as anything is written; none for a dry run.
     _lock: Option<FolderLock>,
 }
@@ -169,6 +170,7 @@ impl Training {
         }
         Ok(Self {
             beginning,
+            mlflow_token: None,
             _lock: lock,
             task_file: task_file(config, &rows.columns, rows.benchmark, &task),
             checks: rows.checks,
@@ -177,6 +179,15 @@ impl Training {
             model_folder,
             resolved,
         })
+    }
+
+    /// With the token that an MLflow server asks for. It is no setting, for settings are written down.
+    #[must_use]
+    pub fn with_mlflow_token(self, token: String) -> Self {
+        Self {
+            mlflow_token: Some(token),
+            ..self
+        }
     }
 
     /// The settings.
@@ -288,7 +299,7 @@ impl Training {
         let folder_of = resumed.map(|checkpoint| checkpoint.folder.as_path());
         let states = StateWriter::new(saving, config, file, folder_of);
         let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
-        let log = EventLog::of(config)?;
+        let log = EventLog::of(config, self.mlflow_token.as_deref())?;
         let mut watcher = Watcher::new(saving, states, reporter, log, self.beginning.has_adapter);
         let fitted = match self.fit_with_posterior(state, &mut watcher) {
             Ok(fitted) => fitted,

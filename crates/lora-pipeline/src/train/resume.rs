@@ -27,9 +27,12 @@ const OF_INPUTS: [&str; 9] = [
 ];
 
 /// Keys about what is written, which do not decide what comes out.
-const OF_OUTPUTS: [&str; 6] = [
+const OF_OUTPUTS: [&str; 9] = [
     "output_dir",
     "overwrite_output_dir",
+    "report_to",
+    "mlflow_tracking_uri",
+    "mlflow_experiment_name",
     "save_strategy",
     "save_steps",
     "save_total_limit",

@@ -250,6 +250,46 @@ const IN_TRAINING: &[Mistake] = &[
         ],
     },
     Mistake {
+        what: "MLflow without a server",
+        changes: &[("report_to", "mlflow")],
+        files: NOTHING,
+        message: &[
+            "run.yaml`, line",
+            "no server is given",
+            "mlflow_tracking_uri",
+            "MLFLOW_TRACKING_URI",
+        ],
+    },
+    Mistake {
+        what: "a server of MLflow that is none",
+        changes: &[("report_to", "mlflow"), ("mlflow_tracking_uri", "mlruns")],
+        files: NOTHING,
+        message: &[
+            "run.yaml`, line",
+            "mlflow_tracking_uri is `mlruns`",
+            "http://127.0.0.1:5000",
+        ],
+    },
+    Mistake {
+        what: "a password in the address of a server",
+        changes: &[
+            ("report_to", "mlflow"),
+            ("mlflow_tracking_uri", "https://jane:pw@example.org"),
+        ],
+        files: NOTHING,
+        message: &[
+            "run.yaml`, line",
+            "holds a name or a password",
+            "MLFLOW_TRACKING_TOKEN",
+        ],
+    },
+    Mistake {
+        what: "an experiment that nothing goes to",
+        changes: &[("mlflow_experiment_name", "reviews")],
+        files: NOTHING,
+        message: &["run.yaml`, line", "nothing goes to MLflow", "report_to: mlflow"],
+    },
+    Mistake {
         what: "a file in the place of the output folder",
         changes: &[("output_dir", "train.csv")],
         files: NOTHING,

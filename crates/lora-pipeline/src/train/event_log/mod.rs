@@ -1,8 +1,9 @@
-//! What happens in a training, written while it runs: for TensorBoard, or as lines of JSON.
+//! What happens in a training, written while it runs: for TensorBoard, as lines of JSON, or as these and to an MLflow server.
 //!
 //! A training leaves its folder alone before its first checkpoint, so what happens until then waits in memory. From there on every event is
 //! in the file as soon as it has happened.
 
+mod mlflow;
 mod tensorboard;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use lora_train::trainer::StepReport;
 use lora_train::{Event, Metric};
 use serde_json::{Value, json};
 
+use self::mlflow::MlflowRun;
 use self::tensorboard::{scalars, text, version};
 use crate::config::{ReportTo, RunConfig};
 use crate::error::{Context, Result};
@@ -40,6 +42,7 @@ pub struct EventLog {
     pending: Vec<u8>,
     /// Open from the first checkpoint on.
     file: Option<File>,
+    mlflow: Option<MlflowRun>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,15 +52,17 @@ enum EventFormat {
 }
 
 impl EventLog {
-    /// What the settings ask for; none where they ask for nothing.
+    /// What the settings ask for; none where they ask for nothing. `mlflow_token`: what an MLflow server knows the user by, if it asks.
     ///
     /// # Errors
     ///
     /// Never: settings are YAML.
-    pub fn of(config: &RunConfig) -> Result<Option<Self>> {
+    pub fn of(config: &RunConfig, mlflow_token: Option<&str>) -> Result<Option<Self>> {
         let settings = serde_saphyr::to_string(config).context("the settings are no YAML")?;
         let metric = config.train.metric_for_best_model;
-        Ok(Self::new(config.report_to, &config.output_dir, &settings, metric))
+        let log = Self::new(config.report_to, &config.output_dir, &settings, metric);
+        let run = (config.report_to == ReportTo::MlFlow).then(|| MlflowRun::start(config, mlflow_token));
+        Ok(log.map(|log| Self { mlflow: run, ..log }))
     }
 
     fn new(report_to: ReportTo, folder: &Path, settings: &str, metric: Metric) -> Option<Self> {
@@ -68,7 +73,7 @@ impl EventLog {
                 let name = format!("{PREFIX}{:010}{SUFFIX}", since_1970().as_secs());
                 (EventFormat::TensorBoard, name)
             }
-            ReportTo::Json => (EventFormat::Json, EVENTS_FILE.to_owned()),
+            ReportTo::Json | ReportTo::MlFlow => (EventFormat::Json, EVENTS_FILE.to_owned()),
         };
         let mut log = Self {
             folder: folder.to_owned(),
@@ -77,6 +82,7 @@ impl EventLog {
             metric,
             pending: Vec::new(),
             file: None,
+            mlflow: None,
         };
         if format == EventFormat::TensorBoard {
             log.pending.extend(version(wall_time()));
@@ -96,7 +102,21 @@ impl EventLog {
             EventFormat::Json => line(event),
         };
         self.pending.extend(bytes);
-        self.write_pending()
+        self.write_pending()?;
+        if let Some(run) = &self.mlflow
+            && let Some((step, values)) = self.values(event)
+        {
+            run.record(step, values);
+        }
+        if let (Some(run), Event::Finished(reason)) = (&mut self.mlflow, event) {
+            run.finish(*reason);
+        }
+        Ok(())
+    }
+
+    /// What people should know of a server that takes the events.
+    pub fn notes(&self) -> Vec<String> {
+        self.mlflow.as_ref().map_or_else(Vec::new, MlflowRun::notes)
     }
 
     /// The folder is this run's now: what has happened is written.
@@ -126,12 +146,17 @@ impl EventLog {
 
     /// The event as records of TensorBoard.
     fn records(&self, event: &Event) -> Vec<u8> {
-        let (step, values) = match event {
-            Event::Stepped { report, epoch } => (report.step, step_values(report, *epoch)),
-            Event::Evaluated(evaluation) => (evaluation.step, self.evaluation_values(evaluation)),
-            Event::Started(_) | Event::Evaluating { .. } | Event::Finished(_) => return Vec::new(),
-        };
-        scalars(wall_time(), step, &values)
+        let values = self.values(event);
+        values.map_or_else(Vec::new, |(step, values)| scalars(wall_time(), step, &values))
+    }
+
+    /// The numbers of an event and their step; none where there are none.
+    fn values(&self, event: &Event) -> Option<(u64, Vec<(String, f64)>)> {
+        match event {
+            Event::Stepped { report, epoch } => Some((report.step, step_values(report, *epoch))),
+            Event::Evaluated(evaluation) => Some((evaluation.step, self.evaluation_values(evaluation))),
+            Event::Started(_) | Event::Evaluating { .. } | Event::Finished(_) => None,
+        }
     }
 
     fn evaluation_values(&self, evaluation: &Evaluation) -> Vec<(String, f64)> {

@@ -111,7 +111,7 @@ pub struct PrecisionArgs {
 /// One adapter folder, by its flag or by its place.
 #[derive(Args, Clone, Debug)]
 pub struct AdapterPlace {
-    /// Adapter folder, written by `lora train` or by PEFT.
+    /// Adapter folder, written by `lora train` or by PEFT, or a whole model.
     #[arg(long, value_name = "DIR", required_unless_present = "at")]
     adapter: Option<PathBuf>,
     /// The adapter folder, by place instead of `--adapter`.
@@ -139,16 +139,13 @@ pub struct NewFolderArgs {
     pub output: PathBuf,
 }
 
-/// Where an adapter is and what the folder may not say itself.
+/// What an adapter folder may not say itself, and how its rows are computed.
 #[derive(Args, Clone, Debug)]
 #[expect(
     missing_docs,
     reason = "the help of a flattened group is that of its arguments"
 )]
-pub struct AdapterArgs {
-    /// Adapter folder, written by `lora train` or by PEFT, or a whole model.
-    #[arg(long, value_name = "DIR")]
-    pub adapter: PathBuf,
+pub struct OpeningArgs {
     #[command(flatten)]
     pub base: BaseArgs,
     #[command(flatten)]
@@ -173,11 +170,11 @@ pub struct LabelArgs {
     pub names: Option<Vec<String>>,
 }
 
-impl AdapterArgs {
-    /// In the form of the library.
-    pub fn options(&self) -> AdapterOptions {
+impl OpeningArgs {
+    /// In the form of the library, for this folder.
+    pub fn options(&self, adapter: &Path) -> AdapterOptions {
         AdapterOptions {
-            adapter: self.adapter.clone(),
+            adapter: adapter.to_owned(),
             base: self.base.base.clone(),
             revision: self.base.revision.clone(),
             labels: self.labels.names.clone(),

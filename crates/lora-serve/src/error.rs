@@ -39,7 +39,7 @@ pub enum ServeError {
     },
     /// A name that no path can hold, or none where a folder gives none.
     #[error(
-        "`{given}` gives no name for the adapter; write NAME=FOLDER, with letters, digits, `-`, `_` and `.` in the name"
+        "`{given}` gives no name for the adapter; choose one of letters, digits, `-`, `_` and `.`"
     )]
     Name {
         /// What was given.
@@ -47,7 +47,7 @@ pub enum ServeError {
     },
     /// A name that is taken.
     #[error(
-        "there is an adapter named `{name}` already; give another name (NAME=FOLDER), or drop that one first"
+        "there is an adapter named `{name}` already; give another name, or drop that one first"
     )]
     Taken {
         /// The name.

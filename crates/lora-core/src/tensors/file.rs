@@ -175,6 +175,21 @@ impl TensorFile {
         Ok(Some(tensor.map_err(|source| self.unreadable(source))?))
     }
 
+    /// The values of a tensor of 64-bit floats; `None` if there is no F64 tensor of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`TensorFileError::Read`].
+    pub fn read_doubles(&self, name: &str) -> Result<Option<Vec<f64>>, TensorFileError> {
+        let Some(entry) = self.entries.get(name).filter(|entry| entry.dtype == Dtype::F64) else {
+            return Ok(None);
+        };
+        let bytes = self.bytes.read(entry.range.clone());
+        let bytes = bytes.map_err(|source| self.unreadable(source))?;
+        let (chunks, _) = bytes.as_chunks();
+        Ok(Some(chunks.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()))
+    }
+
     /// A tensor of whole numbers, such as token ids in a reference case; `None` if there is no I64 tensor of that name.
     ///
     /// # Errors

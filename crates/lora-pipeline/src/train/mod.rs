@@ -24,7 +24,7 @@ use lora_train::{CheckpointKind, TrainError};
 use serde_json::{Value, json};
 
 use self::checkpoint_folder::CheckpointFile;
-pub use self::checkpoint_folder::{CheckpointError, checkpoints_in};
+pub use self::checkpoint_folder::{CheckpointError, checkpoints_in, command_of};
 use self::checkpoints::{Reporter, Saving, Watcher};
 use self::event_log::EventLog;
 pub use self::fitted::{FittedTraining, ScoredTraining};

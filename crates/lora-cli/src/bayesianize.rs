@@ -111,7 +111,10 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     };
     let members = args.members.map_or(members_of(&opened), |members| members as u64);
     let (bayesianized, outcome) = bayesianize(opened, &rows, &method, (members, args.seed), terminal)?;
-    bayesianized.save(&args.output, &[("validation".to_owned(), outcome.methods.clone())])?;
+    bayesianized.save(
+        &args.output,
+        &[("validation".to_owned(), outcome.methods.clone())],
+    )?;
     let name = format!("{}, {}", args.data.display(), counted(rows.len(), "row"));
     terminal.table(&table(&name, &outcome.methods))?;
     terminal.paragraph(&format!("{}.", outcome.found))?;

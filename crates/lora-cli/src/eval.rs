@@ -183,7 +183,9 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.table(table)?;
     }
     let verdicts = verdicts(&methods)?;
-    let recorded = saved.and_then(|task| task.inference).filter(|_| ensemble.is_some());
+    let recorded = saved
+        .and_then(|task| task.inference)
+        .filter(|_| ensemble.is_some());
     let in_use = recorded.map(|kind| format!("lora predict uses {}", kind.was_better()));
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));

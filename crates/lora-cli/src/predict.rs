@@ -165,7 +165,9 @@ impl PredictArgs {
         let (adapter, texts) = match (&self.adapter, self.words.split_first()) {
             (Some(adapter), _) => (adapter.clone(), &self.words[..]),
             (None, Some((folder, texts))) => (folder.into(), texts),
-            (None, None) => bail!("no adapter folder is given; begin with one, as in lora predict DIR \"a text\""),
+            (None, None) => {
+                bail!("no adapter folder is given; begin with one, as in lora predict DIR \"a text\"")
+            }
         };
         match (&self.data, texts.first()) {
             (Some(_), Some(text)) => {

@@ -187,7 +187,9 @@ impl TensorFile {
         let bytes = self.bytes.read(entry.range.clone());
         let bytes = bytes.map_err(|source| self.unreadable(source))?;
         let (chunks, _) = bytes.as_chunks();
-        Ok(Some(chunks.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()))
+        Ok(Some(
+            chunks.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect(),
+        ))
     }
 
     /// A tensor of whole numbers, such as token ids in a reference case; `None` if there is no I64 tensor of that name.

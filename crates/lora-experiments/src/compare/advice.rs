@@ -1,7 +1,7 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
-use lora_eval::selection::{self, LossDifference, select};
 use lora_eval::MeanStd;
+use lora_eval::selection::{self, LossDifference, select};
 use lora_pipeline::error::Result;
 use lora_pipeline::train::verdict::still_falls;
 

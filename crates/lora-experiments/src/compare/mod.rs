@@ -138,7 +138,10 @@ impl Comparison {
             .trials
             .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
         let mut report = Report::of(&results)?;
-        report.title = format!("LoRA, LoRA Dropout and a deep ensemble on {}", self.options.file.display());
+        report.title = format!(
+            "LoRA, LoRA Dropout and a deep ensemble on {}",
+            self.options.file.display()
+        );
         let commonest = self.preset.commonest_label.as_ref();
         let advice = advice::advice(&results, &self.options, commonest)?;
         report.summary = advice.sentences;

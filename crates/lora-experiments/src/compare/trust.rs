@@ -25,7 +25,10 @@ impl TestRows {
     /// That it is right no more often than whoever always says the commonest label, as far as test rows and seeds tell; none where it is.
     pub fn hardly_learned(&self, commonest: &CommonestLabel) -> Result<Option<String>> {
         let right = each(&self.0, is_right);
-        let guess: Vec<Vec<f64>> = right.iter().map(|rows| vec![commonest.share; rows.len()]).collect();
+        let guess: Vec<Vec<f64>> = right
+            .iter()
+            .map(|rows| vec![commonest.share; rows.len()])
+            .collect();
         let gain = CrossedInterval::of(&right, &guess, LEVEL)?;
         let [points, low, high] = [gain.difference, gain.lower, gain.upper].map(|share| 100.0 * share);
         Ok((gain.lower <= 0.0).then(|| {
@@ -47,8 +50,9 @@ impl TestRows {
             .map(|(_, is_correct)| *is_correct)
             .collect();
         let mean = rows.iter().map(|(confidence, _)| confidence).sum::<f64>() / rows.len() as f64;
-        let right =
-            |rows: &[bool]| rows.iter().filter(|is_right| **is_right).count() as f64 / rows.len().max(1) as f64;
+        let right = |rows: &[bool]| {
+            rows.iter().filter(|is_right| **is_right).count() as f64 / rows.len().max(1) as f64
+        };
         let all: Vec<bool> = rows.iter().map(|(_, is_correct)| *is_correct).collect();
         let where_sure = if sure.is_empty() {
             format!("It is never {:.0} % sure.", SURE * 100.0)
@@ -72,7 +76,10 @@ impl TestRows {
 
 /// One number of each row, by seed.
 fn each(seeds: &[Vec<(f64, bool)>], value: fn(&(f64, bool)) -> f64) -> Vec<Vec<f64>> {
-    seeds.iter().map(|rows| rows.iter().map(value).collect()).collect()
+    seeds
+        .iter()
+        .map(|rows| rows.iter().map(value).collect())
+        .collect()
 }
 
 /// 1 where a row is right.
@@ -133,12 +140,17 @@ mod tests {
         };
         let said = |right: usize| {
             let rows = (0..100).map(|row| (0.7, row < right)).collect();
-            TestRows(vec![rows]).hardly_learned(&commonest).expect("rows of one length")
+            TestRows(vec![rows])
+                .hardly_learned(&commonest)
+                .expect("rows of one length")
         };
         // The standard error of a share of 0.6 of 100 is 0.05.
         for right in [50, 60, 66] {
             let said = said(right).unwrap_or_default();
-            assert!(said.contains("always says `bad`") && said.contains("--num-train-epochs"), "{right}: {said}");
+            assert!(
+                said.contains("always says `bad`") && said.contains("--num-train-epochs"),
+                "{right}: {said}"
+            );
         }
         assert_eq!(said(80), None);
     }

@@ -81,11 +81,7 @@ pub fn task_scores(logits: &Logits, targets: &Targets, average: Average) -> Resu
     scores_of(&of_logits(logits)?.average(average), classes(targets)?)
 }
 
-fn score_values(
-    outputs: &TrialOutputs,
-    splits: &TrialSplits,
-    test: &[f32],
-) -> Result<ScoredSplits> {
+fn score_values(outputs: &TrialOutputs, splits: &TrialSplits, test: &[f32]) -> Result<ScoredSplits> {
     // What is averaged does not matter to numbers.
     let of = |logits: &Logits, targets: &Targets| task_scores(logits, targets, Average::Probabilities);
     let shifted = match (&outputs.shifted, &splits.shifted) {
@@ -121,11 +117,7 @@ fn squares_of(logits: &Logits, values: &[f32]) -> RowRecord {
     RowRecord::of_losses(unit, in_units(&squares, unit))
 }
 
-fn score_classes(
-    outputs: &TrialOutputs,
-    splits: &TrialSplits,
-    average: Average,
-) -> Result<ScoredSplits> {
+fn score_classes(outputs: &TrialOutputs, splits: &TrialSplits, average: Average) -> Result<ScoredSplits> {
     let validation = of_logits(&outputs.validation)?;
     let truth = splits.validation.truth();
     let judged = judge_temperature(&validation, classes(&truth)?, average, JUDGING_SEED)?;

@@ -197,7 +197,10 @@ mod tests {
             "a flag's name: {error}"
         );
         let error = read_text("a.yaml", "batch_size: 8\n").unwrap_err().to_string();
-        assert!(error.contains("did you mean `per_device_train_batch_size`?"), "{error}");
+        assert!(
+            error.contains("did you mean `per_device_train_batch_size`?"),
+            "{error}"
+        );
         let error = read_text("a.yaml", "colour: blue\n").unwrap_err().to_string();
         assert!(
             error.contains("line 1: unknown key `colour`; `lora train --help`"),

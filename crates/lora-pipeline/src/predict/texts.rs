@@ -49,9 +49,7 @@ pub(super) fn answer(
 
 /// What an empty prediction set means, where there is one.
 fn empty_sets(predictions: &[Prediction]) -> Option<String> {
-    let is_empty = |prediction: &&Prediction| {
-        matches!(&prediction.label, PredictedLabel::Class { prediction_set: Some(set), .. } if set.is_empty())
-    };
+    let is_empty = |prediction: &&Prediction| matches!(&prediction.label, PredictedLabel::Class { prediction_set: Some(set), .. } if set.is_empty());
     let empty = predictions.iter().filter(is_empty).count();
     (empty > 0).then(|| {
         format!(

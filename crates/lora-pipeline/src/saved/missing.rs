@@ -102,11 +102,20 @@ mod tests {
         }
         assert_eq!(no_adapter(&at("reviews")), None);
         let said = no_adapter(&at("review")).unwrap();
-        assert!(said.contains("is no folder") && said.contains(CONFIG_FILE), "{said}");
-        assert!(said.contains(&format!("did you mean `{}`?", at("reviews").display())), "{said}");
+        assert!(
+            said.contains("is no folder") && said.contains(CONFIG_FILE),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("did you mean `{}`?", at("reviews").display())),
+            "{said}"
+        );
         let said = no_adapter(runs.path()).unwrap();
         assert!(said.contains("holds no adapter"), "{said}");
-        assert!(said.contains("reviews` or `") || said.contains("questions` or `"), "{said}");
+        assert!(
+            said.contains("reviews` or `") || said.contains("questions` or `"),
+            "{said}"
+        );
         let said = no_adapter(&at("something-else")).unwrap();
         assert!(!said.contains("did you mean"), "{said}");
     }

@@ -256,7 +256,8 @@ fn write_state(path: &Path, state: &TrainingState) -> Result<(), WriteError> {
         Numbers::Double(values) => FloatSlice::Double(values),
     };
     let tensors = state.tensors().iter();
-    let tensors = tensors.map(|(name, tensor)| (name.clone(), (tensor.shape.clone(), values(&tensor.numbers))));
+    let tensors =
+        tensors.map(|(name, tensor)| (name.clone(), (tensor.shape.clone(), values(&tensor.numbers))));
     write_floats(path, &tensors.collect())
 }
 

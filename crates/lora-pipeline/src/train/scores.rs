@@ -67,7 +67,8 @@ impl TrainingScores {
                 scored.rules = calibrate(&outputs, split, config.temperature_scaling, progress)?;
                 if config.temperature_scaling && has_classes(&split.truth()) {
                     let others = prepared.train.len() + prepared.test.as_ref().map_or(0, EncodedSplit::len);
-                    let note = more_validation_rows(&config.data, split.truth().judged(), split.len() + others);
+                    let note =
+                        more_validation_rows(&config.data, split.truth().judged(), split.len() + others);
                     note.iter().for_each(|note| progress.note(note));
                 }
                 scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
@@ -225,7 +226,10 @@ mod tests {
     fn too_few_validation_rows_come_with_a_way_out_that_works() {
         let data = |changes: Value| {
             let mut config = json!({"data_file": "a.csv"});
-            config.as_object_mut().into_iter().for_each(|config| config.extend(changes.as_object().cloned().into_iter().flatten()));
+            config
+                .as_object_mut()
+                .into_iter()
+                .for_each(|config| config.extend(changes.as_object().cloned().into_iter().flatten()));
             serde_json::from_value::<DataConfig>(config).ok()
         };
         let note = |changes: Value, found, all| {
@@ -236,7 +240,10 @@ mod tests {
         assert!(said.contains("--validation-fraction 0.12"), "{said}");
         for (changes, all) in [(json!({"validation_file": "b.csv"}), 180), (json!({}), 30)] {
             let said = note(changes, 18, all).unwrap_or_default();
-            assert!(said.contains("--validation-file") && !said.contains("fraction"), "{said}");
+            assert!(
+                said.contains("--validation-file") && !said.contains("fraction"),
+                "{said}"
+            );
         }
         assert_eq!(note(json!({}), 20, 200), None);
     }

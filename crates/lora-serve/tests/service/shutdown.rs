@@ -55,7 +55,11 @@ fn status(address: SocketAddr, head: &str, body: &str) -> Option<u16> {
     let mut stream = TcpStream::connect(address).ok()?;
     let length = body.len();
     let headers = "host: localhost\r\nconnection: close\r\ncontent-type: application/json";
-    write!(stream, "{head} HTTP/1.1\r\n{headers}\r\ncontent-length: {length}\r\n\r\n{body}").ok()?;
+    write!(
+        stream,
+        "{head} HTTP/1.1\r\n{headers}\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .ok()?;
     let mut response = String::new();
     stream.read_to_string(&mut response).ok()?;
     response.split(' ').nth(1)?.parse().ok()

@@ -141,10 +141,14 @@ fn a_bare_no_of_yaml_is_the_word() {
         ("eval_strategy: \"no\"", true),
         ("eval_strategy: epoch", false),
     ] {
-        let config = resolve_text(&format!("{FILE}\n{line}\nsave_strategy: no\n"), &[]).unwrap().config;
+        let config = resolve_text(&format!("{FILE}\n{line}\nsave_strategy: no\n"), &[])
+            .unwrap()
+            .config;
         assert_eq!(config.train.eval_strategy == EvalStrategy::No, is_no, "{line}");
         assert_eq!(config.save_strategy, Some(SaveStrategy::No), "{line}");
     }
-    let message = resolve_text(&format!("{FILE}\neval_strategy: true\n"), &[]).unwrap_err().to_string();
+    let message = resolve_text(&format!("{FILE}\neval_strategy: true\n"), &[])
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("eval_strategy"), "{message}");
 }

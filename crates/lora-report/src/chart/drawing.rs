@@ -120,6 +120,14 @@ impl Drawing {
         self.text("title", INSET, 18.0, Anchor::Start, title);
     }
 
+    /// The picture where there is nothing to draw, which says so below `y`.
+    pub fn of_nothing(mut self, y: f64, what: &str) -> String {
+        let reason = format!("nothing to draw: no finite {what}");
+        self.text("name", self.width / 2.0, y, Anchor::Middle, &reason);
+        self.height = y + 20.0;
+        self.to_svg()
+    }
+
     pub fn to_svg(&self) -> String {
         render("chart.svg", Serde(self).into())
     }

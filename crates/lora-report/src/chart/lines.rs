@@ -93,15 +93,7 @@ pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) 
     let points = || stretches.iter().flatten().flatten();
     let y_values = points().flat_map(|&[_, _, low, high]| [low, high]);
     let Some(y) = Scale::around(y_values, [plot.bottom, plot.top], 5.0) else {
-        drawing.text(
-            "name",
-            WIDTH / 2.0,
-            plot.top,
-            Anchor::Middle,
-            "nothing to draw: no finite value",
-        );
-        drawing.height = plot.top + 20.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(plot.top, "value");
     };
     plot.left = y_axis_width(&y);
     let Some(x) = Scale::around(points().map(|point| point[0]), [plot.left, plot.right], 7.0) else {

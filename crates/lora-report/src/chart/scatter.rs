@@ -111,15 +111,7 @@ pub fn scatter_chart(
         widened(ends.collect(), least_span[axis])
     };
     let Some(y) = Scale::around(extent(1).into_iter(), [plot.bottom, plot.top], 5.0) else {
-        drawing.text(
-            "name",
-            WIDTH / 2.0,
-            plot.top,
-            Anchor::Middle,
-            "nothing to draw: no finite point",
-        );
-        drawing.height = plot.top + 20.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(plot.top, "point");
     };
     plot.left = y_axis_width(&y);
     let Some(x) = Scale::around(extent(0).into_iter(), [plot.left, plot.right], 6.0) else {

@@ -43,15 +43,7 @@ pub fn setting_chart(title: &str, x_label: &str, y_label: &str, series: &[Series
     let lines: Vec<Vec<Point>> = series.iter().map(points).collect();
     let ends = lines.iter().flatten().flat_map(|point| [point.low, point.high]);
     let Some(y) = Scale::around(ends, [plot.bottom, plot.top], 5.0) else {
-        drawing.text(
-            "name",
-            WIDTH / 2.0,
-            plot.top,
-            Anchor::Middle,
-            "nothing to draw: no finite value",
-        );
-        drawing.height = plot.top + 20.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(plot.top, "value");
     };
     plot.left = y_axis_width(&y);
     let x = Places::of(lines.iter().flatten().map(|point| point.x).collect(), plot);

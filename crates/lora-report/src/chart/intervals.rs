@@ -35,14 +35,7 @@ pub fn interval_chart(
     rows: &[IntervalRow],
     span: Option<[f64; 2]>,
 ) -> String {
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: 0.0,
-        title: title.to_owned(),
-        description: describe(x_label, names, rows),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new([WIDTH, 0.0], title, describe(x_label, names, rows));
     let legend_end = if names.len() > 1 {
         draw_legend(&mut drawing, 28.0, names)
     } else {

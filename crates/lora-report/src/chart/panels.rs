@@ -31,14 +31,7 @@ pub fn panel_chart(title: &str, x_label: &str, y_label: &str, panels: &[Panel]) 
     let descriptions = panels
         .iter()
         .map(|panel| format!("{}: {}", panel.title, describe(x_label, y_label, &panel.series)));
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: 0.0,
-        title: title.to_owned(),
-        description: descriptions.collect::<Vec<_>>().join(" "),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new([WIDTH, 0.0], title, descriptions.collect::<Vec<_>>().join(" "));
     let top = draw_legend(&mut drawing, 28.0, &names) + 44.0;
     let bottom = top + PLOT_HEIGHT;
     drawing.height = bottom + 42.0;

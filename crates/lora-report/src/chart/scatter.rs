@@ -88,14 +88,11 @@ pub fn scatter_chart(
         right: WIDTH - 16.0,
         bottom: 54.0 + PLOT_HEIGHT,
     };
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: plot.bottom + 42.0,
-        title: title.to_owned(),
-        description: describe(x_label, y_label, points),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new(
+        [WIDTH, plot.bottom + 42.0],
+        title,
+        describe(x_label, y_label, points),
+    );
     let drawn: Vec<_> = points
         .iter()
         .enumerate()

@@ -24,14 +24,7 @@ const LOGARITHMIC: f64 = 8.0;
 /// of members and ranks are. Points that are not finite are left out.
 pub fn setting_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> String {
     let names: Vec<_> = series.iter().map(|series| series.name.as_str()).collect();
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: 0.0,
-        title: title.to_owned(),
-        description: describe(x_label, y_label, series),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new([WIDTH, 0.0], title, describe(x_label, y_label, series));
     let mut plot = Area {
         left: 0.0,
         top: draw_legend(&mut drawing, 28.0, &names) + 26.0,

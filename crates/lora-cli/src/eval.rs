@@ -49,7 +49,7 @@ pub struct EvalArgs {
     #[command(flatten)]
     sets: SetArgs,
     /// Compare the calibrators that the training fitted: temperature, vector scaling, Dirichlet, isotonic.
-    #[arg(long)]
+    #[arg(long = "compare-calibrators", alias = "calibrators")]
     calibrators: bool,
     /// Write a report page.
     #[arg(long, value_name = "FILE.html")]

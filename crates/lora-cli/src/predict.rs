@@ -51,7 +51,7 @@ pub struct PredictArgs {
     inference: Option<InferenceArg>,
     #[command(flatten)]
     sets: SetArgs,
-    /// Calibrate class probabilities in the place of the temperature, as fitted by the training; lora eval --calibrators compares them.
+    /// Calibrate class probabilities in the place of the temperature, as fitted by the training; lora eval --compare-calibrators compares them.
     #[arg(long, value_enum, conflicts_with_all = ["coverage", "adaptive"])]
     calibrator: Option<CalibratorArg>,
     /// Where results go: a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of

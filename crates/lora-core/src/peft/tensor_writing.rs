@@ -218,6 +218,33 @@ mod tests {
     }
 
     #[test]
+    fn doubles_stand_beside_singles_with_all_of_their_digits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        // Neither is a number of 32 bits.
+        let (doubles, singles) = ([0.1, 1e-300], [0.5, -2.0, 4.0]);
+        let tensors = BTreeMap::from([
+            ("doubles".to_owned(), (vec![1, 2], FloatSlice::Double(&doubles))),
+            ("singles".to_owned(), (vec![3], FloatSlice::Single(&singles))),
+        ]);
+        write_floats(&path, &tensors).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let read = SafeTensors::deserialize(&bytes).unwrap();
+        let view = read.tensor("doubles").unwrap();
+        assert_eq!(
+            (view.dtype(), view.shape()),
+            (safetensors::Dtype::F64, &[1, 2][..])
+        );
+        assert_eq!(view.data(), doubles.map(f64::to_le_bytes).concat());
+        let view = read.tensor("singles").unwrap();
+        assert_eq!((view.dtype(), view.shape()), (safetensors::Dtype::F32, &[3][..]));
+        assert_eq!(view.data(), singles.map(f32::to_le_bytes).concat());
+        let file = crate::tensors::TensorFile::open(&path).unwrap();
+        assert_eq!(file.read_doubles("doubles").unwrap().unwrap(), doubles);
+        assert_eq!(file.read_doubles("singles").unwrap(), None);
+    }
+
+    #[test]
     #[should_panic(expected = "every tensor of the shapes is written")]
     fn a_tensor_that_is_forgotten_is_a_bug() {
         let folder = tempfile::tempdir().unwrap();

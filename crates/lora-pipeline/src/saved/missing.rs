@@ -32,7 +32,12 @@ pub(super) fn no_adapter(folder: &Path) -> Option<String> {
             |command| format!("go on with it: {command}"),
         );
         return Some(format!(
-            "the training of `{shown}` stopped at step {step}, before its first evaluation, so there is no adapter in it yet; {command}"
+            "the training of `{shown}` stopped at step {step}, before its first evaluation, so there is no adapter in it yet; {command}{}",
+            if is_adapter(&checkpoint) {
+                format!("; or use that of the checkpoint, `{}`", checkpoint.display())
+            } else {
+                String::new()
+            }
         ));
     }
     let what = if folder.is_dir() {
@@ -80,7 +85,10 @@ fn adapters_in(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .filter(|path| is_adapter(path))
         // As the user would write it.
-        .map(|path| path.strip_prefix(".").map(Path::to_owned).unwrap_or(path))
+        .map(|path| {
+            path.strip_prefix(".")
+                .map_or_else(|_| path.clone(), Path::to_owned)
+        })
         .collect();
     found.sort();
     found

@@ -250,14 +250,17 @@ impl CheckpointFile {
     }
 }
 
-fn write_state(path: &Path, state: &TrainingState) -> Result<(), WriteError> {
-    let values = |numbers| match numbers {
+fn slice_of(numbers: &Numbers) -> FloatSlice<'_> {
+    match numbers {
         Numbers::Single(values) => FloatSlice::Single(values),
         Numbers::Double(values) => FloatSlice::Double(values),
-    };
+    }
+}
+
+fn write_state(path: &Path, state: &TrainingState) -> Result<(), WriteError> {
     let tensors = state.tensors().iter();
     let tensors =
-        tensors.map(|(name, tensor)| (name.clone(), (tensor.shape.clone(), values(&tensor.numbers))));
+        tensors.map(|(name, tensor)| (name.clone(), (tensor.shape.clone(), slice_of(&tensor.numbers))));
     write_floats(path, &tensors.collect())
 }
 

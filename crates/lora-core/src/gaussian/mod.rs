@@ -89,11 +89,6 @@ pub struct Gaussian {
 }
 
 impl Gaussian {
-    /// Where it comes from.
-    pub fn method(&self) -> PosteriorMethod {
-        self.method
-    }
-
     /// The Gaussian over the parameters of a layout: a mean for each number, a covariance for each parameter, and columns of the length of the
     /// layout. Of several values in single precision the nearest ones are taken.
     ///

@@ -16,14 +16,16 @@ use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::{legend, table};
 use serde_json::json;
 
-use crate::shared_args::{AdapterArgs, ColumnArgs, positive};
+use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, positive};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora bayesianize`.
 #[derive(Args, Clone, Debug)]
 pub struct BayesianizeArgs {
     #[command(flatten)]
-    adapter: AdapterArgs,
+    adapter: AdapterPlace,
+    #[command(flatten)]
+    opening: OpeningArgs,
     /// File of rows with labels that were not trained on: they say how much noise the adapter bears, and calibrate the ensemble.
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
@@ -91,9 +93,9 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     };
     tfb.check()
         .map_err(|error| anyhow::anyhow!("--tolerance: {error}"))?;
-    let opened = open_adapter(&args.adapter.options(), None)?;
-    note_unfinished(&args.adapter.adapter, terminal);
-    let read = |path| read_rows(&opened, path, &args.columns.options(), args.adapter.batch_size);
+    let opened = open_adapter(&args.opening.options(args.adapter.folder()), None)?;
+    note_unfinished(args.adapter.folder(), terminal);
+    let read = |path| read_rows(&opened, path, &args.columns.options(), args.opening.batch_size);
     let rows = read(&args.data)?;
     let method = match args.method {
         MethodArg::Tfb => GaussianSource::Tfb(tfb),
@@ -109,7 +111,10 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     };
     let members = args.members.map_or(members_of(&opened), |members| members as u64);
     let (bayesianized, outcome) = bayesianize(opened, &rows, &method, (members, args.seed), terminal)?;
-    bayesianized.save(&args.output)?;
+    bayesianized.save(
+        &args.output,
+        &[("validation".to_owned(), outcome.methods.clone())],
+    )?;
     let name = format!("{}, {}", args.data.display(), counted(rows.len(), "row"));
     terminal.table(&table(&name, &outcome.methods))?;
     terminal.paragraph(&format!("{}.", outcome.found))?;
@@ -117,15 +122,15 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
         .iter()
         .try_for_each(|verdict| terminal.paragraph(verdict))?;
     terminal.paragraph(&format!(
-        "These rows chose it, so measure it on others: lora eval --adapter {0} --data FILE. lora predict --adapter {0} uses the ensemble, \
-         with --inference mean the adapter as it was.",
+        "These rows chose it and are its validation rows. {}. Measure it on others: lora eval --adapter {} --data FILE.",
+        outcome.in_use,
         args.output.display()
     ))?;
     legend(&outcome.methods)
         .iter()
         .try_for_each(|line| terminal.paragraph(line))?;
     terminal.document(&json!({
-        "adapter": args.adapter.adapter,
+        "adapter": args.adapter.folder(),
         "data": args.data,
         "output": args.output,
         "rows": rows.len(),

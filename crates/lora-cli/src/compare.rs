@@ -1,4 +1,4 @@
-//! `lora compare`: three methods on the user's own labelled text, and which to use.
+//! `lora compare`: LoRA, LoRA Dropout and a deep ensemble on the user's own labelled text, and which to use.
 
 use std::path::PathBuf;
 

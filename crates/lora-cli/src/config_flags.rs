@@ -38,6 +38,7 @@ fn flag_of(key: &'static Key) -> Arg {
         .long(key.flag())
         .help(key.help)
         .help_heading(key.section)
+        .visible_aliases(key.alias())
         .action(ArgAction::Set);
     // As in every other command.
     let arg = if key.flag() == "output" {
@@ -54,8 +55,7 @@ fn flag_of(key: &'static Key) -> Arg {
         KeyForm::Newest => arg
             .num_args(0..=1)
             .default_missing_value(NEWEST)
-            .value_name("auto|FOLDER")
-            .visible_alias("resume-from-checkpoint"), // the one key of this form
+            .value_name("auto|FOLDER"),
         KeyForm::Text | KeyForm::Scalar => arg.value_name("VALUE"),
         // A list may begin with a minus.
         KeyForm::Names => arg.value_name("NAMES|PATTERN").allow_hyphen_values(true),

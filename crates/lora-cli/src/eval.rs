@@ -27,14 +27,16 @@ use lora_report::{Block, Section};
 use serde_json::json;
 
 use crate::set_args::SetArgs;
-use crate::shared_args::{AdapterArgs, ColumnArgs, positive};
+use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, positive};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora eval`.
 #[derive(Args, Clone, Debug)]
 pub struct EvalArgs {
     #[command(flatten)]
-    adapter: AdapterArgs,
+    adapter: AdapterPlace,
+    #[command(flatten)]
+    opening: OpeningArgs,
     /// File of rows with labels, like those of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll).
     #[arg(long, value_name = "FILE", required_unless_present = "task_name")]
     data: Option<PathBuf>,
@@ -47,11 +49,14 @@ pub struct EvalArgs {
     #[command(flatten)]
     sets: SetArgs,
     /// Compare the calibrators that the training fitted: temperature, vector scaling, Dirichlet, isotonic.
-    #[arg(long)]
+    #[arg(long = "compare-calibrators", alias = "calibrators")]
     calibrators: bool,
-    /// Write a report page; an earlier report there is replaced, nothing else.
+    /// Write a report page.
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Write over an earlier report that --report names; no other file is written over.
+    #[arg(long, requires = "report")]
+    overwrite: bool,
 }
 
 /// A benchmark in place of a file.
@@ -135,11 +140,11 @@ impl EnsembleArgs {
 /// If an input is wrong or a report cannot be written.
 pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     if let Some(path) = &args.report {
-        check_report("--report", path)?;
+        check_report("--report", path, args.overwrite)?;
     }
     let asked = args.benchmark.task_name.as_deref().map(tasks::find).transpose()?;
-    let opened = open_adapter(&args.adapter.options(), asked)?;
-    note_unfinished(&args.adapter.adapter, terminal);
+    let opened = open_adapter(&args.opening.options(args.adapter.folder()), asked)?;
+    note_unfinished(args.adapter.folder(), terminal);
     let ensemble = args.ensemble.choice().settings(&opened)?;
     let asked = asked.or(of_own_files(opened.task.problem_type()));
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
@@ -149,7 +154,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     };
     let encoder = RowEncoder {
         shots: (&shown, args.benchmark.shots),
-        ..opened.encoder(args.adapter.batch_size)
+        ..opened.encoder(args.opening.batch_size)
     };
     let split = encoder.encode(&rows)?;
     let outputs = infer(&opened.adapted, &split, ensemble, "scoring", terminal)?;
@@ -178,10 +183,15 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.table(table)?;
     }
     let verdicts = verdicts(&methods)?;
+    let recorded = saved
+        .and_then(|task| task.inference)
+        .filter(|_| ensemble.is_some());
+    let in_use = recorded.map(|kind| format!("lora predict uses {}", kind.was_better()));
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
     for line in verdicts
         .iter()
+        .chain(&in_use)
         .chain(&spared)
         .chain(&legend(&methods))
         .chain(&metric_line)
@@ -195,17 +205,18 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         json!({"name": metric.words(), "scores": scores.collect::<Vec<_>>()})
     });
     let document = json!({
-        "adapter": args.adapter.adapter,
-        "base_model": opened.base_model,
+        "adapter": args.adapter.folder(),
+        "base_model": opened.base.name,
         "data": args.data,
         "task_name": args.benchmark.task_name,
         "part": name,
         "rows": split.len(),
         "truncated": split.encoded.truncated,
-        "device": args.adapter.device.device.to_string(),
-        "dtype": args.adapter.precision.dtype.to_string(),
-        "fp32_precision": args.adapter.precision.fp32_precision,
+        "device": args.opening.device.device.to_string(),
+        "dtype": args.opening.precision.dtype.to_string(),
+        "fp32_precision": args.opening.precision.fp32_precision,
         "ensemble": ensemble,
+        "inference": recorded,
         "binning": Binning::default().to_string(),
         "metric": metric,
         "methods": methods,
@@ -217,7 +228,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         let mut page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
         page.subtitle = format!(
             "{}, {}",
-            args.adapter.adapter.display(),
+            args.adapter.folder().display(),
             counted(split.len(), "row")
         );
         page.summary = verdicts.into_iter().chain(spared).chain(metric_line).collect();

@@ -99,9 +99,10 @@ fn write_peft(plain: &PlainLora, adapter: &Path, output: &Path) -> Result<()> {
     write_folder(output, |path| {
         plain.write(path)?;
         if let Some(mut task) = task {
-            // The mean pass is the same; masks, and an ensemble of them, are gone.
+            // The mean pass is the same; masks, a posterior, and an ensemble of them are gone.
             task.ensemble = None;
             task.inference = None;
+            task.posterior = None;
             task.temperature.ensemble = None;
             write_json(&path.join(TASK_FILE), &task)?;
         }

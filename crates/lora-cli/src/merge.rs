@@ -172,6 +172,6 @@ pub fn put_on_base(
     let (model, loaded) = Transformer::load_for_labels(&source.checkpoint, head, known, device)?;
     let model = source
         .saved
-        .put_on(model, &loaded, &source.base_model, "--model")?;
+        .put_on(model, &loaded, &source.base.name, "--model")?;
     Ok((model, task))
 }

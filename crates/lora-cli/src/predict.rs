@@ -17,18 +17,21 @@ use serde_json::json;
 
 use crate::eval::EnsembleArgs;
 use crate::set_args::SetArgs;
-use crate::shared_args::{AdapterArgs, ColumnArgs};
+use crate::shared_args::{ColumnArgs, OpeningArgs};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora predict`.
 #[derive(Args, Clone, Debug)]
 pub struct PredictArgs {
+    /// Adapter folder, written by `lora train` or by PEFT, or a whole model [the first word].
+    #[arg(long, value_name = "DIR", required_unless_present = "words")]
+    adapter: Option<PathBuf>,
     #[command(flatten)]
-    adapter: AdapterArgs,
-    /// Texts, sentences, or questions about --context; or - for one a line from the standard input. After --, nothing is a flag: --
-    /// "-5 stars".
-    #[arg(value_name = "TEXT", conflicts_with = "data")]
-    texts: Vec<String>,
+    opening: OpeningArgs,
+    /// The adapter folder, unless --adapter names it; then texts, sentences, or questions about --context; or - for one a line from the
+    /// standard input. After --, nothing is a flag: -- "-5 stars".
+    #[arg(value_name = "DIR TEXT")]
+    words: Vec<String>,
     /// File of rows: texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll); labels in it
     /// are not read.
     #[arg(long, value_name = "FILE")]
@@ -48,7 +51,7 @@ pub struct PredictArgs {
     inference: Option<InferenceArg>,
     #[command(flatten)]
     sets: SetArgs,
-    /// Calibrate class probabilities in the place of the temperature, as fitted by the training; lora eval --calibrators compares them.
+    /// Calibrate class probabilities in the place of the temperature, as fitted by the training; lora eval --compare-calibrators compares them.
     #[arg(long, value_enum, conflicts_with_all = ["coverage", "adaptive"])]
     calibrator: Option<CalibratorArg>,
     /// Where results go: a file in place of the standard output: .jsonl for all kinds; .csv for texts, with the columns of
@@ -118,11 +121,12 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
             "lora predict reads no labels, so --label-column means nothing to it; leave it out, or score an adapter with lora eval"
         );
     }
+    let (adapter, texts) = args.adapter_and_texts()?;
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
-    let opened = open_adapter(&args.adapter.options(), benchmark)?;
-    note_unfinished(&args.adapter.adapter, terminal);
+    let opened = open_adapter(&args.opening.options(&adapter), benchmark)?;
+    note_unfinished(&adapter, terminal);
     let request = PredictRequest {
-        texts: given_texts(args)?,
+        texts: given_texts(texts)?,
         data: args.data.clone(),
         columns: args.columns.options(),
         context: args.context.clone(),
@@ -133,7 +137,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         sets: args.sets.request(),
         calibrator: args.calibrator.map(CalibratorArg::name),
         output: args.output.clone(),
-        batch_size: args.adapter.batch_size,
+        batch_size: args.opening.batch_size,
         strict: args.strict,
     };
     let predicted = predict(&opened, &request, terminal)?;
@@ -155,10 +159,29 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     Ok(())
 }
 
+impl PredictArgs {
+    /// The folder, by its flag or as the first word, and the words after it.
+    fn adapter_and_texts(&self) -> Result<(PathBuf, &[String])> {
+        let (adapter, texts) = match (&self.adapter, self.words.split_first()) {
+            (Some(adapter), _) => (adapter.clone(), &self.words[..]),
+            (None, Some((folder, texts))) => (folder.into(), texts),
+            (None, None) => {
+                bail!("no adapter folder is given; begin with one, as in lora predict DIR \"a text\"")
+            }
+        };
+        match (&self.data, texts.first()) {
+            (Some(_), Some(text)) => {
+                bail!("`{text}` is a text, and --data is a file of texts; give one of the two")
+            }
+            _ => Ok((adapter, texts)),
+        }
+    }
+}
+
 /// The texts that stand on the command line or come from the standard input.
-fn given_texts(args: &PredictArgs) -> Result<Vec<String>> {
-    if args.texts != ["-"] {
-        return Ok(args.texts.clone());
+fn given_texts(texts: &[String]) -> Result<Vec<String>> {
+    if texts != ["-"] {
+        return Ok(texts.to_vec());
     }
     let mut bytes = Vec::new();
     let read = std::io::stdin().read_to_end(&mut bytes);

@@ -63,7 +63,8 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
         Some(path) => path.clone(),
         None => results[0].with_extension("html"),
     };
-    check_report("--output", &output)?;
+    // It is made again from the results at any time, so an earlier one is no loss.
+    check_report("--output", &output, true)?;
     for (flag, path) in [("--markdown", &args.markdown), ("--csv", &args.csv)] {
         for (path, read) in path
             .iter()

@@ -140,16 +140,13 @@ pub struct NewFolderArgs {
     pub output: PathBuf,
 }
 
-/// Where an adapter is and what the folder may not say itself.
+/// What an adapter folder may not say itself, and how its rows are computed.
 #[derive(Args, Clone, Debug)]
 #[expect(
     missing_docs,
     reason = "the help of a flattened group is that of its arguments"
 )]
-pub struct AdapterArgs {
-    /// Adapter folder, written by `lora train` or by PEFT, or a whole model.
-    #[arg(long, value_name = "DIR")]
-    pub adapter: PathBuf,
+pub struct OpeningArgs {
     #[command(flatten)]
     pub base: BaseArgs,
     #[command(flatten)]
@@ -174,11 +171,11 @@ pub struct LabelArgs {
     pub names: Option<Vec<String>>,
 }
 
-impl AdapterArgs {
-    /// In the form of the library.
-    pub fn options(&self) -> AdapterOptions {
+impl OpeningArgs {
+    /// In the form of the library, for this folder.
+    pub fn options(&self, adapter: &Path) -> AdapterOptions {
         AdapterOptions {
-            adapter: self.adapter.clone(),
+            adapter: adapter.to_owned(),
             base: self.base.base.clone(),
             revision: self.base.revision.clone(),
             labels: self.labels.names.clone(),

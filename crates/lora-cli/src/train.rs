@@ -77,11 +77,24 @@ fn dry_run(training: Training, terminal: &Terminal) -> Result<()> {
     terminal.say(format!("# {}", training.parameter_line()))?;
     let batch = training.try_one_batch()?;
     terminal.say(format!(
-        "# one batch of {} rows: loss {:.4}, {:.2} s; {} steps in all; nothing was written",
-        batch.rows, batch.loss, batch.seconds, batch.steps
+        "# one batch of {} rows: loss {:.4}, {:.2} s; {} steps in all, {} at this speed, evaluations not counted; nothing was written",
+        batch.rows,
+        batch.loss,
+        batch.seconds,
+        batch.steps,
+        in_time(batch.all_seconds)
     ))?;
     terminal.say(format!("# {}", batch.memory))?;
     terminal.document(&batch.document)
+}
+
+/// Seconds in the unit that people count in.
+fn in_time(seconds: f64) -> String {
+    match seconds {
+        ..120.0 => format!("{seconds:.1} s"),
+        ..7200.0 => format!("{:.1} minutes", seconds / 60.0),
+        _ => format!("{:.1} hours", seconds / 3600.0),
+    }
 }
 
 /// Shows the score tables and where everything is.

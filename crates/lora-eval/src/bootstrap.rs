@@ -11,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::{finite_difference, level_within, same_count};
 
 /// How to bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -84,27 +85,22 @@ impl Bootstrap {
         if self.resamples == 0 {
             return Err(EvalError::ResampleCount { found: 0, minimum: 1 });
         }
-        if !(self.level > 0.0 && self.level < 1.0) {
-            return Err(EvalError::ConfidenceLevel { found: self.level });
-        }
+        level_within(self.level)?;
         let none = EvalError::NoExamples {
             metric: "paired bootstrap difference",
         };
         let Ok(any_example) = Uniform::new(0, examples) else {
             return Err(none);
         };
-        let mut finite_difference = |draw: &[usize], resample| match difference(draw)? {
-            value if value.is_finite() => Ok(value),
-            value => Err(EvalError::DifferenceNotFinite { resample, value }),
-        };
+        let mut difference = |draw: &[usize], resample| finite_difference(difference(draw)?, resample);
 
         let mut draw: Vec<usize> = (0..examples).collect();
-        let on_the_data = finite_difference(&draw, None)?;
+        let on_the_data = difference(&draw, None)?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         let mut differences = Vec::new();
         for resample in 0..self.resamples {
             draw.fill_with(|| any_example.sample(&mut rng));
-            differences.push(finite_difference(&draw, Some(resample))?);
+            differences.push(difference(&draw, Some(resample))?);
         }
         differences.sort_unstable_by(f64::total_cmp);
         Ok(BootstrapInterval {
@@ -121,14 +117,7 @@ impl Bootstrap {
     /// # Errors
     /// As [`paired`](Self::paired), and [`EvalError::ExampleCount`] for lists of different lengths.
     pub fn paired_means(&self, first: &[f64], second: &[f64]) -> Result<BootstrapInterval, EvalError> {
-        if first.len() != second.len() {
-            let (expected, found) = (first.len(), second.len());
-            return Err(EvalError::ExampleCount {
-                what: "the list of the second method",
-                expected,
-                found,
-            });
-        }
+        same_count("the list of the second method", first.len(), second.len())?;
         let differences: Vec<f64> = first
             .iter()
             .zip(second)

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
+use crate::checks::{at_least, finite_difference, level_within, same_count};
 
 /// A mean difference with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,9 +46,7 @@ impl CrossedInterval {
     /// two examples, [`EvalError::ExampleCount`] for another number of seeds or lists of different lengths,
     /// [`EvalError::DifferenceNotFinite`] for values that are NaN or infinite.
     pub fn of(first: &[Vec<f64>], second: &[Vec<f64>], level: f64) -> Result<Self, EvalError> {
-        if !(level > 0.0 && level < 1.0) {
-            return Err(EvalError::ConfidenceLevel { found: level });
-        }
+        level_within(level)?;
         let [seeds, examples] = shape(first, second)?;
         let of_cell = |seed: usize, example: usize| first[seed][example] - second[seed][example];
         let of_seeds: Vec<f64> = (0..seeds)
@@ -63,11 +62,7 @@ impl CrossedInterval {
             .filter(|(variance, _)| *variance > 0.0)
             .map(|(variance, freedom)| variance.powi(2) / freedom)
             .sum();
-        let difference = mean(of_seeds.iter().copied());
-        if !difference.is_finite() {
-            let (resample, value) = (None, difference);
-            return Err(EvalError::DifferenceNotFinite { resample, value });
-        }
+        let difference = finite_difference(mean(of_seeds.iter().copied()), None)?;
         let standard_error = variance.sqrt();
         let (half, degrees_of_freedom) = if spread > 0.0 {
             let freedom = variance.powi(2) / spread;
@@ -92,29 +87,11 @@ impl CrossedInterval {
 
 /// Seeds and examples.
 fn shape(first: &[Vec<f64>], second: &[Vec<f64>]) -> Result<[usize; 2], EvalError> {
-    let same = |what, expected, found| {
-        if expected == found {
-            Ok(())
-        } else {
-            Err(EvalError::ExampleCount {
-                what,
-                expected,
-                found,
-            })
-        }
-    };
-    same("the seeds of the second method", first.len(), second.len())?;
+    same_count("the seeds of the second method", first.len(), second.len())?;
     let examples = first.first().map_or(0, Vec::len);
     for list in first.iter().chain(second) {
-        same("the list of a seed", examples, list.len())?;
+        same_count("the list of a seed", examples, list.len())?;
     }
-    let at_least = |axis, found, minimum| {
-        if found >= minimum {
-            Ok(())
-        } else {
-            Err(EvalError::AxisTooShort { axis, found, minimum })
-        }
-    };
     at_least("seeds", first.len(), 1)?;
     at_least("examples", examples, 2)?;
     Ok([first.len(), examples])

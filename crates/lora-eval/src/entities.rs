@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::same_count;
 
 /// An entity of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,13 +84,7 @@ impl EntityCounts {
     /// # Errors
     /// [`EvalError::ExampleCount`] unless there is one predicted tag a word.
     pub fn update(&mut self, truth: &[&str], predicted: &[&str]) -> Result<(), EvalError> {
-        if truth.len() != predicted.len() {
-            return Err(EvalError::ExampleCount {
-                what: "the list of predicted tags",
-                expected: truth.len(),
-                found: predicted.len(),
-            });
-        }
+        same_count("the list of predicted tags", truth.len(), predicted.len())?;
         let (truth, predicted) = (entities(truth), entities(predicted));
         self.entities += truth.len();
         self.predicted += predicted.len();

@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::same_count;
 use crate::classification::{ConfusionMatrix, F1Average};
 use crate::regression::{Correlation, RankCorrelation};
 
@@ -86,13 +87,7 @@ impl GlueMetric {
                 needed: "predicted classes, not numbers",
             });
         }
-        if predictions.len() != targets.len() {
-            return Err(EvalError::ExampleCount {
-                what: "the list of predictions",
-                expected: targets.len(),
-                found: predictions.len(),
-            });
-        }
+        same_count("the list of predictions", targets.len(), predictions.len())?;
         let (mut correlation, mut ranks) = (Correlation::new(), RankCorrelation::new());
         for (prediction, target) in predictions.iter().zip(targets) {
             correlation.update(*prediction, *target)?;

@@ -26,6 +26,7 @@ pub mod adaptive;
 pub mod bootstrap;
 pub mod calibration;
 pub mod calibrators;
+mod checks;
 pub mod choices;
 pub mod classification;
 pub mod conformal;

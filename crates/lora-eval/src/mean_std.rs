@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// Mean ± sample standard deviation of a score over repeated runs.
 ///
@@ -31,11 +32,7 @@ impl MeanStd {
     /// # Errors
     /// [`EvalError::NoExamples`] for no values, [`EvalError::ValueNotFinite`] for NaN or infinity.
     pub fn of(values: &[f64]) -> Result<Self, EvalError> {
-        if values.is_empty() {
-            return Err(EvalError::NoExamples {
-                metric: "mean over runs",
-            });
-        }
+        refuse_empty("mean over runs", values.is_empty())?;
         if let Some(example) = values.iter().position(|value| !value.is_finite()) {
             return Err(EvalError::ValueNotFinite {
                 what: "score",

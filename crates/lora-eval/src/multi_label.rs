@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Binning, ReliabilityTable};
+use crate::checks::refuse_empty;
 use crate::{ClassProbabilities, EvalError, ModelOutputs, Predictions};
 
 /// A probability from which on, but not at which, a label counts as predicted.
@@ -141,10 +142,7 @@ impl MultiLabelScores {
         binning: Binning,
     ) -> Result<Self, EvalError> {
         let (pairs, examples) = (probabilities.examples(), truth.len());
-        if examples == 0 {
-            let metric = "F1 of labels";
-            return Err(EvalError::NoExamples { metric });
-        }
+        refuse_empty("F1 of labels", examples == 0)?;
         if probabilities.classes() != 2 {
             return Err(EvalError::ClassCount {
                 what: "the probability of a label",

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::{finite_difference, refuse_empty, same_count};
 
 /// How to permute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,17 +66,8 @@ impl Permutation {
         if self.permutations == 0 {
             return Err(EvalError::ResampleCount { found: 0, minimum: 1 });
         }
-        if examples == 0 {
-            let metric = "paired permutation test";
-            return Err(EvalError::NoExamples { metric });
-        }
-        let mut finite = |exchanged: &[bool], index| match difference(exchanged)? {
-            value if value.is_finite() => Ok(value),
-            value => Err(EvalError::DifferenceNotFinite {
-                resample: index,
-                value,
-            }),
-        };
+        refuse_empty("paired permutation test", examples == 0)?;
+        let mut finite = |exchanged: &[bool], index| finite_difference(difference(exchanged)?, index);
         let mut exchanged = vec![false; examples];
         let observed = finite(&exchanged, None)?;
         let least = observed.abs() * (1.0 - ROUNDING);
@@ -123,14 +115,7 @@ impl Permutation {
     /// # Errors
     /// As [`paired`](Self::paired), and [`EvalError::ExampleCount`] for lists of different lengths.
     pub fn paired_means(&self, first: &[f64], second: &[f64]) -> Result<PermutationTest, EvalError> {
-        if first.len() != second.len() {
-            let (expected, found) = (first.len(), second.len());
-            return Err(EvalError::ExampleCount {
-                what: "the list of the second method",
-                expected,
-                found,
-            });
-        }
+        same_count("the list of the second method", first.len(), second.len())?;
         let differences: Vec<f64> = first
             .iter()
             .zip(second)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::same_count;
 use crate::softmax::top_class;
 
 /// How far the probabilities of an example may sum from 1. Room for rows that were computed in single precision.
@@ -136,13 +137,7 @@ pub(crate) fn check_distribution(example: usize, row: &[f64]) -> Result<(), Eval
 
 /// Refuses labels that don't fit the examples and classes.
 pub(crate) fn check_labels(examples: usize, classes: usize, labels: &[usize]) -> Result<(), EvalError> {
-    if labels.len() != examples {
-        return Err(EvalError::ExampleCount {
-            what: "the list of labels",
-            expected: examples,
-            found: labels.len(),
-        });
-    }
+    same_count("the list of labels", examples, labels.len())?;
     match labels.iter().position(|label| *label >= classes) {
         Some(example) => Err(EvalError::ClassOutOfRange {
             what: "label",

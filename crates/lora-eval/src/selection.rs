@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
+use crate::checks::{at_least, finite_difference, level_within, same_count};
 
 /// Level of the intervals of [`select`]: a loss that is not lower looks lower in 5 of 100 cases.
 pub const LEVEL: f64 = 0.9;
@@ -45,17 +46,11 @@ impl LossDifference {
     /// fewer than two rows, [`EvalError::ExampleCount`] if both ways differ in seeds or rows, [`EvalError::DifferenceNotFinite`] for NaN
     /// or infinity.
     pub fn of(first: &[Vec<f64>], second: &[Vec<f64>], level: f64) -> Result<Self, EvalError> {
-        if !(level > 0.0 && level < 1.0) {
-            return Err(EvalError::ConfidenceLevel { found: level });
-        }
+        level_within(level)?;
         let each = differences(first, second)?;
         let rows: usize = each.iter().map(Vec::len).sum();
         let (n, seeds) = (rows as f64, each.len() as f64);
-        let difference = each.iter().flatten().sum::<f64>() / n;
-        if !difference.is_finite() {
-            let (resample, value) = (None, difference);
-            return Err(EvalError::DifferenceNotFinite { resample, value });
-        }
+        let difference = finite_difference(each.iter().flatten().sum::<f64>() / n, None)?;
         let means: Vec<f64> = each.iter().map(|rows| mean(rows)).collect();
         let within = each.iter().zip(&means);
         let within: f64 = within.map(|(rows, mean)| squares(rows, *mean)).sum::<f64>() / (n - seeds);
@@ -133,35 +128,11 @@ pub fn select(losses: &[Vec<Vec<f64>>]) -> Result<Selection, EvalError> {
 
 /// `[seeds][rows]`
 fn differences(first: &[Vec<f64>], second: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, EvalError> {
-    let same = |what, expected, found| {
-        if expected == found {
-            Ok(())
-        } else {
-            Err(EvalError::ExampleCount {
-                what,
-                expected,
-                found,
-            })
-        }
-    };
-    same("the seeds of the second way", first.len(), second.len())?;
-    if first.is_empty() {
-        let axis = "seeds";
-        return Err(EvalError::AxisTooShort {
-            axis,
-            found: 0,
-            minimum: 1,
-        });
-    }
+    same_count("the seeds of the second way", first.len(), second.len())?;
+    at_least("seeds", first.len(), 1)?;
     let of_seed = |(first, second): (&Vec<f64>, &Vec<f64>)| {
-        same("the rows of the second way", first.len(), second.len())?;
-        if first.len() < 2 {
-            return Err(EvalError::AxisTooShort {
-                axis: "rows of a seed",
-                found: first.len(),
-                minimum: 2,
-            });
-        }
+        same_count("the rows of the second way", first.len(), second.len())?;
+        at_least("rows of a seed", first.len(), 2)?;
         Ok(first
             .iter()
             .zip(second)

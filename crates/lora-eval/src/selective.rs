@@ -12,6 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// Gathers doubts and losses, batch by batch.
 ///
@@ -145,9 +146,7 @@ impl RiskCoverage {
 
     /// By rising doubt; equal doubts by rising loss, so that sums are taken in one order.
     fn sorted(&self, metric: &'static str) -> Result<Vec<(f64, f64)>, EvalError> {
-        if self.examples.is_empty() {
-            return Err(EvalError::NoExamples { metric });
-        }
+        refuse_empty(metric, self.examples.is_empty())?;
         // −0 and 0 are the same doubt.
         let mut examples: Vec<(f64, f64)> = self
             .examples

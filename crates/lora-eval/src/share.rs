@@ -3,6 +3,7 @@
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::EvalError;
+use crate::checks::{level_within, refuse_empty};
 
 /// Wilson's score interval of a share: `right` of `examples`, each right or wrong by itself (Wilson 1927). It stays between 0 and 1, and
 /// holds near the ends, where `p ± z √(p (1 − p) / n)` does not.
@@ -19,14 +20,8 @@ use crate::EvalError;
 /// # Panics
 /// Panics if more are right than there are.
 pub fn share_interval(right: u64, examples: u64, level: f64) -> Result<[f64; 2], EvalError> {
-    if examples == 0 {
-        return Err(EvalError::NoExamples {
-            metric: "interval of a share",
-        });
-    }
-    if !(level > 0.0 && level < 1.0) {
-        return Err(EvalError::ConfidenceLevel { found: level });
-    }
+    refuse_empty("interval of a share", examples == 0)?;
+    level_within(level)?;
     assert!(right <= examples, "no more are right than there are");
     let z = Normal::standard().inverse_cdf(f64::midpoint(1.0, level));
     let (n, share) = (examples as f64, right as f64 / examples as f64);

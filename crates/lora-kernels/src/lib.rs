@@ -1,4 +1,11 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(
+    feature = "flex",
+    expect(
+        clippy::inline_always,
+        reason = "only inlined code is compiled for the instruction set found at run time"
+    )
+)]
 
 mod attention;
 mod backends;

@@ -21,7 +21,8 @@ use crate::error::{Context, Result};
 use crate::inference::{JudgedRows, infer};
 use crate::progress::Progress;
 use crate::saved::adapter::{ColumnOptions, OpenedAdapter, read_options};
-use crate::saved::task_file::{FittedRules, FittedValues, TaskFile, id2label};
+use crate::saved::task_file::{FittedRules, InferenceKind, TaskFile};
+use crate::score::comparison::MethodsInUse;
 use crate::score::{ScoredMethod, calibrate, score_split};
 
 /// Prior precisions of a Laplace approximation that validation rows choose from.
@@ -50,6 +51,11 @@ pub struct BayesianizeOutcome {
     pub found: String,
     /// The ensemble that was calibrated.
     pub ensemble: EnsembleSettings,
+    /// The better of the two on the rows, which `lora predict` uses.
+    pub inference: InferenceKind,
+    /// The same in a sentence, with how sure that is.
+    #[serde(skip)]
+    pub in_use: String,
     /// Scores on the rows: mean pass and ensemble.
     pub methods: Vec<ScoredMethod>,
 }
@@ -128,11 +134,15 @@ pub fn bayesianize(
             (gaussian(&best)?, words)
         }
     };
+    let source = posterior.method();
     opened.adapted = plain.with_posterior(posterior);
     opened.ensemble = Some(ensemble);
     let outputs = infer(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;
     let fitted = calibrate(&outputs, rows, true, progress)?;
     opened.calibration = CalibrationFile::of(&outputs, rows, fitted.temperature)?;
+    let methods = score_split(&outputs, rows, fitted)?;
+    let in_use = MethodsInUse::of(&methods).context("nothing was scored")?;
+    let (inference, in_use) = (in_use.better(), in_use.in_words()?);
     let task = match opened.task_file.take() {
         Some(task) => task,
         None => task_file(&opened),
@@ -141,13 +151,15 @@ pub fn bayesianize(
         temperature: fitted.temperature,
         no_answer_threshold: fitted.threshold,
         ensemble: Some(ensemble),
-        inference: None,
+        inference: Some(inference),
+        posterior: Some(source),
         ..task
     });
-    let methods = score_split(&outputs, rows, fitted)?;
     let outcome = BayesianizeOutcome {
         found,
         ensemble,
+        inference,
+        in_use,
         methods,
     };
     Ok((opened, outcome))
@@ -204,23 +216,8 @@ fn laplace(
 fn task_file(opened: &OpenedAdapter) -> TaskFile {
     let of_answers = matches!(opened.task, Task::QuestionAnswering { .. });
     TaskFile {
-        format: 1,
-        problem_type: opened.task.problem_type(),
-        id2label: opened.task.labels().map(id2label),
-        max_seq_length: opened.lengths.longest,
-        header: true,
-        text_column: "text".into(),
-        text_pair_column: None,
-        label_column: "label".into(),
-        label_columns: Vec::new(),
-        base_model: opened.base_model.clone(),
-        revision: None,
-        task_name: None,
         doc_stride: of_answers.then_some(opened.lengths.overlap),
         max_answer_length: of_answers.then_some(opened.lengths.answer),
-        temperature: FittedValues::default(),
-        no_answer_threshold: FittedValues::default(),
-        ensemble: None,
-        inference: None,
+        ..TaskFile::new(&opened.task, &opened.base, opened.lengths.longest)
     }
 }

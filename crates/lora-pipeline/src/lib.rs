@@ -41,11 +41,12 @@ pub mod saved;
 pub mod score;
 pub mod train;
 
+pub use base::BaseModel;
 pub use error::{Error, Result};
 pub use lora_core::peft::EnsembleSettings as Ensemble;
 pub use predict::TextGenerator;
 pub use predict::predictor::{ChoicePredictor, Predictor, SpanPredictor, TaskPredictor, WordPredictor};
-pub use predict::untrained::{BaseModel, FitSettings, Untrained};
+pub use predict::untrained::{FitSettings, Untrained};
 
 /// The README's example, compiled and run as a test.
 #[cfg(doctest)]

@@ -51,6 +51,19 @@ impl NamedFolder {
             folder: folder.to_owned(),
         })
     }
+
+    /// A folder under its own name.
+    ///
+    /// # Errors
+    ///
+    /// As [`NamedFolder::new`].
+    pub fn of_folder(folder: &Path) -> Result<Self, ServeError> {
+        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let name = whole.file_name().and_then(|name| name.to_str());
+        Self::new(name.unwrap_or_default(), folder).map_err(|_| ServeError::Name {
+            given: folder.display().to_string(),
+        })
+    }
 }
 
 impl FromStr for NamedFolder {
@@ -63,13 +76,7 @@ impl FromStr for NamedFolder {
         {
             return Self::new(name, Path::new(folder));
         }
-        let folder = Path::new(given);
-        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-        let name = whole.file_name().and_then(|name| name.to_str());
-        let named = Self::new(name.unwrap_or_default(), folder);
-        named.map_err(|_| ServeError::Name {
-            given: given.to_owned(),
-        })
+        Self::of_folder(Path::new(given))
     }
 }
 
@@ -145,7 +152,7 @@ impl ServedAdapters {
         let used: Vec<_> = self
             .all()
             .iter()
-            .map(|(_, one)| one.opened().shared_base())
+            .map(|(_, one)| one.opened().base.clone())
             .collect();
         bases.retain(&used);
     }

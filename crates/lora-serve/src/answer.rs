@@ -60,7 +60,7 @@ pub(crate) fn adapter_info(name: &str, predictor: &PreparedPredictor) -> Value {
         "labels": task.labels().map(lora_data::LabelNames::names),
         "reads_pairs": opened.reads_pairs(),
         "max_seq_length": opened.lengths.longest,
-        "base_model": opened.base_model,
+        "base_model": opened.base.name,
         "has_prediction_sets": opened.calibration.is_some(),
     });
     if let (Value::Object(info), Ok(Value::Object(method))) =

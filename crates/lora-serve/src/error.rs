@@ -38,17 +38,13 @@ pub enum ServeError {
         expected: &'static str,
     },
     /// A name that no path can hold, or none where a folder gives none.
-    #[error(
-        "`{given}` gives no name for the adapter; write NAME=FOLDER, with letters, digits, `-`, `_` and `.` in the name"
-    )]
+    #[error("`{given}` gives no name for the adapter; choose one of letters, digits, `-`, `_` and `.`")]
     Name {
         /// What was given.
         given: String,
     },
     /// A name that is taken.
-    #[error(
-        "there is an adapter named `{name}` already; give another name (NAME=FOLDER), or drop that one first"
-    )]
+    #[error("there is an adapter named `{name}` already; give another name, or drop that one first")]
     Taken {
         /// The name.
         name: String,

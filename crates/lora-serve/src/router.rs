@@ -25,6 +25,9 @@ use crate::error::{CallError, ServeError};
 use crate::question::Question;
 use crate::server::Service;
 
+/// Why a server that ends takes no work.
+const ENDING: &str = "the server ends; ask another one";
+
 /// All routes, with who may ask, how long, and what is counted.
 pub(crate) fn router(service: Arc<Service>) -> Router {
     // Whoever has no token may know that there is a server, and how to ask it.
@@ -33,12 +36,15 @@ pub(crate) fn router(service: Arc<Service>) -> Router {
         .route("/openapi.json", get(openapi))
         .route("/health", get(health))
         .route("/ready", get(ready));
-    let guarded = Router::new()
+    let work = Router::new()
         .route("/predict", post(predict))
-        .route("/info", get(server_info))
-        .route("/metrics", get(metrics))
         .route("/adapters", get(adapters).post(load_adapter))
         .route("/adapters/{name}", delete(drop_adapter))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), admit));
+    let guarded = Router::new()
+        .route("/info", get(server_info))
+        .route("/metrics", get(metrics))
+        .merge(work)
         .layer(middleware::from_fn_with_state(Arc::clone(&service), check_token));
     open.merge(guarded)
         .fallback(|| async {
@@ -66,7 +72,7 @@ async fn predict(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, CallError> {
-    let body = json_body(&headers, body)?;
+    let body = json_body(&service, &headers, body)?;
     let call = PredictCall::parse(&body, service.settings.requests.texts)?;
     let (name, predictor) = choose(&service, call.adapter)?;
     check_pairs(&call.examples, &predictor)?;
@@ -170,7 +176,7 @@ fn in_fields(reason: &str) -> String {
 }
 
 /// The body of a request that says that it is JSON. A page of another site cannot send that without asking first.
-fn json_body(headers: &HeaderMap, body: Body) -> Result<Bytes, CallError> {
+fn json_body(service: &Service, headers: &HeaderMap, body: Body) -> Result<Bytes, CallError> {
     let kind = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok())
@@ -180,7 +186,15 @@ fn json_body(headers: &HeaderMap, body: Body) -> Result<Bytes, CallError> {
         let reason = "send JSON, with the header content-type: application/json (curl --json)";
         return Err(CallError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
     }
-    body.map_err(|error| CallError::new(error.status(), error.body_text()))
+    body.map_err(|error| {
+        let reason = if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let most = service.settings.requests.body;
+            format!("the body has more than the {most} bytes that a request may have; send several requests")
+        } else {
+            "the body did not come as a whole; send it again".to_owned()
+        };
+        CallError::new(error.status(), reason)
+    })
 }
 
 fn bug() -> CallError {
@@ -202,10 +216,10 @@ async fn load_adapter(
     body: Body,
 ) -> Result<Response, CallError> {
     check_change(&service, &headers)?;
-    let call = LoadCall::parse(&json_body(&headers, body)?)?;
+    let call = LoadCall::parse(&json_body(&service, &headers, body)?)?;
     let named = match &call.name {
         Some(name) => NamedFolder::new(name, FolderPath::new(&call.folder)),
-        None => call.folder.parse(),
+        None => NamedFolder::of_folder(FolderPath::new(&call.folder)),
     };
     let named = named.map_err(|error| CallError::field("name", error.to_string()))?;
     let (name, loading) = (named.name.clone(), Arc::clone(&service));
@@ -249,7 +263,7 @@ fn check_change(service: &Service, headers: &HeaderMap) -> Result<(), CallError>
     }
     Err(CallError::new(
         StatusCode::FORBIDDEN,
-        "adapters are changed from this machine (as localhost), or with a token; start with --token-file",
+        "adapters are changed from this machine (as localhost), or with the server's token, and this server has none",
     ))
 }
 
@@ -264,7 +278,7 @@ async fn health() -> Json<Value> {
 /// Whether requests are taken: not without an adapter, and not while the server ends.
 async fn ready(State(service): State<Arc<Service>>) -> Result<Json<Value>, CallError> {
     let reason = if service.is_ending() {
-        "the server ends"
+        ENDING
     } else if service.adapters.all().is_empty() {
         "there is no adapter in memory"
     } else {
@@ -302,6 +316,14 @@ async fn check_token(State(service): State<Arc<Service>>, request: Request, next
         }
         _ => next.run(request).await,
     }
+}
+
+/// Takes no work any more while the server ends; work that was taken is waited for.
+async fn admit(State(service): State<Arc<Service>>, request: Request, next: Next) -> Response {
+    let Some(_admitted) = service.admit() else {
+        return CallError::new(StatusCode::SERVICE_UNAVAILABLE, ENDING).into_response();
+    };
+    next.run(request).await
 }
 
 /// Ends what takes too long, counts, and writes a line to the log: never a text.

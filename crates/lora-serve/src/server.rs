@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
+use tokio::sync::watch;
 
 use crate::adapters::{NamedFolder, OpenOptions, ServedAdapters};
 use crate::error::ServeError;
@@ -26,11 +27,38 @@ pub(crate) struct Service {
     pub queue: Arc<BatchQueue<QueuedText>>,
     pub metrics: Arc<ServerMetrics>,
     is_ending: AtomicBool,
+    /// Requests that were admitted and are not answered.
+    under_way: watch::Sender<usize>,
+}
+
+/// A request that the server waits for before it ends.
+pub(crate) struct Admitted<'a>(&'a Service);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.send_modify(|count| *count -= 1);
+    }
 }
 
 impl Service {
     pub fn is_ending(&self) -> bool {
         self.is_ending.load(Ordering::SeqCst)
+    }
+
+    /// Counts a request; none while the server ends.
+    pub fn admit(&self) -> Option<Admitted<'_>> {
+        // Counted first: whoever ends the server either sees it, or is seen here.
+        self.under_way.send_modify(|count| *count += 1);
+        let admitted = Admitted(self);
+        (!self.is_ending()).then_some(admitted)
+    }
+
+    /// Admits nothing more, and waits until what was admitted is answered.
+    async fn drain(&self) {
+        self.is_ending.store(true, Ordering::SeqCst);
+        self.queue.hurry();
+        // The sender lives as long as the service.
+        let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
     }
 }
 
@@ -66,6 +94,7 @@ impl Server {
             queue: Arc::new(BatchQueue::new(settings.batches)),
             metrics: Arc::new(ServerMetrics::new()),
             is_ending: AtomicBool::new(false),
+            under_way: watch::Sender::new(0),
             settings,
         };
         for adapter in adapters {
@@ -91,8 +120,9 @@ impl Server {
         router(Arc::clone(&self.service))
     }
 
-    /// Answers requests until `stop` comes. Then no connection is taken any more, what was accepted is answered, and the workers end;
-    /// a client that neither finishes its request nor goes away is waited for as long as a request may take.
+    /// Answers requests until `stop` comes. Then what was accepted is answered, while new requests are told that the server ends (503);
+    /// after that no connection is taken any more, and the workers end. A client that neither finishes its request nor goes away is
+    /// waited for as long as a request may take.
     ///
     /// # Errors
     ///
@@ -116,9 +146,8 @@ impl Server {
                 waiting = service.queue.len(),
                 "ending: answering what was accepted"
             );
-            service.is_ending.store(true, Ordering::SeqCst);
-            service.queue.hurry();
             drop(ended);
+            service.drain().await;
         };
         let limit = self.service.settings.requests.time;
         let too_late = async move {

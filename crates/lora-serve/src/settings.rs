@@ -70,10 +70,10 @@ impl ServeSettings {
             });
         }
         let positive = [
-            ("max_batch_size", self.batches.texts),
-            ("max_texts", self.requests.texts),
-            ("max_body_bytes", self.requests.body),
-            ("workers", self.workers),
+            ("--max-batch-size", self.batches.texts),
+            ("--max-texts", self.requests.texts),
+            ("--max-body-bytes", self.requests.body),
+            ("--workers", self.workers),
         ];
         for (name, value) in positive {
             if value == 0 {
@@ -86,9 +86,9 @@ impl ServeSettings {
         }
         if self.batches.queue < self.requests.texts {
             return Err(ServeError::Setting {
-                name: "max_queue",
+                name: "--max-queue",
                 value: self.batches.queue,
-                expected: "at least max_texts, else a full request never finds room",
+                expected: "at least --max-texts, else a full request never finds room",
             });
         }
         Ok(())
@@ -151,6 +151,6 @@ mod tests {
         let mut settings = at("127.0.0.1:0");
         settings.batches.queue = settings.requests.texts - 1;
         let error = settings.check().expect_err("too short");
-        assert!(error.to_string().contains("max_queue"), "{error}");
+        assert!(error.to_string().contains("--max-queue"), "{error}");
     }
 }

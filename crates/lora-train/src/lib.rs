@@ -46,7 +46,7 @@ pub mod swag;
 pub mod trainer;
 pub mod variational;
 
-pub use config::{ClassWeights, EvalStrategy, HiddenKeySettings, TrainConfig, TrainConfigError};
+pub use config::{ClassWeights, EvalStrategy, HiddenKeySettings, TrainConfig, TrainConfigError, word_or_no};
 pub use criterion::Criterion;
 pub use error::TrainError;
 pub use event::{CheckpointKind, Event, Flow, Observer};

@@ -44,7 +44,7 @@ pub enum Numbers {
 pub enum StateError {
     /// The training differs from the one that the state was taken of.
     #[error(
-        "{what} is not what it was: {before} when the training began, {now} now; a training goes on only as it began"
+        "{what} changed: {before} when the training began, {now} now; a training goes on only as it began"
     )]
     Differs {
         /// A setting, or what else decides the result.
@@ -388,12 +388,12 @@ mod tests {
         };
         let said = differs(json!({"seed": 1, "r": 4, "name": "x", "old": 2}));
         assert!(
-            said.contains("r is not what it was: 8 when the training began, 4 now"),
+            said.contains("r changed: 8 when the training began, 4 now"),
             "{said}"
         );
         let said = differs(json!({"seed": 1, "r": 8, "name": "x"}));
         assert!(
-            said.contains("old is not what it was: 2 when the training began, not set now"),
+            said.contains("old changed: 2 when the training began, not set now"),
             "{said}"
         );
     }

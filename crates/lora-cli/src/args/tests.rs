@@ -84,6 +84,12 @@ fn a_folder_is_taken_by_its_flag_and_by_its_place() {
         "report a.jsonl b.jsonl",
         "report --results a.jsonl --results b.jsonl",
         "generate --model a --prompt b --chat",
+        "eval a --data b.csv",
+        "predict a text",
+        "predict --adapter a text",
+        "predict a --data b.csv",
+        "bayesianize a --data b.csv -o c",
+        "train --batch-size 8",
         "train --base a --data-file b --output-dir c --ensemble-members 3 --text body",
     ] {
         let parsed = command().try_get_matches_from(format!("lora {words}").split(' '));
@@ -95,6 +101,9 @@ fn a_folder_is_taken_by_its_flag_and_by_its_place() {
         "inspect",
         "report",
         "combine -o c",
+        "eval --data b.csv",
+        "eval a --adapter c --data b.csv",
+        "predict --data b.csv",
     ] {
         let parsed = command().try_get_matches_from(format!("lora {words}").split(' '));
         assert!(parsed.is_err(), "{words}");

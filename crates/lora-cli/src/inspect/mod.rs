@@ -54,6 +54,15 @@ impl InspectArgs {
     }
 }
 
+impl InspectArgs {
+    /// The base model of an adapter. The task file has its name as it was given, which may be that of the embedded model.
+    fn base_name(&self, task: Option<&TaskFile>, of_folder: Option<&str>) -> Option<String> {
+        let given = self.base.base.as_deref();
+        let name = given.or_else(|| Some(task?.base_model.as_str())).or(of_folder);
+        name.map(str::to_owned)
+    }
+}
+
 /// An adapter of a folder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct AdapterSize {
@@ -100,14 +109,7 @@ fn show_adapter(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<
         .filter_map(|name| tensors.shape(name))
         .map(|shape| shape.iter().product::<usize>())
         .sum();
-    // The task file has the name as it was given, which may be that of the embedded model.
-    let given = task.as_ref().map(|task| task.base_model.clone());
-    let base = args
-        .base
-        .base
-        .clone()
-        .or(given)
-        .or_else(|| folder.base_model.clone());
+    let base = args.base_name(task.as_ref(), folder.base_model.as_deref());
     let saved_folder = Saved::Adapter(folder);
     let on_base = count_on_base(args, &saved_folder, task.as_ref(), base.as_deref(), terminal)?;
     let Saved::Adapter(folder) = saved_folder else {

@@ -33,13 +33,7 @@ pub(super) fn show(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Resu
         tensors.len(),
         grouped(numbers)
     );
-    let given = task.as_ref().map(|task| task.base_model.clone());
-    let base = args
-        .base
-        .base
-        .clone()
-        .or(given)
-        .or_else(|| folder.base_model.clone());
+    let base = args.base_name(task.as_ref(), folder.base_model.as_deref());
     let tuning = folder.tuning.clone();
     let saved = Saved::Tuned(folder);
     let on_base = count_on_base(args, &saved, task.as_ref(), base.as_deref(), terminal)?;

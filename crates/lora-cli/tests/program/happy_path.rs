@@ -61,8 +61,23 @@ fn an_adapter_is_trained_scored_used_and_shown() {
         [1, 3]
     );
     assert_eq!(scores["ensemble"]["seed"], 11);
-    assert!(workspace.path("page.html").is_file());
+    let page = workspace.read("page.html");
+    let again = [&eval[..], &["--report", "page.html"]].concat();
+    let said = workspace.lora(&again);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.stderr.contains("--report `page.html` exists already") && said.stderr.contains("--overwrite"),
+        "{}",
+        said.stderr
+    );
+    assert!(workspace.read("page.html") == page);
+    workspace.lora_works(&[&again[..], &["--overwrite", "--members", "0"]].concat());
+    assert!(workspace.read("page.html") != page);
     let table = workspace.lora_works(&eval).stdout;
+    let by_place = workspace
+        .lora_works(&["eval", "out", "--data", "train.csv"])
+        .stdout;
+    assert_eq!(by_place, table);
     assert!(
         table.contains("15 bins") && table.contains("ensemble of 3"),
         "{table}"

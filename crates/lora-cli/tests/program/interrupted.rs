@@ -85,3 +85,47 @@ fn whoever_reads_what_a_killed_training_left_is_told_of_which_step_it_is() {
         assert!(said.stderr.contains(&expected), "{arguments:?}: {}", said.stderr);
     }
 }
+
+#[test]
+fn whoever_reads_a_folder_before_the_first_evaluation_is_told_how_to_go_on() {
+    let workspace = Workspace::new();
+    let endless = [
+        ("max_steps", "100000000"),
+        ("eval_strategy", "no"),
+        ("save_strategy", "steps"),
+        ("save_steps", "2"),
+        ("save_total_limit", "1"),
+    ];
+    workspace.write("run.yaml", recipe(&endless));
+    let mut child = workspace
+        .command(&["train", "--config", "run.yaml", "--quiet"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let is_checkpoint = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().join("trainer_state.json").is_file())
+    };
+    while !std::fs::read_dir(workspace.path("out")).is_ok_and(|mut entries| entries.any(is_checkpoint)) {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the training ended by itself"
+        );
+        std::thread::yield_now();
+    }
+    send("-TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    for arguments in [
+        &["predict", "--adapter", "out", "a gripping film"][..],
+        &["eval", "out", "--data", "train.csv"],
+        &["merge", "out", "--output", "merged"],
+    ] {
+        let said = workspace.lora(arguments);
+        assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.stderr);
+        for part in [
+            "before its first evaluation",
+            "lora train --config run.yaml --quiet --resume",
+        ] {
+            assert!(said.stderr.contains(part), "{arguments:?}: {}", said.stderr);
+        }
+    }
+}

@@ -96,6 +96,93 @@ fn bayesianize_turns_a_plain_adapter_into_an_ensemble() {
 }
 
 #[test]
+fn the_better_of_mean_pass_and_ensemble_is_used_and_said() {
+    let workspace = trained(&[]);
+    let said = workspace.lora_works(&[
+        "bayesianize",
+        "out",
+        "--data",
+        "dev.csv",
+        "--output",
+        "tfb",
+        "--tolerance",
+        "0.2",
+    ]);
+    let task: Value = serde_json::from_slice(&workspace.read("tfb/task.json")).unwrap();
+    let used = task["inference"].as_str().unwrap();
+    let (words, other) = match used {
+        "mean" => ("the mean pass", "ensemble"),
+        _ => ("the ensemble", "mean"),
+    };
+    let stdout = said.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        stdout.contains(&format!("lora predict uses {words}, whose NLL")),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains(&format!("--inference {other} uses the other")),
+        "{stdout}"
+    );
+    assert!(stdout.contains("95 % of paired draws"), "{stdout}");
+    // The one with the lower loss of those that are used: the last of its kind, which has a temperature if there is one.
+    let scores = workspace
+        .lora_works(&["eval", "tfb", "--data", "dev.csv", "--json"])
+        .stdout;
+    let scores: Value = serde_json::from_str(&scores).unwrap();
+    let methods = scores["methods"].as_array().unwrap();
+    let loss = |is_ensemble: bool| {
+        let mut of_kind = methods.iter().rev();
+        let method = of_kind
+            .find(|method| method["average"].is_null() != is_ensemble)
+            .unwrap();
+        method["scores"]["nll"].as_f64().unwrap()
+    };
+    assert_eq!(used == "ensemble", loss(true) < loss(false), "{methods:?}");
+    // It is what predict takes unasked, and it says so.
+    let chosen = workspace.lora_works(&["predict", "tfb", "--data", "train.csv", "--json"]);
+    assert!(
+        chosen.stderr.contains(&format!("predicted by {words}")),
+        "{}",
+        chosen.stderr
+    );
+    assert_eq!(
+        chosen.probabilities(),
+        predict(&workspace, "tfb", &["--inference", used])
+    );
+    assert_ne!(
+        chosen.probabilities(),
+        predict(&workspace, "tfb", &["--inference", other])
+    );
+    let card = String::from_utf8(workspace.read("tfb/README.md")).unwrap();
+    assert!(
+        card.contains("## Scores") && card.contains("validation rows"),
+        "{card}"
+    );
+}
+
+#[test]
+fn a_posterior_that_was_lost_is_missed() {
+    let workspace = trained(&[("blob", "{}")]);
+    for file in ["posterior.json", "posterior.safetensors"] {
+        let bytes = workspace.read(&format!("out/{file}"));
+        std::fs::remove_file(workspace.path(&format!("out/{file}"))).unwrap();
+        for command in [
+            &["predict", "out", "a dull film"][..],
+            &["eval", "out", "--data", "train.csv"],
+        ] {
+            let said = workspace.lora(command);
+            assert_eq!(said.code, Some(2), "{}", said.stderr);
+            assert!(said.stderr.contains(file), "{}", said.stderr);
+        }
+        workspace.write(&format!("out/{file}"), bytes);
+    }
+    workspace.lora_works(&["predict", "out", "a dull film"]);
+    // What is exported has none, and needs none.
+    workspace.lora_works(&["export", "out", "--output", "plain"]);
+    workspace.lora_works(&["predict", "plain", "a dull film"]);
+}
+
+#[test]
 fn settings_that_have_no_gaussian_are_refused() {
     for (changes, expected) in [
         (&[("swag", "{every: 30}")][..], "at least 2"),

@@ -224,3 +224,19 @@ fn a_training_takes_the_file_of_an_earlier_one_away() {
     workspace.lora_works(&["train", "--config", "run.yaml", "--quiet", "--overwrite"]);
     assert!(!workspace.path("out/calibration.json").exists());
 }
+
+#[test]
+fn an_empty_set_is_explained() {
+    let workspace = trained();
+    let predict = ["predict", "out", "--data", "many.csv", "--coverage"];
+    // At so low a coverage only the surest rows have a class that is probable enough.
+    let said = workspace.lora_works(&[&predict[..], &["0.05"]].concat());
+    assert!(said.stdout.contains("{}"), "{}", said.stdout);
+    assert!(
+        said.stderr.contains("an empty set {}") && said.stderr.contains("higher --coverage"),
+        "{}",
+        said.stderr
+    );
+    let said = workspace.lora_works(&[&predict[..], &["0.999"]].concat());
+    assert!(!said.stderr.contains("an empty set"), "{}", said.stderr);
+}

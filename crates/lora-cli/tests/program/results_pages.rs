@@ -1,4 +1,4 @@
-//! The book's pages of results are what `lora report` makes of the results in `configs/here`, to the letter.
+//! The book's pages of results are what `lora report` makes of the results in `configs/here`, to the letter; so is what it says.
 
 use std::fs;
 use std::path::Path;
@@ -51,4 +51,17 @@ fn the_books_pages_are_made_from_the_results_that_stand_beside_the_recipes() {
         }
     }
     assert!(made_pages > 0);
+}
+
+/// What a user reads. After a change of words: `INSTA_UPDATE=always cargo test --workspace --test program what_report_says`.
+#[test]
+fn what_report_says_of_committed_results_is_as_reviewed() {
+    let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/here");
+    for name in ["demo", "overfitting-heldout"] {
+        let workspace = Workspace::new();
+        let file = format!("{name}.results.jsonl");
+        workspace.write(&file, fs::read(results.join(&file)).unwrap());
+        let said = workspace.lora_works(&["report", &file]);
+        insta::assert_snapshot!(format!("report_{}", name.replace('-', "_")), said.stdout);
+    }
 }

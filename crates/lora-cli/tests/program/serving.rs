@@ -168,7 +168,7 @@ fn what_cannot_be_served_is_said_before_anything_listens() {
         (&["out", "--host", "example"], "127.0.0.1"),
         (&["a=out", "a=out", "--port", "0"], "an adapter named `a` already"),
         (&["missing", "--port", "0"], "adapter `missing`"),
-        (&["out", "--max-queue", "3"], "max_queue is 3"),
+        (&["out", "--max-queue", "3"], "--max-queue is 3"),
     ];
     for (arguments, expected) in cases {
         let said = workspace.lora(&[&["serve"], arguments].concat());

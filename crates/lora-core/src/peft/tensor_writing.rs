@@ -8,10 +8,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::atomic::{WriteError, write_file_with};
-use crate::tensors::HostTensor;
+use crate::tensors::{FloatSlice, FloatType, HostTensor};
 
-/// Bytes of an f32.
-const WIDTH: usize = 4;
 /// Values that are turned into bytes at once.
 const CHUNK: usize = 16 * 1024;
 
@@ -57,7 +55,8 @@ pub fn stream_tensors(
     shapes: &BTreeMap<String, Vec<usize>>,
     visit: impl FnOnce(&mut dyn FnMut(&str, &HostTensor)),
 ) -> Result<(), WriteError> {
-    let (header, offsets) = header(shapes);
+    let of_singles = |(name, shape): (&String, &Vec<usize>)| (name.clone(), (FloatType::F32, shape.clone()));
+    let (header, offsets) = header(&shapes.iter().map(of_singles).collect());
     write_file_with(path, |file| {
         file.write_all(&header)?;
         // Where the next piece of each tensor goes, and how many rows are still to come.
@@ -74,14 +73,34 @@ pub fn stream_tensors(
             assert!(is_promised, "a tensor has the shape that was promised");
             missing -= rows;
             if missing > 0 {
-                left.insert(name.to_owned(), (offset + WIDTH * piece.values.len(), missing));
+                let written = FloatType::F32.width() * piece.values.len();
+                left.insert(name.to_owned(), (offset + written, missing));
             }
             if outcome.is_ok() {
-                outcome = write_values(file, header.len() + offset, &piece.values);
+                outcome = write_values(file, header.len() + offset, FloatSlice::Single(&piece.values));
             }
         });
         assert!(left.is_empty(), "every tensor of the shapes is written");
         outcome
+    })
+}
+
+/// Writes tensors of either precision: names with shapes and values.
+///
+/// # Errors
+///
+/// [`WriteError`].
+pub fn write_floats(
+    path: &Path,
+    tensors: &BTreeMap<String, (Vec<usize>, FloatSlice<'_>)>,
+) -> Result<(), WriteError> {
+    let kinds = tensors.iter();
+    let kinds = kinds.map(|(name, (shape, values))| (name.clone(), (values.float_type(), shape.clone())));
+    let (header, offsets) = header(&kinds.collect());
+    write_file_with(path, |file| {
+        file.write_all(&header)?;
+        let mut values = tensors.iter();
+        values.try_for_each(|(name, (_, values))| write_values(file, header.len() + offsets[name], *values))
     })
 }
 
@@ -93,16 +112,16 @@ fn parts(shape: &[usize]) -> (usize, &[usize]) {
 }
 
 /// The length, then names, types, shapes and places, padded to eight bytes; and where each tensor begins behind it.
-fn header(shapes: &BTreeMap<String, Vec<usize>>) -> (Vec<u8>, BTreeMap<String, usize>) {
+fn header(tensors: &BTreeMap<String, (FloatType, Vec<usize>)>) -> (Vec<u8>, BTreeMap<String, usize>) {
     let mut entries = Map::new();
     let mut offsets = BTreeMap::new();
     let mut end = 0;
-    for (name, shape) in shapes {
+    for (name, (float, shape)) in tensors {
         let start = end;
-        end += WIDTH * shape.iter().product::<usize>();
+        end += float.width() * shape.iter().product::<usize>();
         entries.insert(
             name.clone(),
-            json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }),
+            json!({ "dtype": float.name(), "shape": shape, "data_offsets": [start, end] }),
         );
         offsets.insert(name.clone(), start);
     }
@@ -113,12 +132,23 @@ fn header(shapes: &BTreeMap<String, Vec<usize>>) -> (Vec<u8>, BTreeMap<String, u
     ([&length.to_le_bytes()[..], &text].concat(), offsets)
 }
 
-fn write_values(file: &mut File, offset: usize, values: &[f32]) -> io::Result<()> {
+fn write_values(file: &mut File, offset: usize, values: FloatSlice<'_>) -> io::Result<()> {
     file.seek(SeekFrom::Start(offset as u64))?;
+    match values {
+        FloatSlice::Single(values) => write_chunks(file, values, f32::to_le_bytes),
+        FloatSlice::Double(values) => write_chunks(file, values, f64::to_le_bytes),
+    }
+}
+
+fn write_chunks<T: Copy, const WIDTH: usize>(
+    file: &mut File,
+    values: &[T],
+    bytes_of: impl Fn(T) -> [u8; WIDTH],
+) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(WIDTH * CHUNK);
     for chunk in values.chunks(CHUNK) {
         bytes.clear();
-        bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+        bytes.extend(chunk.iter().flat_map(|value| bytes_of(*value)));
         file.write_all(&bytes)?;
     }
     Ok(())
@@ -185,6 +215,33 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
         write_tensors(&path, tensors.map(|(name, tensor)| (name.to_owned(), tensor))).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+
+    #[test]
+    fn doubles_stand_beside_singles_with_all_of_their_digits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        // Neither is a number of 32 bits.
+        let (doubles, singles) = ([0.1, 1e-300], [0.5, -2.0, 4.0]);
+        let tensors = BTreeMap::from([
+            ("doubles".to_owned(), (vec![1, 2], FloatSlice::Double(&doubles))),
+            ("singles".to_owned(), (vec![3], FloatSlice::Single(&singles))),
+        ]);
+        write_floats(&path, &tensors).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let read = SafeTensors::deserialize(&bytes).unwrap();
+        let view = read.tensor("doubles").unwrap();
+        assert_eq!(
+            (view.dtype(), view.shape()),
+            (safetensors::Dtype::F64, &[1, 2][..])
+        );
+        assert_eq!(view.data(), doubles.map(f64::to_le_bytes).concat());
+        let view = read.tensor("singles").unwrap();
+        assert_eq!((view.dtype(), view.shape()), (safetensors::Dtype::F32, &[3][..]));
+        assert_eq!(view.data(), singles.map(f32::to_le_bytes).concat());
+        let file = crate::tensors::TensorFile::open(&path).unwrap();
+        assert_eq!(file.read_doubles("doubles").unwrap().unwrap(), doubles);
+        assert_eq!(file.read_doubles("singles").unwrap(), None);
     }
 
     #[test]

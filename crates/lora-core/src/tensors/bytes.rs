@@ -48,6 +48,25 @@ pub enum FloatType {
     F64,
 }
 
+/// Values of either precision in which something is computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FloatSlice<'a> {
+    /// 32 bits.
+    Single(&'a [f32]),
+    /// 64 bits.
+    Double(&'a [f64]),
+}
+
+impl FloatSlice<'_> {
+    /// The type of its values.
+    pub fn float_type(self) -> FloatType {
+        match self {
+            Self::Single(_) => FloatType::F32,
+            Self::Double(_) => FloatType::F64,
+        }
+    }
+}
+
 /// Where a tensor lies in a file. Its rows, which run along the last axis, follow each other without gaps.
 #[derive(Clone, Copy, Debug)]
 pub struct StoredRows<'a> {
@@ -219,6 +238,16 @@ fn transpose_into(transpose: &mut [f32], rows: &[f32], piece: &Range<usize>, [he
 }
 
 impl FloatType {
+    /// As a safetensors file calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+            Self::F64 => "F64",
+        }
+    }
+
     /// Bytes of one number.
     pub fn width(self) -> usize {
         match self {

@@ -180,20 +180,39 @@ impl TensorFile {
         Ok(Some(tensor.map_err(|source| self.unreadable(source))?))
     }
 
+    /// The values of a tensor of 64-bit floats; `None` if there is no F64 tensor of that name.
+    ///
+    /// # Errors
+    ///
+    /// [`TensorFileError::Read`].
+    pub fn read_doubles(&self, name: &str) -> Result<Option<Vec<f64>>, TensorFileError> {
+        self.read_exactly(name, Dtype::F64, f64::from_le_bytes)
+    }
+
     /// A tensor of whole numbers, such as token ids in a reference case; `None` if there is no I64 tensor of that name.
     ///
     /// # Errors
     ///
     /// [`TensorFileError::Read`].
     pub fn read_integers(&self, name: &str) -> Result<Option<Integers>, TensorFileError> {
-        let Some(entry) = self.entries.get(name).filter(|entry| entry.dtype == Dtype::I64) else {
+        let numbers = self.read_exactly(name, Dtype::I64, i64::from_le_bytes)?;
+        Ok(numbers.map(|numbers| (self.entries[name].shape.clone(), numbers)))
+    }
+
+    /// The values of a tensor as they are; `None` if there is none of that name and type.
+    fn read_exactly<T, const WIDTH: usize>(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        value: impl Fn([u8; WIDTH]) -> T,
+    ) -> Result<Option<Vec<T>>, TensorFileError> {
+        let Some(entry) = self.entries.get(name).filter(|entry| entry.dtype == dtype) else {
             return Ok(None);
         };
         let bytes = self.bytes.read(entry.range.clone());
         let bytes = bytes.map_err(|source| self.unreadable(source))?;
         let (chunks, _) = bytes.as_chunks();
-        let numbers = chunks.iter().map(|bytes| i64::from_le_bytes(*bytes)).collect();
-        Ok(Some((entry.shape.clone(), numbers)))
+        Ok(Some(chunks.iter().map(|bytes| value(*bytes)).collect()))
     }
 
     fn unreadable(&self, source: io::Error) -> TensorFileError {

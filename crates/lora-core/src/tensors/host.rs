@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// A tensor on the host, row-major.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct HostTensor {
     /// Sizes of the axes.
     pub shape: Vec<usize>,

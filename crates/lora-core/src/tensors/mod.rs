@@ -4,6 +4,6 @@ mod bytes;
 mod file;
 mod host;
 
-pub use bytes::{FileBytes, FloatType, Orientation, StoredRows};
+pub use bytes::{FileBytes, FloatSlice, FloatType, Orientation, StoredRows};
 pub use file::{Integers, TensorFile, TensorFileError};
 pub use host::HostTensor;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Binning;
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// One bar of a reliability diagram. An empty bin has count 0, mean confidence 0 and accuracy 0.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -146,11 +147,7 @@ impl ReliabilityTable {
     /// # Errors
     /// [`EvalError::NoExamples`] for an empty table.
     pub fn mce(&self) -> Result<f64, EvalError> {
-        if self.count() == 0 {
-            return Err(EvalError::NoExamples {
-                metric: "maximum calibration error",
-            });
-        }
+        refuse_empty("maximum calibration error", self.count() == 0)?;
         Ok(self.bins().iter().map(ReliabilityBin::gap).fold(0.0, f64::max))
     }
 }
@@ -158,11 +155,7 @@ impl ReliabilityTable {
 /// `Σ_b n_b/n · |accuracy_b − confidence_b|`.
 pub(super) fn expected_error(bins: &[ReliabilityBin]) -> Result<f64, EvalError> {
     let count: u64 = bins.iter().map(|bin| bin.count).sum();
-    if count == 0 {
-        return Err(EvalError::NoExamples {
-            metric: "expected calibration error",
-        });
-    }
+    refuse_empty("expected calibration error", count == 0)?;
     let weighted: f64 = bins.iter().map(|bin| bin.count as f64 * bin.gap()).sum();
     Ok(weighted / count as f64)
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::cast_sign_loss, reason = "places and bandwidths are above 0")]
 
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// Points at which the smoothed residual is summed up, at least.
 const MESH: usize = 200;
@@ -25,10 +26,7 @@ const REACH: f64 = 0.5;
 /// halvings from 1: wide where the error is large, narrow where there is little. There are no bins, so no edge that a confidence could
 /// jump over. As its authors' `relplot` computes it, with sums on a grid.
 pub(super) fn smooth_ece(examples: &[(f64, bool)]) -> Result<f64, EvalError> {
-    if examples.is_empty() {
-        let metric = "the smooth calibration error";
-        return Err(EvalError::NoExamples { metric });
-    }
+    refuse_empty("the smooth calibration error", examples.is_empty())?;
     // Sorted, so that rounding doesn't depend on the order of the examples.
     let mut sorted = examples.to_vec();
     sorted.sort_unstable_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));

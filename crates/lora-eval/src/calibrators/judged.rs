@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Calibrator, CalibratorKind};
+use crate::checks::at_least;
 use crate::temperature::{FOLDS, parts};
 use crate::{ClassProbabilities, EvalError};
 
@@ -34,10 +35,7 @@ pub fn judge_calibrator(
 ) -> Result<JudgedCalibrator, EvalError> {
     let calibrator = kind.fit(probabilities, labels)?;
     let rows = labels.len();
-    if rows < FOLDS {
-        let (axis, found, minimum) = ("examples", rows, FOLDS);
-        return Err(EvalError::AxisTooShort { axis, found, minimum });
-    }
+    at_least("examples", rows, FOLDS)?;
     let parts = parts(rows, seed);
     let mut row_losses = vec![0.0; rows];
     for part in 0..FOLDS {

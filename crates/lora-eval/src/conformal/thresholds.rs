@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{ConformityScore, PredictionSets};
+use crate::checks::{at_least, level_within, same_count};
 use crate::probabilities::check_labels;
 use crate::{ClassProbabilities, EvalError};
 
@@ -40,10 +41,7 @@ impl TryFrom<UncheckedScores> for ConformalScores {
             mut by_class,
         } = unchecked;
         score.check()?;
-        if by_class.len() < 2 {
-            let (axis, found, minimum) = ("classes", by_class.len(), 2);
-            return Err(EvalError::AxisTooShort { axis, found, minimum });
-        }
+        at_least("classes", by_class.len(), 2)?;
         let not_finite = by_class.iter().flatten().position(|score| !score.is_finite());
         if let Some(example) = not_finite {
             let value = by_class
@@ -128,11 +126,6 @@ impl ConformalScores {
         self.by_class.iter().map(Vec::len).sum()
     }
 
-    /// How many rows each class has.
-    pub fn rows_by_class(&self) -> Vec<usize> {
-        self.by_class.iter().map(Vec::len).collect()
-    }
-
     /// How classes are scored.
     pub fn score(&self) -> ConformityScore {
         self.score
@@ -145,9 +138,7 @@ impl ConformalScores {
     /// [`EvalError::ConfidenceLevel`] unless the coverage lies between 0 and 1, [`EvalError::TooFewRows`] where there are fewer than
     /// [`fewest_rows`], of all or of a class.
     pub fn thresholds(&self, coverage: f64, per_class: bool) -> Result<ConformalThresholds, EvalError> {
-        if !(coverage > 0.0 && coverage < 1.0) {
-            return Err(EvalError::ConfidenceLevel { found: coverage });
-        }
+        level_within(coverage)?;
         let of = |class, scores: &[f64]| match scores.get(place(scores.len(), coverage) - 1) {
             Some(threshold) => Ok(*threshold),
             None => Err(EvalError::TooFewRows {
@@ -252,13 +243,7 @@ fn row_draws(seed: Option<u64>, stream: u64, rows: usize) -> Vec<f64> {
 }
 
 fn check_draws(probabilities: &ClassProbabilities, draws: &[f64]) -> Result<(), EvalError> {
-    if draws.len() != probabilities.examples() {
-        return Err(EvalError::ExampleCount {
-            what: "the list of row draws",
-            expected: probabilities.examples(),
-            found: draws.len(),
-        });
-    }
+    same_count("the list of row draws", probabilities.examples(), draws.len())?;
     match draws.iter().find(|number| !(0.0..=1.0).contains(*number)) {
         Some(found) => Err(EvalError::OutOfRange {
             what: "the number of a row",

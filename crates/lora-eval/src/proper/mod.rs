@@ -9,6 +9,7 @@ mod likelihood;
 pub use self::brier::BrierScore;
 pub use self::likelihood::{NegativeLogLikelihood, PROBABILITY_FLOOR};
 use crate::EvalError;
+use crate::checks::{refuse_empty, same_count};
 use crate::probabilities::{ClassProbabilities, check_distribution};
 
 /// Mean cross-entropy in nats of predictions against the human label distribution of the same examples. At its best it equals
@@ -82,9 +83,7 @@ impl MeanScore {
     }
 
     fn mean(self, metric: &'static str) -> Result<f64, EvalError> {
-        if self.count == 0 {
-            return Err(EvalError::NoExamples { metric });
-        }
+        refuse_empty(metric, self.count == 0)?;
         Ok(self.sum / self.count as f64)
     }
 }
@@ -93,13 +92,11 @@ fn same_examples<'a>(
     predicted: &'a ClassProbabilities,
     target: &'a ClassProbabilities,
 ) -> Result<impl Iterator<Item = (&'a [f64], &'a [f64])>, EvalError> {
-    if predicted.examples() != target.examples() {
-        return Err(EvalError::ExampleCount {
-            what: "the set of target distributions",
-            expected: predicted.examples(),
-            found: target.examples(),
-        });
-    }
+    same_count(
+        "the set of target distributions",
+        predicted.examples(),
+        target.examples(),
+    )?;
     Ok(predicted.rows().zip(target.rows()))
 }
 

@@ -2,6 +2,7 @@
 
 use super::check_finite;
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// Means and centred second moments for the Pearson correlation, updated without cancellation (Welford 1962) and merged
 /// likewise (Chan et al. 1983).
@@ -84,9 +85,7 @@ impl Correlation {
     /// always for a single example).
     pub fn pearson(&self) -> Result<f64, EvalError> {
         let metric = "Pearson correlation";
-        if self.count == 0 {
-            return Err(EvalError::NoExamples { metric });
-        }
+        refuse_empty(metric, self.count == 0)?;
         for (what, side) in [("predictions", &self.predictions), ("targets", &self.targets)] {
             // Asked of the values themselves: a sum of squares need not be exactly 0 for equal values, nor positive for unequal.
             if side.smallest >= side.largest || side.squares <= 0.0 {

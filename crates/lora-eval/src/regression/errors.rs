@@ -2,6 +2,7 @@
 
 use super::check_finite;
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// Sums of squared and absolute errors.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -53,9 +54,7 @@ impl RegressionErrors {
     }
 
     fn mean(&self, sum: f64, metric: &'static str) -> Result<f64, EvalError> {
-        if self.count == 0 {
-            return Err(EvalError::NoExamples { metric });
-        }
+        refuse_empty(metric, self.count == 0)?;
         Ok(sum / self.count as f64)
     }
 }

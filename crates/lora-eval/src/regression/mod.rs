@@ -11,6 +11,7 @@ pub use self::errors::RegressionErrors;
 pub use self::ranks::RankCorrelation;
 pub(crate) use self::ranks::average_ranks;
 use crate::EvalError;
+use crate::checks::same_count;
 
 /// Every score of a regression over one set of examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -34,14 +35,7 @@ impl RegressionScores {
     /// [`EvalError::ExampleCount`] for lists of different lengths, [`EvalError::NoExamples`] for empty ones,
     /// [`EvalError::ValueNotFinite`] for NaN or infinity.
     pub fn of(predictions: &[f64], targets: &[f64]) -> Result<Self, EvalError> {
-        if predictions.len() != targets.len() {
-            let (expected, found) = (targets.len(), predictions.len());
-            return Err(EvalError::ExampleCount {
-                what: "the list of predictions",
-                expected,
-                found,
-            });
-        }
+        same_count("the list of predictions", targets.len(), predictions.len())?;
         let mut ranks = RankCorrelation::new();
         let mut correlation = Correlation::new();
         let mut errors = RegressionErrors::new();

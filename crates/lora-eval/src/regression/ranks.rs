@@ -2,6 +2,7 @@
 
 use super::{Correlation, check_finite};
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// Keeps the values for the Spearman correlation: the Pearson correlation of their ranks, where equal values share the mean of
 /// the ranks they span.
@@ -40,9 +41,7 @@ impl RankCorrelation {
     /// [`EvalError::NoExamples`] without examples, [`EvalError::ConstantValues`] if predictions or targets are all equal.
     pub fn spearman(&self) -> Result<f64, EvalError> {
         let metric = "Spearman correlation";
-        if self.targets.is_empty() {
-            return Err(EvalError::NoExamples { metric });
-        }
+        refuse_empty(metric, self.targets.is_empty())?;
         for (what, values) in [("predictions", &self.predictions), ("targets", &self.targets)] {
             #[expect(clippy::float_cmp, reason = "a tie is exact equality")]
             if values.iter().all(|value| *value == values[0]) {

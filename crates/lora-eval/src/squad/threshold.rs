@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Question;
 use crate::EvalError;
+use crate::checks::refuse_empty;
 
 /// A score and the threshold that reaches it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -32,9 +33,7 @@ pub struct BestThresholds {
 
 pub(super) fn search(questions: &[Question]) -> Result<BestThresholds, EvalError> {
     let metric = "the best no-answer threshold";
-    if questions.is_empty() {
-        return Err(EvalError::NoExamples { metric });
-    }
+    refuse_empty(metric, questions.is_empty())?;
     if questions.iter().any(|question| question.no_answer.is_none()) {
         let missing = "a no-answer score for every question";
         return Err(EvalError::KindMissing { metric, missing });

@@ -1,22 +1,21 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
+use lora_eval::MeanStd;
 use lora_eval::selection::{self, LossDifference, select};
-use lora_eval::{CrossedInterval, MeanStd};
 use lora_pipeline::error::Result;
 use lora_pipeline::train::verdict::still_falls;
 
 use super::CompareOptions;
-use crate::report::against::{LEVEL, Verdict, compare};
+use super::preset::CommonestLabel;
+use super::trust::TestRows;
+use crate::report::against::{Verdict, compare};
 use crate::report::choice::{Method, SelectedConfiguration};
 use crate::report::measure::Measure;
 use crate::report::page::judge;
 use crate::report::results::{Configuration, Results, Trainings};
-use crate::report::tables::{TaskComparison, choice_words};
+use crate::report::tables::{TaskComparison, choice_words, over_seeds};
 use crate::sweep::inference_method::InferenceMethod;
 use crate::sweep::record::{SetRecord, TrainingRecord, TrialResult};
-
-/// Confidence from which on a prediction counts as sure.
-const SURE: f64 = 0.9;
 
 /// What is said at the end of a comparison.
 #[derive(Debug, Default)]
@@ -27,7 +26,11 @@ pub(super) struct Advice<'a> {
     pub configuration: Option<Configuration<'a>>,
 }
 
-pub(super) fn advice<'a>(results: &'a Results, args: &CompareOptions) -> Result<Advice<'a>> {
+pub(super) fn advice<'a>(
+    results: &'a Results,
+    args: &CompareOptions,
+    commonest: Option<&CommonestLabel>,
+) -> Result<Advice<'a>> {
     let (judged, _, reference) = judge(results)?;
     let Some(judged) = judged.first() else {
         return Ok(Advice::default());
@@ -49,9 +52,15 @@ pub(super) fn advice<'a>(results: &'a Results, args: &CompareOptions) -> Result<
     };
     let mut sentences = vec![which(judged, &selected, is_scaled, against_simplest, &reference)?];
     sentences.extend(how_good(&selected, is_scaled)?);
-    sentences.extend(how_far(&selected, is_scaled)?);
+    let trusted = TestRows::of(&selected, is_scaled);
+    sentences.extend(trusted.as_ref().map(TestRows::how_far).transpose()?);
     sentences.extend(sets(&selected, is_scaled));
     sentences.extend(several_adapters(judged, &selected, is_scaled)?);
+    if let (Some(rows), Some(commonest)) = (&trusted, commonest) {
+        // Whoever reads no further should have read this.
+        let hardly = rows.hardly_learned(commonest)?;
+        sentences.splice(0..0, hardly);
+    }
     let configuration = selected.configuration(is_scaled).cloned();
     let too_short = configuration.as_ref();
     sentences
@@ -278,51 +287,10 @@ fn how_good(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Opt
     let without = Measure::Loss.mean(configuration, false).filter(|_| has_one);
     let without = without.map(|loss| format!(" Without its temperature the loss is {loss:.3}."));
     Ok(Some(format!(
-        "On test rows, mean ± std over seeds: {}.{}",
+        "On test rows, {}: {}.{}",
+        over_seeds(configuration.trials.len()),
         parts.join(", "),
         without.unwrap_or_default()
-    )))
-}
-
-/// How often it is right where it is sure, counted on test rows of all seeds.
-fn how_far(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Option<String>> {
-    let Some(configuration) = selected.configuration(is_scaled) else {
-        return Ok(None);
-    };
-    let seeds: Vec<Vec<(f64, bool)>> = configuration
-        .results()
-        .filter_map(|result| result.test_rows.get(is_scaled))
-        .map(|rows| rows.confidences().collect())
-        .collect();
-    let rows = seeds.concat();
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let sure: Vec<bool> = rows
-        .iter()
-        .filter(|(confidence, _)| *confidence >= SURE)
-        .map(|(_, is_correct)| *is_correct)
-        .collect();
-    let mean = rows.iter().map(|(confidence, _)| confidence).sum::<f64>() / rows.len() as f64;
-    let right =
-        |rows: &[bool]| rows.iter().filter(|is_right| **is_right).count() as f64 / rows.len().max(1) as f64;
-    let all: Vec<bool> = rows.iter().map(|(_, is_correct)| *is_correct).collect();
-    let where_sure = if sure.is_empty() {
-        format!("It is never {:.0} % sure.", SURE * 100.0)
-    } else {
-        format!(
-            "Where it is at least {:.0} % sure, on {:.0} % of the rows, it is right in {:.0} %.",
-            SURE * 100.0,
-            100.0 * sure.len() as f64 / rows.len() as f64,
-            100.0 * right(&sure)
-        )
-    };
-    Ok(Some(format!(
-        "How far to trust it: its mean confidence is {:.0} % and it is right in {:.0} % of the test rows{}. {where_sure} This holds \
-         for texts like these; for texts of another kind, score some with lora eval.",
-        100.0 * mean,
-        100.0 * right(&all),
-        on_confidence(&seeds)?
     )))
 }
 
@@ -339,32 +307,3 @@ fn sets(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Option<String>
         100.0 * coverage
     ))
 }
-
-/// How much surer it is than it is right, and whether the choice of test rows and seeds explains that. For each seed confidence and
-/// correctness of the same rows.
-fn on_confidence(seeds: &[Vec<(f64, bool)>]) -> Result<String> {
-    let each = |value: fn(&(f64, bool)) -> f64| -> Vec<Vec<f64>> {
-        let of_seed = |rows: &Vec<(f64, bool)>| rows.iter().map(value).collect();
-        seeds.iter().map(of_seed).collect()
-    };
-    let confidence = each(|(confidence, _)| *confidence);
-    let right = each(|(_, is_correct)| f64::from(u8::from(*is_correct)));
-    let excess = CrossedInterval::of(&confidence, &right, LEVEL)?;
-    let side = if excess.difference < 0.0 {
-        "less sure than it could be"
-    } else {
-        "surer than it should be"
-    };
-    let [points, low, high] = [excess.difference, excess.lower, excess.upper].map(|share| 100.0 * share);
-    let verdict = if excess.excludes_zero() {
-        format!("so it is {side}")
-    } else {
-        format!("so it may be {side}, but these rows and seeds do not settle it")
-    };
-    Ok(format!(
-        ", {points:+.1} points between the two (95 % interval {low:+.1} to {high:+.1}), {verdict}"
-    ))
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,9 @@
-//! Three methods on the user's own labelled text. A sweep with a preset, and a page that says which to use.
+//! LoRA, LoRA Dropout and a deep ensemble on the user's own labelled text. A sweep with a preset, and a page that says which to use.
 
 mod advice;
 mod command;
 mod preset;
+mod trust;
 
 use std::path::{Path, PathBuf};
 
@@ -85,7 +86,7 @@ impl Comparison {
     pub fn open(options: CompareOptions, progress: &dyn Progress) -> Result<Self> {
         let page = options.output.join("report.html");
         if options.output.exists() {
-            check_report("--output", &page)?;
+            check_report("--output", &page, true)?;
         }
         let results = options.output.join("results.jsonl");
         if let Some(other) = compared_file(&results)?.filter(|other| *other != options.file) {
@@ -139,10 +140,13 @@ impl Comparison {
             .trials
             .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
         let mut report = Report::of(&results)?;
-        report.title = format!("Three methods on {}", self.options.file.display());
-        let advice = advice::advice(&results, &self.options)?;
-        report.summary = advice.sentences;
+        report.title = format!(
+            "LoRA, LoRA Dropout and a deep ensemble on {}",
+            self.options.file.display()
+        );
         let commonest = self.preset.commonest_label.as_ref();
+        let advice = advice::advice(&results, &self.options, commonest)?;
+        report.summary = advice.sentences;
         report.summary.extend(commonest.map(CommonestLabel::sentence));
         report.summary.extend(caveats(&results));
         report.summary.extend(self.sweep.row_sentences()?);

@@ -46,9 +46,9 @@ pub(super) struct Preset {
 #[derive(Debug)]
 pub(super) struct CommonestLabel {
     /// Its name.
-    name: String,
+    pub name: String,
     /// Its share of the rows.
-    share: f64,
+    pub share: f64,
 }
 
 impl CommonestLabel {

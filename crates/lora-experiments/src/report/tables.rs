@@ -182,11 +182,16 @@ fn scores(judged: &TaskComparison<'_>, is_scaled: bool) -> Result<Table> {
     Ok(table)
 }
 
-fn note(judged: &TaskComparison<'_>, loss: &str, is_scaled: bool) -> String {
-    let seeds = match judged.seeds() {
+/// What a score of so many seeds is.
+pub fn over_seeds(seeds: usize) -> String {
+    match seeds {
         1 => "one seed".to_owned(),
         many => format!("mean ± std over {many} seeds"),
-    };
+    }
+}
+
+fn note(judged: &TaskComparison<'_>, loss: &str, is_scaled: bool) -> String {
+    let seeds = over_seeds(judged.seeds());
     let rule = if judged.is_regression() {
         String::new()
     } else {

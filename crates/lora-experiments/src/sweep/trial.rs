@@ -37,10 +37,35 @@ pub fn score(
     metric: GlueMetric,
     costs: &Costs,
 ) -> Result<TrialResult> {
-    match &splits.test.truth() {
-        Targets::Values(values) => score_values(outputs, splits, values, metric, costs),
-        _ => score_classes(outputs, splits, average, metric, costs),
-    }
+    let scored = match &splits.test.truth() {
+        Targets::Values(values) => score_values(outputs, splits, values)?,
+        _ => score_classes(outputs, splits, average)?,
+    };
+    Ok(TrialResult {
+        metric,
+        training_seconds: costs.training_seconds + outputs.fitting_seconds,
+        predicting_seconds: outputs.seconds,
+        peak_memory: costs.peak_memory,
+        temperature: scored.temperature,
+        validation_rows: scored.validation_rows,
+        train: task_scores(&outputs.train, &splits.gap.truth(), average)?,
+        validation: scored.validation,
+        test: scored.test,
+        test_rows: scored.test_rows,
+        uncertainty: scored.uncertainty,
+        shifted: scored.shifted,
+    })
+}
+
+/// What classes and numbers are scored differently for.
+struct ScoredSplits {
+    temperature: Option<f64>,
+    validation_rows: Option<RowRecord>,
+    validation: Scored<TaskScores>,
+    test: Scored<TaskScores>,
+    test_rows: Scored<RowRecord>,
+    uncertainty: Option<UncertaintyRecord>,
+    shifted: Option<ShiftedRecord>,
 }
 
 /// Scores of outputs without temperature.
@@ -57,13 +82,7 @@ pub fn task_scores(logits: &Logits, targets: &Targets, average: Average) -> Resu
     scores_of(&of_logits(logits)?.average(average), classes(targets)?)
 }
 
-fn score_values(
-    outputs: &TrialOutputs,
-    splits: &TrialSplits,
-    test: &[f32],
-    metric: GlueMetric,
-    costs: &Costs,
-) -> Result<TrialResult> {
+fn score_values(outputs: &TrialOutputs, splits: &TrialSplits, test: &[f32]) -> Result<ScoredSplits> {
     // What is averaged does not matter to numbers.
     let of = |logits: &Logits, targets: &Targets| task_scores(logits, targets, Average::Probabilities);
     let shifted = match (&outputs.shifted, &splits.shifted) {
@@ -73,17 +92,12 @@ fn score_values(
         }),
         _ => None,
     };
-    Ok(TrialResult {
-        metric,
-        training_seconds: costs.training_seconds + outputs.fitting_seconds,
-        predicting_seconds: outputs.seconds,
-        peak_memory: costs.peak_memory,
+    Ok(ScoredSplits {
         temperature: None,
         validation_rows: match &splits.validation.truth() {
             Targets::Values(values) => Some(squares_of(&outputs.validation, values)),
             _ => None,
         },
-        train: of(&outputs.train, &splits.gap.truth())?,
         validation: Scored::plain(of(&outputs.validation, &splits.validation.truth())?),
         test: Scored::plain(of(&outputs.test, &splits.test.truth())?),
         test_rows: Scored::plain(squares_of(&outputs.test, test)),
@@ -105,13 +119,7 @@ fn squares_of(logits: &Logits, values: &[f32]) -> RowRecord {
     RowRecord::of_losses(unit, in_units(&squares, unit))
 }
 
-fn score_classes(
-    outputs: &TrialOutputs,
-    splits: &TrialSplits,
-    average: Average,
-    metric: GlueMetric,
-    costs: &Costs,
-) -> Result<TrialResult> {
+fn score_classes(outputs: &TrialOutputs, splits: &TrialSplits, average: Average) -> Result<ScoredSplits> {
     let validation = of_logits(&outputs.validation)?;
     let truth = splits.validation.truth();
     let judged = judge_temperature(&validation, classes(&truth)?, average, JUDGING_SEED)?;
@@ -160,17 +168,12 @@ fn score_classes(
         }
         _ => None,
     };
-    Ok(TrialResult {
-        metric,
-        training_seconds: costs.training_seconds + outputs.fitting_seconds,
-        predicting_seconds: outputs.seconds,
-        peak_memory: costs.peak_memory,
+    Ok(ScoredSplits {
         temperature: Some(temperature),
         validation_rows: Some(RowRecord::of_losses(
             THOUSANDTH,
             in_units(&judged.row_losses, THOUSANDTH),
         )),
-        train: task_scores(&outputs.train, &splits.gap.truth(), average)?,
         validation: judge(&outputs.validation, &splits.validation.truth())?,
         test: judge(&outputs.test, &truth)?,
         test_rows,

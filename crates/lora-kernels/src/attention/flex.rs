@@ -269,10 +269,6 @@ impl Inputs {
 }
 
 /// `softmax(scores · scale + bias)` of one row, in place.
-#[expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
 #[inline(always)]
 fn softmax(scores: &mut [f32], scale: f32, bias: &[f32]) {
     if let [bias] = bias {

@@ -1,10 +1,5 @@
 //! The innermost loops of a product: a few rows of the output, as many columns as a panel has, with all sums in registers.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use std::ops::Range;
 
 use pulp::Simd;

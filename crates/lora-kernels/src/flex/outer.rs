@@ -1,10 +1,5 @@
 //! Matrix products with a side of few rows or columns, as sums of outer products: nothing is packed.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 

@@ -1,10 +1,5 @@
 //! The packed form that a product reads its right side in.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use std::cell::RefCell;
 
 use pulp::{Arch, Simd, WithSimd};

@@ -1,10 +1,5 @@
 //! Matrix products in f32 with what a LoRA linear adds to them: a bias and a low-rank branch, summed in registers.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 

@@ -1,10 +1,5 @@
 //! Tiles of 16 by 16 words, transposed on their way through the registers.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 #[cfg(target_arch = "x86_64")]
 pub(super) mod registers;
 

@@ -1,10 +1,5 @@
 //! Loops over values that the compiler turns into vectors of the instruction set found at run time.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 

@@ -43,10 +43,6 @@ impl GeluOps for Flex {
 /// With z = |x|/√2 and t = 1/(1 + z/2), erfc(z) = t · exp(−z² + P(t)) with the Chebyshev fit P of Press et al.,
 /// *Numerical Recipes*, 2nd ed., §6.2 (fractional error under 1.2e-7 for every z). Both tails end at |x| = 9.42, where the
 /// exponential vanishes.
-#[expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
 #[inline(always)]
 fn normal_cdf(x: f32) -> (f32, f32) {
     // `min` also turns NaN into a number; the caller multiplies by x again.

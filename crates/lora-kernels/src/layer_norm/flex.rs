@@ -81,10 +81,6 @@ impl LayerNormOps for Flex {
 }
 
 /// Mean and 1/√(variance + epsilon), in two passes so that a large mean costs no precision.
-#[expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f64) -> (f32, f32) {
     let count = row.len() as f32;

@@ -69,10 +69,6 @@ impl RmsNormOps for Flex {
 }
 
 /// `1 / √(mean(x²) + epsilon)`.
-#[expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
 #[inline(always)]
 fn inverse_root(row: &[f32], epsilon: f64) -> f32 {
     let square = sum_of(

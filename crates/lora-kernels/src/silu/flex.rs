@@ -78,10 +78,6 @@ impl GatedSiluOps for Flex {
 }
 
 /// silu'(x).
-#[expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
 #[inline(always)]
 fn slope(x: f32) -> f32 {
     // 1 − σ(x) = σ(−x), without cancelling.
@@ -89,10 +85,6 @@ fn slope(x: f32) -> f32 {
 }
 
 /// σ(x), by the exponential of −|x|, which cannot overflow.
-#[expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
     let exponential = vanishing(exp(-x.abs()), SMALLEST_WEIGHT);

@@ -20,6 +20,40 @@ pub use self::reader::{TextReader, open_tokenizer};
 use crate::config::RunConfig;
 use crate::error::Result;
 
+/// Which base model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseModel {
+    /// Folder, GGUF file, hub id, or the name of the embedded one.
+    pub name: String,
+    /// Branch, tag or commit of a hub id.
+    pub revision: Option<String>,
+}
+
+impl BaseModel {
+    /// The model of this name.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            revision: None,
+        }
+    }
+
+    /// That of a training.
+    pub fn of(config: &RunConfig) -> Self {
+        Self {
+            name: config.model_name_or_path.clone(),
+            revision: config.revision.clone(),
+        }
+    }
+
+    /// The same model at a branch, tag or commit of its hub id.
+    #[must_use]
+    pub fn at_revision(mut self, revision: impl Into<String>) -> Self {
+        self.revision = Some(revision.into());
+        self
+    }
+}
+
 /// A base model and what belongs to it.
 #[derive(Debug)]
 pub struct OpenedBase {

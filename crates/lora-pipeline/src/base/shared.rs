@@ -4,21 +4,12 @@ use burn::tensor::Device;
 use lora_data::{LabelNames, Task};
 use lora_models::{Checkpoint, Transformer};
 
-use super::{OpenedBase, TextReader};
+use super::{BaseModel, OpenedBase, TextReader};
 use crate::error::Result;
 
 /// Base models that adapters have been put on. All are on one device, in one precision.
 #[derive(Debug, Default)]
-pub struct SharedBases(Vec<(SharedBase, Transformer)>);
-
-/// Which base model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SharedBase {
-    /// Folder, GGUF file, hub id, or the name of the embedded one.
-    pub name: String,
-    /// Branch, tag or commit of a hub id.
-    pub revision: Option<String>,
-}
+pub struct SharedBases(Vec<(BaseModel, Transformer)>);
 
 impl SharedBases {
     /// A base model with the head of a task; its backbone is loaded if it is not there.
@@ -28,7 +19,7 @@ impl SharedBases {
     /// As [`OpenedBase::load`].
     pub fn open(
         &mut self,
-        base: &SharedBase,
+        base: &BaseModel,
         files: &Checkpoint,
         reader: TextReader,
         (task, labels): (&Task, Option<&LabelNames>),
@@ -43,7 +34,7 @@ impl SharedBases {
     }
 
     /// Forgets the base models that are not among these.
-    pub fn retain(&mut self, used: &[SharedBase]) {
+    pub fn retain(&mut self, used: &[BaseModel]) {
         self.0.retain(|(base, _)| used.contains(base));
     }
 
@@ -69,10 +60,6 @@ mod tests {
     #[test]
     fn a_second_head_stands_on_the_backbone_that_is_there() {
         let files = open_checkpoint(EMBEDDED_MODEL, &hub_options(None)).unwrap();
-        let base = |name: &str| SharedBase {
-            name: name.to_owned(),
-            revision: None,
-        };
         let classes = Task::Classification {
             labels: LabelNames::new(["a", "b", "c"]).unwrap(),
         };
@@ -81,7 +68,7 @@ mod tests {
         let mut opened = |name: &str, task: &Task| {
             let reader = TextReader::of(&files, task, Some(16)).unwrap();
             let opened = bases.open(
-                &base(name),
+                &BaseModel::new(name),
                 &files,
                 reader,
                 (task, task.labels()),
@@ -93,7 +80,7 @@ mod tests {
         assert_eq!(opened("one", &classes), first);
         assert_ne!(opened("other", &classes), first);
         assert_eq!(bases.len(), 2);
-        bases.retain(&[base("other")]);
+        bases.retain(&[BaseModel::new("other")]);
         assert_eq!(bases.len(), 1);
     }
 }

@@ -142,8 +142,11 @@ impl ModelCard<'_> {
             let _ = writeln!(text, "\n{legend}");
         }
         if self.held_out().any(|(split, _)| split == "validation") {
-            text.push_str(
-                "\nThe validation rows chose the step and the temperature, so their scores flatter.\n",
+            // Without a training here, what they chose is the Gaussian.
+            let chosen = self.training.map_or("Gaussian", |_| "step");
+            let _ = writeln!(
+                text,
+                "\nThe validation rows chose the {chosen} and the temperature, so their scores flatter."
             );
         }
         Ok(Some(text.trim_end().to_owned()))

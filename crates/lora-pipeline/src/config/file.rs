@@ -196,6 +196,11 @@ mod tests {
             error.contains("unknown key `model`; did you mean `model_name_or_path`?"),
             "a flag's name: {error}"
         );
+        let error = read_text("a.yaml", "batch_size: 8\n").unwrap_err().to_string();
+        assert!(
+            error.contains("did you mean `per_device_train_batch_size`?"),
+            "{error}"
+        );
         let error = read_text("a.yaml", "colour: blue\n").unwrap_err().to_string();
         assert!(
             error.contains("line 1: unknown key `colour`; `lora train --help`"),

@@ -190,6 +190,15 @@ impl Key {
         &FLAGS[index.expect("keys are made in this file only")]
     }
 
+    /// A second name of the flag.
+    pub fn alias(&self) -> Option<&'static str> {
+        match self.name {
+            "per_device_train_batch_size" => Some("batch-size"),
+            "resume_from_checkpoint" => Some("resume-from-checkpoint"),
+            _ => None,
+        }
+    }
+
     /// As every command calls it; in files keys have the names of Hugging Face.
     fn flag_name(&self) -> String {
         match self.name {
@@ -208,7 +217,8 @@ impl Key {
 /// The key that a wrong one stands for: that of the flag with this name, or the nearest one if it is near enough to be a slip.
 pub fn nearest(wrong: &str) -> Option<&'static str> {
     let flag = wrong.replace('_', "-");
-    let of_flag = KEYS.iter().find(|key| key.flag() == flag).map(|key| key.name);
+    let is_flag = |key: &&Key| key.flag() == flag || key.alias() == Some(&flag);
+    let of_flag = KEYS.iter().find(is_flag).map(|key| key.name);
     of_flag.or_else(|| nearest_of(wrong, KEYS.iter().map(|key| key.name)))
 }
 

@@ -170,7 +170,7 @@ pub struct RunConfig {
     pub temperature_scaling: bool,
 
     /// When checkpoints are written; none: after every epoch, the newest alone, until the training is finished.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "lora_train::word_or_no")]
     pub save_strategy: Option<SaveStrategy>,
     /// Optimizer steps between checkpoints, for [`SaveStrategy::Steps`].
     #[serde(default)]

@@ -90,12 +90,13 @@ pub fn check_output(
     check_place(path, flag)
 }
 
-/// Checks that a page can be written to the file that `flag` names: its name ends in `.html`, and nothing but an earlier page is there.
+/// Checks that a page can be written to the file that `flag` names: its name ends in `.html`, and nothing is there, or, with `overwrite`,
+/// nothing but an earlier page.
 ///
 /// # Errors
 ///
 /// [`OutputFileError`].
-pub fn check_report(flag: &'static str, path: &Path) -> Result<(), OutputFileError> {
+pub fn check_report(flag: &'static str, path: &Path, overwrite: bool) -> Result<(), OutputFileError> {
     let path_buf = path.to_owned();
     let is_html = path
         .extension()
@@ -105,6 +106,9 @@ pub fn check_report(flag: &'static str, path: &Path) -> Result<(), OutputFileErr
     }
     if path.exists() && !path.is_dir() && !is_page(path) {
         return Err(OutputFileError::NotAReport { flag, path: path_buf });
+    }
+    if path.exists() && !path.is_dir() && !overwrite {
+        return Err(OutputFileError::Exists { flag, path: path_buf });
     }
     check_place(path, flag)
 }
@@ -163,18 +167,20 @@ mod tests {
     }
 
     #[test]
-    fn a_report_replaces_a_report_and_nothing_else() {
+    fn a_report_replaces_a_report_where_asked_to_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let page = folder.path().join("page.html");
-        check_report("--report", &page).unwrap();
+        check_report("--report", &page, false).unwrap();
         fs::write(&page, "<!doctype html><p>a page of somebody else").unwrap();
-        let error = check_report("--report", &page).unwrap_err();
+        let error = check_report("--report", &page, true).unwrap_err();
         assert!(matches!(error, OutputFileError::NotAReport { .. }), "{error}");
         fs::write(&page, Page::new("scores").to_html()).unwrap();
-        check_report("--report", &page).unwrap();
-        let error = check_report("--report", &folder.path().join("scores.csv")).unwrap_err();
+        check_report("--report", &page, true).unwrap();
+        let error = check_report("--report", &page, false).unwrap_err();
+        assert!(matches!(error, OutputFileError::Exists { .. }), "{error}");
+        let error = check_report("--report", &folder.path().join("scores.csv"), true).unwrap_err();
         assert!(matches!(error, OutputFileError::NotHtml { .. }), "{error}");
-        let error = check_report("--report", &folder.path().join("none/page.html")).unwrap_err();
+        let error = check_report("--report", &folder.path().join("none/page.html"), true).unwrap_err();
         assert!(matches!(error, OutputFileError::NoFolder { .. }), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }

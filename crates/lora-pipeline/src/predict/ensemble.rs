@@ -62,18 +62,14 @@ impl EnsembleChoice {
             return Ok((None, None));
         }
         let recorded = opened.task_file.as_ref().and_then(|task| task.inference);
-        if recorded == Some(InferenceKind::Mean) && !of_ensemble && self.members.is_none() {
-            let note = "predicted by the mean pass, which was better than the ensemble on the validation rows of the training; --inference \
-                        ensemble uses the ensemble";
-            return Ok((None, Some(note.to_owned())));
+        let chosen_by_hand = of_ensemble || self.members.is_some();
+        let note = recorded.filter(|_| !chosen_by_hand);
+        let note = note.map(|kind| format!("predicted by {}", kind.was_better()));
+        if recorded == Some(InferenceKind::Mean) && !chosen_by_hand {
+            return Ok((None, note));
         }
         let settings = self.settings(opened)?;
-        let note = (recorded == Some(InferenceKind::Ensemble) && !of_ensemble && settings.is_some()).then(|| {
-            "predicted by the ensemble, which was better than the mean pass on the validation rows of the training; --inference mean \
-             uses the mean pass"
-                .to_owned()
-        });
-        Ok((settings, note))
+        Ok((settings, note.filter(|_| settings.is_some())))
     }
 
     /// The ensemble to run; none where nothing differs between members.

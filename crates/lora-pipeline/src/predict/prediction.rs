@@ -130,11 +130,13 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
         PredictedLabel::Class {
             label,
             probability,
+            probabilities,
             predictive_entropy,
             mutual_information,
             prediction_set,
-            ..
         } => {
+            // Of equal probabilities.
+            let most = (probabilities.len() as f64).ln();
             let disagreement =
                 mutual_information.map(|information| format!(" · mutual information {information:.3}"));
             let disagreement = disagreement.unwrap_or_default();
@@ -142,7 +144,9 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
                 .as_ref()
                 .map(|set| format!(" · {{{}}}", set.join(", ")));
             let set = set.unwrap_or_default();
-            format!("{label}  {probability:.3} · entropy {predictive_entropy:.3}{disagreement}{set} · {text}")
+            format!(
+                "{label}  {probability:.3} · entropy {predictive_entropy:.3} of {most:.3} nats{disagreement}{set} · {text}"
+            )
         }
         PredictedLabel::Labels {
             labels,

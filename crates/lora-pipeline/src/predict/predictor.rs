@@ -229,7 +229,7 @@ impl<R: TaskRows> TaskPredictor<R> {
     ///
     /// If something is there already, or a file cannot be written.
     pub fn save(&self, folder: impl AsRef<Path>) -> Result<()> {
-        self.opened.save(folder.as_ref())
+        self.opened.save(folder.as_ref(), &[])
     }
 }
 

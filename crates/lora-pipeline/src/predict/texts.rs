@@ -10,6 +10,7 @@ use lora_eval::{ClassProbabilities, ModelOutputs, Uncertainty};
 use super::prediction::{FileForm, PredictedLabel, Prediction, in_words, to_csv};
 use super::{Inference, PredictRequest, PredictRows, Predicted, TaskRows, split_off_empty};
 use crate::bail;
+use crate::counted::counted;
 use crate::error::Result;
 use crate::inference::adaptive::run_adaptively;
 use crate::saved::adapter::read_options;
@@ -40,8 +41,22 @@ pub(super) fn answer(
         notes: renamed
             .into_iter()
             .chain(super::without_text(&without_text, predictions.len()))
+            .chain(empty_sets(&predictions))
             .collect(),
         ..Predicted::of(&predictions, in_words)?
+    })
+}
+
+/// What an empty prediction set means, where there is one.
+fn empty_sets(predictions: &[Prediction]) -> Option<String> {
+    let is_empty = |prediction: &&Prediction| matches!(&prediction.label, PredictedLabel::Class { prediction_set: Some(set), .. } if set.is_empty());
+    let empty = predictions.iter().filter(is_empty).count();
+    (empty > 0).then(|| {
+        format!(
+            "an empty set {{}} ({}) says that no class is as probable as the true classes of the validation rows were, so the text is \
+             unlike them; a higher --coverage gives larger sets",
+            counted(empty, "text")
+        )
     })
 }
 

@@ -11,7 +11,7 @@ use super::TaskRows;
 use super::predictor::{Predictor, TaskPredictor};
 use crate::base::checkpoint::open_checkpoint;
 use crate::base::hub::hub_options;
-use crate::base::{BaseOptions, OpenedBase, TextReader, attach};
+use crate::base::{BaseModel, BaseOptions, OpenedBase, TextReader, attach};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::encoded::RowEncoder;
 use crate::data::split::{Shares, SplitRows};
@@ -19,16 +19,9 @@ use crate::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use crate::error::Result;
 use crate::progress::{CancelToken, Progress};
 use crate::saved::adapter::OpenedAdapter;
-use crate::saved::task_file::{FittedValues, TaskFile, id2label};
+use crate::saved::task_file::TaskFile;
 use crate::train::checkpoints::Reporter;
 use crate::train::prepared::EncodedRows;
-
-/// A base model by name, to be adapted.
-#[derive(Clone, Debug)]
-pub struct BaseModel {
-    name: String,
-    revision: Option<String>,
-}
 
 impl Predictor {
     /// A base model by folder, GGUF file, hub id, or the name of the embedded one (`minilm-l6`).
@@ -38,21 +31,11 @@ impl Predictor {
     /// If it is not there, or a file is missing or corrupt.
     pub fn open(name: &str) -> Result<BaseModel> {
         open_checkpoint(name, &hub_options(None))?;
-        Ok(BaseModel {
-            name: name.to_owned(),
-            revision: None,
-        })
+        Ok(BaseModel::new(name))
     }
 }
 
 impl BaseModel {
-    /// The same model at a branch, tag or commit of its hub id.
-    #[must_use]
-    pub fn at_revision(mut self, revision: impl Into<String>) -> Self {
-        self.revision = Some(revision.into());
-        self
-    }
-
     /// Adapts the model with LoRA, DoRA or AdaLoRA, with or without LoRA Dropout, or with another tuning. A new head is always
     /// trained too.
     pub fn lora(self, tuning: impl Into<Tuning>) -> Untrained {
@@ -172,8 +155,7 @@ impl Untrained {
             task_file: Some(task_file),
             calibration,
             ensemble,
-            base_model: base.name,
-            revision: base.revision,
+            base,
             model_folder: opened.model_folder,
         };
         Ok(TaskPredictor::trained(opened, batch_size, fitted.history))
@@ -193,23 +175,8 @@ fn task_file(
         _ => false,
     };
     TaskFile {
-        format: 1,
-        problem_type: task.problem_type(),
-        id2label: task.labels().map(id2label),
-        max_seq_length: settings.max_seq_length,
-        header: true,
-        text_column: ColumnSelector::from("text"),
         text_pair_column: has_pairs.then(|| ColumnSelector::from("text_pair")),
-        label_column: ColumnSelector::from("label"),
-        label_columns: Vec::new(),
-        base_model: base.name.clone(),
-        revision: base.revision.clone(),
-        task_name: None,
-        doc_stride: None,
-        max_answer_length: None,
-        temperature: FittedValues::default(),
-        no_answer_threshold: FittedValues::default(),
         ensemble,
-        inference: None,
+        ..TaskFile::new(task, base, settings.max_seq_length)
     }
 }

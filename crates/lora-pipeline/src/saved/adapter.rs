@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use burn::module::Module;
+use lora_core::gaussian::{POSTERIOR_FILE, POSTERIOR_TENSOR_FILE};
 use lora_core::peft::EnsembleSettings;
 use lora_core::{Adapted, Fp32Precision};
 use lora_data::tasks::{AnswerSettings, Benchmark};
@@ -11,10 +12,11 @@ use lora_models::{Checkpoint, FamilyConfig, Transformer};
 
 use super::Saved;
 use super::source::{AdapterSource, open_source};
-use super::task_file::TaskFile;
+use super::task_file::{TASK_FILE, TaskFile};
+use crate::bail;
 use crate::base::model_folder::ModelFolder;
-use crate::base::shared::{SharedBase, SharedBases};
-use crate::base::{OpenedBase, TextReader};
+use crate::base::shared::SharedBases;
+use crate::base::{BaseModel, OpenedBase, TextReader};
 use crate::calibration::{Calibrated, CalibrationFile};
 use crate::config::Lengths;
 use crate::data::encoded::RowEncoder;
@@ -39,10 +41,8 @@ pub struct OpenedAdapter {
     /// The ensemble that the folder recommends: that of `task.json`, which knows temperatures for it, or else that of
     /// `lora_dropout.json`.
     pub ensemble: Option<EnsembleSettings>,
-    /// The base model.
-    pub base_model: String,
-    /// Branch, tag or commit of it.
-    pub revision: Option<String>,
+    /// The base model, by which adapters share it.
+    pub base: BaseModel,
     /// What a whole model's folder holds beside its weights.
     pub model_folder: ModelFolder,
 }
@@ -89,17 +89,21 @@ impl OpenedAdapter {
             .filter(|_| source.task_file.is_some() && args.labels.is_none());
         let base = match (bases, &source.saved) {
             (Some(bases), Saved::Adapter(_) | Saved::Tuned(_)) => {
-                let base = SharedBase {
-                    name: source.base_model.clone(),
-                    revision: source.revision.clone(),
-                };
-                bases.open(&base, files, reader, (&task, labels), &device)?
+                bases.open(&source.base, files, reader, (&task, labels), &device)?
             }
             _ => OpenedBase::load(files, reader, &task, labels, 0, &device)?,
         };
         let adapted = source
             .saved
-            .put_on(base.model, &base.loaded, &source.base_model, "--model")?;
+            .put_on(base.model, &base.loaded, &source.base.name, "--model")?;
+        let promised = source.task_file.as_ref().and_then(|task| task.posterior);
+        if promised.is_some() && adapted.posterior().is_none() {
+            bail!(
+                "`{}` says that the adapter has a posterior, but {POSTERIOR_FILE} is missing beside it; put it back with \
+                 {POSTERIOR_TENSOR_FILE}, or make the adapter anew",
+                args.adapter.join(TASK_FILE).display()
+            );
+        }
         Ok(Self {
             adapted: adapted.map(|model| model.valid()),
             reader: base.reader,
@@ -111,8 +115,7 @@ impl OpenedAdapter {
             },
             task_file: source.task_file,
             calibration: CalibrationFile::read(&args.adapter)?,
-            base_model: source.base_model,
-            revision: source.revision,
+            base: source.base,
             model_folder: base.model_folder,
         })
     }
@@ -129,14 +132,6 @@ impl OpenedAdapter {
     pub fn reads_pairs(&self) -> bool {
         let saved = self.task_file.as_ref();
         saved.is_some_and(|task| task.text_pair_column.is_some())
-    }
-
-    /// The base model, by which adapters share it.
-    pub fn shared_base(&self) -> SharedBase {
-        SharedBase {
-            name: self.base_model.clone(),
-            revision: self.revision.clone(),
-        }
     }
 
     /// How rows become batches for it.

@@ -1,6 +1,7 @@
 //! What a training left: an adapter, tuned tensors, or a whole model. `eval`, `predict` and the others take all three.
 
 pub mod adapter;
+mod missing;
 pub mod source;
 pub mod task_file;
 mod task_of;
@@ -47,6 +48,9 @@ impl Saved {
         if has(MODEL_CONFIG_FILE) && !has(CONFIG_FILE) {
             let folder = folder.to_owned();
             return Ok(Self::Model { folder });
+        }
+        if let Some(why) = missing::no_adapter(folder) {
+            bail!("{why}");
         }
         Ok(Self::Adapter(AdapterFolder::read(folder)?))
     }

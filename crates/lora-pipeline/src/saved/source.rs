@@ -7,6 +7,7 @@ use lora_models::{Checkpoint, HubOptions, locate};
 use super::Saved;
 use super::task_file::TaskFile;
 use crate::bail;
+use crate::base::BaseModel;
 use crate::base::checkpoint::{EMBEDDED_MODEL, embedded_name, is_gguf, open_checkpoint};
 use crate::base::hub::hub_options;
 use crate::config::keys::nearest_of;
@@ -19,10 +20,8 @@ pub struct AdapterSource {
     pub saved: Saved,
     /// What the folder says about its training; none for a folder that PEFT wrote.
     pub task_file: Option<TaskFile>,
-    /// The base model's name.
-    pub base_model: String,
-    /// Branch, tag or commit of it.
-    pub revision: Option<String>,
+    /// The base model.
+    pub base: BaseModel,
     /// The base model's files.
     pub checkpoint: Checkpoint,
 }
@@ -67,8 +66,10 @@ pub fn open_source(adapter: &Path, base: Option<&str>, revision: Option<&str>) -
     Ok(AdapterSource {
         saved,
         task_file,
-        base_model,
-        revision,
+        base: BaseModel {
+            name: base_model,
+            revision,
+        },
         checkpoint,
     })
 }

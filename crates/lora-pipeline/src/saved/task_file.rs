@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lora_core::gaussian::PosteriorMethod;
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::{self, AnswerSettings};
 use lora_data::{ColumnSelector, Columns, LabelNames, ProblemType, Task};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::bail;
+use crate::base::BaseModel;
 use crate::config::Lengths;
 use crate::error::{Context, Result};
 
@@ -66,6 +68,9 @@ pub struct TaskFile {
     /// Which of mean pass and ensemble was better on the validation rows; none: the ensemble, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<InferenceKind>,
+    /// Where the Gaussian beside the adapter comes from: with this, its files must be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posterior: Option<PosteriorMethod>,
 }
 
 /// With one pass or with many.
@@ -76,6 +81,43 @@ pub enum InferenceKind {
     Mean,
     /// One pass for each of several members.
     Ensemble,
+}
+
+impl InferenceKind {
+    /// As `--inference` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Ensemble => "ensemble",
+        }
+    }
+
+    /// In a sentence.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Mean => "the mean pass",
+            Self::Ensemble => "the ensemble",
+        }
+    }
+
+    /// The one that this is not.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Mean => Self::Ensemble,
+            Self::Ensemble => Self::Mean,
+        }
+    }
+
+    /// That `lora predict` uses this one unasked, and why.
+    pub fn was_better(self) -> String {
+        format!(
+            "{}, which was better than {} on the validation rows; --inference {} uses {1}",
+            self.in_words(),
+            self.other().in_words(),
+            self.other().name()
+        )
+    }
 }
 
 fn has_header() -> bool {
@@ -107,6 +149,31 @@ pub struct FittedRules {
 }
 
 impl TaskFile {
+    /// Of an adapter of which nothing else is known: texts and labels in columns of these names, nothing fitted.
+    pub fn new(task: &Task, base: &BaseModel, max_seq_length: usize) -> Self {
+        Self {
+            format: 1,
+            problem_type: task.problem_type(),
+            id2label: task.labels().map(id2label),
+            max_seq_length,
+            header: true,
+            text_column: "text".into(),
+            text_pair_column: None,
+            label_column: "label".into(),
+            label_columns: Vec::new(),
+            base_model: base.name.clone(),
+            revision: base.revision.clone(),
+            task_name: None,
+            doc_stride: None,
+            max_answer_length: None,
+            temperature: FittedValues::default(),
+            no_answer_threshold: FittedValues::default(),
+            ensemble: None,
+            inference: None,
+            posterior: None,
+        }
+    }
+
     /// Reads the file of an adapter folder; none if PEFT alone wrote the folder.
     ///
     /// # Errors
@@ -209,7 +276,7 @@ impl TaskFile {
 }
 
 /// Class names by index, as Hugging Face writes them.
-pub fn id2label(labels: &LabelNames) -> Map<String, Value> {
+fn id2label(labels: &LabelNames) -> Map<String, Value> {
     let names = labels.names().iter().enumerate();
     names
         .map(|(id, name)| (id.to_string(), Value::from(name.clone())))

@@ -14,16 +14,17 @@ use crate::card::{CARD_FILE, ModelCard};
 use crate::error::Result;
 use crate::files::folder_swap::write_folder;
 use crate::files::output::json_text;
+use crate::score::ScoredMethod;
 use crate::train::checkpoints::Saving;
 
 impl OpenedAdapter {
     /// Writes a new folder: a PEFT adapter with `task.json`, which holds labels and temperatures, `calibration.json`, the posterior
-    /// that the model carries, and a model card. It appears whole or not at all.
+    /// that the model carries, and a model card with `scores` by split. It appears whole or not at all.
     ///
     /// # Errors
     ///
     /// If something is there already, or a file cannot be written.
-    pub fn save(&self, folder: &Path) -> Result<()> {
+    pub fn save(&self, folder: &Path, scores: &[(String, Vec<ScoredMethod>)]) -> Result<()> {
         let Some(task) = &self.task_file else {
             bail!("the predictor was loaded from a folder of another program; it is saved there already");
         };
@@ -31,7 +32,7 @@ impl OpenedAdapter {
         let saving = Saving {
             folder,
             task_type: task_type(&self.task),
-            base_model: public_name(&self.base_model),
+            base_model: public_name(&self.base.name),
             ensemble: self.ensemble,
             model_folder: &self.model_folder,
             run: &serde_json::Value::Null,
@@ -44,7 +45,7 @@ impl OpenedAdapter {
             task_file: task,
             calibration: self.calibration.as_ref(),
             training: None,
-            scores: &[],
+            scores,
         };
         let card = card.text()?;
         write_folder(folder, |beside| {

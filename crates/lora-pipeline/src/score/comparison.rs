@@ -3,6 +3,7 @@
 use lora_eval::{Bootstrap, BootstrapInterval};
 
 use crate::error::Result;
+use crate::saved::task_file::InferenceKind;
 use crate::score::ScoredMethod;
 
 /// Draws times rows, at most: a large data set needs fewer draws, and nobody should wait for them.
@@ -37,18 +38,94 @@ pub fn comparisons(methods: &[ScoredMethod]) -> Result<Vec<MethodComparison>> {
         let (Some(mean), Some(ensemble)) = (find(false, scaled), find(true, scaled)) else {
             continue;
         };
-        let rows = mean.row_losses.len().max(1);
-        let bootstrap = Bootstrap {
-            resamples: (WORK / rows).clamp(FEWEST_DRAWS, Bootstrap::default().resamples),
-            ..Bootstrap::default()
-        };
         found.push(MethodComparison {
             scaled,
-            interval: bootstrap.paired_means(&ensemble.row_losses, &mean.row_losses)?,
+            interval: difference(ensemble, mean)?,
             loss: mean.scores.loss_name(),
         });
     }
     Ok(found)
+}
+
+/// Loss of the ensemble minus that of the mean pass, over paired draws of the rows.
+fn difference(ensemble: &ScoredMethod, mean: &ScoredMethod) -> Result<BootstrapInterval> {
+    let rows = mean.row_losses.len().max(1);
+    let bootstrap = Bootstrap {
+        resamples: (WORK / rows).clamp(FEWEST_DRAWS, Bootstrap::default().resamples),
+        ..Bootstrap::default()
+    };
+    Ok(bootstrap.paired_means(&ensemble.row_losses, &mean.row_losses)?)
+}
+
+/// Mean pass and ensemble on validation rows, each as it is used: with its temperature if it has one. `lora predict` uses the better.
+#[derive(Clone, Copy, Debug)]
+pub struct MethodsInUse<'a> {
+    mean: &'a ScoredMethod,
+    ensemble: &'a ScoredMethod,
+}
+
+impl<'a> MethodsInUse<'a> {
+    /// Of the methods that were scored; none without an ensemble.
+    pub fn of(methods: &'a [ScoredMethod]) -> Option<Self> {
+        // One with a temperature comes after the one without.
+        let in_use = |is_ensemble: bool| {
+            let mut of_kind = methods.iter().rev();
+            of_kind.find(|method| method.average.is_some() == is_ensemble)
+        };
+        Some(Self {
+            mean: in_use(false)?,
+            ensemble: in_use(true)?,
+        })
+    }
+
+    /// The one with the lower loss.
+    pub fn better(&self) -> InferenceKind {
+        if self.ensemble.scores.loss() < self.mean.scores.loss() {
+            InferenceKind::Ensemble
+        } else {
+            InferenceKind::Mean
+        }
+    }
+
+    /// Which of the two `lora predict` uses, and how sure that choice is.
+    ///
+    /// # Errors
+    ///
+    /// If a loss is not finite.
+    pub fn in_words(&self) -> Result<String> {
+        let better = self.better();
+        let (used, other) = match better {
+            InferenceKind::Mean => (self.mean, self.ensemble),
+            InferenceKind::Ensemble => (self.ensemble, self.mean),
+        };
+        let interval = difference(self.ensemble, self.mean)?;
+        Ok(format!(
+            "lora predict uses {}, whose {} on the validation rows is {:.4}, that of {} {:.4}; the ensemble minus the mean pass: {}; \
+             --inference {} uses the other",
+            better.in_words(),
+            used.scores.loss_name(),
+            used.scores.loss(),
+            better.other().in_words(),
+            other.scores.loss(),
+            interval_in_words(&interval),
+            better.other().name(),
+        ))
+    }
+}
+
+/// A difference with its interval, and what that means.
+fn interval_in_words(interval: &BootstrapInterval) -> String {
+    let verdict = match () {
+        () if interval.lower > 0.0 => "the mean pass is better here",
+        () if interval.upper < 0.0 => "the ensemble is better here",
+        () => "no difference beyond chance",
+    };
+    format!(
+        "{} (95 % of paired draws of the rows: {} to {}): {verdict}",
+        signed(interval.difference),
+        signed(interval.lower),
+        signed(interval.upper),
+    )
 }
 
 /// The comparisons in words.
@@ -64,31 +141,13 @@ pub fn verdicts(methods: &[ScoredMethod]) -> Result<Vec<String>> {
 }
 
 impl MethodComparison {
-    /// Whether the mean pass is better, beyond the uncertainty.
-    pub fn mean_pass_is_better(&self) -> bool {
-        self.interval.lower > 0.0
-    }
-
     /// One sentence with the verdict.
     pub fn in_words(&self) -> String {
-        let BootstrapInterval {
-            difference,
-            lower,
-            upper,
-            ..
-        } = self.interval;
-        let verdict = match () {
-            () if self.mean_pass_is_better() => "the mean pass is better here",
-            () if upper < 0.0 => "the ensemble is better here",
-            () => "no difference beyond chance",
-        };
         let temperature = if self.scaled { ", each with its T" } else { "" };
         format!(
-            "{} of the ensemble minus that of the mean pass{temperature}: {} (95 % of paired draws of the rows: {} to {}): {verdict}",
+            "{} of the ensemble minus that of the mean pass{temperature}: {}",
             self.loss,
-            signed(difference),
-            signed(lower),
-            signed(upper),
+            interval_in_words(&self.interval)
         )
     }
 }
@@ -138,7 +197,7 @@ mod tests {
             comparisons(&both).unwrap().remove(0)
         };
         let clear = of(worse);
-        assert!(clear.mean_pass_is_better() && clear.in_words().contains("the mean pass is better"));
+        assert!(clear.interval.lower > 0.0 && clear.in_words().contains("the mean pass is better"));
         assert!(
             clear
                 .in_words()

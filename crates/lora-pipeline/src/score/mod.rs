@@ -339,7 +339,8 @@ fn score_rows(
     })
 }
 
-fn has_classes(truth: &Targets) -> bool {
+/// Whether a temperature has a meaning for rows.
+pub(crate) fn has_classes(truth: &Targets) -> bool {
     matches!(truth, Targets::Classes(_) | Targets::Labels(_))
 }
 

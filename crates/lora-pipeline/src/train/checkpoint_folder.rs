@@ -7,15 +7,15 @@
 //!
 //! A checkpoint that was asked for (`save_strategy`) is an adapter folder besides.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use lora_core::atomic::{WriteError, write_file};
+use lora_core::peft::write_floats;
+use lora_core::tensors::{FloatSlice, HostTensor, TensorFile, TensorFileError};
 use lora_train::state::{Numbers, StateTensor};
 use lora_train::{StateError, TrainingState};
-use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -89,22 +89,11 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// Tensors that are none, or cut short.
-    #[error("`{}` is not a valid safetensors file ({source}); take another checkpoint", path.display())]
+    #[error("{source}; or take another checkpoint")]
     Tensors {
-        /// The file.
-        path: PathBuf,
-        /// What the parser says.
-        source: SafeTensorError,
-    },
-    /// A tensor of numbers that no state has.
-    #[error("`{}`: tensor `{name}` has type {found:?}; expected F32 or F64", path.display())]
-    Type {
-        /// The file.
-        path: PathBuf,
-        /// The tensor.
-        name: String,
-        /// Its type.
-        found: Dtype,
+        /// What is wrong with the file.
+        #[from]
+        source: TensorFileError,
     },
     /// Another form.
     #[error("`{}` has version {found} of the format, this program reads version {FORMAT}; use the program that wrote it", path.display())]
@@ -137,6 +126,23 @@ pub fn checkpoints_in(output: &Path) -> Vec<(u64, PathBuf)> {
     found
 }
 
+/// The command that goes on with the training of a checkpoint.
+pub fn command_of(checkpoint: &Path) -> Option<String> {
+    let bytes = fs::read(checkpoint.join(STATE_FILE)).ok()?;
+    let document: Value = serde_json::from_slice(&bytes).ok()?;
+    let command = document["made_by"]["command"].as_str()?;
+    Some(resuming(command))
+}
+
+/// A command that began a training, as one that goes on with it.
+fn resuming(command: &str) -> String {
+    if command.split(' ').any(|word| word == "--resume") {
+        command.to_owned()
+    } else {
+        format!("{command} --resume")
+    }
+}
+
 /// Writes a checkpoint into an output folder: beside, then renamed, so that it is there as a whole or not at all. `write_more` may write more
 /// into its folder. One of the same step stays as it is: it leads to the same end.
 ///
@@ -163,7 +169,7 @@ pub fn write(
     // Said of where it would have gone.
     let in_place = |error: WriteError| failed(error.source);
     write_more(&inner).map_err(in_place)?;
-    write_tensors(&inner.join(TENSOR_FILE), state).map_err(failed)?;
+    write_state(&inner.join(TENSOR_FILE), state).map_err(in_place)?;
     let text = json_text(file).map_err(|error| failed(error.into()))?;
     write_file(&inner.join(STATE_FILE), text.as_bytes()).map_err(in_place)?;
     fs::create_dir_all(output).map_err(failed)?;
@@ -203,7 +209,10 @@ pub fn read(folder: &Path) -> Result<TrainingCheckpoint, CheckpointError> {
             folder: folder.to_owned(),
         });
     }
-    let bytes = read_file(&path)?;
+    let bytes = fs::read(&path).map_err(|source| CheckpointError::Read {
+        path: path.clone(),
+        source,
+    })?;
     let values = |source| CheckpointError::Values {
         path: path.clone(),
         source,
@@ -217,7 +226,7 @@ pub fn read(folder: &Path) -> Result<TrainingCheckpoint, CheckpointError> {
         return Err(CheckpointError::Format { path, found });
     }
     let mut file: CheckpointFile = serde_json::from_value(document).map_err(values)?;
-    let tensors = read_tensors(&folder.join(TENSOR_FILE))?;
+    let tensors = read_state(&folder.join(TENSOR_FILE))?;
     let state = TrainingState::of_parts(tensors, std::mem::take(&mut file.state));
     Ok(TrainingCheckpoint {
         folder: folder.to_owned(),
@@ -241,79 +250,38 @@ impl CheckpointFile {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, CheckpointError> {
-    fs::read(path).map_err(|source| CheckpointError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// A tensor on its way into a file.
-struct Stored<'a>(&'a StateTensor);
-
-impl View for Stored<'_> {
-    fn dtype(&self) -> Dtype {
-        match self.0.numbers {
-            Numbers::Single(_) => Dtype::F32,
-            Numbers::Double(_) => Dtype::F64,
-        }
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.0.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        match &self.0.numbers {
-            Numbers::Single(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Numbers::Double(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        }
-    }
-
-    fn data_len(&self) -> usize {
-        self.0.shape.iter().product::<usize>() * self.dtype().bitsize() / 8
+fn slice_of(numbers: &Numbers) -> FloatSlice<'_> {
+    match numbers {
+        Numbers::Single(values) => FloatSlice::Single(values),
+        Numbers::Double(values) => FloatSlice::Double(values),
     }
 }
 
-fn write_tensors(path: &Path, state: &TrainingState) -> std::io::Result<()> {
-    let tensors = state
-        .tensors()
-        .iter()
-        .map(|(name, tensor)| (name, Stored(tensor)));
-    safetensors::serialize_to_file(tensors, None, path).map_err(|error| match error {
-        SafeTensorError::IoError(error) => error,
-        other => std::io::Error::other(other),
-    })?;
-    File::open(path)?.sync_all()
+fn write_state(path: &Path, state: &TrainingState) -> Result<(), WriteError> {
+    let tensors = state.tensors().iter();
+    let tensors =
+        tensors.map(|(name, tensor)| (name.clone(), (tensor.shape.clone(), slice_of(&tensor.numbers))));
+    write_floats(path, &tensors.collect())
 }
 
-fn read_tensors(path: &Path) -> Result<BTreeMap<String, StateTensor>, CheckpointError> {
-    let bytes = read_file(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|source| CheckpointError::Tensors {
-        path: path.to_owned(),
-        source,
-    })?;
+fn read_state(path: &Path) -> Result<BTreeMap<String, StateTensor>, TensorFileError> {
+    let file = TensorFile::open(path)?;
     let mut tensors = BTreeMap::new();
-    for (name, tensor) in file.iter() {
-        let numbers = match tensor.dtype() {
-            Dtype::F32 => {
-                let (words, _) = tensor.data().as_chunks();
-                Numbers::Single(words.iter().map(|word| f32::from_le_bytes(*word)).collect())
-            }
-            Dtype::F64 => {
-                let (words, _) = tensor.data().as_chunks();
-                Numbers::Double(words.iter().map(|word| f64::from_le_bytes(*word)).collect())
-            }
-            found => {
-                return Err(CheckpointError::Type {
-                    path: path.to_owned(),
-                    name: name.to_owned(),
-                    found,
-                });
+    for name in file.names() {
+        let tensor = match file.read_doubles(name)? {
+            Some(values) => StateTensor {
+                shape: file.shape(name).unwrap_or_default().to_vec(),
+                numbers: Numbers::Double(values),
+            },
+            None => {
+                let HostTensor { shape, values } = file.read(name)?.unwrap_or_default();
+                StateTensor {
+                    shape,
+                    numbers: Numbers::Single(values),
+                }
             }
         };
-        let shape = tensor.shape().to_vec();
-        tensors.insert(name.to_owned(), StateTensor { shape, numbers });
+        tensors.insert(name.to_owned(), tensor);
     }
     Ok(tensors)
 }
@@ -322,7 +290,6 @@ fn read_tensors(path: &Path) -> Result<BTreeMap<String, StateTensor>, Checkpoint
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-    use lora_core::tensors::HostTensor;
     use serde_json::json;
 
     use super::*;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use lora_core::atomic::write_file;
+use lora_core::gaussian::Gaussian;
 use lora_models::Transformer;
 use lora_train::Fitted;
 use serde_json::{Map, Value, json};
@@ -64,6 +65,7 @@ impl FittedTraining {
         let folder = config.output_dir.clone();
         let start = Instant::now();
         let scored = TrainingScores::of(&fitted, prepared, config, progress)?;
+        let inference = scored.in_use().map(|methods| methods.better());
         let history = &fitted.history;
         let mut results = json!({
             "run": document,
@@ -83,7 +85,7 @@ impl FittedTraining {
             let of_splits = of_splits.map(|(name, methods)| (name.clone(), json!(methods)));
             results["temperature"] = json!(scored.rules.temperature);
             results["no_answer_threshold"] = json!(scored.rules.threshold);
-            results["inference"] = json!(scored.inference());
+            results["inference"] = json!(inference);
             results["metric"] = scored.official_document();
             results["scores"] = Value::Object(of_splits.collect::<Map<_, _>>());
             results["train_test_gap"] = json!(scored.gap());
@@ -91,7 +93,8 @@ impl FittedTraining {
         let task = TaskFile {
             temperature: scored.rules.temperature,
             no_answer_threshold: scored.rules.threshold,
-            inference: scored.inference(),
+            inference,
+            posterior: fitted.best.posterior().map(Gaussian::method),
             ..training.task_file
         };
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);
@@ -117,7 +120,8 @@ impl FittedTraining {
         for checkpoint in unasked {
             checkpoint_folder::remove(&checkpoint)?;
         }
-        let mut advice: Vec<String> = scored.inference_in_words().into_iter().collect();
+        let in_use = scored.in_use().map(|methods| methods.in_words()).transpose()?;
+        let mut advice: Vec<String> = in_use.into_iter().collect();
         if is_scored {
             advice.extend(verdict(history, guess, scored.mean_pass_on_validation()));
         }

@@ -24,7 +24,7 @@ use lora_train::{CheckpointKind, TrainError};
 use serde_json::{Value, json};
 
 pub use self::checkpoint_folder::{
-    CheckpointError, CheckpointFile, TrainingCheckpoint, checkpoints_in, read as read_checkpoint,
+    CheckpointError, CheckpointFile, TrainingCheckpoint, checkpoints_in, command_of, read as read_checkpoint,
 };
 use self::checkpoints::{Reporter, Saving, Watcher};
 use self::event_log::EventLog;

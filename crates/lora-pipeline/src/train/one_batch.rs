@@ -21,6 +21,8 @@ pub struct OneBatch {
     pub seconds: f64,
     /// Steps of the whole training.
     pub steps: u64,
+    /// Seconds that all of them would take at this speed.
+    pub all_seconds: f64,
     /// The memory that a step on the longest rows takes.
     pub memory: MemoryEstimate,
     /// All of it, and the settings.
@@ -40,13 +42,15 @@ impl OneBatch {
         let start = Instant::now();
         let report = trainer.step(&[batch])?;
         let seconds = start.elapsed().as_secs_f64();
-        document["dry_run"] = json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps,
+        let all_seconds = seconds * steps as f64 * config.gradient_accumulation_steps as f64;
+        document["dry_run"] = json!({"loss": report.loss, "grad_norm": report.grad_norm, "seconds": seconds, "steps": steps, "all_seconds": all_seconds,
             "memory_bytes": memory});
         Ok(Self {
             rows: first.len(),
             loss: report.loss,
             seconds,
             steps,
+            all_seconds,
             memory,
             document,
         })

@@ -1,6 +1,7 @@
 //! Scores of a training: on each split of the data, in tables and on the report page.
 
 use lora_data::tasks::TaskMetric;
+use lora_eval::temperature::FEWEST_ROWS;
 use lora_models::Transformer;
 use lora_report::Page;
 use lora_train::Fitted;
@@ -9,16 +10,16 @@ use serde_json::{Value, json};
 use super::prepared::PreparedTraining;
 use crate::calibration::CalibrationFile;
 use crate::card::{CardTraining, ModelCard};
-use crate::config::RunConfig;
+use crate::config::{DataConfig, RunConfig};
 use crate::data::encoded::EncodedSplit;
 use crate::data::row_checks::RowChecks;
 use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
-use crate::saved::task_file::{FittedRules, InferenceKind, TaskFile};
-use crate::score::comparison::verdicts;
+use crate::saved::task_file::{FittedRules, TaskFile};
+use crate::score::comparison::{MethodsInUse, verdicts};
 use crate::score::report::{curves, score_page};
-use crate::score::{ScoredMethod, TaskScores, calibrate, official, official_line, score_split};
+use crate::score::{ScoredMethod, TaskScores, calibrate, has_classes, official, official_line, score_split};
 
 /// Scores of the best model on each data set.
 pub struct TrainingScores {
@@ -64,6 +65,12 @@ impl TrainingScores {
             )?;
             if name == "validation" {
                 scored.rules = calibrate(&outputs, split, config.temperature_scaling, progress)?;
+                if config.temperature_scaling && has_classes(&split.truth()) {
+                    let others = prepared.train.len() + prepared.test.as_ref().map_or(0, EncodedSplit::len);
+                    let note =
+                        more_validation_rows(&config.data, split.truth().judged(), split.len() + others);
+                    note.iter().for_each(|note| progress.note(note));
+                }
                 scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
             }
             let methods = score_split(&outputs, split, scored.rules)?;
@@ -93,50 +100,10 @@ impl TrainingScores {
         methods.first().map(|mean| &mean.scores)
     }
 
-    /// Losses of the mean pass and of the ensemble on the validation rows, each as it is used: with its temperature if it has one.
-    fn losses_in_use(&self) -> Option<[&ScoredMethod; 2]> {
+    /// Mean pass and ensemble on the validation rows; none where there is no ensemble, or no such rows.
+    pub fn in_use(&self) -> Option<MethodsInUse<'_>> {
         let (_, methods) = self.scores.iter().find(|(split, _)| split == "validation")?;
-        let in_use = |is_ensemble: bool| {
-            let mut of_kind = methods.iter().rev();
-            of_kind.find(|method| method.average.is_some() == is_ensemble)
-        };
-        Some([in_use(false)?, in_use(true)?])
-    }
-
-    /// The better of mean pass and ensemble on the validation rows, by their loss; none where there is no ensemble, or no such rows.
-    pub fn inference(&self) -> Option<InferenceKind> {
-        let [mean, ensemble] = self.losses_in_use()?;
-        Some(if ensemble.scores.loss() < mean.scores.loss() {
-            InferenceKind::Ensemble
-        } else {
-            InferenceKind::Mean
-        })
-    }
-
-    /// Which of the two `lora predict` uses, and why.
-    pub fn inference_in_words(&self) -> Option<String> {
-        let [mean, ensemble] = self.losses_in_use()?;
-        let (used, other) = match self.inference()? {
-            InferenceKind::Mean => (mean, ensemble),
-            InferenceKind::Ensemble => (ensemble, mean),
-        };
-        let what = |method: &ScoredMethod| match method.average {
-            Some(_) => "the ensemble",
-            None => "the mean pass",
-        };
-        Some(format!(
-            "lora predict uses {}, whose {} on the validation rows is {:.4}, that of {} {:.4}; --inference {} uses the other",
-            what(used),
-            used.scores.loss_name(),
-            used.scores.loss(),
-            what(other),
-            other.scores.loss(),
-            if other.average.is_some() {
-                "ensemble"
-            } else {
-                "mean"
-            }
-        ))
+        MethodsInUse::of(methods)
     }
 
     /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
@@ -147,6 +114,25 @@ impl TrainingScores {
         };
         Some(loss("test").or_else(|| loss("validation"))? - loss("training")?)
     }
+}
+
+/// How to get so many validation rows that a temperature can be fitted; none where there are enough. `all`: rows of all splits.
+fn more_validation_rows(data: &DataConfig, found: usize, all: usize) -> Option<String> {
+    /// More would be missed in training.
+    const MOST: f64 = 0.5;
+    if found >= FEWEST_ROWS {
+        return None;
+    }
+    let share = (FEWEST_ROWS as f64 / all.max(1) as f64 * 100.0).ceil() / 100.0;
+    let is_split_off = data.validation_file.is_none() && data.task_name.is_none();
+    let way_out = if is_split_off && share <= MOST {
+        format!("split off more (--validation-fraction {share:.2}), or give more with --validation-file")
+    } else {
+        "give more with --validation-file".to_owned()
+    };
+    Some(format!(
+        "{found} validation rows are too few for a temperature, which needs {FEWEST_ROWS}: {way_out}"
+    ))
 }
 
 /// The model card of a training; none where a README of the user's is in the folder.
@@ -228,4 +214,37 @@ pub(super) fn page(
     page.sections.push(curves(&fitted.history));
     page.settings = json!(config);
     page
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn too_few_validation_rows_come_with_a_way_out_that_works() {
+        let data = |changes: Value| {
+            let mut config = json!({"data_file": "a.csv"});
+            config
+                .as_object_mut()
+                .into_iter()
+                .for_each(|config| config.extend(changes.as_object().cloned().into_iter().flatten()));
+            serde_json::from_value::<DataConfig>(config).ok()
+        };
+        let note = |changes: Value, found, all| {
+            data(changes).and_then(|data| more_validation_rows(&data, found, all))
+        };
+        let said = note(json!({}), 18, 180).unwrap_or_default();
+        // A share of 0.12 of 180 rows is 21.6.
+        assert!(said.contains("--validation-fraction 0.12"), "{said}");
+        for (changes, all) in [(json!({"validation_file": "b.csv"}), 180), (json!({}), 30)] {
+            let said = note(changes, 18, all).unwrap_or_default();
+            assert!(
+                said.contains("--validation-file") && !said.contains("fraction"),
+                "{said}"
+            );
+        }
+        assert_eq!(note(json!({}), 20, 200), None);
+    }
 }

@@ -89,6 +89,19 @@ impl Area {
 }
 
 impl Drawing {
+    /// With its headline. A height that is not known yet is 0.
+    pub fn new([width, height]: [f64; 2], title: &str, description: String) -> Self {
+        let mut drawing = Self {
+            width,
+            height,
+            title: title.to_owned(),
+            description,
+            shapes: Vec::new(),
+        };
+        drawing.headline();
+        drawing
+    }
+
     pub fn path(&mut self, class: impl Into<String>, data: String) {
         self.path_with_tip(class, data, String::new());
     }
@@ -115,9 +128,17 @@ impl Drawing {
     }
 
     /// The title inside the chart, cut to its width.
-    pub fn headline(&mut self) {
+    fn headline(&mut self) {
         let title = fit(&self.title, self.width - 2.0 * INSET, 14.0);
         self.text("title", INSET, 18.0, Anchor::Start, title);
+    }
+
+    /// The picture where there is nothing to draw, which says so below `y`.
+    pub fn of_nothing(mut self, y: f64, what: &str) -> String {
+        let reason = format!("nothing to draw: no finite {what}");
+        self.text("name", self.width / 2.0, y, Anchor::Middle, &reason);
+        self.height = y + 20.0;
+        self.to_svg()
     }
 
     pub fn to_svg(&self) -> String {

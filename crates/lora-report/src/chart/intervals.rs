@@ -35,14 +35,7 @@ pub fn interval_chart(
     rows: &[IntervalRow],
     span: Option<[f64; 2]>,
 ) -> String {
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: 0.0,
-        title: title.to_owned(),
-        description: describe(x_label, names, rows),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new([WIDTH, 0.0], title, describe(x_label, names, rows));
     let legend_end = if names.len() > 1 {
         draw_legend(&mut drawing, 28.0, names)
     } else {
@@ -63,15 +56,7 @@ pub fn interval_chart(
         .flat_map(|(_, estimate, [low, high])| [estimate, low, high])
         .collect();
     if values.is_empty() {
-        drawing.text(
-            "name",
-            WIDTH / 2.0,
-            plot.top + 8.0,
-            Anchor::Middle,
-            "nothing to draw: no finite estimate",
-        );
-        drawing.height = plot.top + 24.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(plot.top + 8.0, "estimate");
     }
     let all = values.into_iter().chain(span.into_iter().flatten()).chain([0.0]);
     let Some(x) = Scale::around(all, [plot.left, plot.right], 5.0) else {

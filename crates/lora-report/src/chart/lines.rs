@@ -71,14 +71,7 @@ impl Series {
 /// Points that are not finite are left out and break their line. Without any finite point the chart says so.
 pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> String {
     let names: Vec<_> = series.iter().map(|series| series.name.as_str()).collect();
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: 0.0,
-        title: title.to_owned(),
-        description: describe(x_label, y_label, series),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new([WIDTH, 0.0], title, describe(x_label, y_label, series));
     let legend_end = draw_legend(&mut drawing, 28.0, &names);
     let mut plot = Area {
         left: 0.0,
@@ -93,15 +86,7 @@ pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) 
     let points = || stretches.iter().flatten().flatten();
     let y_values = points().flat_map(|&[_, _, low, high]| [low, high]);
     let Some(y) = Scale::around(y_values, [plot.bottom, plot.top], 5.0) else {
-        drawing.text(
-            "name",
-            WIDTH / 2.0,
-            plot.top,
-            Anchor::Middle,
-            "nothing to draw: no finite value",
-        );
-        drawing.height = plot.top + 20.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(plot.top, "value");
     };
     plot.left = y_axis_width(&y);
     let Some(x) = Scale::around(points().map(|point| point[0]), [plot.left, plot.right], 7.0) else {

@@ -31,14 +31,7 @@ pub fn panel_chart(title: &str, x_label: &str, y_label: &str, panels: &[Panel]) 
     let descriptions = panels
         .iter()
         .map(|panel| format!("{}: {}", panel.title, describe(x_label, y_label, &panel.series)));
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: 0.0,
-        title: title.to_owned(),
-        description: descriptions.collect::<Vec<_>>().join(" "),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new([WIDTH, 0.0], title, descriptions.collect::<Vec<_>>().join(" "));
     let top = draw_legend(&mut drawing, 28.0, &names) + 44.0;
     let bottom = top + PLOT_HEIGHT;
     drawing.height = bottom + 42.0;
@@ -46,16 +39,7 @@ pub fn panel_chart(title: &str, x_label: &str, y_label: &str, panels: &[Panel]) 
     let stretches: Vec<_> = all().flat_map(Series::stretches).flatten().collect();
     let values = stretches.iter().flat_map(|&[_, _, low, high]| [low, high]);
     let Some(y) = Scale::around(values, [bottom, top], 5.0) else {
-        let middle = WIDTH / 2.0;
-        drawing.text(
-            "name",
-            middle,
-            top,
-            Anchor::Middle,
-            "nothing to draw: no finite value",
-        );
-        drawing.height = top + 20.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(top, "value");
     };
     drawing.text("name", INSET, top - 28.0, Anchor::Start, y_label);
     let left = y_axis_width(&y);

@@ -57,14 +57,11 @@ pub fn reliability_diagram(title: &str, bins: &[ReliabilityBar], ece: f64, rule:
         "ECE n/a".to_owned()
     };
     let verdict = verdict(&bins, total);
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: HEIGHT,
-        title: title.to_owned(),
-        description: format!("Reliability diagram. {score} with {rule}. {verdict}"),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new(
+        [WIDTH, HEIGHT],
+        title,
+        format!("Reliability diagram. {score} with {rule}. {verdict}"),
+    );
     let examples = if total == 1 { "example" } else { "examples" };
     drawing.text("score", INSET, 37.0, Anchor::Start, score);
     drawing.text(

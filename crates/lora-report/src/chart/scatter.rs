@@ -88,14 +88,11 @@ pub fn scatter_chart(
         right: WIDTH - 16.0,
         bottom: 54.0 + PLOT_HEIGHT,
     };
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: plot.bottom + 42.0,
-        title: title.to_owned(),
-        description: describe(x_label, y_label, points),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new(
+        [WIDTH, plot.bottom + 42.0],
+        title,
+        describe(x_label, y_label, points),
+    );
     let drawn: Vec<_> = points
         .iter()
         .enumerate()
@@ -111,15 +108,7 @@ pub fn scatter_chart(
         widened(ends.collect(), least_span[axis])
     };
     let Some(y) = Scale::around(extent(1).into_iter(), [plot.bottom, plot.top], 5.0) else {
-        drawing.text(
-            "name",
-            WIDTH / 2.0,
-            plot.top,
-            Anchor::Middle,
-            "nothing to draw: no finite point",
-        );
-        drawing.height = plot.top + 20.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(plot.top, "point");
     };
     plot.left = y_axis_width(&y);
     let Some(x) = Scale::around(extent(0).into_iter(), [plot.left, plot.right], 6.0) else {

@@ -24,14 +24,7 @@ const LOGARITHMIC: f64 = 8.0;
 /// of members and ranks are. Points that are not finite are left out.
 pub fn setting_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> String {
     let names: Vec<_> = series.iter().map(|series| series.name.as_str()).collect();
-    let mut drawing = Drawing {
-        width: WIDTH,
-        height: 0.0,
-        title: title.to_owned(),
-        description: describe(x_label, y_label, series),
-        shapes: Vec::new(),
-    };
-    drawing.headline();
+    let mut drawing = Drawing::new([WIDTH, 0.0], title, describe(x_label, y_label, series));
     let mut plot = Area {
         left: 0.0,
         top: draw_legend(&mut drawing, 28.0, &names) + 26.0,
@@ -43,15 +36,7 @@ pub fn setting_chart(title: &str, x_label: &str, y_label: &str, series: &[Series
     let lines: Vec<Vec<Point>> = series.iter().map(points).collect();
     let ends = lines.iter().flatten().flat_map(|point| [point.low, point.high]);
     let Some(y) = Scale::around(ends, [plot.bottom, plot.top], 5.0) else {
-        drawing.text(
-            "name",
-            WIDTH / 2.0,
-            plot.top,
-            Anchor::Middle,
-            "nothing to draw: no finite value",
-        );
-        drawing.height = plot.top + 20.0;
-        return drawing.to_svg();
+        return drawing.of_nothing(plot.top, "value");
     };
     plot.left = y_axis_width(&y);
     let x = Places::of(lines.iter().flatten().map(|point| point.x).collect(), plot);

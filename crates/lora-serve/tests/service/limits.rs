@@ -25,7 +25,11 @@ fn too_many_texts_or_bytes_are_refused() {
         let body = json!({"text": "x".repeat(200)});
         let answer = ask(&router, with_body(Method::POST, "/predict", body.to_string())).await;
         assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE, "{}", answer.body);
-        assert!(answer.error().1.contains("limit"));
+        assert!(
+            answer.error().1.contains("more than the 200 bytes"),
+            "{}",
+            answer.body
+        );
     });
 }
 

@@ -132,6 +132,11 @@ fn wrong_requests_get_an_error_in_json() {
             422,
             json!("name"),
         ),
+        (
+            post("/adapters", &json!({"folder": "a=/nowhere/x y"})),
+            422,
+            json!("name"),
+        ),
         (post("/adapters", &json!({"name": "a"})), 422, json!("folder")),
     ];
     for (request, status, field) in cases {
@@ -140,6 +145,12 @@ fn wrong_requests_get_an_error_in_json() {
         assert_eq!(answer.status.as_u16(), status, "{what}: {}", answer.body);
         assert_eq!(answer.headers["content-type"], "application/json", "{what}");
         assert_eq!(answer.error().0, field, "{what}: {}", answer.body);
+        let of_the_program = ["NAME=FOLDER", "--"];
+        assert!(
+            of_the_program.iter().all(|word| !answer.error().1.contains(word)),
+            "{what}: {}",
+            answer.body
+        );
     }
 }
 

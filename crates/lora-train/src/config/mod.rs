@@ -6,7 +6,9 @@ mod hidden_key;
 #[cfg(test)]
 mod tests;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 pub use checks::TrainConfigError;
 pub use class_weights::ClassWeights;
@@ -91,7 +93,7 @@ pub struct TrainConfig {
     pub seed: u64,
 
     /// When the validation set is evaluated.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "word_or_no")]
     pub eval_strategy: EvalStrategy,
     /// Optimizer steps between evaluations, for [`EvalStrategy::Steps`].
     #[serde(default)]
@@ -121,6 +123,19 @@ pub enum EvalStrategy {
     Epoch,
     /// After every [`TrainConfig::eval_steps`] steps, and at the end.
     Steps,
+}
+
+/// Reads a word of which one is `no`: YAML takes that, without quotes, for false.
+///
+/// # Errors
+///
+/// If it is none of the words.
+pub fn word_or_no<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    let value = match Value::deserialize(deserializer)? {
+        Value::Bool(false) => Value::from("no"),
+        value => value,
+    };
+    serde_json::from_value(value).map_err(D::Error::custom)
 }
 
 impl TrainConfig {

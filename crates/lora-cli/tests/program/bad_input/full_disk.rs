@@ -111,7 +111,7 @@ fn a_disk_that_fills_up_after_an_adapter_was_written_leaves_one_that_says_so() {
         ("eval_strategy", "steps"),
         ("eval_steps", "500"),
         // Else a slow machine writes a checkpoint on the way.
-        ("save_strategy", "\"no\""),
+        ("save_strategy", "no"),
     ];
     workspace.write("run.yaml", recipe(&long));
     let train = ["train", "--config", "run.yaml", "--quiet"];

@@ -22,7 +22,7 @@ use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_ch
 use super::choice::{Method, choose};
 use super::measure::{Measure, metric_name};
 use super::results::Configuration;
-use super::tables::TaskComparison;
+use super::tables::{TaskComparison, over_seeds};
 use crate::sweep::inference_method::InferenceMethod;
 
 /// How to read the charts.
@@ -187,7 +187,7 @@ impl Curve<'_> {
             .chain(costs);
         let seeds = judged.seeds();
         let mut table = Table::new(&self.title, "line", columns.collect())
-            .with_note(format!("mean ± std over {seeds} seeds."))
+            .with_note(format!("{}.", over_seeds(seeds)))
             .without_marks();
         for line in &self.lines {
             let points = if line.is_level {

@@ -1,10 +1,5 @@
 //! Values as sums of bf16 values.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use half::bf16;
 
 /// A number of a matrix that is multiplied in bf16.

@@ -1,10 +1,5 @@
 //! Matrix products in bf16 with sums in f32, and what a LoRA linear adds to them in f32.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use std::cell::RefCell;
 
 use half::bf16;

@@ -1,11 +1,6 @@
 //! Products of few rows with a bf16 weight, as decoding has them: the weight is read once, where it lies, for packing it would take
 //! longer than all else.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use pulp::{Arch, Simd, WithSimd};

@@ -3,11 +3,6 @@
 //! Every instruction set has one layout. A pair is a 32-bit word, the earlier number in its lower half. Sides are filled up with
 //! zeros to whole tiles, which changes no sum.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 

@@ -1,10 +1,5 @@
 //! Columns of a matrix as rows of a panel, 16 by 16 in registers where the machine has AVX-512.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use pulp::NullaryFnOnce;
 use pulp::x86::V4;
 use std::arch::x86_64::{__m512, __m512d};

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use super::*;
+use lora_train::EvalStrategy;
+
+use crate::config::SaveStrategy;
 use crate::config::keys::REQUIRED;
 
 const FILE: &str = "model_name_or_path: minilm-l6\ntrain_file: a.csv\noutput_dir: out\nlearning_rate: 1e-3\n\
@@ -129,4 +132,23 @@ fn a_number_of_steps_stands_in_for_the_epochs() {
     let text = FILE.replace("num_train_epochs: 2", "max_steps: 3");
     let config = resolve_text(&text, &[]).unwrap().config;
     assert_eq!(config.train.total_steps(100), 3);
+}
+
+#[test]
+fn a_bare_no_of_yaml_is_the_word() {
+    for (line, is_no) in [
+        ("eval_strategy: no", true),
+        ("eval_strategy: \"no\"", true),
+        ("eval_strategy: epoch", false),
+    ] {
+        let config = resolve_text(&format!("{FILE}\n{line}\nsave_strategy: no\n"), &[])
+            .unwrap()
+            .config;
+        assert_eq!(config.train.eval_strategy == EvalStrategy::No, is_no, "{line}");
+        assert_eq!(config.save_strategy, Some(SaveStrategy::No), "{line}");
+    }
+    let message = resolve_text(&format!("{FILE}\neval_strategy: true\n"), &[])
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("eval_strategy"), "{message}");
 }

@@ -116,3 +116,13 @@ fn a_line_of_json_is_flat() {
         (&"good".into(), &0.75.into())
     );
 }
+
+#[test]
+fn doubt_is_told_with_its_scale() {
+    // The entropy of two equal probabilities is ln 2.
+    let said = in_words(&prediction());
+    assert!(
+        said.contains("entropy 0.500 of 0.693 nats · mutual information 0.125"),
+        "{said}"
+    );
+}

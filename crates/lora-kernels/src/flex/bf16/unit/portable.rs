@@ -3,11 +3,6 @@
 //! A product of two bf16 values is exact in f32. Of each pair the later one is added first, as AVX512-BF16 does, so both have the same
 //! bits as long as no sum is subnormal.
 
-#![expect(
-    clippy::inline_always,
-    reason = "only inlined code is compiled for the instruction set found at run time"
-)]
-
 use pulp::{Arch, Simd, WithSimd};
 
 use super::super::tiles::{COLS, LeftTile, PAIRS, RightTile, SumTile, TILE_ROWS, Terms};

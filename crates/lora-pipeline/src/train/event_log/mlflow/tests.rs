@@ -188,7 +188,9 @@ fn a_training_that_breaks_off_is_a_run_that_failed_and_one_that_is_stopped_was_k
         let server = Loopback::start(|_, asked| answer(asked));
         let mut run = MlflowRun::start_with(settings(&server.address), None);
         losses(0..3).for_each(|(step, values)| run.record(step, values));
-        reason.map_or((), |reason| run.finish(reason));
+        if let Some(reason) = reason {
+            run.finish(reason);
+        }
         drop(run);
         let asked = server.asked();
         assert_eq!(values(&asked), [(0, 1.0), (1, 0.5), (2, 1.0 / 3.0)], "{expected}");

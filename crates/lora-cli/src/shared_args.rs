@@ -111,7 +111,7 @@ pub struct PrecisionArgs {
 /// One adapter folder, by its flag or by its place.
 #[derive(Args, Clone, Debug)]
 pub struct AdapterPlace {
-    /// Adapter folder, written by `lora train` or by PEFT, or a whole model.
+    /// Adapter folder, written by `lora train` or by PEFT.
     #[arg(long, value_name = "DIR", required_unless_present = "at")]
     adapter: Option<PathBuf>,
     /// The adapter folder, by place instead of `--adapter`.

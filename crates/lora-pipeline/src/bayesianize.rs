@@ -134,7 +134,7 @@ pub fn bayesianize(
             (gaussian(&best)?, words)
         }
     };
-    let source = posterior.method;
+    let source = posterior.method();
     opened.adapted = plain.with_posterior(posterior);
     opened.ensemble = Some(ensemble);
     let outputs = infer(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;

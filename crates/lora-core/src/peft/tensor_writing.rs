@@ -135,8 +135,8 @@ fn header(tensors: &BTreeMap<String, (FloatType, Vec<usize>)>) -> (Vec<u8>, BTre
 fn write_values(file: &mut File, offset: usize, values: FloatSlice<'_>) -> io::Result<()> {
     file.seek(SeekFrom::Start(offset as u64))?;
     match values {
-        FloatSlice::Single(values) => write_chunks(file, values, |value| value.to_le_bytes()),
-        FloatSlice::Double(values) => write_chunks(file, values, |value| value.to_le_bytes()),
+        FloatSlice::Single(values) => write_chunks(file, values, f32::to_le_bytes),
+        FloatSlice::Double(values) => write_chunks(file, values, f64::to_le_bytes),
     }
 }
 

@@ -137,9 +137,9 @@ pub fn score_calibrators(
     split: &EncodedSplit,
     temperatures: FittedValues,
 ) -> Result<Vec<ScoredCalibrator>> {
-    calibrated.labels("--calibrators")?;
+    calibrated.labels("--compare-calibrators")?;
     let (SplitOutputs::Rows(outputs), Targets::Classes(labels)) = (outputs, split.truth()) else {
-        bail!("--calibrators: there are no labels to score against; give a file with a label column");
+        bail!("--compare-calibrators: there are no labels to score against; give a file with a label column");
     };
     let mut scored = Vec::new();
     for (method, ensemble, outputs, temperature) in ways(outputs, temperatures) {

@@ -135,7 +135,7 @@ pub fn command_of(checkpoint: &Path) -> Option<String> {
 }
 
 /// A command that began a training, as one that goes on with it.
-pub fn resuming(command: &str) -> String {
+fn resuming(command: &str) -> String {
     if command.split(' ').any(|word| word == "--resume") {
         command.to_owned()
     } else {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use lora_core::atomic::write_file;
+use lora_core::gaussian::Gaussian;
 use lora_models::Transformer;
 use lora_train::Fitted;
 use serde_json::{Map, Value, json};
@@ -93,7 +94,7 @@ impl FittedTraining {
             temperature: scored.rules.temperature,
             no_answer_threshold: scored.rules.threshold,
             inference,
-            posterior: fitted.best.posterior().map(|gaussian| gaussian.method),
+            posterior: fitted.best.posterior().map(Gaussian::method),
             ..training.task_file
         };
         let (task_text, results_text) = (json_text(&task)?, json_text(&results)?);

@@ -53,6 +53,7 @@ pub fn score(
         test: scored.test,
         test_rows: scored.test_rows,
         uncertainty: scored.uncertainty,
+        sets: scored.sets,
         shifted: scored.shifted,
     })
 }
@@ -65,6 +66,7 @@ struct ScoredSplits {
     test: Scored<TaskScores>,
     test_rows: Scored<RowRecord>,
     uncertainty: Option<UncertaintyRecord>,
+    sets: Option<Scored<SetRecord>>,
     shifted: Option<ShiftedRecord>,
 }
 

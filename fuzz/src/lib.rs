@@ -8,7 +8,7 @@
 //! | `mutation` | inputs from seeds, each by its number |
 //! | `scratch` | folders for readers that take paths |
 //! | `fuzz_targets/` | the same functions for `cargo fuzz`, with the feature `libfuzzer` |
-//! | `tests/readers.rs` | the same functions in a loop on stable Rust |
+//! | `tests/inputs.rs` | the same functions in a loop on stable Rust |
 pub mod adapters;
 pub mod documents;
 pub mod models;

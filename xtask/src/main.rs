@@ -117,7 +117,7 @@ fn fuzz(options: &Fuzz) -> Result<()> {
         first,
     } = options;
     test(
-        "readers",
+        "inputs",
         reader.as_deref().unwrap_or_default(),
         &[
             ("LORA_FUZZ_INPUTS", inputs.to_string()),

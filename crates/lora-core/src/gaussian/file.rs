@@ -159,7 +159,7 @@ pub(crate) fn read_posterior<M: Module + Linears>(
     };
     let has = |name: &str| names.contains_key(name);
     let mut covariances = Vec::new();
-    let mut columns = vec![vec![0.0; layout.len()]; file.columns];
+    let mut columns_of_slots = Vec::new();
     for slot in layout.slots() {
         let path_of = |what: &str| format!("{}{what}", slot.name);
         let deviations = take(&path_of(DEVIATIONS), &slot.shape)?;
@@ -186,11 +186,7 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         let (output, input) = (rotation(OUTPUT, rows)?, rotation(INPUT, width)?);
         if file.columns > 0 {
             let shape = [&[file.columns], &slot.shape[..]].concat();
-            let values = take(&path_of(COLUMNS), &shape)?;
-            let of_columns = values.chunks_exact(slot.range.len());
-            for (column, values) in columns.iter_mut().zip(of_columns) {
-                column[slot.range.clone()].copy_from_slice(values);
-            }
+            columns_of_slots.push(take(&path_of(COLUMNS), &shape)?);
         }
         covariances.push(Covariance {
             deviations,
@@ -199,6 +195,19 @@ pub(crate) fn read_posterior<M: Module + Linears>(
         });
     }
     waiting.finish()?;
+    // Only now is it known that the tensors hold as many as the file says.
+    let count = if columns_of_slots.is_empty() {
+        0
+    } else {
+        file.columns
+    };
+    let mut columns = vec![vec![0.0; layout.len()]; count];
+    for (slot, values) in layout.slots().iter().zip(&columns_of_slots) {
+        let of_columns = values.chunks_exact(slot.range.len().max(1));
+        for (column, values) in columns.iter_mut().zip(of_columns) {
+            column[slot.range.clone()].copy_from_slice(values);
+        }
+    }
     Ok(Some(Gaussian::new(
         file.method,
         file.settings,

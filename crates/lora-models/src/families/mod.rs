@@ -64,6 +64,34 @@ pub const FAMILIES: [&Family; 8] = [
     &gpt2::FAMILY,
 ];
 
+/// Keys of `config.json` that are sizes, in all families.
+const SIZES: [&str; 22] = [
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "max_position_embeddings",
+    "type_vocab_size",
+    "embedding_size",
+    "num_labels",
+    "dim",
+    "hidden_dim",
+    "n_layers",
+    "n_heads",
+    "n_embd",
+    "n_layer",
+    "n_head",
+    "n_inner",
+    "n_positions",
+    "position_buckets",
+    "conv_kernel_size",
+];
+/// No model comes near; products of two sizes stay far within 64 bits.
+const LARGEST: u64 = 1 << 24;
+
 impl FamilyConfig {
     /// The settings in a checkpoint's `config.json`.
     ///
@@ -71,6 +99,12 @@ impl FamilyConfig {
     ///
     /// [`LoadError`] if the family or a setting is not supported, or a key is missing.
     pub fn read(checkpoint: &Checkpoint) -> Result<Self, LoadError> {
+        for key in SIZES {
+            let size = checkpoint.config[key].as_u64();
+            if let Some(found) = size.filter(|size| *size > LARGEST) {
+                return Err(checkpoint.unsupported(key, &found.to_string(), "a size of at most 16777216"));
+            }
+        }
         let found = checkpoint.config["model_type"].as_str().unwrap_or_default();
         let family = FAMILIES.iter().find(|family| family.model_types.contains(&found));
         match family.map(|family| family.model_types[0]) {

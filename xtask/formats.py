@@ -305,7 +305,7 @@ def vllm(folder):
     with open(data, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "label"), *TEXTS])
     lora("train", "--model", base, "--data", data, "--output", trained, "--learning-rate", "1e-2", "--num-train-epochs", "1", "--per-device-train-batch-size",
-         "8", "--r", "4", "--mask-probability", "0.5", "--target-modules", "all-linear", "--quiet")
+         "8", "--r", "4", "--mask-probability", "0.5", "--max-seq-length", "32", "--target-modules", "all-linear", "--quiet")
     # vllm/lora/peft_helper.py and lora_model.py: one rank and one scale for all, no DoRA, and of modules in full these two alone.
     config = json.load(open(os.path.join(trained, "adapter_config.json")))
     assert config["peft_type"] == "LORA" and config["task_type"] == "SEQ_CLS", config

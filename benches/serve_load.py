@@ -1,6 +1,7 @@
 """`lora serve` under load, beside the usual Python service: requests a second, their latency, memory, and time to the first answer.
 
-    python benches/serve_load.py --adapter runs/reviews --texts assets/snippets/movies.tsv --reference v/bin/python
+    cut -f2 crates/lora-experiments/snippets/movies.tsv | tail -n 2000 > texts.txt
+    python benches/serve_load.py --adapter runs/reviews --texts texts.txt --reference v/bin/python
 
 `wrk` sends one text a request, another one each time, from as many connections as a row of the table says, each of which waits for its
 answer. The servers run one after the other, both with the mean pass, and both must answer the same first: probabilities may differ by
@@ -111,7 +112,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--adapter", required=True)
     parser.add_argument("--base", default="assets/minilm-l6", help="the base model's folder, for the reference")
-    parser.add_argument("--texts", required=True, help="a TSV or text file; the last column of each line is a text")
+    parser.add_argument("--texts", required=True, help="a text a line")
     parser.add_argument("--lora", default="target/release/lora")
     parser.add_argument("--flags", default="", help="further ones of lora serve")
     parser.add_argument("--reference", help="a Python with torch, transformers, peft, fastapi and uvicorn")
@@ -120,8 +121,7 @@ def main():
     parser.add_argument("--soak", type=int)
     arguments = parser.parse_args()
 
-    texts = [line.rsplit("\t", 1)[-1].strip() for line in pathlib.Path(arguments.texts).read_text().splitlines()]
-    texts = [text for text in texts if text]
+    texts = [line.strip() for line in pathlib.Path(arguments.texts).read_text().splitlines() if line.strip()]
     folder = pathlib.Path(tempfile.mkdtemp())
     (folder / "bodies").write_text("".join(json.dumps({"texts": [text]}) + "\n" for text in texts))
     (folder / "script.lua").write_text(SCRIPT % (folder / "bodies"))

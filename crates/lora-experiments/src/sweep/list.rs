@@ -115,7 +115,7 @@ pub fn table(trials: &[ListedTrial]) -> Table {
     let columns =
         ["task", "rows", "method", "prediction", "seed"].map(|name| Column::new(name, Better::None, 0));
     let more = [
-        Column::new("million tokens", Better::None, 2),
+        Column::new("thousand tokens", Better::None, 1),
         Column::new("state", Better::None, 0),
     ];
     let columns = columns.into_iter().chain(more).collect();
@@ -136,7 +136,7 @@ pub fn table(trials: &[ListedTrial]) -> Table {
                 Cell::text(trial.method.clone()),
                 Cell::text(prediction),
                 Cell::text(trial.seed.to_string()),
-                Cell::value(trial.tokens as f64 / 1e6),
+                Cell::value(trial.tokens as f64 / 1e3),
                 Cell::text(trial.state.word()),
             ],
         );

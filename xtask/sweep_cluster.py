@@ -1,6 +1,6 @@
 """A small sweep on a HyperQueue cluster of two workers, one of which is killed, gives the results of a single process, trial by trial.
 
-    python xtask/hyperqueue.py --lora target/release/lora
+    python xtask/sweep_cluster.py --lora target/release/lora
 
 shards   four parts as tasks of one job; one is killed while it trains, and submitted again
 workers  two tasks that share a folder (--shared); one is killed while it trains, and the other takes over what it had

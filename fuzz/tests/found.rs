@@ -103,3 +103,10 @@ fn a_size_that_no_model_has_is_refused_before_it_is_multiplied() {
         assert!(held < 64 * MIB, "{held}");
     }
 }
+
+#[test]
+fn a_tokenizer_with_an_unknown_decoder_is_refused() {
+    let tokenizer = br#"{"version": "1.0", "added_tokens": [], "decoder": [1],
+        "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+    most_memory(models::tokenizer, tokenizer);
+}

@@ -110,3 +110,8 @@ fn a_tokenizer_with_an_unknown_decoder_is_refused() {
         "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
     most_memory(models::tokenizer, tokenizer);
 }
+
+#[test]
+fn a_chat_template_longer_than_the_engine_counts_is_refused() {
+    most_memory(models::chat_template, "{{ 'x' }} ".repeat(10_000).as_bytes());
+}

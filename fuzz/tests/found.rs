@@ -103,3 +103,26 @@ fn a_size_that_no_model_has_is_refused_before_it_is_multiplied() {
         assert!(held < 64 * MIB, "{held}");
     }
 }
+
+#[test]
+fn a_tokenizer_with_an_unknown_decoder_is_refused() {
+    let tokenizer = br#"{"version": "1.0", "added_tokens": [], "decoder": [1],
+        "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+    most_memory(models::tokenizer, tokenizer);
+}
+
+#[test]
+fn a_chat_template_longer_than_the_engine_counts_is_refused() {
+    most_memory(models::chat_template, "{{ 'x' }} ".repeat(10_000).as_bytes());
+}
+
+#[test]
+fn an_adapter_takes_memory_for_the_rank_that_its_tensors_have() {
+    for rank in ["1000000000", "18446744073709551615"] {
+        let config = format!(
+            r#"{{"peft_type": "LORA", "task_type": "SEQ_CLS", "r": {rank}, "lora_alpha": 5, "target_modules": ["query", "value"]}}"#
+        );
+        let held = most_memory(adapters::adapter_config, config.as_bytes());
+        assert!(held < 64 * MIB, "{held}");
+    }
+}

@@ -13,7 +13,7 @@ use super::side::{DropoutFile, SIDE_FILE};
 use super::task_type::TaskType;
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
-use crate::config::LoraConfig;
+use crate::config::{Form, LoraConfig};
 use crate::ensemble::EnsembleSettings;
 use crate::filling::Waiting;
 use crate::gaussian::read_posterior;
@@ -109,6 +109,26 @@ impl AdapterFolder {
             })?;
         }
         let tensors = TensorFile::open(&folder.join(TENSOR_FILE))?;
+        // Adapters start as random numbers of the rank in the settings: memory is taken for no more than the tensors hold.
+        let ranks = config.rank_pattern.iter().map(|(_, rank)| *rank);
+        let own = match &config.form {
+            Form::Svd(adalora) => adalora.init_r,
+            Form::LowRank | Form::WeightDecomposed => config.rank,
+        };
+        let widest = tensors
+            .names()
+            .filter_map(|name| tensors.shape(name))
+            .flatten()
+            .max();
+        let widest = widest.copied().unwrap_or(0);
+        if let Some(rank) = ranks.chain([own]).find(|rank| *rank > widest) {
+            return Err(AdapterError::Setting {
+                path: config_path,
+                key: "r",
+                found: rank.to_string(),
+                supported: "a rank that the tensors beside it have",
+            });
+        }
         let names = names_of(&tensors)?;
         if parsed.ensures_tying() {
             name_tied_modules(&mut config, names.keys().map(String::as_str));

@@ -90,6 +90,9 @@ pub enum ChatError {
 /// What a template may spend on a conversation: one an instruction, and one for each 64 bytes that it makes or looks through.
 const MOST_FUEL: u64 = 1_000_000;
 
+/// Bytes of a template; those of models have some thousand.
+const LONGEST_SOURCE: usize = u16::MAX as usize - 1;
+
 impl ChatTemplate {
     /// The template of a model's folder.
     ///
@@ -160,6 +163,14 @@ impl ChatTemplate {
                 reason: Box::new(reason),
             },
         };
+        // The engine counts columns in 16 bits.
+        if self.source.len() > LONGEST_SOURCE {
+            let message = format!(
+                "it has {} bytes, more than the {LONGEST_SOURCE} that are read",
+                self.source.len()
+            );
+            return Err(failed(minijinja::Error::new(ErrorKind::SyntaxError, message)));
+        }
         let mut environment = Environment::new();
         // As Transformers sets up Jinja.
         let syntax = SyntaxConfig::builder()

@@ -128,8 +128,8 @@ impl Untrained {
         let lengths = task_file.lengths(None);
         let batch_size = train.per_device_eval_batch_size;
         let encoder = RowEncoder::new(&reader, &task, lengths, batch_size);
-        let encoded = EncodedRows::new(&split, &encoder, progress)?;
-        encoded.check_memory(
+        let tokenized = EncodedRows::new(&split, &encoder, progress)?;
+        tokenized.check_memory(
             &files,
             &tuning,
             train.per_device_train_batch_size,
@@ -140,7 +140,7 @@ impl Untrained {
         let mut tuning = tuning;
         tuning.save_also(opened.model.modules_to_save());
         let (adapted, _) = attach(opened.model, &opened.loaded, tuning, seed)?;
-        let prepared = encoded.with_model(adapted);
+        let prepared = tokenized.with_model(adapted);
         let cancel = CancelToken::default();
         let mut reporter = Reporter::new(train.metric_for_best_model, progress, &cancel);
         let fitted = prepared.fit(train, Start::default(), &mut reporter)?;

@@ -125,11 +125,11 @@ impl Training {
                 config.train.per_device_eval_batch_size,
             )
         };
-        let encoded = EncodedRows::new(&rows.split, &encoder, progress)?;
+        let tokenized = EncodedRows::new(&rows.split, &encoder, progress)?;
         if let Ok(family) = FamilyConfig::read(&files) {
             let tuning = config.tuning(&[], family.family().targets);
             let batch_size = config.train.per_device_train_batch_size;
-            encoded
+            tokenized
                 .check_memory(&files, &tuning, batch_size, &device, progress)
                 .map_err(|error| of_model(error.into()))?;
         }
@@ -159,7 +159,7 @@ impl Training {
         let (adapted, attached) =
             attach(model, &loaded, tuning, seed).map_err(|error| origins.adapter_error(&error))?;
         progress.note(&attached_line(adapted.tuning(), &attached));
-        let prepared = encoded.with_model(adapted);
+        let prepared = tokenized.with_model(adapted);
         progress.note(&parameter_line(&prepared.adapted));
         beginning.check_test_rows(prepared.test_hash().as_ref())?;
         if let Some(checkpoint) = &beginning.checkpoint {

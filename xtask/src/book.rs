@@ -80,7 +80,7 @@ fn broken_links(pages: &BTreeMap<String, String>, is_file: impl Fn(&str) -> bool
             match target {
                 None => problems.push(format!("{name}: `{link}` leads out of the book")),
                 Some(target) if !is_file(&target) => {
-                    problems.push(format!("{name}: `{link}`: there is no {target}"))
+                    problems.push(format!("{name}: `{link}`: there is no {target}"));
                 }
                 Some(target) if lacks_place(&target) => {
                     problems.push(format!("{name}: `{link}`: {target} has no such place"));
@@ -95,7 +95,7 @@ fn broken_links(pages: &BTreeMap<String, String>, is_file: impl Fn(&str) -> bool
 /// Values of an attribute.
 fn attributes<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
     let opening = format!(" {name}=\"");
-    text.split('<').flat_map(move |tag| {
+    text.split('<').filter_map(move |tag| {
         let tag = tag.split('>').next().unwrap_or_default();
         let start = tag.find(&opening).map(|at| at + opening.len());
         start.and_then(|start| tag[start..].split('"').next())

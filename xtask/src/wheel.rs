@@ -20,8 +20,11 @@ pub(crate) struct Options {
     no_build: bool,
 }
 
-/// Twelve rows are enough to see that a training runs.
-const ROWS: &str = "text,label\na gripping film,good\ndull and far too long,bad\n";
+/// Rows of texts of their own are enough to see that a training runs.
+fn rows() -> String {
+    let pairs = (1..=12).map(|part| format!("a gripping part {part},good\npart {part} is dull,bad\n"));
+    format!("text,label\n{}", pairs.collect::<Vec<_>>().concat())
+}
 
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let wheels = root.join("target/wheels");
@@ -105,8 +108,7 @@ fn try_out_in(folder: &Path, python: &Path, wheel: &Path) -> Result<()> {
         "`lora --version` says {version:?}, not {expected:?}"
     );
     lora(&["demo", "--fast", "--output", "demo", "--quiet"])?;
-    let (header, rows) = ROWS.split_once('\n').context("rows with a header")?;
-    fs::write(folder.join("rows.csv"), format!("{header}\n{}", rows.repeat(6))).context("rows.csv")?;
+    fs::write(folder.join("rows.csv"), rows()).context("rows.csv")?;
     let train = "train --model minilm-l6 --data rows.csv --output run --learning-rate 2e-3 --num-train-epochs 1 \
                  --per-device-train-batch-size 4 --quiet";
     lora(&train.split_whitespace().collect::<Vec<_>>())?;

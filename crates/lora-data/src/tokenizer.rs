@@ -5,7 +5,7 @@ mod generation;
 mod windows;
 mod words;
 
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
 use tokenizers::{
@@ -62,10 +62,7 @@ impl TextTokenizer {
             file: origin.clone(),
             source,
         };
-        // The library panics at a decoder of another form than it knows (`expect("Helper")`): that is a mistake of the file.
-        let read = panic::catch_unwind(|| Tokenizer::from_bytes(bytes));
-        let read = read.unwrap_or_else(|_| Err("a part of it has a form that is not known".into()));
-        let mut inner = read.map_err(bad)?;
+        let mut inner = without_panic(|| Tokenizer::from_bytes(bytes)).map_err(bad)?;
         let pad_id = inner.get_padding().map(|padding| padding.pad_id);
         let pad_id = pad_id.or_else(|| {
             ["[PAD]", "<pad>"]
@@ -153,13 +150,8 @@ impl TextTokenizer {
                 .iter()
                 .filter_map(|example| example.text_pair.as_deref())
                 .collect();
-            // Not `encode_batch_fast`: it leaves out what some templates need.
-            let texts = self.inner.encode_batch::<&str>(texts, false).map_err(failed)?;
-            let mut pairs = self
-                .inner
-                .encode_batch::<&str>(pairs, false)
-                .map_err(failed)?
-                .into_iter();
+            let texts = self.encode_each(texts).map_err(failed)?;
+            let mut pairs = self.encode_each(pairs).map_err(failed)?.into_iter();
             for (example, text) in group.iter().zip(texts) {
                 let pair = example.text_pair.as_ref().and_then(|_| pairs.next());
                 let (ids, was_truncated) = self.put_together(text, pair).map_err(failed)?;
@@ -186,7 +178,7 @@ impl TextTokenizer {
             last: 0,
             source,
         };
-        let encode = |text: &str| self.inner.encode(text, false).map_err(failed);
+        let encode = |text: &str| without_panic(|| self.inner.encode(text, false)).map_err(failed);
         let pair = example.text_pair.as_deref().map(encode).transpose()?;
         let (ids, was_truncated) = self.put_together(encode(&example.text)?, pair).map_err(failed)?;
         if ids.is_empty() {
@@ -211,6 +203,11 @@ impl TextTokenizer {
             task: Some(dataset.task.clone()),
             truncated,
         })
+    }
+
+    /// Each text without special tokens. Not `encode_batch_fast`: it leaves out what some templates need.
+    fn encode_each(&self, texts: Vec<&str>) -> tokenizers::Result<Vec<Encoding>> {
+        without_panic(|| self.inner.encode_batch::<&str>(texts, false))
     }
 
     /// Truncates and adds special tokens; also returns whether anything was cut off.
@@ -258,4 +255,12 @@ impl TextTokenizer {
             .get_post_processor()
             .map_or(0, |processor| processor.added_tokens(pair))
     }
+}
+
+/// The library panics at a part of its file that is damaged, or of a form that it does not know: that is a mistake of the file.
+fn without_panic<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> tokenizers::Result<T> {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(run));
+    outcome.unwrap_or_else(|_| {
+        Err("a part of the tokenizer's file is damaged, or of a form that is not known".into())
+    })
 }

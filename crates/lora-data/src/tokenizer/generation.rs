@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use super::TextTokenizer;
+use super::{TextTokenizer, without_panic};
 use crate::batch::Encoded;
 use crate::dataset::EncodedDataset;
 use crate::error::TokenizerError;
@@ -195,7 +195,7 @@ impl TextTokenizer {
         special: bool,
         row: usize,
     ) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.inner.encode(text, special);
+        let encoding = without_panic(|| self.inner.encode(text, special));
         let encoding = encoding.map_err(|source| TokenizerError::Tokenize {
             first: row,
             last: row,

@@ -79,12 +79,12 @@ impl TextTokenizer {
                 .iter()
                 .map(|&context| spans.contexts[context].as_str())
                 .collect();
-            let texts = self.inner.encode_batch::<&str>(texts, false).map_err(failed)?;
+            let texts = self.encode_each(texts).map_err(failed)?;
             let asked = questions
                 .iter()
                 .map(|question| question.question.as_str())
                 .collect();
-            let asked = self.inner.encode_batch::<&str>(asked, false).map_err(failed)?;
+            let asked = self.encode_each(asked).map_err(failed)?;
             for (index, (question, mut asked)) in (first..).zip(questions.iter().zip(asked)) {
                 asked.truncate(windows.max_question, 0, TruncationDirection::Right);
                 asked.take_overflowing();

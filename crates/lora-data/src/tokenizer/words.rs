@@ -2,7 +2,7 @@
 
 use tokenizers::{Encoding, PreTokenizerWrapper, TruncationDirection};
 
-use super::TextTokenizer;
+use super::{TextTokenizer, without_panic};
 use crate::batch::Encoded;
 use crate::dataset::EncodedDataset;
 use crate::error::TokenizerError;
@@ -105,7 +105,7 @@ impl TextTokenizer {
     }
 
     fn encode_split(&self, words: &[String]) -> Result<Encoding, tokenizers::Error> {
-        self.inner.encode(words, false)
+        without_panic(|| self.inner.encode(words, false))
     }
 
     /// The words as they stand in a text: a tokenizer of bytes tells a word by the space before it, and most are set up not to add one.

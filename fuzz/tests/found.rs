@@ -112,6 +112,15 @@ fn a_tokenizer_with_an_unknown_decoder_is_refused() {
 }
 
 #[test]
+fn a_damaged_table_of_replacements_is_refused_when_a_text_is_encoded() {
+    // One node, which points far behind the table.
+    let tokenizer = br#"{"version": "1.0", "added_tokens": [],
+        "normalizer": {"type": "Precompiled", "precompiled_charsmap": "BAAAAP///38="},
+        "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}"#;
+    most_memory(models::tokenizer, tokenizer);
+}
+
+#[test]
 fn a_chat_template_longer_than_the_engine_counts_is_refused() {
     most_memory(models::chat_template, "{{ 'x' }} ".repeat(10_000).as_bytes());
 }

@@ -39,7 +39,7 @@ fn stream(table: &[u8]) -> Vec<u8> {
 #[test]
 fn calls_on_a_long_list_do_not_copy_it() {
     let mut table = b"](".to_vec();
-    table.extend([b'N'; 100_000]);
+    table.extend(vec![b'N'; 100_000]);
     table.extend(b"e\x85q\x00"); // a tuple with the list, which the pickle remembers
     table.extend(b"ctorch._utils\n_rebuild_parameter\nq\x01");
     for _ in 0..20_000 {

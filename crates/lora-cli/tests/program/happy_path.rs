@@ -10,6 +10,21 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+fn a_page_is_replaced_only_when_asked(workspace: &Workspace, eval: &[&str]) {
+    let page = workspace.read("page.html");
+    let again = [eval, &["--report", "page.html"]].concat();
+    let said = workspace.lora(&again);
+    assert_eq!(said.code, Some(2));
+    assert!(
+        said.stderr.contains("--report `page.html` exists already") && said.stderr.contains("--overwrite"),
+        "{}",
+        said.stderr
+    );
+    assert!(workspace.read("page.html") == page);
+    workspace.lora_works(&[&again[..], &["--overwrite", "--members", "0"]].concat());
+    assert!(workspace.read("page.html") != page);
+}
+
 #[test]
 fn an_adapter_is_trained_scored_used_and_shown() {
     let workspace = Workspace::new();
@@ -61,18 +76,7 @@ fn an_adapter_is_trained_scored_used_and_shown() {
         [1, 3]
     );
     assert_eq!(scores["ensemble"]["seed"], 11);
-    let page = workspace.read("page.html");
-    let again = [&eval[..], &["--report", "page.html"]].concat();
-    let said = workspace.lora(&again);
-    assert_eq!(said.code, Some(2));
-    assert!(
-        said.stderr.contains("--report `page.html` exists already") && said.stderr.contains("--overwrite"),
-        "{}",
-        said.stderr
-    );
-    assert!(workspace.read("page.html") == page);
-    workspace.lora_works(&[&again[..], &["--overwrite", "--members", "0"]].concat());
-    assert!(workspace.read("page.html") != page);
+    a_page_is_replaced_only_when_asked(&workspace, &eval);
     let table = workspace.lora_works(&eval).stdout;
     let by_place = workspace
         .lora_works(&["eval", "out", "--data", "train.csv"])

@@ -73,7 +73,7 @@ fn shards_trials_and_workers_give_what_one_process_gives_and_train_nothing_twice
         assert_eq!(trainings(&workspace, &parts), TRAININGS, "{count} shards");
         let sizes: Vec<usize> = parts
             .iter()
-            .map(|part| cells_of(&workspace, &[part.clone()]).len())
+            .map(|part| cells_of(&workspace, std::slice::from_ref(part)).len())
             .collect();
         assert!(sizes.iter().all(|size| *size > 0), "{sizes:?}");
     }

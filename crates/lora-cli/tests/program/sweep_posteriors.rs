@@ -317,13 +317,12 @@ fn sets_promise_what_validation_rows_allow() {
     let text = String::from_utf8(workspace.read("s.jsonl")).unwrap();
     let cell = text
         .lines()
-        .filter_map(|line| {
+        .find_map(|line| {
             serde_json::from_str::<Value>(line)
                 .unwrap()
                 .get_mut("cell")
                 .map(Value::take)
         })
-        .next()
         .unwrap();
     for kind in ["plain", "scaled"] {
         let sets = &done(&cell)["sets"][kind];

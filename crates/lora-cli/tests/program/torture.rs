@@ -195,6 +195,13 @@ fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
         })
         .collect();
     workspace.write("films.csv", format!("text,label\n{}", rows.concat()));
+    for victim in &victims() {
+        kill(&workspace, victim, kills);
+    }
+}
+
+/// What is killed; at length, all that writes.
+fn victims() -> Vec<Victim> {
     let mut victims = vec![
         Victim {
             what: "train",
@@ -279,7 +286,5 @@ fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
         // It trains for seconds, and its results file is a sweep's.
         victims.push(comparison);
     }
-    for victim in &victims {
-        kill(&workspace, victim, kills);
-    }
+    victims
 }

@@ -201,24 +201,13 @@ impl InferenceMethodEntry {
                 members,
                 average,
                 tolerance,
-            } => {
-                let searches = tolerance.values().iter().map(|&tolerance| {
-                    let search = TfbSettings {
-                        tolerance,
-                        ..TfbSettings::default()
-                    };
-                    search.check().map_err(|error| error.to_string())?;
-                    Ok(search)
-                });
-                let searches: Vec<TfbSettings> = searches.collect::<Result<_, String>>()?;
-                iproduct!(searches, draws(members, average)?)
-                    .map(|(search, (average, members))| InferenceMethod::Tfb {
-                        members,
-                        average,
-                        search,
-                    })
-                    .collect()
-            }
+            } => iproduct!(searches(tolerance)?, draws(members, average)?)
+                .map(|(search, (average, members))| InferenceMethod::Tfb {
+                    members,
+                    average,
+                    search,
+                })
+                .collect(),
         };
         if methods.is_empty() {
             return Err("a list of values is empty; give at least one".to_owned());
@@ -237,6 +226,18 @@ fn draws(members: &OneOrMany<u64>, average: &OneOrMany<Average>) -> Result<Vec<(
     Ok(averages
         .cartesian_product(members.values().iter().copied())
         .collect())
+}
+
+fn searches(tolerance: &OneOrMany<f64>) -> Result<Vec<TfbSettings>, String> {
+    let search = |&tolerance: &f64| {
+        let search = TfbSettings {
+            tolerance,
+            ..TfbSettings::default()
+        };
+        search.check().map_err(|error| error.to_string())?;
+        Ok(search)
+    };
+    tolerance.values().iter().map(search).collect()
 }
 
 fn check_scale(scale: f64) -> Result<(), String> {

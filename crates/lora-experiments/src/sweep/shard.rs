@@ -51,7 +51,7 @@ impl Shard {
 
     /// Its part of all units, which are sorted with the most tokens first: each goes to the part that has the fewest tokens so far. So
     /// parts differ by no more than the largest unit, and every machine finds the same ones.
-    pub fn part_of<'u>(self, units: &'u [WorkUnit]) -> Vec<&'u WorkUnit> {
+    pub fn part_of(self, units: &[WorkUnit]) -> Vec<&WorkUnit> {
         // At most as many parts as units get one.
         let mut tokens = vec![0_u64; self.count.min(units.len())];
         let mut own = Vec::new();

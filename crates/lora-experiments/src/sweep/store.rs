@@ -157,14 +157,13 @@ impl Store {
             .open(path)
             .map_err(io)?;
         match file.try_lock() {
-            Ok(()) => {}
+            // Some network drives have no locks.
+            Ok(()) | Err(TryLockError::Error(_)) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Locked {
                     path: path.to_owned(),
                 });
             }
-            // Some network drives have no locks.
-            Err(TryLockError::Error(_)) => {}
         }
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(0)).map_err(io)?;

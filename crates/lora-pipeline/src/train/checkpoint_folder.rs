@@ -268,17 +268,16 @@ fn read_state(path: &Path) -> Result<BTreeMap<String, StateTensor>, TensorFileEr
     let file = TensorFile::open(path)?;
     let mut tensors = BTreeMap::new();
     for name in file.names() {
-        let tensor = match file.read_doubles(name)? {
-            Some(values) => StateTensor {
+        let tensor = if let Some(values) = file.read_doubles(name)? {
+            StateTensor {
                 shape: file.shape(name).unwrap_or_default().to_vec(),
                 numbers: Numbers::Double(values),
-            },
-            None => {
-                let HostTensor { shape, values } = file.read(name)?.unwrap_or_default();
-                StateTensor {
-                    shape,
-                    numbers: Numbers::Single(values),
-                }
+            }
+        } else {
+            let HostTensor { shape, values } = file.read(name)?.unwrap_or_default();
+            StateTensor {
+                shape,
+                numbers: Numbers::Single(values),
             }
         };
         tensors.insert(name.to_owned(), tensor);

@@ -69,7 +69,9 @@ impl TrainingScores {
                     let others = prepared.train.len() + prepared.test.as_ref().map_or(0, EncodedSplit::len);
                     let note =
                         more_validation_rows(&config.data, split.truth().judged(), split.len() + others);
-                    note.iter().for_each(|note| progress.note(note));
+                    if let Some(note) = note {
+                        progress.note(&note);
+                    }
                 }
                 scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
             }

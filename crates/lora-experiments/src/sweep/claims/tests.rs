@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::*;
 
-const EXPIRES_AFTER: Duration = Duration::from_secs(60);
+const EXPIRES_AFTER: Duration = Duration::from_mins(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A clock that a test moves.
@@ -67,7 +67,7 @@ fn a_claim_whose_owner_lives_is_never_taken_over_however_fast_the_watcher_s_cloc
     for _ in 0..20 {
         assert!(take(&mut watcher, "watcher").is_none());
         // The watcher's machine slept for a week; the owner has beaten once since.
-        time.pass(Duration::from_secs(7 * 24 * 3600));
+        time.pass(Duration::from_hours(7 * 24));
         claim.beat();
     }
 }
@@ -85,7 +85,7 @@ fn the_claim_of_a_dead_worker_is_taken_over_once_by_whoever_watched_it_long_enou
     );
     let (mut first, mut second) = (claims(folder.path(), &early), claims(folder.path(), &late));
     assert!(take(&mut first, "first").is_none());
-    early.pass(EXPIRES_AFTER - SECOND);
+    early.pass(Duration::from_secs(59));
     // Not long enough, and for this one it begins only now.
     assert!(take(&mut first, "first").is_none());
     assert!(take(&mut second, "second").is_none());
@@ -97,7 +97,7 @@ fn the_claim_of_a_dead_worker_is_taken_over_once_by_whoever_watched_it_long_enou
     assert!(second.take("unit", "second").unwrap().is_none());
     assert!(first.take("unit", "first").unwrap().unwrap().is_taken_over);
     // To the other one it is a new claim, which has its own time.
-    late.pass(EXPIRES_AFTER - SECOND);
+    late.pass(Duration::from_secs(59));
     assert!(take(&mut second, "second").is_none());
 }
 

@@ -172,6 +172,8 @@ impl SweepArgs {
             }
             (None, None, _) => self.config.with_extension(RESULTS_ENDING),
         };
+        // Its own results are known anyway, and it need not be there yet.
+        known.retain(|path| *path != output);
         Ok(SweepCall {
             choice,
             known,

@@ -183,7 +183,7 @@ fn json_body(service: &Service, headers: &HeaderMap, body: Body) -> Result<Bytes
         .unwrap_or_default();
     let media = kind.split(';').next().unwrap_or_default().trim();
     if !media.eq_ignore_ascii_case("application/json") {
-        let reason = "send JSON, with the header content-type: application/json (curl --json)";
+        let reason = "send JSON, with the header content-type: application/json";
         return Err(CallError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, reason));
     }
     body.map_err(|error| {

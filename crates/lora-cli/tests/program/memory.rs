@@ -187,7 +187,7 @@ fn write_huge_bert(workspace: &Workspace) {
     file.set_len((bytes.len() + end) as u64).unwrap();
     let config = json!({
         "model_type": "bert", "hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_hidden_layers": 8,
-        "num_attention_heads": 16, "vocab_size": 40, "max_position_embeddings": 64, "type_vocab_size": 2,
+        "num_attention_heads": 16, "vocab_size": 30522, "max_position_embeddings": 64, "type_vocab_size": 2,
         "hidden_act": "gelu", "layer_norm_eps": 1e-12,
     });
     workspace.write("huge/config.json", config.to_string());

@@ -9,8 +9,8 @@ use thiserror::Error;
 
 use crate::files::output::PROBE;
 
-/// Words in the head of every report page, by which a page of ours is known.
-const PAGE_MARK: &str = "<meta name=\"generator\" content=\"lora-eval\">";
+/// Words in the head of every report page, by which a page of ours is known; earlier ones go on with `-eval`.
+const PAGE_MARK: &str = "<meta name=\"generator\" content=\"lora";
 /// How far into a page the mark is looked for.
 const HEAD: u64 = 4096;
 

@@ -65,7 +65,7 @@ fn write_llama(workspace: &Workspace, dtype: Dtype) {
         ("model.embed_tokens.weight".to_owned(), vec![VOCABULARY, WIDTH]),
         ("model.norm.weight".to_owned(), vec![WIDTH]),
     ]);
-    for layer in 0..22 {
+    for layer in 0..28 {
         let mut add = |name: &str, shape: &[usize]| {
             shapes.insert(format!("model.layers.{layer}.{name}.weight"), shape.to_vec());
         };
@@ -87,7 +87,7 @@ fn write_llama(workspace: &Workspace, dtype: Dtype) {
     fs::create_dir(workspace.path("large")).unwrap();
     safetensors::serialize_to_file(tensors, None, &workspace.path("large/model.safetensors")).unwrap();
     let config = json!({
-        "model_type": "llama", "hidden_size": WIDTH, "intermediate_size": INNER, "num_hidden_layers": 22,
+        "model_type": "llama", "hidden_size": WIDTH, "intermediate_size": INNER, "num_hidden_layers": 28,
         "num_attention_heads": 4, "num_key_value_heads": 4, "vocab_size": VOCABULARY, "max_position_embeddings": 64,
         "rms_norm_eps": 1e-5, "tie_word_embeddings": true, "hidden_act": "silu",
     });
@@ -112,7 +112,7 @@ fn a_model_is_merged_in_less_than_1_3_times_the_memory_of_its_weights() {
             let view = |shape: [usize; 2]| TensorView::new(Dtype::F32, shape.to_vec(), &factor).unwrap();
             [(name("A"), view([2, 256])), (name("B"), view([256, 2]))]
         };
-        let tensors = (0..22).flat_map(of_layer);
+        let tensors = (0..28).flat_map(of_layer);
         safetensors::serialize_to_file(
             tensors,
             None,

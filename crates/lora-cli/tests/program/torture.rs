@@ -201,7 +201,7 @@ fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
 }
 
 /// What is killed; at length, all that writes.
-fn victims() -> Vec<Victim> {
+fn victims() -> Vec<Victim<'static>> {
     let mut victims = vec![
         Victim {
             what: "train",

@@ -170,7 +170,7 @@ fn texts_are_predicted_by_what_was_better_on_validation_rows_unless_told_otherwi
     };
     let (by_itself, notes) = predict(&[]);
     assert_eq!(by_itself, is_ensemble);
-    assert!(notes.contains("was better than the"), "{notes}");
+    assert!(notes.contains("was lower than that of the"), "{notes}");
     assert!(predict(&["--inference", "ensemble"]).0);
     assert!(predict(&["--members", "2"]).0);
     assert!(!predict(&["--inference", "mean"]).0);

@@ -53,8 +53,8 @@ fn empty_sets(predictions: &[Prediction]) -> Option<String> {
     let empty = predictions.iter().filter(is_empty).count();
     (empty > 0).then(|| {
         format!(
-            "an empty set {{}} ({}) says that no class is as probable as the true classes of the validation rows were, so the text is \
-             unlike them; a higher --coverage gives larger sets",
+            "an empty set {{}} ({}) says that no class is as probable as nearly all true classes of the validation rows were; a higher \
+             --coverage gives larger sets",
             counted(empty, "text")
         )
     })

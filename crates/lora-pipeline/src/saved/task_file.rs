@@ -112,7 +112,7 @@ impl InferenceKind {
     /// That `lora predict` uses this one unasked, and why.
     pub fn was_better(self) -> String {
         format!(
-            "{}, which was better than {} on the validation rows; --inference {} uses {1}",
+            "{}, whose loss on the validation rows was lower than that of {}, beyond chance or not; --inference {} uses {1}",
             self.in_words(),
             self.other().in_words(),
             self.other().name()

@@ -63,7 +63,7 @@ struct Torture {
 /// How many inputs.
 #[derive(Args)]
 struct Fuzz {
-    /// One reader, such as `csv`, or all whose names have this in them [all]
+    /// One reader, such as `csv`, or all whose names have this in them; all by default
     reader: Option<String>,
     /// Inputs of each reader
     #[arg(long, default_value_t = 1_000_000)]

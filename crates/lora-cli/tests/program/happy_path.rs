@@ -10,6 +10,20 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+fn an_adapter_is_shown(workspace: &Workspace) {
+    let shown = json(&workspace.lora_works(&["inspect", "out", "--json"]).stdout);
+    assert_eq!(shown["adapters"].as_array().unwrap().len(), 4);
+    // Query and value of two layers, r = 2, plus the head.
+    assert_eq!(shown["trainable_params"], 4 * 2 * (16 + 16) + 16 * 2 + 2);
+    let shown = workspace.lora_works(&["inspect", "out"]).stdout;
+    for part in [
+        "LoRA Dropout: probability 0.5, plain masks",
+        "\ntrained in full: classifier\n",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+}
+
 fn a_page_is_replaced_only_when_asked(workspace: &Workspace, eval: &[&str]) {
     let page = workspace.read("page.html");
     let again = [eval, &["--report", "page.html"]].concat();
@@ -126,17 +140,7 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     );
     assert_eq!(labelled.lines().count(), 25);
 
-    let shown = json(&workspace.lora_works(&["inspect", "out", "--json"]).stdout);
-    assert_eq!(shown["adapters"].as_array().unwrap().len(), 4);
-    // Query and value of two layers, r = 2, plus the head.
-    assert_eq!(shown["trainable_params"], 4 * 2 * (16 + 16) + 16 * 2 + 2);
-    let shown = workspace.lora_works(&["inspect", "out"]).stdout;
-    for part in [
-        "LoRA Dropout: probability 0.5, plain masks",
-        "\ntrained in full: classifier\n",
-    ] {
-        assert!(shown.contains(part), "{shown}");
-    }
+    an_adapter_is_shown(&workspace);
 }
 
 #[test]

@@ -36,7 +36,7 @@ const FORMAT: u32 = 1;
 /// What a checkpoint says beside its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointFile {
-    /// [`FORMAT`].
+    /// `FORMAT`.
     pub format: u32,
     /// What began the training.
     pub made_by: MadeBy,

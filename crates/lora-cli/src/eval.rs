@@ -186,7 +186,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let recorded = saved
         .and_then(|task| task.inference)
         .filter(|_| ensemble.is_some());
-    let in_use = recorded.map(|kind| format!("lora predict uses {}", kind.was_better()));
+    let in_use = recorded.map(|kind| format!("lora predict uses {}", kind.why_in_use()));
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
     for line in verdicts

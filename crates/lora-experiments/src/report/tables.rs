@@ -220,7 +220,8 @@ fn against_cells(comparison: &ReferenceComparison) -> [Cell; 3] {
 fn sets(judged: &TaskComparison<'_>) -> Result<Table> {
     let columns = vec![
         Column::new("coverage", Better::None, 3),
-        Column::new("classes in a set", Better::Lower, 2),
+        // No mark: the smallest sets may be those that hold the label too rarely.
+        Column::new("classes in a set", Better::None, 2),
     ];
     let title = format!(
         "{}: sets of classes that promise to hold the label in {:.0} % of the rows",

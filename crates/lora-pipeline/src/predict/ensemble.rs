@@ -64,7 +64,7 @@ impl EnsembleChoice {
         let recorded = opened.task_file.as_ref().and_then(|task| task.inference);
         let chosen_by_hand = of_ensemble || self.members.is_some();
         let note = recorded.filter(|_| !chosen_by_hand);
-        let note = note.map(|kind| format!("predicted by {}", kind.was_better()));
+        let note = note.map(|kind| format!("predicted by {}", kind.why_in_use()));
         if recorded == Some(InferenceKind::Mean) && !chosen_by_hand {
             return Ok((None, note));
         }

@@ -110,7 +110,7 @@ impl InferenceKind {
     }
 
     /// That `lora predict` uses this one unasked, and why.
-    pub fn was_better(self) -> String {
+    pub fn why_in_use(self) -> String {
         format!(
             "{}, whose loss on the validation rows was lower than that of {}, beyond chance or not; --inference {} uses {1}",
             self.in_words(),

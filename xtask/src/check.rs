@@ -9,9 +9,6 @@ use clap::{Args, ValueEnum};
 
 use crate::{book, cargo, tidy};
 
-/// The libraries that do tensor work; their tests run on a second backend.
-const TENSOR_CRATES: [&str; 4] = ["lora-kernels", "lora-core", "lora-models", "lora-train"];
-
 /// The registry's limit of a package.
 const LARGEST_PACKAGE: u64 = 10_000_000;
 
@@ -42,9 +39,11 @@ enum Step {
     Doc,
     /// Every crate as a package of the registry, without what is only in the checkout, and none too large
     Package,
+    /// The tensor crates without the CPU backend that the program has by default
+    WithoutFlex,
     /// All tests and documentation examples, the demo on its embedded model and data among them
     Test,
-    /// The tests of the tensor crates on the ndarray backend
+    /// Those of the tensor crates once more on the ndarray backend, which the same build has
     TestNdarray,
 }
 
@@ -115,8 +114,8 @@ impl Step {
         }
         let mut command = cargo();
         command.args(self.cargo_arguments()).current_dir(root);
-        if self == Self::Doc {
-            command.env("RUSTDOCFLAGS", "-D warnings");
+        if let Some((name, value)) = self.environment() {
+            command.env(name, value);
         }
         let status = command
             .status()
@@ -136,11 +135,22 @@ impl Step {
         match self {
             Self::Tidy => "cargo xtask tidy".to_owned(),
             Self::Book => "mdbook build docs --dest-dir target/book".to_owned(),
-            Self::Doc => format!(
-                "RUSTDOCFLAGS='-D warnings' cargo {}",
-                self.cargo_arguments().join(" ")
-            ),
-            _ => format!("cargo {}", self.cargo_arguments().join(" ")),
+            _ => {
+                let command = format!("cargo {}", self.cargo_arguments().join(" "));
+                match self.environment() {
+                    Some((name, value)) => format!("{name}='{value}' {command}"),
+                    None => command,
+                }
+            }
+        }
+    }
+
+    /// A variable of the command.
+    fn environment(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Doc => Some(("RUSTDOCFLAGS", "-D warnings")),
+            Self::TestNdarray => Some(("BURN_DEVICE", "ndarray")),
+            _ => None,
         }
     }
 
@@ -149,19 +159,18 @@ impl Step {
             Self::Fmt => "fmt --all --check",
             Self::Deny => "deny --all-features check licenses bans sources",
             Self::Tidy | Self::Book => "",
-            Self::Clippy => "clippy --workspace --all-targets -- -D warnings",
-            Self::Doc => "doc --no-deps --workspace",
+            Self::Clippy => "clippy --workspace --all-targets --features ndarray -- -D warnings",
+            Self::Doc => "doc --no-deps --workspace --features ndarray",
             // Building them again from the packages takes a quarter of an hour: `cargo publish --workspace --dry-run` does.
             Self::Package => {
                 "package --workspace --exclude xtask --exclude workbench --exclude benches --exclude lora-fuzz --no-verify --allow-dirty"
             }
-            Self::Test => "test --workspace",
+            Self::WithoutFlex => {
+                "check -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features --features ndarray"
+            }
+            Self::Test => "test --workspace --features ndarray",
             Self::TestNdarray => {
-                let crates = TENSOR_CRATES.into_iter().flat_map(|name| ["-p", name]);
-                return std::iter::once("test")
-                    .chain(crates)
-                    .chain(["--no-default-features", "--features", "ndarray"])
-                    .collect();
+                "test --workspace --features ndarray --lib --test adapters --test models --test training"
             }
         };
         words.split_whitespace().collect()
@@ -207,13 +216,13 @@ mod tests {
                 "cargo fmt --all --check",
                 "cargo xtask tidy",
                 "mdbook build docs --dest-dir target/book",
-                "cargo clippy --workspace --all-targets -- -D warnings",
+                "cargo clippy --workspace --all-targets --features ndarray -- -D warnings",
                 "cargo deny --all-features check licenses bans sources",
-                "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace",
+                "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace --features ndarray",
                 "cargo package --workspace --exclude xtask --exclude workbench --exclude benches --exclude lora-fuzz --no-verify --allow-dirty",
-                "cargo test --workspace",
-                "cargo test -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features \
-                 --features ndarray",
+                "cargo check -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features --features ndarray",
+                "cargo test --workspace --features ndarray",
+                "BURN_DEVICE='ndarray' cargo test --workspace --features ndarray --lib --test adapters --test models --test training",
             ]
         );
     }

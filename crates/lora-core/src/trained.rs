@@ -133,10 +133,7 @@ mod tests {
 
     #[test]
     fn pieces_are_the_tensor_of_the_file() {
-        #[cfg(feature = "flex")]
-        let device = Device::flex();
-        #[cfg(not(feature = "flex"))]
-        let device = Device::ndarray();
+        let device = Device::default();
         let matrix = Tensor::<1, Int>::arange(0..3 * (PIECE as i64), &device).float();
         let matrix: Tensor<2> = matrix.reshape([3 * PIECE / 1024, 1024]);
         let wide = Param::from_tensor(matrix.clone().transpose());

@@ -10,6 +10,11 @@ thread_local! {
     static STATE: Cell<u64> = const { Cell::new(0x9e37_79b9_7f4a_7c15) };
 }
 
+/// Whether tests run on Flex, the default, which promises more than others (`BURN_DEVICE` names another backend).
+pub fn is_on_flex() -> bool {
+    Device::default() == Device::flex()
+}
+
 /// Nearly normal numbers: sums of twelve uniform ones, of which the variance is 1.
 pub fn normal<const D: usize>(shape: [usize; D], mean: f32, deviation: f32, device: &Device) -> Tensor<D> {
     let number = || (0..12).map(|_| uniform()).sum::<f32>() - 6.0;

@@ -1,5 +1,12 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(
+    feature = "ndarray",
+    expect(
+        deprecated,
+        reason = "Burn gives up ndarray for Flex; until then it is a second opinion on numbers"
+    )
+)]
+#![cfg_attr(
     feature = "flex",
     expect(
         clippy::inline_always,

@@ -15,15 +15,8 @@ use crate::{
     lora_linear, scaled_attention,
 };
 
-#[cfg(feature = "flex")]
 fn device() -> Device {
-    Device::flex().autodiff()
-}
-
-#[cfg(all(feature = "ndarray", not(feature = "flex")))]
-#[expect(deprecated, reason = "a second opinion on numbers")]
-fn device() -> Device {
-    Device::ndarray().autodiff()
+    Device::default().autodiff()
 }
 
 /// How the values of a matrix lie in memory.

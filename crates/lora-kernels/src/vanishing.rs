@@ -49,15 +49,8 @@ mod tests {
 
     use super::vanishing;
 
-    #[cfg(feature = "flex")]
     fn device() -> Device {
-        Device::flex()
-    }
-
-    #[cfg(all(feature = "ndarray", not(feature = "flex")))]
-    #[expect(deprecated, reason = "a second opinion on numbers")]
-    fn device() -> Device {
-        Device::ndarray()
+        Device::default()
     }
 
     #[test]

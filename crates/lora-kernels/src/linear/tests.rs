@@ -1,24 +1,15 @@
 //! Linear layers against their composition of primitives, forward and backward, at sizes that fit no block.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 
-#[cfg(feature = "flex")]
 use burn::tensor::{DType, FloatDType};
 use burn::tensor::{Device, Tensor, module};
 
 use super::{GroupRows, added_branch, branched_linear, linear};
 use crate::drawn;
-#[cfg(feature = "flex")]
 use crate::{Fp32Precision, LinearWeight};
 
-#[cfg(feature = "flex")]
 fn device() -> Device {
-    Device::flex()
-}
-
-#[cfg(all(feature = "ndarray", not(feature = "flex")))]
-#[expect(deprecated, reason = "a second opinion on numbers")]
-fn device() -> Device {
-    Device::ndarray()
+    Device::default()
 }
 
 fn normal<const D: usize>(shape: [usize; D]) -> Tensor<D> {
@@ -67,9 +58,11 @@ fn linear_equals_burns_linear_forward_and_backward() {
 }
 
 /// Few rows are multiplied in another way than many; with weights of both layouts.
-#[cfg(feature = "flex")]
 #[test]
 fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
+    if !drawn::is_on_flex() {
+        return;
+    }
     for [rows, d_input, d_output, groups, rank] in SHAPES {
         let x = normal([rows, d_input]);
         let bias = Some(normal([d_output]));
@@ -102,11 +95,9 @@ fn rows_alone_have_the_bits_that_they_have_in_a_batch() {
 }
 
 /// Rounding to bf16 is 2⁻⁹ of a number at most on both sides; of two values, 2⁻¹⁷ and what is left out.
-#[cfg(feature = "flex")]
 const BF16_PRECISIONS: [(Fp32Precision, f32); 2] =
     [(Fp32Precision::Bf16, 1e-2), (Fp32Precision::Bf16x3, 3e-5)];
 
-#[cfg(feature = "flex")]
 fn in_precision(values: Tensor<2>, precision: Fp32Precision) -> LinearWeight {
     let values = match precision {
         Fp32Precision::Bf16 => values.cast(FloatDType::BF16),
@@ -116,9 +107,11 @@ fn in_precision(values: Tensor<2>, precision: Fp32Precision) -> LinearWeight {
 }
 
 /// With weights of both layouts; a bf16 weight is rounded once, and the same for the reference.
-#[cfg(feature = "flex")]
 #[test]
 fn every_precision_is_near_burns_linear_forward_and_backward() {
+    if !drawn::is_on_flex() {
+        return;
+    }
     for [rows, d_input, d_output, groups, rank] in SHAPES {
         for (precision, part) in BF16_PRECISIONS {
             for weight in [
@@ -156,9 +149,11 @@ fn every_precision_is_near_burns_linear_forward_and_backward() {
     }
 }
 
-#[cfg(feature = "flex")]
 #[test]
 fn in_every_precision_a_row_has_the_bits_that_it_has_alone() {
+    if !drawn::is_on_flex() {
+        return;
+    }
     for [rows, d_input, d_output, ..] in SHAPES {
         for (precision, _) in BF16_PRECISIONS {
             let x = normal([rows, d_input]);
@@ -173,9 +168,11 @@ fn in_every_precision_a_row_has_the_bits_that_it_has_alone() {
 }
 
 /// `--dtype bf16`: sums are f32, and only inputs and outputs are rounded.
-#[cfg(feature = "flex")]
 #[test]
 fn a_model_in_bf16_is_multiplied_with_sums_in_f32() {
+    if !drawn::is_on_flex() {
+        return;
+    }
     let [rows, d_input, d_output] = [19, 700, 45];
     let [x, weight] =
         [normal([rows, d_input]), normal([d_input, d_output])].map(|tensor| tensor.cast(FloatDType::BF16));

@@ -6,15 +6,8 @@ use burn::tensor::{Device, Tensor};
 use super::rotary;
 use crate::drawn;
 
-#[cfg(feature = "flex")]
 fn device() -> Device {
-    Device::flex().autodiff()
-}
-
-#[cfg(all(feature = "ndarray", not(feature = "flex")))]
-#[expect(deprecated, reason = "a second opinion on numbers")]
-fn device() -> Device {
-    Device::ndarray().autodiff()
+    Device::default().autodiff()
 }
 
 fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {

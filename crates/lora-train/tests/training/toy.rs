@@ -9,15 +9,9 @@ use lora_core::{Adapted, BiasMode, Linears, LoraConfig, LoraLinear, Model, Pass,
 use lora_data::{Batch, Encoded, EncodedDataset, LabelNames, Padding, Targets, Task};
 use lora_kernels::gelu;
 
-#[cfg(feature = "flex")]
+/// Flex, unless `BURN_DEVICE` names another backend.
 pub fn device() -> Device {
-    Device::flex()
-}
-
-#[cfg(all(feature = "ndarray", not(feature = "flex")))]
-#[expect(deprecated, reason = "a second opinion on numbers")]
-pub fn device() -> Device {
-    Device::ndarray()
+    Device::default()
 }
 
 pub const CLASSES: usize = 3;

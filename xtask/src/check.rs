@@ -159,8 +159,8 @@ impl Step {
             Self::Fmt => "fmt --all --check",
             Self::Deny => "deny --all-features check licenses bans sources",
             Self::Tidy | Self::Book => "",
-            Self::Clippy => "clippy --workspace --all-targets --features ndarray -- -D warnings",
-            Self::Doc => "doc --no-deps --workspace --features ndarray",
+            Self::Clippy => "clippy --workspace --all-targets -- -D warnings",
+            Self::Doc => "doc --no-deps --workspace",
             // Building them again from the packages takes a quarter of an hour: `cargo publish --workspace --dry-run` does.
             Self::Package => {
                 "package --workspace --exclude xtask --exclude workbench --exclude benches --exclude lora-fuzz --no-verify --allow-dirty"
@@ -168,9 +168,9 @@ impl Step {
             Self::WithoutFlex => {
                 "check -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features --features ndarray"
             }
-            Self::Test => "test --workspace --features ndarray",
+            Self::Test => "test --workspace",
             Self::TestNdarray => {
-                "test --workspace --features ndarray --lib --test adapters --test models --test training"
+                "test --workspace --lib --test adapters --test models --test training"
             }
         };
         words.split_whitespace().collect()
@@ -216,13 +216,13 @@ mod tests {
                 "cargo fmt --all --check",
                 "cargo xtask tidy",
                 "mdbook build docs --dest-dir target/book",
-                "cargo clippy --workspace --all-targets --features ndarray -- -D warnings",
+                "cargo clippy --workspace --all-targets -- -D warnings",
                 "cargo deny --all-features check licenses bans sources",
-                "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace --features ndarray",
+                "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace",
                 "cargo package --workspace --exclude xtask --exclude workbench --exclude benches --exclude lora-fuzz --no-verify --allow-dirty",
                 "cargo check -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features --features ndarray",
-                "cargo test --workspace --features ndarray",
-                "BURN_DEVICE='ndarray' cargo test --workspace --features ndarray --lib --test adapters --test models --test training",
+                "cargo test --workspace",
+                "BURN_DEVICE='ndarray' cargo test --workspace --lib --test adapters --test models --test training",
             ]
         );
     }

@@ -7,7 +7,7 @@ use lora_train::fit::{Start, fit_from};
 use lora_train::swag::{SWAG_SCALE, SwagCollector, SwagSettings};
 use lora_train::variational::VariationalSettings;
 use lora_train::{
-    EvalStrategy, Event, FitData, Fitted, Flow, HiddenKeySettings, MaskGrouping, Metric, Observer,
+    EvalStrategy, Event, FitData, Fitted, Flow, HiddenKeySettings, MaskGrouping, MaskSchedule, Metric, Observer,
     StateError, TrainConfig, TrainError, Trainer, TrainingState,
 };
 
@@ -23,6 +23,7 @@ struct Case {
     lora: LoraConfig,
     train: TrainConfig,
     variational: Option<VariationalSettings>,
+    masks: Option<MaskSchedule>,
     swag: Option<SwagSettings>,
 }
 
@@ -39,6 +40,7 @@ impl Case {
                 ..settings()
             },
             variational: None,
+            masks: None,
             swag: None,
         }
     }
@@ -100,6 +102,7 @@ fn run(case: &Case, events: usize, state: Option<TrainingState>) -> Result<Outco
     };
     let start = |state| Start {
         variational: case.variational,
+        mask_schedule: case.masks.clone(),
         state,
     };
     let (fitted, swag) = match case.swag {
@@ -271,6 +274,7 @@ fn refusal(case: &Case, train: &EncodedDataset, model: Adapted<Toy>, state: Trai
     };
     let start = Start {
         variational: case.variational,
+        mask_schedule: case.masks.clone(),
         state: Some(state),
     };
     fit_from(model, &case.train, &data, start, &mut |_: &Event| Flow::Continue).unwrap_err()

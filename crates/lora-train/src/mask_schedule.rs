@@ -38,7 +38,9 @@ pub enum MaskSearchError {
         ladder: Vec<f64>,
     },
     /// No number of standard errors.
-    #[error("the tolerance of mask_probability auto is {found}: expected standard errors, 0 or more; 2 is usual")]
+    #[error(
+        "the tolerance of mask_probability auto is {found}: expected standard errors, 0 or more; 2 is usual"
+    )]
     Tolerance {
         /// The number.
         found: f64,
@@ -62,10 +64,14 @@ pub enum MaskSearchError {
     )]
     NoEvaluation,
     /// Two ways to draw noise that are learned.
-    #[error("mask_probability auto cannot be trained together with a variational A (blob): give a number, or remove blob")]
+    #[error(
+        "mask_probability auto cannot be trained together with a variational A (blob): give a number, or remove blob"
+    )]
     Variational,
     /// A task whose rows have no single losses.
-    #[error("mask_probability is auto, which compares the losses of single rows, and {task} is not judged by rows: give a number")]
+    #[error(
+        "mask_probability is auto, which compares the losses of single rows, and {task} is not judged by rows: give a number"
+    )]
     Task {
         /// The kind of task.
         task: &'static str,
@@ -79,7 +85,11 @@ impl MaskSchedule {
     }
 
     /// Whether p can be looked for with these masks on this task.
-    pub(crate) fn check(&self, dropout: Option<LoraDropout>, validation: Option<&Targets>) -> Result<(), MaskSearchError> {
+    pub(crate) fn check(
+        &self,
+        dropout: Option<LoraDropout>,
+        validation: Option<&Targets>,
+    ) -> Result<(), MaskSearchError> {
         let rises = self.ladder.windows(2).all(|pair| pair[0] < pair[1]);
         let in_range = self.ladder.iter().all(|p| *p > 0.0 && *p < 1.0);
         if self.ladder.is_empty() || !rises || !in_range {
@@ -145,6 +155,8 @@ impl MaskChange {
         };
         let of_pair = |pair: &[Self]| pair[1].in_words(pair[0].probability);
         let later = changes.windows(2).map(of_pair);
-        std::iter::once(first.in_words(first.probability)).chain(later).collect()
+        std::iter::once(first.in_words(first.probability))
+            .chain(later)
+            .collect()
     }
 }

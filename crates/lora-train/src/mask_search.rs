@@ -86,7 +86,10 @@ impl MaskSearch {
         has_steps_left: bool,
         state: impl FnOnce() -> TrainingState,
     ) -> Option<MaskChange> {
-        let smallest = self.best.as_ref().map_or(f64::INFINITY, |best| mean(&best.losses));
+        let smallest = self
+            .best
+            .as_ref()
+            .map_or(f64::INFINITY, |best| mean(&best.losses));
         if mean(&losses) < smallest {
             self.best = Some(BestState {
                 step,
@@ -164,7 +167,11 @@ fn mean(losses: &[f64]) -> f64 {
 
 /// Whether losses are larger than others of the same rows by more than so many standard errors of their mean difference.
 fn is_beyond_noise(losses: &[f64], smallest: &[f64], tolerance: f64) -> bool {
-    let differences: Vec<f64> = losses.iter().zip(smallest).map(|(now, best)| now - best).collect();
+    let differences: Vec<f64> = losses
+        .iter()
+        .zip(smallest)
+        .map(|(now, best)| now - best)
+        .collect();
     match MeanStd::of(&differences) {
         Ok(MeanStd {
             n,

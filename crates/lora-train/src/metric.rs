@@ -158,7 +158,9 @@ impl Metric {
                     loss: scores.mse,
                     metric: self.of_values(&scores),
                     ece: None,
-                    row_losses: pairs.map(|(predicted, value)| (predicted - value).powi(2)).collect(),
+                    row_losses: pairs
+                        .map(|(predicted, value)| (predicted - value).powi(2))
+                        .collect(),
                 })
             }
         }
@@ -270,8 +272,11 @@ mod tests {
         };
         let measured = Metric::F1.measure(outputs, &labels).unwrap();
         assert!((measured.metric.unwrap() - 4.0 / 5.0).abs() < 1e-12);
-        // Row 0 has one label right and one wrong, row 1 both right.
-        let by_hand = [-(0.75_f64.ln() + 0.75_f64.ln()) / 2.0, -(0.75_f64.ln() + 0.25_f64.ln()) / 2.0];
+        // Both labels of row 0 have odds of 3 to 1 for the truth, the second of row 1 against it.
+        let by_hand = [
+            -(0.75_f64.ln() + 0.75_f64.ln()) / 2.0,
+            -(0.75_f64.ln() + 0.25_f64.ln()) / 2.0,
+        ];
         for (row, expected) in measured.row_losses.iter().zip(by_hand) {
             assert!((row - expected).abs() < 1e-6, "{row}");
         }

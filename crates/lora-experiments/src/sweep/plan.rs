@@ -275,7 +275,8 @@ impl Planner<'_> {
         (prediction, stopping): (&InferenceMethod, Stopping),
     ) -> Result<()> {
         let place = || format!("`{}`, methods {method}", self.path.display());
-        let has_noise = config.mask_probability.has_masks() || config.lora_dropout > 0.0 || config.blob.is_some();
+        let has_noise =
+            config.mask_probability.has_masks() || config.lora_dropout > 0.0 || config.blob.is_some();
         let has_plain_factors =
             config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
         match prediction {

@@ -122,7 +122,10 @@ mod tests {
             let read: MaskProbability = serde_json::from_value(value.clone()).unwrap();
             assert_eq!((read, json!(read)), (expected, value));
         }
-        assert_eq!(serde_json::from_value::<MaskProbability>(json!(0)).unwrap(), MaskProbability::default());
+        assert_eq!(
+            serde_json::from_value::<MaskProbability>(json!(0)).unwrap(),
+            MaskProbability::default()
+        );
         for value in [json!("often"), json!(true), json!([0.5])] {
             let error = serde_json::from_value::<MaskProbability>(value).unwrap_err();
             assert!(error.to_string().contains("a number or auto"), "{error}");

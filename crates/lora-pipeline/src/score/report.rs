@@ -61,7 +61,11 @@ pub fn curves(history: &History) -> Section {
         .find(|evaluation| Some(evaluation.step) == history.best_step);
     if let Some(best) = best {
         // Where p is found while training, the result may be as good as the best one.
-        let what = if history.mask_changes.is_empty() { "best" } else { "result" };
+        let what = if history.mask_changes.is_empty() {
+            "best"
+        } else {
+            "result"
+        };
         let name = format!("{what} (step {})", best.step);
         series.push(Series::new(name, vec![[best.step as f64, best.loss]]));
     }

@@ -16,8 +16,8 @@ pub struct MaskSchedule {
 }
 
 impl Default for MaskSchedule {
-    /// From 0.3, which cost nothing on any task on which it was measured, over the paper's 0.5 to 0.7; two standard errors. Every step of
-    /// the ladder costs the steps until a rise is seen, so there are few.
+    /// From 0.3, which cost the mean pass nothing where it was measured (TREC, SST-2), over the paper's 0.5 to 0.7; two standard errors.
+    /// Each p costs the steps until its rise is seen, so there are few.
     fn default() -> Self {
         Self {
             ladder: vec![0.3, 0.5, 0.7],

@@ -14,7 +14,7 @@
 //! | `allocator` | [`RankAllocator`](allocator::RankAllocator): AdaLoRA's importance and budget |
 //! | `trainer` | [`Trainer`]: one optimizer step at a time |
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
-//! | `mask_schedule`, `mask_search` | [`MaskSchedule`]: a probability of masks that is found while training |
+//! | `mask_schedule`, `mask_search` | [`MaskSchedule`]: a probability of masks that is found while training, and the rule |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
 //! | `swag` | [`SwagCollector`](swag::SwagCollector): a Gaussian over the parameters from where training passes by |
 //! | `state` | [`TrainingState`]: what it takes to go on with a training that was interrupted |

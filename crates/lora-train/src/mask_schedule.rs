@@ -1,5 +1,22 @@
-//! What LoRA Dropout's p is looked for with while training, what forbids it, and what came of it. The rule is in
-//! [`mask_search`](crate::mask_search).
+//! LoRA Dropout's p, found while training: before p rises, training goes back to its best state.
+//!
+//! What a model has learned by heart stays learned under masks that come later. So p begins low, and where the loss on validation rows
+//! exceeds the smallest one so far by more than these rows' noise explains, parameters and moments of the optimizer become those of that
+//! smallest loss again, and training goes on from there with the next p. The number of the step goes on, and with it the learning rate, the
+//! order of rows and the masks: all of it takes the steps of one training. There is no grid, and p does not fall.
+//!
+//! | the loss at an evaluation | what follows |
+//! |---|---|
+//! | is the smallest so far | the state is kept |
+//! | is larger, but not beyond noise | nothing: masks spread members at no cost that can be seen |
+//! | is larger beyond noise | back to the state that is kept, on with the next p |
+//! | is larger beyond noise, and there is no next p or no step left | back to that state and its own p; the training ends |
+//!
+//! Beyond noise is a mean difference, over the same rows, of more than [`MaskSchedule::tolerance`] standard errors. The result is the last
+//! state, so no further choice by validation loss follows. An adapter predicts under the p that its weights were trained under last.
+//!
+//! No source has this rule, as far as we know. It is early stopping with a second chance; going back to what did best and on with another
+//! setting is the step "exploit and explore" of population based training (arXiv 1711.09846), with a population of one.
 
 use lora_core::{LoraDropout, Rescale};
 use lora_data::Targets;

@@ -8,13 +8,13 @@ use lora_data::Targets;
 use super::*;
 use crate::mask_schedule::MaskSearchError;
 
-/// A search, and evaluations given by a level and what is added to the rows in turn.
-struct Run {
+/// A search, and an evaluation every ten steps.
+struct MadeUpTraining {
     search: MaskSearch,
     step: u64,
 }
 
-impl Run {
+impl MadeUpTraining {
     fn new(ladder: &[f64]) -> Self {
         let schedule = MaskSchedule {
             ladder: ladder.to_vec(),
@@ -67,7 +67,7 @@ fn back(step: u64, back_to: u64, probability: f64) -> Option<MaskChange> {
 
 #[test]
 fn falling_losses_keep_p_and_move_the_state_that_is_kept() {
-    let mut run = Run::new(&[0.3, 0.5]);
+    let mut run = MadeUpTraining::new(&[0.3, 0.5]);
     assert_eq!(run.evaluate(HIGH, true), None);
     assert_eq!(run.kept(), 10);
     assert_eq!(run.evaluate(LOW, true), None);
@@ -76,7 +76,7 @@ fn falling_losses_keep_p_and_move_the_state_that_is_kept() {
 
 #[test]
 fn a_rise_beyond_noise_goes_back_and_raises_p_until_the_ladder_ends() {
-    let mut run = Run::new(&[0.3, 0.5, 0.7]);
+    let mut run = MadeUpTraining::new(&[0.3, 0.5, 0.7]);
     assert_eq!(run.evaluate(LOW, true), None);
     assert_eq!(run.evaluate(HIGH, true), back(20, 10, 0.5));
     assert_eq!(run.evaluate(HIGH, true), back(30, 10, 0.7));
@@ -88,7 +88,7 @@ fn a_rise_beyond_noise_goes_back_and_raises_p_until_the_ladder_ends() {
 
 #[test]
 fn a_later_best_state_is_gone_back_to_with_the_p_that_it_was_trained_under() {
-    let mut run = Run::new(&[0.3, 0.5]);
+    let mut run = MadeUpTraining::new(&[0.3, 0.5]);
     let lower = LOW.map(|loss| loss - 0.125);
     assert_eq!(run.evaluate(LOW, true), None);
     assert_eq!(run.evaluate(HIGH, true), back(20, 10, 0.5));
@@ -99,7 +99,7 @@ fn a_later_best_state_is_gone_back_to_with_the_p_that_it_was_trained_under() {
 
 #[test]
 fn at_the_last_step_p_is_not_raised_any_more() {
-    let mut run = Run::new(&[0.3, 0.5]);
+    let mut run = MadeUpTraining::new(&[0.3, 0.5]);
     assert_eq!(run.evaluate(LOW, true), None);
     assert_eq!(run.evaluate(HIGH, false), back(20, 10, 0.3));
 }
@@ -115,7 +115,7 @@ fn a_rise_within_two_standard_errors_changes_nothing() {
         }
         losses
     };
-    let mut run = Run::new(&[0.3, 0.5]);
+    let mut run = MadeUpTraining::new(&[0.3, 0.5]);
     assert_eq!(run.evaluate(LOW, true), None);
     assert_eq!(run.evaluate(shifted(1.15), true), None);
     assert_eq!(run.kept(), 10, "a larger loss is not kept");
@@ -126,7 +126,7 @@ fn a_rise_within_two_standard_errors_changes_nothing() {
 fn one_row_is_no_evidence_and_a_loss_that_is_not_finite_is() {
     assert!(!is_beyond_noise(&[9.0], &[0.1], 2.0));
     assert!(is_beyond_noise(&[f64::NAN, 0.1], &[0.1, 0.2], 2.0));
-    let mut run = Run::new(&[0.3, 0.5]);
+    let mut run = MadeUpTraining::new(&[0.3, 0.5]);
     // There is nothing to go back to yet.
     assert_eq!(run.evaluate([f64::INFINITY; 4], true), None);
     assert!(run.search.best_state().is_none());
@@ -136,11 +136,11 @@ fn one_row_is_no_evidence_and_a_loss_that_is_not_finite_is() {
 
 #[test]
 fn a_restored_search_judges_as_the_other_does() {
-    let mut run = Run::new(&[0.3, 0.5, 0.7]);
+    let mut run = MadeUpTraining::new(&[0.3, 0.5, 0.7]);
     run.evaluate(LOW, true);
     run.evaluate(HIGH, true);
     let new = MaskSearch::new(run.search.schedule().clone());
-    let mut other = Run {
+    let mut other = MadeUpTraining {
         search: new.restore(run.search.state()).unwrap(),
         step: run.step,
     };

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use lora_core::{Adapted, LoraConfig, Rescale};
+use lora_core::{Adapted, Form, LoraConfig, LoraDropout, Rescale};
 use lora_data::{EncodedDataset, Targets};
 use lora_train::event::FinishReason;
 use lora_train::fit::{Start, fit_from};
 use lora_train::variational::VariationalSettings;
 use lora_train::{
     CheckpointKind, EvalStrategy, Event, FitData, Fitted, Flow, MaskGrouping, MaskSchedule, MaskSearchError,
-    Observer, TrainConfig, TrainError,
+    Observer, TrainConfig, TrainError, Trainer,
 };
 
-use crate::toy::{CLASSES, Toy, adapted, config, dataset, padding, trained_bits};
+use crate::toy::{CLASSES, Toy, adapted, batch, config, dataset, padding, trained_bits};
 
 /// The bits of the model after each evaluation, before training goes back, and what was told of p.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Observer<Toy> for Recorder {
         Flow::Continue
     }
 
-    fn after_step(&mut self, trainer: &lora_train::Trainer<Toy>) -> Flow {
+    fn after_step(&mut self, trainer: &Trainer<Toy>) -> Flow {
         self.bits.insert(self.step, trained_bits(&trainer.adapted()));
         Flow::Continue
     }
@@ -232,4 +232,46 @@ fn a_training_without_a_p_to_find_is_refused_before_its_first_step() {
     });
     let expected = TrainError::MaskSearch(MaskSearchError::Variational);
     assert_eq!(error.unwrap_err(), expected);
+}
+
+#[test]
+fn a_trainer_that_goes_back_has_the_bits_and_moments_of_its_state_and_masks_of_the_new_p() {
+    for lora in [rescaled(), rescaled().with_form(Form::WeightDecomposed)] {
+        let rows = [batch(6)];
+        let trainer = |lora: LoraConfig| Trainer::new(adapted(lora), settings(3.0), 21).unwrap();
+        let mut away = trainer(lora.clone());
+        let steps = |trainer: &mut Trainer<Toy>, steps: usize| {
+            for _ in 0..steps {
+                trainer.step(&rows).unwrap();
+            }
+        };
+        steps(&mut away, 3);
+        let (state, bits) = (away.state(), trained_bits(&away.adapted()));
+        steps(&mut away, 4);
+        assert_ne!(trained_bits(&away.adapted()), bits);
+        let mut back = away.back_to(&state, 0.25).unwrap();
+        assert_eq!(trained_bits(&back.adapted()), bits);
+        assert_eq!(back.steps_done(), 7);
+        let mut of_now = back.state();
+        let mut of_then = state;
+        assert_eq!(of_now.take::<u64>("step").unwrap(), 7);
+        assert_eq!(of_then.take::<u64>("step").unwrap(), 3);
+        assert_eq!(of_now, of_then);
+
+        // From here on it is as a trainer with that p that stood there after seven steps.
+        of_then.put("step", &7);
+        let mut config = lora;
+        config.dropout = Some(LoraDropout::new(0.25, Rescale::Rescaled));
+        let mut other = trainer(config).restore(&mut of_then).unwrap();
+        for _ in 0..2 {
+            assert_eq!(back.step(&rows).unwrap(), other.step(&rows).unwrap());
+        }
+        assert_eq!(trained_bits(&back.adapted()), trained_bits(&other.adapted()));
+    }
+}
+
+#[test]
+#[should_panic(expected = "only the probability of rescaled masks can change")]
+fn the_probability_of_plain_masks_cannot_change() {
+    adapted(config().with_dropout(0.3, Rescale::Plain)).set_mask_probability(0.5);
 }

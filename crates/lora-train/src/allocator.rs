@@ -163,6 +163,11 @@ impl RankAllocator {
         });
     }
 
+    /// Cuts a model that is from an earlier step, when more triplets were retained.
+    pub(crate) fn cut_again<M: Module + Linears>(&self, adapted: &mut Adapted<M>) {
+        cut(&mut adapted.model, &self.pattern);
+    }
+
     /// Keeps the triplets above the threshold that leaves `budget` of them; ties with the threshold are all cut, as in PEFT.
     fn share_out(&self, budget: usize) -> RankPattern {
         let scores: BTreeMap<&String, Vec<f32>> = self

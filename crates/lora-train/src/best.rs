@@ -15,13 +15,6 @@ pub(crate) struct BestSoFar {
     without_improvement: u64,
 }
 
-/// What an evaluation means for the training.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct EvaluationVerdict {
-    pub is_best: bool,
-    pub out_of_patience: bool,
-}
-
 impl BestSoFar {
     pub(crate) fn new(config: &TrainConfig) -> Self {
         Self {
@@ -33,8 +26,9 @@ impl BestSoFar {
         }
     }
 
-    /// Takes the metric of an evaluation; a metric without value, or whose value is no finite number, is never better.
-    pub(crate) fn judge(&mut self, value: Option<f64>) -> EvaluationVerdict {
+    /// Takes the metric of an evaluation, and answers whether it is the best so far; a metric without value, or whose value is no finite
+    /// number, is never better.
+    pub(crate) fn judge(&mut self, value: Option<f64>) -> bool {
         let value = value.filter(|value| value.is_finite());
         let gain = match (value, self.best) {
             (None, _) => f64::NEG_INFINITY,
@@ -51,16 +45,18 @@ impl BestSoFar {
         } else {
             self.without_improvement += 1;
         }
-        EvaluationVerdict {
-            is_best,
-            out_of_patience: self.out_of_patience(),
-        }
+        is_best
     }
 
     /// Whether the last evaluations were all without improvement.
     pub(crate) fn out_of_patience(&self) -> bool {
         self.patience
             .is_some_and(|patience| self.without_improvement >= patience)
+    }
+
+    /// Patience begins anew: training has gone back, and goes on otherwise.
+    pub(crate) fn renew_patience(&mut self) {
+        self.without_improvement = 0;
     }
 
     pub(crate) fn state(&self) -> TrainingState {
@@ -95,8 +91,8 @@ mod tests {
         values
             .iter()
             .map(|value| {
-                let verdict = best.judge(*value);
-                (verdict.is_best, verdict.out_of_patience)
+                let is_best = best.judge(*value);
+                (is_best, best.out_of_patience())
             })
             .collect()
     }
@@ -168,9 +164,9 @@ mod tests {
                 let smallest = so_far.iter().flatten().min();
                 let first = smallest.and_then(|smallest| so_far.iter().position(|value| value.as_ref() == Some(smallest)));
                 let since = (seen - first.map_or(0, |first| first + 1)) as u64;
-                let verdict = best.judge(values[seen - 1].map(f64::from));
-                prop_assert_eq!(verdict.is_best, first == Some(seen - 1));
-                prop_assert_eq!(verdict.out_of_patience, since >= patience);
+                let is_best = best.judge(values[seen - 1].map(f64::from));
+                prop_assert_eq!(is_best, first == Some(seen - 1));
+                prop_assert_eq!(best.out_of_patience(), since >= patience);
             }
         }
     }

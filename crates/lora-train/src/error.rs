@@ -4,6 +4,7 @@ use lora_eval::EvalError;
 use thiserror::Error;
 
 use crate::config::TrainConfigError;
+use crate::mask_schedule::MaskSearchError;
 use crate::metric::Metric;
 use crate::state::StateError;
 use crate::variational::VariationalError;
@@ -120,6 +121,9 @@ pub enum TrainError {
     /// The factors A cannot be variational.
     #[error(transparent)]
     Variational(#[from] VariationalError),
+    /// No p can be looked for.
+    #[error(transparent)]
+    MaskSearch(#[from] MaskSearchError),
     /// A state that the training cannot go on from.
     #[error("the training cannot be resumed: {0}")]
     State(#[from] StateError),

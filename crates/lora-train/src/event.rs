@@ -3,6 +3,7 @@
 use lora_core::Adapted;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::mask_schedule::MaskChange;
 use crate::state::TrainingState;
 use crate::trainer::{StepReport, Trainer};
 
@@ -27,6 +28,9 @@ pub enum Event {
     },
     /// An evaluation is done.
     Evaluated(Evaluation),
+    /// Where p is looked for (see [`MaskSchedule`](crate::MaskSchedule)): the p of the steps that come, before the first one, and
+    /// whenever training has gone back.
+    MasksChanged(MaskChange),
     /// After the last step.
     Finished(FinishReason),
 }

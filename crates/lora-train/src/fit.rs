@@ -14,6 +14,8 @@ use self::validation::Validation;
 use crate::config::{EvalStrategy, TrainConfig};
 use crate::error::TrainError;
 use crate::event::{Evaluation, FinishReason, Observer, TrainingPlan};
+use crate::mask_schedule::{MaskChange, MaskSchedule, MaskSearchError};
+use crate::mask_search::MaskSearch;
 use crate::state::TrainingState;
 use crate::trainer::{StepReport, Trainer};
 use crate::variational::{VariationalA, VariationalSettings};
@@ -32,7 +34,8 @@ pub struct FitData<'a> {
 /// A trained model. All models are in validation mode.
 #[derive(Clone, Debug)]
 pub struct Fitted<M> {
-    /// The model of the best evaluation; the last one if there was none.
+    /// The model of the best evaluation; the last one if there was none, or if a [`MaskSchedule`] was followed: then the training has gone
+    /// back by itself where that was better.
     pub best: Adapted<M>,
     /// The model of the last step.
     pub last: Adapted<M>,
@@ -53,6 +56,9 @@ pub struct History {
     pub evaluations: Vec<Evaluation>,
     /// Optimizer steps of the best model; none without evaluation.
     pub best_step: Option<u64>,
+    /// The probability of masks from which step on, where one was looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mask_changes: Vec<MaskChange>,
     /// Why it ended.
     pub finish: FinishReason,
 }
@@ -99,6 +105,8 @@ pub fn fit_variational<M: Model<Input = Batch>>(
 pub struct Start {
     /// Settings of a variational A; none: the factors are points.
     pub variational: Option<VariationalSettings>,
+    /// How a probability of masks is looked for; none: it is what the adapters say.
+    pub mask_schedule: Option<MaskSchedule>,
     /// Where the training stands (see [`Observer::between_steps`]); none: at the first step.
     pub state: Option<TrainingState>,
 }
@@ -138,11 +146,22 @@ pub fn fit_from<M: Model<Input = Batch>>(
     let validation = data
         .validation
         .filter(|_| config.eval_strategy != EvalStrategy::No);
+    let mut masks = None;
+    if let Some(schedule) = start.mask_schedule {
+        if trainer.variational().is_some() {
+            return Err(MaskSearchError::Variational.into());
+        }
+        let judged = validation.map(|dataset| &dataset.targets);
+        schedule.check(trainer.adapted().dropout(), judged)?;
+        let search = MaskSearch::new(schedule);
+        trainer.set_mask_probability(search.probability());
+        masks = Some(search);
+    }
     let validation = validation.map(|dataset| {
         let states = trainer.adapted().frozen_states(&dataset.lengths());
         Validation::new(dataset, states, config, data.padding)
     });
-    let mut standing = Standing::new(trainer, config, data, plan);
+    let mut standing = Standing::new(trainer, masks, config, data, plan);
     if let Some(state) = start.state {
         standing = standing.restore(state)?;
     }

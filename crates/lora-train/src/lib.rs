@@ -14,6 +14,7 @@
 //! | `allocator` | [`RankAllocator`](allocator::RankAllocator): AdaLoRA's importance and budget |
 //! | `trainer` | [`Trainer`]: one optimizer step at a time |
 //! | `metric`, `best` | [`Metric`]: which model is the best, and when to stop |
+//! | `mask_schedule`, `mask_search` | [`MaskSchedule`]: a probability of masks that is found while training, and the rule |
 //! | `event` | [`Event`], [`Observer`]: what the loop tells its caller |
 //! | `swag` | [`SwagCollector`](swag::SwagCollector): a Gaussian over the parameters from where training passes by |
 //! | `state` | [`TrainingState`]: what it takes to go on with a training that was interrupted |
@@ -36,6 +37,8 @@ pub mod gradients;
 pub mod grouping;
 pub mod hidden_key;
 pub mod loss;
+pub mod mask_schedule;
+mod mask_search;
 mod metric;
 pub mod objective;
 pub mod optimizer;
@@ -52,6 +55,7 @@ pub use error::TrainError;
 pub use event::{CheckpointKind, Event, Flow, Observer};
 pub use fit::{FitData, Fitted, History, fit};
 pub use grouping::MaskGrouping;
+pub use mask_schedule::{MaskChange, MaskSchedule, MaskSearchError};
 pub use metric::Metric;
 pub use state::{StateError, TrainingState};
 pub use trainer::Trainer;

@@ -4,8 +4,10 @@ use std::fmt;
 
 use lora_data::Targets;
 use lora_eval::calibration::Binning;
+use lora_eval::multi_label::label_classes;
+use lora_eval::proper::PROBABILITY_FLOOR;
 use lora_eval::regression::RegressionScores;
-use lora_eval::{Average, EvalError, ModelOutputs, MultiLabelScores, Scores};
+use lora_eval::{Average, ClassProbabilities, EvalError, ModelOutputs, MultiLabelScores, Scores};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
@@ -46,7 +48,7 @@ pub enum Metric {
 }
 
 /// The values of one evaluation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
     /// [`Metric::Loss`].
     pub loss: f64,
@@ -54,6 +56,8 @@ pub(crate) struct Measured {
     pub metric: Option<f64>,
     /// [`Metric::Ece`], where the outputs are probabilities of classes or labels.
     pub ece: Option<f64>,
+    /// [`Metric::Loss`] of each row, where outputs are judged by rows.
+    pub row_losses: Vec<f64>,
 }
 
 impl Metric {
@@ -128,24 +132,35 @@ impl Metric {
                     loss: scores.nll,
                     metric: self.of_classes(&scores),
                     ece: Some(scores.ece),
+                    row_losses: losses_of(&probabilities, labels).collect(),
                 })
             }
             Targets::Labels(labels) => {
+                let of_row = outputs.outputs;
+                let truth = label_classes(labels, of_row)?;
                 let probabilities = outputs.into_label_predictions()?.average(Average::Probabilities);
                 let scores = MultiLabelScores::of(&probabilities, labels, Binning::default())?;
+                let losses: Vec<f64> = losses_of(&probabilities, &truth).collect();
+                let mean = |row: &[f64]| row.iter().sum::<f64>() / of_row as f64;
                 Ok(Measured {
                     loss: scores.nll,
                     metric: self.of_labels(&scores),
                     ece: Some(scores.ece),
+                    row_losses: losses.chunks(of_row).map(mean).collect(),
                 })
             }
             Targets::Values(values) => {
                 let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
-                let scores = RegressionScores::of(&outputs.mean_values(), &values)?;
+                let predicted = outputs.mean_values();
+                let scores = RegressionScores::of(&predicted, &values)?;
+                let pairs = predicted.iter().zip(&values);
                 Ok(Measured {
                     loss: scores.mse,
                     metric: self.of_values(&scores),
                     ece: None,
+                    row_losses: pairs
+                        .map(|(predicted, value)| (predicted - value).powi(2))
+                        .collect(),
                 })
             }
         }
@@ -183,6 +198,12 @@ impl Metric {
             _ => None,
         }
     }
+}
+
+/// Negative log-likelihood of the right class of each row, in nats.
+fn losses_of(probabilities: &ClassProbabilities, classes: &[usize]) -> impl Iterator<Item = f64> {
+    let of_truth = probabilities.rows().zip(classes).map(|(row, class)| row[*class]);
+    of_truth.map(|probability| -probability.max(PROBABILITY_FLOOR).ln())
 }
 
 impl fmt::Display for Metric {
@@ -251,6 +272,15 @@ mod tests {
         };
         let measured = Metric::F1.measure(outputs, &labels).unwrap();
         assert!((measured.metric.unwrap() - 4.0 / 5.0).abs() < 1e-12);
+        // Both labels of row 0 have odds of 3 to 1 for the truth, the second of row 1 against it.
+        let by_hand = [
+            -(0.75_f64.ln() + 0.75_f64.ln()) / 2.0,
+            -(0.75_f64.ln() + 0.25_f64.ln()) / 2.0,
+        ];
+        for (row, expected) in measured.row_losses.iter().zip(by_hand) {
+            assert!((row - expected).abs() < 1e-6, "{row}");
+        }
+        assert_eq!(measured.row_losses.len(), 2);
         let nll = -(3.0 * 0.75_f64.ln() + 0.25_f64.ln()) / 4.0;
         assert!((measured.loss - nll).abs() < 1e-6);
     }
@@ -272,6 +302,9 @@ mod tests {
         assert!((measured.loss - nll).abs() < 1e-6);
         // Both rows are in one bin: confident of 3/4, right in a half.
         assert!((measured.ece.unwrap() - 0.25).abs() < 1e-6);
+        for (row, expected) in measured.row_losses.iter().zip([0.75_f64, 0.25]) {
+            assert!((row + expected.ln()).abs() < 1e-6, "{row}");
+        }
 
         let values = ModelOutputs {
             members: 1,

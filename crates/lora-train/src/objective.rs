@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use lora_core::frozen::FrozenStates;
 use lora_core::random::Draw;
 use lora_core::sampler::AdapterShape;
-use lora_core::{Adapted, LoraConfig, MaskSampler, Model, Pass, PassNoise};
+use lora_core::{Adapted, LoraConfig, LoraDropout, MaskSampler, Model, Pass, PassNoise};
 use lora_data::Batch;
 
 use crate::config::HiddenKeySettings;
@@ -96,6 +96,11 @@ impl Objective {
             criterion: self.criterion.with_class_weights(class_weights),
             ..self
         }
+    }
+
+    /// The masks of the steps that come.
+    pub(crate) fn set_dropout(&mut self, dropout: Option<LoraDropout>) {
+        self.sampler.dropout = dropout;
     }
 
     /// The hidden states that passes begin with, if any are cached.

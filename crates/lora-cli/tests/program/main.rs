@@ -14,6 +14,7 @@ mod hidden_key;
 mod interrupted;
 mod kinds;
 mod language_model;
+mod mask_search;
 mod memory;
 mod monte_carlo;
 mod new_weights;

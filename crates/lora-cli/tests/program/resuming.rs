@@ -144,6 +144,10 @@ fn a_training_that_is_asked_to_end_goes_on_to_the_same_bits() {
             &[("masks_per_step", "2"), ("mask_grouping", "example")][..],
         ),
         (
+            "a p that is found",
+            &[("mask_probability", "auto"), ("mask_grouping", "example")],
+        ),
+        (
             "SWAG",
             &[
                 ("mask_probability", "0"),

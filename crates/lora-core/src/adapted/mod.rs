@@ -5,14 +5,13 @@ use burn::tensor::Tensor;
 use thiserror::Error;
 
 mod cached;
+mod settings;
 
 pub use cached::CachedModel;
 
-use crate::adalora::RankPattern;
 use crate::adapter::Adapter;
-use crate::config::{Form, LoraConfig};
+use crate::config::LoraConfig;
 use crate::config_error::ConfigError;
-use crate::dropout::LoraDropout;
 use crate::gaussian::Gaussian;
 use crate::linear::{LinearKind, LoraLinear};
 use crate::model::{Linears, Tied};
@@ -184,35 +183,6 @@ impl<M: Module + Linears> Adapted<M> {
     /// The settings of LoRA, if that is how the model is tuned.
     pub fn lora(&self) -> Option<&LoraConfig> {
         self.tuning.lora()
-    }
-
-    /// LoRA Dropout's settings, if a pass can have masks.
-    pub fn dropout(&self) -> Option<LoraDropout> {
-        let dropout = self.lora()?.dropout;
-        dropout.filter(|dropout| dropout.probability > 0.0)
-    }
-
-    /// Probability of PEFT's input dropout.
-    pub fn input_dropout(&self) -> f64 {
-        self.lora().map_or(0.0, |config| config.input_dropout)
-    }
-
-    /// Sets which triplets AdaLoRA keeps; files hold only these. Of no effect for other forms.
-    pub fn set_rank_pattern(&mut self, pattern: RankPattern) {
-        if let Tuning::Lora(config) = &mut self.tuning
-            && let Form::Svd(adalora) = &mut config.form
-        {
-            adalora.rank_pattern = pattern;
-        }
-    }
-
-    /// Sets the number of steps that AdaLoRA's budget is shared out over. Of no effect for other forms.
-    pub fn set_total_step(&mut self, total: u64) {
-        if let Tuning::Lora(config) = &mut self.tuning
-            && let Form::Svd(adalora) = &mut config.form
-        {
-            adalora.total_step = Some(total);
-        }
     }
 
     /// AdaLoRA's orthogonality loss, `[1]`: `‖P Pᵀ − I‖`, averaged over both factors of all linears; `None` for other forms.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use lora_pipeline::bail;
-use lora_pipeline::config::{PeftType, RunConfig, TuningKind};
+use lora_pipeline::config::{MaskProbability, PeftType, RunConfig, TuningKind};
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::Result;
 use lora_train::swag::SwagError;
@@ -275,7 +275,8 @@ impl Planner<'_> {
         (prediction, stopping): (&InferenceMethod, Stopping),
     ) -> Result<()> {
         let place = || format!("`{}`, methods {method}", self.path.display());
-        let has_noise = config.mask_probability > 0.0 || config.lora_dropout > 0.0 || config.blob.is_some();
+        let has_noise =
+            config.mask_probability.has_masks() || config.lora_dropout > 0.0 || config.blob.is_some();
         let has_plain_factors =
             config.tuning == TuningKind::Lora && config.peft_type == PeftType::Lora && !config.use_dora;
         match prediction {
@@ -300,6 +301,11 @@ impl Planner<'_> {
             ),
             InferenceMethod::Tfb { .. } if !has_plain_factors => bail!(
                 "{}: TFB puts noise on LoRA's factors, which its trainings do not have (tuning, peft_type or use_dora); train plain LoRA",
+                place()
+            ),
+            InferenceMethod::Swag { .. } if config.mask_probability == MaskProbability::Auto => bail!(
+                "{}: SWAG collects a Gaussian from all states that training passes by, and with mask_probability auto it goes back from some \
+                 of them; give mask_probability a number",
                 place()
             ),
             InferenceMethod::Swag { collect, .. } => {

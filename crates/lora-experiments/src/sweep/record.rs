@@ -4,6 +4,7 @@ use lora_eval::detection::{DetectionScores, Doubt};
 use lora_eval::glue::GlueMetric;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::score::TaskScores;
+use lora_train::MaskChange;
 use serde::{Deserialize, Serialize};
 
 use super::file::{RowCount, Stopping, SweepFile};
@@ -75,6 +76,9 @@ pub struct TrainingRecord {
     pub steps: usize,
     /// The step of the best evaluation; none without evaluation.
     pub best_step: Option<u64>,
+    /// The probability of masks from which step on, where one was looked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mask_changes: Vec<MaskChange>,
     /// Numbers that were trained.
     pub trained_parameters: usize,
     /// Wall time.

@@ -223,6 +223,7 @@ mod tests {
             seed: 1,
             steps: 2,
             best_step: None,
+            mask_changes: Vec::new(),
             trained_parameters: 3,
             seconds: 0.5,
             peak_memory: None,

@@ -121,6 +121,7 @@ pub fn train(
         seed: planned.seed,
         steps: fitted.history.steps.len(),
         best_step: fitted.history.best_step,
+        mask_changes: fitted.history.mask_changes.clone(),
         trained_parameters,
         seconds: started.elapsed().saturating_sub(curve_time).as_secs_f64(),
         peak_memory: None,
@@ -155,6 +156,7 @@ fn fit_collecting(
     let Some((settings, others)) = swag.split_first() else {
         let start = Start {
             variational: planned.config.blob,
+            mask_schedule: planned.config.mask_probability.schedule(),
             state: None,
         };
         let fitted = fit_from(adapted, &planned.config.train, data, start, observer)?;

@@ -6,6 +6,7 @@ use lora_core::peft::TaskType;
 use lora_core::{Form, Tuning};
 use lora_data::Task;
 use lora_eval::{Bootstrap, share_interval};
+use lora_train::MaskChange;
 
 use super::{CardTraining, ModelCard};
 use crate::base::checkpoint::public_name;
@@ -112,7 +113,13 @@ impl ModelCard<'_> {
             config.train.per_device_train_batch_size * config.train.gradient_accumulation_steps,
             config.train.seed
         ));
-        if let Some(step) = history.best_step {
+        let masks = MaskChange::all_in_words(&history.mask_changes);
+        if !masks.is_empty() {
+            lines.push(format!(
+                "- p of LoRA Dropout, found by the loss on the validation rows: {}",
+                masks.join("; ")
+            ));
+        } else if let Some(step) = history.best_step {
             lines.push(format!(
                 "- chosen by {} on the validation rows: step {step} of {}",
                 config.train.metric_for_best_model,

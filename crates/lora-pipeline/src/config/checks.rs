@@ -22,7 +22,7 @@ pub(super) fn check_patience(config: &RunConfig, origins: &Origins) -> Result<()
 
 /// Settings of masks where nobody said that there are masks. A probability of 0, said, is a plain LoRA to compare with.
 pub(super) fn check_masks(config: &RunConfig, origins: &Origins) -> Result<()> {
-    if config.mask_probability != 0.0 || origins.of("mask_probability").is_some() {
+    if config.mask_probability.has_masks() || origins.of("mask_probability").is_some() {
         return Ok(());
     }
     // The draws of BLoB are counted and shared out as masks are.

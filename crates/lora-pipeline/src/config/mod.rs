@@ -6,6 +6,7 @@ mod checks;
 mod data;
 pub mod file;
 pub mod keys;
+mod mask_probability;
 mod mlflow;
 mod names;
 mod origins;
@@ -31,6 +32,7 @@ pub use adalora::AdaLoraKeys;
 pub use checkpoints::{NEWEST, ResumeFrom, SaveStrategy};
 pub use checks::default_values;
 pub use data::{DataConfig, Lengths};
+pub use mask_probability::MaskProbability;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ReportTo, TuningKind};
 pub use origins::Origins;
 pub use overrides::Overrides;
@@ -152,7 +154,7 @@ pub struct RunConfig {
 
     /// LoRA Dropout's probability; 0 is plain LoRA.
     #[serde(default)]
-    pub mask_probability: f64,
+    pub mask_probability: MaskProbability,
     /// What a kept mask entry is worth; plain as in the paper's equations.
     #[serde(default = "defaults::rescale")]
     pub mask_rescale: Rescale,
@@ -269,8 +271,8 @@ impl RunConfig {
             } else {
                 Scaling::Standard
             },
-            dropout: (self.mask_probability > 0.0).then_some(LoraDropout {
-                probability: self.mask_probability,
+            dropout: self.mask_probability.has_masks().then(|| LoraDropout {
+                probability: self.mask_probability.first(),
                 rescale: self.mask_rescale,
                 axes: self.mask_axes,
             }),
@@ -301,7 +303,7 @@ impl RunConfig {
 
     /// The ensemble that is scored and recommended; none without masks or members.
     pub fn ensemble(&self) -> Option<EnsembleSettings> {
-        let default = if self.mask_probability > 0.0 || self.blob.is_some() || self.swag.is_some() {
+        let default = if self.mask_probability.has_masks() || self.blob.is_some() || self.swag.is_some() {
             DEFAULT_MEMBERS
         } else {
             0

@@ -6,6 +6,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use lora_core::Rescale;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
@@ -14,6 +15,7 @@ use super::checks::{check_blob, check_form, check_masks, check_patience, check_s
 use super::data::{DataConfig, check_answers, check_data, check_required};
 use super::file;
 use super::keys::{Key, REQUIRED, smallest};
+use super::mask_probability::{MaskProbability, check_mask_probability};
 use super::mlflow::check_mlflow;
 use super::origins::{Origin, Origins};
 use super::overrides::Overrides;
@@ -63,6 +65,10 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
     if values.contains_key("label_columns") && !values.contains_key("problem_type") {
         // Columns of labels any number of which may hold mean nothing else.
         values.insert("problem_type".to_owned(), json!("multi_label_classification"));
+    }
+    if MaskProbability::is_auto(values.get("mask_probability")) && !values.contains_key("mask_rescale") {
+        // No other masks keep their meaning when p changes.
+        values.insert("mask_rescale".to_owned(), json!(Rescale::Rescaled));
     }
     check_required(&REQUIRED, &values, &origins)?;
     let config = serde_json::from_value(Value::Object(values.clone()))
@@ -140,19 +146,10 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
         let message = "max_seq_length is 0, which leaves no token of a text; 128 is usual";
         return Err(origins.at("max_seq_length", message));
     }
-    if !(0.0..1.0).contains(&config.mask_probability) {
-        let found = config.mask_probability;
-        return Err(origins.at(
-            "mask_probability",
-            format!(
-                "mask_probability is {found}: expected a probability from 0 up to, but not including, 1 (at 1 every \
-                 update is dropped); 0.5 is the paper's"
-            ),
-        ));
-    }
+    check_mask_probability(config, origins)?;
     check_answers(config, origins)?;
     if config.ensemble_members.is_some_and(|members| members > 0)
-        && config.mask_probability == 0.0
+        && !config.mask_probability.has_masks()
         && config.lora_dropout == 0.0
     {
         return Err(origins.at(

@@ -43,7 +43,7 @@ fn defaults_are_plain_lora_with_pefts_numbers() {
 #[test]
 fn masks_bring_an_ensemble_unless_it_is_turned_off() {
     let masked = RunConfig {
-        mask_probability: 0.5,
+        mask_probability: MaskProbability::Fixed(0.5),
         ..smallest()
     };
     assert_eq!(masked.ensemble().unwrap().members, DEFAULT_MEMBERS);

@@ -60,7 +60,13 @@ pub fn curves(history: &History) -> Section {
         .iter()
         .find(|evaluation| Some(evaluation.step) == history.best_step);
     if let Some(best) = best {
-        let name = format!("best (step {})", best.step);
+        // Where p is found while training, the result may be as good as the best one.
+        let what = if history.mask_changes.is_empty() {
+            "best"
+        } else {
+            "result"
+        };
+        let name = format!("{what} (step {})", best.step);
         series.push(Series::new(name, vec![[best.step as f64, best.loss]]));
     }
     let chart = line_chart("Loss", "step", "loss", &series);

@@ -138,6 +138,8 @@ pub struct Reporter<'a> {
     cancel: &'a CancelToken,
     bar: Box<dyn Counter>,
     last_loss: f64,
+    /// The p of masks, where it is looked for.
+    masks: Option<f64>,
     /// Whether the training was cancelled.
     pub is_interrupted: bool,
 }
@@ -151,6 +153,7 @@ impl<'a> Reporter<'a> {
             cancel,
             bar: Box::new(Silent),
             last_loss: f64::NAN,
+            masks: None,
             is_interrupted: false,
         }
     }
@@ -172,8 +175,9 @@ impl Observer<Transformer> for Reporter<'_> {
             Event::Stepped { report, epoch } => {
                 self.last_loss = report.loss;
                 self.bar.set(report.step);
+                let masks = self.masks.map_or_else(String::new, |p| format!(" · p {p}"));
                 self.bar
-                    .message(&format!("epoch {epoch:.1} · loss {:.3}", report.loss));
+                    .message(&format!("epoch {epoch:.1} · loss {:.3}{masks}", report.loss));
             }
             Event::Evaluating { .. } => {}
             Event::Evaluated(evaluation) => {
@@ -186,6 +190,11 @@ impl Observer<Transformer> for Reporter<'_> {
                     "step {} · epoch {:.1} · training loss {:.4} · validation loss {:.4}{metric}{best}",
                     evaluation.step, evaluation.epoch, self.last_loss, evaluation.loss
                 ));
+            }
+            Event::MasksChanged(change) => {
+                if let Some(before) = self.masks.replace(change.probability) {
+                    self.bar.note(&change.in_words(before));
+                }
             }
             Event::Finished(reason) => {
                 self.bar.finish();

@@ -57,10 +57,16 @@ impl FittedTraining {
         let Self {
             training,
             fitted,
-            document,
+            mut document,
             seconds,
             unasked,
         } = self;
+        if !fitted.history.mask_changes.is_empty() {
+            document["mask_probability"] = json!({
+                "of_the_adapter": fitted.best.dropout().map(|dropout| dropout.probability),
+                "by_step": fitted.history.mask_changes,
+            });
+        }
         let (config, prepared) = (&training.resolved.config, &training.prepared);
         let folder = config.output_dir.clone();
         let start = Instant::now();

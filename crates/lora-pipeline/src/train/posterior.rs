@@ -39,6 +39,7 @@ impl Training {
         let seed = config.train.seed;
         let mut start = Start {
             variational: config.blob,
+            mask_schedule: config.mask_probability.schedule(),
             state,
         };
         let (mut fitted, swag) = match config.swag {

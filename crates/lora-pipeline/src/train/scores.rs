@@ -4,7 +4,7 @@ use lora_data::tasks::TaskMetric;
 use lora_eval::temperature::FEWEST_ROWS;
 use lora_models::Transformer;
 use lora_report::Page;
-use lora_train::Fitted;
+use lora_train::{Fitted, MaskChange};
 use serde_json::{Value, json};
 
 use super::prepared::PreparedTraining;
@@ -205,6 +205,14 @@ pub(super) fn page(
         page.summary.push(format!(
             "The loss of the mean pass is {:.4} {side} on rows that were not trained on than on the training rows.",
             gap.abs()
+        ));
+    }
+    let masks = MaskChange::all_in_words(&fitted.history.mask_changes);
+    if let (false, Some(dropout)) = (masks.is_empty(), fitted.best.dropout()) {
+        page.summary.push(format!(
+            "LoRA Dropout's p was found while training: {}. The adapter predicts with p {}.",
+            masks.join("; "),
+            dropout.probability
         ));
     }
     for (name, methods) in &splits.scores {

@@ -126,8 +126,12 @@ pub fn verdict(history: &History, guess: Option<Guess>, scores: Option<&TaskScor
     {
         return Some(nothing_learned(history, loss, guess, scores));
     }
+    let last = history.evaluations.last();
+    // Where p is found while training, the last state is the result too if another one is as good.
+    let is_found = history.mask_changes.is_empty() || last.map(|last| last.loss) == best;
     let is_last_best = history.finish == FinishReason::AllSteps
-        && history.best_step == history.evaluations.last().map(|last| last.step);
+        && history.best_step == last.map(|last| last.step)
+        && is_found;
     let losses: Vec<f64> = history.evaluations.iter().map(|each| each.loss).collect();
     (is_last_best && still_falls(&losses, guess.map(|guess| guess.loss))).then(|| {
         "the last evaluation was the best one: more epochs (num_train_epochs) may still help".to_owned()
@@ -224,6 +228,7 @@ mod tests {
             steps: Vec::new(),
             evaluations: evaluations.collect(),
             best_step: best.map(|(_, step)| step),
+            mask_changes: Vec::new(),
             finish,
         }
     }

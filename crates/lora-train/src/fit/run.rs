@@ -31,6 +31,11 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         if self.observer.on_event(&Event::Started(plan)) == Flow::Stop {
             return Ok(FinishReason::Stopped);
         }
+        if let Some(now) = self.standing.history.mask_changes.last()
+            && self.observer.on_event(&Event::MasksChanged(*now)) == Flow::Stop
+        {
+            return Ok(FinishReason::Stopped);
+        }
         let done = self.standing.trainer.steps_done();
         if done > 0 {
             self.compute_states_again(done);
@@ -116,7 +121,7 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         {
             return Ok(Some(reason));
         }
-        if self.standing.judge.out_of_patience() {
+        if self.standing.has_ended_early() {
             return Ok(Some(FinishReason::EarlyStopping));
         }
         Ok(is_last.then_some(FinishReason::AllSteps))
@@ -166,28 +171,32 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
                 let measured = metric.measure(outputs, &dataset.targets);
                 measured.map_err(|source| TrainError::Evaluation { step, source })?
             };
-        let verdict = standing.judge.judge(measured.metric);
+        let is_best = standing.judge.judge(measured.metric);
         let evaluation = Evaluation {
             step,
             epoch,
             loss: measured.loss,
             metric: measured.metric,
             ece: measured.ece,
-            is_best: verdict.is_best,
+            is_best,
         };
         standing.history.evaluations.push(evaluation);
         asked_to_end |= self.observer.on_event(&Event::Evaluated(evaluation)) == Flow::Stop;
-        if verdict.is_best {
+        if is_best {
             standing.history.best_step = Some(step);
             asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Best, step, &adapted) == Flow::Stop;
-            standing.best = Some(Best {
+            standing.best = standing.masks.is_none().then(|| Best {
                 adapted: adapted.clone(),
                 variational: standing.trainer.variational().cloned(),
             });
         }
-        if step < standing.history.plan.steps && !verdict.out_of_patience {
+        if let Some(change) = standing.search_masks(measured.row_losses)? {
+            asked_to_end |= self.observer.on_event(&Event::MasksChanged(change)) == Flow::Stop;
+        }
+        if step < standing.history.plan.steps && !standing.has_ended_early() {
             // The last one of all is handed out at the end, whatever ends the training.
-            asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Last, step, &adapted) == Flow::Stop;
+            let last = standing.trainer.adapted();
+            asked_to_end |= self.observer.on_checkpoint(CheckpointKind::Last, step, &last) == Flow::Stop;
         }
         Ok(asked_to_end.then_some(FinishReason::Stopped))
     }
@@ -196,10 +205,16 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         let Standing {
             trainer,
             best,
-            history,
+            masks,
+            mut history,
             ..
         } = self.standing;
         let step = trainer.steps_done();
+        if masks.is_some() {
+            // The last state is the result; it may be one that the training went back to at its end.
+            let went_back = history.mask_changes.last().filter(|change| change.step == step);
+            history.best_step = Some(went_back.and_then(|change| change.back_to).unwrap_or(step));
+        }
         let last_deviations = trainer.variational().cloned();
         let last = trainer.into_adapted();
         // The training is over: there is nothing left to stop.

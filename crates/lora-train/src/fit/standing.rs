@@ -14,6 +14,8 @@ use super::{FitData, History};
 use crate::best::BestSoFar;
 use crate::config::TrainConfig;
 use crate::event::{FinishReason, TrainingPlan};
+use crate::mask_schedule::MaskChange;
+use crate::mask_search::MaskSearch;
 use crate::state::{StateError, TrainingState, hash_of_rows, refuse_difference};
 use crate::trainer::Trainer;
 use crate::variational::VariationalA;
@@ -22,7 +24,9 @@ use crate::variational::VariationalA;
 pub(super) struct Standing<'a, M> {
     pub trainer: Trainer<M>,
     pub judge: BestSoFar,
+    /// None where a p of masks is looked for: the training goes back by itself.
     pub best: Option<Best<M>>,
+    pub masks: Option<MaskSearch>,
     pub history: History,
     config: &'a TrainConfig,
     data: &'a FitData<'a>,
@@ -40,19 +44,27 @@ impl<'a, M: Model<Input = Batch>> Standing<'a, M> {
     /// Before the first step.
     pub fn new(
         trainer: Trainer<M>,
+        masks: Option<MaskSearch>,
         config: &'a TrainConfig,
         data: &'a FitData<'a>,
         plan: TrainingPlan,
     ) -> Self {
+        let first = masks.as_ref().map(|search| MaskChange {
+            step: 0,
+            back_to: None,
+            probability: search.probability(),
+        });
         Self {
             trainer,
             judge: BestSoFar::new(config),
             best: None,
+            masks,
             history: History {
                 plan,
                 steps: Vec::new(),
                 evaluations: Vec::new(),
                 best_step: None,
+                mask_changes: first.into_iter().collect(),
                 finish: FinishReason::Stopped,
             },
             config,
@@ -65,12 +77,43 @@ impl<'a, M: Model<Input = Batch>> Standing<'a, M> {
         self.trainer.steps_done() as f64 / self.history.plan.steps_per_epoch as f64
     }
 
+    /// Whether there is nothing to gain from further steps.
+    pub fn has_ended_early(&self) -> bool {
+        self.judge.out_of_patience() || self.masks.as_ref().is_some_and(MaskSearch::is_over)
+    }
+
+    /// Where a p of masks is looked for, what follows on an evaluation with these losses: the training may go back.
+    pub fn search_masks(&mut self, row_losses: Vec<f64>) -> Result<Option<MaskChange>, StateError> {
+        let Self {
+            trainer,
+            masks: Some(search),
+            judge,
+            history,
+            ..
+        } = self
+        else {
+            return Ok(None);
+        };
+        let step = trainer.steps_done();
+        let has_steps_left = step < history.plan.steps;
+        let change = search.judge(step, row_losses, has_steps_left, || trainer.state());
+        if let (Some(change), Some(best)) = (change, search.best_state()) {
+            *trainer = trainer.back_to(best, change.probability)?;
+            judge.renew_patience();
+            history.mask_changes.push(change);
+        }
+        Ok(change)
+    }
+
     /// All that it takes to go on.
     pub fn state(&self) -> TrainingState {
         let mut state = self.trainer.state();
         state.put("made_of", self.made_of());
         state.put("history", &self.history);
         state.put_part("best_so_far.", self.judge.state());
+        if let Some(search) = &self.masks {
+            state.put_part("mask_search.", search.state());
+        }
         if let Some(Best { adapted, variational }) = &self.best {
             for (name, tensor) in trained_tensors(adapted) {
                 state.put_tensor(format!("best.{name}"), tensor);
@@ -89,7 +132,15 @@ impl<'a, M: Model<Input = Batch>> Standing<'a, M> {
         self.trainer = self.trainer.restore(&mut state)?;
         self.history = state.take("history")?;
         self.judge = self.judge.restore(state.take_part("best_so_far."))?;
-        if self.history.best_step.is_some() {
+        if let Some(search) = self.masks {
+            let search = search.restore(state.take_part("mask_search."))?;
+            if let Some(best) = search.best_state() {
+                // Whether it can be gone back to is known now.
+                self.trainer.back_to(best, search.probability())?;
+            }
+            self.trainer.set_mask_probability(search.probability());
+            self.masks = Some(search);
+        } else if self.history.best_step.is_some() {
             let mut best = state.take_part("best.");
             let mut adapted = self
                 .trainer
@@ -118,6 +169,9 @@ impl<'a, M: Model<Input = Batch>> Standing<'a, M> {
             made_of["the plan"] = json!(self.history.plan);
             made_of["the training rows"] = json!(hash_of_rows(self.data.train));
             made_of["the validation rows"] = json!(self.data.validation.map(hash_of_rows));
+            if let Some(search) = &self.masks {
+                made_of["the schedule of masks"] = json!(search.schedule());
+            }
             made_of["the base model"] = json!(hash_of_frozen(&self.trainer.adapted()));
             made_of
         })

@@ -30,6 +30,7 @@ pub(super) fn token_loss<M: Model<Input = Batch>>(
         loss,
         metric: Some(loss),
         ece: None,
+        row_losses: Vec::new(),
     }
 }
 

@@ -61,6 +61,43 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         Ok(self)
     }
 
+    /// The same trainer with the parameters and moments of an earlier state of its own, under masks of another probability. The number of
+    /// the step goes on, and so does AdaLoRA's budget: triplets that were cut since stay cut.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if the state is of another model.
+    pub fn back_to(&self, state: &TrainingState, mask_probability: f64) -> Result<Self, StateError> {
+        let mut state = state.clone();
+        if self.allocator.is_some() {
+            let _ = state.take_part("adalora.");
+        }
+        let now = self.clone();
+        let (steps_done, allocator) = (now.steps_done, now.allocator.clone());
+        let mut back = Self {
+            allocator: None,
+            ..now
+        }
+        .restore(&mut state)?;
+        state.finish()?;
+        if let Some(allocator) = &allocator {
+            allocator.cut_again(&mut back.adapted);
+        }
+        (back.steps_done, back.allocator) = (steps_done, allocator);
+        back.set_mask_probability(mask_probability);
+        Ok(back)
+    }
+
+    /// Sets the probability of the masks of the steps that come.
+    ///
+    /// # Panics
+    ///
+    /// As [`lora_core::Adapted::set_mask_probability`].
+    pub fn set_mask_probability(&mut self, probability: f64) {
+        self.adapted.set_mask_probability(probability);
+        self.objective.set_dropout(self.adapted.dropout());
+    }
+
     /// The hidden states of a batch below all that is trained, as its step computed them: they are cached (see
     /// [`Trainer::with_rows_of`]).
     pub(crate) fn compute_states(&self, batch: &Batch) {

@@ -6,6 +6,7 @@ mod fitting;
 mod gradients;
 mod hidden_key;
 mod losses;
+mod mask_search;
 mod observing;
 mod posterior_folders;
 mod properties;

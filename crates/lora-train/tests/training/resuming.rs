@@ -7,8 +7,8 @@ use lora_train::fit::{Start, fit_from};
 use lora_train::swag::{SWAG_SCALE, SwagCollector, SwagSettings};
 use lora_train::variational::VariationalSettings;
 use lora_train::{
-    EvalStrategy, Event, FitData, Fitted, Flow, HiddenKeySettings, MaskGrouping, Metric, Observer,
-    StateError, TrainConfig, TrainError, Trainer, TrainingState,
+    EvalStrategy, Event, FitData, Fitted, Flow, HiddenKeySettings, MaskGrouping, MaskSchedule, Metric,
+    Observer, StateError, TrainConfig, TrainError, Trainer, TrainingState,
 };
 
 use crate::fitting::settings;
@@ -23,6 +23,7 @@ struct Case {
     lora: LoraConfig,
     train: TrainConfig,
     variational: Option<VariationalSettings>,
+    masks: Option<MaskSchedule>,
     swag: Option<SwagSettings>,
 }
 
@@ -39,6 +40,7 @@ impl Case {
                 ..settings()
             },
             variational: None,
+            masks: None,
             swag: None,
         }
     }
@@ -100,6 +102,7 @@ fn run(case: &Case, events: usize, state: Option<TrainingState>) -> Result<Outco
     };
     let start = |state| Start {
         variational: case.variational,
+        mask_schedule: case.masks.clone(),
         state,
     };
     let (fitted, swag) = match case.swag {
@@ -206,6 +209,27 @@ fn masks_resume_to_the_same_bits_in_every_grouping() {
     }
 }
 
+/// Trainings that go back, with the best state in what they resume from.
+#[test]
+fn a_p_that_is_looked_for_resumes_to_the_same_bits() {
+    let masked = config().with_dropout(0.3, Rescale::Rescaled);
+    let shrinking = adalora().with_dropout(0.3, Rescale::Rescaled);
+    for lora in [masked, shrinking] {
+        let mut case = Case::new(lora);
+        case.masks = Some(MaskSchedule {
+            ladder: vec![0.2, 0.4, 0.6, 0.8],
+            // Any rise is one.
+            tolerance: 0.0,
+        });
+        // Steps so large that the loss on validation rows does not only fall.
+        case.train.learning_rate = 0.3;
+        case.train.num_train_epochs = 6.0;
+        let history = run(&case, usize::MAX, None).unwrap().history;
+        assert!(history.contains("back_to"), "{history}");
+        assert_resumes(&case);
+    }
+}
+
 #[test]
 fn hidden_key_resumes_to_the_same_bits() {
     let mut case = Case::new(config());
@@ -271,6 +295,7 @@ fn refusal(case: &Case, train: &EncodedDataset, model: Adapted<Toy>, state: Trai
     };
     let start = Start {
         variational: case.variational,
+        mask_schedule: case.masks.clone(),
         state: Some(state),
     };
     fit_from(model, &case.train, &data, start, &mut |_: &Event| Flow::Continue).unwrap_err()
@@ -293,6 +318,13 @@ fn another_batch_size_other_rows_or_another_model_are_refused_by_name() {
     assert_eq!(
         (what.as_str(), before.as_str(), now.as_str()),
         ("per_device_train_batch_size", "8", "10")
+    );
+    let mut masked = Case::new(config().with_dropout(0.3, Rescale::Rescaled));
+    masked.masks = Some(MaskSchedule::default());
+    let error = refusal(&masked, &rows().0, adapted(masked.lora.clone()), state.clone());
+    assert!(
+        error.to_string().contains("the schedule of masks changed"),
+        "{error}"
     );
     // As many rows of the same lengths, with other words.
     let mut other = rows().0;

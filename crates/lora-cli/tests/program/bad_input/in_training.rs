@@ -186,6 +186,36 @@ const IN_TRAINING: &[Mistake] = &[
         message: &["run.yaml`, line", "mask_probability is 1", "0.5 is the paper's"],
     },
     Mistake {
+        what: "a mask probability that is no number",
+        changes: &[("mask_probability", "often")],
+        files: NOTHING,
+        message: &[
+            "run.yaml`, line",
+            "mask_probability is \"often\"",
+            "a number or auto",
+        ],
+    },
+    Mistake {
+        what: "plain masks whose probability is to be found",
+        changes: &[("mask_probability", "auto"), ("mask_rescale", "plain")],
+        files: NOTHING,
+        message: &[
+            "run.yaml`, line",
+            "masks are plain",
+            "set mask_rescale to rescaled",
+        ],
+    },
+    Mistake {
+        what: "a mask probability to be found without evaluations",
+        changes: &[("mask_probability", "auto"), ("eval_strategy", "no")],
+        files: NOTHING,
+        message: &[
+            "run.yaml`, line",
+            "nothing is evaluated",
+            "eval_strategy to epoch or steps",
+        ],
+    },
+    Mistake {
         what: "a target that matches nothing",
         changes: &[("target_modules", "[queri]")],
         files: NOTHING,

@@ -242,13 +242,17 @@ fn changed(configuration: &Configuration<'_>, key: &str) -> Option<f64> {
     configuration.settings.get(key)?.as_f64()
 }
 
-/// p of the masks in training, for configurations of one method: 0 for those without masks, where others have some.
+/// p of the masks in training, for configurations of one method: 0 for those without masks, where others have some; none where the training
+/// found it.
 fn mask_probability<'v>(
     own: &[&'v Configuration<'v>],
 ) -> impl Fn(&Configuration<'_>) -> Option<f64> + use<'v> {
     let changed = |configuration: &Configuration<'_>| changed(configuration, "mask_probability");
     let has_masks = own.iter().any(|configuration| changed(configuration).is_some());
-    move |configuration| changed(configuration).or(has_masks.then_some(0.0))
+    move |configuration| match configuration.settings.get("mask_probability") {
+        Some(_) => changed(configuration),
+        None => has_masks.then_some(0.0),
+    }
 }
 
 /// Members of its prediction.

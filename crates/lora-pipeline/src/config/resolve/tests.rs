@@ -44,6 +44,11 @@ fn every_wrong_value_names_file_line_key_and_fix() {
             "mask_probability: 1",
             ["mask_probability is 1", "0.5 is the paper's"],
         ),
+        (
+            "mask_probability: often",
+            ["mask_probability is \"often\"", "a number or auto"],
+        ),
+        ("lora_dropout: auto", ["lora_dropout is \"auto\"", "expected"]),
         ("lora_dropout: 1.5", ["lora_dropout is 1.5", "from 0 up to"]),
         ("rank_pattern: {query: 0}", ["rank_pattern `query`", "at least 1"]),
         (
@@ -110,6 +115,41 @@ fn rows_for_validation_are_left_and_early_stopping_has_some() {
     );
     // A probability of 0 beside settings of masks is the yardstick, not a mistake.
     resolve_text(&text, &[("mask_rescale", "rescaled"), ("mask_probability", "0")]).unwrap();
+}
+
+#[test]
+fn auto_begins_low_with_rescaled_masks_and_an_ensemble() {
+    let config = resolve_text(FILE, &[("mask_probability", "auto")])
+        .unwrap()
+        .config;
+    let dropout = config.lora(&[], &["query"]).dropout.unwrap();
+    assert_eq!((dropout.probability, dropout.rescale), (0.3, Rescale::Rescaled));
+    assert!(config.ensemble().is_some());
+    assert_eq!(json!(config)["mask_probability"], "auto");
+}
+
+#[test]
+fn auto_needs_rescaled_masks_of_lora_and_evaluations_and_no_other_gaussian() {
+    for (line, parts) in [
+        ("mask_rescale: plain", ["line 8", "set mask_rescale to rescaled"]),
+        ("eval_strategy: no", ["line 7", "nothing is evaluated"]),
+        ("validation_fraction: 0", ["line 7", "give validation rows"]),
+        ("blob: {}", ["line 8", "remove blob"]),
+        ("swag: {}", ["line 8", "remove swag"]),
+        (
+            "tuning: bitfit",
+            ["line 7", "mask_probability is a setting of LoRA"],
+        ),
+    ] {
+        let message = message(&format!("mask_probability: auto\n{line}\n"));
+        assert!(
+            parts.iter().all(|part| message.contains(part)),
+            "{line}: {message}"
+        );
+    }
+    for line in ["peft_type: ADALORA", "use_dora: true"] {
+        resolve_text(&format!("{FILE}mask_probability: auto\n{line}\n"), &[]).unwrap();
+    }
 }
 
 #[test]

@@ -155,6 +155,10 @@ impl EventLog {
         match event {
             Event::Stepped { report, epoch } => Some((report.step, step_values(report, *epoch))),
             Event::Evaluated(evaluation) => Some((evaluation.step, self.evaluation_values(evaluation))),
+            Event::MasksChanged(change) => {
+                let value = ("train/mask_probability".to_owned(), change.probability);
+                Some((change.step, vec![value]))
+            }
             Event::Started(_) | Event::Evaluating { .. } | Event::Finished(_) => None,
         }
     }
@@ -198,6 +202,7 @@ fn line(event: &Event) -> Vec<u8> {
             of("stepped", fields)
         }
         Event::Evaluated(evaluation) => of("evaluated", json!(evaluation)),
+        Event::MasksChanged(change) => of("masks_changed", json!(change)),
         Event::Finished(reason) => of("finished", json!({ "reason": reason })),
         Event::Evaluating { .. } => Vec::new(),
     }

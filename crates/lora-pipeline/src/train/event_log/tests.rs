@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use lora_train::MaskChange;
 use lora_train::event::FinishReason;
 
 use super::*;
@@ -41,6 +42,12 @@ fn nothing_is_written_before_the_folder_is_a_runs_and_everything_after() {
     assert_eq!(events().unwrap().lines().count(), 2);
     log.begin().unwrap();
     log.record(&Event::Evaluating { done: 1, examples: 2 }).unwrap();
+    let change = MaskChange {
+        step: 2,
+        back_to: Some(1),
+        probability: 0.5,
+    };
+    log.record(&Event::MasksChanged(change)).unwrap();
     log.record(&Event::Finished(FinishReason::EarlyStopping)).unwrap();
     let lines: Vec<Value> = events()
         .unwrap()
@@ -48,7 +55,7 @@ fn nothing_is_written_before_the_folder_is_a_runs_and_everything_after() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let kinds: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["stepped", "evaluated", "finished"]);
+    assert_eq!(kinds, ["stepped", "evaluated", "masks_changed", "finished"]);
     assert_eq!(
         (&lines[0]["loss"], &lines[0]["epoch"]),
         (&json!(0.75), &json!(0.5))
@@ -57,7 +64,11 @@ fn nothing_is_written_before_the_folder_is_a_runs_and_everything_after() {
         (&lines[1]["metric"], &lines[1]["ece"]),
         (&json!(0.875), &json!(0.125))
     );
-    assert_eq!(lines[2]["reason"], "early_stopping");
+    assert_eq!(
+        (&lines[2]["step"], &lines[2]["back_to"], &lines[2]["probability"]),
+        (&json!(2), &json!(1), &json!(0.5))
+    );
+    assert_eq!(lines[3]["reason"], "early_stopping");
 }
 
 #[test]

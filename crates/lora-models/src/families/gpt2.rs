@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Family, ModelSpec, SequenceForm};
 use crate::blocks::{
     Activation, CausalContext, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads,
-    KeyValueCache, LayerCache, LayerNorm, Tokens, causal_bias, through_layers,
+    KeyValueCache, LayerCache, LayerNorm, Tokens, causal_bias, linears_of, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -80,6 +80,8 @@ pub struct Gpt2 {
     ln_f: LayerNorm,
 }
 
+linears_of!(Gpt2: wte, wpe, layers);
+
 /// Norm, attention, residual; norm, feed-forward, residual.
 #[derive(Module, Debug)]
 struct Gpt2Layer {
@@ -88,6 +90,8 @@ struct Gpt2Layer {
     ln_2: LayerNorm,
     feed_forward: FeedForward,
 }
+
+linears_of!(Gpt2Layer: attention, feed_forward);
 
 impl Gpt2Config {
     /// The settings in `config.json`.
@@ -149,26 +153,6 @@ impl Gpt2 {
     /// `[vocab_size, d_model]`.
     pub fn token_table(&self) -> &LoraLinear {
         &self.wte.table
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.wte.table);
-        visit(&self.wpe.table);
-        for layer in &self.layers {
-            layer.attention.visit_linears(visit);
-            layer.feed_forward.visit_linears(visit);
-        }
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.wte.table);
-        visit(&mut self.wpe.table);
-        for layer in &mut self.layers {
-            layer.attention.visit_linears_mut(visit);
-            layer.feed_forward.visit_linears_mut(visit);
-        }
     }
 }
 

@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::texts::{self, Labels, TextForm};
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::texts::{self, TextForm};
+use super::{Benchmark, Form, Split, TaskMetric, split};
 use crate::dataset::{Dataset, Example, Target};
 use crate::error::{DataError, EncodingError, TaskError};
 use crate::labels::LabelNames;
@@ -64,16 +64,8 @@ const FINE: [(&str, &[&str]); 6] = [
 ];
 
 const SPLITS: &[Split] = &[
-    Split {
-        name: "train",
-        rows: Some(5_452),
-        files: &[&["train_5500.label"]],
-    },
-    Split {
-        name: "test",
-        rows: Some(500),
-        files: &[&["TREC_10.label"]],
-    },
+    split("train", 5_452, &[&["train_5500.label"]]),
+    split("test", 500, &[&["TREC_10.label"]]),
 ];
 
 pub(super) static TREC: Benchmark = Benchmark {
@@ -175,15 +167,12 @@ fn lines(
 fn table(file: &Path, detail: Granularity, task: &Task) -> Result<Vec<Example>, DataError> {
     let form = TextForm {
         text: &["text", "question"],
-        pair: &[],
         label: match detail {
             Granularity::Coarse => &["coarse_label", "label-coarse", "label"],
             Granularity::Fine => &["fine_label", "label-fine", "label"],
         },
-        // Not looked at: the task is given.
-        labels: Labels::Names(&[]),
-        headerless: None,
-        leaves_out_broken: false,
+        // The labels are not looked at: the task is given.
+        ..TextForm::PLAIN
     };
     Ok(texts::read_one(&form, task, false, file)?.0)
 }

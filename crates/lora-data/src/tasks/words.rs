@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::{Benchmark, Form, TaskMetric, own_files, split};
 use crate::error::{DataError, TaskError};
 use crate::labels::LabelNames;
 use crate::readers::columns::by_default_name;
@@ -61,24 +61,12 @@ pub(super) static CONLL2003: Benchmark = Benchmark {
 };
 
 /// Files of the user's.
-pub(super) static USER: Benchmark = Benchmark {
-    name: "words",
-    title: "your own sentences with tagged words",
-    metric: TaskMetric::EntityF1,
-    hub: None,
-    license: "yours",
-    folders: &[],
-    splits: super::USER_SPLITS,
-    form: Form::Words(None),
-};
-
-const fn split(name: &'static str, rows: usize, files: &'static [&'static [&'static str]]) -> Split {
-    Split {
-        name,
-        rows: Some(rows),
-        files,
-    }
-}
+pub(super) static USER: Benchmark = own_files(
+    "words",
+    "your own sentences with tagged words",
+    TaskMetric::EntityF1,
+    Form::Words(None),
+);
 
 /// A word and its tag as it is written, with the line.
 type Tagged = (usize, String, Option<String>);

@@ -45,3 +45,66 @@ pub(crate) fn finite_difference(value: f64, resample: Option<usize>) -> Result<f
     }
     Err(EvalError::DifferenceNotFinite { resample, value })
 }
+
+/// [`EvalError::ClassCount`] unless `what` has as many classes as what stands beside it.
+pub(crate) fn same_classes(what: &'static str, expected: usize, found: usize) -> Result<(), EvalError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(EvalError::ClassCount {
+        what,
+        expected,
+        found,
+    })
+}
+
+/// [`EvalError::ClassOutOfRange`] unless what was found is one of the classes.
+pub(crate) fn is_class(
+    what: &'static str,
+    example: u64,
+    found: usize,
+    classes: usize,
+) -> Result<(), EvalError> {
+    if found < classes {
+        return Ok(());
+    }
+    Err(EvalError::ClassOutOfRange {
+        what,
+        example,
+        found,
+        classes,
+    })
+}
+
+/// [`EvalError::ValueNotFinite`] for NaN and infinity.
+pub(crate) fn is_finite(what: &'static str, example: usize, value: f64) -> Result<(), EvalError> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(EvalError::ValueNotFinite { what, example, value })
+}
+
+/// [`EvalError::ConfidenceOutOfRange`] unless a confidence is a probability.
+pub(crate) fn is_confidence(example: u64, value: f64) -> Result<(), EvalError> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(EvalError::ConfidenceOutOfRange { example, value })
+}
+
+/// [`EvalError::OutOfRange`] unless a setting or a value is `expected`.
+pub(crate) fn require(
+    holds: bool,
+    what: &'static str,
+    found: f64,
+    expected: &'static str,
+) -> Result<(), EvalError> {
+    if holds {
+        return Ok(());
+    }
+    Err(EvalError::OutOfRange {
+        what,
+        found,
+        expected,
+    })
+}

@@ -6,7 +6,7 @@ use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use serde::Deserialize;
 
-use super::{Family, ModelSpec, SequenceForm};
+use super::{Family, ModelSpec, SequenceForm, defaults};
 use crate::blocks::{
     Activation, CausalContext, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads,
     KeyValueCache, LayerCache, LayerNorm, Tokens, causal_bias, linears_of, through_layers,
@@ -45,16 +45,16 @@ pub struct Gpt2Config {
     #[serde(default = "tiny")]
     pub layer_norm_epsilon: f64,
     /// Standard deviation of new weights.
-    #[serde(default = "deviation")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// Whether scores are divided by `√d_head`; only yes is known.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub scale_attn_weights: bool,
     /// Whether scores are divided by the number of the layer too; only no is known.
     #[serde(default)]
     pub scale_attn_by_inverse_layer_idx: bool,
     /// Whether the output layer is the table of token embeddings.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
 }
 
@@ -63,12 +63,6 @@ fn gelu_new() -> Activation {
 }
 fn tiny() -> f64 {
     1e-5
-}
-fn deviation() -> f64 {
-    0.02
-}
-fn yes() -> bool {
-    true
 }
 
 /// The decoder: embeddings of tokens and positions, layers, norm.

@@ -133,27 +133,19 @@ fn lines(
         .zip(content.lines())
         .filter(|(_, line)| !line.trim().is_empty());
     let examples = lines.map(|(line, content)| {
-        let file = file.to_path_buf();
         let parts = content
             .split_once(' ')
             .and_then(|(label, text)| Some((label.split_once(':')?, label, text.trim())));
         let Some(((coarse, _), whole, text)) = parts.filter(|(_, _, text)| !text.is_empty()) else {
+            let file = file.to_path_buf();
             return Err(TaskError::NotTrec { file, line }.into());
         };
         let label = match detail {
             Granularity::Coarse => coarse,
             Granularity::Fine => whole,
         };
-        let Some(class) = labels.index_of(label) else {
-            return Err(DataError::UnknownLabel {
-                file,
-                line,
-                column: "label".into(),
-                label: label.into(),
-                known: labels.names().into(),
-                nearest: labels.nearest(label),
-            });
-        };
+        let unknown = || labels.unknown(label, "label", file, line);
+        let class = labels.index_of(label).ok_or_else(unknown)?;
         Ok(Example {
             text: text.to_owned(),
             text_pair: None,

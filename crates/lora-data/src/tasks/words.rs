@@ -93,15 +93,8 @@ pub fn read_words(files: &[impl AsRef<Path>], rule: TagRule<'_>) -> Result<Tagge
     let sentences = sentences.into_iter().map(|(file, sentence)| {
         let class = |(line, _, tag): &Tagged| {
             let Some(tag) = tag else { return Ok(None) };
-            let class = tags.class_of(tag).ok_or_else(|| DataError::UnknownLabel {
-                file: file.to_path_buf(),
-                line: *line,
-                column: "tag".into(),
-                label: tag.as_str().into(),
-                known: tags.names().into(),
-                nearest: tags.nearest(tag),
-            })?;
-            Ok::<_, DataError>(Some(class))
+            let unknown = || tags.unknown(tag, "tag", file, *line);
+            tags.class_of(tag).ok_or_else(unknown).map(Some)
         };
         let classes: Option<Vec<usize>> = sentence.iter().map(class).collect::<Result<_, _>>()?;
         Ok(TaggedSentence {

@@ -38,6 +38,13 @@ pub(crate) fn level_within(level: f64) -> Result<(), EvalError> {
     Err(EvalError::ConfidenceLevel { found: level })
 }
 
+/// The values of the first method less those of the second, one an example.
+pub(crate) fn paired_differences(first: &[f64], second: &[f64]) -> Result<Vec<f64>, EvalError> {
+    same_count("the list of the second method", first.len(), second.len())?;
+    let pairs = first.iter().zip(second);
+    Ok(pairs.map(|(first, second)| first - second).collect())
+}
+
 /// A difference of two methods, unless it is NaN or infinite ([`EvalError::DifferenceNotFinite`]); `resample`: in which draw.
 pub(crate) fn finite_difference(value: f64, resample: Option<usize>) -> Result<f64, EvalError> {
     if value.is_finite() {

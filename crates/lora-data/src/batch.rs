@@ -23,6 +23,23 @@ impl Encoded {
     pub fn is_empty(&self) -> bool {
         self.input_ids.is_empty()
     }
+
+    /// Tokens of one text alone.
+    pub(crate) fn of_one_text(input_ids: Vec<u32>) -> Self {
+        Self {
+            token_type_ids: vec![0; input_ids.len()],
+            input_ids,
+        }
+    }
+}
+
+impl From<&tokenizers::Encoding> for Encoded {
+    fn from(encoding: &tokenizers::Encoding) -> Self {
+        Self {
+            input_ids: encoding.get_ids().to_vec(),
+            token_type_ids: encoding.get_type_ids().to_vec(),
+        }
+    }
 }
 
 /// How rows of a batch are made equally long: on the right, to the longest row.

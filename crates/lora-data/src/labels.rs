@@ -89,6 +89,18 @@ impl LabelNames {
         }
     }
 
+    /// [`DataError::UnknownLabel`] for a label in a file that is none of these.
+    pub(crate) fn unknown(&self, label: &str, column: &str, file: &Path, line: usize) -> DataError {
+        DataError::UnknownLabel {
+            file: file.to_path_buf(),
+            line,
+            column: column.into(),
+            label: label.into(),
+            known: self.names().into(),
+            nearest: self.nearest(label),
+        }
+    }
+
     /// The number of classes.
     #[expect(clippy::len_without_is_empty, reason = "there are always at least two names")]
     pub fn len(&self) -> usize {

@@ -140,11 +140,7 @@ impl TextTokenizer {
         let mut truncated = 0;
         for group in examples.chunks(GROUP) {
             let first = encoded.len();
-            let failed = |source| TokenizerError::Tokenize {
-                first,
-                last: first + group.len() - 1,
-                source,
-            };
+            let failed = TokenizerError::in_rows(first, first + group.len() - 1);
             let texts = group.iter().map(|example| example.text.as_str()).collect();
             let pairs = group
                 .iter()
@@ -173,11 +169,7 @@ impl TextTokenizer {
     /// # Errors
     /// Those of [`TextTokenizer::encode_all`].
     pub fn encode_example(&self, example: &Example) -> Result<(Encoded, bool), TokenizerError> {
-        let failed = |source| TokenizerError::Tokenize {
-            first: 0,
-            last: 0,
-            source,
-        };
+        let failed = TokenizerError::in_rows(0, 0);
         let encode = |text: &str| without_panic(|| self.inner.encode(text, false)).map_err(failed);
         let pair = example.text_pair.as_deref().map(encode).transpose()?;
         let (ids, was_truncated) = self.put_together(encode(&example.text)?, pair).map_err(failed)?;
@@ -239,14 +231,7 @@ impl TextTokenizer {
         let cut_off =
             text.take_overflowing().len() + pair.as_mut().map_or(0, |pair| pair.take_overflowing().len());
         let encoding = self.inner.post_process(text, pair, true)?;
-        let input_ids = encoding.get_ids().to_vec();
-        Ok((
-            Encoded {
-                input_ids,
-                token_type_ids: encoding.get_type_ids().to_vec(),
-            },
-            cut_off > 0,
-        ))
+        Ok((Encoded::from(&encoding), cut_off > 0))
     }
 
     /// How many tokens the template adds to one text, or to a pair.

@@ -11,7 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::checks::{finite_difference, level_within, same_count};
+use crate::checks::{finite_difference, level_within, paired_differences};
 
 /// How to bootstrap.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -117,12 +117,7 @@ impl Bootstrap {
     /// # Errors
     /// As [`paired`](Self::paired), and [`EvalError::ExampleCount`] for lists of different lengths.
     pub fn paired_means(&self, first: &[f64], second: &[f64]) -> Result<BootstrapInterval, EvalError> {
-        same_count("the list of the second method", first.len(), second.len())?;
-        let differences: Vec<f64> = first
-            .iter()
-            .zip(second)
-            .map(|(first, second)| first - second)
-            .collect();
+        let differences = paired_differences(first, second)?;
         let mean =
             |draw: &[usize]| draw.iter().map(|index| differences[*index]).sum::<f64>() / draw.len() as f64;
         self.paired(differences.len(), |draw| Ok(mean(draw)))

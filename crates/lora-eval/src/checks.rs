@@ -38,10 +38,80 @@ pub(crate) fn level_within(level: f64) -> Result<(), EvalError> {
     Err(EvalError::ConfidenceLevel { found: level })
 }
 
+/// The values of the first method less those of the second, one an example.
+pub(crate) fn paired_differences(first: &[f64], second: &[f64]) -> Result<Vec<f64>, EvalError> {
+    same_count("the list of the second method", first.len(), second.len())?;
+    let pairs = first.iter().zip(second);
+    Ok(pairs.map(|(first, second)| first - second).collect())
+}
+
 /// A difference of two methods, unless it is NaN or infinite ([`EvalError::DifferenceNotFinite`]); `resample`: in which draw.
 pub(crate) fn finite_difference(value: f64, resample: Option<usize>) -> Result<f64, EvalError> {
     if value.is_finite() {
         return Ok(value);
     }
     Err(EvalError::DifferenceNotFinite { resample, value })
+}
+
+/// [`EvalError::ClassCount`] unless `what` has as many classes as what stands beside it.
+pub(crate) fn same_classes(what: &'static str, expected: usize, found: usize) -> Result<(), EvalError> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(EvalError::ClassCount {
+        what,
+        expected,
+        found,
+    })
+}
+
+/// [`EvalError::ClassOutOfRange`] unless what was found is one of the classes.
+pub(crate) fn is_class(
+    what: &'static str,
+    example: u64,
+    found: usize,
+    classes: usize,
+) -> Result<(), EvalError> {
+    if found < classes {
+        return Ok(());
+    }
+    Err(EvalError::ClassOutOfRange {
+        what,
+        example,
+        found,
+        classes,
+    })
+}
+
+/// [`EvalError::ValueNotFinite`] for NaN and infinity.
+pub(crate) fn is_finite(what: &'static str, example: usize, value: f64) -> Result<(), EvalError> {
+    if value.is_finite() {
+        return Ok(());
+    }
+    Err(EvalError::ValueNotFinite { what, example, value })
+}
+
+/// [`EvalError::ConfidenceOutOfRange`] unless a confidence is a probability.
+pub(crate) fn is_confidence(example: u64, value: f64) -> Result<(), EvalError> {
+    if (0.0..=1.0).contains(&value) {
+        return Ok(());
+    }
+    Err(EvalError::ConfidenceOutOfRange { example, value })
+}
+
+/// [`EvalError::OutOfRange`] unless a setting or a value is `expected`.
+pub(crate) fn require(
+    holds: bool,
+    what: &'static str,
+    found: f64,
+    expected: &'static str,
+) -> Result<(), EvalError> {
+    if holds {
+        return Ok(());
+    }
+    Err(EvalError::OutOfRange {
+        what,
+        found,
+        expected,
+    })
 }

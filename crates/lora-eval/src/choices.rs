@@ -8,6 +8,7 @@
 //! The result are plain [`Predictions`], one class a letter, so accuracy, NLL, ECE, temperature, uncertainty and detection work as
 //! for any classifier.
 
+use crate::checks::at_least;
 use crate::{EvalError, Predictions};
 
 /// The logit of a letter that a question doesn't have. Its probability is 0 at every temperature that is allowed.
@@ -39,13 +40,8 @@ pub fn letter_predictions(
     choices: &[usize],
     scores: &[f32],
 ) -> Result<Predictions, EvalError> {
-    if let Some(found) = choices.iter().copied().find(|letters| *letters < 2) {
-        let axis = "letters of a question";
-        return Err(EvalError::AxisTooShort {
-            axis,
-            found,
-            minimum: 2,
-        });
+    for letters in choices {
+        at_least("letters of a question", *letters, 2)?;
     }
     let (examples, classes) = (choices.len(), choices.iter().copied().max().unwrap_or(2));
     let letters: usize = choices.iter().sum();

@@ -9,6 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::checks::{is_finite, require};
 use crate::probabilities::ClassProbabilities;
 use crate::regression::average_ranks;
 use crate::softmax::top_class;
@@ -127,13 +128,7 @@ impl Detection {
         } else {
             &mut self.in_scope
         };
-        if !doubt.is_finite() {
-            return Err(EvalError::ValueNotFinite {
-                what: "doubt",
-                example: side.len(),
-                value: doubt,
-            });
-        }
+        is_finite("doubt", side.len(), doubt)?;
         // −0 and 0 are the same doubt.
         side.push(doubt + 0.0);
         Ok(())
@@ -164,13 +159,8 @@ impl Detection {
     /// # Errors
     /// [`EvalError::OutOfRange`] unless `0 < accepted <= 1`, [`EvalError::KindMissing`] without examples of both kinds.
     pub fn false_positive_rate_at(&self, accepted: f64) -> Result<f64, EvalError> {
-        if !(accepted > 0.0 && accepted <= 1.0) {
-            return Err(EvalError::OutOfRange {
-                what: "the true-positive rate",
-                found: accepted,
-                expected: "above 0 and at most 1",
-            });
-        }
+        let holds = accepted > 0.0 && accepted <= 1.0;
+        require(holds, "the true-positive rate", accepted, "above 0 and at most 1")?;
         self.check_kinds("FPR at a true-positive rate")?;
         let mut in_scope = self.in_scope.clone();
         in_scope.sort_unstable_by(f64::total_cmp);

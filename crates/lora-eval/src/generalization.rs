@@ -16,6 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::require;
 
 /// What the bound depends on. Let `L` be the unit of the loss (nats, for an NLL) and `W` that of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -78,51 +79,38 @@ impl GeneralizationBound {
 
     /// `Λ_min + 2 λ (2p − p²)`, above 0.
     fn curvature(&self) -> Result<f64, EvalError> {
-        let refuse = |what, found, expected| {
-            Err(EvalError::OutOfRange {
-                what,
-                found,
-                expected,
-            })
-        };
-        let above_zero = |value: f64| value > 0.0 && value.is_finite();
-        let at_least_zero = |value: f64| value >= 0.0 && value.is_finite();
-        if !(0.0..1.0).contains(&self.dropout) {
-            return refuse("the dropout p", self.dropout, "0 to below 1");
+        let Self { dropout, failure, .. } = *self;
+        require(
+            (0.0..1.0).contains(&dropout),
+            "the dropout p",
+            dropout,
+            "0 to below 1",
+        )?;
+        for (what, found) in [
+            ("the penalty λ", self.penalty),
+            ("the eigenvalue Λ_min", self.smallest_eigenvalue),
+        ] {
+            let holds = found >= 0.0 && found.is_finite();
+            require(holds, what, found, "a number of at least 0")?;
         }
-        if !at_least_zero(self.penalty) {
-            return refuse("the penalty λ", self.penalty, "a number of at least 0");
+        for (what, found) in [
+            ("the Lipschitz constant η", self.lipschitz),
+            ("the largest loss C", self.largest_loss),
+        ] {
+            require(found > 0.0 && found.is_finite(), what, found, "a number above 0")?;
         }
-        if !at_least_zero(self.smallest_eigenvalue) {
-            return refuse(
-                "the eigenvalue Λ_min",
-                self.smallest_eigenvalue,
-                "a number of at least 0",
-            );
-        }
-        if !above_zero(self.lipschitz) {
-            return refuse("the Lipschitz constant η", self.lipschitz, "a number above 0");
-        }
-        if !above_zero(self.largest_loss) {
-            return refuse("the largest loss C", self.largest_loss, "a number above 0");
-        }
-        if self.examples == 0 {
-            return refuse("the number of training examples n", 0.0, "at least 1");
-        }
-        if !(self.failure > 0.0 && self.failure < 1.0) {
-            return refuse("the failure probability δ", self.failure, "above 0 and below 1");
-        }
+        let holds = self.examples > 0;
+        require(holds, "the number of training examples n", 0.0, "at least 1")?;
+        let holds = failure > 0.0 && failure < 1.0;
+        require(holds, "the failure probability δ", failure, "above 0 and below 1")?;
         let dropped = 2.0 * self.dropout - self.dropout.powi(2);
         let curvature = self.smallest_eigenvalue + 2.0 * self.penalty * dropped;
-        if curvature > 0.0 {
-            Ok(curvature)
-        } else {
-            refuse(
-                "the curvature Λ_min + 2λ(2p − p²)",
-                curvature,
-                "above 0: without it there is no bound",
-            )
-        }
+        let (what, expected) = (
+            "the curvature Λ_min + 2λ(2p − p²)",
+            "above 0: without it there is no bound",
+        );
+        require(curvature > 0.0, what, curvature, expected)?;
+        Ok(curvature)
     }
 }
 

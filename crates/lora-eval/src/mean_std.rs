@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
-use crate::checks::refuse_empty;
+use crate::checks::{is_finite, refuse_empty};
 
 /// Mean ± sample standard deviation of a score over repeated runs.
 ///
@@ -33,12 +33,8 @@ impl MeanStd {
     /// [`EvalError::NoExamples`] for no values, [`EvalError::ValueNotFinite`] for NaN or infinity.
     pub fn of(values: &[f64]) -> Result<Self, EvalError> {
         refuse_empty("mean over runs", values.is_empty())?;
-        if let Some(example) = values.iter().position(|value| !value.is_finite()) {
-            return Err(EvalError::ValueNotFinite {
-                what: "score",
-                example,
-                value: values[example],
-            });
+        for (example, value) in values.iter().enumerate() {
+            is_finite("score", example, *value)?;
         }
         let n = values.len();
         let mean = values.iter().sum::<f64>() / n as f64;

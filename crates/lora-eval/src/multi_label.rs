@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Binning, ReliabilityTable};
-use crate::checks::refuse_empty;
+use crate::checks::{is_class, refuse_empty, same_classes};
 use crate::{ClassProbabilities, EvalError, ModelOutputs, Predictions};
 
 /// A probability from which on, but not at which, a label counts as predicted.
@@ -77,14 +77,7 @@ pub fn label_classes(truth: &[Vec<usize>], labels: usize) -> Result<Vec<usize>, 
     let mut classes = vec![0; truth.len() * labels];
     for (example, held) in truth.iter().enumerate() {
         for label in held {
-            if *label >= labels {
-                return Err(EvalError::ClassOutOfRange {
-                    what: "label",
-                    example: example as u64,
-                    found: *label,
-                    classes: labels,
-                });
-            }
+            is_class("label", example as u64, *label, labels)?;
             classes[example * labels + label] = 1;
         }
     }
@@ -143,13 +136,7 @@ impl MultiLabelScores {
     ) -> Result<Self, EvalError> {
         let (pairs, examples) = (probabilities.examples(), truth.len());
         refuse_empty("F1 of labels", examples == 0)?;
-        if probabilities.classes() != 2 {
-            return Err(EvalError::ClassCount {
-                what: "the probability of a label",
-                expected: 2,
-                found: probabilities.classes(),
-            });
-        }
+        same_classes("the probability of a label", 2, probabilities.classes())?;
         if !pairs.is_multiple_of(examples) {
             return Err(EvalError::ExampleCount {
                 what: "the list of label sets",

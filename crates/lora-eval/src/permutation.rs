@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::checks::{finite_difference, refuse_empty, same_count};
+use crate::checks::{finite_difference, paired_differences, refuse_empty};
 
 /// How to permute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,12 +115,7 @@ impl Permutation {
     /// # Errors
     /// As [`paired`](Self::paired), and [`EvalError::ExampleCount`] for lists of different lengths.
     pub fn paired_means(&self, first: &[f64], second: &[f64]) -> Result<PermutationTest, EvalError> {
-        same_count("the list of the second method", first.len(), second.len())?;
-        let differences: Vec<f64> = first
-            .iter()
-            .zip(second)
-            .map(|(first, second)| first - second)
-            .collect();
+        let differences = paired_differences(first, second)?;
         let count = differences.len() as f64;
         self.paired(differences.len(), |exchanged| {
             let signed = differences.iter().zip(exchanged);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::checks::same_count;
+use crate::checks::{is_class, same_count};
 use crate::softmax::top_class;
 
 /// How far the probabilities of an example may sum from 1. Room for rows that were computed in single precision.
@@ -138,15 +138,8 @@ pub(crate) fn check_distribution(example: usize, row: &[f64]) -> Result<(), Eval
 /// Refuses labels that don't fit the examples and classes.
 pub(crate) fn check_labels(examples: usize, classes: usize, labels: &[usize]) -> Result<(), EvalError> {
     same_count("the list of labels", examples, labels.len())?;
-    match labels.iter().position(|label| *label >= classes) {
-        Some(example) => Err(EvalError::ClassOutOfRange {
-            what: "label",
-            example: example as u64,
-            found: labels[example],
-            classes,
-        }),
-        None => Ok(()),
-    }
+    let mut each = (0..).zip(labels);
+    each.try_for_each(|(example, label)| is_class("label", example, *label, classes))
 }
 
 /// Refuses axes `(name, length, minimum)` that are too short or whose product isn't `found`.

@@ -6,6 +6,7 @@ use crate::EvalError;
 use crate::calibration::{
     AdaptiveCalibration, Binning, ClasswiseCalibration, ReliabilityBin, ReliabilityTable,
 };
+use crate::checks::same_classes;
 use crate::classification::{ConfusionMatrix, F1Average};
 use crate::probabilities::ClassProbabilities;
 use crate::proper::{BrierScore, NegativeLogLikelihood};
@@ -109,14 +110,11 @@ impl ScoreAccumulator {
     /// # Errors
     /// [`EvalError::ClassCount`] for another number of classes, otherwise as [`NegativeLogLikelihood::update`]. Nothing is added then.
     pub fn update(&mut self, predicted: &[f64], label: usize) -> Result<(), EvalError> {
-        if predicted.len() != self.confusion.classes() {
-            let (expected, found) = (self.confusion.classes(), predicted.len());
-            return Err(EvalError::ClassCount {
-                what: "the predicted distribution",
-                expected,
-                found,
-            });
-        }
+        same_classes(
+            "the predicted distribution",
+            self.confusion.classes(),
+            predicted.len(),
+        )?;
         // The first update checks distribution and label; after it none of the others can fail.
         self.nll.update(predicted, label)?;
         self.brier.update(predicted, label)?;

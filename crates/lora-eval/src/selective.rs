@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
-use crate::checks::refuse_empty;
+use crate::checks::{is_finite, refuse_empty, require};
 
 /// Gathers doubts and losses, batch by batch.
 ///
@@ -56,10 +56,7 @@ impl RiskCoverage {
     /// [`EvalError::ValueNotFinite`] for NaN or infinity.
     pub fn update(&mut self, doubt: f64, loss: f64) -> Result<(), EvalError> {
         for (what, value) in [("doubt", doubt), ("loss", loss)] {
-            if !value.is_finite() {
-                let example = self.examples.len();
-                return Err(EvalError::ValueNotFinite { what, example, value });
-            }
+            is_finite(what, self.examples.len(), value)?;
         }
         self.examples.push((doubt, loss));
         Ok(())
@@ -125,13 +122,8 @@ impl RiskCoverage {
     /// # Errors
     /// [`EvalError::OutOfRange`] unless `0 < share <= 1`, [`EvalError::NoExamples`] without examples.
     pub fn risk_at(&self, share: f64) -> Result<f64, EvalError> {
-        if !(share > 0.0 && share <= 1.0) {
-            return Err(EvalError::OutOfRange {
-                what: "the coverage",
-                found: share,
-                expected: "above 0 and at most 1",
-            });
-        }
+        let holds = share > 0.0 && share <= 1.0;
+        require(holds, "the coverage", share, "above 0 and at most 1")?;
         let examples = self.sorted("risk at a coverage")?;
         // A share that is meant to be k/n must not be rounded up to k + 1 by a last bit.
         let wanted = (share * examples.len() as f64 - 1e-9).ceil().max(1.0);

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::EvalError;
+use crate::checks::require;
 
 /// Directions of B this much shorter than its longest one are zero.
 const SMALLEST_DIRECTION: f64 = 1e-6;
@@ -55,28 +56,12 @@ impl TfbSettings {
     ///
     /// [`EvalError::OutOfRange`].
     pub fn check(&self) -> Result<(), EvalError> {
-        let refuse = |what, found, expected| {
-            Err(EvalError::OutOfRange {
-                what,
-                found,
-                expected,
-            })
-        };
-        if !(self.tolerance.is_finite() && self.tolerance > 0.0) {
-            return refuse(
-                "the tolerance",
-                self.tolerance,
-                "a number above 0; 0.01 is one per cent",
-            );
-        }
-        if !(self.smallest > 0.0 && self.smallest < self.largest && self.largest.is_finite()) {
-            return refuse(
-                "the smallest σ",
-                self.smallest,
-                "a number above 0 and below the largest σ",
-            );
-        }
-        Ok(())
+        let holds = self.tolerance.is_finite() && self.tolerance > 0.0;
+        let expected = "a number above 0; 0.01 is one per cent";
+        require(holds, "the tolerance", self.tolerance, expected)?;
+        let holds = self.smallest > 0.0 && self.smallest < self.largest && self.largest.is_finite();
+        let expected = "a number above 0 and below the largest σ";
+        require(holds, "the smallest σ", self.smallest, expected)
     }
 }
 

@@ -6,12 +6,12 @@ mod flex;
 use std::ops::Range;
 use std::sync::Arc;
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Device, Shape, Slice, Tensor, assert_shape};
+
+use crate::backends::tracked;
 
 /// `softmax(Q Kᵀ / √d_head + bias) V` (Vaswani et al. 2017, eq. 1).
 ///
@@ -323,38 +323,24 @@ impl<B: AttentionOps, C: CheckpointStrategy> AttentionOps for Autodiff<B, C> {
         scale: f64,
         rows: Option<PackedRows>,
     ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Attention;
-
-        impl<B: AttentionOps> Backward<B, 3> for Attention {
-            /// Query, key and value; bias; scale; rows.
-            type State = ([FloatTensor<B>; 3], FloatTensor<B>, f64, Option<PackedRows>);
-
-            fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let ([query, key, value], bias, scale, rows) = ops.state;
-                let grad = grads.consume::<B>(&ops.node);
-                let (query, key, value) =
-                    B::fused_attention_backward(query, key, value, bias, grad, scale, rows);
-                for (node, grad) in ops.parents.into_iter().zip([query, key, value]) {
-                    if let Some(node) = node {
-                        grads.register::<B>(node.id, grad);
-                    }
-                }
-            }
-        }
-
         if bias.is_tracked() {
             return composed_attention::<Self>(query, key, value, bias, scale, rows);
         }
         let nodes = [query.node(), key.node(), value.node()];
         let inputs = [query, key, value].map(FloatTensor::<Self>::into_primitive);
         let bias = bias.into_primitive();
-        let [query, key, value] = inputs.clone();
-        let output = B::fused_attention(query, key, value, bias.clone(), scale, rows.clone());
-        match Attention.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((inputs, bias, scale, rows), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        tracked::<B, C, _, 3>(
+            nodes,
+            (inputs, bias, scale, rows),
+            |([query, key, value], bias, scale, rows)| {
+                B::fused_attention(query, key, value, bias, scale, rows)
+            },
+            |([query, key, value], bias, scale, rows), grad| {
+                let (query, key, value) =
+                    B::fused_attention_backward(query, key, value, bias, grad, scale, rows);
+                [query, key, value]
+            },
+        )
     }
 }
 

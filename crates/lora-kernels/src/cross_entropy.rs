@@ -3,12 +3,12 @@
 #[cfg(feature = "flex")]
 mod flex;
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{IndexingUpdateOp, Int, Shape, Tensor, assert_shape};
+
+use crate::backends::tracked;
 
 /// A class whose logit is further below the largest adds nothing to the sum of exponentials in f32: e⁻⁶⁰ is 9e-27. So its
 /// probability is taken for that; else it would be subnormal at a distance of 87.
@@ -107,30 +107,13 @@ fn as_column<B: Backend>(targets: IntTensor<B>) -> IntTensor<B> {
 
 impl<B: CrossEntropyOps, C: CheckpointStrategy> CrossEntropyOps for Autodiff<B, C> {
     fn fused_cross_entropy(logits: FloatTensor<Self>, targets: IntTensor<Self>) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct CrossEntropy;
-
-        impl<B: CrossEntropyOps> Backward<B, 1> for CrossEntropy {
-            /// Logits and targets.
-            type State = (FloatTensor<B>, IntTensor<B>);
-
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let (logits, targets) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_cross_entropy_backward(logits, targets, grad)
-                });
-            }
-        }
-
         let node = logits.node();
-        let logits = logits.into_primitive();
-        match CrossEntropy.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let loss = B::fused_cross_entropy(logits.clone(), targets.clone());
-                prep.finish((logits, targets), loss)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_cross_entropy(logits, targets)),
-        }
+        tracked::<B, C, _, 1>(
+            [node],
+            (logits.into_primitive(), targets),
+            |(logits, targets)| B::fused_cross_entropy(logits, targets),
+            |(logits, targets), grad| [B::fused_cross_entropy_backward(logits, targets, grad)],
+        )
     }
 }
 

@@ -3,14 +3,13 @@
 #[cfg(feature = "flex")]
 mod flex;
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor, assert_shape, module};
 
+use crate::backends::tracked;
 use crate::in_f32::in_f32;
 
 /// `(x − mean) / √(variance + epsilon) · gamma + beta` over the last axis, with the biased variance
@@ -124,31 +123,17 @@ impl<B: LayerNormOps, C: CheckpointStrategy> LayerNormOps for Autodiff<B, C> {
         beta: FloatTensor<Self>,
         epsilon: f64,
     ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct FrozenLayerNorm;
-
-        impl<B: LayerNormOps> Backward<B, 1> for FrozenLayerNorm {
-            /// Input, gamma, epsilon.
-            type State = (FloatTensor<B>, FloatTensor<B>, f64);
-
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let (input, gamma, epsilon) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_layer_norm_backward(input, gamma, grad, epsilon)
-                });
-            }
-        }
-
         if gamma.is_tracked() || beta.is_tracked() {
             return <Self as ModuleOps<Self>>::layer_norm(input, gamma, Some(beta), epsilon);
         }
         let node = input.node();
         let [input, gamma, beta] = [input, gamma, beta].map(FloatTensor::<Self>::into_primitive);
-        let output = B::fused_layer_norm(input.clone(), gamma.clone(), beta, epsilon);
-        match FrozenLayerNorm.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((input, gamma, epsilon), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        tracked::<B, C, _, 1>(
+            [node],
+            (input, gamma, epsilon),
+            |(input, gamma, epsilon)| B::fused_layer_norm(input, gamma, beta, epsilon),
+            |(input, gamma, epsilon), grad| [B::fused_layer_norm_backward(input, gamma, grad, epsilon)],
+        )
     }
 }
 

@@ -6,7 +6,7 @@ mod groups;
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
@@ -15,6 +15,7 @@ use burn::tensor::{Shape, Tensor, assert_shape};
 pub(crate) use groups::GroupRows;
 use groups::joined;
 
+use crate::backends::tracked;
 use crate::{Fp32Precision, LinearWeight};
 
 /// `y = x W + bias`.
@@ -283,20 +284,6 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         bias: FloatTensor<Self>,
         precision: Fp32Precision,
     ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct FrozenLinear;
-
-        impl<B: LinearOps> Backward<B, 1> for FrozenLinear {
-            type State = (FloatTensor<B>, Fp32Precision);
-
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let (weight, precision) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_linear_backward(weight, grad, precision)
-                });
-            }
-        }
-
         if weight.is_tracked() {
             return <Self as ModuleOps<Self>>::linear(input, weight, Some(bias));
         }
@@ -307,11 +294,12 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         let node = input.node();
         let weight = weight.into_primitive();
         let (input, bias) = (input.into_primitive(), bias.into_primitive());
-        let output = B::fused_linear(input, weight.clone(), bias, precision);
-        match FrozenLinear.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((weight, precision), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        tracked::<B, C, _, 1>(
+            [node],
+            (weight, precision),
+            |(weight, precision)| B::fused_linear(input, weight, bias, precision),
+            |(weight, precision), grad| [B::fused_linear_backward(weight, grad, precision)],
+        )
     }
 
     fn fused_branched_linear(

@@ -3,13 +3,12 @@
 #[cfg(feature = "flex")]
 mod flex;
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, assert_shape};
 
+use crate::backends::tracked;
 use crate::in_f32::in_f32;
 use crate::layer_norm::in_last_axis;
 
@@ -98,33 +97,17 @@ fn inverse_root<B: Backend>(input: &FloatTensor<B>, epsilon: f64) -> FloatTensor
 
 impl<B: RmsNormOps, C: CheckpointStrategy> RmsNormOps for Autodiff<B, C> {
     fn fused_rms_norm(input: FloatTensor<Self>, gamma: FloatTensor<Self>, epsilon: f64) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct FrozenRmsNorm;
-
-        impl<B: RmsNormOps> Backward<B, 1> for FrozenRmsNorm {
-            /// Input, gamma, epsilon.
-            type State = (FloatTensor<B>, FloatTensor<B>, f64);
-
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let (input, gamma, epsilon) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_rms_norm_backward(input, gamma, grad, epsilon)
-                });
-            }
-        }
-
         if gamma.is_tracked() {
             return composed_rms_norm::<Self>(input, gamma, epsilon);
         }
         let node = input.node();
         let [input, gamma] = [input, gamma].map(FloatTensor::<Self>::into_primitive);
-        match FrozenRmsNorm.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let output = B::fused_rms_norm(input.clone(), gamma.clone(), epsilon);
-                prep.finish((input, gamma, epsilon), output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_rms_norm(input, gamma, epsilon)),
-        }
+        tracked::<B, C, _, 1>(
+            [node],
+            (input, gamma, epsilon),
+            |(input, gamma, epsilon)| B::fused_rms_norm(input, gamma, epsilon),
+            |(input, gamma, epsilon), grad| [B::fused_rms_norm_backward(input, gamma, grad, epsilon)],
+        )
     }
 }
 

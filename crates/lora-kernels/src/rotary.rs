@@ -3,12 +3,12 @@
 #[cfg(feature = "flex")]
 mod flex;
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Slice, Tensor, assert_shape};
+
+use crate::backends::tracked;
 
 /// Turns feature `i` of every head together with feature `i + d_head/2` by an angle of its position (Su et al. 2021, eq. 34, in the
 /// order of the LLaMA checkpoints):
@@ -111,27 +111,14 @@ impl<B: RotaryOps, C: CheckpointStrategy> RotaryOps for Autodiff<B, C> {
         sin: FloatTensor<Self>,
         turn: Turn,
     ) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct Rotary;
-
-        impl<B: RotaryOps> Backward<B, 1> for Rotary {
-            type State = (FloatTensor<B>, FloatTensor<B>, Turn);
-
-            fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let (cos, sin, turn) = ops.state;
-                unary::<B, _>(ops.parents, ops.node, grads, |grad| {
-                    B::fused_rotary(grad, cos, sin, turn.reversed())
-                });
-            }
-        }
-
         let node = heads.node();
         let [heads, cos, sin] = [heads, cos, sin].map(FloatTensor::<Self>::into_primitive);
-        let output = B::fused_rotary(heads, cos.clone(), sin.clone(), turn);
-        match Rotary.prepare::<C>([node]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish((cos, sin, turn), output),
-            OpsKind::UnTracked(prep) => prep.finish(output),
-        }
+        tracked::<B, C, _, 1>(
+            [node],
+            (cos, sin, turn),
+            |(cos, sin, turn)| B::fused_rotary(heads, cos, sin, turn),
+            |(cos, sin, turn), grad| [B::fused_rotary(grad, cos, sin, turn.reversed())],
+        )
     }
 }
 

@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 use lora_kernels::LinearWeight;
 
-use crate::blocks::{CausalDecoder, Encoder, Encoding, KeyValueCache, Tokens};
+use crate::blocks::{CausalDecoder, Encoder, Encoding, KeyValueCache, Tokens, linears_of};
 use crate::error::LoadError;
 use crate::families::FamilyConfig;
 use crate::families::deberta_v2::DebertaV2;
@@ -30,6 +30,8 @@ pub enum Backbone {
     /// ModernBERT.
     ModernBert(ModernBert),
 }
+
+linears_of!(Backbone: Encoder | Llama | Gpt2 | DebertaV2 | ModernBert);
 
 impl Backbone {
     /// Builds the backbone that the settings describe.
@@ -105,27 +107,5 @@ impl Backbone {
     /// The pretrained table of token embeddings, `[vocab_size, d_embedding]`.
     pub fn token_embeddings(&self) -> LinearWeight {
         self.token_table().weight()
-    }
-
-    /// Calls `visit` with every linear, in a fixed order.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        match self {
-            Self::Encoder(backbone) => backbone.visit_linears(visit),
-            Self::Llama(backbone) => backbone.visit_linears(visit),
-            Self::Gpt2(backbone) => backbone.visit_linears(visit),
-            Self::DebertaV2(backbone) => backbone.visit_linears(visit),
-            Self::ModernBert(backbone) => backbone.visit_linears(visit),
-        }
-    }
-
-    /// Calls `visit` with every linear, in the same order, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        match self {
-            Self::Encoder(backbone) => backbone.visit_linears_mut(visit),
-            Self::Llama(backbone) => backbone.visit_linears_mut(visit),
-            Self::Gpt2(backbone) => backbone.visit_linears_mut(visit),
-            Self::DebertaV2(backbone) => backbone.visit_linears_mut(visit),
-            Self::ModernBert(backbone) => backbone.visit_linears_mut(visit),
-        }
     }
 }

@@ -14,7 +14,9 @@ use lora_data::{Batch, LabelNames};
 use lora_kernels::{on_worker_thread, packs_rows};
 
 use crate::backbone::Backbone;
-use crate::blocks::{Encoding, KeyValueCache, Reading, SharedStates, SharedWork, Tokens, layer_of};
+use crate::blocks::{
+    Encoding, KeyValueCache, Reading, SharedStates, SharedWork, Tokens, VisitLinears, layer_of,
+};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};

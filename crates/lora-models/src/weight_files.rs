@@ -84,28 +84,21 @@ impl WeightFiles {
 
     /// Weights from one safetensors file, such as one that the program carries.
     pub fn of_safetensors(file: TensorFile) -> Self {
-        let index = file
-            .names()
-            .map(|name| (name.to_owned(), (0, name.to_owned())))
-            .collect();
-        Self {
-            origin: file.origin().to_owned(),
-            files: vec![WeightFile::Safetensors(file)],
-            index,
-            fp32_precision: Fp32Precision::Ieee,
-        }
+        Self::of_one(file.origin().to_owned(), WeightFile::Safetensors(file))
     }
 
     /// Weights of a GGUF file under Hugging Face's names.
     pub(crate) fn of_gguf(weights: GgufWeights) -> Self {
-        let index = weights
-            .names()
-            .map(|name| (name.to_owned(), (0, name.to_owned())))
-            .collect();
+        Self::of_one(weights.origin().to_owned(), WeightFile::Gguf(weights))
+    }
+
+    /// Tensors under the names that they have in their file.
+    fn of_one(origin: PathBuf, file: WeightFile) -> Self {
+        let at = |name: &str| (name.to_owned(), (0, name.to_owned()));
         Self {
-            origin: weights.origin().to_owned(),
-            files: vec![WeightFile::Gguf(weights)],
-            index,
+            origin,
+            index: file.names().into_iter().map(at).collect(),
+            files: vec![file],
             fp32_precision: Fp32Precision::Ieee,
         }
     }

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use lora_core::peft::write_tensors;
+use lora_core::tensors::HostTensor;
 use tempfile::TempDir;
 
 const D_MODEL: usize = 16;
@@ -289,27 +289,15 @@ fn write_tiny_bert(folder: &Path) {
             .wrapping_add(1_442_695_040_888_963_407);
         ((state >> 40) as f32 / (1_u64 << 24) as f32 - 0.5) * 0.6
     };
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = shapes
-        .into_iter()
-        .map(|(name, shape)| {
-            let count = shape.iter().product();
-            let offset = if name.ends_with("LayerNorm.weight") {
-                1.0
-            } else {
-                0.0
-            };
-            let bytes = (0..count)
-                .flat_map(|_| (number() + offset).to_le_bytes())
-                .collect();
-            (name, shape, bytes)
-        })
-        .collect();
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
-    fs::write(
-        folder.join("model.safetensors"),
-        safetensors::serialize(views, None).unwrap(),
-    )
-    .unwrap();
+    let tensors = shapes.into_iter().map(|(name, shape)| {
+        let offset = if name.ends_with("LayerNorm.weight") {
+            1.0
+        } else {
+            0.0
+        };
+        let count = shape.iter().product();
+        let values = (0..count).map(|_| number() + offset).collect();
+        (name, HostTensor { shape, values })
+    });
+    write_tensors(&folder.join("model.safetensors"), tensors).unwrap();
 }

@@ -257,6 +257,11 @@ impl FloatType {
         }
     }
 
+    /// Bytes of a row of a tensor of this shape; [`usize::MAX`] for one that no memory holds.
+    pub fn row_bytes(self, shape: &[usize]) -> usize {
+        shape.last().copied().unwrap_or(1).saturating_mul(self.width())
+    }
+
     /// Appends the values in `bytes`; what is left after the last whole one is skipped.
     pub fn decode(self, bytes: &[u8], numbers: &mut Vec<f32>) {
         match self {

@@ -168,12 +168,7 @@ impl TensorFile {
         let rows = StoredRows {
             start: entry.range.start,
             shape: &entry.shape,
-            row_bytes: entry
-                .shape
-                .last()
-                .copied()
-                .unwrap_or(1)
-                .saturating_mul(float.width()),
+            row_bytes: float.row_bytes(&entry.shape),
         };
         let decode = |bytes: &[u8], numbers: &mut Vec<f32>| float.decode(bytes, numbers);
         let tensor = self.bytes.tensor(rows, orientation, decode);

@@ -75,3 +75,10 @@ pub enum TokenizerError {
         max_length: usize,
     },
 }
+
+impl TokenizerError {
+    /// What turns an error of the tokenizers crate into [`TokenizerError::Tokenize`], for these rows.
+    pub(crate) fn in_rows(first: usize, last: usize) -> impl Fn(tokenizers::Error) -> Self + Copy {
+        move |source| Self::Tokenize { first, last, source }
+    }
+}

@@ -33,14 +33,8 @@ pub(super) fn of_lists(
     for (row, list) in table.rows.iter().zip(&lists) {
         let mut held = Vec::with_capacity(list.len());
         for name in list {
-            held.push(labels.class_of(name).ok_or_else(|| DataError::UnknownLabel {
-                file: file.to_path_buf(),
-                line: row.line,
-                column: column.name.as_str().into(),
-                label: name.as_str().into(),
-                known: labels.names().into(),
-                nearest: labels.nearest(name),
-            })?);
+            let unknown = || labels.unknown(name, &column.name, file, row.line);
+            held.push(labels.class_of(name).ok_or_else(unknown)?);
         }
         each.push(Some(set(held)));
     }
@@ -99,18 +93,8 @@ pub(super) fn of_columns(
     let labels = known.cloned().unwrap_or(names);
     let mut places = Vec::with_capacity(columns.len());
     for column in columns {
-        places.push(
-            labels
-                .index_of(&column.name)
-                .ok_or_else(|| DataError::UnknownLabel {
-                    file: file.to_path_buf(),
-                    line: 1,
-                    column: column.name.as_str().into(),
-                    label: column.name.as_str().into(),
-                    known: labels.names().into(),
-                    nearest: labels.nearest(&column.name),
-                })?,
-        );
+        let unknown = || labels.unknown(&column.name, &column.name, file, 1);
+        places.push(labels.index_of(&column.name).ok_or_else(unknown)?);
     }
     let mut each = Vec::with_capacity(table.rows.len());
     for row in &table.rows {

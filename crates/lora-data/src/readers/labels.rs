@@ -149,14 +149,8 @@ fn classes(
     let mut each = Vec::with_capacity(table.rows.len());
     for row in &table.rows {
         let label = one_label(row, column, file)?;
-        let class = labels.class_of(&label).ok_or_else(|| DataError::UnknownLabel {
-            file: file.to_path_buf(),
-            line: row.line,
-            column: column.name.as_str().into(),
-            label: label.as_ref().into(),
-            known: labels.names().into(),
-            nearest: labels.nearest(&label),
-        })?;
+        let unknown = || labels.unknown(&label, &column.name, file, row.line);
+        let class = labels.class_of(&label).ok_or_else(unknown)?;
         each.push(Some(Target::Class(class)));
     }
     Ok(RowTargets::new(each, Task::Classification { labels }))

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::{Benchmark, Form, Split, TaskMetric, split};
 use crate::dataset::{Dataset, Example, Target};
 use crate::error::DataError;
 use crate::labels::LabelNames;
@@ -20,14 +20,6 @@ use crate::task::Task;
 const OUT_OF_SCOPE: &str = "oos";
 
 type Files = &'static [&'static [&'static str]];
-
-const fn split(name: &'static str, rows: usize, files: Files) -> Split {
-    Split {
-        name,
-        rows: Some(rows),
-        files,
-    }
-}
 
 const fn splits(train: usize, file: Files) -> [Split; 6] {
     [

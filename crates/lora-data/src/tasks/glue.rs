@@ -4,15 +4,7 @@
 //! a line break inside of a question has truncated; test sets have no labels (the hub writes −1).
 
 use super::texts::{Headerless, Labels, TextForm};
-use super::{Benchmark, Form, Split, TaskMetric};
-
-const fn split(name: &'static str, rows: usize, files: &'static [&'static [&'static str]]) -> Split {
-    Split {
-        name,
-        rows: Some(rows),
-        files,
-    }
-}
+use super::{Benchmark, Form, TaskMetric, split};
 
 const HUB: &str = "nyu-mll/glue";
 
@@ -36,8 +28,6 @@ pub(super) static COLA: Benchmark = Benchmark {
     ],
     form: Form::Texts(TextForm {
         text: &["sentence"],
-        pair: &[],
-        label: &["label"],
         labels: Labels::Names(&["unacceptable", "acceptable"]),
         // Source, label, the author's own mark, sentence.
         headerless: Some(Headerless {
@@ -46,7 +36,7 @@ pub(super) static COLA: Benchmark = Benchmark {
             pair: None,
             label: 1,
         }),
-        leaves_out_broken: false,
+        ..TextForm::PLAIN
     }),
 };
 
@@ -64,11 +54,8 @@ pub(super) static SST2: Benchmark = Benchmark {
     ],
     form: Form::Texts(TextForm {
         text: &["sentence"],
-        pair: &[],
-        label: &["label"],
         labels: Labels::Names(&["negative", "positive"]),
-        headerless: None,
-        leaves_out_broken: false,
+        ..TextForm::PLAIN
     }),
 };
 
@@ -90,8 +77,7 @@ pub(super) static MRPC: Benchmark = Benchmark {
         pair: &["#2 string", "sentence2"],
         label: &["quality", "label"],
         labels: Labels::Names(&["not_equivalent", "equivalent"]),
-        headerless: None,
-        leaves_out_broken: false,
+        ..TextForm::PLAIN
     }),
 };
 
@@ -112,8 +98,8 @@ pub(super) static QQP: Benchmark = Benchmark {
         pair: &["question2"],
         label: &["is_duplicate", "label"],
         labels: Labels::Names(&["not_duplicate", "duplicate"]),
-        headerless: None,
         leaves_out_broken: true,
+        ..TextForm::PLAIN
     }),
 };
 
@@ -136,8 +122,7 @@ pub(super) static MNLI: Benchmark = Benchmark {
         pair: &["sentence2", "hypothesis"],
         label: &["gold_label", "label"],
         labels: Labels::Names(&["entailment", "neutral", "contradiction"]),
-        headerless: None,
-        leaves_out_broken: false,
+        ..TextForm::PLAIN
     }),
 };
 
@@ -156,10 +141,8 @@ pub(super) static QNLI: Benchmark = Benchmark {
     form: Form::Texts(TextForm {
         text: &["question"],
         pair: &["sentence"],
-        label: &["label"],
         labels: Labels::Names(&["entailment", "not_entailment"]),
-        headerless: None,
-        leaves_out_broken: false,
+        ..TextForm::PLAIN
     }),
 };
 
@@ -178,10 +161,8 @@ pub(super) static RTE: Benchmark = Benchmark {
     form: Form::Texts(TextForm {
         text: &["sentence1"],
         pair: &["sentence2"],
-        label: &["label"],
         labels: Labels::Names(&["entailment", "not_entailment"]),
-        headerless: None,
-        leaves_out_broken: false,
+        ..TextForm::PLAIN
     }),
 };
 
@@ -222,6 +203,6 @@ pub(super) static STSB: Benchmark = Benchmark {
             pair: Some(6),
             label: 4,
         }),
-        leaves_out_broken: false,
+        ..TextForm::PLAIN
     }),
 };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::{Benchmark, Form, Split, TaskMetric, own_files};
 use crate::error::DataError;
 use crate::readers::columns::by_default_name;
 use crate::readers::table::{RawCell, RawRow, ResolvedColumn};
@@ -72,16 +72,12 @@ pub(super) static ALPACA: Benchmark = Benchmark {
 };
 
 /// Files of the user's.
-pub(super) static USER: Benchmark = Benchmark {
-    name: "instructions",
-    title: "your own instructions and answers",
-    metric: TaskMetric::Loss,
-    hub: None,
-    license: "yours",
-    folders: &[],
-    splits: super::USER_SPLITS,
-    form: Form::Instructions,
-};
+pub(super) static USER: Benchmark = own_files(
+    "instructions",
+    "your own instructions and answers",
+    TaskMetric::Loss,
+    Form::Instructions,
+);
 
 /// All files, one after the other, and the number of rows left out: those whose answer is empty teach nothing.
 pub(super) fn read(files: &[PathBuf]) -> Result<(Vec<Instruction>, usize), DataError> {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::choices::{self, ChoiceQuestion};
-use super::{Benchmark, Form, Split, TaskMetric, locate};
+use super::{Benchmark, Form, Split, TaskMetric, locate, split};
 use crate::error::DataError;
 
 pub(super) static MMLU: Benchmark = Benchmark {
@@ -17,21 +17,9 @@ pub(super) static MMLU: Benchmark = Benchmark {
     license: "MIT",
     folders: &["mmlu", "MMLU"],
     splits: &[
-        Split {
-            name: "dev",
-            rows: Some(285),
-            files: &[],
-        },
-        Split {
-            name: "validation",
-            rows: Some(1_531),
-            files: &[],
-        },
-        Split {
-            name: "test",
-            rows: Some(14_042),
-            files: &[],
-        },
+        split("dev", 285, &[]),
+        split("validation", 1_531, &[]),
+        split("test", 14_042, &[]),
     ],
     form: Form::Mmlu,
 };

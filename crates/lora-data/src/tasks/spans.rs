@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use self::tables::read_rows;
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::{Benchmark, Form, TaskMetric, own_files, split};
 use crate::error::{DataError, TaskError};
 use crate::readers::{Format, bytes, decode_text, read_table_file};
 
@@ -73,14 +73,6 @@ impl Spans {
     }
 }
 
-const fn split(name: &'static str, rows: usize, files: &'static [&'static [&'static str]]) -> Split {
-    Split {
-        name,
-        rows: Some(rows),
-        files,
-    }
-}
-
 pub(super) static SQUAD: Benchmark = Benchmark {
     name: "squad",
     title: "SQuAD 1.1: find the answer in a paragraph of Wikipedia",
@@ -110,16 +102,12 @@ pub(super) static SQUAD_V2: Benchmark = Benchmark {
 };
 
 /// Files of the user's.
-pub(super) static USER: Benchmark = Benchmark {
-    name: "spans",
-    title: "your own questions about contexts",
-    metric: TaskMetric::SquadV2,
-    hub: None,
-    license: "yours",
-    folders: &[],
-    splits: super::USER_SPLITS,
-    form: Form::Spans,
-};
+pub(super) static USER: Benchmark = own_files(
+    "spans",
+    "your own questions about contexts",
+    TaskMetric::SquadV2,
+    Form::Spans,
+);
 
 pub(super) fn read(files: &[PathBuf]) -> Result<Spans, DataError> {
     let gathered = Gathered {

@@ -80,6 +80,16 @@ pub(super) fn read_one(
 }
 
 impl TextForm {
+    /// One text with its class in the column `label` below a header, and no broken lines: what a set does not say otherwise.
+    pub(super) const PLAIN: Self = Self {
+        text: &["text"],
+        pair: &[],
+        label: &["label"],
+        labels: Labels::Names(&[]),
+        headerless: None,
+        leaves_out_broken: false,
+    };
+
     /// The names of text, second text and label as the hub has them, which come last.
     pub(super) fn column_names(&self) -> (&'static str, Option<&'static str>, &'static str) {
         let last = |names: &'static [&'static str]| names.last().copied();

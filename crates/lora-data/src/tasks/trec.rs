@@ -4,8 +4,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::texts::{self, Labels, TextForm};
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::texts::{self, TextForm};
+use super::{Benchmark, Form, Split, TaskMetric, split};
 use crate::dataset::{Dataset, Example, Target};
 use crate::error::{DataError, EncodingError, TaskError};
 use crate::labels::LabelNames;
@@ -64,16 +64,8 @@ const FINE: [(&str, &[&str]); 6] = [
 ];
 
 const SPLITS: &[Split] = &[
-    Split {
-        name: "train",
-        rows: Some(5_452),
-        files: &[&["train_5500.label"]],
-    },
-    Split {
-        name: "test",
-        rows: Some(500),
-        files: &[&["TREC_10.label"]],
-    },
+    split("train", 5_452, &[&["train_5500.label"]]),
+    split("test", 500, &[&["TREC_10.label"]]),
 ];
 
 pub(super) static TREC: Benchmark = Benchmark {
@@ -141,27 +133,19 @@ fn lines(
         .zip(content.lines())
         .filter(|(_, line)| !line.trim().is_empty());
     let examples = lines.map(|(line, content)| {
-        let file = file.to_path_buf();
         let parts = content
             .split_once(' ')
             .and_then(|(label, text)| Some((label.split_once(':')?, label, text.trim())));
         let Some(((coarse, _), whole, text)) = parts.filter(|(_, _, text)| !text.is_empty()) else {
+            let file = file.to_path_buf();
             return Err(TaskError::NotTrec { file, line }.into());
         };
         let label = match detail {
             Granularity::Coarse => coarse,
             Granularity::Fine => whole,
         };
-        let Some(class) = labels.index_of(label) else {
-            return Err(DataError::UnknownLabel {
-                file,
-                line,
-                column: "label".into(),
-                label: label.into(),
-                known: labels.names().into(),
-                nearest: labels.nearest(label),
-            });
-        };
+        let unknown = || labels.unknown(label, "label", file, line);
+        let class = labels.index_of(label).ok_or_else(unknown)?;
         Ok(Example {
             text: text.to_owned(),
             text_pair: None,
@@ -175,15 +159,12 @@ fn lines(
 fn table(file: &Path, detail: Granularity, task: &Task) -> Result<Vec<Example>, DataError> {
     let form = TextForm {
         text: &["text", "question"],
-        pair: &[],
         label: match detail {
             Granularity::Coarse => &["coarse_label", "label-coarse", "label"],
             Granularity::Fine => &["fine_label", "label-fine", "label"],
         },
-        // Not looked at: the task is given.
-        labels: Labels::Names(&[]),
-        headerless: None,
-        leaves_out_broken: false,
+        // The labels are not looked at: the task is given.
+        ..TextForm::PLAIN
     };
     Ok(texts::read_one(&form, task, false, file)?.0)
 }

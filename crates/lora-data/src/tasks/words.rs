@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::{Benchmark, Form, TaskMetric, own_files, split};
 use crate::error::{DataError, TaskError};
 use crate::labels::LabelNames;
 use crate::readers::columns::by_default_name;
@@ -61,24 +61,12 @@ pub(super) static CONLL2003: Benchmark = Benchmark {
 };
 
 /// Files of the user's.
-pub(super) static USER: Benchmark = Benchmark {
-    name: "words",
-    title: "your own sentences with tagged words",
-    metric: TaskMetric::EntityF1,
-    hub: None,
-    license: "yours",
-    folders: &[],
-    splits: super::USER_SPLITS,
-    form: Form::Words(None),
-};
-
-const fn split(name: &'static str, rows: usize, files: &'static [&'static [&'static str]]) -> Split {
-    Split {
-        name,
-        rows: Some(rows),
-        files,
-    }
-}
+pub(super) static USER: Benchmark = own_files(
+    "words",
+    "your own sentences with tagged words",
+    TaskMetric::EntityF1,
+    Form::Words(None),
+);
 
 /// A word and its tag as it is written, with the line.
 type Tagged = (usize, String, Option<String>);
@@ -105,15 +93,8 @@ pub fn read_words(files: &[impl AsRef<Path>], rule: TagRule<'_>) -> Result<Tagge
     let sentences = sentences.into_iter().map(|(file, sentence)| {
         let class = |(line, _, tag): &Tagged| {
             let Some(tag) = tag else { return Ok(None) };
-            let class = tags.class_of(tag).ok_or_else(|| DataError::UnknownLabel {
-                file: file.to_path_buf(),
-                line: *line,
-                column: "tag".into(),
-                label: tag.as_str().into(),
-                known: tags.names().into(),
-                nearest: tags.nearest(tag),
-            })?;
-            Ok::<_, DataError>(Some(class))
+            let unknown = || tags.unknown(tag, "tag", file, *line);
+            tags.class_of(tag).ok_or_else(unknown).map(Some)
         };
         let classes: Option<Vec<usize>> = sentence.iter().map(class).collect::<Result<_, _>>()?;
         Ok(TaggedSentence {

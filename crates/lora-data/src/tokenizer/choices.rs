@@ -47,10 +47,7 @@ impl TextTokenizer {
                 input_ids.drain(lead..lead + too_many);
                 truncated += 1;
             }
-            encoded.push(Encoded {
-                token_type_ids: vec![0; input_ids.len()],
-                input_ids,
-            });
+            encoded.push(Encoded::of_one_text(input_ids));
             let mut tokens = Vec::with_capacity(prompt.answers.len());
             for answer in &prompt.answers {
                 let found = known

@@ -167,10 +167,7 @@ impl TextTokenizer {
                 input_ids.get(next).copied().filter(|_| next >= prompt_len)
             };
             targets.push((0..input_ids.len()).map(next).collect());
-            encoded.push(Encoded {
-                token_type_ids: vec![0; input_ids.len()],
-                input_ids,
-            });
+            encoded.push(Encoded::of_one_text(input_ids));
         }
         if encoded.is_empty() {
             return Err(TokenizerError::NoRoom {
@@ -196,11 +193,7 @@ impl TextTokenizer {
         row: usize,
     ) -> Result<Vec<u32>, TokenizerError> {
         let encoding = without_panic(|| self.inner.encode(text, special));
-        let encoding = encoding.map_err(|source| TokenizerError::Tokenize {
-            first: row,
-            last: row,
-            source,
-        })?;
+        let encoding = encoding.map_err(TokenizerError::in_rows(row, row))?;
         Ok(encoding.get_ids().to_vec())
     }
 }

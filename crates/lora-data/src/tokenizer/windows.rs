@@ -66,11 +66,7 @@ impl TextTokenizer {
         let mut cut = Vec::with_capacity(spans.questions.len());
         for (group, questions) in spans.questions.chunks(GROUP).enumerate() {
             let first = group * GROUP;
-            let failed = |source| TokenizerError::Tokenize {
-                first,
-                last: first + questions.len() - 1,
-                source,
-            };
+            let failed = TokenizerError::in_rows(first, first + questions.len() - 1);
             // Questions of one context stand together: each context is tokenized once a group.
             let mut contexts: Vec<usize> = questions.iter().map(|question| question.context).collect();
             contexts.sort_unstable();
@@ -126,10 +122,7 @@ fn window(whole: &Encoding, question: usize, answer: Option<&Answer>) -> Window 
         .map(|(offsets, sequence)| (sequence == Some(1)).then_some(*offsets))
         .collect();
     Window {
-        encoded: Encoded {
-            input_ids: whole.get_ids().to_vec(),
-            token_type_ids: whole.get_type_ids().to_vec(),
-        },
+        encoded: Encoded::from(whole),
         question,
         target: answer
             .and_then(|answer| tokens_of(answer, &offsets))

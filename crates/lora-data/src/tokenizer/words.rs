@@ -51,11 +51,7 @@ impl TextTokenizer {
             .ok_or(TokenizerError::MaxLengthTooSmall { max_length, special })?;
         let (mut encoded, mut places, mut cut) = (Vec::new(), Vec::new(), 0);
         for (number, sentence) in tagged.sentences.iter().enumerate() {
-            let failed = |source| TokenizerError::Tokenize {
-                first: number,
-                last: number,
-                source,
-            };
+            let failed = TokenizerError::in_rows(number, number);
             let words = self.as_written(sentence);
             let whole = self.encode_split(&words).map_err(failed)?;
             let parts = parts(&whole, words.len(), room);
@@ -75,10 +71,7 @@ impl TextTokenizer {
                     token,
                 };
                 places.push(first_tokens(&row).into_iter().map(place).collect::<Vec<_>>());
-                encoded.push(Encoded {
-                    input_ids: row.get_ids().to_vec(),
-                    token_type_ids: row.get_type_ids().to_vec(),
-                });
+                encoded.push(Encoded::from(&row));
             }
         }
         let targets = places.iter().zip(&encoded).map(|(places, encoded)| {

@@ -1,9 +1,10 @@
 //! Adaptive calibration error: bins of equal mass instead of equal width.
 
-use super::MAXIMUM_BINS;
+use super::binning::check_bins;
 use super::reliability::{ReliabilityBin, expected_error};
 use super::smooth::smooth_ece;
 use crate::EvalError;
+use crate::checks::is_confidence;
 
 /// Keeps the confidences, so that they can be cut into bins that hold the same number of examples (Nguyen and O'Connor 2015).
 ///
@@ -29,12 +30,7 @@ impl AdaptiveCalibration {
     /// # Errors
     /// [`EvalError::ConfidenceOutOfRange`] unless the confidence lies in 0..=1.
     pub fn update(&mut self, confidence: f64, correct: bool) -> Result<(), EvalError> {
-        if !(0.0..=1.0).contains(&confidence) {
-            return Err(EvalError::ConfidenceOutOfRange {
-                example: self.count(),
-                value: confidence,
-            });
-        }
+        is_confidence(self.count(), confidence)?;
         self.examples.push((confidence, correct));
         Ok(())
     }
@@ -53,14 +49,9 @@ impl AdaptiveCalibration {
     /// empty bin is all zeros.
     ///
     /// # Errors
-    /// [`EvalError::BinCount`] for no bins or more than [`MAXIMUM_BINS`].
+    /// [`EvalError::BinCount`] for no bins or more than [`MAXIMUM_BINS`](super::MAXIMUM_BINS).
     pub fn bins(&self, bins: usize) -> Result<Vec<ReliabilityBin>, EvalError> {
-        if !(1..=MAXIMUM_BINS).contains(&bins) {
-            return Err(EvalError::BinCount {
-                found: bins,
-                maximum: MAXIMUM_BINS,
-            });
-        }
+        check_bins(bins)?;
         let mut sorted = self.examples.clone();
         sorted.sort_unstable_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
         let (size, larger) = (sorted.len() / bins, sorted.len() % bins);

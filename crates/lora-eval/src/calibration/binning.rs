@@ -9,6 +9,15 @@ use crate::EvalError;
 /// The most bins that a [`Binning`] may have. Beyond it a bin says nothing, and a mistyped number must not fill the memory.
 pub const MAXIMUM_BINS: usize = 10_000;
 
+/// [`EvalError::BinCount`] for no bins, or more than [`MAXIMUM_BINS`].
+pub(super) fn check_bins(found: usize) -> Result<(), EvalError> {
+    if (1..=MAXIMUM_BINS).contains(&found) {
+        return Ok(());
+    }
+    let maximum = MAXIMUM_BINS;
+    Err(EvalError::BinCount { found, maximum })
+}
+
 /// Which bin a confidence exactly on an edge belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -65,12 +74,7 @@ impl Binning {
     /// # Errors
     /// [`EvalError::BinCount`] for no bins or more than [`MAXIMUM_BINS`].
     pub fn edges(&self) -> Result<Vec<f64>, EvalError> {
-        if !(1..=MAXIMUM_BINS).contains(&self.bins) {
-            return Err(EvalError::BinCount {
-                found: self.bins,
-                maximum: MAXIMUM_BINS,
-            });
-        }
+        check_bins(self.bins)?;
         let edge = |index: usize| match self.edges {
             EdgeRule::LeftOpen | EdgeRule::LeftClosed => index as f64 / self.bins as f64,
             EdgeRule::Torchmetrics => self.single_precision_edge(index),

@@ -2,6 +2,7 @@
 
 use super::{Binning, ReliabilityTable};
 use crate::EvalError;
+use crate::checks::same_classes;
 use crate::probabilities::check_distribution;
 
 /// One reliability table a class: of the probability of the class, and whether it is the label (Kull et al. 2019,
@@ -33,13 +34,7 @@ impl ClasswiseCalibration {
     /// [`EvalError::ClassCount`] for another number of classes, [`EvalError::ProbabilityOutOfRange`] or [`EvalError::ProbabilitySum`] for
     /// a row that is no distribution. Nothing is added then.
     pub fn update(&mut self, predicted: &[f64], label: usize) -> Result<(), EvalError> {
-        if predicted.len() != self.tables.len() {
-            return Err(EvalError::ClassCount {
-                what: "the predicted distribution",
-                expected: self.tables.len(),
-                found: predicted.len(),
-            });
-        }
+        same_classes("the predicted distribution", self.tables.len(), predicted.len())?;
         check_distribution(0, predicted)?;
         for (class, (table, probability)) in self.tables.iter_mut().zip(predicted).enumerate() {
             table.update(*probability, class == label)?;
@@ -52,13 +47,7 @@ impl ClasswiseCalibration {
     /// # Errors
     /// [`EvalError::ClassCount`] or [`EvalError::BinningMismatch`] if they differ. Nothing is added then.
     pub fn merge(&mut self, other: &Self) -> Result<(), EvalError> {
-        if self.tables.len() != other.tables.len() {
-            return Err(EvalError::ClassCount {
-                what: "the other calibration",
-                expected: self.tables.len(),
-                found: other.tables.len(),
-            });
-        }
+        same_classes("the other calibration", self.tables.len(), other.tables.len())?;
         // All have one binning, so that the first refuses where any would.
         self.tables
             .iter_mut()

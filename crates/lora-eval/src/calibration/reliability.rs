@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Binning;
 use crate::EvalError;
-use crate::checks::refuse_empty;
+use crate::checks::{is_confidence, refuse_empty};
 
 /// One bar of a reliability diagram. An empty bin has count 0, mean confidence 0 and accuracy 0.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -70,12 +70,7 @@ impl ReliabilityTable {
     /// # Errors
     /// [`EvalError::ConfidenceOutOfRange`] unless the confidence lies in 0..=1; the table is unchanged then.
     pub fn update(&mut self, confidence: f64, correct: bool) -> Result<(), EvalError> {
-        if !(0.0..=1.0).contains(&confidence) {
-            return Err(EvalError::ConfidenceOutOfRange {
-                example: self.count(),
-                value: confidence,
-            });
-        }
+        is_confidence(self.count(), confidence)?;
         let bin = &mut self.bins[self.binning.bin_of(confidence, &self.edges)];
         bin.count += 1;
         bin.correct += u64::from(correct);

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Calibrator;
 use super::lbfgs::minimize;
+use crate::checks::require;
 use crate::softmax::softmax;
 use crate::{ClassProbabilities, EvalError};
 
@@ -82,15 +83,9 @@ pub(super) fn fit_vector(
     labels: &[usize],
     prior: VectorPrior,
 ) -> Result<Calibrator, EvalError> {
-    if let Some(found) = prior
-        .deviation
-        .filter(|deviation| !(deviation.is_finite() && *deviation > 0.0))
-    {
-        return Err(EvalError::OutOfRange {
-            what: "the deviation of the prior of vector scaling",
-            found,
-            expected: "a positive number",
-        });
+    if let Some(found) = prior.deviation {
+        let what = "the deviation of the prior of vector scaling";
+        require(found.is_finite() && found > 0.0, what, found, "a positive number")?;
     }
     let classes = probabilities.classes();
     let rows: Vec<Vec<f64>> = probabilities.rows().map(logs).collect();
@@ -136,14 +131,12 @@ pub(super) fn fit_dirichlet(
         ),
         ("the penalty of the bias of Dirichlet calibration", penalty.bias),
     ] {
-        if !(found.is_finite() && found >= 0.0) {
-            let expected = "a number of at least 0";
-            return Err(EvalError::OutOfRange {
-                what,
-                found,
-                expected,
-            });
-        }
+        require(
+            found.is_finite() && found >= 0.0,
+            what,
+            found,
+            "a number of at least 0",
+        )?;
     }
     let classes = probabilities.classes();
     let rows: Vec<Vec<f64>> = probabilities.rows().map(logs).collect();

@@ -23,6 +23,7 @@ pub use self::affine::{DirichletPenalty, VectorPrior};
 use self::affine::{fit_dirichlet, fit_vector, scaled};
 use self::isotonic::StepFunction;
 pub use self::judged::{JudgedCalibrator, judge_calibrator};
+use crate::checks::same_classes;
 use crate::probabilities::check_labels;
 use crate::{ClassProbabilities, EvalError};
 
@@ -126,13 +127,7 @@ impl Calibrator {
     /// not finite.
     pub fn apply(&self, probabilities: &ClassProbabilities) -> Result<ClassProbabilities, EvalError> {
         let classes = probabilities.classes();
-        if self.classes() != Some(classes) {
-            return Err(EvalError::ClassCount {
-                what: "the calibrator",
-                expected: classes,
-                found: self.classes().unwrap_or(0),
-            });
-        }
+        same_classes("the calibrator", classes, self.classes().unwrap_or(0))?;
         let of_row = |row: &[f64]| match self {
             Self::Vector { weights, bias } => scaled(row, bias, |class, logs| weights[class] * logs[class]),
             Self::Dirichlet { weights, bias } => scaled(row, bias, |class, logs| {

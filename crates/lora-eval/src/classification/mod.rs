@@ -4,6 +4,7 @@ mod f1;
 
 pub use self::f1::F1Average;
 use crate::EvalError;
+use crate::checks::{is_class, same_classes};
 
 /// Counts of (label, predicted class) pairs: update it with every example, merge those of batches, read the scores at the end.
 ///
@@ -41,15 +42,7 @@ impl ConfusionMatrix {
     /// [`EvalError::ClassOutOfRange`] for a label or a prediction that is no class.
     pub fn update(&mut self, label: usize, predicted: usize) -> Result<(), EvalError> {
         for (what, found) in [("label", label), ("prediction", predicted)] {
-            if found >= self.classes {
-                let (example, classes) = (self.count(), self.classes);
-                return Err(EvalError::ClassOutOfRange {
-                    what,
-                    example,
-                    found,
-                    classes,
-                });
-            }
+            is_class(what, self.count(), found, self.classes)?;
         }
         self.counts[label * self.classes + predicted] += 1;
         Ok(())
@@ -60,14 +53,7 @@ impl ConfusionMatrix {
     /// # Errors
     /// [`EvalError::ClassCount`] for another number of classes.
     pub fn merge(&mut self, other: &Self) -> Result<(), EvalError> {
-        if self.classes != other.classes {
-            let (expected, found) = (self.classes, other.classes);
-            return Err(EvalError::ClassCount {
-                what: "the other confusion matrix",
-                expected,
-                found,
-            });
-        }
+        same_classes("the other confusion matrix", self.classes, other.classes)?;
         self.counts
             .iter_mut()
             .zip(&other.counts)

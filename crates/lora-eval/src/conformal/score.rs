@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
+use crate::checks::require;
 
 /// How badly a class fits the probabilities of a row: the higher, the worse.
 ///
@@ -58,14 +59,11 @@ impl ConformityScore {
     /// [`EvalError::OutOfRange`].
     pub fn check(&self) -> Result<(), EvalError> {
         match self {
-            Self::Raps { penalty, .. } if !(penalty.is_finite() && *penalty >= 0.0) => {
-                Err(EvalError::OutOfRange {
-                    what: "the penalty of RAPS",
-                    found: *penalty,
-                    expected: "a number of at least 0",
-                })
+            Self::Raps { penalty, .. } => {
+                let holds = penalty.is_finite() && *penalty >= 0.0;
+                require(holds, "the penalty of RAPS", *penalty, "a number of at least 0")
             }
-            _ => Ok(()),
+            Self::Lac | Self::Aps => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::{ConformityScore, PredictionSets};
-use crate::checks::{at_least, level_within, same_count};
+use crate::checks::{at_least, is_finite, level_within, require, same_classes, same_count};
 use crate::probabilities::check_labels;
 use crate::{ClassProbabilities, EvalError};
 
@@ -42,16 +42,8 @@ impl TryFrom<UncheckedScores> for ConformalScores {
         } = unchecked;
         score.check()?;
         at_least("classes", by_class.len(), 2)?;
-        let not_finite = by_class.iter().flatten().position(|score| !score.is_finite());
-        if let Some(example) = not_finite {
-            let value = by_class
-                .iter()
-                .flatten()
-                .nth(example)
-                .copied()
-                .unwrap_or(f64::NAN);
-            let what = "conformity score";
-            return Err(EvalError::ValueNotFinite { what, example, value });
+        for (example, value) in by_class.iter().flatten().enumerate() {
+            is_finite("conformity score", example, *value)?;
         }
         for scores in &mut by_class {
             scores.sort_by(f64::total_cmp);
@@ -210,13 +202,8 @@ impl ConformalThresholds {
         probabilities: &ClassProbabilities,
         draws: &[f64],
     ) -> Result<PredictionSets, EvalError> {
-        if probabilities.classes() != self.thresholds.len() {
-            return Err(EvalError::ClassCount {
-                what: "the row of probabilities",
-                expected: self.thresholds.len(),
-                found: probabilities.classes(),
-            });
-        }
+        let (expected, found) = (self.thresholds.len(), probabilities.classes());
+        same_classes("the row of probabilities", expected, found)?;
         check_draws(probabilities, draws)?;
         let of_row = |(row, u): (&[f64], &f64)| {
             let scores = self.score.of_row(row, *u);
@@ -244,14 +231,10 @@ fn row_draws(seed: Option<u64>, stream: u64, rows: usize) -> Vec<f64> {
 
 fn check_draws(probabilities: &ClassProbabilities, draws: &[f64]) -> Result<(), EvalError> {
     same_count("the list of row draws", probabilities.examples(), draws.len())?;
-    match draws.iter().find(|number| !(0.0..=1.0).contains(*number)) {
-        Some(found) => Err(EvalError::OutOfRange {
-            what: "the number of a row",
-            found: *found,
-            expected: "0 to 1",
-        }),
-        None => Ok(()),
-    }
+    draws.iter().try_for_each(|found| {
+        let holds = (0.0..=1.0).contains(found);
+        require(holds, "the number of a row", *found, "0 to 1")
+    })
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::curvature::{CurvatureSums, Use};
 use super::observed::{Judged, Observed};
 use super::{Laplace, LaplaceError, Structure};
-use crate::EvalError;
+use crate::checks::require;
 
 /// Which posterior, and how its curvature is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -111,13 +111,8 @@ impl Laplace {
     {
         let layout = VectorLayout::of(adapted, settings.part);
         let maps = tapped_maps(adapted, &layout)?;
-        if settings.roots == RootColumns::Sampled(0) {
-            return Err(LaplaceError::Eval(EvalError::OutOfRange {
-                what: "the number of sampled columns",
-                found: 0.0,
-                expected: "at least 1",
-            }));
-        }
+        let holds = settings.roots != RootColumns::Sampled(0);
+        require(holds, "the number of sampled columns", 0.0, "at least 1")?;
         let training = adapted.clone().map(Module::train);
         let mut sums = CurvatureSums::new(&layout, settings.structure)?;
         let (mut log_likelihood, mut done) = (0.0, 0);

@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::EvalError;
+use crate::checks::require;
 use matrix::{CurvatureBlock, Placed};
 
 pub use error::LaplaceError;
@@ -91,13 +92,8 @@ impl Laplace {
     /// # Errors
     /// [`EvalError::OutOfRange`] unless it lies in [`PRIOR_PRECISIONS`].
     pub fn with_prior(mut self, precision: f64) -> Result<Self, EvalError> {
-        if !PRIOR_PRECISIONS.contains(&precision) {
-            return Err(EvalError::OutOfRange {
-                what: "the prior precision λ",
-                found: precision,
-                expected: "1e-6 to 1e8",
-            });
-        }
+        let holds = PRIOR_PRECISIONS.contains(&precision);
+        require(holds, "the prior precision λ", precision, "1e-6 to 1e8")?;
         self.prior_precision = precision;
         Ok(self)
     }

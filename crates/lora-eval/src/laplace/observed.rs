@@ -1,6 +1,7 @@
 //! What was observed, and what a model makes of it: log-likelihood, and the curvature of the loss in the outputs.
 
 use crate::EvalError;
+use crate::checks::{at_least, require};
 use crate::softmax::log_softmax;
 
 /// The targets of a data set, in its order.
@@ -35,27 +36,18 @@ impl Observed<'_> {
             Self::Values { values, .. } => (values.len(), 1),
         };
         for (axis, found, minimum) in [("examples", examples, 1), ("classes", outputs, minimum)] {
-            if found < minimum {
-                return Err(EvalError::AxisTooShort { axis, found, minimum });
-            }
+            at_least(axis, found, minimum)?;
         }
         match self {
-            Self::Classes(labels) => match labels.iter().find(|label| **label >= outputs) {
-                Some(label) => Err(EvalError::OutOfRange {
-                    what: "a label",
-                    found: *label as f64,
-                    expected: "a class of the model, counted from 0",
-                }),
-                None => Ok(()),
-            },
-            Self::Values { deviation, .. } if !(deviation.is_finite() && *deviation > 0.0) => {
-                Err(EvalError::OutOfRange {
-                    what: "the standard deviation σ of the noise",
-                    found: *deviation,
-                    expected: "a number above 0",
-                })
+            Self::Classes(labels) => labels.iter().try_for_each(|label| {
+                let expected = "a class of the model, counted from 0";
+                require(*label < outputs, "a label", *label as f64, expected)
+            }),
+            Self::Values { deviation, .. } => {
+                let what = "the standard deviation σ of the noise";
+                let holds = deviation.is_finite() && *deviation > 0.0;
+                require(holds, what, *deviation, "a number above 0")
             }
-            Self::Values { .. } => Ok(()),
         }
     }
 

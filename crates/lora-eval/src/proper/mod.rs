@@ -9,7 +9,7 @@ mod likelihood;
 pub use self::brier::BrierScore;
 pub use self::likelihood::{NegativeLogLikelihood, PROBABILITY_FLOOR};
 use crate::EvalError;
-use crate::checks::{refuse_empty, same_count};
+use crate::checks::{is_class, refuse_empty, same_classes, same_count};
 use crate::probabilities::{ClassProbabilities, check_distribution};
 
 /// Mean cross-entropy in nats of predictions against the human label distribution of the same examples. At its best it equals
@@ -47,27 +47,11 @@ struct MeanScore {
 impl MeanScore {
     fn check(self, predicted: &[f64], label: usize) -> Result<(), EvalError> {
         check_distribution(self.count as usize, predicted)?;
-        if label >= predicted.len() {
-            let (example, classes) = (self.count, predicted.len());
-            return Err(EvalError::ClassOutOfRange {
-                what: "label",
-                example,
-                found: label,
-                classes,
-            });
-        }
-        Ok(())
+        is_class("label", self.count, label, predicted.len())
     }
 
     fn check_soft(self, predicted: &[f64], target: &[f64]) -> Result<(), EvalError> {
-        if predicted.len() != target.len() {
-            let (expected, found) = (predicted.len(), target.len());
-            return Err(EvalError::ClassCount {
-                what: "the target distribution",
-                expected,
-                found,
-            });
-        }
+        same_classes("the target distribution", predicted.len(), target.len())?;
         check_distribution(self.count as usize, predicted)?;
         check_distribution(self.count as usize, target)
     }

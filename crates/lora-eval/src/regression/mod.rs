@@ -11,7 +11,7 @@ pub use self::errors::RegressionErrors;
 pub use self::ranks::RankCorrelation;
 pub(crate) use self::ranks::average_ranks;
 use crate::EvalError;
-use crate::checks::same_count;
+use crate::checks::{is_finite, same_count};
 
 /// Every score of a regression over one set of examples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,13 +56,7 @@ impl RegressionScores {
 
 fn check_finite(example: u64, prediction: f64, target: f64) -> Result<(), EvalError> {
     for (what, value) in [("prediction", prediction), ("target", target)] {
-        if !value.is_finite() {
-            return Err(EvalError::ValueNotFinite {
-                what,
-                example: example as usize,
-                value,
-            });
-        }
+        is_finite(what, example as usize, value)?;
     }
     Ok(())
 }

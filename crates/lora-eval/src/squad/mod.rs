@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use self::normalize::{exact_match, normalize, word_f1};
 pub use self::threshold::{BestThreshold, BestThresholds};
 use crate::EvalError;
+use crate::checks::is_finite;
 
 /// Which rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,12 +104,8 @@ impl SquadAccumulator {
         no_answer: Option<f64>,
     ) -> Result<(), EvalError> {
         let question = self.questions.len();
-        if let Some(value) = no_answer.filter(|value| !value.is_finite()) {
-            return Err(EvalError::ValueNotFinite {
-                what: "no-answer score",
-                example: question,
-                value,
-            });
+        if let Some(value) = no_answer {
+            is_finite("no-answer score", question, value)?;
         }
         let mut truths: Vec<&str> = answers.iter().map(AsRef::as_ref).collect();
         match self.version {

@@ -13,8 +13,8 @@ use rayon::prelude::*;
 
 use super::{AttentionOps, PackedRows, composed_attention, composed_attention_backward};
 use crate::flex::{
-    Matrix, Packed, Product, SMALLEST_WEIGHT, contiguous_mut, exp, for_rows, has_no_subnormal, largest,
-    new_tensor, parts, sum_of, vanishing,
+    Matrix, Packed, Product, SMALLEST_WEIGHT, contiguous_mut, exp, for_rows, has_no_subnormal, inlined,
+    largest, new_tensor, parts, sum_of, vanishing,
 };
 use spans::{QueryBlock, spans};
 
@@ -241,14 +241,13 @@ impl Inputs {
                 scores,
                 keys,
                 span.queries.len(),
-                #[inline(always)]
-                |scores, row| {
+                inlined!(|scores, row| {
                     let bias = match self.bias(example, head, span.queries.start + row) {
                         bias if bias.len() == 1 => bias,
                         bias => &bias[span.keys.clone()],
                     };
                     softmax(&mut scores[span.keys.clone()], self.scale, bias);
-                },
+                }),
             );
         }
         Matrix::new(buffer, [queries, keys], keys)
@@ -284,13 +283,7 @@ fn softmax(scores: &mut [f32], scale: f32, bias: &[f32]) {
     for score in scores.iter_mut() {
         *score = vanishing(exp(*score - largest), SMALLEST_WEIGHT);
     }
-    let inverse = 1.0
-        / sum_of(
-            scores,
-            scores,
-            #[inline(always)]
-            |score, _| score,
-        );
+    let inverse = 1.0 / sum_of(scores, scores, inlined!(|score, _| score));
     for score in scores.iter_mut() {
         *score *= inverse;
     }
@@ -309,21 +302,15 @@ fn through_softmax(
         &mut scores_grad[span.queries.start * seq_key..span.queries.end * seq_key],
         seq_key,
         span.queries.len(),
-        #[inline(always)]
-        |grad, row| {
+        inlined!(|grad, row| {
             let grad = &mut grad[span.keys.clone()];
             let weights = weights.line(row, 0, grad.len());
-            let mean = sum_of(
-                weights,
-                grad,
-                #[inline(always)]
-                |weight, grad| weight * grad,
-            );
+            let mean = sum_of(weights, grad, inlined!(|weight, grad| weight * grad));
             for (grad, weight) in grad.iter_mut().zip(weights) {
                 *grad = vanishing(weight * (*grad - mean) * scale, f32::MIN_POSITIVE);
             }
             debug_assert!(has_no_subnormal(grad), "the gradient of a score is subnormal");
-        },
+        }),
     );
 }
 

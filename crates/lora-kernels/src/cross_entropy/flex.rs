@@ -7,7 +7,7 @@ use burn::tensor::DType;
 
 use super::{CrossEntropyOps, composed_cross_entropy, composed_cross_entropy_backward};
 use crate::flex::{
-    CHUNK, SMALLEST_WEIGHT, changed, exp, for_rows, largest, numbers, sum_of, tensor_of, vanishing,
+    CHUNK, SMALLEST_WEIGHT, changed, exp, for_rows, inlined, largest, numbers, sum_of, tensor_of, vanishing,
 };
 
 impl CrossEntropyOps for Flex {
@@ -24,18 +24,16 @@ impl CrossEntropyOps for Flex {
             &mut losses,
             1,
             rows_per_task(classes),
-            #[inline(always)]
-            |loss, row| {
+            inlined!(|loss, row| {
                 let logits = &logits[row * classes..][..classes];
                 let largest = largest(logits);
                 let sum = sum_of(
                     logits,
                     logits,
-                    #[inline(always)]
-                    |logit, _| vanishing(exp(logit - largest), SMALLEST_WEIGHT),
+                    inlined!(|logit, _| vanishing(exp(logit - largest), SMALLEST_WEIGHT)),
                 );
                 loss[0] = sum.ln() - (logits[targets[row]] - largest);
-            },
+            }),
         );
         let sum: f64 = losses.iter().copied().map(f64::from).sum();
         tensor_of(vec![(sum / batch as f64) as f32], [1])
@@ -57,24 +55,18 @@ impl CrossEntropyOps for Flex {
             logits,
             classes,
             rows_per_task(classes),
-            #[inline(always)]
-            |row, index| {
+            inlined!(|row, index| {
                 let largest = largest(row);
                 for logit in row.iter_mut() {
                     *logit = vanishing(exp(*logit - largest), SMALLEST_WEIGHT);
                 }
-                let sum = sum_of(
-                    row,
-                    row,
-                    #[inline(always)]
-                    |exponential, _| exponential,
-                );
+                let sum = sum_of(row, row, inlined!(|exponential, _| exponential));
                 let share_of_sum = share / sum;
                 for exponential in row.iter_mut() {
                     *exponential = vanishing(*exponential * share_of_sum, f32::MIN_POSITIVE);
                 }
                 row[targets[index]] -= share;
-            },
+            }),
         )
     }
 }

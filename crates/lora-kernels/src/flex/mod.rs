@@ -3,6 +3,16 @@
 //! The instruction set is chosen at run time by `pulp`, threads come from `rayon`, and both work on slices; the only unsafe code is
 //! in the units of [`bf16`]. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
 
+/// A closure that is inlined wherever it is called: only inlined code is compiled for the instruction set found at run time.
+macro_rules! inlined {
+    ($($closure:tt)+) => {{
+        #[inline(always)]
+        $($closure)+
+    }};
+}
+
+pub(crate) use inlined;
+
 mod bf16;
 mod block;
 mod kept;

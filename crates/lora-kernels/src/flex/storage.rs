@@ -89,11 +89,10 @@ pub(crate) fn changed(
         &mut output,
         width,
         rows_per_task,
-        #[inline(always)]
-        |row, index| {
+        inlined!(|row, index| {
             row.copy_from_slice(&source[index * width..][..row.len()]);
             body(row, index);
-        },
+        }),
     );
     tensor_of(output, contiguous.shape())
 }
@@ -104,12 +103,11 @@ pub(crate) fn mapped(tensor: FloatTensor<Flex>, f: impl Fn(f32) -> f32 + Sync) -
         tensor,
         CHUNK,
         1,
-        #[inline(always)]
-        |chunk, _| {
+        inlined!(|chunk, _| {
             for x in chunk {
                 *x = f(*x);
             }
-        },
+        }),
     )
 }
 
@@ -125,12 +123,11 @@ pub(crate) fn paired(
         first,
         CHUNK,
         1,
-        #[inline(always)]
-        |chunk, index| {
+        inlined!(|chunk, index| {
             for (first, second) in chunk.iter_mut().zip(&second[index * CHUNK..]) {
                 *first = vanishing(f(*first, *second), f32::MIN_POSITIVE);
             }
-        },
+        }),
     )
 }
 

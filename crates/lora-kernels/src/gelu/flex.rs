@@ -5,7 +5,7 @@ use burn::backend::{Flex, ops::ActivationOps};
 use burn::tensor::DType;
 
 use super::{GeluOps, composed_gelu_backward};
-use crate::flex::{SMALLEST_WEIGHT, exp, mapped, paired, vanishing};
+use crate::flex::{SMALLEST_WEIGHT, exp, inlined, mapped, paired, vanishing};
 
 /// 1/√(2π), the density of the standard normal at 0.
 const INVERSE_SQRT_TWO_PI: f32 = 0.398_942_3;
@@ -15,11 +15,7 @@ impl GeluOps for Flex {
         if input.dtype() != DType::F32 {
             return Self::gelu(input);
         }
-        mapped(
-            input,
-            #[inline(always)]
-            |x| x * normal_cdf(x).0,
-        )
+        mapped(input, inlined!(|x| x * normal_cdf(x).0))
     }
 
     fn fused_gelu_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -29,11 +25,10 @@ impl GeluOps for Flex {
         paired(
             grad,
             &input,
-            #[inline(always)]
-            |grad, x| {
+            inlined!(|grad, x| {
                 let (cdf, exponential) = normal_cdf(x);
                 grad * (cdf + x * exponential * INVERSE_SQRT_TWO_PI)
-            },
+            }),
         )
     }
 }

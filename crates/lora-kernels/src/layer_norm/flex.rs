@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
 use super::{LayerNormOps, composed_layer_norm_backward};
-use crate::flex::{changed, numbers, sum_of};
+use crate::flex::{changed, inlined, numbers, sum_of};
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 16;
@@ -27,13 +27,12 @@ impl LayerNormOps for Flex {
             input,
             gamma.len(),
             ROWS,
-            #[inline(always)]
-            |row, _| {
+            inlined!(|row, _| {
                 let (mean, inverse) = moments(row, epsilon);
                 for ((x, gamma), beta) in row.iter_mut().zip(gamma).zip(beta) {
                     *x = (*x - mean) * inverse * gamma + beta;
                 }
-            },
+            }),
         )
     }
 
@@ -53,29 +52,19 @@ impl LayerNormOps for Flex {
             grad,
             width,
             ROWS,
-            #[inline(always)]
-            |grad, index| {
+            inlined!(|grad, index| {
                 let x = &input[index * width..][..width];
                 let (mean, inverse) = moments(x, epsilon);
                 for (grad, gamma) in grad.iter_mut().zip(gamma) {
                     *grad *= gamma;
                 }
-                let mean_grad = sum_of(
-                    grad,
-                    x,
-                    #[inline(always)]
-                    |grad, _| grad,
-                ) / width as f32;
-                let mean_product = sum_of(
-                    grad,
-                    x,
-                    #[inline(always)]
-                    |grad, x| grad * ((x - mean) * inverse),
-                ) / width as f32;
+                let mean_grad = sum_of(grad, x, inlined!(|grad, _| grad)) / width as f32;
+                let mean_product =
+                    sum_of(grad, x, inlined!(|grad, x| grad * ((x - mean) * inverse))) / width as f32;
                 for (grad, x) in grad.iter_mut().zip(x) {
                     *grad = (*grad - mean_grad - (x - mean) * inverse * mean_product) * inverse;
                 }
-            },
+            }),
         )
     }
 }
@@ -84,17 +73,7 @@ impl LayerNormOps for Flex {
 #[inline(always)]
 fn moments(row: &[f32], epsilon: f64) -> (f32, f32) {
     let count = row.len() as f32;
-    let mean = sum_of(
-        row,
-        row,
-        #[inline(always)]
-        |x, _| x,
-    ) / count;
-    let variance = sum_of(
-        row,
-        row,
-        #[inline(always)]
-        |x, _| (x - mean) * (x - mean),
-    ) / count;
+    let mean = sum_of(row, row, inlined!(|x, _| x)) / count;
+    let variance = sum_of(row, row, inlined!(|x, _| (x - mean) * (x - mean))) / count;
     (mean, 1.0 / (variance + epsilon as f32).sqrt())
 }

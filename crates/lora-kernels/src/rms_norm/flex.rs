@@ -5,7 +5,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
 use super::{RmsNormOps, composed_rms_norm, composed_rms_norm_backward};
-use crate::flex::{changed, numbers, sum_of, vanishing};
+use crate::flex::{changed, inlined, numbers, sum_of, vanishing};
 
 /// Rows that a thread takes at a time.
 const ROWS: usize = 16;
@@ -21,13 +21,12 @@ impl RmsNormOps for Flex {
             input,
             gamma.len(),
             ROWS,
-            #[inline(always)]
-            |row, _| {
+            inlined!(|row, _| {
                 let inverse = inverse_root(row, epsilon);
                 for (x, gamma) in row.iter_mut().zip(gamma) {
                     *x = *x * inverse * gamma;
                 }
-            },
+            }),
         )
     }
 
@@ -47,23 +46,17 @@ impl RmsNormOps for Flex {
             grad,
             width,
             ROWS,
-            #[inline(always)]
-            |grad, index| {
+            inlined!(|grad, index| {
                 let x = &input[index * width..][..width];
                 let inverse = inverse_root(x, epsilon);
                 for (grad, gamma) in grad.iter_mut().zip(gamma) {
                     *grad *= gamma;
                 }
-                let mean = sum_of(
-                    grad,
-                    x,
-                    #[inline(always)]
-                    |grad, x| grad * (x * inverse),
-                ) / width as f32;
+                let mean = sum_of(grad, x, inlined!(|grad, x| grad * (x * inverse))) / width as f32;
                 for (grad, x) in grad.iter_mut().zip(x) {
                     *grad = vanishing((*grad - x * inverse * mean) * inverse, f32::MIN_POSITIVE);
                 }
-            },
+            }),
         )
     }
 }
@@ -71,11 +64,6 @@ impl RmsNormOps for Flex {
 /// `1 / √(mean(x²) + epsilon)`.
 #[inline(always)]
 fn inverse_root(row: &[f32], epsilon: f64) -> f32 {
-    let square = sum_of(
-        row,
-        row,
-        #[inline(always)]
-        |x, _| x * x,
-    );
+    let square = sum_of(row, row, inlined!(|x, _| x * x));
     1.0 / (square / row.len() as f32 + epsilon as f32).sqrt()
 }

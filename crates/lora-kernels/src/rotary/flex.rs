@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
 use super::{RotaryOps, Turn, composed_rotary};
-use crate::flex::{changed, numbers};
+use crate::flex::{changed, inlined, numbers};
 
 /// Tokens that a thread takes at a time.
 const TOKENS: usize = 8;
@@ -35,8 +35,7 @@ impl RotaryOps for Flex {
             tokens,
             n_heads * d_head,
             TOKENS,
-            #[inline(always)]
-            |token, index| {
+            inlined!(|token, index| {
                 let at = index % seq * half;
                 let (cos, sin) = (&cos[at..][..half], &sin[at..][..half]);
                 for head in token.chunks_exact_mut(d_head) {
@@ -46,7 +45,7 @@ impl RotaryOps for Flex {
                         (*x, *y) = (*x * cos - *y * sin, *y * cos + *x * sin);
                     }
                 }
-            },
+            }),
         );
         turned.transpose(1, 2)
     }

@@ -6,30 +6,21 @@ use burn::tensor::DType;
 
 use super::gated::{GatedSiluOps, composed_gated_silu, composed_gated_silu_backward};
 use super::{SiluOps, composed_silu, composed_silu_backward};
-use crate::flex::{SMALLEST_WEIGHT, exp, mapped, paired, vanishing};
+use crate::flex::{SMALLEST_WEIGHT, exp, inlined, mapped, paired, vanishing};
 
 impl SiluOps for Flex {
     fn fused_silu(input: FloatTensor<Self>) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
             return composed_silu::<Self>(input);
         }
-        mapped(
-            input,
-            #[inline(always)]
-            |x| x * sigmoid(x),
-        )
+        mapped(input, inlined!(|x| x * sigmoid(x)))
     }
 
     fn fused_silu_backward(input: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
             return composed_silu_backward::<Self>(input, grad);
         }
-        paired(
-            grad,
-            &input,
-            #[inline(always)]
-            |grad, x| grad * slope(x),
-        )
+        paired(grad, &input, inlined!(|grad, x| grad * slope(x)))
     }
 }
 
@@ -38,12 +29,7 @@ impl GatedSiluOps for Flex {
         if gate.dtype() != DType::F32 {
             return composed_gated_silu::<Self>(gate, up);
         }
-        paired(
-            gate,
-            &up,
-            #[inline(always)]
-            |gate, up| gate * sigmoid(gate) * up,
-        )
+        paired(gate, &up, inlined!(|gate, up| gate * sigmoid(gate) * up))
     }
 
     fn fused_gated_silu_backward(
@@ -55,24 +41,9 @@ impl GatedSiluOps for Flex {
             return composed_gated_silu_backward::<Self>(gate, up, grad);
         }
         let gate = gate.to_contiguous();
-        let through_up = paired(
-            up,
-            &grad,
-            #[inline(always)]
-            |up, grad| grad * up,
-        );
-        let of_gate = paired(
-            through_up,
-            &gate,
-            #[inline(always)]
-            |grad, gate| grad * slope(gate),
-        );
-        let of_up = paired(
-            grad,
-            &gate,
-            #[inline(always)]
-            |grad, gate| grad * (gate * sigmoid(gate)),
-        );
+        let through_up = paired(up, &grad, inlined!(|up, grad| grad * up));
+        let of_gate = paired(through_up, &gate, inlined!(|grad, gate| grad * slope(gate)));
+        let of_up = paired(grad, &gate, inlined!(|grad, gate| grad * (gate * sigmoid(gate))));
         (of_gate, of_up)
     }
 }

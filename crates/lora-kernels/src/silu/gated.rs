@@ -1,13 +1,12 @@
 //! Silu of a gate times what it lets through: `silu(g) ⊙ u`, the inner part of `SwiGLU` (Shazeer 2020).
 
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
 
 use super::{composed_silu, composed_silu_backward};
+use crate::backends::tracked;
 
 /// `silu(gate) ⊙ up`, with [`silu`](crate::silu) as it is.
 ///
@@ -69,33 +68,15 @@ pub(super) fn composed_gated_silu_backward<B: Backend>(
 
 impl<B: GatedSiluOps, C: CheckpointStrategy> GatedSiluOps for Autodiff<B, C> {
     fn fused_gated_silu(gate: FloatTensor<Self>, up: FloatTensor<Self>) -> FloatTensor<Self> {
-        #[derive(Debug)]
-        struct GatedSilu;
-
-        impl<B: GatedSiluOps> Backward<B, 2> for GatedSilu {
-            /// Gate and up.
-            type State = [FloatTensor<B>; 2];
-
-            fn backward(self, ops: Ops<Self::State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let [gate, up] = ops.state;
-                let grad = grads.consume::<B>(&ops.node);
-                let (of_gate, of_up) = B::fused_gated_silu_backward(gate, up, grad);
-                for (node, grad) in ops.parents.into_iter().zip([of_gate, of_up]) {
-                    if let Some(node) = node {
-                        grads.register::<B>(node.id, grad);
-                    }
-                }
-            }
-        }
-
         let nodes = [gate.node(), up.node()];
-        let [gate, up] = [gate, up].map(FloatTensor::<Self>::into_primitive);
-        match GatedSilu.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let output = B::fused_gated_silu(gate.clone(), up.clone());
-                prep.finish([gate, up], output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(B::fused_gated_silu(gate, up)),
-        }
+        tracked::<B, C, _, 2>(
+            nodes,
+            [gate, up].map(FloatTensor::<Self>::into_primitive),
+            |[gate, up]| B::fused_gated_silu(gate, up),
+            |[gate, up], grad| {
+                let (of_gate, of_up) = B::fused_gated_silu_backward(gate, up, grad);
+                [of_gate, of_up]
+            },
+        )
     }
 }

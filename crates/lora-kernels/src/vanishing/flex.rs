@@ -5,17 +5,13 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 
 use super::{VanishingOps, composed_vanishing};
-use crate::flex::{mapped, vanishing};
+use crate::flex::{inlined, mapped, vanishing};
 
 impl VanishingOps for Flex {
     fn fused_vanishing(input: FloatTensor<Self>, smallest: f32) -> FloatTensor<Self> {
         if input.dtype() != DType::F32 {
             return composed_vanishing::<Self>(input, smallest);
         }
-        mapped(
-            input,
-            #[inline(always)]
-            |x| vanishing(x, smallest),
-        )
+        mapped(input, inlined!(|x| vanishing(x, smallest)))
     }
 }

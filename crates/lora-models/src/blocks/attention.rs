@@ -6,7 +6,7 @@ use lora_core::LoraLinear;
 use lora_core::bottleneck::BottleneckBlock;
 use lora_kernels::{attention, packed_attention};
 
-use super::{EncoderContext, Projections, Visibility};
+use super::{EncoderContext, Projections, Visibility, linears_of};
 
 /// Query, key and value projections, attention over all positions, output projection.
 #[derive(Module, Debug)]
@@ -22,6 +22,8 @@ pub struct SelfAttention {
     #[module(skip)]
     n_heads: usize,
 }
+
+linears_of!(SelfAttention: query, key, value, output);
 
 impl SelfAttention {
     /// The block of these projections.
@@ -104,19 +106,5 @@ impl SelfAttention {
         let [batch, seq, d_model] = x.dims();
         x.reshape([batch, seq, self.n_heads, d_model / self.n_heads])
             .swap_dims(1, 2)
-    }
-
-    /// Calls `visit` with the four projections.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        [&self.query, &self.key, &self.value, &self.output]
-            .into_iter()
-            .for_each(visit);
-    }
-
-    /// Calls `visit` with the four projections, to change them.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        [&mut self.query, &mut self.key, &mut self.value, &mut self.output]
-            .into_iter()
-            .for_each(visit);
     }
 }

@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Packing, Pass};
 use lora_kernels::{HIDDEN, attention};
 
 use super::key_value_cache::LayerCache;
-use super::{RmsNorm, Rotation};
+use super::{RmsNorm, Rotation, linears_of};
 
 /// Query, key and value projections, grouped-query attention (Ainslie et al. 2023) over the tokens up to each one, output
 /// projection. With as many key/value heads as heads it is multi-head attention.
@@ -25,6 +25,8 @@ pub struct CausalSelfAttention {
     #[module(skip)]
     pub heads: Heads,
 }
+
+linears_of!(CausalSelfAttention: projections, output);
 
 /// How features are shared out to heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,18 +123,6 @@ impl CausalSelfAttention {
             }
             other => panic!("{} projections; attention has three, or one for all", other.len()),
         }
-    }
-
-    /// Calls `visit` with every projection.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        self.projections.iter().for_each(&mut *visit);
-        visit(&self.output);
-    }
-
-    /// Calls `visit` with every projection, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        self.projections.iter_mut().for_each(&mut *visit);
-        visit(&mut self.output);
     }
 }
 

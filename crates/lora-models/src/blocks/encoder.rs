@@ -5,7 +5,9 @@ use burn::tensor::Tensor;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use lora_data::Batch;
 
-use super::{EncoderLayer, EncoderLayerNames, EncoderSizes, Encoding, LayerNorm, Layout, encoder_layers};
+use super::{
+    EncoderLayer, EncoderLayerNames, EncoderSizes, Encoding, LayerNorm, Layout, encoder_layers, linears_of,
+};
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -68,6 +70,8 @@ pub struct Encoder {
     #[module(skip)]
     segments: Segments,
 }
+
+linears_of!(Encoder: word_embeddings, position_embeddings, token_type_embeddings, project, layers);
 
 impl Encoder {
     /// The encoder whose path is that of the scope.
@@ -149,30 +153,6 @@ impl Encoder {
     /// The table of token embeddings, `[vocab_size, d_embedding]`.
     pub fn token_table(&self) -> &LoraLinear {
         &self.word_embeddings.table
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.word_embeddings.table);
-        visit(&self.position_embeddings.table);
-        self.token_type_embeddings
-            .iter()
-            .for_each(|table| visit(&table.table));
-        self.project.iter().for_each(&mut *visit);
-        self.layers.iter().for_each(|layer| layer.visit_linears(visit));
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.word_embeddings.table);
-        visit(&mut self.position_embeddings.table);
-        self.token_type_embeddings
-            .iter_mut()
-            .for_each(|table| visit(&mut table.table));
-        self.project.iter_mut().for_each(&mut *visit);
-        self.layers
-            .iter_mut()
-            .for_each(|layer| layer.visit_linears_mut(visit));
     }
 }
 

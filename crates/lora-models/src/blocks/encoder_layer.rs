@@ -2,11 +2,10 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use lora_core::LoraLinear;
 
 use super::{
     Activation, EncoderContext, Encoding, FeedForward, LayerNorm, Layout, Projections, Reading,
-    SelfAttention, through_layers,
+    SelfAttention, linears_of, through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -19,6 +18,8 @@ pub struct EncoderLayer {
     feed_forward: FeedForward,
     output_norm: LayerNorm,
 }
+
+linears_of!(EncoderLayer: attention, feed_forward);
 
 /// Where a family keeps the parts of a layer, below the layer's own path.
 #[derive(Clone, Copy, Debug)]
@@ -147,17 +148,5 @@ impl EncoderLayer {
         let hidden = self.attention_norm.forward(read + attended);
         let fed = self.feed_forward.forward(hidden.clone(), &seen.read);
         self.output_norm.forward(hidden + fed)
-    }
-
-    /// Calls `visit` with the six linears.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        self.attention.visit_linears(visit);
-        self.feed_forward.visit_linears(visit);
-    }
-
-    /// Calls `visit` with the six linears, to change them.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        self.attention.visit_linears_mut(visit);
-        self.feed_forward.visit_linears_mut(visit);
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraLinear, Pass};
 
-use super::Activation;
+use super::{Activation, linears_of};
 
 /// `activation(x W₁ + b₁) W₂ + b₂`.
 #[derive(Module, Debug)]
@@ -17,6 +17,8 @@ pub struct FeedForward {
     #[module(skip)]
     activation: Activation,
 }
+
+linears_of!(FeedForward: up, down);
 
 impl FeedForward {
     /// The block of these linears.
@@ -31,17 +33,5 @@ impl FeedForward {
     pub fn forward(&self, input: Tensor<3>, pass: &Pass) -> Tensor<3> {
         let hidden = self.activation.forward(self.up.forward(input, pass)); // [batch, seq, d_ff]
         pass.cut_hidden(self.down.path(), self.down.forward(hidden, pass))
-    }
-
-    /// Calls `visit` with both linears.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.up);
-        visit(&self.down);
-    }
-
-    /// Calls `visit` with both linears, to change them.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.up);
-        visit(&mut self.down);
     }
 }

@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 use lora_kernels::gated_silu;
 
-use super::Activation;
+use super::{Activation, linears_of};
 
 /// `(activation(x W_g) ⊙ x W_u) W_d` (Shazeer 2020; with silu: `SwiGLU`).
 #[derive(Module, Debug)]
@@ -21,6 +21,8 @@ pub struct GatedFeedForward {
     pub activation: Activation,
 }
 
+linears_of!(GatedFeedForward: gate, up, down);
+
 impl GatedFeedForward {
     /// # Shapes
     ///
@@ -33,17 +35,5 @@ impl GatedFeedForward {
             other => other.forward(gate) * up,
         };
         pass.cut_hidden(self.down.path(), self.down.forward(inner, pass))
-    }
-
-    /// Calls `visit` with the three linears.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        [&self.gate, &self.up, &self.down].into_iter().for_each(visit);
-    }
-
-    /// Calls `visit` with the three linears, to change them.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        [&mut self.gate, &mut self.up, &mut self.down]
-            .into_iter()
-            .for_each(visit);
     }
 }

@@ -16,6 +16,7 @@ mod norm;
 mod rms_norm;
 mod rope;
 mod tokens;
+mod visit_linears;
 
 pub use activation::{Activation, UnknownActivation};
 pub use attention::SelfAttention;
@@ -33,3 +34,5 @@ pub use norm::LayerNorm;
 pub use rms_norm::RmsNorm;
 pub use rope::{Rope, RopeScaling, Rotation, Yarn};
 pub use tokens::Tokens;
+pub use visit_linears::VisitLinears;
+pub(crate) use visit_linears::linears_of;

@@ -6,10 +6,10 @@ use lora_core::bottleneck::BottleneckBlock;
 use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use serde::Deserialize;
 
-use super::{Family, ModelSpec, SequenceForm};
+use super::{Family, ModelSpec, SequenceForm, defaults};
 use crate::blocks::{
     Activation, CausalContext, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, FeedForward, Heads,
-    KeyValueCache, LayerCache, LayerNorm, Tokens, causal_bias, through_layers,
+    KeyValueCache, LayerCache, LayerNorm, Tokens, causal_bias, linears_of, through_layers,
 };
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
@@ -45,16 +45,16 @@ pub struct Gpt2Config {
     #[serde(default = "tiny")]
     pub layer_norm_epsilon: f64,
     /// Standard deviation of new weights.
-    #[serde(default = "deviation")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// Whether scores are divided by `√d_head`; only yes is known.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub scale_attn_weights: bool,
     /// Whether scores are divided by the number of the layer too; only no is known.
     #[serde(default)]
     pub scale_attn_by_inverse_layer_idx: bool,
     /// Whether the output layer is the table of token embeddings.
-    #[serde(default = "yes")]
+    #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
 }
 
@@ -63,12 +63,6 @@ fn gelu_new() -> Activation {
 }
 fn tiny() -> f64 {
     1e-5
-}
-fn deviation() -> f64 {
-    0.02
-}
-fn yes() -> bool {
-    true
 }
 
 /// The decoder: embeddings of tokens and positions, layers, norm.
@@ -80,6 +74,8 @@ pub struct Gpt2 {
     ln_f: LayerNorm,
 }
 
+linears_of!(Gpt2: wte, wpe, layers);
+
 /// Norm, attention, residual; norm, feed-forward, residual.
 #[derive(Module, Debug)]
 struct Gpt2Layer {
@@ -88,6 +84,8 @@ struct Gpt2Layer {
     ln_2: LayerNorm,
     feed_forward: FeedForward,
 }
+
+linears_of!(Gpt2Layer: attention, feed_forward);
 
 impl Gpt2Config {
     /// The settings in `config.json`.
@@ -149,26 +147,6 @@ impl Gpt2 {
     /// `[vocab_size, d_model]`.
     pub fn token_table(&self) -> &LoraLinear {
         &self.wte.table
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.wte.table);
-        visit(&self.wpe.table);
-        for layer in &self.layers {
-            layer.attention.visit_linears(visit);
-            layer.feed_forward.visit_linears(visit);
-        }
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.wte.table);
-        visit(&mut self.wpe.table);
-        for layer in &mut self.layers {
-            layer.attention.visit_linears_mut(visit);
-            layer.feed_forward.visit_linears_mut(visit);
-        }
     }
 }
 

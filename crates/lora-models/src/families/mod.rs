@@ -31,38 +31,62 @@ use self::roberta::RobertaConfig;
 pub use rope_settings::RopeSettings;
 pub use spec::{Family, MaskedLmNames, ModelSpec, Pooling, SequenceForm, TransformForm};
 
-/// The settings of any family.
-#[derive(Clone, Debug)]
-pub enum FamilyConfig {
-    /// BERT.
-    Bert(BertConfig),
-    /// LLaMA, Mistral, Qwen2, Qwen3.
-    Llama(LlamaConfig),
-    /// GPT-2.
-    Gpt2(Gpt2Config),
-    /// RoBERTa and XLM-RoBERTa.
-    Roberta(RobertaConfig),
-    /// ELECTRA.
-    Electra(ElectraConfig),
-    /// DistilBERT.
-    DistilBert(DistilBertConfig),
-    /// DeBERTa-v2 and v3.
-    DebertaV2(DebertaV2Config),
-    /// ModernBERT.
-    ModernBert(ModernBertConfig),
+/// Every family that can be loaded, a line each: its variant, its settings and its module.
+macro_rules! families {
+    ($($(#[$doc:meta])+ $variant:ident($config:ty) = $module:ident,)+) => {
+        /// The settings of any family.
+        #[derive(Clone, Debug)]
+        pub enum FamilyConfig {
+            $($(#[$doc])+ $variant($config),)+
+        }
+
+        /// Every family that can be loaded.
+        pub const FAMILIES: &[&Family] = &[$(&$module::FAMILY),+];
+
+        impl FamilyConfig {
+            /// The settings of the family whose `model_type` it is; `None` for one that is not known.
+            fn of_type(model_type: &str, checkpoint: &Checkpoint) -> Option<Result<Self, LoadError>> {
+                $(if $module::FAMILY.model_types.contains(&model_type) {
+                    return Some(<$config>::read(checkpoint).map(Self::$variant));
+                })+
+                None
+            }
+
+            /// What the family is called.
+            pub fn family(&self) -> &'static Family {
+                match self {
+                    $(Self::$variant(_) => &$module::FAMILY,)+
+                }
+            }
+
+            /// What heads must know.
+            pub fn spec(&self) -> ModelSpec {
+                match self {
+                    $(Self::$variant(config) => config.spec(),)+
+                }
+            }
+        }
+    };
 }
 
-/// Every family that can be loaded.
-pub const FAMILIES: [&Family; 8] = [
-    &bert::FAMILY,
-    &roberta::FAMILY,
-    &electra::FAMILY,
-    &distilbert::FAMILY,
-    &deberta_v2::FAMILY,
-    &modernbert::FAMILY,
-    &llama::FAMILY,
-    &gpt2::FAMILY,
-];
+families! {
+    /// BERT.
+    Bert(BertConfig) = bert,
+    /// RoBERTa and XLM-RoBERTa.
+    Roberta(RobertaConfig) = roberta,
+    /// ELECTRA.
+    Electra(ElectraConfig) = electra,
+    /// DistilBERT.
+    DistilBert(DistilBertConfig) = distilbert,
+    /// DeBERTa-v2 and v3.
+    DebertaV2(DebertaV2Config) = deberta_v2,
+    /// ModernBERT.
+    ModernBert(ModernBertConfig) = modernbert,
+    /// LLaMA, Mistral, Qwen2, Qwen3.
+    Llama(LlamaConfig) = llama,
+    /// GPT-2.
+    Gpt2(Gpt2Config) = gpt2,
+}
 
 /// Keys of `config.json` that are sizes, in all families.
 const SIZES: [&str; 22] = [
@@ -106,17 +130,8 @@ impl FamilyConfig {
             }
         }
         let found = checkpoint.config["model_type"].as_str().unwrap_or_default();
-        let family = FAMILIES.iter().find(|family| family.model_types.contains(&found));
-        match family.map(|family| family.model_types[0]) {
-            Some("bert") => BertConfig::read(checkpoint).map(Self::Bert),
-            Some("llama") => LlamaConfig::read(checkpoint).map(Self::Llama),
-            Some("gpt2") => Gpt2Config::read(checkpoint).map(Self::Gpt2),
-            Some("roberta") => RobertaConfig::read(checkpoint).map(Self::Roberta),
-            Some("electra") => ElectraConfig::read(checkpoint).map(Self::Electra),
-            Some("distilbert") => DistilBertConfig::read(checkpoint).map(Self::DistilBert),
-            Some("modernbert") => ModernBertConfig::read(checkpoint).map(Self::ModernBert),
-            Some("deberta-v2") => DebertaV2Config::read(checkpoint).map(Self::DebertaV2),
-            _ => Err(LoadError::Family {
+        Self::of_type(found, checkpoint).unwrap_or_else(|| {
+            Err(LoadError::Family {
                 path: checkpoint.config_path(),
                 found: found.to_owned(),
                 supported: FAMILIES
@@ -124,35 +139,7 @@ impl FamilyConfig {
                     .flat_map(|family| family.model_types)
                     .copied()
                     .collect(),
-            }),
-        }
-    }
-
-    /// What the family is called.
-    pub fn family(&self) -> &'static Family {
-        match self {
-            Self::Bert(_) => &bert::FAMILY,
-            Self::Llama(_) => &llama::FAMILY,
-            Self::Gpt2(_) => &gpt2::FAMILY,
-            Self::Roberta(_) => &roberta::FAMILY,
-            Self::Electra(_) => &electra::FAMILY,
-            Self::DistilBert(_) => &distilbert::FAMILY,
-            Self::DebertaV2(_) => &deberta_v2::FAMILY,
-            Self::ModernBert(_) => &modernbert::FAMILY,
-        }
-    }
-
-    /// What heads must know.
-    pub fn spec(&self) -> ModelSpec {
-        match self {
-            Self::Bert(config) => config.spec(),
-            Self::Llama(config) => config.spec(),
-            Self::Gpt2(config) => config.spec(),
-            Self::Roberta(config) => config.spec(),
-            Self::Electra(config) => config.spec(),
-            Self::DistilBert(config) => config.spec(),
-            Self::DebertaV2(config) => config.spec(),
-            Self::ModernBert(config) => config.spec(),
-        }
+            })
+        })
     }
 }

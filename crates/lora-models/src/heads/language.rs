@@ -8,6 +8,7 @@ use lora_kernels::{LinearWeight, linear};
 
 use super::{HeadTransform, rows_of_tokens};
 use crate::backbone::Backbone;
+use crate::blocks::{VisitLinears, linears_of};
 use crate::error::LoadError;
 use crate::families::ModelSpec;
 use crate::weights::{Bias, Scope};
@@ -21,12 +22,16 @@ pub struct MaskedLmHead {
     pub decoder: Decoder,
 }
 
+linears_of!(MaskedLmHead: transform, decoder);
+
 /// `decoder(hidden)`: the next token.
 #[derive(Module, Debug)]
 pub struct CausalLmHead {
     /// From `d_model` to the vocabulary, at `lm_head`.
     pub decoder: Decoder,
 }
+
+linears_of!(CausalLmHead: decoder);
 
 /// A linear to the vocabulary.
 #[derive(Module, Debug)]
@@ -171,16 +176,16 @@ impl Decoder {
     pub fn is_adapted(&self) -> bool {
         matches!(self, Self::Own(decoder) if decoder.adapter.is_some())
     }
+}
 
-    /// Calls `visit` with the linear, if it is one of its own.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
+impl VisitLinears for Decoder {
+    fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
         if let Self::Own(decoder) = self {
             visit(decoder);
         }
     }
 
-    /// Calls `visit` with the linear, if it is one of its own, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
+    fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
         if let Self::Own(decoder) = self {
             visit(decoder);
         }

@@ -15,7 +15,7 @@ use lora_data::{Batch, Task};
 use lora_kernels::LinearWeight;
 
 use crate::backbone::Backbone;
-use crate::blocks::Reading;
+use crate::blocks::{Reading, VisitLinears, linears_of};
 use crate::error::LoadError;
 use crate::families::{ModelSpec, SequenceForm};
 use crate::weights::Scope;
@@ -81,6 +81,8 @@ pub enum Head {
     /// Causal language model.
     CausalLm(CausalLmHead),
 }
+
+linears_of!(Head: FirstToken | LastToken | Pooled | Tokens | Spans | MaskedLm | CausalLm);
 
 impl HeadKind {
     /// The kind by the name of a Hugging Face class, such as `BertForMaskedLM`; `None` for a class without head or with
@@ -234,64 +236,6 @@ impl Head {
             Self::MaskedLm(_) | Self::CausalLm(_) => &[],
         };
         names.iter().copied().map(str::to_owned).collect()
-    }
-
-    /// Calls `visit` with every linear, in a fixed order.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        match self {
-            Self::FirstToken(head) => [&head.dense, &head.output].into_iter().for_each(visit),
-            Self::LastToken(head) => visit(&head.score),
-            Self::Pooled(head) => [&head.transform.dense, &head.classifier]
-                .into_iter()
-                .for_each(visit),
-            Self::Tokens(head) => {
-                head.transform
-                    .iter()
-                    .for_each(|transform| visit(&transform.dense));
-                visit(&head.classifier);
-            }
-            Self::Spans(head) => {
-                head.transform
-                    .iter()
-                    .for_each(|transform| visit(&transform.dense));
-                visit(&head.outputs);
-            }
-            Self::MaskedLm(head) => {
-                visit(&head.transform.dense);
-                head.decoder.visit_linears(visit);
-            }
-            Self::CausalLm(head) => head.decoder.visit_linears(visit),
-        }
-    }
-
-    /// Calls `visit` with every linear, in the same order, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        match self {
-            Self::FirstToken(head) => [&mut head.dense, &mut head.output].into_iter().for_each(visit),
-            Self::LastToken(head) => visit(&mut head.score),
-            Self::Pooled(head) => {
-                [&mut head.transform.dense, &mut head.classifier]
-                    .into_iter()
-                    .for_each(visit);
-            }
-            Self::Tokens(head) => {
-                head.transform
-                    .iter_mut()
-                    .for_each(|transform| visit(&mut transform.dense));
-                visit(&mut head.classifier);
-            }
-            Self::Spans(head) => {
-                head.transform
-                    .iter_mut()
-                    .for_each(|transform| visit(&mut transform.dense));
-                visit(&mut head.outputs);
-            }
-            Self::MaskedLm(head) => {
-                visit(&mut head.transform.dense);
-                head.decoder.visit_linears_mut(visit);
-            }
-            Self::CausalLm(head) => head.decoder.visit_linears_mut(visit),
-        }
     }
 }
 

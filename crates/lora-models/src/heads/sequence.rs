@@ -6,7 +6,7 @@ use lora_core::{LoraLinear, Pass};
 use lora_data::Batch;
 
 use super::HeadTransform;
-use crate::blocks::{Activation, attention_mask};
+use crate::blocks::{Activation, attention_mask, linears_of};
 use crate::error::LoadError;
 use crate::families::{ModelSpec, Pooling, SequenceForm};
 use crate::weights::{Bias, Scope};
@@ -24,12 +24,16 @@ pub struct FirstTokenHead {
     trained: &'static [&'static str],
 }
 
+linears_of!(FirstTokenHead: dense, output);
+
 /// `score(last real token)`: the decoders' form, for only the last token has seen all others.
 #[derive(Module, Debug)]
 pub struct LastTokenHead {
     /// `[d_model, outputs]`, without bias.
     pub score: LoraLinear,
 }
+
+linears_of!(LastTokenHead: score);
 
 /// `classifier(transform(pooled tokens))`: ModernBERT's form.
 #[derive(Module, Debug)]
@@ -41,6 +45,8 @@ pub struct PooledHead {
     #[module(skip)]
     pooling: Pooling,
 }
+
+linears_of!(PooledHead: transform, classifier);
 
 impl FirstTokenHead {
     /// The head of a family; what is missing starts from the seed.

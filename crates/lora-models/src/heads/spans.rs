@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
 use super::HeadTransform;
+use crate::blocks::linears_of;
 use crate::error::LoadError;
 use crate::families::ModelSpec;
 use crate::weights::{Bias, Scope};
@@ -17,6 +18,8 @@ pub struct SpanHead {
     /// `[d_model, 2]`: start and end.
     pub outputs: LoraLinear,
 }
+
+linears_of!(SpanHead: transform, outputs);
 
 impl SpanHead {
     /// The head at `qa_outputs`, or at `classifier` after a transform; one that is missing starts from the seed.

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
 use super::{HeadTransform, rows_of_tokens};
+use crate::blocks::linears_of;
 use crate::error::LoadError;
 use crate::families::ModelSpec;
 use crate::weights::{Bias, Scope};
@@ -17,6 +18,8 @@ pub struct TokenHead {
     /// `[d_model, outputs]`.
     pub classifier: LoraLinear,
 }
+
+linears_of!(TokenHead: transform, classifier);
 
 impl TokenHead {
     /// The head at `classifier`; one that is missing starts from the seed.

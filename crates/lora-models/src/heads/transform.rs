@@ -4,7 +4,7 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use lora_core::{LoraLinear, Pass};
 
-use crate::blocks::{Activation, LayerNorm};
+use crate::blocks::{Activation, LayerNorm, linears_of};
 use crate::error::LoadError;
 use crate::families::{ModelSpec, TransformForm};
 use crate::weights::Scope;
@@ -18,6 +18,8 @@ pub struct HeadTransform {
     #[module(skip)]
     activation: Activation,
 }
+
+linears_of!(HeadTransform: dense);
 
 impl HeadTransform {
     /// The transform of a family; what is missing starts from the seed.

@@ -130,12 +130,7 @@ impl Entry {
             let rows = StoredRows {
                 start: self.storage.start + self.offset * float.width(),
                 shape: &self.shape,
-                row_bytes: self
-                    .shape
-                    .last()
-                    .copied()
-                    .unwrap_or(1)
-                    .saturating_mul(float.width()),
+                row_bytes: float.row_bytes(&self.shape),
             };
             return bytes.tensor(rows, orientation, |bytes, numbers| float.decode(bytes, numbers));
         }

@@ -3,14 +3,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use lora_core::tensors::{Orientation, TensorFile};
+use lora_core::peft::write_tensors;
+use lora_core::tensors::{HostTensor, Orientation, TensorFile};
 use lora_data::TextTokenizer;
 use lora_models::gguf::{Gguf, GgufDtype, GgufModel, GgufModelError, Setting};
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer, WeightFiles};
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
 use crate::device;
@@ -96,24 +94,15 @@ fn checkpoint(model_type: &str, keys: &Value) -> Checkpoint {
         let angle = seed as f64 * 12.9898 + place as f64 * 78.233;
         (angle.sin() * 43_758.545_3).fract() as f32
     };
-    let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = named
-        .into_iter()
-        .enumerate()
-        .map(|(seed, (name, shape))| {
-            let count: usize = shape.iter().product();
-            let bytes = (0..count)
-                .flat_map(|place| number(seed, place).to_le_bytes())
-                .collect();
-            (name, shape, bytes)
-        })
-        .collect();
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
-    let weights = TensorFile::from_bytes(
-        safetensors::serialize(views, None).unwrap(),
-        Path::new("model.safetensors"),
-    );
+    let tensors = named.into_iter().enumerate().map(|(seed, (name, shape))| {
+        let count = shape.iter().product();
+        let values = (0..count).map(|place| number(seed, place)).collect();
+        (name, HostTensor { shape, values })
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    write_tensors(&path, tensors).unwrap();
+    let weights = TensorFile::from_bytes(std::fs::read(&path).unwrap(), &path);
     Checkpoint {
         origin: "model".into(),
         config,

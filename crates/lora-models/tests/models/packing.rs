@@ -10,6 +10,7 @@ use lora_core::{
     Adapted, Linears, LoraConfig, LoraDropout, MaskSampler, Model, Pass, PassNoise, Rescale, TargetModules,
 };
 use lora_data::{Batch, Encoded, Padding, Targets};
+use lora_models::blocks::VisitLinears as _;
 use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
 
 use crate::device;

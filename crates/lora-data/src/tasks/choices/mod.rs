@@ -6,7 +6,7 @@ mod row;
 use std::path::{Path, PathBuf};
 
 pub use self::prompt::{ChoicePrompt, PromptStyle, prompts};
-use super::{Benchmark, Form, Split, TaskMetric};
+use super::{Benchmark, Form, TaskMetric, own_files, split};
 use crate::error::DataError;
 use crate::readers::table::RawTable;
 use crate::readers::{Format, read_table_file};
@@ -24,14 +24,6 @@ pub struct ChoiceQuestion {
     pub answer: Option<usize>,
     /// The subject, in MMLU.
     pub subject: Option<String>,
-}
-
-const fn split(name: &'static str, rows: usize, files: &'static [&'static [&'static str]]) -> Split {
-    Split {
-        name,
-        rows: Some(rows),
-        files,
-    }
 }
 
 pub(super) static BOOLQ: Benchmark = Benchmark {
@@ -122,16 +114,12 @@ pub(super) static WINOGRANDE: Benchmark = Benchmark {
 };
 
 /// Files of the user's.
-pub(super) static USER: Benchmark = Benchmark {
-    name: "choices",
-    title: "your own questions with choices",
-    metric: TaskMetric::Accuracy,
-    hub: None,
-    license: "yours",
-    folders: &[],
-    splits: super::USER_SPLITS,
-    form: Form::Choices(PromptStyle::Letters),
-};
+pub(super) static USER: Benchmark = own_files(
+    "choices",
+    "your own questions with choices",
+    TaskMetric::Accuracy,
+    Form::Choices(PromptStyle::Letters),
+);
 
 /// All files, one after the other, and the number of questions left out: those of a CSV without a header that has lost their right
 /// choice, if `leave_out_lost`. `subject`: what the questions are about, if no column says it.

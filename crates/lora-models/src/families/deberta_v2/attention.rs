@@ -10,6 +10,7 @@ use lora_kernels::HIDDEN;
 
 use super::DebertaV2Config;
 use super::config::ScoreTerms;
+use crate::blocks::linears_of;
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -30,6 +31,8 @@ pub struct DisentangledAttention {
     #[module(skip)]
     n_heads: usize,
 }
+
+linears_of!(DisentangledAttention: query, key, value, position_key, position_query, output);
 
 /// Relative positions of one pass.
 #[derive(Clone, Debug)]
@@ -142,25 +145,5 @@ impl DisentangledAttention {
         let [rows, places, d_model] = x.dims();
         x.reshape([rows, places, self.n_heads, d_model / self.n_heads])
             .swap_dims(1, 2)
-    }
-
-    /// Calls `visit` with every projection.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        [&self.query, &self.key, &self.value]
-            .into_iter()
-            .chain(&self.position_key)
-            .chain(&self.position_query)
-            .chain([&self.output])
-            .for_each(visit);
-    }
-
-    /// Calls `visit` with every projection, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        [&mut self.query, &mut self.key, &mut self.value]
-            .into_iter()
-            .chain(&mut self.position_key)
-            .chain(&mut self.position_query)
-            .chain([&mut self.output])
-            .for_each(visit);
     }
 }

@@ -15,7 +15,9 @@ use self::attention::{DisentangledAttention, Relative};
 use self::convolution::Convolution;
 use self::positions::RelativePositions;
 use super::Family;
-use crate::blocks::{Encoding, FeedForward, LayerNorm, attention_mask, places, through_layers, token_ids};
+use crate::blocks::{
+    Encoding, FeedForward, LayerNorm, attention_mask, linears_of, places, through_layers, token_ids,
+};
 use crate::error::LoadError;
 use crate::weights::Scope;
 
@@ -47,6 +49,8 @@ pub struct DebertaV2 {
     relative_positions: Option<RelativePositions>,
 }
 
+linears_of!(DebertaV2: word_embeddings, position_embeddings, token_type_embeddings, project, layers);
+
 /// Attention and feed-forward, each followed by residual and norm.
 #[derive(Module, Debug)]
 struct DebertaLayer {
@@ -55,6 +59,8 @@ struct DebertaLayer {
     feed_forward: FeedForward,
     output_norm: LayerNorm,
 }
+
+linears_of!(DebertaLayer: attention, feed_forward);
 
 impl DebertaV2 {
     /// The encoder whose path is that of the scope.
@@ -179,36 +185,6 @@ impl DebertaV2 {
     /// The table of token embeddings, `[vocab_size, d_embedding]`.
     pub fn token_table(&self) -> &LoraLinear {
         &self.word_embeddings.table
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        let tables = [&self.position_embeddings, &self.token_type_embeddings];
-        visit(&self.word_embeddings.table);
-        tables
-            .into_iter()
-            .flatten()
-            .for_each(|embedding| visit(&embedding.table));
-        self.project.iter().for_each(&mut *visit);
-        for layer in &self.layers {
-            layer.attention.visit_linears(visit);
-            layer.feed_forward.visit_linears(visit);
-        }
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        let tables = [&mut self.position_embeddings, &mut self.token_type_embeddings];
-        visit(&mut self.word_embeddings.table);
-        tables
-            .into_iter()
-            .flatten()
-            .for_each(|embedding| visit(&mut embedding.table));
-        self.project.iter_mut().for_each(&mut *visit);
-        for layer in &mut self.layers {
-            layer.attention.visit_linears_mut(visit);
-            layer.feed_forward.visit_linears_mut(visit);
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::blocks::{Activation, Heads, RopeScaling};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
+use crate::families::defaults;
 use crate::families::rope_settings::{RopeSettings, rope_of};
 use crate::families::spec::{ModelSpec, SequenceForm};
 
@@ -37,7 +38,7 @@ pub struct LlamaConfig {
     #[serde(default = "tiny")]
     pub rms_norm_eps: f64,
     /// Standard deviation of new weights.
-    #[serde(default = "deviation")]
+    #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
     /// Activation of the gate.
     #[serde(default = "silu")]
@@ -73,9 +74,6 @@ pub struct LlamaConfig {
 
 fn tiny() -> f64 {
     1e-6
-}
-fn deviation() -> f64 {
-    0.02
 }
 fn silu() -> Activation {
     Activation::Silu

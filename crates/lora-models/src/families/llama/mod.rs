@@ -11,7 +11,7 @@ use lora_core::{LoraEmbedding, LoraLinear, Pass};
 use super::Family;
 use crate::blocks::{
     CausalContext, CausalDecoder, CausalSelfAttention, CausalSpan, Encoding, GatedFeedForward, KeyValueCache,
-    LayerCache, RmsNorm, Rope, Tokens, causal_bias, through_layers,
+    LayerCache, RmsNorm, Rope, Tokens, causal_bias, linears_of, through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::Scope;
@@ -36,6 +36,8 @@ pub struct Llama {
     rope: Rope,
 }
 
+linears_of!(Llama: embed_tokens, layers);
+
 /// Norm, attention, residual; norm, feed-forward, residual.
 #[derive(Module, Debug)]
 struct LlamaLayer {
@@ -46,6 +48,8 @@ struct LlamaLayer {
     #[module(skip)]
     window: Option<usize>,
 }
+
+linears_of!(LlamaLayer: attention, feed_forward);
 
 impl Llama {
     /// Builds the decoder from the tensors below `at`.
@@ -70,24 +74,6 @@ impl Llama {
     /// `[vocab_size, d_model]`.
     pub fn token_table(&self) -> &LoraLinear {
         &self.embed_tokens.table
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.embed_tokens.table);
-        for layer in &self.layers {
-            layer.attention.visit_linears(visit);
-            layer.feed_forward.visit_linears(visit);
-        }
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.embed_tokens.table);
-        for layer in &mut self.layers {
-            layer.attention.visit_linears_mut(visit);
-            layer.feed_forward.visit_linears_mut(visit);
-        }
     }
 }
 

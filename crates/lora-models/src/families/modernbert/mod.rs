@@ -13,7 +13,8 @@ use lora_kernels::HIDDEN;
 use self::config::AttentionSpan;
 use super::Family;
 use crate::blocks::{
-    Activation, CausalContext, CausalSelfAttention, Encoding, Heads, LayerNorm, Rope, Tokens, through_layers,
+    Activation, CausalContext, CausalSelfAttention, Encoding, Heads, LayerNorm, Rope, Tokens, linears_of,
+    through_layers,
 };
 use crate::error::LoadError;
 use crate::weights::{Bias, Scope};
@@ -44,6 +45,8 @@ pub struct ModernBert {
     reach: usize,
 }
 
+linears_of!(ModernBert: embeddings, layers);
+
 /// Norm, attention, residual; norm, feed-forward, residual.
 #[derive(Module, Debug)]
 struct Layer {
@@ -56,6 +59,8 @@ struct Layer {
     span: AttentionSpan,
 }
 
+linears_of!(Layer: attention, feed_forward);
+
 /// `(activation(x W₁) ⊙ x W₂) W₃` (Shazeer 2020; with gelu: `GeGLU`), where one linear holds `W₁` and `W₂` side by side.
 #[derive(Module, Debug)]
 struct FusedGate {
@@ -66,6 +71,8 @@ struct FusedGate {
     #[module(skip)]
     activation: Activation,
 }
+
+linears_of!(FusedGate: input, output);
 
 impl ModernBert {
     /// Builds the encoder from the tensors below `at`.
@@ -132,26 +139,6 @@ impl ModernBert {
     /// `[vocab_size, d_model]`.
     pub fn token_table(&self) -> &LoraLinear {
         &self.embeddings.table
-    }
-
-    /// Calls `visit` with every linear.
-    pub fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        visit(&self.embeddings.table);
-        for layer in &self.layers {
-            layer.attention.visit_linears(visit);
-            visit(&layer.feed_forward.input);
-            visit(&layer.feed_forward.output);
-        }
-    }
-
-    /// Calls `visit` with every linear, to change it.
-    pub fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        visit(&mut self.embeddings.table);
-        for layer in &mut self.layers {
-            layer.attention.visit_linears_mut(visit);
-            visit(&mut layer.feed_forward.input);
-            visit(&mut layer.feed_forward.output);
-        }
     }
 }
 

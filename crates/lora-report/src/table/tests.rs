@@ -192,7 +192,7 @@ fn html_says_best_in_words_too() {
 
     Mean over 3 seeds.
     ">
-    <div class="scroll" tabindex="0" role="region" aria-label="Test set">
+    <div class="scroll" tabindex="0" role="group" aria-label="Test set">
     <table>
     <caption>Test set</caption>
     <thead>

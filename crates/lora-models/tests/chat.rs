@@ -142,7 +142,7 @@ fn a_template_that_writes_lists_in_lists_without_end_is_refused_before_the_stack
         content: "Name a river.".into(),
     }];
     let nested =
-        "{% set all = namespace(x='a') %}{% for i in range(5000) %}{% set all.x = [all.x] %}{% endfor %}";
+        "{% set all = namespace(x='a') %}{% for i in range(1000) %}{% set all.x = [all.x] %}{% endfor %}";
     for end in ["{{ all.x }}", "{{ all.x | tojson }}", "{{ all.x | string }}"] {
         let template = ChatTemplate::from_source(format!("{nested}{end}"), "model/chat_template.jinja");
         let error = template.render(&user, true).unwrap_err().to_string();

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use tempfile::TempDir;
 
@@ -21,7 +21,7 @@ pub(crate) fn folder_with(
 ) -> PathBuf {
     FOLDERS.with_borrow_mut(|folders| {
         let folder = folders.entry(reader).or_insert_with(|| {
-            let folder = TempDir::new().expect("a folder for temporary files");
+            let folder = TempDir::new_in(memory()).expect("a folder for temporary files");
             for (name, content) in others() {
                 write(&folder.path().join(name), &content);
             }
@@ -36,6 +36,17 @@ pub(crate) fn folder_with(
 pub(crate) fn file_with(reader: &'static str, ending: &str, bytes: &[u8]) -> PathBuf {
     let name = format!("input.{ending}");
     folder_with(reader, &name, bytes, Vec::new).join(name)
+}
+
+/// Where files are in memory, if there is such a place: on a disk, a file that is written again waits for it, longer than any
+/// reader takes.
+fn memory() -> PathBuf {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() {
+        shared.to_owned()
+    } else {
+        env::temp_dir()
+    }
 }
 
 fn write(path: &Path, bytes: &[u8]) {

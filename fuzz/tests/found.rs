@@ -2,7 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 
-use lora_fuzz::{adapters, models};
+use lora_fuzz::{adapters, models, rows};
 
 /// Most bytes that a reader holds at once.
 fn most_memory(read: fn(&[u8]), bytes: &[u8]) -> u64 {
@@ -70,6 +70,7 @@ fn a_tensor_has_no_more_axes_than_pytorch_computes_with() {
 #[test]
 fn a_chat_template_ends_and_takes_little_memory_whatever_it_multiplies() {
     let doubled = "{% set all = namespace(x='0123456789') %}{% for i in range(60) %}{% set all.x = all.x ~ all.x %}{% endfor %}";
+    let nested = "{% set all = namespace(x='a') %}{% for i in range(40) %}{% set all.x = [all.x, all.x] %}{% endfor %}{{ all.x }}";
     for template in [
         "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
         "{% for a in range(100000) %}{{ messages[0].content }}{{ 'x' * 1000 }}{% endfor %}",
@@ -77,6 +78,9 @@ fn a_chat_template_ends_and_takes_little_memory_whatever_it_multiplies() {
         "{% set a = 'x' * 1000000 %}{{ a.replace('', a) | length }}",
         "{% set a = 'x' * 10000000 %}{{ a.split('') | length }}",
         "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | tojson }}",
+        "{% set a = 'x' * 1000000 %}{{ [a] * 100000 }}",
+        "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | join }}",
+        nested,
         "{% macro again(n) %}{{ again(n + 1) }}{{ again(n + 1) }}{% endmacro %}{{ again(0) }}",
     ] {
         let held = most_memory(models::chat_template, template.as_bytes());
@@ -134,4 +138,17 @@ fn an_adapter_takes_memory_for_the_rank_that_its_tensors_have() {
         let held = most_memory(adapters::adapter_config, config.as_bytes());
         assert!(held < 64 * MIB, "{held}");
     }
+}
+
+#[test]
+fn rows_that_share_no_keys_take_no_cell_for_each_key_of_the_others() {
+    let lines: String = (0..60_000).map(|row| format!("{{\"{row}\": 1}}\n")).collect();
+    let held = most_memory(rows::jsonl, lines.as_bytes());
+    assert!(held < 512 * MIB, "{held}");
+}
+
+#[test]
+fn a_table_of_nothing_but_separators_takes_memory_for_its_cells() {
+    let held = most_memory(rows::csv, ",".repeat(1 << 20).as_bytes());
+    assert!(held < 256 * MIB, "{held}");
 }

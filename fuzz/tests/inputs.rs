@@ -5,20 +5,38 @@
 
 #![expect(clippy::print_stdout, reason = "cargo xtask fuzz shows it")]
 
-use std::env;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
+use std::{env, fmt};
 
 use lora_fuzz::READERS;
 use lora_fuzz::mutation::Mutator;
 
-/// Inputs of a reader in the gate: so many that all of them take seconds.
-const INPUTS: u64 = 500;
+/// Inputs of a reader in the gate.
+const INPUTS: u64 = 10_000;
+/// How often an input that takes too long is read: another program may have had the processor.
+const READINGS: u32 = 3;
 /// Most bytes that a reader may hold at once.
 const MOST_MEMORY: u64 = 1 << 30;
 
+/// How to read an input alone.
+struct Repeat(u64);
+
+impl fmt::Display for Repeat {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "repeat it with LORA_FUZZ_FIRST={} LORA_FUZZ_INPUTS=1",
+            self.0
+        )
+    }
+}
+
 #[derive(Default)]
 struct Found {
+    inputs: u64,
+    /// Of all of them.
+    seconds: f64,
     /// Most bytes at once, and the input.
     memory: (u64, u64),
     /// Longest time, and the input.
@@ -33,33 +51,43 @@ fn number(name: &str) -> Option<u64> {
     )
 }
 
+/// Most bytes at once and the time of a reading; none if it panics.
+fn measure(read: fn(&[u8]), input: &[u8]) -> Option<(u64, Duration)> {
+    let mut outcome = Ok(());
+    let start = Instant::now();
+    let memory = allocation_counter::measure(|| {
+        outcome = panic::catch_unwind(AssertUnwindSafe(|| read(input)));
+    });
+    outcome.ok().map(|()| (memory.bytes_max, start.elapsed()))
+}
+
 fn read_all(name: &str, read: fn(&[u8]), mutator: &Mutator) -> Found {
     let first = number("LORA_FUZZ_FIRST").unwrap_or(0);
     let inputs = first..first + number("LORA_FUZZ_INPUTS").unwrap_or(INPUTS);
     let slowest = number("LORA_FUZZ_SLOWEST").map(Duration::from_secs);
+    let is_slow = |time| slowest.is_some_and(|slowest| time > slowest);
     let mut found = Found::default();
     for number in inputs {
         let input = mutator.input(number);
-        let mut outcome = Ok(());
-        let start = Instant::now();
-        let memory = allocation_counter::measure(|| {
-            outcome = panic::catch_unwind(AssertUnwindSafe(|| read(&input)));
-        });
-        let time = start.elapsed();
-        let repeat = format!("repeat it with LORA_FUZZ_FIRST={number} LORA_FUZZ_INPUTS=1");
-        assert!(
-            outcome.is_ok(),
-            "{name} panics on input {number}, see above; {repeat}"
-        );
-        let held = memory.bytes_max;
+        let repeat = Repeat(number);
+        let (held, mut time) = measure(read, &input)
+            .unwrap_or_else(|| panic!("{name} panics on input {number}, see above; {repeat}"));
+        for _ in 1..READINGS {
+            if is_slow(time) {
+                let again = measure(read, &input).map_or(time, |(_, again)| again);
+                time = time.min(again);
+            }
+        }
         assert!(
             held <= MOST_MEMORY,
             "{name} holds {held} bytes at once for input {number}; {repeat}"
         );
         assert!(
-            slowest.is_none_or(|slowest| time <= slowest),
+            !is_slow(time),
             "{name} takes {time:?} for input {number}; {repeat}"
         );
+        found.inputs += 1;
+        found.seconds += time.as_secs_f64();
         found.memory = found.memory.max((held, number));
         found.time = found.time.max((time, number));
     }
@@ -72,9 +100,14 @@ fn check(name: &str) {
     let mutator = reader.mutator();
     // The first call loads what all share, such as a model.
     (reader.read)(&mutator.input(0));
-    let Found { memory, time } = read_all(name, reader.read, &mutator);
+    let Found {
+        inputs,
+        seconds,
+        memory,
+        time,
+    } = read_all(name, reader.read, &mutator);
     println!(
-        "{name}: most memory {:.1} MiB (input {}), longest {:.3} s (input {})",
+        "{name}: {inputs} inputs in {seconds:.1} s, most memory {:.1} MiB (input {}), longest {:.3} s (input {})",
         memory.0 as f64 / f64::from(1 << 20),
         memory.1,
         time.0.as_secs_f64(),

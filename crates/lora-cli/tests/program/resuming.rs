@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -13,14 +13,8 @@ use crate::language_model::write_tiny_llama;
 use crate::workspace::{Workspace, recipe};
 
 /// Starts a training, sends it a signal after so many of its evaluations, and gives its code and what it said.
-fn stopped(
-    workspace: &Workspace,
-    arguments: &[&str],
-    signal: &str,
-    evaluations: usize,
-) -> (Option<i32>, String) {
-    let mut child = workspace
-        .command(arguments)
+pub fn stopped(mut training: Command, signal: &str, evaluations: usize) -> (Option<i32>, String) {
+    let mut child = training
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
@@ -100,7 +94,7 @@ fn assert_resumes(workspace: &Workspace, what: &str, signal: &str, saved: &[&str
     arguments.extend(saved);
     arguments.push("--resume");
     loop {
-        let (code, said) = stopped(workspace, &arguments, signal, 2 + interruptions % 2);
+        let (code, said) = stopped(workspace.command(&arguments), signal, 2 + interruptions % 2);
         match code {
             Some(0) => break,
             Some(130) => {
@@ -224,7 +218,7 @@ fn refusal(workspace: &Workspace, flags: &[&str]) -> String {
 fn another_training_is_refused_by_the_name_of_what_differs() {
     let workspace = Workspace::new();
     workspace.write("run.yaml", long(&[("data_file", "")]));
-    let (code, said) = stopped(&workspace, &["train", "--config", "run.yaml"], "-TERM", 1);
+    let (code, said) = stopped(workspace.command(&["train", "--config", "run.yaml"]), "-TERM", 1);
     assert_eq!(code, Some(130), "{said}");
     let before = workspace.everything();
     let said = refusal(&workspace, &["--per-device-train-batch-size", "4"]);

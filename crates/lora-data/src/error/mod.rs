@@ -155,6 +155,17 @@ pub enum DataError {
         found: &'static str,
     },
 
+    /// JSON rows whose keys are hardly ever the same: as a table, nearly all cells would be empty.
+    #[error("`{}`, line {line}: the rows so far have {keys} different keys, nearly all of them absent in each row; give every row the same keys", file.display())]
+    SparseRows {
+        /// The file.
+        file: PathBuf,
+        /// Where the row starts that was too much.
+        line: usize,
+        /// Different keys up to there.
+        keys: usize,
+    },
+
     /// The JSON object has no such list of rows.
     #[error("`{}`: {}; name the key of the rows (its lists: {}){}{}", file.display(), wanted_list(wanted.as_ref()), quoted(found), did_you_mean(nearest.as_ref()), list_of_objects(found))]
     JsonField {

@@ -279,7 +279,8 @@ fn pair_by_default_names(table: &RawTable) -> Option<(ResolvedColumn, ResolvedCo
 
 /// The first column of this lower-case name, unless the file names no columns.
 fn named(name: &str, table: &RawTable) -> Option<ResolvedColumn> {
-    let same = |found: &String| table.naming != Naming::Numbers && found.to_lowercase() == name;
+    let lower = |found: &str| found.chars().flat_map(char::to_lowercase).eq(name.chars());
+    let same = |found: &String| table.naming != Naming::Numbers && lower(found);
     let index = table.names.iter().position(same)?;
     Some(ResolvedColumn {
         name: table.names[index].clone(),

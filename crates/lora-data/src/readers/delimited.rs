@@ -74,17 +74,19 @@ fn table(
         })
     })?;
     let columns = first.len();
-    let mut table = RawTable {
-        names: RawTable::numbered(columns),
-        naming: Naming::Numbers,
-        rows: Vec::new(),
-    };
-    if header {
-        table.naming = Naming::Header;
-        table.names = first.iter().map(|name| name.trim().to_owned()).collect();
+    let mut table = if header {
+        RawTable {
+            names: first.iter().map(|name| name.trim().to_owned()).collect(),
+            naming: Naming::Header,
+            rows: Vec::new(),
+        }
     } else {
-        table.rows.push(row(first_line, first));
-    }
+        RawTable {
+            names: RawTable::numbered(columns),
+            naming: Naming::Numbers,
+            rows: vec![row(first_line, first)],
+        }
+    };
     for fields in rows {
         let (line, fields) = fields?;
         // One column of a header's name may be a text like any other.

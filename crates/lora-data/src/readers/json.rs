@@ -16,12 +16,16 @@ const AN_OBJECT: &str = "an object with the columns as keys, as in the first row
 const A_LIST: &str = "a list as long as the first row";
 const A_ROW: &str = "a row: an object with the columns as keys, or a list";
 
+/// Cells of a table that any file may have, and for each of its bytes: a key that is there takes six or more.
+const CELLS: usize = 1 << 20;
+const CELLS_A_BYTE: usize = 2;
+
 /// One row a line; empty lines are skipped. A file that is one list of rows is read as that.
 pub(super) fn read_lines(content: &str, file: &Path) -> Result<RawTable, DataError> {
     if is_list_of_rows(content) {
         return read_document(content, None, file);
     }
-    let mut builder = Builder::new(file);
+    let mut builder = Builder::new(content, file);
     for (line, text) in (1..)
         .zip(content.lines())
         .filter(|(_, text)| !text.trim().is_empty())
@@ -80,7 +84,7 @@ pub(crate) fn read_document(content: &str, field: Option<&str>, file: &Path) -> 
             line: list_line,
         });
     }
-    let mut builder = Builder::new(file);
+    let mut builder = Builder::new(content, file);
     for row in rows {
         builder.push(lines.line_at(offset_in(content, row)), row.get())?;
     }
@@ -137,10 +141,12 @@ struct Builder<'a> {
     file: &'a Path,
     table: RawTable,
     index_of: HashMap<String, usize>,
+    /// Most cells, with those that are absent.
+    room: usize,
 }
 
 impl<'a> Builder<'a> {
-    fn new(file: &'a Path) -> Self {
+    fn new(content: &str, file: &'a Path) -> Self {
         let table = RawTable {
             names: Vec::new(),
             naming: Naming::Keys,
@@ -150,6 +156,7 @@ impl<'a> Builder<'a> {
             file,
             table,
             index_of: HashMap::new(),
+            room: CELLS + CELLS_A_BYTE * content.len(),
         }
     }
 
@@ -158,7 +165,7 @@ impl<'a> Builder<'a> {
         let first = self.table.rows.is_empty();
         let keys = self.table.naming == Naming::Keys;
         let cells = match value {
-            Value::Object(object) if keys => self.object_cells(object),
+            Value::Object(object) if keys => self.object_cells(object, line)?,
             Value::Array(list) if first => {
                 self.table.naming = Naming::Numbers;
                 self.table.names = RawTable::numbered(list.len());
@@ -190,12 +197,18 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn object_cells(&mut self, object: serde_json::Map<String, Value>) -> Vec<RawCell> {
+    fn object_cells(
+        &mut self,
+        object: serde_json::Map<String, Value>,
+        line: usize,
+    ) -> Result<Vec<RawCell>, DataError> {
+        self.check_room(self.table.names.len(), line)?;
         let mut cells = vec![RawCell::Absent; self.table.names.len()];
         for (key, value) in object {
             if let Some(&index) = self.index_of.get(&key) {
                 cells[index] = cell(value);
             } else {
+                self.check_room(cells.len() + 1, line)?;
                 // A key that no row before had: they lack it.
                 for row in &mut self.table.rows {
                     row.cells.push(RawCell::Absent);
@@ -205,7 +218,20 @@ impl<'a> Builder<'a> {
                 cells.push(cell(value));
             }
         }
-        cells
+        Ok(cells)
+    }
+
+    /// Refuses more cells than a file of this length can fill: a few rows of their own keys each would take all memory.
+    fn check_room(&self, keys: usize, line: usize) -> Result<(), DataError> {
+        let rows = self.table.rows.len() + 1;
+        if rows.saturating_mul(keys) <= self.room {
+            return Ok(());
+        }
+        Err(DataError::SparseRows {
+            file: self.file.to_path_buf(),
+            line,
+            keys,
+        })
     }
 }
 

@@ -1,18 +1,17 @@
 //! Chat templates: a conversation written as the model was trained to read it. Templates are Jinja, as in Hugging Face's
 //! `tokenizer_config.json` or `chat_template.jinja`.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Enumerator, Object, Rest, Value};
-use minijinja::{Environment, ErrorKind, State, context};
+use minijinja::value::{Enumerator, Object, Value};
+use minijinja::{Environment, ErrorKind, context};
 use serde::{Deserialize, Serialize};
-use serde_json::ser::Formatter;
 use thiserror::Error;
 
-use super::python_methods::{BYTES_A_FUEL, call_method};
+use super::paid_text;
+use super::python_methods::call_method;
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,7 +87,7 @@ pub enum ChatError {
 }
 
 /// What a template may spend on a conversation: one an instruction, and one for each 64 bytes that it makes or looks through.
-const MOST_FUEL: u64 = 1_000_000;
+pub(super) const MOST_FUEL: u64 = 1_000_000;
 
 /// Bytes of a template; those of models have some thousand.
 const LONGEST_SOURCE: usize = u16::MAX as usize - 1;
@@ -181,7 +180,7 @@ impl ChatTemplate {
         environment.set_fuel(Some(MOST_FUEL));
         environment.set_unknown_method_callback(call_method);
         environment.add_function("raise_exception", raise_exception);
-        environment.add_filter("tojson", to_json);
+        paid_text::charge(&mut environment);
         let source = without_generation_marks(&self.source);
         let template = environment.template_from_str(&source).map_err(failed)?;
         template
@@ -285,68 +284,4 @@ fn read(path: &Path) -> Result<Option<String>, ChatError> {
 /// What templates call to refuse a conversation.
 fn raise_exception(message: String) -> Result<Value, minijinja::Error> {
     Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-}
-
-/// Python's `json.dumps`: a space after commas and colons.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the engine hands arguments over by value"
-)]
-fn to_json(state: &State, value: Value, _: Rest<Value>) -> Result<Value, minijinja::Error> {
-    let mut json = Charged {
-        state,
-        text: Vec::new(),
-        refused: None,
-    };
-    let written = value.serialize(&mut serde_json::Serializer::with_formatter(
-        &mut json,
-        PythonFormat,
-    ));
-    if let Some(error) = json.refused {
-        return Err(error);
-    }
-    written.map_err(|reason| {
-        minijinja::Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(reason)
-    })?;
-    Ok(Value::from_safe_string(
-        String::from_utf8_lossy(&json.text).into_owned(),
-    ))
-}
-
-/// Text on its way, which is paid for before there is memory for it: a list that repeats a text is short until it is written.
-struct Charged<'a, 'template, 'env> {
-    state: &'a State<'template, 'env>,
-    text: Vec<u8>,
-    refused: Option<minijinja::Error>,
-}
-
-impl Write for Charged<'_, '_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Err(error) = self.state.consume_fuel(1 + bytes.len() as u64 / BYTES_A_FUEL) {
-            self.refused = Some(error);
-            return Err(io::ErrorKind::QuotaExceeded.into());
-        }
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-struct PythonFormat;
-
-impl Formatter for PythonFormat {
-    fn begin_array_value<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_key<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        writer.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(b": ")
-    }
 }

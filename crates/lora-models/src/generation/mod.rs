@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `sampling` | [`Sampling`], [`Sampler`]: how the next token is chosen, in the order of Transformers |
 //! | `chat` | [`ChatTemplate`]: a conversation written as the model was trained to read it |
+//! | `paid_text`, `python_methods` | what templates write, within a budget, and methods of Python that they call |
 //! | `turn` | [`TurnEnd`]: which token ends an answer, and a turn to learn from |
 //! | `mod` | [`generate`]: the loop |
 
 mod chat;
+mod paid_text;
 mod python_methods;
 mod sampling;
 mod turn;

@@ -113,6 +113,17 @@ fn a_template_that_does_not_end_is_refused_with_its_file_and_the_limits() {
         "{% set all = namespace(x='a') %}{% for i in range(60) %}{% set all.x = all.x ~ all.x %}{% endfor %}",
         "{% set a = 'x' * 1000000 %}{{ a.replace('', a) }}",
         "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | tojson }}",
+        "{% set a = 'x' * 1000000 %}{{ [a] * 100000 }}",
+        "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | join }}",
+        "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | string | length }}",
+        "{% set a = 'x' * 1000000 %}{{ 'x' | replace('x', [a] * 100000) }}",
+        "{% set a = 'x' * 1000000 %}{{ '%s' | format([a] * 100000) }}",
+        "{% set a = 'x' * 1000000 %}{{ a | replace('', a) }}",
+        "{{ '%1000000000d' | format(1) }}",
+        "{{ 'a\\nb' | indent(1000000000) }}",
+        // A list that holds the one before twice: 2⁴⁰ texts.
+        "{% set all = namespace(x='a') %}{% for i in range(40) %}{% set all.x = [all.x, all.x] %}{% endfor %}{{ all.x }}",
+        "{% set all = namespace(x='a') %}{% for i in range(40) %}{% set all.x = {'a': all.x, 'b': all.x} %}{% endfor %}{{ all.x | tojson }}",
     ] {
         let template = ChatTemplate::from_source(source, "model/chat_template.jinja");
         let error = template.render(&user, true).unwrap_err().to_string();
@@ -120,5 +131,35 @@ fn a_template_that_does_not_end_is_refused_with_its_file_and_the_limits() {
             error.starts_with("the chat template of model/chat_template.jinja does not end within 1000000 instructions and 61 MiB"),
             "{source}: {error}"
         );
+    }
+}
+
+#[test]
+fn a_template_that_writes_lists_in_lists_without_end_is_refused_before_the_stack_is_full() {
+    let user = [ChatMessage {
+        role: "user".into(),
+        content: "Name a river.".into(),
+    }];
+    let nested =
+        "{% set all = namespace(x='a') %}{% for i in range(1000) %}{% set all.x = [all.x] %}{% endfor %}";
+    for end in ["{{ all.x }}", "{{ all.x | tojson }}", "{{ all.x | string }}"] {
+        let template = ChatTemplate::from_source(format!("{nested}{end}"), "model/chat_template.jinja");
+        let error = template.render(&user, true).unwrap_err().to_string();
+        assert!(error.contains("more than 100 deep"), "{end}: {error}");
+    }
+}
+
+#[test]
+fn filters_write_lists_and_numbers_as_the_engine_does() {
+    for (source, text) in [
+        ("{{ ['a', 'b'] | join(', ') }}", "a, b"),
+        ("{{ [1, [2, 3]] }}", "[1, [2, 3]]"),
+        ("{{ 3 | string ~ [1] | string }}", "3[1]"),
+        ("{{ 'ab' | replace('a', 'c') | upper | trim }}", "CB"),
+        ("{{ '%s-%d' | format('a', 2) }}", "a-2"),
+        ("{{ [{'k': 'v'}] | join(attribute='k') }}", "v"),
+    ] {
+        let template = ChatTemplate::from_source(source, "template");
+        assert_eq!(template.render(&[], false).unwrap(), text, "{source}");
     }
 }

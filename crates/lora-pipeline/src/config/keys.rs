@@ -226,11 +226,15 @@ pub fn nearest(wrong: &str) -> Option<&'static str> {
 pub fn nearest_of<'a>(wrong: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |word: &str| word.to_lowercase().replace('-', "_");
     let wrong = plain(wrong);
+    let length = wrong.chars().count();
     let similarity = |word: &str| strsim::normalized_damerau_levenshtein(&wrong, &plain(word));
-    let best = words
+    let (word, similarity) = words
         .into_iter()
-        .max_by(|left, right| similarity(left).total_cmp(&similarity(right)))?;
-    (similarity(best) >= 0.6).then_some(best)
+        // A word twice as long is not similar, and comparing takes the product of both lengths.
+        .filter(|word| 2 * word.chars().count() >= length)
+        .map(|word| (word, similarity(word)))
+        .max_by(|(_, left), (_, right)| left.total_cmp(right))?;
+    (similarity >= 0.6).then_some(word)
 }
 
 /// The keys that must be given, and nothing else.

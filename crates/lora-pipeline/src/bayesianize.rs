@@ -145,6 +145,10 @@ pub fn bayesianize(
     let outputs = infer(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;
     let fitted = calibrate(&outputs, rows, true, progress)?;
     opened.calibration = CalibrationFile::of(&outputs, rows, fitted.temperature)?;
+    let promise = opened.calibration.as_ref().and_then(CalibrationFile::promise);
+    if let Some(caution) = promise.and_then(|promise| promise.caution()) {
+        progress.note(&caution);
+    }
     let methods = score_split(&outputs, rows, fitted)?;
     let in_use = MethodsInUse::of(&methods).context("nothing was scored")?;
     let (inference, in_use) = (in_use.better(), in_use.in_words()?);

@@ -185,9 +185,17 @@ impl ModelCard<'_> {
         if let Some(rows) = self.calibration.and_then(CalibrationFile::validation_rows) {
             let _ = write!(
                 text,
-                "\n\n`calibration.json` holds the conformity scores of {} (LAC, APS, RAPS): `lora predict --coverage 0.9` gives each text a \
-                 set of classes that holds the true one with that probability, for rows drawn as these were.",
+                "\n\n`calibration.json` holds the conformity scores of {} (LAC, APS, RAPS).",
                 counted(rows, "validation row")
+            );
+        }
+        if let Some(promise) = self.calibration.and_then(CalibrationFile::promise) {
+            let _ = write!(
+                text,
+                " `lora predict --coverage 0.9` gives each text a set of classes that holds the true one with probability {}. This is about \
+                 texts drawn as the validation rows were; those have chosen the model and the temperature too, so the coverage may be a \
+                 little lower.",
+                promise.in_words()
             );
         }
         Some(format!("## Calibration\n\n{text}"))

@@ -169,6 +169,10 @@ impl PreparedTraining {
         let outputs = infer(trained, split, ensemble, "calibrating", progress)?;
         let rules = calibrate(&outputs, split, true, progress)?;
         let file = CalibrationFile::of(&outputs, split, rules.temperature)?;
+        let promise = file.as_ref().and_then(CalibrationFile::promise);
+        if let Some(caution) = promise.and_then(|promise| promise.caution()) {
+            progress.note(&caution);
+        }
         Ok((rules, file))
     }
 

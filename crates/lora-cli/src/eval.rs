@@ -12,9 +12,9 @@ use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
 use lora_pipeline::data::encoded::RowEncoder;
-use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::inference::adaptive::stopping_rule;
 use lora_pipeline::inference::infer;
 use lora_pipeline::predict::ensemble::EnsembleChoice;

@@ -14,7 +14,7 @@ use crate::train::{checkpoints_in, command_of};
 const MOST: usize = 5;
 
 /// Whether a folder holds something that was trained, or a model.
-fn is_adapter(folder: &Path) -> bool {
+pub(crate) fn is_adapter(folder: &Path) -> bool {
     [CONFIG_FILE, TUNING_FILE, MODEL_CONFIG_FILE]
         .iter()
         .any(|file| folder.join(file).is_file())

@@ -5,6 +5,7 @@ pub(crate) mod missing;
 pub mod source;
 pub mod task_file;
 mod task_of;
+pub mod trained_on;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -241,6 +241,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         page.summary = warning
             .into_iter()
             .chain(verdicts)
+            .chain(in_use.map(|line| format!("{line}.")))
             .chain(spared)
             .chain(metric_line)
             .collect();
@@ -270,7 +271,11 @@ fn read_rows(
             &read_options(opened.task_file.as_ref(), &args.columns.options(), labels),
         )?;
         let shown = path.display().to_string();
-        terminal.note(format!("{shown}: {} rows, {}", read.dataset.len(), read.columns));
+        terminal.note(format!(
+            "{shown}: {}, {}",
+            counted(read.dataset.len(), "row"),
+            read.columns
+        ));
         return Ok((shown, Rows::Texts(read.dataset)));
     };
     let given = &args.benchmark;

@@ -11,6 +11,7 @@ use lora_experiments::sweep::result_files::{RESULTS_ENDING, parts_beside, result
 use lora_experiments::sweep::shard::Shard;
 use lora_experiments::sweep::shared::SharedCall;
 use lora_experiments::sweep::{Sweep, file, list};
+use lora_pipeline::counted::counted;
 use lora_pipeline::device::DeviceName;
 use serde_json::json;
 
@@ -73,12 +74,9 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
     let sweep = Sweep::open(&args.config, file, args.data_dir.as_deref())?;
     if sweep.plan.repeated > 0 {
         terminal.note(format!(
-            "{} the same as others, because two methods have the same settings there; each is computed once, under the name of the \
-             first",
-            match sweep.plan.repeated {
-                1 => "1 trial is".to_owned(),
-                many => format!("{many} trials are"),
-            }
+            "left out as the same as others, because two methods have the same settings there: {}; each is computed once, under the name of \
+             the first",
+            counted(sweep.plan.repeated, "trial")
         ));
     }
     let call = args.call()?;

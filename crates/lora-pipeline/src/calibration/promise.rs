@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{Calibrated, CalibrationFile, SetRequest};
 use crate::counted::counted;
 use crate::error::Result;
+use crate::progress::Progress;
 
 /// Share of the choices of validation rows for which an interval holds.
 const LEVEL: f64 = 0.95;
@@ -70,6 +71,14 @@ impl CalibrationFile {
             class: None,
             interval,
         })
+    }
+}
+
+/// Tells where validation rows are so few that prediction sets are uncertain.
+pub fn note_few_rows(file: Option<&CalibrationFile>, progress: &dyn Progress) {
+    let promise = file.and_then(CalibrationFile::promise);
+    if let Some(caution) = promise.and_then(|promise| promise.caution()) {
+        progress.note(&caution);
     }
 }
 

@@ -98,18 +98,21 @@ impl ModelCard<'_> {
             history,
         } = training;
         let mut lines = vec![format!(
-            "- data: {}; {train} training, {validation} validation and {test} test rows, of at most {} tokens",
+            "- data: {}; {train} training, {validation} validation and {test} test rows, of at most {}",
             code(&self.data_name()),
-            self.task_file.max_seq_length
+            counted(self.task_file.max_seq_length, "token")
         )];
         if let Some(benchmark) = self.benchmark() {
             lines.push(format!("- what is known of its licence: {}", benchmark.license));
         }
         lines.push(format!(
-            "- {}: learning rate {:e}, {} rows a batch, seed {}",
+            "- {}: learning rate {:e}, batches of {}, seed {}",
             counted(history.steps.len(), "step"),
             config.train.learning_rate,
-            config.train.per_device_train_batch_size * config.train.gradient_accumulation_steps,
+            counted(
+                config.train.per_device_train_batch_size * config.train.gradient_accumulation_steps,
+                "row"
+            ),
             config.train.seed
         ));
         if let Some(step) = history.best_step {
@@ -238,7 +241,7 @@ impl ModelCard<'_> {
             Tuning::BitFit(_) | Tuning::Bottleneck(_) => return text,
         };
         let note = if has_head {
-            " Outputs are logits of the mean pass, without temperature."
+            ", where outputs are logits of the mean pass, without temperature"
         } else {
             ""
         };
@@ -247,7 +250,7 @@ impl ModelCard<'_> {
         } else {
             "Transformers"
         };
-        let _ = write!(text, "\n\nIn {library}:{note}\n\n```python\n{lines}\n```");
+        let _ = write!(text, "\n\nIn {library}{note}:\n\n```python\n{lines}\n```");
         text
     }
 }

@@ -71,15 +71,16 @@ pub fn joined_in_words(joined: &JoinedLabels, task: &Task) -> String {
         example,
         rows,
     } = joined;
+    let rows = counted(*rows, "row");
     if matches!(task, Task::MultiLabel { .. }) {
         return format!(
-            "labels such as `{example}` ({rows} rows) are read as several labels joined by `{separator}`; a list, such as [\"{example}\"], keeps \
+            "labels such as `{example}` ({rows}) are read as several labels joined by `{separator}`; a list, such as [\"{example}\"], keeps \
              one whole"
         );
     }
     let multi_label = ProblemType::MultiLabelClassification.name();
     format!(
-        "labels such as `{example}` ({rows} rows) look like several labels joined by `{separator}`, but each such combination is learned \
+        "labels such as `{example}` ({rows}) look like several labels joined by `{separator}`, but each such combination is learned \
          as a class of its own; problem_type {multi_label} (--problem-type {multi_label}) reads them apart"
     )
 }

@@ -102,7 +102,7 @@ fn wrong_type(
                 reason
             } else if let Some((found, expected)) = of_kind(&reason) {
                 // A word that is the whole value need not be said twice.
-                let is_inside = !found.is_empty() && !value.is_string() && !value.is_number();
+                let is_inside = found.starts_with("there is no") && !value.is_string();
                 let inside = if is_inside {
                     format!(" ({found})")
                 } else {

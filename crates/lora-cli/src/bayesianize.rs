@@ -9,14 +9,15 @@ use lora_eval::tfb::TfbSettings;
 use lora_pipeline::bayesianize::{GaussianSource, bayesianize, members_of, read_rows};
 use lora_pipeline::counted::counted;
 use lora_pipeline::files::folder_swap::check_free;
-use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::provenance::MadeBy;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::saved::adapter::open_adapter;
+use lora_pipeline::saved::trained_on::note_trained_on;
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::{legend, table};
 use serde_json::json;
 
-use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, positive};
+use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, input_file, positive};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora bayesianize`.
@@ -96,7 +97,9 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     let opened = open_adapter(&args.opening.options(args.adapter.folder()), None)?;
     note_unfinished(args.adapter.folder(), terminal);
     let read = |path| read_rows(&opened, path, &args.columns.options(), args.opening.batch_size);
-    let rows = read(&args.data)?;
+    let data = input_file(&args.data);
+    let rows = read(&data)?;
+    note_trained_on(args.adapter.folder(), &args.data, terminal);
     let method = match args.method {
         MethodArg::Tfb => GaussianSource::Tfb(tfb),
         MethodArg::Laplace => GaussianSource::Laplace {

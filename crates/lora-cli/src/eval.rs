@@ -12,13 +12,14 @@ use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
 use lora_pipeline::data::encoded::RowEncoder;
-use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::inference::adaptive::stopping_rule;
 use lora_pipeline::inference::infer;
 use lora_pipeline::predict::ensemble::EnsembleChoice;
 use lora_pipeline::saved::adapter::{OpenedAdapter, open_adapter, read_options};
+use lora_pipeline::saved::trained_on::{UseInTraining, note_trained_on};
 use lora_pipeline::score::adaptive::{Spared, score_adaptively};
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
@@ -27,7 +28,7 @@ use lora_report::{Block, Section};
 use serde_json::json;
 
 use crate::set_args::SetArgs;
-use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, positive};
+use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, input_file, positive};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora eval`.
@@ -148,6 +149,10 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let ensemble = args.ensemble.choice().settings(&opened)?;
     let asked = asked.or(of_own_files(opened.task.problem_type()));
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
+    let use_in_training = match &args.data {
+        Some(path) => note_trained_on(args.adapter.folder(), path, terminal),
+        None => None,
+    };
     let shown = match asked {
         Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
         _ => Vec::new(),
@@ -210,6 +215,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "data": args.data,
         "task_name": args.benchmark.task_name,
         "part": name,
+        "used_in_training_as": use_in_training.map(UseInTraining::key),
         "rows": split.len(),
         "truncated": split.encoded.truncated,
         "device": args.opening.device.device.to_string(),
@@ -231,7 +237,14 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
             args.adapter.folder().display(),
             counted(split.len(), "row")
         );
-        page.summary = verdicts.into_iter().chain(spared).chain(metric_line).collect();
+        let warning = use_in_training.map(|used| format!("These rows are {}.", used.in_words()));
+        page.summary = warning
+            .into_iter()
+            .chain(verdicts)
+            .chain(in_use.map(|line| format!("{line}.")))
+            .chain(spared)
+            .chain(metric_line)
+            .collect();
         page.sections.extend(set_section(set_tables));
         let section = |table| Section::new("Calibrators").with_block(Block::Table(table));
         page.sections.extend(calibrator_table.map(section));
@@ -251,13 +264,18 @@ fn read_rows(
     let Some(benchmark) = benchmark else {
         let columns = opened.task_file.as_ref().map(|file| &file.label_columns[..]);
         let labels = LabelRule::of(&opened.task, columns.unwrap_or_default());
-        let path = args.data.as_deref().context("--data is missing")?;
+        let path = args.data.as_deref().map(input_file);
+        let path = path.context("--data is missing")?;
         let read = read_file(
-            path,
+            &path,
             &read_options(opened.task_file.as_ref(), &args.columns.options(), labels),
         )?;
         let shown = path.display().to_string();
-        terminal.note(format!("{shown}: {} rows, {}", read.dataset.len(), read.columns));
+        terminal.note(format!(
+            "{shown}: {}, {}",
+            counted(read.dataset.len(), "row"),
+            read.columns
+        ));
         return Ok((shown, Rows::Texts(read.dataset)));
     };
     let given = &args.benchmark;

@@ -27,10 +27,14 @@ pub const FAILED: u8 = 1;
 /// words of `lora compare`, which knows flags and no keys.
 pub fn sentence(error: &Error, is_of_compare: bool) -> String {
     let sentence = error::sentence(&**error);
-    let column_error = causes(&**error).find_map(|cause| match cause.downcast_ref() {
+    let data_error = causes(&**error).find_map(|cause| cause.downcast_ref());
+    let column_error = match data_error {
         Some(DataError::Column(error)) => Some(error),
         _ => None,
-    });
+    };
+    if let Some(DataError::UnknownExtension { .. }) = data_error {
+        return sentence + " with --data-format, such as --data-format csv";
+    }
     if is_of_compare {
         return in_flags_of_compare(&sentence) + column_error.map_or("", hint_of_compare);
     }

@@ -14,7 +14,7 @@ use lora_data::Task;
 use lora_models::Transformer;
 use lora_models::generation::{Limits, Sampler, Sampling, StopReason};
 use lora_pipeline::base::{BaseOptions, TextReader};
-use lora_pipeline::files::output::note_unfinished;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::predict::{Writing, write_text};
 use lora_pipeline::saved::adapter::{AdapterOptions, open_language_adapter};
 use serde_json::json;

@@ -13,7 +13,7 @@ use lora_pipeline::base::checkpoint::is_gguf;
 use lora_pipeline::base::model_folder::ModelFolder;
 use lora_pipeline::counted::counted;
 use lora_pipeline::files::folder_swap::{check_free, write_folder};
-use lora_pipeline::files::output::note_unfinished;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::saved::Saved;
 use lora_pipeline::saved::source::{AdapterSource, open_source};
 use serde_json::json;

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use lora_data::{decode_text, tasks};
+use lora_data::{ColumnSelector, decode_text, tasks};
 use lora_pipeline::calibration::CalibratorName;
 use lora_pipeline::counted::counted;
-use lora_pipeline::files::output::note_unfinished;
 use lora_pipeline::files::output_file::check_output;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::predict::{FileForm, PredictRequest, predict};
 use lora_pipeline::saved::adapter::open_adapter;
-use lora_pipeline::saved::task_file::InferenceKind;
+use lora_pipeline::saved::task_file::{InferenceKind, TaskFile};
 use serde_json::json;
 
 use crate::eval::EnsembleArgs;
 use crate::set_args::SetArgs;
-use crate::shared_args::{ColumnArgs, OpeningArgs};
+use crate::shared_args::{ColumnArgs, OpeningArgs, input_file};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora predict`.
@@ -32,8 +32,8 @@ pub struct PredictArgs {
     /// standard input. After --, nothing is a flag: -- "-5 stars".
     #[arg(value_name = "DIR TEXT")]
     words: Vec<String>,
-    /// File of rows: texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll); labels in it
-    /// are not read.
+    /// File of rows: texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll), or - for the
+    /// standard input, with --data-format; labels in it are not read.
     #[arg(long, value_name = "FILE")]
     data: Option<PathBuf>,
     #[command(flatten)]
@@ -122,12 +122,19 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         );
     }
     let (adapter, texts) = args.adapter_and_texts()?;
+    if args.adapter.is_none() && args.words.len() == 1 && args.data.is_none() && !adapter.exists() {
+        let shown = adapter.display();
+        bail!(
+            "the first word is the adapter folder, and there is no folder `{shown}`; if that is the text, give the folder before it: lora \
+             predict DIR \"{shown}\""
+        );
+    }
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;
     let opened = open_adapter(&args.opening.options(&adapter), benchmark)?;
     note_unfinished(&adapter, terminal);
     let request = PredictRequest {
         texts: given_texts(texts)?,
-        data: args.data.clone(),
+        data: args.data.as_deref().map(input_file),
         columns: args.columns.options(),
         context: args.context.clone(),
         benchmark,
@@ -140,6 +147,9 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         batch_size: args.opening.batch_size,
         strict: args.strict,
     };
+    if texts == ["-"] {
+        note_header(&request.texts, opened.task_file.as_ref(), terminal);
+    }
     let predicted = predict(&opened, &request, terminal)?;
     let notes = predicted.notes;
     match &args.output {
@@ -175,6 +185,27 @@ impl PredictArgs {
             }
             _ => Ok((adapter, texts)),
         }
+    }
+}
+
+/// Tells where the first line of the standard input is no text, as it seems, but the header of a table.
+fn note_header(lines: &[String], saved: Option<&TaskFile>, terminal: &Terminal) {
+    let Some(line) = lines.first() else { return };
+    let field = line
+        .split([',', '\t'])
+        .next()
+        .unwrap_or(line)
+        .trim()
+        .trim_matches('"');
+    let column = match saved.map(|task| &task.text_column) {
+        Some(ColumnSelector::Name(name)) => name.as_str(),
+        _ => "text",
+    };
+    if field.eq_ignore_ascii_case("text") || field.eq_ignore_ascii_case(column) {
+        terminal.note(format!(
+            "note: the first line, `{line}`, looks like a header, and is predicted as a text, as every line is; for a table give --data - \
+             --data-format csv in the place of -"
+        ));
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 use lora_pipeline::base::hub::{hub_account, hub_options};
 use lora_pipeline::counted::counted;
-use lora_pipeline::files::output::note_unfinished;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::push::{PushError, PushPlan};
 use serde_json::json;
 

@@ -8,6 +8,7 @@ use lora_core::atomic::write_file;
 use lora_experiments::report::page::Report;
 use lora_experiments::report::results::{Results, refer_to};
 use lora_experiments::report::{files, trials_csv};
+use lora_experiments::sweep::result_files::whole_of;
 use lora_pipeline::files::output_file::{check_output, check_report};
 use serde_json::json;
 
@@ -35,7 +36,8 @@ pub struct ReportArgs {
     /// The method that the others are compared with [the sweep's `reference`, or its first method]
     #[arg(long, value_name = "METHOD")]
     reference: Option<String>,
-    /// Where results go: the page; an earlier one there is replaced [the first file's name with .html]
+    /// Where results go: the page; an earlier one there is replaced [the first file's name with .html; for parts of a
+    /// sweep that of the whole]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Sentences and tables as Markdown, with the pictures of --figures
@@ -61,7 +63,7 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     let results = [&args.results[..], &args.by_flag].concat();
     let output = match &args.output {
         Some(path) => path.clone(),
-        None => results[0].with_extension("html"),
+        None => default_page(&results),
     };
     // It is made again from the results at any time, so an earlier one is no loss.
     check_report("--output", &output, true)?;
@@ -110,4 +112,53 @@ pub fn run(args: &ReportArgs, terminal: &Terminal) -> Result<()> {
     write_file(&output, page.to_html().as_bytes())?;
     terminal.say(format!("the page: {}", output.display()))?;
     terminal.document(&document)
+}
+
+/// The page of some results: beside a file or a folder, by its name; of parts of one sweep by that of the whole.
+fn default_page(results: &[PathBuf]) -> PathBuf {
+    let first = &results[0];
+    if first.is_dir() {
+        // The current folder has no name to go by.
+        return match first.file_name() {
+            Some(_) => first.with_extension("html"),
+            None => first.join("report.html"),
+        };
+    }
+    let whole = whole_of(first);
+    let named = if results.len() > 1 && results.iter().all(|file| whole_of(file) == whole) {
+        &whole
+    } else {
+        first
+    };
+    named.with_extension("html")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use super::default_page;
+
+    #[test]
+    fn the_page_of_all_parts_has_the_name_of_the_sweep() {
+        for (results, page) in [
+            (&["runs/grid.results.jsonl"][..], "runs/grid.results.html"),
+            (
+                &[
+                    "grid.shard-1-of-2.results.jsonl",
+                    "grid.shard-2-of-2.results.jsonl",
+                ],
+                "grid.results.html",
+            ),
+            (
+                &["grid.shard-1-of-2.results.jsonl"],
+                "grid.shard-1-of-2.results.html",
+            ),
+            (&["a.jsonl", "b.jsonl"], "a.html"),
+            (&["."], "./report.html"),
+        ] {
+            let results: Vec<PathBuf> = results.iter().map(PathBuf::from).collect();
+            assert_eq!(default_page(&results), Path::new(page), "{results:?}");
+        }
+    }
 }

@@ -220,6 +220,15 @@ impl ColumnArgs {
     }
 }
 
+/// A file of rows as the library opens it: `-` is the standard input, where the system has a file of it.
+pub fn input_file(given: &Path) -> PathBuf {
+    if cfg!(unix) && given == "-" {
+        PathBuf::from("/dev/stdin")
+    } else {
+        given.to_owned()
+    }
+}
+
 /// A number that is at least 1, for flags.
 ///
 /// # Errors

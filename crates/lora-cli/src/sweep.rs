@@ -7,10 +7,11 @@ use anyhow::{Result, bail};
 use clap::{ArgAction, Args};
 use lora_experiments::sweep::call::{Resources, SweepCall, TrialChoice};
 use lora_experiments::sweep::claims::ProcessTime;
-use lora_experiments::sweep::result_files::{RESULTS_ENDING, results_files_in};
+use lora_experiments::sweep::result_files::{RESULTS_ENDING, parts_beside, results_files_in};
 use lora_experiments::sweep::shard::Shard;
 use lora_experiments::sweep::shared::SharedCall;
 use lora_experiments::sweep::{Sweep, file, list};
+use lora_pipeline::counted::counted;
 use lora_pipeline::device::DeviceName;
 use serde_json::json;
 
@@ -24,7 +25,7 @@ pub struct SweepArgs {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Results of a sweep, a file or a folder of them: what they hold is not computed again. A single file also takes the new results,
-    /// unless --output names another [the file's name with .results.jsonl]
+    /// unless --output names another [the file's name with .results.jsonl, and the files of shards and trials beside it]
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     results: Vec<PathBuf>,
     /// Where results go: a file, one result a line; a sweep that is called again goes on there [that of --results; with --shard or --trial
@@ -73,12 +74,9 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
     let sweep = Sweep::open(&args.config, file, args.data_dir.as_deref())?;
     if sweep.plan.repeated > 0 {
         terminal.note(format!(
-            "{} the same as others, because two methods have the same settings there; each is computed once, under the name of the \
-             first",
-            match sweep.plan.repeated {
-                1 => "1 trial is".to_owned(),
-                many => format!("{many} trials are"),
-            }
+            "left out as the same as others, because two methods have the same settings there: {}; each is computed once, under the name of \
+             the first",
+            counted(sweep.plan.repeated, "trial")
         ));
     }
     let call = args.call()?;
@@ -102,7 +100,7 @@ pub fn run(args: &SweepArgs, terminal: &Terminal) -> Result<()> {
     let guard = InterruptGuard::begin()?;
     pending.run(terminal, guard.token())?;
     drop(guard);
-    done(&sweep, &call.output, terminal)
+    done(&sweep, &args.to_report(&call.output), &call.output, terminal)
 }
 
 /// Takes part until nothing is left.
@@ -116,11 +114,12 @@ fn share(args: &SweepArgs, folder: PathBuf, sweep: &Sweep, terminal: &Terminal) 
     let guard = InterruptGuard::begin()?;
     sweep.work_in(&call, &ProcessTime::begin(), terminal, guard.token())?;
     drop(guard);
-    done(sweep, &call.folder, terminal)
+    let hint = format!("now: lora report {}", call.folder.display());
+    done(sweep, &hint, &call.folder, terminal)
 }
 
-fn done(sweep: &Sweep, results: &Path, terminal: &Terminal) -> Result<()> {
-    terminal.say(format!("now: lora report {}", results.display()))?;
+fn done(sweep: &Sweep, hint: &str, results: &Path, terminal: &Terminal) -> Result<()> {
+    terminal.say(hint)?;
     terminal.document(&json!({
         "cells": sweep.plan.trials.len(),
         "trainings": sweep.plan.trainings.len(),
@@ -145,6 +144,56 @@ impl SweepArgs {
         }
     }
 
+    /// How the results are seen, together with those of the other parts of the sweep, which lie beside unless they were given other names.
+    fn to_report(&self, output: &Path) -> String {
+        let report = |files: &[PathBuf]| {
+            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            format!("lora report {}", names.join(" "))
+        };
+        match self.shard {
+            Some(_) if self.output.is_some() => format!(
+                "when all parts are there: {} OTHERS, or lora report and the folder that holds them all",
+                report(&[output.to_owned()])
+            ),
+            Some(shard) => {
+                let of_part = |part: Shard| {
+                    self.config
+                        .with_extension(format!("{}.{RESULTS_ENDING}", part.in_words()))
+                };
+                let files: Vec<PathBuf> = shard.all().map(of_part).collect();
+                let missing: Vec<String> = shard
+                    .all()
+                    .filter(|part| !of_part(*part).exists())
+                    .map(|part| part.to_string())
+                    .collect();
+                if missing.is_empty() {
+                    format!("now: {}", report(&files))
+                } else {
+                    format!(
+                        "when the other parts are there too ({}): {}",
+                        missing.join(", "),
+                        report(&files)
+                    )
+                }
+            }
+            None if self.results.is_empty() => {
+                let whole = self.config.with_extension(RESULTS_ENDING);
+                let mut files = parts_beside(&whole);
+                files.retain(|part| part != output);
+                files.extend(Some(whole).filter(|whole| whole.exists() && whole != output));
+                files.insert(0, output.to_owned());
+                format!("now: {}", report(&files))
+            }
+            None => {
+                let mut files = self.results.clone();
+                if !files.iter().any(|known| output.starts_with(known)) {
+                    files.push(output.to_owned());
+                }
+                format!("now: {}", report(&files))
+            }
+        }
+    }
+
     /// Results that are named, else those of the default name if they are there.
     fn known(&self) -> Vec<PathBuf> {
         let of_all = self.config.with_extension(RESULTS_ENDING);
@@ -157,6 +206,9 @@ impl SweepArgs {
     fn call(&self) -> Result<SweepCall> {
         let choice = self.choice();
         let mut known = self.known();
+        if self.results.is_empty() && self.shared.is_none() {
+            known.extend(parts_beside(&self.config.with_extension(RESULTS_ENDING)));
+        }
         if let Some(folder) = self.shared.as_ref().filter(|folder| folder.exists()) {
             known.extend(results_files_in(folder)?);
         }

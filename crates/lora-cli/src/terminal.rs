@@ -205,7 +205,8 @@ impl Heartbeat {
                 ended = now;
                 if waited.timed_out() && !*ended {
                     let done = [bar.position(), bar.length().unwrap_or(0)];
-                    terminal.note(heartbeat_line(&what, done, unit, begun.elapsed()));
+                    let times = [begun.elapsed(), bar.eta()];
+                    terminal.note(heartbeat_line(&what, done, unit, times, &bar.message()));
                 }
             }
         });
@@ -227,9 +228,28 @@ impl Drop for Heartbeat {
     }
 }
 
-/// How far work has come: `scoring test rows: 320 of 2000 rows after 60 s`.
-fn heartbeat_line(what: &str, [done, all]: [u64; 2], unit: &str, elapsed: Duration) -> String {
-    format!("{what}: {done} of {all} {unit} after {} s", elapsed.as_secs())
+/// How far work has come, and what is done at the moment: `training: 320 of 2000 steps after 60 s, about 315 s left; epoch 1.2`.
+fn heartbeat_line(
+    what: &str,
+    [done, all]: [u64; 2],
+    unit: &str,
+    [elapsed, left]: [Duration; 2],
+    message: &str,
+) -> String {
+    // Before anything is done nobody knows.
+    let left = match left.as_secs() {
+        0 => String::new(),
+        seconds => format!(", about {seconds} s left"),
+    };
+    let message = if message.is_empty() {
+        String::new()
+    } else {
+        format!("; {message}")
+    };
+    format!(
+        "{what}: {done} of {all} {unit} after {} s{left}{message}",
+        elapsed.as_secs()
+    )
 }
 
 #[expect(clippy::expect_used, reason = "a constant template, checked by a test")]
@@ -276,13 +296,15 @@ fn write(text: &str) -> Result<()> {
 mod tests {
     #[test]
     fn a_line_without_a_terminal_says_what_is_done_of_how_much() {
-        let line = super::heartbeat_line(
-            "scoring test rows",
-            [320, 2000],
-            "rows",
-            std::time::Duration::from_millis(60_400),
+        let line = |done, left, message| {
+            let times = [60_400, left].map(std::time::Duration::from_millis);
+            super::heartbeat_line("searching", [done, 2000], "rows", times, message)
+        };
+        assert_eq!(line(0, 0, ""), "searching: 0 of 2000 rows after 60 s");
+        assert_eq!(
+            line(500, 181_200, "round 2 of at most 12: σ = 0.1"),
+            "searching: 500 of 2000 rows after 60 s, about 181 s left; round 2 of at most 12: σ = 0.1"
         );
-        assert_eq!(line, "scoring test rows: 320 of 2000 rows after 60 s");
     }
 
     #[test]

@@ -77,11 +77,12 @@ fn dry_run(training: Training, terminal: &Terminal) -> Result<()> {
     terminal.say(format!("# {}", training.parameter_line()))?;
     let batch = training.try_one_batch()?;
     terminal.say(format!(
-        "# one batch of {} rows: loss {:.4}, {:.2} s; {} steps in all, {} at this speed, evaluations not counted; nothing was written",
-        batch.rows,
+        "# one batch of {}: loss {:.4}, {:.2} s; {} in all, {} at the speed of this first one, which is usually the slowest; \
+         evaluations are not counted; nothing was written",
+        counted(batch.rows, "row"),
         batch.loss,
         batch.seconds,
-        batch.steps,
+        counted(batch.steps as usize, "step"),
         in_time(batch.all_seconds)
     ))?;
     terminal.say(format!("# {}", batch.memory))?;

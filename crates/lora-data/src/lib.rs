@@ -10,6 +10,7 @@ mod batch;
 mod batches;
 #[cfg(doctest)]
 mod book;
+pub mod counted;
 mod dataset;
 mod duplicates;
 mod error;

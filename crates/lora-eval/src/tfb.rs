@@ -52,6 +52,11 @@ impl Default for TfbSettings {
 }
 
 impl TfbSettings {
+    /// How many σ are tried, at most: both ends, and one a halving.
+    pub fn most_rounds(&self) -> u32 {
+        2 + self.halvings
+    }
+
     /// # Errors
     ///
     /// [`EvalError::OutOfRange`].

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lora_core::Adapted;
 use lora_core::gaussian::Gaussian;
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::vector::Part;
@@ -13,13 +14,13 @@ use lora_models::Transformer;
 use serde::Serialize;
 
 use crate::bail;
-use crate::calibration::CalibrationFile;
+use crate::calibration::{CalibrationFile, note_few_rows};
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::benchmark::read_scored;
 use crate::data::encoded::EncodedSplit;
 use crate::error::{Context, Result};
-use crate::inference::{JudgedRows, infer};
-use crate::progress::Progress;
+use crate::inference::{JudgedRows, SplitOutputs, infer};
+use crate::progress::{Counter, Progress};
 use crate::saved::adapter::{ColumnOptions, OpenedAdapter, read_options};
 use crate::saved::task_file::{FittedRules, InferenceKind, TaskFile};
 use crate::score::comparison::MethodsInUse;
@@ -104,17 +105,16 @@ pub fn bayesianize(
         average: Average::Probabilities,
     };
     let plain = opened.adapted.clone().with_posterior(None);
-    let loss = |posterior: Option<&Gaussian>| -> Result<f64> {
-        let asked = plain.clone().with_posterior(posterior.cloned());
-        let outputs = infer(&asked, rows, posterior.map(|_| ensemble), "trying", progress)?;
-        let methods = score_split(&outputs, rows, FittedRules::default())?;
-        Ok(methods.last().context("nothing was scored")?.scores.loss())
-    };
     let (posterior, found) = match method {
         GaussianSource::Tfb(settings) => {
             let noise = low_rank_noise(&plain)?;
-            let without = loss(None)?;
-            let found = largest_noise(&noise, settings, without, &mut |posterior| loss(Some(posterior)))?;
+            let rounds = ("at most ", settings.most_rounds().into());
+            let mut search = Search::begin(&plain, rows, ensemble, rounds, progress)?;
+            let without = search.loss_without;
+            let found = largest_noise(&noise, settings, without, &mut |posterior| {
+                search.loss(posterior, &format!("σ = {:.5}", sigma_of(posterior)))
+            })?;
+            search.bar.finish();
             let limit = if found.is_largest {
                 ", the largest that was tried"
             } else {
@@ -127,9 +127,14 @@ pub fn bayesianize(
             (found.posterior, words)
         }
         GaussianSource::Laplace { train, structure } => {
-            let candidates = laplace(&plain, train, *structure)?;
-            let mut score = |candidate: &Laplace| loss(Some(&gaussian(candidate)?));
-            let best = candidates.with_best_prior(&PRECISIONS, &mut score)?;
+            let candidates = laplace(&plain, train, *structure, progress)?;
+            let rounds = ("", PRECISIONS.len() as u64);
+            let mut search = Search::begin(&plain, rows, ensemble, rounds, progress)?;
+            let best = candidates.with_best_prior(&PRECISIONS, &mut |candidate: &Laplace| {
+                let tried = format!("prior precision {}", candidate.prior_precision());
+                search.loss(&gaussian(candidate)?, &tried)
+            })?;
+            search.bar.finish();
             let words = format!("prior precision {}, chosen on these rows", best.prior_precision());
             (gaussian(&best)?, words)
         }
@@ -140,6 +145,7 @@ pub fn bayesianize(
     let outputs = infer(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;
     let fitted = calibrate(&outputs, rows, true, progress)?;
     opened.calibration = CalibrationFile::of(&outputs, rows, fitted.temperature)?;
+    note_few_rows(opened.calibration.as_ref(), progress);
     let methods = score_split(&outputs, rows, fitted)?;
     let in_use = MethodsInUse::of(&methods).context("nothing was scored")?;
     let (inference, in_use) = (in_use.better(), in_use.in_words()?);
@@ -165,6 +171,75 @@ pub fn bayesianize(
     Ok((opened, outcome))
 }
 
+/// Gaussians that are tried one after another on the same rows, as rounds of one count.
+struct Search<'a> {
+    plain: &'a Adapted<Transformer>,
+    rows: &'a EncodedSplit,
+    ensemble: EnsembleSettings,
+    /// The mean pass, which all of them share.
+    mean: SplitOutputs,
+    /// Loss of the mean pass.
+    loss_without: f64,
+    /// Rounds that are over.
+    over: u64,
+    /// How many there are: `at most ` or nothing, and the number.
+    rounds: (&'static str, u64),
+    bar: Box<dyn Counter>,
+}
+
+impl<'a> Search<'a> {
+    fn begin(
+        plain: &'a Adapted<Transformer>,
+        rows: &'a EncodedSplit,
+        ensemble: EnsembleSettings,
+        rounds: (&'static str, u64),
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let mean = infer(plain, rows, None, "scoring without noise", progress)?;
+        let loss_without = last_loss(&mean, rows)?;
+        let length = rounds.1 * ensemble.members * rows.encoded.len() as u64;
+        Ok(Self {
+            plain,
+            rows,
+            ensemble,
+            mean,
+            loss_without,
+            over: 0,
+            rounds,
+            bar: progress.start(length, "searching", rows.noun()),
+        })
+    }
+
+    /// The loss of the ensemble of a Gaussian; `tried` says which it is.
+    fn loss(&mut self, posterior: &Gaussian, tried: &str) -> Result<f64> {
+        let (at_most, rounds) = self.rounds;
+        let round = format!("round {} of {at_most}{rounds}: {tried}", self.over + 1);
+        self.bar.message(&round);
+        let before = self.over * self.ensemble.members * self.rows.encoded.len() as u64;
+        let asked = self.plain.clone().with_posterior(Some(posterior.clone()));
+        let count = &mut |done| self.bar.set(before + done as u64);
+        let outputs = self.mean.with_ensemble(&asked, self.rows, self.ensemble, count)?;
+        let loss = last_loss(&outputs, self.rows)?;
+        self.bar.note(&format!(
+            "{round}, loss {loss:.4} ({:.4} without noise)",
+            self.loss_without
+        ));
+        self.over += 1;
+        Ok(loss)
+    }
+}
+
+/// The loss of the last way to predict that was run.
+fn last_loss(outputs: &SplitOutputs, rows: &EncodedSplit) -> Result<f64> {
+    let methods = score_split(outputs, rows, FittedRules::default())?;
+    Ok(methods.last().context("nothing was scored")?.scores.loss())
+}
+
+/// σ of a Gaussian that [`largest_noise`] tries, which writes it into its settings.
+fn sigma_of(posterior: &Gaussian) -> f64 {
+    posterior.settings()["sigma"].as_f64().unwrap_or(f64::NAN)
+}
+
 /// The members of an ensemble, unless said otherwise.
 pub fn members_of(opened: &OpenedAdapter) -> u64 {
     opened
@@ -179,9 +254,10 @@ fn gaussian(posterior: &Laplace) -> Result<Gaussian> {
 }
 
 fn laplace(
-    adapted: &lora_core::Adapted<Transformer>,
+    adapted: &Adapted<Transformer>,
     train: &EncodedSplit,
     structure: Structure,
+    progress: &dyn Progress,
 ) -> Result<Laplace> {
     let Targets::Classes(labels) = train.truth() else {
         bail!("a Laplace approximation needs rows with a class each");
@@ -202,14 +278,15 @@ fn laplace(
         &|model, batch, rows, pass| judged.batch_outputs(model, batch, rows, pass);
     let batches = train.batches.iter().map(|batch| (batch, batch.rows.as_slice()));
     let observed = Observed::Classes(&labels);
-    Ok(Laplace::fit_outputs(
-        adapted,
-        batches,
-        &observed,
-        &settings,
-        outputs,
-        &mut |_| {},
-    )?)
+    let bar = progress.start(
+        train.encoded.len() as u64,
+        "computing the curvature",
+        train.noun(),
+    );
+    let count = &mut |done| bar.set(done as u64);
+    let fitted = Laplace::fit_outputs(adapted, batches, &observed, &settings, outputs, count)?;
+    bar.finish();
+    Ok(fitted)
 }
 
 /// `task.json` for a folder that PEFT wrote.

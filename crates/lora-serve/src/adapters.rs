@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lora_pipeline::base::shared::SharedBases;
+use lora_pipeline::calibration::CalibrationFile;
 use lora_pipeline::predict::ensemble::EnsembleChoice;
 use lora_pipeline::predict::prepared::PreparedPredictor;
 use lora_pipeline::saved::adapter::{AdapterOptions, open_adapter_on};
@@ -114,6 +115,11 @@ impl ServedAdapters {
         let predictor = opened.and_then(|opened| PreparedPredictor::new(opened, ensemble, inference));
         let outcome = match predictor {
             Ok(predictor) => {
+                let promise = predictor.opened().calibration.as_ref();
+                let promise = promise.and_then(CalibrationFile::promise);
+                if let Some(caution) = promise.and_then(|promise| promise.caution()) {
+                    tracing::warn!(adapter = name, "{caution}");
+                }
                 let predictor = Arc::new(predictor);
                 self.write(|all| all.insert(name.clone(), Arc::clone(&predictor)));
                 Ok(predictor)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lora_pipeline::calibration::CalibrationFile;
 use lora_pipeline::predict::PredictedLabel;
 use lora_pipeline::predict::prepared::PreparedPredictor;
 use serde::Serialize;
@@ -62,6 +63,7 @@ pub(crate) fn adapter_info(name: &str, predictor: &PreparedPredictor) -> Value {
         "max_seq_length": opened.lengths.longest,
         "base_model": opened.base.name,
         "has_prediction_sets": opened.calibration.is_some(),
+        "validation_rows": opened.calibration.as_ref().and_then(CalibrationFile::validation_rows),
     });
     if let (Value::Object(info), Ok(Value::Object(method))) =
         (&mut info, serde_json::to_value(PredictMethod::of(predictor)))

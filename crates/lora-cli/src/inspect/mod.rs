@@ -15,7 +15,7 @@ use lora_core::{Adapted, Form, Init, LoraConfig};
 use lora_models::{HeadKind, HeadOptions, Transformer, sequence_output_name};
 use lora_pipeline::base::checkpoint::open_checkpoint;
 use lora_pipeline::base::hub::hub_options;
-use lora_pipeline::files::output::note_unfinished;
+use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::parameters::{grouped, parameter_line, peft_count};
 use lora_pipeline::saved::Saved;
 use lora_pipeline::saved::task_file::TaskFile;

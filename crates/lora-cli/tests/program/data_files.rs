@@ -165,8 +165,16 @@ fn trained() -> Workspace {
 
 /// Predicts for what stands on the standard input.
 fn predict_lines(workspace: &Workspace, flags: &[&str], lines: &[u8]) -> Said {
-    let words = [&["predict", "--adapter", "out", "-"], flags].concat();
-    let mut command = workspace.command(&words);
+    with_input(
+        workspace,
+        &[&["predict", "--adapter", "out", "-"], flags].concat(),
+        lines,
+    )
+}
+
+/// What the program says with this on the standard input.
+fn with_input(workspace: &Workspace, words: &[&str], lines: &[u8]) -> Said {
+    let mut command = workspace.command(words);
     let pipes = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -178,6 +186,24 @@ fn predict_lines(workspace: &Workspace, flags: &[&str], lines: &[u8]) -> Said {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn a_header_on_the_standard_input_is_told_and_a_table_there_is_read() {
+    let workspace = trained();
+    let table = b"text,label\na dull film,bad\n";
+    let said = predict_lines(&workspace, &["--json"], table);
+    assert_eq!(said.stdout.lines().count(), 2, "{}", said.stdout);
+    assert!(said.stderr.contains("looks like a header"), "{}", said.stderr);
+    let said = predict_lines(&workspace, &["--json"], b"a dull film\n");
+    assert!(!said.stderr.contains("looks like a header"), "{}", said.stderr);
+    #[cfg(unix)] // elsewhere the standard input has no path
+    {
+        let of_table = ["predict", "out", "--data", "-", "--data-format", "csv", "--json"];
+        let found = with_input(&workspace, &of_table, table);
+        assert_eq!(found.code, Some(0), "{}", found.stderr);
+        assert_eq!(found.stdout, said.stdout);
     }
 }
 

@@ -73,7 +73,11 @@ fn an_adapter_is_trained_scored_used_and_shown() {
         json(std::str::from_utf8(&workspace.read("out/results.json")).unwrap()),
         results
     );
-    assert!(workspace.read("out/report.html").starts_with(b"<!doctype html>"));
+    let page = String::from_utf8(workspace.read("out/report.html")).unwrap();
+    assert!(page.starts_with("<!doctype html>"));
+    for part in ["Scores on training rows", "lora predict uses", "not sure enough"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 
     let eval = ["eval", "--adapter", "out", "--data", "train.csv"];
     let scores = json(

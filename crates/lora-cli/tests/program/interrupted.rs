@@ -58,6 +58,14 @@ fn a_training_that_is_interrupted_keeps_its_best_adapter_and_says_so() {
             let said = workspace.lora_works(&["eval", "--adapter", adapter, "--data", "train.csv"]);
             let expected = format!("the training of `{adapter}` was interrupted at step {step}");
             assert!(said.stderr.contains(&expected), "{signal}: {}", said.stderr);
+            let best = run["interrupted"]["adapter_step"].as_u64().unwrap();
+            let of_best = format!("this is the adapter of step {best}");
+            assert_eq!(
+                said.stderr.contains(&of_best),
+                adapter == "out",
+                "{}",
+                said.stderr
+            );
         }
     }
 }
@@ -87,9 +95,10 @@ fn whoever_reads_what_a_killed_training_left_is_told_of_which_step_it_is() {
 }
 
 #[test]
-fn whoever_reads_a_folder_before_the_first_evaluation_is_told_how_to_go_on() {
+fn a_training_that_ends_before_its_first_evaluation_leaves_its_run_and_its_events_and_says_how_to_go_on() {
     let workspace = Workspace::new();
     let endless = [
+        ("report_to", "json"),
         ("max_steps", "100000000"),
         ("eval_strategy", "no"),
         ("save_strategy", "steps"),
@@ -114,6 +123,13 @@ fn whoever_reads_a_folder_before_the_first_evaluation_is_told_how_to_go_on() {
     }
     send("-TERM", &child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
+    let run: Value = serde_json::from_slice(&workspace.read("out/run.json")).unwrap();
+    let step = run["interrupted"]["step"].as_u64().unwrap();
+    assert!(step >= 2 && run["interrupted"]["adapter_step"].is_null(), "{run}");
+    assert!(run["config"].is_object(), "{run}");
+    let events = String::from_utf8(workspace.read("out/events.jsonl")).unwrap();
+    let steps = events.matches(r#""event":"stepped""#).count() as u64;
+    assert_eq!(steps, step, "{events}");
     for arguments in [
         &["predict", "--adapter", "out", "a gripping film"][..],
         &["eval", "out", "--data", "train.csv"],

@@ -28,6 +28,7 @@ mod reporting_curves;
 mod results_pages;
 mod resuming;
 mod scored_alike;
+mod seen_rows;
 mod serving;
 mod sharing;
 mod sweep;

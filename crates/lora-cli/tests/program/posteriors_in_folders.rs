@@ -57,6 +57,12 @@ fn bayesianize_turns_a_plain_adapter_into_an_ensemble() {
     let workspace = trained(&[]);
     let bayesianize = ["bayesianize", "--adapter", "out", "--data", "dev.csv", "--output"];
     let said = workspace.lora_works(&[&bayesianize[..], &["tfb", "--tolerance", "0.2"]].concat());
+    // The largest σ is tried first; ten halvings and both ends are the most.
+    assert!(
+        said.stderr.contains("round 1 of at most 12: σ = 1.00000, loss"),
+        "{}",
+        said.stderr
+    );
     assert!(said.stdout.contains("σ ="), "{}", said.stdout);
     assert_draws(&workspace, "tfb");
     // The mean pass, and what PEFT reads, are the adapter's own.

@@ -265,6 +265,52 @@ fn another_training_is_refused_by_the_name_of_what_differs() {
 }
 
 #[test]
+fn an_interruption_before_the_first_evaluation_goes_on_to_the_same_files_and_hides_no_earlier_run() {
+    let workspace = Workspace::new();
+    let late = [("eval_steps", "100"), ("max_steps", "200")];
+    workspace.write("run.yaml", long(&late));
+    workspace.lora_works(&["train", "--config", "run.yaml", "--output", WHOLE]);
+    let expected = results(&workspace, WHOLE);
+    let arguments = [&["train", "--config", "run.yaml", "--resume"][..], &SAVED].concat();
+    let stop_early = |arguments: &[&str], signal: &str| {
+        let mut child = workspace
+            .command(arguments)
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        while !workspace.path("out/checkpoint-4").is_dir() {
+            assert!(
+                child.try_wait().unwrap().is_none(),
+                "the training ended by itself"
+            );
+            std::thread::yield_now();
+        }
+        send(signal, &child);
+        child.wait().unwrap();
+    };
+    stop_early(&arguments, "-KILL");
+    workspace.lora_works(&arguments);
+    assert_same_files(&results(&workspace, "out"), &expected, "after an early end");
+    // Another training in its place, which ends as early, takes nothing of it.
+    std::fs::remove_dir_all(workspace.path("out")).unwrap();
+    workspace.lora_works(&["train", "--config", "run.yaml"]);
+    let before = results(&workspace, "out");
+    let other = [
+        "train",
+        "--config",
+        "run.yaml",
+        "--overwrite",
+        "--max-steps",
+        "100000000",
+        "--eval-strategy",
+        "no",
+    ];
+    stop_early(&[&other[..], &SAVED].concat(), "-TERM");
+    assert_same_files(&results(&workspace, "out"), &before, "an earlier run");
+}
+
+#[test]
 fn there_may_be_nothing_to_resume() {
     let workspace = Workspace::new();
     let arguments = ["train", "--config", "run.yaml", "--resume"];
@@ -335,7 +381,7 @@ fn two_processes_never_write_one_output_folder() {
     while !said.contains("validation loss") {
         assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
     }
-    for flags in [&["--overwrite"][..], &["--resume"]] {
+    for flags in [&["--overwrite"][..], &["--resume"], &[]] {
         let second = workspace.lora(&[&["train", "--config", "run.yaml"], flags].concat());
         assert_eq!(second.code, Some(2), "{}", second.stderr);
         assert!(

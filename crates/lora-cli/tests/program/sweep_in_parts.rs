@@ -207,6 +207,33 @@ fn the_list_has_a_line_a_trial_and_shards_part_it() {
 }
 
 #[test]
+fn parts_know_of_each_other_and_the_hint_names_them_all() {
+    let workspace = workspace();
+    let said = workspace.lora_works(&[&RUN[..], &["--shard", "1/2"]].concat());
+    let report = "lora report sweep.shard-1-of-2.results.jsonl sweep.shard-2-of-2.results.jsonl";
+    assert!(
+        said.stdout
+            .contains(&format!("the other parts are there too (2/2): {report}")),
+        "{}",
+        said.stdout
+    );
+    let is_open = |trial: &&Value| trial["state"] == "open";
+    let own = listed(&workspace, &["--shard", "1/2"]);
+    assert_eq!(own.iter().filter(is_open).count(), 0);
+    let open = listed(&workspace, &[]).iter().filter(is_open).count();
+    assert_eq!(open, CELLS - own.len());
+    let said = workspace.lora_works(&[&RUN[..], &["--shard", "2/2"]].concat());
+    assert!(said.stdout.contains(&format!("now: {report}")), "{}", said.stdout);
+    let words: Vec<&str> = report.split(' ').skip(1).collect();
+    let said = workspace.lora_works(&words);
+    assert!(
+        said.stdout.contains("the page: sweep.results.html"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
 fn wrong_choices_are_refused_before_anything_is_written() {
     let workspace = workspace();
     let before = workspace.everything();

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::words::{did_you_mean, first_row_is_data, given_column, label_columns, other_separator, quoted};
+use super::words::{
+    did_you_mean, first_row_is_data, for_default_name, given_column, label_columns, other_separator, quoted,
+};
 
 /// Why no column was taken. Indices start at 0, as in Python and pandas.
 #[derive(Debug, Error)]
@@ -26,7 +28,7 @@ pub enum ColumnError {
     },
 
     /// No column was named, and none has a default name.
-    #[error("`{}`: no {role} column has a default name; name the {role} column{} (the columns are {}){}{}", file.display(), first_row_is_data(*header), quoted(found), other_separator(found), label_columns(of_truths))]
+    #[error("`{}`: no {role} column has a default name; name the {role} column{} (the columns are {}){}{}{}", file.display(), first_row_is_data(*header), quoted(found), for_default_name(slip.as_ref()), other_separator(found), label_columns(of_truths))]
     NoDefaultColumn {
         /// The file.
         file: PathBuf,
@@ -36,6 +38,8 @@ pub enum ColumnError {
         found: Vec<String>,
         /// Whether the first row was taken as a header, which it may not be.
         header: bool,
+        /// The column whose name is nearly a default one, and that name.
+        slip: Option<(String, String)>,
         /// Columns that hold 0 and 1 alone, for a label: any number of labels may have been meant.
         of_truths: Vec<String>,
     },

@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::counted::counted;
+
 pub use columns::ColumnError;
 pub use encoding::{EncodingError, LikelyEncoding};
 pub use label_names::LabelNamesError;
@@ -81,7 +83,7 @@ pub enum DataError {
 
     // ---- its form ----
     /// A row with more or fewer fields than the first.
-    #[error("`{}`, line {line}: {found} fields, but the first row has {expected}; a separator inside a field needs quotes in CSV, and cannot stand in plain TSV", file.display())]
+    #[error("`{}`, line {line}: {}, but the first row has {expected}; a separator inside a field needs quotes in CSV, and cannot stand in plain TSV", file.display(), counted(*found, "field"))]
     RaggedRow {
         /// The file.
         file: PathBuf,

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::counted::counted;
+
 use super::words::{did_you_mean, quoted};
 
 /// Why a task was refused. For Parquet, which has no lines, a line is the number of the row, from 1.
@@ -69,7 +71,7 @@ pub enum TaskError {
     },
 
     /// A line of words in columns that is unlike the first.
-    #[error("`{}`, line {line}: {found} columns, expected {expected}: the word first, its tag last, an empty line between sentences; fix the line", file.display())]
+    #[error("`{}`, line {line}: {}, expected {expected}: the word first, its tag last, an empty line between sentences; fix the line", file.display(), counted(*found, "column"))]
     NotColumns {
         /// The file.
         file: PathBuf,
@@ -89,7 +91,7 @@ pub enum TaskError {
     },
 
     /// More or fewer tags than words.
-    #[error("`{}`, line {line}: {words} words and {tags} tags, expected a tag for each word; fix the row", file.display())]
+    #[error("`{}`, line {line}: {} and {}, expected a tag for each word; fix the row", file.display(), counted(*words, "word"), counted(*tags, "tag"))]
     TagCount {
         /// The file.
         file: PathBuf,
@@ -102,7 +104,7 @@ pub enum TaskError {
     },
 
     /// A question with fewer than two choices.
-    #[error("`{}`, line {line}: the question has {found} choices, expected at least 2; give them as a list `choices` or in columns A, B, C…", file.display())]
+    #[error("`{}`, line {line}: the question has {}, expected at least 2; give them as a list `choices` or in columns A, B, C…", file.display(), counted(*found, "choice"))]
     TooFewChoices {
         /// The file.
         file: PathBuf,

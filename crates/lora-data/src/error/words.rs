@@ -49,6 +49,13 @@ pub(super) fn other_separator(found: &[String]) -> String {
     })
 }
 
+/// For a column whose name is nearly a default one.
+pub(super) fn for_default_name(slip: Option<&(String, String)>) -> String {
+    slip.map_or_else(String::new, |(column, default)| {
+        format!("; did you mean `{default}` by `{column}`? Rename it, or name it")
+    })
+}
+
 /// For columns of 0 and 1, of which none has the name of a label.
 pub(super) fn label_columns(of_truths: &[String]) -> String {
     if of_truths.is_empty() {

@@ -165,12 +165,14 @@ pub(super) fn label(
                 role,
                 found,
                 header,
+                slip,
                 ..
             } => ColumnError::NoDefaultColumn {
                 file,
                 role,
                 found,
                 header,
+                slip,
                 of_truths: columns_of_truths(taken, table),
             },
             other => other,
@@ -254,9 +256,20 @@ pub(crate) fn by_default_name(
             role,
             found: table.names.clone(),
             header: table.naming == Naming::Header,
+            slip: slip(names, taken, table),
             of_truths: Vec::new(),
         }),
     }
+}
+
+/// The first column whose name is nearly one of `names`, and that name.
+fn slip(names: &[&str], taken: &[&ResolvedColumn], table: &RawTable) -> Option<(String, String)> {
+    let free = |index: usize| taken.iter().all(|column| column.index != index);
+    let columns = table.names.iter().enumerate().filter(|(index, _)| free(*index));
+    columns.into_iter().find_map(|(_, column)| {
+        let default = nearest(column, names.iter().copied())?;
+        Some((column.clone(), default))
+    })
 }
 
 /// The columns that hold 0 and 1 alone, if there are several: labels any number of which may hold are often written so.

@@ -64,6 +64,11 @@ fn columns_that_are_not_there() {
             ],
         ),
         case(
+            "slip.csv",
+            "txt,label\na,0\n",
+            &["`txt`, `label`", "did you mean `text` by `txt`?"],
+        ),
+        case(
             "unlabelled.csv",
             "text\na\n",
             &["no label column has a default name", "`text`"],

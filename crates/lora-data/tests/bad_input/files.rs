@@ -80,14 +80,14 @@ fn rows_that_do_not_fit_the_first() {
         case(
             "short.tsv",
             "text\tlabel\na\t0\nb\n",
-            &["line 3: 1 fields", "first row has 2"],
+            &["line 3: 1 field,", "first row has 2"],
         ),
         case(
             "after.csv",
             "text,label\n\"two\nlines\",0\nb\n",
-            &["line 4: 1 fields"],
+            &["line 4: 1 field,"],
         ),
-        case("crlf.csv", "text,label\r\na,0\r\nb\r\n", &["line 3: 1 fields"]),
+        case("crlf.csv", "text,label\r\na,0\r\nb\r\n", &["line 3: 1 field,"]),
         case(
             "joined.csv",
             "text,label\na,0\nb,1\ntext,label\nc,1\n",

@@ -127,7 +127,7 @@ const MISTAKES: [Mistake; 18] = [
         "train",
         "train.jsonl",
         "{\"question\": \"q\", \"choices\": [\"x\"], \"answer\": 0}\n",
-        &["line 1", "has 1 choices"],
+        &["line 1", "has 1 choice,"],
     ),
     (
         "boolq",

@@ -59,7 +59,7 @@ fn known_names_are_kept_and_tags_that_are_not_read_need_not_be_there() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("b.conll`, line 1: 1 columns, expected 2"),
+        error.contains("b.conll`, line 1: 1 column, expected 2"),
         "{error}"
     );
 }

@@ -12,7 +12,8 @@
 //!
 //! The promise is `coverage ≤ P(true class in the set) < coverage + 1/(n + 1)` (the right side without ties), over the choice of the `n`
 //! validation rows and of the new row, if all of them come in an order that says nothing (are exchangeable). It is about rows on average,
-//! not about each kind of row; thresholds by class promise it for each class.
+//! not about each kind of row; thresholds by class promise it for each class. The validation rows at hand may keep more or less than the mean
+//! over all choices of them: [`coverage_interval`] says how much.
 //!
 //! ```
 //! use lora_eval::ClassProbabilities;
@@ -34,8 +35,10 @@
 
 mod score;
 mod sets;
+mod spread;
 mod thresholds;
 
 pub use score::ConformityScore;
 pub use sets::{ClassSetScores, PredictionSets, SetScores};
+pub use spread::coverage_interval;
 pub use thresholds::{ConformalScores, ConformalThresholds, fewest_rows};

@@ -53,6 +53,17 @@ impl ConformityScore {
         }
     }
 
+    /// Which classes are in its sets, in words.
+    pub fn in_words(&self) -> &'static str {
+        match self {
+            Self::Lac => "the classes whose probability is above one threshold, the same for all texts",
+            Self::Aps => "the most probable classes, until their probabilities add up to a threshold",
+            Self::Raps { .. } => {
+                "the most probable classes, until their probabilities and a penalty for each after the first add up to a threshold"
+            }
+        }
+    }
+
     /// Refuses a penalty that is no number of at least 0.
     ///
     /// # Errors

@@ -118,6 +118,11 @@ impl ConformalScores {
         self.by_class.iter().map(Vec::len).sum()
     }
 
+    /// `[classes]`: how many rows each class has.
+    pub fn rows_by_class(&self) -> Vec<usize> {
+        self.by_class.iter().map(Vec::len).collect()
+    }
+
     /// How classes are scored.
     pub fn score(&self) -> ConformityScore {
         self.score
@@ -160,7 +165,7 @@ impl ConformalScores {
 }
 
 /// Which of `rows` scores is the threshold, from 1; more than `rows` if none is.
-fn place(rows: usize, coverage: f64) -> usize {
+pub(super) fn place(rows: usize, coverage: f64) -> usize {
     // 0.9 · 10 may come out a little above 9.
     #[expect(clippy::cast_sign_loss, reason = "below 0 it is 0, and then 1")]
     let rank = ((rows + 1) as f64 * coverage - 1e-9).ceil() as usize;

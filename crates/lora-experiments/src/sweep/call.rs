@@ -8,6 +8,7 @@ use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::Result;
 
 use super::Sweep;
+use super::result_files::TRIAL_NAME;
 use super::shard::Shard;
 
 /// Which trials of a sweep a call is about.
@@ -28,9 +29,9 @@ impl TrialChoice {
         match self {
             Self::All => None,
             Self::Keys(keys) => Some(match &keys[..] {
-                [] => "no-trial".to_owned(),
-                [key] => format!("trial-{key}"),
-                [first, others @ ..] => format!("trial-{first}-and-{}", others.len()),
+                [] => format!("{TRIAL_NAME}none"),
+                [key] => format!("{TRIAL_NAME}{key}"),
+                [first, others @ ..] => format!("{TRIAL_NAME}{first}-and-{}", others.len()),
             }),
             Self::Shard(shard) => Some(shard.in_words()),
         }

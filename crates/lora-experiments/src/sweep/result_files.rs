@@ -11,6 +11,12 @@ use super::store::{self, StoreError};
 
 /// How the names of results files end.
 pub const RESULTS_ENDING: &str = "results.jsonl";
+/// How the part of a name begins that tells the results of some trials from those of a whole sweep.
+pub const PART_NAMES: [&str; 2] = [SHARD_NAME, TRIAL_NAME];
+/// The same for a shard.
+pub const SHARD_NAME: &str = "shard-";
+/// The same for single trials.
+pub const TRIAL_NAME: &str = "trial-";
 /// By how much two losses of one trial may differ, of the larger one. Machines round otherwise, and a training carries that on; other
 /// weights, or another version of the program, change more.
 const ROUNDING: f64 = 0.01;
@@ -125,6 +131,38 @@ pub fn results_files_in(folder: &Path) -> Result<Vec<PathBuf>, ResultFilesError>
     Ok(files)
 }
 
+/// The results file of the whole sweep that the file of a part belongs to, by its name; for any other file the file itself.
+pub fn whole_of(part: &Path) -> PathBuf {
+    let name = part.file_name().unwrap_or_default().to_string_lossy();
+    let beginning = name
+        .strip_suffix(RESULTS_ENDING)
+        .and_then(|name| name.strip_suffix('.'))
+        .and_then(|name| name.rsplit_once('.'))
+        .filter(|(_, part)| PART_NAMES.iter().any(|prefix| part.starts_with(prefix)));
+    match beginning {
+        Some((whole, _)) => part.with_file_name(format!("{whole}.{RESULTS_ENDING}")),
+        None => part.to_owned(),
+    }
+}
+
+/// The files of parts that lie beside the results file of a whole sweep, by name.
+pub fn parts_beside(whole: &Path) -> Vec<PathBuf> {
+    let folder = whole.parent().unwrap_or(Path::new(""));
+    let listed = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    // A folder that is not there yet holds no part.
+    let files = results_files_in(listed).unwrap_or_default();
+    let named = files
+        .iter()
+        .filter_map(|file| Some(folder.join(file.file_name()?)));
+    named
+        .filter(|part| part != whole && whole_of(part) == whole)
+        .collect()
+}
+
 /// Several results of one trial in different files must be the same but for rounding and clocks. Of several in one file the last counts,
 /// as everywhere.
 ///
@@ -212,5 +250,42 @@ impl KnownTrials {
     /// Whether nothing is known of a trial.
     pub fn is_new(&self, key: &str) -> bool {
         !self.done.contains(key) && !self.failed.contains(key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_sweep_are_known_by_their_names() {
+        for (part, whole) in [
+            (
+                "runs/grid.v2.shard-1-of-8.results.jsonl",
+                "runs/grid.v2.results.jsonl",
+            ),
+            ("grid.trial-0a1b-and-2.results.jsonl", "grid.results.jsonl"),
+            ("grid.results.jsonl", "grid.results.jsonl"),
+            ("shard-1.jsonl", "shard-1.jsonl"),
+        ] {
+            assert_eq!(whole_of(Path::new(part)), Path::new(whole), "{part}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [
+            "grid.shard-2-of-2.results.jsonl",
+            "grid.shard-1-of-2.results.jsonl",
+            "grid.results.jsonl",
+            "other.shard-1-of-2.results.jsonl",
+        ] {
+            fs::write(at(name), "").unwrap();
+        }
+        let parts = [
+            "grid.shard-1-of-2.results.jsonl",
+            "grid.shard-2-of-2.results.jsonl",
+        ];
+        assert_eq!(parts_beside(&at("grid.results.jsonl")), parts.map(at));
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::result_files::SHARD_NAME;
 use super::work_units::WorkUnit;
 
 /// The i-th of n parts, counted from 1, as the tools that run tests in parts count theirs.
@@ -46,7 +47,12 @@ impl fmt::Display for Shard {
 impl Shard {
     /// For names of files, in which a slash cannot stand.
     pub fn in_words(self) -> String {
-        format!("shard-{}-of-{}", self.index, self.count)
+        format!("{SHARD_NAME}{}-of-{}", self.index, self.count)
+    }
+
+    /// All parts in order.
+    pub fn all(self) -> impl Iterator<Item = Self> {
+        (1..=self.count).map(move |index| Self { index, ..self })
     }
 
     /// Its part of all units, which are sorted with the most tokens first: each goes to the part that has the fewest tokens so far. So

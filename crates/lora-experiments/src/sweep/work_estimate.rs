@@ -138,15 +138,16 @@ fn fitting_passes(trials: &[&PlannedTrial], classes: usize) -> u64 {
 /// Passes over each validation row by which the noise of TFB is looked for, at most.
 fn searching_passes(trials: &[&PlannedTrial]) -> u64 {
     let searches = trials.iter().filter_map(|trial| match &trial.prediction {
-        InferenceMethod::Tfb { search, .. } => Some((trial.stopping, format!("{search:?}"), search.halvings)),
+        InferenceMethod::Tfb { search, .. } => {
+            Some((trial.stopping, format!("{search:?}"), search.most_rounds()))
+        }
         _ => None,
     });
     let unique: HashMap<(Stopping, String), u32> = searches
-        .map(|(stopping, search, halvings)| ((stopping, search), halvings))
+        .map(|(stopping, search, rounds)| ((stopping, search), rounds))
         .collect();
-    let ends = 2;
     unique
         .values()
-        .map(|halvings| 1 + tfb::CHOOSING_MEMBERS * (ends + u64::from(*halvings)))
+        .map(|rounds| 1 + tfb::CHOOSING_MEMBERS * u64::from(*rounds))
         .sum()
 }

@@ -1,6 +1,7 @@
 //! `calibration.json`: what validation rows say about the probabilities of a trained classifier, beside the temperature of `task.json`.
 
 mod calibrators;
+mod promise;
 mod sets;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use crate::saved::task_file::FittedValues;
 pub use calibrators::{
     CalibratorName, FittedCalibrator, ScoredCalibrator, calibrator_of, calibrator_table, score_calibrators,
 };
+pub use promise::{CoveragePromise, note_few_rows};
 pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};
 
 /// Name of the file.

@@ -2,21 +2,26 @@
 
 use lora_core::peft::EnsembleSettings;
 use lora_data::Targets;
-use lora_eval::conformal::{ConformalThresholds, ConformityScore, SetScores};
+use lora_eval::conformal::{ConformalScores, ConformalThresholds, ConformityScore, SetScores};
+use lora_eval::share_interval;
 use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::Serialize;
 
-use super::{CALIBRATION_FILE, Calibrated, Way, class_probabilities, ways};
+use super::{CALIBRATION_FILE, Calibrated, CoveragePromise, Way, class_probabilities, ways};
 use crate::bail;
+use crate::counted::counted;
 use crate::data::encoded::EncodedSplit;
 use crate::error::Result;
 use crate::inference::SplitOutputs;
 use crate::saved::task_file::FittedValues;
 
+/// Share of draws of rows for which the interval of a measured coverage holds.
+const LEVEL: f64 = 0.95;
+
 /// Which prediction sets are asked for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SetRequest {
-    /// With which probability a set holds the true class, at least.
+    /// With which probability a set holds the true class, at least, on average over all choices of validation rows.
     pub coverage: f64,
     /// How classes are scored; RAPS with its default penalty.
     pub score: ConformityScore,
@@ -36,6 +41,37 @@ impl SetRequest {
         ensemble: Option<EnsembleSettings>,
     ) -> Result<ConformalThresholds> {
         let labels = calibrated.labels("--coverage")?;
+        match self
+            .scores(calibrated, ensemble)?
+            .thresholds(self.coverage, self.per_class)
+        {
+            Err(lora_eval::EvalError::TooFewRows {
+                class, found, needed, ..
+            }) => bail!(
+                "--coverage {}: the training had {}{}, and this coverage needs at least {needed}; train with more (validation_fraction, \
+                 validation_file), or lower the coverage{}",
+                self.coverage,
+                counted(found, "validation row"),
+                class.map_or_else(String::new, |class| format!(
+                    " of the class `{}`",
+                    labels.name(class)
+                )),
+                if class.is_some() {
+                    ", or leave --per-class out"
+                } else {
+                    ""
+                },
+            ),
+            thresholds => Ok(thresholds?),
+        }
+    }
+
+    /// The scores of the validation rows behind the thresholds.
+    pub(super) fn scores<'a>(
+        &self,
+        calibrated: Calibrated<'a>,
+        ensemble: Option<EnsembleSettings>,
+    ) -> Result<&'a ConformalScores> {
         let Some(file) = calibrated.file else {
             bail!(
                 "--coverage reads {CALIBRATION_FILE}, which the adapter folder lacks; train here, with validation rows, so that it is written"
@@ -62,25 +98,7 @@ impl SetRequest {
                 self.score.name()
             );
         };
-        match scores.thresholds(self.coverage, self.per_class) {
-            Err(lora_eval::EvalError::TooFewRows {
-                class, found, needed, ..
-            }) => bail!(
-                "--coverage {}: the training had {found} validation rows{}, and this coverage needs at least {needed}; train with more \
-                 (validation_fraction, validation_file), or lower the coverage{}",
-                self.coverage,
-                class.map_or_else(String::new, |class| format!(
-                    " of the class `{}`",
-                    labels.name(class)
-                )),
-                if class.is_some() {
-                    ", or leave --per-class out"
-                } else {
-                    ""
-                },
-            ),
-            thresholds => Ok(thresholds?),
-        }
+        Ok(scores)
     }
 }
 
@@ -101,6 +119,10 @@ pub struct ScoredSets {
     pub classes: Vec<String>,
     /// What was found.
     pub sets: SetScores,
+    /// How far the coverage that was found may be from that of endlessly many rows: its 95 % interval by Wilson.
+    pub coverage_interval: [f64; 2],
+    /// What the validation rows promise.
+    pub promise: CoveragePromise,
 }
 
 /// Scores the sets of the mean pass and of the ensemble.
@@ -123,6 +145,9 @@ pub fn score_sets(
         let average = ensemble.map_or_else(Default::default, |settings| settings.average);
         let thresholds = request.thresholds(calibrated, ensemble)?;
         let sets = thresholds.sets(&class_probabilities(outputs, average, temperature)?)?;
+        let sets = sets.scores(&labels)?;
+        #[expect(clippy::cast_sign_loss, reason = "a count")]
+        let covered = (sets.coverage * labels.len() as f64).round() as u64;
         Ok(ScoredSets {
             method,
             score: request.score,
@@ -130,7 +155,9 @@ pub fn score_sets(
             per_class: request.per_class,
             thresholds: thresholds.thresholds,
             classes: names.clone(),
-            sets: sets.scores(&labels)?,
+            sets,
+            coverage_interval: share_interval(covered, labels.len() as u64, LEVEL)?,
+            promise: request.promise(calibrated, ensemble)?,
         })
     };
     ways(outputs, temperatures).into_iter().map(score).collect()
@@ -141,11 +168,18 @@ pub fn set_tables(scored: &[ScoredSets]) -> Vec<Table> {
     let Some(first) = scored.first() else {
         return Vec::new();
     };
-    let promise = format!(
-        "{} sets that hold the true class with probability {}{}",
+    let title = format!(
+        "{} sets for a coverage of {}{}",
         first.score.name(),
         first.promised,
-        if first.per_class { ", for each class" } else { "" }
+        if first.per_class { " of each class" } else { "" }
+    );
+    let note = format!(
+        "{} sets hold {}. Coverage: the share of these rows whose set holds the true class, with its 95 % interval (Wilson). What the \
+         validation rows promise: {}.",
+        first.score.name(),
+        first.score.in_words(),
+        first.promise.in_words()
     );
     let columns = vec![
         Column::new("coverage", Better::None, 3),
@@ -153,11 +187,12 @@ pub fn set_tables(scored: &[ScoredSets]) -> Vec<Table> {
         Column::new("one class", Better::None, 3),
         Column::new("no class", Better::None, 3),
     ];
-    let mut all = Table::new(promise, "method", columns);
+    let mut all = Table::new(title, "method", columns);
     for method in scored {
         let sets = &method.sets;
-        let cells = [sets.coverage, sets.mean_size, sets.single, sets.empty].map(Cell::value);
-        all.push(&method.method, cells.to_vec());
+        let mut cells = vec![Cell::interval(sets.coverage, method.coverage_interval)];
+        cells.extend([sets.mean_size, sets.single, sets.empty].map(Cell::value));
+        all.push(&method.method, cells);
     }
     let mut columns = vec![Column::new("rows", Better::None, 0)];
     for method in scored {
@@ -179,14 +214,14 @@ pub fn set_tables(scored: &[ScoredSets]) -> Vec<Table> {
         }
         by_class.push(name, cells);
     }
-    vec![all.without_marks(), by_class.without_marks()]
+    vec![all.without_marks().with_note(note), by_class.without_marks()]
 }
 
 /// The tables for a page; none without any.
 pub fn set_section(tables: Vec<Table>) -> Option<Section> {
     let section = Section::new("Prediction sets").with_text(
-        "A set holds the classes that fit a row no worse than the true class fitted most of the validation rows. The promise is about rows \
-         like those, on average.",
+        "A set holds the classes that fit a row no worse than the true class fitted most of the validation rows. What is promised is about \
+         rows like those, on average over all choices of them.",
     );
     let is_empty = tables.is_empty();
     let with_all = tables

@@ -99,18 +99,21 @@ impl ModelCard<'_> {
             history,
         } = training;
         let mut lines = vec![format!(
-            "- data: {}; {train} training, {validation} validation and {test} test rows, of at most {} tokens",
+            "- data: {}; {train} training, {validation} validation and {test} test rows, of at most {}",
             code(&self.data_name()),
-            self.task_file.max_seq_length
+            counted(self.task_file.max_seq_length, "token")
         )];
         if let Some(benchmark) = self.benchmark() {
             lines.push(format!("- what is known of its licence: {}", benchmark.license));
         }
         lines.push(format!(
-            "- {}: learning rate {:e}, {} rows a batch, seed {}",
+            "- {}: learning rate {:e}, batches of {}, seed {}",
             counted(history.steps.len(), "step"),
             config.train.learning_rate,
-            config.train.per_device_train_batch_size * config.train.gradient_accumulation_steps,
+            counted(
+                config.train.per_device_train_batch_size * config.train.gradient_accumulation_steps,
+                "row"
+            ),
             config.train.seed
         ));
         let masks = MaskChange::all_in_words(&history.mask_changes);
@@ -192,9 +195,17 @@ impl ModelCard<'_> {
         if let Some(rows) = self.calibration.and_then(CalibrationFile::validation_rows) {
             let _ = write!(
                 text,
-                "\n\n`calibration.json` holds the conformity scores of {} (LAC, APS, RAPS): `lora predict --coverage 0.9` gives each text a \
-                 set of classes that holds the true one with that probability, for rows drawn as these were.",
+                "\n\n`calibration.json` holds the conformity scores of {} (LAC, APS, RAPS).",
                 counted(rows, "validation row")
+            );
+        }
+        if let Some(promise) = self.calibration.and_then(CalibrationFile::promise) {
+            let _ = write!(
+                text,
+                " `lora predict --coverage 0.9` gives each text a set of classes that holds the true one with probability {}. This is about \
+                 texts drawn as the validation rows were; those have chosen the model and the temperature too, so the coverage may be a \
+                 little lower.",
+                promise.in_words()
             );
         }
         Some(format!("## Calibration\n\n{text}"))
@@ -237,7 +248,7 @@ impl ModelCard<'_> {
             Tuning::BitFit(_) | Tuning::Bottleneck(_) => return text,
         };
         let note = if has_head {
-            " Outputs are logits of the mean pass, without temperature."
+            ", where outputs are logits of the mean pass, without temperature"
         } else {
             ""
         };
@@ -246,7 +257,7 @@ impl ModelCard<'_> {
         } else {
             "Transformers"
         };
-        let _ = write!(text, "\n\nIn {library}:{note}\n\n```python\n{lines}\n```");
+        let _ = write!(text, "\n\nIn {library}{note}:\n\n```python\n{lines}\n```");
         text
     }
 }

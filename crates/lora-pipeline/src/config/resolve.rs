@@ -106,21 +106,31 @@ fn wrong_type(
             // Some values say themselves what they are called, what was found and what is expected.
             let message = if reason.starts_with(&format!("{name} is")) {
                 reason
-            } else if let Some((unknown, _)) = reason.split_once(", expected one of") {
-                // The help lists what is known. A word that is the whole value need not be said twice.
-                let unknown = if value.is_string() {
-                    String::new()
+            } else if let Some((found, expected)) = of_kind(&reason) {
+                // A word that is the whole value need not be said twice.
+                let is_inside = found.starts_with("there is no") && !value.is_string();
+                let inside = if is_inside {
+                    format!(" ({found})")
                 } else {
-                    format!(" ({unknown})")
+                    String::new()
                 };
-                format!("{name} is {value}, which cannot be used{unknown}; expected: {help}")
+                format!("{name} is {value}{inside}: expected {expected}; it stands for: {help}")
             } else {
-                format!("{name} is {value}, which cannot be used ({reason}); expected: {help}")
+                format!("{name} is {value}, which cannot be used ({reason}); it stands for: {help}")
             };
             return origins.at(name, message);
         }
     }
     Error::input(format!("the settings cannot be used: {whole}"))
+}
+
+/// What a parser found and which kind of value it expected, where it says so.
+fn of_kind(reason: &str) -> Option<(&str, String)> {
+    let (found, expected) = match reason.strip_prefix("expected ") {
+        Some(expected) => ("", expected),
+        None => reason.rsplit_once(", expected ")?,
+    };
+    Some((found, expected.replace('`', "")))
 }
 
 /// The words of a parser without the names of types.

@@ -17,6 +17,7 @@ use lora_eval::glue::GlueMetric;
 
 use super::split::{Shares, SplitRows};
 use crate::bail;
+use crate::counted::counted;
 use crate::error::Result;
 
 /// A split that is scored.
@@ -218,14 +219,17 @@ fn note_of(split_name: &str, split: &ReadSplit) -> String {
     let shown = |file: &PathBuf| file.display().to_string();
     let files = match &split.files[..] {
         [file] => shown(file),
-        [first, ..] => format!("{} and {} more files", shown(first), split.files.len() - 1),
+        [first, others @ ..] => format!("{} with {}", shown(first), counted(others.len(), "more file")),
         [] => String::new(),
     };
     let left_out = match split.left_out {
         0 => String::new(),
         rows => format!("; {rows} broken or empty ones left out"),
     };
-    format!("{split_name}: {} rows from {files}{left_out}", split.rows.len())
+    format!(
+        "{split_name}: {} from {files}{left_out}",
+        counted(split.rows.len(), "row")
+    )
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use lora_data::tasks::Rows;
 
 use super::row_checks::RowChecks;
 use crate::bail;
+use crate::counted::counted;
 use crate::error::{Context, Result};
 
 /// What is split off the training rows where there are no validation or test rows.
@@ -88,8 +89,8 @@ impl SplitRows {
         for ((name, place), _) in places.into_iter().zip(self.split_off).filter(|(_, is)| *is) {
             *place = split.next();
             self.notes.push(format!(
-                "{name}: {} rows split off the training rows with seed {seed}, which leaves {}",
-                place.as_ref().map_or(0, Rows::len),
+                "{name}: {} split off the training rows with seed {seed}, which leaves {}",
+                counted(place.as_ref().map_or(0, Rows::len), "row"),
                 self.train.len()
             ));
         }

@@ -8,6 +8,7 @@ use lora_data::{DataError, Dataset, JoinedLabels, LabelRule, ProblemType, ReadFi
 use super::split::SplitRows;
 use super::{ColumnNames, RowSource};
 use crate::config::DataConfig;
+use crate::counted::counted;
 use crate::error::{Context, Result};
 use crate::progress::Progress;
 
@@ -17,9 +18,9 @@ pub(super) fn read(source: &RowSource<'_>, progress: &dyn Progress) -> Result<(S
     let (key, path) = source.train_file()?;
     let first = read_first(config, path).with_context(|| source.place(key))?;
     progress.note(&format!(
-        "{}: {} rows, {}{}",
+        "{}: {}, {}{}",
         path.display(),
-        first.dataset.len(),
+        counted(first.dataset.len(), "row"),
         first.columns,
         in_words(&first.dataset.task)
     ));
@@ -41,7 +42,11 @@ pub(super) fn read(source: &RowSource<'_>, progress: &dyn Progress) -> Result<(S
         let Some(path) = path else { return Ok(None) };
         let labels = LabelRule::of(&first.dataset.task, &config.label_columns);
         let read = read_file(path, &config.read_options(labels)).with_context(|| source.place(key))?;
-        progress.note(&format!("{}: {} rows", path.display(), read.dataset.len()));
+        progress.note(&format!(
+            "{}: {}",
+            path.display(),
+            counted(read.dataset.len(), "row")
+        ));
         Ok(Some(read.dataset))
     };
     let validation = further("validation_file", &config.validation_file)?;
@@ -66,15 +71,16 @@ pub fn joined_in_words(joined: &JoinedLabels, task: &Task) -> String {
         example,
         rows,
     } = joined;
+    let rows = counted(*rows, "row");
     if matches!(task, Task::MultiLabel { .. }) {
         return format!(
-            "labels such as `{example}` ({rows} rows) are read as several labels joined by `{separator}`; a list, such as [\"{example}\"], keeps \
+            "labels such as `{example}` ({rows}) are read as several labels joined by `{separator}`; a list, such as [\"{example}\"], keeps \
              one whole"
         );
     }
     let multi_label = ProblemType::MultiLabelClassification.name();
     format!(
-        "labels such as `{example}` ({rows} rows) look like several labels joined by `{separator}`, but each such combination is learned \
+        "labels such as `{example}` ({rows}) look like several labels joined by `{separator}`, but each such combination is learned \
          as a class of its own; problem_type {multi_label} (--problem-type {multi_label}) reads them apart"
     )
 }

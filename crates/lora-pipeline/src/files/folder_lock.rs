@@ -47,6 +47,12 @@ impl FolderLock {
         }
         Ok(lock)
     }
+
+    /// Whether a process has the lock now; where a system locks no folders, nobody knows.
+    pub fn is_held(folder: &Path) -> bool {
+        let outcome = File::open(folder).map(|handle| handle.try_lock());
+        matches!(outcome, Ok(Err(TryLockError::WouldBlock)))
+    }
 }
 
 /// Nobody else writes here now. What cannot be removed is in nobody's way.
@@ -88,8 +94,10 @@ mod tests {
         {
             let second = FolderLock::take(&folder).unwrap_err();
             assert!(matches!(second, OutputError::Locked { .. }), "{second}");
+            assert!(FolderLock::is_held(&folder));
         }
         drop(first);
+        assert!(!FolderLock::is_held(&folder));
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
         let third = FolderLock::take(&folder).unwrap();
         fs::write(folder.join("result"), "1").unwrap();

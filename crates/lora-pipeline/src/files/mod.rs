@@ -5,3 +5,4 @@ pub mod folder_swap;
 pub mod output;
 pub mod output_file;
 pub mod provenance;
+pub mod unfinished;

@@ -10,17 +10,17 @@ use serde::Serialize;
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::files::folder_lock::FolderLock;
 use crate::files::folder_swap::{folder_beside, is_left_over};
-use crate::progress::Progress;
 use crate::train::checkpoints_in;
 
 /// The file that makes a folder one of our runs.
 pub const RUN_FILE: &str = "run.json";
-/// Its key as long as a training has not come to its end: the step of the adapter in the folder.
+/// Its key as long as a training has not come to its end: with the step of the adapter in the folder, null before the first evaluation.
 pub const UNFINISHED: &str = "unfinished";
 /// Its key once all is written.
 pub const FINISHED: &str = "finished";
-/// Its key where a training was asked to end early.
+/// Its key where a training was asked to end early: with the step at which, and that of the adapter in the folder.
 pub const INTERRUPTED: &str = "interrupted";
 
 /// What wrote, or is to write, a run's folder. Neither writes over what the other wrote.
@@ -111,8 +111,12 @@ pub fn check_folder(path: &Path, writer: FolderWriter, overwrite: bool) -> Resul
             });
         }
         if !is_empty && !overwrite {
-            return Err(OutputError::Occupied {
-                path: path.to_owned(),
+            let path = path.to_owned();
+            // Its run is under way, and no earlier one.
+            return Err(if FolderLock::is_held(&path) {
+                OutputError::Locked { path }
+            } else {
+                OutputError::Occupied { path }
             });
         }
     }
@@ -128,31 +132,6 @@ pub fn check_folder(path: &Path, writer: FolderWriter, overwrite: bool) -> Resul
         .write_all(&PROBE)
         .and_then(|()| probe.sync_all())
         .map_err(not_writable)
-}
-
-/// Tells whoever uses an adapter that its training did not come to its end.
-pub fn note_unfinished(adapter: &Path, progress: &dyn Progress) {
-    if let Some(note) = unfinished(adapter) {
-        progress.note(&note);
-    }
-}
-
-/// What an adapter folder's run file says of its training; none for whole ones and for folders of other programs.
-fn unfinished(adapter: &Path) -> Option<String> {
-    let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
-    let text = read(adapter).or_else(|| read(adapter.parent()?))?;
-    let run: Value = serde_json::from_slice(&text).ok()?;
-    let step = run["interrupted"]["step"].as_u64();
-    let interrupted = step.map(|step| format!("was interrupted at step {step}"));
-    let failed = || Some(format!("failed ({})", run["failed"].as_str()?));
-    let killed = || {
-        let step = run[UNFINISHED]["step"].as_u64()?;
-        Some(format!(
-            "has not finished: this is the adapter of step {step}, and the training was killed or still runs"
-        ))
-    };
-    let what = interrupted.or_else(failed).or_else(killed)?;
-    Some(format!("note: the training of `{}` {what}", adapter.display()))
 }
 
 /// `run.json` of a training of which everything else is written: nothing but this makes it a finished one.

@@ -42,6 +42,39 @@ pub enum SplitOutputs {
     Spans(MethodOutputs<SpanScores>),
 }
 
+impl SplitOutputs {
+    /// The same mean pass beside the ensemble of another posterior over the same weights; `count` is told how many rows are done, counted
+    /// once for each member.
+    ///
+    /// # Errors
+    ///
+    /// As [`infer`].
+    pub fn with_ensemble(
+        &self,
+        adapted: &Adapted<Transformer>,
+        split: &EncodedSplit,
+        settings: EnsembleSettings,
+        count: &mut dyn FnMut(usize),
+    ) -> Result<Self> {
+        Ok(match self {
+            Self::Rows(outputs) => Self::Rows(MethodOutputs {
+                mean: outputs.mean.clone(),
+                ensemble: Some((
+                    settings,
+                    run_members(adapted, split, settings, &row_passes, count)?,
+                )),
+            }),
+            Self::Spans(outputs) => Self::Spans(MethodOutputs {
+                mean: outputs.mean.clone(),
+                ensemble: Some((
+                    settings,
+                    run_members(adapted, split, settings, &span_scores, count)?,
+                )),
+            }),
+        })
+    }
+}
+
 /// What draws the masks of an ensemble's members: those of LoRA Dropout; for an adapter that was trained without, PEFT's
 /// input dropout (Monte Carlo dropout). Members of an adapter with a Gaussian over its weights are drawn from that, without masks.
 pub fn member_sampler(adapted: &Adapted<Transformer>, seed: u64) -> MaskSampler {

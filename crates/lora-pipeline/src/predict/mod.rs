@@ -194,9 +194,6 @@ pub fn predict(
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
     check_form(request, form, &opened.task)?;
     let (ensemble, note) = request.ensemble.to_predict(opened, request.inference)?;
-    if let Some(note) = note {
-        progress.note(&note);
-    }
     if request.sets.is_some() && request.adaptive.is_some() {
         bail!(
             "--coverage holds for the whole ensemble, whose validation scores are known, not for --adaptive; leave one of them out"
@@ -208,6 +205,9 @@ pub fn predict(
     let sets = request
         .sets
         .map(|sets| sets.thresholds(opened.calibrated(), ensemble));
+    let promise = request
+        .sets
+        .map(|sets| sets.promise(opened.calibrated(), ensemble));
     let inference = Inference {
         sets: sets.transpose()?,
         calibrator: calibrator.transpose()?,
@@ -216,12 +216,16 @@ pub fn predict(
         progress,
         ..Inference::new(opened, ensemble)
     };
-    match &opened.task {
+    let mut predicted = match &opened.task {
         Task::QuestionAnswering { .. } => spans::answer(&inference, request, form),
         Task::Tagging { tags } => words::answer(&inference, request, tags),
         Task::MultipleChoice { .. } => choices::answer(&inference, request),
         task => texts::answer(&inference, request, form, task),
-    }
+    }?;
+    // Last, and beside the predictions that they are about: before the input was read, there may be an error in their place.
+    let caution = promise.transpose()?.and_then(|promise| promise.caution());
+    predicted.notes.extend(note.into_iter().chain(caution));
+    Ok(predicted)
 }
 
 /// How a model is run.

@@ -14,7 +14,7 @@ use crate::train::{checkpoints_in, command_of};
 const MOST: usize = 5;
 
 /// Whether a folder holds something that was trained, or a model.
-fn is_adapter(folder: &Path) -> bool {
+pub(crate) fn is_adapter(folder: &Path) -> bool {
     [CONFIG_FILE, TUNING_FILE, MODEL_CONFIG_FILE]
         .iter()
         .any(|file| folder.join(file).is_file())
@@ -40,21 +40,25 @@ pub(super) fn no_adapter(folder: &Path) -> Option<String> {
             }
         ));
     }
+    let expected = "an adapter folder, as lora train and PEFT write it";
     let what = if folder.is_dir() {
-        "holds no adapter"
+        format!(
+            "`{shown}` holds no adapter: expected is {expected}, with {CONFIG_FILE} and {TENSOR_FILE}, one with {TUNING_FILE}, or a whole model"
+        )
+    } else if folder.exists() {
+        format!("`{shown}` is a file; expected is {expected}")
     } else {
-        "is no folder"
+        format!(
+            "there is no folder `{shown}` (a relative path starts at the current folder); expected is {expected}"
+        )
     };
-    let expected = format!(
-        "expected a folder with {CONFIG_FILE} and {TENSOR_FILE}, as lora train and PEFT write it, with {TUNING_FILE}, or a whole model"
-    );
     let near = adapters_near(folder);
     let near = if near.is_empty() {
         String::new()
     } else {
         format!("; did you mean {}?", near.join(" or "))
     };
-    Some(format!("`{shown}` {what}: {expected}{near}"))
+    Some(format!("{what}{near}"))
 }
 
 /// Adapter folders in this folder, or beside it with a name like its own.
@@ -110,16 +114,16 @@ mod tests {
         }
         assert_eq!(no_adapter(&at("reviews")), None);
         let said = no_adapter(&at("review")).unwrap();
-        assert!(
-            said.contains("is no folder") && said.contains(CONFIG_FILE),
-            "{said}"
-        );
+        assert!(said.contains("there is no folder `"), "{said}");
         assert!(
             said.contains(&format!("did you mean `{}`?", at("reviews").display())),
             "{said}"
         );
         let said = no_adapter(runs.path()).unwrap();
-        assert!(said.contains("holds no adapter"), "{said}");
+        assert!(
+            said.contains("holds no adapter") && said.contains(CONFIG_FILE),
+            "{said}"
+        );
         assert!(
             said.contains("reviews` or `") || said.contains("questions` or `"),
             "{said}"

@@ -1,10 +1,11 @@
 //! What a training left: an adapter, tuned tensors, or a whole model. `eval`, `predict` and the others take all three.
 
 pub mod adapter;
-mod missing;
+pub(crate) mod missing;
 pub mod source;
 pub mod task_file;
 mod task_of;
+pub mod trained_on;
 mod writing;
 
 use std::path::{Path, PathBuf};

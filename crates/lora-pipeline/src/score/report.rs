@@ -1,6 +1,6 @@
 //! `report.html`: scores, reliability, curves and settings on one page.
 
-use lora_eval::calibration::Binning;
+use lora_eval::calibration::{Binning, ReliabilityBin};
 use lora_report::{Block, Figure, Page, Provenance, Section, Series, line_chart, reliability_diagram};
 use lora_train::History;
 use serde::Serialize;
@@ -24,7 +24,10 @@ pub fn score_page(title: &str, splits: &[(String, &[ScoredMethod])], document: &
         if !figures.is_empty() {
             page.sections.push(
                 Section::new(format!("Is it right as often as it says? ({name})"))
-                    .with_text("A bar shorter than the dotted diagonal promises more than it keeps. Hatched: the gap that ECE sums up.")
+                    .with_text(
+                        "A bar shorter than the dotted diagonal promises more than it keeps: there the model is too sure. One that is taller \
+                         keeps more than it promises: not sure enough. Hatched: the gap that ECE sums up, on either side.",
+                    )
                     .with_block(Block::Figures(figures)),
             );
         }
@@ -79,5 +82,50 @@ fn diagram(method: &ScoredMethod) -> Option<Figure> {
     let ece = method.scores.ece()?;
     let rule = format!("equal width, {}", Binning::default());
     let svg = reliability_diagram(&method.method, &reliability_bars(&method.reliability), ece, &rule);
-    Some(Figure::new(svg, ""))
+    Some(Figure::new(svg, sureness(&method.reliability)))
+}
+
+/// Whether a model is too sure or not sure enough, over all rows.
+fn sureness(bins: &[ReliabilityBin]) -> String {
+    let rows: u64 = bins.iter().map(|bin| bin.count).sum();
+    let mean = |value: fn(&ReliabilityBin) -> f64| {
+        let filled = bins.iter().filter(|bin| bin.count > 0);
+        filled.map(|bin| bin.count as f64 * value(bin)).sum::<f64>() / rows as f64
+    };
+    if rows == 0 {
+        return String::new();
+    }
+    let (confidence, accuracy) = (mean(|bin| bin.mean_confidence), mean(|bin| bin.accuracy));
+    let verdict = match (confidence - accuracy) * 100.0 {
+        gap if gap >= 0.5 => "too sure on the whole",
+        gap if gap <= -0.5 => "not sure enough on the whole",
+        _ => "as sure as it is right on the whole",
+    };
+    format!(
+        "{:.0} % sure on average, {:.0} % right: {verdict}.",
+        100.0 * confidence,
+        100.0 * accuracy
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_told_to_be_too_sure_or_not_sure_enough() {
+        let bin = |count, mean_confidence, accuracy| ReliabilityBin {
+            lower: 0.0,
+            upper: 1.0,
+            count,
+            mean_confidence,
+            accuracy,
+        };
+        // (30 · 0.9 + 10 · 0.5) / 40 = 0.8, and (30 · 0.8 + 10 · 0.4) / 40 = 0.7.
+        let said = sureness(&[bin(30, 0.9, 0.8), bin(0, f64::NAN, f64::NAN), bin(10, 0.5, 0.4)]);
+        assert_eq!(said, "80 % sure on average, 70 % right: too sure on the whole.");
+        let said = sureness(&[bin(8, 0.6, 0.75)]);
+        assert!(said.ends_with("not sure enough on the whole."), "{said}");
+        assert_eq!(sureness(&[]), "");
+    }
 }

@@ -143,6 +143,11 @@ fn resuming(command: &str) -> String {
     }
 }
 
+/// Where the checkpoint of a step goes.
+pub fn place_of(output: &Path, step: u64) -> PathBuf {
+    output.join(format!("{PREFIX}{step}"))
+}
+
 /// Writes a checkpoint into an output folder: beside, then renamed, so that it is there as a whole or not at all. `write_more` may write more
 /// into its folder. One of the same step stays as it is: it leads to the same end.
 ///
@@ -155,7 +160,7 @@ pub fn write(
     state: &TrainingState,
     write_more: impl FnOnce(&Path) -> Result<(), WriteError>,
 ) -> Result<PathBuf, WriteError> {
-    let folder = output.join(format!("{PREFIX}{}", file.step));
+    let folder = place_of(output, file.step);
     if folder.join(STATE_FILE).is_file() {
         return Ok(folder);
     }

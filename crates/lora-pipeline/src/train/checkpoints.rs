@@ -22,6 +22,7 @@ use crate::calibration::CALIBRATION_FILE;
 use crate::card::remove_card;
 use crate::files::output::{RUN_FILE, UNFINISHED, remove_file, write_together};
 use crate::progress::{CancelToken, Counter, Progress, Silent};
+use crate::saved::missing::is_adapter;
 use crate::saved::task_file::TASK_FILE;
 
 /// All scores and the history of the training.
@@ -72,8 +73,16 @@ impl Saving<'_> {
         }
     }
 
-    /// Writes an adapter folder: the best one is the output folder itself. The first checkpoint is also the first thing
-    /// that a training writes, so one that fails before leaves the folder, and an earlier run in it, as they were.
+    /// `run.json` of a training under way. A killed one takes nothing back, so what it leaves must say by itself that it is no whole run.
+    /// `step`: of the adapter in the folder, none before the first evaluation.
+    fn run_text(&self, step: Option<u64>) -> String {
+        let mut run = self.run.clone();
+        run[UNFINISHED] = json!({ "step": step });
+        format!("{run:#}\n")
+    }
+
+    /// Writes an adapter folder: the best one is the output folder itself, and `best_step` its step. Together with the first checkpoint this
+    /// is the first thing that a training writes, so one that fails before leaves the folder, and an earlier run in it, as they were.
     ///
     /// # Errors
     ///
@@ -81,12 +90,10 @@ impl Saving<'_> {
     pub fn write(
         &self,
         kind: CheckpointKind,
-        step: usize,
+        best_step: Option<u64>,
         adapted: &Adapted<Transformer>,
     ) -> Result<(), WriteError> {
-        // A killed training takes nothing back, so what it leaves must say by itself that it is no whole run.
-        let mut run = self.run.clone();
-        run[UNFINISHED] = json!({ "step": step });
+        let run = self.run_text(best_step);
         let place = |folder: &Path| match kind {
             CheckpointKind::Best => folder.to_owned(),
             CheckpointKind::Last => folder.join(LAST),
@@ -95,7 +102,7 @@ impl Saving<'_> {
             self.write_tuned(&place(beside), adapted)?;
             write_file(&beside.join(TASK_FILE), self.task.as_bytes())?;
             write_file(&place(beside).join(TASK_FILE), self.task.as_bytes())?;
-            write_file(&beside.join(RUN_FILE), format!("{run:#}\n").as_bytes())
+            write_file(&beside.join(RUN_FILE), run.as_bytes())
         })?;
         // What an earlier run left here would be taken for this one's.
         if adapted.posterior().is_none() {
@@ -212,6 +219,17 @@ impl Observer<Transformer> for Reporter<'_> {
     }
 }
 
+/// What of a training is in its output folder.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WrittenRun {
+    /// Whether the folder is this training's, and `run.json` says so. Before that it may hold an earlier run.
+    pub is_begun: bool,
+    /// Whether an adapter of it is there.
+    pub has_adapter: bool,
+    /// Of which step the best one is.
+    pub best_step: Option<u64>,
+}
+
 /// A [`Reporter`] that also writes adapters, checkpoints and events. After an error the training stops, and the error waits.
 pub(super) struct Watcher<'a> {
     saving: Saving<'a>,
@@ -219,27 +237,27 @@ pub(super) struct Watcher<'a> {
     log: Option<EventLog>,
     /// Writes what it takes to go on.
     pub states: StateWriter<'a>,
-    /// Whether an adapter of this training is in the folder.
-    pub has_saved: bool,
+    /// What of this training is in the folder.
+    pub written: WrittenRun,
     /// Why the training was stopped.
     pub error: Option<WriteError>,
 }
 
 impl<'a> Watcher<'a> {
-    /// Before the first step; `has_saved`: of a training that goes on, whether its adapter is in the folder.
+    /// Before the first step; `written`: of a training that goes on, what is there already.
     pub fn new(
         saving: Saving<'a>,
         states: StateWriter<'a>,
         reporter: Reporter<'a>,
         log: Option<EventLog>,
-        has_saved: bool,
+        written: WrittenRun,
     ) -> Self {
         Self {
             saving,
             reporter,
             log,
             states,
-            has_saved,
+            written,
             error: None,
         }
     }
@@ -255,15 +273,41 @@ impl<'a> Watcher<'a> {
         step: u64,
         adapted: &Adapted<Transformer>,
     ) -> Result<(), WriteError> {
-        self.saving.write(kind, step as usize, adapted)?;
-        if !self.has_saved {
-            // The folder is this run's from now on. What an earlier one left here would be taken for its events, or resumed in its place.
+        if kind == CheckpointKind::Best {
+            self.written.best_step = Some(step);
+        }
+        self.saving.write(kind, self.written.best_step, adapted)?;
+        self.written.has_adapter = true;
+        self.begin()
+    }
+
+    /// Writes a checkpoint to go on from. Where there is no adapter of an earlier run, which would be hidden, the folder is this run's from
+    /// then on.
+    fn write_state(
+        &mut self,
+        trainer: &Trainer<Transformer>,
+        state: &TrainingState,
+    ) -> Result<(), WriteError> {
+        self.states.write(trainer, state)?;
+        if !self.written.is_begun {
+            if is_adapter(self.saving.folder) {
+                return Ok(());
+            }
+            let run = self.saving.run_text(None);
+            write_file(&self.saving.folder.join(RUN_FILE), run.as_bytes())?;
+        }
+        self.begin()
+    }
+
+    /// The folder is this run's from now on. What an earlier one left here would be taken for its events, or resumed in its place.
+    fn begin(&mut self) -> Result<(), WriteError> {
+        if !self.written.is_begun {
             remove_earlier(self.saving.folder)?;
             for folder in self.states.foreign() {
                 checkpoint_folder::remove(&folder)?;
             }
         }
-        self.has_saved = true;
+        self.written.is_begun = true;
         self.log.as_mut().map_or(Ok(()), EventLog::begin)
     }
 
@@ -300,7 +344,8 @@ impl Observer<Transformer> for Watcher<'_> {
 
     fn on_checkpoint(&mut self, kind: CheckpointKind, step: u64, adapted: &Adapted<Transformer>) -> Flow {
         // Before the first evaluation there is no best adapter, and half of a run would hide an earlier one.
-        if self.error.is_some() || (self.is_interrupted() && !self.has_saved && kind == CheckpointKind::Last)
+        if self.error.is_some()
+            || (self.is_interrupted() && !self.written.has_adapter && kind == CheckpointKind::Last)
         {
             return Flow::Stop;
         }
@@ -315,7 +360,7 @@ impl Observer<Transformer> for Watcher<'_> {
         if !self.states.is_due(trainer.steps_done(), self.is_interrupted()) {
             return Flow::Continue;
         }
-        let written = self.states.write(trainer, &state());
+        let written = self.write_state(trainer, &state());
         self.or_stop(written)
     }
 }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 pub use self::checkpoint_folder::{
     CheckpointError, CheckpointFile, TrainingCheckpoint, checkpoints_in, command_of, read as read_checkpoint,
 };
-use self::checkpoints::{Reporter, Saving, Watcher};
+use self::checkpoints::{Reporter, Saving, Watcher, WrittenRun};
 use self::event_log::EventLog;
 pub use self::fitted::{FittedTraining, ScoredTraining};
 pub use self::memory::{MemoryEstimate, TooLarge};
@@ -300,17 +300,19 @@ impl Training {
         let states = StateWriter::new(saving, config, file, folder_of);
         let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
         let log = EventLog::of(config, self.mlflow_token.as_deref())?;
-        let mut watcher = Watcher::new(saving, states, reporter, log, self.beginning.has_adapter);
+        let mut watcher = Watcher::new(saving, states, reporter, log, self.beginning.written);
         let fitted = match self.fit_with_posterior(state, &mut watcher) {
             Ok(fitted) => fitted,
             Err(error) => {
                 // Checkpoints from before stay usable, but nobody should take them for the result of a whole training.
-                if watcher.has_saved && !error.is_refusal() {
+                if watcher.written.is_begun && !error.is_refusal() {
                     fail("failed", json!(error.to_string()))?;
-                    let folder = folder.display();
-                    progress.note(&format!(
-                        "{folder} keeps the best adapter from before the failure"
-                    ));
+                    if watcher.written.has_adapter {
+                        let folder = folder.display();
+                        progress.note(&format!(
+                            "{folder} keeps the best adapter from before the failure"
+                        ));
+                    }
                 }
                 return Err(match error {
                     PosteriorError::Training(error) => refuse(error),
@@ -324,10 +326,15 @@ impl Training {
         }
         let steps = fitted.history.steps.len();
         if watcher.is_interrupted() {
-            if watcher.has_saved {
-                fail(INTERRUPTED, json!({ "step": steps }))?;
+            let WrittenRun {
+                is_begun,
+                has_adapter,
+                best_step,
+            } = watcher.written;
+            if is_begun {
+                fail(INTERRUPTED, json!({ "step": steps, "adapter_step": best_step }))?;
             }
-            let folder = watcher.has_saved.then(|| folder.clone());
+            let folder = has_adapter.then(|| folder.clone());
             let is_resumable = watcher.states.newest().is_some();
             return Err(Error::Interrupted {
                 step: steps,
@@ -335,8 +342,8 @@ impl Training {
                 go_on: is_resumable.then(|| self.command_to_go_on()),
             });
         }
-        let best = fitted.history.best_step.map_or(steps, |step| step as usize);
-        saving.write(CheckpointKind::Best, best, &fitted.best)?;
+        let best = fitted.history.best_step.unwrap_or(steps as u64);
+        saving.write(CheckpointKind::Best, Some(best), &fitted.best)?;
         let seconds = watcher.states.seconds();
         let unasked = watcher.states.unasked();
         if let Err(error) = check_learned(&fitted.history, self.prepared.classes()) {

@@ -10,7 +10,8 @@ use lora_train::state::hash_of_rows;
 use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError};
 
 use super::memory::{MemoryEstimate, StepSize, TooLarge};
-use crate::calibration::CalibrationFile;
+use crate::calibration::{CalibrationFile, note_few_rows};
+use crate::counted::counted;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
 use crate::data::split::SplitRows;
 use crate::error::Result;
@@ -169,6 +170,7 @@ impl PreparedTraining {
         let outputs = infer(trained, split, ensemble, "calibrating", progress)?;
         let rules = calibrate(&outputs, split, true, progress)?;
         let file = CalibrationFile::of(&outputs, split, rules.temperature)?;
+        note_few_rows(file.as_ref(), progress);
         Ok((rules, file))
     }
 
@@ -186,18 +188,21 @@ fn note_lengths(name: &str, split: &EncodedSplit, longest: usize, progress: &dyn
     let (rows, pieces, cut) = (split.len(), split.encoded.len(), split.encoded.truncated);
     if split.left_out > 0 {
         progress.note(&format!(
-            "{} {name} rows were left out because the prompt alone is longer than max_seq_length {longest}",
-            split.left_out
+            "{} left out because the prompt alone is longer than max_seq_length {longest}",
+            counted(split.left_out, &format!("{name} row"))
         ));
     }
     if cut > 0 {
         progress.note(&format!(
-            "{cut} of {pieces} {name} rows are longer than max_seq_length {longest} and were cut"
+            "{cut} of {} cut to max_seq_length {longest}",
+            counted(pieces, &format!("{name} row"))
         ));
     }
     if rows != pieces {
         progress.note(&format!(
-            "{rows} {name} rows are read in {pieces} pieces of at most {longest} tokens"
+            "{} read in {} of at most {longest} tokens",
+            counted(rows, &format!("{name} row")),
+            counted(pieces, "piece")
         ));
     }
 }

@@ -8,10 +8,13 @@ use lora_train::state::refuse_difference;
 use serde_json::{Value, json};
 
 use super::checkpoint_folder::{CheckpointError, TrainingCheckpoint, checkpoints_in, read};
+use super::checkpoints::WrittenRun;
 use crate::config::{Resolved, ResumeFrom, RunConfig};
 use crate::error::{Error, Result};
 use crate::files::output::{FINISHED, INTERRUPTED, RUN_FILE, UNFINISHED};
 use crate::files::provenance::{MadeBy, PROGRAM};
+use crate::files::unfinished::step_of_adapter;
+use crate::saved::missing::is_adapter;
 
 /// Keys that say where rows and weights lie. Those are known by their hashes, so that files may be moved.
 const OF_INPUTS: [&str; 9] = [
@@ -44,8 +47,8 @@ const OF_OUTPUTS: [&str; 9] = [
 pub(super) struct Beginning {
     /// Where it goes on.
     pub checkpoint: Option<TrainingCheckpoint>,
-    /// Whether the output folder holds an adapter of this training, which is not finished.
-    pub has_adapter: bool,
+    /// What of this training, which is not finished, is in the output folder.
+    pub written: WrittenRun,
     /// Whether what is in the output folder is this training's.
     pub is_in_its_folder: bool,
 }
@@ -59,12 +62,13 @@ impl Beginning {
             ResumeFrom::Newest => checkpoints_in(&config.output_dir).pop().map(|(_, folder)| folder),
             ResumeFrom::Folder(folder) => Some(folder.clone()),
         };
-        let holds_this_one = || unfinished_config(config).is_some_and(|before| is_the_same(&before, config));
+        let of_this_one = || unfinished_run(config).filter(|before| is_the_same(&before["config"], config));
         let Some(folder) = folder else {
             return Ok(Self {
                 checkpoint: None,
-                has_adapter: false,
-                is_in_its_folder: config.resume_from_checkpoint == ResumeFrom::Newest && holds_this_one(),
+                written: WrittenRun::default(),
+                is_in_its_folder: config.resume_from_checkpoint == ResumeFrom::Newest
+                    && of_this_one().is_some(),
             });
         };
         let checkpoint = read(&folder).map_err(|error| in_settings(resolved, error))?;
@@ -94,7 +98,13 @@ impl Beginning {
         let whole = |path: &Path| fs::canonicalize(path).ok();
         let is_in_its_folder = whole(&folder.join("..")) == whole(&config.output_dir);
         Ok(Self {
-            has_adapter: is_in_its_folder && holds_this_one(),
+            written: of_this_one()
+                .filter(|_| is_in_its_folder)
+                .map_or_else(WrittenRun::default, |run| WrittenRun {
+                    is_begun: true,
+                    has_adapter: is_adapter(&config.output_dir),
+                    best_step: step_of_adapter(&run),
+                }),
             is_in_its_folder,
             checkpoint: Some(checkpoint),
         })
@@ -136,11 +146,11 @@ pub fn is_finished(config: &RunConfig) -> bool {
     config.resume_from_checkpoint == ResumeFrom::Newest && run_of(config).is_some_and(|run| is_whole(&run))
 }
 
-/// The settings of a training in the output folder that did not come to its end.
-fn unfinished_config(config: &RunConfig) -> Option<Value> {
+/// `run.json` of a training in the output folder that did not come to its end.
+fn unfinished_run(config: &RunConfig) -> Option<Value> {
     let run = run_of(config)?;
     let is_unfinished = [UNFINISHED, INTERRUPTED].iter().any(|key| !run[*key].is_null());
-    is_unfinished.then(|| run["config"].clone())
+    is_unfinished.then_some(run)
 }
 
 fn run_of(config: &RunConfig) -> Option<Value> {

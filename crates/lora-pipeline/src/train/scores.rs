@@ -3,12 +3,12 @@
 use lora_data::tasks::TaskMetric;
 use lora_eval::temperature::FEWEST_ROWS;
 use lora_models::Transformer;
-use lora_report::Page;
+use lora_report::{Block, Page, Section};
 use lora_train::{Fitted, MaskChange};
 use serde_json::{Value, json};
 
 use super::prepared::PreparedTraining;
-use crate::calibration::CalibrationFile;
+use crate::calibration::{CalibrationFile, note_few_rows};
 use crate::card::{CardTraining, ModelCard};
 use crate::config::{DataConfig, RunConfig};
 use crate::data::encoded::EncodedSplit;
@@ -19,7 +19,9 @@ use crate::progress::Progress;
 use crate::saved::task_file::{FittedRules, TaskFile};
 use crate::score::comparison::{MethodsInUse, verdicts};
 use crate::score::report::{curves, score_page};
-use crate::score::{ScoredMethod, TaskScores, calibrate, has_classes, official, official_line, score_split};
+use crate::score::{
+    ScoredMethod, TaskScores, calibrate, has_classes, official, official_line, score_split, table,
+};
 
 /// Scores of the best model on each data set.
 pub struct TrainingScores {
@@ -74,6 +76,7 @@ impl TrainingScores {
                     }
                 }
                 scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
+                note_few_rows(scored.calibration.as_ref(), progress);
             }
             let methods = score_split(&outputs, split, scored.rules)?;
             scored.scores.push((name.to_owned(), methods));
@@ -106,6 +109,22 @@ impl TrainingScores {
     pub fn in_use(&self) -> Option<MethodsInUse<'_>> {
         let (_, methods) = self.scores.iter().find(|(split, _)| split == "validation")?;
         MethodsInUse::of(methods)
+    }
+
+    /// By what `lora predict` predicts; none without validation rows.
+    fn used_by_predict(&self) -> Option<String> {
+        if let Some(both) = self.in_use() {
+            return Some(format!("{}.", both.in_words().ok()?));
+        }
+        let is_validated = self.scores.iter().any(|(split, _)| split == "validation");
+        let temperature = self
+            .rules
+            .temperature
+            .mean
+            .map_or_else(String::new, |temperature| {
+                format!(", with its temperature of {temperature:.3}")
+            });
+        is_validated.then(|| format!("lora predict uses the mean pass{temperature}; there is no ensemble."))
     }
 
     /// Loss of the mean pass on test rows minus that on training rows; without test rows, on validation rows.
@@ -215,11 +234,18 @@ pub(super) fn page(
             dropout.probability
         ));
     }
+    page.summary.extend(splits.used_by_predict());
     for (name, methods) in &splits.scores {
         let verdicts = verdicts(methods).unwrap_or_default();
         page.summary
             .extend(verdicts.iter().map(|verdict| format!("{name} rows: {verdict}.")));
     }
+    let of_training = splits.scores.iter().find(|(name, _)| name == "training");
+    page.sections.extend(of_training.map(|(name, methods)| {
+        Section::new("Scores on training rows")
+            .with_text("What was learned by heart counts here too: only beside the scores above do they say anything.")
+            .with_block(Block::Table(table(&format!("{name} rows"), methods)))
+    }));
     page.sections.extend(checks.section());
     page.sections.push(curves(&fitted.history));
     page.settings = json!(config);

@@ -96,6 +96,11 @@ impl<'a> StateWriter<'a> {
             state: state.values().clone(),
             ..self.file.clone()
         };
+        let place = checkpoint_folder::place_of(self.saving.folder, file.step);
+        if !self.written.contains(&place) {
+            // One of another training leads elsewhere.
+            checkpoint_folder::remove(&place)?;
+        }
         let folder = checkpoint_folder::write(self.saving.folder, &file, state, |folder| {
             if !self.is_asked_for {
                 return Ok(());

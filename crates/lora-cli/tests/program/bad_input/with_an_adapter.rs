@@ -10,7 +10,20 @@ const CASES: &[Case] = &[
     (
         "no adapter",
         &["eval", "--adapter", "nowhere", "--data", "train.csv"],
-        &["nowhere", "adapter_config.json"],
+        &["there is no folder `nowhere`", "as lora train and PEFT write it"],
+    ),
+    (
+        "a text in the place of the adapter",
+        &["predict", "a gripping film"],
+        &[
+            "the first word is the adapter folder",
+            "lora predict DIR \"a gripping film\"",
+        ],
+    ),
+    (
+        "the standard input without a format",
+        &["eval", "out", "--data", "-"],
+        &["the format cannot be told", "--data-format csv"],
     ),
     (
         "an unknown label",

@@ -137,7 +137,7 @@ const IN_TRAINING: &[Mistake] = &[
             ("problem_type", "token_classification"),
         ],
         Some(("w.conll", "ada B-PER\nlives\n")),
-        &["w.conll`, line 2: 1 columns, expected 2", "fix the line"],
+        &["w.conll`, line 2: 1 column, expected 2", "fix the line"],
     ),
     (
         "a tag that is new in the validation rows",
@@ -157,7 +157,7 @@ const IN_TRAINING: &[Mistake] = &[
             ("problem_type", "token_classification"),
         ],
         Some(("w.jsonl", "{\"tokens\": [\"ada\"], \"tags\": [\"O\", \"O\"]}\n")),
-        &["w.jsonl`, line 1: 1 words and 2 tags"],
+        &["w.jsonl`, line 1: 1 word and 2 tags"],
     ),
     (
         "lists in a CSV",

@@ -43,7 +43,7 @@ fn answers_are_learned_scored_and_given_with_their_probability() {
         ]),
     );
     let said = workspace.lora_works(&["train", "--config", "squad.yaml"]);
-    assert!(said.stderr.contains("training rows are read in"));
+    assert!(said.stderr.contains("training rows read in"));
     assert!(said.stdout.contains("exact match"));
     let task = json(workspace.read("out/task.json"));
     assert_eq!(task["problem_type"], "question_answering");

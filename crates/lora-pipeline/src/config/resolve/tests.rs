@@ -57,14 +57,23 @@ fn every_wrong_value_names_file_line_key_and_fix() {
         ),
         (
             "weight_decay: fast",
-            ["weight_decay is \"fast\"", "expected: Decoupled weight decay"],
+            [
+                "weight_decay is \"fast\": expected a number;",
+                "stands for: Decoupled weight decay",
+            ],
         ),
         ("mask_rescale: none", ["mask_rescale is \"none\"", "rescaled"]),
         ("mask_grouping: row", ["mask_grouping is `row`", "example"]),
-        ("r: two", ["r is \"two\"", "expected a whole number"]),
+        (
+            "r: two",
+            ["r is \"two\": expected a whole number, 0 or more", "Rank"],
+        ),
         (
             "metric_for_best_model: auc",
-            ["metric_for_best_model is \"auc\"", "expected: loss, accuracy"],
+            [
+                "metric_for_best_model is \"auc\": expected one of loss,",
+                "accuracy",
+            ],
         ),
         ("max_seq_length: 0", ["max_seq_length is 0", "128 is usual"]),
         ("warmup_ratio: 2", ["warmup_ratio is 2", "share of all steps"]),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use lora_core::peft::Average;
-use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, of_own_files};
+use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, TaskMetric, of_own_files};
 use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
 use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
@@ -23,9 +23,9 @@ use lora_pipeline::saved::trained_on::{UseInTraining, note_trained_on};
 use lora_pipeline::score::adaptive::{Spared, score_adaptively};
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
-use lora_pipeline::score::{legend, official, official_line, score_split, table};
+use lora_pipeline::score::{ScoredMethod, legend, official, official_line, score_split, table};
 use lora_report::{Block, Section};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::set_args::SetArgs;
 use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, input_file, positive};
@@ -149,10 +149,8 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let ensemble = args.ensemble.choice().settings(&opened)?;
     let asked = asked.or(of_own_files(opened.task.problem_type()));
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
-    let use_in_training = match &args.data {
-        Some(path) => note_trained_on(args.adapter.folder(), path, terminal),
-        None => None,
-    };
+    let seen = |path: &PathBuf| note_trained_on(args.adapter.folder(), path, terminal);
+    let use_in_training = args.data.as_ref().and_then(seen);
     let shown = match asked {
         Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
         _ => Vec::new(),
@@ -203,12 +201,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     {
         terminal.paragraph(line)?;
     }
-    let metric = metric.map(|metric| {
-        let scores = methods
-            .iter()
-            .map(|method| json!({"method": method.method, "score": official(metric, method)}));
-        json!({"name": metric.words(), "scores": scores.collect::<Vec<_>>()})
-    });
+    let metric = metric.map(|metric| metric_document(metric, &methods));
     let document = json!({
         "adapter": args.adapter.folder(),
         "base_model": opened.base.name,
@@ -232,26 +225,28 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     });
     if let Some(path) = &args.report {
         let mut page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
-        page.subtitle = format!(
-            "{}, {}",
-            args.adapter.folder().display(),
-            counted(split.len(), "row")
-        );
+        let folder = args.adapter.folder().display();
+        page.subtitle = format!("{folder}, {}", counted(split.len(), "row"));
         let warning = use_in_training.map(|used| format!("These rows are {}.", used.in_words()));
-        page.summary = warning
-            .into_iter()
-            .chain(verdicts)
-            .chain(in_use.map(|line| format!("{line}.")))
-            .chain(spared)
-            .chain(metric_line)
-            .collect();
-        page.sections.extend(set_section(set_tables));
-        let section = |table| Section::new("Calibrators").with_block(Block::Table(table));
-        page.sections.extend(calibrator_table.map(section));
+        let in_use = in_use.map(|line| format!("{line}."));
+        let summary = warning.into_iter().chain(verdicts).chain(in_use);
+        page.summary = summary.chain(spared).chain(metric_line).collect();
+        let of_calibrators =
+            calibrator_table.map(|table| Section::new("Calibrators").with_block(Block::Table(table)));
+        page.sections
+            .extend(set_section(set_tables).into_iter().chain(of_calibrators));
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }
     terminal.document(&document)
+}
+
+/// A benchmark's own metric of each way to predict.
+fn metric_document(metric: TaskMetric, methods: &[ScoredMethod]) -> Value {
+    let scores = methods
+        .iter()
+        .map(|method| json!({"method": method.method, "score": official(metric, method)}));
+    json!({"name": metric.words(), "scores": scores.collect::<Vec<_>>()})
 }
 
 /// What is scored, in a few words, and its rows.

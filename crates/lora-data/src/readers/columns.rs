@@ -265,8 +265,8 @@ pub(crate) fn by_default_name(
 /// The first column whose name is nearly one of `names`, and that name.
 fn slip(names: &[&str], taken: &[&ResolvedColumn], table: &RawTable) -> Option<(String, String)> {
     let free = |index: usize| taken.iter().all(|column| column.index != index);
-    let columns = table.names.iter().enumerate().filter(|(index, _)| free(*index));
-    columns.into_iter().find_map(|(_, column)| {
+    let mut columns = table.names.iter().enumerate().filter(|(index, _)| free(*index));
+    columns.find_map(|(_, column)| {
         let default = nearest(column, names.iter().copied())?;
         Some((column.clone(), default))
     })

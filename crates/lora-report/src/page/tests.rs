@@ -169,7 +169,10 @@ fn the_page_can_be_heard_and_read_on_a_phone() {
         assert!(picture.attr("viewBox").is_some());
     }
     // A file of a picture has a width of its own; in a page it has that of its place.
-    let style = all(&page, "head style").into_iter().map(text_of).collect::<String>();
+    let style = all(&page, "head style")
+        .into_iter()
+        .map(text_of)
+        .collect::<String>();
     assert!(style.contains(".chart{display:block;width:100%;height:auto}"));
     // The best value is told in words, not only by weight and colour.
     for best in all(&page, "td strong") {

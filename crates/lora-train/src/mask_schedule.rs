@@ -8,7 +8,7 @@
 //! | the loss at an evaluation | what follows |
 //! |---|---|
 //! | is the smallest so far | the state is kept |
-//! | is larger, but not beyond noise | nothing: masks spread members at no cost that can be seen |
+//! | is larger, but not beyond noise | nothing: it may be chance |
 //! | is larger beyond noise | back to the state that is kept, on with the next p |
 //! | is larger beyond noise, and there is no next p or no step left | back to that state and its own p; the training ends |
 //!

@@ -170,9 +170,7 @@ impl Step {
                 "check -p lora-kernels -p lora-core -p lora-models -p lora-train --no-default-features --features ndarray"
             }
             Self::Test => "test --workspace",
-            Self::TestNdarray => {
-                "test --workspace --lib --test adapters --test models --test training"
-            }
+            Self::TestNdarray => "test --workspace --lib --test adapters --test models --test training",
         };
         words.split_whitespace().collect()
     }

@@ -32,14 +32,19 @@ pub fn sentence(error: &Error, is_of_compare: bool) -> String {
         Some(DataError::Column(error)) => Some(error),
         _ => None,
     };
-    if let Some(DataError::UnknownExtension { .. }) = data_error {
-        return sentence + " with --data-format, such as --data-format csv";
-    }
+    let is_of_format = matches!(data_error, Some(DataError::UnknownExtension { .. }));
     if is_of_compare {
-        return in_flags_of_compare(&sentence) + column_error.map_or("", hint_of_compare);
+        let hint = column_error.map_or("", hint_of_compare);
+        return in_flags_of_compare(&sentence) + if is_of_format { FORMAT_FLAG } else { hint };
     }
-    sentence + column_error.map_or("", column_hint)
+    let hint = column_error.map_or("", column_hint);
+    sentence + if is_of_format { FORMAT_KEY_OR_FLAG } else { hint }
 }
+
+/// How the format is given to a command that has no file of settings.
+const FORMAT_FLAG: &str = ", such as --data-format csv";
+/// The same for all others: a sweep has the key alone.
+const FORMAT_KEY_OR_FLAG: &str = ", such as data_format: csv (--data-format csv)";
 
 /// How columns are named here; the library that misses one knows no flags.
 fn column_hint(error: &ColumnError) -> &'static str {

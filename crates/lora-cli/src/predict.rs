@@ -122,7 +122,8 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         );
     }
     let (adapter, texts) = args.adapter_and_texts()?;
-    if args.adapter.is_none() && args.words.len() == 1 && args.data.is_none() && !adapter.exists() {
+    let is_alone = args.words.len() == 1 && args.data.is_none() && args.task_name.is_none();
+    if args.adapter.is_none() && is_alone && !adapter.exists() {
         let shown = adapter.display();
         bail!(
             "the first word is the adapter folder, and there is no folder `{shown}`; if that is the text, give the folder before it: lora \

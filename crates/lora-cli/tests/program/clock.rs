@@ -106,7 +106,8 @@ fn a_training_goes_on_from_a_checkpoint_of_next_year() {
         "-TERM",
         2,
     );
-    assert_eq!(code, Some(130), "{said}");
+    // On a busy machine it may have come to its end before the signal.
+    assert!(matches!(code, Some(0 | 130)), "{said}");
     let output = with_jump(&workspace, &library, "-1d", 5, &arguments)
         .output()
         .unwrap();

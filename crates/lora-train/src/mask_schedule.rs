@@ -125,7 +125,7 @@ impl MaskSchedule {
             Some(Rescale::Rescaled) => {}
         }
         let task = match validation.ok_or(MaskSearchError::NoEvaluation)? {
-            Targets::Positions(_) => "a task with classes for tokens",
+            Targets::Positions(_) => "a task of tokens (tags of words, or a text that is written)",
             Targets::Spans(_) => "question answering",
             Targets::Choices(_) => "multiple choice",
             Targets::None | Targets::Classes(_) | Targets::Labels(_) | Targets::Values(_) => return Ok(()),

@@ -12,7 +12,7 @@ q8_0     the same in q8_0
 Prompts must be the same tokens. So must continuations; but numbers of 16 and 8 bits may choose the second token where llama.cpp itself
 gives it nearly the probability of the first, and what follows is then another text. Ends with "N passed, 0 failed, M skipped".
 """
-import argparse, csv, json, os, shutil, subprocess, sys, tempfile
+import argparse, csv, importlib.util, json, os, shutil, subprocess, sys, tempfile
 import outcomes
 
 parser = argparse.ArgumentParser()
@@ -88,7 +88,9 @@ def compare(case, expected, found):
     return f"{equal} of {len(PROMPTS)} continuations are equal, {tokens} tokens"
 
 CHECKS = {case: ([], lambda expected, found, case=case: compare(case, expected, found[case])) for case in NEARLY}
+python_packages = [f"package {name}" for name in ("safetensors", "numpy") if importlib.util.find_spec(name) is None]
 missing = ("node" if shutil.which("node") is None
+           else python_packages[0] if python_packages
            else None if os.path.isdir(os.path.join(arguments.packages, "node_modules", "node-llama-cpp"))
            else f"node-llama-cpp in {arguments.packages} (npm install node-llama-cpp@3.21.1)")
 if missing:

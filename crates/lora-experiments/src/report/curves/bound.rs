@@ -5,7 +5,7 @@ use lora_eval::generalization::GeneralizationBound;
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
-use super::{Line, changed, distinct, is_mean, mask_probability, reference_configuration, values};
+use super::{Line, distinct, is_mean, mask_probability, reference_configuration, sets_masks, values};
 use crate::report::choice::Method;
 use crate::report::measure::Measure;
 use crate::report::results::Configuration;
@@ -92,8 +92,8 @@ fn gaps<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec<Line<'a>> {
         .iter()
         .filter(|configuration| is_mean(configuration))
         .collect();
-    let without = reference_configuration(judged, reference)
-        .filter(|configuration| changed(configuration, "mask_probability").is_none());
+    let without =
+        reference_configuration(judged, reference).filter(|configuration| !sets_masks(configuration));
     let methods = distinct(configurations.iter().map(|configuration| configuration.method));
     let lines = methods.into_iter().filter_map(|method| {
         let own: Vec<&Configuration<'a>> = configurations

@@ -3,8 +3,8 @@
 use lora_core::Rescale;
 
 use super::{
-    Curve, Line, changed, distinct, is_ensemble, is_mean, mask_probability, members, reference_configuration,
-    values,
+    Curve, Line, distinct, is_ensemble, is_mean, mask_probability, members, reference_configuration,
+    sets_masks, values,
 };
 use crate::report::choice::Method;
 use crate::report::results::Configuration;
@@ -101,7 +101,7 @@ fn at_test(configuration: &Configuration<'_>) -> Option<(f64, Rescale)> {
     match configuration.prediction {
         InferenceMethod::Ensemble {
             masks: Some(masks), ..
-        } if changed(configuration, "mask_probability").is_none() => Some((masks.probability, masks.rescale)),
+        } if !sets_masks(configuration) => Some((masks.probability, masks.rescale)),
         _ => None,
     }
 }

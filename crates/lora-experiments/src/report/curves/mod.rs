@@ -242,6 +242,11 @@ fn changed(configuration: &Configuration<'_>, key: &str) -> Option<f64> {
     configuration.settings.get(key)?.as_f64()
 }
 
+/// Whether a training says what p of its masks is, be it `auto`.
+fn sets_masks(configuration: &Configuration<'_>) -> bool {
+    configuration.settings.contains_key("mask_probability")
+}
+
 /// p of the masks in training, for configurations of one method: 0 for those without masks, where others have some; none where the training
 /// found it.
 fn mask_probability<'v>(

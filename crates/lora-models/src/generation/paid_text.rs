@@ -4,8 +4,8 @@
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
-use minijinja::value::{Rest, Value, ValueKind, ValueOrKwargs};
-use minijinja::{Environment, Error, ErrorKind, Output, State, escape_formatter};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
+use minijinja::{Environment, Error, ErrorKind, Output, State, escape_formatter, filters};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
@@ -46,6 +46,7 @@ static ENGINE: LazyLock<Environment<'static>> = LazyLock::new(|| {
 pub(super) fn charge(environment: &mut Environment<'_>) {
     environment.set_formatter(write);
     environment.add_filter("tojson", to_json);
+    environment.add_filter("sum", sum);
     for name in TEXT_FILTERS {
         let filter = move |state: &State, arguments: Rest<ValueOrKwargs>| -> Result<Value, Error> {
             let arguments = arguments.into_values();
@@ -85,6 +86,25 @@ fn pay(state: &State, value: &Value, depth: usize) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// As Python's, which refuses texts: each addition would copy all texts before it, and be charged with the last one.
+fn sum(
+    state: &State,
+    values: Value,
+    attribute: Option<&str>,
+    start: Option<Value>,
+    kwargs: Kwargs,
+) -> Result<Value, Error> {
+    let start = match start {
+        Some(start) => Some(start),
+        None => kwargs.get::<Option<Value>>("start")?,
+    };
+    if start.as_ref().is_some_and(|start| start.as_str().is_some()) {
+        let message = "sum adds numbers; join puts texts together";
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    }
+    filters::sum(state, values, attribute, start, kwargs)
 }
 
 /// Python's `json.dumps`: a space after commas and colons.

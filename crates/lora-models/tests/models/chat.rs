@@ -163,3 +163,16 @@ fn filters_write_lists_and_numbers_as_the_engine_does() {
         assert_eq!(template.render(&[], false).unwrap(), text, "{source}");
     }
 }
+
+#[test]
+fn numbers_are_summed_and_texts_are_not() {
+    let render = |source: &str| ChatTemplate::from_source(source, "template").render(&[], false);
+    assert_eq!(render("{{ [1, 2] | sum }}").unwrap(), "3");
+    assert_eq!(
+        render("{{ [{'k': 2}] | sum(attribute='k', start=1) }}").unwrap(),
+        "3"
+    );
+    let texts = "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | sum(start='') }}";
+    let error = render(texts).unwrap_err().to_string();
+    assert!(error.contains("sum adds numbers"), "{error}");
+}

@@ -141,6 +141,14 @@ fn an_adapter_takes_memory_for_the_rank_that_its_tensors_have() {
 }
 
 #[test]
+fn a_bottleneck_takes_memory_for_the_size_that_its_tensors_have() {
+    let config = r#"{"format": 1, "tuning": {"bottleneck": {"placement": "houlsby", "size": 1000000000, "activation": "relu",
+        "modules_to_save": ["classifier"]}}, "task_type": "SEQ_CLS", "base_model_name_or_path": null}"#;
+    let held = most_memory(adapters::tuning, config.as_bytes());
+    assert!(held < 64 * MIB, "{held}");
+}
+
+#[test]
 fn rows_that_share_no_keys_take_no_cell_for_each_key_of_the_others() {
     let lines: String = (0..60_000).map(|row| format!("{{\"{row}\": 1}}\n")).collect();
     let held = most_memory(rows::jsonl, lines.as_bytes());

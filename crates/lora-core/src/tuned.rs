@@ -69,15 +69,28 @@ impl TunedFolder {
                 supported: "1",
             });
         }
-        file.tuning
-            .validate()
-            .map_err(|reason| AdapterError::Config { path, reason })?;
+        file.tuning.validate().map_err(|reason| AdapterError::Config {
+            path: path.clone(),
+            reason,
+        })?;
+        let tensors = TensorFile::open(&folder.join(TUNED_TENSOR_FILE))?;
+        if let Tuning::Bottleneck(config) = &file.tuning
+            && config.size > tensors.longest_axis()
+        {
+            // Bottlenecks start as random numbers of the size in the settings: memory is taken for no more than the tensors hold.
+            return Err(AdapterError::Setting {
+                path,
+                key: "size",
+                found: config.size.to_string(),
+                supported: "a size that the tensors beside it have",
+            });
+        }
         Ok(Self {
             tuning: file.tuning,
             task_type: file.task_type,
             base_model: file.base_model_name_or_path,
             folder: folder.to_owned(),
-            tensors: TensorFile::open(&folder.join(TUNED_TENSOR_FILE))?,
+            tensors,
         })
     }
 

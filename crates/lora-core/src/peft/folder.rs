@@ -115,12 +115,7 @@ impl AdapterFolder {
             Form::Svd(adalora) => adalora.init_r,
             Form::LowRank | Form::WeightDecomposed => config.rank,
         };
-        let widest = tensors
-            .names()
-            .filter_map(|name| tensors.shape(name))
-            .flatten()
-            .max();
-        let widest = widest.copied().unwrap_or(0);
+        let widest = tensors.longest_axis();
         if let Some(rank) = ranks.chain([own]).find(|rank| *rank > widest) {
             return Err(AdapterError::Setting {
                 path: config_path,

@@ -126,6 +126,13 @@ impl TensorFile {
         self.entries.get(name).map(|entry| &entry.shape[..])
     }
 
+    /// The longest axis of a tensor that holds numbers, so no longer than the file; 0 for none.
+    pub fn longest_axis(&self) -> usize {
+        let shapes = self.entries.values().map(|entry| &entry.shape);
+        let of_numbers = shapes.filter(|shape| !shape.contains(&0));
+        of_numbers.flatten().copied().max().unwrap_or(0)
+    }
+
     /// A tensor as f32; `None` if there is none of that name. F16 and BF16 widen exactly, F64 rounds.
     ///
     /// # Errors

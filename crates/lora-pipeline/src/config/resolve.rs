@@ -90,6 +90,9 @@ pub fn resolve_data(values: &Map<String, Value>, origins: &Origins) -> Result<Da
     Ok(config)
 }
 
+/// How a parser begins a list of words.
+const ONE_OF: &str = "one of ";
+
 /// Finds the key whose value cannot be read: it alone fails beside values that can.
 fn wrong_type(
     values: &Map<String, Value>,
@@ -114,7 +117,13 @@ fn wrong_type(
                 } else {
                     String::new()
                 };
-                format!("{name} is {value}{inside}: expected {expected}; it stands for: {help}")
+                // A list of words says what they stand for.
+                let meaning = if expected.starts_with(ONE_OF) {
+                    String::new()
+                } else {
+                    format!("; it stands for: {help}")
+                };
+                format!("{name} is {value}{inside}: expected {expected}{meaning}")
             } else {
                 format!("{name} is {value}, which cannot be used ({reason}); it stands for: {help}")
             };
@@ -130,7 +139,22 @@ fn of_kind(reason: &str) -> Option<(&str, String)> {
         Some(expected) => ("", expected),
         None => reason.rsplit_once(", expected ")?,
     };
-    Some((found, expected.replace('`', "")))
+    let expected = expected.replace('`', "");
+    let Some(words) = expected.strip_prefix(ONE_OF) else {
+        return Some((found, expected));
+    };
+    // Transformers' other name of a metric is read, and not offered.
+    let words: Vec<&str> = words.split(", ").collect();
+    let is_other_name = |word: &str| {
+        word.strip_prefix("eval_")
+            .is_some_and(|name| words.contains(&name))
+    };
+    let offered: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| !is_other_name(word))
+        .collect();
+    Some((found, format!("{ONE_OF}{}", offered.join(", "))))
 }
 
 /// The words of a parser without the names of types.

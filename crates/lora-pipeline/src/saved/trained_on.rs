@@ -39,9 +39,9 @@ impl UseInTraining {
     }
 }
 
-/// Tells whoever scores an adapter on rows of its own training. Files are compared by place and, if both are still there, by content.
+/// Tells whoever scores an adapter on rows of its own training.
 pub fn note_trained_on(adapter: &Path, data: &Path, progress: &dyn Progress) -> Option<UseInTraining> {
-    let found = use_of(adapter, data)?;
+    let found = use_in_training(adapter, data)?;
     progress.note(&format!(
         "note: the rows of `{}` are {}",
         data.display(),
@@ -50,7 +50,8 @@ pub fn note_trained_on(adapter: &Path, data: &Path, progress: &dyn Progress) -> 
     Some(found)
 }
 
-fn use_of(adapter: &Path, data: &Path) -> Option<UseInTraining> {
+/// What the training of an adapter did with a file. Files are compared by place and, if both are still there, by content.
+pub fn use_in_training(adapter: &Path, data: &Path) -> Option<UseInTraining> {
     let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
     // The last adapter, and those of checkpoints, are in folders of the run.
     let text = read(adapter).or_else(|| read(adapter.parent()?))?;

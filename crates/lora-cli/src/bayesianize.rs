@@ -12,7 +12,7 @@ use lora_pipeline::files::folder_swap::check_free;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::saved::adapter::open_adapter;
-use lora_pipeline::saved::trained_on::note_trained_on;
+use lora_pipeline::saved::trained_on::{UseInTraining, use_in_training};
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::{legend, table};
 use serde_json::json;
@@ -99,7 +99,14 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     let read = |path| read_rows(&opened, path, &args.columns.options(), args.opening.batch_size);
     let data = input_file(&args.data);
     let rows = read(&data)?;
-    note_trained_on(args.adapter.folder(), &args.data, terminal);
+    // The validation rows of the training are what it is for.
+    if use_in_training(args.adapter.folder(), &args.data) == Some(UseInTraining::Training) {
+        terminal.note(format!(
+            "note: the adapter was trained on the rows of `{}`, on which it looks better than on new texts, and the ensemble is fitted to that; \
+             give rows that were not trained on",
+            args.data.display()
+        ));
+    }
     let method = match args.method {
         MethodArg::Tfb => GaussianSource::Tfb(tfb),
         MethodArg::Laplace => GaussianSource::Laplace {

@@ -1,6 +1,6 @@
 //! `lora eval`: how good, and how honest, is an adapter on labelled text?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -274,6 +274,12 @@ fn read_rows(
         return Ok((shown, Rows::Texts(read.dataset)));
     };
     let given = &args.benchmark;
+    if args.data.as_deref() == Some(Path::new("-")) {
+        bail!(
+            "rows for {} are read from a file, whose name tells its form, not from the standard input; give --data FILE",
+            benchmark.problem_type().name()
+        );
+    }
     let at = given
         .data_dir
         .as_ref()

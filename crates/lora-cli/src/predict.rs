@@ -12,6 +12,7 @@ use lora_pipeline::files::output_file::check_output;
 use lora_pipeline::files::unfinished::note_unfinished;
 use lora_pipeline::predict::{FileForm, PredictRequest, predict};
 use lora_pipeline::saved::adapter::open_adapter;
+use lora_pipeline::saved::did_you_mean;
 use lora_pipeline::saved::task_file::{InferenceKind, TaskFile};
 use serde_json::json;
 
@@ -127,7 +128,8 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         let shown = adapter.display();
         bail!(
             "the first word is the adapter folder, and there is no folder `{shown}`; if that is the text, give the folder before it: lora \
-             predict DIR \"{shown}\""
+             predict DIR \"{shown}\"{}",
+            did_you_mean(&adapter)
         );
     }
     let benchmark = args.task_name.as_deref().map(tasks::find).transpose()?;

@@ -1,5 +1,6 @@
 //! `lora sweep`: methods, settings, tasks and seeds as a grid, computed once each, in one process or in many.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,10 +14,14 @@ use lora_experiments::sweep::shared::SharedCall;
 use lora_experiments::sweep::{Sweep, file, list};
 use lora_pipeline::counted::counted;
 use lora_pipeline::device::DeviceName;
+use lora_pipeline::files::provenance::quoted;
 use serde_json::json;
 
 use crate::interrupt::InterruptGuard;
 use crate::terminal::Terminal;
+
+/// Above so many, the hint at the end names the folder of files in their place.
+const MOST_NAMES: usize = 8;
 
 /// Arguments of `lora sweep`.
 #[derive(Args, Clone, Debug)]
@@ -114,7 +119,7 @@ fn share(args: &SweepArgs, folder: PathBuf, sweep: &Sweep, terminal: &Terminal) 
     let guard = InterruptGuard::begin()?;
     sweep.work_in(&call, &ProcessTime::begin(), terminal, guard.token())?;
     drop(guard);
-    let hint = format!("now: lora report {}", call.folder.display());
+    let hint = format!("now: lora report {}", in_shell(&call.folder));
     done(sweep, &hint, &call.folder, terminal)
 }
 
@@ -125,6 +130,28 @@ fn done(sweep: &Sweep, hint: &str, results: &Path, terminal: &Terminal) -> Resul
         "trainings": sweep.plan.trainings.len(),
         "results": results,
     }))
+}
+
+/// A path in a command that people copy.
+fn in_shell(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// The folder in which files lie, if it holds no other results: `lora report` reads all of a folder.
+fn folder_of_all(files: &[PathBuf]) -> Option<&Path> {
+    let folder = files.first()?.parent()?;
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    // A folder that is not there yet holds none.
+    let there = results_files_in(folder).unwrap_or_default();
+    let is_ours = |name: &OsStr| files.iter().any(|file| file.file_name() == Some(name));
+    there
+        .iter()
+        .all(|file| file.file_name().is_some_and(is_ours))
+        .then_some(folder)
 }
 
 impl SweepArgs {
@@ -147,7 +174,11 @@ impl SweepArgs {
     /// How the results are seen, together with those of the other parts of the sweep, which lie beside unless they were given other names.
     fn to_report(&self, output: &Path) -> String {
         let report = |files: &[PathBuf]| {
-            let names: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+            let folder = folder_of_all(files).filter(|_| files.len() > MOST_NAMES);
+            let names: Vec<String> = folder.map_or_else(
+                || files.iter().map(|file| in_shell(file)).collect(),
+                |folder| vec![in_shell(folder)],
+            );
             format!("lora report {}", names.join(" "))
         };
         match self.shard {
@@ -169,11 +200,12 @@ impl SweepArgs {
                 if missing.is_empty() {
                     format!("now: {}", report(&files))
                 } else {
-                    format!(
-                        "when the other parts are there too ({}): {}",
-                        missing.join(", "),
-                        report(&files)
-                    )
+                    let which = if missing.len() > MOST_NAMES {
+                        format!("{} of {} are missing", missing.len(), files.len())
+                    } else {
+                        missing.join(", ")
+                    };
+                    format!("when the other parts are there too ({which}): {}", report(&files))
                 }
             }
             None if self.results.is_empty() => {
@@ -233,5 +265,56 @@ impl SweepArgs {
             retry_failed: self.retry_failed,
             resources: self.resources(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Call {
+        #[command(flatten)]
+        sweep: SweepArgs,
+    }
+
+    #[test]
+    fn the_hint_names_few_files_or_the_folder_of_many_as_a_shell_reads_them() {
+        let runs = tempfile::tempdir().unwrap();
+        let folder = runs.path().join("my runs");
+        std::fs::create_dir(&folder).unwrap();
+        let config = folder.join("sweep.yaml");
+        let hint = |shard: &str| {
+            let words = ["lora", "--config", config.to_str().unwrap(), "--shard", shard];
+            let args = Call::parse_from(words).sweep;
+            args.to_report(&args.call().unwrap().output)
+        };
+        let of_two = ["1-of-2", "2-of-2"].map(|part| {
+            let file = folder.join(format!("sweep.shard-{part}.results.jsonl"));
+            format!("'{}'", file.display())
+        });
+        assert_eq!(
+            hint("1/2"),
+            format!(
+                "when the other parts are there too (1/2, 2/2): lora report {}",
+                of_two.join(" ")
+            )
+        );
+        let of_many = format!(
+            "when the other parts are there too (200 of 200 are missing): lora report '{}'",
+            folder.display()
+        );
+        assert_eq!(hint("3/200"), of_many);
+        // A folder with results of another sweep is not read as this one.
+        std::fs::write(folder.join("other.results.jsonl"), "").unwrap();
+        assert!(
+            hint("3/200").contains("sweep.shard-200-of-200"),
+            "{}",
+            hint("3/200")
+        );
     }
 }

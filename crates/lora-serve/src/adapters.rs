@@ -115,9 +115,8 @@ impl ServedAdapters {
         let predictor = opened.and_then(|opened| PreparedPredictor::new(opened, ensemble, inference));
         let outcome = match predictor {
             Ok(predictor) => {
-                let promise = predictor.opened().calibration.as_ref();
-                let promise = promise.and_then(CalibrationFile::promise);
-                if let Some(caution) = promise.and_then(|promise| promise.caution()) {
+                let calibration = predictor.opened().calibration.as_ref();
+                if let Some(caution) = calibration.and_then(CalibrationFile::caution) {
                     tracing::warn!(adapter = name, "{caution}");
                 }
                 let predictor = Arc::new(predictor);

@@ -64,6 +64,12 @@ fn bayesianize_turns_a_plain_adapter_into_an_ensemble() {
         said.stderr
     );
     assert!(said.stdout.contains("σ ="), "{}", said.stdout);
+    // The validation rows of the training are the right ones, its training rows are not.
+    let caution = "the adapter was trained on the rows of";
+    assert!(!said.stderr.contains(caution), "{}", said.stderr);
+    let seen = ["bayesianize", "--adapter", "out", "--data", "train.csv"];
+    let seen = workspace.lora_works(&[&seen[..], &["--output", "seen", "--members", "2"]].concat());
+    assert!(seen.stderr.contains(caution), "{}", seen.stderr);
     assert_draws(&workspace, "tfb");
     // The mean pass, and what PEFT reads, are the adapter's own.
     assert_eq!(

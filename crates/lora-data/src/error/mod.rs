@@ -157,8 +157,8 @@ pub enum DataError {
         found: &'static str,
     },
 
-    /// JSON rows whose keys are hardly ever the same: as a table, nearly all cells would be empty.
-    #[error("`{}`, line {line}: the rows so far have {keys} different keys, nearly all of them absent in each row; give every row the same keys", file.display())]
+    /// JSON rows whose keys are hardly ever the same: as a table, fewer than one cell in a hundred would be filled.
+    #[error("`{}`, line {line}: the rows so far have {keys} different keys, and each row so few of them that a table would be far larger than the file; give every row the same keys, or remove those that are not read", file.display())]
     SparseRows {
         /// The file.
         file: PathBuf,

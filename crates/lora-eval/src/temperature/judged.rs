@@ -130,7 +130,8 @@ impl fmt::Display for TemperatureOutcome {
             }
             Self::TooFewRows { rows, needed } => write!(
                 formatter,
-                "no temperature: {rows} rows are too few, give at least {needed}"
+                "no temperature: {rows} {} too few, give at least {needed}",
+                if *rows == 1 { "row is" } else { "rows are" }
             ),
             Self::AllRight { rows } => write!(
                 formatter,

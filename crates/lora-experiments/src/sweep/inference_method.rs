@@ -5,6 +5,7 @@ use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::Structure;
 use lora_eval::tfb::TfbSettings;
+use lora_pipeline::counted::counted;
 use lora_train::swag::SwagSettings;
 use serde::{Deserialize, Serialize};
 
@@ -222,6 +223,7 @@ impl InferenceMethod {
             Average::Probabilities => "",
             Average::Logits => ", logits averaged",
         };
+        let in_words = |members: u64| counted(members as usize, "member");
         match self {
             Self::Mean | Self::FullUpdate => self.kind().to_owned(),
             Self::DeepEnsemble { members, .. } => format!("deep ensemble of {members}{average}"),
@@ -253,11 +255,16 @@ impl InferenceMethod {
                 };
                 let SwagSettings { start, columns, .. } = collect;
                 format!(
-                    "SWAG{part}, {every} from {start} of the steps on, K {columns}, scale {scale}, {members} members{average}"
+                    "SWAG{part}, {every} from {start} of the steps on, K {columns}, scale {scale}, {}{average}",
+                    in_words(*members)
                 )
             }
             Self::Tfb { members, search, .. } => {
-                format!("TFB, tolerance {}, {members} members{average}", search.tolerance)
+                format!(
+                    "TFB, tolerance {}, {}{average}",
+                    search.tolerance,
+                    in_words(*members)
+                )
             }
             Self::Laplace {
                 structure,
@@ -275,7 +282,7 @@ impl InferenceMethod {
                     Prior::Validation => "by validation".to_owned(),
                     Prior::Fixed(precision) => precision.to_string(),
                 };
-                let members = members.map_or("probit".to_owned(), |members| format!("{members} members"));
+                let members = members.map_or("probit".to_owned(), in_words);
                 format!("{}, {structure}, λ {prior}, {members}{average}", self.kind())
             }
         }

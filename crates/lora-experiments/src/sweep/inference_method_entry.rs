@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn a_laplace_approximation_without_members_is_the_closed_form() {
-        let yaml = "- laplace: {of: last_layer, prior: [evidence, {fixed: 0.1}]}\n- laplace: {of: adapters, members: [2, 8]}\n";
+        let yaml = "- laplace: {of: last_layer, prior: [evidence, {fixed: 0.1}]}\n- laplace: {of: adapters, members: [1, 8]}\n";
         let labels: Vec<String> = entries(yaml)
             .iter()
             .flat_map(|entry| entry.expand().unwrap())
@@ -352,7 +352,7 @@ mod tests {
         let expected = [
             "Laplace, last layer, Kronecker, λ by evidence, probit",
             "Laplace, last layer, Kronecker, λ 0.1, probit",
-            "Laplace, adapters, Kronecker, λ by evidence, 2 members",
+            "Laplace, adapters, Kronecker, λ by evidence, 1 member",
             "Laplace, adapters, Kronecker, λ by evidence, 8 members",
         ];
         assert_eq!(labels, expected);

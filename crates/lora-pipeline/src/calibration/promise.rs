@@ -1,7 +1,7 @@
 //! How far prediction sets may be from the coverage that they are made for, because validation rows are few.
 
 use lora_core::peft::EnsembleSettings;
-use lora_eval::conformal::coverage_interval;
+use lora_eval::conformal::{coverage_interval, fewest_rows};
 use serde::Serialize;
 
 use super::{Calibrated, CalibrationFile, SetRequest};
@@ -72,12 +72,23 @@ impl CalibrationFile {
             interval,
         })
     }
+
+    /// Tells where its rows are so few that sets for a coverage of 0.9 are uncertain, or refused.
+    pub fn caution(&self) -> Option<String> {
+        let rows = self.validation_rows()?;
+        match self.promise() {
+            Some(promise) => promise.caution(),
+            None => Some(format!(
+                "caution: prediction sets with a coverage of {DEFAULT_COVERAGE} are refused: they need at least {}, and this adapter has {rows}",
+                counted(fewest_rows(DEFAULT_COVERAGE), "validation row")
+            )),
+        }
+    }
 }
 
-/// Tells where validation rows are so few that prediction sets are uncertain.
+/// Tells where validation rows are so few that prediction sets are uncertain, or refused.
 pub fn note_few_rows(file: Option<&CalibrationFile>, progress: &dyn Progress) {
-    let promise = file.and_then(CalibrationFile::promise);
-    if let Some(caution) = promise.and_then(|promise| promise.caution()) {
+    if let Some(caution) = file.and_then(CalibrationFile::caution) {
         progress.note(&caution);
     }
 }
@@ -111,6 +122,12 @@ impl CoveragePromise {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+    use lora_eval::ClassProbabilities;
+    use lora_eval::conformal::{ConformalScores, ConformityScore};
+
+    use super::super::MethodCalibration;
     use super::*;
 
     #[test]
@@ -128,5 +145,31 @@ mod tests {
             "{said}"
         );
         assert_eq!(promise(1000, [0.8808, 0.9179]).caution(), None);
+    }
+
+    #[test]
+    fn too_few_rows_for_any_set_come_with_a_caution_too() {
+        let caution = |rows: usize| {
+            let probabilities = ClassProbabilities::new(rows, 2, [0.75, 0.25].repeat(rows)).unwrap();
+            let labels = vec![0; rows];
+            let scores = ConformalScores::of(&probabilities, &labels, ConformityScore::Lac, None).unwrap();
+            let mean = MethodCalibration {
+                conformal: vec![scores],
+                calibrators: Vec::new(),
+            };
+            let file = CalibrationFile {
+                format: 1,
+                mean,
+                ensemble: None,
+            };
+            file.caution().unwrap_or_default()
+        };
+        let said = caution(8);
+        assert!(
+            said.contains("at least 9 validation rows, and this adapter has 8"),
+            "{said}"
+        );
+        assert!(caution(9).contains("these 9 rows hold"), "{}", caution(9));
+        assert_eq!(caution(1000), "");
     }
 }

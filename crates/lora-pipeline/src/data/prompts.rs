@@ -7,6 +7,7 @@ use lora_data::{Completion, CompletionColumns, ProblemType, ReadCompletions, rea
 
 use super::split::SplitRows;
 use super::{ColumnNames, RowSource};
+use crate::counted::counted;
 use crate::error::{Context, Result};
 use crate::progress::Progress;
 
@@ -29,10 +30,10 @@ pub(super) fn read(source: &RowSource<'_>, progress: &dyn Progress) -> Result<(S
             0 => String::new(),
             empty => format!("; {empty} more have an empty completion and are left out"),
         };
-        let count = read.completions.len();
         progress.note(&format!(
-            "{}: {count} rows, {}{left_out}",
+            "{}: {}, {}{left_out}",
             path.display(),
+            counted(read.completions.len(), "row"),
             read.columns
         ));
         Ok(read)

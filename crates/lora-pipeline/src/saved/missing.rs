@@ -52,13 +52,17 @@ pub(super) fn no_adapter(folder: &Path) -> Option<String> {
             "there is no folder `{shown}` (a relative path starts at the current folder); expected is {expected}"
         )
     };
+    Some(format!("{what}{}", did_you_mean(folder)))
+}
+
+/// The end of a message about a folder that holds no adapter: those near it that do; empty without any.
+pub fn did_you_mean(folder: &Path) -> String {
     let near = adapters_near(folder);
-    let near = if near.is_empty() {
+    if near.is_empty() {
         String::new()
     } else {
         format!("; did you mean {}?", near.join(" or "))
-    };
-    Some(format!("{what}{near}"))
+    }
 }
 
 /// Adapter folders in this folder, or beside it with a name like its own.

@@ -16,6 +16,7 @@ use lora_core::tuned::{TUNING_FILE, TunedFolder};
 use lora_core::{Adapted, HeadConfig, Linears, Tuning};
 use lora_models::{Checkpoint, LoadReport, Transformer};
 
+pub use self::missing::did_you_mean;
 use crate::bail;
 use crate::base::checkpoint::embedded_name;
 use crate::base::model_folder::MODEL_CONFIG_FILE;

@@ -3,10 +3,15 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
+use ring::digest::{SHA256, digest};
+use serde_json::{Map, Value};
 
+use crate::config::DataConfig;
 use crate::files::output::RUN_FILE;
 use crate::progress::Progress;
+
+/// The key of `run.json` for the SHA-256 of each file of a training.
+pub(crate) const HASHES: &str = "data_sha256";
 
 /// What a training did with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +44,9 @@ impl UseInTraining {
     }
 }
 
-/// Tells whoever scores an adapter on rows of its own training. Files are compared by place and, if both are still there, by content.
+/// Tells whoever scores an adapter on rows of its own training.
 pub fn note_trained_on(adapter: &Path, data: &Path, progress: &dyn Progress) -> Option<UseInTraining> {
-    let found = use_of(adapter, data)?;
+    let found = use_in_training(adapter, data)?;
     progress.note(&format!(
         "note: the rows of `{}` are {}",
         data.display(),
@@ -50,15 +55,14 @@ pub fn note_trained_on(adapter: &Path, data: &Path, progress: &dyn Progress) -> 
     Some(found)
 }
 
-fn use_of(adapter: &Path, data: &Path) -> Option<UseInTraining> {
+/// What the training of an adapter did with a file, which is known by the hash of its content: paths may mean other files now.
+pub fn use_in_training(adapter: &Path, data: &Path) -> Option<UseInTraining> {
     let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
     // The last adapter, and those of checkpoints, are in folders of the run.
     let text = read(adapter).or_else(|| read(adapter.parent()?))?;
     let run: Value = serde_json::from_slice(&text).ok()?;
-    let is = |key: &str| {
-        let file = run["config"][key].as_str();
-        file.is_some_and(|file| are_the_same(Path::new(file), data))
-    };
+    let hash = hash_of(data)?;
+    let is = |key: &str| run[HASHES][key] == hash.as_str();
     if is("train_file") || is("data_file") {
         Some(UseInTraining::Training)
     } else {
@@ -66,14 +70,23 @@ fn use_of(adapter: &Path, data: &Path) -> Option<UseInTraining> {
     }
 }
 
-/// Whether two files are one, or have the same content. What is no file, such as the standard input, is like none.
-fn are_the_same(one: &Path, other: &Path) -> bool {
-    let length = |path: &Path| Some(fs::metadata(path).ok().filter(fs::Metadata::is_file)?.len());
-    match (length(one), length(other)) {
-        (Some(first), Some(second)) if first == second => {
-            let whole = |path: &Path| fs::canonicalize(path).ok();
-            whole(one) == whole(other) || fs::read(one).ok() == fs::read(other).ok()
-        }
-        _ => false,
-    }
+/// For [`HASHES`] of `run.json`: the files of a training.
+pub(crate) fn hashes_of(data: &DataConfig) -> Map<String, Value> {
+    let files = [
+        ("train_file", &data.train_file),
+        ("validation_file", &data.validation_file),
+        ("data_file", &data.data_file),
+    ];
+    let hashes = files
+        .into_iter()
+        .filter_map(|(key, file)| Some((key.to_owned(), Value::from(hash_of(file.as_deref()?)?))));
+    hashes.collect()
+}
+
+/// SHA-256 of a file; none of what is no file, such as the standard input.
+fn hash_of(path: &Path) -> Option<String> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    let hash = digest(&SHA256, &fs::read(path).ok()?);
+    let digits = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    Some(digits.collect::<Vec<_>>().concat())
 }

@@ -58,6 +58,7 @@ use crate::files::provenance::MadeBy;
 use crate::parameters::{attached_line, parameter_line, peft_count};
 use crate::progress::{CancelToken, Progress};
 use crate::saved::task_file::TaskFile;
+use crate::saved::trained_on::{HASHES, hashes_of};
 
 /// A training, loaded and checked.
 pub struct Training {
@@ -233,6 +234,7 @@ impl Training {
                 "validation": rows(&prepared.validation),
                 "test": rows(&prepared.test),
             },
+            HASHES: hashes_of(&config.data),
             "row_checks": self.checks,
             "trainable_params": count.trained,
             "all_params": count.all,

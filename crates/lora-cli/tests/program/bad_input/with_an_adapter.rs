@@ -21,6 +21,11 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "a slip in the name of the adapter",
+        &["predict", "outt"],
+        &["there is no folder `outt`", "did you mean `out`?"],
+    ),
+    (
         "the standard input without a format",
         &["eval", "out", "--data", "-"],
         &["the format cannot be told", "--data-format csv"],

@@ -77,6 +77,16 @@ fn a_language_model_learns_letters_and_is_scored_by_their_likelihood() {
         nll(&untrained)
     );
 
+    let said = workspace.lora(&["eval", "--adapter", "out", "--data", "-"]);
+    assert!(
+        said.code != Some(0)
+            && said
+                .stderr
+                .contains("not from the standard input; give --data FILE"),
+        "{}",
+        said.stderr
+    );
+
     let said = workspace.lora_works(&["predict", "--adapter", "out", "--data", "test.jsonl", "--json"]);
     let predicted = rows(&said);
     assert_eq!(

@@ -213,25 +213,19 @@ fn whatever_is_killed_at_any_moment_ends_as_if_it_had_not_been() {
     }
 }
 
+/// Arguments without spaces of their own.
+fn words(arguments: &'static str) -> Vec<&'static str> {
+    arguments.split_whitespace().collect()
+}
+
 /// What is killed; at length, all that writes.
 fn victims() -> Vec<Victim<'static>> {
     let mut victims = vec![
         Victim {
             what: "train",
-            arguments: vec![
-                "train",
-                "--config",
-                "run.yaml",
-                "--output",
-                "out",
-                "--save-strategy",
-                "steps",
-                "--save-steps",
-                "7",
-                "--save-total-limit",
-                "2",
-                "--resume",
-            ],
+            arguments: words(
+                "train --config run.yaml --output out --save-strategy steps --save-steps 7 --save-total-limit 2 --resume",
+            ),
             output: "out",
             outcome: results,
             is_at_once: false,
@@ -239,7 +233,7 @@ fn victims() -> Vec<Victim<'static>> {
         },
         Victim {
             what: "sweep",
-            arguments: vec!["sweep", "--config", "sweep.yaml", "--results", "results.jsonl"],
+            arguments: words("sweep --config sweep.yaml --results results.jsonl"),
             output: "results.jsonl",
             outcome: of_sweep,
             is_at_once: false,
@@ -247,15 +241,7 @@ fn victims() -> Vec<Victim<'static>> {
         },
         Victim {
             what: "sweep --shared",
-            arguments: vec![
-                "sweep",
-                "--config",
-                "sweep.yaml",
-                "--shared",
-                "shared",
-                "--claim-expires",
-                "1",
-            ],
+            arguments: words("sweep --config sweep.yaml --shared shared --claim-expires 1"),
             output: "shared",
             outcome: of_workers,
             is_at_once: false,
@@ -263,7 +249,7 @@ fn victims() -> Vec<Victim<'static>> {
         },
         Victim {
             what: "merge",
-            arguments: vec!["merge", "--adapter", "trained", "--output", "merged"],
+            arguments: words("merge --adapter trained --output merged"),
             output: "merged",
             outcome: files,
             is_at_once: true,
@@ -271,7 +257,7 @@ fn victims() -> Vec<Victim<'static>> {
         },
         Victim {
             what: "export",
-            arguments: vec!["export", "--adapter", "trained", "--output", "exported"],
+            arguments: words("export --adapter trained --output exported"),
             output: "exported",
             outcome: files,
             is_at_once: true,
@@ -279,15 +265,7 @@ fn victims() -> Vec<Victim<'static>> {
         },
         Victim {
             what: "predict",
-            arguments: vec![
-                "predict",
-                "--adapter",
-                "trained",
-                "--data",
-                "films.csv",
-                "--output",
-                "predicted.csv",
-            ],
+            arguments: words("predict --adapter trained --data films.csv --output predicted.csv"),
             output: "predicted.csv",
             outcome: files,
             is_at_once: true,
@@ -296,20 +274,9 @@ fn victims() -> Vec<Victim<'static>> {
     ];
     let comparison = Victim {
         what: "compare",
-        arguments: vec![
-            "compare",
-            "films.csv",
-            "--model",
-            "model",
-            "--max-seq-length",
-            "24",
-            "--num-train-epochs",
-            "2",
-            "--seeds",
-            "1",
-            "--output",
-            "compared",
-        ],
+        arguments: words(
+            "compare films.csv --model model --max-seq-length 24 --num-train-epochs 2 --seeds 1 --output compared",
+        ),
         output: "compared",
         outcome: |workspace, _| of_sweep(workspace, "compared/results.jsonl"),
         is_at_once: false,

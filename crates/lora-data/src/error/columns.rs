@@ -28,7 +28,7 @@ pub enum ColumnError {
     },
 
     /// No column was named, and none has a default name.
-    #[error("`{}`: no {role} column has a default name; name the {role} column{} (the columns are {}){}{}{}", file.display(), first_row_is_data(*header), quoted(found), for_default_name(slip.as_ref()), other_separator(found), label_columns(of_truths))]
+    #[error("`{}`: no {role} column has a default name; name the {role} column{} (the columns are {}){}{}{}", file.display(), first_row_is_data(*header), quoted(found), for_default_name(slip.as_deref()), other_separator(found), label_columns(of_truths))]
     NoDefaultColumn {
         /// The file.
         file: PathBuf,
@@ -39,7 +39,7 @@ pub enum ColumnError {
         /// Whether the first row was taken as a header, which it may not be.
         header: bool,
         /// The column whose name is nearly a default one, and that name.
-        slip: Option<(String, String)>,
+        slip: Option<Box<(String, String)>>,
         /// Columns that hold 0 and 1 alone, for a label: any number of labels may have been meant.
         of_truths: Vec<String>,
     },

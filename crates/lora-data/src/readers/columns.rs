@@ -256,7 +256,7 @@ pub(crate) fn by_default_name(
             role,
             found: table.names.clone(),
             header: table.naming == Naming::Header,
-            slip: slip(names, taken, table),
+            slip: slip(names, taken, table).map(Box::new),
             of_truths: Vec::new(),
         }),
     }

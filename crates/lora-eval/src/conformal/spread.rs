@@ -71,14 +71,14 @@ mod tests {
 
     use super::*;
 
-    /// `scipy.stats.beta.ppf([0.025, 0.975], k, n + 1 - k)` of SciPy 1.17.1.
+    /// `scipy.stats.beta.ppf([0.025, 0.975], k, n + 1 - k)` of `SciPy` 1.17.1.
     #[test]
     fn the_quantiles_are_those_of_scipy() {
         for (rows, coverage, expected) in [
-            (20, 0.9, [0.75126724, 0.98765147]),
-            (30, 0.8, [0.6527883, 0.92286449]),
-            (1000, 0.9, [0.88079152, 0.91789467]),
-            (10_000, 0.9, [0.89405568, 0.90581279]),
+            (20, 0.9, [0.751_267_24, 0.987_651_47]),
+            (30, 0.8, [0.652_788_3, 0.922_864_49]),
+            (1000, 0.9, [0.880_791_52, 0.917_894_67]),
+            (10_000, 0.9, [0.894_055_68, 0.905_812_79]),
         ] {
             let found = coverage_interval(rows, coverage, 0.95).unwrap();
             for (found, expected) in found.iter().zip(expected) {

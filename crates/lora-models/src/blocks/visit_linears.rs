@@ -57,20 +57,28 @@ linears_of!(LoraEmbedding: table);
 
 impl<T: VisitLinears> VisitLinears for Option<T> {
     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        self.iter().for_each(|part| part.visit_linears(visit));
+        for part in self {
+            part.visit_linears(visit);
+        }
     }
 
     fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        self.iter_mut().for_each(|part| part.visit_linears_mut(visit));
+        for part in self {
+            part.visit_linears_mut(visit);
+        }
     }
 }
 
 impl<T: VisitLinears> VisitLinears for Vec<T> {
     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        self.iter().for_each(|part| part.visit_linears(visit));
+        for part in self {
+            part.visit_linears(visit);
+        }
     }
 
     fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        self.iter_mut().for_each(|part| part.visit_linears_mut(visit));
+        for part in self {
+            part.visit_linears_mut(visit);
+        }
     }
 }

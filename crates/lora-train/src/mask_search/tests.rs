@@ -20,7 +20,9 @@ impl MadeUpTraining {
             ladder: ladder.to_vec(),
             tolerance: 2.0,
         };
-        schedule.check(masks(Rescale::Rescaled), classes()).unwrap();
+        schedule
+            .check(Some(masks(Rescale::Rescaled)), Some(&CLASSES))
+            .unwrap();
         Self {
             search: MaskSearch::new(schedule),
             step: 0,
@@ -44,25 +46,22 @@ impl MadeUpTraining {
     }
 }
 
-fn masks(rescale: Rescale) -> Option<LoraDropout> {
-    Some(LoraDropout::new(0.3, rescale))
+fn masks(rescale: Rescale) -> LoraDropout {
+    LoraDropout::new(0.3, rescale)
 }
 
-fn classes() -> Option<&'static Targets> {
-    static CLASSES: Targets = Targets::Classes(Vec::new());
-    Some(&CLASSES)
-}
+static CLASSES: Targets = Targets::Classes(Vec::new());
 
 const LOW: [f64; 4] = [0.5, 0.25, 0.75, 0.5];
 /// Every row of [`LOW`] worse by 1: no noise at all.
 const HIGH: [f64; 4] = [1.5, 1.25, 1.75, 1.5];
 
-fn back(step: u64, back_to: u64, probability: f64) -> Option<MaskChange> {
-    Some(MaskChange {
+fn back(step: u64, back_to: u64, probability: f64) -> MaskChange {
+    MaskChange {
         step,
         back_to: Some(back_to),
         probability,
-    })
+    }
 }
 
 #[test]
@@ -78,11 +77,11 @@ fn falling_losses_keep_p_and_move_the_state_that_is_kept() {
 fn a_rise_beyond_noise_goes_back_and_raises_p_until_the_ladder_ends() {
     let mut run = MadeUpTraining::new(&[0.3, 0.5, 0.7]);
     assert_eq!(run.evaluate(LOW, true), None);
-    assert_eq!(run.evaluate(HIGH, true), back(20, 10, 0.5));
-    assert_eq!(run.evaluate(HIGH, true), back(30, 10, 0.7));
+    assert_eq!(run.evaluate(HIGH, true), Some(back(20, 10, 0.5)));
+    assert_eq!(run.evaluate(HIGH, true), Some(back(30, 10, 0.7)));
     assert!(!run.search.is_over());
     // The state that is kept was trained under 0.3, and that is the p it predicts under.
-    assert_eq!(run.evaluate(HIGH, true), back(40, 10, 0.3));
+    assert_eq!(run.evaluate(HIGH, true), Some(back(40, 10, 0.3)));
     assert!(run.search.is_over());
 }
 
@@ -91,9 +90,9 @@ fn a_later_best_state_is_gone_back_to_with_the_p_that_it_was_trained_under() {
     let mut run = MadeUpTraining::new(&[0.3, 0.5]);
     let lower = LOW.map(|loss| loss - 0.125);
     assert_eq!(run.evaluate(LOW, true), None);
-    assert_eq!(run.evaluate(HIGH, true), back(20, 10, 0.5));
+    assert_eq!(run.evaluate(HIGH, true), Some(back(20, 10, 0.5)));
     assert_eq!(run.evaluate(lower, true), None);
-    assert_eq!(run.evaluate(HIGH, true), back(40, 30, 0.5));
+    assert_eq!(run.evaluate(HIGH, true), Some(back(40, 30, 0.5)));
     assert!(run.search.is_over());
 }
 
@@ -101,7 +100,7 @@ fn a_later_best_state_is_gone_back_to_with_the_p_that_it_was_trained_under() {
 fn at_the_last_step_p_is_not_raised_any_more() {
     let mut run = MadeUpTraining::new(&[0.3, 0.5]);
     assert_eq!(run.evaluate(LOW, true), None);
-    assert_eq!(run.evaluate(HIGH, false), back(20, 10, 0.3));
+    assert_eq!(run.evaluate(HIGH, false), Some(back(20, 10, 0.3)));
 }
 
 #[test]
@@ -119,7 +118,7 @@ fn a_rise_within_two_standard_errors_changes_nothing() {
     assert_eq!(run.evaluate(LOW, true), None);
     assert_eq!(run.evaluate(shifted(1.15), true), None);
     assert_eq!(run.kept(), 10, "a larger loss is not kept");
-    assert_eq!(run.evaluate(shifted(1.16), true), back(30, 10, 0.5));
+    assert_eq!(run.evaluate(shifted(1.16), true), Some(back(30, 10, 0.5)));
 }
 
 #[test]
@@ -131,7 +130,7 @@ fn one_row_is_no_evidence_and_a_loss_that_is_not_finite_is() {
     assert_eq!(run.evaluate([f64::INFINITY; 4], true), None);
     assert!(run.search.best_state().is_none());
     assert_eq!(run.evaluate(LOW, true), None);
-    assert_eq!(run.evaluate([f64::INFINITY; 4], true), back(30, 20, 0.5));
+    assert_eq!(run.evaluate([f64::INFINITY; 4], true), Some(back(30, 20, 0.5)));
 }
 
 #[test]
@@ -145,7 +144,7 @@ fn a_restored_search_judges_as_the_other_does() {
         step: run.step,
     };
     assert_eq!(other.search.state(), run.search.state());
-    assert_eq!(other.evaluate(HIGH, true), back(30, 10, 0.7));
+    assert_eq!(other.evaluate(HIGH, true), Some(back(30, 10, 0.7)));
     let shorter = MaskSchedule {
         ladder: vec![0.3],
         ..MaskSchedule::default()
@@ -157,21 +156,23 @@ fn a_restored_search_judges_as_the_other_does() {
 #[test]
 fn what_has_no_p_to_find_is_refused() {
     let check = |dropout, targets| MaskSchedule::default().check(dropout, targets);
-    assert_eq!(check(masks(Rescale::Rescaled), classes()), Ok(()));
-    assert_eq!(check(None, classes()), Err(MaskSearchError::NoMasks));
-    let plain = check(masks(Rescale::Plain), classes());
+    assert_eq!(check(Some(masks(Rescale::Rescaled)), Some(&CLASSES)), Ok(()));
+    assert_eq!(check(None, Some(&CLASSES)), Err(MaskSearchError::NoMasks));
+    let plain = check(Some(masks(Rescale::Plain)), Some(&CLASSES));
     assert_eq!(plain, Err(MaskSearchError::PlainMasks));
-    let blind = check(masks(Rescale::Rescaled), None);
+    let blind = check(Some(masks(Rescale::Rescaled)), None);
     assert_eq!(blind, Err(MaskSearchError::NoEvaluation));
     let spans = Targets::Spans(Vec::new());
-    let error = check(masks(Rescale::Rescaled), Some(&spans)).unwrap_err();
+    let error = check(Some(masks(Rescale::Rescaled)), Some(&spans)).unwrap_err();
     assert!(error.to_string().contains("question answering"), "{error}");
     for ladder in [vec![], vec![0.5, 0.3], vec![0.0, 0.5], vec![0.5, 1.0]] {
         let schedule = MaskSchedule {
             ladder,
             tolerance: 2.0,
         };
-        let error = schedule.check(masks(Rescale::Rescaled), classes()).unwrap_err();
+        let error = schedule
+            .check(Some(masks(Rescale::Rescaled)), Some(&CLASSES))
+            .unwrap_err();
         assert!(matches!(error, MaskSearchError::Ladder { .. }), "{error}");
     }
 }

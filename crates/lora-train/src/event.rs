@@ -79,7 +79,7 @@ fn null_is_nan<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
 pub enum FinishReason {
     /// All steps are done.
     AllSteps,
-    /// The metric did not improve any more.
+    /// The metric did not improve any more, with steps left.
     EarlyStopping,
     /// The observer stopped it.
     Stopped,

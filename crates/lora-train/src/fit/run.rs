@@ -121,10 +121,12 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         {
             return Ok(Some(reason));
         }
-        if self.standing.has_ended_early() {
-            return Ok(Some(FinishReason::EarlyStopping));
+        if is_last {
+            // Nothing is left to stop before.
+            return Ok(Some(FinishReason::AllSteps));
         }
-        Ok(is_last.then_some(FinishReason::AllSteps))
+        let has_ended = self.standing.has_ended_early();
+        Ok(has_ended.then_some(FinishReason::EarlyStopping))
     }
 
     fn evaluation_is_due(&self, step: u64) -> bool {

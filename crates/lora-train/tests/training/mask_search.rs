@@ -6,6 +6,7 @@ use lora_core::{Adapted, Form, LoraConfig, LoraDropout, Rescale};
 use lora_data::{EncodedDataset, Targets};
 use lora_train::event::FinishReason;
 use lora_train::fit::{Start, fit_from};
+use lora_train::schedule::Schedule;
 use lora_train::variational::VariationalSettings;
 use lora_train::{
     CheckpointKind, EvalStrategy, Event, FitData, Fitted, Flow, MaskGrouping, MaskSchedule, MaskSearchError,
@@ -145,6 +146,33 @@ fn training_goes_back_to_the_bits_of_its_best_state_until_the_ladder_ends() {
     // Steps go on, as those of one training.
     let steps: Vec<u64> = found.history.steps.iter().map(|step| step.step).collect();
     assert_eq!(steps, (1..=end.step).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_search_that_ends_with_the_last_step_has_done_all_steps() {
+    let train = misnamed(dataset(50, 1));
+    // One learning rate, so that the shorter training has the steps of the longer one.
+    let long = TrainConfig {
+        lr_scheduler_type: Schedule::Constant,
+        ..settings(60.0)
+    };
+    let history = |settings: &TrainConfig| {
+        let schedule = Some(MaskSchedule::default());
+        let mut silent = |_: &Event| Flow::Continue;
+        fitted(&train, rescaled(), settings, schedule, &mut silent)
+            .unwrap()
+            .history
+    };
+    let rise = history(&long).mask_changes[1].step;
+    let short = TrainConfig {
+        max_steps: Some(rise),
+        ..long
+    };
+    let history = history(&short);
+    let end = history.mask_changes.last().unwrap();
+    assert_eq!((end.step, history.steps.len() as u64), (rise, rise));
+    assert_eq!(history.best_step, end.back_to);
+    assert_eq!(history.finish, FinishReason::AllSteps);
 }
 
 #[test]

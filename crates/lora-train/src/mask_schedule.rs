@@ -160,7 +160,7 @@ impl MaskChange {
             format!("p {before} → {probability}")
         };
         match back_to {
-            Some(back_to) => format!("{change} at step {step}, back from step {step} to step {back_to}"),
+            Some(back_to) => format!("{change} at step {step}, back to the state of step {back_to}"),
             None => format!("{change} from step {step} on"),
         }
     }

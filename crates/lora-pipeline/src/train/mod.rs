@@ -6,6 +6,7 @@ mod event_log;
 mod fitted;
 mod memory;
 mod one_batch;
+mod own_checkpoints;
 mod posterior;
 pub mod prepared;
 mod resume;

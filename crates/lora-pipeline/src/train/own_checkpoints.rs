@@ -116,12 +116,18 @@ mod tests {
         }
     }
 
+    fn state() -> TrainingState {
+        let mut state = TrainingState::default();
+        state.put_doubles("mean", vec![0.5, -0.25]);
+        state
+    }
+
     /// An output folder with what another training left there.
     fn with_checkpoints(output: &Path, steps: &[u64]) {
         let mut another = OwnCheckpoints::none(output);
         for step in steps {
             let file = file(*step, json!({"r": 8}));
-            another.write(&file, &TrainingState::default(), NOTHING).unwrap();
+            another.write(&file, &state(), NOTHING).unwrap();
         }
     }
 
@@ -145,7 +151,7 @@ mod tests {
             assert_eq!(own.of_others(), [twelve.as_path()], "{spelled}");
             // It leads to the same end, and stays.
             let file = file(8, json!({"r": 16}));
-            own.write(&file, &TrainingState::default(), |_| panic!("it is written anew"))
+            own.write(&file, &state(), |_| panic!("it is written anew"))
                 .unwrap();
             assert_eq!(config_of(&eight), json!({"r": 8}), "{spelled}");
             assert_eq!(own.into_folders(), [four.as_path(), eight.as_path()], "{spelled}");
@@ -172,7 +178,7 @@ mod tests {
         assert_eq!(own.of_others(), [place.as_path()]);
 
         let new = file(8, json!({"r": 16}));
-        own.write(&new, &TrainingState::default(), |folder| {
+        own.write(&new, &state(), |folder| {
             write_file(&folder.join("adapter"), b"1")?;
             write_file(&folder.join("adapter/below"), b"2")
         })
@@ -180,7 +186,7 @@ mod tests {
         assert_eq!(config_of(&place), json!({"r": 8}));
         assert_eq!(own.newest(), None);
 
-        own.write(&new, &TrainingState::default(), |_| {
+        own.write(&new, &state(), |_| {
             assert_eq!(config_of(&place), json!({"r": 8}));
             Ok(())
         })
@@ -196,8 +202,7 @@ mod tests {
         let output = tempfile::tempdir().unwrap();
         let mut own = OwnCheckpoints::none(output.path());
         for step in [2, 10, 11] {
-            own.write(&file(step, json!({})), &TrainingState::default(), NOTHING)
-                .unwrap();
+            own.write(&file(step, json!({})), &state(), NOTHING).unwrap();
             own.keep(2).unwrap();
         }
         let steps: Vec<u64> = checkpoints_in(output.path())

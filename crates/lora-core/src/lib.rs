@@ -37,6 +37,7 @@ pub mod bottleneck;
 pub mod combine;
 pub mod config;
 mod config_error;
+mod counted;
 pub mod dropout;
 pub mod embedding;
 pub mod ensemble;

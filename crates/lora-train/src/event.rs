@@ -10,7 +10,7 @@ use crate::trainer::{StepReport, Trainer};
 /// Something that happened in the loop.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// Before the first step.
+    /// Before the first step; of a training that goes on, before the next one.
     Started(TrainingPlan),
     /// An optimizer step is done.
     Stepped {
@@ -28,7 +28,7 @@ pub enum Event {
     },
     /// An evaluation is done.
     Evaluated(Evaluation),
-    /// Where p is looked for (see [`MaskSchedule`](crate::MaskSchedule)): the p of the steps that come, before the first one, and
+    /// Where p is looked for (see [`MaskSchedule`](crate::MaskSchedule)): the p of the steps that come, before the first one of all, and
     /// whenever training has gone back.
     MasksChanged(MaskChange),
     /// After the last step.
@@ -79,7 +79,7 @@ fn null_is_nan<'de, D: Deserializer<'de>>(value: D) -> Result<f64, D::Error> {
 pub enum FinishReason {
     /// All steps are done.
     AllSteps,
-    /// The metric did not improve any more.
+    /// The metric did not improve any more, with steps left.
     EarlyStopping,
     /// The observer stopped it.
     Stopped,

@@ -112,7 +112,8 @@ pub struct Start {
 }
 
 /// As [`fit()`], from where a training with the same arguments stood. The result is the same to the bit as that of a training that was
-/// not interrupted, history and all; an observer hears only of what is still to come.
+/// not interrupted, history and all; an observer hears of the plan again, and else only of what is still to come (what was before is in
+/// [`History::of_state`]).
 ///
 /// # Errors
 ///
@@ -173,6 +174,14 @@ pub fn fit_from<M: Model<Input = Batch>>(
         observer,
     }
     .finish_all()
+}
+
+impl History {
+    /// Of a training that stands there; none if that is no state of one.
+    pub fn of_state(state: &TrainingState) -> Option<Self> {
+        let history = state.values().get("history")?;
+        Self::deserialize(history).ok()
+    }
 }
 
 impl FitData<'_> {

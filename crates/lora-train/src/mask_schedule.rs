@@ -15,6 +15,9 @@
 //! Beyond noise is a mean difference, over the same rows, of more than [`MaskSchedule::tolerance`] standard errors. The result is the last
 //! state, so no further choice by validation loss follows. An adapter predicts under the p that its weights were trained under last.
 //!
+//! A limit: the last state may be worse than the best one, also where both were trained under one p, by up to that many standard errors on
+//! the validation rows. With few of them that is a lot: the standard error falls as one over the root of their number.
+//!
 //! No source has this rule, as far as we know. It is early stopping with a second chance; going back to what did best and on with another
 //! setting is the step "exploit and explore" of population based training (arXiv 1711.09846), with a population of one.
 
@@ -160,7 +163,7 @@ impl MaskChange {
             format!("p {before} → {probability}")
         };
         match back_to {
-            Some(back_to) => format!("{change} at step {step}, back from step {step} to step {back_to}"),
+            Some(back_to) => format!("{change} at step {step}, back to the state of step {back_to}"),
             None => format!("{change} from step {step} on"),
         }
     }

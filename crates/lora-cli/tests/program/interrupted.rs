@@ -16,6 +16,39 @@ pub fn send(signal: &str, child: &Child) {
     assert!(status.unwrap().success());
 }
 
+/// Starts a training, sends it a signal after so many of its evaluations, and gives its code and what it said.
+pub fn stopped(mut training: Command, signal: &str, evaluations: usize) -> (Option<i32>, String) {
+    let mut child = training
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let (mut said, mut seen) = (String::new(), 0);
+    while seen < evaluations && stderr.read_line(&mut said).unwrap() > 0 {
+        seen = said.matches("validation loss").count();
+    }
+    send(signal, &child);
+    stderr.read_to_string(&mut said).unwrap();
+    (child.wait().unwrap().code(), said)
+}
+
+/// How often a training that can end is begun again, where it came to its end before the signal: a machine may be busy.
+pub const TRIES: usize = 5;
+
+/// Asks a training with the output `out` to end after so many of its evaluations, and begins it again if that came too late.
+pub fn stopped_in_time(workspace: &Workspace, training: &dyn Fn() -> Command, evaluations: usize) {
+    for _ in 0..TRIES {
+        let (code, said) = stopped(training(), "-TERM", evaluations);
+        if code == Some(130) {
+            return;
+        }
+        assert_eq!(code, Some(0), "{said}");
+        std::fs::remove_dir_all(workspace.path("out")).unwrap();
+    }
+    panic!("the training was too short to be interrupted");
+}
+
 /// A training without an end, after its second evaluation: the adapter of the first one is written.
 fn endless_training(workspace: &Workspace) -> (Child, BufReader<ChildStderr>) {
     let endless = [

@@ -34,7 +34,11 @@ fn a_training_that_goes_back_tells_p_by_step_and_predicts_with_the_last() {
     ];
     workspace.write("run.yaml", recipe(&changes));
     let said = workspace.lora_works(&["train", "--config", "run.yaml"]);
-    assert!(said.stderr.contains("back from step"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains(", back to the state of step"),
+        "{}",
+        said.stderr
+    );
     assert!(said.stderr.contains("stopped early"), "{}", said.stderr);
 
     let run = json_of(&workspace, "out/run.json");

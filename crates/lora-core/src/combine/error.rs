@@ -4,6 +4,8 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::counted::counted;
+
 /// Adapters that cannot be combined.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum CombineError {
@@ -149,11 +151,6 @@ impl fmt::Display for OneSided {
             self.path, self.d_input, self.d_output
         )
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    let ending = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{ending}")
 }
 
 fn shown_apart(apart: &[OneSided]) -> String {

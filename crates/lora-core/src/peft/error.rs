@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::config_error::ConfigError;
+use crate::counted::counted;
 use crate::tensors::TensorFileError;
 
 /// An adapter folder that cannot be used.
@@ -60,7 +61,7 @@ pub enum AdapterError {
     /// A tensor that the settings have no place for.
     #[error(
         "{} holds {} that the settings do not account for, first `{}`; only what was trained belongs here",
-        path.display(), plural(names.len()), names[0]
+        path.display(), counted(names.len(), "tensor"), names[0]
     )]
     UnknownTensor {
         /// The file.
@@ -149,14 +150,6 @@ pub enum AdapterError {
         /// The side file.
         path: PathBuf,
     },
-}
-
-fn plural(count: usize) -> String {
-    if count == 1 {
-        "1 tensor".into()
-    } else {
-        format!("{count} tensors")
-    }
 }
 
 /// For a tensor with a row a token: adapters are often trained on a model whose vocabulary was enlarged first.

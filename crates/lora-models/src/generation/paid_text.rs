@@ -88,7 +88,8 @@ fn pay(state: &State, value: &Value, depth: usize) -> Result<(), Error> {
     Ok(())
 }
 
-/// As Python's, which refuses texts: each addition would copy all texts before it, and be charged with the last one.
+/// As Python's, which refuses texts, and of numbers alone: each addition would copy all texts or lists before it, and cost no more than one
+/// of two numbers.
 fn sum(
     state: &State,
     values: Value,
@@ -100,8 +101,9 @@ fn sum(
         Some(start) => Some(start),
         None => kwargs.get::<Option<Value>>("start")?,
     };
-    if start.as_ref().is_some_and(|start| start.as_str().is_some()) {
-        let message = "sum adds numbers; join puts texts together";
+    let is_number = |start: &Value| matches!(start.kind(), ValueKind::Number | ValueKind::Bool);
+    if start.as_ref().is_some_and(|start| !is_number(start)) {
+        let message = "sum adds numbers; join puts texts together, and + lists";
         return Err(Error::new(ErrorKind::InvalidOperation, message));
     }
     filters::sum(state, values, attribute, start, kwargs)

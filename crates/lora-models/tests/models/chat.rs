@@ -165,14 +165,19 @@ fn filters_write_lists_and_numbers_as_the_engine_does() {
 }
 
 #[test]
-fn numbers_are_summed_and_texts_are_not() {
+fn numbers_are_summed_and_texts_and_lists_are_not() {
     let render = |source: &str| ChatTemplate::from_source(source, "template").render(&[], false);
     assert_eq!(render("{{ [1, 2] | sum }}").unwrap(), "3");
     assert_eq!(
         render("{{ [{'k': 2}] | sum(attribute='k', start=1) }}").unwrap(),
         "3"
     );
-    let texts = "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | sum(start='') }}";
-    let error = render(texts).unwrap_err().to_string();
-    assert!(error.contains("sum adds numbers"), "{error}");
+    for copied in [
+        "{% set a = 'x' * 1000000 %}{{ ([a] * 100000) | sum(start='') }}",
+        "{{ ([[1, 2]] * 100000) | sum(start=[]) | length }}",
+        "{{ ([[1, 2]] * 100000) | sum(none, []) | length }}",
+    ] {
+        let error = render(copied).unwrap_err().to_string();
+        assert!(error.contains("sum adds numbers"), "{copied}: {error}");
+    }
 }

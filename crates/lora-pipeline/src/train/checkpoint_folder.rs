@@ -119,11 +119,16 @@ pub fn checkpoints_in(output: &Path) -> Vec<(u64, PathBuf)> {
     let step_of = |path: &Path| path.file_name()?.to_str()?.strip_prefix(PREFIX)?.parse().ok();
     let mut found: Vec<(u64, PathBuf)> = entries
         .map(|entry| entry.path())
-        .filter(|path| path.join(STATE_FILE).is_file())
+        .filter(|path| is_whole(path))
         .filter_map(|path| Some((step_of(&path)?, path)))
         .collect();
     found.sort();
     found
+}
+
+/// Whether a folder is a whole checkpoint.
+pub fn is_whole(folder: &Path) -> bool {
+    folder.join(STATE_FILE).is_file()
 }
 
 /// The command that goes on with the training of a checkpoint.
@@ -149,7 +154,7 @@ pub fn place_of(output: &Path, step: u64) -> PathBuf {
 }
 
 /// Writes a checkpoint into an output folder: beside, then renamed, so that it is there as a whole or not at all. `write_more` may write more
-/// into its folder. One of the same step stays as it is: it leads to the same end.
+/// into its folder. What is in its place goes when the new one is whole.
 ///
 /// # Errors
 ///
@@ -161,9 +166,6 @@ pub fn write(
     write_more: impl FnOnce(&Path) -> Result<(), WriteError>,
 ) -> Result<PathBuf, WriteError> {
     let folder = place_of(output, file.step);
-    if folder.join(STATE_FILE).is_file() {
-        return Ok(folder);
-    }
     let failed = |source: std::io::Error| WriteError {
         path: folder.clone(),
         source,
@@ -178,7 +180,10 @@ pub fn write(
     let text = json_text(file).map_err(|error| failed(error.into()))?;
     write_file(&inner.join(STATE_FILE), text.as_bytes()).map_err(in_place)?;
     fs::create_dir_all(output).map_err(failed)?;
-    remove(&folder)?;
+    if folder.is_dir() {
+        // Removed with the folder beside.
+        fs::rename(&folder, beside.path().join("replaced")).map_err(failed)?;
+    }
     fs::rename(&inner, &folder).map_err(failed)?;
     Ok(folder)
 }

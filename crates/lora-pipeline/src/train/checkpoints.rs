@@ -9,7 +9,7 @@ use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
 use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
 use lora_train::event::FinishReason;
-use lora_train::{CheckpointKind, Event, Flow, Metric, Observer, Trainer, TrainingState};
+use lora_train::{CheckpointKind, Event, Flow, History, Metric, Observer, Trainer, TrainingState};
 use serde_json::{Value, json};
 
 use super::checkpoint_folder;
@@ -163,6 +163,12 @@ impl<'a> Reporter<'a> {
             masks: None,
             is_interrupted: false,
         }
+    }
+
+    /// Of a training that goes on where this one stood.
+    pub(super) fn after(mut self, before: &History) -> Self {
+        self.masks = before.mask_changes.last().map(|change| change.probability);
+        self
     }
 
     /// A line about what is going on.

@@ -6,6 +6,7 @@ mod event_log;
 mod fitted;
 mod memory;
 mod one_batch;
+mod own_checkpoints;
 mod posterior;
 pub mod prepared;
 mod resume;
@@ -20,7 +21,7 @@ use lora_core::Tuning;
 use lora_data::Task;
 use lora_models::{FamilyConfig, LoadReport};
 use lora_train::swag::SwagError;
-use lora_train::{CheckpointKind, TrainError};
+use lora_train::{CheckpointKind, History, TrainError, TrainingState};
 use serde_json::{Value, json};
 
 pub use self::checkpoint_folder::{
@@ -300,7 +301,7 @@ impl Training {
         }
         let folder_of = resumed.map(|checkpoint| checkpoint.folder.as_path());
         let states = StateWriter::new(saving, config, file, folder_of);
-        let reporter = Reporter::new(config.train.metric_for_best_model, progress, cancel);
+        let reporter = self.reporter(state.as_ref(), progress, cancel);
         let log = EventLog::of(config, self.mlflow_token.as_deref())?;
         let mut watcher = Watcher::new(saving, states, reporter, log, self.beginning.written);
         let fitted = match self.fit_with_posterior(state, &mut watcher) {
@@ -359,6 +360,21 @@ impl Training {
             seconds,
             unasked,
         })
+    }
+
+    /// What tells of the training, from its first step or from a state on.
+    fn reporter<'a>(
+        &self,
+        state: Option<&TrainingState>,
+        progress: &'a dyn Progress,
+        cancel: &'a CancelToken,
+    ) -> Reporter<'a> {
+        let metric = self.resolved.config.train.metric_for_best_model;
+        let reporter = Reporter::new(metric, progress, cancel);
+        match state.and_then(History::of_state) {
+            Some(before) => reporter.after(&before),
+            None => reporter,
+        }
     }
 
     /// The command of this call, so that it goes on where it stands.

@@ -8,8 +8,9 @@ use lora_models::Transformer;
 use lora_train::event::TrainingPlan;
 use lora_train::{Trainer, TrainingState};
 
-use super::checkpoint_folder::{self, CheckpointFile, checkpoints_in};
+use super::checkpoint_folder::CheckpointFile;
 use super::checkpoints::Saving;
+use super::own_checkpoints::OwnCheckpoints;
 use crate::config::{RunConfig, SaveStrategy};
 use crate::saved::task_file::TASK_FILE;
 
@@ -34,19 +35,14 @@ pub(super) struct StateWriter<'a> {
     last: Instant,
     seconds_before: f64,
     plan: Option<TrainingPlan>,
-    /// Checkpoints of this training, the oldest first.
-    written: Vec<PathBuf>,
+    /// Checkpoints of this training.
+    own: OwnCheckpoints<'a>,
 }
 
 impl<'a> StateWriter<'a> {
     /// For a training that begins with `file`'s step and seconds; `resumed`: from this checkpoint.
     pub fn new(saving: Saving<'a>, config: &RunConfig, file: CheckpointFile, resumed: Option<&Path>) -> Self {
         let is_asked_for = config.save_strategy.is_some() || config.save_total_limit.is_some();
-        let before = checkpoints_in(saving.folder);
-        let of_this_training = before
-            .into_iter()
-            .filter(|(step, folder)| resumed == Some(folder.as_path()) || *step < file.step)
-            .map(|(_, folder)| folder);
         Self {
             strategy: config.save_strategy.unwrap_or(SaveStrategy::Epoch),
             every: config.save_steps.unwrap_or(1),
@@ -55,11 +51,9 @@ impl<'a> StateWriter<'a> {
                 .unwrap_or(if is_asked_for { usize::MAX } else { UNASKED }),
             is_asked_for,
             seconds_before: file.seconds,
-            // Those of a training that is begun anew are not its own.
-            written: if resumed.is_some() {
-                of_this_training.collect()
-            } else {
-                Vec::new()
+            own: match resumed {
+                Some(resumed) => OwnCheckpoints::up_to(saving.folder, resumed, file.step),
+                None => OwnCheckpoints::none(saving.folder),
             },
             file,
             saving,
@@ -96,12 +90,7 @@ impl<'a> StateWriter<'a> {
             state: state.values().clone(),
             ..self.file.clone()
         };
-        let place = checkpoint_folder::place_of(self.saving.folder, file.step);
-        if !self.written.contains(&place) {
-            // One of another training leads elsewhere.
-            checkpoint_folder::remove(&place)?;
-        }
-        let folder = checkpoint_folder::write(self.saving.folder, &file, state, |folder| {
+        self.own.write(&file, state, |folder| {
             if !self.is_asked_for {
                 return Ok(());
             }
@@ -109,13 +98,7 @@ impl<'a> StateWriter<'a> {
             write_file(&folder.join(TASK_FILE), self.saving.task.as_bytes())
         })?;
         self.last = Instant::now();
-        if !self.written.contains(&folder) {
-            self.written.push(folder);
-        }
-        while self.written.len() > self.limit {
-            checkpoint_folder::remove(&self.written.remove(0))?;
-        }
-        Ok(())
+        self.own.keep(self.limit)
     }
 
     /// Seconds of training so far, those before an interruption included.
@@ -125,15 +108,12 @@ impl<'a> StateWriter<'a> {
 
     /// The newest checkpoint of this training.
     pub fn newest(&self) -> Option<&PathBuf> {
-        self.written.last()
+        self.own.newest()
     }
 
     /// The checkpoints of other trainings in the folder.
     pub fn foreign(&self) -> Vec<PathBuf> {
-        let all = checkpoints_in(self.saving.folder)
-            .into_iter()
-            .map(|(_, folder)| folder);
-        all.filter(|folder| !self.written.contains(folder)).collect()
+        self.own.of_others()
     }
 
     /// The checkpoints that nobody asked for, once the training is finished.
@@ -141,7 +121,7 @@ impl<'a> StateWriter<'a> {
         if self.is_asked_for {
             Vec::new()
         } else {
-            self.written
+            self.own.into_folders()
         }
     }
 }

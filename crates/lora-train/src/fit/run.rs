@@ -31,13 +31,14 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         if self.observer.on_event(&Event::Started(plan)) == Flow::Stop {
             return Ok(FinishReason::Stopped);
         }
-        if let Some(now) = self.standing.history.mask_changes.last()
-            && self.observer.on_event(&Event::MasksChanged(*now)) == Flow::Stop
-        {
-            return Ok(FinishReason::Stopped);
-        }
         let done = self.standing.trainer.steps_done();
-        if done > 0 {
+        if done == 0 {
+            if let Some(first) = self.standing.history.mask_changes.first()
+                && self.observer.on_event(&Event::MasksChanged(*first)) == Flow::Stop
+            {
+                return Ok(FinishReason::Stopped);
+            }
+        } else {
             self.compute_states_again(done);
             // Of a step before whose evaluation the training was stopped, that comes first.
             if let Some(reason) = self.settle(false)? {
@@ -121,10 +122,12 @@ impl<M: Model<Input = Batch>> Run<'_, M> {
         {
             return Ok(Some(reason));
         }
-        if self.standing.has_ended_early() {
-            return Ok(Some(FinishReason::EarlyStopping));
+        if is_last {
+            // Nothing is left to stop before.
+            return Ok(Some(FinishReason::AllSteps));
         }
-        Ok(is_last.then_some(FinishReason::AllSteps))
+        let has_ended = self.standing.has_ended_early();
+        Ok(has_ended.then_some(FinishReason::EarlyStopping))
     }
 
     fn evaluation_is_due(&self, step: u64) -> bool {

@@ -193,7 +193,7 @@ fn changes_are_told_in_words() {
     ];
     let expected = [
         "p 0.3 from step 0 on",
-        "p 0.3 → 0.5 at step 24, back from step 24 to step 16",
+        "p 0.3 → 0.5 at step 24, back to the state of step 16",
     ];
     assert_eq!(MaskChange::all_in_words(&changes), expected);
 }

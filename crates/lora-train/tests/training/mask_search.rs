@@ -6,10 +6,11 @@ use lora_core::{Adapted, Form, LoraConfig, LoraDropout, Rescale};
 use lora_data::{EncodedDataset, Targets};
 use lora_train::event::FinishReason;
 use lora_train::fit::{Start, fit_from};
+use lora_train::schedule::Schedule;
 use lora_train::variational::VariationalSettings;
 use lora_train::{
-    CheckpointKind, EvalStrategy, Event, FitData, Fitted, Flow, MaskGrouping, MaskSchedule, MaskSearchError,
-    Observer, TrainConfig, TrainError, Trainer,
+    CheckpointKind, EvalStrategy, Event, FitData, Fitted, Flow, History, MaskGrouping, MaskSchedule,
+    MaskSearchError, Observer, TrainConfig, TrainError, Trainer, TrainingState,
 };
 
 use crate::toy::{CLASSES, Toy, adapted, batch, config, dataset, padding, trained_bits};
@@ -145,6 +146,92 @@ fn training_goes_back_to_the_bits_of_its_best_state_until_the_ladder_ends() {
     // Steps go on, as those of one training.
     let steps: Vec<u64> = found.history.steps.iter().map(|step| step.step).collect();
     assert_eq!(steps, (1..=end.step).collect::<Vec<_>>());
+}
+
+/// Stops when p has changed once, and keeps where the training stood.
+#[derive(Default)]
+struct StopAtChange {
+    told: Vec<f64>,
+    state: Option<TrainingState>,
+}
+
+impl Observer<Toy> for StopAtChange {
+    fn on_event(&mut self, event: &Event) -> Flow {
+        if let Event::MasksChanged(change) = event {
+            self.told.push(change.probability);
+        }
+        if self.told.len() > 1 {
+            Flow::Stop
+        } else {
+            Flow::Continue
+        }
+    }
+
+    fn between_steps(&mut self, _trainer: &Trainer<Toy>, state: &dyn Fn() -> TrainingState) -> Flow {
+        if self.told.len() > 1 {
+            self.state = Some(state());
+        }
+        Flow::Continue
+    }
+}
+
+#[test]
+fn a_training_that_goes_on_tells_of_no_change_twice() {
+    let train = misnamed(dataset(50, 1));
+    let settings = settings(60.0);
+    let mut first = StopAtChange::default();
+    let schedule = Some(MaskSchedule::default());
+    fitted(&train, rescaled(), &settings, schedule.clone(), &mut first).unwrap();
+    let stood = first.state.unwrap();
+    let before = History::of_state(&stood).unwrap();
+    let probabilities = |history: &History| {
+        let changes = history.mask_changes.iter();
+        changes.map(|change| change.probability).collect::<Vec<_>>()
+    };
+    assert_eq!(probabilities(&before), first.told);
+
+    let validation = dataset(40, 2);
+    let data = FitData {
+        train: &train,
+        validation: Some(&validation),
+        padding: padding(),
+    };
+    let start = Start {
+        mask_schedule: schedule,
+        state: Some(stood),
+        ..Start::default()
+    };
+    let mut rest = Recorder::default();
+    let whole = fit_from(adapted(rescaled()), &settings, &data, start, &mut rest).unwrap();
+    assert!(!rest.told.is_empty());
+    assert_eq!([first.told, rest.told].concat(), probabilities(&whole.history));
+}
+
+#[test]
+fn a_search_that_ends_with_the_last_step_has_done_all_steps() {
+    let train = misnamed(dataset(50, 1));
+    // One learning rate, so that the shorter training has the steps of the longer one.
+    let long = TrainConfig {
+        lr_scheduler_type: Schedule::Constant,
+        ..settings(60.0)
+    };
+    let history = |settings: &TrainConfig| {
+        let schedule = Some(MaskSchedule::default());
+        let mut silent = |_: &Event| Flow::Continue;
+        fitted(&train, rescaled(), settings, schedule, &mut silent)
+            .unwrap()
+            .history
+    };
+    let rise = history(&long).mask_changes[1].step;
+    let short = TrainConfig {
+        max_steps: Some(rise),
+        ..long
+    };
+    let history = history(&short);
+    let end = history.mask_changes.last().unwrap();
+    assert_eq!((end.step, history.steps.len() as u64), (rise, rise));
+    assert_eq!(history.best_step, end.back_to);
+    assert_eq!(history.finish, FinishReason::AllSteps);
 }
 
 #[test]

@@ -104,6 +104,21 @@ fn training_stops_early_when_the_metric_stands_still() {
     assert_eq!(history.best_step, Some(history.plan.steps_per_epoch));
 }
 
+#[test]
+fn a_training_whose_patience_ends_with_its_last_step_has_done_all_steps() {
+    let settings = TrainConfig {
+        learning_rate: 1e-12,
+        num_train_epochs: 4.0,
+        early_stopping_patience: Some(3),
+        ..settings()
+    };
+    let history = run(&settings, &mut go_on).history;
+    let best = history.evaluations.iter().map(|evaluation| evaluation.is_best);
+    assert_eq!(best.collect::<Vec<_>>(), [true, false, false, false]);
+    assert_eq!(history.steps.len() as u64, history.plan.steps);
+    assert_eq!(history.finish, FinishReason::AllSteps);
+}
+
 /// Keeps what it is given; stops where it is told to.
 #[derive(Default)]
 struct Keeper {

@@ -57,13 +57,13 @@ linears_of!(LoraEmbedding: table);
 
 impl<T: VisitLinears> VisitLinears for Option<T> {
     fn visit_linears<'a>(&'a self, visit: &mut dyn FnMut(&'a LoraLinear)) {
-        for part in self {
+        if let Some(part) = self {
             part.visit_linears(visit);
         }
     }
 
     fn visit_linears_mut(&mut self, visit: &mut dyn FnMut(&mut LoraLinear)) {
-        for part in self {
+        if let Some(part) = self {
             part.visit_linears_mut(visit);
         }
     }

@@ -22,6 +22,7 @@ use super::record::{Line, TrialOutcome, TrialRecord, TrialResult};
 use super::store::{Store, StoreError};
 use super::training::{self, Trained};
 use super::trial::{Costs, score};
+use super::work_done::WorkDone;
 use crate::memory;
 use crate::side_by_side::on_own_threads;
 
@@ -35,6 +36,8 @@ pub struct Work<'a> {
     pub members: &'a Members,
     /// Counts trials.
     pub bar: &'a dyn Counter,
+    /// Tells the share that is done.
+    pub done: &'a WorkDone<'a>,
     /// Ends the work before the next training.
     pub cancel: &'a CancelToken,
     /// How trainings run.
@@ -173,7 +176,7 @@ impl Work<'_> {
             let is_measured = self.resources.jobs == 1 && memory::reset_peak();
             // A bug that one setting brings to light must not cost the night.
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                self.train(&planned, &own, &deep, is_measured, shared)
+                self.train((training, &planned), &own, &deep, is_measured, shared)
             }));
             let outcome = outcome.unwrap_or_else(|panic| Err(bug(&*panic)));
             match outcome {
@@ -190,13 +193,14 @@ impl Work<'_> {
                     self.fail(&deep, &member, shared);
                 }
             }
+            self.done.is_over(training);
         }
     }
 
     /// Trains, scores the trials of this training alone, and keeps what it gives to the deep ones. False if Ctrl-C came between.
     fn train(
         &self,
-        planned: &PlannedTraining,
+        (index, planned): (usize, &PlannedTraining),
         own: &[usize],
         deep: &[usize],
         is_measured: bool,
@@ -207,13 +211,17 @@ impl Work<'_> {
             "{} {} {} seed {}",
             task.name, planned.rows, planned.method, planned.seed
         );
-        let mut on_step = |step: u64, steps: u64| self.bar.message(&format!("{what}: step {step}/{steps}"));
+        let mut on_step = |step: u64, steps: u64| {
+            self.done.stepped(index, [step, steps]);
+            self.bar.message(&format!("{what}: step {step}/{steps}"));
+        };
         let swag = passes::collections(own.iter().map(|&trial| &self.plan.trials[trial].prediction));
         let Some(mut trained) = training::train(planned, task, &swag, &mut on_step, self.cancel)? else {
             return Ok(false);
         };
         trained.record.peak_memory = is_measured.then(memory::peak_memory_bytes).flatten();
         append(&Line::Training(Box::new(trained.record.clone())), shared);
+        self.done.trained(index);
         self.bar.message(&format!("{what}: predicting"));
         let mut requests: Vec<TrialMethod<'_>> = own
             .iter()

@@ -19,6 +19,7 @@ use super::outputs::TrialOutputs;
 use super::passes::{self, TrialMethod};
 use super::plan::{Plan, PlannedTraining, PlannedTrial};
 use super::record::{Line, TrialOutcome, TrialRecord, TrialResult};
+use super::settings;
 use super::store::{Store, StoreError};
 use super::training::{self, Trained};
 use super::trial::{Costs, score};
@@ -207,10 +208,7 @@ impl Work<'_> {
         shared: &Mutex<Shared<'_>>,
     ) -> Result<bool> {
         let task = &self.tasks[planned.task];
-        let what = format!(
-            "{} {} {} seed {}",
-            task.name, planned.rows, planned.method, planned.seed
-        );
+        let what = self.in_words(planned);
         let mut on_step = |step: u64, steps: u64| {
             self.done.stepped(index, [step, steps]);
             self.bar.message(&format!("{what}: step {step}/{steps}"));
@@ -269,6 +267,21 @@ impl Work<'_> {
             self.record(trial, outcome, shared);
         }
         Ok(true)
+    }
+
+    /// A training in words: task, rows, method, the settings in which it differs from others of its method, and its seed.
+    fn in_words(&self, planned: &PlannedTraining) -> String {
+        let of = |training: &PlannedTraining| (training.task, training.rows, training.method.clone());
+        let all = self.plan.trainings.iter();
+        let kin = all.filter(|other| of(other) == of(planned));
+        let keys = settings::varied(kin.map(|other| &other.settings));
+        let mut words = vec![format!(
+            "{} {} {}",
+            self.tasks[planned.task].name, planned.rows, planned.method
+        )];
+        words.extend(settings::in_words(&planned.settings, &keys));
+        words.push(format!("seed {}", planned.seed));
+        words.join(" ")
     }
 
     fn score_own(

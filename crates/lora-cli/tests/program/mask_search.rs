@@ -161,7 +161,20 @@ stopping: [never, early]
             .collect()
     };
     assert_eq!((scores(true).len(), scores(true)), (4, scores(false)));
-    workspace.lora_works(&["report", "results.jsonl"]);
+    workspace.lora_works(&["report", "results.jsonl", "--csv", "trials.csv"]);
+    // After the settings the p that a trial of auto found, and of no other.
+    let table = String::from_utf8(workspace.read("trials.csv")).unwrap();
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(
+        rows[0].contains(",settings,found_mask_probability,"),
+        "{}",
+        rows[0]
+    );
+    for row in &rows[1..] {
+        let is_auto = row.contains(",auto,");
+        let (found, none) = (row.contains("}\",0."), row.contains("}\",,"));
+        assert_eq!((found, none), (is_auto, !is_auto), "{row}");
+    }
 }
 
 #[test]

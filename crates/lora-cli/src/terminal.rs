@@ -351,6 +351,17 @@ mod tests {
     }
 
     #[test]
+    fn shares_of_the_work_outvote_the_count_of_units() {
+        let [of_units, elapsed] = [5, 10].map(std::time::Duration::from_secs);
+        let time_left = super::OfShares::default();
+        assert_eq!(time_left.or(of_units), of_units);
+        time_left.tell(0.0, elapsed);
+        assert!(time_left.or(of_units).is_zero(), "nothing is done yet");
+        time_left.tell(0.5, elapsed);
+        assert_eq!(time_left.or(of_units), elapsed);
+    }
+
+    #[test]
     fn the_template_of_the_bar_is_valid() {
         let _ = super::style("steps", super::OfShares::default());
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `args` | the command line, from which help and shell completions are made |
 //! | `shared_args`, `set_args`, `config_flags` | arguments of several commands; a flag for every key of a training |
-//! | `terminal` | the one place that prints: tables, progress, JSON |
+//! | `terminal` | the one place that prints: tables, progress, JSON; `time_left`: of a progress bar |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
 //! | `train`, `eval`, `predict`, `compare`, `sweep`, `report`, `generate`, `inspect`, `bayesianize`, `merge`, `export`, `combine`, `push`, `tasks`, `demo`, `completions`, `serve` (with that feature) | the subcommands |
@@ -34,6 +34,7 @@ pub mod shared_args;
 pub mod sweep;
 pub mod tasks;
 pub mod terminal;
+mod time_left;
 pub mod train;
 mod unknown_flag;
 

@@ -40,7 +40,7 @@ pub struct SweepArgs {
     /// Folder of the tasks' data sets
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Only list the trials: key, task, method, seed, estimated cost, and whether it is done
+    /// Only list the trials: key, task, method, settings, seed, estimated cost, and whether it is done
     #[arg(long, conflicts_with = "dry_run")]
     list: bool,
     /// Computes only the trials with these keys of --list

@@ -2,15 +2,17 @@
 //! holds JSON and nothing else.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use lora_pipeline::progress::{Counter, Progress};
 use lora_report::Table;
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::time_left::TimeLeft;
 
 /// A result that the standard output did not take.
 #[derive(Debug, Error)]
@@ -121,31 +123,53 @@ impl Progress for Terminal {
     /// A bar with rate and time left on stderr; a line every half minute where stderr is no terminal.
     fn start(&self, length: u64, what: &str, unit: &'static str) -> Box<dyn Counter> {
         let terminal = *self;
+        let time_left = OfShares::default();
         if self.quiet || !io::stderr().is_terminal() {
             let bar = ProgressBar::hidden();
             bar.set_length(length);
-            let heartbeat = (!self.quiet).then(|| Heartbeat::begin(bar.clone(), what, unit, terminal));
+            let heartbeat =
+                (!self.quiet).then(|| Heartbeat::begin(bar.clone(), time_left.clone(), what, unit, terminal));
             return Box::new(Counting {
                 bar,
+                time_left,
                 terminal,
                 heartbeat,
             });
         }
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        bar.set_style(style(unit));
+        bar.set_style(style(unit, time_left.clone()));
         bar.set_prefix(what.to_owned());
         bar.enable_steady_tick(Duration::from_millis(250));
         Box::new(Counting {
             bar,
+            time_left,
             terminal,
             heartbeat: None,
         })
     }
 }
 
+/// The time left where shares of the work are told; none where units are.
+#[derive(Clone, Debug, Default)]
+struct OfShares(Arc<Mutex<Option<TimeLeft>>>);
+
+impl OfShares {
+    fn tell(&self, share: f64, elapsed: Duration) {
+        let mut of_shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        of_shares.get_or_insert_default().tell(share, elapsed);
+    }
+
+    /// Nothing as long as nobody knows; `of_units`: what the count of units says.
+    fn or(&self, of_units: Duration) -> Duration {
+        let of_shares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        of_shares.map_or(of_units, |time| time.left().unwrap_or_default())
+    }
+}
+
 /// A bar on stderr.
 struct Counting {
     bar: ProgressBar,
+    time_left: OfShares,
     terminal: Terminal,
     /// Where nobody sees the bar.
     heartbeat: Option<Heartbeat>,
@@ -158,6 +182,10 @@ impl Counter for Counting {
 
     fn add(&self, more: u64) {
         self.bar.inc(more);
+    }
+
+    fn set_share(&self, share: f64) {
+        self.time_left.tell(share, self.bar.elapsed());
     }
 
     fn message(&self, text: &str) {
@@ -191,7 +219,13 @@ const HEARTBEAT: Duration = Duration::from_secs(30);
 struct Heartbeat(Arc<(Mutex<bool>, Condvar)>);
 
 impl Heartbeat {
-    fn begin(bar: ProgressBar, what: &str, unit: &'static str, terminal: Terminal) -> Self {
+    fn begin(
+        bar: ProgressBar,
+        time_left: OfShares,
+        what: &str,
+        unit: &'static str,
+        terminal: Terminal,
+    ) -> Self {
         let has_ended = Arc::new((Mutex::new(false), Condvar::new()));
         let (shared, what) = (Arc::clone(&has_ended), what.to_owned());
         std::thread::spawn(move || {
@@ -205,7 +239,7 @@ impl Heartbeat {
                 ended = now;
                 if waited.timed_out() && !*ended {
                     let done = [bar.position(), bar.length().unwrap_or(0)];
-                    let times = [begun.elapsed(), bar.eta()];
+                    let times = [begun.elapsed(), time_left.or(bar.eta())];
                     terminal.note(heartbeat_line(&what, done, unit, times, &bar.message()));
                 }
             }
@@ -253,8 +287,8 @@ fn heartbeat_line(
 }
 
 #[expect(clippy::expect_used, reason = "a constant template, checked by a test")]
-fn style(unit: &'static str) -> ProgressStyle {
-    let template = "{prefix} {bar:28} {pos}/{len} · {rate} · {eta} left  {wide_msg}";
+fn style(unit: &'static str, time_left: OfShares) -> ProgressStyle {
+    let template = "{prefix} {bar:28} {pos}/{len} · {rate}{left}  {wide_msg}";
     ProgressStyle::with_template(template)
         .expect("the template is valid")
         .with_key(
@@ -262,6 +296,15 @@ fn style(unit: &'static str) -> ProgressStyle {
             move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
                 // Whoever formats a bar has no way to hear of an error.
                 let _ = write!(out, "{:.1} {unit}/s", state.per_sec());
+            },
+        )
+        .with_key(
+            "left",
+            move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+                let left = time_left.or(state.eta());
+                if !left.is_zero() {
+                    let _ = write!(out, " · {:#} left", HumanDuration(left));
+                }
             },
         )
         .progress_chars("━╸ ")
@@ -308,7 +351,18 @@ mod tests {
     }
 
     #[test]
+    fn shares_of_the_work_outvote_the_count_of_units() {
+        let [of_units, elapsed] = [5, 10].map(std::time::Duration::from_secs);
+        let time_left = super::OfShares::default();
+        assert_eq!(time_left.or(of_units), of_units);
+        time_left.tell(0.0, elapsed);
+        assert!(time_left.or(of_units).is_zero(), "nothing is done yet");
+        time_left.tell(0.5, elapsed);
+        assert_eq!(time_left.or(of_units), elapsed);
+    }
+
+    #[test]
     fn the_template_of_the_bar_is_valid() {
-        let _ = super::style("steps");
+        let _ = super::style("steps", super::OfShares::default());
     }
 }

@@ -1,6 +1,6 @@
 //! `lora train`: from labelled text to an adapter folder with scores and a report.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -8,7 +8,8 @@ use lora_pipeline::config::resolve;
 use lora_pipeline::counted::counted;
 use lora_pipeline::score::comparison::{signed, verdicts};
 use lora_pipeline::score::{legend, official_line, table};
-use lora_pipeline::train::{ScoredTraining, Speed, Training, TrainingScores, is_finished};
+use lora_pipeline::train::{ScoredTraining, Speed, Training, is_finished};
+use lora_train::MaskChange;
 use lora_train::trainer::StepReport;
 
 use crate::config_flags::ConfigFlags;
@@ -58,7 +59,7 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
     let trained = fitted.score(terminal)?;
     match trained.speed {
         Some(speed) => show_language_model(&trained, speed, terminal)?,
-        None => show(&trained.scored, &trained.folder, terminal)?,
+        None => show(&trained, terminal)?,
     }
     for line in &trained.advice {
         terminal.note(format!("note: {line}"));
@@ -99,7 +100,13 @@ fn in_time(seconds: f64) -> String {
 }
 
 /// Shows the score tables and where everything is.
-fn show(scored: &TrainingScores, folder: &Path, terminal: &Terminal) -> Result<()> {
+fn show(trained: &ScoredTraining, terminal: &Terminal) -> Result<()> {
+    let ScoredTraining {
+        scored,
+        history,
+        folder,
+        ..
+    } = trained;
     for (name, methods) in &scored.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
         for verdict in verdicts(methods)? {
@@ -116,6 +123,12 @@ fn show(scored: &TrainingScores, folder: &Path, terminal: &Terminal) -> Result<(
     }
     if let Some(gap) = scored.gap() {
         terminal.say(format!("train/test gap of the loss: {}", signed(gap)))?;
+    }
+    if let (Some(tried), Some(kept)) = (
+        MaskChange::tried_in_words(&history.mask_changes),
+        history.kept_in_words(),
+    ) {
+        terminal.say(format!("masks: {tried}; {kept}"))?;
     }
     terminal.say(format!(
         "written: {0} (adapter, scores, {0}/report.html)",

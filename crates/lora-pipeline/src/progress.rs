@@ -20,6 +20,9 @@ pub trait Counter: Send + Sync {
     /// So many more units are done.
     fn add(&self, more: u64);
 
+    /// Such a share of the work is done, where units are not equally much: the time left is told from it.
+    fn set_share(&self, _share: f64) {}
+
     /// What is done at the moment.
     fn message(&self, text: &str);
 

@@ -26,6 +26,8 @@ use lora_data::Targets;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::fit::History;
+
 /// How p is looked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MaskSchedule {
@@ -157,14 +159,18 @@ impl MaskChange {
             back_to,
             probability,
         } = self;
-        let change = if before == *probability {
-            format!("p {probability}")
-        } else {
-            format!("p {before} → {probability}")
-        };
         match back_to {
-            Some(back_to) => format!("{change} at step {step}, back to the state of step {back_to}"),
-            None => format!("{change} from step {step} on"),
+            None => format!("p {probability} at first"),
+            // A training goes on with a larger p alone.
+            Some(back_to) if *probability > before => {
+                format!(
+                    "p {before} → {probability}: goes on at step {} from the weights of step {back_to}",
+                    step + 1
+                )
+            }
+            Some(back_to) => {
+                format!("p {probability}: ends after step {step} with the weights of step {back_to}")
+            }
         }
     }
 
@@ -178,5 +184,52 @@ impl MaskChange {
         std::iter::once(first.in_words(first.probability))
             .chain(later)
             .collect()
+    }
+
+    /// The probabilities that a training tried, in words: `p 0.3 → 0.5`; none where p was given.
+    pub fn tried_in_words(changes: &[Self]) -> Option<String> {
+        let mut tried: Vec<f64> = Vec::new();
+        for change in changes {
+            if tried.last().is_none_or(|last| change.probability > *last) {
+                tried.push(change.probability);
+            }
+        }
+        let tried: Vec<String> = tried.iter().map(f64::to_string).collect();
+        (!tried.is_empty()).then(|| format!("p {}", tried.join(" → ")))
+    }
+
+    /// The probability that the weights after `step` were trained under.
+    fn in_force(changes: &[Self], step: u64) -> Option<f64> {
+        let before = changes.iter().rev().find(|change| change.step < step);
+        before.map(|change| change.probability)
+    }
+}
+
+impl History {
+    /// Which state the adapter of a training that came to its end is, in words; none where p was given.
+    pub fn kept_in_words(&self) -> Option<String> {
+        let changes = &self.mask_changes;
+        let probability = changes.last()?.probability;
+        let step = self.best_step?;
+        let finite = self.evaluations.iter().filter(|each| each.loss.is_finite());
+        let lowest = finite.min_by(|left, right| left.loss.total_cmp(&right.loss));
+        let kept = self.evaluations.iter().find(|each| each.step == step);
+        let losses = match (kept, lowest) {
+            (Some(kept), Some(lowest)) if kept.loss <= lowest.loss => {
+                format!(" (validation loss {:.3}, the lowest)", kept.loss)
+            }
+            (Some(kept), Some(lowest)) => {
+                let under = MaskChange::in_force(changes, lowest.step);
+                let under = under.map_or_else(String::new, |p| format!(" under p {p}"));
+                format!(
+                    " (validation loss {:.3}; the lowest was {:.3} at step {}{under}, within noise)",
+                    kept.loss, lowest.loss, lowest.step
+                )
+            }
+            _ => String::new(),
+        };
+        Some(format!(
+            "the adapter is that of step {step}, with p {probability}{losses}"
+        ))
     }
 }

@@ -34,11 +34,9 @@ fn a_training_that_goes_back_tells_p_by_step_and_predicts_with_the_last() {
     ];
     workspace.write("run.yaml", recipe(&changes));
     let said = workspace.lora_works(&["train", "--config", "run.yaml"]);
-    assert!(
-        said.stderr.contains(", back to the state of step"),
-        "{}",
-        said.stderr
-    );
+    for part in ["masks: p 0.3 at first", "masks: p 0.3 → 0.5: goes on at step "] {
+        assert!(said.stderr.contains(part), "{}", said.stderr);
+    }
     assert!(said.stderr.contains("stopped early"), "{}", said.stderr);
 
     let run = json_of(&workspace, "out/run.json");
@@ -61,7 +59,20 @@ fn a_training_that_goes_back_tells_p_by_step_and_predicts_with_the_last() {
     let events = String::from_utf8(workspace.read("out/events.jsonl")).unwrap();
     assert_eq!(events.matches("masks_changed").count(), by_step.len());
     let page = String::from_utf8(workspace.read("out/report.html")).unwrap();
-    assert!(page.contains("p was found while training") && page.contains("p 0.3 → 0.5 at step"));
+    assert!(page.contains("p was found while training") && page.contains("p 0.3 → 0.5: goes on at step"));
+    // Which state is the adapter: on the page, on the card, and at the end.
+    let best_step = &json_of(&workspace, "out/results.json")["best_step"];
+    let kept = format!(
+        "the adapter is that of step {best_step}, with p {}",
+        by_step.last().unwrap()["probability"]
+    );
+    let card = String::from_utf8(workspace.read("out/README.md")).unwrap();
+    assert!(page.contains(&kept) && card.contains(&kept), "{kept}");
+    assert!(
+        said.stdout.contains("masks: p 0.3 → 0.5 → 0.7; ") && said.stdout.contains(&kept),
+        "{}",
+        said.stdout
+    );
 
     // The p of the last change is that of both adapters, and members are drawn with it.
     let found = &by_step.last().unwrap()["probability"];
@@ -150,7 +161,20 @@ stopping: [never, early]
             .collect()
     };
     assert_eq!((scores(true).len(), scores(true)), (4, scores(false)));
-    workspace.lora_works(&["report", "results.jsonl"]);
+    workspace.lora_works(&["report", "results.jsonl", "--csv", "trials.csv"]);
+    // After the settings the p that a trial of auto found, and of no other.
+    let table = String::from_utf8(workspace.read("trials.csv")).unwrap();
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(
+        rows[0].contains(",settings,found_mask_probability,"),
+        "{}",
+        rows[0]
+    );
+    for row in &rows[1..] {
+        let is_auto = row.contains(",auto,");
+        let (found, none) = (row.contains("}\",0."), row.contains("}\",,"));
+        assert_eq!((found, none), (is_auto, !is_auto), "{row}");
+    }
 }
 
 #[test]

@@ -203,6 +203,18 @@ fn the_list_has_a_line_a_trial_and_shards_part_it() {
     }
     let text = workspace.lora_works(&[&RUN[..], &["--list"]].concat()).stdout;
     assert!(keys(&all).iter().all(|key| text.contains(key.as_str())), "{text}");
+    // Rows of one method differ in what its grid varies.
+    let of_dropout = |p: f64| {
+        all.iter()
+            .filter(move |trial| trial["settings"]["mask_probability"] == p)
+    };
+    assert_eq!((of_dropout(0.3).count(), of_dropout(0.5).count()), (8, 8));
+    let lines = |words: &str| text.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(
+        [lines("mask_probability 0.3"), lines("mask_probability 0.5")],
+        [8, 8],
+        "{text}"
+    );
     assert_eq!(workspace.everything(), before);
 }
 

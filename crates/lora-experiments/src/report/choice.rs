@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::measure::Measure;
 use super::results::{Configuration, Results, TaskResults};
 use crate::sweep::inference_method::InferenceMethod;
+use crate::sweep::settings;
 
 /// A method with a kind of prediction: what is compared once its settings are chosen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -113,18 +114,5 @@ pub fn choose<'v, 'a>(
 
 /// Settings in which configurations of a task differ: what a reader must be told about a choice.
 pub fn varied(configurations: &[Configuration<'_>]) -> BTreeSet<String> {
-    let keys = configurations
-        .iter()
-        .flat_map(|configuration| configuration.settings.keys().cloned());
-    let all: BTreeSet<String> = keys.collect();
-    let differs = |key: &String| {
-        let mut values = configurations
-            .iter()
-            .map(|configuration| configuration.settings.get(key));
-        let first = values.next().flatten();
-        configurations
-            .iter()
-            .any(|configuration| configuration.settings.get(key) != first)
-    };
-    all.into_iter().filter(differs).collect()
+    settings::varied(configurations.iter().map(|configuration| configuration.settings))
 }

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use lora_pipeline::config::default_values;
-use lora_pipeline::config::keys::REQUIRED;
 use lora_pipeline::error::Result;
 use serde_json::Value;
 use thiserror::Error;
@@ -13,7 +11,7 @@ use crate::sweep::file::{MethodEntry, RowCount, Stopping};
 use crate::sweep::inference_method::InferenceMethod;
 use crate::sweep::record::{Line, RunRecord, TrainingRecord, TrialOutcome, TrialRecord, TrialResult};
 use crate::sweep::result_files::{ResultsFile, read_all};
-use crate::sweep::settings::Settings;
+use crate::sweep::settings::{self, Settings};
 
 /// Everything that results files hold.
 #[derive(Debug, Default)]
@@ -377,11 +375,7 @@ impl<'a> TaskResults<'a> {
 impl Configuration<'_> {
     /// A setting of its training; the default where results say nothing of it, if there is one.
     pub fn setting(&self, key: &str) -> Option<Value> {
-        let default = || {
-            let default = default_values().get(key).cloned();
-            default.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
-        };
-        self.settings.get(key).cloned().or_else(default)
+        settings::setting(self.settings, key)
     }
 
     /// The results of the seeds.

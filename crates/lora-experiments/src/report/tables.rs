@@ -4,13 +4,13 @@ use lora_eval::detection::Doubt;
 use lora_eval::glue::GlueMetric;
 use lora_pipeline::error::Result;
 use lora_report::{Better, Cell, Column, Table};
-use serde_json::Value;
 
 use super::against::ReferenceComparison;
 use super::choice::{Method, SelectedConfiguration, varied};
 use super::measure::{Measure, metric_name};
 use super::results::{Configuration, TaskResults};
 use crate::sweep::record::SetRecord;
+use crate::sweep::settings::in_words;
 
 /// How calibration errors are computed, for notes.
 pub const ECE_RULE: &str = "15 equal bins, (lo, hi]";
@@ -347,14 +347,7 @@ pub fn choice_words(task: &TaskResults<'_>, configuration: &Configuration<'_>) -
         .filter(|other| Method::of(other) == method)
         .cloned()
         .collect();
-    let mut words: Vec<String> = varied(&kin)
-        .iter()
-        .map(|key| match configuration.setting(key) {
-            None => format!("{key} as usual"),
-            Some(Value::String(word)) => format!("{key} {word}"),
-            Some(value) => format!("{key} {value}"),
-        })
-        .collect();
+    let mut words = in_words(configuration.settings, &varied(&kin));
     words.push(configuration.prediction.label());
     words.join(", ")
 }

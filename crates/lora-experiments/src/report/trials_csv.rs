@@ -5,8 +5,8 @@ use lora_pipeline::error::{Context, Result};
 use serde_json::json;
 
 use super::measure::Measure;
-use super::results::Experiment;
-use crate::sweep::record::TrialOutcome;
+use super::results::{Experiment, Trainings};
+use crate::sweep::record::{TrialOutcome, TrialRecord};
 
 /// Columns of numbers: name, measure, with or without temperature.
 const COLUMNS: [(&str, Measure, bool); 37] = [
@@ -75,18 +75,19 @@ pub fn to_csv(experiments: &[Experiment]) -> Result<String> {
         "stopping",
         "seed",
         "settings",
+        "found_mask_probability",
     ];
     writer.write_record(words.into_iter().chain(COLUMNS.map(|(name, ..)| name)))?;
     let trials = experiments.iter().flat_map(|experiment| {
         let trials = experiment.results.trials.iter();
-        trials.map(|trial| (&experiment.name, trial))
+        trials.map(move |trial| (experiment, trial))
     });
     for (experiment, trial) in trials {
         let TrialOutcome::Done(result) = &trial.outcome else {
             continue;
         };
         let words = [
-            experiment.clone(),
+            experiment.name.clone(),
             trial.key.clone(),
             trial.task.clone(),
             trial.rows.to_string(),
@@ -101,6 +102,7 @@ pub fn to_csv(experiments: &[Experiment]) -> Result<String> {
             .to_owned(),
             trial.seed.to_string(),
             json!(trial.settings).to_string(),
+            found_masks(&experiment.results.trainings, trial),
         ];
         let numbers = COLUMNS.map(|(_, measure, is_scaled)| {
             let value = measure.of(result, is_scaled);
@@ -110,4 +112,12 @@ pub fn to_csv(experiments: &[Experiment]) -> Result<String> {
     }
     let bytes = writer.into_inner().context("the CSV")?;
     Ok(String::from_utf8(bytes)?)
+}
+
+/// The p of masks that the trainings of a trial found, one after the other; empty where it was given.
+fn found_masks(trainings: &Trainings, trial: &TrialRecord) -> String {
+    let trainings = trial.trainings.iter().filter_map(|key| trainings.get(key));
+    let last = trainings.filter_map(|training| training.mask_changes.last());
+    let found: Vec<String> = last.map(|change| change.probability.to_string()).collect();
+    found.join(" ")
 }

@@ -19,9 +19,11 @@ use super::outputs::TrialOutputs;
 use super::passes::{self, TrialMethod};
 use super::plan::{Plan, PlannedTraining, PlannedTrial};
 use super::record::{Line, TrialOutcome, TrialRecord, TrialResult};
+use super::settings;
 use super::store::{Store, StoreError};
 use super::training::{self, Trained};
 use super::trial::{Costs, score};
+use super::work_done::WorkDone;
 use crate::memory;
 use crate::side_by_side::on_own_threads;
 
@@ -35,6 +37,8 @@ pub struct Work<'a> {
     pub members: &'a Members,
     /// Counts trials.
     pub bar: &'a dyn Counter,
+    /// Tells the share that is done.
+    pub done: &'a WorkDone<'a>,
     /// Ends the work before the next training.
     pub cancel: &'a CancelToken,
     /// How trainings run.
@@ -173,7 +177,7 @@ impl Work<'_> {
             let is_measured = self.resources.jobs == 1 && memory::reset_peak();
             // A bug that one setting brings to light must not cost the night.
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                self.train(&planned, &own, &deep, is_measured, shared)
+                self.train((training, &planned), &own, &deep, is_measured, shared)
             }));
             let outcome = outcome.unwrap_or_else(|panic| Err(bug(&*panic)));
             match outcome {
@@ -190,30 +194,32 @@ impl Work<'_> {
                     self.fail(&deep, &member, shared);
                 }
             }
+            self.done.is_over(training);
         }
     }
 
     /// Trains, scores the trials of this training alone, and keeps what it gives to the deep ones. False if Ctrl-C came between.
     fn train(
         &self,
-        planned: &PlannedTraining,
+        (index, planned): (usize, &PlannedTraining),
         own: &[usize],
         deep: &[usize],
         is_measured: bool,
         shared: &Mutex<Shared<'_>>,
     ) -> Result<bool> {
         let task = &self.tasks[planned.task];
-        let what = format!(
-            "{} {} {} seed {}",
-            task.name, planned.rows, planned.method, planned.seed
-        );
-        let mut on_step = |step: u64, steps: u64| self.bar.message(&format!("{what}: step {step}/{steps}"));
+        let what = self.in_words(planned);
+        let mut on_step = |step: u64, steps: u64| {
+            self.done.stepped(index, [step, steps]);
+            self.bar.message(&format!("{what}: step {step}/{steps}"));
+        };
         let swag = passes::collections(own.iter().map(|&trial| &self.plan.trials[trial].prediction));
         let Some(mut trained) = training::train(planned, task, &swag, &mut on_step, self.cancel)? else {
             return Ok(false);
         };
         trained.record.peak_memory = is_measured.then(memory::peak_memory_bytes).flatten();
         append(&Line::Training(Box::new(trained.record.clone())), shared);
+        self.done.trained(index);
         self.bar.message(&format!("{what}: predicting"));
         let mut requests: Vec<TrialMethod<'_>> = own
             .iter()
@@ -261,6 +267,21 @@ impl Work<'_> {
             self.record(trial, outcome, shared);
         }
         Ok(true)
+    }
+
+    /// A training in words: task, rows, method, the settings in which it differs from others of its method, and its seed.
+    fn in_words(&self, planned: &PlannedTraining) -> String {
+        let of = |training: &PlannedTraining| (training.task, training.rows, training.method.clone());
+        let all = self.plan.trainings.iter();
+        let kin = all.filter(|other| of(other) == of(planned));
+        let keys = settings::varied(kin.map(|other| &other.settings));
+        let mut words = vec![format!(
+            "{} {} {}",
+            self.tasks[planned.task].name, planned.rows, planned.method
+        )];
+        words.extend(settings::in_words(&planned.settings, &keys));
+        words.push(format!("seed {}", planned.seed));
+        words.join(" ")
     }
 
     fn score_own(

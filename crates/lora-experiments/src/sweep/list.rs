@@ -1,6 +1,6 @@
 //! `lora sweep --list`: the trials of a sweep one by one, for people and for the tools that start them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use lora_pipeline::error::Result;
 use lora_report::{Better, Cell, Column, Table};
@@ -10,6 +10,7 @@ use super::Sweep;
 use super::call::SweepCall;
 use super::file::{RowCount, Stopping};
 use super::result_files::KnownTrials;
+use super::settings::{Settings, in_words, varied};
 use super::work_estimate::TrainingWork;
 use super::work_units::WorkUnit;
 
@@ -28,6 +29,8 @@ pub struct ListedTrial {
     pub prediction: String,
     /// Which model of its training predicts.
     pub stopping: Stopping,
+    /// Settings of its training that are not the defaults.
+    pub settings: Settings,
     /// Its seed.
     pub seed: u64,
     /// Tokens that go through the model if it is computed alone, its trainings with it; estimated.
@@ -103,6 +106,7 @@ fn listed(sweep: &Sweep, trial: usize, unit: &WorkUnit, known: &KnownTrials) -> 
         method: trial.method.clone(),
         prediction: trial.prediction.label(),
         stopping: trial.stopping,
+        settings: first.settings.clone(),
         seed: first.seed,
         tokens,
         unit: unit.key.clone(),
@@ -110,10 +114,27 @@ fn listed(sweep: &Sweep, trial: usize, unit: &WorkUnit, known: &KnownTrials) -> 
     })
 }
 
+/// For each trial the settings in which it differs from others of its method, in words; empty where there are none.
+fn settings_in_words(trials: &[ListedTrial]) -> Vec<String> {
+    let mut of_methods: HashMap<_, Vec<&Settings>> = HashMap::new();
+    let method = |trial: &ListedTrial| (trial.task.clone(), trial.rows, trial.method.clone());
+    for trial in trials {
+        of_methods.entry(method(trial)).or_default().push(&trial.settings);
+    }
+    let keys: HashMap<_, BTreeSet<String>> = of_methods
+        .into_iter()
+        .map(|(method, settings)| (method, varied(settings)))
+        .collect();
+    let words = trials
+        .iter()
+        .map(|trial| in_words(&trial.settings, &keys[&method(trial)]).join(", "));
+    words.collect()
+}
+
 /// The list as a table.
 pub fn table(trials: &[ListedTrial]) -> Table {
-    let columns =
-        ["task", "rows", "method", "prediction", "seed"].map(|name| Column::new(name, Better::None, 0));
+    let columns = ["task", "rows", "method", "settings", "prediction", "seed"]
+        .map(|name| Column::new(name, Better::None, 0));
     let more = [
         Column::new("thousand tokens", Better::None, 1),
         Column::new("state", Better::None, 0),
@@ -123,7 +144,7 @@ pub fn table(trials: &[ListedTrial]) -> Table {
         "Tokens: what goes through the model if the trial is computed alone, a backward pass counted as two; an estimate, in which the \
          size of the model has no part.",
     );
-    for trial in trials {
+    for (trial, settings) in trials.iter().zip(settings_in_words(trials)) {
         let prediction = match trial.stopping {
             Stopping::Early => trial.prediction.clone(),
             Stopping::Never => format!("{}, last step", trial.prediction),
@@ -134,6 +155,11 @@ pub fn table(trials: &[ListedTrial]) -> Table {
                 Cell::text(trial.task.clone()),
                 Cell::text(trial.rows.to_string()),
                 Cell::text(trial.method.clone()),
+                if settings.is_empty() {
+                    Cell::Empty
+                } else {
+                    Cell::text(settings)
+                },
                 Cell::text(prediction),
                 Cell::text(trial.seed.to_string()),
                 Cell::value(trial.tokens as f64 / 1e3),

@@ -6,7 +6,7 @@
 //! | `tasks`, `data` | rows: loaded, drawn by a seed, tokenized |
 //! | `plan` | trainings and trials, with keys |
 //! | `call` | which trials a call computes, and where results go; `shard`: a part of them |
-//! | `work_estimate`, `work_units` | what trials cost; which of them share trainings |
+//! | `work_estimate`, `work_units`, `work_done` | what trials cost; which of them share trainings; the share that is done |
 //! | `pending` | what results lack, and computing it |
 //! | `shared`, `claims` | several processes or machines that share a folder |
 //! | `jobs` | threads; `training`, `curve`, `passes`, `laplace`, `outputs`, `trial` do the work of one trial; `members` waits for deep ensembles |
@@ -39,6 +39,7 @@ pub mod tasks;
 pub mod tfb;
 pub mod training;
 pub mod trial;
+pub mod work_done;
 pub mod work_estimate;
 pub mod work_units;
 

@@ -15,6 +15,7 @@ use super::members::Members;
 use super::record::{Line, RunRecord};
 use super::result_files::{KnownTrials, ResultsFile, check_contradictions, read_all};
 use super::store::Store;
+use super::work_done::{WorkDone, tokens_of};
 use super::{Sweep, SweepInterrupted, TrialsFailed};
 
 impl Sweep {
@@ -161,12 +162,15 @@ impl Pending<'_> {
             counted(self.queue.trainings().len(), "training")
         ));
         self.store.append(&self.sweep.run_record(&self.resources))?;
+        let tokens = tokens_of(&self.sweep.plan, &self.sweep.tasks, &self.queue)?;
         let bar = progress.start(trials as u64, "sweep", "trials");
+        let work_done = WorkDone::new(&*bar, tokens);
         let work = Work {
             plan: &self.sweep.plan,
             tasks: &self.sweep.tasks,
             members: &self.members,
             bar: &*bar,
+            done: &work_done,
             cancel,
             resources: &self.resources,
         };

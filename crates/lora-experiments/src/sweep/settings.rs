@@ -1,6 +1,6 @@
 //! From the maps of a sweep's file to the settings of one training.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use lora_pipeline::bail;
@@ -115,6 +115,33 @@ pub fn settings_of(config: &RunConfig) -> Settings {
         .collect()
 }
 
+/// Settings in which these differ.
+pub fn varied<'s>(all: impl IntoIterator<Item = &'s Settings>) -> BTreeSet<String> {
+    let all: Vec<&Settings> = all.into_iter().collect();
+    let keys: BTreeSet<&String> = all.iter().flat_map(|settings| settings.keys()).collect();
+    let differs = |key: &&String| all.iter().any(|settings| settings.get(*key) != all[0].get(*key));
+    keys.into_iter().filter(differs).cloned().collect()
+}
+
+/// A setting; the default where they say nothing of it, if there is one.
+pub fn setting(settings: &Settings, key: &str) -> Option<Value> {
+    let default = || {
+        let default = default_values().get(key).cloned();
+        default.filter(|value| !value.is_null() && !REQUIRED.contains(&key))
+    };
+    settings.get(key).cloned().or_else(default)
+}
+
+/// These of the settings, each in words: `mask_probability 0.3`.
+pub fn in_words(settings: &Settings, keys: &BTreeSet<String>) -> Vec<String> {
+    let words = keys.iter().map(|key| match setting(settings, key) {
+        None => format!("{key} as usual"),
+        Some(Value::String(word)) => format!("{key} {word}"),
+        Some(value) => format!("{key} {value}"),
+    });
+    words.collect()
+}
+
 fn known_key(file: &Path, place: &str, name: &str) -> Result<&'static Key> {
     let shown = file.display();
     if let Some((_, instead)) = GIVEN.iter().find(|(given, _)| *given == name) {
@@ -203,6 +230,23 @@ mod tests {
         let other = of(&[("task", json!({"r": 4}))]).unwrap();
         assert_eq!(other["r"], 4);
         assert_eq!(other.len(), plain.len() + 1);
+    }
+
+    #[test]
+    fn settings_that_differ_are_told_with_the_default_where_nothing_is_said() {
+        let all = [
+            json!({}),
+            json!({"mask_probability": "auto"}),
+            json!({"mask_probability": 0.5}),
+        ];
+        let all = all.map(|settings| of(&[("methods lora", settings)]).unwrap());
+        assert!(varied(&all[..1]).is_empty());
+        let keys = varied(&all);
+        let words = all.map(|settings| in_words(&settings, &keys).join(", "));
+        assert!(words[0].contains("mask_probability 0"), "{words:?}");
+        assert!(words[1].contains("mask_probability auto"), "{words:?}");
+        assert!(words[2].contains("mask_probability 0.5"), "{words:?}");
+        assert!(!words[2].contains("learning_rate"), "{words:?}");
     }
 
     #[test]

@@ -24,6 +24,7 @@ use super::members::Members;
 use super::pending::failures;
 use super::result_files::{KnownTrials, RESULTS_ENDING, read_all, results_files_in};
 use super::store::{Store, new_file};
+use super::work_done::{WorkDone, tokens_of};
 use super::work_units::WorkUnit;
 use super::{Sweep, SweepInterrupted};
 
@@ -70,13 +71,16 @@ impl Sweep {
         let pending = self.unknown(&all, &known, false);
         self.say_what_is_known(&all, &known, pending.len(), false, progress);
         let members = Members::in_folder(call.folder.join("members"));
-        self.check_models(&Queue::new(&self.plan, &members, pending))?;
+        let queue = Queue::new(&self.plan, &members, pending);
+        self.check_models(&queue)?;
+        let tokens = tokens_of(&self.plan, &self.tasks, &queue)?;
         let bar = progress.start(all.len() as u64, "sweep", "trials");
         let mut worker = Worker {
             sweep: self,
             call,
             members,
             bar: &*bar,
+            done: WorkDone::new(&*bar, tokens),
             cancel,
             own: None,
             outcome: WorkerOutcome::default(),
@@ -110,6 +114,8 @@ struct Worker<'a> {
     call: &'a SharedCall,
     members: Members,
     bar: &'a dyn Counter,
+    /// Of what no worker had computed when this one began.
+    done: WorkDone<'a>,
     cancel: &'a CancelToken,
     /// From the first claim on.
     own: Option<OwnFile>,
@@ -133,6 +139,7 @@ impl Worker<'_> {
             let known = known(self.call)?;
             let left = self.sweep.unknown(all, &known, false);
             self.bar.set((all.len() - left.len()) as u64);
+            self.done.are_over_but(&self.trainings_of(&left));
             if left.is_empty() {
                 // Nobody needs them: no ensemble is left.
                 self.members.clear();
@@ -151,6 +158,15 @@ impl Worker<'_> {
             }
             self.compute(taken, claims.interval())?;
         }
+    }
+
+    /// The trainings that some of these trials need.
+    fn trainings_of(&self, trials: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let plan = &self.sweep.plan;
+        let trainings = trials
+            .iter()
+            .flat_map(|&trial| plan.trials[trial].trainings.iter().copied());
+        trainings.collect()
     }
 
     /// Claims as many units as trainings run at once.
@@ -209,6 +225,7 @@ impl Worker<'_> {
             tasks: &self.sweep.tasks,
             members: &self.members,
             bar: self.bar,
+            done: &self.done,
             cancel: self.cancel,
             resources: &self.call.resources,
         };

@@ -122,6 +122,7 @@ impl ModelCard<'_> {
                 "- p of LoRA Dropout, found by the loss on the validation rows: {}",
                 masks.join("; ")
             ));
+            lines.extend(history.kept_in_words().map(|kept| format!("- {kept}")));
         } else if let Some(step) = history.best_step {
             lines.push(format!(
                 "- chosen by {} on the validation rows: step {step} of {}",

@@ -126,7 +126,7 @@ pub const KEYS: &[Key] = &[
     key("beta2", KeyForm::Scalar, ADALORA, "Smoothing of its uncertainty [0.85]"),
     key("orth_reg_weight", KeyForm::Scalar, ADALORA, "Weight of the loss that keeps triplets orthogonal [0.5]"),
 
-    key("mask_probability", KeyForm::Scalar, ENSEMBLE, "LoRA Dropout's p: probability that a column of A, or a row of B, is dropped; 0 for plain LoRA; auto finds it by the validation loss while training [0]"),
+    key("mask_probability", KeyForm::Scalar, ENSEMBLE, "LoRA Dropout's p: probability that a column of A, or a row of B, is dropped; 0 for plain LoRA; auto tries 0.3, 0.5 and 0.7 while training, as the validation loss rises, and keeps the last state in place of the best [0]"),
     key("mask_rescale", KeyForm::Text, ENSEMBLE, "plain: kept entries stay, as in the paper's equations, and a pass without masks uses (1-p)^2 of the update; rescaled: kept entries are divided by 1-p [plain; rescaled with mask_probability auto]"),
     key("mask_axes", KeyForm::Text, ENSEMBLE, "What has masks: rows_and_columns (of B and of A, each its own, as in the paper); as controls rows (of B), columns (of A) or rank [rows_and_columns]"),
     key("ensemble_members", KeyForm::Scalar, ENSEMBLE, "Passes of the ensemble at test time, each with masks of its own; 0 for none [8 with LoRA Dropout]"),

@@ -168,6 +168,9 @@ impl<'a> Reporter<'a> {
     /// Of a training that goes on where this one stood.
     pub(super) fn after(mut self, before: &History) -> Self {
         self.masks = before.mask_changes.last().map(|change| change.probability);
+        if let Some(p) = self.masks {
+            self.progress.note(&format!("masks: on with p {p}"));
+        }
         self
     }
 
@@ -205,9 +208,9 @@ impl Observer<Transformer> for Reporter<'_> {
                 ));
             }
             Event::MasksChanged(change) => {
-                if let Some(before) = self.masks.replace(change.probability) {
-                    self.bar.note(&change.in_words(before));
-                }
+                let before = self.masks.replace(change.probability);
+                let words = change.in_words(before.unwrap_or(change.probability));
+                self.note(&format!("masks: {words}"));
             }
             Event::Finished(reason) => {
                 self.bar.finish();

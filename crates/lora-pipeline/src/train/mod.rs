@@ -331,11 +331,12 @@ impl Training {
         if watcher.is_interrupted() {
             let written = watcher.written;
             if written.is_begun {
-                let adapter_step = written.best_step;
-                fail(
-                    INTERRUPTED,
-                    json!({ "step": steps, "adapter_step": adapter_step }),
-                )?;
+                let mut interrupted = json!({ "step": steps, "adapter_step": written.best_step });
+                let changes = &fitted.history.mask_changes;
+                if !changes.is_empty() {
+                    interrupted["mask_probability"] = json!({ "by_step": changes });
+                }
+                fail(INTERRUPTED, interrupted)?;
             }
             let folder = written.has_adapter.then(|| folder.clone());
             let is_resumable = watcher.states.newest().is_some();

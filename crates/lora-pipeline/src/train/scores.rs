@@ -227,11 +227,10 @@ pub(super) fn page(
         ));
     }
     let masks = MaskChange::all_in_words(&fitted.history.mask_changes);
-    if let (false, Some(dropout)) = (masks.is_empty(), fitted.best.dropout()) {
+    if let Some(kept) = fitted.history.kept_in_words() {
         page.summary.push(format!(
-            "LoRA Dropout's p was found while training: {}. The adapter predicts with p {}.",
-            masks.join("; "),
-            dropout.probability
+            "LoRA Dropout's p was found while training: {}. At the end {kept}.",
+            masks.join("; ")
         ));
     }
     page.summary.extend(splits.used_by_predict());

@@ -6,6 +6,8 @@ use lora_core::{LoraDropout, Rescale};
 use lora_data::Targets;
 
 use super::*;
+use crate::event::{Evaluation, FinishReason, TrainingPlan};
+use crate::fit::History;
 use crate::mask_schedule::MaskSearchError;
 
 /// A search, and an evaluation every ten steps.
@@ -191,9 +193,55 @@ fn changes_are_told_in_words() {
             probability: 0.5,
         },
     ];
-    let expected = [
-        "p 0.3 from step 0 on",
-        "p 0.3 → 0.5 at step 24, back to the state of step 16",
+    let mut expected = vec![
+        "p 0.3 at first",
+        "p 0.3 → 0.5: goes on at step 25 from the weights of step 16",
     ];
     assert_eq!(MaskChange::all_in_words(&changes), expected);
+    assert_eq!(MaskChange::tried_in_words(&changes).unwrap(), "p 0.3 → 0.5");
+    // The search is over, and the best weights are from before.
+    let changes = [changes[0], changes[1], back(32, 16, 0.3)];
+    expected.push("p 0.3: ends after step 32 with the weights of step 16");
+    assert_eq!(MaskChange::all_in_words(&changes), expected);
+    assert_eq!(MaskChange::tried_in_words(&changes).unwrap(), "p 0.3 → 0.5");
+    assert_eq!(MaskChange::tried_in_words(&[]), None);
+}
+
+#[test]
+fn what_is_kept_is_told_beside_the_lowest_loss() {
+    let evaluation = |step, loss| Evaluation {
+        step,
+        epoch: 1.0,
+        loss,
+        metric: None,
+        ece: None,
+        is_best: false,
+    };
+    let first = MaskChange {
+        step: 0,
+        back_to: None,
+        probability: 0.3,
+    };
+    let mut history = History {
+        plan: TrainingPlan {
+            steps: 90,
+            steps_per_epoch: 10,
+            epochs: 9.0,
+            examples: 80,
+        },
+        steps: Vec::new(),
+        evaluations: vec![evaluation(40, 0.29), evaluation(60, 0.5), evaluation(90, 0.327)],
+        best_step: Some(90),
+        mask_changes: vec![first, back(60, 40, 0.5)],
+        finish: FinishReason::AllSteps,
+    };
+    let expected = "the adapter is that of step 90, with p 0.5 (validation loss 0.327; the lowest was 0.290 at step 40 under p 0.3, \
+                    within noise)";
+    assert_eq!(history.kept_in_words().unwrap(), expected);
+    history.best_step = Some(40);
+    history.mask_changes.push(back(90, 40, 0.3));
+    let expected = "the adapter is that of step 40, with p 0.3 (validation loss 0.290, the lowest)";
+    assert_eq!(history.kept_in_words().unwrap(), expected);
+    history.mask_changes.clear();
+    assert_eq!(history.kept_in_words(), None);
 }

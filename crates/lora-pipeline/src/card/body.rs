@@ -14,10 +14,8 @@ use crate::base::task_type;
 use crate::calibration::CalibrationFile;
 use crate::counted::counted;
 use crate::error::Result;
-use crate::score::{ScoredMethod, TaskScores, legend, table};
+use crate::score::{INTERVAL_LEVEL, ScoredMethod, TaskScores, legend, table};
 
-/// Share of the draws inside of an interval.
-const LEVEL: f64 = 0.95;
 /// Classes that are listed, at most.
 const LISTED: usize = 30;
 
@@ -270,7 +268,7 @@ fn intervals(method: &ScoredMethod) -> Result<Option<String>> {
         TaskScores::Classification(scores) => {
             #[expect(clippy::cast_sign_loss, reason = "a count")]
             let right = (scores.accuracy * scores.n as f64).round() as u64;
-            let [lower, upper] = share_interval(right, scores.n, LEVEL)?;
+            let [lower, upper] = share_interval(right, scores.n, INTERVAL_LEVEL)?;
             parts.push(format!(
                 "accuracy {:.3} ({lower:.3} to {upper:.3}, Wilson)",
                 scores.accuracy
@@ -283,7 +281,7 @@ fn intervals(method: &ScoredMethod) -> Result<Option<String>> {
     if !losses.is_empty() {
         let bootstrap = Bootstrap {
             resamples: 1000,
-            level: LEVEL,
+            level: INTERVAL_LEVEL,
             ..Bootstrap::default()
         };
         let found = bootstrap.paired_means(losses, &vec![0.0; losses.len()])?;

@@ -116,6 +116,9 @@ impl TaskScores {
     }
 }
 
+/// Share of the draws of rows for which the interval of a score holds.
+pub(crate) const INTERVAL_LEVEL: f64 = 0.95;
+
 /// Seed of the folds of the validation rows that a temperature is judged on.
 pub const JUDGING_SEED: u64 = 0;
 

@@ -20,6 +20,7 @@ use lora_pipeline::inference::infer;
 use lora_pipeline::predict::ensemble::EnsembleChoice;
 use lora_pipeline::saved::adapter::{OpenedAdapter, open_adapter, read_options};
 use lora_pipeline::saved::trained_on::{UseInTraining, note_trained_on};
+use lora_pipeline::score::accuracy::{accuracy_line, as_sentence};
 use lora_pipeline::score::adaptive::{Spared, score_adaptively};
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
@@ -177,6 +178,11 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     } else {
         Vec::new()
     };
+    let recorded = saved
+        .and_then(|task| task.inference)
+        .filter(|_| ensemble.is_some());
+    // Before adaptive ensembles join the methods, which lora predict uses only when asked.
+    let accuracy = accuracy_line(&name, &methods, recorded);
     let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
     methods.extend(adaptive.into_iter().map(|spared| spared.method));
     terminal.table(&table(&name, &methods))?;
@@ -186,14 +192,12 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.table(table)?;
     }
     let verdicts = verdicts(&methods)?;
-    let recorded = saved
-        .and_then(|task| task.inference)
-        .filter(|_| ensemble.is_some());
     let in_use = recorded.map(|kind| format!("lora predict uses {}", kind.why_in_use()));
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
-    for line in verdicts
+    for line in accuracy
         .iter()
+        .chain(&verdicts)
         .chain(&in_use)
         .chain(&spared)
         .chain(&legend(&methods))
@@ -229,7 +233,11 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         page.subtitle = format!("{folder}, {}", counted(split.len(), "row"));
         let warning = use_in_training.map(|used| format!("These rows are {}.", used.in_words()));
         let in_use = in_use.map(|line| format!("{line}."));
-        let summary = warning.into_iter().chain(verdicts).chain(in_use);
+        let summary = warning
+            .into_iter()
+            .chain(accuracy.map(|line| as_sentence(&line)))
+            .chain(verdicts)
+            .chain(in_use);
         page.summary = summary.chain(spared).chain(metric_line).collect();
         let of_calibrators =
             calibrator_table.map(|table| Section::new("Calibrators").with_block(Block::Table(table)));

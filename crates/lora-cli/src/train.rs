@@ -102,8 +102,12 @@ fn in_time(seconds: f64) -> String {
 fn show(scored: &TrainingScores, folder: &Path, terminal: &Terminal) -> Result<()> {
     for (name, methods) in &scored.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
-        for verdict in verdicts(methods)? {
-            terminal.paragraph(&verdict)?;
+        for line in scored
+            .accuracy_line(name, methods)
+            .into_iter()
+            .chain(verdicts(methods)?)
+        {
+            terminal.paragraph(&line)?;
         }
     }
     if let Some((_, methods)) = scored.scores.last() {

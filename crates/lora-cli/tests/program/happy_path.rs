@@ -75,7 +75,12 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     );
     let page = String::from_utf8(workspace.read("out/report.html")).unwrap();
     assert!(page.starts_with("<!doctype html>"));
-    for part in ["Scores on training rows", "lora predict uses", "not sure enough"] {
+    for part in [
+        "Scores on training rows",
+        "lora predict uses",
+        "not sure enough",
+        "Accuracy ",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
     }
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lora_core::peft::TaskType;
 use lora_core::{Form, Tuning};
 use lora_data::Task;
-use lora_eval::{Bootstrap, share_interval};
+use lora_eval::Bootstrap;
 use lora_train::MaskChange;
 
 use super::{CardTraining, ModelCard};
@@ -14,6 +14,7 @@ use crate::base::task_type;
 use crate::calibration::CalibrationFile;
 use crate::counted::counted;
 use crate::error::Result;
+use crate::score::accuracy::accuracy_interval;
 use crate::score::{INTERVAL_LEVEL, ScoredMethod, TaskScores, legend, table};
 
 /// Classes that are listed, at most.
@@ -266,9 +267,7 @@ fn intervals(method: &ScoredMethod) -> Result<Option<String>> {
     let mut parts = Vec::new();
     match &method.scores {
         TaskScores::Classification(scores) => {
-            #[expect(clippy::cast_sign_loss, reason = "a count")]
-            let right = (scores.accuracy * scores.n as f64).round() as u64;
-            let [lower, upper] = share_interval(right, scores.n, INTERVAL_LEVEL)?;
+            let [lower, upper] = accuracy_interval(scores)?;
             parts.push(format!(
                 "accuracy {:.3} ({lower:.3} to {upper:.3}, Wilson)",
                 scores.accuracy

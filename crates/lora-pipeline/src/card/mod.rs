@@ -20,8 +20,9 @@ use crate::calibration::CalibrationFile;
 use crate::config::RunConfig;
 use crate::error::Result;
 use crate::files::output::remove_file;
-use crate::saved::task_file::{InferenceKind, TaskFile};
+use crate::saved::task_file::TaskFile;
 use crate::score::ScoredMethod;
+use crate::score::comparison::method_in_use;
 
 /// Name of the file.
 pub const CARD_FILE: &str = "README.md";
@@ -104,10 +105,7 @@ impl ModelCard<'_> {
 
     /// Of the ways to predict on a split, the one that `lora predict` takes.
     fn in_use<'m>(&self, methods: &'m [ScoredMethod]) -> Option<&'m ScoredMethod> {
-        let has_ensemble = methods.iter().any(|method| method.average.is_some());
-        let wanted = self.task_file.inference != Some(InferenceKind::Mean) && has_ensemble;
-        // The one with a temperature comes after the one without.
-        methods.iter().rfind(|method| method.average.is_some() == wanted)
+        method_in_use(methods, self.task_file.inference)
     }
 
     /// Those splits that a reader wants to know of: not the rows that were trained on.

@@ -1,5 +1,6 @@
 //! Temperatures, thresholds and scores of a split: mean pass and ensemble, each without and with temperature.
 
+pub mod accuracy;
 pub mod adaptive;
 mod classes;
 pub mod comparison;

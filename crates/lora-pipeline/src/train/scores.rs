@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
 use crate::saved::task_file::{FittedRules, TaskFile};
+use crate::score::accuracy::{accuracy_line, as_sentence};
 use crate::score::comparison::{MethodsInUse, verdicts};
 use crate::score::report::{curves, score_page};
 use crate::score::{
@@ -109,6 +110,15 @@ impl TrainingScores {
     pub fn in_use(&self) -> Option<MethodsInUse<'_>> {
         let (_, methods) = self.scores.iter().find(|(split, _)| split == "validation")?;
         MethodsInUse::of(methods)
+    }
+
+    /// The accuracy on a split of the way that `lora predict` uses, with its interval; none where no classes of rows are predicted, and of
+    /// the training rows, which flatter.
+    pub fn accuracy_line(&self, split: &str, methods: &[ScoredMethod]) -> Option<String> {
+        let inference = self.in_use().map(|in_use| in_use.better());
+        (split != "training")
+            .then(|| accuracy_line(&format!("the {split} rows"), methods, inference))
+            .flatten()
     }
 
     /// By what `lora predict` predicts; none without validation rows.
@@ -207,6 +217,10 @@ pub(super) fn page(
         .or(file.map(|path| path.display().to_string()))
         .unwrap_or_default();
     let mut page = score_page(&format!("A training on {data}"), &scores, results);
+    if let Some((split, methods)) = splits.scores.last() {
+        let accuracy = splits.accuracy_line(split, methods);
+        page.summary.extend(accuracy.map(|line| as_sentence(&line)));
+    }
     if let (Some(metric), Some((split, methods))) = (splits.metric, splits.scores.last()) {
         page.summary.extend(official_line(metric, split, methods));
     }

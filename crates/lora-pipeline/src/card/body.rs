@@ -186,8 +186,9 @@ impl ModelCard<'_> {
         if let Some(ensemble) = self.task_file.ensemble {
             let _ = write!(
                 text,
-                " The ensemble has {}, seed {}.",
+                " The ensemble has {}, each {}, seed {}.",
                 counted(ensemble.members as usize, "member"),
+                self.member(),
                 ensemble.seed
             );
         }
@@ -208,6 +209,22 @@ impl ModelCard<'_> {
             );
         }
         Some(format!("## Calibration\n\n{text}"))
+    }
+
+    /// What a member of the ensemble is.
+    fn member(&self) -> String {
+        let Some(method) = self.task_file.posterior else {
+            return "with masks of its own".to_owned();
+        };
+        let number = |key: &str| self.posterior?.settings()[key].as_f64();
+        let size = number("sigma")
+            .map(|sigma| format!(", σ = {sigma:.5}"))
+            .or(number("prior_precision").map(|precision| format!(", prior precision {precision}")))
+            .unwrap_or_default();
+        format!(
+            "a draw from a Gaussian over the adapter's factors ({}{size})",
+            method.name()
+        )
     }
 
     fn use_section(&self) -> String {

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use lora_core::Tuning;
 use lora_core::atomic::WriteError;
+use lora_core::gaussian::Gaussian;
 use lora_data::Task;
 use lora_train::History;
 
@@ -41,6 +42,8 @@ pub struct ModelCard<'a> {
     pub task: &'a Task,
     /// Base model, lengths, temperatures, and how the folder is used.
     pub task_file: &'a TaskFile,
+    /// What members are drawn from, where they are no masks.
+    pub posterior: Option<&'a Gaussian>,
     /// What validation rows said about probabilities.
     pub calibration: Option<&'a CalibrationFile>,
     /// How it was trained, where that is known.

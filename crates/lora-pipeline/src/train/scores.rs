@@ -180,6 +180,7 @@ pub(super) fn card_text(
         tuning: fitted.best.tuning(),
         task: &prepared.task,
         task_file,
+        posterior: fitted.best.posterior(),
         calibration: scored.calibration.as_ref(),
         training: Some(CardTraining {
             config,

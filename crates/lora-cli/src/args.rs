@@ -222,8 +222,8 @@ const COMPARE_EXAMPLES: &str = "\
 Examples:
   lora compare reviews.csv
   lora compare tickets.csv --text-column body --label-column team --output runs/tickets
-A tenth of the rows, but at least 40, is for validation and three tenths are for the test; the rest is trained on, with three
-seeds. A comparison that was interrupted goes on when the same command is given again.";
+The file needs at least 100 rows with labels. A tenth of them, but at least 40, is for validation and three tenths are for the
+test; the rest is trained on, with three seeds. A comparison that was interrupted goes on when the same command is given again.";
 
 const SWEEP_EXAMPLES: &str = "\
 Examples:

@@ -78,7 +78,7 @@ fn unknown<'a>(
         return None;
     };
     let asked = words.iter().find_map(|word| command.find_subcommand(word))?;
-    Some((unknown, asked))
+    Some((unknown.as_str(), asked))
 }
 
 fn has_flag(command: &clap::Command, flag: &str) -> bool {

@@ -208,6 +208,9 @@ impl ModelCard<'_> {
                 promise.in_words()
             );
         }
+        if let Some(refusal) = self.calibration.and_then(CalibrationFile::refusal) {
+            let _ = write!(text, " {refusal}");
+        }
         Some(format!("## Calibration\n\n{text}"))
     }
 

@@ -8,7 +8,7 @@ use lora_train::{Fitted, MaskChange};
 use serde_json::{Value, json};
 
 use super::prepared::PreparedTraining;
-use crate::calibration::{CalibrationFile, note_few_rows};
+use crate::calibration::CalibrationFile;
 use crate::card::{CardTraining, ModelCard};
 use crate::config::{DataConfig, RunConfig};
 use crate::data::encoded::EncodedSplit;
@@ -77,7 +77,6 @@ impl TrainingScores {
                     }
                 }
                 scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
-                note_few_rows(scored.calibration.as_ref(), progress);
             }
             let methods = score_split(&outputs, split, scored.rules)?;
             scored.scores.push((name.to_owned(), methods));

@@ -11,7 +11,7 @@ use lora_eval::calibration::Binning;
 use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
-use lora_pipeline::data::encoded::RowEncoder;
+use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::files::unfinished::note_unfinished;
@@ -152,15 +152,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
     let seen = |path: &PathBuf| note_trained_on(args.adapter.folder(), path, terminal);
     let use_in_training = args.data.as_ref().and_then(seen);
-    let shown = match asked {
-        Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
-        _ => Vec::new(),
-    };
-    let encoder = RowEncoder {
-        shots: (&shown, args.benchmark.shots),
-        ..opened.encoder(args.opening.batch_size)
-    };
-    let split = encoder.encode(&rows)?;
+    let split = encode(args, &opened, asked, &rows)?;
     let outputs = infer(&opened.adapted, &split, ensemble, "scoring", terminal)?;
     let saved = opened.task_file.as_ref();
     let rules = saved.map(|task| task.rules_for(ensemble)).unwrap_or_default();
@@ -360,6 +352,24 @@ fn with_labels_of(mut dataset: Dataset, model: &Task, benchmark: &Benchmark) -> 
     }
     dataset.task = model.clone();
     Ok(dataset)
+}
+
+/// Rows as tokens, with the solved questions that are shown before each.
+fn encode(
+    args: &EvalArgs,
+    opened: &OpenedAdapter,
+    benchmark: Option<&'static Benchmark>,
+    rows: &Rows,
+) -> Result<EncodedSplit> {
+    let shown = match benchmark {
+        Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
+        _ => Vec::new(),
+    };
+    let encoder = RowEncoder {
+        shots: (&shown, args.benchmark.shots),
+        ..opened.encoder(args.opening.batch_size)
+    };
+    Ok(encoder.encode(rows)?)
 }
 
 /// Solved questions to show.

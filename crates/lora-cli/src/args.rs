@@ -22,7 +22,7 @@ use crate::shared_args::with_former_names;
 use crate::sweep::SweepArgs;
 use crate::tasks::TasksArgs;
 use crate::train::TrainArgs;
-use crate::unknown_flag::of_another_subcommand;
+use crate::unknown_flag::{of_a_file_without_flag, of_another_subcommand};
 
 /// Fine-tunes transformers with LoRA and LoRA Dropout, and says how far their probabilities can be trusted.
 #[derive(Parser, Clone, Debug)]
@@ -45,7 +45,9 @@ impl Arguments {
         let command = command();
         let matches = command.clone().try_get_matches().unwrap_or_else(|error| {
             let words: Vec<String> = std::env::args().skip(1).collect();
-            if let Some(sentence) = of_another_subcommand(&command, &error, &words) {
+            let sentence = of_another_subcommand(&command, &error, &words)
+                .or_else(|| of_a_file_without_flag(&command, &error, &words));
+            if let Some(sentence) = sentence {
                 failure::show(&sentence);
                 std::process::exit(failure::BAD_INPUT.into());
             }
@@ -222,8 +224,8 @@ const COMPARE_EXAMPLES: &str = "\
 Examples:
   lora compare reviews.csv
   lora compare tickets.csv --text-column body --label-column team --output runs/tickets
-A tenth of the rows, but at least 40, is for validation and three tenths are for the test; the rest is trained on, with three
-seeds. A comparison that was interrupted goes on when the same command is given again.";
+The file needs at least 100 rows with labels. A tenth of them, but at least 40, is for validation and three tenths are for the
+test; the rest is trained on, with three seeds. A comparison that was interrupted goes on when the same command is given again.";
 
 const SWEEP_EXAMPLES: &str = "\
 Examples:

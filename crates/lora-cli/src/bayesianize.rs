@@ -139,6 +139,10 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
     legend(&outcome.methods)
         .iter()
         .try_for_each(|line| terminal.paragraph(line))?;
+    terminal.say(format!(
+        "written: {} (adapter, its Gaussian, a model card)",
+        args.output.display()
+    ))?;
     terminal.document(&json!({
         "adapter": args.adapter.folder(),
         "data": args.data,

@@ -11,7 +11,7 @@ use lora_eval::calibration::Binning;
 use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
-use lora_pipeline::data::encoded::RowEncoder;
+use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::files::unfinished::note_unfinished;
@@ -20,6 +20,7 @@ use lora_pipeline::inference::infer;
 use lora_pipeline::predict::ensemble::EnsembleChoice;
 use lora_pipeline::saved::adapter::{OpenedAdapter, open_adapter, read_options};
 use lora_pipeline::saved::trained_on::{UseInTraining, note_trained_on};
+use lora_pipeline::score::accuracy::{accuracy_line, as_sentence};
 use lora_pipeline::score::adaptive::{Spared, score_adaptively};
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
@@ -151,15 +152,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
     let seen = |path: &PathBuf| note_trained_on(args.adapter.folder(), path, terminal);
     let use_in_training = args.data.as_ref().and_then(seen);
-    let shown = match asked {
-        Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
-        _ => Vec::new(),
-    };
-    let encoder = RowEncoder {
-        shots: (&shown, args.benchmark.shots),
-        ..opened.encoder(args.opening.batch_size)
-    };
-    let split = encoder.encode(&rows)?;
+    let split = encode(args, &opened, asked, &rows)?;
     let outputs = infer(&opened.adapted, &split, ensemble, "scoring", terminal)?;
     let saved = opened.task_file.as_ref();
     let rules = saved.map(|task| task.rules_for(ensemble)).unwrap_or_default();
@@ -177,6 +170,11 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     } else {
         Vec::new()
     };
+    let recorded = saved
+        .and_then(|task| task.inference)
+        .filter(|_| ensemble.is_some());
+    // Before adaptive ensembles join the methods, which lora predict uses only when asked.
+    let accuracy = accuracy_line(&name, &methods, recorded);
     let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
     methods.extend(adaptive.into_iter().map(|spared| spared.method));
     terminal.table(&table(&name, &methods))?;
@@ -186,14 +184,12 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.table(table)?;
     }
     let verdicts = verdicts(&methods)?;
-    let recorded = saved
-        .and_then(|task| task.inference)
-        .filter(|_| ensemble.is_some());
     let in_use = recorded.map(|kind| format!("lora predict uses {}", kind.why_in_use()));
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
-    for line in verdicts
+    for line in accuracy
         .iter()
+        .chain(&verdicts)
         .chain(&in_use)
         .chain(&spared)
         .chain(&legend(&methods))
@@ -229,7 +225,11 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         page.subtitle = format!("{folder}, {}", counted(split.len(), "row"));
         let warning = use_in_training.map(|used| format!("These rows are {}.", used.in_words()));
         let in_use = in_use.map(|line| format!("{line}."));
-        let summary = warning.into_iter().chain(verdicts).chain(in_use);
+        let summary = warning
+            .into_iter()
+            .chain(accuracy.map(|line| as_sentence(&line)))
+            .chain(verdicts)
+            .chain(in_use);
         page.summary = summary.chain(spared).chain(metric_line).collect();
         let of_calibrators =
             calibrator_table.map(|table| Section::new("Calibrators").with_block(Block::Table(table)));
@@ -352,6 +352,24 @@ fn with_labels_of(mut dataset: Dataset, model: &Task, benchmark: &Benchmark) -> 
     }
     dataset.task = model.clone();
     Ok(dataset)
+}
+
+/// Rows as tokens, with the solved questions that are shown before each.
+fn encode(
+    args: &EvalArgs,
+    opened: &OpenedAdapter,
+    benchmark: Option<&'static Benchmark>,
+    rows: &Rows,
+) -> Result<EncodedSplit> {
+    let shown = match benchmark {
+        Some(benchmark) if args.benchmark.shots > 0 => shots(args, benchmark)?,
+        _ => Vec::new(),
+    };
+    let encoder = RowEncoder {
+        shots: (&shown, args.benchmark.shots),
+        ..opened.encoder(args.opening.batch_size)
+    };
+    Ok(encoder.encode(rows)?)
 }
 
 /// Solved questions to show.

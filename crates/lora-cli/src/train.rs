@@ -109,8 +109,12 @@ fn show(trained: &ScoredTraining, terminal: &Terminal) -> Result<()> {
     } = trained;
     for (name, methods) in &scored.scores {
         terminal.table(&table(&format!("{name} rows"), methods))?;
-        for verdict in verdicts(methods)? {
-            terminal.paragraph(&verdict)?;
+        for line in scored
+            .accuracy_line(name, methods)
+            .into_iter()
+            .chain(verdicts(methods)?)
+        {
+            terminal.paragraph(&line)?;
         }
     }
     if let Some((_, methods)) = scored.scores.last() {

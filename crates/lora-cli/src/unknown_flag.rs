@@ -1,4 +1,6 @@
-//! A flag that belongs to other subcommands: said by their names, where the parser would guess at something else.
+//! What the parser would guess at: a flag that belongs to other subcommands is said by their names, a file without its flag by that flag.
+
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -15,18 +17,11 @@ pub fn of_another_subcommand(
     error: &clap::Error,
     words: &[String],
 ) -> Option<String> {
-    if error.kind() != ErrorKind::UnknownArgument {
-        return None;
-    }
-    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else {
-        return None;
-    };
+    let (unknown, asked) = unknown(command, error, words)?;
     let flag = unknown.strip_prefix("--")?.split('=').next()?;
-    let asked = words.iter().find_map(|word| command.find_subcommand(word))?;
-    let has_flag = |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
     let owners: Vec<String> = command
         .get_subcommands()
-        .filter(has_flag)
+        .filter(|command| has_flag(command, flag))
         .map(|owner| format!("lora {}", owner.get_name()))
         .collect();
     if owners.is_empty() {
@@ -39,4 +34,53 @@ pub fn of_another_subcommand(
         "lora {name} has no --{flag}{reason}; it is a flag of {}; lora {name} --help lists those of lora {name}",
         owners.join(", ")
     ))
+}
+
+/// The sentence for a file by its place, where the subcommand takes it by a flag: settings by --config, rows by --data.
+pub fn of_a_file_without_flag(
+    command: &clap::Command,
+    error: &clap::Error,
+    words: &[String],
+) -> Option<String> {
+    let (unknown, asked) = unknown(command, error, words)?;
+    let ending = Path::new(unknown).extension()?.to_str()?.to_ascii_lowercase();
+    let flags: &[&str] = match ending.as_str() {
+        "yaml" | "yml" | "toml" => &["config"],
+        "json" => &["config", "data"],
+        "csv" | "tsv" | "jsonl" | "parquet" | "conll" => &["data"],
+        _ => return None,
+    };
+    let flags: Vec<String> = flags
+        .iter()
+        .filter(|flag| has_flag(asked, flag))
+        .map(|flag| format!("--{flag} {unknown}"))
+        .collect();
+    if flags.is_empty() || unknown.starts_with('-') {
+        return None;
+    }
+    Some(format!(
+        "lora {} takes `{unknown}` by its flag: {}",
+        asked.get_name(),
+        flags.join(" or ")
+    ))
+}
+
+/// What the parser does not know, and the subcommand that it was given to.
+fn unknown<'a>(
+    command: &'a clap::Command,
+    error: &'a clap::Error,
+    words: &[String],
+) -> Option<(&'a str, &'a clap::Command)> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let asked = words.iter().find_map(|word| command.find_subcommand(word))?;
+    Some((unknown.as_str(), asked))
+}
+
+fn has_flag(command: &clap::Command, flag: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_long() == Some(flag))
 }

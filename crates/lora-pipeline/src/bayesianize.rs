@@ -14,7 +14,7 @@ use lora_models::Transformer;
 use serde::Serialize;
 
 use crate::bail;
-use crate::calibration::{CalibrationFile, note_few_rows};
+use crate::calibration::CalibrationFile;
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::benchmark::read_scored;
 use crate::data::encoded::EncodedSplit;
@@ -145,7 +145,6 @@ pub fn bayesianize(
     let outputs = infer(&opened.adapted, rows, Some(ensemble), "calibrating", progress)?;
     let fitted = calibrate(&outputs, rows, true, progress)?;
     opened.calibration = CalibrationFile::of(&outputs, rows, fitted.temperature)?;
-    note_few_rows(opened.calibration.as_ref(), progress);
     let methods = score_split(&outputs, rows, fitted)?;
     let in_use = MethodsInUse::of(&methods).context("nothing was scored")?;
     let (inference, in_use) = (in_use.better(), in_use.in_words()?);

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lora_pipeline::base::shared::SharedBases;
-use lora_pipeline::calibration::CalibrationFile;
 use lora_pipeline::predict::ensemble::EnsembleChoice;
 use lora_pipeline::predict::prepared::PreparedPredictor;
 use lora_pipeline::saved::adapter::{AdapterOptions, open_adapter_on};
@@ -115,10 +114,6 @@ impl ServedAdapters {
         let predictor = opened.and_then(|opened| PreparedPredictor::new(opened, ensemble, inference));
         let outcome = match predictor {
             Ok(predictor) => {
-                let calibration = predictor.opened().calibration.as_ref();
-                if let Some(caution) = calibration.and_then(CalibrationFile::caution) {
-                    tracing::warn!(adapter = name, "{caution}");
-                }
                 let predictor = Arc::new(predictor);
                 self.write(|all| all.insert(name.clone(), Arc::clone(&predictor)));
                 Ok(predictor)

@@ -26,6 +26,10 @@ fn an_adapter_is_shown(workspace: &Workspace) {
 
 fn a_page_is_replaced_only_when_asked(workspace: &Workspace, eval: &[&str]) {
     let page = workspace.read("page.html");
+    let text = String::from_utf8_lossy(&page);
+    for part in ["Accuracy ", "not sure enough"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     let again = [eval, &["--report", "page.html"]].concat();
     let said = workspace.lora(&again);
     assert_eq!(said.code, Some(2));
@@ -75,7 +79,7 @@ fn an_adapter_is_trained_scored_used_and_shown() {
     );
     let page = String::from_utf8(workspace.read("out/report.html")).unwrap();
     assert!(page.starts_with("<!doctype html>"));
-    for part in ["Scores on training rows", "lora predict uses", "not sure enough"] {
+    for part in ["Scores on training rows", "lora predict uses", "Accuracy "] {
         assert!(page.contains(part), "{part}: {page}");
     }
 

@@ -63,7 +63,11 @@ fn bayesianize_turns_a_plain_adapter_into_an_ensemble() {
         "{}",
         said.stderr
     );
-    assert!(said.stdout.contains("σ ="), "{}", said.stdout);
+    for part in ["σ =", "written: tfb"] {
+        assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+    }
+    let card = String::from_utf8(workspace.read("tfb/README.md")).unwrap();
+    assert!(card.contains("adapter's factors (TFB, σ = "), "{card}");
     // The validation rows of the training are the right ones, its training rows are not.
     let caution = "the adapter was trained on the rows of";
     assert!(!said.stderr.contains(caution), "{}", said.stderr);

@@ -18,7 +18,9 @@ pub use encoding::{EncodingError, LikelyEncoding};
 pub use label_names::LabelNamesError;
 pub use tasks::TaskError;
 pub use tokenizer::TokenizerError;
-use words::{did_you_mean, in_row, in_split, json_reason, list_of_objects, quoted, wanted_list};
+use words::{
+    did_you_mean, in_row, in_split, json_reason, list_of_objects, other_separator, quoted, wanted_list,
+};
 
 /// Why a data file, a tokenizer or a split was refused. Lines and columns of a text start at 1, column indices of a
 /// table at 0, as in Python and pandas.
@@ -83,7 +85,7 @@ pub enum DataError {
 
     // ---- its form ----
     /// A row with more or fewer fields than the first.
-    #[error("`{}`, line {line}: {}, but the first row has {expected}; a separator inside a field needs quotes in CSV, and cannot stand in plain TSV", file.display(), counted(*found, "field"))]
+    #[error("`{}`, line {line}: {}, but the first row has {expected}; a separator inside a field needs quotes in CSV, and cannot stand in plain TSV{}", file.display(), counted(*found, "field"), other_separator(first))]
     RaggedRow {
         /// The file.
         file: PathBuf,
@@ -93,6 +95,8 @@ pub enum DataError {
         expected: usize,
         /// Fields of this row.
         found: usize,
+        /// The first row, where it is a single field: the separator may be another one.
+        first: Vec<String>,
     },
 
     /// A row that is the header again, as joined files have it.

@@ -36,13 +36,14 @@ const TEXTS: [&str; 8] = [
     "question",
 ];
 /// Labels, in the order in which they are looked for.
-const LABELS: [&str; 9] = [
+const LABELS: [&str; 10] = [
     "label",
     "labels",
     "gold_label",
     "class",
     "category",
     "target",
+    "sentiment",
     "score",
     "is_duplicate",
     "quality",

@@ -104,6 +104,11 @@ fn table(
                 line,
                 expected: columns,
                 found,
+                first: if columns == 1 {
+                    first_row(&table)
+                } else {
+                    Vec::new()
+                },
             });
         }
         table.rows.push(row(line, fields));
@@ -114,6 +119,18 @@ fn table(
         })
     } else {
         Ok(table)
+    }
+}
+
+/// The names of the header, or without one the fields of the first row.
+fn first_row(table: &RawTable) -> Vec<String> {
+    let text = |cell: &RawCell| match cell {
+        RawCell::Text(text) => text.clone(),
+        _ => String::new(),
+    };
+    match (&table.naming, table.rows.first()) {
+        (Naming::Numbers, Some(row)) => row.cells.iter().map(text).collect(),
+        _ => table.names.clone(),
     }
 }
 

@@ -211,6 +211,7 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(RawTable, usize),
                 line,
                 expected,
                 found,
+                first: Vec::new(),
             });
         }
         let cell = |field: &str| RawCell::Text(field.to_owned());

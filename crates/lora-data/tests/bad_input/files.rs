@@ -85,6 +85,11 @@ fn rows_that_do_not_fit_the_first() {
             &["line 3: 1 field,", "first row has 2"],
         ),
         case(
+            "semicolons.csv",
+            "text;label\ngood, but long;1\nbad;0\n",
+            &["line 2: 2 fields", "first row has 1", "separated by semicolons"],
+        ),
+        case(
             "after.csv",
             "text,label\n\"two\nlines\",0\nb\n",
             &["line 4: 1 field,"],

@@ -10,7 +10,7 @@ use super::preset::CommonestLabel;
 use super::trust::TestRows;
 use crate::report::against::{Verdict, compare};
 use crate::report::choice::{Method, SelectedConfiguration};
-use crate::report::measure::Measure;
+use crate::report::measure::{Measure, metric_name};
 use crate::report::page::judge;
 use crate::report::results::{Configuration, Results, Trainings};
 use crate::report::tables::{TaskComparison, choice_words, over_seeds};
@@ -278,8 +278,10 @@ fn how_good(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Opt
         }))
     };
     let score = words(Measure::Metric)?;
+    let first = configuration.trials.first();
+    let metric = first.map_or("score", |(_, result)| metric_name(result.metric));
     let (loss, ece) = (words(Measure::Loss)?, words(Measure::Ece)?);
-    let parts: Vec<String> = [("score", score), ("loss", loss), ("calibration error", ece)]
+    let parts: Vec<String> = [(metric, score), ("loss", loss), ("calibration error", ece)]
         .into_iter()
         .filter_map(|(name, value)| Some(format!("{name} {}", value?)))
         .collect();

@@ -88,10 +88,16 @@ impl Sweep {
         let known = worker.run(&all, time)?;
         bar.finish();
         let outcome = worker.outcome;
+        let taken_over = match outcome.taken_over {
+            0 => String::new(),
+            units => format!(
+                ", {} of them taken over from workers that had ended",
+                counted(units, "unit")
+            ),
+        };
         progress.note(&format!(
-            "{} computed here, with {} of workers that had ended; all {} are in {}",
+            "{} computed here{taken_over}; all {} are in {}",
             counted(outcome.computed, "trial"),
-            counted(outcome.taken_over, "unit"),
             all.len(),
             call.folder.display()
         ));

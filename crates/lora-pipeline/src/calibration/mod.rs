@@ -20,7 +20,7 @@ use crate::saved::task_file::FittedValues;
 pub use calibrators::{
     CalibratorName, FittedCalibrator, ScoredCalibrator, calibrator_of, calibrator_table, score_calibrators,
 };
-pub use promise::{CoveragePromise, note_few_rows};
+pub use promise::CoveragePromise;
 pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};
 
 /// Name of the file.

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{Calibrated, CalibrationFile, SetRequest};
 use crate::counted::counted;
 use crate::error::Result;
-use crate::progress::Progress;
 
 /// Share of the choices of validation rows for which an interval holds.
 const LEVEL: f64 = 0.95;
@@ -73,23 +72,15 @@ impl CalibrationFile {
         })
     }
 
-    /// Tells where its rows are so few that sets for a coverage of 0.9 are uncertain, or refused.
-    pub fn caution(&self) -> Option<String> {
+    /// Tells where its rows are too few for sets with a coverage of 0.9.
+    pub fn refusal(&self) -> Option<String> {
         let rows = self.validation_rows()?;
-        match self.promise() {
-            Some(promise) => promise.caution(),
-            None => Some(format!(
-                "caution: prediction sets with a coverage of {DEFAULT_COVERAGE} are refused: they need at least {}, and this adapter has {rows}",
+        self.promise().is_none().then(|| {
+            format!(
+                "Prediction sets with a coverage of {DEFAULT_COVERAGE} are refused: they need at least {}, and this adapter has {rows}.",
                 counted(fewest_rows(DEFAULT_COVERAGE), "validation row")
-            )),
-        }
-    }
-}
-
-/// Tells where validation rows are so few that prediction sets are uncertain, or refused.
-pub fn note_few_rows(file: Option<&CalibrationFile>, progress: &dyn Progress) {
-    if let Some(caution) = file.and_then(CalibrationFile::caution) {
-        progress.note(&caution);
+            )
+        })
     }
 }
 
@@ -148,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn too_few_rows_for_any_set_come_with_a_caution_too() {
-        let caution = |rows: usize| {
+    fn sets_are_refused_where_rows_are_too_few_for_any() {
+        let refusal = |rows: usize| {
             let probabilities = ClassProbabilities::new(rows, 2, [0.75, 0.25].repeat(rows)).unwrap();
             let labels = vec![0; rows];
             let scores = ConformalScores::of(&probabilities, &labels, ConformityScore::Lac, None).unwrap();
@@ -162,14 +153,13 @@ mod tests {
                 mean,
                 ensemble: None,
             };
-            file.caution().unwrap_or_default()
+            file.refusal().unwrap_or_default()
         };
-        let said = caution(8);
+        let said = refusal(8);
         assert!(
             said.contains("at least 9 validation rows, and this adapter has 8"),
             "{said}"
         );
-        assert!(caution(9).contains("these 9 rows hold"), "{}", caution(9));
-        assert_eq!(caution(1000), "");
+        assert_eq!(refusal(9), "");
     }
 }

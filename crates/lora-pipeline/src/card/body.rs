@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use lora_core::peft::TaskType;
 use lora_core::{Form, Tuning};
 use lora_data::Task;
-use lora_eval::{Bootstrap, share_interval};
+use lora_eval::Bootstrap;
 use lora_train::MaskChange;
 
 use super::{CardTraining, ModelCard};
@@ -14,10 +14,9 @@ use crate::base::task_type;
 use crate::calibration::CalibrationFile;
 use crate::counted::counted;
 use crate::error::Result;
-use crate::score::{ScoredMethod, TaskScores, legend, table};
+use crate::score::accuracy::accuracy_interval;
+use crate::score::{INTERVAL_LEVEL, ScoredMethod, TaskScores, legend, table};
 
-/// Share of the draws inside of an interval.
-const LEVEL: f64 = 0.95;
 /// Classes that are listed, at most.
 const LISTED: usize = 30;
 
@@ -188,8 +187,9 @@ impl ModelCard<'_> {
         if let Some(ensemble) = self.task_file.ensemble {
             let _ = write!(
                 text,
-                " The ensemble has {}, seed {}.",
+                " The ensemble has {}, each {}, seed {}.",
                 counted(ensemble.members as usize, "member"),
+                self.member(),
                 ensemble.seed
             );
         }
@@ -209,7 +209,26 @@ impl ModelCard<'_> {
                 promise.in_words()
             );
         }
+        if let Some(refusal) = self.calibration.and_then(CalibrationFile::refusal) {
+            let _ = write!(text, " {refusal}");
+        }
         Some(format!("## Calibration\n\n{text}"))
+    }
+
+    /// What a member of the ensemble is.
+    fn member(&self) -> String {
+        let Some(method) = self.task_file.posterior else {
+            return "with masks of its own".to_owned();
+        };
+        let number = |key: &str| self.posterior?.settings()[key].as_f64();
+        let size = number("sigma")
+            .map(|sigma| format!(", σ = {sigma:.5}"))
+            .or(number("prior_precision").map(|precision| format!(", prior precision {precision}")))
+            .unwrap_or_default();
+        format!(
+            "a draw from a Gaussian over the adapter's factors ({}{size})",
+            method.name()
+        )
     }
 
     fn use_section(&self) -> String {
@@ -269,9 +288,7 @@ fn intervals(method: &ScoredMethod) -> Result<Option<String>> {
     let mut parts = Vec::new();
     match &method.scores {
         TaskScores::Classification(scores) => {
-            #[expect(clippy::cast_sign_loss, reason = "a count")]
-            let right = (scores.accuracy * scores.n as f64).round() as u64;
-            let [lower, upper] = share_interval(right, scores.n, LEVEL)?;
+            let [lower, upper] = accuracy_interval(scores)?;
             parts.push(format!(
                 "accuracy {:.3} ({lower:.3} to {upper:.3}, Wilson)",
                 scores.accuracy
@@ -284,7 +301,7 @@ fn intervals(method: &ScoredMethod) -> Result<Option<String>> {
     if !losses.is_empty() {
         let bootstrap = Bootstrap {
             resamples: 1000,
-            level: LEVEL,
+            level: INTERVAL_LEVEL,
             ..Bootstrap::default()
         };
         let found = bootstrap.paired_means(losses, &vec![0.0; losses.len()])?;

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use lora_core::Tuning;
 use lora_core::atomic::WriteError;
+use lora_core::gaussian::Gaussian;
 use lora_data::Task;
 use lora_train::History;
 
@@ -20,8 +21,9 @@ use crate::calibration::CalibrationFile;
 use crate::config::RunConfig;
 use crate::error::Result;
 use crate::files::output::remove_file;
-use crate::saved::task_file::{InferenceKind, TaskFile};
+use crate::saved::task_file::TaskFile;
 use crate::score::ScoredMethod;
+use crate::score::comparison::method_in_use;
 
 /// Name of the file.
 pub const CARD_FILE: &str = "README.md";
@@ -40,6 +42,8 @@ pub struct ModelCard<'a> {
     pub task: &'a Task,
     /// Base model, lengths, temperatures, and how the folder is used.
     pub task_file: &'a TaskFile,
+    /// What members are drawn from, where they are no masks.
+    pub posterior: Option<&'a Gaussian>,
     /// What validation rows said about probabilities.
     pub calibration: Option<&'a CalibrationFile>,
     /// How it was trained, where that is known.
@@ -104,10 +108,7 @@ impl ModelCard<'_> {
 
     /// Of the ways to predict on a split, the one that `lora predict` takes.
     fn in_use<'m>(&self, methods: &'m [ScoredMethod]) -> Option<&'m ScoredMethod> {
-        let has_ensemble = methods.iter().any(|method| method.average.is_some());
-        let wanted = self.task_file.inference != Some(InferenceKind::Mean) && has_ensemble;
-        // The one with a temperature comes after the one without.
-        methods.iter().rfind(|method| method.average.is_some() == wanted)
+        method_in_use(methods, self.task_file.inference)
     }
 
     /// Those splits that a reader wants to know of: not the rows that were trained on.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use lora_core::gaussian::PosteriorMethod;
 use lora_core::{LoraConfig, Rescale, TargetModules};
 use lora_eval::calibration::Binning;
 use lora_eval::{ClassProbabilities, Scores};
@@ -59,6 +60,7 @@ fn card(folder: &Path, task_file: &TaskFile, scores: &[(String, Vec<ScoredMethod
         tuning: &lora.into(),
         task: &task_file.task().unwrap(),
         task_file,
+        posterior: None,
         calibration: None,
         training: None,
         scores,
@@ -118,6 +120,23 @@ fn without_a_verdict_of_validation_rows_the_ensemble_is_in_use() {
     let (_, metadata) = card(Path::new("a"), &task_file("minilm-l6", None), &scores());
     let metric = &metadata["model-index"][0]["results"][0]["metrics"][0];
     assert_eq!(metric["name"], "accuracy (ensemble of 8)");
+}
+
+#[test]
+fn a_card_says_what_a_member_of_the_ensemble_is() {
+    let masks = task_file("minilm-l6", None);
+    let (text, _) = card(Path::new("a"), &masks, &scores());
+    assert!(
+        text.contains("8 members, each with masks of its own, seed 7"),
+        "{text}"
+    );
+    let drawn = TaskFile {
+        posterior: Some(PosteriorMethod::Tfb),
+        ..masks
+    };
+    let (text, _) = card(Path::new("a"), &drawn, &scores());
+    let member = "a draw from a Gaussian over the adapter's factors (TFB)";
+    assert!(text.contains(member), "{text}");
 }
 
 #[test]

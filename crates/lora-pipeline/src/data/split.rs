@@ -89,11 +89,12 @@ impl SplitRows {
         for ((name, place), _) in places.into_iter().zip(self.split_off).filter(|(_, is)| *is) {
             *place = split.next();
             self.notes.push(format!(
-                "{name}: {} split off the training rows with seed {seed}, which leaves {}",
-                counted(place.as_ref().map_or(0, Rows::len), "row"),
-                self.train.len()
+                "{name}: {} split off the training rows with seed {seed}",
+                counted(place.as_ref().map_or(0, Rows::len), "row")
             ));
         }
+        self.notes
+            .push(format!("{} left to train on", counted(self.train.len(), "row")));
         Ok(self)
     }
 
@@ -160,6 +161,13 @@ mod tests {
             .complete(shares)
             .unwrap();
         assert_eq!(split.split_off, [false, true]);
+        assert_eq!(
+            split.notes,
+            [
+                "test: 4 rows split off the training rows with seed 1",
+                "4 rows left to train on"
+            ]
+        );
         assert_eq!((split.train.len(), split.validation), (4, Some(rows(3))));
         assert!(
             SplitRows::new(rows(8), Some(rows(0)), None)

@@ -112,7 +112,7 @@ impl InferenceKind {
     /// That `lora predict` uses this one unasked, and why.
     pub fn why_in_use(self) -> String {
         format!(
-            "{}, whose loss on the validation rows was lower than that of {}, beyond chance or not; --inference {} uses {1}",
+            "{}, whose loss on the validation rows was lower than that of {}; --inference {} uses {1}",
             self.in_words(),
             self.other().in_words(),
             self.other().name()

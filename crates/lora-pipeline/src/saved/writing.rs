@@ -43,6 +43,7 @@ impl OpenedAdapter {
             tuning: self.adapted.tuning(),
             task: &self.task,
             task_file: task,
+            posterior: self.adapted.posterior(),
             calibration: self.calibration.as_ref(),
             training: None,
             scores,

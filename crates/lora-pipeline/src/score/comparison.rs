@@ -113,6 +113,17 @@ impl<'a> MethodsInUse<'a> {
     }
 }
 
+/// The way by which `lora predict` predicts: without a choice the ensemble, if there is one; with its temperature, if it has one.
+pub(crate) fn method_in_use(
+    methods: &[ScoredMethod],
+    inference: Option<InferenceKind>,
+) -> Option<&ScoredMethod> {
+    let has_ensemble = methods.iter().any(|method| method.average.is_some());
+    let wanted = inference != Some(InferenceKind::Mean) && has_ensemble;
+    // The one with a temperature comes after the one without.
+    methods.iter().rfind(|method| method.average.is_some() == wanted)
+}
+
 /// A difference with its interval, and what that means.
 fn interval_in_words(interval: &BootstrapInterval) -> String {
     let verdict = match () {

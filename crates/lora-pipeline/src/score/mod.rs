@@ -1,5 +1,6 @@
 //! Temperatures, thresholds and scores of a split: mean pass and ensemble, each without and with temperature.
 
+pub mod accuracy;
 pub mod adaptive;
 mod classes;
 pub mod comparison;
@@ -115,6 +116,9 @@ impl TaskScores {
         }
     }
 }
+
+/// Share of the draws of rows for which the interval of a score holds.
+pub(crate) const INTERVAL_LEVEL: f64 = 0.95;
 
 /// Seed of the folds of the validation rows that a temperature is judged on.
 pub const JUDGING_SEED: u64 = 0;

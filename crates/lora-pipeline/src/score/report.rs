@@ -1,14 +1,16 @@
 //! `report.html`: scores, reliability, curves and settings on one page.
 
 use lora_eval::calibration::{Binning, ReliabilityBin};
+use lora_eval::share_interval;
 use lora_report::{Block, Figure, Page, Provenance, Section, Series, line_chart, reliability_diagram};
 use lora_train::History;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::counted::counted;
 use crate::files::provenance::MadeBy;
 use crate::score::reliability_bars::reliability_bars;
-use crate::score::{ScoredMethod, legend, table};
+use crate::score::{INTERVAL_LEVEL, ScoredMethod, TaskScores, legend, table};
 
 /// A page with the scores of some data sets, and the JSON document that it carries.
 pub fn score_page(title: &str, splits: &[(String, &[ScoredMethod])], document: &impl Serialize) -> Page {
@@ -82,24 +84,45 @@ fn diagram(method: &ScoredMethod) -> Option<Figure> {
     let ece = method.scores.ece()?;
     let rule = format!("equal width, {}", Binning::default());
     let svg = reliability_diagram(&method.method, &reliability_bars(&method.reliability), ece, &rule);
-    Some(Figure::new(svg, sureness(&method.reliability)))
+    Some(Figure::new(
+        svg,
+        sureness(&method.reliability, noun(&method.scores)),
+    ))
 }
 
-/// Whether a model is too sure or not sure enough, over all rows.
-fn sureness(bins: &[ReliabilityBin]) -> String {
-    let rows: u64 = bins.iter().map(|bin| bin.count).sum();
-    let mean = |value: fn(&ReliabilityBin) -> f64| {
-        let filled = bins.iter().filter(|bin| bin.count > 0);
-        filled.map(|bin| bin.count as f64 * value(bin)).sum::<f64>() / rows as f64
-    };
-    if rows == 0 {
-        return String::new();
+/// What a bin counts.
+fn noun(scores: &TaskScores) -> &'static str {
+    match scores {
+        TaskScores::Classification(_) | TaskScores::Regression(_) => "row",
+        TaskScores::Words(_) => "word",
+        TaskScores::Labels(_) => "decision",
+        TaskScores::Spans(_) => "answer",
     }
-    let (confidence, accuracy) = (mean(|bin| bin.mean_confidence), mean(|bin| bin.accuracy));
-    let verdict = match (confidence - accuracy) * 100.0 {
-        gap if gap >= 0.5 => "too sure on the whole",
-        gap if gap <= -0.5 => "not sure enough on the whole",
-        _ => "as sure as it is right on the whole",
+}
+
+/// Whether a model is too sure or not sure enough, over all rows: said where the interval of the share of right answers excludes the mean
+/// confidence.
+fn sureness(bins: &[ReliabilityBin], noun: &str) -> String {
+    let rows: u64 = bins.iter().map(|bin| bin.count).sum();
+    let sum = |value: fn(&ReliabilityBin) -> f64| {
+        let filled = bins.iter().filter(|bin| bin.count > 0);
+        filled.map(|bin| bin.count as f64 * value(bin)).sum::<f64>()
+    };
+    let (confidence, right) = (sum(|bin| bin.mean_confidence), sum(|bin| bin.accuracy));
+    let (confidence, accuracy) = (confidence / rows as f64, right / rows as f64);
+    #[expect(clippy::cast_sign_loss, reason = "a count")]
+    let right = right.round() as u64;
+    // No interval: there are no rows.
+    let Ok([lower, upper]) = share_interval(right, rows, INTERVAL_LEVEL) else {
+        return String::new();
+    };
+    let verdict = if confidence > upper {
+        "too sure on the whole".to_owned()
+    } else if confidence < lower {
+        "not sure enough on the whole".to_owned()
+    } else {
+        let rows = counted(rows as usize, noun);
+        format!("no difference beyond chance on {rows}")
     };
     format!(
         "{:.0} % sure on average, {:.0} % right: {verdict}.",
@@ -113,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_told_to_be_too_sure_or_not_sure_enough() {
+    fn a_model_is_too_sure_or_not_sure_enough_only_beyond_chance() {
         let bin = |count, mean_confidence, accuracy| ReliabilityBin {
             lower: 0.0,
             upper: 1.0,
@@ -121,11 +144,20 @@ mod tests {
             mean_confidence,
             accuracy,
         };
-        // (30 · 0.9 + 10 · 0.5) / 40 = 0.8, and (30 · 0.8 + 10 · 0.4) / 40 = 0.7.
-        let said = sureness(&[bin(30, 0.9, 0.8), bin(0, f64::NAN, f64::NAN), bin(10, 0.5, 0.4)]);
-        assert_eq!(said, "80 % sure on average, 70 % right: too sure on the whole.");
-        let said = sureness(&[bin(8, 0.6, 0.75)]);
-        assert!(said.ends_with("not sure enough on the whole."), "{said}");
-        assert_eq!(sureness(&[]), "");
+        let said = |bins: &[ReliabilityBin]| sureness(bins, "row");
+        // (300 · 0.9 + 100 · 0.5) / 400 = 0.8, and (300 · 0.8 + 100 · 0.4) / 400 = 0.7.
+        let sure = [bin(300, 0.9, 0.8), bin(0, f64::NAN, f64::NAN), bin(100, 0.5, 0.4)];
+        assert_eq!(
+            said(&sure),
+            "80 % sure on average, 70 % right: too sure on the whole."
+        );
+        let unsure = said(&[bin(800, 0.6, 0.75)]);
+        assert!(unsure.ends_with("not sure enough on the whole."), "{unsure}");
+        // Wilson's interval of 19 in 20 is 0.764 to 0.991.
+        assert_eq!(
+            said(&[bin(20, 0.87, 0.95)]),
+            "87 % sure on average, 95 % right: no difference beyond chance on 20 rows."
+        );
+        assert_eq!(said(&[]), "");
     }
 }

@@ -10,7 +10,7 @@ use lora_train::state::hash_of_rows;
 use lora_train::{FitData, Fitted, Observer, TrainConfig, TrainError};
 
 use super::memory::{MemoryEstimate, StepSize, TooLarge};
-use crate::calibration::{CalibrationFile, note_few_rows};
+use crate::calibration::CalibrationFile;
 use crate::counted::counted;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
 use crate::data::split::SplitRows;
@@ -170,7 +170,6 @@ impl PreparedTraining {
         let outputs = infer(trained, split, ensemble, "calibrating", progress)?;
         let rules = calibrate(&outputs, split, true, progress)?;
         let file = CalibrationFile::of(&outputs, split, rules.temperature)?;
-        note_few_rows(file.as_ref(), progress);
         Ok((rules, file))
     }
 

@@ -8,7 +8,7 @@ use lora_train::{Fitted, MaskChange};
 use serde_json::{Value, json};
 
 use super::prepared::PreparedTraining;
-use crate::calibration::{CalibrationFile, note_few_rows};
+use crate::calibration::CalibrationFile;
 use crate::card::{CardTraining, ModelCard};
 use crate::config::{DataConfig, RunConfig};
 use crate::data::encoded::EncodedSplit;
@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
 use crate::saved::task_file::{FittedRules, TaskFile};
+use crate::score::accuracy::{accuracy_line, as_sentence};
 use crate::score::comparison::{MethodsInUse, verdicts};
 use crate::score::report::{curves, score_page};
 use crate::score::{
@@ -76,7 +77,6 @@ impl TrainingScores {
                     }
                 }
                 scored.calibration = CalibrationFile::of(&outputs, split, scored.rules.temperature)?;
-                note_few_rows(scored.calibration.as_ref(), progress);
             }
             let methods = score_split(&outputs, split, scored.rules)?;
             scored.scores.push((name.to_owned(), methods));
@@ -109,6 +109,15 @@ impl TrainingScores {
     pub fn in_use(&self) -> Option<MethodsInUse<'_>> {
         let (_, methods) = self.scores.iter().find(|(split, _)| split == "validation")?;
         MethodsInUse::of(methods)
+    }
+
+    /// The accuracy on a split of the way that `lora predict` uses, with its interval; none where no classes of rows are predicted, and of
+    /// the training rows, which flatter.
+    pub fn accuracy_line(&self, split: &str, methods: &[ScoredMethod]) -> Option<String> {
+        let inference = self.in_use().map(|in_use| in_use.better());
+        (split != "training")
+            .then(|| accuracy_line(&format!("the {split} rows"), methods, inference))
+            .flatten()
     }
 
     /// By what `lora predict` predicts; none without validation rows.
@@ -170,6 +179,7 @@ pub(super) fn card_text(
         tuning: fitted.best.tuning(),
         task: &prepared.task,
         task_file,
+        posterior: fitted.best.posterior(),
         calibration: scored.calibration.as_ref(),
         training: Some(CardTraining {
             config,
@@ -207,6 +217,10 @@ pub(super) fn page(
         .or(file.map(|path| path.display().to_string()))
         .unwrap_or_default();
     let mut page = score_page(&format!("A training on {data}"), &scores, results);
+    if let Some((split, methods)) = splits.scores.last() {
+        let accuracy = splits.accuracy_line(split, methods);
+        page.summary.extend(accuracy.map(|line| as_sentence(&line)));
+    }
     if let (Some(metric), Some((split, methods))) = (splits.metric, splits.scores.last()) {
         page.summary.extend(official_line(metric, split, methods));
     }

@@ -122,6 +122,20 @@ fn an_unknown_flag_is_refused_with_a_suggestion() {
 }
 
 #[test]
+fn a_file_without_its_flag_is_refused_with_the_flag() {
+    let workspace = Workspace::new();
+    for (arguments, flag) in [
+        (&["train", "configs/x.yaml"][..], "--config configs/x.yaml"),
+        (&["train", "x.csv"], "--data x.csv"),
+        (&["eval", "runs/x", "other.csv"], "--data other.csv"),
+    ] {
+        let said = workspace.lora(arguments);
+        assert_eq!(said.code, Some(2));
+        assert!(said.stderr.contains(flag), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn a_negative_number_is_a_value_and_a_flag_may_be_given_again() {
     let workspace = Workspace::new();
     let eval = ["eval", "--adapter", "nowhere", "--data", "train.csv"];

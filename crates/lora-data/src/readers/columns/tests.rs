@@ -56,6 +56,14 @@ fn the_columns_of_glue_are_found_by_their_names() {
 }
 
 #[test]
+fn the_columns_of_imdb_are_found_by_their_names() {
+    assert_eq!(
+        shown(&Columns::default(), &["review", "sentiment"]),
+        "text `review`, label `sentiment`"
+    );
+}
+
+#[test]
 fn a_given_text_column_stands_alone() {
     let asked = Columns {
         text: Some("sentence2".into()),

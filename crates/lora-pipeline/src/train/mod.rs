@@ -269,15 +269,7 @@ impl Training {
             other => other.into(),
         };
         self.prepared.data().check(&config.train).map_err(refuse)?;
-        if let Some(swag) = &config.swag {
-            let rows = self.prepared.train.encoded.len();
-            let (steps, of_epoch) = (config.train.total_steps(rows), config.train.steps_per_epoch(rows));
-            let found = swag.collections(steps, of_epoch);
-            if found < 2 {
-                let error = SwagError::TooFewCollections { found };
-                return Err(self.resolved.origins.at("swag", error));
-            }
-        }
+        self.check_swag()?;
         let mut document = self.run_document();
         let run = document.clone();
         let mut fail = |key: &str, value: Value| {
@@ -361,6 +353,22 @@ impl Training {
             seconds,
             unasked,
         })
+    }
+
+    /// Refuses a training with too few steps for a covariance of its weights.
+    fn check_swag(&self) -> Result<()> {
+        let config = &self.resolved.config;
+        let Some(swag) = &config.swag else {
+            return Ok(());
+        };
+        let rows = self.prepared.train.encoded.len();
+        let (steps, of_epoch) = (config.train.total_steps(rows), config.train.steps_per_epoch(rows));
+        let found = swag.collections(steps, of_epoch);
+        if found < 2 {
+            let error = SwagError::TooFewCollections { found };
+            return Err(self.resolved.origins.at("swag", error));
+        }
+        Ok(())
     }
 
     /// What tells of the training, from its first step or from a state on.

@@ -16,8 +16,8 @@ use lora_report::{Better, Cell, Column, Table};
 use lora_train::Trainer;
 
 use super::Sweep;
-use super::jobs::Queue;
 use super::plan::{PlannedTraining, PlannedTrial};
+use super::queue::Queue;
 use super::training::{self, Prepared};
 use super::work_estimate::TrainingWork;
 

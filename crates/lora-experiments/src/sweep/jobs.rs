@@ -1,7 +1,7 @@
 //! Running a plan: trainings side by side, each with the trials that wait for it.
 
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -17,7 +17,8 @@ use super::inference_method::InferenceMethod;
 use super::members::{Member, Members};
 use super::outputs::TrialOutputs;
 use super::passes::{self, TrialMethod};
-use super::plan::{Plan, PlannedTraining, PlannedTrial};
+use super::plan::{Plan, PlannedTraining};
+use super::queue::{Queue, is_deep};
 use super::record::{Line, TrialOutcome, TrialRecord, TrialResult};
 use super::settings;
 use super::store::{Store, StoreError};
@@ -66,56 +67,6 @@ struct Shared<'s> {
     broken: Option<StoreError>,
 }
 
-/// The trainings that pending trials need, in the order of the plan, and the trials that can be scored from members on disk alone.
-pub struct Queue {
-    trainings: Vec<usize>,
-    pending: BTreeSet<usize>,
-    ready: Vec<usize>,
-}
-
-impl Queue {
-    /// Of the trials that are to be computed.
-    pub fn new(plan: &Plan, members: &Members, pending: BTreeSet<usize>) -> Self {
-        let has = |training: usize, stopping| members.has(&plan.trainings[training].key, stopping);
-        let (mut trainings, mut ready) = (BTreeSet::new(), Vec::new());
-        for &trial in &pending {
-            let trial_trainings = &plan.trials[trial].trainings;
-            if is_deep(&plan.trials[trial]) {
-                let missing: Vec<usize> = trial_trainings
-                    .iter()
-                    .copied()
-                    .filter(|&training| !has(training, plan.trials[trial].stopping))
-                    .collect();
-                if missing.is_empty() {
-                    ready.push(trial);
-                }
-                trainings.extend(missing);
-            } else {
-                trainings.extend(trial_trainings);
-            }
-        }
-        Self {
-            trainings: trainings.into_iter().collect(),
-            pending,
-            ready,
-        }
-    }
-
-    /// The trainings that there will be.
-    pub fn trainings(&self) -> &[usize] {
-        &self.trainings
-    }
-
-    /// The trials that there will be.
-    pub fn trials(&self) -> &BTreeSet<usize> {
-        &self.pending
-    }
-}
-
-fn is_deep(trial: &PlannedTrial) -> bool {
-    matches!(trial.prediction, InferenceMethod::DeepEnsemble { .. })
-}
-
 impl Work<'_> {
     /// Runs everything in a queue, until it is cancelled. Failed trials are recorded, and the rest goes on.
     ///
@@ -126,14 +77,14 @@ impl Work<'_> {
         let to_come = |trial: &usize| {
             let trainings = self.plan.trials[*trial].trainings.iter();
             trainings
-                .filter(|training| queue.trainings.contains(training))
+                .filter(|training| queue.trainings().contains(training))
                 .count()
         };
         // What is ready is scored at once: a training of its that has to be repeated for another trial does not score it again.
         let deep = queue
-            .pending
+            .trials()
             .iter()
-            .filter(|&trial| is_deep(&self.plan.trials[*trial]) && !queue.ready.contains(trial));
+            .filter(|&trial| is_deep(&self.plan.trials[*trial]) && !queue.ready().contains(trial));
         let shared = Mutex::new(Shared {
             store,
             next: 0,
@@ -141,8 +92,8 @@ impl Work<'_> {
             tally: Tally::default(),
             broken: None,
         });
-        self.score_deep(&queue.ready, &shared);
-        let jobs = self.resources.jobs.clamp(1, queue.trainings.len().max(1));
+        self.score_deep(queue.ready(), &shared);
+        let jobs = self.resources.jobs.clamp(1, queue.trainings().len().max(1));
         thread::scope(|scope| {
             for job in 0..jobs {
                 let (shared, device) = (&shared, self.resources.device(job));
@@ -162,15 +113,15 @@ impl Work<'_> {
                 let mut shared = lock(shared);
                 if self.cancel.is_cancelled()
                     || shared.broken.is_some()
-                    || shared.next == queue.trainings.len()
+                    || shared.next == queue.trainings().len()
                 {
                     return;
                 }
                 shared.next += 1;
-                queue.trainings[shared.next - 1]
+                queue.trainings()[shared.next - 1]
             };
             let planned = self.plan.trainings[training].on(device);
-            let waiting = queue.pending.iter().copied();
+            let waiting = queue.trials().iter().copied();
             let (deep, own): (Vec<usize>, Vec<usize>) = waiting
                 .filter(|&trial| self.plan.trials[trial].trainings.contains(&training))
                 .partition(|&trial| is_deep(&self.plan.trials[trial]));

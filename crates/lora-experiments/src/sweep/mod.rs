@@ -29,6 +29,7 @@ pub mod outputs;
 pub mod passes;
 mod pending;
 pub mod plan;
+pub mod queue;
 pub mod record;
 pub mod result_files;
 pub mod settings;
@@ -56,10 +57,10 @@ use call::SweepCall;
 use data::SweepTask;
 pub use dry_run::DryRun;
 use file::SweepFile;
-use jobs::Queue;
 use members::Members;
 pub use pending::Pending;
 use plan::Plan;
+use queue::Queue;
 use work_units::WorkUnit;
 
 /// A sweep that was ended by Ctrl-C.

@@ -10,8 +10,9 @@ use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::progress::{CancelToken, Progress};
 
 use super::call::{Resources, SweepCall};
-use super::jobs::{Queue, Tally, Work};
+use super::jobs::{Tally, Work};
 use super::members::Members;
+use super::queue::Queue;
 use super::record::{Line, RunRecord};
 use super::result_files::{KnownTrials, ResultsFile, check_contradictions, read_all};
 use super::store::Store;

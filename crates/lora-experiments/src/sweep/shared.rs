@@ -19,9 +19,10 @@ use lora_pipeline::progress::{CancelToken, Counter, Progress};
 
 use super::call::Resources;
 use super::claims::{Claim, Claims, MonotonicTime};
-use super::jobs::{Queue, Tally, Work};
+use super::jobs::{Tally, Work};
 use super::members::Members;
 use super::pending::failures;
+use super::queue::Queue;
 use super::result_files::{KnownTrials, RESULTS_ENDING, read_all, results_files_in};
 use super::store::{Store, new_file};
 use super::work_done::{WorkDone, tokens_of};

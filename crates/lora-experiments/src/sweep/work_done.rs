@@ -7,8 +7,8 @@ use lora_pipeline::error::Result;
 use lora_pipeline::progress::Counter;
 
 use super::data::SweepTask;
-use super::jobs::Queue;
 use super::plan::{Plan, PlannedTrial};
+use super::queue::Queue;
 use super::work_estimate::TrainingWork;
 
 /// Tokens of one training.

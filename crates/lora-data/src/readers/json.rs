@@ -16,10 +16,10 @@ const AN_OBJECT: &str = "an object with the columns as keys, as in the first row
 const A_LIST: &str = "a list as long as the first row";
 const A_ROW: &str = "a row: an object with the columns as keys, or a list";
 
-/// Cells of a table that any file may have, and for each of its bytes: rows of 30 bytes may have three of 240 keys. A key that is there
-/// takes six bytes or more, so above that fewer than one cell in forty is filled.
+/// Cells of a table that any file may have, and for each of its bytes: rows of 30 bytes may have three of 120 keys. A key that is there
+/// takes six bytes or more, so above that fewer than one cell in twenty is filled.
 const CELLS: usize = 1 << 20;
-const CELLS_A_BYTE: usize = 8;
+const CELLS_A_BYTE: usize = 4;
 
 /// One row a line; empty lines are skipped. A file that is one list of rows is read as that.
 pub(super) fn read_lines(content: &str, file: &Path) -> Result<RawTable, DataError> {

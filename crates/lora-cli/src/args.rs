@@ -99,7 +99,7 @@ pub enum Command {
     #[cfg(feature = "serve")]
     #[command(after_long_help = SERVE_EXAMPLES)]
     Serve(ServeArgs),
-    /// Compares LoRA, LoRA Dropout and a deep ensemble on your own labelled text, and says which to use and how far to trust it.
+    /// Compares LoRA, input dropout, LoRA Dropout and a deep ensemble on your own labelled text, and says which to use and how far to trust it.
     #[command(after_long_help = COMPARE_EXAMPLES)]
     Compare(CompareArgs),
     /// Trains and scores methods, settings, tasks and seeds as a grid, into one file of results.

@@ -1,4 +1,4 @@
-//! `lora compare`: LoRA, LoRA Dropout and a deep ensemble on the user's own labelled text, and which to use.
+//! `lora compare`: LoRA, input dropout, LoRA Dropout and a deep ensemble on the user's own labelled text, and which to use.
 
 use std::path::PathBuf;
 

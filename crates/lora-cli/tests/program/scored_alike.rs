@@ -108,14 +108,19 @@ fn the_command_that_compare_prints_trains_and_scores_what_was_compared_and_again
     };
     let is_ensemble = value("--members").is_some_and(|members| members != "0");
     let trials = lines_of(&workspace, "cmp/results.jsonl", "cell");
+    assert!(trials.iter().any(|trial| trial["method"] == "input dropout"));
     let trial = trials.iter().find(|trial| {
-        let probability = trial["settings"].get("mask_probability").map(Value::to_string);
+        let is_alike = |key: &str, flag: &str| {
+            trial["settings"].get(key).map(Value::to_string).as_deref() == value(flag)
+        };
         let prediction = if is_ensemble {
             trial["prediction"].is_object()
         } else {
             trial["prediction"] == "mean"
         };
-        probability.as_deref() == value("--mask-probability") && prediction
+        is_alike("mask_probability", "--mask-probability")
+            && is_alike("lora_dropout", "--lora-dropout")
+            && prediction
     });
     let expected = &trial.unwrap()["outcome"]["done"]["test"]["plain"];
     let chosen = |methods: &Value| {

@@ -4,7 +4,7 @@
 //! towards 0, and the first wrong row of a test set then costs more than all others together gain. So here
 //!
 //! 1. the fit is regularized: a normal prior on `ln T` around 0 (so around `T = 1`) outweighs a few rows, not many;
-//! 2. it is bounded ([`OFFERED_TEMPERATURES`]);
+//! 2. it is bounded, as every fitted temperature ([`SMALLEST_FITTED_TEMPERATURE`](super::SMALLEST_FITTED_TEMPERATURE) to its inverse);
 //! 3. its gain is cross-fitted: each tenth of the rows is scored with a temperature fitted on the other nine tenths;
 //! 4. it is offered only if that gain is positive and the rows contradict `T = 1` beyond chance. Chance is what happens to a model that
 //!    needs no temperature: its labels are as if drawn from its own probabilities. Then the slopes `d ln p_y / d ln T` at `T = 1` have
@@ -23,8 +23,6 @@ use super::{GRID_STEPS, lowest, lowest_beside};
 use crate::probabilities::check_labels;
 use crate::{Average, EvalError, Predictions};
 
-/// The temperatures that are offered.
-pub const OFFERED_TEMPERATURES: std::ops::RangeInclusive<f64> = 0.1..=10.0;
 /// Rows below which no temperature is offered.
 pub const FEWEST_ROWS: usize = 20;
 /// Standard deviation of the prior of `ln T`: before any row is seen, two of three temperatures lie between 0.6 and 1.6.
@@ -37,8 +35,6 @@ pub const SIGNIFICANCE: f64 = 0.05;
 /// A temperature at which all classes that a row can have are as good as equal, and those that it cannot have are still out; more where
 /// logits are huge.
 const FLATTEST: f64 = 1e3;
-/// Steps of the grid from 1 to a limit of [`OFFERED_TEMPERATURES`]: half of those to the limit of a plain fit.
-const OFFERED_STEPS: u32 = GRID_STEPS / 2;
 
 /// Whether a temperature should be used, and what each row loses then.
 #[derive(Debug, Clone, PartialEq)]
@@ -219,7 +215,7 @@ pub fn judge_temperature(
     let fit = |rows: Vec<usize>, start: Option<f64>| {
         let likelihood = Likelihood::new(&observed, rows, PRIOR_DEVIATION.powi(-2));
         match start {
-            None => lowest(&likelihood, OFFERED_STEPS).point.log_temperature,
+            None => lowest(&likelihood, GRID_STEPS).point.log_temperature,
             Some(start) => beside(&likelihood, start),
         }
     };
@@ -262,7 +258,7 @@ pub fn judge_temperature(
 /// The minimum near a start, within the limits: most rows are the same as those of the start.
 fn beside(likelihood: &Likelihood<'_>, start: f64) -> f64 {
     let step = super::grid_step();
-    let limit = step * f64::from(OFFERED_STEPS);
+    let limit = step * f64::from(GRID_STEPS);
     let mut point = likelihood.at(start);
     loop {
         let downhill = if point.slope > 0.0 { -step } else { step };

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::judged::parts;
 pub use self::judged::{
-    FEWEST_ROWS, FOLDS, JudgedTemperature, OFFERED_TEMPERATURES, PRIOR_DEVIATION, SIGNIFICANCE,
-    TemperatureOutcome, judge_temperature,
+    FEWEST_ROWS, FOLDS, JudgedTemperature, PRIOR_DEVIATION, SIGNIFICANCE, TemperatureOutcome,
+    judge_temperature,
 };
 use self::likelihood::{LabelledLogits, Likelihood, Point, STATIONARY};
 use crate::probabilities::check_labels;

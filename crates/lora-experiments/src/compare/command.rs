@@ -11,7 +11,7 @@ use lora_pipeline::files::provenance::quoted;
 use serde_json::{Map, Value, json};
 
 use super::CompareOptions;
-use super::preset::{DROPOUT, base};
+use super::preset::base;
 use crate::report::results::Configuration;
 use crate::sweep::data::{Drawn, SweepTask};
 use crate::sweep::file::RowCount;
@@ -61,14 +61,15 @@ fn words(
     words.push(format!("--output {} --overwrite", path(CHOSEN)));
     words.push(format!("--problem-type {} --seed {seed}", problem_type.name()));
     let mut settings = base(options);
-    if configuration.method == DROPOUT {
-        settings["mask_probability"] = configuration.settings["mask_probability"].clone();
-        settings["mask_rescale"] = "rescaled".into();
-        settings["mask_grouping"] = "example".into();
-        settings["ensemble_members"] = match configuration.prediction {
-            InferenceMethod::Ensemble { members, .. } => (*members).into(),
-            _ => 0.into(),
-        };
+    settings["ensemble_members"] = match configuration.prediction {
+        InferenceMethod::Ensemble { members, .. } => (*members).into(),
+        _ => 0.into(),
+    };
+    for (key, value) in configuration.settings {
+        // Those of the method; the others are there.
+        if settings.get(key).is_none() {
+            settings[key] = value.clone();
+        }
     }
     for (key, value) in settings.as_object().into_iter().flatten() {
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

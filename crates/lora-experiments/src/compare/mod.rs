@@ -1,4 +1,4 @@
-//! LoRA, LoRA Dropout and a deep ensemble on the user's own labelled text. A sweep with a preset, and a page that says which to use.
+//! LoRA, input dropout, LoRA Dropout and a deep ensemble on the user's own labelled text. A sweep with a preset, and a page that says which to use.
 
 mod advice;
 mod command;
@@ -141,7 +141,7 @@ impl Comparison {
             .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
         let mut report = Report::of(&results)?;
         report.title = format!(
-            "LoRA, LoRA Dropout and a deep ensemble on {}",
+            "LoRA, input dropout, LoRA Dropout and a deep ensemble on {}",
             self.options.file.display()
         );
         let commonest = self.preset.commonest_label.as_ref();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use super::*;
+use crate::SMALLEST_FITTED_TEMPERATURE;
 use crate::proper::NegativeLogLikelihood;
 
 /// Rows of two classes with this gap between the logits; the first so many are labelled as predicted.
@@ -149,15 +150,19 @@ fn the_seed_moves_rows_between_parts_and_the_same_seed_gives_the_same_bits() {
 }
 
 #[test]
+fn a_model_that_is_sure_beyond_reason_gets_a_temperature_that_fits_it() {
+    // Right in 55 of 100 with a lead of 60 in the logits: the plain fit would be 60 / ln(55/45) = 299. The prior on ln T, whose slope
+    // is ln T / 0.5², holds it back to where 100 (σ(60 / T) − 0.55) 60 / T = 4 ln T.
+    let found = judged(60.0, 55, 100).outcome.temperature().unwrap();
+    assert!((found - 62.627).abs() < 0.01, "{found}");
+}
+
+#[test]
 fn a_temperature_stays_within_its_bounds() {
-    // Sure beyond reason and right in 55 of 100: the plain fit would be 60 / ln(55/45) = 299.
-    let outcome = judged(60.0, 55, 100).outcome;
-    let limit = *OFFERED_TEMPERATURES.end();
+    let found = judged(6_000.0, 55, 100).outcome.temperature().unwrap();
     assert!(
-        outcome
-            .temperature()
-            .is_some_and(|t| t <= limit + 1e-9 && t > 9.0),
-        "{outcome:?}"
+        (found * SMALLEST_FITTED_TEMPERATURE - 1.0).abs() < 1e-9,
+        "{found}"
     );
 }
 

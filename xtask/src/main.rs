@@ -109,7 +109,7 @@ fn torture(options: &Torture) -> Result<()> {
     )
 }
 
-/// The test of the gate, with more inputs, each of which ends within a second.
+/// The test of the gate, with more inputs, each of which takes the processor for a second at most.
 fn fuzz(options: &Fuzz) -> Result<()> {
     let Fuzz {
         reader,
@@ -162,9 +162,19 @@ fn run_workbench(task: &str, passed: &Passed) -> Result<()> {
     Ok(())
 }
 
-/// The cargo that runs this program.
+/// The cargo that runs this program, without what it says of this package: the build script of `ring` asks for these variables, so it
+/// and all that uses it would be compiled anew whenever a build by hand follows one from here.
 fn cargo() -> Command {
-    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        let is_of_this_package = ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|prefix| name.to_string_lossy().starts_with(prefix));
+        if is_of_this_package {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The folder of the workspace, wherever the command is typed.

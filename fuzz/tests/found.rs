@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 
-use lora_fuzz::{adapters, models, rows};
+use lora_fuzz::{adapters, documents, models, rows};
 
 /// Most bytes that a reader holds at once.
 fn most_memory(read: fn(&[u8]), bytes: &[u8]) -> u64 {
@@ -163,4 +163,9 @@ fn rows_that_share_no_keys_take_no_cell_for_each_key_of_the_others() {
 fn a_table_of_nothing_but_separators_takes_memory_for_its_cells() {
     let held = most_memory(rows::csv, ",".repeat(1 << 20).as_bytes());
     assert!(held < 256 * MIB, "{held}");
+}
+
+#[test]
+fn lists_and_tables_that_are_never_closed_do_not_fill_the_stack() {
+    documents::run_toml("r = 8\na = [e\"]\nb = { \"c\n".repeat(40_000).as_bytes());
 }

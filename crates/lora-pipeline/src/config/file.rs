@@ -13,6 +13,10 @@ use super::keys::{Key, nearest};
 use crate::bail;
 use crate::error::{Error, Result};
 
+/// Lists and tables that a TOML file may open, far more than settings have. Its parser (`toml` 1.2.1) bounds how deep they nest, but in a
+/// damaged file it loses count and overflows the stack.
+const MOST_OPENED: usize = 200;
+
 /// A key of the file, with its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileEntry {
@@ -82,6 +86,10 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>> {
             }
             mistake("YAML", line, first_line(&error.without_snippet().to_string()))
         }),
+        Some("toml") if text.matches(['[', '{']).count() > MOST_OPENED => {
+            let reason = format!("more than {MOST_OPENED} lists and tables");
+            Err(mistake("TOML", None, reason))
+        }
         Some("toml") => toml::from_str::<Pairs>(text).map_err(|error| {
             let line = error
                 .span()

@@ -7,8 +7,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use lora_core::adapter::Adapter;
 use lora_core::{
-    AdaLora, Adapted, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear, MaskAxes, MergeError,
-    Pass, PassNoise, Rescale, TargetModules,
+    AdaLora, Adapted, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear, MaskAxes,
+    MergeError, Pass, PassNoise, Rescale, TargetModules,
 };
 use lora_kernels::KeepMasks;
 

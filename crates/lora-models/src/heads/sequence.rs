@@ -120,9 +120,8 @@ impl LastTokenHead {
     pub fn forward(&self, hidden: Tensor<3>, input: &Batch, pass: &Pass) -> Tensor<2> {
         let [batch, seq, d_model] = hidden.dims();
         // Transformers looks for the padding token alone, so a text that ends in it is read before its end.
-        let is_read = |place: usize| {
-            input.attention_mask[place] > 0.0 && Some(input.input_ids[place]) != self.padding
-        };
+        let is_read =
+            |place: usize| input.attention_mask[place] > 0.0 && Some(input.input_ids[place]) != self.padding;
         let last: Vec<i32> = (0..batch)
             .map(|row| {
                 let places = row * seq..(row + 1) * seq;

@@ -225,7 +225,7 @@ fn what_peft_passes_over_is_read_as_if_it_were_not_there() {
         config[key] = value.into();
         fs::write(copy.path().join("adapter_config.json"), config.to_string()).unwrap();
         let [found, expected] =
-            [copy.path(), &theirs].map(|folder| AdapterFolder::read(folder).unwrap().config);
+            [copy.path(), theirs.as_path()].map(|folder| AdapterFolder::read(folder).unwrap().config);
         assert_eq!(found, expected, "{key}");
     }
 }

@@ -30,7 +30,8 @@ const GROUP: usize = 1024;
 /// A model's tokenizer: special tokens added, truncated to a maximal length, never padded (that is for
 /// [`Batch`](crate::Batch) to do).
 ///
-/// Truncation length and padding of `tokenizer.json` are overridden; a side to truncate from is retained.
+/// Truncation length and padding of `tokenizer.json` are overridden; a side to truncate from is retained, unless
+/// [`TextTokenizer::cut_at_beginning`] says another.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     /// Without truncation and padding of its own.
@@ -97,6 +98,17 @@ impl TextTokenizer {
             max_length: Some(max_length),
             ..self
         })
+    }
+
+    /// The same with too long texts cut at their beginning, or at their end, whatever `tokenizer.json` says.
+    #[must_use]
+    pub fn cut_at_beginning(self, beginning: bool) -> Self {
+        let side = if beginning {
+            TruncationDirection::Left
+        } else {
+            TruncationDirection::Right
+        };
+        Self { side, ..self }
     }
 
     /// The same with this padding token, for a tokenizer that names none.

@@ -73,6 +73,18 @@ fn minilm_once() -> &'static TextTokenizer {
 }
 
 #[test]
+fn a_long_text_loses_its_end_or_where_that_is_asked_for_its_beginning() {
+    let tokenizer = words(r#"{"a": 0, "b": 1, "c": 2, "d": 3}"#);
+    let tokenizer = tokenizer.with_max_length(3).unwrap();
+    let ids = |tokenizer: &TextTokenizer| {
+        let encoded = tokenizer.encode_all(&[example("a b c d", None)]).unwrap();
+        encoded[0].input_ids.clone()
+    };
+    assert_eq!(ids(&tokenizer), [0, 1, 2]);
+    assert_eq!(ids(&tokenizer.cut_at_beginning(true)), [1, 2, 3]);
+}
+
+#[test]
 fn the_padding_and_truncation_of_the_file_are_overridden() {
     // The file asks for exactly 128 tokens, padded and cut.
     let long = "word ".repeat(300);

@@ -110,6 +110,19 @@ impl Checkpoint {
             .and_then(|id| u32::try_from(id).ok())
     }
 
+    /// Whether too long texts lose their beginning, as `truncation_side` of `tokenizer_config.json` says; `None` if it says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] if the file is corrupt.
+    pub fn cuts_at_beginning(&self) -> Result<Option<bool>, LoadError> {
+        if !self.origin.is_dir() {
+            return Ok(None);
+        }
+        let settings: Value = self.tokenizer_settings()?;
+        Ok(settings["truncation_side"].as_str().map(|side| side == "left"))
+    }
+
     /// `config.json` as a type of its own.
     ///
     /// # Errors
@@ -169,24 +182,28 @@ impl Checkpoint {
 
     /// `tokenizer.json`, made of the folder's SentencePiece model, if the family has such.
     fn sentence_piece(&self) -> Result<Option<Vec<u8>>, LoadError> {
-        let settings_path = self.origin.join("tokenizer_config.json");
         for file in sentence_piece::FILES {
             let path = self.origin.join(file);
             let Some(bytes) = read_if_there(&path)? else {
                 continue;
             };
-            let settings = match read_if_there(&settings_path)? {
-                Some(bytes) => serde_json::from_slice(&bytes).map_err(|reason| LoadError::Config {
-                    path: settings_path.clone(),
-                    reason,
-                })?,
-                None => TokenizerConfig::default(),
-            };
+            let settings: TokenizerConfig = self.tokenizer_settings()?;
             let model_type = self.config["model_type"].as_str().unwrap_or_default();
             let made = sentence_piece::tokenizer_json(&bytes, model_type, &settings);
             return made.map_err(|problem| LoadError::SentencePiece { path, problem });
         }
         Ok(None)
+    }
+
+    /// `tokenizer_config.json`; the default where there is none.
+    fn tokenizer_settings<T: Default + for<'de> Deserialize<'de>>(&self) -> Result<T, LoadError> {
+        let path = self.origin.join("tokenizer_config.json");
+        match read_if_there(&path)? {
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|reason| LoadError::Config { path, reason })
+            }
+            None => Ok(T::default()),
+        }
     }
 
     fn from_parts(
@@ -241,16 +258,37 @@ mod tests {
             (json!({}), None),
         ];
         for (config, expected) in cases {
-            let checkpoint = Checkpoint {
-                origin: PathBuf::new(),
-                config: config.clone(),
-                weights: WeightFiles::of_safetensors(
-                    TensorFile::from_bytes(EMPTY, Path::new("empty")).expect("an empty file is a file"),
-                ),
-                tokenizer: None,
-                gguf_template: None,
-            };
+            let checkpoint = checkpoint(Path::new(""), config.clone());
             assert_eq!(checkpoint.padding_id(), expected, "{config}");
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_on_the_side_that_the_tokenizers_settings_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let found = || checkpoint(folder.path(), json!({})).cuts_at_beginning();
+        assert_eq!(found().expect("no settings are no mistake"), None);
+        for (settings, expected) in [
+            (r#"{"truncation_side": "left"}"#, Some(true)),
+            (r#"{"truncation_side": "right"}"#, Some(false)),
+            ("{}", None),
+        ] {
+            fs::write(folder.path().join("tokenizer_config.json"), settings).expect("a file");
+            assert_eq!(found().expect("settings"), expected, "{settings}");
+        }
+        fs::write(folder.path().join("tokenizer_config.json"), "{").expect("a file");
+        assert!(matches!(found(), Err(LoadError::Config { .. })));
+    }
+
+    fn checkpoint(origin: &Path, config: Value) -> Checkpoint {
+        Checkpoint {
+            origin: origin.to_owned(),
+            config,
+            weights: WeightFiles::of_safetensors(
+                TensorFile::from_bytes(EMPTY, Path::new("empty")).expect("an empty file is a file"),
+            ),
+            tokenizer: None,
+            gguf_template: None,
         }
     }
 

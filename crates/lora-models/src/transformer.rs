@@ -264,7 +264,7 @@ fn reading_of(input: &Batch, row: usize) -> u64 {
 pub fn sequence_output_name(checkpoint: &Checkpoint) -> Result<String, LoadError> {
     let path = match FamilyConfig::read(checkpoint)?.spec().sequence {
         SequenceForm::FirstToken { output, .. } => output,
-        SequenceForm::LastToken => "score",
+        SequenceForm::LastToken { .. } => "score",
         SequenceForm::Pooled(_) => "classifier",
     };
     Ok(format!("{path}.weight"))

@@ -42,6 +42,14 @@ pub enum MergeError {
         /// The linear before it.
         path: String,
     },
+    /// A bias that the pretrained linear has no place for.
+    #[error(
+        "the adapter at `{path}` has a bias (lora_bias), and the linear has none that it could be added to; use the model with its adapters"
+    )]
+    NoBias {
+        /// The linear.
+        path: String,
+    },
     /// A table that another part of the model shares.
     #[error(
         "the table `{path}` is adapted, and the output layer shares its weight, but not the adapter; use the model with its adapters"
@@ -265,6 +273,14 @@ impl<M: Module + Linears> Adapted<M> {
                 });
             } else if linear.adapter.is_some() && shared.iter().any(|tied| tied.table == path) {
                 result = Err(MergeError::Shared {
+                    path: path.to_owned(),
+                });
+            } else if let Some(Adapter::LowRank(low_rank)) = &linear.adapter
+                && low_rank.bias.is_some()
+                && linear.base.bias.is_none()
+            {
+                // A model of the family has no such tensor: who reads the merged one would pass it over.
+                result = Err(MergeError::NoBias {
                     path: path.to_owned(),
                 });
             }

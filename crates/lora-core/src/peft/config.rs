@@ -151,7 +151,9 @@ impl PeftConfig {
             }
         }
         let init = match self.init_lora_weights.as_str() {
-            None | Some("eva") => Init::KaimingUniform,
+            // A start that leaves the base weight as it is does not matter to a reader; AdaLoRA passes the word over.
+            None | Some("eva" | "mica") => Init::KaimingUniform,
+            Some(_) if is_adalora => Init::KaimingUniform,
             Some(word) => match Init::from_word(word) {
                 Some(init) => init,
                 // The others absorb part of the base weight in a way that the file does not tell.
@@ -159,7 +161,7 @@ impl PeftConfig {
                     return refuse(
                         "init_lora_weights",
                         word.to_owned(),
-                        "true, false, gaussian, orthogonal, eva, pissa, pissa_niter_N, olora",
+                        "true, false, gaussian, orthogonal, eva, mica, pissa, pissa_niter_N, olora",
                     );
                 }
             },
@@ -215,6 +217,7 @@ impl PeftConfig {
                 layers_pattern: match &self.layers_pattern {
                     None => Vec::new(),
                     Some(NamesOrPattern::Names(patterns)) => patterns.clone(),
+                    Some(NamesOrPattern::Pattern(pattern)) if pattern.is_empty() => Vec::new(),
                     Some(NamesOrPattern::Pattern(pattern)) => vec![pattern.clone()],
                 },
             },

@@ -7,8 +7,8 @@ use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use lora_core::adapter::Adapter;
 use lora_core::{
-    AdaLora, Adapted, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear, MaskAxes, Pass,
-    PassNoise, Rescale, TargetModules,
+    AdaLora, Adapted, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear, MaskAxes,
+    MergeError, Pass, PassNoise, Rescale, TargetModules,
 };
 use lora_kernels::KeepMasks;
 
@@ -109,6 +109,19 @@ fn merging_gives_the_mean_pass_and_detaching_the_base_model() {
             assert_close(&numbers(detached.forward(x.clone(), &Pass::Mean)), &base, 1e-5);
         }
     }
+}
+
+#[test]
+fn a_bias_on_b_is_not_merged_into_a_linear_without_bias() {
+    let config = LoraConfig {
+        lora_bias: true,
+        ..config()
+    };
+    let mut model = Tiny::new();
+    model.second.base.bias = None;
+    let (adapted, _) = Adapted::attach(model, config, 7).unwrap();
+    let path = "net.layer.1.value".to_owned();
+    assert_eq!(adapted.merge().err(), Some(MergeError::NoBias { path }));
 }
 
 #[test]

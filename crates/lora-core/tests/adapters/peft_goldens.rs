@@ -205,6 +205,31 @@ fn an_exported_adapter_computes_the_same_update_as_plain_lora() {
     }
 }
 
+#[test]
+fn what_peft_passes_over_is_read_as_if_it_were_not_there() {
+    let changes = [
+        ("bert_seqcls_lora", "layers_pattern", ""),
+        // A start that leaves the base weight as it is.
+        ("bert_seqcls_lora", "init_lora_weights", "mica"),
+        ("tiny_bert_adalora", "init_lora_weights", "gaussian"),
+    ];
+    for (name, key, value) in changes {
+        let case = cases().into_iter().find(|case| case.ends_with(name)).unwrap();
+        let (theirs, copy) = (case.join("adapter"), tempfile::tempdir().unwrap());
+        fs::copy(
+            theirs.join("adapter_model.safetensors"),
+            copy.path().join("adapter_model.safetensors"),
+        )
+        .unwrap();
+        let mut config = settings(&theirs);
+        config[key] = value.into();
+        fs::write(copy.path().join("adapter_config.json"), config.to_string()).unwrap();
+        let [found, expected] =
+            [copy.path(), theirs.as_path()].map(|folder| AdapterFolder::read(folder).unwrap().config);
+        assert_eq!(found, expected, "{key}");
+    }
+}
+
 type Lie = fn(&mut Value);
 
 #[test]

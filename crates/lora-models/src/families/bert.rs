@@ -72,6 +72,9 @@ pub struct BertConfig {
     /// Activation of the feed-forward block and of the masked language model's head.
     #[serde(default = "defaults::gelu")]
     pub hidden_act: Activation,
+    /// Whether a token sees only those before it; only no is known.
+    #[serde(default)]
+    pub is_decoder: bool,
     /// Kind of positions; only `absolute` is known.
     #[serde(default = "defaults::absolute")]
     pub position_embedding_type: String,
@@ -94,6 +97,9 @@ impl BertConfig {
             &config.position_embedding_type,
             "absolute",
         )?;
+        if config.is_decoder {
+            return Err(checkpoint.unsupported("is_decoder", "true", "false"));
+        }
         Ok(config)
     }
 
@@ -119,6 +125,7 @@ impl BertConfig {
             tied: self.tie_word_embeddings,
             max_tokens: Some(self.max_position_embeddings),
             sequence,
+            tokens: "classifier",
             transform: None,
             masked_lm: Some(masked_lm),
         }

@@ -85,6 +85,7 @@ impl DistilBertConfig {
                 output: "classifier",
                 trained: &["pre_classifier", "classifier"],
             },
+            tokens: "classifier",
             transform: None,
             masked_lm: Some(MaskedLmNames {
                 transform: TransformForm::with_biases("vocab_transform", self.activation, "vocab_layer_norm"),

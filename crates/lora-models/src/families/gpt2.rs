@@ -53,6 +53,8 @@ pub struct Gpt2Config {
     /// Whether scores are divided by the number of the layer too; only no is known.
     #[serde(default)]
     pub scale_attn_by_inverse_layer_idx: bool,
+    /// The padding token, which the head on a sequence does not read.
+    pub pad_token_id: Option<i32>,
     /// Whether the output layer is the table of token embeddings.
     #[serde(default = "defaults::yes")]
     pub tie_word_embeddings: bool,
@@ -117,7 +119,10 @@ impl Gpt2Config {
             deviation: self.initializer_range,
             tied: self.tie_word_embeddings,
             max_tokens: Some(self.n_positions),
-            sequence: SequenceForm::LastToken,
+            sequence: SequenceForm::LastToken {
+                padding: self.pad_token_id,
+            },
+            tokens: "classifier",
             transform: None,
             masked_lm: None,
         }

@@ -89,6 +89,11 @@ pub(super) fn rope_of(
 }
 
 impl RopeSettings {
+    /// Whether they say a kind of scaling.
+    pub(super) fn names_kind(&self) -> bool {
+        self.rope_type.is_some() || self.old_type.is_some()
+    }
+
     fn yarn(&self, factor: f32, original_context: f32) -> Yarn {
         // Transformers takes 0 as not given.
         let given = |number: Option<f64>| number.filter(|number| *number != 0.0);

@@ -35,6 +35,8 @@ pub struct ModelSpec {
     pub max_tokens: Option<usize>,
     /// The head on the whole sequence.
     pub sequence: SequenceForm,
+    /// Path of the output layer on single tokens.
+    pub tokens: &'static str,
     /// What stands before the output layer in the heads on single tokens; `None` where nothing does.
     pub transform: Option<TransformForm>,
     /// Names of the masked language model's head; `None` for decoders.
@@ -56,8 +58,12 @@ pub enum SequenceForm {
         /// names.
         trained: &'static [&'static str],
     },
-    /// `score(last real token)`, without bias: the decoders' form.
-    LastToken,
+    /// `score(last token that is not padding)`, without bias: the decoders' form.
+    LastToken {
+        /// `pad_token_id` of `config.json`, if it names one: such a token is not read, even where it belongs to the text, as one that
+        /// ends it.
+        padding: Option<i32>,
+    },
     /// `classifier(transform(pooled tokens))`: ModernBERT's form, with [`ModelSpec::transform`].
     Pooled(Pooling),
 }

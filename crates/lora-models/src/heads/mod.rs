@@ -132,7 +132,9 @@ impl Head {
                 SequenceForm::FirstToken { .. } => {
                     FirstTokenHead::load(outputs, spec, at).map(Self::FirstToken)
                 }
-                SequenceForm::LastToken => LastTokenHead::load(outputs, spec, at).map(Self::LastToken),
+                SequenceForm::LastToken { padding } => {
+                    LastTokenHead::load(outputs, padding, spec, at).map(Self::LastToken)
+                }
                 SequenceForm::Pooled(pooling) => {
                     PooledHead::load(outputs, pooling, spec, at).map(Self::Pooled)
                 }
@@ -231,7 +233,8 @@ impl Head {
         let names: &[&str] = match self {
             Self::FirstToken(head) => head.trained(),
             Self::LastToken(_) => &["score"],
-            Self::Pooled(_) | Self::Tokens(_) => &["classifier"],
+            Self::Pooled(_) => &["classifier"],
+            Self::Tokens(head) => return vec![head.classifier.path().to_owned()],
             Self::Spans(head) => return vec![head.outputs.path().to_owned()],
             Self::MaskedLm(_) | Self::CausalLm(_) => &[],
         };

@@ -26,11 +26,13 @@ pub struct FirstTokenHead {
 
 linears_of!(FirstTokenHead: dense, output);
 
-/// `score(last real token)`: the decoders' form, for only the last token has seen all others.
+/// `score(last token that is not padding)`: the decoders' form, for only the last token has seen all others.
 #[derive(Module, Debug)]
 pub struct LastTokenHead {
     /// `[d_model, outputs]`, without bias.
     pub score: LoraLinear,
+    #[module(skip)]
+    padding: Option<i32>,
 }
 
 linears_of!(LastTokenHead: score);
@@ -99,11 +101,16 @@ impl LastTokenHead {
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
-    pub fn load(outputs: usize, spec: &ModelSpec, at: &Scope<'_>) -> Result<Self, LoadError> {
+    pub fn load(
+        outputs: usize,
+        padding: Option<i32>,
+        spec: &ModelSpec,
+        at: &Scope<'_>,
+    ) -> Result<Self, LoadError> {
         let score = at
             .at("score")
             .output_layer(spec.d_model, outputs, Bias::Absent, spec.deviation)?;
-        Ok(Self { score })
+        Ok(Self { score, padding })
     }
 
     /// # Shapes
@@ -112,13 +119,14 @@ impl LastTokenHead {
     /// - output: `[batch, outputs]`
     pub fn forward(&self, hidden: Tensor<3>, input: &Batch, pass: &Pass) -> Tensor<2> {
         let [batch, seq, d_model] = hidden.dims();
-        let last: Vec<i32> = input
-            .attention_mask
-            .chunks(seq)
-            .enumerate()
-            .map(|(row, mask)| {
-                let place = mask.iter().rposition(|&real| real > 0.0).unwrap_or(0);
-                (row * seq + place) as i32
+        // Transformers looks for the padding token alone, so a text that ends in it is read before its end.
+        let is_read =
+            |place: usize| input.attention_mask[place] > 0.0 && Some(input.input_ids[place]) != self.padding;
+        let last: Vec<i32> = (0..batch)
+            .map(|row| {
+                let places = row * seq..(row + 1) * seq;
+                let last = places.clone().rev().find(|place| is_read(*place));
+                last.unwrap_or(places.start) as i32
             })
             .collect();
         let last = Tensor::from_data(last.as_slice(), &hidden.device());

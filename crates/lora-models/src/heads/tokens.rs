@@ -22,13 +22,13 @@ pub struct TokenHead {
 linears_of!(TokenHead: transform, classifier);
 
 impl TokenHead {
-    /// The head at `classifier`; one that is missing starts from the seed.
+    /// The head at the family's [`ModelSpec::tokens`]; one that is missing starts from the seed.
     ///
     /// # Errors
     ///
     /// [`LoadError::Tensors`].
     pub fn load(outputs: usize, spec: &ModelSpec, at: &Scope<'_>) -> Result<Self, LoadError> {
-        let classifier = at.at("classifier");
+        let classifier = at.at(spec.tokens);
         Ok(Self {
             transform: HeadTransform::of_classifier(spec, at)?,
             classifier: classifier.output_layer(spec.d_model, outputs, Bias::Present, spec.deviation)?,

@@ -143,6 +143,7 @@ MODELS["gpt2_causal"] = lambda: tf.GPT2LMHeadModel(
     tf.GPT2Config(vocab_size=VOCAB, n_embd=HIDDEN, n_layer=LAYERS, n_head=HEADS, n_positions=POSITIONS, resid_pdrop=0.0,
                   embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0, pad_token_id=0)
 )
+MODELS["llama_tokens"] = lambda: tf.LlamaForTokenClassification(decoder(tf.LlamaConfig))
 WITH_BIASES = dict(norm_bias=True, attention_bias=True, mlp_bias=True, classifier_bias=True)
 MODELS.update({
     "modernbert_seqcls": lambda: tf.ModernBertForSequenceClassification(modernbert()),
@@ -167,7 +168,9 @@ LAYOUTS = {
     "llama_output_only": (TIED, "output-only"),
     "llama_output_differs": (TIED, "output-differs"),
     "llama_compiled": (UNTIED, "compiled"),
+    "llama_seqcls_ends_in_padding": (lambda: tf.LlamaForSequenceClassification(decoder(tf.LlamaConfig)), "ends-in-padding"),
     "modernbert_4_config": (lambda: tf.ModernBertForSequenceClassification(modernbert()), "config-before-5"),
+    "modernbert_scaled": (lambda: tf.ModernBertForSequenceClassification(modernbert()), "scaled"),
     "bert_sharded": (lambda: tf.BertForTokenClassification(bert()), "sharded"),
     "distilbert_bin": (lambda: tf.DistilBertForTokenClassification(distilbert()), "bin"),
     "roberta_f16_bin": (lambda: tf.RobertaForSequenceClassification(roberta()), "bin-f16"),
@@ -197,6 +200,7 @@ ADAPTERS.update({
     "ends_tied_saved_kept_tied": (TIED, "CAUSAL_LM", ["q_proj"], dict(modules_to_save=["embed_tokens"], ensure_weight_tying=True)),
     "ends_gpt2_lm_head": (MODELS["gpt2_causal"], "CAUSAL_LM", ["c_attn", "lm_head"]),
 })
+ADAPTERS["llama_tokens_lora"] = (MODELS["llama_tokens"], "TOKEN_CLS", ["q_proj", "v_proj"])
 ADAPTERS.update({
     "modernbert_seqcls_lora": (MODELS["modernbert_mean_seqcls"], "SEQ_CLS", ["Wqkv"]),
     "modernbert_seqcls_all_linear": (MODELS["modernbert_seqcls"], "SEQ_CLS", "all-linear"),
@@ -262,6 +266,16 @@ def write_old_config(path):
         file.write("\n")
 
 
+def scale_positions(path):
+    """A scaling of positions beside the bases of the layers, in the key of Transformers 4."""
+    with open(path) as file:
+        config = json.load(file)
+    config["rope_scaling"] = {"rope_type": "linear", "factor": 2.0}
+    with open(path, "w") as file:
+        json.dump(config, file, indent=2)
+        file.write("\n")
+
+
 def rewrite(path, layout):
     """Files that tools other than `save_pretrained` write."""
     table, output = "model.embed_tokens.weight", "lm_head.weight"
@@ -285,6 +299,8 @@ def save_base(model, folder, layout="one"):
         rewrite(f"{base}/model.safetensors", layout)
     if layout == "config-before-5":
         write_old_config(f"{base}/config.json")
+    if layout == "scaled":
+        scale_positions(f"{base}/config.json")
     if layout.startswith("bin"):
         os.remove(f"{base}/model.safetensors")
         modern = layout != "bin-before-1.6"
@@ -333,9 +349,12 @@ for name, (make, layout) in chosen({**{name: (make, "one") for name, make in MOD
     folder = fresh("models", name)
     model = built(make)
     save_base(model, folder, layout)
-    if layout.startswith("output-"):
+    if layout.startswith("output-") or layout == "scaled":
         model = type(model).from_pretrained(f"{folder}/base").eval()
     batch = inputs(model)
+    if layout == "ends-in-padding":  # texts whose own last tokens are the padding token, as where that is the end of a text
+        batch["input_ids"][0, -1] = model.config.pad_token_id
+        batch["input_ids"][1, 5:7] = model.config.pad_token_id
     write(folder, {**batch, **outputs(model, batch)}, case="forward", layout=layout)
 
 for name, (make, task, targets, *more) in chosen(ADAPTERS).items():

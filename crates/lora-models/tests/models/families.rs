@@ -124,7 +124,7 @@ fn assert_outputs(folder: &Path, model: &Transformer, prefix: &str) {
 #[test]
 fn every_family_and_head_equals_transformers_from_every_layout_of_files() {
     let folders = folders("models");
-    assert_eq!(folders.len(), 40, "{folders:?}");
+    assert_eq!(folders.len(), 43, "{folders:?}");
     for folder in folders {
         assert_outputs(&folder, &model(&folder), "");
     }
@@ -133,7 +133,7 @@ fn every_family_and_head_equals_transformers_from_every_layout_of_files() {
 #[test]
 fn adapters_of_every_family_equal_peft() {
     let folders = folders("adapters");
-    assert_eq!(folders.len(), 22, "{folders:?}");
+    assert_eq!(folders.len(), 23, "{folders:?}");
     for folder in folders {
         let model = model(&folder);
         assert_outputs(&folder, &model, "base.");

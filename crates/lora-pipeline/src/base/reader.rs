@@ -157,7 +157,10 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
             checkpoint.config_path().display()
         );
     }
-    let tokenizer = TextTokenizer::from_bytes(bytes, &path)?.with_max_length(max_seq_length)?;
+    let mut tokenizer = TextTokenizer::from_bytes(bytes, &path)?.with_max_length(max_seq_length)?;
+    if let Some(beginning) = checkpoint.cuts_at_beginning()? {
+        tokenizer = tokenizer.cut_at_beginning(beginning);
+    }
     let rows = model.vocab_size;
     if tokenizer.vocabulary_size() > rows {
         bail!(

@@ -121,6 +121,31 @@ impl AdapterSource {
         }
     }
 
+    /// Whether the one output is a number, for a head of so many outputs, or the base model's.
+    ///
+    /// # Errors
+    ///
+    /// If `problem_type` gives outputs a meaning that they cannot have here.
+    fn predicts_a_number(&self, head: Option<usize>) -> Result<bool> {
+        let outputs = head.unwrap_or_else(|| self.checkpoint.outputs());
+        let says = |problem: ProblemType| self.checkpoint.config["problem_type"] == problem.name();
+        let place = self.checkpoint.config_path();
+        match outputs {
+            1 if says(ProblemType::MultiLabelClassification) => bail!(
+                "by problem_type in `{}` the one output is a label that holds or not, but several labels need two at least; name it \
+                 regression to get the output as it is",
+                place.display()
+            ),
+            1 => Ok(true),
+            _ if says(ProblemType::Regression) => bail!(
+                "by problem_type in `{}` the {outputs} outputs are numbers, but a regression has one here; if they are classes, \
+                 name them with --labels",
+                place.display()
+            ),
+            _ => Ok(false),
+        }
+    }
+
     /// What is predicted of a text: as told by flag, by the adapter's own file, by the base model's labels, or by numbers.
     fn text_task(&self, given: Option<&[String]>) -> Result<Task> {
         let Self {
@@ -131,7 +156,7 @@ impl AdapterSource {
         let task = match (given, &self.task_file) {
             (Some(names), _) => self.of_labels(LabelNames::new(names).context("--labels")?),
             (None, Some(file)) => file.task()?,
-            (None, None) if head == Some(1) => Task::Regression,
+            (None, None) if self.predicts_a_number(head)? => Task::Regression,
             (None, None) => {
                 let config = checkpoint.config.to_string();
                 let known = LabelNames::from_config_json(&config, checkpoint.config_path())?;

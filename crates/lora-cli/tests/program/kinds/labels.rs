@@ -90,4 +90,13 @@ fn labels_have_sigmoids_of_their_own_from_training_to_the_merged_model() {
         (of_model[0] - 1.0).abs() + (of_model[1] - 1.0).abs() > 1e-3,
         "{of_model:?}"
     );
+
+    // Two numbers are no regression here, and the softmax of them would be made up.
+    let mut config = config;
+    config["problem_type"] = json!("regression");
+    workspace.write("merged/config.json", config.to_string());
+    let refused = workspace.lora(&["predict", "--adapter", "merged", texts[0]]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    let told = "the 2 outputs are numbers, but a regression has one here";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
 }

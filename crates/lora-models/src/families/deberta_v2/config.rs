@@ -156,6 +156,7 @@ impl DebertaV2Config {
                 // The pooler is no part of the pretrained model: an adapter without it comes back with another one.
                 trained: &["pooler", "classifier"],
             },
+            tokens: "classifier",
             transform: None,
             masked_lm: Some(masked_lm),
         }

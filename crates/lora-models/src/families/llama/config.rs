@@ -49,6 +49,8 @@ pub struct LlamaConfig {
     /// Whether the linears of the feed-forward block have biases.
     #[serde(default)]
     pub mlp_bias: bool,
+    /// The padding token, which the head on a sequence does not read.
+    pub pad_token_id: Option<i32>,
     /// Whether the output layer is the table of token embeddings.
     #[serde(default)]
     pub tie_word_embeddings: bool,
@@ -116,7 +118,9 @@ impl LlamaConfig {
                 return refuse("layer_types", other, "full_attention, sliding_attention");
             }
         }
-        let given = config.rope_parameters.as_ref().or(config.rope_scaling.as_ref());
+        // Of both, as an edited file may have them, Transformers takes the older.
+        let scaling = config.rope_scaling.as_ref().filter(|given| given.names_kind());
+        let given = scaling.or(config.rope_parameters.as_ref());
         let (settings, theta) = (
             given.cloned().unwrap_or_default(),
             config.rope_theta.unwrap_or(10_000.0),
@@ -135,7 +139,10 @@ impl LlamaConfig {
             deviation: self.initializer_range,
             tied: self.tie_word_embeddings,
             max_tokens: Some(self.max_position_embeddings),
-            sequence: SequenceForm::LastToken,
+            sequence: SequenceForm::LastToken {
+                padding: self.pad_token_id,
+            },
+            tokens: "score",
             transform: None,
             masked_lm: None,
         }

@@ -57,6 +57,8 @@ pub struct ModernBertConfig {
     pub local_rope_theta: Option<f32>,
     /// Base and scaling of the frequencies, since Transformers 5.
     pub rope_parameters: Option<RopeOfLayers>,
+    /// Scaling of the frequencies of all layers, over what the others say.
+    pub rope_scaling: Option<RopeSettings>,
     /// Standard deviation of new weights.
     #[serde(default = "defaults::deviation")]
     pub initializer_range: f64,
@@ -152,8 +154,11 @@ impl ModernBertConfig {
             sliding_attention,
         } = config.rope_parameters.clone().unwrap_or_default();
         let longest = config.max_position_embeddings;
+        let scaling = config.rope_scaling.as_ref().filter(|given| given.names_kind());
         let rope = |settings: Option<RopeSettings>, theta: f32| {
-            rope_of(&settings.unwrap_or_default(), theta, longest, checkpoint)
+            let settings = settings.unwrap_or_default();
+            let theta = settings.rope_theta.unwrap_or(theta);
+            rope_of(scaling.unwrap_or(&settings), theta, longest, checkpoint)
         };
         config.ropes = [
             rope(full_attention, config.global_rope_theta.unwrap_or(160_000.0))?,
@@ -183,6 +188,7 @@ impl ModernBertConfig {
                 "mean" => Pooling::Mean,
                 _ => Pooling::FirstToken,
             }),
+            tokens: "classifier",
             transform: Some(transform),
             masked_lm: Some(MaskedLmNames {
                 transform,

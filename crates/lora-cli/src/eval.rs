@@ -11,6 +11,7 @@ use lora_eval::calibration::Binning;
 use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
+use lora_pipeline::data::indices_in_words;
 use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
@@ -271,6 +272,9 @@ fn read_rows(
             counted(read.dataset.len(), "row"),
             read.columns
         ));
+        if let Some(label) = &read.index_label {
+            terminal.note(indices_in_words(label, &read.dataset.task));
+        }
         return Ok((shown, Rows::Texts(read.dataset)));
     };
     let given = &args.benchmark;

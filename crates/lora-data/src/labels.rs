@@ -129,6 +129,11 @@ impl LabelNames {
     /// writes integers in a column with gaps), or the same truth (`True` for `true`); or, where no name is itself a number, its index (data sets often keep 0
     /// and 1 while the model calls them negative and positive).
     pub fn class_of(&self, value: &str) -> Option<usize> {
+        self.by_name(value).or_else(|| self.by_index(value))
+    }
+
+    /// The class whose name a value is: letter by letter, or as the same number or truth.
+    pub(crate) fn by_name(&self, value: &str) -> Option<usize> {
         self.index_of(value).or_else(|| {
             // Truths are written in small letters in JSON, with a capital by pandas.
             if ["true", "false"]
@@ -138,12 +143,15 @@ impl LabelNames {
                 return self.0.iter().position(|name| name.eq_ignore_ascii_case(value));
             }
             let number = finite(value)?;
-            if self.0.iter().any(|name| finite(name).is_some()) {
-                return self.0.iter().position(|name| finite(name) == Some(number));
-            }
-            let index = usize::try_from(whole_number(value)?).ok()?;
-            (index < self.len()).then_some(index)
+            self.0.iter().position(|name| finite(name) == Some(number))
         })
+    }
+
+    /// The class whose index a value is, where no name is itself a number.
+    fn by_index(&self, value: &str) -> Option<usize> {
+        let index = usize::try_from(whole_number(value)?).ok()?;
+        let are_words = self.0.iter().all(|name| finite(name).is_none());
+        (are_words && index < self.len()).then_some(index)
     }
 
     /// The names that occur in data, in order: as numbers when all are, else by code point.

@@ -11,8 +11,8 @@ use lora_eval::calibration::Binning;
 use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
-use lora_pipeline::data::indices_in_words;
 use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
+use lora_pipeline::data::indices_in_words;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::files::unfinished::note_unfinished;
@@ -277,6 +277,7 @@ fn read_rows(
         }
         return Ok((shown, Rows::Texts(read.dataset)));
     };
+    args.columns.options().check_unused(benchmark)?;
     let given = &args.benchmark;
     if args.data.as_deref() == Some(Path::new("-")) {
         bail!(

@@ -84,7 +84,10 @@ pub fn read_rows(
             }
             Rows::Texts(read.dataset)
         }
-        Some(own) => read_scored(own, path, Some("test"), opened.task.labels())?.rows,
+        Some(own) => {
+            columns.check_unused(own)?;
+            read_scored(own, path, Some("test"), opened.task.labels())?.rows
+        }
     };
     let mut split = opened.encoder(batch_size).encode(&rows)?;
     split.keep_states(&opened.adapted);

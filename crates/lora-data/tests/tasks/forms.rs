@@ -237,7 +237,11 @@ fn questions_of_the_users_are_read_from_plain_tables() {
             .unwrap()
             .into_spans()
             .unwrap();
-        let ids: Vec<&str> = spans.questions.iter().map(|question| question.id.as_str()).collect();
+        let ids: Vec<&str> = spans
+            .questions
+            .iter()
+            .map(|question| question.id.as_str())
+            .collect();
         assert_eq!(ids, ["x", "y"]);
         assert_eq!(spans.questions[1].answers[0].start, 9);
     }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use lora_data::tasks::Rows;
-use lora_data::{DataError, Dataset, JoinedLabels, LabelNames, LabelRule, ProblemType, ReadFile, Task, read_file};
+use lora_data::{
+    DataError, Dataset, JoinedLabels, LabelNames, LabelRule, ProblemType, ReadFile, Task, read_file,
+};
 
 use super::split::SplitRows;
 use super::{ColumnNames, RowSource};

@@ -143,7 +143,13 @@ impl LabelNames {
                 return self.0.iter().position(|name| name.eq_ignore_ascii_case(value));
             }
             let number = finite(value)?;
-            self.0.iter().position(|name| finite(name) == Some(number))
+            self.0.iter().position(|name| {
+                // Identifiers are integers that floats cannot tell apart.
+                match (value.parse::<i64>(), name.parse::<i64>()) {
+                    (Ok(value), Ok(name)) => value == name,
+                    _ => finite(name) == Some(number),
+                }
+            })
         })
     }
 
@@ -242,6 +248,11 @@ mod tests {
         let numbers = LabelNames::new(["1", "2"]).unwrap();
         assert_eq!(numbers.class_of("1"), Some(0));
         assert_eq!(numbers.class_of("0"), None);
+        // 2⁵³ and the next integer are one 64-bit float.
+        let identifiers = LabelNames::new(["9007199254740992", "7"]).unwrap();
+        assert_eq!(identifiers.class_of("9007199254740993"), None);
+        assert_eq!(identifiers.class_of("9007199254740992.0"), Some(0));
+        assert_eq!(identifiers.class_of("+7"), Some(1));
     }
 
     #[test]

@@ -96,7 +96,8 @@ pub fn run(args: &BayesianizeArgs, terminal: &Terminal) -> Result<()> {
         .map_err(|error| anyhow::anyhow!("--tolerance: {error}"))?;
     let opened = open_adapter(&args.opening.options(args.adapter.folder()), None)?;
     note_unfinished(args.adapter.folder(), terminal);
-    let read = |path| read_rows(&opened, path, &args.columns.options(), args.opening.batch_size);
+    let columns = args.columns.options();
+    let read = |path| read_rows(&opened, path, &columns, args.opening.batch_size, terminal);
     let data = input_file(&args.data);
     let rows = read(&data)?;
     // The validation rows of the training are what it is for.

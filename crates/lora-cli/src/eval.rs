@@ -12,6 +12,7 @@ use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
 use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
+use lora_pipeline::data::indices_in_words;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::files::unfinished::note_unfinished;
@@ -271,8 +272,12 @@ fn read_rows(
             counted(read.dataset.len(), "row"),
             read.columns
         ));
+        if let Some(label) = &read.index_label {
+            terminal.note(indices_in_words(label, &read.dataset.task));
+        }
         return Ok((shown, Rows::Texts(read.dataset)));
     };
+    args.columns.options().check_unused(benchmark)?;
     let given = &args.benchmark;
     if args.data.as_deref() == Some(Path::new("-")) {
         bail!(

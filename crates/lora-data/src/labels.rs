@@ -129,6 +129,11 @@ impl LabelNames {
     /// writes integers in a column with gaps), or the same truth (`True` for `true`); or, where no name is itself a number, its index (data sets often keep 0
     /// and 1 while the model calls them negative and positive).
     pub fn class_of(&self, value: &str) -> Option<usize> {
+        self.by_name(value).or_else(|| self.by_index(value))
+    }
+
+    /// The class whose name a value is: letter by letter, or as the same number or truth.
+    pub(crate) fn by_name(&self, value: &str) -> Option<usize> {
         self.index_of(value).or_else(|| {
             // Truths are written in small letters in JSON, with a capital by pandas.
             if ["true", "false"]
@@ -138,12 +143,21 @@ impl LabelNames {
                 return self.0.iter().position(|name| name.eq_ignore_ascii_case(value));
             }
             let number = finite(value)?;
-            if self.0.iter().any(|name| finite(name).is_some()) {
-                return self.0.iter().position(|name| finite(name) == Some(number));
-            }
-            let index = usize::try_from(whole_number(value)?).ok()?;
-            (index < self.len()).then_some(index)
+            self.0.iter().position(|name| {
+                // Identifiers are integers that floats cannot tell apart.
+                match (value.parse::<i64>(), name.parse::<i64>()) {
+                    (Ok(value), Ok(name)) => value == name,
+                    _ => finite(name) == Some(number),
+                }
+            })
         })
+    }
+
+    /// The class whose index a value is, where no name is itself a number.
+    fn by_index(&self, value: &str) -> Option<usize> {
+        let index = usize::try_from(whole_number(value)?).ok()?;
+        let are_words = self.0.iter().all(|name| finite(name).is_none());
+        (are_words && index < self.len()).then_some(index)
     }
 
     /// The names that occur in data, in order: as numbers when all are, else by code point.
@@ -234,6 +248,11 @@ mod tests {
         let numbers = LabelNames::new(["1", "2"]).unwrap();
         assert_eq!(numbers.class_of("1"), Some(0));
         assert_eq!(numbers.class_of("0"), None);
+        // 2⁵³ and the next integer are one 64-bit float.
+        let identifiers = LabelNames::new(["9007199254740992", "7"]).unwrap();
+        assert_eq!(identifiers.class_of("9007199254740993"), None);
+        assert_eq!(identifiers.class_of("9007199254740992.0"), Some(0));
+        assert_eq!(identifiers.class_of("+7"), Some(1));
     }
 
     #[test]

@@ -85,6 +85,9 @@ pub struct ReadFile {
     /// Labels such as `a;b`: read apart where any number of labels may hold, else classes of their own, and several labels may
     /// have been meant.
     pub joined_labels: Option<JoinedLabels>,
+    /// A label that is a number and was taken for the index of a class that has a word for its name, if there was one: the classes
+    /// may have been numbered in another order.
+    pub index_label: Option<String>,
     /// All cells, if they were to be kept: those of rows without a text too.
     pub cells: Option<Cells>,
     /// The rows without a text, by their number from 0, if they were to be left out.
@@ -194,6 +197,7 @@ fn assemble(
         columns,
         decimal_label: targets.decimal_label,
         joined_labels: targets.joined_labels,
+        index_label: targets.index_label,
         cells: options.keep_cells.then(|| table.to_cells()),
         without_text,
     })

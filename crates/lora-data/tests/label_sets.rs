@@ -64,6 +64,17 @@ fn labels_joined_in_a_cell_are_several_labels() {
 }
 
 #[test]
+fn lists_of_indices_are_told() {
+    let read = |lists: &str| {
+        let content = format!("{{\"text\": \"a\", \"labels\": {lists}}}\n");
+        read(&content, Format::Jsonl, Some(&["toxic", "spam"]), &[])
+    };
+    assert_eq!(read("[1, 0]").index_label.as_deref(), Some("1"));
+    assert_eq!(read("[\"spam\"]").index_label, None);
+    assert_eq!(read("[]").index_label, None);
+}
+
+#[test]
 fn who_asks_for_one_label_a_text_is_told_of_several() {
     let of = |content: &str, format| read_str(content, "x", format, &ReadOptions::default());
     let joined = of("text,label\na,sad|angry\nb,angry\nc,sad\n", Format::Csv).unwrap();

@@ -238,11 +238,12 @@ fn a_known_class_is_found_by_its_number_however_it_is_written() {
         classes(&read(truths, Format::Csv, &known(["false", "true"]))),
         targets(&[1, 0, 0])
     );
-    // By index, where names are words.
-    assert_eq!(
-        classes(&read(file, Format::Csv, &known(["bad", "good"]))),
-        targets(&[1, 0, 0])
-    );
+    // By index, where names are words; that is told.
+    let by_index = read_str(file, "x.csv", Format::Csv, &known(["bad", "good"])).unwrap();
+    assert_eq!(classes(&by_index.dataset), targets(&[1, 0, 0]));
+    assert_eq!(by_index.index_label.as_deref(), Some("1.0"));
+    let by_name = read_str(file, "x.csv", Format::Csv, &known(["0", "1"])).unwrap();
+    assert_eq!(by_name.index_label, None);
 }
 
 #[test]

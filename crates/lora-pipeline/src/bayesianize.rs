@@ -18,6 +18,7 @@ use crate::calibration::CalibrationFile;
 use crate::config::DEFAULT_MEMBERS;
 use crate::data::benchmark::read_scored;
 use crate::data::encoded::EncodedSplit;
+use crate::data::indices_in_words;
 use crate::error::{Context, Result};
 use crate::inference::{JudgedRows, SplitOutputs, infer};
 use crate::progress::{Counter, Progress};
@@ -71,15 +72,22 @@ pub fn read_rows(
     path: &Path,
     columns: &ColumnOptions,
     batch_size: usize,
+    progress: &dyn Progress,
 ) -> Result<EncodedSplit> {
     let rows = match of_own_files(opened.task.problem_type()) {
         None => {
             let label_columns = opened.task_file.as_ref().map(|file| &file.label_columns[..]);
             let labels = LabelRule::of(&opened.task, label_columns.unwrap_or_default());
             let read = read_file(path, &read_options(opened.task_file.as_ref(), columns, labels))?;
+            if let Some(label) = &read.index_label {
+                progress.note(&indices_in_words(label, &read.dataset.task));
+            }
             Rows::Texts(read.dataset)
         }
-        Some(own) => read_scored(own, path, Some("test"), opened.task.labels())?.rows,
+        Some(own) => {
+            columns.check_unused(own)?;
+            read_scored(own, path, Some("test"), opened.task.labels())?.rows
+        }
     };
     let mut split = opened.encoder(batch_size).encode(&rows)?;
     split.keep_states(&opened.adapted);

@@ -190,6 +190,23 @@ fn with_input(workspace: &Workspace, words: &[&str], lines: &[u8]) -> Said {
 }
 
 #[test]
+fn labels_that_are_taken_for_indices_are_told_with_the_class_of_each() {
+    let workspace = trained();
+    workspace.write("indices.csv", "text,label\na gripping film,1\na dull film,0\n");
+    let eval = |data| workspace.lora_works(&["eval", "--adapter", "out", "--data", data]);
+    let train = ["train", "--config", "run.yaml", "--max-steps", "1", "--overwrite"];
+    let sentence = "labels such as `1` are taken for the indices of the classes: 0 is `bad`, 1 is `good`";
+    for said in [
+        eval("indices.csv"),
+        workspace.lora_works(&[&train[..], &["--validation-file", "indices.csv"]].concat()),
+    ] {
+        assert!(said.stderr.contains(sentence), "{}", said.stderr);
+    }
+    let said = eval("dev.csv");
+    assert!(!said.stderr.contains("indices"), "{}", said.stderr);
+}
+
+#[test]
 fn a_header_on_the_standard_input_is_told_and_a_table_there_is_read() {
     let workspace = trained();
     let table = b"text,label\na dull film,bad\n";

@@ -286,10 +286,15 @@ fn a_bad_sweep_is_refused_with_file_key_and_mend_before_anything_is_written() {
         assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
         assert_eq!(workspace.everything(), before, "{to}");
     }
+    workspace.write("latin.yaml", b"base: {}\n# caf\xe9\n");
     for (arguments, part) in [
         (
             &["sweep", "--config", "none.yaml"][..],
             "cannot read the sweep's file `none.yaml`",
+        ),
+        (
+            &["sweep", "--config", "latin.yaml"],
+            "`latin.yaml`, line 2: byte 0xE9",
         ),
         (&["report", "train.csv"], "holds no results of a sweep"),
         (

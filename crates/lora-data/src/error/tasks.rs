@@ -127,6 +127,19 @@ pub enum TaskError {
         choices: usize,
     },
 
+    /// An answer that may mean two choices.
+    #[error("`{}`, line {line}: the answer `{answer}` is the number of a choice, counted from 1, and the text of choice {by_text}; write the letter of the right one", file.display())]
+    AnswerOfTwo {
+        /// The file.
+        file: PathBuf,
+        /// Where the row starts.
+        line: usize,
+        /// The answer found.
+        answer: String,
+        /// The number, from 1, of the choice whose text it is.
+        by_text: usize,
+    },
+
     /// An instruction that holds no question with choices.
     #[error("`{}`, line {line}: no question with its choices is found in `instruction`; expected `… question: … Answer1: … Answer2: … Answer format: …`, or columns question, choices and answer", file.display())]
     NoChoicesInText {

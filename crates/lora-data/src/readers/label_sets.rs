@@ -30,6 +30,8 @@ pub(super) fn of_lists(
         None => LabelNames::from_data(lists.iter().flatten().map(String::as_str), file)?,
     };
     let mut each = Vec::with_capacity(lists.len());
+    let mut names = lists.iter().flatten();
+    let index_label = names.find(|name| labels.by_name(name).is_none()).cloned();
     for (row, list) in table.rows.iter().zip(&lists) {
         let mut held = Vec::with_capacity(list.len());
         for name in list {
@@ -40,6 +42,7 @@ pub(super) fn of_lists(
     }
     Ok(RowTargets {
         joined_labels: joined,
+        index_label,
         ..RowTargets::new(each, Task::MultiLabel { labels })
     })
 }

@@ -147,13 +147,20 @@ fn classes(
     file: &Path,
 ) -> Result<RowTargets, DataError> {
     let mut each = Vec::with_capacity(table.rows.len());
+    let mut index_label = None;
     for row in &table.rows {
         let label = one_label(row, column, file)?;
         let unknown = || labels.unknown(&label, &column.name, file, row.line);
         let class = labels.class_of(&label).ok_or_else(unknown)?;
+        if index_label.is_none() && labels.by_name(&label).is_none() {
+            index_label = Some(label.into_owned());
+        }
         each.push(Some(Target::Class(class)));
     }
-    Ok(RowTargets::new(each, Task::Classification { labels }))
+    Ok(RowTargets {
+        index_label,
+        ..RowTargets::new(each, Task::Classification { labels })
+    })
 }
 
 fn values(table: &RawTable, column: &ResolvedColumn, file: &Path) -> Result<RowTargets, DataError> {

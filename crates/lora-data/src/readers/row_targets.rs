@@ -12,6 +12,8 @@ pub(crate) struct RowTargets {
     pub decimal_label: Option<String>,
     /// Labels that seem to be several ones, joined.
     pub joined_labels: Option<JoinedLabels>,
+    /// A label that was taken for the index of a class.
+    pub index_label: Option<String>,
 }
 
 impl RowTargets {
@@ -22,6 +24,7 @@ impl RowTargets {
             task,
             decimal_label: None,
             joined_labels: None,
+            index_label: None,
         }
     }
 

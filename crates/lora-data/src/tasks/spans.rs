@@ -230,8 +230,8 @@ fn read_json(file: &Path, gathered: &mut Gathered) -> Result<(), DataError> {
     let bytes = bytes::read_bytes(file)?;
     let json = decode_text(&bytes, file)?;
     let json = json.as_ref();
-    // A list of rows is a table, not SQuAD's tree.
-    if json.trim_start().starts_with('[') {
+    // Without paragraphs it is not SQuAD's tree but a table: a list of rows, alone or under a key, or a row a line.
+    if !json.contains("\"paragraphs\"") {
         return read_rows(&read_table_file(file, Format::Json, true, None)?, file, gathered);
     }
     let document: Document = serde_json::from_str(json).map_err(|source| DataError::Json {

@@ -134,11 +134,19 @@ fn columns(file: &Path, with_tags: bool) -> Result<Vec<Vec<Tagged>>, DataError> 
             text.split_whitespace().collect()
         };
         let word = fields.first().copied().unwrap_or_default();
-        if word.is_empty() || word == "-DOCSTART-" {
+        if fields.iter().all(|field| field.is_empty()) || word == "-DOCSTART-" {
             if !sentence.is_empty() {
                 sentences.push(std::mem::take(&mut sentence));
             }
             continue;
+        }
+        // Between tabs there may be a tag and no word, which ends no sentence.
+        if word.is_empty() {
+            return Err(DataError::EmptyText {
+                file: file.to_path_buf(),
+                line,
+                column: "word".to_owned(),
+            });
         }
         let expected = *columns.get_or_insert(fields.len());
         if fields.len() != expected || (with_tags && fields.len() < 2) {

@@ -11,7 +11,7 @@ type Mistake = (
     &'static [&'static str],
 );
 
-const MISTAKES: [Mistake; 18] = [
+const MISTAKES: [Mistake; 20] = [
     (
         "cola",
         "train",
@@ -125,9 +125,27 @@ const MISTAKES: [Mistake; 18] = [
     (
         "choices",
         "train",
+        "train.csv",
+        "question,A,B,C,answer\nTwo and two?,4,2,5,1\nOne and one?,4,3,2,2\n",
+        &[
+            "line 3: the answer `2` is the number of a choice",
+            "the text of choice 3",
+            "write the letter",
+        ],
+    ),
+    (
+        "choices",
+        "train",
         "train.jsonl",
         "{\"question\": \"q\", \"choices\": [\"x\"], \"answer\": 0}\n",
         &["line 1", "has 1 choice,"],
+    ),
+    (
+        "words",
+        "train",
+        "train.tsv",
+        "Ada\tB-PER\n\tO\nrows\tO\n",
+        &["line 2", "the text in `word` is empty"],
     ),
     (
         "boolq",

@@ -226,6 +226,25 @@ fn questions_of_the_users_are_read_from_plain_tables() {
         ),
         ("x", 6)
     );
+    // As the hub has rows, in a list under a key and a row a line.
+    let row = r#"{"id": "x", "question": "When?", "context": "Built in 1871.", "answers": {"text": ["1871"], "answer_start": [9]}}"#;
+    let second = row.replace("\"x\"", "\"y\"");
+    for json in [
+        format!("{{\"version\": 1, \"data\": [{row}, {second}]}}"),
+        format!("{row}\n{second}\n"),
+    ] {
+        let spans = read("spans", "train", "train.json", &json)
+            .unwrap()
+            .into_spans()
+            .unwrap();
+        let ids: Vec<&str> = spans
+            .questions
+            .iter()
+            .map(|question| question.id.as_str())
+            .collect();
+        assert_eq!(ids, ["x", "y"]);
+        assert_eq!(spans.questions[1].answers[0].start, 9);
+    }
 }
 
 #[test]

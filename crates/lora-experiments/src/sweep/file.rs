@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lora_data::{EncodingError, decode_text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
@@ -290,6 +291,9 @@ pub enum SweepFileError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// It is no text.
+    #[error(transparent)]
+    Encoding(#[from] EncodingError),
     /// It is no YAML, or not of a sweep's form.
     #[error("`{}`{}: {reason}; a sweep has the keys base, tasks, methods, seeds, and as you like grid, data_seed, reference, \
              validation_rows, test_rows (see the book's page on experiments)", path.display(), at_line(*line))]
@@ -313,10 +317,11 @@ fn at_line(line: Option<usize>) -> String {
 ///
 /// [`SweepFileError`].
 pub fn read(path: &Path) -> Result<SweepFile, SweepFileError> {
-    let text = fs::read_to_string(path).map_err(|source| SweepFileError::Read {
+    let bytes = fs::read(path).map_err(|source| SweepFileError::Read {
         path: path.to_owned(),
         source,
     })?;
+    let text = decode_text(&bytes, path)?;
     serde_saphyr::from_str(&text).map_err(|error| {
         let words = error.without_snippet().to_string();
         let first = words.lines().next().unwrap_or_default();

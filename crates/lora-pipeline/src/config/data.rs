@@ -238,7 +238,38 @@ pub(super) fn check_data(config: &DataConfig, origins: &Origins) -> Result<()> {
         );
         return Err(origins.at("problem_type", message));
     }
-    Ok(())
+    check_columns(config, origins)
+}
+
+/// Settings of own files of texts beside rows that have a form of their own.
+fn check_columns(config: &DataConfig, origins: &Origins) -> Result<()> {
+    let Some(benchmark) = config.benchmark()? else {
+        return Ok(());
+    };
+    let given = [
+        ("text_column", config.text_column.is_some()),
+        ("text_pair_column", config.text_pair_column.is_some()),
+        ("label_column", config.label_column.is_some()),
+        ("data_format", config.data_format.is_some()),
+        ("header", !config.header),
+    ];
+    match given.into_iter().find(|(_, is_given)| *is_given) {
+        Some((key, _)) => Err(origins.at(key, changes_nothing(key, benchmark))),
+        None => Ok(()),
+    }
+}
+
+/// Why a setting of own files of texts would be read by nobody.
+pub(crate) fn changes_nothing(setting: &str, benchmark: &Benchmark) -> String {
+    let of = match benchmark.hub {
+        Some(_) => benchmark.name,
+        None => benchmark.problem_type().rows(),
+    };
+    format!(
+        "{setting} would change nothing: the columns of {of} are known by their names, and the form of a file by its ending; rename them in the \
+         file (lora tasks {} says how), and remove {setting}",
+        benchmark.name
+    )
 }
 
 fn check_shares(config: &DataConfig, origins: &Origins) -> Result<()> {

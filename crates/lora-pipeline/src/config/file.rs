@@ -42,6 +42,13 @@ pub fn read(path: &Path) -> Result<Vec<FileEntry>> {
     })?;
     let text = decode_text(&bytes, path).map_err(DataError::from)?;
     let pairs = parse(path, &text)?;
+    if let Some(name) = not_finite(path, &text) {
+        let at = line_of(&text, &name).map(|line| format!(", line {line}"));
+        bail!(
+            "`{shown}`{}: {name} holds inf or nan, which is no value of a setting; give a number, or leave the key out",
+            at.unwrap_or_default()
+        );
+    }
     let mut entries: Vec<FileEntry> = Vec::new();
     for (name, value) in pairs {
         let line = line_of(&text, &name);
@@ -101,6 +108,25 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>> {
         _ => bail!("`{shown}`: the format cannot be told from the name; end it in .yaml, .toml or .json"),
     };
     Ok(pairs?.0)
+}
+
+/// The first key of a TOML file that holds `inf` or `nan`: a JSON value cannot, and would be null, which counts as not given. YAML's are
+/// refused by the parser, and JSON has none.
+fn not_finite(path: &Path, text: &str) -> Option<String> {
+    fn is_finite(value: &toml::Value) -> bool {
+        match value {
+            toml::Value::Float(number) => number.is_finite(),
+            toml::Value::Array(items) => items.iter().all(is_finite),
+            toml::Value::Table(fields) => fields.values().all(is_finite),
+            _ => true,
+        }
+    }
+    let is_toml = path
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
+    let table = is_toml.then(|| toml::from_str::<toml::Table>(text).ok())??;
+    let found = table.into_iter().find(|(_, value)| !is_finite(value));
+    found.map(|(name, _)| name)
 }
 
 fn first_line(text: &str) -> String {
@@ -225,6 +251,21 @@ mod tests {
         ] {
             assert!(read_text(name, text).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_value_that_is_no_finite_number_is_refused_in_every_format() {
+        for (name, text) in [
+            ("a.toml", "r = 4\nmax_grad_norm = inf\n"),
+            ("a.toml", "r = 4\nclass_weights = { good = nan }\n"),
+            ("a.toml", "r = 4\nlayers_to_transform = [1, -inf]\n"),
+            ("a.yaml", "r: 4\nmax_grad_norm: .inf\n"),
+        ] {
+            let error = read_text(name, text).unwrap_err().to_string();
+            assert!(error.contains(name) && error.contains("line 2"), "{error}");
+        }
+        assert!(read_text("a.json", "{\"max_grad_norm\": Infinity}").is_err());
+        assert!(read_text("a.json", "{\"max_grad_norm\": 1e999}").is_err());
     }
 
     #[test]

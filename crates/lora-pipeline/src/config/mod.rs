@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 pub use adalora::AdaLoraKeys;
 pub use checkpoints::{NEWEST, ResumeFrom, SaveStrategy};
 pub use checks::default_values;
+pub(crate) use data::changes_nothing;
 pub use data::{DataConfig, Lengths};
 pub use mask_probability::MaskProbability;
 pub use names::{InitWeights, Layers, NamesOrPattern, Patterns, PeftType, ReportTo, TuningKind};

@@ -7,7 +7,7 @@ pub mod row_checks;
 pub mod split;
 mod texts;
 
-pub use self::texts::joined_in_words;
+pub use self::texts::{indices_in_words, joined_in_words};
 
 use std::path::Path;
 

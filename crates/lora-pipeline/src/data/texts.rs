@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use lora_data::tasks::Rows;
-use lora_data::{DataError, Dataset, JoinedLabels, LabelRule, ProblemType, ReadFile, Task, read_file};
+use lora_data::{
+    DataError, Dataset, JoinedLabels, LabelNames, LabelRule, ProblemType, ReadFile, Task, read_file,
+};
 
 use super::split::SplitRows;
 use super::{ColumnNames, RowSource};
@@ -47,6 +49,9 @@ pub(super) fn read(source: &RowSource<'_>, progress: &dyn Progress) -> Result<(S
             path.display(),
             counted(read.dataset.len(), "row")
         ));
+        if let Some(label) = &read.index_label {
+            progress.note(&indices_in_words(label, &read.dataset.task));
+        }
         Ok(Some(read.dataset))
     };
     let validation = further("validation_file", &config.validation_file)?;
@@ -82,6 +87,22 @@ pub fn joined_in_words(joined: &JoinedLabels, task: &Task) -> String {
     format!(
         "labels such as `{example}` ({rows}) look like several labels joined by `{separator}`, but each such combination is learned \
          as a class of its own; problem_type {multi_label} (--problem-type {multi_label}) reads them apart"
+    )
+}
+
+/// Which class is which where labels such as `label` are taken for their indices.
+pub fn indices_in_words(label: &str, task: &Task) -> String {
+    let names = task.labels().map_or(&[][..], LabelNames::names);
+    let mut shown: Vec<String> = (names.iter().enumerate())
+        .take(FEW_CLASSES)
+        .map(|(index, name)| format!("{index} is `{name}`"))
+        .collect();
+    if names.len() > shown.len() {
+        shown.push("…".to_owned());
+    }
+    format!(
+        "labels such as `{label}` are taken for the indices of the classes: {}; if they are numbered otherwise, write their names",
+        shown.join(", ")
     )
 }
 

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use lora_core::peft::EnsembleSettings;
 use lora_data::Task;
-use lora_data::tasks::{Benchmark, Rows};
+use lora_data::tasks::{Benchmark, Rows, of_own_files};
 use lora_eval::calibrators::Calibrator;
 use lora_eval::conformal::ConformalThresholds;
 use lora_eval::{Average, ClassProbabilities, ModelOutputs};
@@ -193,6 +193,9 @@ pub fn predict(
 ) -> Result<Predicted> {
     let form = request.output.as_deref().map(FileForm::of_path).transpose()?;
     check_form(request, form, &opened.task)?;
+    if let Some(own) = of_own_files(opened.task.problem_type()) {
+        request.columns.check_unused(own)?;
+    }
     let (ensemble, note) = request.ensemble.to_predict(opened, request.inference)?;
     if request.sets.is_some() && request.adaptive.is_some() {
         bail!(

@@ -300,8 +300,10 @@ fn label_fields(label: &PredictedLabel) -> Vec<(String, String)> {
             fields
         }
         PredictedLabel::Value { value, deviation } => {
-            let deviation = deviation.map(|value| number("deviation", value));
-            std::iter::once(number("value", *value))
+            // Numbers may be of any size: all digits of single precision.
+            let of_any_size = |name: &str, value: f64| (name.to_owned(), (value as f32).to_string());
+            let deviation = deviation.map(|value| of_any_size("deviation", value));
+            std::iter::once(of_any_size("value", *value))
                 .chain(deviation)
                 .collect()
         }

@@ -18,7 +18,7 @@ use crate::base::model_folder::ModelFolder;
 use crate::base::shared::SharedBases;
 use crate::base::{BaseModel, OpenedBase, TextReader};
 use crate::calibration::{Calibrated, CalibrationFile};
-use crate::config::Lengths;
+use crate::config::{Lengths, changes_nothing};
 use crate::data::encoded::RowEncoder;
 use crate::device::{DeviceName, Precision};
 use crate::error::Result;
@@ -237,4 +237,25 @@ pub struct ColumnOptions {
     pub data_format: Option<Format>,
     /// Whether the first row of a CSV or TSV names the columns.
     pub header: Option<bool>,
+}
+
+impl ColumnOptions {
+    /// Refuses what is given for rows in the form of a benchmark, or of no texts, where it would be read by nobody.
+    ///
+    /// # Errors
+    ///
+    /// If anything is given.
+    pub fn check_unused(&self, benchmark: &Benchmark) -> Result<()> {
+        let given = [
+            ("--text-column", self.text_column.is_some()),
+            ("--text-pair-column", self.text_pair_column.is_some()),
+            ("--label-column", self.label_column.is_some()),
+            ("--data-format", self.data_format.is_some()),
+            ("--header", self.header.is_some()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => bail!("{}", changes_nothing(flag, benchmark)),
+            None => Ok(()),
+        }
+    }
 }

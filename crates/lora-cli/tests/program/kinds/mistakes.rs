@@ -150,6 +150,33 @@ const IN_TRAINING: &[Mistake] = &[
         &["v.conll`, line 3", "label `B-PERS`", "did you mean `B-PER`?"],
     ),
     (
+        "a column of texts beside tagged words",
+        &[
+            ("train_file", "w.conll"),
+            OWN,
+            ("problem_type", "token_classification"),
+            ("label_column", "pos_tags"),
+        ],
+        None,
+        &[
+            "run.yaml`, line",
+            "label_column would change nothing",
+            "lora tasks words",
+        ],
+    ),
+    (
+        "a format of files beside a benchmark",
+        &[
+            ("train_file", ""),
+            OWN,
+            ("task_name", "mrpc"),
+            ("data_dir", "."),
+            ("data_format", "csv"),
+        ],
+        None,
+        &["data_format would change nothing: the columns of mrpc"],
+    ),
+    (
         "more tags than words",
         &[
             ("train_file", "w.jsonl"),
@@ -246,7 +273,7 @@ fn mistakes_with_an_adapter_are_refused() {
         "{\"question\": \"who ?\", \"context\": \"ada\", \"answer\": \"ada\"}\n",
     );
     workspace.lora_works(&["train", "--config", "run.yaml", "--max-steps", "1"]);
-    let mistakes: [(&str, &[&str], &[&str]); 9] = [
+    let mistakes: [(&str, &[&str], &[&str]); 10] = [
         ("neither data nor task", &["eval"], &["--data"]),
         (
             "a task without folder",
@@ -270,6 +297,19 @@ fn mistakes_with_an_adapter_are_refused() {
                 "tset",
             ],
             &["did you mean `test`?"],
+        ),
+        (
+            "a column for a benchmark",
+            &[
+                "eval",
+                "--task-name",
+                "sst2",
+                "--data-dir",
+                "sst2",
+                "--label-column",
+                "label",
+            ],
+            &["--label-column would change nothing: the columns of sst2"],
         ),
         (
             "a split without labels",

@@ -80,6 +80,14 @@ fn tags_are_learned_scored_and_given_with_their_probability() {
             .iter()
             .all(|number| (0.25..=1.0).contains(&number.as_f64().unwrap()))
     );
+    // The columns of words have names of their own, so nobody would read others.
+    for flag in [["--text-column", "words"], ["--data-format", "tsv"]] {
+        let predict = ["predict", "--adapter", "out", "--data", "test.conll"];
+        let said = workspace.lora(&[&predict[..], &flag].concat());
+        assert_eq!(said.code, Some(2), "{}", said.stderr);
+        let sentence = format!("{} would change nothing: the columns of sentences", flag[0]);
+        assert!(said.stderr.contains(&sentence), "{}", said.stderr);
+    }
     // A column of words alone is enough, and long sentences lose no word.
     let long = "ada\n".repeat(50);
     workspace.write("unseen.conll", format!("ada\n\nthe\nnew\n\n{long}"));

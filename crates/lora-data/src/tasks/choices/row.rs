@@ -170,6 +170,15 @@ impl ChoiceColumns {
             Some(column) => match answer(&row.cells[column.index], &choices, &labels) {
                 Found::Choice(answer) => Some(answer),
                 Found::KeptBack => None,
+                Found::Two { answer, by_text } => {
+                    return Err(TaskError::AnswerOfTwo {
+                        file: file.to_path_buf(),
+                        line: row.line,
+                        answer,
+                        by_text: by_text + 1,
+                    }
+                    .into());
+                }
                 Found::Nothing(answer) => {
                     return Err(TaskError::BadAnswer {
                         file: file.to_path_buf(),
@@ -265,6 +274,11 @@ fn apart(table: &RawTable) -> Vec<ResolvedColumn> {
 enum Found {
     Choice(usize),
     KeptBack,
+    /// A number that counts to one choice and is the text of another.
+    Two {
+        answer: String,
+        by_text: usize,
+    },
     Nothing(String),
 }
 
@@ -286,9 +300,18 @@ fn answer(cell: &RawCell, choices: &[String], labels: &[String]) -> Found {
             let text = text.trim();
             let of_row = labels.iter().position(|label| label == text);
             let whole = choices.iter().position(|choice| choice.trim() == text);
+            let counted = letter_or_number(text).filter(|answer| *answer < choices.len());
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            if let (None, Some(counted), Some(by_text)) = (of_row, counted, whole)
+                && is_number
+                && counted != by_text
+            {
+                let answer = text.to_owned();
+                return Found::Two { answer, by_text };
+            }
             (
                 of_row
-                    .or_else(|| letter_or_number(text))
+                    .or(counted)
                     .or(whole)
                     // A number that pandas has written as a decimal, as it does in columns with gaps.
                     .or_else(|| usize::try_from(whole_number(text)?).ok()?.checked_sub(1)),

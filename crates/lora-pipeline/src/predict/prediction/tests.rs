@@ -29,6 +29,20 @@ fn a_table_has_a_header_and_quotes_where_needed() {
 }
 
 #[test]
+fn a_small_number_and_a_large_one_keep_their_digits_in_a_table() {
+    let of = |value, deviation| Prediction {
+        text: "a".to_owned(),
+        text_pair: None,
+        label: PredictedLabel::Value { value, deviation },
+    };
+    let small = [of(-1.25e-7, Some(2.5e-9))];
+    let expected = "text,value,deviation\na,-0.000000125,0.0000000025\n";
+    assert_eq!(to_csv(&small, None).unwrap().0, expected);
+    let large = [of(1_234_567.5, None)];
+    assert_eq!(to_csv(&large, None).unwrap().0, "text,value\na,1234567.5\n");
+}
+
+#[test]
 fn the_columns_that_were_read_stay_and_keep_their_names() {
     let cells = Cells {
         names: ["id", "review", "label"].map(str::to_owned).into(),

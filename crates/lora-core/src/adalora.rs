@@ -106,7 +106,7 @@ impl AdaLora {
             return refuse("orth_reg_weight", self.orth_reg_weight, "0 or a positive number");
         }
         if let Some(total) = self.total_step
-            && self.tinit + self.tfinal >= total
+            && self.tinit.saturating_add(self.tfinal) >= total
         {
             return refuse(
                 "total_step",

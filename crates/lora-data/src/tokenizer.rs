@@ -63,7 +63,15 @@ impl TextTokenizer {
             file: origin.clone(),
             source,
         };
-        let mut inner = without_panic(|| Tokenizer::from_bytes(bytes)).map_err(bad)?;
+        let mut inner = without_panic(|| {
+            let inner = Tokenizer::from_bytes(bytes)?;
+            // A template that names special tokens which the file lacks fails only when they are counted.
+            if let Some(processor) = inner.get_post_processor() {
+                processor.added_tokens(true);
+            }
+            Ok(inner)
+        })
+        .map_err(bad)?;
         let pad_id = inner.get_padding().map(|padding| padding.pad_id);
         let pad_id = pad_id.or_else(|| {
             ["[PAD]", "<pad>"]

@@ -36,7 +36,7 @@ impl RobertaConfig {
 
     /// What heads must know.
     pub fn spec(&self) -> ModelSpec {
-        let unused = usize::try_from(self.pad_token_id() + 1).unwrap_or(0);
+        let unused = usize::try_from(i64::from(self.pad_token_id()) + 1).unwrap_or(0);
         let sequence = SequenceForm::FirstToken {
             dense: "classifier.dense",
             activation: Activation::Tanh,

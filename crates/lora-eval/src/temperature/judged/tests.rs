@@ -2,8 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
 use super::*;
-use crate::SMALLEST_FITTED_TEMPERATURE;
 use crate::proper::NegativeLogLikelihood;
+use crate::temperature::SMALLEST_FITTED_TEMPERATURE;
 
 /// Rows of two classes with this gap between the logits; the first so many are labelled as predicted.
 fn constant_gap(gap: f32, right: usize, n: usize) -> (Predictions, Vec<usize>) {

@@ -326,7 +326,9 @@ fn adalora_fields(adalora: &AdaLora) -> Map<String, Value> {
         .map(|(path, kept)| (format!("{path}{RANK_KEY}"), json!(kept)))
         .collect::<Map<_, _>>();
     // PEFT refuses a missing number of steps, or one that the budget does not fit into.
-    let total_step = adalora.total_step.unwrap_or(adalora.tinit + adalora.tfinal + 1);
+    let total_step = adalora
+        .total_step
+        .unwrap_or(adalora.tinit.saturating_add(adalora.tfinal).saturating_add(1));
     let Value::Object(fields) = json!({
         "beta1": adalora.beta1,
         "beta2": adalora.beta2,

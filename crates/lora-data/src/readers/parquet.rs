@@ -11,6 +11,7 @@ mod types;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 
 use parquet::errors::ParquetError;
@@ -26,6 +27,17 @@ use crate::error::{DataError, EncodingError};
 
 /// The whole file as a table; a row's line is its number from 1.
 pub(super) fn read(path: &Path) -> Result<RawTable, DataError> {
+    // The library panics at places in its metadata that lie before the file's begin.
+    panic::catch_unwind(AssertUnwindSafe(|| read_table(path))).unwrap_or_else(|_| {
+        Err(DataError::Parquet {
+            file: path.to_path_buf(),
+            row: None,
+            source: Box::new(ParquetError::General("its metadata is damaged".to_owned())),
+        })
+    })
+}
+
+fn read_table(path: &Path) -> Result<RawTable, DataError> {
     let opened = File::open(path).map_err(|source| {
         let file = path.to_path_buf();
         match source.kind() {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::panic::{self, AssertUnwindSafe};
 
-use lora_fuzz::{adapters, documents, models, rows};
+use lora_fuzz::{READERS, adapters, documents, models, rows};
 
 /// Most bytes that a reader holds at once.
 fn most_memory(read: fn(&[u8]), bytes: &[u8]) -> u64 {
@@ -168,4 +168,27 @@ fn a_table_of_nothing_but_separators_takes_memory_for_its_cells() {
 #[test]
 fn lists_and_tables_that_are_never_closed_do_not_fill_the_stack() {
     documents::run_toml("r = 8\na = [e\"]\nb = { \"c\n".repeat(40_000).as_bytes());
+}
+
+#[test]
+fn a_chain_of_a_template_does_not_fill_the_stack() {
+    for link in [".l", "|s", "[0]", "+a"] {
+        let chain = link.repeat(65_000 / link.len());
+        models::chat_template(format!("{{{{ a{chain} }}}}").as_bytes());
+    }
+}
+
+/// Panics of `parquet` and `tokenizers`, and sums that overflow, in inputs of the loop.
+#[test]
+fn damage_that_a_library_or_a_sum_panicked_at_is_an_error() {
+    for (name, number) in [
+        ("parquet", 12_805),
+        ("tokenizer", 23_103),
+        ("config", 226_566),
+        ("adapter_config", 43_006),
+    ] {
+        let reader = READERS.iter().find(|reader| reader.name == name);
+        let reader = reader.expect("a reader of this name");
+        (reader.read)(&reader.mutator().input(number));
+    }
 }

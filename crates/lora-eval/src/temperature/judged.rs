@@ -293,8 +293,11 @@ fn p_value(observed: &LabelledLogits<'_>) -> f64 {
     let variances: f64 = rows.map(|row| observed.slope_variance(row)).sum();
     if variances > 0.0 {
         erfc(slopes.abs() / (2.0 * variances).sqrt())
-    } else {
+    } else if slopes == 0.0 {
         1.0
+    } else {
+        // Probabilities of 1 in double precision, and rows that are wrong.
+        0.0
     }
 }
 

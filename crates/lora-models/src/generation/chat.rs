@@ -91,6 +91,9 @@ pub(super) const MOST_FUEL: u64 = 1_000_000;
 
 /// Bytes of a template; those of models have some thousand.
 const LONGEST_SOURCE: usize = u16::MAX as usize - 1;
+/// Bytes of the stack that a template is read on: the engine goes one call deeper for each link of a chain such as `a.b.c`, of which the
+/// longest source holds some ten thousands.
+const STACK: usize = 256 << 20;
 
 impl ChatTemplate {
     /// The template of a model's folder.
@@ -153,6 +156,10 @@ impl ChatTemplate {
     /// [`ChatError::Template`] if the template does not parse, or refuses the conversation; [`ChatError::TooLong`] if it does not end, or
     /// makes more of it than a prompt can be.
     pub fn render(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String, ChatError> {
+        stacker::grow(STACK, || self.rendered(messages, add_generation_prompt))
+    }
+
+    fn rendered(&self, messages: &[ChatMessage], add_generation_prompt: bool) -> Result<String, ChatError> {
         let failed = |reason: minijinja::Error| match reason.kind() {
             ErrorKind::OutOfFuel => ChatError::TooLong {
                 path: self.origin.clone(),

@@ -7,6 +7,7 @@ use lora_data::{ColumnSelector, Columns, Format, LabelRule, ProblemType, ReadOpt
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::keys::Key;
 use super::{Origins, RunConfig};
 use crate::bail;
 use crate::error::Result;
@@ -174,15 +175,15 @@ pub(super) fn check_required(
     if missing.is_empty() {
         return Ok(());
     }
+    let flag = |key: &&str| Key::named(key).map_or("--data".to_owned(), |key| format!("--{}", key.flag()));
+    let flags = missing.iter().map(flag).collect::<Vec<_>>().join(", ");
     let missing = missing.join(", ");
     match &origins.file {
         Some(file) => bail!(
-            "`{}` lacks {missing}; add the missing keys to the file, or give them as flags such as --output",
+            "`{}` lacks {missing}; add the missing keys to the file, or give them as flags: {flags}",
             file.display()
         ),
-        None => {
-            bail!("missing: {missing}; give them in a file with --config, or as flags such as --output")
-        }
+        None => bail!("missing: {missing}; give them in a file with --config, or as flags: {flags}"),
     }
 }
 

@@ -38,6 +38,9 @@ pub(crate) static PROBE: [u8; 64 * 1024] = [0; 64 * 1024];
 /// An output folder that cannot be used.
 #[derive(Debug, Error)]
 pub enum OutputError {
+    /// No folder is named.
+    #[error("output_dir is empty; name a folder, and if it is from a variable of the shell, set that")]
+    Unnamed,
     /// A file stands there.
     #[error("output_dir is `{}`, but `{}` is a file, not a folder; choose another folder", path.display(), file.display())]
     NotAFolder {
@@ -94,6 +97,9 @@ pub fn check_folder(path: &Path, writer: FolderWriter, overwrite: bool) -> Resul
         path: path.to_owned(),
         source,
     };
+    if path.as_os_str().is_empty() {
+        return Err(OutputError::Unnamed);
+    }
     if path.is_dir() {
         let mut entries = fs::read_dir(path).map_err(not_writable)?;
         let is_empty = entries.all(|entry| entry.is_ok_and(|entry| is_left_over(&entry)));
@@ -285,6 +291,12 @@ mod tests {
         check_folder(folder.path(), FolderWriter::Training, false).unwrap();
         check_folder(&folder.path().join("new/deep"), FolderWriter::Training, false).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn no_name_is_not_the_current_folder() {
+        let error = check_folder(Path::new(""), FolderWriter::Training, true).unwrap_err();
+        assert!(matches!(error, OutputError::Unnamed), "{error}");
     }
 
     #[test]

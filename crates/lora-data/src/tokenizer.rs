@@ -67,7 +67,7 @@ impl TextTokenizer {
             let inner = Tokenizer::from_bytes(bytes)?;
             // A template that names special tokens which the file lacks fails only when they are counted.
             if let Some(processor) = inner.get_post_processor() {
-                processor.added_tokens(true);
+                let _ = [false, true].map(|is_pair| processor.added_tokens(is_pair));
             }
             Ok(inner)
         })

@@ -65,9 +65,9 @@ impl TextTokenizer {
         };
         let mut inner = without_panic(|| {
             let inner = Tokenizer::from_bytes(bytes)?;
-            // A template that names special tokens which the file lacks fails only when they are counted.
-            if let Some(processor) = inner.get_post_processor() {
-                let _ = [false, true].map(|is_pair| processor.added_tokens(is_pair));
+            // A template that names special tokens which the file lacks fails only when it is used.
+            for pair in [None, Some(Encoding::default())] {
+                let _ = inner.post_process(Encoding::default(), pair, true);
             }
             Ok(inner)
         })

@@ -77,6 +77,11 @@ impl Default for AdaLora {
 }
 
 impl AdaLora {
+    /// Steps of the training, before and after, in which the budget does not shrink.
+    pub fn steps_outside(&self) -> u64 {
+        self.tinit.saturating_add(self.tfinal)
+    }
+
     /// Checks the ranges of the values.
     ///
     /// # Errors
@@ -106,7 +111,7 @@ impl AdaLora {
             return refuse("orth_reg_weight", self.orth_reg_weight, "0 or a positive number");
         }
         if let Some(total) = self.total_step
-            && self.tinit.saturating_add(self.tfinal) >= total
+            && self.steps_outside() >= total
         {
             return refuse(
                 "total_step",

@@ -286,7 +286,7 @@ fn allocator<M: Model>(
             total_steps,
         });
     }
-    if settings.tinit.saturating_add(settings.tfinal) >= total_steps {
+    if settings.steps_outside() >= total_steps {
         return Err(TrainError::Budget {
             tinit: settings.tinit,
             tfinal: settings.tfinal,

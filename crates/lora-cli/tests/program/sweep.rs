@@ -286,15 +286,10 @@ fn a_bad_sweep_is_refused_with_file_key_and_mend_before_anything_is_written() {
         assert_eq!(said.stderr.lines().count(), 1, "{}", said.stderr);
         assert_eq!(workspace.everything(), before, "{to}");
     }
-    workspace.write("latin.yaml", b"base: {}\n# caf\xe9\n");
     for (arguments, part) in [
         (
             &["sweep", "--config", "none.yaml"][..],
             "cannot read the sweep's file `none.yaml`",
-        ),
-        (
-            &["sweep", "--config", "latin.yaml"],
-            "`latin.yaml`, line 2: byte 0xE9",
         ),
         (&["report", "train.csv"], "holds no results of a sweep"),
         (
@@ -310,4 +305,17 @@ fn a_bad_sweep_is_refused_with_file_key_and_mend_before_anything_is_written() {
             said.stderr
         );
     }
+}
+
+#[test]
+fn a_sweep_that_is_no_text_is_refused_by_line_and_byte() {
+    let workspace = Workspace::new();
+    workspace.write("latin.yaml", b"base: {}\n# caf\xe9\n");
+    let said = workspace.lora(&["sweep", "--config", "latin.yaml"]);
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("`latin.yaml`, line 2: byte 0xE9"),
+        "{}",
+        said.stderr
+    );
 }

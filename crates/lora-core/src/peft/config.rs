@@ -152,9 +152,7 @@ impl PeftConfig {
         }
         let init = match self.init_lora_weights.as_str() {
             // A start that leaves the base weight as it is does not matter to a reader; AdaLoRA passes the word over.
-            None | Some("eva" | "mica") => Init::KaimingUniform,
-            Some(_) if is_adalora => Init::KaimingUniform,
-            Some(word) => match Init::from_word(word) {
+            Some(word) if !is_adalora && !["eva", "mica"].contains(&word) => match Init::from_word(word) {
                 Some(init) => init,
                 // The others absorb part of the base weight in a way that the file does not tell.
                 None => {
@@ -165,6 +163,7 @@ impl PeftConfig {
                     );
                 }
             },
+            _ => Init::KaimingUniform,
         };
         let form = match (is_adalora, self.use_dora) {
             (true, true) => return refuse("use_dora", "true".to_owned(), "false with peft_type ADALORA"),
@@ -326,9 +325,8 @@ fn adalora_fields(adalora: &AdaLora) -> Map<String, Value> {
         .map(|(path, kept)| (format!("{path}{RANK_KEY}"), json!(kept)))
         .collect::<Map<_, _>>();
     // PEFT refuses a missing number of steps, or one that the budget does not fit into.
-    let total_step = adalora
-        .total_step
-        .unwrap_or(adalora.tinit.saturating_add(adalora.tfinal).saturating_add(1));
+    let least = adalora.steps_outside().saturating_add(1);
+    let total_step = adalora.total_step.unwrap_or(least);
     let Value::Object(fields) = json!({
         "beta1": adalora.beta1,
         "beta2": adalora.beta2,

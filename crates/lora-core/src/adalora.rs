@@ -77,7 +77,7 @@ impl Default for AdaLora {
 }
 
 impl AdaLora {
-    /// Steps of the training, before and after, in which the budget does not shrink.
+    /// Steps of the training in which the budget does not shrink: `tinit` before and `tfinal` after; at most the largest `u64`.
     pub fn steps_outside(&self) -> u64 {
         self.tinit.saturating_add(self.tfinal)
     }

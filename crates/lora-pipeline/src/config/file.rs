@@ -42,13 +42,6 @@ pub fn read(path: &Path) -> Result<Vec<FileEntry>> {
     })?;
     let text = decode_text(&bytes, path).map_err(DataError::from)?;
     let pairs = parse(path, &text)?;
-    if let Some(name) = not_finite(path, &text) {
-        let at = line_of(&text, &name).map(|line| format!(", line {line}"));
-        bail!(
-            "`{shown}`{}: {name} holds inf or nan, which is no value of a setting; give a number, or leave the key out",
-            at.unwrap_or_default()
-        );
-    }
     let mut entries: Vec<FileEntry> = Vec::new();
     for (name, value) in pairs {
         let line = line_of(&text, &name);
@@ -97,12 +90,24 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>> {
             let reason = format!("more than {MOST_OPENED} lists and tables");
             Err(mistake("TOML", None, reason))
         }
-        Some("toml") => toml::from_str::<Pairs>(text).map_err(|error| {
-            let line = error
-                .span()
-                .map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
-            mistake("TOML", line, first_line(error.message()))
-        }),
+        Some("toml") => {
+            let pairs = toml::from_str::<Pairs>(text).map_err(|error| {
+                let line = error
+                    .span()
+                    .map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
+                mistake("TOML", line, first_line(error.message()))
+            });
+            match not_finite(text) {
+                Some(name) => {
+                    let at = line_of(text, &name).map(|line| format!(", line {line}"));
+                    bail!(
+                        "`{shown}`{}: {name} holds inf or nan, which is no value of a setting; give a number, or leave the key out",
+                        at.unwrap_or_default()
+                    )
+                }
+                None => pairs,
+            }
+        }
         Some("json") => serde_json::from_str::<Pairs>(text)
             .map_err(|error| mistake("JSON", Some(error.line()), first_line(&error.to_string()))),
         _ => bail!("`{shown}`: the format cannot be told from the name; end it in .yaml, .toml or .json"),
@@ -110,9 +115,9 @@ fn parse(path: &Path, text: &str) -> Result<Vec<(String, Value)>> {
     Ok(pairs?.0)
 }
 
-/// The first key of a TOML file that holds `inf` or `nan`: a JSON value cannot, and would be null, which counts as not given. YAML's are
-/// refused by the parser, and JSON has none.
-fn not_finite(path: &Path, text: &str) -> Option<String> {
+/// A key of a TOML file that holds `inf` or `nan`: a JSON value cannot, and would be null, which counts as not given. YAML's are refused by
+/// the parser, and JSON has none.
+fn not_finite(text: &str) -> Option<String> {
     fn is_finite(value: &toml::Value) -> bool {
         match value {
             toml::Value::Float(number) => number.is_finite(),
@@ -121,10 +126,7 @@ fn not_finite(path: &Path, text: &str) -> Option<String> {
             _ => true,
         }
     }
-    let is_toml = path
-        .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("toml"));
-    let table = is_toml.then(|| toml::from_str::<toml::Table>(text).ok())??;
+    let table = toml::from_str::<toml::Table>(text).ok()?;
     let found = table.into_iter().find(|(_, value)| !is_finite(value));
     found.map(|(name, _)| name)
 }

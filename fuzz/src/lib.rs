@@ -293,7 +293,7 @@ pub const READERS: &[Reader] = &[
     ),
     reader!(
         documents::run_yaml,
-        of_files(&["configs/sst2-minilm.yaml", "configs/own-csv.yaml"]),
+        of_files(&["configs/sst2-minilm.yaml", "configs/paper/adalora-dropout.yaml"]),
         [
             "&a [*a,*a]",
             "<<:",

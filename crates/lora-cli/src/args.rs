@@ -87,7 +87,7 @@ pub enum Command {
     #[command(after_long_help = DEMO_EXAMPLES)]
     Demo(DemoArgs),
     /// Trains an adapter on labelled text.
-    #[command(after_long_help = TRAIN_EXAMPLES)]
+    #[command(after_help = TRAIN_START, after_long_help = TRAIN_EXAMPLES)]
     Train(TrainArgs),
     /// Scores an adapter on labelled text: mean pass and ensemble, with and without temperature.
     #[command(after_long_help = EVAL_EXAMPLES)]
@@ -153,14 +153,19 @@ Examples:
     lora bayesianize --adapter runs/reviews --method laplace --train-file train.csv --data validation.csv \\
       --output runs/reviews-laplace";
 
+/// Below a list of flags that fills two screens.
+const TRAIN_START: &str =
+    "Start with: lora train --data reviews.csv. Examples, and files of settings: lora train --help.";
+
 const TRAIN_EXAMPLES: &str = "\
 Examples:
+  On your own text, with the program's own settings; validation and test rows are split off:
+    lora train --data reviews.csv
+    lora train --data tickets.csv --text-column message --label-column team --output runs/tickets
+  Have these settings as a file, to change them:
+    lora train --data reviews.csv --dry-run > run.yaml
   Train as a file says, with another learning rate:
     lora train --config run.yaml --learning-rate 1e-3
-  Without a file, on the embedded model; validation and test rows are split off:
-    lora train --model minilm-l6 --data reviews.csv --output runs/reviews \\
-      --learning-rate 3e-3 --num-train-epochs 20 --per-device-train-batch-size 16 --lora-alpha 16 \\
-      --mask-probability 0.5 --mask-rescale rescaled --mask-grouping example
   See what would happen, and whether one batch runs:
     lora train --config run.yaml --dry-run
   On a benchmark by name, whose splits, labels and metric are known (lora tasks lists them):

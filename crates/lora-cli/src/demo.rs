@@ -68,8 +68,10 @@ pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<()> {
         terminal.say("")?;
         terminal.table(table)?;
     }
-    terminal.say("")?;
-    terminal.paragraph(&outcome.careful)?;
+    if let Some(careful) = &outcome.careful {
+        terminal.say("")?;
+        terminal.paragraph(careful)?;
+    }
     for table in &outcome.careful_tables {
         terminal.say("")?;
         terminal.table(table)?;

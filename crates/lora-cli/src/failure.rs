@@ -34,11 +34,11 @@ pub fn sentence(error: &Error, is_of_compare: bool) -> String {
     };
     let is_of_format = matches!(data_error, Some(DataError::UnknownExtension { .. }));
     if is_of_compare {
-        let hint = column_error.map_or("", hint_of_compare);
-        return in_flags_of_compare(&sentence) + if is_of_format { FORMAT_FLAG } else { hint };
+        let hint = column_error.map_or_else(String::new, hint_of_compare);
+        return in_flags_of_compare(&sentence) + if is_of_format { FORMAT_FLAG } else { &hint };
     }
-    let hint = column_error.map_or("", column_hint);
-    sentence + if is_of_format { FORMAT_KEY_OR_FLAG } else { hint }
+    let hint = column_error.map_or_else(String::new, column_hint);
+    sentence + if is_of_format { FORMAT_KEY_OR_FLAG } else { &hint }
 }
 
 /// How the format is given to a command that has no file of settings.
@@ -47,30 +47,40 @@ const FORMAT_FLAG: &str = ", such as --data-format csv";
 const FORMAT_KEY_OR_FLAG: &str = ", such as data_format: csv (--data-format csv)";
 
 /// How columns are named here; the library that misses one knows no flags.
-fn column_hint(error: &ColumnError) -> &'static str {
+fn column_hint(error: &ColumnError) -> String {
     match error {
-        ColumnError::NoDefaultColumn { .. } => {
-            "; columns are named by text_column, text_pair_column and label_column (--text-column NAME), and header: false \
-             (--header=false) reads a file without a header"
-        }
+        ColumnError::NoDefaultColumn { found, .. } => format!(
+            "; for example {}, or --header=false (text_column, label_column and header in a file of settings)",
+            column_flags(found)
+        ),
         ColumnError::NeedsIndex { .. } => {
-            "; for example text_column: 0 and label_column: 1 (--text-column 0 --label-column 1)"
+            "; for example text_column: 0 and label_column: 1 (--text-column 0 --label-column 1)".to_owned()
         }
-        _ => "",
+        _ => String::new(),
     }
 }
 
 /// The same for a command that reads columns by name alone.
-fn hint_of_compare(error: &ColumnError) -> &'static str {
+fn hint_of_compare(error: &ColumnError) -> String {
     match error {
-        ColumnError::NoDefaultColumn { .. } => {
-            "; columns are named by --text-column, --text-pair-column and --label-column; lora compare reads files with a header"
-        }
+        ColumnError::NoDefaultColumn { found, .. } => format!(
+            "; for example {}; lora compare reads files with a header",
+            column_flags(found)
+        ),
         ColumnError::NeedsIndex { .. } => {
-            "; lora compare reads columns by name: write rows as objects, or with a header"
+            "; lora compare reads columns by name: write rows as objects, or with a header".to_owned()
         }
-        _ => "",
+        _ => String::new(),
     }
+}
+
+/// Flags for the columns of a file. Of two the first is mostly the text; of more nobody can tell.
+fn column_flags(found: &[String]) -> String {
+    let (text, label) = match found {
+        [text, label] if !format!("{text}{label}").contains(char::is_whitespace) => (&**text, &**label),
+        _ => ("NAME", "NAME"),
+    };
+    format!("--text-column {text} --label-column {label}")
 }
 
 /// Keys of a training as the flags of `lora compare`.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use lora_pipeline::config::resolve;
+use lora_pipeline::config::{RunConfig, resolve};
 use lora_pipeline::counted::counted;
 use lora_pipeline::score::comparison::{signed, verdicts};
 use lora_pipeline::score::{legend, official_line, table};
@@ -46,6 +46,9 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         ));
         return Ok(());
     }
+    if resolved.is_recipe {
+        terminal.note(own_settings(&resolved.config));
+    }
     let mut training = Training::open(resolved, args.dry_run, terminal)?;
     if let Some(token) = variable("MLFLOW_TRACKING_TOKEN") {
         training = training.with_mlflow_token(token);
@@ -65,6 +68,23 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         terminal.note(format!("note: {line}"));
     }
     terminal.document(&trained.document)
+}
+
+/// What is trained where the user has not said how.
+fn own_settings(config: &RunConfig) -> String {
+    let masks = if config.mask_probability.has_masks() {
+        format!("LoRA Dropout p {}, ", config.mask_probability)
+    } else {
+        String::new()
+    };
+    format!(
+        "note: settings that are not given are the program's own: {}, {masks}learning rate {}, at most {} epochs, into {}; --dry-run \
+         shows all of them, flags or --config change them",
+        config.model_name_or_path,
+        config.train.learning_rate,
+        config.train.num_train_epochs,
+        config.output_dir.display()
+    )
 }
 
 /// A variable of the environment; none where it is empty.

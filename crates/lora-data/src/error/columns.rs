@@ -28,7 +28,7 @@ pub enum ColumnError {
     },
 
     /// No column was named, and none has a default name.
-    #[error("`{}`: no {role} column has a default name; name the {role} column{} (the columns are {}){}{}{}", file.display(), first_row_is_data(*header), quoted(found), for_default_name(slip.as_deref()), other_separator(found), label_columns(of_truths))]
+    #[error("`{}`: no {role} column has a default name; the columns are {}: name the {role} column{}{}{}{}", file.display(), quoted(found), first_row_is_data(*header), for_default_name(slip.as_deref()), other_separator(found), label_columns(of_truths))]
     NoDefaultColumn {
         /// The file.
         file: PathBuf,

@@ -263,12 +263,14 @@ pub(crate) fn by_default_name(
     }
 }
 
-/// The first column whose name is nearly one of `names`, and that name.
+/// The first column whose name is one of `names` but for a letter, and that name. Of words that are chosen freely, those two letters apart
+/// are other words: `intent` is no slip of `content`.
 fn slip(names: &[&str], taken: &[&ResolvedColumn], table: &RawTable) -> Option<(String, String)> {
     let free = |index: usize| taken.iter().all(|column| column.index != index);
     let mut columns = table.names.iter().enumerate().filter(|(index, _)| free(*index));
     columns.find_map(|(_, column)| {
-        let default = nearest(column, names.iter().copied())?;
+        let is_slip = |default: &&str| strsim::damerau_levenshtein(&column.to_lowercase(), default) == 1;
+        let default = nearest(column, names.iter().copied().filter(is_slip))?;
         Some((column.clone(), default))
     })
 }

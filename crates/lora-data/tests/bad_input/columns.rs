@@ -69,6 +69,13 @@ fn columns_that_are_not_there() {
             &["`txt`, `label`", "did you mean `text` by `txt`?"],
         ),
         case(
+            "chosen.csv",
+            "message,intent\na,0\n",
+            &[
+                "`message`, `intent`: name the text column, or, if the first row is data, read the file without a header",
+            ],
+        ),
+        case(
             "unlabelled.csv",
             "text\na\n",
             &["no label column has a default name", "`text`"],
@@ -76,7 +83,7 @@ fn columns_that_are_not_there() {
         case(
             "keys.jsonl",
             "{\"phrase\": \"a\"}\n",
-            &["name the text column (the columns are `phrase`)"],
+            &["the columns are `phrase`: name the text column"],
         ),
         with(
             case(

@@ -55,8 +55,8 @@ pub struct DemoOutcome {
     /// How sure and how right; then the scores.
     #[serde(skip)]
     pub tables: Vec<Table>,
-    /// What early stopping and a temperature leave of the difference, in words.
-    pub careful: String,
+    /// What early stopping and a temperature leave of the difference, in words; none of a quick look.
+    pub careful: Option<String>,
     /// The same in tables.
     #[serde(skip)]
     pub careful_tables: Vec<Table>,

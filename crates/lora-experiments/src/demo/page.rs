@@ -40,8 +40,8 @@ pub fn page(arms: &Arms<'_>, results: &Results, made_by: &MadeBy) -> Result<Page
             .with_block(Block::Figures(reliability(arms)?))
             .with_block(Block::Table(tables::trust(arms)?)),
         Section::new("Scores").with_block(Block::Table(tables::scores(arms)?)),
-        careful(arms)?,
     ];
+    page.sections.extend(careful(arms)?);
     let mut numbers = Section::new("All numbers, and every setting");
     for section in all_numbers(results)? {
         numbers.blocks.push(Block::Details {
@@ -58,16 +58,19 @@ pub fn page(arms: &Arms<'_>, results: &Results, made_by: &MadeBy) -> Result<Page
     Ok(page)
 }
 
-fn careful(arms: &Arms<'_>) -> Result<Section> {
+fn careful(arms: &Arms<'_>) -> Result<Option<Section>> {
+    let Some(sentence) = sentences::careful(arms)? else {
+        return Ok(None);
+    };
     let mut section = Section::new("The same for a careful user").with_text(
         "Early stopping keeps the epoch with the smallest validation loss; a temperature divides all logits by one number that is fitted on \
          validation rows. Both need labelled rows that are not trained on.",
     );
-    section = section.with_text(sentences::careful(arms)?);
+    section = section.with_text(sentence);
     for table in tables::careful(arms)? {
         section = section.with_block(Block::Table(table));
     }
-    Ok(section)
+    Ok(Some(section))
 }
 
 /// Loss by epoch on test rows and on training rows.

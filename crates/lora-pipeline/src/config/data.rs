@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::keys::Key;
-use super::{Origins, RunConfig};
+use super::{Origins, RunConfig, recipe};
 use crate::bail;
 use crate::error::Result;
 
@@ -183,7 +183,15 @@ pub(super) fn check_required(
             "`{}` lacks {missing}; add the missing keys to the file, or give them as flags: {flags}",
             file.display()
         ),
-        None => bail!("missing: {missing}; give them in a file with --config, or as flags: {flags}"),
+        None => bail!(
+            "missing: {missing}; give them in a file with --config, or as flags: {flags}; for the program's own settings give data and \
+             none of {}",
+            recipe::HOW_TO_TRAIN
+                .iter()
+                .map(flag)
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }
 

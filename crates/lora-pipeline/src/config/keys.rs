@@ -87,7 +87,7 @@ pub const KEYS: &[Key] = &[
     key("max_seq_length", KeyForm::Scalar, DATA, "Longest text in tokens; longer ones are cut [128]"),
     key("doc_stride", KeyForm::Scalar, DATA, "For question_answering: tokens that two windows of a long context share [a third of max_seq_length]"),
     key("max_answer_length", KeyForm::Scalar, DATA, "For question_answering: longest answer in tokens [30]"),
-    key("output_dir", KeyForm::Text, DATA, "Where results go: a folder for the adapter, the scores and the report"),
+    key("output_dir", KeyForm::Text, DATA, "Where results go: a folder for the adapter, the scores and the report [with --data alone: runs/ and its name]"),
     key("overwrite_output_dir", KeyForm::Switch, DATA, "Write over an earlier run in output_dir"),
     key("report_to", KeyForm::Text, DATA, "Where losses, rates and scores go while the training runs: tensorboard (an event file in output_dir), json (events.jsonl there), mlflow (the same and a run of an MLflow server), or none [none]"),
     key("mlflow_tracking_uri", KeyForm::Text, DATA, "For report_to mlflow: address of the server, such as http://127.0.0.1:5000 [MLFLOW_TRACKING_URI]"),

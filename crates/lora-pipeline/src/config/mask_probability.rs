@@ -1,5 +1,7 @@
 //! LoRA Dropout's p: a number, or found while training.
 
+use std::fmt;
+
 use lora_core::Rescale;
 use lora_train::{EvalStrategy, MaskSchedule, MaskSearchError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -48,6 +50,15 @@ impl MaskProbability {
     /// Whether a value of a file means [`MaskProbability::Auto`].
     pub(super) fn is_auto(value: Option<&Value>) -> bool {
         value.and_then(Value::as_str) == Some(AUTO)
+    }
+}
+
+impl fmt::Display for MaskProbability {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(probability) => probability.fmt(formatter),
+            Self::Auto => formatter.write_str(AUTO),
+        }
     }
 }
 

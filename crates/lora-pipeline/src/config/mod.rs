@@ -11,6 +11,7 @@ mod mlflow;
 mod names;
 mod origins;
 mod overrides;
+mod recipe;
 mod resolve;
 #[cfg(test)]
 mod tests;

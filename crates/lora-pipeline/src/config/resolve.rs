@@ -19,6 +19,7 @@ use super::mask_probability::{MaskProbability, check_mask_probability};
 use super::mlflow::check_mlflow;
 use super::origins::{Origin, Origins};
 use super::overrides::Overrides;
+use super::recipe;
 use crate::error::{Error, Result};
 
 /// A configuration and the places its values come from.
@@ -28,9 +29,12 @@ pub struct Resolved {
     pub config: RunConfig,
     /// Where the values were given.
     pub origins: Origins,
+    /// Whether it began with the [`recipe`].
+    pub is_recipe: bool,
 }
 
-/// Flags win over the file, the file over defaults.
+/// Flags win over the file, the file over defaults. Without a file, and without any of the flags that say how to train, the [`recipe`]
+/// stands in the place of the file.
 ///
 /// # Errors
 ///
@@ -49,7 +53,15 @@ pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Reso
         origins.places.insert(key.name, Origin::Flag);
         values.insert(key.name.to_owned(), value);
     }
-    resolve_values(values, origins)
+    let is_recipe = config_file.is_none() && recipe::is_meant(&values);
+    if is_recipe {
+        recipe::fill(&mut values);
+    }
+    let resolved = resolve_values(values, origins)?;
+    Ok(Resolved {
+        is_recipe,
+        ..resolved
+    })
 }
 
 /// Checks values that stand under the names of keys.
@@ -62,7 +74,10 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
         // The number of steps stands in its place.
         values.insert("num_train_epochs".to_owned(), json!(1));
     }
-    if values.contains_key("label_columns") && !values.contains_key("problem_type") {
+    let label_columns = values.get("label_columns").and_then(Value::as_array);
+    // No columns are the default, as settings that the program wrote have it.
+    let has_label_columns = label_columns.is_some_and(|columns| !columns.is_empty());
+    if has_label_columns && !values.contains_key("problem_type") {
         // Columns of labels any number of which may hold mean nothing else.
         values.insert("problem_type".to_owned(), json!("multi_label_classification"));
     }
@@ -74,7 +89,11 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
     let config = serde_json::from_value(Value::Object(values.clone()))
         .map_err(|error| wrong_type(&values, &origins, &error))?;
     check(&config, &origins)?;
-    Ok(Resolved { config, origins })
+    Ok(Resolved {
+        config,
+        origins,
+        is_recipe: false,
+    })
 }
 
 /// Checks the keys of data alone.

@@ -176,6 +176,50 @@ fn all_missing_keys_are_named_at_once() {
     );
 }
 
+/// Flags alone.
+fn resolve_flags(flags: &[(&str, &str)]) -> Result<Resolved> {
+    let flags = flags
+        .iter()
+        .map(|(key, value)| (Key::named(key).unwrap(), (*value).to_owned()));
+    resolve(None, &Overrides::from_pairs(flags.collect()))
+}
+
+#[test]
+fn rows_alone_are_trained_with_the_recipe_and_what_is_given_stands() {
+    let own = resolve_flags(&[("data_file", "some/reviews.csv")]).unwrap();
+    assert!(own.is_recipe);
+    assert_eq!(own.config.output_dir, Path::new("runs").join("reviews"));
+    assert!(own.config.mask_probability.has_masks());
+    // What contradicts a part of it, or has no use for it, takes that part away.
+    for (key, value) in [
+        ("mask_probability", "0"),
+        ("mask_probability", "auto"),
+        ("tuning", "full"),
+        ("tuning", "bitfit"),
+        ("peft_type", "ADALORA"),
+        ("use_dora", "true"),
+        ("blob", "{}"),
+        ("warmup_steps", "3"),
+        ("eval_strategy", "no"),
+        ("problem_type", "regression"),
+    ] {
+        let given = resolve_flags(&[("data_file", "reviews.csv"), (key, value)]);
+        let given = given.unwrap_or_else(|error| panic!("{key} {value}: {error}"));
+        assert!(given.is_recipe, "{key} {value}");
+        assert_eq!(given.config.train.learning_rate, own.config.train.learning_rate);
+    }
+    for (key, value) in [
+        ("learning_rate", "1e-3"),
+        ("max_steps", "10"),
+        ("problem_type", "causal_lm"),
+    ] {
+        let message = resolve_flags(&[("data_file", "reviews.csv"), (key, value)])
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("missing: model_name_or_path"), "{message}");
+    }
+}
+
 #[test]
 fn a_number_of_steps_stands_in_for_the_epochs() {
     let text = FILE.replace("num_train_epochs: 2", "max_steps: 3");

@@ -1,0 +1,57 @@
+//! The settings of `lora train --data FILE`: LoRA Dropout on a text classifier or a regression, for files of hundreds to thousands of rows.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::base::checkpoint::EMBEDDED_MODEL;
+
+/// Keys that say how to train: where one of them is given, the rest is not guessed.
+pub(super) const HOW_TO_TRAIN: [&str; 4] = [
+    "learning_rate",
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+];
+
+/// Where the rows come from, in the order in which the output folder is named after them.
+const ROWS: [&str; 4] = ["data_file", "train_file", "task_name", "data_dir"];
+
+/// Whether values name rows, and nothing of how to train on them. Answers, words, choices and texts need settings of their own.
+pub(super) fn is_meant(values: &Map<String, Value>) -> bool {
+    let is_classified = values
+        .get("problem_type")
+        .and_then(Value::as_str)
+        .is_none_or(|name| name == "regression" || name.ends_with("label_classification"));
+    is_classified
+        && ROWS.iter().any(|key| values.contains_key(*key))
+        && !HOW_TO_TRAIN.iter().any(|key| values.contains_key(*key))
+}
+
+/// Adds what is not given. The output folder is named after the rows.
+pub(super) fn fill(values: &mut Map<String, Value>) {
+    let rows = ROWS.iter().find_map(|key| values.get(*key)?.as_str());
+    let name = rows.map(Path::new).and_then(Path::file_stem);
+    let output = Path::new("runs").join(name.unwrap_or("train".as_ref()));
+    // Beside each value the keys in whose presence it would contradict or mean nothing.
+    let recipe: [(&str, Value, &[&str]); 12] = [
+        ("model_name_or_path", json!(EMBEDDED_MODEL), &[]),
+        ("output_dir", json!(output), &[]),
+        ("r", json!(8), &[]),
+        ("lora_alpha", json!(16), &[]),
+        ("mask_probability", json!(0.5), &["tuning", "blob"]),
+        ("mask_rescale", json!("rescaled"), &["tuning", "blob"]),
+        ("mask_grouping", json!("example"), &["tuning", "blob"]),
+        ("learning_rate", json!(3e-3), &[]),
+        // Early stopping ends it in time.
+        ("num_train_epochs", json!(20), &[]),
+        ("early_stopping_patience", json!(3), &["eval_strategy"]),
+        ("per_device_train_batch_size", json!(16), &[]),
+        ("warmup_ratio", json!(0.06), &["warmup_steps"]),
+    ];
+    for (key, value, others) in recipe {
+        if !values.contains_key(key) && !others.iter().any(|other| values.contains_key(*other)) {
+            values.insert(key.to_owned(), value);
+        }
+    }
+}

@@ -79,9 +79,10 @@ pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken)
     let sizes = preset::DemoSizes::of(options);
     let sweep = Sweep::open(Path::new("lora demo"), preset::sweep(options)?, None)?;
     progress.note(&format!(
-        "{} movie reviews to train on, {} to test on, {} epochs, {} trainings",
+        "{} movie reviews to train on, {} to test on, cut at {} tokens; {} epochs, {} trainings",
         sizes.train,
         sizes.test,
+        preset::LONGEST,
         sizes.epochs,
         sweep.plan.trainings.len()
     ));

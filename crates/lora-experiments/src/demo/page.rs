@@ -6,6 +6,7 @@ use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Panel, Provenance, Section, panel_chart, text_chart};
 
 use super::arms::{AS_TRAINED, Arms, ENSEMBLE, PLAIN};
+use super::preset::LONGEST;
 use super::{all_numbers, sentences, tables};
 use crate::report::figures;
 use crate::report::results::Results;
@@ -17,13 +18,14 @@ const TEXT_CHART: [usize; 2] = [60, 11];
 pub fn page(arms: &Arms<'_>, results: &Results, made_by: &MadeBy) -> Result<Page> {
     let mut page = Page::new("What LoRA Dropout does");
     page.subtitle = format!(
-        "{}MiniLM-L6 with adapters on all linear layers, {} movie reviews, {}, {}; {} test reviews",
+        "{}MiniLM-L6 with adapters on all linear layers, {} movie reviews cut at {} tokens, {}, {}; {} test reviews",
         if arms.is_fast {
             "A quick look (--fast): "
         } else {
             ""
         },
         arms.sizes.train,
+        LONGEST,
         counted(arms.sizes.epochs as usize, "epoch"),
         counted(arms.sizes.seeds as usize, "seed"),
         arms.sizes.test,

@@ -150,8 +150,8 @@ impl fmt::Display for TemperatureOutcome {
             ),
             Self::NoGain { gain, p_value } => write!(
                 formatter,
-                "no temperature: it would lower the loss by {gain:.4} nats on rows that it was not fitted on, but the labels do not \
-                 contradict T = 1 (p = {p_value:.2})"
+                "no temperature: nothing shows beyond chance that the probabilities are off (one would lower the loss by {gain:.4} nats on \
+                 rows that it was not fitted on, p = {p_value:.2})"
             ),
         }
     }

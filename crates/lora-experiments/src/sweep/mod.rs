@@ -65,7 +65,7 @@ use work_units::WorkUnit;
 
 /// A sweep that was ended by Ctrl-C.
 #[derive(Debug, thiserror::Error)]
-#[error("interrupted; {} computed, {left} left: the same command goes on", counted(*done, "trial"))]
+#[error("interrupted; {} computed, {left} left: the same command goes on, and trains anew what was under way", counted(*done, "trial"))]
 pub struct SweepInterrupted {
     /// Trials computed by this call.
     pub done: usize,

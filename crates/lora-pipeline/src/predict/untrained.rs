@@ -142,7 +142,7 @@ impl Untrained {
         let (adapted, _) = attach(opened.model, &opened.loaded, tuning, seed)?;
         let prepared = tokenized.with_model(adapted);
         let cancel = CancelToken::default();
-        let mut reporter = Reporter::new(train.metric_for_best_model, progress, &cancel);
+        let mut reporter = Reporter::new(train, progress, &cancel);
         let fitted = prepared.fit(train, Start::default(), &mut reporter)?;
         let (rules, calibration) = prepared.calibrate(&fitted.best, ensemble, progress)?;
         task_file.temperature = rules.temperature;

@@ -9,7 +9,9 @@ use lora_core::tuned::{TUNED_TENSOR_FILE, TUNING_FILE};
 use lora_core::{Adapted, Tuning};
 use lora_models::Transformer;
 use lora_train::event::FinishReason;
-use lora_train::{CheckpointKind, Event, Flow, History, Metric, Observer, Trainer, TrainingState};
+use lora_train::{
+    CheckpointKind, Event, Flow, History, Metric, Observer, TrainConfig, Trainer, TrainingState,
+};
 use serde_json::{Value, json};
 
 use super::checkpoint_folder;
@@ -141,10 +143,12 @@ fn foreign_files(adapted: &Adapted<Transformer>) -> Vec<&'static str> {
 /// Tells of a training, and ends it when it is cancelled.
 pub struct Reporter<'a> {
     metric: Metric,
+    may_stop_early: bool,
     progress: &'a dyn Progress,
     cancel: &'a CancelToken,
     bar: Box<dyn Counter>,
     last_loss: f64,
+    best_step: u64,
     /// The p of masks, where it is looked for.
     masks: Option<f64>,
     /// Whether the training was cancelled.
@@ -153,13 +157,15 @@ pub struct Reporter<'a> {
 
 impl<'a> Reporter<'a> {
     /// Before the first step.
-    pub fn new(metric: Metric, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
+    pub fn new(train: &TrainConfig, progress: &'a dyn Progress, cancel: &'a CancelToken) -> Self {
         Self {
-            metric,
+            metric: train.metric_for_best_model,
+            may_stop_early: train.early_stopping_patience.is_some(),
             progress,
             cancel,
             bar: Box::new(Silent),
             last_loss: f64::NAN,
+            best_step: 0,
             masks: None,
             is_interrupted: false,
         }
@@ -167,6 +173,8 @@ impl<'a> Reporter<'a> {
 
     /// Of a training that goes on where this one stood.
     pub(super) fn after(mut self, before: &History) -> Self {
+        let best = before.evaluations.iter().rfind(|evaluation| evaluation.is_best);
+        self.best_step = best.map_or(0, |evaluation| evaluation.step);
         self.masks = before.mask_changes.last().map(|change| change.probability);
         if let Some(p) = self.masks {
             self.progress.note(&format!("masks: on with p {p}"));
@@ -187,7 +195,14 @@ impl<'a> Reporter<'a> {
 impl Observer<Transformer> for Reporter<'_> {
     fn on_event(&mut self, event: &Event) -> Flow {
         match event {
-            Event::Started(plan) => self.bar = self.progress.start(plan.steps, "training", "steps"),
+            Event::Started(plan) => {
+                let what = if self.may_stop_early {
+                    "training (may stop early)"
+                } else {
+                    "training"
+                };
+                self.bar = self.progress.start(plan.steps, what, "steps");
+            }
             Event::Stepped { report, epoch } => {
                 self.last_loss = report.loss;
                 self.bar.set(report.step);
@@ -197,7 +212,10 @@ impl Observer<Transformer> for Reporter<'_> {
             }
             Event::Evaluating { .. } => {}
             Event::Evaluated(evaluation) => {
-                let best = if evaluation.is_best { " · best so far" } else { "" };
+                let mut best = "";
+                if evaluation.is_best {
+                    (self.best_step, best) = (evaluation.step, " · best so far");
+                }
                 let metric = match (self.metric, evaluation.metric) {
                     (Metric::Loss, _) | (_, None) => String::new(),
                     (metric, Some(value)) => format!(" · {metric} {value:.4}"),
@@ -216,7 +234,9 @@ impl Observer<Transformer> for Reporter<'_> {
                 self.bar.finish();
                 self.bar = Box::new(Silent);
                 if *reason == FinishReason::EarlyStopping {
-                    self.progress.note("stopped early: no improvement any more");
+                    let best = self.best_step;
+                    self.progress
+                        .note(&format!("stopped early: nothing was better than step {best}"));
                 }
             }
         }

@@ -378,8 +378,7 @@ impl Training {
         progress: &'a dyn Progress,
         cancel: &'a CancelToken,
     ) -> Reporter<'a> {
-        let metric = self.resolved.config.train.metric_for_best_model;
-        let reporter = Reporter::new(metric, progress, cancel);
+        let reporter = Reporter::new(&self.resolved.config.train, progress, cancel);
         match state.and_then(History::of_state) {
             Some(before) => reporter.after(&before),
             None => reporter,

@@ -31,7 +31,7 @@ pub struct DemoArgs {
     /// Trainings at once; results do not depend on it
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub jobs: u16,
-    /// Only compare rows and p on validation rows, as the demo's own were chosen
+    /// Only compare p on validation rows, as that of the demo was chosen
     #[arg(long)]
     pub choose: bool,
 }

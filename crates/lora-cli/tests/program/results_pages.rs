@@ -57,7 +57,7 @@ fn the_books_pages_are_made_from_the_results_that_stand_beside_the_recipes() {
 #[test]
 fn what_report_says_of_committed_results_is_as_reviewed() {
     let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs/here");
-    for name in ["demo", "overfitting-heldout"] {
+    for name in ["movies-64", "overfitting-heldout"] {
         let workspace = Workspace::new();
         let file = format!("{name}.results.jsonl");
         workspace.write(&file, fs::read(results.join(&file)).unwrap());

@@ -108,7 +108,7 @@ pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken)
     })
 }
 
-/// Only compares rows and p on validation rows, as the demo's own were chosen.
+/// Only compares p on validation rows, as that of the demo was chosen.
 ///
 /// # Errors
 ///

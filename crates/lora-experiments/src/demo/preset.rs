@@ -34,10 +34,10 @@ pub struct DemoSizes {
 }
 
 impl DemoSizes {
-    /// Of the demo as it is meant. Rows and p were chosen by `lora demo --choose`, the rest for time.
+    /// Of the demo as it is meant. p was chosen by `lora demo --choose`, the rest so that plain LoRA overfits, and for time.
     const FULL: Self = Self {
         train: 64,
-        epochs: 10,
+        epochs: 12,
         validation: 64,
         test: 200,
         members: 4,
@@ -116,7 +116,7 @@ pub fn choices(options: &DemoOptions) -> Result<SweepFile> {
     let mut sweep = of_parts(
         options,
         &sizes,
-        &[json!(64), json!(128)],
+        &[json!(sizes.train)],
         &json!([
             {"name": LORA, "predictions": ["mean"]},
             {

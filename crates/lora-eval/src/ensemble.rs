@@ -2,12 +2,13 @@
 
 use lora_core::Model;
 use lora_core::adapted::CachedModel;
+use serde::{Deserialize, Serialize};
 
 use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
 
 /// Outputs of a model: `[members, examples, outputs]`, row-major, examples in the order of the data set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelOutputs {
     /// Passes over the data set.
     pub members: usize,
@@ -20,6 +21,20 @@ pub struct ModelOutputs {
 }
 
 impl ModelOutputs {
+    /// Those of the first members only.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[must_use]
+    pub fn first_members(&self, members: usize) -> Self {
+        let values = self.values[..members * self.examples * self.outputs].to_vec();
+        Self {
+            members,
+            values,
+            ..*self
+        }
+    }
+
     /// The outputs as logits of a classifier.
     ///
     /// # Errors

@@ -281,8 +281,7 @@ impl Work<'_> {
             peak_memory: None,
         };
         let outputs: Vec<TrialOutputs> = members.into_iter().map(|member| member.outputs).collect();
-        let outputs =
-            TrialOutputs::joined(&outputs).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
+        let outputs = TrialOutputs::joined(&outputs)?;
         let splits = training::rows_of(first, task)?;
         score(&outputs, &splits, trial.prediction.average(), task.metric, &costs)
     }

@@ -207,12 +207,8 @@ pub struct Scored<T> {
     /// As it is.
     pub plain: T,
     /// With the fitted temperature.
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scaled: Option<T>,
-}
-
-fn none<T>() -> Option<T> {
-    None
 }
 
 impl<T> Scored<T> {

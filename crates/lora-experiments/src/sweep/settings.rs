@@ -12,19 +12,16 @@ use serde_json::{Map, Value, json};
 /// The settings of a training that are not the defaults, by key: what it is known by.
 pub type Settings = BTreeMap<String, Value>;
 
-const NO_EVENTS: &str = "a sweep writes one file of results, --results";
+const ONE_FILE: &str = "a sweep writes one file of results, --results";
 const NO_CHECKPOINTS: &str = "a sweep goes on with the trials that its results file lacks";
 
 /// Keys that a sweep gives itself, with what says it in the file.
 const GIVEN: [(&str, &str); 21] = [
-    ("output_dir", "a sweep writes one file of results, --results"),
-    (
-        "overwrite_output_dir",
-        "a sweep writes one file of results, --results",
-    ),
-    ("report_to", NO_EVENTS),
-    ("mlflow_tracking_uri", NO_EVENTS),
-    ("mlflow_experiment_name", NO_EVENTS),
+    ("output_dir", ONE_FILE),
+    ("overwrite_output_dir", ONE_FILE),
+    ("report_to", ONE_FILE),
+    ("mlflow_tracking_uri", ONE_FILE),
+    ("mlflow_experiment_name", ONE_FILE),
     ("seed", "the seeds stand in `seeds`"),
     ("train_file", "files stand in `data` of a task"),
     ("validation_file", "files stand in `data` of a task"),

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::sweep::file::{MethodEntry, RowCount, Stopping};
 use crate::sweep::inference_method::InferenceMethod;
+use crate::sweep::plan::Plan;
 use crate::sweep::record::{Line, RunRecord, TrainingRecord, TrialOutcome, TrialRecord, TrialResult};
 use crate::sweep::result_files::{ResultsFile, read_all};
 use crate::sweep::settings::{self, Settings};
@@ -140,6 +141,18 @@ impl Results {
             let (paths_read, failed) = (paths.to_vec(), results.failed.len());
             return Err(ResultsError::Nothing { paths_read, failed }.into());
         }
+        Ok(results)
+    }
+
+    /// Reads the results file of a sweep, and leaves out what other sweeps wrote into it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn of_plan(path: &Path, plan: &Plan) -> Result<Self> {
+        let mut results = Self::read(&[path.to_owned()])?;
+        let is_planned = |trial: &TrialRecord| plan.trials.iter().any(|planned| planned.key == trial.key);
+        results.trials.retain(is_planned);
         Ok(results)
     }
 

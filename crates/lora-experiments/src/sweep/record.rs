@@ -40,16 +40,6 @@ pub struct Header {
     pub version: u32,
 }
 
-impl Header {
-    /// Of a file that this program writes.
-    pub fn current() -> Self {
-        Self {
-            format: FORMAT.to_owned(),
-            version: VERSION,
-        }
-    }
-}
-
 /// What a call set out to compute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {

@@ -7,7 +7,7 @@ use crate::EvalError;
 use crate::checks::{is_confidence, refuse_empty};
 
 /// One bar of a reliability diagram. An empty bin has count 0, mean confidence 0 and accuracy 0.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct ReliabilityBin {
     /// Lower edge, a confidence in 0..=1.
     pub lower: f64,

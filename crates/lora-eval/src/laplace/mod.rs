@@ -40,6 +40,7 @@ use serde_json::json;
 
 use crate::EvalError;
 use crate::checks::require;
+pub(crate) use matrix::row_major;
 use matrix::{CurvatureBlock, Placed};
 
 pub use error::LaplaceError;

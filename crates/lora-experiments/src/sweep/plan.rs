@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use itertools::iproduct;
+use itertools::{Itertools as _, iproduct};
 use lora_pipeline::bail;
 use lora_pipeline::config::{MaskProbability, PeftType, RunConfig, TuningKind};
 use lora_pipeline::device::DeviceName;
@@ -126,7 +126,7 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
     let tasks: Vec<&str> = file.tasks.iter().map(|task| task.name.as_str()).collect();
     let methods: Vec<&str> = file.methods.iter().map(|method| method.name.as_str()).collect();
     for (what, names) in [("task", &tasks), ("method", &methods)] {
-        if let Some(twice) = repeated(names) {
+        if let Some(twice) = names.iter().duplicates().next() {
             bail!("`{shown}`: two {what}s have the name {twice}; give each a name of its own");
         }
     }
@@ -136,7 +136,7 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
             methods.join(", ")
         );
     }
-    if let Some(seed) = repeated(&file.seeds) {
+    if let Some(seed) = file.seeds.iter().duplicates().next() {
         bail!("`{shown}`: the seed {seed} stands twice in seeds; remove one");
     }
     if let Some(CurveEntry { epochs, rows, .. }) = &file.curve
@@ -147,11 +147,6 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn repeated<T: PartialEq + Copy>(values: &[T]) -> Option<T> {
-    let is_repeated = |(index, value): (usize, &T)| values[..index].contains(value).then_some(*value);
-    values.iter().enumerate().find_map(is_repeated)
 }
 
 struct Planner<'a> {

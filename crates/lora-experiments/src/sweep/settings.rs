@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use itertools::Itertools as _;
 use lora_pipeline::bail;
 use lora_pipeline::config::keys::{Key, REQUIRED, nearest};
 use lora_pipeline::config::{Origins, RunConfig, default_values, resolve_values};
@@ -159,8 +160,7 @@ fn known_key(file: &Path, place: &str, name: &str) -> Result<&'static Key> {
 ///
 /// If a key has no list of values.
 pub fn points(file: &Path, place: &str, grid: &Map<String, Value>) -> Result<Vec<Map<String, Value>>> {
-    let mut points = vec![Map::new()];
-    for (name, values) in grid {
+    let lists = grid.iter().map(|(name, values)| {
         let values = values.as_array().filter(|values| !values.is_empty());
         let Some(values) = values else {
             bail!(
@@ -169,18 +169,11 @@ pub fn points(file: &Path, place: &str, grid: &Map<String, Value>) -> Result<Vec
                 grid[name]
             );
         };
-        points = points
-            .iter()
-            .flat_map(|point| {
-                values.iter().map(|value| {
-                    let mut point = point.clone();
-                    point.insert(name.clone(), value.clone());
-                    point
-                })
-            })
-            .collect();
-    }
-    Ok(points)
+        Ok(values.iter().map(move |value| (name.clone(), value.clone())))
+    });
+    let lists = lists.collect::<Result<Vec<_>>>()?;
+    let points = lists.into_iter().multi_cartesian_product();
+    Ok(points.map(|point| point.into_iter().collect()).collect())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use super::gathering::{RootColumns, check_rows};
 use super::matrix::CurvatureBlock;
 use super::observed::{Judged, Observed};
 use super::{Laplace, LaplaceError, Structure};
+use crate::checks::none_of;
 use crate::ensemble::ModelOutputs;
 use crate::gathered::Gathered;
 use crate::passes::device_of;
@@ -77,11 +78,7 @@ impl LastLayerFeatures {
             progress(done);
         }
         let (features, values) = (features.finish(|_| {}), values.finish(|_| {}));
-        let (path, d_input) = layer.ok_or(EvalError::AxisTooShort {
-            axis: "examples",
-            found: 0,
-            minimum: 1,
-        })?;
+        let (path, d_input) = layer.ok_or(none_of("examples"))?;
         Ok(Self {
             path,
             examples,

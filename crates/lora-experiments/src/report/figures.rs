@@ -167,7 +167,7 @@ pub fn risk_curves(judged: &TaskComparison<'_>, reference: &Method) -> Option<Fi
 
 /// Objective and validation loss over steps, mean over seeds, for the mean passes.
 pub fn losses(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<Figure> {
-    let of = |title: &str, label: &str, part: fn(&TrainingRecord) -> &Vec<[f64; 2]>| {
+    let of = |title: &str, label: &str, caption: &str, part: fn(&TrainingRecord) -> &Vec<[f64; 2]>| {
         let series: Vec<Series> = judged
             .selected
             .iter()
@@ -181,17 +181,15 @@ pub fn losses(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<Figure>
                 ))
             })
             .collect();
-        let svg = (!series.is_empty()).then(|| line_chart(title, "step", label, &series));
-        svg.map(|svg| {
-            let caption = "Mean over seeds; under masks, the loss of the masked passes.";
-            Figure::new(svg, caption).named(title)
-        })
+        (!series.is_empty())
+            .then(|| Figure::new(line_chart(title, "step", label, &series), caption).named(title))
     };
-    let training = of("Training loss", "objective", |training| &training.losses);
-    let validation = of("Validation loss", "loss of the mean pass", |training| {
+    let caption = "Mean over seeds; under masks, the loss of the masked passes.";
+    let training = of("Training loss", "objective", caption, |training| &training.losses);
+    let (label, caption) = ("loss of the mean pass", "Mean over seeds.");
+    let validation = of("Validation loss", label, caption, |training| {
         &training.evaluations
     });
-    let validation = validation.map(|figure| Figure::new(figure.svg, "Mean over seeds.").named(figure.name));
     training.into_iter().chain(validation).collect()
 }
 

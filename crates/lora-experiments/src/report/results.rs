@@ -269,17 +269,9 @@ impl Results {
         let before = all.len();
         let mut last: HashMap<String, usize> = HashMap::new();
         let name = |trial: &TrialRecord| {
-            let TrialRecord {
-                task,
-                rows,
-                method,
-                prediction,
-                stopping,
-                settings,
-                seed,
-                ..
-            } = trial;
-            serde_json::json!([task, rows, method, prediction, stopping, settings, seed]).to_string()
+            let of = (&trial.task, trial.rows, trial.stopping, trial.seed);
+            let by = (&trial.method, &trial.prediction, &trial.settings);
+            serde_json::json!([of, by]).to_string()
         };
         for (index, trial) in all.iter().enumerate() {
             last.insert(name(trial), index);

@@ -87,7 +87,7 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
         // Another model must be timed in any case.
         let model = first.config.model_name_or_path.as_str();
         let like_it = timed.iter().rev().find(|other| other.model == model);
-        let times = match like_it {
+        let measured = match like_it {
             Some(known) if started.elapsed().as_secs_f64() > BUDGET => {
                 told += 1;
                 known
@@ -95,15 +95,19 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
                     .scaled(size.of_step / known.size.of_step, size.of_row / known.size.of_row)
             }
             _ => {
-                let times = time(sweep, first)?;
-                timed.push(Timed { model, size, times });
-                times
+                let measured = time(sweep, first)?;
+                timed.push(Timed {
+                    model,
+                    size,
+                    times: measured,
+                });
+                measured
             }
         };
-        let seconds = times.first_step * work.first_steps as f64
-            + times.step * (work.steps - work.first_steps) as f64
-            + times.first_row * work.first_passes as f64
-            + times.row * (work.passes - work.first_passes) as f64;
+        let seconds = measured.first_step * work.first_steps as f64
+            + measured.step * (work.steps - work.first_steps) as f64
+            + measured.first_row * work.first_passes as f64
+            + measured.row * (work.passes - work.first_passes) as f64;
         bar.add(1);
         let values = [
             *trainings as f64,

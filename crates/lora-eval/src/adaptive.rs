@@ -11,10 +11,10 @@
 
 use lora_core::{Adapted, MaskSampler, Model};
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::passes::{Passes, run_passes, whole};
 use crate::softmax::{softmax, top_class};
+use crate::student::t_quantile;
 use crate::{Average, ClassProbabilities, EvalError, Predictions, Uncertainty};
 
 /// When an example counts as decided, and how often that is tested.
@@ -85,7 +85,8 @@ impl StoppingRule {
             .collect();
         let top = top_class(&sums);
         let share = 1.0 / count - 1.0 / members as f64;
-        let quantile = t_quantile(self.confidence, count - 1.0);
+        #[expect(clippy::expect_used, reason = "a test has two members at least")]
+        let quantile = t_quantile(self.confidence, count - 1.0).expect("at least one degree of freedom");
         (0..sums.len()).filter(|class| *class != top).all(|class| {
             let lead = (sums[top] - sums[class]) / count;
             let squares = values.iter().map(|values| values[top] - values[class] - lead);
@@ -93,13 +94,6 @@ impl StoppingRule {
             lead > quantile * (variance * share).sqrt()
         })
     }
-}
-
-/// The value below which a t-distributed number lies with this probability.
-fn t_quantile(probability: f64, degrees: f64) -> f64 {
-    #[expect(clippy::expect_used, reason = "at least one degree of freedom")]
-    let distribution = StudentsT::new(0.0, 1.0, degrees).expect("a positive number of degrees of freedom");
-    distribution.inverse_cdf(probability)
 }
 
 /// An ensemble of which an example may get fewer members than there are.

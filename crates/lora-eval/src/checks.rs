@@ -30,6 +30,15 @@ pub(crate) fn at_least(axis: &'static str, found: usize, minimum: usize) -> Resu
     Err(EvalError::AxisTooShort { axis, found, minimum })
 }
 
+/// [`EvalError::AxisTooShort`] of an axis of which there is nothing.
+pub(crate) fn none_of(axis: &'static str) -> EvalError {
+    EvalError::AxisTooShort {
+        axis,
+        found: 0,
+        minimum: 1,
+    }
+}
+
 /// [`EvalError::ConfidenceLevel`] unless a level is between 0 and 1.
 pub(crate) fn level_within(level: f64) -> Result<(), EvalError> {
     if level > 0.0 && level < 1.0 {

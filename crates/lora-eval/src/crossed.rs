@@ -7,10 +7,10 @@
 //! methods, 3 to 7 in 100 look different at 95 %, the most where three seeds vary about as much as the examples (a test counts them).
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
 use crate::checks::{at_least, finite_difference, level_within, same_count};
+use crate::student::{mean, t_quantile, variance_of_mean};
 
 /// A mean difference with its interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -66,7 +66,9 @@ impl CrossedInterval {
         let standard_error = variance.sqrt();
         let (half, degrees_of_freedom) = if spread > 0.0 {
             let freedom = variance.powi(2) / spread;
-            (quantile(level, freedom)? * standard_error, freedom)
+            let quantile = t_quantile(f64::midpoint(1.0, level), freedom)
+                .ok_or(EvalError::ConfidenceLevel { found: level })?;
+            (quantile * standard_error, freedom)
         } else {
             (0.0, f64::INFINITY)
         };
@@ -97,11 +99,6 @@ fn shape(first: &[Vec<f64>], second: &[Vec<f64>]) -> Result<[usize; 2], EvalErro
     Ok([first.len(), examples])
 }
 
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = values.len() as f64;
-    values.sum::<f64>() / count
-}
-
 /// Variance of the mean, and its degrees of freedom; 0 of a single value, which tells nothing.
 fn error_of_mean(values: &[f64]) -> (f64, f64) {
     let freedom = values.len() as f64 - 1.0;
@@ -109,15 +106,7 @@ fn error_of_mean(values: &[f64]) -> (f64, f64) {
         return (0.0, 0.0);
     }
     let center = mean(values.iter().copied());
-    let squares: f64 = values.iter().map(|value| (value - center).powi(2)).sum();
-    (squares / freedom / values.len() as f64, freedom)
-}
-
-/// How many standard errors an interval of this level reaches to each side.
-fn quantile(level: f64, freedom: f64) -> Result<f64, EvalError> {
-    let student = StudentsT::new(0.0, 1.0, freedom);
-    let student = student.map_err(|_| EvalError::ConfidenceLevel { found: level })?;
-    Ok(student.inverse_cdf(f64::midpoint(1.0, level)))
+    (variance_of_mean(values, center), freedom)
 }
 
 #[cfg(test)]

@@ -2,12 +2,14 @@
 
 use lora_core::Model;
 use lora_core::adapted::CachedModel;
+use serde::{Deserialize, Serialize};
 
+use crate::gathered::Gathered;
 use crate::passes::{Passes, run_passes, whole};
 use crate::{EvalError, Predictions};
 
 /// Outputs of a model: `[members, examples, outputs]`, row-major, examples in the order of the data set.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelOutputs {
     /// Passes over the data set.
     pub members: usize,
@@ -20,6 +22,20 @@ pub struct ModelOutputs {
 }
 
 impl ModelOutputs {
+    /// Those of the first members only.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    #[must_use]
+    pub fn first_members(&self, members: usize) -> Self {
+        let values = self.values[..members * self.examples * self.outputs].to_vec();
+        Self {
+            members,
+            values,
+            ..*self
+        }
+    }
+
     /// The outputs as logits of a classifier.
     ///
     /// # Errors
@@ -64,84 +80,24 @@ pub fn predict<'a, 'm, M: Model + 'm>(
 where
     M::Input: 'a,
 {
-    let mut collected = Collected::new(passes.count(), examples);
+    let mut gathered = Gathered::new(examples, passes.count());
+    let (mut filled, mut outputs) = (0, 0);
     run_passes(
         adapted.into(),
         whole(batches),
         passes,
         &mut |member, rows, [_, width], values| {
-            if member == 0 {
-                collected.place(rows);
-            }
-            collected.add(member, rows, width, values);
-            progress(collected.filled);
+            gathered.add_batch(member, rows, width, values);
+            outputs = width;
+            filled += rows.len();
+            progress(filled);
         },
     );
-    collected.finish();
     ModelOutputs {
-        members: collected.members,
+        members: passes.count(),
         examples,
-        outputs: collected.outputs,
-        values: collected.values,
-    }
-}
-
-/// Outputs on their way to data set order.
-struct Collected {
-    members: usize,
-    examples: usize,
-    outputs: usize,
-    values: Vec<f32>,
-    /// Which rows have come.
-    seen: Vec<bool>,
-    /// Rows of all members so far.
-    filled: usize,
-}
-
-impl Collected {
-    fn new(members: usize, examples: usize) -> Self {
-        Self {
-            members,
-            examples,
-            outputs: 0,
-            values: Vec::new(),
-            seen: vec![false; examples],
-            filled: 0,
-        }
-    }
-
-    /// Takes note of the rows of a batch.
-    fn place(&mut self, rows: &[usize]) {
-        for row in rows {
-            assert!(
-                *row < self.examples,
-                "row {row} of a data set of {} examples",
-                self.examples
-            );
-            assert!(!self.seen[*row], "row {row} is in two batches");
-            self.seen[*row] = true;
-        }
-    }
-
-    fn add(&mut self, member: usize, rows: &[usize], outputs: usize, values: &[f32]) {
-        self.outputs = outputs;
-        self.values.resize(self.members * self.examples * outputs, 0.0);
-        assert_eq!(
-            values.len(),
-            rows.len() * outputs,
-            "one data set row for each row of the batch"
-        );
-        for (row, values) in rows.iter().zip(values.chunks_exact(outputs)) {
-            let start = (member * self.examples + row) * outputs;
-            self.values[start..start + outputs].copy_from_slice(values);
-        }
-        self.filled += rows.len();
-    }
-
-    fn finish(&self) {
-        if let Some(row) = self.seen.iter().position(|seen| !seen) {
-            panic!("row {row} is in no batch");
-        }
+        outputs,
+        values: gathered.finish(|_| {}),
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::EvalError;
 use crate::checks::same_count;
+use crate::share::share_of;
 
 /// An entity of a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,24 +102,14 @@ impl EntityCounts {
 
     /// The scores of all sentences so far.
     pub fn scores(&self) -> EntityScores {
-        let share = |of: usize| {
-            if of == 0 {
-                0.0
-            } else {
-                self.right as f64 / of as f64
-            }
-        };
-        let both = self.entities + self.predicted;
+        let right = self.right as f64;
+        let (entities, predicted) = (self.entities as f64, self.predicted as f64);
         EntityScores {
             entities: self.entities,
             predicted: self.predicted,
-            precision: share(self.predicted),
-            recall: share(self.entities),
-            f1: if both == 0 {
-                0.0
-            } else {
-                2.0 * self.right as f64 / both as f64
-            },
+            precision: share_of(right, predicted),
+            recall: share_of(right, entities),
+            f1: share_of(2.0 * right, entities + predicted),
         }
     }
 }

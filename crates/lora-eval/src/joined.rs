@@ -3,6 +3,7 @@
 //! Lakshminarayanan et al. 2017 (arXiv 1612.01474). The members are models that differ in their seed, or in anything else; what
 //! they must share is the rows, in one order, and the meaning of their outputs.
 
+use crate::checks::none_of;
 use crate::ensemble::ModelOutputs;
 use crate::{EvalError, Predictions};
 
@@ -42,13 +43,7 @@ impl ModelOutputs {
     /// [`EvalError::AxisTooShort`] without predictions, [`EvalError::PartsDiffer`] if they differ in examples or outputs.
     pub fn joined(parts: impl IntoIterator<Item = Self>) -> Result<Self, EvalError> {
         let mut parts = parts.into_iter();
-        let Some(mut joined) = parts.next() else {
-            return Err(EvalError::AxisTooShort {
-                axis: "members",
-                found: 0,
-                minimum: 1,
-            });
-        };
+        let mut joined = parts.next().ok_or(none_of("members"))?;
         for (index, part) in parts.enumerate() {
             let axes = [
                 ("examples", joined.examples, part.examples),

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
 use crate::checks::{is_finite, refuse_empty};
+use crate::student::{mean, squares, t_quantile};
 
 /// Mean ± sample standard deviation of a score over repeated runs.
 ///
@@ -37,25 +37,19 @@ impl MeanStd {
             is_finite("score", example, *value)?;
         }
         let n = values.len();
-        let mean = values.iter().sum::<f64>() / n as f64;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let mean = mean(values.iter().copied());
         Ok(Self {
             n,
             mean,
-            std: (n > 1).then(|| (squares / (n - 1) as f64).sqrt()),
+            std: (n > 1).then(|| (squares(values, mean) / (n - 1) as f64).sqrt()),
         })
     }
 
     /// Where the mean of endlessly many runs lies with 95 % confidence, for runs that scatter normally (Student's t):
     /// `mean ± t std / √n`. `None` for a single run.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the degrees of freedom are a positive number"
-    )]
     pub fn interval(&self) -> Option<[f64; 2]> {
         let half = self.std? / (self.n as f64).sqrt();
-        let student = StudentsT::new(0.0, 1.0, (self.n - 1) as f64).expect("more than one run");
-        let half = half * student.inverse_cdf(0.975);
+        let half = half * t_quantile(0.975, (self.n - 1) as f64)?;
         Some([self.mean - half, self.mean + half])
     }
 }

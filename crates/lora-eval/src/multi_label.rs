@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Binning, ReliabilityTable};
 use crate::checks::{is_class, refuse_empty, same_classes};
+use crate::share::share_of;
 use crate::{ClassProbabilities, EvalError, ModelOutputs, Predictions};
 
 /// A probability from which on, but not at which, a label counts as predicted.
@@ -99,11 +100,7 @@ impl Counts {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    share_of(part as f64, whole as f64)
 }
 
 impl MultiLabelScores {

@@ -51,16 +51,8 @@ impl RankTable {
         }
         let mut ranks = vec![Vec::with_capacity(tasks); methods];
         for (task, better) in better.iter().enumerate() {
-            let column: Vec<f64> = scores
-                .iter()
-                .map(|row| {
-                    if *better == Direction::Maximize {
-                        -row[task]
-                    } else {
-                        row[task]
-                    }
-                })
-                .collect();
+            let sign = if *better == Direction::Maximize { -1.0 } else { 1.0 };
+            let column: Vec<f64> = scores.iter().map(|row| sign * row[task]).collect();
             if let Some(method) = column.iter().position(|value| !value.is_finite()) {
                 let value = scores[method][task];
                 return Err(EvalError::ScoreNotFinite { method, task, value });

@@ -6,10 +6,10 @@
 //! loss is taken, or a simpler one that qualifies too and is not worse than it beyond chance. If none does, it is the first.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use crate::EvalError;
 use crate::checks::{at_least, finite_difference, level_within, same_count};
+use crate::student::{mean, squares, t_quantile};
 
 /// Level of the intervals of [`select`]: a loss that is not lower looks lower in 5 of 100 cases.
 pub const LEVEL: f64 = 0.9;
@@ -51,22 +51,21 @@ impl LossDifference {
         let rows: usize = each.iter().map(Vec::len).sum();
         let (n, seeds) = (rows as f64, each.len() as f64);
         let difference = finite_difference(each.iter().flatten().sum::<f64>() / n, None)?;
-        let means: Vec<f64> = each.iter().map(|rows| mean(rows)).collect();
+        let means: Vec<f64> = each.iter().map(|rows| mean(rows.iter().copied())).collect();
         let within = each.iter().zip(&means);
         let within: f64 = within.map(|(rows, mean)| squares(rows, *mean)).sum::<f64>() / (n - seeds);
         let of_rows = within / n;
         let mut of_seeds = 0.0;
         if each.len() > 1 {
-            let between = squares(&means, mean(&means)) / (seeds - 1.0);
+            let between = squares(&means, mean(means.iter().copied())) / (seeds - 1.0);
             of_seeds = (between - within * seeds / n).max(0.0) / seeds;
         }
         let variance = of_rows + of_seeds;
         let spread = of_rows.powi(2) / (n - seeds) + of_seeds.powi(2) / (seeds - 1.0).max(1.0);
         let mut half = 0.0;
         if spread > 0.0 {
-            let student = StudentsT::new(0.0, 1.0, variance.powi(2) / spread);
-            let student = student.map_err(|_| EvalError::ConfidenceLevel { found: level })?;
-            half = variance.sqrt() * student.inverse_cdf(f64::midpoint(1.0, level));
+            let quantile = t_quantile(f64::midpoint(1.0, level), variance.powi(2) / spread);
+            half = variance.sqrt() * quantile.ok_or(EvalError::ConfidenceLevel { found: level })?;
         }
         Ok(Self {
             difference,
@@ -140,14 +139,6 @@ fn differences(first: &[Vec<f64>], second: &[Vec<f64>]) -> Result<Vec<Vec<f64>>,
             .collect())
     };
     first.iter().zip(second).map(of_seed).collect()
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn squares(values: &[f64], center: f64) -> f64 {
-    values.iter().map(|value| (value - center).powi(2)).sum()
 }
 
 #[cfg(test)]

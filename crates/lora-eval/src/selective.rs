@@ -107,14 +107,11 @@ impl RiskCoverage {
     /// # Errors
     /// [`EvalError::NoExamples`] without examples.
     pub fn excess_aurc(&self) -> Result<f64, EvalError> {
-        let mut best = Self {
-            examples: self.examples.iter().map(|&(_, loss)| (loss, loss)).collect(),
-        };
         let found = self.aurc()?;
-        best.examples
-            .sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
+        let mut best: Vec<(f64, f64)> = self.examples.iter().map(|&(_, loss)| (loss, loss)).collect();
+        best.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
         // Rounding must not make it negative.
-        Ok((found - area(&best.examples)).max(0.0))
+        Ok((found - area(&best)).max(0.0))
     }
 
     /// The expected risk of the least doubtful `share` of the examples: of `⌈share · n⌉` of them, with the rule for ties above.

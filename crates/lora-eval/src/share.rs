@@ -1,9 +1,14 @@
-//! How certain a share of right answers is.
+//! Shares, and how certain a share of right answers is.
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
 use crate::EvalError;
 use crate::checks::{level_within, refuse_empty};
+
+/// `part / whole`; 0 of nothing.
+pub(crate) fn share_of(part: f64, whole: f64) -> f64 {
+    if whole == 0.0 { 0.0 } else { part / whole }
+}
 
 /// Wilson's score interval of a share: `right` of `examples`, each right or wrong by itself (Wilson 1927). It stays between 0 and 1, and
 /// holds near the ends, where `p ± z √(p (1 − p) / n)` does not.

@@ -21,6 +21,7 @@ use serde_json::json;
 
 use crate::EvalError;
 use crate::checks::require;
+use crate::laplace::row_major;
 
 /// Directions of B this much shorter than its longest one are zero.
 const SMALLEST_DIRECTION: f64 = 1e-6;
@@ -127,13 +128,7 @@ pub fn low_rank_noise<M: Module + Linears>(adapted: &Adapted<M>) -> Result<Gauss
             .flat_map(|length| vec![deviation(length) as f32; width]);
         covariances.push(Covariance {
             deviations: deviations.collect(),
-            output: Some(
-                eigenvectors
-                    .transpose()
-                    .iter()
-                    .map(|entry| *entry as f32)
-                    .collect(),
-            ),
+            output: Some(row_major(&eigenvectors)),
             input: None,
         });
     }

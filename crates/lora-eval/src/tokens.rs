@@ -6,6 +6,7 @@ use lora_core::adapted::CachedModel;
 
 use crate::ModelOutputs;
 use crate::choices::ABSENT_LETTER;
+use crate::gathered::Gathered;
 use crate::passes::{Passes, Request, run_passes, whole};
 
 /// Runs a model with a head for tokens over all batches, in all passes, and keeps the outputs at some places: those of the words of
@@ -130,35 +131,6 @@ pub fn letter_logits(outputs: Tensor<2>, letters: &[&[u32]], width: usize) -> Te
     // A token that is left out stands at 0, and must not be added to.
     let chosen = outputs.gather(1, tokens); // [batch, width]
     chosen.mask_fill(left_out.clone().lower_elem(-1.0), 0.0) + left_out
-}
-
-/// Scores on their way to data set order, `[members][rows]`.
-struct Gathered(Vec<Vec<Option<Vec<f32>>>>);
-
-impl Gathered {
-    fn new(rows: usize, members: usize) -> Self {
-        Self(vec![vec![None; rows]; members])
-    }
-
-    fn add(&mut self, member: usize, row: usize, scores: impl Iterator<Item = f32>) {
-        let before = self.0[member][row].replace(scores.collect());
-        assert!(before.is_none(), "row {row} is in two batches");
-    }
-
-    /// All scores one after the other, those of each row completed before.
-    fn finish(self, complete: impl Fn(&mut Vec<f32>)) -> Vec<f32> {
-        let mut values = Vec::new();
-        for member in self.0 {
-            for (row, scores) in member.into_iter().enumerate() {
-                let Some(mut scores) = scores else {
-                    panic!("row {row} is in no batch");
-                };
-                complete(&mut scores);
-                values.append(&mut scores);
-            }
-        }
-        values
-    }
 }
 
 #[cfg(test)]

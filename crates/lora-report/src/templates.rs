@@ -39,15 +39,13 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
             .add_template(name, source)
             .expect("the embedded templates are checked by the tests");
     }
-    environment.add_global("chart_style", Value::from_safe_string(CHART_STYLE.into()));
-    environment.add_global(
-        "page_css",
-        Value::from_safe_string(include_str!("templates/page.css").into()),
-    );
-    environment.add_global(
-        "page_js",
-        Value::from_safe_string(include_str!("templates/page.js").into()),
-    );
+    for (name, source) in [
+        ("chart_style", CHART_STYLE),
+        ("page_css", include_str!("templates/page.css")),
+        ("page_js", include_str!("templates/page.js")),
+    ] {
+        environment.add_global(name, Value::from_safe_string(source.into()));
+    }
     environment
 });
 

@@ -86,13 +86,7 @@ impl AdaptiveCalibration {
 /// The bar over examples that are sorted by confidence.
 fn bar(examples: &[(f64, bool)]) -> ReliabilityBin {
     let (Some(first), Some(last)) = (examples.first(), examples.last()) else {
-        return ReliabilityBin {
-            lower: 0.0,
-            upper: 0.0,
-            count: 0,
-            mean_confidence: 0.0,
-            accuracy: 0.0,
-        };
+        return ReliabilityBin::default();
     };
     let count = examples.len() as f64;
     let correct = examples.iter().filter(|example| example.1).count();

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::Binning;
 use crate::EvalError;
 use crate::checks::{is_confidence, refuse_empty};
+use crate::share::share_of;
 
 /// One bar of a reliability diagram. An empty bin has count 0, mean confidence 0 and accuracy 0.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 pub struct ReliabilityBin {
     /// Lower edge, a confidence in 0..=1.
     pub lower: f64,
@@ -110,13 +111,7 @@ impl ReliabilityTable {
     /// Every bin from low to high confidence, the empty ones too.
     pub fn bins(&self) -> Vec<ReliabilityBin> {
         let bar = |(index, sums): (usize, &BinSums)| {
-            let share = |sum: f64| {
-                if sums.count == 0 {
-                    0.0
-                } else {
-                    sum / sums.count as f64
-                }
-            };
+            let share = |sum: f64| share_of(sum, sums.count as f64);
             ReliabilityBin {
                 lower: self.edges[index],
                 // The extra bin of torchmetrics begins and ends at the last edge.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Calibrator;
-use super::lbfgs::minimize;
+use super::lbfgs::{minimize, product};
 use crate::checks::require;
 use crate::softmax::softmax;
 use crate::{ClassProbabilities, EvalError};
@@ -142,17 +142,11 @@ pub(super) fn fit_dirichlet(
     let rows: Vec<Vec<f64>> = probabilities.rows().map(logs).collect();
     let of_weight = penalty.off_diagonal / (classes * (classes - 1)) as f64;
     let of_bias = penalty.bias / classes as f64;
+    let is_diagonal = |place: usize| place < classes * classes && place / classes == place % classes;
     let loss = |parameters: &[f64]| {
         let (weights, bias) = parameters.split_at(classes * classes);
         let outputs = |row: &[f64]| {
-            let of_class = |(weights, bias): (&[f64], &f64)| {
-                weights
-                    .iter()
-                    .zip(row)
-                    .map(|(weight, log)| weight * log)
-                    .sum::<f64>()
-                    + bias
-            };
+            let of_class = |(weights, bias): (&[f64], &f64)| product(weights, row) + bias;
             weights.chunks_exact(classes).zip(bias).map(of_class).collect()
         };
         let mut gradient = vec![0.0; parameters.len()];
@@ -165,9 +159,8 @@ pub(super) fn fit_dirichlet(
             }
         });
         for (place, number) in parameters.iter().enumerate() {
-            let is_diagonal = place < classes * classes && place / classes == place % classes;
             let factor = match place {
-                _ if is_diagonal => 0.0,
+                place if is_diagonal(place) => 0.0,
                 place if place < classes * classes => of_weight,
                 _ => of_bias,
             };
@@ -176,11 +169,7 @@ pub(super) fn fit_dirichlet(
         }
         (loss, gradient)
     };
-    let diagonal = |place: usize| {
-        f64::from(u8::from(
-            place < classes * classes && place / classes == place % classes,
-        ))
-    };
+    let diagonal = |place| f64::from(u8::from(is_diagonal(place)));
     let parameters = minimize((0..classes * classes + classes).map(diagonal).collect(), &loss);
     let (weights, bias) = parameters.split_at(classes * classes);
     Ok(Calibrator::Dirichlet {

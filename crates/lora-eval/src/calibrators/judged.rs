@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Calibrator, CalibratorKind};
 use crate::checks::at_least;
+use crate::student::{mean, variance_of_mean};
 use crate::temperature::{FOLDS, parts};
 use crate::{ClassProbabilities, EvalError};
 
@@ -66,12 +67,11 @@ pub fn judge_calibrator(
         .zip(&row_losses)
         .map(|(without, with)| without - with)
         .collect();
-    let gain = gains.iter().sum::<f64>() / rows as f64;
-    let squares: f64 = gains.iter().map(|each| (each - gain).powi(2)).sum();
+    let gain = mean(gains.iter().copied());
     Ok(JudgedCalibrator {
         calibrator,
         gain,
-        gain_error: (squares / (rows - 1) as f64 / rows as f64).sqrt(),
+        gain_error: variance_of_mean(&gains, gain).sqrt(),
         row_losses,
     })
 }

@@ -111,7 +111,8 @@ fn direction(gradient: &[f64], memory: &VecDeque<Step>) -> Vec<f64> {
     direction
 }
 
-fn product(left: &[f64], right: &[f64]) -> f64 {
+/// `Σ x y`.
+pub(super) fn product(left: &[f64], right: &[f64]) -> f64 {
     left.iter().zip(right).map(|(left, right)| left * right).sum()
 }
 

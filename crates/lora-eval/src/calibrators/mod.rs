@@ -23,6 +23,7 @@ pub use self::affine::{DirichletPenalty, VectorPrior};
 use self::affine::{fit_dirichlet, fit_vector, scaled};
 use self::isotonic::StepFunction;
 pub use self::judged::{JudgedCalibrator, judge_calibrator};
+use self::lbfgs::product;
 use crate::checks::same_classes;
 use crate::probabilities::check_labels;
 use crate::{ClassProbabilities, EvalError};
@@ -130,13 +131,9 @@ impl Calibrator {
         same_classes("the calibrator", classes, self.classes().unwrap_or(0))?;
         let of_row = |row: &[f64]| match self {
             Self::Vector { weights, bias } => scaled(row, bias, |class, logs| weights[class] * logs[class]),
-            Self::Dirichlet { weights, bias } => scaled(row, bias, |class, logs| {
-                weights[class]
-                    .iter()
-                    .zip(logs)
-                    .map(|(weight, log)| weight * log)
-                    .sum()
-            }),
+            Self::Dirichlet { weights, bias } => {
+                scaled(row, bias, |class, logs| product(&weights[class], logs))
+            }
             Self::Isotonic { steps } => {
                 let held: Vec<f64> = steps.iter().zip(row).map(|(step, p)| step.at(*p)).collect();
                 normalized(&held)

@@ -2,6 +2,7 @@
 
 use super::ConfusionMatrix;
 use crate::EvalError;
+use crate::share::share_of;
 
 /// How F1 scores of single classes become one number; the names and values are scikit-learn's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +55,6 @@ impl ConfusionMatrix {
             self.count_of(class, class),
             self.labelled(class) + self.predicted(class),
         );
-        if sides == 0 {
-            0.0
-        } else {
-            2.0 * hits as f64 / sides as f64
-        }
+        share_of(2.0 * hits as f64, sides as f64)
     }
 }

@@ -14,7 +14,9 @@ use super::gathering::{RootColumns, check_rows};
 use super::matrix::CurvatureBlock;
 use super::observed::{Judged, Observed};
 use super::{Laplace, LaplaceError, Structure};
+use crate::checks::none_of;
 use crate::ensemble::ModelOutputs;
+use crate::gathered::Gathered;
 use crate::passes::device_of;
 use crate::{EvalError, Predictions};
 
@@ -54,49 +56,37 @@ impl LastLayerFeatures {
     where
         M::Input: 'a,
     {
-        let mut found: Option<Self> = None;
-        let mut seen = vec![false; examples];
-        let mut done = 0;
+        let mut layer: Option<(String, usize)> = None;
+        let (mut features, mut values) = (Gathered::new(examples, 1), Gathered::new(examples, 1));
+        let (mut outputs, mut done) = (0, 0);
         for (input, rows) in batches {
             let taps = Taps::new();
-            let outputs = adapted.model.forward(input, &Pass::Tapped(&taps)); // [batch, outputs]
-            let [count, width] = outputs.dims();
+            let of_batch = adapted.model.forward(input, &Pass::Tapped(&taps)); // [batch, outputs]
+            let [count, width] = of_batch.dims();
             check_rows(count, rows.len())?;
-            if found.is_none() {
-                let (path, d_input) = last_layer(adapted, &taps, &outputs)?;
-                found = Some(Self {
-                    path,
-                    examples,
-                    d_input,
-                    outputs: width,
-                    features: vec![0.0; examples * d_input],
-                    values: vec![0.0; examples * width],
-                });
-            }
-            if let Some(all) = &mut found {
-                let tap = taps.of(&all.path, TappedMap::Base).pop();
-                let features = tap.map_or_else(Vec::new, |tap| HostTensor::of(tap.input).values);
-                place(&mut all.features, all.d_input, rows, &features);
-                place(
-                    &mut all.values,
-                    width,
-                    rows,
-                    &HostTensor::of(outputs.inner()).values,
-                );
-            }
-            for row in rows {
-                assert!(!seen[*row], "row {row} is in two batches");
-                seen[*row] = true;
-            }
+            let found = match layer.take() {
+                Some(found) => found,
+                None => last_layer(adapted, &taps, &of_batch)?,
+            };
+            let (path, d_input) = layer.insert(found);
+            let tap = taps.of(path, TappedMap::Base).pop();
+            let tapped = tap.map_or_else(Vec::new, |tap| HostTensor::of(tap.input).values);
+            features.add_batch(0, rows, *d_input, &tapped);
+            values.add_batch(0, rows, width, &HostTensor::of(of_batch.inner()).values);
+            outputs = width;
             done += rows.len();
             progress(done);
         }
-        assert!(seen.iter().all(|seen| *seen), "every row is in a batch");
-        found.ok_or(LaplaceError::Eval(EvalError::AxisTooShort {
-            axis: "examples",
-            found: 0,
-            minimum: 1,
-        }))
+        let (features, values) = (features.finish(|_| {}), values.finish(|_| {}));
+        let (path, d_input) = layer.ok_or(none_of("examples"))?;
+        Ok(Self {
+            path,
+            examples,
+            d_input,
+            outputs,
+            features,
+            values,
+        })
     }
 
     /// Input and outputs of the last layer for an example.
@@ -309,13 +299,6 @@ fn last_layer<M: Model>(
     match matching.len() {
         1 => Ok(matching.remove(0)),
         _ => Err(LaplaceError::LastLayer { heads }),
-    }
-}
-
-fn place(all: &mut [f32], width: usize, rows: &[usize], values: &[f32]) {
-    assert_eq!(values.len(), rows.len() * width, "one row for each example");
-    for (row, values) in rows.iter().zip(values.chunks_exact(width)) {
-        all[row * width..][..width].copy_from_slice(values);
     }
 }
 

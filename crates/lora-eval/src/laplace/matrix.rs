@@ -35,6 +35,12 @@ impl Eigen {
     }
 }
 
+/// The entries row by row, in single precision.
+pub(crate) fn row_major(matrix: &DMatrix<f64>) -> Vec<f32> {
+    // The transpose column by column.
+    matrix.transpose().iter().map(|entry| *entry as f32).collect()
+}
+
 /// A block on the diagonal of a curvature matrix, by its eigenvectors.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum CurvatureBlock {
@@ -76,17 +82,7 @@ impl CurvatureBlock {
 
     /// Q as its factors for outputs and inputs, row-major in single precision; none is the identity.
     pub fn rotations(&self) -> [Option<Vec<f32>>; 2] {
-        // The transpose column by column is the matrix row by row.
-        let rows = |eigen: &Eigen| {
-            Some(
-                eigen
-                    .vectors
-                    .transpose()
-                    .iter()
-                    .map(|entry| *entry as f32)
-                    .collect(),
-            )
-        };
+        let rows = |eigen: &Eigen| Some(row_major(&eigen.vectors));
         match self {
             Self::Diagonal(_) => [None, None],
             Self::Full(eigen) => [rows(eigen), None],

@@ -39,7 +39,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::EvalError;
-use crate::checks::require;
+use crate::checks::{none_of, require};
+pub(crate) use matrix::row_major;
 use matrix::{CurvatureBlock, Placed};
 
 pub use error::LaplaceError;
@@ -146,12 +147,7 @@ impl Laplace {
                 best = Some((score, candidate));
             }
         }
-        let no_precision = EvalError::AxisTooShort {
-            axis: "prior precisions",
-            found: 0,
-            minimum: 1,
-        };
-        Ok(best.ok_or(no_precision)?.1)
+        Ok(best.ok_or(none_of("prior precisions"))?.1)
     }
 
     /// The same posterior, its members drawn from another seed.

@@ -21,6 +21,7 @@ use statrs::function::erf::erfc;
 use super::likelihood::{LabelledLogits, Likelihood};
 use super::{GRID_STEPS, lowest, lowest_beside};
 use crate::probabilities::check_labels;
+use crate::student::{mean, variance_of_mean};
 use crate::{Average, EvalError, Predictions};
 
 /// Rows below which no temperature is offered.
@@ -207,7 +208,7 @@ pub fn judge_temperature(
     if plain.slope < 0.0 {
         return Ok(without(TemperatureOutcome::WorseThanGuessing {
             accuracy: right as f64 / rows as f64,
-            loss: mean(&at_one),
+            loss: mean(at_one.iter().copied()),
             guess: plain.nll,
         }));
     }
@@ -238,17 +239,16 @@ pub fn judge_temperature(
         .zip(&fitted)
         .map(|(one, fitted)| one - fitted)
         .collect();
-    let gain = mean(&gains);
+    let gain = mean(gains.iter().copied());
     let p_value = p_value(&observed);
     if gain <= 0.0 || p_value >= SIGNIFICANCE {
         return Ok(without(TemperatureOutcome::NoGain { gain, p_value }));
     }
-    let squares: f64 = gains.iter().map(|each| (each - gain).powi(2)).sum();
     Ok(JudgedTemperature {
         outcome: TemperatureOutcome::Fitted {
             temperature: log_temperature.exp(),
             gain,
-            gain_error: (squares / (rows - 1) as f64 / rows as f64).sqrt(),
+            gain_error: variance_of_mean(&gains, gain).sqrt(),
             p_value,
         },
         row_losses: fitted,
@@ -299,10 +299,6 @@ fn p_value(observed: &LabelledLogits<'_>) -> f64 {
         // Probabilities of 1 in double precision, and rows that are wrong.
         0.0
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]

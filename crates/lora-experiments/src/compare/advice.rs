@@ -1,6 +1,5 @@
 //! Which method to use on one's own text, and how far to trust it: sentences that follow from the results.
 
-use lora_eval::MeanStd;
 use lora_eval::selection::{self, LossDifference, select};
 use lora_pipeline::error::Result;
 use lora_pipeline::train::verdict::still_falls;
@@ -268,11 +267,8 @@ fn how_good(selected: &SelectedConfiguration<'_>, is_scaled: bool) -> Result<Opt
         return Ok(None);
     };
     let words = |measure: Measure| -> Result<Option<String>> {
-        let Some(values) = measure.over_seeds(configuration, is_scaled) else {
-            return Ok(None);
-        };
-        let of = MeanStd::of(&values)?;
-        Ok(Some(match of.std {
+        let of = measure.mean_std(configuration, is_scaled)?;
+        Ok(of.map(|of| match of.std {
             Some(std) => format!("{:.3} ± {std:.3}", of.mean),
             None => format!("{:.3}", of.mean),
         }))

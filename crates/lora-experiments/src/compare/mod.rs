@@ -133,12 +133,8 @@ impl Comparison {
     ///
     /// If the results cannot be read, or the page not be written.
     pub fn report(&self) -> Result<CompareOutcome> {
-        let mut results = Results::read(std::slice::from_ref(&self.results))?;
         // An earlier comparison may lie in the same file.
-        let planned = &self.sweep.plan.trials;
-        results
-            .trials
-            .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
+        let results = Results::of_plan(&self.results, &self.sweep.plan)?;
         let mut report = Report::of(&results)?;
         report.title = format!(
             "LoRA, input dropout, LoRA Dropout and a deep ensemble on {}",

@@ -44,16 +44,15 @@ impl TestRows {
     /// How often it is right where it is sure.
     pub fn how_far(&self) -> Result<String> {
         let rows = self.0.concat();
-        let sure: Vec<bool> = rows
+        let sure: Vec<(f64, bool)> = rows
             .iter()
+            .copied()
             .filter(|(confidence, _)| *confidence >= SURE)
-            .map(|(_, is_correct)| *is_correct)
             .collect();
         let mean = rows.iter().map(|(confidence, _)| confidence).sum::<f64>() / rows.len() as f64;
-        let right = |rows: &[bool]| {
-            rows.iter().filter(|is_right| **is_right).count() as f64 / rows.len().max(1) as f64
+        let right = |rows: &[(f64, bool)]| {
+            rows.iter().filter(|(_, is_right)| *is_right).count() as f64 / rows.len().max(1) as f64
         };
-        let all: Vec<bool> = rows.iter().map(|(_, is_correct)| *is_correct).collect();
         let where_sure = if sure.is_empty() {
             format!("It is never {:.0} % sure.", SURE * 100.0)
         } else {
@@ -68,7 +67,7 @@ impl TestRows {
             "How far to trust it: its mean confidence is {:.0} % and it is right in {:.0} % of the test rows{}. {where_sure} This holds \
              for texts like these; for texts of another kind, score some with lora eval.",
             100.0 * mean,
-            100.0 * right(&all),
+            100.0 * right(&rows),
             on_confidence(&self.0)?
         ))
     }

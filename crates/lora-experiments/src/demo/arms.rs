@@ -66,28 +66,20 @@ pub struct Protocol {
 }
 
 /// As people's runs go: all epochs, probabilities as they come.
-pub const AS_TRAINED: Protocol = Protocol {
-    stopping: Stopping::Never,
-    is_scaled: false,
-};
+pub const AS_TRAINED: Protocol = Protocol::of(Stopping::Never, false);
 /// All four, from the demo's own to the most careful.
 pub const PROTOCOLS: [Protocol; 4] = [
     AS_TRAINED,
-    Protocol {
-        stopping: Stopping::Never,
-        is_scaled: true,
-    },
-    Protocol {
-        stopping: Stopping::Early,
-        is_scaled: false,
-    },
-    Protocol {
-        stopping: Stopping::Early,
-        is_scaled: true,
-    },
+    Protocol::of(Stopping::Never, true),
+    Protocol::of(Stopping::Early, false),
+    Protocol::of(Stopping::Early, true),
 ];
 
 impl Protocol {
+    const fn of(stopping: Stopping, is_scaled: bool) -> Self {
+        Self { stopping, is_scaled }
+    }
+
     /// In words.
     pub fn name(self) -> &'static str {
         match (self.stopping, self.is_scaled) {

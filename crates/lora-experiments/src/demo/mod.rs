@@ -19,7 +19,7 @@ use lora_pipeline::progress::{CancelToken, Progress};
 use lora_report::Table;
 use serde::Serialize;
 
-use crate::report::page::{Report, judge};
+use crate::report::page::judge;
 use crate::report::results::Results;
 use crate::sweep::Sweep;
 use crate::sweep::call::SweepCall;
@@ -130,16 +130,6 @@ fn results(
     let path = options.output.join(RESULTS);
     let call = SweepCall::of_file(path.clone(), options.jobs, true);
     sweep.pending(&call, progress)?.run(progress, cancel)?;
-    let mut results = Results::read(std::slice::from_ref(&path))?;
     // A demo with other options may lie in the same file.
-    let planned = &sweep.plan.trials;
-    results
-        .trials
-        .retain(|trial| planned.iter().any(|planned| planned.key == trial.key));
-    Ok(results)
-}
-
-/// The sections that every sweep has, for those who want all the numbers.
-fn all_numbers(results: &Results) -> Result<Vec<lora_report::Section>> {
-    Ok(Report::of(results)?.sections)
+    Results::of_plan(&path, &sweep.plan)
 }

@@ -6,9 +6,14 @@ use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Panel, Provenance, Section, panel_chart, text_chart};
 
 use super::arms::{AS_TRAINED, Arms, ENSEMBLE, PLAIN};
+<<<<<<< HEAD
 use super::preset::LONGEST;
 use super::{all_numbers, sentences, tables};
+=======
+use super::{sentences, tables};
+>>>>>>> slim
 use crate::report::figures;
+use crate::report::page::Report;
 use crate::report::results::Results;
 
 /// Columns and rows of a chart in letters.
@@ -45,7 +50,8 @@ pub fn page(arms: &Arms<'_>, results: &Results, made_by: &MadeBy) -> Result<Page
     ];
     page.sections.extend(careful(arms)?);
     let mut numbers = Section::new("All numbers, and every setting");
-    for section in all_numbers(results)? {
+    // The sections that every sweep has, for those who want all the numbers.
+    for section in Report::of(results)?.sections {
         numbers.blocks.push(Block::Details {
             summary: section.heading,
             blocks: section.blocks,
@@ -94,10 +100,6 @@ pub fn text_charts(arms: &Arms<'_>) -> Vec<String> {
 
 fn reliability(arms: &Arms<'_>) -> Result<Vec<Figure>> {
     let diagram = |arm| figures::reliability_of(arms.selected(arm, AS_TRAINED.stopping)?, false);
-    let diagrams = [PLAIN, ENSEMBLE].into_iter().map(diagram);
-    Ok(diagrams
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect())
+    let both = [PLAIN, ENSEMBLE].into_iter();
+    both.filter_map(|arm| diagram(arm).transpose()).collect()
 }

@@ -1,13 +1,17 @@
 //! The demo's tables.
 
+use lora_eval::MeanStd;
 use lora_pipeline::counted::counted;
 use lora_pipeline::error::{Context, Result};
 use lora_report::{Better, Cell, Column, Table};
 
-use super::arms::{ARMS, AS_TRAINED, Arms, ENSEMBLE, PLAIN, PROTOCOLS};
-use crate::report::measure::Measure;
+use super::arms::{ARMS, AS_TRAINED, Arm, Arms, ENSEMBLE, PLAIN, PROTOCOLS, Protocol};
+use crate::report::choice::Method;
+use crate::report::measure::{Measure, cell_of};
 use crate::report::results::Results;
 use crate::report::tables::ECE_RULE;
+use crate::sweep::file::RowCount;
+use crate::sweep::record::TrialResult;
 
 /// Without marks of the best where there is one seed.
 fn marked(arms: &Arms<'_>, table: Table) -> Table {
@@ -84,19 +88,18 @@ pub fn scores(arms: &Arms<'_>) -> Result<Table> {
             .map(|(_, _, measure)| measure.cell(configuration, false));
         let mut cells = cells.collect::<Result<Vec<Cell>>>()?;
         if !arms.is_fast {
-            cells.push(difference(arms, arm, 0));
+            cells.push(difference(arms, arm, AS_TRAINED));
         }
         table.push(arm.name(), cells);
     }
     Ok(marked(arms, table))
 }
 
-fn difference(arms: &Arms<'_>, arm: super::arms::Arm, protocol: usize) -> Cell {
-    arms.comparison(arm, PROTOCOLS[protocol])
-        .map_or(Cell::Empty, |comparison| {
-            let interval = &comparison.interval;
-            Cell::interval(interval.difference, [interval.lower, interval.upper])
-        })
+fn difference(arms: &Arms<'_>, arm: Arm, protocol: Protocol) -> Cell {
+    arms.comparison(arm, protocol).map_or(Cell::Empty, |comparison| {
+        let interval = &comparison.interval;
+        Cell::interval(interval.difference, [interval.lower, interval.upper])
+    })
 }
 
 /// What early stopping and a temperature make of the same trainings; nothing of a quick look.
@@ -136,9 +139,7 @@ pub fn careful(arms: &Arms<'_>) -> Result<Vec<Table>> {
     for arm in ARMS.into_iter().filter(|arm| *arm != PLAIN) {
         table.push(
             arm.name(),
-            (0..PROTOCOLS.len())
-                .map(|place| difference(arms, arm, place))
-                .collect(),
+            PROTOCOLS.map(|protocol| difference(arms, arm, protocol)).to_vec(),
         );
     }
     tables.push(table);
@@ -165,16 +166,13 @@ pub fn choices(results: &Results) -> Result<Table> {
                 value.map_or(Cell::Empty, Cell::value)
             };
             let rows = match task.rows {
-                crate::sweep::file::RowCount::Some(rows) => Cell::value(rows as f64),
-                crate::sweep::file::RowCount::All => Cell::text("all"),
+                RowCount::Some(rows) => Cell::value(rows as f64),
+                RowCount::All => Cell::text("all"),
             };
-            let mean = |of: &dyn Fn(&crate::sweep::record::TrialResult) -> Option<f64>| -> Result<Cell> {
+            let mean = |of: &dyn Fn(&TrialResult) -> Option<f64>| -> Result<Cell> {
                 let values: Option<Vec<f64>> = configuration.results().map(of).collect();
                 let values = values.context("a trial has no classes")?;
-                let of = lora_eval::MeanStd::of(&values)?;
-                Ok(of
-                    .std
-                    .map_or(Cell::value(of.mean), |std| Cell::with_deviation(of.mean, std)))
+                Ok(cell_of(MeanStd::of(&values)?))
             };
             let cells = vec![
                 rows,
@@ -183,7 +181,7 @@ pub fn choices(results: &Results) -> Result<Table> {
                 mean(&|result| Measure::accuracy_of(&result.validation.plain))?,
                 mean(&|result| Some(result.train.loss()))?,
             ];
-            table.push(crate::report::choice::Method::of(configuration).name(), cells);
+            table.push(Method::of(configuration).name(), cells);
         }
     }
     Ok(table)

@@ -82,14 +82,6 @@ pub fn pooled<'c>(comparisons: impl Iterator<Item = &'c ReferenceComparison>) ->
     Some((mean, [mean - half, mean + half]))
 }
 
-/// The selected configuration that the others are compared with: the mean pass of the reference method; none if the task lacks it.
-pub fn reference<'c, 'a>(
-    selected: &'c [SelectedConfiguration<'a>],
-    method: &Method,
-) -> Option<&'c SelectedConfiguration<'a>> {
-    selected.iter().find(|selected| selected.method == *method)
-}
-
 /// Compares the chosen settings of two selected configurations; none where one of them has none, or they have no seed in common.
 ///
 /// # Errors

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use itertools::Itertools as _;
+
 use super::measure::Measure;
 use super::results::{Configuration, Results, TaskResults};
 use crate::sweep::inference_method::InferenceMethod;
@@ -56,38 +58,30 @@ impl<'a> SelectedConfiguration<'a> {
 
 /// The methods of all tasks, in the order of the files.
 pub fn methods(results: &Results) -> Vec<Method> {
-    let mut methods = Vec::new();
-    for task in results.tasks() {
-        for configuration in &task.configurations {
-            let method = Method::of(configuration);
-            if !methods.contains(&method) {
-                methods.push(method);
-            }
-        }
-    }
-    methods
+    let tasks = results.tasks();
+    let all = tasks.iter().flat_map(|task| &task.configurations);
+    all.map(Method::of).unique().collect()
+}
+
+/// The configurations of a method on a task.
+pub fn of_method<'c, 'a>(task: &'c TaskResults<'a>, method: &Method) -> Vec<&'c Configuration<'a>> {
+    let all = task.configurations.iter();
+    all.filter(|configuration| Method::of(configuration) == *method)
+        .collect()
 }
 
 /// The methods of a task, each with its choice.
 pub fn selected<'a>(task: &TaskResults<'a>) -> Vec<SelectedConfiguration<'a>> {
-    let mut selected: Vec<SelectedConfiguration<'a>> = Vec::new();
-    for configuration in &task.configurations {
-        let method = Method::of(configuration);
-        if selected.iter().any(|known| known.method == method) {
-            continue;
-        }
-        let candidates: Vec<&Configuration<'a>> = task
-            .configurations
-            .iter()
-            .filter(|other| Method::of(other) == method)
-            .collect();
-        selected.push(SelectedConfiguration {
+    let methods = task.configurations.iter().map(Method::of).unique();
+    let selected = methods.map(|method| {
+        let candidates = of_method(task, &method);
+        SelectedConfiguration {
             chosen: [false, true].map(|is_scaled| choose(&candidates, is_scaled).cloned()),
             candidates: candidates.len(),
             method,
-        });
-    }
-    selected
+        }
+    });
+    selected.collect()
 }
 
 /// The configuration with the smallest mean loss on validation rows, among those that have all seeds; the first one of equals.
@@ -113,6 +107,6 @@ pub fn choose<'v, 'a>(
 }
 
 /// Settings in which configurations of a task differ: what a reader must be told about a choice.
-pub fn varied(configurations: &[Configuration<'_>]) -> BTreeSet<String> {
+pub fn varied(configurations: &[&Configuration<'_>]) -> BTreeSet<String> {
     settings::varied(configurations.iter().map(|configuration| configuration.settings))
 }

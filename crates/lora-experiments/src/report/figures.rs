@@ -1,14 +1,14 @@
 //! The pictures of a task: reliability, accuracy against calibration, risk against coverage, losses of the trainings.
 
 use lora_eval::calibration::{Binning, ReliabilityTable};
+use lora_eval::pareto;
 use lora_eval::rank_table::Direction;
-use lora_eval::{MeanStd, pareto};
 use lora_pipeline::error::Result;
 use lora_pipeline::score::reliability_bars::reliability_bars;
 use lora_report::{Figure, ScatterPoint, Series, line_chart, reliability_diagram, scatter_chart};
 
 use super::choice::{Method, SelectedConfiguration};
-use super::measure::{Measure, risk_coverage};
+use super::measure::{Measure, point_of, risk_coverage};
 use super::results::{Configuration, Trainings};
 use super::tables::{ECE_RULE, TaskComparison};
 use crate::sweep::inference_method::InferenceMethod;
@@ -40,10 +40,7 @@ pub fn pictured<'j, 'a>(
         .filter_map(|selected| Some((loss(selected)?, selected)))
         .collect();
     others.sort_by(|left, right| left.0.total_cmp(&right.0));
-    let first = judged
-        .selected
-        .iter()
-        .find(|selected| selected.method == *reference);
+    let first = judged.find(reference).map(|(selected, _)| selected);
     let others = others.into_iter().map(|(_, selected)| selected);
     first.into_iter().chain(others).take(MOST_LINES).collect()
 }
@@ -57,12 +54,8 @@ pub fn pictured<'j, 'a>(
 pub fn reliability(judged: &TaskComparison<'_>, reference: &Method) -> Result<Vec<Figure>> {
     let selected = pictured(judged, reference, false).into_iter().take(MOST_DIAGRAMS);
     let both = selected.flat_map(|selected| [(selected, false), (selected, true)]);
-    let diagrams = both.map(|(selected, is_scaled)| reliability_of(selected, is_scaled));
-    Ok(diagrams
-        .collect::<Result<Vec<_>>>()?
-        .into_iter()
-        .flatten()
-        .collect())
+    both.filter_map(|(selected, is_scaled)| reliability_of(selected, is_scaled).transpose())
+        .collect()
 }
 
 /// The reliability diagram of one selected configuration, all seeds together; none for a regression, or without a temperature where there is none.
@@ -107,17 +100,8 @@ pub fn accuracy_against_ece(judged: &TaskComparison<'_>, is_scaled: bool) -> Res
         let Some(configuration) = selected.configuration(is_scaled) else {
             continue;
         };
-        let of = |measure: Measure| -> Result<Option<MeanStd>> {
-            let values = measure.over_seeds(configuration, is_scaled);
-            Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
-        };
-        if let (Some(ece), Some(accuracy)) = (of(Measure::Ece)?, of(Measure::Accuracy)?) {
-            let point = ScatterPoint::new(selected.method.name(), [ece.mean, accuracy.mean]);
-            points.push(match (ece.std, accuracy.std) {
-                (Some(x), Some(y)) => point.with_deviation([x, y]),
-                _ => point,
-            });
-        }
+        let (name, measures) = (selected.method.name(), [Measure::Ece, Measure::Accuracy]);
+        points.extend(point_of(&name, configuration, measures, is_scaled)?);
     }
     if points.is_empty() {
         return Ok(None);
@@ -151,15 +135,14 @@ pub fn accuracy_against_ece(judged: &TaskComparison<'_>, is_scaled: bool) -> Res
 pub fn risk_curves(judged: &TaskComparison<'_>, reference: &Method) -> Option<Figure> {
     let curve = |selected: &SelectedConfiguration<'_>| {
         let configuration = selected.configuration(false)?;
-        let curves: Option<Vec<_>> = configuration
-            .results()
+        let of_seeds = configuration.results();
+        let curves: Vec<_> = of_seeds
             .map(|result| risk_coverage(&result.test_rows.plain))
-            .collect();
-        let curves = curves?;
+            .collect::<Option<_>>()?;
         let point = |step: usize| {
             let coverage = step as f64 / COVERAGES as f64;
-            let risks: Option<Vec<f64>> = curves.iter().map(|curve| curve.risk_at(coverage).ok()).collect();
-            let risks = risks?;
+            let risks = curves.iter().map(|curve| curve.risk_at(coverage).ok());
+            let risks: Vec<f64> = risks.collect::<Option<_>>()?;
             Some([coverage, risks.iter().sum::<f64>() / risks.len() as f64])
         };
         let points: Option<Vec<[f64; 2]>> = (1..=COVERAGES).map(point).collect();
@@ -184,7 +167,7 @@ pub fn risk_curves(judged: &TaskComparison<'_>, reference: &Method) -> Option<Fi
 
 /// Objective and validation loss over steps, mean over seeds, for the mean passes.
 pub fn losses(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<Figure> {
-    let of = |title: &str, label: &str, part: fn(&TrainingRecord) -> &Vec<[f64; 2]>| {
+    let of = |title: &str, label: &str, caption: &str, part: fn(&TrainingRecord) -> &Vec<[f64; 2]>| {
         let series: Vec<Series> = judged
             .selected
             .iter()
@@ -198,17 +181,15 @@ pub fn losses(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<Figure>
                 ))
             })
             .collect();
-        let svg = (!series.is_empty()).then(|| line_chart(title, "step", label, &series));
-        svg.map(|svg| {
-            let caption = "Mean over seeds; under masks, the loss of the masked passes.";
-            Figure::new(svg, caption).named(title)
-        })
+        (!series.is_empty())
+            .then(|| Figure::new(line_chart(title, "step", label, &series), caption).named(title))
     };
-    let training = of("Training loss", "objective", |training| &training.losses);
-    let validation = of("Validation loss", "loss of the mean pass", |training| {
+    let caption = "Mean over seeds; under masks, the loss of the masked passes.";
+    let training = of("Training loss", "objective", caption, |training| &training.losses);
+    let (label, caption) = ("loss of the mean pass", "Mean over seeds.");
+    let validation = of("Validation loss", label, caption, |training| {
         &training.evaluations
     });
-    let validation = validation.map(|figure| Figure::new(figure.svg, "Mean over seeds.").named(figure.name));
     training.into_iter().chain(validation).collect()
 }
 
@@ -217,12 +198,11 @@ fn mean_curve(
     trainings: &Trainings,
     part: fn(&TrainingRecord) -> &Vec<[f64; 2]>,
 ) -> Option<Vec<[f64; 2]>> {
-    let curves: Option<Vec<&Vec<[f64; 2]>>> = configuration
+    let curves: Vec<&Vec<[f64; 2]>> = configuration
         .trials
         .iter()
         .map(|(trial, _)| Some(part(trainings.get(trial.trainings.first()?)?)))
-        .collect();
-    let curves = curves?;
+        .collect::<Option<_>>()?;
     // A training that ended early ends the mean.
     let points = curves
         .iter()

@@ -1,12 +1,11 @@
 //! Pictures of intervals: each method against the reference over tasks, and on one task; and what a lower loss costs.
 
-use lora_eval::MeanStd;
 use lora_pipeline::error::Result;
-use lora_report::{Figure, IntervalRow, ScatterPoint, interval_chart, scatter_chart};
+use lora_report::{Figure, IntervalRow, interval_chart, scatter_chart};
 
 use super::against::{ReferenceComparison, pooled};
-use super::choice::{Method, varied};
-use super::measure::Measure;
+use super::choice::{Method, of_method, varied};
+use super::measure::{Measure, point_of};
 use super::over_tasks::comparisons;
 use super::results::Configuration;
 use super::tables::TaskComparison;
@@ -147,13 +146,8 @@ fn named_configurations<'j, 'a>(
     let mut named = Vec::new();
     for selected in &judged.selected {
         let method = &selected.method;
-        let all = judged.task.configurations.iter();
-        let kin: Vec<&Configuration<'a>> = all
-            .filter(|configuration| Method::of(configuration) == *method)
-            .collect();
-        let copies: Vec<Configuration<'a>> =
-            kin.iter().map(|configuration| (*configuration).clone()).collect();
-        if with_masks && varied(&copies).iter().eq(["masks_per_step"]) {
+        let kin = of_method(&judged.task, method);
+        if with_masks && varied(&kin).iter().eq(["masks_per_step"]) {
             named.extend(kin.into_iter().map(|configuration| {
                 let masks = configuration.setting("masks_per_step").unwrap_or_default();
                 (format!("{}: {masks}", method.name()), configuration)
@@ -181,19 +175,9 @@ fn cost(
         ("predicting", "predicting the test rows, s")
     };
     let loss = if judged.is_regression() { "MSE" } else { "NLL" };
-    let of = |configuration: &Configuration<'_>, measure: Measure| -> Result<Option<MeanStd>> {
-        let values = measure.over_seeds(configuration, false);
-        Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
-    };
     let mut points = Vec::new();
     for (name, configuration) in configurations {
-        if let (Some(time), Some(loss)) = (of(configuration, measure)?, of(configuration, Measure::Loss)?) {
-            let point = ScatterPoint::new(name, [time.mean, loss.mean]);
-            points.push(match (time.std, loss.std) {
-                (Some(x), Some(y)) => point.with_deviation([x, y]),
-                _ => point,
-            });
-        }
+        points.extend(point_of(name, configuration, [measure, Measure::Loss], false)?);
     }
     if points.len() < 2 {
         return Ok(None);

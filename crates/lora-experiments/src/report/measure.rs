@@ -6,7 +6,7 @@ use lora_eval::selective::RiskCoverage;
 use lora_eval::{MeanStd, Scores};
 use lora_pipeline::error::Result;
 use lora_pipeline::score::TaskScores;
-use lora_report::Cell;
+use lora_report::{Cell, ScatterPoint};
 
 use super::results::Configuration;
 use crate::sweep::record::{RowRecord, TrialResult};
@@ -130,21 +130,56 @@ impl Measure {
         Some(values.iter().sum::<f64>() / values.len() as f64)
     }
 
+    /// Mean and standard deviation over seeds; none unless every seed has it.
+    ///
+    /// # Errors
+    ///
+    /// If a value is not finite.
+    pub fn mean_std(self, configuration: &Configuration<'_>, is_scaled: bool) -> Result<Option<MeanStd>> {
+        let values = self.over_seeds(configuration, is_scaled);
+        Ok(values.map(|values| MeanStd::of(&values)).transpose()?)
+    }
+
     /// Mean and standard deviation over seeds as a cell of a table; empty where not every seed has the number.
     ///
     /// # Errors
     ///
     /// If a value is not finite.
     pub fn cell(self, configuration: &Configuration<'_>, is_scaled: bool) -> Result<Cell> {
-        let Some(values) = self.over_seeds(configuration, is_scaled) else {
-            return Ok(Cell::Empty);
-        };
-        let of = MeanStd::of(&values)?;
-        Ok(match of.std {
-            Some(std) => Cell::with_deviation(of.mean, std),
-            None => Cell::value(of.mean),
-        })
+        Ok(self
+            .mean_std(configuration, is_scaled)?
+            .map_or(Cell::Empty, cell_of))
     }
+}
+
+/// Mean and standard deviation over seeds as a cell of a table.
+pub fn cell_of(scores: MeanStd) -> Cell {
+    match scores.std {
+        Some(std) => Cell::with_deviation(scores.mean, std),
+        None => Cell::value(scores.mean),
+    }
+}
+
+/// Two measures of a configuration as a point of a chart; none unless every seed has both.
+///
+/// # Errors
+///
+/// If a value is not finite.
+pub fn point_of(
+    name: &str,
+    configuration: &Configuration<'_>,
+    [x, y]: [Measure; 2],
+    is_scaled: bool,
+) -> Result<Option<ScatterPoint>> {
+    let x = x.mean_std(configuration, is_scaled)?;
+    let Some((x, y)) = x.zip(y.mean_std(configuration, is_scaled)?) else {
+        return Ok(None);
+    };
+    let point = ScatterPoint::new(name, [x.mean, y.mean]);
+    Ok(Some(match x.std.zip(y.std) {
+        Some((x, y)) => point.with_deviation([x, y]),
+        None => point,
+    }))
 }
 
 fn mean(values: &[f64]) -> f64 {

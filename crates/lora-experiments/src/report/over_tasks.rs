@@ -1,5 +1,6 @@
 //! The tables over all tasks: where each method wins, ties and loses, by how much, and mean ranks.
 
+use itertools::Itertools as _;
 use lora_eval::rank_table::{self, RankTable};
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Table};
@@ -46,6 +47,14 @@ pub fn comparisons<'j>(
     found.collect()
 }
 
+/// The tasks whose comparisons come to this.
+pub fn tasks_with<'f>(found: &'f [(String, &ReferenceComparison)], verdict: Verdict) -> Vec<&'f str> {
+    let such = found
+        .iter()
+        .filter(|(_, comparison)| comparison.verdict == verdict);
+    such.map(|(name, _)| name.as_str()).collect()
+}
+
 /// Where each method wins, ties and loses, by name.
 pub fn verdicts(judged: &[TaskComparison<'_>], methods: &[Method], reference: &Method) -> Table {
     let names = [
@@ -70,10 +79,7 @@ pub fn verdicts(judged: &[TaskComparison<'_>], methods: &[Method], reference: &M
                 continue;
             }
             let on = |verdict: Verdict| {
-                let names = found
-                    .iter()
-                    .filter(|(_, comparison)| comparison.verdict == verdict);
-                let names: Vec<&str> = names.map(|(name, _)| name.as_str()).collect();
+                let names = tasks_with(&found, verdict);
                 if names.is_empty() {
                     Cell::Empty
                 } else {
@@ -125,13 +131,10 @@ pub fn headline(judged: &[TaskComparison<'_>], methods: &[Method], reference: &M
             .flat_map(|is_scaled| {
                 let found = comparisons(judged, method, is_scaled);
                 let count = |verdict: Verdict| {
-                    let of = found
-                        .iter()
-                        .filter(|(_, comparison)| comparison.verdict == verdict);
                     if found.is_empty() {
                         Cell::Empty
                     } else {
-                        Cell::value(of.count() as f64)
+                        Cell::value(tasks_with(&found, verdict).len() as f64)
                     }
                 };
                 let mean = pooled(found.iter().map(|(_, comparison)| *comparison));
@@ -184,14 +187,10 @@ pub fn differences(
     reference: &Method,
     is_scaled: bool,
 ) -> Option<Table> {
-    let mut tasks: Vec<String> = Vec::new();
-    for method in methods {
-        for (name, _) in comparisons(judged, method, is_scaled) {
-            if !tasks.contains(&name) {
-                tasks.push(name);
-            }
-        }
-    }
+    let compared = methods
+        .iter()
+        .flat_map(|method| comparisons(judged, method, is_scaled));
+    let tasks: Vec<String> = compared.map(|(name, _)| name).unique().collect();
     if tasks.len() < 2 {
         return None;
     }

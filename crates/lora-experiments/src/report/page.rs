@@ -5,7 +5,7 @@ use lora_pipeline::error::{Context, Error, Result};
 use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Provenance, Section, Table};
 
-use super::against::{compare, reference, reference_method};
+use super::against::{compare, reference_method};
 use super::choice::{Method, methods, selected};
 use super::results::{Experiment, Results};
 use super::tables::{self, TaskComparison, TaskTables};
@@ -54,11 +54,11 @@ pub fn judge(results: &Results) -> Result<(Vec<TaskComparison<'_>>, Vec<Method>,
     let mut judged = Vec::new();
     for task in tasks {
         let selected = selected(&task);
-        let reference = reference(&selected, &method).cloned();
+        let reference = selected.iter().find(|selected| selected.method == method);
         let mut comparisons = Vec::new();
         for selected in &selected {
             let mut both = [None, None];
-            if let Some(reference) = reference.as_ref().filter(|_| selected.method != method) {
+            if let Some(reference) = reference.filter(|_| selected.method != method) {
                 for (is_scaled, found) in [false, true].into_iter().zip(&mut both) {
                     *found = compare(selected, reference, is_scaled)?;
                 }

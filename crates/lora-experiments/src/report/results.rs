@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use crate::sweep::file::{MethodEntry, RowCount, Stopping};
 use crate::sweep::inference_method::InferenceMethod;
+use crate::sweep::plan::Plan;
 use crate::sweep::record::{Line, RunRecord, TrainingRecord, TrialOutcome, TrialRecord, TrialResult};
 use crate::sweep::result_files::{ResultsFile, read_all};
 use crate::sweep::settings::{self, Settings};
@@ -143,6 +144,18 @@ impl Results {
         Ok(results)
     }
 
+    /// Reads the results file of a sweep, and leaves out what other sweeps wrote into it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`].
+    pub fn of_plan(path: &Path, plan: &Plan) -> Result<Self> {
+        let mut results = Self::read(&[path.to_owned()])?;
+        let is_planned = |trial: &TrialRecord| plan.trials.iter().any(|planned| planned.key == trial.key);
+        results.trials.retain(is_planned);
+        Ok(results)
+    }
+
     /// Reads results files, each experiment for itself. A file without a result that is done is left out.
     ///
     /// # Errors
@@ -256,17 +269,9 @@ impl Results {
         let before = all.len();
         let mut last: HashMap<String, usize> = HashMap::new();
         let name = |trial: &TrialRecord| {
-            let TrialRecord {
-                task,
-                rows,
-                method,
-                prediction,
-                stopping,
-                settings,
-                seed,
-                ..
-            } = trial;
-            serde_json::json!([task, rows, method, prediction, stopping, settings, seed]).to_string()
+            let of = (&trial.task, trial.rows, trial.stopping, trial.seed);
+            let by = (&trial.method, &trial.prediction, &trial.settings);
+            serde_json::json!([of, by]).to_string()
         };
         for (index, trial) in all.iter().enumerate() {
             last.insert(name(trial), index);

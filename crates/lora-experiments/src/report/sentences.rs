@@ -1,10 +1,11 @@
 //! What the results say, in sentences that follow from them.
 
+use itertools::Itertools as _;
 use lora_pipeline::counted::counted;
 
 use super::against::{Verdict, pooled};
 use super::choice::Method;
-use super::over_tasks::comparisons;
+use super::over_tasks::{comparisons, tasks_with};
 use super::results::{Configuration, Results};
 use super::tables::TaskComparison;
 use crate::sweep::inference_method::InferenceMethod;
@@ -19,18 +20,15 @@ pub const HOW_COMPARED: &str = "Settings (p, N and so on) were chosen by the los
 pub fn subtitle<'r>(parts: impl Iterator<Item = (&'r str, &'r Results)>) -> String {
     let parts: Vec<String> = parts
         .map(|(name, results)| {
-            let mut seeds: Vec<u64> = results.trials.iter().map(|trial| trial.seed).collect();
-            seeds.sort_unstable();
-            seeds.dedup();
-            let mut tasks: Vec<&str> = results.trials.iter().map(|trial| trial.task.as_str()).collect();
-            tasks.sort_unstable();
-            tasks.dedup();
+            let trials = results.trials.iter();
+            let seeds = trials.clone().map(|trial| trial.seed).unique().count();
+            let tasks = trials.map(|trial| &trial.task).unique().count();
             let colon = if name.is_empty() { "" } else { ": " };
             format!(
                 "{name}{colon}{} on {} with {}",
                 counted(results.trials.len(), "result"),
-                counted(tasks.len(), "task"),
-                counted(seeds.len(), "seed")
+                counted(tasks, "task"),
+                counted(seeds, "seed")
             )
         })
         .collect();
@@ -109,12 +107,7 @@ fn lead(
     });
     let (mean, [lower, upper], method, found) = &changes[certain.unwrap_or(0)];
     let (mean, lower, upper) = (*mean, *lower, *upper);
-    let count = |verdict: Verdict| {
-        let of = found
-            .iter()
-            .filter(|(_, comparison)| comparison.verdict == verdict);
-        of.count()
-    };
+    let count = |verdict: Verdict| tasks_with(found, verdict).len();
     let numbers = format!(
         "{} % (95 % interval {} to {}) over {}: it wins on {}, ties on {}, loses on {}",
         signed(mean),
@@ -162,33 +155,26 @@ pub fn outcomes(judged: &[TaskComparison<'_>], methods: &[Method], reference: &M
 
 /// One sentence without temperature, one with; none where nothing was compared.
 fn outcome(judged: &[TaskComparison<'_>], method: &Method, reference: &Method) -> Vec<String> {
-    let of = |is_scaled: usize| {
-        let names = |verdict: Verdict| {
-            let found = judged.iter().filter(|judged| {
-                let found = judged
-                    .find(method)
-                    .and_then(|(_, comparisons)| comparisons[is_scaled].as_ref());
-                found.is_some_and(|comparison| comparison.verdict == verdict)
-            });
-            found.map(|judged| judged.task.short()).collect::<Vec<String>>()
-        };
+    let of = |is_scaled: bool| {
+        let found = comparisons(judged, method, is_scaled);
         let parts: Vec<String> = [
             (Verdict::Wins, "lower loss on"),
             (Verdict::Loses, "higher loss on"),
             (Verdict::Ties, "no clear difference on"),
         ]
         .into_iter()
-        .map(|(verdict, words)| (words, names(verdict)))
+        .map(|(verdict, words)| (words, tasks_with(&found, verdict)))
         .filter(|(_, names)| !names.is_empty())
         .map(|(words, names)| format!("{words} {}", names.join(", ")))
         .collect();
-        let subject = match is_scaled {
-            0 => format!("{} against {}", method.name(), reference.name()),
-            _ => "With a temperature for both".to_owned(),
+        let subject = if is_scaled {
+            "With a temperature for both".to_owned()
+        } else {
+            format!("{} against {}", method.name(), reference.name())
         };
         (!parts.is_empty()).then(|| format!("{subject}: {}.", parts.join("; ")))
     };
-    match (of(0), of(1)) {
+    match (of(false), of(true)) {
         (Some(plain), Some(scaled)) => vec![format!("{plain} {scaled}")],
         (plain, scaled) => plain.into_iter().chain(scaled).collect(),
     }

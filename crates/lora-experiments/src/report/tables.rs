@@ -6,10 +6,10 @@ use lora_pipeline::error::Result;
 use lora_report::{Better, Cell, Column, Table};
 
 use super::against::ReferenceComparison;
-use super::choice::{Method, SelectedConfiguration, varied};
+use super::choice::{Method, SelectedConfiguration, of_method, varied};
 use super::measure::{Measure, metric_name};
 use super::results::{Configuration, TaskResults};
-use crate::sweep::record::SetRecord;
+use crate::sweep::record::{SetRecord, TrialResult};
 use crate::sweep::settings::in_words;
 
 /// How calibration errors are computed, for notes.
@@ -28,7 +28,7 @@ pub struct TaskComparison<'a> {
     pub reference: Method,
 }
 
-impl TaskComparison<'_> {
+impl<'a> TaskComparison<'a> {
     /// Whether labels are numbers.
     pub fn is_regression(&self) -> bool {
         self.metric() == Some(GlueMetric::PearsonAndSpearman)
@@ -44,7 +44,7 @@ impl TaskComparison<'_> {
     pub fn find(
         &self,
         method: &Method,
-    ) -> Option<(&SelectedConfiguration<'_>, &[Option<ReferenceComparison>; 2])> {
+    ) -> Option<(&SelectedConfiguration<'a>, &[Option<ReferenceComparison>; 2])> {
         let place = self
             .selected
             .iter()
@@ -52,15 +52,13 @@ impl TaskComparison<'_> {
         Some((&self.selected[place], &self.comparisons[place]))
     }
 
-    fn has_shifted(&self) -> bool {
-        let mut results = self.task.configurations.iter().flat_map(Configuration::results);
-        results.any(|result| result.shifted.is_some())
+    fn results(&self) -> impl Iterator<Item = &TrialResult> {
+        self.task.configurations.iter().flat_map(Configuration::results)
     }
 
     /// Whether any trial has this number, without temperature.
     fn has(&self, measure: Measure) -> bool {
-        let mut results = self.task.configurations.iter().flat_map(Configuration::results);
-        results.any(|result| measure.of(result, false).is_some())
+        self.results().any(|result| measure.of(result, false).is_some())
     }
 
     /// Seeds, at most.
@@ -106,7 +104,8 @@ pub fn of_study(judged: &TaskComparison<'_>) -> Result<TaskTables> {
     if !judged.is_regression() {
         all.push(marked(scores(judged, true)?));
     }
-    let shifted = judged.has_shifted().then(|| shifted(judged)).transpose()?;
+    let has_shifted = judged.results().any(|result| result.shifted.is_some());
+    let shifted = has_shifted.then(|| shifted(judged)).transpose()?;
     let sets = judged.has(Measure::SetSize).then(|| sets(judged)).transpose()?;
     Ok(TaskTables {
         scores: all,
@@ -218,73 +217,57 @@ fn against_cells(comparison: &ReferenceComparison) -> [Cell; 3] {
 }
 
 fn sets(judged: &TaskComparison<'_>) -> Result<Table> {
-    let columns = vec![
-        Column::new("coverage", Better::None, 3),
+    let columns = [
+        ("coverage", Better::None, 3, Measure::SetCoverage),
         // No mark: the smallest sets may be those that hold the label too rarely.
-        Column::new("classes in a set", Better::None, 2),
+        ("classes in a set", Better::None, 2, Measure::SetSize),
     ];
     let title = format!(
         "{}: sets of classes that promise to hold the label in {:.0} % of the rows",
         judged.task.title(),
         100.0 * SetRecord::PROMISED
     );
-    let mut table = Table::new(title, "method", columns).with_note(
-        "LAC, with the thresholds of the validation rows and each method's temperature. Coverage: the share of test rows whose set holds \
-         the label; with few validation rows it strays from the promise. At equal coverage the smaller sets say more.",
-    );
-    for selected in &judged.selected {
-        if let Some(configuration) = selected.configuration(true) {
-            let cells =
-                [Measure::SetCoverage, Measure::SetSize].map(|measure| measure.cell(configuration, true));
-            table.push(selected.method.name(), cells.into_iter().collect::<Result<_>>()?);
-        }
-    }
-    Ok(table)
+    let note = "LAC, with the thresholds of the validation rows and each method's temperature. Coverage: the share of test rows whose set holds \
+         the label; with few validation rows it strays from the promise. At equal coverage the smaller sets say more.";
+    measured(judged, &title, note, &columns, true)
 }
 
 fn shifted(judged: &TaskComparison<'_>) -> Result<Table> {
-    let columns = [
-        ("accuracy", Better::Higher, Measure::ShiftedAccuracy),
-        ("NLL", Better::Lower, Measure::ShiftedLoss),
-        ("ECE", Better::Lower, Measure::ShiftedEce),
-        (
-            "AUROC, confidence",
-            Better::Higher,
-            Measure::Auroc(Doubt::Confidence),
-        ),
-        (
-            "AUROC, entropy",
-            Better::Higher,
-            Measure::Auroc(Doubt::PredictiveEntropy),
-        ),
-        (
-            "AUROC, mutual information",
-            Better::Higher,
-            Measure::Auroc(Doubt::MutualInformation),
-        ),
-        (
-            "FPR95, confidence",
-            Better::Lower,
-            Measure::Fpr95(Doubt::Confidence),
-        ),
+    let (lower, higher) = (Better::Lower, Better::Higher);
+    let auroc = |name, doubt| (name, higher, 3, Measure::Auroc(doubt));
+    let mut columns = vec![
+        ("accuracy", higher, 3, Measure::ShiftedAccuracy),
+        ("NLL", lower, 3, Measure::ShiftedLoss),
+        ("ECE", lower, 3, Measure::ShiftedEce),
+        auroc("AUROC, confidence", Doubt::Confidence),
+        auroc("AUROC, entropy", Doubt::PredictiveEntropy),
+        auroc("AUROC, mutual information", Doubt::MutualInformation),
+        ("FPR95, confidence", lower, 3, Measure::Fpr95(Doubt::Confidence)),
     ];
-    let columns: Vec<_> = columns
-        .into_iter()
-        .filter(|(_, _, measure)| judged.has(*measure))
-        .collect();
+    columns.retain(|(.., measure)| judged.has(*measure));
+    let title = format!("{}: shifted or out-of-scope rows", judged.task.title());
+    let note = "AUROC: how well doubt tells these rows from the test rows, 0.5 is chance. FPR95: the share of these rows that is accepted \
+         where 95 % of the test rows are. Without temperature.";
+    measured(judged, &title, note, &columns, false)
+}
+
+/// A row for each method that has settings, and its numbers: name, what is better, decimals, which.
+fn measured(
+    judged: &TaskComparison<'_>,
+    title: &str,
+    note: &str,
+    columns: &[(&str, Better, usize, Measure)],
+    is_scaled: bool,
+) -> Result<Table> {
     let headings = columns
         .iter()
-        .map(|(name, better, _)| Column::new(*name, *better, 3));
-    let title = format!("{}: shifted or out-of-scope rows", judged.task.title());
-    let mut table = Table::new(title, "method", headings.collect()).with_note(
-        "AUROC: how well doubt tells these rows from the test rows, 0.5 is chance. FPR95: the share of these rows that is accepted \
-         where 95 % of the test rows are. Without temperature.",
-    );
+        .map(|(name, better, decimals, _)| Column::new(*name, *better, *decimals));
+    let mut table = Table::new(title, "method", headings.collect()).with_note(note);
     for selected in &judged.selected {
-        if let Some(configuration) = selected.configuration(false) {
+        if let Some(configuration) = selected.configuration(is_scaled) {
             let cells = columns
                 .iter()
-                .map(|(_, _, measure)| measure.cell(configuration, false));
+                .map(|(.., measure)| measure.cell(configuration, is_scaled));
             table.push(selected.method.name(), cells.collect::<Result<_>>()?);
         }
     }
@@ -311,11 +294,8 @@ fn costs(judged: &TaskComparison<'_>) -> Result<Table> {
         let Some(configuration) = selected.configuration(false) else {
             continue;
         };
-        let memory = configuration
-            .results()
-            .map(|result| Some(result.peak_memory? as f64 / 1e6));
-        let memory: Option<Vec<f64>> = memory.collect();
-        let most = memory.and_then(|values| values.into_iter().reduce(f64::max));
+        let memory = Measure::PeakMemory.over_seeds(configuration, false);
+        let most = memory.and_then(|bytes| bytes.into_iter().map(|bytes| bytes / 1e6).reduce(f64::max));
         let words = |is_scaled: bool| {
             let configuration = selected.configuration(is_scaled);
             configuration.map_or(Cell::Empty, |configuration| {
@@ -340,13 +320,7 @@ fn costs(judged: &TaskComparison<'_>) -> Result<Table> {
 
 /// The settings of a configuration in which its method varies, and its prediction.
 pub fn choice_words(task: &TaskResults<'_>, configuration: &Configuration<'_>) -> String {
-    let method = Method::of(configuration);
-    let kin: Vec<Configuration<'_>> = task
-        .configurations
-        .iter()
-        .filter(|other| Method::of(other) == method)
-        .cloned()
-        .collect();
+    let kin = of_method(task, &Method::of(configuration));
     let mut words = in_words(configuration.settings, &varied(&kin));
     words.push(configuration.prediction.label());
     words.join(", ")

@@ -1,6 +1,7 @@
 //! `lora sweep --dry-run`: the table of what would be computed, with steps, passes and an estimate of the time.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Instant;
 
 use lora_core::{Adapted, Pass};
@@ -35,8 +36,6 @@ struct Group<'a> {
     trainings: usize,
     trials: usize,
     work: TrainingWork,
-    /// Of all its trainings and predictions.
-    seconds: f64,
 }
 
 /// What would be computed.
@@ -58,22 +57,37 @@ pub struct DryRun {
 ///
 /// If a model cannot be loaded.
 pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryRun> {
-    let mut groups = groups(sweep, queue)?;
+    let groups = groups(sweep, queue)?;
     let bar = progress.start(groups.len() as u64, "timing", "kinds");
     let started = Instant::now();
-    let (mut timed, mut told) = (Vec::<Timed>::new(), 0);
+    let (mut timed, mut told) = (Vec::<Timed<'_>>::new(), 0);
     let mut sizes = HashMap::new();
-    for group in &mut groups {
-        let size = match sizes.get(&(group.first.task, group.first.rows)) {
-            Some(known) => *known,
-            None => *sizes
-                .entry((group.first.task, group.first.rows))
-                .or_insert(Size::of(sweep, group.first)?),
+    let columns =
+        ["trainings", "steps", "trials", "passes over rows"].map(|name| Column::new(name, Better::None, 0));
+    let columns = columns
+        .into_iter()
+        .chain([Column::new("minutes", Better::None, 1)]);
+    let mut table = Table::new(
+        "What the sweep would compute",
+        "task, rows, method",
+        columns.collect(),
+    );
+    let mut sum = [0.0; 5];
+    for Group {
+        first,
+        trainings,
+        trials,
+        work,
+    } in &groups
+    {
+        let size = match sizes.entry((first.task, first.rows)) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(place) => *place.insert(Size::of(sweep, first)?),
         };
         // Another model must be timed in any case.
-        let model = &group.first.config.model_name_or_path;
-        let like_it = timed.iter().rev().find(|other| other.model == *model);
-        let seconds = match like_it {
+        let model = first.config.model_name_or_path.as_str();
+        let like_it = timed.iter().rev().find(|other| other.model == model);
+        let measured = match like_it {
             Some(known) if started.elapsed().as_secs_f64() > BUDGET => {
                 told += 1;
                 known
@@ -81,8 +95,7 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
                     .scaled(size.of_step / known.size.of_step, size.of_row / known.size.of_row)
             }
             _ => {
-                let measured = time(sweep, group.first)?;
-                let model = model.clone();
+                let measured = time(sweep, first)?;
                 timed.push(Timed {
                     model,
                     size,
@@ -91,20 +104,26 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
                 measured
             }
         };
-        let work = &group.work;
-        group.seconds = seconds.first_step * work.first_steps as f64
-            + seconds.step * (work.steps - work.first_steps) as f64
-            + seconds.first_row * work.first_passes as f64
-            + seconds.row * (work.passes - work.first_passes) as f64;
+        let seconds = measured.first_step * work.first_steps as f64
+            + measured.step * (work.steps - work.first_steps) as f64
+            + measured.first_row * work.first_passes as f64
+            + measured.row * (work.passes - work.first_passes) as f64;
         bar.add(1);
+        let values = [
+            *trainings as f64,
+            work.steps as f64,
+            *trials as f64,
+            work.passes as f64,
+            seconds / 60.0,
+        ];
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        let task = &sweep.tasks[first.task].name;
+        let label = format!("{task}, {}, {}", first.rows, first.method);
+        table.push(label, values.map(Cell::value).to_vec());
     }
     bar.finish();
-    let columns =
-        ["trainings", "steps", "trials", "passes over rows"].map(|name| Column::new(name, Better::None, 0));
-    let columns = columns
-        .into_iter()
-        .chain([Column::new("minutes", Better::None, 1)]);
-    let mut table = Table::new("What the sweep would compute", "task, rows, method", columns.collect()).with_note(format!(
+    table.push("all", sum.map(Cell::value).to_vec());
+    let table = table.with_note(format!(
         "Minutes: at most {} of the first training and its validation rows were timed here, and multiplied, one training at a time{}; \
          nothing was written.",
         counted(2 * TIMED_STEPS, "step"),
@@ -113,21 +132,6 @@ pub fn run(sweep: &Sweep, queue: &Queue, progress: &dyn Progress) -> Result<DryR
             told => format!(" ({told} of {} kinds were told from the others by their tokens)", groups.len()),
         }
     ));
-    let mut sum = [0.0; 5];
-    for group in &groups {
-        let values = [
-            group.trainings as f64,
-            group.work.steps as f64,
-            group.trials as f64,
-            group.work.passes as f64,
-            group.seconds / 60.0,
-        ];
-        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-        let task = &sweep.tasks[group.first.task].name;
-        let label = format!("{task}, {}, {}", group.first.rows, group.first.method);
-        table.push(label, values.map(Cell::value).to_vec());
-    }
-    table.push("all", sum.map(Cell::value).to_vec());
     Ok(DryRun {
         table,
         trainings: queue.trainings().len(),
@@ -150,7 +154,6 @@ fn groups<'a>(sweep: &'a Sweep, queue: &Queue) -> Result<Vec<Group<'a>>> {
                 trainings: 0,
                 trials: 0,
                 work: TrainingWork::default(),
-                seconds: 0.0,
             });
             groups.len() - 1
         });
@@ -211,8 +214,8 @@ impl Size {
 }
 
 /// A kind of training that was timed.
-struct Timed {
-    model: String,
+struct Timed<'a> {
+    model: &'a str,
     size: Size,
     times: Times,
 }

@@ -151,39 +151,25 @@ impl InferenceMethod {
     /// ensemble it is the mean pass, which each of its trainings makes.
     #[must_use]
     pub fn passes(&self) -> Self {
-        let average = Average::Probabilities;
-        match *self {
-            Self::Mean | Self::DeepEnsemble { .. } => Self::Mean,
-            Self::FullUpdate => Self::FullUpdate,
-            Self::Ensemble { masks, .. } => Self::Ensemble {
-                members: 1,
-                average,
-                masks,
-            },
-            Self::Laplace {
-                of,
-                structure,
-                prior,
-                members,
-                ..
-            } => Self::Laplace {
-                of,
-                structure,
-                prior,
-                members: members.map(|_| 1),
-                average,
-            },
-            Self::Swag { scale, collect, .. } => Self::Swag {
-                members: 1,
-                average,
-                scale,
-                collect,
-            },
-            Self::Tfb { search, .. } => Self::Tfb {
-                members: 1,
-                average,
-                search,
-            },
+        let mut passes = self.clone();
+        match &mut passes {
+            Self::Mean | Self::FullUpdate => {}
+            Self::DeepEnsemble { .. } => return Self::Mean,
+            Self::Ensemble { members, average, .. }
+            | Self::Swag { members, average, .. }
+            | Self::Tfb { members, average, .. } => (*members, *average) = (1, Average::Probabilities),
+            Self::Laplace { members, average, .. } => {
+                (*members, *average) = (members.map(|_| 1), Average::Probabilities);
+            }
+        }
+        passes
+    }
+
+    /// Members that one training gives.
+    pub fn members_of_a_training(&self) -> u64 {
+        match self {
+            Self::DeepEnsemble { .. } => 1,
+            other => other.members(),
         }
     }
 

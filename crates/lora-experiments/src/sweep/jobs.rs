@@ -6,6 +6,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use itertools::Itertools as _;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::{Error, Result};
 use lora_pipeline::progress::{CancelToken, Counter};
@@ -172,25 +173,20 @@ impl Work<'_> {
         append(&Line::Training(Box::new(trained.record.clone())), shared);
         self.done.trained(index);
         self.bar.message(&format!("{what}: predicting"));
-        let mut requests: Vec<TrialMethod<'_>> = own
+        let trials = &self.plan.trials;
+        let as_member: Vec<Stopping> = deep
             .iter()
-            .map(|&trial| {
-                let trial = &self.plan.trials[trial];
-                (&trial.prediction, trial.stopping)
-            })
+            .map(|&trial| trials[trial].stopping)
+            .unique()
             .collect();
-        let mut as_member: Vec<Stopping> = Vec::new();
-        for &trial in deep {
-            let stopping = self.plan.trials[trial].stopping;
-            if !as_member.contains(&stopping) {
-                as_member.push(stopping);
-            }
-        }
-        requests.extend(
-            as_member
-                .iter()
-                .map(|&stopping| (&InferenceMethod::Mean, stopping)),
-        );
+        let mean_passes = as_member
+            .iter()
+            .map(|&stopping| (&InferenceMethod::Mean, stopping));
+        let requests: Vec<TrialMethod<'_>> = own
+            .iter()
+            .map(|&trial| (&trials[trial].prediction, trials[trial].stopping))
+            .chain(mean_passes)
+            .collect();
         if is_measured {
             memory::reset_peak();
         }
@@ -281,8 +277,7 @@ impl Work<'_> {
             peak_memory: None,
         };
         let outputs: Vec<TrialOutputs> = members.into_iter().map(|member| member.outputs).collect();
-        let outputs =
-            TrialOutputs::joined(&outputs).ok_or_else(|| Error::input("a deep ensemble has no member"))?;
+        let outputs = TrialOutputs::joined(&outputs)?;
         let splits = training::rows_of(first, task)?;
         score(&outputs, &splits, trial.prediction.average(), task.metric, &costs)
     }

@@ -9,7 +9,7 @@ use lora_eval::laplace::{
     Laplace, LaplaceSettings, LastLayerFeatures, Observed, Outputs, RootColumns, Structure,
 };
 use lora_eval::regression::RegressionScores;
-use lora_eval::{Average, Passes, Scores};
+use lora_eval::{Average, ModelOutputs, Passes, Scores};
 use lora_models::Transformer;
 use lora_pipeline::bail;
 use lora_pipeline::data::encoded::{Detail, EncodedSplit, RowDetail};
@@ -19,7 +19,7 @@ use lora_pipeline::progress::CancelToken;
 
 use super::data::TrialSplits;
 use super::inference_method::{Prior, Varied};
-use super::outputs::{Logits, TrialOutputs, batches, of_passes, of_posterior};
+use super::outputs::{TrialOutputs, batches, of_passes, of_posterior};
 
 /// Prior precisions that validation rows choose among.
 const PRECISIONS: [f64; 8] = [1e-2, 1e-1, 1.0, 1e1, 1e2, 1e3, 1e4, 1e5];
@@ -185,18 +185,18 @@ impl Approximation<'_> {
         })
     }
 
-    fn outputs(&self, posterior: &Laplace, rows: &Rows<'_>, members: u64) -> Result<Logits> {
+    fn outputs(&self, posterior: &Laplace, rows: &Rows<'_>, members: u64) -> Result<ModelOutputs> {
         Ok(match rows {
             Rows::Features(features) if self.kind.is_probit => {
                 let predictions = posterior.probit(features)?;
-                Logits {
+                ModelOutputs {
                     members: 1,
                     examples: predictions.examples(),
                     outputs: predictions.classes(),
                     values: predictions.logits().to_vec(),
                 }
             }
-            Rows::Features(features) => posterior.last_layer_members(features, 0..members)?.into(),
+            Rows::Features(features) => posterior.last_layer_members(features, 0..members)?,
             Rows::Whole(split) if self.kind.is_probit => of_passes(self.adapted, split, &Passes::Mean)?,
             Rows::Whole(split) => of_posterior(self.adapted, split, posterior, members)?,
         })
@@ -204,11 +204,13 @@ impl Approximation<'_> {
 }
 
 /// Mean negative log-likelihood of the averaged probabilities, or mean squared error.
-fn loss(logits: &Logits, targets: &Targets) -> Result<f64> {
-    let outputs = logits.outputs();
+fn loss(outputs: &ModelOutputs, targets: &Targets) -> Result<f64> {
     match targets {
         Targets::Classes(labels) => {
-            let probabilities = outputs.into_predictions()?.average(Average::Probabilities);
+            let probabilities = outputs
+                .clone()
+                .into_predictions()?
+                .average(Average::Probabilities);
             Ok(Scores::of(&probabilities, labels, Binning::default())?.nll)
         }
         Targets::Values(values) => Ok(RegressionScores::of(&outputs.mean_values(), &doubles(values))?.mse),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use lora_core::Adapted;
 use lora_core::vector::Posterior;
 use lora_data::Batch;
-use lora_eval::{ModelOutputs, Passes, predict_members};
+use lora_eval::{EvalError, ModelOutputs, Passes, predict_members};
 use lora_models::Transformer;
 use lora_pipeline::data::encoded::EncodedSplit;
 use lora_pipeline::error::Result;
@@ -19,64 +19,18 @@ use super::data::TrialSplits;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TrialOutputs {
     /// On training rows.
-    pub train: Logits,
+    pub train: ModelOutputs,
     /// On validation rows.
-    pub validation: Logits,
+    pub validation: ModelOutputs,
     /// On test rows.
-    pub test: Logits,
+    pub test: ModelOutputs,
     /// On shifted rows.
-    pub shifted: Option<Logits>,
+    pub shifted: Option<ModelOutputs>,
     /// Wall time of the test rows.
     pub seconds: f64,
     /// Wall time of what was fitted to the trained model before the first output.
     #[serde(default)]
     pub fitting_seconds: f64,
-}
-
-/// [`ModelOutputs`] that can be kept in a file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Logits {
-    /// Passes over the rows.
-    pub members: usize,
-    /// Rows.
-    pub examples: usize,
-    /// Numbers a row.
-    pub outputs: usize,
-    /// `[members, examples, outputs]`.
-    pub values: Vec<f32>,
-}
-
-impl Logits {
-    /// The first members only.
-    #[must_use]
-    pub fn first(&self, members: usize) -> Self {
-        Self {
-            members,
-            values: self.values[..members * self.examples * self.outputs].to_vec(),
-            ..*self
-        }
-    }
-
-    /// In the form that scores take.
-    pub fn outputs(&self) -> ModelOutputs {
-        ModelOutputs {
-            members: self.members,
-            examples: self.examples,
-            outputs: self.outputs,
-            values: self.values.clone(),
-        }
-    }
-}
-
-impl From<ModelOutputs> for Logits {
-    fn from(outputs: ModelOutputs) -> Self {
-        Self {
-            members: outputs.members,
-            examples: outputs.examples,
-            outputs: outputs.outputs,
-            values: outputs.values,
-        }
-    }
 }
 
 impl TrialOutputs {
@@ -88,7 +42,7 @@ impl TrialOutputs {
     pub fn of(
         splits: &TrialSplits,
         cancel: &CancelToken,
-        on: impl Fn(&EncodedSplit) -> Result<Logits>,
+        on: impl Fn(&EncodedSplit) -> Result<ModelOutputs>,
     ) -> Result<Option<Self>> {
         let train = on(&splits.gap)?;
         if cancel.is_cancelled() {
@@ -122,40 +76,35 @@ impl TrialOutputs {
     #[must_use]
     pub fn first(&self, members: usize, seconds: f64) -> Self {
         Self {
-            train: self.train.first(members),
-            validation: self.validation.first(members),
-            test: self.test.first(members),
-            shifted: self.shifted.as_ref().map(|shifted| shifted.first(members)),
+            train: self.train.first_members(members),
+            validation: self.validation.first_members(members),
+            test: self.test.first_members(members),
+            shifted: self
+                .shifted
+                .as_ref()
+                .map(|shifted| shifted.first_members(members)),
             seconds,
             fitting_seconds: self.fitting_seconds,
         }
     }
 
-    /// The members of several as one ensemble; none for none.
-    pub fn joined(members: &[Self]) -> Option<Self> {
-        let first = members.first()?;
-        let join = |split: fn(&Self) -> &Logits| {
-            let splits = || members.iter().map(split);
-            Logits {
-                members: splits().map(|split| split.members).sum(),
-                values: splits().flat_map(|split| split.values.iter().copied()).collect(),
-                ..*split(first)
-            }
+    /// The members of several as one ensemble.
+    ///
+    /// # Errors
+    ///
+    /// Of none, or if they are of other rows.
+    pub fn joined(members: &[Self]) -> Result<Self, EvalError> {
+        let join = |split: fn(&Self) -> Option<&ModelOutputs>| {
+            ModelOutputs::joined(members.iter().filter_map(split).cloned())
         };
-        let shifted = first.shifted.as_ref().map(|shifted| Logits {
-            members: members.len() * shifted.members,
-            values: members
-                .iter()
-                .filter_map(|member| member.shifted.as_ref())
-                .flat_map(|split| split.values.iter().copied())
-                .collect(),
-            ..*shifted
-        });
-        Some(Self {
-            train: join(|outputs| &outputs.train),
-            validation: join(|outputs| &outputs.validation),
-            test: join(|outputs| &outputs.test),
-            shifted,
+        let has_shifted = members.iter().any(|member| member.shifted.is_some());
+        Ok(Self {
+            train: join(|outputs| Some(&outputs.train))?,
+            validation: join(|outputs| Some(&outputs.validation))?,
+            test: join(|outputs| Some(&outputs.test))?,
+            shifted: has_shifted
+                .then(|| join(|outputs| outputs.shifted.as_ref()))
+                .transpose()?,
             seconds: members.iter().map(|member| member.seconds).sum(),
             fitting_seconds: members.iter().map(|member| member.fitting_seconds).sum(),
         })
@@ -176,10 +125,8 @@ pub fn of_passes(
     adapted: &Adapted<Transformer>,
     split: &EncodedSplit,
     passes: &Passes<'_>,
-) -> Result<Logits> {
-    Ok(JudgedRows::of(split)?
-        .outputs(adapted, passes, &mut |_| {})
-        .into())
+) -> Result<ModelOutputs> {
+    Ok(JudgedRows::of(split)?.outputs(adapted, passes, &mut |_| {}))
 }
 
 /// Outputs of members of a distribution over weights for a split.
@@ -192,8 +139,8 @@ pub fn of_posterior(
     split: &EncodedSplit,
     posterior: &dyn Posterior,
     members: u64,
-) -> Result<Logits> {
+) -> Result<ModelOutputs> {
     let rows = JudgedRows::of(split)?;
     let run = &mut |drawn: &Adapted<Transformer>| rows.outputs(drawn, &Passes::Mean, &mut |_| {});
-    Ok(predict_members(adapted, posterior, 0..members, run)?.into())
+    Ok(predict_members(adapted, posterior, 0..members, run)?)
 }

@@ -14,13 +14,10 @@ use super::outputs::{TrialOutputs, of_passes, of_posterior};
 use super::tfb;
 use super::training::Trained;
 
-/// A way to predict, and which model of the training it is for.
-type Scored = (InferenceMethod, Stopping);
-
 /// The time that the first members would have taken: one alone takes as long as the mean pass, each of the others the same part of the
 /// rest. Those of a last layer share the pass below it.
 fn seconds_of(method: &InferenceMethod, outputs: &TrialOutputs, mean_pass: f64) -> f64 {
-    let (members, all) = (own_members(method), outputs.test.members as u64);
+    let (members, all) = (method.members_of_a_training(), outputs.test.members as u64);
     match method {
         InferenceMethod::Laplace {
             of: Varied::LastLayer,
@@ -63,13 +60,13 @@ pub fn run(
     let first = passes
         .first()
         .map(|(_, stopping)| (InferenceMethod::Mean, *stopping));
-    let mut run: Vec<(&Scored, Result<TrialOutputs, String>)> = Vec::new();
+    let mut run: Vec<(&(InferenceMethod, Stopping), Result<TrialOutputs, String>)> = Vec::new();
     for wanted in first.iter().chain(&passes) {
         if run.iter().any(|(known, _)| *known == wanted) {
             continue;
         }
         let same = requests.iter().zip(&passes).filter(|(_, other)| *other == wanted);
-        let members = same.map(|((method, _), _)| own_members(method)).max();
+        let members = same.map(|((method, _), _)| method.members_of_a_training()).max();
         match run_passes(trained, seed, wanted, members.unwrap_or(1), cancel) {
             Ok(None) => return None,
             Ok(Some(outputs)) => run.push((wanted, Ok(outputs))),
@@ -80,20 +77,12 @@ pub fn run(
     let of_request = |((method, _), wanted): (&TrialMethod<'_>, &(InferenceMethod, Stopping))| {
         let (_, outputs) = run.iter().find(|(known, _)| *known == wanted)?;
         let first = |outputs: &TrialOutputs| {
-            let members = own_members(method) as usize;
+            let members = method.members_of_a_training() as usize;
             outputs.first(members, seconds_of(method, outputs, mean_pass))
         };
         Some(outputs.as_ref().map(first).map_err(String::clone))
     };
     requests.iter().zip(&passes).map(of_request).collect()
-}
-
-/// Members that one training gives.
-fn own_members(prediction: &InferenceMethod) -> u64 {
-    match prediction {
-        InferenceMethod::DeepEnsemble { .. } => 1,
-        other => other.members(),
-    }
 }
 
 fn run_passes(

@@ -1,14 +1,15 @@
 //! From the file of a sweep to its trainings and trials, each with a key that says everything it depends on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use itertools::{Itertools as _, iproduct};
 use lora_pipeline::bail;
 use lora_pipeline::config::{MaskProbability, PeftType, RunConfig, TuningKind};
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::Result;
 use lora_train::swag::SwagError;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::curve::CurvePlan;
@@ -98,7 +99,7 @@ pub fn plan(path: &Path, file: &SweepFile, tasks: &[SweepTask]) -> Result<Plan> 
             repeated: 0,
         },
         training_of: HashMap::new(),
-        trial_of: HashMap::new(),
+        known_trials: HashSet::new(),
     };
     for (index, entry) in file.tasks.iter().enumerate() {
         for &rows in &entry.rows {
@@ -125,7 +126,7 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
     let tasks: Vec<&str> = file.tasks.iter().map(|task| task.name.as_str()).collect();
     let methods: Vec<&str> = file.methods.iter().map(|method| method.name.as_str()).collect();
     for (what, names) in [("task", &tasks), ("method", &methods)] {
-        if let Some(twice) = repeated(names) {
+        if let Some(twice) = names.iter().duplicates().next() {
             bail!("`{shown}`: two {what}s have the name {twice}; give each a name of its own");
         }
     }
@@ -135,7 +136,7 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
             methods.join(", ")
         );
     }
-    if let Some(seed) = repeated(&file.seeds) {
+    if let Some(seed) = file.seeds.iter().duplicates().next() {
         bail!("`{shown}`: the seed {seed} stands twice in seeds; remove one");
     }
     if let Some(CurveEntry { epochs, rows, .. }) = &file.curve
@@ -148,18 +149,13 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
     Ok(())
 }
 
-fn repeated<T: PartialEq + Copy>(values: &[T]) -> Option<T> {
-    let is_repeated = |(index, value): (usize, &T)| values[..index].contains(value).then_some(*value);
-    values.iter().enumerate().find_map(is_repeated)
-}
-
 struct Planner<'a> {
     path: &'a Path,
     file: &'a SweepFile,
     tasks: &'a [SweepTask],
     plan: Plan,
     training_of: HashMap<String, usize>,
-    trial_of: HashMap<String, usize>,
+    known_trials: HashSet<String>,
 }
 
 impl Planner<'_> {
@@ -168,16 +164,20 @@ impl Planner<'_> {
         let predictions = self.predictions(&place, method)?;
         let common = points(self.path, "grid", &self.file.grid)?;
         let own = points(self.path, &format!("{place}, grid"), &method.grid)?;
-        for common in &common {
-            for own in &own {
-                for &seed in &self.file.seeds {
-                    for prediction in &predictions {
-                        for &stopping in &self.file.stopping {
-                            let layers = layers(self.file, entry, &place, method, common, own);
-                            self.trial(task, rows, method, &layers, (prediction, stopping), seed)?;
-                        }
-                    }
-                }
+        for (common, own) in iproduct!(&common, &own) {
+            // Later layers win: what all trainings share, the task's, the method's, then the grids'.
+            let layers = [
+                ("base".to_owned(), &self.file.base),
+                (format!("task {}, settings", entry.name), &entry.settings),
+                (format!("{place}, train"), &method.train),
+                ("grid".to_owned(), common),
+                (format!("{place}, grid"), own),
+            ]
+            .map(|(place, values)| Layer { place, values });
+            for (&seed, prediction, &stopping) in
+                iproduct!(&self.file.seeds, &predictions, &self.file.stopping)
+            {
+                self.trial(task, rows, method, &layers, (prediction, stopping), seed)?;
             }
         }
         Ok(())
@@ -220,7 +220,7 @@ impl Planner<'_> {
             let names = [&self.tasks[task].name, &method.name].map(String::as_str);
             self.check_prediction(names, &config, train_rows, (prediction, stopping))?;
             let key = training_key(&self.tasks[task], rows, &settings, seed, data_seed);
-            trainings.push(*self.training_of.entry(key.clone()).or_insert_with(|| {
+            let place = *self.training_of.entry(key.clone()).or_insert_with(|| {
                 self.plan.trainings.push(PlannedTraining {
                     key,
                     task,
@@ -233,11 +233,9 @@ impl Planner<'_> {
                     curve: curve_of(self.file, seed),
                 });
                 self.plan.trainings.len() - 1
-            }));
-            let training = trainings
-                .last()
-                .map(|&index: &usize| &mut self.plan.trainings[index]);
-            if let Some(curve) = training.and_then(|training| training.curve.as_mut())
+            });
+            trainings.push(place);
+            if let Some(curve) = &mut self.plan.trainings[place].curve
                 && matches!(prediction, InferenceMethod::Ensemble { masks: None, .. })
             {
                 curve.members = self.file.curve.as_ref().map_or(0, |curve| curve.members);
@@ -252,11 +250,10 @@ impl Planner<'_> {
             known_by["stopping"] = json!(stopping);
         }
         let key = hash(&known_by);
-        if self.trial_of.contains_key(&key) {
+        if !self.known_trials.insert(key.clone()) {
             self.plan.repeated += 1;
             return Ok(());
         }
-        self.trial_of.insert(key.clone(), self.plan.trials.len());
         self.plan.trials.push(PlannedTrial {
             key,
             trainings,
@@ -336,25 +333,6 @@ fn curve_of(file: &SweepFile, seed: u64) -> Option<CurvePlan> {
         members: 0,
         rows: *rows,
     })
-}
-
-/// Later layers win: what all trainings share, the task's, the method's, then the grids'.
-fn layers<'b>(
-    file: &'b SweepFile,
-    entry: &'b TaskEntry,
-    place: &str,
-    method: &'b MethodEntry,
-    common: &'b Map<String, Value>,
-    own: &'b Map<String, Value>,
-) -> [Layer<'b>; 5] {
-    let layer = |place: String, values| Layer { place, values };
-    [
-        layer("base".to_owned(), &file.base),
-        layer(format!("task {}, settings", entry.name), &entry.settings),
-        layer(format!("{place}, train"), &method.train),
-        layer("grid".to_owned(), common),
-        layer(format!("{place}, grid"), own),
-    ]
 }
 
 fn training_key(task: &SweepTask, rows: RowCount, settings: &Settings, seed: u64, data_seed: u64) -> String {

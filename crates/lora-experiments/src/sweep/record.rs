@@ -40,16 +40,6 @@ pub struct Header {
     pub version: u32,
 }
 
-impl Header {
-    /// Of a file that this program writes.
-    pub fn current() -> Self {
-        Self {
-            format: FORMAT.to_owned(),
-            version: VERSION,
-        }
-    }
-}
-
 /// What a call set out to compute.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRecord {
@@ -207,12 +197,8 @@ pub struct Scored<T> {
     /// As it is.
     pub plain: T,
     /// With the fitted temperature.
-    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub scaled: Option<T>,
-}
-
-fn none<T>() -> Option<T> {
-    None
 }
 
 impl<T> Scored<T> {

@@ -217,10 +217,10 @@ pub struct KnownTrials {
 }
 
 impl KnownTrials {
-    /// Of the lines of any number of files.
-    pub fn of<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Self {
+    /// Of files.
+    pub fn of_files(files: &[ResultsFile]) -> Self {
         let mut known = Self::default();
-        for line in lines {
+        for line in files.iter().flat_map(|file| &file.lines) {
             if let Line::Trial(trial) = line {
                 let same_outcome = match trial.outcome {
                     TrialOutcome::Done(_) => &mut known.done,
@@ -230,11 +230,6 @@ impl KnownTrials {
             }
         }
         known
-    }
-
-    /// Of files.
-    pub fn of_files(files: &[ResultsFile]) -> Self {
-        Self::of(files.iter().flat_map(|file| &file.lines))
     }
 
     /// Whether a trial was scored.

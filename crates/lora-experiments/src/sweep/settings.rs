@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use itertools::Itertools as _;
 use lora_pipeline::bail;
 use lora_pipeline::config::keys::{Key, REQUIRED, nearest};
 use lora_pipeline::config::{Origins, RunConfig, default_values, resolve_values};
@@ -12,19 +13,16 @@ use serde_json::{Map, Value, json};
 /// The settings of a training that are not the defaults, by key: what it is known by.
 pub type Settings = BTreeMap<String, Value>;
 
-const NO_EVENTS: &str = "a sweep writes one file of results, --results";
+const ONE_FILE: &str = "a sweep writes one file of results, --results";
 const NO_CHECKPOINTS: &str = "a sweep goes on with the trials that its results file lacks";
 
 /// Keys that a sweep gives itself, with what says it in the file.
 const GIVEN: [(&str, &str); 21] = [
-    ("output_dir", "a sweep writes one file of results, --results"),
-    (
-        "overwrite_output_dir",
-        "a sweep writes one file of results, --results",
-    ),
-    ("report_to", NO_EVENTS),
-    ("mlflow_tracking_uri", NO_EVENTS),
-    ("mlflow_experiment_name", NO_EVENTS),
+    ("output_dir", ONE_FILE),
+    ("overwrite_output_dir", ONE_FILE),
+    ("report_to", ONE_FILE),
+    ("mlflow_tracking_uri", ONE_FILE),
+    ("mlflow_experiment_name", ONE_FILE),
     ("seed", "the seeds stand in `seeds`"),
     ("train_file", "files stand in `data` of a task"),
     ("validation_file", "files stand in `data` of a task"),
@@ -162,8 +160,7 @@ fn known_key(file: &Path, place: &str, name: &str) -> Result<&'static Key> {
 ///
 /// If a key has no list of values.
 pub fn points(file: &Path, place: &str, grid: &Map<String, Value>) -> Result<Vec<Map<String, Value>>> {
-    let mut points = vec![Map::new()];
-    for (name, values) in grid {
+    let lists = grid.iter().map(|(name, values)| {
         let values = values.as_array().filter(|values| !values.is_empty());
         let Some(values) = values else {
             bail!(
@@ -172,18 +169,11 @@ pub fn points(file: &Path, place: &str, grid: &Map<String, Value>) -> Result<Vec
                 grid[name]
             );
         };
-        points = points
-            .iter()
-            .flat_map(|point| {
-                values.iter().map(|value| {
-                    let mut point = point.clone();
-                    point.insert(name.clone(), value.clone());
-                    point
-                })
-            })
-            .collect();
-    }
-    Ok(points)
+        Ok(values.iter().map(move |value| (name.clone(), value.clone())))
+    });
+    let lists = lists.collect::<Result<Vec<_>>>()?;
+    let points = lists.into_iter().multi_cartesian_product();
+    Ok(points.map(|point| point.into_iter().collect()).collect())
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -264,44 +264,15 @@ fn new_results_file(folder: &Path) -> Result<(String, PathBuf)> {
 
 /// Does something while a thread shows every now and then that the owner of the claims lives.
 fn beating<R>(claims: &mut [Claim], interval: Duration, work: impl FnOnce() -> R) -> R {
-    let end = End::default();
+    let (work_goes_on, is_over) = mpsc::channel::<()>();
     thread::scope(|scope| {
-        let end = &end;
         scope.spawn(move || {
-            while end.is_not_there_after(interval) {
+            while is_over.recv_timeout(interval) == Err(RecvTimeoutError::Timeout) {
                 claims.iter_mut().for_each(Claim::beat);
             }
         });
-        // Also if the work panics.
-        let _guard = EndGuard(end);
+        // It is dropped here, also if the work panics.
+        let _end = work_goes_on;
         work()
     })
-}
-
-/// Whether something is over.
-#[derive(Default)]
-struct End {
-    is_over: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl End {
-    fn is_not_there_after(&self, time: Duration) -> bool {
-        let is_over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .changed
-            .wait_timeout_while(is_over, time, |is_over| !*is_over);
-        let (is_over, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        !*is_over
-    }
-}
-
-/// Ends the waiting when it is dropped.
-struct EndGuard<'e>(&'e End);
-
-impl Drop for EndGuard<'_> {
-    fn drop(&mut self) {
-        *self.0.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.0.changed.notify_all();
-    }
 }

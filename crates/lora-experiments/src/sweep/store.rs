@@ -126,7 +126,11 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<Lines, StoreError> {
 
 /// What stands in a new results file.
 pub fn new_file() -> String {
-    serde_json::to_string(&Line::Header(Header::current())).unwrap_or_default() + "\n"
+    let header = Header {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+    };
+    serde_json::to_string(&Line::Header(header)).unwrap_or_default() + "\n"
 }
 
 /// A results file that is being written. No other sweep can write it meanwhile.

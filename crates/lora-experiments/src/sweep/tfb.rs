@@ -5,13 +5,13 @@ use std::time::Instant;
 use lora_core::Adapted;
 use lora_core::gaussian::Gaussian;
 use lora_eval::tfb::{TfbSettings, largest_noise, low_rank_noise};
-use lora_eval::{Average, Passes};
+use lora_eval::{Average, ModelOutputs, Passes};
 use lora_models::Transformer;
 use lora_pipeline::error::{Error, Result};
 use lora_pipeline::progress::CancelToken;
 
 use super::data::TrialSplits;
-use super::outputs::{Logits, TrialOutputs, of_passes, of_posterior};
+use super::outputs::{TrialOutputs, of_passes, of_posterior};
 use super::trial::task_scores;
 
 /// Members by which the noise is chosen, whatever number predicts, so that equal settings share their passes.
@@ -32,7 +32,7 @@ pub fn run(
 ) -> Result<Option<TrialOutputs>> {
     let started = Instant::now();
     let validation = &splits.validation;
-    let loss = |logits: &Logits| {
+    let loss = |logits: &ModelOutputs| {
         Ok::<_, Error>(task_scores(logits, &validation.truth(), Average::Probabilities)?.loss())
     };
     let noise = low_rank_noise(adapted)?.with_seed(seed);

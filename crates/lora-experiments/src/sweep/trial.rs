@@ -6,12 +6,12 @@ use lora_eval::detection::{Detection, DetectionScores, Doubt};
 use lora_eval::glue::GlueMetric;
 use lora_eval::regression::RegressionScores;
 use lora_eval::softmax::top_class;
-use lora_eval::{Average, ClassProbabilities, Predictions, judge_temperature};
+use lora_eval::{Average, ClassProbabilities, ModelOutputs, Predictions, judge_temperature};
 use lora_pipeline::error::{Context, Result};
 use lora_pipeline::score::{ClassScores, JUDGING_SEED, TaskScores, row_nll};
 
 use super::data::TrialSplits;
-use super::outputs::{Logits, TrialOutputs};
+use super::outputs::TrialOutputs;
 use super::record::{RowRecord, Scored, SetRecord, ShiftedRecord, TrialResult, UncertaintyRecord};
 
 /// Thousandths, for losses in nats and entropies.
@@ -75,10 +75,10 @@ struct ScoredSplits {
 /// # Errors
 ///
 /// If labels are neither classes nor numbers, or the model has diverged.
-pub fn task_scores(logits: &Logits, targets: &Targets, average: Average) -> Result<TaskScores> {
+pub fn task_scores(logits: &ModelOutputs, targets: &Targets, average: Average) -> Result<TaskScores> {
     if let Targets::Values(values) = targets {
         let values: Vec<f64> = values.iter().copied().map(f64::from).collect();
-        let scores = RegressionScores::of(&logits.outputs().mean_values(), &values)?;
+        let scores = RegressionScores::of(&logits.mean_values(), &values)?;
         return Ok(TaskScores::Regression(scores));
     }
     scores_of(&of_logits(logits)?.average(average), classes(targets)?)
@@ -86,7 +86,7 @@ pub fn task_scores(logits: &Logits, targets: &Targets, average: Average) -> Resu
 
 fn score_values(outputs: &TrialOutputs, splits: &TrialSplits, test: &[f32]) -> Result<ScoredSplits> {
     // What is averaged does not matter to numbers.
-    let of = |logits: &Logits, targets: &Targets| task_scores(logits, targets, Average::Probabilities);
+    let of = |logits: &ModelOutputs, targets: &Targets| task_scores(logits, targets, Average::Probabilities);
     let shifted = match (&outputs.shifted, &splits.shifted) {
         (Some(logits), Some(split)) if splits.shifted_is_labelled() => Some(ShiftedRecord {
             scores: Some(Scored::plain(of(logits, &split.truth())?)),
@@ -110,8 +110,8 @@ fn score_values(outputs: &TrialOutputs, splits: &TrialSplits, test: &[f32]) -> R
 }
 
 /// Squared errors, in units of the largest one.
-fn squares_of(logits: &Logits, values: &[f32]) -> RowRecord {
-    let predicted = logits.outputs().mean_values();
+fn squares_of(logits: &ModelOutputs, values: &[f32]) -> RowRecord {
+    let predicted = logits.mean_values();
     let errors = predicted.iter().zip(values);
     let squares: Vec<f64> = errors
         .map(|(predicted, value)| (predicted - f64::from(*value)).powi(2))
@@ -127,7 +127,7 @@ fn score_classes(outputs: &TrialOutputs, splits: &TrialSplits, average: Average)
     let judged = judge_temperature(&validation, classes(&truth)?, average, JUDGING_SEED)?;
     // As training does: 1 where no temperature is better beyond chance.
     let temperature = judged.outcome.temperature().unwrap_or(1.0);
-    let judge = |logits: &Logits, targets: &Targets| -> Result<Scored<TaskScores>> {
+    let judge = |logits: &ModelOutputs, targets: &Targets| -> Result<Scored<TaskScores>> {
         let labels = classes(targets)?;
         with_temperature(of_logits(logits)?, temperature, |predictions| {
             scores_of(&predictions.average(average), labels)
@@ -185,8 +185,8 @@ fn score_classes(outputs: &TrialOutputs, splits: &TrialSplits, average: Average)
     })
 }
 
-fn of_logits(logits: &Logits) -> Result<Predictions> {
-    Ok(logits.outputs().into_predictions()?)
+fn of_logits(logits: &ModelOutputs) -> Result<Predictions> {
+    Ok(logits.clone().into_predictions()?)
 }
 
 fn classes(targets: &Targets) -> Result<&[usize]> {

@@ -90,32 +90,22 @@ impl AddAssign for TrainingWork {
 fn members_of_sources(trials: &[&PlannedTrial]) -> Vec<u64> {
     let mut of_source: HashMap<(Stopping, String), u64> = HashMap::new();
     for trial in trials {
-        let (source, members) = match &trial.prediction {
-            InferenceMethod::Mean | InferenceMethod::DeepEnsemble { .. } => ("mean".to_owned(), 1),
-            InferenceMethod::FullUpdate => ("full".to_owned(), 1),
-            InferenceMethod::Ensemble { members, masks, .. } => (format!("{masks:?}"), *members),
-            InferenceMethod::Swag {
-                members,
-                scale,
-                collect,
-                ..
-            } => (format!("{scale} {collect:?}"), *members),
-            InferenceMethod::Tfb { members, search, .. } => (format!("{search:?}"), *members),
-            InferenceMethod::Laplace {
-                of: Varied::LastLayer,
-                structure,
-                prior,
-                ..
-            } => (format!("{structure:?} {prior:?}"), 1),
-            InferenceMethod::Laplace {
-                of,
-                structure,
-                prior,
-                members,
-                ..
-            } => (format!("{of:?} {structure:?} {prior:?}"), members.unwrap_or(1)),
-        };
-        let most = of_source.entry((trial.stopping, source)).or_default();
+        let (mut source, mut members) = (
+            trial.prediction.passes(),
+            trial.prediction.members_of_a_training(),
+        );
+        if let InferenceMethod::Laplace {
+            of: Varied::LastLayer,
+            members: drawn,
+            ..
+        } = &mut source
+        {
+            // Its members share the pass below it, with the average in closed form too.
+            (*drawn, members) = (None, 1);
+        }
+        let most = of_source
+            .entry((trial.stopping, format!("{source:?}")))
+            .or_default();
         *most = (*most).max(members);
     }
     of_source.into_values().collect()
@@ -139,13 +129,11 @@ fn fitting_passes(trials: &[&PlannedTrial], classes: usize) -> u64 {
 fn searching_passes(trials: &[&PlannedTrial]) -> u64 {
     let searches = trials.iter().filter_map(|trial| match &trial.prediction {
         InferenceMethod::Tfb { search, .. } => {
-            Some((trial.stopping, format!("{search:?}"), search.most_rounds()))
+            Some(((trial.stopping, format!("{search:?}")), search.most_rounds()))
         }
         _ => None,
     });
-    let unique: HashMap<(Stopping, String), u32> = searches
-        .map(|(stopping, search, rounds)| ((stopping, search), rounds))
-        .collect();
+    let unique: HashMap<(Stopping, String), u32> = searches.collect();
     unique
         .values()
         .map(|rounds| 1 + tfb::CHOOSING_MEMBERS * u64::from(*rounds))

@@ -55,22 +55,20 @@ pub(super) fn draw_x_ticks(drawing: &mut Drawing, plot: Area, ticks: Vec<Tick>, 
 
 /// Room for the tick labels of `y` left of the plot.
 pub(super) fn y_axis_width(y: &Scale) -> f64 {
-    y.ticks()
+    widest(&y.ticks()) + 13.0
+}
+
+fn widest(ticks: &[Tick]) -> f64 {
+    ticks
         .iter()
         .map(|tick| text_width(&tick.label, LABEL_SIZE))
         .fold(0.0, f64::max)
-        + 13.0
 }
 
 fn label_every(ticks: &[Tick]) -> usize {
-    let widest = ticks
-        .iter()
-        .map(|tick| text_width(&tick.label, LABEL_SIZE))
-        .fold(0.0, f64::max)
-        + 8.0;
     let apart = ticks
         .windows(2)
         .map(|pair| pair[1].place - pair[0].place)
         .fold(f64::INFINITY, f64::min);
-    whole(widest / apart + 1.0)
+    whole((widest(ticks) + 8.0) / apart + 1.0)
 }

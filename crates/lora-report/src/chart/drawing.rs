@@ -63,14 +63,22 @@ pub(super) struct Area {
 }
 
 impl Area {
+    /// By its left top and its right bottom corner.
+    pub const fn of([left, top]: [f64; 2], [right, bottom]: [f64; 2]) -> Self {
+        Self {
+            left,
+            top,
+            right,
+            bottom,
+        }
+    }
+
     /// A hair around an upright or level line.
     pub fn around_segment([from, to]: [[f64; 2]; 2]) -> Self {
-        Self {
-            left: from[0].min(to[0]) - 1.0,
-            top: from[1].min(to[1]) - 1.0,
-            right: from[0].max(to[0]) + 1.0,
-            bottom: from[1].max(to[1]) + 1.0,
-        }
+        Self::of(
+            [from[0].min(to[0]) - 1.0, from[1].min(to[1]) - 1.0],
+            [from[0].max(to[0]) + 1.0, from[1].max(to[1]) + 1.0],
+        )
     }
 
     pub fn overlaps(&self, other: &Self) -> bool {
@@ -148,31 +156,13 @@ impl Drawing {
 
 /// Path data of a closed rectangle.
 pub(super) fn rectangle(area: Area) -> String {
-    let Area {
-        left,
-        top,
-        right,
-        bottom,
-    } = area;
-    format!(
-        "M{} {}H{}V{}H{}Z",
-        tenths(left),
-        tenths(top),
-        tenths(right),
-        tenths(bottom),
-        tenths(left)
-    )
+    let [left, top, right, bottom] = [area.left, area.top, area.right, area.bottom].map(tenths);
+    format!("M{left} {top}H{right}V{bottom}H{left}Z")
 }
 
 /// Path data of one straight line.
 pub(super) fn segment(from: [f64; 2], to: [f64; 2]) -> String {
-    format!(
-        "M{} {}L{} {}",
-        tenths(from[0]),
-        tenths(from[1]),
-        tenths(to[0]),
-        tenths(to[1])
-    )
+    polyline(&[from, to])
 }
 
 /// Path data of the marker of a series: circle, square, triangle, diamond, triangle downwards, cross.
@@ -235,12 +225,8 @@ pub(super) fn marker(series: usize, [x, y]: [f64; 2], radius: f64) -> String {
 /// Path data through points.
 pub(super) fn polyline(points: &[[f64; 2]]) -> String {
     let words = points.iter().enumerate().map(|(index, [x, y])| {
-        format!(
-            "{}{} {}",
-            if index == 0 { "M" } else { "L" },
-            tenths(*x),
-            tenths(*y)
-        )
+        let command = if index == 0 { "M" } else { "L" };
+        format!("{command}{} {}", tenths(*x), tenths(*y))
     });
     words.collect()
 }

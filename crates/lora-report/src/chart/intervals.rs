@@ -44,12 +44,9 @@ pub fn interval_chart(
     let row_height = ROW_HEIGHT + LANE_HEIGHT * (names.len().max(1) - 1) as f64;
     let most = LABELS * WIDTH;
     let widest = rows.iter().map(|row| text_width(&row.label, LABEL_SIZE));
-    let plot = Area {
-        left: widest.fold(0.0, f64::max).min(most) + 12.0,
-        top: legend_end + 8.0,
-        right: WIDTH - 14.0,
-        bottom: legend_end + 8.0 + (row_height + 6.0) * rows.len() as f64,
-    };
+    let (left, top) = (widest.fold(0.0, f64::max).min(most) + 12.0, legend_end + 8.0);
+    let bottom = top + (row_height + 6.0) * rows.len() as f64;
+    let plot = Area::of([left, top], [WIDTH - 14.0, bottom]);
     drawing.height = plot.bottom + 42.0;
     let finite = rows.iter().flat_map(finite_estimates);
     let values: Vec<f64> = finite

@@ -36,12 +36,7 @@ pub(super) fn place_labels(
     radius: f64,
     font_size: f64,
 ) -> Vec<Label> {
-    let around = |[x, y]: [f64; 2]| Area {
-        left: x - radius,
-        top: y - radius,
-        right: x + radius,
-        bottom: y + radius,
-    };
+    let around = |[x, y]: [f64; 2]| Area::of([x - radius, y - radius], [x + radius, y + radius]);
     let mut taken: Vec<Area> = points.iter().map(|(_, place)| around(*place)).collect();
     let mut labels = Vec::new();
     for (text, place) in points {
@@ -95,12 +90,7 @@ fn candidates([x, y]: [f64; 2], [width, font_size]: [f64; 2], radius: f64) -> Ve
         let height = (ABOVE_BASE + BELOW_BASE) * font_size;
         let top = y + dy - height / 2.0;
         Candidate {
-            area: Area {
-                left,
-                top,
-                right: left + width,
-                bottom: top + height,
-            },
+            area: Area::of([left, top], [left + width, top + height]),
             anchor,
             away,
         }

@@ -73,13 +73,8 @@ pub fn line_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) 
     let names: Vec<_> = series.iter().map(|series| series.name.as_str()).collect();
     let mut drawing = Drawing::new([WIDTH, 0.0], title, describe(x_label, y_label, series));
     let legend_end = draw_legend(&mut drawing, 28.0, &names);
-    let mut plot = Area {
-        left: 0.0,
-        top: legend_end + 26.0,
-        right: WIDTH - 16.0,
-        bottom: 0.0,
-    };
-    plot.bottom = plot.top + PLOT_HEIGHT;
+    let top = legend_end + 26.0;
+    let mut plot = Area::of([0.0, top], [WIDTH - 16.0, top + PLOT_HEIGHT]);
     drawing.height = plot.bottom + 42.0;
 
     let stretches: Vec<_> = series.iter().map(Series::stretches).collect();
@@ -192,12 +187,11 @@ pub(super) fn describe(x_label: &str, y_label: &str, series: &[Series]) -> Strin
 
 /// A number for reading: four significant digits, no trailing zeros.
 pub(super) fn short(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return if value == 0.0 {
-            "0".to_owned()
-        } else {
-            "n/a".to_owned()
-        };
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if !value.is_finite() {
+        return "n/a".to_owned();
     }
     let magnitude = value.abs().log10().floor();
     if !(-5.0..9.0).contains(&magnitude) {

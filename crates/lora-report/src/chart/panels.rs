@@ -46,12 +46,7 @@ pub fn panel_chart(title: &str, x_label: &str, y_label: &str, panels: &[Panel]) 
     let width = (WIDTH - 16.0 + GAP) / panels.len() as f64;
     for (place, panel) in panels.iter().enumerate() {
         let start = width * place as f64;
-        let plot = Area {
-            left: start + left,
-            top,
-            right: start + width - GAP,
-            bottom,
-        };
+        let plot = Area::of([start + left, top], [start + width - GAP, bottom]);
         let points = stretches.iter().map(|point| point[0]);
         let Some(x) = Scale::around(points, [plot.left, plot.right], 6.0) else {
             return drawing.to_svg();

@@ -8,18 +8,8 @@ use super::scale::{Scale, whole};
 
 const WIDTH: f64 = 304.0;
 /// The plot is a square: the diagonal is at 45 degrees.
-const PLOT: Area = Area {
-    left: 34.0,
-    top: 86.0,
-    right: 292.0,
-    bottom: 344.0,
-};
-const COUNTS: Area = Area {
-    left: PLOT.left,
-    top: 384.0,
-    right: PLOT.right,
-    bottom: 428.0,
-};
+const PLOT: Area = Area::of([34.0, 86.0], [292.0, 344.0]);
+const COUNTS: Area = Area::of([PLOT.left, 384.0], [PLOT.right, 428.0]);
 const HEIGHT: f64 = COUNTS.bottom + 68.0;
 /// Two-sided 95 % of a normal distribution.
 const NORMAL_95: f64 = 1.959_963_984_540_054;
@@ -110,30 +100,17 @@ fn is_drawable(bin: &ReliabilityBar) -> bool {
 fn draw_bin(drawing: &mut Drawing, bin: &ReliabilityBar, x: &Scale, y: &Scale) {
     let [left, right] = sides(bin, x);
     let (accuracy, confidence) = (y.place(bin.accuracy), y.place(bin.mean_confidence));
-    let bar = Area {
-        left,
-        top: accuracy,
-        right,
-        bottom: PLOT.bottom,
-    };
+    let bar = Area::of([left, accuracy], [right, PLOT.bottom]);
     drawing.path("bar", rectangle(bar));
-    let gap = Area {
-        left,
-        top: accuracy.min(confidence),
-        right,
-        bottom: accuracy.max(confidence),
-    };
+    let gap = Area::of(
+        [left, accuracy.min(confidence)],
+        [right, accuracy.max(confidence)],
+    );
     drawing.path("gap", rectangle(gap));
     drawing.path("hatch", hatch(gap));
     // On top and transparent, so that a pointer anywhere on the bin finds the words.
-    drawing.path_with_tip(
-        "target",
-        rectangle(Area {
-            top: gap.top.min(accuracy),
-            ..bar
-        }),
-        describe(bin),
-    );
+    let target = Area::of([left, gap.top.min(accuracy)], [right, bar.bottom]);
+    drawing.path_with_tip("target", rectangle(target), describe(bin));
 }
 
 fn draw_whisker(drawing: &mut Drawing, bin: &ReliabilityBar, x: &Scale, y: &Scale) {
@@ -168,12 +145,7 @@ fn draw_counts(drawing: &mut Drawing, bins: &[&ReliabilityBar], total: u64, x: &
         let [left, right] = sides(bin, x);
         let top = COUNTS.bottom - bin.count as f64 / most as f64 * (COUNTS.bottom - COUNTS.top);
         let tip = format!("{} of {total} examples", bin.count);
-        let bar = Area {
-            left,
-            top,
-            right,
-            bottom: COUNTS.bottom,
-        };
+        let bar = Area::of([left, top], [right, COUNTS.bottom]);
         drawing.path_with_tip("count", rectangle(bar), tip);
     }
     draw_x_axis(drawing, COUNTS, x, "confidence");
@@ -181,12 +153,7 @@ fn draw_counts(drawing: &mut Drawing, bins: &[&ReliabilityBar], total: u64, x: &
 
 fn draw_key(drawing: &mut Drawing) {
     let y = HEIGHT - 9.0;
-    let sample = |left: f64| Area {
-        left,
-        top: y - 9.0,
-        right: left + 14.0,
-        bottom: y + 1.0,
-    };
+    let sample = |left: f64| Area::of([left, y - 9.0], [left + 14.0, y + 1.0]);
     drawing.path("bar", rectangle(sample(INSET)));
     drawing.text("key", INSET + 19.0, y, Anchor::Start, "accuracy");
     drawing.path("gap", rectangle(sample(82.0)));

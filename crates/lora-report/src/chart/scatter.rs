@@ -82,12 +82,7 @@ pub fn scatter_chart(
     points: &[ScatterPoint],
     least_span: [f64; 2],
 ) -> String {
-    let mut plot = Area {
-        left: 0.0,
-        top: 54.0,
-        right: WIDTH - 16.0,
-        bottom: 54.0 + PLOT_HEIGHT,
-    };
+    let mut plot = Area::of([0.0, 54.0], [WIDTH - 16.0, 54.0 + PLOT_HEIGHT]);
     let mut drawing = Drawing::new(
         [WIDTH, plot.bottom + 42.0],
         title,
@@ -154,12 +149,7 @@ pub fn scatter_chart(
             sentence(x_label, y_label, point),
         );
     }
-    let room = Area {
-        left: plot.left,
-        top: plot.top - 8.0,
-        right: WIDTH - 2.0,
-        bottom: plot.bottom,
-    };
+    let room = Area::of([plot.left, plot.top - 8.0], [WIDTH - 2.0, plot.bottom]);
     for label in place_labels(&places, &whiskers, room, RADIUS, LABEL_SIZE) {
         let [x, y] = label.place(LABEL_SIZE);
         drawing.text("label", x, y, label.anchor, label.text);

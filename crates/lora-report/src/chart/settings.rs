@@ -25,13 +25,8 @@ const LOGARITHMIC: f64 = 8.0;
 pub fn setting_chart(title: &str, x_label: &str, y_label: &str, series: &[Series]) -> String {
     let names: Vec<_> = series.iter().map(|series| series.name.as_str()).collect();
     let mut drawing = Drawing::new([WIDTH, 0.0], title, describe(x_label, y_label, series));
-    let mut plot = Area {
-        left: 0.0,
-        top: draw_legend(&mut drawing, 28.0, &names) + 26.0,
-        right: WIDTH - 6.0,
-        bottom: 0.0,
-    };
-    plot.bottom = plot.top + PLOT_HEIGHT;
+    let top = draw_legend(&mut drawing, 28.0, &names) + 26.0;
+    let mut plot = Area::of([0.0, top], [WIDTH - 6.0, top + PLOT_HEIGHT]);
     drawing.height = plot.bottom + 42.0;
     let lines: Vec<Vec<Point>> = series.iter().map(points).collect();
     let ends = lines.iter().flatten().flat_map(|point| [point.low, point.high]);
@@ -91,17 +86,14 @@ impl Point {
 }
 
 fn points(series: &Series) -> Vec<Point> {
-    let all = series.points.iter().enumerate();
-    let finite = all.filter(|(_, point)| point.iter().all(|value| value.is_finite()));
-    let with_ends = finite.map(|(index, &[x, y])| {
-        let band = series.band.as_ref().and_then(|band| band.get(index).copied());
-        let [low, high] = band
-            .filter(|ends| ends.iter().all(|end| end.is_finite()))
-            .unwrap_or([y, y]);
-        let x = x.clamp(-LARGEST, LARGEST);
-        Point { x, y, low, high }
+    let finite = series.stretches().into_iter().flatten();
+    let points = finite.map(|[x, y, low, high]| Point {
+        x: x.clamp(-LARGEST, LARGEST),
+        y,
+        low,
+        high,
     });
-    with_ends.collect()
+    points.collect()
 }
 
 /// From the values of the setting to places.

@@ -1,6 +1,6 @@
 //! The page as Markdown, and its charts as files.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::{Block, Figure, Page};
 use crate::table::as_markdown::escape;
@@ -36,10 +36,7 @@ impl Page {
                     self.figures().into_iter().map(|(name, _)| path(name)).collect()
                 })
                 .unwrap_or_default(),
-            has_figures: figures.is_some(),
         };
-        // Taken from the end.
-        writer.names.reverse();
         if !self.provenance.command.is_empty() {
             writer.text("Made by");
             writer.code(&self.provenance.command);
@@ -99,9 +96,8 @@ fn file_name(words: &str) -> String {
 
 struct Writer {
     parts: Vec<String>,
-    /// Paths of the charts, the next one last.
-    names: Vec<String>,
-    has_figures: bool,
+    /// Paths of the charts that follow; none without a folder of charts.
+    names: VecDeque<String>,
 }
 
 impl Writer {
@@ -141,11 +137,10 @@ impl Writer {
     }
 
     fn figures(&mut self, figures: &[Figure]) {
-        if !self.has_figures {
-            return;
-        }
         for figure in figures {
-            let Some(path) = self.names.pop() else { return };
+            let Some(path) = self.names.pop_front() else {
+                return;
+            };
             let name = escape(&figure.name).replace(['[', ']'], "");
             self.parts.push(format!("![{name}]({path})"));
             if !figure.caption.is_empty() {

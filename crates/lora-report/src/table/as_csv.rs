@@ -47,19 +47,17 @@ struct Parts {
 
 impl Parts {
     fn of(table: &Table, column: usize) -> Self {
-        let cells = || table.rows.iter().filter_map(|row| row.cells.get(column));
-        Self {
-            std: cells().any(|cell| matches!(cell, Cell::Value { std: Some(_), .. })),
-            interval: cells().any(|cell| {
-                matches!(
-                    cell,
-                    Cell::Value {
-                        interval: Some(_),
-                        ..
-                    }
-                )
-            }),
+        let mut parts = Self {
+            std: false,
+            interval: false,
+        };
+        for row in &table.rows {
+            if let Some(Cell::Value { std, interval, .. }) = row.cells.get(column) {
+                parts.std |= std.is_some();
+                parts.interval |= interval.is_some();
+            }
         }
+        parts
     }
 
     fn headings(&self, heading: &str) -> Vec<String> {

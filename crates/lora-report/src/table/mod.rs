@@ -167,28 +167,20 @@ impl Cell {
 
     /// One number.
     pub fn value(value: f64) -> Self {
-        Self::Value {
-            mean: value,
-            std: None,
-            interval: None,
-        }
+        Self::number(value, None, None)
     }
 
     /// A mean with the standard deviation around it.
     pub fn with_deviation(mean: f64, std: f64) -> Self {
-        Self::Value {
-            mean,
-            std: Some(std),
-            interval: None,
-        }
+        Self::number(mean, Some(std), None)
     }
 
     /// A value with its confidence interval.
     pub fn interval(value: f64, interval: [f64; 2]) -> Self {
-        Self::Value {
-            mean: value,
-            std: None,
-            interval: Some(interval),
-        }
+        Self::number(value, None, Some(interval))
+    }
+
+    fn number(mean: f64, std: Option<f64>, interval: Option<[f64; 2]>) -> Self {
+        Self::Value { mean, std, interval }
     }
 }

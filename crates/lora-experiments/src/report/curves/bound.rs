@@ -5,7 +5,7 @@ use lora_eval::generalization::GeneralizationBound;
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
-use super::{Line, distinct, is_mean, mask_probability, reference_configuration, sets_masks, values};
+use super::{Line, by_name, is_mean, kept, mask_probability, reference_configuration, sets_masks, values};
 use crate::report::choice::Method;
 use crate::report::measure::Measure;
 use crate::report::results::Configuration;
@@ -42,19 +42,18 @@ pub fn of_study(judged: &TaskComparison<'_>, reference: &Method) -> Result<Vec<B
             "share of the rows",
         ),
     ] {
-        let series = lines.iter().map(|line| line.series(measure));
-        let series: Vec<Series> = series
-            .collect::<Result<Vec<_>>>()?
-            .into_iter()
-            .flatten()
-            .collect();
+        let series = lines
+            .iter()
+            .filter_map(|line| line.series(measure).transpose())
+            .collect::<Result<Vec<_>>>()?;
         let svg = setting_chart(title, axis, label, &series);
         figures.push(Figure::new(svg, "").named(title));
     }
     let largest = largest_loss(judged);
-    let mut probabilities: Vec<f64> =
-        distinct(lines.iter().flat_map(|line| line.points.iter().map(|(p, _)| *p)));
+    let points = lines.iter().flat_map(|line| &line.points);
+    let mut probabilities: Vec<f64> = points.map(|(p, _)| *p).collect();
     probabilities.sort_by(f64::total_cmp);
+    probabilities.dedup();
     let bounds = bounds(&probabilities, largest, examples)?;
     let floor = largest / (2.0 * examples as f64 * FAILURE).sqrt();
     let title = "Not measured: the paper's bound on it";
@@ -86,21 +85,10 @@ pub fn of_study(judged: &TaskComparison<'_>, reference: &Method) -> Result<Vec<B
 /// The mean passes of each method whose masks have several probabilities, from p = 0 on where the reference is the same
 /// training without masks.
 fn gaps<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec<Line<'a>> {
-    let configurations: Vec<&Configuration<'a>> = judged
-        .task
-        .configurations
-        .iter()
-        .filter(|configuration| is_mean(configuration))
-        .collect();
     let without =
         reference_configuration(judged, reference).filter(|configuration| !sets_masks(configuration));
-    let methods = distinct(configurations.iter().map(|configuration| configuration.method));
-    let lines = methods.into_iter().filter_map(|method| {
-        let own: Vec<&Configuration<'a>> = configurations
-            .iter()
-            .filter(|configuration| configuration.method == method)
-            .copied()
-            .collect();
+    let lines = by_name(judged).filter_map(|(method, own)| {
+        let own = kept(own, is_mean);
         let p = mask_probability(&own);
         if values(&own, &p).len() < 2 {
             return None;
@@ -132,12 +120,8 @@ fn differ_in_masks(without: &Configuration<'_>, with: &Configuration<'_>) -> boo
 
 /// The largest loss of a test row in any mean pass.
 fn largest_loss(judged: &TaskComparison<'_>) -> f64 {
-    let results = judged
-        .task
-        .configurations
-        .iter()
-        .filter(|configuration| is_mean(configuration));
-    let losses = results
+    let losses = kept(&judged.task.configurations, is_mean)
+        .into_iter()
         .flat_map(Configuration::results)
         .flat_map(|result| result.test_rows.plain.row_losses());
     losses.fold(f64::MIN_POSITIVE, f64::max)

@@ -2,7 +2,7 @@
 
 use lora_report::{Figure, Panel, Series, panel_chart};
 
-use super::{distinct, is_ensemble, is_mean, mask_probability, values};
+use super::{by_name, is_ensemble, is_mean, mask_probability, reference_configuration, values};
 use crate::report::figures::MOST_LINES;
 use crate::report::results::{Configuration, Trainings};
 use crate::report::tables::TaskComparison;
@@ -86,19 +86,8 @@ fn curve_of(
 /// For each method whose masks have several probabilities: test loss by epoch for each of them, of the mean pass and of the ensemble.
 /// Plain trainings, the first method without masks, stand as p 0.
 fn by_probability(judged: &TaskComparison<'_>, trainings: &Trainings) -> Vec<(String, [Panel; 2])> {
-    let configurations: Vec<&Configuration<'_>> = judged.task.configurations.iter().collect();
-    let methods = distinct(configurations.iter().map(|configuration| configuration.method));
-    let plain = judged
-        .selected
-        .iter()
-        .find(|selected| selected.method == judged.reference)
-        .and_then(|selected| selected.configuration(false));
-    let found = methods.into_iter().filter_map(|method| {
-        let own: Vec<&Configuration<'_>> = configurations
-            .iter()
-            .filter(|configuration| configuration.method == method)
-            .copied()
-            .collect();
+    let plain = reference_configuration(judged, &judged.reference);
+    let found = by_name(judged).filter_map(|(method, own)| {
         let probability = mask_probability(&own);
         let probabilities = values(&own, &probability);
         if probabilities.len() < 2 {

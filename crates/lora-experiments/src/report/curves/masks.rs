@@ -3,7 +3,7 @@
 use lora_core::Rescale;
 
 use super::{
-    Curve, Line, distinct, is_ensemble, is_mean, mask_probability, members, reference_configuration,
+    Curve, Line, by_name, is_ensemble, is_mean, kept, mask_probability, members, reference_configuration,
     sets_masks, values,
 };
 use crate::report::choice::Method;
@@ -14,14 +14,7 @@ use crate::sweep::inference_method::InferenceMethod;
 /// For each method whose masks have several probabilities the four variants, as far as they were computed, and the forgotten
 /// factor of plain masks.
 pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec<Curve<'a>> {
-    let configurations: Vec<&Configuration<'a>> = judged.task.configurations.iter().collect();
-    let methods = distinct(configurations.iter().map(|configuration| configuration.method));
-    let curves = methods.into_iter().filter_map(|method| {
-        let own: Vec<&Configuration<'a>> = configurations
-            .iter()
-            .filter(|configuration| configuration.method == method)
-            .copied()
-            .collect();
+    let curves = by_name(judged).filter_map(|(method, own)| {
         let trained = mask_probability(&own);
         let probabilities = values(&own, &trained);
         if probabilities.len() < 2 {
@@ -31,38 +24,23 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec
             .iter()
             .find(|configuration| trained(configuration) > Some(0.0));
         let rescale = with_masks.map(|configuration| rescale_of(configuration))?;
-        let others: Vec<&Configuration<'a>> = configurations
-            .iter()
-            .filter(|configuration| matches!(at_test(configuration), Some((_, at)) if at == rescale))
-            .copied()
-            .collect();
-        let ensembles: Vec<&Configuration<'a>> = own
-            .iter()
-            .filter(|configuration| is_ensemble(configuration))
-            .copied()
-            .collect();
+        let others = kept(
+            &judged.task.configurations,
+            |configuration| matches!(at_test(configuration), Some((_, at)) if at == rescale),
+        );
+        let of = |keep: fn(&Configuration<'_>) -> bool| kept(own.iter().copied(), keep);
+        let ensembles = of(is_ensemble);
         let sizes = values(&ensembles, |configuration| Some(members(configuration)));
         // As many members as Drop_test has, so that the two differ in the training alone.
         let wanted = others.first().map(|configuration| members(configuration));
         let size = wanted
             .filter(|size| sizes.contains(size))
             .or(sizes.last().copied());
-        let of = |keep: fn(&Configuration<'_>) -> bool| -> Vec<&Configuration<'a>> {
-            own.iter()
-                .filter(|configuration| keep(configuration))
-                .copied()
-                .collect()
-        };
-        let of_size: Vec<&Configuration<'a>> = ensembles
-            .into_iter()
-            .filter(|configuration| Some(members(configuration)) == size)
-            .collect();
+        let of_size = kept(ensembles, |configuration| Some(members(configuration)) == size);
         let size = size.unwrap_or(1.0);
-        let drop_test = || {
-            Line::of(drop_test_name(&others), &others, |configuration| {
-                Some(at_test(configuration)?.0)
-            })
-        };
+        let drop_test = Line::of(drop_test_name(&others), &others, |configuration| {
+            Some(at_test(configuration)?.0)
+        });
         let lines = [
             reference_configuration(judged, reference).map(|configuration| {
                 Line::level(
@@ -73,7 +51,7 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec
             }),
             Line::of("Drop_train: mean pass", &of(is_mean), &trained),
             Line::of(format!("Drop: ensemble of {size}"), &of_size, &trained),
-            drop_test(),
+            drop_test,
             Line::of("whole update, a mistake", &of(is_full_update), &trained),
         ];
         Some(Curve {

@@ -1,9 +1,10 @@
 //! Curves over N, the members of an ensemble: one line for each p, and one for each way to average.
 
+use itertools::Itertools as _;
 use lora_eval::Average;
 
-use super::{Curve, Line, changed, distinct, members, reference_configuration, values};
-use crate::report::choice::{Method, choose};
+use super::{Curve, Line, changed, kept, members, reference_configuration, values};
+use crate::report::choice::{Method, choose, of_method};
 use crate::report::results::Configuration;
 use crate::report::tables::TaskComparison;
 use crate::sweep::inference_method::InferenceMethod;
@@ -13,30 +14,25 @@ const MOST: usize = 4;
 
 /// For each kind of ensemble with several sizes.
 pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec<Curve<'a>> {
-    let configurations = &judged.task.configurations;
-    let methods = distinct(configurations.iter().map(Method::of));
+    let methods = judged.task.configurations.iter().map(Method::of).unique();
     let mut curves = Vec::new();
     for method in methods {
-        let kin: Vec<&Configuration<'a>> = configurations
-            .iter()
-            .filter(|configuration| Method::of(configuration) == method && average(configuration).is_some())
-            .collect();
+        let kin = kept(of_method(&judged.task, &method), |configuration| {
+            average(configuration).is_some()
+        });
         let sizes = values(&kin, |configuration| Some(members(configuration)));
         if sizes.len() < 2 {
             continue;
         }
-        let level = || {
-            reference_configuration(judged, reference)
-                .map(|configuration| Line::level(reference.name(), configuration, &sizes))
-        };
-        let of_average = |wanted: Average| -> Vec<&Configuration<'a>> {
-            let of = kin
-                .iter()
-                .filter(|configuration| average(configuration) == Some(wanted));
-            of.copied().collect()
+        let level = reference_configuration(judged, reference)
+            .map(|configuration| Line::level(reference.name(), configuration, &sizes));
+        let of_average = |wanted: Average| {
+            kept(kin.iter().copied(), |configuration| {
+                average(configuration) == Some(wanted)
+            })
         };
         let default = of_average(Average::Probabilities);
-        let lines = level().into_iter().chain(by_probability(&default));
+        let lines = level.into_iter().chain(by_probability(&default));
         curves.push(Curve {
             title: format!("{}: the number of members", method.name()),
             axis: "N, members",
@@ -50,9 +46,7 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>, reference: &Method) -> Vec
             .into_iter()
             .filter_map(|(name, mut configurations)| {
                 configurations.retain(|configuration| probability(configuration) == chosen);
-                Line::of(name, &configurations, |configuration| {
-                    Some(members(configuration))
-                })
+                Line::over_members(name, &configurations)
             })
             .collect();
         if both.len() == 2 {
@@ -74,18 +68,13 @@ fn by_probability<'a>(kin: &[&Configuration<'a>]) -> Vec<Line<'a>> {
     if all.len() < 2 || all.len() > MOST {
         let name = all.first().filter(|_| all.len() == 1);
         let name = name.map_or("p chosen".to_owned(), |p| format!("p {p}"));
-        return Line::of(name, kin, |configuration| Some(members(configuration)))
-            .into_iter()
-            .collect();
+        return Line::over_members(name, kin).into_iter().collect();
     }
     let line = |p: f64| {
-        let here = kin
-            .iter()
-            .filter(|configuration| probability(configuration) == Some(p));
-        let here: Vec<&Configuration<'a>> = here.copied().collect();
-        Line::of(format!("p {p}"), &here, |configuration| {
-            Some(members(configuration))
-        })
+        let here = kept(kin.iter().copied(), |configuration| {
+            probability(configuration) == Some(p)
+        });
+        Line::over_members(format!("p {p}"), &here)
     };
     all.into_iter().filter_map(line).collect()
 }

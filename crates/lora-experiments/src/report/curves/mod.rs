@@ -15,7 +15,8 @@ mod masks;
 mod members;
 mod numbers;
 
-use lora_eval::{Average, MeanStd};
+use itertools::Itertools as _;
+use lora_eval::Average;
 use lora_pipeline::error::Result;
 use lora_report::{Better, Block, Cell, Column, Figure, Series, Table, setting_chart};
 
@@ -56,10 +57,9 @@ impl<'a> Line<'a> {
         let points: Vec<(f64, Configuration<'a>)> = values(candidates, &value)
             .into_iter()
             .filter_map(|at| {
-                let here = candidates
-                    .iter()
-                    .filter(|configuration| value(configuration) == Some(at));
-                let here: Vec<&Configuration<'a>> = here.copied().collect();
+                let here = kept(candidates.iter().copied(), |configuration| {
+                    value(configuration) == Some(at)
+                });
                 Some((at, choose(&here, false)?.clone()))
             })
             .collect();
@@ -68,6 +68,11 @@ impl<'a> Line<'a> {
             points,
             is_level: false,
         })
+    }
+
+    /// Over the members of their predictions.
+    fn over_members(name: impl Into<String>, candidates: &[&Configuration<'a>]) -> Option<Self> {
+        Self::of(name, candidates, |configuration| Some(members(configuration)))
     }
 
     /// The same configuration at all values.
@@ -83,10 +88,9 @@ impl<'a> Line<'a> {
     fn series(&self, measure: Measure) -> Result<Option<Series>> {
         let (mut points, mut band) = (Vec::new(), Vec::new());
         for (place, (at, configuration)) in self.points.iter().enumerate() {
-            let Some(scores) = measure.over_seeds(configuration, false) else {
+            let Some(of) = measure.mean_std(configuration, false)? else {
                 continue;
             };
-            let of = MeanStd::of(&scores)?;
             points.push([*at, of.mean]);
             // Two seeds say next to nothing: their interval would fill the picture. One whisker is enough for a level.
             let is_shown = of.n > 2 && !(self.is_level && place > 0);
@@ -147,12 +151,11 @@ impl Curve<'_> {
     fn figures(&self, judged: &TaskComparison<'_>) -> Result<Vec<Figure>> {
         let mut figures = Vec::new();
         for (measure, label) in Self::measures(judged) {
-            let series = self.lines.iter().map(|line| line.series(measure));
-            let series: Vec<Series> = series
-                .collect::<Result<Vec<_>>>()?
-                .into_iter()
-                .flatten()
-                .collect();
+            let series = self
+                .lines
+                .iter()
+                .filter_map(|line| line.series(measure).transpose())
+                .collect::<Result<Vec<_>>>()?;
             if !series.is_empty() {
                 let title = format!("{label} over {}", self.axis);
                 let svg = setting_chart(&title, self.axis, label, &series);
@@ -227,14 +230,25 @@ fn values<'a>(
     values
 }
 
-fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
-    let mut found = Vec::new();
-    for item in items {
-        if !found.contains(&item) {
-            found.push(item);
-        }
-    }
-    found
+/// The configurations that fulfil a condition.
+fn kept<'j, 'a>(
+    configurations: impl IntoIterator<Item = &'j Configuration<'a>>,
+    condition: impl Fn(&Configuration<'a>) -> bool,
+) -> Vec<&'j Configuration<'a>>
+where
+    'a: 'j,
+{
+    let all = configurations.into_iter();
+    all.filter(|configuration| condition(configuration)).collect()
+}
+
+/// The names of methods in the order of the results, each with its configurations.
+fn by_name<'j, 'a>(
+    judged: &'j TaskComparison<'a>,
+) -> impl Iterator<Item = (&'a str, Vec<&'j Configuration<'a>>)> {
+    let all = &judged.task.configurations;
+    let names = all.iter().map(|configuration| configuration.method).unique();
+    names.map(move |name| (name, kept(all, |configuration| configuration.method == name)))
 }
 
 /// A numeric setting of a training, if it is not the default.
@@ -286,9 +300,6 @@ fn reference_configuration<'j, 'a>(
     judged: &'j TaskComparison<'a>,
     reference: &Method,
 ) -> Option<&'j Configuration<'a>> {
-    let selected = judged
-        .selected
-        .iter()
-        .find(|selected| selected.method == *reference)?;
+    let (selected, _) = judged.find(reference)?;
     selected.configuration(false)
 }

@@ -1,7 +1,9 @@
 //! Curves over any other numeric setting that a grid varies, such as the rank, with what does not vary it as level lines.
 
-use super::{Curve, Line, distinct};
-use crate::report::choice::{Method, choose, varied};
+use itertools::Itertools as _;
+
+use super::{Curve, Line};
+use crate::report::choice::{Method, choose, of_method, varied};
 use crate::report::figures::MOST_LINES;
 use crate::report::results::Configuration;
 use crate::report::tables::TaskComparison;
@@ -11,22 +13,19 @@ const ELSEWHERE: [&str; 1] = ["mask_probability"];
 
 /// For each setting all methods in one chart; a chart for each kind of prediction where these are too many lines.
 pub(super) fn curves<'a>(judged: &TaskComparison<'a>) -> Vec<Curve<'a>> {
-    let configurations = &judged.task.configurations;
-    let methods = distinct(configurations.iter().map(Method::of));
-    let kin = |method: &Method| -> Vec<Configuration<'a>> {
-        let of = configurations
-            .iter()
-            .filter(|configuration| Method::of(configuration) == *method);
-        of.cloned().collect()
-    };
-    let keys = distinct(methods.iter().flat_map(|method| varied(&kin(method))));
+    let methods: Vec<Method> = judged
+        .task
+        .configurations
+        .iter()
+        .map(Method::of)
+        .unique()
+        .collect();
+    let kin = |method: &Method| of_method(&judged.task, method);
+    let keys = methods.iter().flat_map(|method| varied(&kin(method))).unique();
     let mut curves = Vec::new();
-    for key in keys.iter().filter(|key| !ELSEWHERE.contains(&key.as_str())) {
-        let value = |configuration: &Configuration<'_>| configuration.setting(key)?.as_f64();
-        let curve_of = |method: &Method| {
-            let kin = kin(method);
-            Line::of(method.name(), &kin.iter().collect::<Vec<_>>(), value)
-        };
+    for key in keys.filter(|key| !ELSEWHERE.contains(&key.as_str())) {
+        let value = |configuration: &Configuration<'_>| configuration.setting(&key)?.as_f64();
+        let curve_of = |method: &Method| Line::of(method.name(), &kin(method), value);
         let curves_of_families: Vec<_> = methods.iter().map(|method| (method, curve_of(method))).collect();
         // A level line is as long as the curves beside it.
         let mut at: Vec<f64> = curves_of_families
@@ -38,10 +37,9 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>) -> Vec<Curve<'a>> {
         at.dedup();
         let mut lines = Vec::new();
         for (method, curve) in curves_of_families {
-            let kin = kin(method);
             let level = || {
-                let kin: Vec<&Configuration<'a>> = kin.iter().collect();
-                choose(&kin, false).map(|configuration| Line::level(method.name(), configuration, &at))
+                choose(&kin(method), false)
+                    .map(|configuration| Line::level(method.name(), configuration, &at))
             };
             lines.extend(curve.or_else(level).map(|line| (method.kind, line)));
         }
@@ -49,7 +47,7 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>) -> Vec<Curve<'a>> {
             continue;
         }
         let kinds = if lines.len() > MOST_LINES {
-            distinct(lines.iter().map(|(kind, _)| Some(*kind)))
+            lines.iter().map(|(kind, _)| Some(*kind)).unique().collect()
         } else {
             vec![None]
         };
@@ -63,8 +61,8 @@ pub(super) fn curves<'a>(judged: &TaskComparison<'a>) -> Vec<Curve<'a>> {
             if here.iter().any(|line| !line.is_level) {
                 let of = kind.map(|kind| format!(", {kind}")).unwrap_or_default();
                 curves.push(Curve {
-                    title: format!("{}{of}", words(key)),
-                    axis: axis(key),
+                    title: format!("{}{of}", words(&key)),
+                    axis: axis(&key),
                     lines: here,
                 });
             }

@@ -78,7 +78,7 @@ fn an_adapter_without_any_triplets_is_exported_with_its_head() {
         .unwrap()
         .attach_to(Tiny::new())
         .unwrap();
-    assert_close(&outputs(&again), &outputs(&adapted), 1e-6);
+    assert_close(&outputs(&again), &outputs(&adapted), 1e-5);
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn empty_factors_of_a_size_that_no_model_has_are_refused() {
     let changed = safetensors::serialize(changed, None).unwrap();
     fs::write(&path, changed).unwrap();
     let error = PlainLora::read(&AdapterFolder::read(folder.path()).unwrap()).unwrap_err();
-    let expected = [1 << 40, 7];
+    let expected: [usize; 2] = [1 << 40, 7];
     assert!(
         matches!(error, AdapterError::EmptyTensors { dims, .. } if dims == expected),
         "{error}"

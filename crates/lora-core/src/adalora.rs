@@ -138,6 +138,11 @@ impl AdaLora {
             .map_or(self.init_r, |kept| kept.iter().filter(|kept| **kept).count())
     }
 
+    /// Whether there is a rank pattern, and it keeps no triplet at all.
+    pub fn keeps_nothing(&self) -> bool {
+        !self.rank_pattern.is_empty() && !self.rank_pattern.values().flatten().any(|kept| *kept)
+    }
+
     /// `α / (init_r + 1e-5)`: cutting triplets does not change it.
     pub fn scale(&self, alpha: f64) -> f64 {
         alpha / (self.init_r as f64 + RANK_GUARD)

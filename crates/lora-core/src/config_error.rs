@@ -57,6 +57,15 @@ pub enum ConfigError {
         /// The rank.
         rank: usize,
     },
+    /// A start that PEFT does not have for GPT-2's linears.
+    #[error(
+        "`{path}` is stored as [inputs, outputs], as GPT-2's Conv1D is, and PEFT does not turn such a weight for init_lora_weights `olora`: it \
+         could not read the adapter; use pissa, or leave init_lora_weights true"
+    )]
+    Conv1d {
+        /// The linear.
+        path: String,
+    },
     /// A base weight whose singular values cannot be computed.
     #[error(
         "the weight of `{path}` has no singular value decomposition: it holds numbers that are not finite; check the base model"

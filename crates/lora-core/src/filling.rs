@@ -96,6 +96,11 @@ impl<'a> Waiting<'a> {
         self.left.contains_key(name)
     }
 
+    /// Takes a name for read: another one has stood for the same tensor.
+    pub(crate) fn pass_over(&mut self, name: &str) {
+        self.left.remove(name);
+    }
+
     /// Gives every trained parameter of a model its tensor.
     ///
     /// # Errors

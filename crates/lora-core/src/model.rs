@@ -26,6 +26,12 @@ pub trait Linears {
         TensorNames::default()
     }
 
+    /// Every name that files have for the bias of a masked language model's decoder, adapted or not; none for other models. PEFT
+    /// writes the bias under all of them.
+    fn bias_of_decoder(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The output layer that has the weight of a table of embeddings, and reads it without the table's adapter.
     fn tied(&self) -> Option<Tied> {
         None

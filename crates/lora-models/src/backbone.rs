@@ -41,7 +41,7 @@ impl Backbone {
     /// [`LoadError`] if a tensor has another shape than the settings say. Missing ones are reported by
     /// [`Weights::finish`].
     pub fn load(config: &FamilyConfig, weights: &Weights<'_>) -> Result<Self, LoadError> {
-        let at = weights.root().at(config.family().prefix.trim_end_matches('.'));
+        let at = weights.backbone();
         let encoder = |form| Encoder::load(&form, &at).map(Self::Encoder);
         match config {
             FamilyConfig::Bert(config) => encoder(config.encoder()),

@@ -86,7 +86,8 @@ impl Transformer {
     }
 
     /// Another head on this backbone, whose tensors the two models share, as [`Transformer::load_for_labels`] would load it from the
-    /// same checkpoint. The report is of the head alone, without left-over tensors.
+    /// same checkpoint. The report is of the head alone, without left-over tensors. Below a head where the backbone's paths are others, it
+    /// is loaded anew.
     ///
     /// # Errors
     ///
@@ -99,6 +100,10 @@ impl Transformer {
         device: &Device,
     ) -> Result<(Self, LoadReport), LoadError> {
         let config = FamilyConfig::read(checkpoint)?;
+        let [prefix, _] = config.prefixes(head.kind);
+        if !self.backbone.token_table().path().starts_with(prefix) {
+            return Self::load_for_labels(checkpoint, head, labels, device);
+        }
         let weights = weights_of(checkpoint, &config, head, labels, device)?;
         let backbone = self.backbone.clone();
         let model = Self {
@@ -232,11 +237,11 @@ fn weights_of<'a>(
     labels: Option<&LabelNames>,
     device: &'a Device,
 ) -> Result<Weights<'a>, LoadError> {
-    let (family, spec) = (config.family(), config.spec());
-    let mut weights = Weights::new(&checkpoint.weights, family.prefix, head.seed, device);
+    let (prefixes, spec) = (config.prefixes(head.kind), config.spec());
+    let mut weights = Weights::new(&checkpoint.weights, prefixes, head.seed, device);
     if spec.tied {
         let decoder = spec.masked_lm.map_or("lm_head", |names| names.decoder);
-        weights = weights.with_tied(&format!("{}{}", family.prefix, family.table), decoder);
+        weights = weights.with_tied(&format!("{}{}", prefixes[0], config.family().table), decoder);
     }
     Ok(match labels {
         Some(labels) => weights.for_labels(SavedHead::of(checkpoint, labels)?),
@@ -287,6 +292,13 @@ impl Linears for Transformer {
 
     fn tensor_names(&self) -> TensorNames {
         self.names.clone()
+    }
+
+    fn bias_of_decoder(&self) -> Vec<String> {
+        match &self.head {
+            Head::MaskedLm(head) => head.bias_names(),
+            _ => Vec::new(),
+        }
     }
 
     fn tied(&self) -> Option<Tied> {

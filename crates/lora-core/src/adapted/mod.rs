@@ -1,5 +1,7 @@
 //! A model with adapters: attach, count, merge, detach.
 
+use std::collections::HashSet;
+
 use burn::module::Module;
 use burn::tensor::Tensor;
 use thiserror::Error;
@@ -235,12 +237,22 @@ impl<M: Module + Linears> Adapted<M> {
         adapter_shapes(&self.model)
     }
 
-    /// Hands out every trained parameter, in a fixed order: those of linears first.
+    /// Hands out every trained parameter once, in a fixed order: those of linears first.
     pub fn visit_trained(&self, visit: &mut dyn FnMut(TrainedParam<'_>)) {
-        self.model
-            .visit_linears(&mut |linear: &LoraLinear| linear.visit_trained(visit));
+        // A decoder's bias is a tensor of its own, which a decoder with a weight of its own has too.
+        let mut of_linears = HashSet::new();
+        self.model.visit_linears(&mut |linear: &LoraLinear| {
+            linear.visit_trained(&mut |trained| {
+                of_linears.insert(trained.param.id());
+                visit(trained);
+            });
+        });
         self.model.tensor_names().visit(&self.model, &mut |name, param| {
-            if let Some(role) = self.tuning.role_of(name) {
+            if let Some(role) = self
+                .tuning
+                .role_of(name)
+                .filter(|_| !of_linears.contains(&param.id()))
+            {
                 let name = name.to_owned();
                 visit(TrainedParam { name, role, param });
             }

@@ -17,7 +17,8 @@ impl LoraLinear {
     ///
     /// # Errors
     ///
-    /// [`ConfigError::RankTooLarge`], [`ConfigError::OddRank`], [`ConfigError::NotFinite`], [`ConfigError::Table`].
+    /// [`ConfigError::RankTooLarge`], [`ConfigError::OddRank`], [`ConfigError::NotFinite`], [`ConfigError::Table`],
+    /// [`ConfigError::Conv1d`].
     pub fn attach(&mut self, config: &LoraConfig, seed: u64) -> Result<(), ConfigError> {
         let device = self.base.weight.device();
         let dims = self.dims();
@@ -30,6 +31,11 @@ impl LoraLinear {
             let svd = SvdForm::init(self.path(), dims, &settings, seed, &device);
             self.adapter = Some(Adapter::Svd(svd));
             return Ok(());
+        }
+        if config.init == Init::Olora && self.kind() == LinearKind::Conv1d {
+            return Err(ConfigError::Conv1d {
+                path: self.path().to_owned(),
+            });
         }
         let weight = || HostTensor::of(self.wide_weight());
         let first = initial_factors(self.path(), dims, &settings, config.init, seed, weight)

@@ -110,6 +110,30 @@ pub enum AdapterError {
         /// The shape found.
         found: Vec<usize>,
     },
+    /// An adapter that lost everything that was trained.
+    #[error(
+        "{}: rank_pattern keeps no triplet of any linear, and nothing else was trained, so the adapter changes nothing; use the base model without it, or \
+         train with a larger target_r",
+        path.display()
+    )]
+    Nothing {
+        /// The file of settings.
+        path: PathBuf,
+    },
+    /// Empty factors of sizes that no model has.
+    #[error(
+        "{}: the factors `{name}` are empty, and by their axes belong to a linear of {} inputs and {} outputs, more than any model has; the file is \
+         damaged: write or fetch it again",
+        path.display(), dims[0], dims[1]
+    )]
+    EmptyTensors {
+        /// The file.
+        path: PathBuf,
+        /// What the names of the factors begin with.
+        name: String,
+        /// Inputs and outputs of the linear.
+        dims: [usize; 2],
+    },
     /// A number that cannot be what it stands for.
     #[error("{}: tensor `{name}` holds {found}; expected {expected}", path.display())]
     Number {

@@ -9,8 +9,10 @@ use lora_kernels::Fp32Precision;
 
 use super::config::PeftConfig;
 use super::error::AdapterError;
+use super::names::names_of;
 use super::side::{DropoutFile, SIDE_FILE};
 use super::task_type::TaskType;
+use crate::adalora::AdaLora;
 use crate::adapted::Adapted;
 use crate::adapter::Adapter;
 use crate::config::{Form, LoraConfig};
@@ -29,8 +31,6 @@ use crate::tuning::saves;
 pub const CONFIG_FILE: &str = "adapter_config.json";
 /// Name of the tensors' file.
 pub const TENSOR_FILE: &str = "adapter_model.safetensors";
-/// What `torch.compile` puts into the names of what it wraps.
-pub const COMPILED: &str = "_orig_mod.";
 /// What follows a module's path in the name of the frozen weight below its adapter.
 pub(super) const BASE_WEIGHT: &str = ".base_layer.weight";
 /// What PEFT puts before every module path.
@@ -111,15 +111,18 @@ impl AdapterFolder {
         let tensors = TensorFile::open(&folder.join(TENSOR_FILE))?;
         // Adapters start as random numbers of the rank in the settings: memory is taken for no more than the tensors hold.
         let ranks = config.rank_pattern.iter().map(|(_, rank)| *rank);
-        let own = match &config.form {
-            Form::Svd(adalora) => adalora.init_r,
-            Form::LowRank | Form::WeightDecomposed => config.rank,
+        let (key, own) = match &config.form {
+            Form::Svd(adalora) => ("init_r", adalora.init_r),
+            Form::LowRank | Form::WeightDecomposed => ("r", config.rank),
         };
         let widest = tensors.longest_axis();
+        if widest == 0 && config.adalora().is_some_and(AdaLora::keeps_nothing) {
+            return Err(AdapterError::Nothing { path: config_path });
+        }
         if let Some(rank) = ranks.chain([own]).find(|rank| *rank > widest) {
             return Err(AdapterError::Setting {
                 path: config_path,
-                key: "r",
+                key,
                 found: rank.to_string(),
                 supported: "a rank that the tensors beside it have",
             });
@@ -196,6 +199,12 @@ impl AdapterFolder {
         })?;
         let mut waiting = Waiting::new(&self.tensors, &self.names, PREFIX);
         let adapted = waiting.fill(adapted)?;
+        // The bias of a masked language model's decoder, which PEFT writes under every name that it has.
+        let names = adapted.model.bias_of_decoder();
+        let is_read = |name: &String| self.names.contains_key(name) && !waiting.has(name);
+        if names.iter().any(is_read) {
+            names.iter().for_each(|name| waiting.pass_over(name));
+        }
         let mut result = Ok(());
         let mut base_weights = HashMap::new();
         adapted.model.visit_linears(&mut |linear| {
@@ -282,76 +291,9 @@ fn is_rounding(left: f32, right: f32) -> bool {
     (left - right).abs() <= BFLOAT16 * left.abs().max(right.abs()) + SMALLEST_FLOAT16
 }
 
-/// Maps names as this crate writes them to names as the file has them. An adapter's name, such as `default`, may stand
-/// inside its keys, and so may what `torch.compile` adds.
-fn names_of(tensors: &TensorFile) -> Result<BTreeMap<String, String>, AdapterError> {
-    let mut names = BTreeMap::new();
-    for in_file in tensors.names().filter(|name| !is_stray(name)) {
-        let name = in_file.replace(COMPILED, "");
-        let name = without_adapter_name(name.strip_prefix(PREFIX).unwrap_or(&name));
-        if names.insert(name.clone(), in_file.to_owned()).is_some() {
-            return Err(AdapterError::DuplicateTensor {
-                path: tensors.origin().to_owned(),
-                name,
-            });
-        }
-    }
-    Ok(names)
-}
-
-/// With `bias: all`, PEFT writes the biases of `modules_to_save` twice more: under the names of the module's inner copies,
-/// trained and as they were before.
-fn is_stray(name: &str) -> bool {
-    name.strip_suffix(".bias")
-        .is_some_and(|module| module.contains(".original_module") || module.ends_with(".modules_to_save"))
-}
-
-/// A name without that of the adapter, which stands after the factor or module that belongs to it.
-fn without_adapter_name(name: &str) -> String {
-    const OWNERS: [&str; 7] = [
-        "lora_A",
-        "lora_B",
-        "lora_E",
-        "lora_magnitude_vector",
-        "lora_embedding_A",
-        "lora_embedding_B",
-        "modules_to_save",
-    ];
-    let parts: Vec<&str> = name.split('.').collect();
-    let Some(owner) = parts.iter().rposition(|part| OWNERS.contains(part)) else {
-        return name.to_owned();
-    };
-    let (before, after) = parts.split_at(owner + 1);
-    let is_tensor = |part: &&&str| ["weight", "bias"].contains(*part);
-    let tensor: Vec<&str> = after.last().filter(is_tensor).copied().into_iter().collect();
-    match before {
-        [module @ .., "modules_to_save"] if after.len() > 1 => [module, &after[1..]].concat().join("."),
-        factor if after.len() == tensor.len() + 1 => [factor, &tensor].concat().join("."),
-        _ => name.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_adapters_name_is_left_out_wherever_peft_keeps_it() {
-        for (in_file, expected) in [
-            ("net.query.lora_A.default.weight", "net.query.lora_A.weight"),
-            ("net.query.lora_B.mine.weight", "net.query.lora_B.weight"),
-            ("net.query.lora_B.mine.bias", "net.query.lora_B.bias"),
-            ("net.query.lora_A.weight", "net.query.lora_A.weight"),
-            ("net.query.lora_E.mine", "net.query.lora_E"),
-            ("net.query.lora_E", "net.query.lora_E"),
-            ("net.words.lora_embedding_A.mine", "net.words.lora_embedding_A"),
-            ("head.modules_to_save.mine.weight", "head.weight"),
-            ("head.modules_to_save.mine.dense.weight", "head.dense.weight"),
-            ("head.dense.weight", "head.dense.weight"),
-        ] {
-            assert_eq!(without_adapter_name(in_file), expected);
-        }
-    }
 
     #[test]
     fn a_number_rounded_to_sixteen_bits_is_the_same_and_another_is_not() {

@@ -11,6 +11,7 @@
 mod config;
 mod error;
 mod folder;
+mod names;
 mod plain;
 mod save_options;
 mod side;
@@ -19,7 +20,8 @@ mod tensor_writing;
 mod writing;
 
 pub use error::AdapterError;
-pub use folder::{AdapterFolder, COMPILED, CONFIG_FILE, TENSOR_FILE};
+pub use folder::{AdapterFolder, CONFIG_FILE, TENSOR_FILE};
+pub use names::COMPILED;
 pub use plain::{Factors, PlainLora};
 pub use save_options::SaveOptions;
 pub use side::{DropoutFile, SIDE_FILE};

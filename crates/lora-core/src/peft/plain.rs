@@ -17,9 +17,11 @@ use crate::atomic::WriteError;
 use crate::config::{Form, Init, LoraConfig, Scaling};
 use crate::linear::LinearKind;
 use crate::model::Linears;
-use crate::targets::{TargetModules, TargetNames};
 use crate::tensors::HostTensor;
 use crate::trained::Role;
+
+/// So many zeros stand for lost triplets at most, 64 MB: no file pays for the size of an empty tensor.
+const MOST_ZEROS: usize = 1 << 24;
 
 /// The update `scale · B A` of one linear, in PyTorch's orientation.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +41,7 @@ pub struct Factors {
 /// An adapter as plain LoRA, on the host.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlainLora {
-    /// By path. A linear without update is left out.
+    /// By path. A linear of AdaLoRA that lost all its triplets has zeros of rank 1.
     pub factors: BTreeMap<String, Factors>,
     /// Heads and biases under PEFT's names, without prefix.
     pub saved: BTreeMap<String, HostTensor>,
@@ -101,46 +103,49 @@ impl PlainLora {
             })
             .collect();
         let mut factors = BTreeMap::new();
+        let mut zeros = 0_usize;
         for (path, is_table) in paths {
             let settings = config.low_rank_of(&path);
             let [name_of_a, name_of_b] = if is_table { of_table } else { of_linear };
             let mut a = take(format!("{path}{name_of_a}"))?;
-            let b = take(format!("{path}{name_of_b}"))?;
-            let matrix_of = |name: &str, tensor: &HostTensor, expected: Vec<usize>| {
-                if tensor.shape == expected {
-                    return Ok(());
-                }
-                Err(AdapterError::Shape {
-                    path: folder.tensor_path().to_owned(),
-                    name: format!("{PREFIX}{path}.{name}"),
-                    expected,
-                    found: tensor.shape.clone(),
-                })
-            };
+            let mut b = take(format!("{path}{name_of_b}"))?;
             let rank = settings.rank;
-            matrix_of("lora_A", &a, vec![rank, a.shape.get(1).copied().unwrap_or(1)])?;
-            matrix_of("lora_B", &b, vec![b.shape.first().copied().unwrap_or(1), rank])?;
+            let expect = |factor: &str, tensor: &HostTensor, shape| {
+                expect_shape(folder, &format!("{path}.{factor}"), tensor, shape)
+            };
+            expect("lora_A", &a, [rank, a.shape.get(1).copied().unwrap_or(1)])?;
+            expect("lora_B", &b, [b.shape.first().copied().unwrap_or(1), rank])?;
             if is_svd {
                 let e = take(format!("{path}.lora_E"))?;
-                matrix_of("lora_E", &e, vec![rank, 1])?;
+                expect("lora_E", &e, [rank, 1])?;
                 weight_rows(&mut a, &e.values);
             }
             let bias = config
                 .lora_bias
                 .then(|| take(format!("{path}.lora_B.bias")))
                 .transpose()?;
-            if rank > 0 {
-                factors.insert(
-                    path,
-                    Factors {
-                        a,
-                        b,
-                        bias,
-                        scale: settings.mean_scale(),
-                        is_table,
-                    },
-                );
+            if rank == 0 {
+                let dims = [a.shape[1], b.shape[0]];
+                zeros = dims.into_iter().fold(zeros, usize::saturating_add);
+                if zeros > MOST_ZEROS {
+                    return Err(AdapterError::EmptyTensors {
+                        path: folder.tensor_path().to_owned(),
+                        name: format!("{PREFIX}{path}"),
+                        dims,
+                    });
+                }
+                [a, b] = no_update(dims);
             }
+            factors.insert(
+                path,
+                Factors {
+                    a,
+                    b,
+                    bias,
+                    scale: settings.mean_scale(),
+                    is_table,
+                },
+            );
         }
         // The base model has the weight below an adapter.
         saved.retain(|name, _| {
@@ -194,15 +199,14 @@ impl PlainLora {
                     low_rank.bias.as_ref().map(|bias| HostTensor::of(bias.val())),
                     low_rank.mean_scale(),
                 ),
-                Some(Adapter::Svd(svd)) => match &svd.factors {
-                    None => return,
-                    Some(factors) => (
-                        HostTensor::of(factors.weighted_a()).transposed(),
-                        HostTensor::of(factors.b.val()).transposed(),
-                        None,
-                        svd.mean_scale(),
-                    ),
-                },
+                Some(Adapter::Svd(svd)) => {
+                    let [a, b] = match &svd.factors {
+                        None => no_update(linear.dims()),
+                        Some(factors) => [factors.weighted_a(), factors.b.val()]
+                            .map(|factor| HostTensor::of(factor).transposed()),
+                    };
+                    (a, b, None, svd.mean_scale())
+                }
             };
             if let Some(absorbed) = linear.absorbed() {
                 let mut absorbed_a = absorbed.a.transposed();
@@ -279,7 +283,6 @@ impl PlainLora {
             dropout: None,
             form: Form::LowRank,
             init: Init::KaimingUniform,
-            targets: self.targets(),
             rank_pattern: others(&|factors| factors.rank() != rank)
                 .into_iter()
                 .map(|(path, factors)| (path, factors.rank()))
@@ -289,18 +292,6 @@ impl PlainLora {
                 .map(|(path, factors)| (path, alpha_of(&factors)))
                 .collect(),
             ..self.config.clone()
-        }
-    }
-
-    /// The given targets; exact paths where linears of them have no update.
-    fn targets(&self) -> TargetModules {
-        let paths: Vec<String> = self.factors.keys().cloned().collect();
-        match self.config.adalora() {
-            // Linears that lost all their triplets have no tensors.
-            Some(adalora) if adalora.rank_pattern.keys().any(|path| adalora.rank_of(path) == 0) => {
-                TargetModules::from(TargetNames::Names(paths))
-            }
-            _ => self.config.targets.clone(),
         }
     }
 
@@ -334,6 +325,23 @@ impl PlainLora {
     }
 }
 
+fn expect_shape(
+    folder: &AdapterFolder,
+    name: &str,
+    tensor: &HostTensor,
+    expected: [usize; 2],
+) -> Result<(), AdapterError> {
+    if tensor.shape == expected {
+        return Ok(());
+    }
+    Err(AdapterError::Shape {
+        path: folder.tensor_path().to_owned(),
+        name: format!("{PREFIX}{name}"),
+        expected: expected.to_vec(),
+        found: tensor.shape.clone(),
+    })
+}
+
 /// What follows the path in the names of both factors: of a linear, and of a table.
 fn factor_names(is_svd: bool) -> [[&'static str; 2]; 2] {
     let of_linear = if is_svd {
@@ -342,6 +350,15 @@ fn factor_names(is_svd: bool) -> [[&'static str; 2]; 2] {
         [".lora_A.weight", ".lora_B.weight"]
     };
     [of_linear, [".lora_embedding_A", ".lora_embedding_B"]]
+}
+
+/// Factors of rank 1, the smallest that PEFT takes, without an update. A linear that lost all its triplets is still adapted: with
+/// `bias`, PEFT looks for its trained bias below an adapter.
+fn no_update([d_input, d_output]: [usize; 2]) -> [HostTensor; 2] {
+    [[1, d_input], [d_output, 1]].map(|shape| HostTensor {
+        values: vec![0.0; shape.iter().product()],
+        shape: shape.to_vec(),
+    })
 }
 
 /// Multiplies row k by the k-th number.

@@ -6,6 +6,7 @@ use crate::support::{Tiny, assert_close, config, device, normal, numbers};
 use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 use lora_core::adapter::Adapter;
+use lora_core::linear::LinearKind;
 use lora_core::{
     AdaLora, Adapted, ConfigError, Form, Init, Linears, LoraConfig, LoraDropout, LoraLinear, MaskAxes,
     MergeError, Pass, PassNoise, Rescale, TargetModules,
@@ -307,6 +308,19 @@ fn settings_that_exclude_each_other_are_refused() {
     };
     let error = Adapted::attach(Tiny::new(), large, 1).unwrap_err();
     assert!(error.to_string().contains("at most 5"), "{error}");
+}
+
+#[test]
+fn a_start_that_peft_does_not_have_for_gpt2s_linears_is_refused_there() {
+    // PEFT 0.21.2, `tuners/lora/layer.py`: `pissa_init` turns a weight that is stored as [inputs, outputs], `olora_init` does not.
+    let attach = |init| {
+        let weight = normal("c_attn", [5, 7]);
+        let mut linear = LoraLinear::new("h.0.attn.c_attn", weight, None).of_kind(LinearKind::Conv1d);
+        linear.attach(&LoraConfig { init, ..config() }, 1)
+    };
+    let path = "h.0.attn.c_attn".to_owned();
+    assert_eq!(attach(Init::Olora), Err(ConfigError::Conv1d { path }));
+    assert_eq!(attach(Init::Pissa), Ok(()));
 }
 
 /// A linear as a model.

@@ -6,6 +6,7 @@ mod attaching;
 mod bank;
 mod combining;
 mod equation;
+mod exported;
 mod forms;
 mod fp32_precision;
 mod masks;

@@ -17,6 +17,7 @@ mod spec;
 
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
+use crate::heads::HeadKind;
 
 use self::bert::BertConfig;
 use self::gpt2::Gpt2Config;
@@ -86,6 +87,20 @@ families! {
     Llama(LlamaConfig) = llama,
     /// GPT-2.
     Gpt2(Gpt2Config) = gpt2,
+}
+
+impl FamilyConfig {
+    /// What stands before the paths of the backbone, with the dot: below this head, and below others of the family. For question
+    /// answering Transformers kept an old name in LLaMA, Qwen2 and Qwen3, though not in Mistral (`base_model_prefix` of their classes).
+    pub fn prefixes(&self, head: HeadKind) -> [&'static str; 2] {
+        let usual = self.family().prefix;
+        match self {
+            Self::Llama(config) if config.model_type == "mistral" => [usual; 2],
+            Self::Llama(_) if head == HeadKind::QuestionAnswering => [llama::OLD_PREFIX, usual],
+            Self::Llama(_) => [usual, llama::OLD_PREFIX],
+            _ => [usual; 2],
+        }
+    }
 }
 
 /// Keys of `config.json` that are sizes, in all families.

@@ -8,7 +8,8 @@ use crate::weights::Bias;
 pub struct Family {
     /// `model_type` in `config.json`; several where families differ in their tokenizer alone.
     pub model_types: &'static [&'static str],
-    /// What stands before the paths of the backbone, with the dot; checkpoints without head lack it.
+    /// What stands before the paths of the backbone, with the dot; checkpoints without head lack it. Below some heads it is another
+    /// one: [`FamilyConfig::prefixes`](super::FamilyConfig::prefixes).
     pub prefix: &'static str,
     /// Path of the table of token embeddings, after the prefix.
     pub table: &'static str,

@@ -10,7 +10,7 @@ use super::{HeadTransform, rows_of_tokens};
 use crate::backbone::Backbone;
 use crate::blocks::{VisitLinears, linears_of};
 use crate::error::LoadError;
-use crate::families::ModelSpec;
+use crate::families::{MaskedLmNames, ModelSpec};
 use crate::weights::{Bias, Scope};
 
 /// `decoder(transform(hidden))`: the token behind a mask (Devlin et al. 2018). Names are the family's.
@@ -20,6 +20,8 @@ pub struct MaskedLmHead {
     pub transform: HeadTransform,
     /// From `d_embedding` to the vocabulary.
     pub decoder: Decoder,
+    #[module(skip)]
+    names: MaskedLmNames,
 }
 
 linears_of!(MaskedLmHead: transform, decoder);
@@ -72,7 +74,19 @@ impl MaskedLmHead {
         Ok(Self {
             transform: HeadTransform::load(&names.transform, spec.d_embedding, spec, at)?,
             decoder: Decoder::load(names.decoder, names.bias, spec, backbone, at)?,
+            names,
         })
+    }
+
+    /// Every name that files have for the decoder's bias, adapted or not.
+    pub fn bias_names(&self) -> Vec<String> {
+        let of_layer = ["bias", "base_layer.bias"].map(|last| format!("{}.{last}", self.names.decoder));
+        self.names
+            .bias
+            .map(str::to_owned)
+            .into_iter()
+            .chain(of_layer)
+            .collect()
     }
 
     /// # Shapes

@@ -1,7 +1,9 @@
 //! Tensors by Hugging Face path, with a report of what was missing or left over.
 
+mod bias;
 mod new;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
@@ -18,13 +20,17 @@ use crate::heads::SavedHead;
 use crate::load_report::{LoadReport, is_buffer};
 use crate::weight_files::WeightFiles;
 
+pub use bias::Bias;
+
 /// The tensors of a checkpoint. Layers are built from it by path; it remembers which tensors were used.
 #[derive(Debug)]
 pub struct Weights<'a> {
     file: &'a WeightFiles,
     device: &'a Device,
-    /// `bert.` for a model whose checkpoint was saved without its head, and so without this prefix.
-    absent_prefix: Option<&'static str>,
+    /// What stands before the paths of the backbone, with the dot: `bert.`.
+    prefix: &'static str,
+    /// What stands there in the file: another one below another head, or nothing in a checkpoint that was saved without its head.
+    prefix_in_file: &'static str,
     /// The table of embeddings and, where the file holds only that, the output layer that is tied to it.
     tied: Option<(String, String)>,
     seed: u64,
@@ -51,22 +57,6 @@ struct Record {
     parameters: Vec<(ParamId, String)>,
 }
 
-/// Whether a linear has a bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bias {
-    /// `x W + b`.
-    Present,
-    /// `x W`.
-    Absent,
-}
-
-impl Bias {
-    /// By a setting of `config.json`.
-    pub fn present_if(setting: bool) -> Self {
-        if setting { Self::Present } else { Self::Absent }
-    }
-}
-
 /// A place in the model's tree of names.
 #[derive(Clone, Debug)]
 pub struct Scope<'a> {
@@ -75,14 +65,15 @@ pub struct Scope<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// The tensors of a file for a model whose paths begin with `prefix`; a file whose names lack it is understood too.
-    /// New tensors are drawn from `(seed, name)`.
-    pub fn new(file: &'a WeightFiles, prefix: &'static str, seed: u64, device: &'a Device) -> Self {
-        let absent_prefix = (!file.names().any(|name| name.starts_with(prefix))).then_some(prefix);
+    /// The tensors of a file for a model whose backbone's paths begin with the first prefix; a file whose names have the other, or none, is
+    /// understood too. New tensors are drawn from `(seed, name)`.
+    pub fn new(file: &'a WeightFiles, prefixes: [&'static str; 2], seed: u64, device: &'a Device) -> Self {
+        let is_in_file = |prefix: &&str| file.names().any(|name| name.starts_with(prefix));
         Self {
             file,
             device,
-            absent_prefix,
+            prefix: prefixes[0],
+            prefix_in_file: prefixes.into_iter().find(is_in_file).unwrap_or_default(),
             tied: None,
             seed,
             saved_head: None,
@@ -113,6 +104,11 @@ impl<'a> Weights<'a> {
             weights: self,
             path: String::new(),
         }
+    }
+
+    /// The place of the backbone in it.
+    pub fn backbone(&'a self) -> Scope<'a> {
+        self.root().at(self.prefix.trim_end_matches('.'))
     }
 
     /// The names of the parameters that were made so far and belong to no linear.
@@ -150,23 +146,27 @@ impl<'a> Weights<'a> {
     /// The tensor of a name, or `None`. Marks it as used.
     fn take(&self, name: &str, orientation: Orientation) -> Result<Option<HostTensor>, LoadError> {
         let in_file = self.in_file(name);
-        self.record.borrow_mut().used.insert(in_file.to_owned());
-        self.file.read(in_file, orientation)
+        let tensor = self.file.read(&in_file, orientation);
+        self.record.borrow_mut().used.insert(in_file.into_owned());
+        tensor
     }
 
     fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.file.shape(self.in_file(name))
+        self.file.shape(&self.in_file(name))
     }
 
     /// A name as the file has it.
-    fn in_file<'b>(&'b self, name: &'b str) -> &'b str {
+    fn in_file<'b>(&'b self, name: &'b str) -> Cow<'b, str> {
         let name = match &self.tied {
             Some((table, output)) if table == name => output,
             _ => name,
         };
-        self.absent_prefix
-            .and_then(|prefix| name.strip_prefix(prefix))
-            .unwrap_or(name)
+        match name.strip_prefix(self.prefix) {
+            Some(rest) if self.prefix != self.prefix_in_file => {
+                Cow::Owned(format!("{}{rest}", self.prefix_in_file))
+            }
+            _ => Cow::Borrowed(name),
+        }
     }
 
     fn initialized(&self, name: String) {
@@ -236,7 +236,7 @@ impl Scope<'_> {
 
     /// Says that a tensor is no left-over though nothing is made of it: it repeats another one.
     pub fn pass_over(&self, name: &str) {
-        let name = self.weights.in_file(&self.name(name)).to_owned();
+        let name = self.weights.in_file(&self.name(name)).into_owned();
         self.weights.record.borrow_mut().used.insert(name);
     }
 

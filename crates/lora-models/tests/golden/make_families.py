@@ -200,6 +200,16 @@ ADAPTERS.update({
     "ends_tied_saved_kept_tied": (TIED, "CAUSAL_LM", ["q_proj"], dict(modules_to_save=["embed_tokens"], ensure_weight_tying=True)),
     "ends_gpt2_lm_head": (MODELS["gpt2_causal"], "CAUSAL_LM", ["c_attn", "lm_head"]),
 })
+# Trained biases, of heads with parts and of masked language models, whose decoder's bias PEFT writes under two names.
+ALL_BIASES = dict(bias="all")
+ADAPTERS.update({
+    "bias_roberta_seqcls": (lambda: tf.RobertaForSequenceClassification(roberta()), "SEQ_CLS", ["query", "value"], ALL_BIASES),
+    "bias_roberta_mlm": (MODELS["roberta_mlm"], None, ["query", "dense"], ALL_BIASES),
+    "bias_bert_untied_mlm": (MODELS["bert_untied_mlm"], None, ["query", "value"], ALL_BIASES),
+    "bias_bert_mlm_decoder": (lambda: tf.BertForMaskedLM(bert()), None, ["query", "decoder"], ALL_BIASES),
+})
+# Transformers calls the backbone below this head `transformer`, and below the others `model`.
+ADAPTERS["qwen2_qa_lora"] = (lambda: tf.Qwen2ForQuestionAnswering(decoder(tf.Qwen2Config)), "QUESTION_ANS", ["q_proj", "v_proj"])
 ADAPTERS["llama_tokens_lora"] = (MODELS["llama_tokens"], "TOKEN_CLS", ["q_proj", "v_proj"])
 ADAPTERS.update({
     "modernbert_seqcls_lora": (MODELS["modernbert_mean_seqcls"], "SEQ_CLS", ["Wqkv"]),
@@ -321,8 +331,9 @@ def write(folder, tensors, **notes):
 def adapted(model, task, targets, more={}):
     config = LoraConfig(r=RANK, lora_alpha=2 * RANK + 1, task_type=task, target_modules=targets, **more)
     model = get_peft_model(model, config).eval()
+    trains_more = more.get("modules_to_save") or more.get("bias")
     for name, parameter in model.named_parameters():
-        if "lora_B" in name or "lora_embedding_A" in name or more.get("modules_to_save") and parameter.requires_grad:
+        if "lora_B" in name or "lora_embedding_A" in name or trains_more and parameter.requires_grad:
             parameter.data.normal_(0, 0.3)
     return model
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
 use lora_core::Pass;
-use lora_core::peft::AdapterFolder;
+use lora_core::peft::{AdapterFolder, write_tensors};
 use lora_core::tensors::{HostTensor, TensorFile};
 use lora_data::{Batch, Targets};
-use lora_models::{Checkpoint, HeadKind, HeadOptions, Transformer};
+use lora_models::{Checkpoint, FamilyConfig, HeadKind, HeadOptions, Transformer};
+use tempfile::TempDir;
 
 use crate::device;
 
@@ -133,7 +134,7 @@ fn every_family_and_head_equals_transformers_from_every_layout_of_files() {
 #[test]
 fn adapters_of_every_family_equal_peft() {
     let folders = folders("adapters");
-    assert_eq!(folders.len(), 23, "{folders:?}");
+    assert_eq!(folders.len(), 28, "{folders:?}");
     for folder in folders {
         let model = model(&folder);
         assert_outputs(&folder, &model, "base.");
@@ -143,4 +144,62 @@ fn adapters_of_every_family_equal_peft() {
             .unwrap();
         assert_outputs(&folder, &adapted.model, "");
     }
+}
+
+/// A copy of a case's base model with other names before those of its backbone.
+fn with_prefix(folder: &Path, [from, to]: [&str; 2]) -> TempDir {
+    let copy = TempDir::new().unwrap();
+    let base = copy.path().join("base");
+    fs::create_dir(&base).unwrap();
+    fs::copy(folder.join("base/config.json"), base.join("config.json")).unwrap();
+    let file = TensorFile::open(&folder.join("base/model.safetensors")).unwrap();
+    let renamed = file.names().map(|name| {
+        let tensor = file.read(name).unwrap().unwrap();
+        match name.strip_prefix(from) {
+            Some(rest) => (format!("{to}{rest}"), tensor),
+            None => (name.to_owned(), tensor),
+        }
+    });
+    write_tensors(&base.join("model.safetensors"), renamed).unwrap();
+    copy
+}
+
+#[test]
+fn below_question_answering_qwens_modules_are_called_as_in_transformers_whatever_the_file_calls_them() {
+    // Transformers 5.24: `Qwen2ForQuestionAnswering` has its decoder at `transformer`, `Qwen2ForCausalLM` at `model`, and `Qwen2Model` is
+    // saved without either. The adapter is PEFT's.
+    let folder = folders("adapters")
+        .into_iter()
+        .find(|folder| folder.ends_with("qwen2_qa_lora"))
+        .unwrap();
+    for prefix in ["model.", ""] {
+        let copy = with_prefix(&folder, ["transformer.", prefix]);
+        let model = model(copy.path());
+        assert_outputs(&folder, &model, "base.");
+        let adapter = AdapterFolder::read(&folder.join("adapter")).unwrap();
+        let adapted = adapter.attach_to(model).unwrap();
+        assert_outputs(&folder, &adapted.model, "");
+    }
+}
+
+#[test]
+fn a_head_below_which_modules_are_called_otherwise_does_not_share_the_backbone() {
+    let folder = folders("adapters")
+        .into_iter()
+        .find(|folder| folder.ends_with("qwen2_qa_lora"))
+        .unwrap();
+    let mut checkpoint = Checkpoint::open(&folder.join("base")).unwrap();
+    let head = |kind| HeadOptions { kind, seed: 0 };
+    let table = |model: &Transformer| model.backbone.token_table().path().to_owned();
+    let tokens = head(HeadKind::TokenClassification { outputs: 2 });
+    let (tags, _) = Transformer::load(&checkpoint, tokens, &device()).unwrap();
+    assert_eq!(table(&tags), "model.embed_tokens");
+    let spans = head(HeadKind::QuestionAnswering);
+    let (answers, _) = tags.with_head(&checkpoint, spans, None, &device()).unwrap();
+    assert_eq!(table(&answers), "transformer.embed_tokens");
+    assert_outputs(&folder, &answers, "base.");
+    // Transformers 5.24: `MistralForQuestionAnswering` has `model`, as all heads on Mistral.
+    checkpoint.config["model_type"] = "mistral".into();
+    let mistral = FamilyConfig::read(&checkpoint).unwrap();
+    assert_eq!(mistral.prefixes(spans.kind), ["model."; 2]);
 }

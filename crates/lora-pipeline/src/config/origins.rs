@@ -74,6 +74,7 @@ impl Origins {
             ConfigError::NothingToTrain { .. } => "tuning",
             ConfigError::RankTooLarge { .. } | ConfigError::OddRank { .. } => "r",
             ConfigError::RankPattern { .. } => "rank_pattern",
+            ConfigError::Conv1d { .. } => "init_lora_weights",
             ConfigError::NotFinite { .. } => "model_name_or_path",
             ConfigError::Conflict { one, .. } => one,
         };

@@ -26,6 +26,9 @@ pub const FAMILY: Family = Family {
     targets: &["q_proj", "v_proj"],
 };
 
+/// What Transformers has before the paths of the decoder in its classes for question answering, but for Mistral's.
+pub(super) const OLD_PREFIX: &str = "transformer.";
+
 /// The decoder: embeddings, layers, norm.
 #[derive(Module, Debug)]
 pub struct Llama {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use lora_core::Adapted;
+use lora_core::ensemble::check_members;
 use lora_core::gaussian::Gaussian;
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::vector::Part;
@@ -107,6 +108,7 @@ pub fn bayesianize(
     (members, seed): (u64, u64),
     progress: &dyn Progress,
 ) -> Result<(OpenedAdapter, BayesianizeOutcome)> {
+    check_members(members)?;
     let ensemble = EnsembleSettings {
         members,
         seed,

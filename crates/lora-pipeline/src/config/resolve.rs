@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lora_core::Rescale;
+use lora_core::ensemble::check_members;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
@@ -182,6 +183,8 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     }
     check_mask_probability(config, origins)?;
     check_answers(config, origins)?;
+    check_members(config.ensemble_members.unwrap_or_default())
+        .map_err(|error| origins.at("ensemble_members", error))?;
     if config.ensemble_members.is_some_and(|members| members > 0)
         && !config.mask_probability.has_masks()
         && config.lora_dropout == 0.0

@@ -194,11 +194,21 @@ const CASES: &[Case] = &[
         &["`hollow` holds neither adapter_config.json nor config.json"],
     ),
     (
+        "more members than the memory holds",
+        &["predict", "out", "--members", "100000000000", "a film"],
+        &["100000000000 members", "at most 10000"],
+    ),
+    (
         "an earlier run",
         &["train", "--config", "run.yaml"],
         &["output_dir `out` holds an earlier run", "--overwrite"],
     ),
 ];
+
+/// A safetensors file with another last value.
+fn ending_in(value: f32, file: &[u8]) -> Vec<u8> {
+    [&file[..file.len() - 4], &value.to_le_bytes()].concat()
+}
 
 const EVAL: &[&str] = &["eval", "--adapter", "out", "--data", "train.csv"];
 
@@ -235,7 +245,30 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
         EVAL,
         &["adapter_model.safetensors is not a valid safetensors file"],
     );
+    let merge = ["merge", "out", "--output", "merged"];
+    let names_the_tensor = "adapter_model.safetensors: tensor `base_model.model.";
+    workspace.write("out/adapter_model.safetensors", ending_in(f32::NAN, &tensors));
+    for command in [
+        &merge[..],
+        &["export", "out", "--output", "plain"],
+        &["inspect", "out"],
+        EVAL,
+    ] {
+        check(
+            "a weight that is no number",
+            &workspace,
+            command,
+            &[names_the_tensor, "holds NaN"],
+        );
+    }
     workspace.write("out/adapter_model.safetensors", tensors);
+    let base = workspace.read("model/model.safetensors");
+    workspace.write("model/model.safetensors", ending_in(f32::INFINITY, &base));
+    let message = ["model.safetensors: tensor `pooler.dense.weight` holds inf"];
+    for command in [&merge[..], &["inspect", "model"]] {
+        check("a base weight that is not finite", &workspace, command, &message);
+    }
+    workspace.write("model/model.safetensors", base);
     workspace.write("out/task.json", "{");
     check(
         "a damaged task file",

@@ -33,6 +33,19 @@ pub enum TokenizerError {
         file: PathBuf,
     },
 
+    /// A token for which the model has no row.
+    #[error("`{}`: the token `{token}` has the id {id}, but the model's table of tokens has {rows} rows (vocab_size in config.json); the tokenizer belongs to another model", file.display())]
+    BeyondTable {
+        /// The tokenizer's file.
+        file: PathBuf,
+        /// The token with the largest id.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the table.
+        rows: usize,
+    },
+
     /// The tokenizer failed on texts.
     #[error(
         "examples {first} to {last} (from 0) cannot be tokenized ({source}); look for the odd one among them"

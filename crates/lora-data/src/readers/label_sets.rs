@@ -25,6 +25,16 @@ pub(super) fn of_lists(
         .map(|row| list(row, column, file))
         .collect::<Result<Vec<_>, _>>()?;
     let joined = cut_joined(table, column, known, &mut lists);
+    if let Some(row) = table.rows.first().filter(|_| are_truths(&lists)) {
+        return Err(DataError::WrongType {
+            file: file.to_path_buf(),
+            line: row.line,
+            column: column.name.clone(),
+            expected: "the names of the labels that hold, as in [\"spam\", \"toxic\"], or a column of 0 and 1 for each label, called as \
+                the label is (label_columns)",
+            found: "a list of 0 or 1 for each label".to_owned(),
+        });
+    }
     let labels = match known {
         Some(labels) => labels.clone(),
         None => LabelNames::from_data(lists.iter().flatten().map(String::as_str), file)?,
@@ -45,6 +55,15 @@ pub(super) fn of_lists(
         index_label,
         ..RowTargets::new(each, Task::MultiLabel { labels })
     })
+}
+
+/// Whether lists have 0 or 1 for each label, in an order that the file does not say, and no names: all are as long, and one has the same
+/// twice.
+fn are_truths(lists: &[Vec<String>]) -> bool {
+    let length = lists.first().map_or(0, Vec::len);
+    let is_truth = |name: &String| matches!(name.as_str(), "0" | "1" | "0.0" | "1.0");
+    let alike = |list: &Vec<String>| list.len() == length && list.iter().all(is_truth);
+    length > 1 && lists.iter().all(alike) && lists.iter().any(|list| length > 2 || list[0] == list[1])
 }
 
 /// Cuts names of plain cells that are several labels, joined: where labels are known, by them.

@@ -68,13 +68,7 @@ impl TextReader {
             bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
         };
         let tokenizer = TextTokenizer::from_bytes(bytes, files.origin.join("tokenizer.json"))?;
-        if tokenizer.vocabulary_size() > spec.vocab_size {
-            bail!(
-                "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
-                tokenizer.vocabulary_size(),
-                spec.vocab_size
-            );
-        }
+        tokenizer.check_ids(spec.vocab_size)?;
         let stop_tokens = stop_tokens(files)?;
         let Some(end) = stop_tokens.first().copied() else {
             bail!(
@@ -161,14 +155,7 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
     if let Some(beginning) = checkpoint.cuts_at_beginning()? {
         tokenizer = tokenizer.cut_at_beginning(beginning);
     }
-    let rows = model.vocab_size;
-    if tokenizer.vocabulary_size() > rows {
-        bail!(
-            "`{}` has {} tokens, but the model knows {rows} (vocab_size in config.json); the tokenizer belongs to another model",
-            path.display(),
-            tokenizer.vocabulary_size()
-        );
-    }
+    tokenizer.check_ids(model.vocab_size)?;
     if tokenizer.pad_id().is_ok() {
         return Ok(tokenizer);
     }

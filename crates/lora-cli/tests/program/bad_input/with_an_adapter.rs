@@ -269,6 +269,21 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
         check("a base weight that is not finite", &workspace, command, &message);
     }
     workspace.write("model/model.safetensors", base);
+    let tokenizer = String::from_utf8(workspace.read("model/tokenizer.json")).unwrap();
+    workspace.write("model/tokenizer.json", tokenizer.replace(":30521}", ":30522}"));
+    let message = ["tokenizer.json`: the token `##～` has the id 30522", "30522 rows"];
+    check("a token beyond the table", &workspace, EVAL, &message);
+    workspace.write("model/tokenizer.json", tokenizer);
+    let task = String::from_utf8(workspace.read("out/task.json")).unwrap();
+    let mut damaged: serde_json::Value = serde_json::from_str(&task).unwrap();
+    damaged["temperature"]["mean"] = serde_json::json!(-1);
+    workspace.write("out/task.json", damaged.to_string());
+    check(
+        "a damaged temperature",
+        &workspace,
+        EVAL,
+        &["out/task.json`: temperature is -1"],
+    );
     workspace.write("out/task.json", "{");
     check(
         "a damaged task file",

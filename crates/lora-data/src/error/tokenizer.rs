@@ -18,12 +18,23 @@ pub enum TokenizerError {
     },
 
     /// The maximal length leaves no room for text.
-    #[error("max_length {max_length} leaves no room for text beside {special} special tokens; give at least {}", special + 2)]
+    #[error("max_seq_length {max_length} leaves no room for text beside {special} special tokens; give at least {}", special + 2)]
     MaxLengthTooSmall {
         /// The length asked for.
         max_length: usize,
         /// Special tokens that a pair of texts takes.
         special: usize,
+    },
+
+    /// The maximal length is more than the model has positions.
+    #[error("max_seq_length is {max_length}, but the model takes at most {most} tokens (max_position_embeddings in `{}`); lower max_seq_length", config.display())]
+    MaxLengthTooLarge {
+        /// The length asked for.
+        max_length: usize,
+        /// Positions of the model.
+        most: usize,
+        /// The file that says so.
+        config: PathBuf,
     },
 
     /// The tokenizer names no padding token.

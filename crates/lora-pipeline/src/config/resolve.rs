@@ -140,7 +140,11 @@ fn of_kind(reason: &str) -> Option<(&str, String)> {
         Some(expected) => ("", expected),
         None => reason.rsplit_once(", expected ")?,
     };
-    let expected = expected.replace('`', "");
+    let expected = if expected.starts_with("struct ") {
+        "its settings by their names".to_owned()
+    } else {
+        expected.replace('`', "")
+    };
     let Some(words) = expected.strip_prefix(ONE_OF) else {
         return Some((found, expected));
     };

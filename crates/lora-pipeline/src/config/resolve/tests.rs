@@ -62,6 +62,27 @@ fn every_wrong_value_names_file_line_key_and_fix() {
                 "stands for: Decoupled weight decay",
             ],
         ),
+        (
+            "text_column: true",
+            [
+                "text_column is true: expected the name of a column",
+                "index from 0",
+            ],
+        ),
+        (
+            "class_weights: 3",
+            [
+                "class_weights is 3: expected balanced, or a number for each label",
+                "stands for",
+            ],
+        ),
+        (
+            "swag: true",
+            [
+                "swag is true: expected its settings by their names;",
+                "stands for",
+            ],
+        ),
         ("mask_rescale: none", ["mask_rescale is \"none\"", "rescaled"]),
         ("mask_grouping: row", ["mask_grouping is `row`", "example"]),
         (

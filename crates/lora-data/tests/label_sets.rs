@@ -169,6 +169,15 @@ fn what_is_no_set_of_labels_is_refused_by_line_and_column() {
         &[],
     );
     assert!(csv.contains("a list of 0 or 1"), "{csv}");
+    for cell in ["['x' 'y']", "('x', 'y')", "{'x', 'y'}", "[1 0]"] {
+        let other = refuse(&format!("text,labels\na,\"{cell}\"\n"), Format::Csv, None, &[]);
+        assert!(
+            other.contains("line 2: `labels` is a string; expected a list of labels, such as"),
+            "{other}"
+        );
+    }
+    let missing = refuse("text,labels\na,x\nb,nan\n", Format::Csv, None, &[]);
+    assert!(missing.contains("line 3: `labels` has no value"), "{missing}");
     let nested = refuse(
         "{\"text\": \"a\", \"labels\": [[\"x\"]]}\n",
         Format::Jsonl,

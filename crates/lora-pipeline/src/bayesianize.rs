@@ -10,6 +10,7 @@ use lora_core::vector::Part;
 use lora_data::tasks::{Rows, of_own_files};
 use lora_data::{LabelRule, Targets, Task, read_file};
 use lora_eval::laplace::{Laplace, LaplaceSettings, Observed, Outputs, RootColumns, Structure};
+use lora_eval::temperature::FEWEST_ROWS;
 use lora_eval::tfb::{TfbSettings, largest_noise, low_rank_noise};
 use lora_models::Transformer;
 use serde::Serialize;
@@ -17,6 +18,7 @@ use serde::Serialize;
 use crate::bail;
 use crate::calibration::CalibrationFile;
 use crate::config::DEFAULT_MEMBERS;
+use crate::counted::counted;
 use crate::data::benchmark::read_scored;
 use crate::data::encoded::EncodedSplit;
 use crate::data::indices_in_words;
@@ -90,6 +92,12 @@ pub fn read_rows(
             read_scored(own, path, Some("test"), opened.task.labels())?.rows
         }
     };
+    if rows.len() < FEWEST_ROWS {
+        progress.note(&format!(
+            "{} are few to choose a noise and a temperature by; give at least {FEWEST_ROWS}",
+            counted(rows.len(), "row")
+        ));
+    }
     let mut split = opened.encoder(batch_size).encode(&rows)?;
     split.keep_states(&opened.adapted);
     Ok(split)

@@ -120,12 +120,15 @@ fn of_other_type(kind: &str, shown: String) -> RawCell {
     }
 }
 
-/// The name of a class; a number without a name stays a number.
+/// The name of a class.
 fn named(names: &[String], class: i64, value: Value) -> RawCell {
     match usize::try_from(class).ok().and_then(|class| names.get(class)) {
         Some(name) => RawCell::Text(name.clone()),
         None if class == -1 => RawCell::Absent,
-        None => cell(value),
+        None => RawCell::Other {
+            kind: format!("class {class}, beyond the {} that the file names", names.len()),
+            shown: value.to_string(),
+        },
     }
 }
 
@@ -189,4 +192,18 @@ fn value(field: &Field) -> Result<Value, &'static str> {
         Field::TimeMillis(_) | Field::TimeMicros(_) => return Err("TIME"),
         Field::TimestampMillis(_) | Field::TimestampMicros(_) => return Err("TIMESTAMP"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_beyond_the_names_is_no_class_of_its_own_name() {
+        let names = ["bad".to_owned(), "good".to_owned()];
+        let of = |class: i64| named(&names, class, Value::from(class));
+        assert_eq!(of(1), RawCell::Text("good".to_owned()));
+        assert_eq!(of(-1), RawCell::Absent);
+        assert_eq!(of(2).kind(), "class 2, beyond the 2 that the file names");
+    }
 }

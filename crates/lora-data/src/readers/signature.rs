@@ -52,8 +52,7 @@ pub(super) fn no_text(bytes: &[u8]) -> Option<&'static str> {
     kind.map(|(_, what)| *what).or_else(text)
 }
 
-/// The same for a file whose reader gave up.
-#[cfg(feature = "parquet")]
+/// The same for a file whose reader gave up, or whose name tells nothing.
 pub(super) fn of_file(path: &Path) -> Option<&'static str> {
     use std::io::Read as _;
     let mut head = Vec::new();

@@ -63,7 +63,16 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
         // The number of steps stands in its place.
         values.insert("num_train_epochs".to_owned(), json!(1));
     }
-    if values.contains_key("label_columns") && !values.contains_key("problem_type") {
+    // A configuration that was printed holds an empty list.
+    let has_label_columns = values
+        .get("label_columns")
+        .is_some_and(|columns| *columns != json!([]));
+    if !has_label_columns && origins.places.get("label_columns") == Some(&Origin::Flag) {
+        let message =
+            "label_columns is empty; name the columns, or leave it out: labels are then in label_column";
+        return Err(origins.at("label_columns", message));
+    }
+    if has_label_columns && !values.contains_key("problem_type") {
         // Columns of labels any number of which may hold mean nothing else.
         values.insert("problem_type".to_owned(), json!("multi_label_classification"));
     }

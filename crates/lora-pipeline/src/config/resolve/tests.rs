@@ -102,6 +102,10 @@ fn every_wrong_value_names_file_line_key_and_fix() {
             "validation_fraction: 1",
             ["validation_fraction is 1", "0.1 is usual"],
         ),
+        (
+            "test_fraction: 0.3",
+            ["test_fraction would change nothing", "give data_file"],
+        ),
         ("data_file: b.csv", ["train_file and data_file", "remove one"]),
         (
             "mask_rescale: rescaled",
@@ -130,6 +134,20 @@ fn every_wrong_value_names_file_line_key_and_fix() {
         );
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
+}
+
+#[test]
+fn label_columns_that_name_none_are_none() {
+    // As a printed configuration has it.
+    let printed = resolve_text(&format!("{FILE}label_columns: []\nproblem_type: null\n"), &[]).unwrap();
+    assert_eq!(printed.config.data.problem_type, None);
+    let refused = resolve_text(FILE, &[("label_columns", "")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("flag --label-columns: label_columns is empty"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -145,6 +145,18 @@ fn an_unknown_flag_is_refused_with_a_suggestion() {
 }
 
 #[test]
+fn a_comparison_goes_to_no_file() {
+    let message = ["--output is `dev.csv`, but `dev.csv` is a file, not a folder"];
+    let compare = ["compare", "train.csv", "--output", "dev.csv"];
+    check(
+        "a file in the place of the folder",
+        &Workspace::new(),
+        &compare,
+        &message,
+    );
+}
+
+#[test]
 fn a_file_without_its_flag_is_refused_with_the_flag() {
     let workspace = Workspace::new();
     for (arguments, flag) in [

@@ -89,7 +89,9 @@ pub fn read_rows(
         }
         Some(own) => {
             columns.check_unused(own)?;
-            read_scored(own, path, Some("test"), opened.task.labels())?.rows
+            let scored = read_scored(own, path, Some("test"), opened.task.labels())?;
+            progress.note(&scored.note);
+            scored.rows
         }
     };
     if rows.len() < FEWEST_ROWS {

@@ -85,8 +85,7 @@ impl SentencePiece {
             id: trainer.unk_id(),
             count: model.pieces.len(),
         })?;
-        let replacements = normalizer.precompiled_charsmap.clone().unwrap_or_default();
-        check_replacements(&replacements)?;
+        check_replacements(normalizer.precompiled_charsmap())?;
         let piece = |piece: PieceProto| {
             let (score, kind) = (piece.score(), PieceKind::of_code(piece.kind().into()));
             let text = piece.piece.unwrap_or_default();
@@ -105,7 +104,7 @@ impl SentencePiece {
             byte_fallback: trainer.byte_fallback(),
             space_before: normalizer.add_dummy_prefix(),
             one_space: normalizer.remove_extra_whitespaces(),
-            replacements,
+            replacements: normalizer.precompiled_charsmap.unwrap_or_default(),
             pieces: model.pieces.into_iter().map(piece).collect::<Result<_, _>>()?,
         })
     }

@@ -1,6 +1,6 @@
 //! Mistakes with an adapter that is there.
 
-use super::check;
+use super::{check, check_said};
 use crate::workspace::Workspace;
 
 /// What is wrong, the command, and what the message must name.
@@ -245,6 +245,21 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
         EVAL,
         &["adapter_model.safetensors is not a valid safetensors file"],
     );
+    workspace.write("out/adapter_model.safetensors", tensors);
+    workspace.write("out/task.json", "{");
+    check(
+        "a damaged task file",
+        &workspace,
+        EVAL,
+        &["task.json` is damaged", "--labels"],
+    );
+}
+
+#[test]
+fn damaged_numbers_are_refused_by_file_and_name() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&["train", "--config", "run.yaml", "--max-steps", "2", "--quiet"]);
+    let tensors = workspace.read("out/adapter_model.safetensors");
     let merge = ["merge", "out", "--output", "merged"];
     let names_the_tensor = "adapter_model.safetensors: tensor `base_model.model.";
     workspace.write("out/adapter_model.safetensors", ending_in(f32::NAN, &tensors));
@@ -261,6 +276,22 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
             &[names_the_tensor, "holds NaN"],
         );
     }
+    let header = 8 + u64::from_le_bytes(tensors[..8].try_into().unwrap()) as usize;
+    let huge = 1e30_f32.to_le_bytes().repeat((tensors.len() - header) / 4);
+    workspace.write(
+        "out/adapter_model.safetensors",
+        [&tensors[..header], &huge].concat(),
+    );
+    let before = workspace.everything();
+    let said = workspace.lora(&merge);
+    check_said(
+        "an update beyond f32",
+        &workspace,
+        &before,
+        &said,
+        1,
+        &["would hold inf"],
+    );
     workspace.write("out/adapter_model.safetensors", tensors);
     let base = workspace.read("model/model.safetensors");
     workspace.write("model/model.safetensors", ending_in(f32::INFINITY, &base));
@@ -283,12 +314,5 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
         &workspace,
         EVAL,
         &["out/task.json`: temperature is -1"],
-    );
-    workspace.write("out/task.json", "{");
-    check(
-        "a damaged task file",
-        &workspace,
-        EVAL,
-        &["task.json` is damaged", "--labels"],
     );
 }

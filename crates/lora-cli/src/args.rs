@@ -1,5 +1,7 @@
 //! The command line, as typed.
 
+use std::ffi::OsString;
+
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::bayesianize::BayesianizeArgs;
@@ -42,19 +44,28 @@ pub struct Arguments {
 impl Arguments {
     /// Those of this call. Clap itself ends the program on a wrong command (2), on `--help` and on `--version` (0).
     pub fn of_this_call() -> Self {
+        let words: Result<Vec<String>, OsString> =
+            std::env::args_os().skip(1).map(OsString::into_string).collect();
+        let words = words.unwrap_or_else(|word| {
+            refuse(&format!(
+                "the argument `{}` is not UTF-8, as texts and the names of files in results are; convert the text, or rename the file",
+                word.display()
+            ))
+        });
         let command = command();
         let matches = command.clone().try_get_matches().unwrap_or_else(|error| {
-            let words: Vec<String> = std::env::args().skip(1).collect();
             let sentence = of_another_subcommand(&command, &error, &words)
                 .or_else(|| of_a_file_without_flag(&command, &error, &words));
-            if let Some(sentence) = sentence {
-                failure::show(&sentence);
-                std::process::exit(failure::BAD_INPUT.into());
-            }
-            error.exit()
+            sentence.map_or_else(|| error.exit(), |sentence| refuse(&sentence))
         });
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// Ends the program as a wrong command does.
+fn refuse(sentence: &str) -> ! {
+    failure::show(sentence);
+    std::process::exit(failure::BAD_INPUT.into())
 }
 
 /// The command line with all that the parser knows of it.

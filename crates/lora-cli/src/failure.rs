@@ -90,6 +90,7 @@ fn in_flags_of_compare(sentence: &str) -> String {
         ("text_column", "--text-column"),
         ("label_column", "--label-column"),
         ("problem_type", "--problem-type"),
+        ("output_dir", "--output"),
     ]
     .into_iter()
     .fold(sentence.to_owned(), |sentence, (key, flag)| {

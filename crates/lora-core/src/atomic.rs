@@ -12,12 +12,20 @@ pub const BEING_WRITTEN: &str = ".lora-";
 
 /// A file or folder that could not be written.
 #[derive(Debug, Error)]
-#[error("cannot write {path}: {source}; check that the folder exists, is writable and has space left")]
+#[error("cannot write {path}: {source}{}", advice(source))]
 pub struct WriteError {
     /// Where to.
     pub path: PathBuf,
     /// The error of the operating system.
     pub source: std::io::Error,
+}
+
+/// For what the system says; content that must not be written ([`io::ErrorKind::InvalidData`]) says itself what is wrong.
+fn advice(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::InvalidData => "",
+        _ => "; check that the folder exists, is writable and has space left",
+    }
 }
 
 /// Writes a file so that readers see either the old content or the whole new one. Folders on the way are made.

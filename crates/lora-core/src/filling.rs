@@ -66,12 +66,12 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// The tensor of a name, which must have this shape.
+    /// The tensor of a name.
     ///
     /// # Errors
     ///
-    /// [`AdapterError::MissingTensor`], [`AdapterError::Shape`], [`AdapterError::Tensors`].
-    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<HostTensor, AdapterError> {
+    /// [`AdapterError::MissingTensor`], [`AdapterError::Number`] for a value that is not finite, [`AdapterError::Tensors`].
+    pub(crate) fn read(&self, name: &str) -> Result<HostTensor, AdapterError> {
         let path = || self.file.origin().to_owned();
         let missing = || AdapterError::MissingTensor {
             path: path(),
@@ -79,10 +79,28 @@ impl<'a> Waiting<'a> {
         };
         let in_file = *self.left.get(name).ok_or_else(missing)?;
         let tensor = self.file.read(in_file)?.ok_or_else(missing)?;
-        if tensor.shape != shape {
-            return Err(AdapterError::Shape {
+        match tensor.not_finite() {
+            Some(found) => Err(AdapterError::Number {
                 path: path(),
                 name: in_file.to_owned(),
+                found,
+                expected: "a finite number: what wrote the file diverged, or the file is damaged",
+            }),
+            None => Ok(tensor),
+        }
+    }
+
+    /// The tensor of a name, which must have this shape; it waits no longer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Waiting::read`], [`AdapterError::Shape`].
+    pub(crate) fn take(&mut self, name: &str, shape: &[usize]) -> Result<HostTensor, AdapterError> {
+        let tensor = self.read(name)?;
+        if tensor.shape != shape {
+            return Err(AdapterError::Shape {
+                path: self.file.origin().to_owned(),
+                name: self.left[name].to_owned(),
                 expected: shape.to_vec(),
                 found: tensor.shape,
             });

@@ -1,6 +1,6 @@
 //! The names of the classes, in the order of the model's outputs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -167,6 +167,14 @@ impl LabelNames {
     ) -> Result<Self, DataError> {
         let mut names: Vec<&str> = values.collect::<HashSet<_>>().into_iter().collect();
         names.sort_unstable();
+        let mut by_meaning = HashMap::new();
+        for name in &names {
+            if let Some(first) = meaning(name).and_then(|meaning| by_meaning.insert(meaning, *name)) {
+                let (first, second) = (first.to_owned(), (*name).to_owned());
+                let file = file.to_owned();
+                return Err(LabelNamesError::Alike { file, first, second }.into());
+            }
+        }
         if names.iter().all(|name| name.parse::<i64>().is_ok()) {
             names.sort_by_key(|name| name.parse::<i64>().ok());
         } else if names.iter().all(|name| finite(name).is_some()) {
@@ -205,6 +213,16 @@ impl From<LabelNames> for Vec<String> {
     }
 }
 
+/// What is the same for all names that [`LabelNames::by_name`] takes for one: a number, or a truth.
+fn meaning(name: &str) -> Option<String> {
+    let truth = name.to_ascii_lowercase();
+    if ["true", "false"].contains(&truth.as_str()) {
+        return Some(truth);
+    }
+    let integer = name.parse::<i64>().ok().map(|number| number.to_string());
+    integer.or_else(|| Some(finite(name)?.to_string()))
+}
+
 /// The value of a finite number.
 pub(crate) fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
@@ -237,6 +255,22 @@ mod tests {
         assert_eq!(names(&numbers), ["-1", "9", "10"]);
         let words = LabelNames::from_data(["b", "10", "9"].into_iter(), file).unwrap();
         assert_eq!(names(&words), ["10", "9", "b"]);
+    }
+
+    #[test]
+    fn labels_that_mean_the_same_are_not_two_classes() {
+        let file = Path::new("x.csv");
+        for [one, other] in [["True", "true"], ["1", "1.0"], ["01", "1"]] {
+            let error = LabelNames::from_data([one, "word", other].into_iter(), file).unwrap_err();
+            let sentence = error.to_string();
+            assert!(
+                sentence.contains(&format!("`{one}`")) && sentence.contains(&format!("`{other}`")),
+                "{sentence}"
+            );
+        }
+        // Integers that no 64-bit float tells apart, and words that are none.
+        let apart = ["9007199254740993", "9007199254740992", "truth", "Truth"];
+        assert!(LabelNames::from_data(apart.into_iter(), file).is_ok());
     }
 
     #[test]

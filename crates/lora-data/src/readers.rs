@@ -32,7 +32,7 @@ pub use labels::LabelRule;
 pub use table::ResolvedColumn;
 
 use crate::dataset::{Dataset, Example};
-use crate::error::DataError;
+use crate::error::{DataError, EncodingError};
 use row_targets::RowTargets;
 use table::RawTable;
 
@@ -111,7 +111,14 @@ pub fn read_file(path: impl AsRef<Path>, options: &ReadOptions) -> Result<ReadFi
     let path = path.as_ref();
     let format = match options.format {
         Some(format) => format,
-        None => Format::of_path(path)?,
+        None => Format::of_path(path).map_err(|unknown| match signature::of_file(path) {
+            Some(kind) => EncodingError::NoText {
+                file: path.to_path_buf(),
+                kind,
+            }
+            .into(),
+            None => unknown,
+        })?,
     };
     let table = read_table_file(path, format, options.header, options.json_field.as_deref())?;
     assemble(&table, path, format, options)

@@ -138,9 +138,35 @@ impl TextTokenizer {
         })
     }
 
-    /// The number of tokens, added tokens included.
-    pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+    /// Refuses a token, of the vocabulary or of the template, that has no row in a model's table of so many.
+    ///
+    /// # Errors
+    /// [`TokenizerError::BeyondTable`].
+    pub fn check_ids(&self, rows: usize) -> Result<(), TokenizerError> {
+        let template = [None, Some(Encoding::default())].into_iter().flat_map(|pair| {
+            let special = self
+                .inner
+                .post_process(Encoding::default(), pair, true)
+                .unwrap_or_default();
+            let ids = special.get_ids().to_vec();
+            special.get_tokens().to_vec().into_iter().zip(ids)
+        });
+        let padding = self.pad_id.map(|id| ("padding".to_owned(), id));
+        let ids = self
+            .inner
+            .get_vocab(true)
+            .into_iter()
+            .chain(template)
+            .chain(padding);
+        match ids.max_by_key(|(_, id)| *id) {
+            Some((token, id)) if id as usize >= rows => Err(TokenizerError::BeyondTable {
+                file: self.origin.clone(),
+                token,
+                id,
+                rows,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The examples as token ids, in order.

@@ -70,6 +70,7 @@ fn lists_of_indices_are_told() {
         read(&content, Format::Jsonl, Some(&["toxic", "spam"]), &[])
     };
     assert_eq!(read("[1, 0]").index_label.as_deref(), Some("1"));
+    assert_eq!(read("[0, 1]").index_label.as_deref(), Some("0"));
     assert_eq!(read("[\"spam\"]").index_label, None);
     assert_eq!(read("[]").index_label, None);
 }
@@ -145,6 +146,38 @@ fn what_is_no_set_of_labels_is_refused_by_line_and_column() {
         &[],
     );
     assert!(unknown.contains("`q`") && unknown.contains('y'), "{unknown}");
+    // Of two labels, no row says which is which.
+    let of = |lists: [&str; 2]| {
+        lists
+            .map(|list| format!("{{\"text\": \"a\", \"labels\": {list}}}\n"))
+            .concat()
+    };
+    for lists in [["[1, 0, 0]", "[0, 1, 0]"], ["[1.0, 0.0]", "[1.0, 1.0]"]] {
+        for known in [None, Some(&["x", "y", "z"][..])] {
+            let truths = refuse(&of(lists), Format::Jsonl, known, &[]);
+            assert!(
+                truths.contains("`x`, line 1: `labels` is a list of 0 or 1")
+                    && truths.contains("label_columns"),
+                "{truths}"
+            );
+        }
+    }
+    let csv = refuse(
+        "text,labels\na,\"[1, 0, 0]\"\nb,\"[0, 0, 1]\"\n",
+        Format::Csv,
+        None,
+        &[],
+    );
+    assert!(csv.contains("a list of 0 or 1"), "{csv}");
+    for cell in ["['x' 'y']", "('x', 'y')", "{'x', 'y'}", "[1 0]"] {
+        let other = refuse(&format!("text,labels\na,\"{cell}\"\n"), Format::Csv, None, &[]);
+        assert!(
+            other.contains("line 2: `labels` is a string; expected a list of labels, such as"),
+            "{other}"
+        );
+    }
+    let missing = refuse("text,labels\na,x\nb,nan\n", Format::Csv, None, &[]);
+    assert!(missing.contains("line 3: `labels` has no value"), "{missing}");
     let nested = refuse(
         "{\"text\": \"a\", \"labels\": [[\"x\"]]}\n",
         Format::Jsonl,

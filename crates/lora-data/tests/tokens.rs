@@ -234,8 +234,41 @@ fn a_data_set_with_some_targets_missing_is_refused() {
 }
 
 #[test]
-fn the_vocabulary_size_is_that_of_the_model() {
-    assert_eq!(minilm_once().vocabulary_size(), 30_522);
+fn a_token_beyond_the_models_table_is_named() {
+    // The model has 30,522 rows, and as many tokens.
+    assert!(minilm_once().check_ids(30_522).is_ok());
+    let error = minilm_once().check_ids(30_521).unwrap_err().to_string();
+    assert!(
+        error.contains("tokenizer.json`: the token `")
+            && error.contains("has the id 30521")
+            && error.contains("30521 rows"),
+        "{error}"
+    );
+    // Ids stand in the template too, and may leave gaps.
+    let file = |special: u32, word: u32| {
+        format!(
+            r#"{{"version": "1.0", "model": {{"type": "WordLevel", "vocab": {{"a": 0, "b": {word}}}, "unk_token": "a"}},
+            "post_processor": {{"type": "TemplateProcessing",
+                "single": [{{"SpecialToken": {{"id": "<s>", "type_id": 0}}}}, {{"Sequence": {{"id": "A", "type_id": 0}}}}],
+                "pair": [{{"Sequence": {{"id": "A", "type_id": 0}}}}, {{"Sequence": {{"id": "B", "type_id": 1}}}}],
+                "special_tokens": {{"<s>": {{"id": "<s>", "ids": [{special}], "tokens": ["<s>"]}}}}}}}}"#
+        )
+    };
+    for (special, word, named) in [
+        (2, 1, None),
+        (9, 1, Some("`<s>` has the id 9")),
+        (2, 7, Some("`b` has the id 7")),
+    ] {
+        let tokenizer = TextTokenizer::from_bytes(file(special, word).as_bytes(), "tokenizer.json").unwrap();
+        let error = tokenizer.check_ids(3).err().map(|error| error.to_string());
+        match named {
+            None => assert_eq!(error, None),
+            Some(named) => assert!(
+                error.as_ref().is_some_and(|error| error.contains(named)),
+                "{error:?}"
+            ),
+        }
+    }
     let paths: Vec<PathBuf> = vec![manifest().join("../../assets/minilm-l6/config.json")];
     let config = std::fs::read_to_string(&paths[0]).unwrap();
     assert!(config.contains("\"vocab_size\": 30522"));

@@ -35,6 +35,16 @@ pub enum LoadError {
         /// The file.
         file: &'static str,
     },
+    /// A weight that is no finite number.
+    #[error("{}: tensor `{name}` holds {found}; expected finite numbers: fetch the file again, or choose another model", path.display())]
+    NotFinite {
+        /// The file, or the index of several.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The number.
+        found: f32,
+    },
     /// A file of `torch.save` cannot be used.
     #[error("{}: {problem}", path.display())]
     Pytorch {

@@ -192,7 +192,7 @@ impl WeightFiles {
     /// # Errors
     ///
     /// [`LoadError::Tensors`], [`LoadError::Pytorch`] if its values are no floating-point numbers; these, [`LoadError::Gguf`] and
-    /// [`LoadError::Read`] if the file cannot be read any more.
+    /// [`LoadError::Read`] if the file cannot be read any more; [`LoadError::NotFinite`].
     ///
     /// # Panics
     ///
@@ -201,10 +201,18 @@ impl WeightFiles {
         let Some((place, name)) = self.index.get(name) else {
             return Ok(None);
         };
-        match &self.files[*place] {
-            WeightFile::Safetensors(file) => Ok(file.read_as(name, orientation)?),
-            WeightFile::Pytorch(file) => file.read_as(name, orientation),
-            WeightFile::Gguf(weights) => Ok(weights.read(name, orientation)?),
+        let tensor = match &self.files[*place] {
+            WeightFile::Safetensors(file) => file.read_as(name, orientation)?,
+            WeightFile::Pytorch(file) => file.read_as(name, orientation)?,
+            WeightFile::Gguf(weights) => weights.read(name, orientation)?,
+        };
+        match tensor.as_ref().and_then(HostTensor::not_finite) {
+            Some(found) => Err(LoadError::NotFinite {
+                path: self.origin.clone(),
+                name: name.clone(),
+                found,
+            }),
+            None => Ok(tensor),
         }
     }
 }

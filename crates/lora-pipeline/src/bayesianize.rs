@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use lora_core::Adapted;
+use lora_core::ensemble::check_members;
 use lora_core::gaussian::Gaussian;
 use lora_core::peft::{Average, EnsembleSettings};
 use lora_core::vector::Part;
 use lora_data::tasks::{Rows, of_own_files};
 use lora_data::{LabelRule, Targets, Task, read_file};
 use lora_eval::laplace::{Laplace, LaplaceSettings, Observed, Outputs, RootColumns, Structure};
+use lora_eval::temperature::FEWEST_ROWS;
 use lora_eval::tfb::{TfbSettings, largest_noise, low_rank_noise};
 use lora_models::Transformer;
 use serde::Serialize;
@@ -16,6 +18,7 @@ use serde::Serialize;
 use crate::bail;
 use crate::calibration::CalibrationFile;
 use crate::config::DEFAULT_MEMBERS;
+use crate::counted::counted;
 use crate::data::benchmark::read_scored;
 use crate::data::encoded::EncodedSplit;
 use crate::data::indices_in_words;
@@ -86,9 +89,17 @@ pub fn read_rows(
         }
         Some(own) => {
             columns.check_unused(own)?;
-            read_scored(own, path, Some("test"), opened.task.labels())?.rows
+            let scored = read_scored(own, path, Some("test"), opened.task.labels())?;
+            progress.note(&scored.note);
+            scored.rows
         }
     };
+    if rows.len() < FEWEST_ROWS {
+        progress.note(&format!(
+            "{} are few to choose a noise and a temperature by; give at least {FEWEST_ROWS}",
+            counted(rows.len(), "row")
+        ));
+    }
     let mut split = opened.encoder(batch_size).encode(&rows)?;
     split.keep_states(&opened.adapted);
     Ok(split)
@@ -107,6 +118,7 @@ pub fn bayesianize(
     (members, seed): (u64, u64),
     progress: &dyn Progress,
 ) -> Result<(OpenedAdapter, BayesianizeOutcome)> {
+    check_members(members)?;
     let ensemble = EnsembleSettings {
         members,
         seed,

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use lora_core::atomic::WriteError;
+use lora_core::ensemble::TooManyMembers;
 use lora_core::peft::AdapterError;
 use lora_core::{ConfigError, MergeError};
 use lora_data::{DataError, LabelNamesError, TaskError, TokenizerError};
@@ -140,6 +141,7 @@ macro_rules! others {
 }
 
 others!(
+    TooManyMembers,
     std::io::Error,
     std::num::TryFromIntError,
     std::string::FromUtf8Error,

@@ -6,6 +6,9 @@ use std::time::Duration;
 use crate::access::BearerToken;
 use crate::error::ServeError;
 
+/// More workers than a processor has cores.
+const MOST_WORKERS: usize = 1024;
+
 /// How a server runs.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
@@ -84,6 +87,13 @@ impl ServeSettings {
                 });
             }
         }
+        if self.workers > MOST_WORKERS {
+            return Err(ServeError::Setting {
+                name: "--workers",
+                value: self.workers,
+                expected: "at most 1024: each has threads of its own, and more than the processor has cores make nothing faster",
+            });
+        }
         if self.batches.queue < self.requests.texts {
             return Err(ServeError::Setting {
                 name: "--max-queue",
@@ -144,6 +154,17 @@ mod tests {
             };
             assert!(allowed.check().is_ok(), "{open}");
         }
+    }
+
+    #[test]
+    fn no_more_workers_are_started_than_any_processor_has_cores() {
+        let with = |workers| ServeSettings {
+            workers,
+            ..at("127.0.0.1:0")
+        };
+        assert!(with(MOST_WORKERS).check().is_ok());
+        let error = with(MOST_WORKERS + 1).check().expect_err("too many");
+        assert!(error.to_string().contains("--workers is 1025"), "{error}");
     }
 
     #[test]

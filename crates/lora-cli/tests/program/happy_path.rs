@@ -242,6 +242,10 @@ fn a_dry_run_shows_the_settings_runs_a_batch_and_writes_nothing() {
     let document = json(&json_form);
     assert_eq!(document["config"]["lora_alpha"], 6.0);
     assert_eq!(document["config"]["mask_rescale"], "plain");
+    assert!(
+        document["config"]["problem_type"].is_null(),
+        "an empty list of label_columns is none"
+    );
     assert!(document["dry_run"]["loss"].as_f64().unwrap() > 0.0);
     // Gradient and two moments of 290 parameters.
     assert_eq!(document["dry_run"]["memory_bytes"]["optimizer"], 290 * 12);

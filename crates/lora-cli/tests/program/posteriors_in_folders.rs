@@ -63,6 +63,7 @@ fn bayesianize_turns_a_plain_adapter_into_an_ensemble() {
         "{}",
         said.stderr
     );
+    assert!(said.stderr.contains("7 rows are few"), "{}", said.stderr);
     for part in ["σ =", "written: tfb"] {
         assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
     }

@@ -211,6 +211,7 @@ fn a_bad_sweep_is_refused_with_file_key_and_mend_before_anything_is_written() {
     let workspace = workspace();
     let mistakes = [
         ("seeds: [1, 2]", "seeds: []", "seeds is empty"),
+        ("rows: [12]", "rows: []", "rows of a task is empty"),
         ("seeds: [1, 2]", "seeds: [1, 1]", "seed 1 stands twice"),
         (
             "validation_rows: 8",

@@ -73,14 +73,14 @@ struct AdaLoraFields {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a list of names, or a text")]
 enum NamesOrPattern {
     Names(Vec<String>),
     Pattern(String),
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a layer number, or a list of them")]
 enum OneOrMany {
     One(usize),
     Many(Vec<usize>),

@@ -173,15 +173,11 @@ impl AdapterFolder {
     ///
     /// # Errors
     ///
-    /// [`AdapterError::Tensors`].
+    /// [`AdapterError::Tensors`], [`AdapterError::Number`] for a value that is not finite.
     pub fn tensors_by_name(&self) -> Result<BTreeMap<String, HostTensor>, AdapterError> {
-        let mut tensors = BTreeMap::new();
-        for (name, in_file) in &self.names {
-            if let Some(tensor) = self.tensors.read(in_file)? {
-                tensors.insert(name.clone(), tensor);
-            }
-        }
-        Ok(tensors)
+        let waiting = Waiting::new(&self.tensors, &self.names, PREFIX);
+        let tensor = |name: &String| Ok((name.clone(), waiting.read(name)?));
+        self.names.keys().map(tensor).collect()
     }
 
     /// Puts the adapters, heads and biases of the folder on a model. `TargetModules` and modules to save that the model does not have

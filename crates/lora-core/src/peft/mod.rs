@@ -26,7 +26,7 @@ pub use plain::{Factors, PlainLora};
 pub use save_options::SaveOptions;
 pub use side::{DropoutFile, SIDE_FILE};
 pub use task_type::TaskType;
-pub use tensor_writing::{stream_tensors, write_floats, write_tensors};
+pub use tensor_writing::{no_weight, stream_tensors, write_floats, write_tensors};
 pub use writing::trained_tensors;
 pub(crate) use writing::write_folder;
 

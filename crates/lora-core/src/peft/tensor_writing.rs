@@ -13,11 +13,11 @@ use crate::tensors::{FloatSlice, FloatType, HostTensor};
 /// Values that are turned into bytes at once.
 const CHUNK: usize = 16 * 1024;
 
-/// Writes f32 tensors as PyTorch's users do: sorted, with the metadata that Transformers looks for.
+/// Writes weights, which are f32 and finite, as PyTorch's users do: sorted, with the metadata that Transformers looks for.
 ///
 /// # Errors
 ///
-/// [`WriteError`].
+/// [`WriteError`]; its source is of kind `InvalidData` for a value that is not finite.
 ///
 /// # Panics
 ///
@@ -45,7 +45,7 @@ pub fn write_tensors(
 ///
 /// # Errors
 ///
-/// [`WriteError`].
+/// As [`write_tensors`].
 ///
 /// # Panics
 ///
@@ -77,7 +77,10 @@ pub fn stream_tensors(
                 left.insert(name.to_owned(), (offset + written, missing));
             }
             if outcome.is_ok() {
-                outcome = write_values(file, header.len() + offset, FloatSlice::Single(&piece.values));
+                outcome = match piece.not_finite() {
+                    Some(found) => Err(no_weight(name, found)),
+                    None => write_values(file, header.len() + offset, FloatSlice::Single(&piece.values)),
+                };
             }
         });
         assert!(left.is_empty(), "every tensor of the shapes is written");
@@ -102,6 +105,14 @@ pub fn write_floats(
         let mut values = tensors.iter();
         values.try_for_each(|(name, (_, values))| write_values(file, header.len() + offsets[name], *values))
     })
+}
+
+/// That a value is no weight, for files of any format.
+pub fn no_weight(tensor: &str, found: f32) -> io::Error {
+    let reason = format!(
+        "`{tensor}` would hold {found}: the weights that it is made of are damaged, too large, or of a training that diverged"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 /// The number of rows along the first axis, and the shape of one.

@@ -34,6 +34,11 @@ impl HostTensor {
         Tensor::from_data(TensorData::new(self.values, self.shape), device)
     }
 
+    /// A value that is not finite, if there is one: no weight of a model is.
+    pub fn not_finite(&self) -> Option<f32> {
+        self.values.iter().copied().find(|value| !value.is_finite())
+    }
+
     /// The transpose of a matrix, row-major again: between PyTorch's `[d_output, d_input]` and Burn's
     /// `[d_input, d_output]`. A strided view would do, but sums in another order, so that a saved adapter
     /// would not come back with the same bits.

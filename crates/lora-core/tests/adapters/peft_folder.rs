@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::support::{Tiny, assert_close, config, fill_b, normal, numbers};
 use lora_core::ensemble::{Average, EnsembleSettings};
-use lora_core::peft::{AdapterError, AdapterFolder, SaveOptions, TaskType, trained_tensors};
+use lora_core::peft::{AdapterError, AdapterFolder, SaveOptions, TaskType, trained_tensors, write_tensors};
 use lora_core::{Adapted, BiasMode, LoraConfig, LoraDropout, MaskAxes, Pass, Rescale, Scaling};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -177,6 +177,38 @@ fn a_folder_without_task_is_written_back_without_one() {
         Value::Null
     );
     assert_eq!(AdapterFolder::read(folder.path()).unwrap().task_type, None);
+}
+
+#[test]
+fn a_value_that_is_not_finite_is_neither_read_nor_written() {
+    let (folder, adapted) = written(config());
+    let path = folder.path().join("adapter_model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let mut tensors = trained_tensors(&adapted);
+    let last = tensors.keys().next_back().unwrap().clone();
+    *tensors.get_mut(&last).unwrap().values.last_mut().unwrap() = f32::NAN;
+    let refusal = write_tensors(&path, tensors).unwrap_err().to_string();
+    assert!(
+        refusal.contains(last.as_str()) && refusal.contains("NaN"),
+        "{refusal}"
+    );
+    assert!(!refusal.contains("space left"), "{refusal}");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+
+    let end = bytes.len() - 4;
+    bytes[end..].copy_from_slice(&f32::NEG_INFINITY.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let named = format!("tensor `base_model.model.{last}` holds -inf");
+    for refusal in [
+        refused(folder.path()),
+        AdapterFolder::read(folder.path())
+            .unwrap()
+            .tensors_by_name()
+            .unwrap_err()
+            .to_string(),
+    ] {
+        assert!(refusal.contains(&named), "{refusal}");
+    }
 }
 
 /// Reads the folder onto the model and gives the sentence of the error.

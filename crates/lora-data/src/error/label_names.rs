@@ -38,6 +38,17 @@ pub enum LabelNamesError {
         index: usize,
     },
 
+    /// Two labels of a file that are one number or one truth.
+    #[error("`{}`: the labels `{first}` and `{second}` mean the same, and would be two classes; write them alike", file.display())]
+    Alike {
+        /// The file.
+        file: PathBuf,
+        /// One of them.
+        first: String,
+        /// The other.
+        second: String,
+    },
+
     /// `id2label` is not numbered 0, 1, 2…
     #[error("`{}`: id2label lacks the id \"{missing}\" (further ids: {}); number the classes 0, 1, 2 and so on", file.display(), quoted(found))]
     Id2Label {

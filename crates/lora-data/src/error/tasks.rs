@@ -224,7 +224,7 @@ pub enum TaskError {
 
     /// Question and special tokens leave no room for new context in a window.
     #[error(
-        "max_length {max_length} leaves {room} tokens of a window to the context, but windows overlap by {overlap}; raise the maximal length or lower the overlap"
+        "max_seq_length {max_length} leaves {room} tokens of a window to the context, but windows overlap by {overlap}; raise the maximal length or lower the overlap"
     )]
     NoRoomForContext {
         /// Longest window.

@@ -18,7 +18,7 @@ pub enum TokenizerError {
     },
 
     /// The maximal length leaves no room for text.
-    #[error("max_length {max_length} leaves no room for text beside {special} special tokens; give at least {}", special + 2)]
+    #[error("max_seq_length {max_length} leaves no room for text beside {special} special tokens; give at least {}", special + 2)]
     MaxLengthTooSmall {
         /// The length asked for.
         max_length: usize,
@@ -26,11 +26,35 @@ pub enum TokenizerError {
         special: usize,
     },
 
+    /// The maximal length is more than the model has positions.
+    #[error("max_seq_length is {max_length}, but the model takes at most {most} tokens (max_position_embeddings in `{}`); lower max_seq_length", config.display())]
+    MaxLengthTooLarge {
+        /// The length asked for.
+        max_length: usize,
+        /// Positions of the model.
+        most: usize,
+        /// The file that says so.
+        config: PathBuf,
+    },
+
     /// The tokenizer names no padding token.
     #[error("`{}`: the tokenizer has no padding token ([PAD] or <pad>); give the id of one", file.display())]
     NoPadToken {
         /// The tokenizer's file.
         file: PathBuf,
+    },
+
+    /// A token for which the model has no row.
+    #[error("`{}`: the token `{token}` has the id {id}, but the model's table of tokens has {rows} rows (vocab_size in config.json); the tokenizer belongs to another model", file.display())]
+    BeyondTable {
+        /// The tokenizer's file.
+        file: PathBuf,
+        /// The token with the largest id.
+        token: String,
+        /// Its id.
+        id: u32,
+        /// Rows of the table.
+        rows: usize,
     },
 
     /// The tokenizer failed on texts.

@@ -51,7 +51,10 @@ const LABELS: [&str; 10] = [
 
 /// A column: by name, or by index from 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a column, in quotes where it reads as something else, or its index from 0"
+)]
 pub enum ColumnSelector {
     /// The index, from 0.
     Index(usize),

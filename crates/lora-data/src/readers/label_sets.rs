@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::joined_labels::{JoinedLabels, find, known_parts, parts};
+use super::labels::is_missing;
 use super::row_targets::RowTargets;
 use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use crate::dataset::Target;
@@ -25,6 +26,16 @@ pub(super) fn of_lists(
         .map(|row| list(row, column, file))
         .collect::<Result<Vec<_>, _>>()?;
     let joined = cut_joined(table, column, known, &mut lists);
+    if let Some(row) = table.rows.first().filter(|_| are_truths(&lists)) {
+        return Err(DataError::WrongType {
+            file: file.to_path_buf(),
+            line: row.line,
+            column: column.name.clone(),
+            expected: "the names of the labels that hold, as in [\"spam\", \"toxic\"], or a column of 0 and 1 for each label, called as \
+                the label is (label_columns)",
+            found: "a list of 0 or 1 for each label".to_owned(),
+        });
+    }
     let labels = match known {
         Some(labels) => labels.clone(),
         None => LabelNames::from_data(lists.iter().flatten().map(String::as_str), file)?,
@@ -45,6 +56,15 @@ pub(super) fn of_lists(
         index_label,
         ..RowTargets::new(each, Task::MultiLabel { labels })
     })
+}
+
+/// Whether lists have 0 or 1 for each label, in an order that the file does not say, and no names: all are as long, and one has the same
+/// twice.
+fn are_truths(lists: &[Vec<String>]) -> bool {
+    let length = lists.first().map_or(0, Vec::len);
+    let is_truth = |name: &String| matches!(name.as_str(), "0" | "1" | "0.0" | "1.0");
+    let alike = |list: &Vec<String>| list.len() == length && list.iter().all(is_truth);
+    length > 1 && lists.iter().all(alike) && lists.iter().any(|list| length > 2 || list[0] == list[1])
 }
 
 /// Cuts names of plain cells that are several labels, joined: where labels are known, by them.
@@ -80,9 +100,11 @@ fn cut_joined(
     Some(joined)
 }
 
-/// Whether a cell of a table without lists holds the text of one.
+/// Whether a cell of a table without lists holds the text of one, or of what Python has beside lists.
 fn is_list(text: &str) -> bool {
-    text.trim_start().starts_with('[')
+    ["[", "('", "(\"", "{'", "{\""]
+        .iter()
+        .any(|start| text.trim_start().starts_with(start))
 }
 
 /// From several columns of 0 and 1, called as the labels are.
@@ -130,7 +152,7 @@ fn truth(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<bool, Dat
 /// The names in a cell: a list, the text of one, or a single name, which may be several ones joined.
 fn list(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<Vec<String>, DataError> {
     let cell = &row.cells[column.index];
-    let expected = "a list of labels";
+    let expected = "a list of labels, such as [\"spam\", \"toxic\"]";
     match cell {
         RawCell::List(items) => items
             .iter()
@@ -144,6 +166,7 @@ fn list(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<Vec<String
             names_in(text.trim()).ok_or_else(|| row.wrong_type(column, expected, cell, file))
         }
         RawCell::Text(text) if text.trim().is_empty() => Ok(Vec::new()),
+        RawCell::Text(text) if is_missing(text.trim()) => Err(row.no_value(column, file)),
         _ => Ok(vec![row.label(column, file)?.into_owned()]),
     }
 }
@@ -161,7 +184,11 @@ fn names_in(text: &str) -> Option<Vec<String>> {
     let inside = text.strip_prefix('[')?.strip_suffix(']')?;
     let name = |part: &str| {
         let part = part.trim();
-        let quoted = |quote| part.strip_prefix(quote)?.strip_suffix(quote);
+        // Between two names of an array there is a space alone.
+        let quoted = |quote: char| {
+            let name = part.strip_prefix(quote)?.strip_suffix(quote)?;
+            (!name.contains(quote)).then_some(name)
+        };
         quoted('\'').or_else(|| quoted('"')).map(str::to_owned)
     };
     inside.split(',').map(name).collect()

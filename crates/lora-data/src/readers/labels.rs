@@ -94,6 +94,11 @@ fn one_label<'a>(row: &'a RawRow, column: &ResolvedColumn, file: &Path) -> Resul
     }
 }
 
+/// How pandas writes that there is no value.
+pub(super) fn is_missing(label: &str) -> bool {
+    matches!(label, "nan" | "NaN" | "<NA>")
+}
+
 /// At most so many different decimal numbers are taken for classes.
 const FEW: usize = 20;
 
@@ -107,8 +112,7 @@ fn names_in(
     let mut found = Vec::with_capacity(table.rows.len());
     for row in &table.rows {
         let label = one_label(row, column, file)?;
-        // How pandas writes that there is no value.
-        if matches!(label.as_ref(), "nan" | "NaN" | "<NA>") {
+        if is_missing(&label) {
             return Err(row.no_value(column, file));
         }
         found.push(label);

@@ -106,7 +106,7 @@ fn cell_of(field: &Field, classes: Option<&Vec<String>>, other: Option<&str>) ->
     }
     match value(field) {
         Ok(value) => match (classes, value.as_i64()) {
-            (Some(names), Some(class)) => named(names, class, value),
+            (Some(names), Some(class)) => named(names, class),
             _ => cell(value),
         },
         Err(kind) => of_other_type(kind, field.to_string()),
@@ -120,12 +120,15 @@ fn of_other_type(kind: &str, shown: String) -> RawCell {
     }
 }
 
-/// The name of a class; a number without a name stays a number.
-fn named(names: &[String], class: i64, value: Value) -> RawCell {
+/// The name of a class.
+fn named(names: &[String], class: i64) -> RawCell {
     match usize::try_from(class).ok().and_then(|class| names.get(class)) {
         Some(name) => RawCell::Text(name.clone()),
         None if class == -1 => RawCell::Absent,
-        None => cell(value),
+        None => RawCell::Other {
+            kind: format!("class {class}, beyond the {} that the file names", names.len()),
+            shown: class.to_string(),
+        },
     }
 }
 
@@ -189,4 +192,20 @@ fn value(field: &Field) -> Result<Value, &'static str> {
         Field::TimeMillis(_) | Field::TimeMicros(_) => return Err("TIME"),
         Field::TimestampMillis(_) | Field::TimestampMicros(_) => return Err("TIMESTAMP"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_beyond_the_names_is_no_class_of_its_own_name() {
+        let names = ["bad".to_owned(), "good".to_owned()];
+        assert_eq!(named(&names, 1), RawCell::Text("good".to_owned()));
+        assert_eq!(named(&names, -1), RawCell::Absent);
+        assert_eq!(
+            named(&names, 2).kind(),
+            "class 2, beyond the 2 that the file names"
+        );
+    }
 }

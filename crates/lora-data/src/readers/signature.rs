@@ -52,10 +52,13 @@ pub(super) fn no_text(bytes: &[u8]) -> Option<&'static str> {
     kind.map(|(_, what)| *what).or_else(text)
 }
 
-/// The same for a file whose reader gave up.
-#[cfg(feature = "parquet")]
+/// The same for a file whose reader gave up, or whose name tells nothing.
 pub(super) fn of_file(path: &Path) -> Option<&'static str> {
     use std::io::Read as _;
+    // A pipe may have no bytes yet, and what is taken from it is gone.
+    if !path.is_file() {
+        return None;
+    }
     let mut head = Vec::new();
     let file = std::fs::File::open(path).ok()?;
     file.take(64).read_to_end(&mut head).ok()?;

@@ -171,6 +171,8 @@ pub struct ReadSplit {
     /// Rows that the task leaves out, because the distributed file holds broken ones: QQP's lines with line breaks inside, ARC
     /// questions that a CSV has robbed of the right choice, instructions with an empty answer.
     pub left_out: usize,
+    /// A tag that is a number and was taken for the index of a name, if there was one: the tags may have been numbered in another order.
+    pub index_tag: Option<String>,
 }
 
 impl ReadSplit {
@@ -360,6 +362,7 @@ impl Benchmark {
             Form::Mmlu => mmlu::locate(self, at, split)?,
             _ => locate::files(self, at, split)?,
         };
+        let mut index_tag = None;
         let (rows, left_out) = match &self.form {
             Form::Texts(form) => {
                 let (dataset, left_out) = texts::read(form, &files, split)?;
@@ -368,7 +371,11 @@ impl Benchmark {
             Form::Clinc => (Rows::Texts(clinc::read(&files, split)?), 0),
             Form::Trec(detail) => (Rows::Texts(trec::read(&files, *detail)?), 0),
             Form::Spans => (Rows::Spans(spans::read(&files)?), 0),
-            Form::Words(names) => (Rows::Words(words::read(&files, *names, tags)?), 0),
+            Form::Words(names) => {
+                let (words, index) = words::read(&files, *names, tags)?;
+                index_tag = index;
+                (Rows::Words(words), 0)
+            }
             Form::Choices(_) | Form::Arc => {
                 let (questions, left_out) = choices::read(&files, None, matches!(self.form, Form::Arc))?;
                 (Rows::Choices(questions), left_out)
@@ -387,6 +394,7 @@ impl Benchmark {
             rows,
             files,
             left_out,
+            index_tag,
         })
     }
 }

@@ -76,6 +76,14 @@ type Tagged = (usize, String, Option<String>);
 /// # Errors
 /// A [`DataError`] for the first thing that is wrong with a file.
 pub fn read_words(files: &[impl AsRef<Path>], rule: TagRule<'_>) -> Result<TaggedWords, DataError> {
+    Ok(with_index_tag(files, rule)?.0)
+}
+
+/// The same, and a tag that was taken for the index of a name, if there was one.
+fn with_index_tag(
+    files: &[impl AsRef<Path>],
+    rule: TagRule<'_>,
+) -> Result<(TaggedWords, Option<String>), DataError> {
     let with_tags = !matches!(rule, TagRule::NotRead(_));
     let mut sentences: Vec<(&Path, Vec<Tagged>)> = Vec::new();
     for file in files {
@@ -90,9 +98,22 @@ pub fn read_words(files: &[impl AsRef<Path>], rule: TagRule<'_>) -> Result<Tagge
         TagRule::Known(tags) | TagRule::NotRead(tags) => tags.clone(),
         TagRule::FromData => names(sentences.iter().flat_map(|(_, sentence)| sentence))?,
     };
+    let mut index_tag = None;
     let sentences = sentences.into_iter().map(|(file, sentence)| {
         let class = |(line, _, tag): &Tagged| {
             let Some(tag) = tag else { return Ok(None) };
+            if tag == SKIPPED {
+                return Err(DataError::WrongType {
+                    file: file.to_path_buf(),
+                    line: *line,
+                    column: "tag".to_owned(),
+                    expected: "a tag for each word, as files have them before words are cut into tokens",
+                    found: format!("{SKIPPED}, which Transformers' loss skips"),
+                });
+            }
+            if tags.by_name(tag).is_none() {
+                index_tag.get_or_insert_with(|| tag.clone());
+            }
             let unknown = || tags.unknown(tag, "tag", file, *line);
             tags.class_of(tag).ok_or_else(unknown).map(Some)
         };
@@ -102,11 +123,12 @@ pub fn read_words(files: &[impl AsRef<Path>], rule: TagRule<'_>) -> Result<Tagge
             tags: classes,
         })
     });
-    Ok(TaggedWords {
-        sentences: sentences.collect::<Result<_, DataError>>()?,
-        tags,
-    })
+    let sentences = sentences.collect::<Result<_, DataError>>()?;
+    Ok((TaggedWords { sentences, tags }, index_tag))
 }
+
+/// The tag of tokens that are not judged.
+const SKIPPED: &str = "-100";
 
 /// The names that occur: what is outside of all entities first.
 fn names<'a>(words: impl Iterator<Item = &'a Tagged>) -> Result<LabelNames, DataError> {
@@ -245,15 +267,16 @@ fn list(row: &RawRow, column: &ResolvedColumn, file: &Path) -> Result<Vec<String
     items.iter().map(text).collect()
 }
 
-/// The files of a split, for the table of tasks.
+/// The files of a split, for the table of tasks, and a tag that was taken for the index of a name. The indices of a set that fixes its
+/// names are in their order.
 pub(super) fn read(
     files: &[PathBuf],
     names: Option<&'static [&'static str]>,
     known: Option<&LabelNames>,
-) -> Result<TaggedWords, DataError> {
-    match (names, known) {
-        (_, Some(known)) => read_words(files, TagRule::Known(known)),
-        (Some(names), None) => read_words(files, TagRule::Known(&LabelNames::new(names.iter().copied())?)),
-        (None, None) => read_words(files, TagRule::FromData),
-    }
+) -> Result<(TaggedWords, Option<String>), DataError> {
+    let Some(names) = names else {
+        return with_index_tag(files, known.map_or(TagRule::FromData, TagRule::Known));
+    };
+    let own = LabelNames::new(names.iter().copied())?;
+    Ok((read_words(files, TagRule::Known(known.unwrap_or(&own)))?, None))
 }

@@ -33,6 +33,14 @@ fn a_file_that_cannot_be_read_as_text() {
             ..case("train.csv", "", &["is a gzip archive", "gunzip"])
         },
         Case {
+            content: b"\x1F\x8B\x08\0\0\0",
+            ..case("train.csv.gz", "", &["is a gzip archive", "gunzip"])
+        },
+        Case {
+            content: b"PK\x03\x04\x14\0\x06\0",
+            ..case("sheet.xlsx", "", &["an Excel workbook", "CSV in UTF-8"])
+        },
+        Case {
             content: b"\xFF\xFEt\0e\0x\0t\0,",
             ..case("cut.csv", "", &["begins as UTF-16LE", "cut short"])
         },

@@ -64,6 +64,42 @@ fn known_names_are_kept_and_tags_that_are_not_read_need_not_be_there() {
     );
 }
 
+#[test]
+fn tags_by_index_are_told_where_no_set_fixes_their_order() {
+    let known = LabelNames::new(["O", "B-LOC", "B-PER"]).unwrap();
+    let read = |task: &str, tags: &str| {
+        let jsonl = format!("{{\"tokens\": [\"Ada\", \"rows\"], \"ner_tags\": {tags}}}");
+        let folder = folder(&[("a.jsonl", jsonl.as_bytes())]);
+        let benchmark = lora_data::tasks::find(task).unwrap();
+        benchmark.read_with_names(folder.path().join("a.jsonl"), "test", Some(&known))
+    };
+    let by_index = read("words", "[2, 0]").unwrap();
+    assert_eq!(by_index.index_tag.as_deref(), Some("2"));
+    assert_eq!(names(&tagged(Ok(by_index)), 0), ["B-PER", "O"]);
+    assert_eq!(read("words", "[\"B-PER\", \"O\"]").unwrap().index_tag, None);
+    assert_eq!(read("conll2003", "[2, 0]").unwrap().index_tag, None);
+    // Where there are no names yet, the numbers are them.
+    let jsonl = "{\"tokens\": [\"Ada\", \"rows\"], \"tags\": [2, 0]}";
+    assert_eq!(
+        super::read("words", "train", "train.jsonl", jsonl)
+            .unwrap()
+            .index_tag,
+        None
+    );
+}
+
+#[test]
+fn a_tag_that_the_loss_skips_is_no_class() {
+    let jsonl = "{\"tokens\": [\"Ada\", \"rows\"], \"tags\": [1, 0]}\n{\"tokens\": [\"x\", \"y\"], \"tags\": [-100, 1]}";
+    let error = read("words", "train", "train.jsonl", jsonl)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("line 2: `tag` is -100") && error.contains("for each word"),
+        "{error}"
+    );
+}
+
 /// `tests/golden/words.json`, made by `make_words.py` beside it.
 #[derive(Deserialize)]
 struct Golden {

@@ -12,6 +12,7 @@ use lora_data::{Format, ProblemType};
 use lora_pipeline::bail;
 use lora_pipeline::device::DeviceName;
 use lora_pipeline::error::Result;
+use lora_pipeline::files::output::existing_folder;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::progress::Progress;
 use lora_report::Table;
@@ -84,6 +85,7 @@ impl Comparison {
     ///
     /// If the file cannot be used, or the output folder holds another comparison.
     pub fn open(options: CompareOptions, progress: &dyn Progress) -> Result<Self> {
+        existing_folder(&options.output)?;
         let page = options.output.join("report.html");
         if options.output.exists() {
             check_report("--output", &page, true)?;

@@ -1,6 +1,7 @@
 //! Ways to predict as the file of a sweep writes them: several at once, by lists of values.
 
 use itertools::{Itertools as _, iproduct};
+use lora_core::ensemble::check_members;
 use lora_core::{LoraDropout, Rescale};
 use lora_eval::Average;
 use lora_eval::laplace::{PRIOR_PRECISIONS, Structure};
@@ -218,10 +219,10 @@ impl InferenceMethodEntry {
 
 /// Everything that is averaged with every number of members.
 fn draws(members: &OneOrMany<u64>, average: &OneOrMany<Average>) -> Result<Vec<(Average, u64)>, String> {
-    members
-        .values()
-        .iter()
-        .try_for_each(|&members| at_least_one("members", members))?;
+    for &members in members.values() {
+        at_least_one("members", members)?;
+        check_members(members).map_err(|error| error.to_string())?;
+    }
     let averages = average.values().iter().copied();
     Ok(averages
         .cartesian_product(members.values().iter().copied())
@@ -369,6 +370,7 @@ mod tests {
             "- swag: {members: 2, scale: -1}\n",
             "- swag: {members: 2, scale: []}\n",
             "- swag: {members: 0}\n",
+            "- swag: {members: 10001}\n",
             "- swag: {members: 2, collect: {start: 1}}\n",
             "- laplace: {of: adapters}\n",
             "- laplace: {of: [last_layer, adapters]}\n",

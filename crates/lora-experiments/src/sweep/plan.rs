@@ -118,6 +118,10 @@ fn check(path: &Path, file: &SweepFile) -> Result<()> {
         ("methods", file.methods.is_empty()),
         ("seeds", file.seeds.is_empty()),
         ("stopping", file.stopping.is_empty()),
+        (
+            "rows of a task",
+            file.tasks.iter().any(|task| task.rows.is_empty()),
+        ),
     ] {
         if is_empty {
             bail!("`{shown}`: {key} is empty; give at least one");

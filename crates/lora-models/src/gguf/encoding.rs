@@ -56,7 +56,12 @@ impl GgufDtype {
     /// Appends values, of `Q8_0` whole blocks of them. The error is a value that has no such number.
     pub(super) fn encode(self, values: &[f32], bytes: &mut Vec<u8>) -> Result<(), f32> {
         match self {
-            Self::F32 => bytes.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+            Self::F32 => {
+                if let Some(odd) = values.iter().find(|value| !value.is_finite()) {
+                    return Err(*odd);
+                }
+                bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+            }
             Self::F16 => {
                 for value in values {
                     bytes.extend(narrow(*value)?.to_le_bytes());
@@ -149,7 +154,9 @@ mod tests {
         block[3] = -1e7;
         assert_eq!(GgufDtype::Q8_0.encode(&block, &mut bytes), Err(1e7));
         block[3] = f32::INFINITY;
-        assert_eq!(GgufDtype::Q8_0.encode(&block, &mut bytes), Err(f32::INFINITY));
+        for dtype in [GgufDtype::Q8_0, GgufDtype::F32] {
+            assert_eq!(dtype.encode(&block, &mut bytes), Err(f32::INFINITY));
+        }
     }
 
     #[test]

@@ -60,10 +60,10 @@ pub enum GgufModelError {
         /// Hugging Face's name.
         name: String,
     },
-    /// A value is too large for the type.
-    #[error("{reason}; choose f32")]
+    /// A value that the type cannot hold.
+    #[error("{reason}")]
     Value {
-        /// Tensor, value and type.
+        /// Tensor, value, and what to do.
         reason: String,
     },
     /// Its settings cannot be read.

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 use lora_core::atomic::{WriteError, write_file_with};
+use lora_core::peft::no_weight;
 
 use super::encoding::GgufDtype;
 
@@ -164,8 +165,11 @@ impl TensorWriter<'_> {
             .expect("as many tensors as the header has");
         self.encoded.clear();
         first.dtype.encode(values, &mut self.encoded).map_err(|value| {
+            if !value.is_finite() {
+                return no_weight(&first.name, value);
+            }
             let reason = format!(
-                "{} holds {value}, which {:?} cannot hold",
+                "{} holds {value}, which {:?} cannot hold; choose f32",
                 first.name, first.dtype
             );
             io::Error::new(io::ErrorKind::InvalidData, reason)

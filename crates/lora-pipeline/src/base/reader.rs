@@ -1,6 +1,6 @@
 //! How a model reads texts: its tokenizer, what fills batches, and for a language model what ends a text and how conversations are written.
 
-use lora_data::{Completion, Padding, Task, TextTokenizer};
+use lora_data::{Completion, Padding, Task, TextTokenizer, TokenizerError};
 use lora_models::generation::{ChatMessage, ChatTemplate, TurnEnd};
 use lora_models::{Checkpoint, FamilyConfig};
 use serde_json::Value;
@@ -59,22 +59,12 @@ impl TextReader {
             );
         }
         let max_tokens = spec.max_tokens;
-        if let (Some(longest), Some(most)) = (max_seq_length, max_tokens)
-            && longest > most
-        {
-            bail!("max_seq_length is {longest}, but the model takes at most {most} tokens; lower it");
-        }
+        check_length(files, max_seq_length.unwrap_or_default(), max_tokens)?;
         let Some(bytes) = &files.tokenizer else {
             bail!("`{name}` holds no tokenizer.json; save the tokenizer into the model's folder");
         };
         let tokenizer = TextTokenizer::from_bytes(bytes, files.origin.join("tokenizer.json"))?;
-        if tokenizer.vocabulary_size() > spec.vocab_size {
-            bail!(
-                "the tokenizer of `{name}` has {} tokens, but the model knows {}; it belongs to another model",
-                tokenizer.vocabulary_size(),
-                spec.vocab_size
-            );
-        }
+        tokenizer.check_ids(spec.vocab_size)?;
         let stop_tokens = stop_tokens(files)?;
         let Some(end) = stop_tokens.first().copied() else {
             bail!(
@@ -150,25 +140,12 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
         );
     };
     let model = FamilyConfig::read(checkpoint)?.spec();
-    if let Some(positions) = model.max_tokens.filter(|positions| max_seq_length > *positions) {
-        bail!(
-            "max_seq_length is {max_seq_length}, but the model takes at most {positions} tokens \
-             (max_position_embeddings in `{}`); lower max_seq_length",
-            checkpoint.config_path().display()
-        );
-    }
+    check_length(checkpoint, max_seq_length, model.max_tokens)?;
     let mut tokenizer = TextTokenizer::from_bytes(bytes, &path)?.with_max_length(max_seq_length)?;
     if let Some(beginning) = checkpoint.cuts_at_beginning()? {
         tokenizer = tokenizer.cut_at_beginning(beginning);
     }
-    let rows = model.vocab_size;
-    if tokenizer.vocabulary_size() > rows {
-        bail!(
-            "`{}` has {} tokens, but the model knows {rows} (vocab_size in config.json); the tokenizer belongs to another model",
-            path.display(),
-            tokenizer.vocabulary_size()
-        );
-    }
+    tokenizer.check_ids(model.vocab_size)?;
     if tokenizer.pad_id().is_ok() {
         return Ok(tokenizer);
     }
@@ -181,6 +158,21 @@ pub fn open_tokenizer(checkpoint: &Checkpoint, max_seq_length: usize) -> Result<
         );
     };
     Ok(tokenizer.with_pad_id(pad_id))
+}
+
+fn check_length(
+    checkpoint: &Checkpoint,
+    max_length: usize,
+    positions: Option<usize>,
+) -> Result<(), TokenizerError> {
+    match positions.filter(|most| max_length > *most) {
+        Some(most) => Err(TokenizerError::MaxLengthTooLarge {
+            max_length,
+            most,
+            config: checkpoint.config_path(),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The tokens that end a text: those of `config.json`, then further ones of `generation_config.json`.

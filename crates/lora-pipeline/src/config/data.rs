@@ -295,6 +295,13 @@ fn check_shares(config: &DataConfig, origins: &Origins) -> Result<()> {
             ));
         }
     }
+    // A configuration that was printed holds the default.
+    let is_wish = ![0.0, super::defaults::fraction()].contains(&config.test_fraction);
+    if is_wish && config.data_file.is_none() {
+        let message = "test_fraction would change nothing: only the rows of data_file are split into training, validation and test; \
+                       give data_file in place of train_file, or a test_file, and remove test_fraction";
+        return Err(origins.at("test_fraction", message));
+    }
     let together = config.validation_share() + config.test_share();
     if together >= 1.0 {
         let message = format!(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use lora_core::ConfigError;
+use lora_data::{DataError, TokenizerError};
 use lora_train::TrainConfigError;
 
 use super::keys::{Key, nearest_of};
@@ -55,6 +56,20 @@ impl Origins {
         match self.of(key) {
             Some(place) => Error::input(format!("{place}: {message}")),
             None => Error::input(format!("{message}")),
+        }
+    }
+
+    /// A model that cannot be used, or not with texts of the length. Kept as it is: its kind decides the exit code.
+    pub fn model_error(&self, error: Error) -> Error {
+        let key = match error {
+            Error::Data(DataError::Tokenizer(
+                TokenizerError::MaxLengthTooSmall { .. } | TokenizerError::MaxLengthTooLarge { .. },
+            )) => "max_seq_length",
+            _ => "model_name_or_path",
+        };
+        match self.of(key) {
+            Some(place) => error.at(place),
+            None => error,
         }
     }
 

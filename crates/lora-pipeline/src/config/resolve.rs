@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use lora_core::Rescale;
+use lora_core::ensemble::check_members;
 use serde_json::{Map, Value, json};
 
 use super::RunConfig;
@@ -74,9 +75,15 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
         // The number of steps stands in its place.
         values.insert("num_train_epochs".to_owned(), json!(1));
     }
-    let label_columns = values.get("label_columns").and_then(Value::as_array);
-    // No columns are the default, as settings that the program wrote have it.
-    let has_label_columns = label_columns.is_some_and(|columns| !columns.is_empty());
+    // A configuration that was printed holds an empty list.
+    let has_label_columns = values
+        .get("label_columns")
+        .is_some_and(|columns| *columns != json!([]));
+    if !has_label_columns && origins.places.get("label_columns") == Some(&Origin::Flag) {
+        let message =
+            "label_columns is empty; name the columns, or leave it out: labels are then in label_column";
+        return Err(origins.at("label_columns", message));
+    }
     if has_label_columns && !values.contains_key("problem_type") {
         // Columns of labels any number of which may hold mean nothing else.
         values.insert("problem_type".to_owned(), json!("multi_label_classification"));
@@ -158,7 +165,11 @@ fn of_kind(reason: &str) -> Option<(&str, String)> {
         Some(expected) => ("", expected),
         None => reason.rsplit_once(", expected ")?,
     };
-    let expected = expected.replace('`', "");
+    let expected = if expected.starts_with("struct ") {
+        "its settings by their names".to_owned()
+    } else {
+        expected.replace('`', "")
+    };
     let Some(words) = expected.strip_prefix(ONE_OF) else {
         return Some((found, expected));
     };
@@ -201,6 +212,8 @@ fn check(config: &RunConfig, origins: &Origins) -> Result<()> {
     }
     check_mask_probability(config, origins)?;
     check_answers(config, origins)?;
+    check_members(config.ensemble_members.unwrap_or_default())
+        .map_err(|error| origins.at("ensemble_members", error))?;
     if config.ensemble_members.is_some_and(|members| members > 0)
         && !config.mask_probability.has_masks()
         && config.lora_dropout == 0.0

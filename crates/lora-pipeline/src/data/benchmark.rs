@@ -15,6 +15,7 @@ use lora_data::tasks::{Benchmark, ReadSplit, Rows, TaskMetric};
 use lora_data::{DataError, LabelNames, TaskError};
 use lora_eval::glue::GlueMetric;
 
+use super::indices_in_words;
 use super::split::{Shares, SplitRows};
 use crate::bail;
 use crate::counted::counted;
@@ -226,8 +227,12 @@ fn note_of(split_name: &str, split: &ReadSplit) -> String {
         0 => String::new(),
         rows => format!("; {rows} broken or empty ones left out"),
     };
+    let indices = match &split.index_tag {
+        Some(tag) => format!("; {}", indices_in_words(tag, &split.rows.task(None))),
+        None => String::new(),
+    };
     format!(
-        "{split_name}: {} from {files}{left_out}",
+        "{split_name}: {} from {files}{left_out}{indices}",
         counted(split.rows.len(), "row")
     )
 }

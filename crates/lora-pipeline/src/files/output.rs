@@ -97,9 +97,7 @@ pub fn check_folder(path: &Path, writer: FolderWriter, overwrite: bool) -> Resul
         path: path.to_owned(),
         source,
     };
-    if path.as_os_str().is_empty() {
-        return Err(OutputError::Unnamed);
-    }
+    let existing = existing_folder(path)?;
     if path.is_dir() {
         let mut entries = fs::read_dir(path).map_err(not_writable)?;
         let is_empty = entries.all(|entry| entry.is_ok_and(|entry| is_left_over(&entry)));
@@ -126,18 +124,30 @@ pub fn check_folder(path: &Path, writer: FolderWriter, overwrite: bool) -> Resul
             });
         }
     }
-    let existing = nearest_existing(path);
-    if !existing.is_dir() {
-        return Err(OutputError::NotAFolder {
-            path: path.to_owned(),
-            file: existing,
-        });
-    }
     let mut probe = tempfile::tempfile_in(&existing).map_err(not_writable)?;
     probe
         .write_all(&PROBE)
         .and_then(|()| probe.sync_all())
         .map_err(not_writable)
+}
+
+/// A folder that is there or can be made: itself, or the nearest one above it that is there.
+///
+/// # Errors
+///
+/// [`OutputError::Unnamed`], [`OutputError::NotAFolder`].
+pub fn existing_folder(path: &Path) -> Result<PathBuf, OutputError> {
+    if path.as_os_str().is_empty() {
+        return Err(OutputError::Unnamed);
+    }
+    let existing = nearest_existing(path);
+    if existing.is_dir() {
+        return Ok(existing);
+    }
+    Err(OutputError::NotAFolder {
+        path: path.to_owned(),
+        file: existing,
+    })
 }
 
 /// `run.json` of a training of which everything else is written: nothing but this makes it a finished one.

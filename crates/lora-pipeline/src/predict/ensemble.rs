@@ -1,5 +1,6 @@
 //! Which ensemble a trained model predicts with: what the adapter folder recommends, but for what is chosen by hand.
 
+use lora_core::ensemble::check_members;
 use lora_core::gaussian::POSTERIOR_FILE;
 use lora_core::peft::{Average, EnsembleSettings, SIDE_FILE};
 use lora_data::Task;
@@ -89,6 +90,7 @@ impl EnsembleChoice {
         let differ = has_posterior || sampler.dropout.is_some() || sampler.input_dropout > 0.0;
         let default = saved.map_or(of_masks, |saved| saved.members);
         let members = self.members.unwrap_or(default);
+        check_members(members)?;
         if self.is_adaptive && !matches!(opened.task, Task::Classification { .. }) {
             bail!(
                 "--adaptive settles the classes of texts, but this adapter predicts something else; leave --adaptive out"

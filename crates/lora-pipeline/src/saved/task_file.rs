@@ -6,6 +6,7 @@ use lora_core::gaussian::PosteriorMethod;
 use lora_core::peft::EnsembleSettings;
 use lora_data::tasks::{self, AnswerSettings};
 use lora_data::{ColumnSelector, Columns, LabelNames, ProblemType, Task};
+use lora_eval::predictions::TEMPERATURES;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -197,6 +198,18 @@ impl TaskFile {
             );
         }
         task.task().with_context(|| format!("`{shown}`"))?;
+        let FittedValues { mean, ensemble } = task.temperature;
+        if let Some(found) = [mean, ensemble]
+            .into_iter()
+            .flatten()
+            .find(|found| !TEMPERATURES.contains(found))
+        {
+            bail!(
+                "`{shown}`: temperature is {found}; expected numbers from {:e} to {:e}, or null for none: train again, or correct it there",
+                TEMPERATURES.start(),
+                TEMPERATURES.end()
+            );
+        }
         Ok(Some(task))
     }
 
@@ -330,6 +343,26 @@ mod tests {
         }
         for wrong in [json!(null), json!({"0": "bad", "2": "good"})] {
             assert!(file("token_classification", &wrong).task().is_err());
+        }
+    }
+
+    #[test]
+    fn a_temperature_by_which_nothing_can_be_divided_is_refused_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(TASK_FILE);
+        let read = |temperature: f64| {
+            let mut file = file("regression", &json!(null));
+            file.temperature.ensemble = Some(temperature);
+            std::fs::write(&path, serde_json::to_string(&file).unwrap()).unwrap();
+            TaskFile::read(folder.path())
+        };
+        assert!(read(2.5).is_ok());
+        for damaged in [0.0, -1.0, 1e300] {
+            let refusal = read(damaged).unwrap_err().to_string();
+            assert!(
+                refusal.contains(&path.display().to_string()) && refusal.contains("temperature is"),
+                "{refusal}"
+            );
         }
     }
 

@@ -106,15 +106,10 @@ impl Training {
         let lock = lock.transpose().map_err(in_output)?;
         let rows = RowSource::from(&resolved).read(progress)?;
         let (task, seed) = (rows.task(), config.train.seed);
-        let at = |key: &str, error: Error| match origins.of(key) {
-            // Kept as it is: its kind decides the exit code.
-            Some(place) => error.at(place),
-            None => error,
-        };
         BaseOptions::of(config)
             .check_targets(config)
             .map_err(|error| origins.adapter_error(&error))?;
-        let of_model = |error: Error| at("model_name_or_path", error);
+        let of_model = |error: Error| origins.model_error(error);
         let options = BaseOptions::of(config);
         let files = options.files().map_err(of_model)?;
         let reader = TextReader::of(&files, &task, options.max_seq_length).map_err(of_model)?;

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 /// How much each class counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(
+    rename_all = "snake_case",
+    expecting = "expected balanced, or a number for each label by its name"
+)]
 pub enum ClassWeights {
     /// Inversely to how often it occurs among the training rows: `rows / (classes · rows of the class)`, as scikit-learn's
     /// `class_weight="balanced"`. Where several labels may hold at once, a row that has a label counts `rows without / rows with` times

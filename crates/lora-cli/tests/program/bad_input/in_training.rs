@@ -72,7 +72,17 @@ const IN_TRAINING: &[Mistake] = &[
         what: "texts longer than the model's positions",
         changes: &[("max_seq_length", "41")],
         files: NOTHING,
-        message: &["max_seq_length is 41", "at most 40", "lower max_seq_length"],
+        message: &[
+            "line 13: max_seq_length is 41",
+            "at most 40",
+            "lower max_seq_length",
+        ],
+    },
+    Mistake {
+        what: "texts of special tokens alone",
+        changes: &[("max_seq_length", "4")],
+        files: NOTHING,
+        message: &["line 13: max_seq_length 4 leaves no room", "give at least 5"],
     },
     Mistake {
         what: "a missing data file",

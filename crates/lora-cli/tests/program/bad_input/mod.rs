@@ -90,6 +90,11 @@ fn a_wrong_flag_is_named_as_a_flag() {
     for (flag, value, message) in [
         ("--r", "0", "flag --r: rank is 0"),
         (
+            "--members",
+            "10001",
+            "flag --members: an ensemble of 10001 members is too large",
+        ),
+        (
             "--mask-probability",
             "1",
             "flag --mask-probability: mask_probability is 1",
@@ -114,11 +119,41 @@ fn a_wrong_flag_is_named_as_a_flag() {
     }
 }
 
+#[cfg(unix)] // elsewhere the system has no such arguments
+#[test]
+fn an_argument_that_is_not_utf8_is_refused_before_any_work() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+
+    let workspace = Workspace::new();
+    for arguments in [&["predict", "out"][..], &["eval", "out", "--data"], &["lora"]] {
+        let mut command = workspace.command(arguments);
+        let output = command.arg(OsStr::from_bytes(b"caf\xe9.csv")).output().unwrap();
+        let sentence = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{sentence}");
+        assert!(
+            sentence.starts_with("error: the argument `caf") && sentence.contains("is not UTF-8"),
+            "{sentence}"
+        );
+    }
+}
+
 #[test]
 fn an_unknown_flag_is_refused_with_a_suggestion() {
     let said = Workspace::new().lora(&["train", "--learning-rte", "1"]);
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.contains("--learning-rate"), "{}", said.stderr);
+}
+
+#[test]
+fn a_comparison_goes_to_no_file() {
+    let message = ["--output is `dev.csv`, but `dev.csv` is a file, not a folder"];
+    let compare = ["compare", "train.csv", "--output", "dev.csv"];
+    check(
+        "a file in the place of the folder",
+        &Workspace::new(),
+        &compare,
+        &message,
+    );
 }
 
 #[test]

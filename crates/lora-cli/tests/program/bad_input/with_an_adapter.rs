@@ -1,6 +1,6 @@
 //! Mistakes with an adapter that is there.
 
-use super::check;
+use super::{check, check_said};
 use crate::workspace::Workspace;
 
 /// What is wrong, the command, and what the message must name.
@@ -194,11 +194,21 @@ const CASES: &[Case] = &[
         &["`hollow` holds neither adapter_config.json nor config.json"],
     ),
     (
+        "more members than the memory holds",
+        &["predict", "out", "--members", "100000000000", "a film"],
+        &["100000000000 members", "at most 10000"],
+    ),
+    (
         "an earlier run",
         &["train", "--config", "run.yaml"],
         &["output_dir `out` holds an earlier run", "--overwrite"],
     ),
 ];
+
+/// A safetensors file with another last value.
+fn ending_in(value: f32, file: &[u8]) -> Vec<u8> {
+    [&file[..file.len() - 4], &value.to_le_bytes()].concat()
+}
 
 const EVAL: &[&str] = &["eval", "--adapter", "out", "--data", "train.csv"];
 
@@ -242,5 +252,67 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
         &workspace,
         EVAL,
         &["task.json` is damaged", "--labels"],
+    );
+}
+
+#[test]
+fn damaged_numbers_are_refused_by_file_and_name() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&["train", "--config", "run.yaml", "--max-steps", "2", "--quiet"]);
+    let tensors = workspace.read("out/adapter_model.safetensors");
+    let merge = ["merge", "out", "--output", "merged"];
+    let names_the_tensor = "adapter_model.safetensors: tensor `base_model.model.";
+    workspace.write("out/adapter_model.safetensors", ending_in(f32::NAN, &tensors));
+    for command in [
+        &merge[..],
+        &["export", "out", "--output", "plain"],
+        &["inspect", "out"],
+        EVAL,
+    ] {
+        check(
+            "a weight that is no number",
+            &workspace,
+            command,
+            &[names_the_tensor, "holds NaN"],
+        );
+    }
+    let header = 8 + u64::from_le_bytes(tensors[..8].try_into().unwrap()) as usize;
+    let huge = 1e30_f32.to_le_bytes().repeat((tensors.len() - header) / 4);
+    workspace.write(
+        "out/adapter_model.safetensors",
+        [&tensors[..header], &huge].concat(),
+    );
+    let before = workspace.everything();
+    let said = workspace.lora(&merge);
+    check_said(
+        "an update beyond f32",
+        &workspace,
+        &before,
+        &said,
+        1,
+        &["would hold inf"],
+    );
+    workspace.write("out/adapter_model.safetensors", tensors);
+    let base = workspace.read("model/model.safetensors");
+    workspace.write("model/model.safetensors", ending_in(f32::INFINITY, &base));
+    let message = ["model.safetensors: tensor `pooler.dense.weight` holds inf"];
+    for command in [&merge[..], &["inspect", "model"]] {
+        check("a base weight that is not finite", &workspace, command, &message);
+    }
+    workspace.write("model/model.safetensors", base);
+    let tokenizer = String::from_utf8(workspace.read("model/tokenizer.json")).unwrap();
+    workspace.write("model/tokenizer.json", tokenizer.replace(":30521}", ":30522}"));
+    let message = ["tokenizer.json`: the token `##～` has the id 30522", "30522 rows"];
+    check("a token beyond the table", &workspace, EVAL, &message);
+    workspace.write("model/tokenizer.json", tokenizer);
+    let task = String::from_utf8(workspace.read("out/task.json")).unwrap();
+    let mut damaged: serde_json::Value = serde_json::from_str(&task).unwrap();
+    damaged["temperature"]["mean"] = serde_json::json!(-1);
+    workspace.write("out/task.json", damaged.to_string());
+    check(
+        "a damaged temperature",
+        &workspace,
+        EVAL,
+        &["out/task.json`: temperature is -1"],
     );
 }

@@ -127,7 +127,7 @@ const IN_TRAINING: &[Mistake] = &[
             "q.jsonl",
             "{\"question\": \"who is it ?\", \"context\": \"ada\", \"answer\": \"ada\"}\n",
         )),
-        &["max_length 6 leaves", "raise the maximal length"],
+        &["max_seq_length 6 leaves", "raise the maximal length"],
     ),
     (
         "a word without tag",

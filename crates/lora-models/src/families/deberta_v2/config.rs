@@ -84,7 +84,7 @@ pub struct DebertaV2Config {
 
 /// Several words, either way that DeBERTa's files write them.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a list of words, or words joined by |")]
 pub enum ListOrText {
     /// `["c2p", "p2c"]`.
     List(Vec<String>),

@@ -62,6 +62,27 @@ fn every_wrong_value_names_file_line_key_and_fix() {
                 "stands for: Decoupled weight decay",
             ],
         ),
+        (
+            "text_column: true",
+            [
+                "text_column is true: expected the name of a column",
+                "index from 0",
+            ],
+        ),
+        (
+            "class_weights: 3",
+            [
+                "class_weights is 3: expected balanced, or a number for each label",
+                "stands for",
+            ],
+        ),
+        (
+            "swag: true",
+            [
+                "swag is true: expected its settings by their names;",
+                "stands for",
+            ],
+        ),
         ("mask_rescale: none", ["mask_rescale is \"none\"", "rescaled"]),
         ("mask_grouping: row", ["mask_grouping is `row`", "example"]),
         (
@@ -80,6 +101,10 @@ fn every_wrong_value_names_file_line_key_and_fix() {
         (
             "validation_fraction: 1",
             ["validation_fraction is 1", "0.1 is usual"],
+        ),
+        (
+            "test_fraction: 0.3",
+            ["test_fraction would change nothing", "give data_file"],
         ),
         ("data_file: b.csv", ["train_file and data_file", "remove one"]),
         (
@@ -109,6 +134,20 @@ fn every_wrong_value_names_file_line_key_and_fix() {
         );
         assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
+}
+
+#[test]
+fn label_columns_that_name_none_are_none() {
+    // As a printed configuration has it.
+    let printed = resolve_text(&format!("{FILE}label_columns: []\nproblem_type: null\n"), &[]).unwrap();
+    assert_eq!(printed.config.data.problem_type, None);
+    let refused = resolve_text(FILE, &[("label_columns", "")])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("flag --label-columns: label_columns is empty"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::delimited::Separator;
 use super::table::{Naming, RawTable, ResolvedColumn};
 use crate::error::ColumnError;
 use crate::suggest::nearest;
@@ -106,6 +107,8 @@ pub struct ResolvedColumns {
     pub text_pair: Option<ResolvedColumn>,
     /// The label, unless labels are not read.
     pub label: Option<ResolvedColumn>,
+    /// What stands between the columns of a CSV, if it is not the comma.
+    pub separator: Option<Separator>,
 }
 
 impl fmt::Display for ResolvedColumns {
@@ -116,7 +119,10 @@ impl fmt::Display for ResolvedColumns {
         }
         self.label
             .iter()
-            .try_for_each(|label| write!(formatter, ", label `{}`", label.name))
+            .try_for_each(|label| write!(formatter, ", label `{}`", label.name))?;
+        self.separator
+            .iter()
+            .try_for_each(|separator| write!(formatter, ", separated by {separator}"))
     }
 }
 

@@ -13,8 +13,9 @@ use crate::suggest::nearest;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Comma-separated, quoted as in RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes. A
-    /// first line such as `sep=;`, as Excel writes it, names another separator.
+    /// Comma-separated, quoted as in RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes. Where
+    /// the first row has no comma outside quotes, but semicolons, tabs or bars, these separate, as in files of a European
+    /// Excel; a first line such as `sep=;` names a separator too.
     Csv,
     /// Tab-separated without any quoting: a tab always separates, a line end always ends the row, and a quote is a
     /// character like any other. This is how GLUE is distributed, and what `.tsv` means unless another format is given.

@@ -7,6 +7,7 @@ fn table(names: &[&str]) -> RawTable {
     RawTable {
         names: names.iter().map(|&name| name.to_owned()).collect(),
         naming: Naming::Header,
+        separator: None,
         rows: Vec::new(),
     }
 }
@@ -19,6 +20,7 @@ fn shown(asked: &Columns, names: &[&str]) -> String {
         text,
         text_pair,
         label,
+        separator: None,
     }
     .to_string()
 }

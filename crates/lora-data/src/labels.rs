@@ -271,7 +271,14 @@ mod tests {
     #[test]
     fn names_that_differ_in_case_or_unicode_form_alone_are_alike() {
         let labels = [
-            "Billing", "caf\u{e9}", "true", "billing", "other", "Cafe\u{301}", "BILLING", "True",
+            "Billing",
+            "caf\u{e9}",
+            "true",
+            "billing",
+            "other",
+            "Cafe\u{301}",
+            "BILLING",
+            "True",
         ];
         let labels = LabelNames::new(labels).unwrap();
         assert_eq!(

@@ -367,7 +367,11 @@ fn the_separator_of_a_european_csv_is_told_with_the_columns() {
     let (_, rows) = content.split_once('\n').unwrap();
     let without_header = read_str(rows, "x.csv", Format::Csv, &by_index).unwrap();
     assert_eq!(without_header.dataset, named.dataset);
-    let commas = read("text,label\na;b,yes\nc;d,no\n", Format::Csv, &ReadOptions::default());
+    let commas = read(
+        "text,label\na;b,yes\nc;d,no\n",
+        Format::Csv,
+        &ReadOptions::default(),
+    );
     assert_eq!(texts(&commas), ["a;b", "c;d"]);
 }
 

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::words::{
-    did_you_mean, first_row_is_data, for_default_name, given_column, label_columns, quoted,
-};
+use super::words::{did_you_mean, first_row_is_data, for_default_name, given_column, label_columns, quoted};
 
 /// Why no column was taken. Indices start at 0, as in Python and pandas.
 #[derive(Debug, Error)]

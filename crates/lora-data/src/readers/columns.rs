@@ -187,6 +187,15 @@ pub(super) fn label(
     }
 }
 
+/// What columns for this are called by default.
+fn default_names(role: &str) -> &'static [&'static str] {
+    match role {
+        "text" => &TEXTS,
+        "label" => &LABELS,
+        _ => &[],
+    }
+}
+
 /// The column asked for.
 pub(crate) fn find(
     column: &ColumnSelector,
@@ -229,7 +238,12 @@ pub(crate) fn find(
                     role,
                     wanted: name.clone(),
                     found: table.names.clone(),
-                    nearest: nearest(name, table.names.iter().map(String::as_str)),
+                    nearest: nearest(name, table.names.iter().map(String::as_str)).or_else(|| {
+                        default_names(role)
+                            .iter()
+                            .find_map(|name| named(name, table))
+                            .map(|column| column.name)
+                    }),
                 }),
             }
         }

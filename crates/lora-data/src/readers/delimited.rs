@@ -348,7 +348,10 @@ mod tests {
         assert_eq!(told("text|label\na|1\n"), Some('|'));
         assert_eq!(told("id;text|pair;label"), Some(';'), "semicolons before bars");
         // What is in quotes separates nothing, whatever row it is in.
-        assert_eq!(told("\"text, or \"\"title\"\", or\nboth\";\"label\"\na;1\n"), Some(';'));
+        assert_eq!(
+            told("\"text, or \"\"title\"\", or\nboth\";\"label\"\na;1\n"),
+            Some(';')
+        );
         assert_eq!(told("\"text; or title\",label\na;b,1\n"), None);
         assert_eq!(told("\"text; or title\"\na;b\n"), None, "one column");
         assert_eq!(told("text\na; b\n"), None, "one column");

@@ -46,9 +46,13 @@ impl Format {
     /// The format that the name's ending tells: `.csv`; `.tsv`, `.tab`; `.jsonl`, `.ndjson`; `.json`; `.parquet`, in either case.
     ///
     /// # Errors
-    /// [`DataError::UnknownExtension`].
+    /// [`DataError::UnknownExtension`]; [`DataError::NotRead`] for workbooks and compressed files.
     pub fn of_path(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
+        let not_read = |kind, mend| {
+            let file = path.to_path_buf();
+            Err(DataError::NotRead { file, kind, mend })
+        };
         let ending = path
             .extension()
             .map(|ending| ending.to_string_lossy().to_lowercase());
@@ -58,6 +62,9 @@ impl Format {
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
             Some("json") => Ok(Self::Json),
             Some("parquet") => Ok(Self::Parquet),
+            Some("xlsx" | "xlsm" | "xls") => not_read("Excel", "save the sheet as CSV"),
+            Some("ods") => not_read("OpenDocument", "save the sheet as CSV"),
+            Some("gz" | "bz2" | "xz" | "zst" | "zip") => not_read("compressed", "unpack it first"),
             _ => Err(DataError::UnknownExtension {
                 file: path.to_path_buf(),
             }),
@@ -107,11 +114,35 @@ mod tests {
         assert_eq!(Format::of_path("a/b.CSV").unwrap(), Format::Csv);
         assert_eq!(Format::of_path("train.v2.tsv").unwrap(), Format::Tsv);
         assert_eq!(Format::of_path("x.ndjson").unwrap(), Format::Jsonl);
-        for path in ["x.txt", "x", ".json", "x.csv.gz", "x.parquet.zip"] {
+        for path in ["x.txt", "x", ".json"] {
             assert!(
                 matches!(Format::of_path(path), Err(DataError::UnknownExtension { .. })),
                 "{path}"
             );
+        }
+        for (path, message) in [
+            (
+                "x.XLSX",
+                "`x.XLSX`: Excel files are not read; save the sheet as CSV",
+            ),
+            (
+                "x.xls",
+                "`x.xls`: Excel files are not read; save the sheet as CSV",
+            ),
+            (
+                "x.ods",
+                "`x.ods`: OpenDocument files are not read; save the sheet as CSV",
+            ),
+            (
+                "x.csv.gz",
+                "`x.csv.gz`: compressed files are not read; unpack it first",
+            ),
+            (
+                "x.parquet.zip",
+                "`x.parquet.zip`: compressed files are not read; unpack it first",
+            ),
+        ] {
+            assert_eq!(Format::of_path(path).unwrap_err().to_string(), message);
         }
     }
 

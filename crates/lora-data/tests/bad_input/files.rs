@@ -87,7 +87,12 @@ fn rows_that_do_not_fit_the_first() {
         case(
             "semicolons.csv",
             "comment; remarks\ngood\nbad\n",
-            &["line 2: 1 field,", "first row has 2", "needs quotes", "separated by semicolons"],
+            &[
+                "line 2: 1 field,",
+                "first row has 2",
+                "needs quotes",
+                "separated by semicolons",
+            ],
         ),
         case(
             "after.csv",

@@ -113,7 +113,12 @@ impl RowChecks {
         let shared = self.shared.iter().map(shared_sentence);
         let missing = self.missing_classes.iter().map(missing_sentence);
         let alike = alike_sentence(&self.alike_labels);
-        alike.into_iter().chain(repeated).chain(shared).chain(missing).collect()
+        alike
+            .into_iter()
+            .chain(repeated)
+            .chain(shared)
+            .chain(missing)
+            .collect()
     }
 
     /// The findings as a section of a page.

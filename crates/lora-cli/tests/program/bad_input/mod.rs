@@ -122,11 +122,17 @@ fn an_unknown_flag_is_refused_with_a_suggestion() {
 }
 
 #[test]
-fn a_file_without_its_flag_is_refused_with_the_flag() {
+fn a_file_without_its_flag_and_a_missing_one_are_refused_with_the_flag() {
     let workspace = Workspace::new();
     for (arguments, flag) in [
         (&["train", "configs/x.yaml"][..], "--config configs/x.yaml"),
         (&["train", "x.csv"], "--data x.csv"),
+        (
+            &["train", "x.xlsx"],
+            "Excel files are not read; save the sheet as CSV",
+        ),
+        (&["eval"], "(lora eval DIR …, or --adapter <DIR>), --data <FILE>"),
+        (&["predict"], "(lora predict DIR …, or --adapter <DIR>)"),
         (&["eval", "runs/x", "other.csv"], "--data other.csv"),
     ] {
         let said = workspace.lora(arguments);

@@ -84,6 +84,26 @@ fn a_given_text_column_stands_alone() {
 }
 
 #[test]
+fn a_missing_column_comes_with_the_nearest_or_else_the_default_one() {
+    let nearest = |wanted: &str, names: &[&str]| {
+        let asked = Columns {
+            text: Some(wanted.into()),
+            ..Columns::default()
+        };
+        match texts(&asked, &table(names), Path::new("x.csv")) {
+            Err(ColumnError::MissingColumn { nearest, .. }) => nearest,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        nearest("mesage", &["text", "message"]).as_deref(),
+        Some("message")
+    );
+    assert_eq!(nearest("message", &["id", "Review"]).as_deref(), Some("Review"));
+    assert_eq!(nearest("message", &["id", "body"]), None);
+}
+
+#[test]
 fn a_column_is_never_both_text_and_label() {
     let asked = Columns {
         text: Some("label".into()),

@@ -84,8 +84,14 @@ fn a_table_between_semicolons_is_written_so_and_read_back() {
     let read = read_str(&table, "labelled.csv", Format::Csv, &options).unwrap();
     let found = read.cells.unwrap();
     assert_eq!(found.separator, Some(Separator(b';')));
-    assert_eq!(&found.names[..5], ["id", "text", "label", "probability", "p_bad, at least; or dull"]);
-    assert_eq!(&found.rows[0][..4], ["7", "long; and, at the end, dull", "good", "0.750000"]);
+    assert_eq!(
+        &found.names[..5],
+        ["id", "text", "label", "probability", "p_bad, at least; or dull"]
+    );
+    assert_eq!(
+        &found.rows[0][..4],
+        ["7", "long; and, at the end, dull", "good", "0.750000"]
+    );
 }
 
 #[test]

@@ -52,17 +52,6 @@ pub enum DataError {
         file: PathBuf,
     },
 
-    /// A file of a kind that is known, and that has to be made into another first.
-    #[error("`{}`: {kind} files are not read; {mend}", file.display())]
-    NotRead {
-        /// The path as given.
-        file: PathBuf,
-        /// What it is.
-        kind: &'static str,
-        /// What to do with it.
-        mend: &'static str,
-    },
-
     /// A format was asked for that does not exist.
     #[error("format `{given}` is not known; choose one of csv, tsv, tsv-quoted, jsonl, json, parquet{}", did_you_mean(nearest.as_ref()))]
     UnknownFormat {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::DataError;
+use crate::error::{DataError, EncodingError};
 use crate::suggest::nearest;
 
 /// The form of a data file. Text is UTF-8, UTF-16 or UTF-32 ([`decode_text`](crate::decode_text)).
@@ -46,12 +46,12 @@ impl Format {
     /// The format that the name's ending tells: `.csv`; `.tsv`, `.tab`; `.jsonl`, `.ndjson`; `.json`; `.parquet`, in either case.
     ///
     /// # Errors
-    /// [`DataError::UnknownExtension`]; [`DataError::NotRead`] for workbooks and compressed files.
+    /// [`DataError::UnknownExtension`]; [`EncodingError::NoText`] for workbooks and compressed files.
     pub fn of_path(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
-        let not_read = |kind, mend| {
+        let no_text = |kind| {
             let file = path.to_path_buf();
-            Err(DataError::NotRead { file, kind, mend })
+            Err(EncodingError::NoText { file, kind }.into())
         };
         let ending = path
             .extension()
@@ -62,9 +62,13 @@ impl Format {
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
             Some("json") => Ok(Self::Json),
             Some("parquet") => Ok(Self::Parquet),
-            Some("xlsx" | "xlsm" | "xls") => not_read("Excel", "save the sheet as CSV"),
-            Some("ods") => not_read("OpenDocument", "save the sheet as CSV"),
-            Some("gz" | "bz2" | "xz" | "zst" | "zip") => not_read("compressed", "unpack it first"),
+            Some("xlsx" | "xlsm" | "xls") => {
+                no_text("an Excel workbook, which is not read; save the sheet as CSV")
+            }
+            Some("ods") => no_text("a spreadsheet, which is not read; save it as CSV"),
+            Some("gz" | "bz2" | "xz" | "zst" | "zip") => {
+                no_text("a compressed file, which is not read; unpack it first")
+            }
             _ => Err(DataError::UnknownExtension {
                 file: path.to_path_buf(),
             }),
@@ -123,23 +127,23 @@ mod tests {
         for (path, message) in [
             (
                 "x.XLSX",
-                "`x.XLSX`: Excel files are not read; save the sheet as CSV",
+                "`x.XLSX` is an Excel workbook, which is not read; save the sheet as CSV",
             ),
             (
                 "x.xls",
-                "`x.xls`: Excel files are not read; save the sheet as CSV",
+                "`x.xls` is an Excel workbook, which is not read; save the sheet as CSV",
             ),
             (
                 "x.ods",
-                "`x.ods`: OpenDocument files are not read; save the sheet as CSV",
+                "`x.ods` is a spreadsheet, which is not read; save it as CSV",
             ),
             (
                 "x.csv.gz",
-                "`x.csv.gz`: compressed files are not read; unpack it first",
+                "`x.csv.gz` is a compressed file, which is not read; unpack it first",
             ),
             (
                 "x.parquet.zip",
-                "`x.parquet.zip`: compressed files are not read; unpack it first",
+                "`x.parquet.zip` is a compressed file, which is not read; unpack it first",
             ),
         ] {
             assert_eq!(Format::of_path(path).unwrap_err().to_string(), message);

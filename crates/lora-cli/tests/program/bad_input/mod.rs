@@ -129,7 +129,7 @@ fn a_file_without_its_flag_and_a_missing_one_are_refused_with_the_flag() {
         (&["train", "x.csv"], "--data x.csv"),
         (
             &["train", "x.xlsx"],
-            "Excel files are not read; save the sheet as CSV",
+            "`x.xlsx` is an Excel workbook, which is not read; save the sheet as CSV",
         ),
         (&["eval"], "(lora eval DIR …, or --adapter <DIR>), --data <FILE>"),
         (&["predict"], "(lora predict DIR …, or --adapter <DIR>)"),

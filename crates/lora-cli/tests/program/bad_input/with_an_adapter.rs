@@ -48,12 +48,12 @@ const CASES: &[Case] = &[
     (
         "a workbook in the place of a text",
         &["predict", "out", "sheet.xlsx"],
-        &["Excel files are not read; save the sheet as CSV"],
+        &["`sheet.xlsx` is an Excel workbook, which is not read; save the sheet as CSV"],
     ),
     (
         "a compressed file",
         &["predict", "out", "--data", "train.csv.gz"],
-        &["compressed files are not read; unpack it first"],
+        &["`train.csv.gz` is a compressed file, which is not read; unpack it first"],
     ),
     (
         "an empty file",

@@ -182,6 +182,7 @@ impl PredictArgs {
         let mut as_texts = self.as_texts.clone();
         let adapter = match &self.adapter {
             Some(adapter) => adapter.clone(),
+            // The parser wants a word where there is no flag.
             None if texts.is_empty() => as_texts.remove(0).into(),
             None => texts.remove(0).into(),
         };

@@ -168,20 +168,20 @@ fn named_separator(content: &str) -> Option<(u8, &str)> {
 
 /// The separator of a CSV whose first row has no comma outside quotes: the first of [`Separator::OTHERS`] that it has there.
 fn told_separator(content: &str) -> Option<u8> {
-    let mut seen = [false; Separator::OTHERS.len()];
+    let mut outside = Vec::new();
     let mut place = Place::FieldStart;
     for byte in content.trim_start_matches(['\r', '\n']).bytes() {
-        let other = Separator::OTHERS.iter().position(|other| *other == byte);
-        match byte {
-            _ if place == Place::Quoted => {}
-            b',' => return None,
-            b'\n' | b'\r' => break,
-            _ => other.into_iter().for_each(|other| seen[other] = true),
+        if place != Place::Quoted {
+            if byte == b'\n' || byte == b'\r' {
+                break;
+            }
+            outside.push(byte);
         }
-        place = place.behind(byte, other.is_some()).unwrap_or(Place::Unquoted);
+        let may_end_field = byte == b',' || Separator::OTHERS.contains(&byte);
+        place = place.behind(byte, may_end_field).unwrap_or(Place::Unquoted);
     }
-    let mut others = Separator::OTHERS.into_iter().zip(seen);
-    others.find_map(|(other, is_seen)| is_seen.then_some(other))
+    let has = |separator: &u8| outside.contains(separator);
+    Separator::OTHERS.into_iter().find(has).filter(|_| !has(&b','))
 }
 
 /// Where a byte of a quoted format stands.

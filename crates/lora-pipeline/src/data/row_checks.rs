@@ -229,7 +229,7 @@ fn alike_labels(rows: &Rows) -> Vec<Vec<String>> {
         return Vec::new();
     };
     let groups = dataset.task.labels().map(LabelNames::alike).unwrap_or_default();
-    let owned = |labels: Vec<&str>| labels.into_iter().map(str::to_owned).collect();
+    let owned = |labels: Vec<&str>| labels.into_iter().map(str::to_owned).collect::<Vec<_>>();
     groups.into_iter().map(owned).collect()
 }
 

@@ -24,7 +24,7 @@ use crate::shared_args::with_former_names;
 use crate::sweep::SweepArgs;
 use crate::tasks::TasksArgs;
 use crate::train::TrainArgs;
-use crate::unknown_flag::{of_a_file_without_flag, of_another_subcommand};
+use crate::unknown_flag::{of_a_file_without_flag, of_a_missing_folder, of_another_subcommand};
 
 /// Fine-tunes transformers with LoRA and LoRA Dropout, and says how far their probabilities can be trusted.
 #[derive(Parser, Clone, Debug)]
@@ -55,7 +55,8 @@ impl Arguments {
         let command = command();
         let matches = command.clone().try_get_matches().unwrap_or_else(|error| {
             let sentence = of_another_subcommand(&command, &error, &words)
-                .or_else(|| of_a_file_without_flag(&command, &error, &words));
+                .or_else(|| of_a_file_without_flag(&command, &error, &words))
+                .or_else(|| of_a_missing_folder(&command, &error, &words));
             sentence.map_or_else(|| error.exit(), |sentence| refuse(&sentence))
         });
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())

@@ -38,7 +38,7 @@ pub struct CompareArgs {
     #[arg(long, value_name = "MODEL", default_value = EMBEDDED_MODEL)]
     pub model: String,
     /// Passes over the training rows, at most: a training ends when its validation loss no longer falls
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_EPOCHS, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, visible_alias = "epochs", value_name = "N", default_value_t = DEFAULT_EPOCHS, value_parser = clap::value_parser!(u32).range(1..))]
     pub num_train_epochs: u32,
     /// Longest text in tokens; longer ones are cut
     #[arg(long, value_name = "TOKENS", default_value_t = 128, value_parser = positive)]

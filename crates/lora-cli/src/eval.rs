@@ -151,7 +151,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let ensemble = args.ensemble.choice().settings(&opened)?;
     let asked = asked.or(of_own_files(opened.task.problem_type()));
     let (name, rows) = read_rows(args, &opened, asked, terminal)?;
-    let seen = |path: &PathBuf| note_trained_on(args.adapter.folder(), path, terminal);
+    let seen = |path: &PathBuf| note_trained_on(args.adapter.folder(), path, &rows, terminal);
     let use_in_training = args.data.as_ref().and_then(seen);
     let split = encode(args, &opened, asked, &rows)?;
     let outputs = infer(&opened.adapted, &split, ensemble, "scoring", terminal)?;

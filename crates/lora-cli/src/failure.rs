@@ -53,6 +53,10 @@ fn column_hint(error: &ColumnError) -> String {
             "; for example {}, or --header=false (text_column, label_column and header in a file of settings)",
             column_flags(found)
         ),
+        ColumnError::MissingColumn { .. } => missing_column(error).map_or_else(String::new, |(key, name)| {
+            let flag = key.replace('_', "-");
+            format!("; name it with --{flag} {name} ({key} in a file of settings)")
+        }),
         ColumnError::NeedsIndex { .. } => {
             "; for example text_column: 0 and label_column: 1 (--text-column 0 --label-column 1)".to_owned()
         }
@@ -67,11 +71,37 @@ fn hint_of_compare(error: &ColumnError) -> String {
             "; for example {}; lora compare reads files with a header",
             column_flags(found)
         ),
+        ColumnError::MissingColumn { .. } => missing_column(error).map_or_else(String::new, |(key, name)| {
+            format!("; name it with --{} {name}", key.replace('_', "-"))
+        }),
         ColumnError::NeedsIndex { .. } => {
             "; lora compare reads columns by name: write rows as objects, or with a header".to_owned()
         }
         _ => String::new(),
     }
+}
+
+/// The key of a column that is missing, and the column to name there: the nearest one or the only one, if there is such.
+fn missing_column(error: &ColumnError) -> Option<(&'static str, &str)> {
+    let ColumnError::MissingColumn {
+        role, found, nearest, ..
+    } = error
+    else {
+        return None;
+    };
+    let key = match *role {
+        "text" | "prompt" => "text_column",
+        "second text" | "context" => "text_pair_column",
+        "label" | "completion" => "label_column",
+        _ => return None,
+    };
+    let only = match &found[..] {
+        [only] => Some(only),
+        _ => None,
+    };
+    let name = nearest.as_ref().or(only).map(String::as_str);
+    let is_one_word = |name: &&str| !name.contains(char::is_whitespace);
+    Some((key, name.filter(is_one_word).unwrap_or("NAME")))
 }
 
 /// Flags for the columns of a file. Of two the first is mostly the text; of more nobody can tell.
@@ -201,6 +231,30 @@ mod tests {
             sentence,
             "name the right column with --label-column, or --problem-type regression"
         );
+    }
+
+    #[test]
+    fn a_missing_column_is_told_with_its_flag() {
+        let missing = |role, found: &[&str], nearest: Option<&str>| {
+            DataError::from(ColumnError::MissingColumn {
+                file: "a.csv".into(),
+                role,
+                wanted: "message".to_owned(),
+                found: found.iter().map(|&name| name.to_owned()).collect(),
+                nearest: nearest.map(str::to_owned),
+            })
+        };
+        let told = |error: DataError, is_of_compare| sentence(&error.into(), is_of_compare);
+        let text = || missing("text", &["text", "id"], Some("text"));
+        assert!(
+            told(text(), false)
+                .ends_with("; name it with --text-column text (text_column in a file of settings)")
+        );
+        assert!(told(text(), true).ends_with("; name it with --text-column text"));
+        let pair = missing("second text", &["the answer"], None);
+        assert!(told(pair, true).ends_with("; name it with --text-pair-column NAME"));
+        let of_a_task = missing("words", &["tokens", "tags"], None);
+        assert!(told(of_a_task, false).ends_with("the columns are `tokens`, `tags`"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `lora predict`: labels for texts, answers to questions, tags for words, with how sure the model is.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -18,21 +18,24 @@ use serde_json::json;
 
 use crate::eval::EnsembleArgs;
 use crate::set_args::SetArgs;
-use crate::shared_args::{ColumnArgs, OpeningArgs, input_file};
+use crate::shared_args::{ColumnArgs, OpeningArgs, input_file, is_of_rows};
 use crate::terminal::Terminal;
 
 /// Arguments of `lora predict`.
 #[derive(Args, Clone, Debug)]
 pub struct PredictArgs {
     /// Adapter folder, written by `lora train` or by PEFT, or a whole model [the first word].
-    #[arg(long, value_name = "DIR", required_unless_present = "words")]
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["words", "as_texts"])]
     adapter: Option<PathBuf>,
     #[command(flatten)]
     opening: OpeningArgs,
     /// The adapter folder, unless --adapter names it; then texts, sentences, or questions about --context; or - for one a line from the
-    /// standard input. After --, nothing is a flag: -- "-5 stars".
+    /// standard input.
     #[arg(value_name = "DIR TEXT")]
     words: Vec<String>,
+    /// Texts that look like a flag or a file: -- "-5 stars" prices.csv.
+    #[arg(value_name = "TEXT", last = true)]
+    as_texts: Vec<String>,
     /// File of rows: texts, questions or sentences, in the form of the training (.csv, .tsv, .jsonl, .json, .parquet, .conll), or - for the
     /// standard input, with --data-format; labels in it are not read.
     #[arg(long, value_name = "FILE")]
@@ -123,7 +126,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
         );
     }
     let (adapter, texts) = args.adapter_and_texts()?;
-    let is_alone = args.words.len() == 1 && args.data.is_none() && args.task_name.is_none();
+    let is_alone = texts.is_empty() && args.data.is_none() && args.task_name.is_none();
     if args.adapter.is_none() && is_alone && !adapter.exists() {
         let shown = adapter.display();
         bail!(
@@ -136,7 +139,7 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
     let opened = open_adapter(&args.opening.options(&adapter), benchmark)?;
     note_unfinished(&adapter, terminal);
     let request = PredictRequest {
-        texts: given_texts(texts)?,
+        texts: given_texts(&texts)?,
         data: args.data.as_deref().map(input_file),
         columns: args.columns.options(),
         context: args.context.clone(),
@@ -174,14 +177,19 @@ pub fn run(args: &PredictArgs, terminal: &Terminal) -> Result<()> {
 
 impl PredictArgs {
     /// The folder, by its flag or as the first word, and the words after it.
-    fn adapter_and_texts(&self) -> Result<(PathBuf, &[String])> {
-        let (adapter, texts) = match (&self.adapter, self.words.split_first()) {
-            (Some(adapter), _) => (adapter.clone(), &self.words[..]),
-            (None, Some((folder, texts))) => (folder.into(), texts),
-            (None, None) => {
-                bail!("no adapter folder is given; begin with one, as in lora predict DIR \"a text\"")
-            }
+    fn adapter_and_texts(&self) -> Result<(PathBuf, Vec<String>)> {
+        let mut texts = self.words.clone();
+        let mut as_texts = self.as_texts.clone();
+        let adapter = match &self.adapter {
+            Some(adapter) => adapter.clone(),
+            // The parser wants a word where there is no flag.
+            None if texts.is_empty() => as_texts.remove(0).into(),
+            None => texts.remove(0).into(),
         };
+        for word in &texts {
+            check_no_file(word)?;
+        }
+        texts.append(&mut as_texts);
         match (&self.data, texts.first()) {
             (Some(_), Some(text)) => {
                 bail!("`{text}` is a text, and --data is a file of texts; give one of the two")
@@ -191,11 +199,21 @@ impl PredictArgs {
     }
 }
 
+/// Refuses a file of rows in the place of a text.
+fn check_no_file(word: &str) -> Result<()> {
+    if Path::new(word).is_file() && is_of_rows(word)? {
+        bail!(
+            "`{word}` is a file; for its rows: --data {word}; to label these words, put -- before them: -- {word}"
+        );
+    }
+    Ok(())
+}
+
 /// Tells where the first line of the standard input is no text, as it seems, but the header of a table.
 fn note_header(lines: &[String], saved: Option<&TaskFile>, terminal: &Terminal) {
     let Some(line) = lines.first() else { return };
     let field = line
-        .split([',', '\t'])
+        .split([',', ';', '\t'])
         .next()
         .unwrap_or(line)
         .trim()

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lora_core::Fp32Precision;
-use lora_data::{ColumnSelector, Format};
+use lora_data::{ColumnSelector, DataError, Format};
 use lora_pipeline::device::{DEFAULT_DEVICE, DeviceName, Precision};
 use lora_pipeline::saved::adapter::{AdapterOptions, ColumnOptions};
 
@@ -226,6 +226,21 @@ pub fn input_file(given: &Path) -> PathBuf {
         PathBuf::from("/dev/stdin")
     } else {
         given.to_owned()
+    }
+}
+
+/// Whether a word is the name of a file of rows, by its ending.
+///
+/// # Errors
+///
+/// For rows in a file of a kind that is not read.
+pub fn is_of_rows(word: &str) -> Result<bool, DataError> {
+    match Format::of_path(word) {
+        Ok(_) => Ok(true),
+        Err(DataError::UnknownExtension { .. }) => Ok(Path::new(word)
+            .extension()
+            .is_some_and(|ending| ending == "conll")),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,8 +1,11 @@
-//! What the parser would guess at: a flag that belongs to other subcommands is said by their names, a file without its flag by that flag.
+//! What the parser would guess at: a flag that belongs to other subcommands is said by their names, a file without its flag by that flag,
+//! an adapter folder that is missing by both ways to give it.
 
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::shared_args::is_of_rows;
 
 /// Flags whose absence has a reason.
 const REASONS: [(&str, &str); 1] = [(
@@ -43,25 +46,45 @@ pub fn of_a_file_without_flag(
     words: &[String],
 ) -> Option<String> {
     let (unknown, asked) = unknown(command, error, words)?;
+    if unknown.starts_with('-') {
+        return None;
+    }
     let ending = Path::new(unknown).extension()?.to_str()?.to_ascii_lowercase();
-    let flags: &[&str] = match ending.as_str() {
-        "yaml" | "yml" | "toml" => &["config"],
-        "json" => &["config", "data"],
-        "csv" | "tsv" | "jsonl" | "parquet" | "conll" => &["data"],
-        _ => return None,
+    let is_of_settings = matches!(ending.as_str(), "yaml" | "yml" | "toml" | "json");
+    let is_of_rows = match is_of_rows(unknown) {
+        Ok(is_of_rows) => is_of_rows,
+        Err(error) => return Some(error.to_string()),
     };
-    let flags: Vec<String> = flags
-        .iter()
-        .filter(|flag| has_flag(asked, flag))
-        .map(|flag| format!("--{flag} {unknown}"))
+    let flags: Vec<String> = [("config", is_of_settings), ("data", is_of_rows)]
+        .into_iter()
+        .filter(|(flag, takes_it)| *takes_it && has_flag(asked, flag))
+        .map(|(flag, _)| format!("--{flag} {unknown}"))
         .collect();
-    if flags.is_empty() || unknown.starts_with('-') {
+    if flags.is_empty() {
         return None;
     }
     Some(format!(
         "lora {} takes `{unknown}` by its flag: {}",
         asked.get_name(),
         flags.join(" or ")
+    ))
+}
+
+/// The sentence for a missing adapter folder, with what else is missing: the parser names its flag alone.
+pub fn of_a_missing_folder(command: &clap::Command, error: &clap::Error, words: &[String]) -> Option<String> {
+    const FOLDER: &str = "--adapter <DIR>";
+    if error.kind() != ErrorKind::MissingRequiredArgument {
+        return None;
+    }
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let (folder, further): (Vec<&String>, Vec<&String>) = missing.iter().partition(|arg| *arg == FOLDER);
+    let name = asked(command, words).filter(|_| !folder.is_empty())?.get_name();
+    let further: Vec<String> = further.into_iter().map(|arg| format!(", {arg}")).collect();
+    Some(format!(
+        "lora {name} lacks the adapter folder (lora {name} DIR …, or {FOLDER}){}; lora {name} --help has examples",
+        further.concat()
     ))
 }
 
@@ -77,8 +100,12 @@ fn unknown<'a>(
     let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    let asked = words.iter().find_map(|word| command.find_subcommand(word))?;
-    Some((unknown.as_str(), asked))
+    Some((unknown.as_str(), asked(command, words)?))
+}
+
+/// The subcommand of a command line.
+fn asked<'a>(command: &'a clap::Command, words: &[String]) -> Option<&'a clap::Command> {
+    words.iter().find_map(|word| command.find_subcommand(word))
 }
 
 fn has_flag(command: &clap::Command, flag: &str) -> bool {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tokenizers::NormalizedString;
 
 use crate::error::{DataError, LabelNamesError};
 use crate::suggest::nearest;
@@ -87,6 +88,18 @@ impl LabelNames {
         } else {
             Ok(Some(Self::new(names)?))
         }
+    }
+
+    /// Names that differ in nothing but case or the Unicode form of a letter, such as `Billing` and `billing`: groups of two or more,
+    /// each in the order of the outputs.
+    pub fn alike(&self) -> Vec<Vec<&str>> {
+        let mut groups = BTreeMap::<String, Vec<&str>>::new();
+        for name in &self.0 {
+            let mut folded = NormalizedString::from(name.as_str());
+            let folded = folded.nfc().lowercase().get().to_owned();
+            groups.entry(folded).or_default().push(name);
+        }
+        groups.into_values().filter(|names| names.len() > 1).collect()
     }
 
     /// [`DataError::UnknownLabel`] for a label in a file that is none of these.
@@ -287,6 +300,30 @@ mod tests {
         assert_eq!(identifiers.class_of("9007199254740993"), None);
         assert_eq!(identifiers.class_of("9007199254740992.0"), Some(0));
         assert_eq!(identifiers.class_of("+7"), Some(1));
+    }
+
+    #[test]
+    fn names_that_differ_in_case_or_unicode_form_alone_are_alike() {
+        let labels = [
+            "Billing",
+            "caf\u{e9}",
+            "true",
+            "billing",
+            "other",
+            "Cafe\u{301}",
+            "BILLING",
+            "True",
+        ];
+        let labels = LabelNames::new(labels).unwrap();
+        assert_eq!(
+            labels.alike(),
+            [
+                vec!["Billing", "billing", "BILLING"],
+                vec!["caf\u{e9}", "Cafe\u{301}"],
+                vec!["true", "True"],
+            ]
+        );
+        assert!(LabelNames::new(["cafe", "caf\u{e9}"]).unwrap().alike().is_empty());
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use labels::LabelNames;
 pub use readers::{
     Cells, ColumnSelector, Columns, Completion, CompletionColumns, Format, JoinedLabels, LabelRule,
     ReadCompletions, ReadFile, ReadOptions, ResolvedColumn, ResolvedColumns, ResolvedCompletionColumns,
-    decode_text, read_completions, read_file, read_str,
+    Separator, decode_text, read_completions, read_file, read_str,
 };
 pub use snippets::{
     Domain, NEUTRAL_BAND, RatedText, read_snippets, sentiment_class, sentiment_labels, snippet_dataset,

@@ -25,6 +25,7 @@ pub use columns::{ColumnSelector, Columns, ResolvedColumns};
 pub use completions::{
     Completion, CompletionColumns, ReadCompletions, ResolvedCompletionColumns, read_completions,
 };
+pub use delimited::Separator;
 pub use encoding::decode_text;
 pub use format::Format;
 pub use joined_labels::JoinedLabels;
@@ -95,10 +96,12 @@ pub struct ReadFile {
 }
 
 /// All cells of a file, as texts: lists and objects as JSON, what is not there empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cells {
     /// Names of the columns; `column 0`, `column 1`… where the file has none.
     pub names: Vec<String>,
+    /// What stood between the columns of a CSV, if it is not the comma.
+    pub separator: Option<Separator>,
     /// One text a column, for each row.
     pub rows: Vec<Vec<String>>,
 }
@@ -178,6 +181,7 @@ fn assemble(
         text,
         text_pair,
         label,
+        separator: table.separator,
     };
     let mut examples = Vec::with_capacity(table.rows.len());
     let mut without_text = Vec::new();

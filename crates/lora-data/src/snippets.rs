@@ -171,7 +171,7 @@ fn rated_text(file: &Path, line: usize, fields: &[&str]) -> Result<RatedText, Da
             line,
             expected: 4,
             found: fields.len(),
-            first: Vec::new(),
+            separator: None,
         });
     };
     if text.trim().is_empty() {

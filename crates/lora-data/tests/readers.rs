@@ -19,6 +19,14 @@ fn classes(dataset: &Dataset) -> Vec<Option<Target>> {
         .collect()
 }
 
+fn texts(dataset: &Dataset) -> Vec<&str> {
+    dataset
+        .examples
+        .iter()
+        .map(|example| example.text.as_str())
+        .collect()
+}
+
 fn targets(classes: &[usize]) -> Vec<Option<Target>> {
     classes.iter().map(|&class| Some(Target::Class(class))).collect()
 }
@@ -336,6 +344,35 @@ fn unlabelled_text_needs_no_label_column_and_ignores_one() {
         assert_eq!(read.dataset.task, task);
         assert_eq!(classes(&read.dataset), [None, None]);
     }
+}
+
+#[test]
+fn the_separator_of_a_european_csv_is_told_with_the_columns() {
+    let content = "id;text;label\n1;\"good; really\";yes\n2;dull, and long;no\n";
+    let named = read_str(content, "x.csv", Format::Csv, &ReadOptions::default()).unwrap();
+    assert_eq!(
+        named.columns.to_string(),
+        "text `text`, label `label`, separated by semicolons"
+    );
+    assert_eq!(texts(&named.dataset), ["good; really", "dull, and long"]);
+    let by_index = ReadOptions {
+        header: false,
+        columns: Columns {
+            text: Some(1.into()),
+            text_pair: None,
+            label: Some(2.into()),
+        },
+        ..ReadOptions::default()
+    };
+    let (_, rows) = content.split_once('\n').unwrap();
+    let without_header = read_str(rows, "x.csv", Format::Csv, &by_index).unwrap();
+    assert_eq!(without_header.dataset, named.dataset);
+    let commas = read(
+        "text,label\na;b,yes\nc;d,no\n",
+        Format::Csv,
+        &ReadOptions::default(),
+    );
+    assert_eq!(texts(&commas), ["a;b", "c;d"]);
 }
 
 #[test]

@@ -89,7 +89,11 @@ fn a_folder_is_taken_by_its_flag_and_by_its_place() {
         "predict --adapter a text",
         "predict a --data b.csv",
         "bayesianize a --data b.csv -o c",
+        "compare a.csv --epochs 3",
+        "predict -- a text",
+        "predict a -- text",
         "train --batch-size 8",
+        "train --epochs 3 --lr 1e-3",
         "train --base a --data-file b --output-dir c --ensemble-members 3 --text body",
     ] {
         let parsed = command().try_get_matches_from(format!("lora {words}").split(' '));
@@ -137,6 +141,57 @@ fn a_flag_of_another_subcommand_is_said_to_be_one() {
         "{seeds}"
     );
     assert_eq!(said("train --no-such-flag 1"), None, "the parser has a guess");
+}
+
+#[test]
+fn a_missing_adapter_folder_is_told_with_both_ways_to_give_it() {
+    let said = |words: &str| {
+        let command = command();
+        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+        let error = command
+            .clone()
+            .try_get_matches_from(std::iter::once("lora").chain(words.iter().map(String::as_str)));
+        of_a_missing_folder(&command, &error.expect_err("a wrong command"), &words)
+    };
+    for words in [
+        "predict",
+        "predict --data b.csv",
+        "eval --data b.csv",
+        "merge -o c",
+    ] {
+        let sentence = said(words).expect(words);
+        for part in ["DIR …", "--adapter <DIR>"] {
+            assert!(sentence.contains(part), "{words}: {sentence}");
+        }
+        assert!(!sentence.contains(", --data"), "{words}: {sentence}");
+    }
+    let both = said("eval").expect("a folder is missing");
+    assert!(
+        both.contains("(lora eval DIR …, or --adapter <DIR>), --data <FILE>;"),
+        "{both}"
+    );
+    assert_eq!(said("eval a"), None, "rows alone are missing");
+}
+
+#[test]
+fn what_stands_behind_two_hyphens_is_a_text() {
+    let parsed = |words: &str| {
+        let matches = command().try_get_matches_from(format!("lora {words}").split(' '));
+        let matches = matches.expect(words);
+        let predict = matches.subcommand_matches("predict").expect("lora predict");
+        ["words", "as_texts"].map(|name| {
+            let values = predict.get_many::<String>(name);
+            values
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" ")
+        })
+    };
+    assert_eq!(parsed("predict a -- -5 --data"), ["a", "-5 --data"]);
+    assert_eq!(parsed("predict --adapter a b -- c"), ["b", "c"]);
+    assert_eq!(parsed("predict -- a b"), ["", "a b"]);
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn whole_numbers_written_as_decimals_are_classes_unless_told_otherwise() {
         .collect();
     let said = train_on(&workspace, &rows);
     assert!(
-        said.stderr.contains("classes 0, 1") && said.stderr.contains("--problem-type regression"),
+        said.stderr.contains("2 classes: 0, 1") && said.stderr.contains("--problem-type regression"),
         "{}",
         said.stderr
     );
@@ -154,7 +154,7 @@ fn whole_numbers_written_as_decimals_are_classes_unless_told_otherwise() {
         said.stderr
     );
     let said = workspace.lora_works(&[&train[..], &["single_label_classification"]].concat());
-    assert!(said.stderr.contains("classes 0.5, 1.5"), "{}", said.stderr);
+    assert!(said.stderr.contains("2 classes: 0.5, 1.5"), "{}", said.stderr);
 }
 
 fn trained() -> Workspace {

@@ -82,3 +82,54 @@ fn names_of_columns_need_a_header() {
         assert!(said.stderr.contains(part), "{}", said.stderr);
     }
 }
+
+#[test]
+fn a_file_between_semicolons_is_learned_from_told_and_written_back_so() {
+    let workspace = Workspace::new();
+    let of_commas = String::from_utf8(workspace.read("train.csv")).unwrap();
+    let of_semicolons = of_commas.replace(',', ";");
+    assert_eq!(of_semicolons.matches(';').count(), of_semicolons.lines().count());
+    workspace.write("train.csv", of_semicolons);
+    let said = workspace.lora_works(&["train", "--config", "run.yaml", "--max-steps", "2"]);
+    let told =
+        "train.csv: 24 rows, text `text`, label `label`, separated by semicolons, 2 classes: bad, good";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
+    workspace.write("new.csv", "id;text\n7;dull, and long\n");
+    let said = workspace.lora_works(&["predict", "out", "--data", "new.csv", "--output", "labelled.csv"]);
+    assert!(
+        said.stderr
+            .contains("new.csv: text `text`, separated by semicolons"),
+        "{}",
+        said.stderr
+    );
+    let table = String::from_utf8(workspace.read("labelled.csv")).unwrap();
+    assert!(
+        table.starts_with("\"id\";\"text\";\"label\";\"probability\";"),
+        "{table}"
+    );
+    assert!(table.contains("\n7;\"dull, and long\";"), "{table}");
+}
+
+#[test]
+fn labels_that_differ_in_case_stay_apart_and_are_told() {
+    let workspace = Workspace::new();
+    let labels = ["Billing", "billing", "BILLING", "other"];
+    let rows = (0..32).map(|row| format!("text {row},{}\n", labels[row % 4]));
+    workspace.write("train.csv", format!("text,label\n{}", rows.collect::<String>()));
+    let command = [
+        "train",
+        "--config",
+        "run.yaml",
+        "--validation-file",
+        "train.csv",
+        "--max-steps",
+        "2",
+    ];
+    let said = workspace.lora_works(&command);
+    for part in [
+        "4 classes: BILLING, Billing, billing, other",
+        "note: the labels `BILLING`, `Billing`, `billing` differ only in case and are 3 classes; write them alike if one is meant",
+    ] {
+        assert!(said.stderr.contains(part), "{}", said.stderr);
+    }
+}

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::words::{
-    did_you_mean, first_row_is_data, for_default_name, given_column, label_columns, other_separator, quoted,
-};
+use super::words::{did_you_mean, first_row_is_data, for_default_name, given_column, label_columns, quoted};
 
 /// Why no column was taken. Indices start at 0, as in Python and pandas.
 #[derive(Debug, Error)]
@@ -28,7 +26,7 @@ pub enum ColumnError {
     },
 
     /// No column was named, and none has a default name.
-    #[error("`{}`: no {role} column has a default name; the columns are {}: name the {role} column{}{}{}{}", file.display(), quoted(found), first_row_is_data(*header), for_default_name(slip.as_deref()), other_separator(found), label_columns(of_truths))]
+    #[error("`{}`: no {role} column has a default name; the columns are {}: name the {role} column{}{}{}", file.display(), quoted(found), first_row_is_data(*header), for_default_name(slip.as_deref()), label_columns(of_truths))]
     NoDefaultColumn {
         /// The file.
         file: PathBuf,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::counted::counted;
+use crate::readers::Separator;
 
 pub use columns::ColumnError;
 pub use encoding::{EncodingError, LikelyEncoding};
@@ -19,7 +20,7 @@ pub use label_names::LabelNamesError;
 pub use tasks::TaskError;
 pub use tokenizer::TokenizerError;
 use words::{
-    did_you_mean, in_row, in_split, json_reason, list_of_objects, other_separator, quoted, wanted_list,
+    did_you_mean, in_row, in_split, json_reason, list_of_objects, quoted, separated_by, wanted_list,
 };
 
 /// Why a data file, a tokenizer or a split was refused. Lines and columns of a text start at 1, column indices of a
@@ -85,7 +86,7 @@ pub enum DataError {
 
     // ---- its form ----
     /// A row with more or fewer fields than the first.
-    #[error("`{}`, line {line}: {}, but the first row has {expected}; a separator inside a field needs quotes in CSV, and cannot stand in plain TSV{}", file.display(), counted(*found, "field"), other_separator(first))]
+    #[error("`{}`, line {line}: {}, but the first row has {expected}; a separator inside a field needs quotes in CSV, and cannot stand in plain TSV{}", file.display(), counted(*found, "field"), separated_by(*separator))]
     RaggedRow {
         /// The file.
         file: PathBuf,
@@ -95,8 +96,8 @@ pub enum DataError {
         expected: usize,
         /// Fields of this row.
         found: usize,
-        /// The first row, where it is a single field: the separator may be another one.
-        first: Vec<String>,
+        /// What separates, if it is not the comma of CSV or the tab of TSV.
+        separator: Option<Separator>,
     },
 
     /// A row that is the header again, as joined files have it.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::readers::Separator;
+
 /// At most this many names are listed in a message; a data set may have hundreds of labels.
 const LISTED: usize = 12;
 
@@ -39,13 +41,10 @@ pub(super) fn first_row_is_data(header: bool) -> &'static str {
     }
 }
 
-/// For a header that is one field with another separator in it.
-pub(super) fn other_separator(found: &[String]) -> String {
-    let [only] = found else { return String::new() };
-    let separator = [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")];
-    let found = separator.iter().find(|(separator, _)| only.contains(separator));
-    found.map_or_else(String::new, |(_, name)| {
-        format!("; the fields seem to be separated by {name}: save the file with commas, or as TSV with tabs")
+/// For rows between other separators than commas.
+pub(super) fn separated_by(separator: Option<Separator>) -> String {
+    separator.map_or_else(String::new, |separator| {
+        format!("; the file is read as separated by {separator}, as its first line tells, which has no comma outside quotes")
     })
 }
 

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::delimited::Separator;
 use super::table::{Naming, RawTable, ResolvedColumn};
 use crate::error::ColumnError;
 use crate::suggest::nearest;
@@ -109,6 +110,8 @@ pub struct ResolvedColumns {
     pub text_pair: Option<ResolvedColumn>,
     /// The label, unless labels are not read.
     pub label: Option<ResolvedColumn>,
+    /// What stands between the columns of a CSV, if it is not the comma.
+    pub separator: Option<Separator>,
 }
 
 impl fmt::Display for ResolvedColumns {
@@ -119,7 +122,10 @@ impl fmt::Display for ResolvedColumns {
         }
         self.label
             .iter()
-            .try_for_each(|label| write!(formatter, ", label `{}`", label.name))
+            .try_for_each(|label| write!(formatter, ", label `{}`", label.name))?;
+        self.separator
+            .iter()
+            .try_for_each(|separator| write!(formatter, ", separated by {separator}"))
     }
 }
 
@@ -184,6 +190,15 @@ pub(super) fn label(
     }
 }
 
+/// What columns for this are called by default.
+fn default_names(role: &str) -> &'static [&'static str] {
+    match role {
+        "text" => &TEXTS,
+        "label" => &LABELS,
+        _ => &[],
+    }
+}
+
 /// The column asked for.
 pub(crate) fn find(
     column: &ColumnSelector,
@@ -226,7 +241,12 @@ pub(crate) fn find(
                     role,
                     wanted: name.clone(),
                     found: table.names.clone(),
-                    nearest: nearest(name, table.names.iter().map(String::as_str)),
+                    nearest: nearest(name, table.names.iter().map(String::as_str)).or_else(|| {
+                        default_names(role)
+                            .iter()
+                            .find_map(|name| named(name, table))
+                            .map(|column| column.name)
+                    }),
                 }),
             }
         }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::columns::{self, ColumnSelector};
+use super::delimited::Separator;
 use super::table::{RawCell, RawRow, RawTable, ResolvedColumn};
 use super::{Format, read_table_file};
 use crate::error::DataError;
@@ -44,6 +45,8 @@ pub struct ResolvedCompletionColumns {
     pub context: Option<ResolvedColumn>,
     /// The completion.
     pub completion: ResolvedColumn,
+    /// What stands between the columns of a CSV, if it is not the comma.
+    pub separator: Option<Separator>,
 }
 
 /// What came out of a file.
@@ -135,6 +138,7 @@ fn resolve(
         prompt,
         context,
         completion,
+        separator: table.separator,
     })
 }
 
@@ -144,7 +148,10 @@ impl std::fmt::Display for ResolvedCompletionColumns {
         self.context
             .iter()
             .try_for_each(|context| write!(formatter, " with `{}`", context.name))?;
-        write!(formatter, ", completion `{}`", self.completion.name)
+        write!(formatter, ", completion `{}`", self.completion.name)?;
+        self.separator
+            .iter()
+            .try_for_each(|separator| write!(formatter, ", separated by {separator}"))
     }
 }
 

@@ -1,25 +1,50 @@
 //! CSV and TSV: fields between separators, with quoting or without.
 
+use std::fmt;
 use std::path::Path;
 
 use super::table::{Naming, RawCell, RawRow, RawTable};
 use crate::error::DataError;
 
+/// What stands between the fields of a CSV, as an ASCII character. Displayed as people call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Separator(pub u8);
+
+impl Separator {
+    /// Those that the first row is searched for where it has no comma, in this order.
+    const OTHERS: [u8; 3] = [b';', b'\t', b'|'];
+}
+
+impl fmt::Display for Separator {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            b',' => formatter.write_str("commas"),
+            b';' => formatter.write_str("semicolons"),
+            b'\t' => formatter.write_str("tabs"),
+            b'|' => formatter.write_str("bars"),
+            other => write!(formatter, "`{}`", char::from(other)),
+        }
+    }
+}
+
 /// Tab-separated without quoting.
 pub(super) fn read_plain(content: &str, header: bool, file: &Path) -> Result<RawTable, DataError> {
     let rows =
         plain_rows(content).map(|(line, fields)| (line, fields.into_iter().map(str::to_owned).collect()));
-    table(rows.map(Ok), header, file)
+    table(rows.map(Ok), None, header, file)
 }
 
-/// Separated by `separator`, quoted as in RFC 4180.
+/// Separated by `usual`, quoted as in RFC 4180. In CSV the first row may tell another separator, in both formats a line before it.
 pub(super) fn read_quoted(
     content: &str,
-    separator: u8,
+    usual: u8,
     header: bool,
     file: &Path,
 ) -> Result<RawTable, DataError> {
-    let (separator, content) = named_separator(content).unwrap_or((separator, content));
+    let told = || told_separator(content).filter(|_| usual == b',');
+    let (separator, content) = named_separator(content)
+        .or_else(|| Some((told()?, content)))
+        .unwrap_or((usual, content));
     check_quotes(content.as_bytes(), separator).map_err(|(fault, line)| {
         let file = file.to_path_buf();
         match fault {
@@ -46,7 +71,8 @@ pub(super) fn read_quoted(
                 fields,
             ))
         });
-    table(records, header, file)
+    let unusual = (separator != usual).then_some(Separator(separator));
+    table(records, unusual, header, file)
 }
 
 /// The lines of a plain TSV that hold something, each with its number (from 1) and its fields.
@@ -65,6 +91,7 @@ type Fields = (usize, Vec<String>);
 
 fn table(
     mut rows: impl Iterator<Item = Result<Fields, DataError>>,
+    separator: Option<Separator>,
     header: bool,
     file: &Path,
 ) -> Result<RawTable, DataError> {
@@ -78,12 +105,14 @@ fn table(
         RawTable {
             names: first.iter().map(|name| name.trim().to_owned()).collect(),
             naming: Naming::Header,
+            separator,
             rows: Vec::new(),
         }
     } else {
         RawTable {
             names: RawTable::numbered(columns),
             naming: Naming::Numbers,
+            separator,
             rows: vec![row(first_line, first)],
         }
     };
@@ -104,11 +133,7 @@ fn table(
                 line,
                 expected: columns,
                 found,
-                first: if columns == 1 {
-                    first_row(&table)
-                } else {
-                    Vec::new()
-                },
+                separator,
             });
         }
         table.rows.push(row(line, fields));
@@ -119,18 +144,6 @@ fn table(
         })
     } else {
         Ok(table)
-    }
-}
-
-/// The names of the header, or without one the fields of the first row.
-fn first_row(table: &RawTable) -> Vec<String> {
-    let text = |cell: &RawCell| match cell {
-        RawCell::Text(text) => text.clone(),
-        _ => String::new(),
-    };
-    match (&table.naming, table.rows.first()) {
-        (Naming::Numbers, Some(row)) => row.cells.iter().map(text).collect(),
-        _ => table.names.clone(),
     }
 }
 
@@ -153,6 +166,50 @@ fn named_separator(content: &str) -> Option<(u8, &str)> {
     }
 }
 
+/// The separator of a CSV whose first row has no comma outside quotes: the first of [`Separator::OTHERS`] that it has there.
+fn told_separator(content: &str) -> Option<u8> {
+    let mut outside = Vec::new();
+    let mut place = Place::FieldStart;
+    for byte in content.trim_start_matches(['\r', '\n']).bytes() {
+        if place != Place::Quoted {
+            if byte == b'\n' || byte == b'\r' {
+                break;
+            }
+            outside.push(byte);
+        }
+        let may_end_field = byte == b',' || Separator::OTHERS.contains(&byte);
+        place = place.behind(byte, may_end_field).unwrap_or(Place::Unquoted);
+    }
+    let has = |separator: &u8| outside.contains(separator);
+    Separator::OTHERS.into_iter().find(has).filter(|_| !has(&b','))
+}
+
+/// Where a byte of a quoted format stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    FieldStart,
+    Unquoted,
+    Quoted,
+    AfterQuote,
+}
+
+impl Place {
+    /// Behind one more byte; none where text follows the quote that closes a field.
+    fn behind(self, byte: u8, ends_field: bool) -> Option<Self> {
+        Some(match self {
+            Self::FieldStart if byte == b'"' => Self::Quoted,
+            Self::Quoted if byte == b'"' => Self::AfterQuote,
+            Self::Quoted => Self::Quoted,
+            // A quote written twice is a quote inside the field.
+            Self::AfterQuote if byte == b'"' => Self::Quoted,
+            _ if ends_field => Self::FieldStart,
+            Self::AfterQuote if byte != b' ' => return None,
+            Self::AfterQuote => Self::AfterQuote,
+            Self::FieldStart | Self::Unquoted => Self::Unquoted,
+        })
+    }
+}
+
 /// What can be wrong with quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QuoteFault {
@@ -165,32 +222,23 @@ enum QuoteFault {
 
 /// The first fault that the csv crate would not report, and its line.
 fn check_quotes(bytes: &[u8], separator: u8) -> Result<(), (QuoteFault, usize)> {
-    enum Place {
-        FieldStart,
-        Unquoted,
-        Quoted { since: usize },
-        AfterQuote { since: usize },
-    }
     let mut line = 1;
+    let mut opened = line;
     let mut place = Place::FieldStart;
     for &byte in bytes {
         let ends_field = byte == separator || byte == b'\n' || byte == b'\r';
-        place = match place {
-            Place::FieldStart if byte == b'"' => Place::Quoted { since: line },
-            Place::Quoted { since } if byte == b'"' => Place::AfterQuote { since },
-            Place::Quoted { since } => Place::Quoted { since },
-            // A quote written twice is a quote inside the field.
-            Place::AfterQuote { since } if byte == b'"' => Place::Quoted { since },
-            _ if ends_field => Place::FieldStart,
-            Place::AfterQuote { .. } if byte != b' ' => return Err((QuoteFault::TextAfter, line)),
-            Place::AfterQuote { since } => Place::AfterQuote { since },
-            _ => Place::Unquoted,
-        };
+        let next = place.behind(byte, ends_field);
+        let next = next.ok_or((QuoteFault::TextAfter, line))?;
+        if place == Place::FieldStart && next == Place::Quoted {
+            opened = line;
+        }
+        place = next;
         line += usize::from(byte == b'\n');
     }
-    match place {
-        Place::Quoted { since } => Err((QuoteFault::Unclosed, since)),
-        Place::FieldStart | Place::Unquoted | Place::AfterQuote { .. } => Ok(()),
+    if place == Place::Quoted {
+        Err((QuoteFault::Unclosed, opened))
+    } else {
+        Ok(())
     }
 }
 
@@ -290,6 +338,41 @@ mod tests {
             fault("a,b\n\"c\nd \\\"e\\\"\",f\n"),
             Some((QuoteFault::TextAfter, 3))
         );
+    }
+
+    #[test]
+    fn the_first_row_tells_the_separator_where_it_has_no_comma() {
+        let told = |content: &str| told_separator(content).map(char::from);
+        assert_eq!(told("text;label\ngood, but long;1\n"), Some(';'));
+        assert_eq!(told("\r\ntext\tlabel\r\na; b\t1\r\n"), Some('\t'));
+        assert_eq!(told("text|label\na|1\n"), Some('|'));
+        assert_eq!(told("id;text|pair;label"), Some(';'), "semicolons before bars");
+        // What is in quotes separates nothing, whatever row it is in.
+        assert_eq!(
+            told("\"text, or \"\"title\"\", or\nboth\";\"label\"\na;1\n"),
+            Some(';')
+        );
+        assert_eq!(told("\"text; or title\",label\na;b,1\n"), None);
+        assert_eq!(told("\"text; or title\"\na;b\n"), None, "one column");
+        assert_eq!(told("text\na; b\n"), None, "one column");
+        assert_eq!(told("text;body,label\na;b,1\n"), None);
+        assert_eq!(told(""), None);
+    }
+
+    #[test]
+    fn fields_between_semicolons_may_hold_commas_and_quoted_semicolons() {
+        let content = "text;label\r\ngood, but long;a,b\r\n\"bad; \"\"very\"\" bad\";c\r\n";
+        assert_eq!(
+            csv(content),
+            [
+                (1, fields(&["text", "label"])),
+                (2, fields(&["good, but long", "a,b"])),
+                (3, fields(&["bad; \"very\" bad", "c"])),
+            ]
+        );
+        // With quoting as asked for, a tab separates whatever else stands in the first row.
+        let tabs = read_quoted("a;b\nc;d\n", b'\t', false, Path::new("x.tsv")).unwrap();
+        assert_eq!((tabs.names.len(), tabs.separator), (1, None));
     }
 
     #[test]

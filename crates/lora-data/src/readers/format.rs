@@ -6,15 +6,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::DataError;
+use crate::error::{DataError, EncodingError};
 use crate::suggest::nearest;
 
 /// The form of a data file. Text is UTF-8, UTF-16 or UTF-32 ([`decode_text`](crate::decode_text)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
-    /// Comma-separated, quoted as in RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes. A
-    /// first line such as `sep=;`, as Excel writes it, names another separator.
+    /// Comma-separated, quoted as in RFC 4180: a field in double quotes may hold commas, line ends and doubled quotes. Where
+    /// the first row has no comma outside quotes, but semicolons, tabs or bars, these separate, as in files of a European
+    /// Excel; a first line such as `sep=;` names a separator too.
     Csv,
     /// Tab-separated without any quoting: a tab always separates, a line end always ends the row, and a quote is a
     /// character like any other. This is how GLUE is distributed, and what `.tsv` means unless another format is given.
@@ -45,9 +46,13 @@ impl Format {
     /// The format that the name's ending tells: `.csv`; `.tsv`, `.tab`; `.jsonl`, `.ndjson`; `.json`; `.parquet`, in either case.
     ///
     /// # Errors
-    /// [`DataError::UnknownExtension`].
+    /// [`DataError::UnknownExtension`]; [`EncodingError::NoText`] for workbooks and compressed files.
     pub fn of_path(path: impl AsRef<Path>) -> Result<Self, DataError> {
         let path = path.as_ref();
+        let no_text = |kind| {
+            let file = path.to_path_buf();
+            Err(EncodingError::NoText { file, kind }.into())
+        };
         let ending = path
             .extension()
             .map(|ending| ending.to_string_lossy().to_lowercase());
@@ -57,6 +62,13 @@ impl Format {
             Some("jsonl" | "ndjson") => Ok(Self::Jsonl),
             Some("json") => Ok(Self::Json),
             Some("parquet") => Ok(Self::Parquet),
+            Some("xlsx" | "xlsm" | "xls") => {
+                no_text("an Excel workbook, which is not read; save the sheet as CSV")
+            }
+            Some("ods") => no_text("a spreadsheet, which is not read; save it as CSV"),
+            Some("gz" | "bz2" | "xz" | "zst" | "zip") => {
+                no_text("a compressed file, which is not read; unpack it first")
+            }
             _ => Err(DataError::UnknownExtension {
                 file: path.to_path_buf(),
             }),
@@ -106,11 +118,35 @@ mod tests {
         assert_eq!(Format::of_path("a/b.CSV").unwrap(), Format::Csv);
         assert_eq!(Format::of_path("train.v2.tsv").unwrap(), Format::Tsv);
         assert_eq!(Format::of_path("x.ndjson").unwrap(), Format::Jsonl);
-        for path in ["x.txt", "x", ".json", "x.csv.gz", "x.parquet.zip"] {
+        for path in ["x.txt", "x", ".json"] {
             assert!(
                 matches!(Format::of_path(path), Err(DataError::UnknownExtension { .. })),
                 "{path}"
             );
+        }
+        for (path, message) in [
+            (
+                "x.XLSX",
+                "`x.XLSX` is an Excel workbook, which is not read; save the sheet as CSV",
+            ),
+            (
+                "x.xls",
+                "`x.xls` is an Excel workbook, which is not read; save the sheet as CSV",
+            ),
+            (
+                "x.ods",
+                "`x.ods` is a spreadsheet, which is not read; save it as CSV",
+            ),
+            (
+                "x.csv.gz",
+                "`x.csv.gz` is a compressed file, which is not read; unpack it first",
+            ),
+            (
+                "x.parquet.zip",
+                "`x.parquet.zip` is a compressed file, which is not read; unpack it first",
+            ),
+        ] {
+            assert_eq!(Format::of_path(path).unwrap_err().to_string(), message);
         }
     }
 

@@ -151,6 +151,7 @@ impl<'a> Builder<'a> {
         let table = RawTable {
             names: Vec::new(),
             naming: Naming::Keys,
+            separator: None,
             rows: Vec::new(),
         };
         Self {

@@ -95,6 +95,7 @@ fn read_table(path: &Path) -> Result<RawTable, DataError> {
     Ok(RawTable {
         names,
         naming: Naming::Keys,
+        separator: None,
         rows,
     })
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::Cells;
+use super::delimited::Separator;
 use crate::error::DataError;
 
 /// A file as rows of equally many cells.
@@ -15,6 +16,8 @@ pub(crate) struct RawTable {
     pub names: Vec<String>,
     /// Where the names are from.
     pub naming: Naming,
+    /// Of a CSV, if it is not the comma.
+    pub separator: Option<Separator>,
     /// At least one.
     pub rows: Vec<RawRow>,
 }
@@ -41,6 +44,7 @@ impl RawTable {
         let texts = |row: &RawRow| row.cells.iter().map(RawCell::to_text).collect();
         Cells {
             names: self.names.clone(),
+            separator: self.separator,
             rows: self.rows.iter().map(texts).collect(),
         }
     }

@@ -196,6 +196,7 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(RawTable, usize),
     let mut table = RawTable {
         naming: Naming::Header,
         names,
+        separator: None,
         rows: Vec::new(),
     };
     let mut broken = 0;
@@ -211,7 +212,7 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(RawTable, usize),
                 line,
                 expected,
                 found,
-                first: Vec::new(),
+                separator: None,
             });
         }
         let cell = |field: &str| RawCell::Text(field.to_owned());

@@ -94,8 +94,13 @@ fn rows_that_do_not_fit_the_first() {
         ),
         case(
             "semicolons.csv",
-            "text;label\ngood, but long;1\nbad;0\n",
-            &["line 2: 2 fields", "first row has 1", "separated by semicolons"],
+            "comment; remarks\ngood\nbad\n",
+            &[
+                "line 2: 1 field,",
+                "first row has 2",
+                "needs quotes",
+                "separated by semicolons",
+            ],
         ),
         case(
             "after.csv",

@@ -249,8 +249,12 @@ fn questions_of_the_users_are_read_from_plain_tables() {
 
 #[test]
 fn choices_are_read_in_every_form() {
-    let forms: [(&str, &str); 7] = [
+    let forms: [(&str, &str); 8] = [
         ("train.csv", "What floats?,a stone,a cork,B\n"),
+        (
+            "train.csv",
+            "question;A;B;answer\nWhat floats?;a stone;a cork;B\n",
+        ),
         (
             "train.csv",
             "question,A,B,C,answer\nWhat floats?,a stone,a cork,,B\n",

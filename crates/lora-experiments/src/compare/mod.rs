@@ -103,8 +103,9 @@ impl Comparison {
         let sweep = Sweep::open(Path::new("lora compare"), preset.sweep(&options)?, None)?;
         preset.label_note.iter().for_each(|note| progress.note(note));
         progress.note(&format!(
-            "{} rows: {} to train on, {} for validation, {} for the test; {} trainings",
+            "{} rows, {}: {} to train on, {} for validation, {} for the test; {} trainings",
             preset.rows,
+            preset.columns,
             preset.train,
             preset.validation,
             preset.test,

@@ -1,7 +1,7 @@
 //! What `lora compare` trains: plain LoRA, an ensemble of plain trainings, input dropout, LoRA Dropout.
 
 use lora_data::ProblemType;
-use lora_data::{DataError, Dataset, LabelRule, ReadOptions, Target, Task, read_file};
+use lora_data::{DataError, Dataset, LabelRule, ReadOptions, ResolvedColumns, Target, Task, read_file};
 use lora_pipeline::bail;
 use lora_pipeline::data::joined_in_words;
 use lora_pipeline::error::Result;
@@ -30,6 +30,8 @@ const MOST_VALIDATION: usize = 300;
 pub(super) struct Preset {
     /// Rows of the file.
     pub rows: usize,
+    /// The columns that hold their texts.
+    pub columns: ResolvedColumns,
     /// To train on.
     pub train: usize,
     /// To choose and to fit temperatures by.
@@ -154,6 +156,7 @@ impl Preset {
         let validation = share(rows, VALIDATION_SHARE).clamp(FEWEST_VALIDATION, MOST_VALIDATION);
         Ok(Self {
             rows,
+            columns: read.columns,
             train: (rows - test - validation).min(MOST_TRAIN),
             validation,
             test: test.min(MOST_TEST),

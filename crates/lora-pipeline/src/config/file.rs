@@ -232,11 +232,16 @@ mod tests {
             error.contains("unknown key `model`; did you mean `model_name_or_path`?"),
             "a flag's name: {error}"
         );
-        let error = read_text("a.yaml", "batch_size: 8\n").unwrap_err().to_string();
-        assert!(
-            error.contains("did you mean `per_device_train_batch_size`?"),
-            "{error}"
-        );
+        for (alias, key) in [
+            ("batch_size", "per_device_train_batch_size"),
+            ("epochs", "num_train_epochs"),
+            ("lr", "learning_rate"),
+        ] {
+            let error = read_text("a.yaml", &format!("{alias}: 8\n"))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(&format!("did you mean `{key}`?")), "{error}");
+        }
         let error = read_text("a.yaml", "colour: blue\n").unwrap_err().to_string();
         assert!(
             error.contains("line 1: unknown key `colour`; `lora train --help`"),

@@ -194,6 +194,8 @@ impl Key {
     pub fn alias(&self) -> Option<&'static str> {
         match self.name {
             "per_device_train_batch_size" => Some("batch-size"),
+            "num_train_epochs" => Some("epochs"),
+            "learning_rate" => Some("lr"),
             "resume_from_checkpoint" => Some("resume-from-checkpoint"),
             _ => None,
         }

@@ -1,9 +1,14 @@
-//! What makes scores misleading: texts that stand on two sides, texts that repeat, classes that a split does not have.
+//! What makes scores misleading: texts that stand on two sides, texts that repeat, classes that a split does not have, labels that may
+//! be one.
+
+use std::collections::HashSet;
 
 use lora_data::tasks::Rows;
-use lora_data::{RepeatedTexts, RowText, SharedTexts, Target};
+use lora_data::{LabelNames, RepeatedTexts, RowText, SharedTexts, Target};
 use lora_report::Section;
 use serde::Serialize;
+
+use crate::counted::counted;
 
 /// Longest example in a sentence, in characters.
 const LONGEST_EXAMPLE: usize = 60;
@@ -19,6 +24,8 @@ pub struct RowChecks {
     pub shared: Vec<OverlappingSplits>,
     /// Classes without a row in a split.
     pub missing_classes: Vec<MissingClasses>,
+    /// Labels that differ only in case, or in the Unicode form of a letter, in groups.
+    pub alike_labels: Vec<Vec<String>>,
 }
 
 /// Texts of one split that another split has too.
@@ -65,6 +72,7 @@ impl RowChecks {
                 .iter()
                 .filter_map(|(split, rows)| missing_classes(split, rows))
                 .collect(),
+            alike_labels: alike_labels(train),
             ..Self::of_texts(texts, split_off)
         }
     }
@@ -95,7 +103,7 @@ impl RowChecks {
         Self {
             repeated: RepeatedTexts::find(&of_file).filter(|_| is_split),
             shared,
-            missing_classes: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -104,7 +112,13 @@ impl RowChecks {
         let repeated = self.repeated.iter().map(repeated_sentence);
         let shared = self.shared.iter().map(shared_sentence);
         let missing = self.missing_classes.iter().map(missing_sentence);
-        repeated.chain(shared).chain(missing).collect()
+        let alike = alike_sentence(&self.alike_labels);
+        alike
+            .into_iter()
+            .chain(repeated)
+            .chain(shared)
+            .chain(missing)
+            .collect()
     }
 
     /// The findings as a section of a page.
@@ -162,14 +176,6 @@ fn shared_sentence(found: &OverlappingSplits) -> String {
 
 fn missing_sentence(found: &MissingClasses) -> String {
     let MissingClasses { split, classes, of } = found;
-    let mut named: Vec<String> = classes
-        .iter()
-        .take(NAMED)
-        .map(|class| format!("`{class}`"))
-        .collect();
-    if classes.len() > NAMED {
-        named.push(format!("and {} more", classes.len() - NAMED));
-    }
     let consequence = if *split == "training" {
         "they cannot be learned"
     } else {
@@ -178,8 +184,36 @@ fn missing_sentence(found: &MissingClasses) -> String {
     format!(
         "{} of {of} classes have no {split} row ({}): {consequence}",
         classes.len(),
-        named.join(", ")
+        named(classes)
     )
+}
+
+fn alike_sentence(groups: &[Vec<String>]) -> Option<String> {
+    let labels = groups.first()?;
+    let lower = |label: &String| label.to_lowercase();
+    let differ = if labels.iter().map(lower).collect::<HashSet<_>>().len() == 1 {
+        "differ only in case"
+    } else {
+        "differ only in case or in the Unicode form of a letter"
+    };
+    let further = match groups.len() - 1 {
+        0 => String::new(),
+        further => format!(" (and so do the labels of {})", counted(further, "further group")),
+    };
+    Some(format!(
+        "note: the labels {} {differ} and are {} classes{further}; write them alike if one is meant",
+        named(labels),
+        labels.len()
+    ))
+}
+
+/// Names in quotes, not too many.
+fn named(names: &[String]) -> String {
+    let mut quoted: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
+    if names.len() > NAMED {
+        quoted.push(format!("and {} more", names.len() - NAMED));
+    }
+    quoted.join(", ")
 }
 
 fn examples(texts: &[String]) -> String {
@@ -188,6 +222,15 @@ fn examples(texts: &[String]) -> String {
         None => format!("`{text}`"),
     };
     texts.iter().map(shortened).collect::<Vec<_>>().join(", ")
+}
+
+fn alike_labels(rows: &Rows) -> Vec<Vec<String>> {
+    let Rows::Texts(dataset) = rows else {
+        return Vec::new();
+    };
+    let groups = dataset.task.labels().map(LabelNames::alike).unwrap_or_default();
+    let owned = |labels: Vec<&str>| labels.into_iter().map(str::to_owned).collect::<Vec<_>>();
+    groups.into_iter().map(owned).collect()
 }
 
 /// Classes of texts without a row. Rows without labels say nothing.
@@ -218,11 +261,15 @@ fn missing_classes(split: &'static str, rows: &Rows) -> Option<MissingClasses> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
-    use lora_data::{Dataset, Example, LabelNames, Task};
+    use lora_data::{Dataset, Example, Task};
 
     use super::*;
 
     fn rows(rows: &[(&str, usize)]) -> Rows {
+        rows_of(["bad", "good", "fine"], rows)
+    }
+
+    fn rows_of(labels: [&str; 3], rows: &[(&str, usize)]) -> Rows {
         let example = |&(text, class): &(&str, usize)| Example {
             text: text.to_owned(),
             text_pair: None,
@@ -231,7 +278,7 @@ mod tests {
         Rows::Texts(Dataset {
             examples: rows.iter().map(example).collect(),
             task: Task::Classification {
-                labels: LabelNames::new(["bad", "good", "fine"]).unwrap(),
+                labels: LabelNames::new(labels).unwrap(),
             },
         })
     }
@@ -252,6 +299,26 @@ mod tests {
                  counts one that is predicted all the same as 0)",
             ]
         );
+    }
+
+    #[test]
+    fn labels_that_may_be_one_are_told_with_the_number_of_their_classes() {
+        let told = |labels| {
+            let train = rows_of(labels, &[("a", 0), ("b", 1), ("c", 2)]);
+            RowChecks::of(&train, None, None, [false, false]).sentences()
+        };
+        assert_eq!(
+            told(["Billing", "billing", "BILLING"]),
+            [
+                "note: the labels `Billing`, `billing`, `BILLING` differ only in case and are 3 classes; write them alike if one is meant"
+            ]
+        );
+        let sentences = told(["caf\u{e9}", "cafe\u{301}", "bar"]);
+        assert!(
+            sentences[0].contains("differ only in case or in the Unicode form of a letter and are 2 classes"),
+            "{sentences:?}"
+        );
+        assert_eq!(told(["cafe", "caf\u{e9}", "bar"]), [""; 0]);
     }
 
     #[test]

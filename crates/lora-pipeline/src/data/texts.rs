@@ -180,11 +180,16 @@ fn check_classes(config: &DataConfig, path: &Path, read: &ReadFile) -> Result<()
     Ok(())
 }
 
+/// At most so many classes are listed by name.
+const LISTED: usize = 20;
+
 /// The labels of a task, to stand behind a file's columns.
 pub(super) fn in_words(task: &Task) -> String {
     match task.labels() {
         None => ", regression".to_owned(),
-        Some(labels) if labels.len() <= 8 => format!(", classes {}", labels.names().join(", ")),
+        Some(labels) if labels.len() <= LISTED => {
+            format!(", {} classes: {}", labels.len(), labels.names().join(", "))
+        }
         Some(labels) => format!(", {} classes", labels.len()),
     }
 }

@@ -176,8 +176,8 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
 /// What people read for a row without a text.
 pub(super) const NO_TEXT: &str = "–  (no text)";
 
-/// With a header, quoted where needed. The columns of the file that was read come first, as they were; without a file the
-/// texts. A prediction whose name is taken by one of them is called `predicted_…`, or `predicted_…_2` where that is taken
+/// With a header, quoted where needed, with the separator of the file that was read. Its columns come first, as they were; without a
+/// file the texts. A prediction whose name is taken by one of them is called `predicted_…`, or `predicted_…_2` where that is taken
 /// too; with the sentences that say so.
 pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Result<(String, Vec<String>)> {
     let mut columns = UniqueNames::default();
@@ -201,7 +201,14 @@ pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Resul
     for name in &names {
         columns.add(name, &format!("predicted_{name}"));
     }
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new();
+    if let Some(separator) = cells.and_then(|cells| cells.separator) {
+        // All texts in quotes: a comma outside them in the header would make it the separator.
+        writer
+            .delimiter(separator.0)
+            .quote_style(csv::QuoteStyle::NonNumeric);
+    }
+    let mut writer = writer.from_writer(Vec::new());
     writer.write_record(&columns.names)?;
     for (index, prediction) in predictions.iter().enumerate() {
         let mut values = match cells {

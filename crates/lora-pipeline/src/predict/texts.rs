@@ -114,6 +114,11 @@ fn read_texts(
             ..options
         };
         let read = read_file(path, &options)?;
+        if read.columns.separator.is_some() {
+            inference
+                .progress
+                .note(&format!("{}: {}", path.display(), read.columns));
+        }
         if read.dataset.is_empty() {
             bail!(
                 "`{}`: every text in `{}` is empty; fill it in, or name another column",

@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::Path;
 
+use lora_data::tasks::Rows;
+use lora_data::{RowText, SharedTexts};
 use ring::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 
-use crate::config::DataConfig;
+use crate::config::{DataConfig, Origins};
+use crate::data::RowSource;
 use crate::files::output::RUN_FILE;
-use crate::progress::Progress;
+use crate::progress::{Progress, Silent};
 
 /// The key of `run.json` for the SHA-256 of each file of a training.
 pub(crate) const HASHES: &str = "data_sha256";
@@ -20,6 +23,13 @@ pub enum UseInTraining {
     Training,
     /// It chose the model and the temperature by them.
     Validation,
+    /// It trained on some of the texts in it.
+    Partly {
+        /// Rows with such a text.
+        rows: usize,
+        /// All rows.
+        of: usize,
+    },
 }
 
 impl UseInTraining {
@@ -28,25 +38,37 @@ impl UseInTraining {
         match self {
             Self::Training => "training",
             Self::Validation => "validation",
+            Self::Partly { .. } => "training_in_part",
         }
     }
 
     /// What the rows are, and what scores on them say.
-    pub fn in_words(self) -> &'static str {
-        match self {
+    pub fn in_words(self) -> String {
+        let words = match self {
             Self::Training => {
                 "those that the adapter was trained on, so their scores say little about new texts; score it on others"
             }
             Self::Validation => {
                 "the validation rows of the training, which chose the model and the temperature, so their scores flatter"
             }
-        }
+            Self::Partly { rows, of } => {
+                return format!(
+                    "in part those that the adapter was trained on ({rows} of {of} have such a text), so their scores flatter; remove these"
+                );
+            }
+        };
+        words.to_owned()
     }
 }
 
 /// Tells whoever scores an adapter on rows of its own training.
-pub fn note_trained_on(adapter: &Path, data: &Path, progress: &dyn Progress) -> Option<UseInTraining> {
-    let found = use_in_training(adapter, data)?;
+pub fn note_trained_on(
+    adapter: &Path,
+    data: &Path,
+    rows: &Rows,
+    progress: &dyn Progress,
+) -> Option<UseInTraining> {
+    let found = use_in_training(adapter, data).or_else(|| texts_in_training(adapter, rows))?;
     progress.note(&format!(
         "note: the rows of `{}` are {}",
         data.display(),
@@ -57,10 +79,7 @@ pub fn note_trained_on(adapter: &Path, data: &Path, progress: &dyn Progress) -> 
 
 /// What the training of an adapter did with a file, which is known by the hash of its content: paths may mean other files now.
 pub fn use_in_training(adapter: &Path, data: &Path) -> Option<UseInTraining> {
-    let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
-    // The last adapter, and those of checkpoints, are in folders of the run.
-    let text = read(adapter).or_else(|| read(adapter.parent()?))?;
-    let run: Value = serde_json::from_slice(&text).ok()?;
+    let run = run_of(adapter)?;
     let hash = hash_of(data)?;
     let is = |key: &str| run[HASHES][key] == hash.as_str();
     if is("train_file") || is("data_file") {
@@ -68,6 +87,41 @@ pub fn use_in_training(adapter: &Path, data: &Path) -> Option<UseInTraining> {
     } else {
         is("validation_file").then_some(UseInTraining::Validation)
     }
+}
+
+/// How many rows have a text that the adapter was trained on, where the files of its training are still what and where they were.
+fn texts_in_training(adapter: &Path, rows: &Rows) -> Option<UseInTraining> {
+    let run = run_of(adapter)?;
+    let config = &run["config"];
+    let data = DataConfig {
+        // No row of it is trained on.
+        test_file: None,
+        ..serde_json::from_value(config.clone()).ok()?
+    };
+    let hashes = hashes_of(&data);
+    if hashes.is_empty() || run[HASHES] != Value::Object(hashes) {
+        return None;
+    }
+    let source = RowSource {
+        data: &data,
+        origins: &Origins::default(),
+        seed: config["seed"].as_u64()?,
+        is_evaluated: config["eval_strategy"] != "no",
+    };
+    let trained = source.read(&Silent).ok()?.split.train;
+    let shared = SharedTexts::find(&RowText::of_rows(&trained), &RowText::of_rows(rows))?;
+    Some(UseInTraining::Partly {
+        rows: shared.rows,
+        of: shared.of,
+    })
+}
+
+/// `run.json` of the training of an adapter.
+fn run_of(adapter: &Path) -> Option<Value> {
+    let read = |folder: &Path| fs::read(folder.join(RUN_FILE)).ok();
+    // The last adapter, and those of checkpoints, are in folders of the run.
+    let text = read(adapter).or_else(|| read(adapter.parent()?))?;
+    serde_json::from_slice(&text).ok()
 }
 
 /// For [`HASHES`] of `run.json`: the files of a training.

@@ -135,10 +135,10 @@ const IN_TRAINING: &[Mistake] = &[
         message: &["2 rows cannot be split", "give more rows"],
     },
     Mistake {
-        what: "fields between semicolons",
+        what: "fields between other separators",
         changes: &[],
-        files: |workspace| workspace.write("train.csv", "text;label\na;good\nb;bad\n"),
-        message: &["`train.csv`", "separated by semicolons", "--text-column"],
+        files: |workspace| workspace.write("train.csv", "text:label\na:good\nb:bad\n"),
+        message: &["`train.csv`", "the columns are `text:label`", "--text-column"],
     },
     Mistake {
         what: "no header and no index",

@@ -157,11 +157,17 @@ fn a_comparison_goes_to_no_file() {
 }
 
 #[test]
-fn a_file_without_its_flag_is_refused_with_the_flag() {
+fn a_file_without_its_flag_and_a_missing_one_are_refused_with_the_flag() {
     let workspace = Workspace::new();
     for (arguments, flag) in [
         (&["train", "configs/x.yaml"][..], "--config configs/x.yaml"),
         (&["train", "x.csv"], "--data x.csv"),
+        (
+            &["train", "x.xlsx"],
+            "`x.xlsx` is an Excel workbook, which is not read; save the sheet as CSV",
+        ),
+        (&["eval"], "(lora eval DIR …, or --adapter <DIR>), --data <FILE>"),
+        (&["predict"], "(lora predict DIR …, or --adapter <DIR>)"),
         (&["eval", "runs/x", "other.csv"], "--data other.csv"),
     ] {
         let said = workspace.lora(arguments);

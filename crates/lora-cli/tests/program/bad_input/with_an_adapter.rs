@@ -38,7 +38,22 @@ const CASES: &[Case] = &[
     (
         "a wrong column",
         &["eval", "--adapter", "out", "--data", "other.csv"],
-        &["`other.csv`", "no text column `text`", "`review`"],
+        &["`other.csv`", "no text column `text`", "--text-column review"],
+    ),
+    (
+        "a file of rows in the place of a text",
+        &["predict", "out", "a film", "train.csv"],
+        &["`train.csv` is a file", "--data train.csv", "put -- before them"],
+    ),
+    (
+        "a workbook in the place of a text",
+        &["predict", "out", "sheet.xlsx"],
+        &["`sheet.xlsx` is an Excel workbook, which is not read; save the sheet as CSV"],
+    ),
+    (
+        "a compressed file",
+        &["predict", "out", "--data", "train.csv.gz"],
+        &["`train.csv.gz` is a compressed file, which is not read; unpack it first"],
     ),
     (
         "an empty file",
@@ -219,12 +234,14 @@ fn mistakes_with_an_adapter_are_one_sentence_and_leave_nothing() {
     workspace.write("odd.csv", "text,label\na film,splendid\n");
     workspace.write("other.csv", "review,label\na film,good\n");
     workspace.write("empty.csv", "");
+    workspace.write("sheet.xlsx", "PK");
     workspace.write("mine.html", "<!doctype html><p>mine");
     workspace.write("latin.csv", b"text,label\na caf\xe9,good\n");
     std::fs::create_dir_all(workspace.path("hollow")).unwrap();
     for (what, arguments, message) in CASES {
         check(what, &workspace, arguments, message);
     }
+    workspace.lora_works(&["predict", "out", "--", "train.csv"]);
     let masks = workspace.read("out/lora_dropout.json");
     std::fs::remove_file(workspace.path("out/lora_dropout.json")).unwrap();
     check(

@@ -7,6 +7,7 @@ fn table(names: &[&str]) -> RawTable {
     RawTable {
         names: names.iter().map(|&name| name.to_owned()).collect(),
         naming: Naming::Header,
+        separator: None,
         rows: Vec::new(),
     }
 }
@@ -19,6 +20,7 @@ fn shown(asked: &Columns, names: &[&str]) -> String {
         text,
         text_pair,
         label,
+        separator: None,
     }
     .to_string()
 }
@@ -79,6 +81,26 @@ fn a_given_text_column_stands_alone() {
         label: Some(1.into()),
     };
     assert_eq!(shown(&asked, &["a", "b", "c"]), "texts `c` and `a`, label `b`");
+}
+
+#[test]
+fn a_missing_column_comes_with_the_nearest_or_else_the_default_one() {
+    let nearest = |wanted: &str, names: &[&str]| {
+        let asked = Columns {
+            text: Some(wanted.into()),
+            ..Columns::default()
+        };
+        match texts(&asked, &table(names), Path::new("x.csv")) {
+            Err(ColumnError::MissingColumn { nearest, .. }) => nearest,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        nearest("mesage", &["text", "message"]).as_deref(),
+        Some("message")
+    );
+    assert_eq!(nearest("message", &["id", "Review"]).as_deref(), Some("Review"));
+    assert_eq!(nearest("message", &["id", "body"]), None);
 }
 
 #[test]

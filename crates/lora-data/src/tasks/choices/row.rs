@@ -53,7 +53,7 @@ pub(super) fn has_header(file: &Path) -> Result<bool, DataError> {
         .map(|(_, fields)| fields.join(",").to_lowercase());
     let first = first.unwrap_or_default();
     let names: Vec<&str> = first
-        .split(',')
+        .split([',', ';', '|'])
         .map(|name| name.trim().trim_matches('"'))
         .collect();
     let has = |wanted: &[&str]| names.iter().any(|name| wanted.contains(name));

@@ -1,6 +1,8 @@
 //! How predictions are written.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 
+use lora_data::{Format, LabelRule, ReadOptions, Separator, Task, read_str};
+
 use super::*;
 
 fn prediction() -> Prediction {
@@ -46,6 +48,7 @@ fn a_small_number_and_a_large_one_keep_their_digits_in_a_table() {
 fn the_columns_that_were_read_stay_and_keep_their_names() {
     let cells = Cells {
         names: ["id", "review", "label"].map(str::to_owned).into(),
+        separator: None,
         rows: vec![["7", "a film", "bad"].map(str::to_owned).into()],
     };
     let (table, renamed) = to_csv(&[prediction()], Some(&cells)).unwrap();
@@ -61,12 +64,44 @@ fn the_columns_that_were_read_stay_and_keep_their_names() {
 }
 
 #[test]
+fn a_table_between_semicolons_is_written_so_and_read_back() {
+    let mut predicted = prediction();
+    if let PredictedLabel::Class { probabilities, .. } = &mut predicted.label {
+        // In the header this comma would be the separator.
+        probabilities[0].0 = "bad, at least; or dull".to_owned();
+    }
+    let cells = Cells {
+        names: ["id", "text"].map(str::to_owned).into(),
+        separator: Some(Separator(b';')),
+        rows: vec![["7", "long; and, at the end, dull"].map(str::to_owned).into()],
+    };
+    let (table, _) = to_csv(&[predicted], Some(&cells)).unwrap();
+    let options = ReadOptions {
+        labels: LabelRule::Unlabelled(Task::Regression),
+        keep_cells: true,
+        ..ReadOptions::default()
+    };
+    let read = read_str(&table, "labelled.csv", Format::Csv, &options).unwrap();
+    let found = read.cells.unwrap();
+    assert_eq!(found.separator, Some(Separator(b';')));
+    assert_eq!(
+        &found.names[..5],
+        ["id", "text", "label", "probability", "p_bad, at least; or dull"]
+    );
+    assert_eq!(
+        &found.rows[0][..4],
+        ["7", "long; and, at the end, dull", "good", "0.750000"]
+    );
+}
+
+#[test]
 fn no_name_stands_twice_however_often_its_own_output_is_read() {
     let mut names: Vec<String> = ["text", "label", "text"].map(str::to_owned).into();
     let mut row: Vec<String> = ["a film", "bad", "again"].map(str::to_owned).into();
     for round in 1..=3 {
         let cells = Cells {
             names: names.clone(),
+            separator: None,
             rows: vec![row.clone()],
         };
         let (table, _) = to_csv(&[prediction()], Some(&cells)).unwrap();
@@ -108,6 +143,7 @@ fn a_row_without_a_text_has_null_for_everything_that_is_said() {
     );
     let cells = Cells {
         names: vec!["text".to_owned()],
+        separator: None,
         rows: ["", "plain"].map(|text| vec![text.to_owned()]).into(),
     };
     let (table, _) = to_csv(&[nothing, prediction()], Some(&cells)).unwrap();

@@ -6,12 +6,8 @@ use lora_pipeline::files::provenance::MadeBy;
 use lora_report::{Block, Figure, Page, Panel, Provenance, Section, panel_chart, text_chart};
 
 use super::arms::{AS_TRAINED, Arms, ENSEMBLE, PLAIN};
-<<<<<<< HEAD
 use super::preset::LONGEST;
-use super::{all_numbers, sentences, tables};
-=======
 use super::{sentences, tables};
->>>>>>> slim
 use crate::report::figures;
 use crate::report::page::Report;
 use crate::report::results::Results;

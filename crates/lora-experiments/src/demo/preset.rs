@@ -37,7 +37,7 @@ impl DemoSizes {
     /// Of the demo as it is meant. p was chosen by `lora demo --choose`, the rest so that plain LoRA overfits, and for time.
     const FULL: Self = Self {
         train: 64,
-        epochs: 12,
+        epochs: 10,
         validation: 64,
         test: 200,
         members: 4,

@@ -162,14 +162,6 @@ fn shared_sentence(found: &OverlappingSplits) -> String {
 
 fn missing_sentence(found: &MissingClasses) -> String {
     let MissingClasses { split, classes, of } = found;
-    let mut named: Vec<String> = classes
-        .iter()
-        .take(NAMED)
-        .map(|class| format!("`{class}`"))
-        .collect();
-    if classes.len() > NAMED {
-        named.push(format!("and {} more", classes.len() - NAMED));
-    }
     let consequence = if *split == "training" {
         "they cannot be learned"
     } else {
@@ -178,16 +170,33 @@ fn missing_sentence(found: &MissingClasses) -> String {
     format!(
         "{} of {of} classes have no {split} row ({}): {consequence}",
         classes.len(),
-        named.join(", ")
+        named(classes)
     )
 }
 
+/// The first names, and how many more there are.
+pub(crate) fn named(classes: &[impl AsRef<str>]) -> String {
+    let first = classes.iter().take(NAMED);
+    let mut named: Vec<String> = first.map(|class| format!("`{}`", class.as_ref())).collect();
+    if classes.len() > NAMED {
+        named.push(format!("and {} more", classes.len() - NAMED));
+    }
+    named.join(", ")
+}
+
 fn examples(texts: &[String]) -> String {
-    let shortened = |text: &String| match text.char_indices().nth(LONGEST_EXAMPLE) {
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
-    };
-    texts.iter().map(shortened).collect::<Vec<_>>().join(", ")
+    let texts = texts
+        .iter()
+        .map(|text| format!("`{}`", shortened(text, LONGEST_EXAMPLE)));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// The first characters of a text, at most so many.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 /// Classes of texts without a row. Rows without labels say nothing.

@@ -153,7 +153,10 @@ fn print_cell(cell: &Cell, column: &Column) -> PrintedCell {
 fn set_shares(cells: &mut [PrintedCell]) {
     let sum: f64 = cells.iter().filter_map(|cell| cell.value).sum();
     for cell in cells {
-        cell.share = cell.value.filter(|_| sum > 0.0).map_or(0.0, |count| count / sum);
+        cell.share = cell
+            .value
+            .filter(|_| sum > 0.0)
+            .map_or(0.0, |count| (count / sum).clamp(0.0, 1.0));
     }
 }
 

@@ -23,6 +23,7 @@ use lora_pipeline::saved::adapter::{OpenedAdapter, open_adapter, read_options};
 use lora_pipeline::saved::trained_on::{UseInTraining, note_trained_on};
 use lora_pipeline::score::accuracy::{accuracy_line, as_sentence};
 use lora_pipeline::score::adaptive::{Spared, score_adaptively};
+use lora_pipeline::score::by_class::ByClass;
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
 use lora_pipeline::score::{ScoredMethod, legend, official, official_line, score_split, table};
@@ -176,6 +177,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         .filter(|_| ensemble.is_some());
     // Before adaptive ensembles join the methods, which lora predict uses only when asked.
     let accuracy = accuracy_line(&name, &methods, recorded);
+    let by_class = ByClass::of(&name, &methods, recorded, &rows, None)?;
     let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
     methods.extend(adaptive.into_iter().map(|spared| spared.method));
     terminal.table(&table(&name, &methods))?;
@@ -190,6 +192,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
     for line in accuracy
         .iter()
+        .chain(&by_class.as_ref().and_then(ByClass::line))
         .chain(&verdicts)
         .chain(&in_use)
         .chain(&spared)
@@ -216,6 +219,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "binning": Binning::default().to_string(),
         "metric": metric,
         "methods": methods,
+        "by_class": by_class,
         "prediction_sets": sets,
         "calibrators": calibrators,
         "made_by": MadeBy::this_call(),
@@ -234,8 +238,9 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         page.summary = summary.chain(spared).chain(metric_line).collect();
         let of_calibrators =
             calibrator_table.map(|table| Section::new("Calibrators").with_block(Block::Table(table)));
+        let of_classes = by_class.iter().map(ByClass::section);
         page.sections
-            .extend(set_section(set_tables).into_iter().chain(of_calibrators));
+            .extend(of_classes.chain(set_section(set_tables)).chain(of_calibrators));
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

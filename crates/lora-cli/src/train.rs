@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use lora_pipeline::config::{RunConfig, resolve};
 use lora_pipeline::counted::counted;
+use lora_pipeline::score::by_class::ByClass;
 use lora_pipeline::score::comparison::{signed, verdicts};
 use lora_pipeline::score::{legend, official_line, table};
 use lora_pipeline::train::{ScoredTraining, Speed, Training, is_finished};
@@ -136,6 +137,9 @@ fn show(trained: &ScoredTraining, terminal: &Terminal) -> Result<()> {
         {
             terminal.paragraph(&line)?;
         }
+    }
+    if let Some(line) = scored.by_class.as_ref().and_then(ByClass::line) {
+        terminal.paragraph(&line)?;
     }
     if let Some((_, methods)) = scored.scores.last() {
         legend(methods).map_or(Ok(()), |legend| terminal.paragraph(&legend))?;

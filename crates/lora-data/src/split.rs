@@ -146,13 +146,13 @@ fn draw(pools: &mut [Vec<usize>], size: usize) -> Vec<usize> {
 }
 
 impl Rows {
-    /// Splits splits off: what is left, then a split for each share of the rows, rounded, of at least one row. Drawn by the seed; classes
-    /// in proportion; all questions about one context in one split, whose share is one of the contexts; rows of one text in one split, and
-    /// every class in what is left ([`training_split`]).
+    /// The places of rows when splits are split off: of what is left, then of a split for each share of the rows, rounded, of at least one
+    /// row. Drawn by the seed; classes in proportion; all questions about one context in one split, whose share is one of the contexts;
+    /// rows of one text in one split, and every class in what is left ([`training_split`]). [`Rows::select`] takes them.
     ///
     /// # Errors
     /// [`DataError::TooFewExamples`] when nothing would be left.
-    pub fn split_off(&self, shares: &[f64], seed: u64) -> Result<Vec<Self>, DataError> {
+    pub fn split_places(&self, shares: &[f64], seed: u64) -> Result<Vec<Vec<usize>>, DataError> {
         let strata = match self {
             Self::Spans(spans) => vec![0; spans.contexts.len()],
             _ => self.strata(),
@@ -178,20 +178,19 @@ impl Rows {
             Self::Spans(spans) => spans.contexts.iter().map(|context| normalized(context)).collect(),
             _ => RowText::of_rows(self).into_iter().map(|row| row.text).collect(),
         };
-        let splits = training_split(&strata, &groups, &sizes, 0, seed)?.into_iter();
-        Ok(match self {
-            Self::Spans(spans) => splits
-                .map(|contexts| {
-                    let mut chosen = vec![false; units];
-                    for context in contexts {
-                        chosen[context] = true;
-                    }
-                    let rows = (0..spans.questions.len()).filter(|row| chosen[spans.questions[*row].context]);
-                    self.select(&rows.collect::<Vec<_>>())
-                })
-                .collect(),
-            _ => splits.map(|rows| self.select(&rows)).collect(),
-        })
+        let splits = training_split(&strata, &groups, &sizes, 0, seed)?;
+        let Self::Spans(spans) = self else {
+            return Ok(splits);
+        };
+        let questions_about = |contexts: Vec<usize>| {
+            let mut chosen = vec![false; units];
+            for context in contexts {
+                chosen[context] = true;
+            }
+            let rows = (0..spans.questions.len()).filter(|row| chosen[spans.questions[*row].context]);
+            rows.collect()
+        };
+        Ok(splits.into_iter().map(questions_about).collect())
     }
 }
 

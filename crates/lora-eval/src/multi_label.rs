@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::calibration::{Binning, ReliabilityTable};
 use crate::checks::{is_class, refuse_empty, same_classes};
+use crate::classification::ScoresOfClass;
 use crate::share::share_of;
 use crate::{ClassProbabilities, EvalError, ModelOutputs, Predictions};
 
@@ -31,6 +32,20 @@ pub struct LabelScores {
     pub nll: f64,
     /// Expected calibration error of the probability that it holds.
     pub ece: f64,
+}
+
+impl From<&LabelScores> for ScoresOfClass {
+    /// With nothing in the place of the zeros that stand for what would divide by 0.
+    fn from(label: &LabelScores) -> Self {
+        let (rows, predicted) = (label.positives, label.predicted);
+        Self {
+            rows,
+            predicted,
+            precision: (predicted > 0).then_some(label.precision),
+            recall: (rows > 0).then_some(label.recall),
+            f1: (rows + predicted > 0).then_some(label.f1),
+        }
+    }
 }
 
 /// Scores of all labels.

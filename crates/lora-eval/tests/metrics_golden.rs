@@ -90,6 +90,20 @@ fn check_scores(case: &str, probabilities: &ClassProbabilities, labels: &[usize]
             DOUBLE,
         );
     }
+    assert_eq!(confusion.to_rows(), expected.confusion, "{case}");
+    for (class, expected) in expected.by_class.iter().enumerate() {
+        let found = confusion.of_class(class);
+        for (found, expected) in [found.precision, found.recall, found.f1].iter().zip(expected) {
+            assert_eq!(found.is_some(), expected.is_some(), "{case}, class {class}");
+            near(
+                case,
+                "scores of a class",
+                found.unwrap_or(0.0),
+                expected.unwrap_or(0.0),
+                DOUBLE,
+            );
+        }
+    }
 
     for expected in &expected.calibration {
         check_calibration(case, probabilities, labels, expected);

@@ -4,6 +4,7 @@
 mod adaptive;
 mod bad_input;
 mod browser;
+mod by_class;
 mod clock;
 mod comparing;
 mod data_files;

@@ -169,12 +169,8 @@ mod tests {
             contexts: (0..7).map(|context| format!("context {context}")).collect(),
             questions: (0..30).map(question).collect(),
         };
-        let parts = Rows::Spans(spans.clone()).split_off(&[0.3], 5).unwrap();
-        let of = |part: &Rows| match part {
-            Rows::Spans(spans) => spans.clone(),
-            _ => unreachable!(),
-        };
-        let [left, off] = [of(&parts[0]), of(&parts[1])];
+        let parts = Rows::Spans(spans.clone()).split_places(&[0.3], 5).unwrap();
+        let [left, off] = [spans.select(&parts[0]), spans.select(&parts[1])];
         // 0.3 of 7 contexts, rounded.
         assert_eq!((left.contexts.len(), off.contexts.len()), (5, 2));
         assert_eq!(left.questions.len() + off.questions.len(), 30);
@@ -191,6 +187,6 @@ mod tests {
                 .unwrap();
             assert_eq!(off.context(index), spans.context(before));
         }
-        assert!(Rows::Spans(spans).split_off(&[0.5, 0.5], 5).is_err());
+        assert!(Rows::Spans(spans).split_places(&[0.5, 0.5], 5).is_err());
     }
 }

@@ -2,7 +2,6 @@
 
 use super::ConfusionMatrix;
 use crate::EvalError;
-use crate::share::share_of;
 
 /// How F1 scores of single classes become one number; the names and values are scikit-learn's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +33,8 @@ impl ConfusionMatrix {
             }),
             F1Average::Binary { positive } => Ok(self.f1_of(positive)),
             F1Average::Macro => {
-                let occurs = |class: &usize| self.labelled(*class) + self.predicted(*class) > 0;
                 let scores: Vec<f64> = (0..self.classes)
-                    .filter(occurs)
-                    .map(|class| self.f1_of(class))
+                    .filter_map(|class| self.of_class(class).f1)
                     .collect();
                 Ok(scores.iter().sum::<f64>() / scores.len() as f64)
             }
@@ -51,10 +48,6 @@ impl ConfusionMatrix {
     }
 
     fn f1_of(&self, class: usize) -> f64 {
-        let (hits, sides) = (
-            self.count_of(class, class),
-            self.labelled(class) + self.predicted(class),
-        );
-        share_of(2.0 * hits as f64, sides as f64)
+        self.of_class(class).f1.unwrap_or(0.0)
     }
 }

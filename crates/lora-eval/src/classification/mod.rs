@@ -1,7 +1,9 @@
 //! The accuracy family: everything that follows from which class was predicted for which label.
 
+mod by_class;
 mod f1;
 
+pub use self::by_class::ScoresOfClass;
 pub use self::f1::F1Average;
 use crate::EvalError;
 use crate::checks::{is_class, same_classes};
@@ -95,9 +97,7 @@ impl ConfusionMatrix {
     pub fn balanced_accuracy(&self) -> Result<f64, EvalError> {
         self.examples("balanced accuracy")?;
         let recalls: Vec<f64> = (0..self.classes)
-            .map(|class| (self.count_of(class, class), self.labelled(class)))
-            .filter(|(_, labelled)| *labelled > 0)
-            .map(|(hits, labelled)| hits as f64 / labelled as f64)
+            .filter_map(|class| self.of_class(class).recall)
             .collect();
         Ok(recalls.iter().sum::<f64>() / recalls.len() as f64)
     }

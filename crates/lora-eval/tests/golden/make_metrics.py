@@ -58,6 +58,8 @@ def classification_scores(probabilities, labels):
     top = probabilities.argmax(axis=1)
     confidence, correct = probabilities.max(axis=1), (top == labels).astype(float)
     every = list(range(classes))
+    of_class = skm.precision_recall_fscore_support(labels, top, labels=every, zero_division=np.nan)
+    precision, recall, f1 = ([None if np.isnan(value) else value for value in values] for values in of_class[:3])
     scores = {
         "accuracy": skm.accuracy_score(labels, top),
         "balanced_accuracy": skm.balanced_accuracy_score(labels, top),
@@ -65,6 +67,8 @@ def classification_scores(probabilities, labels):
         "f1_micro": skm.f1_score(labels, top, average="micro", zero_division=0),
         "f1_weighted": skm.f1_score(labels, top, average="weighted", zero_division=0),
         "f1_of_class": list(skm.f1_score(labels, top, average=None, labels=every, zero_division=0)),
+        "confusion": skm.confusion_matrix(labels, top, labels=every).tolist(),
+        "by_class": [list(scores) for scores in zip(precision, recall, f1)],
         "matthews": skm.matthews_corrcoef(labels, top),
         "nll": skm.log_loss(labels, probabilities, labels=every),
         "brier": skm.brier_score_loss(labels, probabilities, labels=every, scale_by_half=False),

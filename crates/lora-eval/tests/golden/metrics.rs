@@ -30,6 +30,10 @@ pub struct ExpectedScores {
     pub f1_micro: f64,
     pub f1_weighted: f64,
     pub f1_of_class: Vec<f64>,
+    /// `[labels][predicted classes]`
+    pub confusion: Vec<Vec<u64>>,
+    /// Precision, recall and F1; null where they divide by 0.
+    pub by_class: Vec<[Option<f64>; 3]>,
     pub matthews: f64,
     pub nll: f64,
     pub brier: f64,

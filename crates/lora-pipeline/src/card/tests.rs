@@ -36,6 +36,7 @@ fn method(name: &str, members: u64, is_scaled: bool) -> ScoredMethod {
         scores: TaskScores::Classification(scores),
         reliability: Vec::new(),
         row_losses: vec![0.5, 0.25, 0.125, 1.0],
+        answers: Vec::new(),
     }
 }
 

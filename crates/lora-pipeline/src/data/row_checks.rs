@@ -207,21 +207,29 @@ fn alike_sentence(groups: &[Vec<String>]) -> Option<String> {
     ))
 }
 
-/// Names in quotes, not too many.
-fn named(names: &[String]) -> String {
-    let mut quoted: Vec<String> = names.iter().take(NAMED).map(|name| format!("`{name}`")).collect();
-    if names.len() > NAMED {
-        quoted.push(format!("and {} more", names.len() - NAMED));
+/// The first names, and how many more there are.
+pub(crate) fn named(classes: &[impl AsRef<str>]) -> String {
+    let first = classes.iter().take(NAMED);
+    let mut named: Vec<String> = first.map(|class| format!("`{}`", class.as_ref())).collect();
+    if classes.len() > NAMED {
+        named.push(format!("and {} more", classes.len() - NAMED));
     }
-    quoted.join(", ")
+    named.join(", ")
 }
 
 fn examples(texts: &[String]) -> String {
-    let shortened = |text: &String| match text.char_indices().nth(LONGEST_EXAMPLE) {
-        Some((end, _)) => format!("`{}…`", &text[..end]),
-        None => format!("`{text}`"),
-    };
-    texts.iter().map(shortened).collect::<Vec<_>>().join(", ")
+    let texts = texts
+        .iter()
+        .map(|text| format!("`{}`", shortened(text, LONGEST_EXAMPLE)));
+    texts.collect::<Vec<_>>().join(", ")
+}
+
+/// The first characters of a text, at most so many.
+pub(crate) fn shortened(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn alike_labels(rows: &Rows) -> Vec<Vec<String>> {

@@ -29,8 +29,17 @@ pub struct SplitRows {
     pub test: Option<Rows>,
     /// What was made of the files, for people: a line each.
     pub notes: Vec<String>,
-    /// Whether validation and test rows are some of the training file's.
-    pub split_off: [bool; 2],
+    /// Where validation and test rows were in the training file, if they were split off it.
+    pub split_off: [Option<Vec<usize>>; 2],
+}
+
+/// Rows of one split, and where they are in their file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlacedRows {
+    /// The rows.
+    pub rows: Rows,
+    /// The place of each in its file, from 0; none where they are all of the file.
+    pub places: Option<Vec<usize>>,
 }
 
 impl SplitRows {
@@ -41,7 +50,7 @@ impl SplitRows {
             validation,
             test,
             notes: Vec::new(),
-            split_off: [false; 2],
+            split_off: [None, None],
         }
     }
 
@@ -67,32 +76,35 @@ impl SplitRows {
             (self.validation.is_none(), shares.validation),
             (self.test.is_none(), shares.test),
         ];
-        self.split_off = wanted.map(|(is_missing, share)| is_missing && share > 0.0);
+        let is_split_off = wanted.map(|(is_missing, share)| is_missing && share > 0.0);
         let sizes: Vec<f64> = wanted
             .iter()
-            .zip(self.split_off)
+            .zip(is_split_off)
             .filter_map(|((_, share), is_split_off)| is_split_off.then_some(*share))
             .collect();
         if sizes.is_empty() {
             return Ok(self);
         }
         let rows = self.train.len();
-        let split = self.train.split_off(&sizes, seed).with_context(|| {
+        let places = self.train.split_places(&sizes, seed).with_context(|| {
             format!(
                 "{rows} rows cannot be split into training, validation and test rows; give more rows, or a validation_file, or \
                  set validation_fraction to 0"
             )
         })?;
-        let mut split = split.into_iter();
-        self.train = split.next().context("a split has a first part")?;
-        let places = [("validation", &mut self.validation), ("test", &mut self.test)];
-        for ((name, place), _) in places.into_iter().zip(self.split_off).filter(|(_, is)| *is) {
-            *place = split.next();
+        let mut places = places.into_iter();
+        let left = places.next().context("a split has a first part")?;
+        let splits = [("validation", &mut self.validation), ("test", &mut self.test)];
+        let splits = splits.into_iter().zip(&mut self.split_off).zip(is_split_off);
+        for (((name, rows), off), _) in splits.filter(|(_, is_split_off)| *is_split_off) {
+            *off = places.next();
+            *rows = off.as_ref().map(|places| self.train.select(places));
             self.notes.push(format!(
                 "{name}: {} split off the training rows with seed {seed}",
-                counted(place.as_ref().map_or(0, Rows::len), "row")
+                counted(rows.as_ref().map_or(0, Rows::len), "row")
             ));
         }
+        self.train = self.train.select(&left);
         self.notes
             .push(format!("{} left to train on", counted(self.train.len(), "row")));
         Ok(self)
@@ -104,8 +116,22 @@ impl SplitRows {
             &self.train,
             self.validation.as_ref(),
             self.test.as_ref(),
-            self.split_off,
+            self.split_off.each_ref().map(Option::is_some),
         )
+    }
+
+    /// The texts that are scored last: those of the test, else of the validation; none where there are training rows alone.
+    pub fn texts_scored_last(&self) -> Option<PlacedRows> {
+        let [of_validation, of_test] = &self.split_off;
+        let (rows, places) = match (&self.validation, &self.test) {
+            (_, Some(rows)) => (rows, of_test),
+            (Some(rows), None) => (rows, of_validation),
+            (None, None) => return None,
+        };
+        matches!(rows, Rows::Texts(_)).then(|| PlacedRows {
+            rows: rows.clone(),
+            places: places.clone(),
+        })
     }
 }
 
@@ -160,7 +186,9 @@ mod tests {
         let split = SplitRows::new(rows(8), Some(rows(3)), None)
             .complete(shares)
             .unwrap();
-        assert_eq!(split.split_off, [false, true]);
+        assert_eq!(split.split_off[0], None);
+        let off = split.split_off[1].as_deref().unwrap();
+        assert_eq!(split.test, Some(rows(8).select(off)), "rows and their places");
         assert_eq!(
             split.notes,
             [

@@ -64,6 +64,7 @@ mod tests {
             scores: TaskScores::Classification(scores),
             reliability: Vec::new(),
             row_losses: Vec::new(),
+            answers: Vec::new(),
         }
     }
 

@@ -74,12 +74,14 @@ pub fn score_adaptively(
             scores,
             reliability,
             row_nll,
+            answers,
         } = ClassScores::of(&found, &labels)?;
         let (ece_difference, nll_difference) = (scores.ece - whole.ece, scores.nll - whole.nll);
         let found = FoundScores {
             scores: TaskScores::Classification(scores),
             reliability,
             row_losses: row_nll,
+            answers,
         };
         Ok(Spared {
             agreement,

@@ -5,6 +5,15 @@ use lora_eval::{ClassProbabilities, Scores};
 
 use crate::error::Result;
 
+/// The class of highest probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowAnswer {
+    /// The class.
+    pub class: usize,
+    /// Its probability.
+    pub probability: f64,
+}
+
 /// Scores of class probabilities.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClassScores {
@@ -14,6 +23,8 @@ pub struct ClassScores {
     pub reliability: Vec<ReliabilityBin>,
     /// As [`row_nll`].
     pub row_nll: Vec<f64>,
+    /// `[rows]`
+    pub answers: Vec<RowAnswer>,
 }
 
 impl ClassScores {
@@ -24,14 +35,20 @@ impl ClassScores {
     /// If there is no row, or a class is unknown.
     pub fn of(probabilities: &ClassProbabilities, labels: &[usize]) -> Result<Self> {
         let mut reliability = ReliabilityTable::new(Binning::default())?;
-        let tops = probabilities.top_classes();
-        for ((row, top), label) in probabilities.rows().zip(tops).zip(labels) {
-            reliability.update(row[top], top == *label)?;
+        let tops = probabilities.rows().zip(probabilities.top_classes());
+        let answers = tops.map(|(row, class)| RowAnswer {
+            class,
+            probability: row[class],
+        });
+        let answers: Vec<RowAnswer> = answers.collect();
+        for (answer, label) in answers.iter().zip(labels) {
+            reliability.update(answer.probability, answer.class == *label)?;
         }
         Ok(Self {
             scores: Scores::of(probabilities, labels, Binning::default())?,
             reliability: reliability.bins(),
             row_nll: row_nll(probabilities, labels),
+            answers,
         })
     }
 }

@@ -193,6 +193,7 @@ mod tests {
             scores: TaskScores::Regression(RegressionScores::of(&[0.5, 1.0], &[0.0, 1.5]).unwrap()),
             reliability: Vec::new(),
             row_losses,
+            answers: Vec::new(),
         }
     }
 

@@ -22,5 +22,6 @@ pub(super) fn score(probabilities: &ClassProbabilities, truth: &[Vec<usize>]) ->
         scores: TaskScores::Labels(scores),
         reliability: reliability.bins(),
         row_losses,
+        answers: Vec::new(),
     })
 }

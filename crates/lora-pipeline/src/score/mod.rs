@@ -2,6 +2,7 @@
 
 pub mod accuracy;
 pub mod adaptive;
+pub mod by_class;
 mod classes;
 pub mod comparison;
 mod labels;
@@ -19,7 +20,7 @@ use lora_eval::regression::RegressionScores;
 use lora_eval::{Average, ModelOutputs, Predictions, Scores, TemperatureOutcome, judge_temperature};
 use serde::{Deserialize, Serialize};
 
-pub use self::classes::{ClassScores, row_nll};
+pub use self::classes::{ClassScores, RowAnswer, row_nll};
 pub use self::official::{official, official_line};
 pub use self::spans::{SpanTaskScores, TextAnswer, answers, threshold_for};
 pub use self::table::{legend, table};
@@ -56,6 +57,9 @@ pub struct ScoredMethod {
     /// Negative log-likelihood or squared error of each row, for comparisons on the same rows.
     #[serde(skip)]
     pub row_losses: Vec<f64>,
+    /// What each row, or each word, was answered with, where that is one class.
+    #[serde(skip)]
+    pub answers: Vec<RowAnswer>,
 }
 
 impl ScoredMethod {
@@ -131,6 +135,7 @@ struct FoundScores {
     scores: TaskScores,
     reliability: Vec<ReliabilityBin>,
     row_losses: Vec<f64>,
+    answers: Vec<RowAnswer>,
 }
 
 /// How outputs become predictions.
@@ -298,6 +303,7 @@ impl FoundScores {
             scores: self.scores,
             reliability: self.reliability,
             row_losses: self.row_losses,
+            answers: self.answers,
         }
     }
 }
@@ -319,6 +325,7 @@ fn score_rows(
             row_losses: pairs
                 .map(|(predicted, value)| (predicted - value).powi(2))
                 .collect(),
+            answers: Vec::new(),
         });
     }
     let (predictions, classes) = classes_of(outputs.clone(), truth)?;
@@ -340,6 +347,7 @@ fn score_rows(
         scores,
         reliability: found.reliability,
         row_losses: found.row_nll,
+        answers: found.answers,
     })
 }
 

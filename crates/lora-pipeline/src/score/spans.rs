@@ -165,5 +165,6 @@ pub(super) fn score(scores: &SpanScores, detail: &SpanDetail, rule: DecisionRule
         }),
         reliability: reliability.bins(),
         row_losses,
+        answers: Vec::new(),
     })
 }

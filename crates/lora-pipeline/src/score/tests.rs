@@ -97,6 +97,7 @@ fn every_way_to_predict_is_scored_without_and_with_its_temperature() {
             scores: TaskScores::Regression(RegressionScores::of(&[0.0, 1.0], &[0.0, 2.0])?),
             reliability: Vec::new(),
             row_losses: vec![outputs / rule.temperature],
+            answers: Vec::new(),
         })
     })
     .unwrap();

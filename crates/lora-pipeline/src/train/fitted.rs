@@ -94,6 +94,7 @@ impl FittedTraining {
             results["inference"] = json!(inference);
             results["metric"] = scored.official_document();
             results["scores"] = Value::Object(of_splits.collect::<Map<_, _>>());
+            results["by_class"] = json!(scored.by_class);
             results["train_test_gap"] = json!(scored.gap());
         }
         let task = TaskFile {

@@ -13,7 +13,7 @@ use super::memory::{MemoryEstimate, StepSize, TooLarge};
 use crate::calibration::CalibrationFile;
 use crate::counted::counted;
 use crate::data::encoded::{Detail, EncodedSplit, RowDetail, RowEncoder};
-use crate::data::split::SplitRows;
+use crate::data::split::{PlacedRows, SplitRows};
 use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
@@ -33,6 +33,8 @@ pub struct PreparedTraining {
     pub validation: Option<EncodedSplit>,
     /// Rows that are scored once.
     pub test: Option<EncodedSplit>,
+    /// The texts of the split that is scored last.
+    pub scored_last: Option<PlacedRows>,
     padding: Padding,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct EncodedRows {
     train: EncodedSplit,
     validation: Option<EncodedSplit>,
     test: Option<EncodedSplit>,
+    scored_last: Option<PlacedRows>,
     padding: Padding,
 }
 
@@ -75,6 +78,7 @@ impl EncodedRows {
             train,
             validation: encode("validation", rows.validation.as_ref())?,
             test: encode("test", rows.test.as_ref())?,
+            scored_last: rows.texts_scored_last(),
             padding: encoder.reader.padding,
         })
     }
@@ -86,6 +90,7 @@ impl EncodedRows {
             train,
             validation,
             test,
+            scored_last,
             padding,
         } = self;
         PreparedTraining {
@@ -94,6 +99,7 @@ impl EncodedRows {
             train,
             validation,
             test,
+            scored_last,
             padding,
         }
     }

@@ -18,6 +18,7 @@ use crate::inference::infer;
 use crate::progress::Progress;
 use crate::saved::task_file::{FittedRules, TaskFile};
 use crate::score::accuracy::{accuracy_line, as_sentence};
+use crate::score::by_class::ByClass;
 use crate::score::comparison::{MethodsInUse, verdicts};
 use crate::score::report::{curves, score_page};
 use crate::score::{
@@ -34,6 +35,8 @@ pub struct TrainingScores {
     pub calibration: Option<CalibrationFile>,
     /// The benchmark's own metric.
     pub metric: Option<TaskMetric>,
+    /// The last of the splits class by class, of texts with classes or labels; not of training rows.
+    pub by_class: Option<ByClass>,
 }
 
 impl TrainingScores {
@@ -48,6 +51,7 @@ impl TrainingScores {
             rules: FittedRules::default(),
             calibration: None,
             metric: config.data.benchmark()?.map(|benchmark| benchmark.metric),
+            by_class: None,
         };
         // Validation rows calibrate what is scored after them. Of the training rows only the mean pass, for the gap.
         let splits = [
@@ -80,6 +84,11 @@ impl TrainingScores {
             }
             let methods = score_split(&outputs, split, scored.rules)?;
             scored.scores.push((name.to_owned(), methods));
+        }
+        if let (Some(texts), Some((name, methods))) = (&prepared.scored_last, scored.scores.last()) {
+            let inference = scored.in_use().map(|in_use| in_use.better());
+            let (on, places) = (format!("the {name} rows"), texts.places.as_deref());
+            scored.by_class = ByClass::of(&on, methods, inference, &texts.rows, places)?;
         }
         Ok(scored)
     }
@@ -253,6 +262,8 @@ pub(super) fn page(
         page.summary
             .extend(verdicts.iter().map(|verdict| format!("{name} rows: {verdict}.")));
     }
+    page.sections
+        .extend(splits.by_class.as_ref().map(ByClass::section));
     let of_training = splits.scores.iter().find(|(name, _)| name == "training");
     page.sections.extend(of_training.map(|(name, methods)| {
         Section::new("Scores on training rows")

@@ -29,6 +29,9 @@ pub struct Table {
     /// Whether the best value of a column is marked. Not where it is unknown how far values differ by chance.
     #[serde(default = "marked")]
     pub marks_best: bool,
+    /// Whether the page shades each cell by its share of the sum of its row: for counts.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shades_shares: bool,
 }
 
 fn marked() -> bool {
@@ -107,6 +110,7 @@ impl Table {
             columns,
             rows: Vec::new(),
             marks_best: true,
+            shades_shares: false,
         }
     }
 
@@ -121,6 +125,13 @@ impl Table {
     #[must_use]
     pub fn without_marks(mut self) -> Self {
         self.marks_best = false;
+        self
+    }
+
+    /// The same table of counts with cells that the page shades by their share of the row.
+    #[must_use]
+    pub fn with_shades(mut self) -> Self {
+        self.shades_shares = true;
         self
     }
 

@@ -44,6 +44,8 @@ pub(super) struct PrintedCell {
     pub value: Option<f64>,
     /// How far it may lie off: its standard deviation, or 0 where none is known.
     pub deviation: f64,
+    /// Share of the sum of its row, where shares are shaded; else 0.
+    pub share: f64,
 }
 
 impl PrintedColumn {
@@ -93,6 +95,9 @@ impl<'table> PrintedTable<'table> {
                 }
             })
             .collect();
+        if table.shades_shares {
+            rows.iter_mut().for_each(|row| set_shares(&mut row.cells));
+        }
         Self {
             title: &table.title,
             note: &table.note,
@@ -140,6 +145,18 @@ fn print_cell(cell: &Cell, column: &Column) -> PrintedCell {
             Cell::Value { std: Some(std), .. } if std.is_finite() => *std,
             _ => 0.0,
         },
+        share: 0.0,
+    }
+}
+
+/// A row without counts has no shares.
+fn set_shares(cells: &mut [PrintedCell]) {
+    let sum: f64 = cells.iter().filter_map(|cell| cell.value).sum();
+    for cell in cells {
+        cell.share = cell
+            .value
+            .filter(|_| sum > 0.0)
+            .map_or(0.0, |count| (count / sum).clamp(0.0, 1.0));
     }
 }
 

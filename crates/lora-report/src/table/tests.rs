@@ -275,8 +275,9 @@ fn any_table() -> impl Strategy<Value = Table> {
             }
         });
     let rows = proptest::collection::vec((".*", [any_cell(), any_cell(), any_cell()]), 0..5);
-    (".*", ".*", ".*", [column.clone(), column.clone(), column], rows).prop_map(
-        |(title, note, row_heading, columns, rows)| {
+    let columns = [column.clone(), column.clone(), column];
+    (".*", ".*", ".*", columns, rows, any::<bool>()).prop_map(
+        |(title, note, row_heading, columns, rows, shades_shares)| {
             let rows = rows
                 .into_iter()
                 .map(|(label, cells)| super::Row {
@@ -290,6 +291,7 @@ fn any_table() -> impl Strategy<Value = Table> {
                 row_heading,
                 columns: columns.to_vec(),
                 marks_best: true,
+                shades_shares,
                 rows,
             }
         },

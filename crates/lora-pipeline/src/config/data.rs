@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::keys::Key;
-use super::{Origins, RunConfig, recipe};
+use super::{Origins, RunConfig};
 use crate::bail;
 use crate::error::Result;
 
@@ -184,13 +184,8 @@ pub(super) fn check_required(
             file.display()
         ),
         None => bail!(
-            "missing: {missing}; give them in a file with --config, or as flags: {flags}; for the program's own settings give data and \
-             none of {}",
-            recipe::HOW_TO_TRAIN
-                .iter()
-                .map(flag)
-                .collect::<Vec<_>>()
-                .join(", ")
+            "missing: {missing}; give them in a file with --config, or as flags: {flags}; for classes or a number of each text, --data alone \
+             is enough"
         ),
     }
 }

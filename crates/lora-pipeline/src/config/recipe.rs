@@ -6,26 +6,21 @@ use serde_json::{Map, Value, json};
 
 use crate::base::checkpoint::EMBEDDED_MODEL;
 
-/// Keys that say how to train: where one of them is given, the rest is not guessed.
-pub(super) const HOW_TO_TRAIN: [&str; 4] = [
-    "learning_rate",
-    "num_train_epochs",
-    "max_steps",
-    "per_device_train_batch_size",
-];
-
 /// Where the rows come from, in the order in which the output folder is named after them.
 const ROWS: [&str; 4] = ["data_file", "train_file", "task_name", "data_dir"];
 
-/// Whether values name rows, and nothing of how to train on them. Answers, words, choices and texts need settings of their own.
+/// Whether values name rows, and not all of how to train on them: learning rate, length and batch size. Answers, words, choices and texts
+/// need settings of their own.
 pub(super) fn is_meant(values: &Map<String, Value>) -> bool {
     let is_classified = values
         .get("problem_type")
         .and_then(Value::as_str)
         .is_none_or(|name| name == "regression" || name.ends_with("label_classification"));
-    is_classified
-        && ROWS.iter().any(|key| values.contains_key(*key))
-        && !HOW_TO_TRAIN.iter().any(|key| values.contains_key(*key))
+    let has = |key: &str| values.contains_key(key);
+    let is_whole = has("learning_rate")
+        && (has("num_train_epochs") || has("max_steps"))
+        && has("per_device_train_batch_size");
+    is_classified && ROWS.into_iter().any(has) && !is_whole
 }
 
 /// Adds what is not given. The output folder is named after the rows.
@@ -44,7 +39,7 @@ pub(super) fn fill(values: &mut Map<String, Value>) {
         ("mask_grouping", json!("example"), &["tuning", "blob"]),
         ("learning_rate", json!(3e-3), &[]),
         // Early stopping ends it in time.
-        ("num_train_epochs", json!(20), &[]),
+        ("num_train_epochs", json!(20), &["max_steps"]),
         ("early_stopping_patience", json!(3), &["eval_strategy"]),
         ("per_device_train_batch_size", json!(16), &[]),
         ("warmup_ratio", json!(0.06), &["warmup_steps"]),

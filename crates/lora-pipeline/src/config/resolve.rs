@@ -34,7 +34,7 @@ pub struct Resolved {
     pub is_recipe: bool,
 }
 
-/// Flags win over the file, the file over defaults. Without a file, and without any of the flags that say how to train, the [`recipe`]
+/// Flags win over the file, the file over defaults. Without a file, and without all of the flags that say how to train, the [`recipe`]
 /// stands in the place of the file.
 ///
 /// # Errors

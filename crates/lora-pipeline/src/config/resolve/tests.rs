@@ -239,6 +239,8 @@ fn rows_alone_are_trained_with_the_recipe_and_what_is_given_stands() {
         ("use_dora", "true"),
         ("blob", "{}"),
         ("warmup_steps", "3"),
+        ("max_steps", "10"),
+        ("num_train_epochs", "3"),
         ("eval_strategy", "no"),
         ("problem_type", "regression"),
     ] {
@@ -247,16 +249,20 @@ fn rows_alone_are_trained_with_the_recipe_and_what_is_given_stands() {
         assert!(given.is_recipe, "{key} {value}");
         assert_eq!(given.config.train.learning_rate, own.config.train.learning_rate);
     }
-    for (key, value) in [
+    let answers = [("data_file", "reviews.csv"), ("problem_type", "causal_lm")];
+    let message = resolve_flags(&answers).unwrap_err().to_string();
+    assert!(message.contains("missing: model_name_or_path"), "{message}");
+    // Who says all of how to train has the defaults elsewhere.
+    let whole = [
+        ("model_name_or_path", "minilm-l6"),
+        ("data_file", "reviews.csv"),
+        ("output_dir", "out"),
         ("learning_rate", "1e-3"),
-        ("max_steps", "10"),
-        ("problem_type", "causal_lm"),
-    ] {
-        let message = resolve_flags(&[("data_file", "reviews.csv"), (key, value)])
-            .unwrap_err()
-            .to_string();
-        assert!(message.contains("missing: model_name_or_path"), "{message}");
-    }
+        ("num_train_epochs", "2"),
+        ("per_device_train_batch_size", "8"),
+    ];
+    let given = resolve_flags(&whole).unwrap();
+    assert!(!given.is_recipe && !given.config.mask_probability.has_masks());
 }
 
 #[test]

@@ -8,7 +8,9 @@ use lora_core::peft::Average;
 use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, TaskMetric, of_own_files};
 use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
-use lora_pipeline::calibration::{calibrator_table, score_calibrators, score_sets, set_section, set_tables};
+use lora_pipeline::calibration::{
+    calibrator_section, calibrator_table, score_calibrators, score_sets, set_section, set_tables,
+};
 use lora_pipeline::counted::counted;
 use lora_pipeline::data::benchmark::read_scored;
 use lora_pipeline::data::encoded::{EncodedSplit, RowEncoder};
@@ -27,7 +29,6 @@ use lora_pipeline::score::by_class::ByClass;
 use lora_pipeline::score::comparison::verdicts;
 use lora_pipeline::score::report::score_page;
 use lora_pipeline::score::{ScoredMethod, legend, official, official_line, score_split, table};
-use lora_report::{Block, Section};
 use serde_json::{Value, json};
 
 use crate::set_args::SetArgs;
@@ -236,11 +237,9 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
             .chain(verdicts)
             .chain(in_use);
         page.summary = summary.chain(spared).chain(metric_line).collect();
-        let of_calibrators =
-            calibrator_table.map(|table| Section::new("Calibrators").with_block(Block::Table(table)));
-        let of_classes = by_class.iter().map(ByClass::section);
-        page.sections
-            .extend(of_classes.chain(set_section(set_tables)).chain(of_calibrators));
+        page.sections.extend(by_class.iter().map(ByClass::section));
+        page.sections.extend(set_section(set_tables));
+        page.sections.extend(calibrator_section(calibrator_table));
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;
         terminal.note(format!("report: {}", path.display()));
     }

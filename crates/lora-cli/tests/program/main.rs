@@ -21,6 +21,7 @@ mod memory;
 mod monte_carlo;
 mod new_weights;
 mod operations;
+mod own_settings;
 mod posteriors_in_folders;
 mod precision;
 mod prediction_sets;

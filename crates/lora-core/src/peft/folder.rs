@@ -199,7 +199,9 @@ impl AdapterFolder {
         let names = adapted.model.bias_of_decoder();
         let is_read = |name: &String| self.names.contains_key(name) && !waiting.has(name);
         if names.iter().any(is_read) {
-            names.iter().for_each(|name| waiting.pass_over(name));
+            for name in &names {
+                waiting.pass_over(name);
+            }
         }
         let mut result = Ok(());
         let mut base_weights = HashMap::new();

@@ -36,7 +36,7 @@ fn is_repeated(name: &str, has: impl Fn(&str) -> bool) -> bool {
     let Some(copy) = parts
         .iter()
         .position(|part| ["original_module", "modules_to_save"].contains(part))
-        .filter(|_| name.ends_with(".bias"))
+        .filter(|_| parts.last() == Some(&"bias"))
     else {
         return false;
     };

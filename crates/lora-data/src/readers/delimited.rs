@@ -197,11 +197,10 @@ impl Place {
     /// Behind one more byte; none where text follows the quote that closes a field.
     fn behind(self, byte: u8, ends_field: bool) -> Option<Self> {
         Some(match self {
-            Self::FieldStart if byte == b'"' => Self::Quoted,
+            // Behind a quote: written twice it is one inside the field.
+            Self::FieldStart | Self::AfterQuote if byte == b'"' => Self::Quoted,
             Self::Quoted if byte == b'"' => Self::AfterQuote,
             Self::Quoted => Self::Quoted,
-            // A quote written twice is a quote inside the field.
-            Self::AfterQuote if byte == b'"' => Self::Quoted,
             _ if ends_field => Self::FieldStart,
             Self::AfterQuote if byte != b' ' => return None,
             Self::AfterQuote => Self::AfterQuote,

@@ -44,6 +44,9 @@ pub fn collections<'a>(predictions: impl Iterator<Item = &'a InferenceMethod>) -
 /// One way to predict, and the model of a training that does so.
 pub type TrialMethod<'a> = (&'a InferenceMethod, Stopping);
 
+/// The passes that a way to predict needs, and the model that they are of.
+type PassesOfModel = (InferenceMethod, Stopping);
+
 /// Outputs of a training in each of these ways, or why it cannot, `[requests]`; none if Ctrl-C came between. Of a deep ensemble it is the
 /// part of this training.
 pub fn run(
@@ -52,7 +55,7 @@ pub fn run(
     requests: &[TrialMethod<'_>],
     cancel: &CancelToken,
 ) -> Option<Vec<Result<TrialOutputs, String>>> {
-    let passes: Vec<(InferenceMethod, Stopping)> = requests
+    let passes: Vec<PassesOfModel> = requests
         .iter()
         .map(|(method, stopping)| (method.passes(), *stopping))
         .collect();
@@ -60,7 +63,7 @@ pub fn run(
     let first = passes
         .first()
         .map(|(_, stopping)| (InferenceMethod::Mean, *stopping));
-    let mut run: Vec<(&(InferenceMethod, Stopping), Result<TrialOutputs, String>)> = Vec::new();
+    let mut run: Vec<(&PassesOfModel, Result<TrialOutputs, String>)> = Vec::new();
     for wanted in first.iter().chain(&passes) {
         if run.iter().any(|(known, _)| *known == wanted) {
             continue;
@@ -74,7 +77,7 @@ pub fn run(
         }
     }
     let mean_pass = run.first()?.1.as_ref().map_or(0.0, |outputs| outputs.seconds);
-    let of_request = |((method, _), wanted): (&TrialMethod<'_>, &(InferenceMethod, Stopping))| {
+    let of_request = |((method, _), wanted): (&TrialMethod<'_>, &PassesOfModel)| {
         let (_, outputs) = run.iter().find(|(known, _)| *known == wanted)?;
         let first = |outputs: &TrialOutputs| {
             let members = method.members_of_a_training() as usize;
@@ -88,7 +91,7 @@ pub fn run(
 fn run_passes(
     trained: &Trained,
     seed: u64,
-    (method, stopping): &(InferenceMethod, Stopping),
+    (method, stopping): &PassesOfModel,
     members: u64,
     cancel: &CancelToken,
 ) -> Result<Option<TrialOutputs>> {

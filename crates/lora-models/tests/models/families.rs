@@ -176,8 +176,8 @@ fn below_question_answering_qwens_modules_are_called_as_in_transformers_whatever
         let copy = with_prefix(&folder, ["transformer.", prefix]);
         let model = model(copy.path());
         assert_outputs(&folder, &model, "base.");
-        let adapter = AdapterFolder::read(&folder.join("adapter")).unwrap();
-        let adapted = adapter.attach_to(model).unwrap();
+        let read = AdapterFolder::read(&folder.join("adapter")).unwrap();
+        let adapted = read.attach_to(model).unwrap();
         assert_outputs(&folder, &adapted.model, "");
     }
 }

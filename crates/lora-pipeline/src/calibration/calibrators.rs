@@ -9,7 +9,7 @@ use lora_eval::calibrators::{
     Calibrator, CalibratorKind, DirichletPenalty, JudgedCalibrator, VectorPrior, judge_calibrator,
 };
 use lora_eval::{ClassProbabilities, ModelOutputs, Scores};
-use lora_report::{Better, Cell, Column, Table};
+use lora_report::{Better, Block, Cell, Column, Section, Table};
 use serde::{Deserialize, Serialize};
 
 use super::{CALIBRATION_FILE, Calibrated, class_probabilities, ways};
@@ -169,6 +169,11 @@ pub fn score_calibrators(
         }
     }
     Ok(scored)
+}
+
+/// The table for a page; none without any.
+pub fn calibrator_section(table: Option<Table>) -> Option<Section> {
+    table.map(|table| Section::new("Calibrators").with_block(Block::Table(table)))
 }
 
 /// The calibrators side by side; none without any.

@@ -18,7 +18,8 @@ use crate::error::{Context, Result};
 use crate::inference::{MethodOutputs, SplitOutputs};
 use crate::saved::task_file::FittedValues;
 pub use calibrators::{
-    CalibratorName, FittedCalibrator, ScoredCalibrator, calibrator_of, calibrator_table, score_calibrators,
+    CalibratorName, FittedCalibrator, ScoredCalibrator, calibrator_of, calibrator_section, calibrator_table,
+    score_calibrators,
 };
 pub use promise::CoveragePromise;
 pub use sets::{ScoredSets, SetRequest, score_sets, set_section, set_tables};

@@ -96,7 +96,9 @@ impl<'table> PrintedTable<'table> {
             })
             .collect();
         if table.shades_shares {
-            rows.iter_mut().for_each(|row| set_shares(&mut row.cells));
+            for row in &mut rows {
+                set_shares(&mut row.cells);
+            }
         }
         Self {
             title: &table.title,

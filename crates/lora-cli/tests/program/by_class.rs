@@ -80,12 +80,15 @@ fn counts_and_recall_by_class_are_those_of_what_predict_answers() {
     for found in [&trained["by_class"], &scored["by_class"]] {
         assert_eq!(found["confusion_matrix"], json!(matrix));
         for (index, class) in classes.into_iter().enumerate() {
-            let scores = &found["classes"][index];
-            assert_eq!((&scores["class"], &scores["rows"]), (&json!(class), &json!(6)));
+            let of_class = &found["classes"][index];
+            assert_eq!(
+                (&of_class["class"], &of_class["rows"]),
+                (&json!(class), &json!(6))
+            );
             let recall = count(class, class) as f64 / 6.0;
             assert!(
-                (scores["recall"].as_f64().unwrap() - recall).abs() < 1e-12,
-                "{scores}"
+                (of_class["recall"].as_f64().unwrap() - recall).abs() < 1e-12,
+                "{of_class}"
             );
         }
     }

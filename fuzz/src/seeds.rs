@@ -59,7 +59,7 @@ pub(crate) fn of_chats() -> Vec<Vec<u8>> {
 
 /// A few lines of results: of one training, and of two trials.
 pub(crate) fn results() -> Vec<Vec<u8>> {
-    ["demo", "posteriors-256"]
+    ["movies-64", "posteriors-256"]
         .map(|name| lines_of(&format!("configs/here/{name}.results.jsonl"), 5))
         .to_vec()
 }

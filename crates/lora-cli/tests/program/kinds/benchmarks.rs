@@ -34,7 +34,7 @@ fn a_benchmark_brings_its_splits_labels_and_metric() {
     for part in [
         "validation: 6 rows split off the training rows with seed 11",
         "test: 9 rows from glue/SST-2/dev.tsv",
-        "classes negative, positive",
+        "2 classes: negative, positive",
     ] {
         assert!(said.stderr.contains(part), "no `{part}` in {}", said.stderr);
     }

@@ -52,7 +52,10 @@ const MISTAKES: [Mistake; 20] = [
         "validation",
         "dev.tsv",
         "sentence\nit floats\n",
-        &["no label column", "the columns are `sentence`: name the label column"],
+        &[
+            "no label column",
+            "the columns are `sentence`: name the label column",
+        ],
     ),
     (
         "stsb",

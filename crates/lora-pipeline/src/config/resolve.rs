@@ -30,12 +30,12 @@ pub struct Resolved {
     pub config: RunConfig,
     /// Where the values were given.
     pub origins: Origins,
-    /// Whether it began with the [`recipe`].
+    /// Whether settings that were not given are those of a text classifier, not the defaults.
     pub is_recipe: bool,
 }
 
-/// Flags win over the file, the file over defaults. Without a file, and without all of the flags that say how to train, the [`recipe`]
-/// stands in the place of the file.
+/// Flags win over the file, the file over defaults. Without a file, and without all of the flags that say how to train, the
+/// recipe of a text classifier stands in the place of the file.
 ///
 /// # Errors
 ///

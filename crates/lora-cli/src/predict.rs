@@ -199,14 +199,16 @@ impl PredictArgs {
     }
 }
 
-/// Refuses a file of rows in the place of a text.
+/// Refuses a file of rows in the place of a text, and a word that is the name of one.
 fn check_no_file(word: &str) -> Result<()> {
-    if Path::new(word).is_file() && is_of_rows(word)? {
-        bail!(
-            "`{word}` is a file; for its rows: --data {word}; to label these words, put -- before them: -- {word}"
-        );
-    }
-    Ok(())
+    let is_there = Path::new(word).is_file() && is_of_rows(word)?;
+    let is_name = !word.contains(char::is_whitespace) && matches!(is_of_rows(word), Ok(true));
+    let what = match (is_there, is_name) {
+        (true, _) => "is a file",
+        (_, true) => "is no text but the name of a file, which is not there",
+        _ => return Ok(()),
+    };
+    bail!("`{word}` {what}; for its rows: --data {word}; to label these words, put -- before them: -- {word}")
 }
 
 /// Tells where the first line of the standard input is no text, as it seems, but the header of a table.

@@ -47,10 +47,12 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         ));
         return Ok(());
     }
-    if resolved.is_recipe {
-        terminal.note(own_settings(&resolved.config));
-    }
+    let own_settings = resolved.is_recipe.then(|| own_settings(&resolved.config));
     let mut training = Training::open(resolved, args.dry_run, terminal)?;
+    // Nobody needs it who reads what is wrong.
+    if let Some(note) = own_settings {
+        terminal.note(note);
+    }
     if let Some(token) = variable("MLFLOW_TRACKING_TOKEN") {
         training = training.with_mlflow_token(token);
     }
@@ -79,7 +81,7 @@ fn own_settings(config: &RunConfig) -> String {
         String::new()
     };
     format!(
-        "note: settings that are not given are the program's own: {}, {masks}learning rate {}, at most {} epochs, into {}; --dry-run \
+        "note: settings that are not given are the program's own: {}, {masks}learning rate {}, epochs at most {}, into {}; --dry-run \
          shows all of them, flags or --config change them",
         config.model_name_or_path,
         config.train.learning_rate,

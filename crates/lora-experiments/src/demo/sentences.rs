@@ -40,14 +40,14 @@ fn result(arms: &Arms<'_>) -> Result<String> {
     };
     let both = |measure| -> Result<String> {
         Ok(format!(
-            "{:.3} against {:.3}",
-            of(ENSEMBLE, measure)?,
-            of(PLAIN, measure)?
+            "{:.3} and {:.3}",
+            of(PLAIN, measure)?,
+            of(ENSEMBLE, measure)?
         ))
     };
     Ok(format!(
         "After {} on {} movie reviews plain LoRA has a loss of {:.3} on the rows that it learned and of {:.3} on test rows; the ensemble of \
-         LoRA Dropout has {:.3} on test rows{}. Calibration error: {}. Accuracy: {}.",
+         LoRA Dropout has {:.3} on test rows{}. In the same order, calibration error: {}; accuracy: {}.",
         counted(arms.sizes.epochs as usize, "epoch"),
         arms.sizes.train,
         of(PLAIN, Measure::Loss)? - of(PLAIN, Measure::LossGap)?,

@@ -46,6 +46,14 @@ const CASES: &[Case] = &[
         &["`train.csv` is a file", "--data train.csv", "put -- before them"],
     ),
     (
+        "the name of a file that is not there in the place of a text",
+        &["predict", "out", "nosuch.csv"],
+        &[
+            "`nosuch.csv` is no text but the name of a file, which is not there",
+            "put -- before them",
+        ],
+    ),
+    (
         "a workbook in the place of a text",
         &["predict", "out", "sheet.xlsx"],
         &["`sheet.xlsx` is an Excel workbook, which is not read; save the sheet as CSV"],

@@ -153,7 +153,7 @@ const DEMO_EXAMPLES: &str = "\
 Examples:
   As it is shown in the book, in a few minutes; the page is runs/demo/report.html:
     lora demo
-  A first look in half a minute:
+  A first look in about a minute:
     lora demo --fast --output runs/first-look";
 
 const BAYESIANIZE_EXAMPLES: &str = "\

@@ -47,7 +47,7 @@ pub fn run(args: &TrainArgs, terminal: &Terminal) -> Result<()> {
         ));
         return Ok(());
     }
-    let own_settings = resolved.is_recipe.then(|| own_settings(&resolved.config));
+    let own_settings = resolved.uses_recipe.then(|| own_settings(&resolved.config));
     let mut training = Training::open(resolved, args.dry_run, terminal)?;
     // Nobody needs it who reads what is wrong.
     if let Some(note) = own_settings {

@@ -49,7 +49,7 @@ fn the_command_of_the_quick_start_spells_out_the_settings_that_the_program_has_o
     let data = Key::named("data_file").unwrap();
     let own = Overrides::from_pairs(vec![(data, "reviews.csv".to_owned())]);
     let own = resolve(None, &own).unwrap();
-    assert!(own.is_recipe);
+    assert!(own.uses_recipe);
     assert_eq!(typed, own.config);
 }
 

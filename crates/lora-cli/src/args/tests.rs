@@ -114,16 +114,22 @@ fn a_folder_is_taken_by_its_flag_and_by_its_place() {
     }
 }
 
+/// What one of the program's own sentences says of a wrong command.
+fn sentence_for(
+    words: &str,
+    sentence: impl Fn(&clap::Command, &clap::Error, &[String]) -> Option<String>,
+) -> Option<String> {
+    let command = command();
+    let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    let parsed = command
+        .clone()
+        .try_get_matches_from(std::iter::once("lora").chain(words.iter().map(String::as_str)));
+    sentence(&command, &parsed.expect_err("a wrong command"), &words)
+}
+
 #[test]
 fn a_flag_of_another_subcommand_is_said_to_be_one() {
-    let said = |words: &str| {
-        let command = command();
-        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let error = command
-            .clone()
-            .try_get_matches_from(std::iter::once("lora").chain(words.iter().map(String::as_str)));
-        of_another_subcommand(&command, &error.expect_err("a wrong flag"), &words)
-    };
+    let said = |words| sentence_for(words, of_another_subcommand);
     let dtype = said("train --dtype bf16").expect("a flag of eval");
     assert!(
         dtype.starts_with("lora train has no --dtype (trainings compute in f32"),
@@ -145,14 +151,7 @@ fn a_flag_of_another_subcommand_is_said_to_be_one() {
 
 #[test]
 fn a_missing_adapter_folder_is_told_with_both_ways_to_give_it() {
-    let said = |words: &str| {
-        let command = command();
-        let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
-        let error = command
-            .clone()
-            .try_get_matches_from(std::iter::once("lora").chain(words.iter().map(String::as_str)));
-        of_a_missing_folder(&command, &error.expect_err("a wrong command"), &words)
-    };
+    let said = |words| sentence_for(words, of_a_missing_folder);
     for words in [
         "predict",
         "predict --data b.csv",

@@ -83,7 +83,6 @@ pub fn sweep(options: &DemoOptions) -> Result<SweepFile> {
     let mut sweep = of_parts(
         options,
         &sizes,
-        &[json!(sizes.train)],
         &json!([
             // The longest begin: at the end no thread waits for one.
             {
@@ -102,7 +101,7 @@ pub fn sweep(options: &DemoOptions) -> Result<SweepFile> {
     Ok(serde_json::from_value(sweep)?)
 }
 
-/// The sweep by whose validation rows the settings were chosen. A dozen test rows are there for the form; nobody looks at them.
+/// The sweep by whose validation rows p was chosen. A dozen test rows are there for the form; nobody looks at them.
 ///
 /// # Errors
 ///
@@ -116,7 +115,6 @@ pub fn choices(options: &DemoOptions) -> Result<SweepFile> {
     let mut sweep = of_parts(
         options,
         &sizes,
-        &[json!(sizes.train)],
         &json!([
             {"name": LORA, "predictions": ["mean"]},
             {
@@ -132,7 +130,7 @@ pub fn choices(options: &DemoOptions) -> Result<SweepFile> {
     Ok(serde_json::from_value(sweep)?)
 }
 
-fn of_parts(options: &DemoOptions, sizes: &DemoSizes, rows: &[Value], methods: &Value) -> Value {
+fn of_parts(options: &DemoOptions, sizes: &DemoSizes, methods: &Value) -> Value {
     json!({
         "base": {
             "model_name_or_path": EMBEDDED_MODEL,
@@ -147,7 +145,7 @@ fn of_parts(options: &DemoOptions, sizes: &DemoSizes, rows: &[Value], methods: &
             "warmup_ratio": 0.06,
             "per_device_eval_batch_size": 64,
         },
-        "tasks": [{"name": TASK, "benchmark": "snippets", "rows": rows}],
+        "tasks": [{"name": TASK, "benchmark": "snippets", "rows": [sizes.train]}],
         "methods": methods,
         "seeds": (1..=sizes.seeds).collect::<Vec<_>>(),
         // Other training and validation rows for every seed, the same test rows.

@@ -10,7 +10,6 @@ use crate::report::choice::Method;
 use crate::report::measure::{Measure, cell_of};
 use crate::report::results::Results;
 use crate::report::tables::ECE_RULE;
-use crate::sweep::file::RowCount;
 use crate::sweep::record::TrialResult;
 
 /// Without marks of the best where there is one seed.
@@ -149,7 +148,6 @@ pub fn careful(arms: &Arms<'_>) -> Result<Vec<Table>> {
 /// Settings on validation rows.
 pub fn choices(results: &Results) -> Result<Table> {
     let columns = vec![
-        Column::new("rows", Better::None, 0),
         Column::new("p", Better::None, 1),
         Column::new("NLL", Better::Lower, 3).with_unit("nats"),
         Column::new("accuracy", Better::Higher, 3),
@@ -165,17 +163,12 @@ pub fn choices(results: &Results) -> Result<Table> {
                     .and_then(serde_json::Value::as_f64);
                 value.map_or(Cell::Empty, Cell::value)
             };
-            let rows = match task.rows {
-                RowCount::Some(rows) => Cell::value(rows as f64),
-                RowCount::All => Cell::text("all"),
-            };
             let mean = |of: &dyn Fn(&TrialResult) -> Option<f64>| -> Result<Cell> {
                 let values: Option<Vec<f64>> = configuration.results().map(of).collect();
                 let values = values.context("a trial has no classes")?;
                 Ok(cell_of(MeanStd::of(&values)?))
             };
             let cells = vec![
-                rows,
                 number("mask_probability"),
                 mean(&|result| Some(result.validation.plain.loss()))?,
                 mean(&|result| Measure::accuracy_of(&result.validation.plain))?,

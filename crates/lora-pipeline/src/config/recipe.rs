@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lora_data::{ProblemType, tasks};
 use serde_json::{Map, Value, json};
 
 use crate::base::checkpoint::EMBEDDED_MODEL;
@@ -12,10 +13,18 @@ const ROWS: [&str; 4] = ["data_file", "train_file", "task_name", "data_dir"];
 /// Whether values name rows, and not all of how to train on them: learning rate, length and batch size. Answers, words, choices and texts
 /// need settings of their own.
 pub(super) fn is_meant(values: &Map<String, Value>) -> bool {
-    let is_classified = values
-        .get("problem_type")
-        .and_then(Value::as_str)
-        .is_none_or(|name| name == "regression" || name.ends_with("label_classification"));
+    let named = values.get("problem_type").cloned().map(serde_json::from_value);
+    let benchmark = values.get("task_name").and_then(Value::as_str).map(tasks::find);
+    let problem_type = named
+        .and_then(Result::ok)
+        .or_else(|| Some(benchmark?.ok()?.problem_type()));
+    let is_classified = problem_type.is_none_or(|kind| {
+        use ProblemType::{MultiLabelClassification, Regression, SingleLabelClassification};
+        matches!(
+            kind,
+            SingleLabelClassification | MultiLabelClassification | Regression
+        )
+    });
     let has = |key: &str| values.contains_key(key);
     let is_whole = has("learning_rate")
         && (has("num_train_epochs") || has("max_steps"))

@@ -31,7 +31,7 @@ pub struct Resolved {
     /// Where the values were given.
     pub origins: Origins,
     /// Whether settings that were not given are those of a text classifier, not the defaults.
-    pub is_recipe: bool,
+    pub uses_recipe: bool,
 }
 
 /// Flags win over the file, the file over defaults. Without a file, and without all of the flags that say how to train, the
@@ -54,13 +54,13 @@ pub fn resolve(config_file: Option<&Path>, overrides: &Overrides) -> Result<Reso
         origins.places.insert(key.name, Origin::Flag);
         values.insert(key.name.to_owned(), value);
     }
-    let is_recipe = config_file.is_none() && recipe::is_meant(&values);
-    if is_recipe {
+    let uses_recipe = config_file.is_none() && recipe::is_meant(&values);
+    if uses_recipe {
         recipe::fill(&mut values);
     }
     let resolved = resolve_values(values, origins)?;
     Ok(Resolved {
-        is_recipe,
+        uses_recipe,
         ..resolved
     })
 }
@@ -99,7 +99,7 @@ pub fn resolve_values(mut values: Map<String, Value>, origins: Origins) -> Resul
     Ok(Resolved {
         config,
         origins,
-        is_recipe: false,
+        uses_recipe: false,
     })
 }
 

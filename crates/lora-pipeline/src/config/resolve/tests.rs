@@ -226,7 +226,7 @@ fn resolve_flags(flags: &[(&str, &str)]) -> Result<Resolved> {
 #[test]
 fn rows_alone_are_trained_with_the_recipe_and_what_is_given_stands() {
     let own = resolve_flags(&[("data_file", "some/reviews.csv")]).unwrap();
-    assert!(own.is_recipe);
+    assert!(own.uses_recipe);
     assert_eq!(own.config.output_dir, Path::new("runs").join("reviews"));
     assert!(own.config.mask_probability.has_masks());
     // What contradicts a part of it, or has no use for it, takes that part away.
@@ -246,12 +246,16 @@ fn rows_alone_are_trained_with_the_recipe_and_what_is_given_stands() {
     ] {
         let given = resolve_flags(&[("data_file", "reviews.csv"), (key, value)]);
         let given = given.unwrap_or_else(|error| panic!("{key} {value}: {error}"));
-        assert!(given.is_recipe, "{key} {value}");
+        assert!(given.uses_recipe, "{key} {value}");
         assert_eq!(given.config.train.learning_rate, own.config.train.learning_rate);
     }
-    let answers = [("data_file", "reviews.csv"), ("problem_type", "causal_lm")];
-    let message = resolve_flags(&answers).unwrap_err().to_string();
-    assert!(message.contains("missing: model_name_or_path"), "{message}");
+    for answers in [
+        [("data_file", "reviews.csv"), ("problem_type", "causal_lm")],
+        [("data_dir", "squad"), ("task_name", "squad")],
+    ] {
+        let message = resolve_flags(&answers).unwrap_err().to_string();
+        assert!(message.contains("missing: model_name_or_path"), "{message}");
+    }
     // Who says all of how to train has the defaults elsewhere.
     let whole = [
         ("model_name_or_path", "minilm-l6"),
@@ -262,7 +266,7 @@ fn rows_alone_are_trained_with_the_recipe_and_what_is_given_stands() {
         ("per_device_train_batch_size", "8"),
     ];
     let given = resolve_flags(&whole).unwrap();
-    assert!(!given.is_recipe && !given.config.mask_probability.has_masks());
+    assert!(!given.uses_recipe && !given.config.mask_probability.has_masks());
 }
 
 #[test]

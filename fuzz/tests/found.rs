@@ -126,6 +126,34 @@ fn a_damaged_table_of_replacements_is_refused_when_a_text_is_encoded() {
 }
 
 #[test]
+fn a_table_of_replacements_and_padding_take_the_memory_that_a_file_has() {
+    // A table of 2 GiB, and texts padded to 2^40 tokens.
+    let parts = [
+        r#""normalizer": {"type": "Precompiled", "precompiled_charsmap": "/P//f3Jlc3Q="}"#,
+        r#""normalizer": {"type": "Sequence", "normalizers": [{"type": "Precompiled", "precompiled_charsmap": "/P//f3Jlc3Q="}]}"#,
+        r#""padding": {"strategy": {"Fixed": 1099511627776}, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 0,
+            "pad_type_id": 0, "pad_token": "a"}"#,
+    ];
+    for part in parts {
+        let tokenizer = format!(
+            r#"{{"version": "1.0", "added_tokens": [], {part},
+            "model": {{"type": "WordLevel", "vocab": {{"a": 0}}, "unk_token": "a"}}}}"#
+        );
+        let held = most_memory(models::tokenizer, tokenizer.as_bytes());
+        assert!(held < 64 * MIB, "{held}");
+    }
+}
+
+#[test]
+fn a_long_piece_does_not_fill_the_stack() {
+    let piece = "E".repeat(60_000);
+    let tokenizer = format!(
+        r#"{{"version": "1.0", "added_tokens": [], "model": {{"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["{piece}", -1.0]]}}}}"#
+    );
+    most_memory(models::tokenizer, tokenizer.as_bytes());
+}
+
+#[test]
 fn a_chat_template_longer_than_the_engine_counts_is_refused() {
     most_memory(models::chat_template, "{{ 'x' }} ".repeat(10_000).as_bytes());
 }
@@ -172,9 +200,20 @@ fn lists_and_tables_that_are_never_closed_do_not_fill_the_stack() {
 
 #[test]
 fn a_chain_of_a_template_does_not_fill_the_stack() {
-    for link in [".l", "|s", "[0]", "+a"] {
-        let chain = link.repeat(65_000 / link.len());
-        models::chat_template(format!("{{{{ a{chain} }}}}").as_bytes());
+    // As long as a tag may be, and as long as a file.
+    for count in [990, 65_000] {
+        for (before, after) in [
+            ("", ".l"),
+            ("", "|s"),
+            ("", "[0]"),
+            ("", "+a"),
+            ("-", ""),
+            ("not ", ""),
+        ] {
+            let count = count / (before.len() + after.len()).max(2);
+            let chain = format!("{{{{ {}a{} }}}}", before.repeat(count), after.repeat(count));
+            models::chat_template(chain.as_bytes());
+        }
     }
 }
 

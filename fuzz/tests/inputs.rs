@@ -2,12 +2,14 @@
 //!
 //! The numbers of inputs are from the environment, as `cargo xtask fuzz` sets it: `LORA_FUZZ_INPUTS` for each reader, from
 //! `LORA_FUZZ_FIRST` on; `LORA_FUZZ_SLOWEST` is the most seconds of the processor that one may take. Time is not asserted in the gate.
+//! `LORA_FUZZ_WRITE` names a folder that gets each input before it is read.
 
 #![expect(clippy::print_stdout, reason = "cargo xtask fuzz shows it")]
 
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::time::Duration;
-use std::{env, fmt};
+use std::{env, fmt, fs};
 
 use cpu_time::ThreadTime;
 use lora_fuzz::READERS;
@@ -25,7 +27,7 @@ impl fmt::Display for Repeat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
-            "repeat it with LORA_FUZZ_FIRST={} LORA_FUZZ_INPUTS=1",
+            "repeat it with LORA_FUZZ_FIRST={} LORA_FUZZ_INPUTS=1, and with LORA_FUZZ_WRITE=FOLDER to have it as a file",
             self.0
         )
     }
@@ -64,11 +66,16 @@ fn read_all(name: &str, read: fn(&[u8]), mutator: &Mutator) -> Found {
     let first = number("LORA_FUZZ_FIRST").unwrap_or(0);
     let inputs = first..first + number("LORA_FUZZ_INPUTS").unwrap_or(INPUTS);
     let slowest = number("LORA_FUZZ_SLOWEST").map(Duration::from_secs);
+    let write_to = env::var_os("LORA_FUZZ_WRITE").map(PathBuf::from);
     let is_slow = |time| slowest.is_some_and(|slowest| time > slowest);
     let mut found = Found::default();
     for number in inputs {
         let input = mutator.input(number);
         let repeat = Repeat(number);
+        if let Some(folder) = &write_to {
+            let file = folder.join(format!("{name}-{number}"));
+            fs::write(&file, &input).unwrap_or_else(|reason| panic!("{}: {reason}", file.display()));
+        }
         let (held, time) = measure(read, &input)
             .unwrap_or_else(|| panic!("{name} panics on input {number}, see above; {repeat}"));
         assert!(

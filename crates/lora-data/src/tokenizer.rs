@@ -1,5 +1,6 @@
 //! Text into token ids, exactly as Hugging Face does it: the same `tokenizer.json`, run by the same library.
 
+mod bounds;
 mod choices;
 mod generation;
 mod windows;
@@ -63,15 +64,8 @@ impl TextTokenizer {
             file: origin.clone(),
             source,
         };
-        let mut inner = without_panic(|| {
-            let inner = Tokenizer::from_bytes(bytes)?;
-            // A template that names special tokens which the file lacks fails only when it is used.
-            for pair in [None, Some(Encoding::default())] {
-                let _ = inner.post_process(Encoding::default(), pair, true);
-            }
-            Ok(inner)
-        })
-        .map_err(bad)?;
+        bounds::check(bytes).map_err(|refusal| bad(refusal.into()))?;
+        let mut inner = without_panic(|| Tokenizer::from_bytes(bytes)).map_err(bad)?;
         let pad_id = inner.get_padding().map(|padding| padding.pad_id);
         let pad_id = pad_id.or_else(|| {
             ["[PAD]", "<pad>"]
@@ -83,6 +77,14 @@ impl TextTokenizer {
             .map(|truncation| truncation.direction)
             .unwrap_or_default();
         inner.with_padding(None).with_truncation(None).map_err(bad)?;
+        // A template that names special tokens which the file lacks fails only when it is used.
+        let use_template = || {
+            for pair in [None, Some(Encoding::default())] {
+                let _ = inner.post_process(Encoding::default(), pair, true);
+            }
+            Ok(())
+        };
+        without_panic(use_template).map_err(bad)?;
         Ok(Self {
             inner,
             origin,

@@ -6,6 +6,7 @@
 //! The hub stores a class as a number and its name in the metadata of the file (key `huggingface`); names are put back here, so that a
 //! file from the hub reads as one that was written by hand. The class −1, by which the hub marks unlabelled rows, is no value.
 
+mod schema;
 mod types;
 
 use std::collections::HashMap;
@@ -38,7 +39,7 @@ pub(super) fn read(path: &Path) -> Result<RawTable, DataError> {
 }
 
 fn read_table(path: &Path) -> Result<RawTable, DataError> {
-    let opened = File::open(path).map_err(|source| {
+    let mut opened = File::open(path).map_err(|source| {
         let file = path.to_path_buf();
         match source.kind() {
             ErrorKind::NotFound => DataError::Missing { file },
@@ -52,6 +53,7 @@ fn read_table(path: &Path) -> Result<RawTable, DataError> {
             source: Box::new(source),
         }
     };
+    schema::check(&mut opened).map_err(bad(None))?;
     let reader = SerializedFileReader::new(opened).map_err(|source| match signature::of_file(path) {
         // Its own signature with a broken end is a damaged file.
         Some(kind) if !kind.starts_with("a Parquet") => EncodingError::NoText {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Enumerator, Object, Value};
 use minijinja::{Environment, ErrorKind, context};
@@ -91,9 +92,11 @@ pub(super) const MOST_FUEL: u64 = 1_000_000;
 
 /// Bytes of a template; those of models have some thousand.
 const LONGEST_SOURCE: usize = u16::MAX as usize - 1;
-/// Bytes of the stack that a template is read on: the engine goes one call deeper for each link of a chain such as `a.b.c`, of which the
-/// longest source holds some ten thousands.
-const STACK: usize = 256 << 20;
+/// Words, signs and texts of a tag; those of models have some dozens. For each link of a chain such as `a.b.c` or `- - - a` the engine goes one call
+/// deeper, and looks at all that is left of the chain.
+const LONGEST_TAG: usize = 1_000;
+/// Bytes of the stack that a template is read on, for chains of that length.
+const STACK: usize = 16 << 20;
 
 impl ChatTemplate {
     /// The template of a model's folder.
@@ -177,13 +180,20 @@ impl ChatTemplate {
             );
             return Err(failed(minijinja::Error::new(ErrorKind::SyntaxError, message)));
         }
-        let mut environment = Environment::new();
         // As Transformers sets up Jinja.
         let syntax = SyntaxConfig::builder()
             .trim_blocks(true)
             .lstrip_blocks(true)
-            .build();
-        environment.set_syntax(syntax.map_err(failed)?);
+            .build()
+            .map_err(failed)?;
+        if let Some(line) = line_of_long_tag(&self.source, &syntax) {
+            let message = format!(
+                "the tag in line {line} has more than the {LONGEST_TAG} words and signs that are read"
+            );
+            return Err(failed(minijinja::Error::new(ErrorKind::SyntaxError, message)));
+        }
+        let mut environment = Environment::new();
+        environment.set_syntax(syntax);
         environment.set_fuel(Some(MOST_FUEL));
         environment.set_unknown_method_callback(call_method);
         environment.add_function("raise_exception", raise_exception);
@@ -223,6 +233,22 @@ fn without_generation_marks(source: &str) -> String {
     }
     text.push_str(rest);
     text
+}
+
+/// The line of the first tag that is too long, if one is; what the engine cannot cut into tokens it refuses itself.
+fn line_of_long_tag(source: &str, syntax: &SyntaxConfig) -> Option<u16> {
+    let mut length = 0;
+    let mut start = 1;
+    for (token, span) in tokenize(source, false, syntax.clone()).map_while(Result::ok) {
+        match token {
+            Token::VariableStart | Token::BlockStart => (length, start) = (0, span.start_line),
+            _ => length += 1,
+        }
+        if length > LONGEST_TAG {
+            return Some(start);
+        }
+    }
+    None
 }
 
 fn or_undefined(token: Option<&str>) -> Value {

@@ -29,16 +29,6 @@ pub enum SentencePieceProblem {
         /// Its score.
         score: f32,
     },
-    /// A table of replaced characters that is longer than what is there.
-    #[error(
-        "precompiled_charsmap promises a table of {promised} bytes, and holds {found}; the file is damaged"
-    )]
-    Replacements {
-        /// Bytes of the table, as its first four say.
-        promised: u32,
-        /// Bytes after those.
-        found: usize,
-    },
     /// A setting that is not supported.
     #[error("{key} is `{found}`; supported: {supported}; save the tokenizer as tokenizer.json")]
     Setting {

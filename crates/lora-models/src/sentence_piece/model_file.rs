@@ -85,7 +85,6 @@ impl SentencePiece {
             id: trainer.unk_id(),
             count: model.pieces.len(),
         })?;
-        check_replacements(normalizer.precompiled_charsmap())?;
         let piece = |piece: PieceProto| {
             let (score, kind) = (piece.score(), PieceKind::of_code(piece.kind().into()));
             let text = piece.piece.unwrap_or_default();
@@ -108,19 +107,6 @@ impl SentencePiece {
             pieces: model.pieces.into_iter().map(piece).collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// The library takes as much memory as the first four bytes say, before it looks at what follows.
-fn check_replacements(map: &[u8]) -> Result<(), SentencePieceProblem> {
-    let Some((length, rest)) = map.split_first_chunk() else {
-        return Ok(());
-    };
-    let promised = u32::from_le_bytes(*length);
-    if promised as usize > rest.len() {
-        let found = rest.len();
-        return Err(SentencePieceProblem::Replacements { promised, found });
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -195,15 +181,6 @@ mod tests {
         }
         let no_number = file(&[("a", f32::NAN, 1)], plain(), NormalizerSpec::default());
         assert!(refused(&no_number).contains("the score of the piece `a` is NaN"));
-        let endless = NormalizerSpec {
-            precompiled_charsmap: Some(b"\xfc\xff\xff\x7frest".to_vec()),
-            ..NormalizerSpec::default()
-        };
-        let sentence = refused(&file(&PIECES, plain(), endless));
-        assert!(
-            sentence.contains("a table of 2147483644 bytes, and holds 4"),
-            "{sentence}"
-        );
         assert!(refused(b"").contains("holds no pieces"));
         assert!(refused(b"GGUF and more").contains("no SentencePiece model"));
     }

@@ -145,12 +145,19 @@ fn a_table_of_replacements_and_padding_take_the_memory_that_a_file_has() {
 }
 
 #[test]
-fn a_long_piece_does_not_fill_the_stack() {
+fn long_texts_of_a_tokenizer_do_not_fill_the_stack() {
     let piece = "E".repeat(60_000);
-    let tokenizer = format!(
-        r#"{{"version": "1.0", "added_tokens": [], "model": {{"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["{piece}", -1.0]]}}}}"#
-    );
-    most_memory(models::tokenizer, tokenizer.as_bytes());
+    let alternatives = "|".repeat(300_000);
+    for parts in [
+        format!(r#""model": {{"type": "Unigram", "unk_id": 0, "vocab": [["a", 0.0], ["{piece}", -1.0]]}}"#),
+        format!(
+            r#""pre_tokenizer": {{"type": "Split", "pattern": {{"Regex": "{alternatives}"}}, "behavior": "Isolated", "invert": false}},
+            "model": {{"type": "WordLevel", "vocab": {{"a": 0}}, "unk_token": "a"}}"#
+        ),
+    ] {
+        let tokenizer = format!(r#"{{"version": "1.0", "added_tokens": [], {parts}}}"#);
+        most_memory(models::tokenizer, tokenizer.as_bytes());
+    }
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl TextTokenizer {
             file: origin.clone(),
             source,
         };
-        bounds::check(bytes).map_err(|refusal| bad(refusal.into()))?;
+        bounds::check(bytes).map_err(bad)?;
         let mut inner = without_panic(|| Tokenizer::from_bytes(bytes)).map_err(bad)?;
         let pad_id = inner.get_padding().map(|padding| padding.pad_id);
         let pad_id = pad_id.or_else(|| {

@@ -2,8 +2,8 @@
 //!
 //! | part | what the library does (tokenizers 0.23) |
 //! |---|---|
-//! | `normalizer` | takes as much memory as the first four bytes of SentencePiece's table say |
-//! | `model` | goes one call deeper for each byte of a piece, and fills its stack |
+//! | SentencePiece's table of replaced characters | takes as much memory as its first four bytes say |
+//! | a piece, a regular expression | goes one call deeper for each byte or alternative, and fills its stack |
 
 use std::fmt;
 
@@ -11,24 +11,51 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-/// Bytes of a piece as it is written; the longest of real models, runs of spaces, have some hundred.
-const LONGEST_PIECE: usize = 2_000;
+/// Bytes of a text as it is written; the longest of real tokenizers are expressions of some hundred.
+const LONGEST_TEXT: usize = 2_000;
+/// The key of the only long text: the table, in base64.
+const TABLE: &str = "precompiled_charsmap";
 
 /// Refuses what is out of bounds; what else is wrong with the file, the library tells.
-pub(super) fn check(file: &[u8]) -> serde_json::Result<()> {
+pub(super) fn check(file: &[u8]) -> tokenizers::Result<()> {
+    texts(file)?;
     let mut json = serde_json::Deserializer::from_slice(file);
-    match json.deserialize_map(Parts) {
-        Err(refusal) if refusal.is_data() => Err(refusal),
+    match json.deserialize_map(Normalizers) {
+        Err(refusal) if refusal.is_data() => Err(refusal.into()),
         _ => Ok(()),
     }
 }
 
-/// Looks at each part where it stands, as the library does: before what follows it, and at the first of two.
-struct Parts;
+/// Checks all that is in quotation marks.
+fn texts(file: &[u8]) -> Result<(), String> {
+    let mut rest = file;
+    let mut before: &[u8] = &[];
+    while let Some(start) = rest.iter().position(|byte| *byte == b'"') {
+        let text = &rest[start + 1..];
+        let mut length = 0;
+        while let Some(byte) = text.get(length).filter(|byte| **byte != b'"') {
+            length += if *byte == b'\\' { 2 } else { 1 };
+        }
+        let length = length.min(text.len());
+        if length > LONGEST_TEXT && before != TABLE.as_bytes() {
+            let line = 1 + file[..file.len() - text.len()]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count();
+            return Err(format!(
+                "the text in line {line} has {length} bytes, more than the {LONGEST_TEXT} that a piece or an expression may have"
+            ));
+        }
+        (before, rest) = (&text[..length], text.get(length + 1..).unwrap_or_default());
+    }
+    Ok(())
+}
 
-impl<'de> Visitor<'de> for Parts {
+/// Looks at each normalizer where it stands, as the library does: before what follows it, and at the first of two.
+struct Normalizers;
+
+impl<'de> Visitor<'de> for Normalizers {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,34 +64,14 @@ impl<'de> Visitor<'de> for Parts {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<String>()? {
-            match key.as_str() {
-                "normalizer" => tables(&map.next_value()?).map_err(A::Error::custom)?,
-                "model" => pieces(map.next_value::<&RawValue>()?.get()).map_err(A::Error::custom)?,
-                _ => drop(map.next_value::<IgnoredAny>()?),
+            if key == "normalizer" {
+                tables(&map.next_value()?).map_err(A::Error::custom)?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(())
     }
-}
-
-/// Checks the texts of a model, which are in the main its pieces.
-fn pieces(model: &str) -> Result<(), String> {
-    let mut bytes = model.bytes();
-    while bytes.any(|byte| byte == b'"') {
-        let mut length = 0;
-        while let Some(byte) = bytes.next().filter(|byte| *byte != b'"') {
-            if byte == b'\\' {
-                bytes.next();
-            }
-            length += 1;
-        }
-        if length > LONGEST_PIECE {
-            return Err(format!(
-                "a text of its model is {length} characters long; pieces may have {LONGEST_PIECE}"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Checks the table of a normalizer, and those of the normalizers in it.
@@ -72,7 +79,7 @@ fn tables(normalizer: &Value) -> Result<(), String> {
     match normalizer {
         Value::Array(parts) => parts.iter().try_for_each(tables),
         Value::Object(parts) => parts.iter().try_for_each(|(key, part)| match part.as_str() {
-            Some(table) if key == "precompiled_charsmap" => table_of(table),
+            Some(table) if key == TABLE => table_of(table),
             _ => tables(part),
         }),
         _ => Ok(()),
@@ -85,7 +92,7 @@ fn table_of(base64: &str) -> Result<(), String> {
     };
     match bytes.split_first_chunk() {
         Some((length, rest)) if u32::from_le_bytes(*length) as usize > rest.len() => Err(format!(
-            "precompiled_charsmap promises a table of {} bytes, and holds {}; the file is damaged",
+            "{TABLE} promises a table of {} bytes, and holds {}; the file is damaged",
             u32::from_le_bytes(*length),
             rest.len()
         )),

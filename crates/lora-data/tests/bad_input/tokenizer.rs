@@ -30,3 +30,25 @@ fn a_tokenizer_that_is_none() {
         "{config}"
     );
 }
+
+#[test]
+fn a_tokenizer_that_the_library_would_choke_on() {
+    let long = "x".repeat(2001);
+    for (part, expected) in [
+        (
+            r#""normalizer": {"type": "Precompiled", "precompiled_charsmap": "/P//f3Jlc3Q="}"#.to_owned(),
+            "promises a table of 2147483644 bytes, and holds 4",
+        ),
+        (
+            format!("\n\"decoder\": \"{long}\""),
+            "the text in line 2 has 2001 bytes, more than the 2000",
+        ),
+    ] {
+        let file = format!(r#"{{"version": "1.0", {part}, "model": {{}}}}"#);
+        let sentence = sentence_of(&TextTokenizer::from_bytes(file.as_bytes(), "tokenizer.json").unwrap_err());
+        assert!(
+            sentence.contains("`tokenizer.json`: not a tokenizer") && sentence.contains(expected),
+            "{sentence}"
+        );
+    }
+}

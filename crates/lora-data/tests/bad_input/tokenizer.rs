@@ -45,7 +45,8 @@ fn a_tokenizer_that_the_library_would_choke_on() {
         ),
     ] {
         let file = format!(r#"{{"version": "1.0", {part}, "model": {{}}}}"#);
-        let sentence = sentence_of(&TextTokenizer::from_bytes(file.as_bytes(), "tokenizer.json").unwrap_err());
+        let sentence =
+            sentence_of(&TextTokenizer::from_bytes(file.as_bytes(), "tokenizer.json").unwrap_err());
         assert!(
             sentence.contains("`tokenizer.json`: not a tokenizer") && sentence.contains(expected),
             "{sentence}"

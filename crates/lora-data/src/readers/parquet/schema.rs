@@ -217,3 +217,41 @@ impl Compact<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// A file of nothing but metadata: version 1, and a schema of a group with one column.
+    fn file(children: &[u8]) -> Cursor<Vec<u8>> {
+        let group = [b"\x48\x06schema\x15", children, b"\x00"].concat();
+        let column = b"\x15\x0c\x25\x02\x18\x04text\x00";
+        let metadata = [b"\x15\x02\x19\x2c", &group[..], column, b"\x00"].concat();
+        let length = u32::try_from(metadata.len()).unwrap().to_le_bytes();
+        Cursor::new([b"PAR1", &metadata[..], &length, b"PAR1"].concat())
+    }
+
+    #[test]
+    fn a_group_of_a_schema_has_no_more_children_than_the_schema_elements() {
+        // One child and 2^31 − 1, in zigzag and seven bits a byte.
+        check(&mut file(b"\x02")).unwrap();
+        let refusal = check(&mut file(b"\xfe\xff\xff\xff\x0f")).unwrap_err().to_string();
+        assert!(
+            refusal.contains("has 2147483647 children, and all of the schema 2 elements"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_file_that_ends_anywhere_is_left_to_the_library() {
+        let whole = file(b"\x02").into_inner();
+        for end in 0..whole.len() {
+            check(&mut Cursor::new(&whole[..end])).unwrap();
+        }
+        let metadata = &whole[4..whole.len() - 8];
+        assert_eq!(elements(metadata), Some((2, 1)));
+        assert!((0..metadata.len() - 1).all(|end| elements(&metadata[..end]).is_none()));
+    }
+}

@@ -117,10 +117,10 @@ pub(crate) fn added_branch(
     assert_shape!(base, [rows, d_output]);
     assert_shape!(a, [groups.count(), d_input, rank]);
     assert_shape!(b, [groups.count(), rank, d_output]);
+    let down = Dispatch::fused_down(input.into_dispatch(), a.into_dispatch(), groups.clone());
     Tensor::from_dispatch(Dispatch::fused_added_branch(
         base.into_dispatch(),
-        input.into_dispatch(),
-        a.into_dispatch(),
+        down,
         b.into_dispatch(),
         groups,
     ))
@@ -166,85 +166,120 @@ pub(crate) trait LinearOps: Backend {
         groups: GroupRows,
         precision: Fp32Precision,
     ) -> FloatTensor<Self> {
-        let _ = precision;
-        composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups)
+        let down = Self::fused_down(input.clone(), a, groups.clone());
+        Self::fused_branched_sum(input, weight, bias, down, b, groups, precision)
     }
 
-    /// `base + (x A_g) B_g`.
-    fn fused_added_branch(
-        base: FloatTensor<Self>,
-        input: FloatTensor<Self>,
-        a: FloatTensor<Self>,
+    /// `x_g A_g`, `[rows, rank]`. It may be of another type than the rows.
+    fn fused_down(rows: FloatTensor<Self>, a: FloatTensor<Self>, groups: GroupRows) -> FloatTensor<Self> {
+        composed_products::<Self>(&rows, &a, &groups)
+    }
+
+    /// `g B_gᵀ`, `[rows, rank]`: the gradient of what [`LinearOps::fused_down`] makes.
+    fn fused_down_backward(
+        grad: FloatTensor<Self>,
         b: FloatTensor<Self>,
         groups: GroupRows,
     ) -> FloatTensor<Self> {
-        composed_added_branch::<Self>(base, &input, &a, &b, &groups)
+        composed_products::<Self>(&grad, &Self::float_swap_dims(b, 1, 2), &groups)
     }
 
-    /// The gradient of the input: `g Wᵀ + (g B_gᵀ) A_gᵀ`.
+    /// `x W + bias + down_g B_g`.
+    fn fused_branched_sum(
+        input: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        groups: GroupRows,
+        precision: Fp32Precision,
+    ) -> FloatTensor<Self> {
+        let _ = precision;
+        composed_branched_sum::<Self>(input, weight, Some(bias), down, &b, &groups)
+    }
+
+    /// `base + down_g B_g`.
+    fn fused_added_branch(
+        base: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        groups: GroupRows,
+    ) -> FloatTensor<Self> {
+        composed_added_branch::<Self>(base, down, &b, &groups)
+    }
+
+    /// The gradient of the input, `g Wᵀ + d_g A_gᵀ`, where d is that of [`LinearOps::fused_down`].
     fn fused_branched_linear_backward(
         weight: FloatTensor<Self>,
         a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        down_grad: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         groups: GroupRows,
         precision: Fp32Precision,
     ) -> FloatTensor<Self> {
         let _ = precision;
-        let [weight, a, b] = [(weight, 0, 1), (a, 1, 2), (b, 1, 2)]
+        let [weight, a] = [(weight, 0, 1), (a, 1, 2)]
             .map(|(tensor, first, second)| Self::float_swap_dims(tensor, first, second));
-        composed_branched_linear::<Self>(&grad, weight, None, &b, &a, &groups)
+        composed_branched_sum::<Self>(grad, weight, None, down_grad, &a, &groups)
     }
 
-    /// The gradients of both factors: `x_gᵀ (g B_gᵀ)` and `(x_g A_g)ᵀ g`.
+    /// The gradients of both factors: `x_gᵀ d_g` and `down_gᵀ g_g`.
     fn fused_branch_factors_backward(
         input: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        down_grad: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         groups: GroupRows,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        composed_branch_factors_backward::<Self>(&input, &a, &b, &grad, &groups)
+        composed_branch_factors_backward::<Self>(&input, down, down_grad, &grad, &groups)
     }
 }
 
-/// `x W + bias + (x A_g) B_g` from primitives.
-fn composed_branched_linear<B: Backend>(
-    input: &FloatTensor<B>,
+/// `x_g F_g` from primitives: the rows of each group through its factor.
+fn composed_products<B: Backend>(
+    rows: &FloatTensor<B>,
+    factors: &FloatTensor<B>,
+    groups: &GroupRows,
+) -> FloatTensor<B> {
+    let width = factors.shape()[2];
+    let products = groups.blocks().map(|block| {
+        let product = B::float_matmul(block.rows_of::<B>(rows), block.factors_of::<B>(factors));
+        B::float_reshape(product, Shape::new([block.len(), width]))
+    });
+    joined::<B>(products.collect())
+}
+
+/// `x W + bias + down_g B_g` from primitives.
+fn composed_branched_sum<B: Backend>(
+    input: FloatTensor<B>,
     weight: FloatTensor<B>,
     bias: Option<FloatTensor<B>>,
-    a: &FloatTensor<B>,
+    down: FloatTensor<B>,
     b: &FloatTensor<B>,
     groups: &GroupRows,
 ) -> FloatTensor<B> {
-    let weight = of_same_type::<B>(weight, input);
-    let base = B::linear(input.clone(), weight, bias);
-    composed_added_branch::<B>(base, input, a, b, groups)
+    let weight = of_same_type::<B>(weight, &input);
+    composed_added_branch::<B>(B::linear(input, weight, bias), down, b, groups)
 }
 
-/// `base + (x A_g) B_g` from primitives.
+/// `base + down_g B_g` from primitives.
 fn composed_added_branch<B: Backend>(
     base: FloatTensor<B>,
-    input: &FloatTensor<B>,
-    a: &FloatTensor<B>,
+    down: FloatTensor<B>,
     b: &FloatTensor<B>,
     groups: &GroupRows,
 ) -> FloatTensor<B> {
-    let shape = base.shape();
-    let updates = groups.blocks().map(|block| {
-        let down = B::float_matmul(block.rows_of::<B>(input), block.factors_of::<B>(a));
-        let update = B::float_matmul(down, block.factors_of::<B>(b));
-        B::float_reshape(update, Shape::new([block.len(), shape[1]]))
-    });
-    B::float_add(base, joined::<B>(updates.collect()))
+    let down = of_same_type::<B>(down, b);
+    let update = composed_products::<B>(&down, b, groups);
+    B::float_add(base, update)
 }
 
-/// A weight of another type than the other side, which primitives do not multiply with.
-fn of_same_type<B: Backend>(weight: FloatTensor<B>, other: &FloatTensor<B>) -> FloatTensor<B> {
-    if weight.dtype() == other.dtype() {
-        return weight;
+/// One side in the type of the other, since primitives do not multiply two types.
+fn of_same_type<B: Backend>(side: FloatTensor<B>, other: &FloatTensor<B>) -> FloatTensor<B> {
+    if side.dtype() == other.dtype() {
+        return side;
     }
-    B::float_cast(weight, other.dtype().into())
+    B::float_cast(side, other.dtype().into())
 }
 
 /// `[rows, d] + [d]`.
@@ -260,21 +295,23 @@ fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
 /// Both factors' gradients from primitives.
 fn composed_branch_factors_backward<B: Backend>(
     input: &FloatTensor<B>,
-    a: &FloatTensor<B>,
-    b: &FloatTensor<B>,
+    down: FloatTensor<B>,
+    down_grad: FloatTensor<B>,
     grad: &FloatTensor<B>,
     groups: &GroupRows,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let (mut a_grads, mut b_grads) = (Vec::new(), Vec::new());
-    for block in groups.blocks() {
-        let [input, grad] = [input, grad].map(|rows| block.rows_of::<B>(rows));
-        let [a, b] = [a, b].map(|factor| block.factors_of::<B>(factor));
-        let through_b = B::float_matmul(grad.clone(), B::float_swap_dims(b, 1, 2));
-        let through_a = B::float_matmul(input.clone(), a);
-        a_grads.push(B::float_matmul(B::float_swap_dims(input, 1, 2), through_b));
-        b_grads.push(B::float_matmul(B::float_swap_dims(through_a, 1, 2), grad));
-    }
-    (joined::<B>(a_grads), joined::<B>(b_grads))
+    let [down, down_grad] = [down, down_grad].map(|narrow| of_same_type::<B>(narrow, grad));
+    let transposed_product = |left: &FloatTensor<B>, right: &FloatTensor<B>| {
+        let products = groups.blocks().map(|block| {
+            let [left, right] = [left, right].map(|rows| block.rows_of::<B>(rows));
+            B::float_matmul(B::float_swap_dims(left, 1, 2), right)
+        });
+        joined::<B>(products.collect())
+    };
+    (
+        transposed_product(input, &down_grad),
+        transposed_product(&down, grad),
+    )
 }
 
 impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
@@ -315,18 +352,19 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         struct BranchedLinear;
 
         impl<B: LinearOps> Backward<B, 3> for BranchedLinear {
-            /// Input, weight, A, B; groups, and how the weight is multiplied.
-            type State = ([FloatTensor<B>; 4], GroupRows, Fp32Precision);
+            /// Input, weight, A, B, what A makes of the input; groups, and how the weight is multiplied.
+            type State = ([FloatTensor<B>; 5], GroupRows, Fp32Precision);
 
             fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-                let ([input, weight, a, b], groups, precision) = ops.state;
+                let ([input, weight, a, b, down], groups, precision) = ops.state;
                 let grad = grads.consume::<B>(&ops.node);
                 let [input_node, a_node, b_node] = ops.parents;
+                let down_grad = B::fused_down_backward(grad.clone(), b, groups.clone());
                 if a_node.is_some() || b_node.is_some() {
                     let (a_grad, b_grad) = B::fused_branch_factors_backward(
                         input,
-                        a.clone(),
-                        b.clone(),
+                        down,
+                        down_grad.clone(),
                         grad.clone(),
                         groups.clone(),
                     );
@@ -338,14 +376,16 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
                     }
                 }
                 if let Some(node) = input_node {
-                    let grad = B::fused_branched_linear_backward(weight, a, b, grad, groups, precision);
+                    let grad =
+                        B::fused_branched_linear_backward(weight, a, down_grad, grad, groups, precision);
                     grads.register::<B>(node.id, grad);
                 }
             }
         }
 
         if weight.is_tracked() {
-            return composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups);
+            let down = composed_products::<Self>(&input, &a, &groups);
+            return composed_branched_sum::<Self>(input, weight, Some(bias), down, &b, &groups);
         }
         if bias.is_tracked() {
             let zeros = zeros_like::<Self>(&bias);
@@ -354,17 +394,18 @@ impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {
         }
         let nodes = [input.node(), a.node(), b.node()];
         let [input, weight, a, b] = [input, weight, a, b].map(FloatTensor::<Self>::into_primitive);
-        let output = B::fused_branched_linear(
+        let down = B::fused_down(input.clone(), a.clone(), groups.clone());
+        let output = B::fused_branched_sum(
             input.clone(),
             weight.clone(),
             bias.into_primitive(),
-            a.clone(),
+            down.clone(),
             b.clone(),
             groups.clone(),
             precision,
         );
         match BranchedLinear.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(([input, weight, a, b], groups, precision), output),
+            OpsKind::Tracked(prep) => prep.finish(([input, weight, a, b, down], groups, precision), output),
             OpsKind::UnTracked(prep) => prep.finish(output),
         }
     }

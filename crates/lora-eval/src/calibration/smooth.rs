@@ -91,20 +91,22 @@ impl Kernel {
 
     /// The sum of the kernel times the values, reflected at both ends, at each grid point.
     fn smooth(&self, values: &[f64]) -> Vec<f64> {
-        let last = values.len() - 1;
+        let (last, reach) = (values.len() - 1, self.heights.len() - 1);
         // Beyond an end the values come back; the end itself stands once.
-        let at = |place: isize| {
-            let place = place.unsigned_abs();
-            values[if place > last { 2 * last - place } else { place }]
-        };
-        let of_point = |point: usize| {
-            let sides = self.heights.iter().enumerate().skip(1).map(|(distance, height)| {
-                let (point, distance) = (point as isize, distance as isize);
-                height * (at(point - distance) + at(point + distance))
-            });
-            self.heights[0] * values[point] + sides.sum::<f64>()
-        };
-        (0..=last).map(of_point).collect()
+        let before = (1..=reach).rev().map(|place| values[place]);
+        let behind = (1..=reach).map(|distance| values[last - distance]);
+        let padded: Vec<f64> = before.chain(values.iter().copied()).chain(behind).collect();
+        let mut sums = vec![0.0; values.len()];
+        for (distance, height) in self.heights.iter().enumerate().skip(1) {
+            let (left, right) = (&padded[reach - distance..], &padded[reach + distance..]);
+            for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+                *sum += height * (left + right);
+            }
+        }
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += self.heights[0] * value;
+        }
+        sums
     }
 }
 

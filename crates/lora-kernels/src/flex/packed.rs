@@ -178,18 +178,33 @@ fn fill_panels(matrix: Matrix<'_>, first: usize, width: usize, panels: &mut [f32
 }
 
 /// Fills a panel whose columns are contiguous in the matrix.
+#[inline(always)]
 fn fill_transposed_panel(matrix: Matrix<'_>, first: usize, width: usize, panel: &mut [f32]) {
-    /// Rows written at a time: two cache lines of each column, and their panel rows stay in the first-level cache.
-    const ROWS: usize = 32;
+    /// Rows and columns turned at a time, in registers where the numbers are known when compiled.
+    const TILE: usize = 8;
     let [rows, cols] = matrix.dims();
     let filled = width.min(cols - first);
     let done = fill_tiles(matrix, first, width, panel);
-    for (block, out) in panel[done * width..].chunks_mut(ROWS * width).enumerate() {
-        let from = done + block * ROWS;
-        let len = ROWS.min(rows - from);
-        for col in 0..filled {
-            for (row, value) in matrix.line(first + col, from, len).iter().enumerate() {
-                out[row * width + col] = *value;
+    for (block, out) in panel[done * width..].chunks_mut(TILE * width).enumerate() {
+        let from = done + block * TILE;
+        let len = TILE.min(rows - from);
+        for col in (0..filled).step_by(TILE) {
+            let lines = TILE.min(filled - col);
+            if (len, lines) == (TILE, TILE) {
+                let tile: [&[f32; TILE]; TILE] = std::array::from_fn(|line| {
+                    let line = matrix.line(first + col + line, from, TILE);
+                    line.as_array().unwrap_or(&[0.0; TILE])
+                });
+                for (row, out) in out.chunks_exact_mut(width).enumerate() {
+                    let turned: [f32; TILE] = std::array::from_fn(|line| tile[line][row]);
+                    out[col..col + TILE].copy_from_slice(&turned);
+                }
+            } else {
+                for line in col..col + lines {
+                    for (row, value) in matrix.line(first + line, from, len).iter().enumerate() {
+                        out[row * width + line] = *value;
+                    }
+                }
             }
         }
         for row in out.chunks_exact_mut(width) {

@@ -8,8 +8,8 @@ use burn::tensor::DType;
 use rayon::prelude::*;
 
 use super::{
-    GroupRows, LinearOps, composed_added_branch, composed_branch_factors_backward, composed_branched_linear,
-    of_same_type,
+    GroupRows, LinearOps, composed_added_branch, composed_branch_factors_backward, composed_branched_sum,
+    composed_products, of_same_type,
 };
 use crate::Fp32Precision;
 use crate::flex::{
@@ -49,26 +49,43 @@ impl LinearOps for Flex {
         of_type(product(matrix(&grad), weight, None, None), dtype)
     }
 
-    fn fused_branched_linear(
+    fn fused_down(rows: FloatTensor<Self>, a: FloatTensor<Self>, groups: GroupRows) -> FloatTensor<Self> {
+        if !is_multiplied_here(&rows) {
+            return composed_products::<Self>(&rows, &a, &groups);
+        }
+        let [rows, a] = [rows, a].map(contiguous_f32);
+        through(matrix(&rows), &matrices(&a, false), &groups)
+    }
+
+    fn fused_down_backward(
+        grad: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        groups: GroupRows,
+    ) -> FloatTensor<Self> {
+        if !is_multiplied_here(&grad) {
+            return composed_products::<Self>(&grad, &Self::float_swap_dims(b, 1, 2), &groups);
+        }
+        let [grad, b] = [grad, b].map(contiguous_f32);
+        through(matrix(&grad), &matrices(&b, true), &groups)
+    }
+
+    fn fused_branched_sum(
         input: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        a: FloatTensor<Self>,
+        down: FloatTensor<Self>,
         b: FloatTensor<Self>,
         groups: GroupRows,
         precision: Fp32Precision,
     ) -> FloatTensor<Self> {
         let dtype = input.dtype();
         if !are_multiplied_here(&input, &weight) {
-            return composed_branched_linear::<Self>(&input, weight, Some(bias), &a, &b, &groups);
+            return composed_branched_sum::<Self>(input, weight, Some(bias), down, &b, &groups);
         }
-        let [input, bias, a, b] = [input, bias, a, b].map(contiguous_f32);
+        let [input, bias, down, b] = [input, bias, down, b].map(contiguous_f32);
         let weight = with_contiguous_side(weight);
-        let down = through(matrix(&input), &matrices(&a, false), &groups);
-        let rank = a.shape()[2];
-        let rows = input.shape()[0];
         let branch = Grouped {
-            left: Matrix::new(&down, [rows, rank], rank),
+            left: matrix(&down),
             right: &matrices(&b, false),
             groups: &groups,
         };
@@ -79,24 +96,22 @@ impl LinearOps for Flex {
 
     fn fused_added_branch(
         base: FloatTensor<Self>,
-        input: FloatTensor<Self>,
-        a: FloatTensor<Self>,
+        down: FloatTensor<Self>,
         b: FloatTensor<Self>,
         groups: GroupRows,
     ) -> FloatTensor<Self> {
-        if input.dtype() != DType::F32 {
-            return composed_added_branch::<Self>(base, &input, &a, &b, &groups);
+        if base.dtype() != DType::F32 {
+            return composed_added_branch::<Self>(base, down, &b, &groups);
         }
-        let [base, input, a, b] = [base, input, a, b].map(|tensor| tensor.to_contiguous());
-        let ([rows, cols], [_, _, rank]) = (base.shape().dims(), a.shape().dims());
-        let down = through(matrix(&input), &matrices(&a, false), &groups);
+        let [base, down, b] = [base, down, b].map(|tensor| tensor.to_contiguous());
+        let [rows, cols] = base.shape().dims();
         let product = Product {
             left: Matrix::new(&[], [rows, 0], 0),
             right: &Packed::new(Matrix::new(&[], [0, cols], cols)),
             bias: None,
             base: Some(numbers(&base)),
             branch: Some(Branch {
-                left: Matrix::new(&down, [rows, rank], rank),
+                left: matrix(&down),
                 right: &packed(&matrices(&b, false)),
                 lengths: groups.lengths(),
             }),
@@ -109,23 +124,20 @@ impl LinearOps for Flex {
     fn fused_branched_linear_backward(
         weight: FloatTensor<Self>,
         a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        down_grad: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         groups: GroupRows,
         precision: Fp32Precision,
     ) -> FloatTensor<Self> {
         let dtype = grad.dtype();
         if !are_multiplied_here(&grad, &weight) {
-            let [a, b] = [a, b].map(|factor| factor.transpose(1, 2));
-            return composed_branched_linear::<Self>(&grad, weight.transpose(0, 1), None, &b, &a, &groups);
+            let (weight, a) = (weight.transpose(0, 1), a.transpose(1, 2));
+            return composed_branched_sum::<Self>(grad, weight, None, down_grad, &a, &groups);
         }
-        let [a, b, grad] = [a, b, grad].map(contiguous_f32);
+        let [a, down_grad, grad] = [a, down_grad, grad].map(contiguous_f32);
         let weight = with_contiguous_side(weight);
-        let down = through(matrix(&grad), &matrices(&b, true), &groups);
-        let rank = a.shape()[2];
-        let rows = grad.shape()[0];
         let branch = Grouped {
-            left: Matrix::new(&down, [rows, rank], rank),
+            left: matrix(&down_grad),
             right: &matrices(&a, true),
             groups: &groups,
         };
@@ -135,39 +147,35 @@ impl LinearOps for Flex {
 
     fn fused_branch_factors_backward(
         input: FloatTensor<Self>,
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
+        down: FloatTensor<Self>,
+        down_grad: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         groups: GroupRows,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         if grad.dtype() != DType::F32 {
-            return composed_branch_factors_backward::<Self>(&input, &a, &b, &grad, &groups);
+            return composed_branch_factors_backward::<Self>(&input, down, down_grad, &grad, &groups);
         }
-        let [input, a, b, grad] = [input, a, b, grad].map(|tensor| tensor.to_contiguous());
-        let [input_rows, grad_rows] = [matrix(&input), matrix(&grad)];
-        let [group_count, d_input, rank] = a.shape().dims();
-        let [rows, d_output] = grad_rows.dims();
-        let through_b = through(grad_rows, &matrices(&b, true), &groups);
-        let through_a = through(input_rows, &matrices(&a, false), &groups);
-        let through_b = Matrix::new(&through_b, [rows, rank], rank);
-        let through_a = Matrix::new(&through_a, [rows, rank], rank);
+        let [input, down, down_grad, grad] =
+            [input, down, down_grad, grad].map(|tensor| tensor.to_contiguous());
+        let [input, down, down_grad, grad] = [&input, &down, &down_grad, &grad].map(matrix);
+        let ([_, d_input], [_, d_output], [_, rank]) = (input.dims(), grad.dims(), down.dims());
 
-        let mut a_grad = new_tensor([group_count, d_input, rank]);
-        let mut b_grad = new_tensor([group_count, rank, d_output]);
+        let mut a_grad = new_tensor([groups.count(), d_input, rank]);
+        let mut b_grad = new_tensor([groups.count(), rank, d_output]);
         contiguous_mut(&mut a_grad)
             .par_chunks_mut(d_input * rank)
             .zip(contiguous_mut(&mut b_grad).par_chunks_mut(rank * d_output))
             .zip(groups.ranges().collect::<Vec<_>>())
             .for_each(|((a_grad, b_grad), group)| {
-                let [x, grad, x_a, grad_b] =
-                    [input_rows, grad_rows, through_a, through_b].map(|matrix| matrix.rows_in(&group));
-                let transposed = transposed_product(grad_b, x); // [rank, d_input]
+                let [input, down, down_grad, grad] =
+                    [input, down, down_grad, grad].map(|matrix| matrix.rows_in(&group));
+                let transposed = transposed_product(down_grad, input); // [rank, d_input]
                 for (feature, a_grad) in a_grad.chunks_exact_mut(rank).enumerate() {
                     for (component, a_grad) in a_grad.iter_mut().enumerate() {
                         *a_grad = transposed[component * d_input + feature];
                     }
                 }
-                b_grad.copy_from_slice(&transposed_product(x_a, grad));
+                b_grad.copy_from_slice(&transposed_product(down, grad));
             });
         (a_grad, b_grad)
     }
@@ -179,6 +187,11 @@ fn are_multiplied_here(left: &FloatTensor<Flex>, weight: &FloatTensor<Flex>) -> 
         (left.dtype(), weight.dtype()),
         (DType::F32, DType::F32 | DType::BF16) | (DType::BF16, DType::BF16)
     )
+}
+
+/// Whether rows of this type meet factors here.
+fn is_multiplied_here(rows: &FloatTensor<Flex>) -> bool {
+    matches!(rows.dtype(), DType::F32 | DType::BF16)
 }
 
 fn contiguous_f32(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
@@ -321,29 +334,28 @@ fn f32_product(
 }
 
 /// The rows of each group through its own narrow matrix: `[rows, rank]`.
-fn through(left: Matrix<'_>, right: &[Matrix<'_>], groups: &GroupRows) -> Vec<f32> {
+fn through(left: Matrix<'_>, right: &[Matrix<'_>], groups: &GroupRows) -> FloatTensor<Flex> {
     let [rows, _] = left.dims();
     let [_, rank] = right[0].dims();
     let mut output = vec![0.0; rows * rank];
-    if rows * rank == 0 {
-        return output;
+    if !output.is_empty() {
+        let lengths = groups.lengths().iter().map(|rows| rows * rank);
+        parts(&mut output, lengths)
+            .into_par_iter()
+            .zip(right)
+            .zip(groups.ranges().collect::<Vec<_>>())
+            .for_each(|((output, right), group)| {
+                let product = Product {
+                    left: left.rows_in(&group),
+                    right: &Packed::new(*right),
+                    bias: None,
+                    base: None,
+                    branch: None,
+                };
+                product.write(output, rank);
+            });
     }
-    let lengths = groups.lengths().iter().map(|rows| rows * rank);
-    parts(&mut output, lengths)
-        .into_par_iter()
-        .zip(packed(right))
-        .zip(groups.ranges().collect::<Vec<_>>())
-        .for_each(|((output, right), group)| {
-            let product = Product {
-                left: left.rows_in(&group),
-                right: &right,
-                bias: None,
-                base: None,
-                branch: None,
-            };
-            product.write(output, rank);
-        });
-    output
+    tensor_of(output, [rows, rank])
 }
 
 /// The tensor as it is if its rows or its columns are contiguous, as those of a tied decoder's table are; else a copy.

@@ -47,7 +47,7 @@ use terminal::Terminal;
 ///
 /// # Errors
 ///
-/// What went wrong, for [`failure::sentence`] and [`failure::exit_code`].
+/// What went wrong, for [`failure::tell`].
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let terminal = Terminal::new(arguments.quiet, arguments.json);
     match &arguments.command {

@@ -13,12 +13,12 @@ pub(super) struct Sureness {
     accuracy: f64,
     answers: u64,
     noun: &'static str,
-    verdict: Verdict,
+    verdict: SurenessVerdict,
 }
 
 /// What holds beyond chance: whether the interval of the share of right answers excludes the mean confidence.
 #[derive(Clone, Copy, Debug)]
-enum Verdict {
+enum SurenessVerdict {
     TooSure,
     NotSureEnough,
     NoDifference,
@@ -43,11 +43,11 @@ impl Sureness {
         // An error: there are no answers.
         let [lower, upper] = share_interval(right, answers, INTERVAL_LEVEL).ok()?;
         let verdict = if confidence > upper {
-            Verdict::TooSure
+            SurenessVerdict::TooSure
         } else if confidence < lower {
-            Verdict::NotSureEnough
+            SurenessVerdict::NotSureEnough
         } else {
-            Verdict::NoDifference
+            SurenessVerdict::NoDifference
         };
         Some(Self {
             confidence,
@@ -61,9 +61,9 @@ impl Sureness {
     /// Under a reliability diagram.
     pub fn caption(self) -> String {
         let verdict = match self.verdict {
-            Verdict::TooSure => "too sure on the whole".to_owned(),
-            Verdict::NotSureEnough => "not sure enough on the whole".to_owned(),
-            Verdict::NoDifference => format!("no difference beyond chance on {}", self.counted()),
+            SurenessVerdict::TooSure => "too sure on the whole".to_owned(),
+            SurenessVerdict::NotSureEnough => "not sure enough on the whole".to_owned(),
+            SurenessVerdict::NoDifference => format!("no difference beyond chance on {}", self.counted()),
         };
         format!(
             "{:.0} % sure on average, {:.0} % right: {verdict}.",
@@ -75,9 +75,9 @@ impl Sureness {
     /// For readers who have seen no diagram.
     pub fn line(self) -> String {
         let verdict = match self.verdict {
-            Verdict::TooSure => "the probabilities promise too much".to_owned(),
-            Verdict::NotSureEnough => "the probabilities promise too little".to_owned(),
-            Verdict::NoDifference => {
+            SurenessVerdict::TooSure => "the probabilities promise too much".to_owned(),
+            SurenessVerdict::NotSureEnough => "the probabilities promise too little".to_owned(),
+            SurenessVerdict::NoDifference => {
                 format!(
                     "the probabilities can be trusted on the whole, as far as {} can tell",
                     self.counted()

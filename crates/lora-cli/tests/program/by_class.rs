@@ -163,6 +163,7 @@ fn a_class_without_a_row_is_told() {
         "{}",
         said.stdout
     );
+    assert!(said.stdout.starts_with("accuracy "), "{}", said.stdout);
     let scored = document(&workspace, &["eval", "out", "--data", "good.csv", "--json"]);
     let bad = &scored["by_class"]["classes"][0];
     assert_eq!((&bad["rows"], &bad["recall"]), (&json!(0), &Value::Null));
@@ -172,4 +173,16 @@ fn a_class_without_a_row_is_told() {
     let told = "1 of 2 classes has no test row (`bad`): scores there say nothing about it";
     assert_eq!(said.stderr.matches(told).count(), 1, "{}", said.stderr);
     assert!(!said.stdout.contains("has the label"), "{}", said.stdout);
+    let order = [
+        "accuracy ",
+        ": the answers are ",
+        "\ntest rows\n",
+        "\nvalidation rows\n",
+    ];
+    let places = order.map(|part| {
+        said.stdout
+            .find(part)
+            .unwrap_or_else(|| panic!("{part}: {}", said.stdout))
+    });
+    assert!(places[0] == 0 && places.is_sorted(), "{}", said.stdout);
 }

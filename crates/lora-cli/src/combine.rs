@@ -105,6 +105,7 @@ pub fn run(args: &CombineArgs, terminal: &Terminal) -> Result<()> {
                 no_answer_threshold: lora_pipeline::saved::task_file::FittedValues::default(),
                 ensemble: None,
                 inference: None,
+                not_told_apart_on: None,
                 posterior: None,
                 ..task
             };

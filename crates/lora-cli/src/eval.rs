@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
-use lora_core::peft::Average;
+use clap::Args;
 use lora_data::tasks::{self, Benchmark, ChoiceQuestion, Rows, TaskMetric, of_own_files};
 use lora_data::{Dataset, LabelRule, Target, Task, read_file};
 use lora_eval::calibration::Binning;
@@ -18,19 +17,20 @@ use lora_pipeline::data::indices_in_words;
 use lora_pipeline::files::output_file::check_report;
 use lora_pipeline::files::provenance::MadeBy;
 use lora_pipeline::files::unfinished::note_unfinished;
-use lora_pipeline::inference::adaptive::stopping_rule;
 use lora_pipeline::inference::infer;
-use lora_pipeline::predict::ensemble::EnsembleChoice;
 use lora_pipeline::saved::adapter::{OpenedAdapter, open_adapter, read_options};
+use lora_pipeline::saved::task_file::TaskFile;
 use lora_pipeline::saved::trained_on::{UseInTraining, note_trained_on};
-use lora_pipeline::score::accuracy::{accuracy_line, as_sentence};
+use lora_pipeline::score::accuracy::as_sentence;
 use lora_pipeline::score::adaptive::{Spared, score_adaptively};
 use lora_pipeline::score::by_class::ByClass;
 use lora_pipeline::score::comparison::verdicts;
+use lora_pipeline::score::first_lines::first_lines;
 use lora_pipeline::score::report::score_page;
 use lora_pipeline::score::{ScoredMethod, legend, official, official_line, score_split, table};
 use serde_json::{Value, json};
 
+use crate::ensemble_args::EnsembleArgs;
 use crate::set_args::SetArgs;
 use crate::shared_args::{AdapterPlace, ColumnArgs, OpeningArgs, input_file, positive};
 use crate::terminal::Terminal;
@@ -84,60 +84,6 @@ pub struct BenchmarkArgs {
     max_rows: Option<usize>,
 }
 
-/// The ensemble, over what the adapter folder recommends.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct EnsembleArgs {
-    /// Passes of the ensemble, each with masks of its own; 0 for none [as in training].
-    #[arg(long, value_name = "N", value_parser = member_count)]
-    pub members: Option<u64>,
-    /// Seed of the members' masks [as in training].
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// What the ensemble averages [as in training].
-    #[arg(long, value_enum)]
-    pub average: Option<AverageArg>,
-    /// Give each text members only until its class is settled at this confidence; --members is the most it gets [0.99].
-    #[arg(long, value_name = "CONFIDENCE", num_args = 0..=1, require_equals = true, default_missing_value = "0.99",
-        value_parser = confidence)]
-    pub adaptive: Option<f64>,
-}
-
-/// What an ensemble averages over its members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum AverageArg {
-    /// Class probabilities.
-    Probabilities,
-    /// Logits.
-    Logits,
-}
-
-fn member_count(text: &str) -> Result<u64, String> {
-    text.parse()
-        .map_err(|_| "expected a whole number of passes, 0 for no ensemble".to_owned())
-}
-
-fn confidence(text: &str) -> Result<f64, String> {
-    let confidence = text.parse().ok();
-    confidence
-        .filter(|confidence| stopping_rule(*confidence).check().is_ok())
-        .ok_or_else(|| "expected a number above 0.5 and below 1, as in --adaptive=0.99".to_owned())
-}
-
-impl EnsembleArgs {
-    /// What of the ensemble is chosen by flags.
-    pub fn choice(&self) -> EnsembleChoice {
-        EnsembleChoice {
-            members: self.members,
-            seed: self.seed,
-            average: self.average.map(|average| match average {
-                AverageArg::Probabilities => Average::Probabilities,
-                AverageArg::Logits => Average::Logits,
-            }),
-            is_adaptive: self.adaptive.is_some(),
-        }
-    }
-}
-
 /// Scores an adapter.
 ///
 /// # Errors
@@ -177,10 +123,11 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         .and_then(|task| task.inference)
         .filter(|_| ensemble.is_some());
     // Before adaptive ensembles join the methods, which lora predict uses only when asked.
-    let accuracy = accuracy_line(&name, &methods, recorded);
     let by_class = ByClass::of(&name, &methods, recorded, &rows, None)?;
+    let first_lines = first_lines(&name, &methods, recorded, by_class.as_ref());
     let spared: Vec<String> = adaptive.iter().map(Spared::in_words).collect();
     methods.extend(adaptive.into_iter().map(|spared| spared.method));
+    terminal.first_lines(&first_lines)?;
     terminal.table(&table(&name, &methods))?;
     let set_tables = set_tables(&sets);
     let calibrator_table = calibrator_table(&calibrators);
@@ -188,12 +135,15 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.table(table)?;
     }
     let verdicts = verdicts(&methods)?;
-    let in_use = recorded.map(|kind| format!("lora predict uses {}", kind.why_in_use()));
+    let in_use = saved
+        .and_then(TaskFile::why_in_use)
+        .filter(|_| ensemble.is_some());
+    let in_use = in_use.map(|why| format!("lora predict uses {why}"));
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
-    for line in accuracy
+    let absent = by_class.as_ref().and_then(ByClass::absent);
+    for line in absent
         .iter()
-        .chain(&by_class.as_ref().and_then(ByClass::line))
         .chain(&verdicts)
         .chain(&in_use)
         .chain(&spared)
@@ -210,6 +160,7 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "task_name": args.benchmark.task_name,
         "part": name,
         "used_in_training_as": use_in_training.map(UseInTraining::key),
+        "rows_in_training": use_in_training.and_then(UseInTraining::rows),
         "rows": split.len(),
         "truncated": split.encoded.truncated,
         "device": args.opening.device.device.to_string(),
@@ -226,18 +177,19 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         "made_by": MadeBy::this_call(),
     });
     if let Some(path) = &args.report {
-        let mut page = score_page("Scores of an adapter", &[(name, &methods[..])], &document);
+        let splits = [(name, &methods[..])];
+        let mut page = score_page("Scores of an adapter", &splits, by_class.as_ref(), &document);
         let folder = args.adapter.folder().display();
         page.subtitle = format!("{folder}, {}", counted(split.len(), "row"));
         let warning = use_in_training.map(|used| format!("These rows are {}.", used.in_words()));
         let in_use = in_use.map(|line| format!("{line}."));
         let summary = warning
             .into_iter()
-            .chain(accuracy.map(|line| as_sentence(&line)))
+            .chain(first_lines.iter().map(|line| as_sentence(line)))
+            .chain(absent.iter().map(|line| as_sentence(line)))
             .chain(verdicts)
             .chain(in_use);
         page.summary = summary.chain(spared).chain(metric_line).collect();
-        page.sections.extend(by_class.iter().map(ByClass::section));
         page.sections.extend(set_section(set_tables));
         page.sections.extend(calibrator_section(calibrator_table));
         lora_core::atomic::write_file(path, page.to_html().as_bytes())?;

@@ -103,6 +103,7 @@ fn write_peft(plain: &PlainLora, adapter: &Path, output: &Path) -> Result<()> {
             // The mean pass is the same; masks, a posterior, and an ensemble of them are gone.
             task.ensemble = None;
             task.inference = None;
+            task.not_told_apart_on = None;
             task.posterior = None;
             task.temperature.ensemble = None;
             write_json(&path.join(TASK_FILE), &task)?;

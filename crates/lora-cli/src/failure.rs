@@ -33,12 +33,20 @@ pub fn sentence(error: &Error, is_of_compare: bool) -> String {
         _ => None,
     };
     let is_of_format = matches!(data_error, Some(DataError::UnknownExtension { .. }));
+    // What is to be copied stands before a list of columns.
+    let list = column_error.map_or_else(String::new, |error| error::one_line(&error.list()));
+    let (front, list) = match sentence.strip_suffix(&list) {
+        Some(front) => (front, &*list),
+        None => (&*sentence, ""),
+    };
     if is_of_compare {
         let hint = column_error.map_or_else(String::new, hint_of_compare);
-        return in_flags_of_compare(&sentence) + if is_of_format { FORMAT_FLAG } else { &hint };
+        let hint = if is_of_format { FORMAT_FLAG } else { &hint };
+        return format!("{}{hint}{list}", in_flags_of_compare(front));
     }
     let hint = column_error.map_or_else(String::new, column_hint);
-    sentence + if is_of_format { FORMAT_KEY_OR_FLAG } else { &hint }
+    let hint = if is_of_format { FORMAT_KEY_OR_FLAG } else { &hint };
+    format!("{front}{hint}{list}")
 }
 
 /// How the format is given to a command that has no file of settings.
@@ -171,6 +179,17 @@ fn is_of_system(_: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
+/// Tells why a command ended early, and gives its exit code. An interruption was wanted and is no error.
+pub fn tell(error: &Error, is_of_compare: bool) -> u8 {
+    let (sentence, code) = (sentence(error, is_of_compare), exit_code(error));
+    if code == INTERRUPTED {
+        let _ = writeln!(std::io::stderr(), "{sentence}");
+    } else {
+        show(&sentence);
+    }
+    code
+}
+
 /// Writes `error: …` to stderr. A closed stderr is nothing to fail about.
 pub fn show(sentence: &str) {
     let _ = writeln!(std::io::stderr(), "error: {sentence}");
@@ -246,13 +265,29 @@ mod tests {
         };
         let told = |error: DataError, is_of_compare| sentence(&error.into(), is_of_compare);
         let text = || missing("text", &["text", "id"], Some("text"));
+        // The flag to copy before the list of columns, which may be long.
+        assert!(told(text(), false).ends_with(
+            "; name it with --text-column text (text_column in a file of settings); the columns are `text`, `id`"
+        ));
         assert!(
-            told(text(), false)
-                .ends_with("; name it with --text-column text (text_column in a file of settings)")
+            told(text(), true).ends_with("; name it with --text-column text; the columns are `text`, `id`")
         );
-        assert!(told(text(), true).ends_with("; name it with --text-column text"));
         let pair = missing("second text", &["the answer"], None);
-        assert!(told(pair, true).ends_with("; name it with --text-pair-column NAME"));
+        assert!(told(pair, true).contains("; name it with --text-pair-column NAME; the columns are "));
+        let unnamed = ColumnError::NoDefaultColumn {
+            file: "a.csv".into(),
+            role: "text",
+            found: ["body", "team"].map(str::to_owned).into(),
+            header: true,
+            slip: None,
+            of_truths: Vec::new(),
+        };
+        assert_eq!(
+            told(unnamed.into(), true),
+            "`a.csv`: no text column has a default name: name the text column, or, if the first row is data, read the file without a \
+             header; for example --text-column body --label-column team; lora compare reads files with a header; the columns are \
+             `body`, `team`"
+        );
         let of_a_task = missing("words", &["tokens", "tags"], None);
         assert!(told(of_a_task, false).ends_with("the columns are `tokens`, `tags`"));
     }

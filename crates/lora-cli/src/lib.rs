@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `args` | the command line, from which help and shell completions are made |
-//! | `shared_args`, `set_args`, `config_flags` | arguments of several commands; a flag for every key of a training |
+//! | `shared_args`, `set_args`, `ensemble_args`, `config_flags` | arguments of several commands; a flag for every key of a training |
 //! | `terminal` | the one place that prints: tables, progress, JSON; `time_left`: of a progress bar |
 //! | `interrupt`, `module_paths` | Ctrl-C; paths in tables |
 //! | `failure` | from an error to one sentence and an exit code |
@@ -16,6 +16,7 @@ pub mod compare;
 pub mod completions;
 pub mod config_flags;
 pub mod demo;
+pub mod ensemble_args;
 pub mod eval;
 pub mod export;
 pub mod failure;
@@ -46,7 +47,7 @@ use terminal::Terminal;
 ///
 /// # Errors
 ///
-/// What went wrong, for [`failure::sentence`] and [`failure::exit_code`].
+/// What went wrong, for [`failure::tell`].
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let terminal = Terminal::new(arguments.quiet, arguments.json);
     match &arguments.command {

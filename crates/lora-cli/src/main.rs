@@ -20,8 +20,7 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let is_of_compare = matches!(arguments.command, Command::Compare(_));
-            failure::show(&failure::sentence(&error, is_of_compare));
-            ExitCode::from(failure::exit_code(&error))
+            ExitCode::from(failure::tell(&error, is_of_compare))
         }
         Err(_) => {
             failure::show(&failure::bug());

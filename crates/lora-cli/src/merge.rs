@@ -90,6 +90,19 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
         );
     }
     let source = open_source(adapter, args.base.base.as_deref(), args.base.revision.as_deref())?;
+    // Before the weights are loaded: what no file can hold needs no other name.
+    let gguf = (args.format == MergedFormat::Gguf).then(|| {
+        let dtype = args.outtype.unwrap_or(MergedDtype::F16).into();
+        let name = output.file_stem().unwrap_or_default().to_string_lossy();
+        GgufModel::of(&source.checkpoint, dtype, &name)
+    });
+    let gguf = gguf.transpose()?;
+    if gguf.is_some() && !is_gguf(output) {
+        bail!(
+            "--output is `{}`, but --format gguf writes a file; give a new file that ends in .gguf",
+            output.display()
+        );
+    }
     let (model, task) = put_on_base(&source, args.labels.names.as_deref(), &args.device.device.open()?)?;
     let merged_paths: Vec<String> = model
         .adapter_shapes()
@@ -98,15 +111,6 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
         .collect();
     let tuning = model.tuning().name();
     let form = ModelFolder::of(&source.checkpoint, &task);
-    let gguf = (args.format == MergedFormat::Gguf).then(|| {
-        let dtype = args.outtype.unwrap_or(MergedDtype::F16).into();
-        GgufModel::of(
-            &source.checkpoint,
-            dtype,
-            &output.file_stem().unwrap_or_default().to_string_lossy(),
-        )
-    });
-    let gguf = gguf.transpose()?;
     // The files of the base model are not needed beside the merged one.
     drop(source);
     let merged = model.merge()?;
@@ -131,14 +135,10 @@ pub fn run(args: &MergeArgs, terminal: &Terminal) -> Result<()> {
     }))
 }
 
-/// Refuses arguments that do not fit each other.
+/// Refuses arguments of a folder that do not fit each other.
 fn check_form(args: &MergeArgs) -> Result<()> {
     let output = &args.output.output;
     match args.format {
-        MergedFormat::Gguf if !is_gguf(output) => bail!(
-            "--output is `{}`, but --format gguf writes a file; give a new file that ends in .gguf",
-            output.display()
-        ),
         MergedFormat::Safetensors if is_gguf(output) => bail!(
             "--output is `{}`, but a folder is written; for a file of llama.cpp add --format gguf",
             output.display()

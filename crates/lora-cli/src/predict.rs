@@ -16,7 +16,7 @@ use lora_pipeline::saved::did_you_mean;
 use lora_pipeline::saved::task_file::{InferenceKind, TaskFile};
 use serde_json::json;
 
-use crate::eval::EnsembleArgs;
+use crate::ensemble_args::EnsembleArgs;
 use crate::set_args::SetArgs;
 use crate::shared_args::{ColumnArgs, OpeningArgs, input_file, is_of_rows};
 use crate::terminal::Terminal;

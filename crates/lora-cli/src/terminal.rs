@@ -84,6 +84,19 @@ impl Terminal {
         self.say(textwrap::fill(text, columns().map_or(120, usize::from)))
     }
 
+    /// What a result begins with, a paragraph each, and an empty line before all that follows.
+    ///
+    /// # Errors
+    ///
+    /// As [`Terminal::say`].
+    pub fn first_lines(&self, lines: &[String]) -> Result<()> {
+        lines.iter().try_for_each(|line| self.paragraph(line))?;
+        if lines.is_empty() {
+            return Ok(());
+        }
+        self.say("")
+    }
+
     /// The result as one JSON document on stdout, if JSON is wanted.
     ///
     /// # Errors

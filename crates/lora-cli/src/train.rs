@@ -6,7 +6,6 @@ use anyhow::Result;
 use clap::Args;
 use lora_pipeline::config::{RunConfig, resolve};
 use lora_pipeline::counted::counted;
-use lora_pipeline::score::by_class::ByClass;
 use lora_pipeline::score::comparison::{signed, verdicts};
 use lora_pipeline::score::{legend, official_line, table};
 use lora_pipeline::train::{ScoredTraining, Speed, Training, is_finished};
@@ -122,7 +121,7 @@ fn in_time(seconds: f64) -> String {
     }
 }
 
-/// Shows the score tables and where everything is.
+/// Shows what came out, the score tables, and where everything is.
 fn show(trained: &ScoredTraining, terminal: &Terminal) -> Result<()> {
     let ScoredTraining {
         scored,
@@ -130,18 +129,12 @@ fn show(trained: &ScoredTraining, terminal: &Terminal) -> Result<()> {
         folder,
         ..
     } = trained;
-    for (name, methods) in &scored.scores {
+    terminal.first_lines(&scored.first_lines())?;
+    for (name, methods) in scored.scores.iter().rev() {
         terminal.table(&table(&format!("{name} rows"), methods))?;
-        for line in scored
-            .accuracy_line(name, methods)
-            .into_iter()
-            .chain(verdicts(methods)?)
-        {
+        for line in verdicts(methods)? {
             terminal.paragraph(&line)?;
         }
-    }
-    if let Some(line) = scored.by_class.as_ref().and_then(ByClass::line) {
-        terminal.paragraph(&line)?;
     }
     if let Some((_, methods)) = scored.scores.last() {
         legend(methods).map_or(Ok(()), |legend| terminal.paragraph(&legend))?;

@@ -111,6 +111,23 @@ impl TunedFolder {
             .map(|name| (name, self.tensors.shape(name).unwrap_or_default()))
     }
 
+    /// Reads every tensor, one after the other, for whoever has no model to put them on.
+    ///
+    /// # Errors
+    ///
+    /// [`AdapterError::Tensors`], [`AdapterError::Number`] for a value that is not finite.
+    pub fn check_tensors(&self) -> Result<(), AdapterError> {
+        let names = self.names();
+        let waiting = Waiting::new(&self.tensors, &names, "");
+        names.keys().try_for_each(|name| waiting.read(name).map(drop))
+    }
+
+    /// The model's name of each tensor, and the one in the file: they are the same.
+    fn names(&self) -> BTreeMap<String, String> {
+        let names = self.tensors.names();
+        names.map(|name| (name.to_owned(), name.to_owned())).collect()
+    }
+
     /// Puts what was trained on a model.
     ///
     /// # Errors
@@ -122,11 +139,7 @@ impl TunedFolder {
                 path: self.folder.join(TUNING_FILE),
                 reason,
             })?;
-        let names: BTreeMap<String, String> = self
-            .tensors
-            .names()
-            .map(|name| (name.to_owned(), name.to_owned()))
-            .collect();
+        let names = self.names();
         let mut waiting = Waiting::new(&self.tensors, &names, "");
         let adapted = waiting.fill(adapted)?;
         waiting.finish()?;

@@ -102,6 +102,8 @@ pub struct Cells {
     pub names: Vec<String>,
     /// What stood between the columns of a CSV, if it is not the comma.
     pub separator: Option<Separator>,
+    /// Whether a CSV or TSV began with a byte-order mark, by which spreadsheets know that it is Unicode.
+    pub has_mark: bool,
     /// One text a column, for each row.
     pub rows: Vec<Vec<String>>,
 }
@@ -225,7 +227,10 @@ pub(crate) fn read_table_file(
         return read_parquet(path);
     }
     let bytes = bytes::read_bytes(path)?;
-    read_table(&decode_text(&bytes, path)?, path, format, header, json_field)
+    let mut table = read_table(&decode_text(&bytes, path)?, path, format, header, json_field)?;
+    let is_of_spreadsheets = matches!(format, Format::Csv | Format::Tsv | Format::QuotedTsv);
+    table.has_mark = is_of_spreadsheets && encoding::has_mark(&bytes);
+    Ok(table)
 }
 
 #[cfg(feature = "parquet")]

@@ -167,7 +167,8 @@ pub fn bayesianize(
     opened.calibration = CalibrationFile::of(&outputs, rows, fitted.temperature)?;
     let methods = score_split(&outputs, rows, fitted)?;
     let in_use = MethodsInUse::of(&methods).context("nothing was scored")?;
-    let (inference, in_use) = (in_use.better(), in_use.in_words()?);
+    let (inference, not_told_apart_on) = (in_use.better(), in_use.not_told_apart_on()?);
+    let in_use = in_use.in_words()?;
     let task = match opened.task_file.take() {
         Some(task) => task,
         None => task_file(&opened),
@@ -177,6 +178,7 @@ pub fn bayesianize(
         no_answer_threshold: fitted.threshold,
         ensemble: Some(ensemble),
         inference: Some(inference),
+        not_told_apart_on,
         posterior: Some(source),
         ..task
     });

@@ -235,7 +235,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 pub fn sentence(error: &(dyn StdError + 'static)) -> String {
     let mut sentence = String::new();
     for cause in chain(error) {
-        let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = one_line(&cause.to_string());
         if sentence.is_empty() {
             sentence = text;
         } else if !sentence.contains(&text) {
@@ -243,6 +243,11 @@ pub fn sentence(error: &(dyn StdError + 'static)) -> String {
         }
     }
     sentence
+}
+
+/// A text with each run of white space as one space.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The place of an error, or what a missing value means.

@@ -18,6 +18,9 @@ pub(crate) struct PredictAnswer<'a> {
     pub method: PredictMethod,
     /// In the order of the texts.
     pub predictions: Vec<AnsweredText>,
+    /// What to know about their sets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caution: Option<String>,
 }
 
 /// How an adapter predicts.

@@ -96,11 +96,14 @@ async fn predict(
     })?;
     drop(question);
     let outputs = outputs.await.map_err(|_| bug())?;
-    let labels = predictor.labels(outputs, sets).map_err(|error| match error {
+    let refuse = |error: lora_pipeline::Error| match error {
         // The request's part: sets that were not fitted.
         lora_pipeline::Error::Input(reason) => CallError::field("coverage", in_fields(&reason)),
         error => CallError::new(StatusCode::INTERNAL_SERVER_ERROR, error.sentence()),
-    })?;
+    };
+    let labels = predictor.labels(outputs, sets).map_err(refuse)?;
+    let caution = sets.map(|sets| predictor.caution(&sets)).transpose();
+    let caution = caution.map_err(refuse)?.flatten();
     let cut = truncated.iter().filter(|is_truncated| **is_truncated).count();
     service.metrics.texts(&name, labels.len(), cut);
     let predictions = labels.into_iter().zip(truncated);
@@ -109,6 +112,7 @@ async fn predict(
         adapter: &name,
         method: PredictMethod::of(&predictor),
         predictions: predictions.collect(),
+        caution,
     };
     Ok(Json(answer).into_response())
 }

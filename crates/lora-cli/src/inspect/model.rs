@@ -6,8 +6,9 @@ use anyhow::Result;
 use burn::module::Module;
 use lora_core::Linears;
 use lora_core::linear::LinearKind;
+use lora_core::tensors::Orientation;
 use lora_experiments::memory::peak_memory_bytes;
-use lora_models::{HeadKind, HeadOptions, Transformer};
+use lora_models::{Checkpoint, HeadKind, HeadOptions, LoadError, LoadReport, Transformer};
 use lora_pipeline::base::checkpoint::open_checkpoint;
 use lora_pipeline::base::hub::hub_options;
 use lora_pipeline::parameters::grouped;
@@ -55,6 +56,7 @@ pub(super) fn show(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
         weight_bytes: size_of::<f32>() * model.num_params(),
         peak_memory_bytes: peak_memory_bytes(),
     };
+    check_the_rest(&checkpoint, &report)?;
     let mut linears = Vec::new();
     model.visit_linears(&mut |linear| {
         if linear.kind() == LinearKind::Table {
@@ -116,6 +118,17 @@ pub(super) fn show(args: &InspectArgs, terminal: &Terminal) -> Result<()> {
         "config": checkpoint.config,
         "loading": loading,
     }))
+}
+
+/// Refuses a value that is not finite in tensors that were not loaded, such as the head of a tuned model with another number of outputs.
+/// Left-over tensors may be no floating-point numbers; nobody reads these.
+fn check_the_rest(checkpoint: &Checkpoint, report: &LoadReport) -> Result<(), LoadError> {
+    for name in report.initialized.iter().chain(&report.left_over) {
+        if let Err(error @ LoadError::NotFinite { .. }) = checkpoint.weights.read(name, Orientation::Stored) {
+            return Err(error);
+        }
+    }
+    Ok(())
 }
 
 impl Loading {

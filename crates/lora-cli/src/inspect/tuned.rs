@@ -17,6 +17,7 @@ use crate::terminal::Terminal;
 /// Shows the tensors of the folder and how they were trained.
 pub(super) fn show(args: &InspectArgs, path: &Path, terminal: &Terminal) -> Result<()> {
     let folder = TunedFolder::read(path)?;
+    folder.check_tensors()?;
     let task = TaskFile::read(path)?;
     let tensors: Vec<(String, Vec<usize>)> = folder
         .tensors()

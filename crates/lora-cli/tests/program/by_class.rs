@@ -94,6 +94,20 @@ fn counts_and_recall_by_class_are_those_of_what_predict_answers() {
     }
     assert_eq!(trained["by_class"]["on"], "the test rows");
 
+    let page = page_of(&workspace, "out/report.html");
+    let order = [
+        "Accuracy 0.500 ",
+        "Weakest class",
+        ": the answers are ",
+        "minus that of the mean pass",
+        ">Scores on test rows</h2>",
+        ">By class</h2>",
+        ">Scores on validation rows</h2>",
+        ">Scores on training rows</h2>",
+    ];
+    let places = order.map(|part| page.find(part).unwrap_or_else(|| panic!("{part}: {page}")));
+    assert!(places.is_sorted(), "{places:?}");
+
     for page in ["out/report.html", "page.html"] {
         let page = page_of(&workspace, page);
         for part in ["By class", "Which class is taken for which"] {
@@ -145,11 +159,30 @@ fn a_class_without_a_row_is_told() {
     workspace.write("good.csv", "text,label\na gripping film,good\na film,good\n");
     let said = workspace.lora_works(&["eval", "out", "--data", "good.csv"]);
     assert!(
-        said.stdout.contains("by class, on good.csv: ") && said.stdout.contains("no row has the label `bad`"),
+        said.stdout.contains("no row of good.csv has the label `bad`"),
         "{}",
         said.stdout
     );
+    assert!(said.stdout.starts_with("accuracy "), "{}", said.stdout);
     let scored = document(&workspace, &["eval", "out", "--data", "good.csv", "--json"]);
     let bad = &scored["by_class"]["classes"][0];
     assert_eq!((&bad["rows"], &bad["recall"]), (&json!(0), &Value::Null));
+    // A training has told it before it began.
+    workspace.write("run.yaml", recipe(&[("test_file", "good.csv")]));
+    let said = workspace.lora_works(&["train", "--config", "run.yaml", "--overwrite"]);
+    let told = "1 of 2 classes has no test row (`bad`): scores there say nothing about it";
+    assert_eq!(said.stderr.matches(told).count(), 1, "{}", said.stderr);
+    assert!(!said.stdout.contains("has the label"), "{}", said.stdout);
+    let order = [
+        "accuracy ",
+        ": the answers are ",
+        "\ntest rows\n",
+        "\nvalidation rows\n",
+    ];
+    let places = order.map(|part| {
+        said.stdout
+            .find(part)
+            .unwrap_or_else(|| panic!("{part}: {}", said.stdout))
+    });
+    assert!(places[0] == 0 && places.is_sorted(), "{}", said.stdout);
 }

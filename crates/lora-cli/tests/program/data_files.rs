@@ -50,8 +50,8 @@ fn texts_that_repeat_are_on_one_side_of_the_split_and_are_said() {
     };
     let said = train_on(&workspace, &(0..48).map(row).collect::<Vec<_>>());
     for sentence in [
-        "12 texts stand in more than one row, 48 rows together, such as `film number ",
-        "; rows of one text are on one side of the split; 2 of these texts have rows with different labels",
+        "12 texts stand in more than one row (48 rows, such as `film number ",
+        "), 2 of them with different labels",
     ] {
         assert!(said.stderr.contains(sentence), "{}", said.stderr);
     }
@@ -114,7 +114,7 @@ fn every_class_is_trained_on_and_a_part_without_one_says_so() {
     let said = train_on(&workspace, &rows);
     for part in ["validation", "test"] {
         let sentence = format!(
-            "4 of 5 classes have no {part} row (`rare 36`, `rare 37`, `rare 38`, `rare 39`): balanced accuracy"
+            "4 of 5 classes have no {part} row (`rare 36`, `rare 37`, `rare 38`, `rare 39`): scores there say nothing about them"
         );
         assert!(said.stderr.contains(&sentence), "{}", said.stderr);
     }

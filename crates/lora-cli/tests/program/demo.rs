@@ -10,6 +10,8 @@ fn the_demo_trains_and_scores_every_method() {
     let workspace = Workspace::new();
     let demo = ["demo", "--fast", "--output", "demo", "--json"];
     let said = workspace.lora_works(&demo);
+    let told = "3 trainings; about a minute on two cores\n";
+    assert!(said.stderr.contains(told), "{}", said.stderr);
     let results: Value = serde_json::from_str(&said.stdout).unwrap();
     let scores = results["scores"].as_array().unwrap();
     let arms: Vec<(&str, bool)> = scores

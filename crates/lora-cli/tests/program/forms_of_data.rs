@@ -133,3 +133,25 @@ fn labels_that_differ_in_case_stay_apart_and_are_told() {
         assert!(said.stderr.contains(part), "{}", said.stderr);
     }
 }
+
+#[test]
+fn a_table_of_a_spreadsheet_keeps_its_byte_order_mark_and_other_files_get_none() {
+    let workspace = Workspace::new();
+    workspace.lora_works(&["train", "--config", "run.yaml", "--max-steps", "2", "--quiet"]);
+    let labelled = |file: &str, content: &str| {
+        workspace.write(file, content);
+        let command = ["predict", "out", "--data", file, "--output", "labelled.csv"];
+        workspace.lora_works(&[&command[..], &["--overwrite"]].concat());
+        String::from_utf8(workspace.read("labelled.csv")).unwrap()
+    };
+    let marked = labelled("marked.csv", "\u{FEFF}id;text\n7;größer, als\n");
+    assert!(
+        marked.starts_with("\u{FEFF}\"id\";\"text\";\"label\";"),
+        "{marked}"
+    );
+    let bare = labelled("bare.csv", "id;text\n7;größer, als\n");
+    assert_eq!(marked.strip_prefix('\u{FEFF}'), Some(&bare[..]));
+    // The mark is for spreadsheets, which read no JSONL.
+    let of_lines = labelled("marked.jsonl", "\u{FEFF}{\"text\": \"größer\"}\n");
+    assert!(of_lines.starts_with("text,label,"), "{of_lines}");
+}

@@ -182,7 +182,23 @@ fn texts_are_predicted_by_what_was_better_on_validation_rows_unless_told_otherwi
     };
     let (by_itself, notes) = predict(&[]);
     assert_eq!(by_itself, is_ensemble);
-    assert!(notes.contains("was lower than that of the"), "{notes}");
+    let why = if task["not_told_apart_on"].is_null() {
+        assert!(
+            !said.stderr.contains("no difference beyond chance"),
+            "{}",
+            said.stderr
+        );
+        "was lower than that of the"
+    } else {
+        assert!(
+            said.stderr.contains("no difference beyond chance"),
+            "{}",
+            said.stderr
+        );
+        assert_eq!(task["not_told_apart_on"], results["run"]["rows"]["validation"]);
+        "not told apart from the"
+    };
+    assert!(notes.contains(why), "{notes}");
     assert!(predict(&["--inference", "ensemble"]).0);
     assert!(predict(&["--members", "2"]).0);
     assert!(!predict(&["--inference", "mean"]).0);

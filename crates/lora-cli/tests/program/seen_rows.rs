@@ -25,6 +25,8 @@ fn scores_on_rows_of_the_training_come_with_a_warning() {
         assert_eq!(is_told, used.is_some(), "{file}: {}", said.stderr);
         let scores: Value = serde_json::from_str(&said.stdout).unwrap();
         assert_eq!(scores["used_in_training_as"].as_str(), used, "{file}");
+        let in_part = (used == Some("training_in_part")).then_some(2);
+        assert_eq!(scores["rows_in_training"].as_u64(), in_part, "{file}");
     };
     for (adapter, file, used) in [
         ("out", "train.csv", Some("training")),

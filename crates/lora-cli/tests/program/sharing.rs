@@ -125,7 +125,11 @@ fn a_merged_file_for_llama_cpp_must_be_called_and_asked_for_as_one() {
     let before = workspace.everything();
     for (arguments, expected) in [
         (&["--format", "gguf", "--output", "m.gguf"][..], "bert"),
-        (&["--format", "gguf", "--output", "folder"], "ends in .gguf"),
+        // Another name would not help.
+        (
+            &["--format", "gguf", "--output", "folder"],
+            "a model of type `bert`",
+        ),
         (&["--output", "m.gguf"], "--format gguf"),
         (
             &["--outtype", "q8_0", "--output", "folder"],

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::workspace::{Workspace, recipe};
+use crate::workspace::{Workspace, ending_in, recipe};
 
 fn json(text: &[u8]) -> Value {
     serde_json::from_slice(text).unwrap()
@@ -100,6 +100,29 @@ fn every_tuner_trains_evaluates_predicts_and_is_inspected_and_leaves_no_file_of_
         } else {
             assert_eq!(shown["form"], tuning);
             assert_eq!(shown["trainable_params"], run["trainable_params"]);
+        }
+    }
+}
+
+#[test]
+fn a_tensor_that_is_not_finite_is_noticed_without_the_base_model() {
+    let workspace = Workspace::new();
+    for (tuning, file) in [
+        ("full", "model.safetensors"),
+        ("bitfit", "tuned.safetensors"),
+        ("houlsby", "tuned.safetensors"),
+    ] {
+        workspace.write("run.yaml", tuned(tuning));
+        workspace.lora_works(&["train", "--config", "run.yaml", "--overwrite", "--quiet"]);
+        let path = format!("out/{file}");
+        let tensors = workspace.read(&path);
+        workspace.write(&path, ending_in(f32::NAN, &tensors));
+        std::fs::rename(workspace.path("model"), workspace.path("elsewhere")).unwrap();
+        let said = workspace.lora(&["inspect", "out"]);
+        std::fs::rename(workspace.path("elsewhere"), workspace.path("model")).unwrap();
+        assert_eq!(said.code, Some(2), "{tuning}: {}", said.stderr);
+        for part in [file, "NaN"] {
+            assert!(said.stderr.contains(part), "{tuning}: {}", said.stderr);
         }
     }
 }

@@ -301,3 +301,8 @@ fn write_tiny_bert(folder: &Path) {
     });
     write_tensors(&folder.join("model.safetensors"), tensors).unwrap();
 }
+
+/// A safetensors file with another last value.
+pub fn ending_in(value: f32, file: &[u8]) -> Vec<u8> {
+    [&file[..file.len() - 4], &value.to_le_bytes()].concat()
+}

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::words::{did_you_mean, first_row_is_data, for_default_name, given_column, label_columns, quoted};
+use super::words::{did_you_mean, first_row_is_data, for_default_name, given_column, label_columns, listed};
 
 /// Why no column was taken. Indices start at 0, as in Python and pandas.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ColumnError {
     /// The named column is not in the file.
-    #[error("`{}`: there is no {role} column `{wanted}`; the columns are {}{}", file.display(), quoted(found), did_you_mean(nearest.as_ref()))]
+    #[error("`{}`: there is no {role} column `{wanted}`{}{}", file.display(), did_you_mean(nearest.as_ref()), listed(found))]
     MissingColumn {
         /// The file.
         file: PathBuf,
@@ -26,7 +26,7 @@ pub enum ColumnError {
     },
 
     /// No column was named, and none has a default name.
-    #[error("`{}`: no {role} column has a default name; the columns are {}: name the {role} column{}{}{}", file.display(), quoted(found), first_row_is_data(*header), for_default_name(slip.as_deref()), label_columns(of_truths))]
+    #[error("`{}`: no {role} column has a default name: name the {role} column{}{}{}{}", file.display(), first_row_is_data(*header), for_default_name(slip.as_deref()), label_columns(of_truths), listed(found))]
     NoDefaultColumn {
         /// The file.
         file: PathBuf,
@@ -74,4 +74,14 @@ pub enum ColumnError {
         /// The name.
         column: String,
     },
+}
+
+impl ColumnError {
+    /// The end of the message, where it lists the columns of the file; else empty. What a program adds about its flags goes before it.
+    pub fn list(&self) -> String {
+        match self {
+            Self::MissingColumn { found, .. } | Self::NoDefaultColumn { found, .. } => listed(found),
+            _ => String::new(),
+        }
+    }
 }

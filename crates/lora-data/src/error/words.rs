@@ -22,6 +22,11 @@ pub(super) fn quoted(names: &[String]) -> String {
     list.join(", ")
 }
 
+/// Columns may be many, so they stand behind all that tells what to do.
+pub(super) fn listed(columns: &[String]) -> String {
+    format!("; the columns are {}", quoted(columns))
+}
+
 pub(super) fn did_you_mean(nearest: Option<&String>) -> impl fmt::Display {
     nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }

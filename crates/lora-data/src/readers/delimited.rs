@@ -106,6 +106,7 @@ fn table(
             names: first.iter().map(|name| name.trim().to_owned()).collect(),
             naming: Naming::Header,
             separator,
+            has_mark: false,
             rows: Vec::new(),
         }
     } else {
@@ -113,6 +114,7 @@ fn table(
             names: RawTable::numbered(columns),
             naming: Naming::Numbers,
             separator,
+            has_mark: false,
             rows: vec![row(first_line, first)],
         }
     };

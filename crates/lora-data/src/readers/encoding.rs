@@ -53,6 +53,14 @@ pub fn decode_text(bytes: &[u8], origin: impl AsRef<Path>) -> Result<Cow<'_, str
     }
 }
 
+/// Whether bytes begin with the byte-order mark of an encoding of Unicode.
+pub(super) fn has_mark(bytes: &[u8]) -> bool {
+    bytes.starts_with(UTF8_MARK) || Wide::marked(bytes).is_some()
+}
+
+/// The byte-order mark in UTF-8.
+const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
+
 /// Encodings with code units of two or four bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wide {
@@ -226,6 +234,7 @@ mod tests {
     fn every_unicode_encoding_is_read_with_and_without_a_mark() {
         for text in TEXTS {
             assert_eq!(decode_text(text.as_bytes(), "x").unwrap(), text);
+            assert!(!has_mark(text.as_bytes()) && has_mark(format!("\u{FEFF}{text}").as_bytes()));
             assert_eq!(
                 decode_text(format!("\u{FEFF}{text}").as_bytes(), "x").unwrap(),
                 text
@@ -238,6 +247,7 @@ mod tests {
                     "{encoding:?} without a mark"
                 );
                 let marked = [encoding.mark(), &bare].concat();
+                assert!(has_mark(&marked) && !has_mark(&bare), "{encoding:?}");
                 assert_eq!(
                     decode_text(&marked, "x").unwrap(),
                     text,

@@ -152,6 +152,7 @@ impl<'a> Builder<'a> {
             names: Vec::new(),
             naming: Naming::Keys,
             separator: None,
+            has_mark: false,
             rows: Vec::new(),
         };
         Self {

@@ -98,6 +98,7 @@ fn read_table(path: &Path) -> Result<RawTable, DataError> {
         names,
         naming: Naming::Keys,
         separator: None,
+        has_mark: false,
         rows,
     })
 }

@@ -18,6 +18,8 @@ pub(crate) struct RawTable {
     pub naming: Naming,
     /// Of a CSV, if it is not the comma.
     pub separator: Option<Separator>,
+    /// Whether the file is a CSV or TSV that began with a byte-order mark.
+    pub has_mark: bool,
     /// At least one.
     pub rows: Vec<RawRow>,
 }
@@ -45,6 +47,7 @@ impl RawTable {
         Cells {
             names: self.names.clone(),
             separator: self.separator,
+            has_mark: self.has_mark,
             rows: self.rows.iter().map(texts).collect(),
         }
     }

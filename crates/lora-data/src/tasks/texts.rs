@@ -197,6 +197,7 @@ fn tsv(form: &TextForm, content: &str, file: &Path) -> Result<(RawTable, usize),
         naming: Naming::Header,
         names,
         separator: None,
+        has_mark: false,
         rows: Vec::new(),
     };
     let mut broken = 0;

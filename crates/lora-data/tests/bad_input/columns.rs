@@ -59,8 +59,8 @@ fn columns_that_are_not_there() {
             // No slip of `content`.
             "intent,label\na,0\n",
             &[
-                "no text column has a default name",
-                "`intent`, `label`: name the text column, or, if the first row is data, read the file without a header",
+                "no text column has a default name: name the text column, or, if the first row is data, read the file without a \
+                 header; the columns are `intent`, `label`",
             ],
         ),
         case(
@@ -76,7 +76,7 @@ fn columns_that_are_not_there() {
         case(
             "keys.jsonl",
             "{\"phrase\": \"a\"}\n",
-            &["the columns are `phrase`: name the text column"],
+            &["name the text column; the columns are `phrase`"],
         ),
         with(
             case(

@@ -54,7 +54,7 @@ const MISTAKES: [Mistake; 20] = [
         "sentence\nit floats\n",
         &[
             "no label column",
-            "the columns are `sentence`: name the label column",
+            "name the label column; the columns are `sentence`",
         ],
     ),
     (

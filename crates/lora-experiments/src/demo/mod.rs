@@ -78,8 +78,9 @@ pub fn run(options: &DemoOptions, progress: &dyn Progress, cancel: &CancelToken)
     check_folder(&options.output, FolderWriter::Demo, true)?;
     let sizes = preset::DemoSizes::of(options);
     let sweep = Sweep::open(Path::new("lora demo"), preset::sweep(options)?, None)?;
+    let time = preset::DemoSizes::time(options).map_or_else(String::new, |time| format!("; {time}"));
     progress.note(&format!(
-        "{} movie reviews to train on, {} to test on, cut at {} tokens; {} epochs, {} trainings",
+        "{} movie reviews to train on, {} to test on, cut at {} tokens; {} epochs, {} trainings{time}",
         sizes.train,
         sizes.test,
         preset::LONGEST,

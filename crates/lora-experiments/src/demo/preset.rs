@@ -53,6 +53,15 @@ impl DemoSizes {
         seeds: 1,
     };
 
+    /// How long a demo takes from its beginning, as the book says it; none where the number of seeds is the user's own.
+    pub fn time(options: &DemoOptions) -> Option<&'static str> {
+        match (options.seeds, options.fast) {
+            (Some(_), _) => None,
+            (None, true) => Some("about a minute on two cores"),
+            (None, false) => Some("two or three minutes on two cores"),
+        }
+    }
+
     /// Those that the user asks for.
     pub fn of(options: &DemoOptions) -> Self {
         let sizes = if options.fast { Self::FAST } else { Self::FULL };

@@ -100,11 +100,11 @@ impl CoveragePromise {
         )
     }
 
-    /// The same as a caution, where the coverage may be far below what was asked for.
+    /// The same as a warning, where the coverage may be far below what was asked for.
     pub fn caution(&self) -> Option<String> {
         (self.coverage - self.interval[0] > TOLERATED).then(|| {
             format!(
-                "caution: few validation rows make the coverage of prediction sets uncertain: {}; more validation rows narrow it",
+                "few validation rows make the coverage of prediction sets uncertain: {}; more validation rows narrow it",
                 self.in_words()
             )
         })

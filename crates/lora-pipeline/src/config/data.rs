@@ -200,8 +200,13 @@ pub(super) fn check_data(config: &DataConfig, origins: &Origins) -> Result<()> {
     ];
     let given = files.into_iter().find(|(_, file)| file.is_some());
     if let (Some(_), Some((key, _))) = (&config.data_file, given) {
+        let way_out = if key == "train_file" {
+            "remove one of them"
+        } else {
+            "for the file of the training rows alone give train_file (--train-file) in the place of data_file (--data)"
+        };
         let message = format!(
-            "{key} and data_file are both given: data_file stands in place of the three files, remove one of them"
+            "{key} and data_file are both given: data_file stands in place of the three files; {way_out}"
         );
         return Err(origins.at(key, message));
     }

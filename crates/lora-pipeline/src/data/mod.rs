@@ -91,14 +91,15 @@ impl RowSource<'_> {
             None if self.data.problem_type == Some(ProblemType::CausalLm) => prompts::read(self, progress)?,
             None => texts::read(self, progress)?,
         };
-        for note in &split.notes {
+        let checks = split.checks();
+        // What labels are stands with the file that they are from, before what is split off it.
+        for note in checks.of_labels().iter().chain(&split.notes) {
             progress.note(note);
         }
         if let (Some(benchmark), Rows::Texts(dataset)) = (benchmark, &split.train) {
             progress.note(&format!("{}{}", benchmark.name, texts::in_words(&dataset.task)));
         }
-        let checks = split.checks();
-        for sentence in checks.sentences() {
+        for sentence in checks.of_rows() {
             progress.note(&sentence);
         }
         Ok(RunRows {

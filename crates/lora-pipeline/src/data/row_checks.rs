@@ -107,18 +107,22 @@ impl RowChecks {
         }
     }
 
-    /// A sentence for each finding, for people.
+    /// A sentence for each finding, for people: of labels, then of rows.
     pub fn sentences(&self) -> Vec<String> {
+        self.of_labels().into_iter().chain(self.of_rows()).collect()
+    }
+
+    /// Of labels that may be one.
+    pub fn of_labels(&self) -> Option<String> {
+        alike_sentence(&self.alike_labels)
+    }
+
+    /// A sentence for each finding about the rows of splits.
+    pub fn of_rows(&self) -> Vec<String> {
         let repeated = self.repeated.iter().map(repeated_sentence);
         let shared = self.shared.iter().map(shared_sentence);
         let missing = self.missing_classes.iter().map(missing_sentence);
-        let alike = alike_sentence(&self.alike_labels);
-        alike
-            .into_iter()
-            .chain(repeated)
-            .chain(shared)
-            .chain(missing)
-            .collect()
+        repeated.chain(shared).chain(missing).collect()
     }
 
     /// The findings as a section of a page.
@@ -130,20 +134,16 @@ impl RowChecks {
 }
 
 fn repeated_sentence(found: &RepeatedTexts) -> String {
+    let is_one = found.texts == 1;
     let contradictory = match found.contradictory {
         0 => String::new(),
-        texts => format!(
-            "; {texts} of these texts have rows with different labels, which no model can all get right"
-        ),
+        _ if is_one => ", with different labels".to_owned(),
+        texts => format!(", {texts} of them with different labels"),
     };
     format!(
-        "{} in more than one row, {} rows together, such as {}; rows of one text are on one side of the split\
-         {contradictory}",
-        if found.texts == 1 {
-            "1 text stands".to_owned()
-        } else {
-            format!("{} texts stand", found.texts)
-        },
+        "{} {} in more than one row ({} rows, such as {}){contradictory}",
+        counted(found.texts, "text"),
+        if is_one { "stands" } else { "stand" },
         found.rows,
         examples(&found.examples),
     )
@@ -176,14 +176,17 @@ fn shared_sentence(found: &OverlappingSplits) -> String {
 
 fn missing_sentence(found: &MissingClasses) -> String {
     let MissingClasses { split, classes, of } = found;
-    let consequence = if *split == "training" {
-        "they cannot be learned"
-    } else {
-        "balanced accuracy and macro F1 there say nothing about them (F1 counts one that is predicted all the same as 0)"
+    let is_one = classes.len() == 1;
+    let consequence = match (*split, is_one) {
+        ("training", true) => "it cannot be learned",
+        ("training", false) => "they cannot be learned",
+        (_, true) => "scores there say nothing about it",
+        (_, false) => "scores there say nothing about them",
     };
     format!(
-        "{} of {of} classes have no {split} row ({}): {consequence}",
+        "{} of {of} classes {} no {split} row ({}): {consequence}",
         classes.len(),
+        if is_one { "has" } else { "have" },
         named(classes)
     )
 }
@@ -241,16 +244,17 @@ fn alike_labels(rows: &Rows) -> Vec<Vec<String>> {
     groups.into_iter().map(owned).collect()
 }
 
-/// Classes of texts without a row. Rows without labels say nothing.
+/// Classes or labels of texts without a row. Rows without labels say nothing.
 fn missing_classes(split: &'static str, rows: &Rows) -> Option<MissingClasses> {
     let Rows::Texts(dataset) = rows else { return None };
     let labels = dataset.task.labels()?;
     let mut has_row = vec![false; labels.len()];
     for example in &dataset.examples {
-        let Some(Target::Class(class)) = example.target else {
-            return None;
-        };
-        has_row[class] = true;
+        match &example.target {
+            Some(Target::Class(class)) => has_row[*class] = true,
+            Some(Target::Labels(held)) => held.iter().for_each(|label| has_row[*label] = true),
+            Some(Target::Value(_)) | None => return None,
+        }
     }
     let missing = labels
         .names()
@@ -303,8 +307,7 @@ mod tests {
                 "warning: 2 of 4 test rows (50.0 %) have a text that is among the training rows too (1 of them with another \
                  label), such as `a film`, `c`: what is measured on them was learned by heart; remove them from the training \
                  or the test file",
-                "1 of 3 classes have no test row (`bad`): balanced accuracy and macro F1 there say nothing about them (F1 \
-                 counts one that is predicted all the same as 0)",
+                "1 of 3 classes has no test row (`bad`): scores there say nothing about it",
             ]
         );
     }
@@ -336,6 +339,20 @@ mod tests {
         let checks = RowChecks::of(&train, Some(&validation), None, [true, false]);
         let repeated = checks.repeated.unwrap();
         assert_eq!((repeated.texts, repeated.rows, repeated.contradictory), (2, 4, 1));
+        assert_eq!(
+            repeated_sentence(&repeated),
+            "2 texts stand in more than one row (4 rows, such as `a`, `c`), 1 of them with different labels"
+        );
+        let one = RepeatedTexts {
+            texts: 1,
+            rows: 3,
+            contradictory: 1,
+            examples: vec!["a".to_owned()],
+        };
+        assert_eq!(
+            repeated_sentence(&one),
+            "1 text stands in more than one row (3 rows, such as `a`), with different labels"
+        );
         assert!(checks.shared.is_empty() && checks.missing_classes.is_empty());
         let clean = RowChecks::of(&rows(&[("a", 0), ("b", 1), ("c", 2)]), None, None, [true, true]);
         assert!(clean.section().is_none());

@@ -167,10 +167,13 @@ fn run_all<T>(
     let rows = split.encoded.len() as u64;
     let members = ensemble.map_or(0, |ensemble| ensemble.members);
     let bar = progress.start((1 + members) * rows, what, split.noun());
+    bar.message("mean pass");
     let mean = run(adapted, split, &Passes::Mean, Average::default(), &mut |done| {
         bar.set(done as u64);
     })?;
     let ensemble = ensemble.map(|settings| -> Result<_> {
+        // Each batch goes through all members before the next, so no single one is under way.
+        bar.message(&format!("ensemble of {members}"));
         let count = &mut |done| bar.set(rows + done as u64);
         Ok((settings, run_members(adapted, split, settings, run, count)?))
     });

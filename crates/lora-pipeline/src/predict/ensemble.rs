@@ -10,7 +10,7 @@ use crate::config::DEFAULT_MEMBERS;
 use crate::error::Result;
 use crate::inference::member_sampler;
 use crate::saved::adapter::OpenedAdapter;
-use crate::saved::task_file::InferenceKind;
+use crate::saved::task_file::{InferenceKind, TaskFile};
 
 /// What of an ensemble is chosen by hand; what is none is as the adapter folder recommends.
 #[derive(Clone, Copy, Debug, Default)]
@@ -64,8 +64,9 @@ impl EnsembleChoice {
         }
         let recorded = opened.task_file.as_ref().and_then(|task| task.inference);
         let chosen_by_hand = of_ensemble || self.members.is_some();
-        let note = recorded.filter(|_| !chosen_by_hand);
-        let note = note.map(|kind| format!("predicted by {}", kind.why_in_use()));
+        let why = opened.task_file.as_ref().and_then(TaskFile::why_in_use);
+        let note = why.filter(|_| !chosen_by_hand);
+        let note = note.map(|why| format!("predicted by {why}"));
         if recorded == Some(InferenceKind::Mean) && !chosen_by_hand {
             return Ok((None, note));
         }

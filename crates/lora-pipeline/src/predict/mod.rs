@@ -227,6 +227,7 @@ pub fn predict(
     }?;
     // Last, and beside the predictions that they are about: before the input was read, there may be an error in their place.
     let caution = promise.transpose()?.and_then(|promise| promise.caution());
+    let caution = caution.map(|caution| format!("caution: {caution}"));
     predicted.notes.extend(note.into_iter().chain(caution));
     Ok(predicted)
 }

@@ -176,9 +176,9 @@ pub(super) fn in_words(prediction: &Prediction) -> String {
 /// What people read for a row without a text.
 pub(super) const NO_TEXT: &str = "–  (no text)";
 
-/// With a header, quoted where needed, with the separator of the file that was read. Its columns come first, as they were; without a
-/// file the texts. A prediction whose name is taken by one of them is called `predicted_…`, or `predicted_…_2` where that is taken
-/// too; with the sentences that say so.
+/// With a header, quoted where needed, with the separator and the byte-order mark of the file that was read. Its columns come first, as
+/// they were; without a file the texts. A prediction whose name is taken by one of them is called `predicted_…`, or `predicted_…_2` where
+/// that is taken too; with the sentences that say so.
 pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Result<(String, Vec<String>)> {
     let mut columns = UniqueNames::default();
     let of_file: Vec<String> = match (cells, predictions.first()) {
@@ -208,7 +208,8 @@ pub(super) fn to_csv(predictions: &[Prediction], cells: Option<&Cells>) -> Resul
             .delimiter(separator.0)
             .quote_style(csv::QuoteStyle::NonNumeric);
     }
-    let mut writer = writer.from_writer(Vec::new());
+    let mark = cells.filter(|cells| cells.has_mark).map_or("", |_| "\u{FEFF}");
+    let mut writer = writer.from_writer(mark.as_bytes().to_vec());
     writer.write_record(&columns.names)?;
     for (index, prediction) in predictions.iter().enumerate() {
         let mut values = match cells {

@@ -124,6 +124,16 @@ impl PreparedPredictor {
         texts::labels_of(&inference, outputs, &self.opened.task)
     }
 
+    /// What to know about the sets that are wanted: that few validation rows make their coverage uncertain.
+    ///
+    /// # Errors
+    ///
+    /// As [`SetRequest::thresholds`].
+    pub fn caution(&self, sets: &SetRequest) -> Result<Option<String>> {
+        let promise = sets.promise(self.opened.calibrated(), self.ensemble)?;
+        Ok(promise.caution())
+    }
+
     fn inference(&self) -> Inference<'_> {
         Inference::new(&self.opened, self.ensemble)
     }

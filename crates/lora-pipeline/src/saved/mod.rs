@@ -1,6 +1,7 @@
 //! What a training left: an adapter, tuned tensors, or a whole model. `eval`, `predict` and the others take all three.
 
 pub mod adapter;
+mod inference_kind;
 pub(crate) mod missing;
 pub mod source;
 pub mod task_file;

@@ -10,6 +10,7 @@ use lora_eval::predictions::TEMPERATURES;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use super::inference_kind::InferenceKind;
 use crate::bail;
 use crate::base::BaseModel;
 use crate::config::Lengths;
@@ -69,56 +70,12 @@ pub struct TaskFile {
     /// Which of mean pass and ensemble was better on the validation rows; none: the ensemble, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inference: Option<InferenceKind>,
+    /// On how many validation rows their losses differed by no more than chance; none where they differed beyond it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_told_apart_on: Option<usize>,
     /// Where the Gaussian beside the adapter comes from: with this, its files must be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posterior: Option<PosteriorMethod>,
-}
-
-/// With one pass or with many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum InferenceKind {
-    /// One pass with the expected update.
-    Mean,
-    /// One pass for each of several members.
-    Ensemble,
-}
-
-impl InferenceKind {
-    /// As `--inference` takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::Ensemble => "ensemble",
-        }
-    }
-
-    /// In a sentence.
-    pub fn in_words(self) -> &'static str {
-        match self {
-            Self::Mean => "the mean pass",
-            Self::Ensemble => "the ensemble",
-        }
-    }
-
-    /// The one that this is not.
-    #[must_use]
-    pub fn other(self) -> Self {
-        match self {
-            Self::Mean => Self::Ensemble,
-            Self::Ensemble => Self::Mean,
-        }
-    }
-
-    /// That `lora predict` uses this one unasked, and why.
-    pub fn why_in_use(self) -> String {
-        format!(
-            "{}, whose loss on the validation rows was lower than that of {}; --inference {} uses {1}",
-            self.in_words(),
-            self.other().in_words(),
-            self.other().name()
-        )
-    }
 }
 
 fn has_header() -> bool {
@@ -171,6 +128,7 @@ impl TaskFile {
             no_answer_threshold: FittedValues::default(),
             ensemble: None,
             inference: None,
+            not_told_apart_on: None,
             posterior: None,
         }
     }

@@ -42,6 +42,14 @@ impl UseInTraining {
         }
     }
 
+    /// How many of the rows have a text that was trained on, where that was counted.
+    pub fn rows(self) -> Option<usize> {
+        match self {
+            Self::Partly { rows, .. } => Some(rows),
+            Self::Training | Self::Validation => None,
+        }
+    }
+
     /// What the rows are, and what scores on them say.
     pub fn in_words(self) -> String {
         let words = match self {

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::comparison::method_in_use;
 use super::{ScoredMethod, TaskScores};
+use crate::counted::counted;
 use crate::data::row_checks::{named, shortened};
 use crate::error::Result;
 use crate::saved::task_file::InferenceKind;
@@ -125,20 +126,41 @@ impl ByClass {
         }
     }
 
-    /// For the terminal: classes that are never found, and classes without a row, which no score speaks of; none where there are none.
-    pub fn line(&self) -> Option<String> {
-        let of = |is: fn(&ScoresOfClass) -> bool, words: &str| {
-            let classes = self.classes.iter().filter(|class| is(&class.scores));
-            let names: Vec<&str> = classes.map(|class| class.class.as_str()).collect();
-            (!names.is_empty()).then(|| format!("{words} {}", named(&names)))
-        };
-        let never = of(
-            |class| class.recall.is_some_and(|recall| recall <= 0.0),
-            "recall is 0 for",
-        );
-        let absent = of(|class| class.rows == 0, "no row has the label");
-        let parts: Vec<String> = never.into_iter().chain(absent).collect();
-        (!parts.is_empty()).then(|| format!("by class, on {}: {}", self.on, parts.join("; ")))
+    /// The class of the lowest recall, or all whose rows are never recognized, in words; none where all rows are.
+    pub fn weakest(&self) -> Option<String> {
+        let recalls = self.classes.iter();
+        let recalls = recalls.filter_map(|class| Some((class, class.scores.recall?)));
+        let (weakest, recall) = recalls.min_by(|(_, a), (_, b)| a.total_cmp(b))?;
+        let never = self.names_of(|class| class.recall.is_some_and(|recall| recall <= 0.0));
+        if never.len() > 1 {
+            let (on, classes) = (&self.on, named(&never));
+            return Some(format!(
+                "weakest classes on {on}: {classes}, none of whose rows is recognized"
+            ));
+        }
+        let rows = weakest.scores.rows;
+        #[expect(clippy::cast_sign_loss, reason = "a count")]
+        let recognized = (recall * rows as f64).round() as u64;
+        (recall < 1.0).then(|| {
+            format!(
+                "weakest class on {}: `{}`, {recognized} of whose {} {} recognized",
+                self.on,
+                weakest.class,
+                counted(rows as usize, "row"),
+                if recognized == 1 { "is" } else { "are" }
+            )
+        })
+    }
+
+    /// The classes without a row, which no score speaks of, in words; none where there are none.
+    pub fn absent(&self) -> Option<String> {
+        let names = self.names_of(|class| class.rows == 0);
+        (!names.is_empty()).then(|| format!("no row of {} has the label {}", self.on, named(&names)))
+    }
+
+    fn names_of(&self, is: fn(&ScoresOfClass) -> bool) -> Vec<&str> {
+        let classes = self.classes.iter().filter(|class| is(&class.scores));
+        classes.map(|class| class.class.as_str()).collect()
     }
 
     /// A section of a page, with texts of rows.
@@ -322,10 +344,26 @@ mod tests {
     }
 
     #[test]
-    fn the_terminal_hears_of_classes_that_are_never_found_and_of_those_without_a_row() {
+    fn the_weakest_class_is_said_with_its_rows_and_so_are_classes_without_a_row() {
+        let found = by_class(&ROWS, None);
         assert_eq!(
-            by_class(&ROWS, None).line().unwrap(),
-            "by class, on the test rows: recall is 0 for `b`; no row has the label `c`"
+            found.weakest().unwrap(),
+            "weakest class on the test rows: `b`, 0 of whose 2 rows are recognized"
+        );
+        assert_eq!(
+            found.absent().unwrap(),
+            "no row of the test rows has the label `c`"
+        );
+        // Of three rows of `a` one is answered right, and the one row of `c`.
+        let rows = [ROWS[0], ROWS[1], ROWS[3], (2, [0.25, 0.0, 0.75])];
+        assert_eq!(
+            by_class(&rows, None).weakest().unwrap(),
+            "weakest class on the test rows: `a`, 1 of whose 3 rows is recognized"
+        );
+        let rows = [ROWS[0], ROWS[2], (2, [0.75, 0.25, 0.0])];
+        assert_eq!(
+            by_class(&rows, None).weakest().unwrap(),
+            "weakest classes on the test rows: `b`, `c`, none of whose rows is recognized"
         );
         let found = [
             (0, [0.75, 0.25, 0.0]),
@@ -333,7 +371,7 @@ mod tests {
             (2, [0.25, 0.0, 0.75]),
         ];
         let found = by_class(&found, None);
-        assert_eq!(found.line(), None);
+        assert_eq!((found.weakest(), found.absent()), (None, None));
         let blocks = found.section().blocks;
         assert_eq!(
             blocks.last(),

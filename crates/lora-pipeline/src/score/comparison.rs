@@ -87,6 +87,18 @@ impl<'a> MethodsInUse<'a> {
         }
     }
 
+    /// The number of validation rows, of tagged words of theirs, on which the losses differ by no more than chance; none where they differ
+    /// beyond it.
+    ///
+    /// # Errors
+    ///
+    /// If a loss is not finite.
+    pub fn not_told_apart_on(&self) -> Result<Option<usize>> {
+        let interval = difference(self.ensemble, self.mean)?;
+        let may_be_chance = interval.lower <= 0.0 && interval.upper >= 0.0;
+        Ok(may_be_chance.then_some(self.mean.row_losses.len()))
+    }
+
     /// Which of the two `lora predict` uses, and how sure that choice is.
     ///
     /// # Errors
@@ -217,6 +229,19 @@ mod tests {
         );
         assert!(of(mixed).in_words().contains("no difference beyond chance"));
         assert!(comparisons(&[method(false, mean.clone())]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn methods_that_rows_do_not_tell_apart_are_said_to_be_so() {
+        let mean: Vec<f64> = (0..40).map(|row| f64::from(row % 5)).collect();
+        let on = |ensemble: Vec<f64>| {
+            let both = [method(false, mean.clone()), method(true, ensemble)];
+            MethodsInUse::of(&both).unwrap().not_told_apart_on().unwrap()
+        };
+        let shifted = |by: fn(usize) -> f64| (0..40).map(|row| mean[row] + by(row)).collect();
+        assert_eq!(on(shifted(|row| if row % 2 == 0 { 0.3 } else { -0.3 })), Some(40));
+        assert_eq!(on(shifted(|_| 0.5)), None);
+        assert_eq!(on(shifted(|_| -0.5)), None);
     }
 
     #[test]

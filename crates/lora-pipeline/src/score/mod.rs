@@ -5,11 +5,13 @@ pub mod adaptive;
 pub mod by_class;
 mod classes;
 pub mod comparison;
+pub mod first_lines;
 mod labels;
 mod official;
 pub mod reliability_bars;
 pub mod report;
 mod spans;
+mod sureness;
 mod table;
 mod words;
 

@@ -71,7 +71,12 @@ impl FittedTraining {
         let folder = config.output_dir.clone();
         let start = Instant::now();
         let scored = TrainingScores::of(&fitted, prepared, config, progress)?;
-        let inference = scored.in_use().map(|methods| methods.better());
+        let in_use = scored.in_use();
+        let inference = in_use.map(|methods| methods.better());
+        let not_told_apart_on = in_use
+            .map(|methods| methods.not_told_apart_on())
+            .transpose()?
+            .flatten();
         let history = &fitted.history;
         let mut results = json!({
             "run": document,
@@ -101,6 +106,7 @@ impl FittedTraining {
             temperature: scored.rules.temperature,
             no_answer_threshold: scored.rules.threshold,
             inference,
+            not_told_apart_on,
             posterior: fitted.best.posterior().map(Gaussian::method),
             ..training.task_file
         };
@@ -127,7 +133,7 @@ impl FittedTraining {
         for checkpoint in unasked {
             checkpoint_folder::remove(&checkpoint)?;
         }
-        let in_use = scored.in_use().map(|methods| methods.in_words()).transpose()?;
+        let in_use = in_use.map(|methods| methods.in_words()).transpose()?;
         let mut advice: Vec<String> = in_use.into_iter().collect();
         if is_scored {
             advice.extend(verdict(history, guess, scored.mean_pass_on_validation()));

@@ -17,9 +17,10 @@ use crate::error::Result;
 use crate::inference::infer;
 use crate::progress::Progress;
 use crate::saved::task_file::{FittedRules, TaskFile};
-use crate::score::accuracy::{accuracy_line, as_sentence};
+use crate::score::accuracy::as_sentence;
 use crate::score::by_class::ByClass;
 use crate::score::comparison::{MethodsInUse, verdicts};
+use crate::score::first_lines::first_lines;
 use crate::score::report::{curves, score_page};
 use crate::score::{
     ScoredMethod, TaskScores, calibrate, has_classes, official, official_line, score_split, table,
@@ -120,13 +121,18 @@ impl TrainingScores {
         MethodsInUse::of(methods)
     }
 
-    /// The accuracy on a split of the way that `lora predict` uses, with its interval; none where no classes of rows are predicted, and of
-    /// the training rows, which flatter.
-    pub fn accuracy_line(&self, split: &str, methods: &[ScoredMethod]) -> Option<String> {
+    /// What the result begins with, about the rows that are scored last; nothing about training rows, which flatter.
+    pub fn first_lines(&self) -> Vec<String> {
+        let Some((split, methods)) = self.scores.last().filter(|(split, _)| split != "training") else {
+            return Vec::new();
+        };
         let inference = self.in_use().map(|in_use| in_use.better());
-        (split != "training")
-            .then(|| accuracy_line(&format!("the {split} rows"), methods, inference))
-            .flatten()
+        first_lines(
+            &format!("the {split} rows"),
+            methods,
+            inference,
+            self.by_class.as_ref(),
+        )
     }
 
     /// By what `lora predict` predicts; none without validation rows.
@@ -212,9 +218,11 @@ pub(super) fn page(
     checks: &RowChecks,
     results: &Value,
 ) -> Page {
+    // Test rows before those that chose, and training rows at the end.
     let scores: Vec<(String, &[ScoredMethod])> = splits
         .scores
         .iter()
+        .rev()
         .filter(|(name, _)| name != "training")
         .map(|(name, methods)| (format!("{name} rows"), &methods[..]))
         .collect();
@@ -225,11 +233,10 @@ pub(super) fn page(
         .clone()
         .or(file.map(|path| path.display().to_string()))
         .unwrap_or_default();
-    let mut page = score_page(&format!("A training on {data}"), &scores, results);
-    if let Some((split, methods)) = splits.scores.last() {
-        let accuracy = splits.accuracy_line(split, methods);
-        page.summary.extend(accuracy.map(|line| as_sentence(&line)));
-    }
+    let title = format!("A training on {data}");
+    let mut page = score_page(&title, &scores, splits.by_class.as_ref(), results);
+    page.summary
+        .extend(splits.first_lines().iter().map(|line| as_sentence(line)));
     if let (Some(metric), Some((split, methods))) = (splits.metric, splits.scores.last()) {
         page.summary.extend(official_line(metric, split, methods));
     }
@@ -257,13 +264,11 @@ pub(super) fn page(
         ));
     }
     page.summary.extend(splits.used_by_predict());
-    for (name, methods) in &splits.scores {
+    for (name, methods) in splits.scores.iter().rev() {
         let verdicts = verdicts(methods).unwrap_or_default();
         page.summary
             .extend(verdicts.iter().map(|verdict| format!("{name} rows: {verdict}.")));
     }
-    page.sections
-        .extend(splits.by_class.as_ref().map(ByClass::section));
     let of_training = splits.scores.iter().find(|(name, _)| name == "training");
     page.sections.extend(of_training.map(|(name, methods)| {
         Section::new("Scores on training rows")

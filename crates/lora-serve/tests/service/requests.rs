@@ -80,6 +80,12 @@ fn prediction_sets_come_where_they_were_fitted() {
         let answer = ask(&router, post("/predict", &body("reviews"))).await;
         let row = &answer.json()["predictions"][0];
         assert!(row["prediction_set"].is_array(), "{row}");
+        // Of 48 rows a part was for validation: too few to be sure of a coverage.
+        let caution = answer.json()["caution"].to_string();
+        assert!(caution.contains("few validation rows"), "{caution}");
+        let without = json!({"text": "a gripping film", "adapter": "reviews"});
+        let without = ask(&router, post("/predict", &without)).await.json();
+        assert!(without["caution"].is_null(), "{without}");
         for without in ["stars", "topics"] {
             let answer = ask(&router, post("/predict", &body(without))).await;
             assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);

@@ -135,6 +135,15 @@ const IN_TRAINING: &[Mistake] = &[
         message: &["2 rows cannot be split", "give more rows"],
     },
     Mistake {
+        what: "the file of the training rows given as the one of all rows",
+        changes: &[("train_file", ""), ("data_file", "train.csv")],
+        files: |_| {},
+        message: &[
+            "validation_file and data_file are both given",
+            "give train_file (--train-file)",
+        ],
+    },
+    Mistake {
         what: "fields between other separators",
         changes: &[],
         files: |workspace| workspace.write("train.csv", "text:label\na:good\nb:bad\n"),

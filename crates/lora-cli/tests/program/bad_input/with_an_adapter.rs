@@ -1,7 +1,7 @@
 //! Mistakes with an adapter that is there.
 
 use super::{check, check_said};
-use crate::workspace::Workspace;
+use crate::workspace::{Workspace, ending_in};
 
 /// What is wrong, the command, and what the message must name.
 type Case = (&'static str, &'static [&'static str], &'static [&'static str]);
@@ -227,11 +227,6 @@ const CASES: &[Case] = &[
         &["output_dir `out` holds an earlier run", "--overwrite"],
     ),
 ];
-
-/// A safetensors file with another last value.
-fn ending_in(value: f32, file: &[u8]) -> Vec<u8> {
-    [&file[..file.len() - 4], &value.to_le_bytes()].concat()
-}
 
 const EVAL: &[&str] = &["eval", "--adapter", "out", "--data", "train.csv"];
 

@@ -8,6 +8,7 @@ fn table(names: &[&str]) -> RawTable {
         names: names.iter().map(|&name| name.to_owned()).collect(),
         naming: Naming::Header,
         separator: None,
+        has_mark: false,
         rows: Vec::new(),
     }
 }

@@ -49,6 +49,7 @@ fn the_columns_that_were_read_stay_and_keep_their_names() {
     let cells = Cells {
         names: ["id", "review", "label"].map(str::to_owned).into(),
         separator: None,
+        has_mark: false,
         rows: vec![["7", "a film", "bad"].map(str::to_owned).into()],
     };
     let (table, renamed) = to_csv(&[prediction()], Some(&cells)).unwrap();
@@ -73,6 +74,7 @@ fn a_table_between_semicolons_is_written_so_and_read_back() {
     let cells = Cells {
         names: ["id", "text"].map(str::to_owned).into(),
         separator: Some(Separator(b';')),
+        has_mark: false,
         rows: vec![["7", "long; and, at the end, dull"].map(str::to_owned).into()],
     };
     let (table, _) = to_csv(&[predicted], Some(&cells)).unwrap();
@@ -102,6 +104,7 @@ fn no_name_stands_twice_however_often_its_own_output_is_read() {
         let cells = Cells {
             names: names.clone(),
             separator: None,
+            has_mark: false,
             rows: vec![row.clone()],
         };
         let (table, _) = to_csv(&[prediction()], Some(&cells)).unwrap();
@@ -144,6 +147,7 @@ fn a_row_without_a_text_has_null_for_everything_that_is_said() {
     let cells = Cells {
         names: vec!["text".to_owned()],
         separator: None,
+        has_mark: false,
         rows: ["", "plain"].map(|text| vec![text.to_owned()]).into(),
     };
     let (table, _) = to_csv(&[nothing, prediction()], Some(&cells)).unwrap();

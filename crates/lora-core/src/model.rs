@@ -59,7 +59,7 @@ pub struct Tied {
 /// | token classification | `batch · seq`, row-major | classes |
 /// | language models | `batch · seq`, row-major | tokens of the vocabulary |
 /// | extractive question answering | `2 · batch`: all starts, then all ends | `seq` |
-pub trait Model: Module + Linears {
+pub trait Model: Module + Linears + Sync {
     /// A batch, on the host.
     type Input;
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use lora_core::adapted::CachedModel;
 use lora_core::vector::Posterior;
 use lora_core::{Adapted, MaskSampler, Model, Pass, PassNoise};
@@ -99,7 +99,7 @@ impl<M: Model> DrawnPasses<M> {
                 Drawn::Weights(members.clone().map(member).collect())
             }
             (Passes::Members { sampler, members }, None) => {
-                let (shapes, device) = (adapted.adapter_shapes(), device_of(adapted));
+                let (shapes, device) = (adapted.adapter_shapes(), adapted.device());
                 let member = |member| sampler.members(member..member + 1, &shapes, &device);
                 Drawn::Masks(members.clone().map(member).collect())
             }
@@ -170,17 +170,4 @@ fn hand_out(rows: &[usize], outputs: impl IntoIterator<Item = Tensor<2>>, visit:
             .expect("converted to f32");
         visit(member, rows, shape, &values);
     }
-}
-
-/// Where the model's weights are; masks are drawn there.
-pub(crate) fn device_of<M: Model>(adapted: &Adapted<M>) -> Device {
-    let mut device = None;
-    adapted.model.visit_linears(&mut |linear| {
-        device.get_or_insert_with(|| linear.base.weight.device());
-    });
-    #[expect(
-        clippy::expect_used,
-        reason = "attaching refuses a model in which no linear is adapted"
-    )]
-    device.expect("an adapted model has a linear")
 }

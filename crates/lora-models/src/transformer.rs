@@ -1,26 +1,24 @@
 //! A model of any family with any head.
 
+mod passes;
+
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use burn::module::{Module, ParamId};
 use burn::tensor::{Device, Tensor};
 use lora_core::frozen::FrozenStates;
-use lora_core::model::select_rows;
 use lora_core::tensor_names::TensorNames;
 use lora_core::trained::ParamRef;
-use lora_core::{Linears, LoraLinear, Model, Packing, Pass, Tied};
+use lora_core::{Linears, LoraLinear, Model, Pass, Tied};
 use lora_data::{Batch, LabelNames};
-use lora_kernels::{on_worker_thread, packs_rows};
+use lora_kernels::on_worker_thread;
 
 use crate::backbone::Backbone;
-use crate::blocks::{
-    Encoding, KeyValueCache, Reading, SharedStates, SharedWork, Tokens, VisitLinears, layer_of,
-};
+use crate::blocks::{Encoding, KeyValueCache, Reading, Tokens, VisitLinears, layer_of};
 use crate::checkpoint::Checkpoint;
 use crate::error::LoadError;
 use crate::families::{FamilyConfig, SequenceForm};
-use crate::heads::{Head, HeadKind, SavedHead, rows_of_tokens};
+use crate::heads::{Head, HeadKind, SavedHead};
 use crate::load_report::LoadReport;
 use crate::memory;
 use crate::weights::Weights;
@@ -167,60 +165,15 @@ impl Transformer {
         let Head::CausalLm(head) = &self.head else {
             return None;
         };
-        on_worker_thread(|| {
+        on_worker_thread(&self.device(), || {
             let hidden = self.backbone.advance(tokens, cache, pass)?;
             let last = hidden.dims()[1] - 1;
             Some(head.forward(hidden.narrow(1, last, 1), &self.backbone, pass))
         })
     }
 
-    /// The real tokens of a batch, where these passes over it can do without its padding and are faster so.
-    fn packing(&self, input: &Batch, passes: &[Pass]) -> Option<Packing> {
-        let device = self.backbone.token_table().base.weight.device();
-        let fits = packs_rows(&device)
-            && self.backbone.takes_packing()
-            && self.head.reads() != Reading::EveryPlace
-            && passes.iter().all(Pass::takes_packing);
-        fits.then(|| Packing::of_mask(&input.attention_mask, input.seq))
-            .flatten()
-    }
-
-    /// Of the places of the output, in one pass.
-    fn pass_over(
-        &self,
-        input: &Batch,
-        places: Option<&[usize]>,
-        pass: &Pass,
-        packing: Option<&Packing>,
-        below: Option<&mut SharedWork>,
-    ) -> Tensor<2> {
-        let encode = |reading| {
-            let encoding = Encoding {
-                reading,
-                observe: &mut |_| {},
-                below,
-                packing,
-            };
-            self.backbone.encode(input, pass, encoding)
-        };
-        match (&self.head, places) {
-            // An adapter on the decoder needs to know the example that a token belongs to.
-            (Head::CausalLm(head), Some(places))
-                if !head.decoder.is_adapted() && !matches!(pass, Pass::Chosen(_)) =>
-            {
-                let hidden = encode(Reading::EveryToken);
-                let hidden = select_rows(rows_of_tokens(hidden), places);
-                head.forward(hidden.unsqueeze(), &self.backbone, pass)
-            }
-            (head, places) => {
-                let hidden = encode(head.reads());
-                let outputs = head.forward(hidden, input, &self.backbone, pass);
-                match places {
-                    Some(places) => select_rows(outputs, places),
-                    None => outputs,
-                }
-            }
-        }
+    fn device(&self) -> Device {
+        self.backbone.token_table().base.weight.device()
     }
 
     /// The modules that adapters train and save in full unless the user says otherwise; see [`Head::modules_to_save`].
@@ -247,17 +200,6 @@ fn weights_of<'a>(
         Some(labels) => weights.for_labels(SavedHead::of(checkpoint, labels)?),
         None => weights,
     })
-}
-
-/// A number for what a model reads in a row of a batch.
-fn reading_of(input: &Batch, row: usize) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for place in row * input.seq..(row + 1) * input.seq {
-        if input.attention_mask[place] > 0.5 {
-            (input.input_ids[place], input.token_type_ids[place]).hash(&mut hasher);
-        }
-    }
-    hasher.finish()
 }
 
 /// The name of the tensor whose first axis is the number of outputs, in a checkpoint or adapter folder for sequences of
@@ -333,42 +275,7 @@ impl Model for Transformer {
         passes: &[Pass],
         states: Option<&FrozenStates>,
     ) -> Vec<Tensor<2>> {
-        // That noise acts in every layer.
-        if passes.iter().any(|pass| pass.hidden_key().is_some()) {
-            let alone = |pass| self.pass_over(input, places, pass, None, None);
-            return passes.iter().map(alone).collect();
-        }
-        let device = self.backbone.token_table().base.weight.device();
-        let packing = self.packing(input, passes);
-        let seq = packing.is_none().then_some(input.seq);
-        let known =
-            states.and_then(|states| states.of_rows(&input.rows, seq, |row| reading_of(input, row), &device));
-        let is_new = known.is_none();
-        let mut below = SharedWork {
-            trained: states.map(|states| SharedStates {
-                layer: states.layers(),
-                hidden: known,
-            }),
-            ..SharedWork::default()
-        };
-        if passes.len() > 1 {
-            below.adapted = SharedStates::below_adapters(|visit| self.backbone.visit_linears(visit));
-        }
-        let outputs = passes
-            .iter()
-            .map(|pass| self.pass_over(input, places, pass, packing.as_ref(), Some(&mut below)))
-            .collect();
-        if let (
-            Some(states),
-            Some(SharedStates {
-                hidden: Some(hidden), ..
-            }),
-            true,
-        ) = (states, &below.trained, is_new)
-        {
-            states.keep(&input.rows, |row| reading_of(input, row), hidden);
-        }
-        outputs
+        on_worker_thread(&self.device(), || self.outputs_of(input, places, passes, states))
     }
 
     fn frozen_layers(&self, trained: &HashSet<ParamId>) -> usize {

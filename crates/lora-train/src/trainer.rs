@@ -13,7 +13,7 @@ use lora_core::frozen::FrozenStates;
 use lora_core::tensors::HostTensor;
 use lora_core::{AdaLora, Adapted, Linears, LoraConfig, Model, Pass};
 use lora_data::Batch;
-use lora_kernels::PackedWeights;
+use lora_kernels::{PackedWeights, on_worker_thread};
 use serde::{Deserialize, Serialize};
 
 use crate::allocator::{FactorGradients, RankAllocator};
@@ -162,7 +162,9 @@ impl<M: Model<Input = Batch>> Trainer<M> {
         let learning_rate = self.config.learning_rate * factor;
 
         let (LossAndGradients { loss, mut gradients }, of_deviations) =
-            self.packed.during(|| self.gradients_of_step(batches));
+            on_worker_thread(&self.adapted.device(), || {
+                self.packed.during(|| self.gradients_of_step(batches))
+            });
         let (loss, grad_norm) = read_both(loss, global_norm(&self.adapted, &gradients));
         let step = self.steps_done + 1;
         if !(loss.is_finite() && grad_norm.is_finite()) {

@@ -1,6 +1,7 @@
-//! Settings of an adapted model that training reads and changes.
+//! Where an adapted model is, and its settings that training reads and changes.
 
 use burn::module::Module;
+use burn::tensor::Device;
 
 use super::Adapted;
 use crate::adalora::RankPattern;
@@ -10,6 +11,19 @@ use crate::model::Linears;
 use crate::tuning::Tuning;
 
 impl<M: Module + Linears> Adapted<M> {
+    /// Where the model's weights are; masks are drawn there.
+    pub fn device(&self) -> Device {
+        let mut device = None;
+        self.model.visit_linears(&mut |linear| {
+            device.get_or_insert_with(|| linear.base.weight.device());
+        });
+        #[expect(
+            clippy::expect_used,
+            reason = "attaching refuses a model in which no linear is adapted"
+        )]
+        device.expect("an adapted model has a linear")
+    }
+
     /// LoRA Dropout's settings, if a pass can have masks.
     pub fn dropout(&self) -> Option<LoraDropout> {
         let dropout = self.lora()?.dropout;

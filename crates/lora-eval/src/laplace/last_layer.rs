@@ -17,7 +17,6 @@ use super::{Laplace, LaplaceError, Structure};
 use crate::checks::none_of;
 use crate::ensemble::ModelOutputs;
 use crate::gathered::Gathered;
-use crate::passes::device_of;
 use crate::{EvalError, Predictions};
 
 /// How far outputs that are computed again may be from the model's, relative to the largest.
@@ -130,7 +129,7 @@ impl Laplace {
         if layout.is_empty() {
             return Err(LaplaceError::NothingTrained);
         }
-        let device = device_of(adapted);
+        let device = adapted.device();
         let mut sums = CurvatureSums::new(&layout, structure)?;
         let mut log_likelihood = 0.0;
         let rows: Vec<usize> = (0..features.examples).collect();

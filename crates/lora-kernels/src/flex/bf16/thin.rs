@@ -17,7 +17,8 @@ const SHARED: usize = 1 << 18;
 const LANES: usize = TILE_ROWS;
 
 /// `left · right + bias + branch` with the bits of [`Bf16Product`](super::Bf16Product), of which every sum is added in the same order:
-/// for each pair of neighbours along the depth the later one, then the earlier.
+/// for each pair of neighbours along the depth the later one, then the earlier. Only where a product or a sum is subnormal the bits
+/// may differ on AVX512-BF16, which takes it as zero.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinBf16Product<'a> {
     /// `[rows, depth]`, with contiguous rows.

@@ -1,7 +1,7 @@
 //! Products of bf16 values in plain f32, for every processor, and the reference of the other units.
 //!
-//! A product of two bf16 values is exact in f32. Of each pair the later one is added first, as AVX512-BF16 does, so both have the same
-//! bits as long as no sum is subnormal.
+//! A product of two bf16 values is exact in f32 where it is a normal number. Of each pair the later one is added first, as AVX512-BF16
+//! does, so both have the same bits as long as no product and no sum is subnormal: there those are zero, here they are not.
 
 use pulp::{Arch, Simd, WithSimd};
 

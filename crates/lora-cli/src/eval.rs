@@ -119,9 +119,8 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     } else {
         Vec::new()
     };
-    let recorded = saved
-        .and_then(|task| task.inference)
-        .filter(|_| ensemble.is_some());
+    let saved = saved.filter(|_| ensemble.is_some());
+    let recorded = saved.and_then(|task| task.inference);
     // Before adaptive ensembles join the methods, which lora predict uses only when asked.
     let by_class = ByClass::of(&name, &methods, recorded, &rows, None)?;
     let first_lines = first_lines(&name, &methods, recorded, by_class.as_ref());
@@ -131,14 +130,10 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
     terminal.table(&table(&name, &methods))?;
     let set_tables = set_tables(&sets);
     let calibrator_table = calibrator_table(&calibrators);
-    for table in set_tables.iter().chain(&calibrator_table) {
-        terminal.table(table)?;
-    }
+    let mut more_tables = set_tables.iter().chain(&calibrator_table);
+    more_tables.try_for_each(|table| terminal.table(table))?;
     let verdicts = verdicts(&methods)?;
-    let in_use = saved
-        .and_then(TaskFile::why_in_use)
-        .filter(|_| ensemble.is_some());
-    let in_use = in_use.map(|why| format!("lora predict uses {why}"));
+    let in_use = saved.and_then(used_by_predict);
     let metric = asked.map(|benchmark| benchmark.metric);
     let metric_line = metric.and_then(|metric| official_line(metric, &name, &methods));
     let absent = by_class.as_ref().and_then(ByClass::absent);
@@ -196,6 +191,12 @@ pub fn run(args: &EvalArgs, terminal: &Terminal) -> Result<()> {
         terminal.note(format!("report: {}", path.display()));
     }
     terminal.document(&document)
+}
+
+/// What predicts, and why.
+fn used_by_predict(saved: &TaskFile) -> Option<String> {
+    let why = saved.why_in_use()?;
+    Some(format!("lora predict uses {why}"))
 }
 
 /// A benchmark's own metric of each way to predict.

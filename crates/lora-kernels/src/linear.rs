@@ -1,5 +1,6 @@
 //! The linear layer, frozen or trained, with or without a low-rank branch.
 
+mod composed;
 #[cfg(feature = "flex")]
 mod flex;
 mod groups;
@@ -9,11 +10,14 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, Backend, Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor, assert_shape};
+use burn::backend::{Autodiff, Backend, Dispatch, backend_extension};
+use burn::tensor::{Tensor, assert_shape};
 
+use composed::{
+    composed_added_branch, composed_branch_factors_backward, composed_branched_sum, composed_products,
+    of_same_type, with_bias, zeros_like,
+};
 pub(crate) use groups::GroupRows;
-use groups::joined;
 
 use crate::backends::tracked;
 use crate::{Fp32Precision, LinearWeight};
@@ -233,85 +237,6 @@ pub(crate) trait LinearOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         composed_branch_factors_backward::<Self>(&input, down, down_grad, &grad, &groups)
     }
-}
-
-/// `x_g F_g` from primitives: the rows of each group through its factor.
-fn composed_products<B: Backend>(
-    rows: &FloatTensor<B>,
-    factors: &FloatTensor<B>,
-    groups: &GroupRows,
-) -> FloatTensor<B> {
-    let width = factors.shape()[2];
-    let products = groups.blocks().map(|block| {
-        let product = B::float_matmul(block.rows_of::<B>(rows), block.factors_of::<B>(factors));
-        B::float_reshape(product, Shape::new([block.len(), width]))
-    });
-    joined::<B>(products.collect())
-}
-
-/// `x W + bias + down_g B_g` from primitives.
-fn composed_branched_sum<B: Backend>(
-    input: FloatTensor<B>,
-    weight: FloatTensor<B>,
-    bias: Option<FloatTensor<B>>,
-    down: FloatTensor<B>,
-    b: &FloatTensor<B>,
-    groups: &GroupRows,
-) -> FloatTensor<B> {
-    let weight = of_same_type::<B>(weight, &input);
-    composed_added_branch::<B>(B::linear(input, weight, bias), down, b, groups)
-}
-
-/// `base + down_g B_g` from primitives.
-fn composed_added_branch<B: Backend>(
-    base: FloatTensor<B>,
-    down: FloatTensor<B>,
-    b: &FloatTensor<B>,
-    groups: &GroupRows,
-) -> FloatTensor<B> {
-    let down = of_same_type::<B>(down, b);
-    let update = composed_products::<B>(&down, b, groups);
-    B::float_add(base, update)
-}
-
-/// One side in the type of the other, since primitives do not multiply two types.
-fn of_same_type<B: Backend>(side: FloatTensor<B>, other: &FloatTensor<B>) -> FloatTensor<B> {
-    if side.dtype() == other.dtype() {
-        return side;
-    }
-    B::float_cast(side, other.dtype().into())
-}
-
-/// `[rows, d] + [d]`.
-fn with_bias<B: Backend>(output: FloatTensor<B>, bias: FloatTensor<B>) -> FloatTensor<B> {
-    let shape = Shape::new([1, bias.shape()[0]]);
-    B::float_add(output, B::float_reshape(bias, shape))
-}
-
-fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
-    B::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into())
-}
-
-/// Both factors' gradients from primitives.
-fn composed_branch_factors_backward<B: Backend>(
-    input: &FloatTensor<B>,
-    down: FloatTensor<B>,
-    down_grad: FloatTensor<B>,
-    grad: &FloatTensor<B>,
-    groups: &GroupRows,
-) -> (FloatTensor<B>, FloatTensor<B>) {
-    let [down, down_grad] = [down, down_grad].map(|narrow| of_same_type::<B>(narrow, grad));
-    let transposed_product = |left: &FloatTensor<B>, right: &FloatTensor<B>| {
-        let products = groups.blocks().map(|block| {
-            let [left, right] = [left, right].map(|rows| block.rows_of::<B>(rows));
-            B::float_matmul(B::float_swap_dims(left, 1, 2), right)
-        });
-        joined::<B>(products.collect())
-    };
-    (
-        transposed_product(input, &down_grad),
-        transposed_product(&down, grad),
-    )
 }
 
 impl<B: LinearOps, C: CheckpointStrategy> LinearOps for Autodiff<B, C> {

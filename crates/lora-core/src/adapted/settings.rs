@@ -12,6 +12,10 @@ use crate::tuning::Tuning;
 
 impl<M: Module + Linears> Adapted<M> {
     /// Where the model's weights are; masks are drawn there.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the model has no linear, to which nothing could be attached.
     pub fn device(&self) -> Device {
         let mut device = None;
         self.model.visit_linears(&mut |linear| {

@@ -39,9 +39,8 @@ fn texts(file: &[u8]) -> Result<(), String> {
         }
         let length = length.min(text.len());
         if length > LONGEST_TEXT && before != TABLE.as_bytes() {
-            let line = 1 + file[..file.len() - text.len()]
-                .iter()
-                .filter(|byte| **byte == b'\n')
+            let line = file[..file.len() - text.len()]
+                .split(|byte| *byte == b'\n')
                 .count();
             return Err(format!(
                 "the text in line {line} has {length} bytes, more than the {LONGEST_TEXT} that a piece or an expression may have"

@@ -54,7 +54,7 @@ const MISTAKES: [Mistake; 20] = [
         "sentence\nit floats\n",
         &[
             "no label column",
-            "name the label column; the columns are `sentence`",
+            "name the label column, or, if the first row is data, read the file without a header; the columns are `sentence`",
         ],
     ),
     (

@@ -1,11 +1,15 @@
 //! Linear layers on Flex: one product with bias and low-rank branch summed in registers, frozen weights read in place.
 
+mod matrices;
+
 use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::ops::{FloatTensorOps, ModuleOps};
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::DType;
 use rayon::prelude::*;
+
+use matrices::{matrices, matrix, matrix_in, with_contiguous_side};
 
 use super::{
     GroupRows, LinearOps, composed_added_branch, composed_branch_factors_backward, composed_branched_sum,
@@ -356,48 +360,6 @@ fn through(left: Matrix<'_>, right: &[Matrix<'_>], groups: &GroupRows) -> FloatT
             });
     }
     tensor_of(output, [rows, rank])
-}
-
-/// The tensor as it is if its rows or its columns are contiguous, as those of a tied decoder's table are; else a copy.
-fn with_contiguous_side(tensor: FloatTensor<Flex>) -> FloatTensor<Flex> {
-    if tensor.is_contiguous() || has_contiguous_columns(&tensor) {
-        tensor
-    } else {
-        tensor.to_contiguous()
-    }
-}
-
-fn has_contiguous_columns(tensor: &FloatTensor<Flex>) -> bool {
-    let [rows, _] = tensor.shape().dims();
-    tensor.layout().strides() == [1, rows as isize]
-}
-
-/// A `[rows, cols]` tensor of [`with_contiguous_side`] as a matrix.
-fn matrix(tensor: &FloatTensor<Flex>) -> Matrix<'_> {
-    matrix_in(tensor.storage(), tensor)
-}
-
-/// The same in the storage of the tensor.
-fn matrix_in<'a, T: Copy>(storage: &'a [T], tensor: &FloatTensor<Flex>) -> Matrix<'a, T> {
-    let [rows, cols] = tensor.shape().dims();
-    let numbers = &storage[tensor.layout().start_offset()..];
-    if tensor.is_contiguous() {
-        Matrix::new(numbers, [rows, cols], cols)
-    } else {
-        Matrix::new(numbers, [cols, rows], rows).transposed()
-    }
-}
-
-/// The matrices of a `[groups, rows, cols]` tensor.
-fn matrices(tensor: &FloatTensor<Flex>, transposed: bool) -> Vec<Matrix<'_>> {
-    let [groups, rows, cols] = tensor.shape().dims();
-    let all = numbers(tensor);
-    (0..groups)
-        .map(|group| {
-            let matrix = Matrix::new(&all[group * rows * cols..][..rows * cols], [rows, cols], cols);
-            if transposed { matrix.transposed() } else { matrix }
-        })
-        .collect()
 }
 
 fn packed(matrices: &[Matrix<'_>]) -> Vec<Packed> {

@@ -219,6 +219,7 @@ impl Compact<'_> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test may fail by panic")]
 mod tests {
     use std::io::Cursor;
 

@@ -206,6 +206,13 @@ fn lists_and_tables_that_are_never_closed_do_not_fill_the_stack() {
 }
 
 #[test]
+fn json_of_json_costs_a_template_more_than_the_text_that_it_is() {
+    let template = format!("{{{{ messages{} }}}}", " | tojson".repeat(200));
+    let held = most_memory(models::chat_template, template.as_bytes());
+    assert!(held < 16 * MIB, "{held}");
+}
+
+#[test]
 fn a_chain_of_a_template_does_not_fill_the_stack() {
     // As long as a tag may be, and as long as a file.
     for count in [990, 65_000] {

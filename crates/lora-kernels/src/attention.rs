@@ -125,13 +125,7 @@ pub fn packed_attention(
 /// Whether passes over a batch are faster on this device when its padding is left out and rows of different lengths stand end to
 /// end: on Flex, where [`packed_attention`] and groups of unequal size cost no more than others.
 pub fn packs_rows(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    return device.clone().without_autodiff() == Device::flex();
-    #[cfg(not(feature = "flex"))]
-    {
-        let _ = device;
-        false
-    }
+    crate::is_flex(device)
 }
 
 /// How many queries and keys each row of a packed batch has.

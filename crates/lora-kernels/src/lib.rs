@@ -49,5 +49,5 @@ pub use packed_weights::PackedWeights;
 pub use rms_norm::rms_norm;
 pub use rotary::rotary;
 pub use silu::{gated_silu, silu};
-pub use threads::on_worker_thread;
+pub use threads::{is_flex, on_worker_thread};
 pub use vanishing::vanishing;

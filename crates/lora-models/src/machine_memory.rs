@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
-use lora_kernels::packs_rows;
+use lora_kernels::is_flex;
 
 /// Memory of this machine, in bytes, or of the control group that the program runs in, where that has less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct MachineMemory {
 impl MachineMemory {
     /// Where a model on this device would lie; none for a graphics device, whose memory is its own, and where the system does not tell.
     pub fn of(device: &Device) -> Option<Self> {
-        packs_rows(device).then(|| Self::below(Path::new("/"))).flatten()
+        is_flex(device).then(|| Self::below(Path::new("/"))).flatten()
     }
 
     /// By the files of Linux (proc(5), and the kernel's page on cgroup v2) below this folder.

@@ -12,7 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-/// Bytes of a text as it is written; the longest of real tokenizers are expressions of some hundred.
+/// Bytes of a text as it is written; the longest that were seen, runs of spaces and expressions, have some hundred.
 const LONGEST_TEXT: usize = 2_000;
 /// The key of the only long text: the table, in base64.
 const TABLE: &str = "precompiled_charsmap";

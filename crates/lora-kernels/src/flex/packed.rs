@@ -180,7 +180,7 @@ fn fill_panels(matrix: Matrix<'_>, first: usize, width: usize, panels: &mut [f32
 /// Fills a panel whose columns are contiguous in the matrix.
 #[inline(always)]
 fn fill_transposed_panel(matrix: Matrix<'_>, first: usize, width: usize, panel: &mut [f32]) {
-    /// Rows and columns turned at a time, in registers where the numbers are known when compiled.
+    /// Rows and columns turned at a time, since both numbers are known when compiled: in registers.
     const TILE: usize = 8;
     let [rows, cols] = matrix.dims();
     let filled = width.min(cols - first);
@@ -191,10 +191,10 @@ fn fill_transposed_panel(matrix: Matrix<'_>, first: usize, width: usize, panel: 
         for col in (0..filled).step_by(TILE) {
             let lines = TILE.min(filled - col);
             if (len, lines) == (TILE, TILE) {
-                let tile: [&[f32; TILE]; TILE] = std::array::from_fn(|line| {
-                    let line = matrix.line(first + col + line, from, TILE);
-                    line.as_array().unwrap_or(&[0.0; TILE])
-                });
+                let mut tile = [[0.0; TILE]; TILE];
+                for (line, numbers) in tile.iter_mut().enumerate() {
+                    numbers.copy_from_slice(matrix.line(first + col + line, from, TILE));
+                }
                 for (row, out) in out.chunks_exact_mut(width).enumerate() {
                     let turned: [f32; TILE] = std::array::from_fn(|line| tile[line][row]);
                     out[col..col + TILE].copy_from_slice(&turned);

@@ -15,6 +15,9 @@ use super::python_methods::BYTES_A_FUEL;
 /// Lists in lists; to write them takes a stack as deep.
 const DEEPEST: usize = 100;
 
+/// What JSON costs beside the text that it is: character by character it takes longer to write, and one of JSON doubles its backslashes.
+const JSON_BYTES_A_FUEL: u64 = BYTES_A_FUEL / 16;
+
 /// The engine's filters that write whatever they are given as text.
 const TEXT_FILTERS: [&str; 16] = [
     "capitalize",
@@ -124,6 +127,7 @@ fn to_json(state: &State, value: Value, _: Rest<ValueOrKwargs>) -> Result<Value,
     written.map_err(|reason| {
         Error::new(ErrorKind::BadSerialization, "the value is no JSON").with_source(reason)
     })?;
+    state.consume_fuel(json.len() as u64 / JSON_BYTES_A_FUEL)?;
     Ok(Value::from_safe_string(
         String::from_utf8_lossy(&json).into_owned(),
     ))

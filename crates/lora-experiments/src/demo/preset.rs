@@ -58,7 +58,7 @@ impl DemoSizes {
         match (options.seeds, options.fast) {
             (Some(_), _) => None,
             (None, true) => Some("about a minute on two cores"),
-            (None, false) => Some("two or three minutes on two cores"),
+            (None, false) => Some("one and a half to three minutes on two cores"),
         }
     }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::Matrix;
+use super::tile::{TILE, are_transposed_in_registers, transposed_words};
 
 /// A few rows of one panel of the output.
 #[derive(Clone, Copy)]
@@ -25,7 +26,7 @@ pub(super) struct PanelRows<'a> {
 }
 
 impl PanelRows<'_> {
-    /// Writes 1, 4 or `MOST` rows of the output, of which `filled` columns are there.
+    /// Writes 1, 4, 8 or `MOST` rows of the output, of which `filled` columns are there.
     #[inline(always)]
     pub fn compute_rows<S: Simd, const MOST: usize>(
         &self,
@@ -41,6 +42,8 @@ impl PanelRows<'_> {
             (1, true) => self.compute::<S, 1, 1>(simd, out, stride, filled),
             (4, false) => self.compute::<S, 4, 2>(simd, out, stride, filled),
             (4, true) => self.compute::<S, 4, 1>(simd, out, stride, filled),
+            (8, false) => self.compute::<S, 8, 2>(simd, out, stride, filled),
+            (8, true) => self.compute::<S, 8, 1>(simd, out, stride, filled),
             (_, false) => self.compute::<S, MOST, 2>(simd, out, stride, filled),
             (_, true) => self.compute::<S, MOST, 1>(simd, out, stride, filled),
         }
@@ -170,6 +173,12 @@ pub(super) fn fill_steps<const ROWS: usize>(
     out: &mut [f32],
 ) {
     let len = columns.len();
+    // Columns that are turned tile by tile.
+    let turned = if are_transposed_in_registers() {
+        len - len % TILE
+    } else {
+        0
+    };
     for (block, out) in out.chunks_exact_mut((ROWS * len).max(1)).enumerate() {
         let row = first + block * ROWS;
         let (steps, _) = out.as_chunks_mut::<ROWS>();
@@ -177,13 +186,32 @@ pub(super) fn fill_steps<const ROWS: usize>(
             for (column, step) in columns.clone().zip(steps) {
                 step.copy_from_slice(left.line(column, row, ROWS));
             }
-        } else {
-            for r in 0..ROWS {
-                let line = left.line(row + r, columns.start, len);
-                for (step, value) in steps.iter_mut().zip(line) {
-                    step[r] = *value;
-                }
+            continue;
+        }
+        let (tiles, rest) = steps.split_at_mut(turned);
+        for (index, steps) in tiles.chunks_exact_mut(TILE).enumerate() {
+            fill_tile(left, row, columns.start + index * TILE, steps);
+        }
+        for r in 0..ROWS {
+            let line = left.line(row + r, columns.start + turned, len - turned);
+            for (step, value) in rest.iter_mut().zip(line) {
+                step[r] = *value;
             }
         }
+    }
+}
+
+/// The same for 16 columns of a block.
+#[inline(always)]
+fn fill_tile<const ROWS: usize>(left: Matrix<'_>, row: usize, column: usize, steps: &mut [[f32; ROWS]]) {
+    let mut lines = [[0; TILE]; TILE];
+    for (r, words) in lines.iter_mut().enumerate().take(ROWS) {
+        let mut line = [0.0; TILE];
+        line.copy_from_slice(left.line(row + r, column, TILE));
+        *words = pulp::cast(line);
+    }
+    for (step, words) in steps.iter_mut().zip(transposed_words(lines)) {
+        let numbers: [f32; TILE] = pulp::cast(words);
+        step.copy_from_slice(&numbers[..ROWS]);
     }
 }

@@ -1,7 +1,7 @@
 //! What the fused bodies for the Flex backend (pure Rust on the CPU, f32) share.
 //!
 //! The instruction set is chosen at run time by `pulp`, threads come from `rayon`, and both work on slices; the only unsafe code is
-//! in the units of [`bf16`]. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
+//! in the units of [`bf16`], in [`ahead`] and in [`fresh`]. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
 
 /// A closure that is inlined wherever it is called: only inlined code is compiled for the instruction set found at run time.
 macro_rules! inlined {
@@ -13,8 +13,10 @@ macro_rules! inlined {
 
 pub(crate) use inlined;
 
+mod ahead;
 mod bf16;
 mod block;
+mod fresh;
 mod kept;
 mod matrix;
 mod outer;
@@ -32,11 +34,9 @@ pub(crate) use matrix::Matrix;
 pub(crate) use outer::{ThinProduct, transposed_product};
 pub(crate) use packed::{Packed, panel_width};
 pub(crate) use product::{Branch, Product};
-pub(crate) use storage::{
-    changed, contiguous_mut, mapped, new_tensor, numbers, paired, parts, tensor_of, zeros,
-};
+pub(crate) use storage::{changed, contiguous_mut, mapped, new_tensor, numbers, paired, parts, tensor_of};
 pub(crate) use tile::transposed_words;
 pub(crate) use vector::{
-    CHUNK, SMALLEST_WEIGHT, exp, for_rows, has_no_subnormal, largest, sum_of, vanishing,
+    CHUNK, SMALLEST_WEIGHT, exp, for_rows, has_no_subnormal, largest, new_rows, sum_of, vanishing,
 };
 pub use work::multiplications;

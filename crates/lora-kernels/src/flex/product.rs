@@ -3,19 +3,14 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::ahead::fetch;
 use super::block::{PanelRows, fill_steps};
+use super::fresh::written;
 use super::{Matrix, Packed, work};
 
-/// Depth of the sums that stay in registers at a time: a panel of it (96 KiB at 512 bits) stays in the second-level cache.
-const DEPTH: usize = 768;
-/// Rows of the output that one task computes at most; with [`DEPTH`] their left side stays in the second-level cache.
-const TASK_ROWS: usize = 64;
-/// A left side is copied into place if so many panels read it. With 32 registers only a deep one: its rows lie a multiple of 4 KiB apart
-/// and would push each other out of the first-level cache. With 16 the sums leave none for the rows' places, so each block of rows is
-/// laid out in the order of reading ([`fill_steps`]).
-const GATHER_PANELS: usize = 4;
-/// Distance of the copied rows: no power of two, for the same reason.
-const GATHER_STRIDE: usize = DEPTH + 16;
+/// A left side is laid out in the order of reading ([`fill_steps`]) if so many panels read it: rows that lie a multiple of 4 KiB apart push
+/// each other out of the first-level cache, and there are not as many registers as rows' places.
+const READ_OFTEN: usize = 4;
 /// Products of fewer multiplications run on the calling thread.
 pub(super) const LARGE: usize = 1 << 19;
 
@@ -57,23 +52,26 @@ impl Branch<'_> {
 }
 
 impl Product<'_> {
+    /// The product, `[rows, cols]`, on all threads if it is large.
+    pub fn compute(&self) -> Vec<f32> {
+        let ([rows, _], [_, cols]) = (self.left.dims(), self.right.dims());
+        let task_rows = self.task_rows();
+        written(rows * cols, task_rows * cols, |task, out| {
+            self.write_rows(task * task_rows, out.len() / cols, out, cols);
+        })
+    }
+
     /// Writes the product into rows of `out` that are `stride` apart, on all threads if it is large.
     pub fn write(&self, out: &mut [f32], stride: usize) {
-        let [rows, depth] = self.left.dims();
-        let [_, cols] = self.right.dims();
+        let ([rows, _], [_, cols]) = (self.left.dims(), self.right.dims());
         if rows == 0 || cols == 0 {
             return;
         }
-        let rank = self.branch.map_or(0, |branch| branch.left.dims()[1]);
-        work::count(rows * (depth + rank) * cols);
-        let threads = rayon::current_num_threads();
-        if threads == 1 || rows * (depth + rank) * cols < LARGE {
+        let task_rows = self.task_rows();
+        if task_rows >= rows {
             self.write_rows(0, rows, out, stride);
             return;
         }
-        // As many equal tasks as the threads can share evenly, in whole blocks of rows.
-        let rounds = rows.div_ceil(threads * TASK_ROWS);
-        let task_rows = rows.div_ceil(threads * rounds).next_multiple_of(8);
         out.par_chunks_mut(task_rows * stride)
             .enumerate()
             .for_each(|(task, out)| {
@@ -84,6 +82,21 @@ impl Product<'_> {
             });
     }
 
+    /// Rows of each task but the last one: all if the product is small; else as many equal tasks as the threads can share evenly, in
+    /// whole blocks of rows.
+    fn task_rows(&self) -> usize {
+        let ([rows, depth], [_, cols]) = (self.left.dims(), self.right.dims());
+        let rank = self.branch.map_or(0, |branch| branch.left.dims()[1]);
+        work::count(rows * (depth + rank) * cols);
+        let threads = rayon::current_num_threads();
+        if threads == 1 || rows * (depth + rank) * cols < LARGE {
+            return rows;
+        }
+        let (block_rows, most_rows) = Arch::new().dispatch(TaskRows);
+        let rounds = rows.div_ceil(threads * most_rows);
+        rows.div_ceil(threads * rounds).next_multiple_of(block_rows)
+    }
+
     fn write_rows(&self, first: usize, len: usize, out: &mut [f32], stride: usize) {
         Arch::new().dispatch(RowsOfProduct {
             product: self,
@@ -92,6 +105,30 @@ impl Product<'_> {
             out,
             stride,
         });
+    }
+}
+
+/// How products are cut: rows whose sums are in registers at a time, the depth of a panel that is read by all rows before the next panel, and
+/// rows of the output that one task computes at most, whose left side of this depth stays in the second-level cache.
+///
+/// With 32 registers there are 24 sums. With 16 there are twelve: a processor that starts two a cycle and needs five cycles for each
+/// always has the next one.
+const WITH_32_REGISTERS: [usize; 3] = [12, 384, 256];
+const WITH_16_REGISTERS: [usize; 3] = [6, 768, 64];
+
+/// Rows of a block, and of a task at most, on this machine.
+struct TaskRows;
+
+impl WithSimd for TaskRows {
+    type Output = (usize, usize);
+
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let [block, _, task] = if S::REGISTER_COUNT >= 32 {
+            WITH_32_REGISTERS
+        } else {
+            WITH_16_REGISTERS
+        };
+        (block, task)
     }
 }
 
@@ -110,17 +147,16 @@ impl WithSimd for RowsOfProduct<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         if S::REGISTER_COUNT >= 32 {
-            self.run::<S, 8>(simd);
+            self.run::<S, { WITH_32_REGISTERS[0] }, { WITH_32_REGISTERS[1] }>(simd);
         } else {
-            // Twelve sums: a processor that starts two a cycle and needs five cycles for each always has the next one.
-            self.run::<S, 6>(simd);
+            self.run::<S, { WITH_16_REGISTERS[0] }, { WITH_16_REGISTERS[1] }>(simd);
         }
     }
 }
 
 impl<'data> RowsOfProduct<'data> {
     #[inline(always)]
-    fn run<S: Simd, const ROWS: usize>(self, simd: S) {
+    fn run<S: Simd, const ROWS: usize, const DEPTH: usize>(self, simd: S) {
         let Product {
             left,
             right,
@@ -141,40 +177,34 @@ impl<'data> RowsOfProduct<'data> {
             }
         }
         let panels = cols.div_ceil(width);
-        let is_read_often = panels >= GATHER_PANELS;
-        let in_steps = is_read_often && S::REGISTER_COUNT < 32;
-        let gathers = is_read_often && !in_steps && !left.is_transposed() && depth > DEPTH;
-        let mut gathered = vec![0.0; if gathers { self.len * GATHER_STRIDE } else { 0 }];
+        let in_steps = panels >= READ_OFTEN;
         let whole = self.len - self.len % ROWS;
         let mut steps = vec![0.0; if in_steps { whole * DEPTH.min(depth) } else { 0 }];
         for from in (0..depth.max(1)).step_by(DEPTH) {
             let len = DEPTH.min(depth - from);
-            if gathers {
-                for (row, gathered) in gathered.chunks_exact_mut(GATHER_STRIDE).enumerate() {
-                    gathered[..len].copy_from_slice(left.line(self.first + row, from, len));
-                }
-            }
             if in_steps {
                 fill_steps::<ROWS>(left, self.first, from..from + len, &mut steps[..whole * len]);
             }
-            // The left side of these rows and this depth, and the place in it of the task's first row and depth.
-            let (near, near_row, near_from) = if gathers {
-                (Matrix::new(&gathered, [self.len, len], GATHER_STRIDE), 0, 0)
-            } else {
-                (left, self.first, from)
-            };
             let start = (from == 0 && base.is_none()).then_some(padded_bias.as_slice());
             let branch = branch.filter(|_| from + len == depth);
             for panel in 0..panels {
                 let mut row = 0;
                 let mut group = first_group;
+                let next = if panel + 1 < panels {
+                    right.panel(panel + 1, from, len)
+                } else {
+                    &[]
+                };
+                let mut next = next.chunks((next.len() / (self.len / ROWS).max(1)).max(1));
                 while row < self.len {
                     let rows = match self.len - row {
                         rest if rest >= ROWS => ROWS,
+                        8.. => 8,
                         4.. => 4,
                         _ => 1,
                     };
                     let at = self.first + row;
+                    fetch(next.next().unwrap_or_default());
                     let part = |at: usize, group: usize, branch: Branch<'data>| {
                         let right = &branch.right[group];
                         (branch.left, at, right.panel(panel, 0, right.dims()[0]))
@@ -185,9 +215,9 @@ impl<'data> RowsOfProduct<'data> {
                     // Groups that meet within a block have their branch row by row.
                     let is_shared = group.is_some_and(|(_, end)| end < at + rows);
                     let block = PanelRows {
-                        left: near,
-                        row: near_row + row,
-                        from: near_from,
+                        left,
+                        row: at,
+                        from,
                         steps: if in_steps && rows == ROWS {
                             &steps[row * len..][..ROWS * len]
                         } else {

@@ -6,7 +6,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
 use rayon::prelude::*;
 
-use super::{CHUNK, for_rows, vanishing};
+use super::{CHUNK, for_rows, new_rows, vanishing};
 
 /// The values of a tensor that was made contiguous; it may be a part of a larger storage.
 ///
@@ -54,7 +54,7 @@ pub(crate) fn new_tensor(shape: impl Into<Shape>) -> FloatTensor<Flex> {
 }
 
 /// Zeros, written on all threads if there are many: one thread that clears memory keeps all others waiting.
-pub(crate) fn zeros(len: usize) -> Vec<f32> {
+fn zeros(len: usize) -> Vec<f32> {
     /// A cache line: larger blocks are copied from a pattern in memory.
     const BLOCK: usize = 16;
     if len < 1 << 16 {
@@ -84,9 +84,8 @@ pub(crate) fn changed(
         return contiguous;
     }
     let source = numbers(&contiguous);
-    let mut output = zeros(source.len());
-    for_rows(
-        &mut output,
+    let output = new_rows(
+        source.len(),
         width,
         rows_per_task,
         inlined!(|row, index| {

@@ -6,6 +6,14 @@ pub(super) mod registers;
 /// Rows and columns of a tile.
 pub(crate) const TILE: usize = 16;
 
+/// Whether [`transposed_words`] is faster than a loop over numbers.
+pub(super) fn are_transposed_in_registers() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return pulp::x86::V4::try_new().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// The columns as rows.
 #[inline(always)]
 pub(crate) fn transposed_words(columns: [[u32; TILE]; TILE]) -> [[u32; TILE]; TILE] {

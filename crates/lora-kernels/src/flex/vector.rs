@@ -3,6 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::fresh::written;
+
 /// Values a thread takes at a time: 16 KiB, so that input and output stay in its first-level cache.
 pub(crate) const CHUNK: usize = 4096;
 
@@ -16,10 +18,35 @@ pub(crate) fn for_rows(
     rows_per_task: usize,
     body: impl Fn(&mut [f32], usize) + Sync,
 ) {
+    let (task_len, run) = rows_of_tasks(width, rows_per_task, body);
+    if values.len() <= task_len {
+        run(0, values);
+    } else {
+        let tasks = values.par_chunks_mut(task_len).enumerate();
+        tasks.for_each(|(task, values)| run(task, values));
+    }
+}
+
+/// The same on `len` new values, which are zero before.
+pub(crate) fn new_rows(
+    len: usize,
+    width: usize,
+    rows_per_task: usize,
+    body: impl Fn(&mut [f32], usize) + Sync,
+) -> Vec<f32> {
+    let (task_len, run) = rows_of_tasks(width, rows_per_task, body);
+    written(len, task_len, run)
+}
+
+/// The values of a task, and what runs the task of this number on them.
+fn rows_of_tasks(
+    width: usize,
+    rows_per_task: usize,
+    body: impl Fn(&mut [f32], usize) + Sync,
+) -> (usize, impl Fn(usize, &mut [f32]) + Sync) {
     let arch = Arch::new();
     let width = width.max(1);
-    let task_len = width * rows_per_task.max(1);
-    let run = |(task, values): (usize, &mut [f32])| {
+    let run = move |task: usize, values: &mut [f32]| {
         arch.dispatch(Rows {
             values,
             width,
@@ -27,11 +54,7 @@ pub(crate) fn for_rows(
             body: &body,
         });
     };
-    if values.len() <= task_len {
-        run((0, values));
-    } else {
-        values.par_chunks_mut(task_len).enumerate().for_each(run);
-    }
+    (width * rows_per_task.max(1), run)
 }
 
 /// Rows of one task. A struct and not a closure: the compiler wraps a closure that is called once in a function that it

@@ -18,7 +18,7 @@ use super::{
 use crate::Fp32Precision;
 use crate::flex::{
     Bf16Product, Branch, Matrix, Packed, Product, RightSide, Terms, ThinBf16Product, ThinProduct,
-    contiguous_mut, new_tensor, numbers, packed_weight, parts, tensor_of, transposed_product, zeros,
+    contiguous_mut, new_tensor, numbers, packed_weight, parts, tensor_of, transposed_product,
 };
 
 impl LinearOps for Flex {
@@ -120,9 +120,7 @@ impl LinearOps for Flex {
                 lengths: groups.lengths(),
             }),
         };
-        let mut output = zeros(rows * cols);
-        product.write(&mut output, cols);
-        tensor_of(output, [rows, cols])
+        tensor_of(product.compute(), [rows, cols])
     }
 
     fn fused_branched_linear_backward(
@@ -276,7 +274,6 @@ fn product(
         (weight.side, weight.precision)
         && (1..=ThinBf16Product::ROWS).contains(&rows)
         && branch.is_none_or(Grouped::is_even)
-        && ThinBf16Product::has_the_bits_of_this_machine()
     {
         let product = ThinBf16Product {
             left,
@@ -301,9 +298,7 @@ fn product(
         bias,
         branch: Grouped::with_packed(branch, branch_right.as_deref()),
     };
-    let mut output = zeros(rows * cols);
-    product.write(&mut output);
-    tensor_of(output, [rows, cols])
+    tensor_of(product.compute(), [rows, cols])
 }
 
 /// [`product`] with a right side that is all of the tensor `weight`, or its transpose.
@@ -332,9 +327,7 @@ fn f32_product(
         base: None,
         branch: Grouped::with_packed(branch, branch_right.as_deref()),
     };
-    let mut output = zeros(rows * cols);
-    product.write(&mut output, cols);
-    tensor_of(output, [rows, cols])
+    tensor_of(product.compute(), [rows, cols])
 }
 
 /// The rows of each group through its own narrow matrix: `[rows, rank]`.

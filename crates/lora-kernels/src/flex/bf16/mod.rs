@@ -12,9 +12,9 @@ mod thin;
 mod tiles;
 mod unit;
 
-pub(crate) use product::{Bf16Product, RightSide};
+pub(crate) use product::Bf16Product;
 pub(crate) use thin::ThinBf16Product;
-pub(crate) use tiles::Terms;
+pub(crate) use tiles::{RightSide, Terms};
 
 /// The name of this machine's unit.
 pub(crate) fn unit_name() -> &'static str {

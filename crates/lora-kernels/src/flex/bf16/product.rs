@@ -2,27 +2,23 @@
 
 use std::cell::RefCell;
 
-use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::super::ahead::fetch;
 use super::super::block::PanelRows;
+use super::super::fresh::written;
 use super::super::product::LARGE;
 use super::super::{Branch, Matrix, panel_width, work};
-use super::tiles::{COLS, LeftTiles, ROWS, RightTile, SumTile, TILE_DEPTH, Terms, fill_panels};
+use super::tiles::{COLS, LeftTiles, ROWS, RightSide, RightTiles, SumTile, Terms};
 use super::unit::Unit;
 
-/// Panels of the right side that one task packs and multiplies: with [`STEPS`] they stay in the second-level cache.
+/// Rows that one task multiplies at most: their left tiles stay in the second-level cache.
+const TASK_ROWS: usize = 256;
+/// Panels of the right side whose sums one task collects at a time, in the second-level cache.
 const PANELS: usize = 4;
-/// Steps of the depth, of 32 values each, that are multiplied before sums go back to the output.
-const STEPS: usize = 24;
-
-/// A right side.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum RightSide<'a> {
-    F32(Matrix<'a>),
-    Bf16(Matrix<'a, bf16>),
-}
+/// Tiles of a panel that are multiplied before the next panel's: they stay in the first-level cache.
+const PANEL_TILES: usize = 8;
 
 /// `left · right + bias + branch`, where the values of both sides are taken as sums of bf16 values.
 ///
@@ -40,165 +36,180 @@ pub(crate) struct Bf16Product<'a> {
     pub branch: Option<Branch<'a>>,
 }
 
-impl RightSide<'_> {
-    pub fn dims(&self) -> [usize; 2] {
-        match self {
-            Self::F32(matrix) => matrix.dims(),
-            Self::Bf16(matrix) => matrix.dims(),
-        }
-    }
-}
-
 impl Bf16Product<'_> {
-    /// Writes the product, `[rows, cols]`, on all threads if it is large.
+    /// The product, `[rows, cols]`, on all threads if it is large.
     ///
     /// # Panics
     ///
-    /// Panics if the sides do not fit each other or the output.
-    pub fn write(&self, out: &mut [f32]) {
-        self.write_by(Unit::of_this_machine(), out);
+    /// Panics if the sides do not fit each other.
+    pub fn compute(&self) -> Vec<f32> {
+        self.compute_by(Unit::of_this_machine())
     }
 
     /// The same by this unit.
-    pub(super) fn write_by(&self, unit: Unit, out: &mut [f32]) {
+    pub(super) fn compute_by(&self, unit: Unit) -> Vec<f32> {
         let ([rows, depth], [right_depth, cols]) = (self.left.dims(), self.right.dims());
         assert_eq!(depth, right_depth, "the sides do not fit each other");
-        assert_eq!(out.len(), rows * cols, "the output has other dimensions");
         if rows == 0 || cols == 0 {
-            return;
+            return Vec::new();
         }
         work::count(rows * depth * cols);
         let threads = rayon::current_num_threads();
         let parallel = threads > 1 && rows * depth * cols >= LARGE;
-        let left = LeftTiles::new(self.left, self.terms, parallel);
+        let right = RightTiles::new(self.right, self.terms, parallel);
         let mut padded_bias = vec![0.0; cols.next_multiple_of(COLS)];
         if let Some(bias) = self.bias {
             padded_bias[..cols].copy_from_slice(bias);
         }
-        // A task has some panels, and all rows if there are enough of such tasks for the threads.
-        let panels = cols.div_ceil(COLS);
-        let columns = if parallel {
-            COLS * panels.div_ceil(2 * threads).clamp(1, PANELS)
-        } else {
-            COLS * PANELS
+        let sides = Sides {
+            product: self,
+            unit,
+            right: &right,
+            bias: &padded_bias,
         };
-        let column_tasks = cols.div_ceil(columns);
-        let row_tasks = if parallel {
-            threads.div_ceil(column_tasks)
-        } else {
-            1
-        };
-        let task_rows = rows.div_ceil(row_tasks).next_multiple_of(ROWS);
-        let mut tasks: Vec<Task<'_>> = Vec::new();
-        for (index, out) in out.chunks_mut(task_rows * cols).enumerate() {
-            let first_task = tasks.len();
-            tasks.extend((0..column_tasks).map(|task| Task {
-                product: self,
-                unit,
-                left: &left,
-                bias: &padded_bias[task * columns..],
-                row: index * task_rows,
-                col: task * columns,
-                out: Vec::with_capacity(task_rows.min(rows)),
-            }));
+        let threads = if parallel { threads } else { 1 };
+        let rounds = rows.div_ceil(threads * TASK_ROWS);
+        let task_rows = rows.div_ceil(threads * rounds).next_multiple_of(ROWS);
+        let column_tasks = threads.div_ceil(rows.div_ceil(task_rows));
+        if column_tasks == 1 {
+            return written(rows * cols, task_rows * cols, |index, out| {
+                sides.write(index * task_rows, 0, out.chunks_exact_mut(cols).collect());
+            });
+        }
+        // There are fewer tasks of all columns than threads.
+        let columns = cols.div_ceil(column_tasks).next_multiple_of(COLS);
+        let mut output = vec![0.0; rows * cols];
+        let mut tasks: Vec<(usize, usize, Vec<&mut [f32]>)> = Vec::new();
+        for (index, out) in output.chunks_mut(task_rows * cols).enumerate() {
+            let first = tasks.len();
+            let starts = (0..cols).step_by(columns);
+            tasks.extend(starts.map(|col| (index * task_rows, col, Vec::new())));
             for row in out.chunks_exact_mut(cols) {
-                for (task, part) in tasks[first_task..].iter_mut().zip(row.chunks_mut(columns)) {
-                    task.out.push(part);
+                for ((.., out), part) in tasks[first..].iter_mut().zip(row.chunks_mut(columns)) {
+                    out.push(part);
                 }
             }
         }
-        let arch = Arch::new();
-        if parallel {
-            tasks.into_par_iter().for_each(|task| arch.dispatch(task));
-        } else {
-            for task in tasks {
-                arch.dispatch(task);
-            }
-        }
+        let write = |(row, col, out)| sides.write(row, col, out);
+        tasks.into_par_iter().for_each(write);
+        output
+    }
+}
+
+/// What all tasks of a product read.
+#[derive(Clone, Copy)]
+struct Sides<'a> {
+    product: &'a Bf16Product<'a>,
+    unit: Unit,
+    right: &'a RightTiles,
+    /// Of all columns, and zeros.
+    bias: &'a [f32],
+}
+
+impl Sides<'_> {
+    /// Writes some columns, from `col` on, which begins a panel, of the rows from `row` on, which begins a block of them.
+    fn write(self, row: usize, col: usize, out: Vec<&mut [f32]>) {
+        Arch::new().dispatch(Task {
+            sides: self,
+            row,
+            col,
+            out,
+        });
     }
 }
 
 /// Some rows and columns of the output.
-struct Task<'a> {
-    product: &'a Bf16Product<'a>,
-    unit: Unit,
-    left: &'a LeftTiles,
-    /// That of these columns, and zeros.
-    bias: &'a [f32],
-    /// The first row, which begins a block of them.
+struct Task<'a, 'out> {
+    sides: Sides<'a>,
     row: usize,
-    /// The first column, which begins a panel.
     col: usize,
     /// The columns of each row.
-    out: Vec<&'a mut [f32]>,
+    out: Vec<&'out mut [f32]>,
 }
 
 thread_local! {
-    /// The panels of a task that is done: the next one finds them in the cache.
-    static PANELS_OF_TASK: RefCell<Vec<RightTile>> = const { RefCell::new(Vec::new()) };
+    /// The sums of a task that is done: the next one finds them in the cache.
+    static SUMS: RefCell<Vec<SumTile>> = const { RefCell::new(Vec::new()) };
 }
 
-impl WithSimd for Task<'_> {
+impl WithSimd for Task<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Bf16Product {
-            left, right, terms, ..
-        } = *self.product;
-        let [_, depth] = left.dims();
-        let steps = depth.div_ceil(TILE_DEPTH);
-        let cols = self.out[0].len();
-        let panel_count = cols.div_ceil(COLS);
-        let mut tiles = PANELS_OF_TASK.take();
-        tiles.resize(
-            tiles.len().max(panel_count * STEPS * terms.count()),
-            RightTile::ZERO,
-        );
-        for from in (0..steps.max(1)).step_by(STEPS) {
-            let len = STEPS.min(steps - from);
-            let panel_len = len * terms.count();
-            let mut panels: Vec<&mut [RightTile]> = tiles
-                .chunks_mut(panel_len.max(1))
-                .map(|tiles| &mut tiles[..panel_len])
-                .take(panel_count)
-                .collect();
-            match right {
-                RightSide::F32(right) => fill_panels(right, self.col, from, terms, &mut panels),
-                RightSide::Bf16(right) => fill_panels(right, self.col, from, terms, &mut panels),
+        let Sides {
+            product,
+            unit,
+            right: tiles,
+            ..
+        } = self.sides;
+        let terms = product.terms;
+        let left = LeftTiles::new(product.left, self.row, self.out.len(), terms);
+        let steps = left.steps();
+        let at_a_time = PANEL_TILES / terms.count();
+        let blocks = self.out.len().div_ceil(ROWS);
+        let panels = self.out[0].len().div_ceil(COLS);
+        let mut sums = SUMS.take();
+        sums.resize(sums.len().max(blocks * PANELS), SumTile([[0.0; COLS]; ROWS]));
+        let unit = unit.ready();
+        for first in (0..panels).step_by(PANELS) {
+            let group = first..panels.min(first + PANELS);
+            for (sums, panel) in sums.chunks_exact_mut(blocks).zip(group.clone()) {
+                for (block, sums) in sums.iter_mut().enumerate() {
+                    self.start(simd, block * ROWS, panel, sums);
+                }
             }
-            let unit = self.unit.ready();
-            for first in (0..self.out.len()).step_by(ROWS) {
-                let rows = ROWS.min(self.out.len() - first);
-                let left = self.left.block((self.row + first) / ROWS, from, len);
-                for (index, panel) in panels.iter().enumerate() {
-                    let mut sums = SumTile([[0.0; COLS]; ROWS]);
-                    if from == 0 {
-                        self.start(simd, first, rows, index, &mut sums);
+            for from in (0..steps).step_by(at_a_time) {
+                let len = at_a_time.min(steps - from);
+                for (sums, panel) in sums.chunks_exact_mut(blocks).zip(group.clone()) {
+                    let right = tiles.panel(self.col / COLS + panel, from, len);
+                    let next = if panel + 1 < group.end {
+                        tiles.panel(self.col / COLS + panel + 1, from, len)
                     } else {
-                        for (out, sums) in self.out[first..].iter().zip(&mut sums.0) {
-                            let out = &out[index * COLS..cols.min((index + 1) * COLS)];
-                            sums[..out.len()].copy_from_slice(out);
-                        }
-                    }
-                    unit.multiply(&mut sums, rows, left, panel, terms);
-                    for (out, sums) in self.out[first..].iter_mut().zip(&sums.0) {
-                        let out = &mut out[index * COLS..cols.min((index + 1) * COLS)];
-                        out.copy_from_slice(&sums[..out.len()]);
+                        let from = from + len;
+                        let len = at_a_time.min(steps - from);
+                        tiles.panel(self.col / COLS + group.start, from, len)
+                    };
+                    let mut next = next.chunks(next.len().div_ceil(blocks).max(1));
+                    for (block, sums) in sums.iter_mut().enumerate() {
+                        let rows = ROWS.min(self.out.len() - block * ROWS);
+                        // A matrix unit is so fast that it would wait for them.
+                        fetch(next.next().unwrap_or_default());
+                        unit.multiply(sums, rows, left.block(block, from, len), right, terms);
                     }
                 }
             }
+            for (sums, panel) in sums.chunks_exact(blocks).zip(group) {
+                for (block, sums) in sums.iter().enumerate() {
+                    self.finish(block * ROWS, panel, sums);
+                }
+            }
         }
-        PANELS_OF_TASK.set(tiles);
+        drop(unit);
+        SUMS.set(sums);
     }
 }
 
-impl Task<'_> {
+impl Task<'_, '_> {
+    /// The sums of a block of rows and a panel, into the output.
+    #[inline(always)]
+    fn finish(&mut self, first: usize, panel: usize, sums: &SumTile) {
+        for (out, sums) in self.out[first..].iter_mut().zip(&sums.0) {
+            let out = &mut out[panel * COLS..];
+            if let Some((out, _)) = out.split_first_chunk_mut() {
+                *out = *sums;
+            } else {
+                out.copy_from_slice(&sums[..out.len()]);
+            }
+        }
+    }
+
     /// Bias and branch of some rows of a panel.
     #[inline(always)]
-    fn start<S: Simd>(&self, simd: S, first: usize, rows: usize, panel: usize, sums: &mut SumTile) {
-        let bias = &self.bias[panel * COLS..][..COLS];
-        let Some(branch) = self.product.branch else {
+    fn start<S: Simd>(&self, simd: S, first: usize, panel: usize, sums: &mut SumTile) {
+        let rows = ROWS.min(self.out.len() - first);
+        let bias = &self.sides.bias[self.col + panel * COLS..][..COLS];
+        let Some(branch) = self.sides.product.branch else {
             for sums in &mut sums.0[..rows] {
                 sums.copy_from_slice(bias);
             }

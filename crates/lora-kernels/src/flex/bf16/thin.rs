@@ -5,20 +5,20 @@ use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use pulp::{Arch, Simd, WithSimd};
 
+use super::super::ahead::fetch;
 use super::super::outer::{fill_part, grouped_columns, in_blocks_of_columns, task_width};
 use super::super::{Matrix, transposed_words, work};
 use super::number::Bf16Operand;
 use super::tiles::{PAIRS, TILE_DEPTH, TILE_ROWS};
-use super::unit::Unit;
+use super::unit::{Order, Unit};
 
 /// Products of fewer multiplications run on the calling thread: what takes its time is reading the weight.
 const SHARED: usize = 1 << 18;
 /// Columns of a tile that is transposed in registers.
 const LANES: usize = TILE_ROWS;
 
-/// `left · right + bias + branch` with the bits of [`Bf16Product`](super::Bf16Product), of which every sum is added in the same order:
-/// for each pair of neighbours along the depth the later one, then the earlier. Only where a product or a sum is subnormal the bits
-/// may differ on AVX512-BF16, which takes it as zero.
+/// `left · right + bias + branch` with the bits of [`Bf16Product`](super::Bf16Product), of which every sum is added in the same order.
+/// Only where a product or a sum is subnormal the bits may differ from AMX-BF16 and AVX512-BF16, which take it as zero.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinBf16Product<'a> {
     /// `[rows, depth]`, with contiguous rows.
@@ -35,13 +35,13 @@ impl ThinBf16Product<'_> {
     /// Rows up to which this is the faster way.
     pub const ROWS: usize = 8;
 
-    /// Whether this machine's unit adds in this order. AMX does not: there few rows are multiplied as many are.
-    pub fn has_the_bits_of_this_machine() -> bool {
-        Unit::of_this_machine().adds_pair_by_pair()
-    }
-
     /// The product, `[rows, cols]`, on all threads if it is large.
     pub fn compute(&self) -> Vec<f32> {
+        self.compute_in(Unit::of_this_machine().order())
+    }
+
+    /// The same in this order of adding.
+    pub(super) fn compute_in(&self, order: Order) -> Vec<f32> {
         let ([rows, depth], [_, cols]) = (self.left.dims(), self.right.dims());
         work::count(rows * depth * cols);
         let left = rounded_columns(self.left);
@@ -60,7 +60,8 @@ impl ThinBf16Product<'_> {
                 if let Some(branch) = &branch {
                     branch.add(first, out);
                 }
-                Arch::new().dispatch(AddPairs {
+                Arch::new().dispatch(AddColumns {
+                    order,
                     left: &left,
                     rows,
                     right: self.right,
@@ -107,7 +108,8 @@ fn widened(bits: u32) -> f32 {
 }
 
 /// Adds some columns of the product to the sums.
-struct AddPairs<'a> {
+struct AddColumns<'a> {
+    order: Order,
     /// Of [`rounded_columns`].
     left: &'a [f32],
     rows: usize,
@@ -118,20 +120,21 @@ struct AddPairs<'a> {
     out: &'a mut [f32],
 }
 
-impl WithSimd for AddPairs<'_> {
+impl WithSimd for AddColumns<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, _: S) {
-        if self.right.is_transposed() {
-            self.by_tiles();
-        } else {
-            self.by_rows();
+        match (self.right.is_transposed(), self.order) {
+            (true, Order::PairByPair) => self.by_tiles::<false>(),
+            (true, Order::TileByTile) => self.by_tiles::<true>(),
+            (false, Order::PairByPair) => self.by_rows(),
+            (false, Order::TileByTile) => self.by_rows_of_tiles(),
         }
     }
 }
 
-impl AddPairs<'_> {
+impl AddColumns<'_> {
     /// With a right side of contiguous rows, some of which are added before a sum goes back to memory.
     #[inline(always)]
     fn by_rows(&mut self) {
@@ -174,19 +177,68 @@ impl AddPairs<'_> {
         }
     }
 
+    /// With a right side of contiguous rows, tile by tile.
+    #[inline(always)]
+    fn by_rows_of_tiles(&mut self) {
+        let [depth, _] = self.right.dims();
+        let whole = depth - depth % TILE_DEPTH;
+        for p in (0..whole).step_by(TILE_DEPTH) {
+            self.add_tile_of_rows(p, TILE_DEPTH);
+        }
+        if whole < depth {
+            self.add_tile_of_rows(whole, depth - whole);
+        }
+    }
+
+    /// Adds the rows `p..p + steps` of the right side, a tile at most.
+    #[inline(always)]
+    fn add_tile_of_rows(&mut self, p: usize, steps: usize) {
+        /// Columns whose sums are in registers meanwhile, at 512 bits.
+        const COLUMNS: usize = 8 * LANES;
+        let [depth, _] = self.right.dims();
+        let len = self.out.len() / self.rows;
+        for (row, out) in self.out.chunks_exact_mut(len).enumerate() {
+            for (block, out) in out.chunks_mut(COLUMNS).enumerate() {
+                let mut sums = [[0.0; COLUMNS]; 2];
+                for step in 0..steps {
+                    let x = self.left[(p + step) * self.rows + row];
+                    let first = self.first + block * COLUMNS;
+                    let line = self.right.line(p + step, first, out.len());
+                    if row == 0 && p + TILE_DEPTH + step < depth {
+                        fetch(self.right.line(p + TILE_DEPTH + step, first, out.len()));
+                    }
+                    let sums = &mut sums[step % 2];
+                    if let Some(line) = line.as_array::<COLUMNS>() {
+                        for (sum, weight) in sums.iter_mut().zip(line) {
+                            *sum += x * widened(u32::from(weight.to_bits()) << 16);
+                        }
+                    } else {
+                        for (sum, weight) in sums.iter_mut().zip(line) {
+                            *sum += x * widened(u32::from(weight.to_bits()) << 16);
+                        }
+                    }
+                }
+                let [earlier, later] = sums;
+                for (out, (earlier, later)) in out.iter_mut().zip(earlier.iter().zip(&later)) {
+                    *out += earlier + later;
+                }
+            }
+        }
+    }
+
     /// With a right side of contiguous columns, which are transposed tile by tile. Sums of several tiles side by side, of as many as
     /// registers hold, do not wait for each other.
     #[inline(always)]
-    fn by_tiles(&mut self) {
+    fn by_tiles<const TILE_BY_TILE: bool>(&mut self) {
         let len = self.out.len() / self.rows;
         let mut col = 0;
         while col < len {
             let many = len - col >= 4 * LANES;
             match (self.rows, many) {
-                (1, true) => self.add_tiles::<1, 4>(col),
-                (1, false) => self.add_tiles::<1, 1>(col),
-                (2..=4, _) => self.add_tiles::<4, 1>(col),
-                _ => self.add_tiles::<8, 1>(col),
+                (1, true) => self.add_tiles::<1, 4, TILE_BY_TILE>(col),
+                (1, false) => self.add_tiles::<1, 1, TILE_BY_TILE>(col),
+                (2..=4, _) => self.add_tiles::<4, 1, TILE_BY_TILE>(col),
+                _ => self.add_tiles::<8, 1, TILE_BY_TILE>(col),
             }
             col += if self.rows == 1 && many { 4 * LANES } else { LANES };
         }
@@ -194,7 +246,7 @@ impl AddPairs<'_> {
 
     /// Adds `TILES` tiles' columns from `col` on; of the last one there may be fewer. There are `ROWS` rows at most.
     #[inline(always)]
-    fn add_tiles<const ROWS: usize, const TILES: usize>(&mut self, col: usize) {
+    fn add_tiles<const ROWS: usize, const TILES: usize, const TILE_BY_TILE: bool>(&mut self, col: usize) {
         let rows = self.rows;
         let len = self.out.len() / rows;
         let filled = |tile: usize| LANES.min(len - col - tile * LANES);
@@ -210,15 +262,30 @@ impl AddPairs<'_> {
                 let first = self.first + col + index * LANES;
                 *tile = self.tile(first, filled(index), step * TILE_DEPTH);
             }
+            let mut parts = [[[[0.0; LANES]; 2]; TILES]; ROWS];
             for pair in 0..PAIRS {
                 let left = &left[2 * pair * rows..][..2 * rows];
-                for (row, sums) in sums.iter_mut().enumerate() {
+                for (row, (sums, parts)) in sums.iter_mut().zip(&mut parts).enumerate() {
                     // Rows that are not there are multiplied by those of another, and not stored.
                     let [x, y] = [0, rows].map(|later| left[later + row.min(rows - 1)]);
-                    for (sums, tile) in sums.iter_mut().zip(&tiles) {
-                        for (sum, word) in sums.iter_mut().zip(&tile[pair]) {
-                            *sum = (*sum + y * widened(word & 0xffff_0000)) + x * widened(word << 16);
+                    for ((sums, [earlier, later]), tile) in sums.iter_mut().zip(parts).zip(&tiles) {
+                        for (lane, word) in tile[pair].iter().enumerate() {
+                            let [x, y] = [x * widened(word << 16), y * widened(word & 0xffff_0000)];
+                            if TILE_BY_TILE {
+                                earlier[lane] += x;
+                                later[lane] += y;
+                            } else {
+                                sums[lane] = (sums[lane] + y) + x;
+                            }
                         }
+                    }
+                }
+            }
+            if TILE_BY_TILE {
+                let sums = sums.as_flattened_mut().iter_mut();
+                for (sums, [earlier, later]) in sums.zip(parts.as_flattened()) {
+                    for (sum, (earlier, later)) in sums.iter_mut().zip(earlier.iter().zip(later)) {
+                        *sum += earlier + later;
                     }
                 }
             }

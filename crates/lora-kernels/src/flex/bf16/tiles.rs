@@ -3,6 +3,10 @@
 //! Every instruction set has one layout. A pair is a 32-bit word, the earlier number in its lower half. Sides are filled up with
 //! zeros to whole tiles, which changes no sum.
 
+use std::cell::RefCell;
+use std::thread::LocalKey;
+
+use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
@@ -61,71 +65,89 @@ impl Terms {
     }
 }
 
-/// A left side in blocks of 32 rows, each with its tiles along the depth: of one step of the depth the high tiles of the first and
-/// the last 16 rows, then their low tiles if there are two terms.
+/// Tiles that were needed and are free: who takes them up finds their pages there, and perhaps in the cache.
+#[derive(Debug)]
+struct Buffer<T: 'static>(Vec<T>, &'static LocalKey<RefCell<Vec<T>>>);
+
+thread_local! {
+    static FREE_LEFT: RefCell<Vec<LeftTile>> = const { RefCell::new(Vec::new()) };
+    static FREE_RIGHT: RefCell<Vec<RightTile>> = const { RefCell::new(Vec::new()) };
+}
+
+impl<T: Copy> Buffer<T> {
+    /// At least so many tiles, with anything in them.
+    fn new(free: &'static LocalKey<RefCell<Vec<T>>>, len: usize, zero: T) -> Self {
+        let mut tiles = free.take();
+        if tiles.len() < len {
+            tiles.resize(len, zero);
+        }
+        Self(tiles, free)
+    }
+}
+
+impl<T> Drop for Buffer<T> {
+    fn drop(&mut self) {
+        let tiles = std::mem::take(&mut self.0);
+        // A thread that is ending has no place for it.
+        let _ = self.1.try_with(|free| {
+            let mut free = free.borrow_mut();
+            if free.len() < tiles.len() {
+                *free = tiles;
+            }
+        });
+    }
+}
+
+/// Some rows of a left side in blocks of 32, each with its tiles along the depth: of one step of the depth the high tiles of the first
+/// and the last 16 rows, then their low tiles if there are two terms.
 #[derive(Debug)]
 pub(super) struct LeftTiles {
-    tiles: Vec<LeftTile>,
-    /// Tiles of a block of rows.
-    block: usize,
+    tiles: Buffer<LeftTile>,
+    steps: usize,
     /// Tiles of a step of the depth.
     step: usize,
 }
 
 impl LeftTiles {
-    /// The tiles of a matrix with contiguous rows, filled on all threads if asked for.
-    pub fn new(matrix: Matrix<'_>, terms: Terms, parallel: bool) -> Self {
-        let [rows, depth] = matrix.dims();
+    /// The tiles of the rows `first..first + len` of a matrix with contiguous rows. Rows and columns that fill tiles up are zero.
+    #[inline(always)]
+    pub fn new(matrix: Matrix<'_>, first: usize, len: usize, terms: Terms) -> Self {
+        /// Steps of the depth that are filled for all rows of a block before the next ones: their tiles stay in the first-level cache.
+        const STEPS: usize = 8;
+        let [_, depth] = matrix.dims();
+        let steps = depth.div_ceil(TILE_DEPTH);
         let step = 2 * terms.count();
-        let block = depth.div_ceil(TILE_DEPTH) * step;
-        let arch = Arch::new();
-        let fill = |(index, tiles): (usize, &mut [LeftTile])| {
-            arch.dispatch(FillLeft {
-                matrix,
-                first: index * ROWS,
-                terms,
-                tiles,
-            });
-        };
-        let mut tiles = vec![LeftTile::ZERO; rows.div_ceil(ROWS) * block];
-        if parallel && block > 0 {
-            tiles.par_chunks_mut(block).enumerate().for_each(fill);
-        } else {
-            tiles.chunks_mut(block.max(1)).enumerate().for_each(fill);
+        let block_len = (steps * step).max(1);
+        let blocks = len.div_ceil(ROWS);
+        let mut tiles = Buffer::new(&FREE_LEFT, blocks * block_len, LeftTile::ZERO);
+        for (block, tiles) in tiles.0.chunks_exact_mut(block_len).take(blocks).enumerate() {
+            let rows = ROWS.min(len - block * ROWS);
+            if rows < ROWS {
+                tiles.fill(LeftTile::ZERO);
+            } else if !depth.is_multiple_of(TILE_DEPTH) {
+                tiles[(steps - 1) * step..].fill(LeftTile::ZERO);
+            }
+            for (index, tiles) in tiles.chunks_mut(STEPS * step).enumerate() {
+                let from = index * STEPS * TILE_DEPTH;
+                let line_len = (STEPS * TILE_DEPTH).min(depth - from);
+                for row in 0..rows {
+                    let line = matrix.line(first + block * ROWS + row, from, line_len);
+                    fill_row(row, line, terms, tiles);
+                }
+            }
         }
-        Self { tiles, block, step }
+        Self { tiles, steps, step }
+    }
+
+    /// Steps of the depth.
+    pub fn steps(&self) -> usize {
+        self.steps
     }
 
     /// Of a block of rows the tiles of the steps `from..from + len`.
-    pub fn block(&self, index: usize, from: usize, len: usize) -> &[LeftTile] {
-        &self.tiles[index * self.block + from * self.step..][..len * self.step]
-    }
-}
-
-struct FillLeft<'a> {
-    matrix: Matrix<'a>,
-    first: usize,
-    terms: Terms,
-    tiles: &'a mut [LeftTile],
-}
-
-impl WithSimd for FillLeft<'_> {
-    type Output = ();
-
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        /// Steps of the depth that are filled for all rows before the next ones: their tiles stay in the first-level cache.
-        const STEPS: usize = 8;
-        let [rows, depth] = self.matrix.dims();
-        let terms = self.terms.count();
-        for (index, tiles) in self.tiles.chunks_mut(STEPS * 2 * terms).enumerate() {
-            let from = index * STEPS * TILE_DEPTH;
-            let len = (STEPS * TILE_DEPTH).min(depth - from);
-            for row in 0..ROWS.min(rows - self.first) {
-                let line = self.matrix.line(self.first + row, from, len);
-                fill_row(row, line, self.terms, tiles);
-            }
-        }
+    pub fn block(&self, index: usize, from: usize, len: usize) -> &[LeftTile] {
+        &self.tiles.0[(index * self.steps + from) * self.step..][..len * self.step]
     }
 }
 
@@ -165,44 +187,100 @@ fn pairs<T: Bf16Operand>(numbers: &[T; TILE_DEPTH], bits: impl Fn(T) -> u16) -> 
     pairs
 }
 
-/// Fills neighbouring panels of 32 columns of a right side, the first of which begins at column `first`: the steps of the depth from
-/// `from` on, as many as there is room for. The tiles of a panel stand one after the other: of a step the high one, then the low one if
-/// there are two terms.
-pub(super) fn fill_panels<T: Bf16Operand>(
-    matrix: Matrix<'_, T>,
-    first: usize,
-    from: usize,
-    terms: Terms,
-    panels: &mut [&mut [RightTile]],
-) {
-    Arch::new().dispatch(FillRight {
-        matrix,
-        first,
-        from,
-        terms,
-        panels,
-    });
+/// A right side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RightSide<'a> {
+    F32(Matrix<'a>),
+    Bf16(Matrix<'a, bf16>),
 }
 
-struct FillRight<'a, 'b, T> {
+impl RightSide<'_> {
+    pub fn dims(&self) -> [usize; 2] {
+        match self {
+            Self::F32(matrix) => matrix.dims(),
+            Self::Bf16(matrix) => matrix.dims(),
+        }
+    }
+}
+
+/// A right side in panels of 32 columns, each with its tiles along the depth: of a step the high one, then the low one if there are two
+/// terms.
+#[derive(Debug)]
+pub(super) struct RightTiles {
+    tiles: Buffer<RightTile>,
+    steps: usize,
+    terms: Terms,
+}
+
+impl RightTiles {
+    /// The tiles of a matrix, filled on all threads if asked for.
+    pub fn new(matrix: RightSide<'_>, terms: Terms, parallel: bool) -> Self {
+        let [depth, cols] = matrix.dims();
+        let steps = depth.div_ceil(TILE_DEPTH);
+        let panels = cols.div_ceil(COLS);
+        let panel_len = steps * terms.count();
+        let len = panels * panel_len;
+        let mut tiles = Buffer::new(&FREE_RIGHT, len, RightTile::ZERO);
+        let tasks = if parallel { rayon::current_num_threads() } else { 1 };
+        let task_panels = panels.div_ceil(tasks);
+        let arch = Arch::new();
+        let fill = |(task, tiles): (usize, &mut [RightTile])| {
+            let first = task * task_panels * COLS;
+            match matrix {
+                RightSide::F32(matrix) => arch.dispatch(FillRight {
+                    matrix,
+                    first,
+                    terms,
+                    panel_len,
+                    tiles,
+                }),
+                RightSide::Bf16(matrix) => arch.dispatch(FillRight {
+                    matrix,
+                    first,
+                    terms,
+                    panel_len,
+                    tiles,
+                }),
+            }
+        };
+        let parts = (task_panels * panel_len).max(1);
+        if parallel {
+            tiles.0[..len].par_chunks_mut(parts).enumerate().for_each(fill);
+        } else {
+            tiles.0[..len].chunks_mut(parts).enumerate().for_each(fill);
+        }
+        Self { tiles, steps, terms }
+    }
+
+    /// Of a panel the tiles of the steps `from..from + len`.
+    #[inline(always)]
+    pub fn panel(&self, index: usize, from: usize, len: usize) -> &[RightTile] {
+        let terms = self.terms.count();
+        &self.tiles.0[(index * self.steps + from) * terms..][..len * terms]
+    }
+}
+
+/// Neighbouring panels, the first of which begins at column `first`.
+struct FillRight<'a, T> {
     matrix: Matrix<'a, T>,
     first: usize,
-    from: usize,
     terms: Terms,
-    panels: &'a mut [&'b mut [RightTile]],
+    panel_len: usize,
+    tiles: &'a mut [RightTile],
 }
 
-impl<T: Bf16Operand> WithSimd for FillRight<'_, '_, T> {
+impl<T: Bf16Operand> WithSimd for FillRight<'_, T> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let terms = self.terms.count();
-        let steps = self.panels.first().map_or(0, |panel| panel.len() / terms);
-        for step in 0..steps {
-            for (index, panel) in self.panels.iter_mut().enumerate() {
-                let tiles = &mut panel[step * terms..][..terms];
-                let place = [(self.from + step) * TILE_DEPTH, self.first + index * COLS];
+        let panels = self.tiles.len() / self.panel_len.max(1);
+        // All panels of a step before the next one: memory is read ahead along rows.
+        for step in 0..self.panel_len / terms {
+            for panel in 0..panels {
+                let tiles = &mut self.tiles[panel * self.panel_len + step * terms..][..terms];
+                let place = [step * TILE_DEPTH, self.first + panel * COLS];
                 if self.matrix.is_transposed() {
                     fill_from_columns(self.matrix, place, tiles);
                 } else {

@@ -26,6 +26,15 @@ pub(super) enum Unit {
     Portable,
 }
 
+/// In which order the products of a row and a column are added to a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Pair by pair of neighbours along the depth, of each the later product first.
+    PairByPair,
+    /// Tile by tile: the earlier products of all pairs, the later ones by themselves, and both together to the sum.
+    TileByTile,
+}
+
 /// A unit that is ready on this thread, for one piece of work without other work within it.
 #[derive(Debug)]
 pub(super) enum Ready {
@@ -70,15 +79,14 @@ impl Unit {
         }
     }
 
-    /// Whether a sum is added pair by pair along the depth, the later number of a pair first. The matrix unit sums all earlier and all
-    /// later values of a tile by themselves.
-    pub fn adds_pair_by_pair(self) -> bool {
+    /// The order in which a sum is added.
+    pub fn order(self) -> Order {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Amx(_) => false,
+            Self::Amx(_) => Order::TileByTile,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(_) => true,
-            Self::Portable => true,
+            Self::Avx512(_) => Order::PairByPair,
+            Self::Portable => Order::PairByPair,
         }
     }
 

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// It holds for the Flex backend; others compute as they do. Sums are f32 in any case, and so is everything else: adapters,
 /// attention, norms, losses and optimizer. In every mode a row of the output has the same bits whatever else is in the batch, and for
-/// any number of threads; but with `bf16` on AMX-BF16 and AVX512-BF16 not where a product or a sum is subnormal, which many rows take as zero and
-/// few do not. The last bits differ between processors: a matrix unit (AMX) adds in another order.
+/// any number of threads; but with `bf16` on AMX-BF16 and AVX512-BF16 not where a product or a sum is subnormal, which many rows take
+/// as zero and few do not. The last bits differ between processors: a matrix unit (AMX) adds in another order.
 ///
 /// | precision | relative error of a product | stored |
 /// |---|---|---|

@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::Simd;
 
 use super::Matrix;
-use super::tile::{TILE, are_transposed_in_registers, transposed_words};
+use super::tile::{TILE, has_register_transpose, transposed_words};
 
 /// A few rows of one panel of the output.
 #[derive(Clone, Copy)]
@@ -42,8 +42,8 @@ impl PanelRows<'_> {
             (1, true) => self.compute::<S, 1, 1>(simd, out, stride, filled),
             (4, false) => self.compute::<S, 4, 2>(simd, out, stride, filled),
             (4, true) => self.compute::<S, 4, 1>(simd, out, stride, filled),
-            (8, false) => self.compute::<S, 8, 2>(simd, out, stride, filled),
-            (8, true) => self.compute::<S, 8, 1>(simd, out, stride, filled),
+            (8, false) if MOST > 8 => self.compute::<S, 8, 2>(simd, out, stride, filled),
+            (8, true) if MOST > 8 => self.compute::<S, 8, 1>(simd, out, stride, filled),
             (_, false) => self.compute::<S, MOST, 2>(simd, out, stride, filled),
             (_, true) => self.compute::<S, MOST, 1>(simd, out, stride, filled),
         }
@@ -174,7 +174,7 @@ pub(super) fn fill_steps<const ROWS: usize>(
 ) {
     let len = columns.len();
     // Columns that are turned tile by tile.
-    let turned = if are_transposed_in_registers() {
+    let turned = if has_register_transpose() {
         len - len % TILE
     } else {
         0

@@ -1,7 +1,8 @@
 //! What the fused bodies for the Flex backend (pure Rust on the CPU, f32) share.
 //!
 //! The instruction set is chosen at run time by `pulp`, threads come from `rayon`, and both work on slices; the only unsafe code is
-//! in the units of [`bf16`], in [`ahead`] and in [`fresh`]. Every operation keeps its version in Burn primitives, which serves other number types and other backends.
+//! in the units of [`bf16`], in [`prefetch`] and in [`chunks`]. Every operation keeps its version in Burn primitives, which serves other
+//! number types and other backends.
 
 /// A closure that is inlined wherever it is called: only inlined code is compiled for the instruction set found at run time.
 macro_rules! inlined {
@@ -13,14 +14,14 @@ macro_rules! inlined {
 
 pub(crate) use inlined;
 
-mod ahead;
 mod bf16;
 mod block;
-mod fresh;
+mod chunks;
 mod kept;
 mod matrix;
 mod outer;
 mod packed;
+mod prefetch;
 mod product;
 mod storage;
 mod tile;

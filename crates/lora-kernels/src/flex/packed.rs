@@ -41,7 +41,7 @@ impl Packed {
         Self::packed_into(if is_large { FREE.take() } else { Vec::new() }, matrix)
     }
 
-    /// As [`Packed::new`], in memory of its own: no larger than it must be.
+    /// As [`Packed::new`], in memory of its own: at most a cache line larger than it must be.
     pub fn to_keep(matrix: Matrix<'_>) -> Self {
         Self::packed_into(Vec::new(), matrix)
     }

@@ -3,14 +3,53 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::ahead::fetch;
 use super::block::{PanelRows, fill_steps};
-use super::fresh::written;
+use super::chunks::computed_in_chunks;
+use super::prefetch::prefetch;
 use super::{Matrix, Packed, work};
 
 /// A left side is laid out in the order of reading ([`fill_steps`]) if so many panels read it: rows that lie a multiple of 4 KiB apart push
-/// each other out of the first-level cache, and there are not as many registers as rows' places.
+/// each other out of the first-level cache, and there are fewer registers than row pointers.
 const READ_OFTEN: usize = 4;
+
+/// How products are cut.
+struct BlockSizes {
+    /// Rows whose sums are in registers at a time.
+    rows: usize,
+    /// Depth of a panel that all rows of a task read before the next panel.
+    depth: usize,
+    /// Rows of the output that one task computes at most: their left side of this depth stays in the second-level cache.
+    task_rows: usize,
+}
+
+/// 24 sums; measured with AVX-512.
+const WITH_32_REGISTERS: BlockSizes = BlockSizes {
+    rows: 12,
+    depth: 384,
+    task_rows: 256,
+};
+/// Twelve sums: a processor that starts two a cycle and needs five cycles for each always has the next one.
+const WITH_16_REGISTERS: BlockSizes = BlockSizes {
+    rows: 6,
+    depth: 768,
+    task_rows: 64,
+};
+
+/// The sizes on this machine.
+struct OfThisMachine;
+
+impl WithSimd for OfThisMachine {
+    type Output = BlockSizes;
+
+    fn with_simd<S: Simd>(self, _: S) -> BlockSizes {
+        if S::REGISTER_COUNT >= 32 {
+            WITH_32_REGISTERS
+        } else {
+            WITH_16_REGISTERS
+        }
+    }
+}
+
 /// Products of fewer multiplications run on the calling thread.
 pub(super) const LARGE: usize = 1 << 19;
 
@@ -55,8 +94,9 @@ impl Product<'_> {
     /// The product, `[rows, cols]`, on all threads if it is large.
     pub fn compute(&self) -> Vec<f32> {
         let ([rows, _], [_, cols]) = (self.left.dims(), self.right.dims());
+        work::count(self.multiplications());
         let task_rows = self.task_rows();
-        written(rows * cols, task_rows * cols, |task, out| {
+        computed_in_chunks(rows * cols, task_rows * cols, |task, out| {
             self.write_rows(task * task_rows, out.len() / cols, out, cols);
         })
     }
@@ -67,6 +107,7 @@ impl Product<'_> {
         if rows == 0 || cols == 0 {
             return;
         }
+        work::count(self.multiplications());
         let task_rows = self.task_rows();
         if task_rows >= rows {
             self.write_rows(0, rows, out, stride);
@@ -82,19 +123,24 @@ impl Product<'_> {
             });
     }
 
-    /// Rows of each task but the last one: all if the product is small; else as many equal tasks as the threads can share evenly, in
-    /// whole blocks of rows.
-    fn task_rows(&self) -> usize {
+    fn multiplications(&self) -> usize {
         let ([rows, depth], [_, cols]) = (self.left.dims(), self.right.dims());
         let rank = self.branch.map_or(0, |branch| branch.left.dims()[1]);
-        work::count(rows * (depth + rank) * cols);
+        rows * (depth + rank) * cols
+    }
+
+    /// Rows of each task but the last one: all if the product is small; else as many equal tasks as the threads can share evenly, in
+    /// whole blocks of rows if each has some.
+    fn task_rows(&self) -> usize {
+        let [rows, _] = self.left.dims();
         let threads = rayon::current_num_threads();
-        if threads == 1 || rows * (depth + rank) * cols < LARGE {
+        if threads == 1 || self.multiplications() < LARGE {
             return rows;
         }
-        let (block_rows, most_rows) = Arch::new().dispatch(TaskRows);
-        let rounds = rows.div_ceil(threads * most_rows);
-        rows.div_ceil(threads * rounds).next_multiple_of(block_rows)
+        let sizes = Arch::new().dispatch(OfThisMachine);
+        let rounds = rows.div_ceil(threads * sizes.task_rows);
+        let share = rows.div_ceil(threads * rounds);
+        share.next_multiple_of(if share < 4 * sizes.rows { 4 } else { sizes.rows })
     }
 
     fn write_rows(&self, first: usize, len: usize, out: &mut [f32], stride: usize) {
@@ -105,30 +151,6 @@ impl Product<'_> {
             out,
             stride,
         });
-    }
-}
-
-/// How products are cut: rows whose sums are in registers at a time, the depth of a panel that is read by all rows before the next panel, and
-/// rows of the output that one task computes at most, whose left side of this depth stays in the second-level cache.
-///
-/// With 32 registers there are 24 sums. With 16 there are twelve: a processor that starts two a cycle and needs five cycles for each
-/// always has the next one.
-const WITH_32_REGISTERS: [usize; 3] = [12, 384, 256];
-const WITH_16_REGISTERS: [usize; 3] = [6, 768, 64];
-
-/// Rows of a block, and of a task at most, on this machine.
-struct TaskRows;
-
-impl WithSimd for TaskRows {
-    type Output = (usize, usize);
-
-    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
-        let [block, _, task] = if S::REGISTER_COUNT >= 32 {
-            WITH_32_REGISTERS
-        } else {
-            WITH_16_REGISTERS
-        };
-        (block, task)
     }
 }
 
@@ -147,9 +169,9 @@ impl WithSimd for RowsOfProduct<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         if S::REGISTER_COUNT >= 32 {
-            self.run::<S, { WITH_32_REGISTERS[0] }, { WITH_32_REGISTERS[1] }>(simd);
+            self.run::<S, { WITH_32_REGISTERS.rows }, { WITH_32_REGISTERS.depth }>(simd);
         } else {
-            self.run::<S, { WITH_16_REGISTERS[0] }, { WITH_16_REGISTERS[1] }>(simd);
+            self.run::<S, { WITH_16_REGISTERS.rows }, { WITH_16_REGISTERS.depth }>(simd);
         }
     }
 }
@@ -190,21 +212,22 @@ impl<'data> RowsOfProduct<'data> {
             for panel in 0..panels {
                 let mut row = 0;
                 let mut group = first_group;
-                let next = if panel + 1 < panels {
+                // The next panel is on its way meanwhile, a piece with each block of rows.
+                let next_panel = if panel + 1 < panels {
                     right.panel(panel + 1, from, len)
                 } else {
                     &[]
                 };
-                let mut next = next.chunks((next.len() / (self.len / ROWS).max(1)).max(1));
+                let mut pieces = next_panel.chunks((next_panel.len() / (self.len / ROWS).max(2)).max(1));
                 while row < self.len {
                     let rows = match self.len - row {
                         rest if rest >= ROWS => ROWS,
-                        8.. => 8,
+                        8.. if ROWS > 8 => 8,
                         4.. => 4,
                         _ => 1,
                     };
                     let at = self.first + row;
-                    fetch(next.next().unwrap_or_default());
+                    prefetch(pieces.next().unwrap_or_default());
                     let part = |at: usize, group: usize, branch: Branch<'data>| {
                         let right = &branch.right[group];
                         (branch.left, at, right.panel(panel, 0, right.dims()[0]))

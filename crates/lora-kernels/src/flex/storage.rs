@@ -4,8 +4,8 @@ use burn::backend::Flex;
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Shape, TensorData};
-use rayon::prelude::*;
 
+use super::chunks::computed_in_chunks;
 use super::{CHUNK, for_rows, new_rows, vanishing};
 
 /// The values of a tensor that was made contiguous; it may be a part of a larger storage.
@@ -47,26 +47,11 @@ pub(crate) fn parts(mut numbers: &mut [f32], lengths: impl Iterator<Item = usize
         .collect()
 }
 
-/// A tensor of zeros, and so an output to be written.
+/// A tensor of zeros, and so an output to be written. They are written on all threads: one that clears memory keeps all others waiting.
 pub(crate) fn new_tensor(shape: impl Into<Shape>) -> FloatTensor<Flex> {
     let shape = shape.into();
-    tensor_of(zeros(shape.num_elements()), shape)
-}
-
-/// Zeros, written on all threads if there are many: one thread that clears memory keeps all others waiting.
-fn zeros(len: usize) -> Vec<f32> {
-    /// A cache line: larger blocks are copied from a pattern in memory.
-    const BLOCK: usize = 16;
-    if len < 1 << 16 {
-        return vec![0.0; len];
-    }
-    let mut blocks = Vec::new();
-    rayon::iter::repeat_n([0.0; BLOCK], len.div_ceil(BLOCK))
-        .with_min_len(1 << 10)
-        .collect_into_vec(&mut blocks);
-    let mut numbers = blocks.into_flattened();
-    numbers.truncate(len);
-    numbers
+    let zeros = computed_in_chunks(shape.num_elements(), 1 << 16, |_, _| {});
+    tensor_of(zeros, shape)
 }
 
 /// The tensor with `body`, which must be `#[inline(always)]`, run on rows of `width` values and the index of each, `rows_per_task`

@@ -7,7 +7,7 @@ pub(super) mod registers;
 pub(crate) const TILE: usize = 16;
 
 /// Whether [`transposed_words`] is faster than a loop over numbers.
-pub(super) fn are_transposed_in_registers() -> bool {
+pub(super) fn has_register_transpose() -> bool {
     #[cfg(target_arch = "x86_64")]
     return pulp::x86::V4::try_new().is_some();
     #[cfg(not(target_arch = "x86_64"))]

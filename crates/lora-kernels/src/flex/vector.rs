@@ -3,7 +3,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::fresh::written;
+use super::chunks::computed_in_chunks;
 
 /// Values a thread takes at a time: 16 KiB, so that input and output stay in its first-level cache.
 pub(crate) const CHUNK: usize = 4096;
@@ -11,7 +11,8 @@ pub(crate) const CHUNK: usize = 4096;
 /// Sums are kept in so many parts, which vectors of any width divide; so their order is the same on every machine.
 const LANES: usize = 16;
 
-/// Runs `body`, which must be `#[inline(always)]`, on rows of `width` values and the index of each, `rows_per_task` at a time on one thread.
+/// Runs `body`, which must be `#[inline(always)]`, on rows of `width` values and the index of each, `rows_per_task` at a time on one
+/// thread.
 pub(crate) fn for_rows(
     values: &mut [f32],
     width: usize,
@@ -35,7 +36,7 @@ pub(crate) fn new_rows(
     body: impl Fn(&mut [f32], usize) + Sync,
 ) -> Vec<f32> {
     let (task_len, run) = rows_of_tasks(width, rows_per_task, body);
-    written(len, task_len, run)
+    computed_in_chunks(len, task_len, run)
 }
 
 /// The values of a task, and what runs the task of this number on them.
@@ -45,7 +46,7 @@ fn rows_of_tasks(
     body: impl Fn(&mut [f32], usize) + Sync,
 ) -> (usize, impl Fn(usize, &mut [f32]) + Sync) {
     let arch = Arch::new();
-    let width = width.max(1);
+    let (width, rows_per_task) = (width.max(1), rows_per_task.max(1));
     let run = move |task: usize, values: &mut [f32]| {
         arch.dispatch(Rows {
             values,
@@ -54,7 +55,7 @@ fn rows_of_tasks(
             body: &body,
         });
     };
-    (width * rows_per_task.max(1), run)
+    (width * rows_per_task, run)
 }
 
 /// Rows of one task. A struct and not a closure: the compiler wraps a closure that is called once in a function that it

@@ -5,8 +5,8 @@ use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use pulp::{Arch, Simd, WithSimd};
 
-use super::super::ahead::fetch;
 use super::super::outer::{fill_part, grouped_columns, in_blocks_of_columns, task_width};
+use super::super::prefetch::prefetch;
 use super::super::{Matrix, transposed_words, work};
 use super::number::Bf16Operand;
 use super::tiles::{PAIRS, TILE_DEPTH, TILE_ROWS};
@@ -14,11 +14,14 @@ use super::unit::{Order, Unit};
 
 /// Products of fewer multiplications run on the calling thread: what takes its time is reading the weight.
 const SHARED: usize = 1 << 18;
+/// Columns that are added at a time, of weights with contiguous rows.
+const COLUMNS: usize = 128;
 /// Columns of a tile that is transposed in registers.
 const LANES: usize = TILE_ROWS;
 
 /// `left · right + bias + branch` with the bits of [`Bf16Product`](super::Bf16Product), of which every sum is added in the same order.
-/// Only where a product or a sum is subnormal the bits may differ from AMX-BF16 and AVX512-BF16, which take it as zero.
+/// Only where a product or a sum is subnormal the bits may differ from AMX-BF16 and AVX512-BF16, which take it as zero, or where a
+/// product is not finite.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ThinBf16Product<'a> {
     /// `[rows, depth]`, with contiguous rows.
@@ -83,6 +86,14 @@ fn rounded_columns(left: Matrix<'_>) -> Vec<f32> {
         }
     }
     columns
+}
+
+/// Adds `x` times some weights.
+#[inline(always)]
+fn add_multiple(x: f32, weights: &[bf16], sums: &mut [f32]) {
+    for (sum, weight) in sums.iter_mut().zip(weights) {
+        *sum += x * widened(u32::from(weight.to_bits()) << 16);
+    }
 }
 
 /// Neighbours in pairs, the earlier one in the lower half: where that is how they lie, one load.
@@ -193,32 +204,27 @@ impl AddColumns<'_> {
     /// Adds the rows `p..p + steps` of the right side, a tile at most.
     #[inline(always)]
     fn add_tile_of_rows(&mut self, p: usize, steps: usize) {
-        /// Columns whose sums are in registers meanwhile, at 512 bits.
-        const COLUMNS: usize = 8 * LANES;
         let [depth, _] = self.right.dims();
-        let len = self.out.len() / self.rows;
-        for (row, out) in self.out.chunks_exact_mut(len).enumerate() {
-            for (block, out) in out.chunks_mut(COLUMNS).enumerate() {
+        let rows = self.rows;
+        let len = self.out.len() / rows;
+        for col in (0..len).step_by(COLUMNS) {
+            let (first, filled) = (self.first + col, COLUMNS.min(len - col));
+            for row in 0..rows {
                 let mut sums = [[0.0; COLUMNS]; 2];
                 for step in 0..steps {
-                    let x = self.left[(p + step) * self.rows + row];
-                    let first = self.first + block * COLUMNS;
-                    let line = self.right.line(p + step, first, out.len());
+                    let x = self.left[(p + step) * rows + row];
+                    let line = self.right.line(p + step, first, filled);
                     if row == 0 && p + TILE_DEPTH + step < depth {
-                        fetch(self.right.line(p + TILE_DEPTH + step, first, out.len()));
+                        prefetch(self.right.line(p + TILE_DEPTH + step, first, filled));
                     }
                     let sums = &mut sums[step % 2];
-                    if let Some(line) = line.as_array::<COLUMNS>() {
-                        for (sum, weight) in sums.iter_mut().zip(line) {
-                            *sum += x * widened(u32::from(weight.to_bits()) << 16);
-                        }
-                    } else {
-                        for (sum, weight) in sums.iter_mut().zip(line) {
-                            *sum += x * widened(u32::from(weight.to_bits()) << 16);
-                        }
+                    match line.as_array::<COLUMNS>() {
+                        Some(line) => add_multiple(x, line, sums),
+                        None => add_multiple(x, line, sums),
                     }
                 }
                 let [earlier, later] = sums;
+                let out = &mut self.out[row * len + col..][..filled];
                 for (out, (earlier, later)) in out.iter_mut().zip(earlier.iter().zip(&later)) {
                     *out += earlier + later;
                 }

@@ -3,14 +3,14 @@
 //! Every instruction set has one layout. A pair is a 32-bit word, the earlier number in its lower half. Sides are filled up with
 //! zeros to whole tiles, which changes no sum.
 
-use std::cell::RefCell;
-use std::thread::LocalKey;
+use std::ops::Range;
 
 use half::bf16;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::super::{Matrix, transposed_words};
+use super::buffer::Buffer;
 use super::number::Bf16Operand;
 
 /// Pairs in a tile: 32 values of the depth.
@@ -65,78 +65,49 @@ impl Terms {
     }
 }
 
-/// Tiles that were needed and are free: who takes them up finds their pages there, and perhaps in the cache.
-#[derive(Debug)]
-struct Buffer<T: 'static>(Vec<T>, &'static LocalKey<RefCell<Vec<T>>>);
-
-thread_local! {
-    static FREE_LEFT: RefCell<Vec<LeftTile>> = const { RefCell::new(Vec::new()) };
-    static FREE_RIGHT: RefCell<Vec<RightTile>> = const { RefCell::new(Vec::new()) };
-}
-
-impl<T: Copy> Buffer<T> {
-    /// At least so many tiles, with anything in them.
-    fn new(free: &'static LocalKey<RefCell<Vec<T>>>, len: usize, zero: T) -> Self {
-        let mut tiles = free.take();
-        if tiles.len() < len {
-            tiles.resize(len, zero);
-        }
-        Self(tiles, free)
-    }
-}
-
-impl<T> Drop for Buffer<T> {
-    fn drop(&mut self) {
-        let tiles = std::mem::take(&mut self.0);
-        // A thread that is ending has no place for it.
-        let _ = self.1.try_with(|free| {
-            let mut free = free.borrow_mut();
-            if free.len() < tiles.len() {
-                *free = tiles;
-            }
-        });
-    }
-}
-
 /// Some rows of a left side in blocks of 32, each with its tiles along the depth: of one step of the depth the high tiles of the first
 /// and the last 16 rows, then their low tiles if there are two terms.
 #[derive(Debug)]
 pub(super) struct LeftTiles {
     tiles: Buffer<LeftTile>,
+    /// The first row.
+    first: usize,
     steps: usize,
     /// Tiles of a step of the depth.
     step: usize,
 }
 
 impl LeftTiles {
-    /// The tiles of the rows `first..first + len` of a matrix with contiguous rows. Rows and columns that fill tiles up are zero.
-    #[inline(always)]
-    pub fn new(matrix: Matrix<'_>, first: usize, len: usize, terms: Terms) -> Self {
-        /// Steps of the depth that are filled for all rows of a block before the next ones: their tiles stay in the first-level cache.
-        const STEPS: usize = 8;
+    /// The tiles of some rows of a matrix with contiguous rows, filled on all threads if asked for. Rows and columns that fill tiles up
+    /// are zero.
+    pub fn new(matrix: Matrix<'_>, rows: &Range<usize>, terms: Terms, parallel: bool) -> Self {
         let [_, depth] = matrix.dims();
         let steps = depth.div_ceil(TILE_DEPTH);
         let step = 2 * terms.count();
         let block_len = (steps * step).max(1);
-        let blocks = len.div_ceil(ROWS);
-        let mut tiles = Buffer::new(&FREE_LEFT, blocks * block_len, LeftTile::ZERO);
-        for (block, tiles) in tiles.0.chunks_exact_mut(block_len).take(blocks).enumerate() {
-            let rows = ROWS.min(len - block * ROWS);
-            if rows < ROWS {
-                tiles.fill(LeftTile::ZERO);
-            } else if !depth.is_multiple_of(TILE_DEPTH) {
-                tiles[(steps - 1) * step..].fill(LeftTile::ZERO);
-            }
-            for (index, tiles) in tiles.chunks_mut(STEPS * step).enumerate() {
-                let from = index * STEPS * TILE_DEPTH;
-                let line_len = (STEPS * TILE_DEPTH).min(depth - from);
-                for row in 0..rows {
-                    let line = matrix.line(first + block * ROWS + row, from, line_len);
-                    fill_row(row, line, terms, tiles);
-                }
-            }
+        let len = rows.len().div_ceil(ROWS) * block_len;
+        let mut tiles = Buffer::left(len);
+        let arch = Arch::new();
+        let fill = |(block, tiles): (usize, &mut [LeftTile])| {
+            let first = rows.start + block * ROWS;
+            arch.dispatch(FillLeft {
+                matrix,
+                rows: first..rows.end.min(first + ROWS),
+                terms,
+                tiles,
+            });
+        };
+        if parallel {
+            tiles[..len].par_chunks_mut(block_len).enumerate().for_each(fill);
+        } else {
+            tiles[..len].chunks_mut(block_len).enumerate().for_each(fill);
         }
-        Self { tiles, steps, step }
+        Self {
+            tiles,
+            first: rows.start,
+            steps,
+            step,
+        }
     }
 
     /// Steps of the depth.
@@ -144,10 +115,47 @@ impl LeftTiles {
         self.steps
     }
 
-    /// Of a block of rows the tiles of the steps `from..from + len`.
+    /// Of the block that begins at row `row` the tiles of the steps `from..from + len`.
     #[inline(always)]
-    pub fn block(&self, index: usize, from: usize, len: usize) -> &[LeftTile] {
-        &self.tiles.0[(index * self.steps + from) * self.step..][..len * self.step]
+    pub fn block(&self, row: usize, from: usize, len: usize) -> &[LeftTile] {
+        let block = (row - self.first) / ROWS;
+        &self.tiles[(block * self.steps + from) * self.step..][..len * self.step]
+    }
+}
+
+/// A block of rows.
+struct FillLeft<'a> {
+    matrix: Matrix<'a>,
+    rows: Range<usize>,
+    terms: Terms,
+    tiles: &'a mut [LeftTile],
+}
+
+impl WithSimd for FillLeft<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        /// Steps of the depth that are filled for all rows before the next ones: their tiles stay in the first-level cache.
+        const STEPS: usize = 8;
+        let [_, depth] = self.matrix.dims();
+        let step = 2 * self.terms.count();
+        if self.rows.len() < ROWS {
+            self.tiles.fill(LeftTile::ZERO);
+        } else if !depth.is_multiple_of(TILE_DEPTH) {
+            let last = self.tiles.len() - step;
+            self.tiles[last..].fill(LeftTile::ZERO);
+        }
+        if depth == 0 {
+            return;
+        }
+        for (index, tiles) in self.tiles.chunks_mut(STEPS * step).enumerate() {
+            let from = index * STEPS * TILE_DEPTH;
+            let len = (STEPS * TILE_DEPTH).min(depth - from);
+            for (row, index) in self.rows.clone().enumerate() {
+                fill_row(row, self.matrix.line(index, from, len), self.terms, tiles);
+            }
+        }
     }
 }
 
@@ -203,29 +211,36 @@ impl RightSide<'_> {
     }
 }
 
-/// A right side in panels of 32 columns, each with its tiles along the depth: of a step the high one, then the low one if there are two
-/// terms.
+/// Some panels of a right side, of 32 columns each, with its tiles along the depth: of a step the high one, then the low one if there are
+/// two terms.
 #[derive(Debug)]
 pub(super) struct RightTiles {
     tiles: Buffer<RightTile>,
+    /// Which panels.
+    panels: Range<usize>,
     steps: usize,
     terms: Terms,
 }
 
 impl RightTiles {
-    /// The tiles of a matrix, filled on all threads if asked for.
-    pub fn new(matrix: RightSide<'_>, terms: Terms, parallel: bool) -> Self {
+    /// Bytes of the tiles of a whole matrix.
+    pub fn bytes(matrix: RightSide<'_>, terms: Terms) -> usize {
         let [depth, cols] = matrix.dims();
+        cols.div_ceil(COLS) * depth.div_ceil(TILE_DEPTH) * terms.count() * size_of::<RightTile>()
+    }
+
+    /// The tiles of some panels of a matrix, filled on all threads if asked for.
+    pub fn new(matrix: RightSide<'_>, panels: Range<usize>, terms: Terms, parallel: bool) -> Self {
+        let [depth, _] = matrix.dims();
         let steps = depth.div_ceil(TILE_DEPTH);
-        let panels = cols.div_ceil(COLS);
         let panel_len = steps * terms.count();
-        let len = panels * panel_len;
-        let mut tiles = Buffer::new(&FREE_RIGHT, len, RightTile::ZERO);
+        let len = panels.len() * panel_len;
+        let mut tiles = Buffer::right(len);
         let tasks = if parallel { rayon::current_num_threads() } else { 1 };
-        let task_panels = panels.div_ceil(tasks);
+        let task_panels = panels.len().div_ceil(tasks);
         let arch = Arch::new();
         let fill = |(task, tiles): (usize, &mut [RightTile])| {
-            let first = task * task_panels * COLS;
+            let first = (panels.start + task * task_panels) * COLS;
             match matrix {
                 RightSide::F32(matrix) => arch.dispatch(FillRight {
                     matrix,
@@ -245,18 +260,29 @@ impl RightTiles {
         };
         let parts = (task_panels * panel_len).max(1);
         if parallel {
-            tiles.0[..len].par_chunks_mut(parts).enumerate().for_each(fill);
+            tiles[..len].par_chunks_mut(parts).enumerate().for_each(fill);
         } else {
-            tiles.0[..len].chunks_mut(parts).enumerate().for_each(fill);
+            tiles[..len].chunks_mut(parts).enumerate().for_each(fill);
         }
-        Self { tiles, steps, terms }
+        Self {
+            tiles,
+            panels,
+            steps,
+            terms,
+        }
+    }
+
+    /// Which panels of the right side these are.
+    pub fn panels(&self) -> Range<usize> {
+        self.panels.clone()
     }
 
     /// Of a panel the tiles of the steps `from..from + len`.
     #[inline(always)]
     pub fn panel(&self, index: usize, from: usize, len: usize) -> &[RightTile] {
         let terms = self.terms.count();
-        &self.tiles.0[(index * self.steps + from) * terms..][..len * terms]
+        let panel = index - self.panels.start;
+        &self.tiles[(panel * self.steps + from) * terms..][..len * terms]
     }
 }
 

@@ -35,6 +35,28 @@ pub(super) enum Order {
     TileByTile,
 }
 
+impl Order {
+    /// The sum of the numbers of a tile.
+    fn sum(self, pairs: &[[f32; 2]]) -> f32 {
+        match self {
+            Self::PairByPair => pairs
+                .iter()
+                .fold(0.0, |sum, [earlier, later]| (sum + later) + earlier),
+            Self::TileByTile => {
+                let [earlier, later] =
+                    [0, 1].map(|place| pairs.iter().fold(0.0, |sum, pair| sum + pair[place]));
+                earlier + later
+            }
+        }
+    }
+}
+
+/// Numbers of a tile, in bf16: what is left of the small ones beside the large ones depends on the order.
+fn numbers_that_tell_the_order() -> [f32; 2 * PAIRS] {
+    const LARGE: f32 = 16_777_216.0;
+    std::array::from_fn(|index| [LARGE, 3.0, 1.0, -LARGE, 1.0, 5.0, 1.0][index % 7])
+}
+
 /// A unit that is ready on this thread, for one piece of work without other work within it.
 #[derive(Debug)]
 pub(super) enum Ready {
@@ -51,7 +73,7 @@ impl Unit {
         static UNIT: OnceLock<Unit> = OnceLock::new();
         *UNIT.get_or_init(|| {
             let mut units = Self::found();
-            units.retain(|unit| unit.multiplies_right());
+            units.retain(|unit| unit.multiplies_right() && unit.adds_in_its_order());
             units.first().copied().unwrap_or(Self::Portable)
         })
     }
@@ -98,6 +120,22 @@ impl Unit {
             Self::Avx512(avx512) => Ready::Avx512(avx512),
             Self::Portable => Ready::Portable,
         }
+    }
+
+    /// Whether a sum is added in [`Unit::order`]: few rows are multiplied without the unit, and must have the same bits.
+    fn adds_in_its_order(self) -> bool {
+        let numbers = numbers_that_tell_the_order();
+        let pairs = numbers.as_chunks::<2>().0;
+        let row = std::array::from_fn(|pair| {
+            let [earlier, later] = pairs[pair].map(|number| number.to_bits() >> 16);
+            earlier | later << 16
+        });
+        let ones = RightTile([[0x3f80_3f80; COLS]; PAIRS]);
+        let mut sums = SumTile([[0.0; COLS]; ROWS]);
+        let left = [LeftTile([row; TILE_ROWS]); 2];
+        self.ready().multiply(&mut sums, ROWS, &left, &[ones], Terms::One);
+        let expected = self.order().sum(pairs);
+        sums.0.as_flattened().iter().all(|sum| *sum == expected)
     }
 
     /// Multiplies known tiles and compares with the portable way: a wrong kernel, or a processor that does not do what it says, must

@@ -134,3 +134,13 @@ fn every_unit_that_the_processor_has_multiplies_right() {
         assert!(unit.multiplies_right(), "{}", unit.name());
     }
 }
+
+#[test]
+fn the_numbers_that_tell_the_order_do() {
+    let numbers = numbers_that_tell_the_order();
+    let (pairs, _) = numbers.as_chunks();
+    assert_ne!(Order::PairByPair.sum(pairs), Order::TileByTile.sum(pairs));
+    for unit in Unit::found() {
+        assert!(unit.adds_in_its_order(), "{}", unit.name());
+    }
+}

@@ -2,12 +2,12 @@
 
 #![expect(
     unsafe_code,
-    reason = "a hint to the processor, for which there is no safe word"
+    reason = "a hint to the processor, for which there is no safe function"
 )]
 
-/// Asks the processor to bring these values into the second-level cache. It changes none, and it need not be obeyed.
+/// Asks the processor to bring the cache lines of these values into the second-level cache. It changes none, and it need not be obeyed.
 #[inline(always)]
-pub(super) fn fetch<T>(values: &[T]) {
+pub(super) fn prefetch<T>(values: &[T]) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};

@@ -84,7 +84,7 @@ fn texts_that_files_share_are_counted_in_a_warning() {
         "--max-steps",
         "2",
     ]);
-    let sentence = "warning: 1 of 2 test rows (50.0 %) have a text that is among the training rows too (1 of them with another \
+    let sentence = "warning: 1 of 2 test rows (50.0 %) has a text that is among the training rows too (1 of them with another \
                     label), such as `a gripping film number 0`";
     assert!(said.stderr.contains(sentence), "{}", said.stderr);
     let checks = &results(&workspace)["run"]["row_checks"];

@@ -164,8 +164,9 @@ fn shared_sentence(found: &OverlappingSplits) -> String {
             "the {second} rows are no independent check of what was chosen by the {first} rows; remove them from one of the files"
         )
     };
+    let have = if texts.rows == 1 { "has" } else { "have" };
     format!(
-        "warning: {} of {} {second} rows ({:.1} %) have a text that is among the {first} rows too{contradictory}, such as {}: \
+        "warning: {} of {} {second} rows ({:.1} %) {have} a text that is among the {first} rows too{contradictory}, such as {}: \
          {consequence}",
         texts.rows,
         texts.of,

@@ -80,8 +80,8 @@ fn own_settings(config: &RunConfig) -> String {
         String::new()
     };
     format!(
-        "note: settings that are not given are the program's own: {}, {masks}learning rate {}, epochs at most {}, into {}; --dry-run \
-         shows all of them, flags or --config change them",
+        "note: training with {}, {masks}learning rate {}, epochs at most {}, into {}; what was not given is the program's own, \
+         --dry-run shows all settings",
         config.model_name_or_path,
         config.train.learning_rate,
         config.train.num_train_epochs,

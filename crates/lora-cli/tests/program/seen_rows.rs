@@ -72,7 +72,12 @@ fn the_test_rows_of_a_file_that_was_split_are_no_rows_of_the_training() {
     let run: Value = serde_json::from_slice(&workspace.read("out/run.json")).unwrap();
     let trained = run["rows"]["train"].as_u64().unwrap();
     let said = workspace.lora_works(&["eval", "out", "--data", "other.csv"]);
-    let told = [trained, trained + 1].map(|rows| format!("({rows} of 41 have such a text)"));
+    let told = [trained, trained + 1].map(|rows| {
+        format!(
+            "({rows} of 41 {} such a text)",
+            if rows == 1 { "has" } else { "have" }
+        )
+    });
     assert!(
         trained < 30 && told.iter().any(|told| said.stderr.contains(told)),
         "{}",

@@ -93,7 +93,7 @@ pub const KEYS: &[Key] = &[
     key("mlflow_tracking_uri", KeyForm::Text, DATA, "For report_to mlflow: address of the server, such as http://127.0.0.1:5000 [MLFLOW_TRACKING_URI]"),
     key("mlflow_experiment_name", KeyForm::Text, DATA, "For report_to mlflow: the experiment, which is made if there is none; the run is called as the output folder [MLFLOW_EXPERIMENT_NAME, or Default]"),
     key("device", KeyForm::Text, DATA, "Device: flex, ndarray, wgpu, vulkan, metal, cuda or rocm, also with an index: cuda:1 [flex]"),
-    key("fp32_precision", KeyForm::Text, DATA, "How products with frozen weights are computed, on flex: ieee, bf16x3 (three products of bf16 numbers; faster with AMX), bf16 (one; half the memory, faster with AMX or AVX512-BF16), or auto [ieee]"),
+    key("fp32_precision", KeyForm::Text, DATA, "How products with frozen weights are computed, on flex: ieee, bf16x3 (three products of bf16 numbers; faster with AMX on larger models), bf16 (one; half the memory, faster with AMX or AVX512-BF16), or auto (today the same as ieee) [ieee]"),
 
     key("tuning", KeyForm::Text, ADAPTER, "What is trained: lora (also AdaLoRA, with peft_type), full (all weights), bitfit (all biases), houlsby or pfeiffer (bottleneck adapters); the head always [lora]"),
     key("peft_type", KeyForm::Text, ADAPTER, "LORA, or ADALORA: ranks are shared out while training [LORA]"),

@@ -60,8 +60,9 @@ impl UseInTraining {
                 "the validation rows of the training, which chose the model and the temperature, so their scores flatter"
             }
             Self::Partly { rows, of } => {
+                let have = if rows == 1 { "has" } else { "have" };
                 return format!(
-                    "in part those that the adapter was trained on ({rows} of {of} have such a text), so their scores flatter; remove these"
+                    "in part those that the adapter was trained on ({rows} of {of} {have} such a text), so their scores flatter; remove these"
                 );
             }
         };

@@ -9,7 +9,7 @@ use crate::score::TaskScores;
 
 /// A loss so many times that of guessing is no model any more.
 const DIVERGED: f64 = 10.0;
-/// From this share of the loss of guessing on, next to nothing was learned.
+/// From this share of the loss of guessing on, the probabilities are hardly better than a guess.
 const HARDLY_LEARNED: f64 = 0.9;
 /// A loss so many times that of equal probabilities comes from steps that are too large.
 const UNSTABLE: f64 = 3.0;
@@ -178,7 +178,7 @@ fn nothing_learned(history: &History, loss: f64, guess: Guess, scores: Option<&T
         );
     }
     format!(
-        "next to nothing was learned: {losses}; raise num_train_epochs or learning_rate, or check that the labels follow from the texts"
+        "the probabilities are hardly better than a guess: {losses}; raise num_train_epochs or learning_rate, or check that the labels follow from the texts"
     )
 }
 

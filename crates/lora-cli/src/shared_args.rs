@@ -104,7 +104,8 @@ pub struct PrecisionArgs {
     /// What the model computes in.
     #[arg(long, default_value_t, value_name = "f32|bf16|f16")]
     pub dtype: Precision,
-    /// How products with frozen weights are computed, on flex: bf16x3 is faster with AMX on larger models, bf16 with AMX or AVX512-BF16; auto is ieee today.
+    /// How products with frozen weights are computed, on flex: bf16x3 is faster with AMX on larger models, bf16 with AMX or
+    /// AVX512-BF16; auto is ieee today.
     #[arg(long, default_value_t, value_name = "ieee|bf16x3|bf16|auto")]
     pub fp32_precision: Fp32Precision,
 }

@@ -16,9 +16,7 @@ fn a_file_of_rows_is_all_that_a_training_needs() {
     ];
     let said = workspace.lora_works(&train);
     assert!(
-        said.stderr
-            .contains("training with model, LoRA Dropout p 0.5")
-            && said.stderr.contains("runs/train"),
+        said.stderr.contains("training with model, LoRA Dropout p 0.5") && said.stderr.contains("runs/train"),
         "{}",
         said.stderr
     );

@@ -9,7 +9,7 @@ use crate::score::TaskScores;
 
 /// A loss so many times that of guessing is no model any more.
 const DIVERGED: f64 = 10.0;
-/// From this share of the loss of guessing on, the probabilities are hardly better than a guess.
+/// From this share of the loss of guessing on, the outputs are hardly better than a guess.
 const HARDLY_LEARNED: f64 = 0.9;
 /// A loss so many times that of equal probabilities comes from steps that are too large.
 const UNSTABLE: f64 = 3.0;
@@ -178,7 +178,7 @@ fn nothing_learned(history: &History, loss: f64, guess: Guess, scores: Option<&T
         );
     }
     format!(
-        "the probabilities are hardly better than a guess: {losses}; raise num_train_epochs or learning_rate, or check that the labels follow from the texts"
+        "the outputs are hardly better than a guess: {losses}; raise num_train_epochs or learning_rate, or check that the labels follow from the texts"
     )
 }
 
@@ -273,7 +273,8 @@ mod tests {
         let nothing = history(&[4.9, 4.8], FinishReason::AllSteps);
         let said = verdict(&nothing, Some(guess), None).unwrap_or_default();
         assert!(
-            said.contains("next to nothing") && said.contains("always saying the mean of the training rows"),
+            said.contains("hardly better than a guess")
+                && said.contains("always saying the mean of the training rows"),
             "{said}"
         );
         let learned = history(&[1.0, 1.2], FinishReason::AllSteps);
@@ -291,9 +292,9 @@ mod tests {
             verdict(&history(losses, finish), Some(Guess { loss, ..THREE }), None).unwrap_or_default()
         };
         let all = FinishReason::AllSteps;
-        assert!(of(&[1.09, 1.05], all, 1.0986).contains("next to nothing"));
+        assert!(of(&[1.09, 1.05], all, 1.0986).contains("hardly better than a guess"));
         // One class of ten rows: 0.3 is far below ln(3), and no better than knowing the shares.
-        assert!(of(&[0.32, 0.31], all, 0.325).contains("next to nothing"));
+        assert!(of(&[0.32, 0.31], all, 0.325).contains("hardly better than a guess"));
         // Equal probabilities have ln(3), 1.0986.
         assert!(of(&[9.0, 1.05], all, 1.0986).contains("lower learning_rate"));
         assert!(of(&[0.9, 0.5], all, 1.0986).contains("num_train_epochs"));

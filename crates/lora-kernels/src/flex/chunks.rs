@@ -41,3 +41,21 @@ pub(crate) fn computed_in_chunks(
     unsafe { values.set_len(len) };
     values
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_chunk_is_clear_and_comes_once_with_its_place() {
+        for (len, chunk) in [(0, 0), (1, 5), (12, 4), (13, 4), (1000, 7)] {
+            let values = computed_in_chunks(len, chunk, |index, values| {
+                for (place, value) in values.iter_mut().enumerate() {
+                    *value += (index * chunk + place) as f32 + 1.0;
+                }
+            });
+            let expected: Vec<f32> = (1..=len).map(|number| number as f32).collect();
+            assert_eq!(values, expected, "{len} values in chunks of {chunk}");
+        }
+    }
+}

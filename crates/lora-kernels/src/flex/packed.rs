@@ -13,7 +13,7 @@ use super::matrix::Matrix;
 pub(crate) struct Packed {
     /// From `start` on the panels one after the other; what stands around them is of no matter.
     panels: Vec<f32>,
-    /// Where a cache line begins: a vector that lies across two takes twice the time to read.
+    /// Where a cache line begins: a vector that lies across two is slower to read.
     start: usize,
     rows: usize,
     cols: usize,

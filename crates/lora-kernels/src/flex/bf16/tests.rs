@@ -6,14 +6,16 @@ use super::unit::Unit;
 use super::*;
 use crate::flex::{Branch, Matrix, Packed};
 
-/// Rows, depth, columns: single rows and columns, odd sizes, and more than one block of depth and of columns.
-const SHAPES: [[usize; 3]; 6] = [
+/// Rows, depth, columns: single rows and columns, odd sizes, more than one block of depth and of columns,
+/// and rows that few threads share out, where many share out the columns.
+const SHAPES: [[usize; 3]; 7] = [
     [1, 7, 5],
     [3, 32, 32],
     [33, 70, 45],
     [65, 901, 130],
     [9, 800, 300],
     [130, 33, 161],
+    [517, 33, 45],
 ];
 
 fn drawn(len: usize, seed: u64) -> Vec<f32> {
